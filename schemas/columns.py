@@ -1,0 +1,75 @@
+"""Tables of numpy columns: the one form that hits have, on the wire and between the steps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+I1 = npt.NDArray[np.int8]
+U1 = npt.NDArray[np.uint8]
+U2 = npt.NDArray[np.uint16]
+I4 = npt.NDArray[np.int32]
+I8 = npt.NDArray[np.int64]
+F8 = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+def column(dtype: str, *, row: tuple[int, ...] = ()) -> Any:
+    """Declare a column of a `Table`: its dtype (little-endian) and, for a matrix, the shape of one row."""
+    return field(metadata={"dtype": np.dtype(dtype), "row": row})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Table:
+    """Columns of the same length, one row a hit.
+
+    Subclasses are dataclasses with ``frozen=True, kw_only=True, eq=False`` whose fields are declared with `column`.
+    What is passed in must be safe to store in the declared dtype without loss of kind (an integer stays an
+    integer); it is converted without a copy where the dtype is already right.
+
+    Raises
+    ------
+    ValueError
+        When a column has another length or shape than declared, or cannot be converted.
+    """
+
+    def __post_init__(self) -> None:
+        length = -1
+        for f in fields(self):
+            given = getattr(self, f.name)
+            values = np.ascontiguousarray(given, dtype=f.metadata["dtype"])
+            length = len(values) if length < 0 else length
+            if values.shape != (length, *f.metadata["row"]):
+                expected = (length, *f.metadata["row"])
+                message = f"column {f.name} of {type(self).__name__} has shape {values.shape}, not {expected}"
+                raise ValueError(message)
+            object.__setattr__(self, f.name, values)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(getattr(self, fields(self)[0].name))
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return a table without rows."""
+        return cls(**{f.name: np.empty((0, *f.metadata["row"]), f.metadata["dtype"]) for f in fields(cls)})
+
+    @classmethod
+    def concat(cls, tables: Sequence[Self]) -> Self:
+        """Return the rows of all tables, one after the other."""
+        if not tables:
+            return cls.empty()
+        return cls(**{f.name: np.concatenate([getattr(t, f.name) for t in tables]) for f in fields(cls)})
+
+    def rows(self, which: npt.NDArray[np.bool_ | np.intp] | slice) -> Self:
+        """Return the rows that a mask, an index array or a slice selects."""
+        return type(self)(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+
+    def equal(self, other: Self) -> bool:
+        """Say whether both hold the same rows in the same order, NaN equal to NaN."""
+        return len(self) == len(other) and all(
+            np.array_equal(getattr(self, f.name), getattr(other, f.name), equal_nan=f.metadata["dtype"].kind == "f")
+            for f in fields(self)
+        )

@@ -1,0 +1,200 @@
+"""Messages to bytes and back: Avro single-object encoding, checked where the bytes enter.
+
+A message is two marker bytes, the fingerprint of the writer's schema (CRC-64-AVRO, little-endian) and the record, so
+a reader finds the schema without a registry. The schemas are the files ``*.avsc`` beside this module; a version, once
+used, stays for ever. Avro's fingerprint does not cover a column's dtype, so every change of a schema takes a new
+version in its namespace.
+"""
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import fastavro
+import fastavro.read
+import fastavro.write
+import numpy as np
+
+from schemas.columns import Table
+from schemas.records import (
+    NO_RUN,
+    CkovDigits,
+    RawSpill,
+    ReconstructedSpill,
+    Record,
+    RejectedSpill,
+    RunControl,
+    Tof,
+)
+
+MARKER = b"\xc3\x01"
+HEADER_BYTES = 10
+MAX_MESSAGE_BYTES = 64 << 20
+"""No message of ours is longer; the largest spills of the experiment take some megabytes."""
+MAX_NUMBER = 2**31 - 1
+"""Run, spill and trigger numbers are below it: the DAQ writes them in 32 bits."""
+MAX_TIME_US = 4_102_444_800_000_000
+"""1 January 2100: a time beyond it is a broken clock or a broken message."""
+MAX_TRIGGERS = 100_000
+"""Particle triggers in a spill; the DAQ's own limit is some hundreds."""
+
+_VERSION = "v1"
+
+
+class WireError(ValueError):
+    """The bytes are no message of ours; the text says why."""
+
+
+def _read_column(data: bytes, writer_schema: Any = None, _reader_schema: Any = None) -> Any:
+    dtype, row = np.dtype(writer_schema["dtype"]), tuple(writer_schema.get("row", ()))
+    row_bytes = dtype.itemsize * int(np.prod(row, dtype=np.int64))
+    if len(data) % row_bytes:
+        message = f"a column has {len(data)} bytes, which are no rows of {row_bytes}"
+        raise WireError(message)
+    return np.frombuffer(data, dtype).reshape(-1, *row)
+
+
+def _write_column(values: Any, _schema: Any) -> bytes:
+    return bytes(np.ascontiguousarray(values).data)
+
+
+fastavro.read.LOGICAL_READERS["bytes-ndarray"] = _read_column
+fastavro.write.LOGICAL_WRITERS["bytes-ndarray"] = _write_column
+
+
+@cache
+def _schemas() -> Mapping[bytes, Mapping[str, Any]]:
+    """Return every schema ever used, by its fingerprint."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("*.avsc")):
+        schema = json.loads(path.read_text())
+        canonical = fastavro.schema.to_parsing_canonical_form(schema)
+        crc = fastavro.schema.fingerprint(canonical, "CRC-64-AVRO")
+        found[bytes.fromhex(crc)] = fastavro.parse_schema(schema)
+    return found
+
+
+@cache
+def _writer(kind: type[Record]) -> tuple[bytes, Mapping[str, Any]]:
+    """Return header and schema that a record of this kind is written with."""
+    name = f"spilldeck.{_VERSION}.{kind.__name__}"
+    fingerprint, schema = next((f, s) for f, s in _schemas().items() if s["name"] == name)
+    return MARKER + fingerprint, schema
+
+
+def _plain(value: Any) -> Any:
+    """Return a record as the nested dictionaries that Avro takes."""
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    return value
+
+
+def encode(record: Record) -> bytes:
+    """Return the message that carries a record."""
+    header, schema = _writer(type(record))
+    out = io.BytesIO()
+    out.write(header)
+    fastavro.schemaless_writer(out, schema, _plain(record))
+    return out.getvalue()
+
+
+_T = TypeVar("_T")
+
+
+@cache
+def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what makes a dataclass of this kind from Avro's dictionaries."""
+    hints = get_type_hints(kind)
+    nested = {}
+    for f in fields(kind):
+        options = get_args(hints[f.name]) if isinstance(hints[f.name], UnionType) else (hints[f.name],)
+        nested[f.name] = next((o for o in options if is_dataclass(o)), None)
+    enums = {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, StrEnum)}
+
+    def build(values: Mapping[str, Any]) -> Any:
+        out = {}
+        for name, inner in nested.items():
+            value = values[name]
+            if inner is not None and value is not None:
+                value = _builder(inner)(value)
+            out[name] = enums[name](value) if name in enums else value
+        return kind(**out)
+
+    return build
+
+
+def decode(message: bytes) -> Record:
+    """Return the record that a message carries, every number in it checked.
+
+    Raises
+    ------
+    WireError
+        When the bytes are no message of ours, or one with numbers that cannot be.
+    """
+    if len(message) > MAX_MESSAGE_BYTES:
+        raise WireError(f"the message has {len(message)} bytes, more than {MAX_MESSAGE_BYTES}")
+    if len(message) < HEADER_BYTES or message[:2] != MARKER:
+        raise WireError(f"no Avro single-object message: it begins with {message[:2].hex() or 'nothing'}, not c301")
+    schema = _schemas().get(message[2:HEADER_BYTES])
+    if schema is None:
+        raise WireError(f"no schema here has the fingerprint {message[2:HEADER_BYTES].hex()}: written by a newer version?")
+    stream = io.BytesIO(message)
+    stream.seek(HEADER_BYTES)
+    kind = _KINDS[schema["name"].rpartition(".")[2]]
+    try:
+        values = fastavro.schemaless_reader(stream, schema)
+        record = _builder(kind)(values)
+    except WireError:
+        raise
+    except (ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
+        raise WireError(f"the {kind.__name__} cannot be read: {type(error).__name__}: {error}") from error
+    if stream.tell() != len(message):
+        raise WireError(f"{len(message) - stream.tell()} bytes follow the {kind.__name__}")
+    _check(record)
+    return record
+
+
+_KINDS: dict[str, type[Any]] = {k.__name__: k for k in (RawSpill, RunControl, ReconstructedSpill, RejectedSpill)}
+
+
+def _in_range(record: Any, name: str, low: int, high: int) -> None:
+    value = getattr(record, name)
+    if not low <= value <= high:
+        raise WireError(f"{type(record).__name__}.{name} is {value}, not in [{low}, {high}]")
+
+
+def _check(record: Record) -> None:
+    """Refuse numbers that no spill can have."""
+    _in_range(record, "run", NO_RUN, MAX_NUMBER)
+    if not isinstance(record, RunControl):
+        _in_range(record, "spill", NO_RUN, MAX_NUMBER)
+    if isinstance(record, RawSpill | RunControl | ReconstructedSpill):
+        _in_range(record, "time_us", 0, MAX_TIME_US)
+        _in_range(record, "events", 0, MAX_NUMBER)
+    if isinstance(record, ReconstructedSpill):
+        _check_reconstructed(record)
+
+
+def _check_reconstructed(record: ReconstructedSpill) -> None:
+    _in_range(record, "triggers", 0, MAX_TRIGGERS)
+    _in_range(record, "size", 0, MAX_MESSAGE_BYTES)
+    if len(record.digest) != 8:  # noqa: PLR2004
+        raise WireError(f"ReconstructedSpill.digest has {len(record.digest)} bytes, not 8")
+    tables: list[Table] = []
+    if isinstance(record.tof, Tof):
+        tables += [record.tof.digits, record.tof.slab_hits, record.tof.space_points]
+    if isinstance(record.ckov, CkovDigits):
+        tables.append(record.ckov)
+    for table in tables:
+        trigger = table.trigger  # type: ignore[attr-defined]
+        if len(trigger) and not (trigger.min() >= 0 and trigger.max() < record.triggers):
+            raise WireError(
+                f"{type(table).__name__}.trigger runs from {trigger.min()} to {trigger.max()} in a spill of "
+                f"{record.triggers} particle triggers"
+            )

@@ -1,0 +1,1 @@
+"""The way of a spill: daq → unpack → reco → plots → books."""

@@ -1,0 +1,156 @@
+"""The settings: each with its meaning, from the environment, a TOML file, or the default that stands here.
+
+``SPILLDECK_KAFKA__BOOTSTRAP_SERVERS=host:9092`` in the environment wins over ``bootstrap_servers`` under ``[kafka]``
+in the file. The file is the one that ``SPILLDECK_CONFIG`` names, else ``spilldeck.toml`` in the working directory.
+An unknown key is an error, so that a misspelt setting is never passed over.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from streams.errors import UsageError
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
+
+
+class KafkaSettings(_Section):
+    """The broker and the topics."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    """Brokers to begin with, host:port, separated by commas."""
+    topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
+    """Goes before every topic's name, so that several experiments can share a cluster."""
+    partitions: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Partitions of the spill topics: the most workers that can share a run."""
+    replication: Annotated[int, Field(ge=1, le=9)] = 1
+    """Copies of every message."""
+    session_timeout_s: Annotated[float, Field(ge=6, le=300)] = 10.0
+    """A worker silent for so long loses its partitions to the others."""
+
+
+class RedisSettings(_Section):
+    """Where the checkpoints are."""
+
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """redis://[[user]:password@]host:port/database"""
+    key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "spilldeck"
+    """Goes before every key."""
+
+
+class BookSettings(_Section):
+    """What the workers keep."""
+
+    window_s: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """Length of a window, seconds of the spills' own time."""
+    windows_kept: Annotated[int, Field(ge=1, le=100_000)] = 120
+    """Windows of a run that Redis keeps, the newest ones."""
+    batch_spills: Annotated[int, Field(ge=1, le=10_000)] = 64
+    """The most spills that a worker takes at once."""
+    batch_wait_s: Annotated[float, Field(ge=0.01, le=1.0)] = 0.25
+    """The longest that a spill waits for others to be taken with."""
+
+
+class DashboardSettings(_Section):
+    """The page."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8050
+    refresh_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
+    """Time between two looks for new spills."""
+
+
+class LocalSettings(_Section):
+    """The local stack: a Kafka and a Redis of one's own, started from packages."""
+
+    directory: Path = Path("~/.local/state/spilldeck")
+    """Holds the data, the logs and the process ids."""
+    kafka_port: Port = 9092
+    redis_port: Port = 6379
+
+
+class ConditionsSource(_Section):
+    """One set of tables."""
+
+    index: Path
+    """TOML file that gives each table its range of runs; relative to the settings file."""
+    tables: Path
+    """Directory of the tables; relative to the settings file. One that is absent is left out, and said so."""
+
+
+class Settings(BaseSettings):
+    """All settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SPILLDECK_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    session: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,60}$")] = "live"
+    """Name under which spills are processed: own consumer group, own Redis keys."""
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    books: BookSettings = BookSettings()
+    dashboard: DashboardSettings = DashboardSettings()
+    local: LocalSettings = LocalSettings()
+    conditions: list[ConditionsSource] = []
+    """Sets of tables besides those of the simulated beam line, which are always there."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take the environment before the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+
+
+def settings_file() -> Path | None:
+    """Return the settings file in use, if there is one.
+
+    Raises
+    ------
+    UsageError
+        When ``SPILLDECK_CONFIG`` names a file that is not there.
+    """
+    named = os.environ.get("SPILLDECK_CONFIG")
+    if named is not None and not Path(named).is_file():
+        raise UsageError(f"SPILLDECK_CONFIG names {named}, which is no file: correct or unset it")
+    path = Path(named or "spilldeck.toml")
+    return path if path.is_file() else None
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Return the settings in force.
+
+    Raises
+    ------
+    UsageError
+        Names each key that is unknown or has a value that cannot be.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
+        raise UsageError(f"the settings are wrong: {faults}") from None
+    except ValueError as error:  # the file is no TOML, or the environment no JSON where it must be
+        raise UsageError(f"the settings cannot be read ({settings_file() or 'environment'}): {error}") from error

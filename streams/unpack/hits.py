@@ -1,0 +1,84 @@
+"""Raw hits of a spill as columns, the same from DATE bytes and from JSON."""
+
+from dataclasses import dataclass, field
+
+from schemas.columns import F8, I4, I8, U1, Table, column
+
+# Equipment types of the boards (DATE equipment header; the last-but-one part of a DAQ channel key).
+V1290 = 102
+V830 = 111
+V1724 = 120
+V1731 = 121
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BoardEvents(Table):
+    """One row a trigger-driven board and particle trigger: what the board's own header and trailer say."""
+
+    equipment: U1 = column("u1")
+    """`V1290`, `V1724` or `V1731`."""
+    ldc: U1 = column("u1")
+    geo: U1 = column("u1")
+    trigger: I4 = column("<i4")
+    """Particle trigger within the spill, from 0."""
+    event_counter: I4 = column("<i4")
+    """The board's own count."""
+    time_tag: I8 = column("<i8")
+    """Trigger time tag, counts of 800 ns (V1290: 27 bits)."""
+    bunch_id: I4 = column("<i4")
+    """V1290 alone; else `MISSING`."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TdcHits(Table):
+    """One row a V1290 channel and index: its leading and trailing times, zipped."""
+
+    ldc: U1 = column("u1")
+    geo: U1 = column("u1")
+    channel: U1 = column("u1")
+    trigger: I4 = column("<i4")
+    leading_time: I4 = column("<i4")
+    """Counts of 25 ps, 21 bits; `MISSING` without a leading edge."""
+    trailing_time: I4 = column("<i4")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FadcHits(Table):
+    """One row a V1724 or V1731 channel that has samples: features of the pulse (facts: spill-json, 2)."""
+
+    equipment: U1 = column("u1")
+    ldc: U1 = column("u1")
+    geo: U1 = column("u1")
+    channel: U1 = column("u1")
+    trigger: I4 = column("<i4")
+    pedestal: F8 = column("<f8")
+    """ADC counts."""
+    charge_mm: I4 = column("<i4")
+    """Maximum minus minimum, ADC counts."""
+    charge_pm: I4 = column("<i4")
+    """V1724: maximum minus pedestal; V1731: pedestal minus minimum (its pulses are negative)."""
+    pulse_area: I4 = column("<i4")
+    """ADC counts times samples."""
+    position_min: I4 = column("<i4")
+    """Sample of the minimum; `MISSING` where the source does not say."""
+    position_max: I4 = column("<i4")
+    arrival_time: I4 = column("<i4")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RawHits:
+    """All raw hits of one spill."""
+
+    triggers: int
+    """Particle triggers: every trigger-driven board has exactly so many events."""
+    boards: BoardEvents
+    tdc: TdcHits
+    fadc: FadcHits
+    samples: dict[tuple[int, int, int], U1] = field(default_factory=dict)
+    """(ldc, geo, channel) of a V1731 → (triggers, samples) uint8. Empty from JSON that keeps none."""
+    scalers: dict[tuple[int, int], I4] = field(default_factory=dict)
+    """(ldc, geo) of a V830 → its 32 channels, (32,) int32."""
+    trigger_words: tuple[int, ...] = ()
+    """Words of the trigger receiver (V977), in the order of the events."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Equipment type that is not registered → non-empty payloads skipped."""
