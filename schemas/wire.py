@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import fastavro
 import fastavro.read
@@ -81,7 +81,7 @@ def _schemas() -> Mapping[bytes, Mapping[str, Any]]:
 
 
 @cache
-def _writer(kind: type[Record]) -> tuple[bytes, Mapping[str, Any]]:
+def _writer(kind: type[Any]) -> tuple[bytes, Mapping[str, Any]]:
     """Return header and schema that a record of this kind is written with."""
     name = f"spilldeck.{_VERSION}.{kind.__name__}"
     fingerprint, schema = next((f, s) for f, s in _schemas().items() if s["name"] == name)
@@ -97,14 +97,11 @@ def _plain(value: Any) -> Any:
 
 def encode(record: Record) -> bytes:
     """Return the message that carries a record."""
-    header, schema = _writer(type(record))
+    header, schema = _writer(type(record))  # type: ignore[arg-type]  # mypy takes the classes for unhashable
     out = io.BytesIO()
     out.write(header)
     fastavro.schemaless_writer(out, schema, _plain(record))
     return out.getvalue()
-
-
-_T = TypeVar("_T")
 
 
 @cache
@@ -114,7 +111,7 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     nested = {}
     for f in fields(kind):
         options = get_args(hints[f.name]) if isinstance(hints[f.name], UnionType) else (hints[f.name],)
-        nested[f.name] = next((o for o in options if is_dataclass(o)), None)
+        nested[f.name] = next((o for o in options if isinstance(o, type) and is_dataclass(o)), None)
     enums = {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, StrEnum)}
 
     def build(values: Mapping[str, Any]) -> Any:
@@ -139,17 +136,21 @@ def decode(message: bytes) -> Record:
     """
     if len(message) > MAX_MESSAGE_BYTES:
         raise WireError(f"the message has {len(message)} bytes, more than {MAX_MESSAGE_BYTES}")
-    if len(message) < HEADER_BYTES or message[:2] != MARKER:
-        raise WireError(f"no Avro single-object message: it begins with {message[:2].hex() or 'nothing'}, not c301")
+    if len(message) < HEADER_BYTES:
+        raise WireError(f"no Avro single-object message: it has {len(message)} bytes, fewer than its header")
+    if message[:2] != MARKER:
+        raise WireError(f"no Avro single-object message: it begins with {message[:2].hex()}, not c301")
     schema = _schemas().get(message[2:HEADER_BYTES])
     if schema is None:
-        raise WireError(f"no schema here has the fingerprint {message[2:HEADER_BYTES].hex()}: written by a newer version?")
+        raise WireError(
+            f"no schema here has the fingerprint {message[2:HEADER_BYTES].hex()}: written by a newer version?"
+        )
     stream = io.BytesIO(message)
     stream.seek(HEADER_BYTES)
     kind = _KINDS[schema["name"].rpartition(".")[2]]
     try:
         values = fastavro.schemaless_reader(stream, schema)
-        record = _builder(kind)(values)
+        record: Record = _builder(kind)(values)  # type: ignore[arg-type]
     except WireError:
         raise
     except (ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
@@ -184,7 +185,7 @@ def _check(record: Record) -> None:
 def _check_reconstructed(record: ReconstructedSpill) -> None:
     _in_range(record, "triggers", 0, MAX_TRIGGERS)
     _in_range(record, "size", 0, MAX_MESSAGE_BYTES)
-    if len(record.digest) != 8:  # noqa: PLR2004
+    if len(record.digest) != 8:
         raise WireError(f"ReconstructedSpill.digest has {len(record.digest)} bytes, not 8")
     tables: list[Table] = []
     if isinstance(record.tof, Tof):

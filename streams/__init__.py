@@ -1,1 +1,5 @@
 """The way of a spill: daq → unpack → reco → plots → books."""
+
+from importlib.metadata import version
+
+__version__ = version("spilldeck")

@@ -1,0 +1,1 @@
+"""Thin Faust agents: decode, one pure function, send or fill."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from schemas.columns import Bools, F8, I4
+from schemas.columns import F8, I4, Bools
 
 STATIONS, PLANES, SLABS, PMTS = 3, 2, 10, 2
 """TOF0 and TOF2 have 10 slabs a plane, TOF1 7."""

@@ -1,0 +1,91 @@
+"""The agent between spills.reco and the books in Redis."""
+
+import asyncio
+import time
+from typing import Any
+
+import faust
+import structlog
+from faust.types import TP
+from redis.asyncio import Redis
+
+from schemas.records import RejectedSpill
+from schemas.wire import encode
+from streams.agents.common import RAW_OFFSET, SERVER_ERRORS, Channels, each_batch
+from streams.agents.probe import Probe
+from streams.agents.tables import BookTable, RunBooks, WindowBooks
+from streams.books.aggregator import Aggregator, Incoming, KafkaAccess
+from streams.books.store import CheckpointStore
+from streams.process import ConditionsOf, ranges_of
+from streams.settings import Settings
+
+WATCH_S = 1.0
+"""How often quiet partitions are looked after."""
+
+_log = structlog.get_logger(__name__)
+
+
+def add_aggregate(app: faust.App, channels: Channels, settings: Settings, conditions_of: ConditionsOf) -> None:
+    """Give the application the agent that aggregates, with its two tables."""
+    topic = channels.reco.get_topic_name()
+    probe = Probe(settings.kafka.bootstrap_servers, topic)
+    redis = Redis.from_url(settings.redis.url.get_secret_value())
+    run_table = BookTable(app, name="run-books", partitions=settings.kafka.partitions)
+    window_table = BookTable(app, name="window-books", partitions=settings.kafka.partitions)
+    app.tables.add(run_table)
+    app.tables.add(window_table).tumbling(settings.books.window_s)
+
+    async def reject(spill: RejectedSpill) -> None:
+        await (await channels.rejected.send(key=str(spill.run).encode(), value=encode(spill), force=True))
+
+    async def seek(partition: int, offset: int) -> None:
+        await app.consumer.seek(TP(topic, partition), offset)
+
+    aggregator = Aggregator(
+        store=CheckpointStore(redis, settings.redis.key_prefix, settings.session),
+        kafka=KafkaAccess(
+            seek=seek,
+            first_from=lambda partition, offset: asyncio.to_thread(probe.first_from, partition, offset),
+            end=lambda partition: asyncio.to_thread(probe.end, partition),
+            reject=reject,
+        ),
+        run_books=RunBooks(run_table),
+        window_books=WindowBooks(window_table),
+        ranges_of=lambda run: ranges_of(conditions_of(run)),
+        window_s=settings.books.window_s,
+        windows_kept=settings.books.windows_kept,
+        clock=time.monotonic,
+    )
+
+    async def forget(tp: TP) -> None:
+        if tp.topic == topic:
+            await aggregator.forget(tp.partition)
+
+    run_table.forget = window_table.forget = forget
+
+    async def step(events: list[Any]) -> None:
+        await aggregator.take([_incoming(event) for event in events])
+
+    @app.agent(channels.reco, name="aggregate")
+    async def aggregate(stream: Any) -> None:
+        await each_batch(stream, settings, step)
+
+    @app.timer(WATCH_S)
+    async def watch() -> None:
+        partitions = sorted(tp.partition for tp in app.consumer.assignment() if tp.topic == topic)
+        try:
+            await aggregator.watch(partitions)
+        except SERVER_ERRORS as error:
+            _log.warning("cannot look after quiet partitions", error=f"{type(error).__name__}: {error}")
+
+
+def _incoming(event: Any) -> Incoming:
+    message = event.message
+    header = dict(message.headers or {}).get(RAW_OFFSET, b"")
+    return Incoming(
+        partition=message.partition,
+        offset=message.offset,
+        raw_offset=int(header) if header.isdigit() else None,
+        produced_ms=int(message.timestamp * 1000),
+        value=event.value,
+    )

@@ -1,0 +1,52 @@
+"""The agent between spills.raw and spills.reco."""
+
+import asyncio
+from typing import Any
+
+import faust
+
+from streams.agents.common import RAW_OFFSET, Channels, each_batch
+from streams.agents.transform import Source, Transformed, transform
+from streams.process import ConditionsOf
+from streams.settings import Settings
+
+
+def add_reconstruct(app: faust.App, channels: Channels, settings: Settings, conditions_of: ConditionsOf) -> None:
+    """Give the application the agent that reconstructs.
+
+    It may send a spill twice (after a restart, or when the broker's answer was lost); the header with the source
+    offset lets the aggregating agent know.
+    """
+
+    def transform_all(events: list[Any]) -> list[Transformed]:
+        return [
+            transform(
+                event.value,
+                Source(topic=event.message.topic, partition=event.message.partition, offset=event.message.offset),
+                conditions_of,
+            )
+            for event in events
+        ]
+
+    async def step(events: list[Any]) -> None:
+        sent = []
+        # In a thread, so that heartbeats go out meanwhile.
+        for event, message in zip(events, await asyncio.to_thread(transform_all, events), strict=True):
+            key = str(message.run).encode()
+            if message.rejected is not None:
+                sent.append(await channels.rejected.send(key=key, value=message.rejected, force=True))
+            sent.append(
+                await channels.reco.send(
+                    key=key,
+                    value=message.value,
+                    partition=event.message.partition,
+                    timestamp=event.message.timestamp,
+                    headers={RAW_OFFSET: str(event.message.offset).encode()},
+                    force=True,
+                )
+            )
+        await asyncio.gather(*sent)
+
+    @app.agent(channels.raw, name="reconstruct")
+    async def reconstruct(stream: Any) -> None:
+        await each_batch(stream, settings, step)

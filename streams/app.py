@@ -1,0 +1,47 @@
+"""The Faust application of a worker: spills.raw → reconstruct → spills.reco → aggregate → Redis."""
+
+import logging
+
+import faust
+
+from schemas.wire import MAX_MESSAGE_BYTES
+from streams.agents.aggregate import add_aggregate
+from streams.agents.common import channels
+from streams.agents.reconstruct import add_reconstruct
+from streams.conditions import ConditionsStore
+from streams.settings import Settings
+
+
+def create_app(settings: Settings) -> faust.App:
+    """Return the application of one worker, ready to be run."""
+    kafka = settings.kafka
+    app = faust.App(
+        f"{kafka.topic_prefix}spilldeck-{settings.session}",
+        broker=";".join(f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")),
+        store="memory://",
+        web_enabled=False,
+        topic_partitions=kafka.partitions,
+        topic_replication_factor=kafka.replication,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=MAX_MESSAGE_BYTES,
+        producer_acks=-1,
+        producer_compression_type="zstd",
+        producer_max_request_size=MAX_MESSAGE_BYTES,
+        broker_commit_interval=0.5,
+        broker_session_timeout=kafka.session_timeout_s,
+        broker_heartbeat_interval=kafka.session_timeout_s / 10,
+        # The checkpoint of a worker that lost its partition is refused, so a rebalance need not wait for it.
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+    )
+    topics = channels(app, settings)
+    conditions = ConditionsStore.from_settings(settings)
+    add_reconstruct(app, topics, settings, conditions.for_run)
+    add_aggregate(app, topics, settings, conditions.for_run)
+    return app
+
+
+def run_worker(settings: Settings) -> None:
+    """Run one worker until it is told to stop; ends the process with its status."""
+    faust.Worker(create_app(settings), loglevel=logging.WARNING, redirect_stdouts=False).execute_from_commandline()

@@ -1,0 +1,344 @@
+"""Reconstructed spills into the books, each exactly once: what to skip, what to fill, when to go back.
+
+The stored checkpoint decides, never Kafka's committed offset: a message at or below the checkpoint's offset is in the
+books already; the next one goes on; one beyond it means that Redis has lost data (or that Kafka has a gap), so the
+aggregator asks Kafka for the first message that it still has after the checkpoint, and goes back there.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from schemas.records import NO_RUN, ReconstructedSpill, RejectedSpill, Rejection, RunControl
+from schemas.wire import WireError, decode
+from streams.books.book import Book
+from streams.books.book import Ranges as PlotRanges
+from streams.books.ranges import Ranges
+from streams.books.run import Admission, RunShare
+from streams.books.store import CheckpointRefusedError, CheckpointStore, PartitionState, RunChanges
+
+RUNS_IN_MEMORY = 4
+"""Runs a partition, the last ones touched: the live one, and some with late spills. Others are loaded again."""
+WINDOWS_IN_MEMORY = 4
+"""Windows a partition and run, the last ones touched."""
+SEEK_PATIENCE_S = 2.0
+"""Wait for the message that was sought before seeking again: messages fetched earlier come first."""
+
+_log = structlog.get_logger(__name__)
+
+BookKey = tuple[int, int]
+"""Run, partition."""
+WindowKey = tuple[int, int, int]
+"""Run, partition, start of the window in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A message of ``spills.reco``."""
+
+    partition: int
+    offset: int
+    raw_offset: int | None
+    """Offset in ``spills.raw`` of the message that it was made of."""
+    produced_ms: int
+    """When it was produced, Unix milliseconds."""
+    value: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Partition:
+    """What is in memory of one partition."""
+
+    state: PartitionState
+    shares: "OrderedDict[int, RunShare]" = field(default_factory=OrderedDict)
+    windows: "OrderedDict[tuple[int, int], None]" = field(default_factory=OrderedDict)
+    window_spills: dict[int, dict[int, int]] = field(default_factory=dict)
+    awaited: int | None = None
+    """Offset that was sought."""
+    sought_at: float = 0.0
+    taken_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaAccess:
+    """What the aggregator asks of Kafka, by partition of ``spills.reco``."""
+
+    seek: Callable[[int, int], Awaitable[None]]
+    """Go back or forth to an offset."""
+    first_from: Callable[[int, int], Awaitable[tuple[int | None, int]]]
+    """Return the first offset at or after one that Kafka has a message for, if any, and its low watermark."""
+    end: Callable[[int], Awaitable[int]]
+    """Return the offset that the next message will get."""
+    reject: Callable[[RejectedSpill], Awaitable[None]]
+    """Send to ``spills.rejected``; return when the broker has it."""
+
+
+class Aggregator:
+    """Takes micro-batches, fills the books, writes checkpoints.
+
+    Parameters
+    ----------
+    store
+        The checkpoints.
+    kafka
+        The topic that the messages come from.
+    run_books, window_books
+        Where the live books are.
+    ranges_of
+        Gives a run's own ranges of plots.
+    window_s, windows_kept
+        See the settings.
+    clock
+        Monotonic seconds: decides alone whether to seek again, never what counts where.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: CheckpointStore,
+        kafka: KafkaAccess,
+        run_books: MutableMapping[BookKey, Book],
+        window_books: MutableMapping[WindowKey, Book],
+        ranges_of: Callable[[int], PlotRanges],
+        window_s: int,
+        windows_kept: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._kafka = kafka
+        self._run_books = run_books
+        self._window_books = window_books
+        self._ranges_of = ranges_of
+        self._window_us = window_s * 1_000_000
+        self._windows_kept = windows_kept
+        self._clock = clock
+        self._partitions: dict[int, _Partition] = {}
+        self._lock = asyncio.Lock()
+
+    async def forget(self, partition: int) -> None:
+        """Drop all that is in memory of a partition: it belongs to another worker now."""
+        async with self._lock:
+            self._drop(partition)
+
+    def _drop(self, partition: int) -> None:
+        known = self._partitions.pop(partition, None)
+        if known is None:
+            return
+        for run in known.shares:
+            self._run_books.pop((run, partition), None)
+        for run, start in known.windows:
+            self._window_books.pop((run, partition, start), None)
+
+    async def take(self, messages: Sequence[Incoming]) -> None:
+        """Bring a micro-batch into the books. When it returns, the messages may be acknowledged.
+
+        A partition whose checkpoint is refused is dropped; its messages come again after a seek, here or in the
+        worker that has it now.
+        """
+        by_partition: dict[int, list[Incoming]] = {}
+        for message in messages:
+            by_partition.setdefault(message.partition, []).append(message)
+        async with self._lock:
+            for partition, theirs in by_partition.items():
+                await self._guarded(partition, self._take(partition, theirs))
+
+    async def watch(self, partitions: Sequence[int]) -> None:
+        """Look after partitions that are quiet.
+
+        When Redis lost data, or a sought message does not come, no message may ever tell; so a partition that is
+        quiet is compared with Redis, and sent back when Kafka has messages that are not in the books.
+        """
+        async with self._lock:
+            for partition in partitions:
+                known = self._partitions.get(partition)
+                if known is None or self._clock() - max(known.taken_at, known.sought_at) > SEEK_PATIENCE_S:
+                    await self._guarded(partition, self._look_after(partition))
+
+    async def _guarded(self, partition: int, step: Awaitable[None]) -> None:
+        """Run a step; whatever stops it, keep nothing half-done in memory."""
+        try:
+            await step
+        except CheckpointRefusedError as refusal:
+            _log.warning("checkpoint refused: dropping this worker's copy", partition=partition, why=str(refusal))
+            self._drop(partition)
+        except BaseException:
+            self._drop(partition)
+            raise
+
+    async def _look_after(self, partition: int) -> None:
+        stored = await self._store.load_state(partition)
+        known = self._partitions.get(partition)
+        if known is not None and known.state.offset != stored.offset:
+            _log.warning("Redis has another state", partition=partition, here=known.state.offset, there=stored.offset)
+            self._drop(partition)
+        if stored.offset + 1 < await self._kafka.end(partition):
+            known = self._partitions.setdefault(partition, _Partition(stored))
+            await self._go_back(partition, known)
+
+    async def _go_back(self, partition: int, known: _Partition) -> None:
+        """Seek to the first message after the checkpoint that Kafka still has."""
+        wanted = known.state.offset + 1
+        first, low = await self._kafka.first_from(partition, wanted)
+        if low > wanted and (wanted, low) not in known.state.lost:
+            known.state = replace(known.state, lost=(*known.state.lost, (wanted, low)))
+            _log.error("Kafka no longer has spills that are needed", partition=partition, first=wanted, last=low - 1)
+        known.awaited, known.sought_at = first, self._clock()
+        if first is not None:
+            _log.info("going back", partition=partition, to=first, checkpoint=known.state.offset)
+            await self._kafka.seek(partition, first)
+
+    async def _take(self, partition: int, messages: Sequence[Incoming]) -> None:
+        known = self._partitions.get(partition)
+        if known is None:
+            known = self._partitions[partition] = _Partition(await self._store.load_state(partition))
+        known.taken_at = self._clock()
+        fresh: list[Incoming] = []
+        beyond = False
+        last = known.state.offset
+        for message in messages:
+            if message.offset == last + 1 or (message.offset == known.awaited and not fresh):
+                fresh.append(message)
+                last, known.awaited = message.offset, None
+            else:
+                beyond |= message.offset > last + 1
+        if fresh:
+            await self._bring_in(partition, known, fresh)
+        # What was fetched before a seek still arrives after it, so seek again only when the sought one does not come.
+        elif beyond and (known.awaited is None or self._clock() - known.sought_at > SEEK_PATIENCE_S):
+            await self._go_back(partition, known)
+
+    async def _bring_in(self, partition: int, known: _Partition, fresh: Sequence[Incoming]) -> None:
+        """Fill the next messages of a partition, and write the checkpoint."""
+        raw = Ranges(known.state.raw)
+        changes: dict[int, RunChanges] = {}
+        to_fill: dict[tuple[int, int], list[ReconstructedSpill]] = {}
+        for message in fresh:
+            if message.raw_offset is not None and not raw.add(message.raw_offset):
+                continue  # reconstructed a second time after a restart: it was counted then
+            record = await self._decode(message)
+            share = await self._share(partition, known, record.run)
+            change = changes.setdefault(record.run, RunChanges(totals=share.totals))
+            if isinstance(record, RunControl):
+                share.hear(record)
+                continue
+            admission = share.admit(record)
+            if admission is Admission.CONFLICT:
+                await self._reject(message, record, "conflict", "this spill came before with other bytes, which count")
+            elif admission is Admission.FILL:
+                change.ledger[record.spill] = share.ledger[record.spill]
+                start = record.time_us // self._window_us * (self._window_us // 1_000_000)
+                to_fill.setdefault((record.run, start), []).append(record)
+        for (run, start), spills in to_fill.items():
+            await self._fill(partition, known, run, start, spills, changes[run])
+        state = PartitionState(
+            offset=fresh[-1].offset,
+            raw=raw,
+            lost=known.state.lost,
+            produced_ms=max(known.state.produced_ms, *(m.produced_ms for m in fresh)),
+        )
+        await self._store.checkpoint(partition, known.state.offset, state, changes)
+        known.state = state
+        self._evict(partition, known)
+
+    async def _decode(self, message: Incoming) -> ReconstructedSpill | RunControl:
+        """Return the record in a message; a rejected spill of no run if there is none."""
+        try:
+            record = decode(message.value)
+            if isinstance(record, ReconstructedSpill | RunControl):
+                return record
+            problem = f"a {type(record).__name__} has no place in this topic"
+        except WireError as error:
+            problem = str(error)
+        rejected = ReconstructedSpill(
+            run=NO_RUN,
+            spill=NO_RUN,
+            time_us=0,
+            triggers=0,
+            events=0,
+            size=len(message.value),
+            digest=bytes(8),
+            code="",
+            conditions="",
+            rejection=Rejection(step="envelope", reason=problem),
+        )
+        await self._reject(message, rejected, "envelope", problem)
+        return rejected
+
+    async def _reject(self, message: Incoming, spill: ReconstructedSpill, step: str, reason: str) -> None:
+        await self._kafka.reject(
+            RejectedSpill(
+                run=spill.run,
+                spill=spill.spill,
+                step=step,
+                reason=reason,
+                source="",
+                byte=0,
+                topic="",
+                partition=message.partition,
+                offset=message.offset,
+                payload=message.value,
+            )
+        )
+
+    async def _share(self, partition: int, known: _Partition, run: int) -> RunShare:
+        if run not in known.shares:
+            known.shares[run] = await self._store.load_run(partition, run)
+            ranges = self._ranges_of(run)
+            self._run_books[run, partition] = await self._store.load_book(partition, run, ranges)
+            known.window_spills[run] = await self._store.load_window_spills(partition, run)
+        known.shares.move_to_end(run)
+        return known.shares[run]
+
+    async def _fill(
+        self,
+        partition: int,
+        known: _Partition,
+        run: int,
+        start: int,
+        spills: Sequence[ReconstructedSpill],
+        change: RunChanges,
+    ) -> None:
+        """Fill the spills of one run and window once, and add that to the book of each."""
+        ranges = self._ranges_of(run)
+        added = await asyncio.to_thread(known.shares[run].fill, spills, ranges)
+        key = (run, partition, start)
+        if (run, start) not in known.windows:
+            self._window_books[key] = await self._store.load_window(partition, run, start, ranges)
+        known.windows[run, start] = None
+        known.windows.move_to_end((run, start))
+        for books, at in ((self._run_books, (run, partition)), (self._window_books, key)):
+            book = books[at]  # type: ignore[index]
+            book += added
+            books[at] = book  # type: ignore[index]  # a table learns of a change by assignment alone
+        change.plots |= {name: self._run_books[run, partition][name] for name in added}
+        change.windows.setdefault(start, {}).update({name: self._window_books[key][name] for name in added})
+        counts = known.window_spills[run]
+        counts[start] = counts.get(start, 0) + len(spills)
+        change.window_spills[start] = counts[start]
+        self._expire_windows(partition, known, run, change)
+
+    def _expire_windows(self, partition: int, known: _Partition, run: int, change: RunChanges) -> None:
+        counts = known.window_spills[run]
+        for start in sorted(counts)[: -self._windows_kept]:
+            del counts[start]
+            known.windows.pop((run, start), None)
+            self._window_books.pop((run, partition, start), None)
+            change.windows.pop(start, None)
+            change.window_spills.pop(start, None)
+            change.expired.append(start)
+
+    def _evict(self, partition: int, known: _Partition) -> None:
+        """Keep in memory only what was touched last; the checkpoint has the rest."""
+        while len(known.shares) > RUNS_IN_MEMORY:
+            run, _ = known.shares.popitem(last=False)
+            self._run_books.pop((run, partition), None)
+            del known.window_spills[run]
+            for window in [w for w in known.windows if w[0] == run]:
+                del known.windows[window]
+                self._window_books.pop((run, partition, window[1]), None)
+        while len(known.windows) > WINDOWS_IN_MEMORY:
+            (run, start), _ = known.windows.popitem(last=False)
+            self._window_books.pop((run, partition, start), None)

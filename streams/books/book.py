@@ -1,0 +1,118 @@
+"""The histograms of all plots for one run, or for one window of it. Books add."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Self
+
+import boost_histogram as bh
+import numpy as np
+
+from schemas.columns import I8
+from schemas.records import ReconstructedSpill
+from streams.plots.batch import Batch
+from streams.plots.catalogue import PLOTS
+from streams.plots.model import Axis
+
+Ranges = Mapping[str, tuple[int, float, float]]
+"""Plot → bins, low, high of its first axis, where a run's conditions want others than the catalogue's."""
+
+
+Histogram = bh.Histogram[bh.storage.Int64]
+"""64-bit counts: sums of integers do not depend on their order, so equal means bit for bit."""
+
+
+class PlotError(ValueError):
+    """A plot could not be filled from a spill."""
+
+
+def axes_of(name: str, ranges: Ranges) -> tuple[Axis, ...]:
+    """Return the axes of a plot in a run with these ranges."""
+    first, *others = PLOTS[name].axes
+    if name in ranges:
+        bins, low, high = ranges[name]
+        first = Axis(label=first.label, unit=first.unit, bins=bins, low=low, high=high)
+    return first, *others
+
+
+def new_histogram(name: str, ranges: Ranges) -> Histogram:
+    """Return the empty histogram of a plot."""
+    plot, axes = PLOTS[name], axes_of(name, ranges)
+    regular = [bh.axis.Regular(a.bins, a.low, a.high, metadata={"label": a.label, "unit": a.unit}) for a in axes]
+    histogram = bh.Histogram(*regular, storage=bh.storage.Int64())
+    histogram.metadata = {"name": name, "title": plot.title}
+    return histogram
+
+
+class Book:
+    """Histograms by plot; one without entries need not be there.
+
+    Parameters
+    ----------
+    ranges
+        The run's own ranges of plots.
+    """
+
+    def __init__(self, ranges: Ranges) -> None:
+        self.ranges = ranges
+        self._histograms: dict[str, Histogram] = {}
+
+    def __getitem__(self, name: str) -> Histogram:
+        """Return the histogram of a plot, empty if nothing has filled it."""
+        if name not in self._histograms:
+            self._histograms[name] = new_histogram(name, self.ranges)
+        return self._histograms[name]
+
+    def __setitem__(self, name: str, histogram: Histogram) -> None:
+        self._histograms[name] = histogram
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the plots that have been filled."""
+        return iter(self._histograms)
+
+    def __iadd__(self, other: "Book") -> Self:
+        for name in other:
+            if name in self._histograms:
+                self._histograms[name] += other[name]
+            else:
+                self._histograms[name] = other[name].copy()
+        return self
+
+    def summary(self, name: str) -> dict[str, int | str]:
+        """Return entries (flow bins included), their sum without the flow bins, and the SHA-256 of the counts."""
+        histogram = self[name]
+        counts: I8 = np.ascontiguousarray(histogram.view(flow=True), "<i8")
+        return {
+            "entries": int(counts.sum()),
+            "sum": int(histogram.view(flow=False).sum()),
+            "sha256": hashlib.sha256(counts.tobytes()).hexdigest(),
+        }
+
+
+def fill(spills: Sequence[ReconstructedSpill], ranges: Ranges) -> tuple[Book, dict[str, int]]:
+    """Return what the spills of one run add to its book, and for each plot that failed on spills, on how many.
+
+    A plot that cannot be filled from the joined spills is filled from them one by one, so that only the spill that
+    it fails on is left out of it: the book stays a function of the set of spills.
+    """
+    book, failures = Book(ranges), {}
+    batch = Batch(spills)
+    for name in PLOTS:
+        try:
+            _fill_one(book, name, batch)
+        except PlotError:
+            failures[name] = 0
+            for spill in spills:
+                try:
+                    _fill_one(book, name, Batch([spill]))
+                except PlotError:
+                    failures[name] += 1
+    return book, failures
+
+
+def _fill_one(book: Book, name: str, batch: Batch) -> None:
+    try:
+        values = [np.asarray(v) for v in PLOTS[name].fill(batch)]
+        if values[0].size:
+            book[name].fill(*values)
+    except Exception as error:  # a plot is anybody's ten lines: whatever it raises is its own failure
+        raise PlotError(f"{name}: {type(error).__name__}: {error}") from error

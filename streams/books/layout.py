@@ -1,0 +1,101 @@
+"""Where a partition's checkpoint lies in Redis, and how its small parts are written.
+
+All keys of a partition carry the hash tag ``{session:partition}``, so that a checkpoint stays one atomic step on a
+Redis Cluster. Under ``prefix:{session:partition}:``
+
+========================  ======  ===================================================================
+``state``                 hash    ``offset`` (last one in the books), ``raw`` (source offsets seen, as
+                                  ranges), ``lost`` (offsets that Kafka no longer had when needed),
+                                  ``produced_ms`` (when the newest message in the books was produced)
+``runs``                  hash    run → totals, JSON
+``spills:RUN``            hash    spill → ledger entry
+``book:RUN``              hash    plot → histogram
+``windows:RUN``           hash    start of the window, s → its spills
+``window:RUN:START``      hash    plot → histogram
+========================  ======  ===================================================================
+"""
+
+import json
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from streams.books.ranges import Ranges
+from streams.books.run import LedgerEntry
+from streams.books.totals import Totals
+
+_LEDGER = struct.Struct("<qii8s")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names of the keys of one session's partition."""
+
+    prefix: str
+    session: str
+    partition: int
+
+    def _key(self, *parts: object) -> str:
+        return ":".join([self.prefix, f"{{{self.session}:{self.partition}}}", *map(str, parts)])
+
+    @property
+    def state(self) -> str:
+        """Offsets."""
+        return self._key("state")
+
+    @property
+    def runs(self) -> str:
+        """Totals by run."""
+        return self._key("runs")
+
+    def spills(self, run: int) -> str:
+        """Ledger of a run."""
+        return self._key("spills", run)
+
+    def book(self, run: int) -> str:
+        """Book of a run."""
+        return self._key("book", run)
+
+    def windows(self, run: int) -> str:
+        """Windows of a run."""
+        return self._key("windows", run)
+
+    def window(self, run: int, start: int) -> str:
+        """Book of a window."""
+        return self._key("window", run, start)
+
+
+def changed_channel(prefix: str, session: str) -> str:
+    """Return the name of the channel on which each checkpoint is announced."""
+    return f"{prefix}:{session}:changed"
+
+
+def pack_ledger_entry(entry: LedgerEntry) -> bytes:
+    """Return a ledger entry as 24 bytes."""
+    return _LEDGER.pack(entry.time_us, entry.triggers, entry.size, entry.digest)
+
+
+def unpack_ledger_entry(data: bytes) -> LedgerEntry:
+    """Return the ledger entry in 24 bytes."""
+    time_us, triggers, size, digest = _LEDGER.unpack(data)
+    return LedgerEntry(time_us=time_us, triggers=triggers, size=size, digest=digest)
+
+
+def pack_totals(totals: Totals) -> str:
+    """Return totals as JSON."""
+    return json.dumps(totals.to_json(), separators=(",", ":"))
+
+
+def unpack_totals(data: bytes) -> Totals:
+    """Return the totals in JSON."""
+    return Totals.from_json(json.loads(data))
+
+
+def pack_ranges(ranges: Iterable[tuple[int, int]]) -> str:
+    """Return a set of offsets as JSON."""
+    return json.dumps(list(ranges))
+
+
+def unpack_ranges(data: bytes) -> Ranges:
+    """Return the set of offsets in JSON."""
+    return Ranges((start, stop) for start, stop in json.loads(data))

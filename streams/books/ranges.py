@@ -1,0 +1,50 @@
+"""A set of integers kept as ranges: small however many there are, as long as they are mostly in a row."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+
+
+class Ranges:
+    """Integers as half-open ranges, sorted and apart.
+
+    Parameters
+    ----------
+    ranges
+        (start, stop) pairs, sorted and apart.
+    """
+
+    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
+        self._starts: list[int] = []
+        self._stops: list[int] = []
+        for start, stop in ranges:
+            if stop <= start or (self._stops and start <= self._stops[-1]):
+                raise ValueError(f"the range {start} to {stop} is empty, or not beyond the one before it")
+            self._starts.append(start)
+            self._stops.append(stop)
+
+    def __contains__(self, number: int) -> bool:
+        at = bisect_right(self._starts, number) - 1
+        return at >= 0 and number < self._stops[at]
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Iterate over the (start, stop) pairs."""
+        return zip(self._starts, self._stops, strict=True)
+
+    def add(self, number: int) -> bool:
+        """Add a number; return whether it is new."""
+        at = bisect_right(self._starts, number)
+        if at and number < self._stops[at - 1]:
+            return False
+        joins_left = at > 0 and self._stops[at - 1] == number
+        joins_right = at < len(self._starts) and self._starts[at] == number + 1
+        if joins_left and joins_right:
+            self._stops[at - 1] = self._stops.pop(at)
+            del self._starts[at]
+        elif joins_left:
+            self._stops[at - 1] = number + 1
+        elif joins_right:
+            self._starts[at] = number
+        else:
+            self._starts.insert(at, number)
+            self._stops.insert(at, number + 1)
+        return True

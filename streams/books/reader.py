@@ -1,0 +1,120 @@
+"""What is in the books, summed over the partitions: read only, for the page and the command line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from redis import Redis
+
+from streams.books import layout, uhi
+from streams.books.book import Book, Ranges
+from streams.books.run import Ledger
+from streams.books.store import NO_OFFSET
+from streams.books.totals import Totals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far one partition is in the books."""
+
+    offset: int
+    """Last offset of ``spills.reco`` in them; `NO_OFFSET` without a checkpoint."""
+    raw_end: int
+    """One more than the last offset of ``spills.raw`` in them."""
+    produced_ms: int
+    """When the newest message in them was produced, Unix milliseconds; 0 without one."""
+    lost: tuple[tuple[int, int], ...]
+    """Half-open ranges of offsets that Kafka no longer had when they were needed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBook:
+    """Totals, spills and histograms of a run that belong together: read in one transaction."""
+
+    totals: Totals
+    ledger: Ledger
+    book: Book
+
+
+class BookReader:
+    """Sums of partials.
+
+    Parameters
+    ----------
+    redis
+        Client that returns bytes. Its errors (`redis.RedisError`) are passed on.
+    prefix, session
+        Part of the keys' names, see `layout`.
+    partitions
+        How many there are.
+    """
+
+    def __init__(self, redis: Redis, prefix: str, session: str, partitions: int) -> None:
+        self._redis = redis
+        self._keys = [layout.Keys(prefix, session, p) for p in range(partitions)]
+
+    def progress(self) -> tuple[Progress, ...]:
+        """Return how far each partition is. Equal progress means equal books."""
+        found = []
+        for state in self._hashes([keys.state for keys in self._keys]):
+            raw = list(layout.unpack_ranges(state[b"raw"])) if state else []
+            found.append(
+                Progress(
+                    offset=int(state.get(b"offset", NO_OFFSET)),
+                    raw_end=raw[-1][1] if raw else 0,
+                    produced_ms=int(state.get(b"produced_ms", 0)),
+                    lost=tuple(layout.unpack_ranges(state[b"lost"])) if state else (),
+                )
+            )
+        return tuple(found)
+
+    def runs(self) -> dict[int, Totals]:
+        """Return the totals of every run, by its number. `NO_RUN` holds what could not be put down to a run."""
+        found: dict[int, Totals] = {}
+        for stored in self._hashes([keys.runs for keys in self._keys]):
+            for run, totals in stored.items():
+                found.setdefault(int(run), Totals()).__iadd__(layout.unpack_totals(totals))
+        return dict(sorted(found.items()))
+
+    def run(self, run: int, ranges: Ranges) -> RunBook:
+        """Return all of a run; empty books if there is no such run."""
+        pipe = self._redis.pipeline(transaction=True)
+        for keys in self._keys:
+            pipe.hget(keys.runs, str(run))
+            pipe.hgetall(keys.spills(run))
+            pipe.hgetall(keys.book(run))
+        answers = pipe.execute()
+        totals, ledger, book = Totals(), Ledger(), Book(ranges)
+        for stored_totals, stored_ledger, stored_book in zip(*[iter(answers)] * 3, strict=True):
+            if stored_totals is not None:
+                totals += layout.unpack_totals(stored_totals)
+            ledger |= {int(spill): layout.unpack_ledger_entry(entry) for spill, entry in stored_ledger.items()}
+            book += _decode_book(stored_book, ranges)
+        return RunBook(totals=totals, ledger=ledger, book=book)
+
+    def windows(self, run: int) -> dict[int, int]:
+        """Return the windows kept of a run: start, s since 1970 UTC → spills in it, in order."""
+        found: dict[int, int] = {}
+        for stored in self._hashes([keys.windows(run) for keys in self._keys]):
+            for start, spills in stored.items():
+                found[int(start)] = found.get(int(start), 0) + int(spills)
+        return dict(sorted(found.items()))
+
+    def window(self, run: int, start: int, ranges: Ranges) -> Book:
+        """Return the book of a window of a run."""
+        total = Book(ranges)
+        for stored in self._hashes([keys.window(run, start) for keys in self._keys]):
+            total += _decode_book(stored, ranges)
+        return total
+
+    def _hashes(self, keys: list[str]) -> list[Mapping[bytes, bytes]]:
+        pipe = self._redis.pipeline(transaction=True)
+        for key in keys:
+            pipe.hgetall(key)
+        return list(pipe.execute())
+
+
+def _decode_book(stored: Mapping[bytes, bytes], ranges: Ranges) -> Book:
+    book = Book(ranges)
+    for name, data in stored.items():
+        book[name.decode()] = uhi.decode(data)
+    return book

@@ -1,0 +1,95 @@
+"""The share of one run that one partition's spills make up: which spills, their totals, and what they fill."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import numpy as np
+
+from schemas.records import ReconstructedSpill, RunControl
+from streams.books.book import Book, Ranges, fill
+from streams.books.totals import Totals
+from streams.plots.spillfacts import SpillFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """What is remembered of a spill that is in the book."""
+
+    time_us: int
+    triggers: int
+    size: int
+    digest: bytes
+    """Of the raw bytes, 8 bytes."""
+
+
+Ledger = dict[int, LedgerEntry]
+"""Spill number → entry: the set of spills seen, and the points of the trends."""
+
+
+class Admission(Enum):
+    """What becomes of a spill that arrives."""
+
+    FILL = auto()
+    DUPLICATE = auto()
+    CONFLICT = auto()
+    """Its number was seen with other bytes: the first counts."""
+    REJECTED = auto()
+    """It was refused before it came here."""
+
+
+class RunShare:
+    """The spills of one run that one partition has seen.
+
+    Parameters
+    ----------
+    ledger, totals
+        As they stand; changed in place.
+    """
+
+    def __init__(self, ledger: Ledger, totals: Totals) -> None:
+        self.ledger = ledger
+        self.totals = totals
+
+    def hear(self, control: RunControl) -> None:
+        """Take note of the run's start or end."""
+        self.totals.hear(control)
+
+    def admit(self, spill: ReconstructedSpill) -> Admission:
+        """Decide what becomes of a spill, and count it."""
+        self.totals.received += 1
+        self.totals.events += spill.events
+        if spill.rejection is not None:
+            self.totals.rejected[spill.rejection.step] += 1
+            return Admission.REJECTED
+        known = self.ledger.get(spill.spill)
+        if known is None:
+            self.ledger[spill.spill] = LedgerEntry(
+                time_us=spill.time_us, triggers=spill.triggers, size=spill.size, digest=spill.digest
+            )
+            self.totals.count_filled(spill)
+            return Admission.FILL
+        if known.digest == spill.digest:
+            self.totals.duplicates += 1
+            return Admission.DUPLICATE
+        self.totals.rejected["conflict"] += 1
+        return Admission.CONFLICT
+
+    def fill(self, spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Book:
+        """Return what admitted spills add to the book; count the plots that fail."""
+        book, failures = fill(spills, ranges)
+        for plot, spills_lost in failures.items():
+            self.totals.errors[f"plot {plot}"] += spills_lost
+        return book
+
+
+def spill_facts(ledger: Ledger) -> SpillFacts:
+    """Return the spills of a run in the order of their numbers."""
+    numbers = sorted(ledger)
+    entries = [ledger[n] for n in numbers]
+    return SpillFacts(
+        spill=np.array(numbers, np.int64),
+        time_us=np.array([e.time_us for e in entries], np.int64),
+        triggers=np.array([e.triggers for e in entries], np.int32),
+        size=np.array([e.size for e in entries], np.int32),
+    )

@@ -1,0 +1,136 @@
+"""Counters of a run that add up: filled + rejected = received - duplicates, always."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from schemas.records import ControlKind, ReconstructedSpill, RunControl
+
+
+@dataclass(slots=True, kw_only=True)
+class Control:
+    """What a run-control message said."""
+
+    time_us: int
+    events: int
+    run_type: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Totals:
+    """Counters of one run: of a partition, or, summed, of all."""
+
+    received: int = 0
+    """Messages that claim to be a spill of the run, redelivered ones left out."""
+    filled: int = 0
+    """Spills in the book."""
+    duplicates: int = 0
+    """Spills that came again with the same bytes."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Step that refused a spill → how many."""
+    errors: Counter[str] = field(default_factory=Counter)
+    """Detector or plot that failed on a spill → how many."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Equipment type that is not registered → payloads skipped."""
+    detectors: dict[str, Counter[str]] = field(default_factory=dict)
+    """Detector → kind of hit → how many."""
+    out_of_order: int = 0
+    """Spills that came after one with a higher number in the same partition. Depends on the order, unlike the rest."""
+    triggers: int = 0
+    """Particle triggers in the book's spills."""
+    events: int = 0
+    """DAQ events of all received spills, without run control."""
+    first_us: int = 0
+    last_us: int = 0
+    """Times of the first and the last spill in the book, microseconds; 0 without one."""
+    last_spill: int = -1
+    code: set[str] = field(default_factory=set)
+    conditions: set[str] = field(default_factory=set)
+    control: dict[str, Control] = field(default_factory=dict)
+    """start, end → what was said; absent while it was not."""
+
+    def hear(self, control: RunControl) -> None:
+        """Take note of a run's start or end. Hearing it again changes nothing."""
+        self.control.setdefault(
+            control.kind.value,
+            Control(time_us=control.time_us, events=control.events, run_type=control.run_type),
+        )
+
+    def count_filled(self, spill: ReconstructedSpill) -> None:
+        """Count a spill that goes into the book."""
+        self.filled += 1
+        self.triggers += spill.triggers
+        self.first_us = min(self.first_us, spill.time_us) if self.first_us else spill.time_us
+        self.last_us = max(self.last_us, spill.time_us)
+        self.out_of_order += spill.spill < self.last_spill
+        self.last_spill = max(self.last_spill, spill.spill)
+        self.errors.update(spill.errors.keys())
+        self.skipped.update(spill.skipped)
+        self.code.add(spill.code)
+        self.conditions.add(spill.conditions)
+        for detector, hits in _hits(spill).items():
+            self.detectors.setdefault(detector, Counter()).update(hits)
+
+    @property
+    def all_events(self) -> int:
+        """DAQ events, run control included."""
+        return self.events + sum(c.events for c in self.control.values())
+
+    @property
+    def all_rejected(self) -> int:
+        """Rejected spills, whatever the reason."""
+        return sum(self.rejected.values())
+
+    @property
+    def ended(self) -> bool:
+        """Whether the DAQ said that the run ended."""
+        return ControlKind.END.value in self.control
+
+    def __iadd__(self, other: Self) -> Self:
+        self.received += other.received
+        self.filled += other.filled
+        self.duplicates += other.duplicates
+        self.rejected += other.rejected
+        self.errors += other.errors
+        self.skipped += other.skipped
+        for detector, hits in other.detectors.items():
+            self.detectors.setdefault(detector, Counter()).update(hits)
+        self.out_of_order += other.out_of_order
+        self.triggers += other.triggers
+        self.events += other.events
+        self.first_us = min(t for t in (self.first_us, other.first_us) if t) if self.first_us or other.first_us else 0
+        self.last_us = max(self.last_us, other.last_us)
+        self.last_spill = max(self.last_spill, other.last_spill)
+        self.code |= other.code
+        self.conditions |= other.conditions
+        self.control = other.control | self.control
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the totals as plain values."""
+        return asdict(self) | {"code": sorted(self.code), "conditions": sorted(self.conditions)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Return the totals that `to_json` gave these values of."""
+        return cls(
+            **values
+            | {name: Counter(values[name]) for name in ("rejected", "errors", "skipped")}
+            | {"detectors": {d: Counter(hits) for d, hits in values["detectors"].items()}}
+            | {"code": set(values["code"]), "conditions": set(values["conditions"])}
+            | {"control": {kind: Control(**said) for kind, said in values["control"].items()}},
+        )
+
+
+def _hits(spill: ReconstructedSpill) -> dict[str, dict[str, int]]:
+    """Return how many digits, hits and space points each detector has."""
+    found: dict[str, dict[str, int]] = {}
+    if spill.tof is not None:
+        found["tof"] = {
+            "digits": len(spill.tof.digits),
+            "hits": len(spill.tof.slab_hits),
+            "space_points": len(spill.tof.space_points),
+        }
+    if spill.ckov is not None:
+        found["ckov"] = {"digits": len(spill.ckov)}
+    return found

@@ -1,0 +1,140 @@
+"""Raw spills and run control into Kafka: nothing lost, nothing out of order, waiting when the broker cannot follow."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import KafkaException, Producer
+
+from schemas.records import RawSpill, RunControl
+from schemas.wire import MAX_MESSAGE_BYTES, encode
+from streams.errors import BadDataError, ServerError
+from streams.settings import Settings
+from streams.topics import Topics
+
+CONNECT_S = 5.0
+"""A broker that does not answer at the start within it is taken to be down."""
+QUEUE_KIB = 64 * 1024
+"""What may wait for the broker's acknowledgement. When it is full, `SpillProducer.send` waits."""
+POLL_S = 0.5
+"""How long to wait for room or for acknowledgements before looking again."""
+
+
+def partition_of(spill: int, partitions: int) -> int:
+    """Return the partition of a spill: a run is spread over all of them. Unreadable bytes have none: the first."""
+    return max(spill, 0) % partitions
+
+
+class SpillProducer:
+    """Sends records of the DAQ to ``spills.raw``; use it in a ``with`` block, which ends when all are acknowledged.
+
+    Parameters
+    ----------
+    settings
+        Broker and topics.
+    on_acknowledged
+        Called with each record once all replicas in step have it.
+
+    Raises
+    ------
+    ServerError
+        When the broker does not answer, or has no such topic.
+    """
+
+    def __init__(
+        self, settings: Settings, on_acknowledged: Callable[[RawSpill | RunControl], None] = lambda _: None
+    ) -> None:
+        self._topic = Topics.of(settings).raw
+        self._on_acknowledged = on_acknowledged
+        self._failure: str | None = None
+        self._producer = Producer(
+            {
+                "bootstrap.servers": settings.kafka.bootstrap_servers,
+                "enable.idempotence": True,
+                "acks": "all",
+                "compression.type": "zstd",
+                "linger.ms": 5,
+                "message.max.bytes": MAX_MESSAGE_BYTES,
+                "queue.buffering.max.kbytes": QUEUE_KIB,
+                # No time-out of a message: a broker that is away for an hour makes the producer wait for an hour.
+                "message.timeout.ms": 0,
+                "log_level": 0,
+            }
+        )
+        self._partitions = self._count_partitions(settings.kafka.bootstrap_servers)
+
+    def _count_partitions(self, servers: str) -> int:
+        try:
+            topic = self._producer.list_topics(self._topic, timeout=CONNECT_S).topics[self._topic]
+        except KafkaException as error:
+            raise ServerError(
+                f"no Kafka answers at {servers}: start one (spilldeck up) or correct kafka.bootstrap_servers"
+            ) from error
+        if topic.error is not None:
+            raise ServerError(f"the topic {self._topic} is not there ({topic.error.str()}): run spilldeck topics apply")
+        return len(topic.partitions)
+
+    def send(self, record: RawSpill | RunControl) -> None:
+        """Queue a record; wait for room if the broker cannot follow.
+
+        Raises
+        ------
+        BadDataError
+            When the spill is too large for a message; the next can be sent.
+        ServerError
+            When the broker refuses a message for good.
+        """
+        value = encode(record)
+        if len(value) > MAX_MESSAGE_BYTES - 1024:  # room for Kafka's own framing
+            place = f"{record.source} byte {record.byte}"
+            raise BadDataError("produce", f"the spill at {place} takes {len(value)} bytes, too many for a message")
+        if isinstance(record, RunControl):
+            for partition in range(self._partitions):
+                # Counted as acknowledged once, when the last partition has it.
+                self._queue(record, value, partition, report=partition == self._partitions - 1)
+        else:
+            self._queue(record, value, partition_of(record.spill, self._partitions), report=True)
+
+    def _queue(self, record: RawSpill | RunControl, value: bytes, partition: int, *, report: bool) -> None:
+        def delivered(error: Any, _message: Any) -> None:
+            if error is not None:
+                self._failure = error.str()
+            elif report:
+                self._on_acknowledged(record)
+
+        while True:
+            self._raise_failure()
+            try:
+                self._producer.produce(
+                    self._topic, value, key=str(record.run), partition=partition, on_delivery=delivered
+                )
+            except BufferError:
+                self._producer.poll(POLL_S)
+            else:
+                break
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait until all that was sent is acknowledged.
+
+        Raises
+        ------
+        ServerError
+            When the broker refuses a message for good.
+        """
+        while self._producer.flush(POLL_S):
+            self._raise_failure()
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise ServerError(f"Kafka refuses a spill for {self._topic}: {self._failure}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.flush()

@@ -1,0 +1,70 @@
+"""What a plot is: axes, what fills it, and the words that a shifter needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy.typing as npt
+
+from streams.plots.batch import Batch
+from streams.plots.spillfacts import SpillFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """An axis of equal bins."""
+
+    label: str
+    unit: str = ""
+    bins: int
+    low: float
+    high: float
+
+    @property
+    def title(self) -> str:
+        """The label with its unit in brackets."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """The four texts of a plot for the shifter."""
+
+    shows: str
+    normal: str
+    action: str
+    """What to do when it is not."""
+    call: str
+    """Whom to call: a role."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """One histogram of the catalogue."""
+
+    name: str
+    detector: str
+    title: str
+    axes: tuple[Axis, ...]
+    fill: Callable[[Batch], tuple[npt.ArrayLike, ...]]
+    """Takes joined spills, returns one array per axis, all of one length: an entry each."""
+    canvas: str
+    """Tag of the picture that shows it together with others."""
+    keywords: tuple[str, ...]
+    words: Words
+    log: bool = False
+    """Counts are drawn on a logarithmic scale."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """One quantity against the spills of a run."""
+
+    name: str
+    detector: str
+    title: str
+    label: str
+    unit: str
+    value: Callable[[SpillFacts], npt.ArrayLike]
+    """Takes the spills of a run in the order of their numbers, returns a number each; NaN where there is none."""
+    keywords: tuple[str, ...]
+    words: Words

@@ -1,0 +1,18 @@
+"""What is remembered of each spill that is in a book."""
+
+from dataclasses import dataclass
+
+from schemas.columns import I4, I8, Table, column
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpillFacts(Table):
+    """One row a spill."""
+
+    spill: I8 = column("<i8")
+    time_us: I8 = column("<i8")
+    """The spill's own time, microseconds since 1970 UTC."""
+    triggers: I4 = column("<i4")
+    """Particle triggers."""
+    size: I4 = column("<i4")
+    """Bytes of the raw spill."""

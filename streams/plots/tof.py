@@ -1,0 +1,212 @@
+"""Plots of the time-of-flight stations."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.conditions.model import PLANES, PMTS, STATIONS
+from streams.plots.batch import Batch, flight_time_ns
+from streams.plots.model import Axis, Plot, Words
+
+_Values = tuple[npt.ArrayLike, ...]
+_Fill = Callable[[Batch], _Values]
+_EXPERT = "TOF expert on call"
+_PLANES = ("horizontal", "vertical")
+
+
+def _slabs(label: str = "Slab", bins: int = 10) -> Axis:
+    return Axis(label=label, bins=bins, low=-0.5, high=bins - 0.5)
+
+
+def _flight_plot(start: int, stop: int, axis: tuple[int, float, float]) -> Plot:
+    bins, low, high = axis
+    return Plot(
+        name=f"ht{start}{stop}",
+        detector="tof",
+        title=f"Time of flight TOF{start} → TOF{stop}",
+        axes=(Axis(label="Time", unit="ns", bins=bins, low=low, high=high),),
+        fill=lambda batch: (flight_time_ns(batch, start, stop),),
+        canvas=f"tof_time_tof{start}-tof{stop}",
+        keywords=("TOF", "time", "flight"),
+        words=Words(
+            shows=f"Time between TOF{start} and TOF{stop} of particles with exactly one space point in each.",
+            normal="Separate peaks: electrons first and narrow, then muons and pions, whose place moves with the "
+            "beam momentum. Each peak has a sigma of 0.1 to 0.2 ns.",
+            action="Peaks shifted together: ask whether calibration or cabling changed. Wide or missing: look at the "
+            "photomultiplier hits of both stations for a silent one.",
+            call=_EXPERT,
+        ),
+    )
+
+
+def _space_point_slab(station: int, column: str) -> Plot:
+    plane, letter = (0, "X") if column == "slabx" else (1, "Y")
+
+    def fill(batch: Batch) -> _Values:
+        points = batch.tof_space_points
+        return (getattr(points, column)[points.station == station],)
+
+    return Plot(
+        name=f"sp{letter.lower()}{station}",
+        detector="tof",
+        title=f"TOF{station} space points, {letter} plane",
+        axes=(_slabs(f"Slab of the {_PLANES[plane]} plane"),),
+        fill=fill,
+        canvas=f"tof_SpacePoints_{letter}",
+        keywords=("TOF", "space", "points"),
+        words=Words(
+            shows=f"Slabs of the {_PLANES[plane]} plane of TOF{station} in which particles crossed.",
+            normal="One smooth hump: the beam's profile. TOF1 has slabs 0 to 6 alone.",
+            action="A slab that is empty between full ones: look at its photomultipliers. A shifted hump: ask the "
+            "beam operator for the last change of a magnet.",
+            call=_EXPERT,
+        ),
+    )
+
+
+def _space_points_per_trigger(station: int) -> Plot:
+    return Plot(
+        name=f"hnsp_{station}",
+        detector="tof",
+        title=f"TOF{station} space points per particle trigger",
+        axes=(Axis(label="Space points", bins=4, low=-0.5, high=3.5),),
+        fill=lambda batch: (batch.space_point_counts[:, station],),
+        canvas="tof_nSpacePoints",
+        keywords=("TOF", "space", "points"),
+        words=Words(
+            shows=f"How many space points each particle trigger has in TOF{station}.",
+            normal="Mostly one. None where a particle missed the station or stopped before it.",
+            action="Mostly none: look at the station's high voltage and at its photomultiplier hits; in the trigger "
+            "station it empties all stations.",
+            call=_EXPERT,
+        ),
+    )
+
+
+def _space_points_per_spill(station: int) -> Plot:
+    def fill(batch: Batch) -> _Values:
+        points = batch.space_points_per_spill[:, station]
+        return (points[points > 0],)
+
+    return Plot(
+        name=f"hnsp_spill_tof{station}",
+        detector="tof",
+        title=f"TOF{station} space points per spill",
+        axes=(Axis(label="Space points in the spill", bins=60, low=-0.5, high=59.5),),
+        fill=fill,
+        canvas="tof_nSpacePoints_spill",
+        keywords=("TOF", "spacepoints", "spill"),
+        words=Words(
+            shows=f"How many space points a spill has in TOF{station}; spills with none are left out.",
+            normal="One hump about the usual intensity.",
+            action="Moved to the left: lower intensity or lost efficiency; compare the other stations and the trend.",
+            call="Beam operator, then " + _EXPERT,
+        ),
+    )
+
+
+def _space_points_against_spill(station: int) -> Plot:
+    def fill(batch: Batch) -> _Values:
+        return (np.repeat(batch.tof_spills, batch.space_points_per_spill[:, station]),)
+
+    return Plot(
+        name=f"hnsp_vs_spill_tof{station}",
+        detector="tof",
+        title=f"TOF{station} space points against the spill",
+        axes=(Axis(label="Spill", bins=5000, low=-0.5, high=4999.5),),
+        fill=fill,
+        canvas="tof_nSpacePoints_vs_spill",
+        keywords=("TOF", "spacepoints", "spillnum"),
+        words=Words(
+            shows=f"Space points of TOF{station} in each spill of the run.",
+            normal="Level within the fluctuation of the beam.",
+            action="A step down in one station alone: a fault of that station began there; in all: the beam.",
+            call="Beam operator, then " + _EXPERT,
+        ),
+    )
+
+
+def _slab_hits_fill(station: int, plane: int) -> _Fill:
+    def fill(batch: Batch) -> _Values:
+        hits = batch.tof_slab_hits
+        return (hits.slab[(hits.station == station) & (hits.plane == plane)],)
+
+    return fill
+
+
+def _slab_hits(station: int, plane: int) -> Plot:
+    return Plot(
+        name=f"hslabhits{station}{plane}",
+        detector="tof",
+        title=f"TOF{station} slab hits, {_PLANES[plane]} plane",
+        axes=(_slabs(),),
+        fill=_slab_hits_fill(station, plane),
+        canvas=f"tof_SlabHits_{'XY'[plane]}",
+        keywords=("TOF", "raw", "hits"),
+        words=Words(
+            shows=f"Slabs of the {_PLANES[plane]} plane of TOF{station} whose two photomultipliers both fired.",
+            normal="One smooth hump: the beam's profile.",
+            action="An empty slab between full ones: one of its photomultipliers is silent. A spike: noise or light "
+            "leak.",
+            call=_EXPERT,
+        ),
+    )
+
+
+def _pmt_hits(station: int, plane: int, pmt: int) -> Plot:
+    return Plot(
+        name=f"hpmthits{station}{plane}{pmt}",
+        detector="tof",
+        title=f"TOF{station} photomultiplier {pmt}, {_PLANES[plane]} plane",
+        axes=(_slabs(),),
+        # A slab hit needs both photomultipliers, so both see the same slabs.
+        fill=_slab_hits_fill(station, plane),
+        canvas=f"tof_pmtHits_Plane{plane}PMT{pmt}",
+        keywords=("TOF", "PMT", "plane"),
+        words=Words(
+            shows=f"Slab of every slab hit that photomultiplier {pmt} of the {_PLANES[plane]} plane took part in.",
+            normal="The same hump as the slab hits.",
+            action="An empty slab: check the high voltage of its two photomultipliers.",
+            call=_EXPERT,
+        ),
+    )
+
+
+def _space_point_map(station: int, slabs: int) -> Plot:
+    def fill(batch: Batch) -> _Values:
+        points = batch.tof_space_points
+        here = points.station == station
+        return points.slaby[here], points.slabx[here]
+
+    return Plot(
+        name=f"hspxy_{station}",
+        detector="tof",
+        title=f"TOF{station} beam spot",
+        axes=(_slabs("Slab of the vertical plane", slabs), _slabs("Slab of the horizontal plane", slabs)),
+        fill=fill,
+        canvas=f"tof_SpacePoints_XY_tof{station}",
+        keywords=("TOF", "space", "points"),
+        words=Words(
+            shows=f"Where particles crossed TOF{station}, by slab.",
+            normal="One round spot near the middle.",
+            action="A dark row or column: a dead slab. A spot off the middle: ask the beam operator.",
+            call="Beam operator, then " + _EXPERT,
+        ),
+    )
+
+
+_STATIONS = range(STATIONS)
+
+PLOTS: tuple[Plot, ...] = (
+    _flight_plot(0, 1, (200, 20, 40)),
+    _flight_plot(1, 2, (200, 25, 45)),
+    _flight_plot(0, 2, (300, 50, 80)),
+    *(_space_point_map(s, 7 if s == 1 else 10) for s in _STATIONS),
+    *(_space_points_per_trigger(s) for s in _STATIONS),
+    *(_space_points_against_spill(s) for s in _STATIONS),
+    *(_space_points_per_spill(s) for s in _STATIONS),
+    *(_space_point_slab(s, column) for column in ("slabx", "slaby") for s in _STATIONS),
+    *(_slab_hits(s, p) for p in range(PLANES) for s in _STATIONS),
+    *(_pmt_hits(s, p, m) for p in range(PLANES) for m in range(PMTS) for s in _STATIONS),
+)

@@ -1,0 +1,83 @@
+"""A raw spill to a reconstructed one: a pure function of its bytes and the run's conditions."""
+
+import hashlib
+from collections.abc import Callable
+from typing import TypeVar
+
+from schemas.records import RawFormat, RawSpill, ReconstructedSpill, Rejection
+from streams import __version__
+from streams.conditions import Conditions
+from streams.errors import BadDataError
+from streams.reco import DetectorError
+from streams.reco.ckov import reconstruct_ckov
+from streams.reco.tof import reconstruct_tof
+from streams.unpack import unpack_date, unpack_json
+from streams.unpack.hits import RawHits
+
+_Hits = TypeVar("_Hits")
+
+_UNPACKERS: dict[RawFormat, Callable[[bytes], RawHits]] = {
+    RawFormat.DATE: unpack_date,
+    RawFormat.SPILL_JSON: unpack_json,
+}
+
+
+def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSpill:
+    """Return what a spill reconstructs to.
+
+    Bytes that are no good spill give a rejection in place of columns. A detector that fails leaves an error under
+    its name and the other detectors go on; a run without conditions is such a failure of every detector.
+
+    Parameters
+    ----------
+    raw
+        The spill's bytes.
+    conditions
+        Those of its run; None if it has none.
+    """
+    hits, rejection = _unpack(raw)
+    errors: dict[str, str] = {}
+
+    def detector(name: str, step: Callable[[RawHits, Conditions], _Hits]) -> _Hits | None:
+        if hits is None:
+            return None
+        if conditions is None:
+            errors[name] = f"no conditions for run {raw.run}: name an index that covers it in the settings"
+            return None
+        try:
+            return step(hits, conditions)
+        except DetectorError as error:
+            errors[name] = str(error)
+        except Exception as error:  # noqa: BLE001 - a fault in one detector's code must not cost the others the spill
+            errors[name] = f"fault in the code: {type(error).__name__}: {error}"
+        return None
+
+    return ReconstructedSpill(
+        run=raw.run,
+        spill=raw.spill,
+        time_us=raw.time_us,
+        triggers=hits.triggers if hits is not None else 0,
+        events=raw.events,
+        size=len(raw.payload),
+        digest=hashlib.blake2b(raw.payload, digest_size=8).digest(),
+        code=__version__,
+        conditions=conditions.digest if conditions is not None else "",
+        rejection=rejection,
+        skipped=hits.skipped if hits is not None else {},
+        tof=detector("tof", reconstruct_tof),
+        ckov=detector("ckov", reconstruct_ckov),
+        errors=errors,
+    )
+
+
+def _unpack(raw: RawSpill) -> tuple[RawHits | None, Rejection | None]:
+    if raw.format is RawFormat.UNREADABLE:
+        return None, Rejection(step="framing", reason=raw.problem)
+    place = f"{raw.source}, run {raw.run}, spill {raw.spill}, byte "
+    try:
+        return _UNPACKERS[raw.format](raw.payload), None
+    except BadDataError as error:
+        return None, Rejection(step=error.step, reason=f"{place}{raw.byte + max(error.byte, 0)}: {error.reason}")
+    except Exception as error:  # noqa: BLE001 - whatever bytes provoke, the next spill must go on
+        reason = f"{place}{raw.byte}: fault in the code: {type(error).__name__}: {error}"
+        return None, Rejection(step="unpack", reason=reason)

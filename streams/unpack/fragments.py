@@ -1,0 +1,114 @@
+"""The inside of a DATE event: sub-events of the LDCs, their equipments, and the words of each."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.errors import BadDataError
+from streams.unpack.framing import EventHeader, read_header
+from streams.unpack.hits import BOARD_NAMES, LDCS
+
+U4 = npt.NDArray[np.uint32]
+
+_EQUIPMENT_HEADER = struct.Struct("<7I")
+_MAX_EQUIPMENT_TYPE = 0xFFFF
+"""Real types are below 256: what is far above is no equipment header."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fragment:
+    """What one LDC sent of an event; its equipments are ``payload[start:stop]``."""
+
+    ldc: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Equipment:
+    """One equipment's words and where they are."""
+
+    type: int
+    ldc: int
+    at: int
+    """Byte of the first word."""
+    words: U4
+    """(n_words,) uint32, not copied."""
+
+    @property
+    def name(self) -> str:
+        """What it is and where it stands."""
+        return f"{BOARD_NAMES.get(self.type, f'equipment of type {self.type}')} of LDC {self.ldc}"
+
+    def error(self, word: int | np.integer, reason: str) -> BadDataError:
+        """Return the refusal of these words because of what is at index `word`."""
+        return BadDataError("unpack", f"{self.name}: {reason}", self.at + 4 * int(word))
+
+
+def fragments(payload: memoryview, at: int, header: EventHeader) -> list[Fragment]:
+    """Return the fragments of the event at byte `at`: one per LDC of a super-event, else the event itself.
+
+    Raises
+    ------
+    BadDataError
+        When the sub-events do not fill the event, belong to another event, or an LDC comes twice or sent nothing.
+    """
+    stop = at + header.size
+    found: list[Fragment] = []
+    if not header.is_super:
+        found.append(_fragment(at, header))
+    else:
+        sub = at + header.head_size
+        while sub < stop:
+            inner = read_header(payload[:stop], sub)
+            if sub + inner.size > stop:
+                raise BadDataError("unpack", f"a sub-event of {inner.size} bytes where {stop - sub} are left", sub)
+            named, parent = ((h.type, h.run, h.number_in_run) for h in (inner, header))
+            if inner.is_super or named != parent:
+                reason = (
+                    f"a sub-event of type {inner.type}, run {inner.run}, number {inner.number_in_run} in an event of "
+                    f"type {header.type}, run {header.run}, number {header.number_in_run}"
+                )
+                raise BadDataError("unpack", reason, sub)
+            found.append(_fragment(sub, inner))
+            if any(f.ldc == inner.ldc for f in found[:-1]):
+                raise BadDataError("unpack", f"LDC {inner.ldc} comes twice in an event", sub)
+            sub += inner.size
+    if not found:
+        raise BadDataError("unpack", "a super-event without sub-events", at)
+    return found
+
+
+def _fragment(at: int, header: EventHeader) -> Fragment:
+    if header.ldc >= LDCS:
+        raise BadDataError("unpack", f"LDC {header.ldc}: LDCs are numbered from 0 to {LDCS - 1}", at)
+    if header.size == header.head_size:
+        raise BadDataError("unpack", f"empty fragment: LDC {header.ldc} sent a header alone", at)
+    return Fragment(ldc=header.ldc, start=at + header.head_size, stop=at + header.size)
+
+
+def equipments(payload: memoryview, fragment: Fragment) -> Iterator[Equipment]:
+    """Yield the equipments of a fragment.
+
+    Raises
+    ------
+    BadDataError
+        When an equipment's size or type cannot be, or they do not fill the fragment.
+    """
+    at = fragment.start
+    while at < fragment.stop:
+        left = fragment.stop - at
+        if left < _EQUIPMENT_HEADER.size:
+            raise BadDataError("unpack", f"{left} bytes are left, too few for an equipment header", at)
+        size, kind = _EQUIPMENT_HEADER.unpack_from(payload, at)[:2]
+        if not _EQUIPMENT_HEADER.size <= size <= left or size % 4:
+            raise BadDataError("unpack", f"an equipment of {size} bytes where {left} are left", at)
+        if kind > _MAX_EQUIPMENT_TYPE:
+            raise BadDataError("unpack", f"equipment type {kind:#x}, which does not exist", at)
+        first = at + _EQUIPMENT_HEADER.size
+        words = np.frombuffer(payload, "<u4", (size - _EQUIPMENT_HEADER.size) // 4, first)
+        yield Equipment(type=kind, ldc=fragment.ldc, at=first, words=words)
+        at += size

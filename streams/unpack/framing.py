@@ -1,0 +1,210 @@
+"""DATE event headers, and the walk over a file's events that finds its way again after damage.
+
+A header is checked field by field, and damage never hides what is whole: behind damaged bytes the walk goes on at the
+next header of a top-level event, and an event in which such a header stands has a wrong size. Headers are looked for
+at every byte, since bytes lost or added before them may have moved them by any number. Time and memory grow linearly
+with the bytes, whatever they are.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import islice
+from mmap import mmap
+
+from schemas.wire import MAX_NUMBER, MAX_TIME_US
+from streams.errors import BadDataError
+
+Bytes = bytes | memoryview | mmap
+
+MAGIC = 0xDA1E5AFE
+SWAPPED_MAGIC = 0xFE5A1EDA
+MAJOR_VERSION = 3
+_MAGIC_BYTES = re.compile(re.escape(MAGIC.to_bytes(4, "little")))
+
+_SUPER_EVENT = 1 << 4
+_PREFIX = struct.Struct("<3I")
+_LAYOUTS = {
+    # Bytes of the head: its words, and the word that holds the system attributes. LDC, GDC and seconds follow it.
+    68: (struct.Struct("<17I"), 13),
+    72: (struct.Struct("<18I"), 13),
+    80: (struct.Struct("<20I"), 15),
+}
+_HEADS_LOOKED_AT = 64
+"""Headers looked at to tell whether a file has super-events: more than any damage at its beginning destroys."""
+
+
+class EventType(IntEnum):
+    """What a DATE event is. A "burst" of DATE is a spill."""
+
+    START_OF_RUN = 1
+    END_OF_RUN = 2
+    START_OF_RUN_FILES = 3
+    END_OF_RUN_FILES = 4
+    START_OF_BURST = 5
+    END_OF_BURST = 6
+    PHYSICS = 7
+    CALIBRATION = 8
+    FORMAT_ERROR = 9
+    START_OF_DATA = 10
+    END_OF_DATA = 11
+    SYSTEM_SOFTWARE_TRIGGER = 12
+    DETECTOR_SOFTWARE_TRIGGER = 13
+
+
+EQUIPPED = frozenset(
+    {EventType.START_OF_BURST, EventType.END_OF_BURST, EventType.PHYSICS, EventType.CALIBRATION}
+)
+"""The events whose fragments hold equipments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventHeader:
+    """A DATE event header, checked."""
+
+    size: int
+    """Bytes of the event, header included."""
+    head_size: int
+    type: EventType
+    run: int
+    number_in_run: int
+    """The DAQ's count of spills."""
+    is_super: bool
+    """The event's payload is a list of sub-events, one per LDC."""
+    ldc: int
+    time_us: int
+    """Microseconds since 1970 UTC; whole seconds from DATE before 3.12."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A top-level event and where it is: its bytes are ``buffer[start:stop]``."""
+
+    header: EventHeader
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """Bytes ``buffer[start:stop]`` in which no event is framed."""
+
+    start: int
+    stop: int
+    reason: str
+
+
+def read_header(buffer: Bytes, at: int) -> EventHeader:
+    """Return the event header that begins at byte `at`.
+
+    Raises
+    ------
+    BadDataError
+        When no valid header is there; names the field.
+    """
+
+    def refuse(reason: str) -> BadDataError:
+        return BadDataError("unpack", reason, at)
+
+    left = len(buffer) - at
+    if left < _PREFIX.size:
+        raise refuse(f"{left} bytes are left, too few for an event header")
+    size, magic, head_size = _PREFIX.unpack_from(buffer, at)
+    if magic == SWAPPED_MAGIC:
+        raise refuse(f"a byte-swapped event (magic {magic:#010x}): written by a big-endian DAQ, which is not read here")
+    if magic != MAGIC:
+        raise refuse(f"no event header: {magic:#010x} where the magic {MAGIC:#010x} should be")
+    if head_size not in _LAYOUTS:
+        raise refuse(f"an event header of {head_size} bytes, not 68, 72 or 80")
+    if size < head_size or size % 4:
+        raise refuse(f"an event of {size} bytes with a header of {head_size}")
+    if left < head_size:
+        raise refuse(f"{left} bytes are left of an event header of {head_size}")
+    layout, attributes = _LAYOUTS[head_size]
+    words = layout.unpack_from(buffer, at)
+    version, kind, run, number = words[3:7]
+    if version >> 16 != MAJOR_VERSION:
+        raise refuse(f"DATE version {version >> 16}.{version & 0xFFFF}, not {MAJOR_VERSION}")
+    if not EventType.START_OF_RUN <= kind <= EventType.DETECTOR_SOFTWARE_TRIGGER:
+        raise refuse(f"event type {kind}, which does not exist")
+    if run > MAX_NUMBER or (kind in EQUIPPED and number > MAX_NUMBER):
+        raise refuse(f"run {run}, number in run {number}: no number is above {MAX_NUMBER}")
+    microseconds = words[attributes + 4] if len(words) > attributes + 4 else 0
+    time_us = words[attributes + 3] * 1_000_000 + microseconds
+    if microseconds >= 1_000_000 or time_us > MAX_TIME_US:
+        raise refuse(f"a time of {words[attributes + 3]} s and {microseconds} µs, which no clock shows")
+    return EventHeader(
+        size=size,
+        head_size=head_size,
+        type=EventType(kind),
+        run=run,
+        number_in_run=number,
+        is_super=bool(words[attributes] & _SUPER_EVENT),
+        ldc=words[attributes + 1],
+        time_us=time_us,
+    )
+
+
+def headers(buffer: Bytes, start: int, stop: int) -> Iterator[tuple[int, EventHeader]]:
+    """Yield place and content of each valid header, of top-level or sub-events, that begins in ``[start, stop)``."""
+    magic = _MAGIC_BYTES.search(buffer, start + 4)
+    while magic is not None and magic.start() - 4 < stop:
+        at = magic.start() - 4
+        try:
+            header = read_header(buffer, at)
+        except BadDataError:
+            pass
+        else:
+            yield at, header
+        magic = _MAGIC_BYTES.search(buffer, at + 5)
+
+
+def walk(buffer: Bytes) -> Iterator[Event | Unreadable]:
+    """Yield the top-level events of a buffer in their order, and between them the bytes that are none.
+
+    In a buffer of super-events a sub-event is never taken for a top-level one; a buffer without super-events is one
+    of plain events. Stretches that are unreadable never touch each other.
+    """
+    plain = not any(header.is_super for _, header in islice(headers(buffer, 0, len(buffer)), _HEADS_LOOKED_AT))
+    damage: Unreadable | None = None
+    at = 0
+    while at < len(buffer):
+        found, reason = _frame(buffer, at, plain=plain)
+        if isinstance(found, Event):
+            if damage is not None:
+                yield damage
+                damage = None
+            yield found
+            at = found.stop
+        else:
+            start, first = (damage.start, damage.reason) if damage is not None else (at, reason)
+            damage = Unreadable(start=start, stop=found, reason=first)
+            at = found
+    if damage is not None:
+        yield damage
+
+
+def _frame(buffer: Bytes, at: int, *, plain: bool) -> tuple[Event | int, str]:
+    """Return the event at byte `at`; or where to go on, and what is wrong with it."""
+    try:
+        header = read_header(buffer, at)
+    except BadDataError as error:
+        return _next_event(buffer, at + 1, len(buffer), plain=plain), error.reason
+    if not (header.is_super or plain or header.type not in EQUIPPED):
+        return _next_event(buffer, at + 1, len(buffer), plain=plain), "a sub-event without its super-event"
+    stop = at + header.size
+    limit = min(stop, len(buffer))
+    inside = _next_event(buffer, at + 1, limit, plain=plain)
+    if inside < limit:
+        reason = f"an event of {header.size} bytes in which, {inside - at} bytes on, another one begins"
+        return inside, reason
+    if stop > len(buffer):
+        return len(buffer), f"an event of {header.size} bytes of which {len(buffer) - at} are there"
+    return Event(header=header, start=at, stop=stop), ""
+
+
+def _next_event(buffer: Bytes, start: int, stop: int, *, plain: bool) -> int:
+    """Return where the next top-level event begins, or `stop`."""
+    return next((at for at, header in headers(buffer, start, stop) if header.is_super or plain), stop)

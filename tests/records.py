@@ -1,0 +1,113 @@
+"""Records made by hand, for tests that need a spill but no detector."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from schemas.records import (
+    CkovDigits,
+    RawFormat,
+    RawSpill,
+    ReconstructedSpill,
+    Tof,
+    TofDigits,
+    TofSlabHits,
+    TofSpacePoints,
+)
+
+
+def raw_spill(**changes: Any) -> RawSpill:
+    """Return a raw spill whose payload no unpacker takes."""
+    values: dict[str, Any] = {
+        "run": 900001,
+        "spill": 7,
+        "time_us": 1_700_000_000_000_000,
+        "format": RawFormat.DATE,
+        "source": "a file",
+        "byte": 640,
+        "events": 3,
+        "payload": b"not a DATE event",
+    }
+    return RawSpill(**(values | changes))
+
+
+def tof(triggers: int, rng: np.random.Generator) -> Tof:
+    """Return hits of the stations with every trigger crossing each of them once, at random times."""
+    n = 3 * triggers
+    trigger = np.repeat(np.arange(triggers), 3)
+    station = np.tile(np.arange(3), triggers)
+    common = {"trigger": trigger, "station": station}
+    plane, slab = rng.integers(0, 2, n), rng.integers(0, 7, n)
+    time_ns = np.array([0.0, 27.0, 54.0])[station] + rng.normal(0, 1.0, n)
+    zeros = np.zeros(n, np.int32)
+    return Tof(
+        digits=TofDigits(
+            **common,
+            plane=plane,
+            slab=slab,
+            pmt=zeros,
+            leading_time=zeros,
+            trailing_time=zeros,
+            trigger_time=zeros,
+            request_time=zeros,
+            charge_mm=zeros,
+            charge_pm=zeros,
+        ),
+        slab_hits=TofSlabHits(
+            **common,
+            plane=plane,
+            slab=slab,
+            raw_time_ns=time_ns,
+            raw_time0_ns=time_ns,
+            raw_time1_ns=time_ns,
+            charge=zeros,
+            charge0=zeros,
+            charge1=zeros,
+            charge_product=zeros,
+        ),
+        space_points=TofSpacePoints(
+            **common,
+            slabx=slab,
+            slaby=slab,
+            time_ns=time_ns,
+            dt_ns=np.zeros(n),
+            charge=zeros,
+            charge_product=zeros,
+        ),
+    )
+
+
+def ckov(triggers: int, rng: np.random.Generator) -> CkovDigits:
+    """Return Cherenkov digits with a random pulse in every photomultiplier."""
+    pulse = rng.integers(0, 200, (triggers, 8), dtype=np.int32)
+    counters = pulse.reshape(triggers, 2, 4).sum(axis=2)
+    return CkovDigits(
+        trigger=np.arange(triggers),
+        pulse=pulse,
+        position_min=np.full((triggers, 8), 40, np.int32),
+        arrival_time=rng.integers(0, 256, (triggers, 8), dtype=np.int32),
+        total_charge=counters.astype(np.int32),
+        photo_electrons=counters / 23,
+        coincidences=np.full((triggers, 2), 4, np.int32),
+    )
+
+
+def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, **changes: Any) -> ReconstructedSpill:
+    """Return a spill with random hits; the same for the same run, number and version, another digest for another."""
+    rng = np.random.default_rng([run, spill, version])
+    triggers = int(rng.integers(1, 20))
+    values: dict[str, Any] = {
+        "run": run,
+        "spill": spill,
+        "time_us": 1_700_000_000_000_000 + 2_560_000 * spill,
+        "triggers": triggers,
+        "events": 3,
+        "size": 1000 + triggers,
+        "digest": hashlib.blake2b(repr((run, spill, version)).encode(), digest_size=8).digest(),
+        "code": "test",
+        "conditions": "0123456789abcdef",
+        "tof": tof(triggers, rng),
+        "ckov": ckov(triggers, rng),
+    }
+    return ReconstructedSpill(**(values | changes))
