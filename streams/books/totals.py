@@ -1,7 +1,7 @@
 """Counters of a run that add up: filled + rejected = received - duplicates, always."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from schemas.records import ControlKind, ReconstructedSpill, RunControl
@@ -108,7 +108,10 @@ class Totals:
 
     def to_json(self) -> dict[str, Any]:
         """Return the totals as plain values."""
-        return asdict(self) | {"code": sorted(self.code), "conditions": sorted(self.conditions)}
+        # Not asdict(): it makes a Counter of the pairs of a Counter.
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        control = {kind: asdict(said) for kind, said in self.control.items()}
+        return values | {"code": sorted(self.code), "conditions": sorted(self.conditions), "control": control}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
