@@ -8,7 +8,7 @@ from schemas.wire import MAX_MESSAGE_BYTES
 from streams.agents.aggregate import add_aggregate
 from streams.agents.common import channels
 from streams.agents.reconstruct import add_reconstruct
-from streams.conditions import ConditionsStore
+from streams.conditions.store import ConditionsStore
 from streams.settings import Settings
 
 

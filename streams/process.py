@@ -6,9 +6,9 @@ from typing import Any
 
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
 from streams.books.book import Book, Ranges
-from streams.books.run import Admission, RunShare
+from streams.books.run import Admission, RunBook, RunShare
 from streams.books.totals import Totals
-from streams.conditions import Conditions
+from streams.conditions.model import Conditions
 from streams.plots.catalogue import PLOTS
 from streams.reconstruct import reconstruct
 
@@ -30,8 +30,13 @@ class RunResult:
     run: int
     share: RunShare
     book: Book
+    """Complete when `Processor.finish` has returned."""
     rejections: list[tuple[int, str]] = field(default_factory=list)
     """(spill, what was wrong) of each rejected spill."""
+
+    def run_book(self) -> RunBook:
+        """Return totals, spills and histograms, as they are kept of a run."""
+        return RunBook(totals=self.share.totals, ledger=self.share.ledger, book=self.book)
 
     def to_json(self) -> dict[str, Any]:
         """Return counts and histograms' digests as plain values."""

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill, Rejection
 from streams import __version__
-from streams.conditions import Conditions
+from streams.conditions.model import Conditions
 from streams.errors import BadDataError
 from streams.reco import DetectorError
 from streams.reco.ckov import reconstruct_ckov

@@ -1,6 +1,9 @@
 """What Kafka still has of a topic: asked when a message that must come does not."""
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.errors import ServerError
 
@@ -9,7 +12,7 @@ TIMEOUT_S = 10.0
 
 
 class Probe:
-    """A consumer of its own that belongs to no group. Blocking: call it from a thread.
+    """Asks with a consumer of its own that belongs to no group. Blocking: call it from a thread.
 
     Parameters
     ----------
@@ -20,10 +23,39 @@ class Probe:
     """
 
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
         self._topic = topic
-        self._consumer = Consumer(
+
+    def end(self, partition: int) -> int:
+        """Return the offset that the partition's next message will get."""
+        with self._asking(partition) as consumer:
+            return self._watermarks(consumer, partition)[1]
+
+    def first_from(self, partition: int, offset: int) -> tuple[int | None, int]:
+        """Return the first offset at or after one that has a message, if any, and the partition's low watermark."""
+        with self._asking(partition) as consumer:
+            low, _ = self._watermarks(consumer, partition)
+            consumer.assign([TopicPartition(self._topic, partition, max(offset, low))])
+            message = consumer.poll(TIMEOUT_S)
+            if message is None:
+                raise ServerError(f"Kafka does not answer for {self._topic}[{partition}]")
+            error = message.error()
+            if error is None:
+                return message.offset(), low
+            if error.code() == KafkaError._PARTITION_EOF:
+                return None, low
+            raise KafkaException(error)
+
+    def _watermarks(self, consumer: Consumer, partition: int) -> tuple[int, int]:
+        low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=TIMEOUT_S)
+        return max(low, 0), high
+
+    @contextmanager
+    def _asking(self, partition: int) -> Iterator[Consumer]:
+        """Give a new consumer: one used before may still hand out a message of what it was asked then."""
+        consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                "bootstrap.servers": self._bootstrap_servers,
                 "group.id": "spilldeck-probe",  # asked for by the library, joined by nobody
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
@@ -31,31 +63,9 @@ class Probe:
                 "log_level": 0,
             }
         )
-
-    def end(self, partition: int) -> int:
-        """Return the offset that the partition's next message will get."""
-        return self._watermarks(partition)[1]
-
-    def first_from(self, partition: int, offset: int) -> tuple[int | None, int]:
-        """Return the first offset at or after one that has a message, if any, and the partition's low watermark."""
-        low, _ = self._watermarks(partition)
-        self._consumer.assign([TopicPartition(self._topic, partition, max(offset, low))])
         try:
-            message = self._consumer.poll(TIMEOUT_S)
-        finally:
-            self._consumer.unassign()
-        if message is None:
-            raise ServerError(f"Kafka does not answer for {self._topic}[{partition}]")
-        error = message.error()
-        if error is None:
-            return message.offset(), low
-        if error.code() == KafkaError._PARTITION_EOF:
-            return None, low
-        raise ServerError(f"Kafka answers for {self._topic}[{partition}]: {error.str()}")
-
-    def _watermarks(self, partition: int) -> tuple[int, int]:
-        try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=TIMEOUT_S)
+            yield consumer
         except KafkaException as error:
             raise ServerError(f"Kafka does not answer for {self._topic}[{partition}]: {error}") from error
-        return (0 if low == OFFSET_INVALID else low), high
+        finally:
+            consumer.close()

@@ -17,9 +17,6 @@ OnRebalance = Callable[[TP], Awaitable[None]]
 class _LiveStore(MemoryStore):
     """Keeps the objects in memory. What a partition held is dropped when it comes or goes."""
 
-    def __post_init__(self) -> None:
-        self.data: dict[Any, Any] = {}
-
     async def on_rebalance(
         self,
         assigned: set[TP],  # noqa: ARG002 - the signature is Faust's

@@ -7,7 +7,7 @@ from redis import Redis
 
 from streams.books import layout, uhi
 from streams.books.book import Book, Ranges
-from streams.books.run import Ledger
+from streams.books.run import Ledger, RunBook
 from streams.books.store import NO_OFFSET
 from streams.books.totals import Totals
 
@@ -24,15 +24,6 @@ class Progress:
     """When the newest message in them was produced, Unix milliseconds; 0 without one."""
     lost: tuple[tuple[int, int], ...]
     """Half-open ranges of offsets that Kafka no longer had when they were needed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunBook:
-    """Totals, spills and histograms of a run that belong together: read in one transaction."""
-
-    totals: Totals
-    ledger: Ledger
-    book: Book
 
 
 class BookReader:

@@ -83,6 +83,15 @@ class RunShare:
         return book
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBook:
+    """All that is known of a run: totals, spills and histograms that belong together."""
+
+    totals: Totals
+    ledger: Ledger
+    book: Book
+
+
 def spill_facts(ledger: Ledger) -> SpillFacts:
     """Return the spills of a run in the order of their numbers."""
     numbers = sorted(ledger)

@@ -1,0 +1,19 @@
+"""spilldeck demo: all of it on this machine, to look at or to check."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Without: a simulated run.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="No page: play, compare every bin, say identical.")] = False,
+) -> None:
+    """Play a run through a Kafka, workers and a Redis of its own, and show the page."""
+    from ops import demo as demonstration
+
+    if not check:
+        demonstration.demo(files or [])
+    elif not demonstration.check(files or []):
+        raise typer.Exit(1)

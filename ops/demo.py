@@ -1,0 +1,295 @@
+"""The whole way of a spill on this machine: local stack, topics, workers, page, and a run played through."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from confluent_kafka import Consumer, TopicPartition
+from rich.table import Table
+from streams.conditions.store import ConditionsStore
+from streams.daq.simulator import SimulatedRun
+from streams.daq.sources import read_source
+from streams.topics import Topics
+
+from ops.commands.produce import paced
+from ops.console import out, progress
+from ops.stack import LocalStack, free_port
+from ops.stack.processes import die_with_parent
+from ops.topics import ensure_topics
+from schemas.records import RawSpill, RunControl
+from streams.books.compare import differences
+from streams.books.connect import connect
+from streams.books.reader import BookReader
+from streams.daq.producer import SpillProducer
+from streams.errors import ServerError
+from streams.process import RunResult, process
+from streams.settings import Settings, load_settings
+
+WORKERS = 2
+RESTARTS = 5
+"""A worker that dies more often than this has a fault that starting it again does not cure."""
+STALL_S = 90.0
+"""Without a spill more in the books for so long, the check gives up: a dead worker's partitions move within 10 s."""
+PAGE_S = 60.0
+"""The page answers well within it, or never."""
+CHECKED_SPILLS = 200
+LIVE_SPILLS = 600
+"""Spills of a simulated run: ten minutes at one a second."""
+FIRST_RUN = 900_001
+
+
+@dataclass(slots=True)
+class Part:
+    """A process of ours: a worker, or the page."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    log: Path
+    process: "subprocess.Popen[bytes] | None" = None
+    restarts: int = 0
+
+    def start(self) -> None:
+        """Start it; it ends when we do, however we end."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,
+                start_new_session=True,
+            )
+
+    def look_after(self) -> None:
+        """Start it again if it has died.
+
+        Raises
+        ------
+        ServerError
+            When it dies again and again.
+        """
+        if self.process is None or self.process.poll() is None:
+            return
+        if self.restarts == RESTARTS:
+            last = self.log.read_text(errors="replace").strip().rpartition("\n")[2]
+            raise ServerError(f"the {self.name} ended {RESTARTS + 1} times, the last time with: {last}")
+        self.restarts += 1
+        out.print(f"[yellow]The {self.name} ended with status {self.process.returncode}: starting it again[/]")
+        self.start()
+
+    def stop(self) -> None:
+        """Ask it to end; insist if it does not."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass(slots=True)
+class Running:
+    """What `playground` has started."""
+
+    settings: Settings
+    directory: Path
+    environment: dict[str, str]
+    parts: list[Part] = field(default_factory=list)
+
+    def start(self, name: str, *arguments: str) -> Part:
+        """Start a part: this same command with other arguments."""
+        command = [sys.executable, "-m", "ops", *arguments]
+        part = Part(name, command, self.environment, self.directory / f"{name.replace(' ', '-')}.log")
+        self.parts.append(part)
+        part.start()
+        return part
+
+    def look_after_parts(self) -> None:
+        """Start again what has died."""
+        for part in self.parts:
+            part.look_after()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for part in reversed(self.parts):
+            part.stop()
+
+
+@contextmanager
+def playground() -> Iterator[Running]:
+    """Start a Kafka, a Redis and two workers of our own; end all of them, and leave nothing behind."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spilldeck-demo-")))
+        kafka_port, redis_port, page_port = free_port(), free_port(), free_port()
+        local = stack.enter_context(LocalStack(directory, kafka_port, redis_port))
+        changes = {
+            "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{local.kafka_port}",
+            "SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{local.redis_port}/0",
+            "SPILLDECK_DASHBOARD__PORT": os.environ.get("SPILLDECK_DASHBOARD__PORT", str(page_port)),
+        }
+        os.environ |= changes
+        settings = load_settings()
+        ensure_topics(settings)
+        running = stack.enter_context(Running(settings, directory, dict(os.environ)))
+        for number in range(WORKERS):
+            running.start(f"worker {number + 1}", "worker")
+        yield running
+
+
+def demo(files: list[Path]) -> None:
+    """Show the page of a run that is played through, until we are stopped."""
+    with playground() as running:
+        settings = running.settings
+        page = running.start("page", "dashboard")
+        address = f"http://{settings.dashboard.host}:{settings.dashboard.port}"
+        _wait_for_page(address, page)
+        out.print(f"\n[bold]The page: {address}[/]")
+        out.print("Look at the status strip (run, spills, freshness), the time-of-flight peaks, a plot's own page.")
+        out.print("Stop with Ctrl-C.\n")
+        records = _recorded(files) if files else _simulated()
+        with SpillProducer(settings) as producer:
+            for record in records:
+                producer.send(record)
+                if isinstance(record, RawSpill) and record.spill % 60 == 0:
+                    out.print(f"run {record.run}: spill {record.spill}")
+                running.look_after_parts()
+            producer.flush()
+        out.print("All is played. The page stays until Ctrl-C.")
+        while True:
+            time.sleep(1)
+            running.look_after_parts()
+
+
+def _recorded(files: Iterable[Path]) -> Iterator[RawSpill | RunControl]:
+    for file in files:
+        yield from paced(read_source(file), None, as_recorded=True)
+
+
+def _simulated() -> Iterator[RawSpill | RunControl]:
+    """Yield one simulated run after the other, a spill a second, as if it were now."""
+    run = FIRST_RUN
+    while True:
+        simulated = SimulatedRun(run=run, spills=LIVE_SPILLS, seed=run, start_us=time.time_ns() // 1000, period_s=1.0)
+        yield from paced(simulated.records(), 1.0)
+        run += 1
+
+
+def _wait_for_page(address: str, page: Part) -> None:
+    import urllib.error
+    import urllib.request
+
+    deadline = time.monotonic() + PAGE_S
+    while time.monotonic() < deadline:
+        page.look_after()
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise ServerError(f"the page does not answer at {address}: see {page.log}")
+
+
+def check(files: list[Path]) -> bool:
+    """Play runs through as fast as they go, compare every histogram with the pure calculation; say if identical."""
+    conditions = ConditionsStore.from_settings(load_settings())
+    records = [r for f in files for r in read_source(f)] if files else list(_checked_run().records())
+    expected = process(records, conditions.for_run)
+    with playground() as running:
+        started = time.monotonic()
+        with SpillProducer(running.settings) as producer:
+            for record in records:
+                producer.send(record)
+        _wait_until_counted(running)
+        seconds = time.monotonic() - started
+        with connect(running.settings) as redis:
+            reader = _reader(redis, running.settings)
+            return _report(expected, reader, seconds)
+
+
+def _checked_run() -> SimulatedRun:
+    return SimulatedRun(run=FIRST_RUN, spills=CHECKED_SPILLS, seed=1)
+
+
+def _reader(redis: object, settings: Settings) -> BookReader:
+    return BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
+
+
+def _wait_until_counted(running: Running) -> None:
+    """Wait until the books hold all that spills.raw holds.
+
+    Raises
+    ------
+    ServerError
+        When nothing more is counted for a long time.
+    """
+    settings = running.settings
+    ends = _ends(settings)
+    with connect(settings) as redis, progress() as bar:
+        reader = _reader(redis, settings)
+        task = bar.add_task("counting", total=sum(ends))
+        counted, since = -1, time.monotonic()
+        while True:
+            running.look_after_parts()
+            now = sum(min(p.raw_end, end) for p, end in zip(reader.progress(), ends, strict=True))
+            bar.update(task, completed=now)
+            if now >= sum(ends):
+                return
+            if now > counted:
+                counted, since = now, time.monotonic()
+            elif time.monotonic() - since > STALL_S:
+                raise ServerError(
+                    f"{sum(ends) - now} of {sum(ends)} messages are not in the books and nothing has moved for "
+                    f"{STALL_S:.0f} s: see the workers' logs in {running.directory}"
+                )
+            time.sleep(0.1)
+
+
+def _ends(settings: Settings) -> list[int]:
+    consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": "spilldeck-demo"})
+    try:
+        topic = Topics.of(settings).raw
+        partitions = range(settings.kafka.partitions)
+        return [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in partitions]
+    finally:
+        consumer.close()
+
+
+def _report(expected: dict[int, RunResult], reader: BookReader, seconds: float) -> bool:
+    table = Table(title="Played through Kafka, workers and Redis")
+    for column in ("run", "spills", "rejected", "entries", "spills/s", "compared"):
+        table.add_column(column, justify="right")
+    wrong = []
+    for run, result in expected.items():
+        stored = reader.run(run, result.book.ranges)
+        found = differences(result.run_book(), stored)
+        wrong += [f"run {run}: {difference}" for difference in found]
+        entries = sum(int(stored.book[name].sum(flow=True)) for name in stored.book)
+        totals = stored.totals
+        table.add_row(
+            str(run),
+            str(totals.filled),
+            str(totals.all_rejected),
+            f"{entries:,}",
+            f"{totals.filled / seconds:.1f}",
+            "differs" if found else "identical",
+        )
+    unexpected = reader.runs().keys() - expected.keys()
+    wrong += [f"run {run}: is in the books and should not be" for run in sorted(unexpected)]
+    out.print(table)
+    for difference in wrong:
+        out.print(f"[red]{difference}[/]  (here: process; there: the books)")
+    out.print("[bold red]differs[/]" if wrong else "[bold green]identical[/]")
+    return not wrong

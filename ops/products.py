@@ -1,0 +1,33 @@
+"""What is written of a run: its book, as UHI in JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import uhi.io.json
+from boost_histogram.serialization import to_uhi
+
+from streams.errors import UsageError
+from streams.plots.catalogue import PLOTS
+from streams.process import RunResult
+
+
+def write_book(path: Path, result: RunResult) -> None:
+    """Write a run's book: one JSON object of counts, and every plot as UHI, which `uhi.io.json` reads back.
+
+    Raises
+    ------
+    UsageError
+        When the file cannot be written.
+    """
+    histograms: dict[str, Any] = {name: to_uhi(result.book[name]) for name in PLOTS}
+    summary = result.to_json()
+    totals = result.share.totals
+    origin = {"code": sorted(totals.code), "conditions": sorted(totals.conditions)}
+    text = json.dumps({"summary": summary, "origin": origin, "plots": histograms}, default=uhi.io.json.default)
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_text(text)
+        partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"the book cannot be written to {path}: {error.strerror}") from error
