@@ -1,8 +1,11 @@
 """The Faust application of a worker: spills.raw → reconstruct → spills.reco → aggregate → Redis."""
 
 import logging
+import sys
 
 import faust
+import mode.loop
+import structlog
 
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams.agents.aggregate import add_aggregate
@@ -44,4 +47,15 @@ def create_app(settings: Settings) -> faust.App:
 
 def run_worker(settings: Settings) -> None:
     """Run one worker until it is told to stop; ends the process with its status."""
-    faust.Worker(create_app(settings), loglevel=logging.WARNING, redirect_stdouts=False).execute_from_commandline()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    # A third less CPU for large messages than asyncio's own loop.
+    mode.loop.use("uvloop")
+    worker = faust.Worker(create_app(settings), loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
+    worker.execute_from_commandline()

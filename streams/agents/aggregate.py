@@ -70,6 +70,10 @@ def add_aggregate(app: faust.App, channels: Channels, settings: Settings, condit
     async def aggregate(stream: Any) -> None:
         await each_batch(stream, settings, step)
 
+    @app.on_before_shutdown.connect
+    async def close(*_: Any, **__: Any) -> None:
+        await redis.aclose()
+
     @app.timer(WATCH_S)
     async def watch() -> None:
         partitions = sorted(tp.partition for tp in app.consumer.assignment() if tp.topic == topic)

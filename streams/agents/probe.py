@@ -1,7 +1,7 @@
 """What Kafka still has of a topic: asked when a message that must come does not."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -25,15 +25,17 @@ class Probe:
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._topic = topic
+        self._asked_for_ends = self._consumer()
 
     def end(self, partition: int) -> int:
         """Return the offset that the partition's next message will get."""
-        with self._asking(partition) as consumer:
-            return self._watermarks(consumer, partition)[1]
+        with self._saying_where(partition):
+            return self._watermarks(self._asked_for_ends, partition)[1]
 
     def first_from(self, partition: int, offset: int) -> tuple[int | None, int]:
         """Return the first offset at or after one that has a message, if any, and the partition's low watermark."""
-        with self._asking(partition) as consumer:
+        # A new consumer: one used before may still hand out a message of the partition that it was asked about then.
+        with self._saying_where(partition), closing(self._consumer()) as consumer:
             low, _ = self._watermarks(consumer, partition)
             consumer.assign([TopicPartition(self._topic, partition, max(offset, low))])
             message = consumer.poll(TIMEOUT_S)
@@ -50,10 +52,8 @@ class Probe:
         low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=TIMEOUT_S)
         return max(low, 0), high
 
-    @contextmanager
-    def _asking(self, partition: int) -> Iterator[Consumer]:
-        """Give a new consumer: one used before may still hand out a message of what it was asked then."""
-        consumer = Consumer(
+    def _consumer(self) -> Consumer:
+        return Consumer(
             {
                 "bootstrap.servers": self._bootstrap_servers,
                 "group.id": "spilldeck-probe",  # asked for by the library, joined by nobody
@@ -63,9 +63,10 @@ class Probe:
                 "log_level": 0,
             }
         )
+
+    @contextmanager
+    def _saying_where(self, partition: int) -> Iterator[None]:
         try:
-            yield consumer
+            yield
         except KafkaException as error:
             raise ServerError(f"Kafka does not answer for {self._topic}[{partition}]: {error}") from error
-        finally:
-            consumer.close()
