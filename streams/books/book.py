@@ -37,9 +37,10 @@ def axes_of(name: str, ranges: Ranges) -> tuple[Axis, ...]:
 def new_histogram(name: str, ranges: Ranges) -> Histogram:
     """Return the empty histogram of a plot."""
     plot, axes = PLOTS[name], axes_of(name, ranges)
-    regular = [bh.axis.Regular(a.bins, a.low, a.high, metadata={"label": a.label, "unit": a.unit}) for a in axes]
+    regular = [bh.axis.Regular(a.bins, a.low, a.high, __dict__={"label": a.label, "unit": a.unit}) for a in axes]
     histogram = bh.Histogram(*regular, storage=bh.storage.Int64())
-    histogram.metadata = {"name": name, "title": plot.title}
+    # boost-histogram writes attributes of these objects as UHI's metadata, and reads them back.
+    vars(histogram).update(name=name, title=plot.title)
     return histogram
 
 

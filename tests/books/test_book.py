@@ -1,0 +1,117 @@
+"""Books add, do not depend on how spills are joined, and survive being written."""
+
+import json
+
+import numpy as np
+import pytest
+import uhi.io.json
+import uhi.schema
+from boost_histogram.serialization import to_uhi
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.books import uhi as stored
+from streams.books.book import Book, fill
+from streams.books.compare import differences
+from streams.books.run import Admission, RunBook, RunShare
+from streams.books.totals import Totals
+from streams.plots.batch import Batch
+from streams.plots.catalogue import PLOTS
+from streams.plots.model import Plot
+from tests.records import reconstructed_spill
+
+
+def same(a: Book, b: Book) -> bool:
+    return all(np.array_equal(a[name].view(flow=True), b[name].view(flow=True)) for name in PLOTS)
+
+
+@settings(max_examples=20, deadline=None)
+@given(order=st.permutations(range(12)), cuts=st.lists(st.integers(0, 12), max_size=4))
+def test_a_book_depends_on_the_set_of_spills_alone(order: list[int], cuts: list[int]) -> None:
+    spills = [reconstructed_spill(n) for n in range(12)]
+    whole, _ = fill(spills, {})
+    parts = Book({})
+    edges = [0, *sorted(cuts), 12]
+    for start, stop in zip(edges, edges[1:], strict=False):
+        parts += fill([spills[n] for n in order[start:stop]], {})[0]
+    assert same(whole, parts)
+
+
+def test_every_plot_is_filled_from_hits() -> None:
+    book, failures = fill([reconstructed_spill(n) for n in range(40)], {})
+    assert failures == {}
+    assert {name for name in PLOTS if not book[name].sum(flow=True)} == set()
+
+
+def test_a_stored_histogram_comes_back_bit_for_bit() -> None:
+    book, _ = fill([reconstructed_spill(n) for n in range(5)], {})
+    for name in PLOTS:
+        back = stored.decode(stored.encode(book[name]))
+        assert back == book[name]
+        assert (back.name, back.title) == (name, PLOTS[name].title)
+        assert [(a.label, a.unit) for a in back.axes] == [(a.label, a.unit) for a in PLOTS[name].axes]
+
+
+def test_a_histogram_is_uhi() -> None:
+    book, _ = fill([reconstructed_spill(1)], {})
+    for name in PLOTS:
+        uhi.schema.validate({name: json.loads(json.dumps(to_uhi(book[name]), default=uhi.io.json.default))})
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5, -1])
+def test_a_histogram_cut_short_is_refused(cut: int) -> None:
+    book, _ = fill([reconstructed_spill(1)], {})
+    with pytest.raises(ValueError, match="histogram"):
+        stored.decode(stored.encode(book["ht01"])[:cut])
+
+
+def test_a_run_has_its_own_ranges() -> None:
+    book, _ = fill([reconstructed_spill(1)], {"ht12": (200, 0.0, 20.0)})
+    assert np.allclose(book["ht12"].axes[0].edges, np.linspace(0, 20, 201))
+    assert book["ht01"].axes[0].edges[-1] == 40
+
+
+def test_a_plot_that_fails_on_one_spill_loses_that_spill_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = PLOTS["ht01"]
+
+    def fails_on_spill_3(batch: Batch) -> tuple[object, ...]:
+        if 3 in batch.tof_spills:
+            raise IndexError("no such thing")
+        return good.fill(batch)
+
+    broken = Plot(**{f: getattr(good, f) for f in good.__dataclass_fields__} | {"fill": fails_on_spill_3})
+    spills = [reconstructed_spill(n) for n in range(6)]
+    without, _ = fill([s for s in spills if s.spill != 3], {})
+    whole, _ = fill(spills, {})
+    monkeypatch.setitem(PLOTS, "ht01", broken)
+    book, failures = fill(spills, {})
+    assert failures == {"ht01": 1}
+    assert np.array_equal(book["ht01"].view(flow=True), without["ht01"].view(flow=True))
+    assert np.array_equal(book["ht02"].view(flow=True), whole["ht02"].view(flow=True))
+
+
+def share_of(spills: range) -> RunBook:
+    share, book = RunShare({}, Totals()), Book({})
+    for number in spills:
+        spill = reconstructed_spill(number)
+        assert share.admit(spill) is Admission.FILL
+        book += share.fill([spill], {})
+    return RunBook(totals=share.totals, ledger=share.ledger, book=book)
+
+
+def test_totals_of_partitions_add_up_to_those_of_the_run() -> None:
+    total, whole = Totals(), share_of(range(20)).totals
+    for part in range(4):
+        total += share_of(range(part, 20, 4)).totals
+    assert total.to_json() == whole.to_json()
+    assert Totals.from_json(whole.to_json()) == whole
+
+
+def test_a_comparison_finds_one_bin_one_counter_one_spill() -> None:
+    here = share_of(range(5))
+    assert differences(here, share_of(range(5))) == []
+    there = share_of(range(5))
+    there.book["hPMT3"].view(flow=True)[7] += 1
+    there.totals.duplicates += 1
+    del there.ledger[2]
+    assert [d.split(":")[0] for d in differences(here, there)] == ["duplicates", "spills here alone", "plot hPMT3"]

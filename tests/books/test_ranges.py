@@ -1,0 +1,26 @@
+"""A set kept as ranges is a set."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.books.ranges import Ranges
+
+
+@given(st.lists(st.integers(0, 60)))
+def test_ranges_hold_what_a_set_holds_in_as_few_ranges_as_can_be(numbers: list[int]) -> None:
+    ranges, plain = Ranges(), set[int]()
+    for number in numbers:
+        assert ranges.add(number) is (number not in plain)
+        plain.add(number)
+    assert [n for n in range(-1, 62) if n in ranges] == sorted(plain)
+    pairs = list(ranges)
+    assert [n for start, stop in pairs for n in range(start, stop)] == sorted(plain)
+    assert all(stop < start for (_, stop), (start, _) in zip(pairs, pairs[1:], strict=False))
+    assert list(Ranges(pairs)) == pairs
+
+
+@pytest.mark.parametrize("pairs", [[(1, 1)], [(3, 2)], [(0, 2), (2, 3)], [(5, 6), (0, 1)]])
+def test_ranges_that_are_none_are_refused(pairs: list[tuple[int, int]]) -> None:
+    with pytest.raises(ValueError, match="range"):
+        Ranges(pairs)

@@ -1,0 +1,83 @@
+"""The catalogue: every plot of the old system, with its bins, and with words for the shifter."""
+
+import numpy as np
+import pytest
+
+from streams.plots.batch import Batch, flight_time_ns
+from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
+from streams.plots.daq import TRENDS as DAQ_TRENDS
+from streams.plots.spillfacts import SpillFacts
+from tests.records import reconstructed_spill
+
+SLABS = (10, -0.5, 9.5)
+EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
+    "ht01": ((200, 20, 40),),
+    "ht12": ((200, 25, 45),),
+    "ht02": ((300, 50, 80),),
+    **{f"sp{letter}{s}": (SLABS,) for letter in "xy" for s in range(3)},
+    **{f"hnsp_{s}": ((4, -0.5, 3.5),) for s in range(3)},
+    **{f"hnsp_spill_tof{s}": ((60, -0.5, 59.5),) for s in range(3)},
+    **{f"hnsp_vs_spill_tof{s}": ((5000, -0.5, 4999.5),) for s in range(3)},
+    **{f"hslabhits{s}{p}": (SLABS,) for s in range(3) for p in range(2)},
+    **{f"hpmthits{s}{p}{m}": (SLABS,) for s in range(3) for p in range(2) for m in range(2)},
+    "hspxy_0": (SLABS, SLABS),
+    "hspxy_1": ((7, -0.5, 6.5), (7, -0.5, 6.5)),
+    "hspxy_2": (SLABS, SLABS),
+    **{f"tof_{c}": ((100, 0, 50), (200, 15, 35)) for c in "AB"},
+    "htof": ((100, 10, 40),),
+    **{f"hPMT{n}": ((500, -50, 500),) for n in range(1, 9)},
+    **{f"harr_time{n}": ((200, 0, 200),) for n in range(1, 9)},
+}
+
+
+def test_no_plot_of_the_old_system_is_missing() -> None:
+    assert {name: tuple((a.bins, a.low, a.high) for a in p.axes) for name, p in PLOTS.items()} == EXPECTED
+
+
+@pytest.mark.parametrize("name", [*PLOTS, *TRENDS])
+def test_a_plot_has_all_its_words(name: str) -> None:
+    plot = PLOTS.get(name) or TRENDS[name]
+    assert plot.name == name
+    assert plot.detector in DETECTORS
+    assert plot.title
+    assert plot.keywords
+    for text in (plot.words.shows, plot.words.normal, plot.words.action):
+        assert text.endswith(".")
+    assert plot.words.call
+
+
+def test_a_time_of_flight_needs_exactly_one_space_point_in_each_station() -> None:
+    spill = reconstructed_spill(1)
+    assert spill.tof is not None
+    points = spill.tof.space_points
+    twice = points.rows(np.append(np.arange(len(points)), 0))  # trigger 0 crosses TOF0 twice
+    assert len(flight_time_ns(Batch([spill]), 0, 1)) == spill.triggers
+    doubled = reconstructed_spill(1, tof=type(spill.tof)(
+        digits=spill.tof.digits, slab_hits=spill.tof.slab_hits, space_points=twice
+    ))
+    assert len(flight_time_ns(Batch([doubled]), 0, 1)) == spill.triggers - 1
+    assert len(flight_time_ns(Batch([doubled]), 1, 2)) == spill.triggers
+
+
+def test_a_spill_without_a_detector_shifts_nothing() -> None:
+    whole = [reconstructed_spill(n) for n in range(3)]
+    without = reconstructed_spill(1, tof=None)
+    batch = Batch([whole[0], without, whole[2]])
+    both = Batch([whole[0], whole[2]])
+    assert np.array_equal(flight_time_ns(batch, 0, 1), flight_time_ns(both, 0, 1))
+    assert batch.space_point_counts.shape == both.space_point_counts.shape
+    assert list(batch.tof_spills) == [0, 2]
+    assert len(batch.ckov) == sum(s.triggers for s in whole)
+    assert batch.ckov.trigger.max() == batch.triggers - 1
+
+
+def test_trends_know_of_gaps_and_of_the_time_between_spills() -> None:
+    facts = SpillFacts(
+        spill=[0, 1, 4], time_us=[0, 2_000_000, 4_000_000], triggers=[10, 20, 30], size=[1000, 2000, 3000]
+    )
+    values = {trend.name: np.asarray(trend.value(facts), float) for trend in DAQ_TRENDS}
+    assert values["daq_triggers"].tolist() == [10, 20, 30]
+    assert values["daq_rate"][1:].tolist() == [10, 15]
+    assert np.isnan(values["daq_rate"][0])
+    assert values["daq_missed"].tolist() == [0, 0, 2]
+    assert values["daq_size"].tolist() == [1, 2, 3]
