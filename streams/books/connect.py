@@ -11,7 +11,9 @@ CONNECT_S = 5.0
 
 def connect(settings: Settings) -> Redis:
     """Return a client that returns bytes; it connects when it is first used."""
-    return Redis.from_url(settings.redis.url.get_secret_value(), socket_connect_timeout=CONNECT_S, socket_timeout=CONNECT_S)
+    return Redis.from_url(
+        settings.redis.url.get_secret_value(), socket_connect_timeout=CONNECT_S, socket_timeout=CONNECT_S
+    )
 
 
 def check_redis(settings: Settings) -> None:

@@ -150,9 +150,9 @@ def _suppressed(board: Equipment, blocks: _Blocks, geo: int) -> FadcHits:
     if (bad := at != blocks.stops).any():
         event = bad.argmax()
         raise board.error(at[event], f"{blocks.stops[event] - at[event]} words too many in particle event {event}")
-    trigger, channel, place, length = (np.concatenate(columns) for columns in zip(*found, strict=True)) if found else [
-        np.empty(0, np.int64)
-    ] * 4
+    trigger, channel, place, length = (
+        (np.concatenate(columns) for columns in zip(*found, strict=True)) if found else [np.empty(0, np.int64)] * 4
+    )
     tables = []
     for n_words in np.unique(length):
         same = length == n_words

@@ -54,9 +54,7 @@ class EventType(IntEnum):
     DETECTOR_SOFTWARE_TRIGGER = 13
 
 
-EQUIPPED = frozenset(
-    {EventType.START_OF_BURST, EventType.END_OF_BURST, EventType.PHYSICS, EventType.CALIBRATION}
-)
+EQUIPPED = frozenset({EventType.START_OF_BURST, EventType.END_OF_BURST, EventType.PHYSICS, EventType.CALIBRATION})
 """The events whose fragments hold equipments."""
 
 
