@@ -13,10 +13,8 @@ from typing import Self
 
 from confluent_kafka import Consumer, TopicPartition
 from rich.table import Table
-from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
 from streams.daq.sources import read_source
-from streams.topics import Topics
 
 from ops.commands.produce import paced
 from ops.console import out, progress
@@ -27,10 +25,12 @@ from schemas.records import RawSpill, RunControl
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
+from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.errors import ServerError
 from streams.process import RunResult, process
 from streams.settings import Settings, load_settings
+from streams.topics import Topics
 
 WORKERS = 2
 RESTARTS = 5

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from ops.console import out, progress
 
+from ops.console import out, progress
 from schemas.records import RawSpill, RunControl
 from streams.errors import UsageError
 
@@ -24,9 +24,9 @@ def produce(
     as_recorded: Annotated[bool, typer.Option("--as-recorded", help="At the pace of the spills' own times.")] = False,
 ) -> None:
     """Send recorded spills to Kafka; end when the brokers have acknowledged all."""
-    from ops.topics import ensure_topics
     from streams.daq.sources import read_source
 
+    from ops.topics import ensure_topics
     from streams.daq.producer import SpillProducer
     from streams.settings import load_settings
 

@@ -10,7 +10,6 @@ def worker(
 ) -> None:
     """Run one worker until it is stopped; any number of them share the work, on any machines."""
     from ops.topics import ensure_topics
-
     from streams.app import run_worker
     from streams.books.connect import check_redis
     from streams.settings import load_settings

@@ -1,0 +1,5 @@
+"""Run the command: python -m ops."""
+
+from ops.cli import main
+
+main()

@@ -1,0 +1,53 @@
+"""The command spilldeck: what each subcommand is, and how errors end it."""
+
+import os
+import sys
+
+import click
+import typer
+
+from ops.commands import config, demo, local, process, produce, simulate, topics, worker
+from ops.console import err
+from streams.errors import SpilldeckError
+
+INTERRUPTED = 130
+"""What a shell expects of a command that Ctrl-C ended."""
+
+app = typer.Typer(
+    name="spilldeck",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Online data quality for experiments whose beam comes in spills.",
+    epilog="Exit status: 0 done, 1 the answer is no, 2 wrong use, 3 a server cannot be reached.",
+)
+app.command()(demo.demo)
+app.command()(local.up)
+app.command()(local.down)
+app.command()(local.status)
+app.command()(process.process)
+app.command()(produce.produce)
+app.command()(simulate.simulate)
+app.command()(worker.worker)
+app.command()(worker.dashboard)
+app.add_typer(topics.app, name="topics")
+app.add_typer(config.app, name="config")
+
+
+def main() -> None:
+    """Run the command; end with its status, and with one sentence in place of a traceback."""
+    try:
+        status = app(standalone_mode=False)
+    except SpilldeckError as error:
+        err.print(f"[bold red]spilldeck:[/] {error}", soft_wrap=True, markup=True)
+        status = error.exit_status
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        status = INTERRUPTED
+    except BrokenPipeError:
+        # Who read our output has gone; nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status)

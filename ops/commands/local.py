@@ -1,0 +1,50 @@
+"""spilldeck up, down, status: the local stack."""
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from ops.console import out
+
+if TYPE_CHECKING:
+    from ops.stack import LocalStack
+
+
+def _stack() -> "LocalStack":
+    from ops.stack import LocalStack
+    from streams.settings import load_settings
+
+    local = load_settings().local
+    return LocalStack(local.directory, local.kafka_port, local.redis_port)
+
+
+def up() -> None:
+    """Start a Kafka and a Redis on this machine; they stay until `spilldeck down`."""
+    stack = _stack()
+    stack.start(keep=True)
+    out.print(f"Kafka at 127.0.0.1:{stack.kafka_port}, Redis at 127.0.0.1:{stack.redis_port}")
+
+
+def down() -> None:
+    """End the Kafka and the Redis that `spilldeck up` started; what they hold stays on disk."""
+    ended = _stack().stop()
+    out.print(f"ended {', '.join(ended)}" if ended else "nothing was running")
+
+
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Say what of the local stack runs; status 1 if not all of it answers."""
+    found = _stack().status()
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(s) for s in found]))
+    else:
+        table = Table()
+        for column in ("server", "port", "process", "answers"):
+            table.add_column(column)
+        for s in found:
+            table.add_row(s.name, str(s.port), str(s.pid or "-"), "[green]yes[/]" if s.answers else "[red]no[/]")
+        out.print(table)
+    if not all(s.answers for s in found):
+        raise typer.Exit(1)

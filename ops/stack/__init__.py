@@ -1,0 +1,146 @@
+"""The local stack: a Kafka and a Redis of one's own from packages, without root, Docker or anything running before."""
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ops.console import err
+from ops.stack import kafka, processes, redis
+from streams.errors import ServerError
+
+START_S = 60.0
+"""Kafka answers within 4 s on an idle machine."""
+_ASK_S = 1.0
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def refuse_used_port(port: int, setting: str) -> None:
+    """Raise an error if somebody listens on a port of this machine.
+
+    Raises
+    ------
+    ServerError
+        Says which setting to change.
+    """
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise ServerError(f"port {port} is in use: end what listens there, or choose another in {setting}")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Whether a server of the local stack runs."""
+
+    name: str
+    port: int
+    pid: int | None
+    answers: bool
+
+
+class LocalStack:
+    """A Kafka and a Redis in a directory of ours. In a ``with`` block they end with it, and at the latest with us.
+
+    Parameters
+    ----------
+    directory
+        For data, logs and process ids.
+    kafka_port, redis_port
+        Where they listen, on loopback only.
+    """
+
+    def __init__(self, directory: Path, kafka_port: int, redis_port: int) -> None:
+        self.directory = directory.expanduser()
+        self.kafka_port, self.redis_port = kafka_port, redis_port
+
+    def start(self, *, keep: bool) -> None:
+        """Start what does not run yet; return when both answer.
+
+        Parameters
+        ----------
+        keep
+            Let them live on when we end.
+
+        Raises
+        ------
+        ServerError
+            When a port is in use, Java or jars are lacking, or a server does not answer.
+        """
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ServerError(
+                f"{self.directory} cannot be made ({error.strerror}): choose another in local.directory"
+            ) from error
+        started = False
+        try:
+            if processes.find(redis.NAME, self.directory) is None:
+                refuse_used_port(self.redis_port, "local.redis_port")
+                redis.start(self.directory, self.redis_port, keep=keep)
+                started = True
+            if processes.find(kafka.NAME, self.directory) is None:
+                refuse_used_port(self.kafka_port, "local.kafka_port")
+                first = "" if kafka.is_cached() else " (fetching its 43 MB of jars the first time)"
+                with err.status(f"starting Kafka{first}"):
+                    kafka.start(self.directory, self.kafka_port, free_port(), keep=keep)
+                started = True
+            with err.status("waiting for Kafka and Redis to answer"):
+                self._wait(redis.NAME, self.redis_port, redis.answers)
+                self._wait(kafka.NAME, self.kafka_port, kafka.answers)
+        except BaseException:
+            if started:
+                self.stop()
+            raise
+
+    def _wait(self, name: str, port: int, answers: Callable[[int, float], bool]) -> None:
+        deadline = time.monotonic() + START_S
+        while not answers(port, _ASK_S):
+            if processes.find(name, self.directory) is None:
+                raise ServerError(f"{name} ended: {processes.last_words(name, self.directory)}")
+            if time.monotonic() > deadline:
+                raise ServerError(
+                    f"{name} does not answer at port {port} after {START_S:.0f} s: "
+                    f"{processes.last_words(name, self.directory)}"
+                )
+            time.sleep(0.1)
+
+    def stop(self) -> list[str]:
+        """End what runs; return the names of what was ended."""
+        ended = []
+        for name in (kafka.NAME, redis.NAME):
+            process = processes.find(name, self.directory)
+            if process is not None:
+                process.end()
+                ended.append(name)
+            (self.directory / f"{name}.pid").unlink(missing_ok=True)
+        return ended
+
+    def status(self) -> list[Status]:
+        """Return what runs and what answers."""
+        found = []
+        for name, port, answers in (
+            (kafka.NAME, self.kafka_port, kafka.answers),
+            (redis.NAME, self.redis_port, redis.answers),
+        ):
+            process = processes.find(name, self.directory)
+            found.append(Status(name, port, process.pid if process is not None else None, answers(port, _ASK_S)))
+        return found
+
+    def __enter__(self) -> Self:
+        self.start(keep=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()

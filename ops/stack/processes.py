@@ -1,0 +1,114 @@
+"""Server processes of the local stack: started, found again by their pid files, and ended; never anybody else's."""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from streams.errors import ServerError
+
+STOP_S = 20.0
+"""A broker writes out its logs within it; what has not ended then is killed."""
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when its parent dies, however it dies. For ``preexec_fn``; Linux alone."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that is known by more than its id, which the system gives to another one some day."""
+
+    pid: int
+    started: str
+    """The kernel's start time of the process, in ticks since boot; with the id it names one process for ever."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is still there."""
+        return _start_time(self.pid) == self.started
+
+    def end(self) -> None:
+        """Ask it to end; kill it if it does not."""
+        self._signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_S
+        while self.runs and time.monotonic() < deadline:
+            _reap(self.pid)
+            time.sleep(0.05)
+        self._signal(signal.SIGKILL)
+        _reap(self.pid)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.runs:
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                return
+
+
+def _start_time(pid: int) -> str | None:
+    """Return the start time of a process, None if there is none of this id (or it has ended and is not reaped)."""
+    try:
+        # The name may hold spaces and brackets: what counts follows the last bracket.
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if state in "ZX" else fields[18]
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return  # not our child: started by an earlier command
+
+
+def start(name: str, command: Sequence[str | Path], directory: Path, *, keep: bool) -> Process:
+    """Start a server; its output goes to ``directory/name.log``, its id to ``directory/name.pid``.
+
+    Parameters
+    ----------
+    keep
+        Let it live on when we end; else it ends with us.
+    """
+    with (directory / f"{name}.log").open("wb") as log:
+        child = subprocess.Popen(  # noqa: S603 - the commands are ours
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=None if keep else die_with_parent,  # noqa: PLW1509 - a system call, nothing that could lock
+        )
+    started = _start_time(child.pid)
+    # From here on known by id and start time alone, as every later command knows it.
+    child.returncode = 0
+    if started is None:
+        raise ServerError(f"{name} ended at once: {last_words(name, directory)}")
+    process = Process(child.pid, started)
+    (directory / f"{name}.pid").write_text(json.dumps(asdict(process)))
+    return process
+
+
+def find(name: str, directory: Path) -> Process | None:
+    """Return the server that a pid file names, if it runs."""
+    try:
+        process = Process(**json.loads((directory / f"{name}.pid").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return process if process.runs else None
+
+
+def last_words(name: str, directory: Path) -> str:
+    """Return the last line of a server's log that says something."""
+    log = directory / f"{name}.log"
+    lines = log.read_text(errors="replace").split("\n") if log.is_file() else []
+    said = [line.strip() for line in lines if line.strip()]
+    return f"{said[-1] if said else 'it said nothing'} (see {log})"

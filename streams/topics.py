@@ -1,0 +1,34 @@
+"""Names of the topics."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """The topics of one experiment; all begin with the prefix in the settings."""
+
+    raw: str
+    """Raw spills and run control."""
+    reco: str
+    """Reconstructed spills."""
+    rejected: str
+    """What is in no histogram, with the reason."""
+    runs: str
+    """One record a run."""
+    quality: str
+    """What people said: flags, acknowledgements."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the topics of these settings."""
+        prefix = settings.kafka.topic_prefix
+        return cls(
+            raw=f"{prefix}spills.raw",
+            reco=f"{prefix}spills.reco",
+            rejected=f"{prefix}spills.rejected",
+            runs=f"{prefix}runs",
+            quality=f"{prefix}quality",
+        )
