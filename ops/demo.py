@@ -13,8 +13,6 @@ from typing import Self
 
 from confluent_kafka import Consumer, TopicPartition
 from rich.table import Table
-from streams.daq.simulator import SimulatedRun
-from streams.daq.sources import read_source
 
 from ops.commands.produce import paced
 from ops.console import out, progress
@@ -27,6 +25,8 @@ from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
+from streams.daq.simulator import SimulatedRun
+from streams.daq.sources import read_source
 from streams.errors import ServerError
 from streams.process import RunResult, process
 from streams.settings import Settings, load_settings

@@ -11,8 +11,9 @@ from streams.errors import BadDataError
 from streams.reco import DetectorError
 from streams.reco.ckov import reconstruct_ckov
 from streams.reco.tof import reconstruct_tof
-from streams.unpack import unpack_date, unpack_json
+from streams.unpack.date import unpack_date
 from streams.unpack.hits import RawHits
+from streams.unpack.spill_json import unpack_json
 
 _Hits = TypeVar("_Hits")
 

@@ -18,7 +18,6 @@ def simulate(
 ) -> None:
     """Simulate a run: real DATE bytes of the time-of-flight and Cherenkov counters, with physics in them."""
     from streams.daq.simulator import SimulatedRun
-
     from streams.errors import UsageError
     from streams.settings import load_settings
 

@@ -1,0 +1,1 @@
+"""Where spills come from: files, the simulator; and the producer that brings them into Kafka."""

@@ -11,16 +11,20 @@ from streams.unpack.fragments import Equipment, equipments, fragments
 from streams.unpack.framing import EQUIPPED, EventType, read_header
 from streams.unpack.hits import (
     BOARD_NAMES,
-    TRIGGER_RECEIVER,
     V830,
+    V977,
     V1290,
+    V1724,
+    V1731,
     BoardEvents,
     FadcHits,
     RawHits,
     TdcHits,
 )
-from streams.unpack.registers import unpack_trigger_receiver, unpack_v830
+from streams.unpack.registers import unpack_v830, unpack_v977
 from streams.unpack.v1290 import unpack_v1290
+
+_TRIGGER_DRIVEN = frozenset({V1290, V1724, V1731})
 
 
 def unpack_date(payload: bytes | memoryview) -> RawHits:
@@ -77,8 +81,11 @@ class _Spill:
     """What the equipments of a spill have given so far."""
 
     physics_events: int = 0
-    counts: dict[tuple[int, int, int], int] = field(default_factory=dict)
-    """(equipment, ldc, geo) of each trigger-driven board → its particle events."""
+    triggers: int | None = None
+    """Particle events of the first trigger-driven board."""
+    counted_by: str = ""
+    addresses: set[tuple[int, int, int]] = field(default_factory=set)
+    """(equipment, ldc, geo) of the trigger-driven boards."""
     boards: list[BoardEvents] = field(default_factory=list)
     tdc: list[TdcHits] = field(default_factory=list)
     fadc: list[FadcHits] = field(default_factory=list)
@@ -89,14 +96,60 @@ class _Spill:
 
     def take(self, equipment: Equipment, event: EventType) -> None:
         """Unpack an equipment, or skip and count it."""
-        is_empty = len(equipment.words) == 0
-        if equipment.type == TRIGGER_RECEIVER and not is_empty:
-            self.trigger_words.append(unpack_trigger_receiver(equipment))
-        elif equipment.type not in BOARD_NAMES:
-            self.skipped[str(equipment.type)] += not is_empty
-        elif event is not EventType.PHYSICS:
-            self.skipped[f"{equipment.type} in {event.name.lower()}"] += not is_empty
-        elif equipment.type == V830:
+        if equipment.type == V977:
+            if len(equipment.words):
+                self.trigger_words.append(unpack_v977(equipment))
+        elif event is EventType.PHYSICS and equipment.type in _TRIGGER_DRIVEN:
+            self._take_board(equipment)
+        elif len(equipment.words) == 0:
+            pass
+        elif event is EventType.PHYSICS and equipment.type == V830:
             self._take_scaler(equipment)
         else:
-            self._take_board(equipment)
+            name = str(equipment.type)
+            self.skipped[f"{name} in {event.name.lower()}" if equipment.type in BOARD_NAMES else name] += 1
+
+    def _take_scaler(self, board: Equipment) -> None:
+        geo, counts = unpack_v830(board)
+        if (board.ldc, geo) in self.scalers:
+            raise board.error(0, f"geo {geo} comes twice")
+        self.scalers[board.ldc, geo] = counts
+
+    def _take_board(self, board: Equipment) -> None:
+        """Unpack a board that has a block for each particle trigger; one without words has seen no trigger."""
+        events, name = BoardEvents.empty(), board.name
+        if len(board.words):
+            if board.type == V1290:
+                events, tdc = unpack_v1290(board)
+                self.tdc.append(tdc)
+            else:
+                events, fadc, samples = unpack_fadc(board)
+                self.fadc.append(fadc)
+                self.samples.update({(board.ldc, int(events.geo[0]), c): s for c, s in samples.items()})
+        if len(events):
+            geo = int(events.geo[0])
+            name = f"{name}, geo {geo}"
+            if (board.type, board.ldc, geo) in self.addresses:
+                raise board.error(0, f"geo {geo} comes twice")
+            self.addresses.add((board.type, board.ldc, geo))
+        if self.triggers is None:
+            self.triggers, self.counted_by = len(events), name
+        if len(events) != self.triggers:
+            reason = f"trigger mismatch: {len(events)} particle events, {self.triggers} in {self.counted_by}"
+            raise board.error(0, f"geo {geo}: {reason}" if len(events) else reason)
+        if len(events) > MAX_TRIGGERS:
+            raise board.error(0, f"{len(events)} particle events, more than {MAX_TRIGGERS}")
+        self.boards.append(events)
+
+    def hits(self) -> RawHits:
+        """Return what was taken."""
+        return RawHits(
+            triggers=self.triggers or 0,
+            boards=BoardEvents.concat(self.boards),
+            tdc=TdcHits.concat(self.tdc),
+            fadc=FadcHits.concat(self.fadc),
+            samples=self.samples,
+            scalers=self.scalers,
+            trigger_words=tuple(self.trigger_words),
+            skipped=dict(self.skipped),
+        )

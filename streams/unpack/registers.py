@@ -37,7 +37,7 @@ def unpack_v830(board: Equipment) -> tuple[int, I4]:
     return header >> 27, counts
 
 
-def unpack_trigger_receiver(board: Equipment) -> int:
+def unpack_v977(board: Equipment) -> int:
     """Return the one word of the trigger receiver: input register << 16 | flip-flop register.
 
     Raises

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from schemas.columns import Bools, I4, I8
+from schemas.columns import I4, I8, Bools
 from schemas.records import MISSING
 from streams.unpack.fragments import Equipment
 from streams.unpack.hits import CHANNELS, V1290, BoardEvents, TdcHits
@@ -54,10 +54,12 @@ def unpack_v1290(board: Equipment) -> tuple[BoardEvents, TdcHits]:
     channel = (words[hits] >> 21 & 0x1F).astype(np.int32)
     _check_chips(board, chips, hits, channel, headers[trigger[hits]])
     hit_trigger, hit_channel, leading, trailing = zip_edges(
-        trigger[hits], channel, (words[hits] >> 26 & 1).astype(np.bool_), (words[hits] & 0x1FFFFF).astype(np.int32)
+        trigger[hits],
+        channel,
+        (words[hits] >> 26 & 1).astype(np.bool_),
+        (words[hits] & 0x1FFFFF).astype(np.int32),
     )
-    geo = int(words[0] & 0x1F) if len(headers) == 0 else int(words[headers[0]] & 0x1F)
-    n_hits = len(hit_trigger)
+    geo, n_hits = words[headers[:1]] & 0x1F, len(hit_trigger)
     return (
         BoardEvents(
             equipment=np.full(len(headers), V1290),

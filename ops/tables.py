@@ -1,0 +1,27 @@
+"""What commands show as tables."""
+
+from rich.table import Table
+
+from streams.process import RunResult
+
+
+def run_table(result: RunResult) -> Table:
+    """Return a run's counts."""
+    totals = result.share.totals
+    table = Table(title=f"Run {result.run}", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    for name, value in (
+        ("DAQ events", totals.all_events),
+        ("spills", totals.filled),
+        ("duplicates", totals.duplicates),
+        ("rejected", totals.all_rejected),
+        ("particle triggers", totals.triggers),
+    ):
+        table.add_row(name, f"{value:,}")
+    for detector, hits in sorted(totals.detectors.items()):
+        for kind, count in hits.items():
+            table.add_row(f"{detector} {kind.replace('_', ' ')}", f"{count:,}")
+    for step, count in sorted(totals.errors.items()):
+        table.add_row(f"[yellow]errors of {step}[/]", f"{count:,}")
+    return table

@@ -1,0 +1,23 @@
+"""What becomes of bytes in which a source finds no event: they are kept, to be rejected with the reason."""
+
+import mmap
+
+from schemas.records import NO_RUN, RawFormat, RawSpill
+
+MAX_BYTES = 1 << 20
+"""What is kept of one stretch."""
+
+
+def unreadable(content: mmap.mmap, start: int, stop: int, *, run: int, source: str, reason: str) -> RawSpill:
+    """Return the record of such bytes."""
+    return RawSpill(
+        run=run,
+        spill=NO_RUN,
+        time_us=0,
+        format=RawFormat.UNREADABLE,
+        source=source,
+        byte=start,
+        events=0,
+        payload=content[start : min(stop, start + MAX_BYTES)],
+        problem=f"{source}, bytes {start} to {stop}: {reason}",
+    )

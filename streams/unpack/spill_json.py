@@ -1,0 +1,203 @@
+"""Spills as the old online system's JSON documents: the same columns as from DATE bytes.
+
+Old spellings of keys are read too. Features of pulses are taken as the document has them.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from schemas.records import MISSING
+from schemas.wire import MAX_TRIGGERS
+from streams.errors import BadDataError
+from streams.unpack.hits import CHANNELS, GEOS, LDCS, V1290, V1724, V1731, BoardEvents, FadcHits, RawHits, TdcHits
+
+_BOARDS = {"V1290": V1290, "V1724": V1724, "V1731": V1731}
+_INT32 = 2**31 - 1
+_TDC = ("leading_time", "trailing_time")
+_FADC = ("charge_mm", "charge_pm", "pulse_area", "position_min", "position_max", "arrival_time")
+_OLD_SPELLING = {"position_min": "max_pos"}
+"""Until 2012; read where the new key is absent."""
+
+
+def parse(document: bytes) -> dict[str, Any]:
+    """Return the JSON object in these bytes.
+
+    Raises
+    ------
+    BadDataError
+        When they hold none (step ``json``).
+    """
+    try:
+        found = json.loads(document)
+    except json.JSONDecodeError as error:
+        raise BadDataError("json", f"no JSON: {error.msg}", len(error.doc[: error.pos].encode())) from error
+    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise BadDataError("json", f"no JSON that can be read: {error}", 0) from error
+    if not isinstance(found, dict):
+        raise BadDataError("json", f"a JSON {type(found).__name__}, not an object", 0)
+    return found
+
+
+def number(document: Mapping[str, Any], key: str, default: int | None = None, *, low: int = -_INT32) -> int:
+    """Return a whole number of a document, in [low, 2^31).
+
+    Raises
+    ------
+    BadDataError
+        When it is another thing, or absent without a default.
+    """
+    value = document.get(key, default)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is not int or not low <= value <= _INT32:
+        raise BadDataError("json", f"{key} is {_short(value)}, not a whole number from {low} to {_INT32}")
+    return value
+
+
+def unpack_json(payload: bytes | memoryview) -> RawHits:
+    """Return the raw hits of a physics event's document.
+
+    Raises
+    ------
+    BadDataError
+        When anything is not as it must be (step ``json``).
+    """
+    daq = parse(bytes(payload)).get("daq_data")
+    if not isinstance(daq, dict):
+        raise BadDataError("json", f"daq_data is {_short(daq)}, not an object")
+    detectors = {name: branch for name, branch in daq.items() if isinstance(branch, list)}
+    # One event per particle trigger; where the trigger itself was not recorded, the longest list tells.
+    triggers = len(detectors["trigger"]) if "trigger" in detectors else max(map(len, detectors.values()), default=0)
+    if triggers > MAX_TRIGGERS:
+        raise BadDataError("json", f"{triggers} particle events, more than the {MAX_TRIGGERS} that a spill can have")
+    hits: dict[int, list[tuple[int, Mapping[str, Any]]]] = {board: [] for board in _BOARDS.values()}
+    skipped: Counter[str] = Counter()
+    for name, events in detectors.items():
+        if len(events) > triggers:
+            raise BadDataError("json", f"trigger mismatch: {name} has {len(events)} particle events, not {triggers}")
+        for trigger, board, hit in _hits(name, events):
+            if board in _BOARDS:
+                hits[_BOARDS[board]].append((trigger, hit))
+            else:
+                skipped[board] += 1
+    skipped.update(name for name, branch in daq.items() if isinstance(branch, dict) and name != "V830")
+    tdc, fadc = hits[V1290], hits[V1724] + hits[V1731]
+    return RawHits(
+        triggers=triggers,
+        boards=_board_events(hits),
+        tdc=TdcHits(**_addresses(tdc), **{key: _column(tdc, key, MISSING) for key in _TDC}),
+        fadc=FadcHits(
+            **_addresses(fadc),
+            equipment=[V1724] * len(hits[V1724]) + [V1731] * len(hits[V1731]),
+            pedestal=[_real(hit, "pedestal") for _, hit in fadc],
+            **{key: _column(fadc, key, MISSING) for key in _FADC},
+        ),
+        samples=_samples(hits[V1731], triggers),
+        scalers=_scalers(daq.get("V830")),
+        skipped=dict(skipped),
+    )
+
+
+def _hits(detector: str, events: Sequence[Any]) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
+    """Yield particle event, board and hit of one detector; an event may be null or shorter lists than others."""
+    for trigger, event in enumerate(events):
+        if event is None:
+            continue
+        if not isinstance(event, dict):
+            raise BadDataError("json", f"particle event {trigger} of {detector} is {_short(event)}, not an object")
+        for board, found in event.items():
+            if found is None:
+                continue
+            if not isinstance(found, list) or not all(isinstance(hit, dict) for hit in found):
+                raise BadDataError("json", f"{board} in particle event {trigger} of {detector} is no list of hits")
+            for hit in found:
+                yield trigger, board, hit
+
+
+def _addresses(hits: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return the columns that say where hits come from."""
+    found = {"trigger": np.array([trigger for trigger, _ in hits], np.int32)}
+    for key, column, bound in (("ldc_id", "ldc", LDCS), ("geo", "geo", GEOS), ("channel", "channel", CHANNELS)):
+        values = np.array([number(hit, key, low=0) for _, hit in hits], np.int64)
+        if (values >= bound).any():
+            raise BadDataError("json", f"{key} is {values.max()}, not below {bound}")
+        found[column] = values
+    for trigger, hit in hits:
+        if number(hit, "part_event_number", trigger) != trigger:
+            said = hit["part_event_number"]
+            raise BadDataError("json", f"a hit of particle event {said} stands among those of {trigger}")
+    return found
+
+
+def _column(hits: Sequence[tuple[int, Mapping[str, Any]]], key: str, default: int) -> Any:
+    old = _OLD_SPELLING.get(key, key)
+    return np.array([number(hit, key if key in hit else old, default) for _, hit in hits], np.int32)
+
+
+def _real(hit: Mapping[str, Any], key: str) -> float:
+    value = hit.get(key, 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _INT32:
+        raise BadDataError("json", f"{key} is {_short(value)}, not a number of the ADC")
+    return float(value)
+
+
+def _board_events(hits: Mapping[int, Sequence[tuple[int, Mapping[str, Any]]]]) -> BoardEvents:
+    """Return one row a board and particle event that has a hit: the documents keep no other."""
+    found: dict[tuple[int, int, int, int], tuple[int, int]] = {}
+    for board, theirs in hits.items():
+        for trigger, hit in theirs:
+            place = (board, number(hit, "ldc_id", low=0), number(hit, "geo", low=0), trigger)
+            if place not in found:
+                found[place] = (number(hit, "trigger_time_tag", MISSING), number(hit, "bunch_id", MISSING))
+    board, ldc, geo, trigger = np.array([*found], np.int32).reshape(-1, 4).T
+    time_tag, bunch_id = np.array([*found.values()], np.int64).reshape(-1, 2).T
+    return BoardEvents(
+        equipment=board,
+        ldc=ldc,
+        geo=geo,
+        trigger=trigger,
+        event_counter=np.full(len(board), MISSING),
+        time_tag=time_tag,
+        bunch_id=bunch_id,
+    )
+
+
+def _samples(hits: Sequence[tuple[int, Mapping[str, Any]]], triggers: int) -> dict[tuple[int, int, int], Any]:
+    """Return the waveforms of channels that have one in every particle event."""
+    found: dict[tuple[int, int, int], dict[int, Any]] = {}
+    for trigger, hit in hits:
+        samples = hit.get("samples")
+        if samples is None:
+            continue
+        try:
+            waveform = np.array(samples, np.uint8)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise BadDataError("json", f"samples of a V1731 are no 8-bit numbers: {error}") from error
+        if waveform.ndim != 1:
+            raise BadDataError("json", f"samples of a V1731 have {waveform.ndim} dimensions, not 1")
+        found.setdefault((hit["ldc_id"], hit["geo"], hit["channel"]), {})[trigger] = waveform
+    whole = {}
+    for place, by_trigger in found.items():
+        lengths = {len(waveform) for waveform in by_trigger.values()}
+        if len(by_trigger) == triggers and len(lengths) == 1:
+            whole[place] = np.stack([by_trigger[trigger] for trigger in range(triggers)])
+    return whole
+
+
+def _scalers(board: Any) -> dict[tuple[int, int], Any]:
+    """Return what the scaler counted: it is read once a spill."""
+    if board is None:
+        return {}
+    if not isinstance(board, dict) or not isinstance(board.get("channels"), dict):
+        raise BadDataError("json", f"V830 is {_short(board)}, not an object with channels")
+    counts = [number(board["channels"], f"ch{channel}", MISSING) for channel in range(CHANNELS)]
+    return {(number(board, "ldc_id", low=0), number(board, "geo", low=0)): np.array(counts, np.int32)}
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if not isinstance(value, dict | list) else f"a {type(value).__name__}"
+    return text if len(text) <= 40 else text[:37] + "..."
