@@ -1,0 +1,1 @@
+"""The shifter's page: data (read only) → figures (pure) → pages → callbacks."""

@@ -3,12 +3,12 @@
 import os
 import sys
 
-import click
 import typer
+from rich.markup import escape
 
 from ops.commands import config, demo, local, process, produce, simulate, topics, worker
 from ops.console import err
-from streams.errors import SpilldeckError
+from streams.errors import SpilldeckError, UsageError
 
 INTERRUPTED = 130
 """What a shell expects of a command that Ctrl-C ended."""
@@ -39,12 +39,13 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except SpilldeckError as error:
-        err.print(f"[bold red]spilldeck:[/] {error}", soft_wrap=True, markup=True)
+        err.print(f"[bold red]spilldeck:[/] {escape(str(error))}", soft_wrap=True)
         status = error.exit_status
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except typer.TyperException as error:
+        # Wrong use of the command line: the library says it in its own words.
+        error.show()  # type: ignore[attr-defined]  # all that it raises have it
+        status = UsageError.exit_status
+    except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     except BrokenPipeError:
         # Who read our output has gone; nothing is wrong.

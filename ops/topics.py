@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -23,6 +23,8 @@ from streams.topics import Topics
 
 ASK_S = 5.0
 """A broker that does not answer within it is taken to be down."""
+CHANGE_S = 20.0
+"""A broker makes or changes a topic within it."""
 _DAY_MS = 86_400_000
 
 
@@ -136,14 +138,10 @@ def apply(settings: Settings) -> list[Difference]:
         if difference.change is Change.IMPOSSIBLE:
             raise _other_settings(difference)
     admin = _admin(settings)
-    by_name = {spec.name: spec for spec in specs(settings)}
-    new = [by_name[d.topic] for d in found if d.change is Change.CREATE]
-    if new:
-        topics = [NewTopic(s.name, s.partitions, s.replication, config=dict(s.config)) for s in new]
-        _wait(settings, admin.create_topics(topics))
+    _create(settings, admin, found)
     larger = [NewPartitions(d.topic, int(d.wanted)) for d in found if d.change is Change.ADD_PARTITIONS]
     if larger:
-        _wait(settings, admin.create_partitions(larger))
+        _wait(settings, admin.create_partitions(larger, request_timeout=CHANGE_S))
     to_set: dict[str, list[ConfigEntry]] = {}
     for d in found:
         if d.change is Change.SET:
@@ -153,7 +151,7 @@ def apply(settings: Settings) -> list[Difference]:
         resources = [
             ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries) for topic, entries in to_set.items()
         ]
-        _wait(settings, admin.incremental_alter_configs(resources))
+        _wait(settings, admin.incremental_alter_configs(resources, request_timeout=CHANGE_S))
     return found
 
 
@@ -169,8 +167,19 @@ def ensure_topics(settings: Settings) -> None:
     for difference in found:
         if difference.setting == "partitions" and difference.change is not Change.CREATE:
             raise _other_settings(difference)
-    if any(difference.change is Change.CREATE for difference in found):
-        apply(settings)
+    _create(settings, _admin(settings), found)
+
+
+def _create(settings: Settings, admin: AdminClient, found: Iterable[Difference]) -> None:
+    lacking = {difference.topic for difference in found if difference.change is Change.CREATE}
+    new = [
+        NewTopic(spec.name, spec.partitions, spec.replication, config=dict(spec.config))
+        for spec in specs(settings)
+        if spec.name in lacking
+    ]
+    if new:
+        # Workers that start together all find the topics lacking: one of them makes them, for all.
+        _wait(settings, admin.create_topics(new, request_timeout=CHANGE_S), but=KafkaError.TOPIC_ALREADY_EXISTS)
 
 
 def _other_settings(difference: Difference) -> ServerError:
@@ -194,16 +203,19 @@ def _configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, st
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     futures = admin.describe_configs(resources, request_timeout=ASK_S) if resources else {}
     return {
-        resource.name: {key: entry.value for key, entry in future.result(ASK_S).items()}
+        resource.name: {key: entry.value for key, entry in future.result().items()}
         for resource, future in futures.items()
     }
 
 
-def _wait(settings: Settings, futures: Mapping[object, Future[None]]) -> None:
+def _wait(settings: Settings, futures: Mapping[object, Future[None]], but: int | None = None) -> None:
+    """Wait until changes are made; the client's own time-out ends each wait. An error of code `but` is none."""
     for what, future in futures.items():
         try:
-            future.result(ASK_S * 4)
+            future.result()
         except KafkaException as error:
+            if error.args[0].code() == but:
+                continue
             place = settings.kafka.bootstrap_servers
             raise ServerError(f"Kafka at {place} refuses a change of {what}: {error.args[0].str()}") from error
 

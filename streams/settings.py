@@ -19,6 +19,9 @@ from pydantic_settings import (
 
 from streams.errors import UsageError
 
+_PREFIX = "SPILLDECK_"
+_FILE_VARIABLE = "SPILLDECK_CONFIG"
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -94,7 +97,7 @@ class Settings(BaseSettings):
     """All settings."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SPILLDECK_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -132,9 +135,9 @@ def settings_file() -> Path | None:
     UsageError
         When ``SPILLDECK_CONFIG`` names a file that is not there.
     """
-    named = os.environ.get("SPILLDECK_CONFIG")
+    named = os.environ.get(_FILE_VARIABLE)
     if named is not None and not Path(named).is_file():
-        raise UsageError(f"SPILLDECK_CONFIG names {named}, which is no file: correct or unset it")
+        raise UsageError(f"{_FILE_VARIABLE} names {named}, which is no file: correct or unset it")
     path = Path(named or "spilldeck.toml")
     return path if path.is_file() else None
 
@@ -147,6 +150,10 @@ def load_settings(**overrides: Any) -> Settings:
     UsageError
         Names each key that is unknown or has a value that cannot be.
     """
+    # pydantic looks in the environment only for the names that it knows, and passes over all others.
+    unknown = sorted(name for name in os.environ if _is_unknown(name.upper()))
+    if unknown:
+        raise UsageError(f"the environment has settings that do not exist: {', '.join(unknown)}")
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -154,3 +161,8 @@ def load_settings(**overrides: Any) -> Settings:
         raise UsageError(f"the settings are wrong: {faults}") from None
     except ValueError as error:  # the file is no TOML, or the environment no JSON where it must be
         raise UsageError(f"the settings cannot be read ({settings_file() or 'environment'}): {error}") from error
+
+
+def _is_unknown(variable: str) -> bool:
+    section, _, _ = variable.removeprefix(_PREFIX).partition("__")
+    return variable.startswith(_PREFIX) and variable != _FILE_VARIABLE and section.lower() not in Settings.model_fields

@@ -1,9 +1,18 @@
 """Fixtures that all tests share."""
 
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from ops.stack import LocalStack, free_port
+from ops.stack.java import find_java
+from ops.stack.kafka import class_path
+from ops.stack.redis import find_server
+from streams.errors import ServerError
+from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -15,3 +24,31 @@ def shared() -> Path:
     if not (path / "data").is_dir():
         pytest.skip(f"the experiment's data is not at {os.path.relpath(path, PROJECT)}")
     return path
+
+
+@pytest.fixture(scope="session")
+def servers_can_be_had() -> None:
+    """Skip where the programs of the local stack are neither installed nor to be fetched."""
+    try:
+        find_java()
+        class_path()
+        find_server()
+    except ServerError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def stack(servers_can_be_had: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """Return a Kafka and a Redis of our own, the same for all tests."""
+    with LocalStack(tmp_path_factory.mktemp("stack"), free_port(), free_port()) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(stack: LocalStack) -> Settings:
+    """Return settings that name the stack, with topics and Redis keys of this test's own."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    return load_settings(
+        kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}."),
+        redis=RedisSettings(url=f"redis://127.0.0.1:{stack.redis_port}/0", key_prefix=name),
+    )

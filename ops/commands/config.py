@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import BaseModel, SecretStr
 from rich.table import Table
+from rich.text import Text
 
 from ops.console import out
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 app = typer.Typer(help="The settings.", no_args_is_help=True)
 
@@ -16,17 +19,18 @@ app = typer.Typer(help="The settings.", no_args_is_help=True)
 @app.command()
 def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show every setting, its value and where that comes from; secrets are masked."""
-    import os
     import tomllib
 
-    from streams.settings import load_settings, settings_file
+    from pydantic_settings import EnvSettingsSource
+
+    from streams.settings import Settings, load_settings, settings_file
 
     settings, file = load_settings(), settings_file()
     in_file = set(_keys(tomllib.loads(file.read_text()))) if file is not None else set()
-    in_environment = {key.upper() for key in os.environ}
+    in_environment = set(_keys(EnvSettingsSource(Settings)()))
 
     def origin(name: str) -> str:
-        if "SPILLDECK_" + name.replace(".", "__").upper() in in_environment:
+        if name in in_environment:
             return "environment"
         return str(file) if name in in_file else "default"
 
@@ -38,11 +42,13 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
     for column in ("setting", "value", "from"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     out.print(table)
 
 
-def _values(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _values(model: "BaseModel", prefix: str = "") -> Iterator[tuple[str, Any]]:
+    from pydantic import BaseModel
+
     for name in type(model).model_fields:
         value = getattr(model, name)
         if isinstance(value, BaseModel):
@@ -60,10 +66,20 @@ def _keys(document: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
+    from pydantic import SecretStr
+
     if isinstance(value, SecretStr):
-        scheme, separator, rest = value.get_secret_value().partition("://")
-        credentials, at, place = rest.rpartition("@")
-        return f"{scheme}{separator}{'***' + at if credentials else ''}{place}" if separator else "***"
+        return _masked(value.get_secret_value())
     if isinstance(value, list):
         return "; ".join(" ".join(f"{k}={v}" for k, v in dict(item).items()) for item in value) or "none"
     return str(value)
+
+
+def _masked(url: str) -> str:
+    """Return a URL without what may be secret: who asks, and the query, where Redis takes a password too."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "***"
+    rest, question_mark, _ = rest.partition("?")
+    _, at, place = rest.rpartition("@")
+    return f"{scheme}://{'***@' if at else ''}{place}{'?***' if question_mark else ''}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from ops.console import out
 
@@ -57,5 +58,5 @@ def _show(found: "Sequence[Difference]", *, as_json: bool, none: str) -> None:
         for column in ("topic", "change", "setting", "now", "wanted"):
             table.add_column(column, overflow="fold")
         for d in found:
-            table.add_row(d.topic, d.change, d.setting, d.now or "-", d.wanted)
+            table.add_row(*map(Text, (d.topic, d.change, d.setting, d.now or "-", d.wanted)))
         out.print(table)

@@ -82,25 +82,43 @@ class LocalStack:
             raise ServerError(
                 f"{self.directory} cannot be made ({error.strerror}): choose another in local.directory"
             ) from error
-        started = False
+        started: list[processes.Process] = []
         try:
-            if processes.find(redis.NAME, self.directory) is None:
-                refuse_used_port(self.redis_port, "local.redis_port")
-                redis.start(self.directory, self.redis_port, keep=keep)
-                started = True
-            if processes.find(kafka.NAME, self.directory) is None:
-                refuse_used_port(self.kafka_port, "local.kafka_port")
+            if not self._runs(redis.NAME, self.redis_port):
+                started.append(redis.start(self.directory, self.redis_port, keep=keep))
+            if not self._runs(kafka.NAME, self.kafka_port):
                 first = "" if kafka.is_cached() else " (fetching its 43 MB of jars the first time)"
                 with err.status(f"starting Kafka{first}"):
-                    kafka.start(self.directory, self.kafka_port, free_port(), keep=keep)
-                started = True
+                    started.append(kafka.start(self.directory, self.kafka_port, free_port(), keep=keep))
             with err.status("waiting for Kafka and Redis to answer"):
                 self._wait(redis.NAME, self.redis_port, redis.answers)
                 self._wait(kafka.NAME, self.kafka_port, kafka.answers)
-        except BaseException:
-            if started:
-                self.stop()
+        except BaseException as error:
+            for process in reversed(started):
+                process.end()
+            if isinstance(error, OSError):
+                raise ServerError(
+                    f"{self.directory} cannot be written to ({error.strerror}): choose another in local.directory"
+                ) from error
             raise
+
+    def _runs(self, name: str, port: int) -> bool:
+        """Whether a server of ours runs already; its port is free if not.
+
+        Raises
+        ------
+        ServerError
+            When it runs at another port, or the port is somebody else's.
+        """
+        process = processes.find(name, self.directory)
+        if process is None:
+            refuse_used_port(port, f"local.{name}_port")
+        elif process.port != port:
+            raise ServerError(
+                f"{name} runs at port {process.port} and local.{name}_port is {port}: run spilldeck down first, or "
+                f"set it to {process.port}"
+            )
+        return process is not None
 
     def _wait(self, name: str, port: int, answers: Callable[[int, float], bool]) -> None:
         deadline = time.monotonic() + START_S

@@ -17,13 +17,18 @@ from schemas.wire import MAX_MESSAGE_BYTES
 from streams.errors import ServerError
 
 VERSION = "4.4.0"
-ARTIFACT = f"org.apache.kafka:kafka_2.13:{VERSION}"
-HEAP = "-Xmx512m"
+ARTIFACTS = f"org.apache.kafka:kafka_2.13:{VERSION}+org.slf4j:slf4j-simple:1.7.36"
+"""The broker, and what writes its log: without a backend it would end without a word."""
+OPTIONS = ("-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
 NAME = "kafka"
+FORMAT_S = 60.0
+"""Formatting takes 2 s on an idle machine."""
 
 
 def class_path() -> str:
-    """Return the class path of Kafka's jars; fetch them, their checksums compared, where they are not cached.
+    """Return the class path of Kafka's jars; fetch them where they are not cached.
+
+    jgo compares each jar with the checksum that the repository publishes.
 
     Raises
     ------
@@ -36,11 +41,11 @@ def class_path() -> str:
         raise ServerError("no package jgo to fetch Kafka with: pip install spilldeck[local]") from None
     logging.getLogger("jgo").setLevel(logging.ERROR)
     try:
-        environment = jgo.build(ARTIFACT)
+        environment = jgo.build(ARTIFACTS)
     except Exception as error:  # whatever jgo, its HTTP client or its parser raises, the user can do but one thing
         raise ServerError(
-            f"Kafka's jars ({ARTIFACT}) cannot be fetched, and are not in the cache: connect this machine to Maven's "
-            f"repository once, or name a Kafka of your own in kafka.bootstrap_servers ({error})"
+            f"the jars of Kafka {VERSION} are not in the cache and cannot be fetched ({type(error).__name__}): connect "
+            f"this machine to Maven's repository once, or name a Kafka of your own in kafka.bootstrap_servers"
         ) from error
     # jgo puts a jar into either folder, by whether it declares a module.
     return os.pathsep.join(str(environment.path / folder / "*") for folder in ("jars", "modules"))
@@ -62,10 +67,10 @@ def start(directory: Path, port: int, controller_port: int, *, keep: bool) -> pr
     java, jars = find_java(), class_path()
     properties = directory / "server.properties"
     properties.write_text("".join(f"{k}={v}\n" for k, v in _properties(directory, port, controller_port).items()))
-    command = [java, HEAP, "-cp", jars]
+    command: list[str | Path] = [java, *OPTIONS, "-cp", jars]
     if not (directory / "kafka-data" / "meta.properties").exists():
         _format(directory, [*command, "kafka.tools.StorageTool", "format", "-c", properties, "-t", _cluster_id()])
-    return processes.start(NAME, [*command, "kafka.Kafka", properties], directory, keep=keep)
+    return processes.start(NAME, [*command, "kafka.Kafka", properties], directory, port, keep=keep)
 
 
 def _properties(directory: Path, port: int, controller_port: int) -> Mapping[str, object]:
@@ -94,9 +99,13 @@ def _cluster_id() -> str:
 
 
 def _format(directory: Path, command: list[str | Path]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_S, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ServerError(f"Kafka's storage in {directory} cannot be formatted: {error}") from error
     if done.returncode:
-        raise ServerError(f"Kafka's storage in {directory} cannot be formatted: {done.stderr.strip() or done.stdout}")
+        said = " ".join((done.stderr.strip() or done.stdout.strip()).split("\n", 1)[:1])
+        raise ServerError(f"Kafka's storage in {directory} cannot be formatted: {said}")
 
 
 def answers(port: int, seconds: float) -> bool:

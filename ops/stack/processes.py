@@ -14,12 +14,15 @@ from streams.errors import ServerError
 
 STOP_S = 20.0
 """A broker writes out its logs within it; what has not ended then is killed."""
+KILL_S = 5.0
+"""The kernel clears away a killed process within it."""
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # loaded here: a child between fork and exec must not load anything
 
 
 def die_with_parent() -> None:
     """Have the kernel end this process when its parent dies, however it dies. For ``preexec_fn``; Linux alone."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Process:
     pid: int
     started: str
     """The kernel's start time of the process, in ticks since boot; with the id it names one process for ever."""
+    port: int
+    """Where it was told to listen."""
 
     @property
     def runs(self) -> bool:
@@ -38,12 +43,18 @@ class Process:
     def end(self) -> None:
         """Ask it to end; kill it if it does not."""
         self._signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_S
-        while self.runs and time.monotonic() < deadline:
-            _reap(self.pid)
-            time.sleep(0.05)
-        self._signal(signal.SIGKILL)
+        if not self._gone_within(STOP_S):
+            self._signal(signal.SIGKILL)
+            self._gone_within(KILL_S)
         _reap(self.pid)
+
+    def _gone_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.runs:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
 
     def _signal(self, number: signal.Signals) -> None:
         if self.runs:
@@ -70,29 +81,37 @@ def _reap(pid: int) -> None:
         return  # not our child: started by an earlier command
 
 
-def start(name: str, command: Sequence[str | Path], directory: Path, *, keep: bool) -> Process:
+def start(name: str, command: Sequence[str | Path], directory: Path, port: int, *, keep: bool) -> Process:
     """Start a server; its output goes to ``directory/name.log``, its id to ``directory/name.pid``.
 
     Parameters
     ----------
     keep
         Let it live on when we end; else it ends with us.
+
+    Raises
+    ------
+    ServerError
+        When it cannot be started.
     """
     with (directory / f"{name}.log").open("wb") as log:
-        child = subprocess.Popen(  # noqa: S603 - the commands are ours
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            preexec_fn=None if keep else die_with_parent,  # noqa: PLW1509 - a system call, nothing that could lock
-        )
+        try:
+            child = subprocess.Popen(  # noqa: S603 - the commands are ours
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=None if keep else die_with_parent,  # noqa: PLW1509 - a system call, nothing that locks
+            )
+        except OSError as error:
+            raise ServerError(f"{name} cannot be started: {command[0]}: {error.strerror}") from error
     started = _start_time(child.pid)
     # From here on known by id and start time alone, as every later command knows it.
     child.returncode = 0
     if started is None:
         raise ServerError(f"{name} ended at once: {last_words(name, directory)}")
-    process = Process(child.pid, started)
+    process = Process(child.pid, started, port)
     (directory / f"{name}.pid").write_text(json.dumps(asdict(process)))
     return process
 
@@ -107,8 +126,8 @@ def find(name: str, directory: Path) -> Process | None:
 
 
 def last_words(name: str, directory: Path) -> str:
-    """Return the last line of a server's log that says something."""
+    """Return the last line of a server's log that says something; the lines of a Java stack trace are indented."""
     log = directory / f"{name}.log"
     lines = log.read_text(errors="replace").split("\n") if log.is_file() else []
-    said = [line.strip() for line in lines if line.strip()]
+    said = [line for line in lines if line.strip() and not line[0].isspace()]
     return f"{said[-1] if said else 'it said nothing'} (see {log})"

@@ -41,7 +41,7 @@ def start(directory: Path, port: int, *, keep: bool) -> processes.Process:
         find_server(),
         *("--bind", "127.0.0.1", "--port", str(port), "--dir", directory, "--save", "", "--appendonly", "yes"),
     ]
-    return processes.start(NAME, command, directory, keep=keep)
+    return processes.start(NAME, command, directory, port, keep=keep)
 
 
 def answers(port: int, seconds: float) -> bool:

@@ -1,0 +1,1 @@
+"""What stands where: pure layouts, made of a view."""
