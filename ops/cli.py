@@ -1,6 +1,7 @@
 """The command spilldeck: what each subcommand is, and how errors end it."""
 
 import os
+import signal
 import sys
 
 import typer
@@ -36,6 +37,9 @@ app.add_typer(config.app, name="config")
 
 def main() -> None:
     """Run the command; end with its status, and with one sentence in place of a traceback."""
+    # What Ctrl-C cleans up, `kill` does too; also where a shell started us in the background, deaf to Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         status = app(standalone_mode=False)
     except SpilldeckError as error:
