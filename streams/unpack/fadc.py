@@ -126,6 +126,8 @@ def _unsuppressed(board: Equipment, blocks: _Blocks, geo: int) -> tuple[FadcHits
 
 def _suppressed(board: Equipment, blocks: _Blocks, geo: int) -> FadcHits:
     """Read blocks in which each enabled channel has a word (channel << 12 | words) and so many words of samples."""
+    if _all_suppressed(board, blocks):
+        return FadcHits.empty()
     words, at = board.words, blocks.starts + HEADER_WORDS
     found: list[tuple[I8, I8, I8, I8]] = []
     for step in range(int(_N_ENABLED[blocks.masks].max())):
@@ -161,6 +163,16 @@ def _suppressed(board: Equipment, blocks: _Blocks, geo: int) -> FadcHits:
         tables.append(_hits(board, geo, trigger[same], channel[same], pulses))
     hits = FadcHits.concat(tables)
     return hits.rows(np.lexsort((hits.channel, hits.trigger)))
+
+
+def _all_suppressed(board: Equipment, blocks: _Blocks) -> bool:
+    """Whether no channel has samples, as on most boards of most spills: it is worth a look by itself."""
+    mask = int(blocks.masks[0])
+    channels = np.flatnonzero(_ENABLED[mask])
+    if (blocks.masks != mask).any() or len(board.words) != len(blocks.masks) * (HEADER_WORDS + len(channels)):
+        return False
+    lengths = board.words.reshape(len(blocks.masks), -1)[:, HEADER_WORDS:]
+    return bool((lengths == channels << 12).all())
 
 
 def _pulses(board: Equipment, rows: U4, at: int) -> tuple[Pulses, npt.NDArray[np.uint8 | np.uint16]]:

@@ -1,0 +1,133 @@
+"""Topic management, against a real broker."""
+
+import json
+import threading
+
+import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
+
+from ops.topics import Change, apply, differences, ensure_topics, specs
+from streams.errors import ServerError
+from streams.settings import Settings
+from streams.topics import Topics
+from tests.ops.conftest import Spilldeck, assert_one_sentence, environment
+
+pytestmark = pytest.mark.servers
+
+
+def admin(settings: Settings) -> AdminClient:
+    return AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+
+
+def partitions(settings: Settings, topic: str) -> int:
+    return len(admin(settings).list_topics(topic, timeout=10).topics[topic].partitions)
+
+
+def create(settings: Settings, topic: str, count: int) -> None:
+    admin(settings).create_topics([NewTopic(topic, count, 1)])[topic].result(10)
+
+
+def set_config(settings: Settings, topic: str, key: str, value: str) -> None:
+    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin(settings).incremental_alter_configs([resource])[resource].result(10)
+
+
+def with_kafka(settings: Settings, **changes: int) -> Settings:
+    return settings.model_copy(update={"kafka": settings.kafka.model_copy(update=changes)})
+
+
+def test_every_topic_has_the_prefix_and_takes_the_longest_spill(settings: Settings) -> None:
+    apply(settings)
+    for spec in specs(settings):
+        assert spec.name.startswith(settings.kafka.topic_prefix)
+        assert partitions(settings, spec.name) == spec.partitions
+    assert differences(settings) == []
+
+
+def test_diff_plan_and_apply_as_commands(settings: Settings, spilldeck: Spilldeck) -> None:
+    env = environment(settings)
+    for command in (["topics", "plan", "--json"], ["topics", "plan", "--json"]):  # a plan changes nothing
+        done = spilldeck(*command, env=env)
+        assert done.returncode == 0
+        assert {d["topic"] for d in json.loads(done.stdout)} == {s.name for s in specs(settings)}
+    assert spilldeck("topics", "diff", env=env).returncode == 1
+    assert spilldeck("topics", "apply", env=env).returncode == 0
+    done = spilldeck("topics", "diff", "--json", env=env)
+    assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, [], "")
+
+
+def test_a_table_of_topics_fits_on_a_terminal(settings: Settings, spilldeck: Spilldeck) -> None:
+    done = spilldeck("topics", "plan", env=environment(settings) | {"COLUMNS": "80"})
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_setting_that_somebody_changed_is_found_and_mended(settings: Settings) -> None:
+    apply(settings)
+    raw = Topics.of(settings).raw
+    set_config(settings, raw, "retention.ms", "60000")
+    (found,) = differences(settings)
+    assert (found.topic, found.change, found.setting, found.now) == (raw, Change.SET, "retention.ms", "60000")
+    assert apply(settings) == [found]
+    assert differences(settings) == []
+
+
+def test_partitions_are_added_but_never_taken_away(settings: Settings) -> None:
+    apply(with_kafka(settings, partitions=2))
+    apply(settings)
+    assert partitions(settings, Topics.of(settings).raw) == settings.kafka.partitions
+    with pytest.raises(
+        ServerError, match=r"spills\.raw has partitions 4 and the settings say 3: set kafka\.partitions"
+    ):
+        apply(with_kafka(settings, partitions=3))
+    assert partitions(settings, Topics.of(settings).raw) == settings.kafka.partitions
+
+
+def test_one_impossible_difference_leaves_all_topics_untouched(settings: Settings) -> None:
+    create(settings, Topics.of(settings).reco, settings.kafka.partitions + 1)
+    with pytest.raises(ServerError, match=r"spills\.reco"):
+        apply(settings)
+    assert Topics.of(settings).raw not in admin(settings).list_topics(timeout=10).topics
+
+
+def test_more_copies_than_brokers_are_refused_in_one_sentence(settings: Settings, spilldeck: Spilldeck) -> None:
+    done = spilldeck("topics", "apply", env=environment(with_kafka(settings, replication=3)))
+    assert "replication" in assert_one_sentence(done, 3).lower()
+
+
+def test_a_worker_makes_what_is_lacking_and_leaves_the_rest(settings: Settings) -> None:
+    apply(settings)
+    topics = Topics.of(settings)
+    set_config(settings, topics.raw, "retention.ms", "60000")
+    admin(settings).delete_topics([topics.runs])[topics.runs].result(10)
+    ensure_topics(settings)
+    assert [(d.topic, d.setting) for d in differences(settings)] == [(topics.raw, "retention.ms")]
+
+
+@pytest.mark.parametrize(("there", "cure"), [(2, "spilldeck topics apply"), (9, "set kafka.partitions to 9")])
+def test_a_worker_refuses_a_topic_with_other_partitions(
+    settings: Settings, spilldeck: Spilldeck, there: int, cure: str
+) -> None:
+    create(settings, Topics.of(settings).raw, there)
+    line = assert_one_sentence(spilldeck("worker", env=environment(settings)), 3)
+    assert f"has partitions {there} and the settings say 4" in line
+    assert cure in line
+
+
+def test_workers_that_start_together_do_not_hinder_each_other(settings: Settings) -> None:
+    together, errors = threading.Barrier(4), []
+
+    def start() -> None:
+        together.wait(10)
+        try:
+            ensure_topics(settings)
+        except ServerError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert errors == []
+    assert differences(settings) == []
