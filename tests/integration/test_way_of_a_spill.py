@@ -1,0 +1,158 @@
+"""The whole way of a spill on a real Kafka and a real Redis: every bin as the pure functions fill it."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from confluent_kafka import Producer
+
+from schemas.records import NO_RUN, RawSpill, RunControl
+from schemas.wire import decode
+from streams.books.compare import differences
+from streams.books.connect import connect
+from streams.books.reader import BookReader
+from streams.conditions.store import ConditionsStore
+from streams.daq.producer import SpillProducer
+from streams.daq.simulator import SimulatedRun
+from streams.process import RunResult, process
+from streams.settings import Settings
+from streams.topics import Topics
+from tests.integration.conftest import Workers
+from tests.integration.kafka import messages, rejected
+
+pytestmark = pytest.mark.servers
+
+Record = RawSpill | RunControl
+
+
+def run_with_faults(run: int, spills: int) -> Iterator[Record]:
+    """Yield a run with duplicates, neighbours swapped, a conflict, and spills of which bytes are damaged."""
+    records = list(SimulatedRun(run=run, spills=spills, mean_triggers=8).records())
+    rng = random.Random(run)
+    for i in range(3, len(records) - 3, 7):
+        records[i], records[i + 1] = records[i + 1], records[i]
+    for i, record in enumerate(records):
+        if not isinstance(record, RawSpill):
+            yield record
+            continue
+        if i % 11 == 4:
+            at = rng.randrange(2000, len(record.payload) - 2000)
+            record = replace(record, payload=record.payload[:at] + b"\xff" * 64 + record.payload[at + 64 :])
+        yield record
+        if i % 9 == 5:
+            yield record
+        if i == spills // 2:
+            yield replace(record, payload=record.payload[:-4] + b"\0\0\0\1")
+
+
+def expected_of(records: list[Record]) -> dict[int, RunResult]:
+    return process(records, ConditionsStore([]).for_run)
+
+
+def check(expected: dict[int, RunResult], reader: BookReader) -> None:
+    assert reader.runs().keys() == expected.keys()
+    for run, result in expected.items():
+        assert differences(result.run_book(), reader.run(run, result.book.ranges)) == []
+
+
+def produce(settings: Settings, records: list[Record]) -> None:
+    with SpillProducer(settings) as producer:
+        for record in records:
+            producer.send(record)
+
+
+def test_kafka_workers_and_redis_make_what_the_pure_functions_make(
+    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
+) -> None:
+    records = [*run_with_faults(900010, 60), *run_with_faults(900011, 40)]
+    expected = expected_of(records)
+    totals = expected[900010].share.totals
+    assert totals.duplicates
+    assert totals.all_rejected
+    assert totals.filled + totals.all_rejected == totals.received - totals.duplicates
+    workers.start()
+    workers.start()
+    produce(settings, records)
+    until_counted()
+    check(expected, reader)
+    # Every rejected spill is kept with its bytes and the reason.
+    kept = rejected(settings)
+    assert len(kept) == sum(r.share.totals.all_rejected for r in expected.values())
+    damaged = [r for r in records if isinstance(r, RawSpill) and b"\xff" * 64 in r.payload]
+    for spill in kept:
+        assert spill.reason
+        if spill.step != "conflict":
+            message = decode(spill.payload)
+            assert isinstance(message, RawSpill)
+            assert message in damaged
+
+
+def test_windows_go_by_the_clock_of_the_spills(
+    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
+) -> None:
+    simulated = SimulatedRun(run=900012, spills=30, period_s=10.0, mean_triggers=5)
+    records = list(simulated.records())
+    workers.start()
+    produce(settings, records)
+    until_counted()
+    windows = reader.windows(900012)
+    times = [r.time_us // 60_000_000 * 60 for r in records if isinstance(r, RawSpill)]
+    assert windows == {start: times.count(start) for start in sorted(set(times))}
+    whole = reader.run(900012, {}).book
+    total = sum(reader.window(900012, start, {})["ht01"].view(flow=True) for start in windows)
+    assert np.array_equal(total, whole["ht01"].view(flow=True))
+
+
+def test_kill_9_of_a_worker_changes_nothing(
+    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
+) -> None:
+    records = list(run_with_faults(900013, 120))
+    expected = expected_of(records)
+    workers.start()
+    workers.start()
+    produce(settings, records[:60])
+    while not any(p.raw_end for p in reader.progress()):
+        time.sleep(0.05)
+    produce(settings, records[60:])
+    workers.kill(0)
+    workers.start()
+    until_counted()
+    check(expected, reader)
+
+
+def test_an_emptied_redis_is_rebuilt_from_kafka(
+    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
+) -> None:
+    records = list(run_with_faults(900014, 40))
+    expected = expected_of(records)
+    workers.start()
+    produce(settings, records)
+    until_counted()
+    with connect(settings) as redis:
+        redis.flushall()
+    until_counted()
+    check(expected, reader)
+
+
+def test_after_any_garbage_the_next_spill_is_counted(
+    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
+) -> None:
+    topics = Topics.of(settings)
+    hostile = [b"", b"\0" * 50, b"\xc3\x01", b"\xc3\x01" + bytes(8) + b"x" * 100, b"[" * 10_000, bytes(range(256)) * 40]
+    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    for topic in (topics.raw, topics.reco):
+        for value in hostile:
+            producer.produce(topic, value, partition=1)
+    producer.flush(10)
+    records = list(SimulatedRun(run=900015, spills=8, mean_triggers=5).records())
+    workers.start()
+    produce(settings, records)
+    until_counted()
+    result = expected_of(records)[900015]
+    assert differences(result.run_book(), reader.run(900015, {})) == []
+    # Those in spills.raw are counted, those that somebody wrote into spills.reco too; all are kept.
+    assert reader.runs()[NO_RUN].all_rejected == 2 * len(hostile)
+    assert len(messages(settings, topics.rejected)) == 2 * len(hostile)
