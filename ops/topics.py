@@ -1,6 +1,7 @@
 """Topic management: what the topics must be, what they are, and how to get from one to the other."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,6 +26,8 @@ ASK_S = 5.0
 """A broker that does not answer within it is taken to be down."""
 CHANGE_S = 20.0
 """A broker makes or changes a topic within it."""
+SHOWN_S = 10.0
+"""A broker shows a change within it: it hears of it a little after the controller has made it."""
 _DAY_MS = 86_400_000
 
 
@@ -152,6 +155,9 @@ def apply(settings: Settings) -> list[Difference]:
             ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries) for topic, entries in to_set.items()
         ]
         _wait(settings, admin.incremental_alter_configs(resources, request_timeout=CHANGE_S))
+    for difference in _left(settings, found):
+        if difference.change is Change.IMPOSSIBLE:  # somebody made the topic meanwhile, otherwise
+            raise _other_settings(difference)
     return found
 
 
@@ -164,10 +170,17 @@ def ensure_topics(settings: Settings) -> None:
         When no broker answers, or a topic has another number of partitions than the settings.
     """
     found = differences(settings)
+    _refuse_other_partitions(found)
+    new = [difference for difference in found if difference.change is Change.CREATE]
+    if new:
+        _create(settings, _admin(settings), new)
+        _refuse_other_partitions(_left(settings, new))
+
+
+def _refuse_other_partitions(found: Iterable[Difference]) -> None:
     for difference in found:
         if difference.setting == "partitions" and difference.change is not Change.CREATE:
             raise _other_settings(difference)
-    _create(settings, _admin(settings), found)
 
 
 def _create(settings: Settings, admin: AdminClient, found: Iterable[Difference]) -> None:
@@ -178,8 +191,29 @@ def _create(settings: Settings, admin: AdminClient, found: Iterable[Difference])
         if spec.name in lacking
     ]
     if new:
-        # Workers that start together all find the topics lacking: one of them makes them, for all.
+        # Workers that start together all find the topics lacking: one of them makes them, for all. Whether they are
+        # as they must be, `_left` tells.
         _wait(settings, admin.create_topics(new, request_timeout=CHANGE_S), but=KafkaError.TOPIC_ALREADY_EXISTS)
+
+
+def _left(settings: Settings, mended: Collection[Difference]) -> list[Difference]:
+    """Return the differences that are left once the broker shows what was mended.
+
+    Raises
+    ------
+    ServerError
+        When it does not show it.
+    """
+    deadline = time.monotonic() + SHOWN_S
+    while unseen := set(mended) & set(left := differences(settings)):
+        if time.monotonic() > deadline:
+            names = ", ".join(sorted({difference.topic for difference in unseen}))
+            raise ServerError(
+                f"Kafka at {settings.kafka.bootstrap_servers} took changes of {names} and does not show them after "
+                f"{SHOWN_S:.0f} s: look at its log, then run spilldeck topics diff"
+            )
+        time.sleep(0.05)
+    return left
 
 
 def _other_settings(difference: Difference) -> ServerError:

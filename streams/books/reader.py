@@ -19,7 +19,7 @@ class Progress:
     offset: int
     """Last offset of ``spills.reco`` in them; `NO_OFFSET` without a checkpoint."""
     raw_end: int
-    """One more than the last offset of ``spills.raw`` in them."""
+    """The first offset of ``spills.raw`` that is not in them: after a rebalance, later ones may be in already."""
     produced_ms: int
     """When the newest message in them was produced, Unix milliseconds; 0 without one."""
     lost: tuple[tuple[int, int], ...]
@@ -51,7 +51,7 @@ class BookReader:
             found.append(
                 Progress(
                     offset=int(state.get(b"offset", NO_OFFSET)),
-                    raw_end=raw[-1][1] if raw else 0,
+                    raw_end=raw[0][1] if raw else 0,
                     produced_ms=int(state.get(b"produced_ms", 0)),
                     lost=tuple(layout.unpack_ranges(state[b"lost"])) if state else (),
                 )

@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from collections.abc import Callable
 
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
@@ -19,18 +21,32 @@ def admin(settings: Settings) -> AdminClient:
     return AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
 
 
+def until(shown: Callable[[], bool]) -> None:
+    """Wait until the broker shows a change; it hears of it a little after it was made."""
+    deadline = time.monotonic() + 10
+    while not shown():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def names(settings: Settings) -> set[str]:
+    return set(admin(settings).list_topics(timeout=10).topics)
+
+
 def partitions(settings: Settings, topic: str) -> int:
-    return len(admin(settings).list_topics(topic, timeout=10).topics[topic].partitions)
+    return len(admin(settings).list_topics(timeout=10).topics[topic].partitions)
 
 
 def create(settings: Settings, topic: str, count: int) -> None:
     client = admin(settings)  # held: a client that is collected cancels what it was asked
     client.create_topics([NewTopic(topic, count, 1)])[topic].result(10)
+    until(lambda: topic in names(settings))
 
 
 def delete(settings: Settings, topic: str) -> None:
     client = admin(settings)
     client.delete_topics([topic])[topic].result(10)
+    until(lambda: topic not in names(settings))
 
 
 def set_config(settings: Settings, topic: str, key: str, value: str) -> None:
@@ -38,6 +54,7 @@ def set_config(settings: Settings, topic: str, key: str, value: str) -> None:
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     client = admin(settings)
     client.incremental_alter_configs([resource])[resource].result(10)
+    until(lambda: any(d.topic == topic and d.now == value for d in differences(settings)))
 
 
 def with_kafka(settings: Settings, **changes: int) -> Settings:
@@ -94,7 +111,7 @@ def test_one_impossible_difference_leaves_all_topics_untouched(settings: Setting
     create(settings, Topics.of(settings).reco, settings.kafka.partitions + 1)
     with pytest.raises(ServerError, match=r"spills\.reco"):
         apply(settings)
-    assert Topics.of(settings).raw not in admin(settings).list_topics(timeout=10).topics
+    assert Topics.of(settings).raw not in names(settings)
 
 
 def test_more_copies_than_brokers_are_refused_in_one_sentence(settings: Settings, spilldeck: Spilldeck) -> None:
@@ -119,6 +136,19 @@ def test_a_worker_refuses_a_topic_with_other_partitions(
     line = assert_one_sentence(spilldeck("worker", env=environment(settings)), 3)
     assert f"has partitions {there} and the settings say 4" in line
     assert cure in line
+    assert names(settings).isdisjoint(spec.name for spec in specs(settings)[1:]), "it made topics before it looked"
+
+
+def test_a_topic_that_was_made_otherwise_meanwhile_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The broker's first answer is older than the topic.
+    first = differences(settings)
+    create(settings, Topics.of(settings).raw, 9)
+    answers = iter([first])
+    monkeypatch.setattr("ops.topics.differences", lambda settings: next(answers, None) or differences(settings))
+    with pytest.raises(ServerError, match=r"spills\.raw has partitions 9"):
+        ensure_topics(settings)
 
 
 def test_workers_that_start_together_do_not_hinder_each_other(settings: Settings) -> None:
