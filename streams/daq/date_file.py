@@ -1,4 +1,11 @@
-"""A DATE file to spills: its events grouped and numbered, and what cannot be read kept."""
+"""A DATE file to records: its events grouped into spills and runs, and numbered.
+
+Events belong to a record together with those that follow them in the file: a start of run with its pair, a spill from
+the start of its burst to its end. Events of other types (run files, calibration) go with what stands before them.
+
+Damaged bytes close a record. A burst's start before them, or its end behind them, whose physics event is gone goes
+with them: it must not stand for the spill, whose physics event may yet follow.
+"""
 
 import mmap
 from collections.abc import Iterator
@@ -6,105 +13,155 @@ from dataclasses import dataclass, field
 
 from schemas.records import NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
 from streams.daq.unreadable import unreadable
-from streams.unpack.framing import Event, EventType, Unreadable, walk
+from streams.unpack.framing import Event, EventHeader, EventType, Unreadable, headers, walk
+
+MAX_SPILL_BYTES = 60 << 20
+"""A longer spill, with its envelope, would fit into no message."""
 
 _CONTROL = {EventType.START_OF_RUN: ControlKind.START, EventType.END_OF_RUN: ControlKind.END}
+_SPILL = frozenset({EventType.START_OF_BURST, EventType.PHYSICS, EventType.END_OF_BURST})
 _FIRST_COUNTS = (0, 1)
 """The DAQ counts the spills of some runs from 0, of others from 1."""
-
-
-@dataclass(slots=True)
-class _Group:
-    """Events that belong to one record: neighbours in the file."""
-
-    kind: ControlKind | None
-    """None: a spill."""
-    events: list[Event] = field(default_factory=list)
-
-    def takes(self, event: Event) -> bool:
-        """Whether an event that follows in the file belongs to the group too."""
-        first, last = self.events[0].header, self.events[-1].header
-        if event.start != self.events[-1].stop or event.header.run != first.run:
-            return False
-        if self.kind is not None:
-            # Start and end of run come as a pair.
-            return _CONTROL.get(event.header.type) is self.kind
-        if event.header.type in _CONTROL or event.header.type is EventType.START_OF_BURST:
-            return False
-        return last.type is not EventType.END_OF_BURST
 
 
 def read_date(content: mmap.mmap, source: str) -> Iterator[RawSpill | RunControl]:
     """Yield the records of a DATE file.
 
-    A spill's bytes are those of its events, from the start of the burst to its end. Its number is the DAQ's own count
-    of spills, less the first one of the run where that is 0 or 1: so a spill that is missing leaves a gap, and one that
-    the DAQ wrote twice comes twice.
+    A spill's number is the DAQ's own count of spills, less the first one of the run where that is 0 or 1: so a spill
+    that is missing leaves a gap, and one that the DAQ wrote twice comes twice. In a file that begins within a run, the
+    number is the count.
     """
     numbering = _Numbering()
     group: _Group | None = None
     for found in walk(content):
-        if isinstance(found, Event) and group is not None and group.takes(found):
-            group.events.append(found)
-            continue
-        if group is not None:
-            yield _record(content, source, group, numbering)
-            group = None
-        if isinstance(found, Unreadable):
-            run = numbering.run
-            yield unreadable(content, found.start, found.stop, run=run, source=source, reason=found.reason)
+        if isinstance(found, Event):
+            number = numbering.see(found.header)
+            if group is not None and not group.takes(found.header):
+                yield group.record(content, source)
+                group = None
+            group = group or _Group(start=found.start, run=found.header.run)
+            group.add(found, number)
         else:
-            group = _Group(_CONTROL.get(found.header.type), [found])
+            if group is not None and not group.may_lack_physics():
+                yield group.record(content, source)
+                group = None
+            group = group or _Group(start=found.start, run=numbering.run)
+            group.damage, group.stop = found, found.stop
+            for header in _credible(content, found):
+                numbering.see(header)
     if group is not None:
-        yield _record(content, source, group, numbering)
+        yield group.record(content, source)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Group:
+    """Neighbours in the file that make one record: events, or damaged bytes and the events that go with them."""
+
+    start: int
+    stop: int = 0
+    run: int
+    spill: int | None = None
+    events: list[EventHeader] = field(default_factory=list)
+    damage: Unreadable | None = None
+
+    def add(self, event: Event, number: int | None) -> None:
+        """Add the event that follows in the file; `number` is its spill's, None if it is of none."""
+        self.events.append(event.header)
+        self.stop = event.stop
+        self.spill = number if self.spill is None else self.spill
+
+    def first(self) -> EventHeader | None:
+        """Return the event that says what the record is."""
+        return next((event for event in self.events if event.type in _CONTROL or event.type in _SPILL), None)
+
+    def has(self, kind: EventType) -> bool:
+        """Say whether there is an event of that type."""
+        return any(event.type is kind for event in self.events)
+
+    def takes(self, event: EventHeader) -> bool:
+        """Say whether the event that follows in the file belongs here."""
+        first = self.first()
+        if self.damage is not None:
+            return event.type is EventType.END_OF_BURST
+        if event.run != self.run:
+            return False
+        if first is None or (event.type not in _CONTROL and event.type not in _SPILL):
+            return True
+        if event.type in _CONTROL or first.type in _CONTROL:
+            return event.type is first.type
+        ended = event.type is EventType.START_OF_BURST or self.has(EventType.END_OF_BURST) or self.has(event.type)
+        return event.number_in_run == first.number_in_run and not ended
+
+    def may_lack_physics(self) -> bool:
+        """Say whether this is a burst's start alone, whose physics event the damage that follows may have taken."""
+        return self.events[-1].type is EventType.START_OF_BURST if self.events and self.damage is None else False
+
+    def record(self, content: mmap.mmap, source: str) -> RawSpill | RunControl:
+        """Return what the group is."""
+        first, size, reason = self.first(), self.stop - self.start, ""
+        if self.damage is not None:
+            reason = self.damage.reason
+            if self.events:
+                reason = f"{reason} (at byte {self.damage.start}; {len(self.events)} events of its spill with it)"
+        elif first is None:
+            reason = f"{len(self.events)} events of types that belong to no spill"
+        elif first.type in _CONTROL and size <= MAX_SPILL_BYTES:
+            return RunControl(
+                run=self.run,
+                kind=_CONTROL[first.type],
+                time_us=first.time_us,
+                source=source,
+                byte=self.start,
+                events=len(self.events),
+                payload=content[self.start : self.stop],
+            )
+        elif size > MAX_SPILL_BYTES:
+            reason = f"{size} bytes in one spill or run control, more than {MAX_SPILL_BYTES}"
+        elif self.spill is None or self.spill < 0:
+            reason = f"the DAQ's count {first.number_in_run} of a spill comes before the first one of its run"
+        if reason or first is None or self.spill is None:
+            events = len(self.events)
+            return unreadable(content, self.start, self.stop, run=self.run, source=source, reason=reason, events=events)
+        timed = next((event for event in self.events if event.type is EventType.PHYSICS), first)
+        return RawSpill(
+            run=self.run,
+            spill=self.spill,
+            time_us=timed.time_us,
+            format=RawFormat.DATE,
+            source=source,
+            byte=self.start,
+            events=len(self.events),
+            payload=content[self.start : self.stop],
+        )
 
 
 @dataclass(slots=True)
 class _Numbering:
-    """What a spill's number is counted from."""
+    """What the numbers of spills are counted from, told by all headers, those in damaged bytes too."""
 
     run: int = NO_RUN
-    first: int | None = None
-    """The DAQ's count at the first spill after a start of run; None before it."""
+    """Of the header seen last."""
+    firsts: dict[int, int | None] = field(default_factory=dict)
+    """Run → the DAQ's count of its first spill; None before that."""
 
-    def start(self, run: int) -> None:
-        """Begin a run."""
-        self.run, self.first = run, None
+    def see(self, header: EventHeader) -> int | None:
+        """Learn from the next header of the file, and return its spill's number; None if it is of none."""
+        self.run = header.run
+        # A run whose start was not seen began elsewhere: its first spill is not here.
+        first = self.firsts.setdefault(header.run, None if header.type is EventType.START_OF_RUN else 0)
+        if header.type not in _SPILL:
+            return None
+        if first is None:
+            first = header.number_in_run if header.number_in_run in _FIRST_COUNTS else 0
+            self.firsts[header.run] = first
+        return header.number_in_run - first
 
-    def number(self, run: int, counted: int) -> int:
-        """Return the number of a spill."""
-        if run != self.run:
-            # A file that goes on with a run, or a run that never said that it began: its first spill is lost or 0.
-            self.run, self.first = run, 0
-        if self.first is None:
-            self.first = counted if counted in _FIRST_COUNTS else 0
-        return max(counted - self.first, 0)
 
-
-def _record(content: mmap.mmap, source: str, group: _Group, numbering: _Numbering) -> RawSpill | RunControl:
-    start, stop = group.events[0].start, group.events[-1].stop
-    header = group.events[0].header
-    if group.kind is not None:
-        if group.kind is ControlKind.START:
-            numbering.start(header.run)
-        return RunControl(
-            run=header.run,
-            kind=group.kind,
-            time_us=header.time_us,
-            source=source,
-            byte=start,
-            events=len(group.events),
-            payload=content[start:stop],
-        )
-    # The physics event has the spill's time; without one, the first event.
-    timed = next((e.header for e in group.events if e.header.type is EventType.PHYSICS), header)
-    return RawSpill(
-        run=header.run,
-        spill=numbering.number(header.run, header.number_in_run),
-        time_us=timed.time_us,
-        format=RawFormat.DATE,
-        source=source,
-        byte=start,
-        events=len(group.events),
-        payload=content[start:stop],
-    )
+def _credible(content: mmap.mmap, damage: Unreadable) -> Iterator[EventHeader]:
+    """Yield the headers of sub-events and plain events in damaged bytes, but those that their super-event denies."""
+    last: tuple[int, EventHeader] | None = None
+    for at, header in headers(content, damage.start, damage.stop):
+        if header.is_super:
+            last = at + header.head_size, header
+        elif last is None or last[0] != at or last[1].names == header.names:
+            yield header

@@ -1,4 +1,4 @@
-"""What becomes of bytes in which a source finds no event: they are kept, to be rejected with the reason."""
+"""What becomes of bytes in which a source finds no spill: they are kept, to be rejected with the reason."""
 
 import mmap
 
@@ -8,8 +8,10 @@ MAX_BYTES = 1 << 20
 """What is kept of one stretch."""
 
 
-def unreadable(content: mmap.mmap, start: int, stop: int, *, run: int, source: str, reason: str) -> RawSpill:
-    """Return the record of such bytes."""
+def unreadable(
+    content: mmap.mmap, start: int, stop: int, *, run: int, source: str, reason: str, events: int = 0
+) -> RawSpill:
+    """Return the record of such bytes; `events` of them could be framed."""
     return RawSpill(
         run=run,
         spill=NO_RUN,
@@ -17,7 +19,7 @@ def unreadable(content: mmap.mmap, start: int, stop: int, *, run: int, source: s
         format=RawFormat.UNREADABLE,
         source=source,
         byte=start,
-        events=0,
+        events=events,
         payload=content[start : min(stop, start + MAX_BYTES)],
         problem=f"{source}, bytes {start} to {stop}: {reason}",
     )

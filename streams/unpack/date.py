@@ -3,11 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from schemas.columns import I4, U1
+from schemas.records import MISSING
 from schemas.wire import MAX_TRIGGERS
 from streams.errors import BadDataError
 from streams.unpack.fadc import unpack_fadc
-from streams.unpack.fragments import Equipment, equipments, fragments
+from streams.unpack.fragments import Boards, Equipment, equipments, fragments
 from streams.unpack.framing import EQUIPPED, EventType, read_header
 from streams.unpack.hits import (
     BOARD_NAMES,
@@ -23,8 +26,6 @@ from streams.unpack.hits import (
 )
 from streams.unpack.registers import unpack_v830, unpack_v977
 from streams.unpack.v1290 import unpack_v1290
-
-_TRIGGER_DRIVEN = frozenset({V1290, V1724, V1731})
 
 
 def unpack_date(payload: bytes | memoryview) -> RawHits:
@@ -76,80 +77,91 @@ def _check_ldcs(event_ldcs: list[tuple[int, set[int]]]) -> None:
             raise BadDataError("unpack", reason, at)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Counted:
+    """How many particle events a board has; one without words has seen none, and tells no geo."""
+
+    board: Equipment
+    events: int
+    geo: int
+
+    def __str__(self) -> str:
+        geo = f", geo {self.geo}" if self.events else ""
+        return f"{self.board.name}{geo}"
+
+
 @dataclass(slots=True, kw_only=True)
 class _Spill:
-    """What the equipments of a spill have given so far."""
+    """The equipments of a spill."""
 
     physics_events: int = 0
-    triggers: int | None = None
-    """Particle events of the first trigger-driven board."""
-    counted_by: str = ""
-    addresses: set[tuple[int, int, int]] = field(default_factory=set)
-    """(equipment, ldc, geo) of the trigger-driven boards."""
-    boards: list[BoardEvents] = field(default_factory=list)
-    tdc: list[TdcHits] = field(default_factory=list)
-    fadc: list[FadcHits] = field(default_factory=list)
-    samples: dict[tuple[int, int, int], U1] = field(default_factory=dict)
+    boards: dict[int, list[Equipment]] = field(default_factory=lambda: {V1290: [], V1724: [], V1731: []})
+    """Those that have a block for each particle trigger, of the physics event, by their type."""
     scalers: dict[tuple[int, int], I4] = field(default_factory=dict)
     trigger_words: list[int] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
 
     def take(self, equipment: Equipment, event: EventType) -> None:
-        """Unpack an equipment, or skip and count it."""
-        if equipment.type == V977:
-            if len(equipment.words):
-                self.trigger_words.append(unpack_v977(equipment))
-        elif event is EventType.PHYSICS and equipment.type in _TRIGGER_DRIVEN:
-            self._take_board(equipment)
+        """Put an equipment where it belongs, or skip and count it."""
+        if event is EventType.PHYSICS and equipment.type in self.boards:
+            self.boards[equipment.type].append(equipment)
         elif len(equipment.words) == 0:
             pass
+        elif equipment.type == V977:
+            self.trigger_words.append(unpack_v977(equipment))
         elif event is EventType.PHYSICS and equipment.type == V830:
-            self._take_scaler(equipment)
+            geo, counts = unpack_v830(equipment)
+            if (equipment.ldc, geo) in self.scalers:
+                raise equipment.error(0, f"geo {geo} comes twice")
+            self.scalers[equipment.ldc, geo] = counts
         else:
             name = str(equipment.type)
             self.skipped[f"{name} in {event.name.lower()}" if equipment.type in BOARD_NAMES else name] += 1
 
-    def _take_scaler(self, board: Equipment) -> None:
-        geo, counts = unpack_v830(board)
-        if (board.ldc, geo) in self.scalers:
-            raise board.error(0, f"geo {geo} comes twice")
-        self.scalers[board.ldc, geo] = counts
-
-    def _take_board(self, board: Equipment) -> None:
-        """Unpack a board that has a block for each particle trigger; one without words has seen no trigger."""
-        events, name = BoardEvents.empty(), board.name
-        if len(board.words):
-            if board.type == V1290:
-                events, tdc = unpack_v1290(board)
-                self.tdc.append(tdc)
-            else:
-                events, fadc, samples = unpack_fadc(board)
-                self.fadc.append(fadc)
-                self.samples.update({(board.ldc, int(events.geo[0]), c): s for c, s in samples.items()})
-        if len(events):
-            geo = int(events.geo[0])
-            name = f"{name}, geo {geo}"
-            if (board.type, board.ldc, geo) in self.addresses:
-                raise board.error(0, f"geo {geo} comes twice")
-            self.addresses.add((board.type, board.ldc, geo))
-        if self.triggers is None:
-            self.triggers, self.counted_by = len(events), name
-        if len(events) != self.triggers:
-            reason = f"trigger mismatch: {len(events)} particle events, {self.triggers} in {self.counted_by}"
-            raise board.error(0, f"geo {geo}: {reason}" if len(events) else reason)
-        if len(events) > MAX_TRIGGERS:
-            raise board.error(0, f"{len(events)} particle events, more than {MAX_TRIGGERS}")
-        self.boards.append(events)
-
     def hits(self) -> RawHits:
-        """Return what was taken."""
+        """Unpack the boards."""
+        tables, tdc, fadc = [], TdcHits.empty(), []
+        samples: dict[tuple[int, int, int], U1] = {}
+        counted: list[_Counted] = []
+        for kind, found in self.boards.items():
+            if not found:
+                continue
+            boards = Boards(found)
+            if kind == V1290:
+                events, counts, tdc = unpack_v1290(boards)
+            else:
+                events, counts, hits, kept = unpack_fadc(boards)
+                fadc.append(hits)
+                samples |= kept
+            tables.append(events)
+            counted += [
+                _Counted(board=board, events=int(n), geo=int(events.geo[end - 1]) if n else MISSING)
+                for board, n, end in zip(found, counts, np.cumsum(counts), strict=True)
+            ]
         return RawHits(
-            triggers=self.triggers or 0,
-            boards=BoardEvents.concat(self.boards),
-            tdc=TdcHits.concat(self.tdc),
-            fadc=FadcHits.concat(self.fadc),
-            samples=self.samples,
+            triggers=_triggers(counted),
+            boards=BoardEvents.concat(tables),
+            tdc=tdc,
+            fadc=FadcHits.concat(fadc),
+            samples=samples,
             scalers=self.scalers,
             trigger_words=tuple(self.trigger_words),
             skipped=dict(self.skipped),
         )
+
+
+def _triggers(counted: list[_Counted]) -> int:
+    """Return the particle events that all boards agree on."""
+    seen: set[tuple[int, int, int]] = set()
+    for one in counted:
+        first = counted[0]
+        if one.events != first.events:
+            reason = f"trigger mismatch: {one} has {one.events} particle events, {first} has {first.events}"
+            raise one.board.error(0, reason)
+        if one.events > MAX_TRIGGERS:
+            raise one.board.error(0, f"{one.events} particle events, more than {MAX_TRIGGERS}")
+        address = (one.board.type, one.board.ldc, one.geo)
+        if one.events and address in seen:
+            raise one.board.error(0, f"{one} comes twice")
+        seen.add(address)
+    return counted[0].events if counted else 0

@@ -1,17 +1,19 @@
 """The inside of a DATE event: sub-events of the LDCs, their equipments, and the words of each."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from schemas.columns import I8, U1
 from streams.errors import BadDataError
 from streams.unpack.framing import EventHeader, read_header
 from streams.unpack.hits import BOARD_NAMES, LDCS
 
 U4 = npt.NDArray[np.uint32]
+Integers = npt.NDArray[np.integer]
 
 _EQUIPMENT_HEADER = struct.Struct("<7I")
 _MAX_EQUIPMENT_TYPE = 0xFFFF
@@ -48,6 +50,43 @@ class Equipment:
         return BadDataError("unpack", f"{self.name}: {reason}", self.at + 4 * int(word))
 
 
+class Boards:
+    """The boards of one type in an event, their words joined, so that one pass over arrays unpacks them all.
+
+    Attributes
+    ----------
+    boards
+        At least one, in the order of the read-out.
+    type
+        Their equipment type.
+    words
+        (n_words,) uint32, of all boards.
+    firsts
+        (n_boards + 1,): index of each board's first word, and of the end.
+    """
+
+    def __init__(self, boards: Sequence[Equipment]) -> None:
+        self.boards = boards
+        self.type = boards[0].type
+        self.words: U4 = boards[0].words if len(boards) == 1 else np.concatenate([b.words for b in boards])
+        self.firsts: I8 = np.cumsum([0, *(len(b.words) for b in boards)])
+
+    def of(self, words: Integers) -> I8:
+        """Return the index of the board that each word belongs to; `words` are indices."""
+        return np.searchsorted(self.firsts, words, side="right") - 1
+
+    def ldcs(self, boards: Integers) -> U1:
+        """Return the LDC of each board; `boards` are indices."""
+        ldcs: U1 = np.array([b.ldc for b in self.boards], np.uint8)
+        return ldcs[boards]
+
+    def error(self, word: int | np.integer, reason: str) -> BadDataError:
+        """Return the refusal of these boards because of what is at index `word`."""
+        board = int(np.searchsorted(self.firsts, word, side="right")) - 1
+        board = min(board, len(self.boards) - 1)
+        return self.boards[board].error(int(word - self.firsts[board]), reason)
+
+
 def fragments(payload: memoryview, at: int, header: EventHeader) -> list[Fragment]:
     """Return the fragments of the event at byte `at`: one per LDC of a super-event, else the event itself.
 
@@ -66,12 +105,8 @@ def fragments(payload: memoryview, at: int, header: EventHeader) -> list[Fragmen
             inner = read_header(payload[:stop], sub)
             if sub + inner.size > stop:
                 raise BadDataError("unpack", f"a sub-event of {inner.size} bytes where {stop - sub} are left", sub)
-            named, parent = ((h.type, h.run, h.number_in_run) for h in (inner, header))
-            if inner.is_super or named != parent:
-                reason = (
-                    f"a sub-event of type {inner.type}, run {inner.run}, number {inner.number_in_run} in an event of "
-                    f"type {header.type}, run {header.run}, number {header.number_in_run}"
-                )
+            if inner.is_super or inner.names != header.names:
+                reason = f"a sub-event of (type, run, number) {inner.names} in an event of {header.names}"
                 raise BadDataError("unpack", reason, sub)
             found.append(_fragment(sub, inner))
             if any(f.ldc == inner.ldc for f in found[:-1]):

@@ -2,8 +2,9 @@
 
 A header is checked field by field, and damage never hides what is whole: behind damaged bytes the walk goes on at the
 next header of a top-level event, and an event in which such a header stands has a wrong size. Headers are looked for
-at every byte, since bytes lost or added before them may have moved them by any number. Time and memory grow linearly
-with the bytes, whatever they are.
+at every byte, since bytes lost or added before them may have moved them by any number. An event whose first sub-event
+names another type, run or number is damaged too, so that no broken bit makes a spill of another run. Time and memory
+grow linearly with the bytes, whatever they are.
 """
 
 import re
@@ -75,6 +76,11 @@ class EventHeader:
     time_us: int
     """Microseconds since 1970 UTC; whole seconds from DATE before 3.12."""
 
+    @property
+    def names(self) -> tuple[int, int, int]:
+        """Type, run and (of events that have equipments) number, which sub-events share with their super-event."""
+        return int(self.type), self.run, self.number_in_run if self.type in EQUIPPED else 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -102,47 +108,54 @@ def read_header(buffer: Bytes, at: int) -> EventHeader:
     BadDataError
         When no valid header is there; names the field.
     """
-
-    def refuse(reason: str) -> BadDataError:
-        return BadDataError("unpack", reason, at)
-
     left = len(buffer) - at
     if left < _PREFIX.size:
-        raise refuse(f"{left} bytes are left, too few for an event header")
+        raise BadDataError("unpack", f"{left} bytes are left, too few for an event header", at)
     size, magic, head_size = _PREFIX.unpack_from(buffer, at)
-    if magic == SWAPPED_MAGIC:
-        raise refuse(f"a byte-swapped event (magic {magic:#010x}): written by a big-endian DAQ, which is not read here")
-    if magic != MAGIC:
-        raise refuse(f"no event header: {magic:#010x} where the magic {MAGIC:#010x} should be")
-    if head_size not in _LAYOUTS:
-        raise refuse(f"an event header of {head_size} bytes, not 68, 72 or 80")
-    if size < head_size or size % 4:
-        raise refuse(f"an event of {size} bytes with a header of {head_size}")
-    if left < head_size:
-        raise refuse(f"{left} bytes are left of an event header of {head_size}")
+    if fault := _size_fault(size, magic, head_size, left):
+        raise BadDataError("unpack", fault, at)
     layout, attributes = _LAYOUTS[head_size]
     words = layout.unpack_from(buffer, at)
     version, kind, run, number = words[3:7]
+    system, ldc, _, seconds, *rest = words[attributes:]
+    microseconds = rest[0] if rest else 0
+    time_us = seconds * 1_000_000 + microseconds
+    fault = ""
     if version >> 16 != MAJOR_VERSION:
-        raise refuse(f"DATE version {version >> 16}.{version & 0xFFFF}, not {MAJOR_VERSION}")
-    if not EventType.START_OF_RUN <= kind <= EventType.DETECTOR_SOFTWARE_TRIGGER:
-        raise refuse(f"event type {kind}, which does not exist")
-    if run > MAX_NUMBER or (kind in EQUIPPED and number > MAX_NUMBER):
-        raise refuse(f"run {run}, number in run {number}: no number is above {MAX_NUMBER}")
-    microseconds = words[attributes + 4] if len(words) > attributes + 4 else 0
-    time_us = words[attributes + 3] * 1_000_000 + microseconds
-    if microseconds >= 1_000_000 or time_us > MAX_TIME_US:
-        raise refuse(f"a time of {words[attributes + 3]} s and {microseconds} µs, which no clock shows")
+        fault = f"DATE version {version >> 16}.{version & 0xFFFF}, not {MAJOR_VERSION}"
+    elif not EventType.START_OF_RUN <= kind <= EventType.DETECTOR_SOFTWARE_TRIGGER:
+        fault = f"event type {kind}, which does not exist"
+    elif run > MAX_NUMBER or (kind in EQUIPPED and number > MAX_NUMBER):
+        fault = f"run {run}, number in run {number}: no number is above {MAX_NUMBER}"
+    elif microseconds >= 1_000_000 or time_us > MAX_TIME_US:
+        fault = f"a time of {seconds} s and {microseconds} µs, which no clock shows"
+    if fault:
+        raise BadDataError("unpack", fault, at)
     return EventHeader(
         size=size,
         head_size=head_size,
         type=EventType(kind),
         run=run,
         number_in_run=number,
-        is_super=bool(words[attributes] & _SUPER_EVENT),
-        ldc=words[attributes + 1],
+        is_super=bool(system & _SUPER_EVENT),
+        ldc=ldc,
         time_us=time_us,
     )
+
+
+def _size_fault(size: int, magic: int, head_size: int, left: int) -> str:
+    """Return what is wrong with the first three words of a header, in which `left` bytes of the buffer begin."""
+    if magic == SWAPPED_MAGIC:
+        return f"a byte-swapped event (magic {magic:#010x}), written by a big-endian DAQ: these are not read"
+    if magic != MAGIC:
+        return f"no event header: {magic:#010x} where the magic {MAGIC:#010x} should be"
+    if head_size not in _LAYOUTS:
+        return f"an event header of {head_size} bytes, not 68, 72 or 80"
+    if size < head_size or size % 4:
+        return f"an event of {size} bytes with a header of {head_size}"
+    if left < head_size:
+        return f"{left} bytes are left of an event header of {head_size}"
+    return ""
 
 
 def headers(buffer: Bytes, start: int, stop: int) -> Iterator[tuple[int, EventHeader]]:
@@ -199,8 +212,19 @@ def _frame(buffer: Bytes, at: int, *, plain: bool) -> tuple[Event | int, str]:
         reason = f"an event of {header.size} bytes in which, {inside - at} bytes on, another one begins"
         return inside, reason
     if stop > len(buffer):
-        return len(buffer), f"an event of {header.size} bytes of which {len(buffer) - at} are there"
+        return limit, f"an event of {header.size} bytes of which {len(buffer) - at} are there"
+    if header.is_super and (other := _denied(buffer, at, header)):
+        return stop, f"an event of (type, run, number) {header.names} whose sub-event is of {other.names}"
     return Event(header=header, start=at, stop=stop), ""
+
+
+def _denied(buffer: Bytes, at: int, header: EventHeader) -> EventHeader | None:
+    """Return the header of the first sub-event if it is one of another event: then nothing tells which is right."""
+    try:
+        first = read_header(buffer, at + header.head_size)
+    except BadDataError:
+        return None
+    return first if header.size > header.head_size and first.names != header.names else None
 
 
 def _next_event(buffer: Bytes, start: int, stop: int, *, plain: bool) -> int:

@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from schemas.columns import F8, I4, I8
 
+Samples = npt.NDArray[np.uint8 | np.uint16]
+
 WINDOW = 30
 """Samples: length of the pedestal's window, and of the window around the peak that the area covers."""
 BEFORE_PEAK = 10
@@ -35,7 +37,7 @@ class Pulses:
     """First sample more than 2 counts from the rounded pedestal; the last sample if there is none."""
 
 
-def pulse_features(samples: npt.NDArray[np.uint8 | np.uint16], *, negative: bool) -> Pulses:
+def pulse_features(samples: Samples, *, negative: bool) -> Pulses:
     """Return the features of the rows of `samples`, (n, n_samples), at least `MIN_SAMPLES` long, 14 bits at most.
 
     `negative` says which way the pulses go: the peak is the minimum (V1731) or the maximum (V1724).
@@ -68,7 +70,7 @@ def pulse_features(samples: npt.NDArray[np.uint8 | np.uint16], *, negative: bool
     )
 
 
-def _sum_around(samples: npt.NDArray[np.uint8 | np.uint16], peak: I8) -> tuple[I8, I8]:
+def _sum_around(samples: Samples, peak: I8) -> tuple[I8, I8]:
     """Return the sum over the area's window, cut at the ends of the pulse, and how many samples it has."""
     begin = np.maximum(peak - BEFORE_PEAK, 0)
     end = np.minimum(peak - BEFORE_PEAK + WINDOW, samples.shape[1])

@@ -17,9 +17,13 @@ from streams.unpack.hits import CHANNELS, GEOS, LDCS, V1290, V1724, V1731, Board
 
 _BOARDS = {"V1290": V1290, "V1724": V1724, "V1731": V1731}
 _INT32 = 2**31 - 1
+_UINT32 = 2**32 - 1
+_MAX_SAMPLE = 255
+_SHOWN = 40
+"""Characters of a name or number that a message or a count shows."""
 _TDC = ("leading_time", "trailing_time")
 _FADC = ("charge_mm", "charge_pm", "pulse_area", "position_min", "position_max", "arrival_time")
-_OLD_SPELLING = {"position_min": "max_pos"}
+_OLD_SPELLING = {"position_max": "max_pos"}
 """Until 2012; read where the new key is absent."""
 
 
@@ -32,18 +36,24 @@ def parse(document: bytes) -> dict[str, Any]:
         When they hold none (step ``json``).
     """
     try:
-        found = json.loads(document)
+        found = json.loads(document.decode())
     except json.JSONDecodeError as error:
         raise BadDataError("json", f"no JSON: {error.msg}", len(error.doc[: error.pos].encode())) from error
-    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+    except UnicodeDecodeError as error:
+        raise BadDataError("json", f"no UTF-8: {error.reason}", error.start) from error
+    except RecursionError as error:
+        raise BadDataError("json", "nested too deeply for a spill", 0) from error
+    except ValueError as error:  # a number of more digits than Python reads
         raise BadDataError("json", f"no JSON that can be read: {error}", 0) from error
     if not isinstance(found, dict):
         raise BadDataError("json", f"a JSON {type(found).__name__}, not an object", 0)
     return found
 
 
-def number(document: Mapping[str, Any], key: str, default: int | None = None, *, low: int = -_INT32) -> int:
-    """Return a whole number of a document, in [low, 2^31).
+def number(
+    document: Mapping[str, Any], key: str, default: int | None = None, *, low: int = -_INT32, high: int = _INT32
+) -> int:
+    """Return a whole number of a document, in [low, high], by default of 32 bits.
 
     Raises
     ------
@@ -53,8 +63,8 @@ def number(document: Mapping[str, Any], key: str, default: int | None = None, *,
     value = document.get(key, default)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if type(value) is not int or not low <= value <= _INT32:
-        raise BadDataError("json", f"{key} is {_short(value)}, not a whole number from {low} to {_INT32}")
+    if type(value) is not int or not low <= value <= high:
+        raise BadDataError("json", f"{key} is {_short(value)}, not a whole number from {low} to {high}")
     return value
 
 
@@ -69,9 +79,11 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
     daq = parse(bytes(payload)).get("daq_data")
     if not isinstance(daq, dict):
         raise BadDataError("json", f"daq_data is {_short(daq)}, not an object")
-    detectors = {name: branch for name, branch in daq.items() if isinstance(branch, list)}
+    detectors = {_short(name): branch for name, branch in daq.items() if isinstance(branch, list)}
     # One event per particle trigger; where the trigger itself was not recorded, the longest list tells.
-    triggers = len(detectors["trigger"]) if "trigger" in detectors else max(map(len, detectors.values()), default=0)
+    triggers = (
+        len(daq["trigger"]) if isinstance(daq.get("trigger"), list) else max(map(len, detectors.values()), default=0)
+    )
     if triggers > MAX_TRIGGERS:
         raise BadDataError("json", f"{triggers} particle events, more than the {MAX_TRIGGERS} that a spill can have")
     hits: dict[int, list[tuple[int, Mapping[str, Any]]]] = {board: [] for board in _BOARDS.values()}
@@ -83,8 +95,8 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
             if board in _BOARDS:
                 hits[_BOARDS[board]].append((trigger, hit))
             else:
-                skipped[board] += 1
-    skipped.update(name for name, branch in daq.items() if isinstance(branch, dict) and name != "V830")
+                skipped[_short(board)] += 1
+    skipped.update(_short(name) for name, branch in daq.items() if isinstance(branch, dict) and name != "V830")
     tdc, fadc = hits[V1290], hits[V1724] + hits[V1731]
     return RawHits(
         triggers=triggers,
@@ -92,8 +104,8 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
         tdc=TdcHits(**_addresses(tdc), **{key: _column(tdc, key, MISSING) for key in _TDC}),
         fadc=FadcHits(
             **_addresses(fadc),
-            equipment=[V1724] * len(hits[V1724]) + [V1731] * len(hits[V1731]),
-            pedestal=[_real(hit, "pedestal") for _, hit in fadc],
+            equipment=np.repeat(np.array([V1724, V1731], np.uint8), [len(hits[V1724]), len(hits[V1731])]),
+            pedestal=np.array([_real(hit, "pedestal") for _, hit in fadc], np.float64),
             **{key: _column(fadc, key, MISSING) for key in _FADC},
         ),
         samples=_samples(hits[V1731], triggers),
@@ -113,14 +125,16 @@ def _hits(detector: str, events: Sequence[Any]) -> Iterator[tuple[int, str, Mapp
             if found is None:
                 continue
             if not isinstance(found, list) or not all(isinstance(hit, dict) for hit in found):
-                raise BadDataError("json", f"{board} in particle event {trigger} of {detector} is no list of hits")
+                raise BadDataError(
+                    "json", f"{_short(board)} in particle event {trigger} of {detector} is no list of hits"
+                )
             for hit in found:
                 yield trigger, board, hit
 
 
 def _addresses(hits: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
     """Return the columns that say where hits come from."""
-    found = {"trigger": np.array([trigger for trigger, _ in hits], np.int32)}
+    found: dict[str, Any] = {"trigger": np.array([trigger for trigger, _ in hits], np.int32)}
     for key, column, bound in (("ldc_id", "ldc", LDCS), ("geo", "geo", GEOS), ("channel", "channel", CHANNELS)):
         values = np.array([number(hit, key, low=0) for _, hit in hits], np.int64)
         if (values >= bound).any():
@@ -152,17 +166,20 @@ def _board_events(hits: Mapping[int, Sequence[tuple[int, Mapping[str, Any]]]]) -
         for trigger, hit in theirs:
             place = (board, number(hit, "ldc_id", low=0), number(hit, "geo", low=0), trigger)
             if place not in found:
-                found[place] = (number(hit, "trigger_time_tag", MISSING), number(hit, "bunch_id", MISSING))
-    board, ldc, geo, trigger = np.array([*found], np.int32).reshape(-1, 4).T
-    time_tag, bunch_id = np.array([*found.values()], np.int64).reshape(-1, 2).T
+                found[place] = (
+                    number(hit, "trigger_time_tag", MISSING, high=_UINT32),
+                    number(hit, "bunch_id", MISSING),
+                )
+    places = np.array([*found], np.int32).reshape(-1, 4)
+    tags = np.array([*found.values()], np.int64).reshape(-1, 2)
     return BoardEvents(
-        equipment=board,
-        ldc=ldc,
-        geo=geo,
-        trigger=trigger,
-        event_counter=np.full(len(board), MISSING),
-        time_tag=time_tag,
-        bunch_id=bunch_id,
+        equipment=places[:, 0].astype(np.uint8),
+        ldc=places[:, 1].astype(np.uint8),
+        geo=places[:, 2].astype(np.uint8),
+        trigger=places[:, 3],
+        event_counter=np.full(len(places), MISSING, np.int32),
+        time_tag=tags[:, 0],
+        bunch_id=tags[:, 1].astype(np.int32),
     )
 
 
@@ -173,13 +190,10 @@ def _samples(hits: Sequence[tuple[int, Mapping[str, Any]]], triggers: int) -> di
         samples = hit.get("samples")
         if samples is None:
             continue
-        try:
-            waveform = np.array(samples, np.uint8)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise BadDataError("json", f"samples of a V1731 are no 8-bit numbers: {error}") from error
-        if waveform.ndim != 1:
-            raise BadDataError("json", f"samples of a V1731 have {waveform.ndim} dimensions, not 1")
-        found.setdefault((hit["ldc_id"], hit["geo"], hit["channel"]), {})[trigger] = waveform
+        if not isinstance(samples, list) or any(type(s) is not int or not 0 <= s <= _MAX_SAMPLE for s in samples):
+            raise BadDataError("json", "samples of a V1731 are no list of 8-bit numbers")
+        place = (number(hit, "ldc_id"), number(hit, "geo"), number(hit, "channel"))
+        found.setdefault(place, {})[trigger] = np.array(samples, np.uint8)
     whole = {}
     for place, by_trigger in found.items():
         lengths = {len(waveform) for waveform in by_trigger.values()}
@@ -199,5 +213,8 @@ def _scalers(board: Any) -> dict[tuple[int, int], Any]:
 
 
 def _short(value: Any) -> str:
-    text = repr(value) if not isinstance(value, dict | list) else f"a {type(value).__name__}"
-    return text if len(text) <= 40 else text[:37] + "..."
+    """Return a name, a number or the kind of a thing in a few characters that every encoding has."""
+    if isinstance(value, dict | list):
+        return f"a {type(value).__name__}"
+    text = ascii(value)[1:-1] if isinstance(value, str) else ascii(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

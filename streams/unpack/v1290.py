@@ -1,10 +1,10 @@
-"""CAEN V1290 TDC: words to leading and trailing times."""
+"""CAEN V1290 TDC: words to leading and trailing times, all boards of an event at once."""
 
 import numpy as np
 
-from schemas.columns import I4, I8, Bools
+from schemas.columns import I4, I8, U1, Bools
 from schemas.records import MISSING
-from streams.unpack.fragments import Equipment
+from streams.unpack.fragments import Boards, Integers
 from streams.unpack.hits import CHANNELS, V1290, BoardEvents, TdcHits
 
 # Kinds of words, bits 31-27.
@@ -21,158 +21,153 @@ _KNOWN = np.zeros(32, np.bool_)
 _KNOWN[[MEASUREMENT, TDC_HEADER, TDC_TRAILER, GLOBAL_HEADER, GLOBAL_TRAILER, TIME_TAG, FILLER]] = True
 
 
-def unpack_v1290(board: Equipment) -> tuple[BoardEvents, TdcHits]:
-    """Return the events and hits of one board.
+def unpack_v1290(boards: Boards) -> tuple[BoardEvents, I8, TdcHits]:
+    """Return the events of the boards, how many each board has, (n_boards,), and the hits.
 
     An event is a global header, for each chip its header, measurements and trailer, one trigger time tag, and a global
-    trailer; fillers may stand between events alone. Hits are sorted by trigger, channel and index.
+    trailer; fillers stand between events alone. Hits are sorted by board, trigger, channel and index.
 
     Raises
     ------
     BadDataError
-        When a word does not exist or stands where it must not, counts or geo disagree, or the board reports an error.
+        When a word does not exist or stands where it must not, counts or geo disagree, or a board reports an error.
     """
-    words = board.words
+    words = boards.words
     kind = words >> 27
-    _check_kinds(board, kind)
+    _check_kinds(boards, kind)
     is_header = kind == GLOBAL_HEADER
+    event = np.cumsum(is_header, dtype=np.int32) - 1
     headers, trailers = np.flatnonzero(is_header), np.flatnonzero(kind == GLOBAL_TRAILER)
-    events_begun = np.cumsum(is_header, dtype=np.int32)
-    _check_blocks(board, kind, events_begun, len(trailers))
-    _check_trailers(board, headers, trailers)
+    _check_blocks(boards, kind, event, headers, trailers)
 
-    trigger = events_begun - 1
-    event_numbers = np.arange(len(headers), dtype=np.int32)
+    board = boards.of(headers)
+    counts = np.bincount(board, minlength=len(boards.boards))
+    first_event = np.cumsum(counts) - counts
+    trigger = np.arange(len(headers)) - first_event[board]
+    geo = (words[headers] & 0x1F).astype(np.uint8)
+    _check_ends(boards, headers, trailers, geo, geo[first_event[board]])
+
     tags = np.flatnonzero(kind == TIME_TAG)
-    if not np.array_equal(trigger[tags], event_numbers):
-        counts = np.bincount(trigger[tags], minlength=len(headers))
-        event = int((counts != 1).argmax())
-        raise board.error(headers[event], f"{counts[event]} trigger time tags in particle event {event}, not one")
+    if not np.array_equal(event[tags], np.arange(len(headers))):
+        n_tags = np.bincount(event[tags], minlength=len(headers))
+        at = int((n_tags != 1).argmax())
+        raise boards.error(headers[at], f"{n_tags[at]} trigger time tags in a particle event, not one")
 
-    chips = np.flatnonzero(kind == TDC_HEADER)
-    hits = np.flatnonzero(kind == MEASUREMENT)
+    chips, hits = np.flatnonzero(kind == TDC_HEADER), np.flatnonzero(kind == MEASUREMENT)
     channel = (words[hits] >> 21 & 0x1F).astype(np.int32)
-    _check_chips(board, chips, hits, channel, headers[trigger[hits]])
-    hit_trigger, hit_channel, leading, trailing = zip_edges(
-        trigger[hits],
+    _check_chips(boards, chips, hits, channel, headers[event[hits]])
+    hit_event, hit_channel, leading, trailing = zip_edges(
+        event[hits],
         channel,
         (words[hits] >> 26 & 1).astype(np.bool_),
         (words[hits] & 0x1FFFFF).astype(np.int32),
     )
-    geo, n_hits = words[headers[:1]] & 0x1F, len(hit_trigger)
-    return (
-        BoardEvents(
-            equipment=np.full(len(headers), V1290),
-            ldc=np.full(len(headers), board.ldc),
-            geo=np.full(len(headers), geo),
-            trigger=event_numbers,
-            event_counter=words[headers] >> 5 & 0x3FFFFF,
-            time_tag=words[tags] & 0x7FFFFFF,
-            bunch_id=_bunch_ids(words[chips] & 0xFFF, trigger[chips], event_numbers),
-        ),
-        TdcHits(
-            ldc=np.full(n_hits, board.ldc),
-            geo=np.full(n_hits, geo),
-            channel=hit_channel,
-            trigger=hit_trigger,
-            leading_time=leading,
-            trailing_time=trailing,
-        ),
+    ldc = boards.ldcs(board)
+    events = BoardEvents(
+        equipment=np.full(len(headers), V1290, np.uint8),
+        ldc=ldc,
+        geo=geo,
+        trigger=trigger.astype(np.int32),
+        event_counter=(words[headers] >> 5 & 0x3FFFFF).astype(np.int32),
+        time_tag=(words[tags] & 0x7FFFFFF).astype(np.int64),
+        bunch_id=_bunch_ids(words[chips] & 0xFFF, event[chips], len(headers)),
     )
+    tdc = TdcHits(
+        ldc=ldc[hit_event],
+        geo=geo[hit_event],
+        channel=hit_channel.astype(np.uint8),
+        trigger=events.trigger[hit_event],
+        leading_time=leading,
+        trailing_time=trailing,
+    )
+    return events, counts, tdc
 
 
-def _check_kinds(board: Equipment, kind: I4) -> None:
+def _check_kinds(boards: Boards, kind: Integers) -> None:
     unknown = ~_KNOWN[kind]
     if not unknown.any():
         return
-    at = unknown.argmax()
-    word = int(board.words[at])
+    at = int(unknown.argmax())
+    word = int(boards.words[at])
     if kind[at] == TDC_ERROR:
-        raise board.error(at, f"TDC error: chip {word >> 24 & 3}, flags {word & 0x7FFF:#06x}")
-    raise board.error(at, f"unexpected word {word:#010x} (kind {int(kind[at]):#04x})")
+        raise boards.error(at, f"TDC error: chip {word >> 24 & 3}, flags {word & 0x7FFF:#06x}")
+    raise boards.error(at, f"unexpected word {word:#010x} (kind {int(kind[at]):#04x})")
 
 
-def _check_blocks(board: Equipment, kind: I4, events_begun: I4, ended: int) -> None:
+def _check_blocks(boards: Boards, kind: Integers, event: I4, headers: I8, trailers: I8) -> None:
     """Refuse words outside the events, fillers inside, and events that do not begin or end."""
     is_trailer = kind == GLOBAL_TRAILER
-    depth = events_begun - np.cumsum(is_trailer, dtype=np.int32) + is_trailer
+    depth = event + 1 - np.cumsum(is_trailer, dtype=np.int32) + is_trailer
     misplaced = depth != (kind != FILLER)
     if misplaced.any():
-        at = misplaced.argmax()
-        raise board.error(at, f"word {int(board.words[at]):#010x} where it must not stand: event blocks are broken")
-    begun = int(events_begun[-1])
-    if begun != ended:
-        raise board.error(len(board.words) - 1, f"particle event {begun - 1} is cut short: it has no global trailer")
+        at = int(misplaced.argmax())
+        raise boards.error(at, f"word {int(boards.words[at]):#010x} where it must not stand: broken event blocks")
+    if len(headers) != len(trailers):
+        raise boards.error(headers[-1], "a particle event without its global trailer")
+    if (spans := boards.of(headers) != boards.of(trailers)).any():
+        raise boards.error(headers[spans.argmax()], "a particle event without its global trailer")
 
 
-def _check_trailers(board: Equipment, headers: I8, trailers: I8) -> None:
-    first, last = board.words[headers], board.words[trailers]
-    counted, given = trailers - headers + 1, last >> 5 & 0xFFFF
-    if (bad := counted != given).any():
-        event = int(bad.argmax())
-        reason = f"particle event {event} has {counted[event]} words, its trailer says {given[event]}"
-        raise board.error(trailers[event], reason)
-    if (bad := (first & 0x1F != first[:1] & 0x1F) | (last & 0x1F != first[:1] & 0x1F)).any():
-        event = int(bad.argmax())
-        reason = (
-            f"geo {int(first[event]) & 0x1F} in the header and {int(last[event]) & 0x1F} in the trailer of particle "
-            f"event {event} of geo {int(first[0]) & 0x1F}"
-        )
-        raise board.error(headers[event], reason)
+def _check_ends(boards: Boards, headers: I8, trailers: I8, geo: U1, board_geo: U1) -> None:
+    """Refuse events whose header and trailer disagree with what is between them, or with the board's first event."""
+    last = boards.words[trailers]
+    counted, told = trailers - headers + 1, last >> 5 & 0xFFFF
+    if (bad := counted != told).any():
+        at = bad.argmax()
+        raise boards.error(trailers[at], f"a particle event of {counted[at]} words, its trailer says {told[at]}")
+    if (bad := (geo != board_geo) | (last & 0x1F != board_geo)).any():
+        at = bad.argmax()
+        reason = f"geo {geo[at]} in a header, {last[at] & 0x1F} in its trailer, {board_geo[at]} in the first event"
+        raise boards.error(headers[at], reason)
     if (bad := last >> 24 & 7 != 0).any():
-        event = int(bad.argmax())
-        reason = f"status {int(last[event]) >> 24 & 7} in the trailer of particle event {event}, not 0"
-        raise board.error(trailers[event], reason)
+        at = bad.argmax()
+        raise boards.error(trailers[at], f"status {last[at] >> 24 & 7} in a global trailer, not 0")
 
 
-def _check_chips(board: Equipment, chips: I8, hits: I8, channel: I4, event_start: I8) -> None:
+def _check_chips(boards: Boards, chips: I8, hits: I8, channel: I4, event_start: I8) -> None:
     """Refuse measurements that do not follow the header of their own chip."""
     before = np.searchsorted(chips, hits) - 1
     if len(chips) == 0:
         bad = np.ones(len(hits), np.bool_)
     else:
         chip = chips[before]
-        bad = (before < 0) | (chip < event_start) | (board.words[chip] >> 24 & 3 != channel >> 3)
+        bad = (before < 0) | (chip < event_start) | (boards.words[chip] >> 24 & 3 != channel >> 3)
     if bad.any():
-        hit = bad.argmax()
-        raise board.error(hits[hit], f"a measurement of channel {channel[hit]} outside the data of its chip")
+        at = bad.argmax()
+        raise boards.error(hits[at], f"a measurement of channel {channel[at]} outside the data of its chip")
 
 
-def _bunch_ids(bunch_id: I4, trigger: I4, event_numbers: I4) -> I4:
+def _bunch_ids(bunch_id: Integers, event: I4, n_events: int) -> I4:
     """Return the bunch id that the first chip of each event gives, `MISSING` without one."""
-    out = np.full(len(event_numbers), MISSING, np.int32)
-    events, first = np.unique(trigger, return_index=True)
-    out[events] = bunch_id[first]
+    out = np.full(n_events, MISSING, np.int32)
+    out[event[::-1]] = bunch_id[::-1]  # of several for one event, the first is written last
     return out
 
 
-def zip_edges(trigger: I4, channel: I4, is_trailing: Bools, time: I4) -> tuple[I4, I4, I4, I4]:
-    """Pair the leading and trailing edges of each trigger and channel by their order.
+def zip_edges(event: I4, channel: I4, is_trailing: Bools, time: I4) -> tuple[I8, I8, I4, I4]:
+    """Pair the leading and trailing edges of each event and channel by their order.
 
     Parameters
     ----------
-    trigger, channel, is_trailing, time
+    event, channel, is_trailing, time
         (n_edges,), in the order of the read-out.
 
     Returns
     -------
     tuple
-        Trigger, channel, leading and trailing time of each pair, (n_pairs,) int32, sorted by trigger, channel and
-        index; `MISSING` where one edge has no partner.
+        Event, channel, leading and trailing time of each pair, (n_pairs,), sorted by event, channel and index;
+        `MISSING` where one edge has no partner.
     """
-    group = trigger.astype(np.int64) * CHANNELS + channel
+    group = event.astype(np.int64) * CHANNELS + channel
     leading, trailing = (_numbered(group[edge], time[edge]) for edge in (~is_trailing, is_trailing))
-    if len(trailing[0]) == 0:
-        pairs = leading[0]
-    else:
-        pairs = np.union1d(leading[0], trailing[0])
+    pairs = np.union1d(leading[0], trailing[0]) if len(trailing[0]) else leading[0]
     times = []
     for numbered, edge_times in (leading, trailing):
         out = np.full(len(pairs), MISSING, np.int32)
         out[np.searchsorted(pairs, numbered)] = edge_times
         times.append(out)
     groups = pairs >> 32
-    return (groups // CHANNELS).astype(np.int32), (groups % CHANNELS).astype(np.int32), times[0], times[1]
+    return groups // CHANNELS, groups % CHANNELS, times[0], times[1]
 
 
 def _numbered(group: I8, time: I4) -> tuple[I8, I4]:

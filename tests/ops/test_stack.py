@@ -55,6 +55,7 @@ def gone(pid: int, seconds: float = 20) -> bool:
 
 
 @pytest.mark.servers
+@pytest.mark.timeout(300)  # two starts of a broker, and nine commands, on a machine that may be busy
 @pytest.mark.usefixtures("servers_can_be_had")
 def test_what_up_starts_stays_until_down_and_keeps_what_it_holds(spilldeck: Spilldeck, local: dict[str, str]) -> None:
     kafka = {"SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{local['SPILLDECK_LOCAL__KAFKA_PORT']}"}

@@ -61,7 +61,7 @@ def with_kafka(settings: Settings, **changes: int) -> Settings:
     return settings.model_copy(update={"kafka": settings.kafka.model_copy(update=changes)})
 
 
-def test_every_topic_has_the_prefix_and_takes_the_longest_spill(settings: Settings) -> None:
+def test_every_topic_has_the_prefix_and_is_what_it_must_be_once_applied(settings: Settings) -> None:
     apply(settings)
     for spec in specs(settings):
         assert spec.name.startswith(settings.kafka.topic_prefix)

@@ -1,0 +1,136 @@
+"""Conditions by run; a table that cannot be says which line."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from streams.conditions.store import SIMULATED, ConditionsStore
+from streams.errors import UsageError
+from tests.conftest import PROJECT
+
+INDEX = '[[table]]\nkind = "{kind}"\nfile = "table.txt"\nfirst_run = 10\nlast_run = 19\n'
+
+Source = Callable[[str, str], ConditionsStore]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    """Return what makes a store of one index and one table."""
+
+    def make(index: str, table: str = "") -> ConditionsStore:
+        (tmp_path / "index.toml").write_text(index)
+        (tmp_path / "table.txt").write_text(table)
+        return ConditionsStore([(tmp_path / "index.toml", tmp_path)])
+
+    return make
+
+
+def test_a_run_has_the_tables_whose_range_covers_it(source: Source) -> None:
+    store = source(INDEX.format(kind="plot_ranges"), "ht01 100 0 10\n")
+    assert store.for_run(9) is None
+    assert store.for_run(20) is None
+    found = store.for_run(15)
+    assert found is not None
+    assert found.plot_ranges == {"ht01": (100, 0.0, 10.0)}
+    assert found.tof_cabling is None
+
+
+def test_one_changed_number_changes_the_hash(source: Source) -> None:
+    first = source(INDEX.format(kind="plot_ranges"), "ht01 100 0 10\n").for_run(15)
+    second = source(INDEX.format(kind="plot_ranges"), "ht01 100 0 11\n").for_run(15)
+    again = source(INDEX.format(kind="plot_ranges"), "ht01 100 0 10\n").for_run(15)
+    assert first is not None
+    assert second is not None
+    assert again is not None
+    assert first.digest != second.digest
+    assert first.digest == again.digest
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ("not toml at all =", "no TOML"),
+        ("other = 1", "entries alone"),
+        (INDEX.format(kind="nonsense"), "the kind 'nonsense' is none of"),
+        (INDEX.format(kind="tof_t0").replace("19", "9"), "no range of runs"),
+        (INDEX.format(kind="tof_t0") + "typo = 1\n", "unknown key typo"),
+        (INDEX.format(kind="tof_t0").replace("10", '"a"'), "first_run is 'a'"),
+        (2 * INDEX.format(kind="tof_t0"), "two tables of the kind tof_t0 for run 10"),
+    ],
+)
+def test_an_index_that_cannot_be_says_what_is_wrong(source: Source, index: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        source(index, "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "message"),
+    [
+        ("daq_channels", "DAQChannelKey 1 2 3 102", "line 1: 5 words where 6 belong"),
+        ("daq_channels", "Other 1 2 3 102 tof0", "line 1: begins with 'Other'"),
+        ("daq_channels", "\nDAQChannelKey 1 32 3 102 tof0", "line 2: word 3 is '32', not a whole number from 0 to 31"),
+        ("daq_channels", "DAQChannelKey 1 2 x 102 tof0", "word 4 is 'x'"),
+        ("daq_channels", 2 * "DAQChannelKey 1 2 3 102 tof0\n", "line 2: .* cabled to tof0 already"),
+        (
+            "tof_channels",
+            "TOFChannelKey 0 0 0 0 tof0 DAQChannelKey 1 2 3 102 tof0 DAQChannelKey 1 2 3 102 tof0",
+            "equipment type 102 where 120 belongs",
+        ),
+        (
+            "tof_channels",
+            "TOFChannelKey 3 0 0 0 t DAQChannelKey 1 2 3 120 t DAQChannelKey 1 2 3 102 t",
+            "word 2 is '3'",
+        ),
+        ("plot_ranges", "ht01 100 10 10", "is no range"),
+        ("plot_ranges", "ht01 0 0 10", "word 2 is '0'"),
+        ("plot_ranges", "ht01 10 0 nan", "word 4 is 'nan', not a number"),
+    ],
+)
+def test_a_row_that_cannot_be_says_its_line(source: Source, kind: str, rows: str, message: str) -> None:
+    store = source(INDEX.format(kind=kind), rows)
+    with pytest.raises(UsageError, match=message):
+        store.for_run(15)
+
+
+def test_a_directory_that_is_not_there_is_left_out_and_said(tmp_path: Path) -> None:
+    store = ConditionsStore([(PROJECT / "streams" / "conditions" / "mice.toml", tmp_path / "none")])
+    assert store.missing == [tmp_path / "none"]
+    assert store.for_run(6008) is None
+    assert store.for_run(900001) is not None
+
+
+def test_the_simulated_tables_cable_every_photomultiplier() -> None:
+    found = ConditionsStore([]).for_run(900001)
+    assert found is not None
+    assert found.tof_cabling is not None
+    assert sorted(found.tof_cabling.tdc[found.tof_cabling.tdc >= 0]) == sorted(
+        found.tof_cabling.fadc[found.tof_cabling.fadc >= 0]
+    )
+    assert (found.tof_cabling.tdc >= 0).sum() == 108
+    assert len(found.ckov_channels) == 8
+    assert SIMULATED.is_dir()
+
+
+def test_the_counters_moved_to_another_board_after_run_6540(shared: Path) -> None:
+    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    store = ConditionsStore([(index, shared / "data" / "mice-conditions")])
+    before, after = store.for_run(6540), store.for_run(6541)
+    assert before is not None
+    assert after is not None
+    assert {ldc for ldc, _, _ in before.ckov_channels} == {1}
+    assert {ldc for ldc, _, _ in after.ckov_channels} == {0}
+    changed = before.detectors.items() ^ after.detectors.items()
+    assert {detector for _, detector in changed} == {"ckov"}
+    assert len(changed) == 16
+    assert before.digest != after.digest
+
+
+def test_the_ranges_of_plots_moved_with_tof2(shared: Path) -> None:
+    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    store = ConditionsStore([(index, shared / "data" / "mice-conditions")])
+    early, late = store.for_run(2873), store.for_run(6008)
+    assert early is not None
+    assert late is not None
+    assert early.plot_ranges["ht12"] == (200, 0.0, 20.0)
+    assert late.plot_ranges == {}

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+
+from schemas.records import MISSING
+from streams.errors import BadDataError
+from streams.unpack.date import unpack_date
+from tests.date_builder import (
+    CALIBRATION,
+    END_OF_BURST,
+    PHYSICS,
+    START_OF_BURST,
+    equipment,
+    event,
+    fadc_event,
+    packed,
+    physics,
+    spill,
+    super_event,
+    suppressed,
+    v830,
+    v1290_event,
+)
+
+TDC = equipment(102, v1290_event([(0, 5, False)]), geo=1)
+
+
+def refused(payload, reason):
+    with pytest.raises(BadDataError, match=reason) as error:
+        unpack_date(payload)
+    assert error.value.step == "unpack"
+    return error.value.byte
+
+
+@pytest.mark.parametrize("head", [68, 72, 80])
+def test_a_spill_of_every_date_version_is_unpacked(head):
+    hits = unpack_date(spill(4, head=head, triggers=3))
+    assert hits.triggers == 3
+    assert hits.tdc.leading_time.tolist() == [104] * 3
+    assert hits.trigger_words == (0x200030, 0x20033, 0x8000F3)
+
+
+def test_a_physics_event_alone_is_a_spill():
+    assert unpack_date(physics(TDC)).triggers == 1
+    assert unpack_date(event(PHYSICS, TDC)).triggers == 1
+    assert unpack_date(memoryview(physics(TDC))).triggers == 1
+
+
+def test_the_boards_of_several_ldcs_are_joined():
+    wave = equipment(121, fadc_event(packed([140] * 64, 8), mask=1, geo=9), geo=9)
+    hits = unpack_date(super_event(PHYSICS, {0: wave, 1: TDC, 2: TDC}))
+    assert hits.triggers == 1
+    assert hits.tdc.ldc.tolist() == [1, 2]
+    assert list(hits.samples) == [(0, 9, 0)]
+
+
+def test_a_spill_without_particle_triggers_is_good():
+    assert unpack_date(physics(equipment(102), equipment(120), equipment(110))).triggers == 0
+
+
+def test_scalers_are_read_once_a_spill():
+    hits = unpack_date(physics(equipment(111, v830({0: 36, 31: 2**26 - 1}), geo=3)))
+    assert list(hits.scalers) == [(1, 3)]
+    expected = np.full(32, MISSING)
+    expected[[0, 31]] = 36, 2**26 - 1
+    assert np.array_equal(hits.scalers[1, 3], expected)
+
+
+def test_what_nothing_reads_is_skipped_and_counted():
+    calibration = super_event(CALIBRATION, {1: TDC + equipment(132, [1])})
+    hits = unpack_date(calibration + physics(TDC, equipment(132, [1]), equipment(132, [2]), equipment(200)))
+    assert hits.skipped == {"102 in calibration": 1, "132": 3}
+    assert hits.triggers == 1
+
+
+def test_unequal_particle_events_are_a_trigger_mismatch_with_the_numbers():
+    two = equipment(120, fadc_event(suppressed({}), code=7) * 2, geo=2)
+    reason = r"trigger mismatch: V1724 of LDC 1, geo 2 has 2 particle events, V1290 of LDC 1, geo 1 has 1"
+    assert refused(physics(TDC, two), reason) == 160 + len(TDC) + 28
+    refused(physics(TDC, equipment(121)), "trigger mismatch: V1731 of LDC 1 has 0 particle events")
+    refused(super_event(PHYSICS, {0: two, 1: TDC}), "trigger mismatch: V1724 of LDC 0, geo 2 has 2")
+
+
+def test_a_board_that_comes_twice_is_refused():
+    refused(physics(TDC, TDC), "V1290 of LDC 1, geo 1 comes twice")
+    scaler = equipment(111, v830({0: 1}))
+    refused(physics(scaler, scaler), "V830 of LDC 1: geo 3 comes twice")
+
+
+def test_a_missing_ldc_is_refused():
+    begin = super_event(START_OF_BURST, {0: equipment(110), 1: equipment(110)})
+    reason = r"1 sub-events, of LDCs \[1\]; the spill has LDCs \[0, 1\]"
+    assert refused(begin + physics(TDC), reason) == len(begin)
+
+
+def test_fragments_that_cannot_be_are_refused():
+    refused(super_event(PHYSICS, {1: b""}), "empty fragment: LDC 1")
+    refused(super_event(PHYSICS, {}), "without sub-events")
+    refused(super_event(PHYSICS, {8: TDC}), "LDC 8: LDCs are numbered from 0 to 7")
+    one = event(PHYSICS, TDC)
+    refused(event(PHYSICS, one + one, system=1 << 4), "LDC 1 comes twice in an event")
+    other = event(PHYSICS, TDC, number=3)
+    refused(event(PHYSICS, other, system=1 << 4), r"\(7, 7, 3\) in an event of \(7, 7, 0\)")
+    refused(event(PHYSICS, super_event(PHYSICS, {1: TDC}), system=1 << 4), "a sub-event of")
+    refused(event(PHYSICS, event(PHYSICS, TDC)[:-4], system=1 << 4), "a sub-event of 156 bytes where 152 are left")
+
+
+def test_equipments_that_cannot_be_are_refused():
+    assert refused(physics(TDC[:4] + b"\xff" * 4 + TDC[8:]), "equipment type 0xffffffff") == 160
+    refused(physics(TDC[:-4]), "an equipment of 76 bytes where 72 are left")
+    refused(physics(TDC, b"\0" * 8), "8 bytes are left, too few for an equipment header")
+    refused(physics(b"\x1a\0\0\0" + TDC[4:]), "an equipment of 26 bytes")
+    refused(physics(equipment(101, [1, 2])), "V977 of LDC 1: 2 words, not 1")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (v830({0: 1}, trigger_count=2), "trigger count 2, not 0"),
+        (v830({0: 1})[1:], "unexpected word 0x00000001 where its header"),
+        (v830({0: 1, 1: 1})[:-1], "1 channels, its header says 2"),
+        ([v830({0: 1, 1: 1})[0], 5, 6], "a channel comes twice"),
+        ([v830({0: 1})[0], 1 << 26], "unexpected word 0x04000000 among its channels"),
+    ],
+)
+def test_a_scaler_that_disagrees_with_its_header_is_refused(words, reason):
+    refused(physics(equipment(111, words)), reason)
+
+
+def test_a_spill_is_one_physics_event_of_one_run():
+    begin, end = (super_event(kind, {1: equipment(110)}) for kind in (START_OF_BURST, END_OF_BURST))
+    refused(begin + end, "no physics event")
+    refused(b"", "no physics event")
+    assert refused(physics(TDC) + physics(TDC), "a second physics event") == len(physics(TDC))
+    refused(begin + physics(TDC, run=8), "an event of run 8 among those of run 7")
+    assert refused(physics(TDC) + end[:-4], "bytes where") == len(physics(TDC))
