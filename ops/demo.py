@@ -5,6 +5,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from confluent_kafka import Consumer, TopicPartition
+from redis import Redis
 from rich.table import Table
 
 from ops.commands.produce import paced
@@ -59,13 +62,13 @@ class Part:
     def start(self) -> None:
         """Start it; it ends when we do, however we end."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603 - our own command
                 self.command,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - a system call, nothing that could lock
                 start_new_session=True,
             )
 
@@ -188,14 +191,11 @@ def _simulated() -> Iterator[RawSpill | RunControl]:
 
 
 def _wait_for_page(address: str, page: Part) -> None:
-    import urllib.error
-    import urllib.request
-
     deadline = time.monotonic() + PAGE_S
     while time.monotonic() < deadline:
         page.look_after()
         try:
-            with urllib.request.urlopen(address, timeout=2):
+            with urllib.request.urlopen(address, timeout=2):  # noqa: S310 - our own page
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
@@ -223,7 +223,7 @@ def _checked_run() -> SimulatedRun:
     return SimulatedRun(run=FIRST_RUN, spills=CHECKED_SPILLS, seed=1)
 
 
-def _reader(redis: object, settings: Settings) -> BookReader:
+def _reader(redis: Redis, settings: Settings) -> BookReader:
     return BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -74,7 +73,12 @@ class Table:
         )
 
 
-@cache
-def _columns(table: type[Any]) -> tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]:
-    """Return name, dtype and shape of a row of each column: `fields` takes longer than most columns do."""
-    return tuple((f.name, f.metadata["dtype"], f.metadata["row"]) for f in fields(table))
+_Columns = tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]
+_COLUMNS_OF: dict[type[Any], _Columns] = {}
+
+
+def _columns(table: type[Any]) -> _Columns:
+    """Return name, dtype and shape of a row of each column; kept, as `fields` takes longer than most columns do."""
+    if table not in _COLUMNS_OF:
+        _COLUMNS_OF[table] = tuple((f.name, f.metadata["dtype"], f.metadata["row"]) for f in fields(table))
+    return _COLUMNS_OF[table]

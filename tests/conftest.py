@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ops.stack import LocalStack, free_port
+from ops.stack.jars import class_path
 from ops.stack.java import find_java
-from ops.stack.kafka import class_path
 from ops.stack.redis import find_server
 from streams.errors import ServerError
 from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings

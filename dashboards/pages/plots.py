@@ -32,7 +32,7 @@ def entry(name: str) -> Plot | Trend:
 def of_detector(detector: str) -> list[str]:
     """Return all plots of a detector, the shifter's first."""
     shown = FOR_THE_SHIFTER[detector]
-    return [*shown, *(n for n, e in {**PLOTS, **TRENDS}.items() if e.detector == detector and n not in shown)]
+    return [*shown, *(n for n in (*PLOTS, *TRENDS) if entry(n).detector == detector and n not in shown)]
 
 
 def overview(make: Maker) -> Any:

@@ -16,11 +16,10 @@ def process(
     book: Annotated[Path | None, typer.Option("--out", metavar="BOOK", help="Write the book, UHI as JSON.")] = None,
 ) -> None:
     """Process files without servers: the same functions that the workers call."""
-    from streams.daq.sources import read_source
-
     from ops.products import write_book
     from ops.tables import run_table
     from streams.conditions.store import ConditionsStore
+    from streams.daq.sources import read_source
     from streams.process import Processor
     from streams.settings import load_settings
 

@@ -7,13 +7,15 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ops.console import out, progress
-from schemas.records import RawSpill, RunControl
 from streams.errors import UsageError
+
+if TYPE_CHECKING:
+    from schemas.records import RawSpill, RunControl
 
 
 def produce(
@@ -24,10 +26,10 @@ def produce(
     as_recorded: Annotated[bool, typer.Option("--as-recorded", help="At the pace of the spills' own times.")] = False,
 ) -> None:
     """Send recorded spills to Kafka; end when the brokers have acknowledged all."""
-    from streams.daq.sources import read_source
-
     from ops.topics import ensure_topics
+    from schemas.records import RawSpill
     from streams.daq.producer import SpillProducer
+    from streams.daq.sources import read_source
     from streams.settings import load_settings
 
     if rate is not None and as_recorded:
@@ -40,7 +42,7 @@ def produce(
         task = bar.add_task("producing", total=sum(f.stat().st_size for f in files))
         acknowledged = {"spills": 0}
 
-        def count(record: RawSpill | RunControl) -> None:
+        def count(record: "RawSpill | RunControl") -> None:
             acknowledged["spills"] += isinstance(record, RawSpill)
             bar.advance(task, len(record.payload))
 
@@ -68,8 +70,8 @@ def _files(sources: Iterable[Path], stack: ExitStack) -> Iterator[Path]:
 
 
 def paced(
-    records: Iterable[RawSpill | RunControl], rate: float | None, *, as_recorded: bool = False
-) -> Iterator[RawSpill | RunControl]:
+    records: "Iterable[RawSpill | RunControl]", rate: float | None, *, as_recorded: bool = False
+) -> "Iterator[RawSpill | RunControl]":
     """Yield records no sooner than they are due.
 
     Parameters
@@ -79,6 +81,8 @@ def paced(
     as_recorded
         Keep the distances of the spills' own times instead.
     """
+    from schemas.records import RawSpill
+
     start, spills, first_us = time.monotonic(), 0, 0
     for record in records:
         due = 0.0

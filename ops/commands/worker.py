@@ -24,7 +24,6 @@ def worker(
 def dashboard() -> None:
     """Serve the page until it is stopped."""
     from dashboards.app import serve
-
     from streams.settings import load_settings
 
     serve(load_settings())

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from ops.console import err
-from ops.stack import kafka, processes, redis
+from ops.stack import jars, kafka, processes, redis
 from streams.errors import ServerError
 
 START_S = 60.0
@@ -87,7 +87,7 @@ class LocalStack:
             if not self._runs(redis.NAME, self.redis_port):
                 started.append(redis.start(self.directory, self.redis_port, keep=keep))
             if not self._runs(kafka.NAME, self.kafka_port):
-                first = "" if kafka.is_cached() else " (fetching its 43 MB of jars the first time)"
+                first = "" if not jars.missing() else " (fetching its 43 MB of jars the first time)"
                 with err.status(f"starting Kafka{first}"):
                     started.append(kafka.start(self.directory, self.kafka_port, free_port(), keep=keep))
             with err.status("waiting for Kafka and Redis to answer"):

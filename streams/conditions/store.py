@@ -5,6 +5,7 @@ import threading
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def _entry(index: Path, tables: Path, number: int, values: Any) -> Entry:
 
 def _refuse_overlaps(entries: Sequence[Entry]) -> None:
     in_order = sorted(entries, key=lambda e: (e.kind, e.first_run))
-    for before, after in zip(in_order, in_order[1:], strict=False):
+    for before, after in pairwise(in_order):
         if before.kind == after.kind and after.first_run <= before.last_run:
             raise UsageError(
                 f"two tables of the kind {after.kind} for run {after.first_run}: {before.file} and {after.file}"

@@ -52,7 +52,7 @@ def reconstruct_ckov(hits: RawHits, conditions: Conditions) -> CkovDigits:
     elsewhere = np.abs(position - largest) > POSITION_TOLERANCE
     pulse = np.where(elsewhere & (pulses >= MIN_COINCIDENT)[..., np.newaxis], 0, pulse)
     return CkovDigits(
-        trigger=np.arange(hits.triggers),
+        trigger=np.arange(hits.triggers, dtype=np.int32),
         pulse=pulse.reshape(shape),
         position_min=position.reshape(shape),
         arrival_time=fadc.arrival_time[row],

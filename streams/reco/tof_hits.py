@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from schemas.columns import I4, I8, Bools
+from schemas.columns import F8, I4, I8, Bools
 from schemas.records import MISSING, TofDigits, TofSlabHits
 from streams.conditions.model import GEOS, LDCS, PLANES, PMTS, SLABS, STATIONS, Conditions, TofCabling
 from streams.unpack.hits import V1724, RawHits, TdcHits
@@ -55,10 +55,10 @@ def make_digits(hits: RawHits, conditions: Conditions, cabling: TofCabling) -> T
     pmt, trigger = pmt[kept], tdc.trigger[kept]
     return TofDigits(
         trigger=trigger,
-        station=pmt // _PER_STATION,
-        plane=pmt // (SLABS * PMTS) % PLANES,
-        slab=pmt // PMTS % SLABS,
-        pmt=pmt % PMTS,
+        station=(pmt // _PER_STATION).astype(np.uint8),
+        plane=(pmt // (SLABS * PMTS) % PLANES).astype(np.uint8),
+        slab=(pmt // PMTS % SLABS).astype(np.uint8),
+        pmt=(pmt % PMTS).astype(np.uint8),
         leading_time=tdc.leading_time[kept],
         trailing_time=tdc.trailing_time[kept],
         trigger_time=trigger_time[kept],
@@ -93,9 +93,11 @@ def make_slab_hits(digits: TofDigits) -> TofSlabHits:
     # PMTs of a slab have neighbouring keys, the even one first.
     both = np.flatnonzero((key[:-1] % PMTS == 0) & (key[1:] == key[:-1] + 1))
     one, two = first[both], first[both + 1]
-    time0_ns, time1_ns = since_request[one] * TDC_COUNT_NS, since_request[two] * TDC_COUNT_NS
-    charge0, charge1 = digits.charge_mm[one].astype(np.int64), digits.charge_mm[two].astype(np.int64)
+    time_ns = since_request.astype(np.float64) * TDC_COUNT_NS
+    time0_ns, time1_ns = time_ns[one], time_ns[two]
+    charge0, charge1 = digits.charge_mm[one], digits.charge_mm[two]
     charge = charge0 + charge1
+    product: I8 = charge0.astype(np.int64) * charge1
     return TofSlabHits(
         trigger=digits.trigger[one],
         station=digits.station[one],
@@ -107,5 +109,5 @@ def make_slab_hits(digits: TofDigits) -> TofSlabHits:
         charge=charge,
         charge0=charge0,
         charge1=charge1,
-        charge_product=charge0 * charge1 // np.where(charge == 0, 1, charge),
+        charge_product=(product // np.where(charge == 0, 1, charge)).astype(np.int32),
     )

@@ -1,6 +1,7 @@
 """Books add, do not depend on how spills are joined, and survive being written."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def test_a_book_depends_on_the_set_of_spills_alone(order: list[int], cuts: list[
     whole, _ = fill(spills, {})
     parts = Book({})
     edges = [0, *sorted(cuts), 12]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         parts += fill([spills[n] for n in order[start:stop]], {})[0]
     assert same(whole, parts)
 

@@ -1,5 +1,7 @@
 """A set kept as ranges is a set."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ def test_ranges_hold_what_a_set_holds_in_as_few_ranges_as_can_be(numbers: list[i
     assert [n for n in range(-1, 62) if n in ranges] == sorted(plain)
     pairs = list(ranges)
     assert [n for start, stop in pairs for n in range(start, stop)] == sorted(plain)
-    assert all(stop < start for (_, stop), (start, _) in zip(pairs, pairs[1:], strict=False))
+    assert all(stop < start for (_, stop), (start, _) in pairwise(pairs))
     assert list(Ranges(pairs)) == pairs
 
 

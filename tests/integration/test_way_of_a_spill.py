@@ -34,10 +34,11 @@ def run_with_faults(run: int, spills: int) -> Iterator[Record]:
     rng = random.Random(run)
     for i in range(3, len(records) - 3, 7):
         records[i], records[i + 1] = records[i + 1], records[i]
-    for i, record in enumerate(records):
-        if not isinstance(record, RawSpill):
-            yield record
+    for i, original in enumerate(records):
+        if not isinstance(original, RawSpill):
+            yield original
             continue
+        record = original
         if i % 11 == 4:
             at = rng.randrange(2000, len(record.payload) - 2000)
             record = replace(record, payload=record.payload[:at] + b"\xff" * 64 + record.payload[at + 64 :])

@@ -52,9 +52,9 @@ def test_a_time_of_flight_needs_exactly_one_space_point_in_each_station() -> Non
     points = spill.tof.space_points
     twice = points.rows(np.append(np.arange(len(points)), 0))  # trigger 0 crosses TOF0 twice
     assert len(flight_time_ns(Batch([spill]), 0, 1)) == spill.triggers
-    doubled = reconstructed_spill(1, tof=type(spill.tof)(
-        digits=spill.tof.digits, slab_hits=spill.tof.slab_hits, space_points=twice
-    ))
+    doubled = reconstructed_spill(
+        1, tof=type(spill.tof)(digits=spill.tof.digits, slab_hits=spill.tof.slab_hits, space_points=twice)
+    )
     assert len(flight_time_ns(Batch([doubled]), 0, 1)) == spill.triggers - 1
     assert len(flight_time_ns(Batch([doubled]), 1, 2)) == spill.triggers
 

@@ -58,7 +58,7 @@ def make_particles(rng: np.random.Generator, mean_triggers: float) -> Particles:
     in_station = np.ones((n, STATIONS), np.bool_)
     in_station[:, 2] = rng.random(n) < np.take(REACHES_TOF2, kind)
     return Particles(
-        kind=kind,
+        kind=kind.astype(np.uint8),
         trigger_ns=1_000_000 + np.cumsum(MIN_GAP_NS + rng.exponential(MEAN_GAP_NS, n)).astype(np.int64),
         tof01_ns=tof01_ns,
         tof12_ns=tof01_ns * TOF12_PER_TOF01,

@@ -73,7 +73,8 @@ def v1724_words(geo: int, time_tag: I8, trigger: I4, channel: I4, samples: U2) -
     body, there = body.reshape(n, -1), there.reshape(n, -1)
     headers = _fadc_headers(geo, _ZERO_SUPPRESSED, 4 + there.sum(axis=1), time_tag)
     everywhere = np.concatenate([np.ones((n, 4), np.bool_), there], axis=1)
-    return np.concatenate([headers, body], axis=1)[everywhere].astype("<u4")
+    words: Words = np.concatenate([headers, body], axis=1)[everywhere].astype("<u4")
+    return words
 
 
 def v1731_words(geo: int, time_tag: I8, samples: U1) -> Words:

@@ -1,7 +1,7 @@
 """DATE 3.14 events: super-events of one sub-event per LDC, of equipments."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.daq.simulator.boards import Words
@@ -48,7 +48,7 @@ def _event(stamp: Stamp, attributes: int, ldc: int, payload: bytes) -> bytes:
     )
 
 
-def super_event(stamp: Stamp, equipments: dict[int, Sequence[bytes]]) -> bytes:
+def super_event(stamp: Stamp, equipments: Mapping[int, Sequence[bytes]]) -> bytes:
     """Return a super-event with a sub-event of these equipments for each LDC."""
     parts = [_event(stamp, stamp.attributes, ldc, b"".join(content)) for ldc, content in equipments.items()]
     return _event(stamp, stamp.attributes | SUPER_EVENT, VOID_ID, b"".join(parts))

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
 
 import numpy as np
 
@@ -76,14 +75,16 @@ class SimulatedRun:
     def records(self) -> Iterator[RawSpill | RunControl]:
         """Yield start of run, spills, end of run."""
         byte = 0
-        for record in chain([self._control(ControlKind.START)], self._raw_spills(), [self._control(ControlKind.END)]):
+        for record in self._records():
             placed = replace(record, byte=byte)
             byte += len(placed.payload)
             yield placed
 
-    def _raw_spills(self) -> Iterator[RawSpill]:
+    def _records(self) -> Iterator[RawSpill | RunControl]:
+        yield self._control(ControlKind.START)
         for number in range(self.spills):
             yield self.spill(number).raw
+        yield self._control(ControlKind.END)
 
     def _control(self, kind: ControlKind) -> RunControl:
         """Return start or end of the run: DATE writes each as a pair of events."""

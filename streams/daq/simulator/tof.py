@@ -89,12 +89,12 @@ def _crossings(
     half_mm = SLABS_OF[station] * SLAB_WIDTH_MM[station] / 2
     for plane, across_mm, along_mm in ((0, y_mm, x_mm), (1, x_mm, y_mm)):
         slab_ns = time_ns + rng.normal(0, SLAB_RESOLUTION_NS, len(trigger))
-        along_mm = np.clip(along_mm, -half_mm, half_mm)
+        off_mm = np.clip(along_mm, -half_mm, half_mm)
         for pmt, side in ((0, -1), (1, 1)):
             # T0 has the time from the slab's middle, so only the way from there counts.
-            arrival_ns = slab_ns - side * along_mm / LIGHT_MM_PER_NS + rng.normal(0, PMT_RESOLUTION_NS, len(trigger))
+            arrival_ns = slab_ns - side * off_mm / LIGHT_MM_PER_NS + rng.normal(0, PMT_RESOLUTION_NS, len(trigger))
             charge = MEDIAN_CHARGE[station] * np.exp(
-                side * along_mm / ATTENUATION_MM + rng.normal(0, CHARGE_SPREAD, len(trigger))
+                side * off_mm / ATTENUATION_MM + rng.normal(0, CHARGE_SPREAD, len(trigger))
             )
             fires = rng.random(len(trigger)) < EFFICIENCY[station]
             index = ((station * PLANES + plane) * SLABS + slab_of(across_mm, station)) * PMTS + pmt
@@ -108,7 +108,8 @@ def _waveforms(rng: np.random.Generator, charge: F8) -> U2:
     pedestal = rng.integers(*_PEDESTAL, (len(charge), 1))
     noise = rng.integers(-2, 3, (len(charge), SAMPLES), dtype=np.int64)
     samples = pedestal + noise + np.rint(charge[:, np.newaxis] * _PULSE).astype(np.int64)
-    return np.clip(samples, 0, _MAX_ADC).astype(np.uint16)
+    clipped: U2 = np.clip(samples, 0, _MAX_ADC).astype(np.uint16)
+    return clipped
 
 
 def _correction_ps(pmt: np.ndarray, charge: np.ndarray, calibration: TofCalibration) -> F8:
