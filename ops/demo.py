@@ -132,8 +132,8 @@ class Running:
 
 
 @contextmanager
-def playground() -> Iterator[Running]:
-    """Start a Kafka, a Redis and two workers of our own; end all of them, and leave nothing behind."""
+def playground(workers: int = WORKERS) -> Iterator[Running]:
+    """Start a Kafka, a Redis and workers of our own; end all of them, and leave nothing behind."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spilldeck-demo-")))
         kafka_port, redis_port, page_port = free_port(), free_port(), free_port()
@@ -147,7 +147,7 @@ def playground() -> Iterator[Running]:
         settings = load_settings()
         ensure_topics(settings)
         running = stack.enter_context(Running(settings, directory, dict(os.environ)))
-        for number in range(WORKERS):
+        for number in range(workers):
             running.start(f"worker {number + 1}", "worker")
         yield running
 
@@ -212,7 +212,7 @@ def check(files: list[Path]) -> bool:
         with SpillProducer(running.settings) as producer:
             for record in records:
                 producer.send(record)
-        _wait_until_counted(running)
+        wait_until_counted(running)
         seconds = time.monotonic() - started
         with connect(running.settings) as redis:
             reader = _reader(redis, running.settings)
@@ -227,7 +227,7 @@ def _reader(redis: Redis, settings: Settings) -> BookReader:
     return BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
 
 
-def _wait_until_counted(running: Running) -> None:
+def wait_until_counted(running: Running) -> None:
     """Wait until the books hold all that spills.raw holds.
 
     Raises

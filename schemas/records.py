@@ -8,6 +8,9 @@ from schemas.columns import F8, I4, U1, Table, column
 MISSING = -99
 """Stands in integer columns for a number that the DAQ did not give (a TDC edge without its partner)."""
 
+MAX_PAYLOAD_BYTES = 60 << 20
+"""Bytes of a payload: what stands beside it must fit into the message too."""
+
 NO_RUN = -1
 """Stands for a run or spill number that could not be read."""
 
@@ -201,7 +204,7 @@ class RejectedSpill:
     partition: int
     offset: int
     payload: bytes = field(repr=False)
-    """The value of the Kafka message as it was read."""
+    """The value of the Kafka message as it was read; of a longer one the first `MAX_PAYLOAD_BYTES`."""
 
 
 Record = RawSpill | RunControl | ReconstructedSpill | RejectedSpill

@@ -45,6 +45,8 @@ MAX_TRIGGERS = 100_000
 """Particle triggers in a spill; the DAQ's own limit is some hundreds."""
 
 _VERSION = "v1"
+_SHOWN = 200
+"""Characters of a library's error that are passed on."""
 
 
 class WireError(ValueError):
@@ -154,7 +156,8 @@ def decode(message: bytes) -> Record:
     except WireError:
         raise
     except (ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
-        raise WireError(f"the {kind.__name__} cannot be read: {type(error).__name__}: {error}") from error
+        said = str(error)[:_SHOWN]  # some errors repeat the value, however long it is
+        raise WireError(f"the {kind.__name__} cannot be read: {type(error).__name__}: {said}") from error
     if stream.tell() != len(message):
         raise WireError(f"{len(message) - stream.tell()} bytes follow the {kind.__name__}")
     _check(record)

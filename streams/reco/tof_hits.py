@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from schemas.columns import F8, I4, I8, Bools
+from schemas.columns import I4, I8, Bools
 from schemas.records import MISSING, TofDigits, TofSlabHits
 from streams.conditions.model import GEOS, LDCS, PLANES, PMTS, SLABS, STATIONS, Conditions, TofCabling
 from streams.unpack.hits import V1724, RawHits, TdcHits
