@@ -73,6 +73,15 @@ class Table:
         )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detector:
+    """What one detector makes of a spill: tables, each under the name of what is counted in it (digits, hits, ...)."""
+
+    def tables(self) -> dict[str, Table]:
+        """Return the tables by their names."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
 _Columns = tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]
 _COLUMNS_OF: dict[type[Any], _Columns] = {}
 

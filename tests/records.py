@@ -5,16 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from schemas.records import (
-    CkovDigits,
-    RawFormat,
-    RawSpill,
-    ReconstructedSpill,
-    Tof,
-    TofDigits,
-    TofSlabHits,
-    TofSpacePoints,
-)
+from schemas.ckov import Ckov, CkovDigits
+from schemas.records import RawFormat, RawSpill, ReconstructedSpill
+from schemas.tof import Tof, TofDigits, TofSlabHits, TofSpacePoints
 
 
 def raw_spill(**changes: Any) -> RawSpill:
@@ -54,7 +47,7 @@ def tof(triggers: int, rng: np.random.Generator) -> Tof:
             charge_mm=zeros,
             charge_pm=zeros,
         ),
-        slab_hits=TofSlabHits(
+        hits=TofSlabHits(
             **common,
             plane=plane,
             slab=slab,
@@ -78,11 +71,11 @@ def tof(triggers: int, rng: np.random.Generator) -> Tof:
     )
 
 
-def ckov(triggers: int, rng: np.random.Generator) -> CkovDigits:
+def ckov(triggers: int, rng: np.random.Generator) -> Ckov:
     """Return Cherenkov digits with a random pulse in every photomultiplier."""
     pulse = rng.integers(0, 200, (triggers, 8), dtype=np.int32)
     counters = pulse.reshape(triggers, 2, 4).sum(axis=2)
-    return CkovDigits(
+    digits = CkovDigits(
         trigger=np.arange(triggers),
         pulse=pulse,
         position_min=np.full((triggers, 8), 40, np.int32),
@@ -91,6 +84,7 @@ def ckov(triggers: int, rng: np.random.Generator) -> CkovDigits:
         photo_electrons=counters / 23,
         coincidences=np.full((triggers, 2), 4, np.int32),
     )
+    return Ckov(digits=digits)
 
 
 def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, **changes: Any) -> ReconstructedSpill:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from schemas.columns import I4, I8, Bools
-from schemas.records import MISSING, TofDigits, TofSlabHits
+from schemas.records import MISSING
+from schemas.tof import TofDigits, TofSlabHits
 from streams.conditions.model import GEOS, LDCS, PLANES, PMTS, SLABS, STATIONS, Conditions, TofCabling
 from streams.unpack.hits import V1724, RawHits, TdcHits
 

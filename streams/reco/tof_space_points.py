@@ -3,7 +3,7 @@
 import numpy as np
 
 from schemas.columns import F8, I4, I8
-from schemas.records import TofSlabHits, TofSpacePoints
+from schemas.tof import TofSlabHits, TofSpacePoints
 from streams.conditions.model import PLANES, PMTS, SLABS, STATIONS, TofCalibration
 
 PIXEL_WINDOW_NS = 0.5

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from streams.plots.batch import Batch, flight_time_ns
+from schemas.ckov import CkovDigits
+from schemas.tof import Tof
+from streams.plots.batch import Batch
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.daq import TRENDS as DAQ_TRENDS
 from streams.plots.spillfacts import SpillFacts
+from streams.plots.tof_quantities import flight_time_ns, single_times_ns
 from tests.records import reconstructed_spill
 
 SLABS = (10, -0.5, 9.5)
@@ -52,9 +55,7 @@ def test_a_time_of_flight_needs_exactly_one_space_point_in_each_station() -> Non
     points = spill.tof.space_points
     twice = points.rows(np.append(np.arange(len(points)), 0))  # trigger 0 crosses TOF0 twice
     assert len(flight_time_ns(Batch([spill]), 0, 1)) == spill.triggers
-    doubled = reconstructed_spill(
-        1, tof=type(spill.tof)(digits=spill.tof.digits, slab_hits=spill.tof.slab_hits, space_points=twice)
-    )
+    doubled = reconstructed_spill(1, tof=Tof(digits=spill.tof.digits, hits=spill.tof.hits, space_points=twice))
     assert len(flight_time_ns(Batch([doubled]), 0, 1)) == spill.triggers - 1
     assert len(flight_time_ns(Batch([doubled]), 1, 2)) == spill.triggers
 
@@ -65,10 +66,14 @@ def test_a_spill_without_a_detector_shifts_nothing() -> None:
     batch = Batch([whole[0], without, whole[2]])
     both = Batch([whole[0], whole[2]])
     assert np.array_equal(flight_time_ns(batch, 0, 1), flight_time_ns(both, 0, 1))
-    assert batch.space_point_counts.shape == both.space_point_counts.shape
-    assert list(batch.tof_spills) == [0, 2]
-    assert len(batch.ckov) == sum(s.triggers for s in whole)
-    assert batch.ckov.trigger.max() == batch.triggers - 1
+    for station in range(3):
+        (counts,), (of_both,) = (PLOTS[f"hnsp_{station}"].fill(each) for each in (batch, both))
+        assert np.array_equal(counts, of_both)
+    assert np.isnan(batch.once(single_times_ns)[batch.first[1] : batch.first[2]]).all()
+    assert batch.spills[batch.having("tof")].tolist() == [0, 2]
+    light = batch.join(CkovDigits)
+    assert len(light) == sum(s.triggers for s in whole)
+    assert light.trigger.max() == batch.triggers - 1
 
 
 def test_trends_know_of_gaps_and_of_the_time_between_spills() -> None:

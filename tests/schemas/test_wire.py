@@ -11,36 +11,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from schemas.ckov import CkovDigits
 from schemas.columns import Table
-from schemas.records import (
-    CkovDigits,
-    ControlKind,
-    RawSpill,
-    ReconstructedSpill,
-    Record,
-    RejectedSpill,
-    Rejection,
-    RunControl,
-    TofDigits,
-    TofSlabHits,
-    TofSpacePoints,
-)
+from schemas.records import RawSpill, ReconstructedSpill, Rejection
+from schemas.tof import TofDigits, TofSlabHits, TofSpacePoints
 from schemas.wire import MARKER, WireError, decode, encode
 from tests.records import raw_spill, reconstructed_spill
+from tests.schemas.write_fixtures import FIXTURES, RECORDS
 
-FIXTURES = Path(__file__).parent / "fixtures"
 SCHEMAS = Path(__file__).parents[2] / "schemas"
-
-RECORDS: dict[str, Record] = {
-    "raw_spill.v1": raw_spill(),
-    "run_control.v1": RunControl(
-        run=900001, kind=ControlKind.END, time_us=1, source="a file", byte=9, events=2, run_type="beam", payload=b"\1"
-    ),
-    "rejected_spill.v1": RejectedSpill(
-        run=1, spill=2, step="unpack", reason="why", source="f", byte=3, topic="t", partition=4, offset=5, payload=b"x"
-    ),
-    "reconstructed_spill.v1": reconstructed_spill(errors={"tof": "why"}, skipped={"141": 2}),
-}
 
 
 def same(a: object, b: object) -> bool:
