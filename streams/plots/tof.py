@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.tof import TofSlabHits, TofSpacePoints
-from streams.conditions.model import PLANES, PMTS, STATIONS
+from streams.conditions.tof import PLANES, PMTS, STATIONS
 from streams.plots.batch import Batch
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
 from streams.plots.tof_quantities import flight_time_ns, space_points_per_spill, space_points_per_trigger

@@ -4,7 +4,7 @@ import numpy as np
 
 from schemas.columns import F8, I4, I8
 from schemas.tof import TofSpacePoints
-from streams.conditions.model import STATIONS
+from streams.conditions.tof import STATIONS
 from streams.plots.batch import Batch
 
 

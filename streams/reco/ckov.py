@@ -3,9 +3,10 @@
 import numpy as np
 
 from schemas.ckov import Ckov, CkovDigits
+from streams.boards import V1731
 from streams.conditions.model import Conditions
 from streams.reco import DetectorError
-from streams.unpack.hits import V1731, RawHits
+from streams.unpack.hits import RawHits
 
 GATE = (19, 80)
 """A pulse counts if its minimum is after the first and not after the second sample."""

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from schemas.records import MISSING
+from streams.boards import V1290, V1724, V1731
 from streams.unpack.date import unpack_date
 from streams.unpack.fragments import equipments, fragments
 from streams.unpack.framing import EQUIPPED, EventType, walk
-from streams.unpack.hits import V1290, V1724, V1731
 from streams.unpack.spill_json import unpack_json
 
 EVENT_NAMES = {EventType.PHYSICS: "physics_event"}

@@ -8,8 +8,10 @@ import numpy as np
 
 from schemas.columns import I8
 from schemas.records import ControlKind, RawFormat, RawSpill, RunControl
-from streams.conditions.model import NOT_CABLED, Conditions, TofCabling
+from streams.boards import V830, V977, V1290, V1724, V1731
+from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
+from streams.conditions.tof import NOT_CABLED, TofCabling
 from streams.daq.simulator import boards, ckov, date
 from streams.daq.simulator.beam import Particles, make_particles
 from streams.daq.simulator.date import Stamp, equipment, super_event
@@ -21,9 +23,8 @@ from streams.daq.simulator.tables import (
     TDC_BOARDS,
 )
 from streams.daq.simulator.tof import PmtHits, make_pmt_hits
-from streams.unpack.hits import V830, V1290, V1724, V1731
 
-TRIGGER_RECEIVER, TRAILER = 101, 110
+TRAILER = 110
 _RECEIVED = {date.START_OF_BURST: 0x00200030, date.PHYSICS: 0x00020033, date.END_OF_BURST: 0x008000F3}
 """Words of the trigger receiver, as observed."""
 _TDC_COUNT_NS = 0.025
@@ -149,7 +150,7 @@ class SimulatedRun:
         # The 800 ns counter of the boards runs on from spill to spill.
         ticks: I8 = (truth.trigger_ns + round((number + 1) * self.period_s * 1e9)) // 800
         found: dict[int, list[bytes]] = {LDC_DOWNSTREAM: [], LDC_UPSTREAM: []}
-        found[LDC_UPSTREAM].append(equipment(TRIGGER_RECEIVER, 0, [_RECEIVED[date.PHYSICS]]))
+        found[LDC_UPSTREAM].append(equipment(V977, 0, [_RECEIVED[date.PHYSICS]]))
         for geo in TDC_BOARDS:
             words = _tdc_board(rng, geo, number, truth, ticks, hits, cabling)
             found[LDC_UPSTREAM].append(equipment(V1290, geo, words))
@@ -170,7 +171,7 @@ class SimulatedRun:
 
 def _no_boards(kind: int) -> dict[int, list[bytes]]:
     """Return the equipments of start or end of burst: the trigger receiver alone has something to say."""
-    receiver = equipment(TRIGGER_RECEIVER, 0, [_RECEIVED[kind]])
+    receiver = equipment(V977, 0, [_RECEIVED[kind]])
     return {LDC_DOWNSTREAM: [equipment(TRAILER, 0)], LDC_UPSTREAM: [receiver, equipment(TRAILER, 0)]}
 
 
