@@ -53,7 +53,7 @@ def reconstructed() -> list[tuple[ReconstructedSpill, object]]:
     run = SimulatedRun(spills=SPILLS)
     conditions = ConditionsStore([]).for_run(run.run)
     spills = [run.spill(number) for number in range(SPILLS)]
-    return [(reconstruct(spill.raw, conditions), spill.truth) for spill in spills]
+    return [(reconstruct(spill.raw, conditions), spill.particles) for spill in spills]
 
 
 def test_nothing_is_rejected_and_no_detector_fails(reconstructed) -> None:
