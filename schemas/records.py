@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from schemas.ckov import Ckov
 from schemas.columns import Detector
+from schemas.scalers import Scalers
 from schemas.tof import Tof
 
 MISSING = -99
@@ -105,6 +106,7 @@ class ReconstructedSpill:
     """Equipment type that nothing here reads → how many of its payloads were skipped."""
     tof: Tof | None = None
     ckov: Ckov | None = None
+    scalers: Scalers | None = None
 
     def detectors(self) -> dict[str, Detector]:
         """Return what the detectors made, by their names; one that failed is not there."""

@@ -11,6 +11,7 @@ from streams.conditions.model import Conditions
 from streams.errors import BadDataError
 from streams.reco import DetectorError
 from streams.reco.ckov import reconstruct_ckov
+from streams.reco.scalers import reconstruct_scalers
 from streams.reco.tof import reconstruct_tof
 from streams.unpack.date import unpack_date
 from streams.unpack.hits import RawHits
@@ -21,7 +22,11 @@ _UNPACKERS: dict[RawFormat, Callable[[bytes], RawHits]] = {
     RawFormat.SPILL_JSON: unpack_json,
 }
 
-_DETECTORS: dict[str, Callable[[RawHits, Conditions], Detector]] = {"tof": reconstruct_tof, "ckov": reconstruct_ckov}
+_DETECTORS: dict[str, Callable[[RawHits, Conditions], Detector]] = {
+    "tof": reconstruct_tof,
+    "ckov": reconstruct_ckov,
+    "scalers": reconstruct_scalers,
+}
 """Each under the name of its field in `ReconstructedSpill`."""
 
 

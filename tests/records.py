@@ -7,6 +7,7 @@ import numpy as np
 
 from schemas.ckov import Ckov, CkovDigits
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill
+from schemas.scalers import ScalerCounts, Scalers
 from schemas.tof import Tof, TofDigits, TofSlabHits, TofSpacePoints
 
 
@@ -103,5 +104,6 @@ def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, 
         "conditions": "0123456789abcdef",
         "tof": tof(triggers, rng),
         "ckov": ckov(triggers, rng),
+        "scalers": Scalers(counts=ScalerCounts(channel=np.arange(16), count=rng.integers(0, 2000, 16))),
     }
     return ReconstructedSpill(**(values | changes))

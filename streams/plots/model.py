@@ -70,6 +70,8 @@ class Trend:
     """Takes the spills of a run in the order of their numbers, returns a number each; NaN where there is none."""
     keywords: tuple[str, ...]
     words: Words
+    last: int | None = None
+    """Spills that are shown, the last ones; None for the whole run."""
     expert: bool = False
 
 

@@ -112,8 +112,6 @@ def fragments(payload: memoryview, at: int, header: EventHeader) -> list[Fragmen
             if any(f.ldc == inner.ldc for f in found[:-1]):
                 raise BadDataError("unpack", f"LDC {inner.ldc} comes twice in an event", sub)
             sub += inner.size
-    if not found:
-        raise BadDataError("unpack", "a super-event without sub-events", at)
     return found
 
 

@@ -78,7 +78,11 @@ def test_a_spill_without_a_detector_shifts_nothing() -> None:
 
 def test_trends_know_of_gaps_and_of_the_time_between_spills() -> None:
     facts = SpillFacts(
-        spill=[0, 1, 4], time_us=[0, 2_000_000, 4_000_000], triggers=[10, 20, 30], size=[1000, 2000, 3000]
+        spill=[0, 1, 4],
+        time_us=[0, 2_000_000, 4_000_000],
+        triggers=[10, 20, 30],
+        size=[1000, 2000, 3000],
+        scalers=np.zeros((3, 32), int),
     )
     values = {trend.name: np.asarray(trend.value(facts), float) for trend in DAQ_TRENDS}
     assert values["daq_triggers"].tolist() == [10, 20, 30]
