@@ -12,6 +12,7 @@ U1 = npt.NDArray[np.uint8]
 U2 = npt.NDArray[np.uint16]
 I4 = npt.NDArray[np.int32]
 I8 = npt.NDArray[np.int64]
+F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 

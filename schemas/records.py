@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from schemas.ckov import Ckov
 from schemas.columns import Detector
+from schemas.raw import Raw
 from schemas.scalers import Scalers
 from schemas.tof import Tof
 
@@ -107,6 +108,7 @@ class ReconstructedSpill:
     tof: Tof | None = None
     ckov: Ckov | None = None
     scalers: Scalers | None = None
+    raw: Raw | None = None
 
     def detectors(self) -> dict[str, Detector]:
         """Return what the detectors made, by their names; one that failed is not there."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from schemas.columns import Detector
@@ -11,6 +12,7 @@ from streams.conditions.model import Conditions
 from streams.errors import BadDataError
 from streams.reco import DetectorError
 from streams.reco.ckov import reconstruct_ckov
+from streams.reco.raw import keep_raw
 from streams.reco.scalers import reconstruct_scalers
 from streams.reco.tof import reconstruct_tof
 from streams.unpack.date import unpack_date
@@ -22,10 +24,10 @@ _UNPACKERS: dict[RawFormat, Callable[[bytes], RawHits]] = {
     RawFormat.SPILL_JSON: unpack_json,
 }
 
-_DETECTORS: dict[str, Callable[[RawHits, Conditions], Detector]] = {
+_FROM_HITS: dict[str, Callable[[RawHits], Detector]] = {"scalers": reconstruct_scalers, "raw": keep_raw}
+_FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] = {
     "tof": reconstruct_tof,
     "ckov": reconstruct_ckov,
-    "scalers": reconstruct_scalers,
 }
 """Each under the name of its field in `ReconstructedSpill`."""
 
@@ -34,7 +36,7 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSp
     """Return what a spill reconstructs to.
 
     Bytes that are no good spill give a rejection in place of columns. A detector that fails leaves an error under
-    its name and the other detectors go on; a run without conditions is such a failure of every detector.
+    its name and the other detectors go on; a run without conditions is such a failure of those that need them.
 
     Parameters
     ----------
@@ -66,12 +68,15 @@ def _reconstruct(hits: RawHits, conditions: Conditions | None, run: int) -> tupl
     """Return what each detector makes of the hits, and of those that fail, why."""
     made: dict[str, Detector] = {}
     errors: dict[str, str] = {}
-    for name, step in _DETECTORS.items():
-        if conditions is None:
-            errors[name] = f"no conditions for run {run}: name an index that covers it in the settings"
-            continue
+    steps: dict[str, Callable[[], Detector]] = {n: partial(step, hits) for n, step in _FROM_HITS.items()}
+    if conditions is not None:
+        steps |= {n: partial(step, hits, conditions) for n, step in _FROM_HITS_AND_CONDITIONS.items()}
+    else:
+        lacking = f"no conditions for run {run}: name an index that covers it in the settings"
+        errors |= dict.fromkeys(_FROM_HITS_AND_CONDITIONS, lacking)
+    for name, make in steps.items():
         try:
-            made[name] = step(hits, conditions)
+            made[name] = make()
         except DetectorError as error:
             errors[name] = str(error)
         except Exception as error:  # noqa: BLE001 - a fault in one detector's code must not cost the others the spill

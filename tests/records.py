@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from schemas.ckov import Ckov, CkovDigits
+from schemas.raw import Raw, RawFadcHits, RawTdcHits
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill
 from schemas.scalers import ScalerCounts, Scalers
 from schemas.tof import Tof, TofDigits, TofSlabHits, TofSpacePoints
+from streams.boards import V1724, V1731
 
 
 def raw_spill(**changes: Any) -> RawSpill:
@@ -88,6 +90,22 @@ def ckov(triggers: int, rng: np.random.Generator) -> Ckov:
     return Ckov(digits=digits)
 
 
+def raw(triggers: int, rng: np.random.Generator) -> Raw:
+    """Return raw quantities, random ones, of one hit a board's kind and trigger."""
+    trigger = np.arange(triggers)
+    place = {"trigger": trigger, "geo": rng.integers(0, 8, triggers), "channel": rng.integers(0, 8, triggers)}
+    return Raw(
+        tdc=RawTdcHits(**place, leading_time=rng.integers(0, 1 << 21, triggers)),
+        fadc=RawFadcHits(
+            **place,
+            equipment=rng.choice([V1724, V1731], triggers),
+            pedestal=rng.normal(144, 5, triggers),
+            charge_mm=rng.integers(0, 200, triggers),
+            position_min=rng.integers(0, 256, triggers),
+        ),
+    )
+
+
 def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, **changes: Any) -> ReconstructedSpill:
     """Return a spill with random hits; the same for the same run, number and version, another digest for another."""
     rng = np.random.default_rng([run, spill, version])
@@ -104,6 +122,7 @@ def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, 
         "conditions": "0123456789abcdef",
         "tof": tof(triggers, rng),
         "ckov": ckov(triggers, rng),
+        "raw": raw(triggers, rng),
         "scalers": Scalers(counts=ScalerCounts(channel=np.arange(16), count=rng.integers(0, 2000, 16))),
     }
     return ReconstructedSpill(**(values | changes))

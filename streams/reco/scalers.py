@@ -4,12 +4,11 @@ import numpy as np
 
 from schemas.records import MISSING
 from schemas.scalers import ScalerCounts, Scalers
-from streams.conditions.model import Conditions
 from streams.reco import DetectorError
 from streams.unpack.hits import RawHits
 
 
-def reconstruct_scalers(hits: RawHits, _conditions: Conditions) -> Scalers:
+def reconstruct_scalers(hits: RawHits) -> Scalers:
     """Return the counts of the channels that were read out; none if the board was not.
 
     Raises

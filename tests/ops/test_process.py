@@ -30,7 +30,12 @@ def test_run_6008_is_counted_as_known(spilldeck: Spilldeck, shared: Path, with_t
     assert [*found] == ["run", "events", "spills", "particle_triggers", "rejected", "errors", "detectors", "plots"]
     assert (found["run"], found["events"], found["spills"], found["particle_triggers"]) == (6008, 22, 6, 882)
     assert (found["rejected"], found["errors"]) == (0, {})
-    assert found["detectors"] == {"ckov": {"digits": 882}, "tof": {"digits": 0, "hits": 0, "space_points": 0}}
+    assert found["detectors"] == {
+        "ckov": {"digits": 882},
+        "raw": {"tdc": 7056, "fadc": 7056},
+        "scalers": {"counts": 0},
+        "tof": {"digits": 0, "hits": 0, "space_points": 0},
+    }
     assert found["plots"].keys() == PLOTS.keys()
     assert found["plots"]["hPMT1"]["entries"] == 882
 

@@ -13,6 +13,8 @@ from streams.plots.tof_quantities import flight_time_ns, single_times_ns
 from tests.records import reconstructed_spill
 
 SLABS = (10, -0.5, 9.5)
+V1290, V1724, V1731 = (256, -0.5, 255.5), (192, -0.5, 191.5), (128, -0.5, 127.5)
+"""All channels of a kind of board, by geo and channel."""
 EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
     "ht01": ((200, 20, 40),),
     "ht12": ((200, 25, 45),),
@@ -30,6 +32,14 @@ EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
     "htof": ((100, 10, 40),),
     **{f"hPMT{n}": ((500, -50, 500),) for n in range(1, 9)},
     **{f"harr_time{n}": ((200, 0, 200),) for n in range(1, 9)},
+    "raw_v1290_hits": (V1290,),
+    "raw_v1290_time": (V1290, (64, 0, 1 << 21)),
+    "raw_v1724_pedestal": (V1724, (64, 0, 16384)),
+    "raw_v1724_charge_mm": (V1724, (64, 0, 5000)),
+    "raw_v1724_position_min": (V1724, (64, 0, 256)),
+    "raw_v1731_pedestal": (V1731, (64, 128, 160)),
+    "raw_v1731_charge_mm": (V1731, (64, 0, 160)),
+    "raw_v1731_position_min": (V1731, (64, 0, 256)),
 }
 
 

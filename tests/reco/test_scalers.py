@@ -9,13 +9,10 @@ import pytest
 
 from schemas.columns import I4
 from schemas.records import MISSING
-from streams.conditions.store import ConditionsStore
 from streams.reco import DetectorError
 from streams.reco.scalers import reconstruct_scalers
 from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
 from streams.unpack.spill_json import unpack_json
-
-CONDITIONS = ConditionsStore([]).for_run(900001)
 
 
 def raw(scalers: dict[tuple[int, int], I4]) -> RawHits:
@@ -24,8 +21,7 @@ def raw(scalers: dict[tuple[int, int], I4]) -> RawHits:
 
 def test_the_channels_of_run_2873_have_their_counts(shared: Path) -> None:
     hits = unpack_json((shared / "data/02873-spill0.json").read_bytes())
-    assert CONDITIONS is not None
-    counts = reconstruct_scalers(hits, CONDITIONS).counts
+    counts = reconstruct_scalers(hits).counts
     expected = json.loads((shared / "expected/02873-spill0.json").read_text())["V830"]["channels"]
     assert {f"ch{c}": n for c, n in zip(counts.channel.tolist(), counts.count.tolist(), strict=True)} == expected
 
@@ -33,14 +29,12 @@ def test_the_channels_of_run_2873_have_their_counts(shared: Path) -> None:
 def test_a_channel_that_was_not_read_has_no_row() -> None:
     counts = np.full(32, MISSING, np.int32)
     counts[[3, 7]] = [0, 5]
-    assert CONDITIONS is not None
-    found = reconstruct_scalers(raw({(0, 0): counts}), CONDITIONS).counts
+    found = reconstruct_scalers(raw({(0, 0): counts})).counts
     assert (found.channel.tolist(), found.count.tolist()) == ([3, 7], [0, 5])
-    assert len(reconstruct_scalers(raw({}), CONDITIONS).counts) == 0
+    assert len(reconstruct_scalers(raw({})).counts) == 0
 
 
 def test_two_boards_are_an_error_that_names_them() -> None:
     hits = replace(raw({}), scalers={(0, 1): np.zeros(32, np.int32), (1, 2): np.zeros(32, np.int32)})
-    assert CONDITIONS is not None
     with pytest.raises(DetectorError, match="2 scaler boards where one belongs: LDC 0 geo 1, LDC 1 geo 2"):
-        reconstruct_scalers(hits, CONDITIONS)
+        reconstruct_scalers(hits)
