@@ -60,7 +60,7 @@ class BookSettings(_Section):
     """Length of a window, seconds of the spills' own time."""
     windows_kept: Annotated[int, Field(ge=1, le=100_000)] = 120
     """Windows of a run that Redis keeps, the newest ones."""
-    batch_spills: Annotated[int, Field(ge=1, le=10_000)] = 64
+    batch_spills: Annotated[int, Field(ge=1, le=10_000)] = 32
     """The most spills that a worker takes at once."""
     batch_wait_s: Annotated[float, Field(ge=0.01, le=1.0)] = 0.25
     """The longest that a spill waits for others to be taken with."""
