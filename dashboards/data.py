@@ -54,7 +54,7 @@ class View:
     """The current run: the one with the newest spill. None before the first."""
     book: RunBook
     spills: SpillFacts
-    """The book's ledger, as columns."""
+    """The book's ledger, as columns; while spills are being processed, up to the first that may still come."""
     unattributed: Totals
     """What could not be put down to any run."""
     version: str
@@ -177,13 +177,13 @@ class Data:
     def _look_at_redis(self) -> None:
         try:
             progress = self._reader.progress()
-            books = self._books if progress == self._books.progress else self._read_books(progress)
+            behind, since_s = self._behind(progress)
+            books = self._books if progress == self._books.progress else self._read_books(progress, behind)
         except (RedisConnectionError, RedisTimeoutError) as error:
             self._fail("does not answer", error)
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on
             self._fail("holds what cannot be read", error)
         else:
-            behind, since_s = self._behind(progress)
             self._books = replace(books, behind=behind, behind_since_s=since_s)
             self._fault = None
         self._was_read.set()
@@ -194,7 +194,7 @@ class Data:
             _log.warning(f"the store {fault}", error=f"{type(error).__name__}: {error}")
         self._fault = fault, since_s
 
-    def _read_books(self, progress: tuple[Progress, ...]) -> _Books:
+    def _read_books(self, progress: tuple[Progress, ...], behind: int) -> _Books:
         runs = self._reader.runs()
         unattributed = runs.pop(NO_RUN, Totals())
         # The newest spill decides; between runs without any, the one that began last.
@@ -214,7 +214,7 @@ class Data:
         return _Books(
             run=run,
             book=book,
-            spills=spill_facts(book.ledger),
+            spills=_settled(spill_facts(book.ledger), len(progress)) if behind else spill_facts(book.ledger),
             unattributed=unattributed,
             version=f"{run}:{hashlib.blake2b(repr(progress).encode(), digest_size=8).hexdigest()}",
             progress=progress,
@@ -264,6 +264,18 @@ class Data:
 
 def _missing(ends: tuple[int, ...], progress: tuple[Progress, ...]) -> int:
     return sum(max(end - p.raw_end, 0) for end, p in zip(ends, progress, strict=False))
+
+
+def _settled(spills: SpillFacts, partitions: int) -> SpillFacts:
+    """Leave out the spills beyond the first that may still come: a partition that lags would look like missed spills.
+
+    The producer spreads them by their numbers, see `streams.daq.producer.partition_of`.
+    """
+    number = spills.spill
+    next_of_each = [
+        int(number[number % partitions == p].max(initial=p - partitions)) + partitions for p in range(partitions)
+    ]
+    return spills.rows(number < min(next_of_each))
 
 
 def _begin_us(totals: Totals) -> int:

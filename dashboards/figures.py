@@ -57,6 +57,8 @@ TICK_EACH_BIN = 12
 """An axis of so few bins of width 1 counts something: each has its number."""
 WORDS_WIDTH = 38
 """Characters in a line of what stands in an empty plot: they fit into the narrowest."""
+UPRIGHT_WIDTH = 18
+"""Characters in a line of the words along an upright axis: they fit into the lowest plot."""
 _FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
@@ -97,8 +99,8 @@ def trend_figure(trend: Trend, spills: SpillFacts, *, when: str, theme: Theme) -
     x, y = spills.spill[shown], values[shown]
     layout = _layout(theme, trend.name)
     layout["title"] = _title(trend.title, when, theme)
-    layout["xaxis"]["title"] = {"text": SPILL_AXIS}
-    layout["yaxis"] |= {"title": {"text": _with_unit(trend.label, trend.unit)}, "rangemode": "tozero"}
+    layout["xaxis"]["title"] = _axis_title("xaxis", SPILL_AXIS)
+    layout["yaxis"] |= {"title": _axis_title("yaxis", _with_unit(trend.label, trend.unit)), "rangemode": "tozero"}
     if y.max() <= TICK_EACH_BIN and np.all(y == np.rint(y)):
         layout["yaxis"]["dtick"] = 1 if y.max() <= TICK_EACH_BIN // 2 else 2
     points = {
@@ -130,8 +132,9 @@ def _one_dimensional(plot: Plot, histogram: Histogram, theme: Theme) -> Figure:
         filled = int(np.flatnonzero(counts).max(initial=0)) + 1
         edges, counts = edges[: filled + 1], counts[:filled]
     layout = _layout(theme, plot.name)
-    layout["xaxis"] |= {"title": {"text": axis.title}, "range": [float(edges[0]), float(edges[-1])]} | _ticks(axis)
-    layout["yaxis"] |= {"title": {"text": "Entries"}, "rangemode": "tozero"}
+    shown = [float(edges[0]), float(edges[-1])]
+    layout["xaxis"] |= {"title": _axis_title("xaxis", axis.title), "range": shown} | _ticks(axis)
+    layout["yaxis"] |= {"title": _axis_title("yaxis", "Entries"), "rangemode": "tozero"}
     if plot.log:
         layout["yaxis"] |= {"type": "log", "rangemode": "normal", "dtick": 1, "exponentformat": "power"}
     steps = {
@@ -154,7 +157,7 @@ def _two_dimensional(plot: Plot, histogram: Histogram, theme: Theme) -> Figure:
     layout = _layout(theme, plot.name)
     for name, axis, stored in zip(("xaxis", "yaxis"), plot.axes, histogram.axes, strict=True):
         shown = [float(stored.edges[0]), float(stored.edges[-1])]
-        layout[name] |= {"title": {"text": axis.title}, "range": shown, "showgrid": False} | _ticks(axis)
+        layout[name] |= {"title": _axis_title(name, axis.title), "range": shown, "showgrid": False} | _ticks(axis)
     if all(_ticks(axis) for axis in plot.axes):
         # Slabs against slabs are a place: as wide as high.
         layout["yaxis"] |= {"scaleanchor": "x", "constrain": "domain"}
@@ -172,6 +175,14 @@ def _two_dimensional(plot: Plot, histogram: Histogram, theme: Theme) -> Figure:
         "hovertemplate": "%{x:.4~g}, %{y:.4~g}: %{z} entries<extra></extra>",
     }
     return {"data": [cells], "layout": layout}
+
+
+def _axis_title(name: str, text: str) -> dict[str, Any]:
+    return {"text": text if name == "xaxis" else _wrapped(text, UPRIGHT_WIDTH), "font": {"size": 13}}
+
+
+def _wrapped(text: str, width: int) -> str:
+    return "<br>".join(textwrap.wrap(text, width))
 
 
 def _ticks(axis: Axis) -> dict[str, int]:
@@ -203,7 +214,7 @@ def _empty(title: str, when: str, why: str, theme: Theme) -> Figure:
     for axis in ("xaxis", "yaxis"):
         layout[axis] |= {"visible": False}
     said = {
-        "text": "<br>".join(textwrap.wrap(why, WORDS_WIDTH)),
+        "text": _wrapped(why, WORDS_WIDTH),
         "showarrow": False,
         "xref": "paper",
         "yref": "paper",
@@ -216,8 +227,7 @@ def _empty(title: str, when: str, why: str, theme: Theme) -> Figure:
 
 def _title(title: str, under: str, theme: Theme) -> dict[str, Any]:
     return {
-        "text": f"<b>{title}</b>",
-        "subtitle": {"text": under, "font": {"size": 12, "color": theme.faint}},
+        "text": f'<b>{title}</b><br><span style="font-size: 12px; color: {theme.faint}">{under}</span>',
         "font": {"size": 15},
         "x": 0,
         "xref": "container",
@@ -225,7 +235,7 @@ def _title(title: str, under: str, theme: Theme) -> dict[str, Any]:
         "y": 1,
         "yref": "container",
         "yanchor": "top",
-        "pad": {"l": 12, "t": 12},
+        "pad": {"l": 12, "t": 24},
     }
 
 
@@ -242,7 +252,7 @@ def _layout(theme: Theme, name: str) -> dict[str, Any]:
         "font": {"family": _FONT, "size": 13, "color": theme.ink},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 56, "r": 18, "t": 62, "b": 44},
+        "margin": {"l": 56, "r": 18, "t": 56, "b": 40},
         "hovermode": "closest",
         "showlegend": False,
         # The same as long as the plot is the same: so zoom outlives an update.

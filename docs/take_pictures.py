@@ -40,21 +40,21 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     with playground() as running:
         running.start("page", "dashboard")
-        with SpillProducer(running.settings) as producer:
+        dashboard = running.settings.dashboard
+        with SpillProducer(running.settings) as producer, sync_playwright() as playwright:
             # Without the end of the run, and the last spill is now: as it looks in a control room.
             start_us = time.time_ns() // 1000 - SPILLS * 1_000_000
             run = SimulatedRun(run=900_017, spills=SPILLS, start_us=start_us, period_s=1.0)
             for number in range(SPILLS):
                 producer.send(run.spill(number).raw)
-        dashboard = running.settings.dashboard
-        with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-            for name, path in SHOTS.items():
+            for spill, (name, path) in enumerate(SHOTS.items(), start=SPILLS):
                 _open(page, f"http://{dashboard.host}:{dashboard.port}{path}")
                 if name.endswith("dark"):
                     page.click("#switch-theme")
-                page.wait_for_function(ALL_DRAWN, arg=SPILLS - 1, timeout=WAIT_S * 1000)
+                producer.send(run.spill(spill).raw)
+                page.wait_for_function(ALL_DRAWN, arg=spill, timeout=WAIT_S * 1000)
                 page.wait_for_timeout(1000)
                 picture = PICTURES / f"{name}.png"
                 page.screenshot(path=picture)

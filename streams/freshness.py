@@ -96,7 +96,7 @@ def pipeline(seen: Observed) -> Freshness:
     if behind_s <= PIPELINE_LATE_S:
         return Freshness(level=Level.GOOD, text=f"Processing {spills}")
     level = Level.WARNING if behind_s <= PIPELINE_STUCK_S else Level.BAD
-    return Freshness(level=level, text=f"Processing {span(behind_s)} behind, {spills} wait: workers")
+    return Freshness(level=level, text=f"Processing {span(behind_s)} behind ({spills}): workers")
 
 
 def span(seconds: float) -> str:

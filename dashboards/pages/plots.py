@@ -17,12 +17,12 @@ FOR_THE_SHIFTER: dict[str, tuple[str, ...]] = {
         *("hnsp_0", "hnsp_1", "hnsp_2"),
         *("hnsp_vs_spill_tof0", "hnsp_vs_spill_tof1", "hnsp_vs_spill_tof2"),
     ),
-    "ckov": ("tof_A", *(f"hPMT{n}" for n in range(1, 5)), "tof_B", *(f"hPMT{n}" for n in range(5, 9))),
+    "ckov": ("tof_A", "tof_B", *(f"hPMT{n}" for n in range(1, 9))),
 }
 """At most 12 a detector; the others are the expert's."""
 ON_THE_OVERVIEW = ("ht01", "hspxy_1", "tof_A", "daq_triggers", "daq_missed", "tof_B")
-COLUMNS = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3, 10: 5, 12: 4}
-"""Plots on a page → columns on a wide screen, so that its rows are full; any other number has four."""
+COLUMNS = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
+"""Plots on a page → columns on a wide screen; more plots have four."""
 ROWS_AT_ONCE = 3
 """More rows than these are scrolled to."""
 _EXPERT = "expert"
@@ -106,12 +106,16 @@ def plot_page(name: str, make: Maker) -> Any:
 def grid(names: Sequence[str], make: Maker) -> Any:
     """Return plots side by side; each leads to its own page."""
     columns = COLUMNS.get(len(names), 4)
+    rows = ceil(len(names) / columns)
+    wide = columns * rows - len(names)  # the first ones take the room that the last row would leave
     cards = [
-        html.Div([_graph(name, make), dcc.Link("More ›", href=f"/plot/{name}", className="more")], className="card")
-        for name in names
+        html.Div(
+            [_graph(name, make), dcc.Link("More ›", href=f"/plot/{name}", className="more")],
+            className="card wide" if number < wide else "card",
+        )
+        for number, name in enumerate(names)
     ]
-    rows = min(ceil(len(names) / columns), ROWS_AT_ONCE)
-    return html.Div(cards, className="grid", style={"--columns": columns, "--rows": rows})
+    return html.Div(cards, className="grid", style={"--columns": columns, "--rows": min(rows, ROWS_AT_ONCE)})
 
 
 def _link(title: str, href: str, *, marked: bool) -> Any:
@@ -119,6 +123,5 @@ def _link(title: str, href: str, *, marked: bool) -> Any:
 
 
 def _graph(name: str, make: Maker) -> Any:
-    return dcc.Graph(
-        id={"type": "figure", "name": name}, figure=make(name), config=_CONFIG, responsive=True, className="figure"
-    )
+    figure = dcc.Graph(id={"type": "figure", "name": name}, figure=make(name), config=_CONFIG, responsive=True)
+    return html.Div(figure, className="figure")
