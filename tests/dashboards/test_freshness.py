@@ -56,7 +56,9 @@ def test_a_run_that_has_only_begun_waits_for_its_first_spill() -> None:
 
 
 def test_silence_after_the_end_of_a_run_is_no_fault() -> None:
-    assert daq(seen(produced_s=NOW - 7200, run_ended=True)) == fresh(Level.IDLE, "Run ended, nothing more for 2 h 0 min")
+    assert daq(seen(produced_s=NOW - 7200, run_ended=True)) == fresh(
+        Level.IDLE, "Run ended, nothing more for 2 h 0 min"
+    )
 
 
 def test_a_broker_that_is_away_is_worded_differently_from_a_silent_daq() -> None:

@@ -80,7 +80,10 @@ def test_a_run_without_conditions_says_so_in_its_empty_plots() -> None:
             Totals(received=4, filled=4, errors=Counter({"plot ht01": 2})),
             "this plot could not be filled from 2 of 4 spills",
         ),
-        (Totals(received=4, filled=4, detectors={"tof": Counter(digits=0)}), "no hits of tof in 4 spills: is it in the run?"),
+        (
+            Totals(received=4, filled=4, detectors={"tof": Counter(digits=0)}),
+            "no hits of tof in 4 spills: is it in the run?",
+        ),
         (Totals(received=4, filled=4), "no hits of tof in 4 spills: is it in the run?"),
         (Totals(received=4, filled=4, detectors={"tof": Counter(digits=9)}), "no entries yet in 4 spills"),
     ],
