@@ -17,8 +17,8 @@ from streams.settings import Settings
 
 BEAT_MS = 1000
 """How often the browser asks itself whether its server still speaks."""
-PATIENCE_S = 15.0
-"""An answer that has not come within it is asked for again."""
+PATIENCE_S, MOST_PATIENCE_S = 4.0, 16.0
+"""An answer that has not come within it is asked for again: at first, and after several times in vain."""
 REFRESHES_LATE = 3
 """A browser that refreshes rarely has missed so many before it says that it lost its server."""
 
@@ -35,7 +35,8 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
 def _layout(refresh_s: float) -> dmc.MantineProvider:
     limits = {
         "late_ms": max(BROWSER_LATE_S, REFRESHES_LATE * refresh_s) * 1000,
-        "patience_ms": max(PATIENCE_S, refresh_s) * 1000,
+        "patience_ms": PATIENCE_S * 1000,
+        "most_patience_ms": MOST_PATIENCE_S * 1000,
     }
     browser = [
         html.Span("?", id="browser-mark", className="mark"),

@@ -2,12 +2,16 @@
 
 from typing import Any
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, Patch, State, no_update
 
 from dashboards.data import Data
+from dashboards.figures import Figure
 from dashboards.make import FigureCache
 from dashboards.pages import plots
 from dashboards.pages.strip import badges, banners, clock, strip
+
+Shown = dict[str, Any]
+"""What the figures on a browser's screen are of."""
 
 
 def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
@@ -37,12 +41,20 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
         Input("theme", "data"),
         State("shown", "data"),
     )
-    def update(_asked: int | None, ids: list[dict[str, str]], theme: str | None, shown: str | None) -> tuple[Any, ...]:
+    def update(
+        _asked: int | None, ids: list[dict[str, str]], theme: str | None, shown: Shown | None
+    ) -> tuple[Any, ...]:
         view = data.view()
         make = figures.maker(view, theme)
         names = [each["name"] for each in ids]
-        now = f"{view.version}/{theme}/{','.join(names)}"
-        drawn = [no_update] * len(names) if now == shown else [make(name) for name in names]
+        now: Shown = {"version": view.version, "theme": theme, "run": view.run, "names": names}
+        drawn: list[Any]
+        if now == shown:
+            drawn = [no_update] * len(names)
+        elif shown and all(now[key] == shown[key] for key in ("run", "names")):
+            drawn = [redrawn(make(name)) for name in names]
+        else:
+            drawn = [make(name) for name in names]
         return strip(view), badges(view), banners(view), clock(view.now_s), view.now_s, drawn, now
 
     app.clientside_callback(
@@ -68,3 +80,20 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
         Input("switch-theme", "n_clicks"),
         State("theme", "data"),
     )
+
+
+def redrawn(figure: Figure) -> Patch:
+    """Return what changes in a figure on the screen: all of it but the ranges that somebody may have zoomed to.
+
+    Dash writes the zoom into the figure that the browser holds, where plotly's own means (uirevision) takes it for the
+    server's and forgets it with the next figure. So a figure is replaced only when the run or the page is another.
+    """
+    patch = Patch()
+    patch["data"] = figure["data"]
+    for key, value in figure["layout"].items():
+        if key in {"xaxis", "yaxis"}:
+            for name, part in value.items():
+                patch["layout"][key][name] = part
+        else:
+            patch["layout"][key] = value
+    return patch

@@ -97,7 +97,7 @@ def trend_figure(trend: Trend, spills: SpillFacts, *, when: str, theme: Theme) -
     if not len(shown):
         return _empty(trend.title, when, "no spills yet" if len(spills) < 2 else "no spill has a value", theme)
     x, y = spills.spill[shown], values[shown]
-    layout = _layout(theme, trend.name)
+    layout = _layout(theme)
     layout["title"] = _title(trend.title, when, theme)
     layout["xaxis"]["title"] = _axis_title("xaxis", SPILL_AXIS)
     layout["yaxis"] |= {"title": _axis_title("yaxis", _with_unit(trend.label, trend.unit)), "rangemode": "tozero"}
@@ -131,9 +131,8 @@ def _one_dimensional(plot: Plot, histogram: Histogram, theme: Theme) -> Figure:
         # A run has far fewer spills than the axis has bins.
         filled = int(np.flatnonzero(counts).max(initial=0)) + 1
         edges, counts = edges[: filled + 1], counts[:filled]
-    layout = _layout(theme, plot.name)
-    shown = [float(edges[0]), float(edges[-1])]
-    layout["xaxis"] |= {"title": _axis_title("xaxis", axis.title), "range": shown} | _ticks(axis)
+    layout = _layout(theme)
+    layout["xaxis"] |= {"title": _axis_title("xaxis", axis.title)} | _ticks(axis)
     layout["yaxis"] |= {"title": _axis_title("yaxis", "Entries"), "rangemode": "tozero"}
     if plot.log:
         layout["yaxis"] |= {"type": "log", "rangemode": "normal", "dtick": 1, "exponentformat": "power"}
@@ -154,10 +153,9 @@ def _one_dimensional(plot: Plot, histogram: Histogram, theme: Theme) -> Figure:
 
 def _two_dimensional(plot: Plot, histogram: Histogram, theme: Theme) -> Figure:
     counts = histogram.view(flow=False).T
-    layout = _layout(theme, plot.name)
-    for name, axis, stored in zip(("xaxis", "yaxis"), plot.axes, histogram.axes, strict=True):
-        shown = [float(stored.edges[0]), float(stored.edges[-1])]
-        layout[name] |= {"title": _axis_title(name, axis.title), "range": shown, "showgrid": False} | _ticks(axis)
+    layout = _layout(theme)
+    for name, axis in zip(("xaxis", "yaxis"), plot.axes, strict=True):
+        layout[name] |= {"title": _axis_title(name, axis.title), "showgrid": False} | _ticks(axis)
     if all(_ticks(axis) for axis in plot.axes):
         # Slabs against slabs are a place: as wide as high.
         layout["yaxis"] |= {"scaleanchor": "x", "constrain": "domain"}
@@ -210,7 +208,7 @@ def _flow(counts: Any, entries: int) -> str:
 
 
 def _empty(title: str, when: str, why: str, theme: Theme) -> Figure:
-    layout = _layout(theme, title)
+    layout = _layout(theme)
     for axis in ("xaxis", "yaxis"):
         layout[axis] |= {"visible": False}
     said = {
@@ -239,7 +237,11 @@ def _title(title: str, under: str, theme: Theme) -> dict[str, Any]:
     }
 
 
-def _layout(theme: Theme, name: str) -> dict[str, Any]:
+def _layout(theme: Theme) -> dict[str, Any]:
+    """Return what all figures share.
+
+    No figure gives the range of an axis: lines and cells reach from edge to edge, and it is the shifter's to choose.
+    """
     axis = {
         "gridcolor": theme.grid,
         "zeroline": False,
@@ -247,6 +249,9 @@ def _layout(theme: Theme, name: str) -> dict[str, Any]:
         "tickcolor": theme.grid,
         "ticks": "outside",
         "automargin": True,
+        # These are given by some figures of a plot and not by others: what is on the screen must not keep them.
+        "visible": True,
+        "dtick": None,
     }
     return {
         "font": {"family": _FONT, "size": 13, "color": theme.ink},
@@ -255,8 +260,7 @@ def _layout(theme: Theme, name: str) -> dict[str, Any]:
         "margin": {"l": 56, "r": 18, "t": 56, "b": 40},
         "hovermode": "closest",
         "showlegend": False,
-        # The same as long as the plot is the same: so zoom outlives an update.
-        "uirevision": name,
+        "annotations": [],
         "xaxis": dict(axis),
         "yaxis": dict(axis),
     }

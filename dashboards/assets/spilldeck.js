@@ -2,12 +2,14 @@
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
   spilldeck: {
     // Ask when the last question is answered: an answer slower than the clock must not be overtaken by the next one.
-    // A question without an answer is given up some day, for its connection may be gone.
+    // A question that was not answered is asked again, ever more patiently: the server is away, or only slow.
     ask: function (_ticks, served, limits) {
       const now = Date.now();
-      if (served === this.answer && now - this.askedAt < limits.patience_ms) {
+      const answered = served !== this.answer;
+      if (!answered && now - this.askedAt < this.patience) {
         return window.dash_clientside.no_update;
       }
+      this.patience = answered ? limits.patience_ms : Math.min(2 * (this.patience || limits.patience_ms), limits.most_patience_ms);
       this.answer = served;
       this.askedAt = now;
       return now;
