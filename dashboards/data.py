@@ -114,7 +114,8 @@ class Data:
             run=None, book=empty, spills=spill_facts({}), unattributed=Totals(), version="", progress=()
         )
         self._broker = _Broker()
-        self._fault: tuple[str, float] | None = ("has not answered yet", time.time())
+        self._read_s = time.time()
+        self._fault = "has not answered yet"
         self._unprocessed: deque[tuple[float, tuple[int, ...]]] = deque()
         self._was_read, self._stopped = threading.Event(), threading.Event()
         self._threads = [
@@ -148,14 +149,14 @@ class Data:
             behind=books.behind,
             behind_since_s=books.behind_since_s,
             kafka_lost_s=broker.lost_s,
-            store_lost_s=fault[1] if fault else 0.0,
+            store_lost_s=self._read_s if fault else 0.0,
             run_waits=books.run is not None and not totals.received,
             run_ended=totals.ended,
         )
         warnings = broker.warnings + books.warnings
-        if fault is not None:
-            what, since_s = fault
-            warnings = (f"The store (Redis) {what}, for {span(now_s - since_s)}: all numbers below are old", *warnings)
+        if fault:
+            ago = span(now_s - self._read_s)
+            warnings = (f"The store (Redis) {fault}, for {ago}: all numbers below are old", *warnings)
         return View(
             now_s=now_s,
             run=books.run,
@@ -185,14 +186,13 @@ class Data:
             self._fail("holds what cannot be read", error)
         else:
             self._books = replace(books, behind=behind, behind_since_s=since_s)
-            self._fault = None
+            self._read_s, self._fault = time.time(), ""
         self._was_read.set()
 
     def _fail(self, fault: str, error: Exception) -> None:
-        what, since_s = self._fault or ("", time.time())
-        if what != fault:
+        if self._fault != fault:
             _log.warning(f"the store {fault}", error=f"{type(error).__name__}: {error}")
-        self._fault = fault, since_s
+        self._fault = fault
 
     def _read_books(self, progress: tuple[Progress, ...], behind: int) -> _Books:
         runs = self._reader.runs()

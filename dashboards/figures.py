@@ -57,7 +57,7 @@ TICK_EACH_BIN = 12
 """An axis of so few bins of width 1 counts something: each has its number."""
 WORDS_WIDTH = 38
 """Characters in a line of what stands in an empty plot: they fit into the narrowest."""
-UPRIGHT_WIDTH = 18
+UPRIGHT_WIDTH = 21
 """Characters in a line of the words along an upright axis: they fit into the lowest plot."""
 _FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 

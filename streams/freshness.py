@@ -88,7 +88,7 @@ def pipeline(seen: Observed) -> Freshness:
     """Say how far the books are behind what the DAQ has sent."""
     for server, lost_s in (("Redis", seen.store_lost_s), ("Kafka", seen.kafka_lost_s)):
         if lost_s:
-            return Freshness(level=Level.UNKNOWN, text=f"{server} does not answer: nobody knows what is processed")
+            return Freshness(level=Level.UNKNOWN, text=f"{server} does not answer: lag unknown")
     if seen.behind <= 0:
         return Freshness(level=Level.GOOD, text="All spills processed")
     behind_s = seen.now_s - seen.behind_since_s

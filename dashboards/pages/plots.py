@@ -21,8 +21,8 @@ FOR_THE_SHIFTER: dict[str, tuple[str, ...]] = {
 }
 """At most 12 a detector; the others are the expert's."""
 ON_THE_OVERVIEW = ("ht01", "hspxy_1", "tof_A", "daq_triggers", "daq_missed", "tof_B")
-COLUMNS = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
-"""Plots on a page → columns on a wide screen; more plots have four."""
+FEW = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
+"""Few plots on a page → columns on a wide screen; more have four, or three if that fills the rows."""
 ROWS_AT_ONCE = 3
 """More rows than these are scrolled to."""
 _EXPERT = "expert"
@@ -106,7 +106,7 @@ def plot_page(name: str, make: Maker) -> Any:
 
 def grid(names: Sequence[str], make: Maker) -> Any:
     """Return plots side by side; each leads to its own page."""
-    columns = COLUMNS.get(len(names), 4)
+    columns = FEW.get(len(names)) or (4 if len(names) % 4 == 0 or len(names) % 3 else 3)
     rows = ceil(len(names) / columns)
     wide = columns * rows - len(names)  # the first ones take the room that the last row would leave
     cards = [

@@ -50,11 +50,13 @@ def write(redis: Redis, settings: Settings, book: RunBook, *, run: int = RUN, of
     """Put a run's books into Redis as one partition's share, as a checkpoint does."""
     keys = layout.Keys(settings.redis.key_prefix, settings.session, partition)
     state: dict[str, Any] = {"offset": offset, "raw": f"[[0, {offset + 1}]]", "lost": "[]", "produced_ms": 1}
-    redis.hset(keys.state, mapping=state)
-    redis.hset(keys.runs, str(run), layout.pack_totals(book.totals))
+    pipe = redis.pipeline(transaction=True)
+    pipe.hset(keys.state, mapping=state)
+    pipe.hset(keys.runs, str(run), layout.pack_totals(book.totals))
     if book.ledger:
-        redis.hset(keys.spills(run), mapping={str(s): layout.pack_ledger_entry(e) for s, e in book.ledger.items()})
-        redis.hset(keys.book(run), mapping={name: uhi.encode(book.book[name]) for name in book.book})
+        pipe.hset(keys.spills(run), mapping={str(s): layout.pack_ledger_entry(e) for s, e in book.ledger.items()})
+        pipe.hset(keys.book(run), mapping={name: uhi.encode(book.book[name]) for name in book.book})
+    pipe.execute()
 
 
 def text_of(component: Any) -> str:
