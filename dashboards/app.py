@@ -17,7 +17,7 @@ from streams.settings import Settings
 
 BEAT_MS = 1000
 """How often the browser asks itself whether its server still speaks."""
-PATIENCE_S, MOST_PATIENCE_S = 4.0, 16.0
+PATIENCE_S, MOST_PATIENCE_S = 3.0, 12.0
 """An answer that has not come within it is asked for again: at first, and after several times in vain."""
 REFRESHES_LATE = 3
 """A browser that refreshes rarely has missed so many before it says that it lost its server."""

@@ -27,6 +27,8 @@ from tests.integration.kafka import ends
 
 WAIT_S = 60.0
 """Nothing here takes longer on a busy machine."""
+COUNTS = "plot.data[0].y.slice(0, -1)"
+"""The bins of a histogram of one axis, in a figure; see `drawn`."""
 expect.set_options(timeout=WAIT_S * 1000)
 
 
@@ -80,6 +82,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "SPILLDECK_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
         "SPILLDECK_REDIS__URL": settings.redis.url.get_secret_value(),
         "SPILLDECK_DASHBOARD__PORT": str(settings.dashboard.port),
+        "SPILLDECK_DASHBOARD__REFRESH_S": str(settings.dashboard.refresh_s),
     }
 
 
@@ -92,7 +95,7 @@ def site(stack: LocalStack, chromium: Browser, tmp_path_factory: pytest.TempPath
     settings = load_settings(
         kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix="browser."),
         redis=RedisSettings(url=f"redis://127.0.0.1:{port}/0"),
-        dashboard=DashboardSettings(port=free_port()),
+        dashboard=DashboardSettings(port=free_port(), refresh_s=0.4),
     )
     while not redis_server.answers(port, 1.0):
         time.sleep(0.05)
@@ -156,16 +159,23 @@ def page(chromium: Browser, site: Site, seen: Seen) -> Iterator[Page]:
 
 
 def drawn(page: Page, name: str, expression: str) -> Any:
-    """Return something of a figure as plotly has it."""
+    """Return something of a figure as plotly has it: `plot` is its element."""
     return page.evaluate(f"""() => {{
-        const graph = document.getElementById('{{"name":"{name}","type":"figure"}}');
-        const plot = graph && graph.querySelector(".js-plotly-plot");
+        const plot = document.querySelector(`[id*='"{name}"'] .js-plotly-plot`);
         return plot && plot.layout ? {expression} : null;
     }}""")
 
 
+def until_equal(page: Page, name: str, expression: str, wanted: Any) -> None:
+    """Wait until something of a figure is as wanted."""
+    deadline = time.monotonic() + WAIT_S
+    while (found := drawn(page, name, expression)) != wanted:
+        assert time.monotonic() < deadline, f"{found} is not {wanted}"
+        page.wait_for_timeout(100)
+
+
 def until_drawn(page: Page, name: str, run: SimulatedRun, last_spill: int) -> None:
-    """Wait until a plot shows a run up to a spill."""
+    """Wait until a plot shows a run up to a spill; spills before it may still be on the way."""
     page.wait_for_function(
         """([id, words]) => {
             const graph = document.getElementById(id);
