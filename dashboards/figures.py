@@ -62,11 +62,11 @@ UPRIGHT_WIDTH = 21
 _FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
-def whole_run(run: int, totals: Totals) -> str:
-    """Return what a title says of the spills in a plot."""
+def which_spills(run: int, totals: Totals, *, last: int | None = None) -> str:
+    """Return what a title says of the spills in a plot: all of the run's, or the last ones."""
     if totals.last_spill < 0:
         return f"Run {run} · no spills yet"
-    return f"Run {run} · spills up to {totals.last_spill} (whole run)"
+    return f"Run {run} · spills up to {totals.last_spill} ({'whole run' if last is None else f'the last {last}'})"
 
 
 def histogram_figure(plot: Plot, histogram: Histogram, *, when: str, theme: Theme, why_empty: str) -> Figure:
@@ -92,6 +92,8 @@ def histogram_figure(plot: Plot, histogram: Histogram, *, when: str, theme: Them
 
 def trend_figure(trend: Trend, spills: SpillFacts, *, when: str, theme: Theme) -> Figure:
     """Return the figure of a trend, one point a spill; of very many, those that stand out."""
+    if trend.last is not None:
+        spills = spills.rows(slice(-trend.last, None))
     values = np.asarray(trend.value(spills), np.float64) if len(spills) else np.empty(0)
     shown = _outstanding(values)
     if not len(shown):

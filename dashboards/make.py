@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from dashboards.data import View
-from dashboards.figures import LIGHT, THEMES, Figure, histogram_figure, trend_figure, whole_run
+from dashboards.figures import LIGHT, THEMES, Figure, histogram_figure, trend_figure, which_spills
 from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS, TRENDS
 from streams.plots.model import Plot
@@ -39,12 +39,16 @@ class FigureCache:
 
 def _make(view: View, name: str, theme: str) -> Figure:
     totals = view.book.totals
-    when = whole_run(view.run, totals) if view.run is not None else "No run yet"
+
+    def when(last: int | None = None) -> str:
+        return which_spills(view.run, totals, last=last) if view.run is not None else "No run yet"
+
     if name in TRENDS:
-        return trend_figure(TRENDS[name], view.spills, when=when, theme=THEMES[theme])
+        trend = TRENDS[name]
+        return trend_figure(trend, view.spills, when=when(trend.last), theme=THEMES[theme])
     plot = PLOTS[name]
     return histogram_figure(
-        plot, view.book.book[name], when=when, theme=THEMES[theme], why_empty=why_empty(plot, totals)
+        plot, view.book.book[name], when=when(), theme=THEMES[theme], why_empty=why_empty(plot, totals)
     )
 
 

@@ -5,10 +5,9 @@ import signal
 import sys
 
 import typer
-from rich.markup import escape
 
 from ops.commands import config, demo, local, process, produce, simulate, topics, worker
-from ops.console import err
+from ops.console import complain
 from streams.errors import SpilldeckError, UsageError
 
 INTERRUPTED = 130
@@ -43,7 +42,7 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except SpilldeckError as error:
-        err.print(f"[bold red]spilldeck:[/] {escape(str(error))}", soft_wrap=True)
+        complain(error)
         status = error.exit_status
     except typer.TyperException as error:
         # Wrong use of the command line: the library says it in its own words.

@@ -7,7 +7,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,8 @@ from confluent_kafka import Consumer, TopicPartition
 from redis import Redis
 from rich.table import Table
 
-from ops.commands.produce import paced
 from ops.console import out, progress
+from ops.inputs import Inputs, paced
 from ops.stack import LocalStack, free_port
 from ops.stack.processes import die_with_parent
 from ops.topics import ensure_topics
@@ -29,8 +29,7 @@ from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
-from streams.daq.sources import read_source
-from streams.errors import ServerError
+from streams.errors import ServerError, UsageError
 from streams.process import RunResult, process
 from streams.settings import Settings, load_settings
 from streams.topics import Topics
@@ -132,8 +131,8 @@ class Running:
 
 
 @contextmanager
-def playground() -> Iterator[Running]:
-    """Start a Kafka, a Redis and two workers of our own; end all of them, and leave nothing behind."""
+def playground(workers: int = WORKERS) -> Iterator[Running]:
+    """Start a Kafka, a Redis and workers of our own; end all of them, and leave nothing behind."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spilldeck-demo-")))
         kafka_port, redis_port, page_port = free_port(), free_port(), free_port()
@@ -147,14 +146,14 @@ def playground() -> Iterator[Running]:
         settings = load_settings()
         ensure_topics(settings)
         running = stack.enter_context(Running(settings, directory, dict(os.environ)))
-        for number in range(WORKERS):
+        for number in range(workers):
             running.start(f"worker {number + 1}", "worker")
         yield running
 
 
 def demo(files: list[Path]) -> None:
     """Show the page of a run that is played through, until we are stopped."""
-    with playground() as running:
+    with Inputs(files) as inputs, playground() as running:
         settings = running.settings
         page = running.start("page", "dashboard")
         address = f"http://{settings.dashboard.host}:{settings.dashboard.port}"
@@ -162,7 +161,7 @@ def demo(files: list[Path]) -> None:
         out.print(f"\n[bold]The page: {address}[/]")
         out.print("Look at the status strip (run, spills, freshness), the time-of-flight peaks, a plot's own page.")
         out.print("Stop with Ctrl-C.\n")
-        records = _recorded(files) if files else _simulated()
+        records = paced(inputs.records(), None, as_recorded=True) if files else _simulated()
         with SpillProducer(settings) as producer:
             for record in records:
                 producer.send(record)
@@ -174,11 +173,6 @@ def demo(files: list[Path]) -> None:
         while True:
             time.sleep(1)
             running.look_after_parts()
-
-
-def _recorded(files: Iterable[Path]) -> Iterator[RawSpill | RunControl]:
-    for file in files:
-        yield from paced(read_source(file), None, as_recorded=True)
 
 
 def _simulated() -> Iterator[RawSpill | RunControl]:
@@ -205,18 +199,21 @@ def _wait_for_page(address: str, page: Part) -> None:
 def check(files: list[Path]) -> bool:
     """Play runs through as fast as they go, compare every histogram with the pure calculation; say if identical."""
     conditions = ConditionsStore.from_settings(load_settings())
-    records = [r for f in files for r in read_source(f)] if files else list(_checked_run().records())
+    with Inputs(files) as inputs:
+        records = list(inputs.records()) if files else list(_checked_run().records())
+    if not records:
+        raise UsageError("there is nothing to play: no file holds a spill")
     expected = process(records, conditions.for_run)
     with playground() as running:
         started = time.monotonic()
         with SpillProducer(running.settings) as producer:
             for record in records:
                 producer.send(record)
-        _wait_until_counted(running)
+        wait_until_counted(running)
         seconds = time.monotonic() - started
         with connect(running.settings) as redis:
             reader = _reader(redis, running.settings)
-            return _report(expected, reader, seconds)
+            return _report(expected, reader, seconds) and not inputs.exit_status
 
 
 def _checked_run() -> SimulatedRun:
@@ -227,7 +224,7 @@ def _reader(redis: Redis, settings: Settings) -> BookReader:
     return BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
 
 
-def _wait_until_counted(running: Running) -> None:
+def wait_until_counted(running: Running) -> None:
     """Wait until the books hold all that spills.raw holds.
 
     Raises

@@ -1,5 +1,7 @@
 """What commands show as tables."""
 
+from collections.abc import Iterator
+
 from rich.table import Table
 
 from streams.process import RunResult
@@ -25,3 +27,14 @@ def run_table(result: RunResult) -> Table:
     for step, count in sorted(totals.errors.items()):
         table.add_row(f"[yellow]errors of {step}[/]", f"{count:,}")
     return table
+
+
+def problems(result: RunResult) -> Iterator[str]:
+    """Yield what went wrong in a run, a sentence each."""
+    for rejection in result.rejections:
+        yield f"rejected by {rejection}"
+    more = result.share.totals.all_rejected - len(result.rejections)
+    if more:
+        yield f"{more:,} more rejected"
+    for name, first in sorted(result.first_errors.items()):
+        yield f"{name} failed on {result.share.totals.errors[name]:,} spills, first on {first}"

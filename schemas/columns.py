@@ -12,6 +12,7 @@ U1 = npt.NDArray[np.uint8]
 U2 = npt.NDArray[np.uint16]
 I4 = npt.NDArray[np.int32]
 I8 = npt.NDArray[np.int64]
+F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -71,6 +72,15 @@ class Table:
             np.array_equal(getattr(self, name), getattr(other, name), equal_nan=dtype.kind == "f")
             for name, dtype, _ in _columns(type(self))
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detector:
+    """What one detector makes of a spill: tables, each under the name of what is counted in it (digits, hits, ...)."""
+
+    def tables(self) -> dict[str, Table]:
+        """Return the tables by their names."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 _Columns = tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]

@@ -21,17 +21,7 @@ import fastavro.read
 import fastavro.write
 import numpy as np
 
-from schemas.columns import Table
-from schemas.records import (
-    NO_RUN,
-    CkovDigits,
-    RawSpill,
-    ReconstructedSpill,
-    Record,
-    RejectedSpill,
-    RunControl,
-    Tof,
-)
+from schemas.records import NO_RUN, RawSpill, ReconstructedSpill, Record, RejectedSpill, RunControl
 
 MARKER = b"\xc3\x01"
 HEADER_BYTES = 10
@@ -44,7 +34,8 @@ MAX_TIME_US = 4_102_444_800_000_000
 MAX_TRIGGERS = 100_000
 """Particle triggers in a spill; the DAQ's own limit is some hundreds."""
 
-_VERSION = "v1"
+_SHOWN = 200
+"""Characters of a library's error that are passed on."""
 
 
 class WireError(ValueError):
@@ -82,10 +73,15 @@ def _schemas() -> Mapping[bytes, Mapping[str, Any]]:
 
 @cache
 def _writer(kind: type[Any]) -> tuple[bytes, Mapping[str, Any]]:
-    """Return header and schema that a record of this kind is written with."""
-    name = f"spilldeck.{_VERSION}.{kind.__name__}"
-    fingerprint, schema = next((f, s) for f, s in _schemas().items() if s["name"] == name)
+    """Return header and schema that a record of this kind is written with: those of its newest version."""
+    versions = {_version(s): (f, s) for f, s in _schemas().items() if s["name"].endswith(f".{kind.__name__}")}
+    fingerprint, schema = versions[max(versions)]
     return MARKER + fingerprint, schema
+
+
+def _version(schema: Mapping[str, Any]) -> int:
+    """Return the version in a schema's name, ``spilldeck.v1.RawSpill``."""
+    return int(schema["name"].split(".")[1].removeprefix("v"))
 
 
 def _plain(value: Any) -> Any:
@@ -154,7 +150,8 @@ def decode(message: bytes) -> Record:
     except WireError:
         raise
     except (ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
-        raise WireError(f"the {kind.__name__} cannot be read: {type(error).__name__}: {error}") from error
+        said = str(error)[:_SHOWN]  # some errors repeat the value, however long it is
+        raise WireError(f"the {kind.__name__} cannot be read: {type(error).__name__}: {said}") from error
     if stream.tell() != len(message):
         raise WireError(f"{len(message) - stream.tell()} bytes follow the {kind.__name__}")
     _check(record)
@@ -187,15 +184,11 @@ def _check_reconstructed(record: ReconstructedSpill) -> None:
     _in_range(record, "size", 0, MAX_MESSAGE_BYTES)
     if len(record.digest) != 8:
         raise WireError(f"ReconstructedSpill.digest has {len(record.digest)} bytes, not 8")
-    tables: list[Table] = []
-    if isinstance(record.tof, Tof):
-        tables += [record.tof.digits, record.tof.slab_hits, record.tof.space_points]
-    if isinstance(record.ckov, CkovDigits):
-        tables.append(record.ckov)
-    for table in tables:
-        trigger = table.trigger  # type: ignore[attr-defined]
-        if len(trigger) and not (trigger.min() >= 0 and trigger.max() < record.triggers):
-            raise WireError(
-                f"{type(table).__name__}.trigger runs from {trigger.min()} to {trigger.max()} in a spill of "
-                f"{record.triggers} particle triggers"
-            )
+    for detector in record.detectors().values():
+        for table in detector.tables().values():
+            trigger = getattr(table, "trigger", None)
+            if trigger is not None and len(trigger) and not (trigger.min() >= 0 and trigger.max() < record.triggers):
+                raise WireError(
+                    f"{type(table).__name__}.trigger runs from {trigger.min()} to {trigger.max()} in a spill of "
+                    f"{record.triggers} particle triggers"
+                )

@@ -14,6 +14,10 @@ from streams.agents.reconstruct import add_reconstruct
 from streams.conditions.store import ConditionsStore
 from streams.settings import Settings
 
+FETCH_BYTES = 1 << 20
+MESSAGES_AHEAD = 16
+"""When so many messages of a topic wait for its agent, the consumer pauses."""
+
 
 def create_app(settings: Settings) -> faust.App:
     """Return the application of one worker, ready to be run."""
@@ -27,7 +31,10 @@ def create_app(settings: Settings) -> faust.App:
         topic_replication_factor=kafka.replication,
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=MAX_MESSAGE_BYTES,
+        # What is fetched ahead is bounded: by bytes of a partition on the way, by messages of a topic in the worker.
+        # Kafka sends a message that is larger all the same.
+        consumer_max_fetch_size=FETCH_BYTES,
+        stream_buffer_maxsize=MESSAGES_AHEAD,
         producer_acks=-1,
         producer_compression_type="zstd",
         producer_max_request_size=MAX_MESSAGE_BYTES,

@@ -1,7 +1,5 @@
 """Errors with a place and a way out: each says what is wrong, where, and what to do."""
 
-from dataclasses import dataclass
-
 
 class SpilldeckError(Exception):
     """Base of every error that a user may meet; its text is one sentence fit for a terminal."""
@@ -21,7 +19,6 @@ class ServerError(SpilldeckError):
     exit_status = 3
 
 
-@dataclass(frozen=True)
 class BadDataError(SpilldeckError):
     """Bytes that are no good spill: they go to ``spills.rejected`` with this text.
 
@@ -35,14 +32,10 @@ class BadDataError(SpilldeckError):
         Where, counted from the start of the bytes that the step was given; -1 when no one byte is to blame.
     """
 
-    step: str
-    reason: str
-    byte: int = -1
+    def __init__(self, step: str, reason: str, byte: int = -1) -> None:
+        self.step, self.reason, self.byte = step, reason, byte
+        super().__init__(step, reason, byte)
 
     def __str__(self) -> str:
         place = f" at byte {self.byte}" if self.byte >= 0 else ""
         return f"{self.step}{place}: {self.reason}"
-
-    def moved(self, by: int) -> "BadDataError":
-        """Return the same error with its place counted from `by` bytes earlier."""
-        return BadDataError(self.step, self.reason, self.byte + by if self.byte >= 0 else self.byte)

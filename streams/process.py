@@ -14,6 +14,8 @@ from streams.reconstruct import reconstruct
 
 BATCH_SPILLS = 64
 """Spills that are joined before they are filled; bounds the memory, changes nothing in the result."""
+REMEMBERED = 20
+"""Rejections of a run whose reasons are kept; the counters have them all."""
 
 ConditionsOf = Callable[[int], Conditions | None]
 
@@ -31,12 +33,19 @@ class RunResult:
     share: RunShare
     book: Book
     """Complete when `Processor.finish` has returned."""
-    rejections: list[tuple[int, str]] = field(default_factory=list)
-    """(spill, what was wrong) of each rejected spill."""
+    rejections: list[str] = field(default_factory=list)
+    """Why spills were rejected, a sentence each: the first `REMEMBERED`."""
+    first_errors: dict[str, str] = field(default_factory=dict)
+    """Detector that failed on spills → where and why it did first."""
 
     def run_book(self) -> RunBook:
         """Return totals, spills and histograms, as they are kept of a run."""
         return RunBook(totals=self.share.totals, ledger=self.share.ledger, book=self.book)
+
+    def remember(self, rejection: str) -> None:
+        """Take note of why a spill was rejected."""
+        if len(self.rejections) < REMEMBERED:
+            self.rejections.append(rejection)
 
     def to_json(self) -> dict[str, Any]:
         """Return counts and histograms' digests as plain values."""
@@ -81,9 +90,12 @@ class Processor:
             if len(waiting) >= BATCH_SPILLS:
                 self._fill(record.run)
         elif admission is Admission.CONFLICT:
-            result.rejections.append((spill.spill, "conflict: its number came before with other bytes"))
+            place = f"{record.source}, run {record.run}, spill {record.spill}, byte {record.byte}"
+            result.remember(f"conflict: {place}: this spill came before with other bytes, which count")
         elif spill.rejection is not None:
-            result.rejections.append((spill.spill, f"{spill.rejection.step}: {spill.rejection.reason}"))
+            result.remember(f"{spill.rejection.step}: {spill.rejection.reason}")
+        for name, problem in spill.errors.items():
+            result.first_errors.setdefault(name, f"spill {spill.spill}: {problem}")
 
     def finish(self) -> dict[int, RunResult]:
         """Return the runs, by number, with all that was taken in their books."""

@@ -2,32 +2,41 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
+from typing import Any
 
+from schemas.columns import Detector
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill, Rejection
 from streams import __version__
 from streams.conditions.model import Conditions
 from streams.errors import BadDataError
 from streams.reco import DetectorError
 from streams.reco.ckov import reconstruct_ckov
+from streams.reco.raw import keep_raw
+from streams.reco.scalers import reconstruct_scalers
 from streams.reco.tof import reconstruct_tof
 from streams.unpack.date import unpack_date
 from streams.unpack.hits import RawHits
 from streams.unpack.spill_json import unpack_json
-
-_Hits = TypeVar("_Hits")
 
 _UNPACKERS: dict[RawFormat, Callable[[bytes], RawHits]] = {
     RawFormat.DATE: unpack_date,
     RawFormat.SPILL_JSON: unpack_json,
 }
 
+_FROM_HITS: dict[str, Callable[[RawHits], Detector]] = {"scalers": reconstruct_scalers, "raw": keep_raw}
+_FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] = {
+    "tof": reconstruct_tof,
+    "ckov": reconstruct_ckov,
+}
+"""Each under the name of its field in `ReconstructedSpill`."""
+
 
 def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSpill:
     """Return what a spill reconstructs to.
 
     Bytes that are no good spill give a rejection in place of columns. A detector that fails leaves an error under
-    its name and the other detectors go on; a run without conditions is such a failure of every detector.
+    its name and the other detectors go on; a run without conditions is such a failure of those that need them.
 
     Parameters
     ----------
@@ -37,22 +46,7 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSp
         Those of its run; None if it has none.
     """
     hits, rejection = _unpack(raw)
-    errors: dict[str, str] = {}
-
-    def detector(name: str, step: Callable[[RawHits, Conditions], _Hits]) -> _Hits | None:
-        if hits is None:
-            return None
-        if conditions is None:
-            errors[name] = f"no conditions for run {raw.run}: name an index that covers it in the settings"
-            return None
-        try:
-            return step(hits, conditions)
-        except DetectorError as error:
-            errors[name] = str(error)
-        except Exception as error:  # noqa: BLE001 - a fault in one detector's code must not cost the others the spill
-            errors[name] = f"fault in the code: {type(error).__name__}: {error}"
-        return None
-
+    made, errors = _reconstruct(hits, conditions, raw.run) if hits is not None else ({}, {})
     return ReconstructedSpill(
         run=raw.run,
         spill=raw.spill,
@@ -65,10 +59,29 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSp
         conditions=conditions.digest if conditions is not None else "",
         rejection=rejection,
         skipped=hits.skipped if hits is not None else {},
-        tof=detector("tof", reconstruct_tof),
-        ckov=detector("ckov", reconstruct_ckov),
         errors=errors,
+        **made,
     )
+
+
+def _reconstruct(hits: RawHits, conditions: Conditions | None, run: int) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what each detector makes of the hits, and of those that fail, why."""
+    made: dict[str, Detector] = {}
+    errors: dict[str, str] = {}
+    steps: dict[str, Callable[[], Detector]] = {n: partial(step, hits) for n, step in _FROM_HITS.items()}
+    if conditions is not None:
+        steps |= {n: partial(step, hits, conditions) for n, step in _FROM_HITS_AND_CONDITIONS.items()}
+    else:
+        lacking = f"no conditions for run {run}: name an index that covers it in the settings"
+        errors |= dict.fromkeys(_FROM_HITS_AND_CONDITIONS, lacking)
+    for name, make in steps.items():
+        try:
+            made[name] = make()
+        except DetectorError as error:
+            errors[name] = str(error)
+        except Exception as error:  # noqa: BLE001 - a fault in one detector's code must not cost the others the spill
+            errors[name] = f"fault in the code: {type(error).__name__}: {error}"
+    return made, errors
 
 
 def _unpack(raw: RawSpill) -> tuple[RawHits | None, Rejection | None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from ops.stack import LocalStack, free_port
 from ops.stack.jars import class_path
@@ -13,6 +14,11 @@ from ops.stack.java import find_java
 from ops.stack.redis import find_server
 from streams.errors import ServerError
 from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
+
+# Where a failure cannot be looked into, the same examples each time; new ones wherever somebody works.
+hypothesis_settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis_settings.load_profile("ci")
 
 PROJECT = Path(__file__).resolve().parent.parent
 

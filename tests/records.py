@@ -5,16 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from schemas.records import (
-    CkovDigits,
-    RawFormat,
-    RawSpill,
-    ReconstructedSpill,
-    Tof,
-    TofDigits,
-    TofSlabHits,
-    TofSpacePoints,
-)
+from schemas.ckov import Ckov, CkovDigits
+from schemas.raw import Raw, RawFadcHits, RawTdcHits
+from schemas.records import RawFormat, RawSpill, ReconstructedSpill
+from schemas.scalers import ScalerCounts, Scalers
+from schemas.tof import Tof, TofDigits, TofSlabHits, TofSpacePoints
+from streams.boards import V1724, V1731
 
 
 def raw_spill(**changes: Any) -> RawSpill:
@@ -54,7 +50,7 @@ def tof(triggers: int, rng: np.random.Generator) -> Tof:
             charge_mm=zeros,
             charge_pm=zeros,
         ),
-        slab_hits=TofSlabHits(
+        hits=TofSlabHits(
             **common,
             plane=plane,
             slab=slab,
@@ -78,11 +74,11 @@ def tof(triggers: int, rng: np.random.Generator) -> Tof:
     )
 
 
-def ckov(triggers: int, rng: np.random.Generator) -> CkovDigits:
+def ckov(triggers: int, rng: np.random.Generator) -> Ckov:
     """Return Cherenkov digits with a random pulse in every photomultiplier."""
     pulse = rng.integers(0, 200, (triggers, 8), dtype=np.int32)
     counters = pulse.reshape(triggers, 2, 4).sum(axis=2)
-    return CkovDigits(
+    digits = CkovDigits(
         trigger=np.arange(triggers),
         pulse=pulse,
         position_min=np.full((triggers, 8), 40, np.int32),
@@ -90,6 +86,23 @@ def ckov(triggers: int, rng: np.random.Generator) -> CkovDigits:
         total_charge=counters.astype(np.int32),
         photo_electrons=counters / 23,
         coincidences=np.full((triggers, 2), 4, np.int32),
+    )
+    return Ckov(digits=digits)
+
+
+def raw(triggers: int, rng: np.random.Generator) -> Raw:
+    """Return raw quantities, random ones, of one hit a board's kind and trigger."""
+    trigger = np.arange(triggers)
+    place = {"trigger": trigger, "geo": rng.integers(0, 8, triggers), "channel": rng.integers(0, 8, triggers)}
+    return Raw(
+        tdc=RawTdcHits(**place, leading_time=rng.integers(0, 1 << 21, triggers)),
+        fadc=RawFadcHits(
+            **place,
+            equipment=rng.choice([V1724, V1731], triggers),
+            pedestal=rng.normal(144, 5, triggers),
+            charge_mm=rng.integers(0, 200, triggers),
+            position_min=rng.integers(0, 256, triggers),
+        ),
     )
 
 
@@ -109,5 +122,7 @@ def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, 
         "conditions": "0123456789abcdef",
         "tof": tof(triggers, rng),
         "ckov": ckov(triggers, rng),
+        "raw": raw(triggers, rng),
+        "scalers": Scalers(counts=ScalerCounts(channel=np.arange(16), count=rng.integers(0, 2000, 16))),
     }
     return ReconstructedSpill(**(values | changes))

@@ -10,17 +10,7 @@ from dashboards.make import Maker
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot, Trend
 
-FOR_THE_SHIFTER: dict[str, tuple[str, ...]] = {
-    "daq": tuple(TRENDS),
-    "tof": (
-        *("ht01", "ht12", "ht02", "hspxy_0", "hspxy_1", "hspxy_2"),
-        *("hnsp_0", "hnsp_1", "hnsp_2"),
-        *("hnsp_vs_spill_tof0", "hnsp_vs_spill_tof1", "hnsp_vs_spill_tof2"),
-    ),
-    "ckov": ("tof_A", "tof_B", *(f"hPMT{n}" for n in range(1, 9))),
-}
-"""At most 12 a detector; the others are the expert's."""
-ON_THE_OVERVIEW = ("ht01", "hspxy_1", "tof_A", "daq_triggers", "daq_missed", "tof_B")
+ON_THE_OVERVIEW = tuple(name for detector in DETECTORS.values() for name in detector.overview)
 FEW = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
 """Few plots on a page → columns on a wide screen; more have four, or three if that fills the rows."""
 ROWS_AT_ONCE = 3
@@ -35,9 +25,11 @@ def entry(name: str) -> Plot | Trend:
     return PLOTS.get(name) or TRENDS[name]
 
 
-def for_the_expert(detector: str) -> list[str]:
-    """Return the plots of a detector that the shifter does not watch."""
-    return [n for n in (*PLOTS, *TRENDS) if entry(n).detector == detector and n not in FOR_THE_SHIFTER[detector]]
+def of_detector(detector: str, *, expert: bool) -> list[str]:
+    """Return the plots and trends of a detector: the expert's, or those that the shifter watches."""
+    of = DETECTORS[detector]
+    entries: tuple[Plot | Trend, ...] = (*of.plots, *of.trends)
+    return [each.name for each in entries if each.expert == expert]
 
 
 def page(path: str, make: Maker) -> Any:
@@ -46,9 +38,9 @@ def page(path: str, make: Maker) -> Any:
         case [""]:
             return grid(ON_THE_OVERVIEW, make)
         case ["detector", detector] if detector in DETECTORS:
-            return [tabs(detector, path), grid(FOR_THE_SHIFTER[detector], make)]
-        case ["detector", detector, "expert"] if detector in DETECTORS and for_the_expert(detector):
-            return [tabs(detector, path), grid(for_the_expert(detector), make)]
+            return [tabs(detector, path), grid(of_detector(detector, expert=False), make)]
+        case ["detector", detector, "expert"] if detector in DETECTORS and of_detector(detector, expert=True):
+            return [tabs(detector, path), grid(of_detector(detector, expert=True), make)]
         case ["plot", name] if name in PLOTS or name in TRENDS:
             return plot_page(name, make)
     return html.Div(f"There is no page {path}. Choose one above.", className="card alone")
@@ -63,20 +55,20 @@ def navigation(path: str) -> list[Any]:
             here = f"/detector/{entry(name).detector}"
         case _:
             here = path
-    pages = {"/": "Overview"} | {f"/detector/{name}": title for name, title in DETECTORS.items()}
+    pages = {"/": "Overview"} | {f"/detector/{d.name}": d.title for d in DETECTORS.values()}
     return [_link(title, href, marked=href == here) for href, title in pages.items()]
 
 
 def tabs(detector: str, path: str) -> Any:
     """Return the links to a detector's pages: an address each, so that both can be sent to somebody."""
-    others = len(for_the_expert(detector))
+    watched, others = (len(of_detector(detector, expert=expert)) for expert in (False, True))
     if not others:
         return None
     shifter, expert = f"/detector/{detector}", f"/detector/{detector}/{_EXPERT}"
     on_expert = path.rstrip("/").endswith(_EXPERT)
     return html.Nav(
         [
-            _link(f"For the shifter ({len(FOR_THE_SHIFTER[detector])})", shifter, marked=not on_expert),
+            _link(f"For the shifter ({watched})", shifter, marked=not on_expert),
             _link(f"For the expert ({others})", expert, marked=on_expert),
         ],
         className="tabs",
@@ -94,7 +86,7 @@ def plot_page(name: str, make: Maker) -> Any:
     ]
     texts = [html.Div([html.H3(title), html.P(text)]) for title, text in words]
     keywords = html.P(" · ".join(plot.keywords), className="keywords")
-    back = dcc.Link(f"← {DETECTORS[plot.detector]}", href=f"/detector/{plot.detector}")
+    back = dcc.Link(f"← {DETECTORS[plot.detector].title}", href=f"/detector/{plot.detector}")
     return html.Div(
         [
             html.Div(_graph(name, make), className="card"),

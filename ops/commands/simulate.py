@@ -35,7 +35,7 @@ def simulate(
             except OSError as error:
                 raise UsageError(f"{file} cannot be written: {error.strerror}") from error
         else:
-            from ops.commands.produce import paced
+            from ops.inputs import paced
             from ops.topics import ensure_topics
             from streams.daq.producer import SpillProducer
 

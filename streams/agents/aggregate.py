@@ -44,6 +44,7 @@ def add_aggregate(app: faust.App, channels: Channels, settings: Settings, condit
     aggregator = Aggregator(
         store=CheckpointStore(redis, settings.redis.key_prefix, settings.session),
         kafka=KafkaAccess(
+            topic=topic,
             seek=seek,
             first_from=lambda partition, offset: asyncio.to_thread(probe.first_from, partition, offset),
             end=lambda partition: asyncio.to_thread(probe.end, partition),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from schemas.records import NO_RUN, RawFormat, RawSpill, RejectedSpill, RunControl
+from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, RawFormat, RawSpill, RejectedSpill, RunControl
 from schemas.wire import WireError, decode, encode
 from streams.process import ConditionsOf
 from streams.reconstruct import reconstruct
@@ -54,7 +54,7 @@ def transform(message: bytes, source: Source, conditions_of: ConditionsOf) -> Tr
         topic=source.topic,
         partition=source.partition,
         offset=source.offset,
-        payload=message,
+        payload=message[:MAX_PAYLOAD_BYTES],
     )
     return Transformed(run=spill.run, value=value, rejected=encode(rejected))
 

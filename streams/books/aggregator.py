@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from schemas.records import NO_RUN, ReconstructedSpill, RejectedSpill, Rejection, RunControl
+from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, ReconstructedSpill, RejectedSpill, Rejection, RunControl
 from schemas.wire import WireError, decode
 from streams.books.book import Book
 from streams.books.book import Ranges as PlotRanges
@@ -66,6 +66,8 @@ class _Partition:
 class KafkaAccess:
     """What the aggregator asks of Kafka, by partition of ``spills.reco``."""
 
+    topic: str
+    """The name that ``spills.reco`` has here."""
     seek: Callable[[int, int], Awaitable[None]]
     """Go back or forth to an offset."""
     first_from: Callable[[int, int], Awaitable[tuple[int | None, int]]]
@@ -226,7 +228,9 @@ class Aggregator:
                 continue
             admission = share.admit(record)
             if admission is Admission.CONFLICT:
-                await self._reject(message, record, "conflict", "this spill came before with other bytes, which count")
+                place = f"its raw bytes are at offset {message.raw_offset} of the same partition of spills.raw"
+                reason = f"this spill came before with other bytes, which count; {place}"
+                await self._reject(message, record, "conflict", reason)
             elif admission is Admission.FILL:
                 change.ledger[record.spill] = share.ledger[record.spill]
                 start = record.time_us // self._window_us * (self._window_us // 1_000_000)
@@ -276,10 +280,10 @@ class Aggregator:
                 reason=reason,
                 source="",
                 byte=0,
-                topic="",
+                topic=self._kafka.topic,
                 partition=message.partition,
                 offset=message.offset,
-                payload=message.value,
+                payload=message.value[:MAX_PAYLOAD_BYTES],
             )
         )
 

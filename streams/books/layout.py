@@ -20,11 +20,13 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from schemas.scalers import SCALER_CHANNELS
 from streams.books.ranges import Ranges
 from streams.books.run import LedgerEntry
 from streams.books.totals import Totals
 
 _LEDGER = struct.Struct("<qii8s")
+_SCALERS = struct.Struct(f"<{SCALER_CHANNELS}i")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +73,16 @@ def changed_channel(prefix: str, session: str) -> str:
 
 
 def pack_ledger_entry(entry: LedgerEntry) -> bytes:
-    """Return a ledger entry as 24 bytes."""
-    return _LEDGER.pack(entry.time_us, entry.triggers, entry.size, entry.digest)
+    """Return a ledger entry as 24 bytes, and the scalers, if they were read, as 128."""
+    fixed = _LEDGER.pack(entry.time_us, entry.triggers, entry.size, entry.digest)
+    return fixed + _SCALERS.pack(*entry.scalers) if entry.scalers else fixed
 
 
 def unpack_ledger_entry(data: bytes) -> LedgerEntry:
-    """Return the ledger entry in 24 bytes."""
-    time_us, triggers, size, digest = _LEDGER.unpack(data)
-    return LedgerEntry(time_us=time_us, triggers=triggers, size=size, digest=digest)
+    """Return the ledger entry in these bytes."""
+    time_us, triggers, size, digest = _LEDGER.unpack_from(data)
+    scalers = _SCALERS.unpack_from(data, _LEDGER.size) if len(data) > _LEDGER.size else ()
+    return LedgerEntry(time_us=time_us, triggers=triggers, size=size, digest=digest, scalers=scalers)
 
 
 def pack_totals(totals: Totals) -> str:

@@ -6,7 +6,8 @@ from enum import Enum, auto
 
 import numpy as np
 
-from schemas.records import ReconstructedSpill, RunControl
+from schemas.records import MISSING, ReconstructedSpill, RunControl
+from schemas.scalers import SCALER_CHANNELS
 from streams.books.book import Book, Ranges, fill
 from streams.books.totals import Totals
 from streams.plots.spillfacts import SpillFacts
@@ -21,7 +22,11 @@ class LedgerEntry:
     size: int
     digest: bytes
     """Of the raw bytes, 8 bytes."""
+    scalers: tuple[int, ...] = ()
+    """Counts of the scaler's channels, `MISSING` where they were not read; empty if none was."""
 
+
+_NOT_READ = (MISSING,) * SCALER_CHANNELS
 
 Ledger = dict[int, LedgerEntry]
 """Spill number → entry: the set of spills seen, and the points of the trends."""
@@ -65,7 +70,11 @@ class RunShare:
         known = self.ledger.get(spill.spill)
         if known is None:
             self.ledger[spill.spill] = LedgerEntry(
-                time_us=spill.time_us, triggers=spill.triggers, size=spill.size, digest=spill.digest
+                time_us=spill.time_us,
+                triggers=spill.triggers,
+                size=spill.size,
+                digest=spill.digest,
+                scalers=_scaler_counts(spill),
             )
             self.totals.count_filled(spill)
             return Admission.FILL
@@ -92,6 +101,14 @@ class RunBook:
     book: Book
 
 
+def _scaler_counts(spill: ReconstructedSpill) -> tuple[int, ...]:
+    if spill.scalers is None or not len(spill.scalers.counts):
+        return ()
+    counts = np.full(SCALER_CHANNELS, MISSING, np.int32)
+    counts[spill.scalers.counts.channel] = spill.scalers.counts.count
+    return tuple(counts.tolist())
+
+
 def spill_facts(ledger: Ledger) -> SpillFacts:
     """Return the spills of a run in the order of their numbers."""
     numbers = sorted(ledger)
@@ -101,4 +118,5 @@ def spill_facts(ledger: Ledger) -> SpillFacts:
         time_us=np.array([e.time_us for e in entries], np.int64),
         triggers=np.array([e.triggers for e in entries], np.int32),
         size=np.array([e.size for e in entries], np.int32),
+        scalers=np.array([e.scalers or _NOT_READ for e in entries], np.int32).reshape(-1, SCALER_CHANNELS),
     )

@@ -68,8 +68,9 @@ class Totals:
         self.skipped.update(spill.skipped)
         self.code.add(spill.code)
         self.conditions.add(spill.conditions)
-        for detector, hits in _hits(spill).items():
-            self.detectors.setdefault(detector, Counter()).update(hits)
+        for name, detector in spill.detectors().items():
+            counts = {kind: len(table) for kind, table in detector.tables().items()}
+            self.detectors.setdefault(name, Counter()).update(counts)
 
     @property
     def all_events(self) -> int:
@@ -123,17 +124,3 @@ class Totals:
             | {"code": set(values["code"]), "conditions": set(values["conditions"])}
             | {"control": {kind: Control(**said) for kind, said in values["control"].items()}},
         )
-
-
-def _hits(spill: ReconstructedSpill) -> dict[str, dict[str, int]]:
-    """Return how many digits, hits and space points each detector has."""
-    found: dict[str, dict[str, int]] = {}
-    if spill.tof is not None:
-        found["tof"] = {
-            "digits": len(spill.tof.digits),
-            "hits": len(spill.tof.slab_hits),
-            "space_points": len(spill.tof.space_points),
-        }
-    if spill.ckov is not None:
-        found["ckov"] = {"digits": len(spill.ckov)}
-    return found

@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from streams.boards import CHANNELS, GEOS, LDCS
 from streams.errors import UsageError
+
+Tables = dict[str, tuple[Path, str]]
+"""Kind → file and what it holds."""
+Address = tuple[int, int, int, int]
+"""LDC, geo, channel, equipment type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,15 @@ class Row:
         if not math.isfinite(value):
             raise self.fail(f"word {at + 1} is {self.words[at]!r}, not a number")
         return value
+
+    def address(self, at: int) -> Address:
+        """Return the channel that words `at` to `at` + 3 name."""
+        return (
+            self.whole(at, 0, LDCS - 1),
+            self.whole(at + 1, 0, GEOS - 1),
+            self.whole(at + 2, 0, CHANNELS - 1),
+            self.whole(at + 3, 0, 255),
+        )
 
 
 def rows(file: Path, text: str, words: int, first: str | None = None) -> Iterator[Row]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from streams.conditions.model import Conditions
-from streams.conditions.read import Tables, make_conditions
+from streams.conditions.read import KINDS, make_conditions
+from streams.conditions.rows import Tables
 from streams.errors import UsageError
 from streams.settings import Settings, settings_file
 
 SIMULATED = Path(__file__).parent / "simulated"
 """Tables of the simulated beam line, for runs 900000 to 999999. Always there."""
-KINDS = ("daq_channels", "tof_channels", "tof_t0", "tof_time_walk", "tof_trigger_delay", "plot_ranges")
 LAST_RUN = 2**31 - 1
 
 

@@ -11,12 +11,9 @@ import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from schemas.records import NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
+from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
 from streams.daq.unreadable import unreadable
 from streams.unpack.framing import Event, EventHeader, EventType, Unreadable, headers, walk
-
-MAX_SPILL_BYTES = 60 << 20
-"""A longer spill, with its envelope, would fit into no message."""
 
 _CONTROL = {EventType.START_OF_RUN: ControlKind.START, EventType.END_OF_RUN: ControlKind.END}
 _SPILL = frozenset({EventType.START_OF_BURST, EventType.PHYSICS, EventType.END_OF_BURST})
@@ -105,7 +102,7 @@ class _Group:
                 reason = f"{reason} (at byte {self.damage.start}; {len(self.events)} events of its spill with it)"
         elif first is None:
             reason = f"{len(self.events)} events of types that belong to no spill"
-        elif first.type in _CONTROL and size <= MAX_SPILL_BYTES:
+        elif first.type in _CONTROL and size <= MAX_PAYLOAD_BYTES:
             return RunControl(
                 run=self.run,
                 kind=_CONTROL[first.type],
@@ -115,8 +112,8 @@ class _Group:
                 events=len(self.events),
                 payload=content[self.start : self.stop],
             )
-        elif size > MAX_SPILL_BYTES:
-            reason = f"{size} bytes in one spill or run control, more than {MAX_SPILL_BYTES}"
+        elif size > MAX_PAYLOAD_BYTES:
+            reason = f"{size} bytes in one spill or run control, more than {MAX_PAYLOAD_BYTES}"
         elif self.spill is None or self.spill < 0:
             reason = f"the DAQ's count {first.number_in_run} of a spill comes before the first one of its run"
         if reason or first is None or self.spill is None:

@@ -6,14 +6,11 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from schemas.records import NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
+from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
 from schemas.wire import MAX_TIME_US
 from streams.daq.unreadable import unreadable
 from streams.errors import BadDataError
 from streams.unpack.spill_json import number, parse
-
-MAX_DOCUMENT_BYTES = 60 << 20
-"""A longer document, with its envelope, would fit into no message."""
 
 _CONTROL = {"start_of_run": ControlKind.START, "end_of_run": ControlKind.END}
 _PHYSICS = "physics_event"
@@ -74,7 +71,7 @@ def _lines(content: mmap.mmap) -> Iterator[tuple[int, int]]:
 
 
 def _is_document(content: mmap.mmap, start: int, stop: int) -> bool:
-    if stop - start > MAX_DOCUMENT_BYTES:
+    if stop - start > MAX_PAYLOAD_BYTES:
         return False
     try:
         parse(content[start:stop])
@@ -85,8 +82,8 @@ def _is_document(content: mmap.mmap, start: int, stop: int) -> bool:
 
 def _read(content: mmap.mmap, start: int, stop: int, source: str) -> tuple[str, RawSpill | RunControl | None]:
     """Return the DAQ's name of the event that a document is about, and its record; none if it holds no data."""
-    if stop - start > MAX_DOCUMENT_BYTES:
-        raise BadDataError("json", f"a document of {stop - start} bytes, more than {MAX_DOCUMENT_BYTES}")
+    if stop - start > MAX_PAYLOAD_BYTES:
+        raise BadDataError("json", f"a document of {stop - start} bytes, more than {MAX_PAYLOAD_BYTES}")
     payload = content[start:stop]
     document = parse(payload)
     kind = document.get("daq_event_type", "")

@@ -46,4 +46,4 @@ def _reader(content: mmap.mmap, source: str) -> Callable[[mmap.mmap, str], Itera
         return read_json
     if int.from_bytes(content[4:8], "little") == SWAPPED_MAGIC:
         raise BadDataError("framing", f"{source} is byte-swapped, written by a big-endian DAQ: swap its words first", 4)
-    raise BadDataError("framing", f"{source} is no file of the DAQ: it has neither DATE events nor spills as JSON")
+    raise BadDataError("framing", f"{source} is no file of the DAQ: it has neither DATE events nor spills as JSON", 0)

@@ -3,8 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from streams.plots.batch import Batch, flight_time_ns
-from streams.plots.model import Axis, Plot, Words
+from schemas.ckov import CkovDigits
+from streams.plots.batch import Batch
+from streams.plots.model import Axis, DetectorPlots, Plot, Words
+from streams.plots.tof_quantities import flight_time_ns, single_times_ns
 
 _Values = tuple[npt.ArrayLike, ...]
 _EXPERT = "Cherenkov expert on call"
@@ -16,8 +18,9 @@ def _light_against_flight(counter: int) -> Plot:
     letter = "AB"[counter]
 
     def fill(batch: Batch) -> _Values:
-        light = batch.ckov.photo_electrons[:, counter]
-        times = batch.single_times_ns[batch.ckov.trigger]
+        digits = batch.join(CkovDigits)
+        light = digits.photo_electrons[:, counter]
+        times = batch.once(single_times_ns)[digits.trigger]
         flight = times[:, 1] - times[:, 0]
         taken = (light > 0) & ~np.isnan(flight)
         return light[taken], flight[taken]
@@ -49,7 +52,7 @@ def _charge(pmt: int) -> Plot:
         detector="ckov",
         title=f"Cherenkov {'AB'[pmt // 4]}: charge of photomultiplier {pmt + 1}",
         axes=(Axis(label="Charge", unit="ADC counts × samples", bins=500, low=-50, high=500),),
-        fill=lambda batch: (batch.ckov.pulse[:, pmt],),
+        fill=lambda batch: (batch.join(CkovDigits).pulse[:, pmt],),
         canvas=f"CkovCharge_PMT{pmt + 1}",
         keywords=("ckov", "charge", "pmt"),
         words=Words(
@@ -64,7 +67,7 @@ def _charge(pmt: int) -> Plot:
 
 def _arrival(pmt: int) -> Plot:
     def fill(batch: Batch) -> _Values:
-        arrival = batch.ckov.arrival_time[:, pmt]
+        arrival = batch.join(CkovDigits).arrival_time[:, pmt]
         return (arrival[arrival < _NO_ARRIVAL],)
 
     return Plot(
@@ -73,6 +76,7 @@ def _arrival(pmt: int) -> Plot:
         title=f"Cherenkov {'AB'[pmt // 4]}: arrival time in photomultiplier {pmt + 1}",
         axes=(Axis(label="Arrival time", unit="samples", bins=200, low=0, high=200),),
         fill=fill,
+        expert=True,
         canvas=f"CkovArrivalTimes_PMT{pmt + 1}",
         keywords=("ckov", "time", "pmt"),
         words=Words(
@@ -84,7 +88,7 @@ def _arrival(pmt: int) -> Plot:
     )
 
 
-PLOTS: tuple[Plot, ...] = (
+PLOTS = (
     *(_light_against_flight(c) for c in range(2)),
     *(_charge(p) for p in range(8)),
     *(_arrival(p) for p in range(8)),
@@ -94,6 +98,7 @@ PLOTS: tuple[Plot, ...] = (
         title="Time of flight TOF0 → TOF1, as the Cherenkov plots use it",
         axes=(Axis(label="Time", unit="ns", bins=100, low=10, high=40),),
         fill=lambda batch: (flight_time_ns(batch, 0, 1),),
+        expert=True,
         canvas="CkovTOF",
         keywords=("ckov", "tof"),
         words=Words(
@@ -104,3 +109,5 @@ PLOTS: tuple[Plot, ...] = (
         ),
     ),
 )
+
+CKOV = DetectorPlots(name="ckov", title="Cherenkov", plots=PLOTS, overview=("tof_A", "tof_B"))

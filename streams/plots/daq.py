@@ -3,7 +3,7 @@
 import numpy as np
 
 from schemas.columns import F8
-from streams.plots.model import Trend, Words
+from streams.plots.model import DetectorPlots, Trend, Words
 from streams.plots.spillfacts import SpillFacts
 
 _MANAGER = "DAQ expert on call"
@@ -23,7 +23,7 @@ def _missed(spills: SpillFacts) -> F8:
     return np.diff(spills.spill, prepend=-1).astype(np.float64) - 1
 
 
-TRENDS: tuple[Trend, ...] = (
+TRENDS = (
     Trend(
         name="daq_triggers",
         detector="daq",
@@ -85,3 +85,5 @@ TRENDS: tuple[Trend, ...] = (
         ),
     ),
 )
+
+DAQ = DetectorPlots(name="daq", title="DAQ", trends=TRENDS, overview=("daq_triggers", "daq_missed"))

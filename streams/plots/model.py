@@ -51,6 +51,8 @@ class Plot:
     """Tag of the picture that shows it together with others."""
     keywords: tuple[str, ...]
     words: Words
+    expert: bool = False
+    """It is for the expert; the shifter has at most 12 a detector."""
     log: bool = False
     """Counts are drawn on a logarithmic scale."""
 
@@ -68,3 +70,19 @@ class Trend:
     """Takes the spills of a run in the order of their numbers, returns a number each; NaN where there is none."""
     keywords: tuple[str, ...]
     words: Words
+    last: int | None = None
+    """Spills that are shown, the last ones; None for the whole run."""
+    expert: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorPlots:
+    """All plots and trends of a detector."""
+
+    name: str
+    title: str
+    """Its name on the page."""
+    plots: tuple[Plot, ...] = ()
+    trends: tuple[Trend, ...] = ()
+    overview: tuple[str, ...]
+    """Names of those that tell in one look."""

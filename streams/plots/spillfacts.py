@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from schemas.columns import I4, I8, Table, column
+from schemas.scalers import SCALER_CHANNELS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -16,3 +17,5 @@ class SpillFacts(Table):
     """Particle triggers."""
     size: I4 = column("<i4")
     """Bytes of the raw spill."""
+    scalers: I4 = column("<i4", row=(SCALER_CHANNELS,))
+    """Counts of the scaler's channels; `MISSING` where they were not read."""

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from streams.conditions.model import PLANES, PMTS, STATIONS
-from streams.plots.batch import Batch, flight_time_ns
-from streams.plots.model import Axis, Plot, Words
+from schemas.tof import TofSlabHits, TofSpacePoints
+from streams.conditions.tof import PLANES, PMTS, STATIONS
+from streams.plots.batch import Batch
+from streams.plots.model import Axis, DetectorPlots, Plot, Words
+from streams.plots.tof_quantities import flight_time_ns, space_points_per_spill, space_points_per_trigger
 
 _Values = tuple[npt.ArrayLike, ...]
 _Fill = Callable[[Batch], _Values]
@@ -44,7 +46,7 @@ def _space_point_slab(station: int, column: str) -> Plot:
     plane, letter = (0, "X") if column == "slabx" else (1, "Y")
 
     def fill(batch: Batch) -> _Values:
-        points = batch.tof_space_points
+        points = batch.join(TofSpacePoints)
         return (getattr(points, column)[points.station == station],)
 
     return Plot(
@@ -53,6 +55,7 @@ def _space_point_slab(station: int, column: str) -> Plot:
         title=f"TOF{station} space points, {letter} plane",
         axes=(_slabs(f"Slab of the {_PLANES[plane]} plane"),),
         fill=fill,
+        expert=True,
         canvas=f"tof_SpacePoints_{letter}",
         keywords=("TOF", "space", "points"),
         words=Words(
@@ -66,12 +69,16 @@ def _space_point_slab(station: int, column: str) -> Plot:
 
 
 def _space_points_per_trigger(station: int) -> Plot:
+    def fill(batch: Batch) -> _Values:
+        read = np.repeat(batch.having("tof"), np.diff(batch.first))
+        return (batch.once(space_points_per_trigger)[read, station],)
+
     return Plot(
         name=f"hnsp_{station}",
         detector="tof",
         title=f"TOF{station} space points per particle trigger",
         axes=(Axis(label="Space points", bins=4, low=-0.5, high=3.5),),
-        fill=lambda batch: (batch.space_point_counts[:, station],),
+        fill=fill,
         canvas="tof_nSpacePoints",
         keywords=("TOF", "space", "points"),
         words=Words(
@@ -86,7 +93,7 @@ def _space_points_per_trigger(station: int) -> Plot:
 
 def _space_points_per_spill(station: int) -> Plot:
     def fill(batch: Batch) -> _Values:
-        points = batch.space_points_per_spill[:, station]
+        points = batch.once(space_points_per_spill)[:, station]
         return (points[points > 0],)
 
     return Plot(
@@ -95,6 +102,7 @@ def _space_points_per_spill(station: int) -> Plot:
         title=f"TOF{station} space points per spill",
         axes=(Axis(label="Space points in the spill", bins=60, low=-0.5, high=59.5),),
         fill=fill,
+        expert=True,
         canvas="tof_nSpacePoints_spill",
         keywords=("TOF", "spacepoints", "spill"),
         words=Words(
@@ -108,7 +116,8 @@ def _space_points_per_spill(station: int) -> Plot:
 
 def _space_points_against_spill(station: int) -> Plot:
     def fill(batch: Batch) -> _Values:
-        return (np.repeat(batch.tof_spills, batch.space_points_per_spill[:, station]),)
+        spills = batch.spills[batch.having("tof")]
+        return (np.repeat(spills, batch.once(space_points_per_spill)[:, station]),)
 
     return Plot(
         name=f"hnsp_vs_spill_tof{station}",
@@ -129,7 +138,7 @@ def _space_points_against_spill(station: int) -> Plot:
 
 def _slab_hits_fill(station: int, plane: int) -> _Fill:
     def fill(batch: Batch) -> _Values:
-        hits = batch.tof_slab_hits
+        hits = batch.join(TofSlabHits)
         return (hits.slab[(hits.station == station) & (hits.plane == plane)],)
 
     return fill
@@ -142,6 +151,7 @@ def _slab_hits(station: int, plane: int) -> Plot:
         title=f"TOF{station} slab hits, {_PLANES[plane]} plane",
         axes=(_slabs(),),
         fill=_slab_hits_fill(station, plane),
+        expert=True,
         canvas=f"tof_SlabHits_{'XY'[plane]}",
         keywords=("TOF", "raw", "hits"),
         words=Words(
@@ -162,6 +172,7 @@ def _pmt_hits(station: int, plane: int, pmt: int) -> Plot:
         axes=(_slabs(),),
         # A slab hit needs both photomultipliers, so both see the same slabs.
         fill=_slab_hits_fill(station, plane),
+        expert=True,
         canvas=f"tof_pmtHits_Plane{plane}PMT{pmt}",
         keywords=("TOF", "PMT", "plane"),
         words=Words(
@@ -175,7 +186,7 @@ def _pmt_hits(station: int, plane: int, pmt: int) -> Plot:
 
 def _space_point_map(station: int, slabs: int) -> Plot:
     def fill(batch: Batch) -> _Values:
-        points = batch.tof_space_points
+        points = batch.join(TofSpacePoints)
         here = points.station == station
         return points.slaby[here], points.slabx[here]
 
@@ -198,7 +209,7 @@ def _space_point_map(station: int, slabs: int) -> Plot:
 
 _STATIONS = range(STATIONS)
 
-PLOTS: tuple[Plot, ...] = (
+PLOTS = (
     _flight_plot(0, 1, (200, 20, 40)),
     _flight_plot(1, 2, (200, 25, 45)),
     _flight_plot(0, 2, (300, 50, 80)),
@@ -210,3 +221,5 @@ PLOTS: tuple[Plot, ...] = (
     *(_slab_hits(s, p) for p in range(PLANES) for s in _STATIONS),
     *(_pmt_hits(s, p, m) for p in range(PLANES) for m in range(PMTS) for s in _STATIONS),
 )
+
+TOF = DetectorPlots(name="tof", title="Time of flight", plots=PLOTS, overview=("ht01", "hspxy_1"))

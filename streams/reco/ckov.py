@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from schemas.records import CkovDigits
+from schemas.ckov import Ckov, CkovDigits
+from streams.boards import V1731
 from streams.conditions.model import Conditions
 from streams.reco import DetectorError
-from streams.unpack.hits import V1731, RawHits
+from streams.unpack.hits import RawHits
 
 GATE = (19, 80)
 """A pulse counts if its minimum is after the first and not after the second sample."""
@@ -20,7 +21,7 @@ COUNTS_PER_PHOTO_ELECTRON = 23.0
 COUNTERS, PMTS = 2, 4
 
 
-def reconstruct_ckov(hits: RawHits, conditions: Conditions) -> CkovDigits:
+def reconstruct_ckov(hits: RawHits, conditions: Conditions) -> Ckov:
     """Return one digit a particle trigger.
 
     Raises
@@ -51,7 +52,7 @@ def reconstruct_ckov(hits: RawHits, conditions: Conditions) -> CkovDigits:
     largest = np.take_along_axis(position, pulse.argmax(axis=2)[..., np.newaxis], axis=2)
     elsewhere = np.abs(position - largest) > POSITION_TOLERANCE
     pulse = np.where(elsewhere & (pulses >= MIN_COINCIDENT)[..., np.newaxis], 0, pulse)
-    return CkovDigits(
+    digits = CkovDigits(
         trigger=np.arange(hits.triggers, dtype=np.int32),
         pulse=pulse.reshape(shape),
         position_min=position.reshape(shape),
@@ -61,3 +62,4 @@ def reconstruct_ckov(hits: RawHits, conditions: Conditions) -> CkovDigits:
         photo_electrons=(pulse / COUNTS_PER_PHOTO_ELECTRON).sum(axis=2),
         coincidences=pulses,
     )
+    return Ckov(digits=digits)

@@ -1,6 +1,6 @@
 """Time of flight: digits, slab hits and space points over the columns of a whole spill."""
 
-from schemas.records import Tof
+from schemas.tof import Tof
 from streams.conditions.model import Conditions
 from streams.reco import DetectorError
 from streams.reco.tof_hits import make_digits, make_slab_hits
@@ -24,6 +24,6 @@ def reconstruct_tof(hits: RawHits, conditions: Conditions) -> Tof:
     slab_hits = make_slab_hits(digits)
     return Tof(
         digits=digits,
-        slab_hits=slab_hits,
+        hits=slab_hits,
         space_points=make_space_points(hits.triggers, slab_hits, conditions.tof_calibration),
     )

@@ -2,10 +2,13 @@
 
 import numpy as np
 
-from schemas.columns import F8, I4, I8, Bools
-from schemas.records import MISSING, TofDigits, TofSlabHits
-from streams.conditions.model import GEOS, LDCS, PLANES, PMTS, SLABS, STATIONS, Conditions, TofCabling
-from streams.unpack.hits import V1724, RawHits, TdcHits
+from schemas.columns import I4, I8, Bools
+from schemas.records import MISSING
+from schemas.tof import TofDigits, TofSlabHits
+from streams.boards import GEOS, LDCS, V1724
+from streams.conditions.model import Conditions
+from streams.conditions.tof import PLANES, PMTS, SLABS, STATIONS, TofCabling
+from streams.unpack.hits import RawHits, TdcHits
 
 TDC_COUNT_NS = 0.025
 TDC_PERIOD = 1 << 21

@@ -3,8 +3,8 @@
 import numpy as np
 
 from schemas.columns import F8, I4, I8
-from schemas.records import TofSlabHits, TofSpacePoints
-from streams.conditions.model import PLANES, PMTS, SLABS, STATIONS, TofCalibration
+from schemas.tof import TofSlabHits, TofSpacePoints
+from streams.conditions.tof import PLANES, PMTS, SLABS, STATIONS, TofCalibration
 
 PIXEL_WINDOW_NS = 0.5
 """A pixel has triggered if its time is so near to 0; two slab hits cross if their times are so near to each other."""

@@ -8,22 +8,12 @@ import numpy as np
 from schemas.columns import I4, U1
 from schemas.records import MISSING
 from schemas.wire import MAX_TRIGGERS
+from streams.boards import BOARD_NAMES, V830, V977, V1290, V1724, V1731
 from streams.errors import BadDataError
 from streams.unpack.fadc import unpack_fadc
 from streams.unpack.fragments import Boards, Equipment, equipments, fragments
 from streams.unpack.framing import EQUIPPED, EventType, read_header
-from streams.unpack.hits import (
-    BOARD_NAMES,
-    V830,
-    V977,
-    V1290,
-    V1724,
-    V1731,
-    BoardEvents,
-    FadcHits,
-    RawHits,
-    TdcHits,
-)
+from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
 from streams.unpack.registers import unpack_v830, unpack_v977
 from streams.unpack.v1290 import unpack_v1290
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from schemas.columns import I8, U1
 from schemas.records import MISSING
+from streams.boards import V1724, V1731
 from streams.unpack.fragments import U4, Boards, Integers
-from streams.unpack.hits import V1724, V1731, BoardEvents, FadcHits
+from streams.unpack.hits import BoardEvents, FadcHits
 from streams.unpack.pulses import MIN_SAMPLES, Samples, pulse_features
 
 HEADER_WORDS = 4

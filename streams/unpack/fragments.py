@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.columns import I8, U1
+from streams.boards import BOARD_NAMES, LDCS
 from streams.errors import BadDataError
 from streams.unpack.framing import EventHeader, read_header
-from streams.unpack.hits import BOARD_NAMES, LDCS
 
 U4 = npt.NDArray[np.uint32]
 Integers = npt.NDArray[np.integer]
@@ -112,8 +112,6 @@ def fragments(payload: memoryview, at: int, header: EventHeader) -> list[Fragmen
             if any(f.ldc == inner.ldc for f in found[:-1]):
                 raise BadDataError("unpack", f"LDC {inner.ldc} comes twice in an event", sub)
             sub += inner.size
-    if not found:
-        raise BadDataError("unpack", "a super-event without sub-events", at)
     return found
 
 

@@ -129,6 +129,8 @@ def read_header(buffer: Bytes, at: int) -> EventHeader:
         fault = f"run {run}, number in run {number}: no number is above {MAX_NUMBER}"
     elif microseconds >= 1_000_000 or time_us > MAX_TIME_US:
         fault = f"a time of {seconds} s and {microseconds} µs, which no clock shows"
+    elif system & _SUPER_EVENT and size == head_size:
+        fault = "a super-event without sub-events"
     if fault:
         raise BadDataError("unpack", fault, at)
     return EventHeader(

@@ -4,18 +4,6 @@ from dataclasses import dataclass, field
 
 from schemas.columns import F8, I4, I8, U1, Table, column
 
-# Equipment types of the boards (DATE equipment header; the last-but-one part of a DAQ channel key).
-TRIGGER_RECEIVER = 101
-V977 = 101
-V1290 = 102
-V830 = 111
-V1724 = 120
-V1731 = 121
-BOARD_NAMES = {V977: "V977", V1290: "V1290", V830: "V830", V1724: "V1724", V1731: "V1731"}
-
-LDCS, GEOS, CHANNELS = 8, 32, 32
-"""Bounds of a channel's address: geo and channel have five bits; LDC numbers of the experiment are below 8."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BoardEvents(Table):

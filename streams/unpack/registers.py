@@ -4,8 +4,8 @@ import numpy as np
 
 from schemas.columns import I4
 from schemas.records import MISSING
+from streams.boards import CHANNELS
 from streams.unpack.fragments import Equipment
-from streams.unpack.hits import CHANNELS
 
 _HEADER_BIT = 1 << 26
 

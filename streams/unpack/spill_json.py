@@ -12,8 +12,9 @@ import numpy as np
 
 from schemas.records import MISSING
 from schemas.wire import MAX_TRIGGERS
+from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1724, V1731
 from streams.errors import BadDataError
-from streams.unpack.hits import CHANNELS, GEOS, LDCS, V1290, V1724, V1731, BoardEvents, FadcHits, RawHits, TdcHits
+from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
 
 _BOARDS = {"V1290": V1290, "V1724": V1724, "V1731": V1731}
 _INT32 = 2**31 - 1

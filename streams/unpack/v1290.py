@@ -4,8 +4,9 @@ import numpy as np
 
 from schemas.columns import I4, I8, U1, Bools
 from schemas.records import MISSING
+from streams.boards import CHANNELS, V1290
 from streams.unpack.fragments import Boards, Integers
-from streams.unpack.hits import CHANNELS, V1290, BoardEvents, TdcHits
+from streams.unpack.hits import BoardEvents, TdcHits
 
 # Kinds of words, bits 31-27.
 MEASUREMENT = 0x00

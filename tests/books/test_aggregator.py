@@ -82,7 +82,7 @@ class Worker:
         self.window_books: dict[tuple[int, int, int], Book] = {}
         self.aggregator = Aggregator(
             store=CheckpointStore(redis, "test", "live"),
-            kafka=KafkaAccess(seek=seek, first_from=first_from, end=end, reject=reject),
+            kafka=KafkaAccess(topic="spills.reco", seek=seek, first_from=first_from, end=end, reject=reject),
             run_books=self.run_books,
             window_books=self.window_books,
             ranges_of=lambda _run: {},
@@ -232,6 +232,8 @@ def test_the_same_number_with_other_bytes_is_a_conflict_and_is_kept(run: Callabl
         check(redis_url, log)
         (rejected,) = worker.rejected
         assert (rejected.run, rejected.spill, rejected.step) == (RUN, 3, "conflict")
+        assert (rejected.topic, rejected.partition, rejected.offset) == ("spills.reco", 0, len(log.messages) - 1)
+        assert "offset 7 of the same partition of spills.raw" in rejected.reason
         assert rejected.payload == encode(other)
 
     run(scenario)

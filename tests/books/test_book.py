@@ -76,7 +76,7 @@ def test_a_plot_that_fails_on_one_spill_loses_that_spill_alone(monkeypatch: pyte
     good = PLOTS["ht01"]
 
     def fails_on_spill_3(batch: Batch) -> tuple[object, ...]:
-        if 3 in batch.tof_spills:
+        if 3 in batch.spills:
             raise IndexError("no such thing")
         return good.fill(batch)
 

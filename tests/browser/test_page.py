@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from dashboards.figures import DARK
-from dashboards.pages.plots import FOR_THE_SHIFTER, ON_THE_OVERVIEW, for_the_expert
+from dashboards.pages.plots import ON_THE_OVERVIEW, of_detector
 from streams.plots.catalogue import DETECTORS, PLOTS
 from tests.browser.conftest import COUNTS, Seen, Site, drawn, open_page, until_drawn, until_equal
 
@@ -90,16 +90,16 @@ def test_a_detectors_pages_for_shifter_and_expert_update(site: Site, page: Page)
     site.play(run, 0, 4)
     open_page(page)
     page.get_by_role("link", name="Time of flight", exact=True).click()
-    expect(page.locator(".card")).to_have_count(len(FOR_THE_SHIFTER["tof"]))
-    until_drawn(page, FOR_THE_SHIFTER["tof"][-1], run, 3)
+    watched, others = of_detector("tof", expert=False), of_detector("tof", expert=True)
+    expect(page.locator(".card")).to_have_count(len(watched))
+    until_drawn(page, watched[-1], run, 3)
     page.get_by_role("link", name="For the expert").click()
-    others = for_the_expert("tof")
     expect(page.locator(".card")).to_have_count(len(others))
     site.play(run, 4, 6)
     for name in (others[0], others[-1]):
         until_drawn(page, name, run, 5)
     page.go_back()
-    until_drawn(page, FOR_THE_SHIFTER["tof"][0], run, 5)
+    until_drawn(page, watched[0], run, 5)
 
 
 def test_a_plot_leads_to_its_page_with_its_four_texts(site: Site, page: Page) -> None:
@@ -119,7 +119,7 @@ def test_a_plot_leads_to_its_page_with_its_four_texts(site: Site, page: Page) ->
         expect(page.locator(".texts")).to_contain_text(said)
     expect(page.locator("#navigation .here")).to_have_text("Cherenkov")
     page.get_by_role("link", name="← Cherenkov").click()
-    expect(page.locator(".card")).to_have_count(len(FOR_THE_SHIFTER["ckov"]))
+    expect(page.locator(".card")).to_have_count(len(of_detector("ckov", expert=False)))
 
 
 def test_an_address_that_leads_nowhere_says_so_and_the_strip_goes_on(site: Site, page: Page) -> None:

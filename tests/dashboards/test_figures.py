@@ -6,7 +6,8 @@ import boost_histogram as bh
 import numpy as np
 import pytest
 
-from dashboards.figures import LIGHT, MAX_POINTS, THEMES, Figure, histogram_figure, trend_figure, whole_run
+from dashboards.figures import LIGHT, MAX_POINTS, THEMES, Figure, histogram_figure, trend_figure, which_spills
+from schemas.scalers import SCALER_CHANNELS
 from streams.books.book import new_histogram
 from streams.books.run import spill_facts
 from streams.books.totals import Totals
@@ -32,6 +33,7 @@ def facts(triggers: list[int], numbers: list[int] | None = None) -> SpillFacts:
         time_us=(spill * 1_000_000).astype(np.int64),
         triggers=np.array(triggers, np.int32),
         size=np.full(n, 1000, np.int32),
+        scalers=np.tile(np.arange(SCALER_CHANNELS, dtype=np.int32), (n, 1)),
     )
 
 
@@ -147,6 +149,13 @@ def test_a_spill_without_a_value_has_no_point() -> None:
     assert points["x"] == [1, 2]
 
 
+def test_a_strip_chart_shows_its_last_spills_alone() -> None:
+    last = TRENDS["scaler_tof0"].last
+    assert last is not None
+    (points,) = trend("scaler_tof0", facts([60] * (last + 50)))["data"]
+    assert points["x"] == list(range(50, last + 50))
+
+
 def test_an_empty_trend_says_why() -> None:
     for name in TRENDS:
         assert trend(name, facts([]))["layout"]["annotations"][0]["text"] == "no spills yet"
@@ -170,5 +179,6 @@ def test_a_huge_run_keeps_the_spills_that_stand_out() -> None:
 
 
 def test_a_run_without_spills_is_titled_so() -> None:
-    assert whole_run(7, Totals()) == "Run 7 · no spills yet"
-    assert whole_run(7, Totals(last_spill=0)) == "Run 7 · spills up to 0 (whole run)"
+    assert which_spills(7, Totals()) == "Run 7 · no spills yet"
+    assert which_spills(7, Totals(last_spill=0)) == "Run 7 · spills up to 0 (whole run)"
+    assert which_spills(7, Totals(last_spill=9), last=400) == "Run 7 · spills up to 9 (the last 400)"

@@ -108,14 +108,14 @@ def test_the_clock_is_in_universal_and_local_time() -> None:
 
 
 def test_a_shifter_watches_at_most_twelve_plots_a_detector() -> None:
-    assert plots.FOR_THE_SHIFTER.keys() == DETECTORS.keys()
-    for detector, names in plots.FOR_THE_SHIFTER.items():
+    for detector in DETECTORS:
+        names = plots.of_detector(detector, expert=False)
         assert 0 < len(names) <= 12
         assert all(plots.entry(name).detector == detector for name in names)
 
 
 def test_every_plot_is_on_a_page_of_its_detector() -> None:
-    shown = [n for d in DETECTORS for n in (*plots.FOR_THE_SHIFTER[d], *plots.for_the_expert(d))]
+    shown = [n for d in DETECTORS for expert in (False, True) for n in plots.of_detector(d, expert=expert)]
     assert sorted(shown) == sorted((*PLOTS, *TRENDS))
     assert set(plots.ON_THE_OVERVIEW) <= set(shown)
 
@@ -154,7 +154,7 @@ def test_an_address_that_leads_nowhere_says_so(path: str) -> None:
 )
 def test_the_navigation_marks_where_one_is(path: str, marked: str | None) -> None:
     links = plots.navigation(path)
-    assert [link.children for link in links] == ["Overview", *DETECTORS.values()]
+    assert [link.children for link in links] == ["Overview", *(detector.title for detector in DETECTORS.values())]
     assert [link.children for link in links if link.className == "here"] == ([marked] if marked else [])
 
 

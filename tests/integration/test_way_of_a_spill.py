@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 from confluent_kafka import Producer
 
-from schemas.records import NO_RUN, RawSpill, RunControl
+from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
 from schemas.wire import decode
+from streams.app import FETCH_BYTES
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
@@ -22,6 +24,7 @@ from streams.settings import Settings
 from streams.topics import Topics
 from tests.integration.conftest import Workers
 from tests.integration.kafka import messages, rejected
+from tests.records import raw_spill
 
 pytestmark = pytest.mark.servers
 
@@ -157,3 +160,31 @@ def test_after_any_garbage_the_next_spill_is_counted(
     # Those in spills.raw are counted, those that somebody wrote into spills.reco too; all are kept.
     assert reader.runs()[NO_RUN].all_rejected == 2 * len(hostile)
     assert len(messages(settings, topics.rejected)) == 2 * len(hostile)
+
+
+def test_a_message_larger_than_a_fetch_goes_its_way(
+    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
+) -> None:
+    large = list(SimulatedRun(run=900016, spills=3, mean_triggers=300).records())
+    noise = np.random.default_rng(1).bytes(40 << 20)
+    huge = raw_spill(run=900016, spill=NO_RUN, format=RawFormat.UNREADABLE, payload=noise, problem="noise")
+    records = [*large[:2], huge, *large[2:]]
+    assert all(len(record.payload) > FETCH_BYTES for record in records if isinstance(record, RawSpill))
+    workers.start()
+    produce(settings, records)
+    until_counted()
+    check(expected_of(records), reader)
+    (kept,) = rejected(settings)
+    assert decode(kept.payload) == huge
+
+
+def test_a_flood_is_counted_in_bounded_memory(
+    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
+) -> None:
+    records = list(SimulatedRun(run=900017, spills=800).records())
+    workers.start()
+    produce(settings, records)
+    assert sum(len(record.payload) for record in records) > 200e6
+    until_counted()
+    check(expected_of(records), reader)
+    assert psutil.Process(workers.running[0].pid).memory_info().rss < 300e6

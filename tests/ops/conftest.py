@@ -1,5 +1,6 @@
 """The command, run as a user runs it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from streams.settings import Settings
+from tests.conftest import PROJECT
 
 Spilldeck = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -17,20 +19,31 @@ Spilldeck = Callable[..., "subprocess.CompletedProcess[str]"]
 def spilldeck(tmp_path: Path) -> Spilldeck:
     """Return a function that runs the command in an empty directory, with no settings but those it is given."""
 
-    def run(*arguments: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    def run(
+        *arguments: str | Path, env: dict[str, str] | None = None, stdin: Path | None = None
+    ) -> "subprocess.CompletedProcess[str]":
         plain = {name: value for name, value in os.environ.items() if not name.upper().startswith("SPILLDECK_")}
         # Wide, so that no sentence is broken where a test looks for its words.
-        return subprocess.run(
-            [sys.executable, "-m", "ops", *arguments],
-            env=plain | {"COLUMNS": "200"} | (env or {}),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        with (stdin or Path(os.devnull)).open("rb") as given:
+            return subprocess.run(
+                [sys.executable, "-m", "ops", *arguments],
+                env=plain | {"COLUMNS": "200"} | (env or {}),
+                cwd=tmp_path,
+                stdin=given,
+                capture_output=True,
+                text=True,
+                timeout=100,
+                check=False,
+            )
 
     return run
+
+
+@pytest.fixture
+def with_tables(shared: Path) -> dict[str, str]:
+    """Return the settings that name the experiment's own conditions."""
+    source = {"index": PROJECT / "streams/conditions/mice.toml", "tables": shared / "data/mice-conditions"}
+    return {"SPILLDECK_CONDITIONS": json.dumps([source], default=str)}
 
 
 def environment(settings: Settings) -> dict[str, str]:

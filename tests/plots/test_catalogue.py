@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 
-from streams.plots.batch import Batch, flight_time_ns
+from schemas.ckov import CkovDigits
+from schemas.tof import Tof
+from streams.plots.batch import Batch
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.daq import TRENDS as DAQ_TRENDS
 from streams.plots.spillfacts import SpillFacts
+from streams.plots.tof_quantities import flight_time_ns, single_times_ns
 from tests.records import reconstructed_spill
 
 SLABS = (10, -0.5, 9.5)
+V1290, V1724, V1731 = (256, -0.5, 255.5), (192, -0.5, 191.5), (128, -0.5, 127.5)
+"""All channels of a kind of board, by geo and channel."""
 EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
     "ht01": ((200, 20, 40),),
     "ht12": ((200, 25, 45),),
@@ -27,6 +32,14 @@ EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
     "htof": ((100, 10, 40),),
     **{f"hPMT{n}": ((500, -50, 500),) for n in range(1, 9)},
     **{f"harr_time{n}": ((200, 0, 200),) for n in range(1, 9)},
+    "raw_v1290_hits": (V1290,),
+    "raw_v1290_time": (V1290, (64, 0, 1 << 21)),
+    "raw_v1724_pedestal": (V1724, (64, 0, 16384)),
+    "raw_v1724_charge_mm": (V1724, (64, 0, 5000)),
+    "raw_v1724_position_min": (V1724, (64, 0, 256)),
+    "raw_v1731_pedestal": (V1731, (64, 128, 160)),
+    "raw_v1731_charge_mm": (V1731, (64, 0, 160)),
+    "raw_v1731_position_min": (V1731, (64, 0, 256)),
 }
 
 
@@ -52,9 +65,7 @@ def test_a_time_of_flight_needs_exactly_one_space_point_in_each_station() -> Non
     points = spill.tof.space_points
     twice = points.rows(np.append(np.arange(len(points)), 0))  # trigger 0 crosses TOF0 twice
     assert len(flight_time_ns(Batch([spill]), 0, 1)) == spill.triggers
-    doubled = reconstructed_spill(
-        1, tof=type(spill.tof)(digits=spill.tof.digits, slab_hits=spill.tof.slab_hits, space_points=twice)
-    )
+    doubled = reconstructed_spill(1, tof=Tof(digits=spill.tof.digits, hits=spill.tof.hits, space_points=twice))
     assert len(flight_time_ns(Batch([doubled]), 0, 1)) == spill.triggers - 1
     assert len(flight_time_ns(Batch([doubled]), 1, 2)) == spill.triggers
 
@@ -65,15 +76,23 @@ def test_a_spill_without_a_detector_shifts_nothing() -> None:
     batch = Batch([whole[0], without, whole[2]])
     both = Batch([whole[0], whole[2]])
     assert np.array_equal(flight_time_ns(batch, 0, 1), flight_time_ns(both, 0, 1))
-    assert batch.space_point_counts.shape == both.space_point_counts.shape
-    assert list(batch.tof_spills) == [0, 2]
-    assert len(batch.ckov) == sum(s.triggers for s in whole)
-    assert batch.ckov.trigger.max() == batch.triggers - 1
+    for station in range(3):
+        (counts,), (of_both,) = (PLOTS[f"hnsp_{station}"].fill(each) for each in (batch, both))
+        assert np.array_equal(counts, of_both)
+    assert np.isnan(batch.once(single_times_ns)[batch.first[1] : batch.first[2]]).all()
+    assert batch.spills[batch.having("tof")].tolist() == [0, 2]
+    light = batch.join(CkovDigits)
+    assert len(light) == sum(s.triggers for s in whole)
+    assert light.trigger.max() == batch.triggers - 1
 
 
 def test_trends_know_of_gaps_and_of_the_time_between_spills() -> None:
     facts = SpillFacts(
-        spill=[0, 1, 4], time_us=[0, 2_000_000, 4_000_000], triggers=[10, 20, 30], size=[1000, 2000, 3000]
+        spill=[0, 1, 4],
+        time_us=[0, 2_000_000, 4_000_000],
+        triggers=[10, 20, 30],
+        size=[1000, 2000, 3000],
+        scalers=np.zeros((3, 32), int),
     )
     values = {trend.name: np.asarray(trend.value(facts), float) for trend in DAQ_TRENDS}
     assert values["daq_triggers"].tolist() == [10, 20, 30]

@@ -42,7 +42,7 @@ def test_every_event_has_the_stored_digits_in_each_station(spill: ReconstructedS
 
 
 def test_every_slab_hit_has_the_stored_time_and_charges(spill: ReconstructedSpill, expected: dict) -> None:
-    hits = spill.tof.slab_hits
+    hits = spill.tof.hits
     found = [[[] for _ in range(3)] for _ in range(spill.triggers)]
     columns = (hits.plane, hits.slab, hits.raw_time_ns, hits.charge, hits.charge_product)
     for trigger, station, *hit in zip(hits.trigger, hits.station, *columns, strict=True):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.columns import I4
-from schemas.records import Tof
+from schemas.tof import Tof
 from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
@@ -32,7 +32,7 @@ def compare(hits: RawHits, conditions: Conditions) -> Tof:
     """Compare with the slow twin, row by row."""
     fast = reconstruct_tof(hits, conditions)
     slow = twin.digits(hits, conditions)
-    d, s, p = fast.digits, fast.slab_hits, fast.space_points
+    d, s, p = fast.digits, fast.hits, fast.space_points
     columns = (d.trigger, d.station, d.plane, d.slab, d.pmt, d.leading_time, d.request_time, d.charge_mm)
     assert list(zip(*(c.tolist() for c in columns), strict=True)) == slow
     slow_hits = twin.slab_hits(slow)
@@ -73,7 +73,7 @@ def test_times_do_not_depend_on_where_the_counter_wraps(conditions: Conditions, 
     hits = unpack_date(SimulatedRun(mean_triggers=6).spill(5).raw.payload)
     shifted = replace(hits, tdc=replace(hits.tdc, leading_time=(hits.tdc.leading_time + shift) % 2**21))
     before, after = reconstruct_tof(hits, conditions), reconstruct_tof(shifted, conditions)
-    assert before.slab_hits.equal(after.slab_hits)
+    assert before.hits.equal(after.hits)
     assert before.space_points.equal(after.space_points)
 
 
@@ -88,7 +88,7 @@ def test_a_difference_of_times_is_taken_modulo_the_period() -> None:
 def test_a_run_without_calibration_has_hits_and_no_space_points(conditions: Conditions) -> None:
     hits = unpack_date(SimulatedRun(mean_triggers=6).spill(1).raw.payload)
     fast = reconstruct_tof(hits, replace(conditions, tof_calibration=None))
-    assert len(fast.slab_hits)
+    assert len(fast.hits)
     assert not len(fast.space_points)
 
 
@@ -115,7 +115,7 @@ def test_the_counters_are_as_a_loop_over_photomultipliers_makes_them(conditions:
         position_min=rng.integers(0, 120, len(hits.fadc)),
         pulse_area=rng.integers(-20, 400, len(hits.fadc)) * (rng.random(len(hits.fadc)) < 0.7),
     )
-    digits = reconstruct_ckov(replace(hits, fadc=fadc), conditions)
+    digits = reconstruct_ckov(replace(hits, fadc=fadc), conditions).digits
     for trigger in range(hits.triggers):
         for counter in range(2):
             pulse, position = [], []

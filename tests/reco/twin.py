@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from streams.conditions.model import PLANES, PMTS, SLABS, TofCalibration
+from streams.conditions.tof import PLANES, PMTS, SLABS, TofCalibration
 from streams.unpack.hits import RawHits
 
 NOT_THERE = -99

@@ -12,35 +12,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.columns import Table
-from schemas.records import (
-    CkovDigits,
-    ControlKind,
-    RawSpill,
-    ReconstructedSpill,
-    Record,
-    RejectedSpill,
-    Rejection,
-    RunControl,
-    TofDigits,
-    TofSlabHits,
-    TofSpacePoints,
-)
+from schemas.records import RawSpill, ReconstructedSpill, Rejection
+from schemas.tof import TofSpacePoints
 from schemas.wire import MARKER, WireError, decode, encode
 from tests.records import raw_spill, reconstructed_spill
-
-FIXTURES = Path(__file__).parent / "fixtures"
-SCHEMAS = Path(__file__).parents[2] / "schemas"
-
-RECORDS: dict[str, Record] = {
-    "raw_spill.v1": raw_spill(),
-    "run_control.v1": RunControl(
-        run=900001, kind=ControlKind.END, time_us=1, source="a file", byte=9, events=2, run_type="beam", payload=b"\1"
-    ),
-    "rejected_spill.v1": RejectedSpill(
-        run=1, spill=2, step="unpack", reason="why", source="f", byte=3, topic="t", partition=4, offset=5, payload=b"x"
-    ),
-    "reconstructed_spill.v1": reconstructed_spill(errors={"tof": "why"}, skipped={"141": 2}),
-}
+from tests.schemas.write_fixtures import FIXTURES, RECORDS
+from tests.schemas.write_schema import SCHEMAS, detectors, newest, tables
 
 
 def same(a: object, b: object) -> bool:
@@ -85,24 +62,19 @@ def test_no_two_schemas_share_a_fingerprint() -> None:
     assert len(set(canonical)) == len(canonical)
 
 
-@pytest.mark.parametrize("table", [TofDigits, TofSlabHits, TofSpacePoints, CkovDigits])
-def test_the_columns_of_a_table_are_those_of_its_schema(table: type[Table]) -> None:
-    found = {}
-
-    def collect(schema: object) -> None:
-        if isinstance(schema, list):
-            for option in schema:
-                collect(option)
-        elif isinstance(schema, dict) and schema.get("type") == "record":
-            found[schema["name"]] = schema["fields"]
-            for field in schema["fields"]:
-                collect(field["type"])
-
-    collect(json.loads((SCHEMAS / "reconstructed_spill.v1.avsc").read_text()))
-    written = {
-        f["name"]: (np.dtype(f["type"]["dtype"]), tuple(f["type"].get("row", ()))) for f in found[table.__name__]
+@pytest.mark.parametrize("name", detectors())
+def test_the_columns_of_a_detector_are_those_of_the_newest_schema(name: str) -> None:
+    (written,) = [f for f in json.loads(newest().read_text())["fields"] if f["name"] == name]
+    found = {
+        table["name"]: {
+            f["name"]: (np.dtype(f["type"]["dtype"]), tuple(f["type"].get("row", ()))) for f in table["type"]["fields"]
+        }
+        for table in written["type"][1]["fields"]
     }
-    assert written == {f.name: (f.metadata["dtype"], f.metadata["row"]) for f in fields(table)}
+    assert found == {
+        table: {f.name: (f.metadata["dtype"], f.metadata["row"]) for f in fields(kind)}
+        for table, kind in tables(detectors()[name]).items()
+    }
 
 
 @settings(max_examples=200, deadline=None)

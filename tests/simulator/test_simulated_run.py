@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from schemas.ckov import CkovDigits
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
 from streams.conditions.store import SIMULATED, ConditionsStore
 from streams.daq.simulator import SimulatedRun
@@ -13,6 +14,7 @@ from streams.daq.simulator.ckov import MEAN_PHOTO_ELECTRONS
 from streams.daq.simulator.tables import tables
 from streams.daq.sources import read_source
 from streams.plots.batch import Batch
+from streams.plots.tof_quantities import single_times_ns
 from streams.reconstruct import reconstruct
 
 SPILLS = 200
@@ -51,7 +53,7 @@ def reconstructed() -> list[tuple[ReconstructedSpill, object]]:
     run = SimulatedRun(spills=SPILLS)
     conditions = ConditionsStore([]).for_run(run.run)
     spills = [run.spill(number) for number in range(SPILLS)]
-    return [(reconstruct(spill.raw, conditions), spill.truth) for spill in spills]
+    return [(reconstruct(spill.raw, conditions), spill.particles) for spill in spills]
 
 
 def test_nothing_is_rejected_and_no_detector_fails(reconstructed) -> None:
@@ -65,7 +67,7 @@ def test_nothing_is_rejected_and_no_detector_fails(reconstructed) -> None:
 def test_the_peaks_of_the_times_of_flight_are_where_they_were_put(reconstructed, kind: Kind) -> None:
     batch = Batch([spill for spill, _ in reconstructed])
     kinds = np.concatenate([truth.kind for _, truth in reconstructed])
-    times = batch.single_times_ns[kinds == kind]
+    times = batch.once(single_times_ns)[kinds == kind]
     for start, stop, put in ((0, 1, TOF01_NS[kind]), (1, 2, TOF01_NS[kind] * TOF12_PER_TOF01)):
         flight = times[:, stop] - times[:, start]
         near = flight[np.abs(flight - put) < 0.5]
@@ -87,13 +89,13 @@ def test_the_counters_see_the_light_of_each_kind(reconstructed) -> None:
     kinds = np.concatenate([truth.kind for _, truth in reconstructed])
     for counter, means in enumerate(MEAN_PHOTO_ELECTRONS):
         for kind, mean in zip(Kind, means, strict=True):
-            seen = batch.ckov.photo_electrons[kinds == kind, counter].mean()
+            seen = batch.join(CkovDigits).photo_electrons[kinds == kind, counter].mean()
             assert seen == pytest.approx(mean, rel=0.1, abs=0.4)
 
 
 def test_an_electron_is_earlier_by_the_truth_of_its_trigger(reconstructed) -> None:
     spill, truth = reconstructed[0]
-    times = Batch([spill]).single_times_ns
+    times = Batch([spill]).once(single_times_ns)
     flight = times[:, 1] - times[:, 0]
     seen = ~np.isnan(flight)
     assert np.median(np.abs(flight[seen] - truth.tof01_ns[seen])) < 0.1

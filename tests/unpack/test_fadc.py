@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from streams.boards import V1724, V1731
 from streams.errors import BadDataError
 from streams.unpack.date import unpack_date
-from streams.unpack.hits import V1724, V1731
 from tests.date_builder import equipment, fadc_event, packed, physics, suppressed
 
 FLAT = [8500] * 64

@@ -1,5 +1,6 @@
 """The experiment's own files against what is known of them."""
 
+import hashlib
 import json
 from collections import Counter
 from datetime import datetime
@@ -8,10 +9,10 @@ import numpy as np
 import pytest
 
 from schemas.records import MISSING
+from streams.boards import V1290, V1724, V1731
 from streams.unpack.date import unpack_date
 from streams.unpack.fragments import equipments, fragments
 from streams.unpack.framing import EQUIPPED, EventType, walk
-from streams.unpack.hits import V1290, V1724, V1731
 from streams.unpack.spill_json import unpack_json
 
 EVENT_NAMES = {EventType.PHYSICS: "physics_event"}
@@ -40,9 +41,12 @@ def spills(content):
 
 def test_events_of_run_6008_are_those_expected(content, expected):
     events = list(walk(content))
-    assert len(content) == expected["bytes"]
+    assert (len(content), hashlib.md5(content).hexdigest()) == (expected["bytes"], expected["md5"])
     assert Counter(name(e.header.type) for e in events) == expected["types"]
     assert [e.header.run for e in events] == expected["runs"] * 22
+    heads = [np.frombuffer(content, "<u4", 20, e.start) for e in events]
+    assert {int(head[17]) for head in heads} == set(expected["gdcs"])
+    assert {f"{head[3] >> 16}.{head[3] & 0xFFFF}" for head in heads} == set(expected["versions"])
     physics = [e.header for e in events if e.header.type is EventType.PHYSICS]
     for spill, header in enumerate(physics):
         assert header.number_in_run == spill

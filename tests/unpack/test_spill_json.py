@@ -3,8 +3,8 @@ import json
 import pytest
 
 from schemas.records import MISSING
+from streams.boards import V1290, V1724, V1731
 from streams.errors import BadDataError
-from streams.unpack.hits import V1290, V1724, V1731
 from streams.unpack.spill_json import unpack_json
 
 TDC_HIT = {"ldc_id": 1, "geo": 2, "channel": 3, "leading_time": 100, "trailing_time": -99, "bunch_id": 4}

@@ -6,7 +6,7 @@ from enum import IntEnum
 import numpy as np
 
 from schemas.columns import F8, I8, U1, Bools, Table, column
-from streams.conditions.model import STATIONS
+from streams.conditions.tof import STATIONS
 
 
 class Kind(IntEnum):

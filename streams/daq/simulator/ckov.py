@@ -3,7 +3,12 @@
 import numpy as np
 
 from schemas.columns import U1
+from streams.boards import V1731
+from streams.daq.simulator import boards
 from streams.daq.simulator.beam import Particles
+from streams.daq.simulator.date import equipment
+from streams.daq.simulator.readout import Beam, Readout
+from streams.daq.simulator.tables import CKOV_GEO, LDC_UPSTREAM
 
 SAMPLES = 256
 COUNTS_PER_PHOTO_ELECTRON = 23.0
@@ -17,7 +22,13 @@ _SHAPE = np.array([0.05, 0.2, 0.3, 0.2, 0.12, 0.07, 0.04, 0.02])
 """Share of the area in each sample of a pulse."""
 
 
-def make_samples(rng: np.random.Generator, particles: Particles) -> U1:
+def read_out_ckov(rng: np.random.Generator, beam: Beam) -> Readout:
+    """Return the equipment of the one FADC board."""
+    words = boards.v1731_words(CKOV_GEO, beam.ticks, _make_samples(rng, beam.particles))
+    return Readout(equipments=[(LDC_UPSTREAM, equipment(V1731, CKOV_GEO, words))])
+
+
+def _make_samples(rng: np.random.Generator, particles: Particles) -> U1:
     """Return (triggers, 8, SAMPLES) samples; pulses are negative."""
     n = len(particles)
     mean = np.array(MEAN_PHOTO_ELECTRONS)[:, particles.kind].T / 4  # per photomultiplier

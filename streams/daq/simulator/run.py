@@ -1,38 +1,34 @@
 """A simulated run: the same records as a source makes of a file, and the truth beside them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from schemas.columns import I8
+from schemas.columns import Table
 from schemas.records import ControlKind, RawFormat, RawSpill, RunControl
-from streams.conditions.model import NOT_CABLED, Conditions, TofCabling
+from streams.boards import V977
+from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import boards, ckov, date
+from streams.daq.simulator import date
 from streams.daq.simulator.beam import Particles, make_particles
+from streams.daq.simulator.ckov import read_out_ckov
 from streams.daq.simulator.date import Stamp, equipment, super_event
-from streams.daq.simulator.tables import (
-    CKOV_GEO,
-    FADC_BOARDS,
-    LDC_DOWNSTREAM,
-    LDC_UPSTREAM,
-    TDC_BOARDS,
-)
-from streams.daq.simulator.tof import PmtHits, make_pmt_hits
-from streams.unpack.hits import V830, V1290, V1724, V1731
+from streams.daq.simulator.readout import Beam, ReadOut
+from streams.daq.simulator.scalers import read_out_scalers
+from streams.daq.simulator.tables import LDC_DOWNSTREAM, LDC_UPSTREAM
+from streams.daq.simulator.tof_boards import read_out_tof
 
-TRIGGER_RECEIVER, TRAILER = 101, 110
+TRAILER = 110
 _RECEIVED = {date.START_OF_BURST: 0x00200030, date.PHYSICS: 0x00020033, date.END_OF_BURST: 0x008000F3}
 """Words of the trigger receiver, as observed."""
-_TDC_COUNT_NS = 0.025
-_REQUEST_BEFORE_TRIGGER = 65
-"""TDC counts."""
-_SECOND_REQUEST = 0.02
-"""Probability of a second trigger request in a trigger; the first is the true one."""
 _PHYSICS_US, _END_US = 180_000, 180_600
 """Times of the physics event and of the end of burst after the start of burst."""
+_EVENTS = ((date.START_OF_BURST, 0), (date.PHYSICS, _PHYSICS_US), (date.END_OF_BURST, _END_US))
+LDCS = (LDC_DOWNSTREAM, LDC_UPSTREAM)
+
+DETECTORS: dict[str, ReadOut] = {"tof": read_out_tof, "ckov": read_out_ckov, "scalers": read_out_scalers}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +36,16 @@ class SimulatedSpill:
     """One spill as the DAQ writes it, and what was really there."""
 
     raw: RawSpill
-    truth: Particles = field(repr=False)
+    particles: Particles = field(repr=False)
+    truths: Mapping[str, Table] = field(repr=False)
+    """Detector → what a perfect reconstruction would find, of those for which it is more than the particles say."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedRun:
     """A run of the simulated beam line. The same parameters give the same bytes.
 
-    Each spill has a random generator of its own, made of seed, run and number: it does not depend on the others.
+    In each spill each detector has a random generator of its own, made of seed, run and numbers.
     """
 
     run: int = 900_001
@@ -61,11 +59,11 @@ class SimulatedRun:
     mean_triggers: float = 60.0
 
     @cached_property
-    def _conditions(self) -> tuple[Conditions, TofCabling]:
+    def _conditions(self) -> Conditions:
         conditions = ConditionsStore([]).for_run(self.run)
-        if conditions is None or conditions.tof_cabling is None:
+        if conditions is None:
             raise ValueError(f"run {self.run} is none of the simulated ones")
-        return conditions, conditions.tof_cabling
+        return conditions
 
     @property
     def source(self) -> str:
@@ -100,7 +98,7 @@ class SimulatedRun:
                 time_us=time_us,
                 attributes=phase,
             )
-            payload += super_event(stamp, {LDC_DOWNSTREAM: (), LDC_UPSTREAM: ()})
+            payload += super_event(stamp, dict.fromkeys(LDCS, ()))
         return RunControl(
             run=self.run, kind=kind, time_us=time_us, source=self.source, byte=0, events=2, payload=payload
         )
@@ -110,24 +108,28 @@ class SimulatedRun:
 
     def spill(self, number: int) -> SimulatedSpill:
         """Return one spill."""
-        rng = np.random.default_rng([self.seed, self.run, number])
-        truth = make_particles(rng, self.mean_triggers)
-        begin_us = self._spill_us(number)
-        payload = b"".join(
-            super_event(
-                Stamp(
-                    type=kind,
-                    run=self.run,
-                    number_in_run=number,
-                    number_in_burst=in_burst,
-                    time_us=begin_us + after_us,
-                ),
-                self._boards(rng, number, truth) if kind == date.PHYSICS else _no_boards(kind),
-            )
-            for in_burst, (kind, after_us) in enumerate(
-                ((date.START_OF_BURST, 0), (date.PHYSICS, _PHYSICS_US), (date.END_OF_BURST, _END_US))
-            )
+        particles = make_particles(self._generator(number, 0), self.mean_triggers)
+        clock_ns = round((number + 1) * self.period_s * 1e9)
+        beam = Beam(
+            number=number,
+            particles=particles,
+            ticks=(particles.trigger_ns + clock_ns) // 800,
+            conditions=self._conditions,
         )
+        readouts = {
+            name: read_out(self._generator(number, index), beam)
+            for index, (name, read_out) in enumerate(DETECTORS.items(), start=1)
+        }
+        begin_us = self._spill_us(number)
+        payload = b""
+        for in_burst, (kind, after_us) in enumerate(_EVENTS):
+            equipments = [(LDC_UPSTREAM, equipment(V977, 0, [_RECEIVED[kind]]))]
+            if kind == date.PHYSICS:
+                equipments += [one for readout in readouts.values() for one in readout.equipments]
+            stamp = Stamp(
+                type=kind, run=self.run, number_in_run=number, number_in_burst=in_burst, time_us=begin_us + after_us
+            )
+            payload += super_event(stamp, _with_trailers(equipments))
         raw = RawSpill(
             run=self.run,
             spill=number,
@@ -135,79 +137,22 @@ class SimulatedRun:
             format=RawFormat.DATE,
             source=self.source,
             byte=0,
-            events=3,
+            events=len(_EVENTS),
             payload=payload,
         )
-        return SimulatedSpill(raw=raw, truth=truth)
+        truths = {name: readout.truth for name, readout in readouts.items() if readout.truth is not None}
+        return SimulatedSpill(raw=raw, particles=particles, truths=truths)
 
-    def _boards(self, rng: np.random.Generator, number: int, truth: Particles) -> dict[int, list[bytes]]:
-        """Return the equipments of the physics event, by LDC."""
-        conditions, cabling = self._conditions
-        assert conditions.tof_calibration is not None  # noqa: S101 - the simulated conditions have one
-        hits = make_pmt_hits(rng, truth, conditions.tof_calibration)
-        samples = ckov.make_samples(rng, truth)
-        # The 800 ns counter of the boards runs on from spill to spill.
-        ticks: I8 = (truth.trigger_ns + round((number + 1) * self.period_s * 1e9)) // 800
-        found: dict[int, list[bytes]] = {LDC_DOWNSTREAM: [], LDC_UPSTREAM: []}
-        found[LDC_UPSTREAM].append(equipment(TRIGGER_RECEIVER, 0, [_RECEIVED[date.PHYSICS]]))
-        for geo in TDC_BOARDS:
-            words = _tdc_board(rng, geo, number, truth, ticks, hits, cabling)
-            found[LDC_UPSTREAM].append(equipment(V1290, geo, words))
-        found[LDC_UPSTREAM].append(equipment(V1731, CKOV_GEO, boards.v1731_words(CKOV_GEO, ticks, samples)))
-        for ldc, geos in FADC_BOARDS.items():
-            for geo in geos:
-                row, channel = _cabled_to(hits, cabling.fadc[ldc, geo])
-                words = boards.v1724_words(geo, ticks, hits.trigger[row], channel, hits.samples[row])
-                found[ldc].append(equipment(V1724, geo, words))
-        scalers = np.zeros(32, np.int64)
-        scalers[:6] = [len(truth), len(truth) + rng.poisson(1), *rng.poisson([2000, 90, 60, 50])]
-        scalers[12] = 32_000
-        found[LDC_DOWNSTREAM].append(equipment(V830, 0, boards.v830_words(0, scalers.tolist())))
-        for content in found.values():
-            content.append(equipment(TRAILER, 0))
-        return found
+    def _generator(self, number: int, index: int) -> np.random.Generator:
+        """Return the random generator of the beam (0) or of a detector in a spill."""
+        return np.random.default_rng([self.seed, self.run, number, index])
 
 
-def _no_boards(kind: int) -> dict[int, list[bytes]]:
-    """Return the equipments of start or end of burst: the trigger receiver alone has something to say."""
-    receiver = equipment(TRIGGER_RECEIVER, 0, [_RECEIVED[kind]])
-    return {LDC_DOWNSTREAM: [equipment(TRAILER, 0)], LDC_UPSTREAM: [receiver, equipment(TRAILER, 0)]}
-
-
-def _cabled_to(hits: PmtHits, pmt_of_channel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows of the hits on one board, and their channels."""
-    channel_of_pmt = np.full(int(max(hits.pmt.max(initial=0), pmt_of_channel.max())) + 1, NOT_CABLED)
-    channels = np.flatnonzero(pmt_of_channel != NOT_CABLED)
-    channel_of_pmt[pmt_of_channel[channels]] = channels
-    channel = channel_of_pmt[hits.pmt]
-    row = np.flatnonzero(channel != NOT_CABLED)
-    return row, channel[row]
-
-
-def _tdc_board(
-    rng: np.random.Generator,
-    geo: int,
-    number: int,
-    truth: Particles,
-    ticks: I8,
-    hits: PmtHits,
-    cabling: TofCabling,
-) -> boards.Words:
-    """Return the words of one TDC board: trigger and request on channels 0 and 1, photomultipliers on the others."""
-    n = len(truth)
-    # Each board counts from a start of its own; the counter wraps every 52.4 µs.
-    trigger = np.rint(truth.trigger_ns / _TDC_COUNT_NS).astype(np.int64) + int(rng.integers(1 << 21))
-    request = trigger - _REQUEST_BEFORE_TRIGGER - rng.integers(0, 8, n)
-    again = np.flatnonzero(rng.random(n) < _SECOND_REQUEST)
-    row, channel = _cabled_to(hits, cabling.tdc[LDC_UPSTREAM, geo])
-    leading = request[hits.trigger[row]] + np.rint(hits.raw_ns[row] / _TDC_COUNT_NS).astype(np.int64)
-    everyone = np.arange(n)
-    return boards.v1290_words(
-        geo,
-        first_event=number * 1000,
-        bunch_id=truth.trigger_ns // 25,
-        time_tag=ticks,
-        trigger=np.concatenate([everyone, everyone, again, hits.trigger[row]]).astype(np.int32),
-        channel=np.concatenate([np.zeros(n), np.ones(n), np.ones(len(again)), channel]).astype(np.int32),
-        leading=np.concatenate([trigger, request, request[again] + 20_000, leading]),
-    )
+def _with_trailers(equipments: Iterable[tuple[int, bytes]]) -> dict[int, list[bytes]]:
+    """Return the equipments of an event by LDC: every LDC sends one, if only its trailer."""
+    found: dict[int, list[bytes]] = {ldc: [] for ldc in LDCS}
+    for ldc, one in equipments:
+        found[ldc].append(one)
+    for content in found.values():
+        content.append(equipment(TRAILER, 0))
+    return found

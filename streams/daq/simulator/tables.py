@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from streams.conditions.model import PLANES, PMTS, STATIONS
 from streams.conditions.store import SIMULATED
+from streams.conditions.tof import PLANES, PMTS, STATIONS
 
 FIRST_RUN, LAST_RUN = 900_000, 999_999
 SLABS_OF = (10, 7, 10)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.columns import F8, I4, U2, Table, column
-from streams.conditions.model import PLANES, PMTS, SLABS, STATIONS, TofCalibration
+from streams.conditions.tof import PLANES, PMTS, SLABS, STATIONS, TofCalibration
 from streams.daq.simulator.beam import Particles
 from streams.daq.simulator.tables import SLABS_OF
 

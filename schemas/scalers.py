@@ -1,0 +1,22 @@
+"""The scalers' table."""
+
+from dataclasses import dataclass
+
+from schemas.columns import I4, U1, Detector, Table, column
+
+SCALER_CHANNELS = 32
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScalerCounts(Table):
+    """One row a channel that was read out: what it counted in the spill."""
+
+    channel: U1 = column("u1")
+    count: I4 = column("<i4")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scalers(Detector):
+    """What the scaler board (V830) counted in a spill."""
+
+    counts: ScalerCounts

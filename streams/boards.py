@@ -1,0 +1,17 @@
+"""The boards that the DAQ reads out, and how a channel is addressed."""
+
+V977 = 101
+"""Trigger receiver."""
+V1290 = 102
+"""TDC."""
+V830 = 111
+"""Scaler."""
+V1724 = 120
+"""FADC of 14 bits."""
+V1731 = 121
+"""FADC of 8 bits."""
+BOARD_NAMES = {V977: "V977", V1290: "V1290", V830: "V830", V1724: "V1724", V1731: "V1731"}
+"""Equipment type, in DATE's equipment headers and in channel keys → name."""
+
+LDCS, GEOS, CHANNELS = 8, 32, 32
+"""Bounds of a channel's address: geo and channel have five bits; LDC numbers of the experiment are below 8."""

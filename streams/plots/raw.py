@@ -1,0 +1,143 @@
+"""Raw quantities by board and channel, for the expert: all channels of a kind of board side by side."""
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.raw import RawFadcHits, RawTdcHits
+from schemas.records import MISSING
+from streams.boards import BOARD_NAMES, V1290, V1724, V1731
+from streams.plots.batch import Batch
+from streams.plots.model import Axis, DetectorPlots, Plot, Words
+
+_Values = tuple[npt.ArrayLike, ...]
+_CALL = "DAQ expert on call"
+_CHANNELS = {V1290: 32, V1724: 8, V1731: 8}
+"""Channels of a board."""
+_BOARDS = {V1290: 8, V1724: 24, V1731: 16}
+"""Geos that the experiment uses lie below; what lies above is counted in the overflow."""
+_TDC_PERIOD = 1 << 21
+
+
+def _channel_axis(board: int) -> Axis:
+    bins = _BOARDS[board] * _CHANNELS[board]
+    return Axis(label=f"Geo × {_CHANNELS[board]} + channel", bins=bins, low=-0.5, high=bins - 0.5)
+
+
+def _hits_plot() -> Plot:
+    def fill(batch: Batch) -> _Values:
+        hits = batch.join(RawTdcHits)
+        return (hits.geo.astype(np.int32) * _CHANNELS[V1290] + hits.channel,)
+
+    return Plot(
+        name="raw_v1290_hits",
+        detector="raw",
+        title="V1290 hits by channel",
+        axes=(_channel_axis(V1290),),
+        fill=fill,
+        canvas="raw_V1290",
+        keywords=("raw", "TDC", "V1290", "hits", "channel"),
+        words=Words(
+            shows="Leading edges of each channel of the TDC boards.",
+            normal="Channels 0 and 1 of each board have one hit a particle trigger; the others follow the beam's spot.",
+            action="A channel that is empty between full ones: its discriminator or cable. One far above: noise.",
+            call=_CALL,
+        ),
+        log=True,
+    )
+
+
+def _times_plot() -> Plot:
+    def fill(batch: Batch) -> _Values:
+        hits = batch.join(RawTdcHits)
+        return hits.geo.astype(np.int32) * _CHANNELS[V1290] + hits.channel, hits.leading_time
+
+    return Plot(
+        name="raw_v1290_time",
+        detector="raw",
+        title="V1290 leading time by channel",
+        axes=(
+            _channel_axis(V1290),
+            Axis(label="Leading time", unit="counts of 25 ps", bins=64, low=0, high=_TDC_PERIOD),
+        ),
+        fill=fill,
+        canvas="raw_V1290",
+        keywords=("raw", "TDC", "V1290", "time", "channel"),
+        words=Words(
+            shows="The TDC's own counter at each leading edge; it wraps every 52.4 µs.",
+            normal="Flat along each channel: triggers come at any phase of the counter.",
+            action="Bands or gaps: a clock or a bit of the board is stuck.",
+            call=_CALL,
+        ),
+    )
+
+
+def _fadc_plot(board: int, quantity: str, axis: Axis, words: Words) -> Plot:
+    name = BOARD_NAMES[board]
+
+    def fill(batch: Batch) -> _Values:
+        hits = batch.join(RawFadcHits)
+        values = getattr(hits, quantity)
+        here = (hits.equipment == board) & (values != MISSING)
+        return hits.geo[here].astype(np.int32) * _CHANNELS[board] + hits.channel[here], values[here]
+
+    return Plot(
+        name=f"raw_{name.lower()}_{quantity}",
+        detector="raw",
+        title=f"{name} {axis.label.lower()} by channel",
+        axes=(_channel_axis(board), axis),
+        fill=fill,
+        canvas=f"raw_{name}",
+        keywords=("raw", "FADC", name, quantity, "channel"),
+        words=words,
+    )
+
+
+def _pedestal(board: int, low: float, high: float) -> Plot:
+    words = Words(
+        shows="Mean of the samples away from the pulse, of each channel with samples.",
+        normal="One narrow spot a channel, level in time.",
+        action="A wide or a second spot: noise or a pedestal that moved. At 0 or at the end of the scale: no input.",
+        call=_CALL,
+    )
+    axis = Axis(label="Pedestal", unit="ADC counts", bins=64, low=low, high=high)
+    return _fadc_plot(board, "pedestal", axis, words)
+
+
+def _charge(board: int, high: float) -> Plot:
+    words = Words(
+        shows="Maximum minus minimum of the samples, of each channel with samples.",
+        normal="A falling or humped distribution, alike in neighbouring channels.",
+        action="One channel much lower than its neighbours: high voltage or a dying photomultiplier.",
+        call=_CALL,
+    )
+    axis = Axis(label="Charge", unit="ADC counts", bins=64, low=0, high=high)
+    return _fadc_plot(board, "charge_mm", axis, words)
+
+
+def _position(board: int, high: float) -> Plot:
+    words = Words(
+        shows="Sample of the minimum, of each channel with samples.",
+        normal="V1731: a spot inside the gate, samples 20 to 80, over a flat floor. V1724, whose pulses are positive: "
+        "flat.",
+        action="The spot moved: the timing of the trigger or of a cable changed.",
+        call=_CALL,
+    )
+    axis = Axis(label="Position of the minimum", unit="samples", bins=64, low=0, high=high)
+    return _fadc_plot(board, "position_min", axis, words)
+
+
+RAW = DetectorPlots(
+    name="raw",
+    title="Raw",
+    plots=(
+        _hits_plot(),
+        _times_plot(),
+        _pedestal(V1724, 0, 16_384),
+        _charge(V1724, 5_000),
+        _position(V1724, 256),
+        _pedestal(V1731, 128, 160),
+        _charge(V1731, 160),
+        _position(V1731, 256),
+    ),
+    overview=(),
+)

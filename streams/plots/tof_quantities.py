@@ -1,0 +1,40 @@
+"""What several plots need of the time-of-flight stations; ask for it with `Batch.once`."""
+
+import numpy as np
+
+from schemas.columns import F8, I4, I8
+from schemas.tof import TofSpacePoints
+from streams.conditions.tof import STATIONS
+from streams.plots.batch import Batch
+
+
+def space_points_per_trigger(batch: Batch) -> I4:
+    """Return (triggers, 3) space points of each trigger in each station."""
+    points = batch.join(TofSpacePoints)
+    index = points.trigger.astype(np.int64) * STATIONS + points.station
+    counts = np.bincount(index, minlength=batch.triggers * STATIONS)
+    return counts.reshape(-1, STATIONS).astype(np.int32)
+
+
+def space_points_per_spill(batch: Batch) -> I4:
+    """Return (spills that have the stations, 3) space points of each spill in each station."""
+    per_trigger = batch.once(space_points_per_trigger)
+    total = np.concatenate([np.zeros((1, STATIONS), np.int64), np.cumsum(per_trigger, axis=0)])
+    per_spill: I8 = total[batch.first[1:]] - total[batch.first[:-1]]
+    return per_spill[batch.having("tof")].astype(np.int32)
+
+
+def single_times_ns(batch: Batch) -> F8:
+    """Return (triggers, 3) time of the space point in each station where there is exactly one, else NaN."""
+    points = batch.join(TofSpacePoints)
+    times = np.full((batch.triggers, STATIONS), np.nan)
+    times[points.trigger, points.station] = points.time_ns
+    times[batch.once(space_points_per_trigger) != 1] = np.nan
+    return times
+
+
+def flight_time_ns(batch: Batch, start: int, stop: int) -> F8:
+    """Return (n,) times of flight between two stations, of triggers with exactly one space point in each."""
+    times = batch.once(single_times_ns)
+    flight = times[:, stop] - times[:, start]
+    return flight[~np.isnan(flight)]

@@ -1,0 +1,25 @@
+"""Raw quantities of the boards' channels, as they are."""
+
+import numpy as np
+
+from schemas.raw import Raw, RawFadcHits, RawTdcHits
+from schemas.records import MISSING
+from streams.unpack.hits import RawHits
+
+
+def keep_raw(hits: RawHits) -> Raw:
+    """Return the quantities that the expert's pages show."""
+    tdc = hits.tdc.rows(hits.tdc.leading_time != MISSING)
+    fadc = hits.fadc
+    return Raw(
+        tdc=RawTdcHits(trigger=tdc.trigger, geo=tdc.geo, channel=tdc.channel, leading_time=tdc.leading_time),
+        fadc=RawFadcHits(
+            trigger=fadc.trigger,
+            equipment=fadc.equipment,
+            geo=fadc.geo,
+            channel=fadc.channel,
+            pedestal=fadc.pedestal.astype(np.float32),
+            charge_mm=fadc.charge_mm,
+            position_min=fadc.position_min,
+        ),
+    )

@@ -1,0 +1,129 @@
+"""Speed by stage over a run, on one core, and of a worker on a real Kafka: python -m tests.bench [FILE...]."""
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from ops.demo import playground, wait_until_counted
+from schemas.records import RawSpill
+from schemas.wire import decode, encode
+from streams.books import uhi
+from streams.books.book import fill
+from streams.conditions.store import ConditionsStore
+from streams.daq.producer import SpillProducer
+from streams.daq.simulator import SimulatedRun
+from streams.daq.sources import read_source
+from streams.process import process
+from streams.reconstruct import reconstruct
+from streams.settings import load_settings
+from streams.unpack.date import unpack_date
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "06008.000"
+REPEATS = 9
+"""The quickest of so many is printed: others were disturbed."""
+WORKER_SPILLS = 2000
+
+_T = TypeVar("_T")
+
+
+def quickest(step: Callable[[], _T]) -> tuple[float, _T]:
+    """Return the seconds that a step takes, and what it returns."""
+    best, result = float("inf"), step()
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        result = step()
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+def measure(path: Path) -> Table:
+    """Return the table of one file."""
+    conditions_of = ConditionsStore.from_settings(load_settings()).for_run
+    records = list(read_source(path))
+    raw = [record for record in records if isinstance(record, RawSpill)]
+    conditions = conditions_of(raw[0].run)
+    beam_s = (raw[-1].time_us - raw[0].time_us) / 1e6 * len(raw) / (len(raw) - 1)
+    size = path.stat().st_size
+    spills = [reconstruct(record, conditions) for record in raw]
+    ranges = conditions.plot_ranges if conditions is not None else {}
+    messages = [encode(spill) for spill in spills]
+    book, _ = fill(spills, ranges)
+    stages: list[tuple[str, Callable[[], object]]] = [
+        ("read: frame events, group spills", lambda: list(read_source(path))),
+        ("unpack: words to columns", lambda: [unpack_date(record.payload) for record in raw]),
+        ("unpack and reconstruct", lambda: [reconstruct(record, conditions) for record in raw]),
+        ("fill all plots", lambda: fill(spills, ranges)),
+        ("process: all of the above", lambda: process(read_source(path), conditions_of)),
+        ("encode for spills.reco", lambda: [encode(spill) for spill in spills]),
+        ("decode from spills.reco", lambda: [decode(message) for message in messages]),
+        ("encode histograms of a checkpoint", lambda: [uhi.encode(book[name]) for name in book]),
+    ]
+    table = Table(title=f"{path.name}: {size / 1e6:.1f} MB, {len(raw)} spills, {beam_s:.1f} s of beam, one core")
+    for column in ("stage", "ms a spill", "MB/s", "× real time"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for name, step in stages:
+        seconds, _ = quickest(step)
+        row = (f"{seconds / len(raw) * 1e3:.2f}", f"{size / seconds / 1e6:.0f}", f"{beam_s / seconds:,.0f}")
+        table.add_row(name, *row)
+    return table
+
+
+def measure_worker() -> Table:
+    """Return what one worker does on a Kafka and a Redis of its own, and the memory that it takes for it."""
+    records = list(SimulatedRun(spills=WORKER_SPILLS).records())
+    with playground(workers=1) as running:
+        process = running.parts[0].process
+        assert process is not None
+        warm_up = SimulatedRun(run=900_002, spills=4)
+        with SpillProducer(running.settings) as producer:
+            for record in warm_up.records():
+                producer.send(record)
+        wait_until_counted(running)
+        start = time.perf_counter()
+        with SpillProducer(running.settings) as producer:
+            for record in records:
+                producer.send(record)
+        wait_until_counted(running)
+        seconds = time.perf_counter() - start
+        megabytes = psutil.Process(process.pid).memory_info().rss / 1e6
+    table = Table(title="One worker, from spills.raw to the books in Redis, all on this machine")
+    for column in ("spills", "spills/s", "MB/s", "memory, MB"):
+        table.add_column(column, justify="right")
+    size = sum(len(record.payload) for record in records)
+    table.add_row(
+        str(WORKER_SPILLS), f"{WORKER_SPILLS / seconds:.0f}", f"{size / seconds / 1e6:.0f}", f"{megabytes:.0f}"
+    )
+    return table
+
+
+def main() -> None:
+    """Measure the named files; else the real run, where it lies beside the project, and a simulated one."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="DATE files")
+    files: list[Path] = parser.parse_args().files
+    console = Console(highlight=False)
+    console.print(measure_worker())
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with TemporaryDirectory() as directory:
+        if not files:
+            simulated = Path(directory) / "simulated.000"
+            simulated.write_bytes(b"".join(record.payload for record in SimulatedRun(spills=20).records()))
+            if REAL.is_file():
+                files.append(REAL)
+            else:
+                console.print("skipped: the experiment's run 6008 is not beside the project")
+            files.append(simulated)
+        for file in files:
+            console.print(measure(file))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""spilldeck demo: the whole way, from bytes to a page, checked, killed, and gone without a trace."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from redis import Redis, RedisError
+
+from streams.books.reader import BookReader
+from streams.settings import Settings
+from tests.ops.conftest import Spilldeck, assert_one_sentence
+
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.usefixtures("servers_can_be_had"),
+    pytest.mark.timeout(240),  # it starts a broker, a Redis, two workers and a page, on a machine that may be busy
+]
+
+PATIENCE_S = 100.0
+
+
+def wait_for(what: str, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+@contextmanager
+def demo(directory: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run the demo with its output in files and its temporary ones in a directory of its own."""
+    (directory / "tmp").mkdir()
+    plain = {name: value for name, value in os.environ.items() if not name.upper().startswith("SPILLDECK_")}
+    with (directory / "stdout").open("wb") as out, (directory / "stderr").open("wb") as err:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "ops", "demo", *arguments],
+            env=plain | {"COLUMNS": "120", "TMPDIR": str(directory / "tmp")},
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+        )
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.terminate()
+            running.wait(60)
+
+
+def said(directory: Path) -> str:
+    return (directory / "stdout").read_text() + (directory / "stderr").read_text()
+
+
+def workers(demo: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(demo.pid).children():
+        with suppress(psutil.Error):  # it may end while we look at it
+            if child.cmdline()[-1:] == ["worker"]:
+                found.append(child)
+    return found
+
+
+@pytest.mark.parametrize("name", ["06008.000", "02873-spill0.json"])
+def test_a_real_run_comes_out_identical(
+    spilldeck: Spilldeck, shared: Path, with_tables: dict[str, str], name: str
+) -> None:
+    done = spilldeck("demo", "--check", shared / "data" / name, env=with_tables)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "identical"
+
+
+def test_kill_9_of_a_worker_in_the_middle_changes_nothing(tmp_path: Path) -> None:
+    with demo(tmp_path, "--check") as running:
+        wait_for("the workers", lambda: len(workers(running)) == 2)
+        victim = workers(running)[0]
+        url = victim.environ()["SPILLDECK_REDIS__URL"]
+        with Redis.from_url(url) as redis:
+            reader = BookReader(redis, "spilldeck", "live", Settings().kafka.partitions)
+            wait_for(
+                "the first spills", lambda: running.poll() is not None or any(p.raw_end for p in reader.progress())
+            )
+            counted = sum(totals.filled for totals in reader.runs().values())
+            victim.kill()
+        assert 0 < counted < 200, "it was not killed in the middle"
+        running.wait(PATIENCE_S)
+        assert running.returncode == 0, said(tmp_path)
+    text = said(tmp_path)
+    assert "The worker 1 ended with status -9: starting it again" in text
+    assert (tmp_path / "stdout").read_text().splitlines()[-1] == "identical"
+    assert "│ 900001 │    200 │        0 │" in text
+
+
+def test_a_count_that_differs_is_said_and_ends_with_status_1(tmp_path: Path) -> None:
+    with demo(tmp_path, "--check") as running:
+        wait_for("the workers", lambda: len(workers(running)) == 2)
+        url = workers(running)[0].environ()["SPILLDECK_REDIS__URL"]
+
+        def spoilt() -> bool:
+            # A histogram that is none of this run's, where one of the run was.
+            with Redis.from_url(url) as redis:
+                try:
+                    (key,) = redis.keys("*:{live:0}:book:900001")
+                    return bool(
+                        redis.copy(key, key.replace(b"900001", b"900002"))
+                        and redis.hset(
+                            "spilldeck:{live:0}:runs", "900002", redis.hget("spilldeck:{live:0}:runs", "900001")
+                        )
+                    )
+                except (RedisError, ValueError):
+                    return False
+
+        wait_for("a book", lambda: running.poll() is not None or spoilt())
+        running.wait(PATIENCE_S)
+    assert running.returncode == 1, said(tmp_path)
+    assert "run 900002: is in the books and should not be" in said(tmp_path)
+    assert (tmp_path / "stdout").read_text().splitlines()[-1] == "differs"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_page_comes_up_and_nothing_is_left_behind(tmp_path: Path, how: signal.Signals) -> None:
+    with demo(tmp_path) as running:
+        wait_for("the address", lambda: running.poll() is not None or "The page: http" in said(tmp_path))
+        address = said(tmp_path).partition("The page: ")[2].splitlines()[0]
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            assert answer.status == 200
+        family = psutil.Process(running.pid).children(recursive=True)
+        assert len(family) >= 5
+        running.send_signal(how)
+        running.wait(60)
+        assert running.returncode == 130
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert "Traceback" not in said(tmp_path)
+
+
+def test_a_demo_of_nothing_says_so_before_it_starts_anything(spilldeck: Spilldeck, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a run")
+    done = spilldeck("demo", "--check", "notes.txt")
+    assert done.returncode == 2
+    assert "there is nothing to play" in done.stderr
+    assert_one_sentence(spilldeck("demo", "nosuch.000"), 2)

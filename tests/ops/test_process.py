@@ -1,0 +1,127 @@
+"""spilldeck process: counts, a book, and what is said of files that are not as they must be."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uhi.io.json
+
+from streams.conditions.store import ConditionsStore
+from streams.daq.simulator import SimulatedRun
+from streams.plots.catalogue import PLOTS
+from streams.process import process
+from tests.ops.conftest import Spilldeck, assert_one_sentence
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a DATE file of a small run."""
+    path = tmp_path_factory.mktemp("files") / "simulated.000"
+    records = SimulatedRun(spills=6, mean_triggers=10).records()
+    path.write_bytes(b"".join(record.payload for record in records))
+    return path
+
+
+def test_run_6008_is_counted_as_known(spilldeck: Spilldeck, shared: Path, with_tables: dict[str, str]) -> None:
+    done = spilldeck("process", shared / "data/06008.000", "--json", env=with_tables)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert [*found] == ["run", "events", "spills", "particle_triggers", "rejected", "errors", "detectors", "plots"]
+    assert (found["run"], found["events"], found["spills"], found["particle_triggers"]) == (6008, 22, 6, 882)
+    assert (found["rejected"], found["errors"]) == (0, {})
+    assert found["detectors"] == {
+        "ckov": {"digits": 882},
+        "raw": {"tdc": 7056, "fadc": 7056},
+        "scalers": {"counts": 0},
+        "tof": {"digits": 0, "hits": 0, "space_points": 0},
+    }
+    assert found["plots"].keys() == PLOTS.keys()
+    assert found["plots"]["hPMT1"]["entries"] == 882
+
+
+def test_the_spill_of_run_2873_is_counted_as_known(
+    spilldeck: Spilldeck, shared: Path, with_tables: dict[str, str]
+) -> None:
+    done = spilldeck("process", shared / "data/02873-spill0.json", "--json", env=with_tables)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    expected = json.loads((shared / "expected/02873-spill0.json").read_text())
+    assert (found["run"], found["spills"], found["particle_triggers"]) == (2873, 1, expected["n_particle_events"])
+    assert found["detectors"]["tof"]["digits"] == sum(map(sum, expected["tof_digits"]))
+    hits = sum(len(station) for event in expected["tof_slab_hits"] for station in event)
+    assert found["detectors"]["tof"]["hits"] == hits == 186
+
+
+def test_a_book_is_read_back_with_the_counts_of_the_pure_functions(
+    spilldeck: Spilldeck, simulated: Path, tmp_path: Path
+) -> None:
+    assert spilldeck("process", simulated, "--out", tmp_path / "book.json").returncode == 0
+    book = json.loads((tmp_path / "book.json").read_text(), object_hook=uhi.io.json.object_hook)
+    (expected,) = process(SimulatedRun(spills=6, mean_triggers=10).records(), ConditionsStore([]).for_run).values()
+    assert book["plots"].keys() == PLOTS.keys()
+    for name in PLOTS:
+        assert np.array_equal(book["plots"][name]["storage"]["values"], expected.book[name].view(flow=True))
+    assert book["summary"] == expected.to_json()
+    assert not (tmp_path / "book.json.part").exists()
+
+
+def test_standard_input_and_directories_are_read_like_files(spilldeck: Spilldeck, simulated: Path) -> None:
+    as_file = spilldeck("process", simulated, "--json")
+    assert as_file.returncode == 0
+    assert spilldeck("process", "-", "--json", stdin=simulated).stdout == as_file.stdout
+    assert spilldeck("process", simulated.parent, "--json").stdout == as_file.stdout
+
+
+def test_the_counts_fit_on_a_terminal(spilldeck: Spilldeck, simulated: Path) -> None:
+    done = spilldeck("process", simulated, env={"COLUMNS": "80"})
+    assert "Run 900001" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_cut_file_keeps_its_spills_and_says_where_it_broke(
+    spilldeck: Spilldeck, simulated: Path, tmp_path: Path
+) -> None:
+    content = simulated.read_bytes()
+    (tmp_path / "cut.000").write_bytes(content[: len(content) * 3 // 4])
+    done = spilldeck("process", "cut.000", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["spills"], found["rejected"]) == (0, 4, 1)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("run 900001: rejected by framing: cut.000, bytes ")
+
+
+def test_a_run_without_conditions_says_what_to_do(spilldeck: Spilldeck, shared: Path) -> None:
+    done = spilldeck("process", shared / "data/06008.000")
+    assert done.returncode == 0
+    assert "tof failed on 6 spills, first on spill 0: no conditions for run 6008: name an index" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "said"),
+    [
+        (b"", 2, "file.000 is empty"),
+        (b"\x07" * 999, 1, "framing at byte 0: file.000 is no file of the DAQ"),
+        (b"\0\0\0\x50\xda\x1e\x5a\xfe" + bytes(100), 1, "framing at byte 4: file.000 is byte-swapped"),
+        (None, 2, "file.000 is neither a file nor a directory"),
+    ],
+)
+def test_a_file_that_is_none_of_the_daq_ends_in_one_sentence(
+    spilldeck: Spilldeck, tmp_path: Path, content: bytes | None, status: int, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / "file.000").write_bytes(content)
+    assert said in assert_one_sentence(spilldeck("process", "file.000", "--json"), status)
+
+
+def test_a_bad_file_among_good_ones_costs_itself_alone(spilldeck: Spilldeck, simulated: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not for you")
+    done = spilldeck("process", "notes.txt", simulated, "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["spills"] == 6
+    assert "notes.txt is no file of the DAQ" in done.stderr
+
+
+def test_a_book_that_cannot_be_written_is_one_sentence(spilldeck: Spilldeck, simulated: Path, tmp_path: Path) -> None:
+    line = assert_one_sentence(spilldeck("process", simulated, "--json", "--out", tmp_path / "no" / "book"), 2)
+    assert "cannot be written" in line

@@ -1,0 +1,111 @@
+"""spilldeck produce and simulate: into a real Kafka."""
+
+from pathlib import Path
+
+import pytest
+
+from ops.inputs import paced
+from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
+from schemas.wire import decode
+from streams.daq.producer import partition_of
+from streams.daq.simulator import SimulatedRun
+from streams.settings import Settings
+from streams.topics import Topics
+from tests.integration.kafka import messages
+from tests.ops.conftest import Spilldeck, assert_one_sentence, environment
+from tests.records import raw_spill
+
+RUN = SimulatedRun(spills=9, mean_triggers=4)
+
+
+def produced(settings: Settings) -> list[tuple[int, RawSpill | RunControl]]:
+    """Return partition and record of each message in spills.raw."""
+    found = []
+    for message in messages(settings, Topics.of(settings).raw):
+        record = decode(message.value() or b"")
+        assert isinstance(record, RawSpill | RunControl)
+        assert message.key() == str(record.run).encode()
+        found.append((message.partition() or 0, record))
+    return found
+
+
+@pytest.mark.servers
+def test_simulate_gives_a_file_and_produce_brings_it_into_kafka(
+    spilldeck: Spilldeck, settings: Settings, tmp_path: Path
+) -> None:
+    env = environment(settings)
+    assert spilldeck("simulate", "--spills", "9", "--out", "run.000").stdout == "run 900001: 9 spills to run.000\n"
+    expected = list(SimulatedRun(spills=9).records())
+    assert (tmp_path / "run.000").read_bytes() == b"".join(record.payload for record in expected)
+    done = spilldeck("produce", "run.000", env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "9 spills acknowledged\n", "")
+    found = produced(settings)
+    spills = {r.spill: (p, r.payload) for p, r in found if isinstance(r, RawSpill)}
+    assert spills == {
+        r.spill: (partition_of(r.spill, settings.kafka.partitions), r.payload)
+        for r in expected
+        if isinstance(r, RawSpill)
+    }
+    control = sorted((r.kind, p) for p, r in found if isinstance(r, RunControl))
+    assert control == [(kind, p) for kind in ("end", "start") for p in range(settings.kafka.partitions)]
+
+
+@pytest.mark.servers
+def test_simulate_goes_straight_into_kafka(spilldeck: Spilldeck, settings: Settings) -> None:
+    done = spilldeck("simulate", "--run", "900005", "--spills", "3", "--rate", "50", env=environment(settings))
+    assert (done.returncode, done.stdout) == (0, "run 900005: 3 spills acknowledged\n")
+    assert sorted(r.spill for _, r in produced(settings) if isinstance(r, RawSpill)) == [0, 1, 2]
+
+
+@pytest.mark.servers
+def test_bytes_without_a_spill_are_produced_too(spilldeck: Spilldeck, settings: Settings, tmp_path: Path) -> None:
+    whole = b"".join(record.payload for record in RUN.records())
+    (tmp_path / "cut.000").write_bytes(whole[: len(whole) // 2])
+    assert spilldeck("produce", "cut.000", env=environment(settings)).returncode == 0
+    (unreadable,) = [r for _, r in produced(settings) if isinstance(r, RawSpill) and r.format is RawFormat.UNREADABLE]
+    assert unreadable.spill == NO_RUN
+    assert "cut.000" in unreadable.problem
+
+
+@pytest.mark.parametrize("command", [["produce", "run.000"], ["simulate", "--spills", "1"], ["worker"]])
+def test_without_a_kafka_one_sentence_says_what_to_do(spilldeck: Spilldeck, tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "run.000").write_bytes(RUN.spill(0).raw.payload)
+    line = assert_one_sentence(spilldeck(*command, env={"SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}), 3)
+    assert "no Kafka answers at 127.0.0.1:1: start one (spilldeck up)" in line
+
+
+@pytest.mark.servers
+def test_without_a_redis_a_worker_says_what_to_do(spilldeck: Spilldeck, settings: Settings) -> None:
+    env = environment(settings) | {"SPILLDECK_REDIS__URL": "redis://:secret@127.0.0.1:1/0"}
+    line = assert_one_sentence(spilldeck("worker", env=env), 3)
+    assert "no Redis answers at 127.0.0.1:1/0" in line
+    assert "secret" not in line
+
+
+def test_rate_and_as_recorded_exclude_each_other(spilldeck: Spilldeck) -> None:
+    line = assert_one_sentence(spilldeck("produce", "x", "--rate", "1", "--as-recorded"), 2)
+    assert "--rate" in line
+
+
+@pytest.fixture
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return what is slept, without sleeping: time stands still but for it."""
+    slept = [0.0]
+    monkeypatch.setattr("ops.inputs.time.monotonic", lambda: sum(slept))
+    monkeypatch.setattr("ops.inputs.time.sleep", slept.append)
+    return slept
+
+
+def test_spills_come_at_the_pace_they_were_recorded_at(naps: list[float]) -> None:
+    times = [10_000_000, 12_500_000, 0, 13_000_000, 12_000_000, 900_000_000]
+    records = [raw_spill(spill=n, time_us=t) for n, t in enumerate(times)]
+    # Another run, another clock: it begins at once.
+    records.append(raw_spill(run=900002, spill=0, time_us=5_000_000_000))
+    assert list(paced(records, None, as_recorded=True)) == records
+    assert naps[1:] == pytest.approx([0.0, 2.5, 0.0, 0.5, 0.0, 60.0, 0.0])
+
+
+def test_spills_come_at_the_rate_that_is_asked_for(naps: list[float]) -> None:
+    records = [raw_spill(spill=n) for n in range(4)]
+    assert list(paced(records, 2.0)) == records
+    assert naps[1:] == pytest.approx([0.0, 0.5, 0.5, 0.5])

@@ -1,0 +1,40 @@
+"""Raw quantities: each channel in its own column."""
+
+from collections import Counter
+
+import numpy as np
+
+from schemas.raw import Raw, RawFadcHits, RawTdcHits
+from streams.boards import V1724, V1731
+from streams.books.book import fill
+from tests.records import reconstructed_spill
+
+
+def test_each_channel_fills_its_own_column() -> None:
+    spills = [reconstructed_spill(n) for n in range(4)]
+    book, failures = fill(spills, {})
+    assert failures == {}
+    hits = Counter(
+        32 * geo + channel
+        for spill in spills
+        if spill.raw is not None
+        for geo, channel in zip(spill.raw.tdc.geo.tolist(), spill.raw.tdc.channel.tolist(), strict=True)
+    )
+    assert {int(at): n for at, n in enumerate(book["raw_v1290_hits"].view()) if n} == hits
+    assert book["raw_v1290_time"].view().sum(axis=1).tolist() == book["raw_v1290_hits"].view().tolist()
+
+
+def test_boards_and_numbers_that_are_lacking_stay_apart() -> None:
+    fadc = RawFadcHits(
+        trigger=[0, 0, 0],
+        equipment=[V1724, V1731, V1731],
+        geo=[2, 3, 3],
+        channel=[1, 4, 5],
+        pedestal=[9000.0, 144.0, 145.0],
+        charge_mm=[700, 12, 13],
+        position_min=[10, 40, -99],
+    )
+    book, _ = fill([reconstructed_spill(0, raw=Raw(tdc=RawTdcHits.empty(), fadc=fadc), triggers=1)], {})
+    assert np.argwhere(book["raw_v1724_charge_mm"].view()).tolist() == [[17, 700 * 64 // 5000]]
+    assert np.argwhere(book["raw_v1731_pedestal"].view()).tolist() == [[28, 32], [29, 34]]
+    assert np.argwhere(book["raw_v1731_position_min"].view()).tolist() == [[28, 10]]

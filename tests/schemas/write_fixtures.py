@@ -1,0 +1,90 @@
+"""Write the fixtures of new messages, which are then kept for ever: python -m tests.schemas.write_fixtures.
+
+A file that is there is left alone, since it stands for what was once written: delete one that has never been released.
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import numpy as np
+
+from schemas.records import ControlKind, Record, RejectedSpill, RunControl
+from schemas.wire import WireError, _plain, _writer, decode, encode
+from tests.records import raw_spill, reconstructed_spill
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+RECORDS: dict[str, Record] = {
+    "raw_spill.v1": raw_spill(),
+    "run_control.v1": RunControl(
+        run=900001, kind=ControlKind.END, time_us=1, source="a file", byte=9, events=2, run_type="beam", payload=b"\1"
+    ),
+    "rejected_spill.v1": RejectedSpill(
+        run=1, spill=2, step="unpack", reason="why", source="f", byte=3, topic="t", partition=4, offset=5, payload=b"x"
+    ),
+    "reconstructed_spill.v1": reconstructed_spill(errors={"tof": "why"}, skipped={"141": 2}),
+}
+"""What the valid fixtures hold; the newest of each kind is what is written now."""
+
+
+def _forged(record: Record, **values: Any) -> bytes:
+    """Return a message with values that no record can have."""
+    header, schema = _writer(type(record))
+    out = io.BytesIO()
+    out.write(header)
+    fastavro.schemaless_writer(out, schema, _plain(record) | values)
+    return out.getvalue()
+
+
+def _invalid() -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each invalid message."""
+    raw, reco = raw_spill(), reconstructed_spill()
+    assert reco.tof is not None
+    digits = _plain(reco.tof.digits)
+    column = np.frombuffer(digits["leading_time"], np.uint8)
+
+    def with_digits(**columns: Any) -> dict[str, Any]:
+        return _plain(reco.tof) | {"digits": digits | columns}
+
+    yield "empty", b""
+    yield "short", encode(raw)[:9]
+    yield "no_marker", b"\0\1" + encode(raw)[2:]
+    yield "unknown_fingerprint", encode(raw)[:2] + bytes(8) + encode(raw)[10:]
+    yield "truncated", encode(raw)[:-4]
+    yield "trailing_bytes", encode(raw) + b"abc"
+    yield "format_unknown", _forged(raw, format="dote")
+    yield "run_too_large", encode(replace(raw, run=2**31))
+    yield "spill_negative", encode(replace(raw, spill=-5))
+    yield "time_beyond_2100", encode(replace(raw, time_us=5 * 10**15))
+    yield "digest_short", encode(replace(reco, digest=b"1234"))
+    yield "too_many_triggers", encode(replace(reco, triggers=1_000_000))
+    yield "trigger_outside", encode(replace(reco, triggers=1))
+    yield "column_cut", _forged(reco, tof=with_digits(leading_time=column[:-1]))
+    yield "columns_unequal", _forged(reco, tof=with_digits(station=digits["station"][:-1]))
+
+
+def main() -> None:
+    """Write the fixtures that are not there."""
+    for name, record in RECORDS.items():
+        path = FIXTURES / "valid" / f"{name}.avro"
+        if not path.exists():
+            path.write_bytes(encode(record))
+    for name, message in _invalid():
+        path = FIXTURES / "invalid" / f"{name}.avro"
+        if path.exists():
+            continue
+        try:
+            decode(message)
+        except WireError as error:
+            path.write_bytes(message)
+            path.with_suffix(".txt").write_text(f"{error}\n")
+        else:
+            raise SystemExit(f"{name} is read: it is not invalid")
+
+
+if __name__ == "__main__":
+    main()
