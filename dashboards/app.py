@@ -12,53 +12,60 @@ from dashboards.callbacks import add_callbacks
 from dashboards.data import Data
 from dashboards.make import FigureCache
 from streams.errors import ServerError
-from streams.plots.catalogue import DETECTORS
+from streams.freshness import BROWSER_LATE_S
 from streams.settings import Settings
 
 BEAT_MS = 1000
 """How often the browser asks itself whether its server still speaks."""
+PATIENCE_S, MOST_PATIENCE_S = 3.0, 12.0
+"""An answer that has not come within it is asked for again: at first, and after several times in vain."""
+REFRESHES_LATE = 3
+"""A browser that refreshes rarely has missed so many before it says that it lost its server."""
 
 
-def create_app(settings: Settings) -> tuple[Dash, FastAPI]:
-    """Return the page, and the server that it is mounted on."""
+def create_app(settings: Settings, data: Data) -> FastAPI:
+    """Return the server of the page."""
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app = Dash(__name__, server=server, title="Spilldeck", update_title=None, suppress_callback_exceptions=True)
-    app.layout = _layout(settings)
-    add_callbacks(app, Data(settings), FigureCache())
-    return app, server
+    app.layout = _layout(settings.dashboard.refresh_s)
+    add_callbacks(app, data, FigureCache())
+    return server
 
 
-def _layout(settings: Settings) -> dmc.MantineProvider:
-    pages = {"/": "Overview"} | {f"/detector/{name}": title for name, title in DETECTORS.items()}
+def _layout(refresh_s: float) -> dmc.MantineProvider:
+    limits = {
+        "late_ms": max(BROWSER_LATE_S, REFRESHES_LATE * refresh_s) * 1000,
+        "patience_ms": PATIENCE_S * 1000,
+        "most_patience_ms": MOST_PATIENCE_S * 1000,
+    }
+    browser = [
+        html.Span("?", id="browser-mark", className="mark"),
+        html.Span("Browser", className="what"),
+        html.Span("Waiting for the server", id="browser-words", className="words"),
+    ]
+    top = [
+        html.Span("Spilldeck", className="brand"),
+        html.Nav(id="navigation"),
+        html.Span(id="clock"),
+        html.Button("Light / dark", id="switch-theme"),
+    ]
+    header = [
+        html.Div(top, className="top"),
+        html.Div(id="strip"),
+        html.Div(
+            [html.Div(id="badges"), html.Div(browser, id="browser", className="badge unknown")], className="freshness"
+        ),
+        html.Div(id="banners"),
+    ]
     return dmc.MantineProvider(
         [
             dcc.Location(id="address"),
-            dcc.Interval(id="tick", interval=round(settings.dashboard.refresh_s * 1000)),
+            dcc.Interval(id="tick", interval=round(refresh_s * 1000)),
             dcc.Interval(id="beat", interval=BEAT_MS),
-            dcc.Store(id="served"),
-            dcc.Store(id="shown"),
+            *(dcc.Store(id=name) for name in ("asked", "served", "shown")),
             dcc.Store(id="theme", data="light"),
-            html.Header(
-                [
-                    html.Div(
-                        [
-                            html.Span("Spilldeck", className="brand"),
-                            html.Nav([dcc.Link(title, href=path) for path, title in pages.items()], id="navigation"),
-                            html.Span(id="clock"),
-                            html.Button("Light / dark", id="switch-theme"),
-                        ],
-                        className="top",
-                    ),
-                    html.Div(
-                        [
-                            html.Div(id="strip"),
-                            html.Div("? Browser: waiting for the server", id="browser", className="badge unknown"),
-                        ],
-                        className="status",
-                    ),
-                    html.Div(id="banners"),
-                ]
-            ),
+            dcc.Store(id="limits", data=limits),
+            html.Header(header),
             html.Main(id="page"),
         ],
         id="mantine",
@@ -83,5 +90,6 @@ def serve(settings: Settings) -> None:
                 f"the page cannot listen on {host}:{port} ({error.strerror}): choose another port in dashboard.port"
             ) from error
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    _, server = create_app(settings)
-    uvicorn.run(server, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    with Data(settings) as data:
+        server = create_app(settings, data)
+        uvicorn.run(server, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=2)

@@ -2,58 +2,77 @@
 
 from typing import Any
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, Patch, State, no_update
 
 from dashboards.data import Data
+from dashboards.figures import Figure
 from dashboards.make import FigureCache
 from dashboards.pages import plots
-from dashboards.pages.strip import banners, clock, strip
-from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
+from dashboards.pages.strip import badges, banners, clock, strip
+
+Shown = dict[str, Any]
+"""What the figures on a browser's screen are of."""
 
 
 def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
-    """Give the app its callbacks. Each is far quicker than the time between two ticks."""
+    """Give the app its callbacks."""
 
     @app.callback(
+        Output("page", "children"),
+        Output("navigation", "children"),
+        Input("address", "pathname"),
+        State("theme", "data"),
+    )
+    def show_page(path: str | None, theme: str | None) -> tuple[Any, ...]:
+        path = path or "/"
+        return plots.page(path, figures.maker(data.view(), theme)), plots.navigation(path)
+
+    # Strip and figures in one answer: they are of one view, and one request a browser is under way, never more.
+    @app.callback(
         Output("strip", "children"),
+        Output("badges", "children"),
         Output("banners", "children"),
         Output("clock", "children"),
         Output("served", "data"),
-        Input("tick", "n_intervals"),
-    )
-    def show_state(_ticks: int | None) -> tuple[Any, ...]:
-        view = data.view()
-        return strip(view), banners(view), clock(view.now_s), view.now_s
-
-    @app.callback(Output("page", "children"), Input("address", "pathname"), State("theme", "data"))
-    def show_page(path: str | None, theme: str) -> Any:
-        make = figures.maker(data.view(), theme)
-        match (path or "/").strip("/").split("/"):
-            case [""]:
-                return plots.overview(make)
-            case ["detector", detector] if detector in DETECTORS:
-                return plots.detector_page(detector, make)
-            case ["plot", name] if name in PLOTS or name in TRENDS:
-                return plots.plot_page(name, make)
-        return plots.nothing(path or "/")
-
-    @app.callback(
         Output({"type": "figure", "name": ALL}, "figure"),
         Output("shown", "data"),
-        Input("tick", "n_intervals"),
+        Input("asked", "data"),
         Input({"type": "figure", "name": ALL}, "id"),
         Input("theme", "data"),
         State("shown", "data"),
     )
-    def show_figures(_ticks: int | None, ids: list[dict[str, str]], theme: str, shown: str | None) -> tuple[Any, ...]:
+    def update(
+        _asked: int | None, ids: list[dict[str, str]], theme: str | None, shown: Shown | None
+    ) -> tuple[Any, ...]:
         view = data.view()
-        names = [each["name"] for each in ids]
-        now = f"{view.version}/{theme}/{','.join(names)}"
-        if now == shown or not ctx.triggered:
-            return [no_update] * len(names), no_update
         make = figures.maker(view, theme)
-        return [make(name) for name in names], now
+        names = [each["name"] for each in ids]
+        now: Shown = {"version": view.version, "theme": theme, "run": view.run, "names": names}
+        drawn: list[Any]
+        if now == shown:
+            drawn = [no_update] * len(names)
+        elif shown and all(now[key] == shown[key] for key in ("run", "names")):
+            drawn = [redrawn(make(name)) for name in names]
+        else:
+            drawn = [make(name) for name in names]
+        return strip(view), badges(view), banners(view), clock(view.now_s), view.now_s, drawn, now
 
+    app.clientside_callback(
+        ClientsideFunction("spilldeck", "ask"),
+        Output("asked", "data"),
+        Input("tick", "n_intervals"),
+        State("served", "data"),
+        State("limits", "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("spilldeck", "freshness"),
+        Output("browser", "className"),
+        Output("browser-mark", "children"),
+        Output("browser-words", "children"),
+        Input("beat", "n_intervals"),
+        Input("served", "data"),
+        State("limits", "data"),
+    )
     app.clientside_callback(
         ClientsideFunction("spilldeck", "theme"),
         Output("theme", "data"),
@@ -61,15 +80,20 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
         Input("switch-theme", "n_clicks"),
         State("theme", "data"),
     )
-    app.clientside_callback(
-        ClientsideFunction("spilldeck", "freshness"),
-        Output("browser", "children"),
-        Output("browser", "className"),
-        Input("beat", "n_intervals"),
-        Input("served", "data"),
-    )
-    app.clientside_callback(
-        ClientsideFunction("spilldeck", "here"),
-        Output("navigation", "data-here"),
-        Input("address", "pathname"),
-    )
+
+
+def redrawn(figure: Figure) -> Patch:
+    """Return what changes in a figure on the screen: all of it but the ranges that somebody may have zoomed to.
+
+    Dash writes the zoom into the figure that the browser holds, where plotly's own means (uirevision) takes it for the
+    server's and forgets it with the next figure. So a figure is replaced only when the run or the page is another.
+    """
+    patch = Patch()
+    patch["data"] = figure["data"]
+    for key, value in figure["layout"].items():
+        if key in {"xaxis", "yaxis"}:
+            for name, part in value.items():
+                patch["layout"][key][name] = part
+        else:
+            patch["layout"][key] = value
+    return patch

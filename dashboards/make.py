@@ -4,10 +4,10 @@ import threading
 from collections.abc import Callable
 
 from dashboards.data import View
-from dashboards.figures import THEMES, Figure, histogram_figure, trend_figure, whole_run
-from streams.books.run import spill_facts
+from dashboards.figures import LIGHT, THEMES, Figure, histogram_figure, trend_figure, which_spills
+from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS, TRENDS
-from streams.plots.spillfacts import SpillFacts
+from streams.plots.model import Plot
 
 Maker = Callable[[str], Figure]
 """Gives the figure of a plot or trend, by its name."""
@@ -20,31 +20,49 @@ class FigureCache:
         self._lock = threading.Lock()
         self._version: str | None = None
         self._figures: dict[tuple[str, str], Figure] = {}
-        self._spills: SpillFacts | None = None
 
-    def maker(self, view: View, theme: str) -> Maker:
-        """Return what makes the figures of a view."""
+    def maker(self, view: View, theme: str | None) -> Maker:
+        """Return what makes the figures of a view; a theme that does not exist is the light one."""
+        known = theme if theme in THEMES else LIGHT.name
 
         def make(name: str) -> Figure:
+            key = (name, known)
             with self._lock:
                 if self._version != view.version:
-                    self._version, self._figures, self._spills = view.version, {}, None
-                key = (name, theme)
+                    self._version, self._figures = view.version, {}
                 if key not in self._figures:
-                    self._figures[key] = self._make(view, name, theme)
+                    self._figures[key] = _make(view, name, known)
                 return self._figures[key]
 
         return make
 
-    def _make(self, view: View, name: str, theme: str) -> Figure:
-        totals = view.book.totals
-        when = whole_run(view.run, totals) if view.run is not None else "No run yet"
-        if name in TRENDS:
-            if self._spills is None:
-                self._spills = spill_facts(view.book.ledger)
-            return trend_figure(TRENDS[name], self._spills, when=when, theme=THEMES[theme])
-        plot = PLOTS[name]
-        why_empty = "no entries yet"
-        if totals.filled and totals.errors.get(plot.detector, 0) == totals.filled:
-            why_empty = f"{plot.detector} failed on all {totals.filled} spills: see the counter of errors"
-        return histogram_figure(plot, view.book.book[name], when=when, theme=THEMES[theme], why_empty=why_empty)
+
+def _make(view: View, name: str, theme: str) -> Figure:
+    totals = view.book.totals
+
+    def when(last: int | None = None) -> str:
+        return which_spills(view.run, totals, last=last) if view.run is not None else "No run yet"
+
+    if name in TRENDS:
+        trend = TRENDS[name]
+        return trend_figure(trend, view.spills, when=when(trend.last), theme=THEMES[theme])
+    plot = PLOTS[name]
+    return histogram_figure(
+        plot, view.book.book[name], when=when(), theme=THEMES[theme], why_empty=why_empty(plot, totals)
+    )
+
+
+def why_empty(plot: Plot, totals: Totals) -> str:
+    """Return why a plot has no entries."""
+    if not totals.filled:
+        return f"all {totals.received} spills were rejected" if totals.received else "no spills yet"
+    failed = totals.errors[plot.detector]
+    if failed and not totals.conditions - {""}:
+        return f"{plot.detector} failed on {failed} of {totals.filled} spills: the run has no conditions"
+    if failed:
+        return f"{plot.detector} failed on {failed} of {totals.filled} spills"
+    if unfilled := totals.errors[f"plot {plot.name}"]:
+        return f"this plot could not be filled from {unfilled} of {totals.filled} spills"
+    if not any(totals.detectors.get(plot.detector, {}).values()):
+        return f"no hits of {plot.detector} in {totals.filled} spills: is it in the run?"
+    return f"no entries yet in {totals.filled} spills"

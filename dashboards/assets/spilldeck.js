@@ -1,24 +1,35 @@
-// What must be decided in the browser: whether the server still speaks, and light or dark.
+// What must be decided in the browser: when to ask, whether the server still speaks, light or dark.
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
   spilldeck: {
+    // Ask when the last question is answered: an answer slower than the clock must not be overtaken by the next one.
+    // A question that was not answered is asked again, ever more patiently: the server is away, or only slow.
+    ask: function (_ticks, served, limits) {
+      const now = Date.now();
+      const answered = served !== this.answer;
+      if (!answered && now - this.askedAt < this.patience) {
+        return window.dash_clientside.no_update;
+      }
+      this.patience = answered ? limits.patience_ms : Math.min(2 * (this.patience || limits.patience_ms), limits.most_patience_ms);
+      this.answer = served;
+      this.askedAt = now;
+      return now;
+    },
     // How long ago the server last sent something, by this browser's own clock.
-    freshness: function (_beats, served) {
+    freshness: function (_beats, served, limits) {
       const now = Date.now();
       if (served !== this.lastServed) {
         this.lastServed = served;
         this.servedAt = now;
       }
-      const age = Math.floor((now - (this.servedAt || now)) / 1000);
-      if (served === undefined || served === null) {
-        return ["? Browser: waiting for the server", "badge unknown"];
+      this.servedAt = this.servedAt || now;
+      const age = now - this.servedAt;
+      const lost = age > limits.late_ms;
+      document.documentElement.classList.toggle("lost", lost);
+      if (lost) {
+        const seconds = Math.floor(age / 1000);
+        return ["badge bad", "✕", "This page lost its server " + seconds + " s ago: numbers below are old"];
       }
-      if (age <= 5) {
-        return ["✓ Browser: up to date", "badge good"];
-      }
-      return [
-        "✕ This page lost its server " + age + " s ago: numbers below are old",
-        "badge bad",
-      ];
+      return served ? ["badge good", "✓", "Up to date"] : ["badge unknown", "?", "Waiting for the server"];
     },
     theme: function (clicks, current) {
       const kept = window.localStorage.getItem("spilldeck-theme") || "light";
@@ -26,13 +37,6 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       window.localStorage.setItem("spilldeck-theme", next);
       document.documentElement.dataset.theme = next;
       return [next, next];
-    },
-    // Mark the link of the page that is open.
-    here: function (path) {
-      document.querySelectorAll("#navigation a").forEach(function (link) {
-        link.classList.toggle("here", link.getAttribute("href") === path);
-      });
-      return path;
     },
   },
 });

@@ -1,27 +1,23 @@
-"""Pages of plots: the overview, a detector, one plot with its words."""
+"""Pages of plots: the overview, a detector's for shifter and expert, one plot with its words."""
 
+from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
-import dash_mantine_components as dmc
 from dash import dcc, html
 
 from dashboards.make import Maker
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot, Trend
 
-FOR_THE_SHIFTER: dict[str, tuple[str, ...]] = {
-    "daq": tuple(TRENDS),
-    "tof": (
-        *("ht01", "ht12", "ht02"),
-        *("hspxy_0", "hspxy_1", "hspxy_2"),
-        *("hnsp_0", "hnsp_1", "hnsp_2"),
-        *("hnsp_vs_spill_tof0", "hnsp_vs_spill_tof1", "hnsp_vs_spill_tof2"),
-    ),
-    "ckov": ("tof_A", "tof_B", *(f"hPMT{n}" for n in range(1, 9))),
-}
-"""At most 12 a detector; the others are the expert's."""
-ON_THE_OVERVIEW = ("ht01", "hspxy_1", "tof_A", "tof_B", "daq_triggers", "daq_missed")
-_CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+ON_THE_OVERVIEW = tuple(name for detector in DETECTORS.values() for name in detector.overview)
+FEW = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
+"""Few plots on a page → columns on a wide screen; more have four, or three if that fills the rows."""
+ROWS_AT_ONCE = 3
+"""More rows than these are scrolled to."""
+_EXPERT = "expert"
+# The last one would send the plot to its maker's cloud.
+_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "sendChartToCloud"]}
 
 
 def entry(name: str) -> Plot | Trend:
@@ -29,31 +25,53 @@ def entry(name: str) -> Plot | Trend:
     return PLOTS.get(name) or TRENDS[name]
 
 
-def of_detector(detector: str) -> list[str]:
-    """Return all plots of a detector, the shifter's first."""
-    shown = FOR_THE_SHIFTER[detector]
-    return [*shown, *(n for n in (*PLOTS, *TRENDS) if entry(n).detector == detector and n not in shown)]
+def of_detector(detector: str, *, expert: bool) -> list[str]:
+    """Return the plots and trends of a detector: the expert's, or those that the shifter watches."""
+    of = DETECTORS[detector]
+    entries: tuple[Plot | Trend, ...] = (*of.plots, *of.trends)
+    return [each.name for each in entries if each.expert == expert]
 
 
-def overview(make: Maker) -> Any:
-    """Return the page that tells in one look."""
-    return grid(ON_THE_OVERVIEW, make)
+def page(path: str, make: Maker) -> Any:
+    """Return what stands at an address."""
+    match path.strip("/").split("/"):
+        case [""]:
+            return grid(ON_THE_OVERVIEW, make)
+        case ["detector", detector] if detector in DETECTORS:
+            return [tabs(detector, path), grid(of_detector(detector, expert=False), make)]
+        case ["detector", detector, "expert"] if detector in DETECTORS and of_detector(detector, expert=True):
+            return [tabs(detector, path), grid(of_detector(detector, expert=True), make)]
+        case ["plot", name] if name in PLOTS or name in TRENDS:
+            return plot_page(name, make)
+    return html.Div(f"There is no page {path}. Choose one above.", className="card alone")
 
 
-def detector_page(detector: str, make: Maker) -> Any:
-    """Return the plots of a detector: the shifter's, and behind a tab the expert's."""
-    shown, names = FOR_THE_SHIFTER[detector], of_detector(detector)
-    others = names[len(shown) :]
+def navigation(path: str) -> list[Any]:
+    """Return the links to the pages, that of the open one marked."""
+    match path.strip("/").split("/"):
+        case ["detector", detector, *_]:
+            here = f"/detector/{detector}"
+        case ["plot", name] if name in PLOTS or name in TRENDS:
+            here = f"/detector/{entry(name).detector}"
+        case _:
+            here = path
+    pages = {"/": "Overview"} | {f"/detector/{d.name}": d.title for d in DETECTORS.values()}
+    return [_link(title, href, marked=href == here) for href, title in pages.items()]
+
+
+def tabs(detector: str, path: str) -> Any:
+    """Return the links to a detector's pages: an address each, so that both can be sent to somebody."""
+    watched, others = (len(of_detector(detector, expert=expert)) for expert in (False, True))
     if not others:
-        return grid(shown, make)
-    return dmc.Tabs(
+        return None
+    shifter, expert = f"/detector/{detector}", f"/detector/{detector}/{_EXPERT}"
+    on_expert = path.rstrip("/").endswith(_EXPERT)
+    return html.Nav(
         [
-            dmc.TabsList([dmc.TabsTab("Shifter", value="shifter"), dmc.TabsTab("Expert", value="expert")]),
-            dmc.TabsPanel(grid(shown, make), value="shifter", pt="md"),
-            dmc.TabsPanel(grid(others, make), value="expert", pt="md"),
+            _link(f"For the shifter ({watched})", shifter, marked=not on_expert),
+            _link(f"For the expert ({others})", expert, marked=on_expert),
         ],
-        value="shifter",
-        keepMounted=False,
+        className="tabs",
     )
 
 
@@ -68,36 +86,35 @@ def plot_page(name: str, make: Maker) -> Any:
     ]
     texts = [html.Div([html.H3(title), html.P(text)]) for title, text in words]
     keywords = html.P(" · ".join(plot.keywords), className="keywords")
+    back = dcc.Link(f"← {DETECTORS[plot.detector].title}", href=f"/detector/{plot.detector}")
     return html.Div(
         [
-            dcc.Link(f"← {DETECTORS[plot.detector]}", href=f"/detector/{plot.detector}", className="back"),
-            html.Div(
-                [
-                    html.Div(_graph(name, make, "large"), className="card large"),
-                    html.Div([*texts, keywords], className="card words"),
-                ],
-                className="one-plot",
-            ),
-        ]
+            html.Div(_graph(name, make), className="card"),
+            html.Div([back, *texts, keywords], className="card texts"),
+        ],
+        className="one-plot",
     )
 
 
-def nothing(path: str) -> Any:
-    """Return what is said of an address that leads nowhere."""
-    return html.Div(f"There is no page {path}. Choose one above.", className="card")
-
-
-def grid(names: tuple[str, ...] | list[str], make: Maker) -> Any:
+def grid(names: Sequence[str], make: Maker) -> Any:
     """Return plots side by side; each leads to its own page."""
+    columns = FEW.get(len(names)) or (4 if len(names) % 4 == 0 or len(names) % 3 else 3)
+    rows = ceil(len(names) / columns)
+    wide = columns * rows - len(names)  # the first ones take the room that the last row would leave
     cards = [
         html.Div(
-            [_graph(name, make, "small"), dcc.Link("words and larger", href=f"/plot/{name}", className="more")],
-            className="card",
+            [_graph(name, make), dcc.Link("More ›", href=f"/plot/{name}", className="more")],
+            className="card wide" if number < wide else "card",
         )
-        for name in names
+        for number, name in enumerate(names)
     ]
-    return html.Div(cards, className="grid")
+    return html.Div(cards, className="grid", style={"--columns": columns, "--rows": min(rows, ROWS_AT_ONCE)})
 
 
-def _graph(name: str, make: Maker, size: str) -> Any:
-    return dcc.Graph(id={"type": "figure", "name": name}, figure=make(name), config=_CONFIG, className=f"figure {size}")
+def _link(title: str, href: str, *, marked: bool) -> Any:
+    return dcc.Link(title, href=href, className="here" if marked else "")
+
+
+def _graph(name: str, make: Maker) -> Any:
+    figure = dcc.Graph(id={"type": "figure", "name": name}, figure=make(name), config=_CONFIG, responsive=True)
+    return html.Div(figure, className="figure")

@@ -1,0 +1,203 @@
+"""A whole site of our own to look at: Kafka, Redis, a worker, the page's process, and Chromium."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Error, Page, Request, expect, sync_playwright
+
+from ops.demo import Part, Running
+from ops.stack import LocalStack, free_port, processes
+from ops.stack import redis as redis_server
+from ops.topics import ensure_topics
+from schemas.records import RawSpill, RunControl
+from streams.books.connect import connect
+from streams.books.reader import BookReader
+from streams.books.run import RunBook
+from streams.daq.producer import SpillProducer
+from streams.daq.simulator import SimulatedRun
+from streams.settings import DashboardSettings, KafkaSettings, RedisSettings, Settings, load_settings
+from tests.integration.kafka import ends
+
+WAIT_S = 60.0
+"""Nothing here takes longer on a busy machine."""
+COUNTS = "plot.data[0].y.slice(0, -1)"
+"""The bins of a histogram of one axis, in a figure; see `drawn`."""
+expect.set_options(timeout=WAIT_S * 1000)
+
+
+@dataclass(slots=True)
+class Site:
+    """The servers, and the runs that were played on them."""
+
+    settings: Settings
+    running: Running
+    page: Part
+    redis: processes.Process
+    kafka: processes.Process
+    runs: int = 0
+
+    @property
+    def address(self) -> str:
+        return f"http://{self.settings.dashboard.host}:{self.settings.dashboard.port}"
+
+    def new_run(self) -> SimulatedRun:
+        """Return a run that begins after all before it; nothing of it is sent."""
+        self.runs += 1
+        number = 900_100 + self.runs
+        start_us = time.time_ns() // 1000 + self.runs * 3_600_000_000
+        return SimulatedRun(run=number, spills=1000, start_us=start_us, period_s=1.0, mean_triggers=20)
+
+    def play(self, run: SimulatedRun, first: int, stop: int) -> None:
+        """Send some spills of a run."""
+        self.send(run.spill(number).raw for number in range(first, stop))
+
+    def send(self, records: Iterable[RawSpill | RunControl]) -> None:
+        with SpillProducer(self.settings) as producer:
+            for record in records:
+                producer.send(record)
+
+    def book(self, run: SimulatedRun) -> RunBook:
+        """Return a run's books once they hold all that was sent."""
+        with connect(self.settings) as redis:
+            reader = BookReader(
+                redis, self.settings.redis.key_prefix, self.settings.session, self.settings.kafka.partitions
+            )
+            wanted, deadline = ends(self.settings), time.monotonic() + WAIT_S
+            while [p.raw_end for p in reader.progress()] != wanted:
+                assert time.monotonic() < deadline, "the worker does not follow"
+                time.sleep(0.05)
+            return reader.run(run.run, {})
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    return os.environ | {
+        "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+        "SPILLDECK_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
+        "SPILLDECK_REDIS__URL": settings.redis.url.get_secret_value(),
+        "SPILLDECK_DASHBOARD__PORT": str(settings.dashboard.port),
+        "SPILLDECK_DASHBOARD__REFRESH_S": str(settings.dashboard.refresh_s),
+    }
+
+
+@pytest.fixture(scope="session")
+def site(stack: LocalStack, chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Return a site whose Redis may be stopped; its Kafka is that of all tests."""
+    directory = tmp_path_factory.mktemp("site")
+    port = free_port()
+    redis = redis_server.start(directory, port, keep=False)
+    settings = load_settings(
+        kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix="browser."),
+        redis=RedisSettings(url=f"redis://127.0.0.1:{port}/0"),
+        dashboard=DashboardSettings(port=free_port(), refresh_s=0.4),
+    )
+    while not redis_server.answers(port, 1.0):
+        time.sleep(0.05)
+    ensure_topics(settings)
+    kafka = processes.find("kafka", stack.directory)
+    assert kafka is not None
+    with Running(settings, directory, environment(settings)) as running:
+        running.start("worker", "worker")
+        yield Site(settings, running, running.start("page", "dashboard"), redis, kafka)
+    redis.end()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Return Debian's Chromium; skip where it is absent."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("no chromium on the PATH: the page is not tested in a browser")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Seen:
+    """What the browser did besides showing."""
+
+    hosts: set[str] = field(default_factory=set)
+    errors: list[str] = field(default_factory=list)
+    server_may_be_away: bool = False
+
+    def watch(self, page: Page) -> None:
+        page.on("request", self._request)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+
+    def _request(self, request: Request) -> None:
+        address = urlsplit(request.url)
+        if address.scheme in {"http", "https", "ws", "wss"}:
+            self.hosts.add(address.hostname or "")
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def page(chromium: Browser, site: Site, seen: Seen) -> Iterator[Page]:
+    """Return an empty browser page; afterwards nothing may have left this machine, and no error been logged."""
+    context = chromium.new_context(viewport={"width": 1920, "height": 1080}, base_url=site.address)
+    context.set_default_timeout(WAIT_S * 1000)
+    page = context.new_page()
+    seen.watch(page)
+    yield page
+    context.close()
+    assert seen.hosts <= {"127.0.0.1"}
+    assert seen.server_may_be_away or not seen.errors
+
+
+def drawn(page: Page, name: str, expression: str) -> Any:
+    """Return something of a figure as plotly has it: `plot` is its element."""
+    return page.evaluate(f"""() => {{
+        const plot = document.querySelector(`[id*='"{name}"'] .js-plotly-plot`);
+        return plot && plot.layout ? {expression} : null;
+    }}""")
+
+
+def until_equal(page: Page, name: str, expression: str, wanted: Any) -> None:
+    """Wait until something of a figure is as wanted."""
+    deadline = time.monotonic() + WAIT_S
+    while (found := drawn(page, name, expression)) != wanted:
+        assert time.monotonic() < deadline, f"{found} is not {wanted}"
+        page.wait_for_timeout(100)
+
+
+def until_drawn(page: Page, name: str, run: SimulatedRun, last_spill: int) -> None:
+    """Wait until a plot shows a run up to a spill; spills before it may still be on the way."""
+    page.wait_for_function(
+        """([id, words]) => {
+            const graph = document.getElementById(id);
+            return graph && graph.textContent.includes(words);
+        }""",
+        arg=[f'{{"name":"{name}","type":"figure"}}', f"Run {run.run} · spills up to {last_spill} "],
+    )
+
+
+def open_page(page: Page, address: str = "/") -> None:
+    """Go to an address as soon as somebody answers there."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            page.request.get(address)
+        except Error:
+            assert time.monotonic() < deadline, "the page's process does not answer"
+            time.sleep(0.1)
+        else:
+            break
+    page.goto(address)
+
+
+def text(log: Path) -> str:
+    return log.read_text(errors="replace")

@@ -1,0 +1,187 @@
+"""The page in a real browser: it shows the current run, by itself, and is of one piece with the books."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from playwright.sync_api import Page, Request, expect
+
+from dashboards.figures import DARK
+from dashboards.pages.plots import ON_THE_OVERVIEW, of_detector
+from streams.plots.catalogue import DETECTORS, PLOTS
+from tests.browser.conftest import COUNTS, Seen, Site, drawn, open_page, until_drawn, until_equal
+
+pytestmark = [pytest.mark.servers, pytest.mark.browser]
+
+
+def test_the_plots_of_the_current_run_appear_and_update_by_themselves(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 6)
+    open_page(page)
+    for stop in (6, 10):
+        site.play(run, 6, stop)
+        for name in ON_THE_OVERVIEW:
+            until_drawn(page, name, run, stop - 1)
+        counts = site.book(run).book["ht01"].view().tolist()
+        until_equal(page, "ht01", COUNTS, counts)
+
+
+def test_the_strip_shows_what_the_books_hold(site: Site, page: Page) -> None:
+    run = site.new_run()
+    spills = [run.spill(number).raw for number in (0, 1, 9, 2, 3, 7, 13)]
+    damaged = replace(spills[4], payload=spills[4].payload[:3000] + b"\xff" * 64 + spills[4].payload[3064:])
+    site.send([*spills[:4], spills[0], damaged, *spills[5:]])
+    totals = site.book(run).totals
+    assert (totals.filled, totals.duplicates, totals.all_rejected, totals.out_of_order) == (6, 1, 1, 0)
+    open_page(page)
+    strip = page.locator("#strip")
+    expect(strip).to_contain_text(f"Run{run.run}")
+    expect(strip).to_contain_text("Staterunning")
+    expect(strip).to_contain_text("Spills6")
+    expect(strip).to_contain_text("Last spill13")
+    expect(strip).to_contain_text(f"Triggers{totals.triggers}")
+    expect(strip).to_contain_text("Missing8Duplicate1Out of order0Rejected1Errors0")
+    expect(page.locator("#badges")).to_contain_text("All spills processed")
+    expect(page.locator("#browser")).to_contain_text("Up to date")
+    expect(page.locator("#clock")).to_contain_text(re.compile(r"\d\d:\d\d:\d\d UTC · \d\d:\d\d:\d\d local"))
+    expect(page.locator(".banner")).to_have_count(0)
+    *_, end = run.records()
+    site.send([end])
+    expect(strip).to_contain_text("Stateended")
+    expect(page.locator("#badges")).to_contain_text("Run ended")
+
+
+def test_a_new_run_takes_over(site: Site, page: Page) -> None:
+    old, new = site.new_run(), site.new_run()
+    site.play(old, 0, 4)
+    open_page(page)
+    until_drawn(page, "ht01", old, 3)
+    start = next(new.records())
+    site.send([replace(start, time_us=new.spill(0).raw.time_us)])
+    expect(page.locator("#strip")).to_contain_text(f"Run{new.run}Statestarted")
+    expect(page.locator("#badges")).to_contain_text("waiting for its first spill")
+    expect(page.locator(".card").first).to_contain_text("no spills yet")
+    site.play(new, 0, 3)
+    until_drawn(page, "ht01", new, 2)
+    expect(page.locator("#strip")).to_contain_text(f"Run{new.run}Staterunning")
+
+
+def test_zoom_outlives_an_update(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 4)
+    open_page(page, "/plot/ht01")
+    until_drawn(page, "ht01", run, 3)
+    area = page.locator(".nsewdrag").bounding_box()
+    assert area is not None
+    page.mouse.move(area["x"] + area["width"] * 0.3, area["y"] + area["height"] * 0.5)
+    page.mouse.down()
+    page.mouse.move(area["x"] + area["width"] * 0.6, area["y"] + area["height"] * 0.5, steps=5)
+    page.mouse.up()
+    page.wait_for_function("document.querySelector('.js-plotly-plot').layout.xaxis.range[0] > 22")
+    zoomed = drawn(page, "ht01", "plot.layout.xaxis.range")
+    assert zoomed[1] < 38
+    site.play(run, 4, 8)
+    until_drawn(page, "ht01", run, 7)
+    assert drawn(page, "ht01", "plot.layout.xaxis.range") == zoomed
+
+
+def test_a_detectors_pages_for_shifter_and_expert_update(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 4)
+    open_page(page)
+    page.get_by_role("link", name="Time of flight", exact=True).click()
+    watched, others = of_detector("tof", expert=False), of_detector("tof", expert=True)
+    expect(page.locator(".card")).to_have_count(len(watched))
+    until_drawn(page, watched[-1], run, 3)
+    page.get_by_role("link", name="For the expert").click()
+    expect(page.locator(".card")).to_have_count(len(others))
+    site.play(run, 4, 6)
+    for name in (others[0], others[-1]):
+        until_drawn(page, name, run, 5)
+    page.go_back()
+    until_drawn(page, watched[0], run, 5)
+
+
+def test_a_plot_leads_to_its_page_with_its_four_texts(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    open_page(page, "/detector/ckov")
+    until_drawn(page, "hPMT1", run, 1)
+    page.locator('a[href="/plot/hPMT1"]').click()
+    until_drawn(page, "hPMT1", run, 1)
+    words = PLOTS["hPMT1"].words
+    for title, said in zip(
+        ("What it shows", "What is normal", "What to do", "Whom to call"),
+        (words.shows, words.normal, words.action, words.call),
+        strict=True,
+    ):
+        expect(page.get_by_role("heading", name=title)).to_be_visible()
+        expect(page.locator(".texts")).to_contain_text(said)
+    expect(page.locator("#navigation .here")).to_have_text("Cherenkov")
+    page.get_by_role("link", name="← Cherenkov").click()
+    expect(page.locator(".card")).to_have_count(len(of_detector("ckov", expert=False)))
+
+
+def test_an_address_that_leads_nowhere_says_so_and_the_strip_goes_on(site: Site, page: Page) -> None:
+    open_page(page, "/plot/<b>ht99")
+    expect(page.locator("main")).to_contain_text("There is no page /plot/")
+    clock = page.locator("#clock").text_content()
+    expect(page.locator("#clock")).not_to_have_text(clock or "")
+
+
+def test_light_and_dark_switch_and_stick(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    open_page(page)
+    until_drawn(page, "ht01", run, 1)
+    html = page.locator("html")
+    expect(html).to_have_attribute("data-theme", "light")
+    page.click("#switch-theme")
+    expect(html).to_have_attribute("data-theme", "dark")
+    dark = "document.querySelector('.js-plotly-plot')?.layout?.font.color === ink"
+    page.wait_for_function(f"ink => {dark}", arg=DARK.ink)
+    page.reload()
+    expect(html).to_have_attribute("data-theme", "dark")
+    page.wait_for_function(f"ink => {dark}", arg=DARK.ink)
+    page.click("#switch-theme")
+    expect(html).to_have_attribute("data-theme", "light")
+
+
+def test_nothing_comes_from_outside(site: Site, page: Page, seen: Seen) -> None:
+    for path in ("/", *(f"/detector/{name}" for name in DETECTORS), "/plot/ht01"):
+        open_page(page, path)
+        page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 0")
+    assert seen.hosts == {"127.0.0.1"}
+    assert seen.errors == []
+
+
+def test_an_answer_slower_than_the_clock_is_waited_for(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    open_page(page)
+    until_drawn(page, "ht01", run, 1)
+    under_way: set[Request] = set()
+    most = 0
+
+    def begin(request: Request) -> None:
+        nonlocal most
+        if "_dash-update-component" in request.url:
+            under_way.add(request)
+            most = max(most, len(under_way))
+
+    def finish(request: Request) -> None:
+        under_way.discard(request)
+
+    # The page asks several times in the second and more that each answer takes.
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 1200, "downloadThroughput": -1, "uploadThroughput": -1}
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", slow)
+    page.on("request", begin)
+    page.on("requestfinished", finish)
+    page.on("requestfailed", finish)
+    site.play(run, 2, 4)
+    until_drawn(page, "ht01", run, 3)
+    site.play(run, 4, 5)
+    until_drawn(page, "ht01", run, 4)
+    assert most == 1

@@ -1,0 +1,105 @@
+"""The page when a server is away: the last figures stay, it says what is wrong, and recovers by itself."""
+
+import os
+import re
+import signal
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from ops.demo import Running
+from ops.stack import free_port
+from streams.settings import DashboardSettings, KafkaSettings, load_settings
+from tests.browser.conftest import COUNTS, Seen, Site, drawn, environment, open_page, text, until_drawn, until_equal
+
+pytestmark = [pytest.mark.servers, pytest.mark.browser]
+
+
+def test_a_redis_that_hangs_leaves_the_last_figures_and_a_banner(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 4)
+    open_page(page)
+    until_drawn(page, "ht01", run, 3)
+    counts = site.book(run).book["ht01"].view().tolist()
+    until_equal(page, "ht01", COUNTS, counts)
+    os.kill(site.redis.pid, signal.SIGSTOP)
+    try:
+        expect(page.locator(".banner")).to_contain_text(
+            re.compile(r"The store \(Redis\) does not answer, for \d+ s: all numbers below are old")
+        )
+        expect(page.locator("#badges")).to_contain_text("Redis does not answer: lag unknown")
+        # The server itself answers all the while, also for a page that is opened now.
+        expect(page.locator("#browser")).to_contain_text("Up to date")
+        assert drawn(page, "ht01", COUNTS) == counts
+        open_page(page)
+        until_equal(page, "ht01", COUNTS, counts)
+        expect(page.locator("#strip")).to_contain_text("Spills4")
+    finally:
+        os.kill(site.redis.pid, signal.SIGCONT)
+    expect(page.locator(".banner")).to_have_count(0)
+    site.play(run, 4, 6)
+    until_drawn(page, "ht01", run, 5)
+    assert "Traceback" not in text(site.page.log)
+
+
+def test_a_broker_that_is_away_and_a_silent_daq_are_different_words(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    open_page(page)
+    until_drawn(page, "ht01", run, 1)
+    badges = page.locator("#badges")
+    expect(badges).to_contain_text(re.compile(r"Last spill \d+ s ago"))
+    os.kill(site.kafka.pid, signal.SIGSTOP)
+    try:
+        expect(badges).to_contain_text("Kafka does not answer")
+        expect(badges).not_to_contain_text("DAQ or beam")
+        expect(page.locator("#strip")).to_contain_text("Spills2")
+    finally:
+        os.kill(site.kafka.pid, signal.SIGCONT)
+    expect(badges).to_contain_text(re.compile(r"No spills for \d+ s: DAQ or beam"))
+    expect(badges).to_contain_text("All spills processed")
+    site.play(run, 2, 3)
+    until_drawn(page, "ht01", run, 2)
+    expect(badges).to_contain_text(re.compile(r"Last spill \d+ s ago"))
+
+
+def test_a_page_that_lost_its_server_says_so_and_finds_it_again(site: Site, page: Page, seen: Seen) -> None:
+    run = site.new_run()
+    site.play(run, 0, 3)
+    open_page(page)
+    until_drawn(page, "ht01", run, 2)
+    seen.server_may_be_away = True
+    assert site.page.process is not None
+    site.page.process.kill()
+    site.page.process.wait()
+    browser = page.locator("#browser")
+    expect(browser).to_contain_text(re.compile(r"This page lost its server \d+ s ago: numbers below are old"))
+    expect(browser).to_have_class("badge bad")
+    expect(page.locator("html")).to_have_class(re.compile("lost"))
+    assert len(drawn(page, "ht01", COUNTS)) == 200
+    site.page.start()
+    expect(browser).to_contain_text("Up to date")
+    expect(page.locator("html")).not_to_have_class(re.compile("lost"))
+    site.play(run, 3, 5)
+    until_drawn(page, "ht01", run, 4)
+
+
+def test_a_page_that_is_older_than_its_topics_waits_in_words(site: Site, page: Page) -> None:
+    fresh = load_settings(
+        kafka=KafkaSettings(bootstrap_servers=site.settings.kafka.bootstrap_servers, topic_prefix="fresh."),
+        redis=site.settings.redis,
+        session="fresh",
+        dashboard=DashboardSettings(port=free_port()),
+    )
+    variables = environment(fresh) | {"SPILLDECK_SESSION": fresh.session}
+    with Running(fresh, site.running.directory, variables) as running:
+        started = running.start("fresh page", "dashboard")
+        page.set_viewport_size({"width": 1024, "height": 768})
+        address = f"http://127.0.0.1:{fresh.dashboard.port}"
+        open_page(page, address + "/")
+        expect(page.locator("#strip")).to_contain_text("Run–Stateno run yet")
+        expect(page.locator("#badges")).to_contain_text("No spill yet: waiting for the DAQ")
+        expect(page.locator(".banner")).to_contain_text("Kafka has no topic fresh.spills.raw")
+        expect(page.locator(".card").first).to_contain_text("no spills yet")
+        page.goto("about:blank")
+    assert "Traceback" not in text(started.log)

@@ -1,0 +1,184 @@
+"""Figures say what is in the books, no more and no less."""
+
+from typing import Any
+
+import boost_histogram as bh
+import numpy as np
+import pytest
+
+from dashboards.figures import LIGHT, MAX_POINTS, THEMES, Figure, histogram_figure, trend_figure, which_spills
+from schemas.scalers import SCALER_CHANNELS
+from streams.books.book import new_histogram
+from streams.books.run import spill_facts
+from streams.books.totals import Totals
+from streams.plots.catalogue import PLOTS, TRENDS
+from streams.plots.spillfacts import SpillFacts
+from tests.dashboards.views import run_book
+
+WHEN = "Run 7 · spills up to 9 (whole run)"
+
+
+def draw(name: str, *values: Any, theme: Any = LIGHT) -> Figure:
+    histogram = new_histogram(name, {})
+    if values:
+        histogram.fill(*[np.asarray(v, np.float64) for v in values])
+    return histogram_figure(PLOTS[name], histogram, when=WHEN, theme=theme, why_empty="no spills yet")
+
+
+def facts(triggers: list[int], numbers: list[int] | None = None) -> SpillFacts:
+    n = len(triggers)
+    spill = np.arange(n) if numbers is None else np.array(numbers)
+    return SpillFacts(
+        spill=spill.astype(np.int64),
+        time_us=(spill * 1_000_000).astype(np.int64),
+        triggers=np.array(triggers, np.int32),
+        size=np.full(n, 1000, np.int32),
+        scalers=np.tile(np.arange(SCALER_CHANNELS, dtype=np.int32), (n, 1)),
+    )
+
+
+def trend(name: str, spills: SpillFacts) -> Figure:
+    return trend_figure(TRENDS[name], spills, when=WHEN, theme=LIGHT)
+
+
+def test_a_histogram_of_one_axis_is_a_stepped_line_with_an_edge_more_than_bins() -> None:
+    figure = draw("ht01", [20.05, 28.0, 28.01, 39.99])
+    (line,) = figure["data"]
+    assert line["line"]["shape"] == "hv"
+    assert len(line["x"]) == len(line["y"]) == len(line["customdata"]) == PLOTS["ht01"].axes[0].bins + 1
+    assert sum(line["y"][:-1]) == 4
+    assert line["y"][-1] == line["y"][-2]
+    assert (line["x"][0], line["x"][-1]) == (20.0, 40.0)
+
+
+def test_the_title_says_run_spills_and_entries() -> None:
+    title = draw("ht01", [28.0, 28.0])["layout"]["title"]["text"]
+    assert PLOTS["ht01"].title in title
+    assert f"{WHEN} · 2 entries" in title
+
+
+def test_entries_outside_the_axes_are_told() -> None:
+    assert "4 entries, 2 below, 1 above" in draw("ht01", [1, 2, 28, 99])["layout"]["title"]["text"]
+    assert "3 entries, 2 outside" in draw("hspxy_0", [1, -5, 99], [1, 1, 1])["layout"]["title"]["text"]
+
+
+def test_a_histogram_of_two_axes_has_its_first_axis_along_x() -> None:
+    figure = draw("tof_A", [0.25, 0.25, 49.9], [15.05, 15.05, 34.95])
+    (cells,) = figure["data"]
+    assert np.shape(cells["z"]) == (200, 100)
+    assert len(cells["x"]) == 100
+    assert cells["z"][0][0] == 2
+    assert cells["z"][-1][-1] == 1
+
+
+def test_a_bin_without_entries_has_no_colour() -> None:
+    (cells,) = draw("hspxy_0", [3], [4])["data"]
+    assert cells["z"][4][3] == 1
+    assert cells["z"][0][0] is None
+
+
+def test_a_map_of_slabs_is_as_wide_as_high_and_numbers_each_slab() -> None:
+    layout = draw("hspxy_1", [3], [4])["layout"]
+    assert layout["yaxis"]["scaleanchor"] == "x"
+    assert layout["xaxis"]["dtick"] == layout["yaxis"]["dtick"] == 1
+    assert "scaleanchor" not in draw("tof_A", [3], [24])["layout"]["yaxis"]
+
+
+def test_counts_on_a_logarithmic_scale_where_the_catalogue_says_so() -> None:
+    assert draw("hPMT1", [20])["layout"]["yaxis"]["type"] == "log"
+    assert "type" not in draw("ht01", [28])["layout"]["yaxis"]
+
+
+def test_an_empty_plot_says_why() -> None:
+    figure = draw("ht01")
+    assert figure["data"] == []
+    assert [a["text"] for a in figure["layout"]["annotations"]] == ["no spills yet"]
+    assert PLOTS["ht01"].title in figure["layout"]["title"]["text"]
+
+
+def test_a_histogram_that_is_none_of_this_plot_is_not_drawn_as_if_it_were() -> None:
+    stored = bh.Histogram(bh.axis.Regular(3, 0, 1), storage=bh.storage.Int64()).fill([0.5])
+    figure = histogram_figure(PLOTS["hspxy_0"], stored, when=WHEN, theme=LIGHT, why_empty="")
+    assert "1 axes" in figure["layout"]["annotations"][0]["text"]
+
+
+def test_the_axis_of_spills_ends_with_the_run() -> None:
+    figure = draw("hnsp_vs_spill_tof0", [0, 3, 3, 9])
+    (line,) = figure["data"]
+    assert (line["x"][0], line["x"][-1]) == (-0.5, 9.5)
+    assert line["y"] == [1, 0, 0, 2, 0, 0, 0, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["ht01", "hspxy_0", "hPMT1", "hnsp_vs_spill_tof0"])
+def test_the_range_of_an_axis_is_left_to_who_zooms(name: str) -> None:
+    layout = histogram_figure(PLOTS[name], run_book().book[name], when=WHEN, theme=LIGHT, why_empty="")["layout"]
+    for axis in (layout["xaxis"], layout["yaxis"]):
+        assert not {"range", "autorange"} & axis.keys()
+
+
+@pytest.mark.parametrize("name", ["ht01", "hspxy_0", "hPMT1", "hnsp_vs_spill_tof0"])
+def test_an_empty_figure_leaves_nothing_behind_in_the_full_one(name: str) -> None:
+    empty = draw(name)["layout"]
+    full = histogram_figure(PLOTS[name], run_book().book[name], when=WHEN, theme=LIGHT, why_empty="")["layout"]
+    assert empty.keys() <= full.keys()
+    assert all(empty[axis].keys() <= full[axis].keys() for axis in ("xaxis", "yaxis"))
+
+
+@pytest.mark.parametrize("theme", THEMES.values())
+def test_every_plot_of_a_simulated_run_is_drawn_in_both_themes(theme: Any) -> None:
+    stored = run_book()
+    for name, plot in PLOTS.items():
+        figure = histogram_figure(plot, stored.book[name], when=WHEN, theme=theme, why_empty="no spills yet")
+        assert figure["layout"]["font"]["color"] == theme.ink
+        assert figure["data"], name
+    for name in TRENDS:
+        spills = spill_facts(stored.ledger)
+        (points,) = trend_figure(TRENDS[name], spills, when=WHEN, theme=theme)["data"]
+        assert points["line"]["color"] == theme.line
+
+
+def test_a_trend_has_a_point_a_spill() -> None:
+    (points,) = trend("daq_triggers", facts([5, 7, 9], numbers=[0, 1, 4]))["data"]
+    assert points["x"] == [0, 1, 4]
+    assert points["y"] == [5, 7, 9]
+
+
+def test_a_spill_without_a_value_has_no_point() -> None:
+    # The first spill has none before it: no rate.
+    (points,) = trend("daq_rate", facts([5, 7, 9]))["data"]
+    assert points["x"] == [1, 2]
+
+
+def test_a_strip_chart_shows_its_last_spills_alone() -> None:
+    last = TRENDS["scaler_tof0"].last
+    assert last is not None
+    (points,) = trend("scaler_tof0", facts([60] * (last + 50)))["data"]
+    assert points["x"] == list(range(50, last + 50))
+
+
+def test_an_empty_trend_says_why() -> None:
+    for name in TRENDS:
+        assert trend(name, facts([]))["layout"]["annotations"][0]["text"] == "no spills yet"
+    assert trend("daq_rate", facts([5]))["data"] == []
+
+
+def test_a_trend_of_small_whole_numbers_has_whole_ticks() -> None:
+    assert trend("daq_missed", facts([1, 1], numbers=[0, 3]))["layout"]["yaxis"]["dtick"] == 1
+    assert trend("daq_triggers", facts([50, 60]))["layout"]["yaxis"]["dtick"] is None
+
+
+def test_a_huge_run_keeps_the_spills_that_stand_out() -> None:
+    triggers = [60] * 100_000
+    triggers[12_345], triggers[77_777] = 0, 900
+    (points,) = trend("daq_triggers", facts(triggers))["data"]
+    assert len(points["x"]) <= MAX_POINTS
+    drawn = dict(zip(points["x"], points["y"], strict=True))
+    assert drawn[12_345] == 0
+    assert drawn[77_777] == 900
+    assert sorted(points["x"]) == points["x"]
+
+
+def test_a_run_without_spills_is_titled_so() -> None:
+    assert which_spills(7, Totals()) == "Run 7 · no spills yet"
+    assert which_spills(7, Totals(last_spill=0)) == "Run 7 · spills up to 0 (whole run)"
+    assert which_spills(7, Totals(last_spill=9), last=400) == "Run 7 · spills up to 9 (the last 400)"

@@ -1,0 +1,119 @@
+"""Every sentence and every threshold of freshness."""
+
+from typing import Any
+
+import pytest
+
+from streams.freshness import (
+    CLOCK_AHEAD_S,
+    DAQ_LATE_S,
+    DAQ_SILENT_S,
+    PIPELINE_LATE_S,
+    PIPELINE_STUCK_S,
+    Freshness,
+    Level,
+    Observed,
+    daq,
+    pipeline,
+    span,
+)
+
+NOW = 1_700_000_000.0
+
+
+def seen(**changes: Any) -> Observed:
+    return Observed(now_s=NOW, **changes)
+
+
+def fresh(level: Level, text: str) -> Freshness:
+    return Freshness(level=level, text=text)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "expected"),
+    [
+        (0, fresh(Level.GOOD, "Last spill 0 s ago")),
+        (DAQ_LATE_S, fresh(Level.GOOD, "Last spill 10 s ago")),
+        (DAQ_LATE_S + 4, fresh(Level.WARNING, "No spills for 14 s: DAQ or beam")),
+        (DAQ_SILENT_S, fresh(Level.WARNING, "No spills for 60 s: DAQ or beam")),
+        (DAQ_SILENT_S + 1, fresh(Level.BAD, "No spills for 61 s: DAQ or beam")),
+    ],
+)
+def test_the_daq_is_late_then_silent(age_s: float, expected: Freshness) -> None:
+    assert daq(seen(produced_s=NOW - age_s)) == expected
+    # A spill that is in Kafka and in no book yet came from the DAQ all the same.
+    assert daq(seen(produced_s=NOW - 500, raw_moved_s=NOW - age_s)) == expected
+
+
+def test_before_the_first_spill_the_daq_is_waited_for() -> None:
+    assert daq(seen()) == fresh(Level.IDLE, "No spill yet: waiting for the DAQ")
+
+
+def test_a_run_that_has_only_begun_waits_for_its_first_spill() -> None:
+    said = fresh(Level.IDLE, "Run started 20 s ago: waiting for its first spill")
+    assert daq(seen(produced_s=NOW - 20, run_waits=True)) == said
+    assert daq(seen(produced_s=NOW - DAQ_SILENT_S - 1, run_waits=True)).level is Level.WARNING
+
+
+def test_silence_after_the_end_of_a_run_is_no_fault() -> None:
+    assert daq(seen(produced_s=NOW - 7200, run_ended=True)) == fresh(
+        Level.IDLE, "Run ended, nothing more for 2 h 0 min"
+    )
+
+
+def test_a_broker_that_is_away_is_worded_differently_from_a_silent_daq() -> None:
+    lost = seen(produced_s=NOW - 100, kafka_lost_s=NOW - 8)
+    assert daq(lost) == fresh(Level.UNKNOWN, "Kafka does not answer for 8 s: nobody knows whether spills come")
+    assert pipeline(lost) == fresh(Level.UNKNOWN, "Kafka does not answer: lag unknown")
+
+
+def test_a_clock_that_is_ahead_is_told_and_never_green() -> None:
+    said = fresh(Level.WARNING, "Clock ahead by 3 s: times of spills are not ours")
+    assert daq(seen(produced_s=NOW + 3)) == said
+    assert daq(seen(produced_s=NOW + 3, raw_moved_s=NOW - 1)) == said
+    assert daq(seen(produced_s=NOW + CLOCK_AHEAD_S)).level is Level.GOOD
+
+
+def test_a_clock_that_is_ahead_does_not_hide_that_the_daq_is_silent() -> None:
+    silent = seen(produced_s=NOW + 3600, raw_moved_s=NOW - 90)
+    assert daq(silent) == fresh(Level.BAD, "No spills for 90 s: DAQ or beam")
+
+
+def test_a_store_that_is_away_leaves_nobody_knowing_what_is_processed() -> None:
+    lost = seen(produced_s=NOW - 100, raw_moved_s=NOW - 2, store_lost_s=NOW - 8)
+    assert pipeline(lost) == fresh(Level.UNKNOWN, "Redis does not answer: lag unknown")
+    # Kafka tells still that spills come.
+    assert daq(lost) == fresh(Level.GOOD, "Last spill 2 s ago")
+
+
+@pytest.mark.parametrize(
+    ("behind", "for_s", "expected"),
+    [
+        (0, 0, fresh(Level.GOOD, "All spills processed")),
+        (1, 1, fresh(Level.GOOD, "Processing 1 spill")),
+        (1200, PIPELINE_LATE_S, fresh(Level.GOOD, "Processing 1,200 spills")),
+        (3, PIPELINE_LATE_S + 1, fresh(Level.WARNING, "Processing 6 s behind (3 spills): workers")),
+        (3, PIPELINE_STUCK_S, fresh(Level.WARNING, "Processing 30 s behind (3 spills): workers")),
+        (1, PIPELINE_STUCK_S + 1, fresh(Level.BAD, "Processing 31 s behind (1 spill): workers")),
+    ],
+)
+def test_the_workers_are_late_then_stuck(behind: int, for_s: float, expected: Freshness) -> None:
+    assert pipeline(seen(behind=behind, behind_since_s=NOW - for_s)) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-1, "0 s"),
+        (0.9, "0 s"),
+        (119.9, "119 s"),
+        (120, "2 min"),
+        (7199, "119 min"),
+        (7200, "2 h 0 min"),
+        (9000, "2 h 30 min"),
+        (172_799, "47 h 59 min"),
+        (172_800, "2 days"),
+    ],
+)
+def test_a_length_of_time_is_said_as_a_person_says_it(seconds: float, said: str) -> None:
+    assert span(seconds) == said

@@ -1,0 +1,70 @@
+"""Views and books made without a server."""
+
+from functools import cache
+from typing import Any
+
+from redis import Redis
+
+from dashboards.data import View
+from schemas.records import RawSpill
+from streams.books import layout, uhi
+from streams.books.book import Book
+from streams.books.run import RunBook, spill_facts
+from streams.books.totals import Totals
+from streams.conditions.store import ConditionsStore
+from streams.daq.simulator import SimulatedRun
+from streams.freshness import Freshness, Level
+from streams.process import process
+from streams.settings import Settings
+
+RUN = 900_031
+EMPTY = RunBook(totals=Totals(), ledger={}, book=Book({}))
+
+
+@cache
+def run_book(spills: int = 8, *, run: int = RUN, conditions: bool = True) -> RunBook:
+    """Return the books of a simulated run, without its end."""
+    records = [r for r in SimulatedRun(run=run, spills=spills, mean_triggers=20).records() if isinstance(r, RawSpill)]
+    return process(records, ConditionsStore([]).for_run if conditions else lambda _: None)[run].run_book()
+
+
+def view(book: RunBook = EMPTY, **changes: Any) -> View:
+    """Return a view of a run's books."""
+    fresh = Freshness(level=Level.GOOD, text="Last spill 1 s ago")
+    values: dict[str, Any] = {
+        "now_s": 1_700_000_000.0,
+        "run": RUN if book.totals.received or book.totals.control else None,
+        "book": book,
+        "spills": spill_facts(book.ledger),
+        "unattributed": Totals(),
+        "version": "1",
+        "behind": 0,
+        "warnings": (),
+        "daq": fresh,
+        "pipeline": fresh,
+    }
+    return View(**(values | changes))
+
+
+def write(redis: Redis, settings: Settings, book: RunBook, *, run: int = RUN, offset: int, partition: int = 0) -> None:
+    """Put a run's books into Redis as one partition's share, as a checkpoint does."""
+    keys = layout.Keys(settings.redis.key_prefix, settings.session, partition)
+    state: dict[str, Any] = {"offset": offset, "raw": f"[[0, {offset + 1}]]", "lost": "[]", "produced_ms": 1}
+    pipe = redis.pipeline(transaction=True)
+    pipe.hset(keys.state, mapping=state)
+    pipe.hset(keys.runs, str(run), layout.pack_totals(book.totals))
+    if book.ledger:
+        pipe.hset(keys.spills(run), mapping={str(s): layout.pack_ledger_entry(e) for s, e in book.ledger.items()})
+        pipe.hset(keys.book(run), mapping={name: uhi.encode(book.book[name]) for name in book.book})
+    pipe.execute()
+
+
+def text_of(component: Any) -> str:
+    """Return all the words in a layout, in order."""
+    if component is None:
+        return ""
+    if isinstance(component, list | tuple):
+        return " ".join(filter(None, map(text_of, component)))
+    if isinstance(component, str | int | float):
+        return str(component)
+    return text_of(getattr(component, "children", None))
