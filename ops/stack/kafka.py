@@ -33,7 +33,8 @@ def start(directory: Path, port: int, controller_port: int, *, keep: bool) -> pr
     properties.write_text("".join(f"{k}={v}\n" for k, v in _properties(directory, port, controller_port).items()))
     command: list[str | Path] = [java, *OPTIONS, "-cp", path]
     if not (directory / "kafka-data" / "meta.properties").exists():
-        _format(directory, [*command, "kafka.tools.StorageTool", "format", "-c", properties, "-t", _cluster_id()])
+        tool = [*command, "kafka.tools.StorageTool", "format", "-c", properties, f"--cluster-id={_cluster_id()}"]
+        _format(directory, tool)
     return processes.start(NAME, [*command, "kafka.Kafka", properties], directory, port, keep=keep)
 
 
@@ -59,6 +60,7 @@ def _properties(directory: Path, port: int, controller_port: int) -> Mapping[str
 
 
 def _cluster_id() -> str:
+    """Return a random id; it may begin with a dash, so it must be given as ``--option=value``."""
     return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 

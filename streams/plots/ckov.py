@@ -95,7 +95,7 @@ PLOTS = (
     Plot(
         name="htof",
         detector="ckov",
-        title="Time of flight TOF0 → TOF1, as the Cherenkov plots use it",
+        title="Time of flight TOF0 → TOF1, wide",
         axes=(Axis(label="Time", unit="ns", bins=100, low=10, high=40),),
         fill=lambda batch: (flight_time_ns(batch, 0, 1),),
         expert=True,

@@ -201,7 +201,7 @@ def _space_point_map(station: int, slabs: int) -> Plot:
         words=Words(
             shows=f"Where particles crossed TOF{station}, by slab.",
             normal="One round spot near the middle.",
-            action="A dark row or column: a dead slab. A spot off the middle: ask the beam operator.",
+            action="An empty row or column: a dead slab. A spot off the middle: ask the beam operator.",
             call="Beam operator, then " + _EXPERT,
         ),
     )
