@@ -3,10 +3,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Found packages are compiled when they are first imported: most modules never are.
-UV := $(BIN)/uv --quiet
+# With the certificates that this machine trusts, as pip does. Packages are compiled when they are first imported.
+UV := $(BIN)/uv --quiet --system-certs
+PIN := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench pins clean
 
 help:  ## Say what there is to make.
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +27,10 @@ lint: $(VENV)/dev.stamp  ## Style, types, and which part may know which.
 
 bench: $(VENV)/dev.stamp  ## Speed by stage, as multiples of real time.
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+pins: $(VENV)/uv.stamp  ## Pin what pyproject.toml asks for, with hashes; keeps versions that still fit.
+	$(PIN) --extra local -o requirements.txt
+	$(PIN) --extra local --extra dev -o requirements-dev.txt
 
 clean:  ## Remove all that the above made here.
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,7 +1,9 @@
 """Kafka's jars: a pinned list, fetched in parallel from Maven's repository, each compared with its SHA-256."""
 
 import hashlib
+import http.client
 import os
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -81,20 +83,20 @@ def _is_right(file: Path, jar: Jar) -> bool:
 
 def _fetch(jar: Jar, folder: Path) -> None:
     try:
-        import requests  # noqa: PLC0415 - optional, like all of the local stack
-        from jgo import MAVEN_CENTRAL_URL  # noqa: PLC0415 - the one address that we need, kept by others
+        from jgo import MAVEN_CENTRAL_URL  # noqa: PLC0415 - optional: the one address that we need, kept by others
     except ImportError:
         raise ServerError("no packages to fetch Kafka with: pip install spilldeck[local]") from None
     try:
-        answer = requests.get(f"{MAVEN_CENTRAL_URL.rstrip('/')}/{jar.path}", timeout=TIMEOUT_S)
-        answer.raise_for_status()
-    except requests.RequestException as error:
+        # With the certificates that this machine trusts, like make's installations.
+        with urllib.request.urlopen(f"{MAVEN_CENTRAL_URL.rstrip('/')}/{jar.path}", timeout=TIMEOUT_S) as answer:  # noqa: S310
+            content = answer.read()
+    except (OSError, http.client.HTTPException) as error:
         raise ServerError(
             f"Kafka's jars are not in the cache and cannot be fetched ({jar.name}: {type(error).__name__}): connect "
             f"this machine to Maven's repository once, or name a Kafka of your own in kafka.bootstrap_servers"
         ) from error
     partial = folder / f"{jar.name}.{os.getpid()}.part"
-    partial.write_bytes(answer.content)
+    partial.write_bytes(content)
     if not _is_right(partial, jar):
         partial.unlink()
         raise ServerError(f"{jar.name} from Maven's repository is not the file that was pinned: its SHA-256 is another")
