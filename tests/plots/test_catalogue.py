@@ -59,6 +59,15 @@ def test_a_plot_has_all_its_words(name: str) -> None:
     assert plot.words.call
 
 
+@pytest.mark.parametrize("name", DETECTORS)
+def test_the_shifter_has_at_most_12_plots_a_detector(name: str) -> None:
+    detector = DETECTORS[name]
+    entries = {entry.name: entry for entry in (*detector.plots, *detector.trends)}
+    assert all(entry.detector == name for entry in entries.values())
+    assert sum(not entry.expert for entry in entries.values()) <= 12
+    assert all(not entries[shown].expert for shown in detector.overview)
+
+
 def test_a_time_of_flight_needs_exactly_one_space_point_in_each_station() -> None:
     spill = reconstructed_spill(1)
     assert spill.tof is not None
