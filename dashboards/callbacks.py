@@ -9,6 +9,7 @@ from dashboards.figures import Figure
 from dashboards.make import FigureCache
 from dashboards.pages import plots
 from dashboards.pages.strip import badges, banners, clock, strip
+from dashboards.pages.tables import OF_DETECTOR
 
 Shown = dict[str, Any]
 """What the figures on a browser's screen are of."""
@@ -35,14 +36,20 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
         Output("clock", "children"),
         Output("served", "data"),
         Output({"type": "figure", "name": ALL}, "figure"),
+        Output({"type": "table", "name": ALL}, "children"),
         Output("shown", "data"),
         Input("asked", "data"),
         Input({"type": "figure", "name": ALL}, "id"),
+        Input({"type": "table", "name": ALL}, "id"),
         Input("theme", "data"),
         State("shown", "data"),
     )
     def update(
-        _asked: int | None, ids: list[dict[str, str]], theme: str | None, shown: Shown | None
+        _asked: int | None,
+        ids: list[dict[str, str]],
+        table_ids: list[dict[str, str]],
+        theme: str | None,
+        shown: Shown | None,
     ) -> tuple[Any, ...]:
         view = data.view()
         make = figures.maker(view, theme)
@@ -55,7 +62,8 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
             drawn = [redrawn(make(name)) for name in names]
         else:
             drawn = [make(name) for name in names]
-        return strip(view), badges(view), banners(view), clock(view.now_s), view.now_s, drawn, now
+        tables = [OF_DETECTOR[each["name"]](view) for each in table_ids]
+        return strip(view), badges(view), banners(view), clock(view.now_s), view.now_s, drawn, tables, now
 
     app.clientside_callback(
         ClientsideFunction("spilldeck", "ask"),

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Write docs/plots.md, the list of all plots, from the catalogue: .venv/bin/python docs/write_plots.py."""
 
 from collections.abc import Iterator

@@ -7,6 +7,7 @@ from typing import Any
 from dash import dcc, html
 
 from dashboards.make import Maker
+from dashboards.pages.tables import OF_DETECTOR
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot, Trend
 
@@ -38,7 +39,7 @@ def page(path: str, make: Maker) -> Any:
         case [""]:
             return grid(ON_THE_OVERVIEW, make)
         case ["detector", detector] if detector in DETECTORS:
-            return [tabs(detector, path), grid(of_detector(detector, expert=False), make)]
+            return [tabs(detector, path), *table(detector), grid(of_detector(detector, expert=False), make)]
         case ["detector", detector, "expert"] if detector in DETECTORS and of_detector(detector, expert=True):
             return [tabs(detector, path), grid(of_detector(detector, expert=True), make)]
         case ["plot", name] if name in PLOTS or name in TRENDS:
@@ -73,6 +74,11 @@ def tabs(detector: str, path: str) -> Any:
         ],
         className="tabs",
     )
+
+
+def table(detector: str) -> list[Any]:
+    """Return the place of a detector's table, if it has one; each update fills it."""
+    return [html.Div(id={"type": "table", "name": detector}, className="card table")] if detector in OF_DETECTOR else []
 
 
 def plot_page(name: str, make: Maker) -> Any:

@@ -128,7 +128,7 @@ def _position(board: int, high: float) -> Plot:
 
 RAW = DetectorPlots(
     name="raw",
-    title="Raw",
+    title="Raw (expert)",
     plots=(
         _hits_plot(),
         _times_plot(),

@@ -51,6 +51,15 @@ def test_the_strip_shows_what_the_books_hold(site: Site, page: Page) -> None:
     expect(page.locator("#badges")).to_contain_text("Run ended")
 
 
+def test_the_table_of_the_scalers_follows_the_spills(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 3)
+    open_page(page, "/detector/scalers")
+    for stop in (3, 5):
+        site.play(run, 3, stop)
+        expect(page.locator(".table")).to_contain_text(f"Triggers{len(run.spill(stop - 1).particles)}")
+
+
 def test_a_new_run_takes_over(site: Site, page: Page) -> None:
     old, new = site.new_run(), site.new_run()
     site.play(old, 0, 4)

@@ -10,6 +10,7 @@ import pytest
 from dashboards.figures import Figure
 from dashboards.pages import plots
 from dashboards.pages.strip import MARK, badge, badges, banners, clock, missing, rate, state, strip
+from dashboards.pages.tables import OF_DETECTOR
 from streams.books.run import spill_facts
 from streams.books.totals import Control, Totals
 from streams.freshness import Freshness, Level
@@ -163,3 +164,16 @@ def test_the_rows_of_a_grid_are_full() -> None:
         shown = plots.grid(["ht01"] * number, make)
         wide = sum("wide" in card.className for card in shown.children)
         assert (number + wide) % shown.style["--columns"] == 0
+
+
+def test_the_table_of_the_scalers_has_their_names_and_counts_per_spill() -> None:
+    stored = run_book()
+    said = text_of(OF_DETECTOR["scalers"](view(stored)))
+    counts = spill_facts(stored.ledger).scalers[:, 0]
+    mean = f"{counts.mean():,.1f}".removesuffix(".0")
+    assert f"Triggers {counts[-1]} {mean} {mean}" in said
+    assert "10 MHz clock 32,000 32,000 32,000" in said
+
+
+def test_the_table_of_the_scalers_has_no_numbers_without_spills() -> None:
+    assert "Triggers – – –" in text_of(OF_DETECTOR["scalers"](view()))

@@ -1,0 +1,28 @@
+"""Tables beside the plots: the scalers' numbers."""
+
+from math import isnan
+from typing import Any
+
+from dash import html
+
+from dashboards.data import View
+from streams.plots.scalers import RECENT_SPILLS, scaler_table
+
+HEADS = ("Scaler", "Last spill", f"Mean of the last {RECENT_SPILLS}", "Mean of the run")
+
+
+def scalers(view: View) -> Any:
+    """Return what the scalers counted per spill."""
+    rows = [
+        html.Tr([html.Th(row.name), *(html.Td(_count(value)) for value in (row.last, row.recent, row.run))])
+        for row in scaler_table(view.spills)
+    ]
+    return html.Table([html.Thead(html.Tr([html.Th(head) for head in HEADS])), html.Tbody(rows)])
+
+
+def _count(value: float) -> str:
+    return "–" if isnan(value) else f"{value:,.1f}".removesuffix(".0")
+
+
+OF_DETECTOR = {"scalers": scalers}
+"""Detector → its table."""
