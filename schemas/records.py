@@ -1,13 +1,12 @@
 """The messages: a raw spill, a run's start or end, a reconstructed spill, a rejected one."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
-from schemas.ckov import Ckov
 from schemas.columns import Detector
-from schemas.raw import Raw
-from schemas.scalers import Scalers
-from schemas.tof import Tof
+
+_DetectorT = TypeVar("_DetectorT", bound=Detector)
 
 MISSING = -99
 """Stands in integer columns for a number that the DAQ did not give (a TDC edge without its partner)."""
@@ -105,15 +104,12 @@ class ReconstructedSpill:
     """Detector → why it failed on this spill."""
     skipped: dict[str, int] = field(default_factory=dict)
     """Equipment type that nothing here reads → how many of its payloads were skipped."""
-    tof: Tof | None = None
-    ckov: Ckov | None = None
-    scalers: Scalers | None = None
-    raw: Raw | None = None
+    detectors: dict[str, Detector] = field(default_factory=dict)
+    """What each made, by its name, see `schemas.detectors`; one that failed is not there."""
 
-    def detectors(self) -> dict[str, Detector]:
-        """Return what the detectors made, by their names; one that failed is not there."""
-        found = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: value for name, value in found.items() if isinstance(value, Detector)}
+    def get(self, kind: type[_DetectorT]) -> _DetectorT | None:
+        """Return what a detector made; None if it failed."""
+        return next((found for found in self.detectors.values() if isinstance(found, kind)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

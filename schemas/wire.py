@@ -9,7 +9,7 @@ version in its namespace.
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ import fastavro.read
 import fastavro.write
 import numpy as np
 
+from schemas.detectors import DETECTORS, schema_field
 from schemas.records import NO_RUN, RawSpill, ReconstructedSpill, Record, RejectedSpill, RunControl
 
 MARKER = b"\xc3\x01"
@@ -34,6 +35,8 @@ MAX_TIME_US = 4_102_444_800_000_000
 MAX_TRIGGERS = 100_000
 """Particle triggers in a spill; the DAQ's own limit is some hundreds."""
 
+_DETECTORS_FIELD = "detectors"
+"""Of a reconstructed spill: in its schema each detector has a field of its own."""
 _SHOWN = 200
 """Characters of a library's error that are passed on."""
 
@@ -59,43 +62,61 @@ fastavro.read.LOGICAL_READERS["bytes-ndarray"] = _read_column
 fastavro.write.LOGICAL_WRITERS["bytes-ndarray"] = _write_column
 
 
-@cache
-def _schemas() -> Mapping[bytes, Mapping[str, Any]]:
-    """Return every schema ever used, by its fingerprint."""
-    found = {}
-    for path in sorted(Path(__file__).parent.glob("*.avsc")):
-        schema = json.loads(path.read_text())
-        canonical = fastavro.schema.to_parsing_canonical_form(schema)
-        crc = fastavro.schema.fingerprint(canonical, "CRC-64-AVRO")
-        found[bytes.fromhex(crc)] = fastavro.parse_schema(schema)
-    return found
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Schemas:
+    """Every schema ever used, by its fingerprint; and of each kind of record the one that it is written with."""
+
+    known: Mapping[bytes, Schema]
+    written: Mapping[str, tuple[bytes, Schema]]
+
+
+def _schemas() -> _Schemas:
+    return _schemas_with(tuple(DETECTORS))
 
 
 @cache
-def _writer(kind: type[Any]) -> tuple[bytes, Mapping[str, Any]]:
-    """Return header and schema that a record of this kind is written with: those of its newest version."""
-    versions = {_version(s): (f, s) for f, s in _schemas().items() if s["name"].endswith(f".{kind.__name__}")}
-    fingerprint, schema = versions[max(versions)]
-    return MARKER + fingerprint, schema
+def _schemas_with(detectors: tuple[str, ...]) -> _Schemas:
+    """Return the schemas in the folder; the newest of reconstructed spills has the fields of all detectors."""
+    newest: dict[str, Schema] = {}
+    known: dict[bytes, Schema] = {}
+    for path in sorted(Path(__file__).parent.glob("*.avsc"), key=_version):
+        schema = newest[path.name.partition(".")[0]] = json.loads(path.read_text())
+        known |= [_parsed(schema)]
+    spill = newest["reconstructed_spill"]
+    there = {field["name"] for field in spill["fields"]}
+    spill["fields"] += [schema_field(name) for name in detectors if name not in there]
+    written = [_parsed(schema) for schema in newest.values()]
+    return _Schemas(known | dict(written), {s["name"].rpartition(".")[2]: (f, s) for f, s in written})
 
 
-def _version(schema: Mapping[str, Any]) -> int:
-    """Return the version in a schema's name, ``spilldeck.v1.RawSpill``."""
-    return int(schema["name"].split(".")[1].removeprefix("v"))
+def _parsed(schema: Schema) -> tuple[bytes, Schema]:
+    canonical = fastavro.schema.to_parsing_canonical_form(schema)
+    crc = fastavro.schema.fingerprint(canonical, "CRC-64-AVRO")
+    return bytes.fromhex(crc), fastavro.parse_schema(schema)
+
+
+def _version(path: Path) -> int:
+    return int(path.stem.rpartition(".v")[2])
 
 
 def _plain(value: Any) -> Any:
     """Return a record as the nested dictionaries that Avro takes."""
-    if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    return value
+    if not is_dataclass(value):
+        return value
+    plain = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, ReconstructedSpill):
+        plain |= {name: _plain(value.detectors.get(name)) for name in DETECTORS}
+    return plain
 
 
 def encode(record: Record) -> bytes:
     """Return the message that carries a record."""
-    header, schema = _writer(type(record))  # type: ignore[arg-type]  # mypy takes the classes for unhashable
+    fingerprint, schema = _schemas().written[type(record).__name__]
     out = io.BytesIO()
-    out.write(header)
+    out.write(MARKER + fingerprint)
     fastavro.schemaless_writer(out, schema, _plain(record))
     return out.getvalue()
 
@@ -111,8 +132,12 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     enums = {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, StrEnum)}
 
     def build(values: Mapping[str, Any]) -> Any:
-        out = {}
+        out: dict[str, Any] = {}
         for name, inner in nested.items():
+            if name == _DETECTORS_FIELD:
+                known: dict[str, Any] = {**DETECTORS}
+                out[name] = {n: _builder(d)(values[n]) for n, d in known.items() if values.get(n) is not None}
+                continue
             value = values[name]
             if inner is not None and value is not None:
                 value = _builder(inner)(value)
@@ -136,7 +161,7 @@ def decode(message: bytes) -> Record:
         raise WireError(f"no Avro single-object message: it has {len(message)} bytes, fewer than its header")
     if message[:2] != MARKER:
         raise WireError(f"no Avro single-object message: it begins with {message[:2].hex()}, not c301")
-    schema = _schemas().get(message[2:HEADER_BYTES])
+    schema = _schemas().known.get(message[2:HEADER_BYTES])
     if schema is None:
         raise WireError(
             f"no schema here has the fingerprint {message[2:HEADER_BYTES].hex()}: written by a newer version?"
@@ -184,7 +209,7 @@ def _check_reconstructed(record: ReconstructedSpill) -> None:
     _in_range(record, "size", 0, MAX_MESSAGE_BYTES)
     if len(record.digest) != 8:
         raise WireError(f"ReconstructedSpill.digest has {len(record.digest)} bytes, not 8")
-    for detector in record.detectors().values():
+    for detector in record.detectors.values():
         for table in detector.tables().values():
             trigger = getattr(table, "trigger", None)
             if trigger is not None and len(trigger) and not (trigger.min() >= 0 and trigger.max() < record.triggers):

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from schemas.columns import Detector
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill, Rejection
@@ -60,11 +59,11 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSp
         rejection=rejection,
         skipped=hits.skipped if hits is not None else {},
         errors=errors,
-        **made,
+        detectors=made,
     )
 
 
-def _reconstruct(hits: RawHits, conditions: Conditions | None, run: int) -> tuple[dict[str, Any], dict[str, str]]:
+def _reconstruct(hits: RawHits, conditions: Conditions | None, run: int) -> tuple[dict[str, Detector], dict[str, str]]:
     """Return what each detector makes of the hits, and of those that fail, why."""
     made: dict[str, Detector] = {}
     errors: dict[str, str] = {}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from schemas.ckov import Ckov, CkovDigits
+from schemas.columns import Detector
 from schemas.raw import Raw, RawFadcHits, RawTdcHits
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill
 from schemas.scalers import ScalerCounts, Scalers
@@ -120,9 +121,13 @@ def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, 
         "digest": hashlib.blake2b(repr((run, spill, version)).encode(), digest_size=8).digest(),
         "code": "test",
         "conditions": "0123456789abcdef",
+    }
+    made: dict[str, Detector | None] = {
         "tof": tof(triggers, rng),
         "ckov": ckov(triggers, rng),
         "raw": raw(triggers, rng),
         "scalers": Scalers(counts=ScalerCounts(channel=np.arange(16), count=rng.integers(0, 2000, 16))),
     }
-    return ReconstructedSpill(**(values | changes))
+    made |= {name: changes.pop(name) for name in made.keys() & changes.keys()}
+    detectors = {name: detector for name, detector in made.items() if detector is not None}
+    return ReconstructedSpill(**(values | {"detectors": detectors} | changes))

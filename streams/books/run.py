@@ -7,7 +7,7 @@ from enum import Enum, auto
 import numpy as np
 
 from schemas.records import MISSING, ReconstructedSpill, RunControl
-from schemas.scalers import SCALER_CHANNELS
+from schemas.scalers import SCALER_CHANNELS, Scalers
 from streams.books.book import Book, Ranges, fill
 from streams.books.totals import Totals
 from streams.plots.spillfacts import SpillFacts
@@ -102,10 +102,11 @@ class RunBook:
 
 
 def _scaler_counts(spill: ReconstructedSpill) -> tuple[int, ...]:
-    if spill.scalers is None or not len(spill.scalers.counts):
+    scalers = spill.get(Scalers)
+    if scalers is None or not len(scalers.counts):
         return ()
     counts = np.full(SCALER_CHANNELS, MISSING, np.int32)
-    counts[spill.scalers.counts.channel] = spill.scalers.counts.count
+    counts[scalers.counts.channel] = scalers.counts.count
     return tuple(counts.tolist())
 
 

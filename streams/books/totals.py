@@ -68,7 +68,7 @@ class Totals:
         self.skipped.update(spill.skipped)
         self.code.add(spill.code)
         self.conditions.add(spill.conditions)
-        for name, detector in spill.detectors().items():
+        for name, detector in spill.detectors.items():
             counts = {kind: len(table) for kind, table in detector.tables().items()}
             self.detectors.setdefault(name, Counter()).update(counts)
 

@@ -33,7 +33,7 @@ class Batch:
         self._spills = spills
         triggers = np.array([s.triggers for s in spills], np.int64)
         self.first: I4 = np.concatenate([[0], np.cumsum(triggers)]).astype(np.int32)
-        self._detectors = [spill.detectors() for spill in spills]
+        self._detectors = [spill.detectors for spill in spills]
         self._joined: dict[type[Table], Any] = {}
         self._made: dict[Callable[[Batch], Any], Any] = {}
 

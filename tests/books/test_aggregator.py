@@ -148,7 +148,7 @@ def pure(messages: Sequence[Incoming]) -> dict[int, tuple[Totals, Ledger, Book, 
         try:
             record = decode(message.value)
         except WireError:
-            record = replace(reconstructed_spill(tof=None, ckov=None), run=NO_RUN, spill=NO_RUN, events=0)
+            record = replace(reconstructed_spill(detectors={}), run=NO_RUN, spill=NO_RUN, events=0)
             record = replace(record, rejection=Rejection(step="envelope", reason=""))
         assert isinstance(record, RunControl | ReconstructedSpill)
         share = shares.setdefault(record.run, RunShare({}, Totals()))
@@ -367,9 +367,7 @@ def test_whatever_happens_the_books_are_those_of_the_log(
             elif step == "conflict":
                 log.append(reconstructed_spill(spill, version=1))
             elif step == "rejected":
-                log.append(
-                    reconstructed_spill(spill, tof=None, ckov=None, rejection=Rejection(step="unpack", reason="bad"))
-                )
+                log.append(reconstructed_spill(spill, detectors={}, rejection=Rejection(step="unpack", reason="bad")))
             elif step == "garbage":
                 log.append(bytes([number % 256]))
             elif step == "fetch":

@@ -70,11 +70,12 @@ def test_the_shifter_has_at_most_12_plots_a_detector(name: str) -> None:
 
 def test_a_time_of_flight_needs_exactly_one_space_point_in_each_station() -> None:
     spill = reconstructed_spill(1)
-    assert spill.tof is not None
-    points = spill.tof.space_points
+    tof = spill.get(Tof)
+    assert tof is not None
+    points = tof.space_points
     twice = points.rows(np.append(np.arange(len(points)), 0))  # trigger 0 crosses TOF0 twice
     assert len(flight_time_ns(Batch([spill]), 0, 1)) == spill.triggers
-    doubled = reconstructed_spill(1, tof=Tof(digits=spill.tof.digits, hits=spill.tof.hits, space_points=twice))
+    doubled = reconstructed_spill(1, tof=Tof(digits=tof.digits, hits=tof.hits, space_points=twice))
     assert len(flight_time_ns(Batch([doubled]), 0, 1)) == spill.triggers - 1
     assert len(flight_time_ns(Batch([doubled]), 1, 2)) == spill.triggers
 

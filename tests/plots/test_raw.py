@@ -17,8 +17,8 @@ def test_each_channel_fills_its_own_column() -> None:
     hits = Counter(
         32 * geo + channel
         for spill in spills
-        if spill.raw is not None
-        for geo, channel in zip(spill.raw.tdc.geo.tolist(), spill.raw.tdc.channel.tolist(), strict=True)
+        if (raw := spill.get(Raw)) is not None
+        for geo, channel in zip(raw.tdc.geo.tolist(), raw.tdc.channel.tolist(), strict=True)
     )
     assert {int(at): n for at, n in enumerate(book["raw_v1290_hits"].view()) if n} == hits
     assert book["raw_v1290_time"].view().sum(axis=1).tolist() == book["raw_v1290_hits"].view().tolist()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from schemas.records import MISSING
+from schemas.scalers import Scalers
 from streams.books.run import RunShare, spill_facts
 from streams.books.totals import Totals
 from streams.plots.scalers import SCALERS, scaler_table
@@ -50,6 +51,6 @@ def test_strip_charts_show_what_the_spills_counted() -> None:
         share.admit(spill)
     found = {trend.title: np.asarray(trend.value(spill_facts(share.ledger)), float) for trend in SCALERS.trends}
     assert found.keys() == {f"Scaler: {name}" for name in ("Triggers", "Trigger requests", "TOF0", "TOF1", "TOF2")}
-    counts = [spill.scalers.counts.count[3] for spill in spills if spill.scalers is not None]
+    counts = [scalers.counts.count[3] for spill in spills if (scalers := spill.get(Scalers)) is not None]
     assert found["Scaler: TOF0"] == pytest.approx([*counts, np.nan], nan_ok=True)
     assert {trend.last for trend in SCALERS.trends} == {400}

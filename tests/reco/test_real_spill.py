@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from schemas.records import RawSpill, ReconstructedSpill
+from schemas.tof import Tof
 from streams.conditions.store import ConditionsStore
 from streams.daq.sources import read_source
 from streams.reconstruct import reconstruct
@@ -35,14 +36,14 @@ def test_it_has_36_particle_triggers(spill: ReconstructedSpill) -> None:
 
 
 def test_every_event_has_the_stored_digits_in_each_station(spill: ReconstructedSpill, expected: dict) -> None:
-    digits = spill.tof.digits
+    digits = spill.get(Tof).digits
     counts = np.zeros((spill.triggers, 3), int)
     np.add.at(counts, (digits.trigger, digits.station), 1)
     assert counts.tolist() == expected["tof_digits"]
 
 
 def test_every_slab_hit_has_the_stored_time_and_charges(spill: ReconstructedSpill, expected: dict) -> None:
-    hits = spill.tof.hits
+    hits = spill.get(Tof).hits
     found = [[[] for _ in range(3)] for _ in range(spill.triggers)]
     columns = (hits.plane, hits.slab, hits.raw_time_ns, hits.charge, hits.charge_product)
     for trigger, station, *hit in zip(hits.trigger, hits.station, *columns, strict=True):

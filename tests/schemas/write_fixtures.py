@@ -13,7 +13,7 @@ import fastavro
 import numpy as np
 
 from schemas.records import ControlKind, Record, RejectedSpill, RunControl
-from schemas.wire import WireError, _plain, _writer, decode, encode
+from schemas.wire import MARKER, WireError, _plain, _schemas, decode, encode
 from tests.records import raw_spill, reconstructed_spill
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -33,9 +33,9 @@ RECORDS: dict[str, Record] = {
 
 def _forged(record: Record, **values: Any) -> bytes:
     """Return a message with values that no record can have."""
-    header, schema = _writer(type(record))
+    fingerprint, schema = _schemas().written[type(record).__name__]
     out = io.BytesIO()
-    out.write(header)
+    out.write(MARKER + fingerprint)
     fastavro.schemaless_writer(out, schema, _plain(record) | values)
     return out.getvalue()
 
@@ -43,12 +43,12 @@ def _forged(record: Record, **values: Any) -> bytes:
 def _invalid() -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each invalid message."""
     raw, reco = raw_spill(), reconstructed_spill()
-    assert reco.tof is not None
-    digits = _plain(reco.tof.digits)
+    tof = _plain(reco)["tof"]
+    digits = tof["digits"]
     column = np.frombuffer(digits["leading_time"], np.uint8)
 
     def with_digits(**columns: Any) -> dict[str, Any]:
-        return _plain(reco.tof) | {"digits": digits | columns}
+        return tof | {"digits": digits | columns}
 
     yield "empty", b""
     yield "short", encode(raw)[:9]

@@ -7,6 +7,7 @@ import pytest
 
 from schemas.ckov import CkovDigits
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
+from schemas.tof import Tof
 from streams.conditions.store import SIMULATED, ConditionsStore
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.beam import TOF01_NS, TOF12_PER_TOF01, Kind
@@ -78,7 +79,7 @@ def test_the_peaks_of_the_times_of_flight_are_where_they_were_put(reconstructed,
 
 
 def test_the_two_planes_agree_as_in_a_well_calibrated_run(reconstructed) -> None:
-    dt_ns = np.concatenate([spill.tof.space_points.dt_ns for spill, _ in reconstructed])
+    dt_ns = np.concatenate([spill.get(Tof).space_points.dt_ns for spill, _ in reconstructed])
     core = dt_ns[np.abs(dt_ns) < 0.4]
     assert abs(core.mean()) < 0.01
     assert core.std() == pytest.approx(0.13, abs=0.02)
