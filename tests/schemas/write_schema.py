@@ -5,9 +5,11 @@ change the namespace, and run this.
 """
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 from schemas.detectors import DETECTORS, schema_field
+from schemas.records import ReconstructedSpill
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 
@@ -22,9 +24,8 @@ def main() -> None:
     """Write the newest schema."""
     path = newest()
     schema = json.loads(path.read_text())
-    others = [
-        field for field in schema["fields"] if not isinstance(field["type"], list) or field["name"] == "rejection"
-    ]
+    own = {field.name for field in fields(ReconstructedSpill)}
+    others = [field for field in schema["fields"] if field["name"] in own]
     schema["fields"] = others + [schema_field(name) for name in DETECTORS]
     path.write_text(json.dumps(schema, indent=1) + "\n")
 
