@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ops.commands import config, demo, local, process, produce, simulate, topics, worker
+from ops.commands import config, demo, local, process, produce, rejected, simulate, topics, worker
 from ops.console import complain
 from streams.errors import SpilldeckError, UsageError
 
@@ -31,6 +31,7 @@ app.command()(simulate.simulate)
 app.command()(worker.worker)
 app.command()(worker.dashboard)
 app.add_typer(topics.app, name="topics")
+app.add_typer(rejected.app, name="rejected")
 app.add_typer(config.app, name="config")
 
 

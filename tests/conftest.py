@@ -1,8 +1,9 @@
 """Fixtures that all tests share."""
 
 import os
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,21 @@ from ops.stack import LocalStack, free_port
 from ops.stack.jars import class_path
 from ops.stack.java import find_java
 from ops.stack.redis import find_server
+from ops.topics import ensure_topics
+from streams.books.connect import connect
+from streams.books.reader import BookReader
 from streams.errors import ServerError
 from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
+from tests.kafka import ends
+from tests.workers import Workers
 
 # Where a failure cannot be looked into, the same examples each time; new ones wherever somebody works.
 hypothesis_settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     hypothesis_settings.load_profile("ci")
 
+WAIT_S = 60.0
+"""For the workers to count what was produced, on a machine that may be busy."""
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -58,3 +66,33 @@ def settings(stack: LocalStack) -> Settings:
         kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}."),
         redis=RedisSettings(url=f"redis://127.0.0.1:{stack.redis_port}/0", key_prefix=name),
     )
+
+
+@pytest.fixture
+def reader(settings: Settings) -> Iterator[BookReader]:
+    """Return what reads the books."""
+    with connect(settings) as redis:
+        yield BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
+
+
+@pytest.fixture
+def workers(settings: Settings, tmp_path: Path) -> Iterator[Workers]:
+    """Return workers on fresh topics, none started yet."""
+    ensure_topics(settings)
+    workers = Workers(settings, tmp_path)
+    yield workers
+    workers.stop()
+
+
+@pytest.fixture
+def until_counted(settings: Settings, reader: BookReader) -> Callable[[], None]:
+    """Return what waits until the books hold all that spills.raw holds."""
+
+    def wait() -> None:
+        wanted = ends(settings)
+        deadline = time.monotonic() + WAIT_S
+        while [p.raw_end for p in reader.progress()] != wanted:
+            assert time.monotonic() < deadline, f"only {reader.progress()} of {wanted} counted"
+            time.sleep(0.1)
+
+    return wait

@@ -23,7 +23,7 @@ from streams.books.run import RunBook
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.settings import DashboardSettings, KafkaSettings, RedisSettings, Settings, load_settings
-from tests.integration.kafka import ends
+from tests.kafka import ends
 
 WAIT_S = 60.0
 """Nothing here takes longer on a busy machine."""

@@ -22,9 +22,9 @@ from streams.daq.simulator import SimulatedRun
 from streams.process import RunResult, process
 from streams.settings import Settings
 from streams.topics import Topics
-from tests.integration.conftest import Workers
-from tests.integration.kafka import messages, rejected
+from tests.kafka import messages, rejected
 from tests.records import raw_spill
+from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
 

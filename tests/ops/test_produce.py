@@ -11,7 +11,7 @@ from streams.daq.producer import partition_of
 from streams.daq.simulator import SimulatedRun
 from streams.settings import Settings
 from streams.topics import Topics
-from tests.integration.kafka import messages
+from tests.kafka import messages
 from tests.ops.conftest import Spilldeck, assert_one_sentence, environment
 from tests.records import raw_spill
 

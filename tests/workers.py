@@ -1,29 +1,12 @@
-"""Workers of this test's own on the real stack."""
+"""Worker processes of a test's own on the real stack."""
 
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
-from ops.topics import ensure_topics
-from streams.books.connect import connect
-from streams.books.reader import BookReader
 from streams.settings import Settings
-from tests.integration.kafka import ends
-
-WAIT_S = 60.0
-
-
-@pytest.fixture
-def reader(settings: Settings) -> Iterator[BookReader]:
-    """Return what reads the books."""
-    with connect(settings) as redis:
-        yield BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
 
 
 class Workers:
@@ -54,26 +37,3 @@ class Workers:
             worker.terminate()
         for worker in self.running:
             worker.wait(20)
-
-
-@pytest.fixture
-def workers(settings: Settings, tmp_path: Path) -> Iterator[Workers]:
-    """Return workers on fresh topics, none started yet."""
-    ensure_topics(settings)
-    workers = Workers(settings, tmp_path)
-    yield workers
-    workers.stop()
-
-
-@pytest.fixture
-def until_counted(settings: Settings, reader: BookReader) -> Callable[[], None]:
-    """Return what waits until the books hold all that spills.raw holds."""
-
-    def wait() -> None:
-        wanted = ends(settings)
-        deadline = time.monotonic() + WAIT_S
-        while [p.raw_end for p in reader.progress()] != wanted:
-            assert time.monotonic() < deadline, f"only {reader.progress()} of {wanted} counted"
-            time.sleep(0.1)
-
-    return wait
