@@ -86,12 +86,13 @@ class SimulatedRun:
         step = Step(run=self.run, index=0, first=0)
         crate, _ = self._crate(self._beam(step), step)
         possible = Possible(
-            conditions=self._conditions, run=self.run, spills=self.spills, boards=crate.boards, ldcs=LDCS
+            conditions=self.conditions, run=self.run, spills=self.spills, boards=crate.boards, ldcs=LDCS
         )
         return replace(self, faults=parse_faults(asked, possible))
 
     @cached_property
-    def _conditions(self) -> Conditions:
+    def conditions(self) -> Conditions:
+        """The conditions that its bytes are made with, and are to be read with."""
         conditions = ConditionsStore([]).for_run(self.run)
         if conditions is None:
             raise ValueError(f"run {self.run} is none of the simulated ones")
@@ -210,7 +211,7 @@ class SimulatedRun:
             number=step.index - step.first,
             particles=particles,
             ticks=(particles.trigger_ns + clock_ns) // 800,
-            conditions=self._conditions,
+            conditions=self.conditions,
         )
 
     def _crate(self, beam: Beam, step: Step) -> tuple[Crate, dict[str, Table]]:

@@ -2,6 +2,7 @@
 
 from streams.daq.simulator.faults import of_boards, of_spills
 from streams.daq.simulator.faults.model import FaultKind, PlaceKind, SpillsKind
+from streams.daq.simulator.faults.places import DETECTORS
 
 _ALL = (
     FaultKind(
@@ -83,7 +84,7 @@ _ALL = (
         does="The signals come later by the value, or, if it is negative, earlier.",
         look="The peaks of the time of flight, or the arrival times, moved by as much.",
         place=PlaceKind.PART,
-        value="delay in ns (tof0, tof1, tof2) or samples (ckov)",
+        value="delay; " + ", ".join(f"{name} in {detector.time_unit}" for name, detector in DETECTORS.items()),
         on_crate=of_boards.shift,
     ),
     FaultKind(
@@ -102,7 +103,7 @@ _ALL = (
     FaultKind(
         name="corrupted_word",
         does="All bits of the first word of one board are set.",
-        look="Rejected by unpack: unexpected word, with its board and byte.",
+        look="Rejected by unpack, with the board, the word and its byte.",
         place=PlaceKind.BOARD,
         on_crate=of_boards.corrupt,
     ),
