@@ -1,47 +1,190 @@
-"""spilldeck simulate: a run of a simulated beam line, as a DATE file or into Kafka."""
+"""spilldeck simulate: a run of a simulated beam line, as a file or into Kafka, with faults where asked."""
 
+import json
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from ops.console import out, progress
+from streams.errors import UsageError
+
+if TYPE_CHECKING:
+    from schemas.records import RawSpill, RunControl
+    from streams.daq.simulator import SimulatedRun
+
+JSON_SUFFIX = ".json"
 
 
 def simulate(
     run: Annotated[int, typer.Option(help="Run number.", min=900_000, max=999_999)] = 900_001,
     spills: Annotated[int, typer.Option(help="Spills of the run.", min=1, max=1_000_000)] = 200,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 1,
-    file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Without: into Kafka.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="DATE, or spills as JSON if it ends in .json. Without: into Kafka."),
+    ] = None,
     rate: Annotated[float | None, typer.Option(help="Spills a second into Kafka.", min=0.01)] = None,
+    faults: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="FAULT", help="NAME[:PLACE][=VALUE][@FIRST[-LAST]]; may be repeated."),
+    ] = None,
+    list_faults: Annotated[bool, typer.Option("--list-faults", help="Explain all faults and do nothing else.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list of faults as JSON.")] = False,
+    truth: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what was really there, a JSON object a spill.")
+    ] = None,
 ) -> None:
-    """Simulate a run: real DATE bytes of the time-of-flight and Cherenkov counters, with physics in them."""
+    """Simulate a run: real bytes of the detectors' boards, with physics in them, and with faults on demand."""
+    if list_faults:
+        _explain(as_json=as_json)
+        return
+    if as_json:
+        raise UsageError("--json goes with --list-faults alone")
+    if truth is not None and truth == file:
+        raise UsageError(f"--out and --truth both name {file}: give each a file of its own")
     from streams.daq.simulator import SimulatedRun
-    from streams.errors import UsageError
-    from streams.settings import load_settings
 
-    simulated = SimulatedRun(run=run, spills=spills, seed=seed, start_us=time.time_ns() // 1000)
+    simulated = SimulatedRun(run=run, spills=spills, seed=seed)
+    if file is None:
+        # Only a file must have the same times each time.
+        simulated = SimulatedRun(run=run, spills=spills, seed=seed, start_us=time.time_ns() // 1000)
+    simulated = simulated.with_faults(faults) if faults else simulated
     with progress() as bar:
         task = bar.add_task("simulating", total=spills + 2)
+        records = _records(simulated, truth)
         if file is not None:
-            # The same seed must give the same file, so its times are not today's.
-            simulated = SimulatedRun(run=run, spills=spills, seed=seed)
-            try:
-                with file.open("wb") as output:
-                    for record in simulated.records():
-                        output.write(record.payload)
-                        bar.advance(task)
-            except OSError as error:
-                raise UsageError(f"{file} cannot be written: {error.strerror}") from error
+            written = _write(simulated, records, file, lambda: bar.advance(task))
         else:
-            from ops.inputs import paced
-            from ops.topics import ensure_topics
-            from streams.daq.producer import SpillProducer
+            written = _send(records, rate, lambda: bar.advance(task))
+    out.print(f"run {run}: {written} spills {'to ' + str(file) if file is not None else 'acknowledged'}", markup=False)
 
-            settings = load_settings()
-            ensure_topics(settings)
-            with SpillProducer(settings, on_acknowledged=lambda _: bar.advance(task)) as producer:
-                for record in paced(simulated.records(), rate):
-                    producer.send(record)
-    out.print(f"run {run}: {spills} spills {'to ' + str(file) if file is not None else 'acknowledged'}")
+
+class _Output:
+    """A file to write into, in a ``with`` block; whatever goes wrong with it is a `UsageError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = path.open("wb", buffering=0)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def write(self, content: bytes) -> None:
+        """Write all of it."""
+        try:
+            while content:
+                content = content[self._file.write(content) or 0 :]
+        except OSError as error:
+            raise self._error(error) from error
+
+    def _error(self, error: OSError) -> UsageError:
+        return UsageError(f"{self._path} cannot be written: {error.strerror}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _write(
+    simulated: "SimulatedRun",
+    records: "Iterable[RawSpill | RunControl]",
+    file: Path,
+    on_written: Callable[[], None],
+) -> int:
+    """Write a file of records; return how many are spills."""
+    from schemas.records import RawSpill
+    from streams.daq.simulator.spill_json import json_lines
+
+    detectors, spills = simulated.conditions.detectors, 0
+    with _Output(file) as output:
+        for record in records:
+            output.write(json_lines(record, detectors) if file.suffix == JSON_SUFFIX else record.payload)
+            spills += isinstance(record, RawSpill)
+            on_written()
+    return spills
+
+
+def _send(records: "Iterable[RawSpill | RunControl]", rate: float | None, on_acknowledged: Callable[[], None]) -> int:
+    """Send records to Kafka; return how many spills the brokers have acknowledged."""
+    from ops.inputs import paced
+    from ops.topics import ensure_topics
+    from schemas.records import RawSpill
+    from streams.daq.producer import SpillProducer
+    from streams.settings import load_settings
+
+    spills = 0
+
+    def count(record: RawSpill | RunControl) -> None:
+        nonlocal spills
+        spills += isinstance(record, RawSpill)
+        on_acknowledged()
+
+    settings = load_settings()
+    ensure_topics(settings)
+    with SpillProducer(settings, on_acknowledged=count) as producer:
+        for record in paced(records, rate):
+            producer.send(record)
+    return spills
+
+
+def _records(simulated: "SimulatedRun", truth: Path | None) -> "Iterator[RawSpill | RunControl]":
+    """Yield the records of the run, and write the truth of its spills beside."""
+    if truth is None:
+        yield from simulated.records()
+        return
+    from streams.daq.simulator import SimulatedSpill
+    from streams.daq.simulator.truth import truth_line
+
+    with _Output(truth) as output:
+        for found in simulated.happenings():
+            if not isinstance(found, SimulatedSpill):
+                yield found
+                continue
+            if not found.again:
+                output.write(truth_line(found))
+            if not found.lost:
+                yield found.raw
+
+
+def _explain(*, as_json: bool) -> None:
+    """Show all faults, how they are asked for, and what names their places."""
+    from streams.daq.simulator.faults.kinds import KINDS
+    from streams.daq.simulator.faults.places import DETECTORS
+
+    if as_json:
+        explained = [
+            {
+                "name": kind.name,
+                "syntax": kind.syntax,
+                "does": kind.does,
+                "look": kind.look,
+                "place": kind.place.value,
+                "value": kind.value,
+                "spills": kind.spills.value,
+            }
+            for kind in KINDS.values()
+        ]
+        typer.echo(json.dumps(explained))
+        return
+    table = Table(show_lines=True)
+    for column in ("--fault", "what it does", "what the shifter sees"):
+        table.add_column(column, overflow="fold")
+    for kind in KINDS.values():
+        value = f" VALUE: {kind.value}." if kind.value else ""
+        table.add_row(*map(Text, (kind.syntax, kind.does + value, kind.look)))
+    out.print(table)
+    places = ", ".join(name + detector.syntax for name, detector in DETECTORS.items())
+    for line in (
+        f"DETECTOR/NUMBER: {places}; fewer numbers name all that is below them.",
+        "BOARD/LDC/GEO: as V1290/1/2.",
+        "FIRST, LAST: numbers of spills, from 0 through the whole file; without them, all spills.",
+        "Example: --fault dead_pmt:tof1/0/3/1@20-80 --fault shifted_timing:tof0=1.5 --fault lost_spills@7",
+    ):
+        out.print(line, markup=False)

@@ -4,7 +4,7 @@ import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
 from schemas.wire import MAX_TIME_US
@@ -23,7 +23,7 @@ def read_json(content: mmap.mmap, source: str) -> Iterator[RawSpill | RunControl
     """Yield the records of a file of spill documents.
 
     Documents of other DAQ events hold no data. They are counted where a DATE file has them: the start of a burst in
-    the record that follows, any other in the record before.
+    the record that follows, any other in the record before. So is the second of a pair that starts or ends a run.
     """
     run, before = NO_RUN, 0
     held: RawSpill | RunControl | None = None
@@ -34,7 +34,9 @@ def read_json(content: mmap.mmap, source: str) -> Iterator[RawSpill | RunControl
             place = f" at byte {start + error.byte}" if error.byte >= 0 else ""
             kind = ""
             record = unreadable(content, start, stop, run=run, source=source, reason=error.reason + place)
-        if record is not None:
+        if isinstance(record, RunControl) and _is_pair(held, record):
+            held = replace(held, events=held.events + 1)
+        elif record is not None:
             if held is not None:
                 yield held
             held, before = replace(record, events=record.events + before), 0
@@ -45,6 +47,10 @@ def read_json(content: mmap.mmap, source: str) -> Iterator[RawSpill | RunControl
             held = replace(held, events=held.events + 1)
     if held is not None:
         yield replace(held, events=held.events + before)
+
+
+def _is_pair(first: RawSpill | RunControl | None, second: RunControl) -> TypeGuard[RunControl]:
+    return isinstance(first, RunControl) and (first.run, first.kind) == (second.run, second.kind)
 
 
 def _documents(content: mmap.mmap) -> Iterator[tuple[int, int]]:

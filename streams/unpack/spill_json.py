@@ -6,16 +6,18 @@ Old spellings of keys are read too. Features of pulses are taken as the document
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from schemas.columns import Table
 from schemas.records import MISSING
 from schemas.wire import MAX_TRIGGERS
 from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1724, V1731
 from streams.errors import BadDataError
 from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
 
+_TableT = TypeVar("_TableT", bound=Table)
 _BOARDS = {"V1290": V1290, "V1724": V1724, "V1731": V1731}
 _INT32 = 2**31 - 1
 _UINT32 = 2**32 - 1
@@ -70,7 +72,7 @@ def number(
 
 
 def unpack_json(payload: bytes | memoryview) -> RawHits:
-    """Return the raw hits of a physics event's document.
+    """Return the raw hits of a physics event's document, in the order that they have in DATE bytes.
 
     Raises
     ------
@@ -102,12 +104,14 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
     return RawHits(
         triggers=triggers,
         boards=_board_events(hits),
-        tdc=TdcHits(**_addresses(tdc), **{key: _column(tdc, key, MISSING) for key in _TDC}),
-        fadc=FadcHits(
-            **_addresses(fadc),
-            equipment=np.repeat(np.array([V1724, V1731], np.uint8), [len(hits[V1724]), len(hits[V1731])]),
-            pedestal=np.array([_real(hit, "pedestal") for _, hit in fadc], np.float64),
-            **{key: _column(fadc, key, MISSING) for key in _FADC},
+        tdc=_in_order(TdcHits(**_addresses(tdc), **{key: _column(tdc, key, MISSING) for key in _TDC})),
+        fadc=_in_order(
+            FadcHits(
+                **_addresses(fadc),
+                equipment=np.repeat(np.array([V1724, V1731], np.uint8), [len(hits[V1724]), len(hits[V1731])]),
+                pedestal=np.array([_real(hit, "pedestal") for _, hit in fadc], np.float64),
+                **{key: _column(fadc, key, MISSING) for key in _FADC},
+            )
         ),
         samples=_samples(hits[V1731], triggers),
         scalers=_scalers(daq.get("V830")),
@@ -148,6 +152,12 @@ def _addresses(hits: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
     return found
 
 
+def _in_order(table: _TableT) -> _TableT:
+    """Return the rows by board, trigger and channel; those of one channel keep their order."""
+    names = ("channel", "trigger", "geo", "ldc", "equipment")
+    return table.rows(np.lexsort([getattr(table, name) for name in names if hasattr(table, name)]))
+
+
 def _column(hits: Sequence[tuple[int, Mapping[str, Any]]], key: str, default: int) -> Any:
     old = _OLD_SPELLING.get(key, key)
     return np.array([number(hit, key if key in hit else old, default) for _, hit in hits], np.int32)
@@ -173,7 +183,7 @@ def _board_events(hits: Mapping[int, Sequence[tuple[int, Mapping[str, Any]]]]) -
                 )
     places = np.array([*found], np.int32).reshape(-1, 4)
     tags = np.array([*found.values()], np.int64).reshape(-1, 2)
-    return BoardEvents(
+    events = BoardEvents(
         equipment=places[:, 0].astype(np.uint8),
         ldc=places[:, 1].astype(np.uint8),
         geo=places[:, 2].astype(np.uint8),
@@ -182,6 +192,7 @@ def _board_events(hits: Mapping[int, Sequence[tuple[int, Mapping[str, Any]]]]) -
         time_tag=tags[:, 0],
         bunch_id=tags[:, 1].astype(np.int32),
     )
+    return _in_order(events)
 
 
 def _samples(hits: Sequence[tuple[int, Mapping[str, Any]]], triggers: int) -> dict[tuple[int, int, int], Any]:

@@ -199,9 +199,9 @@ def test_documents_a_line_are_a_run_whose_events_are_all_counted(read):
         header, document("start_of_run"), document("start_of_run"), *SPILLS[0], *SPILLS[1], b"", document("end_of_run")
     )
     records = read(content)
-    assert told(records) == ["start", "start", 0, 1, "end"]
-    assert [r.events for r in records] == [1, 1, 3, 3, 1]
-    assert records[2].payload == json.dumps(SPILLS[0][1]).encode()
+    assert told(records) == ["start", 0, 1, "end"]
+    assert [r.events for r in records] == [2, 3, 3, 1]
+    assert records[1].payload == json.dumps(SPILLS[0][1]).encode()
     assert all(content[r.byte :].startswith(r.payload) for r in records)
     assert {r.time_us for r in records} == {1_500_000_000_000_000}
     assert (records[0].kind, records[2].format) == (ControlKind.START, RawFormat.SPILL_JSON)

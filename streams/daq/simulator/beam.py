@@ -51,7 +51,11 @@ class Particles(Table):
 
 def make_particles(rng: np.random.Generator, mean_triggers: float) -> Particles:
     """Return the particles that trigger in one spill; at least one, at most `MAX_TRIGGERS`."""
-    n = int(np.clip(rng.poisson(mean_triggers), 1, MAX_TRIGGERS))
+    return particles_of(rng, int(np.clip(rng.poisson(mean_triggers), 1, MAX_TRIGGERS)))
+
+
+def particles_of(rng: np.random.Generator, n: int) -> Particles:
+    """Return the particles of `n` triggers in one spill."""
     kind = rng.choice(len(Kind), n, p=FRACTIONS)
     tof01_ns = rng.normal(np.take(TOF01_NS, kind), np.take(TOF01_SPREAD_NS, kind))
     spot = np.array(SPOT_MM)

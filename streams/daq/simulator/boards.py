@@ -70,7 +70,7 @@ def v1724_words(geo: int, time_tag: I8, trigger: I4, channel: I4, samples: U2) -
     body[trigger, channel, 0] |= length
     body[trigger, channel, 1:] = samples[:, 0::2].astype(np.int64) | samples[:, 1::2].astype(np.int64) << 16
     there[trigger, channel, 1:] = True
-    body, there = body.reshape(n, -1), there.reshape(n, -1)
+    body, there = body.reshape(n, 8 * (1 + length)), there.reshape(n, 8 * (1 + length))
     headers = _fadc_headers(geo, _ZERO_SUPPRESSED, 4 + there.sum(axis=1), time_tag)
     everywhere = np.concatenate([np.ones((n, 4), np.bool_), there], axis=1)
     words: Words = np.concatenate([headers, body], axis=1)[everywhere].astype("<u4")
@@ -86,7 +86,7 @@ def v1731_words(geo: int, time_tag: I8, samples: U1) -> Words:
         (triggers, 8, samples) uint8, a multiple of four; four to a word, the earliest in the low byte.
     """
     n = len(time_tag)
-    body = np.ascontiguousarray(samples).view("<u4").reshape(n, -1)
+    body = np.ascontiguousarray(samples).reshape(n, samples.shape[1] * samples.shape[2]).view("<u4")
     headers = _fadc_headers(geo, 0, np.full(n, 4 + body.shape[1]), time_tag).astype("<u4")
     return np.concatenate([headers, body], axis=1).reshape(-1)
 

@@ -1,8 +1,14 @@
-"""A simulated run: the same records as a source makes of a file, and the truth beside them."""
+"""A simulated run: the same records as a source makes of a file, and the truth beside them.
 
-from collections.abc import Iterable, Iterator, Mapping
+Faults that are asked for act in the order of their table: on the order of the records, on the beam, on the boards, and
+on the spill's bytes.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -15,6 +21,9 @@ from streams.daq.simulator import date
 from streams.daq.simulator.beam import Particles, make_particles
 from streams.daq.simulator.ckov import read_out_ckov
 from streams.daq.simulator.date import Stamp, equipment, super_event
+from streams.daq.simulator.faults.crate import Crate
+from streams.daq.simulator.faults.model import Fault, Step
+from streams.daq.simulator.faults.parse import Possible, parse_faults
 from streams.daq.simulator.readout import Beam, ReadOut
 from streams.daq.simulator.scalers import read_out_scalers
 from streams.daq.simulator.tables import LDC_DOWNSTREAM, LDC_UPSTREAM
@@ -39,6 +48,12 @@ class SimulatedSpill:
     particles: Particles = field(repr=False)
     truths: Mapping[str, Table] = field(repr=False)
     """Detector → what a perfect reconstruction would find, of those for which it is more than the particles say."""
+    faults: tuple[str, ...] = ()
+    """Those that it has, as they were asked for."""
+    again: bool = False
+    """It is a duplicate of one that came before."""
+    lost: bool = False
+    """It is in no record."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +72,27 @@ class SimulatedRun:
     period_s: float = 2.56
     """Time between spills; the experiment's unless given."""
     mean_triggers: float = 60.0
+    faults: tuple[Fault, ...] = ()
+    """In the order in which they act."""
+
+    def with_faults(self, asked: Sequence[str]) -> Self:
+        """Return the run with these faults; `KINDS` has their names and how they are asked for.
+
+        Raises
+        ------
+        UsageError
+            Says what is possible where something is asked for that is not.
+        """
+        step = Step(run=self.run, index=0, first=0)
+        crate, _ = self._crate(self._beam(step), step)
+        possible = Possible(
+            conditions=self.conditions, run=self.run, spills=self.spills, boards=crate.boards, ldcs=LDCS
+        )
+        return replace(self, faults=parse_faults(asked, possible))
 
     @cached_property
-    def _conditions(self) -> Conditions:
+    def conditions(self) -> Conditions:
+        """The conditions that its bytes are made with, and are to be read with."""
         conditions = ConditionsStore([]).for_run(self.run)
         if conditions is None:
             raise ValueError(f"run {self.run} is none of the simulated ones")
@@ -72,27 +105,47 @@ class SimulatedRun:
 
     def records(self) -> Iterator[RawSpill | RunControl]:
         """Yield start of run, spills, end of run."""
+        for found in self.happenings():
+            if isinstance(found, RunControl):
+                yield found
+            elif not found.lost:
+                yield found.raw
+
+    def happenings(self) -> Iterator[SimulatedSpill | RunControl]:
+        """Yield start of run, spills with the truth of each, those that are lost too, end of run."""
         byte = 0
-        for record in self._records():
-            placed = replace(record, byte=byte)
-            byte += len(placed.payload)
-            yield placed
+        for step in self._steps():
+            if step.control is not None:
+                control = self._control(step, step.control)
+                yield replace(control, byte=byte)
+                byte += len(control.payload)
+            else:
+                spill = self._spill(step)
+                yield replace(spill, raw=replace(spill.raw, byte=byte))
+                byte += 0 if step.lost else len(spill.raw.payload)
 
-    def _records(self) -> Iterator[RawSpill | RunControl]:
-        yield self._control(ControlKind.START)
-        for number in range(self.spills):
-            yield self.spill(number).raw
-        yield self._control(ControlKind.END)
+    def _steps(self) -> Iterator[Step]:
+        steps = self._plain_steps()
+        for fault in self.faults:
+            if fault.kind.on_order is not None:
+                steps = fault.kind.on_order(steps, fault)
+        return steps
 
-    def _control(self, kind: ControlKind) -> RunControl:
+    def _plain_steps(self) -> Iterator[Step]:
+        yield Step(run=self.run, index=0, first=0, control=ControlKind.START)
+        for index in range(self.spills):
+            yield Step(run=self.run, index=index, first=0)
+        yield Step(run=self.run, index=self.spills, first=0, control=ControlKind.END)
+
+    def _control(self, step: Step, kind: ControlKind) -> RunControl:
         """Return start or end of the run: DATE writes each as a pair of events."""
         start = kind is ControlKind.START
-        time_us = self.start_us if start else self._spill_us(self.spills)
+        time_us = self._spill_us(step.index - start)
         payload = b""
         for number, phase in ((1, date.P_START), (2, date.P_END)):
             stamp = Stamp(
                 type=date.START_OF_RUN if start else date.END_OF_RUN,
-                run=self.run,
+                run=step.run,
                 number_in_run=number,
                 number_in_burst=0,
                 time_us=time_us,
@@ -100,38 +153,35 @@ class SimulatedRun:
             )
             payload += super_event(stamp, dict.fromkeys(LDCS, ()))
         return RunControl(
-            run=self.run, kind=kind, time_us=time_us, source=self.source, byte=0, events=2, payload=payload
+            run=step.run, kind=kind, time_us=time_us, source=self.source, byte=0, events=2, payload=payload
         )
 
-    def _spill_us(self, number: int) -> int:
-        return self.start_us + round((number + 1) * self.period_s * 1e6)
+    def _spill_us(self, index: int) -> int:
+        return self.start_us + round((index + 1) * self.period_s * 1e6)
 
     def spill(self, number: int) -> SimulatedSpill:
         """Return one spill."""
-        particles = make_particles(self._generator(number, 0), self.mean_triggers)
-        clock_ns = round((number + 1) * self.period_s * 1e9)
-        beam = Beam(
-            number=number,
-            particles=particles,
-            ticks=(particles.trigger_ns + clock_ns) // 800,
-            conditions=self._conditions,
-        )
-        readouts = {
-            name: read_out(self._generator(number, index), beam)
-            for index, (name, read_out) in enumerate(DETECTORS.items(), start=1)
-        }
-        begin_us = self._spill_us(number)
+        return self._spill(Step(run=self.run, index=number, first=0))
+
+    def _spill(self, step: Step) -> SimulatedSpill:
+        number = step.index - step.first
+        beam = self._beam(step)
+        crate, truths = self._crate(beam, step)
+        for fault in self._faults_of(step):
+            if fault.kind.on_crate is not None:
+                fault.kind.on_crate(self._generator(step, fault), crate, fault)
+        begin_us = self._spill_us(step.index)
         payload = b""
         for in_burst, (kind, after_us) in enumerate(_EVENTS):
             equipments = [(LDC_UPSTREAM, equipment(V977, 0, [_RECEIVED[kind]]))]
             if kind == date.PHYSICS:
-                equipments += [one for readout in readouts.values() for one in readout.equipments]
+                equipments += crate.equipments
             stamp = Stamp(
-                type=kind, run=self.run, number_in_run=number, number_in_burst=in_burst, time_us=begin_us + after_us
+                type=kind, run=step.run, number_in_run=number, number_in_burst=in_burst, time_us=begin_us + after_us
             )
             payload += super_event(stamp, _with_trailers(equipments))
         raw = RawSpill(
-            run=self.run,
+            run=step.run,
             spill=number,
             time_us=begin_us + _PHYSICS_US,
             format=RawFormat.DATE,
@@ -140,12 +190,44 @@ class SimulatedRun:
             events=len(_EVENTS),
             payload=payload,
         )
-        truths = {name: readout.truth for name, readout in readouts.items() if readout.truth is not None}
-        return SimulatedSpill(raw=raw, particles=particles, truths=truths)
+        for fault in self._faults_of(step):
+            if fault.kind.on_spill is not None:
+                raw = fault.kind.on_spill(self._generator(step, fault), raw, fault)
+        faults = tuple(fault.text for fault in self._faults_of(step))
+        return SimulatedSpill(
+            raw=raw, particles=beam.particles, truths=truths, faults=faults, again=step.again, lost=step.lost
+        )
 
-    def _generator(self, number: int, index: int) -> np.random.Generator:
-        """Return the random generator of the beam (0) or of a detector in a spill."""
-        return np.random.default_rng([self.seed, self.run, number, index])
+    def _faults_of(self, step: Step) -> list[Fault]:
+        return [fault for fault in self.faults if fault.covers(step.index)]
+
+    def _beam(self, step: Step) -> Beam:
+        particles = make_particles(self._generator(step, 0), self.mean_triggers)
+        for fault in self._faults_of(step):
+            if fault.kind.on_beam is not None:
+                particles = fault.kind.on_beam(self._generator(step, fault), particles)
+        clock_ns = round((step.index + 1) * self.period_s * 1e9)
+        return Beam(
+            number=step.index - step.first,
+            particles=particles,
+            ticks=(particles.trigger_ns + clock_ns) // 800,
+            conditions=self.conditions,
+        )
+
+    def _crate(self, beam: Beam, step: Step) -> tuple[Crate, dict[str, Table]]:
+        """Return the equipments of the physics event, and the truths of the detectors."""
+        readouts = {
+            name: read_out(self._generator(step, index), beam)
+            for index, (name, read_out) in enumerate(DETECTORS.items(), start=1)
+        }
+        equipments = [one for readout in readouts.values() for one in readout.equipments]
+        truths = {name: readout.truth for name, readout in readouts.items() if readout.truth is not None}
+        return Crate(equipments, len(beam.particles)), truths
+
+    def _generator(self, step: Step, what: int | Fault) -> np.random.Generator:
+        """Return the random generator of the beam (0), of a detector, or of a fault in a spill."""
+        of = [what] if isinstance(what, int) else [0, zlib.crc32(what.text.encode())]
+        return np.random.default_rng([self.seed, step.run, step.index - step.first, *of])
 
 
 def _with_trailers(equipments: Iterable[tuple[int, bytes]]) -> dict[int, list[bytes]]:

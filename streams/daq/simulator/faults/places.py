@@ -1,0 +1,64 @@
+"""The parts of the detectors that faults can name, and the channels that each has.
+
+A detector that takes part in faults is one entry of `DETECTORS`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from streams.boards import V1290, V1724, V1731
+from streams.conditions.model import Conditions
+from streams.conditions.rows import Address
+from streams.conditions.tof import PLANES, PMTS, SLABS, STATIONS
+
+Part = tuple[Address, ...]
+"""The channels of the smallest part of a detector that faults can name: of a photomultiplier, its TDC and its FADC."""
+Path = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """How faults name the parts of a detector: its name, then a number for each level, as many as wanted."""
+
+    levels: tuple[str, ...]
+    parts: Callable[[Conditions], dict[Path, Part]]
+    time_unit: str
+    """Unit in which its times can be shifted."""
+    counts: Mapping[int, float]
+    """Equipment type → counts of its clock in that unit; a board that is not named gives no time."""
+
+    @property
+    def syntax(self) -> str:
+        """The levels, as a place has them."""
+        return "".join(f"/{level}" for level in self.levels)
+
+
+def _tof(station: int, conditions: Conditions) -> dict[Path, Part]:
+    """Return TDC and FADC channel of each photomultiplier of a station, by plane, slab and number."""
+    cabling = conditions.tof_cabling
+    found: dict[Path, Part] = {}
+    for kind, pmts in ((V1290, cabling.tdc), (V1724, cabling.fadc)) if cabling is not None else ():
+        for ldc, geo, channel in np.argwhere(pmts // (PLANES * SLABS * PMTS) == station).tolist():
+            pmt = int(pmts[ldc, geo, channel])
+            path = (pmt // (SLABS * PMTS) % PLANES, pmt // PMTS % SLABS, pmt % PMTS)
+            found[path] = (*found.get(path, ()), (ldc, geo, channel, kind))
+    return found
+
+
+def _ckov(conditions: Conditions) -> dict[Path, Part]:
+    """Return the FADC channel of each photomultiplier, by counter (0: A, 1: B) and number."""
+    return {divmod(pmt, 4): ((*place, V1731),) for pmt, place in enumerate(conditions.ckov_channels)}
+
+
+DETECTORS: dict[str, Named] = {
+    **{
+        f"tof{station}": Named(
+            levels=("plane", "slab", "pmt"), parts=partial(_tof, station), time_unit="ns", counts={V1290: 40.0}
+        )
+        for station in range(STATIONS)
+    },
+    "ckov": Named(levels=("counter", "pmt"), parts=_ckov, time_unit="samples", counts={V1731: 1.0}),
+}
