@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -27,6 +27,7 @@ from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.freshness import Freshness, Observed, daq, pipeline, span
+from streams.kafka import ends, reader
 from streams.plots.spillfacts import SpillFacts
 from streams.process import ranges_of
 from streams.settings import Settings
@@ -223,32 +224,22 @@ class Data:
 
     def _behind(self, progress: tuple[Progress, ...]) -> tuple[int, float]:
         """Return how many messages are not in the books, and when the oldest of them was first seen."""
-        ends, unprocessed = self._broker.ends, self._unprocessed
-        if ends and len(unprocessed) < ENDS_KEPT and (not unprocessed or unprocessed[-1][1] != ends):
-            unprocessed.append((time.time(), ends))
+        now, unprocessed = self._broker.ends, self._unprocessed
+        if now and len(unprocessed) < ENDS_KEPT and (not unprocessed or unprocessed[-1][1] != now):
+            unprocessed.append((time.time(), now))
         # Under a steady stream something is always under way: what counts is how long one message waits.
         while unprocessed and not _missing(unprocessed[0][1], progress):
             unprocessed.popleft()
-        return _missing(ends, progress), unprocessed[0][0] if unprocessed else 0.0
+        return _missing(now, progress), unprocessed[0][0] if unprocessed else 0.0
 
     def _kafka_watcher(self) -> Callable[[], None]:
         topic, partitions = Topics.of(self._settings).raw, range(self._settings.kafka.partitions)
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self._settings.kafka.bootstrap_servers,
-                "group.id": "spilldeck-page",  # asked for by the library, joined by nobody
-                "enable.auto.commit": False,
-                "reconnect.backoff.max.ms": round(LOOK_S * 1000),
-                "log_level": 0,
-            }
-        )
+        consumer = reader(self._settings, reconnect_backoff_max_ms=round(LOOK_S * 1000))
 
         def look() -> None:
             last = self._broker
             try:
-                ends = tuple(
-                    consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=ASK_S)[1] for p in partitions
-                )
+                found = ends(consumer, topic, partitions, ASK_S)
             except KafkaException as error:
                 if error.args[0].code() in _NO_TOPIC:
                     warning = f"Kafka has no topic {topic}: start a worker, or run spilldeck topics apply"
@@ -256,14 +247,14 @@ class Data:
                 else:
                     self._broker = replace(last, lost_s=last.lost_s or time.time(), warnings=())
             else:
-                moved = bool(last.ends) and ends != last.ends
-                self._broker = _Broker(ends=ends, moved_s=time.time() if moved else last.moved_s)
+                moved = bool(last.ends) and found != last.ends
+                self._broker = _Broker(ends=found, moved_s=time.time() if moved else last.moved_s)
 
         return look
 
 
-def _missing(ends: tuple[int, ...], progress: tuple[Progress, ...]) -> int:
-    return sum(max(end - p.raw_end, 0) for end, p in zip(ends, progress, strict=False))
+def _missing(produced: tuple[int, ...], progress: tuple[Progress, ...]) -> int:
+    return sum(max(end - p.raw_end, 0) for end, p in zip(produced, progress, strict=False))
 
 
 def _settled(spills: SpillFacts, partitions: int) -> SpillFacts:

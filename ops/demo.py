@@ -8,12 +8,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from confluent_kafka import Consumer, TopicPartition
 from redis import Redis
 from rich.table import Table
 
@@ -30,6 +29,7 @@ from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.errors import ServerError, UsageError
+from streams.kafka import ends, reader
 from streams.process import RunResult, process
 from streams.settings import Settings, load_settings
 from streams.topics import Topics
@@ -37,6 +37,8 @@ from streams.topics import Topics
 WORKERS = 2
 RESTARTS = 5
 """A worker that dies more often than this has a fault that starting it again does not cure."""
+ASK_S = 10.0
+"""A broker that does not answer within it is down."""
 STALL_S = 90.0
 """Without a spill more in the books for so long, the check gives up: a dead worker's partitions move within 10 s."""
 PAGE_S = 60.0
@@ -82,11 +84,14 @@ class Part:
         if self.process is None or self.process.poll() is None:
             return
         if self.restarts == RESTARTS:
-            last = self.log.read_text(errors="replace").strip().rpartition("\n")[2]
-            raise ServerError(f"the {self.name} ended {RESTARTS + 1} times, the last time with: {last}")
+            raise ServerError(f"the {self.name} ended {RESTARTS + 1} times, the last time with: {self.last_words()}")
         self.restarts += 1
         out.print(f"[yellow]The {self.name} ended with status {self.process.returncode}: starting it again[/]")
         self.start()
+
+    def last_words(self) -> str:
+        """Return the last line of its log."""
+        return self.log.read_text(errors="replace").strip().rpartition("\n")[2] or "nothing"
 
     def stop(self) -> None:
         """Ask it to end; insist if it does not."""
@@ -193,7 +198,7 @@ def _wait_for_page(address: str, page: Part) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise ServerError(f"the page does not answer at {address}: see {page.log}")
+    raise ServerError(f"the page does not answer at {address}; it last said: {page.last_words()}")
 
 
 def check(files: list[Path]) -> bool:
@@ -212,8 +217,7 @@ def check(files: list[Path]) -> bool:
         wait_until_counted(running)
         seconds = time.monotonic() - started
         with connect(running.settings) as redis:
-            reader = _reader(redis, running.settings)
-            return _report(expected, reader, seconds) and not inputs.exit_status
+            return _report(expected, _reader(redis, running.settings), seconds) and not inputs.exit_status
 
 
 def _checked_run() -> SimulatedRun:
@@ -233,44 +237,40 @@ def wait_until_counted(running: Running) -> None:
         When nothing more is counted for a long time.
     """
     settings = running.settings
-    ends = _ends(settings)
+    wanted = _ends(settings)
     with connect(settings) as redis, progress() as bar:
-        reader = _reader(redis, settings)
-        task = bar.add_task("counting", total=sum(ends))
+        books = _reader(redis, settings)
+        task = bar.add_task("counting", total=sum(wanted))
         counted, since = -1, time.monotonic()
         while True:
             running.look_after_parts()
-            now = sum(min(p.raw_end, end) for p, end in zip(reader.progress(), ends, strict=True))
+            now = sum(min(p.raw_end, end) for p, end in zip(books.progress(), wanted, strict=True))
             bar.update(task, completed=now)
-            if now >= sum(ends):
+            if now >= sum(wanted):
                 return
             if now > counted:
                 counted, since = now, time.monotonic()
             elif time.monotonic() - since > STALL_S:
+                words = "; ".join(f"the {part.name} last said: {part.last_words()}" for part in running.parts)
                 raise ServerError(
-                    f"{sum(ends) - now} of {sum(ends)} messages are not in the books and nothing has moved for "
-                    f"{STALL_S:.0f} s: see the workers' logs in {running.directory}"
+                    f"{sum(wanted) - now} of {sum(wanted)} messages are not in the books and nothing has moved for "
+                    f"{STALL_S:.0f} s; {words}"
                 )
             time.sleep(0.1)
 
 
-def _ends(settings: Settings) -> list[int]:
-    consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": "spilldeck-demo"})
-    try:
-        topic = Topics.of(settings).raw
-        partitions = range(settings.kafka.partitions)
-        return [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in partitions]
-    finally:
-        consumer.close()
+def _ends(settings: Settings) -> tuple[int, ...]:
+    with closing(reader(settings)) as consumer:
+        return ends(consumer, Topics.of(settings).raw, range(settings.kafka.partitions), ASK_S)
 
 
-def _report(expected: dict[int, RunResult], reader: BookReader, seconds: float) -> bool:
+def _report(expected: dict[int, RunResult], books: BookReader, seconds: float) -> bool:
     table = Table(title="Played through Kafka, workers and Redis")
     for column in ("run", "spills", "rejected", "entries", "spills/s", "compared"):
         table.add_column(column, justify="right")
     wrong = []
     for run, result in expected.items():
-        stored = reader.run(run, result.book.ranges)
+        stored = books.run(run, result.book.ranges)
         found = differences(result.run_book(), stored)
         wrong += [f"run {run}: {difference}" for difference in found]
         entries = sum(int(stored.book[name].sum(flow=True)) for name in stored.book)
@@ -283,7 +283,7 @@ def _report(expected: dict[int, RunResult], reader: BookReader, seconds: float) 
             f"{totals.filled / seconds:.1f}",
             "differs" if found else "identical",
         )
-    unexpected = reader.runs().keys() - expected.keys()
+    unexpected = books.runs().keys() - expected.keys()
     wrong += [f"run {run}: is in the books and should not be" for run in sorted(unexpected)]
     out.print(table)
     for difference in wrong:

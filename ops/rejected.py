@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
 from streams.errors import ServerError, UsageError
+from streams.kafka import no_kafka, reader
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -49,25 +50,13 @@ def read_rejected(settings: Settings) -> Iterator[Rejected]:
         When Kafka does not answer, or there is no such topic.
     """
     topic = Topics.of(settings).rejected
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.kafka.bootstrap_servers,
-            "group.id": "spilldeck-rejected",  # asked for by the library, joined by nobody
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
-            "log_level": 0,
-        }
-    )
+    consumer = reader(settings, enable_partition_eof=True, fetch_message_max_bytes=MAX_MESSAGE_BYTES)
     with closing(consumer):
         try:
             for partition in sorted(_partitions(consumer, topic)):
                 yield from _read(consumer, topic, partition)
         except KafkaException as error:
-            raise ServerError(
-                f"no Kafka answers at {settings.kafka.bootstrap_servers}: start one (spilldeck up), or correct "
-                f"kafka.bootstrap_servers"
-            ) from error
+            raise no_kafka(settings) from error
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[int]:

@@ -19,6 +19,7 @@ from confluent_kafka.admin import (
 
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams.errors import ServerError
+from streams.kafka import no_kafka
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -101,7 +102,7 @@ def differences(settings: Settings) -> list[Difference]:
         existing = [spec for spec in wanted if spec.name in there]
         configs = _configs(admin, [spec.name for spec in existing])
     except KafkaException as error:
-        raise _unreachable(settings) from error
+        raise no_kafka(settings) from error
     found = [
         Difference(topic=spec.name, change=Change.CREATE, setting="partitions", now="", wanted=str(spec.partitions))
         for spec in wanted
@@ -252,10 +253,3 @@ def _wait(settings: Settings, futures: Mapping[object, Future[None]], but: int |
                 continue
             place = settings.kafka.bootstrap_servers
             raise ServerError(f"Kafka at {place} refuses a change of {what}: {error.args[0].str()}") from error
-
-
-def _unreachable(settings: Settings) -> ServerError:
-    return ServerError(
-        f"no Kafka answers at {settings.kafka.bootstrap_servers}: start one (spilldeck up), or correct "
-        f"kafka.bootstrap_servers"
-    )

@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 def add_aggregate(app: faust.App, channels: Channels, settings: Settings, conditions_of: ConditionsOf) -> None:
     """Give the application the agent that aggregates, with its two tables."""
     topic = channels.reco.get_topic_name()
-    probe = Probe(settings.kafka.bootstrap_servers, topic)
+    probe = Probe(settings, topic)
     redis = Redis.from_url(settings.redis.url.get_secret_value())
     run_table = BookTable(app, name="run-books", partitions=settings.kafka.partitions)
     window_table = BookTable(app, name="window-books", partitions=settings.kafka.partitions)

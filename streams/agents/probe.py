@@ -6,6 +6,8 @@ from contextlib import closing, contextmanager
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.errors import ServerError
+from streams.kafka import reader
+from streams.settings import Settings
 
 TIMEOUT_S = 10.0
 """A broker that does not answer for so long is down."""
@@ -16,14 +18,14 @@ class Probe:
 
     Parameters
     ----------
-    bootstrap_servers
+    settings
         Brokers.
     topic
         Topic.
     """
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._settings = settings
         self._topic = topic
         self._asked_for_ends = self._consumer()
 
@@ -53,16 +55,7 @@ class Probe:
         return max(low, 0), high
 
     def _consumer(self) -> Consumer:
-        return Consumer(
-            {
-                "bootstrap.servers": self._bootstrap_servers,
-                "group.id": "spilldeck-probe",  # asked for by the library, joined by nobody
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "enable.partition.eof": True,
-                "log_level": 0,
-            }
-        )
+        return reader(self._settings, enable_partition_eof=True)
 
     @contextmanager
     def _saying_where(self, partition: int) -> Iterator[None]:

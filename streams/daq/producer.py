@@ -9,6 +9,7 @@ from confluent_kafka import KafkaException, Producer
 from schemas.records import RawSpill, RunControl
 from schemas.wire import MAX_MESSAGE_BYTES, encode
 from streams.errors import BadDataError, ServerError
+from streams.kafka import no_kafka
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -61,15 +62,13 @@ class SpillProducer:
                 "log_level": 0,
             }
         )
-        self._partitions = self._count_partitions(settings.kafka.bootstrap_servers)
+        self._partitions = self._count_partitions(settings)
 
-    def _count_partitions(self, servers: str) -> int:
+    def _count_partitions(self, settings: Settings) -> int:
         try:
             topic = self._producer.list_topics(self._topic, timeout=CONNECT_S).topics[self._topic]
         except KafkaException as error:
-            raise ServerError(
-                f"no Kafka answers at {servers}: start one (spilldeck up) or correct kafka.bootstrap_servers"
-            ) from error
+            raise no_kafka(settings) from error
         if topic.error is not None:
             raise ServerError(f"the topic {self._topic} is not there ({topic.error.str()}): run spilldeck topics apply")
         return len(topic.partitions)

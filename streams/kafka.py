@@ -1,0 +1,45 @@
+"""What several parts need of Kafka: consumers of no group, how far a topic is, what is said of a broker that is away."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+
+from streams.errors import ServerError
+from streams.settings import Settings
+
+
+def reader(settings: Settings, **changes: Any) -> Consumer:
+    """Return a consumer that reads what it is assigned, commits nothing and joins no group.
+
+    `changes` are settings of the library, with ``_`` for the dots in their names.
+    """
+    return Consumer(
+        {
+            "bootstrap.servers": settings.kafka.bootstrap_servers,
+            "group.id": "spilldeck-reader",  # asked for by the library, joined by nobody
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+        }
+        | {name.replace("_", "."): value for name, value in changes.items()}
+    )
+
+
+def ends(consumer: Consumer, topic: str, partitions: Sequence[int], timeout_s: float) -> tuple[int, ...]:
+    """Return the offset that the next message of each partition will get.
+
+    Raises
+    ------
+    confluent_kafka.KafkaException
+        When Kafka does not answer within the time, or has no such partition.
+    """
+    return tuple(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=timeout_s)[1] for p in partitions)
+
+
+def no_kafka(settings: Settings) -> ServerError:
+    """Return the error of a broker that does not answer."""
+    return ServerError(
+        f"no Kafka answers at {settings.kafka.bootstrap_servers}: start one (spilldeck up), or correct "
+        f"kafka.bootstrap_servers"
+    )
