@@ -1,4 +1,4 @@
-"""What several parts need of Kafka: consumers of no group, how far a topic is, what is said of a broker that is away."""
+"""What several parts need of Kafka: consumers of no group, how far a topic is, and the words for a broker away."""
 
 from collections.abc import Sequence
 from typing import Any
