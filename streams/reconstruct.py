@@ -23,12 +23,12 @@ _UNPACKERS: dict[RawFormat, Callable[[bytes], RawHits]] = {
     RawFormat.SPILL_JSON: unpack_json,
 }
 
-_FROM_HITS: dict[str, Callable[[RawHits], Detector]] = {"scalers": reconstruct_scalers, "raw": keep_raw}
-_FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] = {
+FROM_HITS: dict[str, Callable[[RawHits], Detector]] = {"scalers": reconstruct_scalers, "raw": keep_raw}
+FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] = {
     "tof": reconstruct_tof,
     "ckov": reconstruct_ckov,
 }
-"""Each under the name of its field in `ReconstructedSpill`."""
+"""What reconstructs each detector, by its name in `schemas.detectors`."""
 
 
 def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSpill:
@@ -67,12 +67,12 @@ def _reconstruct(hits: RawHits, conditions: Conditions | None, run: int) -> tupl
     """Return what each detector makes of the hits, and of those that fail, why."""
     made: dict[str, Detector] = {}
     errors: dict[str, str] = {}
-    steps: dict[str, Callable[[], Detector]] = {n: partial(step, hits) for n, step in _FROM_HITS.items()}
+    steps: dict[str, Callable[[], Detector]] = {n: partial(step, hits) for n, step in FROM_HITS.items()}
     if conditions is not None:
-        steps |= {n: partial(step, hits, conditions) for n, step in _FROM_HITS_AND_CONDITIONS.items()}
+        steps |= {n: partial(step, hits, conditions) for n, step in FROM_HITS_AND_CONDITIONS.items()}
     else:
         lacking = f"no conditions for run {run}: name an index that covers it in the settings"
-        errors |= dict.fromkeys(_FROM_HITS_AND_CONDITIONS, lacking)
+        errors |= dict.fromkeys(FROM_HITS_AND_CONDITIONS, lacking)
     for name, make in steps.items():
         try:
             made[name] = make()

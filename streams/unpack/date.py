@@ -15,6 +15,7 @@ from streams.unpack.fragments import Boards, Equipment, equipments, fragments
 from streams.unpack.framing import EQUIPPED, EventType, read_header
 from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
 from streams.unpack.registers import unpack_v830, unpack_v977
+from streams.unpack.registry import BOARDS
 from streams.unpack.v1290 import unpack_v1290
 
 
@@ -89,6 +90,8 @@ class _Spill:
     """Those that have a block for each particle trigger, of the physics event, by their type."""
     scalers: dict[tuple[int, int], I4] = field(default_factory=dict)
     trigger_words: list[int] = field(default_factory=list)
+    added: dict[int, list[Equipment]] = field(default_factory=dict)
+    """Those of the boards that the experiment has added, by their type."""
     skipped: Counter[str] = field(default_factory=Counter)
 
     def take(self, equipment: Equipment, event: EventType) -> None:
@@ -104,6 +107,8 @@ class _Spill:
             if (equipment.ldc, geo) in self.scalers:
                 raise equipment.error(0, f"geo {geo} comes twice")
             self.scalers[equipment.ldc, geo] = counts
+        elif event is EventType.PHYSICS and equipment.type in BOARDS:
+            self.added.setdefault(equipment.type, []).append(equipment)
         else:
             name = str(equipment.type)
             self.skipped[f"{name} in {event.name.lower()}" if equipment.type in BOARD_NAMES else name] += 1
@@ -136,6 +141,7 @@ class _Spill:
             samples=samples,
             scalers=self.scalers,
             trigger_words=tuple(self.trigger_words),
+            added={BOARDS[kind].name: BOARDS[kind].unpack(found) for kind, found in self.added.items()},
             skipped=dict(self.skipped),
         )
 

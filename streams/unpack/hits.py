@@ -74,5 +74,7 @@ class RawHits:
     """(ldc, geo) of a V830 → its 32 channels, (32,) int32."""
     trigger_words: tuple[int, ...] = ()
     """Words of the trigger receiver (V977), in the order of the events."""
+    added: dict[str, Table] = field(default_factory=dict)
+    """Name of a board that the experiment has added → its table."""
     skipped: dict[str, int] = field(default_factory=dict)
     """Equipment type that is not registered → non-empty payloads skipped."""
