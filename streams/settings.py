@@ -54,6 +54,13 @@ class RedisSettings(_Section):
     """Goes before every key."""
 
 
+class ProducerSettings(_Section):
+    """What brings the DAQ's files into Kafka."""
+
+    journals: Path = Path("~/.local/state/spilldeck/journals")
+    """Where it takes note of what is acknowledged, for `produce --resume`."""
+
+
 class BookSettings(_Section):
     """What the workers keep."""
 
@@ -111,6 +118,7 @@ class Settings(BaseSettings):
     """Modules that add boards, detectors and plots of the experiment's own; imported before all else."""
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
+    producer: ProducerSettings = ProducerSettings()
     books: BookSettings = BookSettings()
     dashboard: DashboardSettings = DashboardSettings()
     local: LocalSettings = LocalSettings()
