@@ -11,6 +11,7 @@ from streams.conditions.model import Conditions
 from streams.errors import BadDataError
 from streams.reco import DetectorError
 from streams.reco.ckov import reconstruct_ckov
+from streams.reco.kl import reconstruct_kl
 from streams.reco.raw import keep_raw
 from streams.reco.scalers import reconstruct_scalers
 from streams.reco.tof import reconstruct_tof
@@ -27,6 +28,7 @@ FROM_HITS: dict[str, Callable[[RawHits], Detector]] = {"scalers": reconstruct_sc
 FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] = {
     "tof": reconstruct_tof,
     "ckov": reconstruct_ckov,
+    "kl": reconstruct_kl,
 }
 """What reconstructs each detector, by its name in `schemas.detectors`."""
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from schemas.columns import Bools
 from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1731
-from streams.conditions import tof
+from streams.conditions import kl, tof
 from streams.conditions.model import Conditions
 from streams.conditions.rows import Address, Tables, rows
 
-KINDS = ("daq_channels", "plot_ranges", *tof.KINDS)
+KINDS = ("daq_channels", "plot_ranges", *tof.KINDS, *kl.KINDS)
 """Kinds of tables."""
 
 
@@ -35,6 +35,7 @@ def make_conditions(tables: Tables, digest: str) -> Conditions:
             for (ldc, geo, channel, equipment), detector in sorted(detectors.items())
             if detector == "ckov" and equipment == V1731
         ),
+        kl_pmts=kl.read_pmts(tables),
         plot_ranges=_plot_ranges(tables),
     )
 
