@@ -1,4 +1,6 @@
-"""The boards that the DAQ reads out, and how a channel is addressed."""
+"""The boards that the DAQ reads out, how a channel is addressed, and by which definitions pulses have features."""
+
+from enum import StrEnum
 
 V977 = 101
 """Trigger receiver."""
@@ -15,3 +17,12 @@ BOARD_NAMES = {V977: "V977", V1290: "V1290", V830: "V830", V1724: "V1724", V1731
 
 LDCS, GEOS, CHANNELS = 8, 32, 32
 """Bounds of a channel's address: geo and channel have five bits; LDC numbers of the experiment are below 8."""
+
+
+class PulseDefinitions(StrEnum):
+    """Whose definitions the features of FADC pulses follow (facts: spill-json, 2)."""
+
+    UNTIL_2012 = "until_2012"
+    """Pedestal of the first 20 samples; of a V1724 no area, minimum or arrival time."""
+    SINCE_2013 = "since_2013"
+    """Pedestal of the 30 samples away from the minimum."""

@@ -8,7 +8,7 @@ import numpy as np
 from schemas.columns import I4, U1
 from schemas.records import MISSING
 from schemas.wire import MAX_TRIGGERS
-from streams.boards import BOARD_NAMES, V830, V977, V1290, V1724, V1731
+from streams.boards import BOARD_NAMES, V830, V977, V1290, V1724, V1731, PulseDefinitions
 from streams.errors import BadDataError
 from streams.unpack.fadc import unpack_fadc
 from streams.unpack.fragments import Boards, Equipment, equipments, fragments
@@ -19,12 +19,12 @@ from streams.unpack.registry import BOARDS
 from streams.unpack.v1290 import unpack_v1290
 
 
-def unpack_date(payload: bytes | memoryview) -> RawHits:
+def unpack_date(payload: bytes | memoryview, pulses: PulseDefinitions = PulseDefinitions.SINCE_2013) -> RawHits:
     """Return the raw hits of a spill, given its DATE events one after the other.
 
     There must be exactly one physics event; its boards give the hits. The trigger receiver is read in all events. Every
     other equipment that is not empty is counted in `RawHits.skipped`: by its type, and if it is a known board outside
-    the physics event, with the event's name.
+    the physics event, with the event's name. `pulses` are the definitions that the features of FADC pulses follow.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def unpack_date(payload: bytes | memoryview) -> RawHits:
     _check_ldcs(event_ldcs)
     if spill.physics_events == 0:
         raise BadDataError("unpack", f"no physics event in the {len(view)} bytes of the spill")
-    return spill.hits()
+    return spill.hits(pulses)
 
 
 def _check_ldcs(event_ldcs: list[tuple[int, set[int]]]) -> None:
@@ -113,7 +113,7 @@ class _Spill:
             name = str(equipment.type)
             self.skipped[f"{name} in {event.name.lower()}" if equipment.type in BOARD_NAMES else name] += 1
 
-    def hits(self) -> RawHits:
+    def hits(self, pulses: PulseDefinitions) -> RawHits:
         """Unpack the boards."""
         tables, tdc, fadc = [], TdcHits.empty(), []
         samples: dict[tuple[int, int, int], U1] = {}
@@ -125,7 +125,7 @@ class _Spill:
             if kind == V1290:
                 events, counts, tdc = unpack_v1290(boards)
             else:
-                events, counts, hits, kept = unpack_fadc(boards)
+                events, counts, hits, kept = unpack_fadc(boards, pulses)
                 fadc.append(hits)
                 samples |= kept
             tables.append(events)
