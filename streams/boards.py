@@ -12,7 +12,11 @@ V1724 = 120
 """FADC of 14 bits."""
 V1731 = 121
 """FADC of 8 bits."""
-BOARD_NAMES = {V977: "V977", V1290: "V1290", V830: "V830", V1724: "V1724", V1731: "V1731"}
+V1495 = 151
+"""Trigger engine."""
+EI = 201
+"""EPICS interface."""
+BOARD_NAMES = {V977: "V977", V1290: "V1290", V830: "V830", V1724: "V1724", V1731: "V1731", V1495: "V1495", EI: "EI"}
 """Equipment type, in DATE's equipment headers and in channel keys → name."""
 
 LDCS, GEOS, CHANNELS = 8, 32, 32

@@ -1,6 +1,7 @@
 """One spill's DATE events to raw hits."""
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,15 +9,17 @@ import numpy as np
 from schemas.columns import I4, U1
 from schemas.records import MISSING
 from schemas.wire import MAX_TRIGGERS
-from streams.boards import BOARD_NAMES, V830, V977, V1290, V1724, V1731, PulseDefinitions
+from streams.boards import BOARD_NAMES, EI, V830, V977, V1290, V1495, V1724, V1731, PulseDefinitions
 from streams.errors import BadDataError
+from streams.unpack.epics import unpack_epics
 from streams.unpack.fadc import unpack_fadc
 from streams.unpack.fragments import Boards, Equipment, equipments, fragments
 from streams.unpack.framing import EQUIPPED, EventType, read_header
-from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
+from streams.unpack.hits import BoardEvents, EngineTriggers, FadcHits, ProcessVariables, RawHits, TdcHits
 from streams.unpack.registers import unpack_v830, unpack_v977
 from streams.unpack.registry import BOARDS
 from streams.unpack.v1290 import unpack_v1290
+from streams.unpack.v1495 import unpack_v1495
 
 
 def unpack_date(payload: bytes | memoryview, pulses: PulseDefinitions = PulseDefinitions.SINCE_2013) -> RawHits:
@@ -90,6 +93,10 @@ class _Spill:
     """Those that have a block for each particle trigger, of the physics event, by their type."""
     scalers: dict[tuple[int, int], I4] = field(default_factory=dict)
     trigger_words: list[int] = field(default_factory=list)
+    trigger_engines: dict[int, EngineTriggers] = field(default_factory=dict)
+    """Of each LDC."""
+    process_variables: dict[int, ProcessVariables] = field(default_factory=dict)
+    """Of each LDC."""
     added: dict[int, list[Equipment]] = field(default_factory=dict)
     """Those of the boards that the experiment has added, by their type."""
     skipped: Counter[str] = field(default_factory=Counter)
@@ -107,6 +114,12 @@ class _Spill:
             if (equipment.ldc, geo) in self.scalers:
                 raise equipment.error(0, f"geo {geo} comes twice")
             self.scalers[equipment.ldc, geo] = counts
+        elif event is EventType.PHYSICS and equipment.type == V1495:
+            _once(self.trigger_engines, equipment)
+            self.trigger_engines[equipment.ldc] = unpack_v1495(equipment)
+        elif event is EventType.PHYSICS and equipment.type == EI:
+            _once(self.process_variables, equipment)
+            self.process_variables[equipment.ldc] = unpack_epics(equipment)
         elif event is EventType.PHYSICS and equipment.type in BOARDS:
             self.added.setdefault(equipment.type, []).append(equipment)
         else:
@@ -141,9 +154,17 @@ class _Spill:
             samples=samples,
             scalers=self.scalers,
             trigger_words=tuple(self.trigger_words),
+            trigger_engine=EngineTriggers.concat([*self.trigger_engines.values()]),
+            process_variables=ProcessVariables.concat([*self.process_variables.values()]),
             added={BOARDS[kind].name: BOARDS[kind].unpack(found) for kind, found in self.added.items()},
             skipped=dict(self.skipped),
         )
+
+
+def _once(seen: Container[int], equipment: Equipment) -> None:
+    """Refuse a second equipment of a kind that an LDC reads out once a spill."""
+    if equipment.ldc in seen:
+        raise equipment.error(0, "comes twice")
 
 
 def _triggers(counted: list[_Counted]) -> int:
