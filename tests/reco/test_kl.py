@@ -1,5 +1,6 @@
 """The fast reconstruction of the calorimeter against the slow one, the real spill, and what is easily got wrong."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from streams.conditions.kl import KlPmts
 from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
+from streams.daq.simulator.spill_json import document
 from streams.reco import DetectorError
 from streams.reco.kl import reconstruct_kl
 from streams.unpack.date import unpack_date
@@ -92,6 +94,16 @@ def test_the_fast_reconstruction_is_the_slow_one(conditions: Conditions, spill: 
 def test_a_simulated_spill_has_digits_and_cell_hits(conditions: Conditions) -> None:
     fast = compare(unpack_date(SimulatedRun(mean_triggers=12).spill(3).raw.payload), conditions)
     assert len(fast.digits) > len(fast.hits) > 5
+
+
+def test_a_spill_as_json_gives_the_same_digits_and_hits(conditions: Conditions) -> None:
+    raw_spill = SimulatedRun(mean_triggers=12).spill(4).raw
+    hits = unpack_date(raw_spill.payload)
+    written = json.dumps(document(hits, raw_spill, conditions.detectors)).encode()
+    from_date, from_json = reconstruct_kl(hits, conditions), reconstruct_kl(unpack_json(written), conditions)
+    assert len(from_date.digits)
+    assert from_date.digits.equal(from_json.digits)
+    assert from_date.hits.equal(from_json.hits)
 
 
 def test_run_2873_has_72_digits_and_the_cell_hits_of_the_slow_reconstruction(shared: Path) -> None:
