@@ -5,6 +5,7 @@ from typing import Any, get_type_hints
 
 from schemas.ckov import Ckov
 from schemas.columns import Detector, Table
+from schemas.kl import Kl
 from schemas.raw import Raw
 from schemas.scalers import Scalers
 from schemas.tof import Tof
@@ -14,6 +15,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "ckov": Ckov,
     "scalers": Scalers,
     "raw": Raw,
+    "kl": Kl,
 }
 """By name, in the order of the schema's fields. An experiment may add its own, see `streams.plugins`."""
 

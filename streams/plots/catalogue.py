@@ -2,6 +2,7 @@
 
 from streams.plots.ckov import CKOV
 from streams.plots.daq import DAQ
+from streams.plots.kl import KL
 from streams.plots.model import DetectorPlots, Plot, Trend
 from streams.plots.raw import RAW
 from streams.plots.scalers import SCALERS
@@ -29,5 +30,5 @@ def add(detector: DetectorPlots) -> None:
     TRENDS.update({trend.name: trend for trend in detector.trends})
 
 
-for _detector in (DAQ, SCALERS, TOF, CKOV, RAW):
+for _detector in (DAQ, SCALERS, TOF, CKOV, KL, RAW):
     add(_detector)
