@@ -17,7 +17,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "raw": Raw,
     "kl": Kl,
 }
-"""By name, in the order of the schema's fields. An experiment may add its own, see `streams.plugins`."""
+"""By name, in the order of the schema's fields. An experiment may add its own: `plugins` in the settings."""
 
 
 def tables_of(detector: type[Detector]) -> dict[str, type[Table]]:
