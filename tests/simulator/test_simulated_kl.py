@@ -79,3 +79,33 @@ def test_the_median_charge_is_that_of_run_2873(spills) -> None:
 def test_a_particle_that_does_not_reach_tof2_leaves_no_light(spills) -> None:
     for kl, _, particles in spills:
         assert particles.in_station[kl.digits.trigger, 2].all()
+
+
+def profile(*faults: str) -> np.ndarray:
+    """Return (21, 2) digits of each photomultiplier in a few spills with these faults."""
+    run = SimulatedRun(spills=3).with_faults(faults)
+    counts = np.zeros((CELLS, 2), int)
+    for number in range(3):
+        kl = reconstruct(run.spill(number).raw, run.conditions).get(Kl)
+        assert kl is not None
+        np.add.at(counts, (kl.digits.cell, kl.digits.pmt), 1)
+    return counts
+
+
+def test_faults_of_photomultipliers_show_in_the_map_of_digits_and_in_no_other_field() -> None:
+    good, triggers = profile(), profile("hot_channel:kl/0/1")[0, 1]
+    assert good[10].min() > 20
+    for faults, changed in (
+        (("dead_pmt:kl/10/0",), {(10, 0): 0}),
+        (("dead_pmt:kl/10",), {(10, 0): 0, (10, 1): 0}),
+        (("hot_channel:kl/10/1",), {(10, 1): triggers}),
+        (("swapped_cables:kl/10/0,kl/0/0",), {(10, 0): good[0, 0], (0, 0): good[10, 0]}),
+    ):
+        expected = good.copy()
+        for place, count in changed.items():
+            expected[place] = count
+        assert profile(*faults).tolist() == expected.tolist()
+
+
+def test_a_spill_without_particles_has_no_light() -> None:
+    assert profile("empty_spill").sum() == 0

@@ -13,7 +13,7 @@ from streams.daq.simulator.date import equipment
 from streams.daq.simulator.kl_tables import KL_BOARDS
 from streams.daq.simulator.readout import Beam, Readout
 from streams.daq.simulator.tables import LDC_DOWNSTREAM
-from streams.daq.simulator.waveforms import MAX_CHARGE, v1724_waveforms
+from streams.daq.simulator.waveforms import MAX_CHARGE, MIN_CHARGE, v1724_waveforms
 
 CELL_MM = 44.0
 """Height of a cell; they lie one above the other."""
@@ -28,8 +28,6 @@ SHARE = 0.35
 SHOWER = (0.25, 0.7, 1.6, 0.7, 0.25)
 """Light of an electron's shower in the cells about its middle, over what a muon leaves in one."""
 ATTENUATION_MM = 2000.0
-THRESHOLD = 100
-"""ADC counts: the boards suppress a channel that is not above."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,7 +73,6 @@ def _make_light(rng: np.random.Generator, particles: Particles) -> tuple[KlTruth
     track = np.stack([nothing, shared[:, 0], whole, shared[:, 1], nothing], axis=1)
     shares = np.where((particles.kind == Kind.ELECTRON)[:, np.newaxis], np.array(SHOWER), track)
     shares[~particles.in_station[:, -1]] = 0  # it stands behind TOF2
-    # What a particle leaves in its cell alone is the median's; a shower fluctuates with it, cell by cell.
     light = size[:, np.newaxis] * shares * np.exp(rng.normal(0, 0.05, shares.shape))
     cell = cell_of(particles.y_mm[:, -1])[:, np.newaxis] + np.arange(-2, 3)
     trigger, at = np.nonzero((light > 0) & (cell >= 0) & (cell < CELLS))
@@ -90,8 +87,8 @@ def _make_light(rng: np.random.Generator, particles: Particles) -> tuple[KlTruth
 
 
 def _fired(truth: KlTruth, charges: F8, pmts: KlPmts) -> tuple[I4, I4, F8]:
-    """Return trigger, index and charge of each photomultiplier above the threshold."""
+    """Return trigger, index and charge of each photomultiplier that its board does not suppress."""
     pmt = (truth.cell.astype(np.int32)[:, np.newaxis] * PMTS + np.arange(PMTS)).reshape(-1)
     charge = np.minimum(charges.reshape(-1) * pmts.gain[pmt], MAX_CHARGE)
-    fires = charge > THRESHOLD
+    fires = charge > MIN_CHARGE
     return np.repeat(truth.trigger, PMTS)[fires], pmt[fires], charge[fires]
