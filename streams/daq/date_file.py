@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
 from streams.daq.unreadable import unreadable
-from streams.unpack.framing import Event, EventHeader, EventType, Unreadable, headers, is_plain, walk
+from streams.errors import BadDataError
+from streams.unpack.framing import Event, EventHeader, EventType, Unreadable, headers, is_plain, read_header, walk
 
 _CONTROL = {EventType.START_OF_RUN: ControlKind.START, EventType.END_OF_RUN: ControlKind.END}
 _SPILL = frozenset({EventType.START_OF_BURST, EventType.PHYSICS, EventType.END_OF_BURST})
@@ -77,7 +78,7 @@ class DateReader:
         group: _Group | None = None
         for found in walk(content, self.at, plain=self._plain):
             if isinstance(found, Event):
-                number = self._numbering.see(found.header)
+                number = self._numbering.see(found.header, sure=_is_sure(content, found))
                 if group is not None and not group.takes(found.header):
                     yield group, True
                     group = None
@@ -90,7 +91,8 @@ class DateReader:
                 group = group or _Group(start=found.start, run=self._numbering.run)
                 group.damage, group.stop = found, found.stop
                 for header in _credible(content, found):
-                    self._numbering.see(header)
+                    # By itself it is believed what is likely: that the run's first spill is here.
+                    self._numbering.see(header, sure=header.number_in_run in _FIRST_COUNTS)
         if group is not None:
             yield group, False
 
@@ -193,17 +195,30 @@ class _Numbering:
     firsts: dict[int, int | None] = field(default_factory=dict)
     """Run → the DAQ's count of its first spill; None before that."""
 
-    def see(self, header: EventHeader) -> int | None:
-        """Learn from the next header of the file, and return its spill's number; None if it is of none."""
+    def see(self, header: EventHeader, *, sure: bool) -> int | None:
+        """Learn from the next header of the file, and return its spill's number; None if it is of none, or unknown.
+
+        A run is not numbered from a header that may be damaged.
+        """
         self.run = header.run
         # A run whose start was not seen began elsewhere: its first spill is not here.
         first = self.firsts.setdefault(header.run, None if header.type is EventType.START_OF_RUN else 0)
-        if header.type not in _SPILL:
+        if header.type not in _SPILL or (first is None and not sure):
             return None
         if first is None:
             first = header.number_in_run if header.number_in_run in _FIRST_COUNTS else 0
             self.firsts[header.run] = first
         return header.number_in_run - first
+
+
+def _is_sure(content: mmap.mmap, event: Event) -> bool:
+    """Say whether an event's numbers are confirmed: by the header of its first sub-event, if it has such."""
+    if not event.header.is_super:
+        return True
+    try:
+        return read_header(content, event.start + event.header.head_size).names == event.header.names
+    except BadDataError:
+        return False
 
 
 def _credible(content: mmap.mmap, damage: Unreadable) -> Iterator[EventHeader]:
