@@ -5,6 +5,7 @@ from typing import Any, get_type_hints
 
 from schemas.ckov import Ckov
 from schemas.columns import Detector, Table
+from schemas.emr import Emr
 from schemas.kl import Kl
 from schemas.raw import Raw
 from schemas.scalers import Scalers
@@ -16,6 +17,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "scalers": Scalers,
     "raw": Raw,
     "kl": Kl,
+    "emr": Emr,
 }
 """By name, in the order of the schema's fields. An experiment may add its own: `plugins` in the settings."""
 

@@ -12,15 +12,20 @@ V1724 = 120
 """FADC of 14 bits."""
 V1731 = 121
 """FADC of 8 bits."""
+DBB, DBB_CHAIN = 141, 143
+"""Digitiser buffer board of the EMR, alone, and six of them in a chain."""
 V1495 = 151
 """Trigger engine."""
 EI = 201
 """EPICS interface."""
 BOARD_NAMES = {V977: "V977", V1290: "V1290", V830: "V830", V1724: "V1724", V1731: "V1731", V1495: "V1495", EI: "EI"}
+BOARD_NAMES |= {DBB: "DBB", DBB_CHAIN: "DBB chain"}
 """Equipment type, in DATE's equipment headers and in channel keys → name."""
 
 LDCS, GEOS, CHANNELS = 8, 32, 32
 """Bounds of a channel's address: geo and channel have five bits; LDC numbers of the experiment are below 8."""
+DBB_GEOS, DBB_CHANNELS = 64, 64
+"""The same bounds of a digitiser buffer board's address: six bits each."""
 
 
 class PulseDefinitions(StrEnum):

@@ -12,6 +12,7 @@ from streams.conditions.model import Conditions
 from streams.errors import BadDataError
 from streams.reco import DetectorError
 from streams.reco.ckov import reconstruct_ckov
+from streams.reco.emr import reconstruct_emr
 from streams.reco.kl import reconstruct_kl
 from streams.reco.raw import keep_raw
 from streams.reco.scalers import reconstruct_scalers
@@ -30,6 +31,7 @@ FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] =
     "tof": reconstruct_tof,
     "ckov": reconstruct_ckov,
     "kl": reconstruct_kl,
+    "emr": reconstruct_emr,
 }
 """What reconstructs each detector, by its name in `schemas.detectors`."""
 

@@ -2,6 +2,7 @@
 
 from streams.plots.ckov import CKOV
 from streams.plots.daq import DAQ
+from streams.plots.emr import EMR
 from streams.plots.kl import KL
 from streams.plots.model import DetectorPlots, Plot, Trend
 from streams.plots.raw import RAW
@@ -30,5 +31,5 @@ def add(detector: DetectorPlots) -> None:
     TRENDS.update({trend.name: trend for trend in detector.trends})
 
 
-for _detector in (DAQ, SCALERS, TOF, CKOV, KL, RAW):
+for _detector in (DAQ, SCALERS, TOF, CKOV, KL, EMR, RAW):
     add(_detector)

@@ -9,8 +9,9 @@ import numpy as np
 from schemas.columns import I4, U1
 from schemas.records import MISSING
 from schemas.wire import MAX_TRIGGERS
-from streams.boards import BOARD_NAMES, EI, V830, V977, V1290, V1495, V1724, V1731, PulseDefinitions
+from streams.boards import BOARD_NAMES, DBB, DBB_CHAIN, EI, V830, V977, V1290, V1495, V1724, V1731, PulseDefinitions
 from streams.errors import BadDataError
+from streams.unpack.dbb import unpack_dbb
 from streams.unpack.epics import unpack_epics
 from streams.unpack.fadc import unpack_fadc
 from streams.unpack.fragments import Boards, Equipment, equipments, fragments
@@ -97,6 +98,8 @@ class _Spill:
     """Of each LDC."""
     process_variables: dict[int, ProcessVariables] = field(default_factory=dict)
     """Of each LDC."""
+    dbb: list[Equipment] = field(default_factory=list)
+    """Digitiser buffer boards and chains of them."""
     added: dict[int, list[Equipment]] = field(default_factory=dict)
     """Those of the boards that the experiment has added, by their type."""
     skipped: Counter[str] = field(default_factory=Counter)
@@ -120,6 +123,8 @@ class _Spill:
         elif event is EventType.PHYSICS and equipment.type == EI:
             _once(self.process_variables, equipment)
             self.process_variables[equipment.ldc] = unpack_epics(equipment)
+        elif event is EventType.PHYSICS and equipment.type in (DBB, DBB_CHAIN):
+            self.dbb.append(equipment)
         elif event is EventType.PHYSICS and equipment.type in BOARDS:
             self.added.setdefault(equipment.type, []).append(equipment)
         else:
@@ -146,6 +151,7 @@ class _Spill:
                 _Counted(board=board, events=int(n), geo=int(events.geo[end - 1]) if n else MISSING)
                 for board, n, end in zip(found, counts, np.cumsum(counts), strict=True)
             ]
+        dbb_spills, dbb_hits = unpack_dbb(self.dbb)
         return RawHits(
             triggers=_triggers(counted),
             boards=BoardEvents.concat(tables),
@@ -156,6 +162,8 @@ class _Spill:
             trigger_words=tuple(self.trigger_words),
             trigger_engine=EngineTriggers.concat([*self.trigger_engines.values()]),
             process_variables=ProcessVariables.concat([*self.process_variables.values()]),
+            dbb_spills=dbb_spills,
+            dbb_hits=dbb_hits,
             added={BOARDS[kind].name: BOARDS[kind].unpack(found) for kind, found in self.added.items()},
             skipped=dict(self.skipped),
         )

@@ -84,6 +84,33 @@ class ProcessVariables(Table):
     value: F8 = column("<f8")
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DbbSpills(Table):
+    """One row a digitiser buffer board (DBB): what its header and trailer say of the spill."""
+
+    ldc: U1 = column("u1")
+    geo: U1 = column("u1")
+    spill_number: I4 = column("<i4")
+    """The board's own, 16 bits."""
+    spill_width: I8 = column("<i8")
+    """As the board gives it."""
+    trigger_count: I4 = column("<i4")
+    hit_count: I4 = column("<i4")
+    """Edges, leading and trailing."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DbbHits(Table):
+    """One row a DBB channel and index: its leading and trailing times in the spill, zipped."""
+
+    ldc: U1 = column("u1")
+    geo: U1 = column("u1")
+    channel: U1 = column("u1")
+    leading_time: I4 = column("<i4")
+    """Counts of 2.5 ns, 22 bits; `MISSING` without a leading edge."""
+    trailing_time: I4 = column("<i4")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RawHits:
     """All raw hits of one spill."""
@@ -101,6 +128,8 @@ class RawHits:
     """Words of the trigger receiver (V977), in the order of the events."""
     trigger_engine: EngineTriggers = field(default_factory=EngineTriggers.empty)
     process_variables: ProcessVariables = field(default_factory=ProcessVariables.empty)
+    dbb_spills: DbbSpills = field(default_factory=DbbSpills.empty)
+    dbb_hits: DbbHits = field(default_factory=DbbHits.empty)
     added: dict[str, Table] = field(default_factory=dict)
     """Name of a board that the experiment has added → its table."""
     skipped: dict[str, int] = field(default_factory=dict)

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from schemas.columns import I4, I8, U1, U2
+from schemas.columns import I4, I8, U1, U2, Bools
 
 Words = npt.NDArray[np.uint32]
 CHIPS = 4
 _CHANNELS_PER_CHIP = 8
 _ZERO_SUPPRESSED = 7
+_SPILL_WIDTH = 1_280_000
+"""Of a DBB: 3.2 ms in its counts."""
 
 
 def v1290_words(geo: int, first_event: int, bunch_id: I8, time_tag: I8, trigger: I4, channel: I4, leading: I8) -> Words:
@@ -95,3 +97,16 @@ def v830_words(geo: int, counts: Sequence[int]) -> Words:
     """Return the words of a V830: one read-out, a count of 26 bits a channel."""
     header = geo << 27 | 1 << 26 | len(counts) << 18
     return np.array([header, *(channel << 27 | count & 0x3FFFFFF for channel, count in enumerate(counts))], "<u4")
+
+
+def dbb_words(geo: int, spill: int, triggers: int, channel: I4, is_trailing: Bools, time: I8) -> Words:
+    """Return the words of a digitiser buffer board (DBB) of one spill.
+
+    Parameters
+    ----------
+    channel, is_trailing, time
+        (edges,) in the order of the read-out; counts of 2.5 ns (22 bits).
+    """
+    head = [0xD << 28 | geo << 22 | spill & 0xFFFF, triggers << 16 | len(channel)]
+    edges = np.where(is_trailing, 0x2, 0x3) << 28 | channel.astype(np.int64) << 22 | time & 0x3FFFFF
+    return np.concatenate([head, edges, [0xE << 28, _SPILL_WIDTH]]).astype("<u4")

@@ -21,6 +21,8 @@ from streams.daq.simulator import date
 from streams.daq.simulator.beam import Particles, make_particles
 from streams.daq.simulator.ckov import read_out_ckov
 from streams.daq.simulator.date import Stamp, equipment, super_event
+from streams.daq.simulator.emr import read_out_emr
+from streams.daq.simulator.emr_tables import EMR_LDC
 from streams.daq.simulator.faults.crate import Crate
 from streams.daq.simulator.faults.model import Fault, Step
 from streams.daq.simulator.faults.parse import Possible, parse_faults
@@ -36,13 +38,14 @@ _RECEIVED = {date.START_OF_BURST: 0x00200030, date.PHYSICS: 0x00020033, date.END
 _PHYSICS_US, _END_US = 180_000, 180_600
 """Times of the physics event and of the end of burst after the start of burst."""
 _EVENTS = ((date.START_OF_BURST, 0), (date.PHYSICS, _PHYSICS_US), (date.END_OF_BURST, _END_US))
-LDCS = (LDC_DOWNSTREAM, LDC_UPSTREAM)
+LDCS = (LDC_DOWNSTREAM, LDC_UPSTREAM, EMR_LDC)
 
 DETECTORS: dict[str, ReadOut] = {
     "tof": read_out_tof,
     "ckov": read_out_ckov,
     "scalers": read_out_scalers,
     "kl": read_out_kl,
+    "emr": read_out_emr,
 }
 
 

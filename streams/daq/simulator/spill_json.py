@@ -11,10 +11,11 @@ from typing import Any
 
 from schemas.columns import Table
 from schemas.records import ControlKind, RawSpill, RunControl
-from streams.boards import BOARD_NAMES, V830, V1290, V1731
+from streams.boards import BOARD_NAMES, DBB, V830, V1290, V1731
 from streams.conditions.rows import Address
 from streams.errors import BadDataError
 from streams.unpack.date import unpack_date
+from streams.unpack.dbb import TRIGGER_CHANNEL
 from streams.unpack.hits import RawHits
 
 _UNKNOWN = "unknown"
@@ -108,6 +109,23 @@ def _scaler(source: Source) -> dict[str, Any] | None:
     return None
 
 
+def _emr(source: Source) -> dict[str, Any] | None:
+    """Return boards that are read out once a spill, and FADC hits by particle event."""
+    if not len(source.hits.dbb_spills) and "emr" not in source.events:
+        return None
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for board in _rows(source.hits.dbb_spills):
+        ldc, geo = board.pop("ldc"), board.pop("geo")
+        about = {"ldc_id": ldc, "geo": geo, "equip_type": DBB, "time_stamp": source.time_s}
+        found[ldc, geo] = board | about | {"hits": [], "triggers": []}
+    for hit in _rows(source.hits.dbb_hits):
+        edges = {"channel": hit["channel"], "l_time": hit["leading_time"], "t_time": hit["trailing_time"]}
+        which = "triggers" if hit["channel"] == TRIGGER_CHANNEL else "hits"
+        found[hit["ldc"], hit["geo"]][which].append(edges)
+    v1731 = [event.get("V1731", []) for event in _per_trigger("emr", source)]
+    return {"dbb": [*found.values()], "V1731": v1731}
+
+
 Branch = Callable[[Source], Any]
 BRANCHES: dict[str, Branch] = {
     "V830": _scaler,
@@ -115,6 +133,7 @@ BRANCHES: dict[str, Branch] = {
         name: partial(_per_trigger, name)
         for name in ("tof0", "tof1", "tof2", "kl", "tag", "ckov", "trigger", "trigger_request", _UNKNOWN)
     },
+    "emr": _emr,
 }
 """Branch of ``daq_data`` → what gives it; one that gives None is left out."""
 

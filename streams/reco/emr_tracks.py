@@ -1,0 +1,199 @@
+"""EMR tracks: cross-talk rejection, space points, and straight lines through them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.columns import F8, I8, Bools, Table, column
+from streams.conditions.emr import BAR_PITCH_MM, PLANES, bar_mm, z_mm
+
+TOT_P1, TOT_P2, TOT_P3 = 8.0, 0.06, 0.4
+"""A charge q (ADC counts) is over the threshold for ``P1 ln(P2 q + P3)`` counts of 2.5 ns; the threshold is a charge of
+10. The experiment's parameters are not known here; these are of a pulse that falls by 1/e in 20 ns."""
+MAX_TOT = 200
+"""Counts of 2.5 ns: a longer time over threshold is no pulse, and counts as this one."""
+RESOLUTION_MM = BAR_PITCH_MM / np.sqrt(12)
+"""Of a plane's coordinate."""
+EARLY = 0.8
+"""Share of the planes, from the first, whose charge is compared with the others'."""
+RATIO_FRACTION = (1 - EARLY) / EARLY
+"""Brings the ratio of charges to 1 if all planes have the same."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Points(Table):
+    """Space points, one row a bar hit that is no cross-talk, in the order of owners, planes and bars."""
+
+    owner: I8 = column("<i8")
+    """Particle trigger or candidate."""
+    plane: I8 = column("<i8")
+    measured_mm: F8 = column("<f8")
+    """The bar's coordinate: x in even planes, y in odd ones."""
+    other_mm: F8 = column("<f8")
+    """Interpolated between the nearest planes of the other projection."""
+    charge: F8 = column("<f8")
+
+    @property
+    def x_mm(self) -> F8:
+        """(n,)."""
+        return np.where(self.plane % 2 == 0, self.measured_mm, self.other_mm)
+
+    @property
+    def y_mm(self) -> F8:
+        """(n,)."""
+        return np.where(self.plane % 2 == 1, self.measured_mm, self.other_mm)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lines(Table):
+    """Straight lines, one row an owner that has space points, in their order; columns of 2 are x and y."""
+
+    owner: I8 = column("<i8")
+    first: I8 = column("<i8")
+    last: I8 = column("<i8")
+    """First and last plane with a space point."""
+    planes: I8 = column("<i8")
+    """How many have one."""
+    offset_mm: F8 = column("<f8", row=(2,))
+    """At the front of the first plane of the detector."""
+    slope: F8 = column("<f8", row=(2,))
+    chi2: F8 = column("<f8")
+    """For each degree of freedom; NaN without any."""
+
+    def at(self, plane: I8) -> F8:
+        """Return (n, 3) coordinates of each line in the middle of a plane, mm."""
+        z = z_mm(plane)
+        coordinates: F8 = np.column_stack([self.offset_mm + self.slope * z[:, np.newaxis], z])
+        return coordinates
+
+    @property
+    def stretch(self) -> F8:
+        """(n,) length along each line over depth."""
+        stretch: F8 = np.sqrt(1 + (self.slope**2).sum(axis=1))
+        return stretch
+
+
+def charge_of(tot: I8) -> F8:
+    """Return (n,) charges of times over threshold, ADC counts, at least that of the threshold.
+
+    Calibration and attenuation of a bar are 1: the tables of them do not come with the experiment's other conditions.
+    """
+    charge: F8 = np.exp(np.minimum(tot, MAX_TOT) / TOT_P1 - np.log(TOT_P2)) - TOT_P3 / TOT_P2
+    return charge
+
+
+def make_points(owner: I8, plane: I8, bar: I8, tot: I8) -> Points:
+    """Return the space points of bar hits, each column (n,), of owners that have hits in both projections.
+
+    In each plane the run of neighbouring bars with the most charge counts, of equal ones the first; the others are
+    cross-talk.
+    """
+    order = np.lexsort((bar, plane, owner))
+    owner, plane, bar, charge = owner[order], plane[order], bar[order], charge_of(tot[order])
+    kept = _most_energetic_runs(owner * PLANES + plane, bar, charge) & _in_both_projections(owner, plane)
+    owner, plane, charge = owner[kept], plane[kept], charge[kept]
+    measured = bar_mm(bar[kept])
+    where, of_row, centre = _centres(owner * PLANES + plane, measured, charge)
+    return Points(
+        owner=owner, plane=plane, measured_mm=measured, other_mm=_interpolated(where, centre)[of_row], charge=charge
+    )
+
+
+def _most_energetic_runs(where: I8, bar: I8, charge: F8) -> Bools:
+    """Return (n,) which hits are in the run of neighbouring bars that has the most charge in its plane."""
+    if not len(where):
+        return np.zeros(0, np.bool_)
+    begins = np.concatenate([[True], (np.diff(where) != 0) | (np.diff(bar) > 1)])
+    run = np.cumsum(begins) - 1
+    energy, run_where = np.bincount(run, weights=charge), where[begins]
+    order = np.lexsort((-energy, run_where))
+    best = np.zeros(len(energy), np.bool_)
+    best[order[np.unique(run_where[order], return_index=True)[1]]] = True
+    kept: Bools = best[run]
+    return kept
+
+
+def _in_both_projections(owner: I8, plane: I8) -> Bools:
+    """Return (n,) whether the owner has hits in even and in odd planes."""
+    _, of_row = np.unique(owner, return_inverse=True)
+    odd = np.bincount(of_row, weights=plane % 2)[of_row]
+    both: Bools = (odd > 0) & (odd < np.bincount(of_row)[of_row])
+    return both
+
+
+def _centres(where: I8, measured: F8, charge: F8) -> tuple[I8, I8, F8]:
+    """Return, sorted, ``owner * PLANES + plane`` of all planes with hits, which one each hit is in, and their centres.
+
+    A centre is the mean of the hits' coordinates, weighted with their charges, mm.
+    """
+    planes, of_row = np.unique(where, return_inverse=True)
+    weight = np.bincount(of_row, weights=charge)
+    return planes, of_row, np.bincount(of_row, weights=charge * measured) / weight
+
+
+def _interpolated(where: I8, centre: F8) -> F8:
+    """Return (n,) the other coordinate in each plane, linear between the nearest planes that measure it.
+
+    Before the first of them and behind the last it is that plane's.
+    """
+    found = np.empty(len(where))
+    owner, plane = where // PLANES, where % PLANES
+    for side in (0, 1):
+        to, source = np.flatnonzero(plane % 2 == side), np.flatnonzero(plane % 2 != side)
+        after = np.searchsorted(where[source], where[to])
+        before = source[np.maximum(after - 1, 0)]
+        after = source[np.minimum(after, len(source) - 1)]
+        no_before, no_after = owner[before] != owner[to], owner[after] != owner[to]
+        before, after = np.where(no_before, after, before), np.where(no_after, before, after)
+        # One alone serves as both, and so does the last of all, which is before and after what lies behind it.
+        share = (plane[to] - plane[before]) / np.maximum(plane[after] - plane[before], 1)
+        found[to] = centre[before] + np.where(after == before, 0, share) * (centre[after] - centre[before])
+    return found
+
+
+def fit(points: Points) -> Lines:
+    """Return least-squares lines through the centres of the planes: x(z) of the even ones and y(z) of the odd ones.
+
+    A line through one plane alone goes straight on.
+    """
+    where, _, centre = _centres(points.owner * PLANES + points.plane, points.measured_mm, points.charge)
+    owners, owner = np.unique(where // PLANES, return_inverse=True)
+    plane, n = where % PLANES, len(owners)
+    offset, slope = np.zeros((n, 2)), np.zeros((n, 2))
+    squares, freedom = np.zeros(n), np.zeros(n)
+    for side in (0, 1):
+        rows = plane % 2 == side
+        who, z, u = owner[rows], z_mm(plane[rows]), centre[rows]
+        number = np.bincount(who, minlength=n)
+        mean_z, mean_u = (np.bincount(who, weights=v, minlength=n) / number for v in (z, u))
+        dz, du = z - mean_z[who], u - mean_u[who]
+        spread = np.bincount(who, weights=dz**2, minlength=n)
+        slope[:, side] = np.bincount(who, weights=dz * du, minlength=n) / np.where(spread > 0, spread, 1)
+        offset[:, side] = mean_u - slope[:, side] * mean_z
+        residual = du - slope[who, side] * dz
+        squares += np.bincount(who, weights=residual**2, minlength=n)
+        freedom += np.maximum(number - 2.0, 0.0)
+    first = np.searchsorted(owner, np.arange(n))
+    last = np.searchsorted(owner, np.arange(n), side="right") - 1
+    return Lines(
+        owner=owners,
+        first=plane[first],
+        last=plane[last],
+        planes=last - first + 1,
+        offset_mm=offset,
+        slope=slope,
+        chi2=np.where(freedom > 0, squares / RESOLUTION_MM**2 / np.maximum(freedom, 1), np.nan),
+    )
+
+
+def charges(points: Points, lines: Lines, first: I8) -> tuple[F8, F8]:
+    """Return (n,) charge of all bars of each line, and the ratio of early to late charge of a plane.
+
+    `first` is where the early planes begin. The ratio is NaN where no late plane has a charge.
+    """
+    line = np.searchsorted(lines.owner, points.owner)
+    total = np.bincount(line, weights=points.charge, minlength=len(lines)).astype(np.float64)
+    middle = (points.plane - first[line] + 0.5) / (lines.last - first + 1)[line]
+    late = np.bincount(line, weights=np.where(middle < EARLY, 0, points.charge), minlength=len(lines))
+    ratio: F8 = RATIO_FRACTION * (total - late) / np.where(late > 0, late, 1)
+    return total, np.where(late > 0, ratio, np.nan)

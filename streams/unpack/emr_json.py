@@ -1,0 +1,80 @@
+"""The EMR's branch of a JSON spill: an object of digitiser buffer boards, once a spill, and of FADC hits."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from schemas.records import MISSING
+from streams.boards import DBB_CHANNELS, DBB_GEOS, LDCS
+from streams.errors import BadDataError
+from streams.unpack.dbb import TRIGGER_CHANNEL
+from streams.unpack.hits import DbbHits, DbbSpills
+from streams.unpack.json_values import number, short
+
+_UINT32 = 2**32 - 1
+_BOARD = {
+    "spill_number": (1 << 16) - 1,
+    "spill_width": _UINT32,
+    "trigger_count": (1 << 10) - 1,
+    "hit_count": (1 << 13) - 1,
+}
+"""What a board says of the spill, and the largest number of it that the board's words have room for."""
+_MAX_TIME = (1 << 22) - 1
+
+
+def fadc_events(branch: Mapping[str, Any]) -> list[Any]:
+    """Return the branch's FADC hits as other detectors have theirs: for each particle event, its boards.
+
+    Raises
+    ------
+    BadDataError
+        When they are no list of particle events.
+    """
+    events = branch.get("V1731")
+    if events is not None and not isinstance(events, list):
+        raise BadDataError("json", f"V1731 of emr is {short(events)}, not a list of particle events")
+    return [{"V1731": hits} for hits in events or ()]
+
+
+def read_dbb(branch: Mapping[str, Any]) -> tuple[DbbSpills, DbbHits]:
+    """Return boards and hits, in the order that they have in DATE bytes.
+
+    A board's ``hits`` and ``triggers`` are ``{channel, l_time, t_time}``.
+
+    Raises
+    ------
+    BadDataError
+        When anything is not as it must be.
+    """
+    boards = _objects(branch, "dbb", "emr")
+    rows: list[tuple[int, ...]] = []
+    hits: list[tuple[int, ...]] = []
+    for board in boards:
+        place = number(board, "ldc_id", low=0, high=LDCS - 1), number(board, "geo", low=0, high=DBB_GEOS - 1)
+        rows.append((*place, *(number(board, key, low=0, high=high) for key, high in _BOARD.items())))
+        for name, channel in (("triggers", TRIGGER_CHANNEL), ("hits", None)):
+            for hit in _objects(board, name, f"DBB {place[1]}"):
+                times = (number(hit, key, MISSING, low=MISSING, high=_MAX_TIME) for key in ("l_time", "t_time"))
+                hits.append((*place, number(hit, "channel", channel, low=0, high=DBB_CHANNELS - 1), *times))
+    columns = _columns(rows, 2 + len(_BOARD))
+    address = columns[0] * DBB_GEOS + columns[1]
+    if len(np.unique(address)) != len(address):
+        raise BadDataError("json", f"DBB {np.bincount(address).argmax() % DBB_GEOS} comes twice")
+    ldc, geo, channel, leading, trailing = _columns(hits, 5)
+    spills = DbbSpills(ldc=columns[0], geo=columns[1], **dict(zip(_BOARD, columns[2:], strict=True)))
+    found = DbbHits(ldc=ldc, geo=geo, channel=channel, leading_time=leading, trailing_time=trailing)
+    return spills.rows(np.argsort(address)), found.rows(np.lexsort((channel, geo, ldc)))
+
+
+def _objects(document: Mapping[str, Any], key: str, where: str) -> Sequence[Mapping[str, Any]]:
+    found = document.get(key)
+    if found is None:
+        return ()
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise BadDataError("json", f"{key} of {where} is no list of objects")
+    return found
+
+
+def _columns(rows: Sequence[tuple[int, ...]], n: int) -> Any:
+    return np.array(rows, np.int64).reshape(-1, n).T
