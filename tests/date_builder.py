@@ -107,3 +107,18 @@ def run_file(spills: int = 4, *, first_count: int = 0, run: int = 7) -> bytes:
     """Return a whole undamaged run."""
     body = b"".join(spill(first_count + n, run=run) for n in range(spills))
     return start_of_run(run) + body + end_of_run(run)
+
+
+def dbb(
+    edges: Sequence[tuple[int, int, bool]],
+    *,
+    geo: int = 3,
+    spill: int = 5,
+    triggers: int = 2,
+    width: int = 1_280_000,
+    told: int | None = None,
+) -> list[int]:
+    """Return the words of a digitiser buffer board; `edges`: (channel, time, is trailing)."""
+    head = [0xD << 28 | geo << 22 | spill, triggers << 16 | (len(edges) if told is None else told)]
+    words = [(0x2 if trailing else 0x3) << 28 | channel << 22 | time for channel, time, trailing in edges]
+    return [*head, *words, 0xE << 28 | 5 << 16, width]

@@ -11,6 +11,7 @@ from streams.unpack.date import unpack_date
 from streams.unpack.framing import Event, Unreadable, walk
 from streams.unpack.spill_json import unpack_json
 from tests.date_builder import (
+    dbb,
     equipment,
     event,
     fadc_event,
@@ -34,6 +35,8 @@ BUSY = super_event(
         + equipment(120, fadc_event(packed([7] * 64, 16), mask=2, geo=5) * 2)
         + equipment(151, [0x5 << 28, 0xA << 28 | 3, 4, 5, 0xF << 28 | 1 << 17])
         + equipment(201, [0xA << 28 | 1, 1 << 24 | 9, 6, 7]),
+        2: equipment(141, dbb([(4, 100, False), (4, 120, True), (9, 70, False), (9, 80, True)], geo=40))
+        + equipment(143, [word for geo in range(6) for word in dbb([(1, geo, False)], geo=geo)]),
     },
 )
 
@@ -65,7 +68,7 @@ def test_edited_date_bytes_are_unpacked_or_refused(edits):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from([102, 111, 120, 121, 101, 151, 201]), st.lists(st.integers(0, 2**32 - 1), max_size=40))
+@given(st.sampled_from([102, 111, 120, 121, 101, 141, 143, 151, 201]), st.lists(st.integers(0, 2**32 - 1), max_size=40))
 def test_a_board_of_any_words_is_unpacked_or_refused(kind, words):
     unpack_or_refuse(unpack_date, physics(equipment(kind, words)), "unpack")
 
@@ -92,9 +95,11 @@ def test_a_walk_covers_every_byte_once(data):
 
 
 HIT = {"ldc_id": 1, "geo": 2, "channel": 3, "leading_time": 5, "charge_mm": 1, "charge_pm": 1, "pedestal": 1}
+DBB = ("spill_number", "spill_width", "trigger_count", "hit_count")
+KEYS = st.sampled_from([*HIT, "samples", "V1731", "dbb", "hits"])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*HIT, "samples", "V1731"]), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner),
     max_leaves=6,
 )
 
@@ -114,6 +119,7 @@ def test_documents_of_any_shape_are_unpacked_or_refused(daq):
 @given(EDITS)
 def test_edited_documents_are_unpacked_or_refused(edits):
     daq = {"trigger": [{"V1290": [HIT]}, None], "ckov": [{"V1731": [HIT | {"samples": [1, 2]}]}], "V830": None}
+    daq["emr"] = {"dbb": [HIT | dict.fromkeys(DBB, 1) | {"hits": [HIT | {"t_time": 4}]}], "V1731": [[HIT]]}
     unpack_or_refuse(unpack_json, edited(json.dumps({"daq_data": daq}).encode(), edits), "json")
 
 

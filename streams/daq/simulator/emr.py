@@ -68,7 +68,7 @@ def read_out_emr(rng: np.random.Generator, beam: Beam) -> Readout:
             ),
             _bar_hits(rng, light, stop_time),
             _bar_hits(rng, decay_light, decay_time),
-            _noise(rng, int(trigger_time[-1])),
+            _noise(rng, trigger_time),
         ]
     )
     found = _dbb_boards(cabling, hits, beam.number, triggers)
@@ -99,12 +99,13 @@ def _bar_hits(rng: np.random.Generator, light: Light, time: I8) -> _BarHits:
     )
 
 
-def _noise(rng: np.random.Generator, stop: int) -> _BarHits:
-    n = rng.poisson(NOISE_HITS)
+def _noise(rng: np.random.Generator, trigger_time: I8) -> _BarHits:
+    """Return hits at any time before the last trigger; none where there is none."""
+    n = rng.poisson(NOISE_HITS) if len(trigger_time) else 0
     return _BarHits(
         plane=rng.integers(0, PLANES, n),
         bar=rng.integers(1, BARS, n),
-        time=rng.integers(0, stop, n),
+        time=rng.integers(0, trigger_time.max(initial=1), n),
         tot=rng.integers(*NOISE_TOT, n),
     )
 

@@ -1,0 +1,82 @@
+"""The EMR's branch of JSON documents, which is an object."""
+
+import json
+
+import numpy as np
+import pytest
+
+from schemas.records import MISSING
+from streams.boards import V1731
+from streams.conditions.store import ConditionsStore
+from streams.daq.simulator import SimulatedRun
+from streams.daq.simulator.spill_json import document
+from streams.errors import BadDataError
+from streams.unpack.date import unpack_date
+from streams.unpack.spill_json import unpack_json
+
+ORDER = ("channel", "trigger", "geo", "ldc", "equipment")
+BOARD = {"ldc_id": 2, "geo": 40, "spill_number": 3, "spill_width": 9, "trigger_count": 1, "hit_count": 4}
+PULSE = {"ldc_id": 2, "geo": 5, "channel": 7, "charge_mm": 9, "charge_pm": 8, "pedestal": 144, "pulse_area": 120}
+
+
+def unpack(emr, **daq):
+    return unpack_json(json.dumps({"daq_data": {"trigger": [None], "emr": emr, **daq}}).encode())
+
+
+def rows(table):
+    return list(zip(*(column.tolist() for column in vars(table).values()), strict=True))
+
+
+def test_boards_hits_and_triggers_become_columns():
+    hits = [{"channel": 60, "l_time": 5, "t_time": 9}, {"channel": 2, "l_time": 7}]
+    emr = {"dbb": [BOARD | {"hits": hits, "triggers": [{"l_time": 230, "t_time": 250}]}, BOARD | {"geo": 0}]}
+    found = unpack(emr)
+    assert rows(found.dbb_spills) == [(2, 0, 3, 9, 1, 4), (2, 40, 3, 9, 1, 4)]
+    assert rows(found.dbb_hits) == [(2, 40, 2, 7, MISSING), (2, 40, 4, 230, 250), (2, 40, 60, 5, 9)]
+    assert found.skipped == {}
+
+
+def test_its_pulses_are_those_of_any_detector():
+    found = unpack({"V1731": [[PULSE]]}, ckov=[{"V1731": [PULSE | {"geo": 9}]}])
+    assert (found.fadc.equipment.tolist(), found.fadc.geo.tolist()) == ([V1731, V1731], [5, 9])
+    assert found.fadc.pulse_area.tolist() == [120, 120]
+    assert len(unpack({"V1731": [None], "dbb": None}).fadc) == 0
+    assert unpack_json(json.dumps({"daq_data": {"emr": {"V1731": [[], [PULSE]]}}}).encode()).triggers == 2
+
+
+@pytest.mark.parametrize(
+    ("emr", "reason"),
+    [
+        ({"dbb": 3}, "dbb of emr is no list of objects"),
+        ({"dbb": [3]}, "dbb of emr is no list of objects"),
+        ({"dbb": [BOARD | {"hits": {}}]}, "hits of DBB 40 is no list of objects"),
+        ({"dbb": [BOARD | {"triggers": [[]]}]}, "triggers of DBB 40 is no list of objects"),
+        ({"dbb": [BOARD, BOARD]}, "DBB 40 comes twice"),
+        ({"dbb": [BOARD | {"geo": 64}]}, "geo is 64"),
+        ({"dbb": [BOARD | {"ldc_id": 8}]}, "ldc_id is 8"),
+        ({"dbb": [BOARD | {"trigger_count": 1024}]}, "trigger_count is 1024"),
+        ({"dbb": [{"ldc_id": 2, "geo": 1}]}, "spill_number is None"),
+        ({"dbb": [BOARD | {"hits": [{"l_time": 4}]}]}, "channel is None"),
+        ({"dbb": [BOARD | {"hits": [{"channel": 64}]}]}, "channel is 64"),
+        ({"dbb": [BOARD | {"hits": [{"channel": 1, "l_time": 2**22}]}]}, "l_time is 4194304"),
+        ({"dbb": [BOARD | {"hits": [{"channel": 1, "t_time": -100}]}]}, "t_time is -100"),
+        ({"V1731": {}}, "V1731 of emr is a dict, not a list of particle events"),
+        ({"V1731": [3]}, "no list of hits"),
+        ({"V1731": [None, None]}, "trigger mismatch: emr has 2 particle events, not 1"),
+    ],
+)
+def test_shapes_and_numbers_that_cannot_be_are_refused(emr, reason):
+    with pytest.raises(BadDataError, match=reason) as error:
+        unpack(emr)
+    assert error.value.step == "json"
+
+
+def test_a_simulated_spill_as_json_gives_the_columns_of_its_date_bytes():
+    raw = SimulatedRun(mean_triggers=8).spill(2).raw
+    hits = unpack_date(raw.payload)
+    written = json.dumps(document(hits, raw, ConditionsStore([]).for_run(raw.run).detectors)).encode()
+    found = unpack_json(written)
+    assert len(hits.dbb_hits) > 500
+    assert found.dbb_hits.equal(hits.dbb_hits)
+    assert found.dbb_spills.equal(hits.dbb_spills)
+    assert found.fadc.equal(hits.fadc.rows(np.lexsort([getattr(hits.fadc, n) for n in ORDER])))
