@@ -7,6 +7,7 @@ import numpy as np
 
 from schemas.ckov import Ckov, CkovDigits
 from schemas.columns import Detector
+from schemas.emr import Emr, EmrDaughters, EmrHits, EmrPlanes, EmrSecondaryHits, EmrSpacePoints, EmrTracks
 from schemas.kl import Kl, KlCellHits, KlDigits
 from schemas.raw import Raw, RawFadcHits, RawTdcHits
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill
@@ -128,6 +129,37 @@ def kl(triggers: int, rng: np.random.Generator) -> Kl:
     )
 
 
+def emr(triggers: int, rng: np.random.Generator) -> Emr:
+    """Return a track of two planes in every trigger, the first of which has a daughter."""
+    trigger, n = np.arange(triggers), 2 * triggers
+    twice, plane = {"trigger": np.repeat(trigger, 2)}, np.tile([0, 1], triggers)
+    bar, tot = rng.integers(1, 60, n), rng.integers(0, 30, n)
+    first = {"candidate": [0], "first_plane": [1], "last_plane": [4], "hit_planes": [3], "density": [0.75]}
+    return Emr(
+        hits=EmrHits(**twice, plane=plane, bar=bar, tot=tot, delta_t=np.full(n, 15)),
+        planes=EmrPlanes(**twice, plane=plane, charge=rng.integers(0, 200, n), delta_t=np.full(n, 38)),
+        secondary_hits=EmrSecondaryHits(candidate=[0, 0], plane=[1, 4], bar=[30, 31], tot=[0, 9], time=[5, 6]),
+        space_points=EmrSpacePoints(
+            **twice, plane=plane, x_mm=rng.normal(0, 70, n), y_mm=rng.normal(0, 70, n), z_mm=plane * 17.5, charge=tot
+        ),
+        tracks=EmrTracks(
+            trigger=trigger,
+            last_plane=np.ones(triggers, int),
+            hit_planes=rng.integers(0, 3, triggers),
+            density=rng.choice([0.5, 1.0], triggers),
+            range_mm=rng.uniform(0, 840, triggers),
+            charge_ma=rng.uniform(0, 10_000, triggers),
+            charge_sa=rng.uniform(0, 10_000, triggers),
+            charge_ratio=np.where(rng.random(triggers) < 0.2, np.nan, rng.uniform(0, 2, triggers)),
+            chi2=np.where(rng.random(triggers) < 0.2, np.nan, rng.exponential(2, triggers)),
+            has_daughter=trigger == 0,
+        ),
+        daughters=EmrDaughters(
+            **first, mother=[0], time=[5], range_mm=[60.5], charge_ma=[300.5], charge_ratio=[1.25], chi2=[np.nan]
+        ),
+    )
+
+
 def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, **changes: Any) -> ReconstructedSpill:
     """Return a spill with random hits; the same for the same run, number and version, another digest for another."""
     rng = np.random.default_rng([run, spill, version])
@@ -148,6 +180,7 @@ def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, 
         "ckov": ckov(triggers, rng),
         "raw": raw(triggers, rng),
         "kl": kl(triggers, np.random.default_rng([run, spill, version, 1])),
+        "emr": emr(triggers, np.random.default_rng([run, spill, version, 2])),
         "scalers": Scalers(counts=ScalerCounts(channel=np.arange(16), count=rng.integers(0, 2000, 16))),
     }
     made |= {name: changes.pop(name) for name in made.keys() & changes.keys()}
