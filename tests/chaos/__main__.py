@@ -56,11 +56,12 @@ def counted(books: BookReader) -> int:
         return -1
 
 
-def until_it_moves(books: BookReader, before: int) -> float:
-    """Wait until the books have more than before; return for how long."""
+def until_it_moves(cluster: Cluster, books: BookReader, before: int) -> float:
+    """Wait until the books have more than before, or all is in them; return for how long."""
     start = time.monotonic()
-    while counted(books) <= before:
+    while counted(books) <= before and cluster.producer.exit_status != 0:
         assert time.monotonic() - start < RECOVERY_S, "nothing moves"
+        cluster.look_after()
         time.sleep(0.05)
     return time.monotonic() - start
 
@@ -76,7 +77,7 @@ def chaos(seed: int, rounds: int, console: Console) -> bool:
         with Cluster(Path(name), source) as cluster, connect(cluster.settings()) as redis:
             settings = cluster.settings()
             books = BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
-            until_it_moves(books, 0)
+            until_it_moves(cluster, books, 0)
             try:
                 for number in range(rounds):
                     harm = HARMS[number] if rounds >= len(HARMS) > number else rng.choice(HARMS)
@@ -84,7 +85,7 @@ def chaos(seed: int, rounds: int, console: Console) -> bool:
                     harm(cluster, rng)
                     harmed_s = time.monotonic() - start
                     # Redis that was emptied begins anew.
-                    recovery_s = until_it_moves(books, min(before, counted(books)))
+                    recovery_s = until_it_moves(cluster, books, min(before, counted(books)))
                     done.append(Round(harm=harm.__name__.replace("_", " "), harm_s=harmed_s, recovery_s=recovery_s))
                     console.print(f"{number + 1}/{rounds} {done[-1].harm}: moves again after {recovery_s:.1f} s")
                     time.sleep(rng.uniform(0, 3))
@@ -106,13 +107,15 @@ def chaos(seed: int, rounds: int, console: Console) -> bool:
 def _finish(cluster: Cluster, books: BookReader, records: list[Record], expected: dict) -> list[str]:  # type: ignore[type-arg]
     """Let the producer end and the workers count; return what differs from the pure calculation."""
     deadline = time.monotonic() + 2 * len(records) / RATE + RECOVERY_S
-    while cluster.producer.runs:
+    while cluster.producer.exit_status != 0:
         assert time.monotonic() < deadline, "the producer does not end"
+        cluster.look_after()
         time.sleep(0.2)
     partitions = cluster.settings().kafka.partitions
     wanted = sum(partitions if isinstance(record, RunControl) else 1 for record in records)
     last, since = -1, time.monotonic()
     while (now := counted(books)) < wanted:
+        cluster.look_after()
         if now != last:
             last, since = now, time.monotonic()
         assert time.monotonic() - since < RECOVERY_S, f"{now} of {wanted} messages are counted, and no more come"

@@ -35,8 +35,9 @@ class Child:
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
-    def runs(self) -> bool:
-        return self.process is not None and self.process.poll() is None
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return self.process.poll() if self.process is not None else None
 
     def start(self, *more: str) -> None:
         with self._log.open("ab") as log:
@@ -50,7 +51,7 @@ class Child:
             )
 
     def signal(self, number: signal.Signals) -> None:
-        if self.process is not None and self.runs:
+        if self.process is not None and self.exit_status is None:
             os.kill(self.process.pid, number)
 
     def kill(self) -> None:
@@ -134,6 +135,12 @@ class Cluster:
         while not condition():
             assert time.monotonic() < deadline, f"{what} does not answer"
             time.sleep(0.1)
+
+    def look_after(self) -> None:
+        """Start again what could not start while a server was away, as a supervisor does."""
+        for child in (self.producer, *self.workers):
+            if child.exit_status not in (None, 0, -signal.SIGTERM, -signal.SIGKILL):
+                child.start()
 
     def _topics(self) -> bool:
         try:
