@@ -29,6 +29,8 @@ class Inputs:
 
     Attributes
     ----------
+    files
+        All of them.
     size
         Bytes of all files together.
     exit_status
@@ -42,8 +44,8 @@ class Inputs:
 
     def __init__(self, sources: Iterable[Path]) -> None:
         self._stack = ExitStack()
-        self._files = [file for source in sources for file in self._files_of(source)]
-        self.size = sum(file.stat().st_size for file in self._files)
+        self.files = [file for source in sources for file in self._files_of(source)]
+        self.size = sum(file.stat().st_size for file in self.files)
         self.exit_status = 0
 
     def _files_of(self, source: Path) -> Iterator[Path]:
@@ -62,12 +64,16 @@ class Inputs:
 
     def records(self) -> Iterator[RawSpill | RunControl]:
         """Yield what the files hold; one that is no file of the DAQ is told, and the others go on."""
-        for file in self._files:
-            try:
-                yield from read_source(file)
-            except SpilldeckError as error:
-                complain(error)
-                self.exit_status = max(self.exit_status, error.exit_status)
+        for file in self.files:
+            yield from self.records_of(file)
+
+    def records_of(self, file: Path) -> Iterator[RawSpill | RunControl]:
+        """Yield what one of the files holds; if it is no file of the DAQ, that is told."""
+        try:
+            yield from read_source(file)
+        except SpilldeckError as error:
+            complain(error)
+            self.exit_status = max(self.exit_status, error.exit_status)
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
 from streams.errors import ServerError, UsageError
-from streams.kafka import no_kafka, reader
+from streams.kafka import messages, no_kafka, reader
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -68,26 +68,14 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
 
 def _read(consumer: Consumer, topic: str, partition: int) -> Iterator[Rejected]:
     low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_S)
-    consumer.assign([TopicPartition(topic, partition, low)])
-    while low < high:
-        message = consumer.poll(ANSWER_S)
-        if message is None:
-            raise ServerError(f"Kafka does not answer for {topic}[{partition}]")
-        error = message.error()
-        if error is not None:
-            if error.code() == KafkaError._PARTITION_EOF:
-                return
-            raise KafkaException(error)
-        if message.partition() != partition:
-            continue  # fetched before the assignment changed
-        offset = message.offset() or 0
-        low = offset + 1
+    for message in messages(consumer, topic, partition, low, high, ANSWER_S):
         try:
             record = decode(message.value() or b"")
         except WireError:
             continue  # somebody else's message: it is not ours to judge
         if isinstance(record, RejectedSpill):
-            yield Rejected(partition=partition, offset=offset, time_ms=message.timestamp()[1], spill=record)
+            offset, time_ms = message.offset() or 0, message.timestamp()[1]
+            yield Rejected(partition=partition, offset=offset, time_ms=time_ms, spill=record)
 
 
 def replay(settings: Settings, rejected: list[Rejected]) -> None:

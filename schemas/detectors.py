@@ -5,6 +5,7 @@ from typing import Any, get_type_hints
 
 from schemas.ckov import Ckov
 from schemas.columns import Detector, Table
+from schemas.kl import Kl
 from schemas.raw import Raw
 from schemas.scalers import Scalers
 from schemas.tof import Tof
@@ -14,8 +15,9 @@ DETECTORS: dict[str, type[Detector]] = {
     "ckov": Ckov,
     "scalers": Scalers,
     "raw": Raw,
+    "kl": Kl,
 }
-"""By name, in the order of the schema's fields. An experiment may add its own, see `streams.plugins`."""
+"""By name, in the order of the schema's fields. An experiment may add its own: `plugins` in the settings."""
 
 
 def tables_of(detector: type[Detector]) -> dict[str, type[Table]]:

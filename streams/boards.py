@@ -1,4 +1,6 @@
-"""The boards that the DAQ reads out, and how a channel is addressed."""
+"""The boards that the DAQ reads out, how a channel is addressed, and by which definitions pulses have features."""
+
+from enum import StrEnum
 
 V977 = 101
 """Trigger receiver."""
@@ -10,8 +12,21 @@ V1724 = 120
 """FADC of 14 bits."""
 V1731 = 121
 """FADC of 8 bits."""
-BOARD_NAMES = {V977: "V977", V1290: "V1290", V830: "V830", V1724: "V1724", V1731: "V1731"}
+V1495 = 151
+"""Trigger engine."""
+EI = 201
+"""EPICS interface."""
+BOARD_NAMES = {V977: "V977", V1290: "V1290", V830: "V830", V1724: "V1724", V1731: "V1731", V1495: "V1495", EI: "EI"}
 """Equipment type, in DATE's equipment headers and in channel keys → name."""
 
 LDCS, GEOS, CHANNELS = 8, 32, 32
 """Bounds of a channel's address: geo and channel have five bits; LDC numbers of the experiment are below 8."""
+
+
+class PulseDefinitions(StrEnum):
+    """Whose definitions the features of FADC pulses follow (facts: spill-json, 2)."""
+
+    UNTIL_2012 = "until_2012"
+    """Pedestal of the first 20 samples; of a V1724 no area, minimum or arrival time."""
+    SINCE_2013 = "since_2013"
+    """Pedestal of the 30 samples away from the minimum."""

@@ -1,9 +1,9 @@
 """What several parts need of Kafka: consumers of no group, how far a topic is, and the words for a broker away."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.errors import ServerError
 from streams.settings import Settings
@@ -35,6 +35,36 @@ def ends(consumer: Consumer, topic: str, partitions: Sequence[int], timeout_s: f
         When Kafka does not answer within the time, or has no such partition.
     """
     return tuple(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=timeout_s)[1] for p in partitions)
+
+
+def messages(
+    consumer: Consumer, topic: str, partition: int, start: int, stop: int, timeout_s: float
+) -> Iterator[Message]:
+    """Yield the messages of a partition with offsets in [start, stop); the consumer must tell of a partition's end.
+
+    Raises
+    ------
+    ServerError
+        When Kafka does not answer within the time.
+    confluent_kafka.KafkaException
+        When it refuses.
+    """
+    consumer.assign([TopicPartition(topic, partition, start)])
+    at = start
+    while at < stop:
+        message = consumer.poll(timeout_s)
+        if message is None:
+            raise ServerError(f"Kafka does not answer for {topic}[{partition}]")
+        error = message.error()
+        if message.partition() != partition:
+            continue  # fetched before the assignment changed
+        if error is not None:
+            if error.code() == KafkaError._PARTITION_EOF:
+                return
+            raise KafkaException(error)
+        at = (message.offset() or 0) + 1
+        if at <= stop:
+            yield message
 
 
 def no_kafka(settings: Settings) -> ServerError:

@@ -7,10 +7,12 @@ from functools import partial
 from schemas.columns import Detector
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill, Rejection
 from streams import __version__
+from streams.boards import PulseDefinitions
 from streams.conditions.model import Conditions
 from streams.errors import BadDataError
 from streams.reco import DetectorError
 from streams.reco.ckov import reconstruct_ckov
+from streams.reco.kl import reconstruct_kl
 from streams.reco.raw import keep_raw
 from streams.reco.scalers import reconstruct_scalers
 from streams.reco.tof import reconstruct_tof
@@ -18,17 +20,18 @@ from streams.unpack.date import unpack_date
 from streams.unpack.hits import RawHits
 from streams.unpack.spill_json import unpack_json
 
-_UNPACKERS: dict[RawFormat, Callable[[bytes], RawHits]] = {
+_UNPACKERS: dict[RawFormat, Callable[[bytes, PulseDefinitions], RawHits]] = {
     RawFormat.DATE: unpack_date,
-    RawFormat.SPILL_JSON: unpack_json,
+    RawFormat.SPILL_JSON: lambda payload, _: unpack_json(payload),
 }
 
-_FROM_HITS: dict[str, Callable[[RawHits], Detector]] = {"scalers": reconstruct_scalers, "raw": keep_raw}
-_FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] = {
+FROM_HITS: dict[str, Callable[[RawHits], Detector]] = {"scalers": reconstruct_scalers, "raw": keep_raw}
+FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] = {
     "tof": reconstruct_tof,
     "ckov": reconstruct_ckov,
+    "kl": reconstruct_kl,
 }
-"""Each under the name of its field in `ReconstructedSpill`."""
+"""What reconstructs each detector, by its name in `schemas.detectors`."""
 
 
 def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSpill:
@@ -44,7 +47,7 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSp
     conditions
         Those of its run; None if it has none.
     """
-    hits, rejection = _unpack(raw)
+    hits, rejection = _unpack(raw, conditions.pulses if conditions is not None else PulseDefinitions.SINCE_2013)
     made, errors = _reconstruct(hits, conditions, raw.run) if hits is not None else ({}, {})
     return ReconstructedSpill(
         run=raw.run,
@@ -67,12 +70,12 @@ def _reconstruct(hits: RawHits, conditions: Conditions | None, run: int) -> tupl
     """Return what each detector makes of the hits, and of those that fail, why."""
     made: dict[str, Detector] = {}
     errors: dict[str, str] = {}
-    steps: dict[str, Callable[[], Detector]] = {n: partial(step, hits) for n, step in _FROM_HITS.items()}
+    steps: dict[str, Callable[[], Detector]] = {n: partial(step, hits) for n, step in FROM_HITS.items()}
     if conditions is not None:
-        steps |= {n: partial(step, hits, conditions) for n, step in _FROM_HITS_AND_CONDITIONS.items()}
+        steps |= {n: partial(step, hits, conditions) for n, step in FROM_HITS_AND_CONDITIONS.items()}
     else:
         lacking = f"no conditions for run {run}: name an index that covers it in the settings"
-        errors |= dict.fromkeys(_FROM_HITS_AND_CONDITIONS, lacking)
+        errors |= dict.fromkeys(FROM_HITS_AND_CONDITIONS, lacking)
     for name, make in steps.items():
         try:
             made[name] = make()
@@ -83,12 +86,12 @@ def _reconstruct(hits: RawHits, conditions: Conditions | None, run: int) -> tupl
     return made, errors
 
 
-def _unpack(raw: RawSpill) -> tuple[RawHits | None, Rejection | None]:
+def _unpack(raw: RawSpill, pulses: PulseDefinitions) -> tuple[RawHits | None, Rejection | None]:
     if raw.format is RawFormat.UNREADABLE:
         return None, Rejection(step="framing", reason=raw.problem)
     place = f"{raw.source}, run {raw.run}, spill {raw.spill}, byte "
     try:
-        return _UNPACKERS[raw.format](raw.payload), None
+        return _UNPACKERS[raw.format](raw.payload, pulses), None
     except BadDataError as error:
         return None, Rejection(step=error.step, reason=f"{place}{raw.byte + max(error.byte, 0)}: {error.reason}")
     except Exception as error:  # noqa: BLE001 - whatever bytes provoke, the next spill must go on

@@ -6,6 +6,7 @@ An unknown key is an error, so that a misspelt setting is never passed over.
 """
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,6 +52,13 @@ class RedisSettings(_Section):
     """redis://[[user]:password@]host:port/database"""
     key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "spilldeck"
     """Goes before every key."""
+
+
+class ProducerSettings(_Section):
+    """What brings the DAQ's files into Kafka."""
+
+    journals: Path = Path("~/.local/state/spilldeck/journals")
+    """Where it takes note of what is acknowledged, for `produce --resume`."""
 
 
 class BookSettings(_Section):
@@ -106,8 +114,11 @@ class Settings(BaseSettings):
 
     session: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,60}$")] = "live"
     """Name under which spills are processed: own consumer group, own Redis keys."""
+    plugins: list[str] = []
+    """Modules that add boards, detectors and plots of the experiment's own; imported before all else."""
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
+    producer: ProducerSettings = ProducerSettings()
     books: BookSettings = BookSettings()
     dashboard: DashboardSettings = DashboardSettings()
     local: LocalSettings = LocalSettings()
@@ -143,24 +154,30 @@ def settings_file() -> Path | None:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Return the settings in force.
+    """Return the settings in force, with their plugins imported.
 
     Raises
     ------
     UsageError
-        Names each key that is unknown or has a value that cannot be.
+        Names each key that is unknown or has a value that cannot be, and a plugin that cannot be imported.
     """
     # pydantic looks in the environment only for the names that it knows, and passes over all others.
     unknown = sorted(name for name in os.environ if _is_unknown(name.upper()))
     if unknown:
         raise UsageError(f"the environment has settings that do not exist: {', '.join(unknown)}")
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
         raise UsageError(f"the settings are wrong: {faults}") from None
     except ValueError as error:  # the file is no TOML, or the environment no JSON where it must be
         raise UsageError(f"the settings cannot be read ({settings_file() or 'environment'}): {error}") from error
+    for name in settings.plugins:
+        try:
+            import_module(name)
+        except Exception as error:  # it is somebody's own code
+            raise UsageError(f"the plugin {name} cannot be imported: {type(error).__name__}: {error}") from error
+    return settings
 
 
 def _is_unknown(variable: str) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 
 from schemas.ckov import Ckov, CkovDigits
 from schemas.columns import Detector
+from schemas.kl import Kl, KlCellHits, KlDigits
 from schemas.raw import Raw, RawFadcHits, RawTdcHits
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill
 from schemas.scalers import ScalerCounts, Scalers
@@ -107,6 +108,26 @@ def raw(triggers: int, rng: np.random.Generator) -> Raw:
     )
 
 
+def kl(triggers: int, rng: np.random.Generator) -> Kl:
+    """Return a random cell of the calorimeter in every trigger."""
+    trigger, cell = np.arange(triggers), rng.integers(0, 21, triggers)
+    charge = rng.integers(100, 5000, (triggers, 2))
+    both = charge.reshape(-1)
+    return Kl(
+        digits=KlDigits(
+            trigger=np.repeat(trigger, 2),
+            cell=np.repeat(cell, 2),
+            pmt=np.tile([0, 1], triggers),
+            charge_mm=both,
+            charge_pm=both,
+            position_max=np.full(2 * triggers, 40),
+        ),
+        hits=KlCellHits(
+            trigger=trigger, cell=cell, charge=charge.mean(axis=1).astype(int), charge_product=charge[:, 0]
+        ),
+    )
+
+
 def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, **changes: Any) -> ReconstructedSpill:
     """Return a spill with random hits; the same for the same run, number and version, another digest for another."""
     rng = np.random.default_rng([run, spill, version])
@@ -126,6 +147,7 @@ def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, 
         "tof": tof(triggers, rng),
         "ckov": ckov(triggers, rng),
         "raw": raw(triggers, rng),
+        "kl": kl(triggers, np.random.default_rng([run, spill, version, 1])),
         "scalers": Scalers(counts=ScalerCounts(channel=np.arange(16), count=rng.integers(0, 2000, 16))),
     }
     made |= {name: changes.pop(name) for name in made.keys() & changes.keys()}

@@ -11,7 +11,6 @@ from dashboards.pages.tables import OF_DETECTOR
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot, Trend
 
-ON_THE_OVERVIEW = tuple(name for detector in DETECTORS.values() for name in detector.overview)
 FEW = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
 """Few plots on a page → columns on a wide screen; more have four, or three if that fills the rows."""
 ROWS_AT_ONCE = 3
@@ -26,6 +25,11 @@ def entry(name: str) -> Plot | Trend:
     return PLOTS.get(name) or TRENDS[name]
 
 
+def on_the_overview() -> list[str]:
+    """Return what tells in one look."""
+    return [name for detector in DETECTORS.values() for name in detector.overview]
+
+
 def of_detector(detector: str, *, expert: bool) -> list[str]:
     """Return the plots and trends of a detector: the expert's, or those that the shifter watches."""
     of = DETECTORS[detector]
@@ -37,7 +41,7 @@ def page(path: str, make: Maker) -> Any:
     """Return what stands at an address."""
     match path.strip("/").split("/"):
         case [""]:
-            return grid(ON_THE_OVERVIEW, make)
+            return grid(on_the_overview(), make)
         case ["detector", detector] if detector in DETECTORS:
             return [tabs(detector, path), *table(detector), grid(of_detector(detector, expert=False), make)]
         case ["detector", detector, "expert"] if detector in DETECTORS and of_detector(detector, expert=True):

@@ -1,15 +1,12 @@
-"""spilldeck produce: files, directories or standard input to spills.raw."""
+"""spilldeck produce: files, directories, a growing file or standard input to spills.raw."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ops.console import out, progress
+from ops.console import complain, out, progress
 from streams.errors import UsageError
-
-if TYPE_CHECKING:
-    from schemas.records import RawSpill, RunControl
 
 
 def produce(
@@ -18,29 +15,39 @@ def produce(
     ],
     rate: Annotated[float | None, typer.Option(help="Spills a second; as fast as it goes without.", min=0.01)] = None,
     as_recorded: Annotated[bool, typer.Option("--as-recorded", help="At the pace of the spills' own times.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on as the one DATE file grows, until Ctrl-C.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on behind what an earlier produce has sent.")] = False,
 ) -> None:
     """Send recorded spills to Kafka; end when the brokers have acknowledged all."""
-    from ops.inputs import Inputs, paced
+    from ops.inputs import STDIN, Inputs
+    from ops.production import Production
     from ops.topics import ensure_topics
-    from schemas.records import RawSpill
-    from streams.daq.producer import SpillProducer
     from streams.settings import load_settings
 
     if rate is not None and as_recorded:
         raise UsageError("--rate and --as-recorded exclude each other: give one of them")
+    if follow and (rate is not None or as_recorded):
+        raise UsageError("--follow sends spills as they are written: it takes no pace")
+    if follow and (len(sources) != 1 or not sources[0].is_file()):
+        raise UsageError("--follow takes one file")
+    if resume and STDIN in sources:
+        raise UsageError("standard input cannot be resumed: it is there once")
     settings = load_settings()
     ensure_topics(settings)
     with Inputs(sources) as inputs, progress() as bar:
-        task = bar.add_task("producing", total=inputs.size)
-        acknowledged = {"spills": 0}
-
-        def count(record: "RawSpill | RunControl") -> None:
-            acknowledged["spills"] += isinstance(record, RawSpill)
-            bar.advance(task, len(record.payload))
-
-        with SpillProducer(settings, on_acknowledged=count) as producer:
-            for record in paced(inputs.records(), rate, as_recorded=as_recorded):
-                producer.send(record)
-    out.print(f"{acknowledged['spills']} spills acknowledged")
+        task = bar.add_task("producing", total=None if follow else inputs.size)
+        production = Production(
+            settings,
+            on_acknowledged=lambda record: bar.advance(task, len(record.payload)),
+            on_waiting=lambda seconds, messages: complain(
+                f"Kafka at {settings.kafka.bootstrap_servers} has acknowledged nothing for {seconds:.0f} s: {messages} "
+                f"messages wait, nothing is lost"
+            ),
+        )
+        if follow:
+            production.follow(inputs.files[0], resume=resume)
+        else:
+            production.play(inputs, resume=resume, rate=rate, as_recorded=as_recorded)
+    out.print(f"{production.spills} spills acknowledged")
     if inputs.exit_status:
         raise typer.Exit(inputs.exit_status)

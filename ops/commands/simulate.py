@@ -121,7 +121,7 @@ def _send(records: "Iterable[RawSpill | RunControl]", rate: float | None, on_ack
 
     spills = 0
 
-    def count(record: "RawSpill | RunControl") -> None:
+    def count(record: "RawSpill | RunControl", _offsets: dict[int, int]) -> None:
         nonlocal spills
         spills += isinstance(record, RawSpill)
         on_acknowledged()

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from schemas.columns import Bools
+from streams.boards import PulseDefinitions
+from streams.conditions.kl import KlPmts
 from streams.conditions.tof import TofCabling, TofCalibration
 
 
@@ -23,5 +25,8 @@ class Conditions:
     tof_calibration: TofCalibration | None = None
     ckov_channels: tuple[tuple[int, int, int], ...] = ()
     """(ldc, geo, channel) of the eight V1731 channels in the order of the counters' photomultipliers, 0 to 7."""
+    kl_pmts: KlPmts | None = None
+    pulses: PulseDefinitions = PulseDefinitions.SINCE_2013
+    """By which the features of FADC pulses are made from the samples."""
     plot_ranges: Mapping[str, tuple[int, float, float]] = field(default_factory=dict)
     """Plot → bins, low, high of its first axis, where this run's differ from the catalogue's."""

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from schemas.columns import Bools
-from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1731
-from streams.conditions import tof
+from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1731, PulseDefinitions
+from streams.conditions import kl, tof
 from streams.conditions.model import Conditions
 from streams.conditions.rows import Address, Tables, rows
 
-KINDS = ("daq_channels", "plot_ranges", *tof.KINDS)
+KINDS = ("daq_channels", "plot_ranges", "pulse_definitions", *tof.KINDS, *kl.KINDS)
 """Kinds of tables."""
 
 
@@ -35,6 +35,8 @@ def make_conditions(tables: Tables, digest: str) -> Conditions:
             for (ldc, geo, channel, equipment), detector in sorted(detectors.items())
             if detector == "ckov" and equipment == V1731
         ),
+        kl_pmts=kl.read_pmts(tables),
+        pulses=_pulse_definitions(tables),
         plot_ranges=_plot_ranges(tables),
     )
 
@@ -56,6 +58,16 @@ def _mask(detectors: Mapping[Address, str], name: str) -> Bools:
         if detector == name and equipment == V1290:
             mask[ldc, geo, channel] = True
     return mask
+
+
+def _pulse_definitions(tables: Tables) -> PulseDefinitions:
+    """One word, a `PulseDefinitions`; without the table the newest."""
+    found = PulseDefinitions.SINCE_2013
+    for row in rows(*tables["pulse_definitions"], 1) if "pulse_definitions" in tables else ():
+        if row.words[0] not in tuple(PulseDefinitions):
+            raise row.fail(f"{row.words[0]!r} is none of {', '.join(PulseDefinitions)}")
+        found = PulseDefinitions(row.words[0])
+    return found
 
 
 def _plot_ranges(tables: Tables) -> Mapping[str, tuple[int, float, float]]:

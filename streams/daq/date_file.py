@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
 from streams.daq.unreadable import unreadable
-from streams.unpack.framing import Event, EventHeader, EventType, Unreadable, headers, walk
+from streams.errors import BadDataError
+from streams.unpack.framing import Event, EventHeader, EventType, Unreadable, headers, is_plain, read_header, walk
 
 _CONTROL = {EventType.START_OF_RUN: ControlKind.START, EventType.END_OF_RUN: ControlKind.END}
 _SPILL = frozenset({EventType.START_OF_BURST, EventType.PHYSICS, EventType.END_OF_BURST})
@@ -21,33 +22,79 @@ _FIRST_COUNTS = (0, 1)
 """The DAQ counts the spills of some runs from 0, of others from 1."""
 
 
-def read_date(content: mmap.mmap, source: str) -> Iterator[RawSpill | RunControl]:
-    """Yield the records of a DATE file.
+class DateReader:
+    """Reads a DATE file, at once or while it grows.
 
     A spill's number is the DAQ's own count of spills, less the first one of the run where that is 0 or 1: so a spill
     that is missing leaves a gap, and one that the DAQ wrote twice comes twice. In a file that begins within a run, the
     number is the count.
+
+    Parameters
+    ----------
+    source
+        Name that the records give as theirs.
+
+    Attributes
+    ----------
+    at
+        What lies before this byte has been read.
     """
-    numbering = _Numbering()
-    group: _Group | None = None
-    for found in walk(content):
-        if isinstance(found, Event):
-            number = numbering.see(found.header)
-            if group is not None and not group.takes(found.header):
-                yield group.record(content, source)
-                group = None
-            group = group or _Group(start=found.start, run=found.header.run)
-            group.add(found, number)
-        else:
-            if group is not None and not group.may_lack_physics():
-                yield group.record(content, source)
-                group = None
-            group = group or _Group(start=found.start, run=numbering.run)
-            group.damage, group.stop = found, found.stop
-            for header in _credible(content, found):
-                numbering.see(header)
-    if group is not None:
-        yield group.record(content, source)
+
+    def __init__(self, source: str) -> None:
+        self.at = 0
+        self._source = source
+        self._numbering = _Numbering()
+        self._plain: bool | None = None
+
+    def read(self, content: mmap.mmap) -> Iterator[RawSpill | RunControl]:
+        """Yield the records of a whole file, or of all that is left of it from `at` on."""
+        for group, _ in self._groups(content):
+            self.at = group.stop
+            yield group.record(content, self._source)
+
+    def read_growing(self, content: mmap.mmap, *, settled: bool) -> Iterator[RawSpill | RunControl]:
+        """Yield the records that are complete in a file that grows, from `at` on; the rest waits for more bytes.
+
+        Parameters
+        ----------
+        content
+            The file; what lies before `at` is not looked at, but the first time.
+        settled
+            It has not grown for a while: then a spill that has its end is complete, though nothing follows it.
+        """
+        self._plain = is_plain(content) if self._plain is None else self._plain
+        if self._plain is None:
+            return
+        for group, closed in self._groups(content):
+            if closed or (settled and group.ended()):
+                self.at = group.stop
+                yield group.record(content, self._source)
+
+    def _groups(self, content: mmap.mmap) -> Iterator[tuple["_Group", bool]]:
+        """Yield the neighbours that make a record, and whether what follows them is surely of another.
+
+        Bytes at the end of a file that grows, which are no event, may be the beginning of one.
+        """
+        group: _Group | None = None
+        for found in walk(content, self.at, plain=self._plain):
+            if isinstance(found, Event):
+                number = self._numbering.see(found.header, sure=_is_sure(content, found))
+                if group is not None and not group.takes(found.header):
+                    yield group, True
+                    group = None
+                group = group or _Group(start=found.start, run=found.header.run)
+                group.add(found, number)
+            else:
+                if group is not None and not group.may_lack_physics():
+                    yield group, found.stop < len(content)
+                    group = None
+                group = group or _Group(start=found.start, run=self._numbering.run)
+                group.damage, group.stop = found, found.stop
+                for header in _credible(content, found):
+                    # By itself it is believed what is likely: that the run's first spill is here.
+                    self._numbering.see(header, sure=header.number_in_run in _FIRST_COUNTS)
+        if group is not None:
+            yield group, False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +121,13 @@ class _Group:
     def has(self, kind: EventType) -> bool:
         """Say whether there is an event of that type."""
         return any(event.type is kind for event in self.events)
+
+    def ended(self) -> bool:
+        """Say whether this is a spill with its end, or both events of a run's start or end."""
+        first = self.first()
+        if first is None or self.damage is not None:
+            return False
+        return len(self.events) > 1 if first.type in _CONTROL else self.has(EventType.END_OF_BURST)
 
     def takes(self, event: EventHeader) -> bool:
         """Say whether the event that follows in the file belongs here."""
@@ -141,17 +195,30 @@ class _Numbering:
     firsts: dict[int, int | None] = field(default_factory=dict)
     """Run → the DAQ's count of its first spill; None before that."""
 
-    def see(self, header: EventHeader) -> int | None:
-        """Learn from the next header of the file, and return its spill's number; None if it is of none."""
+    def see(self, header: EventHeader, *, sure: bool) -> int | None:
+        """Learn from the next header of the file, and return its spill's number; None if it is of none, or unknown.
+
+        A run is not numbered from a header that may be damaged.
+        """
         self.run = header.run
         # A run whose start was not seen began elsewhere: its first spill is not here.
         first = self.firsts.setdefault(header.run, None if header.type is EventType.START_OF_RUN else 0)
-        if header.type not in _SPILL:
+        if header.type not in _SPILL or (first is None and not sure):
             return None
         if first is None:
             first = header.number_in_run if header.number_in_run in _FIRST_COUNTS else 0
             self.firsts[header.run] = first
         return header.number_in_run - first
+
+
+def _is_sure(content: mmap.mmap, event: Event) -> bool:
+    """Say whether an event's numbers are confirmed: by the header of its first sub-event, if it has such."""
+    if not event.header.is_super:
+        return True
+    try:
+        return read_header(content, event.start + event.header.head_size).names == event.header.names
+    except BadDataError:
+        return False
 
 
 def _credible(content: mmap.mmap, damage: Unreadable) -> Iterator[EventHeader]:

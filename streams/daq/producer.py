@@ -1,5 +1,6 @@
 """Raw spills and run control into Kafka: nothing lost, nothing out of order, waiting when the broker cannot follow."""
 
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,8 @@ CONNECT_S = 5.0
 """A broker that does not answer at the start within it is taken to be down."""
 QUEUE_KIB = 64 * 1024
 """What may wait for the broker's acknowledgement. When it is full, `SpillProducer.send` waits."""
+SAID_AFTER_S = 2.0
+"""A broker that is well acknowledges within some milliseconds."""
 POLL_S = 0.5
 """How long to wait for room or for acknowledgements before looking again."""
 
@@ -34,7 +37,9 @@ class SpillProducer:
     settings
         Broker and topics.
     on_acknowledged
-        Called with each record once all replicas in step have it.
+        Called with each record, and its offsets by partition, once all replicas in step have it.
+    on_waiting
+        Called while nothing is acknowledged, at growing distances: for how many seconds, and how many messages wait.
 
     Raises
     ------
@@ -43,10 +48,15 @@ class SpillProducer:
     """
 
     def __init__(
-        self, settings: Settings, on_acknowledged: Callable[[RawSpill | RunControl], None] = lambda _: None
+        self,
+        settings: Settings,
+        on_acknowledged: Callable[[RawSpill | RunControl, dict[int, int]], None] = lambda _record, _offsets: None,
+        on_waiting: Callable[[float, int], None] = lambda _seconds, _messages: None,
     ) -> None:
         self._topic = Topics.of(settings).raw
         self._on_acknowledged = on_acknowledged
+        self._on_waiting = on_waiting
+        self._moved_s, self._told_s = time.monotonic(), 0.0
         self._failure: str | None = None
         self._producer = Producer(
             {
@@ -87,31 +97,40 @@ class SpillProducer:
         if len(value) > MAX_MESSAGE_BYTES - 1024:  # room for Kafka's own framing
             place = f"{record.source} byte {record.byte}"
             raise BadDataError("produce", f"the spill at {place} takes {len(value)} bytes, too many for a message")
-        if isinstance(record, RunControl):
-            for partition in range(self._partitions):
-                # Counted as acknowledged once, when the last partition has it.
-                self._queue(record, value, partition, report=partition == self._partitions - 1)
-        else:
-            self._queue(record, value, partition_of(record.spill, self._partitions), report=True)
+        everywhere = range(self._partitions)
+        to = everywhere if isinstance(record, RunControl) else [partition_of(record.spill, self._partitions)]
+        offsets: dict[int, int] = {}
 
-    def _queue(self, record: RawSpill | RunControl, value: bytes, partition: int, *, report: bool) -> None:
-        def delivered(error: Any, _message: Any) -> None:
+        def delivered(error: Any, message: Any) -> None:
+            self._moved_s, self._told_s = time.monotonic(), 0.0
             if error is not None:
                 self._failure = error.str()
-            elif report:
-                self._on_acknowledged(record)
+                return
+            offsets[message.partition()] = message.offset()
+            if len(offsets) == len(to):
+                self._on_acknowledged(record, offsets)
 
+        for partition in to:
+            self._queue(str(record.run), value, partition, delivered)
+
+    def _queue(self, key: str, value: bytes, partition: int, delivered: Callable[[Any, Any], None]) -> None:
         while True:
             self._raise_failure()
             try:
-                self._producer.produce(
-                    self._topic, value, key=str(record.run), partition=partition, on_delivery=delivered
-                )
+                self._producer.produce(self._topic, value, key=key, partition=partition, on_delivery=delivered)
             except BufferError:
                 self._producer.poll(POLL_S)
+                self._tell_if_waiting()
             else:
                 break
         self._producer.poll(0)
+
+    def _tell_if_waiting(self) -> None:
+        """Say that nothing moves, first after `SAID_AFTER_S`, then each time after twice as long."""
+        waited_s = time.monotonic() - self._moved_s
+        if waited_s >= max(SAID_AFTER_S, 2 * self._told_s):
+            self._told_s = waited_s
+            self._on_waiting(waited_s, len(self._producer))
 
     def flush(self) -> None:
         """Wait until all that was sent is acknowledged.
@@ -121,8 +140,10 @@ class SpillProducer:
         ServerError
             When the broker refuses a message for good.
         """
+        self._moved_s = time.monotonic()
         while self._producer.flush(POLL_S):
             self._raise_failure()
+            self._tell_if_waiting()
         self._raise_failure()
 
     def _raise_failure(self) -> None:

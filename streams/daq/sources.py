@@ -1,15 +1,25 @@
 """Files of the DAQ to records: DATE files and spills as JSON, recognised by what they hold."""
 
 import mmap
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from schemas.records import RawSpill, RunControl
-from streams.daq.date_file import read_date
+from streams.daq.date_file import DateReader
 from streams.daq.json_file import read_json
 from streams.errors import BadDataError, UsageError
 from streams.unpack.framing import SWAPPED_MAGIC, headers
 
+LOOK_S = 0.1
+"""Time between two looks at a file that is followed."""
+SETTLED_S = 0.5
+"""The DAQ writes the events of a spill's end within milliseconds."""
+_WINDOW = 256 << 20
+"""Bytes of a file that is followed which are read at once."""
+_BEGINNING = 4096
+"""Bytes that a file that is followed must have before it is judged: damaged ones may come before its first event."""
 _LOOKED_AT = 1 << 20
 """Bytes at the beginning of a file of JSON in which a line must begin with an object."""
 
@@ -37,10 +47,60 @@ def read_source(path: Path) -> Iterator[RawSpill | RunControl]:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 
+def follow_date(path: Path) -> Iterator[RawSpill | RunControl]:
+    """Yield what a DATE file holds, and what is written to it from now on, for ever; stop asking to end it.
+
+    A spill comes when it is complete: when something follows it, or it has its end and the file has not grown for
+    `SETTLED_S`. Bytes at the end wait for their rest.
+
+    Raises
+    ------
+    UsageError
+        When the file cannot be read, or becomes shorter.
+    BadDataError
+        When it does not begin as a DATE file.
+    """
+    reader = DateReader(path.name)
+    size, grown_s = 0, time.monotonic()
+    try:
+        while True:
+            now = path.stat().st_size
+            if now < size:
+                raise UsageError(f"{path} has become shorter while it was followed: is it another file now?")
+            if now > size:
+                size, grown_s = now, time.monotonic()
+            before = reader.at
+            if size > before and size >= _BEGINNING:
+                settled = time.monotonic() - grown_s > SETTLED_S
+                with _copied(path, before, min(size, before + _WINDOW)) as content:
+                    if before == 0 and next(headers(content, 0, len(content)), None) is None:
+                        raise BadDataError("framing", f"{path.name} is no DATE file: only these are followed", 0)
+                    yield from reader.read_growing(content, settled=settled and len(content) == size)
+                    if reader.at == before and len(content) == before + _WINDOW:
+                        yield from reader.read(content)  # no spill is so long
+            if size - reader.at < _WINDOW:
+                time.sleep(LOOK_S)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def _copied(path: Path, start: int, stop: int) -> Iterator[mmap.mmap]:
+    """Give a copy of a file up to `stop`, of which the bytes before `start` are left out: they take no memory.
+
+    A mapping of the file itself would end the process when somebody makes the file shorter.
+    """
+    with path.open("rb") as file, mmap.mmap(-1, stop) as copy:
+        file.seek(start)
+        content = file.read(stop - start)
+        copy[start : start + len(content)] = content
+        yield copy
+
+
 def _reader(content: mmap.mmap, source: str) -> Callable[[mmap.mmap, str], Iterator[RawSpill | RunControl]]:
     """Return what reads a file with this content: DATE if there is one event in it, which no text can hold."""
     if any(True for _ in headers(content, 0, len(content))):
-        return read_date
+        return lambda content, source: DateReader(source).read(content)
     beginning = content[:_LOOKED_AT]
     if beginning.lstrip()[:1] == b"{" or b"\n{" in beginning:
         return read_json

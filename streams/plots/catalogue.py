@@ -2,11 +2,33 @@
 
 from streams.plots.ckov import CKOV
 from streams.plots.daq import DAQ
+from streams.plots.kl import KL
 from streams.plots.model import DetectorPlots, Plot, Trend
 from streams.plots.raw import RAW
 from streams.plots.scalers import SCALERS
 from streams.plots.tof import TOF
 
-DETECTORS: dict[str, DetectorPlots] = {detector.name: detector for detector in (DAQ, SCALERS, TOF, CKOV, RAW)}
-PLOTS: dict[str, Plot] = {plot.name: plot for detector in DETECTORS.values() for plot in detector.plots}
-TRENDS: dict[str, Trend] = {trend.name: trend for detector in DETECTORS.values() for trend in detector.trends}
+DETECTORS: dict[str, DetectorPlots] = {}
+PLOTS: dict[str, Plot] = {}
+TRENDS: dict[str, Trend] = {}
+
+
+def add(detector: DetectorPlots) -> None:
+    """Add a detector's plots and trends.
+
+    Raises
+    ------
+    ValueError
+        When a name is taken.
+    """
+    names = [detector.name, *(plot.name for plot in detector.plots), *(trend.name for trend in detector.trends)]
+    for name in names:
+        if names.count(name) > 1 or name in DETECTORS or name in PLOTS or name in TRENDS:
+            raise ValueError(f"the name {name} is taken in the catalogue")
+    DETECTORS[detector.name] = detector
+    PLOTS.update({plot.name: plot for plot in detector.plots})
+    TRENDS.update({trend.name: trend for trend in detector.trends})
+
+
+for _detector in (DAQ, SCALERS, TOF, CKOV, KL, RAW):
+    add(_detector)

@@ -1,6 +1,7 @@
 """One spill's DATE events to raw hits."""
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,22 +9,25 @@ import numpy as np
 from schemas.columns import I4, U1
 from schemas.records import MISSING
 from schemas.wire import MAX_TRIGGERS
-from streams.boards import BOARD_NAMES, V830, V977, V1290, V1724, V1731
+from streams.boards import BOARD_NAMES, EI, V830, V977, V1290, V1495, V1724, V1731, PulseDefinitions
 from streams.errors import BadDataError
+from streams.unpack.epics import unpack_epics
 from streams.unpack.fadc import unpack_fadc
 from streams.unpack.fragments import Boards, Equipment, equipments, fragments
 from streams.unpack.framing import EQUIPPED, EventType, read_header
-from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
+from streams.unpack.hits import BoardEvents, EngineTriggers, FadcHits, ProcessVariables, RawHits, TdcHits
 from streams.unpack.registers import unpack_v830, unpack_v977
+from streams.unpack.registry import BOARDS
 from streams.unpack.v1290 import unpack_v1290
+from streams.unpack.v1495 import unpack_v1495
 
 
-def unpack_date(payload: bytes | memoryview) -> RawHits:
+def unpack_date(payload: bytes | memoryview, pulses: PulseDefinitions = PulseDefinitions.SINCE_2013) -> RawHits:
     """Return the raw hits of a spill, given its DATE events one after the other.
 
     There must be exactly one physics event; its boards give the hits. The trigger receiver is read in all events. Every
     other equipment that is not empty is counted in `RawHits.skipped`: by its type, and if it is a known board outside
-    the physics event, with the event's name.
+    the physics event, with the event's name. `pulses` are the definitions that the features of FADC pulses follow.
 
     Raises
     ------
@@ -55,7 +59,7 @@ def unpack_date(payload: bytes | memoryview) -> RawHits:
     _check_ldcs(event_ldcs)
     if spill.physics_events == 0:
         raise BadDataError("unpack", f"no physics event in the {len(view)} bytes of the spill")
-    return spill.hits()
+    return spill.hits(pulses)
 
 
 def _check_ldcs(event_ldcs: list[tuple[int, set[int]]]) -> None:
@@ -89,6 +93,12 @@ class _Spill:
     """Those that have a block for each particle trigger, of the physics event, by their type."""
     scalers: dict[tuple[int, int], I4] = field(default_factory=dict)
     trigger_words: list[int] = field(default_factory=list)
+    trigger_engines: dict[int, EngineTriggers] = field(default_factory=dict)
+    """Of each LDC."""
+    process_variables: dict[int, ProcessVariables] = field(default_factory=dict)
+    """Of each LDC."""
+    added: dict[int, list[Equipment]] = field(default_factory=dict)
+    """Those of the boards that the experiment has added, by their type."""
     skipped: Counter[str] = field(default_factory=Counter)
 
     def take(self, equipment: Equipment, event: EventType) -> None:
@@ -104,11 +114,19 @@ class _Spill:
             if (equipment.ldc, geo) in self.scalers:
                 raise equipment.error(0, f"geo {geo} comes twice")
             self.scalers[equipment.ldc, geo] = counts
+        elif event is EventType.PHYSICS and equipment.type == V1495:
+            _once(self.trigger_engines, equipment)
+            self.trigger_engines[equipment.ldc] = unpack_v1495(equipment)
+        elif event is EventType.PHYSICS and equipment.type == EI:
+            _once(self.process_variables, equipment)
+            self.process_variables[equipment.ldc] = unpack_epics(equipment)
+        elif event is EventType.PHYSICS and equipment.type in BOARDS:
+            self.added.setdefault(equipment.type, []).append(equipment)
         else:
             name = str(equipment.type)
             self.skipped[f"{name} in {event.name.lower()}" if equipment.type in BOARD_NAMES else name] += 1
 
-    def hits(self) -> RawHits:
+    def hits(self, pulses: PulseDefinitions) -> RawHits:
         """Unpack the boards."""
         tables, tdc, fadc = [], TdcHits.empty(), []
         samples: dict[tuple[int, int, int], U1] = {}
@@ -120,7 +138,7 @@ class _Spill:
             if kind == V1290:
                 events, counts, tdc = unpack_v1290(boards)
             else:
-                events, counts, hits, kept = unpack_fadc(boards)
+                events, counts, hits, kept = unpack_fadc(boards, pulses)
                 fadc.append(hits)
                 samples |= kept
             tables.append(events)
@@ -136,8 +154,17 @@ class _Spill:
             samples=samples,
             scalers=self.scalers,
             trigger_words=tuple(self.trigger_words),
+            trigger_engine=EngineTriggers.concat([*self.trigger_engines.values()]),
+            process_variables=ProcessVariables.concat([*self.process_variables.values()]),
+            added={BOARDS[kind].name: BOARDS[kind].unpack(found) for kind, found in self.added.items()},
             skipped=dict(self.skipped),
         )
+
+
+def _once(seen: Container[int], equipment: Equipment) -> None:
+    """Refuse a second equipment of a kind that an LDC reads out once a spill."""
+    if equipment.ldc in seen:
+        raise equipment.error(0, "comes twice")
 
 
 def _triggers(counted: list[_Counted]) -> int:

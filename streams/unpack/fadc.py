@@ -7,7 +7,7 @@ import numpy as np
 
 from schemas.columns import I8, U1
 from schemas.records import MISSING
-from streams.boards import V1724, V1731
+from streams.boards import V1724, V1731, PulseDefinitions
 from streams.unpack.fragments import U4, Boards, Integers
 from streams.unpack.hits import BoardEvents, FadcHits
 from streams.unpack.pulses import MIN_SAMPLES, Samples, pulse_features
@@ -39,9 +39,13 @@ class _Blocks:
     trigger: I8
     mask: Integers
     """Bits of the enabled channels."""
+    pulses: PulseDefinitions
+    """Of the features."""
 
 
-def unpack_fadc(boards: Boards) -> tuple[BoardEvents, I8, FadcHits, dict[tuple[int, int, int], U1]]:
+def unpack_fadc(
+    boards: Boards, pulses: PulseDefinitions
+) -> tuple[BoardEvents, I8, FadcHits, dict[tuple[int, int, int], U1]]:
     """Return the events of the boards, how many each board has, (n_boards,), the hits, and the samples of V1731s.
 
     Samples are (n_events, n_samples) uint8 by LDC, geo and channel. The hits of a board are sorted by trigger and
@@ -68,6 +72,7 @@ def unpack_fadc(boards: Boards) -> tuple[BoardEvents, I8, FadcHits, dict[tuple[i
         board=board,
         trigger=np.arange(len(board)) - first_event[board],
         mask=heads[:, 1] & 0xFF,
+        pulses=pulses,
     )
     events = BoardEvents(
         equipment=np.full(len(board), boards.type, np.uint8),
@@ -130,7 +135,7 @@ def _unsuppressed(
     words = boards.words[start[0] : start[0] + n_blocks * int(lengths[0])].reshape(n_blocks, -1)
     rows = words[:, HEADER_WORDS:].reshape(n_blocks * n_channels, -1)
     block = np.repeat(np.arange(which.start, which.stop), n_channels)
-    hits = _hits(boards, events, block, np.tile(channels, n_blocks), rows, int(start[0]))
+    hits = _hits(boards, events, blocks.pulses, block, np.tile(channels, n_blocks), rows, int(start[0]))
     if boards.type == V1724:
         return [hits.rows(hits.charge_mm > CHARGE_THRESHOLD)], {}
     waves = rows.view("u1").reshape(n_blocks, n_channels, -1)
@@ -168,20 +173,22 @@ def _suppressed(boards: Boards, blocks: _Blocks, events: BoardEvents, which: I8)
     for n_words in np.unique(length):
         alike = np.flatnonzero(length == n_words)
         rows = boards.words[place[alike, None] + np.arange(n_words)]
-        tables.append(_hits(boards, events, block[alike], channels[alike], rows, int(place[alike[0]])))
+        tables.append(_hits(boards, events, blocks.pulses, block[alike], channels[alike], rows, int(place[alike[0]])))
         order.append(alike)
     into = np.concatenate(order)
     return [FadcHits.concat(tables).rows(np.lexsort((channels[into], block[into])))]
 
 
-def _hits(boards: Boards, events: BoardEvents, block: I8, channel: I8, rows: U4, at: int) -> FadcHits:
+def _hits(
+    boards: Boards, events: BoardEvents, definitions: PulseDefinitions, block: I8, channel: I8, rows: U4, at: int
+) -> FadcHits:
     """Return a hit for each row of words, (n_hits, n_words); the first row is at index `at`."""
     samples: Samples = rows.view("u1" if boards.type == V1731 else "<u2")
-    if samples.shape[1] < MIN_SAMPLES:
-        raise boards.error(at, f"a pulse of {samples.shape[1]} samples, fewer than {MIN_SAMPLES}")
+    if samples.shape[1] < MIN_SAMPLES[definitions]:
+        raise boards.error(at, f"a pulse of {samples.shape[1]} samples, fewer than {MIN_SAMPLES[definitions]}")
     if boards.type == V1724 and samples.max() > MAX_V1724_SAMPLE:
         raise boards.error(at, f"a sample of {samples.max()}, more than 14 bits hold")
-    pulses = pulse_features(samples, negative=boards.type == V1731)
+    pulses = pulse_features(samples, negative=boards.type == V1731, definitions=definitions)
     return FadcHits(
         equipment=events.equipment[block],
         ldc=events.ldc[block],

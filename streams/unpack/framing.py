@@ -174,15 +174,31 @@ def headers(buffer: Bytes, start: int, stop: int) -> Iterator[tuple[int, EventHe
         magic = _MAGIC_BYTES.search(buffer, at + 5)
 
 
-def walk(buffer: Bytes) -> Iterator[Event | Unreadable]:
-    """Yield the top-level events of a buffer in their order, and between them the bytes that are none.
+def is_plain(buffer: Bytes) -> bool | None:
+    """Say whether a buffer is one of plain events: none of its first headers is that of a super-event.
 
-    In a buffer of super-events a sub-event is never taken for a top-level one; a buffer without super-events is one
-    of plain events. Stretches that are unreadable never touch each other.
+    None: there are too few headers to tell, if more are to come.
     """
-    plain = not any(header.is_super for _, header in islice(headers(buffer, 0, len(buffer)), _HEADS_LOOKED_AT))
+    heads = [header.is_super for _, header in islice(headers(buffer, 0, len(buffer)), _HEADS_LOOKED_AT)]
+    if any(heads):
+        return False
+    return True if len(heads) == _HEADS_LOOKED_AT else None
+
+
+def walk(buffer: Bytes, start: int = 0, *, plain: bool | None = None) -> Iterator[Event | Unreadable]:
+    """Yield the top-level events of a buffer from `start` on in their order, and between them the bytes that are none.
+
+    In a buffer of super-events a sub-event is never taken for a top-level one. Stretches that are unreadable never
+    touch each other.
+
+    Parameters
+    ----------
+    plain
+        Whether the events are plain ones; by default the buffer tells, see `is_plain`.
+    """
+    plain = is_plain(buffer) is not False if plain is None else plain
     damage: Unreadable | None = None
-    at = 0
+    at = start
     while at < len(buffer):
         found, reason = _frame(buffer, at, plain=plain)
         if isinstance(found, Event):
@@ -192,8 +208,8 @@ def walk(buffer: Bytes) -> Iterator[Event | Unreadable]:
             yield found
             at = found.stop
         else:
-            start, first = (damage.start, damage.reason) if damage is not None else (at, reason)
-            damage = Unreadable(start=start, stop=found, reason=first)
+            begin, first = (damage.start, damage.reason) if damage is not None else (at, reason)
+            damage = Unreadable(start=begin, stop=found, reason=first)
             at = found
     if damage is not None:
         yield damage

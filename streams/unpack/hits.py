@@ -59,6 +59,31 @@ class FadcHits(Table):
     arrival_time: I4 = column("<i4")
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EngineTriggers(Table):
+    """One row a trigger that the trigger engine (V1495) recorded, in its own order: at most 300 a spill."""
+
+    ldc: U1 = column("u1")
+    count: I4 = column("<i4")
+    """The board's own count, 10 bits."""
+    time: I4 = column("<i4")
+    """Counts of 10 ns, 22 bits."""
+    tof0: I4 = column("<i4")
+    """20 bits: those of the slabs that fired."""
+    tof1: I4 = column("<i4")
+    tof2: I4 = column("<i4")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ProcessVariables(Table):
+    """One row a process variable that the EPICS interface read in the spill."""
+
+    ldc: U1 = column("u1")
+    variable: U1 = column("u1")
+    """Its place in the experiment's list: state, run number, trigger condition, spill gate, scalers, Hall probes ..."""
+    value: F8 = column("<f8")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RawHits:
     """All raw hits of one spill."""
@@ -74,5 +99,9 @@ class RawHits:
     """(ldc, geo) of a V830 → its 32 channels, (32,) int32."""
     trigger_words: tuple[int, ...] = ()
     """Words of the trigger receiver (V977), in the order of the events."""
+    trigger_engine: EngineTriggers = field(default_factory=EngineTriggers.empty)
+    process_variables: ProcessVariables = field(default_factory=ProcessVariables.empty)
+    added: dict[str, Table] = field(default_factory=dict)
+    """Name of a board that the experiment has added → its table."""
     skipped: dict[str, int] = field(default_factory=dict)
     """Equipment type that is not registered → non-empty payloads skipped."""

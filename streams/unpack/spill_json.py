@@ -19,6 +19,8 @@ from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
 
 _TableT = TypeVar("_TableT", bound=Table)
 _BOARDS = {"V1290": V1290, "V1724": V1724, "V1731": V1731}
+_NOT_READ = ("trigger_engine", "epics_interface")
+"""Branches whose shape is not known: once a spill, so they are no detector's lists of particle events."""
 _INT32 = 2**31 - 1
 _UINT32 = 2**32 - 1
 _MAX_SAMPLE = 255
@@ -82,7 +84,7 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
     daq = parse(bytes(payload)).get("daq_data")
     if not isinstance(daq, dict):
         raise BadDataError("json", f"daq_data is {_short(daq)}, not an object")
-    detectors = {_short(name): branch for name, branch in daq.items() if isinstance(branch, list)}
+    detectors = {_short(n): branch for n, branch in daq.items() if isinstance(branch, list) and n not in _NOT_READ}
     # One event per particle trigger; where the trigger itself was not recorded, the longest list tells.
     triggers = (
         len(daq["trigger"]) if isinstance(daq.get("trigger"), list) else max(map(len, detectors.values()), default=0)
@@ -99,7 +101,8 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
                 hits[_BOARDS[board]].append((trigger, hit))
             else:
                 skipped[_short(board)] += 1
-    skipped.update(_short(name) for name, branch in daq.items() if isinstance(branch, dict) and name != "V830")
+    skipped.update(_short(n) for n, branch in daq.items() if isinstance(branch, dict) and n not in ("V830", *_NOT_READ))
+    skipped.update(name for name in _NOT_READ if daq.get(name))
     tdc, fadc = hits[V1290], hits[V1724] + hits[V1731]
     return RawHits(
         triggers=triggers,

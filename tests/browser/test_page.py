@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from dashboards.figures import DARK
-from dashboards.pages.plots import ON_THE_OVERVIEW, of_detector
+from dashboards.pages.plots import of_detector, on_the_overview
 from streams.plots.catalogue import DETECTORS, PLOTS
 from tests.browser.conftest import COUNTS, Seen, Site, drawn, open_page, until_drawn, until_equal
 
@@ -20,7 +20,7 @@ def test_the_plots_of_the_current_run_appear_and_update_by_themselves(site: Site
     open_page(page)
     for stop in (6, 10):
         site.play(run, 6, stop)
-        for name in ON_THE_OVERVIEW:
+        for name in on_the_overview():
             until_drawn(page, name, run, stop - 1)
         counts = site.book(run).book["ht01"].view().tolist()
         until_equal(page, "ht01", COUNTS, counts)

@@ -290,6 +290,13 @@ def check_untouched(path, whole, content, data):
     assert missing == []
 
 
+def test_a_run_is_not_numbered_from_a_damaged_header(read):
+    content = run_file(4, first_count=1)
+    at = 320 + 21  # in the run number of the first start of burst: seven bytes more move all that follows
+    broken = content[:at] + b"\0\0\0\0\1\0\0\0" + content[at + 1 :]
+    assert [r.spill for r in read(broken) if isinstance(r, RawSpill) and r.format is RawFormat.DATE] == [0, 1, 2, 3]
+
+
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), first=st.sampled_from([0, 1]))
 def test_every_untouched_spill_of_a_damaged_file_is_still_there(tmp_path, data, first):

@@ -118,7 +118,7 @@ def test_a_shifter_watches_at_most_twelve_plots_a_detector() -> None:
 def test_every_plot_is_on_a_page_of_its_detector() -> None:
     shown = [n for d in DETECTORS for expert in (False, True) for n in plots.of_detector(d, expert=expert)]
     assert sorted(shown) == sorted((*PLOTS, *TRENDS))
-    assert set(plots.ON_THE_OVERVIEW) <= set(shown)
+    assert set(plots.on_the_overview()) <= set(shown)
 
 
 @pytest.mark.parametrize("name", [*PLOTS, *TRENDS])

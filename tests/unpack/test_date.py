@@ -53,6 +53,49 @@ def test_the_boards_of_several_ldcs_are_joined():
     assert list(hits.samples) == [(0, 9, 0)]
 
 
+LDC_PARTS = {
+    0: equipment(120, fadc_event(suppressed({2: [8000, 9000] * 32}), code=7, geo=4), geo=4)
+    + equipment(111, v830({0: 1})),
+    1: TDC + equipment(120, fadc_event(suppressed({2: [8000, 8500] * 32}), code=7, geo=4), geo=4),
+    2: equipment(121, fadc_event(packed([140] * 64, 8), mask=1, geo=4), geo=4) + equipment(110),
+}
+"""Boards of three LDCs; one geo and channel stands in all of them."""
+
+
+def test_the_same_geo_in_several_ldcs_is_as_many_boards():
+    hits = unpack_date(super_event(PHYSICS, LDC_PARTS))
+    columns = (hits.fadc.equipment, hits.fadc.ldc, hits.fadc.geo, hits.fadc.channel, hits.fadc.charge_mm)
+    assert list(zip(*(c.tolist() for c in columns), strict=True)) == [
+        (120, 0, 4, 2, 1000),
+        (120, 1, 4, 2, 500),
+        (121, 2, 4, 0, 0),
+    ]
+    assert (list(hits.samples), list(hits.scalers)) == ([(2, 4, 0)], [(0, 3)])
+    assert sorted(hits.boards.ldc.tolist()) == [0, 1, 1, 2]
+
+
+def test_ldcs_may_come_in_another_order_in_each_event():
+    turned = {ldc: LDC_PARTS[ldc] for ldc in (2, 0, 1)}
+    begin = super_event(START_OF_BURST, {ldc: equipment(110) for ldc in (1, 2, 0)})
+    hits = unpack_date(begin + super_event(PHYSICS, turned))
+    straight = unpack_date(super_event(PHYSICS, LDC_PARTS))
+    order = np.lexsort([hits.fadc.ldc, hits.fadc.equipment])
+    assert hits.fadc.rows(order).equal(straight.fadc)
+    assert hits.tdc.equal(straight.tdc)
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+@pytest.mark.parametrize("event", [0, 1, 2])
+def test_of_three_ldcs_any_that_is_missing_from_any_event_is_named(gone, event):
+    parts = [{ldc: equipment(110) for ldc in range(3)}, LDC_PARTS, {ldc: equipment(110) for ldc in range(3)}]
+    parts[event] = {ldc: part for ldc, part in parts[event].items() if ldc != gone}
+    kinds = (START_OF_BURST, PHYSICS, END_OF_BURST)
+    events = [super_event(kind, part) for kind, part in zip(kinds, parts, strict=True)]
+    left = sorted({0, 1, 2} - {gone})
+    reason = rf"2 sub-events, of LDCs \[{left[0]}, {left[1]}\]; the spill has LDCs \[0, 1, 2\]"
+    assert refused(b"".join(events), reason) == sum(len(e) for e in events[:event])
+
+
 def test_a_spill_without_particle_triggers_is_good():
     assert unpack_date(physics(equipment(102), equipment(120), equipment(110))).triggers == 0
 

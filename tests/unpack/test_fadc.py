@@ -1,9 +1,14 @@
+from dataclasses import fields
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streams.boards import V1724, V1731
 from streams.errors import BadDataError
 from streams.unpack.date import unpack_date
+from streams.unpack.pulses import pulse_features
 from tests.date_builder import equipment, fadc_event, packed, physics, suppressed
 
 FLAT = [8500] * 64
@@ -103,3 +108,63 @@ def test_what_is_wrong_is_named_with_its_place():
     longer = fadc_event(wave * 2, mask=1)
     assert refused(V1731, fadc_event(wave, mask=1) + longer, "36 words for channels 0x01 in particle event 1") == 20
     assert refused(V1731, fadc_event(wave, mask=1) + fadc_event(wave, mask=1, geo=3), "geo or zero-suppression") == 21
+
+
+LENGTHS = st.sampled_from([0, 0, 60, 62, 64, 128])
+SEED = st.integers(0, 2**32 - 1)
+
+
+def decoded(words):
+    """Return (trigger, channel, samples) of each channel with samples, one word after the other."""
+    out, trigger, at = [], 0, 0
+    while at < len(words):
+        stop, mask = at + (words[at] & 0x0FFFFFFF), words[at + 1] & 0xFF
+        at += 4
+        for channel in range(8):
+            if mask >> channel & 1:
+                assert words[at] >> 12 == channel
+                length = words[at] & 0xFFF
+                halves = [half for word in words[at + 1 : at + 1 + length] for half in (word & 0xFFFF, word >> 16)]
+                if halves:
+                    out.append((trigger, channel, halves))
+                at += 1 + length
+        assert at == stop
+        trigger += 1
+    return out
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 255), st.lists(LENGTHS, min_size=8, max_size=8)), min_size=1, max_size=4), SEED
+)
+def test_suppressed_channels_of_any_mask_and_length_are_read_as_one_word_after_the_other_says(events, seed):
+    rng = np.random.default_rng(seed)
+    words = []
+    for counter, (mask, lengths) in enumerate(events, start=1):
+        there = {channel: rng.integers(0, 1 << 14, n).tolist() for channel, n in enumerate(lengths)}
+        words += fadc_event(suppressed(there, mask=mask), code=7, mask=mask, counter=counter)
+    hits = unpack(V1724, words)
+    slow = decoded(words)
+    assert hits.triggers == len(events)
+    assert list(zip(hits.fadc.trigger.tolist(), hits.fadc.channel.tolist(), strict=True)) == [s[:2] for s in slow]
+    for row, (_, _, samples) in enumerate(slow):
+        one = pulse_features(np.array([samples], np.uint16), negative=False)
+        for column in (f.name for f in fields(one)):
+            assert getattr(hits.fadc, column)[row] == getattr(one, column)[0]
+
+
+def test_a_length_that_reaches_beyond_the_event_is_refused():
+    body = suppressed({7: PULSE})
+    body[7] += 1
+    assert refused(V1724, fadc_event(body, code=7), "45 words of channels and header in a particle event of 44") == 0
+    body[7] = 7 << 12 | 0xFFF
+    assert refused(V1724, fadc_event(body, code=7), "words of channels and header in a particle event of 44") == 0
+
+
+def test_a_channel_that_the_mask_leaves_out_must_not_stand_in_the_event():
+    body = suppressed({}, mask=0b11)
+    assert (
+        refused(V1724, fadc_event(body, code=7, mask=0b01), "5 words of channels and header in a particle event of 6")
+        == 0
+    )
+    assert refused(V1724, fadc_event(body, code=7, mask=0b101), "where the length of channel 2 should be") == 5

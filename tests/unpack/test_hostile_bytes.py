@@ -31,7 +31,9 @@ BUSY = super_event(
         + equipment(111, v830({0: 3, 5: 9}))
         + equipment(121, fadc_event(packed([140] * 64, 8), mask=1) * 2),
         1: equipment(120, fadc_event(suppressed({1: [9] * 60, 4: [8] * 62}), code=7) * 2)
-        + equipment(120, fadc_event(packed([7] * 64, 16), mask=2, geo=5) * 2),
+        + equipment(120, fadc_event(packed([7] * 64, 16), mask=2, geo=5) * 2)
+        + equipment(151, [0x5 << 28, 0xA << 28 | 3, 4, 5, 0xF << 28 | 1 << 17])
+        + equipment(201, [0xA << 28 | 1, 1 << 24 | 9, 6, 7]),
     },
 )
 
@@ -63,7 +65,7 @@ def test_edited_date_bytes_are_unpacked_or_refused(edits):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from([102, 111, 120, 121, 101]), st.lists(st.integers(0, 2**32 - 1), max_size=40))
+@given(st.sampled_from([102, 111, 120, 121, 101, 151, 201]), st.lists(st.integers(0, 2**32 - 1), max_size=40))
 def test_a_board_of_any_words_is_unpacked_or_refused(kind, words):
     unpack_or_refuse(unpack_date, physics(equipment(kind, words)), "unpack")
 

@@ -65,6 +65,13 @@ def test_what_nothing_reads_is_skipped_and_counted_in_plain_letters():
     assert hits.skipped == {"VLSB": 2, "\\ud800": 1, "emr": 1}
 
 
+@pytest.mark.parametrize("branch", [{"a": 1}, [1] * 300, [{"V1495": [{}]}], "words", 3])
+def test_branches_of_no_known_shape_are_skipped_and_counted_whatever_they_hold(branch):
+    hits = unpack(trigger=[None], trigger_engine=branch, epics_interface=branch, tag=[None])
+    assert (hits.triggers, hits.skipped) == (1, {"trigger_engine": 1, "epics_interface": 1})
+    assert unpack(trigger_engine=None, epics_interface={}).skipped == {}
+
+
 @pytest.mark.parametrize(
     "value", [None, "3", 3.5, True, [3], {}, -1, 32, 10**30, float("nan"), float("inf"), -float("inf")]
 )

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas.records import MISSING
 from streams.errors import BadDataError
@@ -105,3 +107,66 @@ def test_an_event_does_not_reach_into_the_next_board():
     words = v1290_event([])
     with pytest.raises(BadDataError, match="without its global trailer"):
         unpack(words[:5], words[5:])
+
+
+EDGES = st.lists(st.tuples(st.integers(0, 31), st.integers(0, 2**21 - 1), st.booleans()), max_size=12)
+
+
+def decoded(words):
+    """Return (geo, trigger, channel, leading, trailing) of each pair, one word after the other."""
+    out, event, geo = [], -1, 0
+    edges = {}
+
+    def end_event():
+        for channel in sorted(edges):
+            leading, trailing = edges[channel]
+            for index in range(max(len(leading), len(trailing))):
+                pair = (times[index] if index < len(times) else MISSING for times in (leading, trailing))
+                out.append((geo, event, channel, *pair))
+
+    for word in words:
+        kind = word >> 27
+        if kind == 0x08:
+            event, geo, edges = event + 1, word & 0x1F, {}
+        elif kind == 0x00:
+            of_channel = edges.setdefault(word >> 21 & 0x1F, ([], []))
+            of_channel[word >> 26 & 1].append(word & 0x1FFFFF)
+        elif kind == 0x10:
+            end_event()
+    return out
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(EDGES, min_size=1, max_size=5), st.lists(st.integers(0, 3), min_size=6, max_size=6))
+def test_edges_and_fillers_are_read_as_one_word_after_the_other_says(events, fillers):
+    words = [FILLER] * fillers[0]
+    for event, n_fillers in zip(events, fillers[1:], strict=False):
+        words += v1290_event(event) + [FILLER + n for n in range(n_fillers)]
+    hits = unpack(words)
+    assert hits.triggers == len(events)
+    assert rows(hits.tdc) == decoded(words)
+
+
+@pytest.mark.parametrize("chip", range(4))
+@pytest.mark.parametrize("flags", [0, 1, 0x7FFF])
+def test_an_error_word_of_any_chip_and_flags_is_refused_wherever_it_stands(chip, flags):
+    word = 0x04 << 27 | chip << 24 | flags
+    good = v1290_event([(8 * chip, 5, LEADING)])
+    for at in range(len(good) + 1):
+        place = refused([*good[:at], word, *good[at:]], f"TDC error: chip {chip}, flags {flags:#06x}")
+        assert place == at
+
+
+def test_a_filler_is_refused_anywhere_inside_an_event():
+    good = v1290_event([(0, 5, LEADING), (31, 6, TRAILING)])
+    for at in range(1, len(good)):
+        assert refused([*good[:at], FILLER, *good[at:]], "where it must not stand") == at
+
+
+def test_fillers_alone_are_a_board_without_events():
+    assert unpack([FILLER] * 3).triggers == 0
+
+
+def test_words_of_every_unknown_kind_are_refused():
+    for kind in set(range(32)) - {0x00, 0x01, 0x03, 0x04, 0x08, 0x10, 0x11, 0x18}:
+        assert refused(changed(3, kind << 27 | 9), f"unexpected word .* \\(kind {kind:#04x}\\)") == 3

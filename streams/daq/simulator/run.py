@@ -24,6 +24,7 @@ from streams.daq.simulator.date import Stamp, equipment, super_event
 from streams.daq.simulator.faults.crate import Crate
 from streams.daq.simulator.faults.model import Fault, Step
 from streams.daq.simulator.faults.parse import Possible, parse_faults
+from streams.daq.simulator.kl import read_out_kl
 from streams.daq.simulator.readout import Beam, ReadOut
 from streams.daq.simulator.scalers import read_out_scalers
 from streams.daq.simulator.tables import LDC_DOWNSTREAM, LDC_UPSTREAM
@@ -37,7 +38,12 @@ _PHYSICS_US, _END_US = 180_000, 180_600
 _EVENTS = ((date.START_OF_BURST, 0), (date.PHYSICS, _PHYSICS_US), (date.END_OF_BURST, _END_US))
 LDCS = (LDC_DOWNSTREAM, LDC_UPSTREAM)
 
-DETECTORS: dict[str, ReadOut] = {"tof": read_out_tof, "ckov": read_out_ckov, "scalers": read_out_scalers}
+DETECTORS: dict[str, ReadOut] = {
+    "tof": read_out_tof,
+    "ckov": read_out_ckov,
+    "scalers": read_out_scalers,
+    "kl": read_out_kl,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

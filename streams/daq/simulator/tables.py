@@ -9,6 +9,7 @@ import numpy as np
 
 from streams.conditions.store import SIMULATED
 from streams.conditions.tof import PLANES, PMTS, STATIONS
+from streams.daq.simulator.kl_tables import kl_tables
 
 FIRST_RUN, LAST_RUN = 900_000, 999_999
 SLABS_OF = (10, 7, 10)
@@ -74,12 +75,14 @@ def tables() -> dict[str, str]:
         for x in slabs
         for y in slabs
     ]
+    kl = kl_tables(LDC_DOWNSTREAM)
     files = {
-        "daq_channels": daq,
+        "daq_channels": daq + kl.pop("daq_channels"),
         "tof_channels": tof,
         "tof_t0": t0,
         "tof_time_walk": walk,
         "tof_trigger_delay": delays,
+        **kl,
     }
     index = "# Tables of the simulated beam line; streams/daq/simulator/tables.py writes them.\n" + "".join(
         f'\n[[table]]\nkind = "{kind}"\nfile = "{kind}.txt"\nfirst_run = {FIRST_RUN}\nlast_run = {LAST_RUN}\n'

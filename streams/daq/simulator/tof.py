@@ -11,6 +11,7 @@ from schemas.columns import F8, I4, U2, Table, column
 from streams.conditions.tof import PLANES, PMTS, SLABS, STATIONS, TofCalibration
 from streams.daq.simulator.beam import Particles
 from streams.daq.simulator.tables import SLABS_OF
+from streams.daq.simulator.waveforms import SAMPLES, v1724_waveforms
 
 LIGHT_MM_PER_NS = 170.0
 ATTENUATION_MM = 1400.0
@@ -28,12 +29,6 @@ EFFICIENCY = (0.99, 0.998, 0.99)
 """Of one photomultiplier, by station."""
 SECOND_PARTICLE = 0.03
 """Probability of a second particle in TOF0 or TOF2 within the same trigger."""
-SAMPLES = 64
-_PEAK = 34
-_PULSE = np.exp(-0.5 * ((np.arange(SAMPLES) - _PEAK) / 2.5) ** 2)
-_PEDESTAL = (8300, 9400)
-_MAX_ADC = 16_383
-_MIN_CHARGE, _MAX_CHARGE = 110, 4900
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,7 +64,7 @@ def make_pmt_hits(rng: np.random.Generator, particles: Particles, calibration: T
     order = np.lexsort((time_ns, pmt, trigger))
     first = order[np.unique(trigger[order] * 1000 + pmt[order], return_index=True)[1]]
     trigger, pmt, time_ns, charge = trigger[first], pmt[first], time_ns[first], charge[first]
-    samples = _waveforms(rng, charge)
+    samples = v1724_waveforms(rng, charge)
     measured = samples.max(axis=1).astype(np.int64) - samples.min(axis=1)
     correction_ps = _correction_ps(pmt, measured, calibration) - delay_ps[trigger]
     return PmtHits(trigger=trigger, pmt=pmt, raw_ns=time_ns + correction_ps * 1e-3, samples=samples)
@@ -100,16 +95,6 @@ def _crossings(
             index = ((station * PLANES + plane) * SLABS + slab_of(across_mm, station)) * PMTS + pmt
             parts.append((trigger[fires], index[fires], arrival_ns[fires], charge[fires]))
     return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
-
-
-def _waveforms(rng: np.random.Generator, charge: F8) -> U2:
-    """Return (n, SAMPLES) samples of V1724 channels with pulses of these charges."""
-    charge = np.clip(charge, _MIN_CHARGE, _MAX_CHARGE)
-    pedestal = rng.integers(*_PEDESTAL, (len(charge), 1))
-    noise = rng.integers(-2, 3, (len(charge), SAMPLES), dtype=np.int64)
-    samples = pedestal + noise + np.rint(charge[:, np.newaxis] * _PULSE).astype(np.int64)
-    clipped: U2 = np.clip(samples, 0, _MAX_ADC).astype(np.uint16)
-    return clipped
 
 
 def _correction_ps(pmt: np.ndarray, charge: np.ndarray, calibration: TofCalibration) -> F8:

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from streams.boards import V1290, V1724, V1731
+from streams.conditions.kl import PMTS as KL_PMTS
 from streams.conditions.model import Conditions
 from streams.conditions.rows import Address
 from streams.conditions.tof import PLANES, PMTS, SLABS, STATIONS
@@ -53,6 +54,17 @@ def _ckov(conditions: Conditions) -> dict[Path, Part]:
     return {divmod(pmt, 4): ((*place, V1731),) for pmt, place in enumerate(conditions.ckov_channels)}
 
 
+def _kl(conditions: Conditions) -> dict[Path, Part]:
+    """Return the FADC channel of each photomultiplier, by cell and number."""
+    pmts = conditions.kl_pmts
+    if pmts is None:
+        return {}
+    return {
+        divmod(int(pmts.fadc[ldc, geo, channel]), KL_PMTS): ((ldc, geo, channel, V1724),)
+        for ldc, geo, channel in np.argwhere(pmts.fadc >= 0).tolist()
+    }
+
+
 DETECTORS: dict[str, Named] = {
     **{
         f"tof{station}": Named(
@@ -61,4 +73,5 @@ DETECTORS: dict[str, Named] = {
         for station in range(STATIONS)
     },
     "ckov": Named(levels=("counter", "pmt"), parts=_ckov, time_unit="samples", counts={V1731: 1.0}),
+    "kl": Named(levels=("cell", "pmt"), parts=_kl, time_unit="samples", counts={V1724: 1.0}),
 }

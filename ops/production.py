@@ -1,0 +1,131 @@
+"""Files to spills.raw, with a journal of what is acknowledged, so that a producer that died goes on behind it."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+
+from confluent_kafka import Consumer, KafkaException
+
+from ops.inputs import Inputs, paced
+from schemas.records import RawSpill, RunControl
+from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
+from streams.daq.journal import Journal, Position, behind
+from streams.daq.producer import SpillProducer
+from streams.daq.sources import follow_date
+from streams.kafka import ends, messages, no_kafka, reader
+from streams.settings import Settings
+from streams.topics import Topics
+
+ASK_S = 10.0
+"""A broker that does not answer within it is down."""
+WRITE_S = 0.5
+"""Time between two writes of the journal."""
+
+Record = RawSpill | RunControl
+
+
+class Production:
+    """Sends files, one after the other.
+
+    Parameters
+    ----------
+    settings
+        Brokers, topics, where the journals are.
+    on_acknowledged
+        Called with each record that is acknowledged.
+    on_waiting
+        See `SpillProducer`.
+
+    Attributes
+    ----------
+    spills
+        How many are acknowledged.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_acknowledged: Callable[[Record], None],
+        on_waiting: Callable[[float, int], None],
+    ) -> None:
+        self.spills = 0
+        self._settings = settings
+        self._topic = Topics.of(settings).raw
+        self._on_acknowledged = on_acknowledged
+        self._producer = SpillProducer(settings, self._acknowledged, on_waiting)
+        self._journal: Journal | None = None
+        self._written_s = 0.0
+
+    def play(self, inputs: Inputs, *, resume: bool, rate: float | None, as_recorded: bool) -> None:
+        """Send what files hold."""
+
+        def records() -> Iterator[Record]:
+            for file in inputs.files:
+                yield from self._journalled(file, inputs.records_of(file), resume=resume)
+
+        for record in paced(records(), rate, as_recorded=as_recorded):
+            self._send(record)
+        self._finish()
+
+    def follow(self, file: Path, *, resume: bool) -> None:
+        """Send what a file holds and will hold, until somebody interrupts."""
+        try:
+            for record in self._journalled(file, follow_date(file), resume=resume):
+                self._send(record)
+        except KeyboardInterrupt:
+            self._finish()
+
+    def _journalled(self, file: Path, records: Iterator[Record], *, resume: bool) -> Iterator[Record]:
+        """Yield the records that are still to be sent, with their journal in place."""
+        self._finish()
+        journal = Journal(self._settings.producer.journals, file, self._topic)
+        there: list[Record] = []
+        try:
+            with closing(
+                reader(self._settings, enable_partition_eof=True, fetch_message_max_bytes=MAX_MESSAGE_BYTES)
+            ) as consumer:
+                stops = ends(consumer, self._topic, range(self._settings.kafka.partitions), ASK_S)
+                if resume and journal.load():
+                    there = list(self._sent_before(consumer, file.name, journal.position, stops))
+                else:
+                    journal.position.offsets = dict(enumerate(stops))
+        except KafkaException as error:
+            raise no_kafka(self._settings) from error
+        self._journal = journal
+        return behind(journal.position, records, there)
+
+    def _sent_before(
+        self, consumer: Consumer, source: str, position: Position, stops: Sequence[int]
+    ) -> Iterator[Record]:
+        """Yield the records of a source that are in Kafka behind a position: acknowledged, and not yet written down."""
+        for partition, stop in enumerate(stops):
+            start = position.offsets.get(partition, stop)
+            for message in messages(consumer, self._topic, partition, start, stop, ASK_S):
+                with suppress(WireError):
+                    record = decode(message.value() or b"")
+                    if isinstance(record, RawSpill | RunControl) and record.source == source:
+                        yield record
+
+    def _send(self, record: Record) -> None:
+        if self._journal is not None:
+            self._journal.send(record)
+        self._producer.send(record)
+        if time.monotonic() - self._written_s > WRITE_S:
+            self._write()
+
+    def _acknowledged(self, record: Record, offsets: dict[int, int]) -> None:
+        self.spills += isinstance(record, RawSpill)
+        if self._journal is not None:
+            self._journal.acknowledge(record, offsets)
+        self._on_acknowledged(record)
+
+    def _finish(self) -> None:
+        """Wait until all is acknowledged, and write that down."""
+        self._producer.flush()
+        self._write()
+
+    def _write(self) -> None:
+        self._written_s = time.monotonic()
+        if self._journal is not None:
+            self._journal.write()

@@ -1,0 +1,76 @@
+"""Calorimeter (KL): digits and cell hits over the columns of a whole spill."""
+
+import numpy as np
+
+from schemas.columns import F8, I4
+from schemas.kl import Kl, KlCellHits, KlDigits
+from streams.boards import V1724
+from streams.conditions.kl import CELLS, PMTS, KlPmts
+from streams.conditions.model import Conditions
+from streams.reco import DetectorError
+from streams.unpack.hits import FadcHits, RawHits
+
+_MAX_CHARGE = np.iinfo(np.int32).max
+
+
+def reconstruct_kl(hits: RawHits, conditions: Conditions) -> Kl:
+    """Return what the calorimeter makes of a spill.
+
+    Raises
+    ------
+    DetectorError
+        When the conditions lack its cabling or gains, or a charge cannot be.
+    """
+    if conditions.kl_pmts is None:
+        raise DetectorError("no cabling or no gains: the run's conditions lack a table kl_channels or kl_gains")
+    digits = make_digits(hits.fadc, conditions.kl_pmts)
+    return Kl(digits=digits, hits=make_cell_hits(digits))
+
+
+def make_digits(fadc: FadcHits, pmts: KlPmts) -> KlDigits:
+    """Return every FADC hit of the calorimeter's photomultipliers, its charge divided by the gain and truncated.
+
+    Rows are in the order of particle triggers, and within them of the FADC hits.
+    """
+    pmt = np.where(fadc.equipment == V1724, pmts.fadc[fadc.ldc, fadc.geo, fadc.channel], -1)
+    mine = np.flatnonzero(pmt >= 0)
+    mine = mine[np.argsort(fadc.trigger[mine], kind="stable")]
+    pmt = pmt[mine]
+    charge = fadc.charge_mm[mine] / pmts.gain[pmt]
+    _check(charge, fadc.trigger[mine], pmt)
+    return KlDigits(
+        trigger=fadc.trigger[mine],
+        cell=(pmt // PMTS).astype(np.uint8),
+        pmt=(pmt % PMTS).astype(np.uint8),
+        charge_mm=charge.astype(np.int32),
+        charge_pm=fadc.charge_pm[mine],
+        position_max=fadc.position_max[mine],
+    )
+
+
+def _check(charge: F8, trigger: I4, pmt: I4) -> None:
+    """Refuse charges that no maximum minus minimum can be, which a document may hold."""
+    if (bad := (charge < 0) | (charge > _MAX_CHARGE)).any():
+        at = bad.argmax()
+        place = f"cell {pmt[at] // PMTS}, photomultiplier {pmt[at] % PMTS}, particle trigger {trigger[at]}"
+        raise DetectorError(f"a charge of {charge[at]:.0f} ADC counts in {place}")
+
+
+def make_cell_hits(digits: KlDigits) -> KlCellHits:
+    """Return the cells whose two photomultipliers both have a digit, of each its first.
+
+    Rows are in the order of particle triggers and cells.
+    """
+    key = (digits.trigger.astype(np.int64) * CELLS + digits.cell) * PMTS + digits.pmt
+    key, first = np.unique(key, return_index=True)
+    # The photomultipliers of a cell have neighbouring keys, the even one first.
+    both = np.flatnonzero((key[:-1] % PMTS == 0) & (key[1:] == key[:-1] + 1))
+    one, two = first[both], first[both + 1]
+    charge0, charge1 = digits.charge_mm[one].astype(np.int64), digits.charge_mm[two].astype(np.int64)
+    charge = charge0 + charge1
+    return KlCellHits(
+        trigger=digits.trigger[one],
+        cell=digits.cell[one],
+        charge=(charge // 2).astype(np.int32),
+        charge_product=(2 * charge0 * charge1 // np.maximum(charge, 1)).astype(np.int32),
+    )

@@ -1,0 +1,129 @@
+"""spilldeck produce --resume, --follow: after kill -9, and while a file grows; nothing lost, nothing twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ops.inputs import Inputs
+from ops.production import Production
+from ops.stack import LocalStack
+from ops.topics import ensure_topics
+from schemas.records import RawSpill
+from schemas.wire import decode
+from streams.daq.simulator import SimulatedRun
+from streams.settings import ProducerSettings, Settings
+from streams.topics import Topics
+from tests.kafka import messages
+from tests.ops.conftest import Spilldeck, environment
+
+pytestmark = pytest.mark.servers
+PATIENCE_S = 60.0
+
+
+def spills(settings: Settings) -> Counter[int]:
+    """Return how often each spill is in spills.raw."""
+    records = (decode(message.value() or b"") for message in messages(settings, Topics.of(settings).raw))
+    return Counter(record.spill for record in records if isinstance(record, RawSpill))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def env(settings: Settings, tmp_path: Path) -> dict[str, str]:
+    ensure_topics(settings)
+    return environment(settings) | {"SPILLDECK_PRODUCER__JOURNALS": str(tmp_path / "journals")}
+
+
+@pytest.fixture
+def run_file(tmp_path: Path) -> Path:
+    path = tmp_path / "run.000"
+    path.write_bytes(b"".join(r.payload for r in SimulatedRun(spills=60, mean_triggers=4).records()))
+    return path
+
+
+def start(env: dict[str, str], *arguments: str | Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "ops", "produce", *map(str, arguments)]
+    return subprocess.Popen(command, env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_after_kill_9_a_producer_goes_on_behind_the_last_acknowledged_spill(
+    spilldeck: Spilldeck, settings: Settings, env: dict[str, str], run_file: Path
+) -> None:
+    with start(env, run_file, "--rate", "40") as producer:
+        wait_for(lambda: len(spills(settings)) > 15)
+        producer.kill()
+    there = len(spills(settings))
+    assert there < 60
+    done = spilldeck("produce", run_file, "--resume", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{60 - there} spills acknowledged\n"
+    assert spills(settings) == Counter(range(60))
+    # All is there: nothing more is sent. Without --resume, it is sent once more, as somebody may want.
+    assert spilldeck("produce", run_file, "--resume", env=env).stdout == "0 spills acknowledged\n"
+    assert spilldeck("produce", run_file, env=env).stdout == "60 spills acknowledged\n"
+
+
+def test_a_file_that_grows_is_followed_until_ctrl_c_and_resumed(
+    settings: Settings, env: dict[str, str], tmp_path: Path
+) -> None:
+    records = list(SimulatedRun(spills=6, mean_triggers=4).records())
+    path = tmp_path / "growing.000"
+    path.write_bytes(records[0].payload + records[1].payload + records[2].payload[:1000])
+    for options, more, last in ((["--follow"], 4, 2), (["--follow", "--resume"], 8, 5)):
+        with start(env, path, *options) as producer:
+            wait_for(lambda: bool(spills(settings)))
+            path.write_bytes(b"".join(r.payload for r in records[:more]))
+            wait_for(lambda wanted=last: max(spills(settings)) == wanted)
+            producer.send_signal(signal.SIGINT)
+            _, err = producer.communicate(timeout=PATIENCE_S)
+            assert (producer.returncode, err) == (0, b"")
+    assert spills(settings) == Counter(range(6))
+
+
+def test_a_broker_that_hangs_is_told_and_waited_for(
+    settings: Settings, stack: LocalStack, env: dict[str, str], run_file: Path, tmp_path: Path
+) -> None:
+    told: list[tuple[float, int]] = []
+    (kafka,) = [psutil.Process(s.pid) for s in stack.status() if s.name == "kafka" and s.pid is not None]
+    journals = ProducerSettings(journals=tmp_path / "journals")
+
+    def wait(seconds: float, waiting: int) -> None:
+        told.append((seconds, waiting))
+        if len(told) == 2:
+            kafka.resume()
+
+    production = Production(
+        settings.model_copy(update={"producer": journals}), on_acknowledged=lambda _: None, on_waiting=wait
+    )
+    with Inputs([run_file]) as inputs:
+        records = inputs.records_of
+
+        def stopping(file: Path):
+            for number, record in enumerate(records(file)):
+                if number == 30:
+                    kafka.suspend()
+                yield record
+
+        inputs.records_of = stopping  # type: ignore[method-assign]
+        try:
+            production.play(inputs, resume=False, rate=None, as_recorded=False)
+        finally:
+            kafka.resume()
+    assert production.spills == 60
+    assert spills(settings) == Counter(range(60))
+    (first, waiting), (second, _) = told[:2]
+    assert waiting > 0
+    assert second >= 2 * first

@@ -1,0 +1,31 @@
+"""KL written straight from the experiment's description: loops over hits, no columns."""
+
+from streams.conditions.kl import KlPmts
+from streams.unpack.hits import RawHits
+
+
+def digits(hits: RawHits, pmts: KlPmts) -> list[tuple[int, ...]]:
+    """Return (trigger, cell, pmt, charge_mm, charge_pm, position_max) of each digit."""
+    names = ("trigger", "equipment", "ldc", "geo", "channel", "charge_mm", "charge_pm", "position_max")
+    fadc = list(zip(*(getattr(hits.fadc, name).tolist() for name in names), strict=True))
+    found = []
+    for event in range(hits.triggers):
+        for trigger, equipment, ldc, geo, channel, charge_mm, charge_pm, position_max in fadc:
+            index = int(pmts.fadc[ldc, geo, channel])
+            if trigger == event and equipment == 120 and index >= 0:
+                cell, pmt = divmod(index, 2)
+                found.append((event, cell, pmt, int(charge_mm / float(pmts.gain[index])), charge_pm, position_max))
+    return found
+
+
+def cell_hits(found: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Return (trigger, cell, charge, charge_product) of each cell with a digit at both ends."""
+    charges: dict[tuple[int, int, int], int] = {}
+    for event, cell, pmt, charge, _, _ in found:
+        charges.setdefault((event, cell, pmt), charge)
+    out = []
+    for event, cell, pmt in sorted(charges):
+        if pmt == 0 and (event, cell, 1) in charges:
+            a, b = charges[event, cell, 0], charges[event, cell, 1]
+            out.append((event, cell, (a + b) // 2, 2 * a * b // (a + b) if a + b else 0))
+    return out

@@ -1,0 +1,129 @@
+"""A made-up detector: a file for its board, one for its reconstruction, one for its plots, and nothing else touched."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streams.daq.simulator import SimulatedRun
+from streams.daq.simulator.date import PHYSICS, Stamp, equipment, super_event
+from tests.ops.conftest import assert_one_sentence
+
+BOARD = """
+import numpy as np
+from schemas.columns import I4, Table, column
+from dataclasses import dataclass
+from streams.unpack.registry import BOARDS, Board
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TaggerWords(Table):
+    light: I4 = column("<i4")
+
+def unpack(boards):
+    for board in boards:
+        if (bad := board.words > 1000).any():
+            raise board.error(bad.argmax(), f"light {board.words[bad.argmax()]}, more than 1000")
+    return TaggerWords(light=np.concatenate([board.words for board in boards]).astype(np.int32))
+
+BOARDS[199] = Board(name="tagger board", unpack=unpack)
+"""
+RECO = '''
+from dataclasses import dataclass
+from made_up.board import TaggerWords
+from schemas.columns import I4, Detector, Table, column
+from schemas.detectors import DETECTORS
+from streams.reconstruct import FROM_HITS
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TaggerHits(Table):
+    light: I4 = column("<i4")
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tagger(Detector):
+    """What the tagger saw."""
+    hits: TaggerHits
+
+def reconstruct(hits):
+    words = hits.added.get("tagger board", TaggerWords.empty())
+    return Tagger(hits=TaggerHits(light=words.light[words.light > 10] * 2))
+
+DETECTORS["tagger"] = Tagger
+FROM_HITS["tagger"] = reconstruct
+'''
+PLOTS = """
+from made_up.reco import TaggerHits
+from streams.plots.catalogue import add
+from streams.plots.model import Axis, DetectorPlots, Plot, Words
+
+add(DetectorPlots(name="tagger", title="Tagger", overview=("tagger_light",), plots=(Plot(
+    name="tagger_light", detector="tagger", title="Light in the tagger",
+    axes=(Axis(label="Light", unit="mV", bins=10, low=0, high=100),),
+    fill=lambda batch: (batch.join(TaggerHits).light,),
+    canvas="tagger", keywords=("tagger",), words=Words(shows="Light.", normal="Light.", action="Call.", call="Nobody"),
+),)))
+"""
+MODULES = ["made_up.board", "made_up.reco", "made_up.plots"]
+
+
+@pytest.fixture
+def made_up(tmp_path: Path) -> dict[str, str]:
+    """Write the three files; return the environment that knows of them."""
+    package = tmp_path / "made_up"
+    package.mkdir()
+    for name, text in (("__init__", ""), ("board", BOARD), ("reco", RECO), ("plots", PLOTS)):
+        (package / f"{name}.py").write_text(text)
+    plain = {name: value for name, value in os.environ.items() if not name.upper().startswith("SPILLDECK_")}
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    return plain | {"PYTHONPATH": path, "SPILLDECK_PLUGINS": json.dumps(MODULES), "COLUMNS": "200"}
+
+
+def spilldeck(made_up: dict[str, str], cwd: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ops", *arguments]
+    return subprocess.run(command, env=made_up, cwd=cwd, capture_output=True, text=True, timeout=100, check=False)
+
+
+def write_run(path: Path, *light: list[int]) -> None:
+    """Write a DATE file whose spills have a tagger board with this light, beside the boards of a simulated run."""
+    run = SimulatedRun(spills=1, mean_triggers=3)
+    first, spill, last = run.records()
+    content = first.payload
+    for number, words in enumerate(light):
+        stamp = Stamp(type=PHYSICS, run=run.run, number_in_run=number, number_in_burst=1, time_us=spill.time_us)
+        content += super_event(stamp, {0: [equipment(199, 0, words)], 1: [equipment(110, 0)]})
+    path.write_bytes(content + last.payload)
+
+
+def test_a_made_up_detector_is_unpacked_reconstructed_and_filled(made_up: dict[str, str], tmp_path: Path) -> None:
+    write_run(tmp_path / "run.000", [5, 20, 30], [40, 7], [2000])
+    done = spilldeck(made_up, tmp_path, "process", "run.000", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["detectors"]["tagger"] == {"hits": 3}
+    assert found["plots"]["tagger_light"]["entries"] == 3
+    assert (found["spills"], found["rejected"]) == (2, 1)
+    assert "rejected by unpack" in done.stderr
+    assert "light 2000, more than 1000" in done.stderr
+
+
+@pytest.mark.servers
+@pytest.mark.usefixtures("servers_can_be_had")
+def test_a_made_up_detector_goes_the_whole_way(made_up: dict[str, str], tmp_path: Path) -> None:
+    write_run(tmp_path / "run.000", [5, 20, 30], [40, 7])
+    done = spilldeck(made_up, tmp_path, "demo", "--check", "run.000")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "identical"
+
+
+def test_a_plugin_that_fails_is_one_sentence(made_up: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "made_up" / "board.py").write_text("1 / 0\n")
+    line = assert_one_sentence(spilldeck(made_up, tmp_path, "config", "show"), 2)
+    assert "the plugin made_up.board cannot be imported: ZeroDivisionError" in line
+
+
+def test_a_plot_whose_name_is_taken_is_refused(made_up: dict[str, str], tmp_path: Path) -> None:
+    plots = tmp_path / "made_up" / "plots.py"
+    plots.write_text(plots.read_text().replace("tagger_light", "ht01"))
+    assert "the name ht01 is taken" in assert_one_sentence(spilldeck(made_up, tmp_path, "config", "show"), 2)
