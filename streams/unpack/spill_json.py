@@ -74,7 +74,7 @@ def number(
 
 
 def unpack_json(payload: bytes | memoryview) -> RawHits:
-    """Return the raw hits of a physics event's document, in the order that they have in DATE bytes.
+    """Return the raw hits of a physics event's document, by board, trigger and channel.
 
     Raises
     ------
