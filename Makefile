@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv --quiet --system-certs
 PIN := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help demo test lint bench pins clean
+.PHONY: help demo test lint bench chaos pins clean
 
 help:  ## Say what there is to make.
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,6 +27,9 @@ lint: $(VENV)/dev.stamp  ## Style, types, and which part may know which.
 
 bench: $(VENV)/dev.stamp  ## Speed by stage, as multiples of real time.
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: $(VENV)/dev.stamp  ## Harm at random, every bin compared: make chaos SEED=1 ROUNDS=20
+	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),20)
 
 pins: $(VENV)/uv.stamp  ## Pin what pyproject.toml asks for, with hashes; keeps versions that still fit.
 	$(PIN) --extra local -o requirements.txt

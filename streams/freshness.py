@@ -71,6 +71,8 @@ def daq(seen: Observed) -> Freshness:
     age_s = seen.now_s - last_s
     if clock_is_ahead and (not last_s or age_s <= DAQ_LATE_S):
         return Freshness(level=Level.WARNING, text=f"Clock ahead by {span(ahead_s)}: times of spills are not ours")
+    if not last_s and seen.behind:
+        return Freshness(level=Level.UNKNOWN, text="Spills came before this page looked: when, nobody knows yet")
     if not last_s:
         return Freshness(level=Level.IDLE, text="No spill yet: waiting for the DAQ")
     if seen.run_ended:

@@ -89,7 +89,8 @@ class LocalStack:
             if not self._runs(kafka.NAME, self.kafka_port):
                 first = "" if not jars.missing() else " (fetching its 43 MB of jars the first time)"
                 with err.status(f"starting Kafka{first}"):
-                    started.append(kafka.start(self.directory, self.kafka_port, free_port(), keep=keep))
+                    node = kafka.Node.alone(self.directory, self.kafka_port, free_port())
+                    started.append(kafka.start(node, keep=keep))
             with err.status("waiting for Kafka and Redis to answer"):
                 self._wait(redis.NAME, self.redis_port, redis.answers)
                 self._wait(kafka.NAME, self.kafka_port, kafka.answers)

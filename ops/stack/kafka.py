@@ -1,10 +1,12 @@
-"""An Apache Kafka of one node, broker and controller in one, from the artifacts in Maven's repository."""
+"""An Apache Kafka on this machine, of one node or of several, from the artifacts in Maven's repository."""
 
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -20,46 +22,65 @@ FORMAT_S = 60.0
 """Formatting takes 2 s on an idle machine."""
 
 
-def start(directory: Path, port: int, controller_port: int, *, keep: bool) -> processes.Process:
-    """Start the broker; format its storage the first time.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node of a cluster on this machine, broker and controller in one."""
+
+    directory: Path
+    port: int
+    controller_ports: Mapping[int, int]
+    """Of all nodes, by their numbers."""
+    number: int = 1
+    cluster_id: str
+
+    @classmethod
+    def alone(cls, directory: Path, port: int, controller_port: int) -> Self:
+        """Return the one node of a cluster."""
+        return cls(directory=directory, port=port, controller_ports={1: controller_port}, cluster_id=new_cluster_id())
+
+
+def start(node: Node, *, keep: bool) -> processes.Process:
+    """Start a node; format its storage the first time.
 
     Raises
     ------
     ServerError
         When the jars or Java are lacking, or it ends at once.
     """
-    java, path = find_java(), jars.class_path()
+    java, path, directory = find_java(), jars.class_path(), node.directory
     properties = directory / "server.properties"
-    properties.write_text("".join(f"{k}={v}\n" for k, v in _properties(directory, port, controller_port).items()))
+    properties.write_text("".join(f"{k}={v}\n" for k, v in _properties(node).items()))
     command: list[str | Path] = [java, *OPTIONS, "-cp", path]
     if not (directory / "kafka-data" / "meta.properties").exists():
-        tool = [*command, "kafka.tools.StorageTool", "format", "-c", properties, f"--cluster-id={_cluster_id()}"]
+        tool = [*command, "kafka.tools.StorageTool", "format", "-c", properties, f"--cluster-id={node.cluster_id}"]
         _format(directory, tool)
-    return processes.start(NAME, [*command, "kafka.Kafka", properties], directory, port, keep=keep)
+    return processes.start(NAME, [*command, "kafka.Kafka", properties], directory, node.port, keep=keep)
 
 
-def _properties(directory: Path, port: int, controller_port: int) -> Mapping[str, object]:
+def _properties(node: Node) -> Mapping[str, object]:
+    port, controller_port = node.port, node.controller_ports[node.number]
+    copies = min(len(node.controller_ports), 3)
     return {
         "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "node.id": node.number,
+        "controller.quorum.voters": ",".join(f"{n}@127.0.0.1:{p}" for n, p in node.controller_ports.items()),
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        "log.dirs": directory / "kafka-data",
+        "log.dirs": node.directory / "kafka-data",
         "message.max.bytes": MAX_MESSAGE_BYTES,
         "auto.create.topics.enable": "false",
-        "offsets.topic.replication.factor": 1,
+        "offsets.topic.replication.factor": copies,
         "offsets.topic.num.partitions": 4,
-        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.replication.factor": copies,
         "transaction.state.log.min.isr": 1,
         # A worker that starts need not wait for others that may come.
         "group.initial.rebalance.delay.ms": 0,
     }
 
 
-def _cluster_id() -> str:
+def new_cluster_id() -> str:
     """Return a random id; it may begin with a dash, so it must be given as ``--option=value``."""
     return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 

@@ -16,13 +16,16 @@ from ops.demo import playground, wait_until_counted
 from schemas.records import RawSpill
 from schemas.wire import decode, encode
 from streams.books import uhi
-from streams.books.book import fill
+from streams.books.book import fill, new_histogram
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.daq.sources import read_source
+from streams.plots.batch import Batch
+from streams.plots.catalogue import DETECTORS as CATALOGUE
+from streams.plots.model import Plot
 from streams.process import process
-from streams.reconstruct import reconstruct
+from streams.reconstruct import FROM_HITS, FROM_HITS_AND_CONDITIONS, reconstruct
 from streams.settings import load_settings
 from streams.unpack.date import unpack_date
 
@@ -30,6 +33,7 @@ REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "06008.000"
 REPEATS = 9
 """The quickest of so many is printed: others were disturbed."""
 WORKER_SPILLS = 2000
+DETECTOR_SPILLS, DETECTOR_TRIGGERS = 8, 150
 
 _T = TypeVar("_T")
 
@@ -73,6 +77,47 @@ def measure(path: Path) -> Table:
         seconds, _ = quickest(step)
         row = (f"{seconds / len(raw) * 1e3:.2f}", f"{size / seconds / 1e6:.0f}", f"{beam_s / seconds:,.0f}")
         table.add_row(name, *row)
+    return table
+
+
+def measure_detectors() -> Table:
+    """Return what each detector costs in a spill of many particle triggers."""
+    run = SimulatedRun(spills=DETECTOR_SPILLS, mean_triggers=DETECTOR_TRIGGERS)
+    raw = [run.spill(number).raw for number in range(DETECTOR_SPILLS)]
+    conditions = run.conditions
+    hits = [unpack_date(record.payload, conditions.pulses) for record in raw]
+    spills = [reconstruct(record, conditions) for record in raw]
+    table = Table(
+        title=f"A spill of {DETECTOR_TRIGGERS} particle triggers with all detectors: "
+        f"{sum(len(r.payload) for r in raw) / len(raw) / 1e6:.2f} MB, one core"
+    )
+    for column in ("detector", "reconstruct, ms", "fill, ms"):
+        table.add_column(column, justify="left" if column == "detector" else "right")
+    plots = {name: len(detector.plots) for name, detector in CATALOGUE.items()}
+    for name in dict.fromkeys([*FROM_HITS, *FROM_HITS_AND_CONDITIONS, *plots]):
+        made = 0.0
+        if name in FROM_HITS:
+            made, _ = quickest(lambda step=FROM_HITS[name]: [step(one) for one in hits])  # type: ignore[misc]
+        elif name in FROM_HITS_AND_CONDITIONS:
+            step = FROM_HITS_AND_CONDITIONS[name]
+            made, _ = quickest(lambda step=step: [step(one, conditions) for one in hits])  # type: ignore[misc]
+        entries = CATALOGUE[name].plots if name in CATALOGUE else ()
+
+        def fill_all(entries: tuple[Plot, ...] = entries) -> None:
+            batch = Batch(spills)
+            for plot in entries:
+                new_histogram(plot.name, {}).fill(*plot.fill(batch))
+
+        filled, _ = quickest(fill_all)
+        per_spill = (made / len(raw) * 1e3, filled / len(raw) * 1e3)
+        table.add_row(name, *(f"{ms:.2f}" for ms in per_spill))
+    table.add_section()
+    unpacked, _ = quickest(lambda: [unpack_date(record.payload, conditions.pulses) for record in raw])
+    made, _ = quickest(lambda: [reconstruct(record, conditions) for record in raw])
+    filled, _ = quickest(lambda: [fill([spill], {}) for spill in spills])
+    table.add_row("unpack all boards", f"{unpacked / len(raw) * 1e3:.2f}", "")
+    table.add_row("all, unpacking included", f"{made / len(raw) * 1e3:.2f}", f"{filled / len(raw) * 1e3:.2f}")
+    table.add_row("together", f"{(made + filled) / len(raw) * 1e3:.2f}", "")
     return table
 
 
@@ -121,6 +166,7 @@ def main() -> None:
             else:
                 console.print("skipped: the experiment's run 6008 is not beside the project")
             files.append(simulated)
+        console.print(measure_detectors())
         for file in files:
             console.print(measure(file))
 

@@ -47,6 +47,8 @@ def test_the_daq_is_late_then_silent(age_s: float, expected: Freshness) -> None:
 
 def test_before_the_first_spill_the_daq_is_waited_for() -> None:
     assert daq(seen()) == fresh(Level.IDLE, "No spill yet: waiting for the DAQ")
+    assert daq(seen(behind=3)).level is Level.UNKNOWN
+    assert "came before this page looked" in daq(seen(behind=3)).text
 
 
 def test_a_run_that_has_only_begun_waits_for_its_first_spill() -> None:

@@ -42,8 +42,10 @@ def v1290_words(geo: int, first_event: int, bunch_id: I8, time_tag: I8, trigger:
         parts.append((triggers, 3 + 3 * c, 0x03 << 27 | c << 24 | event << 12 | (2 + per_chip[:, c])))
     words = [np.asarray(w, np.int64) for _, _, w in parts]
     place = [t * 1000 + at for t, at, _ in parts]
-    words.append(channel.astype(np.int64) << 21 | (leading & 0x1FFFFF))
-    place.append(trigger.astype(np.int64) * 1000 + 2 + 3 * chip)
+    # The hits of a chip stand in the order of its channels, wherever they come from.
+    by_channel = np.argsort(channel, kind="stable")
+    words.append((channel.astype(np.int64) << 21 | (leading & 0x1FFFFF))[by_channel])
+    place.append((trigger.astype(np.int64) * 1000 + 2 + 3 * chip)[by_channel])
     order = np.argsort(np.concatenate(place), kind="stable")
     return np.concatenate(words)[order].astype("<u4")
 

@@ -59,10 +59,10 @@ class Tdc(Board):
         )
 
     def words(self) -> Words:
-        """Return the words."""
-        return boards.v1290_words(
-            self.geo, self.first_event, self.bunch_id, self.time_tag, self.trigger, self.channel, self.leading
-        )
+        """Return the words, the hits of a chip by channel, as the plain board has them."""
+        order = np.argsort(self.channel, kind="stable")
+        hits = self.trigger[order], self.channel[order], self.leading[order]
+        return boards.v1290_words(self.geo, self.first_event, self.bunch_id, self.time_tag, *hits)
 
     def signals(self, channel: int) -> Signals:
         """Return times since the trigger request, of triggers that have one."""

@@ -1,0 +1,1 @@
+"""Harm done at random to real servers, and every bin compared with the pure calculation."""

@@ -1,0 +1,116 @@
+"""The faults: what is done to a cluster, and undone."""
+
+import random
+import signal
+import time
+from collections.abc import Callable
+
+from redis import Redis
+
+from tests.chaos.cluster import SESSION_S, WORKERS, Cluster
+
+Harm = Callable[[Cluster, random.Random], None]
+
+
+def kill_a_worker(cluster: Cluster, rng: random.Random) -> None:
+    """Kill one worker; start another."""
+    worker = rng.choice(cluster.workers)
+    worker.kill()
+    worker.start()
+
+
+def kill_all_workers(cluster: Cluster, _: random.Random) -> None:
+    """Kill all workers; start them again."""
+    for worker in cluster.workers:
+        worker.kill()
+    for worker in cluster.workers:
+        worker.start()
+
+
+def stop_a_worker(cluster: Cluster, rng: random.Random) -> None:
+    """Stop a worker for longer than its session, then let it go on: it must be refused, and drop its copy."""
+    worker = rng.choice(cluster.workers)
+    worker.signal(signal.SIGSTOP)
+    time.sleep(2 * SESSION_S)
+    worker.signal(signal.SIGCONT)
+
+
+def scale_down_and_up(cluster: Cluster, _: random.Random) -> None:
+    """Go from four workers to one, and back."""
+    for worker in cluster.workers[1:]:
+        worker.end()
+    time.sleep(3)
+    for worker in cluster.workers[1:WORKERS]:
+        worker.start()
+
+
+def kill_the_producer(cluster: Cluster, _: random.Random) -> None:
+    """Kill the producer; it resumes."""
+    cluster.producer.kill()
+    cluster.producer.start()
+
+
+def kill_a_broker(cluster: Cluster, rng: random.Random) -> None:
+    """Kill one of three brokers; start it again after a while."""
+    node = rng.choice(cluster.nodes)
+    cluster.kill_broker(node)
+    time.sleep(rng.uniform(1, 5))
+    cluster.start_broker(node)
+
+
+def kill_all_brokers(cluster: Cluster, _: random.Random) -> None:
+    """Kill all brokers; start them again."""
+    for node in cluster.nodes:
+        cluster.kill_broker(node)
+    time.sleep(1)
+    for node in cluster.nodes:
+        cluster.start_broker(node)
+
+
+def kill_redis(cluster: Cluster, _: random.Random) -> None:
+    """Kill Redis; it comes back with its file, which may lack the last second."""
+    cluster.kill_redis(with_file=False)
+    time.sleep(1)
+    cluster.start_redis()
+
+
+def lose_redis(cluster: Cluster, _: random.Random) -> None:
+    """Kill Redis and remove its file."""
+    cluster.kill_redis(with_file=True)
+    cluster.start_redis()
+
+
+def flush_redis(cluster: Cluster, _: random.Random) -> None:
+    """Empty Redis under the workers."""
+    with Redis(port=cluster.redis_port) as redis:
+        redis.flushall()
+
+
+def fill_redis(cluster: Cluster, rng: random.Random) -> None:
+    """Let Redis be out of memory for a while."""
+    with Redis(port=cluster.redis_port) as redis:
+        redis.config_set("maxmemory", "1mb")
+        time.sleep(rng.uniform(1, 4))
+        redis.config_set("maxmemory", "0")
+
+
+def slow_redis(cluster: Cluster, rng: random.Random) -> None:
+    """Let Redis answer nobody for some seconds."""
+    with Redis(port=cluster.redis_port) as redis:
+        redis.execute_command("CLIENT", "PAUSE", round(rng.uniform(1000, 4000)), "ALL")
+
+
+HARMS: tuple[Harm, ...] = (
+    kill_a_worker,
+    kill_all_workers,
+    stop_a_worker,
+    scale_down_and_up,
+    kill_the_producer,
+    kill_a_broker,
+    kill_all_brokers,
+    kill_redis,
+    lose_redis,
+    flush_redis,
+    fill_redis,
+    slow_redis,
+)

@@ -1,0 +1,314 @@
+"""Each fault is seen where a shifter looks for it, and nowhere else."""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+
+from schemas.records import RawSpill
+from streams.books.run import spill_facts
+from streams.conditions.store import ConditionsStore
+from streams.daq.simulator import SimulatedRun
+from streams.daq.simulator.faults.kinds import KINDS
+from streams.plots.batch import Batch
+from streams.plots.catalogue import PLOTS, TRENDS
+from streams.plots.tof_quantities import single_times_ns
+from streams.process import RunResult, process
+from streams.reconstruct import reconstruct
+
+SPILLS, TRIGGERS = 30, 20
+STORE = ConditionsStore([])
+TOF_RAW = {
+    "raw_v1290_hits",
+    "raw_v1290_time",
+    "raw_v1724_pedestal",
+    "raw_v1724_charge_mm",
+    "raw_v1724_position_min",
+}
+CKOV_RAW = {"raw_v1731_pedestal", "raw_v1731_charge_mm", "raw_v1731_position_min"}
+FROM_TOF0 = {"ht01", "ht02", "htof", "tof_A", "tof_B"}
+"""Plots of times that TOF0 begins."""
+
+
+def points_of(station: int) -> set[str]:
+    """Return the plots of a station's space points."""
+    counts = {f"hnsp_{station}", f"hnsp_spill_tof{station}", f"hnsp_vs_spill_tof{station}"}
+    return counts | {f"hspxy_{station}", f"spx{station}", f"spy{station}"}
+
+
+def hits_of(station: int, plane: int) -> set[str]:
+    """Return the plots of a plane's slab hits."""
+    place = f"{station}{plane}"
+    return {f"hslabhits{place}", f"hpmthits{place}0", f"hpmthits{place}1"}
+
+
+def simulated(*faults: str, spills: int = SPILLS) -> SimulatedRun:
+    return SimulatedRun(spills=spills, mean_triggers=TRIGGERS).with_faults(faults)
+
+
+@cache
+def result(*faults: str) -> RunResult:
+    """Return the first run, with these faults."""
+    run = simulated(*faults)
+    return process(run.records(), STORE.for_run)[run.run]
+
+
+def counts(plot: str, *faults: str) -> np.ndarray:
+    return result(*faults).book[plot].view(flow=False)
+
+
+def changed(*faults: str) -> set[str]:
+    """Return the plots that are not bit for bit as without the faults."""
+    before, after = result().book, result(*faults).book
+    return {name for name in PLOTS if not np.array_equal(before[name].view(flow=True), after[name].view(flow=True))}
+
+
+@pytest.mark.parametrize(
+    ("fault", "seen"),
+    [
+        ("dead_pmt:tof0/0/4/0", FROM_TOF0 | points_of(0) | hits_of(0, 0) | TOF_RAW),
+        ("dead_pmt:tof2/1/5", {"ht12", "ht02"} | points_of(2) | hits_of(2, 1) | TOF_RAW),
+        ("dead_pmt:ckov/0/1", {"tof_A", "hPMT2", "harr_time2"} | CKOV_RAW),
+        ("hot_channel:tof0/0/2", FROM_TOF0 | points_of(0) | hits_of(0, 0) | TOF_RAW),
+        ("hot_channel:ckov/1/1", {"tof_B", "hPMT6", "harr_time6"} | CKOV_RAW),
+        ("noisy_plane:tof2/1", {"ht12", "ht02"} | points_of(2) | hits_of(2, 1) | TOF_RAW),
+        ("swapped_cables:tof0/0/4/0,tof0/0/5/0", FROM_TOF0 | points_of(0) | hits_of(0, 0) | TOF_RAW),
+        ("shifted_timing:tof0=2.5", FROM_TOF0 | {"raw_v1290_time"}),
+        ("shifted_timing:tof2=-1", {"ht12", "ht02", "raw_v1290_time"}),
+        ("counter_wrap", {"raw_v1290_time"}),
+        ("duplicated_spills@3-9", set()),
+        ("reordered_spills@4-9", set()),
+        ("wrong_clock=3600@7", set()),
+        ("run_without_end", set()),
+    ],
+)
+def test_a_fault_changes_its_own_plots_and_no_others(fault: str, seen: set[str]) -> None:
+    # A pulse that comes while others of its counter are far away takes them out of the charge, not of its arrival.
+    neighbours = {f"hPMT{n}" for n in range(5, 9)} if fault.startswith("hot_channel:ckov/1") else set()
+    assert changed(fault) - neighbours == seen - neighbours
+    assert result(fault).share.totals.errors == result(fault).share.totals.rejected == {}
+    assert result(fault).share.totals.filled == SPILLS
+
+
+def test_a_dead_photomultiplier_empties_its_slab() -> None:
+    for name in hits_of(0, 0):
+        before, after = counts(name), counts(name, "dead_pmt:tof0/0/4/0")
+        assert after[4] == 0 < before[4]
+        assert np.array_equal(np.delete(after, 4), np.delete(before, 4))
+    assert counts("hspxy_0", "dead_pmt:tof0/0/4/0")[:, 4].sum() == 0
+    # The bin of 0, of bins that are 1.1 wide.
+    charge = counts("hPMT2", "dead_pmt:ckov/0/1")
+    assert charge[45] == charge.sum() == result().share.totals.triggers
+    assert counts("harr_time2", "dead_pmt:ckov/0/1").sum() == 0
+
+
+def test_a_hot_slab_is_hit_in_every_trigger_and_a_hot_photomultiplier_is_seen_in_the_raw_hits() -> None:
+    triggers = result().share.totals.triggers
+    assert counts("hslabhits00", "hot_channel:tof0/0/2")[2] == triggers
+    assert np.array_equal(
+        np.delete(counts("hslabhits00", "hot_channel:tof0/0/2"), 2), np.delete(counts("hslabhits00"), 2)
+    )
+    more = counts("raw_v1290_hits", "hot_channel:tof0/0/2/1") - counts("raw_v1290_hits")
+    assert more.max() == more.sum() == triggers
+    assert changed("hot_channel:tof0/0/2/1") <= TOF_RAW | points_of(0) | FROM_TOF0
+    assert counts("harr_time6", "hot_channel:ckov/1/1")[20:80].sum() > 0.95 * triggers
+
+
+def test_a_noisy_plane_is_noisy_where_no_beam_is() -> None:
+    more = counts("hslabhits21", "noisy_plane:tof2/1") - counts("hslabhits21")
+    assert (more >= 0).all()
+    assert more.min() > 0
+    digits = [result(*faults).share.totals.detectors["tof"]["digits"] for faults in ((), ("noisy_plane:tof2/1",))]
+    # 20 photomultipliers, each in a fifth of the triggers.
+    assert digits[1] - digits[0] == pytest.approx(4 * result().share.totals.triggers, rel=0.1)
+
+
+def test_swapped_cables_leave_no_whole_slab_where_one_particle_went() -> None:
+    swapped = "swapped_cables:tof0/0/4/0,tof0/0/5/0"
+    before, after = counts("hslabhits00"), counts("hslabhits00", swapped)
+    assert (after[4:6] < before[4:6] / 2).all()
+    assert np.array_equal(np.delete(after, [4, 5]), np.delete(before, [4, 5]))
+    raw = counts("raw_v1290_hits") - counts("raw_v1290_hits", swapped)
+    assert raw.sum() == 0
+    assert np.count_nonzero(raw) == 2
+
+
+def test_cables_that_are_swapped_at_both_ends_of_two_slabs_exchange_the_slabs() -> None:
+    both = ("swapped_cables:tof0/0/2/0,tof0/0/7/0", "swapped_cables:tof0/0/2/1,tof0/0/7/1")
+    before, after = counts("hslabhits00"), counts("hslabhits00", *both)
+    assert (after[2], after[7]) == (before[7], before[2])
+    assert np.array_equal(counts("hslabhits00", *both, *(f"{fault}@0-29" for fault in both)), before)
+
+
+def flights(*faults: str) -> np.ndarray:
+    """Return (n, 2) times of flight to TOF1 and on to TOF2."""
+    run = simulated(*faults)
+    times = Batch([reconstruct(run.spill(n).raw, run.conditions) for n in range(SPILLS)]).once(single_times_ns)
+    return np.diff(times, axis=1)
+
+
+@pytest.mark.parametrize(("station", "asked", "moved"), [(0, 2.5, (-2.5, 0)), (2, -1.05, (0, -1.05))])
+def test_shifted_timing_moves_the_peak_by_what_was_asked(station: int, asked: float, moved: tuple[float, ...]) -> None:
+    before, after = flights(), flights(f"shifted_timing:tof{station}={asked}")
+    assert np.array_equal(np.isnan(before), np.isnan(after))
+    assert np.nanmax(np.abs(after - before - moved)) < 1e-9
+
+
+def test_shifted_timing_moves_the_arrival_times_of_the_cherenkov_counters() -> None:
+    before, after = counts("harr_time1"), counts("harr_time1", "shifted_timing:ckov=4")
+    assert np.array_equal(after[34:80], before[30:76])
+    assert before[30:76].sum() > 0
+
+
+def test_shifted_timing_of_the_trigger_station_leaves_no_pixel_that_triggered() -> None:
+    assert result("shifted_timing:tof1=2.5").share.totals.detectors["tof"]["space_points"] == 0
+    assert changed("shifted_timing:tof1=2.5") & set().union(*(hits_of(1, p) for p in range(2))) == set()
+
+
+def test_a_wrap_of_the_counters_lies_within_every_trigger() -> None:
+    run, wrapped = simulated(), simulated("counter_wrap")
+    before, after = (reconstruct(r.spill(3).raw, run.conditions).detectors["tof"].tables() for r in (run, wrapped))
+    for name in ("hits", "space_points"):
+        assert before[name].equal(after[name])
+    digits = after["digits"]
+    assert (digits.leading_time > digits.request_time + 2**20).mean() > 0.9
+    assert np.array_equal(np.unique(digits.request_time), [500])
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("trigger_mismatch:v1290/1/2@5-6", "trigger mismatch"),
+        ("trigger_mismatch:V1724/0/18@5-6", "trigger mismatch"),
+        ("trigger_mismatch:V1731/1/9@5-6", "trigger mismatch"),
+        ("corrupted_word:V1290/1/4@5-6", "unexpected word 0xffffffff"),
+        ("corrupted_word:V1724/1/0@5-6", "unexpected word 0xffffffff"),
+        ("corrupted_word:V1731/1/9@5-6", "unexpected word 0xffffffff"),
+        ("corrupted_word:V830/0/0@5-6", "trigger count 65535"),
+        ("missing_ldc:0@5-6", "LDCs [1]; the spill has LDCs [0, 1]"),
+        ("missing_ldc:1@5-6", "LDCs [0]; the spill has LDCs [0, 1]"),
+        ("truncated_spill@5-6", "bytes where"),
+    ],
+)
+def test_a_spill_that_cannot_be_read_is_rejected_with_its_reason_and_is_in_no_plot(fault: str, said: str) -> None:
+    found = result(fault)
+    assert found.share.totals.rejected == {"unpack": 2}
+    assert len(found.rejections) == 2
+    assert all(said in rejection for rejection in found.rejections)
+    assert (found.share.totals.filled, found.share.totals.errors) == (SPILLS - 2, {})
+    assert found.share.ledger.keys() == set(range(SPILLS)) - {5, 6}
+    # Nothing but the two spills is missing: the plots are those of a run without them.
+    assert changed(fault) == changed("lost_spills@5-6")
+    for name in PLOTS:
+        assert np.array_equal(counts(name, fault), counts(name, "lost_spills@5-6"))
+
+
+def trend(name: str, *faults: str) -> np.ndarray:
+    return np.asarray(TRENDS[name].value(spill_facts(result(*faults).share.ledger)), np.float64)
+
+
+def test_lost_spills_are_missed_where_they_were() -> None:
+    found = result("lost_spills@5-6").share
+    assert (found.totals.received, found.totals.filled, found.totals.duplicates) == (SPILLS - 2, SPILLS - 2, 0)
+    missed = trend("daq_missed", "lost_spills@5-6")
+    assert (missed[5], missed.sum()) == (2, 2)
+
+
+def test_duplicates_and_spills_out_of_order_are_counted_and_change_nothing_else() -> None:
+    doubled, mixed = result("duplicated_spills@3-9").share.totals, result("reordered_spills@4-9").share.totals
+    assert (doubled.received, doubled.filled, doubled.duplicates, doubled.out_of_order) == (SPILLS + 7, SPILLS, 7, 0)
+    assert (mixed.received, mixed.filled, mixed.duplicates, mixed.out_of_order) == (SPILLS, SPILLS, 0, 5)
+    for faults in (("duplicated_spills@3-9",), ("reordered_spills@4-9",)):
+        assert result(*faults).share.ledger == result().share.ledger
+        assert result(*faults).share.totals.detectors == result().share.totals.detectors
+
+
+def test_a_wrong_clock_is_seen_in_the_rate_and_in_the_times_of_its_spills() -> None:
+    moved = [entry.time_us for entry in result("wrong_clock=3600@7").share.ledger.values()]
+    right = [entry.time_us for entry in result().share.ledger.values()]
+    assert [after - before for after, before in zip(moved, right, strict=True)] == [
+        3_600_000_000 if spill == 7 else 0 for spill in range(SPILLS)
+    ]
+    rate, before = trend("daq_rate", "wrong_clock=3600@7"), trend("daq_rate")
+    assert rate[7] < before[7] / 1000
+    assert np.isnan(rate[8])
+    assert np.array_equal(np.delete(rate, [0, 7, 8]), np.delete(before, [0, 7, 8]))
+
+
+def test_an_empty_spill_has_no_trigger_and_no_entry() -> None:
+    found = result("empty_spill@5-6")
+    assert found.share.totals.rejected == found.share.totals.errors == {}
+    assert trend("daq_triggers", "empty_spill@5-6")[5:7].tolist() == [0, 0]
+    for name in PLOTS:
+        assert np.array_equal(counts(name, "empty_spill@5-6"), counts(name, "lost_spills@5-6"))
+
+
+def test_300_triggers_are_read_and_lie_in_the_overflow_of_space_points_per_spill() -> None:
+    found = result("many_triggers@5")
+    assert found.share.totals.rejected == found.share.totals.errors == {}
+    assert trend("daq_triggers", "many_triggers@5")[5] == 300
+    before, after = (result(*faults).book["hnsp_spill_tof1"].view(flow=True) for faults in ((), ("many_triggers@5",)))
+    assert (before[-1], after[-1]) == (0, 1)
+
+
+def test_the_run_changes_in_mid_file_and_both_runs_are_whole() -> None:
+    run = simulated("change_of_run@12")
+    found = process(run.records(), STORE.for_run)
+    assert {number: r.share.totals.filled for number, r in found.items()} == {900001: 12, 900002: 18}
+    assert all(r.share.totals.ended for r in found.values())
+    assert found[900002].share.ledger.keys() == set(range(18))
+    spills = [r for r in run.records() if isinstance(r, RawSpill)]
+    assert spills == sorted(spills, key=lambda r: r.time_us)
+    assert [r.payload for r in spills[:12]] == [
+        r.payload for r in simulated(spills=12).records() if type(r) is RawSpill
+    ]
+
+
+def test_a_run_without_its_end_has_no_end() -> None:
+    assert result().share.totals.ended
+    assert not result("run_without_end").share.totals.ended
+    runs = process(simulated("run_without_end", "change_of_run@12").records(), STORE.for_run)
+    assert [r.share.totals.ended for r in runs.values()] == [False, False]
+    assert ["start" in r.share.totals.control for r in runs.values()] == [True, True]
+
+
+PER_SPILL: list[Callable[[str], str]] = [
+    lambda spills, name=name: f"{name}{spills}"
+    for name in (
+        "dead_pmt:tof1/0/3/1",
+        "hot_channel:ckov",
+        "noisy_plane:tof0",
+        "swapped_cables:tof0/0/4/0,tof2/0/5/0",
+        "shifted_timing:tof1/0=1",
+        "counter_wrap",
+        "trigger_mismatch:V1290/1/1",
+        "corrupted_word:V1290/1/1",
+        "missing_ldc:0",
+        "wrong_clock=-5",
+        "truncated_spill",
+        "empty_spill",
+        "many_triggers",
+    )
+]
+
+
+@pytest.mark.parametrize("fault", PER_SPILL, ids=lambda fault: fault(""))
+def test_a_fault_on_some_spills_leaves_the_bytes_of_the_others(fault: Callable[[str], str]) -> None:
+    plain, faulty, again = simulated(), *(simulated(fault("@2-3")) for _ in range(2))
+    for number in (1, 2, 3, 4):
+        spill = faulty.spill(number)
+        assert (spill.raw == plain.spill(number).raw) == (number in (1, 4))
+        assert spill.raw == again.spill(number).raw
+        assert spill.faults == ((fault("@2-3"),) if number in (2, 3) else ())
+
+
+def test_every_fault_is_tested_here() -> None:
+    tested = {fault("").partition(":")[0].partition("=")[0] for fault in PER_SPILL}
+    assert tested | {"change_of_run", "run_without_end", "lost_spills", "reordered_spills", "duplicated_spills"} == {
+        *KINDS
+    }
+
+
+def test_without_faults_the_records_are_those_of_the_plain_run() -> None:
+    assert list(simulated(spills=3).records()) == list(SimulatedRun(spills=3, mean_triggers=TRIGGERS).records())
