@@ -7,6 +7,7 @@ from schemas.columns import Bools
 from streams.boards import PulseDefinitions
 from streams.conditions.kl import KlPmts
 from streams.conditions.tof import TofCabling, TofCalibration
+from streams.conditions.tracker import TrackerChannels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,6 +27,7 @@ class Conditions:
     ckov_channels: tuple[tuple[int, int, int], ...] = ()
     """(ldc, geo, channel) of the eight V1731 channels in the order of the counters' photomultipliers, 0 to 7."""
     kl_pmts: KlPmts | None = None
+    tracker: TrackerChannels | None = None
     pulses: PulseDefinitions = PulseDefinitions.SINCE_2013
     """By which the features of FADC pulses are made from the samples."""
     plot_ranges: Mapping[str, tuple[int, float, float]] = field(default_factory=dict)

@@ -6,11 +6,11 @@ import numpy as np
 
 from schemas.columns import Bools
 from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1731, PulseDefinitions
-from streams.conditions import kl, tof
+from streams.conditions import kl, tof, tracker
 from streams.conditions.model import Conditions
 from streams.conditions.rows import Address, Tables, rows
 
-KINDS = ("daq_channels", "plot_ranges", "pulse_definitions", *tof.KINDS, *kl.KINDS)
+KINDS = ("daq_channels", "plot_ranges", "pulse_definitions", *tof.KINDS, *kl.KINDS, *tracker.KINDS)
 """Kinds of tables."""
 
 
@@ -36,6 +36,7 @@ def make_conditions(tables: Tables, digest: str) -> Conditions:
             if detector == "ckov" and equipment == V1731
         ),
         kl_pmts=kl.read_pmts(tables),
+        tracker=tracker.read_channels(tables),
         pulses=_pulse_definitions(tables),
         plot_ranges=_plot_ranges(tables),
     )

@@ -10,7 +10,8 @@ from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, ControlKind, RawFormat, R
 from schemas.wire import MAX_TIME_US
 from streams.daq.unreadable import unreadable
 from streams.errors import BadDataError
-from streams.unpack.spill_json import number, parse
+from streams.unpack.json_values import number
+from streams.unpack.spill_json import parse
 
 _CONTROL = {"start_of_run": ControlKind.START, "end_of_run": ControlKind.END}
 _PHYSICS = "physics_event"

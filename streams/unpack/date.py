@@ -9,7 +9,20 @@ import numpy as np
 from schemas.columns import I4, U1
 from schemas.records import MISSING
 from schemas.wire import MAX_TRIGGERS
-from streams.boards import BOARD_NAMES, EI, V830, V977, V1290, V1495, V1724, V1731, PulseDefinitions
+from streams.boards import (
+    BOARD_NAMES,
+    EI,
+    V830,
+    V977,
+    V1290,
+    V1495,
+    V1724,
+    V1731,
+    VLSB,
+    VLSB_C,
+    VLSB_MASTER,
+    PulseDefinitions,
+)
 from streams.errors import BadDataError
 from streams.unpack.epics import unpack_epics
 from streams.unpack.fadc import unpack_fadc
@@ -20,6 +33,7 @@ from streams.unpack.registers import unpack_v830, unpack_v977
 from streams.unpack.registry import BOARDS
 from streams.unpack.v1290 import unpack_v1290
 from streams.unpack.v1495 import unpack_v1495
+from streams.unpack.vlsb import unpack_vlsb, unpack_vlsb_master
 
 
 def unpack_date(payload: bytes | memoryview, pulses: PulseDefinitions = PulseDefinitions.SINCE_2013) -> RawHits:
@@ -97,6 +111,9 @@ class _Spill:
     """Of each LDC."""
     process_variables: dict[int, ProcessVariables] = field(default_factory=dict)
     """Of each LDC."""
+    tracker_banks: list[Equipment] = field(default_factory=list)
+    """VLSB and VLSB_C."""
+    tracker_masters: list[Equipment] = field(default_factory=list)
     added: dict[int, list[Equipment]] = field(default_factory=dict)
     """Those of the boards that the experiment has added, by their type."""
     skipped: Counter[str] = field(default_factory=Counter)
@@ -120,6 +137,10 @@ class _Spill:
         elif event is EventType.PHYSICS and equipment.type == EI:
             _once(self.process_variables, equipment)
             self.process_variables[equipment.ldc] = unpack_epics(equipment)
+        elif event is EventType.PHYSICS and equipment.type in (VLSB, VLSB_C):
+            self.tracker_banks.append(equipment)
+        elif event is EventType.PHYSICS and equipment.type == VLSB_MASTER:
+            self.tracker_masters.append(equipment)
         elif event is EventType.PHYSICS and equipment.type in BOARDS:
             self.added.setdefault(equipment.type, []).append(equipment)
         else:
@@ -146,8 +167,12 @@ class _Spill:
                 _Counted(board=board, events=int(n), geo=int(events.geo[end - 1]) if n else MISSING)
                 for board, n, end in zip(found, counts, np.cumsum(counts), strict=True)
             ]
+        counted += [
+            _Counted(board=board, events=unpack_vlsb_master(board), geo=board.number) for board in self.tracker_masters
+        ]
+        triggers = _triggers(counted)
         return RawHits(
-            triggers=_triggers(counted),
+            triggers=triggers,
             boards=BoardEvents.concat(tables),
             tdc=tdc,
             fadc=FadcHits.concat(fadc),
@@ -156,6 +181,7 @@ class _Spill:
             trigger_words=tuple(self.trigger_words),
             trigger_engine=EngineTriggers.concat([*self.trigger_engines.values()]),
             process_variables=ProcessVariables.concat([*self.process_variables.values()]),
+            vlsb=unpack_vlsb(self.tracker_banks, triggers),
             added={BOARDS[kind].name: BOARDS[kind].unpack(found) for kind, found in self.added.items()},
             skipped=dict(self.skipped),
         )

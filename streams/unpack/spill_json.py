@@ -16,16 +16,15 @@ from schemas.wire import MAX_TRIGGERS
 from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1724, V1731
 from streams.errors import BadDataError
 from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
+from streams.unpack.json_values import INT32, number, own_trigger, short
+from streams.unpack.vlsb_json import NAMES, vlsb_hits
 
 _TableT = TypeVar("_TableT", bound=Table)
 _BOARDS = {"V1290": V1290, "V1724": V1724, "V1731": V1731}
 _NOT_READ = ("trigger_engine", "epics_interface")
 """Branches whose shape is not known: once a spill, so they are no detector's lists of particle events."""
-_INT32 = 2**31 - 1
 _UINT32 = 2**32 - 1
 _MAX_SAMPLE = 255
-_SHOWN = 40
-"""Characters of a name or number that a message or a count shows."""
 _TDC = ("leading_time", "trailing_time")
 _FADC = ("charge_mm", "charge_pm", "pulse_area", "position_min", "position_max", "arrival_time")
 _OLD_SPELLING = {"position_max": "max_pos"}
@@ -55,24 +54,6 @@ def parse(document: bytes) -> dict[str, Any]:
     return found
 
 
-def number(
-    document: Mapping[str, Any], key: str, default: int | None = None, *, low: int = -_INT32, high: int = _INT32
-) -> int:
-    """Return a whole number of a document, in [low, high], by default of 32 bits.
-
-    Raises
-    ------
-    BadDataError
-        When it is another thing, or absent without a default.
-    """
-    value = document.get(key, default)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if type(value) is not int or not low <= value <= high:
-        raise BadDataError("json", f"{key} is {_short(value)}, not a whole number from {low} to {high}")
-    return value
-
-
 def unpack_json(payload: bytes | memoryview) -> RawHits:
     """Return the raw hits of a physics event's document, in the order that they have in DATE bytes.
 
@@ -83,8 +64,8 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
     """
     daq = parse(bytes(payload)).get("daq_data")
     if not isinstance(daq, dict):
-        raise BadDataError("json", f"daq_data is {_short(daq)}, not an object")
-    detectors = {_short(n): branch for n, branch in daq.items() if isinstance(branch, list) and n not in _NOT_READ}
+        raise BadDataError("json", f"daq_data is {short(daq)}, not an object")
+    detectors = {short(n): branch for n, branch in daq.items() if isinstance(branch, list) and n not in _NOT_READ}
     # One event per particle trigger; where the trigger itself was not recorded, the longest list tells.
     triggers = (
         len(daq["trigger"]) if isinstance(daq.get("trigger"), list) else max(map(len, detectors.values()), default=0)
@@ -92,6 +73,7 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
     if triggers > MAX_TRIGGERS:
         raise BadDataError("json", f"{triggers} particle events, more than the {MAX_TRIGGERS} that a spill can have")
     hits: dict[int, list[tuple[int, Mapping[str, Any]]]] = {board: [] for board in _BOARDS.values()}
+    vlsb: list[tuple[int, Mapping[str, Any]]] = []
     skipped: Counter[str] = Counter()
     for name, events in detectors.items():
         if len(events) > triggers:
@@ -99,9 +81,11 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
         for trigger, board, hit in _hits(name, events):
             if board in _BOARDS:
                 hits[_BOARDS[board]].append((trigger, hit))
+            elif board in NAMES:
+                vlsb.append((trigger, hit))
             else:
-                skipped[_short(board)] += 1
-    skipped.update(_short(n) for n, branch in daq.items() if isinstance(branch, dict) and n not in ("V830", *_NOT_READ))
+                skipped[short(board)] += 1
+    skipped.update(short(n) for n, branch in daq.items() if isinstance(branch, dict) and n not in ("V830", *_NOT_READ))
     skipped.update(name for name in _NOT_READ if daq.get(name))
     tdc, fadc = hits[V1290], hits[V1724] + hits[V1731]
     return RawHits(
@@ -118,6 +102,7 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
         ),
         samples=_samples(hits[V1731], triggers),
         scalers=_scalers(daq.get("V830")),
+        vlsb=vlsb_hits(vlsb),
         skipped=dict(skipped),
     )
 
@@ -128,13 +113,13 @@ def _hits(detector: str, events: Sequence[Any]) -> Iterator[tuple[int, str, Mapp
         if event is None:
             continue
         if not isinstance(event, dict):
-            raise BadDataError("json", f"particle event {trigger} of {detector} is {_short(event)}, not an object")
+            raise BadDataError("json", f"particle event {trigger} of {detector} is {short(event)}, not an object")
         for board, found in event.items():
             if found is None:
                 continue
             if not isinstance(found, list) or not all(isinstance(hit, dict) for hit in found):
                 raise BadDataError(
-                    "json", f"{_short(board)} in particle event {trigger} of {detector} is no list of hits"
+                    "json", f"{short(board)} in particle event {trigger} of {detector} is no list of hits"
                 )
             for hit in found:
                 yield trigger, board, hit
@@ -149,9 +134,7 @@ def _addresses(hits: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
             raise BadDataError("json", f"{key} is {values.max()}, not below {bound}")
         found[column] = values
     for trigger, hit in hits:
-        if number(hit, "part_event_number", trigger) != trigger:
-            said = hit["part_event_number"]
-            raise BadDataError("json", f"a hit of particle event {said} stands among those of {trigger}")
+        own_trigger(hit, trigger)
     return found
 
 
@@ -168,8 +151,8 @@ def _column(hits: Sequence[tuple[int, Mapping[str, Any]]], key: str, default: in
 
 def _real(hit: Mapping[str, Any], key: str) -> float:
     value = hit.get(key, 0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _INT32:
-        raise BadDataError("json", f"{key} is {_short(value)}, not a number of the ADC")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= INT32:
+        raise BadDataError("json", f"{key} is {short(value)}, not a number of the ADC")
     return float(value)
 
 
@@ -222,14 +205,6 @@ def _scalers(board: Any) -> dict[tuple[int, int], Any]:
     if board is None:
         return {}
     if not isinstance(board, dict) or not isinstance(board.get("channels"), dict):
-        raise BadDataError("json", f"V830 is {_short(board)}, not an object with channels")
+        raise BadDataError("json", f"V830 is {short(board)}, not an object with channels")
     counts = [number(board["channels"], f"ch{channel}", MISSING) for channel in range(CHANNELS)]
     return {(number(board, "ldc_id", low=0), number(board, "geo", low=0)): np.array(counts, np.int32)}
-
-
-def _short(value: Any) -> str:
-    """Return a name, a number or the kind of a thing in a few characters that every encoding has."""
-    if isinstance(value, dict | list):
-        return f"a {type(value).__name__}"
-    text = ascii(value)[1:-1] if isinstance(value, str) else ascii(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
