@@ -7,6 +7,7 @@ from streams.plots.model import DetectorPlots, Plot, Trend
 from streams.plots.raw import RAW
 from streams.plots.scalers import SCALERS
 from streams.plots.tof import TOF
+from streams.plots.tracker import TRACKER
 
 DETECTORS: dict[str, DetectorPlots] = {}
 PLOTS: dict[str, Plot] = {}
@@ -30,5 +31,5 @@ def add(detector: DetectorPlots) -> None:
     TRENDS.update({trend.name: trend for trend in detector.trends})
 
 
-for _detector in (DAQ, SCALERS, TOF, CKOV, KL, RAW):
+for _detector in (DAQ, SCALERS, TOF, CKOV, KL, TRACKER, RAW):
     add(_detector)

@@ -70,4 +70,3 @@ def crossing_mm(planes: I8, distances: F8) -> tuple[F8, F8]:
         distances = np.column_stack([distances, -distances.sum(axis=1)])
     x, y = (2 / 3 * (NORMALS[planes, axis] * distances).sum(axis=1) for axis in (0, 1))
     return x, y
-

@@ -111,11 +111,8 @@ class _Spill:
     """Of each LDC."""
     process_variables: dict[int, ProcessVariables] = field(default_factory=dict)
     """Of each LDC."""
-    tracker_banks: list[Equipment] = field(default_factory=list)
-    """VLSB and VLSB_C."""
-    tracker_masters: list[Equipment] = field(default_factory=list)
-    added: dict[int, list[Equipment]] = field(default_factory=dict)
-    """Those of the boards that the experiment has added, by their type."""
+    gathered: dict[int, list[Equipment]] = field(default_factory=dict)
+    """Those of the trackers' boards, and of the boards that the experiment has added, by their type."""
     skipped: Counter[str] = field(default_factory=Counter)
 
     def take(self, equipment: Equipment, event: EventType) -> None:
@@ -137,12 +134,8 @@ class _Spill:
         elif event is EventType.PHYSICS and equipment.type == EI:
             _once(self.process_variables, equipment)
             self.process_variables[equipment.ldc] = unpack_epics(equipment)
-        elif event is EventType.PHYSICS and equipment.type in (VLSB, VLSB_C):
-            self.tracker_banks.append(equipment)
-        elif event is EventType.PHYSICS and equipment.type == VLSB_MASTER:
-            self.tracker_masters.append(equipment)
-        elif event is EventType.PHYSICS and equipment.type in BOARDS:
-            self.added.setdefault(equipment.type, []).append(equipment)
+        elif event is EventType.PHYSICS and equipment.type in (VLSB, VLSB_C, VLSB_MASTER, *BOARDS):
+            self.gathered.setdefault(equipment.type, []).append(equipment)
         else:
             name = str(equipment.type)
             self.skipped[f"{name} in {event.name.lower()}" if equipment.type in BOARD_NAMES else name] += 1
@@ -168,7 +161,8 @@ class _Spill:
                 for board, n, end in zip(found, counts, np.cumsum(counts), strict=True)
             ]
         counted += [
-            _Counted(board=board, events=unpack_vlsb_master(board), geo=board.number) for board in self.tracker_masters
+            _Counted(board=board, events=unpack_vlsb_master(board), geo=board.number)
+            for board in self.gathered.get(VLSB_MASTER, ())
         ]
         triggers = _triggers(counted)
         return RawHits(
@@ -181,8 +175,10 @@ class _Spill:
             trigger_words=tuple(self.trigger_words),
             trigger_engine=EngineTriggers.concat([*self.trigger_engines.values()]),
             process_variables=ProcessVariables.concat([*self.process_variables.values()]),
-            vlsb=unpack_vlsb(self.tracker_banks, triggers),
-            added={BOARDS[kind].name: BOARDS[kind].unpack(found) for kind, found in self.added.items()},
+            vlsb=unpack_vlsb([board for kind in (VLSB, VLSB_C) for board in self.gathered.get(kind, ())], triggers),
+            added={
+                BOARDS[kind].name: BOARDS[kind].unpack(found) for kind, found in self.gathered.items() if kind in BOARDS
+            },
             skipped=dict(self.skipped),
         )
 

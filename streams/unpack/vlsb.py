@@ -14,7 +14,6 @@ from streams.boards import BANK_CHANNELS, BANKS, BANKS_OF_BOARD, VLSB_C
 from streams.unpack.fragments import Boards, Equipment, Integers
 from streams.unpack.hits import VlsbHits
 
-
 MASTER = 0xA
 """Kind of the master's words, bits 31-28."""
 ERROR_WORD = 0xDEADBEEF

@@ -32,10 +32,10 @@ def vlsb_hits(hits: Sequence[tuple[int, Mapping[str, Any]]]) -> VlsbHits:
         name: np.array([number(hit, name, low=0, high=high) for _, hit in hits], np.uint8)
         for name, high in _HIGHEST.items()
     }
-    trigger = np.array([trigger for trigger, _ in hits], np.int32)
+    triggers = np.array([trigger for trigger, _ in hits], np.int32)
     ldc = [number(hit, "ldc_id", low=0, high=LDCS - 1) if "ldc_id" in hit else MISSING for _, hit in hits]
-    order, twice = in_order(columns["bank"], trigger, columns["channel"])
+    order, twice = in_order(columns["bank"], triggers, columns["channel"])
     if twice >= 0:
         place = f"channel {columns['channel'][twice]} of bank {columns['bank'][twice]}"
-        raise BadDataError("json", f"{place} comes twice in particle event {trigger[twice]}")
-    return VlsbHits(ldc=np.array(ldc, np.int32), trigger=trigger, **columns).rows(order)
+        raise BadDataError("json", f"{place} comes twice in particle event {triggers[twice]}")
+    return VlsbHits(ldc=np.array(ldc, np.int32), trigger=triggers, **columns).rows(order)

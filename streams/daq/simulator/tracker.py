@@ -117,8 +117,8 @@ def _light(rng: np.random.Generator, at: F8, crosses: Bools) -> tuple[I8, I8, F8
     trigger, place, channel, light = (np.concatenate(values) for values in zip(*parts, strict=True))
     key = (trigger * _PLANES + place) * CHANNELS + channel
     key, which = np.unique(key, return_inverse=True)
-    light = np.bincount(which, light, len(key))
-    return key // (_PLANES * CHANNELS), key % (_PLANES * CHANNELS), light
+    together: F8 = np.bincount(which, light, len(key)).astype(np.float64)
+    return key // (_PLANES * CHANNELS), key % (_PLANES * CHANNELS), together
 
 
 def _bank_words(rng: np.random.Generator, channels: TrackerChannels, trigger: I8, fibre: I8, light: F8) -> list[Words]:
