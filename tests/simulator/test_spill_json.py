@@ -61,6 +61,7 @@ def test_the_same_columns_come_out_of_json_as_out_of_date_bytes(number, seed, fa
     assert again.triggers == hits.triggers
     assert hits.tdc.equal(again.tdc)
     assert hits.fadc.equal(again.fadc)
+    assert hits.vlsb.equal(again.vlsb)
     assert hits.samples.keys() == again.samples.keys() or not hits.triggers
     assert all(np.array_equal(hits.samples[place], kept) for place, kept in again.samples.items())
     assert hits.scalers.keys() == again.scalers.keys()
