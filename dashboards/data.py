@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -234,13 +234,18 @@ class Data:
 
     def _kafka_watcher(self) -> Callable[[], None]:
         topic, partitions = Topics.of(self._settings).raw, range(self._settings.kafka.partitions)
-        consumer = reader(self._settings, reconnect_backoff_max_ms=round(LOOK_S * 1000))
+        consumer: Consumer | None = None
 
         def look() -> None:
+            nonlocal consumer
             last = self._broker
+            consumer = consumer or reader(self._settings, reconnect_backoff_max_ms=round(LOOK_S * 1000))
             try:
                 found = ends(consumer, topic, partitions, ASK_S)
             except KafkaException as error:
+                # After a loss of all brokers the library may take the topic for unknown, and asks no more for minutes.
+                consumer.close()
+                consumer = None
                 if error.args[0].code() in _NO_TOPIC:
                     warning = f"Kafka has no topic {topic}: start a worker, or run spilldeck topics apply"
                     self._broker = _Broker(moved_s=last.moved_s, warnings=(warning,))

@@ -32,7 +32,13 @@ class Probe:
     def end(self, partition: int) -> int:
         """Return the offset that the partition's next message will get."""
         with self._saying_where(partition):
-            return self._watermarks(self._asked_for_ends, partition)[1]
+            try:
+                return self._watermarks(self._asked_for_ends, partition)[1]
+            except KafkaException:
+                # After a loss of all brokers the library may take the topic for unknown, and asks no more for minutes.
+                self._asked_for_ends.close()
+                self._asked_for_ends = self._consumer()
+                raise
 
     def first_from(self, partition: int, offset: int) -> tuple[int | None, int]:
         """Return the first offset at or after one that has a message, if any, and the partition's low watermark."""

@@ -151,13 +151,20 @@ class Aggregator:
         """Look after partitions that are quiet.
 
         When Redis lost data, or a sought message does not come, no message may ever tell; so a partition that is
-        quiet is compared with Redis, and sent back when Kafka has messages that are not in the books.
+        quiet is compared with Redis, and sent back when Kafka has messages that are not in the books. One that fails
+        does not hinder the others; the first failure is raised when all have been looked after.
         """
+        failures: list[Exception] = []
         async with self._lock:
             for partition in partitions:
                 known = self._partitions.get(partition)
                 if known is None or self._clock() - max(known.taken_at, known.sought_at) > SEEK_PATIENCE_S:
-                    await self._guarded(partition, self._look_after(partition))
+                    try:
+                        await self._guarded(partition, self._look_after(partition))
+                    except Exception as failure:  # noqa: BLE001 - raised below
+                        failures.append(failure)
+        if failures:
+            raise failures[0]
 
     async def _guarded(self, partition: int, step: Awaitable[None]) -> None:
         """Run a step; whatever stops it, keep nothing half-done in memory."""

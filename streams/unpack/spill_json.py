@@ -55,7 +55,7 @@ def parse(document: bytes) -> dict[str, Any]:
 
 
 def unpack_json(payload: bytes | memoryview) -> RawHits:
-    """Return the raw hits of a physics event's document, in the order that they have in DATE bytes.
+    """Return the raw hits of a physics event's document, by board, trigger and channel.
 
     Raises
     ------

@@ -303,6 +303,27 @@ def test_an_emptied_redis_comes_back_by_itself_even_when_nothing_more_arrives(
     run(scenario)
 
 
+def test_a_partition_that_fails_does_not_keep_the_others_from_being_looked_after(
+    run: Callable[..., None], redis_url: str
+) -> None:
+    async def scenario() -> None:
+        worker = Worker(filled_log(3), redis_url, 0)
+        asked: list[int] = []
+
+        async def end(partition: int) -> int:
+            asked.append(partition)
+            if partition == 0:
+                raise OSError("no broker answers")
+            return 0
+
+        worker.aggregator._kafka = replace(worker.aggregator._kafka, end=end)
+        with pytest.raises(OSError, match="no broker answers"):
+            await worker.aggregator.watch([0, 1, 2])
+        assert asked == [0, 1, 2]
+
+    run(scenario)
+
+
 def test_one_seek_a_loss_though_messages_fetched_before_it_still_arrive(
     run: Callable[..., None], redis_url: str
 ) -> None:
