@@ -10,6 +10,7 @@ from schemas.kl import Kl
 from schemas.raw import Raw
 from schemas.scalers import Scalers
 from schemas.tof import Tof
+from schemas.tracker import Tracker
 
 DETECTORS: dict[str, type[Detector]] = {
     "tof": Tof,
@@ -18,6 +19,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "raw": Raw,
     "kl": Kl,
     "emr": Emr,
+    "tracker": Tracker,
 }
 """By name, in the order of the schema's fields. An experiment may add its own: `plugins` in the settings."""
 

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+VLSB_C = 80
+"""Tracker board, cosmic format: its four banks in one equipment."""
 V977 = 101
 """Trigger receiver."""
 V1290 = 102
@@ -14,13 +16,32 @@ V1731 = 121
 """FADC of 8 bits."""
 DBB, DBB_CHAIN = 141, 143
 """Digitiser buffer board of the EMR, alone, and six of them in a chain."""
+VLSB_MASTER = 130
+"""Counts the triggers of the tracker boards."""
+VLSB = 132
+"""Tracker board, one equipment a bank."""
 V1495 = 151
 """Trigger engine."""
 EI = 201
 """EPICS interface."""
-BOARD_NAMES = {V977: "V977", V1290: "V1290", V830: "V830", V1724: "V1724", V1731: "V1731", V1495: "V1495", EI: "EI"}
-BOARD_NAMES |= {DBB: "DBB", DBB_CHAIN: "DBB chain"}
+BOARD_NAMES = {
+    V977: "V977",
+    V1290: "V1290",
+    V830: "V830",
+    V1724: "V1724",
+    V1731: "V1731",
+    V1495: "V1495",
+    EI: "EI",
+    DBB: "DBB",
+    DBB_CHAIN: "DBB chain",
+    VLSB_C: "VLSB_C",
+    VLSB_MASTER: "VLSBMaster",
+    VLSB: "VLSB",
+}
 """Equipment type, in DATE's equipment headers and in channel keys → name."""
+
+BANKS, BANK_CHANNELS, BANKS_OF_BOARD = 64, 128, 4
+"""Bounds of a channel of the trackers' boards: a bank is known by ``board * BANKS_OF_BOARD`` + its place in it."""
 
 LDCS, GEOS, CHANNELS = 8, 32, 32
 """Bounds of a channel's address: geo and channel have five bits; LDC numbers of the experiment are below 8."""

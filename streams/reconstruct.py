@@ -17,6 +17,7 @@ from streams.reco.kl import reconstruct_kl
 from streams.reco.raw import keep_raw
 from streams.reco.scalers import reconstruct_scalers
 from streams.reco.tof import reconstruct_tof
+from streams.reco.tracker import reconstruct_tracker
 from streams.unpack.date import unpack_date
 from streams.unpack.hits import RawHits
 from streams.unpack.spill_json import unpack_json
@@ -32,6 +33,7 @@ FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] =
     "ckov": reconstruct_ckov,
     "kl": reconstruct_kl,
     "emr": reconstruct_emr,
+    "tracker": reconstruct_tracker,
 }
 """What reconstructs each detector, by its name in `schemas.detectors`."""
 

@@ -13,6 +13,7 @@ from schemas.raw import Raw, RawFadcHits, RawTdcHits
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill
 from schemas.scalers import ScalerCounts, Scalers
 from schemas.tof import Tof, TofDigits, TofSlabHits, TofSpacePoints
+from schemas.tracker import Tracker, TrackerClusters, TrackerDigits, TrackerSpacePoints
 from streams.boards import V1724, V1731
 
 
@@ -160,6 +161,30 @@ def emr(triggers: int, rng: np.random.Generator) -> Emr:
     )
 
 
+def tracker(triggers: int, rng: np.random.Generator) -> Tracker:
+    """Return a triplet of random light in a random station of every trigger."""
+    trigger, which, station = np.arange(triggers), rng.integers(0, 2, triggers), rng.integers(1, 6, triggers)
+    place = {"trigger": np.repeat(trigger, 3), "tracker": np.repeat(which, 3), "station": np.repeat(station, 3)}
+    plane, channel = np.tile(np.arange(3), triggers), rng.integers(0, 212, 3 * triggers)
+    npe = rng.uniform(2, 20, 3 * triggers)
+    return Tracker(
+        digits=TrackerDigits(
+            **place, plane=plane, channel=channel, npe=npe, adc=np.full(len(npe), 99), tdc=np.full(len(npe), 100)
+        ),
+        hits=TrackerClusters(**place, plane=plane, channel=channel.astype(float), npe=npe),
+        space_points=TrackerSpacePoints(
+            trigger=trigger,
+            tracker=which,
+            station=station,
+            kind=rng.integers(2, 4, triggers),
+            x_mm=rng.normal(0, 50, triggers),
+            y_mm=rng.normal(0, 50, triggers),
+            npe=npe.reshape(-1, 3).sum(axis=1),
+            chi2=rng.uniform(0, 10, triggers),
+        ),
+    )
+
+
 def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, **changes: Any) -> ReconstructedSpill:
     """Return a spill with random hits; the same for the same run, number and version, another digest for another."""
     rng = np.random.default_rng([run, spill, version])
@@ -181,6 +206,7 @@ def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, 
         "raw": raw(triggers, rng),
         "kl": kl(triggers, np.random.default_rng([run, spill, version, 1])),
         "emr": emr(triggers, np.random.default_rng([run, spill, version, 2])),
+        "tracker": tracker(triggers, np.random.default_rng([run, spill, version, 3])),
         "scalers": Scalers(counts=ScalerCounts(channel=np.arange(16), count=rng.integers(0, 2000, 16))),
     }
     made |= {name: changes.pop(name) for name in made.keys() & changes.keys()}

@@ -8,6 +8,7 @@ from streams.boards import PulseDefinitions
 from streams.conditions.emr import EmrCabling
 from streams.conditions.kl import KlPmts
 from streams.conditions.tof import TofCabling, TofCalibration
+from streams.conditions.tracker import TrackerChannels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,6 +29,7 @@ class Conditions:
     """(ldc, geo, channel) of the eight V1731 channels in the order of the counters' photomultipliers, 0 to 7."""
     kl_pmts: KlPmts | None = None
     emr_cabling: EmrCabling | None = None
+    tracker: TrackerChannels | None = None
     pulses: PulseDefinitions = PulseDefinitions.SINCE_2013
     """By which the features of FADC pulses are made from the samples."""
     plot_ranges: Mapping[str, tuple[int, float, float]] = field(default_factory=dict)

@@ -6,11 +6,11 @@ import numpy as np
 
 from schemas.columns import Bools
 from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1731, PulseDefinitions
-from streams.conditions import emr, kl, tof
+from streams.conditions import emr, kl, tof, tracker
 from streams.conditions.model import Conditions
 from streams.conditions.rows import Address, Tables, rows
 
-KINDS = ("daq_channels", "plot_ranges", "pulse_definitions", *tof.KINDS, *kl.KINDS, *emr.KINDS)
+KINDS = ("daq_channels", "plot_ranges", "pulse_definitions", *tof.KINDS, *kl.KINDS, *emr.KINDS, *tracker.KINDS)
 """Kinds of tables."""
 
 
@@ -37,6 +37,7 @@ def make_conditions(tables: Tables, digest: str) -> Conditions:
         ),
         kl_pmts=kl.read_pmts(tables),
         emr_cabling=emr.read_cabling(tables),
+        tracker=tracker.read_channels(tables),
         pulses=_pulse_definitions(tables),
         plot_ranges=_plot_ranges(tables),
     )

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 import tomllib
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,9 @@ from streams.settings import Settings, settings_file
 SIMULATED = Path(__file__).parent / "simulated"
 """Tables of the simulated beam line, for runs 900000 to 999999. Always there."""
 LAST_RUN = 2**31 - 1
+_MAX_TABLE_BYTES = 64 << 20
+"""Of a compressed table, when it is unpacked."""
+_GZIP = 16 + zlib.MAX_WBITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,27 @@ class ConditionsStore:
             return self._made[key]
 
 
+def table_text(file: Path, content: bytes) -> str:
+    """Return the text of a table that a file's bytes hold; a file with the ending ``.gz`` is compressed.
+
+    Raises
+    ------
+    UsageError
+        When the bytes are no whole gzip file, or one of more than 64 MiB.
+    UnicodeDecodeError
+        When they are no text.
+    """
+    if file.suffix == ".gz":
+        unpacker = zlib.decompressobj(_GZIP)
+        try:
+            content = unpacker.decompress(content, _MAX_TABLE_BYTES)
+        except zlib.error as error:
+            raise UsageError(f"the table {file} cannot be unpacked: {error}") from error
+        if not unpacker.eof or unpacker.unused_data:
+            raise UsageError(f"the table {file} is cut, longer than {_MAX_TABLE_BYTES} bytes, or followed by others")
+    return content.decode()
+
+
 def _load(entries: Mapping[str, Entry]) -> Conditions:
     digest = hashlib.blake2b(digest_size=8)
     tables: Tables = {}
@@ -89,7 +114,7 @@ def _load(entries: Mapping[str, Entry]) -> Conditions:
         file = entries[kind].file
         try:
             content = file.read_bytes()
-            tables[kind] = (file, content.decode())
+            tables[kind] = (file, table_text(file, content))
         except OSError as error:
             raise UsageError(f"the table {file} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:

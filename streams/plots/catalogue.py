@@ -8,6 +8,7 @@ from streams.plots.model import DetectorPlots, Plot, Trend
 from streams.plots.raw import RAW
 from streams.plots.scalers import SCALERS
 from streams.plots.tof import TOF
+from streams.plots.tracker import TRACKER
 
 DETECTORS: dict[str, DetectorPlots] = {}
 PLOTS: dict[str, Plot] = {}
@@ -31,5 +32,5 @@ def add(detector: DetectorPlots) -> None:
     TRENDS.update({trend.name: trend for trend in detector.trends})
 
 
-for _detector in (DAQ, SCALERS, TOF, CKOV, KL, EMR, RAW):
+for _detector in (DAQ, SCALERS, TOF, CKOV, KL, TRACKER, EMR, RAW):
     add(_detector)

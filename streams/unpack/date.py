@@ -9,7 +9,22 @@ import numpy as np
 from schemas.columns import I4, U1
 from schemas.records import MISSING
 from schemas.wire import MAX_TRIGGERS
-from streams.boards import BOARD_NAMES, DBB, DBB_CHAIN, EI, V830, V977, V1290, V1495, V1724, V1731, PulseDefinitions
+from streams.boards import (
+    BOARD_NAMES,
+    DBB,
+    DBB_CHAIN,
+    EI,
+    V830,
+    V977,
+    V1290,
+    V1495,
+    V1724,
+    V1731,
+    VLSB,
+    VLSB_C,
+    VLSB_MASTER,
+    PulseDefinitions,
+)
 from streams.errors import BadDataError
 from streams.unpack.dbb import unpack_dbb
 from streams.unpack.epics import unpack_epics
@@ -21,6 +36,7 @@ from streams.unpack.registers import unpack_v830, unpack_v977
 from streams.unpack.registry import BOARDS
 from streams.unpack.v1290 import unpack_v1290
 from streams.unpack.v1495 import unpack_v1495
+from streams.unpack.vlsb import unpack_vlsb, unpack_vlsb_master
 
 
 def unpack_date(payload: bytes | memoryview, pulses: PulseDefinitions = PulseDefinitions.SINCE_2013) -> RawHits:
@@ -98,10 +114,8 @@ class _Spill:
     """Of each LDC."""
     process_variables: dict[int, ProcessVariables] = field(default_factory=dict)
     """Of each LDC."""
-    dbb: list[Equipment] = field(default_factory=list)
-    """Digitiser buffer boards and chains of them."""
-    added: dict[int, list[Equipment]] = field(default_factory=dict)
-    """Those of the boards that the experiment has added, by their type."""
+    gathered: dict[int, list[Equipment]] = field(default_factory=dict)
+    """Those of the EMR's and the trackers' boards, and of those that the experiment has added, by their type."""
     skipped: Counter[str] = field(default_factory=Counter)
 
     def take(self, equipment: Equipment, event: EventType) -> None:
@@ -123,13 +137,14 @@ class _Spill:
         elif event is EventType.PHYSICS and equipment.type == EI:
             _once(self.process_variables, equipment)
             self.process_variables[equipment.ldc] = unpack_epics(equipment)
-        elif event is EventType.PHYSICS and equipment.type in (DBB, DBB_CHAIN):
-            self.dbb.append(equipment)
-        elif event is EventType.PHYSICS and equipment.type in BOARDS:
-            self.added.setdefault(equipment.type, []).append(equipment)
+        elif event is EventType.PHYSICS and equipment.type in (DBB, DBB_CHAIN, VLSB, VLSB_C, VLSB_MASTER, *BOARDS):
+            self.gathered.setdefault(equipment.type, []).append(equipment)
         else:
             name = str(equipment.type)
             self.skipped[f"{name} in {event.name.lower()}" if equipment.type in BOARD_NAMES else name] += 1
+
+    def _gathered(self, *kinds: int) -> list[Equipment]:
+        return [board for kind in kinds for board in self.gathered.get(kind, ())]
 
     def hits(self, pulses: PulseDefinitions) -> RawHits:
         """Unpack the boards."""
@@ -151,9 +166,14 @@ class _Spill:
                 _Counted(board=board, events=int(n), geo=int(events.geo[end - 1]) if n else MISSING)
                 for board, n, end in zip(found, counts, np.cumsum(counts), strict=True)
             ]
-        dbb_spills, dbb_hits = unpack_dbb(self.dbb)
+        dbb_spills, dbb_hits = unpack_dbb(self._gathered(DBB, DBB_CHAIN))
+        counted += [
+            _Counted(board=board, events=unpack_vlsb_master(board), geo=board.number)
+            for board in self._gathered(VLSB_MASTER)
+        ]
+        triggers = _triggers(counted)
         return RawHits(
-            triggers=_triggers(counted),
+            triggers=triggers,
             boards=BoardEvents.concat(tables),
             tdc=tdc,
             fadc=FadcHits.concat(fadc),
@@ -164,7 +184,10 @@ class _Spill:
             process_variables=ProcessVariables.concat([*self.process_variables.values()]),
             dbb_spills=dbb_spills,
             dbb_hits=dbb_hits,
-            added={BOARDS[kind].name: BOARDS[kind].unpack(found) for kind, found in self.added.items()},
+            vlsb=unpack_vlsb(self._gathered(VLSB, VLSB_C), triggers),
+            added={
+                BOARDS[kind].name: BOARDS[kind].unpack(found) for kind, found in self.gathered.items() if kind in BOARDS
+            },
             skipped=dict(self.skipped),
         )
 

@@ -39,6 +39,8 @@ class Equipment:
     """Byte of the first word."""
     words: U4
     """(n_words,) uint32, not copied."""
+    number: int = 0
+    """Equipment id: of most boards the geo, which their words tell too."""
 
     @property
     def name(self) -> str:
@@ -136,12 +138,12 @@ def equipments(payload: memoryview, fragment: Fragment) -> Iterator[Equipment]:
         left = fragment.stop - at
         if left < _EQUIPMENT_HEADER.size:
             raise BadDataError("unpack", f"{left} bytes are left, too few for an equipment header", at)
-        size, kind = _EQUIPMENT_HEADER.unpack_from(payload, at)[:2]
+        size, kind, number = _EQUIPMENT_HEADER.unpack_from(payload, at)[:3]
         if not _EQUIPMENT_HEADER.size <= size <= left or size % 4:
             raise BadDataError("unpack", f"an equipment of {size} bytes where {left} are left", at)
         if kind > _MAX_EQUIPMENT_TYPE:
             raise BadDataError("unpack", f"equipment type {kind:#x}, which does not exist", at)
         first = at + _EQUIPMENT_HEADER.size
         words = np.frombuffer(payload, "<u4", (size - _EQUIPMENT_HEADER.size) // 4, first)
-        yield Equipment(type=kind, ldc=fragment.ldc, at=first, words=words)
+        yield Equipment(type=kind, ldc=fragment.ldc, at=first, words=words, number=number)
         at += size

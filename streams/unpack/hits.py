@@ -60,6 +60,23 @@ class FadcHits(Table):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class VlsbHits(Table):
+    """One row a channel of the tracker boards and particle trigger, sorted by bank, trigger and channel."""
+
+    ldc: I4 = column("<i4")
+    """`MISSING` where the source does not say."""
+    bank: U1 = column("u1")
+    """0 to 63: of board ``bank // 4``, its ``bank % 4``."""
+    channel: U1 = column("u1")
+    """0 to 127."""
+    trigger: I4 = column("<i4")
+    adc: U1 = column("u1")
+    tdc: U1 = column("u1")
+    discriminator: U1 = column("u1")
+    """1 if the channel was above its threshold."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class EngineTriggers(Table):
     """One row a trigger that the trigger engine (V1495) recorded, in its own order: at most 300 a spill."""
 
@@ -130,6 +147,7 @@ class RawHits:
     process_variables: ProcessVariables = field(default_factory=ProcessVariables.empty)
     dbb_spills: DbbSpills = field(default_factory=DbbSpills.empty)
     dbb_hits: DbbHits = field(default_factory=DbbHits.empty)
+    vlsb: VlsbHits = field(default_factory=VlsbHits.empty)
     added: dict[str, Table] = field(default_factory=dict)
     """Name of a board that the experiment has added → its table."""
     skipped: dict[str, int] = field(default_factory=dict)

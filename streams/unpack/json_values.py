@@ -1,17 +1,17 @@
-"""Numbers of JSON documents, every one checked, and short names of what is wrong."""
+"""Numbers of the old online system's JSON documents, checked one by one."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from streams.errors import BadDataError
 
-_INT32 = 2**31 - 1
+INT32 = 2**31 - 1
 _SHOWN = 40
 """Characters of a name or number that a message or a count shows."""
 
 
 def number(
-    document: Mapping[str, Any], key: str, default: int | None = None, *, low: int = -_INT32, high: int = _INT32
+    document: Mapping[str, Any], key: str, default: int | None = None, *, low: int = -INT32, high: int = INT32
 ) -> int:
     """Return a whole number of a document, in [low, high], by default of 32 bits.
 
@@ -26,6 +26,19 @@ def number(
     if type(value) is not int or not low <= value <= high:
         raise BadDataError("json", f"{key} is {short(value)}, not a whole number from {low} to {high}")
     return value
+
+
+def own_trigger(hit: Mapping[str, Any], trigger: int) -> None:
+    """Refuse a hit that stands among those of another particle event than it says.
+
+    Raises
+    ------
+    BadDataError
+        With both.
+    """
+    if number(hit, "part_event_number", trigger) != trigger:
+        said = hit["part_event_number"]
+        raise BadDataError("json", f"a hit of particle event {said} stands among those of {trigger}")
 
 
 def short(value: Any) -> str:

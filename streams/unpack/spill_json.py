@@ -17,7 +17,8 @@ from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1724, V1731
 from streams.errors import BadDataError
 from streams.unpack.emr_json import fadc_events, read_dbb
 from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
-from streams.unpack.json_values import number, short
+from streams.unpack.json_values import INT32, number, own_trigger, short
+from streams.unpack.vlsb_json import NAMES, vlsb_hits
 
 _TableT = TypeVar("_TableT", bound=Table)
 _BOARDS = {"V1290": V1290, "V1724": V1724, "V1731": V1731}
@@ -25,7 +26,6 @@ _READ = ("V830", "emr")
 """Branches that are objects, not lists of particle events."""
 _NOT_READ = ("trigger_engine", "epics_interface")
 """Branches whose shape is not known: once a spill, so they are no detector's lists of particle events."""
-_INT32 = 2**31 - 1
 _UINT32 = 2**32 - 1
 _MAX_SAMPLE = 255
 _TDC = ("leading_time", "trailing_time")
@@ -79,6 +79,7 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
     if triggers > MAX_TRIGGERS:
         raise BadDataError("json", f"{triggers} particle events, more than the {MAX_TRIGGERS} that a spill can have")
     hits: dict[int, list[tuple[int, Mapping[str, Any]]]] = {board: [] for board in _BOARDS.values()}
+    vlsb: list[tuple[int, Mapping[str, Any]]] = []
     skipped: Counter[str] = Counter()
     for name, events in detectors.items():
         if len(events) > triggers:
@@ -86,6 +87,8 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
         for trigger, board, hit in _hits(name, events):
             if board in _BOARDS:
                 hits[_BOARDS[board]].append((trigger, hit))
+            elif board in NAMES:
+                vlsb.append((trigger, hit))
             else:
                 skipped[short(board)] += 1
     skipped.update(short(n) for n, branch in daq.items() if isinstance(branch, dict) and n not in (*_READ, *_NOT_READ))
@@ -108,6 +111,7 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
         scalers=_scalers(daq.get("V830")),
         dbb_spills=dbb_spills,
         dbb_hits=dbb_hits,
+        vlsb=vlsb_hits(vlsb),
         skipped=dict(skipped),
     )
 
@@ -139,9 +143,7 @@ def _addresses(hits: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
             raise BadDataError("json", f"{key} is {values.max()}, not below {bound}")
         found[column] = values
     for trigger, hit in hits:
-        if number(hit, "part_event_number", trigger) != trigger:
-            said = hit["part_event_number"]
-            raise BadDataError("json", f"a hit of particle event {said} stands among those of {trigger}")
+        own_trigger(hit, trigger)
     return found
 
 
@@ -158,7 +160,7 @@ def _column(hits: Sequence[tuple[int, Mapping[str, Any]]], key: str, default: in
 
 def _real(hit: Mapping[str, Any], key: str) -> float:
     value = hit.get(key, 0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _INT32:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= INT32:
         raise BadDataError("json", f"{key} is {short(value)}, not a number of the ADC")
     return float(value)
 

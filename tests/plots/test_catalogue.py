@@ -44,6 +44,18 @@ EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
     "emr_charge_ratio": ((40, 0, 2),),
     "emr_chi2_density": ((20, 0, 1.0001), (30, 0, 3)),
     **{f"emr_{question}": ((2, -0.5, 1.5),) for question in ("matched", "muons")},
+    **{f"DC_Tk{t}{s}{p}": ((215, 0, 215),) for t in "UD" for s in range(1, 6) for p in range(3)},
+    **{f"Ch_Sum{t}": ((670, -5, 642),) for t in "UD"},
+    **dict.fromkeys(("SP_TkU", "SP_TkD"), ((7, 0, 6),)),
+    **{f"Tr{t}pStSp{kind}": ((7, 0, 6),) for t in (1, 2) for kind in ("", "_2", "_3")},
+    "SP_Type": ((3, 1, 4),),
+    **{f"Ef_Tk{t}{s}": ((3, 1, 4),) for t in "UD" for s in range(1, 6)},
+    **{
+        f"SP_Pos_Tk{t}{s}_{kind}": ((50, -200, 200), (50, -200, 200))
+        for t in "UD"
+        for s in range(1, 6)
+        for kind in ("trip", "doub")
+    },
     "raw_v1290_hits": (V1290,),
     "raw_v1290_time": (V1290, (64, 0, 1 << 21)),
     "raw_v1724_pedestal": (V1724, (64, 0, 16384)),

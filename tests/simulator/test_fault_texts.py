@@ -28,7 +28,7 @@ RUN = SimulatedRun(spills=9, mean_triggers=4)
         ("shifted_timing:tof1", "its value must be a number, the delay; tof0 in ns, "),
         ("shifted_timing:tof1=nan", "its value must be a number"),
         ("wrong_clock=1e10", "its value must be a number, the seconds"),
-        ("missing_ldc:9", "there is no LDC 9: there are 0, 1"),
+        ("missing_ldc:9", "there is no LDC 9: there are 0, 1, 3, 4"),
         ("trigger_mismatch:V1290/0/1", "there is no board V1290/0/1: there are V1290/1/1, "),
         ("trigger_mismatch:V830/0/0", "there is no board V830/0/0"),
         ("counter_wrap:tof0", "it takes no place"),

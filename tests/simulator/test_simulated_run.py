@@ -8,7 +8,7 @@ import pytest
 from schemas.ckov import CkovDigits
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
 from schemas.tof import Tof
-from streams.conditions.store import SIMULATED, ConditionsStore
+from streams.conditions.store import SIMULATED, ConditionsStore, table_text
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.beam import TOF01_NS, TOF12_PER_TOF01, Kind
 from streams.daq.simulator.ckov import MEAN_PHOTO_ELECTRONS
@@ -22,7 +22,7 @@ SPILLS = 200
 
 
 def test_the_tables_that_ship_are_those_of_the_simulator() -> None:
-    assert {path.name: path.read_text() for path in SIMULATED.iterdir()} == tables()
+    assert {path.name: table_text(path, path.read_bytes()) for path in SIMULATED.iterdir()} == tables()
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_others() -> None:

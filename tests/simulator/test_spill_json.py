@@ -70,6 +70,7 @@ def test_the_same_columns_come_out_of_json_as_out_of_date_bytes(number, seed, fa
     # A document does not tell in which order the boards were read out.
     assert by_address(hits.tdc).equal(by_address(again.tdc))
     assert by_address(hits.fadc).equal(by_address(again.fadc))
+    assert hits.vlsb.equal(again.vlsb)
     assert hits.samples.keys() == again.samples.keys() or not hits.triggers
     assert all(np.array_equal(hits.samples[place], kept) for place, kept in again.samples.items())
     assert hits.scalers.keys() == again.scalers.keys()

@@ -109,9 +109,9 @@ def test_scalers_are_read_once_a_spill():
 
 
 def test_what_nothing_reads_is_skipped_and_counted():
-    calibration = super_event(CALIBRATION, {1: TDC + equipment(132, [1])})
-    hits = unpack_date(calibration + physics(TDC, equipment(132, [1]), equipment(132, [2]), equipment(200)))
-    assert hits.skipped == {"102 in calibration": 1, "132": 3}
+    calibration = super_event(CALIBRATION, {1: TDC + equipment(140, [1])})
+    hits = unpack_date(calibration + physics(TDC, equipment(140, [1]), equipment(140, [2]), equipment(200)))
+    assert hits.skipped == {"102 in calibration": 1, "140": 3}
     assert hits.triggers == 1
 
 

@@ -34,7 +34,10 @@ BUSY = super_event(
         1: equipment(120, fadc_event(suppressed({1: [9] * 60, 4: [8] * 62}), code=7) * 2)
         + equipment(120, fadc_event(packed([7] * 64, 16), mask=2, geo=5) * 2)
         + equipment(151, [0x5 << 28, 0xA << 28 | 3, 4, 5, 0xF << 28 | 1 << 17])
-        + equipment(201, [0xA << 28 | 1, 1 << 24 | 9, 6, 7]),
+        + equipment(201, [0xA << 28 | 1, 1 << 24 | 9, 6, 7])
+        + equipment(130, [0xA << 28 | 2 << 16] * 2)
+        + equipment(132, [1 << 24 | 3 << 16 | 50, 2 << 24 | 3 << 16 | 50], geo=9)
+        + equipment(80, [0, 1, 0, 1, 1 << 24, 2 << 24], geo=4),
         2: equipment(141, dbb([(4, 100, False), (4, 120, True), (9, 70, False), (9, 80, True)], geo=40))
         + equipment(143, [word for geo in range(6) for word in dbb([(1, geo, False)], geo=geo)]),
     },
@@ -52,7 +55,7 @@ def unpack_or_refuse(unpack, data, step):
         assert refusal.byte <= len(data)
         assert len(refusal.reason.encode()) < 500
         return
-    for table in (hits.boards, hits.tdc, hits.fadc):
+    for table in (hits.boards, hits.tdc, hits.fadc, hits.vlsb):
         assert len(table) == 0 or 0 <= table.trigger.min() <= table.trigger.max() < hits.triggers
     "".join(hits.skipped).encode()
 
@@ -68,7 +71,10 @@ def test_edited_date_bytes_are_unpacked_or_refused(edits):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from([102, 111, 120, 121, 101, 141, 143, 151, 201]), st.lists(st.integers(0, 2**32 - 1), max_size=40))
+@given(
+    st.sampled_from([80, 101, 102, 111, 120, 121, 130, 132, 141, 143, 151, 201]),
+    st.lists(st.integers(0, 2**32 - 1), max_size=40),
+)
 def test_a_board_of_any_words_is_unpacked_or_refused(kind, words):
     unpack_or_refuse(unpack_date, physics(equipment(kind, words)), "unpack")
 

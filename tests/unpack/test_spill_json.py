@@ -61,8 +61,8 @@ def test_time_tags_have_32_bits():
 
 
 def test_what_nothing_reads_is_skipped_and_counted_in_plain_letters():
-    hits = unpack(tracker0=[{"VLSB": [{}, {}]}, {"\ud800": [{}]}], magnet={"current": [1]}, trigger=[None, None])
-    assert hits.skipped == {"VLSB": 2, "\\ud800": 1, "magnet": 1}
+    hits = unpack(crystals=[{"V9": [{}, {}]}, {"\ud800": [{}]}], magnet={"current": [1]}, trigger=[None, None])
+    assert hits.skipped == {"V9": 2, "\\ud800": 1, "magnet": 1}
 
 
 @pytest.mark.parametrize("branch", [{"a": 1}, [1] * 300, [{"V1495": [{}]}], "words", 3])

@@ -31,6 +31,8 @@ from streams.daq.simulator.readout import Beam, ReadOut
 from streams.daq.simulator.scalers import read_out_scalers
 from streams.daq.simulator.tables import LDC_DOWNSTREAM, LDC_UPSTREAM
 from streams.daq.simulator.tof_boards import read_out_tof
+from streams.daq.simulator.tracker import read_out_tracker
+from streams.daq.simulator.tracker_tables import TRACKER_LDCS
 
 TRAILER = 110
 _RECEIVED = {date.START_OF_BURST: 0x00200030, date.PHYSICS: 0x00020033, date.END_OF_BURST: 0x008000F3}
@@ -38,7 +40,7 @@ _RECEIVED = {date.START_OF_BURST: 0x00200030, date.PHYSICS: 0x00020033, date.END
 _PHYSICS_US, _END_US = 180_000, 180_600
 """Times of the physics event and of the end of burst after the start of burst."""
 _EVENTS = ((date.START_OF_BURST, 0), (date.PHYSICS, _PHYSICS_US), (date.END_OF_BURST, _END_US))
-LDCS = (LDC_DOWNSTREAM, LDC_UPSTREAM, EMR_LDC)
+LDCS = (LDC_DOWNSTREAM, LDC_UPSTREAM, EMR_LDC, *TRACKER_LDCS)
 
 DETECTORS: dict[str, ReadOut] = {
     "tof": read_out_tof,
@@ -46,6 +48,7 @@ DETECTORS: dict[str, ReadOut] = {
     "scalers": read_out_scalers,
     "kl": read_out_kl,
     "emr": read_out_emr,
+    "tracker": read_out_tracker,
 }
 
 

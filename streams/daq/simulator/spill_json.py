@@ -11,8 +11,10 @@ from typing import Any
 
 from schemas.columns import Table
 from schemas.records import ControlKind, RawSpill, RunControl
-from streams.boards import BOARD_NAMES, DBB, V830, V1290, V1731
+from streams.boards import BOARD_NAMES, DBB, V830, V1290, V1731, VLSB
 from streams.conditions.rows import Address
+from streams.conditions.tracker import TRACKERS
+from streams.daq.simulator.tracker_tables import BANKS_OF_TRACKER
 from streams.errors import BadDataError
 from streams.unpack.date import unpack_date
 from streams.unpack.dbb import TRIGGER_CHANNEL
@@ -95,6 +97,24 @@ def _per_trigger(detector: str, source: Source) -> list[Event]:
     return source.events.get(detector, [{} for _ in range(source.hits.triggers)])
 
 
+def _tracker(number: int, source: Source) -> list[Event]:
+    """Return the hits of a tracker's banks."""
+    events: list[Event] = [{} for _ in range(source.hits.triggers)]
+    for row in _rows(source.hits.vlsb):
+        if row["bank"] // BANKS_OF_TRACKER == number:
+            trigger = row.pop("trigger")
+            hit = row | {
+                "ldc_id": row.pop("ldc"),
+                "equip_type": VLSB,
+                "detector": f"tracker{number}",
+                "part_event_number": trigger,
+                "phys_event_number": source.raw.spill,
+                "time_stamp": source.time_s,
+            }
+            events[trigger].setdefault(BOARD_NAMES[VLSB], []).append(hit)
+    return events
+
+
 def _scaler(source: Source) -> dict[str, Any] | None:
     """Return the scaler's counts: the documents have room for one."""
     for (ldc, geo), counts in source.hits.scalers.items():
@@ -134,6 +154,7 @@ BRANCHES: dict[str, Branch] = {
         for name in ("tof0", "tof1", "tof2", "kl", "tag", "ckov", "trigger", "trigger_request", _UNKNOWN)
     },
     "emr": _emr,
+    **{f"tracker{number}": partial(_tracker, number) for number in range(TRACKERS)},
 }
 """Branch of ``daq_data`` → what gives it; one that gives None is left out."""
 

@@ -3,6 +3,7 @@
 ``python -m streams.daq.simulator.tables`` writes them to ``streams/conditions/simulated``; a test compares.
 """
 
+import gzip
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,6 +12,7 @@ from streams.conditions.store import SIMULATED
 from streams.conditions.tof import PLANES, PMTS, STATIONS
 from streams.daq.simulator.emr_tables import emr_tables
 from streams.daq.simulator.kl_tables import kl_tables
+from streams.daq.simulator.tracker_tables import FILES, tracker_tables
 
 FIRST_RUN, LAST_RUN = 900_000, 999_999
 SLABS_OF = (10, 7, 10)
@@ -50,7 +52,7 @@ def _cabled() -> Iterator[tuple[tuple[int, int, int, int], tuple[int, int, int],
 
 
 def tables() -> dict[str, str]:
-    """Return file → content of every table and of the index."""
+    """Return file → text of every table and of the index; a file with the ending ``.gz`` holds it compressed."""
     rng = np.random.default_rng(_SEED)
     daq = [
         f"DAQChannelKey {LDC_UPSTREAM} {geo} {channel} 102 {detector}"
@@ -85,19 +87,22 @@ def tables() -> dict[str, str]:
         "tof_trigger_delay": delays,
         **kl,
         **emr,
+        **tracker_tables(),
     }
+    names = {kind: FILES.get(kind, f"{kind}.txt") for kind in files}
     index = "# Tables of the simulated beam line; streams/daq/simulator/tables.py writes them.\n" + "".join(
-        f'\n[[table]]\nkind = "{kind}"\nfile = "{kind}.txt"\nfirst_run = {FIRST_RUN}\nlast_run = {LAST_RUN}\n'
-        for kind in files
+        f'\n[[table]]\nkind = "{kind}"\nfile = "{name}"\nfirst_run = {FIRST_RUN}\nlast_run = {LAST_RUN}\n'
+        for kind, name in names.items()
     )
-    return {"index.toml": index} | {f"{kind}.txt": "\n".join(rows) + "\n" for kind, rows in files.items()}
+    return {"index.toml": index} | {names[kind]: "\n".join(rows) + "\n" for kind, rows in files.items()}
 
 
 def write() -> None:
     """Write all tables to where the conditions are loaded from."""
     SIMULATED.mkdir(exist_ok=True)
     for name, content in tables().items():
-        (SIMULATED / name).write_text(content)
+        text = content.encode()
+        (SIMULATED / name).write_bytes(gzip.compress(text, mtime=0) if name.endswith(".gz") else text)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from schemas.columns import I8
-from streams.boards import V977
+from streams.boards import V977, VLSB
 from streams.daq.simulator.faults.board import Board, Signals
 from streams.daq.simulator.faults.crate import BOARDS, Crate
 from streams.daq.simulator.faults.model import Fault
@@ -98,5 +98,8 @@ def corrupt(_: np.random.Generator, crate: Crate, fault: Fault) -> None:
 
 
 def corruptible(kind: int) -> bool:
-    """Say whether the first word of such a board can be told from a corrupted one: the V977's may be any."""
-    return kind != V977
+    """Say whether the first word of such a board can be told from a corrupted one.
+
+    The V977's may be any, and so may that of a bank of the trackers, which may have none either.
+    """
+    return kind not in (V977, VLSB)

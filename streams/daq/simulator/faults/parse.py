@@ -132,7 +132,7 @@ def _board(text: str, kind: FaultKind, place: str, possible: Possible) -> BoardA
     """Return the board ``BOARD/LDC/GEO``, BOARD in any case."""
     taken = corruptible if kind.on_crate is corrupt else BOARDS.__contains__
     names = {
-        f"{BOARD_NAMES.get(equipment, str(equipment))}/{ldc}/{geo}": (equipment, ldc, geo)
+        f"{BOARD_NAMES.get(equipment, str(equipment)).upper()}/{ldc}/{geo}": (equipment, ldc, geo)
         for equipment, ldc, geo in possible.boards
         if taken(equipment)
     }

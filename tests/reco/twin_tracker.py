@@ -1,0 +1,108 @@
+"""The trackers written straight from the experiment's description: loops over hits, no columns."""
+
+import math
+from collections import defaultdict
+
+from streams.conditions.tracker import TrackerChannels
+from streams.unpack.hits import VlsbHits
+
+CHANNEL_MM = 1.4945
+Digit = tuple[int, int, int, int, int, float]
+Cluster = tuple[int, int, int, int, float, float]
+Point = tuple[int, int, int, int, float, float, float, float]
+
+
+def digits(hits: VlsbHits, channels: TrackerChannels) -> list[Digit]:
+    """Return (trigger, tracker, station, plane, channel, npe) of each digit."""
+    found = []
+    columns = (hits.bank, hits.channel, hits.trigger, hits.adc)
+    for bank, on_bank, trigger, adc in zip(*(c.tolist() for c in columns), strict=True):
+        fibre = int(channels.fibres[bank, on_bank])
+        gain = float(channels.gain[bank, on_bank])
+        npe = (adc - float(channels.pedestal[bank, on_bank])) / gain if gain else -10.0
+        if fibre < 0 or not channels.good[bank, on_bank] or not npe > 2.0:
+            continue
+        plane, channel = divmod(fibre, 214)
+        found.append((trigger, plane // 15, plane % 15 // 3 + 1, plane % 3, channel, npe))
+    return sorted(found)
+
+
+def clusters(found: list[Digit]) -> list[Cluster]:
+    """Return (trigger, tracker, station, plane, channel, npe) of each cluster."""
+    of_event = defaultdict(list)
+    for digit in found:
+        if digit[5] > 1.0:
+            of_event[digit[0]].append(digit)
+    out = []
+    for seeds in of_event.values():
+        if len(seeds) > 100:
+            continue
+        seeds.sort(key=lambda digit: -digit[5])
+        used = [False] * len(seeds)
+        for i, seed in enumerate(seeds):
+            if used[i]:
+                continue
+            used[i] = True
+            neighbour = None
+            for j, other in enumerate(seeds):
+                if not used[j] and other[:4] == seed[:4] and abs(other[4] - seed[4]) < 2:
+                    neighbour = j
+            channel, npe = float(seed[4]), seed[5]
+            if neighbour is not None:
+                used[neighbour] = True
+                channel, npe = (seed[4] + seeds[neighbour][4]) / 2, npe + seeds[neighbour][5]
+            if npe > 2.0:
+                out.append((*seed[:4], channel, npe))
+    return sorted(out, key=lambda cluster: (*cluster[:4], -cluster[5], cluster[4]))
+
+
+def _line(cluster: Cluster) -> tuple[float, float, float]:
+    """Return the normal of a cluster's fibre and its distance from the axis."""
+    _, tracker, station, plane, channel, _ = cluster
+    centre = (106.5, 106.5, 105.5)[plane] + (0.5 if (tracker, station) == (1, 5) else 0.0)
+    angle = math.radians((120, 240, 0)[plane])
+    return math.cos(angle), math.sin(angle), CHANNEL_MM * (centre - channel)
+
+
+def crossing(one: Cluster, other: Cluster) -> tuple[float, float]:
+    """Return where two fibres cross: Cramer's rule."""
+    (a, b, p), (c, d, q) = _line(one), _line(other)
+    determinant = a * d - b * c
+    return (p * d - b * q) / determinant, (a * q - p * c) / determinant
+
+
+def _triplet(v: Cluster, w: Cluster, u: Cluster) -> Point:
+    crossings = [crossing(v, w), crossing(v, u), crossing(w, u)]
+    x, y = (sum(point[axis] for point in crossings) / 3 for axis in (0, 1))
+    cos, sin, distance = _line(u)
+    d = cos * crossings[0][0] + sin * crossings[0][1] - distance
+    return (*v[:3], 3, x, y, v[5] + w[5] + u[5], d * d / 0.064)
+
+
+def space_points(found: list[Cluster]) -> list[Point]:
+    """Return (trigger, tracker, station, kind, x, y, npe, chi2) of each space point."""
+    stations = defaultdict(list)
+    for cluster in found:
+        stations[cluster[:3]].append(cluster)
+    out = []
+    for place, there in stations.items():
+        expected = 320.0 if place[1:] == (1, 5) else 318.5
+        used: set[Cluster] = set()
+        planes = [[cluster for cluster in there if cluster[3] == plane] for plane in range(3)]
+        for v in planes[0]:
+            for w in planes[1]:
+                for u in planes[2]:
+                    if used & {v, w, u} or abs(v[4] + w[4] + u[4] - expected) > 3.0:
+                        continue
+                    used |= {v, w, u}
+                    out.append(_triplet(v, w, u))
+        by_npe = sorted((c for c in there if c not in used), key=lambda c: (-c[5], c[3], c[4]))
+        for i, one in enumerate(by_npe):
+            for other in by_npe[i + 1 :]:
+                if used & {one, other} or one[3] == other[3]:
+                    continue
+                x, y = crossing(one, other)
+                if math.hypot(x, y) <= 160:
+                    used |= {one, other}
+                    out.append((*place, 2, x, y, one[5] + other[5], 0.0))
+    return out

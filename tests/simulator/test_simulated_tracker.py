@@ -1,0 +1,134 @@
+"""The simulated trackers: the reconstruction gives back the tracks that were put through them."""
+
+import numpy as np
+import pytest
+
+from schemas.tracker import Tracker
+from streams.daq.simulator import SimulatedRun
+from streams.daq.simulator.beam import Particles
+from streams.daq.simulator.tracker import LIGHT, TrackerTruth
+from streams.plots.batch import Batch
+from streams.plots.tracker_quantities import kuno_sums
+from streams.reconstruct import reconstruct
+
+SPILLS = 40
+TRIPLET_MM = 1.0
+"""A triplet is within this of the track: three fibre channels of 1.5 mm resolve some 0.4 mm in each coordinate."""
+
+
+@pytest.fixture(scope="module")
+def spills() -> list[tuple[Tracker, TrackerTruth, Particles]]:
+    """Return of each spill what the trackers made of it, and what was there."""
+    run = SimulatedRun(spills=SPILLS)
+    found = []
+    for number in range(SPILLS):
+        spill = run.spill(number)
+        tracker, truth = reconstruct(spill.raw, run.conditions).get(Tracker), spill.truths["tracker"]
+        assert tracker is not None
+        assert isinstance(truth, TrackerTruth)
+        found.append((tracker, truth, spill.particles))
+    return found
+
+
+def key(rows) -> np.ndarray:
+    return (rows.trigger.astype(int) * 2 + rows.tracker) * 5 + rows.station - 1
+
+
+def residuals(spills, kind: int) -> np.ndarray:
+    """Return how far space points of a kind are from the track in their station, in mm."""
+    found = []
+    for tracker, truth, _ in spills:
+        points = tracker.space_points.rows(tracker.space_points.kind == kind)
+        place = np.searchsorted(key(truth), key(points))
+        place = np.minimum(place, len(truth) - 1)
+        of_a_track = key(truth)[place] == key(points)
+        off = np.hypot(points.x_mm - truth.x_mm[place], points.y_mm - truth.y_mm[place])
+        found.append(off[of_a_track])
+    return np.concatenate(found)
+
+
+def test_the_truth_is_in_the_order_of_triggers_trackers_and_stations(spills) -> None:
+    for _, truth, particles in spills:
+        assert (np.diff(key(truth)) > 0).all()
+        assert particles.in_station[truth.trigger[truth.tracker == 1], 2].all()
+
+
+def test_97_of_100_triplets_are_within_a_millimetre_of_the_track(spills) -> None:
+    off = residuals(spills, 3)
+    assert len(off) > 10_000
+    assert (off < TRIPLET_MM).mean() > 0.97
+    assert np.median(off) < 0.5
+
+
+def test_nine_of_ten_duplets_of_a_track_are_within_two_millimetres(spills) -> None:
+    off = residuals(spills, 2)
+    assert len(off) > 100
+    assert np.median(off) < TRIPLET_MM
+
+
+def test_a_station_that_a_track_crosses_has_its_triplet(spills) -> None:
+    crossed, triplets, points = 0, 0, 0
+    by_station = np.zeros((2, 10))
+    for tracker, truth, _ in spills:
+        there = tracker.space_points
+        has_triplet = np.isin(key(truth), key(there.rows(there.kind == 3)))
+        crossed += len(truth)
+        triplets += has_triplet.sum()
+        points += np.isin(key(truth), key(there)).sum()
+        by_station += [np.bincount(key(truth)[some] % 10, minlength=10) for some in (has_triplet, slice(None))]
+    assert triplets / crossed > 0.95
+    assert points / crossed > 0.99
+    assert (by_station[0] / by_station[1] > 0.93).all()
+
+
+def test_where_no_track_is_there_are_hardly_any_triplets(spills) -> None:
+    triplets = 0
+    for tracker, truth, _ in spills:
+        points = tracker.space_points.rows(tracker.space_points.kind == 3)
+        triplets += (~np.isin(key(points), key(truth))).sum()
+    assert triplets < 0.001 * len(residuals(spills, 3))
+
+
+def test_the_light_of_a_cluster_is_that_of_a_particle(spills) -> None:
+    npe = np.concatenate([tracker.hits.npe for tracker, _, _ in spills])
+    assert np.median(npe[npe > 4]) == pytest.approx(LIGHT, abs=1)
+
+
+def test_sums_of_channels_are_where_kuno_puts_them() -> None:
+    run = SimulatedRun(spills=SPILLS)
+    batch = Batch([reconstruct(run.spill(number).raw, run.conditions) for number in range(SPILLS)])
+    upstream, _ = kuno_sums(batch)
+    summed = upstream[(upstream != -1) & (upstream != 641)]
+    assert (np.abs(summed - 318.5) <= 1.5).mean() > 0.99
+    assert summed.mean() == pytest.approx(318.5, abs=0.05)
+    # Of the last station downstream the clusters' sums, since the plot joins the stations of a tracker.
+    for number, expected in ((9, 320.0), (8, 318.5)):
+        sums = [one for spill in batch._spills for one in cluster_sums(spill.get(Tracker), number)]
+        assert np.mean(sums) == pytest.approx(expected, abs=0.1)
+
+
+def cluster_sums(tracker: Tracker, station: int) -> np.ndarray:
+    """Return the sums of channels where a station has one cluster in each plane."""
+    place = key(tracker.hits)
+    here = place % 10 == station
+    count = np.bincount(place[here] // 10 * 3 + tracker.hits.plane[here])
+    count = np.append(count, np.zeros(-len(count) % 3, int)).reshape(-1, 3)
+    sums = np.bincount(place[here] // 10, tracker.hits.channel[here], len(count))
+    sums = sums[(count == 1).all(axis=1)]
+    return sums[np.abs(sums - 319) < 4]
+
+
+def test_faults_of_other_detectors_leave_the_trackers_as_they_were() -> None:
+    plain = SimulatedRun(spills=2)
+    faulty = plain.with_faults(["dead_pmt:tof0", "counter_wrap"])
+    one, other = (reconstruct(run.spill(1).raw, run.conditions).detectors["tracker"] for run in (plain, faulty))
+    assert all(table.equal(other.tables()[name]) for name, table in one.tables().items())
+
+
+@pytest.mark.parametrize("fault", ["empty_spill", "many_triggers"])
+def test_no_particle_and_300_are_read(fault: str) -> None:
+    run = SimulatedRun(spills=1).with_faults([fault])
+    made = reconstruct(run.spill(0).raw, run.conditions)
+    assert (made.rejection, made.errors) == (None, {})
+    points = made.get(Tracker).space_points
+    assert len(points) == 0 if fault == "empty_spill" else points.trigger.max() > 290

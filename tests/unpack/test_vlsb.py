@@ -1,0 +1,214 @@
+"""The trackers' boards: bytes built by hand from the layouts, since no real ones are at hand."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.errors import BadDataError
+from streams.unpack.date import unpack_date
+from streams.unpack.hits import VlsbHits
+from streams.unpack.spill_json import unpack_json
+from tests.date_builder import START_OF_BURST, equipment, physics, super_event, v1290_event
+
+ERROR = 0xDEADBEEF
+COLUMNS = ("bank", "trigger", "channel", "adc", "tdc", "discriminator")
+
+
+def tdc(triggers):
+    """Return a board that counts the particle triggers."""
+    return equipment(102, [w for t in range(triggers) for w in v1290_event([], counter=t)], geo=1)
+
+
+def word(trigger, channel, adc=50, tdc=100, discriminator=1):
+    return (trigger + 1 & 0xFF) << 24 | discriminator << 23 | channel << 16 | tdc << 8 | adc
+
+
+def master(triggers, *, words=2):
+    return equipment(130, [0xA << 28 | triggers << 16 | 77] * words)
+
+
+def unpack(*boards, triggers=3):
+    return unpack_date(physics(tdc(triggers), *boards)).vlsb
+
+
+def rows(hits: VlsbHits):
+    return list(zip(*(getattr(hits, name).tolist() for name in COLUMNS), strict=True))
+
+
+def refused(reason, *boards, triggers=3):
+    """Return the word of the last equipment that the refusal names, as far as it lies in its words."""
+    with pytest.raises(BadDataError, match=reason) as error:
+        unpack(*boards, triggers=triggers)
+    assert error.value.step == "unpack"
+    before = len(tdc(triggers)) + sum(map(len, boards[:-1]))
+    return (error.value.byte - (80 + 80 + 28) - before) // 4
+
+
+HITS = st.dictionaries(
+    st.tuples(st.sampled_from([0, 5, 63]), st.integers(0, 299), st.integers(0, 127)),
+    st.tuples(st.integers(0, 255), st.integers(0, 255), st.integers(0, 1)),
+    max_size=40,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(hits=HITS, cosmic=st.booleans())
+def test_hits_are_read_by_bank_trigger_and_channel(hits, cosmic):
+    # Every bank has a word in events 0 and 200, so that no wrap goes unseen.
+    hits = hits | {(bank, event, 3): (1, 2, 0) for bank in (0, 5, 63) for event in (0, 200)}
+    boards = []
+    for bank in (63, 0, 5):
+        words = [word(t, c, *hits[b, t, c]) for b, t, c in sorted(hits, key=lambda h: (h[1], -h[2])) if b == bank]
+        lengths = [len(words) if at == bank % 4 else 0 for at in range(4)]
+        boards.append(equipment(80, [*lengths, *words], geo=bank // 4) if cosmic else equipment(132, words, geo=bank))
+    assert rows(unpack(*boards, triggers=300)) == [(*place, *values) for place, values in sorted(hits.items())]
+
+
+def test_the_event_number_counts_from_1_and_wraps_above_255():
+    events = [0, 100, 254, 255, 256, 299]
+    assert [word(event, 0) >> 24 for event in events] == [1, 101, 255, 0, 1, 44]
+    found = unpack(
+        equipment(132, [word(event, 9) for event in events]), equipment(132, [word(0, 1)], geo=1), triggers=300
+    )
+    assert found.trigger.tolist() == [*events, 0]
+
+
+def test_the_banks_of_a_cosmic_board_follow_each_other():
+    board = equipment(80, [2, 0, 1, 0, word(0, 1), word(2, 1), word(1, 7)], geo=15)
+    assert [row[:3] for row in rows(unpack(board))] == [(60, 0, 1), (60, 2, 1), (62, 1, 7)]
+    assert len(unpack(equipment(80, [0, 0, 0, 0]))) == 0
+
+
+def test_an_empty_bank_has_no_hits_and_an_ldc_is_kept():
+    hits = unpack_date(super_event(7, {0: tdc(1), 3: equipment(132) + equipment(132, [word(0, 1)], geo=1)})).vlsb
+    assert (rows(hits), hits.ldc.tolist()) == ([(1, 0, 1, 50, 100, 1)], [3])
+
+
+def test_the_master_counts_the_triggers_where_no_other_board_does():
+    hits = unpack_date(physics(master(2), equipment(132, [word(1, 5)])))
+    assert (hits.triggers, hits.vlsb.trigger.tolist()) == (2, [1])
+    assert unpack_date(physics(master(0, words=1))).triggers == 0
+
+
+def test_a_count_that_differs_is_a_trigger_mismatch_with_both_numbers():
+    said = "trigger mismatch: VLSBMaster of LDC 1, geo 0 has 4 particle events, V1290 of LDC 1, geo 1 has 3"
+    assert refused(said, master(4)) == 0
+    said = "trigger mismatch: a hit of particle event 3 in bank 9, the spill has 3"
+    assert refused(said, equipment(132, [word(0, 1), word(3, 1)], geo=9)) == 1
+    assert refused("particle event 256 in bank 0, the spill has 3", equipment(132, [word(1, 1), word(0, 1)])) == 1
+    assert refused("particle event -1 in bank 0", equipment(132, [word(-1, 1)])) == 0
+    assert refused("particle event 0 in bank 0, the spill has 0", equipment(132, [word(0, 1)]), triggers=0) == 0
+
+
+def test_what_is_wrong_is_named_with_its_place():
+    good = equipment(132, [word(0, 1)], geo=7)
+    assert refused("error word 0xdeadbeef", equipment(132, [word(0, 1), ERROR])) == 1
+    assert refused("bank 64: banks are numbered from 0 to 63", equipment(132, [word(0, 1)], geo=64)) == 0
+    assert refused("bank 64", equipment(80, [1, 0, 0, 0, word(0, 1)], geo=16)) == 4
+    assert refused("bank 7 comes twice", good, good) == 0
+    assert refused("bank 7 comes twice", good, equipment(80, [0, 0, 0, 1, word(0, 2)], geo=1)) == 4
+    twice = equipment(132, [word(1, 4), word(2, 4), word(2, 3), word(2, 4)], geo=2)
+    assert refused("channel 4 of bank 2 comes twice in particle event 2", twice) == 3
+    assert refused("3 words, too few for the lengths of 4 banks", equipment(80, [0, 0, 0])) == 0
+    assert refused("unexpected word 0x00040000 where the length", equipment(80, [0, 0, 1 << 18, 0])) == 2
+    assert refused(r"1 words in its banks, their lengths \[1, 0, 0, 1\] make 2", equipment(80, [1, 0, 0, 1, 5])) == 0
+    assert refused("3 words, more than 2", master(3, words=3)) == 0
+    assert refused("unexpected word 0x00000000, not of kind 0xa", equipment(130, [0xA << 28 | 3 << 16, 0])) == 1
+    disagreeing = equipment(130, [0xA << 28 | 3 << 16, 0xA << 28 | 4 << 16])
+    assert refused("4 triggers, its first word says 3", disagreeing) == 1
+
+
+def test_outside_the_physics_event_they_are_skipped_and_counted():
+    boards = equipment(132, [word(0, 1)]) + master(4)
+    hits = unpack_date(super_event(START_OF_BURST, {1: boards}) + physics(tdc(1)))
+    assert (len(hits.vlsb), hits.skipped) == (0, {"132 in start_of_burst": 1, "130 in start_of_burst": 1})
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kind=st.sampled_from([80, 130, 132]),
+    words=st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 8), max_size=30),
+    number=st.integers(0, 70) | st.just(2**32 - 1),
+)
+def test_a_board_of_any_words_is_unpacked_or_refused(kind, words, number):
+    try:
+        found = unpack(equipment(kind, words, geo=number), triggers=300)
+    except BadDataError:
+        return
+    assert len(found) <= len(words)
+    assert (found.trigger < 300).all()
+    assert (found.channel < 128).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 127)), max_size=30))
+def test_events_in_any_order_are_unwrapped_as_by_counting(events):
+    words = [event << 24 | channel << 16 for event, channel in events]
+    expected, wraps, before = [], 0, 0
+    for event, channel in events:
+        wraps += event < before
+        before = event
+        expected.append((event + 256 * wraps - 1, channel))
+    good = len(set(expected)) == len(expected) and all(0 <= event < 1000 for event, _ in expected)
+    try:
+        found = unpack(equipment(132, words), triggers=1000)
+    except BadDataError:
+        assert not good
+        return
+    assert good
+    assert list(zip(found.trigger.tolist(), found.channel.tolist(), strict=True)) == sorted(expected)
+
+
+HIT = {"bank": 3, "channel": 7, "adc": 50, "tdc": 100, "discriminator": 1}
+
+
+def from_json(branches):
+    return unpack_json(json.dumps({"daq_data": branches}).encode()).vlsb
+
+
+@pytest.mark.parametrize("names", [("tracker0", "tracker1"), ("tracker1", "tracker2")])
+@pytest.mark.parametrize("board", ["VLSB", "VLSB_C"])
+def test_documents_of_either_spelling_are_read(names, board):
+    found = from_json(
+        {
+            names[1]: [None, {board: [HIT | {"bank": 40, "ldc_id": 4, "part_event_number": 1}]}],
+            names[0]: [{board: [HIT | {"channel": 9}, HIT]}, {board: []}],
+        }
+    )
+    assert rows(found) == [(3, 0, 7, 50, 100, 1), (3, 0, 9, 50, 100, 1), (40, 1, 7, 50, 100, 1)]
+    assert found.ldc.tolist() == [-99, -99, 4]
+
+
+def test_a_single_station_is_read_too():
+    assert len(from_json({"single_station": [{"VLSB_C": [HIT]}]})) == 1
+    assert len(from_json({"tracker0": None})) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"bank": 64}, "bank is 64, not a whole number from 0 to 63"),
+        ({"channel": 128}, "channel is 128"),
+        ({"adc": 256}, "adc is 256"),
+        ({"tdc": -1}, "tdc is -1"),
+        ({"discriminator": 2}, "discriminator is 2"),
+        ({"adc": None}, "adc is None"),
+        ({"ldc_id": 8}, "ldc_id is 8"),
+        ({"part_event_number": 4}, "a hit of particle event 4 stands among those of 0"),
+    ],
+)
+def test_a_hit_that_cannot_be_is_refused_with_its_number(changes, reason):
+    with pytest.raises(BadDataError, match=reason) as error:
+        from_json({"tracker0": [{"VLSB": [HIT | changes]}]})
+    assert error.value.step == "json"
+
+
+def test_a_channel_that_comes_twice_in_a_document_is_refused():
+    with pytest.raises(BadDataError, match="channel 7 of bank 3 comes twice in particle event 0"):
+        from_json({"tracker0": [{"VLSB": [HIT]}], "tracker1": [{"VLSB": [HIT]}]})
+
+
+def test_the_size_of_a_cosmic_board_is_not_believed():
+    assert refused("make 1048572", equipment(80, [(1 << 18) - 1] * 4 + [0] * 5)) == 0
