@@ -186,8 +186,9 @@ def test_a_wrap_of_the_counters_lies_within_every_trigger() -> None:
         ("corrupted_word:V1724/1/0@5-6", "unexpected word 0xffffffff"),
         ("corrupted_word:V1731/1/9@5-6", "unexpected word 0xffffffff"),
         ("corrupted_word:V830/0/0@5-6", "trigger count 65535"),
-        ("missing_ldc:0@5-6", "LDCs [1]; the spill has LDCs [0, 1]"),
-        ("missing_ldc:1@5-6", "LDCs [0]; the spill has LDCs [0, 1]"),
+        ("missing_ldc:0@5-6", "LDCs [1, 2]; the spill has LDCs [0, 1, 2]"),
+        ("missing_ldc:1@5-6", "LDCs [0, 2]; the spill has LDCs [0, 1, 2]"),
+        ("missing_ldc:2@5-6", "LDCs [0, 1]; the spill has LDCs [0, 1, 2]"),
         ("truncated_spill@5-6", "bytes where"),
     ],
 )
