@@ -40,7 +40,8 @@ def fadc_events(branch: Mapping[str, Any]) -> list[Any]:
 def read_dbb(branch: Mapping[str, Any]) -> tuple[DbbSpills, DbbHits]:
     """Return boards and hits, in the order that they have in DATE bytes.
 
-    A board's ``hits`` and ``triggers`` are ``{channel, l_time, t_time}``.
+    A board's ``hits`` and ``triggers`` are ``{channel, l_time, t_time}``; its ``spill_number`` has the old spelling
+    ``spill_num`` too.
 
     Raises
     ------
@@ -52,10 +53,11 @@ def read_dbb(branch: Mapping[str, Any]) -> tuple[DbbSpills, DbbHits]:
     hits: list[tuple[int, ...]] = []
     for board in boards:
         place = number(board, "ldc_id", low=0, high=LDCS - 1), number(board, "geo", low=0, high=DBB_GEOS - 1)
-        rows.append((*place, *(number(board, key, low=0, high=high) for key, high in _BOARD.items())))
+        named = board if "spill_number" in board else {**board, "spill_number": board.get("spill_num")}
+        rows.append((*place, *(number(named, key, low=0, high=high) for key, high in _BOARD.items())))
         for name, channel in (("triggers", TRIGGER_CHANNEL), ("hits", None)):
             for hit in _objects(board, name, f"DBB {place[1]}"):
-                times = (number(hit, key, MISSING, low=MISSING, high=_MAX_TIME) for key in ("l_time", "t_time"))
+                times = (_time(hit, key) for key in ("l_time", "t_time"))
                 hits.append((*place, number(hit, "channel", channel, low=0, high=DBB_CHANNELS - 1), *times))
     columns = _columns(rows, 2 + len(_BOARD))
     address = columns[0] * DBB_GEOS + columns[1]
@@ -65,6 +67,10 @@ def read_dbb(branch: Mapping[str, Any]) -> tuple[DbbSpills, DbbHits]:
     spills = DbbSpills(ldc=columns[0], geo=columns[1], **dict(zip(_BOARD, columns[2:], strict=True)))
     found = DbbHits(ldc=ldc, geo=geo, channel=channel, leading_time=leading, trailing_time=trailing)
     return spills.rows(np.argsort(address)), found.rows(np.lexsort((channel, geo, ldc)))
+
+
+def _time(hit: Mapping[str, Any], key: str) -> int:
+    return MISSING if hit.get(key, MISSING) == MISSING else number(hit, key, low=0, high=_MAX_TIME)
 
 
 def _objects(document: Mapping[str, Any], key: str, where: str) -> Sequence[Mapping[str, Any]]:

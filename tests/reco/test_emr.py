@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from schemas.columns import Table
 from schemas.emr import Emr
-from schemas.records import MISSING
+from schemas.records import MISSING, ReconstructedSpill
+from schemas.wire import decode, encode
 from streams.boards import V1731
 from streams.conditions.emr import BAR_NUMBERS, TRIGGER_BAR
 from streams.conditions.model import Conditions
@@ -27,6 +28,7 @@ from streams.unpack.hits import BoardEvents, DbbHits, DbbSpills, FadcHits, RawHi
 from streams.unpack.spill_json import unpack_json
 from tests.conftest import PROJECT
 from tests.reco import twin_emr
+from tests.records import reconstructed_spill
 
 
 @cache
@@ -162,7 +164,7 @@ def raw(
     for plane, bar, leading, trailing in everything:
         (place,) = np.argwhere(cabling.dbb == plane * BAR_NUMBERS + bar)
         found.append((*place.tolist(), leading, trailing))
-    ldc, geo, channel, leading, trailing = np.array(found).T
+    ldc, geo, channel, leading, trailing = np.array(found, int).reshape(-1, 5).T
     boards = DbbSpills(
         ldc=np.full(len(planes), 2),
         geo=np.array(planes),
@@ -294,3 +296,26 @@ def test_boards_of_another_detector_are_not_its_own(conditions: Conditions) -> N
 def test_without_the_table_it_is_named(conditions: Conditions) -> None:
     with pytest.raises(DetectorError, match="emr_channels"):
         reconstruct_emr(raw(conditions), replace(conditions, emr_cabling=None))
+
+
+_TIMES = st.integers(0, 2000) | st.integers(0, (1 << 22) - 1) | st.just(MISSING)
+_PLACES = st.tuples(st.integers(0, 3), st.integers(0, 63))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    hits=st.lists(st.tuples(_PLACES, _TIMES, _TIMES), max_size=40),
+    triggers=st.lists(st.integers(0, 2500), max_size=4),
+    charges=st.dictionaries(st.tuples(st.integers(0, 3), st.integers(0, 47)), st.integers(-(2**31), 2**31 - 1)),
+)
+def test_hits_of_any_numbers_are_reconstructed_as_by_the_slow_one(hits, triggers, charges) -> None:
+    conditions = simulated()
+    any_hits = [(plane, bar, *times) for (plane, bar), *times in hits if bar < 60]
+    charges = {place: charge for place, charge in charges.items() if place[0] < len(triggers)}
+    found = compare(raw(conditions, *any_hits, triggers=tuple(triggers), charges=charges), conditions)
+    spill = reconstructed_spill(triggers=max(len(triggers), 20), emr=found)
+    again = decode(encode(spill))
+    assert isinstance(again, ReconstructedSpill)
+    emr = again.get(Emr)
+    assert emr is not None
+    assert all(table.equal(emr.tables()[name]) for name, table in found.tables().items())

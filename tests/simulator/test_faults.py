@@ -186,9 +186,8 @@ def test_a_wrap_of_the_counters_lies_within_every_trigger() -> None:
         ("corrupted_word:V1724/1/0@5-6", "unexpected word 0xffffffff"),
         ("corrupted_word:V1731/1/9@5-6", "unexpected word 0xffffffff"),
         ("corrupted_word:V830/0/0@5-6", "trigger count 65535"),
-        ("corrupted_word:VLSBMaster/3/0@5-6", "unexpected word 0xffffffff"),
-        ("missing_ldc:0@5-6", "LDCs [1, 3, 4]; the spill has LDCs [0, 1, 3, 4]"),
-        ("missing_ldc:1@5-6", "LDCs [0, 3, 4]; the spill has LDCs [0, 1, 3, 4]"),
+        ("missing_ldc:0@5-6", "LDCs [1]; the spill has LDCs [0, 1]"),
+        ("missing_ldc:1@5-6", "LDCs [0]; the spill has LDCs [0, 1]"),
         ("truncated_spill@5-6", "bytes where"),
     ],
 )

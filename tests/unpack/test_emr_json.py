@@ -36,6 +36,11 @@ def test_boards_hits_and_triggers_become_columns():
     assert found.skipped == {}
 
 
+def test_the_old_spelling_of_the_spill_number_is_read():
+    board = {("spill_num" if key == "spill_number" else key): value for key, value in BOARD.items()}
+    assert unpack({"dbb": [board]}).dbb_spills.spill_number.tolist() == [3]
+
+
 def test_its_pulses_are_those_of_any_detector():
     found = unpack({"V1731": [[PULSE]]}, ckov=[{"V1731": [PULSE | {"geo": 9}]}])
     assert (found.fadc.equipment.tolist(), found.fadc.geo.tolist()) == ([V1731, V1731], [5, 9])
@@ -59,7 +64,8 @@ def test_its_pulses_are_those_of_any_detector():
         ({"dbb": [BOARD | {"hits": [{"l_time": 4}]}]}, "channel is None"),
         ({"dbb": [BOARD | {"hits": [{"channel": 64}]}]}, "channel is 64"),
         ({"dbb": [BOARD | {"hits": [{"channel": 1, "l_time": 2**22}]}]}, "l_time is 4194304"),
-        ({"dbb": [BOARD | {"hits": [{"channel": 1, "t_time": -100}]}]}, "t_time is -100"),
+        ({"dbb": [BOARD | {"hits": [{"channel": 1, "t_time": -1}]}]}, "t_time is -1"),
+        ({"dbb": [BOARD | {"hits": [{"channel": 1, "t_time": None}]}]}, "t_time is None"),
         ({"V1731": {}}, "V1731 of emr is a dict, not a list of particle events"),
         ({"V1731": [3]}, "no list of hits"),
         ({"V1731": [None, None]}, "trigger mismatch: emr has 2 particle events, not 1"),
