@@ -126,6 +126,31 @@ def test_faults_of_other_detectors_leave_the_trackers_as_they_were() -> None:
     assert all(table.equal(other.tables()[name]) for name, table in one.tables().items())
 
 
+def digits(*faults: str) -> np.ndarray:
+    """Return (5, 3, 214) digits of the upstream tracker in a few spills with these faults."""
+    run = SimulatedRun(spills=4).with_faults(faults)
+    counts = np.zeros((5, 3, 214), int)
+    for number in range(4):
+        found = reconstruct(run.spill(number).raw, run.conditions).get(Tracker).digits
+        found = found.rows(found.tracker == 0)
+        np.add.at(counts, (found.station - 1, found.plane, found.channel), 1)
+    return counts
+
+
+def test_faults_of_channels_show_in_the_digits_of_their_plane() -> None:
+    good = digits()
+    assert good[2, 1, 100:110].min() > 0
+    for fault, channels in (("dead_pmt:tracker0/3/1/105", slice(105, 106)), ("dead_pmt:tracker0/3/1", slice(None))):
+        expected = good.copy()
+        expected[2, 1, channels] = 0
+        assert np.array_equal(digits(fault), expected)
+    hot, triggers = digits("hot_channel:tracker0/3/1/5"), sum(len(SimulatedRun().spill(n).particles) for n in range(4))
+    assert hot[2, 1, 5] == triggers
+    assert (np.delete(hot - good, 5, axis=2)[2] == 0).all()
+    noisy = digits("noisy_plane:tracker0/3/1")[2, 1]
+    assert np.median(noisy) == pytest.approx(0.2 * triggers, rel=0.2)
+
+
 @pytest.mark.parametrize("fault", ["empty_spill", "many_triggers"])
 def test_no_particle_and_300_are_read(fault: str) -> None:
     run = SimulatedRun(spills=1).with_faults([fault])
