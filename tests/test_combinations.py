@@ -22,5 +22,5 @@ def test_a_piece_is_small_unless_a_group_is_large(monkeypatch) -> None:
     counts = np.array([[3, 2], [2, 2], [5, 5], [1, 1], [1, 1]])
     pieces = list(combinations(np.zeros_like(counts), counts))
     assert sum(map(len, pieces)) == 6 + 4 + 25 + 1 + 1
-    assert max(map(len, pieces)) <= 25 + 1
+    assert max(map(len, pieces)) <= 10 + 25
     assert len(pieces) > 2
