@@ -1,7 +1,8 @@
 """VLSB, the trackers' boards, and their master: words to the light of fibres, all banks of a spill at once.
 
 A bank is known by its number in the cabling and the calibration, 0 to 63, four to a board. That number is taken to be
-the equipment's id, of a board in the cosmic format four times the id and on; the layouts do not say so.
+the equipment's id, of a board in the cosmic format four times the id and on, and the lengths of its banks to be in
+words; the layouts do not say so.
 """
 
 from collections.abc import Iterator, Sequence
@@ -68,9 +69,9 @@ def unpack_vlsb(equipments: Sequence[Equipment], triggers: int) -> VlsbHits:
         return VlsbHits.empty()
     boards = Boards(banks)
     words = boards.words
-    if (bad := words == ERROR_WORD).any():
-        raise boards.error(bad.argmax(), f"error word {ERROR_WORD:#010x}")
     of = boards.of(np.arange(len(words)))
+    if (bad := words == ERROR_WORD).any():
+        raise boards.error(bad.argmax(), f"error word {ERROR_WORD:#010x} in bank {banks[of[bad.argmax()]].number}")
     event = _unwrapped((words >> 24).astype(np.int64), of, boards.firsts[:-1]) - 1
     if (bad := (event < 0) | (event >= triggers)).any():
         at = bad.argmax()

@@ -104,7 +104,7 @@ def test_a_count_that_differs_is_a_trigger_mismatch_with_both_numbers():
 
 def test_what_is_wrong_is_named_with_its_place():
     good = equipment(132, [word(0, 1)], geo=7)
-    assert refused("error word 0xdeadbeef", equipment(132, [word(0, 1), ERROR])) == 1
+    assert refused("error word 0xdeadbeef in bank 6", equipment(132, [word(0, 1), ERROR], geo=6)) == 1
     assert refused("bank 64: banks are numbered from 0 to 63", equipment(132, [word(0, 1)], geo=64)) == 0
     assert refused("bank 64", equipment(80, [1, 0, 0, 0, word(0, 1)], geo=16)) == 4
     assert refused("bank 7 comes twice", good, good) == 0
