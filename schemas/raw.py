@@ -33,8 +33,21 @@ class RawFadcHits(Table):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class RawVlsbHits(Table):
+    """One row a channel of the trackers' boards."""
+
+    trigger: I4 = column("<i4")
+    bank: U1 = column("u1")
+    adc: U1 = column("u1")
+    """Counts, pedestal included."""
+    tdc: U1 = column("u1")
+    """Counts."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Raw(Detector):
     """What the boards gave in a spill."""
 
     tdc: RawTdcHits
     fadc: RawFadcHits
+    vlsb: RawVlsbHits

@@ -7,7 +7,7 @@ import numpy as np
 from schemas.columns import I8
 
 _ROWS = 1 << 18
-"""Combinations of a piece, unless those of one group are more."""
+"""Combinations of a piece, and at most those of one group more."""
 
 
 def combinations(first: I8, count: I8) -> Iterator[I8]:

@@ -9,7 +9,7 @@ from schemas.ckov import Ckov, CkovDigits
 from schemas.columns import Detector
 from schemas.emr import Emr, EmrDaughters, EmrHits, EmrPlanes, EmrSecondaryHits, EmrSpacePoints, EmrTracks
 from schemas.kl import Kl, KlCellHits, KlDigits
-from schemas.raw import Raw, RawFadcHits, RawTdcHits
+from schemas.raw import Raw, RawFadcHits, RawTdcHits, RawVlsbHits
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill
 from schemas.scalers import ScalerCounts, Scalers
 from schemas.tof import Tof, TofDigits, TofSlabHits, TofSpacePoints
@@ -106,6 +106,12 @@ def raw(triggers: int, rng: np.random.Generator) -> Raw:
             pedestal=rng.normal(144, 5, triggers),
             charge_mm=rng.integers(0, 200, triggers),
             position_min=rng.integers(0, 256, triggers),
+        ),
+        vlsb=RawVlsbHits(
+            trigger=trigger,
+            bank=rng.integers(0, 64, triggers),
+            adc=rng.integers(0, 256, triggers),
+            tdc=rng.integers(0, 256, triggers),
         ),
     )
 

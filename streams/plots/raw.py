@@ -8,6 +8,7 @@ from schemas.records import MISSING
 from streams.boards import BOARD_NAMES, V1290, V1724, V1731
 from streams.plots.batch import Batch
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
+from streams.plots.raw_vlsb import VLSB_PLOTS
 
 _Values = tuple[npt.ArrayLike, ...]
 _CALL = "DAQ expert on call"
@@ -138,6 +139,7 @@ RAW = DetectorPlots(
         _pedestal(V1731, 128, 160),
         _charge(V1731, 160),
         _position(V1731, 256),
+        *VLSB_PLOTS,
     ),
     overview=(),
 )

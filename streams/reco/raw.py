@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from schemas.raw import Raw, RawFadcHits, RawTdcHits
+from schemas.raw import Raw, RawFadcHits, RawTdcHits, RawVlsbHits
 from schemas.records import MISSING
 from streams.unpack.hits import RawHits
 
@@ -10,7 +10,7 @@ from streams.unpack.hits import RawHits
 def keep_raw(hits: RawHits) -> Raw:
     """Return the quantities that the expert's pages show."""
     tdc = hits.tdc.rows(hits.tdc.leading_time != MISSING)
-    fadc = hits.fadc
+    fadc, vlsb = hits.fadc, hits.vlsb
     return Raw(
         tdc=RawTdcHits(trigger=tdc.trigger, geo=tdc.geo, channel=tdc.channel, leading_time=tdc.leading_time),
         fadc=RawFadcHits(
@@ -22,4 +22,5 @@ def keep_raw(hits: RawHits) -> Raw:
             charge_mm=fadc.charge_mm,
             position_min=fadc.position_min,
         ),
+        vlsb=RawVlsbHits(trigger=vlsb.trigger, bank=vlsb.bank, adc=vlsb.adc, tdc=vlsb.tdc),
     )

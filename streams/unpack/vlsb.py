@@ -1,7 +1,8 @@
 """VLSB, the trackers' boards, and their master: words to the light of fibres, all banks of a spill at once.
 
 A bank is known by its number in the cabling and the calibration, 0 to 63, four to a board. That number is taken to be
-the equipment's id, of a board in the cosmic format four times the id and on; the layouts do not say so.
+the equipment's id, of a board in the cosmic format four times the id and on, and the lengths of its banks to be in
+words; the layouts do not say so.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,8 +47,8 @@ def unpack_vlsb(equipments: Sequence[Equipment], triggers: int) -> VlsbHits:
     """Return the hits of all banks, in the order of banks, particle triggers and channels.
 
     A word holds the board's event number, from 1 and modulo 256, discriminator, channel, TDC and ADC. A bank's words
-    are in the order of the events, so where the number falls it has wrapped. A bank without a word in 256 events on end
-    would be misread, and nothing in its words could tell.
+    are in the order of the events, so where the number falls it has wrapped. A bank without a word in 256 events on
+    end, or in the first 256, would be misread, and nothing in its words could tell.
 
     Parameters
     ----------
@@ -68,9 +69,9 @@ def unpack_vlsb(equipments: Sequence[Equipment], triggers: int) -> VlsbHits:
         return VlsbHits.empty()
     boards = Boards(banks)
     words = boards.words
-    if (bad := words == ERROR_WORD).any():
-        raise boards.error(bad.argmax(), f"error word {ERROR_WORD:#010x}")
     of = boards.of(np.arange(len(words)))
+    if (bad := words == ERROR_WORD).any():
+        raise boards.error(bad.argmax(), f"error word {ERROR_WORD:#010x} in bank {banks[of[bad.argmax()]].number}")
     event = _unwrapped((words >> 24).astype(np.int64), of, boards.firsts[:-1]) - 1
     if (bad := (event < 0) | (event >= triggers)).any():
         at = bad.argmax()
@@ -137,10 +138,12 @@ def _check_banks(banks: Sequence[Equipment]) -> None:
 
 
 def _unwrapped(number: I8, bank: I8, firsts: I8) -> I8:
-    """Return the event numbers without their wraps, which are counted from the first word of each bank."""
-    wraps = np.zeros(len(number), np.int64)
-    wraps[1:] = (number[1:] < number[:-1]) & (bank[1:] == bank[:-1])
-    wraps = np.cumsum(wraps)
-    # A bank without words has no first of its own, and asks for none.
-    before: I8 = wraps[np.minimum(firsts, max(len(number) - 1, 0))][bank] if len(number) else wraps
-    return number + _EVENT_PERIOD * (wraps - before)
+    """Return the event numbers without their wraps, which are counted in each bank from event 1."""
+    before = np.append([1], number[:-1])
+    first_words = firsts[np.unique(bank)]  # of banks that have words
+    before[first_words] = 1
+    falls = number < before
+    wraps = np.cumsum(falls)
+    start = np.zeros(len(firsts), np.int64)
+    start[bank[first_words]] = (wraps - falls)[first_words]
+    return number + _EVENT_PERIOD * (wraps - start[bank])

@@ -74,13 +74,13 @@ def test_a_compressed_table_is_unpacked_whole_or_refused(tmp_path: Path) -> None
 def test_the_digest_is_one_of_the_file_s_bytes(tmp_path: Path) -> None:
     index = tmp_path / "index.toml"
     index.write_text('[[table]]\nkind = "scifi_mapping"\nfile = "map.gz"\nfirst_run = 1\nlast_run = 9\n')
-    digests = []
-    for level in (1, 9):
-        (tmp_path / "map.gz").write_bytes(gzip.compress((MAP * 1).encode() + b"\n" * 999, level, mtime=level))
+    digests = set()
+    for packed_at in (1, 2):
+        (tmp_path / "map.gz").write_bytes(gzip.compress(MAP.encode(), mtime=packed_at))
         found = ConditionsStore([(index, tmp_path)]).for_run(5)
         assert found is not None
-        digests.append(found.digest)
-    assert digests[0] != digests[1]
+        digests.add(found.digest)
+    assert len(digests) == 2
 
 
 def test_simulated_runs_have_all_channels_of_both_trackers() -> None:

@@ -64,6 +64,8 @@ EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
     "raw_v1731_pedestal": (V1731, (64, 128, 160)),
     "raw_v1731_charge_mm": (V1731, (64, 0, 160)),
     "raw_v1731_position_min": (V1731, (64, 0, 256)),
+    **{f"raw_vlsb_{counts}": ((64, -0.5, 63.5), (128, 0, 256)) for counts in ("adc", "tdc")},
+    "raw_vlsb_adc_tdc": ((128, 0, 256), (128, 0, 256)),
 }
 
 

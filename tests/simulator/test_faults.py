@@ -43,6 +43,13 @@ def hits_of(station: int, plane: int) -> set[str]:
     return {f"hslabhits{place}", f"hpmthits{place}0", f"hpmthits{place}1"}
 
 
+def upstream(station: int) -> set[str]:
+    """Return the plots that a change of one plane's light shows in, its digits aside."""
+    stations = {"SP_TkU", "Tr1pStSp", "Tr1pStSp_2", "Tr1pStSp_3", "SP_Type", "Ch_SumU"}
+    of_station = {f"Ef_TkU{station}", f"SP_Pos_TkU{station}_trip", f"SP_Pos_TkU{station}_doub"}
+    return stations | of_station | {"raw_vlsb_adc", "raw_vlsb_tdc", "raw_vlsb_adc_tdc"}
+
+
 def simulated(*faults: str, spills: int = SPILLS) -> SimulatedRun:
     return SimulatedRun(spills=spills, mean_triggers=TRIGGERS).with_faults(faults)
 
@@ -74,6 +81,16 @@ def changed(*faults: str) -> set[str]:
         ("hot_channel:ckov/1/1", {"tof_B", "hPMT6", "harr_time6"} | CKOV_RAW),
         ("noisy_plane:tof2/1", {"ht12", "ht02"} | points_of(2) | hits_of(2, 1) | TOF_RAW),
         ("swapped_cables:tof0/0/4/0,tof0/0/5/0", FROM_TOF0 | points_of(0) | hits_of(0, 0) | TOF_RAW),
+        ("dead_pmt:tracker0/2/1", {"DC_TkU21"} | upstream(2)),
+        # Of the triplets it makes and breaks none.
+        ("hot_channel:tracker0/2/1/90", {"DC_TkU21"} | upstream(2) - {"Tr1pStSp_3"}),
+        ("noisy_plane:tracker0/2/1", {"DC_TkU21"} | upstream(2)),
+        # ADC and TDC go together wherever they are connected.
+        (
+            "swapped_cables:tracker0/2/1/90,tracker0/2/0/110",
+            {"DC_TkU20", "DC_TkU21"} | upstream(2) - {"raw_vlsb_adc_tdc"},
+        ),
+        ("shifted_timing:tracker1=30", {"raw_vlsb_tdc", "raw_vlsb_adc_tdc"}),
         ("shifted_timing:tof0=2.5", FROM_TOF0 | {"raw_v1290_time"}),
         ("shifted_timing:tof2=-1", {"ht12", "ht02", "raw_v1290_time"}),
         ("counter_wrap", {"raw_v1290_time"}),

@@ -135,6 +135,11 @@ def _bank_words(rng: np.random.Generator, channels: TrackerChannels, trigger: I8
     signal = np.where(gain > 0, gain, _TYPICAL_GAIN) * light + rng.normal(0, ADC_NOISE, len(light))
     adc = np.clip(channels.pedestal.reshape(-1)[place] + signal, 0, _MAX_ADC).round().astype(np.int64)
     tdc = rng.normal(100, 5, len(light)).round().astype(np.int64)
-    event, discriminator = trigger + 1 & 0xFF, light > _DISCRIMINATOR
-    words = (event << 24 | discriminator << 23 | place % BANK_CHANNELS << 16 | tdc << 8 | adc).astype("<u4")
+    words = vlsb_words(trigger, place % BANK_CHANNELS, adc, tdc, (light > _DISCRIMINATOR).astype(np.int64))
     return np.split(words, np.searchsorted(place // BANK_CHANNELS, np.arange(1, banks)))
+
+
+def vlsb_words(trigger: I8, channel: I8, adc: I8, tdc: I8, discriminator: I8) -> Words:
+    """Return the words of a bank's hits, whose triggers must not fall; a board counts its events from 1."""
+    words: Words = ((trigger + 1 & 0xFF) << 24 | discriminator << 23 | channel << 16 | tdc << 8 | adc).astype("<u4")
+    return words

@@ -53,8 +53,9 @@ _ALL = (
     ),
     FaultKind(
         name="dead_pmt",
-        does="The photomultipliers give no signal.",
-        look="The slab is empty in slab hits, photomultiplier hits and space points; a Cherenkov charge all at 0.",
+        does="The photomultipliers, or the trackers' channels, give no signal.",
+        look="The slab is empty in slab hits, photomultiplier hits and space points; a Cherenkov charge all at 0; "
+        "a gap in a plane's digits, and duplets in place of triplets.",
         place=PlaceKind.PART,
         on_crate=of_boards.silence,
     ),

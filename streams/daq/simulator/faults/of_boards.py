@@ -97,6 +97,11 @@ def corrupt(_: np.random.Generator, crate: Crate, fault: Fault) -> None:
     crate.put_words(fault.board, words)
 
 
+def counting(kind: int) -> bool:
+    """Say whether such a board tells how many particle events it has: a bank of the trackers does not."""
+    return kind in BOARDS and kind != VLSB
+
+
 def corruptible(kind: int) -> bool:
     """Say whether the first word of such a board can be told from a corrupted one.
 

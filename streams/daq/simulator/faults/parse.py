@@ -8,10 +8,10 @@ from typing import Any
 
 from streams.boards import BOARD_NAMES
 from streams.conditions.model import Conditions
-from streams.daq.simulator.faults.crate import BOARDS, BoardAddress
+from streams.daq.simulator.faults.crate import BoardAddress
 from streams.daq.simulator.faults.kinds import KINDS
 from streams.daq.simulator.faults.model import Fault, FaultKind, PlaceKind, SpillsKind
-from streams.daq.simulator.faults.of_boards import corrupt, corruptible
+from streams.daq.simulator.faults.of_boards import corrupt, corruptible, counting
 from streams.daq.simulator.faults.places import DETECTORS, Part
 from streams.daq.simulator.tables import LAST_RUN
 from streams.errors import UsageError
@@ -130,7 +130,7 @@ def _place(text: str, kind: FaultKind, place: str | None, possible: Possible) ->
 
 def _board(text: str, kind: FaultKind, place: str, possible: Possible) -> BoardAddress:
     """Return the board ``BOARD/LDC/GEO``, BOARD in any case."""
-    taken = corruptible if kind.on_crate is corrupt else BOARDS.__contains__
+    taken = corruptible if kind.on_crate is corrupt else counting
     names = {
         f"{BOARD_NAMES.get(equipment, str(equipment)).upper()}/{ldc}/{geo}": (equipment, ldc, geo)
         for equipment, ldc, geo in possible.boards

@@ -9,11 +9,15 @@ from functools import partial
 
 import numpy as np
 
-from streams.boards import V1290, V1724, V1731
+from streams.boards import V1290, V1724, V1731, VLSB
 from streams.conditions.kl import PMTS as KL_PMTS
 from streams.conditions.model import Conditions
 from streams.conditions.rows import Address
 from streams.conditions.tof import PLANES, PMTS, SLABS, STATIONS
+from streams.conditions.tracker import CHANNELS, TRACKERS
+from streams.conditions.tracker import PLANES as PLANES_OF_STATION
+from streams.conditions.tracker import STATIONS as TRACKER_STATIONS
+from streams.daq.simulator.tracker_tables import TRACKER_LDCS
 
 Part = tuple[Address, ...]
 """The channels of the smallest part of a detector that faults can name: of a photomultiplier, its TDC and its FADC."""
@@ -65,6 +69,21 @@ def _kl(conditions: Conditions) -> dict[Path, Part]:
     }
 
 
+def _tracker(tracker: int, conditions: Conditions) -> dict[Path, Part]:
+    """Return each channel of a tracker's planes, by station, plane and number."""
+    channels = conditions.tracker
+    found: dict[Path, Part] = {}
+    if channels is None:
+        return found
+    for bank, on_bank in np.argwhere(channels.fibres >= 0).tolist():
+        plane, channel = divmod(int(channels.fibres[bank, on_bank]), CHANNELS)
+        station, plane = divmod(plane, PLANES_OF_STATION)
+        if station // TRACKER_STATIONS == tracker:
+            path = (station % TRACKER_STATIONS + 1, plane, channel)
+            found[path] = ((TRACKER_LDCS[tracker], bank, on_bank, VLSB),)
+    return found
+
+
 DETECTORS: dict[str, Named] = {
     **{
         f"tof{station}": Named(
@@ -74,4 +93,13 @@ DETECTORS: dict[str, Named] = {
     },
     "ckov": Named(levels=("counter", "pmt"), parts=_ckov, time_unit="samples", counts={V1731: 1.0}),
     "kl": Named(levels=("cell", "pmt"), parts=_kl, time_unit="samples", counts={V1724: 1.0}),
+    **{
+        f"tracker{tracker}": Named(
+            levels=("station", "plane", "channel"),
+            parts=partial(_tracker, tracker),
+            time_unit="TDC counts",
+            counts={VLSB: 1.0},
+        )
+        for tracker in range(TRACKERS)
+    },
 }
