@@ -13,6 +13,7 @@ from streams.books.run import RunBook, spill_facts
 from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
+from streams.daq.simulator.run import DETECTORS as ALL_DETECTORS
 from streams.freshness import Freshness, Level
 from streams.process import process
 from streams.settings import Settings
@@ -21,10 +22,14 @@ RUN = 900_031
 EMPTY = RunBook(totals=Totals(), ledger={}, book=Book({}))
 
 
+def _simulated(run: int, spills: int) -> SimulatedRun:
+    return SimulatedRun(run=run, spills=spills, mean_triggers=20, detectors=tuple(ALL_DETECTORS))
+
+
 @cache
 def run_book(spills: int = 8, *, run: int = RUN, conditions: bool = True) -> RunBook:
     """Return the books of a simulated run, without its end."""
-    records = [r for r in SimulatedRun(run=run, spills=spills, mean_triggers=20).records() if isinstance(r, RawSpill)]
+    records = [r for r in _simulated(run, spills).records() if isinstance(r, RawSpill)]
     return process(records, ConditionsStore([]).for_run if conditions else lambda _: None)[run].run_book()
 
 

@@ -3,9 +3,12 @@
 import pytest
 
 from streams.daq.simulator import SimulatedRun
+from streams.daq.simulator.run import DETECTORS as ALL_DETECTORS
 from streams.errors import UsageError
 
-RUN = SimulatedRun(spills=9, mean_triggers=4)
+ALL = tuple(ALL_DETECTORS)
+
+RUN = SimulatedRun(detectors=ALL, spills=9, mean_triggers=4)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +31,7 @@ RUN = SimulatedRun(spills=9, mean_triggers=4)
         ("shifted_timing:tof1", "its value must be a number, the delay; tof0 in ns, "),
         ("shifted_timing:tof1=nan", "its value must be a number"),
         ("wrong_clock=1e10", "its value must be a number, the seconds"),
-        ("missing_ldc:9", "there is no LDC 9: there are 0, 1, 3, 4"),
+        ("missing_ldc:9", "there is no LDC 9: there are 0, 1, 2, 3, 4"),
         ("trigger_mismatch:V1290/0/1", "there is no board V1290/0/1: there are V1290/1/1, "),
         ("trigger_mismatch:VLSB/3/0", "there is no board VLSB/3/0"),
         ("corrupted_word:VLSB/3/0", "there is no board VLSB/3/0"),
@@ -59,7 +62,7 @@ def test_faults_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(UsageError, match="the run changes twice at spill 4"):
         RUN.with_faults(["change_of_run@4", "change_of_run@4"])
     with pytest.raises(UsageError, match="the last simulated run is 999999"):
-        SimulatedRun(run=999_999, spills=9).with_faults(["change_of_run@4"])
+        SimulatedRun(detectors=ALL, run=999_999, spills=9).with_faults(["change_of_run@4"])
 
 
 def test_faults_act_in_the_order_of_their_table_however_they_are_asked_for() -> None:

@@ -40,8 +40,6 @@ _RECEIVED = {date.START_OF_BURST: 0x00200030, date.PHYSICS: 0x00020033, date.END
 _PHYSICS_US, _END_US = 180_000, 180_600
 """Times of the physics event and of the end of burst after the start of burst."""
 _EVENTS = ((date.START_OF_BURST, 0), (date.PHYSICS, _PHYSICS_US), (date.END_OF_BURST, _END_US))
-LDCS = (LDC_DOWNSTREAM, LDC_UPSTREAM, EMR_LDC, *TRACKER_LDCS)
-
 DETECTORS: dict[str, ReadOut] = {
     "tof": read_out_tof,
     "ckov": read_out_ckov,
@@ -50,6 +48,10 @@ DETECTORS: dict[str, ReadOut] = {
     "emr": read_out_emr,
     "tracker": read_out_tracker,
 }
+STANDARD = ("tof", "ckov", "scalers", "kl")
+"""Those that a run reads out unless it is told otherwise."""
+_LDCS = {"emr": (EMR_LDC,), "tracker": TRACKER_LDCS}
+"""Detector → the LDCs that it has for itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +86,16 @@ class SimulatedRun:
     period_s: float = 2.56
     """Time between spills; the experiment's unless given."""
     mean_triggers: float = 60.0
+    detectors: tuple[str, ...] = STANDARD
+    """Those that are read out, by their names in `DETECTORS`."""
     faults: tuple[Fault, ...] = ()
     """In the order in which they act."""
+
+    @property
+    def ldcs(self) -> tuple[int, ...]:
+        """The LDCs of these detectors."""
+        own = (ldc for name in self.detectors for ldc in _LDCS.get(name, ()))
+        return (LDC_DOWNSTREAM, LDC_UPSTREAM, *own)
 
     def with_faults(self, asked: Sequence[str]) -> Self:
         """Return the run with these faults; `KINDS` has their names and how they are asked for.
@@ -98,7 +108,7 @@ class SimulatedRun:
         step = Step(run=self.run, index=0, first=0)
         crate, _ = self._crate(self._beam(step), step)
         possible = Possible(
-            conditions=self.conditions, run=self.run, spills=self.spills, boards=crate.boards, ldcs=LDCS
+            conditions=self.conditions, run=self.run, spills=self.spills, boards=crate.boards, ldcs=self.ldcs
         )
         return replace(self, faults=parse_faults(asked, possible))
 
@@ -163,7 +173,7 @@ class SimulatedRun:
                 time_us=time_us,
                 attributes=phase,
             )
-            payload += super_event(stamp, dict.fromkeys(LDCS, ()))
+            payload += super_event(stamp, dict.fromkeys(self.ldcs, ()))
         return RunControl(
             run=step.run, kind=kind, time_us=time_us, source=self.source, byte=0, events=2, payload=payload
         )
@@ -191,7 +201,7 @@ class SimulatedRun:
             stamp = Stamp(
                 type=kind, run=step.run, number_in_run=number, number_in_burst=in_burst, time_us=begin_us + after_us
             )
-            payload += super_event(stamp, _with_trailers(equipments))
+            payload += super_event(stamp, _with_trailers(equipments, self.ldcs))
         raw = RawSpill(
             run=step.run,
             spill=number,
@@ -231,6 +241,7 @@ class SimulatedRun:
         readouts = {
             name: read_out(self._generator(step, index), beam)
             for index, (name, read_out) in enumerate(DETECTORS.items(), start=1)
+            if name in self.detectors
         }
         equipments = [one for readout in readouts.values() for one in readout.equipments]
         truths = {name: readout.truth for name, readout in readouts.items() if readout.truth is not None}
@@ -242,9 +253,9 @@ class SimulatedRun:
         return np.random.default_rng([self.seed, step.run, step.index - step.first, *of])
 
 
-def _with_trailers(equipments: Iterable[tuple[int, bytes]]) -> dict[int, list[bytes]]:
+def _with_trailers(equipments: Iterable[tuple[int, bytes]], ldcs: Iterable[int]) -> dict[int, list[bytes]]:
     """Return the equipments of an event by LDC: every LDC sends one, if only its trailer."""
-    found: dict[int, list[bytes]] = {ldc: [] for ldc in LDCS}
+    found: dict[int, list[bytes]] = {ldc: [] for ldc in ldcs}
     for ldc, one in equipments:
         found[ldc].append(one)
     for content in found.values():
