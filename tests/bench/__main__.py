@@ -20,6 +20,7 @@ from streams.books.book import fill, new_histogram
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
+from streams.daq.simulator.run import DETECTORS as SIMULATED
 from streams.daq.sources import read_source
 from streams.plots.batch import Batch
 from streams.plots.catalogue import DETECTORS as CATALOGUE
@@ -82,7 +83,7 @@ def measure(path: Path) -> Table:
 
 def measure_detectors() -> Table:
     """Return what each detector costs in a spill of many particle triggers."""
-    run = SimulatedRun(spills=DETECTOR_SPILLS, mean_triggers=DETECTOR_TRIGGERS)
+    run = SimulatedRun(spills=DETECTOR_SPILLS, mean_triggers=DETECTOR_TRIGGERS, detectors=tuple(SIMULATED))
     raw = [run.spill(number).raw for number in range(DETECTOR_SPILLS)]
     conditions = run.conditions
     hits = [unpack_date(record.payload, conditions.pulses) for record in raw]
