@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
 from streams.errors import ServerError, UsageError
-from streams.kafka import messages, no_kafka, reader
+from streams.kafka import messages, no_kafka, reader, writer
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -99,16 +99,7 @@ def replay(settings: Settings, rejected: list[Rejected]) -> None:
             )
         if len(one.spill.payload) >= MAX_PAYLOAD_BYTES:
             raise UsageError(f"{one.name} was too long to be kept whole: produce its source {one.spill.source} again")
-    producer = Producer(
-        {
-            "bootstrap.servers": settings.kafka.bootstrap_servers,
-            "enable.idempotence": True,
-            "acks": "all",
-            "compression.type": "zstd",
-            "message.max.bytes": MAX_MESSAGE_BYTES,
-            "log_level": 0,
-        }
-    )
+    producer = writer(settings)
     failures: list[str] = []
 
     def delivered(error: KafkaError | None, _message: object) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from schemas.wire import MAX_MESSAGE_BYTES
 from streams.errors import ServerError
 from streams.settings import Settings
 
@@ -20,6 +21,24 @@ def reader(settings: Settings, **changes: Any) -> Consumer:
             "group.id": "spilldeck-reader",  # asked for by the library, joined by nobody
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "log_level": 0,
+        }
+        | {name.replace("_", "."): value for name, value in changes.items()}
+    )
+
+
+def writer(settings: Settings, **changes: Any) -> Producer:
+    """Return a producer that loses nothing that it has acknowledged, and writes nothing twice.
+
+    `changes` are settings of the library, with ``_`` for the dots in their names.
+    """
+    return Producer(
+        {
+            "bootstrap.servers": settings.kafka.bootstrap_servers,
+            "enable.idempotence": True,
+            "acks": "all",
+            "compression.type": "zstd",
+            "message.max.bytes": MAX_MESSAGE_BYTES,
             "log_level": 0,
         }
         | {name.replace("_", "."): value for name, value in changes.items()}

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 
 from schemas.records import RawSpill, RunControl
 from schemas.wire import MAX_MESSAGE_BYTES, encode
 from streams.errors import BadDataError, ServerError
-from streams.kafka import no_kafka
+from streams.kafka import no_kafka, writer
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -58,20 +58,8 @@ class SpillProducer:
         self._on_waiting = on_waiting
         self._moved_s, self._told_s = time.monotonic(), 0.0
         self._failure: str | None = None
-        self._producer = Producer(
-            {
-                "bootstrap.servers": settings.kafka.bootstrap_servers,
-                "enable.idempotence": True,
-                "acks": "all",
-                "compression.type": "zstd",
-                "linger.ms": 5,
-                "message.max.bytes": MAX_MESSAGE_BYTES,
-                "queue.buffering.max.kbytes": QUEUE_KIB,
-                # No time-out of a message: a broker that is away for an hour makes the producer wait for an hour.
-                "message.timeout.ms": 0,
-                "log_level": 0,
-            }
-        )
+        # No time-out of a message: a broker that is away for an hour makes the producer wait for an hour.
+        self._producer = writer(settings, linger_ms=5, queue_buffering_max_kbytes=QUEUE_KIB, message_timeout_ms=0)
         self._partitions = self._count_partitions(settings)
 
     def _count_partitions(self, settings: Settings) -> int:
