@@ -6,6 +6,7 @@ import numpy as np
 
 from schemas.columns import F8, I8, Bools, Table, column
 from streams.conditions.emr import BAR_PITCH_MM, PLANES, bar_mm, z_mm
+from streams.equal_runs import equal_runs
 
 TOT_P1, TOT_P2, TOT_P3 = 8.0, 0.06, 0.4
 """A charge q (ADC counts) is over the threshold for ``P1 ln(P2 q + P3)`` counts of 2.5 ns; the threshold is a charge of
@@ -108,14 +109,14 @@ def _most_energetic_runs(where: I8, bar: I8, charge: F8) -> Bools:
     energy, run_where = np.bincount(run, weights=charge), where[begins]
     order = np.lexsort((-energy, run_where))
     best = np.zeros(len(energy), np.bool_)
-    best[order[np.unique(run_where[order], return_index=True)[1]]] = True
+    best[order[equal_runs(run_where[order]).first]] = True
     kept: Bools = best[run]
     return kept
 
 
 def _in_both_projections(owner: I8, plane: I8) -> Bools:
-    """Return (n,) whether the owner has hits in even and in odd planes."""
-    _, of_row = np.unique(owner, return_inverse=True)
+    """Return (n,) whether the owner has hits in even and in odd planes; `owner` is sorted."""
+    of_row = equal_runs(owner).of_row
     odd = np.bincount(of_row, weights=plane % 2)[of_row]
     both: Bools = (odd > 0) & (odd < np.bincount(of_row)[of_row])
     return both
@@ -124,11 +125,11 @@ def _in_both_projections(owner: I8, plane: I8) -> Bools:
 def _centres(where: I8, measured: F8, charge: F8) -> tuple[I8, I8, F8]:
     """Return, sorted, ``owner * PLANES + plane`` of all planes with hits, which one each hit is in, and their centres.
 
-    A centre is the mean of the hits' coordinates, weighted with their charges, mm.
+    A centre is the mean of the hits' coordinates, weighted with their charges, mm. `where` is sorted.
     """
-    planes, of_row = np.unique(where, return_inverse=True)
+    first, of_row = equal_runs(where)
     weight = np.bincount(of_row, weights=charge)
-    return planes, of_row, np.bincount(of_row, weights=charge * measured) / weight
+    return where[first], of_row, np.bincount(of_row, weights=charge * measured) / weight
 
 
 def _interpolated(where: I8, centre: F8) -> F8:
@@ -157,13 +158,14 @@ def fit(points: Points) -> Lines:
     A line through one plane alone goes straight on.
     """
     where, _, centre = _centres(points.owner * PLANES + points.plane, points.measured_mm, points.charge)
-    owners, owner = np.unique(where // PLANES, return_inverse=True)
-    plane, n = where % PLANES, len(owners)
+    owner, plane = np.divmod(where, PLANES)
+    first, of_row = equal_runs(owner)
+    n = len(first)
     offset, slope = np.zeros((n, 2)), np.zeros((n, 2))
     squares, freedom = np.zeros(n), np.zeros(n)
     for side in (0, 1):
         rows = plane % 2 == side
-        who, z, u = owner[rows], z_mm(plane[rows]), centre[rows]
+        who, z, u = of_row[rows], z_mm(plane[rows]), centre[rows]
         number = np.bincount(who, minlength=n)
         mean_z, mean_u = (np.bincount(who, weights=v, minlength=n) / number for v in (z, u))
         dz, du = z - mean_z[who], u - mean_u[who]
@@ -173,10 +175,9 @@ def fit(points: Points) -> Lines:
         residual = du - slope[who, side] * dz
         squares += np.bincount(who, weights=residual**2, minlength=n)
         freedom += np.maximum(number - 2.0, 0.0)
-    first = np.searchsorted(owner, np.arange(n))
-    last = np.searchsorted(owner, np.arange(n), side="right") - 1
+    last = np.append(first[1:], len(owner))[:n] - 1
     return Lines(
-        owner=owners,
+        owner=owner[first],
         first=plane[first],
         last=plane[last],
         planes=last - first + 1,

@@ -8,6 +8,7 @@ from schemas.tof import TofDigits, TofSlabHits
 from streams.boards import GEOS, LDCS, V1724
 from streams.conditions.model import Conditions
 from streams.conditions.tof import PLANES, PMTS, SLABS, STATIONS, TofCabling
+from streams.equal_runs import equal_runs
 from streams.unpack.hits import RawHits, TdcHits
 
 TDC_COUNT_NS = 0.025
@@ -91,8 +92,8 @@ def make_slab_hits(digits: TofDigits) -> TofSlabHits:
     pmt = ((digits.station.astype(np.int64) * PLANES + digits.plane) * SLABS + digits.slab) * PMTS + digits.pmt
     key: I8 = digits.trigger.astype(np.int64) * PHOTOMULTIPLIERS + pmt
     order = np.lexsort((since_request, key))
-    key, first = np.unique(key[order], return_index=True)
-    first = order[first]
+    first = order[equal_runs(key[order]).first]
+    key = key[first]
     # PMTs of a slab have neighbouring keys, the even one first.
     both = np.flatnonzero((key[:-1] % PMTS == 0) & (key[1:] == key[:-1] + 1))
     one, two = first[both], first[both + 1]

@@ -6,6 +6,7 @@ from schemas.columns import F8, I8, Bools
 from schemas.tracker import TrackerClusters, TrackerSpacePoints
 from streams.combinations import combinations
 from streams.conditions.tracker import PLANES
+from streams.equal_runs import equal_runs
 from streams.reco.tracker_clusters import station_key
 from streams.reco.tracker_geometry import KUNO_SUM, RADIUS_MM, crossing_mm, distance_mm
 
@@ -30,7 +31,7 @@ def make_space_points(clusters: TrackerClusters) -> TrackerSpacePoints:
     """
     distance = distance_mm(clusters.tracker, clusters.station, clusters.plane, clusters.channel)
     used = np.zeros(len(clusters), np.bool_)
-    group = np.unique(station_key(clusters), return_inverse=True)[1]
+    group = equal_runs(station_key(clusters)).of_row
     found = [_triplets(clusters, group, used), _duplets(clusters, group, distance, used)]
     points = TrackerSpacePoints.concat([_points(clusters, members, distance) for members in found])
     order = np.argsort(np.concatenate([group[members[:, 0]] for members in found]), kind="stable")

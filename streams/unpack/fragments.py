@@ -70,7 +70,7 @@ class Boards:
     def __init__(self, boards: Sequence[Equipment]) -> None:
         self.boards = boards
         self.type = boards[0].type
-        self.words: U4 = boards[0].words if len(boards) == 1 else np.concatenate([b.words for b in boards])
+        self.words: U4 = np.concatenate([b.words for b in boards])
         self.firsts: I8 = np.cumsum([0, *(len(b.words) for b in boards)])
 
     def of(self, words: Integers) -> I8:

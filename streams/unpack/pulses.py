@@ -107,4 +107,6 @@ def _around(samples: Samples, peak: I8) -> tuple[Samples, npt.NDArray[np.bool_]]
     end = np.minimum(peak - BEFORE_PEAK + WINDOW, samples.shape[1])
     index = begin[:, None] + np.arange(WINDOW)
     inside = index < end[:, None]
-    return np.take_along_axis(samples, np.minimum(index, samples.shape[1] - 1), axis=1), inside
+    n_samples = samples.shape[1]
+    row = np.arange(len(samples))[:, None] * n_samples
+    return samples.ravel()[np.minimum(index, n_samples - 1) + row], inside

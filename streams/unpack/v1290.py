@@ -5,6 +5,7 @@ import numpy as np
 from schemas.columns import I4, I8, U1, Bools
 from schemas.records import MISSING
 from streams.boards import CHANNELS, V1290
+from streams.equal_runs import equal_runs
 from streams.unpack.fragments import Boards, Integers
 from streams.unpack.hits import BoardEvents, TdcHits
 
@@ -160,20 +161,18 @@ def zip_edges(event: I4, channel: I4, is_trailing: Bools, time: I4) -> tuple[I8,
         `MISSING` where one edge has no partner.
     """
     group = event.astype(np.int64) * CHANNELS + channel
-    leading, trailing = (_numbered(group[edge], time[edge]) for edge in (~is_trailing, is_trailing))
-    pairs = np.union1d(leading[0], trailing[0]) if len(trailing[0]) else leading[0]
-    times = []
-    for numbered, edge_times in (leading, trailing):
-        out = np.full(len(pairs), MISSING, np.int32)
-        out[np.searchsorted(pairs, numbered)] = edge_times
-        times.append(out)
-    groups = pairs >> 32
-    return groups // CHANNELS, groups % CHANNELS, times[0], times[1]
-
-
-def _numbered(group: I8, time: I4) -> tuple[I8, I4]:
-    """Return, sorted, ``group << 32 | index within the group`` of each edge, and its time."""
     order = np.argsort(group, kind="stable")
-    group = group[order]
-    index = np.arange(len(group)) - np.searchsorted(group, group)
-    return group << 32 | index, time[order]
+    group, is_trailing, time = group[order], is_trailing[order], time[order]
+    begins, of_edge = equal_runs(group)
+    trailing = np.bincount(of_edge[is_trailing], minlength=len(begins))
+    pairs = np.maximum(trailing, np.bincount(of_edge, minlength=len(begins)) - trailing)
+    # Within the edge's group: how many edges come before it, and how many of them are trailing ones.
+    before: I8 = np.arange(len(group)) - begins[of_edge]
+    trailing_before: I8 = np.cumsum(is_trailing) - is_trailing
+    trailing_before -= trailing_before[begins][of_edge]
+    index = np.where(is_trailing, trailing_before, before - trailing_before)
+    place = (np.cumsum(pairs) - pairs)[of_edge] + index
+    times = np.full((2, pairs.sum()), MISSING, np.int32)
+    times[is_trailing.astype(np.intp), place] = time
+    group = np.repeat(group[begins], pairs)
+    return group // CHANNELS, group % CHANNELS, times[0], times[1]
