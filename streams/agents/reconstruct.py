@@ -21,7 +21,7 @@ def add_reconstruct(app: faust.App, channels: Channels, settings: Settings, cond
     def transform_all(events: list[Any]) -> list[Transformed]:
         return [
             transform(
-                event.value,
+                event.value or b"",  # a message may have none
                 Source(topic=event.message.topic, partition=event.message.partition, offset=event.message.offset),
                 conditions_of,
             )
