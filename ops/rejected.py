@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
@@ -25,6 +26,14 @@ Delivered = Callable[[KafkaError | None, object], None]
 def shown(text: str) -> str:
     """Return a text of somebody's message for a terminal: what is not printed there stands as an escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def calendar_time(time_ms: int) -> str:
+    """Return a time of day, UTC, as a table has it; - for one of no calendar, as whoever writes may give any time."""
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%d %b %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return "-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

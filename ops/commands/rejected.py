@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +29,8 @@ LISTED = 500
 @app.command(name="list")
 def list_all(run: Run = None, step: Step = None, as_json: AsJson = False) -> None:
     """List the rejected spills."""
+    from ops.rejected import calendar_time
+
     found = sorted((_summary(one) for one in _all() if _is_of(one, run, step)), key=lambda one: one["time_ms"])
     if as_json:
         typer.echo(json.dumps(found))
@@ -39,7 +40,7 @@ def list_all(run: Run = None, step: Step = None, as_json: AsJson = False) -> Non
         table.add_column(column, overflow="fold")
     for one in found:
         numbers = (str(number) if number >= 0 else "-" for number in (one["run"], one["spill"]))
-        cells = (one["id"], _when(one["time_ms"]), *numbers, one["step"], one["reason"])
+        cells = (one["id"], calendar_time(one["time_ms"]), *numbers, one["step"], one["reason"])
         table.add_row(*(_cell(cell, LISTED) for cell in cells))
     out.print(table if found else "Nothing is rejected.")
 
@@ -142,13 +143,6 @@ def _cell(text: str, longest: int | None = None) -> Text:
     from ops.rejected import shown
 
     return Text(shown(text if longest is None or len(text) <= longest else text[:longest] + "..."))
-
-
-def _when(time_ms: int) -> str:
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%d %b %H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return "-"  # whoever writes a message may give it any time
 
 
 def _summary(one: "Rejected") -> dict[str, Any]:

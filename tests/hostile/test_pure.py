@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ops.rejected import calendar_time
 from schemas.records import MAX_TEXT, NO_RUN, ReconstructedSpill, RejectedSpill, RunControl
 from schemas.wire import WireError, decode
 from streams.agents.transform import Source, transform
@@ -52,3 +53,9 @@ def test_whatever_the_bytes_something_that_can_be_read_is_sent_on(
         kept = decode(made.rejected)
         assert isinstance(kept, RejectedSpill)
         assert len(kept.reason) <= MAX_TEXT
+
+
+@pytest.mark.parametrize("time_ms", [2**63 - 1, -(2**63), 253_402_300_800_000])
+def test_a_time_of_no_calendar_is_shown_as_unknown(time_ms: int) -> None:
+    assert calendar_time(time_ms) == "-"
+    assert calendar_time(0) == "01 Jan 00:00:00"
