@@ -1,13 +1,15 @@
 """What is in spills.rejected: listed, shown, and sent through again after a fix."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
+from streams.daq.producer import POLL_S, QUEUE_KIB
 from streams.errors import ServerError, UsageError
 from streams.kafka import messages, no_kafka, reader, writer
 from streams.settings import Settings
@@ -15,6 +17,23 @@ from streams.topics import Topics
 
 ANSWER_S = 10.0
 """A broker that does not answer within it is taken to be down."""
+
+Place = tuple[int, int]
+"""Partition and offset in spills.rejected."""
+Delivered = Callable[[KafkaError | None, object], None]
+
+
+def shown(text: str) -> str:
+    """Return a text of somebody's message for a terminal: what is not printed there stands as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def calendar_time(time_ms: int) -> str:
+    """Return a time of day, UTC, as a table has it; - for one of no calendar, as whoever writes may give any time."""
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%d %b %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return "-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +45,11 @@ class Rejected:
     time_ms: int
     """When it was rejected, Unix milliseconds."""
     spill: RejectedSpill = field(repr=False)
+
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return self.partition, self.offset
 
     @property
     def name(self) -> str:
@@ -41,8 +65,8 @@ class Rejected:
         return record if isinstance(record, RawSpill) else None
 
 
-def read_rejected(settings: Settings) -> Iterator[Rejected]:
-    """Yield all that is in spills.rejected now, partition by partition.
+def read_rejected(settings: Settings, only: Collection[Place] | None = None) -> Iterator[Rejected]:
+    """Yield what is in spills.rejected now, one at a time, partition by partition; all of it, or what is at places.
 
     Raises
     ------
@@ -50,11 +74,16 @@ def read_rejected(settings: Settings) -> Iterator[Rejected]:
         When Kafka does not answer, or there is no such topic.
     """
     topic = Topics.of(settings).rejected
-    consumer = reader(settings, enable_partition_eof=True, fetch_message_max_bytes=MAX_MESSAGE_BYTES)
+    consumer = reader(
+        settings,
+        enable_partition_eof=True,
+        fetch_message_max_bytes=MAX_MESSAGE_BYTES,
+        queued_max_messages_kbytes=QUEUE_KIB,
+    )
     with closing(consumer):
         try:
             for partition in sorted(_partitions(consumer, topic)):
-                yield from _read(consumer, topic, partition)
+                yield from _read(consumer, topic, partition, only)
         except KafkaException as error:
             raise no_kafka(settings) from error
 
@@ -66,50 +95,81 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
     return list(found.partitions)
 
 
-def _read(consumer: Consumer, topic: str, partition: int) -> Iterator[Rejected]:
+def _read(consumer: Consumer, topic: str, partition: int, only: Collection[Place] | None) -> Iterator[Rejected]:
     low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_S)
+    if only is not None:
+        wanted = [offset for at, offset in only if at == partition and low <= offset < high]
+        low, high = min(wanted, default=0), max(wanted, default=-1) + 1
     for message in messages(consumer, topic, partition, low, high, ANSWER_S):
+        offset, time_ms = message.offset() or 0, message.timestamp()[1]
+        if only is not None and (partition, offset) not in only:
+            continue
         try:
             record = decode(message.value() or b"")
         except WireError:
             continue  # somebody else's message: it is not ours to judge
         if isinstance(record, RejectedSpill):
-            offset, time_ms = message.offset() or 0, message.timestamp()[1]
             yield Rejected(partition=partition, offset=offset, time_ms=time_ms, spill=record)
 
 
-def replay(settings: Settings, rejected: list[Rejected]) -> None:
-    """Send rejected spills to spills.raw again, as they were; return when the brokers have them all.
-
-    The workers treat each like a spill that has just come: it is counted if it is good now, and rejected again if not.
+def check_can_be_replayed(settings: Settings, one: Rejected) -> None:
+    """Refuse one that cannot be sent again.
 
     Raises
     ------
     UsageError
-        When one of them cannot be sent again.
+        When it cannot be; says why.
+    """
+    topic = Topics.of(settings).raw
+    if one.spill.topic != topic:
+        raise UsageError(
+            f"{one.name} was read from {shown(one.spill.topic)}, not {topic}: what is rejected there has its raw "
+            f"bytes in {topic} still"
+        )
+    if len(one.spill.payload) >= MAX_PAYLOAD_BYTES:
+        raise UsageError(
+            f"{one.name} was too long to be kept whole: produce its source {shown(one.spill.source)} again"
+        )
+    if not 0 <= one.spill.partition < settings.kafka.partitions:
+        raise UsageError(f"{one.name} says that it was in partition {one.spill.partition}, which {topic} has not")
+
+
+def replay(settings: Settings, places: Collection[Place]) -> None:
+    """Send rejected spills to spills.raw again, as they were; return when the brokers have them all.
+
+    They are read and sent one after the other, so that memory is bounded however many there are. The workers treat
+    each like a spill that has just come: it is counted if it is good now, and rejected again if not.
+
+    Raises
+    ------
+    UsageError
+        When one of them cannot be sent again; call `check_can_be_replayed` before, so that nothing is sent then.
     ServerError
         When Kafka refuses one.
     """
     topic = Topics.of(settings).raw
-    for one in rejected:
-        if one.spill.topic != topic:
-            raise UsageError(
-                f"{one.name} was read from {one.spill.topic}, not {topic}: what is rejected there has its raw bytes in "
-                f"{topic} still"
-            )
-        if len(one.spill.payload) >= MAX_PAYLOAD_BYTES:
-            raise UsageError(f"{one.name} was too long to be kept whole: produce its source {one.spill.source} again")
-    producer = writer(settings)
+    producer = writer(settings, queue_buffering_max_kbytes=QUEUE_KIB)
     failures: list[str] = []
 
     def delivered(error: KafkaError | None, _message: object) -> None:
         if error is not None:
             failures.append(error.str())
 
-    for one in rejected:
-        key = str(one.spill.run)
-        producer.produce(topic, one.spill.payload, key=key, partition=one.spill.partition, on_delivery=delivered)
-        producer.poll(0)
+    for one in read_rejected(settings, places):
+        check_can_be_replayed(settings, one)
+        _queue(producer, topic, one.spill, delivered)
     producer.flush()
     if failures:
-        raise ServerError(f"Kafka refuses {len(failures)} of {len(rejected)} spills for {topic}: {failures[0]}")
+        raise ServerError(f"Kafka refuses {len(failures)} of {len(places)} spills for {topic}: {failures[0]}")
+
+
+def _queue(producer: Producer, topic: str, spill: RejectedSpill, delivered: Delivered) -> None:
+    """Queue one; wait for room. The library gives a message up after a while, so there will be."""
+    while True:
+        try:
+            producer.produce(topic, spill.payload, key=str(spill.run), partition=spill.partition, on_delivery=delivered)
+        except BufferError:
+            producer.poll(POLL_S)
+        else:
+            producer.poll(0)
+            return

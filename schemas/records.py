@@ -14,6 +14,12 @@ MISSING = -99
 MAX_PAYLOAD_BYTES = 60 << 20
 """Bytes of a payload: what stands beside it must fit into the message too."""
 
+MAX_TEXT = 10_000
+"""Characters of a text in a message: what is remembered of a run must stay small, whoever wrote the message."""
+
+MAX_NAMES = 1_000
+"""Names in a message's table of errors or of what was skipped."""
+
 NO_RUN = -1
 """Stands for a run or spill number that could not be read."""
 

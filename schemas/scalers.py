@@ -14,6 +14,12 @@ class ScalerCounts(Table):
     channel: U1 = column("u1")
     count: I4 = column("<i4")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self) and self.channel.max() >= SCALER_CHANNELS:
+            message = f"a scaler has channel {self.channel.max()}, not below {SCALER_CHANNELS}"
+            raise ValueError(message)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scalers(Detector):

@@ -22,7 +22,17 @@ import fastavro.write
 import numpy as np
 
 from schemas.detectors import DETECTORS, schema_field
-from schemas.records import NO_RUN, RawSpill, ReconstructedSpill, Record, RejectedSpill, RunControl
+from schemas.records import (
+    MAX_NAMES,
+    MAX_TEXT,
+    NO_RUN,
+    RawFormat,
+    RawSpill,
+    ReconstructedSpill,
+    Record,
+    RejectedSpill,
+    RunControl,
+)
 
 MARKER = b"\xc3\x01"
 HEADER_BYTES = 10
@@ -193,10 +203,12 @@ def _in_range(record: Any, name: str, low: int, high: int) -> None:
 
 
 def _check(record: Record) -> None:
-    """Refuse numbers that no spill can have."""
-    _in_range(record, "run", NO_RUN, MAX_NUMBER)
+    """Refuse numbers that no spill can have, and texts that nobody reads."""
+    _check_texts(type(record).__name__, record)
+    lowest = NO_RUN if _may_lack_numbers(record) else 0
+    _in_range(record, "run", lowest, MAX_NUMBER)
     if not isinstance(record, RunControl):
-        _in_range(record, "spill", NO_RUN, MAX_NUMBER)
+        _in_range(record, "spill", lowest, MAX_NUMBER)
     if isinstance(record, RawSpill | RunControl | ReconstructedSpill):
         _in_range(record, "time_us", 0, MAX_TIME_US)
         _in_range(record, "events", 0, MAX_NUMBER)
@@ -204,9 +216,40 @@ def _check(record: Record) -> None:
         _check_reconstructed(record)
 
 
+def _may_lack_numbers(record: Record) -> bool:
+    """Say whether this may be no spill of a run: what counts in a book has a run and a number."""
+    if isinstance(record, RawSpill):
+        return record.format is RawFormat.UNREADABLE
+    if isinstance(record, ReconstructedSpill):
+        return record.rejection is not None
+    return isinstance(record, RejectedSpill)
+
+
+def _check_texts(name: str, record: Any) -> None:
+    for f in fields(record):
+        value = getattr(record, f.name)
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            raise WireError(f"{name}.{f.name} has {len(value)} characters, more than {MAX_TEXT}")
+
+
+def _check_names(record: ReconstructedSpill) -> None:
+    for name, table in (("errors", record.errors), ("skipped", record.skipped)):
+        if len(table) > MAX_NAMES:
+            raise WireError(f"ReconstructedSpill.{name} has {len(table)} names, more than {MAX_NAMES}")
+        longest = max((len(text) for entry in table.items() for text in entry if isinstance(text, str)), default=0)
+        if longest > MAX_TEXT:
+            raise WireError(f"ReconstructedSpill.{name} has a text of {longest} characters, more than {MAX_TEXT}")
+    for name, count in record.skipped.items():
+        if not 0 <= count <= MAX_NUMBER:
+            raise WireError(f"ReconstructedSpill.skipped[{name[:_SHOWN]!r}] is {count}, not in [0, {MAX_NUMBER}]")
+
+
 def _check_reconstructed(record: ReconstructedSpill) -> None:
     _in_range(record, "triggers", 0, MAX_TRIGGERS)
     _in_range(record, "size", 0, MAX_MESSAGE_BYTES)
+    _check_names(record)
+    if record.rejection is not None:
+        _check_texts("Rejection", record.rejection)
     if len(record.digest) != 8:
         raise WireError(f"ReconstructedSpill.digest has {len(record.digest)} bytes, not 8")
     for detector in record.detectors.values():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from schemas.columns import Detector
-from schemas.records import RawFormat, RawSpill, ReconstructedSpill, Rejection
+from schemas.records import MAX_NAMES, MAX_TEXT, RawFormat, RawSpill, ReconstructedSpill, Rejection
 from streams import __version__
 from streams.boards import PulseDefinitions
 from streams.conditions.model import Conditions
@@ -65,7 +65,7 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSp
         conditions=conditions.digest if conditions is not None else "",
         rejection=rejection,
         skipped=hits.skipped if hits is not None else {},
-        errors=errors,
+        errors={name: problem[:MAX_TEXT] for name, problem in errors.items()},
         detectors=made,
     )
 
@@ -93,11 +93,16 @@ def _reconstruct(hits: RawHits, conditions: Conditions | None, run: int) -> tupl
 def _unpack(raw: RawSpill, pulses: PulseDefinitions) -> tuple[RawHits | None, Rejection | None]:
     if raw.format is RawFormat.UNREADABLE:
         return None, Rejection(step="framing", reason=raw.problem)
-    place = f"{raw.source}, run {raw.run}, spill {raw.spill}, byte "
     try:
-        return _UNPACKERS[raw.format](raw.payload, pulses), None
+        hits = _UNPACKERS[raw.format](raw.payload, pulses)
+        if len(hits.skipped) <= MAX_NAMES:
+            return hits, None
+        step, byte = "unpack", raw.byte
+        reason = f"{len(hits.skipped)} types of equipment that nothing here reads, more than {MAX_NAMES}"
     except BadDataError as error:
-        return None, Rejection(step=error.step, reason=f"{place}{raw.byte + max(error.byte, 0)}: {error.reason}")
+        step, byte, reason = error.step, raw.byte + max(error.byte, 0), error.reason
     except Exception as error:  # noqa: BLE001 - whatever bytes provoke, the next spill must go on
-        reason = f"{place}{raw.byte}: fault in the code: {type(error).__name__}: {error}"
-        return None, Rejection(step="unpack", reason=reason)
+        step, byte, reason = "unpack", raw.byte, f"fault in the code: {type(error).__name__}: {error}"
+    # The reason is what somebody must read: a long name of a source must not push it out.
+    place = f"{raw.source[: MAX_TEXT // 2]}, run {raw.run}, spill {raw.spill}, byte {byte}"
+    return None, Rejection(step=step, reason=f"{place}: {reason}"[:MAX_TEXT])

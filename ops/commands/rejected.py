@@ -1,8 +1,8 @@
 """spilldeck rejected: list, show, replay."""
 
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +10,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import out
+from ops.console import complain, out
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
-    from ops.rejected import Rejected
+    from ops.rejected import Place, Rejected
 
 app = typer.Typer(help="Spills that are in no histogram: why, their bytes, and through again.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -22,23 +22,26 @@ Run = Annotated[int | None, typer.Option(help="Of this run alone.", min=0)]
 Step = Annotated[
     str | None, typer.Option(help="Refused by this step alone: framing, unpack, json, conflict, envelope.")
 ]
+LISTED = 500
+"""Characters of a cell of the list; `show` has the whole text."""
 
 
 @app.command(name="list")
 def list_all(run: Run = None, step: Step = None, as_json: AsJson = False) -> None:
     """List the rejected spills."""
-    found = _find(lambda one: _is_of(one, run, step))
+    from ops.rejected import calendar_time
+
+    found = sorted((_summary(one) for one in _all() if _is_of(one, run, step)), key=lambda one: one["time_ms"])
     if as_json:
-        typer.echo(json.dumps([_summary(one) for one in found]))
+        typer.echo(json.dumps(found))
         return
     table = Table()
     for column in ("id", "time (UTC)", "run", "spill", "step", "reason"):
         table.add_column(column, overflow="fold")
     for one in found:
-        spill = one.spill
-        when = datetime.fromtimestamp(one.time_ms / 1000, UTC).strftime("%d %b %H:%M:%S")
-        numbers = (str(number) if number >= 0 else "-" for number in (spill.run, spill.spill))
-        table.add_row(*map(Text, (one.name, when, *numbers, spill.step, spill.reason)))
+        numbers = (str(number) if number >= 0 else "-" for number in (one["run"], one["spill"]))
+        cells = (one["id"], calendar_time(one["time_ms"]), *numbers, one["step"], one["reason"])
+        table.add_row(*(_cell(cell, LISTED) for cell in cells))
     out.print(table if found else "Nothing is rejected.")
 
 
@@ -49,7 +52,12 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one rejected spill; write its bytes."""
-    (one,) = _named([name])
+    from ops.rejected import read_rejected
+    from streams.settings import load_settings
+
+    one = next(read_rejected(load_settings(), [_place(name)]), None)
+    if one is None:
+        raise _absent(name)
     summary = _summary(one)
     raw = one.raw()
     if file is not None:
@@ -64,7 +72,7 @@ def show(
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for key, value in summary.items():
-        table.add_row(key, Text(str(value)))
+        table.add_row(key, _cell(str(value)))
     out.print(table)
 
 
@@ -76,6 +84,7 @@ def replay(
     everything: Annotated[bool, typer.Option("--all", help="All that can be sent again.")] = False,
 ) -> None:
     """Send rejected spills through again, after a fix: each is counted once, or rejected again."""
+    from ops.rejected import check_can_be_replayed, read_rejected
     from ops.rejected import replay as replay_all
     from streams.settings import load_settings
     from streams.topics import Topics
@@ -86,7 +95,23 @@ def replay(
     if not names and not everything and run is None and step is None:
         raise UsageError("nothing is chosen: name spills as `rejected list` has them, or give --run, --step or --all")
     raw = Topics.of(settings).raw
-    chosen = _named(names) if names else _find(lambda one: one.spill.topic == raw and _is_of(one, run, step))
+    wanted = {_place(name): name for name in names or ()}
+    # Chosen and checked before the first is sent: a worker may reject one again while others are still to be read.
+    chosen = set()
+    for one in read_rejected(settings, wanted or None):
+        if not wanted and not (one.spill.topic == raw and _is_of(one, run, step)):
+            continue
+        try:
+            check_can_be_replayed(settings, one)
+        except UsageError as error:
+            if wanted:
+                raise
+            complain(error)
+        else:
+            chosen.add(one.place)
+    for place, name in wanted.items():
+        if place not in chosen:
+            raise _absent(name)
     replay_all(settings, chosen)
     out.print(f"{len(chosen)} spills sent again")
 
@@ -95,19 +120,29 @@ def _is_of(one: "Rejected", run: int | None, step: str | None) -> bool:
     return run in (None, one.spill.run) and step in (None, one.spill.step)
 
 
-def _find(wanted: "Callable[[Rejected], bool]") -> "list[Rejected]":
+def _all() -> "Iterator[Rejected]":
     from ops.rejected import read_rejected
     from streams.settings import load_settings
 
-    return sorted((one for one in read_rejected(load_settings()) if wanted(one)), key=lambda one: one.time_ms)
+    return read_rejected(load_settings())
 
 
-def _named(names: list[str]) -> "list[Rejected]":
-    found = {one.name: one for one in _find(lambda one: one.name in names)}
-    for name in names:
-        if name not in found:
-            raise UsageError(f"there is no rejected spill {name}: see spilldeck rejected list")
-    return [found[name] for name in dict.fromkeys(names)]
+def _place(name: str) -> "Place":
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,18})", name)
+    if found is None:
+        raise _absent(name)
+    return int(found[1]), int(found[2])
+
+
+def _absent(name: str) -> UsageError:
+    return UsageError(f"there is no rejected spill {name}: see spilldeck rejected list")
+
+
+def _cell(text: str, longest: int | None = None) -> Text:
+    """Return a text for a table, cut after so many characters."""
+    from ops.rejected import shown
+
+    return Text(shown(text if longest is None or len(text) <= longest else text[:longest] + "..."))
 
 
 def _summary(one: "Rejected") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One message of spills.raw to what is sent on: a reconstructed spill or run control, and a rejected spill if any."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, RawFormat, RawSpill, RejectedSpill, RunControl
 from schemas.wire import WireError, decode, encode
@@ -41,13 +41,15 @@ def transform(message: bytes, source: Source, conditions_of: ConditionsOf) -> Tr
     except WireError as error:
         raw, step = _no_spill(message, str(error)), "envelope"
     spill = reconstruct(raw, conditions_of(raw.run) if raw.run != NO_RUN else None)
+    if step and spill.rejection is not None:  # counted under the step that it is kept with
+        spill = replace(spill, rejection=replace(spill.rejection, step=step))
     value = encode(spill)
     if spill.rejection is None:
         return Transformed(run=spill.run, value=value)
     rejected = RejectedSpill(
         run=spill.run,
         spill=spill.spill,
-        step=step or spill.rejection.step,
+        step=spill.rejection.step,
         reason=spill.rejection.reason,
         source=raw.source,
         byte=raw.byte,

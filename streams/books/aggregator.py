@@ -225,10 +225,12 @@ class Aggregator:
         changes: dict[int, RunChanges] = {}
         to_fill: dict[tuple[int, int], list[ReconstructedSpill]] = {}
         for message in fresh:
-            if message.raw_offset is not None and not raw.add(message.raw_offset):
-                continue  # reconstructed a second time after a restart: it was counted then
-            record = await self._decode(message)
+            record, raw_offset = await self._decode(message)
             share = await self._share(partition, known, record.run)
+            # Reconstructed a second time after a restart: it was counted then. The offset alone does not tell, since
+            # whoever writes another message may claim the offset of a spill that is still to come.
+            if raw_offset is not None and not raw.add(raw_offset) and share.knows(record):
+                continue
             change = changes.setdefault(record.run, RunChanges(totals=share.totals))
             if isinstance(record, RunControl):
                 share.hear(record)
@@ -254,12 +256,15 @@ class Aggregator:
         known.state = state
         self._evict(partition, known)
 
-    async def _decode(self, message: Incoming) -> ReconstructedSpill | RunControl:
-        """Return the record in a message; a rejected spill of no run if there is none."""
+    async def _decode(self, message: Incoming) -> tuple[ReconstructedSpill | RunControl, int | None]:
+        """Return the record in a message, and the offset of the raw spill that it was made of.
+
+        If there is none: a rejected spill of no run, made of nothing. Ours can be read, so it is somebody else's.
+        """
         try:
             record = decode(message.value)
             if isinstance(record, ReconstructedSpill | RunControl):
-                return record
+                return record, message.raw_offset
             problem = f"a {type(record).__name__} has no place in this topic"
         except WireError as error:
             problem = str(error)
@@ -276,7 +281,7 @@ class Aggregator:
             rejection=Rejection(step="envelope", reason=problem),
         )
         await self._reject(message, rejected, "envelope", problem)
-        return rejected
+        return rejected, None
 
     async def _reject(self, message: Incoming, spill: ReconstructedSpill, step: str, reason: str) -> None:
         await self._kafka.reject(

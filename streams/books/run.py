@@ -60,6 +60,12 @@ class RunShare:
         """Take note of the run's start or end."""
         self.totals.hear(control)
 
+    def knows(self, record: ReconstructedSpill | RunControl) -> bool:
+        """Say whether a record can have been here before: a good spill is then in the ledger, others leave no name."""
+        if isinstance(record, RunControl) or record.rejection is not None:
+            return True
+        return record.spill in self.ledger
+
     def admit(self, spill: ReconstructedSpill) -> Admission:
         """Decide what becomes of a spill, and count it."""
         self.totals.received += 1

@@ -1,0 +1,5 @@
+"""Fixtures of other tests that these need."""
+
+from tests.ops.conftest import spilldeck
+
+__all__ = ["spilldeck"]
