@@ -162,7 +162,8 @@ class Cluster:
 
     def _settled(self) -> bool:
         group = f"spilldeck-{self.settings().session}"
-        described = self._admin().describe_consumer_groups([group])[group].result(timeout=10)
+        admin = self._admin()  # a client that nobody holds is gone before it has its answer
+        described = admin.describe_consumer_groups([group])[group].result(timeout=10)
         return described.state is ConsumerGroupState.STABLE and len(described.members) == len(self.workers)
 
     def _admin(self) -> AdminClient:
