@@ -7,31 +7,34 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
+
+from confluent_kafka import ConsumerGroupState, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from ops.stack import free_port, kafka, processes, redis
 from ops.stack.processes import die_with_parent
 from ops.topics import ensure_topics
 from streams.errors import ServerError
 from streams.settings import Settings, load_settings
+from streams.topics import Topics
+from tests.chaos.slow_proxy import SlowProxy
 
-BROKERS = 3
-WORKERS = 4
 START_S = 90.0
 SESSION_S = 6.0
 """The shortest session time-out: a dead worker's partitions move soon."""
-RATE = 12.0
-"""Spills a second."""
+OURS = ("-m", "ops")
 
 
 class Child:
-    """A process of ours."""
+    """A process of ours; ``program`` and ``arguments`` hold from its next start on."""
 
-    def __init__(self, name: str, log: Path, environment: dict[str, str], *arguments: str) -> None:
-        self.name, self._log, self._environment = name, log, environment
-        self._command = [sys.executable, "-m", "ops", *arguments]
+    def __init__(self, log: Path, environment: dict[str, str], *arguments: str) -> None:
+        self.log, self._environment = log, environment
+        self.program: tuple[str, ...] = OURS
+        self.arguments = arguments
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -39,10 +42,10 @@ class Child:
         """None while it runs."""
         return self.process.poll() if self.process is not None else None
 
-    def start(self, *more: str) -> None:
-        with self._log.open("ab") as log:
+    def start(self) -> None:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self._command, *more],
+                [sys.executable, *self.program, *self.arguments],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -73,41 +76,59 @@ class Child:
 class Cluster:
     """All of it, in a directory; in a ``with`` block, at whose end nothing is left running."""
 
-    def __init__(self, directory: Path, source: Path) -> None:
+    def __init__(self, directory: Path, source: Path, *, brokers: int, workers: int, rate: float) -> None:
         self.directory = directory
-        ports = [free_port() for _ in range(2 * BROKERS + 1)]
-        controllers = {number: ports[number] for number in range(1, BROKERS + 1)}
+        self.again = directory / "again.000"
+        """What a second producer sends, see `harm.produce_again`."""
+        self.produced_again = 0
+        ports = [free_port() for _ in range(2 * brokers + 2)]
+        controllers = {number: ports[number] for number in range(1, brokers + 1)}
         cluster_id = kafka.new_cluster_id()
         self.nodes = [
             kafka.Node(
                 directory=directory / f"broker-{number}",
-                port=ports[BROKERS + number],
+                port=ports[brokers + number],
                 controller_ports=controllers,
                 number=number,
                 cluster_id=cluster_id,
             )
-            for number in range(1, BROKERS + 1)
+            for number in range(1, brokers + 1)
         ]
         self.redis_port = ports[0]
+        self.proxy = SlowProxy(ports[-1], self.redis_port)
+        """Between the workers and Redis."""
         self._running: dict[str, processes.Process] = {}
         servers = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
         self.environment = os.environ | {
             "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": servers,
-            "SPILLDECK_KAFKA__REPLICATION": str(BROKERS),
+            "SPILLDECK_KAFKA__REPLICATION": str(brokers),
             "SPILLDECK_KAFKA__SESSION_TIMEOUT_S": str(SESSION_S),
             "SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{self.redis_port}/0",
             "SPILLDECK_PRODUCER__JOURNALS": str(directory / "journals"),
         }
-        self.workers = [
-            Child(f"worker {n}", directory / f"worker-{n}.log", self.environment, "worker") for n in range(WORKERS)
-        ]
-        produce = ("produce", str(source), "--resume", "--rate", str(RATE))
-        self.producer = Child("producer", directory / "producer.log", self.environment, *produce)
-        self._stack = ExitStack()
+        slowly = self.environment | {"SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{ports[-1]}/0"}
+        self.workers = [Child(directory / f"worker-{n}.log", slowly, "worker") for n in range(workers)]
+        self._produce = ("produce", str(source), "--resume")
+        self.producer = Child(directory / "producer.log", self.environment, *self._produce, "--rate", str(rate))
 
     def settings(self) -> Settings:
+        """Return settings that name the servers, Redis without the proxy."""
         os.environ.update({name: value for name, value in self.environment.items() if name.startswith("SPILLDECK_")})
         return load_settings()
+
+    def hurry(self) -> None:
+        """Let the producer send the rest as fast as it goes."""
+        self.producer.kill()
+        self.producer.arguments = self._produce
+        self.producer.start()
+
+    def produce_again(self) -> None:
+        """Send the file `again` with a second producer, and wait for its end."""
+        self.produced_again += 1
+        second = Child(self.directory / "second.log", self.environment, "produce", str(self.again))
+        second.start()
+        self._until(lambda: second.exit_status is not None, "the second producer")
+        assert second.exit_status == 0, "the second producer failed"
 
     def start_broker(self, node: kafka.Node) -> None:
         node.directory.mkdir(parents=True, exist_ok=True)
@@ -119,6 +140,39 @@ class Cluster:
     def start_redis(self) -> None:
         self._running["redis"] = redis.start(self.directory, self.redis_port, keep=False)
         self._until(lambda: redis.answers(self.redis_port, 1.0), "Redis")
+
+    def restart_broker(self, node: kafka.Node) -> None:
+        """End a broker as a person would, start it, and wait until it has caught up."""
+        self._running.pop(f"broker {node.number}").end()
+        self.start_broker(node)
+        self._until(self._in_step, f"broker {node.number}")
+
+    def _in_step(self) -> bool:
+        """Whether every partition of the spills has all its replicas in step."""
+        topics, names = self._admin().list_topics(timeout=5).topics, Topics.of(self.settings())
+        partitions = [p for name in (names.raw, names.reco) for p in topics[name].partitions.values()]
+        return all(len(p.isrs) == len(self.nodes) for p in partitions)
+
+    def restart_worker(self, worker: Child) -> None:
+        """End a worker as a person would, start it, and wait until all workers share the partitions."""
+        worker.end()
+        worker.start()
+        time.sleep(1)  # until it asks to join, the group is as settled as before
+        self._until(self._settled, "the consumer group")
+
+    def _settled(self) -> bool:
+        group = f"spilldeck-{self.settings().session}"
+        admin = self._admin()  # a client that nobody holds is gone before it has its answer
+        described = admin.describe_consumer_groups([group])[group].result(timeout=10)
+        return described.state is ConsumerGroupState.STABLE and len(described.members) == len(self.workers)
+
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.environment["SPILLDECK_KAFKA__BOOTSTRAP_SERVERS"]})
+
+    def restart_redis(self) -> None:
+        """End Redis as a person would, and start it."""
+        self._running.pop("redis").end()
+        self.start_redis()
 
     def kill_redis(self, *, with_file: bool) -> None:
         self._kill("redis")
@@ -132,7 +186,10 @@ class Cluster:
 
     def _until(self, condition, what: str) -> None:  # type: ignore[no-untyped-def]
         deadline = time.monotonic() + START_S
-        while not condition():
+        while True:
+            with suppress(KafkaException):  # while brokers are away
+                if condition():
+                    return
             assert time.monotonic() < deadline, f"{what} does not answer"
             time.sleep(0.1)
 
@@ -150,7 +207,9 @@ class Cluster:
         return True
 
     def __enter__(self) -> Self:
+        self._stack = ExitStack()
         try:
+            self._stack.enter_context(self.proxy)
             for node in self.nodes:
                 self.start_broker(node)
             self.start_redis()
@@ -169,6 +228,7 @@ class Cluster:
             child.end()
         for process in self._running.values():
             process.end()
+        self._stack.close()
 
     def said(self) -> Iterator[str]:
         """Yield the last words of each process."""

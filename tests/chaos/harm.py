@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 
 from redis import Redis
+from redis.exceptions import ReadOnlyError
 
-from tests.chaos.cluster import SESSION_S, WORKERS, Cluster
+from ops.stack import free_port
+from tests.chaos.cluster import SESSION_S, Cluster
 
 Harm = Callable[[Cluster, random.Random], None]
 
@@ -30,9 +32,14 @@ def kill_all_workers(cluster: Cluster, _: random.Random) -> None:
 def stop_a_worker(cluster: Cluster, rng: random.Random) -> None:
     """Stop a worker for longer than its session, then let it go on: it must be refused, and drop its copy."""
     worker = rng.choice(cluster.workers)
+    before = worker.log.stat().st_size
     worker.signal(signal.SIGSTOP)
     time.sleep(2 * SESSION_S)
     worker.signal(signal.SIGCONT)
+    deadline = time.monotonic() + SESSION_S
+    while b"dropping this worker's copy" not in worker.log.read_bytes()[before:]:
+        assert time.monotonic() < deadline, f"{worker.log.stem} lost its partitions and was not refused"
+        time.sleep(0.1)
 
 
 def scale_down_and_up(cluster: Cluster, _: random.Random) -> None:
@@ -40,7 +47,7 @@ def scale_down_and_up(cluster: Cluster, _: random.Random) -> None:
     for worker in cluster.workers[1:]:
         worker.end()
     time.sleep(3)
-    for worker in cluster.workers[1:WORKERS]:
+    for worker in cluster.workers[1:]:
         worker.start()
 
 
@@ -94,23 +101,73 @@ def fill_redis(cluster: Cluster, rng: random.Random) -> None:
         redis.config_set("maxmemory", "0")
 
 
-def slow_redis(cluster: Cluster, rng: random.Random) -> None:
+def pause_redis(cluster: Cluster, rng: random.Random) -> None:
     """Let Redis answer nobody for some seconds."""
     with Redis(port=cluster.redis_port) as redis:
         redis.execute_command("CLIENT", "PAUSE", round(rng.uniform(1000, 4000)), "ALL")
 
 
+def make_redis_read_only(cluster: Cluster, rng: random.Random) -> None:
+    """Make Redis the replica of a server that is not there: it answers reads, and refuses writes."""
+    with Redis(port=cluster.redis_port) as redis:
+        redis.replicaof("127.0.0.1", str(free_port()))
+        try:
+            redis.set("written", "")
+        except ReadOnlyError:
+            time.sleep(rng.uniform(1, 4))
+        else:
+            raise AssertionError("Redis takes writes though it is a replica")
+        finally:
+            redis.replicaof("NO", "ONE")
+
+
+def slow_redis(cluster: Cluster, rng: random.Random) -> None:
+    """Let each answer of Redis take up to half a second more."""
+    cluster.proxy.delay_s = rng.uniform(0.1, 0.5)
+    time.sleep(rng.uniform(3, 6))
+    cluster.proxy.delay_s = 0.0
+
+
+def restart_everything(cluster: Cluster, _: random.Random) -> None:
+    """Restart each worker, each broker and Redis, one after the other, each when the one before is back."""
+    for worker in cluster.workers:
+        cluster.restart_worker(worker)
+    for node in cluster.nodes:
+        cluster.restart_broker(node)
+    cluster.restart_redis()
+
+
+def produce_again(cluster: Cluster, _: random.Random) -> None:
+    """Send what has been sent once more, from another producer and under another name: all of it is duplicates."""
+    cluster.produce_again()
+
+
+def set_a_clock_wrong(cluster: Cluster, rng: random.Random) -> None:
+    """Start a worker again with a wall clock that is off by an hour, which it keeps."""
+    worker = rng.choice(cluster.workers)
+    worker.kill()
+    worker.program = ("-m", "tests.chaos.shifted_clock", str(rng.choice([-3600, 3600])))
+    worker.start()
+
+
+QUICK: tuple[Harm, ...] = (kill_a_worker, flush_redis, kill_the_producer, make_redis_read_only, produce_again)
+"""Each done and mended within seconds, with any number of brokers."""
 HARMS: tuple[Harm, ...] = (
+    set_a_clock_wrong,
     kill_a_worker,
     kill_all_workers,
     stop_a_worker,
     scale_down_and_up,
     kill_the_producer,
+    produce_again,
     kill_a_broker,
     kill_all_brokers,
     kill_redis,
     lose_redis,
     flush_redis,
     fill_redis,
+    make_redis_read_only,
+    pause_redis,
     slow_redis,
+    restart_everything,
 )
