@@ -5,7 +5,7 @@ from typing import Any
 from dash import ALL, ClientsideFunction, Dash, Input, Output, Patch, State, no_update
 
 from dashboards.data import Data
-from dashboards.figures import Figure
+from dashboards.figures.parts import Figure
 from dashboards.make import FigureCache
 from dashboards.pages import plots
 from dashboards.pages.strip import badges, banners, clock, strip

@@ -4,7 +4,10 @@ import threading
 from collections.abc import Callable
 
 from dashboards.data import View
-from dashboards.figures import LIGHT, THEMES, Figure, histogram_figure, trend_figure, which_spills
+from dashboards.figures.histograms import histogram_figure
+from dashboards.figures.parts import Figure
+from dashboards.figures.theme import LIGHT, THEMES
+from dashboards.figures.trends import trend_figure
 from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS, TRENDS
 from streams.plots.model import Plot
@@ -50,6 +53,13 @@ def _make(view: View, name: str, theme: str) -> Figure:
     return histogram_figure(
         plot, view.book.book[name], when=when(), theme=THEMES[theme], why_empty=why_empty(plot, totals)
     )
+
+
+def which_spills(run: int, totals: Totals, *, last: int | None = None) -> str:
+    """Return what a title says of the spills in a plot: all of the run's, or the last ones."""
+    if totals.last_spill < 0:
+        return f"Run {run} · no spills yet"
+    return f"Run {run} · spills up to {totals.last_spill} ({'whole run' if last is None else f'the last {last}'})"
 
 
 def why_empty(plot: Plot, totals: Totals) -> str:

@@ -47,12 +47,12 @@ class Site:
     def address(self) -> str:
         return f"http://{self.settings.dashboard.host}:{self.settings.dashboard.port}"
 
-    def new_run(self) -> SimulatedRun:
+    def new_run(self, **what: Any) -> SimulatedRun:
         """Return a run that begins after all before it; nothing of it is sent."""
         self.runs += 1
         number = 900_100 + self.runs
         start_us = time.time_ns() // 1000 + self.runs * 3_600_000_000
-        return SimulatedRun(run=number, spills=1000, start_us=start_us, period_s=1.0, mean_triggers=20)
+        return SimulatedRun(run=number, spills=1000, start_us=start_us, period_s=1.0, mean_triggers=20, **what)
 
     def play(self, run: SimulatedRun, first: int, stop: int) -> None:
         """Send some spills of a run."""

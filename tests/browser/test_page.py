@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, Request, expect
 
-from dashboards.figures import DARK
+from dashboards.figures.theme import DARK
 from dashboards.pages.plots import of_detector, on_the_overview
 from streams.plots.catalogue import DETECTORS, PLOTS
 from tests.browser.conftest import COUNTS, Seen, Site, drawn, open_page, until_drawn, until_equal
@@ -129,6 +129,30 @@ def test_a_plot_leads_to_its_page_with_its_four_texts(site: Site, page: Page) ->
     expect(page.locator("#navigation .here")).to_have_text("Cherenkov")
     page.get_by_role("link", name="← Cherenkov").click()
     expect(page.locator(".card")).to_have_count(len(of_detector("ckov", expert=False)))
+
+
+def test_the_bars_of_the_ranger_are_triangles_that_one_can_point_at(site: Site, page: Page) -> None:
+    run = site.new_run(detectors=("emr",))
+    site.play(run, 0, 2)
+    open_page(page, "/detector/emr")
+    until_drawn(page, "emr_occupancy_xz", run, 1)
+    page.locator('a[href="/plot/emr_occupancy_xz"]').click()
+    counts = site.book(run).book["emr_occupancy_xz"].view()
+    plane, bar = max(zip(*counts.nonzero(), strict=True), key=lambda at: (counts[at], at))
+    entries = "plot.data.at(-1).customdata.filter(d => d[2]).map(d => d[2]).reduce((a, b) => a + b, 0)"
+    until_equal(page, "emr_occupancy_xz", entries, int(counts.sum()))
+    at = drawn(
+        page,
+        "emr_occupancy_xz",
+        f"""(() => {{
+        const said = plot.data.at(-1).customdata.findIndex(d => d[0] === {plane} && d[1] === {bar});
+        const area = plot.querySelector(".nsewdrag").getBoundingClientRect();
+        const {{xaxis, yaxis}} = plot._fullLayout;
+        return [area.x + xaxis.d2p(plot.data.at(-1).x[said]), area.y + yaxis.d2p({bar})];
+    }})()""",
+    )
+    page.mouse.move(*at)
+    expect(page.locator(".hoverlayer")).to_contain_text(f"plane {plane}, bar {bar}: {counts[plane, bar]} entries")
 
 
 def test_an_address_that_leads_nowhere_says_so_and_the_strip_goes_on(site: Site, page: Page) -> None:

@@ -6,7 +6,11 @@ import boost_histogram as bh
 import numpy as np
 import pytest
 
-from dashboards.figures import LIGHT, MAX_POINTS, THEMES, Figure, histogram_figure, trend_figure, which_spills
+from dashboards.figures.histograms import histogram_figure
+from dashboards.figures.parts import Figure
+from dashboards.figures.theme import LIGHT, THEMES
+from dashboards.figures.trends import MAX_POINTS, trend_figure
+from dashboards.make import which_spills
 from schemas.scalers import SCALER_CHANNELS
 from streams.books.book import new_histogram
 from streams.books.run import spill_facts

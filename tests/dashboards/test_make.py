@@ -7,7 +7,7 @@ import pytest
 
 from dashboards import make
 from dashboards.data import View
-from dashboards.figures import DARK, LIGHT
+from dashboards.figures.theme import DARK, LIGHT
 from dashboards.make import FigureCache, why_empty
 from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS, TRENDS
