@@ -50,9 +50,7 @@ def _make(view: View, name: str, theme: str) -> Figure:
         trend = TRENDS[name]
         return trend_figure(trend, view.spills, when=when(trend.last), theme=THEMES[theme])
     plot = PLOTS[name]
-    return histogram_figure(
-        plot, view.book.book[name], when=when(), theme=THEMES[theme], why_empty=why_empty(plot, totals)
-    )
+    return histogram_figure(plot, view.shown[name], when=when(), theme=THEMES[theme], why_empty=why_empty(plot, totals))
 
 
 def which_spills(run: int, totals: Totals, *, last: int | None = None) -> str:

@@ -29,7 +29,7 @@ SPILL_AXIS = "Spill"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class Compared:
     """What a histogram is compared with."""
 
     run: int
@@ -44,7 +44,7 @@ def histogram_figure(
     theme: Theme,
     why_empty: str,
     choices: Choices = Choices(),  # noqa: B008 - frozen
-    reference: Reference | None = None,
+    reference: Compared | None = None,
 ) -> Figure:
     """Return the figure of a histogram.
 
@@ -77,12 +77,12 @@ def histogram_figure(
 
 
 def _one_dimensional(
-    plot: Plot, histogram: Histogram, theme: Theme, choices: Choices, reference: Reference | None
+    plot: Plot, histogram: Histogram, theme: Theme, choices: Choices, reference: Compared | None
 ) -> Figure:
     axis = plot.axes[0]
     edges, counts = histogram.axes[0].edges, histogram.view(flow=False)
     scale = _scale(histogram, reference, choices.mode) if reference else 1.0
-    compared: F8 | None = reference.histogram.view(flow=False) * scale if reference else None
+    compared: F8 | None = np.asarray(reference.histogram.view(flow=False) * scale, np.float64) if reference else None
     if axis.label == SPILL_AXIS:
         # A run has far fewer spills than the axis has bins.
         filled = int(np.flatnonzero(counts).max(initial=0)) + 1
@@ -165,7 +165,7 @@ def _ratio(edges: F8, counts: I8, compared: F8, scale: float, words: str, theme:
 
 
 def _two_dimensional(
-    plot: Plot, histogram: Histogram, theme: Theme, choices: Choices, reference: Reference | None
+    plot: Plot, histogram: Histogram, theme: Theme, choices: Choices, reference: Compared | None
 ) -> Figure:
     shared = layout(theme)
     for name, axis in zip(("xaxis", "yaxis"), plot.axes, strict=True):
@@ -221,7 +221,7 @@ def _kept(histogram: Histogram, choices: Choices) -> tuple[Any, Any]:
     return slice(first[1], None), slice(first[0], None)
 
 
-def _ratio_cells(histogram: Histogram, reference: Reference, choices: Choices, theme: Theme) -> dict[str, Any]:
+def _ratio_cells(histogram: Histogram, reference: Compared, choices: Choices, theme: Theme) -> dict[str, Any]:
     ours = histogram.view(flow=False).T[_kept(histogram, choices)]
     theirs = (reference.histogram.view(flow=False) * _scale(histogram, reference, choices.mode)).T
     theirs = theirs[_kept(histogram, choices)]
@@ -237,7 +237,7 @@ def _ratio_cells(histogram: Histogram, reference: Reference, choices: Choices, t
     }
 
 
-def _why_not(histogram: Histogram, reference: Reference) -> str:
+def _why_not(histogram: Histogram, reference: Compared) -> str:
     """Return why a histogram cannot be compared with the reference; empty if it can."""
     other = reference.histogram
     if other.ndim != histogram.ndim or any(a != b for a, b in zip(other.axes, histogram.axes, strict=True)):
@@ -245,12 +245,12 @@ def _why_not(histogram: Histogram, reference: Reference) -> str:
     return "" if other.sum() else f"run {reference.run} has no entries here"
 
 
-def _scale(histogram: Histogram, reference: Reference, mode: Mode) -> float:
+def _scale(histogram: Histogram, reference: Compared, mode: Mode) -> float:
     """Return what the reference is multiplied with."""
     return 1.0 if mode is Mode.ABSOLUTE else float(histogram.sum()) / float(reference.histogram.sum())
 
 
-def _comparison(histogram: Histogram, reference: Reference, mode: Mode) -> str:
+def _comparison(histogram: Histogram, reference: Compared, mode: Mode) -> str:
     if mode is Mode.RATIO:
         return f"over run {reference.run}, scaled to as many entries"
     if histogram.ndim > 1:

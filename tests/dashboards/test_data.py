@@ -227,13 +227,13 @@ def test_spills_that_no_worker_takes_are_behind_from_when_they_came(quick: Setti
             producer.send(SimulatedRun(run=RUN, mean_triggers=2).spill(number).raw)
     view = until(data, lambda v: v.behind == 4)
     assert view.pipeline.text == "Processing 4 spills"
-    first = data._books.behind_since_s
+    first = data._behind_since_s
     assert view.now_s - first < 5
     until(data, lambda v: "Last spill" in v.daq.text)
     # One partition is processed: the others wait as long as before.
     write(redis, quick, run_book(), offset=0)
     until(data, lambda v: v.behind == 3)
-    assert data._books.behind_since_s == first
+    assert data._behind_since_s == first
     # New spills come while all the old ones are processed: only the new ones wait.
     with SpillProducer(quick) as producer:
         producer.send(SimulatedRun(run=RUN, mean_triggers=2).spill(4).raw)
@@ -241,7 +241,7 @@ def test_spills_that_no_worker_takes_are_behind_from_when_they_came(quick: Setti
     for partition in (1, 2, 3):
         write(redis, quick, RunBook(totals=Totals(), ledger={}, book=EMPTY.book), offset=0, partition=partition)
     until(data, lambda v: v.behind == 1)
-    assert data._books.behind_since_s > first
+    assert data._behind_since_s > first
 
 
 def test_while_partitions_run_apart_trends_end_before_the_first_spill_that_may_still_come(
