@@ -128,10 +128,11 @@ def _steps(edges: F8, values: Any, colour: str, dash: str = "solid") -> dict[str
 def _errors(edges: F8, values: F8, errors: F8, colour: str) -> dict[str, Any]:
     return {
         "type": "scatter",
-        "mode": "markers",
+        # Not markers: those would widen the axis.
+        "mode": "lines",
         "x": ((edges[1:] + edges[:-1]) / 2).tolist(),
         "y": values.tolist(),
-        "marker": {"size": 0.1, "color": colour},
+        "line": {"width": 0},
         "error_y": {"type": "data", "array": errors.tolist(), "color": colour, "thickness": 1, "width": 0},
         "hoverinfo": "skip",
     }

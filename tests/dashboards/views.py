@@ -36,7 +36,7 @@ def run_book(spills: int = 8, *, run: int = RUN, conditions: bool = True) -> Run
 def view(book: RunBook = EMPTY, **changes: Any) -> View:
     """Return a view of a run's books."""
     fresh = Freshness(level=Level.GOOD, text="Last spill 1 s ago")
-    run = RUN if book.totals.received or book.totals.control else None
+    run = changes.get("run", RUN if book.totals.received or book.totals.control else None)
     values: dict[str, Any] = {
         "now_s": 1_700_000_000.0,
         "run": run,
