@@ -35,6 +35,8 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     app = Dash(__name__, server=server, title="Spilldeck", update_title=None, suppress_callback_exceptions=True)
     app.layout = _layout(settings.dashboard.refresh_s)
     add_callbacks(app, data, FigureCache())
+    # Dash does so at its first request, but only if that is for "/": another page would come without scripts and style.
+    app._setup_server()
     return server
 
 

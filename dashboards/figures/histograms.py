@@ -128,11 +128,10 @@ def _steps(edges: F8, values: Any, colour: str, dash: str = "solid") -> dict[str
 def _errors(edges: F8, values: F8, errors: F8, colour: str) -> dict[str, Any]:
     return {
         "type": "scatter",
-        # Not markers: those would widen the axis.
-        "mode": "lines",
+        "mode": "markers",
         "x": ((edges[1:] + edges[:-1]) / 2).tolist(),
         "y": values.tolist(),
-        "line": {"width": 0},
+        "marker": {"size": 0.1, "color": colour},
         "error_y": {"type": "data", "array": errors.tolist(), "color": colour, "thickness": 1, "width": 0},
         "hoverinfo": "skip",
     }

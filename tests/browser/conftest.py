@@ -26,7 +26,7 @@ from streams.daq.simulator import SimulatedRun
 from streams.settings import DashboardSettings, KafkaSettings, RedisSettings, Settings, load_settings
 from tests.kafka import ends
 
-WAIT_S = 60.0
+WAIT_S = 20.0
 """Nothing here takes longer on a busy machine."""
 COUNTS = "plot.data[0].y.slice(0, -1)"
 """The bins of a histogram of one axis, in a figure; see `drawn`."""
@@ -163,7 +163,7 @@ def page(chromium: Browser, site: Site, seen: Seen) -> Iterator[Page]:
     yield page
     context.close()
     assert seen.hosts <= {"127.0.0.1"}
-    assert seen.server_may_be_away or not seen.errors
+    assert seen.server_may_be_away or not seen.errors, "\n".join(seen.errors)
 
 
 def drawn(page: Page, name: str, expression: str) -> Any:
@@ -187,7 +187,7 @@ def until_drawn(page: Page, name: str, run: SimulatedRun, last_spill: int) -> No
     page.wait_for_function(
         """([id, words]) => {
             const graph = document.getElementById(id);
-            return graph && graph.textContent.includes(words);
+            return graph && graph.textContent.includes(words) && document.querySelector("#controls .group");
         }""",
         arg=[f'{{"name":"{name}","type":"figure"}}', f"Run {run.run} · spills 0–{last_spill} "],
     )

@@ -71,6 +71,8 @@ def test_16_18_axes_error_bars_ranges_and_what_one_points_at(site: Site, page: P
     page.get_by_text("Error bars").click()
     found = counts(site, played.run)
     until_equal(page, "ht01", "plot.data[1].error_y.array.map(e => Math.round(e * e))", found.tolist())
+    page.get_by_text("Error bars").click()
+    until_equal(page, "ht01", "plot.data.length", 1)
     page.evaluate("Plotly.relayout(document.querySelector('.js-plotly-plot'), {'xaxis.range': [27, 29]})")
     page.get_by_text("Reset ranges").click()
     until_equal(page, "ht01", "plot.layout.xaxis.range.map(Math.round)", [20, 40])
@@ -173,9 +175,7 @@ def test_31_frozen_plots_stay_while_the_strip_goes_on_and_a_link_opens_them_so(s
     expect(page.locator(".banner")).to_contain_text("Frozen")
 
 
-def test_33_what_is_saved_is_named_after_run_plot_and_spills(
-    site: Site, page: Page, played: Played, seen: Seen
-) -> None:
+def test_33_what_is_saved_is_named_after_run_plot_and_spills(site: Site, page: Page, played: Played) -> None:
     open_page(page, f"/plot/ht01?run={played.run.run}")
     until_drawn(page, "ht01", played.run, SPILLS - 1)
     name, stored = f"run{played.run.run}_ht01_spills0-7", site.book(played.run).book["ht01"]

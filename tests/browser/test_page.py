@@ -75,7 +75,7 @@ def test_a_new_run_takes_over(site: Site, page: Page) -> None:
     expect(page.locator("#strip")).to_contain_text(f"Run{new.run}Staterunning")
 
 
-def test_zoom_outlives_an_update(site: Site, page: Page) -> None:
+def test_16_zoom_outlives_an_update(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 4)
     open_page(page, "/plot/ht01")
@@ -111,7 +111,7 @@ def test_a_detectors_pages_for_shifter_and_expert_update(site: Site, page: Page)
     until_drawn(page, watched[0], run, 5)
 
 
-def test_a_plot_leads_to_its_page_with_its_four_texts(site: Site, page: Page) -> None:
+def test_12_a_plot_leads_to_its_page_with_its_four_texts(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)
     open_page(page, "/detector/ckov")
@@ -162,7 +162,7 @@ def test_an_address_that_leads_nowhere_says_so_and_the_strip_goes_on(site: Site,
     expect(page.locator("#clock")).not_to_have_text(clock or "")
 
 
-def test_light_and_dark_switch_and_stick(site: Site, page: Page) -> None:
+def test_34_light_and_dark_switch_and_stick(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)
     open_page(page)
@@ -180,7 +180,7 @@ def test_light_and_dark_switch_and_stick(site: Site, page: Page) -> None:
     expect(html).to_have_attribute("data-theme", "light")
 
 
-def test_nothing_comes_from_outside(site: Site, page: Page, seen: Seen) -> None:
+def test_42_nothing_comes_from_outside(site: Site, page: Page, seen: Seen) -> None:
     for path in ("/", *(f"/detector/{name}" for name in DETECTORS), "/plot/ht01"):
         open_page(page, path)
         page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 0")
@@ -188,7 +188,7 @@ def test_nothing_comes_from_outside(site: Site, page: Page, seen: Seen) -> None:
     assert seen.errors == []
 
 
-def test_an_answer_slower_than_the_clock_is_waited_for(site: Site, page: Page) -> None:
+def test_38_an_answer_slower_than_the_clock_is_waited_for(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)
     open_page(page)
