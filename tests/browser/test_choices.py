@@ -56,7 +56,7 @@ def test_11_the_last_minute_is_one_switch_away_and_stands_in_the_address(
     assert "window=last" in page.url
     page.reload()
     until_equal(page, "ht01", COUNTS, recent["ht01"].view().tolist())
-    page.get_by_text("Whole run").click()
+    page.locator("#controls").get_by_text("Whole run").click()
     until_equal(page, "ht01", COUNTS, counts(site, played.run).tolist())
     assert "window" not in page.url
 

@@ -116,7 +116,7 @@ def test_12_a_plot_leads_to_its_page_with_its_four_texts(site: Site, page: Page)
     site.play(run, 0, 2)
     open_page(page, "/detector/ckov")
     until_drawn(page, "hPMT1", run, 1)
-    page.locator('a[href="/plot/hPMT1"]').click()
+    page.locator('.more[href="/plot/hPMT1"]').click()
     until_drawn(page, "hPMT1", run, 1)
     words = PLOTS["hPMT1"].words
     for title, said in zip(
@@ -136,7 +136,7 @@ def test_the_bars_of_the_ranger_are_triangles_that_one_can_point_at(site: Site, 
     site.play(run, 0, 2)
     open_page(page, "/detector/emr")
     until_drawn(page, "emr_occupancy_xz", run, 1)
-    page.locator('a[href="/plot/emr_occupancy_xz"]').click()
+    page.locator('.more[href="/plot/emr_occupancy_xz"]').click()
     counts = site.book(run).book["emr_occupancy_xz"].view()
     plane, bar = max(zip(*counts.nonzero(), strict=True), key=lambda at: (counts[at], at))
     entries = "plot.data.at(-1).customdata.filter(d => d[2]).map(d => d[2]).reduce((a, b) => a + b, 0)"
