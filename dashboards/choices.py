@@ -48,7 +48,7 @@ class Choices:
             recent=said.get("window") == "last",
             reference=_run(said.get("reference")),
             mode=Mode(said["mode"]) if said.get("mode") in set(Mode) else Mode.SHAPE,
-            log=frozenset(said["log"]) & frozenset("xyz") if "log" in said else None,
+            log=frozenset(said["log"]) & frozenset("xyz") if said.get("log") else None,
             errors=said.get("errors") == "1",
             frozen=said.get("frozen") == "1",
         )
@@ -60,7 +60,7 @@ class Choices:
             "window": "last" if self.recent else None,
             "reference": self.reference,
             "mode": None if self.mode is Mode.SHAPE else self.mode.value,
-            "log": None if self.log is None else "".join(sorted(self.log)),
+            "log": None if self.log is None else "".join(sorted(self.log)) or "linear",
             "errors": 1 if self.errors else None,
             "frozen": 1 if self.frozen else None,
         }

@@ -252,7 +252,7 @@ def _scale(histogram: Histogram, reference: Compared, mode: Mode) -> float:
 
 def _comparison(histogram: Histogram, reference: Compared, mode: Mode) -> str:
     if mode is Mode.RATIO:
-        return f"over run {reference.run}, scaled to as many entries"
+        return f"over run {reference.run}"
     if histogram.ndim > 1:
         return f"run {reference.run}: choose ratio"
     scale = _scale(histogram, reference, mode)
@@ -269,6 +269,7 @@ def _note(said: str, theme: Theme) -> dict[str, Any]:
         "y": 1,
         "xanchor": "right",
         "yanchor": "bottom",
+        "yshift": 24,  # beside the title, above what stands below it
         "font": {"size": 12, "color": theme.other},
     }
 

@@ -168,6 +168,7 @@ def test_31_frozen_plots_stay_while_the_strip_goes_on_and_a_link_opens_them_so(s
     assert frozen == f"{site.address}/plot/ht01?frozen=1&run={run.run}"
     assert page.locator("#link-live").input_value() == f"{site.address}/plot/ht01"
     page.keyboard.press("Escape")
+    expect(page.locator("#link")).to_be_hidden()
     page.keyboard.press(" ")
     until_drawn(page, "ht01", run, 4)
     expect(page.locator(".banner")).to_have_count(0)
