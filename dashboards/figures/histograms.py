@@ -71,7 +71,7 @@ def histogram_figure(
     if reference is not None:
         said = _comparison(histogram, reference, choices.mode)
     if said:
-        figure["layout"]["annotations"] = [_note(said, theme)]
+        figure["layout"]["annotations"] = [_note(said, theme, over_the_bar=histogram.ndim > 1)]
     figure["layout"]["title"] = heading(plot.title, f"{when} · {_flow(counts, entries)}", theme)
     return figure
 
@@ -254,18 +254,18 @@ def _comparison(histogram: Histogram, reference: Compared, mode: Mode) -> str:
     if mode is Mode.RATIO:
         return f"over run {reference.run}"
     if histogram.ndim > 1:
-        return f"run {reference.run}: choose ratio"
+        return f"run {reference.run}: ratio only"
     scale = _scale(histogram, reference, mode)
     return f"– – run {reference.run}" + (f" × {scale:.3g}" if mode is Mode.SHAPE else "")
 
 
-def _note(said: str, theme: Theme) -> dict[str, Any]:
+def _note(said: str, theme: Theme, *, over_the_bar: bool) -> dict[str, Any]:
     return {
         "text": said,
         "showarrow": False,
         "xref": "paper",
         "yref": "paper",
-        "x": 1,
+        "x": 1.15 if over_the_bar else 1,
         "y": 1,
         "xanchor": "right",
         "yanchor": "bottom",

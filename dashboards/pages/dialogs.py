@@ -1,6 +1,8 @@
 """What opens over a page: search, runs, what the counters counted, links, keys."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from dash import dcc, html
@@ -55,10 +57,10 @@ def runs_list(view: View) -> list[Any]:
 def counted(view: View) -> list[Any]:
     """Return what stands behind the counters: which spills are missing, and why others were refused."""
     totals = view.book.totals
-    ranges = _ranges([n for n in range(totals.last_spill + 1) if n not in view.book.ledger])
+    ranges = _gaps(view.book.ledger)
     listed = ", ".join(f"{a}" if a == b else f"{a}–{b}" for a, b in ranges[:RANGES_LISTED]) or "none"
-    if more := len(ranges) - RANGES_LISTED:
-        listed += f" and {more} more" if more > 0 else ""
+    if len(ranges) > RANGES_LISTED:
+        listed += f" and {len(ranges) - RANGES_LISTED} more such gaps"
     on_the_way = " Some of them may still be on their way." if ranges and view.behind else ""
     rejected = [f"{step}: {count:,}" for step, count in sorted(totals.rejected.items())] or ["none"]
     if totals.rejected:
@@ -98,11 +100,6 @@ def _address(name: str, words: str) -> Any:
     return html.Label([words, dcc.Input(id=f"link-{name}", type="text", readOnly=True, className="address")])
 
 
-def _ranges(numbers: list[int]) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
-    for number in numbers:
-        if found and found[-1][1] == number - 1:
-            found[-1] = (found[-1][0], number)
-        else:
-            found.append((number, number))
-    return found
+def _gaps(spills: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the first and the last of the numbers that are absent between spills; a run begins with spill 0."""
+    return [(before + 1, after - 1) for before, after in pairwise([-1, *sorted(spills)]) if after > before + 1]

@@ -26,7 +26,7 @@ from streams.daq.simulator import SimulatedRun
 from streams.settings import DashboardSettings, KafkaSettings, RedisSettings, Settings, load_settings
 from tests.kafka import ends
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 """Nothing here takes longer on a busy machine."""
 COUNTS = "plot.data[0].y.slice(0, -1)"
 """The bins of a histogram of one axis, in a figure; see `drawn`."""

@@ -51,7 +51,7 @@ def test_the_ratio_of_two_axes_is_told_by_colour() -> None:
     assert cells["z"][4][3] == 2.0
     assert cells["z"][5][5] == 0.0
     assert cells["z"][0][0] is None
-    assert "choose ratio" in draw("hspxy_0", ours, theirs, Mode.SHAPE)["layout"]["annotations"][0]["text"]
+    assert "ratio only" in draw("hspxy_0", ours, theirs, Mode.SHAPE)["layout"]["annotations"][0]["text"]
 
 
 def test_other_bins_and_an_empty_reference_are_said_and_not_drawn() -> None:
