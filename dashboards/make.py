@@ -7,7 +7,8 @@ from math import ceil
 
 from dashboards.choices import Choices
 from dashboards.data import View
-from dashboards.figures.histograms import Compared, histogram_figure
+from dashboards.figures.compare import Compared
+from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.parts import Figure
 from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.figures.trends import trend_figure

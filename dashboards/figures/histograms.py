@@ -1,6 +1,5 @@
 """Histograms to figures: a stepped line, coloured cells, or triangular bars."""
 
-from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from dashboards.choices import Choices, Mode
 from dashboards.figures.bars import bar_traces
 from dashboards.figures.colours import CountScale, stops
+from dashboards.figures.compare import Compared, comparison, note, ratio_points, scale_of, why_not
 from dashboards.figures.parts import (
     Figure,
     axis_title,
@@ -21,19 +21,11 @@ from dashboards.figures.parts import (
     unit_after,
 )
 from dashboards.figures.theme import Theme
-from schemas.columns import F8, I8
+from schemas.columns import F8
 from streams.books.book import Histogram
 from streams.plots.model import Axis, Plot
 
 SPILL_AXIS = "Spill"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """What a histogram is compared with."""
-
-    run: int
-    histogram: Histogram
 
 
 def histogram_figure(
@@ -62,16 +54,16 @@ def histogram_figure(
     if not entries:
         return empty(plot.title, when, why_empty, theme)
     said = ""
-    if reference is not None and (said := _why_not(histogram, reference)):
+    if reference is not None and (said := why_not(histogram, reference)):
         reference = None
     if histogram.ndim == 1:
         figure = _one_dimensional(plot, histogram, theme, choices, reference)
     else:
         figure = _two_dimensional(plot, histogram, theme, choices, reference)
     if reference is not None:
-        said = _comparison(histogram, reference, choices.mode)
+        said = comparison(histogram, reference, choices.mode)
     if said:
-        figure["layout"]["annotations"] = [_note(said, theme, over_the_bar=histogram.ndim > 1)]
+        figure["layout"]["annotations"] = [note(said, theme, over_the_bar=histogram.ndim > 1)]
     figure["layout"]["title"] = heading(plot.title, f"{when} · {_flow(counts, entries)}", theme)
     return figure
 
@@ -81,7 +73,7 @@ def _one_dimensional(
 ) -> Figure:
     axis = plot.axes[0]
     edges, counts = histogram.axes[0].edges, histogram.view(flow=False)
-    scale = _scale(histogram, reference, choices.mode) if reference else 1.0
+    scale = scale_of(histogram, reference, choices.mode) if reference else 1.0
     compared: F8 | None = np.asarray(reference.histogram.view(flow=False) * scale, np.float64) if reference else None
     if axis.label == SPILL_AXIS:
         # A run has far fewer spills than the axis has bins.
@@ -98,7 +90,7 @@ def _one_dimensional(
     if log:
         shared["yaxis"] |= logarithmic(whole_powers=not is_ratio)
     if compared is not None and is_ratio:
-        return {"data": _ratio(edges, counts, compared, scale, _bin_words(axis), theme), "layout": shared}
+        return {"data": ratio_points(edges, counts, compared, scale, _bin_words(axis), theme), "layout": shared}
     steps = _steps(edges, counts, theme.line) | {
         "fill": "none" if log else "tozeroy",
         "fillcolor": theme.fill,
@@ -135,33 +127,6 @@ def _errors(edges: F8, values: F8, errors: F8, colour: str) -> dict[str, Any]:
         "error_y": {"type": "data", "array": errors.tolist(), "color": colour, "thickness": 1, "width": 0},
         "hoverinfo": "skip",
     }
-
-
-def _ratio(edges: F8, counts: I8, compared: F8, scale: float, words: str, theme: Theme) -> list[dict[str, Any]]:
-    """Return the ratio where both have entries, with its error, and the line at one."""
-    both = (counts > 0) & (compared > 0)
-    ratio = counts[both] / compared[both]
-    error = ratio * np.sqrt(1 / counts[both] + scale / compared[both])
-    points = {
-        "type": "scatter",
-        "mode": "markers",
-        "x": ((edges[1:] + edges[:-1]) / 2)[both].tolist(),
-        "y": ratio.tolist(),
-        "marker": {"size": 4, "color": theme.line},
-        "error_y": {"type": "data", "array": error.tolist(), "color": theme.line, "thickness": 1, "width": 0},
-        "customdata": np.stack([edges[:-1][both], edges[1:][both]], axis=1).tolist(),
-        "hovertemplate": words.replace("%{x", "%{customdata[0]").replace("%{customdata:", "%{customdata[1]:")
-        + ": ratio %{y:.3~g}<extra></extra>",
-    }
-    one = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": [float(edges[0]), float(edges[-1])],
-        "y": [1, 1],
-        "line": {"color": theme.other, "width": 1.5, "dash": "dash"},
-        "hoverinfo": "skip",
-    }
-    return [one, points]
 
 
 def _two_dimensional(
@@ -223,7 +188,7 @@ def _kept(histogram: Histogram, choices: Choices) -> tuple[Any, Any]:
 
 def _ratio_cells(histogram: Histogram, reference: Compared, choices: Choices, theme: Theme) -> dict[str, Any]:
     ours = histogram.view(flow=False).T[_kept(histogram, choices)]
-    theirs = (reference.histogram.view(flow=False) * _scale(histogram, reference, choices.mode)).T
+    theirs = (reference.histogram.view(flow=False) * scale_of(histogram, reference, choices.mode)).T
     theirs = theirs[_kept(histogram, choices)]
     ratio = np.full(ours.shape, None, object)
     ratio[theirs > 0] = ours[theirs > 0] / theirs[theirs > 0]
@@ -234,43 +199,6 @@ def _ratio_cells(histogram: Histogram, reference: Compared, choices: Choices, th
         "colorscale": stops(theme.less_and_more),
         "colorbar": CountScale(top=2, log=False).bar(),
         "hovertemplate": "%{x:.4~g}, %{y:.4~g}: ratio %{z:.3~g}<extra></extra>",
-    }
-
-
-def _why_not(histogram: Histogram, reference: Compared) -> str:
-    """Return why a histogram cannot be compared with the reference; empty if it can."""
-    other = reference.histogram
-    if other.ndim != histogram.ndim or any(a != b for a, b in zip(other.axes, histogram.axes, strict=True)):
-        return f"run {reference.run} has other bins"
-    return "" if other.sum() else f"run {reference.run} has no entries here"
-
-
-def _scale(histogram: Histogram, reference: Compared, mode: Mode) -> float:
-    """Return what the reference is multiplied with."""
-    return 1.0 if mode is Mode.ABSOLUTE else float(histogram.sum()) / float(reference.histogram.sum())
-
-
-def _comparison(histogram: Histogram, reference: Compared, mode: Mode) -> str:
-    if mode is Mode.RATIO:
-        return f"over run {reference.run}"
-    if histogram.ndim > 1:
-        return f"run {reference.run}: ratio only"
-    scale = _scale(histogram, reference, mode)
-    return f"– – run {reference.run}" + (f" × {scale:.3g}" if mode is Mode.SHAPE else "")
-
-
-def _note(said: str, theme: Theme, *, over_the_bar: bool) -> dict[str, Any]:
-    return {
-        "text": said,
-        "showarrow": False,
-        "xref": "paper",
-        "yref": "paper",
-        "x": 1.15 if over_the_bar else 1,
-        "y": 1,
-        "xanchor": "right",
-        "yanchor": "bottom",
-        "yshift": 24,  # beside the title, above what stands below it
-        "font": {"size": 12, "color": theme.other},
     }
 
 

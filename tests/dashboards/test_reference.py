@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dashboards.choices import Choices, Mode
-from dashboards.figures.histograms import Compared, histogram_figure
+from dashboards.figures.compare import Compared
+from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.parts import Figure
 from dashboards.figures.theme import LIGHT
 from dashboards.figures.trends import trend_figure
