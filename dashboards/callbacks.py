@@ -69,7 +69,11 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
             "search": search,
             "runs": hash(view.runs),
             "names": names,
-            "axes": [view.run, sorted(choices.log or "-"), view.reference and choices.mode],
+            "axes": [
+                view.run,
+                choices.log if choices.log is None else sorted(choices.log),
+                view.reference and choices.mode,
+            ],
         }
         before = shown or {}
 
