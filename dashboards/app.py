@@ -6,13 +6,18 @@ import socket
 import dash_mantine_components as dmc
 import uvicorn
 from dash import Dash, dcc, html
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 
 from dashboards.callbacks import add_callbacks
+from dashboards.choices import Choices
 from dashboards.data import Data
-from dashboards.make import FigureCache
+from dashboards.export import as_csv, as_json
+from dashboards.make import FigureCache, file_name
+from dashboards.pages.dialogs import dialogs
+from dashboards.pages.links import act
 from streams.errors import ServerError
 from streams.freshness import BROWSER_LATE_S
+from streams.plots.catalogue import PLOTS, TRENDS
 from streams.settings import Settings
 
 BEAT_MS = 1000
@@ -26,10 +31,29 @@ REFRESHES_LATE = 3
 def create_app(settings: Settings, data: Data) -> FastAPI:
     """Return the server of the page."""
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    _add_files(server, data)  # before the page, which answers at every other address
     app = Dash(__name__, server=server, title="Spilldeck", update_title=None, suppress_callback_exceptions=True)
     app.layout = _layout(settings.dashboard.refresh_s)
     add_callbacks(app, data, FigureCache())
+    # Dash does so at its first request, but only if that is for "/": another page would come without scripts and style.
+    app._setup_server()
     return server
+
+
+def _add_files(server: FastAPI, data: Data) -> None:
+    """Have a plot's numbers served as files, named after run, plot and spills."""
+    kinds = {"csv": (as_csv, "text/csv"), "json": (as_json, "application/json")}
+
+    @server.get("/export/{name}.{kind}")
+    def export(name: str, kind: str, request: Request) -> Response:
+        if kind not in kinds or (name not in PLOTS and (name not in TRENDS or kind == "json")):
+            return Response("There is no such file.", status_code=404)
+        view = data.view(Choices.of(request.url.query))
+        if not view.is_stored:
+            return Response("There is no such run here.", status_code=404)
+        write, media = kinds[kind]
+        headers = {"Content-Disposition": f'attachment; filename="{file_name(view, name)}.{kind}"'}
+        return Response(write(view, name), media_type=media, headers=headers)
 
 
 def _layout(refresh_s: float) -> dmc.MantineProvider:
@@ -43,11 +67,17 @@ def _layout(refresh_s: float) -> dmc.MantineProvider:
         html.Span("Browser", className="what"),
         html.Span("Waiting for the server", id="browser-words", className="words"),
     ]
+    tools = [
+        act("Find", "find", said="Find a plot", key="/"),
+        act("Full screen", "full", said="Full screen", key="f"),
+        html.Button("Light / dark", id="switch-theme", className="choice"),
+        act("?", "help", said="Keys", key="?"),
+    ]
     top = [
         html.Span("Spilldeck", className="brand"),
         html.Nav(id="navigation"),
         html.Span(id="clock"),
-        html.Button("Light / dark", id="switch-theme"),
+        html.Div(tools, className="tools"),
     ]
     header = [
         html.Div(top, className="top"),
@@ -66,7 +96,8 @@ def _layout(refresh_s: float) -> dmc.MantineProvider:
             dcc.Store(id="theme", data="light"),
             dcc.Store(id="limits", data=limits),
             html.Header(header),
-            html.Main(id="page"),
+            html.Main([html.Nav(id="controls"), html.Div(id="page")]),
+            *dialogs(),
         ],
         id="mantine",
     )

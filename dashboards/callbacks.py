@@ -4,10 +4,13 @@ from typing import Any
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, Patch, State, no_update
 
+from dashboards.choices import Choices
 from dashboards.data import Data
-from dashboards.figures import Figure
+from dashboards.figures.parts import Figure
 from dashboards.make import FigureCache
 from dashboards.pages import plots
+from dashboards.pages.controls import controls
+from dashboards.pages.dialogs import counted, runs_list
 from dashboards.pages.strip import badges, banners, clock, strip
 from dashboards.pages.tables import OF_DETECTOR
 
@@ -22,11 +25,12 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
         Output("page", "children"),
         Output("navigation", "children"),
         Input("address", "pathname"),
+        State("address", "search"),
         State("theme", "data"),
     )
-    def show_page(path: str | None, theme: str | None) -> tuple[Any, ...]:
-        path = path or "/"
-        return plots.page(path, figures.maker(data.view(), theme)), plots.navigation(path)
+    def show_page(path: str | None, search: str | None, theme: str | None) -> tuple[Any, ...]:
+        path, choices = path or "/", Choices.of(search)
+        return plots.page(path, figures.maker(data.view(choices), theme, choices)), plots.navigation(path)
 
     # Strip and figures in one answer: they are of one view, and one request a browser is under way, never more.
     @app.callback(
@@ -37,8 +41,12 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
         Output("served", "data"),
         Output({"type": "figure", "name": ALL}, "figure"),
         Output({"type": "table", "name": ALL}, "children"),
+        Output("controls", "children"),
+        Output("runs-list", "children"),
+        Output("counted", "children"),
         Output("shown", "data"),
         Input("asked", "data"),
+        Input("address", "search"),
         Input({"type": "figure", "name": ALL}, "id"),
         Input({"type": "table", "name": ALL}, "id"),
         Input("theme", "data"),
@@ -46,24 +54,46 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
     )
     def update(
         _asked: int | None,
+        search: str | None,
         ids: list[dict[str, str]],
         table_ids: list[dict[str, str]],
         theme: str | None,
         shown: Shown | None,
     ) -> tuple[Any, ...]:
-        view = data.view()
-        make = figures.maker(view, theme)
+        choices = Choices.of(search)
+        view = data.view(choices)
         names = [each["name"] for each in ids]
-        now: Shown = {"version": view.version, "theme": theme, "run": view.run, "names": names}
+        now: Shown = {
+            "version": view.version,
+            "theme": theme,
+            "search": search,
+            "runs": hash(view.runs),
+            "names": names,
+            "axes": [
+                view.run,
+                choices.log if choices.log is None else sorted(choices.log),
+                view.reference and choices.mode,
+            ],
+        }
+        before = shown or {}
+
+        def same(*keys: str) -> bool:
+            return all(now[key] == before.get(key) for key in keys)
+
+        make = figures.maker(view, theme, choices)
         drawn: list[Any]
-        if now == shown:
+        if same("version", "theme", "search", "names") or (choices.frozen and same("theme", "search", "names")):
             drawn = [no_update] * len(names)
-        elif shown and all(now[key] == shown[key] for key in ("run", "names")):
+        elif same("names", "axes"):
             drawn = [redrawn(make(name)) for name in names]
         else:
             drawn = [make(name) for name in names]
         tables = [OF_DETECTOR[each["name"]](view) for each in table_ids]
-        return strip(view), badges(view), banners(view), clock(view.now_s), view.now_s, drawn, tables, now
+        chosen = no_update if same("search", "runs", "names") else controls(view, choices, names)
+        runs = no_update if same("runs") else runs_list(view)
+        counts = no_update if same("version") else counted(view)
+        top = (strip(view), badges(view), banners(view, choices), clock(view.now_s), view.now_s)
+        return *top, drawn, tables, chosen, runs, counts, now
 
     app.clientside_callback(
         ClientsideFunction("spilldeck", "ask"),
@@ -94,7 +124,7 @@ def redrawn(figure: Figure) -> Patch:
     """Return what changes in a figure on the screen: all of it but the ranges that somebody may have zoomed to.
 
     Dash writes the zoom into the figure that the browser holds, where plotly's own means (uirevision) takes it for the
-    server's and forgets it with the next figure. So a figure is replaced only when the run or the page is another.
+    server's and forgets it with the next figure. So it is replaced only when run, page or kind of axis is another.
     """
     patch = Patch()
     patch["data"] = figure["data"]

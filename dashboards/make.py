@@ -1,59 +1,116 @@
-"""Figures made once for each change of the books, plot and theme, however many browsers look."""
+"""Figures made once for each change of the books, plot, theme and choices, however many browsers look."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
+from math import ceil
 
+from dashboards.choices import Choices
 from dashboards.data import View
-from dashboards.figures import LIGHT, THEMES, Figure, histogram_figure, trend_figure, which_spills
+from dashboards.figures.compare import Compared
+from dashboards.figures.histograms import histogram_figure
+from dashboards.figures.parts import Figure
+from dashboards.figures.theme import LIGHT, THEMES
+from dashboards.figures.trends import trend_figure
 from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS, TRENDS
 from streams.plots.model import Plot
 
 Maker = Callable[[str], Figure]
 """Gives the figure of a plot or trend, by its name."""
+VERSIONS_KEPT = 4
+"""Views whose figures are kept: as many runs, or ways of looking, as browsers show at once."""
 
 
 class FigureCache:
-    """Keeps the figures of the latest version of the books."""
+    """Keeps the figures of the latest views."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._version: str | None = None
-        self._figures: dict[tuple[str, str], Figure] = {}
+        self._figures: OrderedDict[str, dict[tuple[str, str, Choices], Figure]] = OrderedDict()
 
-    def maker(self, view: View, theme: str | None) -> Maker:
+    def maker(self, view: View, theme: str | None, choices: Choices = Choices()) -> Maker:  # noqa: B008 - frozen
         """Return what makes the figures of a view; a theme that does not exist is the light one."""
         known = theme if theme in THEMES else LIGHT.name
+        look = choices.but(frozen=False)
 
         def make(name: str) -> Figure:
-            key = (name, known)
+            key = (name, known, look)
             with self._lock:
-                if self._version != view.version:
-                    self._version, self._figures = view.version, {}
-                if key not in self._figures:
-                    self._figures[key] = _make(view, name, known)
-                return self._figures[key]
+                figures = self._figures.setdefault(view.version, {})
+                self._figures.move_to_end(view.version)
+                while len(self._figures) > VERSIONS_KEPT:
+                    self._figures.popitem(last=False)
+                if key not in figures:
+                    figures[key] = _make(view, name, known, look)
+                return figures[key]
 
         return make
 
 
-def _make(view: View, name: str, theme: str) -> Figure:
-    totals = view.book.totals
-
-    def when(last: int | None = None) -> str:
-        return which_spills(view.run, totals, last=last) if view.run is not None else "No run yet"
-
+def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
+    other = view.reference
     if name in TRENDS:
         trend = TRENDS[name]
-        return trend_figure(trend, view.spills, when=when(trend.last), theme=THEMES[theme])
-    plot = PLOTS[name]
-    return histogram_figure(
-        plot, view.book.book[name], when=when(), theme=THEMES[theme], why_empty=why_empty(plot, totals)
-    )
+        figure = trend_figure(
+            trend,
+            view.spills,
+            when=which_spills(view, last=trend.last),
+            theme=THEMES[theme],
+            choices=choices,
+            reference=other.spills if other is not None else None,
+        )
+    else:
+        plot = PLOTS[name]
+        figure = histogram_figure(
+            plot,
+            view.shown[name],
+            when=which_spills(view),
+            theme=THEMES[theme],
+            why_empty=why_empty(plot, view),
+            choices=choices,
+            reference=Compared(run=other.run, histogram=other.book.book[name]) if other is not None else None,
+        )
+    figure["layout"]["meta"] = {"file": file_name(view, name)}
+    return figure
 
 
-def why_empty(plot: Plot, totals: Totals) -> str:
+def which_spills(view: View, *, last: int | None = None) -> str:
+    """Return what a title says of the spills in a plot: run, first and last one, and which part of the run they are."""
+    if view.run is None:
+        return "No run yet"
+    if not view.is_stored:
+        return f"Run {view.run} · not stored here"
+    if view.book.totals.last_spill < 0:
+        return f"Run {view.run} · no spills yet"
+    part = "whole run"
+    if view.recent:
+        times = view.spills.time_us
+        part = f"last {ceil((times.max(initial=0) - times.min(initial=times.max(initial=0))) / 1e6)} s"
+    if last is not None:
+        part = f"the last {last}" if not view.recent else part
+    return f"Run {view.run} · spills {_first(view, last)}–{view.book.totals.last_spill} ({part})"
+
+
+def file_name(view: View, name: str) -> str:
+    """Return how a file of a plot is called, without its ending: run, plot and spills."""
+    return f"run{view.run}_{name}_spills{_first(view)}-{view.book.totals.last_spill}"
+
+
+def _first(view: View, last: int | None = None) -> int:
+    spills = view.spills.spill[-last:] if last is not None else view.spills.spill
+    return int(spills[0]) if len(spills) else 0
+
+
+def why_empty(plot: Plot, view: View) -> str:
     """Return why a plot has no entries."""
+    if view.run is not None and not view.is_stored:
+        return f"run {view.run} is not stored here"
+    totals = view.book.totals
+    return _why_empty(plot, totals) if not (view.recent and totals.filled) else "no entries in the last minute"
+
+
+def _why_empty(plot: Plot, totals: Totals) -> str:
     if not totals.filled:
         return f"all {totals.received} spills were rejected" if totals.received else "no spills yet"
     failed = totals.errors[plot.detector]

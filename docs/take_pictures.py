@@ -28,7 +28,7 @@ SPILLS = 120
 WAIT_S = 60
 ALL_DRAWN = """spill => {
   const drawn = [...document.querySelectorAll(".js-plotly-plot")];
-  return drawn.length && drawn.every(plot => plot.textContent.includes(`spills up to ${spill} `));
+  return drawn.length && drawn.every(plot => plot.textContent.includes(`spills 0–${spill} `));
 }"""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from dash import dcc, html
 
 from dashboards.make import Maker
+from dashboards.pages.links import act, to_page
 from dashboards.pages.tables import OF_DETECTOR
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot, Trend
@@ -17,7 +18,7 @@ ROWS_AT_ONCE = 3
 """More rows than these are scrolled to."""
 _EXPERT = "expert"
 # The last one would send the plot to its maker's cloud.
-_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "sendChartToCloud"]}
+_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "sendChartToCloud", "toImage"]}
 
 
 def entry(name: str) -> Plot | Trend:
@@ -96,11 +97,14 @@ def plot_page(name: str, make: Maker) -> Any:
     ]
     texts = [html.Div([html.H3(title), html.P(text)]) for title, text in words]
     keywords = html.P(" · ".join(plot.keywords), className="keywords")
-    back = dcc.Link(f"← {DETECTORS[plot.detector].title}", href=f"/detector/{plot.detector}")
+    back = to_page(f"← {DETECTORS[plot.detector].title}", f"/detector/{plot.detector}")
     return html.Div(
         [
             html.Div(_graph(name, make), className="card"),
-            html.Div([back, *texts, keywords], className="card texts"),
+            html.Div(
+                [html.Div([back, *_neighbours(name)], className="around"), *texts, _files(name), keywords],
+                className="card texts",
+            ),
         ],
         className="one-plot",
     )
@@ -113,7 +117,7 @@ def grid(names: Sequence[str], make: Maker) -> Any:
     wide = columns * rows - len(names)  # the first ones take the room that the last row would leave
     cards = [
         html.Div(
-            [_graph(name, make), dcc.Link("More ›", href=f"/plot/{name}", className="more")],
+            [_graph(name, make), to_page("More ›", f"/plot/{name}", className="more")],
             className="card wide" if number < wide else "card",
         )
         for number, name in enumerate(names)
@@ -122,7 +126,36 @@ def grid(names: Sequence[str], make: Maker) -> Any:
 
 
 def _link(title: str, href: str, *, marked: bool) -> Any:
-    return dcc.Link(title, href=href, className="here" if marked else "")
+    return to_page(title, href, className="here" if marked else "")
+
+
+def _neighbours(name: str) -> list[Any]:
+    """Return links to the plots before and after this one, in the catalogue's order."""
+    order = [*PLOTS, *TRENDS]
+    order.sort(key=lambda each: list(DETECTORS).index(entry(each).detector))
+    at = order.index(name)
+    before, after = order[at - 1], order[(at + 1) % len(order)]
+    return [
+        to_page("‹ Previous", f"/plot/{before}", key="p", title=entry(before).title),
+        to_page("Next ›", f"/plot/{after}", key="n", title=entry(after).title),
+    ]
+
+
+def _files(name: str) -> Any:
+    """Return what saves the picture and the numbers; the browser adds what is chosen now."""
+    kinds = ["csv", "json"] if name in PLOTS else ["csv"]
+    return html.Div(
+        [
+            html.H3("Save"),
+            act("PNG", "png", said="Save the picture as PNG"),
+            act("SVG", "svg", said="Save the picture as SVG"),
+            *(
+                html.A(kind.upper(), href=f"/export/{name}.{kind}", className="choice", **{"data-file": ""})
+                for kind in kinds
+            ),
+        ],
+        className="save",
+    )
 
 
 def _graph(name: str, make: Maker) -> Any:

@@ -8,7 +8,10 @@ import dash_mantine_components as dmc
 import numpy as np
 from dash import html
 
+from dashboards.choices import Choices
 from dashboards.data import View
+from dashboards.pages.controls import unfreeze
+from dashboards.pages.links import choose
 from streams.books.totals import Totals
 from streams.freshness import Freshness, Level
 from streams.plots.spillfacts import SpillFacts
@@ -46,7 +49,12 @@ def strip(view: View) -> list[Any]:
         counters.append(("Of no run", no_run, explanation))
     return [
         dmc.Group([_number(name, value) for name, value in numbers], className="numbers", gap="xl"),
-        dmc.Group([_counter(*counter) for counter in counters], className="counters", gap="lg"),
+        html.Button(
+            [_counter(*counter) for counter in counters],
+            className="counters",
+            title="List them",
+            **{"data-do": "counters"},
+        ),
     ]
 
 
@@ -67,10 +75,21 @@ def badge(title: str, freshness: Freshness) -> Any:
     )
 
 
-def banners(view: View) -> list[Any]:
+def banners(view: View, choices: Choices = Choices()) -> list[Any]:  # noqa: B008 - frozen
     """Return what must not be overlooked."""
     mark = MARK[Level.BAD]
-    return [html.Div([html.Span(mark, className="mark"), text], className="banner bad") for text in view.warnings]
+    found = [html.Div([html.Span(mark, className="mark"), text], className="banner bad") for text in view.warnings]
+    if choices.frozen:
+        go_on = choose("Go on", unfreeze(view), said="Let the plots update again")
+        found.append(_offer("‖", "Frozen: the plots of this browser stay as they are", go_on))
+    if view.current is not None and view.run != view.current:
+        live = choose("Show it", "run=&frozen=", said="Follow the current run")
+        found.append(_offer("▸", f"Run {view.current} is live, you look at run {view.run}", live))
+    return found
+
+
+def _offer(mark: str, text: str, link: Any) -> Any:
+    return html.Div([html.Span(mark, className="mark"), text, link], className="banner")
 
 
 def clock(now_s: float) -> str:
@@ -84,6 +103,8 @@ def state(view: View) -> str:
     totals = view.book.totals
     if view.run is None:
         return "no run yet"
+    if not view.is_stored:
+        return "not stored here"
     if totals.ended:
         return "ended"
     return "running" if totals.received else "started"

@@ -36,11 +36,12 @@ def _occupancy(side: int) -> Plot:
         fill=fill,
         canvas="EMR_occupancy",
         keywords=_OCCUPANCY,
+        triangles=range(side, PLANES, 2),
         words=Words(
             shows=f"Bars that saw light in the {parity} planes, which measure {letter}: every hit with a time over "
-            "threshold, of particles and of what they decay to.",
-            normal=f"A spot in the middle of the front planes that widens and fades towards the back. The "
-            f"{('odd', 'even')[side]} planes are empty here.",
+            "threshold, of particles and of what they decay to. Each triangle is a bar as it lies in its plane, drawn "
+            f"over the {('odd', 'even')[side]} planes too, which measure {'yx'[side]}.",
+            normal="A spot in the middle of the front planes that widens and fades towards the back.",
             action="An empty column: that plane's board is not read out. A single bright bar in a dark region: noise "
             "of its photomultiplier's channel.",
             call=_EXPERT,

@@ -55,6 +55,8 @@ class Plot:
     """It is for the expert; the shifter has at most 12 a detector."""
     log: bool = False
     """Counts are drawn on a logarithmic scale."""
+    triangles: range | None = None
+    """The second axis counts triangular bars of planes, the first one the planes; these are the ones that are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,13 @@ class Site:
     def address(self) -> str:
         return f"http://{self.settings.dashboard.host}:{self.settings.dashboard.port}"
 
-    def new_run(self) -> SimulatedRun:
+    def new_run(self, **what: Any) -> SimulatedRun:
         """Return a run that begins after all before it; nothing of it is sent."""
         self.runs += 1
         number = 900_100 + self.runs
         start_us = time.time_ns() // 1000 + self.runs * 3_600_000_000
-        return SimulatedRun(run=number, spills=1000, start_us=start_us, period_s=1.0, mean_triggers=20)
+        usual: dict[str, Any] = {"spills": 1000, "period_s": 1.0, "mean_triggers": 20}
+        return SimulatedRun(run=number, start_us=start_us, **usual | what)
 
     def play(self, run: SimulatedRun, first: int, stop: int) -> None:
         """Send some spills of a run."""
@@ -65,6 +67,12 @@ class Site:
 
     def book(self, run: SimulatedRun) -> RunBook:
         """Return a run's books once they hold all that was sent."""
+        with self.reader() as reader:
+            return reader.run(run.run, {})
+
+    @contextmanager
+    def reader(self) -> Iterator[BookReader]:
+        """Give a reader of the books once they hold all that was sent."""
         with connect(self.settings) as redis:
             reader = BookReader(
                 redis, self.settings.redis.key_prefix, self.settings.session, self.settings.kafka.partitions
@@ -73,7 +81,7 @@ class Site:
             while [p.raw_end for p in reader.progress()] != wanted:
                 assert time.monotonic() < deadline, "the worker does not follow"
                 time.sleep(0.05)
-            return reader.run(run.run, {})
+            yield reader
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -155,7 +163,7 @@ def page(chromium: Browser, site: Site, seen: Seen) -> Iterator[Page]:
     yield page
     context.close()
     assert seen.hosts <= {"127.0.0.1"}
-    assert seen.server_may_be_away or not seen.errors
+    assert seen.server_may_be_away or not seen.errors, "\n".join(seen.errors)
 
 
 def drawn(page: Page, name: str, expression: str) -> Any:
@@ -179,9 +187,9 @@ def until_drawn(page: Page, name: str, run: SimulatedRun, last_spill: int) -> No
     page.wait_for_function(
         """([id, words]) => {
             const graph = document.getElementById(id);
-            return graph && graph.textContent.includes(words);
+            return graph && graph.textContent.includes(words) && document.querySelector("#controls .group");
         }""",
-        arg=[f'{{"name":"{name}","type":"figure"}}', f"Run {run.run} · spills up to {last_spill} "],
+        arg=[f'{{"name":"{name}","type":"figure"}}', f"Run {run.run} · spills 0–{last_spill} "],
     )
 
 

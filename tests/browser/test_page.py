@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, Request, expect
 
-from dashboards.figures import DARK
+from dashboards.figures.theme import DARK
 from dashboards.pages.plots import of_detector, on_the_overview
 from streams.plots.catalogue import DETECTORS, PLOTS
 from tests.browser.conftest import COUNTS, Seen, Site, drawn, open_page, until_drawn, until_equal
@@ -75,7 +75,7 @@ def test_a_new_run_takes_over(site: Site, page: Page) -> None:
     expect(page.locator("#strip")).to_contain_text(f"Run{new.run}Staterunning")
 
 
-def test_zoom_outlives_an_update(site: Site, page: Page) -> None:
+def test_16_zoom_outlives_an_update(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 4)
     open_page(page, "/plot/ht01")
@@ -111,12 +111,12 @@ def test_a_detectors_pages_for_shifter_and_expert_update(site: Site, page: Page)
     until_drawn(page, watched[0], run, 5)
 
 
-def test_a_plot_leads_to_its_page_with_its_four_texts(site: Site, page: Page) -> None:
+def test_12_a_plot_leads_to_its_page_with_its_four_texts(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)
     open_page(page, "/detector/ckov")
     until_drawn(page, "hPMT1", run, 1)
-    page.locator('a[href="/plot/hPMT1"]').click()
+    page.locator('.more[href="/plot/hPMT1"]').click()
     until_drawn(page, "hPMT1", run, 1)
     words = PLOTS["hPMT1"].words
     for title, said in zip(
@@ -131,6 +131,30 @@ def test_a_plot_leads_to_its_page_with_its_four_texts(site: Site, page: Page) ->
     expect(page.locator(".card")).to_have_count(len(of_detector("ckov", expert=False)))
 
 
+def test_the_bars_of_the_ranger_are_triangles_that_one_can_point_at(site: Site, page: Page) -> None:
+    run = site.new_run(detectors=("emr",))
+    site.play(run, 0, 2)
+    open_page(page, "/detector/emr")
+    until_drawn(page, "emr_occupancy_xz", run, 1)
+    page.locator('.more[href="/plot/emr_occupancy_xz"]').click()
+    counts = site.book(run).book["emr_occupancy_xz"].view()
+    plane, bar = max(zip(*counts.nonzero(), strict=True), key=lambda at: (counts[at], at))
+    entries = "plot.data.at(-1).customdata.filter(d => d[2]).map(d => d[2]).reduce((a, b) => a + b, 0)"
+    until_equal(page, "emr_occupancy_xz", entries, int(counts.sum()))
+    at = drawn(
+        page,
+        "emr_occupancy_xz",
+        f"""(() => {{
+        const said = plot.data.at(-1).customdata.findIndex(d => d[0] === {plane} && d[1] === {bar});
+        const area = plot.querySelector(".nsewdrag").getBoundingClientRect();
+        const {{xaxis, yaxis}} = plot._fullLayout;
+        return [area.x + xaxis.d2p(plot.data.at(-1).x[said]), area.y + yaxis.d2p({bar})];
+    }})()""",
+    )
+    page.mouse.move(*at)
+    expect(page.locator(".hoverlayer")).to_contain_text(f"plane {plane}, bar {bar}: {counts[plane, bar]} entries")
+
+
 def test_an_address_that_leads_nowhere_says_so_and_the_strip_goes_on(site: Site, page: Page) -> None:
     open_page(page, "/plot/<b>ht99")
     expect(page.locator("main")).to_contain_text("There is no page /plot/")
@@ -138,7 +162,7 @@ def test_an_address_that_leads_nowhere_says_so_and_the_strip_goes_on(site: Site,
     expect(page.locator("#clock")).not_to_have_text(clock or "")
 
 
-def test_light_and_dark_switch_and_stick(site: Site, page: Page) -> None:
+def test_34_light_and_dark_switch_and_stick(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)
     open_page(page)
@@ -156,7 +180,7 @@ def test_light_and_dark_switch_and_stick(site: Site, page: Page) -> None:
     expect(html).to_have_attribute("data-theme", "light")
 
 
-def test_nothing_comes_from_outside(site: Site, page: Page, seen: Seen) -> None:
+def test_42_nothing_comes_from_outside(site: Site, page: Page, seen: Seen) -> None:
     for path in ("/", *(f"/detector/{name}" for name in DETECTORS), "/plot/ht01"):
         open_page(page, path)
         page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 0")
@@ -164,7 +188,7 @@ def test_nothing_comes_from_outside(site: Site, page: Page, seen: Seen) -> None:
     assert seen.errors == []
 
 
-def test_an_answer_slower_than_the_clock_is_waited_for(site: Site, page: Page) -> None:
+def test_38_an_answer_slower_than_the_clock_is_waited_for(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)
     open_page(page)

@@ -3,19 +3,23 @@
 import os
 import re
 import signal
+import time
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from ops.demo import Running
 from ops.stack import free_port
+from schemas.wire import encode
+from streams.kafka import writer
 from streams.settings import DashboardSettings, KafkaSettings, load_settings
+from streams.topics import Topics
 from tests.browser.conftest import COUNTS, Seen, Site, drawn, environment, open_page, text, until_drawn, until_equal
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
 
-def test_a_redis_that_hangs_leaves_the_last_figures_and_a_banner(site: Site, page: Page) -> None:
+def test_35_a_redis_that_hangs_leaves_the_last_figures_and_a_banner(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 4)
     open_page(page)
@@ -42,7 +46,7 @@ def test_a_redis_that_hangs_leaves_the_last_figures_and_a_banner(site: Site, pag
     assert "Traceback" not in text(site.page.log)
 
 
-def test_a_broker_that_is_away_and_a_silent_daq_are_different_words(site: Site, page: Page) -> None:
+def test_37_a_broker_that_is_away_and_a_silent_daq_are_different_words(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)
     open_page(page)
@@ -82,6 +86,19 @@ def test_a_page_that_lost_its_server_says_so_and_finds_it_again(site: Site, page
     expect(page.locator("html")).not_to_have_class(re.compile("lost"))
     site.play(run, 3, 5)
     until_drawn(page, "ht01", run, 4)
+
+
+def test_41_a_clock_that_is_ahead_is_told_and_never_green(site: Site, page: Page) -> None:
+    run = site.new_run()
+    open_page(page)
+    raw, producer = run.spill(0).raw, writer(site.settings)
+    ahead_ms = time.time_ns() // 1_000_000 + 6000
+    producer.produce(Topics.of(site.settings).raw, encode(raw), key=str(raw.run), partition=0, timestamp=ahead_ms)
+    producer.flush()
+    badge = page.locator("#badges .badge").first
+    expect(badge).to_contain_text(re.compile(r"Clock ahead by [1-6] s"))
+    expect(badge).to_have_class("badge warning")
+    expect(badge).to_contain_text(re.compile(r"Last spill \d+ s ago"))
 
 
 def test_a_page_that_is_older_than_its_topics_waits_in_words(site: Site, page: Page) -> None:

@@ -1,7 +1,8 @@
 """What is sent to a browser that shows a figure already."""
 
 from dashboards.callbacks import redrawn
-from dashboards.figures import LIGHT, histogram_figure
+from dashboards.figures.histograms import histogram_figure
+from dashboards.figures.theme import LIGHT
 from streams.plots.catalogue import PLOTS
 from tests.dashboards.views import run_book
 

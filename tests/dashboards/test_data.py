@@ -13,11 +13,13 @@ import pytest
 from redis import Redis
 
 from dashboards.app import serve
+from dashboards.choices import Choices
 from dashboards.data import Data, View
 from ops.stack import free_port
 from ops.stack import redis as redis_server
 from ops.topics import ensure_topics
-from streams.books import layout
+from streams.books import layout, uhi
+from streams.books.book import new_histogram
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.run import RunBook, spill_facts
@@ -109,6 +111,48 @@ def test_a_new_run_takes_over_and_a_late_spill_of_the_old_one_does_not(
     write(redis, quick, replace(old, totals=replace(old.totals, duplicates=1)), offset=9)
     before = view.version
     assert until(data, lambda v: v.version != before).run == RUN + 1
+
+
+def test_29_14_any_run_and_one_to_compare_with_are_read_when_asked_for(
+    quick: Settings, redis: Redis, data: Data
+) -> None:
+    old = run_book()
+    write(redis, quick, old, offset=7)
+    until(data, lambda v: v.run == RUN)
+    started = Totals(control={"start": Control(time_us=old.totals.last_us + 1, events=2, run_type="")})
+    write(redis, quick, replace(EMPTY, totals=started), run=RUN + 1, offset=8)
+    until(data, lambda v: v.run == RUN + 1)
+    view = data.view(Choices(run=RUN, reference=RUN))
+    assert (view.run, view.current, [each.run for each in view.runs]) == (RUN, RUN + 1, [RUN, RUN + 1])
+    assert differences(view.book, old) == []
+    assert view.reference is not None
+    assert differences(view.reference.book, old) == []
+    # A late spill of the old run is seen by who looks at it.
+    write(redis, quick, replace(old, totals=replace(old.totals, duplicates=1)), offset=9)
+    deadline = time.monotonic() + WAIT_S
+    while data.view(Choices(run=RUN)).book.totals.duplicates != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    missing = data.view(Choices(run=5, reference=6))
+    assert (missing.run, missing.is_stored, missing.reference) == (5, False, None)
+
+
+def test_11_the_last_minute_is_the_newest_window_and_the_one_before(quick: Settings, redis: Redis, data: Data) -> None:
+    stored = run_book(60)
+    write(redis, quick, stored, offset=7)
+    keys = layout.Keys(quick.redis.key_prefix, quick.session, 0)
+    newest = stored.totals.last_us // 60_000_000 * 60
+    for start, entries in ((newest - 120, 4), (newest - 60, 2), (newest, 1)):
+        histogram = new_histogram("ht01", {}).fill([28.0] * entries)
+        redis.hset(keys.windows(RUN), str(start), entries)
+        redis.hset(keys.window(RUN, start), "ht01", uhi.encode(histogram))
+    until(data, lambda v: v.run == RUN)
+    view = data.view(Choices(recent=True))
+    assert view.recent
+    assert view.shown["ht01"].sum() == 3
+    assert view.spills.spill.tolist() == [n for n, e in stored.ledger.items() if e.time_us >= (newest - 60) * 1_000_000]
+    assert 0 < len(view.spills) < 60
+    assert view.book.totals.filled == 60
 
 
 def test_an_emptied_redis_shows_no_run_of_before(quick: Settings, redis: Redis, data: Data) -> None:
@@ -227,13 +271,13 @@ def test_spills_that_no_worker_takes_are_behind_from_when_they_came(quick: Setti
             producer.send(SimulatedRun(run=RUN, mean_triggers=2).spill(number).raw)
     view = until(data, lambda v: v.behind == 4)
     assert view.pipeline.text == "Processing 4 spills"
-    first = data._books.behind_since_s
+    first = data._behind_since_s
     assert view.now_s - first < 5
     until(data, lambda v: "Last spill" in v.daq.text)
     # One partition is processed: the others wait as long as before.
     write(redis, quick, run_book(), offset=0)
     until(data, lambda v: v.behind == 3)
-    assert data._books.behind_since_s == first
+    assert data._behind_since_s == first
     # New spills come while all the old ones are processed: only the new ones wait.
     with SpillProducer(quick) as producer:
         producer.send(SimulatedRun(run=RUN, mean_triggers=2).spill(4).raw)
@@ -241,7 +285,7 @@ def test_spills_that_no_worker_takes_are_behind_from_when_they_came(quick: Setti
     for partition in (1, 2, 3):
         write(redis, quick, RunBook(totals=Totals(), ledger={}, book=EMPTY.book), offset=0, partition=partition)
     until(data, lambda v: v.behind == 1)
-    assert data._books.behind_since_s > first
+    assert data._behind_since_s > first
 
 
 def test_while_partitions_run_apart_trends_end_before_the_first_spill_that_may_still_come(

@@ -6,16 +6,18 @@ import boost_histogram as bh
 import numpy as np
 import pytest
 
-from dashboards.figures import LIGHT, MAX_POINTS, THEMES, Figure, histogram_figure, trend_figure, which_spills
+from dashboards.figures.histograms import histogram_figure
+from dashboards.figures.parts import Figure
+from dashboards.figures.theme import LIGHT, THEMES
+from dashboards.figures.trends import MAX_POINTS, trend_figure
 from schemas.scalers import SCALER_CHANNELS
 from streams.books.book import new_histogram
 from streams.books.run import spill_facts
-from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS, TRENDS
 from streams.plots.spillfacts import SpillFacts
 from tests.dashboards.views import run_book
 
-WHEN = "Run 7 · spills up to 9 (whole run)"
+WHEN = "Run 7 · spills 0–9 (whole run)"
 
 
 def draw(name: str, *values: Any, theme: Any = LIGHT) -> Figure:
@@ -176,9 +178,3 @@ def test_a_huge_run_keeps_the_spills_that_stand_out() -> None:
     assert drawn[12_345] == 0
     assert drawn[77_777] == 900
     assert sorted(points["x"]) == points["x"]
-
-
-def test_a_run_without_spills_is_titled_so() -> None:
-    assert which_spills(7, Totals()) == "Run 7 · no spills yet"
-    assert which_spills(7, Totals(last_spill=0)) == "Run 7 · spills up to 0 (whole run)"
-    assert which_spills(7, Totals(last_spill=9), last=400) == "Run 7 · spills up to 9 (the last 400)"

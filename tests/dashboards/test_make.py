@@ -2,25 +2,28 @@
 
 import threading
 from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from dashboards import make
 from dashboards.data import View
-from dashboards.figures import DARK, LIGHT
-from dashboards.make import FigureCache, why_empty
+from dashboards.figures.theme import DARK, LIGHT
+from dashboards.make import FigureCache, file_name, which_spills, why_empty
+from streams.books.run import spill_facts
 from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS, TRENDS
-from tests.dashboards.views import run_book, view
+from tests.dashboards.views import EMPTY, RUN, run_book, view
 
 
 def test_a_figure_is_made_once_a_version_however_many_look(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     really = make._make
 
-    def counting(shown: View, name: str, theme: str) -> make.Figure:
+    def counting(shown: View, name: str, *look: Any) -> make.Figure:
         made.append(name)
-        return really(shown, name, theme)
+        return really(shown, name, *look)
 
     monkeypatch.setattr(make, "_make", counting)
     cache, names = FigureCache(), ("ht01", "hspxy_0", "daq_triggers")
@@ -43,8 +46,8 @@ def test_a_new_version_gives_a_new_figure() -> None:
     cache = FigureCache()
     few, many = view(run_book(4), version="1"), view(run_book(8), version="2")
     titles = [cache.maker(shown, "light")("ht01")["layout"]["title"]["text"] for shown in (few, many, few)]
-    assert "spills up to 3" in titles[0]
-    assert "spills up to 7" in titles[1]
+    assert "spills 0–3 " in titles[0]
+    assert "spills 0–7 " in titles[1]
     assert titles[2] == titles[0]
 
 
@@ -63,8 +66,10 @@ def test_before_the_first_run_every_plot_says_so() -> None:
 
 
 def test_a_run_without_conditions_says_so_in_its_empty_plots() -> None:
-    totals = run_book(3, conditions=False).totals
-    assert why_empty(PLOTS["ht01"], totals) == "tof failed on 3 of 3 spills: the run has no conditions"
+    assert (
+        why_empty(PLOTS["ht01"], view(run_book(3, conditions=False)))
+        == "tof failed on 3 of 3 spills: the run has no conditions"
+    )
     maker = FigureCache().maker(view(run_book(3, conditions=False)), "light")
     assert maker("daq_triggers")["data"]
     assert "no conditions" in maker("ht01")["layout"]["annotations"][0]["text"].replace("<br>", " ")
@@ -89,4 +94,21 @@ def test_a_run_without_conditions_says_so_in_its_empty_plots() -> None:
     ],
 )
 def test_an_empty_plot_knows_why(totals: Totals, why: str) -> None:
-    assert why_empty(PLOTS["ht01"], totals) == why
+    assert why_empty(PLOTS["ht01"], view(replace(EMPTY, totals=totals))) == why
+
+
+def test_a_run_that_is_not_stored_and_a_minute_without_entries_say_so() -> None:
+    assert why_empty(PLOTS["ht01"], view(run=5, runs=())) == "run 5 is not stored here"
+    assert which_spills(view(run=5, runs=())) == "Run 5 · not stored here"
+    assert why_empty(PLOTS["ht01"], view(run_book(), recent=True)) == "no entries in the last minute"
+
+
+def test_a_title_says_run_spills_and_which_part_of_the_run_they_are() -> None:
+    stored = run_book(30)
+    assert which_spills(view()) == "No run yet"
+    assert which_spills(view(replace(EMPTY, totals=Totals(received=1)))) == f"Run {RUN} · no spills yet"
+    assert which_spills(view(stored)) == f"Run {RUN} · spills 0–29 (whole run)"
+    assert which_spills(view(stored), last=10) == f"Run {RUN} · spills 20–29 (the last 10)"
+    last_minute = view(stored, recent=True, spills=spill_facts(stored.ledger).rows(slice(-11, None)))
+    assert which_spills(last_minute) == f"Run {RUN} · spills 19–29 (last 26 s)"
+    assert file_name(last_minute, "ht01") == f"run{RUN}_ht01_spills19-29"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dashboards.figures import Figure
+from dashboards.figures.parts import Figure
 from dashboards.pages import plots
 from dashboards.pages.strip import MARK, badge, badges, banners, clock, missing, rate, state, strip
 from dashboards.pages.tables import OF_DETECTOR

@@ -5,7 +5,7 @@ from typing import Any
 
 from redis import Redis
 
-from dashboards.data import View
+from dashboards.data import RunSummary, View
 from schemas.records import RawSpill
 from streams.books import layout, uhi
 from streams.books.book import Book
@@ -36,10 +36,16 @@ def run_book(spills: int = 8, *, run: int = RUN, conditions: bool = True) -> Run
 def view(book: RunBook = EMPTY, **changes: Any) -> View:
     """Return a view of a run's books."""
     fresh = Freshness(level=Level.GOOD, text="Last spill 1 s ago")
+    run = changes.get("run", RUN if book.totals.received or book.totals.control else None)
     values: dict[str, Any] = {
         "now_s": 1_700_000_000.0,
-        "run": RUN if book.totals.received or book.totals.control else None,
+        "run": run,
+        "current": run,
+        "runs": () if run is None else (RunSummary(run=run, run_type="", begin_us=0, ended=False),),
         "book": book,
+        "shown": book.book,
+        "recent": False,
+        "reference": None,
         "spills": spill_facts(book.ledger),
         "unattributed": Totals(),
         "version": "1",

@@ -1,0 +1,99 @@
+// Getting around without the server: links that keep what is chosen, keys, what opens over the page, pictures.
+(function () {
+  const go = url => {
+    if (url.href === window.location.href) return;
+    window.history.pushState({}, "", url);
+    window.dispatchEvent(new PopStateEvent("popstate"));
+  };
+  const address = () => new URL(window.location.href);
+  // `data-set` is what changes in the address; without a value, a choice is taken back.
+  const changed = what => {
+    const url = address();
+    for (const [name, value] of new URLSearchParams(what)) {
+      if (value) url.searchParams.set(name, value);
+      else url.searchParams.delete(name);
+    }
+    return url;
+  };
+  const graphs = () => [...document.querySelectorAll(".js-plotly-plot")];
+  const open = name => {
+    closeAll();
+    const dialog = document.getElementById(name);
+    dialog.showModal();
+    for (const input of dialog.querySelectorAll("input.filter, .filter input")) input.focus();
+  };
+  const closeAll = () => document.querySelectorAll("dialog[open]").forEach(dialog => dialog.close());
+  const save = format => {
+    const [graph] = graphs();
+    const paper = getComputedStyle(document.documentElement).getPropertyValue("--card").trim();
+    const layout = { ...graph.layout, paper_bgcolor: paper };
+    const size = { width: graph.clientWidth, height: graph.clientHeight };
+    window.Plotly.downloadImage({ data: graph.data, layout }, { format, filename: graph.layout.meta.file, scale: 2, ...size });
+  };
+  const actions = {
+    close: closeAll,
+    find: () => open("find"),
+    runs: () => open("runs"),
+    counters: () => open("counters"),
+    help: () => open("help"),
+    png: () => save("png"),
+    svg: () => save("svg"),
+    reset: () => graphs().forEach(graph => window.Plotly.relayout(graph, { "xaxis.autorange": true, "yaxis.autorange": true })),
+    full: () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()),
+    link: () => {
+      open("link");
+      const frozen = document.querySelector("#controls [data-set*='frozen=1']");
+      document.getElementById("link-live").value = changed("run=&frozen=").href;
+      document.getElementById("link-frozen").value = frozen ? changed(frozen.dataset.set).href : window.location.href;
+    },
+  };
+  // A link that is opened elsewhere, in a tab of its own, takes along what is chosen, too.
+  const complete = event => {
+    const link = event.target.closest("a[data-page], a[data-set], a[data-file]");
+    if (!link || !link.hasAttribute("href")) return;
+    if (link.dataset.set) link.href = changed(link.dataset.set).href;
+    else link.search = window.location.search;
+  };
+  document.addEventListener("pointerdown", complete, true);
+  document.addEventListener("focusin", complete, true);
+  document.addEventListener("click", event => {
+    const doing = event.target.closest("[data-do]");
+    if (doing) {
+      // A button that was clicked keeps no focus: the space bar is for freezing.
+      if (event.detail) doing.blur();
+      return actions[doing.dataset.do]();
+    }
+    if (event.target.matches("dialog")) return closeAll();
+    if (event.target.matches("input.address")) return event.target.select();
+    complete(event);
+    const link = event.target.closest("a[data-page], a[data-set]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    closeAll();
+    if (link.dataset.set) return go(changed(link.dataset.set));
+    const url = new URL(link.getAttribute("href"), window.location.href);
+    url.search = window.location.search;
+    go(url);
+  });
+  document.addEventListener("input", event => {
+    const dialog = event.target.closest("dialog");
+    if (!dialog) return;
+    const words = event.target.value.toLowerCase().split(/\s+/);
+    for (const row of dialog.querySelectorAll(".row")) {
+      row.hidden = !words.every(word => row.textContent.toLowerCase().includes(word));
+    }
+  });
+  document.addEventListener("keydown", event => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const dialog = document.querySelector("dialog[open]");
+    if (dialog) {
+      if (event.key === "Enter" && event.target.matches("input")) dialog.querySelector(".row:not([hidden]) a")?.click();
+      return;
+    }
+    if (event.target.matches("input, textarea, select") || (event.key === " " && event.target.matches("button"))) return;
+    const found = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (!found) return;
+    event.preventDefault();
+    found.click();
+  });
+})();

@@ -1,0 +1,80 @@
+"""What somebody chose to look at: it stands in the address, so that a link opens the same view."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Self
+from urllib.parse import parse_qs, urlencode
+
+MAX_RUN = 2**31 - 1
+
+
+class Mode(StrEnum):
+    """How a run is compared with a reference."""
+
+    SHAPE = "shape"
+    """The reference scaled to as many entries."""
+    ABSOLUTE = "absolute"
+    """Entries as they are."""
+    RATIO = "ratio"
+    """This run over the reference, scaled to as many entries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """One view of the plots; what an address does not say is as here."""
+
+    run: int | None = None
+    """None follows the current run."""
+    recent: bool = False
+    """The last minute alone, in place of the whole run."""
+    reference: int | None = None
+    """Run to compare with."""
+    mode: Mode = Mode.SHAPE
+    log: frozenset[str] | None = None
+    """Axes, of x, y and z, that are logarithmic; None leaves it to each plot."""
+    errors: bool = False
+    """Draw error bars."""
+    frozen: bool = False
+    """Leave the plots as they are when new spills come."""
+
+    @classmethod
+    def of(cls, search: str | None) -> Self:
+        """Return what the part of an address from its question mark on says; what cannot be is passed over."""
+        said = {
+            name: values[-1] for name, values in parse_qs((search or "").lstrip("?"), keep_blank_values=True).items()
+        }
+        return cls(
+            run=_run(said.get("run")),
+            recent=said.get("window") == "last",
+            reference=_run(said.get("reference")),
+            mode=Mode(said["mode"]) if said.get("mode") in set(Mode) else Mode.SHAPE,
+            log=frozenset(said["log"]) & frozenset("xyz") if said.get("log") else None,
+            errors=said.get("errors") == "1",
+            frozen=said.get("frozen") == "1",
+        )
+
+    def search(self) -> str:
+        """Return what `of` reads; empty if all is as usual."""
+        said: dict[str, Any] = {
+            "run": self.run,
+            "window": "last" if self.recent else None,
+            "reference": self.reference,
+            "mode": None if self.mode is Mode.SHAPE else self.mode.value,
+            "log": None if self.log is None else "".join(sorted(self.log)) or "linear",
+            "errors": 1 if self.errors else None,
+            "frozen": 1 if self.frozen else None,
+        }
+        query = urlencode({name: value for name, value in said.items() if value is not None})
+        return f"?{query}" if query else ""
+
+    def but(self, **changes: Any) -> Self:
+        """Return the same with some things chosen otherwise."""
+        return replace(self, **changes)
+
+    def is_log(self, axis: str, *, usual: bool = False) -> bool:
+        """Return whether an axis is logarithmic."""
+        return usual if self.log is None else axis in self.log
+
+
+def _run(said: str | None) -> int | None:
+    return int(said) if said and said.isascii() and said.isdigit() and int(said[:12]) <= MAX_RUN else None

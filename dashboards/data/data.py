@@ -1,0 +1,217 @@
+"""What the page shows, read from Redis and Kafka: whatever fails there becomes a state here, never an exception.
+
+One thread reads each server, however many browsers look; a page takes what was last read, and waits only for a run
+that nobody has looked at yet.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Self
+
+import structlog
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from dashboards.choices import Choices
+from dashboards.data.books import NOTHING, Books, BooksReader, OneRun
+from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
+from dashboards.data.view import Reference, View
+from streams.books.connect import connect
+from streams.books.reader import BookReader, Progress
+from streams.books.totals import Totals
+from streams.conditions.store import ConditionsStore
+from streams.freshness import Observed, daq, pipeline, span
+from streams.plots.spillfacts import SpillFacts
+from streams.settings import Settings
+
+FIRST_READ_S = 2.0
+"""How long a page waits for the first read of a run's books, once."""
+WANTED_S = 15.0
+"""A run that no browser has asked for for so long is not read any more."""
+WANTED_RUNS = 8
+"""The most runs that are read again and again."""
+ENDS_KEPT = 1000
+"""Earlier ends of ``spills.raw`` that are remembered while the workers are behind them."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Data:
+    """Reads for all browsers together, from when it is entered until it is left.
+
+    Parameters
+    ----------
+    settings
+        Servers, session, topics.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._redis = connect(settings)
+        # Asked again soon in any case; retries would only delay the word that it is away.
+        self._redis.set_retry(Retry(NoBackoff(), 0))
+        self._reader = BookReader(self._redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
+        self._books_reader = BooksReader(self._reader, ConditionsStore.from_settings(settings))
+        self._broker_watcher = BrokerWatcher(settings)
+        # Each is written by one thread alone and replaced as a whole: a page needs no lock to read it.
+        self._books, self._broker = Books(), Broker()
+        self._behind, self._behind_since_s = 0, 0.0
+        self._read_s = time.time()
+        self._fault = "has not answered yet"
+        self._unprocessed: deque[tuple[float, tuple[int, ...]]] = deque()
+        self._looked = threading.Condition()
+        self._wanted: dict[tuple[int | None, bool], float] = {(None, False): float("inf")}
+        self._ask, self._stopped = threading.Event(), threading.Event()
+        self._has_looked = False
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(look, seconds, wake), daemon=True, name=name)
+            for name, look, seconds, wake in (
+                ("books", self._look_at_redis, settings.dashboard.refresh_s / 2, self._ask),
+                ("kafka-ends", self._look_at_kafka, LOOK_S, self._stopped),
+            )
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._ask.set()
+        for thread in self._threads:
+            thread.join()
+        self._redis.close()
+
+    def view(self, choices: Choices = Choices()) -> View:  # noqa: B008 - frozen
+        """Return what there is to show now of what somebody chose."""
+        self._want(choices)
+        now_s, books, broker, fault = time.time(), self._books, self._broker, self._fault
+        run = books.current if choices.run is None else choices.run
+        one, reference = books.one(run), books.one(choices.reference)
+        recent = one.recent if choices.recent else None
+        seen = self._observed(now_s, books, broker, fault)
+        warnings = (*broker.warnings, *books.warnings, *one.warnings)
+        if fault:
+            ago = span(now_s - self._read_s)
+            warnings = (f"The store (Redis) {fault}, for {ago}: all numbers below are old", *warnings)
+        version = [one.version or f"{run}:", "recent" if recent else "", reference.version]
+        return View(
+            now_s=now_s,
+            run=run,
+            current=books.current,
+            runs=books.runs,
+            book=one.book,
+            shown=recent.book if recent else one.book.book,
+            spills=_since(one.spills, recent.since_us) if recent else one.spills,
+            recent=recent is not None,
+            reference=_reference(choices.reference, reference),
+            unattributed=books.unattributed,
+            version="|".join(version),
+            behind=self._behind,
+            warnings=warnings,
+            daq=daq(seen),
+            pipeline=pipeline(seen),
+        )
+
+    def _observed(self, now_s: float, books: Books, broker: Broker, fault: str) -> Observed:
+        live = books.totals.get(books.current, Totals()) if books.current is not None else Totals()
+        return Observed(
+            now_s=now_s,
+            produced_s=max((p.produced_ms for p in books.progress), default=0) / 1000,
+            raw_moved_s=broker.moved_s,
+            behind=self._behind,
+            behind_since_s=self._behind_since_s,
+            kafka_lost_s=broker.lost_s,
+            store_lost_s=self._read_s if fault else 0.0,
+            run_waits=books.current is not None and not live.received,
+            run_ended=live.ended,
+        )
+
+    def _want(self, choices: Choices) -> None:
+        """Have the runs read that somebody chose, and wait for those that were not yet."""
+        wanted = {(choices.run, choices.recent)} | ({(choices.reference, False)} if choices.reference else set())
+        now = time.monotonic()
+        with self._looked:
+            self._wanted |= dict.fromkeys(wanted - {(None, False)}, now)
+            if self._has_looked and not all(self._is_read(*each) for each in wanted):
+                self._ask.set()
+            self._looked.wait_for(
+                lambda: self._has_looked and (bool(self._fault) or all(self._is_read(*each) for each in wanted)),
+                FIRST_READ_S,
+            )
+
+    def _is_read(self, asked: int | None, recent: bool) -> bool:
+        books = self._books
+        run = books.current if asked is None else asked
+        if run not in books.totals:
+            return True
+        one = books.one(run)
+        return one is not NOTHING and (one.recent is not None or not recent)
+
+    def _repeat(self, look: Callable[[], None], seconds: float, wake: threading.Event) -> None:
+        while not self._stopped.is_set():
+            look()
+            if wake.wait(seconds) and not self._stopped.is_set():
+                wake.clear()
+
+    def _look_at_kafka(self) -> None:
+        self._broker = self._broker_watcher.look(self._broker)
+
+    def _look_at_redis(self) -> None:
+        wanted = self._still_wanted()
+        try:
+            progress = self._reader.progress()
+            self._behind, self._behind_since_s = self._lag(progress)
+            last = self._books
+            if progress != last.progress or not all(self._is_read(*each) for each in wanted):
+                runs: dict[int | None, bool] = {}
+                for run, recent in wanted:
+                    runs[run] = runs.get(run, False) or recent
+                self._books = self._books_reader.read(last, progress, runs, behind=bool(self._behind))
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            self._fail("does not answer", error)
+        except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on
+            self._fail("holds what cannot be read", error)
+        else:
+            self._read_s, self._fault = time.time(), ""
+        with self._looked:
+            self._has_looked = True
+            self._looked.notify_all()
+
+    def _still_wanted(self) -> list[tuple[int | None, bool]]:
+        oldest = time.monotonic() - WANTED_S
+        with self._looked:
+            newest = sorted(self._wanted.items(), key=lambda each: -each[1])[:WANTED_RUNS]
+            self._wanted = {what: asked for what, asked in newest if asked > oldest}
+            return list(self._wanted)
+
+    def _fail(self, fault: str, error: Exception) -> None:
+        if self._fault != fault:
+            _log.warning(f"the store {fault}", error=f"{type(error).__name__}: {error}")
+        self._fault = fault
+
+    def _lag(self, progress: tuple[Progress, ...]) -> tuple[int, float]:
+        """Return how many messages are not in the books, and when the oldest of them was first seen."""
+        now, unprocessed = self._broker.ends, self._unprocessed
+        if now and len(unprocessed) < ENDS_KEPT and (not unprocessed or unprocessed[-1][1] != now):
+            unprocessed.append((time.time(), now))
+        # Under a steady stream something is always under way: what counts is how long one message waits.
+        while unprocessed and not _missing(unprocessed[0][1], progress):
+            unprocessed.popleft()
+        return _missing(now, progress), unprocessed[0][0] if unprocessed else 0.0
+
+
+def _missing(produced: tuple[int, ...], progress: tuple[Progress, ...]) -> int:
+    return sum(max(end - p.raw_end, 0) for end, p in zip(produced, progress, strict=False))
+
+
+def _since(spills: SpillFacts, time_us: int) -> SpillFacts:
+    return spills.rows(spills.time_us >= time_us)
+
+
+def _reference(run: int | None, one: OneRun) -> Reference | None:
+    return Reference(run=run, book=one.book, spills=one.spills) if run is not None and one is not NOTHING else None

@@ -1,0 +1,67 @@
+"""All that a page needs, as of one time."""
+
+from dataclasses import dataclass
+
+from streams.books.book import Book
+from streams.books.run import RunBook
+from streams.books.totals import Totals
+from streams.freshness import Freshness
+from streams.plots.spillfacts import SpillFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """One line of the list of runs."""
+
+    run: int
+    run_type: str
+    """Empty if the DAQ did not say."""
+    begin_us: int
+    """When it began, microseconds since 1970 UTC; 0 if nobody said."""
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A run to compare with."""
+
+    run: int
+    book: RunBook
+    spills: SpillFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One run, in whole or its last minute, and how fresh all is. The figures depend on `version` alone."""
+
+    now_s: float
+    run: int | None
+    """The run that is shown. None before the first."""
+    current: int | None
+    """The run with the newest spill."""
+    runs: tuple[RunSummary, ...]
+    """All that are stored, in the order of their newest spills."""
+    book: RunBook
+    """The whole run."""
+    shown: Book
+    """The histograms that are shown: the whole run's, or those of its last minute."""
+    spills: SpillFacts
+    """The spills that are shown, as columns; while spills are being processed, up to the first that may still come."""
+    recent: bool
+    """Whether they are of the last minute alone."""
+    reference: Reference | None
+    unattributed: Totals
+    """What could not be put down to any run."""
+    version: str
+    """Changes when the books do, or when others are asked for."""
+    behind: int
+    """Messages of ``spills.raw`` that are not in the books."""
+    warnings: tuple[str, ...]
+    """What must not be overlooked, a sentence each."""
+    daq: Freshness
+    pipeline: Freshness
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the books know the run."""
+        return any(each.run == self.run for each in self.runs)

@@ -1,0 +1,1 @@
+"""Histograms and trends to figures: pure functions of a book, the catalogue, what somebody chose, and a theme."""

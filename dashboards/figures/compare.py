@@ -1,0 +1,85 @@
+"""A histogram against a reference: how the reference is scaled, the ratio, and what is said of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dashboards.choices import Mode
+from dashboards.figures.theme import Theme
+from schemas.columns import F8, I8
+from streams.books.book import Histogram
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What a histogram is compared with."""
+
+    run: int
+    histogram: Histogram
+
+
+def why_not(histogram: Histogram, reference: Compared) -> str:
+    """Return why a histogram cannot be compared with the reference; empty if it can."""
+    other = reference.histogram
+    if other.ndim != histogram.ndim or any(a != b for a, b in zip(other.axes, histogram.axes, strict=True)):
+        return f"run {reference.run} has other bins"
+    return "" if other.sum() else f"run {reference.run} has no entries here"
+
+
+def scale_of(histogram: Histogram, reference: Compared, mode: Mode) -> float:
+    """Return what the reference is multiplied with."""
+    return 1.0 if mode is Mode.ABSOLUTE else float(histogram.sum()) / float(reference.histogram.sum())
+
+
+def comparison(histogram: Histogram, reference: Compared, mode: Mode) -> str:
+    """Return what is compared with, and how."""
+    if mode is Mode.RATIO:
+        return f"over run {reference.run}"
+    if histogram.ndim > 1:
+        return f"run {reference.run}: ratio only"
+    scale = scale_of(histogram, reference, mode)
+    return f"– – run {reference.run}" + (f" × {scale:.3g}" if mode is Mode.SHAPE else "")
+
+
+def note(said: str, theme: Theme, *, over_the_bar: bool) -> dict[str, Any]:
+    """Return words beside the title; over the colour bar, if there is one."""
+    return {
+        "text": said,
+        "showarrow": False,
+        "xref": "paper",
+        "yref": "paper",
+        "x": 1.15 if over_the_bar else 1,
+        "y": 1,
+        "xanchor": "right",
+        "yanchor": "bottom",
+        "yshift": 24,  # beside the title, above what stands below it
+        "font": {"size": 12, "color": theme.other},
+    }
+
+
+def ratio_points(edges: F8, counts: I8, compared: F8, scale: float, words: str, theme: Theme) -> list[dict[str, Any]]:
+    """Return the ratio where both have entries, with its error, and the line at one."""
+    both = (counts > 0) & (compared > 0)
+    ratio = counts[both] / compared[both]
+    error = ratio * np.sqrt(1 / counts[both] + scale / compared[both])
+    points = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": ((edges[1:] + edges[:-1]) / 2)[both].tolist(),
+        "y": ratio.tolist(),
+        "marker": {"size": 4, "color": theme.line},
+        "error_y": {"type": "data", "array": error.tolist(), "color": theme.line, "thickness": 1, "width": 0},
+        "customdata": np.stack([edges[:-1][both], edges[1:][both]], axis=1).tolist(),
+        "hovertemplate": words.replace("%{x", "%{customdata[0]").replace("%{customdata:", "%{customdata[1]:")
+        + ": ratio %{y:.3~g}<extra></extra>",
+    }
+    one = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [float(edges[0]), float(edges[-1])],
+        "y": [1, 1],
+        "line": {"color": theme.other, "width": 1.5, "dash": "dash"},
+        "hoverinfo": "skip",
+    }
+    return [one, points]

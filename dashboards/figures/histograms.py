@@ -1,0 +1,226 @@
+"""Histograms to figures: a stepped line, coloured cells, or triangular bars."""
+
+from math import isnan
+from typing import Any
+
+import numpy as np
+
+from dashboards.choices import Choices, Mode
+from dashboards.figures.bars import bar_traces
+from dashboards.figures.colours import CountScale, stops
+from dashboards.figures.compare import Compared, comparison, note, ratio_points, scale_of, why_not
+from dashboards.figures.parts import (
+    Figure,
+    axis_title,
+    counts_something,
+    empty,
+    heading,
+    layout,
+    logarithmic,
+    ticks,
+    unit_after,
+)
+from dashboards.figures.theme import Theme
+from schemas.columns import F8
+from streams.books.book import Histogram
+from streams.plots.model import Axis, Plot
+
+SPILL_AXIS = "Spill"
+
+
+def histogram_figure(
+    plot: Plot,
+    histogram: Histogram,
+    *,
+    when: str,
+    theme: Theme,
+    why_empty: str,
+    choices: Choices = Choices(),  # noqa: B008 - frozen
+    reference: Compared | None = None,
+) -> Figure:
+    """Return the figure of a histogram.
+
+    Parameters
+    ----------
+    when
+        What the title says of run and spills.
+    why_empty
+        Said in place of a picture when there are no entries.
+    """
+    if histogram.ndim != len(plot.axes):
+        return empty(plot.title, when, f"the book has {histogram.ndim} axes under this name", theme)
+    counts = histogram.view(flow=True)
+    entries = int(counts.sum())
+    if not entries:
+        return empty(plot.title, when, why_empty, theme)
+    said = ""
+    if reference is not None and (said := why_not(histogram, reference)):
+        reference = None
+    if histogram.ndim == 1:
+        figure = _one_dimensional(plot, histogram, theme, choices, reference)
+    else:
+        figure = _two_dimensional(plot, histogram, theme, choices, reference)
+    if reference is not None:
+        said = comparison(histogram, reference, choices.mode)
+    if said:
+        figure["layout"]["annotations"] = [note(said, theme, over_the_bar=histogram.ndim > 1)]
+    figure["layout"]["title"] = heading(plot.title, f"{when} · {_flow(counts, entries)}", theme)
+    return figure
+
+
+def _one_dimensional(
+    plot: Plot, histogram: Histogram, theme: Theme, choices: Choices, reference: Compared | None
+) -> Figure:
+    axis = plot.axes[0]
+    edges, counts = histogram.axes[0].edges, histogram.view(flow=False)
+    scale = scale_of(histogram, reference, choices.mode) if reference else 1.0
+    compared: F8 | None = np.asarray(reference.histogram.view(flow=False) * scale, np.float64) if reference else None
+    if axis.label == SPILL_AXIS:
+        # A run has far fewer spills than the axis has bins.
+        filled = int(np.flatnonzero(counts).max(initial=0)) + 1
+        edges, counts = edges[: filled + 1], counts[:filled]
+        compared = compared[:filled] if compared is not None else None
+    is_ratio = compared is not None and choices.mode is Mode.RATIO
+    log = choices.is_log("y", usual=plot.log and not is_ratio)
+    shared = layout(theme)
+    shared["xaxis"] |= {"title": axis_title("xaxis", axis.title)} | ticks(axis)
+    shared["yaxis"] |= {"title": axis_title("yaxis", "Ratio" if is_ratio else "Entries"), "rangemode": "tozero"}
+    if choices.is_log("x"):
+        shared["xaxis"] |= logarithmic(whole_powers=False)
+    if log:
+        shared["yaxis"] |= logarithmic(whole_powers=not is_ratio)
+    if compared is not None and is_ratio:
+        return {"data": ratio_points(edges, counts, compared, scale, _bin_words(axis), theme), "layout": shared}
+    steps = _steps(edges, counts, theme.line) | {
+        "fill": "none" if log else "tozeroy",
+        "fillcolor": theme.fill,
+        "hovertemplate": f"{_bin_words(axis)}: %{{y:,}} entries<extra></extra>",
+    }
+    data = [steps]
+    if compared is not None and reference is not None:
+        words = f"{_bin_words(axis)}: %{{y:,.4~g}} in run {reference.run}<extra></extra>"
+        data.append(_steps(edges, compared, theme.other, dash="dash") | {"hovertemplate": words})
+    if choices.errors:
+        data.append(_errors(edges, counts.astype(np.float64), np.sqrt(counts), theme.ink))
+    return {"data": data, "layout": shared}
+
+
+def _steps(edges: F8, values: Any, colour: str, dash: str = "solid") -> dict[str, Any]:
+    """Return a stepped line: it is drawn far faster than a bar for each bin, and has an edge more than bins."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": edges.tolist(),
+        "y": [*values.tolist(), values.tolist()[-1]],
+        "line": {"shape": "hv", "color": colour, "width": 1.5, "dash": dash},
+        "customdata": [*edges[1:].tolist(), float(edges[-1])],
+    }
+
+
+def _errors(edges: F8, values: F8, errors: F8, colour: str) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": ((edges[1:] + edges[:-1]) / 2).tolist(),
+        "y": values.tolist(),
+        "marker": {"size": 0.1, "color": colour},
+        "error_y": {"type": "data", "array": errors.tolist(), "color": colour, "thickness": 1, "width": 0},
+        "hoverinfo": "skip",
+    }
+
+
+def _two_dimensional(
+    plot: Plot, histogram: Histogram, theme: Theme, choices: Choices, reference: Compared | None
+) -> Figure:
+    shared = layout(theme)
+    for name, axis in zip(("xaxis", "yaxis"), plot.axes, strict=True):
+        shared[name] |= {"title": axis_title(name, axis.title), "showgrid": False} | ticks(axis)
+    if all(counts_something(axis) for axis in plot.axes):
+        # Slabs against slabs are a place: as wide as high.
+        shared["yaxis"] |= {"scaleanchor": "x", "constrain": "domain"}
+        shared["xaxis"]["constrain"] = "domain"
+    counts = histogram.view(flow=False)
+    scale = CountScale.up_to(int(counts.max()), log=choices.is_log("z", usual=plot.log))
+    if reference is not None and choices.mode is Mode.RATIO:
+        cells = _cells(histogram, choices, shared) | _ratio_cells(histogram, reference, choices, theme)
+        return {"data": [cells], "layout": shared}
+    if plot.triangles is not None:
+        every_other = f"{plot.axes[0].title} ({plot.triangles[0]}, {plot.triangles[1]}, …)"
+        shared["xaxis"]["title"] = axis_title("xaxis", every_other)
+        return {"data": bar_traces(plot.triangles, histogram, scale, theme), "layout": shared}
+    cells = _cells(histogram, choices, shared)
+    kept = counts.T[_kept(histogram, choices)]
+    value = "%{customdata:,}" if scale.log else "%{z:,}"
+    cells |= {
+        # A bin without entries is no colour: so one entry is seen.
+        "z": [[None if isnan(place) else place for place in row] for row in scale.place(kept).tolist()],
+        "zmin": 0,
+        "zmax": scale.end,
+        "colorscale": stops(theme.scale),
+        "colorbar": scale.bar(),
+        "hovertemplate": f"{_cell_words(plot)}: {value} entries<extra></extra>",
+    }
+    if scale.log:
+        cells["customdata"] = kept.tolist()
+    return {"data": [cells], "layout": shared}
+
+
+def _cells(histogram: Histogram, choices: Choices, shared: dict[str, Any]) -> dict[str, Any]:
+    """Return cells without their values; a logarithmic axis begins with the first bin above 0."""
+    cells: dict[str, Any] = {"type": "heatmap"}
+    for letter, axis in zip("xy", histogram.axes, strict=True):
+        if choices.is_log(letter):
+            shared[f"{letter}axis"] |= logarithmic(whole_powers=False) | {"scaleanchor": None}
+            cells[letter] = axis.edges[axis.edges > 0].tolist()
+        else:
+            cells[letter] = axis.centers.tolist()
+    return cells
+
+
+def _kept(histogram: Histogram, choices: Choices) -> tuple[Any, Any]:
+    """Return which rows and columns have a place on the axes."""
+    first = [
+        int((axis.edges <= 0).sum()) if choices.is_log(letter) else 0
+        for letter, axis in zip("xy", histogram.axes, strict=True)
+    ]
+    return slice(first[1], None), slice(first[0], None)
+
+
+def _ratio_cells(histogram: Histogram, reference: Compared, choices: Choices, theme: Theme) -> dict[str, Any]:
+    ours = histogram.view(flow=False).T[_kept(histogram, choices)]
+    theirs = (reference.histogram.view(flow=False) * scale_of(histogram, reference, choices.mode)).T
+    theirs = theirs[_kept(histogram, choices)]
+    ratio = np.full(ours.shape, None, object)
+    ratio[theirs > 0] = ours[theirs > 0] / theirs[theirs > 0]
+    return {
+        "z": ratio.tolist(),
+        "zmin": 0,
+        "zmax": 2,
+        "colorscale": stops(theme.less_and_more),
+        "colorbar": CountScale(top=2, log=False).bar(),
+        "hovertemplate": "%{x:.4~g}, %{y:.4~g}: ratio %{z:.3~g}<extra></extra>",
+    }
+
+
+def _bin_words(axis: Axis) -> str:
+    """Return how a bin is called when one points at it."""
+    return f"{axis.label} %{{x:.5~g}} to %{{customdata:.5~g}}{unit_after(axis.unit)}"
+
+
+def _cell_words(plot: Plot) -> str:
+    words = []
+    for letter, axis in zip("xy", plot.axes, strict=True):
+        half = (axis.high - axis.low) / axis.bins / 2
+        within = "" if half == 0.5 and axis.low % 1 else f" ± {half:.3g}"
+        words.append(f"{axis.label} %{{{letter}:.5~g}}{within}{unit_after(axis.unit)}")
+    return ", ".join(words)
+
+
+def _flow(counts: Any, entries: int) -> str:
+    """Return entries and what lies outside the axes."""
+    if counts.ndim > 1:
+        outside = entries - int(counts[tuple(slice(1, -1) for _ in counts.shape)].sum())
+        return f"{entries:,} entries" + (f", {outside:,} outside" if outside else "")
+    below, above = int(counts[0]), int(counts[-1])
+    parts = [f"{below:,} below" if below else "", f"{above:,} above" if above else ""]
+    return ", ".join([f"{entries:,} entries", *filter(None, parts)])

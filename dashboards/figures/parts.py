@@ -1,0 +1,110 @@
+"""What figures share: layout, titles, axes, and an empty figure's words."""
+
+import textwrap
+from typing import Any
+
+from dashboards.figures.theme import Theme
+from streams.plots.model import Axis
+
+Figure = dict[str, Any]
+"""What plotly draws: data and layout, as plain values."""
+
+TICK_EACH_BIN = 12
+"""An axis of so few bins of width 1 counts something: each has its number."""
+WORDS_WIDTH = 38
+"""Characters in a line of what stands in an empty plot: they fit into the narrowest."""
+UPRIGHT_WIDTH = 21
+"""Characters in a line of the words along an upright axis: they fit into the lowest plot."""
+_FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
+
+
+def empty(title: str, when: str, why: str, theme: Theme) -> Figure:
+    """Return a figure that says in words why there is no picture."""
+    shared = layout(theme)
+    for axis in ("xaxis", "yaxis"):
+        shared[axis] |= {"visible": False}
+    said = {
+        "text": wrapped(why, WORDS_WIDTH),
+        "showarrow": False,
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0.5,
+        "y": 0.5,
+        "font": {"size": 16, "color": theme.faint},
+    }
+    return {"data": [], "layout": shared | {"title": heading(title, when, theme), "annotations": [said]}}
+
+
+def heading(title: str, under: str, theme: Theme) -> dict[str, Any]:
+    """Return a figure's title, and in small what stands below it."""
+    return {
+        "text": f'<b>{title}</b><br><span style="font-size: 12px; color: {theme.faint}">{under}</span>',
+        "font": {"size": 15},
+        "x": 0,
+        "xref": "container",
+        "xanchor": "left",
+        "y": 1,
+        "yref": "container",
+        "yanchor": "top",
+        "pad": {"l": 12, "t": 24},
+    }
+
+
+def axis_title(name: str, text: str) -> dict[str, Any]:
+    """Return the title of ``xaxis`` or ``yaxis``."""
+    return {"text": text if name == "xaxis" else wrapped(text, UPRIGHT_WIDTH), "font": {"size": 13}}
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return a text in lines of at most so many characters."""
+    return "<br>".join(textwrap.wrap(text, width))
+
+
+def counts_something(axis: Axis) -> bool:
+    """Return whether an axis has few bins of width 1: slabs, say."""
+    return axis.bins <= TICK_EACH_BIN and axis.high - axis.low == axis.bins
+
+
+def ticks(axis: Axis) -> dict[str, int]:
+    """Return what has each bin of an axis numbered, if it counts something."""
+    return {"dtick": 1} if counts_something(axis) else {}
+
+
+def unit_after(unit: str) -> str:
+    """Return a unit as it stands after a number."""
+    return f" {unit}" if unit else ""
+
+
+def logarithmic(*, whole_powers: bool) -> dict[str, Any]:
+    """Return what makes an axis logarithmic."""
+    return {"type": "log", "rangemode": "normal"} | ({"dtick": 1, "exponentformat": "power"} if whole_powers else {})
+
+
+def layout(theme: Theme) -> dict[str, Any]:
+    """Return what all figures share.
+
+    No figure gives the range of an axis: lines and cells reach from edge to edge, and it is the shifter's to choose.
+    """
+    axis = {
+        "gridcolor": theme.grid,
+        "zeroline": False,
+        "linecolor": theme.grid,
+        "tickcolor": theme.grid,
+        "ticks": "outside",
+        "automargin": True,
+        # These are given by some figures of a plot and not by others: what is on the screen must not keep them.
+        "visible": True,
+        "dtick": None,
+    }
+    return {
+        "font": {"family": _FONT, "size": 13, "color": theme.ink},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 56, "r": 18, "t": 56, "b": 40},
+        "hovermode": "closest",
+        "showlegend": False,
+        "annotations": [],
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": theme.faint, "activecolor": theme.line},
+        "xaxis": dict(axis),
+        "yaxis": dict(axis),
+    }

@@ -1,0 +1,47 @@
+"""Colours of the figures, light and dark."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Theme:
+    """Colours of a figure."""
+
+    name: str
+    ink: str
+    faint: str
+    grid: str
+    line: str
+    fill: str
+    other: str
+    """Of the run that is compared with; told from `line` by everybody, and dashed besides."""
+    scale: Sequence[str]
+    """From few to many; steps in lightness alone tell them apart, and the first stands out from the paper."""
+    less_and_more: Sequence[str]
+    """Of ratios: below one, one, above one."""
+
+
+LIGHT = Theme(
+    name="light",
+    ink="#243447",
+    faint="#5c6b7c",
+    grid="#e3e8ee",
+    line="#1f6fb2",
+    fill="rgba(31,111,178,0.18)",
+    other="#c25400",
+    scale=("#bfd9ee", "#6fb0da", "#2f7fbe", "#2a4f9a", "#26145a"),
+    less_and_more=("#1f6fb2", "#e3e8ee", "#c25400"),
+)
+DARK = Theme(
+    name="dark",
+    ink="#d5dde6",
+    faint="#93a1b0",
+    grid="#2c3948",
+    line="#6fb4ec",
+    fill="rgba(111,180,236,0.20)",
+    other="#f5a25d",
+    scale=("#2f5784", "#2f86b5", "#4fb7bd", "#a3dca0", "#fdf2a7"),
+    less_and_more=("#6fb4ec", "#2c3948", "#f5a25d"),
+)
+THEMES = {theme.name: theme for theme in (LIGHT, DARK)}

@@ -1,0 +1,76 @@
+"""Trends to figures: one point a spill."""
+
+from typing import Any
+
+import numpy as np
+
+from dashboards.choices import Choices
+from dashboards.figures.parts import TICK_EACH_BIN, Figure, axis_title, empty, heading, layout, logarithmic, unit_after
+from dashboards.figures.theme import Theme
+from schemas.columns import F8, I8
+from streams.plots.model import Trend
+from streams.plots.spillfacts import SpillFacts
+
+MAX_POINTS = 4000
+"""Points of a trend that are drawn: twice as many as a screen has columns."""
+
+
+def trend_figure(
+    trend: Trend,
+    spills: SpillFacts,
+    *,
+    when: str,
+    theme: Theme,
+    choices: Choices = Choices(),  # noqa: B008 - frozen
+    reference: SpillFacts | None = None,
+) -> Figure:
+    """Return the figure of a trend, one point a spill; of very many, those that stand out.
+
+    A reference is drawn as it is in every mode: what has a value for each spill is never scaled.
+    """
+    x, y = _points(trend, spills)
+    if not len(x):
+        return empty(trend.title, when, "no spills yet" if len(spills) < 2 else "no spill has a value", theme)
+    shared = layout(theme)
+    shared["title"] = heading(trend.title, when, theme)
+    shared["xaxis"]["title"] = axis_title("xaxis", "Spill")
+    label = f"{trend.label} ({trend.unit})" if trend.unit else trend.label
+    shared["yaxis"] |= {"title": axis_title("yaxis", label), "rangemode": "tozero"}
+    if y.max() <= TICK_EACH_BIN and np.all(y == np.rint(y)):
+        shared["yaxis"]["dtick"] = 1 if y.max() <= TICK_EACH_BIN // 2 else 2
+    for letter in "xy":
+        if choices.is_log(letter):
+            shared[f"{letter}axis"] |= logarithmic(whole_powers=False) | {"dtick": None}
+    data = [_line(trend, x, y, theme.line)]
+    if reference is not None:
+        data.insert(0, _line(trend, *_points(trend, reference), theme.other, of="reference, "))
+    return {"data": data, "layout": shared}
+
+
+def _points(trend: Trend, spills: SpillFacts) -> tuple[I8, F8]:
+    if trend.last is not None:
+        spills = spills.rows(slice(-trend.last, None))
+    values = np.asarray(trend.value(spills), np.float64) if len(spills) else np.empty(0)
+    shown = _outstanding(values)
+    return spills.spill[shown], values[shown]
+
+
+def _line(trend: Trend, x: I8, y: F8, colour: str, of: str = "") -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if len(x) <= MAX_POINTS // 4 else "lines",
+        "x": x.tolist(),
+        "y": y.tolist(),
+        "line": {"color": colour, "width": 1.5, "dash": "dot" if of else "solid"},
+        "marker": {"color": colour, "size": 2 if of else 4},
+        "hovertemplate": f"{of}spill %{{x}}: %{{y:.4~g}}{unit_after(trend.unit)}<extra></extra>",
+    }
+
+
+def _outstanding(values: F8) -> I8:
+    """Return where the values are that are drawn: all that are there, or the least and the greatest of each piece."""
+    there = np.flatnonzero(~np.isnan(values))
+    if len(there) <= MAX_POINTS:
+        return there
+    pieces = np.array_split(there, MAX_POINTS // 2)
+    return np.unique([piece[pick(values[piece])] for piece in pieces for pick in (np.argmin, np.argmax)])

@@ -1,0 +1,146 @@
+"""What somebody can choose on a page of plots: run, window, axes, reference. Each is a link, so it can be sent."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dash import html
+
+from dashboards.choices import Choices, Mode
+from dashboards.data import View
+from dashboards.pages.links import act, choose
+from streams.freshness import span
+from streams.plots.catalogue import PLOTS, TRENDS
+
+
+def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
+    """Return the row of choices above the plots."""
+    shown = [PLOTS.get(name) or TRENDS[name] for name in names]
+    if not shown:
+        return [_run(view, choices)]
+    return [
+        _run(view, choices),
+        _group(
+            "Window",
+            choose("Whole run", "window=", said="Show the whole run", on=not choices.recent),
+            choose("Last minute", "window=last", said="Show the last minute alone", on=choices.recent),
+            key=("w", "window=" if choices.recent else "window=last"),
+        ),
+        _group("Log", *_axes(choices, names), key=("l", _log(choices, names, {"y", "z"}))),
+        _group(
+            "",
+            choose("Error bars", f"errors={'' if choices.errors else 1}", said="Draw error bars", on=choices.errors),
+            act("Reset ranges", "reset", said="Show the axes from end to end"),
+        ),
+        _reference(view, choices),
+        _group(
+            "",
+            choose("Go on", unfreeze(view), said="Let the plots update again", on=True, key=" ")
+            if choices.frozen
+            else choose("Freeze", f"frozen=1&run={_number(view.run)}", said="Leave the plots as they are", key=" "),
+            act("Link", "link", said="Link to this view"),
+        ),
+    ]
+
+
+def unfreeze(view: View) -> str:
+    """Return what is chosen when frozen plots go on: the current run is followed again."""
+    return "frozen=&run=" if view.run == view.current else "frozen="
+
+
+def _run(view: View, choices: Choices) -> Any:
+    order = [each.run for each in view.runs]
+    at = order.index(view.run) if view.run in order else len(order)
+    earlier = order[at - 1] if at else None
+    later = order[at + 1] if at + 1 < len(order) else None
+    return _group(
+        "Run",
+        _step("‹", earlier, "Earlier run", "["),
+        act(_number(view.run) or "–", "runs", said="Choose a run"),
+        _step("›", later, "Later run", "]"),
+        choose("Live", "run=&frozen=", said="Follow the current run", on=choices.run is None),
+    )
+
+
+def _step(title: str, run: int | None, said: str, key: str) -> Any:
+    if run is None:
+        return html.Span(title, className="choice off")
+    return choose(title, f"run={run}&frozen=", said=f"{said}: {run}", key=key)
+
+
+def _axes(choices: Choices, names: Sequence[str]) -> list[Any]:
+    now = _log_now(choices, names)
+    two = any(name in PLOTS and len(PLOTS[name].axes) == 2 for name in names)
+    return [
+        choose(axis, _log(choices, names, {axis}), said=f"Logarithmic {axis} axis", on=axis in now)
+        for axis in ("xyz" if two else "xy")
+    ]
+
+
+def _log(choices: Choices, names: Sequence[str], axes: set[str]) -> str:
+    """Return what is chosen when these axes are switched together."""
+    now = _log_now(choices, names)
+    wanted = now - axes if axes & now else now | axes
+    return f"log={''.join(sorted(wanted)) or 'linear'}"
+
+
+def _log_now(choices: Choices, names: Sequence[str]) -> set[str]:
+    if choices.log is not None:
+        return set(choices.log)
+    return {"y"} if names and all(name in PLOTS and PLOTS[name].log for name in names) else set()
+
+
+def _reference(view: View, choices: Choices) -> Any:
+    if choices.reference is None:
+        earlier = previous_of_type(view)
+        if earlier is None:
+            return _group("", html.Span("No earlier run", className="choice off"))
+        said = f"Compare with the run before: {earlier}"
+        return _group("Reference", choose(f"Run {earlier}", f"reference={earlier}", said=said, key="b"))
+    modes = [
+        choose(mode.value.capitalize(), f"mode={mode.value}", said=_MODES[mode], on=choices.mode is mode)
+        for mode in Mode
+    ]
+    return _group(
+        "Reference",
+        act(f"Run {choices.reference}{_age(view, choices.reference)}", "runs", said="Choose a run to compare with"),
+        *modes,
+        choose("✕", "reference=&mode=", said="Do not compare", key="b"),
+    )
+
+
+_MODES = {
+    Mode.SHAPE: "Scale the reference to as many entries",
+    Mode.ABSOLUTE: "Compare entries as they are",
+    Mode.RATIO: "Divide by the reference, scaled to as many entries",
+}
+
+
+def previous_of_type(view: View) -> int | None:
+    """Return the run before the one that is shown: of its type, if there is one."""
+    order = [each.run for each in view.runs]
+    if view.run not in order:
+        return None
+    before = view.runs[: order.index(view.run)]
+    run_type = view.runs[order.index(view.run)].run_type
+    same = [each.run for each in before if each.run_type == run_type]
+    candidates = same or [each.run for each in before]
+    return candidates[-1] if candidates else None
+
+
+def _age(view: View, run: int) -> str:
+    begins = {each.run: each.begin_us for each in view.runs}
+    if run not in begins:
+        return ", not stored here"
+    seconds = (begins.get(view.run or 0, 0) - begins[run]) / 1e6
+    return f", {span(seconds)} earlier" if seconds > 0 and begins[run] else ""
+
+
+def _number(run: int | None) -> str:
+    return "" if run is None else str(run)
+
+
+def _group(title: str, *parts: Any, key: tuple[str, str] | None = None) -> Any:
+    """Return choices that belong together; a key may change them in turn."""
+    hidden = [html.A(hidden=True, **{"data-key": key[0], "data-set": key[1]})] if key else []
+    name = [html.Span(title, className="what")] if title else []
+    return html.Div([*name, *parts, *hidden], className="group")

@@ -1,0 +1,105 @@
+"""What opens over a page: search, runs, what the counters counted, links, keys."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+from dash import dcc, html
+
+from dashboards.data import View
+from dashboards.pages.links import act, to_page
+from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
+from streams.plots.model import Plot, Trend
+
+RUNS_LISTED = 100
+RANGES_LISTED = 200
+KEYS = (
+    ("?", "This help"),
+    ("/", "Find a plot"),
+    ("n  p", "Next, previous plot"),
+    ("[  ]", "Earlier, later run"),
+    ("w", "Whole run or last minute"),
+    ("l", "Counts linear or logarithmic"),
+    ("b", "Compare with the run before, or not"),
+    ("space", "Freeze the plots of this browser, or let them go on"),
+    ("f", "Full screen"),
+    ("Esc", "Close what is open"),
+)
+
+
+def dialogs() -> list[Any]:
+    """Return what can open over every page."""
+    keys = [html.Tr([html.Th(html.Kbd(key)), html.Td(words)]) for key, words in KEYS]
+    zoom = "On a plot: drag to zoom, twice click to see all of it. Every key has its button on the page."
+    return [
+        _dialog("find", "Find a plot", [_filter("find-words", "Name, detector or keyword"), html.Div(_plots())]),
+        _dialog("runs", "Runs", [_filter("run-words", "Number, type or state"), html.Div(id="runs-list")]),
+        _dialog("counters", "What was counted", [html.Div(id="counted")]),
+        _dialog("link", "Link to this view", [_address("live", "As it goes on"), _address("frozen", "As it is now")]),
+        _dialog("help", "Keys", [html.Table(html.Tbody(keys)), html.P(zoom)]),
+    ]
+
+
+def runs_list(view: View) -> list[Any]:
+    """Return the newest runs, each to be shown or compared with."""
+    rows = []
+    for each in reversed(view.runs[-RUNS_LISTED:]):
+        begun = f"{datetime.fromtimestamp(each.begin_us / 1e6, UTC):%d %b %H:%M} UTC" if each.begin_us else ""
+        state = "live" if each.run == view.current and not each.ended else "ended" if each.ended else ""
+        words = [html.Span(word) for word in (each.run_type, state, begun)]
+        show = html.A(f"Run {each.run}", href=f"?run={each.run}", **{"data-set": f"run={each.run}&frozen="})
+        with_it = html.A("compare", href=f"?reference={each.run}", **{"data-set": f"reference={each.run}"})
+        rows.append(html.Div([show, *words, with_it], className="row"))
+    return rows or [html.P("No run is stored yet.")]
+
+
+def counted(view: View) -> list[Any]:
+    """Return what stands behind the counters: which spills are missing, and why others were refused."""
+    totals = view.book.totals
+    ranges = _gaps(view.book.ledger)
+    listed = ", ".join(f"{a}" if a == b else f"{a}–{b}" for a, b in ranges[:RANGES_LISTED]) or "none"
+    if len(ranges) > RANGES_LISTED:
+        listed += f" and {len(ranges) - RANGES_LISTED} more such gaps"
+    on_the_way = " Some of them may still be on their way." if ranges and view.behind else ""
+    rejected = [f"{step}: {count:,}" for step, count in sorted(totals.rejected.items())] or ["none"]
+    if totals.rejected:
+        rejected.append(f"each with its bytes and reason: spilldeck rejected list --run {view.run}")
+    errors = [f"{name}: {count:,} spills" for name, count in sorted(totals.errors.items())] or ["none"]
+    parts = [
+        ("Missing", [f"Spills {listed}." + on_the_way if ranges else "none"]),
+        ("Duplicate", [f"{totals.duplicates:,} came again with the same bytes, each counted once"]),
+        ("Out of order", [f"{totals.out_of_order:,} came after a spill with a higher number, and are counted"]),
+        ("Rejected, by step", rejected),
+        ("Errors, by detector or plot", errors),
+        ("Of no run", [f"{name}: {count:,}" for name, count in sorted(view.unattributed.rejected.items())] or ["none"]),
+    ]
+    return [html.Div([html.H3(title), *(html.P(line) for line in lines)]) for title, lines in parts]
+
+
+def _plots() -> list[Any]:
+    rows = []
+    every: list[Plot | Trend] = [*PLOTS.values(), *TRENDS.values()]
+    for plot in every:
+        detector = DETECTORS[plot.detector].title
+        words = html.Span(" · ".join([detector, plot.name, *plot.keywords]))
+        rows.append(html.Div([to_page(plot.title, f"/plot/{plot.name}"), words], className="row"))
+    return rows
+
+
+def _dialog(name: str, title: str, parts: list[Any]) -> Any:
+    head = html.Div([html.H2(title), act("✕", "close", said="Close")], className="head")
+    return html.Dialog([head, *parts], id=name, **{"aria-label": title})
+
+
+def _filter(name: str, words: str) -> Any:
+    return dcc.Input(id=name, type="text", placeholder=words, className="filter", autoComplete="off")
+
+
+def _address(name: str, words: str) -> Any:
+    return html.Label([words, dcc.Input(id=f"link-{name}", type="text", readOnly=True, className="address")])
+
+
+def _gaps(spills: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the first and the last of the numbers that are absent between spills; a run begins with spill 0."""
+    return [(before + 1, after - 1) for before, after in pairwise([-1, *sorted(spills)]) if after > before + 1]

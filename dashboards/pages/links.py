@@ -1,0 +1,43 @@
+"""Links that keep what somebody chose: to another page, or to the same page with one thing chosen otherwise."""
+
+from typing import Any
+
+from dash import html
+
+_KEYS_SAID = {" ": "space"}
+
+
+def to_page(words: Any, path: str, *, key: str = "", **properties: Any) -> Any:
+    """Return a link to another page; the browser adds what is chosen now."""
+    return html.A(words, href=path, **{"data-page": ""}, **_key(key, properties))
+
+
+def choose(words: Any, what: str, *, said: str, on: bool = False, key: str = "") -> Any:
+    """Return a link that changes a part of the address.
+
+    Parameters
+    ----------
+    what
+        As it would stand in the address: ``window=last``. Without a value, the choice is taken back.
+    said
+        What it does, in full words.
+    on
+        Whether it is chosen.
+    """
+    properties = {"className": "choice on" if on else "choice", "title": said}
+    return html.A(
+        words, href=f"?{what}", **{"data-set": what, "aria-current": str(on).lower()}, **_key(key, properties)
+    )
+
+
+def act(words: Any, what: str, *, said: str, key: str = "") -> Any:
+    """Return a button for what the browser does by itself; see ``spilldeck.js`` for what there is."""
+    properties = {"className": "choice", "title": said}
+    return html.Button(words, **{"data-do": what}, **_key(key, properties))
+
+
+def _key(key: str, properties: dict[str, Any]) -> dict[str, Any]:
+    if not key:
+        return properties
+    hint = f"({_KEYS_SAID.get(key, key)})"
+    return properties | {"data-key": key, "title": f"{properties['title']} {hint}" if "title" in properties else hint}

@@ -1,0 +1,213 @@
+"""What a shifter can choose, in a real browser; the numbers are those of the requirements in the shifter's list."""
+
+import json
+import re
+from dataclasses import dataclass
+
+import boost_histogram as bh
+import numpy as np
+import pytest
+from boost_histogram.serialization import from_uhi
+from playwright.sync_api import Page, expect
+
+from streams.daq.simulator import SimulatedRun
+from tests.browser.conftest import COUNTS, Site, drawn, open_page, until_drawn, until_equal
+
+pytestmark = [pytest.mark.servers, pytest.mark.browser]
+
+SPILLS = 8
+EARLIER_SPILLS = 5
+TITLE = "plot.layout.title.text"
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    earlier: SimulatedRun
+    """It has ended."""
+    run: SimulatedRun
+    """Of several minutes."""
+
+
+@pytest.fixture(scope="module")
+def played(site: Site) -> Played:
+    earlier, run = site.new_run(spills=EARLIER_SPILLS), site.new_run(period_s=40.0)
+    site.send(earlier.records())
+    site.play(run, 0, SPILLS)
+    return Played(earlier, run)
+
+
+def counts(site: Site, run: SimulatedRun, name: str = "ht01") -> np.ndarray:
+    return site.book(run).book[name].view()
+
+
+def test_11_the_last_minute_is_one_switch_away_and_stands_in_the_address(
+    site: Site, page: Page, played: Played
+) -> None:
+    open_page(page, f"/plot/ht01?run={played.run.run}")
+    until_drawn(page, "ht01", played.run, SPILLS - 1)
+    with site.reader() as reader:
+        starts = list(reader.windows(played.run.run))
+        recent = reader.window(played.run.run, starts[-1], {})
+        if starts[-2] == starts[-1] - 60:
+            recent += reader.window(played.run.run, starts[-2], {})
+    page.keyboard.press("w")
+    until_equal(page, "ht01", COUNTS, recent["ht01"].view().tolist())
+    assert re.search(rf"Run {played.run.run} · spills [4-7]–7 \(last \d+ s\)", drawn(page, "ht01", TITLE))
+    assert "window=last" in page.url
+    page.reload()
+    until_equal(page, "ht01", COUNTS, recent["ht01"].view().tolist())
+    page.locator("#controls").get_by_text("Whole run").click()
+    until_equal(page, "ht01", COUNTS, counts(site, played.run).tolist())
+    assert "window" not in page.url
+
+
+def test_16_18_axes_error_bars_ranges_and_what_one_points_at(site: Site, page: Page, played: Played) -> None:
+    open_page(page, f"/plot/ht01?run={played.run.run}")
+    until_drawn(page, "ht01", played.run, SPILLS - 1)
+    page.keyboard.press("l")
+    until_equal(page, "ht01", "plot.layout.yaxis.type", "log")
+    page.keyboard.press("l")
+    until_equal(page, "ht01", "plot.layout.yaxis.type || 'linear'", "linear")
+    page.get_by_text("Error bars").click()
+    found = counts(site, played.run)
+    until_equal(page, "ht01", "plot.data[1].error_y.array.map(e => Math.round(e * e))", found.tolist())
+    page.get_by_text("Error bars").click()
+    until_equal(page, "ht01", "plot.data.length", 1)
+    page.evaluate("Plotly.relayout(document.querySelector('.js-plotly-plot'), {'xaxis.range': [27, 29]})")
+    page.get_by_text("Reset ranges").click()
+    until_equal(page, "ht01", "plot.layout.xaxis.range.map(Math.round)", [20, 40])
+    at = drawn(
+        page,
+        "ht01",
+        """(() => {
+        const area = plot.querySelector(".nsewdrag").getBoundingClientRect();
+        const {xaxis, yaxis} = plot._fullLayout;
+        const bin = plot.data[0].y.indexOf(Math.max(...plot.data[0].y));
+        return [area.x + xaxis.d2p(plot.data[0].x[bin]), area.y + yaxis.d2p(plot.data[0].y[bin])];
+    })()""",
+    )
+    page.mouse.move(*at)
+    expect(page.locator(".hoverlayer")).to_contain_text(re.compile(rf"to [\d.]+ ns: {found.max()} entries"))
+
+
+def test_13_14_a_run_is_compared_with_an_earlier_one(site: Site, page: Page, played: Played) -> None:
+    open_page(page, f"/plot/ht01?run={played.run.run}")
+    until_drawn(page, "ht01", played.run, SPILLS - 1)
+    ours, theirs = counts(site, played.run), counts(site, played.earlier)
+    page.keyboard.press("b")
+    until_equal(page, "ht01", "plot.data[1]?.y.slice(0, -1).reduce((a, b) => a + b).toFixed(3)", f"{ours.sum():.3f}")
+    assert f"reference={played.earlier.run}" in page.url
+    page.get_by_text("Absolute", exact=True).click()
+    until_equal(page, "ht01", "plot.data[1]?.y.slice(0, -1)", theirs.tolist())
+    assert drawn(page, "ht01", COUNTS) == ours.tolist()
+    page.get_by_text("Ratio", exact=True).click()
+    both = (ours > 0) & (theirs > 0)
+    ratio = ours[both] / (theirs[both] * ours.sum() / theirs.sum())
+    until_equal(page, "ht01", "plot.data[1]?.y.map(y => y.toFixed(6))", [f"{y:.6f}" for y in ratio])
+    page.keyboard.press("b")
+    until_equal(page, "ht01", "plot.data.length", 1)
+
+
+def test_29_40_an_old_run_stays_on_the_screen_and_the_live_one_is_offered(
+    site: Site, page: Page, played: Played
+) -> None:
+    open_page(page, f"/plot/ht01?run={played.run.run}")
+    until_drawn(page, "ht01", played.run, SPILLS - 1)
+    page.keyboard.press("[")
+    until_drawn(page, "ht01", played.earlier, EARLIER_SPILLS - 1)
+    expect(page.locator("#strip")).to_contain_text("Stateended")
+    new = site.new_run()
+    site.play(new, 0, 2)
+    expect(page.locator(".banner")).to_contain_text(f"Run {new.run} is live, you look at run {played.earlier.run}")
+    assert drawn(page, "ht01", COUNTS) == counts(site, played.earlier).tolist()
+    page.locator("#controls").get_by_text(str(played.earlier.run)).click()
+    page.locator("#run-words").fill(str(played.run.run))
+    expect(page.locator("#runs .row:visible")).to_have_count(1)
+    page.keyboard.press("Enter")
+    until_drawn(page, "ht01", played.run, SPILLS - 1)
+    page.locator(".banner").get_by_text("Show it").click()
+    until_drawn(page, "ht01", new, 1)
+    assert "run=" not in page.url
+    open_page(page, "/plot/ht01?run=5")
+    expect(page.locator("#strip")).to_contain_text("Statenot stored here")
+    expect(page.locator(".js-plotly-plot")).to_contain_text("run 5 is not stored here")
+
+
+def test_30_32_a_plot_is_found_by_its_words_and_the_keys_lead_on(site: Site, page: Page, played: Played) -> None:
+    open_page(page, f"/?run={played.run.run}")
+    until_drawn(page, "ht01", played.run, SPILLS - 1)
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_contain_text("Full screen")
+    page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
+    page.keyboard.press("/")
+    page.keyboard.type("cherenkov charge pmt1", delay=5)
+    page.keyboard.press("Enter")
+    until_drawn(page, "hPMT1", played.run, SPILLS - 1)
+    until_equal(page, "hPMT1", "plot.layout.yaxis.type", "log")
+    logarithmic = page.locator("#controls .on[title='Logarithmic y axis']")
+    expect(logarithmic).to_be_visible()
+    page.keyboard.press("l")
+    until_equal(page, "hPMT1", "plot.layout.yaxis.type || 'linear'", "linear")
+    expect(logarithmic).to_be_hidden()
+    page.keyboard.press("l")
+    until_equal(page, "hPMT1", "plot.layout.yaxis.type", "log")
+    page.keyboard.press("n")
+    until_drawn(page, "hPMT2", played.run, SPILLS - 1)
+    page.keyboard.press("p")
+    until_drawn(page, "hPMT1", played.run, SPILLS - 1)
+    assert page.url.endswith(f"/plot/hPMT1?run={played.run.run}&log=yz")
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement !== null")
+
+
+def test_31_frozen_plots_stay_while_the_strip_goes_on_and_a_link_opens_them_so(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 3)
+    open_page(page, "/plot/ht01")
+    until_drawn(page, "ht01", run, 2)
+    page.keyboard.press(" ")
+    expect(page.locator(".banner")).to_contain_text("Frozen")
+    site.play(run, 3, 5)
+    expect(page.locator("#strip")).to_contain_text("Last spill4")
+    assert "spills 0–2 " in drawn(page, "ht01", TITLE)
+    page.get_by_role("button", name="Link").click()
+    frozen = page.locator("#link-frozen").input_value()
+    assert frozen == f"{site.address}/plot/ht01?frozen=1&run={run.run}"
+    assert page.locator("#link-live").input_value() == f"{site.address}/plot/ht01"
+    page.keyboard.press("Escape")
+    expect(page.locator("#link")).to_be_hidden()
+    page.keyboard.press(" ")
+    until_drawn(page, "ht01", run, 4)
+    expect(page.locator(".banner")).to_have_count(0)
+    page.goto(frozen)
+    expect(page.locator(".banner")).to_contain_text("Frozen")
+
+
+def test_33_what_is_saved_is_named_after_run_plot_and_spills(site: Site, page: Page, played: Played) -> None:
+    open_page(page, f"/plot/ht01?run={played.run.run}")
+    until_drawn(page, "ht01", played.run, SPILLS - 1)
+    name, stored = f"run{played.run.run}_ht01_spills0-7", site.book(played.run).book["ht01"]
+    saved = {}
+    for kind in ("PNG", "SVG", "CSV", "JSON"):
+        with page.expect_download() as download:
+            page.locator(".save").get_by_text(kind).click()
+        assert download.value.suggested_filename == f"{name}.{kind.lower()}"
+        saved[kind] = download.value.path().read_bytes()
+    assert saved["PNG"].startswith(b"\x89PNG")
+    assert b"<svg" in saved["SVG"]
+    rows = saved["CSV"].decode().splitlines()
+    assert rows[0] == "Time (ns) from,Time (ns) to,entries"
+    assert [int(row.split(",")[2]) for row in rows[1:]] == stored.view(flow=True).tolist()
+    assert bh.Histogram(from_uhi(json.loads(saved["JSON"]))) == stored
+
+
+def test_4_a_click_on_the_counters_lists_what_they_counted(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.send(run.spill(number).raw for number in (0, 1, 4, 6, 1))
+    site.book(run)
+    open_page(page, f"/?run={run.run}")
+    expect(page.locator("#strip")).to_contain_text("Missing3Duplicate1")
+    page.locator(".counters").click()
+    expect(page.locator("#counters")).to_contain_text("Spills 2–3, 5.")
+    expect(page.locator("#counters")).to_contain_text("1 came again with the same bytes")

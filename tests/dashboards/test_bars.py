@@ -1,0 +1,66 @@
+"""Triangular bars: each where it lies, in the colour of its count, and counts keep their colours while they grow."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from dashboards.choices import Choices
+from dashboards.figures.bars import DEEP
+from dashboards.figures.colours import CountScale, colour_at
+from dashboards.figures.histograms import histogram_figure
+from dashboards.figures.parts import Figure
+from dashboards.figures.theme import LIGHT
+from streams.books.book import new_histogram
+from streams.plots.catalogue import PLOTS
+
+
+def draw(*bars: tuple[int, int], log: str | None = None) -> Figure:
+    histogram = new_histogram("emr_occupancy_xz", {})
+    histogram.fill(*np.array(bars, np.float64).T)
+    choices = Choices(log=None if log is None else frozenset(log))
+    plot = PLOTS["emr_occupancy_xz"]
+    return histogram_figure(plot, histogram, when="", theme=LIGHT, why_empty="", choices=choices)
+
+
+def test_each_bar_of_the_planes_is_one_triangle_two_bars_wide() -> None:
+    *triangles, middles = draw((4, 30))["data"]
+    assert sum(trace["x"].count(None) for trace in triangles) == len(middles["x"]) == 24 * 60
+    (lit,) = (trace for trace in triangles if trace["fill"] == "toself")
+    assert lit["x"] == [4 - DEEP, 4 + DEEP, 4 - DEEP, 4 - DEEP, None]
+    assert lit["y"] == [29, 30, 31, 29, None]
+    (neighbour,) = (trace for trace in draw((4, 31))["data"][:-1] if trace["fill"] == "toself")
+    assert neighbour["x"][:2] == [4 + DEEP, 4 - DEEP]
+
+
+def test_one_points_at_a_bar_and_reads_plane_bar_and_count() -> None:
+    middles = draw((4, 30), (4, 30), (6, 7))["data"][-1]
+    said = {(plane, bar): entries for plane, bar, entries in middles["customdata"]}
+    assert said[4, 30] == 2
+    assert said[6, 7] == 1
+    assert said[0, 0] == 0
+
+
+def test_more_entries_are_darker_on_both_scales() -> None:
+    for log in ("", "z"):
+        lit = [t for t in draw(*[(4, 30)] * 90, (6, 7), (8, 9), (8, 9), log=log)["data"][:-1] if t["fill"] == "toself"]
+        assert lit[-1]["y"][1] == 30
+        assert lit[0]["fillcolor"] != lit[-1]["fillcolor"]
+
+
+@pytest.mark.parametrize(("most", "top"), [(1, 1), (2, 2), (3, 5), (6, 10), (10, 10), (11, 20), (4321, 5000)])
+def test_the_top_of_a_colour_bar_moves_in_large_steps(most: int, top: int) -> None:
+    assert CountScale.up_to(most, log=False).top == top
+    assert CountScale.up_to(most, log=True).top == 10 ** max(len(str(most - 1)), 1)
+
+
+def test_a_colour_bar_is_as_wide_for_few_as_for_many() -> None:
+    widths = {len(text) for most in (1, 900, 5_000_000) for text in CountScale.up_to(most, log=False).bar()["ticktext"]}
+    assert widths == {4}
+
+
+def test_colours_are_those_of_the_theme_and_what_lies_between() -> None:
+    ends = [colour_at(share, LIGHT) for share in (0, 1)]
+    assert ends == ["rgb(191,217,238)", "rgb(38,20,90)"]
+    brightness = [sum(map(int, colour_at(i / 10, LIGHT)[4:-1].split(","))) for i in range(11)]
+    assert all(a > b for a, b in pairwise(brightness))

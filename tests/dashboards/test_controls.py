@@ -1,0 +1,92 @@
+"""What can be chosen, and what stands behind the counters."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dashboards.choices import Choices
+from dashboards.data import RunSummary, View
+from dashboards.pages.controls import controls, previous_of_type
+from dashboards.pages.dialogs import KEYS, RUNS_LISTED, counted, runs_list
+from dashboards.pages.strip import banners
+from tests.dashboards.views import RUN, run_book, text_of, view
+
+
+def runs(*types: str) -> tuple[RunSummary, ...]:
+    first, hour_us, begin_us = RUN - len(types) + 1, 3_600_000_000, 1_700_000_000_000_000
+    return tuple(
+        RunSummary(run=first + n, run_type=t, begin_us=begin_us + n * hour_us, ended=n + 1 < len(types))
+        for n, t in enumerate(types)
+    )
+
+
+def links(component: Any) -> dict[str, str]:
+    """Return the links of a layout: what they say → what they choose."""
+    if isinstance(component, list | tuple):
+        return {words: what for each in component for words, what in links(each).items()}
+    props = getattr(component, "to_plotly_json", dict)().get("props", {})
+    found = links(props["children"]) if isinstance(props.get("children"), list | tuple) else {}
+    return found | ({text_of(component): props["data-set"]} if "data-set" in props else {})
+
+
+def chosen(names: list[str], shown: View | None = None, **choices: Any) -> dict[str, str]:
+    return links(controls(shown or view(run_book(), runs=runs("A", "B", "A", "A")), Choices(**choices), names))
+
+
+def test_29_earlier_and_later_runs_are_one_step_away() -> None:
+    middle = view(run_book(), runs=runs("A", "A", "A"), run=RUN - 1)
+    assert chosen(["ht01"], middle)["‹"] == f"run={RUN - 2}&frozen="
+    assert chosen(["ht01"], middle)["›"] == f"run={RUN}&frozen="
+    assert "›" not in chosen(["ht01"])
+
+
+def test_29_the_list_of_runs_has_the_newest_first_and_is_bounded() -> None:
+    many = view(run_book(), runs=runs(*["PHYSICS"] * 130))
+    rows = runs_list(many)
+    assert len(rows) == RUNS_LISTED
+    assert text_of(rows[0]).startswith(f"Run {RUN} PHYSICS live")
+    assert "ended" in text_of(rows[1])
+
+
+@pytest.mark.parametrize(("types", "before"), [("AAB", 1), ("ABA", 2), ("BAA", 1), ("BBA", 1)])
+def test_14_the_run_before_is_of_the_same_type_if_there_is_one(types: str, before: int) -> None:
+    assert previous_of_type(view(run_book(), runs=runs(*types))) == RUN - before
+    assert previous_of_type(view(run_book(), runs=runs("A"))) is None
+
+
+def test_16_a_switch_of_the_scale_begins_with_what_the_plots_show() -> None:
+    assert chosen(["ht01"])["y"] == "log=y"
+    assert chosen(["hPMT1"])["y"] == "log=linear"
+    assert chosen(["hPMT1", "ht01"])["y"] == "log=y"
+    assert chosen(["ht01"], log=frozenset("xy"))["y"] == "log=x"
+    assert "z" in chosen(["hspxy_0"])
+    assert "z" not in chosen(["ht01"])
+
+
+def test_31_to_freeze_names_the_run_and_to_go_on_follows_the_live_one() -> None:
+    assert chosen(["ht01"])["Freeze"] == f"frozen=1&run={RUN}"
+    assert chosen(["ht01"], frozen=True)["Go on"] == "frozen=&run="
+    old = view(run_book(), runs=runs("A", "A"), current=RUN + 1)
+    assert chosen(["ht01"], old, frozen=True)["Go on"] == "frozen="
+
+
+def test_40_a_live_run_is_offered_to_who_looks_at_another() -> None:
+    assert banners(view(run_book())) == []
+    assert f"Run {RUN + 1} is live" in text_of(banners(view(run_book(), current=RUN + 1)))
+
+
+def test_4_the_counters_are_listed() -> None:
+    stored = run_book()
+    ledger = {n: entry for n, entry in stored.ledger.items() if n not in {2, 3, 5}}
+    totals = replace(stored.totals, duplicates=4, rejected=Counter(unpack=2))
+    said = text_of(counted(view(replace(stored, ledger=ledger, totals=totals), behind=1)))
+    assert "Missing Spills 2–3, 5. Some of them may still be on their way." in said
+    assert "4 came again with the same bytes" in said
+    assert f"unpack: 2 each with its bytes and reason: spilldeck rejected list --run {RUN}" in said
+    assert text_of(counted(view(stored))).startswith("Missing none ")
+
+
+def test_32_the_help_has_every_key_of_the_page() -> None:
+    assert {key for keys, _ in KEYS for key in keys.split()} == {*"?/np[]wlbf", "space", "Esc"}

@@ -1,0 +1,91 @@
+"""A run compared with another: what is drawn over it, and what is said when it cannot be."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dashboards.choices import Choices, Mode
+from dashboards.figures.compare import Compared
+from dashboards.figures.histograms import histogram_figure
+from dashboards.figures.parts import Figure
+from dashboards.figures.theme import LIGHT
+from dashboards.figures.trends import trend_figure
+from streams.books.book import Histogram, new_histogram
+from streams.books.run import spill_facts
+from streams.plots.catalogue import PLOTS, TRENDS
+from tests.dashboards.views import run_book
+
+
+def filled(name: str, *values: Any, ranges: Any = None) -> Histogram:
+    return new_histogram(name, ranges or {}).fill(*[np.asarray(v, np.float64) for v in values])
+
+
+def draw(name: str, ours: Histogram, theirs: Histogram, mode: Mode) -> Figure:
+    reference = Compared(run=6, histogram=theirs)
+    return histogram_figure(
+        PLOTS[name], ours, when="", theme=LIGHT, why_empty="", choices=Choices(mode=mode), reference=reference
+    )
+
+
+def test_shape_scales_the_reference_to_as_many_entries_and_absolute_does_not() -> None:
+    ours, theirs = filled("ht01", [28.0] * 6), filled("ht01", [28.0, 30.0])
+    for mode, most in ((Mode.SHAPE, 3.0), (Mode.ABSOLUTE, 1.0)):
+        figure = draw("ht01", ours, theirs, mode)
+        line, reference = figure["data"]
+        assert max(line["y"]) == 6
+        assert max(reference["y"]) == most
+        assert reference["line"]["dash"] == "dash"
+        assert "run 6" in figure["layout"]["annotations"][0]["text"]
+
+
+def test_a_ratio_has_the_errors_of_both_and_no_point_where_one_is_empty() -> None:
+    ours, theirs = filled("ht01", [28.0] * 4 + [35.0] * 4), filled("ht01", [28.0] * 2 + [30.0] * 2)
+    _, points = draw("ht01", ours, theirs, Mode.RATIO)["data"]
+    assert points["y"] == [1.0]
+    assert points["error_y"]["array"] == pytest.approx([np.sqrt(1 / 4 + 1 / 2)])
+
+
+def test_the_ratio_of_two_axes_is_told_by_colour() -> None:
+    ours, theirs = filled("hspxy_0", [3] * 4, [4] * 4), filled("hspxy_0", [3, 5], [4, 5])
+    (cells,) = draw("hspxy_0", ours, theirs, Mode.RATIO)["data"]
+    assert cells["z"][4][3] == 2.0
+    assert cells["z"][5][5] == 0.0
+    assert cells["z"][0][0] is None
+    assert "ratio only" in draw("hspxy_0", ours, theirs, Mode.SHAPE)["layout"]["annotations"][0]["text"]
+
+
+def test_other_bins_and_an_empty_reference_are_said_and_not_drawn() -> None:
+    ours = filled("ht01", [28.0])
+    others = (filled("ht01", [28.0], ranges={"ht01": (10, 20.0, 40.0)}), filled("ht01", []))
+    for theirs, said in zip(others, ("run 6 has other bins", "run 6 has no entries here"), strict=True):
+        figure = draw("ht01", ours, theirs, Mode.SHAPE)
+        assert len(figure["data"]) == 1
+        assert figure["layout"]["annotations"][0]["text"] == said
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_13_what_has_a_value_for_each_spill_is_never_scaled(mode: Mode) -> None:
+    ours, theirs = spill_facts(run_book(8).ledger), spill_facts(run_book(4).ledger)
+    trend = TRENDS["daq_triggers"]
+    figure = trend_figure(trend, ours, when="", theme=LIGHT, choices=Choices(mode=mode), reference=theirs)
+    assert figure["data"][0]["y"] == theirs.triggers.tolist()
+    assert figure["data"][1]["y"] == ours.triggers.tolist()
+
+
+@pytest.mark.parametrize("log", ["x", "y", "z", "xyz"])
+@pytest.mark.parametrize("mode", Mode)
+def test_every_plot_is_drawn_on_every_axis_and_against_itself(log: str, mode: Mode) -> None:
+    stored = run_book()
+    for name, plot in PLOTS.items():
+        histogram = stored.book[name]
+        reference = Compared(run=6, histogram=histogram)
+        choices = Choices(mode=mode, log=frozenset(log), errors=True)
+        figure = histogram_figure(
+            plot, histogram, when="", theme=LIGHT, why_empty="", choices=choices, reference=reference
+        )
+        for trace in figure["data"]:
+            if trace["type"] == "heatmap":
+                high = len(trace["z"])
+                assert len(trace["y"]) in {high, high + 1}
+                assert high == 0 or len(trace["x"]) in {len(trace["z"][0]), len(trace["z"][0]) + 1}
