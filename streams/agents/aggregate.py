@@ -39,7 +39,9 @@ def add_aggregate(app: faust.App, channels: Channels, settings: Settings, condit
         await (await channels.rejected.send(key=str(spill.run).encode(), value=encode(spill), force=True))
 
     async def seek(partition: int, offset: int) -> None:
-        await app.consumer.seek(TP(topic, partition), offset)
+        # Faust's `seek` reaches into the consumer from this thread while the consumer's own is at work in it, which has
+        # ended workers with a KeyError; this one asks that thread to do it.
+        await app.consumer.seek_wait({TP(topic, partition): offset})
 
     aggregator = Aggregator(
         store=CheckpointStore(redis, settings.redis.key_prefix, settings.session),
