@@ -92,7 +92,7 @@ def _layout(refresh_s: float) -> dmc.MantineProvider:
             dcc.Location(id="address"),
             dcc.Interval(id="tick", interval=round(refresh_s * 1000)),
             dcc.Interval(id="beat", interval=BEAT_MS),
-            *(dcc.Store(id=name) for name in ("asked", "served", "shown")),
+            *(dcc.Store(id=name) for name in ("asked", "served", "drawn", "shown")),
             dcc.Store(id="theme", data="light"),
             dcc.Store(id="limits", data=limits),
             html.Header(header),

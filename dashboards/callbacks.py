@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, Patch, State, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
 
 from dashboards.choices import Choices
 from dashboards.data import Data
-from dashboards.figures.parts import Figure
 from dashboards.make import FigureCache
 from dashboards.pages import plots
 from dashboards.pages.controls import controls
@@ -39,7 +38,7 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
         Output("banners", "children"),
         Output("clock", "children"),
         Output("served", "data"),
-        Output({"type": "figure", "name": ALL}, "figure"),
+        Output("drawn", "data"),
         Output({"type": "table", "name": ALL}, "children"),
         Output("controls", "children"),
         Output("runs-list", "children"),
@@ -81,13 +80,9 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
             return all(now[key] == before.get(key) for key in keys)
 
         make = figures.maker(view, theme, choices)
-        drawn: list[Any]
-        if same("version", "theme", "search", "names") or (choices.frozen and same("theme", "search", "names")):
-            drawn = [no_update] * len(names)
-        elif same("names", "axes"):
-            drawn = [redrawn(make(name)) for name in names]
-        else:
-            drawn = [make(name) for name in names]
+        drawn: Any = no_update
+        if not same("theme", "search", "names") or not (choices.frozen or same("version")):
+            drawn = {"figures": {name: make(name) for name in names}, "zoom": same("names", "axes")}
         tables = [OF_DETECTOR[each["name"]](view) for each in table_ids]
         chosen = no_update if same("search", "runs", "names") else controls(view, choices, names)
         runs = no_update if same("runs") else runs_list(view)
@@ -95,6 +90,14 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
         top = (strip(view), badges(view), banners(view, choices), clock(view.now_s), view.now_s)
         return *top, drawn, tables, chosen, runs, counts, now
 
+    # A browser may have gone to another page when the answer comes: it takes the figures that it still has a place for.
+    app.clientside_callback(
+        ClientsideFunction("spilldeck", "draw"),
+        Output({"type": "figure", "name": ALL}, "figure"),
+        Input("drawn", "data"),
+        State({"type": "figure", "name": ALL}, "id"),
+        State({"type": "figure", "name": ALL}, "figure"),
+    )
     app.clientside_callback(
         ClientsideFunction("spilldeck", "ask"),
         Output("asked", "data"),
@@ -118,20 +121,3 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
         Input("switch-theme", "n_clicks"),
         State("theme", "data"),
     )
-
-
-def redrawn(figure: Figure) -> Patch:
-    """Return what changes in a figure on the screen: all of it but the ranges that somebody may have zoomed to.
-
-    Dash writes the zoom into the figure that the browser holds, where plotly's own means (uirevision) takes it for the
-    server's and forgets it with the next figure. So it is replaced only when run, page or kind of axis is another.
-    """
-    patch = Patch()
-    patch["data"] = figure["data"]
-    for key, value in figure["layout"].items():
-        if key in {"xaxis", "yaxis"}:
-            for name, part in value.items():
-                patch["layout"][key][name] = part
-        else:
-            patch["layout"][key] = value
-    return patch

@@ -14,6 +14,19 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       this.askedAt = now;
       return now;
     },
+    // Dash writes a zoom into the figure that the browser holds, where plotly's own means (uirevision) takes it for the
+    // server's and forgets it with the next figure. So an axis keeps what the new figure does not say of it.
+    draw: function (drawn, ids, figures) {
+      const nothing = window.dash_clientside.no_update;
+      return ids.map((id, i) => {
+        const figure = drawn && drawn.figures[id.name];
+        const before = figures[i] && figures[i].layout;
+        if (!figure || !drawn.zoom || !before) return figure || nothing;
+        const layout = { ...figure.layout };
+        for (const axis of ["xaxis", "yaxis"]) if (layout[axis]) layout[axis] = { ...before[axis], ...layout[axis] };
+        return { ...figure, layout };
+      });
+    },
     // How long ago the server last sent something, by this browser's own clock.
     freshness: function (_beats, served, limits) {
       const now = Date.now();

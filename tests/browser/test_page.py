@@ -205,9 +205,9 @@ def test_38_an_answer_slower_than_the_clock_is_waited_for(site: Site, page: Page
     def finish(request: Request) -> None:
         under_way.discard(request)
 
-    # The page asks several times in the second and more that each answer takes.
+    # The page would ask several times in the time that each answer takes.
     network = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 1200, "downloadThroughput": -1, "uploadThroughput": -1}
+    slow = {"offline": False, "latency": 900, "downloadThroughput": -1, "uploadThroughput": -1}
     network.send("Network.enable")
     network.send("Network.emulateNetworkConditions", slow)
     page.on("request", begin)
