@@ -17,7 +17,7 @@ def as_csv(view: View, name: str) -> str:
     write = csv.writer(out, lineterminator="\n").writerow
     if name in TRENDS:
         trend = TRENDS[name]
-        write(["spill", f"{trend.label} ({trend.unit})" if trend.unit else trend.label])
+        write(["spill", trend.quantity])
         for spill, value in zip(view.spills.spill, np.asarray(trend.value(view.spills), np.float64), strict=True):
             write([spill, "" if np.isnan(value) else f"{value:.10g}"])
         return out.getvalue()

@@ -40,10 +40,9 @@ def lines() -> Iterator[str]:
             who = "expert" if plot.expert else "shifter"
             yield _row(f"`{plot.name}`", plot.title, axes, who, ", ".join(plot.keywords), _words(plot))
         for trend in detector.trends:
-            value = f"{trend.label} ({trend.unit})" if trend.unit else trend.label
             spills = f"last {trend.last} spills" if trend.last is not None else "spills"
             who = "expert" if trend.expert else "shifter"
-            title = f"`{trend.name}`", trend.title, f"{value} against {spills}"
+            title = f"`{trend.name}`", trend.title, f"{trend.quantity} against {spills}"
             yield _row(*title, who, ", ".join(trend.keywords), _words(trend))
         yield ""
 

@@ -1,17 +1,16 @@
 """What is in spills.rejected: listed, shown, and sent through again after a fix."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
-from streams.daq.producer import POLL_S, QUEUE_KIB
 from streams.errors import ServerError, UsageError
-from streams.kafka import messages, no_kafka, reader, writer
+from streams.kafka import QUEUE_KIB, messages, no_kafka, queue, reader, writer
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -20,7 +19,6 @@ ANSWER_S = 10.0
 
 Place = tuple[int, int]
 """Partition and offset in spills.rejected."""
-Delivered = Callable[[KafkaError | None, object], None]
 
 
 def shown(text: str) -> str:
@@ -157,19 +155,15 @@ def replay(settings: Settings, places: Collection[Place]) -> None:
 
     for one in read_rejected(settings, places):
         check_can_be_replayed(settings, one)
-        _queue(producer, topic, one.spill, delivered)
+        # The library gives a message up after a while, so there will be room.
+        queue(
+            producer,
+            topic,
+            one.spill.payload,
+            key=str(one.spill.run),
+            partition=one.spill.partition,
+            on_delivery=delivered,
+        )
     producer.flush()
     if failures:
         raise ServerError(f"Kafka refuses {len(failures)} of {len(places)} spills for {topic}: {failures[0]}")
-
-
-def _queue(producer: Producer, topic: str, spill: RejectedSpill, delivered: Delivered) -> None:
-    """Queue one; wait for room. The library gives a message up after a while, so there will be."""
-    while True:
-        try:
-            producer.produce(topic, spill.payload, key=str(spill.run), partition=spill.partition, on_delivery=delivered)
-        except BufferError:
-            producer.poll(POLL_S)
-        else:
-            producer.poll(0)
-            return

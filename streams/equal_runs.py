@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from schemas.columns import I8
 
@@ -16,7 +17,7 @@ class EqualRuns(NamedTuple):
     """(rows,) which run each row is in."""
 
 
-def equal_runs(column: I8) -> EqualRuns:
+def equal_runs(column: npt.NDArray[np.integer]) -> EqualRuns:
     """Return the runs of equal numbers in a column whose equal numbers stand together."""
     changes = np.empty(len(column), np.bool_)
     changes[:1] = True

@@ -1,6 +1,6 @@
 """What several parts need of Kafka: consumers of no group, how far a topic is, and the words for a broker away."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -8,6 +8,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams.errors import ServerError
 from streams.settings import Settings
+
+QUEUE_KIB = 64 * 1024
+"""What a producer has waiting for the broker's acknowledgement, and a consumer for who reads, at most."""
+POLL_S = 0.5
+"""How long to wait for room or for acknowledgements before looking again."""
+Delivered = Callable[[KafkaError | None, Message], None]
+"""Takes what the broker says of a message, and the message."""
 
 
 def reader(settings: Settings, **changes: Any) -> Consumer:
@@ -43,6 +50,31 @@ def writer(settings: Settings, **changes: Any) -> Producer:
         }
         | {name.replace("_", "."): value for name, value in changes.items()}
     )
+
+
+def queue(
+    producer: Producer,
+    topic: str,
+    value: bytes,
+    *,
+    key: str,
+    partition: int,
+    on_delivery: Delivered,
+    while_full: Callable[[], None] = lambda: None,
+) -> None:
+    """Queue a message; wait while there is no room.
+
+    `while_full` is called again and again meanwhile; what it raises ends the waiting.
+    """
+    while True:
+        try:
+            producer.produce(topic, value, key=key, partition=partition, on_delivery=on_delivery)
+        except BufferError:
+            producer.poll(POLL_S)
+            while_full()
+        else:
+            producer.poll(0)
+            return
 
 
 def ends(consumer: Consumer, topic: str, partitions: Sequence[int], timeout_s: float) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """The books of the runs that somebody looks at, as they were last read from Redis."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dashboards.data.view import RunSummary
@@ -79,7 +79,7 @@ class BooksReader:
         self._conditions = conditions
 
     def read(
-        self, last: Books, progress: tuple[Progress, ...], wanted: Mapping[int | None, bool], *, behind: bool
+        self, last: Books, progress: tuple[Progress, ...], wanted: Iterable[tuple[int | None, bool]], *, behind: bool
     ) -> Books:
         """Return what there is now.
 
@@ -88,7 +88,7 @@ class BooksReader:
         last
             What was read before.
         wanted
-            Runs that somebody looks at → whether their last minute is wanted too; None is the current run.
+            Runs that somebody looks at, and whether at their last minute too; None is the current run.
         behind
             Whether messages are on their way.
         """
@@ -98,7 +98,7 @@ class BooksReader:
         order = sorted(totals, key=lambda r: (totals[r].last_us or _begin_us(totals[r]), r))
         current = order[-1] if order else None
         recents: dict[int, bool] = {}
-        for asked, recent in wanted.items():
+        for asked, recent in wanted:
             run = current if asked is None else asked
             if run in totals:
                 recents[run] = recents.get(run, False) or recent
@@ -171,7 +171,7 @@ def _settled(spills: SpillFacts, partitions: int) -> SpillFacts:
 def _summary(run: int, totals: Totals) -> RunSummary:
     return RunSummary(
         run=run,
-        run_type=next((said.run_type for said in totals.control.values() if said.run_type), ""),
+        run_type=totals.run_type,
         begin_us=min((said.time_us for said in totals.control.values()), default=totals.first_us),
         ended=totals.ended,
     )

@@ -168,10 +168,7 @@ class Data:
             self._behind, self._behind_since_s = self._lag(progress)
             last = self._books
             if progress != last.progress or not all(self._is_read(*each) for each in wanted):
-                runs: dict[int | None, bool] = {}
-                for run, recent in wanted:
-                    runs[run] = runs.get(run, False) or recent
-                self._books = self._books_reader.read(last, progress, runs, behind=bool(self._behind))
+                self._books = self._books_reader.read(last, progress, wanted, behind=bool(self._behind))
         except (RedisConnectionError, RedisTimeoutError) as error:
             self._fail("does not answer", error)
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on

@@ -34,8 +34,7 @@ def trend_figure(
     shared = layout(theme)
     shared["title"] = heading(trend.title, when, theme)
     shared["xaxis"]["title"] = axis_title("xaxis", "Spill")
-    label = f"{trend.label} ({trend.unit})" if trend.unit else trend.label
-    shared["yaxis"] |= {"title": axis_title("yaxis", label), "rangemode": "tozero"}
+    shared["yaxis"] |= {"title": axis_title("yaxis", trend.quantity), "rangemode": "tozero"}
     if y.max() <= TICK_EACH_BIN and np.all(y == np.rint(y)):
         shared["yaxis"]["dtick"] = 1 if y.max() <= TICK_EACH_BIN // 2 else 2
     for letter in "xy":

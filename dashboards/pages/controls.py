@@ -9,13 +9,12 @@ from dashboards.choices import Choices, Mode
 from dashboards.data import View
 from dashboards.pages.links import act, choose
 from streams.freshness import span
-from streams.plots.catalogue import PLOTS, TRENDS
+from streams.plots.catalogue import PLOTS
 
 
 def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
     """Return the row of choices above the plots."""
-    shown = [PLOTS.get(name) or TRENDS[name] for name in names]
-    if not shown:
+    if not names:
         return [_run(view, choices)]
     return [
         _run(view, choices),

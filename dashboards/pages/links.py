@@ -31,7 +31,7 @@ def choose(words: Any, what: str, *, said: str, on: bool = False, key: str = "")
 
 
 def act(words: Any, what: str, *, said: str, key: str = "") -> Any:
-    """Return a button for what the browser does by itself; see ``spilldeck.js`` for what there is."""
+    """Return a button for what the browser does by itself; see ``around.js`` for what there is."""
     properties = {"className": "choice", "title": said}
     return html.Button(words, **{"data-do": what}, **_key(key, properties))
 

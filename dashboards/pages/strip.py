@@ -12,7 +12,6 @@ from dashboards.choices import Choices
 from dashboards.data import View
 from dashboards.pages.controls import unfreeze
 from dashboards.pages.links import choose
-from streams.books.totals import Totals
 from streams.freshness import Freshness, Level
 from streams.plots.spillfacts import SpillFacts
 
@@ -26,7 +25,7 @@ def strip(view: View) -> list[Any]:
     totals = view.book.totals
     numbers = [
         ("Run", "–" if view.run is None else str(view.run)),
-        *((("Type", run_type),) if (run_type := _run_type(totals)) else ()),
+        *((("Type", totals.run_type),) if totals.run_type else ()),
         ("State", state(view)),
         ("Spills", f"{totals.filled:,}"),
         ("Last spill", str(totals.last_spill) if totals.last_spill >= 0 else "–"),
@@ -122,10 +121,6 @@ def rate(spills: SpillFacts) -> str:
     if len(times) < 2 or times[-1] == times[0]:
         return "–"
     return f"{(len(times) - 1) / (times[-1] - times[0]) * 1e6:.2f} /s"
-
-
-def _run_type(totals: Totals) -> str:
-    return next((said.run_type for said in totals.control.values() if said.run_type), "")
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

@@ -83,6 +83,11 @@ class Totals:
         return sum(self.rejected.values())
 
     @property
+    def run_type(self) -> str:
+        """What the DAQ said that the run is for; empty if it did not say."""
+        return next((said.run_type for said in self.control.values() if said.run_type), "")
+
+    @property
     def ended(self) -> bool:
         """Whether the DAQ said that the run ended."""
         return ControlKind.END.value in self.control

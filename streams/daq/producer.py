@@ -10,18 +10,14 @@ from confluent_kafka import KafkaException
 from schemas.records import RawSpill, RunControl
 from schemas.wire import MAX_MESSAGE_BYTES, encode
 from streams.errors import BadDataError, ServerError
-from streams.kafka import no_kafka, writer
+from streams.kafka import POLL_S, QUEUE_KIB, no_kafka, queue, writer
 from streams.settings import Settings
 from streams.topics import Topics
 
 CONNECT_S = 5.0
 """A broker that does not answer at the start within it is taken to be down."""
-QUEUE_KIB = 64 * 1024
-"""What may wait for the broker's acknowledgement. When it is full, `SpillProducer.send` waits."""
 SAID_AFTER_S = 2.0
 """A broker that is well acknowledges within some milliseconds."""
-POLL_S = 0.5
-"""How long to wait for room or for acknowledgements before looking again."""
 
 
 def partition_of(spill: int, partitions: int) -> int:
@@ -99,22 +95,20 @@ class SpillProducer:
                 self._on_acknowledged(record, offsets)
 
         for partition in to:
-            self._queue(str(record.run), value, partition, delivered)
-
-    def _queue(self, key: str, value: bytes, partition: int, delivered: Callable[[Any, Any], None]) -> None:
-        while True:
             self._raise_failure()
-            try:
-                self._producer.produce(self._topic, value, key=key, partition=partition, on_delivery=delivered)
-            except BufferError:
-                self._producer.poll(POLL_S)
-                self._tell_if_waiting()
-            else:
-                break
-        self._producer.poll(0)
+            queue(
+                self._producer,
+                self._topic,
+                value,
+                key=str(record.run),
+                partition=partition,
+                on_delivery=delivered,
+                while_full=self._wait,
+            )
 
-    def _tell_if_waiting(self) -> None:
+    def _wait(self) -> None:
         """Say that nothing moves, first after `SAID_AFTER_S`, then each time after twice as long."""
+        self._raise_failure()
         waited_s = time.monotonic() - self._moved_s
         if waited_s >= max(SAID_AFTER_S, 2 * self._told_s):
             self._told_s = waited_s
@@ -130,8 +124,7 @@ class SpillProducer:
         """
         self._moved_s = time.monotonic()
         while self._producer.flush(POLL_S):
-            self._raise_failure()
-            self._tell_if_waiting()
+            self._wait()
         self._raise_failure()
 
     def _raise_failure(self) -> None:

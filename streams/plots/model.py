@@ -9,6 +9,10 @@ from streams.plots.batch import Batch
 from streams.plots.spillfacts import SpillFacts
 
 
+def _with_unit(label: str, unit: str) -> str:
+    return f"{label} ({unit})" if unit else label
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
     """An axis of equal bins."""
@@ -22,7 +26,7 @@ class Axis:
     @property
     def title(self) -> str:
         """The label with its unit in brackets."""
-        return f"{self.label} ({self.unit})" if self.unit else self.label
+        return _with_unit(self.label, self.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,11 @@ class Trend:
     last: int | None = None
     """Spills that are shown, the last ones; None for the whole run."""
     expert: bool = False
+
+    @property
+    def quantity(self) -> str:
+        """The label with its unit in brackets."""
+        return _with_unit(self.label, self.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

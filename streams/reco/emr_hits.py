@@ -9,6 +9,7 @@ from schemas.emr import EmrHits, EmrPlanes, EmrSecondaryHits
 from schemas.records import MISSING
 from streams.boards import DBB_GEOS, LDCS, V1731
 from streams.conditions.emr import BAR_NUMBERS, BARS, NOT_CABLED, TRIGGER_BAR, EmrCabling
+from streams.equal_runs import equal_runs
 from streams.reco import DetectorError
 from streams.unpack.hits import FadcHits, RawHits
 
@@ -100,7 +101,8 @@ def _first_in_window(trigger_plane: I4, trigger_time: I4, plane: I4, time: I4) -
     """
     by_plane = np.argsort(trigger_plane, kind="stable")
     trigger_plane, trigger_time = trigger_plane[by_plane].astype(np.int64), trigger_time[by_plane]
-    number = np.arange(len(by_plane)) - np.searchsorted(trigger_plane, trigger_plane)
+    first, of_trigger = equal_runs(trigger_plane)
+    number = np.arange(len(by_plane)) - first[of_trigger]
     # Every trigger a second time where the clock has begun anew, for hits at its end.
     key = trigger_plane * _STRIDE + trigger_time
     key, number = np.concatenate([key, key + COUNTER]), np.concatenate([number, number])

@@ -70,6 +70,7 @@ class Boards:
     def __init__(self, boards: Sequence[Equipment]) -> None:
         self.boards = boards
         self.type = boards[0].type
+        # Copied even of one board: what lies in the payload need not be aligned, as a memoryview wants it.
         self.words: U4 = np.concatenate([b.words for b in boards])
         self.firsts: I8 = np.cumsum([0, *(len(b.words) for b in boards)])
 

@@ -108,6 +108,7 @@ class Cluster:
         }
         slowly = self.environment | {"SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{ports[-1]}/0"}
         self.workers = [Child(directory / f"worker-{n}.log", slowly, "worker") for n in range(workers)]
+        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         self._produce = ("produce", str(source), "--resume")
         self.producer = Child(directory / "producer.log", self.environment, *self._produce, "--rate", str(rate))
 
@@ -149,7 +150,7 @@ class Cluster:
 
     def _in_step(self) -> bool:
         """Whether every partition of the spills has all its replicas in step."""
-        topics, names = self._admin().list_topics(timeout=5).topics, Topics.of(self.settings())
+        topics, names = self._admin.list_topics(timeout=5).topics, Topics.of(self.settings())
         partitions = [p for name in (names.raw, names.reco) for p in topics[name].partitions.values()]
         return all(len(p.isrs) == len(self.nodes) for p in partitions)
 
@@ -162,12 +163,8 @@ class Cluster:
 
     def _settled(self) -> bool:
         group = f"spilldeck-{self.settings().session}"
-        admin = self._admin()  # a client that nobody holds is gone before it has its answer
-        described = admin.describe_consumer_groups([group])[group].result(timeout=10)
+        described = self._admin.describe_consumer_groups([group])[group].result(timeout=10)
         return described.state is ConsumerGroupState.STABLE and len(described.members) == len(self.workers)
-
-    def _admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.environment["SPILLDECK_KAFKA__BOOTSTRAP_SERVERS"]})
 
     def restart_redis(self) -> None:
         """End Redis as a person would, and start it."""

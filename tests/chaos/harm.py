@@ -150,8 +150,6 @@ def set_a_clock_wrong(cluster: Cluster, rng: random.Random) -> None:
     worker.start()
 
 
-QUICK: tuple[Harm, ...] = (kill_a_worker, flush_redis, kill_the_producer, make_redis_read_only, produce_again)
-"""Each done and mended within seconds, with any number of brokers."""
 HARMS: tuple[Harm, ...] = (
     set_a_clock_wrong,
     kill_a_worker,

@@ -96,16 +96,20 @@ def test_the_version_changes_with_whatever_is_shown(quick: Settings, redis: Redi
     assert data.view().version == version
 
 
+def start_another_after(old: RunBook, quick: Settings, redis: Redis, data: Data) -> View:
+    """Write a run, and then only the start of the next, which is the current one: it began after the last spill."""
+    write(redis, quick, old, offset=7)
+    until(data, lambda v: v.run == RUN)
+    started = Totals(control={"start": Control(time_us=old.totals.last_us + 1, events=2, run_type="")})
+    write(redis, quick, replace(EMPTY, totals=started), run=RUN + 1, offset=8)
+    return until(data, lambda v: v.run == RUN + 1)
+
+
 def test_a_new_run_takes_over_and_a_late_spill_of_the_old_one_does_not(
     quick: Settings, redis: Redis, data: Data
 ) -> None:
     old = run_book()
-    write(redis, quick, old, offset=7)
-    until(data, lambda v: v.run == RUN)
-    # A run of which there is only the start is the current one if it began later than the last spill.
-    started = Totals(control={"start": Control(time_us=old.totals.last_us + 1, events=2, run_type="")})
-    write(redis, quick, replace(EMPTY, totals=started), run=RUN + 1, offset=8)
-    view = until(data, lambda v: v.run == RUN + 1)
+    view = start_another_after(old, quick, redis, data)
     assert "waiting for its first spill" in view.daq.text
     assert not view.book.ledger
     write(redis, quick, replace(old, totals=replace(old.totals, duplicates=1)), offset=9)
@@ -117,11 +121,7 @@ def test_29_14_any_run_and_one_to_compare_with_are_read_when_asked_for(
     quick: Settings, redis: Redis, data: Data
 ) -> None:
     old = run_book()
-    write(redis, quick, old, offset=7)
-    until(data, lambda v: v.run == RUN)
-    started = Totals(control={"start": Control(time_us=old.totals.last_us + 1, events=2, run_type="")})
-    write(redis, quick, replace(EMPTY, totals=started), run=RUN + 1, offset=8)
-    until(data, lambda v: v.run == RUN + 1)
+    start_another_after(old, quick, redis, data)
     view = data.view(Choices(run=RUN, reference=RUN))
     assert (view.run, view.current, [each.run for each in view.runs]) == (RUN, RUN + 1, [RUN, RUN + 1])
     assert differences(view.book, old) == []
