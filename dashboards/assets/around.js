@@ -90,7 +90,9 @@
       if (event.key === "Enter" && event.target.matches("input")) dialog.querySelector(".row:not([hidden]) a")?.click();
       return;
     }
-    if (event.target.matches("input, textarea, select") || (event.key === " " && event.target.matches("button"))) return;
+    // What was closed a moment ago has the focus until the next frame: the key is not for it.
+    const used = event.target.closest("dialog") ? null : event.target;
+    if (used?.matches("input, textarea, select") || (event.key === " " && used?.matches("button"))) return;
     const found = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
     if (!found) return;
     event.preventDefault();

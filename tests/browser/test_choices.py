@@ -184,6 +184,18 @@ def test_31_frozen_plots_stay_while_the_strip_goes_on_and_a_link_opens_them_so(s
     expect(page.locator(".banner")).to_contain_text("Frozen")
 
 
+def test_32_a_key_right_after_something_was_closed_is_for_the_page(site: Site, page: Page, played: Played) -> None:
+    open_page(page, f"/plot/ht01?run={played.run.run}")
+    until_drawn(page, "ht01", played.run, SPILLS - 1)
+    page.get_by_role("button", name="Link").click()
+    page.evaluate("""() => {
+        document.getElementById("link").close();
+        const key = new KeyboardEvent("keydown", {key: " ", bubbles: true, cancelable: true});
+        document.activeElement.dispatchEvent(key);
+    }""")
+    expect(page.locator(".banner").filter(has_text="Frozen")).to_be_visible()
+
+
 def test_33_what_is_saved_is_named_after_run_plot_and_spills(site: Site, page: Page, played: Played) -> None:
     open_page(page, f"/plot/ht01?run={played.run.run}")
     until_drawn(page, "ht01", played.run, SPILLS - 1)
