@@ -21,6 +21,7 @@ import fastavro.read
 import fastavro.write
 import numpy as np
 
+from schemas.columns import Detector
 from schemas.detectors import DETECTORS, schema_field
 from schemas.records import (
     MAX_NAMES,
@@ -147,6 +148,9 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
             if name == _DETECTORS_FIELD:
                 known: dict[str, Any] = {**DETECTORS}
                 out[name] = {n: _builder(d)(values[n]) for n, d in known.items() if values.get(n) is not None}
+                continue
+            if name not in values and issubclass(kind, Detector):  # the message is older than the table
+                out[name] = hints[name].empty()
                 continue
             value = values[name]
             if inner is not None and value is not None:

@@ -66,6 +66,7 @@ EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
     "raw_v1731_position_min": (V1731, (64, 0, 256)),
     **{f"raw_vlsb_{counts}": ((64, -0.5, 63.5), (128, 0, 256)) for counts in ("adc", "tdc")},
     "raw_vlsb_adc_tdc": ((128, 0, 256), (128, 0, 256)),
+    "raw_dbb_hits": ((64, -0.5, 63.5), (64, -0.5, 63.5)),
 }
 
 

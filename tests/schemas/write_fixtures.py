@@ -12,11 +12,15 @@ from typing import Any
 import fastavro
 import numpy as np
 
+from schemas.raw import RawDbbHits
 from schemas.records import ControlKind, Record, RejectedSpill, RunControl
 from schemas.wire import MARKER, WireError, _plain, _schemas, decode, encode
 from tests.records import raw_spill, reconstructed_spill
 
 FIXTURES = Path(__file__).parent / "fixtures"
+
+_SPILL = reconstructed_spill(errors={"tof": "why"}, skipped={"141": 2})
+_RAW = _SPILL.detectors["raw"]
 
 RECORDS: dict[str, Record] = {
     "raw_spill.v1": raw_spill(),
@@ -26,7 +30,10 @@ RECORDS: dict[str, Record] = {
     "rejected_spill.v1": RejectedSpill(
         run=1, spill=2, step="unpack", reason="why", source="f", byte=3, topic="t", partition=4, offset=5, payload=b"x"
     ),
-    "reconstructed_spill.v1": reconstructed_spill(errors={"tof": "why"}, skipped={"141": 2}),
+    "reconstructed_spill.v1": replace(
+        _SPILL, detectors={**_SPILL.detectors, "raw": replace(_RAW, dbb=RawDbbHits.empty())}
+    ),
+    "reconstructed_spill.v2": _SPILL,
 }
 """What the valid fixtures hold; the newest of each kind is what is written now."""
 
