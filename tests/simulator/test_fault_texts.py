@@ -29,6 +29,11 @@ RUN = SimulatedRun(detectors=ALL, spills=9, mean_triggers=4)
         ("swapped_cables:tof1/0/6/1,tof1/0/6/1", "two single parts"),
         ("swapped_cables:tof1/0/6/1,ckov/0/1", "other kinds of boards"),
         ("shifted_timing:tof1", "its value must be a number, the delay; tof0 in ns, "),
+        (
+            "shifted_timing:kl/3=2",
+            "no plot has times of this detector; there are tof0, tof1, tof2, ckov, emr, tracker0, ",
+        ),
+        ("dead_pmt:emr/5/60", "emr/5 has no bar '60': there are 0, 1, 2, "),
         ("shifted_timing:tof1=nan", "its value must be a number"),
         ("wrong_clock=1e10", "its value must be a number, the seconds"),
         ("missing_ldc:9", "there is no LDC 9: there are 0, 1, 2, 3, 4"),
@@ -71,7 +76,9 @@ def test_faults_act_in_the_order_of_their_table_however_they_are_asked_for() -> 
     assert one == other
 
 
-@pytest.mark.parametrize("swap", ["tof0/0/4/0,tof2/0/5/0", "ckov/0/1,ckov/1/3"])
+@pytest.mark.parametrize(
+    "swap", ["tof0/0/4/0,tof2/0/5/0", "ckov/0/1,ckov/1/3", "emr/3/7,emr/40/20", "emr/3/0,emr/40/0"]
+)
 def test_boards_that_are_taken_apart_twice_to_no_effect_have_the_bytes_that_they_had(swap: str) -> None:
     swapped_back = RUN.with_faults([f"swapped_cables:{swap}", f"swapped_cables:{swap}@0-8"])
     for number in range(3):
