@@ -24,6 +24,7 @@ import numpy as np
 from schemas.columns import Detector
 from schemas.detectors import DETECTORS, schema_field
 from schemas.records import (
+    DIGEST_BYTES,
     MAX_NAMES,
     MAX_TEXT,
     NO_RUN,
@@ -254,8 +255,8 @@ def _check_reconstructed(record: ReconstructedSpill) -> None:
     _check_names(record)
     if record.rejection is not None:
         _check_texts("Rejection", record.rejection)
-    if len(record.digest) != 8:
-        raise WireError(f"ReconstructedSpill.digest has {len(record.digest)} bytes, not 8")
+    if len(record.digest) != DIGEST_BYTES:
+        raise WireError(f"ReconstructedSpill.digest has {len(record.digest)} bytes, not {DIGEST_BYTES}")
     for detector in record.detectors.values():
         for table in detector.tables().values():
             trigger = getattr(table, "trigger", None)

@@ -13,6 +13,7 @@ from streams.conditions.model import Conditions
 from streams.reco import DetectorError
 from streams.reco.emr_hits import first_times, match_triggers, plane_charges, primaries, secondaries
 from streams.reco.emr_tracks import Lines, Points, charges, fit, make_points
+from streams.stable_order import stable_order
 from streams.unpack.hits import RawHits
 
 MATCH_TIME = 4400
@@ -117,7 +118,7 @@ def _mothers(lines: Lines, time: I4, daughters: Lines, daughter_time: I4) -> I8:
     """
     if not len(lines):
         return np.full(len(daughters), -1, np.int64)
-    order = np.argsort(time, kind="stable")
+    order = stable_order(time)
     before = np.searchsorted(time[order], daughter_time, side="right") - 1
     mother: I8 = order[np.maximum(before, 0)]
     end = lines.at(lines.last)[mother]
