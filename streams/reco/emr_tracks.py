@@ -108,9 +108,10 @@ def _most_energetic_runs(where: I8, bar: I8, charge: F8) -> Bools:
     begins = np.concatenate([[True], (np.diff(where) != 0) | (np.diff(bar) > 1)])
     run = np.cumsum(begins) - 1
     energy, run_where = np.bincount(run, weights=charge), where[begins]
-    order = np.lexsort((-energy, run_where))
+    first, of_run = equal_runs(run_where)
+    most = np.flatnonzero(energy == np.maximum.reduceat(energy, first)[of_run])
     best = np.zeros(len(energy), np.bool_)
-    best[order[equal_runs(run_where[order]).first]] = True
+    best[most[equal_runs(of_run[most]).first]] = True
     kept: Bools = best[run]
     return kept
 
