@@ -181,7 +181,7 @@ def test_a_message_larger_than_a_fetch_goes_its_way(
 def test_a_flood_is_counted_in_bounded_memory(
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
 ) -> None:
-    records = list(SimulatedRun(run=900017, spills=800).records())
+    records = list(SimulatedRun(run=900017, spills=800, detectors=("tof", "ckov", "kl", "scalers")).records())
     workers.start()
     produce(settings, records)
     assert sum(len(record.payload) for record in records) > 200e6

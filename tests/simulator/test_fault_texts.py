@@ -3,12 +3,9 @@
 import pytest
 
 from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.run import DETECTORS as ALL_DETECTORS
 from streams.errors import UsageError
 
-ALL = tuple(ALL_DETECTORS)
-
-RUN = SimulatedRun(detectors=ALL, spills=9, mean_triggers=4)
+RUN = SimulatedRun(spills=9, mean_triggers=4)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +64,7 @@ def test_faults_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(UsageError, match="the run changes twice at spill 4"):
         RUN.with_faults(["change_of_run@4", "change_of_run@4"])
     with pytest.raises(UsageError, match="the last simulated run is 999999"):
-        SimulatedRun(detectors=ALL, run=999_999, spills=9).with_faults(["change_of_run@4"])
+        SimulatedRun(run=999_999, spills=9).with_faults(["change_of_run@4"])
 
 
 def test_faults_act_in_the_order_of_their_table_however_they_are_asked_for() -> None:

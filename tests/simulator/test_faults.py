@@ -11,15 +11,12 @@ from streams.books.run import spill_facts
 from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.faults.kinds import KINDS
-from streams.daq.simulator.run import DETECTORS as ALL_DETECTORS
 from streams.plots.batch import Batch
 from streams.plots.catalogue import DETECTORS as CATALOGUE
 from streams.plots.catalogue import PLOTS, TRENDS
 from streams.plots.tof_quantities import single_times_ns
 from streams.process import RunResult, process
 from streams.reconstruct import reconstruct
-
-ALL = tuple(ALL_DETECTORS)
 
 SPILLS, TRIGGERS = 30, 20
 STORE = ConditionsStore([])
@@ -62,7 +59,7 @@ def upstream(station: int) -> set[str]:
 
 
 def simulated(*faults: str, spills: int = SPILLS) -> SimulatedRun:
-    return SimulatedRun(detectors=ALL, spills=spills, mean_triggers=TRIGGERS).with_faults(faults)
+    return SimulatedRun(spills=spills, mean_triggers=TRIGGERS).with_faults(faults)
 
 
 @cache
@@ -388,6 +385,4 @@ def test_every_fault_is_tested_here() -> None:
 
 
 def test_without_faults_the_records_are_those_of_the_plain_run() -> None:
-    assert list(simulated(spills=3).records()) == list(
-        SimulatedRun(detectors=ALL, spills=3, mean_triggers=TRIGGERS).records()
-    )
+    assert list(simulated(spills=3).records()) == list(SimulatedRun(spills=3, mean_triggers=TRIGGERS).records())
