@@ -82,6 +82,9 @@ def test_kafka_workers_and_redis_make_what_the_pure_functions_make(
     produce(settings, records)
     until_counted()
     check(expected, reader)
+    stored = reader.run(900010, expected[900010].book.ranges)
+    assert stored.handling.keys() == stored.ledger.keys()
+    assert all(0 <= handled.delay_s < 120 and 50 < handled.resident_mb < 400 for handled in stored.handling.values())
     # Every rejected spill is kept with its bytes and the reason.
     kept = rejected(settings)
     assert len(kept) == sum(r.share.totals.all_rejected for r in expected.values())

@@ -130,6 +130,8 @@ def test_trends_know_of_gaps_and_of_the_time_between_spills() -> None:
         triggers=[10, 20, 30],
         size=[1000, 2000, 3000],
         scalers=np.zeros((3, 32), int),
+        delay_s=[0.25, 0.5, np.nan],
+        resident_mb=[200, 201, np.nan],
     )
     values = {trend.name: np.asarray(trend.value(facts), float) for trend in DAQ_TRENDS}
     assert values["daq_triggers"].tolist() == [10, 20, 30]
@@ -137,3 +139,6 @@ def test_trends_know_of_gaps_and_of_the_time_between_spills() -> None:
     assert np.isnan(values["daq_rate"][0])
     assert values["daq_missed"].tolist() == [0, 0, 2]
     assert values["daq_size"].tolist() == [1, 2, 3]
+    assert values["daq_delay"][:2].tolist() == [0.25, 0.5]
+    assert values["daq_memory"][:2].tolist() == [200, 201]
+    assert np.isnan([values["daq_delay"][2], values["daq_memory"][2]]).all()
