@@ -80,7 +80,7 @@ class DashboardSettings(_Section):
     host: str = "127.0.0.1"
     port: Port = 8050
     refresh_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
-    """Time between two looks for new spills."""
+    """Longest time between two looks for new spills; checkpoints are shown when they are made."""
 
 
 class LocalSettings(_Section):

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import dash_mantine_components as dmc
 import numpy as np
 from dash import html
 
@@ -47,7 +46,7 @@ def strip(view: View) -> list[Any]:
         explanation = f"Could not be put down to any run, ever: {_reasons(view.unattributed.rejected)}"
         counters.append(("Of no run", no_run, explanation))
     return [
-        dmc.Group([_number(name, value) for name, value in numbers], className="numbers", gap="xl"),
+        html.Div([_number(name, value) for name, value in numbers], className="numbers"),
         html.Button(
             [_counter(*counter) for counter in counters],
             className="counters",
