@@ -1,5 +1,6 @@
 """The Dash application and its server."""
 
+import hashlib
 import logging
 import socket
 from typing import Any
@@ -16,6 +17,7 @@ from dashboards.live import Live
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
 from dashboards.pages.links import act
+from dashboards.plotly import script
 from streams.errors import ServerError
 from streams.freshness import BROWSER_LATE_S
 from streams.plots.catalogue import PLOTS, TRENDS
@@ -36,12 +38,30 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     # Before the page, which answers at every other address.
     _add_files(server, data)
     server.add_route("/live", Live(data, figures, settings.dashboard.refresh_s).answer)
-    app = Dash(__name__, server=server, title="Spilldeck", update_title=None, suppress_callback_exceptions=True)
+    app = Dash(
+        __name__,
+        server=server,
+        title="Spilldeck",
+        update_title=None,
+        suppress_callback_exceptions=True,
+        # Dash would fetch the whole of it, and only when the first figure comes.
+        external_scripts=[_add_plotly(server)],
+    )
     app.layout = _layout(settings.dashboard.refresh_s)
     add_callbacks(app, data, figures)
     # Dash does so at its first request, but only if that is for "/": another page would come without scripts and style.
     app._setup_server()
     return server
+
+
+def _add_plotly(server: FastAPI) -> str:
+    """Have plotly.js served; return its address, another one for other contents."""
+    file = script()
+    content = file.read_bytes()
+    address = f"/{hashlib.sha256(content).hexdigest()[:12]}-{file.name}"
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    server.add_route(address, lambda _: Response(content, media_type="text/javascript", headers=headers))
+    return address
 
 
 def _add_files(server: FastAPI, data: Data) -> None:
