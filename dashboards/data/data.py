@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 import structlog
@@ -35,7 +36,7 @@ FIRST_READ_S = 2.0
 """How long a page waits for the first read of a run's books, once."""
 WANTED_S = 15.0
 """A run that no browser has asked for for so long is not read any more."""
-WANTED_RUNS = 8
+WANTED_RUNS = 16
 """The most runs that are read again and again."""
 CHANGE_S = 0.25
 """The least time between two changes: many checkpoints in a row are read together."""
@@ -59,6 +60,7 @@ class Data:
         # Asked again soon in any case; retries would only delay the word that it is away.
         self._redis.set_retry(Retry(NoBackoff(), 0))
         self._channel = layout.changed_channel(settings.redis.key_prefix, settings.session)
+        self._expected_rate = settings.dashboard.expected_rate
         self._refresh_s = settings.dashboard.refresh_s
         self._reader = BookReader(self._redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
         self._books_reader = BooksReader(self._reader, ConditionsStore.from_settings(settings))
@@ -103,7 +105,8 @@ class Data:
         self._want(choices)
         now_s, books, broker, fault = time.time(), self._books, self._broker, self._fault
         run = books.current if choices.run is None else choices.run
-        one, reference = books.one(run), books.one(choices.reference)
+        automatic, other = books.automatic_reference(run), _reference_run(choices, books)
+        one, reference = books.one(run), books.one(other)
         recent = one.recent if choices.recent else None
         seen = self._observed(now_s, books, broker, fault)
         warnings = (*broker.warnings, *books.warnings, *one.warnings)
@@ -120,7 +123,9 @@ class Data:
             shown=recent.book if recent else one.book.book,
             spills=_since(one.spills, recent.since_us) if recent else one.spills,
             recent=recent is not None,
-            reference=_reference(choices.reference, reference),
+            reference=_reference(other, reference, chosen=choices.reference is not None),
+            automatic=automatic,
+            expected_rate=self._expected_rate,
             unattributed=books.unattributed,
             version="|".join(version),
             behind=self._behind,
@@ -145,16 +150,17 @@ class Data:
 
     def _want(self, choices: Choices) -> None:
         """Have the runs read that somebody chose, and wait for those that were not yet."""
-        wanted = {(choices.run, choices.recent)} | ({(choices.reference, False)} if choices.reference else set())
-        now = time.monotonic()
         with self._looked:
-            self._wanted |= dict.fromkeys(wanted - {(None, False)}, now)
-            if self._has_looked and not all(self._is_read(*each) for each in wanted):
-                self._ask.set()
-            self._looked.wait_for(
-                lambda: self._has_looked and (bool(self._fault) or all(self._is_read(*each) for each in wanted)),
-                FIRST_READ_S,
-            )
+            # Which run to compare with is known only when the totals of all are.
+            for _ in range(2):
+                wanted = _wanted(choices, self._books)
+                self._wanted |= dict.fromkeys(wanted - {(None, False)}, time.monotonic())
+                if self._has_looked and not all(self._is_read(*each) for each in wanted):
+                    self._ask.set()
+                self._looked.wait_for(partial(self._are_read, wanted), FIRST_READ_S)
+
+    def _are_read(self, wanted: set[tuple[int | None, bool]]) -> bool:
+        return self._has_looked and (bool(self._fault) or all(self._is_read(*each) for each in wanted))
 
     def _is_read(self, asked: int | None, recent: bool) -> bool:
         books = self._books
@@ -240,5 +246,19 @@ def _since(spills: SpillFacts, time_us: int) -> SpillFacts:
     return spills.rows(spills.time_us >= time_us)
 
 
-def _reference(run: int | None, one: OneRun) -> Reference | None:
-    return Reference(run=run, book=one.book, spills=one.spills) if run is not None and one is not NOTHING else None
+def _reference_run(choices: Choices, books: Books) -> int | None:
+    if not choices.compare or choices.reference is not None:
+        return choices.reference
+    return books.automatic_reference(books.current if choices.run is None else choices.run)
+
+
+def _wanted(choices: Choices, books: Books) -> set[tuple[int | None, bool]]:
+    """Return the runs to read, and whether at their last minute."""
+    other = _reference_run(choices, books)
+    return {(choices.run, choices.recent)} | ({(other, False)} if other is not None else set())
+
+
+def _reference(run: int | None, one: OneRun, *, chosen: bool) -> Reference | None:
+    if run is None or one is NOTHING:
+        return None
+    return Reference(run=run, book=one.book, spills=one.spills, chosen=chosen)

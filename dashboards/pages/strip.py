@@ -28,7 +28,7 @@ def strip(view: View) -> list[Any]:
         ("State", state(view)),
         ("Spills", f"{totals.filled:,}"),
         ("Last spill", str(totals.last_spill) if totals.last_spill >= 0 else "–"),
-        ("Rate", rate(view.spills)),
+        ("Rate", f"{rate(view.spills, last=RATE_SPILLS)}{expected(view)}"),
         ("Triggers", f"{totals.triggers:,}"),
     ]
     counters = [
@@ -114,12 +114,21 @@ def missing(view: View) -> int:
     return max(totals.last_spill + 1 - totals.filled - view.behind, 0)
 
 
-def rate(spills: SpillFacts) -> str:
-    """Return the rate of the newest spills, by their own times."""
-    times = np.sort(spills.time_us)[-RATE_SPILLS:]
+def rate(spills: SpillFacts, *, last: int = 0) -> str:
+    """Return the rate of all spills or of the newest ones, by their own times."""
+    times = np.sort(spills.time_us)[-last:]
     if len(times) < 2 or times[-1] == times[0]:
         return "–"
     return f"{(len(times) - 1) / (times[-1] - times[0]) * 1e6:.2f} /s"
+
+
+def expected(view: View) -> str:
+    """Return the rate that is expected: by the settings, else that of the run that is compared with."""
+    if view.expected_rate is not None:
+        return f" of {view.expected_rate:.2f}"
+    if view.reference is None or (found := rate(view.reference.spills)) == "–":
+        return ""
+    return f" (run {view.reference.run}: {found.removesuffix(' /s')})"
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

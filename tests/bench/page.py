@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
@@ -108,19 +108,24 @@ class Clients:
 
     @contextmanager
     def connected(self, number: int) -> Iterator[None]:
-        loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever)
+        stop, failed = threading.Event(), []
+
+        async def ask_until_stopped() -> None:
+            tasks = [asyncio.create_task(self._ask_for_ever()) for _ in range(number)]
+            await asyncio.to_thread(stop.wait)
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            failed.extend(error for error in ended if not isinstance(error, asyncio.CancelledError))
+
+        thread = threading.Thread(target=lambda: asyncio.run(ask_until_stopped()))
         thread.start()
-        tasks = [asyncio.run_coroutine_threadsafe(self._ask_for_ever(), loop) for _ in range(number)]
         try:
             yield
         finally:
-            failed = [task.exception() for task in tasks if task.done()]
-            for task in tasks:
-                task.cancel()
-            loop.call_soon_threadsafe(loop.stop)
+            stop.set()
             thread.join()
-            assert not failed, failed
+        assert not failed, failed
 
     async def _ask_for_ever(self) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -173,14 +178,10 @@ def default_page() -> Iterator[str]:
         process.wait()
 
 
-def metrics(page: Page) -> dict[str, float]:
+def metrics(session: CDPSession) -> dict[str, float]:
     """Return what Chromium says of a page: ``TaskDuration`` in s, ``JSHeapUsedSize`` in bytes after a collection."""
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable")
     session.send("HeapProfiler.collectGarbage")
-    found = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
-    session.detach()
-    return found
+    return {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
 
 
 def delays(beam: Beam, seen: list[tuple[int, float]]) -> np.ndarray:
@@ -243,9 +244,11 @@ def measure(minutes: float, loads: int, updates: int) -> list[tuple[str, str, st
             )
             page = open_page(browser, address)
             page.wait_for_timeout(3000)
-            begin, seen = metrics(page), []
+            session = page.context.new_cdp_session(page)
+            session.send("Performance.enable")
+            begin, seen = metrics(session), []
             user, system = cpu(server, lambda: seen.extend(watch(page, updates)))
-            busy = (metrics(page)["TaskDuration"] - begin["TaskDuration"]) / len(seen) * 1000
+            busy = (metrics(session)["TaskDuration"] - begin["TaskDuration"]) / len(seen) * 1000
             late = delays(beam, seen)
             beside = f" (median {np.median(late):.2f} s, {len(late)} spills)"
             row("spill acknowledged → pixels, p95", float(np.percentile(late, 95)), PIXELS_S, "s", beside)
@@ -260,9 +263,9 @@ def measure(minutes: float, loads: int, updates: int) -> list[tuple[str, str, st
             row(f"last byte at {CLIENTS} clients, p95", float(np.percentile(last_byte, 95)), PIXELS_S, "s", beside)
             beside = f" ({user:.2f} → {user_20:.2f} cores; in the kernel, {system:.2f} → {system_20:.2f})"
             row(f"server's CPU, {CLIENTS + 1} clients against 1", user_20 / user, TIMES_CPU, "×", beside)
-            begin, resident = metrics(page), server.memory_info().rss
+            begin, resident = metrics(session), server.memory_info().rss
             page.wait_for_timeout(minutes * 60_000)
-            grown = (metrics(page)["JSHeapUsedSize"] - begin["JSHeapUsedSize"]) / 1e6
+            grown = (metrics(session)["JSHeapUsedSize"] - begin["JSHeapUsedSize"]) / 1e6
             row(f"browser's heap, growth in {minutes:g} min", grown, GROWTH_MB, "MB")
             grown = (server.memory_info().rss - resident) / 1e6
             row(f"server's memory, growth in {minutes:g} min", grown, GROWTH_MB, "MB", f" (of {resident / 1e6:.0f} MB)")
