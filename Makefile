@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv --quiet --system-certs
 PIN := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help demo test lint bench chaos pins clean
+.PHONY: help demo test lint bench bench-page chaos pins clean
 
 help:  ## Say what there is to make.
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: $(VENV)/run.stamp  ## The whole way of a spill on this machine: make demo ARGS="--check FILE"
 	@exec $(BIN)/spilldeck demo $(ARGS)
@@ -28,6 +28,10 @@ lint: $(VENV)/dev.stamp  ## Style, types, and which part may know which.
 
 bench: $(VENV)/dev.stamp  ## Speed by stage, as multiples of real time.
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-page: $(VENV)/dev.stamp  ## Speed of the page in Chromium: make bench-page ARGS="--minutes 2"
+	@sh .ci/chromium
+	@$(BIN)/python -m tests.bench.page $(ARGS)
 
 chaos: $(VENV)/dev.stamp  ## Harm at random, every bin compared: make chaos SEED=1 ROUNDS=20
 	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),20)
@@ -50,6 +54,7 @@ $(VENV)/run.stamp: $(VENV)/uv.stamp requirements.txt pyproject.toml
 	@echo "installing packages"
 	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements.txt
 	@$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m dashboards.plotly
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt

@@ -1,9 +1,10 @@
 """The Dash application and its server."""
 
+import hashlib
 import logging
 import socket
+from typing import Any
 
-import dash_mantine_components as dmc
 import uvicorn
 from dash import Dash, dcc, html
 from fastapi import FastAPI, Request, Response
@@ -12,9 +13,11 @@ from dashboards.callbacks import add_callbacks
 from dashboards.choices import Choices
 from dashboards.data import Data
 from dashboards.export import as_csv, as_json
+from dashboards.live import Live
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
 from dashboards.pages.links import act
+from dashboards.plotly import script
 from streams.errors import ServerError
 from streams.freshness import BROWSER_LATE_S
 from streams.plots.catalogue import PLOTS, TRENDS
@@ -31,13 +34,34 @@ REFRESHES_LATE = 3
 def create_app(settings: Settings, data: Data) -> FastAPI:
     """Return the server of the page."""
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    _add_files(server, data)  # before the page, which answers at every other address
-    app = Dash(__name__, server=server, title="Spilldeck", update_title=None, suppress_callback_exceptions=True)
+    figures = FigureCache()
+    # Before the page, which answers at every other address.
+    _add_files(server, data)
+    server.add_route("/live", Live(data, figures, settings.dashboard.refresh_s).answer)
+    app = Dash(
+        __name__,
+        server=server,
+        title="Spilldeck",
+        update_title=None,
+        suppress_callback_exceptions=True,
+        # Dash would fetch the whole of it, and only when the first figure comes.
+        external_scripts=[_add_plotly(server)],
+    )
     app.layout = _layout(settings.dashboard.refresh_s)
-    add_callbacks(app, data, FigureCache())
+    add_callbacks(app, data, figures)
     # Dash does so at its first request, but only if that is for "/": another page would come without scripts and style.
     app._setup_server()
     return server
+
+
+def _add_plotly(server: FastAPI) -> str:
+    """Have plotly.js served; return its address, another one for other contents."""
+    file = script()
+    content = file.read_bytes()
+    address = f"/{hashlib.sha256(content).hexdigest()[:12]}-{file.name}"
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    server.add_route(address, lambda _: Response(content, media_type="text/javascript", headers=headers))
+    return address
 
 
 def _add_files(server: FastAPI, data: Data) -> None:
@@ -56,11 +80,11 @@ def _add_files(server: FastAPI, data: Data) -> None:
         return Response(write(view, name), media_type=media, headers=headers)
 
 
-def _layout(refresh_s: float) -> dmc.MantineProvider:
+def _layout(refresh_s: float) -> Any:
     limits = {
         "late_ms": max(BROWSER_LATE_S, REFRESHES_LATE * refresh_s) * 1000,
-        "patience_ms": PATIENCE_S * 1000,
-        "most_patience_ms": MOST_PATIENCE_S * 1000,
+        "patience_ms": (refresh_s + PATIENCE_S) * 1000,
+        "most_patience_ms": (refresh_s + MOST_PATIENCE_S) * 1000,
     }
     browser = [
         html.Span("?", id="browser-mark", className="mark"),
@@ -87,19 +111,18 @@ def _layout(refresh_s: float) -> dmc.MantineProvider:
         ),
         html.Div(id="banners"),
     ]
-    return dmc.MantineProvider(
+    return html.Div(
         [
             dcc.Location(id="address"),
             dcc.Interval(id="tick", interval=round(refresh_s * 1000)),
             dcc.Interval(id="beat", interval=BEAT_MS),
-            *(dcc.Store(id=name) for name in ("asked", "served", "drawn", "shown")),
+            *(dcc.Store(id=name) for name in ("served", "drawn")),
             dcc.Store(id="theme", data="light"),
             dcc.Store(id="limits", data=limits),
             html.Header(header),
             html.Main([html.Nav(id="controls"), html.Div(id="page")]),
             *dialogs(),
-        ],
-        id="mantine",
+        ]
     )
 
 

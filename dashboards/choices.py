@@ -13,6 +13,8 @@ class Mode(StrEnum):
 
     SHAPE = "shape"
     """The reference scaled to as many entries."""
+    SPILLS = "spills"
+    """The reference scaled to as many spills."""
     ABSOLUTE = "absolute"
     """Entries as they are."""
     RATIO = "ratio"
@@ -28,7 +30,9 @@ class Choices:
     recent: bool = False
     """The last minute alone, in place of the whole run."""
     reference: int | None = None
-    """Run to compare with."""
+    """Run to compare with; None leaves it to the page, see `compare`."""
+    compare: bool = True
+    """Compare with a run, if there is one to compare with."""
     mode: Mode = Mode.SHAPE
     log: frozenset[str] | None = None
     """Axes, of x, y and z, that are logarithmic; None leaves it to each plot."""
@@ -47,6 +51,7 @@ class Choices:
             run=_run(said.get("run")),
             recent=said.get("window") == "last",
             reference=_run(said.get("reference")),
+            compare=said.get("reference") != "none",
             mode=Mode(said["mode"]) if said.get("mode") in set(Mode) else Mode.SHAPE,
             log=frozenset(said["log"]) & frozenset("xyz") if said.get("log") else None,
             errors=said.get("errors") == "1",
@@ -58,7 +63,7 @@ class Choices:
         said: dict[str, Any] = {
             "run": self.run,
             "window": "last" if self.recent else None,
-            "reference": self.reference,
+            "reference": self.reference if self.compare else "none",
             "mode": None if self.mode is Mode.SHAPE else self.mode.value,
             "log": None if self.log is None else "".join(sorted(self.log)) or "linear",
             "errors": 1 if self.errors else None,

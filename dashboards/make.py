@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import ceil
 
 from dashboards.choices import Choices
-from dashboards.data import View
+from dashboards.data import Reference, View
 from dashboards.figures.compare import Compared
 from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.parts import Figure
@@ -69,10 +69,15 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             theme=THEMES[theme],
             why_empty=why_empty(plot, view),
             choices=choices,
-            reference=Compared(run=other.run, histogram=other.book.book[name]) if other is not None else None,
+            reference=_compared(view, other, name) if other is not None else None,
         )
     figure["layout"]["meta"] = {"file": file_name(view, name)}
     return figure
+
+
+def _compared(view: View, other: Reference, name: str) -> Compared:
+    spills = len(view.spills) / max(len(other.spills), 1)
+    return Compared(run=other.run, histogram=other.book.book[name], spills=spills)
 
 
 def which_spills(view: View, *, last: int | None = None) -> str:

@@ -79,8 +79,10 @@ class DashboardSettings(_Section):
 
     host: str = "127.0.0.1"
     port: Port = 8050
+    expected_rate: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Spills a second that the beam delivers; not given, it is that of the run that is compared with."""
     refresh_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
-    """Time between two looks for new spills."""
+    """Longest time between two looks for new spills; checkpoints are shown when they are made."""
 
 
 class LocalSettings(_Section):

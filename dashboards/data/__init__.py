@@ -1,6 +1,6 @@
 """What the page shows, read from Redis and Kafka."""
 
 from dashboards.data.data import Data
-from dashboards.data.view import RunSummary, View
+from dashboards.data.view import Reference, RunSummary, View
 
-__all__ = ["Data", "RunSummary", "View"]
+__all__ = ["Data", "Reference", "RunSummary", "View"]

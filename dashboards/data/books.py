@@ -17,6 +17,8 @@ from streams.plots.spillfacts import SpillFacts
 from streams.process import ranges_of
 
 MINUTE_S = 60
+ENOUGH_TRIGGERS = 1000
+"""Particle triggers that a run must have to be taken as a reference by itself: a bin with a tenth of them has 10 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,20 @@ class Books:
     unattributed: Totals = field(default_factory=Totals)
     progress: tuple[Progress, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def automatic_reference(self, run: int | None) -> int | None:
+        """Return the newest run before this one, of the same type, with enough particle triggers to compare with."""
+        before = [each for each in self.runs if each.run in self.totals]
+        order = [each.run for each in before]
+        if run not in order:
+            return None
+        at = order.index(run)
+        enough = [
+            each.run
+            for each in before[:at]
+            if each.run_type == before[at].run_type and self.totals[each.run].triggers >= ENOUGH_TRIGGERS
+        ]
+        return enough[-1] if enough else None
 
     def one(self, run: int | None) -> OneRun:
         """Return a run, as far as it was read."""

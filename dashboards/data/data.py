@@ -1,18 +1,21 @@
 """What the page shows, read from Redis and Kafka: whatever fails there becomes a state here, never an exception.
 
-One thread reads each server, however many browsers look; a page takes what was last read, and waits only for a run
-that nobody has looked at yet.
+One thread reads each server, however many browsers look, and Redis when a checkpoint is announced; a page takes what
+was last read, and waits only for a run that nobody has looked at yet.
 """
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 import structlog
 from redis.backoff import NoBackoff
+from redis.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -20,6 +23,7 @@ from dashboards.choices import Choices
 from dashboards.data.books import NOTHING, Books, BooksReader, OneRun
 from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
 from dashboards.data.view import Reference, View
+from streams.books import layout
 from streams.books.connect import connect
 from streams.books.reader import BookReader, Progress
 from streams.books.totals import Totals
@@ -32,8 +36,10 @@ FIRST_READ_S = 2.0
 """How long a page waits for the first read of a run's books, once."""
 WANTED_S = 15.0
 """A run that no browser has asked for for so long is not read any more."""
-WANTED_RUNS = 8
+WANTED_RUNS = 16
 """The most runs that are read again and again."""
+CHANGE_S = 0.25
+"""The least time between two changes: many checkpoints in a row are read together."""
 ENDS_KEPT = 1000
 """Earlier ends of ``spills.raw`` that are remembered while the workers are behind them."""
 
@@ -53,6 +59,9 @@ class Data:
         self._redis = connect(settings)
         # Asked again soon in any case; retries would only delay the word that it is away.
         self._redis.set_retry(Retry(NoBackoff(), 0))
+        self._channel = layout.changed_channel(settings.redis.key_prefix, settings.session)
+        self._expected_rate = settings.dashboard.expected_rate
+        self._refresh_s = settings.dashboard.refresh_s
         self._reader = BookReader(self._redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
         self._books_reader = BooksReader(self._reader, ConditionsStore.from_settings(settings))
         self._broker_watcher = BrokerWatcher(settings)
@@ -62,15 +71,20 @@ class Data:
         self._read_s = time.time()
         self._fault = "has not answered yet"
         self._unprocessed: deque[tuple[float, tuple[int, ...]]] = deque()
+        self.changes = 0
+        """Grows with each change of what there is to show, the clock aside."""
+        self.on_change: Callable[[], object] = lambda: None
+        """Called by one of our threads after each change."""
         self._looked = threading.Condition()
         self._wanted: dict[tuple[int | None, bool], float] = {(None, False): float("inf")}
         self._ask, self._stopped = threading.Event(), threading.Event()
         self._has_looked = False
         self._threads = [
-            threading.Thread(target=self._repeat, args=(look, seconds, wake), daemon=True, name=name)
-            for name, look, seconds, wake in (
-                ("books", self._look_at_redis, settings.dashboard.refresh_s / 2, self._ask),
-                ("kafka-ends", self._look_at_kafka, LOOK_S, self._stopped),
+            threading.Thread(target=target, daemon=True, name=name)
+            for name, target in (
+                ("books", self._read_books),
+                ("announcements", self._hear_announcements),
+                ("kafka-ends", self._watch_kafka),
             )
         ]
 
@@ -91,7 +105,8 @@ class Data:
         self._want(choices)
         now_s, books, broker, fault = time.time(), self._books, self._broker, self._fault
         run = books.current if choices.run is None else choices.run
-        one, reference = books.one(run), books.one(choices.reference)
+        automatic, other = books.automatic_reference(run), _reference_run(choices, books)
+        one, reference = books.one(run), books.one(other)
         recent = one.recent if choices.recent else None
         seen = self._observed(now_s, books, broker, fault)
         warnings = (*broker.warnings, *books.warnings, *one.warnings)
@@ -108,7 +123,9 @@ class Data:
             shown=recent.book if recent else one.book.book,
             spills=_since(one.spills, recent.since_us) if recent else one.spills,
             recent=recent is not None,
-            reference=_reference(choices.reference, reference),
+            reference=_reference(other, reference, chosen=choices.reference is not None),
+            automatic=automatic,
+            expected_rate=self._expected_rate,
             unattributed=books.unattributed,
             version="|".join(version),
             behind=self._behind,
@@ -133,16 +150,17 @@ class Data:
 
     def _want(self, choices: Choices) -> None:
         """Have the runs read that somebody chose, and wait for those that were not yet."""
-        wanted = {(choices.run, choices.recent)} | ({(choices.reference, False)} if choices.reference else set())
-        now = time.monotonic()
         with self._looked:
-            self._wanted |= dict.fromkeys(wanted - {(None, False)}, now)
-            if self._has_looked and not all(self._is_read(*each) for each in wanted):
-                self._ask.set()
-            self._looked.wait_for(
-                lambda: self._has_looked and (bool(self._fault) or all(self._is_read(*each) for each in wanted)),
-                FIRST_READ_S,
-            )
+            # Which run to compare with is known only when the totals of all are.
+            for _ in range(2):
+                wanted = _wanted(choices, self._books)
+                self._wanted |= dict.fromkeys(wanted - {(None, False)}, time.monotonic())
+                if self._has_looked and not all(self._is_read(*each) for each in wanted):
+                    self._ask.set()
+                self._looked.wait_for(partial(self._are_read, wanted), FIRST_READ_S)
+
+    def _are_read(self, wanted: set[tuple[int | None, bool]]) -> bool:
+        return self._has_looked and (bool(self._fault) or all(self._is_read(*each) for each in wanted))
 
     def _is_read(self, asked: int | None, recent: bool) -> bool:
         books = self._books
@@ -152,14 +170,32 @@ class Data:
         one = books.one(run)
         return one is not NOTHING and (one.recent is not None or not recent)
 
-    def _repeat(self, look: Callable[[], None], seconds: float, wake: threading.Event) -> None:
+    def _read_books(self) -> None:
         while not self._stopped.is_set():
-            look()
-            if wake.wait(seconds) and not self._stopped.is_set():
-                wake.clear()
+            books, fault = self._books, self._fault
+            self._look_at_redis()
+            if self._books is not books or self._fault != fault:
+                self.changes += 1
+                self.on_change()
+                self._stopped.wait(CHANGE_S)
+            self._ask.wait(self._refresh_s)
+            self._ask.clear()
 
-    def _look_at_kafka(self) -> None:
-        self._broker = self._broker_watcher.look(self._broker)
+    def _hear_announcements(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                with PubSub(self._redis.connection_pool, ignore_subscribe_messages=True) as announced:
+                    announced.subscribe(self._channel)
+                    while not self._stopped.is_set():
+                        if announced.get_message(timeout=CHANGE_S):
+                            self._ask.set()
+            except RedisError:  # the books' own thread says so
+                self._stopped.wait(self._refresh_s)
+
+    def _watch_kafka(self) -> None:
+        while not self._stopped.is_set():
+            self._broker = self._broker_watcher.look(self._broker)
+            self._stopped.wait(LOOK_S)
 
     def _look_at_redis(self) -> None:
         wanted = self._still_wanted()
@@ -210,5 +246,19 @@ def _since(spills: SpillFacts, time_us: int) -> SpillFacts:
     return spills.rows(spills.time_us >= time_us)
 
 
-def _reference(run: int | None, one: OneRun) -> Reference | None:
-    return Reference(run=run, book=one.book, spills=one.spills) if run is not None and one is not NOTHING else None
+def _reference_run(choices: Choices, books: Books) -> int | None:
+    if not choices.compare or choices.reference is not None:
+        return choices.reference
+    return books.automatic_reference(books.current if choices.run is None else choices.run)
+
+
+def _wanted(choices: Choices, books: Books) -> set[tuple[int | None, bool]]:
+    """Return the runs to read, and whether at their last minute."""
+    other = _reference_run(choices, books)
+    return {(choices.run, choices.recent)} | ({(other, False)} if other is not None else set())
+
+
+def _reference(run: int | None, one: OneRun, *, chosen: bool) -> Reference | None:
+    if run is None or one is NOTHING:
+        return None
+    return Reference(run=run, book=one.book, spills=one.spills, chosen=chosen)

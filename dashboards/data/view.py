@@ -28,6 +28,8 @@ class Reference:
     run: int
     book: RunBook
     spills: SpillFacts
+    chosen: bool
+    """By somebody; else by `automatic_reference`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,10 @@ class View:
     recent: bool
     """Whether they are of the last minute alone."""
     reference: Reference | None
+    automatic: int | None
+    """The run that is compared with if nobody chooses."""
+    expected_rate: float | None
+    """Spills a second that the settings expect."""
     unattributed: Totals
     """What could not be put down to any run."""
     version: str

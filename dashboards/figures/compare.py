@@ -17,6 +17,8 @@ class Compared:
 
     run: int
     histogram: Histogram
+    spills: float = 1.0
+    """Spills of the histogram that is compared, over those of the reference."""
 
 
 def why_not(histogram: Histogram, reference: Compared) -> str:
@@ -29,7 +31,12 @@ def why_not(histogram: Histogram, reference: Compared) -> str:
 
 def scale_of(histogram: Histogram, reference: Compared, mode: Mode) -> float:
     """Return what the reference is multiplied with."""
-    return 1.0 if mode is Mode.ABSOLUTE else float(histogram.sum()) / float(reference.histogram.sum())
+    match mode:
+        case Mode.ABSOLUTE:
+            return 1.0
+        case Mode.SPILLS:
+            return reference.spills
+    return float(histogram.sum()) / float(reference.histogram.sum())
 
 
 def comparison(histogram: Histogram, reference: Compared, mode: Mode) -> str:
@@ -39,7 +46,8 @@ def comparison(histogram: Histogram, reference: Compared, mode: Mode) -> str:
     if histogram.ndim > 1:
         return f"run {reference.run}: ratio only"
     scale = scale_of(histogram, reference, mode)
-    return f"– – run {reference.run}" + (f" × {scale:.3g}" if mode is Mode.SHAPE else "")
+    per = " by spills" if mode is Mode.SPILLS else ""
+    return f"– – run {reference.run}" + ("" if mode is Mode.ABSOLUTE else f" × {scale:.3g}{per}")
 
 
 def note(said: str, theme: Theme, *, over_the_bar: bool) -> dict[str, Any]:

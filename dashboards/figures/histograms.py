@@ -90,16 +90,17 @@ def _one_dimensional(
     if log:
         shared["yaxis"] |= logarithmic(whole_powers=not is_ratio)
     if compared is not None and is_ratio:
-        return {"data": ratio_points(edges, counts, compared, scale, _bin_words(axis), theme), "layout": shared}
+        return {"data": ratio_points(edges, counts, compared, scale, _range_words(axis), theme), "layout": shared}
+    named = {"text": [*axis.names, axis.names[-1]]} if axis.names else {}  # the last point ends the line and is no bin
     steps = _steps(edges, counts, theme.line) | {
         "fill": "none" if log else "tozeroy",
         "fillcolor": theme.fill,
         "hovertemplate": f"{_bin_words(axis)}: %{{y:,}} entries<extra></extra>",
     }
-    data = [steps]
+    data = [steps | named]
     if compared is not None and reference is not None:
         words = f"{_bin_words(axis)}: %{{y:,.4~g}} in run {reference.run}<extra></extra>"
-        data.append(_steps(edges, compared, theme.other, dash="dash") | {"hovertemplate": words})
+        data.append(_steps(edges, compared, theme.other, dash="dash") | {"hovertemplate": words} | named)
     if choices.errors:
         data.append(_errors(edges, counts.astype(np.float64), np.sqrt(counts), theme.ink))
     return {"data": data, "layout": shared}
@@ -204,6 +205,10 @@ def _ratio_cells(histogram: Histogram, reference: Compared, choices: Choices, th
 
 def _bin_words(axis: Axis) -> str:
     """Return how a bin is called when one points at it."""
+    return "%{text}" if axis.names else _range_words(axis)
+
+
+def _range_words(axis: Axis) -> str:
     return f"{axis.label} %{{x:.5~g}} to %{{customdata:.5~g}}{unit_after(axis.unit)}"
 
 

@@ -65,8 +65,12 @@ def counts_something(axis: Axis) -> bool:
     return axis.bins <= TICK_EACH_BIN and axis.high - axis.low == axis.bins
 
 
-def ticks(axis: Axis) -> dict[str, int]:
-    """Return what has each bin of an axis numbered, if it counts something."""
+def ticks(axis: Axis) -> dict[str, Any]:
+    """Return what has each bin of an axis named, or numbered if it counts something."""
+    if axis.names and axis.bins <= TICK_EACH_BIN:
+        width = (axis.high - axis.low) / axis.bins
+        middles = [axis.low + width * (number + 0.5) for number in range(axis.bins)]
+        return {"tickvals": middles, "ticktext": list(axis.names)}
     return {"dtick": 1} if counts_something(axis) else {}
 
 
@@ -95,6 +99,7 @@ def layout(theme: Theme) -> dict[str, Any]:
         # These are given by some figures of a plot and not by others: what is on the screen must not keep them.
         "visible": True,
         "dtick": None,
+        "tickvals": None,
     }
     return {
         "font": {"family": _FONT, "size": 13, "color": theme.ink},

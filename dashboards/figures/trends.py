@@ -26,7 +26,8 @@ def trend_figure(
 ) -> Figure:
     """Return the figure of a trend, one point a spill; of very many, those that stand out.
 
-    A reference is drawn as it is in every mode: what has a value for each spill is never scaled.
+    A reference is drawn as it is in every mode, as far as this run has come: what has a value for each spill is never
+    scaled.
     """
     x, y = _points(trend, spills)
     if not len(x):
@@ -42,7 +43,8 @@ def trend_figure(
             shared[f"{letter}axis"] |= logarithmic(whole_powers=False) | {"dtick": None}
     data = [_line(trend, x, y, theme.line)]
     if reference is not None:
-        data.insert(0, _line(trend, *_points(trend, reference), theme.other, of="reference, "))
+        so_far = reference.rows(reference.spill <= spills.spill.max(initial=0))
+        data.insert(0, _line(trend, *_points(trend, so_far), theme.other, of="reference, "))
     return {"data": data, "layout": shared}
 
 

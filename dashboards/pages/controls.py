@@ -7,6 +7,7 @@ from dash import html
 
 from dashboards.choices import Choices, Mode
 from dashboards.data import View
+from dashboards.data.books import ENOUGH_TRIGGERS
 from dashboards.pages.links import act, choose
 from streams.freshness import span
 from streams.plots.catalogue import PLOTS
@@ -89,26 +90,34 @@ def _log_now(choices: Choices, names: Sequence[str]) -> set[str]:
 
 
 def _reference(view: View, choices: Choices) -> Any:
-    if choices.reference is None:
-        earlier = previous_of_type(view)
+    shown = view.reference
+    if choices.reference is None and shown is None:
+        earlier = view.automatic or previous_of_type(view)
         if earlier is None:
             return _group("", html.Span("No earlier run", className="choice off"))
-        said = f"Compare with the run before: {earlier}"
-        return _group("Reference", choose(f"Run {earlier}", f"reference={earlier}", said=said, key="b"))
+        what = "" if view.automatic else earlier
+        said = f"Compare with an earlier run: {earlier}"
+        return _group("Reference", choose(f"Run {earlier}", f"reference={what}", said=said, key="b"))
+    run = choices.reference if shown is None else shown.run
+    chosen = shown is None or shown.chosen
+    why = "Somebody chose it." if chosen else _WHY
     modes = [
         choose(mode.value.capitalize(), f"mode={mode.value}", said=_MODES[mode], on=choices.mode is mode)
         for mode in Mode
     ]
     return _group(
         "Reference",
-        act(f"Run {choices.reference}{_age(view, choices.reference)}", "runs", said="Choose a run to compare with"),
+        act(f"Run {run}{_age(view, run)}", "runs", said=f"{why} Choose a run to compare with."),
+        html.Span("chosen" if chosen else "newest of its type", className="why", title=why),
         *modes,
-        choose("✕", "reference=&mode=", said="Do not compare", key="b"),
+        choose("✕", "reference=none&mode=", said="Do not compare", key="b"),
     )
 
 
+_WHY = f"The newest run before this one, of the same type, with at least {ENOUGH_TRIGGERS:,} particle triggers."
 _MODES = {
     Mode.SHAPE: "Scale the reference to as many entries",
+    Mode.SPILLS: "Scale the reference to as many spills",
     Mode.ABSOLUTE: "Compare entries as they are",
     Mode.RATIO: "Divide by the reference, scaled to as many entries",
 }
@@ -126,7 +135,7 @@ def previous_of_type(view: View) -> int | None:
     return candidates[-1] if candidates else None
 
 
-def _age(view: View, run: int) -> str:
+def _age(view: View, run: int | None) -> str:
     begins = {each.run: each.begin_us for each in view.runs}
     if run not in begins:
         return ", not stored here"

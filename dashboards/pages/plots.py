@@ -38,6 +38,26 @@ def of_detector(detector: str, *, expert: bool) -> list[str]:
     return [each.name for each in entries if each.expert == expert]
 
 
+def names_on(path: str) -> list[str]:
+    """Return the plots and trends at an address."""
+    match path.strip("/").split("/"):
+        case [""]:
+            return on_the_overview()
+        case ["detector", detector, *tab] if detector in DETECTORS and tab in ([], [_EXPERT]):
+            return of_detector(detector, expert=bool(tab))
+        case ["plot", name] if name in PLOTS or name in TRENDS:
+            return [name]
+    return []
+
+
+def tables_on(path: str) -> list[str]:
+    """Return the detectors whose tables are at an address."""
+    match path.strip("/").split("/"):
+        case ["detector", detector] if detector in OF_DETECTOR:
+            return [detector]
+    return []
+
+
 def page(path: str, make: Maker) -> Any:
     """Return what stands at an address."""
     match path.strip("/").split("/"):

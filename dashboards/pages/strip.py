@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import dash_mantine_components as dmc
 import numpy as np
 from dash import html
 
@@ -29,7 +28,7 @@ def strip(view: View) -> list[Any]:
         ("State", state(view)),
         ("Spills", f"{totals.filled:,}"),
         ("Last spill", str(totals.last_spill) if totals.last_spill >= 0 else "–"),
-        ("Rate", rate(view.spills)),
+        ("Rate", f"{rate(view.spills, last=RATE_SPILLS)}{expected(view)}"),
         ("Triggers", f"{totals.triggers:,}"),
     ]
     counters = [
@@ -47,7 +46,7 @@ def strip(view: View) -> list[Any]:
         explanation = f"Could not be put down to any run, ever: {_reasons(view.unattributed.rejected)}"
         counters.append(("Of no run", no_run, explanation))
     return [
-        dmc.Group([_number(name, value) for name, value in numbers], className="numbers", gap="xl"),
+        html.Div([_number(name, value) for name, value in numbers], className="numbers"),
         html.Button(
             [_counter(*counter) for counter in counters],
             className="counters",
@@ -115,12 +114,21 @@ def missing(view: View) -> int:
     return max(totals.last_spill + 1 - totals.filled - view.behind, 0)
 
 
-def rate(spills: SpillFacts) -> str:
-    """Return the rate of the newest spills, by their own times."""
-    times = np.sort(spills.time_us)[-RATE_SPILLS:]
+def rate(spills: SpillFacts, *, last: int = 0) -> str:
+    """Return the rate of all spills or of the newest ones, by their own times."""
+    times = np.sort(spills.time_us)[-last:]
     if len(times) < 2 or times[-1] == times[0]:
         return "–"
     return f"{(len(times) - 1) / (times[-1] - times[0]) * 1e6:.2f} /s"
+
+
+def expected(view: View) -> str:
+    """Return the rate that is expected: by the settings, else that of the run that is compared with."""
+    if view.expected_rate is not None:
+        return f" of {view.expected_rate:.2f}"
+    if view.reference is None or (found := rate(view.reference.spills)) == "–":
+        return ""
+    return f" (run {view.reference.run}: {found.removesuffix(' /s')})"
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

@@ -15,7 +15,7 @@ _Values = tuple[npt.ArrayLike, ...]
 _EXPERT = "EMR expert on call"
 _OCCUPANCY = ("EMR", "Occupancy")
 _RECONSTRUCTED = ("EMR", "Reconstructed")
-_YES_OR_NO = Axis(label="No (0) or yes (1)", bins=2, low=-0.5, high=1.5)
+_YES_OR_NO = Axis(label="No (0) or yes (1)", bins=2, low=-0.5, high=1.5, names=("no", "yes"))
 
 
 def _occupancy(side: int) -> Plot:

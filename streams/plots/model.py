@@ -22,6 +22,8 @@ class Axis:
     bins: int
     low: float
     high: float
+    names: tuple[str, ...] = ()
+    """Of the bins, if they have some."""
 
     @property
     def title(self) -> str:

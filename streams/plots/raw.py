@@ -21,7 +21,8 @@ _TDC_PERIOD = 1 << 21
 
 def _channel_axis(board: int) -> Axis:
     bins = _BOARDS[board] * _CHANNELS[board]
-    return Axis(label=f"Geo × {_CHANNELS[board]} + channel", bins=bins, low=-0.5, high=bins - 0.5)
+    names = tuple(f"geo {number // _CHANNELS[board]}, channel {number % _CHANNELS[board]}" for number in range(bins))
+    return Axis(label=f"Geo × {_CHANNELS[board]} + channel", bins=bins, low=-0.5, high=bins - 0.5, names=names)
 
 
 def _hits_plot() -> Plot:

@@ -21,7 +21,7 @@ _Values = tuple[npt.ArrayLike, ...]
 _EXPERT = "Tracker expert on call"
 _STATIONS = range(1, STATIONS + 1)
 _WHERE = ("upstream", "downstream")
-_KIND = Axis(label="Kind: 2 duplet, 3 triplet", bins=3, low=1, high=4)
+_KIND = Axis(label="Kind: 2 duplet, 3 triplet", bins=3, low=1, high=4, names=("1", "duplet", "triplet"))
 _PLURAL = {TRIPLET: "triplets", DUPLET: "duplets"}
 
 

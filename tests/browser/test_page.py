@@ -198,7 +198,7 @@ def test_38_an_answer_slower_than_the_clock_is_waited_for(site: Site, page: Page
 
     def begin(request: Request) -> None:
         nonlocal most
-        if "_dash-update-component" in request.url:
+        if "/live?" in request.url:
             under_way.add(request)
             most = max(most, len(under_way))
 

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from dashboards.choices import Choices
-from dashboards.data import RunSummary, View
+from dashboards.data import Reference, RunSummary, View
+from dashboards.data.books import Books
 from dashboards.pages.controls import controls, previous_of_type
 from dashboards.pages.dialogs import KEYS, RUNS_LISTED, counted, runs_list
-from dashboards.pages.strip import banners
+from dashboards.pages.strip import banners, expected
+from streams.books.run import spill_facts
+from streams.books.totals import Totals
 from tests.dashboards.views import RUN, run_book, text_of, view
 
 
@@ -54,6 +57,35 @@ def test_29_the_list_of_runs_has_the_newest_first_and_is_bounded() -> None:
 def test_14_the_run_before_is_of_the_same_type_if_there_is_one(types: str, before: int) -> None:
     assert previous_of_type(view(run_book(), runs=runs(*types))) == RUN - before
     assert previous_of_type(view(run_book(), runs=runs("A"))) is None
+
+
+def test_13_the_reference_says_its_run_its_age_and_why() -> None:
+    earlier = Reference(run=RUN - 2, book=run_book(), spills=spill_facts(run_book().ledger), chosen=False)
+    shown = view(run_book(), runs=runs("A", "A", "A"), reference=earlier, automatic=RUN - 2)
+    said = text_of(controls(shown, Choices(), ["ht01"]))
+    assert f"Run {RUN - 2}, 2 h 0 min earlier newest of its type Shape Spills Absolute Ratio" in said
+    assert chosen(["ht01"], shown)["✕"] == "reference=none&mode="
+    off = replace(shown, reference=None)
+    assert chosen(["ht01"], off, compare=False)[f"Run {RUN - 2}"] == "reference="
+
+
+def test_13_the_newest_earlier_run_of_the_type_with_enough_triggers_is_compared_with() -> None:
+    def books(*of: tuple[str, int]) -> Books:
+        listed = runs(*(run_type for run_type, _ in of))
+        totals = {each.run: Totals(triggers=triggers) for each, (_, triggers) in zip(listed, of, strict=True)}
+        return Books(runs=listed, totals=totals)
+
+    found = books(("A", 5000), ("A", 1000), ("A", 999), ("B", 9000), ("A", 10))
+    assert found.automatic_reference(RUN) == RUN - 3
+    assert found.automatic_reference(RUN - 4) is None
+    assert found.automatic_reference(5) is None
+
+
+def test_1_the_expected_rate_is_the_settings_or_that_of_the_reference() -> None:
+    reference = Reference(run=7, book=run_book(), spills=spill_facts(run_book().ledger), chosen=False)
+    assert expected(view(run_book())) == ""
+    assert expected(view(run_book(), reference=reference)) == " (run 7: 0.39)"
+    assert expected(view(run_book(), reference=reference, expected_rate=0.5)) == " of 0.50"
 
 
 def test_16_a_switch_of_the_scale_begins_with_what_the_plots_show() -> None:

@@ -181,3 +181,13 @@ def test_a_huge_run_keeps_the_spills_that_stand_out() -> None:
     assert drawn[12_345] == 0
     assert drawn[77_777] == 900
     assert sorted(points["x"]) == points["x"]
+
+
+def test_18_bins_that_have_names_say_them() -> None:
+    (line,) = draw("raw_v1290_hits", [0, 33])["data"]
+    assert line["text"][33] == "geo 1, channel 1"
+    assert line["hovertemplate"].startswith("%{text}: ")
+    axis = draw("emr_matched", [0, 1, 1])["layout"]["xaxis"]
+    assert dict(zip(axis["tickvals"], axis["ticktext"], strict=True)) == {0.0: "no", 1.0: "yes"}
+    # What a plot without names is drawn over must not keep them.
+    assert draw("ht01", [28.0])["layout"]["xaxis"]["tickvals"] is None

@@ -39,6 +39,16 @@ def test_shape_scales_the_reference_to_as_many_entries_and_absolute_does_not() -
         assert "run 6" in figure["layout"]["annotations"][0]["text"]
 
 
+def test_14_a_reference_is_scaled_to_as_many_spills_by_their_numbers_alone() -> None:
+    ours, theirs = filled("ht01", [28.0] * 6), filled("ht01", [28.0] * 10)
+    reference = Compared(run=6, histogram=theirs, spills=4 / 20)
+    figure = histogram_figure(
+        PLOTS["ht01"], ours, when="", theme=LIGHT, why_empty="", choices=Choices(mode=Mode.SPILLS), reference=reference
+    )
+    assert max(figure["data"][1]["y"]) == 2
+    assert figure["layout"]["annotations"][0]["text"] == "– – run 6 × 0.2 by spills"
+
+
 def test_a_ratio_has_the_errors_of_both_and_no_point_where_one_is_empty() -> None:
     ours, theirs = filled("ht01", [28.0] * 4 + [35.0] * 4), filled("ht01", [28.0] * 2 + [30.0] * 2)
     _, points = draw("ht01", ours, theirs, Mode.RATIO)["data"]
@@ -71,6 +81,9 @@ def test_13_what_has_a_value_for_each_spill_is_never_scaled(mode: Mode) -> None:
     figure = trend_figure(trend, ours, when="", theme=LIGHT, choices=Choices(mode=mode), reference=theirs)
     assert figure["data"][0]["y"] == theirs.triggers.tolist()
     assert figure["data"][1]["y"] == ours.triggers.tolist()
+    # Of a run that is longer, only what this one has come to.
+    figure = trend_figure(trend, theirs, when="", theme=LIGHT, choices=Choices(mode=mode), reference=ours)
+    assert figure["data"][0]["y"] == ours.triggers.tolist()[:4]
 
 
 @pytest.mark.parametrize("log", ["x", "y", "z", "xyz"])

@@ -45,6 +45,8 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "shown": book.book,
         "recent": False,
         "reference": None,
+        "automatic": None,
+        "expected_rate": None,
         "spills": spill_facts(book.ledger),
         "unattributed": Totals(),
         "version": "1",

@@ -1,0 +1,119 @@
+"""What open pages are told as it happens: strip, choices, and the figures that changed.
+
+A browser asks over and over, with what it has; its answer waits until there is something new, at most as long as the
+strip may stand. Browsers that ask the same get the same bytes, made once.
+"""
+
+import asyncio
+import json
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from fastapi import Request, Response
+
+from dashboards.choices import Choices
+from dashboards.data import Data, View
+from dashboards.make import FigureCache
+from dashboards.pages.controls import controls
+from dashboards.pages.dialogs import counted, runs_list
+from dashboards.pages.plots import names_on, tables_on
+from dashboards.pages.strip import badges, banners, clock, strip
+from dashboards.pages.tables import OF_DETECTOR
+
+ANSWERS_KEPT = 32
+"""Answers that other browsers may still ask for."""
+Question = tuple[int, int, str, str, str, str]
+"""Changes of the books and second of the wall clock; path, choices, theme, and what the browser has."""
+
+
+class Live:
+    """Answers the browsers.
+
+    Parameters
+    ----------
+    longest_s
+        How long an answer waits for something new.
+    """
+
+    def __init__(self, data: Data, figures: FigureCache, longest_s: float) -> None:
+        self._data = data
+        self._figures = figures
+        self._longest_s = longest_s
+        self._answers: OrderedDict[Question, asyncio.Task[bytes]] = OrderedDict()
+        self._changed: asyncio.Event | None = None
+
+    async def answer(self, request: Request) -> Response:
+        """Return what is new to a browser."""
+        asked = request.query_params
+        if asked.get("after") == str(self._data.changes):
+            await self._wait()
+        path, search, theme, has = (asked.get(name, "") for name in ("path", "search", "theme", "has"))
+        question = (self._data.changes, int(time.time()), path, search, theme, has)
+        task = self._answers.get(question)
+        if task is None:
+            task = asyncio.create_task(asyncio.to_thread(self._make, *question))
+            self._answers[question] = task
+            while len(self._answers) > ANSWERS_KEPT:
+                self._answers.popitem(last=False)
+        # A browser that goes away must not take the answer from the others.
+        return Response(await asyncio.shield(task), media_type="application/json")
+
+    async def _wait(self) -> None:
+        if self._changed is None:
+            self._changed = asyncio.Event()
+            self._data.on_change = partial(asyncio.get_running_loop().call_soon_threadsafe, self._ring)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), self._longest_s)
+
+    def _ring(self) -> None:
+        """Wake all that wait; who comes later waits for the next time."""
+        assert self._changed is not None  # noqa: S101
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _make(self, changes: int, _second: int, path: str, search: str, theme: str, has: str) -> bytes:
+        choices = Choices.of(search)
+        view = self._data.view(choices)
+        names = names_on(path)
+        figures = figures_version(view, theme, search, names)
+        books = version(view.version)
+        about = version(search, view.run, view.reference and view.reference.run, view.runs, names)
+        before = dict(part.split(":", 1) for part in has.split(",") if ":" in part)
+        told: dict[str, Any] = {
+            "at": changes,
+            "has": f"{figures},about:{about},books:{books}",
+            "parts": {
+                "strip": strip(view),
+                "badges": badges(view),
+                "banners": banners(view, choices),
+                "clock": clock(view.now_s),
+            },
+        }
+        if before.get("about") != about:
+            told["parts"] |= {"controls": controls(view, choices, names), "runs-list": runs_list(view)}
+        if before.get("books") != books:
+            told["parts"]["counted"] = counted(view)
+            told["tables"] = {name: OF_DETECTOR[name](view) for name in tables_on(path)}
+        if not has.startswith(figures):
+            make = self._figures.maker(view, theme, choices)
+            told["figures"] = {name: make(name) for name in names}
+        return json.dumps(told, default=_plain, separators=(",", ":"), allow_nan=False).encode()
+
+
+def figures_version(view: View, theme: str | None, search: str | None, names: list[str]) -> str:
+    """Return what changes when the figures of a page do, and when their axes do: frozen ones stay as they are."""
+    choices = Choices.of(search)
+    axes = version(view.run, choices.log, view.reference and choices.mode, names)
+    return f"figures:{version('' if choices.frozen else view.version, theme, search or '', names)},axes:{axes}"
+
+
+def version(*of: Any) -> str:
+    """Return a short name for what something is made of."""
+    return f"{hash(repr(of)) & 0xFFFFFFFFFFFF:x}"
+
+
+def _plain(component: Any) -> Any:
+    return component.to_plotly_json()

@@ -1,0 +1,296 @@
+"""Speed of the page in Chromium, on a real stack, all plots and a spill a second: python -m tests.bench.page."""
+
+import argparse
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+import numpy as np
+import psutil
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+from rich.console import Console
+from rich.table import Table
+
+from ops.demo import playground
+from ops.stack import free_port
+from schemas.records import RawSpill, RunControl
+from streams.daq.producer import SpillProducer
+from streams.daq.simulator import SimulatedRun
+from streams.daq.simulator.run import DETECTORS
+from streams.settings import Settings
+
+WAIT_S = 60.0
+LOADS, CLIENTS, UPDATES = 9, 20, 60
+USABLE_S, PIXELS_S, MAIN_THREAD_MS, TIMES_CPU = 1.5, 0.7, 120.0, 2.0
+"""What must not be exceeded."""
+GROWTH_MB = 30.0
+"""Memory that may come and go by itself between two collections."""
+
+USABLE = """() => {
+    const plots = [...document.querySelectorAll('[id*="figure"] .js-plotly-plot')];
+    return plots.length && plots.every(plot => plot.querySelector('.main-svg'))
+        && document.querySelector('#strip .value') && document.querySelector('#controls .group');
+}"""
+# After the frame in which all plots stood with a spill; the spill is the last number in a plot's title.
+WATCH = """() => {
+    window.seen = {};
+    const look = () => {
+        const plots = [...document.querySelectorAll('.js-plotly-plot')];
+        const last = plots.map(plot => Number((/\\u2013(\\d+) /.exec(plot.layout?.title?.text) || [])[1] ?? -1));
+        const spill = last.length ? Math.min(...last) : -1;
+        if (spill >= 0 && !(spill in window.seen)) {
+            window.seen[spill] = 0;
+            requestAnimationFrame(() => { window.seen[spill] = Date.now(); });
+        }
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+DEFAULT_PAGE = """
+import sys
+from dash import Dash, dcc
+app = Dash()
+app.layout = dcc.Graph(figure={"data": [{"type": "bar", "y": list(range(200))}], "layout": {}})
+app.run(port=int(sys.argv[1]))
+"""
+
+
+@dataclass
+class Beam:
+    """A run that goes on, a spill a second, until it is stopped."""
+
+    settings: Settings
+    acknowledged: dict[int, float] = field(default_factory=dict)
+    """Spill → when Kafka acknowledged it, s since 1970 UTC."""
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def play(self) -> None:
+        run = SimulatedRun(spills=100_000, start_us=time.time_ns() // 1000, period_s=1.0, detectors=tuple(DETECTORS))
+        with SpillProducer(self.settings, on_acknowledged=self._note) as producer:
+            for number in range(run.spills):
+                record = run.spill(number).raw
+                if self._stop.wait(1.0):
+                    return
+                producer.send(record)
+                producer.flush()
+
+    def _note(self, record: RawSpill | RunControl, _offsets: dict[int, int]) -> None:
+        assert isinstance(record, RawSpill)
+        self.acknowledged[record.spill] = time.time()
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        thread = threading.Thread(target=self.play)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+
+
+@dataclass
+class Clients:
+    """Browsers that draw nothing: they ask like one, and read their answers to the last byte."""
+
+    port: int
+    arrived: list[tuple[int, float]] = field(default_factory=list)
+    """Last spill of an answer with figures, and when its last byte was there, s since 1970 UTC."""
+
+    @contextmanager
+    def connected(self, number: int) -> Iterator[None]:
+        stop, failed = threading.Event(), []
+
+        async def ask_until_stopped() -> None:
+            tasks = [asyncio.create_task(self._ask_for_ever()) for _ in range(number)]
+            await asyncio.to_thread(stop.wait)
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            failed.extend(error for error in ended if not isinstance(error, asyncio.CancelledError))
+
+        thread = threading.Thread(target=lambda: asyncio.run(ask_until_stopped()))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+        assert not failed, failed
+
+    async def _ask_for_ever(self) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        has, after = "", ""
+        while True:
+            query = f"path=/&search=&theme=light&has={has}&after={after}"
+            writer.write(f"GET /live?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            assert head.startswith("http/1.1 200"), head
+            body = await reader.readexactly(int(head.split("content-length:")[1].split()[0]))
+            now = time.time()
+            # Not parsed as a whole, twenty times a second: this machine has other things to do.
+            has = body.split(b'"has":"', 1)[1].split(b'"', 1)[0].decode()
+            after = body.split(b'"at":', 1)[1].split(b",", 1)[0].decode()
+            if b'"figures":{' in body:
+                title = body.split(b"\\u2013", 1)[1]
+                self.arrived.append((int(title.split(b" ", 1)[0]), now))
+
+
+def open_page(browser: Browser, address: str) -> Page:
+    context = browser.new_context(viewport={"width": 1920, "height": 1080})
+    page = context.new_page()
+    page.goto(address, wait_until="commit")
+    page.wait_for_function(USABLE if address.endswith("/") else "document.querySelector('.main-svg')", polling="raf")
+    return page
+
+
+def seconds_to_open(browser: Browser, address: str) -> float:
+    start = time.perf_counter()
+    page = open_page(browser, address)
+    seconds = time.perf_counter() - start
+    page.context.close()
+    return seconds
+
+
+@contextmanager
+def default_page() -> Iterator[str]:
+    """Serve Dash's default page with one plot."""
+    port = free_port()
+    command = [sys.executable, "-c", DEFAULT_PAGE, str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + WAIT_S
+        while not any(c.laddr.port == port for c in psutil.Process(process.pid).net_connections()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/?"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def metrics(session: CDPSession) -> dict[str, float]:
+    """Return what Chromium says of a page: ``TaskDuration`` in s, ``JSHeapUsedSize`` in bytes after a collection."""
+    session.send("HeapProfiler.collectGarbage")
+    return {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+
+
+def delays(beam: Beam, seen: list[tuple[int, float]]) -> np.ndarray:
+    """Return from acknowledgement to when each was seen, s."""
+    return np.array([when - beam.acknowledged[spill] for spill, when in seen if when and spill in beam.acknowledged])
+
+
+def watch(page: Page, seconds: float) -> list[tuple[int, float]]:
+    """Return the spills that come onto a page, and when, s since 1970 UTC."""
+    page.evaluate(WATCH)
+    page.wait_for_timeout(seconds * 1000)
+    found: dict[str, float] = page.evaluate("window.seen")
+    # The first stood there before.
+    return [(int(spill), when / 1000) for spill, when in sorted(found.items(), key=lambda each: int(each[0]))[1:]]
+
+
+def cpu(process: psutil.Process, wait: Any) -> tuple[float, float]:
+    """Return the shares of a core, by itself and in the kernel, that a process takes meanwhile."""
+    before, start = process.cpu_times(), time.perf_counter()
+    wait()
+    after, seconds = process.cpu_times(), time.perf_counter() - start
+    return (after.user - before.user) / seconds, (after.system - before.system) / seconds
+
+
+def measure(minutes: float, loads: int, updates: int) -> list[tuple[str, str, str, bool]]:
+    """Return what was measured, how much, what it must not exceed, and whether it does not."""
+    rows: list[tuple[str, str, str, bool]] = []
+
+    def row(what: str, value: float, bound: float, unit: str, beside: str = "") -> None:
+        rows.append((what, f"{value:.2f} {unit}{beside}", f"≤ {bound:g} {unit}", bool(value <= bound)))
+
+    program = shutil.which("chromium")
+    assert program is not None, "no chromium on the PATH"
+    with playground(1) as running, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        part = running.start("page", "dashboard")
+        port = running.settings.dashboard.port
+        address = f"http://127.0.0.1:{port}/"
+        beam = Beam(running.settings)
+        while not any(c.laddr.port == port for c in psutil.Process(part.process.pid).net_connections()):  # type: ignore[union-attr]
+            part.look_after()
+            time.sleep(0.2)
+        server = psutil.Process(part.process.pid)  # type: ignore[union-attr]
+        with beam.on():
+            time.sleep(10)
+            with default_page() as default:
+                seconds_to_open(browser, address), seconds_to_open(browser, default)
+                ours, theirs = [], []
+                for _ in range(loads):
+                    ours.append(seconds_to_open(browser, address))
+                    theirs.append(seconds_to_open(browser, default))
+            row(
+                "page usable, median",
+                median(ours),
+                USABLE_S,
+                "s",
+                f" (Dash's default, one plot: {median(theirs):.2f} s)",
+            )
+            page = open_page(browser, address)
+            page.wait_for_timeout(3000)
+            session = page.context.new_cdp_session(page)
+            session.send("Performance.enable")
+            begin, seen = metrics(session), []
+            user, system = cpu(server, lambda: seen.extend(watch(page, updates)))
+            busy = (metrics(session)["TaskDuration"] - begin["TaskDuration"]) / len(seen) * 1000
+            late = delays(beam, seen)
+            beside = f" (median {np.median(late):.2f} s, {len(late)} spills)"
+            row("spill acknowledged → pixels, p95", float(np.percentile(late, 95)), PIXELS_S, "s", beside)
+            row("main thread, an update of 12 plots", busy, MAIN_THREAD_MS, "ms")
+            clients, seen = Clients(port), []
+            with clients.connected(CLIENTS):
+                user_20, system_20 = cpu(server, lambda: seen.extend(watch(page, updates)))
+            late, last_byte = delays(beam, seen), delays(beam, clients.arrived)
+            beside = f" (median {np.median(late):.2f} s)"
+            row(f"the same with {CLIENTS} clients", float(np.percentile(late, 95)), PIXELS_S, "s", beside)
+            beside = f" (median {np.median(last_byte):.2f} s)"
+            row(f"last byte at {CLIENTS} clients, p95", float(np.percentile(last_byte, 95)), PIXELS_S, "s", beside)
+            beside = f" ({user:.2f} → {user_20:.2f} cores; in the kernel, {system:.2f} → {system_20:.2f})"
+            row(f"server's CPU, {CLIENTS + 1} clients against 1", user_20 / user, TIMES_CPU, "×", beside)
+            begin, resident = metrics(session), server.memory_info().rss
+            page.wait_for_timeout(minutes * 60_000)
+            grown = (metrics(session)["JSHeapUsedSize"] - begin["JSHeapUsedSize"]) / 1e6
+            row(f"browser's heap, growth in {minutes:g} min", grown, GROWTH_MB, "MB")
+            grown = (server.memory_info().rss - resident) / 1e6
+            row(f"server's memory, growth in {minutes:g} min", grown, GROWTH_MB, "MB", f" (of {resident / 1e6:.0f} MB)")
+        browser.close()
+    return rows
+
+
+def main() -> None:
+    """Print the table; fail if something exceeds its bound."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.page", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0, help="how long memory is watched")
+    parser.add_argument("--loads", type=int, default=LOADS, help="how often the page is opened")
+    parser.add_argument("--updates", type=int, default=UPDATES, help="seconds that updates are watched, twice")
+    said = parser.parse_args()
+    rows = measure(said.minutes, said.loads, said.updates)
+    table = Table(title="The page, all plots, a spill a second, all on this machine")
+    for column in ("what", "measured", "bound", ""):
+        table.add_column(column)
+    for *words, kept in rows:
+        table.add_row(*words, "kept" if kept else "missed")
+    Console(highlight=False).print(table)
+    load = " ".join(f"{each:.1f}" for each in psutil.getloadavg())
+    Console(highlight=False).print(json.dumps({"cores": psutil.cpu_count(), "load of the machine": load}))
+    sys.exit(0 if all(kept for *_, kept in rows) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What open pages are told, from books in a real Redis."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from fastapi import Request
+
+from dashboards.choices import Choices
+from dashboards.data import Data, View
+from dashboards.live import Live
+from dashboards.make import FigureCache, Maker
+from dashboards.pages.plots import on_the_overview
+from streams.books import layout
+from streams.books.connect import connect
+from streams.settings import DashboardSettings, Settings, load_settings
+from tests.dashboards.views import run_book, write
+
+pytestmark = pytest.mark.servers
+
+LONG_S = 20.0
+"""Nothing here waits so long: only what is announced can come sooner."""
+PAGE = {"path": "/", "search": "", "theme": "light"}
+
+
+@pytest.fixture
+def slow(settings: Settings) -> Settings:
+    """Return settings of a page that hardly ever looks by itself."""
+    return load_settings(kafka=settings.kafka, redis=settings.redis, dashboard=DashboardSettings(refresh_s=LONG_S))
+
+
+class CountingCache(FigureCache):
+    made = 0
+
+    def maker(self, view: View, theme: str | None, choices: Choices = Choices()) -> Maker:  # noqa: B008 - frozen
+        self.made += 1
+        return super().maker(view, theme, choices)
+
+
+def with_books(settings: Settings, scenario: Callable[[Live, CountingCache], Awaitable[None]]) -> None:
+    with connect(settings) as redis:
+        write(redis, settings, run_book(4), offset=3)
+    with Data(settings) as data:
+        data.view()
+        cache = CountingCache()
+        asyncio.run(scenario(Live(data, cache, LONG_S), cache))  # type: ignore[arg-type]
+
+
+def checkpoint(settings: Settings) -> None:
+    with connect(settings) as redis:
+        write(redis, settings, run_book(8), offset=7)
+        redis.publish(layout.changed_channel(settings.redis.key_prefix, settings.session), "")
+
+
+async def ask(live: Live, **said: Any) -> dict[str, Any]:
+    query = urlencode(PAGE | said).encode()
+    answer = await live.answer(Request({"type": "http", "query_string": query}))
+    found: dict[str, Any] = json.loads(bytes(answer.body))
+    return found
+
+
+def again(told: dict[str, Any]) -> dict[str, Any]:
+    return {"has": told["has"], "after": told["at"]}
+
+
+def test_an_answer_waits_for_a_checkpoint_and_comes_with_it(slow: Settings) -> None:
+    async def scenario(live: Live, _cache: CountingCache) -> None:
+        first = await ask(live)
+        assert set(first["figures"]) == set(on_the_overview())
+        waiting = asyncio.create_task(ask(live, **again(first)))
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        start = time.monotonic()
+        await asyncio.to_thread(checkpoint, slow)
+        second = await waiting
+        assert time.monotonic() - start < LONG_S / 4
+        assert "spills 0–7 " in second["figures"]["ht01"]["layout"]["title"]["text"]
+
+    with_books(slow, scenario)
+
+
+def test_figures_are_made_once_for_all_browsers_and_sent_once_to_each(slow: Settings) -> None:
+    async def scenario(live: Live, cache: CountingCache) -> None:
+        answers = await asyncio.gather(*(ask(live) for _ in range(20)))
+        assert cache.made == 1
+        assert all(answer == answers[0] for answer in answers)
+        # Nothing has changed: a browser that has all gets the strip alone.
+        later = await ask(live, has=answers[0]["has"])
+        assert "figures" not in later
+        assert set(later["parts"]) == {"strip", "badges", "banners", "clock"}
+        frozen = await ask(live, search="?frozen=1", has=answers[0]["has"])
+        await asyncio.to_thread(checkpoint, slow)
+        still = await ask(live, search="?frozen=1", **again(frozen))
+        assert "figures" not in still
+        assert "Last spill" in json.dumps(still["parts"]["strip"])
+
+    with_books(slow, scenario)

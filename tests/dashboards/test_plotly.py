@@ -1,0 +1,23 @@
+"""Which plotly.js the page takes."""
+
+from pathlib import Path
+
+import pytest
+
+from dashboards import plotly
+
+
+@pytest.mark.parametrize("there", [None, b"damaged"])
+def test_without_the_pinned_file_the_page_takes_plotly_whole(
+    there: bytes | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if there is not None:
+        (tmp_path / "spilldeck").mkdir()
+        (tmp_path / "spilldeck" / f"plotly-cartesian-{plotly.VERSION}.min.js").write_bytes(there)
+    assert plotly.script().name == "plotly.min.js"
+    assert plotly.script().is_file()
+
+
+def test_the_pinned_file_is_of_the_version_that_the_package_draws_with() -> None:
+    assert plotly.get_plotlyjs_version() == plotly.VERSION
