@@ -1,0 +1,110 @@
+"""Runs that live has counted, with workers killed meanwhile, for replays to equal."""
+
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from redis import Redis
+
+from ops.stack import LocalStack
+from ops.topics import ensure_topics
+from schemas.records import RawSpill, RunControl
+from streams.books.connect import connect
+from streams.books.reader import BookReader
+from streams.daq.producer import SpillProducer
+from streams.daq.simulator import SimulatedRun
+from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
+from tests.conftest import WAIT_S
+from tests.kafka import ends
+from tests.ops.conftest import environment
+from tests.workers import Workers
+
+Record = RawSpill | RunControl
+RUNS = range(900_301, 900_311)
+SPILLS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """A session with what it has counted."""
+
+    settings: Settings
+    redis: Redis
+    reader: BookReader
+    records: list[Record]
+    env: dict[str, str]
+
+    def books(self, session: str) -> BookReader:
+        prefix, partitions = self.settings.redis.key_prefix, self.settings.kafka.partitions
+        return BookReader(self.redis, prefix, session, partitions)
+
+
+def small_run(number: int, spills: int = SPILLS) -> list[Record]:
+    """Return a run with a duplicate, a spill that is damaged, and neighbours that changed places."""
+    records = list(SimulatedRun(run=number, spills=spills, mean_triggers=4, detectors=("tof",)).records())
+    rng = random.Random(number)
+    at = rng.randrange(1, spills - 2)
+    records[at], records[at + 1] = records[at + 1], records[at]
+    bad = records[spills // 2]
+    assert isinstance(bad, RawSpill)
+    records[spills // 2] = replace(bad, payload=bad.payload[: len(bad.payload) // 2])
+    return [*records[:at], records[at], *records[at:]]
+
+
+def interleaved(runs: list[list[Record]]) -> list[Record]:
+    """Return the records of runs one after the other, a run after the other."""
+    longest = max(map(len, runs))
+    return [run[i] for i in range(longest) for run in runs if i < len(run)]
+
+
+def wait_until_counted(settings: Settings, reader: BookReader) -> None:
+    wanted, deadline = ends(settings), time.monotonic() + WAIT_S
+    while [p.raw_end for p in reader.progress()] != wanted:
+        assert time.monotonic() < deadline, f"only {reader.progress()} of {wanted} counted"
+        time.sleep(0.1)
+
+
+def settings_on(stack: LocalStack, **changes: object) -> Settings:
+    """Return settings with topics and keys of their own."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    return load_settings(
+        kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}."),
+        redis=RedisSettings(url=f"redis://127.0.0.1:{stack.redis_port}/0", key_prefix=name),
+        **changes,
+    )
+
+
+@contextmanager
+def count_live(settings: Settings, logs: Path, batches: list[list[Record]], env: dict[str, str]) -> Iterator[Live]:
+    """Have two workers count what is produced, one of which is killed between the batches and comes back."""
+    ensure_topics(settings)
+    workers = Workers(settings, logs, env)
+    try:
+        with connect(settings) as redis:
+            reader = BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
+            workers.start()
+            workers.start()
+            for number, batch in enumerate(batches):
+                with SpillProducer(settings) as producer:
+                    for record in batch:
+                        producer.send(record)
+                if number == 0 and len(batches) > 1:
+                    while not reader.runs():
+                        time.sleep(0.05)
+                    workers.kill(0)
+                    workers.start()
+            wait_until_counted(settings, reader)
+            keys = {"SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix}
+            yield Live(
+                settings=settings,
+                redis=redis,
+                reader=reader,
+                records=[record for batch in batches for record in batch],
+                env=environment(settings) | keys | env,
+            )
+    finally:
+        workers.stop()
