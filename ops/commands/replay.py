@@ -3,8 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import err, out, progress
+from ops.console import err, out, progress, servers
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,9 +42,10 @@ def replay(
 ) -> None:
     """Process runs again, beside live and behind it, with the conditions and the code of today."""
     from ops.replay.checks import make_plan
-    from ops.replay.sessions import PREFIX, Origin
+    from ops.replay.sessions import PREFIX, Origin, Sessions
 
-    with _servers() as (settings, sessions):
+    with servers() as (settings, redis):
+        sessions = Sessions(redis, settings.redis.key_prefix)
         if origin not in (Origin.RAW, Origin.RECO):
             raise UsageError(f"--from takes raw or reco, not {origin}")
         if archive is not None and origin != Origin.RAW:
@@ -85,9 +85,11 @@ def verify(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the books that are compared with.")] = False,
 ) -> None:
     """Process runs again and compare every bin and counter with live; status 1 and what differs if they do."""
+    from ops.replay.sessions import Sessions
     from ops.replay.verify import compare_with_live, first_explanation, other_origin, plan_for, wait_for_live
 
-    with _servers() as (settings, sessions):
+    with servers() as (settings, redis):
+        sessions = Sessions(redis, settings.redis.key_prefix)
         numbers = _numbers(runs, settings, sessions)
         session = f"verify-{_name_of(numbers)}"
         with sessions.at_work(session):
@@ -128,9 +130,10 @@ def _show_differences(run: int, found: "list[Difference]", explain: Callable[[],
 @app.command(name="list")
 def list_all(as_json: AsJson = False) -> None:
     """List the replays, with how far they are."""
-    from ops.replay.sessions import books
+    from ops.replay.sessions import Sessions, books
 
-    with _servers() as (settings, sessions):
+    with servers() as (settings, redis):
+        sessions = Sessions(redis, settings.redis.key_prefix)
         found = []
         for plan in sessions.all():
             reader = books(sessions.redis, settings, plan.session)
@@ -166,32 +169,16 @@ def list_all(as_json: AsJson = False) -> None:
 @app.command()
 def drop(name: Name) -> None:
     """Remove a replay and its books."""
-    with _servers() as (_, sessions):
+    from ops.replay.sessions import Sessions
+
+    with servers() as (settings, redis):
+        sessions = Sessions(redis, settings.redis.key_prefix)
         plan = next((plan for plan in sessions.all() if plan.name == name), None)
         if plan is None:
             raise UsageError(f"there is no replay {name}: see spilldeck replays list")
         with sessions.at_work(plan.session):
             sessions.drop(plan.session)
     out.print(f"the replay {name} is removed", markup=False)
-
-
-@contextmanager
-def _servers() -> "Iterator[tuple[Settings, Sessions]]":
-    """Give the settings and the replays' keys; what Redis raises becomes one sentence."""
-    from redis.exceptions import RedisError
-
-    from ops.replay.sessions import Sessions
-    from streams.books.connect import check_redis, connect, place
-    from streams.errors import ServerError
-    from streams.settings import load_settings
-
-    settings = load_settings()
-    check_redis(settings)
-    with connect(settings) as redis:
-        try:
-            yield settings, Sessions(redis, settings.redis.key_prefix)
-        except RedisError as error:
-            raise ServerError(f"Redis at {place(settings)} does not answer any more: {error}") from error
 
 
 def _name_of(runs: list[int]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from redis import Redis
 
+from ops.replay.checksum import check_archive
 from ops.replay.origins import Spans, archive_spans, kafka_spans, of_topic, topic_of
 from ops.replay.sessions import Origin, Plan, books
 from schemas.records import RawSpill, ReconstructedSpill
@@ -32,8 +33,9 @@ def make_plan(
     known = live.runs()
     totals = {run: known[run] for run in runs if run in known}
     for run, its in totals.items():
-        refuse_a_running_run(run, its, began_s)
+        _refuse_a_running_run(run, its, began_s)
     if archive is not None:
+        check_archive(archive)
         spans = archive_spans(settings, archive)
     else:
         spans = kafka_spans(settings, topic_of(settings, origin))
@@ -51,7 +53,7 @@ def make_plan(
     )
 
 
-def refuse_a_running_run(run: int, totals: Totals, now_s: float) -> None:
+def _refuse_a_running_run(run: int, totals: Totals, now_s: float) -> None:
     """Refuse a run that may get more spills: nobody said that it ended, and the last one is not long ago."""
     ago_s = now_s - totals.produced_ms / 1000
     if not totals.ended and ago_s < DAQ_SILENT_S:
@@ -59,6 +61,20 @@ def refuse_a_running_run(run: int, totals: Totals, now_s: float) -> None:
             f"run {run} is still running: its last spill came {span(ago_s)} ago and the DAQ has not said that it "
             f"ended; try again when it has, or after {DAQ_SILENT_S:.0f} s without a spill"
         )
+
+
+def check_can_be_replayed(settings: Settings, live: BookReader, run: int, spans: Spans) -> None:
+    """Refuse a run that is still running, or that these spans of ``spills.raw`` do not hold whole.
+
+    Raises
+    ------
+    SpilldeckError
+        Says what is wrong.
+    """
+    totals = live.runs().get(run)
+    if totals is not None:
+        _refuse_a_running_run(run, totals, time.time())
+        _refuse_what_is_gone(settings, live, run, totals, spans)
 
 
 def _from_the_first(spans: Spans, totals: Mapping[int, Totals], *, all_known: bool) -> Spans:
