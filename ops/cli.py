@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ops.commands import config, demo, local, process, produce, rejected, replay, runs, simulate, topics, worker
+from ops.commands import config, demo, local, process, produce, rejected, replay, runs, simulate, spills, topics, worker
 from ops.console import complain
 from streams.errors import SpilldeckError, UsageError
 
@@ -33,6 +33,7 @@ app.command()(replay.verify)
 app.command()(worker.worker)
 app.command()(worker.dashboard)
 app.add_typer(topics.app, name="topics")
+app.add_typer(spills.app, name="spills")
 app.add_typer(rejected.app, name="rejected")
 app.add_typer(runs.app, name="runs")
 app.add_typer(replay.app, name="replays")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -20,6 +21,19 @@ err = Console(stderr=True, highlight=False, emoji=False)
 def complain(problem: object) -> None:
     """Say in one line what is wrong."""
     err.print(f"[bold red]spilldeck:[/] {escape(str(problem))}", soft_wrap=True)
+
+
+def shown(text: str) -> str:
+    """Return a text of somebody's message for a terminal: what is not printed there stands as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def calendar_time(time_ms: float, form: str = "%d %b %H:%M:%S") -> str:
+    """Return a time of day, UTC, as a table has it; - for one of no calendar, as whoever writes may give any time."""
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return "-"
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from redis import Redis
@@ -19,10 +19,12 @@ from streams.daq.simulator import SimulatedRun
 from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
 from tests.conftest import WAIT_S
 from tests.kafka import ends
-from tests.ops.conftest import environment
-from tests.workers import Workers
+from tests.workers import Workers, environment
 
 Record = RawSpill | RunControl
+RUNS = range(900_301, 900_311)
+OWN_TABLES = 77
+"""A run whose tables are copies that a test may change."""
 SPILLS = 8
 FAULTS = ("reordered_spills@1-2", "duplicated_spills@3", "corrupted_word:V1290/1/2@5")
 
@@ -46,6 +48,11 @@ def small_run(number: int, spills: int = SPILLS) -> list[Record]:
     """Return a run with a duplicate, a spill that is rejected, and two that changed places."""
     run = SimulatedRun(run=number, spills=spills, mean_triggers=4, detectors=("tof",)).with_faults(FAULTS)
     return list(run.records())
+
+
+def own_run() -> list[Record]:
+    """Return the records of the run `OWN_TABLES`."""
+    return [replace(record, run=OWN_TABLES) for record in small_run(900_300)]
 
 
 def interleaved(runs: list[list[Record]]) -> list[Record]:

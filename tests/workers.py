@@ -40,3 +40,15 @@ class Workers:
             worker.terminate()
         for worker in self.running:
             worker.wait(20)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return settings as the environment gives them."""
+    kafka = settings.kafka
+    return {
+        "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "SPILLDECK_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
+        "SPILLDECK_KAFKA__PARTITIONS": str(kafka.partitions),
+        "SPILLDECK_KAFKA__REPLICATION": str(kafka.replication),
+        "SPILLDECK_REDIS__URL": settings.redis.url.get_secret_value(),
+    }

@@ -12,6 +12,7 @@ from ops.replay.sessions import Origin, Plan, books
 from schemas.records import RawSpill, ReconstructedSpill
 from streams.books.compare import few
 from streams.books.reader import BookReader
+from streams.books.registry import RunState, state
 from streams.books.totals import Totals
 from streams.errors import SpilldeckError
 from streams.freshness import DAQ_SILENT_S, span
@@ -32,8 +33,8 @@ def make_plan(
     live = books(redis, settings, settings.session)
     known = live.runs()
     totals = {run: known[run] for run in runs if run in known}
-    for run, its in totals.items():
-        _refuse_a_running_run(run, its, began_s)
+    for run in totals:
+        _refuse_a_running_run(run, known, began_s)
     if archive is not None:
         check_archive(archive)
         spans = archive_spans(settings, archive)
@@ -53,13 +54,14 @@ def make_plan(
     )
 
 
-def _refuse_a_running_run(run: int, totals: Totals, now_s: float) -> None:
-    """Refuse a run that may get more spills: nobody said that it ended, and the last one is not long ago."""
-    ago_s = now_s - totals.produced_ms / 1000
-    if not totals.ended and ago_s < DAQ_SILENT_S:
+def _refuse_a_running_run(run: int, known: Mapping[int, Totals], now_s: float) -> None:
+    """Refuse a run that may get more spills."""
+    its = state(known[run], known, now_s)
+    if its not in (RunState.ENDED, RunState.ENDED_WITHOUT_ITS_END):
+        ago = span(now_s - known[run].produced_ms / 1000)
         raise SpilldeckError(
-            f"run {run} is still running: its last spill came {span(ago_s)} ago and the DAQ has not said that it "
-            f"ended; try again when it has, or after {DAQ_SILENT_S:.0f} s without a spill"
+            f"run {run} is {'still ' if its is RunState.RUNNING else ''}{its}, its newest message came {ago} ago: try "
+            f"again when it has ended, or after {DAQ_SILENT_S:.0f} s of silence (spilldeck runs end ends one)"
         )
 
 
@@ -71,10 +73,10 @@ def check_can_be_replayed(settings: Settings, live: BookReader, run: int, spans:
     SpilldeckError
         Says what is wrong.
     """
-    totals = live.runs().get(run)
-    if totals is not None:
-        _refuse_a_running_run(run, totals, time.time())
-        _refuse_what_is_gone(settings, live, run, totals, spans)
+    known = live.runs()
+    if run in known:
+        _refuse_a_running_run(run, known, time.time())
+        _refuse_what_is_gone(settings, live, run, known[run], spans)
 
 
 def _from_the_first(spans: Spans, totals: Mapping[int, Totals], *, all_known: bool) -> Spans:

@@ -35,7 +35,9 @@ class Totals:
     detectors: dict[str, Counter[str]] = field(default_factory=dict)
     """Detector → kind of hit → how many."""
     out_of_order: int = 0
-    """Spills that came after one with a higher number in the same partition. Depends on the order, unlike the rest."""
+    """Spills that came after one with a higher number in the same partition. Depends on the order."""
+    late: int = 0
+    """Spills that came after the end of the run in the same partition. Depends on the order too."""
     triggers: int = 0
     """Particle triggers in the book's spills."""
     events: int = 0
@@ -112,6 +114,7 @@ class Totals:
         for detector, hits in other.detectors.items():
             self.detectors.setdefault(detector, Counter()).update(hits)
         self.out_of_order += other.out_of_order
+        self.late += other.late
         self.triggers += other.triggers
         self.events += other.events
         self.first_us = min(t for t in (self.first_us, other.first_us) if t) if self.first_us or other.first_us else 0
