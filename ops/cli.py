@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ops.commands import config, demo, local, process, produce, rejected, simulate, topics, worker
+from ops.commands import config, demo, local, process, produce, rejected, replay, runs, simulate, spills, topics, worker
 from ops.console import complain
 from streams.errors import SpilldeckError, UsageError
 
@@ -28,10 +28,15 @@ app.command()(local.status)
 app.command()(process.process)
 app.command()(produce.produce)
 app.command()(simulate.simulate)
+app.command()(replay.replay)
+app.command()(replay.verify)
 app.command()(worker.worker)
 app.command()(worker.dashboard)
 app.add_typer(topics.app, name="topics")
+app.add_typer(spills.app, name="spills")
 app.add_typer(rejected.app, name="rejected")
+app.add_typer(runs.app, name="runs")
+app.add_typer(replay.app, name="replays")
 app.add_typer(config.app, name="config")
 
 

@@ -1,8 +1,18 @@
 """Where commands write: results to standard output, progress and complaints to standard error."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from streams.settings import Settings
 
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
@@ -11,6 +21,37 @@ err = Console(stderr=True, highlight=False, emoji=False)
 def complain(problem: object) -> None:
     """Say in one line what is wrong."""
     err.print(f"[bold red]spilldeck:[/] {escape(str(problem))}", soft_wrap=True)
+
+
+def shown(text: str) -> str:
+    """Return a text of somebody's message for a terminal: what is not printed there stands as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def calendar_time(time_ms: float, form: str = "%d %b %H:%M:%S") -> str:
+    """Return a time of day, UTC, as a table has it; - for one of no calendar, as whoever writes may give any time."""
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return "-"
+
+
+@contextmanager
+def servers() -> "Iterator[tuple[Settings, Redis]]":
+    """Give the settings and a client of Redis; what Redis raises becomes one sentence."""
+    from redis.exceptions import RedisError
+
+    from streams.books.connect import check_redis, connect, place
+    from streams.errors import ServerError
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    check_redis(settings)
+    with connect(settings) as redis:
+        try:
+            yield settings, redis
+        except RedisError as error:
+            raise ServerError(f"Redis at {place(settings)} does not answer any more: {error}") from error
 
 
 def progress() -> Progress:

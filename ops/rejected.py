@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from ops.console import shown
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
 from streams.errors import ServerError, UsageError
@@ -19,19 +19,6 @@ ANSWER_S = 10.0
 
 Place = tuple[int, int]
 """Partition and offset in spills.rejected."""
-
-
-def shown(text: str) -> str:
-    """Return a text of somebody's message for a terminal: what is not printed there stands as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
-
-
-def calendar_time(time_ms: int) -> str:
-    """Return a time of day, UTC, as a table has it; - for one of no calendar, as whoever writes may give any time."""
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%d %b %H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return "-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

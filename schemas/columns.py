@@ -50,6 +50,10 @@ class Table:
         """Return the number of rows."""
         return len(getattr(self, _columns(type(self))[0][0]))
 
+    def columns(self) -> "list[npt.NDArray[Any]]":
+        """Return the columns in their order."""
+        return [getattr(self, name) for name, _, _ in _columns(type(self))]
+
     @classmethod
     def empty(cls) -> Self:
         """Return a table without rows."""

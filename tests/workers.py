@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from streams.settings import Settings
 
@@ -12,13 +14,14 @@ from streams.settings import Settings
 class Workers:
     """Worker processes that share a session."""
 
-    def __init__(self, settings: Settings, logs: Path) -> None:
+    def __init__(self, settings: Settings, logs: Path, environment: Mapping[str, str] = MappingProxyType({})) -> None:
         self._environment = os.environ | {
             "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
             "SPILLDECK_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
             "SPILLDECK_KAFKA__SESSION_TIMEOUT_S": str(settings.kafka.session_timeout_s),
             "SPILLDECK_REDIS__URL": settings.redis.url.get_secret_value(),
             "SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix,
+            **environment,
         }
         self._logs = logs
         self.running: list[subprocess.Popen[bytes]] = []
@@ -37,3 +40,15 @@ class Workers:
             worker.terminate()
         for worker in self.running:
             worker.wait(20)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return settings as the environment gives them."""
+    kafka = settings.kafka
+    return {
+        "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "SPILLDECK_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
+        "SPILLDECK_KAFKA__PARTITIONS": str(kafka.partitions),
+        "SPILLDECK_KAFKA__REPLICATION": str(kafka.replication),
+        "SPILLDECK_REDIS__URL": settings.redis.url.get_secret_value(),
+    }

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import complain, out
+from ops.console import calendar_time, complain, out, shown
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ LISTED = 500
 @app.command(name="list")
 def list_all(run: Run = None, step: Step = None, as_json: AsJson = False) -> None:
     """List the rejected spills."""
-    from ops.rejected import calendar_time
-
     found = sorted((_summary(one) for one in _all() if _is_of(one, run, step)), key=lambda one: one["time_ms"])
     if as_json:
         typer.echo(json.dumps(found))
@@ -140,8 +138,6 @@ def _absent(name: str) -> UsageError:
 
 def _cell(text: str, longest: int | None = None) -> Text:
     """Return a text for a table, cut after so many characters."""
-    from ops.rejected import shown
-
     return Text(shown(text if longest is None or len(text) <= longest else text[:longest] + "..."))
 
 

@@ -1,4 +1,4 @@
-"""spilldeck topics: plan, apply, diff."""
+"""spilldeck topics: list, plan, apply, diff."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import out
+from ops.console import calendar_time, out, shown
 
 if TYPE_CHECKING:
     from ops.topics import Difference
@@ -46,6 +46,27 @@ def diff(as_json: AsJson = False) -> None:
     _show(found, as_json=as_json, none="The topics are what they must be.")
     if found:
         raise typer.Exit(1)
+
+
+@app.command(name="list")
+def list_all(as_json: AsJson = False) -> None:
+    """Show how far back each topic reaches, in time and in runs."""
+    from ops.spills import reaches
+    from streams.settings import load_settings
+
+    found = reaches(load_settings())
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(reach) for reach in found]))
+        return
+    table = Table()
+    for column in ("topic", "partitions", "messages", "oldest (UTC)", "run", "newest (UTC)", "run"):
+        table.add_column(column, overflow="fold")
+    for reach in found:
+        row: list[object] = [reach.topic, reach.partitions, reach.messages]
+        for end in (reach.oldest, reach.newest):
+            row += ("-", "-") if end is None else (calendar_time(end.time_ms, "%Y-%m-%d %H:%M:%S"), shown(end.key))
+        table.add_row(*(Text(str(cell)) for cell in row))
+    out.print(table)
 
 
 def _show(found: "Sequence[Difference]", *, as_json: bool, none: str) -> None:

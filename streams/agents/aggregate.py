@@ -12,9 +12,10 @@ from redis.asyncio import Redis
 
 from schemas.records import RejectedSpill
 from schemas.wire import encode
-from streams.agents.common import OFFSET_DIGITS, RAW_OFFSET, SERVER_ERRORS, Channels, each_batch
+from streams.agents.common import SERVER_ERRORS, Channels, each_batch
 from streams.agents.probe import Probe
 from streams.agents.tables import BookTable, RunBooks, WindowBooks
+from streams.agents.transform import raw_offset_of
 from streams.books.aggregator import Aggregator, Incoming, KafkaAccess
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore
@@ -97,12 +98,10 @@ def _handling(produced_ms: int) -> Handling:
 
 def _incoming(event: Any) -> Incoming:
     message = event.message
-    # Neither header nor value need be ours: both may be absent, and a number have thousands of digits.
-    header = dict(message.headers or {}).get(RAW_OFFSET) or b""
     return Incoming(
         partition=message.partition,
         offset=message.offset,
-        raw_offset=int(header) if header.isdigit() and len(header) <= OFFSET_DIGITS else None,
+        raw_offset=raw_offset_of(dict(message.headers or {})),
         produced_ms=int(message.timestamp * 1000),
-        value=event.value or b"",
+        value=event.value or b"",  # a message may have none
     )

@@ -14,10 +14,6 @@ from streams.errors import ServerError
 from streams.settings import Settings
 from streams.topics import Topics
 
-RAW_OFFSET = "raw-offset"
-"""Header of a message of ``spills.reco``: the offset in ``spills.raw`` of what it was made of, in decimal."""
-OFFSET_DIGITS = 19
-"""Kafka's offsets have 63 bits."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 """Pauses between tries while Kafka or Redis does not answer; each is twice the one before."""
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import faust
 
-from streams.agents.common import RAW_OFFSET, Channels, each_batch
-from streams.agents.transform import Source, Transformed, transform
+from streams.agents.common import Channels, each_batch
+from streams.agents.transform import RAW_OFFSET, Source, Transformed, transform
 from streams.process import ConditionsOf
 from streams.settings import Settings
 

@@ -1,11 +1,17 @@
 """One message of spills.raw to what is sent on: a reconstructed spill or run control, and a rejected spill if any."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, RawFormat, RawSpill, RejectedSpill, RunControl
 from schemas.wire import WireError, decode, encode
 from streams.process import ConditionsOf
 from streams.reconstruct import reconstruct
+
+RAW_OFFSET = "raw-offset"
+"""Header of a message of ``spills.reco``: the offset in ``spills.raw`` of what it was made of, in decimal."""
+OFFSET_DIGITS = 19
+"""Kafka's offsets have 63 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,15 @@ def transform(message: bytes, source: Source, conditions_of: ConditionsOf) -> Tr
         payload=message[:MAX_PAYLOAD_BYTES],
     )
     return Transformed(run=spill.run, value=value, rejected=encode(rejected))
+
+
+def raw_offset_of(headers: Mapping[str, bytes | None]) -> int | None:
+    """Return the offset that a message of ``spills.reco`` was made of; None if its headers do not say.
+
+    They need not be ours: the header may be absent, or a number of thousands of digits.
+    """
+    header = headers.get(RAW_OFFSET) or b""
+    return int(header) if header.isdigit() and len(header) <= OFFSET_DIGITS else None
 
 
 def _no_spill(message: bytes, problem: str) -> RawSpill:

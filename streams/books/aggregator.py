@@ -45,6 +45,8 @@ class Incoming:
     """Offset in ``spills.raw`` of the message that it was made of."""
     produced_ms: int
     """When it was produced, Unix milliseconds."""
+    follows: int | None = None
+    """Offset of the message before it that is to be taken; None if that is the one just before it."""
     value: bytes = field(repr=False)
 
 
@@ -212,7 +214,8 @@ class Aggregator:
         beyond = False
         last = known.state.offset
         for message in messages:
-            if message.offset == last + 1 or (message.offset == known.awaited and not fresh):
+            follows = message.offset - 1 if message.follows is None else message.follows
+            if follows == last or (message.offset == known.awaited and not fresh):
                 fresh.append(message)
                 last, known.awaited = message.offset, None
             else:
@@ -236,6 +239,7 @@ class Aggregator:
             # whoever writes another message may claim the offset of a spill that is still to come.
             if raw_offset is not None and not raw.add(raw_offset) and share.knows(record):
                 continue
+            share.totals.note_origin(partition, raw_offset, message.produced_ms)
             change = changes.setdefault(record.run, RunChanges(totals=share.totals))
             if isinstance(record, RunControl):
                 share.hear(record)

@@ -1,41 +1,66 @@
 """Whether two accounts of a run are the same: every bin, every counter, every spill."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 import numpy as np
 
 from streams.books.run import RunBook
 from streams.plots.catalogue import PLOTS
 
-ORDER_DEPENDENT = {"out_of_order"}
+ORDER_DEPENDENT = {"out_of_order", "late"}
 """Counters that say in which order spills came, not which: two right accounts may differ in them."""
+OF_KAFKA = {"first_raw", "produced_ms"}
+"""What says where and when the messages were in Kafka, which another account of the same spills need not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing in which two accounts of a run differ."""
+
+    what: str
+    """Name of a counter, ``plot`` and the name of a plot, or which spills."""
+    here: str
+    there: str
+    """Empty where `here` says all."""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.here} here, {self.there} there" if self.there else f"{self.what}: {self.here}"
 
 
 def differences(here: RunBook, there: RunBook) -> list[str]:
     """Return what differs, a sentence each; an empty list means identical."""
+    return [str(difference) for difference in compare(here, there)]
+
+
+def compare(here: RunBook, there: RunBook) -> list[Difference]:
+    """Return what differs; an empty list means identical."""
     ours, theirs = here.totals.to_json(), there.totals.to_json()
     found = [
-        f"{name}: {ours[name]} here, {theirs[name]} there"
+        Difference(what=name, here=str(ours[name]), there=str(theirs[name]))
         for name in ours
-        if name not in ORDER_DEPENDENT and ours[name] != theirs[name]
+        if name not in ORDER_DEPENDENT | OF_KAFKA and ours[name] != theirs[name]
     ]
-    only_here, only_there = here.ledger.keys() - there.ledger.keys(), there.ledger.keys() - here.ledger.keys()
-    if only_here:
-        found.append(f"spills here alone: {_few(only_here)}")
-    if only_there:
-        found.append(f"spills there alone: {_few(only_there)}")
-    changed = {s for s in here.ledger.keys() & there.ledger.keys() if here.ledger[s] != there.ledger[s]}
-    if changed:
-        found.append(f"spills of which something else is remembered: {_few(changed)}")
+    both = here.ledger.keys() & there.ledger.keys()
+    for what, spills in (
+        ("spills here alone", here.ledger.keys() - there.ledger.keys()),
+        ("spills there alone", there.ledger.keys() - here.ledger.keys()),
+        ("spills of which something else is remembered", {s for s in both if here.ledger[s] != there.ledger[s]}),
+    ):
+        if spills:
+            found.append(Difference(what=what, here=few(spills), there=""))
     for name in PLOTS:
         a, b = here.book[name].view(flow=True), there.book[name].view(flow=True)
         if a.shape != b.shape:
-            found.append(f"plot {name}: {a.shape} bins here, {b.shape} there")
+            found.append(Difference(what=f"plot {name}", here=f"{a.shape} bins", there=f"{b.shape}"))
         elif not np.array_equal(a, b):
-            bins = np.count_nonzero(a != b)
-            found.append(f"plot {name}: {bins} bins differ, {a.sum()} entries here, {b.sum()} there")
+            bins = f"{np.count_nonzero(a != b)} bins differ"
+            found.append(Difference(what=f"plot {name}: {bins}", here=f"{a.sum()} entries", there=str(b.sum())))
     return found
 
 
-def _few(spills: set[int]) -> str:
+def few(spills: Collection[int]) -> str:
+    """Return some of the numbers of spills, and how many more there are."""
     first = sorted(spills)[:5]
     more = f" and {len(spills) - len(first)} more" if len(spills) > len(first) else ""
     return ", ".join(map(str, first)) + more

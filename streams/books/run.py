@@ -40,7 +40,8 @@ class Handling:
 
 _NOT_READ = (MISSING,) * SCALER_CHANNELS
 
-_NOT_HANDLED = Handling(delay_s=nan, resident_mb=nan)
+NOT_HANDLED = Handling(delay_s=nan, resident_mb=nan)
+"""By no worker that anybody waits for."""
 
 Ledger = dict[int, LedgerEntry]
 """Spill number → entry: the set of spills seen, and the points of the trends."""
@@ -83,6 +84,7 @@ class RunShare:
     def admit(self, spill: ReconstructedSpill) -> Admission:
         """Decide what becomes of a spill, and count it."""
         self.totals.received += 1
+        self.totals.late += self.totals.ended
         self.totals.events += spill.events
         if spill.rejection is not None:
             self.totals.rejected[spill.rejection.step] += 1
@@ -136,7 +138,7 @@ def spill_facts(ledger: Ledger, handling: Mapping[int, Handling] = MappingProxyT
     """Return the spills of a run in the order of their numbers."""
     numbers = sorted(ledger)
     entries = [ledger[n] for n in numbers]
-    handled = [handling.get(n, _NOT_HANDLED) for n in numbers]
+    handled = [handling.get(n, NOT_HANDLED) for n in numbers]
     return SpillFacts(
         spill=np.array(numbers, np.int64),
         time_us=np.array([e.time_us for e in entries], np.int64),

@@ -35,7 +35,9 @@ class Totals:
     detectors: dict[str, Counter[str]] = field(default_factory=dict)
     """Detector → kind of hit → how many."""
     out_of_order: int = 0
-    """Spills that came after one with a higher number in the same partition. Depends on the order, unlike the rest."""
+    """Spills that came after one with a higher number in the same partition. Depends on the order."""
+    late: int = 0
+    """Spills that came after the end of the run in the same partition. Depends on the order too."""
     triggers: int = 0
     """Particle triggers in the book's spills."""
     events: int = 0
@@ -44,6 +46,10 @@ class Totals:
     last_us: int = 0
     """Times of the first and the last spill in the book, microseconds; 0 without one."""
     last_spill: int = -1
+    first_raw: dict[int, int] = field(default_factory=dict)
+    """Partition → the first offset of ``spills.raw`` that has a message of the run: a replay begins there."""
+    produced_ms: int = 0
+    """When the newest message of the run was produced, Unix milliseconds; 0 where nobody knows."""
     code: set[str] = field(default_factory=set)
     conditions: set[str] = field(default_factory=set)
     control: dict[str, Control] = field(default_factory=dict)
@@ -55,6 +61,12 @@ class Totals:
             control.kind.value,
             Control(time_us=control.time_us, events=control.events, run_type=control.run_type),
         )
+
+    def note_origin(self, partition: int, raw_offset: int | None, produced_ms: int) -> None:
+        """Take note of where and when a message of the run was produced."""
+        if raw_offset is not None:
+            self.first_raw[partition] = min(raw_offset, self.first_raw.get(partition, raw_offset))
+        self.produced_ms = max(self.produced_ms, produced_ms)
 
     def count_filled(self, spill: ReconstructedSpill) -> None:
         """Count a spill that goes into the book."""
@@ -102,11 +114,15 @@ class Totals:
         for detector, hits in other.detectors.items():
             self.detectors.setdefault(detector, Counter()).update(hits)
         self.out_of_order += other.out_of_order
+        self.late += other.late
         self.triggers += other.triggers
         self.events += other.events
         self.first_us = min(t for t in (self.first_us, other.first_us) if t) if self.first_us or other.first_us else 0
         self.last_us = max(self.last_us, other.last_us)
         self.last_spill = max(self.last_spill, other.last_spill)
+        for partition, offset in other.first_raw.items():
+            self.first_raw[partition] = min(offset, self.first_raw.get(partition, offset))
+        self.produced_ms = max(self.produced_ms, other.produced_ms)
         self.code |= other.code
         self.conditions |= other.conditions
         self.control = other.control | self.control
@@ -126,6 +142,7 @@ class Totals:
             **values
             | {name: Counter(values[name]) for name in ("rejected", "errors", "skipped")}
             | {"detectors": {d: Counter(hits) for d, hits in values["detectors"].items()}}
+            | {"first_raw": {int(p): offset for p, offset in values.get("first_raw", {}).items()}}
             | {"code": set(values["code"]), "conditions": set(values["conditions"])}
             | {"control": {kind: Control(**said) for kind, said in values["control"].items()}},
         )

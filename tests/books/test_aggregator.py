@@ -18,7 +18,7 @@ from streams.books.aggregator import SEEK_PATIENCE_S, Aggregator, Incoming, Kafk
 from streams.books.book import Book
 from streams.books.reader import BookReader
 from streams.books.run import Admission, Handling, Ledger, RunShare
-from streams.books.store import CheckpointStore
+from streams.books.store import NO_OFFSET, CheckpointStore
 from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS
 from tests.records import reconstructed_spill
@@ -153,6 +153,7 @@ def pure(messages: Sequence[Incoming]) -> dict[int, tuple[Totals, Ledger, Book, 
             record = replace(record, rejection=Rejection(step="envelope", reason=""))
         assert isinstance(record, RunControl | ReconstructedSpill)
         share = shares.setdefault(record.run, RunShare({}, Totals()))
+        share.totals.note_origin(0, message.raw_offset if record.run != NO_RUN else None, message.produced_ms)
         if isinstance(record, RunControl):
             share.hear(record)
         elif share.admit(record) is Admission.FILL:
@@ -195,6 +196,27 @@ def filled_log(spills: int) -> Log:
         log.append(reconstructed_spill(spill))
     log.append(RunControl(run=RUN, kind=ControlKind.END, time_us=9, source="f", byte=0, events=2))
     return log
+
+
+def test_what_is_not_to_be_taken_may_lie_between_messages(run: Callable[..., None], redis_url: str) -> None:
+    log = filled_log(20)
+    wanted = [message for message in log.messages if message.offset % 3 == 1]
+    befores = [NO_OFFSET, *(message.offset for message in wanted)]
+    wanted = [replace(message, follows=before) for message, before in zip(wanted, befores, strict=False)]
+
+    async def scenario() -> None:
+        worker = Worker(log, redis_url, position=0)
+        await worker.aggregator.take(wanted[:3])
+        # Another goes on, is given some of it again, and then what lies beyond: it asks for what it lacks.
+        other = Worker(log, redis_url, position=0)
+        await other.aggregator.take(wanted[1:5])
+        await other.aggregator.take(wanted[6:])
+        assert other.seeks == [wanted[4].offset + 1]
+
+    run(scenario)
+    with Redis.from_url(redis_url) as redis:
+        stored = BookReader(redis, "test", "live", 1).run(RUN, {})
+    assert stored.ledger.keys() == {decode(message.value).spill for message in wanted[:5]}  # type: ignore[union-attr]
 
 
 def test_a_log_is_counted_as_the_pure_functions_count_it(run: Callable[..., None], redis_url: str) -> None:

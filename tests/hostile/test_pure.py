@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.rejected import calendar_time
+from ops.console import calendar_time
 from schemas.records import MAX_TEXT, NO_RUN, ReconstructedSpill, RejectedSpill, RunControl
 from schemas.wire import WireError, decode
 from streams.agents.transform import Source, transform

@@ -23,9 +23,9 @@ from streams.settings import Settings
 from streams.topics import Topics
 from tests.hostile.corpus import Hostile, for_raw, for_reco, rejected_spill
 from tests.kafka import rejected
-from tests.ops.conftest import Spilldeck, environment
+from tests.ops.conftest import Spilldeck
 from tests.records import reconstructed_spill
-from tests.workers import Workers
+from tests.workers import Workers, environment
 
 pytestmark = pytest.mark.servers
 

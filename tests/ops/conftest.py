@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from streams.settings import Settings
+from ops.stack import LocalStack
+from streams.conditions.store import SIMULATED
 from tests.conftest import PROJECT
+from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, settings_on, small_run
 
 Spilldeck = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -46,18 +49,6 @@ def with_tables(shared: Path) -> dict[str, str]:
     return {"SPILLDECK_CONDITIONS": json.dumps([source], default=str)}
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """Return settings as the environment gives them."""
-    kafka = settings.kafka
-    return {
-        "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "SPILLDECK_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
-        "SPILLDECK_KAFKA__PARTITIONS": str(kafka.partitions),
-        "SPILLDECK_KAFKA__REPLICATION": str(kafka.replication),
-        "SPILLDECK_REDIS__URL": settings.redis.url.get_secret_value(),
-    }
-
-
 def assert_one_sentence(done: "subprocess.CompletedProcess[str]", status: int) -> str:
     """Check that a command failed with this status and one line, no traceback; return the line."""
     assert done.returncode == status, done.stderr
@@ -65,3 +56,24 @@ def assert_one_sentence(done: "subprocess.CompletedProcess[str]", status: int) -
     (line,) = done.stderr.splitlines()
     assert line.startswith("spilldeck: ")
     return line
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the tables of the run `OWN_TABLES`."""
+    copy = tmp_path_factory.mktemp("conditions") / "tables"
+    shutil.copytree(SIMULATED, copy)
+    index = copy / "index.toml"
+    index.write_text(index.read_text().replace("900000", str(OWN_TABLES)).replace("999999", str(OWN_TABLES)))
+    return copy
+
+
+@pytest.fixture(scope="session")
+def live(stack: LocalStack, tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Return interleaved runs that workers counted, one of which was killed meanwhile."""
+    records = interleaved([own_run(), *map(small_run, RUNS)])
+    half = len(records) // 2
+    env = {"SPILLDECK_CONDITIONS": json.dumps([{"index": str(tables / "index.toml"), "tables": str(tables)}])}
+    logs = tmp_path_factory.mktemp("live")
+    with count_live(settings_on(stack), logs, [records[:half], records[half:]], env) as counted:
+        yield counted

@@ -12,8 +12,9 @@ from streams.daq.simulator import SimulatedRun
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.kafka import messages
-from tests.ops.conftest import Spilldeck, assert_one_sentence, environment
+from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.records import raw_spill
+from tests.workers import environment
 
 RUN = SimulatedRun(spills=9, mean_triggers=4)
 

@@ -19,8 +19,8 @@ from streams.daq.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
 from streams.topics import Topics
-from tests.ops.conftest import Spilldeck, assert_one_sentence, environment
-from tests.workers import Workers
+from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.workers import Workers, environment
 
 pytestmark = pytest.mark.servers
 

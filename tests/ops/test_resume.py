@@ -22,7 +22,8 @@ from streams.daq.simulator import SimulatedRun
 from streams.settings import ProducerSettings, Settings
 from streams.topics import Topics
 from tests.kafka import messages
-from tests.ops.conftest import Spilldeck, environment
+from tests.ops.conftest import Spilldeck
+from tests.workers import environment
 
 pytestmark = pytest.mark.servers
 PATIENCE_S = 60.0

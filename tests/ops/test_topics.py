@@ -12,7 +12,8 @@ from ops.topics import Change, apply, differences, ensure_topics, specs
 from streams.errors import ServerError
 from streams.settings import Settings
 from streams.topics import Topics
-from tests.ops.conftest import Spilldeck, assert_one_sentence, environment
+from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.workers import environment
 
 pytestmark = pytest.mark.servers
 

@@ -1,0 +1,174 @@
+"""A run's raw spills back to one file, as the DAQ wrote them, so that the run outlives what Kafka keeps."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ops.replay.checks import check_can_be_replayed
+from ops.replay.checksum import CHECKSUM_SUFFIX
+from ops.replay.origins import Spans, kafka_spans, of_topic
+from schemas.records import RawFormat, RawSpill, RunControl
+from streams.books.reader import BookReader
+from streams.daq.sources import read_source
+from streams.errors import SpilldeckError, UsageError
+from streams.settings import Settings
+from streams.topics import Topics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """What was written."""
+
+    file: Path
+    spills: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """A record's bytes in the spool."""
+
+    source: str
+    byte: int
+    """Where they lay in their source."""
+    spill: int | None
+    """None for run control."""
+    format: RawFormat
+    at: int
+    size: int
+    digest: bytes
+
+    @property
+    def known_by(self) -> tuple[str, int, bytes]:
+        """What is the same in the same bytes of the DAQ, however often they were sent."""
+        return self.source, self.byte, self.digest
+
+
+def write_archive(settings: Settings, live: BookReader, run: int, directory: Path) -> Archive:
+    """Write a run's raw spills and run control, in the order in which the DAQ wrote them; whole or not at all.
+
+    What was sent twice from the same place of the same source is written once. The file is read back before it gets
+    its name: it holds the same spills. Beside it lies its SHA-256.
+
+    Raises
+    ------
+    SpilldeckError
+        When the run is unknown, still running, no longer whole in Kafka, or the file cannot be written or is there.
+    """
+    spans = kafka_spans(settings, Topics.of(settings).raw)
+    check_can_be_replayed(settings, live, run, spans)
+    try:
+        with tempfile.TemporaryFile(dir=directory) as spool:
+            pieces = _in_order(_spooled(settings, run, spans, spool))
+            spills = sum(piece.spill is not None for piece in pieces)
+            if not spills:
+                raise UsageError(f"run {run} is not in Kafka: there is nothing to archive")
+            form = _format(run, pieces)
+            file = directory / f"{run:08d}.{'json' if form is RawFormat.SPILL_JSON else '000'}"
+            if file.exists():
+                raise UsageError(f"{file} is there already: remove it, or give another --out")
+            return _written(file, spool, pieces, form, spills)
+    except OSError as error:
+        raise UsageError(f"the archive cannot be written to {directory}: {error.strerror}") from error
+
+
+def _spooled(settings: Settings, run: int, spans: Spans, spool: IO[bytes]) -> Iterator[_Piece]:
+    """Write the payloads into a temporary file as they come; yield where each is, those sent again left out."""
+    known: set[tuple[str, int, bytes]] = set()
+    at = 0
+    for partition, (low, stop) in enumerate(spans):
+        for message in of_topic(settings, Topics.of(settings).raw, partition, low, stop, (run,)):
+            record = message.record
+            if not isinstance(record, RawSpill | RunControl) or not record.payload:
+                continue
+            piece = _Piece(
+                source=record.source,
+                byte=record.byte,
+                spill=record.spill if isinstance(record, RawSpill) else None,
+                format=record.format if isinstance(record, RawSpill) else RawFormat.UNREADABLE,
+                at=at,
+                size=len(record.payload),
+                digest=_digest(record.payload),
+            )
+            if piece.known_by not in known:
+                known.add(piece.known_by)
+                spool.write(record.payload)
+                at += piece.size
+                yield piece
+
+
+def _in_order(pieces: Iterable[_Piece]) -> list[_Piece]:
+    """Return the pieces as the DAQ wrote them: by their place in their source, sources by their first spill."""
+    found = list(pieces)
+    firsts: dict[str, int] = {}
+    for piece in found:
+        if piece.spill is not None and piece.spill >= 0:
+            firsts[piece.source] = min(piece.spill, firsts.get(piece.source, piece.spill))
+    return sorted(found, key=lambda piece: (firsts.get(piece.source, 0), piece.source, piece.byte))
+
+
+def _format(run: int, pieces: Iterable[_Piece]) -> RawFormat:
+    forms = {piece.format for piece in pieces} - {RawFormat.UNREADABLE} or {RawFormat.DATE}
+    if len(forms) > 1:
+        raise SpilldeckError(f"run {run} has spills from DATE files and from JSON: one file cannot hold both")
+    return forms.pop()
+
+
+def _written(file: Path, spool: IO[bytes], pieces: list[_Piece], form: RawFormat, spills: int) -> Archive:
+    partial = file.with_name(f".{file.name}.part")
+    checksum = file.with_name(file.name + CHECKSUM_SUFFIX)
+    digest = hashlib.sha256()
+    separator = b"\n" if form is RawFormat.SPILL_JSON else b""
+    try:
+        with partial.open("xb") as output:
+            for piece in pieces:
+                spool.seek(piece.at)
+                payload = spool.read(piece.size) + separator
+                digest.update(payload)
+                output.write(payload)
+            output.flush()
+            os.fsync(output.fileno())
+        _check_that_it_reads_back(partial, pieces)
+        size = partial.stat().st_size
+        # The checksum first: a file that has its name has its checksum.
+        checksum.write_text(f"{digest.hexdigest()}  {file.name}\n")
+        partial.rename(file)
+        _sync(file.parent)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+            if not file.exists():
+                checksum.unlink(missing_ok=True)
+        raise
+    return Archive(file=file, spills=spills, size=size, sha256=digest.hexdigest())
+
+
+def _check_that_it_reads_back(file: Path, pieces: list[_Piece]) -> None:
+    """Refuse a file of which a source would make other spills, in number or bytes."""
+    wanted = sorted((piece.spill, piece.digest) for piece in pieces if piece.spill is not None)
+    there = sorted(
+        (record.spill, _digest(record.payload)) for record in read_source(file) if isinstance(record, RawSpill)
+    )
+    if wanted != there:
+        raise SpilldeckError(
+            f"the spills do not make a file that reads back as the same ({len(there)} of {len(wanted)} spills): it "
+            f"would hold bytes that were damaged at the source, or parts of several files that number differently"
+        )
+
+
+def _digest(payload: bytes) -> bytes:
+    return hashlib.blake2b(payload, digest_size=16).digest()
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

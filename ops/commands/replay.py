@@ -1,0 +1,243 @@
+"""spilldeck replay, verify, replays: runs processed again, and the proof that this equals live."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from ops.console import err, out, progress, servers
+from streams.errors import UsageError
+
+if TYPE_CHECKING:
+    from ops.replay.run import Progress
+    from ops.replay.sessions import Plan, Sessions
+    from streams.books.compare import Difference
+    from streams.settings import Settings
+
+app = typer.Typer(help="The replays that there are.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Workers = Annotated[int | None, typer.Option(help="Processes; without, one for each core.", min=1, max=1000)]
+Archive = Annotated[Path | None, typer.Option(metavar="FILE", help="Take the spills from what `runs archive` wrote.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As `replays list` has it.")]
+LONGEST_NAME = 50
+
+
+def replay(
+    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Numbers, or ranges as 10-20.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the replay; without, the numbers of its runs.")] = None,
+    workers: Workers = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a replay that was ended or killed.")] = False,
+    origin: Annotated[
+        str, typer.Option("--from", metavar="raw|reco", help="Reconstruct again, or fill the plots alone again.")
+    ] = "raw",
+    archive: Archive = None,
+) -> None:
+    """Process runs again, beside live and behind it, with the conditions and the code of today."""
+    from ops.replay.checks import make_plan
+    from ops.replay.sessions import PREFIX, Origin, Sessions
+
+    with servers() as (settings, redis):
+        sessions = Sessions(redis, settings.redis.key_prefix)
+        if origin not in (Origin.RAW, Origin.RECO):
+            raise UsageError(f"--from takes raw or reco, not {origin}")
+        if archive is not None and origin != Origin.RAW:
+            raise UsageError("an archive holds raw spills: --archive and --from reco exclude each other")
+        numbers = _numbers(runs or [], settings, sessions)
+        name = name or _name_of(numbers)
+        if not name:
+            raise UsageError("name the runs to replay, or with --resume the replay's --name")
+        if not re.fullmatch(rf"[A-Za-z0-9._-]{{1,{LONGEST_NAME}}}", name):
+            raise UsageError(f"{name!r} is no name: letters, digits, dot, dash and underscore, at most {LONGEST_NAME}")
+        session = f"{PREFIX}{name}"
+        with sessions.at_work(session):
+            plan = sessions.get(session)
+            if resume:
+                if plan is None:
+                    raise UsageError(f"there is no replay {name} to go on with: see spilldeck replays list")
+                if numbers and set(numbers) != set(plan.runs):
+                    raise UsageError(f"the replay {name} is of the runs {', '.join(map(str, plan.runs))}, not of these")
+            elif plan is not None:
+                raise UsageError(
+                    f"there is a replay {name}: --resume it, give --name, or spilldeck replays drop {name}"
+                )
+            elif not numbers:
+                raise UsageError("name the runs to replay")
+            else:
+                chosen = Origin.ARCHIVE if archive is not None else Origin(origin)
+                plan = make_plan(settings, sessions.redis, session, numbers, chosen, archive)
+                sessions.save(plan)
+            done = _run(sessions, plan, workers)
+            _report(settings, sessions, plan, done)
+
+
+def verify(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Numbers, or ranges as 10-20.")],
+    workers: Workers = None,
+    archive: Archive = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the books that are compared with.")] = False,
+) -> None:
+    """Process runs again and compare every bin and counter with live; status 1 and what differs if they do."""
+    from ops.replay.sessions import Sessions
+    from ops.replay.verify import compare_with_live, first_explanation, other_origin, plan_for, wait_for_live
+
+    with servers() as (settings, redis):
+        sessions = Sessions(redis, settings.redis.key_prefix)
+        numbers = _numbers(runs, settings, sessions)
+        session = f"verify-{_name_of(numbers)}"
+        with sessions.at_work(session):
+            sessions.drop(session)
+            plan = plan_for(settings, sessions.redis, session, numbers, archive)
+            for run in plan.runs:
+                for sentence in other_origin(settings, sessions.redis, run):
+                    err.print(f"run {run}: {sentence}", markup=False, style="yellow", soft_wrap=True)
+            sessions.save(plan)
+            try:
+                _run(sessions, plan, workers)
+                wait_for_live(settings, sessions.redis, plan)
+                differ = 0
+                for run in plan.runs:
+                    found = compare_with_live(settings, sessions.redis, plan, run)
+                    if found:
+                        differ += 1
+                        _show_differences(run, found, partial(first_explanation, settings, plan, run))
+                    else:
+                        out.print(f"run {run}: [bold green]identical[/]")
+            finally:
+                if not keep:
+                    sessions.drop(session)
+    if differ:
+        raise typer.Exit(1)
+
+
+def _show_differences(run: int, found: "list[Difference]", explain: Callable[[], str]) -> None:
+    table = Table(title=f"Run {run}")
+    for column in ("what", "live", "made again"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        table.add_row(*map(Text, (one.what, one.here, one.there)))
+    out.print(table)
+    out.print(f"run {run}: [bold red]differs[/] in {len(found)}; {explain()}", soft_wrap=True)
+
+
+@app.command(name="list")
+def list_all(as_json: AsJson = False) -> None:
+    """List the replays, with how far they are."""
+    from ops.replay.sessions import Sessions, books
+
+    with servers() as (settings, redis):
+        sessions = Sessions(redis, settings.redis.key_prefix)
+        found = []
+        for plan in sessions.all():
+            reader = books(sessions.redis, settings, plan.session)
+            totals = reader.runs()
+            total = sum(stop - first for first, stop in plan.spans)
+            offsets = [p.offset + 1 for p in reader.progress()]
+            read = sum(max(at - first, 0) for at, (first, _) in zip(offsets, plan.spans, strict=False))
+            state = "done" if plan.done else "at work" if sessions.is_alive(plan.session) else "stopped"
+            found.append(
+                {
+                    "name": plan.name,
+                    "session": plan.session,
+                    "runs": list(plan.runs),
+                    "from": plan.archive or plan.origin.value,
+                    "state": state,
+                    "percent": 100 if plan.done or not total else round(100 * read / total),
+                    "spills": sum(its.filled for its in totals.values()),
+                    "began": datetime.fromtimestamp(plan.began_s, UTC).strftime("%Y-%m-%d %H:%M:%S"),
+                }
+            )
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table()
+    for column in ("name", "runs", "from", "state", "%", "spills", "began (UTC)"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        cells = (one["name"], one["runs"], one["from"], one["state"], one["percent"], one["spills"], one["began"])
+        table.add_row(*(Text(str(cell).strip("[]")) for cell in cells))
+    out.print(table if found else "There are no replays.")
+
+
+@app.command()
+def drop(name: Name) -> None:
+    """Remove a replay and its books."""
+    from ops.replay.sessions import Sessions
+
+    with servers() as (settings, redis):
+        sessions = Sessions(redis, settings.redis.key_prefix)
+        plan = next((plan for plan in sessions.all() if plan.name == name), None)
+        if plan is None:
+            raise UsageError(f"there is no replay {name}: see spilldeck replays list")
+        with sessions.at_work(plan.session):
+            sessions.drop(plan.session)
+    out.print(f"the replay {name} is removed", markup=False)
+
+
+def _name_of(runs: list[int]) -> str:
+    return "-".join(map(str, runs[:3])) + (f"-and-{len(runs) - 3}-more" if runs[3:] else "")
+
+
+def _numbers(runs: list[str], settings: "Settings", sessions: "Sessions") -> list[int]:
+    """Return the numbers of runs; of a range, those that the live books have."""
+    from ops.replay.sessions import books
+
+    found: dict[int, None] = {}
+    for run in runs:
+        parts = re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", run)
+        if parts is None:
+            raise UsageError(f"{run} is no run: give a number, or a range as 10-20")
+        first, last = int(parts[1]), int(parts[2] or parts[1])
+        if parts[2] is None:
+            found[first] = None
+            continue
+        known = books(sessions.redis, settings, settings.session).runs()
+        inside = [number for number in known if first <= number <= last]
+        if not inside:
+            raise UsageError(f"there is no run from {first} to {last}")
+        found |= dict.fromkeys(inside)
+    return list(found)
+
+
+def _run(sessions: "Sessions", plan: "Plan", workers: int | None) -> "Progress":
+    """Replay with a progress bar."""
+    from ops.replay.run import run
+
+    with progress() as bar:
+        task = bar.add_task("reading", total=None)
+
+        def show(now: "Progress") -> None:
+            words = f"{now.taken / max(now.seconds, 0.1):.0f} spills/s"
+            if now.behind:
+                words = f"waiting: live is {now.behind} behind"
+            bar.update(task, description=words, completed=now.read, total=now.of)
+
+        return run(sessions, plan, workers or os.cpu_count() or 1, show)
+
+
+def _report(settings: "Settings", sessions: "Sessions", plan: "Plan", done: "Progress") -> None:
+    """Say what is in the books of a replay; refuse what turns out to be no run."""
+    from ops.replay.sessions import books
+
+    found = books(sessions.redis, settings, plan.session).runs()
+    unknown = [run for run in plan.runs if run not in found]
+    where = f"not in {plan.archive}" if plan.archive else "neither in the books nor in Kafka"
+    if len(unknown) == len(plan.runs):
+        sessions.drop(plan.session)
+        raise UsageError(f"run {unknown[0]} is {where}")
+    for run in plan.runs:
+        if run in found:
+            its = found[run]
+            rejected = f", {its.all_rejected} rejected" if its.all_rejected else ""
+            out.print(f"run {run}: {its.filled} spills{rejected}", markup=False)
+    rate = f"{done.taken / max(done.seconds, 0.001):.1f} messages a second"
+    out.print(f"{plan.name}: {done.taken} messages of {done.of} read, {rate}, session {plan.session}", markup=False)
+    if unknown:
+        raise UsageError(f"run {unknown[0]} is {where}")

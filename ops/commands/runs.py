@@ -1,0 +1,113 @@
+"""spilldeck runs: what is known of the runs, and a run back to a file."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from ops.console import calendar_time, out, servers, shown
+from streams.errors import UsageError
+
+app = typer.Typer(help="The runs: what is known of them, and a run as a file.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Run = Annotated[int, typer.Argument(metavar="RUN", min=0)]
+
+
+@app.command(name="list")
+def list_all(as_json: AsJson = False) -> None:
+    """List the runs, the newest last."""
+    found = sorted(_records(), key=lambda one: (one["began_us"], one["run"]))
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table()
+    for column in ("run", "type", "state", "began (UTC)", "spills", "rejected", "duplicates", "late"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        rejected = sum(one["rejected"].values())
+        cells = (one["run"], shown(one["type"]), one["state"], _time(one["began_us"]))
+        table.add_row(*(Text(str(cell)) for cell in (*cells, one["spills"], rejected, one["duplicates"], one["late"])))
+    out.print(table if found else "There are no runs.")
+
+
+@app.command()
+def show(run: Run, as_json: AsJson = False) -> None:
+    """Show all that is known of a run."""
+    found = _record(run)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table(show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in found.items():
+        is_time = name.endswith("_us")
+        cell = _time(value) if is_time else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        table.add_row(name.removesuffix("_us").replace("_", " "), Text(shown(cell)))
+    out.print(table)
+
+
+@app.command()
+def end(run: Run) -> None:
+    """Say that a run has ended, for a DAQ that never did."""
+    from schemas.records import ControlKind, RunControl
+    from streams.books.registry import RunState
+    from streams.daq.producer import SpillProducer
+    from streams.settings import load_settings
+
+    found = _record(run)
+    if found["state"] in (RunState.ENDED, RunState.REOPENED):
+        raise UsageError(f"run {run} has its end already: {found['state']}")
+    control = RunControl(
+        run=run,
+        kind=ControlKind.END,
+        time_us=found["last_spill_us"] or found["began_us"],
+        source="spilldeck runs end",
+        byte=0,
+        events=0,
+    )
+    with SpillProducer(load_settings()) as producer:
+        producer.send(control)
+    out.print(f"run {run} has ended")
+
+
+def _records() -> "list[dict[str, Any]]":
+    from ops.replay.sessions import books
+    from schemas.records import NO_RUN
+    from streams.books.registry import record, state
+
+    with servers() as (settings, redis):
+        known = books(redis, settings, settings.session).runs()
+    known.pop(NO_RUN, None)
+    now_s = time.time()
+    return [record(run, totals, state(totals, known, now_s)) for run, totals in known.items()]
+
+
+def _record(run: int) -> "dict[str, Any]":
+    found = next((one for one in _records() if one["run"] == run), None)
+    if found is None:
+        raise UsageError(f"there is no run {run}: see spilldeck runs list")
+    return found
+
+
+def _time(time_us: int) -> str:
+    return calendar_time(time_us / 1000, "%Y-%m-%d %H:%M:%S") if time_us else "-"
+
+
+@app.command()
+def archive(
+    run: Run,
+    directory: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the file is to be.")],
+) -> None:
+    """Write a run's raw spills to a file, as the DAQ wrote them, with a checksum beside it."""
+    from ops.archive import write_archive
+    from ops.replay.sessions import books
+
+    with servers() as (settings, redis):
+        written = write_archive(settings, books(redis, settings, settings.session), run, directory)
+    out.print(f"{written.file}: {written.spills} spills, {written.size:,} bytes", markup=False, soft_wrap=True)
+    out.print(f"SHA-256 {written.sha256}")

@@ -1,0 +1,109 @@
+"""spilldeck spills: get, count."""
+
+import dataclasses
+import json
+import math
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from ops.console import calendar_time, out, shown
+from streams.errors import SpilldeckError, UsageError
+
+if TYPE_CHECKING:
+    from schemas.records import ReconstructedSpill
+
+app = typer.Typer(help="Spills as they are in Kafka.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def get(
+    run: Annotated[int, typer.Option(help="Run.", min=0)],
+    spill: Annotated[int, typer.Option(help="Its number, which counts from 0 in each run.", min=0)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print all columns as JSON.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the DAQ's bytes to standard output.")] = False,
+) -> None:
+    """Show a reconstructed spill, or write its raw bytes."""
+    from ops.spills import find_spill
+    from schemas.records import RawSpill
+    from streams.settings import load_settings
+
+    if raw and as_json:
+        raise UsageError("--raw and --json exclude each other: give one of them")
+    settings = load_settings()
+    found = find_spill(settings, run, spill, raw=raw)
+    if found is None:
+        raise SpilldeckError(f"Kafka has no spill {spill} of run {run}")
+    if isinstance(found, RawSpill):
+        sys.stdout.buffer.write(found.payload)
+    elif as_json:
+        typer.echo(json.dumps(_plain(found)))
+    else:
+        _show(found)
+
+
+def _plain(spill: "ReconstructedSpill") -> dict[str, Any]:
+    """Return a spill as plain values; a number that is none, as in NaN, becomes null."""
+    fixed = {f.name: getattr(spill, f.name) for f in dataclasses.fields(spill) if f.name != "detectors"}
+    rejection = dataclasses.asdict(spill.rejection) if spill.rejection is not None else None
+    detectors = {
+        name: {
+            table: {f.name: _numbers(getattr(columns, f.name).tolist()) for f in dataclasses.fields(columns)}
+            for table, columns in detector.tables().items()
+        }
+        for name, detector in spill.detectors.items()
+    }
+    return fixed | {"digest": spill.digest.hex(), "rejection": rejection, "detectors": detectors}
+
+
+def _numbers(values: Any) -> Any:
+    if isinstance(values, list):
+        return [_numbers(value) for value in values]
+    return values if not isinstance(values, float) or math.isfinite(values) else None
+
+
+def _show(spill: "ReconstructedSpill") -> None:
+    table = Table(show_header=False, title=f"Run {spill.run}, spill {spill.spill}")
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    rows: dict[str, Any] = {
+        "time (UTC)": calendar_time(spill.time_us / 1000, "%Y-%m-%d %H:%M:%S.%f"),
+        "particle triggers": spill.triggers,
+        "DAQ events": spill.events,
+        "bytes": f"{spill.size:,}",
+        "code": spill.code,
+        "conditions": spill.conditions or "none",
+    }
+    if spill.rejection is not None:
+        rows["rejected by"] = f"{spill.rejection.step}: {spill.rejection.reason}"
+    for name, detector in spill.detectors.items():
+        rows[name] = ", ".join(
+            f"{len(columns)} {kind.replace('_', ' ')}" for kind, columns in detector.tables().items()
+        )
+    rows |= {f"{name} failed": problem for name, problem in spill.errors.items()}
+    rows |= {f"skipped {name}": number for name, number in spill.skipped.items()}
+    for name, value in rows.items():
+        table.add_row(Text(shown(name)), Text(shown(str(value))))
+    out.print(table)
+
+
+@app.command()
+def count(as_json: AsJson = False) -> None:
+    """Count the messages of each run in each topic of spills, with their bytes."""
+    from ops.spills import count_messages
+    from streams.settings import load_settings
+
+    found = count_messages(load_settings())
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(one) for one in found]))
+        return
+    table = Table()
+    for column in ("run", "topic", "messages", "bytes"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        table.add_row(*map(Text, (shown(one.run), one.topic, f"{one.messages:,}", f"{one.size:,}")))
+    out.print(table if found else "There are no spills.")

@@ -1,0 +1,1 @@
+"""Runs processed again, in sessions of their own beside the live one, and the proof that both are equal."""

@@ -1,0 +1,51 @@
+"""How far live is behind what the DAQ sends: a replay waits while it is too far."""
+
+import time
+from contextlib import ExitStack, closing
+from typing import Self
+
+from confluent_kafka import KafkaException
+
+from ops.replay.origins import ANSWER_S, consumer
+from ops.replay.sessions import books
+from streams.books.connect import connect
+from streams.kafka import ends, no_kafka
+from streams.settings import Settings
+from streams.topics import Topics
+
+LIMIT = 4
+"""Messages of ``spills.raw`` that are not in the live books: at a spill a second one is usual, two are no wonder."""
+LOOK_S = 0.5
+"""Time between two looks."""
+
+
+class LiveLag:
+    """Looks at the live session now and then; use it in a ``with`` block. Its errors are those of Redis and Kafka."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._looked_s, self._behind = 0.0, 0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._consumer = stack.enter_context(closing(consumer(self._settings)))
+            redis = stack.enter_context(connect(self._settings))
+            self._books = books(redis, self._settings, self._settings.session)
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def too_far_behind(self) -> int:
+        """Return by how many messages live is behind if they are more than `LIMIT`, else 0."""
+        if time.monotonic() - self._looked_s > LOOK_S:
+            topic, partitions = Topics.of(self._settings).raw, range(self._settings.kafka.partitions)
+            try:
+                now = ends(self._consumer, topic, partitions, ANSWER_S)
+            except KafkaException as error:
+                raise no_kafka(self._settings) from error
+            there = self._books.progress()
+            self._behind = sum(max(end - p.raw_end, 0) for end, p in zip(now, there, strict=True))
+            self._looked_s = time.monotonic()
+        return self._behind if self._behind > LIMIT else 0

@@ -1,0 +1,159 @@
+"""The messages of one partition that a replay takes: those of its runs, in their order, with where they lay."""
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from ops.replay.sessions import Origin, Plan
+from schemas.records import RawSpill, ReconstructedSpill, RunControl
+from schemas.wire import WireError, decode, encode
+from streams.agents.transform import raw_offset_of
+from streams.daq.producer import partition_of
+from streams.daq.sources import read_source
+from streams.errors import ServerError, SpilldeckError
+from streams.kafka import messages, no_kafka, reader
+from streams.settings import Settings
+from streams.topics import Topics
+
+ANSWER_S = 10.0
+"""A broker that does not answer within it is taken to be down."""
+QUEUED_KIB = 8 * 1024
+"""What is fetched ahead, at most."""
+
+Spans = tuple[tuple[int, int], ...]
+"""By partition: the first offset that is read, and the first that is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A message of a run that is replayed."""
+
+    offset: int
+    produced_ms: int
+    raw_offset: int | None = None
+    """Offset in ``spills.raw`` of what a message of ``spills.reco`` was made of."""
+    record: RawSpill | RunControl | ReconstructedSpill = field(repr=False)
+    value: bytes = field(repr=False)
+
+
+def topic_of(settings: Settings, origin: Origin) -> str:
+    """Return the topic that the spills come from."""
+    topics = Topics.of(settings)
+    return topics.reco if origin is Origin.RECO else topics.raw
+
+
+def consumer(settings: Settings) -> Consumer:
+    """Return a consumer that holds little."""
+    return reader(settings, enable_partition_eof=True, queued_max_messages_kbytes=QUEUED_KIB)
+
+
+def kafka_spans(settings: Settings, topic: str) -> Spans:
+    """Return what Kafka has of each partition of a topic.
+
+    Raises
+    ------
+    ServerError
+        When Kafka does not answer, or has no such topic.
+    """
+    try:
+        with closing(consumer(settings)) as asked:
+            places = [TopicPartition(topic, p) for p in range(settings.kafka.partitions)]
+            found = [asked.get_watermark_offsets(place, timeout=ANSWER_S) for place in places]
+    except KafkaException as error:
+        raise no_kafka(settings) from error
+    return tuple((max(low, 0), high) for low, high in found)
+
+
+def archive_spans(settings: Settings, archive: Path) -> Spans:
+    """Return how many messages each partition would have of an archive; reads it once."""
+    counts = [0] * settings.kafka.partitions
+    for record in read_source(archive):
+        for partition in _partitions_of(record, len(counts)):
+            counts[partition] += 1
+    return tuple((0, count) for count in counts)
+
+
+def taken(
+    settings: Settings, plan: Plan, partition: int, start: int, on_read: Callable[[int], None]
+) -> Generator[Taken, None, None]:
+    """Yield the messages of a plan's runs in one partition, from an offset on; `on_read` hears of every offset read.
+
+    Raises
+    ------
+    SpilldeckError
+        When Kafka no longer has what it had when the replay began, or does not answer.
+    """
+    stop = plan.spans[partition][1]
+    if plan.origin is Origin.ARCHIVE:
+        yield from _of_archive(Path(plan.archive), plan, partition, start, on_read)
+        return
+    yield from of_topic(settings, topic_of(settings, plan.origin), partition, start, stop, plan.runs, on_read)
+
+
+def of_topic(
+    settings: Settings,
+    topic: str,
+    partition: int,
+    start: int,
+    stop: int,
+    runs: tuple[int, ...],
+    on_read: Callable[[int], None] = lambda _offset: None,
+) -> Generator[Taken, None, None]:
+    """Yield the messages of some runs in [start, stop) of a partition of a topic of spills."""
+    try:
+        with closing(consumer(settings)) as ours:
+            expected = start
+            for message in messages(ours, topic, partition, start, stop, ANSWER_S):
+                offset, value = message.offset() or 0, message.value() or b""
+                if offset > expected:
+                    _refuse_a_gap(ours, topic, partition, expected, offset)
+                expected = offset + 1
+                on_read(offset)
+                try:
+                    record = decode(value)
+                except WireError:
+                    continue  # it belongs to no run
+                if isinstance(record, RawSpill | RunControl | ReconstructedSpill) and record.run in runs:
+                    yield Taken(
+                        offset=offset,
+                        produced_ms=message.timestamp()[1],
+                        raw_offset=raw_offset_of(dict(message.headers() or ())),
+                        record=record,
+                        value=value,
+                    )
+    except KafkaException as error:
+        raise no_kafka(settings) from error
+
+
+def _refuse_a_gap(ours: Consumer, topic: str, partition: int, expected: int, offset: int) -> None:
+    """Refuse to go on in silence when retention took what was to be read next."""
+    low, _ = ours.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_S)
+    if low > expected:
+        raise SpilldeckError(
+            f"Kafka dropped messages {expected} to {min(low, offset) - 1} of {topic}[{partition}] before they were "
+            f"replayed: its retention has come to them"
+        )
+
+
+def _of_archive(
+    archive: Path, plan: Plan, partition: int, start: int, on_read: Callable[[int], None]
+) -> Generator[Taken, None, None]:
+    offset = 0
+    for record in read_source(archive):
+        if partition not in _partitions_of(record, len(plan.spans)):
+            continue
+        if offset >= start:
+            on_read(offset)
+            if record.run in plan.runs:
+                yield Taken(offset=offset, produced_ms=0, record=record, value=encode(record))
+        offset += 1
+    if offset != plan.spans[partition][1]:
+        raise ServerError(f"{archive} has changed since the replay began: drop the replay and begin again")
+
+
+def _partitions_of(record: RawSpill | RunControl, partitions: int) -> range | list[int]:
+    """Return where the producer would send a record."""
+    return range(partitions) if isinstance(record, RunControl) else [partition_of(record.spill, partitions)]

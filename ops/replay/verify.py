@@ -1,0 +1,151 @@
+"""Whether a run that was made again equals live; and if not, the first spill that explains it."""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from redis import Redis
+
+from ops.replay.checks import make_plan
+from ops.replay.origins import kafka_spans, of_topic, taken, topic_of
+from ops.replay.sessions import Origin, Plan, books
+from schemas.records import ReconstructedSpill
+from schemas.wire import decode
+from streams import __version__
+from streams.agents.transform import Source, transform
+from streams.books.compare import Difference, compare
+from streams.conditions.store import ConditionsStore
+from streams.errors import SpilldeckError, UsageError
+from streams.process import ranges_of
+from streams.settings import Settings
+
+CATCH_UP_S = 10.0
+"""Live has taken what was in Kafka when the replay began within it, or is not at work."""
+
+Digests = dict[str, bytes]
+"""Detector → digest of its tables; of one that failed, of why."""
+
+
+def plan_for(settings: Settings, redis: Redis, session: str, runs: Sequence[int], archive: Path | None) -> Plan:
+    """Return the plan to make runs again that are compared with live.
+
+    Raises
+    ------
+    SpilldeckError
+        See `make_plan`; and when live does not know a run.
+    """
+    known = books(redis, settings, settings.session).runs()
+    for run in runs:
+        if run not in known:
+            raise UsageError(f"run {run} is not in the books of {settings.session}: there is nothing to compare with")
+    origin = Origin.RAW if archive is None else Origin.ARCHIVE
+    return make_plan(settings, redis, session, runs, origin, archive)
+
+
+def other_origin(settings: Settings, redis: Redis, run: int) -> Iterator[str]:
+    """Yield, a sentence each, what the book of a run stands on that is not of today."""
+    totals = books(redis, settings, settings.session).runs()[run]
+    conditions = ConditionsStore.from_settings(settings).for_run(run)
+    for what, then, now in (
+        ("the code", totals.code, __version__),
+        ("the conditions", totals.conditions, conditions.digest if conditions is not None else ""),
+    ):
+        if then and then != {now}:
+            yield f"{what} of today ({now or 'none'}) is not what the book stands on: {', '.join(sorted(then))}"
+
+
+def wait_for_live(settings: Settings, redis: Redis, plan: Plan) -> None:
+    """Wait until live has taken all that the replay was made of.
+
+    Raises
+    ------
+    SpilldeckError
+        When it does not.
+    """
+    if plan.origin is Origin.ARCHIVE:
+        return
+    live = books(redis, settings, settings.session)
+    deadline = time.monotonic() + CATCH_UP_S
+    while behind := sum(max(end - p.raw_end, 0) for (_, end), p in zip(plan.spans, live.progress(), strict=True)):
+        if time.monotonic() > deadline:
+            raise SpilldeckError(f"live is {behind} messages behind: verify when it has caught up")
+        time.sleep(0.2)
+
+
+def compare_with_live(settings: Settings, redis: Redis, plan: Plan, run: int) -> list[Difference]:
+    """Return in what the live book of a run and the one that was made again differ."""
+    ranges = ranges_of(ConditionsStore.from_settings(settings).for_run(run))
+    live, again = (books(redis, settings, session).run(run, ranges) for session in (settings.session, plan.session))
+    return compare(live, again)
+
+
+def first_explanation(settings: Settings, plan: Plan, run: int) -> str:
+    """Say which spill of a run, the first by number, reconstructs to something else than it did live.
+
+    Raises
+    ------
+    SpilldeckError
+        When Kafka does not answer.
+    """
+    live = _reconstructed_live(settings, run)
+    first: tuple[int, list[str]] | None = None
+    compared = 0
+    for spill, digests in _reconstructed_again(settings, plan, run):
+        if spill not in live or (first is not None and spill >= first[0]):
+            continue
+        compared += 1
+        then = live[spill]
+        others = sorted(name for name in then.keys() | digests.keys() if then.get(name) != digests.get(name))
+        if others:
+            first = spill, others
+    if first is not None:
+        return f"the first spill that reconstructs to something else: {first[0]}, in {', '.join(first[1])}"
+    if not compared:
+        return f"which spill explains it is not known: {topic_of(settings, Origin.RECO)} no longer has any of the run"
+    return (
+        f"all {compared} spills reconstruct to what they did live: the spills are the same, and the stored book was "
+        f"altered, or its plots are not those of today"
+    )
+
+
+def _reconstructed_live(settings: Settings, run: int) -> dict[int, Digests]:
+    """Return what live made of each spill: of the message that counted, the first one."""
+    topic = topic_of(settings, Origin.RECO)
+    found: dict[int, Digests] = {}
+    for partition, (low, stop) in enumerate(kafka_spans(settings, topic)):
+        for message in of_topic(settings, topic, partition, low, stop, (run,)):
+            if isinstance(message.record, ReconstructedSpill) and message.record.rejection is None:
+                found.setdefault(message.record.spill, _digests(message.record))
+    return found
+
+
+def _reconstructed_again(settings: Settings, plan: Plan, run: int) -> Iterator[tuple[int, Digests]]:
+    """Yield number and digests of each spill as it is made today, the first of a number alone."""
+    conditions = ConditionsStore.from_settings(settings)
+    seen: set[int] = set()
+    for partition, (first, _) in enumerate(plan.spans):
+        for message in taken(settings, plan, partition, first, lambda _offset: None):
+            if message.record.run != run:
+                continue
+            source = Source(topic=topic_of(settings, plan.origin), partition=partition, offset=message.offset)
+            record = decode(transform(message.value, source, conditions.for_run).value)
+            if isinstance(record, ReconstructedSpill) and record.rejection is None and record.spill not in seen:
+                seen.add(record.spill)
+                yield record.spill, _digests(record)
+
+
+def _digests(spill: ReconstructedSpill) -> Digests:
+    found = {name: _digest(why.encode()) for name, why in spill.errors.items()}
+    for name, detector in spill.detectors.items():
+        digest = hashlib.blake2b(digest_size=8)
+        for table, columns in sorted(detector.tables().items()):
+            digest.update(f"{table} {len(columns)}\n".encode())
+            for column in columns.columns():
+                digest.update(column.tobytes())
+        found[name] = digest.digest()
+    return found
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=8).digest()

@@ -1,0 +1,154 @@
+"""What the topics hold: one spill, how many of each run, and how far back."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from ops.replay.origins import ANSWER_S, consumer, kafka_spans, of_topic
+from schemas.records import RawSpill, ReconstructedSpill
+from streams.daq.producer import partition_of
+from streams.kafka import messages, no_kafka
+from streams.settings import Settings
+from streams.topics import Topics
+
+_LOOKED_AT = 1000
+"""Offsets at the end of a partition in which its last message is looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """The oldest or the newest message of a topic."""
+
+    time_ms: int
+    """When it was produced, Unix milliseconds."""
+    key: str
+    """The number of its run, as whoever wrote it says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How far back a topic reaches."""
+
+    topic: str
+    partitions: int
+    messages: int
+    oldest: End | None
+    newest: End | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Count:
+    """Messages of a run in a topic."""
+
+    topic: str
+    run: str
+    messages: int = 0
+    size: int = 0
+    """Bytes of their values."""
+
+
+def find_spill(settings: Settings, run: int, spill: int, *, raw: bool) -> RawSpill | ReconstructedSpill | None:
+    """Return a spill, the first of its number, as it is in ``spills.raw`` or ``spills.reco``; None if it is not there.
+
+    Raises
+    ------
+    ServerError
+        When Kafka does not answer.
+    """
+    topics = Topics.of(settings)
+    topic = topics.raw if raw else topics.reco
+    spans = kafka_spans(settings, topic)
+    likely = partition_of(spill, len(spans))
+    # Those that were sent when the topic had fewer partitions lie in another one.
+    for partition in sorted(range(len(spans)), key=lambda p: p != likely):
+        with closing(of_topic(settings, topic, partition, *spans[partition], (run,))) as found:
+            for message in found:
+                record = message.record
+                if isinstance(record, RawSpill | ReconstructedSpill) and record.spill == spill:
+                    return record
+    return None
+
+
+def count_messages(settings: Settings) -> list[Count]:
+    """Return how many messages each topic of spills has of each run, by their keys, which are read alone.
+
+    Raises
+    ------
+    ServerError
+        When Kafka does not answer.
+    """
+    found: dict[tuple[str, str], Count] = {}
+    topics = Topics.of(settings)
+    for topic in (topics.raw, topics.reco, topics.rejected):
+        for message in _messages(settings, topic):
+            run = _key(message)
+            count = found.setdefault((topic, run), Count(topic=topic, run=run))
+            count.messages += 1
+            count.size += len(message.value() or b"")
+    return sorted(found.values(), key=lambda count: (count.run.zfill(12), count.topic))
+
+
+def _messages(settings: Settings, topic: str) -> Iterator[Message]:
+    try:
+        for partition, (low, stop) in enumerate(kafka_spans(settings, topic)):
+            with closing(consumer(settings)) as ours:
+                yield from messages(ours, topic, partition, low, stop, ANSWER_S)
+    except KafkaException as error:
+        raise no_kafka(settings) from error
+
+
+def reaches(settings: Settings) -> list[Reach]:
+    """Return how far back each topic of spills reaches.
+
+    Raises
+    ------
+    ServerError
+        When Kafka does not answer.
+    """
+    topics = Topics.of(settings)
+    return [_reach(settings, topic) for topic in (topics.raw, topics.reco, topics.rejected)]
+
+
+def _reach(settings: Settings, topic: str) -> Reach:
+    spans = kafka_spans(settings, topic)
+    oldest, newest = [], []
+    try:
+        with closing(consumer(settings)) as ours:
+            for partition, (low, stop) in enumerate(spans):
+                if low < stop:
+                    first = next(messages(ours, topic, partition, low, stop, ANSWER_S), None)
+                    last = _last(ours, topic, partition, low, stop)
+                    oldest += [_end(first)] if first is not None else []
+                    newest += [_end(last)] if last is not None else []
+    except KafkaException as error:
+        raise no_kafka(settings) from error
+    return Reach(
+        topic=topic,
+        partitions=len(spans),
+        messages=sum(stop - low for low, stop in spans),
+        oldest=min(oldest, key=lambda end: end.time_ms, default=None),
+        newest=max(newest, key=lambda end: end.time_ms, default=None),
+    )
+
+
+def _last(ours: Consumer, topic: str, partition: int, low: int, stop: int) -> Message | None:
+    """Return the last message of a partition: the offset before the end, unless that has none."""
+    for start in (stop - 1, max(low, stop - _LOOKED_AT)):
+        ours.assign([TopicPartition(topic, partition, start)])
+        last = None
+        for message in messages(ours, topic, partition, start, stop, ANSWER_S):
+            last = message
+        if last is not None:
+            return last
+    return None
+
+
+def _end(message: Message) -> End:
+    return End(time_ms=message.timestamp()[1], key=_key(message))
+
+
+def _key(message: Message) -> str:
+    key = message.key()
+    return key.decode(errors="replace") if isinstance(key, bytes) else key or ""

@@ -1,0 +1,83 @@
+"""The state of a run: one pure function of its totals, those of the other runs, and the clock."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from schemas.records import ControlKind
+from streams.books.totals import Totals
+from streams.freshness import DAQ_SILENT_S
+
+
+class RunState(StrEnum):
+    """What a run is doing."""
+
+    ANNOUNCED = "announced"
+    """The DAQ said that it began, and none of its spills has come."""
+    RUNNING = "running"
+    ENDED = "ended"
+    """The DAQ said so."""
+    ENDED_WITHOUT_ITS_END = "ended without its end"
+    """Another run began after it, or no spill has come for long, and the DAQ has not said that it ended."""
+    REOPENED = "reopened by late spills"
+    """The DAQ said that it ended, and spills of it have come since, the last of them not long ago."""
+
+
+def state(totals: Totals, others: Mapping[int, Totals], now_s: float) -> RunState:
+    """Return the state of a run.
+
+    Parameters
+    ----------
+    totals
+        Of the run.
+    others
+        Of all runs; the run itself may be among them.
+    now_s
+        Seconds since 1970 UTC.
+    """
+    silent = now_s - totals.produced_ms / 1000 > DAQ_SILENT_S
+    if totals.ended:
+        return RunState.REOPENED if totals.late and not silent else RunState.ENDED
+    if silent or any(_began_after(other, totals) for other in others.values()):
+        return RunState.ENDED_WITHOUT_ITS_END
+    return RunState.RUNNING if totals.received else RunState.ANNOUNCED
+
+
+def _began_after(other: Totals, totals: Totals) -> bool:
+    """Say whether a run began when this one had its last message, by their own times and by those of Kafka."""
+    return begin_us(other) > end_us(totals) and other.produced_ms > totals.produced_ms
+
+
+def begin_us(totals: Totals) -> int:
+    """Return when a run began, microseconds: as the DAQ said, else its first spill; 0 if unknown."""
+    said = totals.control.get(ControlKind.START.value)
+    return said.time_us if said is not None else totals.first_us
+
+
+def end_us(totals: Totals) -> int:
+    """Return when a run ended so far, microseconds: as the DAQ said, else its last spill or its beginning."""
+    said = totals.control.get(ControlKind.END.value)
+    return said.time_us if said is not None else totals.last_us or begin_us(totals)
+
+
+def record(run: int, totals: Totals, run_state: RunState) -> dict[str, Any]:
+    """Return what is known of a run as plain values."""
+    return {
+        "run": run,
+        "type": totals.run_type,
+        "state": run_state.value,
+        "began_us": begin_us(totals),
+        "ended_us": end_us(totals),
+        "first_spill_us": totals.first_us,
+        "last_spill_us": totals.last_us,
+        "last_spill": totals.last_spill,
+        "spills": totals.filled,
+        "particle_triggers": totals.triggers,
+        "received": totals.received,
+        "duplicates": totals.duplicates,
+        "rejected": dict(totals.rejected),
+        "errors": dict(totals.errors),
+        "late": totals.late,
+        "code": sorted(totals.code),
+        "conditions": sorted(totals.conditions),
+    }

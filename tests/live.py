@@ -1,0 +1,112 @@
+"""Runs that live has counted, with workers killed meanwhile, for replays to equal."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from redis import Redis
+
+from ops.stack import LocalStack
+from ops.topics import ensure_topics
+from schemas.records import RawSpill, RunControl
+from streams.books.connect import connect
+from streams.books.reader import BookReader
+from streams.daq.producer import SpillProducer
+from streams.daq.simulator import SimulatedRun
+from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
+from tests.conftest import WAIT_S
+from tests.kafka import ends
+from tests.workers import Workers, environment
+
+Record = RawSpill | RunControl
+RUNS = range(900_301, 900_311)
+OWN_TABLES = 77
+"""A run whose tables are copies that a test may change."""
+SPILLS = 8
+FAULTS = ("reordered_spills@1-2", "duplicated_spills@3", "corrupted_word:V1290/1/2@5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """A session with what it has counted."""
+
+    settings: Settings
+    redis: Redis
+    reader: BookReader
+    records: list[Record]
+    env: dict[str, str]
+
+    def books(self, session: str) -> BookReader:
+        prefix, partitions = self.settings.redis.key_prefix, self.settings.kafka.partitions
+        return BookReader(self.redis, prefix, session, partitions)
+
+
+def small_run(number: int, spills: int = SPILLS) -> list[Record]:
+    """Return a run with a duplicate, a spill that is rejected, and two that changed places."""
+    run = SimulatedRun(run=number, spills=spills, mean_triggers=4, detectors=("tof",)).with_faults(FAULTS)
+    return list(run.records())
+
+
+def own_run() -> list[Record]:
+    """Return the records of the run `OWN_TABLES`."""
+    return [replace(record, run=OWN_TABLES) for record in small_run(900_300)]
+
+
+def interleaved(runs: list[list[Record]]) -> list[Record]:
+    """Return the records of runs one after the other, a run after the other."""
+    longest = max(map(len, runs))
+    return [run[i] for i in range(longest) for run in runs if i < len(run)]
+
+
+def wait_until_counted(settings: Settings, reader: BookReader) -> None:
+    wanted, deadline = ends(settings), time.monotonic() + WAIT_S
+    while [p.raw_end for p in reader.progress()] != wanted:
+        assert time.monotonic() < deadline, f"only {reader.progress()} of {wanted} counted"
+        time.sleep(0.1)
+
+
+def settings_on(stack: LocalStack, **changes: object) -> Settings:
+    """Return settings with topics and keys of their own."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    return load_settings(
+        kafka=KafkaSettings(
+            bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}.", session_timeout_s=6
+        ),
+        redis=RedisSettings(url=f"redis://127.0.0.1:{stack.redis_port}/0", key_prefix=name),
+        **changes,
+    )
+
+
+@contextmanager
+def count_live(settings: Settings, logs: Path, batches: list[list[Record]], env: dict[str, str]) -> Iterator[Live]:
+    """Have two workers count what is produced, one of which is killed between the batches and comes back."""
+    ensure_topics(settings)
+    workers = Workers(settings, logs, env)
+    try:
+        with connect(settings) as redis:
+            reader = BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
+            workers.start()
+            workers.start()
+            for number, batch in enumerate(batches):
+                with SpillProducer(settings) as producer:
+                    for record in batch:
+                        producer.send(record)
+                if number == 0 and len(batches) > 1:
+                    while not reader.runs():
+                        time.sleep(0.05)
+                    workers.kill(0)
+                    workers.start()
+            wait_until_counted(settings, reader)
+            keys = {"SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix}
+            yield Live(
+                settings=settings,
+                redis=redis,
+                reader=reader,
+                records=[record for batch in batches for record in batch],
+                env=environment(settings) | keys | env,
+            )
+    finally:
+        workers.stop()

@@ -1,0 +1,187 @@
+"""spilldeck replay, verify, runs archive: what is made again equals live, and what does not is named."""
+
+import json
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from redis import Redis
+
+from schemas.records import RawSpill
+from streams.books import layout, uhi
+from streams.books.compare import compare, differences
+from streams.conditions.store import ConditionsStore
+from streams.daq.producer import SpillProducer
+from streams.process import process
+from streams.topics import Topics
+from tests.kafka import ends
+from tests.live import OWN_TABLES, RUNS, Live, own_run, small_run, wait_until_counted
+from tests.ops.conftest import Spilldeck, assert_one_sentence
+
+pytestmark = pytest.mark.servers
+
+RUNNING = 900_399
+
+
+def differing_plots(stdout: str) -> set[str]:
+    return set(re.findall(r"plot (\w+)", stdout))
+
+
+def test_verify_says_identical_of_each_of_ten_interleaved_runs(spilldeck: Spilldeck, live: Live) -> None:
+    totals = live.reader.runs()[RUNS[0]]
+    assert (totals.filled, totals.duplicates, totals.all_rejected) == (7, 1, 1)
+    done = spilldeck("verify", f"{RUNS[0]}-{RUNS[-1]}", env=live.env)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"run {run}: identical" for run in RUNS]
+    # Nothing stays behind.
+    assert not list(live.redis.scan_iter(match=f"{live.settings.redis.key_prefix}:*verify*"))
+
+
+def test_with_a_changed_table_verify_names_the_plots_that_depend_on_it(
+    spilldeck: Spilldeck, live: Live, tables: Path
+) -> None:
+    then = process(own_run(), ConditionsStore([(tables / "index.toml", tables)]).for_run)[OWN_TABLES]
+    table = tables / "tof_t0.txt"
+    good = table.read_text()
+    table.write_text(re.sub(r"tof0 -(\d+)", lambda found: f"tof0 -{int(found[1]) + 1000}", good))
+    try:
+        now = process(own_run(), ConditionsStore([(tables / "index.toml", tables)]).for_run)[OWN_TABLES]
+        done = spilldeck("verify", str(OWN_TABLES), env=live.env)
+    finally:
+        table.write_text(good)
+    wanted = differing_plots(" ".join(d.what for d in compare(then.run_book(), now.run_book())))
+    assert wanted
+    assert done.returncode == 1, done.stderr
+    assert differing_plots(done.stdout) == wanted
+    assert "the conditions of today" in done.stderr
+    assert re.search(r"first spill that reconstructs to something else: \d+, in tof$", done.stdout, re.MULTILINE)
+
+
+def test_verify_finds_a_bin_of_the_live_book_that_somebody_changed(spilldeck: Spilldeck, live: Live) -> None:
+    run, plot = RUNS[3], "ht01"
+    keys = (layout.Keys(live.settings.redis.key_prefix, "live", p) for p in range(live.settings.kafka.partitions))
+    key = next(k.book(run) for k in keys if live.redis.hexists(k.book(run), plot))
+    good = live.redis.hget(key, plot)
+    assert isinstance(good, bytes)
+    histogram = uhi.decode(good)
+    histogram.view()[5] += 1
+    live.redis.hset(key, plot, uhi.encode(histogram))
+    try:
+        done = spilldeck("verify", str(run), str(RUNS[4]), env=live.env)
+    finally:
+        live.redis.hset(key, plot, good)
+    assert done.returncode == 1, done.stderr
+    assert differing_plots(done.stdout) == {plot}
+    assert "1 bins differ" in done.stdout
+    assert f"run {run}: differs in 1; all 7 spills reconstruct to what they did live" in done.stdout
+    assert f"run {RUNS[4]}: identical" in done.stdout
+
+
+def begin_replay(live: Live, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start a replay that makes a checkpoint after each spill."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "ops", "replay", *arguments],
+        env={**live.env, "SPILLDECK_BOOKS__BATCH_SPILLS": "1", "PATH": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def spills_of(live: Live, session: str) -> int:
+    return sum(totals.filled for totals in live.books(session).runs().values())
+
+
+def lose(redis: Redis, pattern: str) -> None:
+    for key in redis.scan_iter(match=pattern):
+        redis.delete(key)
+
+
+def test_a_replay_that_is_killed_and_of_which_redis_loses_a_part_equals_live(spilldeck: Spilldeck, live: Live) -> None:
+    session, before = "replay-killed", 0
+    for arguments in ([f"{RUNS[0]}-{RUNS[-1]}", "--name", "killed"], ["--resume", "--name", "killed"]):
+        replaying = begin_replay(live, *arguments)
+        while spills_of(live, session) <= before:
+            assert replaying.poll() is None, replaying.communicate()
+            time.sleep(0.02)
+        time.sleep(random.uniform(0, 0.3))
+        replaying.send_signal(signal.SIGKILL)
+        replaying.communicate()
+        before = spills_of(live, session)
+        assert before < 7 * len(RUNS)
+    (listed,) = json.loads(spilldeck("replays", "list", "--json", env=live.env).stdout)
+    assert (listed["name"], listed["runs"], listed["spills"]) == ("killed", list(RUNS), before)
+    assert listed["state"] in ("at work", "stopped")  # it is not missed for some seconds
+    replaying = begin_replay(live, "--resume", "--name", "killed", "--workers", "4")
+    while spills_of(live, session) <= before:
+        assert replaying.poll() is None, replaying.communicate()
+        time.sleep(0.02)
+    lose(live.redis, f"{live.settings.redis.key_prefix}:{{{session}:[01]}}:*")
+    said, complaints = replaying.communicate()
+    assert replaying.returncode == 0, complaints
+    assert said.decode().count("7 spills, 1 rejected") == len(RUNS)
+    for run in RUNS:
+        assert differences(live.reader.run(run, {}), live.books(session).run(run, {})) == []
+    assert_one_sentence(spilldeck("replay", str(RUNS[0]), "--name", "killed", env=live.env), 2)
+    assert spilldeck("replays", "drop", "killed", env=live.env).returncode == 0
+    assert not list(live.redis.scan_iter(match=f"{live.settings.redis.key_prefix}:*killed*"))
+
+
+def test_a_replay_from_reconstructed_spills_equals_live(spilldeck: Spilldeck, live: Live) -> None:
+    done = spilldeck("replay", str(RUNS[1]), "--from", "reco", "--name", "plots", env=live.env)
+    assert done.returncode == 0, done.stderr
+    assert differences(live.reader.run(RUNS[1], {}), live.books("replay-plots").run(RUNS[1], {})) == []
+
+
+def test_wrong_use_of_replay_is_one_sentence_and_leaves_nothing(spilldeck: Spilldeck, live: Live) -> None:
+    def refused(status: int, *arguments: str) -> str:
+        return assert_one_sentence(spilldeck(*arguments, env=live.env), status)
+
+    assert "neither in the books nor in Kafka" in refused(2, "replay", "4711")
+    assert "nothing to compare with" in refused(2, "verify", "4711")
+    assert "--from takes raw or reco" in refused(2, "replay", str(RUNS[0]), "--from", "wire")
+    assert "no replay 12 to go on with" in refused(2, "replay", "12", "--resume")
+    assert "there is no replay lost" in refused(2, "replays", "drop", "lost")
+    assert "cannot be read" in refused(2, "replay", str(RUNS[0]), "--archive", "nosuch")
+    with SpillProducer(live.settings) as producer:
+        for record in small_run(RUNNING)[:3]:
+            producer.send(record)
+    wait_until_counted(live.settings, live.reader)
+    assert f"run {RUNNING} is still running" in refused(1, "verify", str(RUNNING))
+    assert not [key for key in live.redis.scan_iter() if b"verify" in key or b"4711" in key]
+
+
+def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_archive(
+    spilldeck: Spilldeck, live: Live, tmp_path: Path
+) -> None:
+    run = RUNS[2]
+    done = spilldeck("runs", "archive", str(run), "--out", tmp_path, env=live.env)
+    assert done.returncode == 0, done.stderr
+    archive = tmp_path / f"{run:08d}.000"
+    # Byte for byte what the DAQ wrote: what was sent, in its order, control once.
+    assert archive.read_bytes() == b"".join(record.payload for record in small_run(run))
+    subprocess.run(["sha256sum", "--check", "--quiet", f"{archive.name}.sha256"], cwd=tmp_path, check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [archive.name, f"{archive.name}.sha256"]
+
+    raw, admin = (
+        Topics.of(live.settings).raw,
+        AdminClient({"bootstrap.servers": live.env["SPILLDECK_KAFKA__BOOTSTRAP_SERVERS"]}),
+    )
+    for future in admin.delete_records([TopicPartition(raw, 1, ends(live.settings)[1] // 2)]).values():
+        future.result()
+    (expected,) = process([r for r in small_run(run) if isinstance(r, RawSpill)], ConditionsStore([]).for_run).values()
+    for command in (["replay", str(run)], ["verify", str(run)], ["runs", "archive", str(run), "--out", "."]):
+        line = assert_one_sentence(spilldeck(*command, env=live.env), 1)
+        assert f"Kafka no longer holds run {run} whole: 1 of its 7 spills are gone: 1;" in line
+        assert "--archive FILE" in line
+    assert expected.share.ledger.keys() == live.reader.run(run, {}).ledger.keys()
+    done = spilldeck("verify", str(run), "--archive", archive, env=live.env)
+    assert (done.returncode, done.stdout) == (0, f"run {run}: identical\n"), done.stderr
+    archive.write_bytes(archive.read_bytes()[:-1] + b"x")
+    assert "is damaged" in assert_one_sentence(spilldeck("verify", str(run), "--archive", archive, env=live.env), 1)
