@@ -221,10 +221,11 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Nothing of it is used again, so nothing need be ended with care.
         for child in (self.producer, *self.workers):
-            child.end()
-        for process in self._running.values():
-            process.end()
+            child.kill()
+        for name in list(self._running):
+            self._kill(name)
         self._stack.close()
 
     def said(self) -> Iterator[str]:
