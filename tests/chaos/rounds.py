@@ -103,12 +103,15 @@ def _ends(books: BookReader) -> list[int]:
 
 
 def _wait(cluster: Cluster, books: BookReader, enough: Callable[[list[int]], bool]) -> None:
-    """Wait until enough is in the books, and as long as more and more comes."""
-    last, moved = _ends(books), time.monotonic()
+    """Wait until enough is in the books, and as long as more and more comes in each partition."""
+    last, start = _ends(books), time.monotonic()
+    moved = [start] * cluster.settings.kafka.partitions
     while not enough(now := _ends(books)):
-        if now != last:
-            last, moved = now, time.monotonic()
-        assert time.monotonic() - moved < PATIENCE_S, f"nothing moves: {now} messages are counted"
+        for partition, pair in enumerate(zip_longest(now, last, fillvalue=0)):
+            if pair[0] != pair[1]:
+                moved[partition] = time.monotonic()
+        assert time.monotonic() - min(moved) < PATIENCE_S, f"something does not move: {now} messages are counted"
+        last = now
         cluster.look_after()
         time.sleep(0.05)
 
