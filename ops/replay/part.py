@@ -22,7 +22,7 @@ from ops.replay.sessions import Origin, Plan
 from ops.stack.processes import die_with_parent
 from schemas.records import RejectedSpill
 from streams.agents.transform import Source, transform
-from streams.books.aggregator import Aggregator, Incoming, KafkaAccess
+from streams.books.aggregator import Aggregator, Incoming, KafkaAccess, TopicAccess
 from streams.books.connect import place
 from streams.books.run import NOT_HANDLED
 from streams.books.store import CheckpointStore
@@ -183,11 +183,10 @@ def _aggregator(settings: Settings, plan: Plan, store: CheckpointStore, conditio
     async def reject(_spill: RejectedSpill) -> None:
         """Count it alone: it is in spills.rejected since it was live."""
 
+    topic = TopicAccess(name=topic_of(settings, plan.origin), seek=seek, first_from=first_from, end=end)
     return Aggregator(
         store=store,
-        kafka=KafkaAccess(
-            topic=topic_of(settings, plan.origin), seek=seek, first_from=first_from, end=end, reject=reject
-        ),
+        kafka=KafkaAccess(raw=topic, reco=topic, reject=reject),
         run_books={},
         window_books={},
         ranges_of=lambda run: ranges_of(conditions.for_run(run)),

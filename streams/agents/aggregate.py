@@ -16,7 +16,7 @@ from streams.agents.common import SERVER_ERRORS, Channels, each_batch
 from streams.agents.probe import Probe
 from streams.agents.tables import BookTable, RunBooks, WindowBooks
 from streams.agents.transform import raw_offset_of
-from streams.books.aggregator import Aggregator, Incoming, KafkaAccess
+from streams.books.aggregator import Aggregator, Incoming, KafkaAccess, TopicAccess
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore
 from streams.process import ConditionsOf, ranges_of
@@ -31,7 +31,6 @@ _log = structlog.get_logger(__name__)
 def add_aggregate(app: faust.App, channels: Channels, settings: Settings, conditions_of: ConditionsOf) -> None:
     """Give the application the agent that aggregates, with its two tables."""
     topic = channels.reco.get_topic_name()
-    probe = Probe(settings, topic)
     redis = Redis.from_url(settings.redis.url.get_secret_value())
     run_table = BookTable(app, name="run-books", partitions=settings.kafka.partitions)
     window_table = BookTable(app, name="window-books", partitions=settings.kafka.partitions)
@@ -41,19 +40,10 @@ def add_aggregate(app: faust.App, channels: Channels, settings: Settings, condit
     async def reject(spill: RejectedSpill) -> None:
         await (await channels.rejected.send(key=str(spill.run).encode(), value=encode(spill), force=True))
 
-    async def seek(partition: int, offset: int) -> None:
-        # Faust's `seek` reaches into the consumer from this thread while the consumer's own is at work in it, which has
-        # ended workers with a KeyError; this one asks that thread to do it.
-        await app.consumer.seek_wait({TP(topic, partition): offset})
-
     aggregator = Aggregator(
         store=CheckpointStore(redis, settings.redis.key_prefix, settings.session),
         kafka=KafkaAccess(
-            topic=topic,
-            seek=seek,
-            first_from=lambda partition, offset: asyncio.to_thread(probe.first_from, partition, offset),
-            end=lambda partition: asyncio.to_thread(probe.end, partition),
-            reject=reject,
+            raw=_access(app, settings, channels.raw), reco=_access(app, settings, channels.reco), reject=reject
         ),
         run_books=RunBooks(run_table),
         window_books=WindowBooks(window_table),
@@ -93,6 +83,23 @@ def add_aggregate(app: faust.App, channels: Channels, settings: Settings, condit
 def _handling(produced_ms: int) -> Handling:
     return Handling(
         delay_s=max(0.0, time.time() - produced_ms / 1000), resident_mb=psutil.Process().memory_info().rss / 1e6
+    )
+
+
+def _access(app: faust.App, settings: Settings, channel: Any) -> TopicAccess:
+    name = channel.get_topic_name()
+    probe = Probe(settings, name)
+
+    async def seek(partition: int, offset: int) -> None:
+        # Faust's `seek` reaches into the consumer from this thread while the consumer's own is at work in it, which has
+        # ended workers with a KeyError; this one asks that thread to do it.
+        await app.consumer.seek_wait({TP(name, partition): offset})
+
+    return TopicAccess(
+        name=name,
+        seek=seek,
+        first_from=lambda partition, offset: asyncio.to_thread(probe.first_from, partition, offset),
+        end=lambda partition: asyncio.to_thread(probe.end, partition),
     )
 
 

@@ -2,7 +2,8 @@
 
 The stored checkpoint decides, never Kafka's committed offset: a message at or below the checkpoint's offset is in the
 books already; the next one goes on; one beyond it means that Redis has lost data (or that Kafka has a gap), so the
-aggregator asks Kafka for the first message that it still has after the checkpoint, and goes back there.
+aggregator asks Kafka for the first message that it still has after the checkpoint, and goes back there. The same holds
+for ``spills.raw``: what the checkpoint lacks of it, though Kafka has it, is reconstructed again.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ WINDOWS_IN_MEMORY = 4
 """Windows a partition and run, the last ones touched."""
 SEEK_PATIENCE_S = 2.0
 """Wait for the message that was sought before seeking again: messages fetched earlier come first."""
+RAW_PATIENCE_S = 10.0
+"""Wait for what is missing of spills.raw before going back to it: another worker may still be sending it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -62,20 +65,31 @@ class _Partition:
     """Offset that was sought."""
     sought_at: float = 0.0
     taken_at: float = 0.0
+    raw_missing: int = 0
+    """The first offset of ``spills.raw`` that is not in the books."""
+    raw_missing_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KafkaAccess:
-    """What the aggregator asks of Kafka, by partition of ``spills.reco``."""
+class TopicAccess:
+    """What the aggregator asks of Kafka about one topic, by partition."""
 
-    topic: str
-    """The name that ``spills.reco`` has here."""
+    name: str
+    """The one that it has here."""
     seek: Callable[[int, int], Awaitable[None]]
     """Go back or forth to an offset."""
     first_from: Callable[[int, int], Awaitable[tuple[int | None, int]]]
     """Return the first offset at or after one that Kafka has a message for, if any, and its low watermark."""
     end: Callable[[int], Awaitable[int]]
     """Return the offset that the next message will get."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaAccess:
+    """What the aggregator asks of Kafka."""
+
+    raw: TopicAccess
+    reco: TopicAccess
     reject: Callable[[RejectedSpill], Awaitable[None]]
     """Send to ``spills.rejected``; return when the broker has it."""
 
@@ -88,7 +102,7 @@ class Aggregator:
     store
         The checkpoints.
     kafka
-        The topic that the messages come from.
+        The topics that the messages come from.
     run_books, window_books
         Where the live books are.
     ranges_of
@@ -96,7 +110,7 @@ class Aggregator:
     window_s, windows_kept
         See the settings.
     clock
-        Monotonic seconds: decides alone whether to seek again, never what counts where.
+        Monotonic seconds: decides alone when to seek again, never what counts where.
     handling
         Says of a spill that was produced at a time, Unix milliseconds, how it was handled, now that it is filled.
     """
@@ -154,7 +168,7 @@ class Aggregator:
                 await self._guarded(partition, self._take(partition, theirs))
 
     async def watch(self, partitions: Sequence[int]) -> None:
-        """Look after partitions that are quiet.
+        """Look after partitions that are quiet, and after what does not come of ``spills.raw``.
 
         When Redis lost data, or a sought message does not come, no message may ever tell; so a partition that is
         quiet is compared with Redis, and sent back when Kafka has messages that are not in the books. One that fails
@@ -164,11 +178,14 @@ class Aggregator:
         async with self._lock:
             for partition in partitions:
                 known = self._partitions.get(partition)
-                if known is None or self._clock() - max(known.taken_at, known.sought_at) > SEEK_PATIENCE_S:
-                    try:
+                quiet = known is None or self._clock() - max(known.taken_at, known.sought_at) > SEEK_PATIENCE_S
+                try:
+                    if quiet:
                         await self._guarded(partition, self._look_after(partition))
-                    except Exception as failure:  # noqa: BLE001 - raised below
-                        failures.append(failure)
+                    if partition in self._partitions:
+                        await self._guarded(partition, self._look_after_raw(partition, self._partitions[partition]))
+                except Exception as failure:  # noqa: BLE001 - raised below
+                    failures.append(failure)
         if failures:
             raise failures[0]
 
@@ -189,21 +206,41 @@ class Aggregator:
         if known is not None and known.state.offset != stored.offset:
             _log.warning("Redis has another state", partition=partition, here=known.state.offset, there=stored.offset)
             self._drop(partition)
-        if stored.offset + 1 < await self._kafka.end(partition):
-            known = self._partitions.setdefault(partition, _Partition(stored))
+        known = self._partitions.setdefault(partition, _Partition(stored))
+        if stored.offset + 1 < await self._kafka.reco.end(partition):
             await self._go_back(partition, known)
+
+    async def _look_after_raw(self, partition: int, known: _Partition) -> None:
+        """Go back to a message of ``spills.raw`` that is not in the books, though it had its time.
+
+        Faust acknowledges what it passes over while partitions move, and may pass over what was sought.
+        """
+        missing, now = known.state.raw.first_missing(), self._clock()
+        if known.raw_missing_since is None or missing != known.raw_missing:
+            known.raw_missing, known.raw_missing_since = missing, now
+        if now - known.raw_missing_since < RAW_PATIENCE_S:
+            return
+        known.raw_missing_since = now
+        if missing >= await self._kafka.raw.end(partition):
+            return
+        first, _ = await self._kafka.raw.first_from(partition, missing)
+        while first is not None and (stop := known.state.raw.stop_of(first)) is not None:
+            first, _ = await self._kafka.raw.first_from(partition, stop)
+        if first is not None:
+            _log.warning("spills.raw has what was not reconstructed: going back", partition=partition, to=first)
+            await self._kafka.raw.seek(partition, first)
 
     async def _go_back(self, partition: int, known: _Partition) -> None:
         """Seek to the first message after the checkpoint that Kafka still has."""
         wanted = known.state.offset + 1
-        first, low = await self._kafka.first_from(partition, wanted)
+        first, low = await self._kafka.reco.first_from(partition, wanted)
         if low > wanted and (wanted, low) not in known.state.lost:
             known.state = replace(known.state, lost=(*known.state.lost, (wanted, low)))
             _log.error("Kafka no longer has spills that are needed", partition=partition, first=wanted, last=low - 1)
         known.awaited, known.sought_at = first, self._clock()
         if first is not None:
             _log.info("going back", partition=partition, to=first, checkpoint=known.state.offset)
-            await self._kafka.seek(partition, first)
+            await self._kafka.reco.seek(partition, first)
 
     async def _take(self, partition: int, messages: Sequence[Incoming]) -> None:
         known = self._partitions.get(partition)
@@ -304,7 +341,7 @@ class Aggregator:
                 reason=reason,
                 source="",
                 byte=0,
-                topic=self._kafka.topic,
+                topic=self._kafka.reco.name,
                 partition=message.partition,
                 offset=message.offset,
                 payload=message.value[:MAX_PAYLOAD_BYTES],

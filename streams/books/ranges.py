@@ -23,12 +23,20 @@ class Ranges:
             self._stops.append(stop)
 
     def __contains__(self, number: int) -> bool:
-        at = bisect_right(self._starts, number) - 1
-        return at >= 0 and number < self._stops[at]
+        return self.stop_of(number) is not None
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Iterate over the (start, stop) pairs."""
         return zip(self._starts, self._stops, strict=True)
+
+    def stop_of(self, number: int) -> int | None:
+        """Return the first number behind this one that is not in the set; None if this one is not."""
+        at = bisect_right(self._starts, number) - 1
+        return self._stops[at] if at >= 0 and number < self._stops[at] else None
+
+    def first_missing(self) -> int:
+        """Return the first number from 0 on that is not in the set."""
+        return self.stop_of(0) or 0
 
     def add(self, number: int) -> bool:
         """Add a number; return whether it is new."""

@@ -14,7 +14,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from schemas.records import NO_RUN, ControlKind, ReconstructedSpill, RejectedSpill, Rejection, RunControl
 from schemas.wire import WireError, decode, encode
-from streams.books.aggregator import SEEK_PATIENCE_S, Aggregator, Incoming, KafkaAccess
+from streams.books.aggregator import RAW_PATIENCE_S, SEEK_PATIENCE_S, Aggregator, Incoming, KafkaAccess, TopicAccess
 from streams.books.book import Book
 from streams.books.reader import BookReader
 from streams.books.run import Admission, Handling, Ledger, RunShare
@@ -36,9 +36,13 @@ class Log:
     def __init__(self) -> None:
         self.messages: list[Incoming] = []
         self.low = 0
+        self.raw: set[int] = set()
+        """Offsets of spills.raw that Kafka has."""
 
     def append(self, record: ReconstructedSpill | RunControl | bytes, raw_offset: int | None = None) -> None:
         offset = len(self.messages)
+        if not isinstance(record, bytes) or len(record) > 1:  # garbage was not made of a raw spill
+            self.raw.add(offset if raw_offset is None else raw_offset)
         self.messages.append(
             Incoming(
                 partition=0,
@@ -60,6 +64,7 @@ class Worker:
         self.fetched: list[Incoming] = []
         self.rejected: list[RejectedSpill] = []
         self.seeks: list[int] = []
+        self.raw_seeks: list[int] = []
         self.now = 0.0
         redis = AsyncRedis.from_url(redis_url)
         self.open_clients.append(redis)
@@ -75,6 +80,15 @@ class Worker:
         async def end(_partition: int) -> int:
             return len(log.messages)
 
+        async def seek_raw(_partition: int, offset: int) -> None:
+            self.raw_seeks.append(offset)
+
+        async def first_raw_from(_partition: int, offset: int) -> tuple[int | None, int]:
+            return min((raw for raw in log.raw if raw >= offset), default=None), 0
+
+        async def end_raw(_partition: int) -> int:
+            return max(log.raw, default=-1) + 1
+
         async def reject(spill: RejectedSpill) -> None:
             self.rejected.append(spill)
 
@@ -82,7 +96,11 @@ class Worker:
         self.window_books: dict[tuple[int, int, int], Book] = {}
         self.aggregator = Aggregator(
             store=CheckpointStore(redis, "test", "live"),
-            kafka=KafkaAccess(topic="spills.reco", seek=seek, first_from=first_from, end=end, reject=reject),
+            kafka=KafkaAccess(
+                raw=TopicAccess(name="spills.raw", seek=seek_raw, first_from=first_raw_from, end=end_raw),
+                reco=TopicAccess(name="spills.reco", seek=seek, first_from=first_from, end=end),
+                reject=reject,
+            ),
             run_books=self.run_books,
             window_books=self.window_books,
             ranges_of=lambda _run: {},
@@ -339,7 +357,8 @@ def test_a_partition_that_fails_does_not_keep_the_others_from_being_looked_after
                 raise OSError("no broker answers")
             return 0
 
-        worker.aggregator._kafka = replace(worker.aggregator._kafka, end=end)
+        kafka = worker.aggregator._kafka
+        worker.aggregator._kafka = replace(kafka, reco=replace(kafka.reco, end=end))
         with pytest.raises(OSError, match="no broker answers"):
             await worker.aggregator.watch([0, 1, 2])
         assert asked == [0, 1, 2]
@@ -360,6 +379,50 @@ def test_one_seek_a_loss_though_messages_fetched_before_it_still_arrive(
         assert worker.seeks == [0]
         await worker.drain()
         check(redis_url, log)
+
+    run(scenario)
+
+
+def test_what_was_not_reconstructed_is_gone_back_to_once_it_had_its_time(
+    run: Callable[..., None], redis_url: str
+) -> None:
+    log = filled_log(30)
+    missing = [log.messages[at] for at in (0, 7, 8, 31)]
+    log.messages = [replace(m, offset=n) for n, m in enumerate(m for m in log.messages if m not in missing)]
+
+    async def scenario() -> None:
+        worker = Worker(log, redis_url, 0)
+        for at in (0, 7, 31):
+            await worker.drain()
+            assert worker.raw_seeks == []  # another worker may still be sending it
+            worker.now += RAW_PATIENCE_S
+            await worker.aggregator.watch([0])
+            assert worker.raw_seeks == [at]
+            worker.raw_seeks.clear()
+            for again in missing:  # what it sends from there on, of which it sent the most before
+                if again.raw_offset in ((7, 8) if at == 7 else (at,)):
+                    log.messages.append(replace(again, offset=len(log.messages)))
+        await worker.drain()
+        worker.now += RAW_PATIENCE_S
+        await worker.aggregator.watch([0])
+        assert worker.raw_seeks == []
+        check(redis_url, log)
+
+    run(scenario)
+
+
+def test_what_kafka_no_longer_has_of_spills_raw_is_not_gone_back_to(run: Callable[..., None], redis_url: str) -> None:
+    log = filled_log(30)
+    log.messages = [replace(m, offset=n) for n, m in enumerate(log.messages[12:])]
+    log.raw = set(range(12, 32))
+
+    async def scenario() -> None:
+        worker = Worker(log, redis_url, 0)
+        await worker.drain()
+        for _ in range(3):
+            worker.now += RAW_PATIENCE_S
+            await worker.aggregator.watch([0])
+        assert worker.raw_seeks == []
 
     run(scenario)
 

@@ -16,6 +16,11 @@ def test_ranges_hold_what_a_set_holds_in_as_few_ranges_as_can_be(numbers: list[i
         assert ranges.add(number) is (number not in plain)
         plain.add(number)
     assert [n for n in range(-1, 62) if n in ranges] == sorted(plain)
+    missing = [n for n in range(62) if n not in plain]
+    assert ranges.first_missing() == missing[0]
+    assert [ranges.stop_of(n) for n in range(61)] == [
+        next(m for m in missing if m > n) if n in plain else None for n in range(61)
+    ]
     pairs = list(ranges)
     assert [n for start, stop in pairs for n in range(start, stop)] == sorted(plain)
     assert all(stop < start for (_, stop), (start, _) in pairwise(pairs))

@@ -9,7 +9,7 @@ from rich.console import Console
 from tests.chaos.harm import HARMS
 from tests.chaos.rounds import Scale, chaos
 
-SCALE = Scale(brokers=3, workers=4, spills_a_round=150, rate=12.0)
+SCALE = Scale(brokers=3, workers=4, rate=12.0)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from ops.stack import free_port, kafka, processes, redis
 from ops.stack.processes import die_with_parent
 from ops.topics import ensure_topics
 from streams.errors import ServerError
-from streams.settings import Settings, load_settings
+from streams.settings import KafkaSettings, RedisSettings, load_settings
 from streams.topics import Topics
 from tests.chaos.slow_proxy import SlowProxy
 
@@ -76,11 +76,15 @@ class Child:
 class Cluster:
     """All of it, in a directory; in a ``with`` block, at whose end nothing is left running."""
 
-    def __init__(self, directory: Path, source: Path, *, brokers: int, workers: int, rate: float) -> None:
+    def __init__(self, directory: Path, *, brokers: int, workers: int) -> None:
         self.directory = directory
+        self.file = directory / "run.000"
+        """What the producer follows; it must be there when it starts."""
         self.again = directory / "again.000"
         """What a second producer sends, see `harm.produce_again`."""
         self.produced_again = 0
+        self.died: list[str] = []
+        """Processes that ended by themselves, with their exit status, and were started again."""
         ports = [free_port() for _ in range(2 * brokers + 2)]
         controllers = {number: ports[number] for number in range(1, brokers + 1)}
         cluster_id = kafka.new_cluster_id()
@@ -99,6 +103,11 @@ class Cluster:
         """Between the workers and Redis."""
         self._running: dict[str, processes.Process] = {}
         servers = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        self.settings = load_settings(
+            kafka=KafkaSettings(bootstrap_servers=servers, replication=brokers, session_timeout_s=SESSION_S),
+            redis=RedisSettings(url=f"redis://127.0.0.1:{self.redis_port}/0"),
+        )
+        """They name the servers, Redis without the proxy."""
         self.environment = os.environ | {
             "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": servers,
             "SPILLDECK_KAFKA__REPLICATION": str(brokers),
@@ -109,19 +118,9 @@ class Cluster:
         slowly = self.environment | {"SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{ports[-1]}/0"}
         self.workers = [Child(directory / f"worker-{n}.log", slowly, "worker") for n in range(workers)]
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-        self._produce = ("produce", str(source), "--resume")
-        self.producer = Child(directory / "producer.log", self.environment, *self._produce, "--rate", str(rate))
-
-    def settings(self) -> Settings:
-        """Return settings that name the servers, Redis without the proxy."""
-        os.environ.update({name: value for name, value in self.environment.items() if name.startswith("SPILLDECK_")})
-        return load_settings()
-
-    def hurry(self) -> None:
-        """Let the producer send the rest as fast as it goes."""
-        self.producer.kill()
-        self.producer.arguments = self._produce
-        self.producer.start()
+        self.producer = Child(
+            directory / "producer.log", self.environment, "produce", str(self.file), "--follow", "--resume"
+        )
 
     def produce_again(self) -> None:
         """Send the file `again` with a second producer, and wait for its end."""
@@ -150,7 +149,7 @@ class Cluster:
 
     def _in_step(self) -> bool:
         """Whether every partition of the spills has all its replicas in step."""
-        topics, names = self._admin.list_topics(timeout=5).topics, Topics.of(self.settings())
+        topics, names = self._admin.list_topics(timeout=5).topics, Topics.of(self.settings)
         partitions = [p for name in (names.raw, names.reco) for p in topics[name].partitions.values()]
         return all(len(p.isrs) == len(self.nodes) for p in partitions)
 
@@ -162,7 +161,7 @@ class Cluster:
         self._until(self._settled, "the consumer group")
 
     def _settled(self) -> bool:
-        group = f"spilldeck-{self.settings().session}"
+        group = f"spilldeck-{self.settings.session}"
         described = self._admin.describe_consumer_groups([group])[group].result(timeout=10)
         return described.state is ConsumerGroupState.STABLE and len(described.members) == len(self.workers)
 
@@ -194,11 +193,12 @@ class Cluster:
         """Start again what could not start while a server was away, as a supervisor does."""
         for child in (self.producer, *self.workers):
             if child.exit_status not in (None, 0, -signal.SIGTERM, -signal.SIGKILL):
+                self.died.append(f"{child.log.stem} ended with status {child.exit_status}")
                 child.start()
 
     def _topics(self) -> bool:
         try:
-            ensure_topics(self.settings())
+            ensure_topics(self.settings)
         except ServerError:
             return False
         return True
@@ -221,10 +221,11 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Nothing of it is used again, so nothing need be ended with care.
         for child in (self.producer, *self.workers):
-            child.end()
-        for process in self._running.values():
-            process.end()
+            child.kill()
+        for name in list(self._running):
+            self._kill(name)
         self._stack.close()
 
     def said(self) -> Iterator[str]:

@@ -4,25 +4,32 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from redis import RedisError
 from rich.console import Console
 from rich.table import Table
 
-from schemas.records import RunControl
+from schemas.records import ReconstructedSpill, RunControl
+from schemas.wire import decode
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.process import process
+from streams.settings import Settings
+from streams.topics import Topics
 from tests.chaos.cluster import Cluster
+from tests.chaos.daq import AGAIN, Daq, Record
 from tests.chaos.harm import Harm
-from tests.chaos.source import AGAIN, Record, out_of_order, write_again, write_source
+from tests.kafka import messages
 
-RECOVERY_S = 120.0
+PATIENCE_S = 120.0
+"""Nothing new in the books for so long is a failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +38,13 @@ class Scale:
 
     brokers: int
     workers: int
-    spills_a_round: int
-    """So many that a round's harm is done and mended while they come."""
     rate: float
-    """Spills a second."""
+    """Records a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What was done, and how long the books stood still after it."""
+    """What was done, and when the books had in each partition all that they had before or after it, and more."""
 
     harm: str
     harm_s: float
@@ -47,83 +52,78 @@ class Round:
 
 
 def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> bool:
-    """Do these harms, one after the other; say whether all came out identical."""
+    """Do these harms, one after the other, while a DAQ writes spills; say whether all came out identical."""
     rng = random.Random(seed)
     done: list[Round] = []
+    records: list[Record] = []
+    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="spilldeck-chaos-") as name:
-        source = Path(name) / "run.000"
-        records = write_source(source, scale.spills_a_round * len(harms), seed)
-        cluster = Cluster(Path(name), source, brokers=scale.brokers, workers=scale.workers, rate=scale.rate)
-        again = write_again(cluster.again, records)
-        with cluster, connect(cluster.settings()) as redis:
-            settings = cluster.settings()
+        cluster = Cluster(Path(name), brokers=scale.brokers, workers=scale.workers)
+        daq = Daq(cluster.file, cluster.again, seed=seed, rate=scale.rate)
+        with cluster, connect(cluster.settings) as redis:
+            settings = cluster.settings
             books = BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
             try:
-                for harm in harms:
-                    done.append(_do(harm, cluster, books, rng))
-                    console.print(f"{len(done)}/{len(harms)} {done[-1].harm}: {done[-1].recovery_s:.1f} s")
-                    time.sleep(rng.uniform(0, 3))
-                cluster.hurry()
-                found = _finish(cluster, books, records + again * cluster.produced_again)
-            except AssertionError as error:
-                found = [str(error), *cluster.said()]
-    runs = len({record.run for record in records})
-    console.print(_table(done, f"Chaos, seed {seed}: {len(records)} records of {runs} runs"))
-    for difference in found:
-        console.print(difference, markup=False)
+                with daq:
+                    # What a second producer sends must have been sent, or the order of the spills were not known.
+                    _wait(cluster, books, lambda ends: sum(ends) > 2 * AGAIN)
+                    for harm in harms:
+                        done.append(_do(harm, cluster, books, rng))
+                        console.print(f"{len(done)}/{len(harms)} {done[-1].harm}: {done[-1].recovery_s:.1f} s")
+                        time.sleep(rng.uniform(0, 3))
+                records = daq.records()
+                found = _finish(cluster, books, records + records[:AGAIN] * cluster.produced_again)
+            except Exception as error:  # noqa: BLE001 - whatever it is, what was done until then is told
+                found = [f"{type(error).__name__}: {error}", *cluster.said()]
+    runs, seconds = len({record.run for record in records}), time.monotonic() - start
+    console.print(_table(done, f"Chaos, seed {seed}: {len(records)} records of {runs} runs, {seconds:.0f} s"))
+    for line in (*cluster.died, *found):
+        console.print(line, markup=False)
     console.print("differs" if found else "identical")
     return not found
 
 
 def _do(harm: Harm, cluster: Cluster, books: BookReader, rng: random.Random) -> Round:
-    # What a second producer sends must have been sent, or the order of the spills were not known.
-    _until_it_moves(cluster, books, 2 * AGAIN)
-    start, before = time.monotonic(), _counted(books)
+    before, start = _ends(books), time.monotonic()
     harm(cluster, rng)
-    harm_s = time.monotonic() - start
-    # Redis that was emptied begins anew.
-    recovery_s = _until_it_moves(cluster, books, min(before, _counted(books)))
-    return Round(harm=harm.__name__.replace("_", " "), harm_s=harm_s, recovery_s=recovery_s)
+    after, ended = _ends(books) or before, time.monotonic()
+    # A Redis that was emptied begins anew: it must have again what it had.
+    held = [max(pair) for pair in zip(before, after, strict=True)]
+    _wait(cluster, books, lambda ends: all(now > then for now, then in zip_longest(ends, held, fillvalue=0)))
+    name = harm.__name__.replace("_", " ")
+    return Round(harm=name, harm_s=ended - start, recovery_s=time.monotonic() - ended)
 
 
-def _counted(books: BookReader) -> int:
-    """Return how many messages of spills.raw are in the books."""
+def _ends(books: BookReader) -> list[int]:
+    """Return how many messages of each partition of spills.raw are in the books; none if Redis does not answer."""
     try:
-        return sum(p.raw_end for p in books.progress())
+        return [p.raw_end for p in books.progress()]
     except RedisError:
-        return -1
+        return []
 
 
-def _until_it_moves(cluster: Cluster, books: BookReader, before: int) -> float:
-    """Wait until the books have more than before; return for how long."""
-    start = time.monotonic()
-    while _counted(books) <= before:
-        assert cluster.producer.exit_status != 0, "all was sent before all harm was done"
-        assert time.monotonic() - start < RECOVERY_S, "nothing moves"
+def _wait(cluster: Cluster, books: BookReader, enough: Callable[[list[int]], bool]) -> None:
+    """Wait until enough is in the books, and as long as more and more comes in each partition."""
+    last, start = _ends(books), time.monotonic()
+    moved = [start] * cluster.settings.kafka.partitions
+    while not enough(now := _ends(books)):
+        for partition, pair in enumerate(zip_longest(now, last, fillvalue=0)):
+            if pair[0] != pair[1]:
+                moved[partition] = time.monotonic()
+        assert time.monotonic() - min(moved) < PATIENCE_S, f"something does not move: {now} messages are counted"
+        last = now
         cluster.look_after()
         time.sleep(0.05)
-    return time.monotonic() - start
 
 
 def _finish(cluster: Cluster, books: BookReader, sent: Sequence[Record]) -> list[str]:
-    """Let the producer end and the workers count; return what differs from the pure calculation."""
-    start = time.monotonic()
-    while cluster.producer.exit_status != 0:
-        assert time.monotonic() - start < RECOVERY_S, "the producer does not end"
-        cluster.look_after()
-        time.sleep(0.2)
-    partitions = cluster.settings().kafka.partitions
+    """Wait until all is counted; return what differs from the pure calculation."""
+    partitions = cluster.settings.kafka.partitions
     wanted = sum(partitions if isinstance(record, RunControl) else 1 for record in sent)
-    last, since = -1, time.monotonic()
-    while (now := _counted(books)) < wanted:
-        cluster.look_after()
-        if now != last:
-            last, since = now, time.monotonic()
-        assert time.monotonic() - since < RECOVERY_S, f"{now} of {wanted} messages are counted, and no more come"
-        time.sleep(0.2)
+    _wait(cluster, books, lambda ends: sum(ends) >= wanted)
     time.sleep(2)  # for what should not come
     found = []
-    expected, order = process(sent, ConditionsStore([]).for_run), out_of_order(sent, partitions)
+    expected, order = process(sent, ConditionsStore([]).for_run), _out_of_order(cluster.settings)
     for run, result in expected.items():
         stored = books.run(run, result.book.ranges)
         found += [f"run {run}: {difference}" for difference in differences(result.run_book(), stored)]
@@ -131,6 +131,25 @@ def _finish(cluster: Cluster, books: BookReader, sent: Sequence[Record]) -> list
             found.append(f"run {run}: out of order: {order[run]} here, {stored.totals.out_of_order} there")
     unexpected = books.runs().keys() - expected.keys()
     return found + [f"run {run} should not be there" for run in unexpected]
+
+
+def _out_of_order(settings: Settings) -> Counter[int]:
+    """Return, for each run, how many spills come after one with a higher number in the same partition of spills.reco.
+
+    Not of spills.raw: a worker that lost a partition may still send what it reconstructed, between what the next sends.
+    """
+    last: dict[tuple[int, int], int] = {}
+    seen: set[tuple[int, int]] = set()
+    found: Counter[int] = Counter()
+    for message in messages(settings, Topics.of(settings).reco):
+        record = decode(message.value() or b"")
+        if not isinstance(record, ReconstructedSpill) or record.rejection or (record.run, record.spill) in seen:
+            continue
+        seen.add((record.run, record.spill))
+        place = record.run, message.partition() or 0
+        found[record.run] += record.spill < last.get(place, -1)
+        last[place] = max(last.get(place, -1), record.spill)
+    return found
 
 
 def _table(rounds: Sequence[Round], title: str) -> Table:
