@@ -12,7 +12,6 @@ import pytest
 
 from ops.stack import LocalStack
 from streams.conditions.store import SIMULATED
-from streams.settings import Settings
 from tests.conftest import PROJECT
 from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, settings_on, small_run
 

@@ -13,8 +13,8 @@ from streams.settings import Settings
 from streams.topics import Topics
 from tests.kafka import messages
 from tests.ops.conftest import Spilldeck, assert_one_sentence
-from tests.workers import environment
 from tests.records import raw_spill
+from tests.workers import environment
 
 RUN = SimulatedRun(spills=9, mean_triggers=4)
 
