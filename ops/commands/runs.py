@@ -25,12 +25,13 @@ def list_all(as_json: AsJson = False) -> None:
         typer.echo(json.dumps(found))
         return
     table = Table()
-    for column in ("run", "type", "state", "began (UTC)", "spills", "rejected", "duplicates", "late"):
+    for column in ("run", "type", "state", "began (UTC)", "spills", "rejected", "duplicates", "late spills"):
         table.add_column(column, overflow="fold")
     for one in found:
         rejected = sum(one["rejected"].values())
         cells = (one["run"], shown(one["type"]), one["state"], _time(one["began_us"]))
-        table.add_row(*(Text(str(cell)) for cell in (*cells, one["spills"], rejected, one["duplicates"], one["late"])))
+        counts = (one["spills"], rejected, one["duplicates"], "yes" if one["late_spills"] else "")
+        table.add_row(*(Text(str(cell)) for cell in (*cells, *counts)))
     out.print(table if found else "There are no runs.")
 
 

@@ -276,7 +276,7 @@ class Aggregator:
             # whoever writes another message may claim the offset of a spill that is still to come.
             if raw_offset is not None and not raw.add(raw_offset) and share.knows(record):
                 continue
-            share.totals.note_origin(partition, raw_offset, message.produced_ms)
+            share.totals.note_origin(record, partition, raw_offset, message.produced_ms)
             change = changes.setdefault(record.run, RunChanges(totals=share.totals))
             if isinstance(record, RunControl):
                 share.hear(record)

@@ -37,7 +37,7 @@ def state(totals: Totals, others: Mapping[int, Totals], now_s: float) -> RunStat
     """
     silent = now_s - totals.produced_ms / 1000 > DAQ_SILENT_S
     if totals.ended:
-        return RunState.REOPENED if totals.late and not silent else RunState.ENDED
+        return RunState.REOPENED if totals.has_late_spills and not silent else RunState.ENDED
     if silent or any(_began_after(other, totals) for other in others.values()):
         return RunState.ENDED_WITHOUT_ITS_END
     return RunState.RUNNING if totals.received else RunState.ANNOUNCED
@@ -77,7 +77,7 @@ def record(run: int, totals: Totals, run_state: RunState) -> dict[str, Any]:
         "duplicates": totals.duplicates,
         "rejected": dict(totals.rejected),
         "errors": dict(totals.errors),
-        "late": totals.late,
+        "late_spills": totals.has_late_spills,
         "code": sorted(totals.code),
         "conditions": sorted(totals.conditions),
     }

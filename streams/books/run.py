@@ -84,7 +84,6 @@ class RunShare:
     def admit(self, spill: ReconstructedSpill) -> Admission:
         """Decide what becomes of a spill, and count it."""
         self.totals.received += 1
-        self.totals.late += self.totals.ended
         self.totals.events += spill.events
         if spill.rejection is not None:
             self.totals.rejected[spill.rejection.step] += 1

@@ -35,9 +35,7 @@ class Totals:
     detectors: dict[str, Counter[str]] = field(default_factory=dict)
     """Detector → kind of hit → how many."""
     out_of_order: int = 0
-    """Spills that came after one with a higher number in the same partition. Depends on the order."""
-    late: int = 0
-    """Spills that came after the end of the run in the same partition. Depends on the order too."""
+    """Spills that came after one with a higher number in the same partition. Depends on the order, unlike the rest."""
     triggers: int = 0
     """Particle triggers in the book's spills."""
     events: int = 0
@@ -50,6 +48,8 @@ class Totals:
     """Partition → the first offset of ``spills.raw`` that has a message of the run: a replay begins there."""
     produced_ms: int = 0
     """When the newest message of the run was produced, Unix milliseconds; 0 where nobody knows."""
+    ended_ms: int = 0
+    """When the newest of its ends was produced."""
     code: set[str] = field(default_factory=set)
     conditions: set[str] = field(default_factory=set)
     control: dict[str, Control] = field(default_factory=dict)
@@ -62,11 +62,15 @@ class Totals:
             Control(time_us=control.time_us, events=control.events, run_type=control.run_type),
         )
 
-    def note_origin(self, partition: int, raw_offset: int | None, produced_ms: int) -> None:
+    def note_origin(
+        self, record: ReconstructedSpill | RunControl, partition: int, raw_offset: int | None, produced_ms: int
+    ) -> None:
         """Take note of where and when a message of the run was produced."""
         if raw_offset is not None:
             self.first_raw[partition] = min(raw_offset, self.first_raw.get(partition, raw_offset))
         self.produced_ms = max(self.produced_ms, produced_ms)
+        if isinstance(record, RunControl) and record.kind is ControlKind.END:
+            self.ended_ms = max(self.ended_ms, produced_ms)
 
     def count_filled(self, spill: ReconstructedSpill) -> None:
         """Count a spill that goes into the book."""
@@ -104,6 +108,11 @@ class Totals:
         """Whether the DAQ said that the run ended."""
         return ControlKind.END.value in self.control
 
+    @property
+    def has_late_spills(self) -> bool:
+        """Whether something of the run was produced after its end."""
+        return self.ended and self.produced_ms > self.ended_ms
+
     def __iadd__(self, other: Self) -> Self:
         self.received += other.received
         self.filled += other.filled
@@ -114,7 +123,6 @@ class Totals:
         for detector, hits in other.detectors.items():
             self.detectors.setdefault(detector, Counter()).update(hits)
         self.out_of_order += other.out_of_order
-        self.late += other.late
         self.triggers += other.triggers
         self.events += other.events
         self.first_us = min(t for t in (self.first_us, other.first_us) if t) if self.first_us or other.first_us else 0
@@ -123,6 +131,7 @@ class Totals:
         for partition, offset in other.first_raw.items():
             self.first_raw[partition] = min(offset, self.first_raw.get(partition, offset))
         self.produced_ms = max(self.produced_ms, other.produced_ms)
+        self.ended_ms = max(self.ended_ms, other.ended_ms)
         self.code |= other.code
         self.conditions |= other.conditions
         self.control = other.control | self.control

@@ -171,7 +171,8 @@ def pure(messages: Sequence[Incoming]) -> dict[int, tuple[Totals, Ledger, Book, 
             record = replace(record, rejection=Rejection(step="envelope", reason=""))
         assert isinstance(record, RunControl | ReconstructedSpill)
         share = shares.setdefault(record.run, RunShare({}, Totals()))
-        share.totals.note_origin(0, message.raw_offset if record.run != NO_RUN else None, message.produced_ms)
+        raw_offset = message.raw_offset if record.run != NO_RUN else None
+        share.totals.note_origin(record, 0, raw_offset, message.produced_ms)
         if isinstance(record, RunControl):
             share.hear(record)
         elif share.admit(record) is Admission.FILL:

@@ -19,12 +19,17 @@ def control(kind: ControlKind, time_us: int) -> RunControl:
 def totals(what: str, ago_s: float, begin_us: int = 1_700_000_000_000_000) -> Totals:
     """Return the totals of a run: S its start, a spill for each dot, E its end, as they came."""
     share = RunShare({}, Totals())
+    newest_ms = int((NOW_S - ago_s) * 1000)
     for number, one in enumerate(what):
+        produced_ms = newest_ms - len(what) + 1 + number
         if one == ".":
-            share.admit(reconstructed_spill(number, time_us=begin_us + number))
+            spill = reconstructed_spill(number, time_us=begin_us + number)
+            share.totals.note_origin(spill, number % 4, 7, produced_ms)
+            share.admit(spill)
         else:
-            share.hear(control(ControlKind.START if one == "S" else ControlKind.END, begin_us + number))
-    share.totals.note_origin(0, 7, int((NOW_S - ago_s) * 1000))
+            said = control(ControlKind.START if one == "S" else ControlKind.END, begin_us + number)
+            share.totals.note_origin(said, 0, 7, produced_ms)
+            share.hear(said)
     return share.totals
 
 
@@ -39,6 +44,7 @@ def totals(what: str, ago_s: float, begin_us: int = 1_700_000_000_000_000) -> To
         ("S..E", 1, RunState.ENDED),
         ("S..E.", 1, RunState.REOPENED),
         ("S..E.", DAQ_SILENT_S + 1, RunState.ENDED),
+        ("S..ES..E", 1, RunState.ENDED),
     ],
 )
 def test_the_state_of_a_run_by_what_came_and_how_long_ago(what: str, ago_s: float, expected: RunState) -> None:
@@ -52,6 +58,6 @@ def test_a_run_that_never_said_so_ends_when_another_begins() -> None:
     assert state(second, both, NOW_S) is RunState.RUNNING
 
 
-def test_late_spills_are_in_the_record_for_ever() -> None:
+def test_that_there_were_late_spills_is_in_the_record_for_ever() -> None:
     found = record(1, totals("S..E..", 1_000), RunState.ENDED)
-    assert (found["late"], found["spills"], found["type"], found["state"]) == (2, 4, "physics", "ended")
+    assert (found["late_spills"], found["spills"], found["type"], found["state"]) == (True, 4, "physics", "ended")

@@ -72,7 +72,7 @@ def test_a_spill_is_shown_with_all_its_columns_or_as_its_bytes(spilldeck: Spilld
     hits = expected.detectors["tof"].tables()["hits"]
     assert shown["triggers"] == expected.triggers
     assert shown["digest"] == expected.digest.hex()
-    assert np.array_equal(shown["detectors"]["tof"]["hits"]["time_ns"], hits.time_ns)  # type: ignore[attr-defined]
+    assert np.array_equal(shown["detectors"]["tof"]["hits"]["raw_time_ns"], hits.raw_time_ns)  # type: ignore[attr-defined]
     assert f"{len(hits)} hits" in spilldeck("spills", "get", *place, env=live.env).stdout
     command = [sys.executable, "-m", "ops", "spills", "get", *place, "--raw"]
     assert (
@@ -89,7 +89,8 @@ def test_the_topics_say_what_they_hold_and_how_far_back(spilldeck: Spilldeck, li
     found = {one["topic"]: one for one in counted if one["run"] == str(run)}
     # Start and end of a run are in every partition.
     controls = 2 * live.settings.kafka.partitions
-    assert found[topics.reco]["messages"] == len(spills) + controls
+    # A worker was killed: some were reconstructed twice.
+    assert found[topics.reco]["messages"] >= len(spills) + controls
     assert found[topics.rejected]["messages"] == 1
     assert found[topics.raw]["size"] > sum(len(spill.payload) for spill in spills if spill.spill % 4 != 1)
     raw, reco, _ = json.loads(spilldeck("topics", "list", "--json", env=live.env).stdout)
