@@ -1,8 +1,8 @@
 """The books of the runs that somebody looks at, as they were last read from Redis."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from dashboards.data.view import RunSummary
 from schemas.records import NO_RUN
@@ -38,6 +38,8 @@ class OneRun:
     recent: Recent | None
     """None unless it was asked for."""
     version: str
+    session: str | None = None
+    """The replay whose book it is; None if it is that of live."""
     warnings: tuple[str, ...] = ()
 
 
@@ -86,12 +88,17 @@ class BooksReader:
     ----------
     reader
         Its errors are passed on.
+    promoted
+        Gives the session of the replay whose book is that of the run, by run.
     conditions
         Give a run's own ranges of plots.
     """
 
-    def __init__(self, reader: BookReader, conditions: ConditionsStore) -> None:
+    def __init__(
+        self, reader: BookReader, promoted: Callable[[], Mapping[int, str]], conditions: ConditionsStore
+    ) -> None:
         self._reader = reader
+        self._promoted = promoted
         self._conditions = conditions
 
     def read(
@@ -119,14 +126,17 @@ class BooksReader:
             if run in totals:
                 recents[run] = recents.get(run, False) or recent
         read = {}
+        promoted = self._promoted()
         for run, recent in recents.items():
             known = last.read.get(run)
             unchanged = known is not None and known.book.totals == totals[run] and (known.recent or not recent)
+            unchanged = unchanged and known is not None and known.session == promoted.get(run)
             if known is not None and unchanged and (run != current or progress == last.progress):
                 read[run] = known
             else:
                 of_current = progress if run == current else None
-                read[run] = self._read_run(run, totals[run], of_current, recent=recent, behind=behind)
+                one = self._read_run(run, totals[run], of_current, recent=recent, behind=behind)
+                read[run] = _of_replay(run, one, promoted.get(run))
         warnings = [
             f"Partition {partition}: messages {start} to {stop - 1} were gone from Kafka when they were needed"
             for partition, p in enumerate(progress)
@@ -170,6 +180,14 @@ class BooksReader:
         for start in recent:
             book += self._reader.window(run, start, ranges)
         return Recent(since_us=min(recent, default=0) * 1_000_000, book=book)
+
+
+def _of_replay(run: int, one: OneRun, session: str | None) -> OneRun:
+    """Say whose book it is."""
+    if session is None:
+        return one
+    warning = f"The plots of run {run} are those of {session}, which was promoted in place of what live made"
+    return replace(one, session=session, version=f"{session}:{one.version}", warnings=(*one.warnings, warning))
 
 
 def _settled(spills: SpillFacts, partitions: int) -> SpillFacts:

@@ -25,6 +25,7 @@ from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
 from dashboards.data.view import Reference, View
 from streams.books import layout
 from streams.books.connect import connect
+from streams.books.promotions import Promotions
 from streams.books.reader import BookReader, Progress
 from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
@@ -62,8 +63,11 @@ class Data:
         self._channel = layout.changed_channel(settings.redis.key_prefix, settings.session)
         self._expected_rate = settings.dashboard.expected_rate
         self._refresh_s = settings.dashboard.refresh_s
-        self._reader = BookReader(self._redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
-        self._books_reader = BooksReader(self._reader, ConditionsStore.from_settings(settings))
+        promoted = Promotions(self._redis, settings.redis.key_prefix).all
+        self._reader = BookReader(
+            self._redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions, promoted
+        )
+        self._books_reader = BooksReader(self._reader, promoted, ConditionsStore.from_settings(settings))
         self._broker_watcher = BrokerWatcher(settings)
         # Each is written by one thread alone and replaced as a whole: a page needs no lock to read it.
         self._books, self._broker = Books(), Broker()

@@ -17,9 +17,12 @@ from ops.console import err, out, progress, servers
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
+    from redis import Redis
+
     from ops.replay.run import Progress
     from ops.replay.sessions import Plan, Sessions
     from streams.books.compare import Difference
+    from streams.books.promotions import Promotions
     from streams.settings import Settings
 
 app = typer.Typer(help="The replays that there are.", no_args_is_help=True)
@@ -167,18 +170,55 @@ def list_all(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def promote(name: Name) -> None:
+    """Have the books of a replay be those of its runs, in place of what live made, which stays."""
+    with servers() as (settings, redis):
+        plan = _plan(redis, settings, name)
+        if not plan.done:
+            raise UsageError(f"the replay {name} is not done: spilldeck replay --resume --name {name}")
+        _promotions(redis, settings).promote(plan.runs, plan.session)
+    out.print(f"run {', '.join(map(str, plan.runs))}: the book is that of the replay {name}", markup=False)
+
+
+@app.command()
+def restore(run: Annotated[int, typer.Argument(metavar="RUN", min=0)]) -> None:
+    """Have what live made be the book of a run again; the replay that was promoted stays."""
+    with servers() as (settings, redis):
+        if not _promotions(redis, settings).take_back(run):
+            raise UsageError(f"the book of run {run} is that of live: no replay of it was promoted")
+    out.print(f"run {run}: the book is that of live", markup=False)
+
+
+@app.command()
 def drop(name: Name) -> None:
     """Remove a replay and its books."""
     from ops.replay.sessions import Sessions
 
     with servers() as (settings, redis):
         sessions = Sessions(redis, settings.redis.key_prefix)
-        plan = next((plan for plan in sessions.all() if plan.name == name), None)
-        if plan is None:
-            raise UsageError(f"there is no replay {name}: see spilldeck replays list")
+        plan = _plan(redis, settings, name)
+        promoted = _promotions(redis, settings).all()
+        for run in plan.runs:
+            if promoted.get(run) == plan.session:
+                raise UsageError(f"the book of run {run} is that of this replay: spilldeck replays restore {run} first")
         with sessions.at_work(plan.session):
             sessions.drop(plan.session)
     out.print(f"the replay {name} is removed", markup=False)
+
+
+def _plan(redis: "Redis", settings: "Settings", name: str) -> "Plan":
+    from ops.replay.sessions import Sessions
+
+    plan = next((plan for plan in Sessions(redis, settings.redis.key_prefix).all() if plan.name == name), None)
+    if plan is None:
+        raise UsageError(f"there is no replay {name}: see spilldeck replays list")
+    return plan
+
+
+def _promotions(redis: "Redis", settings: "Settings") -> "Promotions":
+    from streams.books.promotions import Promotions
+
+    return Promotions(redis, settings.redis.key_prefix)
 
 
 def _name_of(runs: list[int]) -> str:

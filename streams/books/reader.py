@@ -1,6 +1,6 @@
 """What is in the books, summed over the partitions: read only, for the page and the command line."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from redis import Redis
@@ -37,11 +37,30 @@ class BookReader:
         Part of the keys' names, see `layout`.
     partitions
         How many there are.
+    promoted
+        Gives the sessions whose books are read in place of this one's, by run.
     """
 
-    def __init__(self, redis: Redis, prefix: str, session: str, partitions: int) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        prefix: str,
+        session: str,
+        partitions: int,
+        promoted: Callable[[], Mapping[int, str]] = dict,
+    ) -> None:
         self._redis = redis
-        self._keys = [layout.Keys(prefix, session, p) for p in range(partitions)]
+        self._prefix, self._partitions = prefix, partitions
+        self._keys = self._keys_of(session)
+        self._promoted = promoted
+
+    def _keys_of(self, session: str) -> list[layout.Keys]:
+        return [layout.Keys(self._prefix, session, p) for p in range(self._partitions)]
+
+    def _keys_with(self, run: int) -> list[layout.Keys]:
+        """Return the keys that have the book of a run."""
+        session = self._promoted().get(run)
+        return self._keys if session is None else self._keys_of(session)
 
     def progress(self) -> tuple[Progress, ...]:
         """Return how far each partition is. Equal progress means equal books."""
@@ -60,16 +79,24 @@ class BookReader:
 
     def runs(self) -> dict[int, Totals]:
         """Return the totals of every run, by its number. `NO_RUN` holds what could not be put down to a run."""
+        found = self._totals(self._keys)
+        promoted = self._promoted()
+        for session in set(promoted.values()):
+            there = self._totals(self._keys_of(session))
+            found |= {run: there[run] for run in there if promoted.get(run) == session}
+        return dict(sorted(found.items()))
+
+    def _totals(self, keys: list[layout.Keys]) -> dict[int, Totals]:
         found: dict[int, Totals] = {}
-        for stored in self._hashes([keys.runs for keys in self._keys]):
+        for stored in self._hashes([each.runs for each in keys]):
             for run, totals in stored.items():
                 found.setdefault(int(run), Totals()).__iadd__(layout.unpack_totals(totals))
-        return dict(sorted(found.items()))
+        return found
 
     def run(self, run: int, ranges: Ranges) -> RunBook:
         """Return all of a run; empty books if there is no such run."""
         pipe = self._redis.pipeline(transaction=True)
-        for keys in self._keys:
+        for keys in self._keys_with(run):
             pipe.hget(keys.runs, str(run))
             pipe.hgetall(keys.spills(run))
             pipe.hgetall(keys.handling(run))
@@ -88,7 +115,7 @@ class BookReader:
     def windows(self, run: int) -> dict[int, int]:
         """Return the windows kept of a run: start, s since 1970 UTC → spills in it, in order."""
         found: dict[int, int] = {}
-        for stored in self._hashes([keys.windows(run) for keys in self._keys]):
+        for stored in self._hashes([keys.windows(run) for keys in self._keys_with(run)]):
             for start, spills in stored.items():
                 found[int(start)] = found.get(int(start), 0) + int(spills)
         return dict(sorted(found.items()))
@@ -96,7 +123,7 @@ class BookReader:
     def window(self, run: int, start: int, ranges: Ranges) -> Book:
         """Return the book of a window of a run."""
         total = Book(ranges)
-        for stored in self._hashes([keys.window(run, start) for keys in self._keys]):
+        for stored in self._hashes([keys.window(run, start) for keys in self._keys_with(run)]):
             total += _decode_book(stored, ranges)
         return total
 
