@@ -19,6 +19,8 @@ from streams.errors import SpilldeckError, UsageError
 from streams.settings import Settings
 from streams.topics import Topics
 
+_SUFFIXES = {RawFormat.DATE: "000", RawFormat.SPILL_JSON: "json"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
@@ -50,6 +52,12 @@ class _Piece:
         return self.source, self.byte, self.digest
 
 
+def archives(directory: Path, run: int) -> list[str]:
+    """Return the names of the archives of a run in a directory."""
+    names = [f"{run:08d}.{suffix}" for suffix in _SUFFIXES.values()]
+    return [name for name in names if (directory / name).exists()]
+
+
 def write_archive(settings: Settings, live: BookReader, run: int, directory: Path) -> Archive:
     """Write a run's raw spills and run control, in the order in which the DAQ wrote them; whole or not at all.
 
@@ -70,7 +78,7 @@ def write_archive(settings: Settings, live: BookReader, run: int, directory: Pat
             if not spills:
                 raise UsageError(f"run {run} is not in Kafka: there is nothing to archive")
             form = _format(run, pieces)
-            file = directory / f"{run:08d}.{'json' if form is RawFormat.SPILL_JSON else '000'}"
+            file = directory / f"{run:08d}.{_SUFFIXES[form]}"
             if file.exists():
                 raise UsageError(f"{file} is there already: remove it, or give another --out")
             return _written(file, spool, pieces, form, spills)

@@ -137,4 +137,56 @@ class RejectedSpill:
     """The value of the Kafka message as it was read; of a longer one the first `MAX_PAYLOAD_BYTES`."""
 
 
-Record = RawSpill | RunControl | ReconstructedSpill | RejectedSpill
+class RunState(StrEnum):
+    """What a run is doing."""
+
+    ANNOUNCED = "announced"
+    """The DAQ said that it began, and none of its spills has come."""
+    RUNNING = "running"
+    ENDED = "ended"
+    """The DAQ said so."""
+    ENDED_WITHOUT_ITS_END = "ended without its end"
+    """Another run began after it, or no spill has come for long, and the DAQ has not said that it ended."""
+    REOPENED = "reopened by late spills"
+    """The DAQ said that it ended, and spills of it have come since, the last of them not long ago."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What is known of a run; the newest record of a run is the one that counts.
+
+    Times are microseconds since 1970 UTC, 0 where unknown.
+    """
+
+    run: int
+    run_type: str
+    state: RunState
+    began_us: int
+    ended_us: int
+    """As the DAQ said, else that of the last spill so far."""
+    first_spill_us: int
+    last_spill_us: int
+    last_spill: int
+    """Its number; -1 without one."""
+    spills: int
+    """That are in the book."""
+    triggers: int
+    """Particle triggers in them."""
+    received: int
+    duplicates: int
+    out_of_order: int
+    rejected: dict[str, int]
+    """Step → spills."""
+    errors: dict[str, int]
+    """Detector or plot → spills on which it failed."""
+    late_spills: bool
+    """Some came after its end."""
+    code: list[str]
+    """Versions that reconstructed it."""
+    conditions: list[str]
+    """Hashes of those that were used."""
+    products: list[str] = field(default_factory=list)
+    """Files that were written of it."""
+
+
+Record = RawSpill | RunControl | ReconstructedSpill | RejectedSpill | RunRecord

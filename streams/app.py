@@ -1,17 +1,16 @@
 """The Faust application of a worker: spills.raw → reconstruct → spills.reco → aggregate → Redis."""
 
 import logging
-import sys
 
 import faust
 import mode.loop
-import structlog
 
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams.agents.aggregate import add_aggregate
 from streams.agents.common import channels
 from streams.agents.reconstruct import add_reconstruct
 from streams.conditions.store import ConditionsStore
+from streams.log import log_to_stderr
 from streams.settings import Settings
 
 FETCH_BYTES = 1 << 20
@@ -54,14 +53,7 @@ def create_app(settings: Settings) -> faust.App:
 
 def run_worker(settings: Settings) -> None:
     """Run one worker until it is told to stop; ends the process with its status."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    log_to_stderr()
     # A third less CPU for large messages than asyncio's own loop.
     mode.loop.use("uvloop")
     worker = faust.Worker(create_app(settings), loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)

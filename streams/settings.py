@@ -85,6 +85,13 @@ class DashboardSettings(_Section):
     """Longest time between two looks for new spills; checkpoints are shown when they are made."""
 
 
+class KeeperSettings(_Section):
+    """What keeps the account of the runs."""
+
+    archive: Path | None = None
+    """Where the raw spills of a run are written when it has ended; without it they are not."""
+
+
 class LocalSettings(_Section):
     """The local stack: a Kafka and a Redis of one's own, started from packages."""
 
@@ -123,6 +130,7 @@ class Settings(BaseSettings):
     producer: ProducerSettings = ProducerSettings()
     books: BookSettings = BookSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    keeper: KeeperSettings = KeeperSettings()
     local: LocalSettings = LocalSettings()
     conditions: list[ConditionsSource] = []
     """Sets of tables besides those of the simulated beam line, which are always there."""

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ def list_all(as_json: AsJson = False) -> None:
         table.add_column(column, overflow="fold")
     for one in found:
         rejected = sum(one["rejected"].values())
-        cells = (one["run"], shown(one["type"]), one["state"], _time(one["began_us"]))
+        cells = (one["run"], shown(one["run_type"]), one["state"], _time(one["began_us"]))
         counts = (one["spills"], rejected, one["duplicates"], "yes" if one["late_spills"] else "")
         table.add_row(*(Text(str(cell)) for cell in (*cells, *counts)))
     out.print(table if found else "There are no runs.")
@@ -55,8 +56,7 @@ def show(run: Run, as_json: AsJson = False) -> None:
 @app.command()
 def end(run: Run) -> None:
     """Say that a run has ended, for a DAQ that never did."""
-    from schemas.records import ControlKind, RunControl
-    from streams.books.registry import RunState
+    from schemas.records import ControlKind, RunControl, RunState
     from streams.daq.producer import SpillProducer
     from streams.settings import load_settings
 
@@ -85,7 +85,7 @@ def _records() -> "list[dict[str, Any]]":
         known = books(redis, settings, settings.session).runs()
     known.pop(NO_RUN, None)
     now_s = time.time()
-    return [record(run, totals, state(totals, known, now_s)) for run, totals in known.items()]
+    return [asdict(record(run, totals, state(totals, known, now_s))) for run, totals in known.items()]
 
 
 def _record(run: int) -> "dict[str, Any]":

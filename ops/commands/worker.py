@@ -1,4 +1,4 @@
-"""spilldeck worker, spilldeck dashboard: the parts that a site starts as often as it needs."""
+"""spilldeck worker, dashboard, keeper: the parts that a site starts as often as it needs."""
 
 from typing import Annotated, Any
 
@@ -27,3 +27,24 @@ def dashboard() -> None:
     from streams.settings import load_settings
 
     serve(load_settings())
+
+
+def keeper() -> None:
+    """Keep the account of the runs until stopped: their records, and the archive of each at its end."""
+    import signal
+
+    from ops.keeper import Keeper
+    from ops.topics import ensure_topics
+    from streams.books.connect import check_redis, connect
+    from streams.log import log_to_stderr
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    ensure_topics(settings)
+    check_redis(settings)
+    log_to_stderr()
+    with connect(settings) as redis:
+        keeper = Keeper(settings, redis)
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: keeper.stopped.set())
+        keeper.keep()

@@ -9,10 +9,10 @@ from redis import Redis
 from ops.replay.checksum import check_archive
 from ops.replay.origins import Spans, archive_spans, kafka_spans, of_topic, topic_of
 from ops.replay.sessions import Origin, Plan, books
-from schemas.records import RawSpill, ReconstructedSpill
+from schemas.records import RawSpill, ReconstructedSpill, RunState
 from streams.books.compare import few
 from streams.books.reader import BookReader
-from streams.books.registry import RunState, state
+from streams.books.registry import state
 from streams.books.totals import Totals
 from streams.errors import SpilldeckError
 from streams.freshness import DAQ_SILENT_S, span

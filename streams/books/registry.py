@@ -1,26 +1,10 @@
 """The state of a run: one pure function of its totals, those of the other runs, and the clock."""
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Any
 
-from schemas.records import ControlKind
+from schemas.records import ControlKind, RunRecord, RunState
 from streams.books.totals import Totals
 from streams.freshness import DAQ_SILENT_S
-
-
-class RunState(StrEnum):
-    """What a run is doing."""
-
-    ANNOUNCED = "announced"
-    """The DAQ said that it began, and none of its spills has come."""
-    RUNNING = "running"
-    ENDED = "ended"
-    """The DAQ said so."""
-    ENDED_WITHOUT_ITS_END = "ended without its end"
-    """Another run began after it, or no spill has come for long, and the DAQ has not said that it ended."""
-    REOPENED = "reopened by late spills"
-    """The DAQ said that it ended, and spills of it have come since, the last of them not long ago."""
 
 
 def state(totals: Totals, others: Mapping[int, Totals], now_s: float) -> RunState:
@@ -60,24 +44,25 @@ def end_us(totals: Totals) -> int:
     return said.time_us if said is not None else totals.last_us or begin_us(totals)
 
 
-def record(run: int, totals: Totals, run_state: RunState) -> dict[str, Any]:
-    """Return what is known of a run as plain values."""
-    return {
-        "run": run,
-        "type": totals.run_type,
-        "state": run_state.value,
-        "began_us": begin_us(totals),
-        "ended_us": end_us(totals),
-        "first_spill_us": totals.first_us,
-        "last_spill_us": totals.last_us,
-        "last_spill": totals.last_spill,
-        "spills": totals.filled,
-        "particle_triggers": totals.triggers,
-        "received": totals.received,
-        "duplicates": totals.duplicates,
-        "rejected": dict(totals.rejected),
-        "errors": dict(totals.errors),
-        "late_spills": totals.has_late_spills,
-        "code": sorted(totals.code),
-        "conditions": sorted(totals.conditions),
-    }
+def record(run: int, totals: Totals, run_state: RunState) -> RunRecord:
+    """Return what is known of a run."""
+    return RunRecord(
+        run=run,
+        run_type=totals.run_type,
+        state=run_state,
+        began_us=begin_us(totals),
+        ended_us=end_us(totals),
+        first_spill_us=totals.first_us,
+        last_spill_us=totals.last_us,
+        last_spill=totals.last_spill,
+        spills=totals.filled,
+        triggers=totals.triggers,
+        received=totals.received,
+        duplicates=totals.duplicates,
+        out_of_order=totals.out_of_order,
+        rejected=dict(totals.rejected),
+        errors=dict(totals.errors),
+        late_spills=totals.has_late_spills,
+        code=sorted(totals.code),
+        conditions=sorted(totals.conditions),
+    )

@@ -8,8 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from schemas.records import RawSpill
-from streams.books.registry import RunState
+from schemas.records import RawSpill, RunState
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun

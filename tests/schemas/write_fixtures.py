@@ -13,7 +13,7 @@ import fastavro
 import numpy as np
 
 from schemas.raw import RawDbbHits
-from schemas.records import ControlKind, Record, RejectedSpill, RunControl
+from schemas.records import ControlKind, Record, RejectedSpill, RunControl, RunRecord, RunState
 from schemas.wire import MARKER, WireError, _plain, _schemas, decode, encode
 from tests.records import raw_spill, reconstructed_spill
 
@@ -34,6 +34,27 @@ RECORDS: dict[str, Record] = {
         _SPILL, detectors={**_SPILL.detectors, "raw": replace(_RAW, dbb=RawDbbHits.empty())}
     ),
     "reconstructed_spill.v2": _SPILL,
+    "run_record.v1": RunRecord(
+        run=900001,
+        run_type="beam",
+        state=RunState.REOPENED,
+        began_us=1,
+        ended_us=9,
+        first_spill_us=2,
+        last_spill_us=8,
+        last_spill=7,
+        spills=6,
+        triggers=60,
+        received=8,
+        duplicates=1,
+        out_of_order=2,
+        rejected={"unpack": 1},
+        errors={"tof": 3},
+        late_spills=True,
+        code=["0.1.0"],
+        conditions=["0123456789abcdef"],
+        products=["00900001.000"],
+    ),
 }
 """What the valid fixtures hold; the newest of each kind is what is written now."""
 
