@@ -135,4 +135,36 @@ class RejectedSpill:
     """The value of the Kafka message as it was read; of a longer one the first `MAX_PAYLOAD_BYTES`."""
 
 
-Record = RawSpill | RunControl | ReconstructedSpill | RejectedSpill
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What is known of a run when its state changes; times are microseconds since 1970 UTC, 0 if unknown."""
+
+    run: int
+    run_type: str
+    state: str
+    """See `streams.books.registry.RunState`."""
+    began_us: int
+    ended_us: int
+    """When it ended so far."""
+    first_spill_us: int
+    last_spill_us: int
+    last_spill: int
+    """The highest number of a spill in the book; `NO_RUN` without one."""
+    spills: int
+    """In the book."""
+    particle_triggers: int
+    received: int
+    duplicates: int
+    rejected: dict[str, int]
+    """Step that refused spills → how many."""
+    errors: dict[str, int]
+    """Detector or plot that failed on spills → on how many."""
+    late_spills: bool
+    """Whether something of it was produced after its end."""
+    code: list[str]
+    """Versions of the code that reconstructed its spills."""
+    conditions: list[str]
+    """Hashes of the conditions."""
+
+
+Record = RawSpill | RunControl | ReconstructedSpill | RejectedSpill | RunRecord

@@ -32,6 +32,7 @@ from schemas.records import (
     Record,
     RejectedSpill,
     RunControl,
+    RunRecord,
 )
 
 MARKER = b"\xc3\x01"
@@ -193,7 +194,9 @@ def decode(message: bytes) -> Record:
     return record
 
 
-_KINDS: dict[str, type[Any]] = {k.__name__: k for k in (RawSpill, RunControl, ReconstructedSpill, RejectedSpill)}
+_KINDS: dict[str, type[Any]] = {
+    k.__name__: k for k in (RawSpill, RunControl, ReconstructedSpill, RejectedSpill, RunRecord)
+}
 
 
 def _in_range(record: Any, name: str, low: int, high: int) -> None:
@@ -207,7 +210,7 @@ def _check(record: Record) -> None:
     _check_texts(type(record).__name__, record)
     lowest = NO_RUN if _may_lack_numbers(record) else 0
     _in_range(record, "run", lowest, MAX_NUMBER)
-    if not isinstance(record, RunControl):
+    if not isinstance(record, RunControl | RunRecord):
         _in_range(record, "spill", lowest, MAX_NUMBER)
     if isinstance(record, RawSpill | RunControl | ReconstructedSpill):
         _in_range(record, "time_us", 0, MAX_TIME_US)

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
 
-from schemas.records import ControlKind
+from schemas.records import NO_RUN, ControlKind, RunRecord
 from streams.books.totals import Totals
 from streams.freshness import DAQ_SILENT_S
 
@@ -60,24 +59,29 @@ def end_us(totals: Totals) -> int:
     return said.time_us if said is not None else totals.last_us or begin_us(totals)
 
 
-def record(run: int, totals: Totals, run_state: RunState) -> dict[str, Any]:
-    """Return what is known of a run as plain values."""
-    return {
-        "run": run,
-        "type": totals.run_type,
-        "state": run_state.value,
-        "began_us": begin_us(totals),
-        "ended_us": end_us(totals),
-        "first_spill_us": totals.first_us,
-        "last_spill_us": totals.last_us,
-        "last_spill": totals.last_spill,
-        "spills": totals.filled,
-        "particle_triggers": totals.triggers,
-        "received": totals.received,
-        "duplicates": totals.duplicates,
-        "rejected": dict(totals.rejected),
-        "errors": dict(totals.errors),
-        "late_spills": totals.has_late_spills,
-        "code": sorted(totals.code),
-        "conditions": sorted(totals.conditions),
-    }
+def record(run: int, totals: Totals, run_state: RunState) -> RunRecord:
+    """Return what is known of a run."""
+    return RunRecord(
+        run=run,
+        run_type=totals.run_type,
+        state=run_state.value,
+        began_us=begin_us(totals),
+        ended_us=end_us(totals),
+        first_spill_us=totals.first_us,
+        last_spill_us=totals.last_us,
+        last_spill=totals.last_spill,
+        spills=totals.filled,
+        particle_triggers=totals.triggers,
+        received=totals.received,
+        duplicates=totals.duplicates,
+        rejected=dict(totals.rejected),
+        errors=dict(totals.errors),
+        late_spills=totals.has_late_spills,
+        code=sorted(totals.code),
+        conditions=sorted(totals.conditions),
+    )
+
+
+def records(known: Mapping[int, Totals], now_s: float) -> list[RunRecord]:
+    """Return what is known of all runs, by number."""
+    return [record(run, its, state(its, known, now_s)) for run, its in known.items() if run != NO_RUN]

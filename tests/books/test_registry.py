@@ -60,4 +60,4 @@ def test_a_run_that_never_said_so_ends_when_another_begins() -> None:
 
 def test_that_there_were_late_spills_is_in_the_record_for_ever() -> None:
     found = record(1, totals("S..E..", 1_000), RunState.ENDED)
-    assert (found["late_spills"], found["spills"], found["type"], found["state"]) == (True, 4, "physics", "ended")
+    assert (found.late_spills, found.spills, found.run_type, found.state) == (True, 4, "physics", "ended")

@@ -12,7 +12,7 @@ from typing import Any
 import fastavro
 import numpy as np
 
-from schemas.records import ControlKind, Record, RejectedSpill, RunControl
+from schemas.records import ControlKind, Record, RejectedSpill, RunControl, RunRecord
 from schemas.wire import MARKER, WireError, _plain, _schemas, decode, encode
 from tests.records import raw_spill, reconstructed_spill
 
@@ -25,6 +25,25 @@ RECORDS: dict[str, Record] = {
     ),
     "rejected_spill.v1": RejectedSpill(
         run=1, spill=2, step="unpack", reason="why", source="f", byte=3, topic="t", partition=4, offset=5, payload=b"x"
+    ),
+    "run_record.v1": RunRecord(
+        run=900001,
+        run_type="beam",
+        state="ended",
+        began_us=1,
+        ended_us=9,
+        first_spill_us=2,
+        last_spill_us=8,
+        last_spill=6,
+        spills=5,
+        particle_triggers=300,
+        received=8,
+        duplicates=1,
+        rejected={"unpack": 2},
+        errors={"tof": 1},
+        late_spills=True,
+        code=["0.1.0"],
+        conditions=["0123456789abcdef"],
     ),
     "reconstructed_spill.v1": reconstructed_spill(errors={"tof": "why"}, skipped={"141": 2}),
 }

@@ -1,0 +1,57 @@
+"""What becomes of the runs, written to the compacted topic of runs whenever the state of one changes.
+
+One worker writes for all: the one that has the first partition. The states are derived each time anew, and what was
+written last stands in Redis; so a record may be written twice, and none is left out.
+"""
+
+import asyncio
+import time
+from typing import cast
+
+import faust
+import structlog
+from faust.types import TP
+
+from schemas.records import RunRecord
+from schemas.wire import encode
+from streams.agents.common import SERVER_ERRORS, Channels
+from streams.books import layout
+from streams.books.connect import connect
+from streams.books.reader import BookReader
+from streams.books.registry import records
+from streams.settings import Settings
+
+LOOK_S = 5.0
+"""Time between two looks: all totals are read for one."""
+
+_log = structlog.get_logger(__name__)
+
+
+def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None:
+    """Give the application the timer that writes the records."""
+    redis = connect(settings)
+    prefix, session = settings.redis.key_prefix, settings.session
+    reader = BookReader(redis, prefix, session, settings.kafka.partitions)
+    first = TP(channels.reco.get_topic_name(), 0)
+    key = layout.run_states(prefix, session)
+
+    def changed() -> list[RunRecord]:
+        written = cast("dict[bytes, bytes]", redis.hgetall(key))
+        return [
+            one for one in records(reader.runs(), time.time()) if written.get(b"%d" % one.run) != one.state.encode()
+        ]
+
+    @app.timer(LOOK_S)
+    async def look() -> None:
+        if first not in app.consumer.assignment():
+            return
+        try:
+            for record in await asyncio.to_thread(changed):
+                await (await channels.runs.send(key=str(record.run).encode(), value=encode(record), force=True))
+                await asyncio.to_thread(redis.hset, key, str(record.run), record.state)
+        except SERVER_ERRORS as error:
+            _log.warning("cannot write what becomes of the runs", error=f"{type(error).__name__}: {error}")
+
+    @app.on_before_shutdown.connect
+    async def close(*_: object, **__: object) -> None:
+        redis.close()
