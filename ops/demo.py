@@ -161,7 +161,6 @@ def demo(files: list[Path]) -> None:
     with Inputs(files) as inputs, playground() as running:
         settings = running.settings
         page = running.start("page", "dashboard")
-        running.start("keeper", "keeper")
         address = f"http://{settings.dashboard.host}:{settings.dashboard.port}"
         _wait_for_page(address, page)
         out.print(f"\n[bold]The page: {address}[/]")

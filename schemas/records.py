@@ -153,40 +153,36 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """What is known of a run; the newest record of a run is the one that counts.
-
-    Times are microseconds since 1970 UTC, 0 where unknown.
-    """
+    """What is known of a run when its state or its products change; times in microseconds since 1970 UTC, or 0."""
 
     run: int
     run_type: str
     state: RunState
     began_us: int
     ended_us: int
-    """As the DAQ said, else that of the last spill so far."""
+    """When it ended so far."""
     first_spill_us: int
     last_spill_us: int
     last_spill: int
-    """Its number; -1 without one."""
+    """The highest number of a spill in the book; `NO_RUN` without one."""
     spills: int
-    """That are in the book."""
-    triggers: int
-    """Particle triggers in them."""
+    """In the book."""
+    particle_triggers: int
     received: int
     duplicates: int
     out_of_order: int
     rejected: dict[str, int]
-    """Step → spills."""
+    """Step that refused spills → how many."""
     errors: dict[str, int]
-    """Detector or plot → spills on which it failed."""
+    """Detector or plot that failed on spills → on how many."""
     late_spills: bool
-    """Some came after its end."""
+    """Whether something of it was produced after its end."""
     code: list[str]
-    """Versions that reconstructed it."""
+    """Versions of the code that reconstructed its spills."""
     conditions: list[str]
-    """Hashes of those that were used."""
-    products: list[str] = field(default_factory=list)
-    """Files that were written of it."""
+    """Hashes of the conditions."""
+    products: list[str]
+    """Names of the files that were written of it."""
 
 
 Record = RawSpill | RunControl | ReconstructedSpill | RejectedSpill | RunRecord

@@ -9,9 +9,10 @@ from schemas.wire import MAX_MESSAGE_BYTES
 from streams.agents.aggregate import add_aggregate
 from streams.agents.common import channels
 from streams.agents.reconstruct import add_reconstruct
+from streams.agents.registry import add_registry
 from streams.conditions.store import ConditionsStore
 from streams.log import log_to_stderr
-from streams.settings import Settings
+from streams.settings import LIVE, Settings
 
 FETCH_BYTES = 1 << 20
 MESSAGES_AHEAD = 16
@@ -48,6 +49,8 @@ def create_app(settings: Settings) -> faust.App:
     conditions = ConditionsStore.from_settings(settings)
     add_reconstruct(app, topics, settings, conditions.for_run)
     add_aggregate(app, topics, settings, conditions.for_run)
+    if settings.session == LIVE:
+        add_registry(app, topics, settings)
     return app
 
 

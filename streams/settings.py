@@ -23,6 +23,8 @@ from streams.errors import UsageError
 _PREFIX = "SPILLDECK_"
 _FILE_VARIABLE = "SPILLDECK_CONFIG"
 
+LIVE = "live"
+"""The session that processes what the DAQ sends, and speaks for it in the topic of runs."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -86,7 +88,7 @@ class DashboardSettings(_Section):
 
 
 class KeeperSettings(_Section):
-    """What keeps the account of the runs."""
+    """What writes the runs that have ended to files."""
 
     archive: Path | None = None
     """Where the raw spills of a run are written when it has ended; without it they are not."""
@@ -121,7 +123,7 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    session: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,60}$")] = "live"
+    session: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,60}$")] = LIVE
     """Name under which spills are processed: own consumer group, own Redis keys."""
     plugins: list[str] = []
     """Modules that add boards, detectors and plots of the experiment's own; imported before all else."""

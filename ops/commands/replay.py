@@ -278,6 +278,10 @@ def _report(settings: "Settings", sessions: "Sessions", plan: "Plan", done: "Pro
             rejected = f", {its.all_rejected} rejected" if its.all_rejected else ""
             out.print(f"run {run}: {its.filled} spills{rejected}", markup=False)
     rate = f"{done.taken / max(done.seconds, 0.001):.1f} messages a second"
-    out.print(f"{plan.name}: {done.taken} messages of {done.of} read, {rate}, session {plan.session}", markup=False)
+    out.print(
+        f"{plan.name}: {done.taken} messages of {done.of} read, {rate}, session {plan.session}",
+        markup=False,
+        soft_wrap=True,
+    )
     if unknown:
         raise UsageError(f"run {unknown[0]} is {where}")

@@ -4,7 +4,7 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -12,6 +12,9 @@ from rich.text import Text
 
 from ops.console import calendar_time, out, servers, shown
 from streams.errors import UsageError
+
+if TYPE_CHECKING:
+    from schemas.records import RunRecord
 
 app = typer.Typer(help="The runs: what is known of them, and a run as a file.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -21,17 +24,17 @@ Run = Annotated[int, typer.Argument(metavar="RUN", min=0)]
 @app.command(name="list")
 def list_all(as_json: AsJson = False) -> None:
     """List the runs, the newest last."""
-    found = sorted(_records(), key=lambda one: (one["began_us"], one["run"]))
+    found = sorted(_records(), key=lambda one: (one.began_us, one.run))
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps([asdict(one) for one in found]))
         return
     table = Table()
     for column in ("run", "type", "state", "began (UTC)", "spills", "rejected", "duplicates", "late spills"):
         table.add_column(column, overflow="fold")
     for one in found:
-        rejected = sum(one["rejected"].values())
-        cells = (one["run"], shown(one["run_type"]), one["state"], _time(one["began_us"]))
-        counts = (one["spills"], rejected, one["duplicates"], "yes" if one["late_spills"] else "")
+        rejected = sum(one.rejected.values())
+        cells = (one.run, shown(one.run_type), one.state, _time(one.began_us))
+        counts = (one.spills, rejected, one.duplicates, "yes" if one.late_spills else "")
         table.add_row(*(Text(str(cell)) for cell in (*cells, *counts)))
     out.print(table if found else "There are no runs.")
 
@@ -41,12 +44,12 @@ def show(run: Run, as_json: AsJson = False) -> None:
     """Show all that is known of a run."""
     found = _record(run)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(asdict(found)))
         return
     table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for name, value in found.items():
+    for name, value in asdict(found).items():
         is_time = name.endswith("_us")
         cell = _time(value) if is_time else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         table.add_row(name.removesuffix("_us").replace("_", " "), Text(shown(cell)))
@@ -61,12 +64,12 @@ def end(run: Run) -> None:
     from streams.settings import load_settings
 
     found = _record(run)
-    if found["state"] in (RunState.ENDED, RunState.REOPENED):
-        raise UsageError(f"run {run} has its end already: {found['state']}")
+    if found.state in (RunState.ENDED, RunState.REOPENED):
+        raise UsageError(f"run {run} has its end already: {found.state}")
     control = RunControl(
         run=run,
         kind=ControlKind.END,
-        time_us=found["last_spill_us"] or found["began_us"],
+        time_us=found.last_spill_us or found.began_us,
         source="spilldeck runs end",
         byte=0,
         events=0,
@@ -76,20 +79,18 @@ def end(run: Run) -> None:
     out.print(f"run {run} has ended")
 
 
-def _records() -> "list[dict[str, Any]]":
+def _records() -> "list[RunRecord]":
     from ops.replay.sessions import books
-    from schemas.records import NO_RUN
-    from streams.books.registry import record, state
+    from streams.books.products import Products
+    from streams.books.registry import records
 
     with servers() as (settings, redis):
-        known = books(redis, settings, settings.session).runs()
-    known.pop(NO_RUN, None)
-    now_s = time.time()
-    return [asdict(record(run, totals, state(totals, known, now_s))) for run, totals in known.items()]
+        products = Products(redis, settings.redis.key_prefix, settings.session).all()
+        return records(books(redis, settings, settings.session).runs(), products, time.time())
 
 
-def _record(run: int) -> "dict[str, Any]":
-    found = next((one for one in _records() if one["run"] == run), None)
+def _record(run: int) -> "RunRecord":
+    found = next((one for one in _records() if one.run == run), None)
     if found is None:
         raise UsageError(f"there is no run {run}: see spilldeck runs list")
     return found

@@ -30,7 +30,7 @@ def dashboard() -> None:
 
 
 def keeper() -> None:
-    """Keep the account of the runs until stopped: their records, and the archive of each at its end."""
+    """Write the archive of each run when it has ended, until stopped."""
     import signal
 
     from ops.keeper import Keeper

@@ -29,22 +29,25 @@ class Channels:
     raw: Any
     reco: Any
     rejected: Any
+    runs: Any
 
 
 def channels(app: faust.App, settings: Settings) -> Channels:
     """Return the topics of these settings."""
     names = Topics.of(settings)
 
-    def topic(name: str) -> Any:
+    def topic(name: str, partitions: int = settings.kafka.partitions) -> Any:
         raw: dict[str, Any] = {
             "key_type": bytes,
             "value_type": bytes,
             "key_serializer": "raw",
             "value_serializer": "raw",
         }
-        return app.topic(name, partitions=settings.kafka.partitions, **raw)
+        return app.topic(name, partitions=partitions, **raw)
 
-    return Channels(raw=topic(names.raw), reco=topic(names.reco), rejected=topic(names.rejected))
+    return Channels(
+        raw=topic(names.raw), reco=topic(names.reco), rejected=topic(names.rejected), runs=topic(names.runs, 1)
+    )
 
 
 async def each_batch(stream: Any, settings: Settings, step: Callable[[list[Any]], Awaitable[None]]) -> None:

@@ -73,6 +73,11 @@ class Keys:
         return self._key("window", run, start)
 
 
+def run_states(prefix: str, session: str) -> str:
+    """Return the name of the hash of the states of runs that were written to the topic of runs: run → state."""
+    return f"{prefix}:{session}:run-states"
+
+
 def changed_channel(prefix: str, session: str) -> str:
     """Return the name of the channel on which each checkpoint is announced."""
     return f"{prefix}:{session}:changed"

@@ -1,8 +1,8 @@
 """The state of a run: one pure function of its totals, those of the other runs, and the clock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from schemas.records import ControlKind, RunRecord, RunState
+from schemas.records import NO_RUN, ControlKind, RunRecord, RunState
 from streams.books.totals import Totals
 from streams.freshness import DAQ_SILENT_S
 
@@ -44,7 +44,7 @@ def end_us(totals: Totals) -> int:
     return said.time_us if said is not None else totals.last_us or begin_us(totals)
 
 
-def record(run: int, totals: Totals, run_state: RunState) -> RunRecord:
+def record(run: int, totals: Totals, run_state: RunState, products: Sequence[str] = ()) -> RunRecord:
     """Return what is known of a run."""
     return RunRecord(
         run=run,
@@ -56,7 +56,7 @@ def record(run: int, totals: Totals, run_state: RunState) -> RunRecord:
         last_spill_us=totals.last_us,
         last_spill=totals.last_spill,
         spills=totals.filled,
-        triggers=totals.triggers,
+        particle_triggers=totals.triggers,
         received=totals.received,
         duplicates=totals.duplicates,
         out_of_order=totals.out_of_order,
@@ -65,4 +65,12 @@ def record(run: int, totals: Totals, run_state: RunState) -> RunRecord:
         late_spills=totals.has_late_spills,
         code=sorted(totals.code),
         conditions=sorted(totals.conditions),
+        products=[*products],
     )
+
+
+def records(known: Mapping[int, Totals], products: Mapping[int, Sequence[str]], now_s: float) -> list[RunRecord]:
+    """Return what is known of all runs, by number; `products` are the files of those that have some."""
+    return [
+        record(run, its, state(its, known, now_s), products.get(run, ())) for run, its in known.items() if run != NO_RUN
+    ]

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import ops.console
+from ops.cli import main
 from ops.stack import LocalStack
 from streams.conditions.store import SIMULATED
 from tests.conftest import PROJECT
@@ -40,6 +43,28 @@ def spilldeck(tmp_path: Path) -> Spilldeck:
             )
 
     return run
+
+
+@pytest.fixture
+def spilldeck_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Spilldeck]:
+    """Return a function that runs the command in this process: a second sooner than in one of its own."""
+
+    def run(*arguments: str | Path, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+        for name, value in (env or {}).items():
+            monkeypatch.setenv(name, value)
+        command = ["spilldeck", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", command)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(command, int(ended.value.code or 0), *capsys.readouterr())
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for console in (ops.console.out, ops.console.err):
+        monkeypatch.setattr(console, "_width", 200)
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

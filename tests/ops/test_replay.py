@@ -28,6 +28,8 @@ from tests.ops.conftest import Spilldeck, assert_one_sentence
 pytestmark = pytest.mark.servers
 
 RUNNING = 900_399
+SOME = RUNS[:6]
+"""More than an aggregator has in memory."""
 
 
 def differing_plots(stdout: str) -> set[str]:
@@ -103,20 +105,22 @@ def lose(redis: Redis, pattern: str) -> None:
         redis.delete(key)
 
 
-def test_a_replay_that_is_killed_and_of_which_redis_loses_a_part_equals_live(spilldeck: Spilldeck, live: Live) -> None:
+def test_a_replay_that_is_killed_and_of_which_redis_loses_a_part_equals_live(
+    spilldeck_here: Spilldeck, live: Live
+) -> None:
     session, before = "replay-killed", 0
-    for arguments in ([f"{RUNS[0]}-{RUNS[-1]}", "--name", "killed"], ["--resume", "--name", "killed"]):
+    for arguments in ([f"{SOME[0]}-{SOME[-1]}", "--name", "killed"], ["--resume", "--name", "killed"]):
         replaying = begin_replay(live, *arguments)
         while spills_of(live, session) <= before:
             assert replaying.poll() is None, replaying.communicate()
             time.sleep(0.02)
-        time.sleep(random.uniform(0, 0.3))
+        time.sleep(random.uniform(0, 0.2))
         replaying.send_signal(signal.SIGKILL)
         replaying.communicate()
         before = spills_of(live, session)
-        assert before < 7 * len(RUNS)
-    (listed,) = json.loads(spilldeck("replays", "list", "--json", env=live.env).stdout)
-    assert (listed["name"], listed["runs"], listed["spills"]) == ("killed", list(RUNS), before)
+        assert before < 7 * len(SOME)
+    (listed,) = json.loads(spilldeck_here("replays", "list", "--json", env=live.env).stdout)
+    assert (listed["name"], listed["runs"], listed["spills"]) == ("killed", list(SOME), before)
     assert listed["state"] in ("at work", "stopped")  # it is not missed for some seconds
     replaying = begin_replay(live, "--resume", "--name", "killed", "--workers", "4")
     while spills_of(live, session) <= before:
@@ -125,11 +129,11 @@ def test_a_replay_that_is_killed_and_of_which_redis_loses_a_part_equals_live(spi
     lose(live.redis, f"{live.settings.redis.key_prefix}:{{{session}:[01]}}:*")
     said, complaints = replaying.communicate()
     assert replaying.returncode == 0, complaints
-    assert said.decode().count("7 spills, 1 rejected") == len(RUNS)
-    for run in RUNS:
+    assert said.decode().count("7 spills, 1 rejected") == len(SOME)
+    for run in SOME:
         assert differences(live.reader.run(run, {}), live.books(session).run(run, {})) == []
-    assert_one_sentence(spilldeck("replay", str(RUNS[0]), "--name", "killed", env=live.env), 2)
-    assert spilldeck("replays", "drop", "killed", env=live.env).returncode == 0
+    assert_one_sentence(spilldeck_here("replay", str(SOME[0]), "--name", "killed", env=live.env), 2)
+    assert spilldeck_here("replays", "drop", "killed", env=live.env).returncode == 0
     assert not list(live.redis.scan_iter(match=f"{live.settings.redis.key_prefix}:*killed*"))
 
 
@@ -139,9 +143,9 @@ def test_a_replay_from_reconstructed_spills_equals_live(spilldeck: Spilldeck, li
     assert differences(live.reader.run(RUNS[1], {}), live.books("replay-plots").run(RUNS[1], {})) == []
 
 
-def test_wrong_use_of_replay_is_one_sentence_and_leaves_nothing(spilldeck: Spilldeck, live: Live) -> None:
+def test_wrong_use_of_replay_is_one_sentence_and_leaves_nothing(spilldeck_here: Spilldeck, live: Live) -> None:
     def refused(status: int, *arguments: str) -> str:
-        return assert_one_sentence(spilldeck(*arguments, env=live.env), status)
+        return assert_one_sentence(spilldeck_here(*arguments, env=live.env), status)
 
     assert "neither in the books nor in Kafka" in refused(2, "replay", "4711")
     assert "nothing to compare with" in refused(2, "verify", "4711")
@@ -158,10 +162,10 @@ def test_wrong_use_of_replay_is_one_sentence_and_leaves_nothing(spilldeck: Spill
 
 
 def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_archive(
-    spilldeck: Spilldeck, live: Live, tmp_path: Path
+    spilldeck: Spilldeck, spilldeck_here: Spilldeck, live: Live, tmp_path: Path
 ) -> None:
     run = RUNS[2]
-    done = spilldeck("runs", "archive", str(run), "--out", tmp_path, env=live.env)
+    done = spilldeck_here("runs", "archive", str(run), "--out", tmp_path, env=live.env)
     assert done.returncode == 0, done.stderr
     archive = tmp_path / f"{run:08d}.000"
     # Byte for byte what the DAQ wrote: what was sent, in its order, control once.
@@ -176,12 +180,14 @@ def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_arc
     for future in admin.delete_records([TopicPartition(raw, 1, ends(live.settings)[1] // 2)]).values():
         future.result()
     (expected,) = process([r for r in small_run(run) if isinstance(r, RawSpill)], ConditionsStore([]).for_run).values()
-    for command in (["replay", str(run)], ["verify", str(run)], ["runs", "archive", str(run), "--out", "."]):
-        line = assert_one_sentence(spilldeck(*command, env=live.env), 1)
+    for command in (["replay", str(run)], ["verify", str(run)], ["runs", "archive", str(run), "--out", str(tmp_path)]):
+        line = assert_one_sentence(spilldeck_here(*command, env=live.env), 1)
         assert f"Kafka no longer holds run {run} whole: 1 of its 7 spills are gone: 1;" in line
         assert "--archive FILE" in line
     assert expected.share.ledger.keys() == live.reader.run(run, {}).ledger.keys()
     done = spilldeck("verify", str(run), "--archive", archive, env=live.env)
     assert (done.returncode, done.stdout) == (0, f"run {run}: identical\n"), done.stderr
     archive.write_bytes(archive.read_bytes()[:-1] + b"x")
-    assert "is damaged" in assert_one_sentence(spilldeck("verify", str(run), "--archive", archive, env=live.env), 1)
+    assert "is damaged" in assert_one_sentence(
+        spilldeck_here("verify", str(run), "--archive", archive, env=live.env), 1
+    )

@@ -30,31 +30,31 @@ RECORDS: dict[str, Record] = {
     "rejected_spill.v1": RejectedSpill(
         run=1, spill=2, step="unpack", reason="why", source="f", byte=3, topic="t", partition=4, offset=5, payload=b"x"
     ),
-    "reconstructed_spill.v1": replace(
-        _SPILL, detectors={**_SPILL.detectors, "raw": replace(_RAW, dbb=RawDbbHits.empty())}
-    ),
-    "reconstructed_spill.v2": _SPILL,
     "run_record.v1": RunRecord(
         run=900001,
         run_type="beam",
-        state=RunState.REOPENED,
+        state=RunState.ENDED,
         began_us=1,
         ended_us=9,
         first_spill_us=2,
         last_spill_us=8,
-        last_spill=7,
-        spills=6,
-        triggers=60,
+        last_spill=6,
+        spills=5,
+        particle_triggers=300,
         received=8,
         duplicates=1,
         out_of_order=2,
-        rejected={"unpack": 1},
-        errors={"tof": 3},
+        rejected={"unpack": 2},
+        errors={"tof": 1},
         late_spills=True,
         code=["0.1.0"],
         conditions=["0123456789abcdef"],
         products=["00900001.000"],
     ),
+    "reconstructed_spill.v1": replace(
+        _SPILL, detectors={**_SPILL.detectors, "raw": replace(_RAW, dbb=RawDbbHits.empty())}
+    ),
+    "reconstructed_spill.v2": _SPILL,
 }
 """What the valid fixtures hold; the newest of each kind is what is written now."""
 
