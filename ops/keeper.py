@@ -4,13 +4,16 @@ It may be killed, or run twice: a file is written whole or not at all, and what 
 start.
 """
 
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import structlog
 from redis import Redis, RedisError
 
 from ops.archive import archives, write_archive
+from ops.replay.checksum import CHECKSUM_SUFFIX
 from schemas.records import NO_RUN, RunState
 from streams.books.products import Products
 from streams.books.reader import BookReader
@@ -43,7 +46,7 @@ class Keeper:
         self._products = Products(redis, prefix, session)
         self._directory = settings.keeper.archive and settings.keeper.archive.expanduser()
         self._refused: set[int] = set()
-        """Runs of which there can be no archive, which was said."""
+        """Runs of which there can be no archive, which was said; asked again at the next start."""
         self.stopped = threading.Event()
         """Set it to end the keeping."""
 
@@ -63,24 +66,32 @@ class Keeper:
         known, products, now_s = self._reader.runs(), self._products.all(), time.time()
         for run in known.keys() - {NO_RUN} - self._refused:
             its = state(known[run], known, now_s)
-            if its in _OVER and run not in products:
-                self._products.note(run, self._archive(run))
+            if its in _OVER and not products.get(run):
+                self._archive(run, again=run in products)
             elif its is RunState.REOPENED and products.get(run):
-                _log.warning("the archive lacks late spills: spilldeck runs archive writes another", run=run)
-                self._products.note(run, [])
+                self._products.note(run, [])  # to be written again, with the late spills
 
-    def _archive(self, run: int) -> list[str]:
-        """Return the name of a run's archive, written now if it was not there; none if it cannot be."""
+    def _archive(self, run: int, *, again: bool) -> None:
+        """Have a run's archive written; one that is there stays unless it is to be written again."""
         directory = self._directory
         assert directory is not None  # noqa: S101 - asked before
-        if there := archives(directory, run):
-            return there
+        there = archives(directory, run)
+        if there and not again:
+            self._products.note(run, there)
+            return
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            made = write_archive(self._settings, self._reader, run, directory)
+            with tempfile.TemporaryDirectory(dir=directory) as new:
+                made = write_archive(self._settings, self._reader, run, Path(new))
+                # Each before its checksum, and the new checksum before the new file: none has a wrong one.
+                for name in there:
+                    (directory / name).unlink()
+                    (directory / (name + CHECKSUM_SUFFIX)).unlink(missing_ok=True)
+                for name in (made.file.name + CHECKSUM_SUFFIX, made.file.name):
+                    (Path(new) / name).rename(directory / name)
         except (SpilldeckError, OSError) as error:
             self._refused.add(run)
             _log.error("no archive of a run that has ended", run=run, why=str(error))
-            return []
-        _log.info("archive of a run that has ended", run=run, file=str(made.file), spills=made.spills)
-        return [made.file.name]
+            return
+        self._products.note(run, [made.file.name])
+        _log.info("archive of a run that has ended", run=run, file=made.file.name, spills=made.spills)
