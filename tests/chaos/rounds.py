@@ -75,9 +75,10 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
                 found = _finish(cluster, books, records + records[:AGAIN] * cluster.produced_again)
             except Exception as error:  # noqa: BLE001 - whatever it is, what was done until then is told
                 found = [f"{type(error).__name__}: {error}", *cluster.said()]
+            seen = f"{cluster.refused()} checkpoints refused, {cluster.gone_back()} times gone back in spills.raw"
     runs, seconds = len({record.run for record in records}), time.monotonic() - start
     console.print(_table(done, f"Chaos, seed {seed}: {len(records)} records of {runs} runs, {seconds:.0f} s"))
-    for line in (*cluster.died, *found):
+    for line in (seen, *cluster.died, *found):
         console.print(line, markup=False)
     console.print("differs" if found else "identical")
     return not found
