@@ -47,6 +47,8 @@ class Round:
     """What was done, and when the books had in each partition all that they had before or after it, and more."""
 
     harm: str
+    counted: int
+    """Messages of spills.raw that the books had before it."""
     harm_s: float
     recovery_s: float
 
@@ -92,7 +94,7 @@ def _do(harm: Harm, cluster: Cluster, books: BookReader, rng: random.Random) -> 
     held = [max(pair) for pair in zip(before, after, strict=True)]
     _wait(cluster, books, lambda ends: all(now > then for now, then in zip_longest(ends, held, fillvalue=0)))
     name = harm.__name__.replace("_", " ")
-    return Round(harm=name, harm_s=ended - start, recovery_s=time.monotonic() - ended)
+    return Round(harm=name, counted=sum(before), harm_s=ended - start, recovery_s=time.monotonic() - ended)
 
 
 def _ends(books: BookReader) -> list[int]:
@@ -156,12 +158,13 @@ def _out_of_order(settings: Settings) -> Counter[int]:
 def _table(rounds: Sequence[Round], title: str) -> Table:
     """Return each kind of harm with the times of its rounds."""
     table = Table(title=title)
-    for column in ("fault", "done", "it took, s", "books move again after, s", "median, s"):
+    for column in ("fault", "done", "messages in the books", "it took, s", "they move again after, s", "median, s"):
         table.add_column(column, justify="left" if column == "fault" else "right")
     for harm in dict.fromkeys(one.harm for one in rounds):
         theirs = [one for one in rounds if one.harm == harm]
+        counted = ", ".join(f"{one.counted:,}" for one in theirs)
         took = ", ".join(f"{one.harm_s:.1f}" for one in theirs)
         recoveries = [one.recovery_s for one in theirs]
         each, median = ", ".join(f"{s:.1f}" for s in recoveries), f"{statistics.median(recoveries):.1f}"
-        table.add_row(harm, str(len(theirs)), took, each, median)
+        table.add_row(harm, str(len(theirs)), counted, took, each, median)
     return table
