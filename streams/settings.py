@@ -68,7 +68,7 @@ class BookSettings(_Section):
 
     window_s: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Length of a window, seconds of the spills' own time."""
-    windows_kept: Annotated[int, Field(ge=1, le=100_000)] = 120
+    windows_kept: Annotated[int, Field(ge=1, le=100_000)] = 12
     """Windows of a run that Redis keeps, the newest ones."""
     batch_spills: Annotated[int, Field(ge=1, le=10_000)] = 32
     """The most spills that a worker takes at once."""

@@ -87,12 +87,13 @@ def workers(settings: Settings, tmp_path: Path) -> Iterator[Workers]:
 @pytest.fixture
 def until_counted(settings: Settings, reader: BookReader) -> Callable[[], None]:
     """Return what waits until the books hold all that spills.raw holds."""
+    return lambda: wait_until_counted(settings, reader)
 
-    def wait() -> None:
-        wanted = ends(settings)
-        deadline = time.monotonic() + WAIT_S
-        while [p.raw_end for p in reader.progress()] != wanted:
-            assert time.monotonic() < deadline, f"only {reader.progress()} of {wanted} counted"
-            time.sleep(0.1)
 
-    return wait
+def wait_until_counted(settings: Settings, reader: BookReader) -> None:
+    """Wait until the books hold all that spills.raw holds."""
+    wanted = ends(settings)
+    deadline = time.monotonic() + WAIT_S
+    while [p.raw_end for p in reader.progress()] != wanted:
+        assert time.monotonic() < deadline, f"only {reader.progress()} of {wanted} counted"
+        time.sleep(0.1)

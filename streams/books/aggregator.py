@@ -19,7 +19,13 @@ from streams.books.book import Book
 from streams.books.book import Ranges as PlotRanges
 from streams.books.ranges import Ranges
 from streams.books.run import Admission, Handling, RunShare
-from streams.books.store import CheckpointRefusedError, CheckpointStore, PartitionState, RunChanges
+from streams.books.store import (
+    CheckpointRefusedError,
+    CheckpointStore,
+    DamagedCheckpointError,
+    PartitionState,
+    RunChanges,
+)
 
 RUNS_IN_MEMORY = 4
 """Runs a partition, the last ones touched: the live one, and some with late spills. Others are loaded again."""
@@ -196,6 +202,10 @@ class Aggregator:
         except CheckpointRefusedError as refusal:
             _log.warning("checkpoint refused: dropping this worker's copy", partition=partition, why=str(refusal))
             self._drop(partition)
+        except DamagedCheckpointError as damage:
+            _log.error("Redis holds what nobody wrote: rebuilding from Kafka", partition=partition, why=str(damage))
+            self._drop(partition)
+            await self._store.remove(partition)
         except BaseException:
             self._drop(partition)
             raise

@@ -43,6 +43,11 @@ class Keys:
         return ":".join([self.prefix, f"{{{self.session}:{self.partition}}}", *map(str, parts)])
 
     @property
+    def all(self) -> str:
+        """Pattern of all of them."""
+        return self._key("*")
+
+    @property
     def state(self) -> str:
         """Offsets."""
         return self._key("state")

@@ -1,10 +1,13 @@
 """The checkpoint: changed partials, next offset and spills seen of one partition, in one atomic step in Redis."""
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from streams.books import layout, uhi
 from streams.books.book import Book, Histogram
@@ -38,6 +41,11 @@ for i = 2, #KEYS do
 end
 redis.call('PUBLISH', ARGV[2], KEYS[1])
 return 'written'
+"""
+
+# KEYS[1] is the state, by which a cluster finds the place; ARGV[1] the pattern of the partition's keys.
+_REMOVE = """
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end
 """
 
 
@@ -78,8 +86,27 @@ class CheckpointRefusedError(Exception):
     """Redis holds another offset than this worker wrote last: it lost the partition, or Redis lost data."""
 
 
+class DamagedCheckpointError(Exception):
+    """What Redis holds of a partition is none of what was written there."""
+
+
+@contextmanager
+def _as_damage(key: str) -> Iterator[None]:
+    """Say which key it is that cannot be understood."""
+    try:
+        yield
+    except (LookupError, ValueError, TypeError, AttributeError, struct.error) as error:
+        raise DamagedCheckpointError(f"{key} cannot be read: {type(error).__name__}: {error}") from error
+    except ResponseError as error:
+        if "WRONGTYPE" not in str(error):
+            raise
+        raise DamagedCheckpointError(f"{key}, or one beside it, has another type: {error}") from error
+
+
 class CheckpointStore:
     """Reads and writes the checkpoints of a session's partitions.
+
+    Whatever reads or writes raises `DamagedCheckpointError` when Redis holds something else there.
 
     Parameters
     ----------
@@ -94,33 +121,35 @@ class CheckpointStore:
         self._prefix = prefix
         self._session = session
         self._compare_and_set = redis.register_script(_COMPARE_AND_SET)
+        self._remove = redis.register_script(_REMOVE)
 
     def _keys(self, partition: int) -> layout.Keys:
         return layout.Keys(self._prefix, self._session, partition)
 
     async def load_state(self, partition: int) -> PartitionState:
         """Return how far a partition is, as Redis has it."""
-        stored = await self._hash(self._keys(partition).state)
-        if not stored:
-            return PartitionState()
-        return PartitionState(
-            offset=int(stored[b"offset"]),
-            raw=layout.unpack_ranges(stored[b"raw"]),
-            lost=tuple(layout.unpack_ranges(stored[b"lost"])),
-            produced_ms=int(stored[b"produced_ms"]),
-        )
+        key = self._keys(partition).state
+        with _as_damage(key):
+            stored = await self._hash(key)
+            if not stored:
+                return PartitionState()
+            return PartitionState(
+                offset=int(stored[b"offset"]),
+                raw=layout.unpack_ranges(stored[b"raw"]),
+                lost=tuple(layout.unpack_ranges(stored[b"lost"])),
+                produced_ms=int(stored[b"produced_ms"]),
+            )
 
     async def load_run(self, partition: int, run: int) -> RunShare:
         """Return a partition's share of a run, empty if there is none."""
         keys = self._keys(partition)
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hget(keys.runs, str(run))
-            pipe.hgetall(keys.spills(run))
-            totals, ledger = await pipe.execute()
-        return RunShare(
-            {int(spill): layout.unpack_ledger_entry(entry) for spill, entry in ledger.items()},
-            layout.unpack_totals(totals) if totals is not None else Totals(),
-        )
+        with _as_damage(keys.runs):
+            totals = cast("bytes | None", await self._redis.hget(keys.runs, str(run)))
+            share = RunShare({}, layout.unpack_totals(totals) if totals is not None else Totals())
+        with _as_damage(keys.spills(run)):
+            for spill, entry in (await self._hash(keys.spills(run))).items():
+                share.ledger[int(spill)] = layout.unpack_ledger_entry(entry)
+        return share
 
     async def load_book(self, partition: int, run: int, ranges: PlotRanges) -> Book:
         """Return a partition's book of a run."""
@@ -132,17 +161,24 @@ class CheckpointStore:
 
     async def load_window_spills(self, partition: int, run: int) -> dict[int, int]:
         """Return the windows that a partition keeps of a run: start → spills in it."""
-        stored = await self._hash(self._keys(partition).windows(run))
-        return {int(start): int(spills) for start, spills in stored.items()}
+        key = self._keys(partition).windows(run)
+        with _as_damage(key):
+            return {int(start): int(spills) for start, spills in (await self._hash(key)).items()}
 
     async def _hash(self, key: str) -> dict[bytes, bytes]:
         return cast("dict[bytes, bytes]", await self._redis.hgetall(key))
 
     async def _load_book(self, key: str, ranges: PlotRanges) -> Book:
         book = Book(ranges)
-        for name, data in (await self._hash(key)).items():
-            book[name.decode()] = uhi.decode(data)
+        with _as_damage(key):
+            for name, data in (await self._hash(key)).items():
+                book[name.decode()] = uhi.decode(data)
         return book
+
+    async def remove(self, partition: int) -> None:
+        """Remove all that Redis holds of a partition, at once: it is rebuilt from Kafka."""
+        keys = self._keys(partition)
+        await self._remove(keys=[keys.state], args=[keys.all])
 
     async def checkpoint(
         self, partition: int, previous: int, state: PartitionState, runs: Mapping[int, RunChanges]
@@ -200,7 +236,8 @@ class CheckpointStore:
             for start in changes.expired:
                 touched.append(keys.window(run, start))
                 arguments.append("del")
-        answer = cast("bytes", await self._compare_and_set(keys=touched, args=arguments))
+        with _as_damage(keys.state):
+            answer = cast("bytes", await self._compare_and_set(keys=touched, args=arguments))
         if answer != b"written":
             message = f"partition {partition}: Redis holds offset {answer.decode() or 'none'}, not {previous}"
             raise CheckpointRefusedError(message)

@@ -17,6 +17,7 @@ from schemas.records import RawSpill
 from schemas.wire import decode, encode
 from streams.books import uhi
 from streams.books.book import fill, new_histogram
+from streams.books.connect import connect
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
@@ -28,6 +29,7 @@ from streams.process import process
 from streams.reconstruct import FROM_HITS, FROM_HITS_AND_CONDITIONS, reconstruct
 from streams.settings import load_settings
 from streams.unpack.date import unpack_date
+from tests.bench.checkpoints import measure_checkpoints
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "06008.000"
 REPEATS = 9
@@ -138,14 +140,18 @@ def measure_worker() -> Table:
                 producer.send(record)
         wait_until_counted(running)
         seconds = time.perf_counter() - start
+        with connect(running.settings) as redis:
+            redis.flushall()
+        start = time.perf_counter()
+        wait_until_counted(running)
+        rebuilt_s = time.perf_counter() - start
         megabytes = psutil.Process(process.pid).memory_info().rss / 1e6
     table = Table(title="One worker, from spills.raw to the books in Redis, all on this machine")
-    for column in ("spills", "spills/s", "MB/s", "memory, MB"):
+    for column in ("spills", "spills/s", "MB/s", "memory, MB", "an emptied Redis rebuilt after, s"):
         table.add_column(column, justify="right")
     size = sum(len(record.payload) for record in records)
-    table.add_row(
-        str(WORKER_SPILLS), f"{WORKER_SPILLS / seconds:.0f}", f"{size / seconds / 1e6:.0f}", f"{megabytes:.0f}"
-    )
+    speed, rate = f"{WORKER_SPILLS / seconds:.0f}", f"{size / seconds / 1e6:.0f}"
+    table.add_row(str(WORKER_SPILLS), speed, rate, f"{megabytes:.0f}", f"{rebuilt_s:.1f}")
     return table
 
 
@@ -156,6 +162,7 @@ def main() -> None:
     files: list[Path] = parser.parse_args().files
     console = Console(highlight=False)
     console.print(measure_worker())
+    console.print(measure_checkpoints())
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with TemporaryDirectory() as directory:
         if not files:

@@ -345,6 +345,45 @@ def test_an_emptied_redis_comes_back_by_itself_even_when_nothing_more_arrives(
     run(scenario)
 
 
+STATE = "test:{live:0}:state"
+
+
+@pytest.mark.parametrize("while_known", [True, False], ids=["under a worker", "before a worker starts"])
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        (STATE, None),
+        (STATE, "raw"),
+        ("test:{live:0}:runs", str(RUN)),
+        (f"test:{{live:0}}:spills:{RUN}", "1"),
+        (f"test:{{live:0}}:book:{RUN}", None),
+        (f"test:{{live:0}}:book:{RUN}", "ht01"),
+        (f"test:{{live:0}}:windows:{RUN}", "nine"),
+    ],
+)
+def test_rubbish_in_redis_is_replaced_from_kafka(
+    run: Callable[..., None], redis_url: str, key: str, field: str | None, *, while_known: bool
+) -> None:
+    log = filled_log(2)
+
+    async def scenario() -> None:
+        worker = Worker(log, redis_url, 0)
+        await worker.drain()
+        with Redis.from_url(redis_url) as redis:
+            if field is None:
+                redis.set(key, "rubbish")
+            else:
+                redis.hset(key, field, b"\x00[rubbish")
+        if while_known:
+            log.append(reconstructed_spill(7))
+            await worker.drain()
+        log.append(reconstructed_spill(8))
+        await Worker(log, redis_url, len(log.messages) - 1).drain()
+        check(redis_url, log)
+
+    run(scenario)
+
+
 def test_a_partition_that_fails_does_not_keep_the_others_from_being_looked_after(
     run: Callable[..., None], redis_url: str
 ) -> None:

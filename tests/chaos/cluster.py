@@ -228,6 +228,14 @@ class Cluster:
             self._kill(name)
         self._stack.close()
 
+    def refused(self) -> int:
+        """Return how many checkpoints were refused: of workers that lost their partition, or whose Redis lost data."""
+        return sum(worker.log.read_bytes().count(b"checkpoint refused") for worker in self.workers)
+
+    def gone_back(self) -> int:
+        """Return how often a worker went back to spills of spills.raw that were passed over."""
+        return sum(worker.log.read_bytes().count(b"was not reconstructed") for worker in self.workers)
+
     def said(self) -> Iterator[str]:
         """Yield the last words of each process."""
         for log in sorted(self.directory.glob("*.log")):

@@ -47,6 +47,8 @@ class Round:
     """What was done, and when the books had in each partition all that they had before or after it, and more."""
 
     harm: str
+    counted: int
+    """Messages of spills.raw that the books had before it."""
     harm_s: float
     recovery_s: float
 
@@ -75,9 +77,10 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
                 found = _finish(cluster, books, records + records[:AGAIN] * cluster.produced_again)
             except Exception as error:  # noqa: BLE001 - whatever it is, what was done until then is told
                 found = [f"{type(error).__name__}: {error}", *cluster.said()]
+            seen = f"{cluster.refused()} checkpoints refused, {cluster.gone_back()} times gone back in spills.raw"
     runs, seconds = len({record.run for record in records}), time.monotonic() - start
     console.print(_table(done, f"Chaos, seed {seed}: {len(records)} records of {runs} runs, {seconds:.0f} s"))
-    for line in (*cluster.died, *found):
+    for line in (seen, *cluster.died, *found):
         console.print(line, markup=False)
     console.print("differs" if found else "identical")
     return not found
@@ -91,7 +94,7 @@ def _do(harm: Harm, cluster: Cluster, books: BookReader, rng: random.Random) -> 
     held = [max(pair) for pair in zip(before, after, strict=True)]
     _wait(cluster, books, lambda ends: all(now > then for now, then in zip_longest(ends, held, fillvalue=0)))
     name = harm.__name__.replace("_", " ")
-    return Round(harm=name, harm_s=ended - start, recovery_s=time.monotonic() - ended)
+    return Round(harm=name, counted=sum(before), harm_s=ended - start, recovery_s=time.monotonic() - ended)
 
 
 def _ends(books: BookReader) -> list[int]:
@@ -155,12 +158,13 @@ def _out_of_order(settings: Settings) -> Counter[int]:
 def _table(rounds: Sequence[Round], title: str) -> Table:
     """Return each kind of harm with the times of its rounds."""
     table = Table(title=title)
-    for column in ("fault", "done", "it took, s", "books move again after, s", "median, s"):
+    for column in ("fault", "done", "messages in the books", "it took, s", "they move again after, s", "median, s"):
         table.add_column(column, justify="left" if column == "fault" else "right")
     for harm in dict.fromkeys(one.harm for one in rounds):
         theirs = [one for one in rounds if one.harm == harm]
+        counted = ", ".join(f"{one.counted:,}" for one in theirs)
         took = ", ".join(f"{one.harm_s:.1f}" for one in theirs)
         recoveries = [one.recovery_s for one in theirs]
         each, median = ", ".join(f"{s:.1f}" for s in recoveries), f"{statistics.median(recoveries):.1f}"
-        table.add_row(harm, str(len(theirs)), took, each, median)
+        table.add_row(harm, str(len(theirs)), counted, took, each, median)
     return table

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import psutil
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
 from schemas.wire import decode
@@ -142,6 +142,31 @@ def test_an_emptied_redis_is_rebuilt_from_kafka(
         redis.flushall()
     until_counted()
     check(expected, reader)
+
+
+def test_a_committed_offset_that_is_too_far_on_loses_nothing(
+    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
+) -> None:
+    records = list(run_with_faults(900018, 40))
+    workers.start()
+    produce(settings, records[:20])
+    until_counted()
+    workers.stop()
+    produce(settings, records[20:])
+    # The worker shall begin behind all that there is, in spills.raw and in spills.reco, of which Redis has nothing.
+    with connect(settings) as redis:
+        redis.flushall()
+    group = f"{settings.kafka.topic_prefix}spilldeck-{settings.session}"
+    consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": group})
+    topics, partitions = Topics.of(settings), range(settings.kafka.partitions)
+    places = [TopicPartition(topic, p) for topic in (topics.raw, topics.reco) for p in partitions]
+    for place in places:
+        place.offset = consumer.get_watermark_offsets(place, timeout=10)[1]
+    consumer.commit(offsets=places, asynchronous=False)
+    consumer.close()
+    workers.start()
+    until_counted()
+    check(expected_of(records), reader)
 
 
 def test_after_any_garbage_the_next_spill_is_counted(
