@@ -16,7 +16,7 @@ from dashboards.export import as_csv, as_json
 from dashboards.live import Live
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
-from dashboards.pages.links import act
+from dashboards.pages.links import act, choose
 from dashboards.plotly import script
 from streams.errors import ServerError
 from streams.freshness import BROWSER_LATE_S
@@ -93,6 +93,7 @@ def _layout(refresh_s: float) -> Any:
     ]
     tools = [
         act("Find", "find", said="Find a plot", key="/"),
+        choose("Rotate", "rotate=30", said="Go on to the next page again and again; stay while something is bad"),
         act("Full screen", "full", said="Full screen", key="f"),
         html.Button("Light / dark", id="switch-theme", className="choice"),
         act("?", "help", said="Keys", key="?"),

@@ -6,6 +6,8 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlencode
 
 MAX_RUN = 2**31 - 1
+ROTATE_S = (10, 30, 60, 600)
+"""Times after which a large screen may go on to the next page."""
 
 
 class Mode(StrEnum):
@@ -38,6 +40,8 @@ class Choices:
     """Axes, of x, y and z, that are logarithmic; None leaves it to each plot."""
     errors: bool = False
     """Draw error bars."""
+    rotate_s: int | None = None
+    """Go on to the next page after so long; None stays."""
     frozen: bool = False
     """Leave the plots as they are when new spills come."""
 
@@ -55,6 +59,7 @@ class Choices:
             mode=Mode(said["mode"]) if said.get("mode") in set(Mode) else Mode.SHAPE,
             log=frozenset(said["log"]) & frozenset("xyz") if said.get("log") else None,
             errors=said.get("errors") == "1",
+            rotate_s=int(said["rotate"]) if said.get("rotate") in {str(each) for each in ROTATE_S} else None,
             frozen=said.get("frozen") == "1",
         )
 
@@ -67,6 +72,7 @@ class Choices:
             "mode": None if self.mode is Mode.SHAPE else self.mode.value,
             "log": None if self.log is None else "".join(sorted(self.log)) or "linear",
             "errors": 1 if self.errors else None,
+            "rotate": self.rotate_s,
             "frozen": 1 if self.frozen else None,
         }
         query = urlencode({name: value for name, value in said.items() if value is not None})

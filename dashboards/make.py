@@ -32,7 +32,7 @@ class FigureCache:
     def maker(self, view: View, theme: str | None, choices: Choices = Choices()) -> Maker:  # noqa: B008 - frozen
         """Return what makes the figures of a view; a theme that does not exist is the light one."""
         known = theme if theme in THEMES else LIGHT.name
-        look = choices.but(frozen=False)
+        look = choices.but(frozen=False, rotate_s=None)
 
         def make(name: str) -> Figure:
             key = (name, known, look)

@@ -5,7 +5,7 @@ from typing import Any
 
 from dash import html
 
-from dashboards.choices import Choices, Mode
+from dashboards.choices import ROTATE_S, Choices, Mode
 from dashboards.data import View
 from dashboards.data.books import ENOUGH_TRIGGERS
 from dashboards.pages.links import act, choose
@@ -39,7 +39,18 @@ def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
             else choose("Freeze", f"frozen=1&run={_number(view.run)}", said="Leave the plots as they are", key=" "),
             act("Link", "link", said="Link to this view"),
         ),
+        *_rotation(choices),
     ]
+
+
+def _rotation(choices: Choices) -> list[Any]:
+    if choices.rotate_s is None:
+        return []
+    times = [
+        choose(span(each), f"rotate={each}", said=f"Go on after {span(each)}", on=each == choices.rotate_s)
+        for each in ROTATE_S
+    ]
+    return [_group("Next page every", *times, choose("✕", "rotate=", said="Stay on this page"))]
 
 
 def unfreeze(view: View) -> str:
