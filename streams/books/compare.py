@@ -5,7 +5,7 @@ import numpy as np
 from streams.books.run import RunBook
 from streams.plots.catalogue import PLOTS
 
-ORDER_DEPENDENT = {"out_of_order"}
+ORDER_DEPENDENT = {"out_of_order", "disordered"}
 """Counters that say in which order spills came, not which: two right accounts may differ in them."""
 
 

@@ -222,4 +222,8 @@ def test_4_a_click_on_the_counters_lists_what_they_counted(site: Site, page: Pag
     expect(page.locator("#strip")).to_contain_text("Missing3Duplicate1")
     page.locator(".counters").click()
     expect(page.locator("#counters")).to_contain_text("Spills 2–3, 5.")
-    expect(page.locator("#counters")).to_contain_text("1 came again with the same bytes")
+    expect(page.locator("#counters")).to_contain_text("1 came again with the same bytes, each counted once: spills 1")
+    site.play(run, 2, 3)
+    expect(page.locator("#counters")).to_contain_text(
+        "1 came after a spill with a higher number, and are counted: spills 2"
+    )
