@@ -47,6 +47,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
         # Dash would fetch the whole of it, and only when the first figure comes.
         external_scripts=[_add_plotly(server)],
     )
+    app.index_string = app.index_string.replace("<html>", '<html lang="en">')
     app.layout = _layout(settings.dashboard.refresh_s)
     add_callbacks(app, data, figures)
     # Dash does so at its first request, but only if that is for "/": another page would come without scripts and style.

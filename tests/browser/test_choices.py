@@ -70,7 +70,7 @@ def test_16_18_axes_error_bars_ranges_and_what_one_points_at(site: Site, page: P
     until_equal(page, "ht01", "plot.layout.yaxis.type || 'linear'", "linear")
     page.get_by_text("Error bars").click()
     found = counts(site, played.run)
-    until_equal(page, "ht01", "plot.data[1].error_y.array.map(e => Math.round(e * e))", found.tolist())
+    until_equal(page, "ht01", "plot.data[1]?.error_y.array.map(e => Math.round(e * e))", found.tolist())
     page.get_by_text("Error bars").click()
     until_equal(page, "ht01", "plot.data.length", 1)
     page.evaluate("Plotly.relayout(document.querySelector('.js-plotly-plot'), {'xaxis.range': [27, 29]})")
