@@ -6,6 +6,8 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlencode
 
 MAX_RUN = 2**31 - 1
+LAST_MINUTE = -1
+"""Stands for the newest windows."""
 ROTATE_S = (10, 30, 60, 600)
 """Times after which a large screen may go on to the next page."""
 
@@ -29,8 +31,8 @@ class Choices:
 
     run: int | None = None
     """None follows the current run."""
-    recent: bool = False
-    """The last minute alone, in place of the whole run."""
+    window: int | None = None
+    """One part alone, in place of the whole run: the window that starts then, s since 1970 UTC, or `LAST_MINUTE`."""
     reference: int | None = None
     """Run to compare with; None leaves it to the page, see `compare`."""
     compare: bool = True
@@ -53,7 +55,7 @@ class Choices:
         }
         return cls(
             run=_run(said.get("run")),
-            recent=said.get("window") == "last",
+            window=LAST_MINUTE if said.get("window") == "last" else _run(said.get("window")),
             reference=_run(said.get("reference")),
             compare=said.get("reference") != "none",
             mode=Mode(said["mode"]) if said.get("mode") in set(Mode) else Mode.SHAPE,
@@ -67,7 +69,7 @@ class Choices:
         """Return what `of` reads; empty if all is as usual."""
         said: dict[str, Any] = {
             "run": self.run,
-            "window": "last" if self.recent else None,
+            "window": "last" if self.window == LAST_MINUTE else self.window,
             "reference": self.reference if self.compare else "none",
             "mode": None if self.mode is Mode.SHAPE else self.mode.value,
             "log": None if self.log is None else "".join(sorted(self.log)) or "linear",

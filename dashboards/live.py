@@ -80,7 +80,7 @@ class Live:
         names = names_on(path)
         figures = figures_version(view, theme, search, names)
         books = version(view.version)
-        about = version(search, view.run, view.reference and view.reference.run, view.runs, names)
+        about = version(search, view.run, view.reference and view.reference.run, view.runs, view.windows, names)
         before = dict(part.split(":", 1) for part in has.split(",") if ":" in part)
         told: dict[str, Any] = {
             "at": changes,

@@ -1,9 +1,10 @@
 """The books of the runs that somebody looks at, as they were last read from Redis."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dashboards.choices import LAST_MINUTE
 from dashboards.data.view import RunSummary
 from schemas.records import NO_RUN
 from streams.books import layout
@@ -17,15 +18,18 @@ from streams.plots.spillfacts import SpillFacts
 from streams.process import ranges_of
 
 MINUTE_S = 60
+Wanted = tuple[int | None, int | None]
+"""A run that somebody looks at, None for the current one, and which part of it, None for the whole."""
 ENOUGH_TRIGGERS = 1000
 """Particle triggers that a run must have to be taken as a reference by itself: a bin with a tenth of them has 10 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recent:
-    """The last minute of a run: of whole windows, so that it is one to two minutes with windows of one."""
+class Part:
+    """A window of a run, or its last minute: of whole windows, so that it is one to two minutes with windows of one."""
 
     since_us: int
+    until_us: int
     book: Book
 
 
@@ -35,14 +39,16 @@ class OneRun:
 
     book: RunBook
     spills: SpillFacts
-    recent: Recent | None
-    """None unless it was asked for."""
+    windows: tuple[int, ...]
+    """Starts of those that are kept, s since 1970 UTC, in order."""
+    parts: Mapping[int, Part]
+    """Those that were asked for, see `Choices.window`."""
     version: str
     warnings: tuple[str, ...] = ()
 
 
 NOTHING = OneRun(
-    book=RunBook(totals=Totals(), ledger={}, book=Book({})), spills=spill_facts({}), recent=None, version=""
+    book=RunBook(totals=Totals(), ledger={}, book=Book({})), spills=spill_facts({}), windows=(), parts={}, version=""
 )
 """What there is of a run that the books do not know."""
 
@@ -88,15 +94,16 @@ class BooksReader:
         Its errors are passed on.
     conditions
         Give a run's own ranges of plots.
+    window_s
+        Length of a window.
     """
 
-    def __init__(self, reader: BookReader, conditions: ConditionsStore) -> None:
+    def __init__(self, reader: BookReader, conditions: ConditionsStore, window_s: int) -> None:
         self._reader = reader
         self._conditions = conditions
+        self._window_s = window_s
 
-    def read(
-        self, last: Books, progress: tuple[Progress, ...], wanted: Iterable[tuple[int | None, bool]], *, behind: bool
-    ) -> Books:
+    def read(self, last: Books, progress: tuple[Progress, ...], wanted: Iterable[Wanted], *, behind: bool) -> Books:
         """Return what there is now.
 
         Parameters
@@ -104,7 +111,7 @@ class BooksReader:
         last
             What was read before.
         wanted
-            Runs that somebody looks at, and whether at their last minute too; None is the current run.
+            Runs that somebody looks at.
         behind
             Whether messages are on their way.
         """
@@ -113,20 +120,20 @@ class BooksReader:
         # The newest spill decides; between runs without any, the one that began last.
         order = sorted(totals, key=lambda r: (totals[r].last_us or _begin_us(totals[r]), r))
         current = order[-1] if order else None
-        recents: dict[int, bool] = {}
-        for asked, recent in wanted:
+        looked_at: dict[int, set[int]] = {}
+        for asked, part in wanted:
             run = current if asked is None else asked
             if run in totals:
-                recents[run] = recents.get(run, False) or recent
+                looked_at.setdefault(run, set()).update(() if part is None else (part,))
         read = {}
-        for run, recent in recents.items():
+        for run, parts in looked_at.items():
             known = last.read.get(run)
-            unchanged = known is not None and known.book.totals == totals[run] and (known.recent or not recent)
+            unchanged = known is not None and known.book.totals == totals[run] and known.parts.keys() >= parts
             if known is not None and unchanged and (run != current or progress == last.progress):
                 read[run] = known
             else:
                 of_current = progress if run == current else None
-                read[run] = self._read_run(run, totals[run], of_current, recent=recent, behind=behind)
+                read[run] = self._read_run(run, totals[run], of_current, parts=parts, behind=behind)
         warnings = [
             f"Partition {partition}: messages {start} to {stop - 1} were gone from Kafka when they were needed"
             for partition, p in enumerate(progress)
@@ -143,7 +150,7 @@ class BooksReader:
         )
 
     def _read_run(
-        self, run: int, totals: Totals, progress: tuple[Progress, ...] | None, *, recent: bool, behind: bool
+        self, run: int, totals: Totals, progress: tuple[Progress, ...] | None, *, parts: set[int], behind: bool
     ) -> OneRun:
         ranges: Ranges = {}
         warnings: tuple[str, ...] = ()
@@ -152,24 +159,26 @@ class BooksReader:
         except UsageError as error:
             warnings = (f"The conditions of run {run} cannot be read: {error}",)
         book = self._reader.run(run, ranges)
-        spills = spill_facts(book.ledger)
+        spills, starts = spill_facts(book.ledger), tuple(self._reader.windows(run))
         # The current run by how far the partitions are: unlike the totals, it says whether something is on its way.
         what = repr(progress) if progress is not None else layout.pack_totals(totals)
         return OneRun(
             book=book,
             spills=_settled(spills, len(progress)) if progress is not None and behind else spills,
-            recent=self._read_recent(run, ranges) if recent else None,
+            windows=starts,
+            parts={part: self._read_part(run, ranges, part, starts) for part in parts},
             version=f"{run}:{hashlib.blake2b(what.encode(), digest_size=8).hexdigest()}",
             warnings=warnings,
         )
 
-    def _read_recent(self, run: int, ranges: Ranges) -> Recent:
-        """Return the newest window and, as it may only have begun, so much before it that it is a minute or more."""
-        starts = list(self._reader.windows(run))
-        recent, book = [start for start in starts if start >= starts[-1] - MINUTE_S], Book(ranges)
-        for start in recent:
+    def _read_part(self, run: int, ranges: Ranges, part: int, starts: Sequence[int]) -> Part:
+        """Return a window; or the newest and, as it may only have begun, what makes it a minute or more."""
+        taken = [start for start in starts if start == part or (part == LAST_MINUTE and start >= starts[-1] - MINUTE_S)]
+        book = Book(ranges)
+        for start in taken:
             book += self._reader.window(run, start, ranges)
-        return Recent(since_us=min(recent, default=0) * 1_000_000, book=book)
+        since, until = min(taken, default=0), max(taken, default=-self._window_s) + self._window_s
+        return Part(since_us=since * 1_000_000, until_us=until * 1_000_000, book=book)
 
 
 def _settled(spills: SpillFacts, partitions: int) -> SpillFacts:

@@ -97,6 +97,15 @@ def test_16_a_switch_of_the_scale_begins_with_what_the_plots_show() -> None:
     assert "z" not in chosen(["ht01"])
 
 
+def test_20_a_step_through_the_windows_goes_from_the_newest_back_and_ends_at_the_ends() -> None:
+    shown = view(run_book(), windows=(60, 120, 180))
+    assert chosen(["ht01"], shown)["‹"] == "window=180"
+    assert chosen(["ht01"], shown, window=180)["‹"] == "window=120"
+    assert chosen(["ht01"], shown, window=120)["›"] == "window=180"
+    assert "‹" not in chosen(["ht01"], shown, window=60)
+    assert "‹" not in chosen(["ht01", "ht12"], shown)
+
+
 def test_31_to_freeze_names_the_run_and_to_go_on_follows_the_live_one() -> None:
     assert chosen(["ht01"])["Freeze"] == f"frozen=1&run={RUN}"
     assert chosen(["ht01"], frozen=True)["Go on"] == "frozen=&run="
