@@ -16,7 +16,7 @@ from dashboards.export import as_csv, as_json
 from dashboards.live import Live
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
-from dashboards.pages.links import act
+from dashboards.pages.links import act, choose
 from dashboards.plotly import script
 from streams.errors import ServerError
 from streams.freshness import BROWSER_LATE_S
@@ -47,6 +47,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
         # Dash would fetch the whole of it, and only when the first figure comes.
         external_scripts=[_add_plotly(server)],
     )
+    app.index_string = app.index_string.replace("<html>", '<html lang="en">')
     app.layout = _layout(settings.dashboard.refresh_s)
     add_callbacks(app, data, figures)
     # Dash does so at its first request, but only if that is for "/": another page would come without scripts and style.
@@ -93,6 +94,7 @@ def _layout(refresh_s: float) -> Any:
     ]
     tools = [
         act("Find", "find", said="Find a plot", key="/"),
+        choose("Rotate", "rotate=30", said="Go on to the next page again and again; stay while something is bad"),
         act("Full screen", "full", said="Full screen", key="f"),
         html.Button("Light / dark", id="switch-theme", className="choice"),
         act("?", "help", said="Keys", key="?"),

@@ -6,6 +6,10 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlencode
 
 MAX_RUN = 2**31 - 1
+LAST_MINUTE = -1
+"""Stands for the newest windows."""
+ROTATE_S = (10, 30, 60, 600)
+"""Times after which a large screen may go on to the next page."""
 
 
 class Mode(StrEnum):
@@ -27,8 +31,8 @@ class Choices:
 
     run: int | None = None
     """None follows the current run."""
-    recent: bool = False
-    """The last minute alone, in place of the whole run."""
+    window: int | None = None
+    """One part alone, in place of the whole run: the window that starts then, s since 1970 UTC, or `LAST_MINUTE`."""
     reference: int | None = None
     """Run to compare with; None leaves it to the page, see `compare`."""
     compare: bool = True
@@ -38,6 +42,8 @@ class Choices:
     """Axes, of x, y and z, that are logarithmic; None leaves it to each plot."""
     errors: bool = False
     """Draw error bars."""
+    rotate_s: int | None = None
+    """Go on to the next page after so long; None stays."""
     frozen: bool = False
     """Leave the plots as they are when new spills come."""
 
@@ -49,12 +55,13 @@ class Choices:
         }
         return cls(
             run=_run(said.get("run")),
-            recent=said.get("window") == "last",
+            window=LAST_MINUTE if said.get("window") == "last" else _run(said.get("window")),
             reference=_run(said.get("reference")),
             compare=said.get("reference") != "none",
             mode=Mode(said["mode"]) if said.get("mode") in set(Mode) else Mode.SHAPE,
             log=frozenset(said["log"]) & frozenset("xyz") if said.get("log") else None,
             errors=said.get("errors") == "1",
+            rotate_s=int(said["rotate"]) if said.get("rotate") in {str(each) for each in ROTATE_S} else None,
             frozen=said.get("frozen") == "1",
         )
 
@@ -62,11 +69,12 @@ class Choices:
         """Return what `of` reads; empty if all is as usual."""
         said: dict[str, Any] = {
             "run": self.run,
-            "window": "last" if self.recent else None,
+            "window": "last" if self.window == LAST_MINUTE else self.window,
             "reference": self.reference if self.compare else "none",
             "mode": None if self.mode is Mode.SHAPE else self.mode.value,
             "log": None if self.log is None else "".join(sorted(self.log)) or "linear",
             "errors": 1 if self.errors else None,
+            "rotate": self.rotate_s,
             "frozen": 1 if self.frozen else None,
         }
         query = urlencode({name: value for name, value in said.items() if value is not None})

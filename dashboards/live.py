@@ -80,7 +80,7 @@ class Live:
         names = names_on(path)
         figures = figures_version(view, theme, search, names)
         books = version(view.version)
-        about = version(search, view.run, view.reference and view.reference.run, view.runs, names)
+        about = version(search, view.run, view.reference and view.reference.run, view.runs, view.windows, names)
         before = dict(part.split(":", 1) for part in has.split(",") if ":" in part)
         told: dict[str, Any] = {
             "at": changes,
@@ -107,7 +107,8 @@ def figures_version(view: View, theme: str | None, search: str | None, names: li
     """Return what changes when the figures of a page do, and when their axes do: frozen ones stay as they are."""
     choices = Choices.of(search)
     axes = version(view.run, choices.log, view.reference and choices.mode, names)
-    return f"figures:{version('' if choices.frozen else view.version, theme, search or '', names)},axes:{axes}"
+    look = version("" if choices.frozen else view.version, theme, choices.but(rotate_s=None), names)
+    return f"figures:{look},axes:{axes}"
 
 
 def version(*of: Any) -> str:

@@ -3,9 +3,10 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import UTC, datetime
 from math import ceil
 
-from dashboards.choices import Choices
+from dashboards.choices import LAST_MINUTE, Choices
 from dashboards.data import Reference, View
 from dashboards.figures.compare import Compared
 from dashboards.figures.histograms import histogram_figure
@@ -32,7 +33,7 @@ class FigureCache:
     def maker(self, view: View, theme: str | None, choices: Choices = Choices()) -> Maker:  # noqa: B008 - frozen
         """Return what makes the figures of a view; a theme that does not exist is the light one."""
         known = theme if theme in THEMES else LIGHT.name
-        look = choices.but(frozen=False)
+        look = choices.but(frozen=False, rotate_s=None)
 
         def make(name: str) -> Figure:
             key = (name, known, look)
@@ -89,17 +90,19 @@ def which_spills(view: View, *, last: int | None = None) -> str:
     if view.book.totals.last_spill < 0:
         return f"Run {view.run} · no spills yet"
     part = "whole run"
-    if view.recent:
+    if view.window == LAST_MINUTE:
         times = view.spills.time_us
         part = f"last {ceil((times.max(initial=0) - times.min(initial=times.max(initial=0))) / 1e6)} s"
+    elif view.window is not None:
+        part = f"from {datetime.fromtimestamp(view.window, UTC):%H:%M:%S} UTC"
     if last is not None:
-        part = f"the last {last}" if not view.recent else part
-    return f"Run {view.run} · spills {_first(view, last)}–{view.book.totals.last_spill} ({part})"
+        part = f"the last {last}" if view.window is None else part
+    return f"Run {view.run} · spills {_first(view, last)}–{_last(view)} ({part})"
 
 
 def file_name(view: View, name: str) -> str:
     """Return how a file of a plot is called, without its ending: run, plot and spills."""
-    return f"run{view.run}_{name}_spills{_first(view)}-{view.book.totals.last_spill}"
+    return f"run{view.run}_{name}_spills{_first(view)}-{_last(view)}"
 
 
 def _first(view: View, last: int | None = None) -> int:
@@ -107,12 +110,19 @@ def _first(view: View, last: int | None = None) -> int:
     return int(spills[0]) if len(spills) else 0
 
 
+def _last(view: View) -> int:
+    inside = view.window not in {None, LAST_MINUTE} and len(view.spills)
+    return int(view.spills.spill[-1]) if inside else view.book.totals.last_spill
+
+
 def why_empty(plot: Plot, view: View) -> str:
     """Return why a plot has no entries."""
     if view.run is not None and not view.is_stored:
         return f"run {view.run} is not stored here"
     totals = view.book.totals
-    return _why_empty(plot, totals) if not (view.recent and totals.filled) else "no entries in the last minute"
+    if view.window is None or not totals.filled:
+        return _why_empty(plot, totals)
+    return f"no entries in {'the last minute' if view.window == LAST_MINUTE else 'this window'}"
 
 
 def _why_empty(plot: Plot, totals: Totals) -> str:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Take the pictures of the page that the documentation shows, of a simulated run on servers of our own."""
 
+import re
 import shutil
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Error, Page, sync_playwright
 
 from ops.console import err, out
-from ops.demo import playground
+from ops.demo import WORKERS, playground
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 
@@ -20,10 +21,11 @@ SHOTS = {
     "cherenkov": "/detector/ckov",
     "daq": "/detector/daq",
     "plot": "/plot/ht01",
+    "ratio": "/detector/kl?mode=ratio",
     "overview-dark": "/",
 }
-WIDTH, HEIGHT = 1920, 1080
-SPILLS = 120
+WIDTH, HEIGHT, SCALE = 1920, 1080, 0.66
+SPILLS, EARLIER_SPILLS = 120, 200
 WAIT_S = 60
 ALL_DRAWN = """spill => {
   const drawn = [...document.querySelectorAll(".js-plotly-plot")];
@@ -44,11 +46,15 @@ def main() -> None:
         with SpillProducer(running.settings) as producer, sync_playwright() as playwright:
             # Without the end of the run, and the last spill is now: as it looks in a control room.
             start_us = time.time_ns() // 1000 - SPILLS * 1_000_000
+            earlier_us = start_us - 2 * EARLIER_SPILLS * 1_000_000
+            earlier = SimulatedRun(run=900_016, spills=EARLIER_SPILLS, start_us=earlier_us, period_s=1.0)
             run = SimulatedRun(run=900_017, spills=SPILLS, start_us=start_us, period_s=1.0)
+            for record in earlier.records():
+                producer.send(record)
             for number in range(SPILLS):
                 producer.send(run.spill(number).raw)
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-            page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+            page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=SCALE)
             for spill, (name, path) in enumerate(SHOTS.items(), start=SPILLS):
                 _open(page, f"http://{dashboard.host}:{dashboard.port}{path}")
                 if name.endswith("dark"):
@@ -56,10 +62,23 @@ def main() -> None:
                 producer.send(run.spill(spill).raw)
                 page.wait_for_function(ALL_DRAWN, arg=spill, timeout=WAIT_S * 1000)
                 page.wait_for_timeout(1000)
-                picture = PICTURES / f"{name}.png"
-                page.screenshot(path=picture)
-                out.print(f"{picture.name}: {picture.stat().st_size / 1000:.0f} kB")
+                _take(page, name)
+            # As it looks when the workers die while spills go on, and then the store.
+            for worker in running.parts[:WORKERS]:
+                worker.stop()
+            for spill in range(SPILLS + len(SHOTS), SPILLS + len(SHOTS) + 4):
+                producer.send(run.spill(spill).raw)
+            producer.flush()
+            _open(page, f"http://{dashboard.host}:{dashboard.port}/plot/hspxy_1?frozen=1&run={run.run}")
+            page.get_by_text(re.compile(r"Processing \d+ s behind")).wait_for(timeout=WAIT_S * 1000)
+            _take(page, "behind")
             browser.close()
+
+
+def _take(page: Page, name: str) -> None:
+    picture = PICTURES / f"{name}.png"
+    page.screenshot(path=picture)
+    out.print(f"{picture.name}: {picture.stat().st_size / 1000:.0f} kB")
 
 
 def _open(page: Page, address: str) -> None:

@@ -63,6 +63,24 @@
       document.getElementById("link-frozen").value = frozen ? changed(frozen.dataset.set).href : window.location.href;
     },
   };
+  // A large screen goes on to the next page of the row, unless something is bad or somebody reads what opened over it.
+  let arrived = Date.now(), at = window.location.pathname;
+  setInterval(() => {
+    const seconds = Number(address().searchParams.get("rotate"));
+    if (window.location.pathname !== at) [arrived, at] = [Date.now(), window.location.pathname];
+    if (!seconds || Date.now() - arrived < seconds * 1000) return;
+    if (document.querySelector(".badge.bad, .banner.bad, dialog[open]")) return;
+    const pages = [...document.querySelectorAll("#navigation a")];
+    pages[(pages.findIndex(page => page.classList.contains("here")) + 1) % pages.length]?.click();
+  }, 1000);
+  // Plots fill what the header, with or without banners, leaves of the screen.
+  const fit = new ResizeObserver(() => {
+    const plots = document.querySelector(".grid, .one-plot");
+    if (!plots) return;
+    const top = plots.getBoundingClientRect().top + window.scrollY;
+    document.documentElement.style.setProperty("--above", `${Math.round(top)}px`);
+  });
+  document.addEventListener("DOMContentLoaded", () => fit.observe(document.body));
   // A link that is opened elsewhere, in a tab of its own, takes along what is chosen, too.
   const complete = event => {
     const link = event.target.closest("a[data-page], a[data-set], a[data-file]");

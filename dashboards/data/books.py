@@ -1,9 +1,10 @@
 """The books of the runs that somebody looks at, as they were last read from Redis."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from dashboards.choices import LAST_MINUTE
 from dashboards.data.view import RunSummary
 from schemas.records import NO_RUN
 from streams.books import layout
@@ -17,15 +18,18 @@ from streams.plots.spillfacts import SpillFacts
 from streams.process import ranges_of
 
 MINUTE_S = 60
+Wanted = tuple[int | None, int | None]
+"""A run that somebody looks at, None for the current one, and which part of it, None for the whole."""
 ENOUGH_TRIGGERS = 1000
 """Particle triggers that a run must have to be taken as a reference by itself: a bin with a tenth of them has 10 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recent:
-    """The last minute of a run: of whole windows, so that it is one to two minutes with windows of one."""
+class Part:
+    """A window of a run, or its last minute: of whole windows, so that it is one to two minutes with windows of one."""
 
     since_us: int
+    until_us: int
     book: Book
 
 
@@ -35,8 +39,10 @@ class OneRun:
 
     book: RunBook
     spills: SpillFacts
-    recent: Recent | None
-    """None unless it was asked for."""
+    windows: tuple[int, ...]
+    """Starts of those that are kept, s since 1970 UTC, in order."""
+    parts: Mapping[int, Part]
+    """Those that were asked for, see `Choices.window`."""
     version: str
     session: str | None = None
     """The replay whose book it is; None if it is that of live."""
@@ -44,7 +50,7 @@ class OneRun:
 
 
 NOTHING = OneRun(
-    book=RunBook(totals=Totals(), ledger={}, book=Book({})), spills=spill_facts({}), recent=None, version=""
+    book=RunBook(totals=Totals(), ledger={}, book=Book({})), spills=spill_facts({}), windows=(), parts={}, version=""
 )
 """What there is of a run that the books do not know."""
 
@@ -92,18 +98,23 @@ class BooksReader:
         Gives the session of the replay whose book is that of the run, by run.
     conditions
         Give a run's own ranges of plots.
+    window_s
+        Length of a window.
     """
 
     def __init__(
-        self, reader: BookReader, promoted: Callable[[], Mapping[int, str]], conditions: ConditionsStore
+        self,
+        reader: BookReader,
+        promoted: Callable[[], Mapping[int, str]],
+        conditions: ConditionsStore,
+        window_s: int,
     ) -> None:
         self._reader = reader
         self._promoted = promoted
         self._conditions = conditions
+        self._window_s = window_s
 
-    def read(
-        self, last: Books, progress: tuple[Progress, ...], wanted: Iterable[tuple[int | None, bool]], *, behind: bool
-    ) -> Books:
+    def read(self, last: Books, progress: tuple[Progress, ...], wanted: Iterable[Wanted], *, behind: bool) -> Books:
         """Return what there is now.
 
         Parameters
@@ -111,7 +122,7 @@ class BooksReader:
         last
             What was read before.
         wanted
-            Runs that somebody looks at, and whether at their last minute too; None is the current run.
+            Runs that somebody looks at.
         behind
             Whether messages are on their way.
         """
@@ -120,22 +131,22 @@ class BooksReader:
         # The newest spill decides; between runs without any, the one that began last.
         order = sorted(totals, key=lambda r: (totals[r].last_us or _begin_us(totals[r]), r))
         current = order[-1] if order else None
-        recents: dict[int, bool] = {}
-        for asked, recent in wanted:
+        looked_at: dict[int, set[int]] = {}
+        for asked, part in wanted:
             run = current if asked is None else asked
             if run in totals:
-                recents[run] = recents.get(run, False) or recent
+                looked_at.setdefault(run, set()).update(() if part is None else (part,))
         read = {}
         promoted = self._promoted()
-        for run, recent in recents.items():
+        for run, parts in looked_at.items():
             known = last.read.get(run)
-            unchanged = known is not None and known.book.totals == totals[run] and (known.recent or not recent)
+            unchanged = known is not None and known.book.totals == totals[run] and known.parts.keys() >= parts
             unchanged = unchanged and known is not None and known.session == promoted.get(run)
             if known is not None and unchanged and (run != current or progress == last.progress):
                 read[run] = known
             else:
                 of_current = progress if run == current else None
-                one = self._read_run(run, totals[run], of_current, recent=recent, behind=behind)
+                one = self._read_run(run, totals[run], of_current, parts=parts, behind=behind)
                 read[run] = _of_replay(run, one, promoted.get(run))
         warnings = [
             f"Partition {partition}: messages {start} to {stop - 1} were gone from Kafka when they were needed"
@@ -153,7 +164,7 @@ class BooksReader:
         )
 
     def _read_run(
-        self, run: int, totals: Totals, progress: tuple[Progress, ...] | None, *, recent: bool, behind: bool
+        self, run: int, totals: Totals, progress: tuple[Progress, ...] | None, *, parts: set[int], behind: bool
     ) -> OneRun:
         ranges: Ranges = {}
         warnings: tuple[str, ...] = ()
@@ -162,24 +173,26 @@ class BooksReader:
         except UsageError as error:
             warnings = (f"The conditions of run {run} cannot be read: {error}",)
         book = self._reader.run(run, ranges)
-        spills = spill_facts(book.ledger, book.handling)
+        spills, starts = spill_facts(book.ledger, book.handling), tuple(self._reader.windows(run))
         # The current run by how far the partitions are: unlike the totals, it says whether something is on its way.
         what = repr(progress) if progress is not None else layout.pack_totals(totals)
         return OneRun(
             book=book,
             spills=_settled(spills, len(progress)) if progress is not None and behind else spills,
-            recent=self._read_recent(run, ranges) if recent else None,
+            windows=starts,
+            parts={part: self._read_part(run, ranges, part, starts) for part in parts},
             version=f"{run}:{hashlib.blake2b(what.encode(), digest_size=8).hexdigest()}",
             warnings=warnings,
         )
 
-    def _read_recent(self, run: int, ranges: Ranges) -> Recent:
-        """Return the newest window and, as it may only have begun, so much before it that it is a minute or more."""
-        starts = list(self._reader.windows(run))
-        recent, book = [start for start in starts if start >= starts[-1] - MINUTE_S], Book(ranges)
-        for start in recent:
+    def _read_part(self, run: int, ranges: Ranges, part: int, starts: Sequence[int]) -> Part:
+        """Return a window; or the newest and, as it may only have begun, what makes it a minute or more."""
+        taken = [start for start in starts if start == part or (part == LAST_MINUTE and start >= starts[-1] - MINUTE_S)]
+        book = Book(ranges)
+        for start in taken:
             book += self._reader.window(run, start, ranges)
-        return Recent(since_us=min(recent, default=0) * 1_000_000, book=book)
+        since, until = min(taken, default=0), max(taken, default=-self._window_s) + self._window_s
+        return Part(since_us=since * 1_000_000, until_us=until * 1_000_000, book=book)
 
 
 def _of_replay(run: int, one: OneRun, session: str | None) -> OneRun:

@@ -20,7 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from dashboards.choices import Choices
-from dashboards.data.books import NOTHING, Books, BooksReader, OneRun
+from dashboards.data.books import NOTHING, Books, BooksReader, OneRun, Part, Wanted
 from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
 from dashboards.data.view import Reference, View
 from streams.books import layout
@@ -67,7 +67,9 @@ class Data:
         self._reader = BookReader(
             self._redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions, promoted
         )
-        self._books_reader = BooksReader(self._reader, promoted, ConditionsStore.from_settings(settings))
+        self._books_reader = BooksReader(
+            self._reader, promoted, ConditionsStore.from_settings(settings), settings.books.window_s
+        )
         self._broker_watcher = BrokerWatcher(settings)
         # Each is written by one thread alone and replaced as a whole: a page needs no lock to read it.
         self._books, self._broker = Books(), Broker()
@@ -80,7 +82,7 @@ class Data:
         self.on_change: Callable[[], object] = lambda: None
         """Called by one of our threads after each change."""
         self._looked = threading.Condition()
-        self._wanted: dict[tuple[int | None, bool], float] = {(None, False): float("inf")}
+        self._wanted: dict[Wanted, float] = {(None, None): float("inf")}
         self._ask, self._stopped = threading.Event(), threading.Event()
         self._has_looked = False
         self._threads = [
@@ -111,27 +113,28 @@ class Data:
         run = books.current if choices.run is None else choices.run
         automatic, other = books.automatic_reference(run), _reference_run(choices, books)
         one, reference = books.one(run), books.one(other)
-        recent = one.recent if choices.recent else None
+        part = None if choices.window is None else one.parts.get(choices.window)
         seen = self._observed(now_s, books, broker, fault)
         warnings = (*broker.warnings, *books.warnings, *one.warnings)
         if fault:
             ago = span(now_s - self._read_s)
             warnings = (f"The store (Redis) {fault}, for {ago}: all numbers below are old", *warnings)
-        version = [one.version or f"{run}:", "recent" if recent else "", reference.version]
+        version = [one.version or f"{run}:", choices.window if part else "", reference.version]
         return View(
             now_s=now_s,
             run=run,
             current=books.current,
             runs=books.runs,
             book=one.book,
-            shown=recent.book if recent else one.book.book,
-            spills=_since(one.spills, recent.since_us) if recent else one.spills,
-            recent=recent is not None,
+            shown=part.book if part else one.book.book,
+            spills=_within(one.spills, part) if part else one.spills,
+            window=choices.window if part else None,
+            windows=one.windows,
             reference=_reference(other, reference, chosen=choices.reference is not None),
             automatic=automatic,
             expected_rate=self._expected_rate,
             unattributed=books.unattributed,
-            version="|".join(version),
+            version="|".join(map(str, version)),
             behind=self._behind,
             warnings=warnings,
             daq=daq(seen),
@@ -158,21 +161,21 @@ class Data:
             # Which run to compare with is known only when the totals of all are.
             for _ in range(2):
                 wanted = _wanted(choices, self._books)
-                self._wanted |= dict.fromkeys(wanted - {(None, False)}, time.monotonic())
+                self._wanted |= dict.fromkeys(wanted - {(None, None)}, time.monotonic())
                 if self._has_looked and not all(self._is_read(*each) for each in wanted):
                     self._ask.set()
                 self._looked.wait_for(partial(self._are_read, wanted), FIRST_READ_S)
 
-    def _are_read(self, wanted: set[tuple[int | None, bool]]) -> bool:
+    def _are_read(self, wanted: set[Wanted]) -> bool:
         return self._has_looked and (bool(self._fault) or all(self._is_read(*each) for each in wanted))
 
-    def _is_read(self, asked: int | None, recent: bool) -> bool:
+    def _is_read(self, asked: int | None, part: int | None) -> bool:
         books = self._books
         run = books.current if asked is None else asked
         if run not in books.totals:
             return True
         one = books.one(run)
-        return one is not NOTHING and (one.recent is not None or not recent)
+        return one is not NOTHING and (part is None or part in one.parts)
 
     def _read_books(self) -> None:
         while not self._stopped.is_set():
@@ -219,7 +222,7 @@ class Data:
             self._has_looked = True
             self._looked.notify_all()
 
-    def _still_wanted(self) -> list[tuple[int | None, bool]]:
+    def _still_wanted(self) -> list[Wanted]:
         oldest = time.monotonic() - WANTED_S
         with self._looked:
             newest = sorted(self._wanted.items(), key=lambda each: -each[1])[:WANTED_RUNS]
@@ -246,8 +249,8 @@ def _missing(produced: tuple[int, ...], progress: tuple[Progress, ...]) -> int:
     return sum(max(end - p.raw_end, 0) for end, p in zip(produced, progress, strict=False))
 
 
-def _since(spills: SpillFacts, time_us: int) -> SpillFacts:
-    return spills.rows(spills.time_us >= time_us)
+def _within(spills: SpillFacts, part: Part) -> SpillFacts:
+    return spills.rows((spills.time_us >= part.since_us) & (spills.time_us < part.until_us))
 
 
 def _reference_run(choices: Choices, books: Books) -> int | None:
@@ -256,10 +259,10 @@ def _reference_run(choices: Choices, books: Books) -> int | None:
     return books.automatic_reference(books.current if choices.run is None else choices.run)
 
 
-def _wanted(choices: Choices, books: Books) -> set[tuple[int | None, bool]]:
-    """Return the runs to read, and whether at their last minute."""
+def _wanted(choices: Choices, books: Books) -> set[Wanted]:
+    """Return what to read."""
     other = _reference_run(choices, books)
-    return {(choices.run, choices.recent)} | ({(other, False)} if other is not None else set())
+    return {(choices.run, choices.window)} | ({(other, None)} if other is not None else set())
 
 
 def _reference(run: int | None, one: OneRun, *, chosen: bool) -> Reference | None:

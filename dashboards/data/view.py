@@ -34,7 +34,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One run, in whole or its last minute, and how fresh all is. The figures depend on `version` alone."""
+    """One run, in whole or a part of it, and how fresh all is. The figures depend on `version` alone."""
 
     now_s: float
     run: int | None
@@ -46,11 +46,13 @@ class View:
     book: RunBook
     """The whole run."""
     shown: Book
-    """The histograms that are shown: the whole run's, or those of its last minute."""
+    """The histograms that are shown: the whole run's, or those of a part of it."""
     spills: SpillFacts
     """The spills that are shown, as columns; while spills are being processed, up to the first that may still come."""
-    recent: bool
-    """Whether they are of the last minute alone."""
+    window: int | None
+    """Which part of the run they are of, as in `Choices`; None for the whole."""
+    windows: tuple[int, ...]
+    """Starts of the windows that are kept of the run, s since 1970 UTC, in order."""
     reference: Reference | None
     automatic: int | None
     """The run that is compared with if nobody chooses."""

@@ -50,18 +50,19 @@ def comparison(histogram: Histogram, reference: Compared, mode: Mode) -> str:
     return f"– – run {reference.run}" + ("" if mode is Mode.ABSOLUTE else f" × {scale:.3g}{per}")
 
 
-def note(said: str, theme: Theme, *, over_the_bar: bool) -> dict[str, Any]:
-    """Return words beside the title; over the colour bar, if there is one."""
+def note(said: str, theme: Theme) -> dict[str, Any]:
+    """Return words below the plot, left of the axis' title."""
     return {
         "text": said,
         "showarrow": False,
         "xref": "paper",
         "yref": "paper",
-        "x": 1.15 if over_the_bar else 1,
-        "y": 1,
-        "xanchor": "right",
-        "yanchor": "bottom",
-        "yshift": 24,  # beside the title, above what stands below it
+        "x": 0,
+        "y": 0,
+        "xanchor": "left",
+        "yanchor": "top",
+        "xshift": -46,
+        "yshift": -25,
         "font": {"size": 12, "color": theme.other},
     }
 

@@ -63,7 +63,7 @@ def histogram_figure(
     if reference is not None:
         said = comparison(histogram, reference, choices.mode)
     if said:
-        figure["layout"]["annotations"] = [note(said, theme, over_the_bar=histogram.ndim > 1)]
+        figure["layout"]["annotations"] = [note(said, theme)]
     figure["layout"]["title"] = heading(plot.title, f"{when} · {_flow(counts, entries)}", theme)
     return figure
 

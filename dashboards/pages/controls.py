@@ -1,11 +1,12 @@
 """What somebody can choose on a page of plots: run, window, axes, reference. Each is a link, so it can be sent."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from dash import html
 
-from dashboards.choices import Choices, Mode
+from dashboards.choices import LAST_MINUTE, ROTATE_S, Choices, Mode
 from dashboards.data import View
 from dashboards.data.books import ENOUGH_TRIGGERS
 from dashboards.pages.links import act, choose
@@ -21,9 +22,9 @@ def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
         _run(view, choices),
         _group(
             "Window",
-            choose("Whole run", "window=", said="Show the whole run", on=not choices.recent),
-            choose("Last minute", "window=last", said="Show the last minute alone", on=choices.recent),
-            key=("w", "window=" if choices.recent else "window=last"),
+            choose("Whole run", "window=", said="Show the whole run", on=choices.window is None),
+            choose("Last minute", "window=last", said="Show the last minute alone", on=choices.window == LAST_MINUTE),
+            key=("w", "window=last" if choices.window is None else "window="),
         ),
         _group("Log", *_axes(choices, names), key=("l", _log(choices, names, {"y", "z"}))),
         _group(
@@ -39,7 +40,53 @@ def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
             else choose("Freeze", f"frozen=1&run={_number(view.run)}", said="Leave the plots as they are", key=" "),
             act("Link", "link", said="Link to this view"),
         ),
+        *_rotation(choices),
+        *(_scrub_bar(view, choices) if len(names) == 1 or choices.window is not None else ()),
     ]
+
+
+def _scrub_bar(view: View, choices: Choices) -> list[Any]:
+    """Return the windows of the run side by side, each a link, and a step to either side of the one that is shown."""
+    starts = view.windows
+    if len(starts) < 2:
+        return []
+    at = starts.index(choices.window) if choices.window in starts else len(starts)
+    times = {start: f"{datetime.fromtimestamp(start, UTC):%H:%M:%S} UTC" for start in starts}
+
+    def step(words: str, to: int) -> Any:
+        if not 0 <= to < len(starts):
+            return html.Span(words, className="choice off")
+        return choose(words, f"window={starts[to]}", said=f"Window of {times[starts[to]]}")
+
+    bar = [
+        # The steps are for the keyboard.
+        html.A(
+            href=f"?window={start}",
+            title=times[start],
+            className="on" if start == choices.window else "",
+            tabIndex="-1",
+            **{"data-set": f"window={start}", "aria-label": f"Window of {times[start]}"},
+        )
+        for start in starts
+    ]
+    said = [times.get(choices.window, "")] if choices.window is not None else []
+    row = [
+        html.Span("Windows", className="what"),
+        step("‹", at - 1),
+        html.Div(bar, className="scrub"),
+        step("›", at + 1),
+    ]
+    return [html.Div([*row, *said], className="group whole-row")]
+
+
+def _rotation(choices: Choices) -> list[Any]:
+    if choices.rotate_s is None:
+        return []
+    times = [
+        choose(span(each), f"rotate={each}", said=f"Go on after {span(each)}", on=each == choices.rotate_s)
+        for each in ROTATE_S
+    ]
+    return [_group("Next page every", *times, choose("✕", "rotate=", said="Stay on this page"))]
 
 
 def unfreeze(view: View) -> str:

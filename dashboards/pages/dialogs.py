@@ -1,6 +1,6 @@
 """What opens over a page: search, runs, what the counters counted, links, keys."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -9,6 +9,7 @@ from dash import dcc, html
 
 from dashboards.data import View
 from dashboards.pages.links import act, to_page
+from streams.books.totals import NUMBERS_KEPT
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot, Trend
 
@@ -66,15 +67,21 @@ def counted(view: View) -> list[Any]:
     if totals.rejected:
         rejected.append(f"each with its bytes and reason: spilldeck rejected list --run {view.run}")
     errors = [f"{name}: {count:,} spills" for name, count in sorted(totals.errors.items())] or ["none"]
+    doubled, late = _which(totals.duplicated), _which(totals.disordered)
     parts = [
         ("Missing", [f"Spills {listed}." + on_the_way if ranges else "none"]),
-        ("Duplicate", [f"{totals.duplicates:,} came again with the same bytes, each counted once"]),
-        ("Out of order", [f"{totals.out_of_order:,} came after a spill with a higher number, and are counted"]),
+        ("Duplicate", [f"{totals.duplicates:,} came again with the same bytes, each counted once{doubled}"]),
+        ("Out of order", [f"{totals.out_of_order:,} came after a spill with a higher number, and are counted{late}"]),
         ("Rejected, by step", rejected),
         ("Errors, by detector or plot", errors),
         ("Of no run", [f"{name}: {count:,}" for name, count in sorted(view.unattributed.rejected.items())] or ["none"]),
     ]
     return [html.Div([html.H3(title), *(html.P(line) for line in lines)]) for title, lines in parts]
+
+
+def _which(spills: Sequence[int]) -> str:
+    more = f", and those with higher numbers than {spills[-1]}" if len(spills) == NUMBERS_KEPT else ""
+    return f": spills {', '.join(map(str, spills))}{more}" if spills else ""
 
 
 def _plots() -> list[Any]:

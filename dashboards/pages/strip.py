@@ -22,13 +22,13 @@ RATE_SPILLS = 20
 def strip(view: View) -> list[Any]:
     """Return the run, how far it is, and the counters that should stay 0."""
     totals = view.book.totals
-    numbers = [
+    numbers: list[tuple[str, ...]] = [
         ("Run", "–" if view.run is None else str(view.run)),
         *((("Type", totals.run_type),) if totals.run_type else ()),
         ("State", state(view)),
         ("Spills", f"{totals.filled:,}"),
         ("Last spill", str(totals.last_spill) if totals.last_spill >= 0 else "–"),
-        ("Rate", f"{rate(view.spills, last=RATE_SPILLS)}{expected(view)}"),
+        _rate(view),
         ("Triggers", f"{totals.triggers:,}"),
     ]
     counters = [
@@ -46,7 +46,7 @@ def strip(view: View) -> list[Any]:
         explanation = f"Could not be put down to any run, ever: {_reasons(view.unattributed.rejected)}"
         counters.append(("Of no run", no_run, explanation))
     return [
-        html.Div([_number(name, value) for name, value in numbers], className="numbers"),
+        html.Div([_number(*number) for number in numbers], className="numbers"),
         html.Button(
             [_counter(*counter) for counter in counters],
             className="counters",
@@ -119,24 +119,25 @@ def rate(spills: SpillFacts, *, last: int = 0) -> str:
     times = np.sort(spills.time_us)[-last:]
     if len(times) < 2 or times[-1] == times[0]:
         return "–"
-    return f"{(len(times) - 1) / (times[-1] - times[0]) * 1e6:.2f} /s"
+    return f"{(len(times) - 1) / (times[-1] - times[0]) * 1e6:.2f}"
 
 
-def expected(view: View) -> str:
-    """Return the rate that is expected: by the settings, else that of the run that is compared with."""
+def _rate(view: View) -> tuple[str, str, str]:
+    """Return the measured rate beside the one that is expected: by the settings, else that of the reference."""
+    measured = rate(view.spills, last=RATE_SPILLS)
     if view.expected_rate is not None:
-        return f" of {view.expected_rate:.2f}"
+        return "Rate / expected, 1/s", f"{measured} / {view.expected_rate:.2f}", "Expected by the settings"
     if view.reference is None or (found := rate(view.reference.spills)) == "–":
-        return ""
-    return f" (run {view.reference.run}: {found.removesuffix(' /s')})"
+        return "Rate, 1/s", measured, "Nobody said what is expected: no setting, and no run to compare with"
+    return "Rate / expected, 1/s", f"{measured} / {found}", f"Expected as in run {view.reference.run}"
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items())) or "None"
 
 
-def _number(name: str, value: str) -> Any:
-    return html.Div([html.Div(name, className="what"), html.Div(value, className="value")])
+def _number(name: str, value: str, explanation: str = "") -> Any:
+    return html.Div([html.Div(name, className="what"), html.Div(value, className="value")], title=explanation)
 
 
 def _counter(name: str, count: int, explanation: str) -> Any:

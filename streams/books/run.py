@@ -100,7 +100,7 @@ class RunShare:
             self.totals.count_filled(spill)
             return Admission.FILL
         if known.digest == spill.digest:
-            self.totals.duplicates += 1
+            self.totals.count_duplicate(spill.spill)
             return Admission.DUPLICATE
         self.totals.rejected["conflict"] += 1
         return Admission.CONFLICT

@@ -6,6 +6,9 @@ from typing import Any, Self
 
 from schemas.records import ControlKind, ReconstructedSpill, RunControl
 
+NUMBERS_KEPT = 100
+"""Numbers of spills that are remembered besides being counted: the lowest, so that their sum is order-independent."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Control:
@@ -26,6 +29,8 @@ class Totals:
     """Spills in the book."""
     duplicates: int = 0
     """Spills that came again with the same bytes."""
+    duplicated: list[int] = field(default_factory=list)
+    """Their numbers, each once, in order: the `NUMBERS_KEPT` lowest."""
     rejected: Counter[str] = field(default_factory=Counter)
     """Step that refused a spill → how many."""
     errors: Counter[str] = field(default_factory=Counter)
@@ -36,6 +41,8 @@ class Totals:
     """Detector → kind of hit → how many."""
     out_of_order: int = 0
     """Spills that came after one with a higher number in the same partition. Depends on the order, unlike the rest."""
+    disordered: list[int] = field(default_factory=list)
+    """Their numbers, as with duplicates."""
     triggers: int = 0
     """Particle triggers in the book's spills."""
     events: int = 0
@@ -78,7 +85,9 @@ class Totals:
         self.triggers += spill.triggers
         self.first_us = min(self.first_us, spill.time_us) if self.first_us else spill.time_us
         self.last_us = max(self.last_us, spill.time_us)
-        self.out_of_order += spill.spill < self.last_spill
+        if spill.spill < self.last_spill:
+            self.out_of_order += 1
+            self.disordered = _lowest([*self.disordered, spill.spill])
         self.last_spill = max(self.last_spill, spill.spill)
         self.errors.update(spill.errors.keys())
         self.skipped.update(spill.skipped)
@@ -87,6 +96,11 @@ class Totals:
         for name, detector in spill.detectors.items():
             counts = {kind: len(table) for kind, table in detector.tables().items()}
             self.detectors.setdefault(name, Counter()).update(counts)
+
+    def count_duplicate(self, spill: int) -> None:
+        """Count a spill that came again with the same bytes."""
+        self.duplicates += 1
+        self.duplicated = _lowest([*self.duplicated, spill])
 
     @property
     def all_events(self) -> int:
@@ -117,12 +131,14 @@ class Totals:
         self.received += other.received
         self.filled += other.filled
         self.duplicates += other.duplicates
+        self.duplicated = _lowest([*self.duplicated, *other.duplicated])
         self.rejected += other.rejected
         self.errors += other.errors
         self.skipped += other.skipped
         for detector, hits in other.detectors.items():
             self.detectors.setdefault(detector, Counter()).update(hits)
         self.out_of_order += other.out_of_order
+        self.disordered = _lowest([*self.disordered, *other.disordered])
         self.triggers += other.triggers
         self.events += other.events
         self.first_us = min(t for t in (self.first_us, other.first_us) if t) if self.first_us or other.first_us else 0
@@ -155,3 +171,7 @@ class Totals:
             | {"code": set(values["code"]), "conditions": set(values["conditions"])}
             | {"control": {kind: Control(**said) for kind, said in values["control"].items()}},
         )
+
+
+def _lowest(numbers: list[int]) -> list[int]:
+    return sorted(set(numbers))[:NUMBERS_KEPT]

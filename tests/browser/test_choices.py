@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import boost_histogram as bh
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 from boost_histogram.serialization import from_uhi
 from playwright.sync_api import Page, expect
 
+from schemas.records import RunControl
 from streams.daq.simulator import SimulatedRun
 from tests.browser.conftest import COUNTS, Site, drawn, open_page, until_drawn, until_equal
 
@@ -59,6 +60,12 @@ def test_11_the_last_minute_is_one_switch_away_and_stands_in_the_address(
     page.locator("#controls").get_by_text("Whole run").click()
     until_equal(page, "ht01", COUNTS, counts(site, played.run).tolist())
     assert "window" not in page.url
+    # 20: a bar with a place for each window.
+    expect(page.locator(".scrub a")).to_have_count(len(starts))
+    page.locator(".scrub a").first.click()
+    with site.reader() as reader:
+        until_equal(page, "ht01", COUNTS, reader.window(played.run.run, starts[0], {})["ht01"].view().tolist())
+    assert f"window={starts[0]}" in page.url
 
 
 def test_16_18_axes_error_bars_ranges_and_what_one_points_at(site: Site, page: Page, played: Played) -> None:
@@ -70,7 +77,7 @@ def test_16_18_axes_error_bars_ranges_and_what_one_points_at(site: Site, page: P
     until_equal(page, "ht01", "plot.layout.yaxis.type || 'linear'", "linear")
     page.get_by_text("Error bars").click()
     found = counts(site, played.run)
-    until_equal(page, "ht01", "plot.data[1].error_y.array.map(e => Math.round(e * e))", found.tolist())
+    until_equal(page, "ht01", "plot.data[1]?.error_y.array.map(e => Math.round(e * e))", found.tolist())
     page.get_by_text("Error bars").click()
     until_equal(page, "ht01", "plot.data.length", 1)
     page.evaluate("Plotly.relayout(document.querySelector('.js-plotly-plot'), {'xaxis.range': [27, 29]})")
@@ -106,6 +113,26 @@ def test_13_14_a_run_is_compared_with_an_earlier_one(site: Site, page: Page, pla
     until_equal(page, "ht01", "plot.data[1]?.y.map(y => y.toFixed(6))", [f"{y:.6f}" for y in ratio])
     page.keyboard.press("b")
     until_equal(page, "ht01", "plot.data.length", 1)
+
+
+def test_13_a_run_is_compared_by_itself_with_the_newest_of_its_type(site: Site, page: Page) -> None:
+    earlier, run = site.new_run(spills=8, mean_triggers=200), site.new_run()
+    for each in (earlier, run):
+        start = next(each.records())
+        assert isinstance(start, RunControl)
+        site.send([replace(start, run_type="PHYSICS"), *(each.spill(number).raw for number in range(SPILLS))])
+    open_page(page, f"/plot/ht01?run={run.run}")
+    until_drawn(page, "ht01", run, SPILLS - 1)
+    expect(page.locator("#controls")).to_contain_text(re.compile(rf"Run {earlier.run}, .* earlier.*newest of its type"))
+    expect(page.locator("#strip")).to_contain_text("Rate / expected")
+    assert drawn(page, "ht01", "plot.data.length") == 2
+    assert "reference" not in page.url
+    page.keyboard.press("b")
+    until_equal(page, "ht01", "plot.data.length", 1)
+    page.reload()
+    until_equal(page, "ht01", "plot.data.length", 1)
+    page.keyboard.press("b")
+    until_equal(page, "ht01", "plot.data.length", 2)
 
 
 def test_29_40_an_old_run_stays_on_the_screen_and_the_live_one_is_offered(
@@ -228,4 +255,8 @@ def test_4_a_click_on_the_counters_lists_what_they_counted(site: Site, page: Pag
     expect(page.locator("#strip")).to_contain_text("Missing3Duplicate1")
     page.locator(".counters").click()
     expect(page.locator("#counters")).to_contain_text("Spills 2–3, 5.")
-    expect(page.locator("#counters")).to_contain_text("1 came again with the same bytes")
+    expect(page.locator("#counters")).to_contain_text("1 came again with the same bytes, each counted once: spills 1")
+    site.play(run, 2, 3)
+    expect(page.locator("#counters")).to_contain_text(
+        "1 came after a spill with a higher number, and are counted: spills 2"
+    )

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 from dashboards.figures.theme import DARK
 from dashboards.pages.plots import of_detector, on_the_overview
@@ -186,6 +186,31 @@ def test_42_nothing_comes_from_outside(site: Site, page: Page, seen: Seen) -> No
         page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 0")
     assert seen.hosts == {"127.0.0.1"}
     assert seen.errors == []
+
+
+def test_39_two_browsers_show_the_same_after_each_update_and_a_reload_changes_nothing(
+    site: Site, page: Page, chromium: Browser
+) -> None:
+    run = site.new_run()
+    site.play(run, 0, 3)
+    other = chromium.new_page(viewport={"width": 1366, "height": 768})
+    figures = "[...document.querySelectorAll('.js-plotly-plot')].map(plot => [plot.layout.title.text, plot.data])"
+    for each in (page, other):
+        open_page(each, f"{site.address}/")
+    for stop in (3, 5, 6):
+        site.play(run, 3, stop)
+        for each in (page, other):
+            for name in on_the_overview():
+                until_drawn(each, name, run, stop - 1)
+        assert page.evaluate(figures) == other.evaluate(figures)
+    before = page.evaluate(figures)
+    page.reload()
+    until_drawn(page, "ht01", run, 5)
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length")
+    for name in on_the_overview():
+        until_drawn(page, name, run, 5)
+    assert page.evaluate(figures) == before
+    other.close()
 
 
 def test_38_an_answer_slower_than_the_clock_is_waited_for(site: Site, page: Page) -> None:

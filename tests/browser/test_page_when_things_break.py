@@ -12,6 +12,7 @@ from ops.demo import Running
 from ops.stack import free_port
 from schemas.wire import encode
 from streams.kafka import writer
+from streams.process import process
 from streams.settings import DashboardSettings, KafkaSettings, load_settings
 from streams.topics import Topics
 from tests.browser.conftest import COUNTS, Seen, Site, drawn, environment, open_page, text, until_drawn, until_equal
@@ -44,6 +45,27 @@ def test_35_a_redis_that_hangs_leaves_the_last_figures_and_a_banner(site: Site, 
     site.play(run, 4, 6)
     until_drawn(page, "ht01", run, 5)
     assert "Traceback" not in text(site.page.log)
+
+
+def test_36_a_killed_worker_lets_the_lag_grow_and_afterwards_nothing_is_lost(site: Site, page: Page) -> None:
+    run = site.new_run(spills=12)
+    records = list(run.records())
+    site.send(records[:6])
+    open_page(page)
+    until_drawn(page, "ht01", run, 4)
+    worker = next(part for part in site.running.parts if part.name == "worker")
+    assert worker.process is not None
+    worker.process.kill()
+    worker.process.wait()
+    site.send(records[6:])
+    badges = page.locator("#badges")
+    expect(badges).to_contain_text(re.compile(r"Processing \d+ s behind \(\d+ spills\): workers"))
+    expect(badges.locator(".badge").last).to_have_class("badge warning")
+    worker.start()
+    until_drawn(page, "ht01", run, 11)
+    expect(badges).to_contain_text("All spills processed")
+    uninterrupted = process(records, lambda _: run.conditions)[run.run].book["ht01"].view().tolist()
+    until_equal(page, "ht01", COUNTS, uninterrupted)
 
 
 def test_37_a_broker_that_is_away_and_a_silent_daq_are_different_words(site: Site, page: Page) -> None:

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.choices import Choices, Mode
+from dashboards.choices import MAX_RUN, Choices, Mode
 
 RUNS = st.none() | st.integers(0, 2**31 - 1)
 CHOICES = st.builds(
     Choices,
     run=RUNS,
-    recent=st.booleans(),
+    window=st.none() | st.integers(-1, MAX_RUN),
     reference=RUNS,
     mode=st.sampled_from(Mode),
     log=st.none() | st.frozensets(st.sampled_from("xyz")),

@@ -11,7 +11,7 @@ from dashboards.data import Reference, RunSummary, View
 from dashboards.data.books import Books
 from dashboards.pages.controls import controls, previous_of_type
 from dashboards.pages.dialogs import KEYS, RUNS_LISTED, counted, runs_list
-from dashboards.pages.strip import banners, expected
+from dashboards.pages.strip import banners, strip
 from streams.books.run import spill_facts
 from streams.books.totals import Totals
 from tests.dashboards.views import RUN, run_book, text_of, view
@@ -83,9 +83,9 @@ def test_13_the_newest_earlier_run_of_the_type_with_enough_triggers_is_compared_
 
 def test_1_the_expected_rate_is_the_settings_or_that_of_the_reference() -> None:
     reference = Reference(run=7, book=run_book(), spills=spill_facts(run_book().ledger), chosen=False)
-    assert expected(view(run_book())) == ""
-    assert expected(view(run_book(), reference=reference)) == " (run 7: 0.39)"
-    assert expected(view(run_book(), reference=reference, expected_rate=0.5)) == " of 0.50"
+    assert "Rate, 1/s 0.39 Triggers" in text_of(strip(view(run_book())))
+    assert "Rate / expected, 1/s 0.39 / 0.39 Triggers" in text_of(strip(view(run_book(), reference=reference)))
+    assert "0.39 / 0.50" in text_of(strip(view(run_book(), reference=reference, expected_rate=0.5)))
 
 
 def test_16_a_switch_of_the_scale_begins_with_what_the_plots_show() -> None:
@@ -95,6 +95,15 @@ def test_16_a_switch_of_the_scale_begins_with_what_the_plots_show() -> None:
     assert chosen(["ht01"], log=frozenset("xy"))["y"] == "log=x"
     assert "z" in chosen(["hspxy_0"])
     assert "z" not in chosen(["ht01"])
+
+
+def test_20_a_step_through_the_windows_goes_from_the_newest_back_and_ends_at_the_ends() -> None:
+    shown = view(run_book(), windows=(60, 120, 180))
+    assert chosen(["ht01"], shown)["‹"] == "window=180"
+    assert chosen(["ht01"], shown, window=180)["‹"] == "window=120"
+    assert chosen(["ht01"], shown, window=120)["›"] == "window=180"
+    assert "‹" not in chosen(["ht01"], shown, window=60)
+    assert "‹" not in chosen(["ht01", "ht12"], shown)
 
 
 def test_31_to_freeze_names_the_run_and_to_go_on_follows_the_live_one() -> None:

@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 
 from dashboards.app import serve
-from dashboards.choices import Choices
+from dashboards.choices import LAST_MINUTE, Choices
 from dashboards.data import Data, View
 from ops.stack import free_port
 from ops.stack import redis as redis_server
@@ -147,12 +147,19 @@ def test_11_the_last_minute_is_the_newest_window_and_the_one_before(quick: Setti
         redis.hset(keys.windows(RUN), str(start), entries)
         redis.hset(keys.window(RUN, start), "ht01", uhi.encode(histogram))
     until(data, lambda v: v.run == RUN)
-    view = data.view(Choices(recent=True))
-    assert view.recent
+    view = data.view(Choices(window=LAST_MINUTE))
+    assert view.window == LAST_MINUTE
     assert view.shown["ht01"].sum() == 3
     assert view.spills.spill.tolist() == [n for n, e in stored.ledger.items() if e.time_us >= (newest - 60) * 1_000_000]
     assert 0 < len(view.spills) < 60
     assert view.book.totals.filled == 60
+    # 20: each window can be looked at by itself.
+    assert view.windows == (newest - 120, newest - 60, newest)
+    first = data.view(Choices(window=newest - 120))
+    assert first.shown["ht01"].sum() == 4
+    within = range((newest - 120) * 1_000_000, (newest - 60) * 1_000_000)
+    assert first.spills.spill.tolist() == [n for n, e in stored.ledger.items() if e.time_us in within]
+    assert data.view(Choices(window=newest - 180)).shown["ht01"].sum() == 0
 
 
 def test_an_emptied_redis_shows_no_run_of_before(quick: Settings, redis: Redis, data: Data) -> None:

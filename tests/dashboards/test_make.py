@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dashboards import make
+from dashboards.choices import LAST_MINUTE
 from dashboards.data import View
 from dashboards.figures.theme import DARK, LIGHT
 from dashboards.make import FigureCache, file_name, which_spills, why_empty
@@ -100,7 +101,7 @@ def test_an_empty_plot_knows_why(totals: Totals, why: str) -> None:
 def test_a_run_that_is_not_stored_and_a_minute_without_entries_say_so() -> None:
     assert why_empty(PLOTS["ht01"], view(run=5, runs=())) == "run 5 is not stored here"
     assert which_spills(view(run=5, runs=())) == "Run 5 · not stored here"
-    assert why_empty(PLOTS["ht01"], view(run_book(), recent=True)) == "no entries in the last minute"
+    assert why_empty(PLOTS["ht01"], view(run_book(), window=LAST_MINUTE)) == "no entries in the last minute"
 
 
 def test_a_title_says_run_spills_and_which_part_of_the_run_they_are() -> None:
@@ -109,6 +110,9 @@ def test_a_title_says_run_spills_and_which_part_of_the_run_they_are() -> None:
     assert which_spills(view(replace(EMPTY, totals=Totals(received=1)))) == f"Run {RUN} · no spills yet"
     assert which_spills(view(stored)) == f"Run {RUN} · spills 0–29 (whole run)"
     assert which_spills(view(stored), last=10) == f"Run {RUN} · spills 20–29 (the last 10)"
-    last_minute = view(stored, recent=True, spills=spill_facts(stored.ledger).rows(slice(-11, None)))
+    last_minute = view(stored, window=LAST_MINUTE, spills=spill_facts(stored.ledger).rows(slice(-11, None)))
     assert which_spills(last_minute) == f"Run {RUN} · spills 19–29 (last 26 s)"
     assert file_name(last_minute, "ht01") == f"run{RUN}_ht01_spills19-29"
+    window = view(stored, window=1_700_000_040, spills=spill_facts(stored.ledger).rows(slice(4, 9)))
+    assert which_spills(window) == f"Run {RUN} · spills 4–8 (from 22:14:00 UTC)"
+    assert file_name(window, "ht01") == f"run{RUN}_ht01_spills4-8"

@@ -29,7 +29,7 @@ def with_totals(**changes: Any) -> Any:
 def test_the_strip_shows_the_run_and_its_numbers() -> None:
     stored = run_book()
     said = text_of(strip(view(stored)))
-    assert f"Run {RUN} State running Spills 8 Last spill 7 Rate 0.39 /s Triggers {stored.totals.triggers}" in said
+    assert f"Run {RUN} State running Spills 8 Last spill 7 Rate, 1/s 0.39 Triggers {stored.totals.triggers}" in said
     assert "Missing 0 Duplicate 0 Out of order 0 Rejected 0 Errors 0" in said
     assert "Of no run" not in said
 
@@ -79,7 +79,7 @@ def test_the_state_of_the_run_is_said(shown: Any, said: str) -> None:
 
 def test_the_rate_is_that_of_the_newest_spills_by_their_own_times() -> None:
     ledger = run_book(30).ledger
-    assert rate(spill_facts(ledger)) == f"{1 / 2.56:.2f} /s"
+    assert rate(spill_facts(ledger)) == f"{1 / 2.56:.2f}"
     assert rate(spill_facts({})) == "–"
     one_time = replace(spill_facts(ledger), time_us=np.full(30, 5, np.int64))
     assert rate(one_time) == "–"

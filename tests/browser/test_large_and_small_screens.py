@@ -1,0 +1,98 @@
+"""The page on screens of all sizes: it fits, it can be read by everybody, and it goes on by itself."""
+
+import json
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Site, open_page, until_drawn
+
+pytestmark = [pytest.mark.servers, pytest.mark.browser]
+
+AXE, AXE_FILE = "axe-core@4.14.1", "package/axe.min.js"
+FETCH_S = 60
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the script that looks for faults of accessibility, fetched with npm; skip where it cannot be had."""
+    directory = tmp_path_factory.mktemp("axe")
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip(f"no npm to fetch {AXE} with: accessibility is not tested")
+    command = [npm, "pack", "--silent", AXE]
+    if subprocess.run(command, cwd=directory, capture_output=True, timeout=FETCH_S, check=False).returncode:
+        pytest.skip(f"npm cannot fetch {AXE}: accessibility is not tested")
+    with tarfile.open(next(Path(directory).glob("*.tgz"))) as archive:
+        archive.extract(AXE_FILE, directory, filter="data")
+    return (directory / AXE_FILE).read_text()
+
+
+def test_axe_finds_no_serious_fault_on_any_page_light_or_dark(site: Site, page: Page, axe: str) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    open_page(page)
+    until_drawn(page, "ht01", run, 1)
+    page.evaluate(axe)
+    found = []
+    for theme in ("light", "dark"):
+        if theme == "dark":
+            page.click("#switch-theme")
+            expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        links = [link.get_attribute("href") for link in page.locator("#navigation a").all()]
+        for path in [*links, "/detector/tof/expert"]:
+            page.evaluate(
+                "path => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }", path
+            )
+            page.wait_for_selector(f'[data-path="{path}"] .js-plotly-plot .main-svg')
+            found += faults(page, path, theme)
+        for name in ("find", "runs", "counters", "help", "link"):
+            page.evaluate("name => document.getElementById(name).showModal()", name)
+            found += faults(page, name, theme)
+            page.keyboard.press("Escape")
+    assert not found, "\n".join(found)
+
+
+def faults(page: Page, where: str, theme: str) -> list[str]:
+    """Return the serious faults; in the dark, those of colour alone, as all else is the same."""
+    rules = {"runOnly": ["color-contrast"]} if theme == "dark" else {}
+    told = page.evaluate(
+        """async rules => (await axe.run(rules)).violations
+        .filter(fault => ["serious", "critical"].includes(fault.impact))
+        .map(fault => [fault.id, fault.help, fault.nodes.slice(0, 3).map(node => node.html.slice(0, 200))])""",
+        rules,
+    )
+    return [f"{where}, {theme}: {json.dumps(each)}" for each in told]
+
+
+@pytest.mark.parametrize("banner", ["", "&frozen=1"])
+def test_all_rows_fit_on_the_screen_with_banners_or_without(site: Site, page: Page, banner: str) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    open_page(page, f"/?run={run.run}{banner}")
+    until_drawn(page, "ht01", run, 1)
+    expect(page.locator(".banner")).to_have_count(1 if banner else 0)
+    page.wait_for_function(
+        "[...document.querySelectorAll('.card')].at(-1).getBoundingClientRect().bottom <= innerHeight"
+    )
+
+
+def test_9_a_large_screen_goes_on_to_the_next_page_and_stays_while_something_is_bad(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    page.clock.install()
+    open_page(page, f"/?run={run.run}&rotate=30")
+    until_drawn(page, "ht01", run, 1)
+    page.clock.fast_forward(20_000)
+    assert page.url.endswith(f"/?run={run.run}&rotate=30")
+    page.clock.fast_forward(12_000)
+    page.wait_for_url(f"**/detector/daq?run={run.run}&rotate=30")
+    page.evaluate("document.getElementById('banners').innerHTML = '<div class=\"banner bad\"></div>'")
+    page.clock.fast_forward(60_000)
+    assert "/detector/daq" in page.url
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_be_visible()
