@@ -175,7 +175,7 @@ def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_arc
 
     raw, admin = (
         Topics.of(live.settings).raw,
-        AdminClient({"bootstrap.servers": live.env["SPILLDECK_KAFKA__BOOTSTRAP_SERVERS"]}),
+        AdminClient({"bootstrap.servers": live.settings.kafka.bootstrap_servers, "log_level": 0}),
     )
     for future in admin.delete_records([TopicPartition(raw, 1, ends(live.settings)[1] // 2)]).values():
         future.result()
