@@ -37,8 +37,8 @@ chaos: $(VENV)/dev.stamp  ## Harm at random, every bin compared: make chaos SEED
 	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),20)
 
 pins: $(VENV)/uv.stamp  ## Pin what pyproject.toml asks for, with hashes; keeps versions that still fit.
-	$(PIN) --extra local -o requirements.txt
-	$(PIN) --extra local --extra dev -o requirements-dev.txt
+	$(PIN) --extra local --extra export -o requirements.txt
+	$(PIN) --extra local --extra export --extra dev -o requirements-dev.txt
 
 clean:  ## Remove all that the above made here.
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -8,21 +8,34 @@ import numpy as np
 import uhi.io.json
 
 from dashboards.data import View
+from streams.books.book import Histogram
 from streams.plots.catalogue import PLOTS, TRENDS
+from streams.plots.model import Plot, Trend
+from streams.plots.spillfacts import SpillFacts
 
 
 def as_csv(view: View, name: str) -> str:
-    """Return the bins of a plot, those below and above its axes included, or the points of a trend."""
+    """Return a plot or a trend as it is shown."""
+    if name in TRENDS:
+        return trend_csv(TRENDS[name], view.spills)
+    return histogram_csv(PLOTS[name], view.shown[name])
+
+
+def trend_csv(trend: Trend, spills: SpillFacts) -> str:
+    """Return the points of a trend."""
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
-    if name in TRENDS:
-        trend = TRENDS[name]
-        write(["spill", trend.quantity])
-        for spill, value in zip(view.spills.spill, np.asarray(trend.value(view.spills), np.float64), strict=True):
-            write([spill, "" if np.isnan(value) else f"{value:.10g}"])
-        return out.getvalue()
-    histogram = view.shown[name]
-    write([f"{axis.title} {end}" for axis in PLOTS[name].axes for end in ("from", "to")] + ["entries"])
+    write(["spill", trend.quantity])
+    for spill, value in zip(spills.spill, np.asarray(trend.value(spills), np.float64), strict=True):
+        write([spill, "" if np.isnan(value) else f"{value:.10g}"])
+    return out.getvalue()
+
+
+def histogram_csv(plot: Plot, histogram: Histogram) -> str:
+    """Return the bins of a plot, those below and above its axes included."""
+    out = io.StringIO()
+    write = csv.writer(out, lineterminator="\n").writerow
+    write([f"{axis.title} {end}" for axis in plot.axes for end in ("from", "to")] + ["entries"])
     edges = [np.concatenate([[-np.inf], axis.edges, [np.inf]]) for axis in histogram.axes]
     for place, entries in np.ndenumerate(histogram.view(flow=True)):
         ends = [f"{edge[at + side]:.10g}" for edge, at in zip(edges, place, strict=True) for side in (0, 1)]

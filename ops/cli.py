@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from ops.commands import config, demo, local, process, produce, rejected, replay, runs, simulate, spills, topics, worker
+from ops.commands import (
+    config,
+    demo,
+    export,
+    local,
+    process,
+    produce,
+    rejected,
+    replay,
+    runs,
+    simulate,
+    spills,
+    topics,
+    worker,
+)
 from ops.console import complain
 from streams.errors import SpilldeckError, UsageError
 
@@ -30,6 +44,7 @@ app.command()(produce.produce)
 app.command()(simulate.simulate)
 app.command()(replay.replay)
 app.command()(replay.verify)
+app.command()(export.export)
 app.command()(worker.worker)
 app.command()(worker.dashboard)
 app.command()(worker.keeper)

@@ -25,16 +25,12 @@ def bar_traces(planes: range, histogram: Histogram, scale: CountScale, theme: Th
         bars wide.
     """
     counts: I8 = histogram.view(flow=False)[planes.start : planes.stop : planes.step]
-    number, bar = (each.ravel() for each in np.meshgrid(planes, range(counts.shape[1]), indexing="ij"))
+    number, bar, points_back = _bars(planes, counts.shape[1])
     entries = counts.ravel()
-    points_back = np.where(bar % 2 == 0, 1.0, -1.0)
-    base, tip = number - DEEP * points_back, number + DEEP * points_back
-    gap = np.full(len(number), np.nan)
-    x: F8 = np.stack([base, tip, base, base, gap], axis=1)
-    y: F8 = np.stack([bar - 1.0, bar + 0.0, bar + 1.0, bar - 1.0, gap], axis=1)
+    x, y = triangles(planes, counts.shape[1])
     share = scale.place(entries) / scale.end
     level = np.where(np.isnan(share), -1, np.minimum(np.nan_to_num(share) * LEVELS, LEVELS - 1)).astype(np.int64)
-    triangles = [
+    shapes = [
         {
             "type": "scatter",
             "mode": "lines",
@@ -65,7 +61,23 @@ def bar_traces(planes: range, histogram: Histogram, scale: CountScale, theme: Th
         },
         "hovertemplate": "plane %{customdata[0]}, bar %{customdata[1]}: %{customdata[2]:,} entries<extra></extra>",
     }
-    return [*triangles, middles]
+    return [*shapes, middles]
+
+
+def _bars(planes: range, bars: int) -> tuple[I8, I8, F8]:
+    """Return (n,) plane and number of each bar, and 1 if it points to the back, else -1."""
+    number, bar = (each.ravel() for each in np.meshgrid(planes, range(bars), indexing="ij"))
+    return number, bar, np.where(bar % 2 == 0, 1.0, -1.0)
+
+
+def triangles(planes: range, bars: int) -> tuple[F8, F8]:
+    """Return (n, 5) x and y of each bar's corners, the first again after the last, and a gap, plane by plane."""
+    number, bar, points_back = _bars(planes, bars)
+    base, tip = number - DEEP * points_back, number + DEEP * points_back
+    gap = np.full(len(number), np.nan)
+    x: F8 = np.stack([base, tip, base, base, gap], axis=1)
+    y: F8 = np.stack([bar - 1.0, bar + 0.0, bar + 1.0, bar - 1.0, gap], axis=1)
+    return x, y
 
 
 def _with_gaps(points: F8) -> list[float | None]:

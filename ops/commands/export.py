@@ -1,0 +1,44 @@
+"""spilldeck export: a run's plots for other programs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ops.console import out, servers
+from streams.errors import UsageError
+
+
+def export(
+    run: Annotated[int, typer.Argument(metavar="RUN", min=0)],
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="json, zip (both UHI), root, csv, png, svg or pdf.")
+    ],
+    directory: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files are to be.")],
+    plots: Annotated[list[str] | None, typer.Option("--plot", metavar="NAME", help="This plot alone.")] = None,
+    detectors: Annotated[
+        list[str] | None, typer.Option("--detector", metavar="NAME", help="This detector's plots alone.")
+    ] = None,
+) -> None:
+    """Write a run's plots as files: numbers, or pictures of each canvas."""
+    try:
+        from ops.export.chosen import choose
+        from ops.export.write import FORMATS
+        from ops.export.write import export as write
+    except ModuleNotFoundError as error:
+        raise UsageError(f"the package {error.name} is not installed: install spilldeck[export]") from error
+    from streams.books.promotions import Promotions
+    from streams.books.reader import BookReader
+    from streams.conditions.store import ConditionsStore
+    from streams.process import ranges_of
+
+    if form not in FORMATS:
+        raise UsageError(f"there is no format {form}: there are {', '.join(FORMATS)}")
+    with servers() as (settings, redis):
+        prefix = settings.redis.key_prefix
+        reader = BookReader(redis, prefix, settings.session, settings.kafka.partitions, Promotions(redis, prefix).all)
+        if run not in reader.runs():
+            raise UsageError(f"there is no run {run}: see spilldeck runs list")
+        book = reader.run(run, ranges_of(ConditionsStore.from_settings(settings).for_run(run)))
+    for file in write(choose(run, book, plots or [], detectors or []), form, directory):
+        out.print(file, markup=False, soft_wrap=True)

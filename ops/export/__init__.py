@@ -1,0 +1,1 @@
+"""A run for other programs: its histograms as files, and pictures of each canvas."""

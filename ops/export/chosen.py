@@ -1,0 +1,66 @@
+"""What of a run is exported: all, a detector, or some plots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streams.books.book import Histogram
+from streams.books.run import RunBook, spill_facts
+from streams.errors import UsageError
+from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
+from streams.plots.spillfacts import SpillFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Plots and trends of one run."""
+
+    run: int
+    what: str
+    """Stands in the names of files that hold several plots."""
+    book: RunBook
+    plots: tuple[str, ...]
+    trends: tuple[str, ...]
+
+    @property
+    def histograms(self) -> dict[str, Histogram]:
+        """The plots' histograms, empty ones too."""
+        return {name: self.book.book[name] for name in self.plots}
+
+    @property
+    def spills(self) -> SpillFacts:
+        """What the trends are of."""
+        return spill_facts(self.book.ledger, self.book.handling)
+
+    @property
+    def title(self) -> str:
+        """Run and spills."""
+        return f"Run {self.run} · {self.book.totals.filled:,} spills"
+
+    def file(self, name: str, ending: str) -> str:
+        """Return the name of a file."""
+        return f"run{self.run:08d}_{name}.{ending}"
+
+
+def choose(run: int, book: RunBook, plots: Sequence[str], detectors: Sequence[str]) -> Chosen:
+    """Return what is asked for; all if nothing is.
+
+    Raises
+    ------
+    UsageError
+        When there is no such plot or detector.
+    """
+    for name in detectors:
+        if name not in DETECTORS:
+            raise UsageError(f"there is no detector {name}: there are {', '.join(DETECTORS)}")
+    for name in plots:
+        if name not in PLOTS and name not in TRENDS:
+            raise UsageError(f"there is no plot {name}: docs/plots.md lists them")
+    of = [DETECTORS[name] for name in (detectors or ([] if plots else DETECTORS))]
+    names = [*plots, *(plot.name for each in of for plot in each.plots), *(t.name for each in of for t in each.trends)]
+    return Chosen(
+        run=run,
+        what="_".join([*plots, *detectors]) if len(plots) + len(detectors) in (1, 2, 3) else "plots",
+        book=book,
+        plots=tuple(dict.fromkeys(name for name in names if name in PLOTS)),
+        trends=tuple(dict.fromkeys(name for name in names if name in TRENDS)),
+    )
