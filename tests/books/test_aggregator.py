@@ -201,6 +201,9 @@ def check(redis_url: str, log: Log) -> None:
         }
         for number, (_, ledger, book, windows) in expected.items():
             stored = reader.run(number, {})
+            totals = stored.totals
+            assert totals.filled + totals.all_rejected == totals.received - totals.duplicates
+            assert totals.filled == len(stored.ledger)
             assert stored.ledger == ledger
             assert same_counts(stored.book, book)
             assert list(reader.windows(number)) == sorted(windows)

@@ -130,8 +130,11 @@ def _finish(cluster: Cluster, books: BookReader, sent: Sequence[Record]) -> list
     for run, result in expected.items():
         stored = books.run(run, result.book.ranges)
         found += [f"run {run}: {difference}" for difference in differences(result.run_book(), stored)]
-        if stored.totals.out_of_order != order[run]:
-            found.append(f"run {run}: out of order: {order[run]} here, {stored.totals.out_of_order} there")
+        totals = stored.totals
+        if totals.filled + totals.all_rejected != totals.received - totals.duplicates:
+            found.append(f"run {run}: the counters do not add up: {totals}")
+        if totals.out_of_order != order[run]:
+            found.append(f"run {run}: out of order: {order[run]} here, {totals.out_of_order} there")
     unexpected = books.runs().keys() - expected.keys()
     return found + [f"run {run} should not be there" for run in unexpected]
 
