@@ -64,9 +64,13 @@ class Live:
     async def _wait(self) -> None:
         if self._changed is None:
             self._changed = asyncio.Event()
-            self._data.on_change = partial(asyncio.get_running_loop().call_soon_threadsafe, self._ring)
+            self._data.on_change = partial(self._ring_from_thread, asyncio.get_running_loop())
         with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), self._longest_s)
+
+    def _ring_from_thread(self, loop: asyncio.AbstractEventLoop) -> None:
+        with suppress(RuntimeError):  # the server ended
+            loop.call_soon_threadsafe(self._ring)
 
     def _ring(self) -> None:
         """Wake all that wait; who comes later waits for the next time."""

@@ -96,3 +96,18 @@ def test_9_a_large_screen_goes_on_to_the_next_page_and_stays_while_something_is_
     assert "/detector/daq" in page.url
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
+
+
+def test_32_keyboard_alone_reaches_everything(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    open_page(page, f"/plot/ht01?run={run.run}")
+    until_drawn(page, "ht01", run, 1)
+    passed_over = page.evaluate("""() => [...document.querySelectorAll("a, button, [data-do], [data-set], [data-key]")]
+        .filter(each => each.checkVisibility() && !each.closest(".scrub, .js-plotly-plot"))
+        .filter(each => { each.focus(); return document.activeElement !== each || each.tabIndex < 0; })
+        .map(each => each.outerHTML)""")
+    assert not passed_over
+    page.locator("#controls").get_by_text("Last minute").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**window=last")
