@@ -12,7 +12,6 @@ from ops.console import err, out
 from ops.demo import playground
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.run import DETECTORS
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
 SHOTS = {
@@ -45,7 +44,7 @@ def main() -> None:
         with SpillProducer(running.settings) as producer, sync_playwright() as playwright:
             # Without the end of the run, and the last spill is now: as it looks in a control room.
             start_us = time.time_ns() // 1000 - SPILLS * 1_000_000
-            run = SimulatedRun(run=900_017, spills=SPILLS, start_us=start_us, period_s=1.0, detectors=tuple(DETECTORS))
+            run = SimulatedRun(run=900_017, spills=SPILLS, start_us=start_us, period_s=1.0)
             for number in range(SPILLS):
                 producer.send(run.spill(number).raw)
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])

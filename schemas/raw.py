@@ -45,9 +45,18 @@ class RawVlsbHits(Table):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class RawDbbHits(Table):
+    """One row a channel of a digitiser buffer board (DBB) and leading edge, of the whole spill."""
+
+    geo: U1 = column("u1")
+    channel: U1 = column("u1")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Raw(Detector):
     """What the boards gave in a spill."""
 
     tdc: RawTdcHits
     fadc: RawFadcHits
     vlsb: RawVlsbHits
+    dbb: RawDbbHits

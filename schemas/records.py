@@ -14,6 +14,8 @@ MISSING = -99
 MAX_PAYLOAD_BYTES = 60 << 20
 """Bytes of a payload: what stands beside it must fit into the message too."""
 
+DIGEST_BYTES = 8
+"""Of a spill's bytes: they tell spills of one number apart, not forgeries."""
 MAX_TEXT = 10_000
 """Characters of a text in a message: what is remembered of a run must stay small, whoever wrote the message."""
 
@@ -100,7 +102,7 @@ class ReconstructedSpill:
     size: int
     """Bytes of the raw spill's payload."""
     digest: bytes
-    """8 bytes of BLAKE2b over the payload: tells a duplicate from a conflict."""
+    """The first `DIGEST_BYTES` of SHA-256 over the payload: tells a duplicate from a conflict."""
     code: str
     """Version of the code that reconstructed it."""
     conditions: str

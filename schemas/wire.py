@@ -21,8 +21,10 @@ import fastavro.read
 import fastavro.write
 import numpy as np
 
+from schemas.columns import Detector
 from schemas.detectors import DETECTORS, schema_field
 from schemas.records import (
+    DIGEST_BYTES,
     MAX_NAMES,
     MAX_TEXT,
     NO_RUN,
@@ -149,6 +151,9 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
                 known: dict[str, Any] = {**DETECTORS}
                 out[name] = {n: _builder(d)(values[n]) for n, d in known.items() if values.get(n) is not None}
                 continue
+            if name not in values and issubclass(kind, Detector):  # the message is older than the table
+                out[name] = hints[name].empty()
+                continue
             value = values[name]
             if inner is not None and value is not None:
                 value = _builder(inner)(value)
@@ -253,8 +258,8 @@ def _check_reconstructed(record: ReconstructedSpill) -> None:
     _check_names(record)
     if record.rejection is not None:
         _check_texts("Rejection", record.rejection)
-    if len(record.digest) != 8:
-        raise WireError(f"ReconstructedSpill.digest has {len(record.digest)} bytes, not 8")
+    if len(record.digest) != DIGEST_BYTES:
+        raise WireError(f"ReconstructedSpill.digest has {len(record.digest)} bytes, not {DIGEST_BYTES}")
     for detector in record.detectors.values():
         for table in detector.tables().values():
             trigger = getattr(table, "trigger", None)

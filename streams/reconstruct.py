@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from schemas.columns import Detector
-from schemas.records import MAX_NAMES, MAX_TEXT, RawFormat, RawSpill, ReconstructedSpill, Rejection
+from schemas.records import DIGEST_BYTES, MAX_NAMES, MAX_TEXT, RawFormat, RawSpill, ReconstructedSpill, Rejection
 from streams import __version__
 from streams.boards import PulseDefinitions
 from streams.conditions.model import Conditions
@@ -60,7 +60,7 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSp
         triggers=hits.triggers if hits is not None else 0,
         events=raw.events,
         size=len(raw.payload),
-        digest=hashlib.blake2b(raw.payload, digest_size=8).digest(),
+        digest=hashlib.sha256(raw.payload).digest()[:DIGEST_BYTES],
         code=__version__,
         conditions=conditions.digest if conditions is not None else "",
         rejection=rejection,

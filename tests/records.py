@@ -9,7 +9,7 @@ from schemas.ckov import Ckov, CkovDigits
 from schemas.columns import Detector
 from schemas.emr import Emr, EmrDaughters, EmrHits, EmrPlanes, EmrSecondaryHits, EmrSpacePoints, EmrTracks
 from schemas.kl import Kl, KlCellHits, KlDigits
-from schemas.raw import Raw, RawFadcHits, RawTdcHits, RawVlsbHits
+from schemas.raw import Raw, RawDbbHits, RawFadcHits, RawTdcHits, RawVlsbHits
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill
 from schemas.scalers import ScalerCounts, Scalers
 from schemas.tof import Tof, TofDigits, TofSlabHits, TofSpacePoints
@@ -113,6 +113,7 @@ def raw(triggers: int, rng: np.random.Generator) -> Raw:
             adc=rng.integers(0, 256, triggers),
             tdc=rng.integers(0, 256, triggers),
         ),
+        dbb=RawDbbHits(geo=trigger % 48, channel=7 * trigger % 64),
     )
 
 

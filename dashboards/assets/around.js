@@ -20,8 +20,24 @@
     closeAll();
     const dialog = document.getElementById(name);
     dialog.showModal();
-    for (const input of dialog.querySelectorAll("input.filter, .filter input")) input.focus();
+    for (const input of dialog.querySelectorAll("input.filter, .filter input")) {
+      input.focus();
+      sift(dialog, input);
+    }
+    rewritten.disconnect();
+    rewritten.observe(dialog, { childList: true, subtree: true });
   };
+  const sift = (dialog, input) => {
+    const words = input.value.toLowerCase().split(/\s+/);
+    for (const row of dialog.querySelectorAll(".row")) {
+      row.hidden = !words.every(word => row.textContent.toLowerCase().includes(word));
+    }
+  };
+  // The list of runs is written anew with each run, while somebody may be typing what to look for.
+  const rewritten = new MutationObserver(() => {
+    const dialog = document.querySelector("dialog[open]");
+    for (const input of dialog?.querySelectorAll("input.filter, .filter input") ?? []) sift(dialog, input);
+  });
   const closeAll = () => document.querySelectorAll("dialog[open]").forEach(dialog => dialog.close());
   const save = format => {
     const [graph] = graphs();
@@ -77,11 +93,7 @@
   });
   document.addEventListener("input", event => {
     const dialog = event.target.closest("dialog");
-    if (!dialog) return;
-    const words = event.target.value.toLowerCase().split(/\s+/);
-    for (const row of dialog.querySelectorAll(".row")) {
-      row.hidden = !words.every(word => row.textContent.toLowerCase().includes(word));
-    }
+    if (dialog) sift(dialog, event.target);
   });
   document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -136,7 +136,7 @@ class BooksReader:
         except UsageError as error:
             warnings = (f"The conditions of run {run} cannot be read: {error}",)
         book = self._reader.run(run, ranges)
-        spills = spill_facts(book.ledger)
+        spills = spill_facts(book.ledger, book.handling)
         # The current run by how far the partitions are: unlike the totals, it says whether something is on its way.
         what = repr(progress) if progress is not None else layout.pack_totals(totals)
         return OneRun(

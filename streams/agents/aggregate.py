@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import faust
+import psutil
 import structlog
 from faust.types import TP
 from redis.asyncio import Redis
@@ -16,6 +17,7 @@ from streams.agents.probe import Probe
 from streams.agents.tables import BookTable, RunBooks, WindowBooks
 from streams.agents.transform import raw_offset_of
 from streams.books.aggregator import Aggregator, Incoming, KafkaAccess
+from streams.books.run import Handling
 from streams.books.store import CheckpointStore
 from streams.process import ConditionsOf, ranges_of
 from streams.settings import Settings
@@ -59,6 +61,7 @@ def add_aggregate(app: faust.App, channels: Channels, settings: Settings, condit
         window_s=settings.books.window_s,
         windows_kept=settings.books.windows_kept,
         clock=time.monotonic,
+        handling=_handling,
     )
 
     async def forget(tp: TP) -> None:
@@ -85,6 +88,12 @@ def add_aggregate(app: faust.App, channels: Channels, settings: Settings, condit
             await aggregator.watch(partitions)
         except SERVER_ERRORS as error:
             _log.warning("cannot look after quiet partitions", error=f"{type(error).__name__}: {error}")
+
+
+def _handling(produced_ms: int) -> Handling:
+    return Handling(
+        delay_s=max(0.0, time.time() - produced_ms / 1000), resident_mb=psutil.Process().memory_info().rss / 1e6
+    )
 
 
 def _incoming(event: Any) -> Incoming:

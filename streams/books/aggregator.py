@@ -17,7 +17,7 @@ from schemas.wire import WireError, decode
 from streams.books.book import Book
 from streams.books.book import Ranges as PlotRanges
 from streams.books.ranges import Ranges
-from streams.books.run import Admission, RunShare
+from streams.books.run import Admission, Handling, RunShare
 from streams.books.store import CheckpointRefusedError, CheckpointStore, PartitionState, RunChanges
 
 RUNS_IN_MEMORY = 4
@@ -97,6 +97,8 @@ class Aggregator:
         See the settings.
     clock
         Monotonic seconds: decides alone whether to seek again, never what counts where.
+    handling
+        Says of a spill that was produced at a time, Unix milliseconds, how it was handled, now that it is filled.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Aggregator:
         window_s: int,
         windows_kept: int,
         clock: Callable[[], float],
+        handling: Callable[[int], Handling],
     ) -> None:
         self._store = store
         self._kafka = kafka
@@ -119,6 +122,7 @@ class Aggregator:
         self._window_us = window_s * 1_000_000
         self._windows_kept = windows_kept
         self._clock = clock
+        self._handling = handling
         self._partitions: dict[int, _Partition] = {}
         self._lock = asyncio.Lock()
 
@@ -227,6 +231,7 @@ class Aggregator:
         raw = Ranges(known.state.raw)
         changes: dict[int, RunChanges] = {}
         to_fill: dict[tuple[int, int], list[ReconstructedSpill]] = {}
+        produced_ms: dict[tuple[int, int], int] = {}
         for message in fresh:
             record, raw_offset = await self._decode(message)
             share = await self._share(partition, known, record.run)
@@ -248,8 +253,11 @@ class Aggregator:
                 change.ledger[record.spill] = share.ledger[record.spill]
                 start = record.time_us // self._window_us * (self._window_us // 1_000_000)
                 to_fill.setdefault((record.run, start), []).append(record)
+                produced_ms[record.run, record.spill] = message.produced_ms
         for (run, start), spills in to_fill.items():
             await self._fill(partition, known, run, start, spills, changes[run])
+        for (run, spill), at_ms in produced_ms.items():
+            changes[run].handling[spill] = self._handling(at_ms)
         state = PartitionState(
             offset=fresh[-1].offset,
             raw=raw,

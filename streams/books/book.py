@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Self
 
 import boost_histogram as bh
@@ -37,11 +38,16 @@ def axes_of(name: str, ranges: Ranges) -> tuple[Axis, ...]:
 def new_histogram(name: str, ranges: Ranges) -> Histogram:
     """Return the empty histogram of a plot."""
     plot, axes = PLOTS[name], axes_of(name, ranges)
-    regular = [bh.axis.Regular(a.bins, a.low, a.high, __dict__={"label": a.label, "unit": a.unit}) for a in axes]
-    histogram = bh.Histogram(*regular, storage=bh.storage.Int64())
+    histogram = bh.Histogram(*map(_regular, axes), storage=bh.storage.Int64())
     # boost-histogram writes attributes of these objects as UHI's metadata, and reads them back.
     vars(histogram).update(name=name, title=plot.title)
     return histogram
+
+
+@lru_cache(1000)
+def _regular(axis: Axis) -> bh.axis.Regular:
+    """Return the axis of histograms, which share it: nothing changes one."""
+    return bh.axis.Regular(axis.bins, axis.low, axis.high, __dict__={"label": axis.label, "unit": axis.unit})
 
 
 class Book:

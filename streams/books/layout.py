@@ -9,6 +9,7 @@ Redis Cluster. Under ``prefix:{session:partition}:``
                                   ``produced_ms`` (when the newest message in the books was produced)
 ``runs``                  hash    run → totals, JSON
 ``spills:RUN``            hash    spill → ledger entry
+``handling:RUN``          hash    spill → how it was handled
 ``book:RUN``              hash    plot → histogram
 ``windows:RUN``           hash    start of the window, s → its spills
 ``window:RUN:START``      hash    plot → histogram
@@ -22,10 +23,11 @@ from dataclasses import dataclass
 
 from schemas.scalers import SCALER_CHANNELS
 from streams.books.ranges import Ranges
-from streams.books.run import LedgerEntry
+from streams.books.run import Handling, LedgerEntry
 from streams.books.totals import Totals
 
 _LEDGER = struct.Struct("<qii8s")
+_HANDLING = struct.Struct("<ff")
 _SCALERS = struct.Struct(f"<{SCALER_CHANNELS}i")
 
 
@@ -53,6 +55,10 @@ class Keys:
     def spills(self, run: int) -> str:
         """Ledger of a run."""
         return self._key("spills", run)
+
+    def handling(self, run: int) -> str:
+        """How the spills of a run were handled."""
+        return self._key("handling", run)
 
     def book(self, run: int) -> str:
         """Book of a run."""
@@ -88,6 +94,17 @@ def unpack_ledger_entry(data: bytes) -> LedgerEntry:
     time_us, triggers, size, digest = _LEDGER.unpack_from(data)
     scalers = _SCALERS.unpack_from(data, _LEDGER.size) if len(data) > _LEDGER.size else ()
     return LedgerEntry(time_us=time_us, triggers=triggers, size=size, digest=digest, scalers=scalers)
+
+
+def pack_handling(handling: Handling) -> bytes:
+    """Return how a spill was handled as 8 bytes."""
+    return _HANDLING.pack(handling.delay_s, handling.resident_mb)
+
+
+def unpack_handling(data: bytes) -> Handling:
+    """Return how a spill was handled from these bytes."""
+    delay_s, resident_mb = _HANDLING.unpack(data)
+    return Handling(delay_s=delay_s, resident_mb=resident_mb)
 
 
 def pack_totals(totals: Totals) -> str:

@@ -7,7 +7,7 @@ from redis import Redis
 
 from streams.books import layout, uhi
 from streams.books.book import Book, Ranges
-from streams.books.run import Ledger, RunBook
+from streams.books.run import Handling, Ledger, RunBook
 from streams.books.store import NO_OFFSET
 from streams.books.totals import Totals
 
@@ -72,15 +72,18 @@ class BookReader:
         for keys in self._keys:
             pipe.hget(keys.runs, str(run))
             pipe.hgetall(keys.spills(run))
+            pipe.hgetall(keys.handling(run))
             pipe.hgetall(keys.book(run))
         answers = pipe.execute()
         totals, ledger, book = Totals(), Ledger(), Book(ranges)
-        for stored_totals, stored_ledger, stored_book in zip(*[iter(answers)] * 3, strict=True):
+        handling: dict[int, Handling] = {}
+        for stored_totals, stored_ledger, stored_handling, stored_book in zip(*[iter(answers)] * 4, strict=True):
             if stored_totals is not None:
                 totals += layout.unpack_totals(stored_totals)
             ledger |= {int(spill): layout.unpack_ledger_entry(entry) for spill, entry in stored_ledger.items()}
+            handling |= {int(spill): layout.unpack_handling(data) for spill, data in stored_handling.items()}
             book += _decode_book(stored_book, ranges)
-        return RunBook(totals=totals, ledger=ledger, book=book)
+        return RunBook(totals=totals, ledger=ledger, book=book, handling=handling)
 
     def windows(self, run: int) -> dict[int, int]:
         """Return the windows kept of a run: start, s since 1970 UTC → spills in it, in order."""

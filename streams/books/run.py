@@ -1,8 +1,10 @@
 """The share of one run that one partition's spills make up: which spills, their totals, and what they fill."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum, auto
+from math import nan
+from types import MappingProxyType
 
 import numpy as np
 
@@ -26,7 +28,19 @@ class LedgerEntry:
     """Counts of the scaler's channels, `MISSING` where they were not read; empty if none was."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handling:
+    """How a worker brought a spill into the books: no part of the run, and another one after each time it is done."""
+
+    delay_s: float
+    """From the broker's acknowledgement of the raw spill until it was filled."""
+    resident_mb: float
+    """Memory that the worker took then."""
+
+
 _NOT_READ = (MISSING,) * SCALER_CHANNELS
+
+_NOT_HANDLED = Handling(delay_s=nan, resident_mb=nan)
 
 Ledger = dict[int, LedgerEntry]
 """Spill number → entry: the set of spills seen, and the points of the trends."""
@@ -105,6 +119,8 @@ class RunBook:
     totals: Totals
     ledger: Ledger
     book: Book
+    handling: Mapping[int, Handling] = field(default_factory=dict)
+    """Spill number → how it was handled; without those that no worker did."""
 
 
 def _scaler_counts(spill: ReconstructedSpill) -> tuple[int, ...]:
@@ -116,14 +132,17 @@ def _scaler_counts(spill: ReconstructedSpill) -> tuple[int, ...]:
     return tuple(counts.tolist())
 
 
-def spill_facts(ledger: Ledger) -> SpillFacts:
+def spill_facts(ledger: Ledger, handling: Mapping[int, Handling] = MappingProxyType({})) -> SpillFacts:
     """Return the spills of a run in the order of their numbers."""
     numbers = sorted(ledger)
     entries = [ledger[n] for n in numbers]
+    handled = [handling.get(n, _NOT_HANDLED) for n in numbers]
     return SpillFacts(
         spill=np.array(numbers, np.int64),
         time_us=np.array([e.time_us for e in entries], np.int64),
         triggers=np.array([e.triggers for e in entries], np.int32),
         size=np.array([e.size for e in entries], np.int32),
         scalers=np.array([e.scalers or _NOT_READ for e in entries], np.int32).reshape(-1, SCALER_CHANNELS),
+        delay_s=np.array([h.delay_s for h in handled], np.float64),
+        resident_mb=np.array([h.resident_mb for h in handled], np.float64),
     )

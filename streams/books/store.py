@@ -10,7 +10,7 @@ from streams.books import layout, uhi
 from streams.books.book import Book, Histogram
 from streams.books.book import Ranges as PlotRanges
 from streams.books.ranges import Ranges
-from streams.books.run import LedgerEntry, RunShare
+from streams.books.run import Handling, LedgerEntry, RunShare
 from streams.books.totals import Totals
 
 NO_OFFSET = -1
@@ -62,6 +62,8 @@ class RunChanges:
     totals: Totals
     ledger: dict[int, LedgerEntry] = field(default_factory=dict)
     """The new entries."""
+    handling: dict[int, Handling] = field(default_factory=dict)
+    """Of the spills in them."""
     plots: dict[str, Histogram] = field(default_factory=dict)
     """The changed histograms, whole."""
     windows: dict[int, dict[str, Histogram]] = field(default_factory=dict)
@@ -188,6 +190,8 @@ class CheckpointStore:
             command(keys.runs, "hset", [run, layout.pack_totals(changes.totals)])
             entries = {s: layout.pack_ledger_entry(e) for s, e in changes.ledger.items()}
             command(keys.spills(run), "hset", _flat(entries))
+            handling = {s: layout.pack_handling(h) for s, h in changes.handling.items()}
+            command(keys.handling(run), "hset", _flat(handling))
             command(keys.book(run), "hset", _histograms(changes.plots))
             for start, plots in changes.windows.items():
                 command(keys.window(run, start), "hset", _histograms(plots))

@@ -84,6 +84,37 @@ TRENDS = (
             call=_MANAGER,
         ),
     ),
+    Trend(
+        name="daq_delay",
+        detector="daq",
+        title="Time from spill to plot",
+        label="Time",
+        unit="s",
+        value=lambda spills: spills.delay_s,
+        keywords=("DAQ", "workers", "delay"),
+        words=Words(
+            shows="Time from when Kafka had each spill until it was in the plots.",
+            normal="Below 1 s.",
+            action="Growing: the workers cannot follow; start another one. A hump: a worker was away; what came "
+            "meanwhile was caught up.",
+            call="Expert of the monitoring on call",
+        ),
+    ),
+    Trend(
+        name="daq_memory",
+        detector="daq",
+        title="Memory of the workers",
+        label="Resident memory",
+        unit="MB",
+        value=lambda spills: spills.resident_mb,
+        keywords=("DAQ", "workers", "memory"),
+        words=Words(
+            shows="Memory of the worker that brought each spill into the plots; several workers take turns.",
+            normal="Level, 150 to 300 MB a worker.",
+            action="Growing all along: restart the workers one after the other; no spill is lost or counted twice.",
+            call="Expert of the monitoring on call",
+        ),
+    ),
 )
 
 DAQ = DetectorPlots(name="daq", title="DAQ", trends=TRENDS, overview=("daq_triggers", "daq_missed"))

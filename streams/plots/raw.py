@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from schemas.raw import RawFadcHits, RawTdcHits
+from schemas.raw import RawDbbHits, RawFadcHits, RawTdcHits
 from schemas.records import MISSING
-from streams.boards import BOARD_NAMES, V1290, V1724, V1731
+from streams.boards import BOARD_NAMES, DBB_CHANNELS, DBB_GEOS, V1290, V1724, V1731
 from streams.plots.batch import Batch
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
 from streams.plots.raw_vlsb import VLSB_PLOTS
@@ -127,6 +127,35 @@ def _position(board: int, high: float) -> Plot:
     return _fadc_plot(board, "position_min", axis, words)
 
 
+def _dbb_plot() -> Plot:
+    def fill(batch: Batch) -> _Values:
+        hits = batch.join(RawDbbHits)
+        return hits.geo, hits.channel
+
+    return Plot(
+        name="raw_dbb_hits",
+        detector="raw",
+        title="DBB hits by channel",
+        axes=(
+            Axis(label="Geo", bins=DBB_GEOS, low=-0.5, high=DBB_GEOS - 0.5),
+            Axis(label="Channel", bins=DBB_CHANNELS, low=-0.5, high=DBB_CHANNELS - 0.5),
+        ),
+        fill=fill,
+        expert=True,
+        canvas="raw_DBB",
+        keywords=("raw", "DBB", "hits", "channel"),
+        words=Words(
+            shows="Leading edges of each channel of the EMR's boards, one board a plane.",
+            normal="The channel that records the triggers has one hit a particle trigger; the others follow the beam, "
+            "fewer the deeper the plane.",
+            action="A column empty: the board or its high voltage. A single channel empty: a fibre or a threshold. "
+            "One far above its neighbours: noise.",
+            call=_CALL,
+        ),
+        log=True,
+    )
+
+
 RAW = DetectorPlots(
     name="raw",
     title="Raw (expert)",
@@ -140,6 +169,7 @@ RAW = DetectorPlots(
         _charge(V1731, 160),
         _position(V1731, 256),
         *VLSB_PLOTS,
+        _dbb_plot(),
     ),
     overview=(),
 )

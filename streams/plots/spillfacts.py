@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schemas.columns import I4, I8, Table, column
+from schemas.columns import F8, I4, I8, Table, column
 from schemas.scalers import SCALER_CHANNELS
 
 
@@ -19,3 +19,7 @@ class SpillFacts(Table):
     """Bytes of the raw spill."""
     scalers: I4 = column("<i4", row=(SCALER_CHANNELS,))
     """Counts of the scaler's channels; `MISSING` where they were not read."""
+    delay_s: F8 = column("<f8")
+    """From the broker's acknowledgement until a worker had filled it; NaN where none did."""
+    resident_mb: F8 = column("<f8")
+    """Memory of that worker then."""

@@ -7,6 +7,7 @@ from schemas.tracker import TrackerDigits, TrackerSpacePoints
 from streams.combinations import combinations
 from streams.conditions.tracker import PLANES, STATIONS, TRACKERS
 from streams.plots.batch import Batch
+from streams.stable_order import stable_order
 
 TRIPLET, DUPLET = 3, 2
 """Kinds of space points."""
@@ -87,7 +88,7 @@ def _triples(channel: I8, group: I8, plane: U1, count: I8, groups: I8) -> tuple[
     A plane has a channel once: of two digits and a sum the third follows.
     """
     first = (np.cumsum(count) - count.reshape(-1)).reshape(-1, PLANES)
-    order = np.argsort(group * PLANES + plane, kind="stable")
+    order = stable_order(group * PLANES + plane)
     third = (group * _CHANNELS + channel)[order][plane[order] == PLANES - 1]
     third.sort()
     found_groups, found_sums = [groups[:0]], [groups[:0]]
@@ -107,5 +108,5 @@ def _triples(channel: I8, group: I8, plane: U1, count: I8, groups: I8) -> tuple[
 
 def _split(number: I8, rows: U1, parts: int) -> list[U1]:
     """Return the rows that have each number."""
-    order = np.argsort(number, kind="stable")
+    order = stable_order(number)
     return np.split(rows[order], np.searchsorted(number[order], np.arange(1, parts)))

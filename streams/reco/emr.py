@@ -10,9 +10,11 @@ from schemas.emr import Emr, EmrDaughters, EmrPlanes, EmrSecondaryHits, EmrSpace
 from schemas.records import MISSING
 from streams.conditions.emr import PLANE_PITCH_MM, PLANES, SA_THRESHOLD, z_mm
 from streams.conditions.model import Conditions
+from streams.equal_runs import equal_runs
 from streams.reco import DetectorError
 from streams.reco.emr_hits import first_times, match_triggers, plane_charges, primaries, secondaries
 from streams.reco.emr_tracks import Lines, Points, charges, fit, make_points
+from streams.stable_order import stable_order
 from streams.unpack.hits import RawHits
 
 MATCH_TIME = 4400
@@ -83,7 +85,8 @@ def _single_anode(planes: EmrPlanes, lines: Lines) -> tuple[I8, F8]:
     line = np.searchsorted(lines.owner, hit.trigger)
     inside = hit.plane <= lines.last[line]
     line, hit = line[inside], hit.rows(inside)
-    different = np.unique(line * PLANES + hit.plane)
+    plane_of_line = line * PLANES + hit.plane  # which rises, as the planes come in the order of triggers and planes
+    different = plane_of_line[equal_runs(plane_of_line).first]
     charge: F8 = np.bincount(line, weights=hit.charge, minlength=len(lines)).astype(np.float64)
     return np.bincount(different // PLANES, minlength=len(lines)), charge
 
@@ -117,7 +120,7 @@ def _mothers(lines: Lines, time: I4, daughters: Lines, daughter_time: I4) -> I8:
     """
     if not len(lines):
         return np.full(len(daughters), -1, np.int64)
-    order = np.argsort(time, kind="stable")
+    order = stable_order(time)
     before = np.searchsorted(time[order], daughter_time, side="right") - 1
     mother: I8 = order[np.maximum(before, 0)]
     end = lines.at(lines.last)[mother]

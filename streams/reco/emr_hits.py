@@ -8,9 +8,10 @@ from schemas.columns import I4, I8, Table, column
 from schemas.emr import EmrHits, EmrPlanes, EmrSecondaryHits
 from schemas.records import MISSING
 from streams.boards import DBB_GEOS, LDCS, V1731
-from streams.conditions.emr import BAR_NUMBERS, BARS, NOT_CABLED, TRIGGER_BAR, EmrCabling
+from streams.conditions.emr import BAR_NUMBERS, BARS, NOT_CABLED, PLANES, TRIGGER_BAR, EmrCabling
 from streams.equal_runs import equal_runs
 from streams.reco import DetectorError
+from streams.stable_order import stable_order
 from streams.unpack.hits import FadcHits, RawHits
 
 WINDOW = (-240, -210)
@@ -63,7 +64,7 @@ def match_triggers(hits: RawHits, cabling: EmrCabling) -> BarHits:
     tot = (dbb.trailing_time - dbb.leading_time + COUNTER // 2) % COUNTER - COUNTER // 2
     both = (index != NOT_CABLED) & leads & (dbb.trailing_time != MISSING) & (bar > 0) & (bar < BARS) & (tot >= 0)
     rows = np.flatnonzero(both)
-    rows = rows[np.argsort(index[rows], kind="stable")]
+    rows = rows[stable_order(index[rows])]
     trigger, delta = _first_in_window(plane[triggers], dbb.leading_time[triggers], plane[rows], dbb.leading_time[rows])
     return BarHits(
         plane=plane[rows],
@@ -99,14 +100,14 @@ def _first_in_window(trigger_plane: I4, trigger_time: I4, plane: I4, time: I4) -
 
     A plane's triggers are in the order of its board; the k-th is particle trigger k.
     """
-    by_plane = np.argsort(trigger_plane, kind="stable")
+    by_plane = stable_order(trigger_plane)
     trigger_plane, trigger_time = trigger_plane[by_plane].astype(np.int64), trigger_time[by_plane]
     first, of_trigger = equal_runs(trigger_plane)
     number = np.arange(len(by_plane)) - first[of_trigger]
     # Every trigger a second time where the clock has begun anew, for hits at its end.
     key = trigger_plane * _STRIDE + trigger_time
     key, number = np.concatenate([key, key + COUNTER]), np.concatenate([number, number])
-    order = np.argsort(key, kind="stable")
+    order = stable_order(key)
     key, number = key[order], number[order]
     base = plane.astype(np.int64) * _STRIDE + time
     after = np.searchsorted(key, base - WINDOW[1] + 1)
@@ -122,7 +123,7 @@ def _first_in_window(trigger_plane: I4, trigger_time: I4, plane: I4, time: I4) -
 def primaries(hits: BarHits) -> EmrHits:
     """Return the hits in time with a trigger, in the order of triggers, planes and bars."""
     found = hits.rows(hits.trigger != _NO_TRIGGER)
-    found = found.rows(np.argsort(found.trigger, kind="stable"))
+    found = found.rows(stable_order(found.trigger))
     return EmrHits(
         trigger=found.trigger,
         plane=found.plane.astype(np.uint8),
@@ -135,14 +136,14 @@ def primaries(hits: BarHits) -> EmrHits:
 def first_times(hits: BarHits, triggers: I4) -> I4:
     """Return (n,) time of the first primary of each of these triggers, every one of which has some."""
     found = hits.rows(hits.trigger != _NO_TRIGGER)
-    found = found.rows(np.lexsort((found.time, found.trigger)))
+    found = found.rows(stable_order(found.trigger.astype(np.int64) * COUNTER + found.time))
     return found.time[np.searchsorted(found.trigger, triggers)]
 
 
 def secondaries(hits: BarHits) -> EmrSecondaryHits:
     """Return the candidates for decay products, each in the order of time: at least two hits within 100 ns."""
     found = hits.rows((hits.trigger == _NO_TRIGGER) & (hits.tot > SECONDARY_TOT))
-    found = found.rows(np.argsort(found.time, kind="stable"))
+    found = found.rows(stable_order(found.time))
     group = np.cumsum(_begins_group(found.time)) - 1
     large = np.bincount(group) >= MIN_GROUP
     candidate = np.cumsum(large) - 1
@@ -173,7 +174,7 @@ def plane_charges(fadc: FadcHits, cabling: EmrCabling) -> EmrPlanes:
     """Return what the planes' single-anode photomultipliers saw, in the order of triggers and planes."""
     plane = np.where(fadc.equipment == V1731, cabling.fadc[fadc.ldc, fadc.geo, fadc.channel], NOT_CABLED)
     rows = np.flatnonzero(plane != NOT_CABLED)
-    rows = rows[np.lexsort((plane[rows], fadc.trigger[rows]))]
+    rows = rows[stable_order(fadc.trigger[rows].astype(np.int64) * PLANES + plane[rows])]
     return EmrPlanes(
         trigger=fadc.trigger[rows],
         plane=plane[rows].astype(np.uint8),

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.columns import F8, I8, Bools, Table, column
-from streams.conditions.emr import BAR_PITCH_MM, PLANES, bar_mm, z_mm
+from streams.conditions.emr import BAR_NUMBERS, BAR_PITCH_MM, PLANES, bar_mm, z_mm
 from streams.equal_runs import equal_runs
+from streams.stable_order import stable_order
 
 TOT_P1, TOT_P2, TOT_P3 = 8.0, 0.06, 0.4
 """A charge q (ADC counts) is over the threshold for ``P1 ln(P2 q + P3)`` counts of 2.5 ns; the threshold is a charge of
@@ -89,7 +90,7 @@ def make_points(owner: I8, plane: I8, bar: I8, tot: I8) -> Points:
     In each plane the run of neighbouring bars with the most charge counts, of equal ones the first; the others are
     cross-talk.
     """
-    order = np.lexsort((bar, plane, owner))
+    order = stable_order((owner * PLANES + plane) * BAR_NUMBERS + bar)
     owner, plane, bar, charge = owner[order], plane[order], bar[order], charge_of(tot[order])
     kept = _most_energetic_runs(owner * PLANES + plane, bar, charge) & _in_both_projections(owner, plane)
     owner, plane, charge = owner[kept], plane[kept], charge[kept]
@@ -107,9 +108,10 @@ def _most_energetic_runs(where: I8, bar: I8, charge: F8) -> Bools:
     begins = np.concatenate([[True], (np.diff(where) != 0) | (np.diff(bar) > 1)])
     run = np.cumsum(begins) - 1
     energy, run_where = np.bincount(run, weights=charge), where[begins]
-    order = np.lexsort((-energy, run_where))
+    first, of_run = equal_runs(run_where)
+    most = np.flatnonzero(energy == np.maximum.reduceat(energy, first)[of_run])
     best = np.zeros(len(energy), np.bool_)
-    best[order[equal_runs(run_where[order]).first]] = True
+    best[most[equal_runs(of_run[most]).first]] = True
     kept: Bools = best[run]
     return kept
 

@@ -8,6 +8,7 @@ from streams.boards import V1724
 from streams.conditions.kl import CELLS, PMTS, KlPmts
 from streams.conditions.model import Conditions
 from streams.reco import DetectorError
+from streams.stable_order import stable_order
 from streams.unpack.hits import FadcHits, RawHits
 
 _MAX_CHARGE = np.iinfo(np.int32).max
@@ -34,7 +35,7 @@ def make_digits(fadc: FadcHits, pmts: KlPmts) -> KlDigits:
     """
     pmt = np.where(fadc.equipment == V1724, pmts.fadc[fadc.ldc, fadc.geo, fadc.channel], -1)
     mine = np.flatnonzero(pmt >= 0)
-    mine = mine[np.argsort(fadc.trigger[mine], kind="stable")]
+    mine = mine[stable_order(fadc.trigger[mine])]
     pmt = pmt[mine]
     charge = fadc.charge_mm[mine] / pmts.gain[pmt]
     _check(charge, fadc.trigger[mine], pmt)

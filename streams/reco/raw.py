@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from schemas.raw import Raw, RawFadcHits, RawTdcHits, RawVlsbHits
+from schemas.raw import Raw, RawDbbHits, RawFadcHits, RawTdcHits, RawVlsbHits
 from schemas.records import MISSING
 from streams.unpack.hits import RawHits
 
@@ -11,6 +11,7 @@ def keep_raw(hits: RawHits) -> Raw:
     """Return the quantities that the expert's pages show."""
     tdc = hits.tdc.rows(hits.tdc.leading_time != MISSING)
     fadc, vlsb = hits.fadc, hits.vlsb
+    dbb = hits.dbb_hits.rows(hits.dbb_hits.leading_time != MISSING)
     return Raw(
         tdc=RawTdcHits(trigger=tdc.trigger, geo=tdc.geo, channel=tdc.channel, leading_time=tdc.leading_time),
         fadc=RawFadcHits(
@@ -23,4 +24,5 @@ def keep_raw(hits: RawHits) -> Raw:
             position_min=fadc.position_min,
         ),
         vlsb=RawVlsbHits(trigger=vlsb.trigger, bank=vlsb.bank, adc=vlsb.adc, tdc=vlsb.tdc),
+        dbb=RawDbbHits(geo=dbb.geo, channel=dbb.channel),
     )

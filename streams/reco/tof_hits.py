@@ -9,6 +9,7 @@ from streams.boards import GEOS, LDCS, V1724
 from streams.conditions.model import Conditions
 from streams.conditions.tof import PLANES, PMTS, SLABS, STATIONS, TofCabling
 from streams.equal_runs import equal_runs
+from streams.stable_order import stable_order
 from streams.unpack.hits import RawHits, TdcHits
 
 TDC_COUNT_NS = 0.025
@@ -55,7 +56,7 @@ def make_digits(hits: RawHits, conditions: Conditions, cabling: TofCabling) -> T
         & (request_time != _NONE)
         & station_read[tdc.trigger, np.maximum(pmt, 0) // _PER_STATION]
     )
-    kept = kept[np.lexsort((pmt[kept] // _PER_STATION, tdc.trigger[kept]))]
+    kept = kept[stable_order(tdc.trigger[kept].astype(np.int64) * STATIONS + pmt[kept] // _PER_STATION)]
     pmt, trigger = pmt[kept], tdc.trigger[kept]
     return TofDigits(
         trigger=trigger,

@@ -5,6 +5,7 @@ import numpy as np
 from schemas.columns import F8, I4, I8
 from schemas.tof import TofSlabHits, TofSpacePoints
 from streams.conditions.tof import PLANES, PMTS, SLABS, STATIONS, TofCalibration
+from streams.stable_order import stable_order
 
 PIXEL_WINDOW_NS = 0.5
 """A pixel has triggered if its time is so near to 0; two slab hits cross if their times are so near to each other."""
@@ -41,7 +42,7 @@ def make_space_points(triggers: int, hits: TofSlabHits, calibration: TofCalibrat
             )
         )
     points = TofSpacePoints.concat(found)
-    return points.rows(np.argsort(points.trigger, kind="stable"))
+    return points.rows(stable_order(points.trigger))
 
 
 def _base_times_ns(hits: TofSlabHits, calibration: TofCalibration) -> F8:

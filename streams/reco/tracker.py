@@ -4,16 +4,19 @@ import numpy as np
 
 from schemas.tracker import Tracker, TrackerDigits
 from streams.conditions.model import Conditions
-from streams.conditions.tracker import CHANNELS, PLANES, STATIONS, TrackerChannels
+from streams.conditions.tracker import CHANNELS, PLANES, STATIONS, TRACKERS, TrackerChannels
 from streams.reco import DetectorError
 from streams.reco.tracker_clusters import make_clusters
 from streams.reco.tracker_space_points import make_space_points
+from streams.stable_order import stable_order
 from streams.unpack.hits import RawHits, VlsbHits
 
 MIN_NPE = 2.0
 """A digit has more photo-electrons."""
 NOT_CALIBRATED = -10.0
 """Stands for the photo-electrons of a channel without calibration."""
+_FIBRES = TRACKERS * STATIONS * PLANES * CHANNELS
+"""More than any index of a channel of a plane."""
 
 
 def reconstruct_tracker(hits: RawHits, conditions: Conditions) -> Tracker:
@@ -43,7 +46,7 @@ def make_digits(hits: VlsbHits, channels: TrackerChannels) -> TrackerDigits:
     np.divide(hits.adc - channels.pedestal[place], gain, out=npe, where=gain > 0)
     fibres = channels.fibres[place]
     kept = np.flatnonzero((fibres >= 0) & (npe > MIN_NPE) & channels.good[place])
-    kept = kept[np.lexsort([fibres[kept], hits.trigger[kept]])]
+    kept = kept[stable_order(hits.trigger[kept].astype(np.int64) * _FIBRES + fibres[kept])]
     plane, channel = np.divmod(fibres[kept], CHANNELS)
     return TrackerDigits(
         trigger=hits.trigger[kept],

@@ -9,6 +9,7 @@ from streams.conditions.tracker import PLANES
 from streams.equal_runs import equal_runs
 from streams.reco.tracker_clusters import station_key
 from streams.reco.tracker_geometry import KUNO_SUM, RADIUS_MM, crossing_mm, distance_mm
+from streams.stable_order import stable_order
 
 KUNO_TOLERANCE = 3.0
 """Channels that the sum of a triplet's may be off, this much included."""
@@ -34,7 +35,7 @@ def make_space_points(clusters: TrackerClusters) -> TrackerSpacePoints:
     group = equal_runs(station_key(clusters)).of_row
     found = [_triplets(clusters, group, used), _duplets(clusters, group, distance, used)]
     points = TrackerSpacePoints.concat([_points(clusters, members, distance) for members in found])
-    order = np.argsort(np.concatenate([group[members[:, 0]] for members in found]), kind="stable")
+    order = stable_order(np.concatenate([group[members[:, 0]] for members in found]))
     return points.rows(order)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streams.boards import DBB_CHAIN, DBB_CHANNELS
+from streams.boards import DBB_CHAIN, DBB_CHANNELS, DBB_GEOS
+from streams.stable_order import stable_order
 from streams.unpack.fragments import Boards, Equipment
 from streams.unpack.hits import DbbHits, DbbSpills
 from streams.unpack.v1290 import zip_edges
@@ -44,7 +45,8 @@ def unpack_dbb(equipments: Sequence[Equipment]) -> tuple[DbbSpills, DbbHits]:
     counts = words[starts + 1]
     edges = (counts & 0x1FFF).astype(np.int64)
     board_ldc, board_geo = boards.ldcs(boards.of(starts)), (words[starts] >> 22 & 0x3F).astype(np.uint8)
-    _check_addresses(boards, starts, board_ldc.astype(np.int64) << 6 | board_geo)
+    address = board_ldc.astype(np.int64) * DBB_GEOS + board_geo
+    _check_addresses(boards, starts, address)
 
     board = np.repeat(np.arange(len(starts)), edges)
     at = np.arange(len(board)) + np.repeat(starts + _ENDS - (np.cumsum(edges) - edges), edges)
@@ -58,7 +60,7 @@ def unpack_dbb(equipments: Sequence[Equipment]) -> tuple[DbbSpills, DbbHits]:
         board * DBB_CHANNELS + channel, np.zeros(len(at), np.int32), kind == TRAILING, time
     )
     board, channel = place // DBB_CHANNELS, place % DBB_CHANNELS
-    order = np.lexsort((board_geo[board], board_ldc[board]))
+    order = stable_order(address[board])
     hits = DbbHits(
         ldc=board_ldc[board],
         geo=board_geo[board],
@@ -74,7 +76,7 @@ def unpack_dbb(equipments: Sequence[Equipment]) -> tuple[DbbSpills, DbbHits]:
         trigger_count=(counts >> 16 & 0x3FF).astype(np.int32),
         hit_count=edges.astype(np.int32),
     )
-    return spills.rows(np.lexsort((board_geo, board_ldc))), hits.rows(order)
+    return spills.rows(stable_order(address)), hits.rows(order)
 
 
 def _starts(boards: Boards, number: int) -> list[int]:
@@ -106,4 +108,4 @@ def _check_addresses(boards: Boards, starts: np.ndarray, address: np.ndarray) ->
     _, first = np.unique(address, return_index=True)
     if len(first) != len(address):
         twice = np.setdiff1d(np.arange(len(address)), first)[0]
-        raise boards.error(int(starts[twice]), f"geo {address[twice] & 0x3F} comes twice")
+        raise boards.error(int(starts[twice]), f"geo {address[twice] % DBB_GEOS} comes twice")

@@ -8,6 +8,7 @@ import numpy as np
 from schemas.columns import I8, U1
 from schemas.records import MISSING
 from streams.boards import V1724, V1731, PulseDefinitions
+from streams.stable_order import stable_order
 from streams.unpack.fragments import U4, Boards, Integers
 from streams.unpack.hits import BoardEvents, FadcHits
 from streams.unpack.pulses import MIN_SAMPLES, Samples, pulse_features
@@ -147,7 +148,7 @@ def _unsuppressed(
 def _suppressed(boards: Boards, blocks: _Blocks, events: BoardEvents, which: I8) -> list[FadcHits]:
     """Read the blocks `which`: of each enabled channel (channel << 12 | words), then so many words of samples."""
     found: list[tuple[I8, I8, I8, I8]] = []
-    for mask in np.unique(blocks.mask[which]):
+    for mask in np.flatnonzero(np.bincount(blocks.mask[which])):
         same = which[blocks.mask[which] == mask]
         at, stop = blocks.start[same] + HEADER_WORDS, blocks.stop[same]
         for channel in np.flatnonzero(_ENABLED[mask]):
@@ -171,13 +172,13 @@ def _suppressed(boards: Boards, blocks: _Blocks, events: BoardEvents, which: I8)
         return []
     block, channels, place, length = (np.concatenate(columns) for columns in zip(*found, strict=True))
     tables, order = [], []
-    for n_words in np.unique(length):
+    for n_words in np.flatnonzero(np.bincount(length)):
         alike = np.flatnonzero(length == n_words)
         rows = boards.words[place[alike, None] + np.arange(n_words)]
         tables.append(_hits(boards, events, blocks.pulses, block[alike], channels[alike], rows, int(place[alike[0]])))
         order.append(alike)
     into = np.concatenate(order)
-    return [FadcHits.concat(tables).rows(np.lexsort((channels[into], block[into])))]
+    return [FadcHits.concat(tables).rows(stable_order(block[into] * CHANNELS + channels[into]))]
 
 
 def _hits(

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
-from schemas.columns import F8, I4, I8
+from schemas.columns import F8, I4, I8, Bools
 from schemas.records import MISSING
 from streams.boards import PulseDefinitions
 
@@ -53,17 +54,17 @@ def pulse_features(
     `negative` says which way the pulses go: the peak is the minimum (V1731) or the maximum (V1724).
     """
     rows = np.arange(len(samples))
-    position_min, position_max = samples.argmin(axis=1), samples.argmax(axis=1)
-    minimum = samples[rows, position_min].astype(np.int32)
-    maximum = samples[rows, position_max].astype(np.int32)
+    wide = samples.astype(np.int32)  # in which numpy finds and adds several times as fast
+    position_min, position_max = wide.argmin(axis=1), wide.argmax(axis=1)
+    minimum, maximum = wide[rows, position_min], wide[rows, position_max]
     peak = position_min if negative else position_max
     if definitions is PulseDefinitions.UNTIL_2012:
-        pedestal = np.floor(samples[:, :EARLY_WINDOW].sum(axis=1, dtype=np.int32) / EARLY_WINDOW)
-        area = _absolute_area(samples, pedestal, peak)
+        pedestal = np.floor(_row_sums(wide[:, :EARLY_WINDOW]) / EARLY_WINDOW)
+        area = _absolute_area(wide, pedestal, peak)
     else:
-        first, last = (part.sum(axis=1, dtype=np.int32) for part in (samples[:, :WINDOW], samples[:, -WINDOW:]))
+        first, last = _row_sums(wide[:, :WINDOW]), _row_sums(wide[:, -WINDOW:])
         pedestal = np.where(position_min > WINDOW, first, last) / WINDOW
-        area = _area(samples, pedestal, peak, negative=negative)
+        area = _area(wide, pedestal, peak, negative=negative)
     height = pedestal - minimum if negative else maximum - pedestal
     given = negative or definitions is PulseDefinitions.SINCE_2013
     missing = np.full(len(samples), MISSING, np.int32)
@@ -78,22 +79,30 @@ def pulse_features(
     )
 
 
+def _row_sums(values: I4) -> I4:
+    sums: I4 = np.einsum("ij->i", values)
+    return sums
+
+
 def _arrival_time(samples: Samples, pedestal: F8) -> I4:
-    middle = np.floor(pedestal + 0.5).astype(np.int16)[:, None]
-    away = np.abs(samples.astype(np.int16) - middle) > ARRIVAL_THRESHOLD
+    middle = np.floor(pedestal + 0.5)[:, None]
+    most = np.iinfo(samples.dtype).max
+    low, high = (np.clip(middle + d, 0, most).astype(samples.dtype) for d in (-ARRIVAL_THRESHOLD, ARRIVAL_THRESHOLD))
+    away = (samples < low) | (samples > high)
     arrival: I4 = away.argmax(axis=1).astype(np.int32)
     arrival[~away[np.arange(len(samples)), arrival]] = samples.shape[1] - 1
     return arrival
 
 
-def _area(samples: Samples, pedestal: F8, peak: I8, *, negative: bool) -> I4:
+def _area(samples: I4, pedestal: F8, peak: I8, *, negative: bool) -> I4:
     values, inside = _around(samples, peak)
-    area = pedestal * inside.sum(axis=1) - np.where(inside, values, 0).sum(axis=1, dtype=np.int64)
+    n_inside = np.minimum(peak - BEFORE_PEAK + WINDOW, samples.shape[1]) - np.maximum(peak - BEFORE_PEAK, 0)
+    area = pedestal * n_inside - _row_sums(values * inside)
     rounded: I4 = ((area if negative else -area) + 0.5).astype(np.int32)
     return rounded
 
 
-def _absolute_area(samples: Samples, pedestal: F8, peak: I8) -> I4:
+def _absolute_area(samples: I4, pedestal: F8, peak: I8) -> I4:
     values, inside = _around(samples, peak)
     differences = np.abs(values - pedestal[:, None])
     counted = inside & (peak > BEFORE_PEAK)[:, None]
@@ -101,12 +110,12 @@ def _absolute_area(samples: Samples, pedestal: F8, peak: I8) -> I4:
     return area
 
 
-def _around(samples: Samples, peak: I8) -> tuple[Samples, npt.NDArray[np.bool_]]:
-    """Return (n, 30) samples of the area's window, cut at the ends of the pulse, and which of them are in it."""
-    begin = np.maximum(peak - BEFORE_PEAK, 0)
-    end = np.minimum(peak - BEFORE_PEAK + WINDOW, samples.shape[1])
-    index = begin[:, None] + np.arange(WINDOW)
-    inside = index < end[:, None]
-    n_samples = samples.shape[1]
-    row = np.arange(len(samples))[:, None] * n_samples
-    return samples.ravel()[np.minimum(index, n_samples - 1) + row], inside
+def _around(samples: I4, peak: I8) -> tuple[I4, Bools]:
+    """Return the 30 samples around each peak, and which of them are in the area's window: all but at a pulse's ends."""
+    length = min(WINDOW, samples.shape[1])
+    wanted = peak - BEFORE_PEAK
+    begin = np.clip(wanted, 0, samples.shape[1] - length)
+    index = (begin - wanted)[:, None] + np.arange(length)
+    inside = (index >= 0) & (index < WINDOW)
+    values: I4 = sliding_window_view(samples, length, axis=1)[np.arange(len(samples)), begin]
+    return values, inside

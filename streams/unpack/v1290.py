@@ -6,6 +6,7 @@ from schemas.columns import I4, I8, U1, Bools
 from schemas.records import MISSING
 from streams.boards import CHANNELS, V1290
 from streams.equal_runs import equal_runs
+from streams.stable_order import stable_order
 from streams.unpack.fragments import Boards, Integers
 from streams.unpack.hits import BoardEvents, TdcHits
 
@@ -161,7 +162,7 @@ def zip_edges(event: I4, channel: I4, is_trailing: Bools, time: I4) -> tuple[I8,
         `MISSING` where one edge has no partner.
     """
     group = event.astype(np.int64) * CHANNELS + channel
-    order = np.argsort(group, kind="stable")
+    order = stable_order(group)
     group, is_trailing, time = group[order], is_trailing[order], time[order]
     begins, of_edge = equal_runs(group)
     trailing = np.bincount(of_edge[is_trailing], minlength=len(begins))

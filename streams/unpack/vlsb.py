@@ -12,6 +12,7 @@ import numpy as np
 
 from schemas.columns import I8
 from streams.boards import BANK_CHANNELS, BANKS, BANKS_OF_BOARD, VLSB_C
+from streams.stable_order import stable_order
 from streams.unpack.fragments import Boards, Equipment, Integers
 from streams.unpack.hits import VlsbHits
 
@@ -98,7 +99,7 @@ def in_order(bank: Integers, trigger: Integers, channel: Integers) -> tuple[I8, 
     """Return the order of hits by bank, trigger and channel, and one whose channel comes twice in it, or -1."""
     span = int(trigger.max(initial=0)) + 1
     key = (bank.astype(np.int64) * span + trigger) * BANK_CHANNELS + channel
-    order: I8 = np.argsort(key, kind="stable")
+    order = stable_order(key)
     same = np.diff(key[order]) == 0
     return order, int(order[same.argmax() + 1]) if same.any() else -1
 

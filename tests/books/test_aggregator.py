@@ -17,7 +17,7 @@ from schemas.wire import WireError, decode, encode
 from streams.books.aggregator import SEEK_PATIENCE_S, Aggregator, Incoming, KafkaAccess
 from streams.books.book import Book
 from streams.books.reader import BookReader
-from streams.books.run import Admission, Ledger, RunShare
+from streams.books.run import Admission, Handling, Ledger, RunShare
 from streams.books.store import NO_OFFSET, CheckpointStore
 from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS
@@ -89,6 +89,7 @@ class Worker:
             window_s=WINDOW_S,
             windows_kept=KEPT,
             clock=lambda: self.now,
+            handling=lambda produced_ms: Handling(delay_s=produced_ms / 1000, resident_mb=200.0),
         )
 
     def fetch(self, count: int) -> None:

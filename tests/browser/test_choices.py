@@ -123,10 +123,16 @@ def test_29_40_an_old_run_stays_on_the_screen_and_the_live_one_is_offered(
     page.locator("#controls").get_by_text(str(played.earlier.run)).click()
     page.locator("#run-words").fill(str(played.run.run))
     expect(page.locator("#runs .row:visible")).to_have_count(1)
+    newer = site.new_run()
+    site.play(newer, 0, 2)
+    expect(page.locator(".banner")).to_contain_text(f"Run {newer.run} is live")
+    # The list has one run more, and still shows what was looked for.
+    expect(page.locator("#runs .row", has_text=str(newer.run))).to_have_count(1)
+    expect(page.locator("#runs .row:visible")).to_have_count(1)
     page.keyboard.press("Enter")
     until_drawn(page, "ht01", played.run, SPILLS - 1)
     page.locator(".banner").get_by_text("Show it").click()
-    until_drawn(page, "ht01", new, 1)
+    until_drawn(page, "ht01", newer, 1)
     assert "run=" not in page.url
     open_page(page, "/plot/ht01?run=5")
     expect(page.locator("#strip")).to_contain_text("Statenot stored here")

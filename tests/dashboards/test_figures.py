@@ -12,7 +12,7 @@ from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.figures.trends import MAX_POINTS, trend_figure
 from schemas.scalers import SCALER_CHANNELS
 from streams.books.book import new_histogram
-from streams.books.run import spill_facts
+from streams.books.run import Handling, spill_facts
 from streams.plots.catalogue import PLOTS, TRENDS
 from streams.plots.spillfacts import SpillFacts
 from tests.dashboards.views import run_book
@@ -36,6 +36,8 @@ def facts(triggers: list[int], numbers: list[int] | None = None) -> SpillFacts:
         triggers=np.array(triggers, np.int32),
         size=np.full(n, 1000, np.int32),
         scalers=np.tile(np.arange(SCALER_CHANNELS, dtype=np.int32), (n, 1)),
+        delay_s=np.full(n, 0.5),
+        resident_mb=np.full(n, 200.0),
     )
 
 
@@ -134,7 +136,8 @@ def test_every_plot_of_a_simulated_run_is_drawn_in_both_themes(theme: Any) -> No
         assert figure["layout"]["font"]["color"] == theme.ink
         assert bool(figure["data"]) == bool(stored.book[name].sum(flow=True)), name
     for name in TRENDS:
-        spills = spill_facts(stored.ledger)
+        handling = dict.fromkeys(stored.ledger, Handling(delay_s=0.3, resident_mb=200.0))
+        spills = spill_facts(stored.ledger, handling)
         (points,) = trend_figure(TRENDS[name], spills, when=WHEN, theme=theme)["data"]
         assert points["line"]["color"] == theme.line
 

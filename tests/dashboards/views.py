@@ -13,7 +13,6 @@ from streams.books.run import RunBook, spill_facts
 from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.run import DETECTORS as ALL_DETECTORS
 from streams.freshness import Freshness, Level
 from streams.process import process
 from streams.settings import Settings
@@ -23,7 +22,7 @@ EMPTY = RunBook(totals=Totals(), ledger={}, book=Book({}))
 
 
 def _simulated(run: int, spills: int) -> SimulatedRun:
-    return SimulatedRun(run=run, spills=spills, mean_triggers=20, detectors=tuple(ALL_DETECTORS))
+    return SimulatedRun(run=run, spills=spills, mean_triggers=20)
 
 
 @cache

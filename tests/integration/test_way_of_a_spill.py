@@ -82,6 +82,9 @@ def test_kafka_workers_and_redis_make_what_the_pure_functions_make(
     produce(settings, records)
     until_counted()
     check(expected, reader)
+    stored = reader.run(900010, expected[900010].book.ranges)
+    assert stored.handling.keys() == stored.ledger.keys()
+    assert all(0 <= handled.delay_s < 120 and 50 < handled.resident_mb < 400 for handled in stored.handling.values())
     # Every rejected spill is kept with its bytes and the reason.
     kept = rejected(settings)
     assert len(kept) == sum(r.share.totals.all_rejected for r in expected.values())
@@ -181,7 +184,7 @@ def test_a_message_larger_than_a_fetch_goes_its_way(
 def test_a_flood_is_counted_in_bounded_memory(
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
 ) -> None:
-    records = list(SimulatedRun(run=900017, spills=800).records())
+    records = list(SimulatedRun(run=900017, spills=800, detectors=("tof", "ckov", "kl", "scalers")).records())
     workers.start()
     produce(settings, records)
     assert sum(len(record.payload) for record in records) > 200e6

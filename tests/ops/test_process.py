@@ -33,7 +33,7 @@ def test_run_6008_is_counted_as_known(spilldeck: Spilldeck, shared: Path, with_t
     assert (found["rejected"], found["errors"]) == (0, {})
     detectors = found["detectors"]
     assert detectors.keys() == DETECTORS.keys()
-    assert (detectors["ckov"], detectors["raw"]) == ({"digits": 882}, {"tdc": 7056, "fadc": 7056, "vlsb": 0})
+    assert (detectors["ckov"], detectors["raw"]) == ({"digits": 882}, {"tdc": 7056, "fadc": 7056, "vlsb": 0, "dbb": 0})
     assert not any(sum(counts.values()) for name, counts in detectors.items() if name not in ("ckov", "raw"))
     assert found["plots"].keys() == PLOTS.keys()
     assert found["plots"]["hPMT1"]["entries"] == 882

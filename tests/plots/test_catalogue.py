@@ -66,6 +66,7 @@ EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
     "raw_v1731_position_min": (V1731, (64, 0, 256)),
     **{f"raw_vlsb_{counts}": ((64, -0.5, 63.5), (128, 0, 256)) for counts in ("adc", "tdc")},
     "raw_vlsb_adc_tdc": ((128, 0, 256), (128, 0, 256)),
+    "raw_dbb_hits": ((64, -0.5, 63.5), (64, -0.5, 63.5)),
 }
 
 
@@ -129,6 +130,8 @@ def test_trends_know_of_gaps_and_of_the_time_between_spills() -> None:
         triggers=[10, 20, 30],
         size=[1000, 2000, 3000],
         scalers=np.zeros((3, 32), int),
+        delay_s=[0.25, 0.5, np.nan],
+        resident_mb=[200, 201, np.nan],
     )
     values = {trend.name: np.asarray(trend.value(facts), float) for trend in DAQ_TRENDS}
     assert values["daq_triggers"].tolist() == [10, 20, 30]
@@ -136,3 +139,6 @@ def test_trends_know_of_gaps_and_of_the_time_between_spills() -> None:
     assert np.isnan(values["daq_rate"][0])
     assert values["daq_missed"].tolist() == [0, 0, 2]
     assert values["daq_size"].tolist() == [1, 2, 3]
+    assert values["daq_delay"][:2].tolist() == [0.25, 0.5]
+    assert values["daq_memory"][:2].tolist() == [200, 201]
+    assert np.isnan([values["daq_delay"][2], values["daq_memory"][2]]).all()

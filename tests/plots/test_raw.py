@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from schemas.raw import Raw, RawFadcHits, RawTdcHits, RawVlsbHits
+from schemas.raw import Raw, RawDbbHits, RawFadcHits, RawTdcHits, RawVlsbHits
 from streams.boards import V1724, V1731
 from streams.books.book import fill
 from tests.records import reconstructed_spill
@@ -34,7 +34,12 @@ def test_boards_and_numbers_that_are_lacking_stay_apart() -> None:
         charge_mm=[700, 12, 13],
         position_min=[10, 40, -99],
     )
-    raw = Raw(tdc=RawTdcHits.empty(), fadc=fadc, vlsb=RawVlsbHits(trigger=[0], bank=[40], adc=[51], tdc=[100]))
+    raw = Raw(
+        tdc=RawTdcHits.empty(),
+        fadc=fadc,
+        vlsb=RawVlsbHits(trigger=[0], bank=[40], adc=[51], tdc=[100]),
+        dbb=RawDbbHits(geo=[47, 47, 3], channel=[63, 63, 0]),
+    )
     book, _ = fill([reconstructed_spill(0, raw=raw, triggers=1)], {})
     assert np.argwhere(book["raw_v1724_charge_mm"].view()).tolist() == [[17, 700 * 64 // 5000]]
     assert np.argwhere(book["raw_v1731_pedestal"].view()).tolist() == [[28, 32], [29, 34]]
@@ -42,3 +47,5 @@ def test_boards_and_numbers_that_are_lacking_stay_apart() -> None:
     assert np.argwhere(book["raw_vlsb_adc"].view()).tolist() == [[40, 25]]
     assert np.argwhere(book["raw_vlsb_tdc"].view()).tolist() == [[40, 50]]
     assert np.argwhere(book["raw_vlsb_adc_tdc"].view()).tolist() == [[50, 25]]
+    assert np.argwhere(book["raw_dbb_hits"].view()).tolist() == [[3, 0], [47, 63]]
+    assert book["raw_dbb_hits"].view()[47, 63] == 2

@@ -18,7 +18,15 @@ def facts(triggers: list[int]) -> SpillFacts:
     scalers = np.full((n, 32), MISSING, np.int32)
     scalers[:, 0] = triggers
     zeros = np.zeros(n, np.int32)
-    return SpillFacts(spill=np.arange(n), time_us=np.arange(n), triggers=zeros, size=zeros, scalers=scalers)
+    return SpillFacts(
+        spill=np.arange(n),
+        time_us=np.arange(n),
+        triggers=zeros,
+        size=zeros,
+        scalers=scalers,
+        delay_s=zeros,
+        resident_mb=zeros,
+    )
 
 
 def test_the_table_has_last_value_recent_mean_and_mean_of_the_run() -> None:

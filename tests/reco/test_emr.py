@@ -19,7 +19,6 @@ from streams.conditions.emr import BAR_NUMBERS, TRIGGER_BAR
 from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.run import DETECTORS as ALL_DETECTORS
 from streams.daq.simulator.spill_json import document
 from streams.reco import DetectorError
 from streams.reco.emr import reconstruct_emr
@@ -30,8 +29,6 @@ from streams.unpack.spill_json import unpack_json
 from tests.conftest import PROJECT
 from tests.reco import twin_emr
 from tests.records import reconstructed_spill
-
-ALL = tuple(ALL_DETECTORS)
 
 
 @cache
@@ -115,7 +112,7 @@ def changed(table: DbbHits, rng: np.random.Generator, keep: np.ndarray) -> DbbHi
 @given(spill=st.integers(0, 1000), seed=st.integers(0, 2**32 - 1))
 def test_the_fast_reconstruction_is_the_slow_one(spill: int, seed: int) -> None:
     conditions = simulated()
-    hits = unpack_date(SimulatedRun(detectors=ALL, mean_triggers=6).spill(spill).raw.payload)
+    hits = unpack_date(SimulatedRun(mean_triggers=6).spill(spill).raw.payload)
     rng = np.random.default_rng(seed)
     dbb = hits.dbb_hits
     is_trigger = conditions.emr_cabling.dbb[dbb.ldc, dbb.geo, dbb.channel] % BAR_NUMBERS == TRIGGER_BAR
@@ -127,13 +124,13 @@ def test_the_fast_reconstruction_is_the_slow_one(spill: int, seed: int) -> None:
 
 
 def test_a_simulated_spill_has_tracks_and_daughters(conditions: Conditions) -> None:
-    found = compare(unpack_date(SimulatedRun(detectors=ALL, mean_triggers=20).spill(3).raw.payload), conditions)
+    found = compare(unpack_date(SimulatedRun(mean_triggers=20).spill(3).raw.payload), conditions)
     assert len(found.tracks) > len(found.daughters) > 2
     assert found.tracks.has_daughter.sum() == len(set(found.daughters.mother.tolist()) - {MISSING}) > 2
 
 
 def test_a_spill_as_json_gives_the_same_tables(conditions: Conditions) -> None:
-    raw_spill = SimulatedRun(detectors=ALL, mean_triggers=8).spill(4).raw
+    raw_spill = SimulatedRun(mean_triggers=8).spill(4).raw
     hits = unpack_date(raw_spill.payload)
     written = json.dumps(document(hits, raw_spill, conditions.detectors)).encode()
     from_date, from_json = reconstruct_emr(hits, conditions), reconstruct_emr(unpack_json(written), conditions)

@@ -15,7 +15,6 @@ from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
 from streams.conditions.tracker import TrackerChannels
 from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.run import DETECTORS as ALL_DETECTORS
 from streams.daq.simulator.spill_json import document
 from streams.reco import DetectorError
 from streams.reco.tracker import make_digits, reconstruct_tracker
@@ -26,8 +25,6 @@ from streams.unpack.hits import RawHits, VlsbHits
 from streams.unpack.spill_json import unpack_json
 from tests.conftest import PROJECT
 from tests.reco import twin_tracker as twin
-
-ALL = tuple(ALL_DETECTORS)
 
 DIGIT = ("trigger", "tracker", "station", "plane", "channel", "npe")
 POINT = ("trigger", "tracker", "station", "kind", "x_mm", "y_mm", "npe", "chi2")
@@ -86,7 +83,7 @@ def digits(*found: tuple[int, int, int, int, int, float]) -> TrackerDigits:
 @settings(max_examples=40, deadline=None)
 @given(spill=st.integers(0, 1000), seed=st.integers(0, 2**32 - 1))
 def test_the_fast_reconstruction_is_the_slow_one(conditions: Conditions, spill: int, seed: int) -> None:
-    hits = unpack_date(SimulatedRun(detectors=ALL, mean_triggers=6).spill(spill).raw.payload)
+    hits = unpack_date(SimulatedRun(mean_triggers=6).spill(spill).raw.payload)
     rng = np.random.default_rng(seed)
     # Lose hits, give some other light or none, move some to neighbouring channels and other triggers.
     vlsb = hits.vlsb.rows(rng.random(len(hits.vlsb)) < rng.choice([0.7, 1.0]))
@@ -117,7 +114,7 @@ def test_crowded_stations_are_the_slow_ones(found: dict[tuple, float]) -> None:
 
 
 def test_a_simulated_spill_of_300_triggers_has_points_in_all_stations(conditions: Conditions) -> None:
-    run = SimulatedRun(detectors=ALL, mean_triggers=8).with_faults(["many_triggers@3"])
+    run = SimulatedRun(mean_triggers=8).with_faults(["many_triggers@3"])
     fast = compare(unpack_date(run.spill(3).raw.payload), conditions)
     places = {(tracker, station) for tracker in (0, 1) for station in range(1, 6)}
     assert set(rows(fast.space_points, "tracker", "station")) == places
@@ -125,7 +122,7 @@ def test_a_simulated_spill_of_300_triggers_has_points_in_all_stations(conditions
 
 
 def test_a_spill_as_json_gives_the_same_digits_clusters_and_points(conditions: Conditions) -> None:
-    raw_spill = SimulatedRun(detectors=ALL, mean_triggers=12).spill(4).raw
+    raw_spill = SimulatedRun(mean_triggers=12).spill(4).raw
     hits = unpack_date(raw_spill.payload)
     written = json.dumps(document(hits, raw_spill, conditions.detectors)).encode()
     from_date, from_json = reconstruct_tracker(hits, conditions), reconstruct_tracker(unpack_json(written), conditions)
@@ -219,12 +216,12 @@ def test_a_duplet_beyond_the_active_radius_is_none() -> None:
 
 
 def test_a_spill_without_light_has_nothing(conditions: Conditions) -> None:
-    hits = unpack_date(SimulatedRun(detectors=ALL, mean_triggers=6).spill(1).raw.payload)
+    hits = unpack_date(SimulatedRun(mean_triggers=6).spill(1).raw.payload)
     found = compare(replace(hits, vlsb=VlsbHits.empty()), conditions)
     assert not any(map(len, found.tables().values()))
 
 
 def test_without_tables_the_missing_ones_are_named(conditions: Conditions) -> None:
-    hits = unpack_date(SimulatedRun(detectors=ALL, mean_triggers=2).spill(1).raw.payload)
+    hits = unpack_date(SimulatedRun(mean_triggers=2).spill(1).raw.payload)
     with pytest.raises(DetectorError, match="scifi_mapping or scifi_calibration"):
         reconstruct_tracker(hits, replace(conditions, tracker=None))

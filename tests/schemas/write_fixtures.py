@@ -12,11 +12,15 @@ from typing import Any
 import fastavro
 import numpy as np
 
+from schemas.raw import RawDbbHits
 from schemas.records import ControlKind, Record, RejectedSpill, RunControl, RunRecord
 from schemas.wire import MARKER, WireError, _plain, _schemas, decode, encode
 from tests.records import raw_spill, reconstructed_spill
 
 FIXTURES = Path(__file__).parent / "fixtures"
+
+_SPILL = reconstructed_spill(errors={"tof": "why"}, skipped={"141": 2})
+_RAW = _SPILL.detectors["raw"]
 
 RECORDS: dict[str, Record] = {
     "raw_spill.v1": raw_spill(),
@@ -45,7 +49,10 @@ RECORDS: dict[str, Record] = {
         code=["0.1.0"],
         conditions=["0123456789abcdef"],
     ),
-    "reconstructed_spill.v1": reconstructed_spill(errors={"tof": "why"}, skipped={"141": 2}),
+    "reconstructed_spill.v1": replace(
+        _SPILL, detectors={**_SPILL.detectors, "raw": replace(_RAW, dbb=RawDbbHits.empty())}
+    ),
+    "reconstructed_spill.v2": _SPILL,
 }
 """What the valid fixtures hold; the newest of each kind is what is written now."""
 

@@ -3,12 +3,9 @@
 import pytest
 
 from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.run import DETECTORS as ALL_DETECTORS
 from streams.errors import UsageError
 
-ALL = tuple(ALL_DETECTORS)
-
-RUN = SimulatedRun(detectors=ALL, spills=9, mean_triggers=4)
+RUN = SimulatedRun(spills=9, mean_triggers=4)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +26,11 @@ RUN = SimulatedRun(detectors=ALL, spills=9, mean_triggers=4)
         ("swapped_cables:tof1/0/6/1,tof1/0/6/1", "two single parts"),
         ("swapped_cables:tof1/0/6/1,ckov/0/1", "other kinds of boards"),
         ("shifted_timing:tof1", "its value must be a number, the delay; tof0 in ns, "),
+        (
+            "shifted_timing:kl/3=2",
+            "no plot has times of this detector; there are tof0, tof1, tof2, ckov, emr, tracker0, ",
+        ),
+        ("dead_pmt:emr/5/60", "emr/5 has no bar '60': there are 0, 1, 2, "),
         ("shifted_timing:tof1=nan", "its value must be a number"),
         ("wrong_clock=1e10", "its value must be a number, the seconds"),
         ("missing_ldc:9", "there is no LDC 9: there are 0, 1, 2, 3, 4"),
@@ -62,7 +64,7 @@ def test_faults_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(UsageError, match="the run changes twice at spill 4"):
         RUN.with_faults(["change_of_run@4", "change_of_run@4"])
     with pytest.raises(UsageError, match="the last simulated run is 999999"):
-        SimulatedRun(detectors=ALL, run=999_999, spills=9).with_faults(["change_of_run@4"])
+        SimulatedRun(run=999_999, spills=9).with_faults(["change_of_run@4"])
 
 
 def test_faults_act_in_the_order_of_their_table_however_they_are_asked_for() -> None:
@@ -71,7 +73,9 @@ def test_faults_act_in_the_order_of_their_table_however_they_are_asked_for() -> 
     assert one == other
 
 
-@pytest.mark.parametrize("swap", ["tof0/0/4/0,tof2/0/5/0", "ckov/0/1,ckov/1/3"])
+@pytest.mark.parametrize(
+    "swap", ["tof0/0/4/0,tof2/0/5/0", "ckov/0/1,ckov/1/3", "emr/3/7,emr/40/20", "emr/3/0,emr/40/0"]
+)
 def test_boards_that_are_taken_apart_twice_to_no_effect_have_the_bytes_that_they_had(swap: str) -> None:
     swapped_back = RUN.with_faults([f"swapped_cables:{swap}", f"swapped_cables:{swap}@0-8"])
     for number in range(3):

@@ -11,14 +11,12 @@ from streams.books.run import spill_facts
 from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.faults.kinds import KINDS
-from streams.daq.simulator.run import DETECTORS as ALL_DETECTORS
 from streams.plots.batch import Batch
+from streams.plots.catalogue import DETECTORS as CATALOGUE
 from streams.plots.catalogue import PLOTS, TRENDS
 from streams.plots.tof_quantities import single_times_ns
 from streams.process import RunResult, process
 from streams.reconstruct import reconstruct
-
-ALL = tuple(ALL_DETECTORS)
 
 SPILLS, TRIGGERS = 30, 20
 STORE = ConditionsStore([])
@@ -32,6 +30,13 @@ TOF_RAW = {
 CKOV_RAW = {"raw_v1731_pedestal", "raw_v1731_charge_mm", "raw_v1731_position_min"}
 FROM_TOF0 = {"ht01", "ht02", "htof", "tof_A", "tof_B"}
 """Plots of times that TOF0 begins."""
+
+
+EMR_TRACKS = {"emr_charge_ma", "emr_charge_ratio", "emr_chi2_density", "emr_range_primary"}
+"""What is made of the bars that are hit."""
+EMR_DAUGHTERS = {"emr_matched", "emr_muons", "emr_range_secondary"}
+EMR_PLANES = {"emr_charge_sa", "emr_chi2_density", "emr_depth"}
+"""What is made of the planes' own photomultipliers."""
 
 
 def points_of(station: int) -> set[str]:
@@ -54,7 +59,7 @@ def upstream(station: int) -> set[str]:
 
 
 def simulated(*faults: str, spills: int = SPILLS) -> SimulatedRun:
-    return SimulatedRun(detectors=ALL, spills=spills, mean_triggers=TRIGGERS).with_faults(faults)
+    return SimulatedRun(spills=spills, mean_triggers=TRIGGERS).with_faults(faults)
 
 
 @cache
@@ -94,6 +99,22 @@ def changed(*faults: str) -> set[str]:
             {"DC_TkU20", "DC_TkU21"} | upstream(2) - {"raw_vlsb_adc_tdc"},
         ),
         ("shifted_timing:tracker1=30", {"raw_vlsb_tdc", "raw_vlsb_adc_tdc"}),
+        ("dead_pmt:emr/5/30", EMR_TRACKS | {"emr_occupancy_yz", "raw_dbb_hits"}),
+        ("dead_pmt:emr/5/0", EMR_PLANES | {"emr_muons"} | CKOV_RAW),
+        ("dead_pmt:emr/5", EMR_TRACKS | EMR_PLANES | {"emr_muons", "emr_occupancy_yz", "raw_dbb_hits"} | CKOV_RAW),
+        (
+            "hot_channel:emr/5/12",
+            EMR_TRACKS | EMR_DAUGHTERS | {"emr_charge_sa", "emr_occupancy_yz", "raw_dbb_hits"},
+        ),
+        (
+            "noisy_plane:emr/5",
+            EMR_TRACKS | EMR_DAUGHTERS | EMR_PLANES | {"emr_occupancy_yz", "raw_dbb_hits"} | CKOV_RAW,
+        ),
+        ("swapped_cables:emr/5/30,emr/5/10", EMR_TRACKS | EMR_DAUGHTERS | {"emr_occupancy_yz", "raw_dbb_hits"}),
+        (
+            "shifted_timing:emr/5=40",
+            EMR_TRACKS | {"emr_charge_sa", "emr_range_secondary", "emr_occupancy_xz", "emr_occupancy_yz"},
+        ),
         ("shifted_timing:tof0=2.5", FROM_TOF0 | {"raw_v1290_time"}),
         ("shifted_timing:tof2=-1", {"ht12", "ht02", "raw_v1290_time"}),
         ("counter_wrap", {"raw_v1290_time"}),
@@ -133,6 +154,38 @@ def test_a_hot_slab_is_hit_in_every_trigger_and_a_hot_photomultiplier_is_seen_in
     assert more.max() == more.sum() == triggers
     assert changed("hot_channel:tof0/0/2/1") <= TOF_RAW | points_of(0) | FROM_TOF0
     assert counts("harr_time6", "hot_channel:ckov/1/1")[20:80].sum() > 0.95 * triggers
+
+
+def test_a_dead_bar_of_the_ranger_is_a_gap_and_a_hot_one_a_spike_in_the_occupancy() -> None:
+    before, dead, hot = (
+        counts("emr_occupancy_yz", *faults) for faults in ((), ("dead_pmt:emr/5/30",), ("hot_channel:emr/5/12",))
+    )
+    bar = tuple(np.argwhere(dead != before).T)
+    assert dead[bar].sum() == 0 < before[bar].sum()
+    assert len(bar[0]) == 1
+    assert len(np.argwhere(hot != before)) == 1
+    assert (hot - before).max() > 0.9 * result().share.totals.triggers
+    raw = counts("raw_dbb_hits") - counts("raw_dbb_hits", "dead_pmt:emr/5/30")
+    assert np.count_nonzero(raw) == 1
+    assert np.count_nonzero(raw[5]) == 1
+
+
+def test_a_plane_of_the_ranger_that_comes_late_is_lost_to_its_occupancy() -> None:
+    before, late = (counts("emr_occupancy_yz", *faults) for faults in ((), ("shifted_timing:emr/5=40",)))
+    lost = before - late
+    assert lost.sum() == before.sum() - late.sum() > 0
+    assert np.array_equal(counts("raw_dbb_hits"), counts("raw_dbb_hits", "shifted_timing:emr/5=40"))
+
+
+def test_a_board_of_the_ranger_with_a_trigger_less_is_an_error_of_the_ranger_alone() -> None:
+    fault = "trigger_mismatch:DBB/2/5@5-6"
+    found = result(fault).share
+    assert (found.totals.errors, found.totals.rejected, found.totals.filled) == ({"emr": 2}, {}, SPILLS)
+    assert changed(fault) == {plot.name for plot in CATALOGUE["emr"].plots}
+    run = simulated(fault)
+    said = reconstruct(run.spill(5).raw, run.conditions).errors["emr"]
+    triggers = len(run.spill(5).particles)
+    assert f"trigger count {triggers - 1} where the spill has {triggers} particle triggers" in said
 
 
 def test_a_noisy_plane_is_noisy_where_no_beam_is() -> None:
@@ -206,6 +259,7 @@ def test_a_wrap_of_the_counters_lies_within_every_trigger() -> None:
         ("corrupted_word:V1724/1/0@5-6", "unexpected word 0xffffffff"),
         ("corrupted_word:V1731/1/9@5-6", "unexpected word 0xffffffff"),
         ("corrupted_word:V830/0/0@5-6", "trigger count 65535"),
+        ("corrupted_word:DBB/2/47@5-6", "unexpected word 0xffffffff where a header should be"),
         ("missing_ldc:0@5-6", "LDCs [1, 2, 3, 4]; the spill has LDCs [0, 1, 2, 3, 4]"),
         ("missing_ldc:1@5-6", "LDCs [0, 2, 3, 4]; the spill has LDCs [0, 1, 2, 3, 4]"),
         ("truncated_spill@5-6", "bytes where"),
@@ -331,6 +385,4 @@ def test_every_fault_is_tested_here() -> None:
 
 
 def test_without_faults_the_records_are_those_of_the_plain_run() -> None:
-    assert list(simulated(spills=3).records()) == list(
-        SimulatedRun(detectors=ALL, spills=3, mean_triggers=TRIGGERS).records()
-    )
+    assert list(simulated(spills=3).records()) == list(SimulatedRun(spills=3, mean_triggers=TRIGGERS).records())

@@ -8,13 +8,10 @@ from streams.conditions.emr import PLANE_PITCH_MM
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.beam import Kind
 from streams.daq.simulator.emr_particles import EmrTruth
-from streams.daq.simulator.run import DETECTORS as ALL_DETECTORS
 from streams.plots.batch import Batch
 from streams.plots.catalogue import PLOTS
 from streams.plots.emr_quantities import is_muon
 from streams.reconstruct import reconstruct
-
-ALL = tuple(ALL_DETECTORS)
 
 SPILLS = 60
 
@@ -22,7 +19,7 @@ SPILLS = 60
 @pytest.fixture(scope="module")
 def made() -> list[tuple[Emr, EmrTruth]]:
     """Return of each spill what the ranger made of it, and what was there."""
-    run = SimulatedRun(detectors=ALL, spills=SPILLS)
+    run = SimulatedRun(spills=SPILLS)
     found = []
     for number in range(SPILLS):
         spill = run.spill(number)
@@ -87,7 +84,7 @@ def test_the_time_between_mother_and_daughter_is_a_muons_lifetime(made) -> None:
 
 
 def test_the_match_efficiency_that_is_shown_is_that_of_the_truth(made) -> None:
-    run = SimulatedRun(detectors=ALL, spills=20)
+    run = SimulatedRun(spills=20)
     batch = Batch([reconstruct(run.spill(n).raw, run.conditions) for n in range(20)])
     (shown,) = PLOTS["emr_matched"].fill(batch)
     true = np.concatenate([truth.decay_planes >= 2 for _, truth in made[:20]])
@@ -95,7 +92,7 @@ def test_the_match_efficiency_that_is_shown_is_that_of_the_truth(made) -> None:
 
 
 def test_a_spill_without_particles_has_no_hits_in_it() -> None:
-    run = SimulatedRun(detectors=ALL, spills=1).with_faults(["empty_spill"])
+    run = SimulatedRun(spills=1).with_faults(["empty_spill"])
     spill = reconstruct(run.spill(0).raw, run.conditions)
     assert not spill.errors
     emr = spill.get(Emr)
@@ -104,7 +101,7 @@ def test_a_spill_without_particles_has_no_hits_in_it() -> None:
 
 
 def test_300_triggers_that_outlast_the_boards_clock_are_all_found() -> None:
-    run = SimulatedRun(detectors=ALL, spills=1, mean_triggers=290)
+    run = SimulatedRun(spills=1, mean_triggers=290)
     spill = run.spill(0)
     emr = reconstruct(spill.raw, run.conditions).get(Emr)
     assert emr is not None

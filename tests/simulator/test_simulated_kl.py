@@ -19,7 +19,7 @@ GAINS = (0.8, 1.25)
 @pytest.fixture(scope="module")
 def spills() -> list[tuple[Kl, KlTruth, Particles]]:
     """Return of each spill what the calorimeter made of it, and what was there."""
-    run = SimulatedRun(spills=SPILLS)
+    run = SimulatedRun(spills=SPILLS, detectors=("kl",))
     conditions = ConditionsStore([]).for_run(run.run)
     found = []
     for number in range(SPILLS):

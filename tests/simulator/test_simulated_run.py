@@ -51,7 +51,7 @@ def test_a_file_of_a_run_is_read_back_record_by_record(tmp_path) -> None:
 @pytest.fixture(scope="module")
 def reconstructed() -> list[tuple[ReconstructedSpill, object]]:
     """Return the spills of a run with the truth of each."""
-    run = SimulatedRun(spills=SPILLS)
+    run = SimulatedRun(spills=SPILLS, detectors=("tof", "ckov", "scalers"))
     conditions = ConditionsStore([]).for_run(run.run)
     spills = [run.spill(number) for number in range(SPILLS)]
     return [(reconstruct(spill.raw, conditions), spill.particles) for spill in spills]

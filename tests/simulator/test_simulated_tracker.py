@@ -6,13 +6,10 @@ import pytest
 from schemas.tracker import Tracker
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.beam import Particles
-from streams.daq.simulator.run import DETECTORS as ALL_DETECTORS
 from streams.daq.simulator.tracker import LIGHT, TrackerTruth
 from streams.plots.batch import Batch
 from streams.plots.tracker_quantities import kuno_sums
 from streams.reconstruct import reconstruct
-
-ALL = tuple(ALL_DETECTORS)
 
 SPILLS = 40
 TRIPLET_MM = 1.0
@@ -22,7 +19,7 @@ TRIPLET_MM = 1.0
 @pytest.fixture(scope="module")
 def spills() -> list[tuple[Tracker, TrackerTruth, Particles]]:
     """Return of each spill what the trackers made of it, and what was there."""
-    run = SimulatedRun(detectors=ALL, spills=SPILLS)
+    run = SimulatedRun(spills=SPILLS)
     found = []
     for number in range(SPILLS):
         spill = run.spill(number)
@@ -99,7 +96,7 @@ def test_the_light_of_a_cluster_is_that_of_a_particle(spills) -> None:
 
 
 def test_sums_of_channels_are_where_kuno_puts_them() -> None:
-    run = SimulatedRun(detectors=ALL, spills=SPILLS)
+    run = SimulatedRun(spills=SPILLS)
     batch = Batch([reconstruct(run.spill(number).raw, run.conditions) for number in range(SPILLS)])
     upstream, _ = kuno_sums(batch)
     summed = upstream[(upstream != -1) & (upstream != 641)]
@@ -123,7 +120,7 @@ def cluster_sums(tracker: Tracker, station: int) -> np.ndarray:
 
 
 def test_faults_of_other_detectors_leave_the_trackers_as_they_were() -> None:
-    plain = SimulatedRun(detectors=ALL, spills=2)
+    plain = SimulatedRun(spills=2)
     faulty = plain.with_faults(["dead_pmt:tof0", "counter_wrap"])
     one, other = (reconstruct(run.spill(1).raw, run.conditions).detectors["tracker"] for run in (plain, faulty))
     assert all(table.equal(other.tables()[name]) for name, table in one.tables().items())
@@ -131,7 +128,7 @@ def test_faults_of_other_detectors_leave_the_trackers_as_they_were() -> None:
 
 def digits(*faults: str) -> np.ndarray:
     """Return (5, 3, 214) digits of the upstream tracker in a few spills with these faults."""
-    run = SimulatedRun(detectors=ALL, spills=4).with_faults(faults)
+    run = SimulatedRun(spills=4).with_faults(faults)
     counts = np.zeros((5, 3, 214), int)
     for number in range(4):
         found = reconstruct(run.spill(number).raw, run.conditions).get(Tracker).digits
@@ -149,7 +146,7 @@ def test_faults_of_channels_show_in_the_digits_of_their_plane() -> None:
         assert np.array_equal(digits(fault), expected)
     hot, triggers = (
         digits("hot_channel:tracker0/3/1/5"),
-        sum(len(SimulatedRun(detectors=ALL).spill(n).particles) for n in range(4)),
+        sum(len(SimulatedRun().spill(n).particles) for n in range(4)),
     )
     assert hot[2, 1, 5] == triggers
     assert (np.delete(hot - good, 5, axis=2)[2] == 0).all()
@@ -159,7 +156,7 @@ def test_faults_of_channels_show_in_the_digits_of_their_plane() -> None:
 
 @pytest.mark.parametrize("fault", ["empty_spill", "many_triggers"])
 def test_no_particle_and_300_are_read(fault: str) -> None:
-    run = SimulatedRun(detectors=ALL, spills=1).with_faults([fault])
+    run = SimulatedRun(spills=1).with_faults([fault])
     made = reconstruct(run.spill(0).raw, run.conditions)
     assert (made.rejection, made.errors) == (None, {})
     points = made.get(Tracker).space_points

@@ -9,13 +9,10 @@ from schemas.records import MISSING
 from streams.boards import V1731
 from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.run import DETECTORS as ALL_DETECTORS
 from streams.daq.simulator.spill_json import document
 from streams.errors import BadDataError
 from streams.unpack.date import unpack_date
 from streams.unpack.spill_json import unpack_json
-
-ALL = tuple(ALL_DETECTORS)
 
 ORDER = ("channel", "trigger", "geo", "ldc", "equipment")
 BOARD = {"ldc_id": 2, "geo": 40, "spill_number": 3, "spill_width": 9, "trigger_count": 1, "hit_count": 4}
@@ -81,7 +78,7 @@ def test_shapes_and_numbers_that_cannot_be_are_refused(emr, reason):
 
 
 def test_a_simulated_spill_as_json_gives_the_columns_of_its_date_bytes():
-    raw = SimulatedRun(detectors=ALL, mean_triggers=8).spill(2).raw
+    raw = SimulatedRun(mean_triggers=8).spill(2).raw
     hits = unpack_date(raw.payload)
     written = json.dumps(document(hits, raw, ConditionsStore([]).for_run(raw.run).detectors)).encode()
     found = unpack_json(written)

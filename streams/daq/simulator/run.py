@@ -48,8 +48,6 @@ DETECTORS: dict[str, ReadOut] = {
     "emr": read_out_emr,
     "tracker": read_out_tracker,
 }
-STANDARD = ("tof", "ckov", "scalers", "kl")
-"""Those that a run reads out unless it is told otherwise."""
 _LDCS = {"emr": (EMR_LDC,), "tracker": TRACKER_LDCS}
 """Detector → the LDCs that it has for itself."""
 
@@ -86,7 +84,7 @@ class SimulatedRun:
     period_s: float = 2.56
     """Time between spills; the experiment's unless given."""
     mean_triggers: float = 60.0
-    detectors: tuple[str, ...] = STANDARD
+    detectors: tuple[str, ...] = tuple(DETECTORS)
     """Those that are read out, by their names in `DETECTORS`."""
     faults: tuple[Fault, ...] = ()
     """In the order in which they act."""

@@ -8,15 +8,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from streams.boards import V1290, V1724, V1731, VLSB
+from streams.boards import DBB, V1290, V1724, V1731, VLSB
 from streams.daq.simulator.boards import Words
 from streams.daq.simulator.date import equipment
 from streams.daq.simulator.faults.board import Board
+from streams.daq.simulator.faults.dbb import Dbb
 from streams.daq.simulator.faults.fadc import Fadc, SuppressedFadc
 from streams.daq.simulator.faults.tdc import Tdc
 from streams.daq.simulator.faults.vlsb import Bank
 
-BOARDS: dict[int, type[Board]] = {V1290: Tdc, V1724: SuppressedFadc, V1731: Fadc, VLSB: Bank}
+BOARDS: dict[int, type[Board]] = {V1290: Tdc, V1724: SuppressedFadc, V1731: Fadc, VLSB: Bank, DBB: Dbb}
 """Equipment type → what takes its words apart."""
 BoardAddress = tuple[int, int, int]
 """Equipment type, LDC, geo."""

@@ -22,7 +22,7 @@ _NOISE_WIDTH = 2.5
 _V1731_SAMPLES = 256
 _NOISE_AREA = (50, 400)
 _GATE = (25, 75)
-"""Samples between which noise of the Cherenkov counters begins: inside the gate, or it would show nowhere."""
+"""Samples between which noise begins, if there are so many: inside the Cherenkov counters' gate, to be seen at all."""
 _PULSE = np.array([0.1, 0.3, 0.3, 0.2, 0.1])
 """Share of the area in each sample."""
 
@@ -156,9 +156,11 @@ class Fadc(Board):
         return replace(self, samples=samples)
 
     def replaced(self, channel: int, signals: Signals) -> Self:
-        """Return the board with these samples in a channel."""
+        """Return the board with these samples in a channel, as many as it reads; the last one if there are no more."""
         samples, there = self.samples.copy(), signals.trigger < len(self.samples)
-        samples[signals.trigger[there], channel] = signals.value[there]
+        length = samples.shape[2]
+        more = max(0, length - signals.value.shape[1])
+        samples[signals.trigger[there], channel] = np.pad(signals.value[there], ((0, 0), (0, more)), "edge")[:, :length]
         return replace(self, samples=samples)
 
     def shifted(self, channel: int, counts: int) -> Self:
@@ -170,7 +172,9 @@ class Fadc(Board):
         """Return the board with a pulse more inside the gate in these triggers."""
         samples = self.signals(channel).value
         area = rng.integers(*_NOISE_AREA, (len(trigger), 1))
-        at = rng.integers(*_GATE, (len(trigger), 1)) + np.arange(len(_PULSE))
+        low, high = _GATE
+        last = samples.shape[1] - len(_PULSE)
+        at = rng.integers(low, min(high, last), (len(trigger), 1)) + np.arange(len(_PULSE))
         row = trigger[:, np.newaxis]
         samples[row, at] = np.maximum(samples[row, at] - np.rint(area * _PULSE).astype(np.int64), 0)
         return self.replaced(channel, Signals(np.arange(len(samples)), samples))

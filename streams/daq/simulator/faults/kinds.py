@@ -53,39 +53,43 @@ _ALL = (
     ),
     FaultKind(
         name="dead_pmt",
-        does="The photomultipliers, or the trackers' channels, give no signal.",
+        does="The photomultipliers, the EMR's bars or the trackers' channels give no signal.",
         look="The slab is empty in slab hits, photomultiplier hits and space points; a Cherenkov charge all at 0; "
-        "a gap in a plane's digits, and duplets in place of triplets.",
+        "a gap in a tracker plane's digits, and duplets in place of triplets; a gap in the EMR's occupancy.",
         place=PlaceKind.PART,
         on_crate=of_boards.silence,
     ),
     FaultKind(
         name="hot_channel",
-        does="The photomultipliers fire in every particle trigger, at any time.",
-        look="A spike in V1290 hits by channel; of a slab with both photomultipliers hot, in its slab hits too.",
+        does="The photomultipliers, bars or channels fire in every particle trigger.",
+        look="A spike in V1290 or DBB hits by channel; of a slab with both photomultipliers hot, in its slab hits too; "
+        "a bar of the EMR's occupancy far above its neighbours.",
         place=PlaceKind.PART,
         on_crate=of_boards.fire_always,
     ),
     FaultKind(
         name="noisy_plane",
-        does=f"Each photomultiplier fires in {of_boards.NOISE_PROBABILITY:.0%} of the particle triggers, at any time.",
-        look="Slab hits up over the whole plane, flat where no beam is; more digits than space points.",
+        does=f"Each photomultiplier, bar or channel fires in {of_boards.NOISE_PROBABILITY:.0%} of the triggers.",
+        look="Slab hits up over the whole plane, flat where no beam is; more digits than space points; a bright column "
+        "in the EMR's occupancy, and its ranges long.",
         place=PlaceKind.PART,
         on_crate=of_boards.fire_often,
     ),
     FaultKind(
         name="swapped_cables",
-        does="The signals of two photomultipliers are exchanged, at all boards that read them.",
-        look="Slabs off the hump in slab hits; fewer space points, off their place in the beam spot.",
+        does="The signals of two photomultipliers, bars or channels are exchanged, at all boards that read them.",
+        look="Slabs off the hump in slab hits; fewer space points, off their place in the beam spot; single bars off "
+        "the beam in the EMR's occupancy.",
         place=PlaceKind.TWO_PARTS,
         on_crate=of_boards.swap,
     ),
     FaultKind(
         name="shifted_timing",
         does="The signals come later by the value, or, if it is negative, earlier.",
-        look="The peaks of the time of flight, or the arrival times, moved by as much.",
+        look="The peaks of the time of flight, or the arrival times, moved by as much; hits of the EMR that leave the "
+        "trigger's window are lost to its occupancy.",
         place=PlaceKind.PART,
-        value="delay; " + ", ".join(f"{name} in {detector.time_unit}" for name, detector in DETECTORS.items()),
+        value="delay; " + ", ".join(f"{n} in {d.time_unit}" for n, d in DETECTORS.items() if d.time_unit),
         on_crate=of_boards.shift,
     ),
     FaultKind(
@@ -97,7 +101,8 @@ _ALL = (
     FaultKind(
         name="trigger_mismatch",
         does="One board has one particle event less than the others.",
-        look="Rejected by unpack: trigger mismatch, with both numbers.",
+        look="Rejected by unpack: trigger mismatch, with both numbers; a board of the EMR (DBB) makes an error of the "
+        "EMR, with both numbers.",
         place=PlaceKind.BOARD,
         on_crate=of_boards.lose_trigger,
     ),

@@ -11,7 +11,7 @@ from streams.conditions.model import Conditions
 from streams.daq.simulator.faults.crate import BoardAddress
 from streams.daq.simulator.faults.kinds import KINDS
 from streams.daq.simulator.faults.model import Fault, FaultKind, PlaceKind, SpillsKind
-from streams.daq.simulator.faults.of_boards import corrupt, corruptible, counting
+from streams.daq.simulator.faults.of_boards import corrupt, corruptible, counting, shift
 from streams.daq.simulator.faults.places import DETECTORS, Part
 from streams.daq.simulator.tables import LAST_RUN
 from streams.errors import UsageError
@@ -125,7 +125,12 @@ def _place(text: str, kind: FaultKind, place: str | None, possible: Possible) ->
         return {"board": _board(text, kind, place, possible)}
     if kind.place is PlaceKind.TWO_PARTS:
         return {"parts": _two_parts(text, kind, place.split(","), possible.conditions)}
-    return {"parts": tuple(_parts(text, place, possible.conditions)), "counts": DETECTORS[place.split("/")[0]].counts}
+    parts, detector = _parts(text, place, possible.conditions), DETECTORS[place.split("/")[0]]
+    if kind.on_crate is shift and not detector.counts:
+        raise _error(
+            text, f"no plot has times of this detector; {_listed([n for n, d in DETECTORS.items() if d.counts])}"
+        )
+    return {"parts": tuple(parts), "counts": detector.counts}
 
 
 def _board(text: str, kind: FaultKind, place: str, possible: Possible) -> BoardAddress:

@@ -4,12 +4,13 @@ A detector that takes part in faults is one entry of `DETECTORS`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
-from streams.boards import V1290, V1724, V1731, VLSB
+from streams.boards import DBB, V1290, V1724, V1731, VLSB
+from streams.conditions.emr import BAR_NUMBERS, BARS
 from streams.conditions.kl import PMTS as KL_PMTS
 from streams.conditions.model import Conditions
 from streams.conditions.rows import Address
@@ -30,9 +31,9 @@ class Named:
 
     levels: tuple[str, ...]
     parts: Callable[[Conditions], dict[Path, Part]]
-    time_unit: str
-    """Unit in which its times can be shifted."""
-    counts: Mapping[int, float]
+    time_unit: str = ""
+    """Unit in which its times can be shifted; none of a detector whose plots have no times."""
+    counts: Mapping[int, float] = field(default_factory=dict)
     """Equipment type → counts of its clock in that unit; a board that is not named gives no time."""
 
     @property
@@ -69,6 +70,18 @@ def _kl(conditions: Conditions) -> dict[Path, Part]:
     }
 
 
+def _emr(conditions: Conditions) -> dict[Path, Part]:
+    """Return the channel of each bar, by plane and bar; as bar 0 that of the plane's one photomultiplier."""
+    cabling = conditions.emr_cabling
+    found: dict[Path, Part] = {}
+    for kind, channels in ((V1731, cabling.fadc * BAR_NUMBERS), (DBB, cabling.dbb)) if cabling is not None else ():
+        for ldc, geo, channel in np.argwhere(channels >= 0).tolist():
+            plane, bar = divmod(int(channels[ldc, geo, channel]), BAR_NUMBERS)
+            if kind == V1731 or 0 < bar < BARS:
+                found[plane, bar] = ((ldc, geo, channel, kind),)
+    return found
+
+
 def _tracker(tracker: int, conditions: Conditions) -> dict[Path, Part]:
     """Return each channel of a tracker's planes, by station, plane and number."""
     channels = conditions.tracker
@@ -92,7 +105,8 @@ DETECTORS: dict[str, Named] = {
         for station in range(STATIONS)
     },
     "ckov": Named(levels=("counter", "pmt"), parts=_ckov, time_unit="samples", counts={V1731: 1.0}),
-    "kl": Named(levels=("cell", "pmt"), parts=_kl, time_unit="samples", counts={V1724: 1.0}),
+    "kl": Named(levels=("cell", "pmt"), parts=_kl),
+    "emr": Named(levels=("plane", "bar"), parts=_emr, time_unit="counts of 2.5 ns", counts={DBB: 1.0}),
     **{
         f"tracker{tracker}": Named(
             levels=("station", "plane", "channel"),
