@@ -38,6 +38,7 @@ class Live:
     reader: BookReader
     records: list[Record]
     env: dict[str, str]
+    workers: Workers
 
     def books(self, session: str) -> BookReader:
         prefix, partitions = self.settings.redis.key_prefix, self.settings.kafka.partitions
@@ -107,6 +108,7 @@ def count_live(settings: Settings, logs: Path, batches: list[list[Record]], env:
                 reader=reader,
                 records=[record for batch in batches for record in batch],
                 env=environment(settings) | keys | env,
+                workers=workers,
             )
     finally:
         workers.stop()

@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from math import nan
 from multiprocessing.sharedctypes import SynchronizedArray
 from multiprocessing.synchronize import Event
 from typing import ClassVar
 
+import psutil
 import structlog
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
@@ -24,7 +26,7 @@ from schemas.records import RejectedSpill
 from streams.agents.transform import Source, transform
 from streams.books.aggregator import Aggregator, Incoming, KafkaAccess, TopicAccess
 from streams.books.connect import place
-from streams.books.run import NOT_HANDLED
+from streams.books.run import Handling
 from streams.books.store import CheckpointStore
 from streams.conditions.store import ConditionsStore
 from streams.errors import ServerError
@@ -193,5 +195,10 @@ def _aggregator(settings: Settings, plan: Plan, store: CheckpointStore, conditio
         window_s=settings.books.window_s,
         windows_kept=settings.books.windows_kept,
         clock=time.monotonic,
-        handling=lambda _: NOT_HANDLED,
+        handling=_handling,
     )
+
+
+def _handling(_produced_ms: int) -> Handling:
+    """Say what memory it took; from the DAQ to a replay there is no delay that means anything."""
+    return Handling(delay_s=nan, resident_mb=psutil.Process().memory_info().rss / 1e6)

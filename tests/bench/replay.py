@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import deque
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 
 import psutil
@@ -57,8 +57,9 @@ class Watch:
                 while waiting and all(at >= end for at, end in zip(there, waiting[0][1], strict=True)):
                     seen_s, _ = waiting.popleft()
                     self.lags_s.append(time.monotonic() - seen_s)
-                for child in self._process.children():
-                    self.largest_mb = max(self.largest_mb, child.memory_info().rss / 1e6)
+                with suppress(psutil.NoSuchProcess):  # it may end at any moment
+                    for child in self._process.children():
+                        self.largest_mb = max(self.largest_mb, child.memory_info().rss / 1e6)
 
 
 def main() -> None:

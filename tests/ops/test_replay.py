@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -135,6 +136,46 @@ def test_a_replay_that_is_killed_and_of_which_redis_loses_a_part_equals_live(
     assert_one_sentence(spilldeck_here("replay", str(SOME[0]), "--name", "killed", env=live.env), 2)
     assert spilldeck_here("replays", "drop", "killed", env=live.env).returncode == 0
     assert not list(live.redis.scan_iter(match=f"{live.settings.redis.key_prefix}:*killed*"))
+
+
+def test_a_replay_of_which_a_worker_is_killed_says_so_and_goes_on(spilldeck: Spilldeck, live: Live) -> None:
+    replaying = begin_replay(live, f"{SOME[0]}-{SOME[-1]}", "--name", "crippled")
+    while not spills_of(live, "replay-crippled"):
+        assert replaying.poll() is None, replaying.communicate()
+        time.sleep(0.02)
+    worker = next(c for c in psutil.Process(replaying.pid).children() if "spawn_main" in " ".join(c.cmdline()))
+    worker.kill()
+    said, complaints = replaying.communicate()
+    assert (replaying.returncode, said) == (3, b""), complaints
+    assert complaints.startswith(b"spilldeck: a worker of the replay died: --resume goes on")
+    done = spilldeck("replay", "--resume", "--name", "crippled", env=live.env)
+    assert done.stdout.count("7 spills, 1 rejected") == len(SOME), done.stderr
+    for run in SOME:
+        assert differences(live.reader.run(run, {}), live.books("replay-crippled").run(run, {})) == []
+
+
+def test_a_replay_waits_while_live_is_behind(live: Live) -> None:
+    session = "replay-waiting"
+    for worker in live.workers.running:
+        worker.send_signal(signal.SIGSTOP)
+    try:
+        with SpillProducer(live.settings) as producer:
+            for record in small_run(900_397):
+                producer.send(record)
+        replaying = begin_replay(live, str(RUNS[7]), "--name", "waiting")
+        while not live.redis.hexists(f"{live.settings.redis.key_prefix}:replays", session):
+            assert replaying.poll() is None, replaying.communicate()
+            time.sleep(0.05)
+        time.sleep(2)
+        assert not spills_of(live, session)
+        assert replaying.poll() is None
+    finally:
+        for worker in live.workers.running:
+            worker.send_signal(signal.SIGCONT)
+    _, complaints = replaying.communicate()
+    assert replaying.returncode == 0, complaints
+    assert differences(live.reader.run(RUNS[7], {}), live.books(session).run(RUNS[7], {})) == []
+    wait_until_counted(live.settings, live.reader)
 
 
 def test_a_replay_from_reconstructed_spills_equals_live(spilldeck: Spilldeck, live: Live) -> None:
