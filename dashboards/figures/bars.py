@@ -9,7 +9,7 @@ from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.books.book import Histogram
 
-LEVELS = 24
+LEVELS = 12
 """Colours that tell counts apart: plotly fills shapes of one colour at once."""
 DEEP = 0.94
 """Half the depth of a bar on the picture, in planes: its own plane and, nearly, the crossed ones beside it."""
@@ -47,25 +47,21 @@ def bar_traces(planes: range, histogram: Histogram, scale: CountScale, theme: Th
         }
         for each in np.unique(level).tolist()
     ]
-    middles = {
-        "type": "scatter",
-        "mode": "markers",
-        "x": (number - DEEP / 3 * points_back).tolist(),
-        "y": bar.tolist(),
-        "customdata": np.stack([number, bar, entries], axis=1).tolist(),
-        "marker": {
-            "opacity": 0,
-            "size": 8,
-            "color": [0],
-            "cmin": 0,
-            "cmax": scale.end,
-            "colorscale": stops(theme.scale),
-            "showscale": True,
-            "colorbar": scale.bar(),
-        },
-        "hovertemplate": "plane %{customdata[0]}, bar %{customdata[1]}: %{customdata[2]:,} entries<extra></extra>",
+    # Unseen, for what is said when one points at a bar: one picture, where a marker a bar took 0.1 s to draw.
+    cells = {
+        "type": "heatmap",
+        "x": list(planes),
+        "y": list(range(counts.shape[1])),
+        "z": [[None if np.isnan(place) else place for place in row] for row in scale.place(counts.T).tolist()],
+        "customdata": counts.T.tolist(),
+        "opacity": 0,
+        "zmin": 0,
+        "zmax": scale.end,
+        "colorscale": stops(theme.scale),
+        "colorbar": scale.bar(),
+        "hovertemplate": "plane %{x}, bar %{y}: %{customdata:,} entries<extra></extra>",
     }
-    return [*triangles, middles]
+    return [*triangles, cells]
 
 
 def _with_gaps(points: F8) -> list[float | None]:
