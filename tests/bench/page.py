@@ -43,17 +43,15 @@ USABLE = """() => {
 # After the frame in which all plots stood with a spill; the spill is the last number in a plot's title.
 WATCH = """() => {
     window.seen = {};
+    const plots = [...document.querySelectorAll('.js-plotly-plot')];
+    const last = plot => Number((/\\u2013(\\d+) /.exec(plot.layout?.title?.text) || [])[1] ?? -1);
     const look = () => {
-        const plots = [...document.querySelectorAll('.js-plotly-plot')];
-        const last = plots.map(plot => Number((/\\u2013(\\d+) /.exec(plot.layout?.title?.text) || [])[1] ?? -1));
-        const spill = last.length ? Math.min(...last) : -1;
-        if (spill >= 0 && !(spill in window.seen)) {
-            window.seen[spill] = 0;
-            requestAnimationFrame(() => { window.seen[spill] = Date.now(); });
-        }
-        requestAnimationFrame(look);
+        const spill = Math.min(...plots.map(last));
+        if (spill < 0 || spill in window.seen) return;
+        window.seen[spill] = 0;
+        requestAnimationFrame(() => requestAnimationFrame(() => { window.seen[spill] = Date.now(); }));
     };
-    look();
+    for (const plot of plots) plot.on('plotly_afterplot', look);
 }"""
 DEFAULT_PAGE = """
 import sys
