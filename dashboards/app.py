@@ -83,6 +83,7 @@ def _add_files(server: FastAPI, data: Data) -> None:
 
 def _layout(refresh_s: float) -> Any:
     limits = {
+        "beat_ms": BEAT_MS,
         "late_ms": max(BROWSER_LATE_S, REFRESHES_LATE * refresh_s) * 1000,
         "patience_ms": (refresh_s + PATIENCE_S) * 1000,
         "most_patience_ms": (refresh_s + MOST_PATIENCE_S) * 1000,
@@ -116,9 +117,6 @@ def _layout(refresh_s: float) -> Any:
     return html.Div(
         [
             dcc.Location(id="address"),
-            dcc.Interval(id="tick", interval=round(refresh_s * 1000)),
-            dcc.Interval(id="beat", interval=BEAT_MS),
-            *(dcc.Store(id=name) for name in ("served", "drawn")),
             dcc.Store(id="theme", data="light"),
             dcc.Store(id="limits", data=limits),
             html.Header(header),

@@ -1,8 +1,8 @@
-"""What happens when an address changes, a browser's clock ticks, or the theme is switched."""
+"""What happens when an address changes or the theme is switched."""
 
 from typing import Any
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html
+from dash import ClientsideFunction, Dash, Input, Output, State, html
 
 from dashboards.choices import Choices
 from dashboards.data import Data
@@ -28,29 +28,11 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
         parts = plots.page(path, figures.maker(view, theme, choices))
         return html.Div(parts, **{"data-has": has, "data-path": path}), plots.navigation(path)
 
-    # A browser may have gone to another page when the answer comes: it takes the figures that it still has a place for.
-    app.clientside_callback(
-        ClientsideFunction("spilldeck", "draw"),
-        Output({"type": "figure", "name": ALL}, "figure"),
-        Input("drawn", "data"),
-        State({"type": "figure", "name": ALL}, "id"),
-        State({"type": "figure", "name": ALL}, "figure"),
-    )
     app.clientside_callback(
         ClientsideFunction("spilldeck", "ask"),
         Input("page", "children"),
         Input("address", "search"),
         Input("theme", "data"),
-        Input("tick", "n_intervals"),
-        State("limits", "data"),
-    )
-    app.clientside_callback(
-        ClientsideFunction("spilldeck", "freshness"),
-        Output("browser", "className"),
-        Output("browser-mark", "children"),
-        Output("browser-words", "children"),
-        Input("beat", "n_intervals"),
-        Input("served", "data"),
         State("limits", "data"),
     )
     app.clientside_callback(

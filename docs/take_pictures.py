@@ -24,7 +24,7 @@ SHOTS = {
     "ratio": "/detector/kl?mode=ratio",
     "overview-dark": "/",
 }
-WIDTH, HEIGHT, SCALE = 1920, 1080, 0.66
+WIDTH, HEIGHT, SCALE = 1920, 1080, 0.64
 SPILLS, EARLIER_SPILLS = 120, 200
 WAIT_S = 60
 ALL_DRAWN = """spill => {

@@ -3,18 +3,26 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
   spilldeck: {
     // One question at a time: its answer waits until there is something new, and the next is asked when it is drawn.
     // A question that was not answered is asked again, ever more patiently: the server is away, or only slow.
-    ask: function (page, search, theme, _ticks, limits) {
+    // What changes again and again is told to Dash as an output only: of each input it remembers all values for ever.
+    ask: function (page, search, theme, limits) {
       if (!page) return;
       if (page !== this.page) this.has = page.props["data-has"];
-      this.page = page;
-      const wanted = new URLSearchParams({ path: page.props["data-path"], search: search || "", theme });
-      const waits = this.question && this.question.wanted === String(wanted);
+      if (!this.page) {
+        this.openedAt = Date.now();
+        setInterval(() => { this.freshness(); this.askAgain(); }, limits.beat_ms);
+      }
+      Object.assign(this, { page, limits, wanted: new URLSearchParams({ path: page.props["data-path"], search: search || "", theme }) });
+      this.askAgain();
+    },
+    askAgain: function () {
+      const wanted = String(this.wanted), limits = this.limits;
+      const waits = this.question && this.question.wanted === wanted;
       const vain = waits && Date.now() - this.question.at >= this.patience;
       if (waits && !vain) return;
       if (!vain) this.patience = limits.patience_ms;
       else this.patience = Math.min(2 * this.patience, limits.most_patience_ms);
       this.question?.control.abort();
-      this.question = { wanted: String(wanted), at: Date.now(), control: new AbortController() };
+      this.question = { wanted, at: Date.now(), control: new AbortController() };
       this.fetchAnswer(this.question);
     },
     fetchAnswer: async function (question) {
@@ -38,40 +46,38 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       const axes = has => (/axes:(\w+)/.exec(has) || [])[1];
       for (const [id, children] of Object.entries(told.parts)) put(id, { children });
       for (const [name, children] of Object.entries(told.tables || {})) put({ type: "table", name }, { children });
-      if (told.figures) put("drawn", { data: { figures: told.figures, zoom: axes(told.has) === axes(this.has) } });
+      if (told.figures) this.draw(told.figures, axes(told.has) === axes(this.has));
       this.has = told.has;
       this.after = told.at;
-      put("served", { data: Date.now() });
+      this.servedAt = Date.now();
+      this.freshness();
     },
-    // Dash writes a zoom into the figure that the browser holds, where plotly's own means (uirevision) takes it for the
-    // server's and forgets it with the next figure. So an axis keeps what the new figure does not say of it.
-    draw: function (drawn, ids, figures) {
-      const nothing = window.dash_clientside.no_update;
-      return ids.map((id, i) => {
-        const figure = drawn && drawn.figures[id.name];
-        const before = figures[i] && figures[i].layout;
-        if (!figure || !drawn.zoom || !before) return figure || nothing;
+    // Axes keep what the new figure does not say of them: a zoom is the shifter's.
+    draw: function (figures, zoom) {
+      for (const [name, figure] of Object.entries(figures)) {
+        const graph = document.getElementById(`{"name":"${name}","type":"figure"}`);
+        if (!graph) continue; // of a page that was left
+        const before = graph.querySelector(".js-plotly-plot")?.layout;
         const layout = { ...figure.layout };
-        for (const axis of ["xaxis", "yaxis"]) if (layout[axis]) layout[axis] = { ...before[axis], ...layout[axis] };
-        return { ...figure, layout };
-      });
+        if (zoom && before) {
+          for (const axis of ["xaxis", "yaxis"]) if (layout[axis]) layout[axis] = { ...before[axis], ...layout[axis] };
+        }
+        window.dash_clientside.set_props({ type: "figure", name }, { figure: { ...figure, layout } });
+      }
     },
     // How long ago the server last sent something, by this browser's own clock.
-    freshness: function (_beats, served, limits) {
-      const now = Date.now();
-      if (served !== this.lastServed) {
-        this.lastServed = served;
-        this.servedAt = now;
-      }
-      this.servedAt = this.servedAt || now;
-      const age = now - this.servedAt;
-      const lost = age > limits.late_ms;
+    freshness: function () {
+      const age = Date.now() - (this.servedAt ?? this.openedAt);
+      const lost = age > this.limits.late_ms;
       document.documentElement.classList.toggle("lost", lost);
-      if (lost) {
-        const seconds = Math.floor(age / 1000);
-        return ["badge bad", "✕", "This page lost its server " + seconds + " s ago: numbers below are old"];
-      }
-      return served ? ["badge good", "✓", "Up to date"] : ["badge unknown", "?", "Waiting for the server"];
+      const say = (level, mark, words) => {
+        const put = window.dash_clientside.set_props;
+        put("browser", { className: "badge " + level });
+        put("browser-mark", { children: mark });
+        put("browser-words", { children: words });
+      };
+      if (lost) say("bad", "✕", "This page lost its server " + Math.floor(age / 1000) + " s ago: numbers below are old");
+      else if (this.servedAt) say("good", "✓", "Up to date");
     },
     theme: function (clicks, current) {
       const kept = window.localStorage.getItem("spilldeck-theme") || "light";

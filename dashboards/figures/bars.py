@@ -9,7 +9,7 @@ from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.books.book import Histogram
 
-LEVELS = 24
+LEVELS = 12
 """Colours that tell counts apart: plotly fills shapes of one colour at once."""
 DEEP = 0.94
 """Half the depth of a bar on the picture, in planes: its own plane and, nearly, the crossed ones beside it."""
@@ -25,10 +25,8 @@ def bar_traces(planes: range, histogram: Histogram, scale: CountScale, theme: Th
         bars wide.
     """
     counts: I8 = histogram.view(flow=False)[planes.start : planes.stop : planes.step]
-    number, bar, points_back = _bars(planes, counts.shape[1])
-    entries = counts.ravel()
     x, y = triangles(planes, counts.shape[1])
-    share = scale.place(entries) / scale.end
+    share = scale.place(counts.ravel()) / scale.end
     level = np.where(np.isnan(share), -1, np.minimum(np.nan_to_num(share) * LEVELS, LEVELS - 1)).astype(np.int64)
     shapes = [
         {
@@ -43,36 +41,27 @@ def bar_traces(planes: range, histogram: Histogram, scale: CountScale, theme: Th
         }
         for each in np.unique(level).tolist()
     ]
-    middles = {
-        "type": "scatter",
-        "mode": "markers",
-        "x": (number - DEEP / 3 * points_back).tolist(),
-        "y": bar.tolist(),
-        "customdata": np.stack([number, bar, entries], axis=1).tolist(),
-        "marker": {
-            "opacity": 0,
-            "size": 8,
-            "color": [0],
-            "cmin": 0,
-            "cmax": scale.end,
-            "colorscale": stops(theme.scale),
-            "showscale": True,
-            "colorbar": scale.bar(),
-        },
-        "hovertemplate": "plane %{customdata[0]}, bar %{customdata[1]}: %{customdata[2]:,} entries<extra></extra>",
+    # Unseen, for what is said when one points at a bar: one picture, where a marker a bar took 0.1 s to draw.
+    cells = {
+        "type": "heatmap",
+        "x": list(planes),
+        "y": list(range(counts.shape[1])),
+        "z": [[None if np.isnan(place) else place for place in row] for row in scale.place(counts.T).tolist()],
+        "customdata": counts.T.tolist(),
+        "opacity": 0,
+        "zmin": 0,
+        "zmax": scale.end,
+        "colorscale": stops(theme.scale),
+        "colorbar": scale.bar(),
+        "hovertemplate": "plane %{x}, bar %{y}: %{customdata:,} entries<extra></extra>",
     }
-    return [*shapes, middles]
-
-
-def _bars(planes: range, bars: int) -> tuple[I8, I8, F8]:
-    """Return (n,) plane and number of each bar, and 1 if it points to the back, else -1."""
-    number, bar = (each.ravel() for each in np.meshgrid(planes, range(bars), indexing="ij"))
-    return number, bar, np.where(bar % 2 == 0, 1.0, -1.0)
+    return [*shapes, cells]
 
 
 def triangles(planes: range, bars: int) -> tuple[F8, F8]:
     """Return (n, 5) x and y of each bar's corners, the first again after the last, and a gap, plane by plane."""
-    number, bar, points_back = _bars(planes, bars)
+    number, bar = (each.ravel() for each in np.meshgrid(planes, range(bars), indexing="ij"))
+    points_back = np.where(bar % 2 == 0, 1.0, -1.0)
     base, tip = number - DEEP * points_back, number + DEEP * points_back
     gap = np.full(len(number), np.nan)
     x: F8 = np.stack([base, tip, base, base, gap], axis=1)

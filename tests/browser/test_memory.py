@@ -8,7 +8,7 @@ from tests.browser.conftest import Site, open_page, until_drawn
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
-UPDATES, MAY_GROW_MB = 30, 8
+UPDATES, MAY_GROW_MB = 20, 4
 """An update is 0.3 MB of figures: if they were kept, it would be more."""
 
 

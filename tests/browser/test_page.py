@@ -139,16 +139,15 @@ def test_the_bars_of_the_ranger_are_triangles_that_one_can_point_at(site: Site, 
     page.locator('.more[href="/plot/emr_occupancy_xz"]').click()
     counts = site.book(run).book["emr_occupancy_xz"].view()
     plane, bar = max(zip(*counts.nonzero(), strict=True), key=lambda at: (counts[at], at))
-    entries = "plot.data.at(-1).customdata.filter(d => d[2]).map(d => d[2]).reduce((a, b) => a + b, 0)"
+    entries = "plot.data.at(-1).customdata.flat().reduce((a, b) => a + b, 0)"
     until_equal(page, "emr_occupancy_xz", entries, int(counts.sum()))
     at = drawn(
         page,
         "emr_occupancy_xz",
         f"""(() => {{
-        const said = plot.data.at(-1).customdata.findIndex(d => d[0] === {plane} && d[1] === {bar});
         const area = plot.querySelector(".nsewdrag").getBoundingClientRect();
         const {{xaxis, yaxis}} = plot._fullLayout;
-        return [area.x + xaxis.d2p(plot.data.at(-1).x[said]), area.y + yaxis.d2p({bar})];
+        return [area.x + xaxis.d2p({plane}), area.y + yaxis.d2p({bar})];
     }})()""",
     )
     page.mouse.move(*at)

@@ -24,8 +24,8 @@ def draw(*bars: tuple[int, int], log: str | None = None) -> Figure:
 
 
 def test_each_bar_of_the_planes_is_one_triangle_two_bars_wide() -> None:
-    *triangles, middles = draw((4, 30))["data"]
-    assert sum(trace["x"].count(None) for trace in triangles) == len(middles["x"]) == 24 * 60
+    *triangles, cells = draw((4, 30))["data"]
+    assert sum(trace["x"].count(None) for trace in triangles) == len(cells["x"]) * len(cells["y"]) == 24 * 60
     (lit,) = (trace for trace in triangles if trace["fill"] == "toself")
     assert lit["x"] == [4 - DEEP, 4 + DEEP, 4 - DEEP, 4 - DEEP, None]
     assert lit["y"] == [29, 30, 31, 29, None]
@@ -34,8 +34,12 @@ def test_each_bar_of_the_planes_is_one_triangle_two_bars_wide() -> None:
 
 
 def test_one_points_at_a_bar_and_reads_plane_bar_and_count() -> None:
-    middles = draw((4, 30), (4, 30), (6, 7))["data"][-1]
-    said = {(plane, bar): entries for plane, bar, entries in middles["customdata"]}
+    cells = draw((4, 30), (4, 30), (6, 7))["data"][-1]
+    said = {
+        (plane, bar): entries
+        for bar, row in zip(cells["y"], cells["customdata"], strict=True)
+        for plane, entries in zip(cells["x"], row, strict=True)
+    }
     assert said[4, 30] == 2
     assert said[6, 7] == 1
     assert said[0, 0] == 0
