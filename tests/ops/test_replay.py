@@ -20,6 +20,9 @@ from streams.books import layout, uhi
 from streams.books.compare import compare, differences
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
+from streams.daq.simulator import SimulatedRun
+from streams.daq.simulator.spill_json import json_lines
+from streams.daq.sources import read_source
 from streams.process import process
 from streams.topics import Topics
 from tests.kafka import ends
@@ -200,6 +203,34 @@ def test_wrong_use_of_replay_is_one_sentence_and_leaves_nothing(spilldeck_here: 
     wait_until_counted(live.settings, live.reader)
     assert f"run {RUNNING} is still running" in refused(1, "verify", str(RUNNING))
     assert not [key for key in live.redis.scan_iter() if b"verify" in key or b"4711" in key]
+
+
+def test_a_run_of_json_documents_is_archived_without_those_that_hold_nothing(
+    spilldeck: Spilldeck, spilldeck_here: Spilldeck, live: Live, tmp_path: Path
+) -> None:
+    run = SimulatedRun(run=900_396, spills=4, mean_triggers=2, detectors=("tof",))
+    source = tmp_path / "run.json"
+    source.write_bytes(b"".join(json_lines(record, run.conditions.detectors) for record in run.records()))
+    with SpillProducer(live.settings) as producer:
+        for record in read_source(source):
+            producer.send(record)
+    wait_until_counted(live.settings, live.reader)
+    done = spilldeck_here("runs", "archive", str(run.run), "--out", tmp_path, env=live.env)
+    assert done.returncode == 0, done.stderr
+    archive = tmp_path / f"{run.run:08d}.json"
+    lines = source.read_bytes().splitlines(keepends=True)
+    kept = archive.read_bytes().splitlines(keepends=True)
+    # Documents of other DAQ events hold nothing, and were never sent: they are missing from the count of events alone.
+    named = {line: json.loads(line)["daq_event_type"] for line in lines}
+    assert kept == [line for line, name in named.items() if name in ("start_of_run", "physics_event", "end_of_run")]
+    assert len(kept) == run.spills + 2
+    done = spilldeck("verify", str(run.run), "--archive", archive, env=live.env)
+    assert (done.returncode, differing_plots(done.stdout)) == (1, set()), done.stderr
+    assert re.findall(r"^│ (\w+) ", done.stdout, re.MULTILINE) == ["events", "control"]
+    again = spilldeck_here("runs", "archive", str(run.run), "--out", tmp_path, env=live.env)
+    assert "is there already" in assert_one_sentence(again, 2)
+    nowhere = spilldeck_here("runs", "archive", str(run.run), "--out", tmp_path / "nosuch", env=live.env)
+    assert "cannot be written" in assert_one_sentence(nowhere, 2)
 
 
 def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_archive(
