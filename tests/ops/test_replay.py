@@ -15,6 +15,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
+from ops.replay.origins import of_topic
 from schemas.records import RawSpill
 from streams.books import layout, uhi
 from streams.books.compare import compare, differences
@@ -23,6 +24,7 @@ from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.spill_json import json_lines
 from streams.daq.sources import read_source
+from streams.errors import SpilldeckError
 from streams.process import process
 from streams.topics import Topics
 from tests.kafka import ends
@@ -249,7 +251,8 @@ def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_arc
         Topics.of(live.settings).raw,
         AdminClient({"bootstrap.servers": live.settings.kafka.bootstrap_servers, "log_level": 0}),
     )
-    for future in admin.delete_records([TopicPartition(raw, 1, ends(live.settings)[1] // 2)]).values():
+    cut = ends(live.settings)[1] // 2
+    for future in admin.delete_records([TopicPartition(raw, 1, cut)]).values():
         future.result()
     (expected,) = process([r for r in small_run(run) if isinstance(r, RawSpill)], ConditionsStore([]).for_run).values()
     for command in (["replay", str(run)], ["verify", str(run)], ["runs", "archive", str(run), "--out", str(tmp_path)]):
@@ -259,6 +262,10 @@ def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_arc
     assert expected.share.ledger.keys() == live.reader.run(run, {}).ledger.keys()
     done = spilldeck("verify", str(run), "--archive", archive, env=live.env)
     assert (done.returncode, done.stdout) == (0, f"run {run}: identical\n"), done.stderr
+    # Had the retention come while a replay reads, it would not go on in silence: within what it reads, or at its end.
+    for stop in (cut + 2, cut):
+        with pytest.raises(SpilldeckError, match=f"dropped messages 0 to {cut - 1} of"):
+            list(of_topic(live.settings, raw, 1, 0, stop, (run,)))
     archive.write_bytes(archive.read_bytes()[:-1] + b"x")
     assert "is damaged" in assert_one_sentence(
         spilldeck_here("verify", str(run), "--archive", archive, env=live.env), 1
