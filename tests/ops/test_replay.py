@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 from redis import Redis
 
 from ops.replay.origins import of_topic
+from ops.replay.sessions import Sessions
 from schemas.records import RawSpill
 from streams.books import layout, uhi
 from streams.books.compare import compare, differences
@@ -106,6 +107,12 @@ def spills_of(live: Live, session: str) -> int:
     return sum(totals.filled for totals in live.books(session).runs().values())
 
 
+def state_of(live: Live, session: str) -> str:
+    sessions = Sessions(live.redis, live.settings.redis.key_prefix)
+    plan = sessions.get(session)
+    return sessions.state(plan) if plan is not None else ""
+
+
 def lose(redis: Redis, pattern: str) -> None:
     for key in redis.scan_iter(match=pattern):
         redis.delete(key)
@@ -168,12 +175,10 @@ def test_a_replay_waits_while_live_is_behind(live: Live) -> None:
             for record in small_run(900_397):
                 producer.send(record)
         replaying = begin_replay(live, str(RUNS[7]), "--name", "waiting")
-        while not live.redis.hexists(f"{live.settings.redis.key_prefix}:replays", session):
+        while state_of(live, session) != "waiting for live":
             assert replaying.poll() is None, replaying.communicate()
             time.sleep(0.05)
-        time.sleep(2)
         assert not spills_of(live, session)
-        assert replaying.poll() is None
     finally:
         for worker in live.workers.running:
             worker.send_signal(signal.SIGCONT)
