@@ -144,14 +144,13 @@ def list_all(as_json: AsJson = False) -> None:
             total = sum(stop - first for first, stop in plan.spans)
             offsets = [p.offset + 1 for p in reader.progress()]
             read = sum(max(at - first, 0) for at, (first, _) in zip(offsets, plan.spans, strict=False))
-            state = "done" if plan.done else "at work" if sessions.is_alive(plan.session) else "stopped"
             found.append(
                 {
                     "name": plan.name,
                     "session": plan.session,
                     "runs": list(plan.runs),
                     "from": plan.archive or plan.origin.value,
-                    "state": state,
+                    "state": sessions.state(plan),
                     "percent": 100 if plan.done or not total else round(100 * read / total),
                     "spills": sum(its.filled for its in totals.values()),
                     "began": datetime.fromtimestamp(plan.began_s, UTC).strftime("%Y-%m-%d %H:%M:%S"),

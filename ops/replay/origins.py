@@ -128,6 +128,8 @@ def of_topic(
                         record=record,
                         value=value,
                     )
+            if expected < stop:
+                _refuse_a_gap(ours, topic, partition, expected, stop)
     except KafkaException as error:
         raise no_kafka(settings) from error
 

@@ -61,8 +61,9 @@ def run(sessions: Sessions, plan: Plan, workers: int, on_progress: Callable[[Pro
         )
 
     def look() -> None:
-        sessions.stay_alive(plan.session)
-        on_progress(progress())
+        now = progress()
+        sessions.stay_alive(plan.session, now.behind)
+        on_progress(now)
 
     count = min(workers, len(firsts))
     with ProcessPoolExecutor(count, mp_context=context, initializer=begin, initargs=(shared,)) as pool:

@@ -99,9 +99,14 @@ class Sessions:
             self.redis.unlink(key)
         self.redis.hdel(self._plans, session)
 
-    def is_alive(self, session: str) -> bool:
-        """Say whether a replay is at work on a session."""
-        return bool(self.redis.exists(self._alive(session)))
+    def state(self, plan: Plan) -> str:
+        """Return what a replay is doing, in words."""
+        if plan.done:
+            return "done"
+        behind = cast("bytes | None", self.redis.get(self._alive(plan.session)))
+        if behind is None:
+            return "stopped"
+        return "at work" if behind == b"0" else "waiting for live"
 
     @contextmanager
     def at_work(self, session: str) -> Iterator[None]:
@@ -113,7 +118,7 @@ class Sessions:
             When another is at work on it.
         """
         deadline = time.monotonic() + ALIVE_S + 1
-        while not self.redis.set(self._alive(session), 1, nx=True, ex=ALIVE_S):
+        while not self.redis.set(self._alive(session), 0, nx=True, ex=ALIVE_S):
             if time.monotonic() > deadline:
                 raise UsageError(f"{session} is at work already: wait for it, or take another --name")
             time.sleep(0.1)
@@ -122,9 +127,9 @@ class Sessions:
         finally:
             self.redis.delete(self._alive(session))
 
-    def stay_alive(self, session: str) -> None:
-        """Say that the replay is still at work."""
-        self.redis.set(self._alive(session), 1, ex=ALIVE_S)
+    def stay_alive(self, session: str, behind: int) -> None:
+        """Say that the replay is still at work, or waits for live, which is behind by so many messages."""
+        self.redis.set(self._alive(session), behind, ex=ALIVE_S)
 
     def _alive(self, session: str) -> str:
         return f"{self._prefix}:at-work:{session}"

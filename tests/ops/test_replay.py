@@ -15,11 +15,17 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
+from ops.replay.origins import of_topic
+from ops.replay.sessions import Sessions
 from schemas.records import RawSpill
 from streams.books import layout, uhi
 from streams.books.compare import compare, differences
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
+from streams.daq.simulator import SimulatedRun
+from streams.daq.simulator.spill_json import json_lines
+from streams.daq.sources import read_source
+from streams.errors import SpilldeckError
 from streams.process import process
 from streams.topics import Topics
 from tests.kafka import ends
@@ -101,6 +107,12 @@ def spills_of(live: Live, session: str) -> int:
     return sum(totals.filled for totals in live.books(session).runs().values())
 
 
+def state_of(live: Live, session: str) -> str:
+    sessions = Sessions(live.redis, live.settings.redis.key_prefix)
+    plan = sessions.get(session)
+    return sessions.state(plan) if plan is not None else ""
+
+
 def lose(redis: Redis, pattern: str) -> None:
     for key in redis.scan_iter(match=pattern):
         redis.delete(key)
@@ -163,12 +175,10 @@ def test_a_replay_waits_while_live_is_behind(live: Live) -> None:
             for record in small_run(900_397):
                 producer.send(record)
         replaying = begin_replay(live, str(RUNS[7]), "--name", "waiting")
-        while not live.redis.hexists(f"{live.settings.redis.key_prefix}:replays", session):
+        while state_of(live, session) != "waiting for live":
             assert replaying.poll() is None, replaying.communicate()
             time.sleep(0.05)
-        time.sleep(2)
         assert not spills_of(live, session)
-        assert replaying.poll() is None
     finally:
         for worker in live.workers.running:
             worker.send_signal(signal.SIGCONT)
@@ -202,6 +212,34 @@ def test_wrong_use_of_replay_is_one_sentence_and_leaves_nothing(spilldeck_here: 
     assert not [key for key in live.redis.scan_iter() if b"verify" in key or b"4711" in key]
 
 
+def test_a_run_of_json_documents_is_archived_without_those_that_hold_nothing(
+    spilldeck: Spilldeck, spilldeck_here: Spilldeck, live: Live, tmp_path: Path
+) -> None:
+    run = SimulatedRun(run=900_396, spills=4, mean_triggers=2, detectors=("tof",))
+    source = tmp_path / "run.json"
+    source.write_bytes(b"".join(json_lines(record, run.conditions.detectors) for record in run.records()))
+    with SpillProducer(live.settings) as producer:
+        for record in read_source(source):
+            producer.send(record)
+    wait_until_counted(live.settings, live.reader)
+    done = spilldeck_here("runs", "archive", str(run.run), "--out", tmp_path, env=live.env)
+    assert done.returncode == 0, done.stderr
+    archive = tmp_path / f"{run.run:08d}.json"
+    lines = source.read_bytes().splitlines(keepends=True)
+    kept = archive.read_bytes().splitlines(keepends=True)
+    # Documents of other DAQ events hold nothing, and were never sent: they are missing from the count of events alone.
+    named = {line: json.loads(line)["daq_event_type"] for line in lines}
+    assert kept == [line for line, name in named.items() if name in ("start_of_run", "physics_event", "end_of_run")]
+    assert len(kept) == run.spills + 2
+    done = spilldeck("verify", str(run.run), "--archive", archive, env=live.env)
+    assert (done.returncode, differing_plots(done.stdout)) == (1, set()), done.stderr
+    assert re.findall(r"^│ (\w+) ", done.stdout, re.MULTILINE) == ["events", "control"]
+    again = spilldeck_here("runs", "archive", str(run.run), "--out", tmp_path, env=live.env)
+    assert "is there already" in assert_one_sentence(again, 2)
+    nowhere = spilldeck_here("runs", "archive", str(run.run), "--out", tmp_path / "nosuch", env=live.env)
+    assert "cannot be written" in assert_one_sentence(nowhere, 2)
+
+
 def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_archive(
     spilldeck: Spilldeck, spilldeck_here: Spilldeck, live: Live, tmp_path: Path
 ) -> None:
@@ -218,7 +256,8 @@ def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_arc
         Topics.of(live.settings).raw,
         AdminClient({"bootstrap.servers": live.settings.kafka.bootstrap_servers, "log_level": 0}),
     )
-    for future in admin.delete_records([TopicPartition(raw, 1, ends(live.settings)[1] // 2)]).values():
+    cut = ends(live.settings)[1] // 2
+    for future in admin.delete_records([TopicPartition(raw, 1, cut)]).values():
         future.result()
     (expected,) = process([r for r in small_run(run) if isinstance(r, RawSpill)], ConditionsStore([]).for_run).values()
     for command in (["replay", str(run)], ["verify", str(run)], ["runs", "archive", str(run), "--out", str(tmp_path)]):
@@ -228,6 +267,10 @@ def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_arc
     assert expected.share.ledger.keys() == live.reader.run(run, {}).ledger.keys()
     done = spilldeck("verify", str(run), "--archive", archive, env=live.env)
     assert (done.returncode, done.stdout) == (0, f"run {run}: identical\n"), done.stderr
+    # Had the retention come while a replay reads, it would not go on in silence: within what it reads, or at its end.
+    for stop in (cut + 2, cut):
+        with pytest.raises(SpilldeckError, match=f"dropped messages 0 to {cut - 1} of"):
+            list(of_topic(live.settings, raw, 1, 0, stop, (run,)))
     archive.write_bytes(archive.read_bytes()[:-1] + b"x")
     assert "is damaged" in assert_one_sentence(
         spilldeck_here("verify", str(run), "--archive", archive, env=live.env), 1
