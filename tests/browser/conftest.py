@@ -95,7 +95,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def site(stack: LocalStack, chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(stack: LocalStack, program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Return a site whose Redis may be stopped; its Kafka is that of all tests."""
     directory = tmp_path_factory.mktemp("site")
     port = free_port()
@@ -117,11 +117,19 @@ def site(stack: LocalStack, chromium: Browser, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Return Debian's Chromium; skip where it is absent."""
-    program = shutil.which("chromium")
-    if program is None:
+def program() -> str:
+    """Return where Debian's Chromium is; skip where it is absent."""
+    found = shutil.which("chromium")
+    if found is None:
         pytest.skip("no chromium on the PATH: the page is not tested in a browser")
+    return found
+
+
+@pytest.fixture(
+    scope="module"
+)  # while it is there, the process has an event loop at work, and no other test can have one
+def chromium(program: str) -> Iterator[Browser]:
+    """Return Debian's Chromium."""
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path=program, args=arguments)
