@@ -125,9 +125,8 @@ def program() -> str:
     return found
 
 
-@pytest.fixture(
-    scope="module"
-)  # while it is there, the process has an event loop at work, and no other test can have one
+# While it is there, the process has an event loop at work, and no other test can have one.
+@pytest.fixture(scope="module")
 def chromium(program: str) -> Iterator[Browser]:
     """Return Debian's Chromium."""
     with sync_playwright() as playwright:
