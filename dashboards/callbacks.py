@@ -1,6 +1,7 @@
 """What happens when an address changes or the theme is switched."""
 
 from typing import Any
+from uuid import uuid4
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html
 
@@ -26,7 +27,8 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
         view = data.view(choices)
         has = figures_version(view, theme, search, plots.names_on(path))
         parts = plots.page(path, figures.maker(view, theme, choices))
-        return html.Div(parts, **{"data-has": has, "data-path": path}), plots.navigation(path)
+        made = uuid4().hex  # the browser has other figures on it later, and must not take it for a new page then
+        return html.Div(parts, **{"data-has": has, "data-path": path, "data-made": made}), plots.navigation(path)
 
     app.clientside_callback(
         ClientsideFunction("spilldeck", "ask"),

@@ -6,7 +6,8 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     // What changes again and again is told to Dash as an output only: of each input it remembers all values for ever.
     ask: function (page, search, theme, limits) {
       if (!page) return;
-      if (page !== this.page) this.has = page.props["data-has"];
+      // Dash gives the same page as another object after each change of a figure on it.
+      if (page.props["data-made"] !== this.page?.props["data-made"]) this.has = page.props["data-has"];
       if (!this.page) {
         this.openedAt = Date.now();
         setInterval(() => { this.freshness(); this.askAgain(); }, limits.beat_ms);

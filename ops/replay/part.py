@@ -27,7 +27,7 @@ from streams.agents.transform import Source, transform
 from streams.books.aggregator import Aggregator, Incoming, KafkaAccess, TopicAccess
 from streams.books.connect import place
 from streams.books.run import Handling
-from streams.books.store import CheckpointStore
+from streams.books.store import NO_OFFSET, CheckpointStore
 from streams.conditions.store import ConditionsStore
 from streams.errors import ServerError
 from streams.process import ranges_of
@@ -74,8 +74,13 @@ def begin(shared: Shared) -> None:
     _Process.shared = shared
 
 
-def replay_partition(plan: Plan, partition: int) -> None:
+def replay_partition(plan: Plan, partition: int) -> int:
     """Bring the messages of a partition into the books of the session, from its checkpoint on.
+
+    Returns
+    -------
+    int
+        Offset of the last one in them; `NO_OFFSET` if there is none, or if the replay was stopped.
 
     Raises
     ------
@@ -84,12 +89,12 @@ def replay_partition(plan: Plan, partition: int) -> None:
     """
     settings = load_settings()
     try:
-        asyncio.run(_replay(settings, plan, partition))
+        return asyncio.run(_replay(settings, plan, partition))
     except RedisError as error:
         raise ServerError(f"Redis at {place(settings)} does not answer: {error}") from error
 
 
-async def _replay(settings: Settings, plan: Plan, partition: int) -> None:
+async def _replay(settings: Settings, plan: Plan, partition: int) -> int:
     redis = AsyncRedis.from_url(settings.redis.url.get_secret_value())
     try:
         store = CheckpointStore(redis, settings.redis.key_prefix, plan.session)
@@ -97,8 +102,9 @@ async def _replay(settings: Settings, plan: Plan, partition: int) -> None:
         with LiveLag(settings) as live:
             while not await _to_the_end(settings, plan, partition, store, conditions, live):
                 if _Process.shared.stop.is_set():
-                    return
+                    return NO_OFFSET
         _Process.shared.read[partition] = plan.spans[partition][1]
+        return (await store.load_state(partition)).offset
     finally:
         await redis.aclose()
 

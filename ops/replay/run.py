@@ -9,8 +9,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 
 from ops.replay.part import Shared, begin, replay_partition
-from ops.replay.sessions import Plan, Sessions
+from ops.replay.sessions import Plan, Sessions, books
 from streams.errors import ServerError
+from streams.settings import load_settings
 
 LOOK_S = 0.5
 """Time between two looks at how far the workers are."""
@@ -68,7 +69,12 @@ def run(sessions: Sessions, plan: Plan, workers: int, on_progress: Callable[[Pro
     count = min(workers, len(firsts))
     with ProcessPoolExecutor(count, mp_context=context, initializer=begin, initargs=(shared,)) as pool:
         try:
-            _until_done([pool.submit(replay_partition, plan, partition) for partition in range(len(firsts))], look)
+            reader, lasts = books(sessions.redis, load_settings(), plan.session), dict[int, int]()
+            # Redis may lose a partition after it was done, while others are at work.
+            while left := [p for p, stored in enumerate(reader.progress()) if lasts.get(p) != stored.offset]:
+                parts = {partition: pool.submit(replay_partition, plan, partition) for partition in left}
+                _until_done([*parts.values()], look)
+                lasts |= {partition: part.result() for partition, part in parts.items()}
         except BrokenProcessPool as error:
             raise ServerError("a worker of the replay died: --resume goes on where it was") from error
         finally:
@@ -78,7 +84,7 @@ def run(sessions: Sessions, plan: Plan, workers: int, on_progress: Callable[[Pro
     return progress()
 
 
-def _until_done(parts: Sequence["Future[None]"], look: Callable[[], None]) -> None:
+def _until_done(parts: Sequence["Future[int]"], look: Callable[[], None]) -> None:
     waiting = set(parts)
     while waiting:
         look()

@@ -140,6 +140,9 @@ def test_29_40_an_old_run_stays_on_the_screen_and_the_live_one_is_offered(
 ) -> None:
     open_page(page, f"/plot/ht01?run={played.run.run}")
     until_drawn(page, "ht01", played.run, SPILLS - 1)
+    for key, run, spills in (("[", played.earlier, EARLIER_SPILLS), ("]", played.run, SPILLS)) * 2:
+        page.keyboard.press(key)
+        until_drawn(page, "ht01", run, spills - 1)
     page.keyboard.press("[")
     until_drawn(page, "ht01", played.earlier, EARLIER_SPILLS - 1)
     expect(page.locator("#strip")).to_contain_text("Stateended")

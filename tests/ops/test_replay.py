@@ -15,11 +15,15 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
+from dashboards.choices import Choices
+from dashboards.data import Data
 from ops.replay.origins import of_topic
 from ops.replay.sessions import Sessions
 from schemas.records import RawSpill
 from streams.books import layout, uhi
 from streams.books.compare import compare, differences
+from streams.books.promotions import Promotions
+from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
@@ -71,6 +75,44 @@ def test_with_a_changed_table_verify_names_the_plots_that_depend_on_it(
     assert differing_plots(done.stdout) == wanted
     assert "the conditions of today" in done.stderr
     assert re.search(r"first spill that reconstructs to something else: \d+, in tof$", done.stdout, re.MULTILINE)
+
+
+def test_a_promoted_replay_is_the_book_of_its_run_until_that_is_taken_back(
+    spilldeck: Spilldeck, live: Live, tables: Path
+) -> None:
+    prefix = live.settings.redis.key_prefix
+    reader = BookReader(live.redis, prefix, "live", live.settings.kafka.partitions, Promotions(live.redis, prefix).all)
+    table = tables / "tof_t0.txt"
+    good = table.read_text()
+    store = ConditionsStore([(tables / "index.toml", tables)])
+    first = process(own_run(), store.for_run)[OWN_TABLES].run_book()
+    table.write_text(re.sub(r"tof0 -(\d+)", lambda found: f"tof0 -{int(found[1]) + 1000}", good))
+    try:
+        now = process(own_run(), ConditionsStore([(tables / "index.toml", tables)]).for_run)[OWN_TABLES].run_book()
+        done = spilldeck("replay", str(OWN_TABLES), "--name", "better", env=live.env)
+        assert done.returncode == 0, done.stderr
+    finally:
+        table.write_text(good)
+    assert differences(first, reader.run(OWN_TABLES, first.book.ranges)) == []
+
+    assert "is that of the replay better" in spilldeck("replays", "promote", "better", env=live.env).stdout
+    assert differences(now, reader.run(OWN_TABLES, now.book.ranges)) == []
+    assert reader.runs()[OWN_TABLES].conditions == now.totals.conditions
+    assert len(reader.runs()) == len(live.reader.runs())
+    assert differences(first, live.reader.run(OWN_TABLES, first.book.ranges)) == []
+    with Data(live.settings) as data:
+        (warning,) = data.view(Choices(run=OWN_TABLES)).warnings
+        assert "replay-better, which was promoted" in warning
+    refused = assert_one_sentence(spilldeck("replays", "drop", "better", env=live.env), 2)
+    assert f"spilldeck replays restore {OWN_TABLES} first" in refused
+
+    assert "is that of live" in spilldeck("replays", "restore", str(OWN_TABLES), env=live.env).stdout
+    assert differences(first, reader.run(OWN_TABLES, first.book.ranges)) == []
+    assert "no replay of it was promoted" in assert_one_sentence(
+        spilldeck("replays", "restore", str(OWN_TABLES), env=live.env), 2
+    )
+    assert "there is no replay worse" in assert_one_sentence(spilldeck("replays", "promote", "worse", env=live.env), 2)
+    assert spilldeck("replays", "drop", "better", env=live.env).returncode == 0
 
 
 def test_verify_finds_a_bin_of_the_live_book_that_somebody_changed(spilldeck: Spilldeck, live: Live) -> None:
