@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from math import nan
 from multiprocessing.sharedctypes import SynchronizedArray
 from multiprocessing.synchronize import Event
@@ -201,10 +202,10 @@ def _aggregator(settings: Settings, plan: Plan, store: CheckpointStore, conditio
         window_s=settings.books.window_s,
         windows_kept=settings.books.windows_kept,
         clock=time.monotonic,
-        handling=_handling,
+        handling=partial(_handling, psutil.Process()),
     )
 
 
-def _handling(_produced_ms: int) -> Handling:
+def _handling(ours: psutil.Process, _produced_ms: int) -> Handling:
     """Say what memory it took; from the DAQ to a replay there is no delay that means anything."""
-    return Handling(delay_s=nan, resident_mb=psutil.Process().memory_info().rss / 1e6)
+    return Handling(delay_s=nan, resident_mb=ours.memory_info().rss / 1e6)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from typing import Any
 
 import faust
@@ -51,7 +52,7 @@ def add_aggregate(app: faust.App, channels: Channels, settings: Settings, condit
         window_s=settings.books.window_s,
         windows_kept=settings.books.windows_kept,
         clock=time.monotonic,
-        handling=_handling,
+        handling=partial(_handling, psutil.Process()),
     )
 
     async def forget(tp: TP) -> None:
@@ -80,10 +81,9 @@ def add_aggregate(app: faust.App, channels: Channels, settings: Settings, condit
             _log.warning("cannot look after quiet partitions", error=f"{type(error).__name__}: {error}")
 
 
-def _handling(produced_ms: int) -> Handling:
-    return Handling(
-        delay_s=max(0.0, time.time() - produced_ms / 1000), resident_mb=psutil.Process().memory_info().rss / 1e6
-    )
+def _handling(worker: psutil.Process, produced_ms: int) -> Handling:
+    delay_s = max(0.0, time.time() - produced_ms / 1000)
+    return Handling(delay_s=delay_s, resident_mb=worker.memory_info().rss / 1e6)
 
 
 def _access(app: faust.App, settings: Settings, channel: Any) -> TopicAccess:
