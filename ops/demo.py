@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from redis import Redis
 from rich.table import Table
 
 from ops.console import out, progress
@@ -217,15 +216,11 @@ def check(files: list[Path]) -> bool:
         wait_until_counted(running)
         seconds = time.monotonic() - started
         with connect(running.settings) as redis:
-            return _report(expected, _reader(redis, running.settings), seconds) and not inputs.exit_status
+            return _report(expected, BookReader.of(redis, running.settings), seconds) and not inputs.exit_status
 
 
 def _checked_run() -> SimulatedRun:
     return SimulatedRun(run=FIRST_RUN, spills=CHECKED_SPILLS, seed=1)
-
-
-def _reader(redis: Redis, settings: Settings) -> BookReader:
-    return BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
 
 
 def wait_until_counted(running: Running) -> None:
@@ -239,7 +234,7 @@ def wait_until_counted(running: Running) -> None:
     settings = running.settings
     wanted = _ends(settings)
     with connect(settings) as redis, progress() as bar:
-        books = _reader(redis, settings)
+        books = BookReader.of(redis, settings)
         task = bar.add_task("counting", total=sum(wanted))
         counted, since = -1, time.monotonic()
         while True:

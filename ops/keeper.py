@@ -23,7 +23,6 @@ from streams.settings import Settings
 
 LOOK_S = 2.0
 """Time between two looks at the books."""
-_OVER = (RunState.ENDED, RunState.ENDED_WITHOUT_ITS_END)
 
 _log = structlog.get_logger(__name__)
 
@@ -41,9 +40,8 @@ class Keeper:
 
     def __init__(self, settings: Settings, redis: Redis) -> None:
         self._settings = settings
-        prefix, session = settings.redis.key_prefix, settings.session
-        self._reader = BookReader(redis, prefix, session, settings.kafka.partitions)
-        self._products = Products(redis, prefix, session)
+        self._reader = BookReader.of(redis, settings)
+        self._products = Products(redis, settings.redis.key_prefix, settings.session)
         self._directory = settings.keeper.archive and settings.keeper.archive.expanduser()
         self._refused: set[int] = set()
         """Runs of which there can be no archive, which was said; asked again at the next start."""
@@ -66,7 +64,7 @@ class Keeper:
         known, products, now_s = self._reader.runs(), self._products.all(), time.time()
         for run in known.keys() - {NO_RUN} - self._refused:
             its = state(known[run], known, now_s)
-            if its in _OVER and not products.get(run):
+            if its.is_over and not products.get(run):
                 self._archive(run, again=run in products)
             elif its is RunState.REOPENED and products.get(run):
                 self._products.note(run, [])  # to be written again, with the late spills

@@ -150,6 +150,11 @@ class RunState(StrEnum):
     REOPENED = "reopened by late spills"
     """The DAQ said that it ended, and spills of it have come since, the last of them not long ago."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no more spills are expected."""
+        return self in (RunState.ENDED, RunState.ENDED_WITHOUT_ITS_END)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:

@@ -72,7 +72,7 @@ def settings(stack: LocalStack) -> Settings:
 def reader(settings: Settings) -> Iterator[BookReader]:
     """Return what reads the books."""
     with connect(settings) as redis:
-        yield BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
+        yield BookReader.of(redis, settings)
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
-from tests.conftest import WAIT_S
-from tests.kafka import ends
+from tests.conftest import wait_until_counted
 from tests.workers import Workers, environment
 
 Record = RawSpill | RunControl
@@ -41,8 +40,14 @@ class Live:
     workers: Workers
 
     def books(self, session: str) -> BookReader:
-        prefix, partitions = self.settings.redis.key_prefix, self.settings.kafka.partitions
-        return BookReader(self.redis, prefix, session, partitions)
+        return BookReader.of(self.redis, self.settings, session)
+
+    def send(self, *sent: Record) -> None:
+        """Have live count some more."""
+        with SpillProducer(self.settings) as producer:
+            for record in sent:
+                producer.send(record)
+        wait_until_counted(self.settings, self.reader)
 
 
 def small_run(number: int, spills: int = SPILLS) -> list[Record]:
@@ -60,13 +65,6 @@ def interleaved(runs: list[list[Record]]) -> list[Record]:
     """Return the records of runs one after the other, a run after the other."""
     longest = max(map(len, runs))
     return [run[i] for i in range(longest) for run in runs if i < len(run)]
-
-
-def wait_until_counted(settings: Settings, reader: BookReader) -> None:
-    wanted, deadline = ends(settings), time.monotonic() + WAIT_S
-    while [p.raw_end for p in reader.progress()] != wanted:
-        assert time.monotonic() < deadline, f"only {reader.progress()} of {wanted} counted"
-        time.sleep(0.1)
 
 
 def settings_on(stack: LocalStack, **changes: object) -> Settings:
@@ -88,7 +86,7 @@ def count_live(settings: Settings, logs: Path, batches: list[list[Record]], env:
     workers = Workers(settings, logs, env)
     try:
         with connect(settings) as redis:
-            reader = BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
+            reader = BookReader.of(redis, settings)
             workers.start()
             workers.start()
             for number, batch in enumerate(batches):

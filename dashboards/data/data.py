@@ -63,10 +63,8 @@ class Data:
         self._channel = layout.changed_channel(settings.redis.key_prefix, settings.session)
         self._expected_rate = settings.dashboard.expected_rate
         self._refresh_s = settings.dashboard.refresh_s
+        self._reader = BookReader.shown(self._redis, settings)
         promoted = Promotions(self._redis, settings.redis.key_prefix).all
-        self._reader = BookReader(
-            self._redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions, promoted
-        )
         self._books_reader = BooksReader(
             self._reader, promoted, ConditionsStore.from_settings(settings), settings.books.window_s
         )

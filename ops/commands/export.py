@@ -27,7 +27,6 @@ def export(
         from ops.export.write import export as write
     except ModuleNotFoundError as error:
         raise UsageError(f"the package {error.name} is not installed: install spilldeck[export]") from error
-    from streams.books.promotions import Promotions
     from streams.books.reader import BookReader
     from streams.conditions.store import ConditionsStore
     from streams.process import ranges_of
@@ -35,8 +34,7 @@ def export(
     if form not in FORMATS:
         raise UsageError(f"there is no format {form}: there are {', '.join(FORMATS)}")
     with servers() as (settings, redis):
-        prefix = settings.redis.key_prefix
-        reader = BookReader(redis, prefix, settings.session, settings.kafka.partitions, Promotions(redis, prefix).all)
+        reader = BookReader.shown(redis, settings)
         if run not in reader.runs():
             raise UsageError(f"there is no run {run}: see spilldeck runs list")
         book = reader.run(run, ranges_of(ConditionsStore.from_settings(settings).for_run(run)))

@@ -133,13 +133,14 @@ def _show_differences(run: int, found: "list[Difference]", explain: Callable[[],
 @app.command(name="list")
 def list_all(as_json: AsJson = False) -> None:
     """List the replays, with how far they are."""
-    from ops.replay.sessions import Sessions, books
+    from ops.replay.sessions import Sessions
+    from streams.books.reader import BookReader
 
     with servers() as (settings, redis):
         sessions = Sessions(redis, settings.redis.key_prefix)
         found = []
         for plan in sessions.all():
-            reader = books(sessions.redis, settings, plan.session)
+            reader = BookReader.of(sessions.redis, settings, plan.session)
             totals = reader.runs()
             total = sum(stop - first for first, stop in plan.spans)
             offsets = [p.offset + 1 for p in reader.progress()]
@@ -226,7 +227,7 @@ def _name_of(runs: list[int]) -> str:
 
 def _numbers(runs: list[str], settings: "Settings", sessions: "Sessions") -> list[int]:
     """Return the numbers of runs; of a range, those that the live books have."""
-    from ops.replay.sessions import books
+    from streams.books.reader import BookReader
 
     found: dict[int, None] = {}
     for run in runs:
@@ -237,7 +238,7 @@ def _numbers(runs: list[str], settings: "Settings", sessions: "Sessions") -> lis
         if parts[2] is None:
             found[first] = None
             continue
-        known = books(sessions.redis, settings, settings.session).runs()
+        known = BookReader.of(sessions.redis, settings).runs()
         inside = [number for number in known if first <= number <= last]
         if not inside:
             raise UsageError(f"there is no run from {first} to {last}")
@@ -263,9 +264,9 @@ def _run(sessions: "Sessions", plan: "Plan", workers: int | None) -> "Progress":
 
 def _report(settings: "Settings", sessions: "Sessions", plan: "Plan", done: "Progress") -> None:
     """Say what is in the books of a replay; refuse what turns out to be no run."""
-    from ops.replay.sessions import books
+    from streams.books.reader import BookReader
 
-    found = books(sessions.redis, settings, plan.session).runs()
+    found = BookReader.of(sessions.redis, settings, plan.session).runs()
     unknown = [run for run in plan.runs if run not in found]
     where = f"not in {plan.archive}" if plan.archive else "neither in the books nor in Kafka"
     if len(unknown) == len(plan.runs):

@@ -80,13 +80,13 @@ def end(run: Run) -> None:
 
 
 def _records() -> "list[RunRecord]":
-    from ops.replay.sessions import books
     from streams.books.products import Products
+    from streams.books.reader import BookReader
     from streams.books.registry import records
 
     with servers() as (settings, redis):
         products = Products(redis, settings.redis.key_prefix, settings.session).all()
-        return records(books(redis, settings, settings.session).runs(), products, time.time())
+        return records(BookReader.of(redis, settings).runs(), products, time.time())
 
 
 def _record(run: int) -> "RunRecord":
@@ -107,9 +107,9 @@ def archive(
 ) -> None:
     """Write a run's raw spills to a file, as the DAQ wrote them, with a checksum beside it."""
     from ops.archive import write_archive
-    from ops.replay.sessions import books
+    from streams.books.reader import BookReader
 
     with servers() as (settings, redis):
-        written = write_archive(settings, books(redis, settings, settings.session), run, directory)
+        written = write_archive(settings, BookReader.of(redis, settings), run, directory)
     out.print(f"{written.file}: {written.spills} spills, {written.size:,} bytes", markup=False, soft_wrap=True)
     out.print(f"SHA-256 {written.sha256}")

@@ -8,7 +8,7 @@ from redis import Redis
 
 from ops.replay.checksum import check_archive
 from ops.replay.origins import Spans, archive_spans, kafka_spans, of_topic, topic_of
-from ops.replay.sessions import Origin, Plan, books
+from ops.replay.sessions import Origin, Plan
 from schemas.records import RawSpill, ReconstructedSpill, RunState
 from streams.books.compare import few
 from streams.books.reader import BookReader
@@ -30,7 +30,7 @@ def make_plan(
         When a run is still running, or Kafka no longer holds it whole.
     """
     began_s = time.time()
-    live = books(redis, settings, settings.session)
+    live = BookReader.of(redis, settings)
     known = live.runs()
     totals = {run: known[run] for run in runs if run in known}
     for run in totals:
@@ -57,7 +57,7 @@ def make_plan(
 def _refuse_a_running_run(run: int, known: Mapping[int, Totals], now_s: float) -> None:
     """Refuse a run that may get more spills."""
     its = state(known[run], known, now_s)
-    if its not in (RunState.ENDED, RunState.ENDED_WITHOUT_ITS_END):
+    if not its.is_over:
         ago = span(now_s - known[run].produced_ms / 1000)
         raise SpilldeckError(
             f"run {run} is {'still ' if its is RunState.RUNNING else ''}{its}, its newest message came {ago} ago: try "

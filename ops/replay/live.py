@@ -7,8 +7,8 @@ from typing import Self
 from confluent_kafka import KafkaException
 
 from ops.replay.origins import ANSWER_S, consumer
-from ops.replay.sessions import books
 from streams.books.connect import connect
+from streams.books.reader import BookReader
 from streams.kafka import ends, no_kafka
 from streams.settings import Settings
 from streams.topics import Topics
@@ -30,7 +30,7 @@ class LiveLag:
         with ExitStack() as stack:
             self._consumer = stack.enter_context(closing(consumer(self._settings)))
             redis = stack.enter_context(connect(self._settings))
-            self._books = books(redis, self._settings, self._settings.session)
+            self._books = BookReader.of(redis, self._settings)
             self._open = stack.pop_all()
         return self
 

@@ -9,7 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 
 from ops.replay.part import Shared, begin, replay_partition
-from ops.replay.sessions import Plan, Sessions, books
+from ops.replay.sessions import Plan, Sessions
+from streams.books.reader import BookReader
 from streams.errors import ServerError
 from streams.settings import load_settings
 
@@ -69,7 +70,7 @@ def run(sessions: Sessions, plan: Plan, workers: int, on_progress: Callable[[Pro
     count = min(workers, len(firsts))
     with ProcessPoolExecutor(count, mp_context=context, initializer=begin, initargs=(shared,)) as pool:
         try:
-            reader, lasts = books(sessions.redis, load_settings(), plan.session), dict[int, int]()
+            reader, lasts = BookReader.of(sessions.redis, load_settings(), plan.session), dict[int, int]()
             # Redis may lose a partition after it was done, while others are at work.
             while left := [p for p, stored in enumerate(reader.progress()) if lasts.get(p) != stored.offset]:
                 parts = {partition: pool.submit(replay_partition, plan, partition) for partition in left}

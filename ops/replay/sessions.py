@@ -10,9 +10,7 @@ from typing import Any, Self, cast
 
 from redis import Redis
 
-from streams.books.reader import BookReader
 from streams.errors import UsageError
-from streams.settings import Settings
 
 ALIVE_S = 3
 """One at work says so again and again; silent for so long, it was killed."""
@@ -133,8 +131,3 @@ class Sessions:
 
     def _alive(self, session: str) -> str:
         return f"{self._prefix}:at-work:{session}"
-
-
-def books(redis: Redis, settings: Settings, session: str) -> BookReader:
-    """Return what reads the books of a session."""
-    return BookReader(redis, settings.redis.key_prefix, session, settings.kafka.partitions)

@@ -9,12 +9,13 @@ from redis import Redis
 
 from ops.replay.checks import make_plan
 from ops.replay.origins import kafka_spans, of_topic, taken, topic_of
-from ops.replay.sessions import Origin, Plan, books
+from ops.replay.sessions import Origin, Plan
 from schemas.records import ReconstructedSpill
 from schemas.wire import decode
 from streams import __version__
 from streams.agents.transform import Source, transform
 from streams.books.compare import Difference, compare
+from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.errors import SpilldeckError, UsageError
 from streams.process import ranges_of
@@ -35,7 +36,7 @@ def plan_for(settings: Settings, redis: Redis, session: str, runs: Sequence[int]
     SpilldeckError
         See `make_plan`; and when live does not know a run.
     """
-    known = books(redis, settings, settings.session).runs()
+    known = BookReader.of(redis, settings).runs()
     for run in runs:
         if run not in known:
             raise UsageError(f"run {run} is not in the books of {settings.session}: there is nothing to compare with")
@@ -45,7 +46,7 @@ def plan_for(settings: Settings, redis: Redis, session: str, runs: Sequence[int]
 
 def other_origin(settings: Settings, redis: Redis, run: int) -> Iterator[str]:
     """Yield, a sentence each, what the book of a run stands on that is not of today."""
-    totals = books(redis, settings, settings.session).runs()[run]
+    totals = BookReader.of(redis, settings).runs()[run]
     conditions = ConditionsStore.from_settings(settings).for_run(run)
     for what, then, now in (
         ("the code", totals.code, __version__),
@@ -65,7 +66,7 @@ def wait_for_live(settings: Settings, redis: Redis, plan: Plan) -> None:
     """
     if plan.origin is Origin.ARCHIVE:
         return
-    live = books(redis, settings, settings.session)
+    live = BookReader.of(redis, settings)
     deadline = time.monotonic() + CATCH_UP_S
     while behind := sum(max(end - p.raw_end, 0) for (_, end), p in zip(plan.spans, live.progress(), strict=True)):
         if time.monotonic() > deadline:
@@ -76,8 +77,8 @@ def wait_for_live(settings: Settings, redis: Redis, plan: Plan) -> None:
 def compare_with_live(settings: Settings, redis: Redis, plan: Plan, run: int) -> list[Difference]:
     """Return in what the live book of a run and the one that was made again differ."""
     ranges = ranges_of(ConditionsStore.from_settings(settings).for_run(run))
-    live, again = (books(redis, settings, session).run(run, ranges) for session in (settings.session, plan.session))
-    return compare(live, again)
+    live, again = BookReader.of(redis, settings), BookReader.of(redis, settings, plan.session)
+    return compare(live.run(run, ranges), again.run(run, ranges))
 
 
 def first_explanation(settings: Settings, plan: Plan, run: int) -> str:

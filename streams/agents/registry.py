@@ -33,7 +33,7 @@ def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None
     """Give the application the timer that writes the records."""
     redis = connect(settings)
     prefix, session = settings.redis.key_prefix, settings.session
-    reader = BookReader(redis, prefix, session, settings.kafka.partitions)
+    reader = BookReader.of(redis, settings)
     first = TP(channels.reco.get_topic_name(), 0)
     key = layout.run_states(prefix, session)
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from redis import Redis
 
 from streams.books import layout, uhi
 from streams.books.book import Book, Ranges
+from streams.books.promotions import Promotions
 from streams.books.run import Handling, Ledger, RunBook
 from streams.books.store import NO_OFFSET
 from streams.books.totals import Totals
+from streams.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,17 @@ class BookReader:
         self._prefix, self._partitions = prefix, partitions
         self._keys = self._keys_of(session)
         self._promoted = promoted
+
+    @classmethod
+    def of(cls, redis: Redis, settings: Settings, session: str | None = None) -> Self:
+        """Return what reads the books of a session, without a name that of the settings."""
+        return cls(redis, settings.redis.key_prefix, session or settings.session, settings.kafka.partitions)
+
+    @classmethod
+    def shown(cls, redis: Redis, settings: Settings) -> Self:
+        """Return what reads the books that are shown: those of replays where they were promoted."""
+        prefix = settings.redis.key_prefix
+        return cls(redis, prefix, settings.session, settings.kafka.partitions, Promotions(redis, prefix).all)
 
     def _keys_of(self, session: str) -> list[layout.Keys]:
         return [layout.Keys(self._prefix, session, p) for p in range(self._partitions)]

@@ -40,8 +40,7 @@ class Handling:
 
 _NOT_READ = (MISSING,) * SCALER_CHANNELS
 
-NOT_HANDLED = Handling(delay_s=nan, resident_mb=nan)
-"""By no worker that anybody waits for."""
+_NOT_HANDLED = Handling(delay_s=nan, resident_mb=nan)
 
 Ledger = dict[int, LedgerEntry]
 """Spill number → entry: the set of spills seen, and the points of the trends."""
@@ -137,7 +136,7 @@ def spill_facts(ledger: Ledger, handling: Mapping[int, Handling] = MappingProxyT
     """Return the spills of a run in the order of their numbers."""
     numbers = sorted(ledger)
     entries = [ledger[n] for n in numbers]
-    handled = [handling.get(n, NOT_HANDLED) for n in numbers]
+    handled = [handling.get(n, _NOT_HANDLED) for n in numbers]
     return SpillFacts(
         spill=np.array(numbers, np.int64),
         time_us=np.array([e.time_us for e in entries], np.int64),

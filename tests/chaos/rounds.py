@@ -64,7 +64,7 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
         daq = Daq(cluster.file, cluster.again, seed=seed, rate=scale.rate)
         with cluster, connect(cluster.settings) as redis:
             settings = cluster.settings
-            books = BookReader(redis, settings.redis.key_prefix, settings.session, settings.kafka.partitions)
+            books = BookReader.of(redis, settings)
             try:
                 with daq:
                     # What a second producer sends must have been sent, or the order of the spills were not known.

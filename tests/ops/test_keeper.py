@@ -12,21 +12,13 @@ import pytest
 from ops.keeper import Keeper
 from ops.replay.checksum import check_archive
 from streams.books.products import Products
-from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.settings import KeeperSettings, Settings
-from tests.live import Live, Record, small_run, wait_until_counted
+from tests.live import Live, small_run
 
 pytestmark = pytest.mark.servers
 
 ARCHIVED, REFUSED, BY_COMMAND = 900_392, 900_393, 900_394
-
-
-def send(live: Live, *sent: Record) -> None:
-    with SpillProducer(live.settings) as producer:
-        for record in sent:
-            producer.send(record)
-    wait_until_counted(live.settings, live.reader)
 
 
 def with_archive(live: Live, directory: Path) -> Settings:
@@ -44,11 +36,11 @@ def test_a_run_that_ends_is_archived_byte_for_byte_once(live: Live, products: Pr
     settings, directory = with_archive(live, tmp_path / "archive"), tmp_path / "archive"
     keeper = Keeper(settings, live.redis)
     start, *spills, late, end = SimulatedRun(run=ARCHIVED, spills=4, mean_triggers=2, detectors=("tof",)).records()
-    send(live, start, *spills)
+    live.send(start, *spills)
     keeper.look()
     file = directory / f"{ARCHIVED:08d}.000"
     assert not file.exists()
-    send(live, end)
+    live.send(end)
     keeper.look()
     assert file.read_bytes() == b"".join(record.payload for record in (start, *spills, end))
     assert products.all()[ARCHIVED] == [file.name]
@@ -57,10 +49,10 @@ def test_a_run_that_ends_is_archived_byte_for_byte_once(live: Live, products: Pr
     live.redis.delete(products.key)  # Redis forgets it, the file is still there
     Keeper(settings, live.redis).look()
     assert (file.stat().st_mtime_ns, products.all()[ARCHIVED]) == (written, [file.name])
-    send(live, late)
+    live.send(late)
     keeper.look()
     assert products.all()[ARCHIVED] == []
-    send(live, end)
+    live.send(end)
     keeper.look()
     # The end that was sent twice lies once in its place.
     assert file.read_bytes() == b"".join(record.payload for record in (start, *spills, late, end))
@@ -72,7 +64,7 @@ def test_a_directory_that_cannot_be_written_is_said_once(
     live: Live, products: Products, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    send(live, *small_run(REFUSED))
+    live.send(*small_run(REFUSED))
     keeper = Keeper(with_archive(live, tmp_path / "file" / "archive"), live.redis)
     keeper.look()
     keeper.look()
@@ -82,7 +74,7 @@ def test_a_directory_that_cannot_be_written_is_said_once(
 
 
 def test_the_command_keeps_on_until_it_is_told_to_stop(live: Live, products: Products, tmp_path: Path) -> None:
-    send(live, *small_run(BY_COMMAND))
+    live.send(*small_run(BY_COMMAND))
     env = {**os.environ, **live.env, "SPILLDECK_KEEPER__ARCHIVE": str(tmp_path)}
     keeping = subprocess.Popen([sys.executable, "-m", "ops", "keeper"], env=env, stderr=subprocess.PIPE)
     try:

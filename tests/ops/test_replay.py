@@ -22,7 +22,6 @@ from ops.replay.sessions import Sessions
 from schemas.records import RawSpill
 from streams.books import layout, uhi
 from streams.books.compare import compare, differences
-from streams.books.promotions import Promotions
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
@@ -32,8 +31,9 @@ from streams.daq.sources import read_source
 from streams.errors import SpilldeckError
 from streams.process import process
 from streams.topics import Topics
+from tests.conftest import wait_until_counted
 from tests.kafka import ends
-from tests.live import OWN_TABLES, RUNS, Live, own_run, small_run, wait_until_counted
+from tests.live import OWN_TABLES, RUNS, Live, own_run, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 
 pytestmark = pytest.mark.servers
@@ -80,8 +80,7 @@ def test_with_a_changed_table_verify_names_the_plots_that_depend_on_it(
 def test_a_promoted_replay_is_the_book_of_its_run_until_that_is_taken_back(
     spilldeck: Spilldeck, live: Live, tables: Path
 ) -> None:
-    prefix = live.settings.redis.key_prefix
-    reader = BookReader(live.redis, prefix, "live", live.settings.kafka.partitions, Promotions(live.redis, prefix).all)
+    reader = BookReader.shown(live.redis, live.settings)
     table = tables / "tof_t0.txt"
     good = table.read_text()
     store = ConditionsStore([(tables / "index.toml", tables)])
@@ -246,10 +245,7 @@ def test_wrong_use_of_replay_is_one_sentence_and_leaves_nothing(spilldeck_here: 
     assert "no replay 12 to go on with" in refused(2, "replay", "12", "--resume")
     assert "there is no replay lost" in refused(2, "replays", "drop", "lost")
     assert "cannot be read" in refused(2, "replay", str(RUNS[0]), "--archive", "nosuch")
-    with SpillProducer(live.settings) as producer:
-        for record in small_run(RUNNING)[:3]:
-            producer.send(record)
-    wait_until_counted(live.settings, live.reader)
+    live.send(*small_run(RUNNING)[:3])
     assert f"run {RUNNING} is still running" in refused(1, "verify", str(RUNNING))
     assert not [key for key in live.redis.scan_iter() if b"verify" in key or b"4711" in key]
 
@@ -260,10 +256,7 @@ def test_a_run_of_json_documents_is_archived_without_those_that_hold_nothing(
     run = SimulatedRun(run=900_396, spills=4, mean_triggers=2, detectors=("tof",))
     source = tmp_path / "run.json"
     source.write_bytes(b"".join(json_lines(record, run.conditions.detectors) for record in run.records()))
-    with SpillProducer(live.settings) as producer:
-        for record in read_source(source):
-            producer.send(record)
-    wait_until_counted(live.settings, live.reader)
+    live.send(*read_source(source))
     done = spilldeck_here("runs", "archive", str(run.run), "--out", tmp_path, env=live.env)
     assert done.returncode == 0, done.stderr
     archive = tmp_path / f"{run.run:08d}.json"

@@ -13,25 +13,17 @@ import pytest
 from schemas.records import RawSpill, RunRecord, RunState
 from schemas.wire import decode
 from streams.conditions.store import ConditionsStore
-from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.kafka import ends, messages, reader
 from streams.reconstruct import reconstruct
 from streams.topics import Topics
-from tests.conftest import WAIT_S
-from tests.live import OWN_TABLES, RUNS, Live, Record, small_run, wait_until_counted
+from tests.conftest import WAIT_S, wait_until_counted
+from tests.live import OWN_TABLES, RUNS, Live, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 
 pytestmark = pytest.mark.servers
 
 UNENDED = 900_398
-
-
-def send(live: Live, *records: Record) -> None:
-    with SpillProducer(live.settings) as producer:
-        for record in records:
-            producer.send(record)
-    wait_until_counted(live.settings, live.reader)
 
 
 def newest_records(live: Live) -> dict[int, str]:
@@ -68,12 +60,12 @@ def test_a_run_that_never_said_so_is_ended_by_hand_and_reopened_by_late_spills(
     spilldeck_here: Spilldeck, live: Live
 ) -> None:
     start, *spills = list(SimulatedRun(run=UNENDED, spills=3, mean_triggers=2, detectors=("tof",)).records())[:-1]
-    send(live, start, *spills[:2])
+    live.send(start, *spills[:2])
     assert state_of(spilldeck_here, live, UNENDED) == RunState.RUNNING
     assert spilldeck_here("runs", "end", str(UNENDED), env=live.env).stdout == f"run {UNENDED} has ended\n"
     wait_until_counted(live.settings, live.reader)
     assert state_of(spilldeck_here, live, UNENDED) == RunState.ENDED
-    send(live, spills[2])
+    live.send(spills[2])
     assert state_of(spilldeck_here, live, UNENDED) == RunState.REOPENED
     assert live.reader.runs()[UNENDED].filled == 3
     deadline = time.monotonic() + WAIT_S
