@@ -91,7 +91,7 @@ class Production:
                 else:
                     journal.position.offsets = dict(enumerate(stops))
         except KafkaException as error:
-            raise no_kafka(self._settings) from error
+            raise no_kafka(self._settings, error) from error
         self._journal = journal
         return behind(journal.position, records, there)
 

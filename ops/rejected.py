@@ -4,13 +4,13 @@ from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from ops.console import shown
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
 from streams.errors import ServerError, UsageError
-from streams.kafka import QUEUE_KIB, messages, no_kafka, queue, reader, writer
+from streams.kafka import QUEUE_KIB, messages, no_kafka, queue, reader, span, writer
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -70,7 +70,7 @@ def read_rejected(settings: Settings, only: Collection[Place] | None = None) -> 
             for partition in sorted(_partitions(consumer, topic)):
                 yield from _read(consumer, topic, partition, only)
         except KafkaException as error:
-            raise no_kafka(settings) from error
+            raise no_kafka(settings, error) from error
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[int]:
@@ -81,7 +81,7 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
 
 
 def _read(consumer: Consumer, topic: str, partition: int, only: Collection[Place] | None) -> Iterator[Rejected]:
-    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_S)
+    low, high = span(consumer, topic, partition, ANSWER_S)
     if only is not None:
         wanted = [offset for at, offset in only if at == partition and low <= offset < high]
         low, high = min(wanted, default=0), max(wanted, default=-1) + 1

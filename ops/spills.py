@@ -96,7 +96,7 @@ def _messages(settings: Settings, topic: str) -> Iterator[Message]:
             with closing(consumer(settings)) as ours:
                 yield from messages(ours, topic, partition, low, stop, ANSWER_S)
     except KafkaException as error:
-        raise no_kafka(settings) from error
+        raise no_kafka(settings, error) from error
 
 
 def reaches(settings: Settings) -> list[Reach]:
@@ -123,7 +123,7 @@ def _reach(settings: Settings, topic: str) -> Reach:
                     oldest += [_end(first)] if first is not None else []
                     newest += [_end(last)] if last is not None else []
     except KafkaException as error:
-        raise no_kafka(settings) from error
+        raise no_kafka(settings, error) from error
     return Reach(
         topic=topic,
         partitions=len(spans),

@@ -104,7 +104,7 @@ def differences(settings: Settings) -> list[Difference]:
         existing = [spec for spec in wanted if spec.name in there]
         configs = _configs(admin, [spec.name for spec in existing])
     except KafkaException as error:
-        raise no_kafka(settings) from error
+        raise no_kafka(settings, error) from error
     found = [
         Difference(topic=spec.name, change=Change.CREATE, setting="partitions", now="", wanted=str(spec.partitions))
         for spec in wanted

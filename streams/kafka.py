@@ -1,5 +1,6 @@
 """What several parts need of Kafka: consumers of no group, how far a topic is, and the words for a broker away."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,16 @@ QUEUE_KIB = 64 * 1024
 """What a producer has waiting for the broker's acknowledgement, and a consumer for who reads, at most."""
 POLL_S = 0.5
 """How long to wait for room or for acknowledgements before looking again."""
+LEADER_S = 0.1
+"""How long to wait before asking again for a partition without a leader."""
+_NO_ANSWER = {
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._RESOLVE,
+    KafkaError._TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,
+    KafkaError._TRANSPORT,
+}
+_NO_LEADER_YET = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 Delivered = Callable[[KafkaError | None, Message], None]
 """Takes what the broker says of a message, and the message."""
 
@@ -77,15 +88,31 @@ def queue(
             return
 
 
-def ends(consumer: Consumer, topic: str, partitions: Sequence[int], timeout_s: float) -> tuple[int, ...]:
-    """Return the offset that the next message of each partition will get.
+def span(consumer: Consumer, topic: str, partition: int, timeout_s: float) -> tuple[int, int]:
+    """Return the offset of the oldest message that a partition has, and the one that its next message will get.
 
     Raises
     ------
     confluent_kafka.KafkaException
         When Kafka does not answer within the time, or has no such partition.
     """
-    return tuple(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=timeout_s)[1] for p in partitions)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        left = max(deadline - time.monotonic(), 0.0)
+        try:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=left)
+        except KafkaException as error:
+            # A partition is without a leader for a moment when it was just made, and when its broker went away.
+            if error.args[0].code() not in _NO_LEADER_YET or left < LEADER_S:
+                raise
+            time.sleep(LEADER_S)
+        else:
+            return max(low, 0), high
+
+
+def ends(consumer: Consumer, topic: str, partitions: Sequence[int], timeout_s: float) -> tuple[int, ...]:
+    """Return the offset that the next message of each partition will get; raises as `span` does."""
+    return tuple(span(consumer, topic, partition, timeout_s)[1] for partition in partitions)
 
 
 def messages(
@@ -118,9 +145,10 @@ def messages(
             yield message
 
 
-def no_kafka(settings: Settings) -> ServerError:
-    """Return the error of a broker that does not answer."""
-    return ServerError(
-        f"no Kafka answers at {settings.kafka.bootstrap_servers}: start one (spilldeck up), or correct "
-        f"kafka.bootstrap_servers"
-    )
+def no_kafka(settings: Settings, error: KafkaException) -> ServerError:
+    """Return the words for a broker that does not answer, or does and refuses what was asked."""
+    said = error.args[0]
+    place = settings.kafka.bootstrap_servers
+    if said.code() in _NO_ANSWER:
+        return ServerError(f"no Kafka answers at {place}: start one (spilldeck up), or correct kafka.bootstrap_servers")
+    return ServerError(f"Kafka at {place} refuses: {said.str()}; look at its log and at spilldeck topics diff")

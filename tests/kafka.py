@@ -1,40 +1,31 @@
 """What is in the topics, read with a plain consumer."""
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from contextlib import closing
+
+from confluent_kafka import Message
 
 from schemas.records import RejectedSpill
 from schemas.wire import decode
+from streams import kafka
 from streams.settings import Settings
 from streams.topics import Topics
 
+ANSWER_S = 10.0
 
-def ends(settings: Settings) -> list[int]:
+
+def ends(settings: Settings) -> tuple[int, ...]:
     """Return the end of each partition of spills.raw."""
-    consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": "tests"})
-    try:
-        topic, partitions = Topics.of(settings).raw, range(settings.kafka.partitions)
-        return [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in partitions]
-    finally:
-        consumer.close()
+    with closing(kafka.reader(settings)) as consumer:
+        return kafka.ends(consumer, Topics.of(settings).raw, range(settings.kafka.partitions), ANSWER_S)
 
 
 def messages(settings: Settings, topic: str) -> list[Message]:
     """Return all messages of a topic."""
-    consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": "tests"})
-    found = []
-    try:
+    found: list[Message] = []
+    with closing(kafka.reader(settings, enable_partition_eof=True)) as consumer:
         for partition in range(settings.kafka.partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-            consumer.assign([TopicPartition(topic, partition, low)])
-            while low < high:
-                message = consumer.poll(10)
-                assert message is not None
-                assert message.error() is None
-                if message.partition() == partition:
-                    found.append(message)
-                    low = message.offset() + 1
-    finally:
-        consumer.close()
+            low, high = kafka.span(consumer, topic, partition, ANSWER_S)
+            found += kafka.messages(consumer, topic, partition, low, high, ANSWER_S)
     return found
 
 

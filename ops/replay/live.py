@@ -44,7 +44,7 @@ class LiveLag:
             try:
                 now = ends(self._consumer, topic, partitions, ANSWER_S)
             except KafkaException as error:
-                raise no_kafka(self._settings) from error
+                raise no_kafka(self._settings, error) from error
             there = self._books.progress()
             self._behind = sum(max(end - p.raw_end, 0) for end, p in zip(now, there, strict=True))
             self._looked_s = time.monotonic()

@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException
 
 from ops.replay.sessions import Origin, Plan
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
@@ -14,7 +14,7 @@ from streams.agents.transform import raw_offset_of
 from streams.daq.producer import partition_of
 from streams.daq.sources import read_source
 from streams.errors import ServerError, SpilldeckError
-from streams.kafka import messages, no_kafka, reader
+from streams.kafka import messages, no_kafka, reader, span
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -64,11 +64,9 @@ def kafka_spans(settings: Settings, topic: str) -> Spans:
     """
     try:
         with closing(consumer(settings)) as asked:
-            places = [TopicPartition(topic, p) for p in range(settings.kafka.partitions)]
-            found = [asked.get_watermark_offsets(place, timeout=ANSWER_S) for place in places]
+            return tuple(span(asked, topic, partition, ANSWER_S) for partition in range(settings.kafka.partitions))
     except KafkaException as error:
-        raise no_kafka(settings) from error
-    return tuple((max(low, 0), high) for low, high in found)
+        raise no_kafka(settings, error) from error
 
 
 def archive_spans(settings: Settings, archive: Path) -> Spans:
@@ -131,12 +129,12 @@ def of_topic(
             if expected < stop:
                 _refuse_a_gap(ours, topic, partition, expected, stop)
     except KafkaException as error:
-        raise no_kafka(settings) from error
+        raise no_kafka(settings, error) from error
 
 
 def _refuse_a_gap(ours: Consumer, topic: str, partition: int, expected: int, offset: int) -> None:
     """Refuse to go on in silence when retention took what was to be read next."""
-    low, _ = ours.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_S)
+    low, _ = span(ours, topic, partition, ANSWER_S)
     if low > expected:
         raise SpilldeckError(
             f"Kafka dropped messages {expected} to {min(low, offset) - 1} of {topic}[{partition}] before they were "

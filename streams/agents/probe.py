@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.errors import ServerError
-from streams.kafka import reader
+from streams.kafka import reader, span
 from streams.settings import Settings
 
 TIMEOUT_S = 10.0
@@ -33,7 +33,7 @@ class Probe:
         """Return the offset that the partition's next message will get."""
         with self._saying_where(partition):
             try:
-                return self._watermarks(self._asked_for_ends, partition)[1]
+                return span(self._asked_for_ends, self._topic, partition, TIMEOUT_S)[1]
             except KafkaException:
                 # After a loss of all brokers the library may take the topic for unknown, and asks no more for minutes.
                 self._asked_for_ends.close()
@@ -44,7 +44,7 @@ class Probe:
         """Return the first offset at or after one that has a message, if any, and the partition's low watermark."""
         # A new consumer: one used before may still hand out a message of the partition that it was asked about then.
         with self._saying_where(partition), closing(self._consumer()) as consumer:
-            low, _ = self._watermarks(consumer, partition)
+            low, _ = span(consumer, self._topic, partition, TIMEOUT_S)
             consumer.assign([TopicPartition(self._topic, partition, max(offset, low))])
             message = consumer.poll(TIMEOUT_S)
             if message is None:
@@ -55,10 +55,6 @@ class Probe:
             if error.code() == KafkaError._PARTITION_EOF:
                 return None, low
             raise KafkaException(error)
-
-    def _watermarks(self, consumer: Consumer, partition: int) -> tuple[int, int]:
-        low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=TIMEOUT_S)
-        return max(low, 0), high
 
     def _consumer(self) -> Consumer:
         return reader(self._settings, enable_partition_eof=True)

@@ -62,7 +62,7 @@ class SpillProducer:
         try:
             topic = self._producer.list_topics(self._topic, timeout=CONNECT_S).topics[self._topic]
         except KafkaException as error:
-            raise no_kafka(settings) from error
+            raise no_kafka(settings, error) from error
         if topic.error is not None:
             raise ServerError(f"the topic {self._topic} is not there ({topic.error.str()}): run spilldeck topics apply")
         return len(topic.partitions)
