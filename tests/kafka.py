@@ -13,10 +13,10 @@ from streams.topics import Topics
 ANSWER_S = 10.0
 
 
-def ends(settings: Settings) -> tuple[int, ...]:
+def ends(settings: Settings) -> list[int]:
     """Return the end of each partition of spills.raw."""
     with closing(kafka.reader(settings)) as consumer:
-        return kafka.ends(consumer, Topics.of(settings).raw, range(settings.kafka.partitions), ANSWER_S)
+        return list(kafka.ends(consumer, Topics.of(settings).raw, range(settings.kafka.partitions), ANSWER_S))
 
 
 def messages(settings: Settings, topic: str) -> list[Message]:
