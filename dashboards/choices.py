@@ -1,5 +1,6 @@
 """What somebody chose to look at: it stands in the address, so that a link opens the same view."""
 
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -10,6 +11,7 @@ LAST_MINUTE = -1
 """Stands for the newest windows."""
 ROTATE_S = (10, 30, 60, 600)
 """Times after which a large screen may go on to the next page."""
+_BOOK = re.compile(r"([0-9]+)(?:\.([A-Za-z0-9._-]{1,60}))?")
 
 
 class Mode(StrEnum):
@@ -31,10 +33,14 @@ class Choices:
 
     run: int | None = None
     """None follows the current run."""
+    session: str | None = None
+    """The session, a replay say, whose book of the run is shown; None for the book that is the run's."""
     window: int | None = None
     """One part alone, in place of the whole run: the window that starts then, s since 1970 UTC, or `LAST_MINUTE`."""
     reference: int | None = None
     """Run to compare with; None leaves it to the page, see `compare`."""
+    reference_session: str | None = None
+    """The session whose book of that run is compared with; None for the book that is the run's."""
     compare: bool = True
     """Compare with a run, if there is one to compare with."""
     mode: Mode = Mode.SHAPE
@@ -53,10 +59,14 @@ class Choices:
         said = {
             name: values[-1] for name, values in parse_qs((search or "").lstrip("?"), keep_blank_values=True).items()
         }
+        run, session = _book(said.get("run"))
+        reference, reference_session = _book(said.get("reference"))
         return cls(
-            run=_run(said.get("run")),
-            window=LAST_MINUTE if said.get("window") == "last" else _run(said.get("window")),
-            reference=_run(said.get("reference")),
+            run=run,
+            session=session,
+            window=LAST_MINUTE if said.get("window") == "last" else _number(said.get("window")),
+            reference=reference,
+            reference_session=reference_session,
             compare=said.get("reference") != "none",
             mode=Mode(said["mode"]) if said.get("mode") in set(Mode) else Mode.SHAPE,
             log=frozenset(said["log"]) & frozenset("xyz") if said.get("log") else None,
@@ -68,16 +78,16 @@ class Choices:
     def search(self) -> str:
         """Return what `of` reads; empty if all is as usual."""
         said: dict[str, Any] = {
-            "run": self.run,
+            "run": book_of(self.run, self.session),
             "window": "last" if self.window == LAST_MINUTE else self.window,
-            "reference": self.reference if self.compare else "none",
+            "reference": book_of(self.reference, self.reference_session) if self.compare else "none",
             "mode": None if self.mode is Mode.SHAPE else self.mode.value,
             "log": None if self.log is None else "".join(sorted(self.log)) or "linear",
             "errors": 1 if self.errors else None,
             "rotate": self.rotate_s,
             "frozen": 1 if self.frozen else None,
         }
-        query = urlencode({name: value for name, value in said.items() if value is not None})
+        query = urlencode({name: value for name, value in said.items() if value not in {None, ""}})
         return f"?{query}" if query else ""
 
     def but(self, **changes: Any) -> Self:
@@ -89,5 +99,20 @@ class Choices:
         return usual if self.log is None else axis in self.log
 
 
-def _run(said: str | None) -> int | None:
-    return int(said) if said and said.isascii() and said.isdigit() and int(said[:12]) <= MAX_RUN else None
+def book_of(run: int | None, session: str | None = None) -> str:
+    """Return how an address names the book of a run, or that which a session made of it: ``5``, ``5.replay-new-t0``."""
+    if run is None:
+        return ""
+    return str(run) if session is None else f"{run}.{session}"
+
+
+def _book(said: str | None) -> tuple[int | None, str | None]:
+    """Return run and session of what `book_of` returned; neither for all else."""
+    found = _BOOK.fullmatch(said or "")
+    run = _number(found[1]) if found else None
+    return (run, found[2]) if found and run is not None else (None, None)
+
+
+def _number(said: str | None) -> int | None:
+    digits = said if said and said.isascii() and said.isdigit() and len(said) <= len(str(MAX_RUN)) else None
+    return int(digits) if digits is not None and int(digits) <= MAX_RUN else None

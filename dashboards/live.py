@@ -21,7 +21,7 @@ from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import counted, runs_list
 from dashboards.pages.plots import names_on, tables_on
 from dashboards.pages.strip import badges, banners, clock, strip
-from dashboards.pages.tables import OF_DETECTOR
+from dashboards.pages.tables import TABLES
 
 ANSWERS_KEPT = 32
 """Answers that other browsers may still ask for."""
@@ -83,8 +83,11 @@ class Live:
         view = self._data.view(choices)
         names = names_on(path)
         figures = figures_version(view, theme, search, names)
-        books = version(view.version)
-        about = version(search, view.run, view.reference and view.reference.run, view.runs, view.windows, names)
+        books = version(view.version, view.replays if path == "/replays" else ())
+        replays = [(each.plan.session, each.plan.runs, each.promoted, each.state) for each in view.replays]
+        about = version(
+            search, view.run, view.reference and view.reference.called, view.runs, view.windows, names, replays
+        )
         before = dict(part.split(":", 1) for part in has.split(",") if ":" in part)
         told: dict[str, Any] = {
             "at": changes,
@@ -100,7 +103,7 @@ class Live:
             told["parts"] |= {"controls": controls(view, choices, names), "runs-list": runs_list(view)}
         if before.get("books") != books:
             told["parts"]["counted"] = counted(view)
-            told["tables"] = {name: OF_DETECTOR[name](view) for name in tables_on(path)}
+            told["tables"] = {name: TABLES[name](view) for name in tables_on(path)}
         if not has.startswith(figures):
             make = self._figures.maker(view, theme, choices)
             told["figures"] = {name: make(name) for name in names}

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from math import ceil
 
-from dashboards.choices import LAST_MINUTE, Choices
-from dashboards.data import Reference, View
+from dashboards.choices import LAST_MINUTE, Choices, book_of
+from dashboards.data import Reference, View, book_words
 from dashboards.figures.compare import Compared
 from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.parts import Figure
@@ -78,17 +78,18 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
 
 def _compared(view: View, other: Reference, name: str) -> Compared:
     spills = len(view.spills) / max(len(other.spills), 1)
-    return Compared(run=other.run, histogram=other.book.book[name], spills=spills)
+    return Compared(called=other.called, histogram=other.book.book[name], spills=spills)
 
 
 def which_spills(view: View, *, last: int | None = None) -> str:
     """Return what a title says of the spills in a plot: run, first and last one, and which part of the run they are."""
     if view.run is None:
         return "No run yet"
+    run = book_words(view.run, view.session, "Run")
     if not view.is_stored:
-        return f"Run {view.run} · not stored here"
+        return f"{run} · not stored here"
     if view.book.totals.last_spill < 0:
-        return f"Run {view.run} · no spills yet"
+        return f"{run} · no spills yet"
     part = "whole run"
     if view.window == LAST_MINUTE:
         times = view.spills.time_us
@@ -97,12 +98,12 @@ def which_spills(view: View, *, last: int | None = None) -> str:
         part = f"from {datetime.fromtimestamp(view.window, UTC):%H:%M:%S} UTC"
     if last is not None:
         part = f"the last {last}" if view.window is None else part
-    return f"Run {view.run} · spills {_first(view, last)}–{_last(view)} ({part})"
+    return f"{run} · spills {_first(view, last)}–{_last(view)} ({part})"
 
 
 def file_name(view: View, name: str) -> str:
     """Return how a file of a plot is called, without its ending: run, plot and spills."""
-    return f"run{view.run}_{name}_spills{_first(view)}-{_last(view)}"
+    return f"run{book_of(view.run, view.session)}_{name}_spills{_first(view)}-{_last(view)}"
 
 
 def _first(view: View, last: int | None = None) -> int:
@@ -118,7 +119,7 @@ def _last(view: View) -> int:
 def why_empty(plot: Plot, view: View) -> str:
     """Return why a plot has no entries."""
     if view.run is not None and not view.is_stored:
-        return f"run {view.run} is not stored here"
+        return f"{book_words(view.run, view.session)} is not stored here"
     totals = view.book.totals
     if view.window is None or not totals.filled:
         return _why_empty(plot, totals)

@@ -15,6 +15,12 @@
     }
     return url;
   };
+  // Where a link leads: to its own page or, without one, to this page; with all that is chosen, changed as it says.
+  const target = link => {
+    const url = changed(link.dataset.set);
+    if (link.dataset.page !== undefined) url.pathname = new URL(link.getAttribute("href"), url).pathname;
+    return url;
+  };
   const graphs = () => [...document.querySelectorAll(".js-plotly-plot")];
   const open = name => {
     closeAll();
@@ -70,7 +76,7 @@
     if (window.location.pathname !== at) [arrived, at] = [Date.now(), window.location.pathname];
     if (!seconds || Date.now() - arrived < seconds * 1000) return;
     if (document.querySelector(".badge.bad, .banner.bad, dialog[open]")) return;
-    const pages = [...document.querySelectorAll("#navigation a")];
+    const pages = [...document.querySelectorAll("#navigation a:not(.apart)")];
     pages[(pages.findIndex(page => page.classList.contains("here")) + 1) % pages.length]?.click();
   }, 1000);
   // Plots fill what the header, with or without banners, leaves of the screen.
@@ -85,8 +91,8 @@
   const complete = event => {
     const link = event.target.closest("a[data-page], a[data-set], a[data-file]");
     if (!link || !link.hasAttribute("href")) return;
-    if (link.dataset.set) link.href = changed(link.dataset.set).href;
-    else link.search = window.location.search;
+    if (link.dataset.file !== undefined) link.search = window.location.search;
+    else link.href = target(link).href;
   };
   document.addEventListener("pointerdown", complete, true);
   document.addEventListener("focusin", complete, true);
@@ -101,13 +107,10 @@
     if (event.target.matches("input.address")) return event.target.select();
     complete(event);
     const link = event.target.closest("a[data-page], a[data-set]");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (!link || link.target || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     closeAll();
-    if (link.dataset.set) return go(changed(link.dataset.set));
-    const url = new URL(link.getAttribute("href"), window.location.href);
-    url.search = window.location.search;
-    go(url);
+    go(target(link));
   });
   document.addEventListener("input", event => {
     const dialog = event.target.closest("dialog");

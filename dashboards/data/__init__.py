@@ -1,6 +1,7 @@
 """What the page shows, read from Redis and Kafka."""
 
 from dashboards.data.data import Data
-from dashboards.data.view import Reference, RunSummary, View
+from dashboards.data.replays import Replay
+from dashboards.data.view import Reference, RunSummary, View, book_words
 
-__all__ = ["Data", "Reference", "RunSummary", "View"]
+__all__ = ["Data", "Reference", "Replay", "RunSummary", "View", "book_words"]

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dashboards.choices import LAST_MINUTE
+from dashboards.choices import LAST_MINUTE, book_of
 from dashboards.data.view import RunSummary
 from schemas.records import NO_RUN
 from streams.books import layout
@@ -18,10 +18,20 @@ from streams.plots.spillfacts import SpillFacts
 from streams.process import ranges_of
 
 MINUTE_S = 60
-Wanted = tuple[int | None, int | None]
-"""A run that somebody looks at, None for the current one, and which part of it, None for the whole."""
 ENOUGH_TRIGGERS = 1000
 """Particle triggers that a run must have to be taken as a reference by itself: a bin with a tenth of them has 10 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody looks at."""
+
+    run: int | None = None
+    """None for the current one."""
+    session: str | None = None
+    """Whose book of it; None for the book that is the run's."""
+    part: int | None = None
+    """Which part of it, see `Choices.window`; None for the whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +54,8 @@ class OneRun:
     parts: Mapping[int, Part]
     """Those that were asked for, see `Choices.window`."""
     version: str
-    session: str | None = None
-    """The replay whose book it is; None if it is that of live."""
+    promoted: str | None = None
+    """The replay whose book is that of the run; None if it is that of live."""
     warnings: tuple[str, ...] = ()
 
 
@@ -56,16 +66,27 @@ NOTHING = OneRun(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class At:
+    """How far the books are: what is read at the same place again is the same."""
+
+    progress: tuple[Progress, ...] = ()
+    sessions: Mapping[str, tuple[Progress, ...]] = field(default_factory=dict)
+    """Of the sessions that somebody looks at."""
+    promoted: Mapping[int, str] = field(default_factory=dict)
+    """The session of the replay whose book is that of the run, by run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
     """What was last read of Redis."""
 
     current: int | None = None
     totals: Mapping[int, Totals] = field(default_factory=dict)
     runs: tuple[RunSummary, ...] = ()
-    read: Mapping[int, OneRun] = field(default_factory=dict)
-    """The runs that somebody looks at."""
+    read: Mapping[tuple[int, str | None], OneRun] = field(default_factory=dict)
+    """The runs that somebody looks at, by number and session; `NOTHING` if the session has not got it."""
     unattributed: Totals = field(default_factory=Totals)
-    progress: tuple[Progress, ...] = ()
+    at: At | None = None
     warnings: tuple[str, ...] = ()
 
     def automatic_reference(self, run: int | None) -> int | None:
@@ -82,9 +103,17 @@ class Books:
         ]
         return enough[-1] if enough else None
 
-    def one(self, run: int | None) -> OneRun:
+    def one(self, run: int | None, session: str | None) -> OneRun:
         """Return a run, as far as it was read."""
-        return self.read.get(run, NOTHING) if run is not None else NOTHING
+        return self.read.get((run, session), NOTHING) if run is not None else NOTHING
+
+    def has_read(self, wanted: Wanted) -> bool:
+        """Return whether there is nothing more to be read of what somebody looks at."""
+        run = self.current if wanted.run is None else wanted.run
+        if run is None or (wanted.session is None and run not in self.totals):
+            return True
+        one = self.read.get((run, wanted.session))
+        return one is not None and (one is NOTHING or wanted.part is None or wanted.part in one.parts)
 
 
 class BooksReader:
@@ -93,7 +122,9 @@ class BooksReader:
     Parameters
     ----------
     reader
-        Its errors are passed on.
+        Of the books that are the runs'. Its errors are passed on.
+    reader_of
+        Gives what reads the books of a session.
     promoted
         Gives the session of the replay whose book is that of the run, by run.
     conditions
@@ -105,22 +136,35 @@ class BooksReader:
     def __init__(
         self,
         reader: BookReader,
+        reader_of: Callable[[str], BookReader],
         promoted: Callable[[], Mapping[int, str]],
         conditions: ConditionsStore,
         window_s: int,
     ) -> None:
         self._reader = reader
+        self._reader_of = reader_of
         self._promoted = promoted
         self._conditions = conditions
         self._window_s = window_s
 
-    def read(self, last: Books, progress: tuple[Progress, ...], wanted: Iterable[Wanted], *, behind: bool) -> Books:
+    def look(self, wanted: Iterable[Wanted]) -> At:
+        """Return how far the books are that somebody looks at."""
+        sessions = {each.session for each in wanted if each.session is not None}
+        return At(
+            progress=self._reader.progress(),
+            sessions={session: self._reader_of(session).progress() for session in sorted(sessions)},
+            promoted=self._promoted(),
+        )
+
+    def read(self, last: Books, at: At, wanted: Iterable[Wanted], *, behind: bool) -> Books:
         """Return what there is now.
 
         Parameters
         ----------
         last
             What was read before.
+        at
+            What `look` returned.
         wanted
             Runs that somebody looks at.
         behind
@@ -131,26 +175,33 @@ class BooksReader:
         # The newest spill decides; between runs without any, the one that began last.
         order = sorted(totals, key=lambda r: (totals[r].last_us or _begin_us(totals[r]), r))
         current = order[-1] if order else None
-        looked_at: dict[int, set[int]] = {}
-        for asked, part in wanted:
-            run = current if asked is None else asked
-            if run in totals:
-                looked_at.setdefault(run, set()).update(() if part is None else (part,))
+        of_session: dict[str | None, dict[int, Totals]] = {None: totals}
+        of_session |= {session: self._reader_of(session).runs() for session in at.sessions}
+        looked_at: dict[tuple[int, str | None], set[int]] = {}
+        for each in wanted:
+            run = current if each.run is None else each.run
+            if run is not None and (each.session is not None or run in totals):
+                looked_at.setdefault((run, each.session), set()).update(() if each.part is None else (each.part,))
         read = {}
-        promoted = self._promoted()
-        for run, parts in looked_at.items():
-            known = last.read.get(run)
-            unchanged = known is not None and known.book.totals == totals[run] and known.parts.keys() >= parts
-            unchanged = unchanged and known is not None and known.session == promoted.get(run)
-            if known is not None and unchanged and (run != current or progress == last.progress):
-                read[run] = known
+        for (run, session), parts in looked_at.items():
+            if run not in of_session[session]:
+                read[run, session] = NOTHING
+                continue
+            its = of_session[session][run]
+            known = last.read.get((run, session))
+            promoted = at.promoted.get(run) if session is None else None
+            is_current = session is None and run == current
+            moved = is_current and (last.at is None or at.progress != last.at.progress)
+            unchanged = known is not None and known.book.totals == its and known.parts.keys() >= parts
+            if known is not None and unchanged and known.promoted == promoted and not moved:
+                read[run, session] = known
             else:
-                of_current = progress if run == current else None
-                one = self._read_run(run, totals[run], of_current, parts=parts, behind=behind)
-                read[run] = _of_replay(run, one, promoted.get(run))
+                progress = at.progress if is_current else None
+                one = self._read_run(run, session, its, progress, parts=parts, behind=behind)
+                read[run, session] = _of_replay(run, one, promoted)
         warnings = [
             f"Partition {partition}: messages {start} to {stop - 1} were gone from Kafka when they were needed"
-            for partition, p in enumerate(progress)
+            for partition, p in enumerate(at.progress)
             for start, stop in p.lost
         ]
         return Books(
@@ -159,40 +210,50 @@ class BooksReader:
             runs=tuple(_summary(run, totals[run]) for run in order),
             read=read,
             unattributed=unattributed,
-            progress=progress,
+            at=at,
             warnings=tuple(warnings),
         )
 
     def _read_run(
-        self, run: int, totals: Totals, progress: tuple[Progress, ...] | None, *, parts: set[int], behind: bool
+        self,
+        run: int,
+        session: str | None,
+        totals: Totals,
+        progress: tuple[Progress, ...] | None,
+        *,
+        parts: set[int],
+        behind: bool,
     ) -> OneRun:
+        reader = self._reader if session is None else self._reader_of(session)
         ranges: Ranges = {}
         warnings: tuple[str, ...] = ()
         try:
             ranges = ranges_of(self._conditions.for_run(run))
         except UsageError as error:
             warnings = (f"The conditions of run {run} cannot be read: {error}",)
-        book = self._reader.run(run, ranges)
-        spills, starts = spill_facts(book.ledger, book.handling), tuple(self._reader.windows(run))
+        book = reader.run(run, ranges)
+        spills, starts = spill_facts(book.ledger, book.handling), tuple(reader.windows(run))
         # The current run by how far the partitions are: unlike the totals, it says whether something is on its way.
         what = repr(progress) if progress is not None else layout.pack_totals(totals)
+        name = book_of(run, session)
         return OneRun(
             book=book,
             spills=_settled(spills, len(progress)) if progress is not None and behind else spills,
             windows=starts,
-            parts={part: self._read_part(run, ranges, part, starts) for part in parts},
-            version=f"{run}:{hashlib.blake2b(what.encode(), digest_size=8).hexdigest()}",
+            parts={part: _read_part(reader, run, ranges, part, starts, self._window_s) for part in parts},
+            version=f"{name}:{hashlib.blake2b(what.encode(), digest_size=8).hexdigest()}",
             warnings=warnings,
         )
 
-    def _read_part(self, run: int, ranges: Ranges, part: int, starts: Sequence[int]) -> Part:
-        """Return a window; or the newest and, as it may only have begun, what makes it a minute or more."""
-        taken = [start for start in starts if start == part or (part == LAST_MINUTE and start >= starts[-1] - MINUTE_S)]
-        book = Book(ranges)
-        for start in taken:
-            book += self._reader.window(run, start, ranges)
-        since, until = min(taken, default=0), max(taken, default=-self._window_s) + self._window_s
-        return Part(since_us=since * 1_000_000, until_us=until * 1_000_000, book=book)
+
+def _read_part(reader: BookReader, run: int, ranges: Ranges, part: int, starts: Sequence[int], window_s: int) -> Part:
+    """Return a window; or the newest and, as it may only have begun, what makes it a minute or more."""
+    taken = [start for start in starts if start == part or (part == LAST_MINUTE and start >= starts[-1] - MINUTE_S)]
+    book = Book(ranges)
+    for start in taken:
+        book += reader.window(run, start, ranges)
+    since, until = min(taken, default=0), max(taken, default=-window_s) + window_s
+    return Part(since_us=since * 1_000_000, until_us=until * 1_000_000, book=book)
 
 
 def _of_replay(run: int, one: OneRun, session: str | None) -> OneRun:
@@ -200,7 +261,7 @@ def _of_replay(run: int, one: OneRun, session: str | None) -> OneRun:
     if session is None:
         return one
     warning = f"The plots of run {run} are those of {session}, which was promoted in place of what live made"
-    return replace(one, session=session, version=f"{session}:{one.version}", warnings=(*one.warnings, warning))
+    return replace(one, promoted=session, version=f"{session}:{one.version}", warnings=(*one.warnings, warning))
 
 
 def _settled(spills: SpillFacts, partitions: int) -> SpillFacts:

@@ -7,7 +7,7 @@ was last read, and waits only for a run that nobody has looked at yet.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Self
 
@@ -19,14 +19,16 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from dashboards.choices import Choices
+from dashboards.choices import Choices, book_of
 from dashboards.data.books import NOTHING, Books, BooksReader, OneRun, Part, Wanted
 from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
+from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.view import Reference, View
 from streams.books import layout
 from streams.books.connect import connect
 from streams.books.promotions import Promotions
 from streams.books.reader import BookReader, Progress
+from streams.books.replays import Replays
 from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
 from streams.freshness import Observed, daq, pipeline, span
@@ -63,14 +65,20 @@ class Data:
         self._channel = layout.changed_channel(settings.redis.key_prefix, settings.session)
         self._expected_rate = settings.dashboard.expected_rate
         self._refresh_s = settings.dashboard.refresh_s
-        self._reader = BookReader.shown(self._redis, settings)
-        promoted = Promotions(self._redis, settings.redis.key_prefix).all
+        prefix, reader_of = settings.redis.key_prefix, partial(BookReader.of, self._redis, settings)
         self._books_reader = BooksReader(
-            self._reader, promoted, ConditionsStore.from_settings(settings), settings.books.window_s
+            BookReader.shown(self._redis, settings),
+            reader_of,
+            Promotions(self._redis, prefix).all,
+            ConditionsStore.from_settings(settings),
+            settings.books.window_s,
         )
+        self._replay_watcher = ReplayWatcher(Replays(self._redis, prefix), reader_of)
         self._broker_watcher = BrokerWatcher(settings)
         # Each is written by one thread alone and replaced as a whole: a page needs no lock to read it.
         self._books, self._broker = Books(), Broker()
+        self._replays: tuple[Replay, ...] = ()
+        self._replays_fault = ""
         self._behind, self._behind_since_s = 0, 0.0
         self._read_s = time.time()
         self._fault = "has not answered yet"
@@ -80,7 +88,7 @@ class Data:
         self.on_change: Callable[[], object] = lambda: None
         """Called by one of our threads after each change."""
         self._looked = threading.Condition()
-        self._wanted: dict[Wanted, float] = {(None, None): float("inf")}
+        self._wanted: dict[Wanted, float] = {Wanted(): float("inf")}
         self._ask, self._stopped = threading.Event(), threading.Event()
         self._has_looked = False
         self._threads = [
@@ -109,18 +117,21 @@ class Data:
         self._want(choices)
         now_s, books, broker, fault = time.time(), self._books, self._broker, self._fault
         run = books.current if choices.run is None else choices.run
-        automatic, other = books.automatic_reference(run), _reference_run(choices, books)
-        one, reference = books.one(run), books.one(other)
+        automatic, (other, other_session) = books.automatic_reference(run), _reference_of(choices, books)
+        one, reference = books.one(run, choices.session), books.one(other, other_session)
         part = None if choices.window is None else one.parts.get(choices.window)
         seen = self._observed(now_s, books, broker, fault)
         warnings = (*broker.warnings, *books.warnings, *one.warnings)
+        if self._replays_fault:
+            warnings = (*warnings, f"What the store (Redis) holds of the replays cannot be read: {self._replays_fault}")
         if fault:
             ago = span(now_s - self._read_s)
             warnings = (f"The store (Redis) {fault}, for {ago}: all numbers below are old", *warnings)
-        version = [one.version or f"{run}:", choices.window if part else "", reference.version]
+        version = [one.version or book_of(run, choices.session), choices.window if part else "", reference.version]
         return View(
             now_s=now_s,
             run=run,
+            session=choices.session,
             current=books.current,
             runs=books.runs,
             book=one.book,
@@ -128,12 +139,13 @@ class Data:
             spills=_within(one.spills, part) if part else one.spills,
             window=choices.window if part else None,
             windows=one.windows,
-            reference=_reference(other, reference, chosen=choices.reference is not None),
+            reference=_reference(other, other_session, reference, chosen=choices.reference is not None),
             automatic=automatic,
             expected_rate=self._expected_rate,
             unattributed=books.unattributed,
             version="|".join(map(str, version)),
-            behind=self._behind,
+            behind=self._behind if choices.session is None else _left(choices.session, self._replays),
+            replays=self._replays,
             warnings=warnings,
             daq=daq(seen),
             pipeline=pipeline(seen),
@@ -143,7 +155,7 @@ class Data:
         live = books.totals.get(books.current, Totals()) if books.current is not None else Totals()
         return Observed(
             now_s=now_s,
-            produced_s=max((p.produced_ms for p in books.progress), default=0) / 1000,
+            produced_s=max((p.produced_ms for p in books.at.progress), default=0) / 1000 if books.at else 0.0,
             raw_moved_s=broker.moved_s,
             behind=self._behind,
             behind_since_s=self._behind_since_s,
@@ -159,27 +171,19 @@ class Data:
             # Which run to compare with is known only when the totals of all are.
             for _ in range(2):
                 wanted = _wanted(choices, self._books)
-                self._wanted |= dict.fromkeys(wanted - {(None, None)}, time.monotonic())
-                if self._has_looked and not all(self._is_read(*each) for each in wanted):
+                self._wanted |= dict.fromkeys(wanted - {Wanted()}, time.monotonic())
+                if self._has_looked and not all(map(self._books.has_read, wanted)):
                     self._ask.set()
                 self._looked.wait_for(partial(self._are_read, wanted), FIRST_READ_S)
 
     def _are_read(self, wanted: set[Wanted]) -> bool:
-        return self._has_looked and (bool(self._fault) or all(self._is_read(*each) for each in wanted))
-
-    def _is_read(self, asked: int | None, part: int | None) -> bool:
-        books = self._books
-        run = books.current if asked is None else asked
-        if run not in books.totals:
-            return True
-        one = books.one(run)
-        return one is not NOTHING and (part is None or part in one.parts)
+        return self._has_looked and (bool(self._fault) or all(map(self._books.has_read, wanted)))
 
     def _read_books(self) -> None:
         while not self._stopped.is_set():
-            books, fault = self._books, self._fault
+            books, replays, fault = self._books, self._replays, self._fault
             self._look_at_redis()
-            if self._books is not books or self._fault != fault:
+            if self._books is not books or self._replays != replays or self._fault != fault:
                 self.changes += 1
                 self.on_change()
                 self._stopped.wait(CHANGE_S)
@@ -205,11 +209,11 @@ class Data:
     def _look_at_redis(self) -> None:
         wanted = self._still_wanted()
         try:
-            progress = self._reader.progress()
-            self._behind, self._behind_since_s = self._lag(progress)
-            last = self._books
-            if progress != last.progress or not all(self._is_read(*each) for each in wanted):
-                self._books = self._books_reader.read(last, progress, wanted, behind=bool(self._behind))
+            at, last = self._books_reader.look(wanted), self._books
+            self._behind, self._behind_since_s = self._lag(at.progress)
+            if at != last.at or not all(map(last.has_read, wanted)):
+                self._books = self._books_reader.read(last, at, wanted, behind=bool(self._behind))
+            self._look_at_replays(at.promoted)
         except (RedisConnectionError, RedisTimeoutError) as error:
             self._fail("does not answer", error)
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on
@@ -219,6 +223,14 @@ class Data:
         with self._looked:
             self._has_looked = True
             self._looked.notify_all()
+
+    def _look_at_replays(self, promoted: Mapping[int, str]) -> None:
+        try:
+            self._replays, self._replays_fault = self._replay_watcher.look(promoted), ""
+        except (RedisConnectionError, RedisTimeoutError):
+            raise
+        except Exception as error:  # noqa: BLE001 - nothing that somebody wrote about replays may stop live
+            self._replays, self._replays_fault = (), f"{type(error).__name__}: {error}"
 
     def _still_wanted(self) -> list[Wanted]:
         oldest = time.monotonic() - WANTED_S
@@ -251,19 +263,26 @@ def _within(spills: SpillFacts, part: Part) -> SpillFacts:
     return spills.rows((spills.time_us >= part.since_us) & (spills.time_us < part.until_us))
 
 
-def _reference_run(choices: Choices, books: Books) -> int | None:
+def _reference_of(choices: Choices, books: Books) -> tuple[int | None, str | None]:
+    """Return run and session of the book to compare with."""
     if not choices.compare or choices.reference is not None:
-        return choices.reference
-    return books.automatic_reference(books.current if choices.run is None else choices.run)
+        return choices.reference, choices.reference_session
+    return books.automatic_reference(books.current if choices.run is None else choices.run), None
 
 
 def _wanted(choices: Choices, books: Books) -> set[Wanted]:
     """Return what to read."""
-    other = _reference_run(choices, books)
-    return {(choices.run, choices.window)} | ({(other, None)} if other is not None else set())
+    other, session = _reference_of(choices, books)
+    reference = {Wanted(other, session)} if other is not None else set()
+    return {Wanted(choices.run, choices.session, choices.window)} | reference
 
 
-def _reference(run: int | None, one: OneRun, *, chosen: bool) -> Reference | None:
+def _reference(run: int | None, session: str | None, one: OneRun, *, chosen: bool) -> Reference | None:
     if run is None or one is NOTHING:
         return None
-    return Reference(run=run, book=one.book, spills=one.spills, chosen=chosen)
+    return Reference(run=run, session=session, book=one.book, spills=one.spills, chosen=chosen)
+
+
+def _left(session: str, replays: tuple[Replay, ...]) -> int:
+    """Return how many messages a session still has to read, if it is that of a replay."""
+    return sum(each.plan.messages - each.read for each in replays if each.plan.session == session)

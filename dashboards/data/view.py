@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from dashboards.data.replays import Replay
 from streams.books.book import Book
+from streams.books.replays import called
 from streams.books.run import RunBook
 from streams.books.totals import Totals
 from streams.freshness import Freshness
@@ -26,10 +28,17 @@ class Reference:
     """A run to compare with."""
 
     run: int
+    session: str | None = None
+    """Whose book of it; None for the book that is the run's."""
     book: RunBook
     spills: SpillFacts
     chosen: bool
     """By somebody; else by `automatic_reference`."""
+
+    @property
+    def called(self) -> str:
+        """The run in words, with whose book it is."""
+        return book_words(self.run, self.session)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +48,8 @@ class View:
     now_s: float
     run: int | None
     """The run that is shown. None before the first."""
+    session: str | None
+    """Whose book of it, a replay's say; None for the book that is the run's."""
     current: int | None
     """The run with the newest spill."""
     runs: tuple[RunSummary, ...]
@@ -63,7 +74,9 @@ class View:
     version: str
     """Changes when the books do, or when others are asked for."""
     behind: int
-    """Messages of ``spills.raw`` that are not in the books."""
+    """Messages that are to come into the books that are shown."""
+    replays: tuple[Replay, ...]
+    """All that there are, the newest first."""
     warnings: tuple[str, ...]
     """What must not be overlooked, a sentence each."""
     daq: Freshness
@@ -72,4 +85,15 @@ class View:
     @property
     def is_stored(self) -> bool:
         """Whether the books know the run."""
+        if self.session is not None:
+            return bool(self.book.totals.received or self.book.totals.control)
         return any(each.run == self.run for each in self.runs)
+
+    def replays_of(self, run: int | None) -> tuple[Replay, ...]:
+        """Return the replays of a run."""
+        return tuple(each for each in self.replays if run in each.plan.runs)
+
+
+def book_words(run: int | None, session: str | None, first: str = "run") -> str:
+    """Return what the book of a run is called, or that which a session made of it."""
+    return f"{first} {run}" if session is None else f"{first} {run}, {called(session)}"

@@ -15,7 +15,8 @@ from streams.books.book import Histogram
 class Compared:
     """What a histogram is compared with."""
 
-    run: int
+    called: str
+    """The run in words."""
     histogram: Histogram
     spills: float = 1.0
     """Spills of the histogram that is compared, over those of the reference."""
@@ -25,8 +26,8 @@ def why_not(histogram: Histogram, reference: Compared) -> str:
     """Return why a histogram cannot be compared with the reference; empty if it can."""
     other = reference.histogram
     if other.ndim != histogram.ndim or any(a != b for a, b in zip(other.axes, histogram.axes, strict=True)):
-        return f"run {reference.run} has other bins"
-    return "" if other.sum() else f"run {reference.run} has no entries here"
+        return f"{reference.called} has other bins"
+    return "" if other.sum() else f"{reference.called} has no entries here"
 
 
 def scale_of(histogram: Histogram, reference: Compared, mode: Mode) -> float:
@@ -42,12 +43,12 @@ def scale_of(histogram: Histogram, reference: Compared, mode: Mode) -> float:
 def comparison(histogram: Histogram, reference: Compared, mode: Mode) -> str:
     """Return what is compared with, and how."""
     if mode is Mode.RATIO:
-        return f"over run {reference.run}"
+        return f"over {reference.called}"
     if histogram.ndim > 1:
-        return f"run {reference.run}: ratio only"
+        return f"{reference.called}: ratio only"
     scale = scale_of(histogram, reference, mode)
     per = " by spills" if mode is Mode.SPILLS else ""
-    return f"– – run {reference.run}" + ("" if mode is Mode.ABSOLUTE else f" × {scale:.3g}{per}")
+    return f"– – {reference.called}" + ("" if mode is Mode.ABSOLUTE else f" × {scale:.3g}{per}")
 
 
 def note(said: str, theme: Theme) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def _one_dimensional(
     }
     data = [steps | named]
     if compared is not None and reference is not None:
-        words = f"{_bin_words(axis)}: %{{y:,.4~g}} in run {reference.run}<extra></extra>"
+        words = f"{_bin_words(axis)}: %{{y:,.4~g}} in {reference.called}<extra></extra>"
         data.append(_steps(edges, compared, theme.other, dash="dash") | {"hovertemplate": words} | named)
     if choices.errors:
         data.append(_errors(edges, counts.astype(np.float64), np.sqrt(counts), theme.ink))

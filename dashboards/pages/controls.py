@@ -6,12 +6,14 @@ from typing import Any
 
 from dash import html
 
-from dashboards.choices import LAST_MINUTE, ROTATE_S, Choices, Mode
-from dashboards.data import View
+from dashboards.choices import LAST_MINUTE, ROTATE_S, Choices, Mode, book_of
+from dashboards.data import View, book_words
 from dashboards.data.books import ENOUGH_TRIGGERS
-from dashboards.pages.links import act, choose
+from dashboards.pages.links import act, beside, choose, to_page
+from streams.books.replays import called
 from streams.freshness import span
 from streams.plots.catalogue import PLOTS
+from streams.settings import LIVE
 
 
 def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
@@ -37,9 +39,12 @@ def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
             "",
             choose("Go on", unfreeze(view), said="Let the plots update again", on=True, key=" ")
             if choices.frozen
-            else choose("Freeze", f"frozen=1&run={_number(view.run)}", said="Leave the plots as they are", key=" "),
+            else choose(
+                "Freeze", f"frozen=1&run={book_of(view.run, view.session)}", said="Leave the plots as they are", key=" "
+            ),
             act("Link", "link", said="Link to this view"),
         ),
+        *_replay(view),
         *_rotation(choices),
         *(_scrub_bar(view, choices) if len(names) == 1 or choices.window is not None else ()),
     ]
@@ -91,7 +96,30 @@ def _rotation(choices: Choices) -> list[Any]:
 
 def unfreeze(view: View) -> str:
     """Return what is chosen when frozen plots go on: the current run is followed again."""
-    return "frozen=&run=" if view.run == view.current else "frozen="
+    return "frozen=&run=" if view.run == view.current and view.session is None else "frozen="
+
+
+def _replay(view: View) -> list[Any]:
+    """Return the ways to the newest replay of the run that is shown; from a replay, to the book that is the run's."""
+    others: list[str | None] = [None]
+    if view.session is None:
+        found = view.replays_of(view.run)
+        others = [LIVE] if any(view.run in each.promoted for each in found) else []
+        others += [each.plan.session for each in found if view.run not in each.promoted]
+    if not others or view.run is None:
+        return []
+    name = called(others[0]) if others[0] is not None else "the run’s own"
+    its = book_of(view.run, others[0])
+    more = [to_page(f"{len(others) - 1} more ›", "/replays", className="choice")] if len(others) > 1 else []
+    return [
+        _group(
+            "Other book",
+            choose(name, f"run={its}", said=f"Show this view of {book_words(view.run, others[0])}"),
+            beside("Beside ↗", f"run={its}", said=f"Open this view of {name} in a window of its own"),
+            choose("Over", f"reference={its}", said=f"Compare with {name}"),
+            *more,
+        )
+    ]
 
 
 def _run(view: View, choices: Choices) -> Any:
@@ -102,7 +130,7 @@ def _run(view: View, choices: Choices) -> Any:
     return _group(
         "Run",
         _step("‹", earlier, "Earlier run", "["),
-        act(_number(view.run) or "–", "runs", said="Choose a run"),
+        act(book_of(view.run) or "–", "runs", said="Choose a run"),
         _step("›", later, "Later run", "]"),
         choose("Live", "run=&frozen=", said="Follow the current run", on=choices.run is None),
     )
@@ -146,6 +174,7 @@ def _reference(view: View, choices: Choices) -> Any:
         said = f"Compare with an earlier run: {earlier}"
         return _group("Reference", choose(f"Run {earlier}", f"reference={what}", said=said, key="b"))
     run = choices.reference if shown is None else shown.run
+    words = book_words(run, choices.reference_session if shown is None else shown.session, "Run")
     chosen = shown is None or shown.chosen
     why = "Somebody chose it." if chosen else _WHY
     modes = [
@@ -154,7 +183,7 @@ def _reference(view: View, choices: Choices) -> Any:
     ]
     return _group(
         "Reference",
-        act(f"Run {run}{_age(view, run)}", "runs", said=f"{why} Choose a run to compare with."),
+        act(f"{words}{_age(view, run)}", "runs", said=f"{why} Choose a run to compare with."),
         html.Span("chosen" if chosen else "newest of its type", className="why", title=why),
         *modes,
         choose("✕", "reference=none&mode=", said="Do not compare", key="b"),
@@ -188,10 +217,6 @@ def _age(view: View, run: int | None) -> str:
         return ", not stored here"
     seconds = (begins.get(view.run or 0, 0) - begins[run]) / 1e6
     return f", {span(seconds)} earlier" if seconds > 0 and begins[run] else ""
-
-
-def _number(run: int | None) -> str:
-    return "" if run is None else str(run)
 
 
 def _group(title: str, *parts: Any, key: tuple[str, str] | None = None) -> Any:

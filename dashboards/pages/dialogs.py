@@ -7,7 +7,8 @@ from typing import Any
 
 from dash import dcc, html
 
-from dashboards.data import View
+from dashboards.choices import book_of
+from dashboards.data import Replay, View, book_words
 from dashboards.pages.links import act, to_page
 from streams.books.totals import NUMBERS_KEPT
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
@@ -44,7 +45,7 @@ def dialogs() -> list[Any]:
 
 def runs_list(view: View) -> list[Any]:
     """Return the newest runs, each to be shown or compared with."""
-    rows = []
+    rows = [_replay_row(view, each) for each in view.replays_of(view.run)]
     for each in reversed(view.runs[-RUNS_LISTED:]):
         begun = f"{datetime.fromtimestamp(each.begin_us / 1e6, UTC):%d %b %H:%M} UTC" if each.begin_us else ""
         state = "live" if each.run == view.current and not each.ended else "ended" if each.ended else ""
@@ -53,6 +54,15 @@ def runs_list(view: View) -> list[Any]:
         with_it = html.A("compare", href=f"?reference={each.run}", **{"data-set": f"reference={each.run}"})
         rows.append(html.Div([show, *words, with_it], className="row"))
     return rows or [html.P("No run is stored yet.")]
+
+
+def _replay_row(view: View, replay: Replay) -> Any:
+    its = book_of(view.run, replay.plan.session)
+    words = [html.Span(word) for word in (replay.state, "promoted" if view.run in replay.promoted else "")]
+    called = book_words(view.run, replay.plan.session, "Run")
+    show = html.A(called, href=f"?run={its}", **{"data-set": f"run={its}&frozen="})
+    with_it = html.A("compare", href=f"?reference={its}", **{"data-set": f"reference={its}"})
+    return html.Div([show, *words, with_it], className="row")
 
 
 def counted(view: View) -> list[Any]:

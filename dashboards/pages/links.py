@@ -12,6 +12,16 @@ def to_page(words: Any, path: str, *, key: str = "", **properties: Any) -> Any:
     return html.A(words, href=path, **{"data-page": ""}, **_key(key, properties))
 
 
+def to_page_with(words: Any, path: str, what: str, *, said: str) -> Any:
+    """Return a link to another page that changes a part of what is chosen, too; see `choose`."""
+    return html.A(words, href=f"{path}?{what}", className="choice", title=said, **{"data-page": "", "data-set": what})
+
+
+def beside(words: Any, what: str, *, said: str) -> Any:
+    """Return a link that opens this page once more, with a part of the address changed."""
+    return html.A(words, href=f"?{what}", className="choice", title=said, target="_blank", **{"data-set": what})
+
+
 def choose(words: Any, what: str, *, said: str, on: bool = False, key: str = "") -> Any:
     """Return a link that changes a part of the address.
 

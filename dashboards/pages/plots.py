@@ -8,7 +8,7 @@ from dash import dcc, html
 
 from dashboards.make import Maker
 from dashboards.pages.links import act, to_page
-from dashboards.pages.tables import OF_DETECTOR
+from dashboards.pages.tables import TABLES
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot, Trend
 
@@ -51,10 +51,12 @@ def names_on(path: str) -> list[str]:
 
 
 def tables_on(path: str) -> list[str]:
-    """Return the detectors whose tables are at an address."""
+    """Return the tables at an address."""
     match path.strip("/").split("/"):
-        case ["detector", detector] if detector in OF_DETECTOR:
-            return [detector]
+        case ["detector", name] if name in DETECTORS and name in TABLES:
+            return [name]
+        case ["replays"]:
+            return ["replays"]
     return []
 
 
@@ -69,6 +71,8 @@ def page(path: str, make: Maker) -> Any:
             return [tabs(detector, path), grid(of_detector(detector, expert=True), make)]
         case ["plot", name] if name in PLOTS or name in TRENDS:
             return plot_page(name, make)
+        case ["replays"]:
+            return table("replays")
     return html.Div(f"There is no page {path}. Choose one above.", className="card alone")
 
 
@@ -82,7 +86,8 @@ def navigation(path: str) -> list[Any]:
         case _:
             here = path
     pages = {"/": "Overview"} | {f"/detector/{d.name}": d.title for d in DETECTORS.values()}
-    return [_link(title, href, marked=href == here) for href, title in pages.items()]
+    replays = to_page("Replays", "/replays", className="apart here" if here == "/replays" else "apart")
+    return [*(_link(title, href, marked=href == here) for href, title in pages.items()), replays]
 
 
 def tabs(detector: str, path: str) -> Any:
@@ -101,9 +106,9 @@ def tabs(detector: str, path: str) -> Any:
     )
 
 
-def table(detector: str) -> list[Any]:
+def table(name: str) -> list[Any]:
     """Return the place of a detector's table, if it has one; each update fills it."""
-    return [html.Div(id={"type": "table", "name": detector}, className="card table")] if detector in OF_DETECTOR else []
+    return [html.Div(id={"type": "table", "name": name}, className="card table")] if name in TABLES else []
 
 
 def plot_page(name: str, make: Maker) -> Any:

@@ -8,9 +8,10 @@ import numpy as np
 from dash import html
 
 from dashboards.choices import Choices
-from dashboards.data import View
+from dashboards.data import View, book_words
 from dashboards.pages.controls import unfreeze
 from dashboards.pages.links import choose
+from streams.books.replays import called
 from streams.freshness import Freshness, Level
 from streams.plots.spillfacts import SpillFacts
 
@@ -24,6 +25,7 @@ def strip(view: View) -> list[Any]:
     totals = view.book.totals
     numbers: list[tuple[str, ...]] = [
         ("Run", "–" if view.run is None else str(view.run)),
+        *((("Book", called(view.session), "Not what live made of the run"),) if view.session is not None else ()),
         *((("Type", totals.run_type),) if totals.run_type else ()),
         ("State", state(view)),
         ("Spills", f"{totals.filled:,}"),
@@ -80,14 +82,24 @@ def banners(view: View, choices: Choices = Choices()) -> list[Any]:  # noqa: B00
     if choices.frozen:
         go_on = choose("Go on", unfreeze(view), said="Let the plots update again")
         found.append(_offer("‖", "Frozen: the plots of this browser stay as they are", go_on))
-    if view.current is not None and view.run != view.current:
+    if view.session is not None:
+        own = choose("Show the run’s own", f"run={view.run}", said="Show the book that is the run’s")
+        found.append(_offer("↻", _of_session(view), own, "replay"))
+    elif view.current is not None and view.run != view.current:
         live = choose("Show it", "run=&frozen=", said="Follow the current run")
         found.append(_offer("▸", f"Run {view.current} is live, you look at run {view.run}", live))
     return found
 
 
-def _offer(mark: str, text: str, link: Any) -> Any:
-    return html.Div([html.Span(mark, className="mark"), text, link], className="banner")
+def _of_session(view: View) -> str:
+    """Say that the plots are a replay's, and how far it is."""
+    text = f"You look at {book_words(view.run, view.session)}: not at the run’s own book"
+    here = [each for each in view.replays if each.plan.session == view.session and not each.plan.done]
+    return text + "".join(f". The replay is {each.state}, {int(100 * each.share)} % done" for each in here)
+
+
+def _offer(mark: str, text: str, link: Any, kind: str = "") -> Any:
+    return html.Div([html.Span(mark, className="mark"), text, link], className=f"banner {kind}".strip())
 
 
 def clock(now_s: float) -> str:
@@ -129,7 +141,7 @@ def _rate(view: View) -> tuple[str, str, str]:
         return "Rate / expected, 1/s", f"{measured} / {view.expected_rate:.2f}", "Expected by the settings"
     if view.reference is None or (found := rate(view.reference.spills)) == "–":
         return "Rate, 1/s", measured, "Nobody said what is expected: no setting, and no run to compare with"
-    return "Rate / expected, 1/s", f"{measured} / {found}", f"Expected as in run {view.reference.run}"
+    return "Rate / expected, 1/s", f"{measured} / {found}", f"Expected as in {view.reference.called}"
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

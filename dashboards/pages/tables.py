@@ -1,4 +1,4 @@
-"""Tables beside the plots: the scalers' numbers."""
+"""Tables: the scalers' numbers beside their plots, and the replays."""
 
 from math import isnan
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from dash import html
 
 from dashboards.data import View
+from dashboards.pages.replays import replays
 from streams.plots.scalers import RECENT_SPILLS, scaler_table
 
 HEADS = ("Scaler", "Last spill", f"Mean of the last {RECENT_SPILLS}", "Mean of the run")
@@ -24,5 +25,5 @@ def _count(value: float) -> str:
     return "–" if isnan(value) else f"{value:,.1f}".removesuffix(".0")
 
 
-OF_DETECTOR = {"scalers": scalers}
-"""Detector → its table."""
+TABLES = {"scalers": scalers, "replays": replays}
+"""Name of a detector or a page → its table."""

@@ -8,11 +8,11 @@ from redis import Redis
 
 from ops.replay.checksum import check_archive
 from ops.replay.origins import Spans, archive_spans, kafka_spans, of_topic, topic_of
-from ops.replay.sessions import Origin, Plan
 from schemas.records import RawSpill, ReconstructedSpill, RunState
 from streams.books.compare import few
 from streams.books.reader import BookReader
 from streams.books.registry import state
+from streams.books.replays import Origin, Plan
 from streams.books.totals import Totals
 from streams.errors import SpilldeckError
 from streams.freshness import DAQ_SILENT_S, span

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException
 
-from ops.replay.sessions import Origin, Plan
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
 from schemas.wire import WireError, decode, encode
 from streams.agents.transform import raw_offset_of
+from streams.books.replays import Origin, Plan
 from streams.daq.producer import partition_of
 from streams.daq.sources import read_source
 from streams.errors import ServerError, SpilldeckError

@@ -21,12 +21,12 @@ from redis.exceptions import RedisError
 
 from ops.replay.live import LiveLag
 from ops.replay.origins import Taken, taken, topic_of
-from ops.replay.sessions import Origin, Plan
 from ops.stack.processes import die_with_parent
 from schemas.records import RejectedSpill
 from streams.agents.transform import Source, transform
 from streams.books.aggregator import Aggregator, Incoming, KafkaAccess, TopicAccess
 from streams.books.connect import place
+from streams.books.replays import Origin, Plan
 from streams.books.run import Handling
 from streams.books.store import NO_OFFSET, CheckpointStore
 from streams.conditions.store import ConditionsStore

@@ -9,8 +9,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 
 from ops.replay.part import Shared, begin, replay_partition
-from ops.replay.sessions import Plan, Sessions
+from ops.replay.sessions import Sessions
 from streams.books.reader import BookReader
+from streams.books.replays import Plan
 from streams.errors import ServerError
 from streams.settings import load_settings
 

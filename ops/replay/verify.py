@@ -9,13 +9,13 @@ from redis import Redis
 
 from ops.replay.checks import make_plan
 from ops.replay.origins import kafka_spans, of_topic, taken, topic_of
-from ops.replay.sessions import Origin, Plan
 from schemas.records import ReconstructedSpill
 from schemas.wire import decode
 from streams import __version__
 from streams.agents.transform import Source, transform
 from streams.books.compare import Difference, compare
 from streams.books.reader import BookReader
+from streams.books.replays import Origin, Plan
 from streams.conditions.store import ConditionsStore
 from streams.errors import SpilldeckError, UsageError
 from streams.process import ranges_of

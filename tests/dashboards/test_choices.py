@@ -1,17 +1,27 @@
 """What is chosen survives the way through an address, whatever somebody types there."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.choices import MAX_RUN, Choices, Mode
 
-RUNS = st.none() | st.integers(0, 2**31 - 1)
+BOOKS = st.tuples(st.integers(0, MAX_RUN), st.none() | st.from_regex(r"[A-Za-z0-9._-]{1,60}", fullmatch=True))
+NO_BOOK = st.just((None, None))
+
+
+def _choices(shown: tuple[int | None, str | None], reference: tuple[int | None, str | None], **others: Any) -> Choices:
+    (run, session), (other, other_session) = shown, reference
+    return Choices(run=run, session=session, reference=other, reference_session=other_session, **others)
+
+
 CHOICES = st.builds(
-    Choices,
-    run=RUNS,
+    _choices,
+    NO_BOOK | BOOKS,
+    NO_BOOK | BOOKS,
     window=st.none() | st.integers(-1, MAX_RUN),
-    reference=RUNS,
     mode=st.sampled_from(Mode),
     log=st.none() | st.frozensets(st.sampled_from("xyz")),
     errors=st.booleans(),
@@ -30,7 +40,11 @@ def test_any_address_can_be_read(search: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "search", [None, "", "?", "?run=-1", "?run=9e9", "?run=²", "?run=99999999999999999999", "?mode=loud", "?errors=yes"]
+    "search",
+    [
+        *(None, "", "?", "?run=-1", "?run=9e9", "?run=²", "?run=99999999999999999999", "?run=00000000000099999999999"),
+        *("?run=5.", "?run=.live", "?run=5.{live:0}", "?reference=5.a:b", "?mode=loud", "?errors=yes"),
+    ],
 )
 def test_what_cannot_be_is_passed_over(search: str | None) -> None:
     assert Choices.of(search) == Choices()

@@ -10,7 +10,7 @@ import pytest
 from dashboards.figures.parts import Figure
 from dashboards.pages import plots
 from dashboards.pages.strip import MARK, badge, badges, banners, clock, missing, rate, state, strip
-from dashboards.pages.tables import OF_DETECTOR
+from dashboards.pages.tables import TABLES
 from streams.books.run import spill_facts
 from streams.books.totals import Control, Totals
 from streams.freshness import Freshness, Level
@@ -150,13 +150,18 @@ def test_an_address_that_leads_nowhere_says_so(path: str) -> None:
         ("/detector/tof/expert", "Time of flight"),
         ("/plot/hPMT1", "Cherenkov"),
         ("/plot/daq_rate", "DAQ"),
+        ("/replays", "Replays"),
         ("/nowhere", None),
     ],
 )
 def test_the_navigation_marks_where_one_is(path: str, marked: str | None) -> None:
     links = plots.navigation(path)
-    assert [link.children for link in links] == ["Overview", *(detector.title for detector in DETECTORS.values())]
-    assert [link.children for link in links if link.className == "here"] == ([marked] if marked else [])
+    assert [link.children for link in links] == [
+        "Overview",
+        *(detector.title for detector in DETECTORS.values()),
+        "Replays",
+    ]
+    assert [link.children for link in links if "here" in link.className.split()] == ([marked] if marked else [])
 
 
 def test_the_rows_of_a_grid_are_full() -> None:
@@ -168,7 +173,7 @@ def test_the_rows_of_a_grid_are_full() -> None:
 
 def test_the_table_of_the_scalers_has_their_names_and_counts_per_spill() -> None:
     stored = run_book()
-    said = text_of(OF_DETECTOR["scalers"](view(stored)))
+    said = text_of(TABLES["scalers"](view(stored)))
     counts = spill_facts(stored.ledger).scalers[:, 0]
     mean = f"{counts.mean():,.1f}".removesuffix(".0")
     assert f"Triggers {counts[-1]} {mean} {mean}" in said
@@ -176,4 +181,4 @@ def test_the_table_of_the_scalers_has_their_names_and_counts_per_spill() -> None
 
 
 def test_the_table_of_the_scalers_has_no_numbers_without_spills() -> None:
-    assert "Triggers – – –" in text_of(OF_DETECTOR["scalers"](view()))
+    assert "Triggers – – –" in text_of(TABLES["scalers"](view()))

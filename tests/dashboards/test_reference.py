@@ -22,7 +22,7 @@ def filled(name: str, *values: Any, ranges: Any = None) -> Histogram:
 
 
 def draw(name: str, ours: Histogram, theirs: Histogram, mode: Mode) -> Figure:
-    reference = Compared(run=6, histogram=theirs)
+    reference = Compared(called="run 6", histogram=theirs)
     return histogram_figure(
         PLOTS[name], ours, when="", theme=LIGHT, why_empty="", choices=Choices(mode=mode), reference=reference
     )
@@ -41,7 +41,7 @@ def test_shape_scales_the_reference_to_as_many_entries_and_absolute_does_not() -
 
 def test_14_a_reference_is_scaled_to_as_many_spills_by_their_numbers_alone() -> None:
     ours, theirs = filled("ht01", [28.0] * 6), filled("ht01", [28.0] * 10)
-    reference = Compared(run=6, histogram=theirs, spills=4 / 20)
+    reference = Compared(called="run 6", histogram=theirs, spills=4 / 20)
     figure = histogram_figure(
         PLOTS["ht01"], ours, when="", theme=LIGHT, why_empty="", choices=Choices(mode=Mode.SPILLS), reference=reference
     )
@@ -92,7 +92,7 @@ def test_every_plot_is_drawn_on_every_axis_and_against_itself(log: str, mode: Mo
     stored = run_book()
     for name, plot in PLOTS.items():
         histogram = stored.book[name]
-        reference = Compared(run=6, histogram=histogram)
+        reference = Compared(called="run 6", histogram=histogram)
         choices = Choices(mode=mode, log=frozenset(log), errors=True)
         figure = histogram_figure(
             plot, histogram, when="", theme=LIGHT, why_empty="", choices=choices, reference=reference

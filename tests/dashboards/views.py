@@ -39,6 +39,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
     values: dict[str, Any] = {
         "now_s": 1_700_000_000.0,
         "run": run,
+        "session": None,
         "current": run,
         "runs": () if run is None else (RunSummary(run=run, run_type="", begin_us=0, ended=False),),
         "book": book,
@@ -52,6 +53,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "unattributed": Totals(),
         "version": "1",
         "behind": 0,
+        "replays": (),
         "warnings": (),
         "daq": fresh,
         "pipeline": fresh,

@@ -1,0 +1,85 @@
+"""The page of replays: how far each is, and the ways to its plots, beside live's or over them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from dash import html
+
+from dashboards.choices import book_of
+from dashboards.data import Replay, View
+from dashboards.pages.links import to_page_with
+from streams.books.replays import Origin
+from streams.freshness import span
+from streams.settings import LIVE
+
+HEADS = ("Replay", "Spills from", "State", "Progress", "Spills", "Rate, 1/s", "Left", "Began", "Runs")
+RUNS_AT_ONCE = 3
+"""More runs of a replay than these are unfolded."""
+_FROM = {
+    Origin.RAW: "spills.raw, reconstructed again",
+    Origin.RECO: "spills.reco, plots alone",
+    Origin.ARCHIVE: "the archive",
+}
+
+
+def replays(view: View) -> Any:
+    """Return all replays, the newest first."""
+    if not view.replays:
+        return html.P(["There are no replays. One begins with ", html.Code("spilldeck replay RUN"), "."])
+    rows = [_row(each) for each in view.replays]
+    return html.Table([html.Thead(html.Tr([html.Th(head, scope="col") for head in HEADS])), html.Tbody(rows)])
+
+
+def _row(replay: Replay) -> Any:
+    plan, percent = replay.plan, int(100 * replay.share)
+    told = f"{percent} %, {replay.read:,} of {plan.messages:,} messages"
+    progress = [
+        html.Progress(value=str(replay.read), max=str(max(plan.messages, 1)), **{"aria-label": f"{plan.name}: {told}"}),
+        html.Div(told, className="why"),
+    ]
+    began = datetime.fromtimestamp(plan.began_s, UTC)
+    left = replay.left_s
+    cells = [
+        f"{_FROM[plan.origin]} {plan.archive}",
+        html.Span(replay.state, className=f"state {replay.state.replace(' ', '-')}"),
+        progress,
+        f"{replay.spills:,}",
+        "–" if replay.rate is None else f"{replay.rate:,.0f}",
+        "–" if left is None else span(left),
+        f"{began:%d %b %H:%M} UTC",
+        _runs(replay),
+    ]
+    return html.Tr([html.Th(plan.name, scope="row"), *map(html.Td, cells)])
+
+
+def _runs(replay: Replay) -> Any:
+    runs = [_run(replay, run) for run in replay.plan.runs]
+    if len(runs) <= RUNS_AT_ONCE:
+        return runs
+    return html.Details([html.Summary(f"{len(runs)} runs, {replay.plan.runs[0]} to {replay.plan.runs[-1]}"), *runs])
+
+
+def _run(replay: Replay, run: int) -> Any:
+    its = book_of(run, replay.plan.session)
+    promoted = run in replay.promoted
+    live = book_of(run, LIVE if promoted else None)
+    return html.Div(
+        [
+            html.Span(str(run)),
+            to_page_with(
+                "Show", "/", f"run={its}&frozen=", said=f"Show the plots of run {run} as this replay has them"
+            ),
+            to_page_with(
+                "Over live’s",
+                "/",
+                f"run={live}&reference={its}&frozen=",
+                said=f"Show the plots of run {run} as live made them, and this replay’s over them",
+            ),
+            *(
+                [html.Span("promoted", className="promoted", title="The book of the run is this one")]
+                if promoted
+                else ()
+            ),
+        ],
+        className="of-run",
+    )

@@ -1,0 +1,115 @@
+"""The replays that there are: what each was asked to do, kept in Redis beside its books, and how far it is."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Self, cast
+
+from redis import Redis
+
+from streams.books.reader import Progress
+
+PREFIX = "replay-"
+"""Of the session of a replay; what follows is its name."""
+AT_WORK = "at work"
+
+
+class Origin(StrEnum):
+    """Where the spills of a replay come from."""
+
+    RAW = "raw"
+    """``spills.raw``: reconstructed again, with the conditions of today."""
+    RECO = "reco"
+    """``spills.reco``: as they were reconstructed, into the plots of today."""
+    ARCHIVE = "archive"
+    """A file that `ops.archive` wrote."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a replay was asked to do; nothing of it changes later but that it is done."""
+
+    session: str
+    runs: tuple[int, ...]
+    origin: Origin
+    archive: str = ""
+    """The file, if the spills come from one."""
+    spans: tuple[tuple[int, int], ...]
+    """By partition: the first offset that is read, and the first that is not."""
+    began_s: float
+    """Seconds since 1970 UTC."""
+    done: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called on the command line."""
+        return self.session.removeprefix(PREFIX)
+
+    @property
+    def messages(self) -> int:
+        """How many messages there are to be read, those of other runs between them included."""
+        return sum(stop - first for first, stop in self.spans)
+
+    def read(self, progress: Sequence[Progress]) -> int:
+        """Return how many of them are behind it when the partitions of its session are so far."""
+        if self.done:
+            return self.messages
+        read = (min(p.offset + 1, stop) - first for p, (first, stop) in zip(progress, self.spans, strict=False))
+        return sum(max(each, 0) for each in read)
+
+    def to_json(self) -> str:
+        """Return it as it is stored."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self:
+        """Return what `to_json` stored."""
+        values: dict[str, Any] = json.loads(text)
+        spans = tuple((first, stop) for first, stop in values.pop("spans"))
+        return cls(**values | {"runs": tuple(values["runs"]), "origin": Origin(values["origin"]), "spans": spans})
+
+
+class Replays:
+    """The replays' plans, read only.
+
+    Parameters
+    ----------
+    redis
+        Client that returns bytes; its errors are passed on.
+    prefix
+        Of all keys.
+    """
+
+    def __init__(self, redis: Redis, prefix: str) -> None:
+        self.redis = redis
+        self._prefix = prefix
+        self._plans = f"{prefix}:replays"
+
+    def all(self) -> list[Plan]:
+        """Return every plan, the oldest first."""
+        stored = cast("dict[bytes, bytes]", self.redis.hgetall(self._plans))
+        return sorted(map(Plan.from_json, stored.values()), key=lambda plan: plan.began_s)
+
+    def get(self, session: str) -> Plan | None:
+        """Return the plan of a session, if there is one."""
+        stored = cast("bytes | None", self.redis.hget(self._plans, session))
+        return Plan.from_json(stored) if stored is not None else None
+
+    def state(self, plan: Plan) -> str:
+        """Return what a replay is doing, in words."""
+        if plan.done:
+            return "done"
+        behind = cast("bytes | None", self.redis.get(self._alive(plan.session)))
+        if behind is None:
+            return "stopped"
+        return AT_WORK if behind == b"0" else "waiting for live"
+
+    def _alive(self, session: str) -> str:
+        """Return the key that expires when the replay is not at work any more: by how many messages live is behind."""
+        return f"{self._prefix}:at-work:{session}"
+
+
+def called(session: str) -> str:
+    """Return what a session is called on the page."""
+    return f"replay {session.removeprefix(PREFIX)}" if session.startswith(PREFIX) else session

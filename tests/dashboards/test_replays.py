@@ -1,0 +1,148 @@
+"""How far replays are, and how the page says that plots are a replay's."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from dashboards.choices import Choices
+from dashboards.data import Data, Replay
+from dashboards.data.replays import ReplayWatcher
+from dashboards.make import file_name, which_spills
+from dashboards.pages.controls import controls
+from dashboards.pages.dialogs import runs_list
+from dashboards.pages.replays import replays
+from dashboards.pages.strip import banners, missing, strip
+from ops.replay.sessions import Sessions
+from streams.books.connect import connect
+from streams.books.reader import BookReader
+from streams.books.replays import Origin, Plan
+from streams.settings import Settings, load_settings
+from tests.dashboards.views import RUN, run_book, text_of, view, write
+
+PLAN = Plan(
+    session="replay-Better", runs=(RUN,), origin=Origin.RAW, spans=((0, 300), (100, 200)), began_s=1_700_000_000
+)
+HALF = Replay(plan=PLAN, state="at work", read=100, spills=90, rate=50.0)
+
+
+@pytest.fixture
+def redis(settings: Settings) -> Iterator[Redis]:
+    with closing(connect(settings)) as client:
+        yield client
+
+
+@pytest.mark.servers
+def test_a_replay_at_work_has_a_rate_of_the_last_seconds_and_a_time_that_is_left(
+    settings: Settings, redis: Redis
+) -> None:
+    now, sessions = [0.0], Sessions(redis, settings.redis.key_prefix)
+    there = load_settings(redis=settings.redis, session=PLAN.session)
+    watcher = ReplayWatcher(sessions, lambda _: BookReader.of(redis, there), clock=lambda: now[0])
+
+    def look(at_s: float, offset: int, behind: int = 0) -> Replay:
+        write(redis, there, run_book(), offset=offset)
+        sessions.stay_alive(PLAN.session, behind)
+        now[0] = at_s
+        (found,) = watcher.look({RUN: PLAN.session})
+        return found
+
+    sessions.save(PLAN)
+    first = look(0, 39)
+    assert (first.state, first.read, first.rate, first.left_s) == ("at work", 40, None, None)
+    assert (first.spills, first.promoted) == (8, (RUN,))
+    second = look(4, 79)
+    assert (second.read, second.rate, second.left_s) == (80, 10.0, 32)
+    # What was long ago does not count.
+    look(12, 99)
+    assert look(20, 299).rate == 25.0
+    assert look(21, 299, behind=9).state == "waiting for live"
+    assert look(22, 299).rate is None
+    sessions.save(replace(PLAN, done=True))
+    done = look(23, 299)
+    assert (done.state, done.read, done.share, done.rate) == ("done", 400, 1.0, None)
+    sessions.drop(PLAN.session)
+    assert watcher.look({}) == ()
+
+
+@pytest.mark.servers
+def test_the_book_of_a_session_is_shown_beside_the_runs_own(settings: Settings, redis: Redis) -> None:
+    write(redis, settings, run_book(4), offset=3)
+    sessions = Sessions(redis, settings.redis.key_prefix)
+    sessions.save(replace(PLAN, done=True))
+    write(redis, load_settings(redis=settings.redis, session=PLAN.session), run_book(8), offset=7)
+    chosen = Choices.of(f"?run={RUN}.{PLAN.session}&reference={RUN}.live")
+    with Data(settings) as data:
+        live, again = data.view(), data.view(chosen)
+        assert len(live.spills) == 4
+        assert again.is_stored
+        assert (again.run, len(again.spills), again.current, again.behind) == (RUN, 8, RUN, 0)
+        assert again.reference is not None
+        assert len(again.reference.spills) == 4
+        assert live.version != again.version
+        assert not data.view(chosen.but(session="replay-worse")).is_stored
+        assert not data.view(chosen.but(run=5)).is_stored
+        # A replay that is dropped is gone from the page, too, and one that is promoted is seen without a new spill.
+        sessions.drop(PLAN.session)
+        redis.hset(f"{settings.redis.key_prefix}:replays", "replay-rubbish", "{}")
+        for _ in range(100):
+            if not data.view(chosen).is_stored and data.view().warnings:
+                break
+            data._stopped.wait(0.1)
+        assert not data.view(chosen).is_stored
+        assert "of the replays cannot be read" in data.view().warnings[-1]
+        assert len(data.view().spills) == 4
+
+
+def test_plots_of_a_replay_say_so_everywhere() -> None:
+    stored = run_book()
+    shown = view(stored, session=PLAN.session, replays=(HALF,), behind=300)
+    assert f"Run {RUN} Book replay Better State" in text_of(strip(shown))
+    (banner,) = banners(shown)
+    assert text_of(banner).startswith(f"↻ You look at run {RUN}, replay Better: not at the run’s own book")
+    assert "The replay is at work, 25 % done" in text_of(banner)
+    assert which_spills(shown) == f"Run {RUN}, replay Better · spills 0–7 (whole run)"
+    assert file_name(shown, "ht01") == f"run{RUN}.replay-Better_ht01_spills0-7"
+    # What it has not read yet is not missing.
+    assert missing(replace(shown, book=replace(stored, totals=replace(stored.totals, last_spill=20)))) == 0
+
+
+def links(part: Any) -> dict[str, str]:
+    """Return what each link in a layout sets."""
+    children = getattr(part, "children", part)
+    if not isinstance(children, list | tuple):
+        return {}
+    found: dict[str, str] = {}
+    for each in children:
+        if "data-set" in getattr(each, "available_wildcard_properties", []) or hasattr(each, "data-set"):
+            found[text_of(each)] = getattr(each, "data-set")
+        found |= links(each)
+    return found
+
+
+def test_a_view_leads_to_the_same_view_of_the_other_book() -> None:
+    of_run = links(controls(view(run_book(), replays=(HALF,)), Choices(), ["ht01"]))
+    assert of_run["replay Better"] == of_run["Beside ↗"] == f"run={RUN}.replay-Better"
+    assert of_run["Over"] == f"reference={RUN}.replay-Better"
+    of_replay = links(controls(view(run_book(), session=PLAN.session, replays=(HALF,)), Choices(), ["ht01"]))
+    assert of_replay["the run’s own"] == of_replay["Beside ↗"] == f"run={RUN}"
+    assert of_replay["Over"] == f"reference={RUN}"
+    assert of_replay["Freeze"] == f"frozen=1&run={RUN}.replay-Better"
+    promoted = links(controls(view(run_book(), replays=(replace(HALF, promoted=(RUN,)),)), Choices(), ["ht01"]))
+    assert promoted["live"] == f"run={RUN}.live"
+    assert "Beside ↗" not in links(controls(view(run_book()), Choices(), ["ht01"]))
+    assert links(runs_list(view(run_book(), replays=(HALF,))))[f"Run {RUN}, replay Better"].startswith(
+        f"run={RUN}.replay-Better"
+    )
+
+
+def test_replays_are_listed_with_how_far_they_are() -> None:
+    assert "There are no replays" in text_of(replays(view()))
+    many = replace(HALF, plan=replace(PLAN, runs=tuple(range(6000, 6010))), state="stopped", rate=None)
+    said = text_of(replays(view(replays=(HALF, many))))
+    assert "Better spills.raw, reconstructed again at work" in said.replace("  ", " ")
+    assert f"25 %, 100 of 400 messages 90 50 6 s 14 Nov 22:13 UTC {RUN} Show Over live’s" in said
+    assert "stopped 25 %, 100 of 400 messages 90 – – 14 Nov 22:13 UTC 10 runs, 6000 to 6009 6000 Show" in said
