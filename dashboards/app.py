@@ -97,7 +97,9 @@ def _layout(refresh_s: float) -> Any:
         act("Find", "find", said="Find a plot", key="/"),
         choose("Rotate", "rotate=30", said="Go on to the next page again and again; stay while something is bad"),
         act("Full screen", "full", said="Full screen", key="f"),
-        html.Button("Light / dark", id="switch-theme", className="choice"),
+        html.Button(
+            "◐", id="switch-theme", className="choice", title="Light or dark", **{"aria-label": "Light or dark"}
+        ),
         act("?", "help", said="Keys", key="?"),
     ]
     top = [
@@ -112,7 +114,10 @@ def _layout(refresh_s: float) -> Any:
         html.Div(
             [html.Div(id="badges"), html.Div(browser, id="browser", className="badge unknown")], className="freshness"
         ),
-        html.Div(id="banners"),
+        html.Div(
+            [html.Div(id="banners"), act("Seen", "acknowledge", said="Acknowledge what is bad", key="a")],
+            className="told",
+        ),
     ]
     return html.Div(
         [

@@ -24,7 +24,7 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
     )
     def show_page(path: str | None, search: str | None, theme: str | None) -> tuple[Any, ...]:
         path, choices = path or "/", Choices.of(search)
-        view = data.view(choices)
+        view = data.view(choices, plots.followed_on(path))
         has = figures_version(view, theme, search, plots.names_on(path))
         parts = plots.page(path, figures.maker(view, theme, choices))
         made = uuid4().hex  # the browser has other figures on it later, and must not take it for a new page then

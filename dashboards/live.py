@@ -19,7 +19,7 @@ from dashboards.data import Data, View
 from dashboards.make import FigureCache
 from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import counted, runs_list
-from dashboards.pages.plots import names_on, tables_on
+from dashboards.pages.plots import figures_on, followed_on, names_on, tables_on
 from dashboards.pages.strip import badges, banners, clock, strip
 from dashboards.pages.tables import TABLES
 
@@ -80,7 +80,7 @@ class Live:
 
     def _make(self, changes: int, _second: int, path: str, search: str, theme: str, has: str) -> bytes:
         choices = Choices.of(search)
-        view = self._data.view(choices)
+        view = self._data.view(choices, followed_on(path))
         names = names_on(path)
         figures = figures_version(view, theme, search, names)
         books = version(view.version, view.replays if path == "/replays" else ())
@@ -106,7 +106,7 @@ class Live:
             told["tables"] = {name: TABLES[name](view) for name in tables_on(path)}
         if not has.startswith(figures):
             make = self._figures.maker(view, theme, choices)
-            told["figures"] = {name: make(name) for name in names}
+            told["figures"] = {name: make(name) for name in figures_on(path)}
         return json.dumps(told, default=_plain, separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -10,15 +10,20 @@ from dashboards.choices import LAST_MINUTE, Choices, book_of
 from dashboards.data import Reference, View, book_words
 from dashboards.figures.compare import Compared
 from dashboards.figures.histograms import histogram_figure
+from dashboards.figures.history import history_figure
 from dashboards.figures.parts import Figure
-from dashboards.figures.theme import LIGHT, THEMES
+from dashboards.figures.theme import LIGHT, THEMES, Theme
 from dashboards.figures.trends import trend_figure
+from streams.books.key_number import what
 from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS, TRENDS
 from streams.plots.model import Plot
 
 Maker = Callable[[str], Figure]
 """Gives the figure of a plot or trend, by its name."""
+WINDOWS, RUNS = ":windows", ":runs"
+"""After the name of a plot: its key number over the windows, or over the runs, in place of its histogram."""
+MINUTE_S = 60
 VERSIONS_KEPT = 4
 """Views whose figures are kept: as many runs, or ways of looking, as browsers show at once."""
 
@@ -51,6 +56,8 @@ class FigureCache:
 
 def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
     other = view.reference
+    if name.endswith((WINDOWS, RUNS)):
+        return _history(view, name, THEMES[theme])
     if name in TRENDS:
         trend = TRENDS[name]
         figure = trend_figure(
@@ -74,6 +81,29 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
         )
     figure["layout"]["meta"] = {"file": file_name(view, name)}
     return figure
+
+
+def _history(view: View, name: str, theme: Theme) -> Figure:
+    plot = PLOTS[name.partition(":")[0]]
+    if name.endswith(WINDOWS):
+        points, over = view.history.windows, "over the windows of the run that are kept, UTC"
+        shape = "%H:%M:%S" if any(point.at % MINUTE_S for point in points) else "%H:%M"
+        names = [datetime.fromtimestamp(point.at, UTC).strftime(shape) for point in points]
+        marked = next((n for n, point in enumerate(points) if point.at == view.window), None)
+    else:
+        points, over = view.history.runs, "over the runs of this type up to this one"
+        names = [str(point.at) for point in points]
+        marked = len(points) - 1
+    return history_figure(
+        what(plot),
+        over,
+        names,
+        [None if point.number is None else point.number.value for point in points],
+        [None if point.number is None else point.number.error for point in points],
+        spills=[point.spills for point in points],
+        marked=marked,
+        theme=theme,
+    )
 
 
 def _compared(view: View, other: Reference, name: str) -> Compared:

@@ -52,7 +52,23 @@
     const size = { width: graph.clientWidth, height: graph.clientHeight };
     window.Plotly.downloadImage({ data: graph.data, layout }, { format, filename: graph.layout.meta.file, scale: 2, ...size });
   };
+  // What is bad and was acknowledged is marked as seen until it is over; what is told of times goes on meanwhile.
+  const seen = new Set();
+  const bad = () => [...document.querySelectorAll(".badge.bad, .banner.bad")];
+  const fault = told =>
+    told.matches(".badge") ? told.querySelector(".what").textContent : told.textContent.replace(/\d+ (s|min|h|days)\b/g, "");
+  const markSeen = () => {
+    const now = new Set(bad().map(fault));
+    for (const each of seen) if (!now.has(each)) seen.delete(each);
+    for (const told of document.querySelectorAll(".badge, .banner")) {
+      told.classList.toggle("seen", told.matches(".bad") && seen.has(fault(told)));
+    }
+  };
   const actions = {
+    acknowledge: () => {
+      for (const each of bad()) seen.add(fault(each));
+      markSeen();
+    },
     close: closeAll,
     find: () => open("find"),
     runs: () => open("runs"),
@@ -72,10 +88,11 @@
   // A large screen goes on to the next page of the row, unless something is bad or somebody reads what opened over it.
   let arrived = Date.now(), at = window.location.pathname;
   setInterval(() => {
+    markSeen();
     const seconds = Number(address().searchParams.get("rotate"));
     if (window.location.pathname !== at) [arrived, at] = [Date.now(), window.location.pathname];
     if (!seconds || Date.now() - arrived < seconds * 1000) return;
-    if (document.querySelector(".badge.bad, .banner.bad, dialog[open]")) return;
+    if (document.querySelector(".bad:not(.seen), dialog[open]")) return;
     const pages = [...document.querySelectorAll("#navigation a:not(.apart)")];
     pages[(pages.findIndex(page => page.classList.contains("here")) + 1) % pages.length]?.click();
   }, 1000);

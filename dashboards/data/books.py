@@ -3,17 +3,21 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from dashboards.choices import LAST_MINUTE, book_of
+from dashboards.data.history import RUNS_SHOWN, History, KeyNumbers, Point
 from dashboards.data.view import RunSummary
 from schemas.records import NO_RUN
 from streams.books import layout
 from streams.books.book import Book, Ranges
+from streams.books.key_number import key_number
 from streams.books.reader import BookReader, Progress
 from streams.books.run import RunBook, spill_facts
 from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
+from streams.plots.catalogue import PLOTS
 from streams.plots.spillfacts import SpillFacts
 from streams.process import ranges_of
 
@@ -32,6 +36,8 @@ class Wanted:
     """Whose book of it; None for the book that is the run's."""
     part: int | None = None
     """Which part of it, see `Choices.window`; None for the whole."""
+    plot: str | None = None
+    """The plot whose key number is followed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +59,8 @@ class OneRun:
     """Starts of those that are kept, s since 1970 UTC, in order."""
     parts: Mapping[int, Part]
     """Those that were asked for, see `Choices.window`."""
+    histories: Mapping[str, History]
+    """Key numbers of the plots that were asked for."""
     version: str
     promoted: str | None = None
     """The replay whose book is that of the run; None if it is that of live."""
@@ -60,7 +68,12 @@ class OneRun:
 
 
 NOTHING = OneRun(
-    book=RunBook(totals=Totals(), ledger={}, book=Book({})), spills=spill_facts({}), windows=(), parts={}, version=""
+    book=RunBook(totals=Totals(), ledger={}, book=Book({})),
+    spills=spill_facts({}),
+    windows=(),
+    parts={},
+    histories={},
+    version="",
 )
 """What there is of a run that the books do not know."""
 
@@ -113,7 +126,9 @@ class Books:
         if run is None or (wanted.session is None and run not in self.totals):
             return True
         one = self.read.get((run, wanted.session))
-        return one is not None and (one is NOTHING or wanted.part is None or wanted.part in one.parts)
+        if one is None or one is NOTHING:
+            return one is not None
+        return wanted.part in {None, *one.parts} and wanted.plot in {None, *one.histories}
 
 
 class BooksReader:
@@ -146,6 +161,7 @@ class BooksReader:
         self._promoted = promoted
         self._conditions = conditions
         self._window_s = window_s
+        self._key_numbers = KeyNumbers()
 
     def look(self, wanted: Iterable[Wanted]) -> At:
         """Return how far the books are that somebody looks at."""
@@ -177,13 +193,14 @@ class BooksReader:
         current = order[-1] if order else None
         of_session: dict[str | None, dict[int, Totals]] = {None: totals}
         of_session |= {session: self._reader_of(session).runs() for session in at.sessions}
-        looked_at: dict[tuple[int, str | None], set[int]] = {}
+        runs = tuple(_summary(run, totals[run]) for run in order)
+        looked_at: dict[tuple[int, str | None], list[Wanted]] = {}
         for each in wanted:
             run = current if each.run is None else each.run
             if run is not None and (each.session is not None or run in totals):
-                looked_at.setdefault((run, each.session), set()).update(() if each.part is None else (each.part,))
+                looked_at.setdefault((run, each.session), []).append(each)
         read = {}
-        for (run, session), parts in looked_at.items():
+        for (run, session), asked in looked_at.items():
             if run not in of_session[session]:
                 read[run, session] = NOTHING
                 continue
@@ -192,13 +209,25 @@ class BooksReader:
             promoted = at.promoted.get(run) if session is None else None
             is_current = session is None and run == current
             moved = is_current and (last.at is None or at.progress != last.at.progress)
-            unchanged = known is not None and known.book.totals == its and known.parts.keys() >= parts
+            parts = {each.part for each in asked if each.part is not None}
+            plots = {each.plot for each in asked if each.plot is not None}
+            unchanged = known is not None and known.book.totals == its
+            unchanged = unchanged and known is not None and known.parts.keys() >= parts
+            unchanged = unchanged and known is not None and known.histories.keys() >= plots
             if known is not None and unchanged and known.promoted == promoted and not moved:
                 read[run, session] = known
             else:
                 progress = at.progress if is_current else None
                 one = self._read_run(run, session, its, progress, parts=parts, behind=behind)
-                read[run, session] = _of_replay(run, one, promoted)
+                earlier = _before(run, runs)
+                histories = {
+                    name: History(
+                        windows=self._windows(name, run, session, one),
+                        runs=self._runs(name, run, one, {each: totals[each] for each in earlier}, at.promoted),
+                    )
+                    for name in plots
+                }
+                read[run, session] = _of_replay(run, replace(one, histories=histories), promoted)
         warnings = [
             f"Partition {partition}: messages {start} to {stop - 1} were gone from Kafka when they were needed"
             for partition, p in enumerate(at.progress)
@@ -207,7 +236,7 @@ class BooksReader:
         return Books(
             current=current,
             totals=totals,
-            runs=tuple(_summary(run, totals[run]) for run in order),
+            runs=runs,
             read=read,
             unattributed=unattributed,
             at=at,
@@ -241,9 +270,31 @@ class BooksReader:
             spills=_settled(spills, len(progress)) if progress is not None and behind else spills,
             windows=starts,
             parts={part: _read_part(reader, run, ranges, part, starts, self._window_s) for part in parts},
+            histories={},
             version=f"{name}:{hashlib.blake2b(what.encode(), digest_size=8).hexdigest()}",
             warnings=warnings,
         )
+
+    def _windows(self, name: str, run: int, session: str | None, one: OneRun) -> tuple[Point, ...]:
+        reader = self._reader if session is None else self._reader_of(session)
+        read = partial(self._key_numbers.read, reader, session, name, run, one.book.totals, ranges=one.book.book.ranges)
+        return tuple(read(window=each) for each in reader.windows(run).items())
+
+    def _runs(
+        self, name: str, run: int, one: OneRun, earlier: Mapping[int, Totals], promoted: Mapping[int, str]
+    ) -> tuple[Point, ...]:
+        read, ranges = self._key_numbers.read, one.book.book.ranges
+        of_earlier = [read(self._reader, promoted.get(r), name, r, its, ranges=ranges) for r, its in earlier.items()]
+        filled = one.book.totals.filled
+        number = key_number(PLOTS[name], one.book.book[name], filled)
+        return (*of_earlier, Point(at=run, spills=filled, number=number))
+
+
+def _before(run: int, runs: Sequence[RunSummary]) -> list[int]:
+    """Return the runs that a run is followed from: those of its type before it, the newest ones."""
+    types = {each.run: each.run_type for each in runs}
+    same = [each.run for each in runs if each.run_type == types.get(run)]
+    return same[: same.index(run)][1 - RUNS_SHOWN :] if run in same else []
 
 
 def _read_part(reader: BookReader, run: int, ranges: Ranges, part: int, starts: Sequence[int], window_s: int) -> Part:

@@ -22,6 +22,7 @@ from redis.retry import Retry
 from dashboards.choices import Choices, book_of
 from dashboards.data.books import NOTHING, Books, BooksReader, OneRun, Part, Wanted
 from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
+from dashboards.data.history import History
 from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.view import Reference, View
 from streams.books import layout
@@ -112,9 +113,9 @@ class Data:
             thread.join()
         self._redis.close()
 
-    def view(self, choices: Choices = Choices()) -> View:  # noqa: B008 - frozen
-        """Return what there is to show now of what somebody chose."""
-        self._want(choices)
+    def view(self, choices: Choices = Choices(), plot: str | None = None) -> View:  # noqa: B008 - frozen
+        """Return what there is to show now of what somebody chose, and of one plot its key number."""
+        self._want(choices, plot)
         now_s, books, broker, fault = time.time(), self._books, self._broker, self._fault
         run = books.current if choices.run is None else choices.run
         automatic, (other, other_session) = books.automatic_reference(run), _reference_of(choices, books)
@@ -127,7 +128,9 @@ class Data:
         if fault:
             ago = span(now_s - self._read_s)
             warnings = (f"The store (Redis) {fault}, for {ago}: all numbers below are old", *warnings)
+        history = one.histories.get(plot) if plot is not None else None
         version = [one.version or book_of(run, choices.session), choices.window if part else "", reference.version]
+        version += [plot] if history is not None else []
         return View(
             now_s=now_s,
             run=run,
@@ -139,6 +142,7 @@ class Data:
             spills=_within(one.spills, part) if part else one.spills,
             window=choices.window if part else None,
             windows=one.windows,
+            history=history or History(),
             reference=_reference(other, other_session, reference, chosen=choices.reference is not None),
             automatic=automatic,
             expected_rate=self._expected_rate,
@@ -165,12 +169,12 @@ class Data:
             run_ended=live.ended,
         )
 
-    def _want(self, choices: Choices) -> None:
+    def _want(self, choices: Choices, plot: str | None) -> None:
         """Have the runs read that somebody chose, and wait for those that were not yet."""
         with self._looked:
             # Which run to compare with is known only when the totals of all are.
             for _ in range(2):
-                wanted = _wanted(choices, self._books)
+                wanted = _wanted(choices, plot, self._books)
                 self._wanted |= dict.fromkeys(wanted - {Wanted()}, time.monotonic())
                 if self._has_looked and not all(map(self._books.has_read, wanted)):
                     self._ask.set()
@@ -270,11 +274,11 @@ def _reference_of(choices: Choices, books: Books) -> tuple[int | None, str | Non
     return books.automatic_reference(books.current if choices.run is None else choices.run), None
 
 
-def _wanted(choices: Choices, books: Books) -> set[Wanted]:
+def _wanted(choices: Choices, plot: str | None, books: Books) -> set[Wanted]:
     """Return what to read."""
     other, session = _reference_of(choices, books)
     reference = {Wanted(other, session)} if other is not None else set()
-    return {Wanted(choices.run, choices.session, choices.window)} | reference
+    return {Wanted(choices.run, choices.session, choices.window, plot)} | reference
 
 
 def _reference(run: int | None, session: str | None, one: OneRun, *, chosen: bool) -> Reference | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dashboards.data.history import History
 from dashboards.data.replays import Replay
 from streams.books.book import Book
 from streams.books.replays import called
@@ -64,6 +65,8 @@ class View:
     """Which part of the run they are of, as in `Choices`; None for the whole."""
     windows: tuple[int, ...]
     """Starts of the windows that are kept of the run, s since 1970 UTC, in order."""
+    history: History
+    """The key number of the plot that it was asked for with."""
     reference: Reference | None
     automatic: int | None
     """The run that is compared with if nobody chooses."""

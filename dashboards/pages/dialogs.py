@@ -19,13 +19,14 @@ RANGES_LISTED = 200
 KEYS = (
     ("?", "This help"),
     ("/", "Find a plot"),
-    ("n  p", "Next, previous plot"),
+    ("n  p", "Next, previous plot, on a plot’s own page"),
     ("[  ]", "Earlier, later run"),
     ("w", "Whole run or last minute"),
     ("l", "Counts linear or logarithmic"),
     ("b", "Compare with the run before, or not"),
     ("space", "Freeze the plots of this browser, or let them go on"),
     ("f", "Full screen"),
+    ("a", "Acknowledge what is bad: it is seen in this browser, and a rotating screen goes on"),
     ("Esc", "Close what is open"),
 )
 

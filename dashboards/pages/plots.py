@@ -6,7 +6,7 @@ from typing import Any
 
 from dash import dcc, html
 
-from dashboards.make import Maker
+from dashboards.make import RUNS, WINDOWS, Maker
 from dashboards.pages.links import act, to_page
 from dashboards.pages.tables import TABLES
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
@@ -48,6 +48,20 @@ def names_on(path: str) -> list[str]:
         case ["plot", name] if name in PLOTS or name in TRENDS:
             return [name]
     return []
+
+
+def followed_on(path: str) -> str | None:
+    """Return the plot at an address whose key number is shown beside it."""
+    match path.strip("/").split("/"):
+        case ["plot", name] if name in PLOTS:
+            return name
+    return None
+
+
+def figures_on(path: str) -> list[str]:
+    """Return all figures at an address: plots and trends, and what is shown beside them."""
+    followed = followed_on(path)
+    return names_on(path) + ([followed + WINDOWS, followed + RUNS] if followed else [])
 
 
 def tables_on(path: str) -> list[str]:
@@ -122,16 +136,21 @@ def plot_page(name: str, make: Maker) -> Any:
     ]
     texts = [html.Div([html.H3(title), html.P(text)]) for title, text in words]
     keywords = html.P(" · ".join(plot.keywords), className="keywords")
+    beside = []
+    if name in PLOTS:
+        histories = [html.Div(_graph(name + over, make), className="card") for over in (WINDOWS, RUNS)]
+        beside = [html.Div(histories, className="histories")]
     back = to_page(f"← {DETECTORS[plot.detector].title}", f"/detector/{plot.detector}")
     return html.Div(
         [
             html.Div(_graph(name, make), className="card"),
+            *beside,
             html.Div(
                 [html.Div([back, *_neighbours(name)], className="around"), *texts, _files(name), keywords],
                 className="card texts",
             ),
         ],
-        className="one-plot",
+        className="one-plot followed" if beside else "one-plot",
     )
 
 

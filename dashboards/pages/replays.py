@@ -12,13 +12,13 @@ from streams.books.replays import Origin
 from streams.freshness import span
 from streams.settings import LIVE
 
-HEADS = ("Replay", "Spills from", "State", "Progress", "Spills", "Rate, 1/s", "Left", "Began", "Runs")
+HEADS = ("Replay", "State", "Progress", "Spills", "Runs")
 RUNS_AT_ONCE = 3
 """More runs of a replay than these are unfolded."""
 _FROM = {
-    Origin.RAW: "spills.raw, reconstructed again",
-    Origin.RECO: "spills.reco, plots alone",
-    Origin.ARCHIVE: "the archive",
+    Origin.RAW: "from raw spills",
+    Origin.RECO: "from reconstructed spills",
+    Origin.ARCHIVE: "from an archive",
 }
 
 
@@ -27,29 +27,28 @@ def replays(view: View) -> Any:
     if not view.replays:
         return html.P(["There are no replays. One begins with ", html.Code("spilldeck replay RUN"), "."])
     rows = [_row(each) for each in view.replays]
-    return html.Table([html.Thead(html.Tr([html.Th(head, scope="col") for head in HEADS])), html.Tbody(rows)])
+    heads = [html.Th(head, scope="col") for head in HEADS]
+    return html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="replays")
 
 
 def _row(replay: Replay) -> Any:
-    plan, percent = replay.plan, int(100 * replay.share)
-    told = f"{percent} %, {replay.read:,} of {plan.messages:,} messages"
-    progress = [
-        html.Progress(value=str(replay.read), max=str(max(plan.messages, 1)), **{"aria-label": f"{plan.name}: {told}"}),
-        html.Div(told, className="why"),
-    ]
-    began = datetime.fromtimestamp(plan.began_s, UTC)
-    left = replay.left_s
+    plan, left = replay.plan, replay.left_s
+    told = f"{int(100 * replay.share)} %, {replay.read:,} of {plan.messages:,} messages"
+    goes_on = "" if replay.rate is None or left is None else f"{replay.rate:,.0f} a second, {span(left)} left"
+    bar = html.Progress(
+        value=str(replay.read), max=str(max(plan.messages, 1)), **{"aria-label": f"{plan.name}: {told}"}
+    )
     cells = [
-        f"{_FROM[plan.origin]} {plan.archive}",
-        html.Span(replay.state, className=f"state {replay.state.replace(' ', '-')}"),
-        progress,
+        [
+            html.Div(replay.state, className=f"state {replay.state.replace(' ', '-')}"),
+            html.Div(_FROM[plan.origin], className="why", title=plan.archive),
+        ],
+        [bar, html.Div(told), html.Div(goes_on)],
         f"{replay.spills:,}",
-        "–" if replay.rate is None else f"{replay.rate:,.0f}",
-        "–" if left is None else span(left),
-        f"{began:%d %b %H:%M} UTC",
         _runs(replay),
     ]
-    return html.Tr([html.Th(plan.name, scope="row"), *map(html.Td, cells)])
+    began = html.Div(f"{datetime.fromtimestamp(plan.began_s, UTC):%d %b %H:%M} UTC", className="why", title="It began")
+    return html.Tr([html.Th([plan.name, began], scope="row"), *map(html.Td, cells)])
 
 
 def _runs(replay: Replay) -> Any:

@@ -7,7 +7,7 @@ from typing import Self
 from redis import Redis
 
 from streams.books import layout, uhi
-from streams.books.book import Book, Ranges
+from streams.books.book import Book, Histogram, Ranges
 from streams.books.promotions import Promotions
 from streams.books.run import Handling, Ledger, RunBook
 from streams.books.store import NO_OFFSET
@@ -140,6 +140,17 @@ class BookReader:
         for stored in self._hashes([keys.window(run, start) for keys in self._keys_with(run)]):
             total += _decode_book(stored, ranges)
         return total
+
+    def plot(self, name: str, run: int, ranges: Ranges, start: int | None = None) -> Histogram:
+        """Return one histogram of a run, or of the window of it that starts then; empty if there is none."""
+        pipe = self._redis.pipeline(transaction=True)
+        for keys in self._keys_with(run):
+            pipe.hget(keys.book(run) if start is None else keys.window(run, start), name)
+        total = Book(ranges)
+        for stored in pipe.execute():
+            if stored is not None:
+                total += _decode_book({name.encode(): stored}, ranges)
+        return total[name]
 
     def _hashes(self, keys: list[str]) -> list[Mapping[bytes, bytes]]:
         pipe = self._redis.pipeline(transaction=True)

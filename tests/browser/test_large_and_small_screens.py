@@ -1,7 +1,9 @@
 """The page on screens of all sizes: it fits, it can be read by everybody, and it goes on by itself."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import tarfile
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Site, open_page, until_drawn
+from tests.browser.conftest import Seen, Site, open_page, until_drawn
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
@@ -44,11 +46,11 @@ def test_axe_finds_no_serious_fault_on_any_page_light_or_dark(site: Site, page: 
             page.click("#switch-theme")
             expect(page.locator("html")).to_have_attribute("data-theme", "dark")
         links = [link.get_attribute("href") for link in page.locator("#navigation a").all()]
-        for path in [*links, "/detector/tof/expert"]:
+        for path in [*links, "/detector/tof/expert", "/plot/ht01"]:
             page.evaluate(
                 "path => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }", path
             )
-            page.wait_for_selector(f'[data-path="{path}"] .js-plotly-plot .main-svg')
+            page.wait_for_selector(f'[data-path="{path}"] :is(.js-plotly-plot .main-svg, .table p, .table table)')
             found += faults(page, path, theme)
         for name in ("find", "runs", "counters", "help", "link"):
             page.evaluate("name => document.getElementById(name).showModal()", name)
@@ -111,3 +113,55 @@ def test_32_keyboard_alone_reaches_everything(site: Site, page: Page) -> None:
     page.locator("#controls").get_by_text("Last minute").focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**window=last")
+
+
+def test_32_the_help_lists_exactly_the_keys_that_work(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    open_page(page, f"/plot/ht01?run={run.run}")
+    until_drawn(page, "ht01", run, 1)
+    page.keyboard.press("?")
+    told = page.locator("#help kbd").all_inner_texts()
+    page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
+    listed = {" " if key == "space" else key for keys in told for key in keys.split()} - {"Esc"}
+    # `[` and `]` are there when there is a run before or after.
+    page.keyboard.press("[")
+    page.wait_for_url(lambda address: f"run={run.run}" not in address)
+    page.wait_for_function("document.querySelector('[data-key=\"]\"]')")
+    found = page.evaluate("[...document.querySelectorAll('[data-key]')].map(each => each.dataset.key)")
+    assert set(found) | {"["} == listed
+    assert len(found) == len(set(found))
+
+
+def test_32_what_is_bad_is_acknowledged_with_a_key_until_something_else_is(site: Site, page: Page, seen: Seen) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    open_page(page, f"/?run={run.run}")
+    until_drawn(page, "ht01", run, 1)
+    acknowledge = page.get_by_role("button", name="Seen")
+    expect(acknowledge).to_be_hidden()
+    os.kill(site.redis.pid, signal.SIGSTOP)
+    try:
+        banner = page.locator(".banner.bad")
+        expect(banner).to_contain_text("does not answer")
+        expect(acknowledge).to_be_visible()
+        page.keyboard.press("a")
+        expect(banner).to_have_class("banner bad seen")
+        expect(acknowledge).to_be_hidden()
+        said = banner.text_content() or ""
+        expect(banner).not_to_have_text(said)  # the time goes on, and it stays acknowledged
+        expect(banner).to_have_class("banner bad seen")
+        # Something else is bad: it is as loud as ever.
+        seen.server_may_be_away = True
+        page.context.set_offline(True)
+        expect(page.locator("#browser")).to_have_class("badge bad")
+        expect(acknowledge).to_be_visible()
+        acknowledge.click()
+        expect(page.locator("#browser")).to_have_class("badge bad seen")
+        page.context.set_offline(False)
+        expect(page.locator("#browser")).to_have_class("badge good")
+    finally:
+        os.kill(site.redis.pid, signal.SIGCONT)
+    expect(page.locator(".banner")).to_have_count(0)
+    expect(page.locator(".seen")).to_have_count(0)

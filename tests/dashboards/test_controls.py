@@ -130,4 +130,4 @@ def test_4_the_counters_are_listed() -> None:
 
 
 def test_32_the_help_has_every_key_of_the_page() -> None:
-    assert {key for keys, _ in KEYS for key in keys.split()} == {*"?/np[]wlbf", "space", "Esc"}
+    assert {key for keys, _ in KEYS for key in keys.split()} == {*"?/np[]wlbfa", "space", "Esc"}

@@ -143,6 +143,6 @@ def test_replays_are_listed_with_how_far_they_are() -> None:
     assert "There are no replays" in text_of(replays(view()))
     many = replace(HALF, plan=replace(PLAN, runs=tuple(range(6000, 6010))), state="stopped", rate=None)
     said = text_of(replays(view(replays=(HALF, many))))
-    assert "Better spills.raw, reconstructed again at work" in said.replace("  ", " ")
-    assert f"25 %, 100 of 400 messages 90 50 6 s 14 Nov 22:13 UTC {RUN} Show Over live’s" in said
-    assert "stopped 25 %, 100 of 400 messages 90 – – 14 Nov 22:13 UTC 10 runs, 6000 to 6009 6000 Show" in said
+    of_one = f"25 %, 100 of 400 messages 50 a second, 6 s left 90 {RUN} Show Over live’s"
+    assert f"Better 14 Nov 22:13 UTC at work from raw spills {of_one}" in said
+    assert "stopped from raw spills 25 %, 100 of 400 messages 90 10 runs, 6000 to 6009 6000 Show" in said

@@ -5,7 +5,7 @@ from typing import Any
 
 from redis import Redis
 
-from dashboards.data import RunSummary, View
+from dashboards.data import History, RunSummary, View
 from schemas.records import RawSpill
 from streams.books import layout, uhi
 from streams.books.book import Book
@@ -46,6 +46,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "shown": book.book,
         "window": None,
         "windows": (),
+        "history": History(),
         "reference": None,
         "automatic": None,
         "expected_rate": None,
