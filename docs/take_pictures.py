@@ -28,7 +28,7 @@ WIDTH, HEIGHT, SCALE = 1920, 1080, 0.64
 SPILLS, EARLIER_SPILLS = 120, 200
 WAIT_S = 60
 ALL_DRAWN = """spill => {
-  const drawn = [...document.querySelectorAll(".js-plotly-plot")];
+  const drawn = [...document.querySelectorAll(".js-plotly-plot")].filter(plot => !plot.closest(".histories"));
   return drawn.length && drawn.every(plot => plot.textContent.includes(`spills 0–${spill} `));
 }"""
 
@@ -43,6 +43,7 @@ def main() -> None:
     with playground() as running:
         running.start("page", "dashboard")
         dashboard = running.settings.dashboard
+        address = f"http://{dashboard.host}:{dashboard.port}"
         with SpillProducer(running.settings) as producer, sync_playwright() as playwright:
             # Without the end of the run, and the last spill is now: as it looks in a control room.
             start_us = time.time_ns() // 1000 - SPILLS * 1_000_000
@@ -56,20 +57,30 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=SCALE)
             for spill, (name, path) in enumerate(SHOTS.items(), start=SPILLS):
-                _open(page, f"http://{dashboard.host}:{dashboard.port}{path}")
+                _open(page, f"{address}{path}")
                 if name.endswith("dark"):
                     page.click("#switch-theme")
                 producer.send(run.spill(spill).raw)
                 page.wait_for_function(ALL_DRAWN, arg=spill, timeout=WAIT_S * 1000)
                 page.wait_for_timeout(1000)
                 _take(page, name)
+            # A replay while it is at work, and then over what live made.
+            replaying = running.start("replay", "replay", str(earlier.run), "--name", "new-t0", "--workers", "1")
+            _open(page, f"{address}/replays")
+            page.get_by_text(re.compile("a second, .* left")).wait_for(timeout=WAIT_S * 1000)
+            _take(page, "replays")
+            if replaying.process is not None:
+                replaying.process.wait(WAIT_S)
+            _open(page, f"{address}/plot/ht01?run={earlier.run}.replay-new-t0&reference={earlier.run}&mode=absolute")
+            page.get_by_text(f"– – run {earlier.run}").wait_for(timeout=WAIT_S * 1000)
+            _take(page, "replay")
             # As it looks when the workers die while spills go on, and then the store.
             for worker in running.parts[:WORKERS]:
                 worker.stop()
             for spill in range(SPILLS + len(SHOTS), SPILLS + len(SHOTS) + 4):
                 producer.send(run.spill(spill).raw)
             producer.flush()
-            _open(page, f"http://{dashboard.host}:{dashboard.port}/plot/hspxy_1?frozen=1&run={run.run}")
+            _open(page, f"{address}/plot/hspxy_1?frozen=1&run={run.run}")
             page.get_by_text(re.compile(r"Processing \d+ s behind")).wait_for(timeout=WAIT_S * 1000)
             _take(page, "behind")
             browser.close()

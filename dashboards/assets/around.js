@@ -89,6 +89,7 @@
   let arrived = Date.now(), at = window.location.pathname;
   setInterval(() => {
     markSeen();
+    fit(); // what grows may take as much from the plots as it adds, and the body stays as high as it was
     const seconds = Number(address().searchParams.get("rotate"));
     if (window.location.pathname !== at) [arrived, at] = [Date.now(), window.location.pathname];
     if (!seconds || Date.now() - arrived < seconds * 1000) return;
@@ -97,13 +98,13 @@
     pages[(pages.findIndex(page => page.classList.contains("here")) + 1) % pages.length]?.click();
   }, 1000);
   // Plots fill what the header, with or without banners, leaves of the screen.
-  const fit = new ResizeObserver(() => {
+  const fit = () => {
     const plots = document.querySelector(".grid, .one-plot");
     if (!plots) return;
     const top = plots.getBoundingClientRect().top + window.scrollY;
     document.documentElement.style.setProperty("--above", `${Math.round(top)}px`);
-  });
-  document.addEventListener("DOMContentLoaded", () => fit.observe(document.body));
+  };
+  document.addEventListener("DOMContentLoaded", () => new ResizeObserver(fit).observe(document.body));
   // A link that is opened elsewhere, in a tab of its own, takes along what is chosen, too.
   const complete = event => {
     const link = event.target.closest("a[data-page], a[data-set], a[data-file]");

@@ -51,23 +51,6 @@ def comparison(histogram: Histogram, reference: Compared, mode: Mode) -> str:
     return f"– – {reference.called}" + ("" if mode is Mode.ABSOLUTE else f" × {scale:.3g}{per}")
 
 
-def note(said: str, theme: Theme) -> dict[str, Any]:
-    """Return words below the plot, left of the axis' title."""
-    return {
-        "text": said,
-        "showarrow": False,
-        "xref": "paper",
-        "yref": "paper",
-        "x": 0,
-        "y": 0,
-        "xanchor": "left",
-        "yanchor": "top",
-        "xshift": -46,
-        "yshift": -25,
-        "font": {"size": 12, "color": theme.other},
-    }
-
-
 def ratio_points(edges: F8, counts: I8, compared: F8, scale: float, words: str, theme: Theme) -> list[dict[str, Any]]:
     """Return the ratio where both have entries, with its error, and the line at one."""
     both = (counts > 0) & (compared > 0)

@@ -8,8 +8,9 @@ import numpy as np
 from dashboards.choices import Choices, Mode
 from dashboards.figures.bars import bar_traces
 from dashboards.figures.colours import CountScale, stops
-from dashboards.figures.compare import Compared, comparison, note, ratio_points, scale_of, why_not
+from dashboards.figures.compare import Compared, comparison, ratio_points, scale_of, why_not
 from dashboards.figures.parts import (
+    TOP_OF_THREE,
     Figure,
     axis_title,
     counts_something,
@@ -62,9 +63,8 @@ def histogram_figure(
         figure = _two_dimensional(plot, histogram, theme, choices, reference)
     if reference is not None:
         said = comparison(histogram, reference, choices.mode)
-    if said:
-        figure["layout"]["annotations"] = [note(said, theme)]
-    figure["layout"]["title"] = heading(plot.title, f"{when} · {_flow(counts, entries)}", theme)
+    figure["layout"]["title"] = heading(plot.title, when, theme, _flow(counts, entries), said)
+    figure["layout"]["margin"]["t"] = TOP_OF_THREE
     return figure
 
 

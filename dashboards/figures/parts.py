@@ -13,8 +13,12 @@ TICK_EACH_BIN = 12
 """An axis of so few bins of width 1 counts something: each has its number."""
 WORDS_WIDTH = 38
 """Characters in a line of what stands in an empty plot: they fit into the narrowest."""
-UPRIGHT_WIDTH = 21
-"""Characters in a line of the words along an upright axis: they fit into the lowest plot."""
+UPRIGHT_WIDTH, LEVEL_WIDTH = 17, 42
+"""Characters in a line of the words along an upright and a level axis: they fit into the smallest plot."""
+TITLE_SIZE, TITLE_LEAST, TITLE_WIDTH = 15, 12, 640
+"""Size of a title, px; one of more than TITLE_WIDTH / TITLE_SIZE characters is smaller: it fits the smallest plot."""
+TOP, TOP_OF_THREE = 56, 78
+"""Room for a heading of two or three lines."""
 _FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
@@ -35,11 +39,16 @@ def empty(title: str, when: str, why: str, theme: Theme) -> Figure:
     return {"data": [], "layout": shared | {"title": heading(title, when, theme), "annotations": [said]}}
 
 
-def heading(title: str, under: str, theme: Theme) -> dict[str, Any]:
-    """Return a figure's title, and in small what stands below it."""
+def heading(title: str, under: str, theme: Theme, numbers: str = "", compared: str = "") -> dict[str, Any]:
+    """Return a figure's title, and in small what stands below it: what is in it, and what it is compared with."""
+
+    def small(words: str, colour: str) -> str:
+        return f'<span style="font-size: 12px; color: {colour}">{words}</span>'
+
+    last = " · ".join(small(words, c) for words, c in ((numbers, theme.faint), (compared, theme.other)) if words)
     return {
-        "text": f'<b>{title}</b><br><span style="font-size: 12px; color: {theme.faint}">{under}</span>',
-        "font": {"size": 15},
+        "text": "<br>".join(filter(None, [f"<b>{title}</b>", small(under, theme.faint), last])),
+        "font": {"size": min(TITLE_SIZE, max(TITLE_LEAST, TITLE_WIDTH // len(title)))},
         "x": 0,
         "xref": "container",
         "xanchor": "left",
@@ -52,7 +61,9 @@ def heading(title: str, under: str, theme: Theme) -> dict[str, Any]:
 
 def axis_title(name: str, text: str) -> dict[str, Any]:
     """Return the title of ``xaxis`` or ``yaxis``."""
-    return {"text": text if name == "xaxis" else wrapped(text, UPRIGHT_WIDTH), "font": {"size": 13}}
+    # Two lines of about the same length look better than a long one and a word.
+    level = LEVEL_WIDTH if len(text) <= LEVEL_WIDTH else len(text) // 2 + LEVEL_WIDTH // 8
+    return {"text": wrapped(text, level if name == "xaxis" else UPRIGHT_WIDTH), "font": {"size": 13}}
 
 
 def wrapped(text: str, width: int) -> str:
@@ -105,7 +116,7 @@ def layout(theme: Theme) -> dict[str, Any]:
         "font": {"family": _FONT, "size": 13, "color": theme.ink},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 56, "r": 18, "t": 56, "b": 40},
+        "margin": {"l": 56, "r": 18, "t": TOP, "b": 40},
         "hovermode": "closest",
         "showlegend": False,
         "annotations": [],

@@ -1,7 +1,10 @@
 """A whole site of our own to look at: Kafka, Redis, a worker, the page's process, and Chromium."""
 
+import json
 import os
 import shutil
+import subprocess
+import tarfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,6 +31,8 @@ from tests.kafka import ends
 
 WAIT_S = 60.0
 """Nothing here takes longer on a busy machine."""
+AXE, AXE_FILE = "axe-core@4.14.1", "package/axe.min.js"
+FETCH_S = 60
 COUNTS = "plot.data[0].y.slice(0, -1)"
 """The bins of a histogram of one axis, in a figure; see `drawn`."""
 expect.set_options(timeout=WAIT_S * 1000)
@@ -171,6 +176,33 @@ def page(chromium: Browser, site: Site, seen: Seen) -> Iterator[Page]:
     context.close()
     assert seen.hosts <= {"127.0.0.1"}
     assert seen.server_may_be_away or not seen.errors, "\n".join(seen.errors)
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the script that looks for faults of accessibility, fetched with npm; skip where it cannot be had."""
+    directory = tmp_path_factory.mktemp("axe")
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip(f"no npm to fetch {AXE} with: accessibility is not tested")
+    command = [npm, "pack", "--silent", AXE]
+    if subprocess.run(command, cwd=directory, capture_output=True, timeout=FETCH_S, check=False).returncode:
+        pytest.skip(f"npm cannot fetch {AXE}: accessibility is not tested")
+    with tarfile.open(next(Path(directory).glob("*.tgz"))) as archive:
+        archive.extract(AXE_FILE, directory, filter="data")
+    return (directory / AXE_FILE).read_text()
+
+
+def faults(page: Page, where: str, theme: str) -> list[str]:
+    """Return the serious faults; in the dark, those of colour alone, as all else is the same."""
+    rules = {"runOnly": ["color-contrast"]} if theme == "dark" else {}
+    told = page.evaluate(
+        """async rules => (await axe.run(rules)).violations
+        .filter(fault => ["serious", "critical"].includes(fault.impact))
+        .map(fault => [fault.id, fault.help, fault.nodes.slice(0, 3).map(node => node.html.slice(0, 200))])""",
+        rules,
+    )
+    return [f"{where}, {theme}: {json.dumps(each)}" for each in told]
 
 
 def drawn(page: Page, name: str, expression: str) -> Any:

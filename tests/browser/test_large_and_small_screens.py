@@ -1,37 +1,14 @@
 """The page on screens of all sizes: it fits, it can be read by everybody, and it goes on by itself."""
 
-import json
 import os
-import shutil
 import signal
-import subprocess
-import tarfile
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Seen, Site, open_page, until_drawn
+from tests.browser.conftest import Seen, Site, faults, open_page, until_drawn
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
-
-AXE, AXE_FILE = "axe-core@4.14.1", "package/axe.min.js"
-FETCH_S = 60
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the script that looks for faults of accessibility, fetched with npm; skip where it cannot be had."""
-    directory = tmp_path_factory.mktemp("axe")
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip(f"no npm to fetch {AXE} with: accessibility is not tested")
-    command = [npm, "pack", "--silent", AXE]
-    if subprocess.run(command, cwd=directory, capture_output=True, timeout=FETCH_S, check=False).returncode:
-        pytest.skip(f"npm cannot fetch {AXE}: accessibility is not tested")
-    with tarfile.open(next(Path(directory).glob("*.tgz"))) as archive:
-        archive.extract(AXE_FILE, directory, filter="data")
-    return (directory / AXE_FILE).read_text()
 
 
 def test_axe_finds_no_serious_fault_on_any_page_light_or_dark(site: Site, page: Page, axe: str) -> None:
@@ -57,18 +34,6 @@ def test_axe_finds_no_serious_fault_on_any_page_light_or_dark(site: Site, page: 
             found += faults(page, name, theme)
             page.keyboard.press("Escape")
     assert not found, "\n".join(found)
-
-
-def faults(page: Page, where: str, theme: str) -> list[str]:
-    """Return the serious faults; in the dark, those of colour alone, as all else is the same."""
-    rules = {"runOnly": ["color-contrast"]} if theme == "dark" else {}
-    told = page.evaluate(
-        """async rules => (await axe.run(rules)).violations
-        .filter(fault => ["serious", "critical"].includes(fault.impact))
-        .map(fault => [fault.id, fault.help, fault.nodes.slice(0, 3).map(node => node.html.slice(0, 200))])""",
-        rules,
-    )
-    return [f"{where}, {theme}: {json.dumps(each)}" for each in told]
 
 
 @pytest.mark.parametrize("banner", ["", "&frozen=1"])

@@ -80,7 +80,7 @@ def test_16_zoom_outlives_an_update(site: Site, page: Page) -> None:
     site.play(run, 0, 4)
     open_page(page, "/plot/ht01")
     until_drawn(page, "ht01", run, 3)
-    area = page.locator(".nsewdrag").bounding_box()
+    area = page.locator(".nsewdrag").first.bounding_box()
     assert area is not None
     page.mouse.move(area["x"] + area["width"] * 0.3, area["y"] + area["height"] * 0.5)
     page.mouse.down()
@@ -151,7 +151,7 @@ def test_the_bars_of_the_ranger_are_triangles_that_one_can_point_at(site: Site, 
     }})()""",
     )
     page.mouse.move(*at)
-    expect(page.locator(".hoverlayer")).to_contain_text(f"plane {plane}, bar {bar}: {counts[plane, bar]} entries")
+    expect(page.locator(".hoverlayer").first).to_contain_text(f"plane {plane}, bar {bar}: {counts[plane, bar]} entries")
 
 
 def test_an_address_that_leads_nowhere_says_so_and_the_strip_goes_on(site: Site, page: Page) -> None:

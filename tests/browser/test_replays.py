@@ -12,7 +12,7 @@ from ops.demo import Part
 from streams.books.connect import connect
 from streams.books.promotions import Promotions
 from streams.daq.simulator import SimulatedRun
-from tests.browser.conftest import COUNTS, WAIT_S, Site, drawn, open_page, until_drawn, until_equal
+from tests.browser.conftest import COUNTS, WAIT_S, Site, drawn, faults, open_page, until_drawn, until_equal
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
@@ -59,9 +59,9 @@ def test_a_replays_plots_stand_over_lives_and_beside_them_and_say_whose_they_are
     page.get_by_text("Absolute", exact=True).click()
     until_equal(page, "ht01", "plot.data[1]?.y.slice(0, -1)", played.first)
     assert drawn(page, "ht01", COUNTS) == played.all
-    assert f"– – run {run}, replay Again" in drawn(page, "ht01", "plot.layout.annotations[0].text")
+    assert f"– – run {run}, replay Again" in drawn(page, "ht01", TITLE)
     page.get_by_text("Ratio", exact=True).click()
-    until_equal(page, "ht01", "plot.layout.annotations[0].text", f"over run {run}, replay Again")
+    until_equal(page, "ht01", f"{TITLE}.includes('over run {run}, replay Again')", True)
     with page.context.expect_page() as opened:
         page.locator("#controls").get_by_text("Beside").click()
     beside = opened.value
@@ -78,6 +78,23 @@ def test_a_replays_plots_stand_over_lives_and_beside_them_and_say_whose_they_are
     beside.get_by_text("Show the run’s own").click()
     until_equal(beside, "ht01", COUNTS, played.all)
     expect(beside.locator(".banner.replay")).to_have_count(0)
+
+
+def test_axe_finds_no_serious_fault_in_the_list_of_replays(page: Page, played: Played, axe: str) -> None:
+    open_page(page, "/replays")
+    expect(page.locator(".table tr", has_text=str(played.run.run))).to_be_visible()
+    page.evaluate(axe)
+    found = faults(page, "/replays", "light")
+    page.click("#switch-theme")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert not found + faults(page, "/replays", "dark")
+    open_page(page, f"/plot/ht01?run={played.run.run}.{SESSION}")
+    expect(page.locator(".banner.replay")).to_be_visible()
+    page.evaluate(axe)
+    assert not faults(page, "replay", "dark")
+    page.click("#switch-theme")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    assert not faults(page, "replay", "light")
 
 
 def test_replays_are_listed_with_their_progress_as_it_changes(site: Site, page: Page, played: Played) -> None:
