@@ -14,7 +14,6 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
 from schemas.wire import decode
 from streams import kafka
-from streams.app import FETCH_BYTES
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
@@ -237,7 +236,9 @@ def test_a_message_larger_than_a_fetch_goes_its_way(
     noise = np.random.default_rng(1).bytes(40 << 20)
     huge = raw_spill(run=900016, spill=NO_RUN, format=RawFormat.UNREADABLE, payload=noise, problem="noise")
     records = [*large[:2], huge, *large[2:]]
-    assert all(len(record.payload) > FETCH_BYTES for record in records if isinstance(record, RawSpill))
+    assert all(
+        len(record.payload) > settings.kafka.fetch_kib * 1024 for record in records if isinstance(record, RawSpill)
+    )
     workers.start()
     produce(settings, records)
     until_counted()
