@@ -78,7 +78,7 @@ class BookSettings(_Section):
     """Windows of a run that Redis keeps, the newest ones."""
     batch_spills: Annotated[int, Field(ge=1, le=10_000)] = 32
     """The most spills that a worker takes at once."""
-    batch_wait_s: Annotated[float, Field(ge=0.01, le=1.0)] = 0.25
+    batch_wait_s: Annotated[float, Field(ge=0.01, le=1.0)] = 0.05
     """The longest that a spill waits for others to be taken with."""
 
 
