@@ -25,6 +25,8 @@ SHOTS = {
     "overview-dark": "/",
 }
 WIDTH, HEIGHT, SCALE = 1920, 1080, 0.64
+LOW = 400
+"""Height of what stands on a page that is empty below."""
 SPILLS, EARLIER_SPILLS = 120, 200
 WAIT_S = 60
 ALL_DRAWN = """spill => {
@@ -64,11 +66,12 @@ def main() -> None:
                 page.wait_for_function(ALL_DRAWN, arg=spill, timeout=WAIT_S * 1000)
                 page.wait_for_timeout(1000)
                 _take(page, name)
+            page.click("#switch-theme")
             # A replay while it is at work, and then over what live made.
             replaying = running.start("replay", "replay", str(earlier.run), "--name", "new-t0", "--workers", "1")
             _open(page, f"{address}/replays")
             page.get_by_text(re.compile("a second, .* left")).wait_for(timeout=WAIT_S * 1000)
-            _take(page, "replays")
+            _take(page, "replays", LOW)
             if replaying.process is not None:
                 replaying.process.wait(WAIT_S)
             _open(page, f"{address}/plot/ht01?run={earlier.run}.replay-new-t0&reference={earlier.run}&mode=absolute")
@@ -86,9 +89,9 @@ def main() -> None:
             browser.close()
 
 
-def _take(page: Page, name: str) -> None:
+def _take(page: Page, name: str, height: int = HEIGHT) -> None:
     picture = PICTURES / f"{name}.png"
-    page.screenshot(path=picture)
+    page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": WIDTH, "height": height})
     out.print(f"{picture.name}: {picture.stat().st_size / 1000:.0f} kB")
 
 

@@ -45,7 +45,8 @@ def heading(title: str, under: str, theme: Theme, numbers: str = "", compared: s
     def small(words: str, colour: str) -> str:
         return f'<span style="font-size: 12px; color: {colour}">{words}</span>'
 
-    last = " · ".join(small(words, c) for words, c in ((numbers, theme.faint), (compared, theme.other)) if words)
+    last = small(numbers + (" · " if compared else ""), theme.faint) if numbers else ""
+    last += small(compared, theme.other) if compared else ""
     return {
         "text": "<br>".join(filter(None, [f"<b>{title}</b>", small(under, theme.faint), last])),
         "font": {"size": min(TITLE_SIZE, max(TITLE_LEAST, TITLE_WIDTH // len(title)))},
