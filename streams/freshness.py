@@ -91,6 +91,8 @@ def pipeline(seen: Observed) -> Freshness:
     for server, lost_s in (("Redis", seen.store_lost_s), ("Kafka", seen.kafka_lost_s)):
         if lost_s:
             return Freshness(level=Level.UNKNOWN, text=f"{server} does not answer: lag unknown")
+    if seen.behind <= 0 and not seen.produced_s and not seen.raw_moved_s:
+        return Freshness(level=Level.IDLE, text="Nothing to process yet")
     if seen.behind <= 0:
         return Freshness(level=Level.GOOD, text="All spills processed")
     behind_s = seen.now_s - seen.behind_since_s

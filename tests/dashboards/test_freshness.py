@@ -100,7 +100,11 @@ def test_a_store_that_is_away_leaves_nobody_knowing_what_is_processed() -> None:
     ],
 )
 def test_the_workers_are_late_then_stuck(behind: int, for_s: float, expected: Freshness) -> None:
-    assert pipeline(seen(behind=behind, behind_since_s=NOW - for_s)) == expected
+    assert pipeline(seen(produced_s=NOW, behind=behind, behind_since_s=NOW - for_s)) == expected
+
+
+def test_41_before_the_first_spill_the_workers_are_not_said_to_be_well() -> None:
+    assert pipeline(seen()) == fresh(Level.IDLE, "Nothing to process yet")
 
 
 @pytest.mark.parametrize(
