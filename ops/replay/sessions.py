@@ -4,13 +4,16 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Self, cast
 
 from redis import Redis
 
+from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
+from streams.settings import Settings
 
 ALIVE_S = 3
 """One at work says so again and again; silent for so long, it was killed."""
@@ -42,12 +45,20 @@ class Plan:
     """By partition: the first offset that is read, and the first that is not."""
     began_s: float
     """Seconds since 1970 UTC."""
+    conditions: str = ""
+    """Index of the tables that go before those of the settings, if there is one."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """Run → hash of its conditions; empty if it has none."""
     done: bool = False
 
     @property
     def name(self) -> str:
         """What it is called on the command line."""
         return self.session.removeprefix(PREFIX)
+
+    def store(self, settings: Settings) -> ConditionsStore:
+        """Return what gives its runs their conditions."""
+        return ConditionsStore.from_settings(settings, Path(self.conditions) if self.conditions else None)
 
     def to_json(self) -> str:
         """Return it as it is stored."""
