@@ -10,7 +10,7 @@ from ops.console import shown
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
 from streams.errors import ServerError, UsageError
-from streams.kafka import QUEUE_KIB, messages, no_kafka, queue, reader, span, writer
+from streams.kafka import messages, no_kafka, queue, reader, span, writer
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -59,12 +59,7 @@ def read_rejected(settings: Settings, only: Collection[Place] | None = None) -> 
         When Kafka does not answer, or there is no such topic.
     """
     topic = Topics.of(settings).rejected
-    consumer = reader(
-        settings,
-        enable_partition_eof=True,
-        fetch_message_max_bytes=MAX_MESSAGE_BYTES,
-        queued_max_messages_kbytes=QUEUE_KIB,
-    )
+    consumer = reader(settings, enable_partition_eof=True, fetch_message_max_bytes=MAX_MESSAGE_BYTES)
     with closing(consumer):
         try:
             for partition in sorted(_partitions(consumer, topic)):
@@ -133,7 +128,7 @@ def replay(settings: Settings, places: Collection[Place]) -> None:
         When Kafka refuses one.
     """
     topic = Topics.of(settings).raw
-    producer = writer(settings, queue_buffering_max_kbytes=QUEUE_KIB)
+    producer = writer(settings)
     failures: list[str] = []
 
     def delivered(error: KafkaError | None, _message: object) -> None:

@@ -14,10 +14,6 @@ from streams.conditions.store import ConditionsStore
 from streams.log import log_to_stderr
 from streams.settings import LIVE, Settings
 
-FETCH_BYTES = 1 << 20
-MESSAGES_AHEAD = 16
-"""When so many messages of a topic wait for its agent, the consumer pauses."""
-
 
 def create_app(settings: Settings) -> faust.App:
     """Return the application of one worker, ready to be run."""
@@ -31,10 +27,8 @@ def create_app(settings: Settings) -> faust.App:
         topic_replication_factor=kafka.replication,
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
-        # What is fetched ahead is bounded: by bytes of a partition on the way, by messages of a topic in the worker.
-        # Kafka sends a message that is larger all the same.
-        consumer_max_fetch_size=FETCH_BYTES,
-        stream_buffer_maxsize=MESSAGES_AHEAD,
+        consumer_max_fetch_size=kafka.fetch_kib * 1024,
+        stream_buffer_maxsize=kafka.messages_ahead,
         producer_acks=-1,
         producer_compression_type="zstd",
         producer_max_request_size=MAX_MESSAGE_BYTES,

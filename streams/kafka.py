@@ -10,8 +10,8 @@ from schemas.wire import MAX_MESSAGE_BYTES
 from streams.errors import ServerError
 from streams.settings import Settings
 
-QUEUE_KIB = 64 * 1024
-"""What a producer has waiting for the broker's acknowledgement, and a consumer for who reads, at most."""
+_AHEAD_KIB = 8 * 1024
+"""What a consumer holds that nobody has read yet, at most; a message that is larger all the same."""
 POLL_S = 0.5
 """How long to wait for room or for acknowledgements before looking again."""
 LEADER_S = 0.1
@@ -39,6 +39,7 @@ def reader(settings: Settings, **changes: Any) -> Consumer:
             "group.id": "spilldeck-reader",  # asked for by the library, joined by nobody
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "queued.max.messages.kbytes": _AHEAD_KIB,
             "log_level": 0,
         }
         | {name.replace("_", "."): value for name, value in changes.items()}
@@ -57,6 +58,7 @@ def writer(settings: Settings, **changes: Any) -> Producer:
             "acks": "all",
             "compression.type": "zstd",
             "message.max.bytes": MAX_MESSAGE_BYTES,
+            "queue.buffering.max.kbytes": settings.producer.queue_kib,
             "log_level": 0,
         }
         | {name.replace("_", "."): value for name, value in changes.items()}

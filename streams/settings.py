@@ -45,6 +45,10 @@ class KafkaSettings(_Section):
     """Copies of every message."""
     session_timeout_s: Annotated[float, Field(ge=6, le=300)] = 10.0
     """A worker silent for so long loses its partitions to the others."""
+    fetch_kib: Annotated[int, Field(ge=64, le=65_536)] = 1024
+    """What a worker has on the way of each partition, at most; a message that is larger all the same."""
+    messages_ahead: Annotated[int, Field(ge=1, le=10_000)] = 16
+    """So many messages of a topic wait in a worker for those before them; then it fetches no more."""
 
 
 class RedisSettings(_Section):
@@ -61,6 +65,8 @@ class ProducerSettings(_Section):
 
     journals: Path = Path("~/.local/state/spilldeck/journals")
     """Where it takes note of what is acknowledged, for `produce --resume`."""
+    queue_kib: Annotated[int, Field(ge=1024, le=2_097_151)] = 65_536
+    """What waits for the broker's acknowledgement, at most; then nothing more is read from the DAQ."""
 
 
 class BookSettings(_Section):
@@ -72,7 +78,7 @@ class BookSettings(_Section):
     """Windows of a run that Redis keeps, the newest ones."""
     batch_spills: Annotated[int, Field(ge=1, le=10_000)] = 32
     """The most spills that a worker takes at once."""
-    batch_wait_s: Annotated[float, Field(ge=0.01, le=1.0)] = 0.25
+    batch_wait_s: Annotated[float, Field(ge=0.01, le=1.0)] = 0.05
     """The longest that a spill waits for others to be taken with."""
 
 

@@ -7,7 +7,7 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     ask: function (page, search, theme, limits) {
       if (!page) return;
       // Dash gives the same page as another object after each change of a figure on it.
-      if (page.props["data-made"] !== this.page?.props["data-made"]) this.has = page.props["data-has"];
+      if (page.props["data-made"] !== this.page?.props["data-made"]) [this.has, this.said] = [page.props["data-has"], {}];
       if (!this.page) {
         this.openedAt = Date.now();
         setInterval(() => { this.freshness(); this.askAgain(); }, limits.beat_ms);
@@ -42,28 +42,37 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       if (document.hidden) this.question = null;
       else this.fetchAnswer(question);
     },
+    // Each word to Dash asks every component of the page whether it is meant: what stands there already is not said.
+    put: function (id, props) {
+      const words = JSON.stringify(props), name = JSON.stringify(id);
+      if (this.said[name] === words) return;
+      this.said[name] = words;
+      window.dash_clientside.set_props(id, props);
+    },
+    said: {},
     show: function (told) {
-      const put = window.dash_clientside.set_props;
       const axes = has => (/axes:(\w+)/.exec(has) || [])[1];
-      for (const [id, children] of Object.entries(told.parts)) put(id, { children });
-      for (const [name, children] of Object.entries(told.tables || {})) put({ type: "table", name }, { children });
+      for (const [id, children] of Object.entries(told.parts)) this.put(id, { children });
+      for (const [name, children] of Object.entries(told.tables || {})) this.put({ type: "table", name }, { children });
       if (told.figures) this.draw(told.figures, axes(told.has) === axes(this.has));
       this.has = told.has;
       this.after = told.at;
       this.servedAt = Date.now();
       this.freshness();
     },
+    // Plots that stand are told at once, not by way of Dash, which takes as long again for each as plotly to draw it.
     // Axes keep what the new figure does not say of them: a zoom is the shifter's.
     draw: function (figures, zoom) {
       for (const [name, figure] of Object.entries(figures)) {
         const graph = document.getElementById(`{"name":"${name}","type":"figure"}`);
         if (!graph) continue; // of a page that was left
-        const before = graph.querySelector(".js-plotly-plot")?.layout;
-        const layout = { ...figure.layout };
+        const plot = graph.querySelector(".js-plotly-plot"), before = plot?.layout;
+        const layout = { ...figure.layout, autosize: true };
         if (zoom && before) {
           for (const axis of ["xaxis", "yaxis"]) if (layout[axis]) layout[axis] = { ...before[axis], ...layout[axis] };
         }
-        window.dash_clientside.set_props({ type: "figure", name }, { figure: { ...figure, layout } });
+        if (before) window.Plotly.react(plot, figure.data, layout);
+        else window.dash_clientside.set_props({ type: "figure", name }, { figure: { ...figure, layout } });
       }
     },
     // How long ago the server last sent something, by this browser's own clock.
@@ -72,10 +81,9 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       const lost = age > this.limits.late_ms;
       document.documentElement.classList.toggle("lost", lost);
       const say = (level, mark, words) => {
-        const put = window.dash_clientside.set_props;
-        put("browser", { className: "badge " + level });
-        put("browser-mark", { children: mark });
-        put("browser-words", { children: words });
+        this.put("browser", { className: "badge " + level });
+        this.put("browser-mark", { children: mark });
+        this.put("browser-words", { children: words });
       };
       if (lost) say("bad", "✕", "This page lost its server " + Math.floor(age / 1000) + " s ago: numbers below are old");
       else if (this.servedAt) say("good", "✓", "Up to date");

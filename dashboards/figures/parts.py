@@ -96,6 +96,8 @@ def layout(theme: Theme) -> dict[str, Any]:
         "tickcolor": theme.grid,
         "ticks": "outside",
         "automargin": True,
+        # Else plotly measures each number at each update, which takes a third of it.
+        "ticklabeloverflow": "allow",
         # These are given by some figures of a plot and not by others: what is on the screen must not keep them.
         "visible": True,
         "dtick": None,

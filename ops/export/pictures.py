@@ -96,7 +96,7 @@ def _draw_cells(figure: Figure, axes: Any, plot: Plot, histogram: Histogram) -> 
     norm = LogNorm(1, max(most, 2)) if plot.log else Normalize(0, most)
     colours = LinearSegmentedColormap.from_list("counts", LIGHT.scale)
     if plot.triangles is not None:
-        corners = np.stack(triangles(plot.triangles, counts.shape[1]), axis=2)[:, :3]
+        corners = triangles(plot.triangles, counts.shape[1])
         shapes = PolyCollection([*corners], norm=norm, cmap=colours, edgecolors=LIGHT.grid, linewidths=0.1)
         shapes.set_array(counts[plot.triangles.start : plot.triangles.stop : plot.triangles.step].ravel())
         axes.add_collection(shapes)

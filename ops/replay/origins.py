@@ -20,8 +20,6 @@ from streams.topics import Topics
 
 ANSWER_S = 10.0
 """A broker that does not answer within it is taken to be down."""
-QUEUED_KIB = 8 * 1024
-"""What is fetched ahead, at most."""
 FETCH_WAIT_MS = 20
 """What is read is there already."""
 
@@ -49,9 +47,7 @@ def topic_of(settings: Settings, origin: Origin) -> str:
 
 def consumer(settings: Settings) -> Consumer:
     """Return a consumer that holds little, and does not wait at the end of one partition before it reads another."""
-    return reader(
-        settings, enable_partition_eof=True, queued_max_messages_kbytes=QUEUED_KIB, fetch_wait_max_ms=FETCH_WAIT_MS
-    )
+    return reader(settings, enable_partition_eof=True, fetch_wait_max_ms=FETCH_WAIT_MS)
 
 
 def kafka_spans(settings: Settings, topic: str) -> Spans:

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException
 from schemas.records import RawSpill, RunControl
 from schemas.wire import MAX_MESSAGE_BYTES, encode
 from streams.errors import BadDataError, ServerError
-from streams.kafka import POLL_S, QUEUE_KIB, no_kafka, queue, writer
+from streams.kafka import POLL_S, no_kafka, queue, writer
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -55,7 +55,7 @@ class SpillProducer:
         self._moved_s, self._told_s = time.monotonic(), 0.0
         self._failure: str | None = None
         # No time-out of a message: a broker that is away for an hour makes the producer wait for an hour.
-        self._producer = writer(settings, linger_ms=5, queue_buffering_max_kbytes=QUEUE_KIB, message_timeout_ms=0)
+        self._producer = writer(settings, linger_ms=5, message_timeout_ms=0)
         self._partitions = self._count_partitions(settings)
 
     def _count_partitions(self, settings: Settings) -> int:

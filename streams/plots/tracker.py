@@ -120,7 +120,7 @@ def _kinds() -> Plot:
 def _efficiency(tracker: int, station: int) -> Plot:
     def fill(batch: Batch) -> _Values:
         points = batch.once(points_by_station)
-        return (np.repeat([DUPLET, TRIPLET], [len(points[tracker, station, kind]) for kind in (DUPLET, TRIPLET)]),)
+        return (np.repeat([DUPLET, TRIPLET], [len(points[tracker, station, kind][0]) for kind in (DUPLET, TRIPLET)]),)
 
     return Plot(
         name=f"Ef_Tk{_side(tracker)}{station}",
@@ -145,8 +145,7 @@ def _positions(tracker: int, station: int, kind: int) -> Plot:
     old, word = {TRIPLET: ("trip", "Triplets"), DUPLET: ("doub", "Doublets")}[kind]
 
     def fill(batch: Batch) -> _Values:
-        points = batch.once(points_by_station)[tracker, station, kind]
-        return points.x_mm, points.y_mm
+        return batch.once(points_by_station)[tracker, station, kind]
 
     return Plot(
         name=f"SP_Pos_Tk{side}{station}_{old}",

@@ -1,8 +1,10 @@
 """What several plots need of the trackers; ask for it with `Batch.once`."""
 
+from itertools import product
+
 import numpy as np
 
-from schemas.columns import I8, U1
+from schemas.columns import F8, I8, U1
 from schemas.tracker import TrackerDigits, TrackerSpacePoints
 from streams.combinations import combinations
 from streams.conditions.tracker import PLANES, STATIONS, TRACKERS
@@ -36,17 +38,14 @@ def channels_by_plane(batch: Batch) -> dict[Group, U1]:
     }
 
 
-def points_by_station(batch: Batch) -> dict[Group, TrackerSpacePoints]:
-    """Return (tracker, station, kind) → space points."""
+def points_by_station(batch: Batch) -> dict[Group, tuple[F8, F8]]:
+    """Return (tracker, station, kind) → x and y of the space points, mm."""
     points = batch.join(TrackerSpacePoints)
-    return {
-        (tracker, station, kind): points.rows(
-            (points.tracker == tracker) & (points.station == station) & (points.kind == kind)
-        )
-        for tracker in range(TRACKERS)
-        for station in range(1, STATIONS + 1)
-        for kind in (DUPLET, TRIPLET)
-    }
+    found: dict[Group, tuple[F8, F8]] = {}
+    for tracker, station, kind in product(range(TRACKERS), range(1, STATIONS + 1), (DUPLET, TRIPLET)):
+        mine = (points.tracker == tracker) & (points.station == station) & (points.kind == kind)
+        found[tracker, station, kind] = points.x_mm[mine], points.y_mm[mine]
+    return found
 
 
 def kuno_sums(batch: Batch) -> tuple[I8, ...]:
@@ -65,12 +64,11 @@ def kuno_sums(batch: Batch) -> tuple[I8, ...]:
     count = np.bincount(group * PLANES + digits.plane, minlength=groups * PLANES).reshape(-1, PLANES)
     in_all = count.sum(axis=1)
     looked_at = (trigger[:, np.newaxis] * TRACKERS * STATIONS + np.arange(TRACKERS * STATIONS)).reshape(-1)
-    one_each = looked_at[(count[looked_at] == 1).all(axis=1)]
-    many = looked_at[in_all[looked_at] > PLANES]
-    neither = looked_at[(in_all[looked_at] <= PLANES) & ~(count[looked_at] == 1).all(axis=1)]
+    has_one_each, has_many = (count[looked_at] == 1).all(axis=1), in_all[looked_at] > PLANES
+    one_each, many, neither = looked_at[has_one_each], looked_at[has_many], looked_at[~has_one_each & ~has_many]
     triple_group, triple_sum = _triples(digits.channel.astype(np.int64), group, digits.plane, count, many)
     sums = np.bincount(group, digits.channel, groups).astype(np.int64)
-    none = np.setdiff1d(many, triple_group)
+    none = many[np.bincount(triple_group, minlength=groups)[many] == 0]
     parts = (
         (one_each, sums[one_each]),
         (neither, np.full(len(neither), NOT_THREE_PLANES)),
@@ -90,7 +88,7 @@ def _triples(channel: I8, group: I8, plane: U1, count: I8, groups: I8) -> tuple[
     first = (np.cumsum(count) - count.reshape(-1)).reshape(-1, PLANES)
     order = stable_order(group * PLANES + plane)
     third = (group * _CHANNELS + channel)[order][plane[order] == PLANES - 1]
-    third.sort()
+    third.sort(kind="stable")  # which finds that most of it is in order
     found_groups, found_sums = [groups[:0]], [groups[:0]]
     for pairs in combinations(first[groups, :2], count[groups, :2]):
         pair = order[pairs]

@@ -5,6 +5,7 @@ import numpy as np
 from schemas.columns import F8, I8
 from schemas.tracker import TrackerClusters, TrackerDigits
 from streams.conditions.tracker import PLANES, STATIONS, TRACKERS
+from streams.stable_order import stable_order
 
 MIN_NPE = 2.0
 """A cluster has more photo-electrons, and a seed more than half of it."""
@@ -34,8 +35,10 @@ def make_clusters(digits: TrackerDigits) -> TrackerClusters:
         channel=np.where(alone, seeds.channel[seed], (seeds.channel[seed] + seeds.channel[partner].astype(float)) / 2),
         npe=seeds.npe[seed] + np.where(alone, 0.0, seeds.npe[partner]),
     )
-    clusters = clusters.rows(clusters.npe > MIN_NPE)
-    return clusters.rows(np.lexsort([clusters.channel, -clusters.npe, plane_key(clusters)]))
+    # No two clusters share a channel, so that the seeds' order is that of their channels.
+    order = stable_order(seed)
+    order = order[clusters.npe[order] > MIN_NPE]
+    return clusters.rows(order[_most_first(clusters.npe[order], plane_key(clusters)[order])])
 
 
 def station_key(rows: TrackerDigits | TrackerClusters) -> I8:
@@ -47,6 +50,12 @@ def station_key(rows: TrackerDigits | TrackerClusters) -> I8:
 def plane_key(rows: TrackerDigits | TrackerClusters) -> I8:
     """Return (n,) one number for trigger, tracker, station and plane, in their order."""
     return station_key(rows) * PLANES + rows.plane
+
+
+def _most_first(npe: F8, group: I8) -> I8:
+    """Return the rows in the order of their groups, those of a group from the most photo-electrons to the fewest."""
+    order = np.argsort(-npe, kind="stable")
+    return order[stable_order(group[order])]
 
 
 def _with_neighbours(position: I8, npe: F8) -> tuple[I8, I8]:
@@ -64,7 +73,7 @@ def _with_neighbours(position: I8, npe: F8) -> tuple[I8, I8]:
     joined = np.diff(position) == 1
     has_left, has_right = np.append([False], joined)[:n], np.append(joined, [False])[:n]
     chain = np.cumsum(~has_left) - 1
-    by_npe = np.lexsort([-npe, chain])
+    by_npe = _most_first(npe, chain)
     length = np.bincount(chain)
     first = np.cumsum(length) - length
     used = np.zeros(n, np.bool_)

@@ -56,9 +56,7 @@ def unpack_dbb(equipments: Sequence[Equipment]) -> tuple[DbbSpills, DbbHits]:
         raise boards.error(word, f"unexpected word {int(words[word]):#010x} where an edge should be")
     channel = (words[at] >> 22 & 0x3F).astype(np.int64)
     time = (words[at] & 0x3FFFFF).astype(np.int32)
-    place, _, leading, trailing = zip_edges(
-        board * DBB_CHANNELS + channel, np.zeros(len(at), np.int32), kind == TRAILING, time
-    )
+    place, leading, trailing = zip_edges(board * DBB_CHANNELS + channel, kind == TRAILING, time)
     board, channel = place // DBB_CHANNELS, place % DBB_CHANNELS
     order = stable_order(address[board])
     hits = DbbHits(

@@ -8,6 +8,7 @@ import numpy as np
 from schemas.columns import I8, U1
 from schemas.records import MISSING
 from streams.boards import V1724, V1731, PulseDefinitions
+from streams.errors import BadDataError
 from streams.stable_order import stable_order
 from streams.unpack.fragments import U4, Boards, Integers
 from streams.unpack.hits import BoardEvents, FadcHits
@@ -106,16 +107,21 @@ def _block_starts(boards: Boards, start: int, stop: int) -> I8:
     if first >> 28 == 0xA and length >= HEADER_WORDS and len(words) % length == 0 and (words[::length] == first).all():
         return np.arange(start, stop + 1, length)
     # Python's own integers: numpy takes several times as long for one at a time.
-    each, starts = boards.words.data, [start]
-    while (at := starts[-1]) < stop:
-        word = each[at]
-        length = word & 0x0FFFFFFF
-        if word >> 28 != 0xA:
-            raise boards.error(at, f"unexpected word {word:#010x} where particle event {len(starts) - 1} should begin")
+    each, at, starts = boards.words.data, start, [start]
+    while at < stop:
+        length = each[at] - (0xA << 28)
         if not HEADER_WORDS <= length <= stop - at:
-            raise boards.error(at, f"particle event {len(starts) - 1} of {length} words where {stop - at} are left")
-        starts.append(at + length)
+            raise _bad_block(boards, at, stop, len(starts) - 1)
+        at += length
+        starts.append(at)
     return np.array(starts)
+
+
+def _bad_block(boards: Boards, at: int, stop: int, number: int) -> BadDataError:
+    word = int(boards.words[at])
+    if word >> 28 != 0xA:
+        return boards.error(at, f"unexpected word {word:#010x} where particle event {number} should begin")
+    return boards.error(at, f"particle event {number} of {word & 0x0FFFFFFF} words where {stop - at} are left")
 
 
 def _unsuppressed(

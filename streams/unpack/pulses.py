@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from schemas.columns import F8, I4, I8, Bools
+from schemas.columns import F8, I4
 from schemas.records import MISSING
 from streams.boards import PulseDefinitions
 
@@ -53,18 +53,26 @@ def pulse_features(
 
     `negative` says which way the pulses go: the peak is the minimum (V1731) or the maximum (V1724).
     """
-    rows = np.arange(len(samples))
-    wide = samples.astype(np.int32)  # in which numpy finds and adds several times as fast
+    rows, (n, length) = np.arange(len(samples)), samples.shape
+    # In int32 numpy finds and adds several times as fast; with zeros at both ends each area's window is whole.
+    padded = np.zeros((n, length + WINDOW), np.int32)
+    wide = padded[:, BEFORE_PEAK : BEFORE_PEAK + length]
+    wide[...] = samples
     position_min, position_max = wide.argmin(axis=1), wide.argmax(axis=1)
     minimum, maximum = wide[rows, position_min], wide[rows, position_max]
     peak = position_min if negative else position_max
+    around: I4 = sliding_window_view(padded.ravel(), WINDOW)[rows * padded.shape[1] + peak]
+    begin, end = np.maximum(peak - BEFORE_PEAK, 0), np.minimum(peak - BEFORE_PEAK + WINDOW, length)
     if definitions is PulseDefinitions.UNTIL_2012:
         pedestal = np.floor(_row_sums(wide[:, :EARLY_WINDOW]) / EARLY_WINDOW)
-        area = _absolute_area(wide, pedestal, peak)
+        inside = np.arange(WINDOW) < (end - begin)[:, None]
+        differences = np.where(inside & (peak > BEFORE_PEAK)[:, None], around - pedestal[:, None], 0)
+        area = np.abs(differences).sum(axis=1).astype(np.int32)
     else:
         first, last = _row_sums(wide[:, :WINDOW]), _row_sums(wide[:, -WINDOW:])
         pedestal = np.where(position_min > WINDOW, first, last) / WINDOW
-        area = _area(wide, pedestal, peak, negative=negative)
+        below = pedestal * (end - begin) - _row_sums(around)
+        area = ((below if negative else -below) + 0.5).astype(np.int32)
     height = pedestal - minimum if negative else maximum - pedestal
     given = negative or definitions is PulseDefinitions.SINCE_2013
     missing = np.full(len(samples), MISSING, np.int32)
@@ -92,30 +100,3 @@ def _arrival_time(samples: Samples, pedestal: F8) -> I4:
     arrival: I4 = away.argmax(axis=1).astype(np.int32)
     arrival[~away[np.arange(len(samples)), arrival]] = samples.shape[1] - 1
     return arrival
-
-
-def _area(samples: I4, pedestal: F8, peak: I8, *, negative: bool) -> I4:
-    values, inside = _around(samples, peak)
-    n_inside = np.minimum(peak - BEFORE_PEAK + WINDOW, samples.shape[1]) - np.maximum(peak - BEFORE_PEAK, 0)
-    area = pedestal * n_inside - _row_sums(values * inside)
-    rounded: I4 = ((area if negative else -area) + 0.5).astype(np.int32)
-    return rounded
-
-
-def _absolute_area(samples: I4, pedestal: F8, peak: I8) -> I4:
-    values, inside = _around(samples, peak)
-    differences = np.abs(values - pedestal[:, None])
-    counted = inside & (peak > BEFORE_PEAK)[:, None]
-    area: I4 = np.where(counted, differences, 0).sum(axis=1).astype(np.int32)
-    return area
-
-
-def _around(samples: I4, peak: I8) -> tuple[I4, Bools]:
-    """Return the 30 samples around each peak, and which of them are in the area's window: all but at a pulse's ends."""
-    length = min(WINDOW, samples.shape[1])
-    wanted = peak - BEFORE_PEAK
-    begin = np.clip(wanted, 0, samples.shape[1] - length)
-    index = (begin - wanted)[:, None] + np.arange(length)
-    inside = (index >= 0) & (index < WINDOW)
-    values: I4 = sliding_window_view(samples, length, axis=1)[np.arange(len(samples)), begin]
-    return values, inside

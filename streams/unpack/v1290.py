@@ -59,12 +59,12 @@ def unpack_v1290(boards: Boards) -> tuple[BoardEvents, I8, TdcHits]:
     chips, hits = np.flatnonzero(kind == TDC_HEADER), np.flatnonzero(kind == MEASUREMENT)
     channel = (words[hits] >> 21 & 0x1F).astype(np.int32)
     _check_chips(boards, chips, hits, channel, headers[event[hits]])
-    hit_event, hit_channel, leading, trailing = zip_edges(
-        event[hits],
-        channel,
+    place, leading, trailing = zip_edges(
+        event[hits].astype(np.int64) * CHANNELS + channel,
         (words[hits] >> 26 & 1).astype(np.bool_),
         (words[hits] & 0x1FFFFF).astype(np.int32),
     )
+    hit_event, hit_channel = place // CHANNELS, place % CHANNELS
     ldc = boards.ldcs(board)
     events = BoardEvents(
         equipment=np.full(len(headers), V1290, np.uint8),
@@ -147,21 +147,20 @@ def _bunch_ids(bunch_id: Integers, event: I4, n_events: int) -> I4:
     return out
 
 
-def zip_edges(event: I4, channel: I4, is_trailing: Bools, time: I4) -> tuple[I8, I8, I4, I4]:
-    """Pair the leading and trailing edges of each event and channel by their order.
+def zip_edges(group: I8, is_trailing: Bools, time: I4) -> tuple[I8, I4, I4]:
+    """Pair the leading and trailing edges of each group (one channel of one event) by their order.
 
     Parameters
     ----------
-    event, channel, is_trailing, time
+    group, is_trailing, time
         (n_edges,), in the order of the read-out.
 
     Returns
     -------
     tuple
-        Event, channel, leading and trailing time of each pair, (n_pairs,), sorted by event, channel and index;
-        `MISSING` where one edge has no partner.
+        Group, leading and trailing time of each pair, (n_pairs,), sorted by group and index; `MISSING` where one edge
+        has no partner.
     """
-    group = event.astype(np.int64) * CHANNELS + channel
     order = stable_order(group)
     group, is_trailing, time = group[order], is_trailing[order], time[order]
     begins, of_edge = equal_runs(group)
@@ -175,5 +174,4 @@ def zip_edges(event: I4, channel: I4, is_trailing: Bools, time: I4) -> tuple[I8,
     place = (np.cumsum(pairs) - pairs)[of_edge] + index
     times = np.full((2, pairs.sum()), MISSING, np.int32)
     times[is_trailing.astype(np.intp), place] = time
-    group = np.repeat(group[begins], pairs)
-    return group // CHANNELS, group % CHANNELS, times[0], times[1]
+    return np.repeat(group[begins], pairs), times[0], times[1]

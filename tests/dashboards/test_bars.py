@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dashboards.choices import Choices
-from dashboards.figures.bars import DEEP
+from dashboards.figures.bars import LARGE, outline, triangles
 from dashboards.figures.colours import CountScale, colour_at
 from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.parts import Figure
@@ -23,14 +23,34 @@ def draw(*bars: tuple[int, int], log: str | None = None) -> Figure:
     return histogram_figure(plot, histogram, when="", theme=LIGHT, why_empty="", choices=choices)
 
 
-def test_each_bar_of_the_planes_is_one_triangle_two_bars_wide() -> None:
-    *triangles, cells = draw((4, 30))["data"]
-    assert sum(trace["x"].count(None) for trace in triangles) == len(cells["x"]) * len(cells["y"]) == 24 * 60
-    (lit,) = (trace for trace in triangles if trace["fill"] == "toself")
-    assert lit["x"] == [4 - DEEP, 4 + DEEP, 4 - DEEP, 4 - DEEP, None]
-    assert lit["y"] == [29, 30, 31, 29, None]
-    (neighbour,) = (trace for trace in draw((4, 31))["data"][:-1] if trace["fill"] == "toself")
-    assert neighbour["x"][:2] == [4 + DEEP, 4 - DEEP]
+def lit(figure: Figure) -> list[Figure]:
+    """Return the traces of bars with entries, the palest first."""
+    return [trace for trace in figure["data"][:-1] if trace["fillcolor"] != LIGHT.grid]
+
+
+def test_each_bar_of_the_planes_is_one_triangle_nearly_two_bars_wide() -> None:
+    *traces, cells = draw((4, 30))["data"]
+    # Of a triangle, its corners, the first again, and the first once more on the way back.
+    assert sum(len(trace["x"]) for trace in traces) == 5 * len(cells["x"]) * len(cells["y"]) == 5 * 24 * 60
+    (one,) = lit(draw((4, 30)))
+    assert one["x"] == [4 - LARGE, 4 + LARGE, 4 - LARGE, 4 - LARGE, 4 - LARGE]
+    assert one["y"] == [30 - LARGE, 30, 30 + LARGE, 30 - LARGE, 30 - LARGE]
+    (neighbour,) = lit(draw((4, 31)))
+    assert neighbour["x"][:2] == [4 + LARGE, 4 - LARGE]
+
+
+def test_the_line_around_bars_encloses_them_and_nothing_else() -> None:
+    corners = triangles(range(0, 48, 2), 60)[::8]  # which all point the same way
+    x, y = outline(corners)
+    # Twice the area, of the whole line and of each triangle, with its sign.
+    whole = (x * np.roll(y, -1) - y * np.roll(x, -1)).sum()
+    side = np.sign(np.linalg.det(np.diff(corners[0], axis=0)))
+    assert whole == pytest.approx(side * len(corners) * (2 * LARGE) ** 2)
+    # What joins two triangles is gone both ways.
+    steps = list(zip(zip(x, y, strict=True), zip(np.roll(x, -1), np.roll(y, -1), strict=True), strict=True))
+    sides = {(tuple(a), tuple(b)) for one in corners for a, b in pairwise([*one, one[0]])}
+    between = [step for step in steps if step not in sides and step[0] != step[1]]
+    assert sorted(between) == sorted((b, a) for a, b in between)
 
 
 def test_one_points_at_a_bar_and_reads_plane_bar_and_count() -> None:
@@ -47,9 +67,9 @@ def test_one_points_at_a_bar_and_reads_plane_bar_and_count() -> None:
 
 def test_more_entries_are_darker_on_both_scales() -> None:
     for log in ("", "z"):
-        lit = [t for t in draw(*[(4, 30)] * 90, (6, 7), (8, 9), (8, 9), log=log)["data"][:-1] if t["fill"] == "toself"]
-        assert lit[-1]["y"][1] == 30
-        assert lit[0]["fillcolor"] != lit[-1]["fillcolor"]
+        palest, *_, darkest = lit(draw(*[(4, 30)] * 90, (6, 7), (8, 9), (8, 9), log=log))
+        assert darkest["y"][1] == 30
+        assert palest["fillcolor"] != darkest["fillcolor"]
 
 
 @pytest.mark.parametrize(("most", "top"), [(1, 1), (2, 2), (3, 5), (6, 10), (10, 10), (11, 20), (4321, 5000)])

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
 from schemas.wire import decode
-from streams.app import FETCH_BYTES
+from streams import kafka
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
@@ -22,6 +23,7 @@ from streams.daq.simulator import SimulatedRun
 from streams.process import RunResult, process
 from streams.settings import Settings
 from streams.topics import Topics
+from tests.conftest import WAIT_S
 from tests.kafka import messages, rejected
 from tests.records import raw_spill
 from tests.workers import Workers
@@ -29,6 +31,8 @@ from tests.workers import Workers
 pytestmark = pytest.mark.servers
 
 Record = RawSpill | RunControl
+PAUSE_S = 6
+"""Redis answers nobody for it: several times what a worker waits between two commits, and still no error to it."""
 
 
 def run_with_faults(run: int, spills: int) -> Iterator[Record]:
@@ -170,6 +174,40 @@ def test_a_committed_offset_that_is_too_far_on_loses_nothing(
     check(expected_of(records), reader)
 
 
+def test_nothing_is_acknowledged_before_its_checkpoint(
+    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
+) -> None:
+    records = list(SimulatedRun(run=900019, spills=40, mean_triggers=5).records())
+
+    def acknowledged() -> list[int]:
+        group = f"{settings.kafka.topic_prefix}spilldeck-{settings.session}"
+        places = [TopicPartition(Topics.of(settings).reco, p) for p in range(settings.kafka.partitions)]
+        with closing(kafka.reader(settings, group_id=group)) as consumer:
+            return [place.offset for place in consumer.committed(places, timeout=10)]
+
+    def until_acknowledged() -> list[int]:
+        """Wait until the worker has acknowledged all that the books hold, and return that."""
+        wanted = [progress.offset + 1 for progress in reader.progress()]
+        deadline = time.monotonic() + WAIT_S
+        while acknowledged() != wanted:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        return wanted
+
+    workers.start()
+    produce(settings, records[:20])
+    until_counted()
+    before = until_acknowledged()
+    with connect(settings) as redis:
+        redis.client_pause(PAUSE_S * 1000)
+    produce(settings, records[20:])
+    # Long enough for the worker to have them in hand and to commit several times.
+    time.sleep(PAUSE_S / 2)
+    assert acknowledged() == before
+    until_counted()
+    assert until_acknowledged() > before
+
+
 def test_after_any_garbage_the_next_spill_is_counted(
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
 ) -> None:
@@ -198,7 +236,9 @@ def test_a_message_larger_than_a_fetch_goes_its_way(
     noise = np.random.default_rng(1).bytes(40 << 20)
     huge = raw_spill(run=900016, spill=NO_RUN, format=RawFormat.UNREADABLE, payload=noise, problem="noise")
     records = [*large[:2], huge, *large[2:]]
-    assert all(len(record.payload) > FETCH_BYTES for record in records if isinstance(record, RawSpill))
+    assert all(
+        len(record.payload) > settings.kafka.fetch_kib * 1024 for record in records if isinstance(record, RawSpill)
+    )
     workers.start()
     produce(settings, records)
     until_counted()
