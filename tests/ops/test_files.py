@@ -7,11 +7,18 @@ from pathlib import Path
 import pytest
 
 from ops.files import workspace
+from streams.errors import UsageError
+
+
+def fail_half_way(directory: Path) -> None:
+    with workspace(directory) as room:
+        (room / "half").write_text("half")
+        raise UsageError("on the way")
 
 
 def test_a_workspace_is_gone_at_the_end_whatever_happens(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), workspace(tmp_path) as room:
-        (room / "half").rename(tmp_path / "whole")
+    with pytest.raises(UsageError, match="on the way"):
+        fail_half_way(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
