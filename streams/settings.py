@@ -43,8 +43,8 @@ class KafkaSettings(_Section):
     """Partitions of the spill topics: the most workers that can share a run."""
     replication: Annotated[int, Field(ge=1, le=9)] = 1
     """Copies of every message."""
-    session_timeout_s: Annotated[float, Field(ge=6, le=300)] = 10.0
-    """A worker silent for so long loses its partitions to the others."""
+    session_timeout_s: Annotated[float, Field(ge=6, le=300)] = 6.0
+    """A worker silent for so long loses its partitions to the others; Kafka takes no less by default."""
     fetch_kib: Annotated[int, Field(ge=64, le=65_536)] = 1024
     """What a worker has on the way of each partition, at most; a message that is larger all the same."""
     messages_ahead: Annotated[int, Field(ge=1, le=10_000)] = 16

@@ -71,9 +71,7 @@ def settings_on(stack: LocalStack, **changes: object) -> Settings:
     """Return settings with topics and keys of their own."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     return load_settings(
-        kafka=KafkaSettings(
-            bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}.", session_timeout_s=6
-        ),
+        kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}."),
         redis=RedisSettings(url=f"redis://127.0.0.1:{stack.redis_port}/0", key_prefix=name),
         **changes,
     )

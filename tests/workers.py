@@ -19,7 +19,6 @@ class Workers:
             "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
             "SPILLDECK_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
             "SPILLDECK_KAFKA__PARTITIONS": str(settings.kafka.partitions),
-            "SPILLDECK_KAFKA__SESSION_TIMEOUT_S": str(settings.kafka.session_timeout_s),
             "SPILLDECK_REDIS__URL": settings.redis.url.get_secret_value(),
             "SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix,
             "SPILLDECK_BOOKS__BATCH_SPILLS": str(settings.books.batch_spills),

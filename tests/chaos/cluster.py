@@ -23,8 +23,6 @@ from streams.topics import Topics
 from tests.chaos.slow_proxy import SlowProxy
 
 START_S = 90.0
-SESSION_S = 6.0
-"""The shortest session time-out: a dead worker's partitions move soon."""
 OURS = ("-m", "ops")
 
 
@@ -104,14 +102,13 @@ class Cluster:
         self._running: dict[str, processes.Process] = {}
         servers = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
         self.settings = load_settings(
-            kafka=KafkaSettings(bootstrap_servers=servers, replication=brokers, session_timeout_s=SESSION_S),
+            kafka=KafkaSettings(bootstrap_servers=servers, replication=brokers),
             redis=RedisSettings(url=f"redis://127.0.0.1:{self.redis_port}/0"),
         )
         """They name the servers, Redis without the proxy."""
         self.environment = os.environ | {
             "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": servers,
             "SPILLDECK_KAFKA__REPLICATION": str(brokers),
-            "SPILLDECK_KAFKA__SESSION_TIMEOUT_S": str(SESSION_S),
             "SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{self.redis_port}/0",
             "SPILLDECK_PRODUCER__JOURNALS": str(directory / "journals"),
         }

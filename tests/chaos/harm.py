@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import ReadOnlyError
 
 from ops.stack import free_port
-from tests.chaos.cluster import SESSION_S, Cluster
+from tests.chaos.cluster import Cluster
 
 Harm = Callable[[Cluster, random.Random], None]
 
@@ -33,7 +33,7 @@ def stop_a_worker(cluster: Cluster, rng: random.Random) -> None:
     """Stop a worker for longer than its session, then let it go on with partitions that are another's."""
     worker = rng.choice(cluster.workers)
     worker.signal(signal.SIGSTOP)
-    time.sleep(2 * SESSION_S)
+    time.sleep(2 * cluster.settings.kafka.session_timeout_s)
     worker.signal(signal.SIGCONT)
 
 
