@@ -114,18 +114,21 @@ class Keeper:
 
     def _look_at_books(self, directory: Path, export: Export) -> None:
         """Write the book of each run of which it is due."""
-        known, promoted = self._shown.runs(), self._promotions.all()
+        known = self._shown.runs()
         over = _over(known)
         self._due = {run: ends for run, ends in self._due.items() if run in over}
         for run in over:
-            session = promoted.get(run, self._settings.session)
-            edition = Edition(session=session, produced_ms=known[run].produced_ms)
+            edition = Edition(session=self._session_of(run), produced_ms=known[run].produced_ms)
             if run not in self._editions:
                 self._editions[run] = edition_there(directory, run)
             if not edition.is_due_after(self._editions[run]):
                 continue
             if (Product.END_OF_RUN, run, edition) not in self._refused and self._all_is_in_the_books(run):
                 self._write_products(directory, export, run, edition, known)
+
+    def _session_of(self, run: int) -> str:
+        """Return the session whose book of a run is shown."""
+        return self._promotions.all().get(run, self._settings.session)
 
     def _all_is_in_the_books(self, run: int) -> bool:
         """Say whether all is in the books that Kafka had when this was first asked of a run.
@@ -146,6 +149,9 @@ class Keeper:
             book = self._shown.run(run, ranges_of(conditions))
             edition = Edition(session=seen.session, produced_ms=book.totals.produced_ms)
             its = record(run, book.totals, state(book.totals, known, time.time()))
+            # The runs before it may have taken minutes: then the next look sees what has become of it.
+            if not its.state.is_over or self._session_of(run) != seen.session:
+                return
             write_end_of_run(directory, choose(run, book, (), ()), its, edition, export)
         except SpilldeckError as error:
             self._refused.add((Product.END_OF_RUN, run, seen))
