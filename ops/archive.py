@@ -1,14 +1,13 @@
 """A run's raw spills back to one file, as the DAQ wrote them, so that the run outlives what Kafka keeps."""
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from ops.files import sync, workspace
 from ops.replay.checks import check_can_be_replayed
 from ops.replay.checksum import CHECKSUM_SUFFIX
 from ops.replay.origins import Spans, kafka_spans, of_topic
@@ -58,11 +57,12 @@ def archives(directory: Path, run: int) -> list[str]:
     return [name for name in names if (directory / name).exists()]
 
 
-def write_archive(settings: Settings, live: BookReader, run: int, directory: Path) -> Archive:
+def write_archive(settings: Settings, live: BookReader, run: int, directory: Path, *, replace: bool = False) -> Archive:
     """Write a run's raw spills and run control, in the order in which the DAQ wrote them; whole or not at all.
 
     What was sent twice from the same place of the same source is written once. The file is read back before it gets
-    its name: it holds the same spills. Beside it lies its SHA-256.
+    its name: it holds the same spills. Beside it lies its SHA-256. With `replace` it takes the place of the archives
+    of the run that are there.
 
     Raises
     ------
@@ -72,16 +72,27 @@ def write_archive(settings: Settings, live: BookReader, run: int, directory: Pat
     spans = kafka_spans(settings, Topics.of(settings).raw)
     check_can_be_replayed(settings, live, run, spans)
     try:
-        with tempfile.TemporaryFile(dir=directory) as spool:
+        with workspace(directory) as new, tempfile.TemporaryFile(dir=new) as spool:
             pieces = _in_order(_spooled(settings, run, spans, spool))
-            spills = sum(piece.spill is not None for piece in pieces)
-            if not spills:
+            if all(piece.spill is None for piece in pieces):
                 raise UsageError(f"run {run} is not in Kafka: there is nothing to archive")
-            form = _format(run, pieces)
-            file = directory / f"{run:08d}.{_SUFFIXES[form]}"
-            if file.exists():
+            file = directory / f"{run:08d}.{_SUFFIXES[_format(run, pieces)]}"
+            if file.exists() and not replace:
                 raise UsageError(f"{file} is there already: remove it, or give another --out")
-            return _written(file, spool, pieces, form, spills)
+            written = _written(new / file.name, spool, pieces)
+            # The former file before its checksum, and the new checksum before its file: none has a wrong one.
+            for name in archives(directory, run) if replace else ():
+                (directory / name).unlink()
+                (directory / (name + CHECKSUM_SUFFIX)).unlink(missing_ok=True)
+            for name in (file.name + CHECKSUM_SUFFIX, file.name):
+                (new / name).rename(directory / name)
+            sync(directory)
+            return Archive(
+                file=file,
+                spills=sum(piece.spill is not None for piece in pieces),
+                size=file.stat().st_size,
+                sha256=written,
+            )
     except OSError as error:
         raise UsageError(f"the archive cannot be written to {directory}: {error.strerror}") from error
 
@@ -128,33 +139,22 @@ def _format(run: int, pieces: Iterable[_Piece]) -> RawFormat:
     return forms.pop()
 
 
-def _written(file: Path, spool: IO[bytes], pieces: list[_Piece], form: RawFormat, spills: int) -> Archive:
-    partial = file.with_name(f".{file.name}.part")
-    checksum = file.with_name(file.name + CHECKSUM_SUFFIX)
+def _written(file: Path, spool: IO[bytes], pieces: list[_Piece]) -> str:
+    """Write a file and its checksum; return its SHA-256."""
     digest = hashlib.sha256()
-    separator = b"\n" if form is RawFormat.SPILL_JSON else b""
-    try:
-        with partial.open("xb") as output:
-            for piece in pieces:
-                spool.seek(piece.at)
-                payload = spool.read(piece.size) + separator
-                digest.update(payload)
-                output.write(payload)
-            output.flush()
-            os.fsync(output.fileno())
-        _check_that_it_reads_back(partial, pieces)
-        size = partial.stat().st_size
-        # The checksum first: a file that has its name has its checksum.
-        checksum.write_text(f"{digest.hexdigest()}  {file.name}\n")
-        partial.rename(file)
-        _sync(file.parent)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-            if not file.exists():
-                checksum.unlink(missing_ok=True)
-        raise
-    return Archive(file=file, spills=spills, size=size, sha256=digest.hexdigest())
+    separator = b"\n" if file.suffix == f".{_SUFFIXES[RawFormat.SPILL_JSON]}" else b""
+    with file.open("xb") as output:
+        for piece in pieces:
+            spool.seek(piece.at)
+            payload = spool.read(piece.size) + separator
+            digest.update(payload)
+            output.write(payload)
+    _check_that_it_reads_back(file, pieces)
+    checksum = file.with_name(file.name + CHECKSUM_SUFFIX)
+    checksum.write_text(f"{digest.hexdigest()}  {file.name}\n")
+    for each in (file, checksum):
+        sync(each)
+    return digest.hexdigest()
 
 
 def _check_that_it_reads_back(file: Path, pieces: list[_Piece]) -> None:
@@ -172,11 +172,3 @@ def _check_that_it_reads_back(file: Path, pieces: list[_Piece]) -> None:
 
 def _digest(payload: bytes) -> bytes:
     return hashlib.blake2b(payload, digest_size=16).digest()
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

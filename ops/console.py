@@ -54,6 +54,17 @@ def servers() -> "Iterator[tuple[Settings, Redis]]":
             raise ServerError(f"Redis at {place(settings)} does not answer any more: {error}") from error
 
 
+@contextmanager
+def needs_export() -> Iterator[None]:
+    """Import in a ``with`` block what writes pictures and files of ROOT; say what to install if it is not there."""
+    from streams.errors import UsageError
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(f"the package {error.name} is not installed: install spilldeck[export]") from error
+
+
 def progress() -> Progress:
     """Return a progress bar for what takes long; it shows where a person looks on, and vanishes when done."""
     return Progress(

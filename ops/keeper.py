@@ -1,25 +1,32 @@
-"""Writes what is to outlive a run, when it has ended: its archive. What is written already is not written again.
+"""Writes what is to outlive a run, when it has ended: its archive, and its book, pictures and summary.
 
-It may be killed, or run twice: a file is written whole or not at all, and what was missed is made up for at the next
-start.
+What is written already is not written again, unless late spills or a replay that was promoted have changed it. It may
+be killed, or run twice: all is written whole or not at all, and what was missed is made up for at the next start.
 """
 
-import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 from redis import Redis, RedisError
 
 from ops.archive import archives, write_archive
-from ops.replay.checksum import CHECKSUM_SUFFIX
-from schemas.records import NO_RUN, RunState
-from streams.books.products import Products
+from ops.end_of_run import Edition, Export, directory_of, edition_there, write_end_of_run
+from ops.export.chosen import choose
+from ops.replay.origins import kafka_spans
+from schemas.records import NO_RUN
+from streams.books.products import Product, Products, Written
+from streams.books.promotions import Promotions
 from streams.books.reader import BookReader
-from streams.books.registry import state
-from streams.errors import SpilldeckError
+from streams.books.registry import record, state
+from streams.books.totals import Totals
+from streams.conditions.store import ConditionsStore
+from streams.errors import ServerError, SpilldeckError
+from streams.process import ranges_of
 from streams.settings import Settings
+from streams.topics import Topics
 
 LOOK_S = 2.0
 """Time between two looks at the books."""
@@ -33,18 +40,27 @@ class Keeper:
     Parameters
     ----------
     settings
-        Servers, session, and where archives go.
+        Servers, session, and where archives and products go.
     redis
         Client that returns bytes.
+    export
+        Writes the plots of a run; needed if the settings say where products go.
     """
 
-    def __init__(self, settings: Settings, redis: Redis) -> None:
+    def __init__(self, settings: Settings, redis: Redis, export: Export | None = None) -> None:
         self._settings = settings
-        self._reader = BookReader.of(redis, settings)
-        self._products = Products(redis, settings.redis.key_prefix, settings.session)
-        self._directory = settings.keeper.archive and settings.keeper.archive.expanduser()
-        self._refused: set[int] = set()
-        """Runs of which there can be no archive, which was said; asked again at the next start."""
+        self._live, self._shown = BookReader.of(redis, settings), BookReader.shown(redis, settings)
+        self._promotions = Promotions(redis, settings.redis.key_prefix)
+        self._noted = Products(redis, settings.redis.key_prefix, settings.session)
+        self._export = export
+        self._archive = settings.keeper.archive and settings.keeper.archive.expanduser()
+        self._products = settings.keeper.products and settings.keeper.products.expanduser()
+        self._editions: dict[int, Edition | None] = {}
+        """Run → which book of it is in its directory, as far as somebody has looked."""
+        self._due: dict[int, tuple[int, ...]] = {}
+        """Run → the ends of ``spills.raw`` when its book was seen to be due: it is written when they are in it."""
+        self._refused: set[tuple[Product, int, Edition]] = set()
+        """What cannot be written, which was said; asked again at the next start."""
         self.stopped = threading.Event()
         """Set it to end the keeping."""
 
@@ -53,43 +69,102 @@ class Keeper:
         while not self.stopped.is_set():
             try:
                 self.look()
-            except RedisError as error:
-                _log.warning("Redis does not answer", error=str(error))
+            except (RedisError, ServerError) as error:
+                _log.warning("a server does not answer", error=str(error))
             self.stopped.wait(LOOK_S)
 
     def look(self) -> None:
-        """Write the archive of each run that has ended and has none."""
-        if self._directory is None:
-            return
-        known, products, now_s = self._reader.runs(), self._products.all(), time.time()
-        for run in known.keys() - {NO_RUN} - self._refused:
-            its = state(known[run], known, now_s)
-            if its.is_over and not products.get(run):
-                self._archive(run, again=run in products)
-            elif its is RunState.REOPENED and products.get(run):
-                self._products.note(run, [])  # to be written again, with the late spills
+        """Write what is lacking of each run that has ended.
 
-    def _archive(self, run: int, *, again: bool) -> None:
-        """Have a run's archive written; one that is there stays unless it is to be written again."""
-        directory = self._directory
-        assert directory is not None  # noqa: S101 - asked before
+        Raises
+        ------
+        ServerError
+            When Kafka does not answer; `redis.RedisError` when Redis does not.
+        """
+        if self._archive is not None:
+            known = self._live.runs()
+            noted = self._noted.all()
+            for run in _over(known):
+                written = noted.get(run, {}).get(Product.ARCHIVE)
+                if written is None or written.produced_ms < known[run].produced_ms:
+                    self._write_archive(self._archive, run, known[run], written)
+        if self._products is not None and self._export is not None:
+            self._look_at_books(self._products, self._export)
+
+    def _write_archive(self, directory: Path, run: int, totals: Totals, written: Written | None) -> None:
+        """Write a run's archive; one that is there, and of which nobody knows how old it is, stays."""
+        edition = Edition(session=self._settings.session, produced_ms=totals.produced_ms)
+        if (Product.ARCHIVE, run, edition) in self._refused:
+            return
         there = archives(directory, run)
-        if there and not again:
-            self._products.note(run, there)
+        if there and written is None:
+            self._noted.note(run, Product.ARCHIVE, there, totals.produced_ms)
             return
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=directory) as new:
-                made = write_archive(self._settings, self._reader, run, Path(new))
-                # Each before its checksum, and the new checksum before the new file: none has a wrong one.
-                for name in there:
-                    (directory / name).unlink()
-                    (directory / (name + CHECKSUM_SUFFIX)).unlink(missing_ok=True)
-                for name in (made.file.name + CHECKSUM_SUFFIX, made.file.name):
-                    (Path(new) / name).rename(directory / name)
+            made = write_archive(self._settings, self._live, run, directory, replace=True)
+        except ServerError:
+            raise
         except (SpilldeckError, OSError) as error:
-            self._refused.add(run)
+            self._refused.add((Product.ARCHIVE, run, edition))
             _log.error("no archive of a run that has ended", run=run, why=str(error))
             return
-        self._products.note(run, [made.file.name])
+        self._noted.note(run, Product.ARCHIVE, [made.file.name], totals.produced_ms)
         _log.info("archive of a run that has ended", run=run, file=made.file.name, spills=made.spills)
+
+    def _look_at_books(self, directory: Path, export: Export) -> None:
+        """Write the book of each run of which it is due."""
+        known = self._shown.runs()
+        over = _over(known)
+        self._due = {run: ends for run, ends in self._due.items() if run in over}
+        for run in over:
+            edition = Edition(session=self._session_of(run), produced_ms=known[run].produced_ms)
+            if run not in self._editions:
+                self._editions[run] = edition_there(directory, run)
+            if not edition.is_due_after(self._editions[run]):
+                continue
+            if (Product.END_OF_RUN, run, edition) not in self._refused and self._all_is_in_the_books(run):
+                self._write_products(directory, export, run, edition, known)
+
+    def _session_of(self, run: int) -> str:
+        """Return the session whose book of a run is shown."""
+        return self._promotions.all().get(run, self._settings.session)
+
+    def _all_is_in_the_books(self, run: int) -> bool:
+        """Say whether all is in the books that Kafka had when this was first asked of a run.
+
+        The end of a run may be counted before its last spills, which lie in other partitions; and books that are being
+        rebuilt are of less than the run.
+        """
+        if run not in self._due:
+            topic = Topics.of(self._settings).raw
+            self._due[run] = tuple(stop for _, stop in kafka_spans(self._settings, topic))
+        return all(p.raw_end >= end for p, end in zip(self._live.progress(), self._due[run], strict=True))
+
+    def _write_products(
+        self, directory: Path, export: Export, run: int, seen: Edition, known: Mapping[int, Totals]
+    ) -> None:
+        try:
+            conditions = ConditionsStore.from_settings(self._settings).for_run(run)
+            book = self._shown.run(run, ranges_of(conditions))
+            edition = Edition(session=seen.session, produced_ms=book.totals.produced_ms)
+            its = record(run, book.totals, state(book.totals, known, time.time()))
+            # The runs before it may have taken minutes: then the next look sees what has become of it.
+            if not its.state.is_over or self._session_of(run) != seen.session:
+                return
+            write_end_of_run(directory, choose(run, book, (), ()), its, edition, export)
+        except SpilldeckError as error:
+            self._refused.add((Product.END_OF_RUN, run, seen))
+            _log.error("no products of a run that has ended", run=run, why=str(error))
+            return
+        self._editions[run] = edition
+        del self._due[run]
+        name = f"{directory.name}/{directory_of(directory, run).name}"
+        self._noted.note(run, Product.END_OF_RUN, [name], edition.produced_ms)
+        _log.info("products of a run that has ended", run=run, directory=name, book=edition.session)
+
+
+def _over(known: Mapping[int, Totals]) -> list[int]:
+    """Return the runs that have ended."""
+    now_s = time.time()
+    return [run for run, its in known.items() if run != NO_RUN and state(its, known, now_s).is_over]

@@ -98,6 +98,8 @@ class KeeperSettings(_Section):
 
     archive: Path | None = None
     """Where the raw spills of a run are written when it has ended; without it they are not."""
+    products: Path | None = None
+    """Where each run that has ended gets a directory with book, pictures and summary; without it none does."""
 
 
 class LocalSettings(_Section):

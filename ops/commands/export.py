@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ops.console import out, servers
+from ops.console import needs_export, out, servers
 from streams.errors import UsageError
 
 
@@ -21,12 +21,10 @@ def export(
     ] = None,
 ) -> None:
     """Write a run's plots as files: numbers, or pictures of each canvas."""
-    try:
-        from ops.export.chosen import choose
+    with needs_export():
         from ops.export.write import FORMATS
         from ops.export.write import export as write
-    except ModuleNotFoundError as error:
-        raise UsageError(f"the package {error.name} is not installed: install spilldeck[export]") from error
+    from ops.export.chosen import choose
     from streams.books.reader import BookReader
     from streams.conditions.store import ConditionsStore
     from streams.process import ranges_of

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import err, out, progress, servers
+from ops.console import err, out, progress, servers, shown
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ LONGEST_NAME = 50
 
 def replay(
     runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Numbers, or ranges as 10-20.")] = None,
+    run_type: Annotated[
+        str | None,
+        typer.Option("--type", metavar="TYPE", help="All runs of a type that have ended, as runs list has it."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Of the replay; without, the numbers of its runs.")] = None,
     workers: Workers = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a replay that was ended or killed.")] = False,
@@ -42,18 +46,21 @@ def replay(
         str, typer.Option("--from", metavar="raw|reco", help="Reconstruct again, or fill the plots alone again.")
     ] = "raw",
     archive: Archive = None,
+    conditions: Annotated[
+        Path | None,
+        typer.Option(metavar="INDEX", help="Take the tables of this index before those of the settings."),
+    ] = None,
 ) -> None:
     """Process runs again, beside live and behind it, with the conditions and the code of today."""
-    from ops.replay.checks import make_plan
+    from ops.replay.checks import check_same_conditions, make_plan
     from ops.replay.sessions import PREFIX, Origin, Sessions
 
+    _refuse_what_excludes_each_other(runs or [], run_type, resume, origin, archive, conditions)
     with servers() as (settings, redis):
         sessions = Sessions(redis, settings.redis.key_prefix)
-        if origin not in (Origin.RAW, Origin.RECO):
-            raise UsageError(f"--from takes raw or reco, not {origin}")
-        if archive is not None and origin != Origin.RAW:
-            raise UsageError("an archive holds raw spills: --archive and --from reco exclude each other")
         numbers = _numbers(runs or [], settings, sessions)
+        if run_type is not None:
+            numbers = _of_type(run_type, settings, redis)
         name = name or _name_of(numbers)
         if not name:
             raise UsageError("name the runs to replay, or with --resume the replay's --name")
@@ -67,6 +74,7 @@ def replay(
                     raise UsageError(f"there is no replay {name} to go on with: see spilldeck replays list")
                 if numbers and set(numbers) != set(plan.runs):
                     raise UsageError(f"the replay {name} is of the runs {', '.join(map(str, plan.runs))}, not of these")
+                check_same_conditions(settings, plan)
             elif plan is not None:
                 raise UsageError(
                     f"there is a replay {name}: --resume it, give --name, or spilldeck replays drop {name}"
@@ -75,10 +83,47 @@ def replay(
                 raise UsageError("name the runs to replay")
             else:
                 chosen = Origin.ARCHIVE if archive is not None else Origin(origin)
-                plan = make_plan(settings, sessions.redis, session, numbers, chosen, archive)
+                plan = make_plan(settings, sessions.redis, session, numbers, chosen, archive, conditions)
                 sessions.save(plan)
             done = _run(sessions, plan, workers)
             _report(settings, sessions, plan, done)
+
+
+def _refuse_what_excludes_each_other(
+    runs: list[str], run_type: str | None, resume: bool, origin: str, archive: Path | None, conditions: Path | None
+) -> None:
+    from ops.replay.sessions import Origin
+
+    if origin not in (Origin.RAW, Origin.RECO):
+        raise UsageError(f"--from takes raw or reco, not {origin}")
+    if archive is not None and origin != Origin.RAW:
+        raise UsageError("an archive holds raw spills: --archive and --from reco exclude each other")
+    if conditions is not None and origin != Origin.RAW:
+        raise UsageError("what is in spills.reco has its conditions: --conditions and --from reco exclude each other")
+    if run_type is not None and (runs or archive is not None):
+        raise UsageError("--type stands for the runs that Kafka has of it: leave out the numbers and --archive")
+    if resume and any(given is not None for given in (run_type, archive, conditions)):
+        raise UsageError("a replay goes on with what it began with: leave out --type, --archive and --conditions")
+
+
+def _of_type(run_type: str, settings: "Settings", redis: "Redis") -> list[int]:
+    """Return the numbers of the runs of a type that have ended; say which have not."""
+    import time
+
+    from streams.books.reader import BookReader
+    from streams.books.registry import records
+
+    found = records(BookReader.of(redis, settings).runs(), {}, time.time())
+    ours = [one for one in found if one.run_type.casefold() == run_type.casefold()]
+    for one in ours:
+        if not one.state.is_over:
+            err.print(f"run {one.run} is left out: it is {one.state}", markup=False, style="yellow", soft_wrap=True)
+    over = [one.run for one in ours if one.state.is_over]
+    if not over:
+        types = ", ".join(sorted({shown(one.run_type) for one in found if one.run_type}))
+        there = f"there are runs of the type {types}" if types else "no run says its type"
+        raise UsageError(f"no run of the type {run_type} has ended: {there}")
+    return over
 
 
 def verify(
@@ -151,6 +196,7 @@ def list_all(as_json: AsJson = False) -> None:
                     "session": plan.session,
                     "runs": list(plan.runs),
                     "from": plan.archive or plan.origin.value,
+                    "conditions": plan.conditions,
                     "state": sessions.state(plan),
                     "percent": 100 if plan.done or not total else round(100 * read / total),
                     "spills": sum(its.filled for its in totals.values()),
@@ -161,10 +207,11 @@ def list_all(as_json: AsJson = False) -> None:
         typer.echo(json.dumps(found))
         return
     table = Table()
-    for column in ("name", "runs", "from", "state", "%", "spills", "began (UTC)"):
+    for column in ("name", "runs", "from", "conditions", "state", "%", "spills", "began (UTC)"):
         table.add_column(column, overflow="fold")
     for one in found:
-        cells = (one["name"], one["runs"], one["from"], one["state"], one["percent"], one["spills"], one["began"])
+        what = (one["name"], one["runs"], one["from"], one["conditions"] or "of the settings")
+        cells = (*what, one["state"], one["percent"], one["spills"], one["began"])
         table.add_row(*(Text(str(cell).strip("[]")) for cell in cells))
     out.print(table if found else "There are no replays.")
 

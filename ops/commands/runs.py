@@ -85,7 +85,7 @@ def _records() -> "list[RunRecord]":
     from streams.books.registry import records
 
     with servers() as (settings, redis):
-        products = Products(redis, settings.redis.key_prefix, settings.session).all()
+        products = Products(redis, settings.redis.key_prefix, settings.session).names()
         return records(BookReader.of(redis, settings).runs(), products, time.time())
 
 

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import math
 import sys
+import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,10 +16,12 @@ from ops.console import calendar_time, out, shown
 from streams.errors import SpilldeckError, UsageError
 
 if TYPE_CHECKING:
-    from schemas.records import ReconstructedSpill
+    from schemas.records import RawSpill, ReconstructedSpill
 
 app = typer.Typer(help="Spills as they are in Kafka.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LINE = 80
+"""Characters of a terminal's line."""
 
 
 @app.command()
@@ -25,25 +29,62 @@ def get(
     run: Annotated[int, typer.Option(help="Run.", min=0)],
     spill: Annotated[int, typer.Option(help="Its number, which counts from 0 in each run.", min=0)],
     as_json: Annotated[bool, typer.Option("--json", help="Print all columns as JSON.")] = False,
-    raw: Annotated[bool, typer.Option("--raw", help="Write the DAQ's bytes to standard output.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Show the DAQ's bytes, word by word, with what each is.")] = False,
+    file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the DAQ's bytes; - is standard output.")
+    ] = None,
 ) -> None:
-    """Show a reconstructed spill, or write its raw bytes."""
+    """Show a reconstructed spill, or the DAQ's bytes of it; or write these."""
     from ops.spills import find_spill
     from schemas.records import RawSpill
     from streams.settings import load_settings
 
-    if raw and as_json:
-        raise UsageError("--raw and --json exclude each other: give one of them")
+    if raw + as_json + (file is not None) > 1:
+        raise UsageError("--raw, --json and --out exclude each other: give one of them")
     settings = load_settings()
-    found = find_spill(settings, run, spill, raw=raw)
+    found = find_spill(settings, run, spill, raw=raw or file is not None)
     if found is None:
         raise SpilldeckError(f"Kafka has no spill {spill} of run {run}")
     if isinstance(found, RawSpill):
-        sys.stdout.buffer.write(found.payload)
+        if file is None:
+            _show_raw(found)
+        else:
+            _write(found.payload, file)
     elif as_json:
         typer.echo(json.dumps(_plain(found)))
     else:
         _show(found)
+
+
+def _write(payload: bytes, file: Path) -> None:
+    if str(file) == "-":
+        sys.stdout.buffer.write(payload)
+        return
+    try:
+        file.write_bytes(payload)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _show_raw(spill: "RawSpill") -> None:
+    """Show a spill's words, or its document; a line has at most `LINE` characters."""
+    from schemas.records import RawFormat
+    from streams.unpack.words import words
+
+    if spill.format is RawFormat.SPILL_JSON:
+        for line in spill.payload.decode(errors="backslashreplace").splitlines():
+            typer.echo(shown(line))
+        return
+    for line in textwrap.wrap(f"from byte {spill.byte} of {shown(spill.source)} on", LINE):
+        typer.echo(line)
+    typer.echo(f"{'byte':>8}  {'word':<8}  what it is")
+    for word in words(spill.payload):
+        digits = f"{word.value:0{2 * len(word.content)}x}"
+        indent = " " * 2 * word.depth
+        first, *others = textwrap.wrap(word.what, LINE - 20 - len(indent))
+        typer.echo(f"{word.byte:>8}  {digits:<8}  {indent}{first}")
+        for text in others:
+            typer.echo(f"{'':20}{indent}{text}")
 
 
 def _plain(spill: "ReconstructedSpill") -> dict[str, Any]:

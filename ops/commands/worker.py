@@ -30,21 +30,31 @@ def dashboard() -> None:
 
 
 def keeper() -> None:
-    """Write the archive of each run when it has ended, until stopped."""
+    """Write archive, book and pictures of each run when it has ended, until stopped."""
+    import os
     import signal
 
+    from ops.console import needs_export
     from ops.keeper import Keeper
+    from ops.replay.part import NICENESS
     from ops.topics import ensure_topics
     from streams.books.connect import check_redis, connect
     from streams.log import log_to_stderr
     from streams.settings import load_settings
 
     settings = load_settings()
+    export = None
+    if settings.keeper.products is not None:
+        with needs_export():
+            from ops.export.write import write_all
+
+            export = write_all
     ensure_topics(settings)
     check_redis(settings)
     log_to_stderr()
+    os.nice(NICENESS)  # pictures take some 20 s of a processor
     with connect(settings) as redis:
-        keeper = Keeper(settings, redis)
+        keeper = Keeper(settings, redis, export)
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: keeper.stopped.set())
         keeper.keep()

@@ -18,6 +18,16 @@ FORMATS: dict[str, Callable[[Chosen, Path], None]] = {
     **{ending: partial(write_pictures, ending=ending) for ending in ("png", "svg", "pdf")},
 }
 
+IN_ALL = {"book": "json", "pictures": "png"}
+"""Directory → format, of a run that is written for good."""
+
+
+def write_all(chosen: Chosen, directory: Path) -> None:
+    """Write what is chosen as UHI and as pictures, each into a directory of its own inside a new one."""
+    for name, form in IN_ALL.items():
+        (directory / name).mkdir()
+        FORMATS[form](chosen, directory / name)
+
 
 def export(chosen: Chosen, form: str, directory: Path) -> list[Path]:
     """Write the files in a format, in place of those of the same names; return them.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from redis import Redis
@@ -14,27 +15,55 @@ from streams.books.reader import BookReader
 from streams.books.registry import state
 from streams.books.replays import Origin, Plan
 from streams.books.totals import Totals
-from streams.errors import SpilldeckError
+from streams.errors import SpilldeckError, UsageError
 from streams.freshness import DAQ_SILENT_S, span
 from streams.settings import Settings
 
 
 def make_plan(
-    settings: Settings, redis: Redis, session: str, runs: Sequence[int], origin: Origin, archive: Path | None
+    settings: Settings,
+    redis: Redis,
+    session: str,
+    runs: Sequence[int],
+    origin: Origin,
+    archive: Path | None,
+    conditions: Path | None = None,
 ) -> Plan:
     """Return what a replay of these runs is to do.
+
+    Parameters
+    ----------
+    settings, redis
+        Where live is.
+    session
+        Of the replay.
+    runs
+        Their numbers.
+    origin, archive
+        Where the spills come from.
+    conditions
+        Index of tables that go before those of the settings.
 
     Raises
     ------
     SpilldeckError
-        When a run is still running, or Kafka no longer holds it whole.
+        When a run is still running, or Kafka no longer holds it whole, or the conditions cannot be read.
     """
-    began_s = time.time()
+    plan = Plan(
+        session=session,
+        runs=tuple(runs),
+        origin=origin,
+        archive=str(archive.resolve()) if archive is not None else "",
+        spans=(),
+        began_s=time.time(),
+        conditions=str(conditions.resolve()) if conditions is not None else "",
+    )
+    digests = conditions_now(settings, plan)
     live = BookReader.of(redis, settings)
     known = live.runs()
     totals = {run: known[run] for run in runs if run in known}
     for run in totals:
-        _refuse_a_running_run(run, known, began_s)
+        _refuse_a_running_run(run, known, plan.began_s)
     if archive is not None:
         check_archive(archive)
         spans = archive_spans(settings, archive)
@@ -44,14 +73,42 @@ def make_plan(
             for run, its in totals.items():
                 _refuse_what_is_gone(settings, live, run, its, spans)
             spans = _from_the_first(spans, totals, all_known=len(totals) == len(runs))
-    return Plan(
-        session=session,
-        runs=tuple(runs),
-        origin=origin,
-        archive=str(archive.resolve()) if archive is not None else "",
-        spans=spans,
-        began_s=began_s,
-    )
+    return replace(plan, spans=spans, digests=digests)
+
+
+def conditions_now(settings: Settings, plan: Plan) -> dict[str, str]:
+    """Return the hash of the conditions that each run of a plan would have now.
+
+    Raises
+    ------
+    UsageError
+        When they cannot be read, or the plan's own tables are not for one of its runs.
+    """
+    store = plan.store(settings)
+    found = {}
+    for run in plan.runs:
+        if plan.conditions and not store.has_preferred(run):
+            raise UsageError(f"{plan.conditions} has no table for run {run}")
+        conditions = store.for_run(run)
+        found[str(run)] = conditions.digest if conditions is not None else ""
+    return found
+
+
+def check_same_conditions(settings: Settings, plan: Plan) -> None:
+    """Refuse to go on with a replay whose conditions are no longer those that it began with.
+
+    Raises
+    ------
+    SpilldeckError
+        Says of which run.
+    """
+    now = conditions_now(settings, plan)
+    for run, digest in plan.digests.items():
+        if now[run] != digest:
+            raise SpilldeckError(
+                f"the conditions of run {run} have changed since the replay {plan.name} began ({digest or 'none'}, now "
+                f"{now[run] or 'none'}): drop it and begin again, or put the tables back"
+            )
 
 
 def _refuse_a_running_run(run: int, known: Mapping[int, Totals], now_s: float) -> None:

@@ -99,7 +99,7 @@ async def _replay(settings: Settings, plan: Plan, partition: int) -> int:
     redis = AsyncRedis.from_url(settings.redis.url.get_secret_value())
     try:
         store = CheckpointStore(redis, settings.redis.key_prefix, plan.session)
-        conditions = ConditionsStore.from_settings(settings)
+        conditions = plan.store(settings)
         with LiveLag(settings) as live:
             while not await _to_the_end(settings, plan, partition, store, conditions, live):
                 if _Process.shared.stop.is_set():

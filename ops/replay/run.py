@@ -72,8 +72,9 @@ def run(sessions: Sessions, plan: Plan, workers: int, on_progress: Callable[[Pro
     with ProcessPoolExecutor(count, mp_context=context, initializer=begin, initargs=(shared,)) as pool:
         try:
             reader, lasts = BookReader.of(sessions.redis, load_settings(), plan.session), dict[int, int]()
-            # Redis may lose a partition after it was done, while others are at work.
-            while left := [p for p, stored in enumerate(reader.progress()) if lasts.get(p) != stored.offset]:
+            # Redis may lose a partition after it was done, while others are at work. Those that were added to the topic
+            # since the plan was made have nothing that it is to read.
+            while left := [p for p, its in enumerate(reader.progress()[: len(firsts)]) if lasts.get(p) != its.offset]:
                 parts = {partition: pool.submit(replay_partition, plan, partition) for partition in left}
                 _until_done([*parts.values()], look)
                 lasts |= {partition: part.result() for partition, part in parts.items()}

@@ -39,7 +39,7 @@ def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None
 
     def changed() -> list[RunRecord]:
         written = cast("dict[bytes, bytes]", redis.hgetall(key))
-        now = records(reader.runs(), Products(redis, prefix, session).all(), time.time())
+        now = records(reader.runs(), Products(redis, prefix, session).names(), time.time())
         return [one for one in now if written.get(b"%d" % one.run) != _what_matters(one).encode()]
 
     @app.timer(LOOK_S)

@@ -2,9 +2,29 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import cast
 
 from redis import Redis
+
+
+class Product(StrEnum):
+    """What is written of a run that has ended."""
+
+    ARCHIVE = "archive"
+    """Its raw spills, as the DAQ wrote them."""
+    END_OF_RUN = "end_of_run"
+    """Its book, pictures and summary."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Files of a run."""
+
+    names: tuple[str, ...]
+    produced_ms: int
+    """When the newest message of the run had been produced, Unix milliseconds: a newer one is not in the files."""
 
 
 class Products:
@@ -20,14 +40,24 @@ class Products:
 
     def __init__(self, redis: Redis, prefix: str, session: str) -> None:
         self._redis = redis
-        self.key = f"{prefix}:{session}:products"
-        """Name of the hash, run → names."""
+        self.key = f"{prefix}:{session}:written"
+        """Name of the hash, run and product → files."""
 
-    def all(self) -> dict[int, list[str]]:
-        """Return the files of each run of which somebody has tried to write some."""
+    def all(self) -> dict[int, dict[Product, Written]]:
+        """Return what was written of each run."""
+        found: dict[int, dict[Product, Written]] = {}
         stored = cast("dict[bytes, bytes]", self._redis.hgetall(self.key))
-        return {int(run): json.loads(names) for run, names in stored.items()}
+        for field, value in sorted(stored.items()):
+            run, _, product = field.decode().partition(":")
+            produced_ms, *names = json.loads(value)
+            written = Written(names=tuple(names), produced_ms=produced_ms)
+            found.setdefault(int(run), {})[Product(product)] = written
+        return found
 
-    def note(self, run: int, names: Sequence[str]) -> None:
+    def names(self) -> dict[int, list[str]]:
+        """Return the names of all files of each run."""
+        return {run: [name for one in written.values() for name in one.names] for run, written in self.all().items()}
+
+    def note(self, run: int, product: Product, names: Sequence[str], produced_ms: int) -> None:
         """Note the files of a run in place of those that it had."""
-        self._redis.hset(self.key, str(run), json.dumps([*names]))
+        self._redis.hset(self.key, f"{run}:{product}", json.dumps([produced_ms, *names]))

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Self, cast
 
 from redis import Redis
 
 from streams.books.reader import Progress
+from streams.conditions.store import ConditionsStore
+from streams.settings import Settings
 
 PREFIX = "replay-"
 """Of the session of a replay; what follows is its name."""
@@ -39,6 +42,10 @@ class Plan:
     """By partition: the first offset that is read, and the first that is not."""
     began_s: float
     """Seconds since 1970 UTC."""
+    conditions: str = ""
+    """Index of the tables that go before those of the settings, if there is one."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """Run → hash of its conditions; empty if it has none."""
     done: bool = False
 
     @property
@@ -57,6 +64,10 @@ class Plan:
             return self.messages
         read = (min(p.offset + 1, stop) - first for p, (first, stop) in zip(progress, self.spans, strict=False))
         return sum(max(each, 0) for each in read)
+
+    def store(self, settings: Settings) -> ConditionsStore:
+        """Return what gives its runs their conditions."""
+        return ConditionsStore.from_settings(settings, Path(self.conditions) if self.conditions else None)
 
     def to_json(self) -> str:
         """Return it as it is stored."""

@@ -41,6 +41,8 @@ class ConditionsStore:
     ----------
     sources
         (index file, directory of its tables) pairs. A table that is not in the directory may lie beside the index.
+    preferred
+        Index file whose tables, which lie beside it, go before those of the sources; the rest comes from these.
 
     Raises
     ------
@@ -48,7 +50,7 @@ class ConditionsStore:
         When an index has an entry that cannot be, or two tables of a kind for one run.
     """
 
-    def __init__(self, sources: Sequence[tuple[Path, Path]]) -> None:
+    def __init__(self, sources: Sequence[tuple[Path, Path]], preferred: Path | None = None) -> None:
         self.missing: list[Path] = [tables for _, tables in sources if not tables.is_dir()]
         """Directories of tables that are not there: their sources are left out."""
         there = [(index, tables) for index, tables in sources if tables.is_dir()]
@@ -57,16 +59,22 @@ class ConditionsStore:
             for index, tables in [(SIMULATED / "index.toml", SIMULATED), *there]
             for entry in _read_index(index, tables)
         ]
-        _refuse_overlaps(self._entries)
+        self._preferred = _read_index(preferred, preferred.parent) if preferred is not None else []
+        for entries in (self._entries, self._preferred):
+            _refuse_overlaps(entries)
         self._lock = threading.Lock()
         self._made: dict[tuple[Path, ...], Conditions] = {}
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "ConditionsStore":
+    def from_settings(cls, settings: Settings, preferred: Path | None = None) -> "ConditionsStore":
         """Return the store that the settings describe."""
         named = settings_file()
         base = named.parent if named is not None else Path()
-        return cls([(base / source.index, base / source.tables) for source in settings.conditions])
+        return cls([(base / source.index, base / source.tables) for source in settings.conditions], preferred)
+
+    def has_preferred(self, run: int) -> bool:
+        """Say whether a run has a table of the index that goes before the others."""
+        return any(_is_for(entry, run) for entry in self._preferred)
 
     def for_run(self, run: int) -> Conditions | None:
         """Return a run's conditions, as far as there are tables for it; None where there is none.
@@ -76,7 +84,7 @@ class ConditionsStore:
         UsageError
             When a table cannot be read; says which line is wrong.
         """
-        entries = {e.kind: e for e in self._entries if e.first_run <= run <= e.last_run}
+        entries = {e.kind: e for e in (*self._entries, *self._preferred) if _is_for(e, run)}
         if not entries:
             return None
         key = tuple(entries[kind].file for kind in sorted(entries))
@@ -84,6 +92,10 @@ class ConditionsStore:
             if key not in self._made:
                 self._made[key] = _load(entries)
             return self._made[key]
+
+
+def _is_for(entry: Entry, run: int) -> bool:
+    return entry.first_run <= run <= entry.last_run
 
 
 def table_text(file: Path, content: bytes) -> str:

@@ -53,9 +53,16 @@ def plane_key(rows: TrackerDigits | TrackerClusters) -> I8:
 
 
 def _most_first(npe: F8, group: I8) -> I8:
-    """Return the rows in the order of their groups, those of a group from the most photo-electrons to the fewest."""
-    order = np.argsort(-npe, kind="stable")
-    return order[stable_order(group[order])]
+    """Return the rows of groups, which rise, each group's from the most photo-electrons to the fewest."""
+    order = np.arange(len(group))
+    again = np.diff(group) == 0
+    shared = np.zeros(len(group), np.bool_)  # alone in its group, a row stays where it is, as most do
+    shared[1:] |= again
+    shared[:-1] |= again
+    rows = np.flatnonzero(shared)
+    by_npe = rows[np.argsort(-npe[rows], kind="stable")]
+    order[rows] = by_npe[stable_order(group[by_npe])]
+    return order
 
 
 def _with_neighbours(position: I8, npe: F8) -> tuple[I8, I8]:

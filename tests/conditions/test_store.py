@@ -135,3 +135,16 @@ def test_the_ranges_of_plots_moved_with_tof2(shared: Path) -> None:
     assert late is not None
     assert early.plot_ranges["ht12"] == (200, 0.0, 20.0)
     assert late.plot_ranges == {}
+
+
+def test_a_preferred_index_goes_before_the_others_for_the_runs_and_kinds_that_it_has(tmp_path: Path) -> None:
+    for name, ranges in (("mine", "ht01 100 0 10\n"), ("theirs", "ht01 50 0 10\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "index.toml").write_text(INDEX.format(kind="plot_ranges"))
+        (tmp_path / name / "table.txt").write_text(ranges)
+    theirs = tmp_path / "theirs" / "index.toml"
+    theirs.write_text(theirs.read_text().replace("19", "30"))
+    store = ConditionsStore([(theirs, theirs.parent)], tmp_path / "mine" / "index.toml")
+    assert [store.has_preferred(run) for run in (9, 10, 19, 20)] == [False, True, True, False]
+    found = {run: store.for_run(run) for run in (15, 25)}
+    assert {run: its.plot_ranges["ht01"][0] for run, its in found.items() if its is not None} == {15: 100, 25: 50}

@@ -1,28 +1,84 @@
-"""spilldeck keeper: the archive of each run when it has ended."""
+"""spilldeck keeper: archive, book, pictures and summary of each run when it has ended."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import hist
+import numpy as np
 import pytest
+import uhi.io.json
+from PIL import Image
 
+from ops.export.chosen import Chosen, choose
+from ops.export.numbers import write_json
+from ops.export.write import write_all
 from ops.keeper import Keeper
 from ops.replay.checksum import check_archive
 from streams.books.products import Products
+from streams.books.reader import BookReader
+from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
+from streams.plots.catalogue import DETECTORS, PLOTS
 from streams.settings import KeeperSettings, Settings
-from tests.live import Live, small_run
+from tests.conftest import wait_until_counted
+from tests.live import OWN_TABLES, Live, small_run
+from tests.ops.conftest import Spilldeck
 
 pytestmark = pytest.mark.servers
 
 ARCHIVED, REFUSED, BY_COMMAND = 900_392, 900_393, 900_394
+WITH_PICTURES, LATE, FULL = 900_381, 900_382, 900_383
+ONE_AFTER_THE_OTHER = 900_387, 900_388
 
 
 def with_archive(live: Live, directory: Path) -> Settings:
     return live.settings.model_copy(update={"keeper": KeeperSettings(archive=directory)})
+
+
+def with_products(live: Live, directory: Path) -> Settings:
+    return live.settings.model_copy(update={"keeper": KeeperSettings(products=directory)})
+
+
+def everything(directory: Path) -> dict[str, bytes]:
+    """Return what lies in a directory, by relative path."""
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def summary(directory: Path, run: int) -> dict[str, object]:
+    found = json.loads((directory / f"{run:08d}" / "summary.json").read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+def histogram(directory: Path, run: int, plot: str) -> "hist.Hist[hist.storage.Int64]":
+    file = next((directory / f"{run:08d}").rglob(f"*_{plot}.json"))
+    return hist.Hist(json.loads(file.read_text(), object_hook=uhi.io.json.object_hook))
+
+
+def tof_alone(chosen: Chosen, directory: Path) -> None:
+    """Write the plots of one detector, which takes less time than all, and is asked to write all."""
+    assert {*chosen.plots} == PLOTS.keys()
+    write_json(choose(chosen.run, chosen.book, (), ("tof",)), directory)
+
+
+@contextmanager
+def stopped_workers(live: Live) -> Iterator[None]:
+    running = [worker for worker in live.workers.running if worker.poll() is None]
+    for worker in running:
+        worker.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for worker in running:
+            worker.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture
@@ -43,21 +99,21 @@ def test_a_run_that_ends_is_archived_byte_for_byte_once(live: Live, products: Pr
     live.send(end)
     keeper.look()
     assert file.read_bytes() == b"".join(record.payload for record in (start, *spills, end))
-    assert products.all()[ARCHIVED] == [file.name]
+    assert products.names()[ARCHIVED] == [file.name]
     written = file.stat().st_mtime_ns
     Keeper(settings, live.redis).look()
     live.redis.delete(products.key)  # Redis forgets it, the file is still there
     Keeper(settings, live.redis).look()
-    assert (file.stat().st_mtime_ns, products.all()[ARCHIVED]) == (written, [file.name])
+    assert (file.stat().st_mtime_ns, products.names()[ARCHIVED]) == (written, [file.name])
     live.send(late)
     keeper.look()
-    assert products.all()[ARCHIVED] == []
+    assert file.stat().st_mtime_ns == written
     live.send(end)
     keeper.look()
     # The end that was sent twice lies once in its place.
     assert file.read_bytes() == b"".join(record.payload for record in (start, *spills, late, end))
     check_archive(file)
-    assert [each.name for each in directory.iterdir() if str(ARCHIVED) not in each.name and each.is_dir()] == []
+    assert [each.name for each in directory.iterdir() if each.is_dir()] == []
 
 
 def test_a_directory_that_cannot_be_written_is_said_once(
@@ -79,7 +135,7 @@ def test_the_command_keeps_on_until_it_is_told_to_stop(live: Live, products: Pro
     keeping = subprocess.Popen([sys.executable, "-m", "ops", "keeper"], env=env, stderr=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 60
-        while not products.all().get(BY_COMMAND):
+        while BY_COMMAND not in products.all():
             assert time.monotonic() < deadline
             time.sleep(0.1)
         keeping.send_signal(signal.SIGTERM)
@@ -87,3 +143,153 @@ def test_the_command_keeps_on_until_it_is_told_to_stop(live: Live, products: Pro
     finally:
         keeping.kill()
         keeping.communicate()
+
+
+def test_book_pictures_and_summary_of_a_run_that_ended_are_written_once(
+    live: Live, products: Products, tmp_path: Path
+) -> None:
+    settings, directory = with_products(live, tmp_path / "end_of_run"), tmp_path / "end_of_run"
+    Keeper(settings, live.redis, tof_alone).look()  # of the other runs
+
+    def two_detectors(chosen: Chosen, to: Path) -> None:
+        write_all(choose(chosen.run, chosen.book, (), ("kl", "scalers")), to)  # pictures of all take 20 s
+
+    others = everything(directory)
+    *before, end = small_run(WITH_PICTURES)
+    live.send(*before)
+    keeper = Keeper(settings, live.redis, two_detectors)
+    keeper.look()
+    assert everything(directory) == others
+    live.send(end)
+    keeper.look()
+    ours = directory / f"{WITH_PICTURES:08d}"
+    assert sorted(path.name for path in ours.iterdir()) == ["book", "pictures", "summary.json"]
+
+    book = live.reader.run(WITH_PICTURES, {})
+    plots = [plot.name for plot in DETECTORS["kl"].plots]
+    assert {path.name for path in (ours / "book").iterdir()} == {f"run00900381_{name}.json" for name in plots}
+    for name in plots:
+        assert np.array_equal(
+            histogram(directory, WITH_PICTURES, name).values(flow=True), book.book[name].values(flow=True)
+        )
+    canvases = {PLOTS[name].canvas for name in plots} | {"scalers_trends"}
+    assert {path.name for path in (ours / "pictures").iterdir()} == {f"run00900381_{name}.png" for name in canvases}
+    for picture in (ours / "pictures").iterdir():
+        with Image.open(picture) as opened:
+            assert opened.width > 500
+            opened.verify()
+    said = summary(directory, WITH_PICTURES)
+    assert (said["run"], said["state"], said["spills"], said["duplicates"]) == (WITH_PICTURES, "ended", 7, 1)
+    assert (said["rejected"], said["verdicts"]) == ({"unpack": 1}, {})
+    assert said["conditions"] == sorted(book.totals.conditions)
+    assert said["plots"] == {name: book.book.summary(name) for name in PLOTS}
+    assert said["book"] == {"session": "live", "produced_ms": book.totals.produced_ms}
+    assert products.names()[WITH_PICTURES] == [f"end_of_run/{WITH_PICTURES:08d}"]
+
+    written = ours.stat().st_mtime_ns
+    keeper.look()
+    products._redis.delete(products.key)
+    Keeper(settings, live.redis, two_detectors).look()
+    assert ours.stat().st_mtime_ns == written
+    assert [path.name for path in directory.iterdir() if path.name.startswith(".")] == []
+
+
+def test_products_wait_for_all_spills_of_the_run_and_are_written_again_with_late_ones(
+    live: Live, products: Products, tmp_path: Path
+) -> None:
+    start, *spills, late, end = small_run(LATE)
+    keeper = Keeper(with_products(live, tmp_path), live.redis, tof_alone)
+    live.send(start, *spills, end)
+    with stopped_workers(live):
+        with SpillProducer(live.settings) as producer:
+            producer.send(late)
+        keeper.look()
+        assert list(tmp_path.iterdir()) == []
+    wait_until_counted(live.settings, live.reader)
+    keeper.look()
+    assert not (tmp_path / f"{LATE:08d}").exists()  # it is reopened
+    live.send(end)
+    keeper.look()
+    first = summary(tmp_path, LATE)
+    assert first["spills"] == 7
+    live.send(late)
+    keeper.look()
+    assert summary(tmp_path, LATE) == first
+    live.send(end)
+    keeper.look()
+    assert summary(tmp_path, LATE)["duplicates"] == 2
+
+
+def test_a_run_that_is_reopened_while_others_are_written_waits_for_its_end(
+    live: Live, products: Products, tmp_path: Path
+) -> None:
+    first, (start, *spills, late, end) = (small_run(number) for number in ONE_AFTER_THE_OTHER)
+    live.send(*first, start, *spills, end)
+
+    def meanwhile(chosen: Chosen, directory: Path) -> None:
+        tof_alone(chosen, directory)
+        if chosen.run == ONE_AFTER_THE_OTHER[0]:
+            live.send(late)
+
+    keeper = Keeper(with_products(live, tmp_path), live.redis, meanwhile)
+    keeper.look()
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {f"{number:08d}" for number in ONE_AFTER_THE_OTHER} - written == {f"{ONE_AFTER_THE_OTHER[1]:08d}"}
+    live.send(end)
+    keeper.look()
+    said = summary(tmp_path, ONE_AFTER_THE_OTHER[1])
+    assert (said["state"], said["spills"]) == ("ended", 7)
+
+
+def test_products_are_those_of_a_replay_once_it_is_promoted_and_of_live_when_that_is_taken_back(
+    spilldeck_here: Spilldeck, live: Live, products: Products, tables: Path, tmp_path: Path
+) -> None:
+    table = tables / "tof_t0.txt"
+    good = table.read_text()
+    keeper = Keeper(with_products(live, tmp_path), live.redis, tof_alone)
+    keeper.look()
+    assert summary(tmp_path, OWN_TABLES)["book"]["session"] == "live"
+    before = everything(tmp_path / f"{OWN_TABLES:08d}")
+    table.write_text(re.sub(r"tof0 -(\d+)", lambda found: f"tof0 -{int(found[1]) + 1000}", good))
+    try:
+        done = spilldeck_here("replay", str(OWN_TABLES), "--name", "kept", env=live.env)
+        assert done.returncode == 0, done.stderr
+    finally:
+        table.write_text(good)
+    keeper.look()
+    assert everything(tmp_path / f"{OWN_TABLES:08d}") == before
+    spilldeck_here("replays", "promote", "kept", env=live.env)
+    keeper.look()
+    book = BookReader.shown(live.redis, live.settings).run(OWN_TABLES, {}).book
+    assert summary(tmp_path, OWN_TABLES)["book"]["session"] == "replay-kept"
+    changed = {file for file, content in everything(tmp_path / f"{OWN_TABLES:08d}").items() if before[file] != content}
+    assert len(changed) > 1
+    for plot in (plot.name for plot in DETECTORS["tof"].plots):
+        assert np.array_equal(histogram(tmp_path, OWN_TABLES, plot).values(flow=True), book[plot].values(flow=True))
+    spilldeck_here("replays", "restore", str(OWN_TABLES), env=live.env)
+    keeper.look()
+    assert everything(tmp_path / f"{OWN_TABLES:08d}") == before
+    assert spilldeck_here("replays", "drop", "kept", env=live.env).returncode == 0
+
+
+def test_a_full_disk_is_said_once_and_leaves_what_was_there(
+    live: Live, products: Products, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    *before, late, end = small_run(FULL)
+    live.send(*before, end)
+    settings = with_products(live, tmp_path)
+    Keeper(settings, live.redis, tof_alone).look()
+    whole = everything(tmp_path)
+
+    def full(chosen: Chosen, directory: Path) -> None:
+        tof_alone(chosen, directory)
+        (directory / "last").symlink_to("/dev/full")
+        (directory / "last").write_text("more than there is room for")
+
+    live.send(late, end)
+    keeper = Keeper(settings, live.redis, full)
+    keeper.look()
+    keeper.look()
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if "no products" in line]
+    assert f"nothing was written to {tmp_path / f'{FULL:08d}'}: No space left on device" in said
+    assert everything(tmp_path) == whole

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -39,6 +40,7 @@ from tests.ops.conftest import Spilldeck, assert_one_sentence
 pytestmark = pytest.mark.servers
 
 RUNNING = 900_399
+OF_A_TYPE = range(900_384, 900_387)
 SOME = RUNS[:6]
 """More than an aggregator has in memory."""
 
@@ -233,6 +235,67 @@ def test_a_replay_from_reconstructed_spills_equals_live(spilldeck: Spilldeck, li
     done = spilldeck("replay", str(RUNS[1]), "--from", "reco", "--name", "plots", env=live.env)
     assert done.returncode == 0, done.stderr
     assert differences(live.reader.run(RUNS[1], {}), live.books("replay-plots").run(RUNS[1], {})) == []
+
+
+def test_a_replay_has_the_conditions_that_it_was_begun_with_when_it_goes_on(
+    spilldeck_here: Spilldeck, live: Live, tables: Path, tmp_path: Path
+) -> None:
+    index, table = tmp_path / "index.toml", tmp_path / "tof_t0.txt"
+    index.write_text(
+        f'[[table]]\nkind = "tof_t0"\nfile = "tof_t0.txt"\nfirst_run = {OWN_TABLES}\nlast_run = {OWN_TABLES}\n'
+    )
+    good = (tables / "tof_t0.txt").read_text()
+    table.write_text(re.sub(r"tof0 -(\d+)", lambda found: f"tof0 -{int(found[1]) + 1000}", good))
+    store = ConditionsStore([(tables / "index.toml", tables)], index)
+    wanted = process(own_run(), store.for_run)[OWN_TABLES].run_book()
+    replaying = begin_replay(live, str(OWN_TABLES), "--name", "named", "--conditions", str(index))
+    while not spills_of(live, "replay-named"):
+        assert replaying.poll() is None, replaying.communicate()
+        time.sleep(0.02)
+    replaying.send_signal(signal.SIGKILL)
+    replaying.communicate()
+
+    changed = table.read_text()
+    table.write_text(good)
+    refused = assert_one_sentence(spilldeck_here("replay", "--resume", "--name", "named", env=live.env), 1)
+    assert f"the conditions of run {OWN_TABLES} have changed since the replay named began" in refused
+    table.write_text(changed)
+    done = spilldeck_here("replay", "--resume", "--name", "named", env=live.env)
+    assert done.returncode == 0, done.stderr
+    assert differences(wanted, live.books("replay-named").run(OWN_TABLES, {})) == []
+    assert differences(live.reader.run(OWN_TABLES, {}), live.books("replay-named").run(OWN_TABLES, {}))
+    listed = json.loads(spilldeck_here("replays", "list", "--json", env=live.env).stdout)
+    assert {one["name"]: one["conditions"] for one in listed}["named"] == str(index)
+    assert str(index) in spilldeck_here("replays", "list", env=live.env).stdout
+
+    def refused_with(*arguments: object) -> str:
+        return assert_one_sentence(spilldeck_here("replay", *map(str, arguments), env=live.env), 2)
+
+    assert f"{index} has no table for run {RUNS[0]}" in refused_with(RUNS[0], "--conditions", index)
+    assert "cannot be read" in refused_with(OWN_TABLES, "--name", "no", "--conditions", tmp_path / "nosuch")
+    assert "exclude each other" in refused_with(OWN_TABLES, "--from", "reco", "--conditions", index)
+    assert "goes on with what it began with" in refused_with("--resume", "--name", "named", "--conditions", index)
+    assert spilldeck_here("replays", "drop", "named", env=live.env).returncode == 0
+
+
+def test_all_runs_of_a_type_that_have_ended_are_replayed(spilldeck_here: Spilldeck, live: Live) -> None:
+    typed = [small_run(number) for number in OF_A_TYPE]
+    typed[-1].pop()  # it goes on
+    for start, *others in typed:
+        live.send(replace(start, run_type="Calibration"), *others)
+    done = spilldeck_here("replay", "--type", "calibration", "--name", "typed", env=live.env)
+    assert done.returncode == 0, done.stderr
+    assert f"run {OF_A_TYPE[-1]} is left out: it is running" in done.stderr
+    for run in OF_A_TYPE[:-1]:
+        assert differences(live.reader.run(run, {}), live.books("replay-typed").run(run, {})) == []
+    assert [*live.books("replay-typed").runs()] == [*OF_A_TYPE[:-1]]
+    for arguments, said in (
+        (("--type", "cosmics"), "no run of the type cosmics has ended: there are runs of the type Calibration"),
+        ((str(RUNS[0]), "--type", "calibration"), "leave out the numbers"),
+        (("--resume", "--name", "typed", "--type", "calibration"), "goes on with what it began with"),
+    ):
+        assert said in assert_one_sentence(spilldeck_here("replay", *arguments, env=live.env), 2)
+    assert spilldeck_here("replays", "drop", "typed", env=live.env).returncode == 0
 
 
 def test_wrong_use_of_replay_is_one_sentence_and_leaves_nothing(spilldeck_here: Spilldeck, live: Live) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,7 +79,9 @@ def test_a_run_that_never_said_so_is_ended_by_hand_and_reopened_by_late_spills(
     assert "has its end already: reopened by late spills" in line
 
 
-def test_a_spill_is_shown_with_all_its_columns_or_as_its_bytes(spilldeck_here: Spilldeck, live: Live) -> None:
+def test_a_spill_is_shown_with_all_its_columns_or_word_by_word_or_written(
+    spilldeck_here: Spilldeck, live: Live, tmp_path: Path
+) -> None:
     run = RUNS[6]
     raw = next(r for r in small_run(run) if isinstance(r, RawSpill) and r.spill == 4)
     place = ("--run", str(run), "--spill", "4")
@@ -88,10 +92,21 @@ def test_a_spill_is_shown_with_all_its_columns_or_as_its_bytes(spilldeck_here: S
     assert shown["digest"] == expected.digest.hex()
     assert np.array_equal(shown["detectors"]["tof"]["hits"]["raw_time_ns"], hits.raw_time_ns)  # type: ignore[attr-defined]
     assert f"{len(hits)} hits" in spilldeck_here("spills", "get", *place, env=live.env).stdout
-    command = [sys.executable, "-m", "ops", "spills", "get", *place, "--raw"]
+    command = [sys.executable, "-m", "ops", "spills", "get", *place, "--out", "-"]
     assert (
         subprocess.run(command, env={**os.environ, **live.env}, capture_output=True, check=True).stdout == raw.payload
     )
+    assert spilldeck_here("spills", "get", *place, "--out", tmp_path / "spill", env=live.env).returncode == 0
+    assert (tmp_path / "spill").read_bytes() == raw.payload
+    lines = spilldeck_here("spills", "get", *place, "--raw", env=live.env).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    found = re.findall(r"^ *(\d+)  ([0-9a-f]{8})  +\w", "\n".join(lines), re.MULTILINE)
+    assert [int(byte) for byte, _ in found] == [*range(0, len(raw.payload), 4)]
+    assert b"".join(int(word, 16).to_bytes(4, "little") for _, word in found) == raw.payload
+    nowhere = spilldeck_here("spills", "get", *place, "--out", tmp_path / "no" / "spill", env=live.env)
+    assert "cannot be written" in assert_one_sentence(nowhere, 2)
+    both = spilldeck_here("spills", "get", *place, "--raw", "--out", "-", env=live.env)
+    assert "exclude each other" in assert_one_sentence(both, 2)
     absent = spilldeck_here("spills", "get", "--run", str(run), "--spill", "99", env=live.env)
     assert f"Kafka has no spill 99 of run {run}" in assert_one_sentence(absent, 1)
 

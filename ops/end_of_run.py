@@ -1,0 +1,92 @@
+"""What is kept of a run that has ended: book, pictures and summary, in a directory of its own, all of it or nothing."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ops.export.chosen import Chosen
+from ops.files import sync, workspace
+from schemas.records import RunRecord
+from streams.errors import UsageError
+
+Export = Callable[[Chosen, Path], None]
+"""Writes plots into a directory."""
+_SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edition:
+    """Which book of a run was written."""
+
+    session: str
+    """That has made it: live, or a replay that was promoted."""
+    produced_ms: int
+    """When the newest message in it was produced, Unix milliseconds."""
+
+    def is_due_after(self, written: "Edition | None") -> bool:
+        """Say whether this book is to be written in place of the one that was.
+
+        A book of the same session without newer messages is no better one: it may be a part of it that is being
+        rebuilt, or what retention has left.
+        """
+        return written is None or self.session != written.session or self.produced_ms > written.produced_ms
+
+
+def directory_of(products: Path, run: int) -> Path:
+    """Return the directory of a run."""
+    return products / f"{run:08d}"
+
+
+def edition_there(products: Path, run: int) -> Edition | None:
+    """Return which book of a run was written; None if none was, or nobody can tell."""
+    try:
+        found = json.loads((directory_of(products, run) / _SUMMARY).read_text())["book"]
+        return Edition(session=str(found["session"]), produced_ms=int(found["produced_ms"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_end_of_run(products: Path, chosen: Chosen, record: RunRecord, edition: Edition, export: Export) -> None:
+    """Write the directory of a run, in place of the one that is there.
+
+    Raises
+    ------
+    UsageError
+        When it cannot be written: then what was there is there still.
+    """
+    target = directory_of(products, chosen.run)
+    try:
+        products.mkdir(parents=True, exist_ok=True)
+        with workspace(products) as room:
+            new, former = room / "new", room / "former"
+            new.mkdir()
+            export(chosen, new)
+            (new / _SUMMARY).write_text(json.dumps(_summary(chosen, record, edition), indent=2) + "\n")
+            for path in (*new.rglob("*"), new):
+                sync(path)
+            if target.exists():
+                target.rename(former)
+            try:
+                new.rename(target)
+            except OSError:
+                if former.exists():
+                    former.rename(target)
+                raise
+            sync(products)
+    except OSError as error:
+        raise UsageError(f"nothing was written to {target}: {error.strerror}") from error
+
+
+def _summary(chosen: Chosen, record: RunRecord, edition: Edition) -> dict[str, Any]:
+    totals = chosen.book.totals
+    known = asdict(record)
+    del known["products"]  # it is one of them
+    return known | {
+        "events": totals.all_events,
+        "detectors": {name: dict(hits) for name, hits in sorted(totals.detectors.items())},
+        "book": asdict(edition),
+        "verdicts": {},
+        "plots": {name: chosen.book.book.summary(name) for name in chosen.plots},
+    }

@@ -1,0 +1,41 @@
+"""Files that are written whole or not at all, whatever dies meanwhile."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_PREFIX = ".spilldeck-"
+_LEFT_S = 86_400
+"""Nothing takes so long to be written: who began it was killed."""
+
+
+@contextmanager
+def workspace(directory: Path) -> Iterator[Path]:
+    """Give a hidden directory inside another, to write in and to rename from.
+
+    It is removed at the end; what was killed before its end is removed a day later, by the next one.
+
+    Raises
+    ------
+    OSError
+        When nothing can be written there.
+    """
+    for left in directory.glob(f"{_PREFIX}*"):
+        with suppress(FileNotFoundError):  # another has just removed it
+            if time.time() - left.stat().st_mtime > _LEFT_S:
+                shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=directory, ignore_cleanup_errors=True) as new:
+        yield Path(new)
+
+
+def sync(path: Path) -> None:
+    """Have a file, or the names in a directory, on the disk before this returns."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
