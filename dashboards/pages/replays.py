@@ -42,6 +42,7 @@ def _row(replay: Replay) -> Any:
         [
             html.Div(replay.state, className=f"state {replay.state.replace(' ', '-')}"),
             html.Div(_FROM[plan.origin], className="why", title=plan.archive),
+            *([html.Div("with own tables", className="why", title=plan.conditions)] if plan.conditions else ()),
         ],
         [bar, html.Div(told), html.Div(goes_on)],
         f"{replay.spills:,}",

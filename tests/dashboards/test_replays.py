@@ -141,6 +141,8 @@ def test_a_view_leads_to_the_same_view_of_the_other_book() -> None:
 
 def test_replays_are_listed_with_how_far_they_are() -> None:
     assert "There are no replays" in text_of(replays(view()))
+    own = replace(HALF, plan=replace(PLAN, conditions="/tables/index.toml"))
+    assert "from raw spills with own tables 25 %" in text_of(replays(view(replays=(own,))))
     many = replace(HALF, plan=replace(PLAN, runs=tuple(range(6000, 6010))), state="stopped", rate=None)
     said = text_of(replays(view(replays=(HALF, many))))
     of_one = f"25 %, 100 of 400 messages 50 a second, 6 s left 90 {RUN} Show Over live’s"
