@@ -13,6 +13,7 @@ from streams.agents.registry import add_registry
 from streams.conditions.store import ConditionsStore
 from streams.log import log_to_stderr
 from streams.settings import LIVE, Settings
+from streams.transport import PromptTransport
 
 
 def create_app(settings: Settings) -> faust.App:
@@ -39,6 +40,7 @@ def create_app(settings: Settings) -> faust.App:
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
     )
+    app.transport = PromptTransport(app.conf.broker_consumer, app)
     topics = channels(app, settings)
     conditions = ConditionsStore.from_settings(settings)
     add_reconstruct(app, topics, settings, conditions.for_run)

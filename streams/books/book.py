@@ -81,7 +81,7 @@ class Book:
             if name in self._histograms:
                 self._histograms[name] += other[name]
             else:
-                self._histograms[name] = other[name].copy()
+                self._histograms[name] = other[name].copy(deep=False)  # counts, not axes, which nothing changes
         return self
 
     def summary(self, name: str) -> dict[str, int | str]:

@@ -1,11 +1,11 @@
 """Histograms as bytes: UHI, axes and metadata as JSON, then the cells that have counts; compressed."""
 
 import json
-import zlib
 from math import prod
 from typing import Any
 
 import boost_histogram as bh
+import cramjam
 import numpy as np
 from boost_histogram.serialization import from_uhi, to_uhi
 
@@ -14,6 +14,8 @@ from streams.books.book import Histogram
 MAX_BYTES = 64 << 20
 """Bound of a histogram's size once it is decompressed."""
 _CELL_BYTES = 12
+_SIZE_BYTES = 4
+"""In front of what is compressed: the size that it had."""
 
 _heads: dict[str, tuple[Any, bytes]] = {}
 """Plot → axes, and the line of JSON that says so: making it takes longer than all the rest."""
@@ -26,9 +28,12 @@ def encode(histogram: Histogram) -> bytes:
     integers, their counts as 64-bit ones, little-endian.
     """
     counts = histogram.view(flow=True).ravel(order="F")
-    filled = np.flatnonzero(counts)
-    distances = np.diff(filled, prepend=0).astype("<u4")
-    return zlib.compress(_head(histogram) + distances.tobytes() + counts[filled].astype("<i8").tobytes(), level=1)
+    filled = counts.nonzero()[0]
+    distances = filled.astype("<u4")
+    distances[1:] -= distances[:-1].copy()
+    plain = _head(histogram) + distances.tobytes() + counts[filled].astype("<i8", copy=False).tobytes()
+    # A checkpoint has hundreds of histograms: lz4 takes an eighth of the time of zlib, and two thirds more room.
+    return bytes(cramjam.lz4.compress_block(plain))
 
 
 def _head(histogram: Histogram) -> bytes:
@@ -50,13 +55,13 @@ def decode(data: bytes) -> Histogram:
     ValueError
         When they are not such bytes.
     """
-    inflate = zlib.decompressobj()
+    size = int.from_bytes(data[:_SIZE_BYTES], "little")
     try:
-        plain = inflate.decompress(data, MAX_BYTES)
-    except zlib.error as error:
+        plain = bytes(cramjam.lz4.decompress_block(data)) if size <= MAX_BYTES else b""
+    except cramjam.DecompressionError as error:
         raise ValueError(f"no compressed histogram: {error}") from error
     head, newline, cells = plain.partition(b"\n")
-    if not newline or not inflate.eof or len(cells) % _CELL_BYTES:
+    if not newline or len(plain) != size or len(cells) % _CELL_BYTES:
         raise ValueError("no histogram: it is cut short, or larger than can be")
     uhi = json.loads(head)
     shape = [axis["bins"] + axis["underflow"] + axis["overflow"] for axis in uhi["axes"]]

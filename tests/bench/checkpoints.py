@@ -16,6 +16,7 @@ from schemas.records import RawSpill, RejectedSpill
 from schemas.wire import encode
 from streams.books.aggregator import Aggregator, Incoming, KafkaAccess, TopicAccess
 from streams.books.layout import Keys
+from streams.books.run import Handling
 from streams.books.store import CheckpointStore, PartitionState, RunChanges
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.run import DETECTORS
@@ -97,11 +98,12 @@ async def _aggregate(messages: list[Incoming], run: int, port: int) -> tuple[lis
             window_s=settings.window_s,
             windows_kept=settings.windows_kept,
             clock=time.monotonic,
+            handling=lambda _produced_ms: Handling(delay_s=0.1, resident_mb=200.0),
         )
         for message in messages:
             await aggregator.take([message])
         keys = Keys("bench", "live", 0)
-        windows = [keys.window(run, int(start)) for start in await redis.hkeys(keys.windows(run))]  # type: ignore[misc]
+        windows = [keys.window(run, int(start)) for start in await redis.hkeys(keys.windows(run))]
         sizes = {
             "book, ledger and totals of the run": [keys.book(run), keys.spills(run), keys.runs, keys.state],
             f"its {len(windows)} windows of {settings.window_s} s": windows,

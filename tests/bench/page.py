@@ -106,7 +106,7 @@ class Clients:
 
     @contextmanager
     def connected(self, number: int) -> Iterator[None]:
-        stop, failed = threading.Event(), []
+        stop, failed = threading.Event(), list[object]()
 
         async def ask_until_stopped() -> None:
             tasks = [asyncio.create_task(self._ask_for_ever()) for _ in range(number)]
