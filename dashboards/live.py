@@ -18,7 +18,7 @@ from dashboards.choices import Choices
 from dashboards.data import Data, View
 from dashboards.make import FigureCache
 from dashboards.pages.controls import controls
-from dashboards.pages.dialogs import counted, runs_list
+from dashboards.pages.dialogs import counted, plain, runs_list
 from dashboards.pages.plots import figures_on, followed_on, names_on, tables_on
 from dashboards.pages.strip import badges, banners, clock, strip
 from dashboards.pages.tables import TABLES
@@ -96,18 +96,19 @@ class Live:
                 "strip": strip(view),
                 "badges": badges(view),
                 "banners": banners(view, choices),
-                "clock": clock(view.now_s),
             },
+            "clock": clock(view.now_s),
         }
         if before.get("about") != about:
-            told["parts"] |= {"controls": controls(view, choices, names), "runs-list": runs_list(view)}
+            told["parts"]["controls"] = controls(view, choices, names)
+            told["lists"] = {"runs-list": runs_list(view)}
         if before.get("books") != books:
             told["parts"]["counted"] = counted(view)
             told["tables"] = {name: TABLES[name](view) for name in tables_on(path)}
         if not has.startswith(figures):
             make = self._figures.maker(view, theme, choices)
             told["figures"] = {name: make(name) for name in figures_on(path)}
-        return json.dumps(told, default=_plain, separators=(",", ":"), allow_nan=False).encode()
+        return json.dumps(told, default=plain, separators=(",", ":"), allow_nan=False).encode()
 
 
 def figures_version(view: View, theme: str | None, search: str | None, names: list[str]) -> str:
@@ -121,7 +122,3 @@ def figures_version(view: View, theme: str | None, search: str | None, names: li
 def version(*of: Any) -> str:
     """Return a short name for what something is made of."""
     return f"{hash(repr(of)) & 0xFFFFFFFFFFFF:x}"
-
-
-def _plain(component: Any) -> Any:
-    return component.to_plotly_json()

@@ -25,6 +25,9 @@
   const open = name => {
     closeAll();
     const dialog = document.getElementById(name);
+    for (const list of dialog.querySelectorAll("[data-rows]:empty")) {
+      window.dash_clientside.spilldeck.write(list, JSON.parse(list.dataset.rows));
+    }
     dialog.showModal();
     for (const input of dialog.querySelectorAll("input.filter, .filter input")) {
       input.focus();

@@ -54,11 +54,24 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       const axes = has => (/axes:(\w+)/.exec(has) || [])[1];
       for (const [id, children] of Object.entries(told.parts)) this.put(id, { children });
       for (const [name, children] of Object.entries(told.tables || {})) this.put({ type: "table", name }, { children });
+      for (const [id, rows] of Object.entries(told.lists || {})) this.write(document.getElementById(id), rows);
+      document.getElementById("clock").textContent = told.clock;
       if (told.figures) this.draw(told.figures, axes(told.has) === axes(this.has));
       this.has = told.has;
       this.after = told.at;
       this.servedAt = Date.now();
       this.freshness();
+    },
+    // Rows as the server describes them, in an element of which Dash knows no children.
+    write: function (list, rows) {
+      const element = ({ type, props: { children, className, ...attributes } }) => {
+        const made = document.createElement(type.toLowerCase());
+        if (className) made.className = className;
+        for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+        for (const child of [children].flat()) made.append(child?.type ? element(child) : child ?? "");
+        return made;
+      };
+      list.replaceChildren(...rows.map(element));
     },
     // Plots that stand are told at once, not by way of Dash, which takes as long again for each as plotly to draw it.
     // Axes keep what the new figure does not say of them: a zoom is the shifter's.

@@ -136,6 +136,7 @@ def _two_dimensional(
     shared = layout(theme)
     for name, axis in zip(("xaxis", "yaxis"), plot.axes, strict=True):
         shared[name] |= {"title": axis_title(name, axis.title), "showgrid": False} | ticks(axis)
+    shared["margin"] |= {"l": 72, "r": 70}  # for a title of two lines, and the colours
     if all(counts_something(axis) for axis in plot.axes):
         # Slabs against slabs are a place: as wide as high.
         shared["yaxis"] |= {"scaleanchor": "x", "constrain": "domain"}

@@ -119,7 +119,8 @@ def layout(theme: Theme) -> dict[str, Any]:
         "font": {"family": _FONT, "size": 13, "color": theme.ink},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 56, "r": 18, "t": TOP, "b": 40},
+        # As much as labels and titles mostly need: plotly draws a plot once more when they need more.
+        "margin": {"l": 62, "r": 18, "t": TOP, "b": 50},
         "hovermode": "closest",
         "showlegend": False,
         "annotations": [],

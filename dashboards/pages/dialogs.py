@@ -1,5 +1,6 @@
 """What opens over a page: search, runs, what the counters counted, links, keys."""
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -31,16 +32,21 @@ KEYS = (
 )
 
 
+def plain(component: Any) -> Any:
+    """Return what `json` writes of a component: the browser makes an element of it, by way of Dash or by itself."""
+    return component.to_plotly_json()
+
+
 def dialogs() -> list[Any]:
     """Return what can open over every page."""
     keys = [html.Tr([html.Th(html.Kbd(key)), html.Td(words)]) for key, words in KEYS]
     zoom = "On a plot: drag to zoom, twice click to see all of it. Every key has its button on the page."
     return [
-        _dialog("find", "Find a plot", [_filter("find-words", "Name, detector or keyword"), html.Div(_plots())]),
+        _dialog("find", "Find a plot", [_filter("find-words", "Name, detector or keyword"), _written_later(_plots())]),
         _dialog("runs", "Runs", [_filter("run-words", "Number, type or state"), html.Div(id="runs-list")]),
         _dialog("counters", "What was counted", [html.Div(id="counted")]),
         _dialog("link", "Link to this view", [_address("live", "As it goes on"), _address("frozen", "As it is now")]),
-        _dialog("help", "Keys", [html.Table(html.Tbody(keys)), html.P(zoom)]),
+        _dialog("help", "Keys", [_written_later([html.Table(html.Tbody(keys)), html.P(zoom)])]),
     ]
 
 
@@ -103,6 +109,14 @@ def _plots() -> list[Any]:
         words = html.Span(" · ".join([detector, plot.name, *plot.keywords]))
         rows.append(html.Div([to_page(plot.title, f"/plot/{plot.name}"), words], className="row"))
     return rows
+
+
+def _written_later(parts: list[Any]) -> Any:
+    """Return parts that the browser writes when they are opened.
+
+    To Dash it is one component: of those that it knows it asks each at each change on the page, and these are hundreds.
+    """
+    return html.Div(**{"data-rows": json.dumps(parts, default=plain)})
 
 
 def _dialog(name: str, title: str, parts: list[Any]) -> Any:

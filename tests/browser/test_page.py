@@ -1,6 +1,7 @@
 """The page in a real browser: it shows the current run, by itself, and is of one piece with the books."""
 
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from playwright.sync_api import Browser, Page, Request, expect
 from dashboards.figures.theme import DARK
 from dashboards.pages.plots import of_detector, on_the_overview
 from streams.plots.catalogue import DETECTORS, PLOTS
-from tests.browser.conftest import COUNTS, Seen, Site, drawn, open_page, until_drawn, until_equal
+from tests.browser.conftest import COUNTS, WAIT_S, Seen, Site, drawn, open_page, until_drawn, until_equal
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
@@ -141,17 +142,18 @@ def test_the_bars_of_the_ranger_are_triangles_that_one_can_point_at(site: Site, 
     plane, bar = max(zip(*counts.nonzero(), strict=True), key=lambda at: (counts[at], at))
     entries = "plot.data.at(-1).customdata.flat().reduce((a, b) => a + b, 0)"
     until_equal(page, "emr_occupancy_xz", entries, int(counts.sum()))
-    at = drawn(
-        page,
-        "emr_occupancy_xz",
-        f"""(() => {{
+    middle = f"""(() => {{
         const area = plot.querySelector(".nsewdrag").getBoundingClientRect();
         const {{xaxis, yaxis}} = plot._fullLayout;
         return [area.x + xaxis.d2p({plane}), area.y + yaxis.d2p({bar})];
-    }})()""",
-    )
-    page.mouse.move(*at)
-    expect(page.locator(".hoverlayer").first).to_contain_text(f"plane {plane}, bar {bar}: {counts[plane, bar]} entries")
+    }})()"""
+    said, deadline = page.locator(".hoverlayer").first, time.monotonic() + WAIT_S
+    while f"plane {plane}, bar {bar}: {counts[plane, bar]} entries" not in (said.text_content() or ""):
+        # Again, if the plot was given its size only after one had pointed at it.
+        assert time.monotonic() < deadline, said.text_content()
+        page.mouse.move(0, 0)
+        page.mouse.move(*drawn(page, "emr_occupancy_xz", middle))
+        page.wait_for_timeout(200)
 
 
 def test_an_address_that_leads_nowhere_says_so_and_the_strip_goes_on(site: Site, page: Page) -> None:
