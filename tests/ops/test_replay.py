@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from dashboards.choices import Choices
 from dashboards.data import Data
 from ops.replay.origins import of_topic
 from ops.replay.sessions import Sessions
+from ops.stack import LocalStack
 from schemas.records import RawSpill
 from streams.books import layout, uhi
 from streams.books.compare import compare, differences
@@ -34,7 +36,7 @@ from streams.process import process
 from streams.topics import Topics
 from tests.conftest import wait_until_counted
 from tests.kafka import ends
-from tests.live import OWN_TABLES, RUNS, Live, own_run, small_run
+from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, settings_on, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 
 pytestmark = pytest.mark.servers
@@ -338,10 +340,18 @@ def test_a_run_of_json_documents_is_archived_without_those_that_hold_nothing(
     assert "cannot be written" in assert_one_sentence(nowhere, 2)
 
 
+@pytest.fixture
+def few_runs(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Return runs of a test's own, of which it may have Kafka drop messages."""
+    records = interleaved([*map(small_run, RUNS[:3])])
+    with count_live(settings_on(stack), tmp_path_factory.mktemp("few-runs"), [records], {}) as counted:
+        yield counted
+
+
 def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_archive(
-    spilldeck: Spilldeck, spilldeck_here: Spilldeck, live: Live, tmp_path: Path
+    spilldeck: Spilldeck, spilldeck_here: Spilldeck, few_runs: Live, tmp_path: Path
 ) -> None:
-    run = RUNS[2]
+    live, run = few_runs, RUNS[2]
     done = spilldeck_here("runs", "archive", str(run), "--out", tmp_path, env=live.env)
     assert done.returncode == 0, done.stderr
     archive = tmp_path / f"{run:08d}.000"
