@@ -7,7 +7,6 @@ strip may stand. Browsers that ask the same get the same bytes, made once.
 import asyncio
 import json
 import time
-from collections import OrderedDict
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -23,10 +22,8 @@ from dashboards.pages.plots import figures_on, followed_on, names_on, tables_on
 from dashboards.pages.strip import badges, banners, clock, strip
 from dashboards.pages.tables import TABLES
 
-ANSWERS_KEPT = 32
-"""Answers that other browsers may still ask for."""
-Question = tuple[int, int, str, str, str, str]
-"""Changes of the books and second of the wall clock; path, choices, theme, and what the browser has."""
+Question = tuple[str, str, str, str]
+"""Path, choices, theme, and what the browser has."""
 
 
 class Live:
@@ -42,7 +39,9 @@ class Live:
         self._data = data
         self._figures = figures
         self._longest_s = longest_s
-        self._answers: OrderedDict[Question, asyncio.Task[bytes]] = OrderedDict()
+        self._moment = (0, 0)
+        """Changes of the books, and second of the wall clock: nobody asks for answers of another."""
+        self._answers: dict[Question, asyncio.Task[bytes]] = {}
         self._changed: asyncio.Event | None = None
 
     async def answer(self, request: Request) -> Response:
@@ -51,13 +50,13 @@ class Live:
         if asked.get("after") == str(self._data.changes):
             await self._wait()
         path, search, theme, has = (asked.get(name, "") for name in ("path", "search", "theme", "has"))
-        question = (self._data.changes, int(time.time()), path, search, theme, has)
+        moment, question = (self._data.changes, int(time.time())), (path, search, theme, has)
+        if moment != self._moment:
+            self._moment, self._answers = moment, {}
         task = self._answers.get(question)
         if task is None:
-            task = asyncio.create_task(asyncio.to_thread(self._make, *question))
+            task = asyncio.create_task(asyncio.to_thread(self._make, moment[0], *question))
             self._answers[question] = task
-            while len(self._answers) > ANSWERS_KEPT:
-                self._answers.popitem(last=False)
         # A browser that goes away must not take the answer from the others.
         return Response(await asyncio.shield(task), media_type="application/json")
 
@@ -78,7 +77,7 @@ class Live:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _make(self, changes: int, _second: int, path: str, search: str, theme: str, has: str) -> bytes:
+    def _make(self, changes: int, path: str, search: str, theme: str, has: str) -> bytes:
         choices = Choices.of(search)
         view = self._data.view(choices, followed_on(path))
         names = names_on(path)

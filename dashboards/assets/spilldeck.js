@@ -84,7 +84,9 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         if (zoom && before) {
           for (const axis of ["xaxis", "yaxis"]) if (layout[axis]) layout[axis] = { ...before[axis], ...layout[axis] };
         }
-        if (before) window.Plotly.react(plot, figure.data, layout);
+        // One that Dash is about to draw would be drawn over what is newer.
+        const stands = before && !plot.classList.contains("dash-graph--pending");
+        if (stands) window.Plotly.react(plot, figure.data, layout);
         else window.dash_clientside.set_props({ type: "figure", name }, { figure: { ...figure, layout } });
       }
     },

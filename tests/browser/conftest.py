@@ -233,7 +233,7 @@ def until_drawn(page: Page, name: str, run: SimulatedRun, last_spill: int) -> No
 
 
 def open_page(page: Page, address: str = "/") -> None:
-    """Go to an address as soon as somebody answers there."""
+    """Go to an address as soon as somebody answers there, and wait until what has keys is there."""
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
@@ -244,6 +244,7 @@ def open_page(page: Page, address: str = "/") -> None:
         else:
             break
     page.goto(address)
+    expect(page.locator("#controls .choice").first).to_be_visible()
 
 
 def text(log: Path) -> str:
