@@ -140,6 +140,7 @@ def _two_dimensional(
     if all(counts_something(axis) for axis in plot.axes):
         # Slabs against slabs are a place: as wide as high.
         shared["yaxis"] |= {"scaleanchor": "x", "constrain": "domain"}
+        shared["yaxis"]["title"]["standoff"] = 6  # else it is placed before the axis has moved
         shared["xaxis"]["constrain"] = "domain"
     counts = histogram.view(flow=False)
     scale = CountScale.up_to(int(counts.max()), log=choices.is_log("z", usual=plot.log))
