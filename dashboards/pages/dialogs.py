@@ -56,20 +56,21 @@ def runs_list(view: View) -> list[Any]:
     for each in reversed(view.runs[-RUNS_LISTED:]):
         begun = f"{datetime.fromtimestamp(each.begin_us / 1e6, UTC):%d %b %H:%M} UTC" if each.begin_us else ""
         state = "live" if each.run == view.current and not each.ended else "ended" if each.ended else ""
-        words = [html.Span(word) for word in (each.run_type, state, begun)]
-        show = html.A(f"Run {each.run}", href=f"?run={each.run}", **{"data-set": f"run={each.run}&frozen="})
-        with_it = html.A("compare", href=f"?reference={each.run}", **{"data-set": f"reference={each.run}"})
-        rows.append(html.Div([show, *words, with_it], className="row"))
+        rows.append(_book_row(f"Run {each.run}", each.run, each.run_type, state, begun))
     return rows or [html.P("No run is stored yet.")]
 
 
 def _replay_row(view: View, replay: Replay) -> Any:
     its = book_of(view.run, replay.plan.session)
-    words = [html.Span(word) for word in (replay.state, "promoted" if view.run in replay.promoted else "")]
-    called = book_words(view.run, replay.plan.session, "Run")
+    promoted = "promoted" if view.run in replay.promoted else ""
+    return _book_row(book_words(view.run, replay.plan.session, "Run"), its, replay.state, promoted)
+
+
+def _book_row(called: str, its: int | str | None, *words: str) -> Any:
+    """Return the row of a book that stands so in the address: to be shown, or compared with."""
     show = html.A(called, href=f"?run={its}", **{"data-set": f"run={its}&frozen="})
     with_it = html.A("compare", href=f"?reference={its}", **{"data-set": f"reference={its}"})
-    return html.Div([show, *words, with_it], className="row")
+    return html.Div([show, *map(html.Span, words), with_it], className="row")
 
 
 def counted(view: View) -> list[Any]:

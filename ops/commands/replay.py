@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from ops.replay.run import Progress
-    from ops.replay.sessions import Plan, Sessions
+    from ops.replay.sessions import Sessions
     from streams.books.compare import Difference
     from streams.books.promotions import Promotions
+    from streams.books.replays import Plan
     from streams.settings import Settings
 
 app = typer.Typer(help="The replays that there are.", no_args_is_help=True)
@@ -53,7 +54,8 @@ def replay(
 ) -> None:
     """Process runs again, beside live and behind it, with the conditions and the code of today."""
     from ops.replay.checks import check_same_conditions, make_plan
-    from ops.replay.sessions import PREFIX, Origin, Sessions
+    from ops.replay.sessions import Sessions
+    from streams.books.replays import PREFIX, Origin
 
     _refuse_what_excludes_each_other(runs or [], run_type, resume, origin, archive, conditions)
     with servers() as (settings, redis):
@@ -92,7 +94,7 @@ def replay(
 def _refuse_what_excludes_each_other(
     runs: list[str], run_type: str | None, resume: bool, origin: str, archive: Path | None, conditions: Path | None
 ) -> None:
-    from ops.replay.sessions import Origin
+    from streams.books.replays import Origin
 
     if origin not in (Origin.RAW, Origin.RECO):
         raise UsageError(f"--from takes raw or reco, not {origin}")
@@ -187,9 +189,7 @@ def list_all(as_json: AsJson = False) -> None:
         for plan in sessions.all():
             reader = BookReader.of(sessions.redis, settings, plan.session)
             totals = reader.runs()
-            total = sum(stop - first for first, stop in plan.spans)
-            offsets = [p.offset + 1 for p in reader.progress()]
-            read = sum(max(at - first, 0) for at, (first, _) in zip(offsets, plan.spans, strict=False))
+            read, messages = plan.read(reader.progress()), plan.messages
             found.append(
                 {
                     "name": plan.name,
@@ -198,7 +198,7 @@ def list_all(as_json: AsJson = False) -> None:
                     "from": plan.archive or plan.origin.value,
                     "conditions": plan.conditions,
                     "state": sessions.state(plan),
-                    "percent": 100 if plan.done or not total else round(100 * read / total),
+                    "percent": round(100 * read / messages) if messages else 100,
                     "spills": sum(its.filled for its in totals.values()),
                     "began": datetime.fromtimestamp(plan.began_s, UTC).strftime("%Y-%m-%d %H:%M:%S"),
                 }

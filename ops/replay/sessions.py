@@ -4,10 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from streams.books.replays import PREFIX, Origin, Plan, Replays
+from streams.books.replays import Plan, Replays
 from streams.errors import UsageError
-
-__all__ = ["PREFIX", "Origin", "Plan", "Sessions"]
 
 ALIVE_S = 3
 """One at work says so again and again; silent for so long, it was killed."""

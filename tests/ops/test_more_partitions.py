@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from ops.replay.checks import make_plan
-from ops.replay.sessions import Origin, Sessions
+from ops.replay.sessions import Sessions
 from schemas.records import RawSpill
 from schemas.wire import decode
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
+from streams.books.replays import Origin
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer, partition_of
 from streams.process import process
