@@ -33,8 +33,8 @@ bench-page: $(VENV)/dev.stamp  ## Speed of the page in Chromium: make bench-page
 	@sh .ci/chromium
 	@$(BIN)/python -m tests.bench.page $(ARGS)
 
-chaos: $(VENV)/dev.stamp  ## Harm at random, every bin compared: make chaos SEED=1 ROUNDS=20
-	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),20)
+chaos: $(VENV)/dev.stamp  ## Harm at random, every bin compared: make chaos SEED=1 ROUNDS=20 ARGS="--only kill_a_worker"
+	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),20) $(ARGS)
 
 pins: $(VENV)/uv.stamp  ## Pin what pyproject.toml asks for, with hashes; keeps versions that still fit.
 	$(PIN) --extra local --extra export -o requirements.txt

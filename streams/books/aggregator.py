@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 import structlog
 
@@ -32,7 +33,9 @@ RUNS_IN_MEMORY = 4
 WINDOWS_IN_MEMORY = 4
 """Windows a partition and run, the last ones touched."""
 SEEK_PATIENCE_S = 2.0
-"""Wait for the message that was sought before seeking again: messages fetched earlier come first."""
+"""Wait for messages that Kafka has, or that were sought, before seeking: what was fetched earlier comes first."""
+QUIET_S = 0.5
+"""What has brought messages so lately needs no look: the next checkpoint tells."""
 RAW_PATIENCE_S = 10.0
 """Wait for what is missing of spills.raw before going back to it: another worker may still be sending it."""
 
@@ -69,8 +72,10 @@ class _Partition:
     window_spills: dict[int, dict[int, int]] = field(default_factory=dict)
     awaited: int | None = None
     """Offset that was sought."""
-    sought_at: float = 0.0
-    taken_at: float = 0.0
+    sought_at: float = -inf
+    taken_at: float = -inf
+    behind_since: float | None = None
+    """Since when Kafka has messages that are not in the books, as far as was looked after."""
     raw_missing: int = 0
     """The first offset of ``spills.raw`` that is not in the books."""
     raw_missing_since: float | None = None
@@ -184,9 +189,8 @@ class Aggregator:
         async with self._lock:
             for partition in partitions:
                 known = self._partitions.get(partition)
-                quiet = known is None or self._clock() - max(known.taken_at, known.sought_at) > SEEK_PATIENCE_S
                 try:
-                    if quiet:
+                    if known is None or self._clock() - known.taken_at > QUIET_S:
                         await self._guarded(partition, self._look_after(partition))
                     if partition in self._partitions:
                         await self._guarded(partition, self._look_after_raw(partition, self._partitions[partition]))
@@ -211,13 +215,20 @@ class Aggregator:
             raise
 
     async def _look_after(self, partition: int) -> None:
-        stored = await self._store.load_state(partition)
+        stored, now = await self._store.load_state(partition), self._clock()
         known = self._partitions.get(partition)
-        if known is not None and known.state.offset != stored.offset:
-            _log.warning("Redis has another state", partition=partition, here=known.state.offset, there=stored.offset)
-            self._drop(partition)
-        known = self._partitions.setdefault(partition, _Partition(stored))
-        if stored.offset + 1 < await self._kafka.reco.end(partition):
+        if known is None or known.state.offset != stored.offset:
+            if known is not None:
+                here, there = known.state.offset, stored.offset
+                _log.warning("Redis has another state", partition=partition, here=here, there=there)
+                self._drop(partition)
+            # What is lacking now has been sent before, and does not come by itself.
+            known = self._partitions[partition] = _Partition(stored, behind_since=-inf)
+        if stored.offset + 1 >= await self._kafka.reco.end(partition):
+            known.behind_since = None
+        elif known.behind_since is None:
+            known.behind_since = now
+        elif now - max(known.taken_at, known.sought_at, known.behind_since) >= SEEK_PATIENCE_S:
             await self._go_back(partition, known)
 
     async def _look_after_raw(self, partition: int, known: _Partition) -> None:
@@ -256,7 +267,7 @@ class Aggregator:
         known = self._partitions.get(partition)
         if known is None:
             known = self._partitions[partition] = _Partition(await self._store.load_state(partition))
-        known.taken_at = self._clock()
+        known.taken_at, known.behind_since = self._clock(), None
         fresh: list[Incoming] = []
         beyond = False
         last = known.state.offset
@@ -379,18 +390,22 @@ class Aggregator:
         """Fill the spills of one run and window once, and add that to the book of each."""
         ranges = self._ranges_of(run)
         added = await asyncio.to_thread(known.shares[run].fill, spills, ranges)
-        key = (run, partition, start)
-        if (run, start) not in known.windows:
-            self._window_books[key] = await self._store.load_window(partition, run, start, ranges)
+        run_key, window_key, counts = (run, partition), (run, partition, start), known.window_spills[run]
+        book = self._run_books[run_key]
+        book += added
+        if start not in counts:
+            window = added
+        else:
+            if (run, start) not in known.windows:
+                self._window_books[window_key] = await self._store.load_window(partition, run, start, ranges)
+            window = self._window_books[window_key]
+            window += added
         known.windows[run, start] = None
         known.windows.move_to_end((run, start))
-        for books, at in ((self._run_books, (run, partition)), (self._window_books, key)):
-            book = books[at]  # type: ignore[index]
-            book += added
-            books[at] = book  # type: ignore[index]  # a table learns of a change by assignment alone
-        change.plots |= {name: self._run_books[run, partition][name] for name in added}
-        change.windows.setdefault(start, {}).update({name: self._window_books[key][name] for name in added})
-        counts = known.window_spills[run]
+        # A table learns of a change by assignment alone.
+        self._run_books[run_key], self._window_books[window_key] = book, window
+        change.plots |= {name: book[name] for name in added}
+        change.windows.setdefault(start, {}).update({name: window[name] for name in added})
         counts[start] = counts.get(start, 0) + len(spills)
         change.window_spills[start] = counts[start]
         self._expire_windows(partition, known, run, change)
