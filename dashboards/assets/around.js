@@ -137,6 +137,21 @@
     const dialog = event.target.closest("dialog");
     if (dialog) sift(dialog, event.target);
   });
+  // A key finds its button only when the page that the address names has come: till then it waits, the last one alone.
+  const KEY_WAITS_MS = 2000, KEY_LOOKS_MS = 50;
+  const hasCome = () => {
+    const page = document.querySelector("#page > [data-path]");
+    return page?.dataset.path === window.location.pathname && document.querySelector("#controls .group");
+  };
+  let waiting;
+  const press = (key, pressed = Date.now()) => {
+    clearTimeout(waiting);
+    const found = document.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    if (found && (found.closest("header") || hasCome())) found.click();
+    else if (!hasCome() && Date.now() - pressed < KEY_WAITS_MS) waiting = setTimeout(press, KEY_LOOKS_MS, key, pressed);
+    else return false;
+    return true;
+  };
   document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const dialog = document.querySelector("dialog[open]");
@@ -147,9 +162,6 @@
     // What was closed a moment ago has the focus until the next frame: the key is not for it.
     const used = event.target.closest("dialog") ? null : event.target;
     if (used?.matches("input, textarea, select") || (event.key === " " && used?.matches("button"))) return;
-    const found = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-    if (!found) return;
-    event.preventDefault();
-    found.click();
+    if (event.key.length === 1 && press(event.key)) event.preventDefault();
   });
 })();
