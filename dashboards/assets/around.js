@@ -47,6 +47,37 @@
     const dialog = document.querySelector("dialog[open]");
     for (const input of dialog?.querySelectorAll("input.filter, .filter input") ?? []) sift(dialog, input);
   });
+  // Parts that Dash writes anew as spills come: what has its place gets the focus that the keyboard gave, and what was
+  // unfolded is so again.
+  const PARTS = "#strip, #controls, #banners, #navigation, .table", FOCUSABLE = "a[href], button, summary";
+  const inside = part => [...part.querySelectorAll(FOCUSABLE)];
+  const row = details => details.closest("tr").cells[0].textContent;
+  const unfolded = new Set();
+  let focused;
+  const keep = () => {
+    for (const details of document.querySelectorAll(".table details")) details.open = unfolded.has(row(details));
+    if (!focused || focused.element.isConnected || document.querySelector("dialog[open]")) return;
+    const there = inside(focused.part);
+    there[Math.min(focused.at, there.length - 1)]?.focus();
+  };
+  const anew = new MutationObserver(keep);
+  document.addEventListener("focusin", ({ target }) => {
+    if (target.closest("dialog")) return; // when that is closed, the focus comes back
+    const part = target.matches(":focus-visible") ? target.closest(PARTS) : null;
+    focused = part && { element: target, part, at: inside(part).indexOf(target) };
+    if (part) anew.observe(part, { childList: true, subtree: true });
+  });
+  document.addEventListener("focusout", ({ target, relatedTarget }) => {
+    // Also told of what is just being replaced: a moment later it is gone.
+    if (!relatedTarget) setTimeout(() => { if (target.isConnected && target === focused?.element) focused = null; });
+  });
+  document.addEventListener("toggle", ({ target }) => {
+    if (!target.matches(".table details")) return;
+    if (target.open) unfolded.add(row(target));
+    else unfolded.delete(row(target));
+    anew.observe(target.closest(".table"), { childList: true, subtree: true });
+  }, true);
+  document.addEventListener("close", keep, true);
   const closeAll = () => document.querySelectorAll("dialog[open]").forEach(dialog => dialog.close());
   const save = format => {
     const [graph] = graphs();

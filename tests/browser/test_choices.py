@@ -237,13 +237,22 @@ def test_32_a_key_that_is_pressed_before_its_button_is_there_takes_effect_then(
     site: Site, page: Page, played: Played
 ) -> None:
     held: list[Route] = []
-    page.route("**/live?*", held.append)
+    buttons_may_come = False
+
+    def hold(route: Route) -> None:
+        if buttons_may_come:
+            route.continue_()
+        else:
+            held.append(route)
+
+    open_page(page)
+    page.route("**/live?*", hold)
     page.goto(f"/plot/ht01?run={played.run.run}")
     page.wait_for_selector('[data-path="/plot/ht01"]')
     expect(page.locator("#controls .group")).to_have_count(0)
     page.keyboard.press("]")
     page.keyboard.press("[")  # the last one counts
-    page.unroute("**/live?*")
+    buttons_may_come = True
     for each in held:
         each.continue_()
     page.wait_for_url(f"**/plot/ht01?run={played.earlier.run}")
@@ -287,6 +296,12 @@ def test_32_what_was_closed_gives_the_focus_back(site: Site, page: Page) -> None
         page.keyboard.press("Escape")
         expect(page.locator(f"#{name}")).to_be_hidden()
         expect(page.locator(opener).first).to_be_focused()
+    # And a choice keeps it, to be taken back.
+    bars = page.locator("#controls").get_by_text("Error bars")
+    bars.focus()
+    page.keyboard.press("Enter")
+    expect(bars).to_have_class("choice on")
+    expect(bars).to_be_focused()
 
 
 def test_33_what_is_saved_is_named_after_run_plot_and_spills(site: Site, page: Page, played: Played) -> None:
