@@ -121,8 +121,10 @@
   };
   // A large screen goes on to the next page of the row, unless something is bad or somebody reads what opened over it.
   let arrived = Date.now(), at = window.location.pathname;
+  const told = new MutationObserver(markSeen); // before it is painted loud again
   setInterval(() => {
     markSeen();
+    for (const part of document.querySelectorAll("#badges, #banners")) told.observe(part, { childList: true, subtree: true });
     fit(); // what grows may take as much from the plots as it adds, and the body stays as high as it was
     const seconds = Number(address().searchParams.get("rotate"));
     if (window.location.pathname !== at) [arrived, at] = [Date.now(), window.location.pathname];

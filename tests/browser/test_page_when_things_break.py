@@ -99,9 +99,11 @@ def test_a_page_that_lost_its_server_says_so_and_finds_it_again(site: Site, page
     site.page.process.kill()
     site.page.process.wait()
     browser = page.locator("#browser")
-    expect(browser).to_contain_text(re.compile(r"This page lost its server \d+ s ago: all numbers are old"))
+    expect(browser).to_contain_text(re.compile(r"Server lost \d+ s ago: all numbers are old"))
     expect(browser).to_have_class("badge bad")
     expect(page.locator("html")).to_have_class(re.compile("lost"))
+    # Nothing is green that nobody knows.
+    expect(page.locator("#badges .badge.good").first).to_have_css("filter", "grayscale(1)")
     assert len(drawn(page, "ht01", COUNTS)) == 200
     site.page.start()
     expect(browser).to_contain_text("Connected")
