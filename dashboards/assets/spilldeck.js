@@ -86,9 +86,35 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         }
         // One that Dash is about to draw would be drawn over what is newer.
         const stands = before && !plot.classList.contains("dash-graph--pending");
-        if (stands) window.Plotly.react(plot, figure.data, layout);
-        else window.dash_clientside.set_props({ type: "figure", name }, { figure: { ...figure, layout } });
+        if (!stands) window.dash_clientside.set_props({ type: "figure", name }, { figure: { ...figure, layout } });
+        else if (!this.move(plot, figure)) window.Plotly.react(plot, figure.data, layout);
       }
+    },
+    // Axes, ticks and titles are most of plotly's work. When the server says that they hold, and nothing but values and
+    // words of the title are new, the lines alone are drawn again: its animation, of no duration, does that.
+    move: function (plot, { data, layout }) {
+      const values = ({ x, y, z, customdata, text, error_y, ...look }) => look;
+      const look = JSON.stringify([data.map(values), { ...layout, title: null, meta: null }]);
+      const same = plot.look === look && layout.meta.held && !document.hidden;
+      plot.look = look;
+      const title = same && this.words(plot.querySelector(".gtitle"));
+      if (!title) return false;
+      const said = document.createElement("template");
+      said.innerHTML = layout.title.text;
+      const words = this.words(said.content);
+      if (words.length !== title.length) return false;
+      words.forEach((each, at) => { if (title[at].data !== each.data) title[at].data = each.data; });
+      Object.assign(plot.layout, { title: layout.title, meta: layout.meta });
+      const now = { mode: "immediate", frame: { duration: 0, redraw: false }, transition: { duration: 0 } };
+      const moved = window.Plotly.animate(plot, { data, traces: data.map((_, at) => at) }, now);
+      moved.catch(() => {}); // a later one took its place
+      return true;
+    },
+    // The pieces of text in an element; not the empty ones between which plotly puts those of another look.
+    words: function (element) {
+      const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), found = [];
+      while (walker.nextNode()) if (walker.currentNode.data.replaceAll("\u200b", "")) found.push(walker.currentNode);
+      return found;
     },
     // How long ago the server last sent something, by this browser's own clock.
     freshness: function () {
