@@ -7,7 +7,9 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     ask: function (page, search, theme, limits) {
       if (!page) return;
       // Dash gives the same page as another object after each change of a figure on it.
-      if (page.props["data-made"] !== this.page?.props["data-made"]) [this.has, this.said] = [page.props["data-has"], {}];
+      if (page.props["data-made"] !== this.page?.props["data-made"]) {
+        [this.has, this.said, this.madeAt] = [page.props["data-has"], {}, Date.now()];
+      }
       if (!this.page) {
         this.openedAt = Date.now();
         setInterval(() => { this.freshness(); this.askAgain(); }, limits.beat_ms);
@@ -37,10 +39,17 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       } catch (error) {
         return;
       }
+      while (this.isDrawing()) await new Promise(resolve => setTimeout(resolve, 20));
+      if (question !== this.question) return;
       question.at = Date.now();
       // Nobody looks at a page that is hidden: it asks when the clock ticks, which the browser slows down.
       if (document.hidden) this.question = null;
       else this.fetchAnswer(question);
+    },
+    // Until all plots of a page stand, newer figures wait: they would be drawn between them, and all stand later.
+    isDrawing: function () {
+      const stands = plot => plot.querySelector(".main-svg");
+      return Date.now() - this.madeAt < this.limits.drawn_ms && ![...document.querySelectorAll(".figure")].every(stands);
     },
     // Each word to Dash asks every component of the page whether it is meant: what stands there already is not said.
     put: function (id, props) {
@@ -56,9 +65,10 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       for (const [name, children] of Object.entries(told.tables || {})) this.put({ type: "table", name }, { children });
       for (const [id, rows] of Object.entries(told.lists || {})) this.write(document.getElementById(id), rows);
       document.getElementById("clock").textContent = told.clock;
-      if (told.figures) this.draw(told.figures, axes(told.has) === axes(this.has));
-      this.has = told.has;
-      this.after = told.at;
+      const waits = told.figures && this.isDrawing();
+      if (told.figures && !waits) this.draw(told.figures, axes(told.has) === axes(this.has));
+      if (!waits) this.has = told.has;
+      this.after = waits ? "" : told.at;
       this.servedAt = Date.now();
       this.freshness();
     },
