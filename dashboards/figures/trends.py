@@ -12,6 +12,7 @@ from dashboards.figures.parts import (
     axis_title,
     empty,
     heading,
+    held,
     layout,
     logarithmic,
     unit_after,
@@ -25,6 +26,8 @@ MARKED_POINTS = 120
 """Points of a trend of which each has a mark: those of more would run into one another."""
 MAX_POINTS = 4000
 """Points of a trend that are drawn: twice as many as a screen has columns."""
+BESIDE = 0.08
+"""Of an axis, left free before the first spill: plotly wants somewhat less, by how far the points go."""
 
 
 def trend_figure(
@@ -54,14 +57,20 @@ def trend_figure(
     for letter in "xy":
         if choices.is_log(letter):
             shared[f"{letter}axis"] |= logarithmic(whole_powers=False) | {"dtick": None}
+    lines = [(x, y)]
     data = [_line(trend, x, y, theme.line)]
     said = ""
     if reference is not None:
         so_far = reference.rows(reference.spill <= spills.spill.max(initial=0))
-        x, y = _points(trend, so_far)
-        data.insert(0, _line(trend, x, y, theme.other, of=f"{called}, "))
-        said = f"··· {called}" if len(x) else f"{called} has no values here"
+        lines.append(_points(trend, so_far))
+        data.insert(0, _line(trend, *lines[-1], theme.other, of=f"{called}, "))
+        said = f"··· {called}" if len(lines[-1][0]) else f"{called} has no values here"
     shared["title"] = heading(trend.title, when, theme, compared=said)
+    if not any(map(choices.is_log, "xy")) and trend.last is None:
+        numbers, values = (np.concatenate(each) for each in zip(*lines, strict=True))
+        shared["xaxis"] |= held(float(numbers.min()), float(numbers.max()), beside=BESIDE)
+        shared["yaxis"] |= held(min(0.0, float(values.min())), float(values.max()))
+        shared["meta"] = {"held": True}
     return {"data": data, "layout": shared}
 
 
