@@ -6,7 +6,7 @@ from typing import Any
 
 from dash import dcc, html
 
-from dashboards.make import RUNS, WINDOWS, Maker
+from dashboards.make import RUNS, SPILLS, Maker
 from dashboards.pages.links import act, to_page
 from dashboards.pages.tables import TABLES
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
@@ -61,7 +61,7 @@ def followed_on(path: str) -> str | None:
 def figures_on(path: str) -> list[str]:
     """Return all figures at an address: plots and trends, and what is shown beside them."""
     followed = followed_on(path)
-    return names_on(path) + ([followed + WINDOWS, followed + RUNS] if followed else [])
+    return names_on(path) + ([followed + SPILLS, followed + RUNS] if followed else [])
 
 
 def tables_on(path: str) -> list[str]:
@@ -138,7 +138,7 @@ def plot_page(name: str, make: Maker) -> Any:
     keywords = html.P(" · ".join(plot.keywords), className="keywords")
     beside = []
     if name in PLOTS:
-        histories = [html.Div(_graph(name + over, make), className="card") for over in (WINDOWS, RUNS)]
+        histories = [html.Div(_graph(name + over, make), className="card") for over in (SPILLS, RUNS)]
         beside = [html.Div(histories, className="histories")]
     back = to_page(f"← {DETECTORS[plot.detector].title}", f"/detector/{plot.detector}")
     return html.Div(

@@ -2,13 +2,13 @@
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 
-from schemas.columns import F8, I4, I8
+from schemas.columns import I4
 from streams.plots.model import Axis, Plot
 
 _NUMBER = np.dtype([("what", "<u4"), ("value", "<f4")])
@@ -17,13 +17,12 @@ _MEAN = ":mean"
 """After the name of a plot: the mean of its entries, not how many they are."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpillColumn:
-    """The key number of one plot, of each spill that has one, in the order of their numbers."""
+class SpillNumber(NamedTuple):
+    """The key number of a plot in one spill."""
 
-    spill: I8
-    value: F8
-    entries: I8
+    spill: int
+    value: float
+    entries: int
     """Those that the value stands on."""
 
 
@@ -73,8 +72,8 @@ def check(data: bytes) -> bytes:
     return data
 
 
-def column(packed: Mapping[int, bytes], plot: Plot) -> SpillColumn:
-    """Return the key number of a plot.
+def of_plot(packed: Mapping[int, bytes], plot: Plot) -> tuple[SpillNumber, ...]:
+    """Return the key number of a plot of each spill that has one, in the order of their numbers.
 
     Parameters
     ----------
@@ -84,15 +83,14 @@ def column(packed: Mapping[int, bytes], plot: Plot) -> SpillColumn:
     order = sorted(packed)
     numbers = np.frombuffer(b"".join(packed[spill] for spill in order), _NUMBER)
     spills = np.repeat(np.array(order, np.int64), [len(packed[spill]) // _NUMBER.itemsize for spill in order])
-    having = numbers["what"] == _what(plot.name)
-    entries = dict(zip(spills[having].tolist(), numbers["value"][having].tolist(), strict=True))
-    if plot.has_mean:
-        having = numbers["what"] == _what(plot.name + _MEAN)
-    return SpillColumn(
-        spill=spills[having],
-        value=numbers["value"][having].astype(np.float64),
-        entries=np.array([entries.get(spill, 0) for spill in spills[having].tolist()], np.int64),
-    )
+
+    def called(name: str) -> dict[int, float]:
+        these = numbers["what"] == _what(name)
+        return dict(zip(spills[these].tolist(), numbers["value"][these].tolist(), strict=True))
+
+    entries = called(plot.name)
+    values = called(plot.name + _MEAN) if plot.has_mean else entries
+    return tuple(SpillNumber(spill, value, int(entries.get(spill, 0))) for spill, value in values.items())
 
 
 @lru_cache(1000)

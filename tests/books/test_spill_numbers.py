@@ -1,6 +1,7 @@
 """The key numbers of a spill are its own, whatever it is filled with, and add up to the histogram's."""
 
 import struct
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -52,37 +53,42 @@ def alone(spill: int) -> Filled:
 @pytest.mark.parametrize("name", KEPT)
 def test_they_are_those_of_the_histogram_that_the_spill_fills_and_add_up_to_that_of_all(name: str) -> None:
     plot, filled = PLOTS[name], together()
-    column = spill_numbers.column(filled.key_numbers, plot)
-    values = dict(zip(column.spill.tolist(), column.value.tolist(), strict=True))
+    numbers = spill_numbers.of_plot(filled.key_numbers, plot)
+    values = {each.spill: each.value for each in numbers}
     for spill in SPILLS:
         number = key_number(plot, alone(spill.spill).book[name], 1)
         assert values.get(spill.spill) == (None if number is None else pytest.approx(number.value, rel=1e-6))
     of_all = key_number(plot, filled.book[name], len(SPILLS))
     assert of_all is not None
-    weights = column.entries if plot.has_mean else None
-    assert np.average(column.value, weights=weights) == pytest.approx(of_all.value, rel=1e-6)
-    assert column.entries.sum() == filled.book[name].sum(flow=not plot.has_mean)
+    entries = [each.entries for each in numbers]
+    mean = np.average([each.value for each in numbers], weights=entries if plot.has_mean else None)
+    assert mean == pytest.approx(of_all.value, rel=1e-6)
+    assert sum(entries) == filled.book[name].sum(flow=not plot.has_mean)
+
+
+def spills_of(packed: Mapping[int, bytes], name: str) -> list[int]:
+    return [each.spill for each in spill_numbers.of_plot(packed, PLOTS[name])]
 
 
 def test_a_spill_on_which_a_plot_fails_has_no_key_number_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = PLOTS["ht01"].fill
+
     def fails_on_spill_3(batch: Batch) -> tuple[object, ...]:
         if 3 in batch.spills:
             raise PlotError("no such thing")
-        return PLOTS["ht02"].fill(batch)
+        return good(batch)
 
     monkeypatch.setitem(PLOTS, "ht01", replace(PLOTS["ht01"], fill=fails_on_spill_3))
     found = fill(SPILLS[:6], {}).key_numbers
-    assert 3 not in spill_numbers.column(found, PLOTS["ht01"]).spill
-    assert 3 in spill_numbers.column(found, PLOTS["hnsp_0"]).spill
-    assert {0, 5} <= set(spill_numbers.column(found, PLOTS["hnsp_0"]).spill.tolist())
+    assert spills_of(found, "ht01") == [0, 1, 2, 4, 5]
+    assert spills_of(found, "hnsp_0") == [0, 1, 2, 3, 4, 5]
 
 
 def test_what_is_not_known_of_a_spill_is_left_out() -> None:
     found = fill(SPILLS[:3], {}).key_numbers | {1: b""}
-    assert spill_numbers.column(found, PLOTS["hnsp_0"]).spill.tolist() == [0, 2]
-    nothing = spill_numbers.column({}, PLOTS["ht01"])
-    assert (len(nothing.spill), len(nothing.value), len(nothing.entries)) == (0, 0, 0)
-    assert not len(spill_numbers.column(found, next(p for p in PLOTS.values() if p.expert)).spill)
+    assert spills_of(found, "hnsp_0") == [0, 2]
+    assert spills_of({}, "hnsp_0") == []
+    assert spills_of(found, next(name for name, plot in PLOTS.items() if plot.expert)) == []
 
 
 def test_they_take_few_bytes() -> None:

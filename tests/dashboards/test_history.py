@@ -1,6 +1,6 @@
-"""A plot's key number, window by window and run by run."""
+"""A plot's key number, spill by spill, window by window and run by run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from math import sqrt
 
@@ -10,15 +10,20 @@ from redis import Redis
 
 from dashboards.choices import Choices
 from dashboards.data import Data, History, Point
-from dashboards.make import RUNS, WINDOWS, FigureCache
+from dashboards.data.history import KeyNumbers
+from dashboards.make import RUNS, SPILLS, FigureCache
 from dashboards.pages.plots import figures_on, followed_on
 from streams.books import layout, uhi
-from streams.books.book import new_histogram
+from streams.books.book import fill, new_histogram
 from streams.books.connect import connect
 from streams.books.key_number import KeyNumber, key_number, what
+from streams.books.reader import BookReader
+from streams.books.spill_numbers import SpillNumber, of_plot
+from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS
 from streams.settings import Settings
 from tests.dashboards.views import RUN, run_book, view, write
+from tests.records import reconstructed_spill
 
 
 @pytest.fixture
@@ -45,18 +50,22 @@ def test_the_key_number_of_a_plot_with_a_unit_is_its_mean_else_its_entries_a_spi
 
 
 @pytest.mark.servers
-def test_19_the_key_number_is_read_of_the_windows_and_of_earlier_runs(settings: Settings, redis: Redis) -> None:
+def test_19_the_key_number_is_read_of_spills_windows_and_earlier_runs(settings: Settings, redis: Redis) -> None:
     earlier, run = run_book(5, run=RUN - 1), run_book(8)
     write(redis, settings, earlier, run=RUN - 1, offset=2)
     write(redis, settings, run, offset=3)
     keys = layout.Keys(settings.redis.key_prefix, settings.session, 0)
     redis.hset(keys.windows(RUN), mapping={"60": 5, "120": 3})
     redis.hset(keys.window(RUN, 60), "ht01", uhi.encode(earlier.book["ht01"]))
+    # As of a run during which a version came that keeps them.
+    kept = {spill: run.key_numbers[spill] for spill in range(3, 8)}
+    redis.hset(keys.key_numbers(RUN), mapping={str(spill): numbers for spill, numbers in kept.items()})
     with Data(settings) as data:
         assert data.view().history == History()
         shown = data.view(Choices(run=RUN), "ht01")
         of_earlier = key_number(PLOTS["ht01"], earlier.book["ht01"], 5)
         assert shown.history == History(
+            spills=of_plot(kept, PLOTS["ht01"]),
             windows=(Point(at=60, spills=5, number=of_earlier), Point(at=120, spills=3, number=None)),
             runs=(
                 Point(at=RUN - 1, spills=5, number=of_earlier),
@@ -68,22 +77,59 @@ def test_19_the_key_number_is_read_of_the_windows_and_of_earlier_runs(settings: 
 
 def test_19_its_figures_have_a_point_each_and_mark_what_is_shown() -> None:
     number = KeyNumber(value=28.0, error=0.5)
-    windows = tuple(Point(at=at, spills=20, number=number if at else None) for at in (0, 60, 120))
+    windows = tuple(Point(at=at, spills=20, number=number if at else None, middle=at / 3 + 9.5) for at in (0, 60, 120))
     runs = (Point(at=RUN - 1, spills=9, number=number), Point(at=RUN, spills=60, number=number))
-    make = FigureCache().maker(view(run_book(), window=60, history=History(windows=windows, runs=runs)), "light")
-    over_windows, over_runs = make("ht01" + WINDOWS), make("ht01" + RUNS)
-    assert over_windows["data"][0]["y"] == [None, 28.0, 28.0]
-    assert over_windows["layout"]["xaxis"]["ticktext"] == ["00:00", "00:01", "00:02"]
-    colours = over_windows["data"][0]["marker"]["color"]
+    spills = (SpillNumber(3, 27.5, 40), SpillNumber(5, 28.5, 41))
+    begun = Point(at=180, spills=1, number=number)
+    history = History(spills=spills, windows=(*windows, begun), runs=runs)
+    make = FigureCache().maker(view(run_book(), window=60, history=history), "light")
+    over_spills, over_runs = make("ht01" + SPILLS), make("ht01" + RUNS)
+    of_spills, of_windows = over_spills["data"]
+    assert (of_spills["x"], of_spills["y"]) == ([3, 5], [27.5, 28.5])
+    assert of_spills["customdata"] == [40, 41]
+    assert of_windows["x"] == [9.5, 29.5, 49.5]
+    assert of_windows["y"] == [None, 28.0, 28.0]
+    assert of_windows["customdata"] == [["00:00", 20], ["00:01", 20], ["00:02", 20]]
+    colours = of_windows["marker"]["color"]
     assert colours[0] == colours[2] != colours[1]
     assert over_runs["layout"]["xaxis"]["ticktext"] == [str(RUN - 1), str(RUN)]
     assert over_runs["data"][0]["customdata"] == [[str(RUN - 1), 9], [str(RUN), 60]]
     assert "Mean time (ns)" in over_runs["layout"]["title"]["text"]
-    nothing = FigureCache().maker(view(), "light")("ht01" + RUNS)
-    assert nothing["layout"]["annotations"][0]["text"] == "no entries yet"
+    nothing = FigureCache().maker(view(), "light")
+    for over in (SPILLS, RUNS):
+        assert nothing("ht01" + over)["layout"]["annotations"][0]["text"] == "no entries yet"
+
+
+def test_19_where_single_spills_are_not_kept_their_windows_alone_are_drawn_and_it_says_so() -> None:
+    window = Point(at=60, spills=20, number=KeyNumber(value=28.0, error=0.5), middle=9.5)
+    make = FigureCache().maker(view(run_book(), history=History(windows=(window,))), "light")
+    for name, words in (("ht01", "one by one it was not kept"), ("htof", "one by one for the shifter's plots")):
+        figure = make(name + SPILLS)
+        assert [each["x"] for each in figure["data"]] == [[9.5]]
+        assert words in figure["layout"]["title"]["text"]
+
+
+@pytest.mark.servers
+def test_19_only_what_is_new_of_the_spills_is_read_and_no_more_than_are_shown(settings: Settings, redis: Redis) -> None:
+    asked: list[Sequence[int]] = []
+
+    class Asked(BookReader):
+        def key_numbers(self, run: int, spills: Sequence[int]) -> dict[int, bytes]:
+            asked.append(spills)
+            return super().key_numbers(run, spills)
+
+    numbers = fill([reconstructed_spill(0)], {}).key_numbers[0]
+    kept = {str(spill): numbers for spill in range(2001) if spill != 1998}
+    redis.hset(layout.Keys(settings.redis.key_prefix, settings.session, 1).key_numbers(RUN), mapping=kept)
+    reader, keep, totals = Asked.of(redis, settings), KeyNumbers(), Totals()
+    first = keep.read_spills(reader, None, "hnsp_0", RUN, totals, range(2000))
+    again = keep.read_spills(reader, None, "hnsp_1", RUN, totals, range(2001))
+    assert asked == [list(range(1000, 2000)), [1998, 2000]]
+    assert [each.spill for each in first] == [spill for spill in range(1000, 2000) if spill != 1998]
+    assert again[-1].spill == 2000
 
 
 def test_19_it_stands_beside_a_plot_and_not_beside_a_trend() -> None:
-    assert figures_on("/plot/ht01") == ["ht01", "ht01" + WINDOWS, "ht01" + RUNS]
+    assert figures_on("/plot/ht01") == ["ht01", "ht01" + SPILLS, "ht01" + RUNS]
     assert figures_on("/plot/daq_rate") == ["daq_rate"]
     assert followed_on("/detector/tof") is None
