@@ -10,20 +10,19 @@ from dashboards.choices import LAST_MINUTE, Choices, book_of
 from dashboards.data import SPILLS_SHOWN, Reference, View, book_words
 from dashboards.figures.compare import Compared
 from dashboards.figures.histograms import histogram_figure
-from dashboards.figures.history import history_figure
+from dashboards.figures.history import history_figure, spills_figure
 from dashboards.figures.parts import Figure
 from dashboards.figures.theme import LIGHT, THEMES, Theme
 from dashboards.figures.trends import trend_figure
 from streams.books.key_number import what
-from streams.books.spill_numbers import is_kept
 from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS, TRENDS
 from streams.plots.model import Plot
 
 Maker = Callable[[str], Figure]
 """Gives the figure of a plot or trend, by its name."""
-SPILLS, RUNS = ":spills", ":runs"
-"""After the name of a plot: its key number over the spills, or over the runs, in place of its histogram."""
+SPILLS, WINDOWS, RUNS = ":spills", ":windows", ":runs"
+"""After the name of a plot: its key number over the spills, windows or runs, in place of its histogram."""
 MINUTE_S = 60
 VERSIONS_KEPT = 4
 """Views whose figures are kept: as many runs, or ways of looking, as browsers show at once."""
@@ -57,7 +56,9 @@ class FigureCache:
 
 def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
     other = view.reference
-    if name.endswith((SPILLS, RUNS)):
+    if name.endswith(SPILLS):
+        return _spills(view, name, THEMES[theme])
+    if name.endswith((WINDOWS, RUNS)):
         return _history(view, name, THEMES[theme])
     if name in TRENDS:
         trend = TRENDS[name]
@@ -84,18 +85,23 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
     return figure
 
 
+def _spills(view: View, name: str, theme: Theme) -> Figure:
+    history = view.history
+    of = "the spills" if len(view.book.ledger) <= SPILLS_SHOWN else f"the last {SPILLS_SHOWN:,} spills"
+    of_run = history.runs[-1].number if history.runs else None
+    why = "no entries yet" if of_run is None else "no entries in them, or not kept when they were filled"
+    return spills_figure(what(PLOTS[name.partition(":")[0]]), history.spills, of, why, theme)
+
+
 def _history(view: View, name: str, theme: Theme) -> Figure:
     plot = PLOTS[name.partition(":")[0]]
-    single, places = view.history.spills, None
-    if name.endswith(SPILLS):
-        points = tuple(point for point in view.history.windows if point.middle is not None)
-        places = [point.middle for point in points if point.middle is not None]
-        over = _over_spills(plot, view)
+    if name.endswith(WINDOWS):
+        points, over = view.history.windows, "over the windows of the run that are kept, UTC"
         shape = "%H:%M:%S" if any(point.at % MINUTE_S for point in points) else "%H:%M"
         names = [datetime.fromtimestamp(point.at, UTC).strftime(shape) for point in points]
         marked = next((n for n, point in enumerate(points) if point.at == view.window), None)
     else:
-        single, points, over = (), view.history.runs, "over the runs of this type up to this one"
+        points, over = view.history.runs, "over the runs of this type up to this one"
         names = [str(point.at) for point in points]
         marked = len(points) - 1
     return history_figure(
@@ -107,19 +113,7 @@ def _history(view: View, name: str, theme: Theme) -> Figure:
         spills=[point.spills for point in points],
         marked=marked,
         theme=theme,
-        places=places,
-        single=single,
     )
-
-
-def _over_spills(plot: Plot, view: View) -> str:
-    if not is_kept(plot):
-        return "over the spills, in windows; one by one for the shifter's plots"
-    if not view.history.spills:
-        return "over the spills, in windows; one by one it was not kept"
-    if len(view.book.ledger) > SPILLS_SHOWN:
-        return f"over the last {SPILLS_SHOWN:,} spills; the line: windows kept"
-    return "over the spills; the line: windows kept"
 
 
 def _compared(view: View, other: Reference, name: str) -> Compared:

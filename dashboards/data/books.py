@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from statistics import fmean
 
 from dashboards.choices import LAST_MINUTE, book_of
 from dashboards.data.history import RUNS_SHOWN, History, KeyNumbers, Point
@@ -290,13 +289,7 @@ class BooksReader:
     def _windows(self, name: str, run: int, session: str | None, one: OneRun) -> tuple[Point, ...]:
         reader = self._reader if session is None else self._reader_of(session)
         read = partial(self._key_numbers.read, reader, session, name, run, one.book.totals, ranges=one.book.book.ranges)
-        spills: dict[int, list[int]] = {}
-        for spill, entry in one.book.ledger.items():
-            spills.setdefault(entry.time_us // (self._window_s * 1_000_000) * self._window_s, []).append(spill)
-        return tuple(
-            replace(read(window=(start, filled)), middle=fmean(spills[start]) if start in spills else None)
-            for start, filled in reader.windows(run).items()
-        )
+        return tuple(read(window=each) for each in reader.windows(run).items())
 
     def _runs(
         self, name: str, run: int, one: OneRun, earlier: Mapping[int, Totals], promoted: Mapping[int, str]

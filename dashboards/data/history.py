@@ -30,8 +30,6 @@ class Point:
     spills: int
     number: KeyNumber | None
     """None without entries."""
-    middle: float | None = None
-    """Of a window, the mean number of its spills; None for a run, and for a window that has only just begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

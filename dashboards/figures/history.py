@@ -1,14 +1,21 @@
-"""A plot's key number to a figure: a point with its error for each window, or each run, and small ones of spills."""
+"""A plot's key number to a figure: a point for each spill, or one with its error for each window, or each run."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from dashboards.figures.parts import Figure, empty, heading, layout
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from dashboards.figures.parts import Figure, empty, heading, layout, wrapped
 from dashboards.figures.theme import Theme
 from streams.books.spill_numbers import SpillNumber
 
 TICKS = 5
 """Places that are named along the axis."""
+TITLE_WIDTH = 42
+"""Characters in a line of the title: three figures stand side by side."""
+MEDIAN_OF = 21
+"""Spills whose median the line over the points of single ones goes through, in the middle of them."""
 
 
 def history_figure(
@@ -21,8 +28,6 @@ def history_figure(
     spills: Sequence[int],
     marked: int | None,
     theme: Theme,
-    places: Sequence[float] | None = None,
-    single: Sequence[SpillNumber] = (),
 ) -> Figure:
     """Return the figure of a key number.
 
@@ -34,50 +39,74 @@ def history_figure(
         Of the windows or runs.
     values, errors
         One each; None where there are no entries.
-    spills
-        In each of them.
     marked
         Place of the one that is shown; None if all are.
-    places
-        Where each stands among the numbers of the spills; None to stand side by side, with their names below.
-    single
-        The key number of single spills.
     """
-    if not single and all(value is None for value in values):
+    if all(value is None for value in values):
         return empty(title, under, "no entries yet", theme)
-    shared = layout(theme)
-    shared["title"] = heading(title, under, theme)
-    shared["margin"] = {"l": 56, "r": 18, "t": 58, "b": 28}
-    shared["yaxis"]["nticks"] = 4
-    if places is None:
-        step = -(-len(names) // TICKS)
-        shown = list(range(len(names)))[::-1][::step][::-1]
-        shared["xaxis"] |= {"tickvals": shown, "ticktext": [names[at] for at in shown], "tickangle": 0}
-    else:
-        shared["xaxis"] |= {"nticks": 2 * TICKS, "tickangle": 0}
-    each = range(len(names))
-    colours: Any = theme.line if marked is None else [theme.line if at == marked else theme.faint for at in each]
+    shared = _layout(title, under, theme)
+    places = list(range(len(names)))
+    step = -(-len(names) // TICKS)
+    shown = places[::-1][::step][::-1]
+    shared["xaxis"] |= {"tickvals": shown, "ticktext": [names[at] for at in shown], "tickangle": 0}
+    colours: Any = theme.line if marked is None else [theme.line if at == marked else theme.faint for at in places]
     points = {
         "type": "scatter",
         "mode": "lines+markers",
-        "x": list(each if places is None else places),
+        "x": places,
         "y": list(values),
-        "line": {"color": theme.grid, "width": 1} if not single else {"color": theme.line, "width": 2},
+        "line": {"color": theme.grid, "width": 1},
         "marker": {"color": colours, "size": 7},
         "error_y": {"type": "data", "array": list(errors), "color": theme.faint, "thickness": 1, "width": 0},
         "customdata": [[name, count] for name, count in zip(names, spills, strict=True)],
         "hovertemplate": "%{customdata[0]}: %{y:.5~g}, %{customdata[1]:,} spills<extra></extra>",
     }
-    return {"data": [_small(single, theme), points] if single else [points], "layout": shared}
+    return {"data": [points], "layout": shared}
 
 
-def _small(single: Sequence[SpillNumber], theme: Theme) -> dict[str, Any]:
-    return {
+def spills_figure(title: str, spills: Sequence[SpillNumber], of: str, why_empty: str, theme: Theme) -> Figure:
+    """Return the figure of a key number spill by spill: light points, and a line through their running median.
+
+    Parameters
+    ----------
+    spills
+        In the order of their numbers.
+    of
+        Which spills they are.
+    why_empty
+        What it says without any.
+    """
+    if not spills:
+        return empty(title, f"over {of}", why_empty, theme)
+    shared = _layout(title, f"over {of}; the line: median of {MEDIAN_OF}", theme)
+    shared["xaxis"]["nticks"] = TICKS
+    numbers, values = ([each.spill for each in spills], [each.value for each in spills])
+    points = {
         "type": "scatter",
         "mode": "markers",
-        "x": [each.spill for each in single],
-        "y": [each.value for each in single],
-        "marker": {"color": theme.faint, "size": 3, "opacity": 0.6},
-        "customdata": [each.entries for each in single],
+        "x": numbers,
+        "y": values,
+        "marker": {"color": theme.faint, "size": 3, "opacity": 0.4},
+        "customdata": [each.entries for each in spills],
         "hovertemplate": "spill %{x}: %{y:.5~g}, %{customdata:,} entries<extra></extra>",
     }
+    half = MEDIAN_OF // 2
+    enough = len(values) >= MEDIAN_OF
+    line = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": numbers[half:-half] if enough else [],
+        "y": np.median(sliding_window_view(values, MEDIAN_OF), axis=1).tolist() if enough else [],
+        "line": {"color": theme.line, "width": 2.5},
+        "hoverinfo": "skip",
+    }
+    return {"data": [points, line], "layout": shared}
+
+
+def _layout(title: str, under: str, theme: Theme) -> dict[str, Any]:
+    shared = layout(theme)
+    lines = wrapped(title, TITLE_WIDTH)
+    shared["title"] = heading(lines, under, theme)
+    shared["margin"] = {"l": 56, "r": 18, "t": 58 if lines == title else 74, "b": 28}
+    shared["yaxis"]["nticks"] = 4
+    return shared

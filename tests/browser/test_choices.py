@@ -268,7 +268,7 @@ def test_4_a_click_on_the_counters_lists_what_they_counted(site: Site, page: Pag
     )
 
 
-def test_19_the_key_number_of_a_plot_is_followed_below_it_over_spills_windows_and_runs(
+def test_19_the_key_number_of_a_plot_is_followed_beside_it_over_windows_and_runs(
     site: Site, page: Page, played: Played
 ) -> None:
     open_page(page, f"/plot/ht01?run={played.run.run}")
@@ -280,9 +280,8 @@ def test_19_the_key_number_of_a_plot_is_followed_below_it_over_spills_windows_an
         round(float(np.average(each.axes[0].centers, weights=each.view())), 6)
         for each in (*books.values(), site.book(played.run).book["ht01"])
     ]
-    # Null: a run of other detectors.
-    rounded = "plot.data.at(-1).y.map(y => y === null ? null : Number(y.toFixed(6)))"
-    until_equal(page, "ht01:spills", rounded, means[:-1])
+    rounded = "plot.data[0].y.map(y => y === null ? null : Number(y.toFixed(6)))"  # null: a run of other detectors
+    until_equal(page, "ht01:windows", rounded, means[:-1])
     until_equal(page, "ht01:runs", f"{rounded}.at(-1)", means[-1])
     followed = drawn(page, "ht01:runs", "plot.data[0].customdata.map(([name]) => name)")
     assert followed[-1] == str(played.run.run)

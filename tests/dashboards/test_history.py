@@ -11,7 +11,9 @@ from redis import Redis
 from dashboards.choices import Choices
 from dashboards.data import Data, History, Point
 from dashboards.data.history import KeyNumbers
-from dashboards.make import RUNS, SPILLS, FigureCache
+from dashboards.figures.history import MEDIAN_OF
+from dashboards.figures.parts import Figure
+from dashboards.make import RUNS, SPILLS, WINDOWS, FigureCache
 from dashboards.pages.plots import figures_on, followed_on
 from streams.books import layout, uhi
 from streams.books.book import fill, new_histogram
@@ -77,20 +79,13 @@ def test_19_the_key_number_is_read_of_spills_windows_and_earlier_runs(settings: 
 
 def test_19_its_figures_have_a_point_each_and_mark_what_is_shown() -> None:
     number = KeyNumber(value=28.0, error=0.5)
-    windows = tuple(Point(at=at, spills=20, number=number if at else None, middle=at / 3 + 9.5) for at in (0, 60, 120))
+    windows = tuple(Point(at=at, spills=20, number=number if at else None) for at in (0, 60, 120))
     runs = (Point(at=RUN - 1, spills=9, number=number), Point(at=RUN, spills=60, number=number))
-    spills = (SpillNumber(3, 27.5, 40), SpillNumber(5, 28.5, 41))
-    begun = Point(at=180, spills=1, number=number)
-    history = History(spills=spills, windows=(*windows, begun), runs=runs)
-    make = FigureCache().maker(view(run_book(), window=60, history=history), "light")
-    over_spills, over_runs = make("ht01" + SPILLS), make("ht01" + RUNS)
-    of_spills, of_windows = over_spills["data"]
-    assert (of_spills["x"], of_spills["y"]) == ([3, 5], [27.5, 28.5])
-    assert of_spills["customdata"] == [40, 41]
-    assert of_windows["x"] == [9.5, 29.5, 49.5]
-    assert of_windows["y"] == [None, 28.0, 28.0]
-    assert of_windows["customdata"] == [["00:00", 20], ["00:01", 20], ["00:02", 20]]
-    colours = of_windows["marker"]["color"]
+    make = FigureCache().maker(view(run_book(), window=60, history=History(windows=windows, runs=runs)), "light")
+    over_windows, over_runs = make("ht01" + WINDOWS), make("ht01" + RUNS)
+    assert over_windows["data"][0]["y"] == [None, 28.0, 28.0]
+    assert over_windows["layout"]["xaxis"]["ticktext"] == ["00:00", "00:01", "00:02"]
+    colours = over_windows["data"][0]["marker"]["color"]
     assert colours[0] == colours[2] != colours[1]
     assert over_runs["layout"]["xaxis"]["ticktext"] == [str(RUN - 1), str(RUN)]
     assert over_runs["data"][0]["customdata"] == [[str(RUN - 1), 9], [str(RUN), 60]]
@@ -100,13 +95,24 @@ def test_19_its_figures_have_a_point_each_and_mark_what_is_shown() -> None:
         assert nothing("ht01" + over)["layout"]["annotations"][0]["text"] == "no entries yet"
 
 
-def test_19_where_single_spills_are_not_kept_their_windows_alone_are_drawn_and_it_says_so() -> None:
-    window = Point(at=60, spills=20, number=KeyNumber(value=28.0, error=0.5), middle=9.5)
-    make = FigureCache().maker(view(run_book(), history=History(windows=(window,))), "light")
-    for name, words in (("ht01", "one by one it was not kept"), ("htof", "one by one for the shifter's plots")):
-        figure = make(name + SPILLS)
-        assert [each["x"] for each in figure["data"]] == [[9.5]]
-        assert words in figure["layout"]["title"]["text"]
+def test_19_each_spill_has_a_point_and_their_running_median_is_a_line() -> None:
+    spills = tuple(SpillNumber(spill, spill % 7 + 0.5, 40 + spill) for spill in range(3, 33))
+    runs = (Point(at=RUN, spills=60, number=KeyNumber(value=28.0, error=0.5)),)
+
+    def figure(history: History) -> Figure:
+        return FigureCache().maker(view(run_book(), history=history), "light")("ht01" + SPILLS)
+
+    of_spills, line = figure(History(spills=spills))["data"]
+    assert of_spills["x"] == [*range(3, 33)]
+    assert of_spills["y"] == [each.value for each in spills]
+    assert of_spills["customdata"] == [each.entries for each in spills]
+    assert line["x"] == [*range(13, 23)]
+    assert line["y"][0] == np.median(of_spills["y"][:MEDIAN_OF])
+    assert line["y"][-1] == np.median(of_spills["y"][-MEDIAN_OF:])
+    few = figure(History(spills=spills[: MEDIAN_OF - 1]))["data"]
+    assert (len(few[0]["x"]), few[1]["x"], few[1]["y"]) == (MEDIAN_OF - 1, [], [])
+    for history, words in ((History(), "no entries yet"), (History(runs=runs), "not kept when")):
+        assert words in figure(history)["layout"]["annotations"][0]["text"].replace("<br>", " ")
 
 
 @pytest.mark.servers
@@ -130,6 +136,7 @@ def test_19_only_what_is_new_of_the_spills_is_read_and_no_more_than_are_shown(se
 
 
 def test_19_it_stands_beside_a_plot_and_not_beside_a_trend() -> None:
-    assert figures_on("/plot/ht01") == ["ht01", "ht01" + SPILLS, "ht01" + RUNS]
+    assert figures_on("/plot/ht01") == ["ht01", "ht01" + SPILLS, "ht01" + WINDOWS, "ht01" + RUNS]
+    assert figures_on("/plot/htof") == ["htof", "htof" + WINDOWS, "htof" + RUNS]
     assert figures_on("/plot/daq_rate") == ["daq_rate"]
     assert followed_on("/detector/tof") is None
