@@ -6,16 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from dashboards.figures.parts import Figure, empty, heading, layout, wrapped
+from dashboards.figures.parts import TITLE_LEAST, Figure, empty, heading, layout, wrapped
 from dashboards.figures.theme import Theme
 from streams.books.spill_numbers import SpillNumber
 
 TICKS = 5
 """Places that are named along the axis."""
-TITLE_WIDTH = 42
-"""Characters in a line of the title: three figures stand side by side."""
+TITLE_WIDTH, SMALL_TITLE = 42, 30
+"""Characters in a line of the title, and from how many on it is small: three figures stand side by side."""
+MAX_POINTS = 250
+"""More spills are a thin line: a browser draws a thousand points in four times as long."""
 MEDIAN_OF = 21
-"""Spills whose median the line over the points of single ones goes through, in the middle of them."""
+"""Spills whose median the thick line goes through, in the middle of them."""
 
 
 def history_figure(
@@ -65,7 +67,7 @@ def history_figure(
 
 
 def spills_figure(title: str, spills: Sequence[SpillNumber], of: str, why_empty: str, theme: Theme) -> Figure:
-    """Return the figure of a key number spill by spill: light points, and a line through their running median.
+    """Return the figure of a key number spill by spill, light, and a line through the running median.
 
     Parameters
     ----------
@@ -83,10 +85,12 @@ def spills_figure(title: str, spills: Sequence[SpillNumber], of: str, why_empty:
     numbers, values = ([each.spill for each in spills], [each.value for each in spills])
     points = {
         "type": "scatter",
-        "mode": "markers",
+        "mode": "markers" if len(spills) <= MAX_POINTS else "lines",
         "x": numbers,
         "y": values,
-        "marker": {"color": theme.faint, "size": 3, "opacity": 0.4},
+        "marker": {"color": theme.faint, "size": 4},
+        "line": {"color": theme.faint, "width": 1},
+        "opacity": 0.5,
         "customdata": [each.entries for each in spills],
         "hovertemplate": "spill %{x}: %{y:.5~g}, %{customdata:,} entries<extra></extra>",
     }
@@ -107,6 +111,8 @@ def _layout(title: str, under: str, theme: Theme) -> dict[str, Any]:
     shared = layout(theme)
     lines = wrapped(title, TITLE_WIDTH)
     shared["title"] = heading(lines, under, theme)
+    if len(title) > SMALL_TITLE:
+        shared["title"]["font"]["size"] = TITLE_LEAST
     shared["margin"] = {"l": 56, "r": 18, "t": 58 if lines == title else 74, "b": 28}
     shared["yaxis"]["nticks"] = 4
     return shared

@@ -11,7 +11,7 @@ from redis import Redis
 from dashboards.choices import Choices
 from dashboards.data import Data, History, Point
 from dashboards.data.history import KeyNumbers
-from dashboards.figures.history import MEDIAN_OF
+from dashboards.figures.history import MAX_POINTS, MEDIAN_OF
 from dashboards.figures.parts import Figure
 from dashboards.make import RUNS, SPILLS, WINDOWS, FigureCache
 from dashboards.pages.plots import figures_on, followed_on
@@ -111,6 +111,8 @@ def test_19_each_spill_has_a_point_and_their_running_median_is_a_line() -> None:
     assert line["y"][-1] == np.median(of_spills["y"][-MEDIAN_OF:])
     few = figure(History(spills=spills[: MEDIAN_OF - 1]))["data"]
     assert (len(few[0]["x"]), few[1]["x"], few[1]["y"]) == (MEDIAN_OF - 1, [], [])
+    many = tuple(SpillNumber(spill, 28.0, 40) for spill in range(MAX_POINTS + 1))
+    assert [figure(History(spills=each))["data"][0]["mode"] for each in (many[1:], many)] == ["markers", "lines"]
     for history, words in ((History(), "no entries yet"), (History(runs=runs), "not kept when")):
         assert words in figure(history)["layout"]["annotations"][0]["text"].replace("<br>", " ")
 
