@@ -25,6 +25,8 @@ from streams.settings import Settings
 
 BEAT_MS = 1000
 """How often the browser asks itself whether its server still speaks."""
+DRAWN_MS = 3000
+"""A page of which not all plots stand by then is told what is newer all the same."""
 PATIENCE_S, MOST_PATIENCE_S = 3.0, 12.0
 """An answer that has not come within it is asked for again: at first, and after several times in vain."""
 REFRESHES_LATE = 3
@@ -84,6 +86,7 @@ def _add_files(server: FastAPI, data: Data) -> None:
 def _layout(refresh_s: float) -> Any:
     limits = {
         "beat_ms": BEAT_MS,
+        "drawn_ms": DRAWN_MS,
         "late_ms": max(BROWSER_LATE_S, REFRESHES_LATE * refresh_s) * 1000,
         "patience_ms": (refresh_s + PATIENCE_S) * 1000,
         "most_patience_ms": (refresh_s + MOST_PATIENCE_S) * 1000,

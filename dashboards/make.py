@@ -81,7 +81,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             choices=choices,
             reference=_compared(view, other, name) if other is not None else None,
         )
-    figure["layout"]["meta"] = {"file": file_name(view, name)}
+    figure["layout"]["meta"] |= {"file": file_name(view, name)}
     return figure
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException
@@ -36,6 +37,8 @@ class Production:
         Called with each record that is acknowledged.
     on_waiting
         See `SpillProducer`.
+    run_type
+        What the runs are for, if whoever sends them says so: the DAQ's files do not.
 
     Attributes
     ----------
@@ -48,8 +51,10 @@ class Production:
         settings: Settings,
         on_acknowledged: Callable[[Record], None],
         on_waiting: Callable[[float, int], None],
+        run_type: str = "",
     ) -> None:
         self.spills = 0
+        self._run_type = run_type
         self._settings = settings
         self._topic = Topics.of(settings).raw
         self._on_acknowledged = on_acknowledged
@@ -108,6 +113,8 @@ class Production:
                         yield record
 
     def _send(self, record: Record) -> None:
+        if isinstance(record, RunControl) and self._run_type:
+            record = replace(record, run_type=self._run_type)
         if self._journal is not None:
             self._journal.send(record)
         self._producer.send(record)

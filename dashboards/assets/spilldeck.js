@@ -7,7 +7,9 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     ask: function (page, search, theme, limits) {
       if (!page) return;
       // Dash gives the same page as another object after each change of a figure on it.
-      if (page.props["data-made"] !== this.page?.props["data-made"]) [this.has, this.said] = [page.props["data-has"], {}];
+      if (page.props["data-made"] !== this.page?.props["data-made"]) {
+        [this.has, this.said, this.madeAt] = [page.props["data-has"], {}, Date.now()];
+      }
       if (!this.page) {
         this.openedAt = Date.now();
         setInterval(() => { this.freshness(); this.askAgain(); }, limits.beat_ms);
@@ -37,10 +39,17 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       } catch (error) {
         return;
       }
+      while (this.isDrawing()) await new Promise(resolve => setTimeout(resolve, 20));
+      if (question !== this.question) return;
       question.at = Date.now();
       // Nobody looks at a page that is hidden: it asks when the clock ticks, which the browser slows down.
       if (document.hidden) this.question = null;
       else this.fetchAnswer(question);
+    },
+    // Until all plots of a page stand, newer figures wait: they would be drawn between them, and all stand later.
+    isDrawing: function () {
+      const stands = plot => plot.querySelector(".main-svg");
+      return Date.now() - this.madeAt < this.limits.drawn_ms && ![...document.querySelectorAll(".figure")].every(stands);
     },
     // Each word to Dash asks every component of the page whether it is meant: what stands there already is not said.
     put: function (id, props) {
@@ -56,9 +65,10 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       for (const [name, children] of Object.entries(told.tables || {})) this.put({ type: "table", name }, { children });
       for (const [id, rows] of Object.entries(told.lists || {})) this.write(document.getElementById(id), rows);
       document.getElementById("clock").textContent = told.clock;
-      if (told.figures) this.draw(told.figures, axes(told.has) === axes(this.has));
-      this.has = told.has;
-      this.after = told.at;
+      const waits = told.figures && this.isDrawing();
+      if (told.figures && !waits) this.draw(told.figures, axes(told.has) === axes(this.has));
+      if (!waits) this.has = told.has;
+      this.after = waits ? "" : told.at;
       this.servedAt = Date.now();
       this.freshness();
     },
@@ -86,9 +96,35 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         }
         // One that Dash is about to draw would be drawn over what is newer.
         const stands = before && !plot.classList.contains("dash-graph--pending");
-        if (stands) window.Plotly.react(plot, figure.data, layout);
-        else window.dash_clientside.set_props({ type: "figure", name }, { figure: { ...figure, layout } });
+        if (!stands) window.dash_clientside.set_props({ type: "figure", name }, { figure: { ...figure, layout } });
+        else if (!this.move(plot, figure)) window.Plotly.react(plot, figure.data, layout);
       }
+    },
+    // Axes, ticks and titles are most of plotly's work. When the server says that they hold, and nothing but values and
+    // words of the title are new, the lines alone are drawn again: its animation, of no duration, does that.
+    move: function (plot, { data, layout }) {
+      const values = ({ x, y, z, customdata, text, error_y, ...look }) => look;
+      const look = JSON.stringify([data.map(values), { ...layout, title: null, meta: null }]);
+      const same = plot.look === look && layout.meta.held && !document.hidden;
+      plot.look = look;
+      const title = same && this.words(plot.querySelector(".gtitle"));
+      if (!title) return false;
+      const said = document.createElement("template");
+      said.innerHTML = layout.title.text;
+      const words = this.words(said.content);
+      if (words.length !== title.length) return false;
+      words.forEach((each, at) => { if (title[at].data !== each.data) title[at].data = each.data; });
+      Object.assign(plot.layout, { title: layout.title, meta: layout.meta });
+      const now = { mode: "immediate", frame: { duration: 0, redraw: false }, transition: { duration: 0 } };
+      const moved = window.Plotly.animate(plot, { data, traces: data.map((_, at) => at) }, now);
+      moved.catch(() => {}); // a later one took its place
+      return true;
+    },
+    // The pieces of text in an element; not the empty ones between which plotly puts those of another look.
+    words: function (element) {
+      const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), found = [];
+      while (walker.nextNode()) if (walker.currentNode.data.replaceAll("\u200b", "")) found.push(walker.currentNode);
+      return found;
     },
     // How long ago the server last sent something, by this browser's own clock.
     freshness: function () {

@@ -16,6 +16,7 @@ from dashboards.figures.parts import (
     counts_something,
     empty,
     heading,
+    held,
     layout,
     logarithmic,
     ticks,
@@ -98,11 +99,17 @@ def _one_dimensional(
         "hovertemplate": f"{_bin_words(axis)}: %{{y:,}} entries<extra></extra>",
     }
     data = [steps | named]
+    if choices.errors:
+        data.append(_errors(edges, counts.astype(np.float64), np.sqrt(counts), theme.ink))
+    if not log and not choices.is_log("x"):
+        most = counts.max() + (np.sqrt(counts.max()) if choices.errors else 0)
+        shared["yaxis"] |= held(0, max(most, compared.max() if compared is not None else 0))
+        if axis.label == SPILL_AXIS:
+            shared["xaxis"] |= held(float(edges[0]), float(edges[-1]))
+        shared["meta"] = {"held": True}
     if compared is not None and reference is not None:
         words = f"{_bin_words(axis)}: %{{y:,.4~g}} in {reference.called}<extra></extra>"
         data.append(_steps(edges, compared, theme.other, dash="dash") | {"hovertemplate": words} | named)
-    if choices.errors:
-        data.append(_errors(edges, counts.astype(np.float64), np.sqrt(counts), theme.ink))
     return {"data": data, "layout": shared}
 
 
@@ -150,6 +157,7 @@ def _two_dimensional(
     if plot.triangles is not None:
         every_other = f"{plot.axes[0].title} ({plot.triangles[0]}, {plot.triangles[1]}, …)"
         shared["xaxis"]["title"] = axis_title("xaxis", every_other)
+        shared["meta"] = {"held": True}
         return {"data": bar_traces(plot.triangles, histogram, scale, theme), "layout": shared}
     cells = _cells(histogram, choices, shared)
     kept = counts.T[_kept(histogram, choices)]

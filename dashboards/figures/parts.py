@@ -1,6 +1,7 @@
 """What figures share: layout, titles, axes, and an empty figure's words."""
 
 import textwrap
+from math import floor, log10
 from typing import Any
 
 from dashboards.figures.theme import Theme
@@ -19,6 +20,10 @@ TITLE_SIZE, TITLE_LEAST, TITLE_WIDTH = 15, 12, 640
 """Size of a title, px; one of more than TITLE_WIDTH / TITLE_SIZE characters is smaller: it fits the smallest plot."""
 TOP, TOP_OF_THREE = 56, 78
 """Room for a heading of two or three lines."""
+PADDED = 1.06
+"""Of its values, a little more than plotly leaves free above them."""
+STEPS = (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.4, 8)
+"""Where a held axis ends, times a power of ten."""
 _FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
@@ -96,10 +101,34 @@ def logarithmic(*, whole_powers: bool) -> dict[str, Any]:
     return {"type": "log", "rangemode": "normal"} | ({"dtick": 1, "exponentformat": "power"} if whole_powers else {})
 
 
+def held(least: float, most: float, beside: float = 0.0) -> dict[str, Any]:
+    """Return what has an axis end where these values let it, and most of those that come: it changes seldom.
+
+    Parameters
+    ----------
+    least
+        Where it begins, less what is left for points (`beside`, a share of the axis); below 0, somewhat further.
+    most
+        It ends above, further than plotly by itself would have it.
+    """
+    high = step_above(PADDED * most)
+    low = least if least >= 0 else -step_above(-PADDED * least)
+    return {"autorangeoptions": {"include": [low - beside * (high - low), high]}}
+
+
+def step_above(value: float) -> float:
+    """Return the next of a few numbers above a value, at most three tenths above it; 0 for one that is not above 0."""
+    if value <= 0:
+        return 0.0
+    power = 10.0 ** floor(log10(value))
+    return next((step * power for step in STEPS if step * power >= value), 10 * power)
+
+
 def layout(theme: Theme) -> dict[str, Any]:
     """Return what all figures share.
 
     No figure gives the range of an axis: lines and cells reach from edge to edge, and it is the shifter's to choose.
+    One whose axes depend on this layout alone says so, in ``meta``: the browser need not draw them for each spill.
     """
     axis = {
         "gridcolor": theme.grid,
@@ -114,6 +143,7 @@ def layout(theme: Theme) -> dict[str, Any]:
         "visible": True,
         "dtick": None,
         "tickvals": None,
+        "autorangeoptions": None,
     }
     return {
         "font": {"family": _FONT, "size": 13, "color": theme.ink},
@@ -124,6 +154,7 @@ def layout(theme: Theme) -> dict[str, Any]:
         "hovermode": "closest",
         "showlegend": False,
         "annotations": [],
+        "meta": {"held": False},
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": theme.faint, "activecolor": theme.line},
         "xaxis": dict(axis),
         "yaxis": dict(axis),

@@ -5,7 +5,17 @@ from typing import Any
 import numpy as np
 
 from dashboards.choices import Choices
-from dashboards.figures.parts import TICK_EACH_BIN, Figure, axis_title, empty, heading, layout, logarithmic, unit_after
+from dashboards.figures.parts import (
+    TICK_EACH_BIN,
+    Figure,
+    axis_title,
+    empty,
+    heading,
+    held,
+    layout,
+    logarithmic,
+    unit_after,
+)
 from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.plots.model import Trend
@@ -13,6 +23,8 @@ from streams.plots.spillfacts import SpillFacts
 
 MAX_POINTS = 4000
 """Points of a trend that are drawn: twice as many as a screen has columns."""
+BESIDE = 0.08
+"""Of an axis, left free before the first spill: plotly wants somewhat less, by how far the points go."""
 
 
 def trend_figure(
@@ -41,10 +53,17 @@ def trend_figure(
     for letter in "xy":
         if choices.is_log(letter):
             shared[f"{letter}axis"] |= logarithmic(whole_powers=False) | {"dtick": None}
+    lines = [(x, y)]
     data = [_line(trend, x, y, theme.line)]
     if reference is not None:
         so_far = reference.rows(reference.spill <= spills.spill.max(initial=0))
-        data.insert(0, _line(trend, *_points(trend, so_far), theme.other, of="reference, "))
+        lines.append(_points(trend, so_far))
+        data.insert(0, _line(trend, *lines[-1], theme.other, of="reference, "))
+    if not any(map(choices.is_log, "xy")) and trend.last is None:
+        numbers, values = (np.concatenate(each) for each in zip(*lines, strict=True))
+        shared["xaxis"] |= held(float(numbers.min()), float(numbers.max()), beside=BESIDE)
+        shared["yaxis"] |= held(min(0.0, float(values.min())), float(values.max()))
+        shared["meta"] = {"held": True}
     return {"data": data, "layout": shared}
 
 

@@ -8,6 +8,8 @@ import typer
 from ops.console import complain, out, progress
 from streams.errors import UsageError
 
+LONGEST_TYPE = 40
+
 
 def produce(
     sources: Annotated[
@@ -17,6 +19,9 @@ def produce(
     as_recorded: Annotated[bool, typer.Option("--as-recorded", help="At the pace of the spills' own times.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Go on as the one DATE file grows, until Ctrl-C.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on behind what an earlier produce has sent.")] = False,
+    run_type: Annotated[
+        str, typer.Option("--type", metavar="TYPE", help="What the runs are for, as physics or calibration.")
+    ] = "",
 ) -> None:
     """Send recorded spills to Kafka; end when the brokers have acknowledged all."""
     from ops.inputs import STDIN, Inputs
@@ -32,6 +37,8 @@ def produce(
         raise UsageError("--follow takes one file")
     if resume and STDIN in sources:
         raise UsageError("standard input cannot be resumed: it is there once")
+    if len(run_type) > LONGEST_TYPE or not run_type.isprintable():
+        raise UsageError(f"{run_type!r} is no type of a run: at most {LONGEST_TYPE} characters that can be printed")
     settings = load_settings()
     ensure_topics(settings)
     with Inputs(sources) as inputs, progress() as bar:
@@ -43,6 +50,7 @@ def produce(
                 f"Kafka at {settings.kafka.bootstrap_servers} has acknowledged nothing for {seconds:.0f} s: {messages} "
                 f"messages wait, nothing is lost"
             ),
+            run_type=run_type.strip(),
         )
         if follow:
             production.follow(inputs.files[0], resume=resume)

@@ -44,8 +44,9 @@ def replay(
     workers: Workers = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a replay that was ended or killed.")] = False,
     origin: Annotated[
-        str, typer.Option("--from", metavar="raw|reco", help="Reconstruct again, or fill the plots alone again.")
-    ] = "raw",
+        str | None,
+        typer.Option("--from", metavar="raw|reco", help="Reconstruct again (without), or fill the plots alone again."),
+    ] = None,
     archive: Archive = None,
     conditions: Annotated[
         Path | None,
@@ -84,7 +85,7 @@ def replay(
             elif not numbers:
                 raise UsageError("name the runs to replay")
             else:
-                chosen = Origin.ARCHIVE if archive is not None else Origin(origin)
+                chosen = Origin.ARCHIVE if archive is not None else Origin(origin or Origin.RAW)
                 plan = make_plan(settings, sessions.redis, session, numbers, chosen, archive, conditions)
                 sessions.save(plan)
             done = _run(sessions, plan, workers)
@@ -92,20 +93,25 @@ def replay(
 
 
 def _refuse_what_excludes_each_other(
-    runs: list[str], run_type: str | None, resume: bool, origin: str, archive: Path | None, conditions: Path | None
+    runs: list[str],
+    run_type: str | None,
+    resume: bool,
+    origin: str | None,
+    archive: Path | None,
+    conditions: Path | None,
 ) -> None:
     from streams.books.replays import Origin
 
-    if origin not in (Origin.RAW, Origin.RECO):
+    if origin not in (None, Origin.RAW, Origin.RECO):
         raise UsageError(f"--from takes raw or reco, not {origin}")
-    if archive is not None and origin != Origin.RAW:
+    if archive is not None and origin == Origin.RECO:
         raise UsageError("an archive holds raw spills: --archive and --from reco exclude each other")
-    if conditions is not None and origin != Origin.RAW:
+    if conditions is not None and origin == Origin.RECO:
         raise UsageError("what is in spills.reco has its conditions: --conditions and --from reco exclude each other")
     if run_type is not None and (runs or archive is not None):
         raise UsageError("--type stands for the runs that Kafka has of it: leave out the numbers and --archive")
-    if resume and any(given is not None for given in (run_type, archive, conditions)):
-        raise UsageError("a replay goes on with what it began with: leave out --type, --archive and --conditions")
+    if resume and any(given is not None for given in (run_type, origin, archive, conditions)):
+        raise UsageError("a replay goes on with what it began with: leave out --type, --from, --archive, --conditions")
 
 
 def _of_type(run_type: str, settings: "Settings", redis: "Redis") -> list[int]:

@@ -51,7 +51,7 @@ WATCH = """() => {
         window.seen[spill] = 0;
         requestAnimationFrame(() => requestAnimationFrame(() => { window.seen[spill] = Date.now(); }));
     };
-    for (const plot of plots) plot.on('plotly_afterplot', look);
+    for (const plot of plots) for (const drawn of ['plotly_afterplot', 'plotly_animated']) plot.on(drawn, look);
 }"""
 DEFAULT_PAGE = """
 import sys

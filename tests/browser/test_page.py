@@ -214,6 +214,32 @@ def test_39_two_browsers_show_the_same_after_each_update_and_a_reload_changes_no
     other.close()
 
 
+def test_16_lines_that_are_moved_stand_as_if_they_were_drawn_anew(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 40)
+    open_page(page, f"/?run={run.run}&errors=1")
+    for name in on_the_overview():
+        until_drawn(page, name, run, 39)
+    page.evaluate("""() => {
+        const animate = window.Plotly.animate;
+        window.moved = [];
+        window.Plotly.animate = (plot, ...how) => (window.moved.push(plot.parentElement.id), animate(plot, ...how));
+    }""")
+    for stop in range(41, 45):
+        site.play(run, stop - 1, stop)
+        for name in on_the_overview():
+            until_drawn(page, name, run, stop - 1)
+    assert len(set(page.evaluate("window.moved"))) >= 4
+    stands = """() => [...document.querySelectorAll(".js-plotly-plot")].map(plot => [
+        plot.parentElement.id, plot.layout.meta.file, plot.querySelector(".gtitle").textContent,
+        ...[...plot.querySelectorAll(".plot, .xaxislayer-above, .yaxislayer-above")].map(layer => layer.innerHTML)])"""
+    before = page.evaluate(stands)
+    anew = "plot => window.Plotly.react(plot, JSON.parse(JSON.stringify(plot.data)), {...plot.layout})"
+    page.evaluate(f"Promise.all([...document.querySelectorAll('.js-plotly-plot')].map({anew}))")
+    for moved, drawn_anew in zip(before, page.evaluate(stands), strict=True):
+        assert moved == drawn_anew
+
+
 def test_38_an_answer_slower_than_the_clock_is_waited_for(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)

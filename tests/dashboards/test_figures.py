@@ -6,9 +6,11 @@ from typing import Any
 import boost_histogram as bh
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dashboards.figures.histograms import histogram_figure
-from dashboards.figures.parts import Figure
+from dashboards.figures.parts import Figure, held
 from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.figures.trends import MAX_POINTS, trend_figure
 from schemas.scalers import SCALER_CHANNELS
@@ -119,6 +121,26 @@ def test_the_range_of_an_axis_is_left_to_who_zooms(name: str) -> None:
     layout = histogram_figure(PLOTS[name], run_book().book[name], when=WHEN, theme=LIGHT, why_empty="")["layout"]
     for axis in (layout["xaxis"], layout["yaxis"]):
         assert not {"range", "autorange"} & axis.keys()
+
+
+@given(st.floats(1e-12, 1e12), st.floats(-1e6, -1e-6) | st.floats(0, 1e6))
+def test_a_held_axis_reaches_a_little_beyond_its_values(most: float, least: float) -> None:
+    low, high = held(least, most)["autorangeoptions"]["include"]
+    assert 1.05 * most <= high <= 1.4 * most
+    assert 1.4 * least <= low <= 1.05 * least if least < 0 else low == least
+
+
+def test_only_figures_whose_axes_do_not_follow_from_their_values_are_held() -> None:
+    grown = {"ht01": [[28.0] * 51, [28.0] * 58], "hnsp_vs_spill_tof0": [range(61), range(70)]}
+    for name, (before, after) in grown.items():
+        first, second = (draw(name, list(values))["layout"] for values in (before, after))
+        assert first["meta"] == {"held": True}
+        assert first | {"title": ""} == second | {"title": ""}
+    one, more = (trend("daq_triggers", facts([50] * spills))["layout"] for spills in (62, 75))
+    assert one == more
+    assert one["meta"] == {"held": True}
+    for name, values in (("hspxy_0", ([3], [4])), ("hPMT1", ([20],)), ("ht01", ())):
+        assert draw(name, *values)["layout"]["meta"] == {"held": False}
 
 
 @pytest.mark.parametrize("name", ["ht01", "hspxy_0", "hPMT1", "hnsp_vs_spill_tof0"])

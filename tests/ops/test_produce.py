@@ -83,6 +83,15 @@ def test_without_a_redis_a_worker_says_what_to_do(spilldeck: Spilldeck, settings
     assert "secret" not in line
 
 
+@pytest.mark.servers
+def test_whoever_produces_a_run_says_what_it_is_for(spilldeck: Spilldeck, settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "run.000").write_bytes(b"".join(record.payload for record in RUN.records()))
+    env = environment(settings)
+    assert_one_sentence(spilldeck("produce", "run.000", "--type", "a\x1bb", env=env), 2)
+    assert spilldeck("produce", "run.000", "--type", "physics", env=env).returncode == 0
+    assert {r.run_type for _, r in produced(settings) if isinstance(r, RunControl)} == {"physics"}
+
+
 def test_rate_and_as_recorded_exclude_each_other(spilldeck: Spilldeck) -> None:
     line = assert_one_sentence(spilldeck("produce", "x", "--rate", "1", "--as-recorded"), 2)
     assert "--rate" in line

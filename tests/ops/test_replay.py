@@ -295,6 +295,7 @@ def test_all_runs_of_a_type_that_have_ended_are_replayed(spilldeck_here: Spillde
         (("--type", "cosmics"), "no run of the type cosmics has ended: there are runs of the type Calibration"),
         ((str(RUNS[0]), "--type", "calibration"), "leave out the numbers"),
         (("--resume", "--name", "typed", "--type", "calibration"), "goes on with what it began with"),
+        (("--resume", "--name", "typed", "--from", "reco"), "goes on with what it began with"),
     ):
         assert said in assert_one_sentence(spilldeck_here("replay", *arguments, env=live.env), 2)
     assert spilldeck_here("replays", "drop", "typed", env=live.env).returncode == 0
