@@ -29,6 +29,12 @@ DRAWN_MS = 3000
 """A page of which not all plots stand by then is told what is newer all the same."""
 PATIENCE_S, MOST_PATIENCE_S = 3.0, 12.0
 """An answer that has not come within it is asked for again: at first, and after several times in vain."""
+# Dash would fetch the whole of plotly, and only when the first figure comes. A browser needs a while to read even this
+# one: it does so while the server answers what the page is made of.
+_LOAD = """() => {
+    window._dashPlotlyJSURL = "%s";
+    document.head.append(Object.assign(document.createElement("script"), { src: window._dashPlotlyJSURL }));
+}"""
 REFRESHES_LATE = 3
 """A browser that refreshes rarely has missed so many before it says that it lost its server."""
 
@@ -40,16 +46,17 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     # Before the page, which answers at every other address.
     _add_files(server, data)
     server.add_route("/live", Live(data, figures, settings.dashboard.refresh_s).answer)
+    plotly = _add_plotly(server)
     app = Dash(
         __name__,
         server=server,
         title="Spilldeck",
         update_title=None,
         suppress_callback_exceptions=True,
-        # Dash would fetch the whole of it, and only when the first figure comes.
-        external_scripts=[_add_plotly(server)],
+        hooks={"layout_pre": _LOAD % plotly},
     )
-    app.index_string = app.index_string.replace("<html>", '<html lang="en">')
+    preload = f'<link rel="preload" as="script" href="{plotly}">'
+    app.index_string = app.index_string.replace("<html>", '<html lang="en">').replace("{%css%}", preload + "{%css%}")
     app.layout = _layout(settings.dashboard.refresh_s)
     add_callbacks(app, data, figures)
     # Dash does so at its first request, but only if that is for "/": another page would come without scripts and style.

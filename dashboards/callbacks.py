@@ -7,9 +7,11 @@ from dash import ClientsideFunction, Dash, Input, Output, State, html
 
 from dashboards.choices import Choices
 from dashboards.data import Data
-from dashboards.live import figures_version
+from dashboards.live import joined, versions
 from dashboards.make import FigureCache
 from dashboards.pages import plots
+from dashboards.pages.controls import controls
+from dashboards.pages.strip import badges, banners, strip
 
 
 def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
@@ -18,6 +20,7 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
     @app.callback(
         Output("page", "children"),
         Output("navigation", "children"),
+        *(Output(name, "children") for name in ("strip", "badges", "banners", "controls")),
         Input("address", "pathname"),
         State("address", "search"),
         State("theme", "data"),
@@ -25,10 +28,13 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
     def show_page(path: str | None, search: str | None, theme: str | None) -> tuple[Any, ...]:
         path, choices = path or "/", Choices.of(search)
         view = data.view(choices, plots.followed_on(path))
-        has = figures_version(view, theme, search, plots.names_on(path))
+        names = plots.names_on(path)
+        has = joined(versions(view, theme, search, names))
         parts = plots.page(path, figures.maker(view, theme, choices))
         made = uuid4().hex  # the browser has other figures on it later, and must not take it for a new page then
-        return html.Div(parts, **{"data-has": has, "data-path": path, "data-made": made}), plots.navigation(path)
+        page = html.Div(parts, **{"data-has": has, "data-path": path, "data-made": made})
+        about = strip(view), badges(view), banners(view, choices), controls(view, choices, names)
+        return page, plots.navigation(path), *about
 
     app.clientside_callback(
         ClientsideFunction("spilldeck", "ask"),

@@ -81,16 +81,15 @@ class Live:
         choices = Choices.of(search)
         view = self._data.view(choices, followed_on(path))
         names = names_on(path)
-        figures = figures_version(view, theme, search, names)
-        books = version(view.version, view.replays if path == "/replays" else ())
-        replays = [(each.plan.session, each.plan.runs, each.promoted, each.state) for each in view.replays]
-        about = version(
-            search, view.run, view.reference and view.reference.called, view.runs, view.windows, names, replays
-        )
+        now = versions(view, theme, search, names) | {
+            "books": version(view.version, view.replays if path == "/replays" else ()),
+            "runs": version(view.run, view.runs),
+        }
         before = dict(part.split(":", 1) for part in has.split(",") if ":" in part)
+        new = {what for what, at in now.items() if before.get(what) != at}
         told: dict[str, Any] = {
             "at": changes,
-            "has": f"{figures},about:{about},books:{books}",
+            "has": joined(now),
             "parts": {
                 "strip": strip(view),
                 "badges": badges(view),
@@ -98,24 +97,34 @@ class Live:
             },
             "clock": clock(view.now_s),
         }
-        if before.get("about") != about:
+        if "about" in new:
             told["parts"]["controls"] = controls(view, choices, names)
+        if "runs" in new:
             told["lists"] = {"runs-list": runs_list(view)}
-        if before.get("books") != books:
+        if "books" in new:
             told["parts"]["counted"] = counted(view)
             told["tables"] = {name: TABLES[name](view) for name in tables_on(path)}
-        if not has.startswith(figures):
+        if new & {"figures", "axes"}:
             make = self._figures.maker(view, theme, choices)
             told["figures"] = {name: make(name) for name in figures_on(path)}
         return json.dumps(told, default=plain, separators=(",", ":"), allow_nan=False).encode()
 
 
-def figures_version(view: View, theme: str | None, search: str | None, names: list[str]) -> str:
-    """Return what changes when the figures of a page do, and when their axes do: frozen ones stay as they are."""
+def versions(view: View, theme: str | None, search: str | None, names: list[str]) -> dict[str, str]:
+    """Return what changes when a page's figures do (frozen ones stay as they are), their axes, and its choices."""
     choices = Choices.of(search)
-    axes = version(view.run, choices.log, view.reference and choices.mode, names)
-    look = version("" if choices.frozen else view.version, theme, choices.but(rotate_s=None), names)
-    return f"figures:{look},axes:{axes}"
+    replays = [(each.plan.session, each.plan.runs, each.promoted, each.state) for each in view.replays]
+    reference = view.reference and view.reference.called
+    return {
+        "figures": version("" if choices.frozen else view.version, theme, choices.but(rotate_s=None), names),
+        "axes": version(view.run, choices.log, view.reference and choices.mode, names),
+        "about": version(search, view.run, reference, view.runs, view.windows, names, replays),
+    }
+
+
+def joined(these: dict[str, str]) -> str:
+    """Return versions as a browser says what it has."""
+    return ",".join(f"{what}:{at}" for what, at in these.items())
 
 
 def version(*of: Any) -> str:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from math import ceil
 
 from dashboards.choices import LAST_MINUTE, Choices, book_of
-from dashboards.data import Reference, View, book_words
+from dashboards.data import SPILLS_SHOWN, Reference, View, book_words
 from dashboards.figures.compare import Compared
 from dashboards.figures.histograms import SPILL_AXIS, histogram_figure
-from dashboards.figures.history import history_figure
+from dashboards.figures.history import history_figure, spills_figure
 from dashboards.figures.parts import Figure
 from dashboards.figures.theme import LIGHT, THEMES, Theme
 from dashboards.figures.trends import trend_figure
@@ -21,8 +21,8 @@ from streams.plots.model import Plot
 
 Maker = Callable[[str], Figure]
 """Gives the figure of a plot or trend, by its name."""
-WINDOWS, RUNS = ":windows", ":runs"
-"""After the name of a plot: its key number over the windows, or over the runs, in place of its histogram."""
+SPILLS, WINDOWS, RUNS = ":spills", ":windows", ":runs"
+"""After the name of a plot: its key number over the spills, windows or runs, in place of its histogram."""
 MINUTE_S = 60
 VERSIONS_KEPT = 4
 """Views whose figures are kept: as many runs, or ways of looking, as browsers show at once."""
@@ -56,6 +56,8 @@ class FigureCache:
 
 def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
     other = view.reference
+    if name.endswith(SPILLS):
+        return _spills(view, name, THEMES[theme])
     if name.endswith((WINDOWS, RUNS)):
         return _history(view, name, THEMES[theme])
     if name in TRENDS:
@@ -82,6 +84,14 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
         )
     figure["layout"]["meta"] |= {"file": file_name(view, name)}
     return figure
+
+
+def _spills(view: View, name: str, theme: Theme) -> Figure:
+    history = view.history
+    of = "the spills" if len(view.book.ledger) <= SPILLS_SHOWN else f"the last {SPILLS_SHOWN:,} spills"
+    of_run = history.runs[-1].number if history.runs else None
+    why = "no entries yet" if of_run is None else "no entries in them, or not kept when they were filled"
+    return spills_figure(what(PLOTS[name.partition(":")[0]]), history.spills, of, why, theme)
 
 
 def _history(view: View, name: str, theme: Theme) -> Figure:

@@ -32,7 +32,9 @@ class RunResult:
     run: int
     share: RunShare
     book: Book
-    """Complete when `Processor.finish` has returned."""
+    """Complete when `Processor.finish` has returned, and so are the key numbers."""
+    key_numbers: dict[int, bytes] = field(default_factory=dict)
+    """Spill → its key numbers, see `spill_numbers`."""
     rejections: list[str] = field(default_factory=list)
     """Why spills were rejected, a sentence each: the first `REMEMBERED`."""
     first_errors: dict[str, str] = field(default_factory=dict)
@@ -40,7 +42,8 @@ class RunResult:
 
     def run_book(self) -> RunBook:
         """Return totals, spills and histograms, as they are kept of a run."""
-        return RunBook(totals=self.share.totals, ledger=self.share.ledger, book=self.book)
+        share = self.share
+        return RunBook(totals=share.totals, ledger=share.ledger, book=self.book, key_numbers=self.key_numbers)
 
     def remember(self, rejection: str) -> None:
         """Take note of why a spill was rejected."""
@@ -111,7 +114,9 @@ class Processor:
 
     def _fill(self, run: int) -> None:
         result = self.results[run]
-        result.book += result.share.fill(self._waiting.pop(run), result.book.ranges)
+        filled = result.share.fill(self._waiting.pop(run), result.book.ranges)
+        result.book += filled.book
+        result.key_numbers |= filled.key_numbers
 
 
 def process(records: Iterable[RawSpill | RunControl], conditions_of: ConditionsOf) -> dict[int, RunResult]:

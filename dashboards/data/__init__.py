@@ -1,8 +1,18 @@
 """What the page shows, read from Redis and Kafka."""
 
 from dashboards.data.data import Data
-from dashboards.data.history import History, Point
+from dashboards.data.history import SPILLS_SHOWN, History, Point
 from dashboards.data.replays import Replay
 from dashboards.data.view import Reference, RunSummary, View, book_words
 
-__all__ = ["Data", "History", "Point", "Reference", "Replay", "RunSummary", "View", "book_words"]
+__all__ = [
+    "SPILLS_SHOWN",
+    "Data",
+    "History",
+    "Point",
+    "Reference",
+    "Replay",
+    "RunSummary",
+    "View",
+    "book_words",
+]

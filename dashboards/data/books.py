@@ -14,6 +14,7 @@ from streams.books.book import Book, Ranges
 from streams.books.key_number import key_number
 from streams.books.reader import BookReader, Progress
 from streams.books.run import RunBook, spill_facts
+from streams.books.spill_numbers import SpillNumber, is_kept
 from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
@@ -222,6 +223,7 @@ class BooksReader:
                 earlier = _before(run, runs)
                 histories = {
                     name: History(
+                        spills=self._spills(name, run, session, promoted, one),
                         windows=self._windows(name, run, session, one),
                         runs=self._runs(name, run, one, {each: totals[each] for each in earlier}, at.promoted),
                     )
@@ -260,7 +262,7 @@ class BooksReader:
             ranges = ranges_of(self._conditions.for_run(run))
         except UsageError as error:
             warnings = (f"The conditions of run {run} cannot be read: {error}",)
-        book = reader.run(run, ranges)
+        book = reader.run(run, ranges, key_numbers=False)
         spills, starts = spill_facts(book.ledger, book.handling), tuple(reader.windows(run))
         # The current run by how far the partitions are: unlike the totals, it says whether something is on its way.
         what = repr(progress) if progress is not None else layout.pack_totals(totals)
@@ -274,6 +276,15 @@ class BooksReader:
             version=f"{name}:{hashlib.blake2b(what.encode(), digest_size=8).hexdigest()}",
             warnings=warnings,
         )
+
+    def _spills(
+        self, name: str, run: int, session: str | None, promoted: str | None, one: OneRun
+    ) -> tuple[SpillNumber, ...]:
+        if not is_kept(PLOTS[name]):
+            return ()
+        reader = self._reader if session is None else self._reader_of(session)
+        whose, spills = session or promoted, sorted(one.book.ledger)
+        return self._key_numbers.read_spills(reader, whose, name, run, one.book.totals, spills)
 
     def _windows(self, name: str, run: int, session: str | None, one: OneRun) -> tuple[Point, ...]:
         reader = self._reader if session is None else self._reader_of(session)

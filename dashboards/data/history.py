@@ -1,19 +1,24 @@
-"""A plot's key number, window by window and run by run: only what has changed is read again."""
+"""A plot's key number, spill by spill, window by window and run by run: only what has changed is read again."""
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from streams.books.book import Ranges
 from streams.books.key_number import KeyNumber, key_number
 from streams.books.reader import BookReader
+from streams.books.spill_numbers import SpillNumber, of_plot
 from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS
 
 RUNS_SHOWN = 20
 """Runs of the same type that are followed, the one that is shown the last."""
+SPILLS_SHOWN = 1000
+"""Spills that are followed, the last ones: as many as a browser draws one by one with each update."""
 KEPT = 10_000
 """Key numbers that are remembered."""
+RUNS_KEPT = 16
+"""Runs whose spills' key numbers are remembered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,8 @@ class Point:
 class History:
     """A plot's key number."""
 
+    spills: tuple[SpillNumber, ...] = ()
+    """Of those of the last `SPILLS_SHOWN` that have one."""
     windows: tuple[Point, ...] = ()
     """Of those that are kept of the run, in order."""
     runs: tuple[Point, ...] = ()
@@ -42,6 +49,7 @@ class KeyNumbers:
 
     def __init__(self) -> None:
         self._known: OrderedDict[Hashable, Point] = OrderedDict()
+        self._of_spills: OrderedDict[Hashable, dict[int, bytes]] = OrderedDict()
 
     def read(
         self,
@@ -74,3 +82,25 @@ class KeyNumbers:
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
         return self._known[key]
+
+    def read_spills(
+        self, reader: BookReader, whose: str | None, name: str, run: int, totals: Totals, spills: Sequence[int]
+    ) -> tuple[SpillNumber, ...]:
+        """Return the key number of a plot in the last of these spills.
+
+        Parameters
+        ----------
+        whose, totals
+            As for `read`.
+        spills
+            Numbers of spills in the book, in order.
+        """
+        key = (whose, run, frozenset(totals.conditions), frozenset(totals.code))
+        last, known = spills[-SPILLS_SHOWN:], self._of_spills.get(key, {})
+        # What is not there may come: Redis may have been emptied since the spills were looked up.
+        known |= reader.key_numbers(run, [spill for spill in last if not known.get(spill)])
+        self._of_spills[key] = known = {spill: known[spill] for spill in last}
+        self._of_spills.move_to_end(key)
+        while len(self._of_spills) > RUNS_KEPT:
+            self._of_spills.popitem(last=False)
+        return of_plot(known, PLOTS[name])

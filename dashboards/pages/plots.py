@@ -6,9 +6,10 @@ from typing import Any
 
 from dash import dcc, html
 
-from dashboards.make import RUNS, WINDOWS, Maker
+from dashboards.make import RUNS, SPILLS, WINDOWS, Maker
 from dashboards.pages.links import act, to_page
 from dashboards.pages.tables import TABLES
+from streams.books.spill_numbers import is_kept
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot, Trend
 
@@ -61,7 +62,12 @@ def followed_on(path: str) -> str | None:
 def figures_on(path: str) -> list[str]:
     """Return all figures at an address: plots and trends, and what is shown beside them."""
     followed = followed_on(path)
-    return names_on(path) + ([followed + WINDOWS, followed + RUNS] if followed else [])
+    return names_on(path) + ([followed + over for over in followed_over(followed)] if followed else [])
+
+
+def followed_over(name: str) -> tuple[str, ...]:
+    """Return what the key number of a plot is followed over."""
+    return (SPILLS, WINDOWS, RUNS) if is_kept(PLOTS[name]) else (WINDOWS, RUNS)
 
 
 def tables_on(path: str) -> list[str]:
@@ -138,7 +144,7 @@ def plot_page(name: str, make: Maker) -> Any:
     keywords = html.P(" · ".join(plot.keywords), className="keywords")
     beside = []
     if name in PLOTS:
-        histories = [html.Div(_graph(name + over, make), className="card") for over in (WINDOWS, RUNS)]
+        histories = [html.Div(_graph(name + over, make), className="card") for over in followed_over(name)]
         beside = [html.Div(histories, className="histories")]
     back = to_page(f"← {DETECTORS[plot.detector].title}", f"/detector/{plot.detector}")
     return html.Div(

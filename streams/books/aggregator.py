@@ -389,7 +389,9 @@ class Aggregator:
     ) -> None:
         """Fill the spills of one run and window once, and add that to the book of each."""
         ranges = self._ranges_of(run)
-        added = await asyncio.to_thread(known.shares[run].fill, spills, ranges)
+        filled = await asyncio.to_thread(known.shares[run].fill, spills, ranges)
+        added = filled.book
+        change.key_numbers |= filled.key_numbers
         run_key, window_key, counts = (run, partition), (run, partition, start), known.window_spills[run]
         book = self._run_books[run_key]
         book += added

@@ -2,17 +2,20 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
 import boost_histogram as bh
 import numpy as np
+import numpy.typing as npt
 
-from schemas.columns import I8
+from schemas.columns import I4, I8
 from schemas.records import ReconstructedSpill
+from streams.books import spill_numbers
 from streams.plots.batch import Batch
 from streams.plots.catalogue import PLOTS
-from streams.plots.model import Axis
+from streams.plots.model import Axis, Plot
 
 Ranges = Mapping[str, tuple[int, float, float]]
 """Plot → bins, low, high of its first axis, where a run's conditions want others than the catalogue's."""
@@ -95,31 +98,64 @@ class Book:
         }
 
 
-def fill(spills: Sequence[ReconstructedSpill], ranges: Ranges) -> tuple[Book, dict[str, int]]:
-    """Return what the spills of one run add to its book, and for each plot that failed on spills, on how many.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """What spills of one run fill."""
+
+    book: Book
+    """What they add to the run's."""
+    failures: dict[str, int]
+    """Plot that failed on spills → on how many."""
+    key_numbers: dict[int, bytes]
+    """Spill → its key numbers, see `spill_numbers`."""
+
+
+def fill(spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Filled:
+    """Return what the spills of one run fill.
 
     A plot that cannot be filled from the joined spills is filled from them one by one, so that only the spill that
     it fails on is left out of it: the book stays a function of the set of spills.
     """
-    book, failures = Book(ranges), {}
-    batch = Batch(spills)
-    for name in PLOTS:
+    book, failures = Book(ranges), dict[str, int]()
+    joined = Batch(spills)
+    single = [joined] if len(spills) == 1 else [Batch([spill]) for spill in spills]
+    numbers: list[dict[str, float]] = [{} for _ in spills]
+    for name, plot in PLOTS.items():
+        kept = spill_numbers.is_kept(plot)
         try:
-            _fill_one(book, name, batch)
+            found = _fill_one(book, name, single if kept else [joined])
         except PlotError:
             failures[name] = 0
-            for spill in spills:
+            found = []
+            for batch in single:
                 try:
-                    _fill_one(book, name, Batch([spill]))
+                    found += _fill_one(book, name, [batch])
                 except PlotError:
                     failures[name] += 1
-    return book, failures
+                    found += [{}] if kept else []
+        for of_spill, one in zip(numbers if kept else [], found, strict=True):
+            of_spill.update(one)
+    packed = {spill.spill: spill_numbers.pack(one) for spill, one in zip(spills, numbers, strict=True)}
+    return Filled(book=book, failures=failures, key_numbers=packed)
 
 
-def _fill_one(book: Book, name: str, batch: Batch) -> None:
+def _fill_one(book: Book, name: str, batches: Sequence[Batch]) -> list[dict[str, float]]:
+    """Fill a plot from several batches at once, and return the key number of each, if it is kept."""
     try:
-        values = [np.asarray(v) for v in PLOTS[name].fill(batch)]
-        if values[0].size:
-            book[name].fill(*values)
+        plot = PLOTS[name]
+        each = [[np.asarray(v) for v in plot.fill(batch)] for batch in batches]
+        numbers = [_key_number(plot, values, book.ranges) for values in each] if spill_numbers.is_kept(plot) else []
+        filled = [values for values in each if values[0].size]
+        if filled:
+            book[name].fill(*(filled[0] if len(filled) == 1 else map(np.concatenate, zip(*filled, strict=True))))
     except Exception as error:  # a plot is anybody's ten lines: whatever it raises is its own failure
         raise PlotError(f"{name}: {type(error).__name__}: {error}") from error
+    return numbers
+
+
+def _key_number(plot: Plot, values: Sequence[npt.NDArray[np.generic]], ranges: Ranges) -> dict[str, float]:
+    if not plot.has_mean:
+        return spill_numbers.of_entries(plot, values[0].size)
+    axis = axes_of(plot.name, ranges)[0]
+    bins: I4 = np.asarray(_regular(axis).index(values[0]))  # type: ignore[arg-type] # takes arrays as well
+    return spill_numbers.of_bins(plot, axis, bins)

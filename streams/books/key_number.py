@@ -19,7 +19,7 @@ class KeyNumber:
 
 def what(plot: Plot) -> str:
     """Return what the key number of a plot is, with its unit."""
-    if _has_mean(plot):
+    if plot.has_mean:
         label = plot.axes[0].title
         return f"Mean {label[:1].lower()}{label[1:]}"
     return "Entries a spill"
@@ -34,7 +34,7 @@ def key_number(plot: Plot, histogram: Histogram, spills: int) -> KeyNumber | Non
         That filled the histogram.
     """
     entries = int(histogram.sum(flow=True))
-    if not _has_mean(plot) or histogram.ndim > 1:
+    if not plot.has_mean or histogram.ndim > 1:
         return KeyNumber(value=entries / spills, error=sqrt(entries) / spills) if spills else None
     counts = histogram.view(flow=False)
     inside = int(counts.sum())
@@ -44,7 +44,3 @@ def key_number(plot: Plot, histogram: Histogram, spills: int) -> KeyNumber | Non
     mean = float(np.average(centres, weights=counts))
     spread = float(np.average((centres - mean) ** 2, weights=counts))
     return KeyNumber(value=mean, error=sqrt(spread / inside))
-
-
-def _has_mean(plot: Plot) -> bool:
-    return len(plot.axes) == 1 and bool(plot.axes[0].unit)

@@ -10,6 +10,7 @@ Redis Cluster. Under ``prefix:{session:partition}:``
 ``runs``                  hash    run → totals, JSON
 ``spills:RUN``            hash    spill → ledger entry
 ``handling:RUN``          hash    spill → how it was handled
+``key-numbers:RUN``       hash    spill → its key numbers, see `spill_numbers`
 ``book:RUN``              hash    plot → histogram
 ``windows:RUN``           hash    start of the window, s → its spills
 ``window:RUN:START``      hash    plot → histogram
@@ -64,6 +65,10 @@ class Keys:
     def handling(self, run: int) -> str:
         """How the spills of a run were handled."""
         return self._key("handling", run)
+
+    def key_numbers(self, run: int) -> str:
+        """Key numbers of the spills of a run."""
+        return self._key("key-numbers", run)
 
     def book(self, run: int) -> str:
         """Book of a run."""

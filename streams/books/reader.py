@@ -1,12 +1,12 @@
 """What is in the books, summed over the partitions: read only, for the page and the command line."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from redis import Redis
 
-from streams.books import layout, uhi
+from streams.books import layout, spill_numbers, uhi
 from streams.books.book import Book, Histogram, Ranges
 from streams.books.promotions import Promotions
 from streams.books.run import Handling, Ledger, RunBook
@@ -107,24 +107,49 @@ class BookReader:
                 found.setdefault(int(run), Totals()).__iadd__(layout.unpack_totals(totals))
         return found
 
-    def run(self, run: int, ranges: Ranges) -> RunBook:
-        """Return all of a run; empty books if there is no such run."""
+    def run(self, run: int, ranges: Ranges, *, key_numbers: bool = True) -> RunBook:
+        """Return all of a run; empty books if there is no such run.
+
+        Parameters
+        ----------
+        key_numbers
+            Whether those of its spills, too.
+        """
         pipe = self._redis.pipeline(transaction=True)
-        for keys in self._keys_with(run):
+        partitions = self._keys_with(run)
+        for keys in partitions:
             pipe.hget(keys.runs, str(run))
             pipe.hgetall(keys.spills(run))
             pipe.hgetall(keys.handling(run))
             pipe.hgetall(keys.book(run))
+        for keys in partitions if key_numbers else ():
+            pipe.hgetall(keys.key_numbers(run))
         answers = pipe.execute()
+        of_spills = answers[4 * len(partitions) :]
         totals, ledger, book = Totals(), Ledger(), Book(ranges)
         handling: dict[int, Handling] = {}
-        for stored_totals, stored_ledger, stored_handling, stored_book in zip(*[iter(answers)] * 4, strict=True):
+        for stored_totals, stored_ledger, stored_handling, stored_book in zip(
+            *[iter(answers[: 4 * len(partitions)])] * 4, strict=True
+        ):
             if stored_totals is not None:
                 totals += layout.unpack_totals(stored_totals)
             ledger |= {int(spill): layout.unpack_ledger_entry(entry) for spill, entry in stored_ledger.items()}
             handling |= {int(spill): layout.unpack_handling(data) for spill, data in stored_handling.items()}
             book += _decode_book(stored_book, ranges)
-        return RunBook(totals=totals, ledger=ledger, book=book, handling=handling)
+        numbers = {int(spill): spill_numbers.check(data) for each in of_spills for spill, data in each.items()}
+        return RunBook(totals=totals, ledger=ledger, book=book, handling=handling, key_numbers=numbers)
+
+    def key_numbers(self, run: int, spills: Sequence[int]) -> dict[int, bytes]:
+        """Return the key numbers of spills of a run, see `spill_numbers`; none where they were not kept."""
+        found = dict.fromkeys(spills, b"")
+        if not found:
+            return found
+        pipe = self._redis.pipeline(transaction=True)
+        for keys in self._keys_with(run):
+            pipe.hmget(keys.key_numbers(run), [*map(str, spills)])
+        for stored in pipe.execute():
+            found |= {s: spill_numbers.check(data) for s, data in zip(spills, stored, strict=True) if data is not None}
+        return found
 
     def windows(self, run: int) -> dict[int, int]:
         """Return the windows kept of a run: start, s since 1970 UTC → spills in it, in order."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from schemas.records import MISSING, ReconstructedSpill, RunControl
 from schemas.scalers import SCALER_CHANNELS, Scalers
-from streams.books.book import Book, Ranges, fill
+from streams.books.book import Book, Filled, Ranges, fill
 from streams.books.totals import Totals
 from streams.plots.spillfacts import SpillFacts
 
@@ -104,12 +104,12 @@ class RunShare:
         self.totals.rejected["conflict"] += 1
         return Admission.CONFLICT
 
-    def fill(self, spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Book:
-        """Return what admitted spills add to the book; count the plots that fail."""
-        book, failures = fill(spills, ranges)
-        for plot, spills_lost in failures.items():
+    def fill(self, spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Filled:
+        """Return what admitted spills fill; count the plots that fail."""
+        filled = fill(spills, ranges)
+        for plot, spills_lost in filled.failures.items():
             self.totals.errors[f"plot {plot}"] += spills_lost
-        return book
+        return filled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +121,8 @@ class RunBook:
     book: Book
     handling: Mapping[int, Handling] = field(default_factory=dict)
     """Spill number → how it was handled; without those that no worker did."""
+    key_numbers: Mapping[int, bytes] = field(default_factory=dict)
+    """Spill number → its key numbers, see `spill_numbers`; without those that were filled before they were kept."""
 
 
 def _scaler_counts(spill: ReconstructedSpill) -> tuple[int, ...]:

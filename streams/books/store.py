@@ -9,7 +9,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from streams.books import layout, uhi
+from streams.books import layout, spill_numbers, uhi
 from streams.books.book import Book, Histogram
 from streams.books.book import Ranges as PlotRanges
 from streams.books.ranges import Ranges
@@ -72,6 +72,8 @@ class RunChanges:
     """The new entries."""
     handling: dict[int, Handling] = field(default_factory=dict)
     """Of the spills in them."""
+    key_numbers: dict[int, bytes] = field(default_factory=dict)
+    """Of the spills in them, see `spill_numbers`."""
     plots: dict[str, Histogram] = field(default_factory=dict)
     """The changed histograms, whole."""
     windows: dict[int, dict[str, Histogram]] = field(default_factory=dict)
@@ -149,6 +151,9 @@ class CheckpointStore:
         with _as_damage(keys.spills(run)):
             for spill, entry in (await self._hash(keys.spills(run))).items():
                 share.ledger[int(spill)] = layout.unpack_ledger_entry(entry)
+        with _as_damage(keys.key_numbers(run)):  # they are only written here: nobody else would see that they are none
+            for numbers in (await self._hash(keys.key_numbers(run))).values():
+                spill_numbers.check(numbers)
         return share
 
     async def load_book(self, partition: int, run: int, ranges: PlotRanges) -> Book:
@@ -189,7 +194,8 @@ class CheckpointStore:
 
         1. compare the stored offset with `previous`, and refuse if it is another;
         2. write the new offset with the source offsets seen;
-        3. write, for each run, totals, new ledger entries, changed histograms of run and windows;
+        3. write, for each run, totals, new ledger entries with the spills' key numbers, changed histograms of run and
+           windows;
         4. delete the windows that are no longer kept;
         5. announce the change.
 
@@ -228,6 +234,7 @@ class CheckpointStore:
             command(keys.spills(run), "hset", _flat(entries))
             handling = {s: layout.pack_handling(h) for s, h in changes.handling.items()}
             command(keys.handling(run), "hset", _flat(handling))
+            command(keys.key_numbers(run), "hset", _flat(changes.key_numbers))
             command(keys.book(run), "hset", _histograms(changes.plots))
             for start, plots in changes.windows.items():
                 command(keys.window(run, start), "hset", _histograms(plots))

@@ -73,6 +73,8 @@ class Batch:
             for table in detector.tables().values()
             if type(table) is kind
         ]
+        if len(found) == 1 and not found[0][1]:
+            return found[0][0]  # as in most batches: there is nothing to join
         joined = kind.concat([table for table, _ in found])
         trigger = getattr(joined, "trigger", None)
         if trigger is not None:

@@ -64,6 +64,11 @@ class Plot:
     triangles: range | None = None
     """The second axis counts triangular bars of planes, the first one the planes; these are the ones that are drawn."""
 
+    @property
+    def has_mean(self) -> bool:
+        """Whether its key number is the mean; else it is the entries a spill."""
+        return len(self.axes) == 1 and bool(self.axes[0].unit)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:

@@ -60,7 +60,7 @@ def measure(path: Path) -> Table:
     spills = [reconstruct(record, conditions) for record in raw]
     ranges = conditions.plot_ranges if conditions is not None else {}
     messages = [encode(spill) for spill in spills]
-    book, _ = fill(spills, ranges)
+    book = fill(spills, ranges).book
     stages: list[tuple[str, Callable[[], object]]] = [
         ("read: frame events, group spills", lambda: list(read_source(path))),
         ("unpack: words to columns", lambda: [unpack_date(record.payload) for record in raw]),

@@ -105,7 +105,13 @@ async def _aggregate(messages: list[Incoming], run: int, port: int) -> tuple[lis
         keys = Keys("bench", "live", 0)
         windows = [keys.window(run, int(start)) for start in await redis.hkeys(keys.windows(run))]
         sizes = {
-            "book, ledger and totals of the run": [keys.book(run), keys.spills(run), keys.runs, keys.state],
+            "book, ledger, key numbers and totals of the run": [
+                keys.book(run),
+                keys.spills(run),
+                keys.key_numbers(run),
+                keys.runs,
+                keys.state,
+            ],
             f"its {len(windows)} windows of {settings.window_s} s": windows,
         }
         found = {

@@ -15,7 +15,7 @@ from redis.asyncio import Redis as AsyncRedis
 from schemas.records import NO_RUN, ControlKind, ReconstructedSpill, RejectedSpill, Rejection, RunControl
 from schemas.wire import WireError, decode, encode
 from streams.books.aggregator import RAW_PATIENCE_S, SEEK_PATIENCE_S, Aggregator, Incoming, KafkaAccess, TopicAccess
-from streams.books.book import Book
+from streams.books.book import Book, Filled
 from streams.books.reader import BookReader
 from streams.books.run import Admission, Handling, Ledger, RunShare
 from streams.books.store import NO_OFFSET, CheckpointStore
@@ -156,7 +156,7 @@ def run(redis_url: str) -> Callable[[Callable[[], Awaitable[None]]], None]:
     return go
 
 
-def pure(messages: Sequence[Incoming]) -> dict[int, tuple[Totals, Ledger, Book, dict[int, Book]]]:
+def pure(messages: Sequence[Incoming]) -> dict[int, tuple[Totals, Ledger, Filled, dict[int, Book]]]:
     """Return what the log makes by itself, in one pass: what the books must hold."""
     seen_raw: set[int] = set()
     shares: dict[int, RunShare] = {}
@@ -183,7 +183,7 @@ def pure(messages: Sequence[Incoming]) -> dict[int, tuple[Totals, Ledger, Book, 
         windows: dict[int, list[ReconstructedSpill]] = {}
         for spill in spills.get(number, []):
             windows.setdefault(spill.time_us // (WINDOW_S * 1_000_000) * WINDOW_S, []).append(spill)
-        books = {start: share.fill(theirs, {}) for start, theirs in windows.items()}
+        books = {start: share.fill(theirs, {}).book for start, theirs in windows.items()}
         found[number] = (share.totals, share.ledger, share.fill(spills.get(number, []), {}), books)
     return found
 
@@ -198,15 +198,16 @@ def check(redis_url: str, log: Log) -> None:
         reader = BookReader(redis, "test", "live", 1)
         expected = pure(log.messages)
         assert {n: t.to_json() for n, t in reader.runs().items()} == {
-            n: totals.to_json() for n, (totals, _, _, _) in expected.items()
+            n: totals.to_json() for n, (totals, *_) in expected.items()
         }
-        for number, (_, ledger, book, windows) in expected.items():
+        for number, (_, ledger, filled, windows) in expected.items():
             stored = reader.run(number, {})
             totals = stored.totals
             assert totals.filled + totals.all_rejected == totals.received - totals.duplicates
             assert totals.filled == len(stored.ledger)
             assert stored.ledger == ledger
-            assert same_counts(stored.book, book)
+            assert stored.key_numbers == filled.key_numbers
+            assert same_counts(stored.book, filled.book)
             assert list(reader.windows(number)) == sorted(windows)
             for start, window in windows.items():
                 assert same_counts(reader.window(number, start, {}), window)
@@ -360,6 +361,8 @@ STATE = "test:{live:0}:state"
         (STATE, "raw"),
         ("test:{live:0}:runs", str(RUN)),
         (f"test:{{live:0}}:spills:{RUN}", "1"),
+        (f"test:{{live:0}}:key-numbers:{RUN}", None),
+        (f"test:{{live:0}}:key-numbers:{RUN}", "1"),
         (f"test:{{live:0}}:book:{RUN}", None),
         (f"test:{{live:0}}:book:{RUN}", "ht01"),
         (f"test:{{live:0}}:windows:{RUN}", "nine"),

@@ -30,22 +30,22 @@ def same(a: Book, b: Book) -> bool:
 @given(order=st.permutations(range(12)), cuts=st.lists(st.integers(0, 12), max_size=4))
 def test_a_book_depends_on_the_set_of_spills_alone(order: list[int], cuts: list[int]) -> None:
     spills = [reconstructed_spill(n) for n in range(12)]
-    whole, _ = fill(spills, {})
+    whole = fill(spills, {}).book
     parts = Book({})
     edges = [0, *sorted(cuts), 12]
     for start, stop in pairwise(edges):
-        parts += fill([spills[n] for n in order[start:stop]], {})[0]
+        parts += fill([spills[n] for n in order[start:stop]], {}).book
     assert same(whole, parts)
 
 
 def test_every_plot_is_filled_from_hits() -> None:
-    book, failures = fill([reconstructed_spill(n) for n in range(40)], {})
-    assert failures == {}
-    assert {name for name in PLOTS if not book[name].sum(flow=True)} == set()
+    filled = fill([reconstructed_spill(n) for n in range(40)], {})
+    assert filled.failures == {}
+    assert {name for name in PLOTS if not filled.book[name].sum(flow=True)} == set()
 
 
 def test_a_stored_histogram_comes_back_bit_for_bit() -> None:
-    book, _ = fill([reconstructed_spill(n) for n in range(5)], {})
+    book = fill([reconstructed_spill(n) for n in range(5)], {}).book
     for name in PLOTS:
         back = stored.decode(stored.encode(book[name]))
         assert back == book[name]
@@ -54,20 +54,20 @@ def test_a_stored_histogram_comes_back_bit_for_bit() -> None:
 
 
 def test_a_histogram_is_uhi() -> None:
-    book, _ = fill([reconstructed_spill(1)], {})
+    book = fill([reconstructed_spill(1)], {}).book
     for name in PLOTS:
         uhi.schema.validate({name: json.loads(json.dumps(to_uhi(book[name]), default=uhi.io.json.default))})
 
 
 @pytest.mark.parametrize("cut", [0, 1, 5, -1])
 def test_a_histogram_cut_short_is_refused(cut: int) -> None:
-    book, _ = fill([reconstructed_spill(1)], {})
+    book = fill([reconstructed_spill(1)], {}).book
     with pytest.raises(ValueError, match="histogram"):
         stored.decode(stored.encode(book["ht01"])[:cut])
 
 
 def test_a_run_has_its_own_ranges() -> None:
-    book, _ = fill([reconstructed_spill(1)], {"ht12": (200, 0.0, 20.0)})
+    book = fill([reconstructed_spill(1)], {"ht12": (200, 0.0, 20.0)}).book
     assert np.allclose(book["ht12"].axes[0].edges, np.linspace(0, 20, 201))
     assert book["ht01"].axes[0].edges[-1] == 40
 
@@ -82,22 +82,25 @@ def test_a_plot_that_fails_on_one_spill_loses_that_spill_alone(monkeypatch: pyte
 
     broken = Plot(**{f: getattr(good, f) for f in good.__dataclass_fields__} | {"fill": fails_on_spill_3})
     spills = [reconstructed_spill(n) for n in range(6)]
-    without, _ = fill([s for s in spills if s.spill != 3], {})
-    whole, _ = fill(spills, {})
+    without = fill([s for s in spills if s.spill != 3], {}).book
+    whole = fill(spills, {}).book
     monkeypatch.setitem(PLOTS, "ht01", broken)
-    book, failures = fill(spills, {})
-    assert failures == {"ht01": 1}
+    filled = fill(spills, {})
+    book = filled.book
+    assert filled.failures == {"ht01": 1}
     assert np.array_equal(book["ht01"].view(flow=True), without["ht01"].view(flow=True))
     assert np.array_equal(book["ht02"].view(flow=True), whole["ht02"].view(flow=True))
 
 
 def share_of(spills: range) -> RunBook:
-    share, book = RunShare({}, Totals()), Book({})
+    share, book, numbers = RunShare({}, Totals()), Book({}), dict[int, bytes]()
     for number in spills:
         spill = reconstructed_spill(number)
         assert share.admit(spill) is Admission.FILL
-        book += share.fill([spill], {})
-    return RunBook(totals=share.totals, ledger=share.ledger, book=book)
+        filled = share.fill([spill], {})
+        book += filled.book
+        numbers |= filled.key_numbers
+    return RunBook(totals=share.totals, ledger=share.ledger, book=book, key_numbers=numbers)
 
 
 def test_totals_of_partitions_add_up_to_those_of_the_run() -> None:

@@ -9,6 +9,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from streams.books.book import fill
 from streams.books.ranges import Ranges
+from streams.books.reader import BookReader
 from streams.books.run import RunShare
 from streams.books.store import NO_OFFSET, CheckpointRefusedError, CheckpointStore, PartitionState, RunChanges
 from streams.books.totals import Totals
@@ -23,12 +24,18 @@ def changes() -> dict[int, RunChanges]:
     spill = reconstructed_spill(3, run=7)
     share = RunShare({}, Totals())
     share.admit(spill)
-    book, _ = fill([spill], {})
-    plots = {name: book[name] for name in book}
+    filled = fill([spill], {})
+    plots = {name: filled.book[name] for name in filled.book}
     window = {60: plots}
     return {
         7: RunChanges(
-            totals=share.totals, ledger=share.ledger, plots=plots, windows=window, window_spills={60: 1}, expired=[0]
+            totals=share.totals,
+            ledger=share.ledger,
+            key_numbers=filled.key_numbers,
+            plots=plots,
+            windows=window,
+            window_spills={60: 1},
+            expired=[0],
         )
     }
 
@@ -74,6 +81,7 @@ def test_the_steps_of_a_checkpoint_have_their_order(redis_url: str) -> None:
         ("HSET", PARTITION + "state"),
         ("HSET", PARTITION + "runs"),
         ("HSET", PARTITION + "spills:7"),
+        ("HSET", PARTITION + "key-numbers:7"),
         ("HSET", PARTITION + "book:7"),
         ("HSET", PARTITION + "window:7:60"),
         ("HSET", PARTITION + "windows:7"),
@@ -82,6 +90,27 @@ def test_the_steps_of_a_checkpoint_have_their_order(redis_url: str) -> None:
         ("PUBLISH", "test:live:changed"),
     ]
     assert list(dict.fromkeys(done)) == steps
+
+
+def test_key_numbers_come_back_and_may_be_missing(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        redis.flushall()
+    commands(redis_url, NO_OFFSET, PartitionState(offset=4, raw=Ranges([(0, 5)])))
+    written = changes()[7].key_numbers
+
+    async def load() -> RunShare:
+        async with AsyncRedis.from_url(redis_url) as redis:
+            return await CheckpointStore(redis, "test", "live").load_run(0, 7)
+
+    with Redis.from_url(redis_url) as redis:
+        reader = BookReader(redis, "test", "live", 2)
+        assert reader.run(7, {}).key_numbers == written
+        assert reader.run(7, {}, key_numbers=False).key_numbers == {}
+        assert reader.key_numbers(7, [3, 4]) == written | {4: b""}
+        redis.delete(PARTITION + "key-numbers:7")  # as in a book of before they were kept
+        assert reader.run(7, {}).key_numbers == {}
+        assert reader.key_numbers(7, [3]) == {3: b""}
+    assert asyncio.run(load()).ledger.keys() == {3}
 
 
 def test_a_refused_checkpoint_stops_at_the_comparison(redis_url: str) -> None:

@@ -11,7 +11,9 @@ from boost_histogram.serialization import from_uhi
 from playwright.sync_api import Page, Route, expect
 
 from schemas.records import RunControl
+from streams.books.spill_numbers import of_plot
 from streams.daq.simulator import SimulatedRun
+from streams.plots.catalogue import PLOTS
 from tests.browser.conftest import COUNTS, Site, drawn, open_page, until_drawn, until_equal
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
@@ -355,3 +357,19 @@ def test_19_the_key_number_of_a_plot_is_followed_beside_it_over_windows_and_runs
     followed = drawn(page, "ht01:runs", "plot.data[0].customdata.map(([name]) => name)")
     assert followed[-1] == str(played.run.run)
     assert str(played.earlier.run) in followed
+
+
+def test_19_each_spill_has_its_point_as_soon_as_it_is_in_the_plot(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 5)
+    site.book(run)
+    open_page(page, f"/plot/ht01?run={run.run}")
+    until_drawn(page, "ht01", run, 4)
+    until_equal(page, "ht01:spills", "plot.data[0].x", [*range(5)])
+    site.play(run, 5, 8)
+    until_equal(page, "ht01:spills", "plot.data[0].x", [*range(8)])
+    numbers = of_plot(site.book(run).key_numbers, PLOTS["ht01"])
+    assert drawn(page, "ht01:spills", "plot.data[0].y") == [each.value for each in numbers]
+    page.locator(".histories .figure").first.locator(".points").first.locator("path").nth(6).hover(force=True)
+    value, entries = f"{numbers[6].value:.5g}", numbers[6].entries
+    expect(page.locator(".histories .hoverlayer").first).to_contain_text(f"spill 6: {value}, {entries} entries")

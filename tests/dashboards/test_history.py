@@ -1,6 +1,6 @@
-"""A plot's key number, window by window and run by run."""
+"""A plot's key number, spill by spill, window by window and run by run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from math import sqrt
 
@@ -10,15 +10,22 @@ from redis import Redis
 
 from dashboards.choices import Choices
 from dashboards.data import Data, History, Point
-from dashboards.make import RUNS, WINDOWS, FigureCache
+from dashboards.data.history import KeyNumbers
+from dashboards.figures.history import MAX_POINTS, MEDIAN_OF
+from dashboards.figures.parts import Figure
+from dashboards.make import RUNS, SPILLS, WINDOWS, FigureCache
 from dashboards.pages.plots import figures_on, followed_on
 from streams.books import layout, uhi
-from streams.books.book import new_histogram
+from streams.books.book import fill, new_histogram
 from streams.books.connect import connect
 from streams.books.key_number import KeyNumber, key_number, what
+from streams.books.reader import BookReader
+from streams.books.spill_numbers import SpillNumber, of_plot
+from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS
 from streams.settings import Settings
 from tests.dashboards.views import RUN, run_book, view, write
+from tests.records import reconstructed_spill
 
 
 @pytest.fixture
@@ -45,18 +52,22 @@ def test_the_key_number_of_a_plot_with_a_unit_is_its_mean_else_its_entries_a_spi
 
 
 @pytest.mark.servers
-def test_19_the_key_number_is_read_of_the_windows_and_of_earlier_runs(settings: Settings, redis: Redis) -> None:
+def test_19_the_key_number_is_read_of_spills_windows_and_earlier_runs(settings: Settings, redis: Redis) -> None:
     earlier, run = run_book(5, run=RUN - 1), run_book(8)
     write(redis, settings, earlier, run=RUN - 1, offset=2)
     write(redis, settings, run, offset=3)
     keys = layout.Keys(settings.redis.key_prefix, settings.session, 0)
     redis.hset(keys.windows(RUN), mapping={"60": 5, "120": 3})
     redis.hset(keys.window(RUN, 60), "ht01", uhi.encode(earlier.book["ht01"]))
+    # As of a run during which a version came that keeps them.
+    kept = {spill: run.key_numbers[spill] for spill in range(3, 8)}
+    redis.hset(keys.key_numbers(RUN), mapping={str(spill): numbers for spill, numbers in kept.items()})
     with Data(settings) as data:
         assert data.view().history == History()
         shown = data.view(Choices(run=RUN), "ht01")
         of_earlier = key_number(PLOTS["ht01"], earlier.book["ht01"], 5)
         assert shown.history == History(
+            spills=of_plot(kept, PLOTS["ht01"]),
             windows=(Point(at=60, spills=5, number=of_earlier), Point(at=120, spills=3, number=None)),
             runs=(
                 Point(at=RUN - 1, spills=5, number=of_earlier),
@@ -79,11 +90,55 @@ def test_19_its_figures_have_a_point_each_and_mark_what_is_shown() -> None:
     assert over_runs["layout"]["xaxis"]["ticktext"] == [str(RUN - 1), str(RUN)]
     assert over_runs["data"][0]["customdata"] == [[str(RUN - 1), 9], [str(RUN), 60]]
     assert "Mean time (ns)" in over_runs["layout"]["title"]["text"]
-    nothing = FigureCache().maker(view(), "light")("ht01" + RUNS)
-    assert nothing["layout"]["annotations"][0]["text"] == "no entries yet"
+    nothing = FigureCache().maker(view(), "light")
+    for over in (SPILLS, RUNS):
+        assert nothing("ht01" + over)["layout"]["annotations"][0]["text"] == "no entries yet"
+
+
+def test_19_each_spill_has_a_point_and_their_running_median_is_a_line() -> None:
+    spills = tuple(SpillNumber(spill, spill % 7 + 0.5, 40 + spill) for spill in range(3, 33))
+    runs = (Point(at=RUN, spills=60, number=KeyNumber(value=28.0, error=0.5)),)
+
+    def figure(history: History) -> Figure:
+        return FigureCache().maker(view(run_book(), history=history), "light")("ht01" + SPILLS)
+
+    of_spills, line = figure(History(spills=spills))["data"]
+    assert of_spills["x"] == [*range(3, 33)]
+    assert of_spills["y"] == [each.value for each in spills]
+    assert of_spills["customdata"] == [each.entries for each in spills]
+    assert line["x"] == [*range(13, 23)]
+    assert line["y"][0] == np.median(of_spills["y"][:MEDIAN_OF])
+    assert line["y"][-1] == np.median(of_spills["y"][-MEDIAN_OF:])
+    few = figure(History(spills=spills[: MEDIAN_OF - 1]))["data"]
+    assert (len(few[0]["x"]), few[1]["x"], few[1]["y"]) == (MEDIAN_OF - 1, [], [])
+    many = tuple(SpillNumber(spill, 28.0, 40) for spill in range(MAX_POINTS + 1))
+    assert [figure(History(spills=each))["data"][0]["mode"] for each in (many[1:], many)] == ["markers", "lines"]
+    for history, words in ((History(), "no entries yet"), (History(runs=runs), "not kept when")):
+        assert words in figure(history)["layout"]["annotations"][0]["text"].replace("<br>", " ")
+
+
+@pytest.mark.servers
+def test_19_only_what_is_new_of_the_spills_is_read_and_no_more_than_are_shown(settings: Settings, redis: Redis) -> None:
+    asked: list[Sequence[int]] = []
+
+    class Asked(BookReader):
+        def key_numbers(self, run: int, spills: Sequence[int]) -> dict[int, bytes]:
+            asked.append(spills)
+            return super().key_numbers(run, spills)
+
+    numbers = fill([reconstructed_spill(0)], {}).key_numbers[0]
+    kept = {str(spill): numbers for spill in range(2001) if spill != 1998}
+    redis.hset(layout.Keys(settings.redis.key_prefix, settings.session, 1).key_numbers(RUN), mapping=kept)
+    reader, keep, totals = Asked.of(redis, settings), KeyNumbers(), Totals()
+    first = keep.read_spills(reader, None, "hnsp_0", RUN, totals, range(2000))
+    again = keep.read_spills(reader, None, "hnsp_1", RUN, totals, range(2001))
+    assert asked == [list(range(1000, 2000)), [1998, 2000]]
+    assert [each.spill for each in first] == [spill for spill in range(1000, 2000) if spill != 1998]
+    assert again[-1].spill == 2000
 
 
 def test_19_it_stands_beside_a_plot_and_not_beside_a_trend() -> None:
-    assert figures_on("/plot/ht01") == ["ht01", "ht01" + WINDOWS, "ht01" + RUNS]
+    assert figures_on("/plot/ht01") == ["ht01", "ht01" + SPILLS, "ht01" + WINDOWS, "ht01" + RUNS]
+    assert figures_on("/plot/htof") == ["htof", "htof" + WINDOWS, "htof" + RUNS]
     assert figures_on("/plot/daq_rate") == ["daq_rate"]
     assert followed_on("/detector/tof") is None

@@ -12,7 +12,8 @@ from tests.records import reconstructed_spill
 
 def test_each_channel_fills_its_own_column() -> None:
     spills = [reconstructed_spill(n) for n in range(4)]
-    book, failures = fill(spills, {})
+    filled = fill(spills, {})
+    book, failures = filled.book, filled.failures
     assert failures == {}
     hits = Counter(
         32 * geo + channel
@@ -40,7 +41,7 @@ def test_boards_and_numbers_that_are_lacking_stay_apart() -> None:
         vlsb=RawVlsbHits(trigger=[0], bank=[40], adc=[51], tdc=[100]),
         dbb=RawDbbHits(geo=[47, 47, 3], channel=[63, 63, 0]),
     )
-    book, _ = fill([reconstructed_spill(0, raw=raw, triggers=1)], {})
+    book = fill([reconstructed_spill(0, raw=raw, triggers=1)], {}).book
     assert np.argwhere(book["raw_v1724_charge_mm"].view()).tolist() == [[17, 700 * 64 // 5000]]
     assert np.argwhere(book["raw_v1731_pedestal"].view()).tolist() == [[28, 32], [29, 34]]
     assert np.argwhere(book["raw_v1731_position_min"].view()).tolist() == [[28, 10]]
