@@ -248,9 +248,9 @@ def test_32_a_key_that_is_pressed_before_its_button_is_there_takes_effect_then(
             held.append(route)
 
     open_page(page)
-    page.route("**/live?*", hold)
+    page.route("**/_dash-update-component", hold)
     page.goto(f"/plot/ht01?run={played.run.run}")
-    page.wait_for_selector('[data-path="/plot/ht01"]')
+    expect(page.locator("#switch-theme")).to_be_visible()
     expect(page.locator("#controls .group")).to_have_count(0)
     page.keyboard.press("]")
     page.keyboard.press("[")  # the last one counts
