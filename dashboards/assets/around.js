@@ -170,20 +170,21 @@
     const dialog = event.target.closest("dialog");
     if (dialog) sift(dialog, event.target);
   });
-  // A key finds its button only when the page that the address names has come: till then it waits, the last one alone.
-  const KEY_WAITS_MS = 2000, KEY_LOOKS_MS = 50;
+  // A key finds its button only when the page that the address names has come: till then it waits, the last one alone,
+  // and only for that page.
+  const KEY_WAITS_MS = 3000, KEY_LOOKS_MS = 50;
   const hasCome = () => {
     const page = document.querySelector("#page > [data-path]");
     return page?.dataset.path === window.location.pathname && document.querySelector("#controls .group");
   };
   let waiting;
-  const press = (key, pressed = Date.now()) => {
+  const press = (key, path = window.location.pathname, pressed = Date.now()) => {
     clearTimeout(waiting);
     const found = document.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    if (path !== window.location.pathname || Date.now() - pressed > KEY_WAITS_MS) return;
     if (found && (found.closest("header") || hasCome())) found.click();
-    else if (!hasCome() && Date.now() - pressed < KEY_WAITS_MS) waiting = setTimeout(press, KEY_LOOKS_MS, key, pressed);
-    else return false;
-    return true;
+    else waiting = setTimeout(press, KEY_LOOKS_MS, key, path, pressed);
+    return found || !hasCome();
   };
   document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -239,24 +239,20 @@ def test_32_a_key_that_is_pressed_before_its_button_is_there_takes_effect_then(
     site: Site, page: Page, played: Played
 ) -> None:
     held: list[Route] = []
-    buttons_may_come = False
 
     def hold(route: Route) -> None:
-        if buttons_may_come:
-            route.continue_()
-        else:
-            held.append(route)
+        held.append(route)
 
     open_page(page)
-    page.route("**/_dash-update-component", hold)
-    page.goto(f"/plot/ht01?run={played.run.run}")
-    expect(page.locator("#switch-theme")).to_be_visible()
+    page.route("**/_dash-layout", hold)
+    with page.expect_request("**/_dash-layout"):
+        page.goto(f"/plot/ht01?run={played.run.run}")
     expect(page.locator("#controls .group")).to_have_count(0)
     page.keyboard.press("]")
     page.keyboard.press("[")  # the last one counts
-    buttons_may_come = True
-    for each in held:
-        each.continue_()
+    (layout,) = held
+    layout.continue_()
+    page.unroute("**/_dash-layout")
     page.wait_for_url(f"**/plot/ht01?run={played.earlier.run}")
     until_drawn(page, "ht01", played.earlier, EARLIER_SPILLS - 1)
     # The second is for the page to which the first one leads.
