@@ -122,12 +122,14 @@ def _layout(refresh_s: float) -> Any:
         html.Div(top, className="top"),
         html.Div(id="strip"),
         html.Div(
-            [html.Div(id="badges"), html.Div(browser, id="browser", className="badge unknown")], className="freshness"
+            [
+                html.Div(id="badges"),
+                html.Div(browser, id="browser", className="badge unknown"),
+                act("Seen", "acknowledge", said="Acknowledge what is bad", key="a"),
+            ],
+            className="freshness",
         ),
-        html.Div(
-            [html.Div(id="banners"), act("Seen", "acknowledge", said="Acknowledge what is bad", key="a")],
-            className="told",
-        ),
+        html.Div(id="banners"),
     ]
     return html.Div(
         [

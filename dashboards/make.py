@@ -9,14 +9,14 @@ from math import ceil
 from dashboards.choices import LAST_MINUTE, Choices, book_of
 from dashboards.data import SPILLS_SHOWN, Reference, View, book_words
 from dashboards.figures.compare import Compared
-from dashboards.figures.histograms import histogram_figure
+from dashboards.figures.histograms import SPILL_AXIS, histogram_figure
 from dashboards.figures.history import history_figure, spills_figure
 from dashboards.figures.parts import Figure
 from dashboards.figures.theme import LIGHT, THEMES, Theme
 from dashboards.figures.trends import trend_figure
 from streams.books.key_number import what
 from streams.books.totals import Totals
-from streams.plots.catalogue import PLOTS, TRENDS
+from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot
 
 Maker = Callable[[str], Figure]
@@ -69,6 +69,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             theme=THEMES[theme],
             choices=choices,
             reference=other.spills if other is not None else None,
+            called=other.called if other is not None else "",
         )
     else:
         plot = PLOTS[name]
@@ -118,7 +119,8 @@ def _history(view: View, name: str, theme: Theme) -> Figure:
 
 def _compared(view: View, other: Reference, name: str) -> Compared:
     spills = len(view.spills) / max(len(other.spills), 1)
-    return Compared(called=other.called, histogram=other.book.book[name], spills=spills)
+    by_spill = PLOTS[name].axes[0].label == SPILL_AXIS
+    return Compared(called=other.called, histogram=other.book.book[name], spills=spills, by_spill=by_spill)
 
 
 def which_spills(view: View, *, last: int | None = None) -> str:
@@ -169,13 +171,14 @@ def why_empty(plot: Plot, view: View) -> str:
 def _why_empty(plot: Plot, totals: Totals) -> str:
     if not totals.filled:
         return f"all {totals.received} spills were rejected" if totals.received else "no spills yet"
+    detector = DETECTORS[plot.detector].title
     failed = totals.errors[plot.detector]
     if failed and not totals.conditions - {""}:
-        return f"{plot.detector} failed on {failed} of {totals.filled} spills: the run has no conditions"
+        return f"{detector} failed on {failed} of {totals.filled} spills: the run has no conditions"
     if failed:
-        return f"{plot.detector} failed on {failed} of {totals.filled} spills"
+        return f"{detector} failed on {failed} of {totals.filled} spills"
     if unfilled := totals.errors[f"plot {plot.name}"]:
         return f"this plot could not be filled from {unfilled} of {totals.filled} spills"
     if not any(totals.detectors.get(plot.detector, {}).values()):
-        return f"no hits of {plot.detector} in {totals.filled} spills: is it in the run?"
+        return f"{detector}: no hits in {totals.filled} spills, is it in the run?"
     return f"no entries yet in {totals.filled} spills"

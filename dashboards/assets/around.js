@@ -47,6 +47,37 @@
     const dialog = document.querySelector("dialog[open]");
     for (const input of dialog?.querySelectorAll("input.filter, .filter input") ?? []) sift(dialog, input);
   });
+  // Parts that Dash writes anew as spills come: what has its place gets the focus that the keyboard gave, and what was
+  // unfolded is so again.
+  const PARTS = "#strip, #controls, #banners, #navigation, .table", FOCUSABLE = "a[href], button, summary";
+  const inside = part => [...part.querySelectorAll(FOCUSABLE)];
+  const row = details => details.closest("tr").cells[0].textContent;
+  const unfolded = new Set();
+  let focused;
+  const keep = () => {
+    for (const details of document.querySelectorAll(".table details")) details.open = unfolded.has(row(details));
+    if (!focused || focused.element.isConnected || document.querySelector("dialog[open]")) return;
+    const there = inside(focused.part);
+    there[Math.min(focused.at, there.length - 1)]?.focus();
+  };
+  const anew = new MutationObserver(keep);
+  document.addEventListener("focusin", ({ target }) => {
+    if (target.closest("dialog")) return; // when that is closed, the focus comes back
+    const part = target.matches(":focus-visible") ? target.closest(PARTS) : null;
+    focused = part && { element: target, part, at: inside(part).indexOf(target) };
+    if (part) anew.observe(part, { childList: true, subtree: true });
+  });
+  document.addEventListener("focusout", ({ target, relatedTarget }) => {
+    // Also told of what is just being replaced: a moment later it is gone.
+    if (!relatedTarget) setTimeout(() => { if (target.isConnected && target === focused?.element) focused = null; });
+  });
+  document.addEventListener("toggle", ({ target }) => {
+    if (!target.matches(".table details")) return;
+    if (target.open) unfolded.add(row(target));
+    else unfolded.delete(row(target));
+    anew.observe(target.closest(".table"), { childList: true, subtree: true });
+  }, true);
+  document.addEventListener("close", keep, true);
   const closeAll = () => document.querySelectorAll("dialog[open]").forEach(dialog => dialog.close());
   const save = format => {
     const [graph] = graphs();
@@ -90,8 +121,10 @@
   };
   // A large screen goes on to the next page of the row, unless something is bad or somebody reads what opened over it.
   let arrived = Date.now(), at = window.location.pathname;
+  const told = new MutationObserver(markSeen); // before it is painted loud again
   setInterval(() => {
     markSeen();
+    for (const part of document.querySelectorAll("#badges, #banners")) told.observe(part, { childList: true, subtree: true });
     fit(); // what grows may take as much from the plots as it adds, and the body stays as high as it was
     const seconds = Number(address().searchParams.get("rotate"));
     if (window.location.pathname !== at) [arrived, at] = [Date.now(), window.location.pathname];
@@ -137,6 +170,22 @@
     const dialog = event.target.closest("dialog");
     if (dialog) sift(dialog, event.target);
   });
+  // A key finds its button only when the page that the address names has come: till then it waits, the last one alone,
+  // and only for that page.
+  const KEY_WAITS_MS = 3000, KEY_LOOKS_MS = 50;
+  const hasCome = () => {
+    const page = document.querySelector("#page > [data-path]");
+    return page?.dataset.path === window.location.pathname && document.querySelector("#controls .group");
+  };
+  let waiting;
+  const press = (key, path = window.location.pathname, pressed = Date.now()) => {
+    clearTimeout(waiting);
+    const found = document.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    if (path !== window.location.pathname || Date.now() - pressed > KEY_WAITS_MS) return;
+    if (found && (found.closest("header") || hasCome())) found.click();
+    else waiting = setTimeout(press, KEY_LOOKS_MS, key, path, pressed);
+    return found || !hasCome();
+  };
   document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const dialog = document.querySelector("dialog[open]");
@@ -147,9 +196,6 @@
     // What was closed a moment ago has the focus until the next frame: the key is not for it.
     const used = event.target.closest("dialog") ? null : event.target;
     if (used?.matches("input, textarea, select") || (event.key === " " && used?.matches("button"))) return;
-    const found = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-    if (!found) return;
-    event.preventDefault();
-    found.click();
+    if (event.key.length === 1 && press(event.key)) event.preventDefault();
   });
 })();

@@ -136,8 +136,8 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         this.put("browser-mark", { children: mark });
         this.put("browser-words", { children: words });
       };
-      if (lost) say("bad", "✕", "This page lost its server " + Math.floor(age / 1000) + " s ago: numbers below are old");
-      else if (this.servedAt) say("good", "✓", "Up to date");
+      if (lost) say("bad", "✕", "Server lost " + Math.floor(age / 1000) + " s ago: all numbers are old");
+      else if (this.servedAt) say("good", "✓", "Connected");
     },
     theme: function (clicks, current) {
       const kept = window.localStorage.getItem("spilldeck-theme") || "light";

@@ -125,9 +125,12 @@ class Data:
         warnings = (*broker.warnings, *books.warnings, *one.warnings)
         if self._replays_fault:
             warnings = (*warnings, f"What the store (Redis) holds of the replays cannot be read: {self._replays_fault}")
+        if broker.lost_s:
+            lost = span(now_s - broker.lost_s)
+            warnings = (f"Kafka does not answer, for {lost}: nobody knows whether spills come", *warnings)
         if fault:
             ago = span(now_s - self._read_s)
-            warnings = (f"The store (Redis) {fault}, for {ago}: all numbers below are old", *warnings)
+            warnings = (f"The store (Redis) {fault}, for {ago}: all numbers are old", *warnings)
         history = one.histories.get(plot) if plot is not None else None
         version = [one.version or book_of(run, choices.session), choices.window if part else "", reference.version]
         version += [plot] if history is not None else []
@@ -151,6 +154,7 @@ class Data:
             behind=self._behind if choices.session is None else _left(choices.session, self._replays),
             replays=self._replays,
             warnings=warnings,
+            is_old=bool(fault),
             daq=daq(seen),
             pipeline=pipeline(seen),
         )

@@ -82,6 +82,8 @@ class View:
     """All that there are, the newest first."""
     warnings: tuple[str, ...]
     """What must not be overlooked, a sentence each."""
+    is_old: bool
+    """The store cannot be read: all is as it was when it could."""
     daq: Freshness
     pipeline: Freshness
 

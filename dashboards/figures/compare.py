@@ -20,6 +20,8 @@ class Compared:
     histogram: Histogram
     spills: float = 1.0
     """Spills of the histogram that is compared, over those of the reference."""
+    by_spill: bool = False
+    """The axis is that of the spills: as what has a value for each of them, it is never scaled."""
 
 
 def why_not(histogram: Histogram, reference: Compared) -> str:
@@ -32,11 +34,10 @@ def why_not(histogram: Histogram, reference: Compared) -> str:
 
 def scale_of(histogram: Histogram, reference: Compared, mode: Mode) -> float:
     """Return what the reference is multiplied with."""
-    match mode:
-        case Mode.ABSOLUTE:
-            return 1.0
-        case Mode.SPILLS:
-            return reference.spills
+    if mode is Mode.ABSOLUTE or reference.by_spill:
+        return 1.0
+    if mode is Mode.SPILLS:
+        return reference.spills
     return float(histogram.sum()) / float(reference.histogram.sum())
 
 
@@ -48,7 +49,8 @@ def comparison(histogram: Histogram, reference: Compared, mode: Mode) -> str:
         return f"{reference.called}: ratio only"
     scale = scale_of(histogram, reference, mode)
     per = " by spills" if mode is Mode.SPILLS else ""
-    return f"– – {reference.called}" + ("" if mode is Mode.ABSOLUTE else f" × {scale:.3g}{per}")
+    as_it_is = mode is Mode.ABSOLUTE or reference.by_spill
+    return f"– – {reference.called}" + ("" if as_it_is else f" × {scale:.3g}{per}")
 
 
 def ratio_points(edges: F8, counts: I8, compared: F8, scale: float, words: str, theme: Theme) -> list[dict[str, Any]]:

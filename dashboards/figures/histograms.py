@@ -78,7 +78,7 @@ def _one_dimensional(
     compared: F8 | None = np.asarray(reference.histogram.view(flow=False) * scale, np.float64) if reference else None
     if axis.label == SPILL_AXIS:
         # A run has far fewer spills than the axis has bins.
-        filled = int(np.flatnonzero(counts).max(initial=0)) + 1
+        filled = _filled(counts)
         edges, counts = edges[: filled + 1], counts[:filled]
         compared = compared[:filled] if compared is not None else None
     is_ratio = compared is not None and choices.mode is Mode.RATIO
@@ -109,8 +109,16 @@ def _one_dimensional(
         shared["meta"] = {"held": True}
     if compared is not None and reference is not None:
         words = f"{_bin_words(axis)}: %{{y:,.4~g}} in {reference.called}<extra></extra>"
-        data.append(_steps(edges, compared, theme.other, dash="dash") | {"hovertemplate": words} | named)
+        ends = _filled(compared) if reference.by_spill else len(compared)  # one of fewer spills does not come as far
+        data.append(
+            _steps(edges[: ends + 1], compared[:ends], theme.other, dash="dash") | {"hovertemplate": words} | named
+        )
     return {"data": data, "layout": shared}
+
+
+def _filled(counts: Any) -> int:
+    """Return how many bins there are up to the last one with entries."""
+    return int(np.flatnonzero(counts).max(initial=0)) + 1
 
 
 def _steps(edges: F8, values: Any, colour: str, dash: str = "solid") -> dict[str, Any]:

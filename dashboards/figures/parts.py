@@ -12,6 +12,8 @@ Figure = dict[str, Any]
 
 TICK_EACH_BIN = 12
 """An axis of so few bins of width 1 counts something: each has its number."""
+TICK_SIZE, POWERS_ENLARGED = 13, 1.25
+"""Size of the numbers along an axis, px, and by how much plotly writes powers of ten larger than it was told."""
 WORDS_WIDTH = 38
 """Characters in a line of what stands in an empty plot: they fit into the narrowest."""
 UPRIGHT_WIDTH, LEVEL_WIDTH = 17, 42
@@ -32,6 +34,7 @@ def empty(title: str, when: str, why: str, theme: Theme) -> Figure:
     shared = layout(theme)
     for axis in ("xaxis", "yaxis"):
         shared[axis] |= {"visible": False}
+    shared["margin"] |= {"l": shared["margin"]["r"], "b": 0}  # the words stand in the middle
     said = {
         "text": wrapped(why, WORDS_WIDTH),
         "showarrow": False,
@@ -98,7 +101,8 @@ def unit_after(unit: str) -> str:
 
 def logarithmic(*, whole_powers: bool) -> dict[str, Any]:
     """Return what makes an axis logarithmic."""
-    return {"type": "log", "rangemode": "normal"} | ({"dtick": 1, "exponentformat": "power"} if whole_powers else {})
+    powers = {"dtick": 1, "exponentformat": "power", "tickfont": {"size": TICK_SIZE / POWERS_ENLARGED}}
+    return {"type": "log", "rangemode": "normal"} | (powers if whole_powers else {})
 
 
 def held(least: float, most: float, beside: float = 0.0) -> dict[str, Any]:
@@ -137,6 +141,7 @@ def layout(theme: Theme) -> dict[str, Any]:
         "tickcolor": theme.grid,
         "ticks": "outside",
         "automargin": True,
+        "tickfont": {"size": TICK_SIZE},
         # Else plotly measures each number at each update, which takes a third of it.
         "ticklabeloverflow": "allow",
         # These are given by some figures of a plot and not by others: what is on the screen must not keep them.

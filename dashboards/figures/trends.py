@@ -7,6 +7,7 @@ import numpy as np
 from dashboards.choices import Choices
 from dashboards.figures.parts import (
     TICK_EACH_BIN,
+    TOP_OF_THREE,
     Figure,
     axis_title,
     empty,
@@ -21,6 +22,8 @@ from schemas.columns import F8, I8
 from streams.plots.model import Trend
 from streams.plots.spillfacts import SpillFacts
 
+MARKED_POINTS = 120
+"""Points of a trend of which each has a mark: those of more would run into one another."""
 MAX_POINTS = 4000
 """Points of a trend that are drawn: twice as many as a screen has columns."""
 BESIDE = 0.08
@@ -35,17 +38,18 @@ def trend_figure(
     theme: Theme,
     choices: Choices = Choices(),  # noqa: B008 - frozen
     reference: SpillFacts | None = None,
+    called: str = "",
 ) -> Figure:
     """Return the figure of a trend, one point a spill; of very many, those that stand out.
 
     A reference is drawn as it is in every mode, as far as this run has come: what has a value for each spill is never
-    scaled.
+    scaled. `called` is what it is called.
     """
     x, y = _points(trend, spills)
     if not len(x):
         return empty(trend.title, when, "no spills yet" if len(spills) < 2 else "no spill has a value", theme)
     shared = layout(theme)
-    shared["title"] = heading(trend.title, when, theme)
+    shared["margin"]["t"] = TOP_OF_THREE  # also without a reference: plots side by side are of one height
     shared["xaxis"]["title"] = axis_title("xaxis", "Spill")
     shared["yaxis"] |= {"title": axis_title("yaxis", trend.quantity), "rangemode": "tozero"}
     if y.max() <= TICK_EACH_BIN and np.all(y == np.rint(y)):
@@ -55,10 +59,13 @@ def trend_figure(
             shared[f"{letter}axis"] |= logarithmic(whole_powers=False) | {"dtick": None}
     lines = [(x, y)]
     data = [_line(trend, x, y, theme.line)]
+    said = ""
     if reference is not None:
         so_far = reference.rows(reference.spill <= spills.spill.max(initial=0))
         lines.append(_points(trend, so_far))
-        data.insert(0, _line(trend, *lines[-1], theme.other, of="reference, "))
+        data.insert(0, _line(trend, *lines[-1], theme.other, of=f"{called}, "))
+        said = f"··· {called}" if len(lines[-1][0]) else f"{called} has no values here"
+    shared["title"] = heading(trend.title, when, theme, compared=said)
     if not any(map(choices.is_log, "xy")) and trend.last is None:
         numbers, values = (np.concatenate(each) for each in zip(*lines, strict=True))
         shared["xaxis"] |= held(float(numbers.min()), float(numbers.max()), beside=BESIDE)
@@ -78,7 +85,7 @@ def _points(trend: Trend, spills: SpillFacts) -> tuple[I8, F8]:
 def _line(trend: Trend, x: I8, y: F8, colour: str, of: str = "") -> dict[str, Any]:
     return {
         "type": "scatter",
-        "mode": "lines+markers" if len(x) <= MAX_POINTS // 4 else "lines",
+        "mode": "lines+markers" if len(x) <= MARKED_POINTS else "lines",
         "x": x.tolist(),
         "y": y.tolist(),
         "line": {"color": colour, "width": 1.5, "dash": "dot" if of else "solid"},

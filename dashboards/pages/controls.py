@@ -15,6 +15,9 @@ from streams.freshness import span
 from streams.plots.catalogue import PLOTS
 from streams.settings import LIVE
 
+WINDOWS_NAMED = 12
+"""More windows than these have no room for their times."""
+
 
 def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
     """Return the row of choices above the plots."""
@@ -34,7 +37,6 @@ def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
             choose("Error bars", f"errors={'' if choices.errors else 1}", said="Draw error bars", on=choices.errors),
             act("Reset ranges", "reset", said="Show the axes from end to end"),
         ),
-        _reference(view, choices),
         _group(
             "",
             choose("Go on", unfreeze(view), said="Let the plots update again", on=True, key=" ")
@@ -44,6 +46,7 @@ def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
             ),
             act("Link", "link", said="Link to this view"),
         ),
+        _reference(view, choices),
         *_replay(view),
         *_rotation(choices),
         *(_scrub_bar(view, choices) if len(names) == 1 or choices.window is not None else ()),
@@ -66,6 +69,7 @@ def _scrub_bar(view: View, choices: Choices) -> list[Any]:
     bar = [
         # The steps are for the keyboard.
         html.A(
+            times[start][:5] if len(starts) <= WINDOWS_NAMED else "",
             href=f"?window={start}",
             title=times[start],
             className="on" if start == choices.window else "",

@@ -40,7 +40,7 @@ def plain(component: Any) -> Any:
 def dialogs() -> list[Any]:
     """Return what can open over every page."""
     keys = [html.Tr([html.Th(html.Kbd(key)), html.Td(words)]) for key, words in KEYS]
-    zoom = "On a plot: drag to zoom, twice click to see all of it. Every key has its button on the page."
+    zoom = "On a plot: drag to zoom, click twice to see all of it. Every key has its button on the page."
     return [
         _dialog("find", "Find a plot", [_filter("find-words", "Name, detector or keyword"), _written_later(_plots())]),
         _dialog("runs", "Runs", [_filter("run-words", "Number, type or state"), html.Div(id="runs-list")]),
@@ -55,22 +55,24 @@ def runs_list(view: View) -> list[Any]:
     rows = [_replay_row(view, each) for each in view.replays_of(view.run)]
     for each in reversed(view.runs[-RUNS_LISTED:]):
         begun = f"{datetime.fromtimestamp(each.begin_us / 1e6, UTC):%d %b %H:%M} UTC" if each.begin_us else ""
-        state = "live" if each.run == view.current and not each.ended else "ended" if each.ended else ""
-        rows.append(_book_row(f"Run {each.run}", each.run, each.run_type, state, begun))
+        state = "live" if each.run == view.current and not each.ended else "ended"
+        shown = each.run == view.run and view.session is None
+        rows.append(_book_row(f"Run {each.run}", each.run, each.run_type, state, begun, shown=shown))
     return rows or [html.P("No run is stored yet.")]
 
 
 def _replay_row(view: View, replay: Replay) -> Any:
     its = book_of(view.run, replay.plan.session)
     promoted = "promoted" if view.run in replay.promoted else ""
-    return _book_row(book_words(view.run, replay.plan.session, "Run"), its, replay.state, promoted)
+    shown = replay.plan.session == view.session
+    return _book_row(book_words(view.run, replay.plan.session, "Run"), its, "", replay.state, promoted, shown=shown)
 
 
-def _book_row(called: str, its: int | str | None, *words: str) -> Any:
-    """Return the row of a book that stands so in the address: to be shown, or compared with."""
+def _book_row(called: str, its: int | str | None, *words: str, shown: bool) -> Any:
+    """Return the row of a book that stands so in the address: to be shown, if it is not, or compared with."""
     show = html.A(called, href=f"?run={its}", **{"data-set": f"run={its}&frozen="})
-    with_it = html.A("compare", href=f"?reference={its}", **{"data-set": f"reference={its}"})
-    return html.Div([show, *map(html.Span, words), with_it], className="row")
+    with_it = html.A("Compare", href=f"?reference={its}", **{"data-set": f"reference={its}"})
+    return html.Div([show, *map(html.Span, words), with_it], className="row book here" if shown else "row book")
 
 
 def counted(view: View) -> list[Any]:
@@ -84,12 +86,22 @@ def counted(view: View) -> list[Any]:
     rejected = [f"{step}: {count:,}" for step, count in sorted(totals.rejected.items())] or ["none"]
     if totals.rejected:
         rejected.append(f"each with its bytes and reason: spilldeck rejected list --run {view.run}")
-    errors = [f"{name}: {count:,} spills" for name, count in sorted(totals.errors.items())] or ["none"]
+    errors = [f"{_called(name)}: {count:,} spills" for name, count in sorted(totals.errors.items())] or ["none"]
     doubled, late = _which(totals.duplicated), _which(totals.disordered)
     parts = [
         ("Missing", [f"Spills {listed}." + on_the_way if ranges else "none"]),
-        ("Duplicate", [f"{totals.duplicates:,} came again with the same bytes, each counted once{doubled}"]),
-        ("Out of order", [f"{totals.out_of_order:,} came after a spill with a higher number, and are counted{late}"]),
+        (
+            "Duplicate",
+            [f"{totals.duplicates:,} came again with the same bytes, each counted once{doubled}"]
+            if totals.duplicates
+            else ["none"],
+        ),
+        (
+            "Out of order",
+            [f"{totals.out_of_order:,} came after a spill with a higher number, and are counted{late}"]
+            if totals.out_of_order
+            else ["none"],
+        ),
         ("Rejected, by step", rejected),
         ("Errors, by detector or plot", errors),
         ("Of no run", [f"{name}: {count:,}" for name, count in sorted(view.unattributed.rejected.items())] or ["none"]),
@@ -100,6 +112,11 @@ def counted(view: View) -> list[Any]:
 def _which(spills: Sequence[int]) -> str:
     more = f", and those with higher numbers than {spills[-1]}" if len(spills) == NUMBERS_KEPT else ""
     return f": spills {', '.join(map(str, spills))}{more}" if spills else ""
+
+
+def _called(name: str) -> str:
+    """Return how the page calls what had errors."""
+    return DETECTORS[name].title if name in DETECTORS else name
 
 
 def _plots() -> list[Any]:

@@ -78,7 +78,10 @@ def badge(title: str, freshness: Freshness) -> Any:
 def banners(view: View, choices: Choices = Choices()) -> list[Any]:  # noqa: B008 - frozen
     """Return what must not be overlooked."""
     mark = MARK[Level.BAD]
-    found = [html.Div([html.Span(mark, className="mark"), text], className="banner bad") for text in view.warnings]
+    found = [
+        html.Div([html.Span(mark, className="mark"), text], className=f"banner bad{' old' if view.is_old else ''}")
+        for text in view.warnings
+    ]
     if choices.frozen:
         go_on = choose("Go on", unfreeze(view), said="Let the plots update again")
         found.append(_offer("‖", "Frozen: the plots of this browser stay as they are", go_on))
@@ -115,8 +118,8 @@ def state(view: View) -> str:
         return "no run yet"
     if not view.is_stored:
         return "not stored here"
-    if totals.ended:
-        return "ended"
+    if totals.ended or view.run != view.current:
+        return "ended"  # also if the DAQ did not say so: another run began
     return "running" if totals.received else "started"
 
 
@@ -145,7 +148,7 @@ def _rate(view: View) -> tuple[str, str, str]:
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items())) or "None"
+    return ", ".join(f"{name}: {count:,}" for name, count in sorted(counts.items())) or "None"
 
 
 def _number(name: str, value: str, explanation: str = "") -> Any:

@@ -15,14 +15,14 @@ HEADS = ("Scaler", "Last spill", f"Mean of the last {RECENT_SPILLS}", "Mean of t
 def scalers(view: View) -> Any:
     """Return what the scalers counted per spill."""
     rows = [
-        html.Tr([html.Th(row.name), *(html.Td(_count(value)) for value in (row.last, row.recent, row.run))])
+        html.Tr([html.Th(row.name), *map(html.Td, (_count(row.last, 0), _count(row.recent, 1), _count(row.run, 1)))])
         for row in scaler_table(view.spills)
     ]
     return html.Table([html.Thead(html.Tr([html.Th(head) for head in HEADS])), html.Tbody(rows)])
 
 
-def _count(value: float) -> str:
-    return "–" if isnan(value) else f"{value:,.1f}".removesuffix(".0")
+def _count(value: float, decimals: int) -> str:
+    return "–" if isnan(value) else f"{value:,.{decimals}f}"
 
 
 TABLES = {"scalers": scalers, "replays": replays}

@@ -8,7 +8,7 @@ import boost_histogram as bh
 import numpy as np
 import pytest
 from boost_histogram.serialization import from_uhi
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from schemas.records import RunControl
 from streams.books.spill_numbers import of_plot
@@ -233,6 +233,73 @@ def test_32_a_key_right_after_something_was_closed_is_for_the_page(site: Site, p
         document.activeElement.dispatchEvent(key);
     }""")
     expect(page.locator(".banner").filter(has_text="Frozen")).to_be_visible()
+
+
+def test_32_a_key_that_is_pressed_before_its_button_is_there_takes_effect_then(
+    site: Site, page: Page, played: Played
+) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    open_page(page)
+    page.route("**/_dash-layout", hold)
+    with page.expect_request("**/_dash-layout"):
+        page.goto(f"/plot/ht01?run={played.run.run}")
+    expect(page.locator("#controls .group")).to_have_count(0)
+    page.keyboard.press("]")
+    page.keyboard.press("[")  # the last one counts
+    (layout,) = held
+    layout.continue_()
+    page.unroute("**/_dash-layout")
+    page.wait_for_url(f"**/plot/ht01?run={played.earlier.run}")
+    until_drawn(page, "ht01", played.earlier, EARLIER_SPILLS - 1)
+    # The second is for the page to which the first one leads.
+    page.keyboard.press("n")
+    page.keyboard.press("n")
+    page.wait_for_url("**/plot/ht02?*")
+    # One for which no button comes is not kept for a later page.
+    page.keyboard.press("Escape")
+    open_page(page, f"/?run={played.run.run}")
+    until_drawn(page, "ht01", played.run, SPILLS - 1)
+    page.keyboard.press("n")
+    page.locator('.more[href="/plot/ht01"]').click()
+    until_drawn(page, "ht01", played.run, SPILLS - 1)
+    page.wait_for_timeout(300)
+    assert "/plot/ht01" in page.url
+
+
+def test_32_what_was_closed_gives_the_focus_back(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    open_page(page, "/plot/ht01")
+    until_drawn(page, "ht01", run, 1)
+    for number, (opener, name) in enumerate(
+        (
+            ("[data-do=find]", "find"),
+            ("[data-do=help]", "help"),
+            (".counters", "counters"),
+            ("#controls [data-do=runs]", "runs"),
+            ("[data-do=link]", "link"),
+        ),
+        start=2,
+    ):
+        page.locator(opener).first.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator(f"#{name}")).to_be_visible()
+        # What the buttons stand in is written anew meanwhile.
+        site.play(run, number, number + 1)
+        expect(page.locator("#strip")).to_contain_text(f"Last spill{number}")
+        page.keyboard.press("Escape")
+        expect(page.locator(f"#{name}")).to_be_hidden()
+        expect(page.locator(opener).first).to_be_focused()
+    # And a choice keeps it, to be taken back.
+    bars = page.locator("#controls").get_by_text("Error bars")
+    bars.focus()
+    page.keyboard.press("Enter")
+    expect(bars).to_have_class("choice on")
+    expect(bars).to_be_focused()
 
 
 def test_33_what_is_saved_is_named_after_run_plot_and_spills(site: Site, page: Page, played: Played) -> None:

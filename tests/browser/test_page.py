@@ -43,7 +43,7 @@ def test_the_strip_shows_what_the_books_hold(site: Site, page: Page) -> None:
     expect(strip).to_contain_text(f"Triggers{totals.triggers}")
     expect(strip).to_contain_text("Missing8Duplicate1Out of order0Rejected1Errors0")
     expect(page.locator("#badges")).to_contain_text("All spills processed")
-    expect(page.locator("#browser")).to_contain_text("Up to date")
+    expect(page.locator("#browser")).to_contain_text("Connected")
     expect(page.locator("#clock")).to_contain_text(re.compile(r"\d\d:\d\d:\d\d UTC · \d\d:\d\d:\d\d local"))
     expect(page.locator(".banner")).to_have_count(0)
     *_, end = run.records()

@@ -69,7 +69,7 @@ def test_before_the_first_run_every_plot_says_so() -> None:
 def test_a_run_without_conditions_says_so_in_its_empty_plots() -> None:
     assert (
         why_empty(PLOTS["ht01"], view(run_book(3, conditions=False)))
-        == "tof failed on 3 of 3 spills: the run has no conditions"
+        == "Time of flight failed on 3 of 3 spills: the run has no conditions"
     )
     maker = FigureCache().maker(view(run_book(3, conditions=False)), "light")
     assert maker("daq_triggers")["data"]
@@ -81,16 +81,19 @@ def test_a_run_without_conditions_says_so_in_its_empty_plots() -> None:
     [
         (Totals(), "no spills yet"),
         (Totals(received=5), "all 5 spills were rejected"),
-        (Totals(received=4, filled=4, errors=Counter(tof=3), conditions={"ab"}), "tof failed on 3 of 4 spills"),
+        (
+            Totals(received=4, filled=4, errors=Counter(tof=3), conditions={"ab"}),
+            "Time of flight failed on 3 of 4 spills",
+        ),
         (
             Totals(received=4, filled=4, errors=Counter({"plot ht01": 2})),
             "this plot could not be filled from 2 of 4 spills",
         ),
         (
             Totals(received=4, filled=4, detectors={"tof": Counter(digits=0)}),
-            "no hits of tof in 4 spills: is it in the run?",
+            "Time of flight: no hits in 4 spills, is it in the run?",
         ),
-        (Totals(received=4, filled=4), "no hits of tof in 4 spills: is it in the run?"),
+        (Totals(received=4, filled=4), "Time of flight: no hits in 4 spills, is it in the run?"),
         (Totals(received=4, filled=4, detectors={"tof": Counter(digits=9)}), "no entries yet in 4 spills"),
     ],
 )

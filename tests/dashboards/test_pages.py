@@ -71,6 +71,7 @@ def test_spills_on_the_way_are_not_missing() -> None:
         (with_totals(), "started"),
         (with_totals(received=1), "running"),
         (with_totals(received=1, control={"end": Control(time_us=1, events=2, run_type="")}), "ended"),
+        (replace(with_totals(received=1), current=1), "ended"),  # another run began
     ],
 )
 def test_the_state_of_the_run_is_said(shown: Any, said: str) -> None:
@@ -177,7 +178,7 @@ def test_the_table_of_the_scalers_has_their_names_and_counts_per_spill() -> None
     counts = spill_facts(stored.ledger).scalers[:, 0]
     mean = f"{counts.mean():,.1f}".removesuffix(".0")
     assert f"Triggers {counts[-1]} {mean} {mean}" in said
-    assert "10 MHz clock 32,000 32,000 32,000" in said
+    assert "10 MHz clock 32,000 32,000.0 32,000.0" in said
 
 
 def test_the_table_of_the_scalers_has_no_numbers_without_spills() -> None:

@@ -80,11 +80,29 @@ def test_other_bins_and_an_empty_reference_are_said_and_not_drawn() -> None:
         assert compared_with(figure) == said
 
 
+@pytest.mark.parametrize("mode", set(Mode) - {Mode.RATIO})
+def test_13_entries_against_the_spill_are_never_scaled_and_end_where_the_reference_does(mode: Mode) -> None:
+    name = "hnsp_vs_spill_tof0"
+    ours, theirs = filled(name, [0, 0, 1, 2, 2]), filled(name, [0, 1, 1, 1])
+    reference = Compared(called="run 6", histogram=theirs, spills=1.5, by_spill=True)
+    figure = histogram_figure(
+        PLOTS[name], ours, when="", theme=LIGHT, why_empty="", choices=Choices(mode=mode), reference=reference
+    )
+    line, dashed = figure["data"]
+    assert line["y"][:-1] == [2, 1, 2]
+    assert dashed["y"][:-1] == [1, 3]
+    assert dashed["x"] == line["x"][:3]
+    assert compared_with(figure) == "– – run 6"
+
+
 @pytest.mark.parametrize("mode", Mode)
 def test_13_what_has_a_value_for_each_spill_is_never_scaled(mode: Mode) -> None:
     ours, theirs = spill_facts(run_book(8).ledger), spill_facts(run_book(4).ledger)
     trend = TRENDS["daq_triggers"]
-    figure = trend_figure(trend, ours, when="", theme=LIGHT, choices=Choices(mode=mode), reference=theirs)
+    figure = trend_figure(
+        trend, ours, when="", theme=LIGHT, choices=Choices(mode=mode), reference=theirs, called="run 6"
+    )
+    assert compared_with(figure) == "··· run 6"
     assert figure["data"][0]["y"] == theirs.triggers.tolist()
     assert figure["data"][1]["y"] == ours.triggers.tolist()
     # Of a run that is longer, only what this one has come to.

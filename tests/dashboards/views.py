@@ -56,6 +56,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "behind": 0,
         "replays": (),
         "warnings": (),
+        "is_old": False,
         "daq": fresh,
         "pipeline": fresh,
     }
