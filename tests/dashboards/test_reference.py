@@ -80,7 +80,7 @@ def test_other_bins_and_an_empty_reference_are_said_and_not_drawn() -> None:
         assert compared_with(figure) == said
 
 
-@pytest.mark.parametrize("mode", set(Mode) - {Mode.RATIO})
+@pytest.mark.parametrize("mode", [mode for mode in Mode if mode is not Mode.RATIO])
 def test_13_entries_against_the_spill_are_never_scaled_and_end_where_the_reference_does(mode: Mode) -> None:
     name = "hnsp_vs_spill_tof0"
     ours, theirs = filled(name, [0, 0, 1, 2, 2]), filled(name, [0, 1, 1, 1])
