@@ -54,7 +54,7 @@ $(VENV)/run.stamp: $(VENV)/uv.stamp requirements.txt pyproject.toml
 	@echo "installing packages"
 	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements.txt
 	@$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m dashboards.plotly
+	@$(BIN)/python -m dashboards.scripts
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt

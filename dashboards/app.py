@@ -2,7 +2,9 @@
 
 import hashlib
 import logging
+import re
 import socket
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -17,7 +19,7 @@ from dashboards.live import Live
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
 from dashboards.pages.links import act, choose
-from dashboards.plotly import script
+from dashboards.scripts import REGENERATOR, plotly_file
 from streams.errors import ServerError
 from streams.freshness import BROWSER_LATE_S
 from streams.plots.catalogue import PLOTS, TRENDS
@@ -39,6 +41,19 @@ REFRESHES_LATE = 3
 """A browser that refreshes rarely has missed so many before it says that it lost its server."""
 
 
+class _Page(Dash):
+    """Dash, with another script in the place of its polyfill."""
+
+    in_place_of_polyfill: str | None = None
+    """Its address; None leaves the polyfill."""
+
+    def interpolate_index(self, **parts: Any) -> str:
+        if self.in_place_of_polyfill is not None:
+            script = f'src="{self.in_place_of_polyfill}"'
+            parts["scripts"] = re.sub(r'src="[^"]*/polyfill@[^"]*"', script, parts["scripts"])
+        return str(super().interpolate_index(**parts))
+
+
 def create_app(settings: Settings, data: Data) -> FastAPI:
     """Return the server of the page."""
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -46,8 +61,8 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     # Before the page, which answers at every other address.
     _add_files(server, data)
     server.add_route("/live", Live(data, figures, settings.dashboard.refresh_s).answer)
-    plotly = _add_plotly(server)
-    app = Dash(
+    plotly = _add_script(server, plotly_file())
+    app = _Page(
         __name__,
         server=server,
         title="Spilldeck",
@@ -55,6 +70,8 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
         suppress_callback_exceptions=True,
         hooks={"layout_pre": _LOAD % plotly},
     )
+    if REGENERATOR.file is not None:
+        app.in_place_of_polyfill = _add_script(server, REGENERATOR.file)
     preload = f'<link rel="preload" as="script" href="{plotly}">'
     app.index_string = app.index_string.replace("<html>", '<html lang="en">').replace("{%css%}", preload + "{%css%}")
     app.layout = _layout(settings.dashboard.refresh_s)
@@ -64,9 +81,8 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     return server
 
 
-def _add_plotly(server: FastAPI) -> str:
-    """Have plotly.js served; return its address, another one for other contents."""
-    file = script()
+def _add_script(server: FastAPI, file: Path) -> str:
+    """Have a script served, and return its address."""
     content = file.read_bytes()
     address = f"/{hashlib.sha256(content).hexdigest()[:12]}-{file.name}"
     headers = {"Cache-Control": "public, max-age=31536000, immutable"}

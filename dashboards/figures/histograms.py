@@ -28,6 +28,8 @@ from streams.books.book import Histogram
 from streams.plots.model import Axis, Plot
 
 SPILL_AXIS = "Spill"
+FEW_CELLS = 1000
+"""So many are drawn whole."""
 
 
 def histogram_figure(
@@ -168,7 +170,7 @@ def _two_dimensional(
         shared["meta"] = {"held": True}
         return {"data": bar_traces(plot.triangles, histogram, scale, theme), "layout": shared}
     cells = _cells(histogram, choices, shared)
-    kept = counts.T[_kept(histogram, choices)]
+    kept = _within_filled(cells, counts.T[_kept(histogram, choices)], histogram, shared)
     value = "%{customdata:,}" if scale.log else "%{z:,}"
     cells |= {
         # A bin without entries is no colour: so one entry is seen.
@@ -194,6 +196,25 @@ def _cells(histogram: Histogram, choices: Choices, shared: dict[str, Any]) -> di
         else:
             cells[letter] = axis.centers.tolist()
     return cells
+
+
+def _within_filled(cells: dict[str, Any], counts: Any, histogram: Histogram, shared: dict[str, Any]) -> Any:
+    """Leave out empty rows and columns around what is filled, and return the rest: each cell takes a browser time."""
+    if counts.size <= FEW_CELLS:
+        return counts
+    for number, letter in enumerate("xy"):
+        if len(cells[letter]) != counts.shape[1 - number]:
+            continue  # edges, of a logarithmic axis
+        filled = np.flatnonzero(counts.any(axis=number))
+        if not len(filled):
+            continue  # all entries lie outside
+        first = min(int(filled[0]), len(cells[letter]) - 2)  # two at least: their distance is how wide they are
+        part = slice(first, max(int(filled[-1]) + 1, first + 2))
+        cells[letter] = cells[letter][part]
+        counts = counts[:, part] if letter == "x" else counts[part]
+        edges = histogram.axes[number].edges
+        shared[f"{letter}axis"]["autorangeoptions"] = {"include": [float(edges[0]), float(edges[-1])]}
+    return counts
 
 
 def _kept(histogram: Histogram, choices: Choices) -> tuple[Any, Any]:

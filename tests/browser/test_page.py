@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from dashboards.figures.theme import DARK
 from dashboards.pages.plots import of_detector, on_the_overview
+from dashboards.scripts import REGENERATOR
 from streams.plots.catalogue import DETECTORS, PLOTS
 from tests.browser.conftest import COUNTS, WAIT_S, Seen, Site, drawn, open_page, until_drawn, until_equal
 
@@ -187,6 +188,12 @@ def test_42_nothing_comes_from_outside(site: Site, page: Page, seen: Seen) -> No
         page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 0")
     assert seen.hosts == {"127.0.0.1"}
     assert seen.errors == []
+
+
+def test_the_page_takes_what_it_needs_of_a_polyfill_alone(site: Site, page: Page) -> None:
+    page.goto("/")
+    scripts = page.evaluate("[...document.scripts].map(script => script.src)")
+    assert any("polyfill" in script for script in scripts) == (REGENERATOR.file is None)
 
 
 def test_39_two_browsers_show_the_same_after_each_update_and_a_reload_changes_nothing(

@@ -130,6 +130,19 @@ def test_a_held_axis_reaches_a_little_beyond_its_values(most: float, least: floa
     assert 1.4 * least <= low <= 1.05 * least if least < 0 else low == least
 
 
+@pytest.mark.parametrize("place", ["first", "last", "middle"])
+def test_of_many_cells_those_around_what_is_filled_are_left_out_and_the_axes_stay(place: str) -> None:
+    empty = new_histogram("tof_A", {})
+    x, y = (axis.centers[{"first": 0, "last": -1, "middle": len(axis) // 2}[place]] for axis in empty.axes)
+    figure = draw("tof_A", [x], [y])
+    (cells,) = figure["data"]
+    assert [len(cells["x"]), len(cells["y"])] == [2, 2]
+    assert cells["z"][cells["y"].index(y)][cells["x"].index(x)] is not None
+    for letter, axis in zip("xy", empty.axes, strict=True):
+        ends = [axis.edges[0], axis.edges[-1]]
+        assert figure["layout"][f"{letter}axis"]["autorangeoptions"]["include"] == ends
+
+
 def test_only_figures_whose_axes_do_not_follow_from_their_values_are_held() -> None:
     grown = {"ht01": [[28.0] * 51, [28.0] * 58], "hnsp_vs_spill_tof0": [range(61), range(70)]}
     for name, (before, after) in grown.items():

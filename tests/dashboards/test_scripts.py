@@ -1,10 +1,10 @@
-"""Which plotly.js the page takes."""
+"""Which scripts the page takes."""
 
 from pathlib import Path
 
 import pytest
 
-from dashboards import plotly
+from dashboards.scripts import PLOTLY, REGENERATOR, get_plotlyjs_version, plotly_file
 
 
 @pytest.mark.parametrize("there", [None, b"damaged"])
@@ -14,10 +14,11 @@ def test_without_the_pinned_file_the_page_takes_plotly_whole(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     if there is not None:
         (tmp_path / "spilldeck").mkdir()
-        (tmp_path / "spilldeck" / f"plotly-cartesian-{plotly.VERSION}.min.js").write_bytes(there)
-    assert plotly.script().name == "plotly.min.js"
-    assert plotly.script().is_file()
+        (tmp_path / "spilldeck" / f"{PLOTLY.package}-{PLOTLY.version}.js").write_bytes(there)
+    assert plotly_file().name == "plotly.min.js"
+    assert plotly_file().is_file()
+    assert REGENERATOR.file is None
 
 
 def test_the_pinned_file_is_of_the_version_that_the_package_draws_with() -> None:
-    assert plotly.get_plotlyjs_version() == plotly.VERSION
+    assert get_plotlyjs_version() == PLOTLY.version
