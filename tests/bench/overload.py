@@ -4,14 +4,13 @@ import argparse
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import psutil
 from rich.console import Console
 from rich.table import Table
 
 from ops.demo import Running, playground, wait_until_counted
-from schemas.records import RawSpill, RunControl
+from schemas.records import RawSpill
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
@@ -19,6 +18,7 @@ from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.process import process
+from tests.bench.repeated import RepeatedRun
 
 RUN = SimulatedRun(run=900_801, spills=40, mean_triggers=5.0, detectors=("tof", "ckov", "scalers"))
 """Small spills: what is sent in some minutes at ten times a worker's speed must have room on a disk."""
@@ -32,16 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=2.0, help="how long the producer is faster")
     minutes: float = parser.parse_args().minutes
-    start, *spills, end = RUN.records()
-    assert isinstance(start, RunControl)
-    assert isinstance(end, RunControl)
-    raw = [one for one in spills if isinstance(one, RawSpill)]
-
-    def spill(number: int) -> RawSpill:
-        """Return a spill with the bytes of one that was simulated, and a number and time of its own."""
-        time_us = RUN.start_us + round((number + 1) * RUN.period_s * 1e6)
-        return replace(raw[number % len(raw)], spill=number, time_us=time_us)
-
+    run = RepeatedRun(RUN)
     with playground(workers=1) as running, connect(running.settings) as redis:
         worker = running.parts[0].process
         assert worker is not None
@@ -57,24 +48,24 @@ def main() -> None:
                 seen.append((now_s, sent, sum(p.raw_end for p in books.progress()), memory))
 
         with SpillProducer(running.settings) as producer:
-            producer.send(start)
-            trial_s = _seconds(lambda: _count(running, producer, map(spill, range(TRIAL_SPILLS))))
+            producer.send(run.start)
+            trial_s = _seconds(lambda: _count(running, producer, map(run.spill, range(TRIAL_SPILLS))))
             rate = FASTER * TRIAL_SPILLS / trial_s
             began_s, sent = time.monotonic(), TRIAL_SPILLS
             while (now_s := time.monotonic() - began_s) < 60 * minutes:
                 while sent < TRIAL_SPILLS + rate * now_s:
-                    producer.send(spill(sent))
+                    producer.send(run.spill(sent))
                     sent += 1
                 look(sent)
                 time.sleep(0.01)
             flushed_s = _seconds(producer.flush)
-            producer.send(end)
+            producer.send(run.end)
         while sum(p.raw_end for p in books.progress()) < sent:
             look(sent)
             time.sleep(0.5)
             running.look_after_parts()
         wait_until_counted(running)
-        expected = process((start, *map(spill, range(sent)), end), ConditionsStore([]).for_run)[RUN.run]
+        expected = process((run.start, *map(run.spill, range(sent)), run.end), ConditionsStore([]).for_run)[RUN.run]
         found = differences(expected.run_book(), books.run(RUN.run, expected.book.ranges))
     console = Console(highlight=False)
     table = Table(

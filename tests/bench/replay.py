@@ -7,13 +7,11 @@ import threading
 import time
 from collections import deque
 from contextlib import closing, suppress
-from dataclasses import replace
 
 import psutil
 from redis import Redis
 
 from ops.demo import playground, wait_until_counted
-from schemas.records import RawSpill
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
@@ -21,10 +19,11 @@ from streams.daq.simulator import SimulatedRun
 from streams.kafka import ends, reader
 from streams.settings import Settings
 from streams.topics import Topics
+from tests.bench.repeated import RepeatedRun
 
 REPLAYED, LIVE = 900_701, 900_702
 DISTINCT = 40
-"""Spills that are simulated; the run repeats their bytes under other numbers, which takes less time to make."""
+"""Spills that are simulated; the run repeats them."""
 
 
 class Watch:
@@ -68,16 +67,13 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=4)
     asked = parser.parse_args()
     run = SimulatedRun(run=REPLAYED, spills=DISTINCT)
-    start, *spills, end = run.records()
+    repeated = RepeatedRun(run)
     with playground(workers=2) as running, connect(running.settings) as redis:
         with SpillProducer(running.settings) as producer:
-            producer.send(start)
+            producer.send(repeated.start)
             for number in range(asked.spills):
-                one = spills[number % DISTINCT]
-                assert isinstance(one, RawSpill)
-                time_us = run.start_us + round((number + 1) * run.period_s * 1e6)
-                producer.send(replace(one, spill=number, time_us=time_us))
-            producer.send(end)
+                producer.send(repeated.spill(number))
+            producer.send(repeated.end)
         began_s = time.monotonic()
         wait_until_counted(running)
         print(f"live counted {asked.spills} spills in {time.monotonic() - began_s:.0f} s")
