@@ -48,11 +48,14 @@ def env(settings: Settings, tmp_path: Path) -> dict[str, str]:
     return environment(settings) | {"SPILLDECK_PRODUCER__JOURNALS": str(tmp_path / "journals")}
 
 
+def write_run(path: Path, count: int) -> Path:
+    path.write_bytes(b"".join(r.payload for r in SimulatedRun(spills=count, mean_triggers=4).records()))
+    return path
+
+
 @pytest.fixture
 def run_file(tmp_path: Path) -> Path:
-    path = tmp_path / "run.000"
-    path.write_bytes(b"".join(r.payload for r in SimulatedRun(spills=60, mean_triggers=4).records()))
-    return path
+    return write_run(tmp_path / "run.000", 60)
 
 
 def start(env: dict[str, str], *arguments: str | Path) -> "subprocess.Popen[bytes]":
@@ -61,20 +64,22 @@ def start(env: dict[str, str], *arguments: str | Path) -> "subprocess.Popen[byte
 
 
 def test_after_kill_9_a_producer_goes_on_behind_the_last_acknowledged_spill(
-    spilldeck: Spilldeck, settings: Settings, env: dict[str, str], run_file: Path
+    spilldeck: Spilldeck, settings: Settings, env: dict[str, str], tmp_path: Path
 ) -> None:
-    with start(env, run_file, "--rate", "40") as producer:
+    count = 400  # twenty seconds of sending: the kill comes long before the end on a slow machine too
+    run_file = write_run(tmp_path / "long.000", count)
+    with start(env, run_file, "--rate", "20") as producer:
         wait_for(lambda: len(spills(settings)) > 15)
         producer.kill()
     there = len(spills(settings))
-    assert there < 60
+    assert there < count
     done = spilldeck("produce", run_file, "--resume", env=env)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{60 - there} spills acknowledged\n"
-    assert spills(settings) == Counter(range(60))
+    assert done.stdout == f"{count - there} spills acknowledged\n"
+    assert spills(settings) == Counter(range(count))
     # All is there: nothing more is sent. Without --resume, it is sent once more, as somebody may want.
     assert spilldeck("produce", run_file, "--resume", env=env).stdout == "0 spills acknowledged\n"
-    assert spilldeck("produce", run_file, env=env).stdout == "60 spills acknowledged\n"
+    assert spilldeck("produce", run_file, env=env).stdout == f"{count} spills acknowledged\n"
 
 
 def test_a_file_that_grows_is_followed_until_ctrl_c_and_resumed(
