@@ -87,9 +87,7 @@ class Production:
         journal = Journal(self._settings.producer.journals, file, self._topic)
         there: list[Record] = []
         try:
-            with closing(
-                reader(self._settings, enable_partition_eof=True, fetch_message_max_bytes=MAX_MESSAGE_BYTES)
-            ) as consumer:
+            with closing(reader(self._settings, fetch_message_max_bytes=MAX_MESSAGE_BYTES)) as consumer:
                 stops = ends(consumer, self._topic, range(self._settings.kafka.partitions), ASK_S)
                 if resume and journal.load():
                     there = list(self._sent_before(consumer, file.name, journal.position, stops))

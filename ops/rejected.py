@@ -59,7 +59,7 @@ def read_rejected(settings: Settings, only: Collection[Place] | None = None) -> 
         When Kafka does not answer, or there is no such topic.
     """
     topic = Topics.of(settings).rejected
-    consumer = reader(settings, enable_partition_eof=True, fetch_message_max_bytes=MAX_MESSAGE_BYTES)
+    consumer = reader(settings, fetch_message_max_bytes=MAX_MESSAGE_BYTES)
     with closing(consumer):
         try:
             for partition in sorted(_partitions(consumer, topic)):

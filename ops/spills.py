@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from ops.replay.origins import ANSWER_S, consumer, kafka_spans, of_topic
+from ops.replay.origins import ANSWER_S, kafka_spans, of_topic
 from schemas.records import RawSpill, ReconstructedSpill
 from streams.daq.producer import partition_of
-from streams.kafka import messages, no_kafka
+from streams.kafka import messages, no_kafka, reader
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -93,7 +93,7 @@ def count_messages(settings: Settings) -> list[Count]:
 def _messages(settings: Settings, topic: str) -> Iterator[Message]:
     try:
         for partition, (low, stop) in enumerate(kafka_spans(settings, topic)):
-            with closing(consumer(settings)) as ours:
+            with closing(reader(settings)) as ours:
                 yield from messages(ours, topic, partition, low, stop, ANSWER_S)
     except KafkaException as error:
         raise no_kafka(settings, error) from error
@@ -115,7 +115,7 @@ def _reach(settings: Settings, topic: str) -> Reach:
     spans = kafka_spans(settings, topic)
     oldest, newest = [], []
     try:
-        with closing(consumer(settings)) as ours:
+        with closing(reader(settings)) as ours:
             for partition, (low, stop) in enumerate(spans):
                 if low < stop:
                     first = next(messages(ours, topic, partition, low, stop, ANSWER_S), None)

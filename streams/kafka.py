@@ -12,6 +12,8 @@ from streams.settings import Settings
 
 _AHEAD_KIB = 8 * 1024
 """What a consumer holds that nobody has read yet, at most; a message that is larger all the same."""
+_FETCH_WAIT_MS = 20
+"""How long a broker holds back an answer without messages; the answer for the next partition waits behind it."""
 POLL_S = 0.5
 """How long to wait for room or for acknowledgements before looking again."""
 LEADER_S = 0.1
@@ -29,7 +31,7 @@ Delivered = Callable[[KafkaError | None, Message], None]
 
 
 def reader(settings: Settings, **changes: Any) -> Consumer:
-    """Return a consumer that reads what it is assigned, commits nothing and joins no group.
+    """Return a consumer that reads what is there, says where a partition ends, commits nothing and joins no group.
 
     `changes` are settings of the library, with ``_`` for the dots in their names.
     """
@@ -38,8 +40,10 @@ def reader(settings: Settings, **changes: Any) -> Consumer:
             "bootstrap.servers": settings.kafka.bootstrap_servers,
             "group.id": "spilldeck-reader",  # asked for by the library, joined by nobody
             "enable.auto.commit": False,
+            "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
             "queued.max.messages.kbytes": _AHEAD_KIB,
+            "fetch.wait.max.ms": _FETCH_WAIT_MS,
             "log_level": 0,
         }
         | {name.replace("_", "."): value for name, value in changes.items()}
@@ -120,7 +124,7 @@ def ends(consumer: Consumer, topic: str, partitions: Sequence[int], timeout_s: f
 def messages(
     consumer: Consumer, topic: str, partition: int, start: int, stop: int, timeout_s: float
 ) -> Iterator[Message]:
-    """Yield the messages of a partition with offsets in [start, stop); the consumer must tell of a partition's end.
+    """Yield the messages of a partition with offsets in [start, stop), with a consumer from `reader`.
 
     Raises
     ------

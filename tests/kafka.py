@@ -22,7 +22,7 @@ def ends(settings: Settings) -> list[int]:
 def messages(settings: Settings, topic: str) -> list[Message]:
     """Return all messages of a topic."""
     found: list[Message] = []
-    with closing(kafka.reader(settings, enable_partition_eof=True)) as consumer:
+    with closing(kafka.reader(settings)) as consumer:
         for partition in range(settings.kafka.partitions):
             low, high = kafka.span(consumer, topic, partition, ANSWER_S)
             found += kafka.messages(consumer, topic, partition, low, high, ANSWER_S)

@@ -6,10 +6,10 @@ from typing import Self
 
 from confluent_kafka import KafkaException
 
-from ops.replay.origins import ANSWER_S, consumer
+from ops.replay.origins import ANSWER_S
 from streams.books.connect import connect
 from streams.books.reader import BookReader
-from streams.kafka import ends, no_kafka
+from streams.kafka import ends, no_kafka, reader
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -28,7 +28,7 @@ class LiveLag:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._consumer = stack.enter_context(closing(consumer(self._settings)))
+            self._consumer = stack.enter_context(closing(reader(self._settings)))
             redis = stack.enter_context(connect(self._settings))
             self._books = BookReader.of(redis, self._settings)
             self._open = stack.pop_all()

@@ -20,8 +20,6 @@ from streams.topics import Topics
 
 ANSWER_S = 10.0
 """A broker that does not answer within it is taken to be down."""
-FETCH_WAIT_MS = 20
-"""What is read is there already."""
 
 Spans = tuple[tuple[int, int], ...]
 """By partition: the first offset that is read, and the first that is not."""
@@ -45,11 +43,6 @@ def topic_of(settings: Settings, origin: Origin) -> str:
     return topics.reco if origin is Origin.RECO else topics.raw
 
 
-def consumer(settings: Settings) -> Consumer:
-    """Return a consumer that holds little, and does not wait at the end of one partition before it reads another."""
-    return reader(settings, enable_partition_eof=True, fetch_wait_max_ms=FETCH_WAIT_MS)
-
-
 def kafka_spans(settings: Settings, topic: str) -> Spans:
     """Return what Kafka has of each partition of a topic.
 
@@ -59,7 +52,7 @@ def kafka_spans(settings: Settings, topic: str) -> Spans:
         When Kafka does not answer, or has no such topic.
     """
     try:
-        with closing(consumer(settings)) as asked:
+        with closing(reader(settings)) as asked:
             return tuple(span(asked, topic, partition, ANSWER_S) for partition in range(settings.kafka.partitions))
     except KafkaException as error:
         raise no_kafka(settings, error) from error
@@ -102,7 +95,7 @@ def of_topic(
 ) -> Generator[Taken, None, None]:
     """Yield the messages of some runs in [start, stop) of a partition of a topic of spills."""
     try:
-        with closing(consumer(settings)) as ours:
+        with closing(reader(settings)) as ours:
             expected = start
             for message in messages(ours, topic, partition, start, stop, ANSWER_S):
                 offset, value = message.offset() or 0, message.value() or b""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from streams.errors import ServerError
 from streams.kafka import reader, span
@@ -27,7 +27,7 @@ class Probe:
     def __init__(self, settings: Settings, topic: str) -> None:
         self._settings = settings
         self._topic = topic
-        self._asked_for_ends = self._consumer()
+        self._asked_for_ends = reader(self._settings)
 
     def end(self, partition: int) -> int:
         """Return the offset that the partition's next message will get."""
@@ -37,13 +37,13 @@ class Probe:
             except KafkaException:
                 # After a loss of all brokers the library may take the topic for unknown, and asks no more for minutes.
                 self._asked_for_ends.close()
-                self._asked_for_ends = self._consumer()
+                self._asked_for_ends = reader(self._settings)
                 raise
 
     def first_from(self, partition: int, offset: int) -> tuple[int | None, int]:
         """Return the first offset at or after one that has a message, if any, and the partition's low watermark."""
         # A new consumer: one used before may still hand out a message of the partition that it was asked about then.
-        with self._saying_where(partition), closing(self._consumer()) as consumer:
+        with self._saying_where(partition), closing(reader(self._settings)) as consumer:
             low, _ = span(consumer, self._topic, partition, TIMEOUT_S)
             consumer.assign([TopicPartition(self._topic, partition, max(offset, low))])
             message = consumer.poll(TIMEOUT_S)
@@ -55,9 +55,6 @@ class Probe:
             if error.code() == KafkaError._PARTITION_EOF:
                 return None, low
             raise KafkaException(error)
-
-    def _consumer(self) -> Consumer:
-        return reader(self._settings, enable_partition_eof=True)
 
     @contextmanager
     def _saying_where(self, partition: int) -> Iterator[None]:

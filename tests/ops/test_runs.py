@@ -31,7 +31,7 @@ UNENDED = 900_398
 def newest_records(live: Live) -> dict[int, str]:
     """Return the state in the newest record of each run in the topic of runs."""
     topic, found = Topics.of(live.settings).runs, {}
-    with closing(reader(live.settings, enable_partition_eof=True)) as consumer:
+    with closing(reader(live.settings)) as consumer:
         (stop,) = ends(consumer, topic, [0], 10)
         for message in messages(consumer, topic, 0, 0, stop, 10):
             record = decode(message.value() or b"")
