@@ -68,6 +68,7 @@ def specs(settings: Settings) -> tuple[TopicSpec, ...]:
 
     def spec(name: str, partitions: int, **config: str) -> TopicSpec:
         config["max_message_bytes"] = str(MAX_MESSAGE_BYTES)
+        config["message_timestamp_type"] = "CreateTime"  # what a spill becomes has the spill's time
         if kafka.replication > 2:
             config["min_insync_replicas"] = "2"  # what is acknowledged outlives the loss of a broker
         return TopicSpec(

@@ -15,6 +15,9 @@ from streams.log import log_to_stderr
 from streams.settings import LIVE, Settings
 from streams.transport import PromptTransport
 
+METADATA_AGE_MS = 10_000
+"""How old what a worker knows of the topics and their brokers may be."""
+
 
 def create_app(settings: Settings) -> faust.App:
     """Return the application of one worker, ready to be run."""
@@ -29,6 +32,8 @@ def create_app(settings: Settings) -> faust.App:
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=kafka.fetch_kib * 1024,
+        # A topic that is made anew is found again within it; the client's own five minutes are a quarter of a run.
+        consumer_metadata_max_age_ms=METADATA_AGE_MS,
         stream_buffer_maxsize=kafka.messages_ahead,
         producer_acks=-1,
         producer_compression_type="zstd",

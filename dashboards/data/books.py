@@ -101,7 +101,6 @@ class Books:
     """The runs that somebody looks at, by number and session; `NOTHING` if the session has not got it."""
     unattributed: Totals = field(default_factory=Totals)
     at: At | None = None
-    warnings: tuple[str, ...] = ()
 
     def automatic_reference(self, run: int | None) -> int | None:
         """Return the newest run before this one, of the same type, with enough particle triggers to compare with."""
@@ -230,11 +229,6 @@ class BooksReader:
                     for name in plots
                 }
                 read[run, session] = _of_replay(run, replace(one, histories=histories), promoted)
-        warnings = [
-            f"Partition {partition}: messages {start} to {stop - 1} were gone from Kafka when they were needed"
-            for partition, p in enumerate(at.progress)
-            for start, stop in p.lost
-        ]
         return Books(
             current=current,
             totals=totals,
@@ -242,7 +236,6 @@ class BooksReader:
             read=read,
             unattributed=unattributed,
             at=at,
-            warnings=tuple(warnings),
         )
 
     def _read_run(

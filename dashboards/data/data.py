@@ -44,6 +44,8 @@ WANTED_RUNS = 16
 """The most runs that are read again and again."""
 CHANGE_S = 0.25
 """The least time between two changes: many checkpoints in a row are read together."""
+LOSS_TOLD_S = 86_400.0
+"""For so long the page tells what Kafka lost: each shift hears of it. The runs' missing spills stay in their books."""
 ENDS_KEPT = 1000
 """Earlier ends of ``spills.raw`` that are remembered while the workers are behind them."""
 
@@ -122,7 +124,7 @@ class Data:
         one, reference = books.one(run, choices.session), books.one(other, other_session)
         part = None if choices.window is None else one.parts.get(choices.window)
         seen = self._observed(now_s, books, broker, fault)
-        warnings = (*broker.warnings, *books.warnings, *one.warnings)
+        warnings = (*broker.warnings, *_losses(books.at.progress if books.at else (), now_s), *one.warnings)
         if self._replays_fault:
             warnings = (*warnings, f"What the store (Redis) holds of the replays cannot be read: {self._replays_fault}")
         if broker.lost_s:
@@ -265,6 +267,17 @@ class Data:
 
 def _missing(produced: tuple[int, ...], progress: tuple[Progress, ...]) -> int:
     return sum(max(end - p.raw_end, 0) for end, p in zip(produced, progress, strict=False))
+
+
+def _losses(progress: tuple[Progress, ...], now_s: float) -> tuple[str, ...]:
+    """Return what Kafka lost of late, in one warning."""
+    found = [
+        f"partition {partition}: {loss.what}"
+        for partition, p in enumerate(progress)
+        for loss in p.lost
+        if now_s - loss.at_s < LOSS_TOLD_S
+    ]
+    return (f"Kafka no longer has what was needed: {'; '.join(found)}",) if found else ()
 
 
 def _within(spills: SpillFacts, part: Part) -> SpillFacts:

@@ -186,13 +186,18 @@ def _aggregator(settings: Settings, plan: Plan, store: CheckpointStore, conditio
     async def seek(_partition: int, _offset: int) -> None:
         raise _ReadAgainError
 
+    async def still_has(_partition: int, _offset: int, _produced_ms: int) -> bool:
+        return True  # what is gone, or came in its place, is refused when it is read
+
     async def end(partition: int) -> int:
         return plan.spans[partition][1]
 
     async def reject(_spill: RejectedSpill) -> None:
         """Count it alone: it is in spills.rejected since it was live."""
 
-    topic = TopicAccess(name=topic_of(settings, plan.origin), seek=seek, first_from=first_from, end=end)
+    topic = TopicAccess(
+        name=topic_of(settings, plan.origin), seek=seek, first_from=first_from, still_has=still_has, end=end
+    )
     return Aggregator(
         store=store,
         kafka=KafkaAccess(raw=topic, reco=topic, reject=reject),

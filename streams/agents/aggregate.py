@@ -99,6 +99,7 @@ def _access(app: faust.App, settings: Settings, channel: Any) -> TopicAccess:
         name=name,
         seek=seek,
         first_from=lambda partition, offset: asyncio.to_thread(probe.first_from, partition, offset),
+        still_has=lambda partition, offset, at_ms: asyncio.to_thread(probe.still_has, partition, offset, at_ms),
         end=lambda partition: asyncio.to_thread(probe.end, partition),
     )
 
@@ -109,6 +110,6 @@ def _incoming(event: Any) -> Incoming:
         partition=message.partition,
         offset=message.offset,
         raw_offset=raw_offset_of(dict(message.headers or {})),
-        produced_ms=int(message.timestamp * 1000),
+        produced_ms=round(message.timestamp * 1000),
         value=event.value or b"",  # a message may have none
     )

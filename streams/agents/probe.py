@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from streams.errors import ServerError
 from streams.kafka import reader, span
@@ -11,6 +11,8 @@ from streams.settings import Settings
 
 TIMEOUT_S = 10.0
 """A broker that does not answer for so long is down."""
+SAME_TIME_MS = 1
+"""Faust has times in seconds, and cuts off what is not a whole millisecond when it sends one on."""
 
 
 class Probe:
@@ -42,19 +44,38 @@ class Probe:
 
     def first_from(self, partition: int, offset: int) -> tuple[int | None, int]:
         """Return the first offset at or after one that has a message, if any, and the partition's low watermark."""
+        message, low = self._first_from(partition, offset)
+        return (message.offset() if message is not None else None), low
+
+    def still_has(self, partition: int, offset: int, produced_ms: int) -> bool:
+        """Say whether the message at an offset was produced at a time, or may have been: its offset is gone since."""
+        if offset >= self.end(partition):
+            return False
+        message, low = self._first_from(partition, offset)
+        if offset < low:
+            return True
+        if message is None or message.offset() != offset:
+            return False
+        time_ms: int = message.timestamp()[1]
+        return time_ms <= 0 or abs(time_ms - produced_ms) <= SAME_TIME_MS  # without a time, nobody can tell
+
+    def _first_from(self, partition: int, offset: int) -> tuple[Message | None, int]:
         # A new consumer: one used before may still hand out a message of the partition that it was asked about then.
         with self._saying_where(partition), closing(reader(self._settings)) as consumer:
-            low, _ = span(consumer, self._topic, partition, TIMEOUT_S)
+            low, end = span(consumer, self._topic, partition, TIMEOUT_S)
             consumer.assign([TopicPartition(self._topic, partition, max(offset, low))])
             message = consumer.poll(TIMEOUT_S)
             if message is None:
                 raise ServerError(f"Kafka does not answer for {self._topic}[{partition}]")
             error = message.error()
             if error is None:
-                return message.offset(), low
-            if error.code() == KafkaError._PARTITION_EOF:
-                return None, low
-            raise KafkaException(error)
+                return message, low
+            if error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
+            # A new leader shows the newest messages only when it has heard that its followers have them.
+            if (message.offset() or 0) < end:
+                raise ServerError(f"Kafka does not show all of {self._topic}[{partition}] yet")
+            return None, low
 
     @contextmanager
     def _saying_where(self, partition: int) -> Iterator[None]:

@@ -4,9 +4,14 @@ The stored checkpoint decides, never Kafka's committed offset: a message at or b
 books already; the next one goes on; one beyond it means that Redis has lost data (or that Kafka has a gap), so the
 aggregator asks Kafka for the first message that it still has after the checkpoint, and goes back there. The same holds
 for ``spills.raw``: what the checkpoint lacks of it, though Kafka has it, is reconstructed again.
+
+Kafka may lose too: a power cut takes the end of a log that was not on the disk yet, and somebody may make a topic anew.
+Other messages come then at offsets that were counted. So the checkpoint knows the last messages in the books, and is
+set back to the newest one that Kafka still has.
 """
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,9 +23,11 @@ from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, ReconstructedSpill, Rejec
 from schemas.wire import WireError, decode
 from streams.books.book import Book
 from streams.books.book import Ranges as PlotRanges
+from streams.books.layout import Counted, Loss
 from streams.books.ranges import Ranges
 from streams.books.run import Admission, Handling, RunShare
 from streams.books.store import (
+    NO_OFFSET,
     CheckpointRefusedError,
     CheckpointStore,
     DamagedCheckpointError,
@@ -36,6 +43,10 @@ SEEK_PATIENCE_S = 2.0
 """Wait for messages that Kafka has, or that were sought, before seeking: what was fetched earlier comes first."""
 QUIET_S = 0.5
 """What has brought messages so lately needs no look: the next checkpoint tells."""
+TAIL = 256
+"""Messages by which a checkpoint tells what Kafka has lost: more than come before a log is on the disk."""
+LOSSES = 10
+"""Of Kafka's, that a checkpoint tells of: the last ones."""
 RAW_PATIENCE_S = 10.0
 """Wait for what is missing of spills.raw before going back to it: another worker may still be sending it."""
 
@@ -91,6 +102,8 @@ class TopicAccess:
     """Go back or forth to an offset."""
     first_from: Callable[[int, int], Awaitable[tuple[int | None, int]]]
     """Return the first offset at or after one that Kafka has a message for, if any, and its low watermark."""
+    still_has: Callable[[int, int, int], Awaitable[bool]]
+    """Say whether the message at an offset was produced at a time, Unix ms; or may have been: it is old, and gone."""
     end: Callable[[int], Awaitable[int]]
     """Return the offset that the next message will get."""
 
@@ -214,17 +227,51 @@ class Aggregator:
             self._drop(partition)
             raise
 
+    async def _load(self, partition: int) -> _Partition:
+        """Take over what Redis has of a partition, set back to what Kafka still has of what was counted."""
+        stored = await self._store.load_state(partition)
+        state = await self._as_kafka_has_it(partition, stored)
+        if state is not stored:
+            await self._store.checkpoint(partition, stored.offset, state, {})
+        known = self._partitions[partition] = _Partition(state)
+        return known
+
+    async def _as_kafka_has_it(self, partition: int, state: PartitionState) -> PartitionState:
+        reco, raw = self._kafka.reco, self._kafka.raw
+        made_of = sorted((c.raw_offset, c.produced_ms) for c in state.tail if c.raw_offset is not None)
+        last_raw = await _still_there(raw, partition, made_of)
+        if made_of and last_raw < made_of[-1][0]:
+            tail = tuple(c if (c.raw_offset or 0) <= last_raw else c._replace(raw_offset=None) for c in state.tail)
+            state = replace(state, raw=state.raw.below(last_raw + 1), tail=tail)
+            what = (
+                f"{raw.name} lost its messages from {last_raw + 1} on, which were counted, and maybe others behind them"
+            )
+            state = self._with_loss(partition, state, what)
+        last = await _still_there(reco, partition, [(c.offset, c.produced_ms) for c in state.tail])
+        if last < state.offset:
+            # Nothing lacks: spills.raw has what others there were.
+            _log.error("spills.reco lost what was counted", partition=partition, first=last + 1)
+            state = replace(state, offset=last, tail=tuple(c for c in state.tail if c.offset <= last))
+        return state
+
+    def _with_loss(self, partition: int, state: PartitionState, what: str) -> PartitionState:
+        _log.error("Kafka no longer has what is needed", partition=partition, what=what)
+        return replace(state, lost=(*state.lost, Loss(int(time.time()), what))[-LOSSES:])
+
     async def _look_after(self, partition: int) -> None:
         stored, now = await self._store.load_state(partition), self._clock()
         known = self._partitions.get(partition)
-        if known is None or known.state.offset != stored.offset:
-            if known is not None:
-                here, there = known.state.offset, stored.offset
-                _log.warning("Redis has another state", partition=partition, here=here, there=there)
-                self._drop(partition)
-            # What is lacking now has been sent before, and does not come by itself.
-            known = self._partitions[partition] = _Partition(stored, behind_since=-inf)
-        if stored.offset + 1 >= await self._kafka.reco.end(partition):
+        if known is not None and known.state.offset != stored.offset:
+            _log.warning("Redis has another state", partition=partition, here=known.state.offset, there=stored.offset)
+            self._drop(partition)
+            known = None
+        if known is None:
+            known = await self._load(partition)
+            known.behind_since = -inf  # what is lacking now has been sent before, and does not come by itself
+        end = await self._kafka.reco.end(partition)
+        if known.state.offset + 1 > end:
+            self._drop(partition)  # Kafka lost the last of it: the next look sets it back
+        elif known.state.offset + 1 == end:
             known.behind_since = None
         elif known.behind_since is None:
             known.behind_since = now
@@ -242,22 +289,42 @@ class Aggregator:
         if now - known.raw_missing_since < RAW_PATIENCE_S:
             return
         known.raw_missing_since = now
-        if missing >= await self._kafka.raw.end(partition):
+        end = await self._kafka.raw.end(partition)
+        if known.state.raw.end > end:  # Kafka lost the last of it, or somebody wrote of offsets that never were
+            self._drop(partition)
+            known = await self._load(partition)
+            missing = known.state.raw.first_missing()
+        if missing >= end:
             return
-        first, _ = await self._kafka.raw.first_from(partition, missing)
+        first, low = await self._kafka.raw.first_from(partition, missing)
         while first is not None and (stop := known.state.raw.stop_of(first)) is not None:
-            first, _ = await self._kafka.raw.first_from(partition, stop)
+            first, low = await self._kafka.raw.first_from(partition, stop)
+        reached = end if first is None else first
+        if reached > missing:
+            await self._do_without(partition, known, reached, low)
         if first is not None:
             _log.warning("spills.raw has what was not reconstructed: going back", partition=partition, to=first)
             await self._kafka.raw.seek(partition, first)
+
+    async def _do_without(self, partition: int, known: _Partition, reached: int, low: int) -> None:
+        """Wait no longer for what is not in the books of ``spills.raw`` before an offset: Kafka has none of it.
+
+        What is below its low watermark was there; other offsets had no message.
+        """
+        state = replace(known.state, raw=known.state.raw.filled_below(reached))
+        for start, stop in known.state.raw.gaps_below(min(reached, low)):
+            state = self._with_loss(
+                partition, state, f"messages {start} to {stop - 1} of {self._kafka.raw.name} were gone when needed"
+            )
+        await self._store.checkpoint(partition, state.offset, state, {})
+        known.state = state
 
     async def _go_back(self, partition: int, known: _Partition) -> None:
         """Seek to the first message after the checkpoint that Kafka still has."""
         wanted = known.state.offset + 1
         first, low = await self._kafka.reco.first_from(partition, wanted)
-        if low > wanted and (wanted, low) not in known.state.lost:
-            known.state = replace(known.state, lost=(*known.state.lost, (wanted, low)))
-            _log.error("Kafka no longer has spills that are needed", partition=partition, first=wanted, last=low - 1)
+        if low > wanted:  # what spills.raw has of it is reconstructed again; what that lacks too is said then
+            _log.warning("spills.reco no longer has what is needed", partition=partition, first=wanted, last=low - 1)
         known.awaited, known.sought_at = first, self._clock()
         if first is not None:
             _log.info("going back", partition=partition, to=first, checkpoint=known.state.offset)
@@ -266,7 +333,7 @@ class Aggregator:
     async def _take(self, partition: int, messages: Sequence[Incoming]) -> None:
         known = self._partitions.get(partition)
         if known is None:
-            known = self._partitions[partition] = _Partition(await self._store.load_state(partition))
+            known = await self._load(partition)
         known.taken_at, known.behind_since = self._clock(), None
         fresh: list[Incoming] = []
         beyond = False
@@ -286,12 +353,13 @@ class Aggregator:
 
     async def _bring_in(self, partition: int, known: _Partition, fresh: Sequence[Incoming]) -> None:
         """Fill the next messages of a partition, and write the checkpoint."""
-        raw = Ranges(known.state.raw)
+        raw, tail = Ranges(known.state.raw), list(known.state.tail)
         changes: dict[int, RunChanges] = {}
         to_fill: dict[tuple[int, int], list[ReconstructedSpill]] = {}
         produced_ms: dict[tuple[int, int], int] = {}
         for message in fresh:
             record, raw_offset = await self._decode(message)
+            tail.append(Counted(message.offset, raw_offset, message.produced_ms))
             share = await self._share(partition, known, record.run)
             # Reconstructed a second time after a restart: it was counted then. The offset alone does not tell, since
             # whoever writes another message may claim the offset of a spill that is still to come.
@@ -319,6 +387,7 @@ class Aggregator:
         state = PartitionState(
             offset=fresh[-1].offset,
             raw=raw,
+            tail=tuple(tail[-TAIL:]),
             lost=known.state.lost,
             produced_ms=max(known.state.produced_ms, *(m.produced_ms for m in fresh)),
         )
@@ -434,3 +503,11 @@ class Aggregator:
         while len(known.windows) > WINDOWS_IN_MEMORY:
             (run, start), _ = known.windows.popitem(last=False)
             self._window_books.pop((run, partition, start), None)
+
+
+async def _still_there(topic: TopicAccess, partition: int, counted: Sequence[tuple[int, int]]) -> int:
+    """Return the last of these offsets whose message Kafka still has, of that time; `NO_OFFSET` if it has none."""
+    for offset, produced_ms in reversed(counted):
+        if await topic.still_has(partition, offset, produced_ms):
+            return offset
+    return NO_OFFSET

@@ -5,8 +5,9 @@ Redis Cluster. Under ``prefix:{session:partition}:``
 
 ========================  ======  ===================================================================
 ``state``                 hash    ``offset`` (last one in the books), ``raw`` (source offsets seen, as
-                                  ranges), ``lost`` (offsets that Kafka no longer had when needed),
-                                  ``produced_ms`` (when the newest message in the books was produced)
+                                  ranges), ``tail`` (the last messages in the books), ``lost`` (what Kafka no
+                                  longer had when it was needed), ``produced_ms`` (when the newest message in
+                                  the books was produced)
 ``runs``                  hash    run → totals, JSON
 ``spills:RUN``            hash    spill → ledger entry
 ``handling:RUN``          hash    spill → how it was handled
@@ -21,6 +22,7 @@ import json
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.scalers import SCALER_CHANNELS
 from streams.books.ranges import Ranges
@@ -30,6 +32,25 @@ from streams.books.totals import Totals
 _LEDGER = struct.Struct("<qii8s")
 _HANDLING = struct.Struct("<ff")
 _SCALERS = struct.Struct(f"<{SCALER_CHANNELS}i")
+
+
+class Counted(NamedTuple):
+    """A message of ``spills.reco`` that is in the books."""
+
+    offset: int
+    raw_offset: int | None
+    """Offset in ``spills.raw`` of the message that it was made of."""
+    produced_ms: int
+    """When both were produced, Unix milliseconds."""
+
+
+class Loss(NamedTuple):
+    """What Kafka no longer had when it was needed."""
+
+    at_s: int
+    """When it was found, Unix seconds."""
+    what: str
+    """In words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +146,29 @@ def pack_totals(totals: Totals) -> str:
 def unpack_totals(data: bytes) -> Totals:
     """Return the totals in JSON."""
     return Totals.from_json(json.loads(data))
+
+
+def pack_tail(tail: Iterable[Counted]) -> str:
+    """Return the last messages in the books as JSON."""
+    return json.dumps(list(tail), separators=(",", ":"))
+
+
+def unpack_tail(data: bytes) -> tuple[Counted, ...]:
+    """Return the last messages in JSON."""
+    return tuple(
+        Counted(int(offset), None if raw_offset is None else int(raw_offset), int(produced_ms))
+        for offset, raw_offset, produced_ms in json.loads(data)
+    )
+
+
+def pack_losses(losses: Iterable[Loss]) -> str:
+    """Return losses as JSON."""
+    return json.dumps(list(losses))
+
+
+def unpack_losses(data: bytes) -> tuple[Loss, ...]:
+    """Return the losses in JSON."""
+    return tuple(Loss(int(at_s), str(what)) for at_s, what in json.loads(data))
 
 
 def pack_ranges(ranges: Iterable[tuple[int, int]]) -> str:

@@ -38,6 +38,25 @@ class Ranges:
         """Return the first number from 0 on that is not in the set."""
         return self.stop_of(0) or 0
 
+    @property
+    def end(self) -> int:
+        """The first number that all in the set are below."""
+        return self._stops[-1] if self._stops else 0
+
+    def below(self, number: int) -> "Ranges":
+        """Return what is in the set of the numbers below one."""
+        return Ranges((start, min(stop, number)) for start, stop in self if start < number)
+
+    def gaps_below(self, number: int) -> "Ranges":
+        """Return what is not in the set of the numbers from 0 on that are below one."""
+        edges = [0, *(edge for pair in self.below(number) for edge in pair), number]
+        return Ranges((start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop)
+
+    def filled_below(self, number: int) -> "Ranges":
+        """Return the set with all numbers from 0 on that are below one."""
+        stop = self.stop_of(number) or number
+        return Ranges([(0, stop), *(pair for pair in self if pair[0] > stop)])
+
     def add(self, number: int) -> bool:
         """Add a number; return whether it is new."""
         at = bisect_right(self._starts, number)

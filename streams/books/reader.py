@@ -25,8 +25,8 @@ class Progress:
     """The first offset of ``spills.raw`` that is not in them: after a rebalance, later ones may be in already."""
     produced_ms: int
     """When the newest message in them was produced, Unix milliseconds; 0 without one."""
-    lost: tuple[tuple[int, int], ...]
-    """Half-open ranges of offsets that Kafka no longer had when they were needed."""
+    lost: tuple[layout.Loss, ...]
+    """What Kafka no longer had when it was needed."""
 
 
 class BookReader:
@@ -86,7 +86,7 @@ class BookReader:
                     offset=int(state.get(b"offset", NO_OFFSET)),
                     raw_end=raw[0][1] if raw else 0,
                     produced_ms=int(state.get(b"produced_ms", 0)),
-                    lost=tuple(layout.unpack_ranges(state[b"lost"])) if state else (),
+                    lost=layout.unpack_losses(state[b"lost"]) if state else (),
                 )
             )
         return tuple(found)

@@ -19,10 +19,10 @@ from streams.books.totals import Totals
 NO_OFFSET = -1
 """Stands for the offset of a partition that has no checkpoint."""
 
-# KEYS[1] is the state; ARGV[1] the offset that it must hold, '' for none; ARGV[2] the channel to announce it on.
+# KEYS[1] is the state; ARGV[1] the offset that it must hold, -1 for none; ARGV[2] the channel to announce it on.
 # Then, for each of the other KEYS in turn, a command: 'hset' or 'hdel' with a count and so many arguments, or 'del'.
 _COMPARE_AND_SET = """
-local stored = redis.call('HGET', KEYS[1], 'offset') or ''
+local stored = redis.call('HGET', KEYS[1], 'offset') or '-1'
 if stored ~= ARGV[1] then return stored end
 local at = 3
 for i = 2, #KEYS do
@@ -57,8 +57,10 @@ class PartitionState:
     """The last offset of ``spills.reco`` whose spill is in them."""
     raw: Ranges = field(default_factory=Ranges)
     """Offsets of ``spills.raw`` that are in them: a spill that was reconstructed twice is told by it."""
-    lost: tuple[tuple[int, int], ...] = ()
-    """Half-open ranges of offsets that were needed when Kafka no longer had them."""
+    tail: tuple[layout.Counted, ...] = ()
+    """The last messages in them, the last one at the end: Kafka must still have them, and not others in their place."""
+    lost: tuple[layout.Loss, ...] = ()
+    """What Kafka no longer had when it was needed."""
     produced_ms: int = 0
     """When the newest message in them was produced, Unix milliseconds."""
 
@@ -138,7 +140,8 @@ class CheckpointStore:
             return PartitionState(
                 offset=int(stored[b"offset"]),
                 raw=layout.unpack_ranges(stored[b"raw"]),
-                lost=tuple(layout.unpack_ranges(stored[b"lost"])),
+                tail=layout.unpack_tail(stored[b"tail"]),
+                lost=layout.unpack_losses(stored[b"lost"]),
                 produced_ms=int(stored[b"produced_ms"]),
             )
 
@@ -205,11 +208,11 @@ class CheckpointStore:
             When the stored offset is not `previous`; nothing was written.
         """
         # An offset that does not grow would count its spills a second time after the next resume.
-        assert state.offset > previous, f"checkpoint from offset {previous} back to {state.offset}"  # noqa: S101
+        assert state.offset > previous or not runs, f"checkpoint from offset {previous} back to {state.offset}"  # noqa: S101
         keys = self._keys(partition)
         touched = [keys.state]
         arguments: list[Any] = [
-            "" if previous == NO_OFFSET else previous,
+            previous,
             layout.changed_channel(self._prefix, self._session),
         ]
 
@@ -224,7 +227,8 @@ class CheckpointStore:
             [
                 *("offset", state.offset),
                 *("raw", layout.pack_ranges(state.raw)),
-                *("lost", layout.pack_ranges(state.lost)),
+                *("tail", layout.pack_tail(state.tail)),
+                *("lost", layout.pack_losses(state.lost)),
                 *("produced_ms", state.produced_ms),
             ],
         )
@@ -246,7 +250,7 @@ class CheckpointStore:
         with _as_damage(keys.state):
             answer = cast("bytes", await self._compare_and_set(keys=touched, args=arguments))
         if answer != b"written":
-            message = f"partition {partition}: Redis holds offset {answer.decode() or 'none'}, not {previous}"
+            message = f"partition {partition}: Redis holds offset {answer.decode()}, not {previous}"
             raise CheckpointRefusedError(message)
 
 

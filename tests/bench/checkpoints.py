@@ -78,13 +78,16 @@ async def _aggregate(messages: list[Incoming], run: int, port: int) -> tuple[lis
     async def first_from(_partition: int, _offset: int) -> tuple[int | None, int]:
         return None, 0
 
+    async def still_has(_partition: int, _offset: int, _produced_ms: int) -> bool:
+        return True
+
     async def end(_partition: int) -> int:
         return len(messages)
 
     async def reject(_spill: RejectedSpill) -> None:
         raise AssertionError("nothing is rejected")
 
-    topic = TopicAccess(name="", seek=nothing, first_from=first_from, end=end)
+    topic = TopicAccess(name="", seek=nothing, first_from=first_from, still_has=still_has, end=end)
     settings = BookSettings()
     async with Redis(port=port) as redis:
         store = _Timed(redis, "bench", "live")

@@ -1,6 +1,7 @@
 """Counted exactly once: whatever is repeated, lost, reordered between workers, or set back in Redis."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -35,20 +36,25 @@ class Log:
 
     def __init__(self) -> None:
         self.messages: list[Incoming] = []
+        self.now_ms = 1000
         self.low = 0
-        self.raw: set[int] = set()
-        """Offsets of spills.raw that Kafka has."""
+        self.raw: dict[int, int] = {}
+        """Offsets of spills.raw that Kafka has, and when each was produced."""
+        self.raw_low = 0
 
     def append(self, record: ReconstructedSpill | RunControl | bytes, raw_offset: int | None = None) -> None:
         offset = len(self.messages)
+        raw_offset = offset if raw_offset is None else raw_offset
+        self.now_ms += 1
+        produced_ms = self.now_ms
         if not isinstance(record, bytes) or len(record) > 1:  # garbage was not made of a raw spill
-            self.raw.add(offset if raw_offset is None else raw_offset)
+            produced_ms = self.raw.setdefault(raw_offset, self.now_ms)
         self.messages.append(
             Incoming(
                 partition=0,
                 offset=offset,
-                raw_offset=offset if raw_offset is None else raw_offset,
-                produced_ms=1000 + offset,
+                raw_offset=raw_offset,
+                produced_ms=produced_ms,
                 value=record if isinstance(record, bytes) else encode(record),
             )
         )
@@ -84,10 +90,16 @@ class Worker:
             self.raw_seeks.append(offset)
 
         async def first_raw_from(_partition: int, offset: int) -> tuple[int | None, int]:
-            return min((raw for raw in log.raw if raw >= offset), default=None), 0
+            return min((raw for raw in log.raw if raw >= max(offset, log.raw_low)), default=None), log.raw_low
 
         async def end_raw(_partition: int) -> int:
             return max(log.raw, default=-1) + 1
+
+        async def still_has(_partition: int, offset: int, produced_ms: int) -> bool:
+            return offset < len(log.messages) and log.messages[offset].produced_ms == produced_ms
+
+        async def still_has_raw(_partition: int, offset: int, produced_ms: int) -> bool:
+            return offset < log.raw_low or log.raw.get(offset) == produced_ms
 
         async def reject(spill: RejectedSpill) -> None:
             self.rejected.append(spill)
@@ -97,8 +109,10 @@ class Worker:
         self.aggregator = Aggregator(
             store=CheckpointStore(redis, "test", "live"),
             kafka=KafkaAccess(
-                raw=TopicAccess(name="spills.raw", seek=seek_raw, first_from=first_raw_from, end=end_raw),
-                reco=TopicAccess(name="spills.reco", seek=seek, first_from=first_from, end=end),
+                raw=TopicAccess(
+                    name="spills.raw", seek=seek_raw, first_from=first_raw_from, still_has=still_has_raw, end=end_raw
+                ),
+                reco=TopicAccess(name="spills.reco", seek=seek, first_from=first_from, still_has=still_has, end=end),
                 reject=reject,
             ),
             run_books=self.run_books,
@@ -499,7 +513,7 @@ def test_what_was_not_reconstructed_is_gone_back_to_once_it_had_its_time(
 def test_what_kafka_no_longer_has_of_spills_raw_is_not_gone_back_to(run: Callable[..., None], redis_url: str) -> None:
     log = filled_log(30)
     log.messages = [replace(m, offset=n) for n, m in enumerate(log.messages[12:])]
-    log.raw = set(range(12, 32))
+    log.raw_low = 12
 
     async def scenario() -> None:
         worker = Worker(log, redis_url, 0)
@@ -512,16 +526,78 @@ def test_what_kafka_no_longer_has_of_spills_raw_is_not_gone_back_to(run: Callabl
     run(scenario)
 
 
-def test_what_kafka_no_longer_has_is_said(run: Callable[..., None], redis_url: str) -> None:
+def test_what_kafka_no_longer_has_is_said_and_not_waited_for(run: Callable[..., None], redis_url: str) -> None:
     log = filled_log(30)
-    log.low = 12
+    log.low = log.raw_low = 12
+    log.messages = log.messages[:15] + [replace(m, offset=m.offset - 2) for m in log.messages[17:]]
+    del log.raw[16]  # such an offset has no message, and had none
 
     async def scenario() -> None:
-        await Worker(log, redis_url, 0).drain()
+        worker = Worker(log, redis_url, 0)
+        await worker.drain()
         with Redis.from_url(redis_url) as redis:
             reader = BookReader(redis, "test", "live", 1)
-            assert reader.progress()[0].lost == ((0, 12),)
-            assert sorted(reader.run(RUN, {}).ledger) == list(range(11, 30))
+            assert reader.progress()[0].lost == ()
+            for missing in (15, 17, 32, 32):
+                worker.now += RAW_PATIENCE_S
+                await worker.aggregator.watch([0])
+                (progress,) = reader.progress()
+                (loss,) = progress.lost
+                assert loss.what == "messages 0 to 11 of spills.raw were gone when needed"
+                assert 0 <= time.time() - loss.at_s < 60
+                if missing == 15:
+                    assert worker.raw_seeks == [15]
+                    log.append(reconstructed_spill(14), raw_offset=15)
+                    await worker.drain()
+                    (progress,) = reader.progress()
+            assert progress.raw_end == 32
+            assert sorted(reader.run(RUN, {}).ledger) == [*range(11, 15), *range(16, 30)]
+
+    run(scenario)
+
+
+def cut(log: Log, reco: int, raw: int) -> None:
+    """Take the last messages of both topics away, as a power cut does."""
+    del log.messages[len(log.messages) - reco :]
+    for offset in sorted(log.raw)[len(log.raw) - raw :]:
+        del log.raw[offset]
+
+
+@pytest.mark.parametrize("stays", [True, False])
+@pytest.mark.parametrize(("reco", "raw"), [(5, 0), (0, 5), (5, 3), (3, 5), (31, 0), (0, 31), (31, 31)])
+def test_what_comes_in_place_of_what_kafka_lost_is_counted(
+    run: Callable[..., None], redis_url: str, reco: int, raw: int, *, stays: bool
+) -> None:
+    log = filled_log(30)
+    cut(log, 1, 1)
+
+    async def scenario() -> None:
+        worker = Worker(log, redis_url, 0)
+        await worker.drain()
+        cut(log, reco, raw)
+        if stays:
+            worker.now += 1
+            await worker.aggregator.watch([0])
+            worker.now += RAW_PATIENCE_S
+            await worker.aggregator.watch([0])
+            worker.position = 0  # as a consumer goes on that is beyond the end
+        else:
+            worker = Worker(log, redis_url, len(log.messages))
+        for spill in range(30, 70):
+            log.append(reconstructed_spill(spill), raw_offset=max(log.raw, default=-1) + 1)
+        await worker.drain()
+        for _ in range(3):
+            worker.now += RAW_PATIENCE_S
+            await worker.aggregator.watch([0])
+        with Redis.from_url(redis_url) as redis:
+            reader = BookReader(redis, "test", "live", 1)
+            assert sorted(reader.run(RUN, {}).ledger) == list(range(70))
+            totals, (progress,) = reader.runs()[RUN], reader.progress()
+        assert (totals.received, totals.filled, totals.duplicates) == (70, 70, 0)
+        assert (progress.offset, progress.raw_end) == (len(log.messages) - 1, max(log.raw) + 1)
+        assert len(progress.lost) == (1 if raw else 0)
+        assert all(f"spills.raw lost its messages from {31 - raw} on" in loss.what for loss in progress.lost)
+        assert worker.raw_seeks == []
 
     run(scenario)
 

@@ -118,6 +118,16 @@ def test_after_any_message_the_next_good_spill_counts_and_the_bad_one_is_kept(
     assert sum(totals.all_rejected for totals in reader.runs().values()) == len(writer.written) + partitions
     assert most < MOST_RSS
 
+    # Another worker, which takes over, finds in Kafka what was counted.
+    workers.stop()
+    for partition in range(partitions):
+        writer.good(topics.raw, encode(records[0]), partition)
+    writer.flush()
+    workers.start()
+    until_counted()
+    assert [progress.lost for progress in reader.progress()] == [()] * partitions
+    assert reader.run(RUN, {}).totals.received == len(records) - 2
+
 
 def test_the_command_reads_whatever_is_in_spills_rejected(settings: Settings, spilldeck: Spilldeck) -> None:
     ensure_topics(settings)
