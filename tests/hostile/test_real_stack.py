@@ -36,6 +36,11 @@ MOST_RSS = 750e6
 Place = tuple[str, int, int]
 
 
+def long_ago_ms() -> int:
+    """Return a time that is not now, and not so long ago that Kafka removes what is of it."""
+    return time.time_ns() // 1_000_000 - 86_400_000
+
+
 class Writer:
     """Writes to the topics whatever it is given, and remembers where each hostile message went."""
 
@@ -91,8 +96,8 @@ def test_after_any_message_the_next_good_spill_counts_and_the_bad_one_is_kept(
         for partition in range(partitions) if everywhere else [partition_of(record.spill, partitions)]:
             for hostile in islice(hostiles, 1):
                 writer.bad(topics.raw, hostile, partition)
-            # Neither key nor time of a message tells anything.
-            writer.good(topics.raw, encode(record), partition, key=b"-5", timestamp=1)
+            # Neither key nor time of a message tells anything; older than this, Kafka itself would remove it.
+            writer.good(topics.raw, encode(record), partition, key=b"-5", timestamp=long_ago_ms())
     assert next(hostiles, None) is None
     writer.flush()
     workers.start()
@@ -144,7 +149,7 @@ def test_the_command_reads_whatever_is_in_spills_rejected(settings: Settings, sp
         rejected_spill(topic="", reason="long " * 2000),
     ]
     for record in odd:
-        producer.produce(topics.rejected, encode(record), partition=0, timestamp=1)
+        producer.produce(topics.rejected, encode(record), partition=0, timestamp=long_ago_ms())
     for hostile in for_raw():
         producer.produce(topics.rejected, hostile.value, key=hostile.key, partition=1)
     producer.produce(topics.rejected, encode(good), partition=2)
