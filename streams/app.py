@@ -1,6 +1,8 @@
 """The Faust application of a worker: spills.raw → reconstruct → spills.reco → aggregate → Redis."""
 
 import logging
+import os
+import threading
 
 import faust
 import mode.loop
@@ -15,14 +17,28 @@ from streams.log import log_to_stderr
 from streams.settings import LIVE, Settings
 from streams.transport import PromptTransport
 
+END_S = 10.0
+"""A worker that was told to stop ends after it, whatever it still waits for."""
 METADATA_AGE_MS = 10_000
 """How old what a worker knows of the topics and their brokers may be."""
+
+
+class _App(faust.App):
+    def _create_directories(self) -> None:
+        """Make none: nothing is kept in files, and a worker may be started where it cannot write."""
+
+    async def on_stop(self) -> None:
+        # While no broker answers, the client would wait for a minute. What counts is in Redis already.
+        end = threading.Timer(END_S, os._exit, [1 if self.crash_reason else 0])
+        end.daemon = True
+        end.start()
+        await super().on_stop()
 
 
 def create_app(settings: Settings) -> faust.App:
     """Return the application of one worker, ready to be run."""
     kafka = settings.kafka
-    app = faust.App(
+    app = _App(
         f"{kafka.topic_prefix}spilldeck-{settings.session}",
         broker=";".join(f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")),
         store="memory://",

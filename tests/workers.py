@@ -30,7 +30,9 @@ class Workers:
     def start(self) -> None:
         with (self._logs / f"worker-{len(self.running)}.log").open("wb") as log:
             command = [sys.executable, "-m", "ops", "worker"]
-            self.running.append(subprocess.Popen(command, env=self._environment, stdout=log, stderr=log))
+            self.running.append(
+                subprocess.Popen(command, env=self._environment, cwd=self._logs, stdout=log, stderr=log)
+            )
 
     def kill(self, which: int) -> None:
         os.kill(self.running[which].pid, signal.SIGKILL)

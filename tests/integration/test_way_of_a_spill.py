@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -73,7 +74,7 @@ def produce(settings: Settings, records: list[Record]) -> None:
 
 
 def test_kafka_workers_and_redis_make_what_the_pure_functions_make(
-    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
+    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None], tmp_path: Path
 ) -> None:
     records = [*run_with_faults(900010, 60), *run_with_faults(900011, 40)]
     expected = expected_of(records)
@@ -100,6 +101,8 @@ def test_kafka_workers_and_redis_make_what_the_pure_functions_make(
             message = decode(spill.payload)
             assert isinstance(message, RawSpill)
             assert message in damaged
+    # A worker keeps nothing in files.
+    assert {path.suffix for path in tmp_path.iterdir()} == {".log"}
 
 
 def test_windows_go_by_the_clock_of_the_spills(
