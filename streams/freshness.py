@@ -14,6 +14,8 @@ BROWSER_LATE_S = 5.0
 """A browser that has not heard from its server for so long says so."""
 CLOCK_AHEAD_S = 1.0
 """A spill produced so far in the future means that a clock is off."""
+CLOCK_BEHIND_S = 10.0
+"""So does one produced so long before it came. By a clock far behind, Kafka takes new spills for old ones to remove."""
 
 
 class Level(StrEnum):
@@ -44,6 +46,8 @@ class Observed:
     """When the newest message in the books was produced; 0 if there is none."""
     raw_moved_s: float = 0.0
     """When ``spills.raw`` was last seen to grow; 0 if not since we look."""
+    caught_up: bool = False
+    """All that it was seen to have then is in the books."""
     behind: int = 0
     """Messages of ``spills.raw`` that are not in the books."""
     behind_since_s: float = 0.0
@@ -63,11 +67,16 @@ def daq(seen: Observed) -> Freshness:
         return Freshness(level=Level.UNKNOWN, text="Kafka does not answer: spills unknown")
     ahead_s = seen.produced_s - seen.now_s
     clock_is_ahead = ahead_s > CLOCK_AHEAD_S
+    behind_s = seen.raw_moved_s - seen.produced_s if seen.caught_up and seen.produced_s else 0.0
     # A time in the future does not say how long ago: then only our own clock does.
     last_s = seen.raw_moved_s if clock_is_ahead else max(seen.produced_s, seen.raw_moved_s)
     age_s = seen.now_s - last_s
     if clock_is_ahead and (not last_s or age_s <= DAQ_LATE_S):
         return Freshness(level=Level.WARNING, text=f"Clock ahead by {span(ahead_s)}: times of spills are not ours")
+    if behind_s > CLOCK_BEHIND_S and age_s <= DAQ_LATE_S:
+        return Freshness(
+            level=Level.WARNING, text=f"Clock behind by {span(behind_s)} or more: times of spills are not ours"
+        )
     if not last_s and seen.behind:
         return Freshness(level=Level.UNKNOWN, text="Spills came before this page looked: when, nobody knows yet")
     if not last_s:

@@ -47,5 +47,6 @@ class BrokerWatcher:
                 warning = f"Kafka has no topic {self._topic}: start a worker, or run spilldeck topics apply"
                 return Broker(moved_s=last.moved_s, warnings=(warning,))
             return replace(last, lost_s=last.lost_s or time.time(), warnings=())
-        moved = bool(last.ends) and found != last.ends
+        # When it grew while nobody could look, nobody knows.
+        moved = not last.lost_s and any(now > before for now, before in zip(found, last.ends, strict=False))
         return Broker(ends=found, moved_s=time.time() if moved else last.moved_s)

@@ -167,6 +167,7 @@ class Data:
             now_s=now_s,
             produced_s=max((p.produced_ms for p in books.at.progress), default=0) / 1000 if books.at else 0.0,
             raw_moved_s=broker.moved_s,
+            caught_up=books.at is not None and not fault and not _missing(broker.ends, books.at.progress),
             behind=self._behind,
             behind_since_s=self._behind_since_s,
             kafka_lost_s=broker.lost_s,

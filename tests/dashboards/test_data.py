@@ -295,6 +295,9 @@ def test_spills_that_no_worker_takes_are_behind_from_when_they_came(quick: Setti
         write(redis, quick, RunBook(totals=Totals(), ledger={}, book=EMPTY.book), offset=0, partition=partition)
     until(data, lambda v: v.behind == 1)
     assert data._behind_since_s > first
+    # All is processed, and says that it was produced in 1970.
+    write(redis, quick, run_book(), offset=1)
+    until(data, lambda v: v.daq.text.startswith("Clock behind by 2"))
 
 
 def test_while_partitions_run_apart_trends_end_before_the_first_spill_that_may_still_come(

@@ -6,6 +6,7 @@ import pytest
 
 from streams.freshness import (
     CLOCK_AHEAD_S,
+    CLOCK_BEHIND_S,
     DAQ_LATE_S,
     DAQ_SILENT_S,
     PIPELINE_LATE_S,
@@ -74,6 +75,15 @@ def test_a_clock_that_is_ahead_is_told_and_never_green() -> None:
     assert daq(seen(produced_s=NOW + 3)) == said
     assert daq(seen(produced_s=NOW + 3, raw_moved_s=NOW - 1)) == said
     assert daq(seen(produced_s=NOW + CLOCK_AHEAD_S)).level is Level.GOOD
+
+
+def test_a_clock_that_is_behind_is_told_once_the_books_have_what_came() -> None:
+    said = fresh(Level.WARNING, "Clock behind by 90 s or more: times of spills are not ours")
+    assert daq(seen(produced_s=NOW - 91, raw_moved_s=NOW - 1, caught_up=True)) == said
+    # What came is on its way still, comes at last after a long silence, or is too little to tell.
+    assert daq(seen(produced_s=NOW - 91, raw_moved_s=NOW - 1)).level is Level.GOOD
+    assert daq(seen(produced_s=NOW - 1 - CLOCK_BEHIND_S, raw_moved_s=NOW - 1, caught_up=True)).level is Level.GOOD
+    assert daq(seen(produced_s=NOW - 500, raw_moved_s=NOW - 90, caught_up=True)).level is Level.BAD
 
 
 def test_a_clock_that_is_ahead_does_not_hide_that_the_daq_is_silent() -> None:
