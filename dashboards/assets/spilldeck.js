@@ -96,8 +96,13 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         }
         // One that Dash is about to draw would be drawn over what is newer.
         const stands = before && !plot.classList.contains("dash-graph--pending");
-        if (!stands) window.dash_clientside.set_props({ type: "figure", name }, { figure: { ...figure, layout } });
-        else if (!this.move(plot, figure)) window.Plotly.react(plot, figure.data, layout);
+        if (!stands) {
+          window.dash_clientside.set_props({ type: "figure", name }, { figure: { ...figure, layout } });
+          continue;
+        }
+        // At each zoom Dash would draw the last figure that it was told of, which is older than this one.
+        plot.removeAllListeners("plotly_relayout");
+        if (!this.move(plot, figure)) window.Plotly.react(plot, figure.data, layout);
       }
     },
     // Axes, ticks and titles are most of plotly's work. When the server says that they hold, and nothing but values and

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -219,6 +220,22 @@ def until_equal(page: Page, name: str, expression: str, wanted: Any) -> None:
     while (found := drawn(page, name, expression)) != wanted:
         assert time.monotonic() < deadline, f"{found} is not {wanted}"
         page.wait_for_timeout(100)
+
+
+def until_pointed_at(page: Page, name: str, point: str, words: str) -> None:
+    """Point at a place of a figure, an expression of `xaxis` and `yaxis` in pixels, until it says these words."""
+    place = f"""(() => {{
+        const area = plot.querySelector(".nsewdrag").getBoundingClientRect();
+        const {{xaxis, yaxis}} = plot._fullLayout, larger = area.width / xaxis._length, [x, y] = {point};
+        return [area.x + larger * x, area.y + larger * y];
+    }})()"""
+    said, deadline = page.locator(f"[id*='\"{name}\"'] .hoverlayer").first, time.monotonic() + WAIT_S
+    while not re.search(words, said.text_content() or ""):
+        # Again, if the plot was drawn anew only after one had pointed at it.
+        assert time.monotonic() < deadline, said.text_content()
+        page.mouse.move(0, 0)
+        page.mouse.move(*drawn(page, name, place))
+        page.wait_for_timeout(200)
 
 
 def until_drawn(page: Page, name: str, run: SimulatedRun, last_spill: int) -> None:

@@ -14,7 +14,7 @@ from schemas.records import RunControl
 from streams.books.spill_numbers import of_plot
 from streams.daq.simulator import SimulatedRun
 from streams.plots.catalogue import PLOTS
-from tests.browser.conftest import COUNTS, Site, drawn, open_page, until_drawn, until_equal
+from tests.browser.conftest import COUNTS, Site, drawn, open_page, until_drawn, until_equal, until_pointed_at
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
@@ -85,18 +85,9 @@ def test_16_18_axes_error_bars_ranges_and_what_one_points_at(site: Site, page: P
     page.evaluate("Plotly.relayout(document.querySelector('.js-plotly-plot'), {'xaxis.range': [27, 29]})")
     page.get_by_text("Reset ranges").click()
     until_equal(page, "ht01", "plot.layout.xaxis.range.map(Math.round)", [20, 40])
-    at = drawn(
-        page,
-        "ht01",
-        """(() => {
-        const area = plot.querySelector(".nsewdrag").getBoundingClientRect();
-        const {xaxis, yaxis} = plot._fullLayout;
-        const bin = plot.data[0].y.indexOf(Math.max(...plot.data[0].y));
-        return [area.x + xaxis.d2p(plot.data[0].x[bin]), area.y + yaxis.d2p(plot.data[0].y[bin])];
-    })()""",
-    )
-    page.mouse.move(*at)
-    expect(page.locator(".hoverlayer").first).to_contain_text(re.compile(rf"to [\d.]+ ns: {found.max()} entries"))
+    highest = int(found.argmax())
+    top = f"[xaxis.d2p(plot.data[0].x[{highest}]), yaxis.d2p(plot.data[0].y[{highest}])]"
+    until_pointed_at(page, "ht01", top, rf"to [\d.]+ ns: {found.max()} entries")
 
 
 def test_13_14_a_run_is_compared_with_an_earlier_one(site: Site, page: Page, played: Played) -> None:
