@@ -194,7 +194,7 @@ def test_42_nothing_comes_from_outside(site: Site, page: Page, seen: Seen) -> No
 
 
 def test_the_page_takes_what_it_needs_of_a_polyfill_alone(site: Site, page: Page) -> None:
-    page.goto("/")
+    open_page(page)
     scripts = page.evaluate("[...document.scripts].map(script => script.src)")
     assert any("polyfill" in script for script in scripts) == (REGENERATOR.file is None)
 
