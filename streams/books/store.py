@@ -207,7 +207,7 @@ class CheckpointStore:
         CheckpointRefusedError
             When the stored offset is not `previous`; nothing was written.
         """
-        # An offset that does not grow would count its spills a second time after the next resume.
+        # One that does not grow would count these spills again after the next resume; without any, it may be set back.
         assert state.offset > previous or not runs, f"checkpoint from offset {previous} back to {state.offset}"  # noqa: S101
         keys = self._keys(partition)
         touched = [keys.state]
