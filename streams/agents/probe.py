@@ -49,8 +49,6 @@ class Probe:
 
     def still_has(self, partition: int, offset: int, produced_ms: int) -> bool:
         """Say whether the message at an offset was produced at a time, or may have been: its offset is gone since."""
-        if offset >= self.end(partition):
-            return False
         message, low = self._first_from(partition, offset)
         if offset < low:
             return True
@@ -63,6 +61,8 @@ class Probe:
         # A new consumer: one used before may still hand out a message of the partition that it was asked about then.
         with self._saying_where(partition), closing(reader(self._settings)) as consumer:
             low, end = span(consumer, self._topic, partition, TIMEOUT_S)
+            if max(offset, low) >= end:
+                return None, low
             consumer.assign([TopicPartition(self._topic, partition, max(offset, low))])
             message = consumer.poll(TIMEOUT_S)
             if message is None:

@@ -227,9 +227,8 @@ class Aggregator:
             self._drop(partition)
             raise
 
-    async def _load(self, partition: int) -> _Partition:
-        """Take over what Redis has of a partition, set back to what Kafka still has of what was counted."""
-        stored = await self._store.load_state(partition)
+    async def _take_over(self, partition: int, stored: PartitionState) -> _Partition:
+        """Go on with what Redis has of a partition, set back to what Kafka still has of what was counted."""
         state = await self._as_kafka_has_it(partition, stored)
         if state is not stored:
             await self._store.checkpoint(partition, stored.offset, state, {})
@@ -266,7 +265,7 @@ class Aggregator:
             self._drop(partition)
             known = None
         if known is None:
-            known = await self._load(partition)
+            known = await self._take_over(partition, stored)
             known.behind_since = -inf  # what is lacking now has been sent before, and does not come by itself
         end = await self._kafka.reco.end(partition)
         if known.state.offset + 1 > end:
@@ -292,7 +291,7 @@ class Aggregator:
         end = await self._kafka.raw.end(partition)
         if known.state.raw.end > end:  # Kafka lost the last of it, or somebody wrote of offsets that never were
             self._drop(partition)
-            known = await self._load(partition)
+            known = await self._take_over(partition, await self._store.load_state(partition))
             missing = known.state.raw.first_missing()
         if missing >= end:
             return
@@ -333,7 +332,7 @@ class Aggregator:
     async def _take(self, partition: int, messages: Sequence[Incoming]) -> None:
         known = self._partitions.get(partition)
         if known is None:
-            known = await self._load(partition)
+            known = await self._take_over(partition, await self._store.load_state(partition))
         known.taken_at, known.behind_since = self._clock(), None
         fresh: list[Incoming] = []
         beyond = False
