@@ -22,7 +22,7 @@ import json
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.scalers import SCALER_CHANNELS
 from streams.books.ranges import Ranges
@@ -148,9 +148,9 @@ def unpack_totals(data: bytes) -> Totals:
     return Totals.from_json(json.loads(data))
 
 
-def pack_tail(tail: Iterable[Counted]) -> str:
-    """Return the last messages in the books as JSON."""
-    return json.dumps(list(tail), separators=(",", ":"))
+def pack_rows(rows: Iterable[tuple[Any, ...]]) -> str:
+    """Return ranges, counted messages or losses as JSON."""
+    return json.dumps(list(rows), separators=(",", ":"))
 
 
 def unpack_tail(data: bytes) -> tuple[Counted, ...]:
@@ -161,19 +161,9 @@ def unpack_tail(data: bytes) -> tuple[Counted, ...]:
     )
 
 
-def pack_losses(losses: Iterable[Loss]) -> str:
-    """Return losses as JSON."""
-    return json.dumps(list(losses))
-
-
 def unpack_losses(data: bytes) -> tuple[Loss, ...]:
     """Return the losses in JSON."""
     return tuple(Loss(int(at_s), str(what)) for at_s, what in json.loads(data))
-
-
-def pack_ranges(ranges: Iterable[tuple[int, int]]) -> str:
-    """Return a set of offsets as JSON."""
-    return json.dumps(list(ranges))
 
 
 def unpack_ranges(data: bytes) -> Ranges:

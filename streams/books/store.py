@@ -226,9 +226,9 @@ class CheckpointStore:
             "hset",
             [
                 *("offset", state.offset),
-                *("raw", layout.pack_ranges(state.raw)),
-                *("tail", layout.pack_tail(state.tail)),
-                *("lost", layout.pack_losses(state.lost)),
+                *("raw", layout.pack_rows(state.raw)),
+                *("tail", layout.pack_rows(state.tail)),
+                *("lost", layout.pack_rows(state.lost)),
                 *("produced_ms", state.produced_ms),
             ],
         )

@@ -174,7 +174,7 @@ def test_spills_that_kafka_had_no_longer_are_told(quick: Settings, redis: Redis,
     write(redis, quick, run_book(), offset=7)
     now = int(time.time())
     losses = [layout.Loss(now - 90_000, "others were, the day before"), layout.Loss(now, "messages 3 to 4 are gone")]
-    redis.hset(layout.Keys(quick.redis.key_prefix, quick.session, 0).state, "lost", layout.pack_losses(losses))
+    redis.hset(layout.Keys(quick.redis.key_prefix, quick.session, 0).state, "lost", layout.pack_rows(losses))
     warning = "Kafka no longer has what was needed: partition 0: messages 3 to 4 are gone"
     until(data, lambda v: warning in v.warnings)
 
