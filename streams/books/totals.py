@@ -53,6 +53,8 @@ class Totals:
     last_spill: int = -1
     first_raw: dict[int, int] = field(default_factory=dict)
     """Partition → the first offset of ``spills.raw`` that has a message of the run: a replay begins there."""
+    last_raw: dict[int, int] = field(default_factory=dict)
+    """Partition → the last such offset: a replay ends behind it."""
     produced_ms: int = 0
     """When the newest message of the run was produced, Unix milliseconds; 0 where nobody knows."""
     ended_ms: int = 0
@@ -75,6 +77,7 @@ class Totals:
         """Take note of where and when a message of the run was produced."""
         if raw_offset is not None:
             self.first_raw[partition] = min(raw_offset, self.first_raw.get(partition, raw_offset))
+            self.last_raw[partition] = max(raw_offset, self.last_raw.get(partition, raw_offset))
         self.produced_ms = max(self.produced_ms, produced_ms)
         if isinstance(record, RunControl) and record.kind is ControlKind.END:
             self.ended_ms = max(self.ended_ms, produced_ms)
@@ -146,6 +149,8 @@ class Totals:
         self.last_spill = max(self.last_spill, other.last_spill)
         for partition, offset in other.first_raw.items():
             self.first_raw[partition] = min(offset, self.first_raw.get(partition, offset))
+        for partition, offset in other.last_raw.items():
+            self.last_raw[partition] = max(offset, self.last_raw.get(partition, offset))
         self.produced_ms = max(self.produced_ms, other.produced_ms)
         self.ended_ms = max(self.ended_ms, other.ended_ms)
         self.code |= other.code
@@ -167,7 +172,7 @@ class Totals:
             **values
             | {name: Counter(values[name]) for name in ("rejected", "errors", "skipped")}
             | {"detectors": {d: Counter(hits) for d, hits in values["detectors"].items()}}
-            | {"first_raw": {int(p): offset for p, offset in values.get("first_raw", {}).items()}}
+            | {name: {int(p): offset for p, offset in values.get(name, {}).items()} for name in ("first_raw", "last_raw")}
             | {"code": set(values["code"]), "conditions": set(values["conditions"])}
             | {"control": {kind: Control(**said) for kind, said in values["control"].items()}},
         )
