@@ -22,7 +22,7 @@ def write_book(path: Path, result: RunResult) -> None:
     """
     histograms: dict[str, Any] = {name: to_uhi(result.book[name]) for name in PLOTS}
     summary = result.to_json()
-    totals = result.share.totals
+    totals = result.part.totals
     origin = {"code": sorted(totals.code), "conditions": sorted(totals.conditions)}
     text = json.dumps({"summary": summary, "origin": origin, "plots": histograms}, default=uhi.io.json.default)
     partial = path.with_name(path.name + ".part")

@@ -9,7 +9,7 @@ from streams.process import RunResult
 
 def run_table(result: RunResult) -> Table:
     """Return a run's counts."""
-    totals = result.share.totals
+    totals = result.part.totals
     table = Table(title=f"Run {result.run}", show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -33,8 +33,8 @@ def problems(result: RunResult) -> Iterator[str]:
     """Yield what went wrong in a run, a sentence each."""
     for rejection in result.rejections:
         yield f"rejected by {rejection}"
-    more = result.share.totals.all_rejected - len(result.rejections)
+    more = result.part.totals.all_rejected - len(result.rejections)
     if more:
         yield f"{more:,} more rejected"
     for name, first in sorted(result.first_errors.items()):
-        yield f"{name} failed on {result.share.totals.errors[name]:,} spills, first on {first}"
+        yield f"{name} failed on {result.part.totals.errors[name]:,} spills, first on {first}"

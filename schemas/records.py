@@ -188,6 +188,14 @@ class RunRecord:
     """Hashes of the conditions."""
     products: list[str]
     """Names of the files that were written of it."""
+    log: str = ""
+    """Id of the topic of raw spills that the offsets are of."""
+    firsts: dict[str, int] = field(default_factory=dict)
+    lasts: dict[str, int] = field(default_factory=dict)
+    """Partition → offset of its first and its last message in ``spills.raw``, as far as they were counted."""
+    counted: dict[str, int] = field(default_factory=dict)
+    """Partition → an offset below which all was counted; the runs that begin before it have a record no later than
+    this one. Empty in most."""
 
 
 Record = RawSpill | RunControl | ReconstructedSpill | RejectedSpill | RunRecord

@@ -9,7 +9,7 @@ version in its namespace.
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -142,6 +142,7 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     for f in fields(kind):
         options = get_args(hints[f.name]) if isinstance(hints[f.name], UnionType) else (hints[f.name],)
         nested[f.name] = next((o for o in options if isinstance(o, type) and is_dataclass(o)), None)
+    defaulted = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
     enums = {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, StrEnum)}
 
     def build(values: Mapping[str, Any]) -> Any:
@@ -153,6 +154,8 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
                 continue
             if name not in values and issubclass(kind, Detector):  # the message is older than the table
                 out[name] = hints[name].empty()
+                continue
+            if name not in values and name in defaulted:  # older than the field
                 continue
             value = values[name]
             if inner is not None and value is not None:
@@ -230,7 +233,7 @@ def _may_lack_numbers(record: Record) -> bool:
         return record.format is RawFormat.UNREADABLE
     if isinstance(record, ReconstructedSpill):
         return record.rejection is not None
-    return isinstance(record, RejectedSpill)
+    return isinstance(record, RejectedSpill | RunRecord)  # the topic of runs says where what is of no run begins, too
 
 
 def _check_texts(name: str, record: Any) -> None:
@@ -261,10 +264,21 @@ def _check_reconstructed(record: ReconstructedSpill) -> None:
     if len(record.digest) != DIGEST_BYTES:
         raise WireError(f"ReconstructedSpill.digest has {len(record.digest)} bytes, not {DIGEST_BYTES}")
     for detector in record.detectors.values():
-        for table in detector.tables().values():
-            trigger = getattr(table, "trigger", None)
-            if trigger is not None and len(trigger) and not (trigger.min() >= 0 and trigger.max() < record.triggers):
-                raise WireError(
-                    f"{type(table).__name__}.trigger runs from {trigger.min()} to {trigger.max()} in a spill of "
-                    f"{record.triggers} particle triggers"
-                )
+        check_detector(detector, record.triggers)
+
+
+def check_detector(detector: Detector, triggers: int) -> None:
+    """Refuse tables that name particle triggers which the spill does not have.
+
+    Raises
+    ------
+    WireError
+        Says which table.
+    """
+    for table in detector.tables().values():
+        trigger = getattr(table, "trigger", None)
+        if trigger is not None and len(trigger) and not (trigger.min() >= 0 and trigger.max() < triggers):
+            raise WireError(
+                f"{type(table).__name__}.trigger runs from {trigger.min()} to {trigger.max()} in a spill of "
+                f"{triggers} particle triggers"
+            )

@@ -1,32 +1,46 @@
-"""The Faust application of a worker: spills.raw → reconstruct → spills.reco → aggregate → Redis."""
+"""The Faust application of a worker: spills.raw → reconstruct → aggregate → Redis."""
 
+import asyncio
 import logging
 import os
 import threading
+import time
+import uuid
+from functools import partial
 
 import faust
 import mode.loop
+import psutil
+from redis.asyncio import Redis
 
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams.agents.aggregate import add_aggregate
 from streams.agents.common import channels
+from streams.agents.faust_private import App, BookTable, PromptTransport
+from streams.agents.kafka_access import kafka_log
+from streams.agents.products import Products
 from streams.agents.reconstruct import add_reconstruct
 from streams.agents.registry import add_registry
+from streams.agents.watch import add_repairs, add_watch
+from streams.books.counter import Counter
+from streams.books.partition import Filling, Partitions
+from streams.books.reading import Reading
+from streams.books.run import Handling
+from streams.books.store import CheckpointStore
 from streams.conditions.store import ConditionsStore
 from streams.log import log_to_stderr
+from streams.process import plot_ranges
 from streams.settings import LIVE, Settings
-from streams.transport import PromptTransport
 
 END_S = 10.0
 """A worker that was told to stop ends after it, whatever it still waits for."""
 METADATA_AGE_MS = 10_000
 """How old what a worker knows of the topics and their brokers may be."""
+ON_THE_WAY = 1
+"""Batches between the two agents: one is reconstructed while another is counted."""
 
 
-class _App(faust.App):
-    def _create_directories(self) -> None:
-        """Make none: nothing is kept in files, and a worker may be started where it cannot write."""
-
+class _App(App):
     async def on_stop(self) -> None:
         # While no broker answers, the client would wait for a minute. What counts is in Redis already.
         end = threading.Timer(END_S, os._exit, [1 if self.crash_reason else 0])
@@ -60,15 +74,59 @@ def create_app(settings: Settings) -> faust.App:
         # The checkpoint of a worker that lost its partition is refused, so a rebalance need not wait for it.
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
+        # What is no one spill's fault ends the process, so that its partitions move: by default the agent would be
+        # started again, and never get another message.
+        agent_supervisor="mode.CrashingSupervisor",
     )
     app.transport = PromptTransport(app.conf.broker_consumer, app)
+    _add_parts(app, settings)
+    return app
+
+
+def _add_parts(app: faust.App, settings: Settings) -> None:
+    """Give the application its agents, tables, and what they work with."""
     topics = channels(app, settings)
-    conditions = ConditionsStore.from_settings(settings)
-    add_reconstruct(app, topics, settings, conditions.for_run)
-    add_aggregate(app, topics, settings, conditions.for_run)
+    conditions_of = ConditionsStore.from_settings(settings).for_run
+    redis = Redis.from_url(settings.redis.url.get_secret_value())
+    run_books = BookTable(app, name="run-books", partitions=settings.kafka.partitions)
+    window_books = BookTable(app, name="window-books", partitions=settings.kafka.partitions)
+    app.tables.add(run_books)
+    app.tables.add(window_books).tumbling(settings.books.window_s)
+
+    partitions: Partitions = {}
+    store = CheckpointStore(redis, settings.redis.key_prefix, settings.session)
+    log = kafka_log(app, settings, topics)
+    filling = Filling(
+        run_books=run_books,
+        window_books=window_books,
+        ranges_of=lambda run: plot_ranges(run, conditions_of),
+        window_s=settings.books.window_s,
+        windows_kept=settings.books.windows_kept,
+        handling=partial(_handling, psutil.Process()),
+        in_thread=asyncio.to_thread,
+    )
+    writer = uuid.uuid4().hex[:8]
+    counter = Counter(store=store, kafka=log, partitions=partitions, filling=filling, writer=writer)
+    reading = Reading(counter=counter, kafka=log, store=store, partitions=partitions, clock=time.monotonic)
+
+    run_books.on_moved = window_books.on_moved = counter.forget_all
+    products = Products(topics.reco if settings.session == LIVE and settings.kafka.keep_reconstructed else None)
+    between = app.channel(maxsize=ON_THE_WAY)
+    add_reconstruct(app, topics.raw, between, settings, reading, products, conditions_of)
+    add_aggregate(app, between, counter)
+    add_watch(app, topics.raw, reading, partitions)
+    add_repairs(app, settings, log, counter, partitions, conditions_of)
     if settings.session == LIVE:
         add_registry(app, topics, settings)
-    return app
+
+    @app.on_before_shutdown.connect
+    async def close(*_: object, **__: object) -> None:
+        await redis.aclose()
+
+
+def _handling(worker: psutil.Process, produced_ms: int) -> Handling:
+    delay_s = max(0.0, time.time() - produced_ms / 1000)
+    return Handling(delay_s=delay_s, resident_mb=worker.memory_info().rss / 1e6)
 
 
 def run_worker(settings: Settings) -> None:

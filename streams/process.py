@@ -1,23 +1,21 @@
 """Whole sources to books without any server: the same functions that the workers call, in one process."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
 from streams.books.book import Book, Ranges
-from streams.books.run import Admission, RunBook, RunShare
-from streams.books.totals import Totals
+from streams.books.run import RunBook, RunPart
 from streams.conditions.model import Conditions
+from streams.errors import UsageError
 from streams.plots.catalogue import PLOTS
-from streams.reconstruct import reconstruct
+from streams.transform import ConditionsOf, Message, Outcome, outcome
 
 BATCH_SPILLS = 64
 """Spills that are joined before they are filled; bounds the memory, changes nothing in the result."""
 REMEMBERED = 20
 """Rejections of a run whose reasons are kept; the counters have them all."""
-
-ConditionsOf = Callable[[int], Conditions | None]
 
 
 def ranges_of(conditions: Conditions | None) -> Ranges:
@@ -25,12 +23,20 @@ def ranges_of(conditions: Conditions | None) -> Ranges:
     return conditions.plot_ranges if conditions is not None else {}
 
 
+def plot_ranges(run: int, conditions_of: ConditionsOf) -> Ranges:
+    """Return a run's own ranges of plots; none if its conditions cannot be read, as each spill says then."""
+    try:
+        return ranges_of(conditions_of(run))
+    except UsageError:
+        return {}
+
+
 @dataclass(slots=True, kw_only=True)
 class RunResult:
     """A whole run, as one process sees it."""
 
     run: int
-    share: RunShare
+    part: RunPart
     book: Book
     """Complete when `Processor.finish` has returned, and so are the key numbers."""
     key_numbers: dict[int, bytes] = field(default_factory=dict)
@@ -42,8 +48,8 @@ class RunResult:
 
     def run_book(self) -> RunBook:
         """Return totals, spills and histograms, as they are kept of a run."""
-        share = self.share
-        return RunBook(totals=share.totals, ledger=share.ledger, book=self.book, key_numbers=self.key_numbers)
+        part = self.part
+        return RunBook(totals=part.totals, ledger=part.ledger, book=self.book, key_numbers=self.key_numbers)
 
     def remember(self, rejection: str) -> None:
         """Take note of why a spill was rejected."""
@@ -52,7 +58,7 @@ class RunResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return counts and histograms' digests as plain values."""
-        totals = self.share.totals
+        totals = self.part.totals
         return {
             "run": self.run,
             "events": totals.all_events,
@@ -77,46 +83,42 @@ class Processor:
     def __init__(self, conditions_of: ConditionsOf) -> None:
         self.results: dict[int, RunResult] = {}
         self._conditions_of = conditions_of
-        self._waiting: dict[int, list[ReconstructedSpill]] = {}
+        self._taken = 0
+        self._waiting: dict[int, list[Outcome]] = {}
 
     def take(self, record: RawSpill | RunControl) -> None:
         """Take one record."""
-        result = self._result(record.run)
-        if isinstance(record, RunControl):
-            result.share.hear(record)
-            return
-        spill = reconstruct(record, self._conditions_of(record.run))
-        admission = result.share.admit(spill)
-        if admission is Admission.FILL:
-            waiting = self._waiting.setdefault(record.run, [])
-            waiting.append(spill)
-            if len(waiting) >= BATCH_SPILLS:
-                self._fill(record.run)
-        elif admission is Admission.CONFLICT:
-            place = f"{record.source}, run {record.run}, spill {record.spill}, byte {record.byte}"
-            result.remember(f"conflict: {place}: this spill came before with other bytes, which count")
-        elif spill.rejection is not None:
-            result.remember(f"{spill.rejection.step}: {spill.rejection.reason}")
-        for name, problem in spill.errors.items():
-            result.first_errors.setdefault(name, f"spill {spill.spill}: {problem}")
+        place = Message(partition=0, offset=self._taken, start=self._taken, produced_ms=0, value=b"")
+        self._taken += 1
+        waiting = self._waiting.setdefault(record.run, [])
+        waiting.append(outcome(place, record, self._conditions_of))
+        if len(waiting) >= BATCH_SPILLS:
+            self._count(record.run)
 
     def finish(self) -> dict[int, RunResult]:
         """Return the runs, by number, with all that was taken in their books."""
         for run in list(self._waiting):
-            self._fill(run)
-        return self.results
+            self._count(run)
+        return dict(sorted(self.results.items()))
 
     def _result(self, run: int) -> RunResult:
         if run not in self.results:
-            book = Book(ranges_of(self._conditions_of(run)))
-            self.results[run] = RunResult(run=run, share=RunShare({}, Totals()), book=book)
+            self.results[run] = RunResult(run=run, part=RunPart(), book=Book(plot_ranges(run, self._conditions_of)))
         return self.results[run]
 
-    def _fill(self, run: int) -> None:
-        result = self.results[run]
-        filled = result.share.fill(self._waiting.pop(run), result.book.ranges)
-        result.book += filled.book
-        result.key_numbers |= filled.key_numbers
+    def _count(self, run: int) -> None:
+        result, outcomes = self._result(run), self._waiting.pop(run)
+        counted = result.part.count(outcomes, result.book.ranges, lambda _time_us: 0)
+        for _, _, filled in counted.filled:
+            result.book += filled.book
+            result.key_numbers |= filled.key_numbers
+        for record in (rejected.record for rejected in counted.rejected):
+            if isinstance(record, ReconstructedSpill) and record.rejection is not None:
+                result.remember(f"{record.rejection.step}: {record.rejection.reason}")
+        for each in outcomes:
+            if isinstance(each.record, ReconstructedSpill):
+                for name, problem in each.record.errors.items():
+                    result.first_errors.setdefault(name, f"spill {each.record.spill}: {problem}")
 
 
 def process(records: Iterable[RawSpill | RunControl], conditions_of: ConditionsOf) -> dict[int, RunResult]:

@@ -3,9 +3,11 @@
 import hashlib
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from schemas.columns import Detector
 from schemas.records import DIGEST_BYTES, MAX_NAMES, MAX_TEXT, RawFormat, RawSpill, ReconstructedSpill, Rejection
+from schemas.wire import WireError, check_detector
 from streams import __version__
 from streams.boards import PulseDefinitions
 from streams.conditions.model import Conditions
@@ -38,7 +40,7 @@ FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] =
 """What reconstructs each detector, by its name in `schemas.detectors`."""
 
 
-def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSpill:
+def reconstruct(raw: RawSpill, conditions: Conditions | None, lacking: str = "") -> ReconstructedSpill:
     """Return what a spill reconstructs to.
 
     Bytes that are no good spill give a rejection in place of columns. A detector that fails leaves an error under
@@ -50,27 +52,46 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSp
         The spill's bytes.
     conditions
         Those of its run; None if it has none.
+    lacking
+        Why it has none.
     """
     hits, rejection = _unpack(raw, conditions.pulses if conditions is not None else PulseDefinitions.SINCE_2013)
-    made, errors = _reconstruct(hits, conditions, raw.run) if hits is not None else ({}, {})
-    return ReconstructedSpill(
-        run=raw.run,
-        spill=raw.spill,
-        time_us=raw.time_us,
-        triggers=hits.triggers if hits is not None else 0,
-        events=raw.events,
-        size=len(raw.payload),
-        digest=hashlib.sha256(raw.payload).digest()[:DIGEST_BYTES],
-        code=__version__,
-        conditions=conditions.digest if conditions is not None else "",
-        rejection=rejection,
-        skipped=hits.skipped if hits is not None else {},
+    if hits is None:
+        return _spill(raw, conditions, rejection=rejection)
+    made, errors = _reconstruct(hits, conditions, lacking)
+    return _spill(
+        raw,
+        conditions,
+        triggers=hits.triggers,
+        skipped=hits.skipped,
         errors={name: problem[:MAX_TEXT] for name, problem in errors.items()},
         detectors=made,
     )
 
 
-def _reconstruct(hits: RawHits, conditions: Conditions | None, run: int) -> tuple[dict[str, Detector], dict[str, str]]:
+def refuse(raw: RawSpill, rejection: Rejection) -> ReconstructedSpill:
+    """Return what stands for a spill that is rejected."""
+    return _spill(raw, None, rejection=rejection)
+
+
+def _spill(raw: RawSpill, conditions: Conditions | None, triggers: int = 0, **made: Any) -> ReconstructedSpill:
+    return ReconstructedSpill(
+        run=raw.run,
+        spill=raw.spill,
+        time_us=raw.time_us,
+        triggers=triggers,
+        events=raw.events,
+        size=len(raw.payload),
+        digest=hashlib.sha256(raw.payload).digest()[:DIGEST_BYTES],
+        code=__version__,
+        conditions=conditions.digest if conditions is not None else "",
+        **made,
+    )
+
+
+def _reconstruct(
+    hits: RawHits, conditions: Conditions | None, lacking: str
+) -> tuple[dict[str, Detector], dict[str, str]]:
     """Return what each detector makes of the hits, and of those that fail, why."""
     made: dict[str, Detector] = {}
     errors: dict[str, str] = {}
@@ -78,12 +99,13 @@ def _reconstruct(hits: RawHits, conditions: Conditions | None, run: int) -> tupl
     if conditions is not None:
         steps |= {n: partial(step, hits, conditions) for n, step in FROM_HITS_AND_CONDITIONS.items()}
     else:
-        lacking = f"no conditions for run {run}: name an index that covers it in the settings"
         errors |= dict.fromkeys(FROM_HITS_AND_CONDITIONS, lacking)
     for name, make in steps.items():
         try:
-            made[name] = make()
-        except DetectorError as error:
+            detector = make()
+            check_detector(detector, hits.triggers)  # a plug-in's tables may not fit together
+            made[name] = detector
+        except (DetectorError, WireError) as error:
             errors[name] = str(error)
         except Exception as error:  # noqa: BLE001 - a fault in one detector's code must not cost the others the spill
             errors[name] = f"fault in the code: {type(error).__name__}: {error}"

@@ -47,6 +47,8 @@ class KafkaSettings(_Section):
     """A worker silent for so long loses its partitions to the others; Kafka takes no less by default."""
     fetch_kib: Annotated[int, Field(ge=64, le=65_536)] = 1024
     """What a worker has on the way of each partition, at most; a message that is larger all the same."""
+    keep_reconstructed: bool = True
+    """Whether live writes what it reconstructs to spills.reco, for whoever wants it; nothing is counted from it."""
     messages_ahead: Annotated[int, Field(ge=1, le=10_000)] = 16
     """So many messages of a topic wait in a worker for those before them; then it fetches no more."""
 

@@ -9,7 +9,6 @@ from confluent_kafka import Consumer, KafkaException
 
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
 from schemas.wire import WireError, decode, encode
-from streams.agents.transform import raw_offset_of
 from streams.books.replays import Origin, Plan
 from streams.daq.producer import partition_of
 from streams.daq.sources import read_source
@@ -17,6 +16,7 @@ from streams.errors import ServerError, SpilldeckError
 from streams.kafka import messages, no_kafka, reader, span
 from streams.settings import Settings
 from streams.topics import Topics
+from streams.transform import raw_offset_of
 
 ANSWER_S = 10.0
 """A broker that does not answer within it is taken to be down."""

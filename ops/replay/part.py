@@ -5,14 +5,15 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from math import nan
 from multiprocessing.sharedctypes import SynchronizedArray
 from multiprocessing.synchronize import Event
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import psutil
 import structlog
@@ -22,26 +23,23 @@ from redis.exceptions import RedisError
 from ops.replay.live import LiveLag
 from ops.replay.origins import Taken, taken, topic_of
 from ops.stack.processes import die_with_parent
-from schemas.records import RejectedSpill
-from streams.agents.transform import Source, transform
-from streams.books.aggregator import Aggregator, Incoming, KafkaAccess, TopicAccess
+from schemas.records import ReconstructedSpill, RejectedSpill
 from streams.books.connect import place
-from streams.books.replays import Origin, Plan
+from streams.books.counter import Counter
+from streams.books.kafka_log import KafkaLog, Known
+from streams.books.partition import Filling, Partition, Partitions
+from streams.books.replays import Plan
 from streams.books.run import Handling
-from streams.books.store import NO_OFFSET, CheckpointStore
-from streams.conditions.store import ConditionsStore
+from streams.books.store import CheckpointStore
 from streams.errors import ServerError
-from streams.process import ranges_of
+from streams.process import plot_ranges
 from streams.settings import Settings, load_settings
+from streams.transform import Message, Outcome, outcome, reconstructed
 
 NICENESS = 10
 """Live goes before."""
 BYTES_AT_ONCE = 16 << 20
 """Of the messages that are brought into the books together; one that alone has more comes alone."""
-
-
-class _ReadAgainError(Exception):
-    """The books lack messages that were given to them: Redis lost data, or another brings in the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +73,8 @@ def begin(shared: Shared) -> None:
     _Process.shared = shared
 
 
-def replay_partition(plan: Plan, partition: int) -> int:
+def replay_partition(plan: Plan, partition: int) -> None:
     """Bring the messages of a partition into the books of the session, from its checkpoint on.
-
-    Returns
-    -------
-    int
-        Offset of the last one in them; `NO_OFFSET` if there is none, or if the replay was stopped.
 
     Raises
     ------
@@ -90,69 +83,105 @@ def replay_partition(plan: Plan, partition: int) -> int:
     """
     settings = load_settings()
     try:
-        return asyncio.run(_replay(settings, plan, partition))
+        asyncio.run(_replay(settings, plan, partition))
     except RedisError as error:
         raise ServerError(f"Redis at {place(settings)} does not answer: {error}") from error
 
 
-async def _replay(settings: Settings, plan: Plan, partition: int) -> int:
+async def _replay(settings: Settings, plan: Plan, partition: int) -> None:
     redis = AsyncRedis.from_url(settings.redis.url.get_secret_value())
     try:
-        store = CheckpointStore(redis, settings.redis.key_prefix, plan.session)
-        conditions = plan.store(settings)
         with LiveLag(settings) as live:
-            while not await _to_the_end(settings, plan, partition, store, conditions, live):
+            part = _Part(settings, plan, partition, redis, live)
+            while not await part.to_the_end():
                 if _Process.shared.stop.is_set():
-                    return NO_OFFSET
+                    return
         _Process.shared.read[partition] = plan.spans[partition][1]
-        return (await store.load_state(partition)).offset
     finally:
         await redis.aclose()
 
 
-async def _to_the_end(
-    settings: Settings,
-    plan: Plan,
-    partition: int,
-    store: CheckpointStore,
-    conditions: ConditionsStore,
-    live: LiveLag,
-) -> bool:
-    """Read from the checkpoint to the end; return whether all that was read is in the books then."""
-    last = (await store.load_state(partition)).offset
-    aggregator = _aggregator(settings, plan, store, conditions)
-    topic = topic_of(settings, plan.origin)
+class _Part:
+    """One partition of a replay."""
 
-    def read(offset: int) -> None:
-        _Process.shared.read[partition] = offset + 1
+    def __init__(self, settings: Settings, plan: Plan, partition: int, redis: "AsyncRedis", live: LiveLag) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._partition = partition
+        self._live = live
+        self._conditions_of = plan.store(settings).for_run
+        self._partitions: Partitions = {}
+        self._counter = Counter(
+            store=CheckpointStore(redis, settings.redis.key_prefix, plan.session),
+            kafka=_log_of(settings, plan),
+            partitions=self._partitions,
+            filling=Filling(
+                run_books={},
+                window_books={},
+                ranges_of=lambda run: plot_ranges(run, self._conditions_of),
+                window_s=settings.books.window_s,
+                windows_kept=settings.books.windows_kept,
+                handling=partial(_handling, psutil.Process()),
+                in_thread=_here,
+            ),
+            writer=uuid.uuid4().hex[:8],
+        )
 
-    start = max(last + 1, plan.spans[partition][0])
-    with closing(taken(settings, plan, partition, start, read)) as messages:
-        for batch in _batches(messages, settings.books.batch_spills):
-            if not _wait_for_live(live, partition):
+    async def to_the_end(self) -> bool:
+        """Read from the checkpoint to the end; return whether all that was read is in the books then."""
+        known = await self._counter.begin(self._partition)
+        stop = self._plan.spans[self._partition][1]
+        if not await self._read(known, known.state.next, self._take):
+            return False
+        if known.state.next < stop:  # what is behind the last message is of other runs
+            await self._counter.advance(known, stop, 0)
+        for run, first in list(known.state.repairs.items()):
+            if not await self._read(known, first, partial(self._take_again, run)):
                 return False
-            incoming = []
-            for message in batch:
-                source = Source(topic=topic, partition=partition, offset=message.offset)
-                again = plan.origin is not Origin.RECO
-                incoming.append(
-                    Incoming(
-                        partition=partition,
-                        offset=message.offset,
-                        raw_offset=message.raw_offset,
-                        produced_ms=message.produced_ms,
-                        follows=last,
-                        value=transform(message.value, source, conditions.for_run).value if again else message.value,
+            await self._counter.take_again(known, run, [], stop)
+        return self._is_ours(known) and not known.state.repairs and await self._counter.is_current(known)
+
+    async def _read(self, known: Partition, start: int, take: Callable[[Partition, list[Outcome]], Awaitable[None]]) -> bool:
+        """Read from an offset to the end; return whether nobody else had the partition meanwhile."""
+        partition, at = self._partition, start
+
+        def read(offset: int) -> None:
+            _Process.shared.read[partition] = offset + 1
+
+        with closing(taken(self._settings, self._plan, partition, start, read)) as messages:
+            for batch in _batches(messages, self._settings.books.batch_spills):
+                if not _wait_for_live(self._live, partition):
+                    return False
+                outcomes = []
+                for one in batch:
+                    message = Message(
+                        partition=partition, offset=one.offset, start=at, produced_ms=one.produced_ms, value=one.value
                     )
-                )
-                last = message.offset
-            try:
-                await aggregator.take(incoming)
-            except _ReadAgainError:
-                return False
-            _Process.shared.taken[partition] += len(incoming)
-    # A checkpoint that was refused is told by the next message alone, and there is none.
-    return (await store.load_state(partition)).offset == last
+                    at = one.offset + 1
+                    outcomes.append(self._outcome(message, one))
+                await take(known, outcomes)
+                if not self._is_ours(known):
+                    return False
+                _Process.shared.taken[partition] += len(outcomes)
+        return True
+
+    def _outcome(self, message: Message, one: Taken) -> Outcome:
+        if isinstance(one.record, ReconstructedSpill):
+            return reconstructed(message, one.record)
+        return outcome(message, one.record, self._conditions_of)
+
+    async def _take(self, _known: Partition, outcomes: list[Outcome]) -> None:
+        await self._counter.take(self._partition, outcomes)
+
+    async def _take_again(self, run: int, known: Partition, outcomes: list[Outcome]) -> None:
+        await self._counter.take_again(known, run, outcomes, outcomes[-1].message.offset + 1)
+
+    def _is_ours(self, known: Partition) -> bool:
+        return self._partitions.get(self._partition) is known
+
+
+async def _here(call: Callable[..., Any], *arguments: Any) -> Any:
+    return call(*arguments)
 
 
 def _wait_for_live(live: LiveLag, partition: int) -> bool:
@@ -179,35 +208,40 @@ def _batches(messages: Iterator[Taken], most: int) -> Iterator[list[Taken]]:
         yield batch
 
 
-def _aggregator(settings: Settings, plan: Plan, store: CheckpointStore, conditions: ConditionsStore) -> Aggregator:
+def _log_of(settings: Settings, plan: Plan) -> KafkaLog:
+    """Return what is asked of the log that a replay reads: its plan says what that has, and reading it tells more."""
+
     async def first_from(_partition: int, offset: int) -> tuple[int | None, int]:
         return offset, 0
 
     async def seek(_partition: int, _offset: int) -> None:
-        raise _ReadAgainError
+        """A replay reads by itself."""
 
     async def still_has(_partition: int, _offset: int, _produced_ms: int) -> bool:
         return True  # what is gone, or came in its place, is refused when it is read
 
-    async def end(partition: int) -> int:
-        return plan.spans[partition][1]
+    async def span(partition: int) -> tuple[int, int]:
+        return plan.spans[partition]
+
+    async def known(_partition: int) -> Known:
+        return Known()
+
+    async def topic_id() -> str:
+        return str(plan.origin)
 
     async def reject(_spill: RejectedSpill) -> None:
         """Count it alone: it is in spills.rejected since it was live."""
 
-    topic = TopicAccess(
-        name=topic_of(settings, plan.origin), seek=seek, first_from=first_from, still_has=still_has, end=end
-    )
-    return Aggregator(
-        store=store,
-        kafka=KafkaAccess(raw=topic, reco=topic, reject=reject),
-        run_books={},
-        window_books={},
-        ranges_of=lambda run: ranges_of(conditions.for_run(run)),
-        window_s=settings.books.window_s,
-        windows_kept=settings.books.windows_kept,
-        clock=time.monotonic,
-        handling=partial(_handling, psutil.Process()),
+    return KafkaLog(
+        name=topic_of(settings, plan.origin),
+        id=topic_id,
+        span=span,
+        first_from=first_from,
+        still_has=still_has,
+        seek=seek,
+        known=known,
+        reject=reject,
+        now_s=time.time,
     )
 
 

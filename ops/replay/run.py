@@ -71,13 +71,10 @@ def run(sessions: Sessions, plan: Plan, workers: int, on_progress: Callable[[Pro
     count = min(workers, len(firsts))
     with ProcessPoolExecutor(count, mp_context=context, initializer=begin, initargs=(shared,)) as pool:
         try:
-            reader, lasts = BookReader.of(sessions.redis, load_settings(), plan.session), dict[int, int]()
-            # Redis may lose a partition after it was done, while others are at work. Those that were added to the topic
-            # since the plan was made have nothing that it is to read.
-            while left := [p for p, its in enumerate(reader.progress()[: len(firsts)]) if lasts.get(p) != its.offset]:
-                parts = {partition: pool.submit(replay_partition, plan, partition) for partition in left}
-                _until_done([*parts.values()], look)
-                lasts |= {partition: part.result() for partition, part in parts.items()}
+            reader = BookReader.of(sessions.redis, load_settings(), plan.session)
+            # Redis may lose a partition after it was done, while others are at work.
+            while left := plan.left(reader.progress()):
+                _until_done([pool.submit(replay_partition, plan, partition) for partition in left], look)
         except BrokenProcessPool as error:
             raise ServerError("a worker of the replay died: --resume goes on where it was") from error
         finally:
@@ -87,7 +84,7 @@ def run(sessions: Sessions, plan: Plan, workers: int, on_progress: Callable[[Pro
     return progress()
 
 
-def _until_done(parts: Sequence["Future[int]"], look: Callable[[], None]) -> None:
+def _until_done(parts: Sequence["Future[None]"], look: Callable[[], None]) -> None:
     waiting = set(parts)
     while waiting:
         look()

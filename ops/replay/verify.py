@@ -10,9 +10,7 @@ from redis import Redis
 from ops.replay.checks import make_plan
 from ops.replay.origins import kafka_spans, of_topic, taken, topic_of
 from schemas.records import ReconstructedSpill
-from schemas.wire import decode
 from streams import __version__
-from streams.agents.transform import Source, transform
 from streams.books.compare import Difference, compare
 from streams.books.reader import BookReader
 from streams.books.replays import Origin, Plan
@@ -20,6 +18,7 @@ from streams.conditions.store import ConditionsStore
 from streams.errors import SpilldeckError, UsageError
 from streams.process import ranges_of
 from streams.settings import Settings
+from streams.transform import Message, transform
 
 CATCH_UP_S = 10.0
 """Live has taken what was in Kafka when the replay began within it, or is not at work."""
@@ -36,7 +35,7 @@ def plan_for(settings: Settings, redis: Redis, session: str, runs: Sequence[int]
     SpilldeckError
         See `make_plan`; and when live does not know a run.
     """
-    known = BookReader.of(redis, settings).runs()
+    known = BookReader.of(redis, settings).places()
     for run in runs:
         if run not in known:
             raise UsageError(f"run {run} is not in the books of {settings.session}: there is nothing to compare with")
@@ -46,7 +45,7 @@ def plan_for(settings: Settings, redis: Redis, session: str, runs: Sequence[int]
 
 def other_origin(settings: Settings, redis: Redis, run: int) -> Iterator[str]:
     """Yield, a sentence each, what the book of a run stands on that is not of today."""
-    totals = BookReader.of(redis, settings).runs()[run]
+    totals = BookReader.of(redis, settings).runs([run])[run]
     conditions = ConditionsStore.from_settings(settings).for_run(run)
     for what, then, now in (
         ("the code", totals.code, __version__),
@@ -129,8 +128,14 @@ def _reconstructed_again(settings: Settings, plan: Plan, run: int) -> Iterator[t
         for message in taken(settings, plan, partition, first, lambda _offset: None):
             if message.record.run != run:
                 continue
-            source = Source(topic=topic_of(settings, plan.origin), partition=partition, offset=message.offset)
-            record = decode(transform(message.value, source, conditions.for_run).value)
+            place = Message(
+                partition=partition,
+                offset=message.offset,
+                start=message.offset,
+                produced_ms=message.produced_ms,
+                value=message.value,
+            )
+            record = transform(place, conditions.for_run).record
             if isinstance(record, ReconstructedSpill) and record.rejection is None and record.spill not in seen:
                 seen.add(record.spill)
                 yield record.spill, _digests(record)

@@ -1,13 +1,14 @@
-"""What both agents share: topics, micro-batches, and waiting for a server that is away."""
+"""What the agents share: topics, waiting for a server that is away, and the end of a worker that cannot go on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import faust
 import structlog
 from aiokafka.errors import KafkaError
+from faust.exceptions import ProducerSendError
 from redis.exceptions import RedisError
 
 from streams.errors import ServerError
@@ -17,9 +18,11 @@ from streams.topics import Topics
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 """Pauses between tries while Kafka or Redis does not answer; each is twice the one before."""
 
-SERVER_ERRORS = (RedisError, KafkaError, ServerError)
+SERVER_ERRORS = (RedisError, KafkaError, ProducerSendError, ServerError)
+"""What says that a server is away. Faust wraps the producer's error in one of its own."""
 
 _log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,25 +53,12 @@ def channels(app: faust.App, settings: Settings) -> Channels:
     )
 
 
-async def each_batch(stream: Any, settings: Settings, step: Callable[[list[Any]], Awaitable[None]]) -> None:
-    """Take micro-batches for ever; acknowledge each when the step has made it safe.
-
-    While a server that the step needs is away, the step is tried again: it must be one that can be repeated.
-    """
-    books = settings.books
-    events: list[Any]
-    batches: AsyncIterator[list[Any]] = stream.noack_take(books.batch_spills, within=books.batch_wait_s)
-    async for events in batches:
-        await _until_it_works(step, events)
-        for event in events:
-            await stream.ack(event)
-
-
-async def _until_it_works(step: Callable[[list[Any]], Awaitable[None]], events: list[Any]) -> None:
+async def until_it_works(step: Callable[[], Awaitable[_T]]) -> _T:
+    """Do a step; while a server that it needs is away, do it again: it must be one that can be repeated."""
     pause = FIRST_PAUSE_S
     while True:
         try:
-            return await step(events)
+            return await step()
         except SERVER_ERRORS as error:
             _log.warning("a server is away: waiting", error=f"{type(error).__name__}: {error}", pause_s=pause)
             await asyncio.sleep(pause)

@@ -1,9 +1,12 @@
-"""What Kafka still has of a topic: asked when a message that must come does not."""
+"""What Kafka has of a topic, asked with clients of our own that belong to no group. Blocking: call it from a thread."""
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from streams.errors import ServerError
 from streams.kafka import reader, span
@@ -11,12 +14,12 @@ from streams.settings import Settings
 
 TIMEOUT_S = 10.0
 """A broker that does not answer for so long is down."""
-SAME_TIME_MS = 1
-"""Faust has times in seconds, and cuts off what is not a whole millisecond when it sends one on."""
+ID_KNOWN_S = 5.0
+"""A topic is asked for its id again after it."""
 
 
 class Probe:
-    """Asks with a consumer of its own that belongs to no group. Blocking: call it from a thread.
+    """Asks about one topic.
 
     Parameters
     ----------
@@ -29,17 +32,32 @@ class Probe:
     def __init__(self, settings: Settings, topic: str) -> None:
         self._settings = settings
         self._topic = topic
-        self._asked_for_ends = reader(self._settings)
+        self._lock = threading.Lock()
+        self._asked_for_spans = reader(self._settings)
+        self._id, self._id_asked_s = "", 0.0
 
-    def end(self, partition: int) -> int:
-        """Return the offset that the partition's next message will get."""
-        with self._saying_where(partition):
+    def id(self) -> str:
+        """Return the topic's id: one that is made anew has another."""
+        with self._lock:
+            if not self._id or time.monotonic() - self._id_asked_s > ID_KNOWN_S:
+                self._id, self._id_asked_s = self._ask_for_id(), time.monotonic()
+            return self._id
+
+    def _ask_for_id(self) -> str:
+        with self._saying_where("its id"):
+            admin = AdminClient({"bootstrap.servers": self._settings.kafka.bootstrap_servers, "log_level": 0})
+            answer = admin.describe_topics(TopicCollection([self._topic]), request_timeout=TIMEOUT_S)
+            return str(answer[self._topic].result().topic_id)
+
+    def span(self, partition: int) -> tuple[int, int]:
+        """Return a partition's low watermark, and the offset that its next message will get."""
+        with self._saying_where(partition), self._lock:
             try:
-                return span(self._asked_for_ends, self._topic, partition, TIMEOUT_S)[1]
+                return span(self._asked_for_spans, self._topic, partition, TIMEOUT_S)
             except KafkaException:
                 # After a loss of all brokers the library may take the topic for unknown, and asks no more for minutes.
-                self._asked_for_ends.close()
-                self._asked_for_ends = reader(self._settings)
+                self._asked_for_spans.close()
+                self._asked_for_spans = reader(self._settings)
                 raise
 
     def first_from(self, partition: int, offset: int) -> tuple[int | None, int]:
@@ -55,7 +73,7 @@ class Probe:
         if message is None or message.offset() != offset:
             return False
         time_ms: int = message.timestamp()[1]
-        return time_ms <= 0 or abs(time_ms - produced_ms) <= SAME_TIME_MS  # without a time, nobody can tell
+        return time_ms <= 0 or time_ms == produced_ms  # without a time, nobody can tell
 
     def _first_from(self, partition: int, offset: int) -> tuple[Message | None, int]:
         # A new consumer: one used before may still hand out a message of the partition that it was asked about then.
@@ -78,8 +96,8 @@ class Probe:
             return None, low
 
     @contextmanager
-    def _saying_where(self, partition: int) -> Iterator[None]:
+    def _saying_where(self, what: object) -> Iterator[None]:
         try:
             yield
         except KafkaException as error:
-            raise ServerError(f"Kafka does not answer for {self._topic}[{partition}]: {error}") from error
+            raise ServerError(f"Kafka does not answer for {self._topic}[{what}]: {error}") from error

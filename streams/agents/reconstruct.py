@@ -1,75 +1,82 @@
-"""The agent between spills.raw and spills.reco."""
+"""The agent that takes messages of spills.raw, reconstructs them, and passes them on to be counted."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import faust
 
-from streams.agents.common import Channels, each_batch
-from streams.agents.transform import RAW_OFFSET, Source, Transformed, transform
-from streams.process import ConditionsOf
+from streams.agents.common import until_it_works
+from streams.agents.products import Products
+from streams.books.reading import Arrived, Reading
 from streams.settings import Settings
+from streams.transform import ConditionsOf, Message, Outcome, transform
 
 BYTES_AT_ONCE = 16 << 20
-"""Of messages that are on the way to ``spills.reco`` together: some batches of usual spills, or one large message."""
+"""Of messages that are reconstructed together: some batches of usual spills, or one large message."""
 
 
-def add_reconstruct(app: faust.App, channels: Channels, settings: Settings, conditions_of: ConditionsOf) -> None:
-    """Give the application the agent that reconstructs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """What is passed on to be counted."""
 
-    It may send a spill twice (after a restart, or when the broker's answer was lost); the header with the source
-    offset lets the aggregating agent know.
-    """
+    outcomes: list[Outcome]
+    events: list[Any]
+    """Faust's, to be acknowledged once they are counted."""
 
-    def transform_all(events: list[Any]) -> list[Transformed]:
-        return [
-            transform(
-                event.value or b"",  # a message may have none
-                Source(topic=event.message.topic, partition=event.message.partition, offset=event.message.offset),
-                conditions_of,
-            )
-            for event in events
-        ]
 
-    async def step(events: list[Any]) -> None:
-        for some in _by_bytes(events):
-            await send(some)
+def add_reconstruct(
+    app: faust.App,
+    raw: Any,
+    to_aggregate: Any,
+    settings: Settings,
+    reading: Reading,
+    products: Products,
+    conditions_of: ConditionsOf,
+) -> None:
+    """Give the application the agent that reconstructs."""
+    books = settings.books
 
-    async def send(events: list[Any]) -> None:
-        sent = []
-        # In a thread, so that heartbeats go out meanwhile.
-        for event, message in zip(events, await asyncio.to_thread(transform_all, events), strict=True):
-            key = str(message.run).encode()
-            if message.rejected is not None:
-                sent.append(await channels.rejected.send(key=key, value=message.rejected, force=True))
-            sent.append(
-                await channels.reco.send(
-                    key=key,
-                    value=message.value,
-                    partition=event.message.partition,
-                    timestamp=event.message.timestamp,
-                    headers={RAW_OFFSET: str(event.message.offset).encode()},
-                    force=True,
-                )
-            )
-        await asyncio.gather(*sent)
-
-    @app.agent(channels.raw, name="reconstruct")
+    @app.agent(raw, name="reconstruct")
     async def reconstruct(stream: Any) -> None:
-        await each_batch(stream, settings, step)
+        events: list[Any]
+        async for events in stream.noack_take(books.batch_spills, within=books.batch_wait_s):
+            arrived = [_arrived(event) for event in events]
+            messages = await until_it_works(lambda arrived=arrived: reading.accept(arrived))  # type: ignore[misc]
+            outcomes: list[Outcome] = []
+            for some in by_bytes(messages):
+                # In a thread, so that heartbeats go out meanwhile.
+                made = await asyncio.to_thread(transform_all, some, conditions_of)
+                await products.send(made)
+                outcomes += made
+            await to_aggregate.send(value=Passed(outcomes=outcomes, events=events))
 
 
-def _by_bytes(events: list[Any]) -> Iterator[list[Any]]:
-    """Yield the events in their order, as many at once as have `BYTES_AT_ONCE`, or one that alone has more."""
-    some: list[Any] = []
+def transform_all(messages: Sequence[Message], conditions_of: ConditionsOf) -> list[Outcome]:
+    """Return what is counted of messages."""
+    return [transform(message, conditions_of) for message in messages]
+
+
+def by_bytes(messages: Sequence[Message], size_of: Callable[[Message], int] = lambda m: len(m.value)) -> Iterator[list[Message]]:
+    """Yield messages in their order, as many at once as have `BYTES_AT_ONCE`, or one that has more."""
+    some: list[Message] = []
     size = 0
-    for event in events:
-        length = len(event.value or b"")
-        if some and size + length > BYTES_AT_ONCE:
+    for message in messages:
+        if some and size + size_of(message) > BYTES_AT_ONCE:
             yield some
             some, size = [], 0
-        some.append(event)
-        size += length
+        some.append(message)
+        size += size_of(message)
     if some:
         yield some
+
+
+def _arrived(event: Any) -> Arrived:
+    message = event.message
+    return Arrived(
+        partition=message.partition,
+        offset=message.offset,
+        produced_ms=round(message.timestamp * 1000),
+        value=event.value or b"",  # a message may have none
+    )

@@ -47,6 +47,17 @@ def new_histogram(name: str, ranges: Ranges) -> Histogram:
     return histogram
 
 
+def plots_digest(ranges: Ranges) -> str:
+    """Return what is the same for books of the same plots with the same axes."""
+    return _plots_digest(tuple(sorted(ranges.items())), tuple(sorted(PLOTS)))
+
+
+@lru_cache(100)
+def _plots_digest(ranges: tuple[tuple[str, tuple[int, float, float]], ...], names: tuple[str, ...]) -> str:
+    axes = [(name, [(a.bins, a.low, a.high) for a in axes_of(name, dict(ranges))]) for name in names]
+    return hashlib.blake2b(repr(axes).encode(), digest_size=8).hexdigest()
+
+
 @lru_cache(1000)
 def _regular(axis: Axis) -> bh.axis.Regular:
     """Return the axis of histograms, which share it: nothing changes one."""

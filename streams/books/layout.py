@@ -1,47 +1,48 @@
-"""Where a partition's checkpoint lies in Redis, and how its small parts are written.
+"""Where a partition's checkpoint lies in Redis, and how its parts are written.
 
 All keys of a partition carry the hash tag ``{session:partition}``, so that a checkpoint stays one atomic step on a
-Redis Cluster. Under ``prefix:{session:partition}:``
+Redis Cluster. Under ``prefix:v2:{session:partition}:``
 
 ========================  ======  ===================================================================
-``state``                 hash    ``offset`` (last one in the books), ``raw`` (source offsets seen, as
-                                  ranges), ``tail`` (the last messages in the books), ``lost`` (what Kafka no
-                                  longer had when it was needed), ``produced_ms`` (when the newest message in
-                                  the books was produced)
-``runs``                  hash    run → totals, JSON
+``state``                 hash    see `store.PartitionState`
+``index``                 hash    run → where it is and how far it came: what a list of runs needs
+``changed``               zset    run → number of the checkpoint that changed it last
+``run:RUN``               hash    ``totals``; ``unit``: the first offset that is not in the part, and the stamps that
+                                  the keys below must have
 ``spills:RUN``            hash    spill → ledger entry
-``handling:RUN``          hash    spill → how it was handled
 ``key-numbers:RUN``       hash    spill → its key numbers, see `spill_numbers`
 ``book:RUN``              hash    plot → histogram
 ``windows:RUN``           hash    start of the window, s → its spills
 ``window:RUN:START``      hash    plot → histogram
+``handling:RUN``          hash    spill → how it was handled; no part of the run, and without a stamp
+``repair``                set     runs of which somebody could not read something
 ========================  ======  ===================================================================
+
+A part of a run is a unit: each key holds the stamp of the checkpoint that wrote it last (in the field `STAMP`), which
+``run:RUN`` repeats. So a key that is gone, or older than the others, is known; and every value ends with its checksum,
+so that a damaged one is. The name has the version of all this: another version's keys are never taken for ours.
 """
 
 import json
 import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import zlib
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Self
 
+from schemas.records import ControlKind
 from schemas.scalers import SCALER_CHANNELS
-from streams.books.ranges import Ranges
-from streams.books.run import Handling, LedgerEntry
+from streams.books.run import Handling
 from streams.books.totals import Totals
+from streams.plots.spillfacts import LedgerEntry
+
+VERSION = "v2"
+STAMP = ""
+"""The field of a key that holds its stamp: no plot and no spill has such a name."""
 
 _LEDGER = struct.Struct("<qii8s")
 _HANDLING = struct.Struct("<ff")
 _SCALERS = struct.Struct(f"<{SCALER_CHANNELS}i")
-
-
-class Counted(NamedTuple):
-    """A message of ``spills.reco`` that is in the books."""
-
-    offset: int
-    raw_offset: int | None
-    """Offset in ``spills.raw`` of the message that it was made of."""
-    produced_ms: int
-    """When both were produced, Unix milliseconds."""
+_SUM = struct.Struct("<I")
 
 
 class Loss(NamedTuple):
@@ -53,6 +54,79 @@ class Loss(NamedTuple):
     """In words."""
 
 
+class Counted(NamedTuple):
+    """A message of ``spills.raw`` that is in the books."""
+
+    offset: int
+    produced_ms: int
+    """When it was produced, Unix milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a run is in one partition, and how far it came; or, summed, in all."""
+
+    log: str
+    """Id of the topic that the offsets are of."""
+    first: int
+    last: int
+    """Offsets of its first and its last message in ``spills.raw``; meaningless in a sum."""
+    began_us: int
+    """When it began, as the DAQ said, else its first spill; 0 if unknown. All times in microseconds since 1970."""
+    last_us: int
+    """The newest of its spills' times; 0 without one."""
+    ended_us: int
+    """When the DAQ said that it ended; 0 if it did not."""
+    produced_ms: int
+    """When its newest message was produced, Unix milliseconds."""
+    ended_ms: int
+    """When the newest of its ends was produced; 0 without one."""
+    received: int
+    filled: int
+    run_type: str
+    partitions: int = 1
+    """Those that have something of it."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the DAQ said that it ended."""
+        return bool(self.ended_ms or self.ended_us)
+
+    @classmethod
+    def of(cls, totals: Totals, partition: int, log: str) -> Self:
+        """Return where a run is in a partition, from its totals there."""
+        said, end = (totals.control.get(kind.value) for kind in (ControlKind.START, ControlKind.END))
+        return cls(
+            log=log,
+            first=totals.first_raw.get(partition, 0),
+            last=totals.last_raw.get(partition, 0),
+            began_us=said.time_us if said is not None else totals.first_us,
+            last_us=totals.last_us,
+            ended_us=end.time_us if end is not None else 0,
+            produced_ms=totals.produced_ms,
+            ended_ms=totals.ended_ms,
+            received=totals.received,
+            filled=totals.filled,
+            run_type=totals.run_type,
+        )
+
+    def __add__(self, other: Self) -> "Place":
+        return Place(
+            log=self.log,
+            first=min(self.first, other.first),
+            last=max(self.last, other.last),
+            began_us=min(self.began_us or other.began_us, other.began_us or self.began_us),
+            last_us=max(self.last_us, other.last_us),
+            ended_us=min(self.ended_us or other.ended_us, other.ended_us or self.ended_us),
+            produced_ms=max(self.produced_ms, other.produced_ms),
+            ended_ms=max(self.ended_ms, other.ended_ms),
+            received=self.received + other.received,
+            filled=self.filled + other.filled,
+            run_type=self.run_type or other.run_type,
+            partitions=self.partitions + other.partitions,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """Names of the keys of one session's partition."""
@@ -62,22 +136,31 @@ class Keys:
     partition: int
 
     def _key(self, *parts: object) -> str:
-        return ":".join([self.prefix, f"{{{self.session}:{self.partition}}}", *map(str, parts)])
-
-    @property
-    def all(self) -> str:
-        """Pattern of all of them."""
-        return self._key("*")
+        return ":".join([self.prefix, VERSION, f"{{{self.session}:{self.partition}}}", *map(str, parts)])
 
     @property
     def state(self) -> str:
-        """Offsets."""
+        """How far the partition is."""
         return self._key("state")
 
     @property
-    def runs(self) -> str:
-        """Totals by run."""
-        return self._key("runs")
+    def index(self) -> str:
+        """Where its runs are."""
+        return self._key("index")
+
+    @property
+    def changed(self) -> str:
+        """When they changed last."""
+        return self._key("changed")
+
+    @property
+    def repair(self) -> str:
+        """Runs of which somebody could not read something."""
+        return self._key("repair")
+
+    def run(self, run: int | str) -> str:
+        """Totals of a run, and the stamps of its keys; of ``*`` the pattern of all of them."""
+        return self._key("run", run)
 
     def spills(self, run: int) -> str:
         """Ledger of a run."""
@@ -103,25 +186,69 @@ class Keys:
         """Book of a window."""
         return self._key("window", run, start)
 
+    def of_run(self, run: int) -> tuple[str, ...]:
+        """All keys of a run but those of its windows' books."""
+        return tuple(
+            key(run) for key in (self.run, self.spills, self.handling, self.key_numbers, self.book, self.windows)
+        )
+
+    def windows_of_run(self, run: int) -> str:
+        """Pattern of the keys of its windows' books."""
+        return self._key("window", run, "*")
+
+    def aside(self, fence: str, key: str) -> str:
+        """Name of a key that was set aside before the checkpoint that has this fence was followed by another."""
+        return self._key("aside", fence, key.removeprefix(self._key("")))
+
+
+def of_session(prefix: str, session: str) -> str:
+    """Return the pattern of all keys of a session's partitions."""
+    return f"{prefix}:{VERSION}:{{{session}:*}}:*"
+
+
+def partitions(prefix: str, session: str) -> str:
+    """Return the name of the set of partitions that a session has counted something of."""
+    return f"{prefix}:{VERSION}:{session}:partitions"
+
 
 def run_states(prefix: str, session: str) -> str:
     """Return the name of the hash of the states of runs that were written to the topic of runs: run → state."""
-    return f"{prefix}:{session}:run-states"
+    return f"{prefix}:{VERSION}:{session}:run-states"
 
 
 def changed_channel(prefix: str, session: str) -> str:
     """Return the name of the channel on which each checkpoint is announced."""
-    return f"{prefix}:{session}:changed"
+    return f"{prefix}:{VERSION}:{session}:changed"
+
+
+def seal(data: bytes) -> bytes:
+    """Return a value with its checksum behind it."""
+    return data + _SUM.pack(zlib.crc32(data))
+
+
+def unseal(data: bytes) -> bytes:
+    """Return the value that `seal` was given.
+
+    Raises
+    ------
+    ValueError
+        When it is not what was written.
+    """
+    value, checksum = data[: -_SUM.size], data[-_SUM.size :]
+    if checksum != _SUM.pack(zlib.crc32(value)):
+        raise ValueError("its checksum is wrong")
+    return value
 
 
 def pack_ledger_entry(entry: LedgerEntry) -> bytes:
-    """Return a ledger entry as 24 bytes, and the scalers, if they were read, as 128."""
+    """Return a ledger entry as 28 bytes, and the scalers, if they were read, as 128."""
     fixed = _LEDGER.pack(entry.time_us, entry.triggers, entry.size, entry.digest)
-    return fixed + _SCALERS.pack(*entry.scalers) if entry.scalers else fixed
+    return seal(fixed + _SCALERS.pack(*entry.scalers) if entry.scalers else fixed)
 
 
 def unpack_ledger_entry(data: bytes) -> LedgerEntry:
     """Return the ledger entry in these bytes."""
+    data = unseal(data)
     time_us, triggers, size, digest = _LEDGER.unpack_from(data)
     scalers = _SCALERS.unpack_from(data, _LEDGER.size) if len(data) > _LEDGER.size else ()
     return LedgerEntry(time_us=time_us, triggers=triggers, size=size, digest=digest, scalers=scalers)
@@ -138,34 +265,37 @@ def unpack_handling(data: bytes) -> Handling:
     return Handling(delay_s=delay_s, resident_mb=resident_mb)
 
 
-def pack_totals(totals: Totals) -> str:
+def pack_totals(totals: Totals) -> bytes:
     """Return totals as JSON."""
-    return json.dumps(totals.to_json(), separators=(",", ":"))
+    return pack_json(totals.to_json())
 
 
 def unpack_totals(data: bytes) -> Totals:
     """Return the totals in JSON."""
-    return Totals.from_json(json.loads(data))
+    return Totals.from_json(unpack_json(data))
 
 
-def pack_rows(rows: Iterable[tuple[Any, ...]]) -> str:
-    """Return ranges, counted messages or losses as JSON."""
-    return json.dumps(list(rows), separators=(",", ":"))
+def pack_place(place: Place) -> bytes:
+    """Return where a run is as JSON."""
+    return pack_json(asdict(place))
 
 
-def unpack_tail(data: bytes) -> tuple[Counted, ...]:
-    """Return the last messages in JSON."""
-    return tuple(
-        Counted(int(offset), None if raw_offset is None else int(raw_offset), int(produced_ms))
-        for offset, raw_offset, produced_ms in json.loads(data)
-    )
+def unpack_place(data: bytes) -> Place:
+    """Return where a run is, from JSON."""
+    return Place(**unpack_json(data))
 
 
-def unpack_losses(data: bytes) -> tuple[Loss, ...]:
-    """Return the losses in JSON."""
-    return tuple(Loss(int(at_s), str(what)) for at_s, what in json.loads(data))
+def pack_json(value: Any) -> bytes:
+    """Return plain values as JSON with its checksum."""
+    return seal(json.dumps(value, separators=(",", ":")).encode())
 
 
-def unpack_ranges(data: bytes) -> Ranges:
-    """Return the set of offsets in JSON."""
-    return Ranges((start, stop) for start, stop in json.loads(data))
+def unpack_json(data: bytes) -> Any:
+    """Return the plain values in JSON.
+
+    Raises
+    ------
+    ValueError
+        When it is not what was written.
+    """
+    return json.loads(unseal(data))

@@ -1,36 +1,52 @@
 """What is in the books, summed over the partitions: read only, for the page and the command line."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import Any, Self
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
-from streams.books import layout, spill_numbers, uhi
+from streams.books import layout, spill_numbers
 from streams.books.book import Book, Histogram, Ranges
 from streams.books.promotions import Promotions
 from streams.books.run import Handling, Ledger, RunBook
-from streams.books.store import NO_OFFSET
+from streams.books.store import unpack_book, unpack_ledger, unpack_places, unpack_state, unpack_windows
 from streams.books.totals import Totals
+from streams.errors import SpilldeckError
 from streams.settings import Settings
+
+_STAMP = layout.STAMP.encode()
+
+
+class UnreadableRunError(SpilldeckError):
+    """What Redis holds of a run is none of what was written there. Others can be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far one partition is in the books."""
 
-    offset: int
-    """Last offset of ``spills.reco`` in them; `NO_OFFSET` without a checkpoint."""
-    raw_end: int
-    """The first offset of ``spills.raw`` that is not in them: after a rebalance, later ones may be in already."""
+    next: int
+    """The first offset of ``spills.raw`` that is not in them."""
+    fence: str
+    """Of the last checkpoint: the same fence means the same books."""
     produced_ms: int
     """When the newest message in them was produced, Unix milliseconds; 0 without one."""
     lost: tuple[layout.Loss, ...]
     """What Kafka no longer had when it was needed."""
+    repairs: Mapping[int, int] = field(default_factory=dict)
+    """Run that is being made again → its first offset that is not in the books."""
 
 
 class BookReader:
-    """Sums of partials.
+    """Sums of parts.
+
+    Whatever reads a run raises `UnreadableRunError` when Redis holds something else there; a worker hears of it, and
+    makes it again if Kafka has it.
 
     Parameters
     ----------
@@ -38,74 +54,101 @@ class BookReader:
         Client that returns bytes. Its errors (`redis.RedisError`) are passed on.
     prefix, session
         Part of the keys' names, see `layout`.
-    partitions
-        How many there are.
     promoted
         Gives the sessions whose books are read in place of this one's, by run.
     """
 
     def __init__(
-        self,
-        redis: Redis,
-        prefix: str,
-        session: str,
-        partitions: int,
-        promoted: Callable[[], Mapping[int, str]] = dict,
+        self, redis: Redis, prefix: str, session: str, promoted: Callable[[], Mapping[int, str]] = dict
     ) -> None:
         self._redis = redis
-        self._prefix, self._partitions = prefix, partitions
-        self._keys = self._keys_of(session)
+        self._prefix = prefix
+        self._session = session
         self._promoted = promoted
+        self._lists: dict[str, _RunList] = {}
+        self.unreadable: dict[int, str] = {}
+        """Runs that `runs` left out when it was called last, and why."""
 
     @classmethod
     def of(cls, redis: Redis, settings: Settings, session: str | None = None) -> Self:
         """Return what reads the books of a session, without a name that of the settings."""
-        return cls(redis, settings.redis.key_prefix, session or settings.session, settings.kafka.partitions)
+        return cls(redis, settings.redis.key_prefix, session or settings.session)
 
     @classmethod
     def shown(cls, redis: Redis, settings: Settings) -> Self:
         """Return what reads the books that are shown: those of replays where they were promoted."""
         prefix = settings.redis.key_prefix
-        return cls(redis, prefix, settings.session, settings.kafka.partitions, Promotions(redis, prefix).all)
+        return cls(redis, prefix, settings.session, Promotions(redis, prefix).all)
 
     def _keys_of(self, session: str) -> list[layout.Keys]:
-        return [layout.Keys(self._prefix, session, p) for p in range(self._partitions)]
+        known = self._redis.smembers(layout.partitions(self._prefix, session))
+        return [layout.Keys(self._prefix, session, p) for p in sorted(map(int, known))]  # type: ignore[arg-type]
 
     def _keys_with(self, run: int) -> list[layout.Keys]:
         """Return the keys that have the book of a run."""
-        session = self._promoted().get(run)
-        return self._keys if session is None else self._keys_of(session)
+        return self._keys_of(self._promoted().get(run, self._session))
 
-    def progress(self) -> tuple[Progress, ...]:
-        """Return how far each partition is. Equal progress means equal books."""
-        found = []
-        for state in self._hashes([keys.state for keys in self._keys]):
-            raw = list(layout.unpack_ranges(state[b"raw"])) if state else []
-            found.append(
-                Progress(
-                    offset=int(state.get(b"offset", NO_OFFSET)),
-                    raw_end=raw[0][1] if raw else 0,
-                    produced_ms=int(state.get(b"produced_ms", 0)),
-                    lost=layout.unpack_losses(state[b"lost"]) if state else (),
-                )
+    def progress(self) -> dict[int, Progress]:
+        """Return how far each partition is that something is in the books of."""
+        found = {}
+        for keys in self._keys_of(self._session):
+            try:
+                state = unpack_state(self._redis.hgetall(keys.state))  # type: ignore[arg-type]
+            except (LookupError, ValueError, TypeError, AttributeError):
+                continue  # its worker finds that it is damaged
+            except ResponseError as error:
+                if "WRONGTYPE" not in str(error):
+                    raise
+                continue
+            found[keys.partition] = Progress(
+                next=state.next,
+                fence=state.fence,
+                produced_ms=state.produced_ms,
+                lost=state.lost,
+                repairs=state.repairs,
             )
-        return tuple(found)
+        return found
 
-    def runs(self) -> dict[int, Totals]:
-        """Return the totals of every run, by its number. `NO_RUN` holds what could not be put down to a run."""
-        found = self._totals(self._keys)
+    def places(self) -> dict[int, layout.Place]:
+        """Return where every run is, and how far it came. What has not changed since the last call is not read again."""
+        found = self._list(self._session)
         promoted = self._promoted()
         for session in set(promoted.values()):
-            there = self._totals(self._keys_of(session))
+            there = self._list(session)
             found |= {run: there[run] for run in there if promoted.get(run) == session}
         return dict(sorted(found.items()))
 
-    def _totals(self, keys: list[layout.Keys]) -> dict[int, Totals]:
+    def _list(self, session: str) -> dict[int, layout.Place]:
+        known = self._lists.setdefault(session, _RunList(self._redis))
+        return known.read(self._keys_of(session))
+
+    def runs(self, only: Sequence[int] | None = None) -> dict[int, Totals]:
+        """Return the totals of every run, or of some, by its number; those that cannot be read are left out.
+
+        `NO_RUN` holds what could not be put down to a run.
+        """
+        promoted, found = self._promoted(), dict[int, Totals]()
+        self.unreadable = {}
+        wanted = list(self.places()) if only is None else list(only)
+        for session in {self._session, *promoted.values()}:
+            its = [run for run in wanted if promoted.get(run, self._session) == session]
+            found |= self._totals(self._keys_of(session), its)
+        return dict(sorted(found.items()))
+
+    def _totals(self, partitions: Sequence[layout.Keys], runs: Sequence[int]) -> dict[int, Totals]:
         found: dict[int, Totals] = {}
-        for stored in self._hashes([each.runs for each in keys]):
-            for run, totals in stored.items():
-                found.setdefault(int(run), Totals()).__iadd__(layout.unpack_totals(totals))
-        return found
+        for keys in partitions:
+            pipe = self._redis.pipeline(transaction=False)
+            for run in runs:
+                pipe.hget(keys.run(run), "totals")
+            for run, stored in zip(runs, pipe.execute(raise_on_error=False) if runs else (), strict=True):
+                try:
+                    if stored is not None:
+                        found.setdefault(run, Totals()).__iadd__(_totals(stored))
+                except (LookupError, ValueError, TypeError, AttributeError) as error:
+                    self.unreadable[run] = f"{keys.run(run)} cannot be read: {type(error).__name__}: {error}"
+                    self._ask_for_repair(keys, run)
+        return {run: totals for run, totals in found.items() if run not in self.unreadable}
 
     def run(self, run: int, ranges: Ranges, *, key_numbers: bool = True) -> RunBook:
         """Return all of a run; empty books if there is no such run.
@@ -115,77 +158,172 @@ class BookReader:
         key_numbers
             Whether those of its spills, too.
         """
-        pipe = self._redis.pipeline(transaction=True)
-        partitions = self._keys_with(run)
-        for keys in partitions:
-            pipe.hget(keys.runs, str(run))
-            pipe.hgetall(keys.spills(run))
-            pipe.hgetall(keys.handling(run))
-            pipe.hgetall(keys.book(run))
-        for keys in partitions if key_numbers else ():
-            pipe.hgetall(keys.key_numbers(run))
-        answers = pipe.execute()
-        of_spills = answers[4 * len(partitions) :]
         totals, ledger, book = Totals(), Ledger(), Book(ranges)
         handling: dict[int, Handling] = {}
-        for stored_totals, stored_ledger, stored_handling, stored_book in zip(
-            *[iter(answers[: 4 * len(partitions)])] * 4, strict=True
-        ):
-            if stored_totals is not None:
-                totals += layout.unpack_totals(stored_totals)
-            ledger |= {int(spill): layout.unpack_ledger_entry(entry) for spill, entry in stored_ledger.items()}
-            handling |= {int(spill): layout.unpack_handling(data) for spill, data in stored_handling.items()}
-            book += _decode_book(stored_book, ranges)
-        numbers = {int(spill): spill_numbers.check(data) for each in of_spills for spill, data in each.items()}
-        return RunBook(totals=totals, ledger=ledger, book=book, handling=handling, key_numbers=numbers)
+        numbers: dict[int, bytes] = {}
+        spills = 0
+        for keys in self._keys_with(run):
+            with _Reading(self, keys, run) as answers:
+                names = [keys.run(run), keys.spills(run), keys.handling(run), keys.book(run)]
+                there = answers(*names, *([keys.key_numbers(run)] if key_numbers else []))
+                if not there[0]:
+                    continue
+                unit = layout.unpack_json(there[0][b"unit"])
+                _check_stamps(dict(zip(names, there, strict=False)), unit["stamps"])
+                totals += _totals(there[0][b"totals"])
+                ours = unpack_ledger(there[1])
+                ledger |= ours
+                spills += len(ours)
+                handling |= {int(s): layout.unpack_handling(h) for s, h in there[2].items() if s != _STAMP}
+                book += unpack_book(there[3], ranges)
+                if key_numbers:
+                    numbers |= {int(s): _numbers(n) for s, n in there[4].items() if s != _STAMP}
+        return RunBook(
+            totals=totals,
+            ledger=ledger,
+            book=book,
+            handling=handling,
+            key_numbers=numbers,
+            counted_twice=spills - len(ledger),
+        )
 
     def key_numbers(self, run: int, spills: Sequence[int]) -> dict[int, bytes]:
         """Return the key numbers of spills of a run, see `spill_numbers`; none where they were not kept."""
         found = dict.fromkeys(spills, b"")
-        if not found:
-            return found
-        pipe = self._redis.pipeline(transaction=True)
-        for keys in self._keys_with(run):
-            pipe.hmget(keys.key_numbers(run), [*map(str, spills)])
-        for stored in pipe.execute():
-            found |= {s: spill_numbers.check(data) for s, data in zip(spills, stored, strict=True) if data is not None}
+        for keys in self._keys_with(run) if found else ():
+            with _Reading(self, keys, run):
+                stored = self._redis.hmget(keys.key_numbers(run), [*map(str, spills)])
+                found |= {s: _numbers(n) for s, n in zip(spills, stored, strict=True) if n is not None}  # type: ignore[arg-type]
         return found
 
     def windows(self, run: int) -> dict[int, int]:
         """Return the windows kept of a run: start, s since 1970 UTC → spills in it, in order."""
         found: dict[int, int] = {}
-        for stored in self._hashes([keys.windows(run) for keys in self._keys_with(run)]):
-            for start, spills in stored.items():
-                found[int(start)] = found.get(int(start), 0) + int(spills)
+        for keys in self._keys_with(run):
+            with _Reading(self, keys, run) as answers:
+                for start, spills in unpack_windows(answers(keys.windows(run))[0]).items():
+                    found[start] = found.get(start, 0) + spills
         return dict(sorted(found.items()))
 
     def window(self, run: int, start: int, ranges: Ranges) -> Book:
         """Return the book of a window of a run."""
         total = Book(ranges)
-        for stored in self._hashes([keys.window(run, start) for keys in self._keys_with(run)]):
-            total += _decode_book(stored, ranges)
+        for keys in self._keys_with(run):
+            with _Reading(self, keys, run) as answers:
+                total += unpack_book(answers(keys.window(run, start))[0], ranges)
         return total
 
     def plot(self, name: str, run: int, ranges: Ranges, start: int | None = None) -> Histogram:
         """Return one histogram of a run, or of the window of it that starts then; empty if there is none."""
-        pipe = self._redis.pipeline(transaction=True)
-        for keys in self._keys_with(run):
-            pipe.hget(keys.book(run) if start is None else keys.window(run, start), name)
         total = Book(ranges)
-        for stored in pipe.execute():
-            if stored is not None:
-                total += _decode_book({name.encode(): stored}, ranges)
+        for keys in self._keys_with(run):
+            with _Reading(self, keys, run):
+                stored = self._redis.hget(keys.book(run) if start is None else keys.window(run, start), name)
+                if stored is not None:
+                    total += unpack_book({name.encode(): stored}, ranges)  # type: ignore[dict-item]
         return total[name]
 
-    def _hashes(self, keys: list[str]) -> list[Mapping[bytes, bytes]]:
-        pipe = self._redis.pipeline(transaction=True)
-        for key in keys:
-            pipe.hgetall(key)
-        return list(pipe.execute())
+    def _ask_for_repair(self, keys: layout.Keys, run: int) -> None:
+        """Have a worker look at a run of which something cannot be read."""
+        with suppress(ResponseError):  # whoever may only read asks in vain; a worker finds most by itself
+            self._redis.sadd(keys.repair, run)
 
 
-def _decode_book(stored: Mapping[bytes, bytes], ranges: Ranges) -> Book:
-    book = Book(ranges)
-    for name, data in stored.items():
-        book[name.decode()] = uhi.decode(data)
-    return book
+class _Reading:
+    """A ``with`` block that reads keys of a run in one partition, and says whose they are if they cannot be read."""
+
+    def __init__(self, reader: BookReader, keys: layout.Keys, run: int) -> None:
+        self._reader, self._keys, self._run = reader, keys, run
+
+    def __enter__(self) -> Callable[..., list[dict[bytes, bytes]]]:
+        return self._hashes
+
+    def _hashes(self, *names: str) -> list[dict[bytes, bytes]]:
+        pipe = self._reader._redis.pipeline(transaction=True)  # noqa: SLF001 - a part of the reader
+        for name in names:
+            pipe.hgetall(name)
+        return pipe.execute()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        is_rubbish = isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
+        if isinstance(error, LookupError | ValueError | TypeError | AttributeError) or is_rubbish:
+            self._reader._ask_for_repair(self._keys, self._run)  # noqa: SLF001
+            raise UnreadableRunError(
+                f"what Redis holds of run {self._run} in partition {self._keys.partition} cannot be read "
+                f"({type(error).__name__}: {error}): a worker makes it again if Kafka still has it"
+            ) from error
+
+
+class _RunList:
+    """The list of a session's runs, of which only what has changed is read again."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._places: dict[int, dict[int, layout.Place]] = {}
+        self._sums: dict[int, layout.Place] = {}
+        self._seen: dict[int, tuple[str, int]] = {}
+
+    def read(self, partitions: Sequence[layout.Keys]) -> dict[int, layout.Place]:
+        """Return where every run is, over all partitions."""
+        changed: set[int] = set()
+        for gone in self._places.keys() - {keys.partition for keys in partitions}:
+            changed |= self._places.pop(gone).keys()
+            del self._seen[gone]
+        for keys in partitions:
+            changed |= self._look(keys)
+        for run in changed:
+            here = [its[run] for its in self._places.values() if run in its]
+            self._sums.pop(run, None)
+            if here:
+                self._sums[run] = reduce(add, here)
+        return dict(self._sums)
+
+    def _look(self, keys: layout.Keys) -> set[int]:
+        """Read what is new in a partition, and return the runs that have changed there."""
+        known = self._places.setdefault(keys.partition, {})
+        try:
+            fence = (self._redis.hget(keys.state, "fence") or b"").decode(errors="replace")  # type: ignore[union-attr]
+            writer, _, number = fence.rpartition(":")
+            before = self._seen.get(keys.partition)
+            if before == (writer, int(number or 0)) and fence:
+                return set()
+            if before is None or before[0] != writer:
+                return self._look_at_all(keys, writer, int(number or 0))
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.hlen(keys.index)
+            pipe.zrangebyscore(keys.changed, before[1] + 1, "+inf")
+            length, changed = pipe.execute()
+            stored = self._redis.hmget(keys.index, changed) if changed else []
+            places, _ = unpack_places({r: d for r, d in zip(changed, stored, strict=True) if d is not None})  # type: ignore[arg-type]
+            known |= places
+            if len(known) != length - 1:  # another list than the one that was known
+                return self._look_at_all(keys, writer, int(number))
+            self._seen[keys.partition] = writer, int(number)
+            return set(places)
+        except (ResponseError, ValueError) as error:
+            if isinstance(error, ResponseError) and "WRONGTYPE" not in str(error):
+                raise
+            return set()  # rubbish, which its worker removes
+
+    def _look_at_all(self, keys: layout.Keys, writer: str, number: int) -> set[int]:
+        before = self._places.get(keys.partition, {})
+        places, _ = unpack_places(self._redis.hgetall(keys.index))  # type: ignore[arg-type]
+        self._places[keys.partition], self._seen[keys.partition] = places, (writer, number)
+        return before.keys() | places.keys()
+
+
+def _totals(stored: Any) -> Totals:
+    if isinstance(stored, ResponseError):
+        raise TypeError(str(stored))
+    return layout.unpack_totals(stored)
+
+
+def _numbers(data: bytes) -> bytes:
+    return spill_numbers.check(layout.unseal(data))
+
+
+def _check_stamps(there: Mapping[str, Mapping[bytes, bytes]], stamps: Mapping[str, str]) -> None:
+    """Refuse keys that are gone, or older than the rest."""
+    for key, found in there.items():
+        if key in stamps and (stamp := found.get(_STAMP, b"").decode(errors="replace")) != stamps[key]:
+            raise ValueError(f"{key} is {'older than the rest' if stamp else 'gone'}")

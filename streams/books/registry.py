@@ -1,57 +1,52 @@
-"""The state of a run: one pure function of its totals, those of the other runs, and the clock."""
+"""The state of a run: one pure function of where it is and what the DAQ said, of the other runs, and of the clock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from schemas.records import NO_RUN, ControlKind, RunRecord, RunState
+from schemas.records import RunRecord, RunState
+from streams.books.layout import Place
 from streams.books.totals import Totals
 from streams.freshness import DAQ_SILENT_S
 
 
-def state(totals: Totals, others: Mapping[int, Totals], now_s: float) -> RunState:
+def state(place: Place, others: Iterable[Place], now_s: float) -> RunState:
     """Return the state of a run.
 
     Parameters
     ----------
-    totals
-        Of the run.
+    place
+        Of the run, summed over the partitions.
     others
         Of all runs; the run itself may be among them.
     now_s
         Seconds since 1970 UTC.
     """
-    silent = now_s - totals.produced_ms / 1000 > DAQ_SILENT_S
-    if totals.ended:
-        return RunState.REOPENED if totals.has_late_spills and not silent else RunState.ENDED
-    if silent or any(_began_after(other, totals) for other in others.values()):
+    silent = now_s - place.produced_ms / 1000 > DAQ_SILENT_S
+    if place.ended:
+        is_late = place.produced_ms > place.ended_ms
+        return RunState.REOPENED if is_late and not silent else RunState.ENDED
+    if silent or any(_began_after(other, place) for other in others):
         return RunState.ENDED_WITHOUT_ITS_END
-    return RunState.RUNNING if totals.received else RunState.ANNOUNCED
+    return RunState.RUNNING if place.received else RunState.ANNOUNCED
 
 
-def _began_after(other: Totals, totals: Totals) -> bool:
+def _began_after(other: Place, place: Place) -> bool:
     """Say whether a run began when this one had its last message, by their own times and by those of Kafka."""
-    return begin_us(other) > end_us(totals) and other.produced_ms > totals.produced_ms
+    return other.began_us > end_us(place) and other.produced_ms > place.produced_ms
 
 
-def begin_us(totals: Totals) -> int:
-    """Return when a run began, microseconds: as the DAQ said, else its first spill; 0 if unknown."""
-    said = totals.control.get(ControlKind.START.value)
-    return said.time_us if said is not None else totals.first_us
-
-
-def end_us(totals: Totals) -> int:
+def end_us(place: Place) -> int:
     """Return when a run ended so far, microseconds: as the DAQ said, else its last spill or its beginning."""
-    said = totals.control.get(ControlKind.END.value)
-    return said.time_us if said is not None else totals.last_us or begin_us(totals)
+    return place.ended_us or place.last_us or place.began_us
 
 
-def record(run: int, totals: Totals, run_state: RunState, products: Sequence[str] = ()) -> RunRecord:
+def record(run: int, totals: Totals, place: Place, run_state: RunState, products: Sequence[str] = ()) -> RunRecord:
     """Return what is known of a run."""
     return RunRecord(
         run=run,
         run_type=totals.run_type,
         state=run_state,
-        began_us=begin_us(totals),
-        ended_us=end_us(totals),
+        began_us=place.began_us,
+        ended_us=end_us(place),
         first_spill_us=totals.first_us,
         last_spill_us=totals.last_us,
         last_spill=totals.last_spill,
@@ -66,11 +61,17 @@ def record(run: int, totals: Totals, run_state: RunState, products: Sequence[str
         code=sorted(totals.code),
         conditions=sorted(totals.conditions),
         products=[*products],
+        log=place.log,
+        firsts=_by_partition(totals.first_raw),
+        lasts=_by_partition(totals.last_raw),
     )
 
 
-def records(known: Mapping[int, Totals], products: Mapping[int, Sequence[str]], now_s: float) -> list[RunRecord]:
-    """Return what is known of all runs, by number; `products` are the files of those that have some."""
-    return [
-        record(run, its, state(its, known, now_s), products.get(run, ())) for run, its in known.items() if run != NO_RUN
-    ]
+def states(places: Mapping[int, Place], now_s: float) -> dict[int, RunState]:
+    """Return the state of every run, by its number."""
+    # Only a run that is not silent asks for the others: there are few of those, however many are stored.
+    return {run: state(place, places.values(), now_s) for run, place in places.items()}
+
+
+def _by_partition(offsets: Mapping[int, int]) -> dict[str, int]:
+    return {str(partition): offset for partition, offset in sorted(offsets.items())}

@@ -1,7 +1,7 @@
 """The replays that there are: what each was asked to do, kept in Redis beside its books, and how far it is."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -58,12 +58,21 @@ class Plan:
         """How many messages there are to be read, those of other runs between them included."""
         return sum(stop - first for first, stop in self.spans)
 
-    def read(self, progress: Sequence[Progress]) -> int:
+    def read(self, progress: Mapping[int, Progress]) -> int:
         """Return how many of them are behind it when the partitions of its session are so far."""
         if self.done:
             return self.messages
-        read = (min(p.offset + 1, stop) - first for p, (first, stop) in zip(progress, self.spans, strict=False))
-        return sum(max(each, 0) for each in read)
+        nexts = {partition: its.next for partition, its in progress.items()}
+        return sum(max(min(nexts.get(p, 0), stop) - first, 0) for p, (first, stop) in enumerate(self.spans))
+
+    def left(self, progress: Mapping[int, Progress]) -> list[int]:
+        """Return the partitions of which something is still to be counted when its session is so far."""
+        return [
+            partition
+            for partition, (first, stop) in enumerate(self.spans)
+            if first < stop
+            and (partition not in progress or progress[partition].next < stop or progress[partition].repairs)
+        ]
 
     def store(self, settings: Settings) -> ConditionsStore:
         """Return what gives its runs their conditions."""

@@ -1,31 +1,19 @@
-"""The share of one run that one partition's spills make up: which spills, their totals, and what they fill."""
+"""A run: what one partition's messages make of it, and all that is known of it when they are summed."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from math import nan
 from types import MappingProxyType
 
 import numpy as np
 
-from schemas.records import MISSING, ReconstructedSpill, RunControl
-from schemas.scalers import SCALER_CHANNELS, Scalers
+from schemas.records import MISSING, ReconstructedSpill, Rejection, RunControl
+from schemas.scalers import SCALER_CHANNELS
 from streams.books.book import Book, Filled, Ranges, fill
 from streams.books.totals import Totals
-from streams.plots.spillfacts import SpillFacts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEntry:
-    """What is remembered of a spill that is in the book."""
-
-    time_us: int
-    triggers: int
-    size: int
-    digest: bytes
-    """Of the raw bytes, 8 bytes."""
-    scalers: tuple[int, ...] = ()
-    """Counts of the scaler's channels, `MISSING` where they were not read; empty if none was."""
+from streams.plots.spillfacts import LedgerEntry, SpillFacts
+from streams.transform import CONFLICT, FAULT, Outcome, fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +40,30 @@ class Admission(Enum):
     FILL = auto()
     DUPLICATE = auto()
     CONFLICT = auto()
-    """Its number was seen with other bytes: the first counts."""
+    """Its number was seen with other bytes: those at the lowest offset of ``spills.raw`` count."""
     REJECTED = auto()
     """It was refused before it came here."""
 
 
-class RunShare:
-    """The spills of one run that one partition has seen.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What some messages changed in a part of a run."""
+
+    filled: "list[tuple[int, int, Filled]]"
+    """Start of a window in seconds, how many spills of it, and what they fill."""
+    entries: Ledger
+    """Of the spills that were filled."""
+    produced_ms: dict[int, int]
+    """Spill that was filled → when it was produced, Unix milliseconds."""
+    rejected: list[Outcome]
+    """What is in no histogram; each record says why."""
+
+
+class RunPart:
+    """What one partition's messages make of a run. They are counted in the order of their offsets.
+
+    So a book does not depend on who counts them, when, and in which batches; and of two spills of one number, the one
+    at the lower offset is there first.
 
     Parameters
     ----------
@@ -66,50 +71,109 @@ class RunShare:
         As they stand; changed in place.
     """
 
-    def __init__(self, ledger: Ledger, totals: Totals) -> None:
-        self.ledger = ledger
-        self.totals = totals
+    def __init__(self, ledger: Ledger | None = None, totals: Totals | None = None) -> None:
+        self.ledger = ledger if ledger is not None else {}
+        self.totals = totals if totals is not None else Totals()
 
-    def hear(self, control: RunControl) -> None:
-        """Take note of the run's start or end."""
-        self.totals.hear(control)
+    def count(self, outcomes: Sequence[Outcome], ranges: Ranges, window_of: Callable[[int], int]) -> Counted:
+        """Count messages, and return what their spills fill.
 
-    def knows(self, record: ReconstructedSpill | RunControl) -> bool:
-        """Say whether a record can have been here before: a good spill is then in the ledger, others leave no name."""
-        if isinstance(record, RunControl) or record.rejection is not None:
-            return True
-        return record.spill in self.ledger
+        A spill on which the code fails is rejected, whatever it raises, and the others are filled.
 
-    def admit(self, spill: ReconstructedSpill) -> Admission:
-        """Decide what becomes of a spill, and count it."""
-        self.totals.received += 1
-        self.totals.events += spill.events
-        if spill.rejection is not None:
-            self.totals.rejected[spill.rejection.step] += 1
+        Parameters
+        ----------
+        outcomes
+            Of this run, in the order of their offsets.
+        ranges
+            The run's own ranges of plots.
+        window_of
+            Gives the start of a window, seconds, for the time of a spill in microseconds.
+        """
+        try:
+            return self._count(outcomes, ranges, window_of)
+        except Exception as error:  # noqa: BLE001 - it is one spill's fault: which, they tell one by one
+            if len(outcomes) == 1:
+                return self._count([_faulty(outcomes[0], error)], ranges, window_of)
+        found = Counted(filled=[], entries={}, produced_ms={}, rejected=[])
+        for outcome in outcomes:
+            one = self.count([outcome], ranges, window_of)
+            found.filled.extend(one.filled)
+            found.entries.update(one.entries)
+            found.produced_ms.update(one.produced_ms)
+            found.rejected.extend(one.rejected)
+        return found
+
+    def _count(self, outcomes: Sequence[Outcome], ranges: Ranges, window_of: Callable[[int], int]) -> Counted:
+        new: Ledger = {}
+        admitted = [(outcome, self._admit(outcome, new)) for outcome in outcomes]
+        windows: dict[int, list[ReconstructedSpill]] = {}
+        for outcome, admission in admitted:
+            if admission is Admission.FILL and isinstance(outcome.record, ReconstructedSpill):
+                windows.setdefault(window_of(outcome.record.time_us), []).append(outcome.record)
+        filled = [(start, len(spills), fill(spills, ranges)) for start, spills in windows.items()]
+        # Nothing has changed so far: what raised above leaves the part as it was.
+        rejected = [found for outcome, admission in admitted if (found := self._note(outcome, admission)) is not None]
+        self.ledger |= new
+        for _, _, each in filled:
+            for plot, spills_lost in each.failures.items():
+                self.totals.count_errors(f"plot {plot}", spills_lost)
+        return Counted(
+            filled=filled,
+            entries=new,
+            produced_ms={
+                outcome.record.spill: outcome.message.produced_ms
+                for outcome, admission in admitted
+                if admission is Admission.FILL and isinstance(outcome.record, ReconstructedSpill)
+            },
+            rejected=rejected,
+        )
+
+    def _admit(self, outcome: Outcome, new: Ledger) -> Admission | None:
+        """Decide what becomes of a message; None of run control. `new` are the spills that are admitted with it."""
+        record = outcome.record
+        if isinstance(record, RunControl):
+            return None
+        if outcome.entry is None:
             return Admission.REJECTED
-        known = self.ledger.get(spill.spill)
+        known = self.ledger.get(record.spill) or new.get(record.spill)
         if known is None:
-            self.ledger[spill.spill] = LedgerEntry(
-                time_us=spill.time_us,
-                triggers=spill.triggers,
-                size=spill.size,
-                digest=spill.digest,
-                scalers=_scaler_counts(spill),
-            )
-            self.totals.count_filled(spill)
+            new[record.spill] = outcome.entry
             return Admission.FILL
-        if known.digest == spill.digest:
-            self.totals.count_duplicate(spill.spill)
-            return Admission.DUPLICATE
-        self.totals.rejected["conflict"] += 1
-        return Admission.CONFLICT
+        return Admission.DUPLICATE if known.digest == outcome.entry.digest else Admission.CONFLICT
 
-    def fill(self, spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Filled:
-        """Return what admitted spills fill; count the plots that fail."""
-        filled = fill(spills, ranges)
-        for plot, spills_lost in filled.failures.items():
-            self.totals.errors[f"plot {plot}"] += spills_lost
-        return filled
+    def _note(self, outcome: Outcome, admission: Admission | None) -> Outcome | None:
+        """Count a message in the totals; return it if it is rejected."""
+        record, message, totals = outcome.record, outcome.message, self.totals
+        totals.note_origin(record, message.partition, message.offset, message.produced_ms)
+        if isinstance(record, RunControl):
+            totals.hear(record)
+            return None
+        totals.received += 1
+        totals.events += record.events
+        if admission is Admission.FILL:
+            totals.count_filled(record)
+            return None
+        if admission is Admission.DUPLICATE:
+            totals.count_duplicate(record.spill)
+            return None
+        if admission is Admission.CONFLICT:
+            reason = "this spill came before with other bytes, which count"
+            place = f"{outcome.source}, run {record.run}, spill {record.spill}, byte {outcome.byte}"
+            record = replace(record, rejection=Rejection(step=CONFLICT, reason=f"{place}: {reason}"), detectors={})
+            outcome = replace(outcome, record=record)
+        assert record.rejection is not None  # noqa: S101 - or it would have an entry
+        totals.rejected[record.rejection.step] += 1
+        return outcome
+
+
+def _faulty(outcome: Outcome, error: Exception) -> Outcome:
+    """Return what stands for a message that raises when it is filled."""
+    record = outcome.record
+    if isinstance(record, RunControl):
+        raise error  # nothing of it is the DAQ's doing
+    place = f"run {record.run}, spill {record.spill}"
+    rejection = Rejection(step=FAULT, reason=f"{place}: {fault(error)}")
+    return replace(outcome, record=replace(record, rejection=rejection, detectors={}), entry=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,15 +187,8 @@ class RunBook:
     """Spill number → how it was handled; without those that no worker did."""
     key_numbers: Mapping[int, bytes] = field(default_factory=dict)
     """Spill number → its key numbers, see `spill_numbers`; without those that were filled before they were kept."""
-
-
-def _scaler_counts(spill: ReconstructedSpill) -> tuple[int, ...]:
-    scalers = spill.get(Scalers)
-    if scalers is None or not len(scalers.counts):
-        return ()
-    counts = np.full(SCALER_CHANNELS, MISSING, np.int32)
-    counts[scalers.counts.channel] = scalers.counts.count
-    return tuple(counts.tolist())
+    counted_twice: int = 0
+    """Spills that lie in two partitions, and were filled from both."""
 
 
 def spill_facts(ledger: Ledger, handling: Mapping[int, Handling] = MappingProxyType({})) -> SpillFacts:

@@ -8,6 +8,16 @@ from schemas.records import ControlKind, ReconstructedSpill, RunControl
 
 NUMBERS_KEPT = 100
 """Numbers of spills that are remembered besides being counted: the lowest, so that their sum is order-independent."""
+NAMES_KEPT = 100
+"""Names in a counter, the first ones of the alphabet: which they are depends on no order. The rest are one name."""
+OTHERS = "~ others"
+"""That name. The tilde sorts behind what is written in letters."""
+FORMAT = 2
+"""Of what `Totals.to_json` gives. A higher one has counters that nobody here could carry on."""
+
+
+class NewerFormatError(ValueError):
+    """Stored by a newer version, which counts what this one does not know of."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -17,6 +27,13 @@ class Control:
     time_us: int
     events: int
     run_type: str
+    source: str = ""
+    byte: int = 0
+
+    @property
+    def rank(self) -> tuple[int, str, int]:
+        """By which the one that counts is the lowest of several, whichever came first."""
+        return self.time_us, self.source, self.byte
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,22 +79,32 @@ class Totals:
     code: set[str] = field(default_factory=set)
     conditions: set[str] = field(default_factory=set)
     control: dict[str, Control] = field(default_factory=dict)
-    """start, end → what was said; absent while it was not."""
+    """start, end → what was said, of several the one of the lowest rank; absent while it was not."""
+    unknown: dict[str, Any] = field(default_factory=dict)
+    """What another version stored besides: kept as it is."""
 
     def hear(self, control: RunControl) -> None:
         """Take note of a run's start or end. Hearing it again changes nothing."""
-        self.control.setdefault(
-            control.kind.value,
-            Control(time_us=control.time_us, events=control.events, run_type=control.run_type),
+        said = Control(
+            time_us=control.time_us,
+            events=control.events,
+            run_type=control.run_type,
+            source=control.source,
+            byte=control.byte,
         )
+        self._hear(control.kind.value, said)
+
+    def _hear(self, kind: str, said: Control) -> None:
+        known = self.control.get(kind)
+        if known is None or said.rank < known.rank:
+            self.control[kind] = said
 
     def note_origin(
-        self, record: ReconstructedSpill | RunControl, partition: int, raw_offset: int | None, produced_ms: int
+        self, record: ReconstructedSpill | RunControl, partition: int, offset: int, produced_ms: int
     ) -> None:
         """Take note of where and when a message of the run was produced."""
-        if raw_offset is not None:
-            self.first_raw[partition] = min(raw_offset, self.first_raw.get(partition, raw_offset))
-            self.last_raw[partition] = max(raw_offset, self.last_raw.get(partition, raw_offset))
+        self.first_raw[partition] = min(offset, self.first_raw.get(partition, offset))
+        self.last_raw[partition] = max(offset, self.last_raw.get(partition, offset))
         self.produced_ms = max(self.produced_ms, produced_ms)
         if isinstance(record, RunControl) and record.kind is ControlKind.END:
             self.ended_ms = max(self.ended_ms, produced_ms)
@@ -86,14 +113,14 @@ class Totals:
         """Count a spill that goes into the book."""
         self.filled += 1
         self.triggers += spill.triggers
-        self.first_us = min(self.first_us, spill.time_us) if self.first_us else spill.time_us
+        self.first_us = _earlier(self.first_us, spill.time_us)
         self.last_us = max(self.last_us, spill.time_us)
         if spill.spill < self.last_spill:
             self.out_of_order += 1
             self.disordered = _lowest([*self.disordered, spill.spill])
         self.last_spill = max(self.last_spill, spill.spill)
-        self.errors.update(spill.errors.keys())
-        self.skipped.update(spill.skipped)
+        self.errors = _bounded(self.errors + Counter(spill.errors.keys()))
+        self.skipped = _bounded(self.skipped + Counter(spill.skipped))
         self.code.add(spill.code)
         self.conditions.add(spill.conditions)
         for name, detector in spill.detectors.items():
@@ -136,15 +163,15 @@ class Totals:
         self.duplicates += other.duplicates
         self.duplicated = _lowest([*self.duplicated, *other.duplicated])
         self.rejected += other.rejected
-        self.errors += other.errors
-        self.skipped += other.skipped
+        self.errors = _bounded(self.errors + other.errors)
+        self.skipped = _bounded(self.skipped + other.skipped)
         for detector, hits in other.detectors.items():
             self.detectors.setdefault(detector, Counter()).update(hits)
         self.out_of_order += other.out_of_order
         self.disordered = _lowest([*self.disordered, *other.disordered])
         self.triggers += other.triggers
         self.events += other.events
-        self.first_us = min(t for t in (self.first_us, other.first_us) if t) if self.first_us or other.first_us else 0
+        self.first_us = _earlier(self.first_us, other.first_us)
         self.last_us = max(self.last_us, other.last_us)
         self.last_spill = max(self.last_spill, other.last_spill)
         for partition, offset in other.first_raw.items():
@@ -155,19 +182,40 @@ class Totals:
         self.ended_ms = max(self.ended_ms, other.ended_ms)
         self.code |= other.code
         self.conditions |= other.conditions
-        self.control = other.control | self.control
+        for kind, said in other.control.items():
+            self._hear(kind, said)
+        self.unknown |= other.unknown
         return self
+
+    def count_errors(self, name: str, spills: int) -> None:
+        """Count spills on which something failed, by its name."""
+        self.errors = _bounded(self.errors + Counter({name: spills}))
 
     def to_json(self) -> dict[str, Any]:
         """Return the totals as plain values."""
         # Not asdict(): it makes a Counter of the pairs of a Counter.
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = {"format": FORMAT} | {f.name: getattr(self, f.name) for f in fields(self) if f.name != "unknown"}
         control = {kind: asdict(said) for kind, said in self.control.items()}
-        return values | {"code": sorted(self.code), "conditions": sorted(self.conditions), "control": control}
+        return (
+            self.unknown
+            | values
+            | {"code": sorted(self.code), "conditions": sorted(self.conditions), "control": control}
+        )
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """Return the totals that `to_json` gave these values of."""
+        """Return the totals that `to_json` gave these values of.
+
+        Raises
+        ------
+        NewerFormatError
+            When a newer version did.
+        """
+        values = dict(values)
+        if (written := values.pop("format", 1)) > FORMAT:
+            raise NewerFormatError(f"totals of format {written}, and this version knows up to {FORMAT}")
+        known = {f.name for f in fields(cls)}
+        values |= {"unknown": {name: values.pop(name) for name in sorted(values.keys() - known)}}
         return cls(
             **values
             | {name: Counter(values[name]) for name in ("rejected", "errors", "skipped")}
@@ -176,6 +224,25 @@ class Totals:
             | {"code": set(values["code"]), "conditions": set(values["conditions"])}
             | {"control": {kind: Control(**said) for kind, said in values["control"].items()}},
         )
+
+
+def _earlier(one_us: int, other_us: int) -> int:
+    """Return the earlier of two times; 0 is none."""
+    return min(one_us, other_us) if one_us and other_us else one_us or other_us
+
+
+def _bounded(counts: Counter[str]) -> Counter[str]:
+    """Return the counts of the first names of the alphabet, and the sum of the rest.
+
+    A name that is once among the rest stays there, as ever fewer come before it; so which names are kept and what is
+    counted of each depends on what came, not on its order.
+    """
+    if len(counts) <= NAMES_KEPT:
+        return counts
+    names = sorted(counts.keys() - {OTHERS})
+    kept = Counter({name: counts[name] for name in names[:NAMES_KEPT]})
+    kept[OTHERS] = counts[OTHERS] + sum(counts[name] for name in names[NAMES_KEPT:])
+    return kept
 
 
 def _lowest(numbers: list[int]) -> list[int]:

@@ -373,7 +373,7 @@ def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_arc
         line = assert_one_sentence(spilldeck_here(*command, env=live.env), 1)
         assert f"Kafka no longer holds run {run} whole: 1 of its 7 spills are gone: 1;" in line
         assert "--archive FILE" in line
-    assert expected.share.ledger.keys() == live.reader.run(run, {}).ledger.keys()
+    assert expected.part.ledger.keys() == live.reader.run(run, {}).ledger.keys()
     done = spilldeck("verify", str(run), "--archive", archive, env=live.env)
     assert (done.returncode, done.stdout) == (0, f"run {run}: identical\n"), done.stderr
     # Had the retention come while a replay reads, it would not go on in silence: within what it reads, or at its end.

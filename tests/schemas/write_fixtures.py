@@ -22,6 +22,32 @@ FIXTURES = Path(__file__).parent / "fixtures"
 _SPILL = reconstructed_spill(errors={"tof": "why"}, skipped={"141": 2})
 _RAW = _SPILL.detectors["raw"]
 
+_RUN = RunRecord(
+    run=900001,
+    run_type="beam",
+    state=RunState.ENDED,
+    began_us=1,
+    ended_us=9,
+    first_spill_us=2,
+    last_spill_us=8,
+    last_spill=6,
+    spills=5,
+    particle_triggers=300,
+    received=8,
+    duplicates=1,
+    out_of_order=2,
+    rejected={"unpack": 2},
+    errors={"tof": 1},
+    late_spills=True,
+    code=["0.1.0"],
+    conditions=["0123456789abcdef"],
+    products=["00900001.000"],
+    log="aUuId",
+    firsts={"0": 3},
+    lasts={"0": 9},
+    counted={"0": 12, "1": 7},
+)
+
 RECORDS: dict[str, Record] = {
     "raw_spill.v1": raw_spill(),
     "run_control.v1": RunControl(
@@ -30,27 +56,8 @@ RECORDS: dict[str, Record] = {
     "rejected_spill.v1": RejectedSpill(
         run=1, spill=2, step="unpack", reason="why", source="f", byte=3, topic="t", partition=4, offset=5, payload=b"x"
     ),
-    "run_record.v1": RunRecord(
-        run=900001,
-        run_type="beam",
-        state=RunState.ENDED,
-        began_us=1,
-        ended_us=9,
-        first_spill_us=2,
-        last_spill_us=8,
-        last_spill=6,
-        spills=5,
-        particle_triggers=300,
-        received=8,
-        duplicates=1,
-        out_of_order=2,
-        rejected={"unpack": 2},
-        errors={"tof": 1},
-        late_spills=True,
-        code=["0.1.0"],
-        conditions=["0123456789abcdef"],
-        products=["00900001.000"],
-    ),
+    "run_record.v1": replace(_RUN, log="", firsts={}, lasts={}, counted={}),
+    "run_record.v2": _RUN,
     "reconstructed_spill.v1": replace(
         _SPILL, detectors={**_SPILL.detectors, "raw": replace(_RAW, dbb=RawDbbHits.empty())}
     ),

@@ -102,10 +102,10 @@ def test_the_same_books_come_out_of_a_file_of_json_as_of_date_bytes(tmp_path, fa
     for number, one in date.items():
         other = as_json[number]
         assert one.to_json() == other.to_json()
-        totals = [r.share.totals for r in (one, other)]
+        totals = [r.part.totals for r in (one, other)]
         for name in ("received", "filled", "duplicates", "out_of_order", "errors", "skipped", "detectors", "ended"):
             assert getattr(totals[0], name) == getattr(totals[1], name), name
-        ledgers = [r.share.ledger for r in (one, other)]
+        ledgers = [r.part.ledger for r in (one, other)]
         assert ledgers[0].keys() == ledgers[1].keys()
         for spill, entry in ledgers[0].items():
             # The documents have whole seconds.
@@ -139,10 +139,10 @@ def test_files_with_any_faults_are_read_and_their_good_spills_all_counted(tmp_pa
     good = Counter(
         r.spill for r in records if isinstance(r, RawSpill) and reconstruct(r, run.conditions).rejection is None
     )
-    assert found.share.ledger.keys() == good.keys()
-    assert found.share.totals.filled == len(good)
-    assert found.share.totals.duplicates == sum(good.values()) - len(good)
-    assert "conflict" not in found.share.totals.rejected
-    assert bool(found.share.totals.all_rejected) == any(
+    assert found.part.ledger.keys() == good.keys()
+    assert found.part.totals.filled == len(good)
+    assert found.part.totals.duplicates == sum(good.values()) - len(good)
+    assert "conflict" not in found.part.totals.rejected
+    assert bool(found.part.totals.all_rejected) == any(
         isinstance(r, RawSpill) and r.spill not in good for r in records
     )

@@ -1,0 +1,75 @@
+"""All that is used of Faust and its Kafka client beyond what they promise, in one place.
+
+``tests/agents/test_faust_private.py`` fails when a new version takes one of it away.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+from faust.stores.memory import Store as MemoryStore
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.types import TP
+
+FETCH_WAIT_MS = 50
+"""How long the broker holds back the answer that there is nothing new."""
+
+
+class App(faust.App):
+    """An application without directories, which ends soon after it was told to."""
+
+    def _create_directories(self) -> None:
+        """Make none: nothing is kept in files, and a worker may be started where it cannot write."""
+
+
+class _Thread(AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust says 1500 and has no setting for it. A question is of those partitions of which all is read; another
+        # one of which all is read meanwhile must wait for its answer, while there is nothing new in those.
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+
+class _Consumer(Consumer):
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+
+class PromptTransport(Transport):
+    """The transport of ``kafka://``, with a worker's consumer that asks again soon."""
+
+    Consumer = _Consumer
+
+
+class _LiveStore(MemoryStore):
+    """Keeps the objects in memory; whoever fills them hears when partitions come and go."""
+
+    async def on_rebalance(
+        self,
+        assigned: set[TP],  # noqa: ARG002 - the signature is Faust's
+        revoked: set[TP],  # noqa: ARG002
+        newly_assigned: set[TP],  # noqa: ARG002
+        generation_id: int = 0,  # noqa: ARG002
+    ) -> None:
+        await self.table.on_moved()
+
+
+class BookTable(faust.Table):
+    """A Faust table of live books, by whatever key their partition gives them.
+
+    It writes nothing to its changelog topic: the values are large and change with every batch, and Redis and the
+    source topic hold all that a changelog would.
+    """
+
+    on_moved: Callable[[], Awaitable[None]]
+    """Called when partitions come or go. Set by who fills the table."""
+
+    def _new_store(self) -> MemoryStore:
+        return _LiveStore("memory://", self.app, self, table_name=self.name, loop=self.loop)
+
+    def on_key_set(self, key: Any, value: Any) -> None:
+        """Write no changelog."""
+
+    def on_key_del(self, key: Any) -> None:
+        """Write no changelog."""

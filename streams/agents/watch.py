@@ -1,0 +1,174 @@
+"""What a worker does besides: it looks after quiet partitions, makes runs again, and ends itself when it is deaf."""
+
+import asyncio
+import os
+import threading
+import time
+from contextlib import closing
+from typing import Any
+
+import faust
+import structlog
+from confluent_kafka import KafkaException
+
+from schemas.records import NO_RUN
+from schemas.wire import WireError, decode
+from streams.agents.common import SERVER_ERRORS
+from streams.agents.reconstruct import transform_all
+from streams.books.counter import Counter
+from streams.books.kafka_log import KafkaLog
+from streams.books.partition import Partition, Partitions
+from streams.books.reading import Reading
+from streams.kafka import messages, no_kafka, reader
+from streams.settings import Settings
+from streams.transform import ConditionsOf, Message
+
+WATCH_S = 1.0
+"""How often quiet partitions are looked after."""
+DEAF_S = 60.0
+"""A worker that takes nothing for so long, though there is something and all servers answer, ends itself."""
+DEAF_STATUS = 70
+"""Its exit status: a fault of the software, as ``sysexits.h`` has it."""
+ANSWER_S = 10.0
+"""A broker that does not answer within it is taken to be down."""
+LIVE_LAG = 4
+"""Messages by which a partition may be behind while an older run of it is made again."""
+BYTES_AT_ONCE = 16 << 20
+"""Of messages of a run that is made again, that are taken together."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Deafness:
+    """Ends the process, from a thread of its own, when nothing has been well for `DEAF_S`.
+
+    So a worker that waits for ever gives its partitions to others, and whoever supervises it starts it again.
+    """
+
+    def __init__(self) -> None:
+        self._well_at = time.monotonic()
+        threading.Thread(target=self._look, daemon=True, name="deafness").start()
+
+    def well(self) -> None:
+        """Take note that something was taken, that nothing waits, or that a server is away."""
+        self._well_at = time.monotonic()
+
+    def _look(self) -> None:
+        while time.monotonic() - self._well_at < DEAF_S:
+            time.sleep(WATCH_S)
+        _log.critical("nothing was taken for a minute, though there is something: ending", status=DEAF_STATUS)
+        os._exit(DEAF_STATUS)
+
+
+def add_watch(app: faust.App, raw: Any, reading: Reading, partitions: Partitions) -> None:
+    """Give the application the timer that looks after its partitions."""
+    topic = raw.get_topic_name()
+    deafness: list[Deafness] = []
+    counted: dict[int, int] = {}
+
+    @app.timer(WATCH_S)
+    async def watch() -> None:
+        deafness[:] = deafness or [Deafness()]
+        assigned = sorted(tp.partition for tp in app.consumer.assignment() if tp.topic == topic)
+        waits = False
+        for partition in assigned:
+            try:
+                waits |= not await reading.look_after(partition)
+            except SERVER_ERRORS as error:
+                deafness[0].well()
+                _log.warning(
+                    "cannot look after a partition", partition=partition, error=f"{type(error).__name__}: {error}"
+                )
+        now = {number: known.state.next for number, known in partitions.items()}
+        if not waits or now != counted:
+            deafness[0].well()
+        counted.clear()
+        counted.update(now)
+
+
+def add_repairs(
+    app: faust.App,
+    settings: Settings,
+    log: KafkaLog,
+    counter: Counter,
+    partitions: Partitions,
+    conditions_of: ConditionsOf,
+) -> None:
+    """Give the application the task that makes runs again that were not whole, the newest first, behind live."""
+
+    @app.task
+    async def repair() -> None:
+        while not app.should_stop:
+            jobs = [(first, run, known) for known in partitions.values() for run, first in known.state.repairs.items()]
+            if not jobs:
+                await asyncio.sleep(WATCH_S)
+                continue
+            _, run, known = max(jobs, key=lambda job: job[:2])
+            try:
+                await make_again(known, run)
+            except SERVER_ERRORS as error:
+                _log.warning("cannot make a run again yet", run=run, error=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(WATCH_S)
+
+    async def make_again(known: Partition, run: int) -> None:
+        with closing(reader(settings)) as consumer:
+            while partitions.get(known.number) is known and run in known.state.repairs:
+                _, end = await log.span(known.number)
+                if end - known.state.next > LIVE_LAG:
+                    await asyncio.sleep(WATCH_S / 10)
+                    continue
+                # The first look goes to the end; what has come meanwhile is looked at with the others gone.
+                found = _Run(consumer, log.name, known.number, run, known.state.repairs[run], known.state.next)
+                await _through(found, known)
+
+    async def _through(found: "_Run", known: Partition) -> None:
+        while partitions.get(known.number) is known:
+            try:
+                batch = await asyncio.to_thread(found.batch)
+            except KafkaException as error:
+                raise no_kafka(settings, error) from error
+            outcomes = await asyncio.to_thread(transform_all, batch, conditions_of)
+            await counter.take_again(known, found.run, outcomes, found.upto)
+            if found.upto >= found.stop:
+                return
+
+
+class _Run:
+    """The messages of one run in a stretch of a partition, some at a time."""
+
+    def __init__(self, consumer: Any, topic: str, partition: int, run: int, first: int, stop: int) -> None:
+        self.run, self.stop, self.upto = run, stop, first
+        """``upto`` is the first offset that was not looked at."""
+        self._partition = partition
+        self._messages = messages(consumer, topic, partition, first, stop, ANSWER_S) if first < stop else iter(())
+
+    def batch(self) -> list[Message]:
+        """Return the next messages of the run. Blocking."""
+        found: list[Message] = []
+        size = 0
+        for message in self._messages:
+            offset, value = message.offset() or 0, message.value() or b""
+            self.upto = offset + 1
+            if _run_of(value) != self.run:
+                continue
+            found.append(
+                Message(
+                    partition=self._partition,
+                    offset=offset,
+                    start=offset,
+                    produced_ms=message.timestamp()[1],
+                    value=value,
+                )
+            )
+            size += len(value)
+            if size >= BYTES_AT_ONCE or len(found) >= 32:
+                return found
+        self.upto = self.stop
+        return found
+
+
+def _run_of(value: bytes) -> int:
+    try:
+        return decode(value).run
+    except WireError:
+        return NO_RUN

@@ -1,0 +1,284 @@
+"""Messages of spills.raw into the books, each exactly once: what is counted, what is written, what is made again.
+
+The stored checkpoint decides, never Kafka's committed offset. It says which message of a partition comes next, and is
+written together with what the messages before it have changed; each names the one that it follows. So a worker that
+lost its partition, or that went on while Redis lost data, is refused.
+
+A part of a run that is not whole in Redis is made again from Kafka, by itself: its messages are read once more, while
+those of other runs go on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
+
+import structlog
+
+from schemas.records import ReconstructedSpill
+from streams.books import layout
+from streams.books.kafka_log import KafkaLog
+from streams.books.partition import Change, Filling, Partition, Partitions, Parts
+from streams.books.store import (
+    CheckpointRefusedError,
+    CheckpointStore,
+    DamagedIndexError,
+    DamagedPartError,
+    DamagedStateError,
+    PartitionState,
+    RunChanges,
+)
+from streams.transform import Outcome
+
+TAIL = 256
+"""Messages by which a checkpoint tells what Kafka has lost: more than come before a log is on the disk."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Counter:
+    """Counts batches of messages, and writes checkpoints.
+
+    Parameters
+    ----------
+    store
+        The checkpoints.
+    kafka
+        Where the messages come from.
+    partitions
+        Those that this worker has, shared with who reads; one whose checkpoint is refused is taken out.
+    filling
+        The live books.
+    writer
+        Another for each worker, each time that it starts.
+    """
+
+    def __init__(
+        self, *, store: CheckpointStore, kafka: KafkaLog, partitions: Partitions, filling: Filling, writer: str
+    ) -> None:
+        self._store = store
+        self._kafka = kafka
+        self._partitions = partitions
+        self._filling = filling
+        self._writer = writer
+        self._lock = asyncio.Lock()
+
+    async def begin(self, number: int) -> Partition:
+        """Take over a partition: go on with what Redis has of it, set back to what Kafka still has of that."""
+        async with self._lock:
+            self._drop(number)
+            try:
+                stored = await self._store.load_state(number)
+            except DamagedStateError as damage:
+                _log.error("the parts of the runs tell how far they are", partition=number, why=str(damage))
+                await self._store.forget_state(number)
+                stored = PartitionState()
+            state = await self._kafka.held_against(number, stored if stored.fence else await self._from_nothing(number))
+            parts = Parts(number, self._store, self._filling)
+            known = Partition(number=number, state=state, parts=parts, reading=state.next)
+            await self._store.begin(number)
+            if state.log == stored.log and state.next < stored.next:
+                await self._cut(known)
+            self._partitions[number] = known
+            return known
+
+    async def _from_nothing(self, number: int) -> PartitionState:
+        """Return where to begin in a partition of which Redis does not say how far it is.
+
+        All before the last message of its runs was counted, if Redis has those. Else the run that is taken now comes
+        first; older ones, of which the topic of runs knows where they begin, are made again behind it.
+        """
+        log = await self._kafka.id()
+        places, _ = await self._store.load_places(number)
+        lasts = [place.last for place in places.values() if place.log == log]
+        if lasts:
+            return PartitionState(next=max(lasts) + 1, log=log)
+        known = await self._kafka.known(number)
+        low, _ = await self._kafka.span(number)
+        newest = max((first for first in known.runs.values() if first < known.below), default=low)
+        start = max(low, newest)
+        older = {run: max(low, first) for run, first in known.runs.items() if first < start}
+        return PartitionState(next=start, repairs=older)
+
+    async def _cut(self, known: Partition) -> None:
+        """Have no part claim messages behind the next one: others come in their place."""
+        changes: dict[int, RunChanges] = {}
+        places, _ = await self._store.load_places(known.number)
+        for run, place in places.items():
+            if place.log == known.state.log and place.last >= known.state.next:
+                stored = await known.parts.get(run, known.state)
+                stored.upto = min(stored.upto, known.state.next)
+                last = stored.part.totals.last_raw
+                last[known.number] = min(last.get(known.number, 0), known.state.next - 1)
+                changes[run] = RunChanges(stored=stored, place=layout.Place.of(stored.part.totals, known.number, known.state.log))
+        await self._write(known, known.with_fence(self._writer), changes)
+
+    async def runs(self, known: Partition) -> list[int]:
+        """Return the runs of a partition, the newest last; a list of them that is not whole is made again."""
+        async with self._lock:
+            places, stamp = await self._store.load_places(known.number)
+            if known.state.index and stamp != known.state.index:
+                _log.error("the list of runs is not whole: making it again", partition=known.number)
+                await self._store.list_again(known.number, known.state.index)
+                places, _ = await self._store.load_places(known.number)
+            return sorted(places, key=lambda run: places[run].first)
+
+    async def forget_all(self) -> None:
+        """Drop all that is in memory: partitions have moved, and Redis has what is true of those that are ours now."""
+        async with self._lock:
+            for number in list(self._partitions):
+                self._drop(number)
+
+    def _drop(self, number: int) -> None:
+        known = self._partitions.pop(number, None)
+        if known is not None:
+            known.parts.forget_all()
+
+    async def take(self, number: int, outcomes: Sequence[Outcome]) -> None:
+        """Bring messages of a partition into the books, as far as they are the next ones.
+
+        When it returns, they may be acknowledged: what was not taken comes again.
+        """
+        async with self._lock:
+            known = self._partitions.get(number)
+            if known is None:
+                return
+            fresh: list[Outcome] = []
+            at = known.state.next
+            for outcome in outcomes:
+                if outcome.message.offset >= at and outcome.message.start <= at:
+                    fresh.append(outcome)
+                    at = outcome.message.offset + 1
+            if fresh:
+                await self._guarded(known, self._bring_in(known, fresh))
+
+    async def _bring_in(self, known: Partition, fresh: Sequence[Outcome]) -> None:
+        """Count the next messages of a partition, and write the checkpoint."""
+        messages = [outcome.message for outcome in fresh]
+        state = known.with_fence(self._writer)
+        for message in messages:
+            if message.gone_below > message.start:
+                what = f"messages {message.start} to {message.gone_below - 1} of {self._kafka.name} were gone when needed"
+                state = self._kafka.with_loss(known.number, state, what)
+        state = replace(
+            state,
+            next=messages[-1].offset + 1,
+            tail=(*state.tail, *(layout.Counted(m.offset, m.produced_ms) for m in messages))[-TAIL:],
+            produced_ms=max(state.produced_ms, *(m.produced_ms for m in messages)),
+        )
+        by_run: dict[int, list[Outcome]] = {}
+        for outcome in fresh:
+            if outcome.run not in state.repairs:
+                by_run.setdefault(outcome.run, []).append(outcome)
+        changes = {run: await known.parts.count(run, theirs, state, state.next) for run, theirs in by_run.items()}
+        await self._reject(changes.values())
+        await self._write(known, state, {run: change.changes for run, change in changes.items()})
+
+    async def _reject(self, changes: "Sequence[Change] | Mapping[int, Change].values") -> None:  # type: ignore[name-defined]
+        """Keep what is in no histogram, before the checkpoint that passes over it."""
+        rejected = []
+        for outcome in (outcome for change in changes for outcome in change.rejected):
+            why = outcome.record.rejection if isinstance(outcome.record, ReconstructedSpill) else None
+            if why is not None:
+                rejected.append(self._kafka.reject(outcome.rejected(self._kafka.name, why.step, why.reason)))
+        await asyncio.gather(*rejected)
+
+    async def _write(self, known: Partition, state: PartitionState, changes: Mapping[int, RunChanges]) -> None:
+        known.state = await self._store.checkpoint(known.number, known.state.fence, state, changes)
+        known.parts.evict()
+
+    async def _guarded(self, known: Partition, step: Awaitable[None]) -> None:
+        """Run a step; whatever stops it, keep nothing half-done in memory."""
+        try:
+            await step
+        except CheckpointRefusedError as refusal:
+            _log.warning("checkpoint refused: dropping this worker's copy", partition=known.number, why=str(refusal))
+            self._drop(known.number)
+        except DamagedPartError as damage:
+            self._drop(known.number)
+            await self._make_again(known, damage)
+        except DamagedIndexError as damage:
+            self._drop(known.number)
+            _log.error("the list of runs is not whole: making it again", partition=known.number, why=str(damage))
+            await self._store.list_again(known.number, known.state.index)
+        except BaseException:
+            self._drop(known.number)
+            raise
+
+    async def is_current(self, known: Partition) -> bool:
+        """Say whether Redis still has what this worker wrote of a partition last."""
+        async with self._lock:
+            try:
+                stored = await self._store.load_state(known.number)
+            except DamagedStateError:
+                return False
+            return stored.fence == known.state.fence
+
+    async def advance(self, known: Partition, to: int, low: int) -> None:
+        """Go on to an offset before which Kafka has nothing; what is below its low watermark was there."""
+        async with self._lock:
+            state = known.with_fence(self._writer)
+            if low > state.next:
+                what = f"messages {state.next} to {low - 1} of {self._kafka.name} were gone when needed"
+                state = self._kafka.with_loss(known.number, state, what)
+            known.reading = to
+            await self._guarded(known, self._write(known, replace(state, next=to), {}))
+
+    async def make_again(self, known: Partition, damage: DamagedPartError) -> None:
+        """Have a part of a run that is not whole made again from Kafka, if that still has all of it."""
+        async with self._lock:
+            place = await self._store.load_place(known.number, damage.run)
+            low, _ = await self._kafka.span(known.number)
+            if place is not None and place.log == known.state.log and place.first >= low:
+                self._drop(known.number)
+                await self._make_again(known, damage)
+                return
+            what = f"what Redis has of run {damage.run} is not whole ({damage.why}), and Kafka no longer has its begin"
+            state = self._kafka.with_loss(known.number, known.with_fence(self._writer), what)
+            if state.lost != known.state.lost:
+                await self._guarded(known, self._write(known, state, {}))
+
+    async def _make_again(self, known: Partition, damage: DamagedPartError) -> None:
+        """Set a part of a run aside, and note that it is to be made again from what Kafka has."""
+        place = await self._store.load_place(known.number, damage.run)
+        low, _ = await self._kafka.span(known.number)
+        first = place.first if place is not None and place.log == known.state.log else low
+        _log.error("a run is not whole in Redis: making it again", partition=known.number, why=str(damage), first=first)
+        state = known.with_fence(self._writer)
+        if first < low:
+            what = f"run {damage.run} is made again without its messages {first} to {low - 1}: Redis had it damaged"
+            state = self._kafka.with_loss(known.number, state, f"{what} ({damage.why})")
+        try:
+            await self._store.set_aside(known.number, damage.run, known.state.fence)
+            repairs = {**state.repairs, damage.run: max(first, low)}
+            await self._store.checkpoint(known.number, known.state.fence, replace(state, repairs=repairs), {})
+        except CheckpointRefusedError:
+            _log.warning("another has the partition now", partition=known.number)
+
+    async def take_again(self, known: Partition, run: int, outcomes: Sequence[Outcome], upto: int) -> None:
+        """Bring messages of a run that is made again into its part.
+
+        Parameters
+        ----------
+        outcomes
+            All from the offset that ``state.repairs`` says to `upto`, or those of them that are of the run.
+        """
+        async with self._lock:
+            if self._partitions.get(known.number) is known and run in known.state.repairs:
+                await self._guarded(known, self._bring_in_again(known, run, outcomes, upto))
+
+    async def _bring_in_again(self, known: Partition, run: int, outcomes: Sequence[Outcome], upto: int) -> None:
+        state = known.with_fence(self._writer)
+        before = await self._store.load_place(known.number, run)
+        theirs = [outcome for outcome in outcomes if outcome.run == run]
+        change = await known.parts.count(run, theirs, state, upto)
+        is_done = upto >= state.next
+        repairs = {other: first for other, first in state.repairs.items() if other != run}
+        changes = change.changes
+        if not is_done:
+            repairs[run] = upto
+            changes.place = before  # the list of runs says what it was
+        await self._write(known, replace(state, repairs=repairs), {run: changes})
+        if is_done:
+            known.parts.forget(run)
+            if before is None or before.first >= changes.place.first:  # type: ignore[union-attr]
+                await self._store.remove_aside(known.number, run)

@@ -1,0 +1,84 @@
+"""What Kafka has of spills.raw, held against what the books say that it had: it may lose, too.
+
+A power cut takes the end of a log that was not on the disk yet, and somebody may make a topic anew: other messages come
+then at offsets that were counted. Retention may take what nobody has counted yet.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from schemas.records import RejectedSpill
+from streams.books.layout import Loss
+from streams.books.store import PartitionState
+
+LOSSES = 10
+"""Of Kafka's, that a checkpoint tells of: the last ones."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the topic of runs knows of where runs begin in a partition."""
+
+    runs: Mapping[int, int] = field(default_factory=dict)
+    """Run → its first offset."""
+    below: int = 0
+    """All runs that begin before this offset are among them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaLog:
+    """What is asked of Kafka about ``spills.raw``, by partition."""
+
+    name: str
+    """The topic's."""
+    id: Callable[[], Awaitable[str]]
+    """Return the topic's id: one that is made anew has another."""
+    span: Callable[[int], Awaitable[tuple[int, int]]]
+    """Return the low watermark, and the offset that the next message will get."""
+    first_from: Callable[[int, int], Awaitable[tuple[int | None, int]]]
+    """Return the first offset at or after one that Kafka has a message for, if any, and the low watermark."""
+    still_has: Callable[[int, int, int], Awaitable[bool]]
+    """Say whether the message at an offset was produced at a time, Unix ms; or may have been: it is old, and gone."""
+    seek: Callable[[int, int], Awaitable[None]]
+    """Have the messages come from an offset on."""
+    known: Callable[[int], Awaitable[Known]]
+    """Return where runs begin."""
+    reject: Callable[[RejectedSpill], Awaitable[None]]
+    """Send to ``spills.rejected``; return when the broker has it."""
+    now_s: Callable[[], float]
+    """Seconds since 1970 UTC: when a loss was found."""
+
+    def with_loss(self, partition: int, state: PartitionState, what: str) -> PartitionState:
+        """Return a state that tells of what Kafka no longer had when it was needed, once."""
+        if any(loss.what == what for loss in state.lost):
+            return state
+        _log.error("Kafka no longer has what is needed", partition=partition, what=what)
+        return replace(state, lost=(*state.lost, Loss(int(self.now_s()), what))[-LOSSES:])
+
+    async def held_against(self, partition: int, state: PartitionState) -> PartitionState:
+        """Return a state set back to what Kafka still has of what was counted; the same if it has all."""
+        log = await self.id()
+        low, end = await self.span(partition)
+        if state.log and state.log != log:
+            state = replace(state, next=low, tail=(), repairs={}, log=log)
+            return self.with_loss(partition, state, f"{self.name} was made anew: what it held before is gone from Kafka")
+        state = replace(state, log=log)
+        kept = await self._still_there(partition, state)
+        if kept < state.next:
+            what = f"{self.name} lost its messages from {kept} on, which were counted, and maybe others behind them"
+            tail = tuple(counted for counted in state.tail if counted.offset < kept)
+            state = self.with_loss(partition, replace(state, next=max(kept, low), tail=tail), what)
+        elif state.next > end:  # nothing tells what was there
+            state = replace(state, next=low, tail=())
+        return state
+
+    async def _still_there(self, partition: int, state: PartitionState) -> int:
+        """Return the offset behind the newest counted message that Kafka still has; 0 if it has none of the last."""
+        for counted in reversed(state.tail):
+            if await self.still_has(partition, *counted):
+                return state.next if counted is state.tail[-1] else counted.offset + 1
+        return state.next if not state.tail else 0
