@@ -71,10 +71,11 @@ def run(sessions: Sessions, plan: Plan, workers: int, on_progress: Callable[[Pro
     count = min(workers, len(firsts))
     with ProcessPoolExecutor(count, mp_context=context, initializer=begin, initargs=(shared,)) as pool:
         try:
-            reader, lasts = BookReader.of(sessions.redis, load_settings(), plan.session), dict[int, int]()
-            # Redis may lose a partition after it was done, while others are at work. Those that were added to the topic
-            # since the plan was made have nothing that it is to read.
-            while left := [p for p, its in enumerate(reader.progress()[: len(firsts)]) if lasts.get(p) != its.offset]:
+            # The partitions are those of the plan: what was added to the topic since has nothing that it is to read.
+            reader = BookReader(sessions.redis, load_settings().redis.key_prefix, plan.session, len(firsts))
+            lasts = dict[int, int]()
+            # Redis may lose a partition after it was done, while others are at work.
+            while left := [p for p, its in enumerate(reader.progress()) if lasts.get(p) != its.offset]:
                 parts = {partition: pool.submit(replay_partition, plan, partition) for partition in left}
                 _until_done([*parts.values()], look)
                 lasts |= {partition: part.result() for partition, part in parts.items()}

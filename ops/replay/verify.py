@@ -14,6 +14,7 @@ from schemas.wire import decode
 from streams import __version__
 from streams.agents.transform import Source, transform
 from streams.books.compare import Difference, compare
+from streams.books.lag import behind
 from streams.books.reader import BookReader
 from streams.books.replays import Origin, Plan
 from streams.conditions.store import ConditionsStore
@@ -66,19 +67,22 @@ def wait_for_live(settings: Settings, redis: Redis, plan: Plan) -> None:
     """
     if plan.origin is Origin.ARCHIVE:
         return
-    live = BookReader.of(redis, settings)
+    live = BookReader(redis, settings.redis.key_prefix, settings.session, len(plan.spans))
     deadline = time.monotonic() + CATCH_UP_S
-    while behind := sum(max(end - p.raw_end, 0) for (_, end), p in zip(plan.spans, live.progress(), strict=True)):
+    while left := behind(plan.spans, live.progress()):
         if time.monotonic() > deadline:
-            raise SpilldeckError(f"live is {behind} messages behind: verify when it has caught up")
+            raise SpilldeckError(f"live is {left} messages behind: verify when it has caught up")
         time.sleep(0.2)
 
 
 def compare_with_live(settings: Settings, redis: Redis, plan: Plan, run: int) -> list[Difference]:
     """Return in what the live book of a run and the one that was made again differ."""
     ranges = ranges_of(ConditionsStore.from_settings(settings).for_run(run))
-    live, again = BookReader.of(redis, settings), BookReader.of(redis, settings, plan.session)
-    return compare(live.run(run, ranges), again.run(run, ranges))
+    live, again = (
+        BookReader(redis, settings.redis.key_prefix, session, len(plan.spans)).run(run, ranges)
+        for session in (settings.session, plan.session)
+    )
+    return compare(live, again)
 
 
 def first_explanation(settings: Settings, plan: Plan, run: int) -> str:
