@@ -10,11 +10,12 @@ from typing import IO
 from ops.files import sync, workspace
 from ops.replay.checks import check_can_be_replayed
 from ops.replay.checksum import CHECKSUM_SUFFIX
-from ops.replay.origins import Spans, kafka_spans, of_topic
+from ops.replay.origins import kafka_spans, of_topic
 from schemas.records import RawFormat, RawSpill, RunControl
 from streams.books.reader import BookReader
 from streams.daq.sources import read_source
 from streams.errors import SpilldeckError, UsageError
+from streams.kafka import Spans
 from streams.settings import Settings
 from streams.topics import Topics
 

@@ -23,12 +23,13 @@ from ops.topics import ensure_topics
 from schemas.records import RawSpill, RunControl
 from streams.books.compare import differences
 from streams.books.connect import connect
+from streams.books.lag import behind
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.errors import ServerError, UsageError
-from streams.kafka import ends, reader
+from streams.kafka import Spans, reader, spans
 from streams.process import RunResult, process
 from streams.settings import Settings, load_settings
 from streams.topics import Topics
@@ -232,31 +233,32 @@ def wait_until_counted(running: Running) -> None:
         When nothing more is counted for a long time.
     """
     settings = running.settings
-    wanted = _ends(settings)
+    wanted = _there(settings)
+    of = sum(end - low for low, end in wanted)
     with connect(settings) as redis, progress() as bar:
         books = BookReader.of(redis, settings)
-        task = bar.add_task("counting", total=sum(wanted))
+        task = bar.add_task("counting", total=of)
         counted, since = -1, time.monotonic()
         while True:
             running.look_after_parts()
-            now = sum(min(p.raw_end, end) for p, end in zip(books.progress(), wanted, strict=True))
+            now = of - behind(wanted, books.progress())
             bar.update(task, completed=now)
-            if now >= sum(wanted):
+            if now == of:
                 return
             if now > counted:
                 counted, since = now, time.monotonic()
             elif time.monotonic() - since > STALL_S:
                 words = "; ".join(f"the {part.name} last said: {part.last_words()}" for part in running.parts)
                 raise ServerError(
-                    f"{sum(wanted) - now} of {sum(wanted)} messages are not in the books and nothing has moved for "
+                    f"{of - now} of {of} messages are not in the books and nothing has moved for "
                     f"{STALL_S:.0f} s; {words}"
                 )
             time.sleep(0.1)
 
 
-def _ends(settings: Settings) -> tuple[int, ...]:
+def _there(settings: Settings) -> Spans:
     with closing(reader(settings)) as consumer:
-        return ends(consumer, Topics.of(settings).raw, range(settings.kafka.partitions), ASK_S)
+        return spans(consumer, Topics.of(settings).raw, ASK_S)
 
 
 def _report(expected: dict[int, RunResult], books: BookReader, seconds: float) -> bool:

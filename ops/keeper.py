@@ -17,6 +17,7 @@ from ops.end_of_run import Edition, Export, directory_of, edition_there, write_e
 from ops.export.chosen import choose
 from ops.replay.origins import kafka_spans
 from schemas.records import NO_RUN
+from streams.books.lag import behind
 from streams.books.products import Product, Products, Written
 from streams.books.promotions import Promotions
 from streams.books.reader import BookReader
@@ -24,6 +25,7 @@ from streams.books.registry import record, state
 from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
 from streams.errors import ServerError, SpilldeckError
+from streams.kafka import Spans
 from streams.process import ranges_of
 from streams.settings import Settings
 from streams.topics import Topics
@@ -57,8 +59,8 @@ class Keeper:
         self._products = settings.keeper.products and settings.keeper.products.expanduser()
         self._editions: dict[int, Edition | None] = {}
         """Run → which book of it is in its directory, as far as somebody has looked."""
-        self._due: dict[int, tuple[int, ...]] = {}
-        """Run → the ends of ``spills.raw`` when its book was seen to be due: it is written when they are in it."""
+        self._due: dict[int, Spans] = {}
+        """Run → what ``spills.raw`` had when its book was seen to be due: it is written when that is in it."""
         self._refused: set[tuple[Product, int, Edition]] = set()
         """What cannot be written, which was said; asked again at the next start."""
         self.stopped = threading.Event()
@@ -138,8 +140,8 @@ class Keeper:
         """
         if run not in self._due:
             topic = Topics.of(self._settings).raw
-            self._due[run] = tuple(stop for _, stop in kafka_spans(self._settings, topic))
-        return all(p.raw_end >= end for p, end in zip(self._live.progress(), self._due[run], strict=True))
+            self._due[run] = kafka_spans(self._settings, topic)
+        return not behind(self._due[run], self._live.progress())
 
     def _write_products(
         self, directory: Path, export: Export, run: int, seen: Edition, known: Mapping[int, Totals]

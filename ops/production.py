@@ -1,7 +1,7 @@
 """Files to spills.raw, with a journal of what is acknowledged, so that a producer that died goes on behind it."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
 from streams.daq.journal import Journal, Position, behind
 from streams.daq.producer import SpillProducer
 from streams.daq.sources import follow_date
-from streams.kafka import ends, messages, no_kafka, reader
+from streams.kafka import Spans, messages, no_kafka, reader, spans
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -88,23 +88,22 @@ class Production:
         there: list[Record] = []
         try:
             with closing(reader(self._settings, fetch_message_max_bytes=MAX_MESSAGE_BYTES)) as consumer:
-                stops = ends(consumer, self._topic, range(self._settings.kafka.partitions), ASK_S)
+                now = spans(consumer, self._topic, ASK_S)
                 if resume and journal.load():
-                    there = list(self._sent_before(consumer, file.name, journal.position, stops))
+                    there = list(self._sent_before(consumer, file.name, journal.position, now))
                 else:
-                    journal.position.offsets = dict(enumerate(stops))
+                    journal.position.offsets = {partition: end for partition, (_, end) in enumerate(now)}
         except KafkaException as error:
             raise no_kafka(self._settings, error) from error
         self._journal = journal
         return behind(journal.position, records, there)
 
-    def _sent_before(
-        self, consumer: Consumer, source: str, position: Position, stops: Sequence[int]
-    ) -> Iterator[Record]:
+    def _sent_before(self, consumer: Consumer, source: str, position: Position, there: Spans) -> Iterator[Record]:
         """Yield the records of a source that are in Kafka behind a position: acknowledged, and not yet written down."""
-        for partition, stop in enumerate(stops):
-            start = position.offsets.get(partition, stop)
-            for message in messages(consumer, self._topic, partition, start, stop, ASK_S):
+        for partition, (low, end) in enumerate(there):
+            # A partition that the journal does not know was added since: all that it has is behind the position.
+            start = position.offsets.get(partition, low)
+            for message in messages(consumer, self._topic, partition, start, end, ASK_S):
                 with suppress(WireError):
                     record = decode(message.value() or b"")
                     if isinstance(record, RawSpill | RunControl) and record.source == source:

@@ -10,7 +10,7 @@ from ops.console import shown
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
 from streams.errors import ServerError, UsageError
-from streams.kafka import messages, no_kafka, queue, reader, span, writer
+from streams.kafka import messages, no_kafka, partitions, queue, reader, span, writer
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -62,17 +62,10 @@ def read_rejected(settings: Settings, only: Collection[Place] | None = None) -> 
     consumer = reader(settings, fetch_message_max_bytes=MAX_MESSAGE_BYTES)
     with closing(consumer):
         try:
-            for partition in sorted(_partitions(consumer, topic)):
+            for partition in range(partitions(consumer, topic, ANSWER_S)):
                 yield from _read(consumer, topic, partition, only)
         except KafkaException as error:
             raise no_kafka(settings, error) from error
-
-
-def _partitions(consumer: Consumer, topic: str) -> list[int]:
-    found = consumer.list_topics(topic, timeout=ANSWER_S).topics[topic]
-    if found.error is not None:
-        raise ServerError(f"the topic {topic} is not there ({found.error.str()}): run spilldeck topics apply")
-    return list(found.partitions)
 
 
 def _read(consumer: Consumer, topic: str, partition: int, only: Collection[Place] | None) -> Iterator[Rejected]:
@@ -92,8 +85,23 @@ def _read(consumer: Consumer, topic: str, partition: int, only: Collection[Place
             yield Rejected(partition=partition, offset=offset, time_ms=time_ms, spill=record)
 
 
-def check_can_be_replayed(settings: Settings, one: Rejected) -> None:
-    """Refuse one that cannot be sent again.
+def partitions_of_raw(settings: Settings) -> int:
+    """Return how many partitions spills.raw has.
+
+    Raises
+    ------
+    ServerError
+        When Kafka does not answer, or there is no such topic.
+    """
+    try:
+        with closing(reader(settings)) as consumer:
+            return partitions(consumer, Topics.of(settings).raw, ANSWER_S)
+    except KafkaException as error:
+        raise no_kafka(settings, error) from error
+
+
+def check_can_be_replayed(settings: Settings, one: Rejected, partitions: int) -> None:
+    """Refuse one that cannot be sent to spills.raw, which has so many partitions.
 
     Raises
     ------
@@ -110,7 +118,7 @@ def check_can_be_replayed(settings: Settings, one: Rejected) -> None:
         raise UsageError(
             f"{one.name} was too long to be kept whole: produce its source {shown(one.spill.source)} again"
         )
-    if not 0 <= one.spill.partition < settings.kafka.partitions:
+    if not 0 <= one.spill.partition < partitions:
         raise UsageError(f"{one.name} says that it was in partition {one.spill.partition}, which {topic} has not")
 
 
@@ -127,7 +135,7 @@ def replay(settings: Settings, places: Collection[Place]) -> None:
     ServerError
         When Kafka refuses one.
     """
-    topic = Topics.of(settings).raw
+    topic, there = Topics.of(settings).raw, partitions_of_raw(settings)
     producer = writer(settings)
     failures: list[str] = []
 
@@ -136,7 +144,7 @@ def replay(settings: Settings, places: Collection[Place]) -> None:
             failures.append(error.str())
 
     for one in read_rejected(settings, places):
-        check_can_be_replayed(settings, one)
+        check_can_be_replayed(settings, one, there)
         # The library gives a message up after a while, so there will be room.
         queue(
             producer,

@@ -9,7 +9,7 @@ version in its namespace.
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -142,7 +142,6 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     for f in fields(kind):
         options = get_args(hints[f.name]) if isinstance(hints[f.name], UnionType) else (hints[f.name],)
         nested[f.name] = next((o for o in options if isinstance(o, type) and is_dataclass(o)), None)
-    defaulted = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
     enums = {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, StrEnum)}
 
     def build(values: Mapping[str, Any]) -> Any:
@@ -154,8 +153,6 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
                 continue
             if name not in values and issubclass(kind, Detector):  # the message is older than the table
                 out[name] = hints[name].empty()
-                continue
-            if name not in values and name in defaulted:  # older than the field
                 continue
             value = values[name]
             if inner is not None and value is not None:

@@ -1,7 +1,7 @@
 """What several parts need of Kafka: consumers of no group, how far a topic is, and the words for a broker away."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -26,8 +26,12 @@ _NO_ANSWER = {
     KafkaError._TRANSPORT,
 }
 _NO_LEADER_YET = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+NO_TOPIC = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+"""Codes of the errors that say that there is no such topic, or not as many partitions."""
 Delivered = Callable[[KafkaError | None, Message], None]
 """Takes what the broker says of a message, and the message."""
+Spans = tuple[tuple[int, int], ...]
+"""By partition: the offset of the oldest message, and the one behind the last; or of what is read of them."""
 
 
 def reader(settings: Settings, **changes: Any) -> Consumer:
@@ -116,9 +120,30 @@ def span(consumer: Consumer, topic: str, partition: int, timeout_s: float) -> tu
             return max(low, 0), high
 
 
-def ends(consumer: Consumer, topic: str, partitions: Sequence[int], timeout_s: float) -> tuple[int, ...]:
-    """Return the offset that the next message of each partition will get; raises as `span` does."""
-    return tuple(span(consumer, topic, partition, timeout_s)[1] for partition in partitions)
+def partitions(client: Consumer | Producer, topic: str, timeout_s: float) -> int:
+    """Return how many partitions a topic has now. Ask each time: an administrator may add some at any moment.
+
+    Raises
+    ------
+    confluent_kafka.KafkaException
+        When Kafka does not answer within the time, or has no such topic.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        left = max(deadline - time.monotonic(), 0.0)
+        found = client.list_topics(topic, timeout=left).topics[topic]
+        if found.error is None:
+            return len(found.partitions)
+        if found.error.code() not in _NO_LEADER_YET or left < LEADER_S:
+            raise KafkaException(KafkaError(found.error.code(), f"{topic}: {found.error.str()}"))
+        time.sleep(LEADER_S)
+
+
+def spans(consumer: Consumer, topic: str, timeout_s: float) -> Spans:
+    """Return the span of each partition that a topic has now; raises as `span` does."""
+    return tuple(
+        span(consumer, topic, partition, timeout_s) for partition in range(partitions(consumer, topic, timeout_s))
+    )
 
 
 def messages(
@@ -157,4 +182,6 @@ def no_kafka(settings: Settings, error: KafkaException) -> ServerError:
     place = settings.kafka.bootstrap_servers
     if said.code() in _NO_ANSWER:
         return ServerError(f"no Kafka answers at {place}: start one (spilldeck up), or correct kafka.bootstrap_servers")
+    if said.code() in NO_TOPIC:
+        return ServerError(f"Kafka at {place} lacks what was asked for ({said.str()}): run spilldeck topics apply")
     return ServerError(f"Kafka at {place} refuses: {said.str()}; look at its log and at spilldeck topics diff")

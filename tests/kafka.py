@@ -16,16 +16,15 @@ ANSWER_S = 10.0
 def ends(settings: Settings) -> list[int]:
     """Return the end of each partition of spills.raw."""
     with closing(kafka.reader(settings)) as consumer:
-        return list(kafka.ends(consumer, Topics.of(settings).raw, range(settings.kafka.partitions), ANSWER_S))
+        return [end for _, end in kafka.spans(consumer, Topics.of(settings).raw, ANSWER_S)]
 
 
 def messages(settings: Settings, topic: str) -> list[Message]:
     """Return all messages of a topic."""
     found: list[Message] = []
     with closing(kafka.reader(settings)) as consumer:
-        for partition in range(settings.kafka.partitions):
-            low, high = kafka.span(consumer, topic, partition, ANSWER_S)
-            found += kafka.messages(consumer, topic, partition, low, high, ANSWER_S)
+        for partition, (low, end) in enumerate(kafka.spans(consumer, topic, ANSWER_S)):
+            found += kafka.messages(consumer, topic, partition, low, end, ANSWER_S)
     return found
 
 

@@ -27,12 +27,14 @@ from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.view import Reference, View
 from streams.books import layout
 from streams.books.connect import connect
+from streams.books.lag import behind
 from streams.books.promotions import Promotions
 from streams.books.reader import BookReader, Progress
 from streams.books.replays import Replays
 from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
 from streams.freshness import Observed, daq, pipeline, span
+from streams.kafka import Spans
 from streams.plots.spillfacts import SpillFacts
 from streams.settings import Settings
 
@@ -46,8 +48,8 @@ CHANGE_S = 0.25
 """The least time between two changes: many checkpoints in a row are read together."""
 LOSS_TOLD_S = 86_400.0
 """For so long the page tells what Kafka lost: each shift hears of it. The runs' missing spills stay in their books."""
-ENDS_KEPT = 1000
-"""Earlier ends of ``spills.raw`` that are remembered while the workers are behind them."""
+SPANS_KEPT = 1000
+"""Earlier spans of ``spills.raw`` that are remembered while the workers are behind them."""
 
 _log = structlog.get_logger(__name__)
 
@@ -85,7 +87,7 @@ class Data:
         self._behind, self._behind_since_s = 0, 0.0
         self._read_s = time.time()
         self._fault = "has not answered yet"
-        self._unprocessed: deque[tuple[float, tuple[int, ...]]] = deque()
+        self._unprocessed: deque[tuple[float, Spans]] = deque()
         self.changes = 0
         """Grows with each change of what there is to show, the clock aside."""
         self.on_change: Callable[[], object] = lambda: None
@@ -167,7 +169,7 @@ class Data:
             now_s=now_s,
             produced_s=max((p.produced_ms for p in books.at.progress), default=0) / 1000 if books.at else 0.0,
             raw_moved_s=broker.moved_s,
-            caught_up=books.at is not None and not fault and not _missing(broker.ends, books.at.progress),
+            caught_up=books.at is not None and not fault and not behind(broker.spans, books.at.progress),
             behind=self._behind,
             behind_since_s=self._behind_since_s,
             kafka_lost_s=broker.lost_s,
@@ -257,17 +259,13 @@ class Data:
 
     def _lag(self, progress: tuple[Progress, ...]) -> tuple[int, float]:
         """Return how many messages are not in the books, and when the oldest of them was first seen."""
-        now, unprocessed = self._broker.ends, self._unprocessed
-        if now and len(unprocessed) < ENDS_KEPT and (not unprocessed or unprocessed[-1][1] != now):
+        now, unprocessed = self._broker.spans, self._unprocessed
+        if now and len(unprocessed) < SPANS_KEPT and (not unprocessed or unprocessed[-1][1] != now):
             unprocessed.append((time.time(), now))
         # Under a steady stream something is always under way: what counts is how long one message waits.
-        while unprocessed and not _missing(unprocessed[0][1], progress):
+        while unprocessed and not behind(unprocessed[0][1], progress):
             unprocessed.popleft()
-        return _missing(now, progress), unprocessed[0][0] if unprocessed else 0.0
-
-
-def _missing(produced: tuple[int, ...], progress: tuple[Progress, ...]) -> int:
-    return sum(max(end - p.raw_end, 0) for end, p in zip(produced, progress, strict=False))
+        return behind(now, progress), unprocessed[0][0] if unprocessed else 0.0
 
 
 def _losses(progress: tuple[Progress, ...], now_s: float) -> tuple[str, ...]:

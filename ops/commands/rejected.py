@@ -82,7 +82,7 @@ def replay(
     everything: Annotated[bool, typer.Option("--all", help="All that can be sent again.")] = False,
 ) -> None:
     """Send rejected spills through again, after a fix: each is counted once, or rejected again."""
-    from ops.rejected import check_can_be_replayed, read_rejected
+    from ops.rejected import check_can_be_replayed, partitions_of_raw, read_rejected
     from ops.rejected import replay as replay_all
     from streams.settings import load_settings
     from streams.topics import Topics
@@ -92,7 +92,7 @@ def replay(
         raise UsageError("name spills, or choose them with --run, --step or --all: not both")
     if not names and not everything and run is None and step is None:
         raise UsageError("nothing is chosen: name spills as `rejected list` has them, or give --run, --step or --all")
-    raw = Topics.of(settings).raw
+    raw, partitions = Topics.of(settings).raw, partitions_of_raw(settings)
     wanted = {_place(name): name for name in names or ()}
     # Chosen and checked before the first is sent: a worker may reject one again while others are still to be read.
     chosen = set()
@@ -100,7 +100,7 @@ def replay(
         if not wanted and not (one.spill.topic == raw and _is_of(one, run, step)):
             continue
         try:
-            check_can_be_replayed(settings, one)
+            check_can_be_replayed(settings, one, partitions)
         except UsageError as error:
             if wanted:
                 raise

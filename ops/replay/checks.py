@@ -8,7 +8,7 @@ from pathlib import Path
 from redis import Redis
 
 from ops.replay.checksum import check_archive
-from ops.replay.origins import Spans, archive_spans, kafka_spans, of_topic, topic_of
+from ops.replay.origins import archive_spans, kafka_spans, of_topic, topic_of
 from schemas.records import RawSpill, ReconstructedSpill, RunState
 from streams.books.compare import few
 from streams.books.reader import BookReader
@@ -17,6 +17,7 @@ from streams.books.replays import Origin, Plan
 from streams.books.totals import Totals
 from streams.errors import SpilldeckError, UsageError
 from streams.freshness import DAQ_SILENT_S, span
+from streams.kafka import Spans
 from streams.settings import Settings
 
 

@@ -8,8 +8,9 @@ from confluent_kafka import KafkaException
 
 from ops.replay.origins import ANSWER_S
 from streams.books.connect import connect
+from streams.books.lag import behind
 from streams.books.reader import BookReader
-from streams.kafka import ends, no_kafka, reader
+from streams.kafka import no_kafka, reader, spans
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -40,12 +41,10 @@ class LiveLag:
     def too_far_behind(self) -> int:
         """Return by how many messages live is behind if they are more than `LIMIT`, else 0."""
         if time.monotonic() - self._looked_s > LOOK_S:
-            topic, partitions = Topics.of(self._settings).raw, range(self._settings.kafka.partitions)
             try:
-                now = ends(self._consumer, topic, partitions, ANSWER_S)
+                now = spans(self._consumer, Topics.of(self._settings).raw, ANSWER_S)
             except KafkaException as error:
                 raise no_kafka(self._settings, error) from error
-            there = self._books.progress()
-            self._behind = sum(max(end - p.raw_end, 0) for end, p in zip(now, there, strict=True))
+            self._behind = behind(now, self._books.progress())
             self._looked_s = time.monotonic()
         return self._behind if self._behind > LIMIT else 0

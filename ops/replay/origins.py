@@ -13,16 +13,13 @@ from streams.books.replays import Origin, Plan
 from streams.daq.producer import partition_of
 from streams.daq.sources import read_source
 from streams.errors import ServerError, SpilldeckError
-from streams.kafka import messages, no_kafka, reader, span
+from streams.kafka import Spans, messages, no_kafka, partitions, reader, span, spans
 from streams.settings import Settings
 from streams.topics import Topics
 from streams.transform import raw_offset_of
 
 ANSWER_S = 10.0
 """A broker that does not answer within it is taken to be down."""
-
-Spans = tuple[tuple[int, int], ...]
-"""By partition: the first offset that is read, and the first that is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +50,24 @@ def kafka_spans(settings: Settings, topic: str) -> Spans:
     """
     try:
         with closing(reader(settings)) as asked:
-            return tuple(span(asked, topic, partition, ANSWER_S) for partition in range(settings.kafka.partitions))
+            return spans(asked, topic, ANSWER_S)
     except KafkaException as error:
         raise no_kafka(settings, error) from error
 
 
 def archive_spans(settings: Settings, archive: Path) -> Spans:
-    """Return how many messages each partition would have of an archive; reads it once."""
-    counts = [0] * settings.kafka.partitions
+    """Return how many messages each partition of ``spills.raw`` would have of an archive; reads it once.
+
+    Raises
+    ------
+    ServerError
+        When Kafka does not answer, or has no such topic.
+    """
+    try:
+        with closing(reader(settings)) as asked:
+            counts = [0] * partitions(asked, Topics.of(settings).raw, ANSWER_S)
+    except KafkaException as error:
+        raise no_kafka(settings, error) from error
     for record in read_source(archive):
         for partition in _partitions_of(record, len(counts)):
             counts[partition] += 1

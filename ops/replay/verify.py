@@ -12,6 +12,7 @@ from ops.replay.origins import kafka_spans, of_topic, taken, topic_of
 from schemas.records import ReconstructedSpill
 from streams import __version__
 from streams.books.compare import Difference, compare
+from streams.books.lag import behind
 from streams.books.reader import BookReader
 from streams.books.replays import Origin, Plan
 from streams.conditions.store import ConditionsStore
@@ -67,9 +68,9 @@ def wait_for_live(settings: Settings, redis: Redis, plan: Plan) -> None:
         return
     live = BookReader.of(redis, settings)
     deadline = time.monotonic() + CATCH_UP_S
-    while behind := sum(max(end - p.raw_end, 0) for (_, end), p in zip(plan.spans, live.progress(), strict=True)):
+    while left := behind(plan.spans, live.progress()):
         if time.monotonic() > deadline:
-            raise SpilldeckError(f"live is {behind} messages behind: verify when it has caught up")
+            raise SpilldeckError(f"live is {left} messages behind: verify when it has caught up")
         time.sleep(0.2)
 
 

@@ -13,10 +13,11 @@ from redis import Redis
 
 from ops.demo import playground, wait_until_counted
 from streams.books.connect import connect
+from streams.books.lag import behind
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
-from streams.kafka import ends, reader
+from streams.kafka import Spans, reader, spans
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.bench.repeated import RepeatedRun
@@ -43,17 +44,17 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        topic, partitions = Topics.of(self._settings).raw, range(self._settings.kafka.partitions)
-        waiting: deque[tuple[float, tuple[int, ...]]] = deque()
-        last: tuple[int, ...] = ()
+        topic = Topics.of(self._settings).raw
+        waiting: deque[tuple[float, Spans]] = deque()
+        last: Spans = ()
         with closing(reader(self._settings)) as consumer:
             while not self._stop.wait(0.05):
-                now = ends(consumer, topic, partitions, 10)
+                now = spans(consumer, topic, 10)
                 if now != last:
                     waiting.append((time.monotonic(), now))
                     last = now
-                there = [p.raw_end for p in self._books.progress()]
-                while waiting and all(at >= end for at, end in zip(there, waiting[0][1], strict=True)):
+                there = self._books.progress()
+                while waiting and not behind(waiting[0][1], there):
                     seen_s, _ = waiting.popleft()
                     self.lags_s.append(time.monotonic() - seen_s)
                 with suppress(psutil.NoSuchProcess):  # it may end at any moment

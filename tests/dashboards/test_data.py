@@ -274,7 +274,7 @@ def test_topics_that_are_not_there_are_told_until_they_are(quick: Settings, data
 
 def test_spills_that_no_worker_takes_are_behind_from_when_they_came(quick: Settings, redis: Redis, data: Data) -> None:
     ensure_topics(quick)
-    until(data, lambda _: data._broker.ends == (0, 0, 0, 0))
+    until(data, lambda _: data._broker.spans == ((0, 0),) * 4)
     with SpillProducer(quick) as producer:
         for number in range(4):
             producer.send(SimulatedRun(run=RUN, mean_triggers=2).spill(number).raw)

@@ -16,7 +16,7 @@ from schemas.records import RawSpill, RunRecord, RunState
 from schemas.wire import decode
 from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
-from streams.kafka import ends, messages, reader
+from streams.kafka import messages, reader, spans
 from streams.reconstruct import reconstruct
 from streams.topics import Topics
 from tests.conftest import WAIT_S, wait_until_counted
@@ -32,7 +32,7 @@ def newest_records(live: Live) -> dict[int, str]:
     """Return the state in the newest record of each run in the topic of runs."""
     topic, found = Topics.of(live.settings).runs, {}
     with closing(reader(live.settings)) as consumer:
-        (stop,) = ends(consumer, topic, [0], 10)
+        ((_, stop),) = spans(consumer, topic, 10)
         for message in messages(consumer, topic, 0, 0, stop, 10):
             record = decode(message.value() or b"")
             assert isinstance(record, RunRecord)
