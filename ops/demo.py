@@ -280,7 +280,7 @@ def _report(expected: dict[int, RunResult], books: BookReader, seconds: float) -
             f"{totals.filled / seconds:.1f}",
             "differs" if found else "identical",
         )
-    unexpected = books.runs().keys() - expected.keys()
+    unexpected = books.places().keys() - expected.keys()
     wrong += [f"run {run}: is in the books and should not be" for run in sorted(unexpected)]
     out.print(table)
     for difference in wrong:

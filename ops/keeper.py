@@ -18,11 +18,11 @@ from ops.export.chosen import choose
 from ops.replay.origins import kafka_spans
 from schemas.records import NO_RUN
 from streams.books.lag import behind
+from streams.books.layout import Place
 from streams.books.products import Product, Products, Written
 from streams.books.promotions import Promotions
 from streams.books.reader import BookReader
-from streams.books.registry import record, state
-from streams.books.totals import Totals
+from streams.books.registry import record, state, states
 from streams.conditions.store import ConditionsStore
 from streams.errors import ServerError, SpilldeckError
 from streams.kafka import Spans
@@ -84,7 +84,7 @@ class Keeper:
             When Kafka does not answer; `redis.RedisError` when Redis does not.
         """
         if self._archive is not None:
-            known = self._live.runs()
+            known = self._live.places()
             noted = self._noted.all()
             for run in _over(known):
                 written = noted.get(run, {}).get(Product.ARCHIVE)
@@ -93,14 +93,14 @@ class Keeper:
         if self._products is not None and self._export is not None:
             self._look_at_books(self._products, self._export)
 
-    def _write_archive(self, directory: Path, run: int, totals: Totals, written: Written | None) -> None:
+    def _write_archive(self, directory: Path, run: int, place: Place, written: Written | None) -> None:
         """Write a run's archive; one that is there, and of which nobody knows how old it is, stays."""
-        edition = Edition(session=self._settings.session, produced_ms=totals.produced_ms)
+        edition = Edition(session=self._settings.session, produced_ms=place.produced_ms)
         if (Product.ARCHIVE, run, edition) in self._refused:
             return
         there = archives(directory, run)
         if there and written is None:
-            self._noted.note(run, Product.ARCHIVE, there, totals.produced_ms)
+            self._noted.note(run, Product.ARCHIVE, there, place.produced_ms)
             return
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -111,12 +111,12 @@ class Keeper:
             self._refused.add((Product.ARCHIVE, run, edition))
             _log.error("no archive of a run that has ended", run=run, why=str(error))
             return
-        self._noted.note(run, Product.ARCHIVE, [made.file.name], totals.produced_ms)
+        self._noted.note(run, Product.ARCHIVE, [made.file.name], place.produced_ms)
         _log.info("archive of a run that has ended", run=run, file=made.file.name, spills=made.spills)
 
     def _look_at_books(self, directory: Path, export: Export) -> None:
         """Write the book of each run of which it is due."""
-        known = self._shown.runs()
+        known = self._shown.places()
         over = _over(known)
         self._due = {run: ends for run, ends in self._due.items() if run in over}
         for run in over:
@@ -144,13 +144,13 @@ class Keeper:
         return not behind(self._due[run], self._live.progress())
 
     def _write_products(
-        self, directory: Path, export: Export, run: int, seen: Edition, known: Mapping[int, Totals]
+        self, directory: Path, export: Export, run: int, seen: Edition, known: Mapping[int, Place]
     ) -> None:
         try:
             conditions = ConditionsStore.from_settings(self._settings).for_run(run)
             book = self._shown.run(run, ranges_of(conditions))
             edition = Edition(session=seen.session, produced_ms=book.totals.produced_ms)
-            its = record(run, book.totals, state(book.totals, known, time.time()))
+            its = record(run, book.totals, known[run], state(known[run], known.values(), time.time()))
             # The runs before it may have taken minutes: then the next look sees what has become of it.
             if not its.state.is_over or self._session_of(run) != seen.session:
                 return
@@ -166,7 +166,6 @@ class Keeper:
         _log.info("products of a run that has ended", run=run, directory=name, book=edition.session)
 
 
-def _over(known: Mapping[int, Totals]) -> list[int]:
+def _over(known: Mapping[int, Place]) -> list[int]:
     """Return the runs that have ended."""
-    now_s = time.time()
-    return [run for run, its in known.items() if run != NO_RUN and state(its, known, now_s).is_over]
+    return [run for run, its in states(known, time.time()).items() if run != NO_RUN and its.is_over]

@@ -9,10 +9,10 @@ from dashboards.choices import LAST_MINUTE, book_of
 from dashboards.data.history import RUNS_SHOWN, History, KeyNumbers, Point
 from dashboards.data.view import RunSummary
 from schemas.records import NO_RUN
-from streams.books import layout
 from streams.books.book import Book, Ranges
 from streams.books.key_number import key_number
-from streams.books.reader import BookReader, Progress
+from streams.books.layout import Place
+from streams.books.reader import BookReader, Progress, UnreadableRunError
 from streams.books.run import RunBook, spill_facts
 from streams.books.spill_numbers import SpillNumber, is_kept
 from streams.books.totals import Totals
@@ -65,6 +65,10 @@ class OneRun:
     version: str
     promoted: str | None = None
     """The replay whose book is that of the run; None if it is that of live."""
+    place: Place | None = None
+    """Where the list of runs said that it was when it was read: at the same place again it is the same."""
+    unreadable: bool = False
+    """What Redis holds of it cannot be read: then there is nothing of it here."""
     warnings: tuple[str, ...] = ()
 
 
@@ -83,8 +87,8 @@ NOTHING = OneRun(
 class At:
     """How far the books are: what is read at the same place again is the same."""
 
-    progress: tuple[Progress, ...] = ()
-    sessions: Mapping[str, tuple[Progress, ...]] = field(default_factory=dict)
+    progress: Mapping[int, Progress] = field(default_factory=dict)
+    sessions: Mapping[str, Mapping[int, Progress]] = field(default_factory=dict)
     """Of the sessions that somebody looks at."""
     promoted: Mapping[int, str] = field(default_factory=dict)
     """The session of the replay whose book is that of the run, by run."""
@@ -95,26 +99,27 @@ class Books:
     """What was last read of Redis."""
 
     current: int | None = None
-    totals: Mapping[int, Totals] = field(default_factory=dict)
+    places: Mapping[int, Place] = field(default_factory=dict)
+    """Where the runs are, in the order in which they began to come."""
     runs: tuple[RunSummary, ...] = ()
     read: Mapping[tuple[int, str | None], OneRun] = field(default_factory=dict)
     """The runs that somebody looks at, by number and session; `NOTHING` if the session has not got it."""
     unattributed: Totals = field(default_factory=Totals)
+    """What could not be put down to a run."""
+    nowhere: Place | None = None
+    """Where that is."""
     at: At | None = None
 
     def automatic_reference(self, run: int | None) -> int | None:
         """Return the newest run before this one, of the same type, with enough particle triggers to compare with."""
-        before = [each for each in self.runs if each.run in self.totals]
-        order = [each.run for each in before]
-        if run not in order:
+        if run is None or run not in self.places:
             return None
-        at = order.index(run)
-        enough = [
-            each.run
-            for each in before[:at]
-            if each.run_type == before[at].run_type and self.totals[each.run].triggers >= ENOUGH_TRIGGERS
-        ]
-        return enough[-1] if enough else None
+        order, run_type = list(self.places), self.places[run].run_type
+        for other in reversed(order[: order.index(run)]):
+            its = self.places[other]
+            if its.run_type == run_type and its.triggers >= ENOUGH_TRIGGERS:
+                return other
+        return None
 
     def one(self, run: int | None, session: str | None) -> OneRun:
         """Return a run, as far as it was read."""
@@ -123,10 +128,10 @@ class Books:
     def has_read(self, wanted: Wanted) -> bool:
         """Return whether there is nothing more to be read of what somebody looks at."""
         run = self.current if wanted.run is None else wanted.run
-        if run is None or (wanted.session is None and run not in self.totals):
+        if run is None or (wanted.session is None and run not in self.places):
             return True
         one = self.read.get((run, wanted.session))
-        if one is None or one is NOTHING:
+        if one is None or one is NOTHING or one.unreadable:
             return one is not None
         return wanted.part in {None, *one.parts} and wanted.plot in {None, *one.histories}
 
@@ -186,64 +191,98 @@ class BooksReader:
         behind
             Whether messages are on their way.
         """
-        totals = dict(self._reader.runs())
-        unattributed = totals.pop(NO_RUN, Totals())
-        # The newest spill decides; between runs without any, the one that began last.
-        order = sorted(totals, key=lambda r: (totals[r].last_us or _begin_us(totals[r]), r))
-        current = order[-1] if order else None
-        of_session: dict[str | None, dict[int, Totals]] = {None: totals}
-        of_session |= {session: self._reader_of(session).runs() for session in at.sessions}
-        runs = tuple(_summary(run, totals[run]) for run in order)
+        places = self._reader.places()
+        nowhere = places.pop(NO_RUN, None)
+        # The run that is being taken is the one that began to come last, whatever the spills' own clock says.
+        places = dict(sorted(places.items(), key=lambda each: (each[1].first_ms, each[0])))
+        current = next(reversed(places), None)
+        of_session: dict[str | None, Mapping[int, Place]] = {None: places}
+        of_session |= {session: self._reader_of(session).places() for session in at.sessions}
         looked_at: dict[tuple[int, str | None], list[Wanted]] = {}
         for each in wanted:
             run = current if each.run is None else each.run
-            if run is not None and (each.session is not None or run in totals):
+            if run is not None and (each.session is not None or run in places):
                 looked_at.setdefault((run, each.session), []).append(each)
         read = {}
         for (run, session), asked in looked_at.items():
             if run not in of_session[session]:
                 read[run, session] = NOTHING
                 continue
-            its = of_session[session][run]
-            known = last.read.get((run, session))
+            known, place = last.read.get((run, session)), of_session[session][run]
             promoted = at.promoted.get(run) if session is None else None
             is_current = session is None and run == current
             moved = is_current and (last.at is None or at.progress != last.at.progress)
-            parts = {each.part for each in asked if each.part is not None}
-            plots = {each.plot for each in asked if each.plot is not None}
-            unchanged = known is not None and known.book.totals == its
-            unchanged = unchanged and known is not None and known.parts.keys() >= parts
-            unchanged = unchanged and known is not None and known.histories.keys() >= plots
-            if known is not None and unchanged and known.promoted == promoted and not moved:
+            if known is not None and not moved and _is_unchanged(known, place, promoted, asked):
                 read[run, session] = known
-            else:
-                progress = at.progress if is_current else None
-                one = self._read_run(run, session, its, progress, parts=parts, behind=behind)
-                earlier = _before(run, runs)
-                histories = {
-                    name: History(
-                        spills=self._spills(name, run, session, promoted, one),
-                        windows=self._windows(name, run, session, one),
-                        runs=self._runs(name, run, one, {each: totals[each] for each in earlier}, at.promoted),
-                    )
-                    for name in plots
-                }
-                read[run, session] = _of_replay(run, replace(one, histories=histories), promoted)
+                continue
+            try:
+                one = self._read_one(run, session, place, at, places, asked, is_current=is_current, behind=behind)
+            except UnreadableRunError as error:
+                one = replace(NOTHING, unreadable=True, version=f"{book_of(run, session)}:?", warnings=(f"{error}",))
+            read[run, session] = _of_replay(run, one, promoted)
         return Books(
             current=current,
-            totals=totals,
-            runs=runs,
+            places=places,
+            runs=tuple(_summary(run, place) for run, place in places.items()),
             read=read,
-            unattributed=unattributed,
+            unattributed=self._unattributed(last, nowhere),
+            nowhere=nowhere,
             at=at,
         )
+
+    def _unattributed(self, last: Books, nowhere: Place | None) -> Totals:
+        """Return the totals of what is of no run."""
+        if nowhere is None or nowhere == last.nowhere:
+            return last.unattributed if nowhere is not None else Totals()
+        return self._reader.runs([NO_RUN]).get(NO_RUN, Totals())
+
+    def _read_one(
+        self,
+        run: int,
+        session: str | None,
+        place: Place,
+        at: At,
+        places: Mapping[int, Place],
+        asked: Sequence[Wanted],
+        *,
+        is_current: bool,
+        behind: bool,
+    ) -> OneRun:
+        """Return a run with the parts of it and the key numbers that were asked for."""
+        parts = {each.part for each in asked if each.part is not None}
+        progress = at.progress if is_current else None
+        one = self._read_run(run, session, place, progress, parts=parts, behind=behind)
+        promoted = at.promoted.get(run) if session is None else None
+        histories = {}
+        for name in {each.plot for each in asked if each.plot is not None}:
+            earlier = self._reader.runs(_before(run, places))
+            histories[name] = History(
+                spills=self._spills(name, run, session, promoted, one),
+                windows=self._windows(name, run, session, one),
+                runs=self._runs(name, run, one, earlier, at.promoted),
+            )
+        theirs = at.progress if session is None else at.sessions[session]
+        left = [partition for partition, its in theirs.items() if run in its.repairs]
+        warnings = one.warnings
+        if left:
+            where = ", ".join(map(str, left))
+            warnings = (
+                *warnings,
+                f"Run {run} is being made again from Kafka (partition {where}): its plots are not whole",
+            )
+        if one.book.counted_twice:
+            warnings = (
+                *warnings,
+                f"{one.book.counted_twice} spills of run {run} lie in two partitions and are counted twice",
+            )
+        return replace(one, histories=histories, warnings=warnings)
 
     def _read_run(
         self,
         run: int,
         session: str | None,
-        totals: Totals,
-        progress: tuple[Progress, ...] | None,
+        place: Place,
+        progress: Mapping[int, Progress] | None,
         *,
         parts: set[int],
         behind: bool,
@@ -258,9 +297,10 @@ class BooksReader:
         book = reader.run(run, ranges, key_numbers=False)
         spills, starts = spill_facts(book.ledger, book.handling), tuple(reader.windows(run))
         # The current run by how far the partitions are: unlike the totals, it says whether something is on its way.
-        what = repr(progress) if progress is not None else layout.pack_totals(totals)
+        what = repr(progress) if progress is not None else repr(place)
         name = book_of(run, session)
         return OneRun(
+            place=place,
             book=book,
             spills=_settled(spills, len(progress)) if progress is not None and behind else spills,
             windows=starts,
@@ -294,11 +334,24 @@ class BooksReader:
         return (*of_earlier, Point(at=run, spills=filled, number=number))
 
 
-def _before(run: int, runs: Sequence[RunSummary]) -> list[int]:
+def _is_unchanged(known: OneRun, place: Place, promoted: str | None, asked: Iterable[Wanted]) -> bool:
+    """Say whether a run that was read is what it was, with all of it that somebody asks for."""
+    parts = {each.part for each in asked if each.part is not None}
+    plots = {each.plot for each in asked if each.plot is not None}
+    return (
+        known.place == place
+        and known.promoted == promoted
+        and known.parts.keys() >= parts
+        and known.histories.keys() >= plots
+    )
+
+
+def _before(run: int, places: Mapping[int, Place]) -> list[int]:
     """Return the runs that a run is followed from: those of its type before it, the newest ones."""
-    types = {each.run: each.run_type for each in runs}
-    same = [each.run for each in runs if each.run_type == types.get(run)]
-    return same[: same.index(run)][1 - RUNS_SHOWN :] if run in same else []
+    if run not in places:
+        return []
+    same = [each for each, place in places.items() if place.run_type == places[run].run_type]
+    return same[: same.index(run)][1 - RUNS_SHOWN :]
 
 
 def _read_part(reader: BookReader, run: int, ranges: Ranges, part: int, starts: Sequence[int], window_s: int) -> Part:
@@ -331,14 +384,5 @@ def _settled(spills: SpillFacts, partitions: int) -> SpillFacts:
     return spills.rows(number < min(next_of_each))
 
 
-def _summary(run: int, totals: Totals) -> RunSummary:
-    return RunSummary(
-        run=run,
-        run_type=totals.run_type,
-        begin_us=min((said.time_us for said in totals.control.values()), default=totals.first_us),
-        ended=totals.ended,
-    )
-
-
-def _begin_us(totals: Totals) -> int:
-    return max((said.time_us for said in totals.control.values()), default=0)
+def _summary(run: int, place: Place) -> RunSummary:
+    return RunSummary(run=run, run_type=place.run_type, begin_us=place.began_us, ended=place.ended)

@@ -31,7 +31,6 @@ from streams.books.lag import behind
 from streams.books.promotions import Promotions
 from streams.books.reader import BookReader, Progress
 from streams.books.replays import Replays
-from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
 from streams.freshness import Observed, daq, pipeline, span
 from streams.kafka import Spans
@@ -126,7 +125,7 @@ class Data:
         one, reference = books.one(run, choices.session), books.one(other, other_session)
         part = None if choices.window is None else one.parts.get(choices.window)
         seen = self._observed(now_s, books, broker, fault)
-        warnings = (*broker.warnings, *_losses(books.at.progress if books.at else (), now_s), *one.warnings)
+        warnings = (*broker.warnings, *_losses(books.at.progress if books.at else {}, now_s), *one.warnings)
         if self._replays_fault:
             warnings = (*warnings, f"What the store (Redis) holds of the replays cannot be read: {self._replays_fault}")
         if broker.lost_s:
@@ -164,18 +163,18 @@ class Data:
         )
 
     def _observed(self, now_s: float, books: Books, broker: Broker, fault: str) -> Observed:
-        live = books.totals.get(books.current, Totals()) if books.current is not None else Totals()
+        live = books.places[books.current] if books.current is not None else None
         return Observed(
             now_s=now_s,
-            produced_s=max((p.produced_ms for p in books.at.progress), default=0) / 1000 if books.at else 0.0,
+            produced_s=max((p.produced_ms for p in books.at.progress.values()), default=0) / 1000 if books.at else 0.0,
             raw_moved_s=broker.moved_s,
             caught_up=books.at is not None and not fault and not behind(broker.spans, books.at.progress),
             behind=self._behind,
             behind_since_s=self._behind_since_s,
             kafka_lost_s=broker.lost_s,
             store_lost_s=self._read_s if fault else 0.0,
-            run_waits=books.current is not None and not live.received,
-            run_ended=live.ended,
+            run_waits=live is not None and not live.received,
+            run_ended=live is not None and live.ended,
         )
 
     def _want(self, choices: Choices, plot: str | None) -> None:
@@ -257,7 +256,7 @@ class Data:
             _log.warning(f"the store {fault}", error=f"{type(error).__name__}: {error}")
         self._fault = fault
 
-    def _lag(self, progress: tuple[Progress, ...]) -> tuple[int, float]:
+    def _lag(self, progress: Mapping[int, Progress]) -> tuple[int, float]:
         """Return how many messages are not in the books, and when the oldest of them was first seen."""
         now, unprocessed = self._broker.spans, self._unprocessed
         if now and len(unprocessed) < SPANS_KEPT and (not unprocessed or unprocessed[-1][1] != now):
@@ -268,11 +267,11 @@ class Data:
         return behind(now, progress), unprocessed[0][0] if unprocessed else 0.0
 
 
-def _losses(progress: tuple[Progress, ...], now_s: float) -> tuple[str, ...]:
+def _losses(progress: Mapping[int, Progress], now_s: float) -> tuple[str, ...]:
     """Return what Kafka lost of late, in one warning."""
     found = [
         f"partition {partition}: {loss.what}"
-        for partition, p in enumerate(progress)
+        for partition, p in progress.items()
         for loss in p.lost
         if now_s - loss.at_s < LOSS_TOLD_S
     ]

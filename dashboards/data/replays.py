@@ -81,7 +81,7 @@ class ReplayWatcher:
     def _look_at(self, plan: Plan, promoted: Mapping[int, str]) -> Replay:
         seen, reader, state = self._seen[plan.session], self._reader_of(plan.session), self._replays.state(plan)
         if seen.done != plan:
-            seen.spills = sum(totals.filled for totals in reader.runs().values())
+            seen.spills = sum(place.filled for place in reader.places().values())
             seen.done = plan if plan.done else None
         read = plan.messages if plan.done else plan.read(reader.progress())
         return Replay(

@@ -33,7 +33,7 @@ def export(
         raise UsageError(f"there is no format {form}: there are {', '.join(FORMATS)}")
     with servers() as (settings, redis):
         reader = BookReader.shown(redis, settings)
-        if run not in reader.runs():
+        if run not in reader.places():
             raise UsageError(f"there is no run {run}: see spilldeck runs list")
         book = reader.run(run, ranges_of(ConditionsStore.from_settings(settings).for_run(run)))
     for file in write(choose(run, book, plots or [], detectors or []), form, directory):

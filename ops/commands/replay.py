@@ -121,7 +121,7 @@ def _of_type(run_type: str, settings: "Settings", redis: "Redis") -> list[int]:
     from streams.books.reader import BookReader
     from streams.books.registry import records
 
-    found = records(BookReader.of(redis, settings).runs(), {}, time.time())
+    found = records(BookReader.of(redis, settings), {}, time.time())
     ours = [one for one in found if one.run_type.casefold() == run_type.casefold()]
     for one in ours:
         if not one.state.is_over:
@@ -194,7 +194,7 @@ def list_all(as_json: AsJson = False) -> None:
         found = []
         for plan in sessions.all():
             reader = BookReader.of(sessions.redis, settings, plan.session)
-            totals = reader.runs()
+            places = reader.places()
             read, messages = plan.read(reader.progress()), plan.messages
             found.append(
                 {
@@ -205,7 +205,7 @@ def list_all(as_json: AsJson = False) -> None:
                     "conditions": plan.conditions,
                     "state": sessions.state(plan),
                     "percent": round(100 * read / messages) if messages else 100,
-                    "spills": sum(its.filled for its in totals.values()),
+                    "spills": sum(its.filled for its in places.values()),
                     "began": datetime.fromtimestamp(plan.began_s, UTC).strftime("%Y-%m-%d %H:%M:%S"),
                 }
             )
@@ -291,7 +291,7 @@ def _numbers(runs: list[str], settings: "Settings", sessions: "Sessions") -> lis
         if parts[2] is None:
             found[first] = None
             continue
-        known = BookReader.of(sessions.redis, settings).runs()
+        known = BookReader.of(sessions.redis, settings).places()
         inside = [number for number in known if first <= number <= last]
         if not inside:
             raise UsageError(f"there is no run from {first} to {last}")

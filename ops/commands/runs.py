@@ -86,7 +86,7 @@ def _records() -> "list[RunRecord]":
 
     with servers() as (settings, redis):
         products = Products(redis, settings.redis.key_prefix, settings.session).names()
-        return records(BookReader.of(redis, settings).runs(), products, time.time())
+        return records(BookReader.of(redis, settings), products, time.time())
 
 
 def _record(run: int) -> "RunRecord":

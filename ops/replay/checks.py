@@ -11,6 +11,7 @@ from ops.replay.checksum import check_archive
 from ops.replay.origins import archive_spans, kafka_spans, of_topic, topic_of
 from schemas.records import RawSpill, ReconstructedSpill, RunState
 from streams.books.compare import few
+from streams.books.layout import Place
 from streams.books.reader import BookReader
 from streams.books.registry import state
 from streams.books.replays import Origin, Plan
@@ -61,8 +62,8 @@ def make_plan(
     )
     digests = conditions_now(settings, plan)
     live = BookReader.of(redis, settings)
-    known = live.runs()
-    totals = {run: known[run] for run in runs if run in known}
+    known = live.places()
+    totals = live.runs([run for run in runs if run in known])
     for run in totals:
         _refuse_a_running_run(run, known, plan.began_s)
     if archive is not None:
@@ -112,9 +113,9 @@ def check_same_conditions(settings: Settings, plan: Plan) -> None:
             )
 
 
-def _refuse_a_running_run(run: int, known: Mapping[int, Totals], now_s: float) -> None:
+def _refuse_a_running_run(run: int, known: Mapping[int, Place], now_s: float) -> None:
     """Refuse a run that may get more spills."""
-    its = state(known[run], known, now_s)
+    its = state(known[run], known.values(), now_s)
     if not its.is_over:
         ago = span(now_s - known[run].produced_ms / 1000)
         raise SpilldeckError(
@@ -131,10 +132,10 @@ def check_can_be_replayed(settings: Settings, live: BookReader, run: int, spans:
     SpilldeckError
         Says what is wrong.
     """
-    known = live.runs()
+    known = live.places()
     if run in known:
         _refuse_a_running_run(run, known, time.time())
-        _refuse_what_is_gone(settings, live, run, known[run], spans)
+        _refuse_what_is_gone(settings, live, run, live.runs([run])[run], spans)
 
 
 def _from_the_first(spans: Spans, totals: Mapping[int, Totals], *, all_known: bool) -> Spans:

@@ -141,7 +141,9 @@ class _Part:
             await self._counter.take_again(known, run, [], stop)
         return self._is_ours(known) and not known.state.repairs and await self._counter.is_current(known)
 
-    async def _read(self, known: Partition, start: int, take: Callable[[Partition, list[Outcome]], Awaitable[None]]) -> bool:
+    async def _read(
+        self, known: Partition, start: int, take: Callable[[Partition, list[Outcome]], Awaitable[None]]
+    ) -> bool:
         """Read from an offset to the end; return whether nobody else had the partition meanwhile."""
         partition, at = self._partition, start
 
@@ -215,7 +217,7 @@ def _log_of(settings: Settings, plan: Plan) -> KafkaLog:
         return offset, 0
 
     async def seek(_partition: int, _offset: int) -> None:
-        """A replay reads by itself."""
+        """Do nothing: a replay reads by itself."""
 
     async def still_has(_partition: int, _offset: int, _produced_ms: int) -> bool:
         return True  # what is gone, or came in its place, is refused when it is read

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from streams.books.layout import of_session, partitions
 from streams.books.replays import Plan, Replays
 from streams.errors import UsageError
 
@@ -20,8 +21,9 @@ class Sessions(Replays):
 
     def drop(self, session: str) -> None:
         """Remove a session's books, and then its plan: killed in between, it can be dropped again."""
-        for key in self.redis.scan_iter(match=f"{self._prefix}:{{{session}:*}}:*", count=1000):
+        for key in self.redis.scan_iter(match=of_session(self._prefix, session), count=1000):
             self.redis.unlink(key)
+        self.redis.delete(partitions(self._prefix, session))
         self.redis.hdel(self._plans, session)
 
     @contextmanager

@@ -58,7 +58,9 @@ def transform_all(messages: Sequence[Message], conditions_of: ConditionsOf) -> l
     return [transform(message, conditions_of) for message in messages]
 
 
-def by_bytes(messages: Sequence[Message], size_of: Callable[[Message], int] = lambda m: len(m.value)) -> Iterator[list[Message]]:
+def by_bytes(
+    messages: Sequence[Message], size_of: Callable[[Message], int] = lambda m: len(m.value)
+) -> Iterator[list[Message]]:
     """Yield messages in their order, as many at once as have `BYTES_AT_ONCE`, or one that has more."""
     some: list[Message] = []
     size = 0

@@ -137,4 +137,3 @@ class KnownRuns:
                 self._end = end
         except KafkaException as error:
             raise no_kafka(self._settings, error) from error
-

@@ -4,12 +4,13 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 import faust
 import structlog
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 
 from schemas.records import NO_RUN
 from schemas.wire import WireError, decode
@@ -60,8 +61,8 @@ class Deafness:
         os._exit(DEAF_STATUS)
 
 
-def add_watch(app: faust.App, raw: Any, reading: Reading, partitions: Partitions) -> None:
-    """Give the application the timer that looks after its partitions."""
+def add_watch(app: faust.App, raw: Any, reading: Reading, partitions: Partitions, repairs: "Repairs") -> None:
+    """Give the application the timers that look after its partitions, and after runs that are to be made again."""
     topic = raw.get_topic_name()
     deafness: list[Deafness] = []
     counted: dict[int, int] = {}
@@ -85,62 +86,86 @@ def add_watch(app: faust.App, raw: Any, reading: Reading, partitions: Partitions
         counted.clear()
         counted.update(now)
 
-
-def add_repairs(
-    app: faust.App,
-    settings: Settings,
-    log: KafkaLog,
-    counter: Counter,
-    partitions: Partitions,
-    conditions_of: ConditionsOf,
-) -> None:
-    """Give the application the task that makes runs again that were not whole, the newest first, behind live."""
-
     @app.task
-    async def repair() -> None:
+    async def make_again() -> None:
         while not app.should_stop:
-            jobs = [(first, run, known) for known in partitions.values() for run, first in known.state.repairs.items()]
-            if not jobs:
-                await asyncio.sleep(WATCH_S)
+            await repairs.look()
+            await asyncio.sleep(WATCH_S)
+
+
+class Repairs:
+    """Makes runs again that were not whole, the newest first, behind live.
+
+    Parameters
+    ----------
+    settings
+        Brokers.
+    log
+        Where the messages are.
+    counter, partitions
+        Of this worker.
+    conditions_of
+        Gives a run's conditions.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: KafkaLog,
+        counter: Counter,
+        partitions: Partitions,
+        conditions_of: ConditionsOf,
+    ) -> None:
+        self._settings = settings
+        self._log = log
+        self._counter = counter
+        self._partitions = partitions
+        self._conditions_of = conditions_of
+
+    async def look(self) -> None:
+        """Make one run again, if there is one that is to be."""
+        jobs = [
+            (first, run, known) for known in self._partitions.values() for run, first in known.state.repairs.items()
+        ]
+        if not jobs:
+            return
+        _, run, known = max(jobs, key=lambda job: job[:2])
+        try:
+            with closing(reader(self._settings)) as consumer:
+                while self._goes_on(known, run):
+                    await self._read(known, _Run(consumer, self._log.name, known, run))
+        except KafkaException as error:
+            _log.warning("cannot make a run again yet", run=run, error=str(no_kafka(self._settings, error)))
+        except SERVER_ERRORS as error:
+            _log.warning("cannot make a run again yet", run=run, error=f"{type(error).__name__}: {error}")
+
+    def _goes_on(self, known: Partition, run: int) -> bool:
+        return self._partitions.get(known.number) is known and run in known.state.repairs
+
+    async def _read(self, known: Partition, its: "_Run") -> None:
+        """Bring in what Kafka has of a run, as far as the partition was when this began."""
+        while self._goes_on(known, its.run):
+            _, end = await self._log.span(known.number)
+            if end - known.state.next > LIVE_LAG:
+                await asyncio.sleep(WATCH_S / 10)
                 continue
-            _, run, known = max(jobs, key=lambda job: job[:2])
-            try:
-                await make_again(known, run)
-            except SERVER_ERRORS as error:
-                _log.warning("cannot make a run again yet", run=run, error=f"{type(error).__name__}: {error}")
-                await asyncio.sleep(WATCH_S)
-
-    async def make_again(known: Partition, run: int) -> None:
-        with closing(reader(settings)) as consumer:
-            while partitions.get(known.number) is known and run in known.state.repairs:
-                _, end = await log.span(known.number)
-                if end - known.state.next > LIVE_LAG:
-                    await asyncio.sleep(WATCH_S / 10)
-                    continue
-                # The first look goes to the end; what has come meanwhile is looked at with the others gone.
-                found = _Run(consumer, log.name, known.number, run, known.state.repairs[run], known.state.next)
-                await _through(found, known)
-
-    async def _through(found: "_Run", known: Partition) -> None:
-        while partitions.get(known.number) is known:
-            try:
-                batch = await asyncio.to_thread(found.batch)
-            except KafkaException as error:
-                raise no_kafka(settings, error) from error
-            outcomes = await asyncio.to_thread(transform_all, batch, conditions_of)
-            await counter.take_again(known, found.run, outcomes, found.upto)
-            if found.upto >= found.stop:
+            batch = await asyncio.to_thread(its.batch)
+            outcomes = await asyncio.to_thread(transform_all, batch, self._conditions_of)
+            await self._counter.take_again(known, its.run, outcomes, its.upto)
+            if its.upto >= its.stop:
                 return
 
 
 class _Run:
     """The messages of one run in a stretch of a partition, some at a time."""
 
-    def __init__(self, consumer: Any, topic: str, partition: int, run: int, first: int, stop: int) -> None:
-        self.run, self.stop, self.upto = run, stop, first
+    def __init__(self, consumer: Consumer, topic: str, known: Partition, run: int) -> None:
+        self.run, self.stop, self.upto = run, known.state.next, known.state.repairs[run]
         """``upto`` is the first offset that was not looked at."""
-        self._partition = partition
-        self._messages = messages(consumer, topic, partition, first, stop, ANSWER_S) if first < stop else iter(())
+        self._partition = known.number
+        self._messages: Iterator[Any] = iter(())
+        if self.upto < self.stop:
+            self._messages = messages(consumer, topic, known.number, self.upto, self.stop, ANSWER_S)
 
     def batch(self) -> list[Message]:
         """Return the next messages of the run. Blocking."""

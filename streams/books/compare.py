@@ -10,7 +10,7 @@ from streams.plots.catalogue import PLOTS
 
 ORDER_DEPENDENT = {"out_of_order", "disordered"}
 """Counters that say in which order spills came, not which: two right accounts may differ in them."""
-OF_KAFKA = {"first_raw", "last_raw", "produced_ms", "ended_ms"}
+OF_KAFKA = {"first_raw", "last_raw", "first_ms", "produced_ms", "ended_ms"}
 """What says where and when the messages were in Kafka, which another account of the same spills need not know."""
 
 

@@ -9,13 +9,14 @@ those of other runs go on.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
 
 from schemas.records import ReconstructedSpill
 from streams.books import layout
+from streams.books.checkpoint import RunChanges
 from streams.books.kafka_log import KafkaLog
 from streams.books.partition import Change, Filling, Partition, Partitions, Parts
 from streams.books.store import (
@@ -24,9 +25,8 @@ from streams.books.store import (
     DamagedIndexError,
     DamagedPartError,
     DamagedStateError,
-    PartitionState,
-    RunChanges,
 )
+from streams.books.stored import PartitionState
 from streams.transform import Outcome
 
 TAIL = 256
@@ -109,7 +109,9 @@ class Counter:
                 stored.upto = min(stored.upto, known.state.next)
                 last = stored.part.totals.last_raw
                 last[known.number] = min(last.get(known.number, 0), known.state.next - 1)
-                changes[run] = RunChanges(stored=stored, place=layout.Place.of(stored.part.totals, known.number, known.state.log))
+                changes[run] = RunChanges(
+                    stored=stored, place=layout.Place.of(stored.part.totals, known.number, known.state.log)
+                )
         await self._write(known, known.with_fence(self._writer), changes)
 
     async def runs(self, known: Partition) -> list[int]:
@@ -157,7 +159,9 @@ class Counter:
         state = known.with_fence(self._writer)
         for message in messages:
             if message.gone_below > message.start:
-                what = f"messages {message.start} to {message.gone_below - 1} of {self._kafka.name} were gone when needed"
+                what = (
+                    f"messages {message.start} to {message.gone_below - 1} of {self._kafka.name} were gone when needed"
+                )
                 state = self._kafka.with_loss(known.number, state, what)
         state = replace(
             state,
@@ -173,7 +177,7 @@ class Counter:
         await self._reject(changes.values())
         await self._write(known, state, {run: change.changes for run, change in changes.items()})
 
-    async def _reject(self, changes: "Sequence[Change] | Mapping[int, Change].values") -> None:  # type: ignore[name-defined]
+    async def _reject(self, changes: Iterable[Change]) -> None:
         """Keep what is in no histogram, before the checkpoint that passes over it."""
         rejected = []
         for outcome in (outcome for change in changes for outcome in change.rejected):
@@ -280,5 +284,5 @@ class Counter:
         await self._write(known, replace(state, repairs=repairs), {run: changes})
         if is_done:
             known.parts.forget(run)
-            if before is None or before.first >= changes.place.first:  # type: ignore[union-attr]
+            if before is None or changes.place is None or before.first >= changes.place.first:
                 await self._store.remove_aside(known.number, run)

@@ -11,7 +11,7 @@ import structlog
 
 from schemas.records import RejectedSpill
 from streams.books.layout import Loss
-from streams.books.store import PartitionState
+from streams.books.stored import PartitionState
 
 LOSSES = 10
 """Of Kafka's, that a checkpoint tells of: the last ones."""
@@ -65,7 +65,9 @@ class KafkaLog:
         low, end = await self.span(partition)
         if state.log and state.log != log:
             state = replace(state, next=low, tail=(), repairs={}, log=log)
-            return self.with_loss(partition, state, f"{self.name} was made anew: what it held before is gone from Kafka")
+            return self.with_loss(
+                partition, state, f"{self.name} was made anew: what it held before is gone from Kafka"
+            )
         state = replace(state, log=log)
         kept = await self._still_there(partition, state)
         if kept < state.next:

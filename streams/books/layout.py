@@ -77,12 +77,15 @@ class Place:
     """The newest of its spills' times; 0 without one."""
     ended_us: int
     """When the DAQ said that it ended; 0 if it did not."""
+    first_ms: int
+    """When its first message was produced, Unix milliseconds."""
     produced_ms: int
-    """When its newest message was produced, Unix milliseconds."""
+    """When its newest message was produced."""
     ended_ms: int
     """When the newest of its ends was produced; 0 without one."""
     received: int
     filled: int
+    triggers: int
     run_type: str
     partitions: int = 1
     """Those that have something of it."""
@@ -103,10 +106,12 @@ class Place:
             began_us=said.time_us if said is not None else totals.first_us,
             last_us=totals.last_us,
             ended_us=end.time_us if end is not None else 0,
+            first_ms=totals.first_ms,
             produced_ms=totals.produced_ms,
             ended_ms=totals.ended_ms,
             received=totals.received,
             filled=totals.filled,
+            triggers=totals.triggers,
             run_type=totals.run_type,
         )
 
@@ -118,10 +123,12 @@ class Place:
             began_us=min(self.began_us or other.began_us, other.began_us or self.began_us),
             last_us=max(self.last_us, other.last_us),
             ended_us=min(self.ended_us or other.ended_us, other.ended_us or self.ended_us),
+            first_ms=min(self.first_ms, other.first_ms),
             produced_ms=max(self.produced_ms, other.produced_ms),
             ended_ms=max(self.ended_ms, other.ended_ms),
             received=self.received + other.received,
             filled=self.filled + other.filled,
+            triggers=self.triggers + other.triggers,
             run_type=self.run_type or other.run_type,
             partitions=self.partitions + other.partitions,
         )

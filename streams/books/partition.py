@@ -7,9 +7,11 @@ from math import inf
 from typing import Any
 
 from streams.books.book import Book, Ranges
+from streams.books.checkpoint import RunChanges
 from streams.books.layout import Place
 from streams.books.run import Handling
-from streams.books.store import CheckpointStore, DamagedPartError, PartitionState, RunChanges, StoredPart
+from streams.books.store import CheckpointStore, DamagedPartError
+from streams.books.stored import PartitionState, StoredPart
 from streams.transform import Outcome
 
 RUNS_IN_MEMORY = 4
@@ -18,7 +20,7 @@ WINDOWS_IN_MEMORY = 4
 """Windows a partition and run."""
 
 Books = MutableMapping[Any, Book]
-"""Live books: of runs by (run, partition), of windows by ((run, partition), (start, end)), as Faust's tables have them."""
+"""Live books: of runs by (run, partition), of windows by ((run, partition), (start, end)), as in Faust's tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,4 +202,3 @@ class Partition:
 
 Partitions = dict[int, Partition]
 """Those of a worker, by number; one that is not there is to be taken over."""
-

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from redis import Redis
 from redis.exceptions import ResponseError
@@ -14,7 +14,7 @@ from streams.books import layout, spill_numbers
 from streams.books.book import Book, Histogram, Ranges
 from streams.books.promotions import Promotions
 from streams.books.run import Handling, Ledger, RunBook
-from streams.books.store import unpack_book, unpack_ledger, unpack_places, unpack_state, unpack_windows
+from streams.books.stored import unpack_book, unpack_ledger, unpack_places, unpack_state, unpack_windows
 from streams.books.totals import Totals
 from streams.errors import SpilldeckError
 from streams.settings import Settings
@@ -82,7 +82,7 @@ class BookReader:
 
     def _keys_of(self, session: str) -> list[layout.Keys]:
         known = self._redis.smembers(layout.partitions(self._prefix, session))
-        return [layout.Keys(self._prefix, session, p) for p in sorted(map(int, known))]  # type: ignore[arg-type]
+        return [layout.Keys(self._prefix, session, p) for p in sorted(map(int, known))]
 
     def _keys_with(self, run: int) -> list[layout.Keys]:
         """Return the keys that have the book of a run."""
@@ -93,7 +93,7 @@ class BookReader:
         found = {}
         for keys in self._keys_of(self._session):
             try:
-                state = unpack_state(self._redis.hgetall(keys.state))  # type: ignore[arg-type]
+                state = unpack_state(cast("dict[bytes, bytes]", self._redis.hgetall(keys.state)))
             except (LookupError, ValueError, TypeError, AttributeError):
                 continue  # its worker finds that it is damaged
             except ResponseError as error:
@@ -110,7 +110,7 @@ class BookReader:
         return found
 
     def places(self) -> dict[int, layout.Place]:
-        """Return where every run is, and how far it came. What has not changed since the last call is not read again."""
+        """Return where every run is, and how far it came. Only what has changed since the last call is read."""
         found = self._list(self._session)
         promoted = self._promoted()
         for session in set(promoted.values()):
@@ -192,8 +192,8 @@ class BookReader:
         found = dict.fromkeys(spills, b"")
         for keys in self._keys_with(run) if found else ():
             with _Reading(self, keys, run):
-                stored = self._redis.hmget(keys.key_numbers(run), [*map(str, spills)])
-                found |= {s: _numbers(n) for s, n in zip(spills, stored, strict=True) if n is not None}  # type: ignore[arg-type]
+                stored = cast("list[bytes | None]", self._redis.hmget(keys.key_numbers(run), [*map(str, spills)]))
+                found |= {s: _numbers(n) for s, n in zip(spills, stored, strict=True) if n is not None}
         return found
 
     def windows(self, run: int) -> dict[int, int]:
@@ -218,9 +218,10 @@ class BookReader:
         total = Book(ranges)
         for keys in self._keys_with(run):
             with _Reading(self, keys, run):
-                stored = self._redis.hget(keys.book(run) if start is None else keys.window(run, start), name)
+                key = keys.book(run) if start is None else keys.window(run, start)
+                stored = cast("bytes | None", self._redis.hget(key, name))
                 if stored is not None:
-                    total += unpack_book({name.encode(): stored}, ranges)  # type: ignore[dict-item]
+                    total += unpack_book({name.encode(): stored}, ranges)
         return total[name]
 
     def _ask_for_repair(self, keys: layout.Keys, run: int) -> None:
@@ -239,7 +240,7 @@ class _Reading:
         return self._hashes
 
     def _hashes(self, *names: str) -> list[dict[bytes, bytes]]:
-        pipe = self._reader._redis.pipeline(transaction=True)  # noqa: SLF001 - a part of the reader
+        pipe = self._reader._redis.pipeline(transaction=True)
         for name in names:
             pipe.hgetall(name)
         return pipe.execute()
@@ -247,7 +248,7 @@ class _Reading:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         is_rubbish = isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
         if isinstance(error, LookupError | ValueError | TypeError | AttributeError) or is_rubbish:
-            self._reader._ask_for_repair(self._keys, self._run)  # noqa: SLF001
+            self._reader._ask_for_repair(self._keys, self._run)
             raise UnreadableRunError(
                 f"what Redis holds of run {self._run} in partition {self._keys.partition} cannot be read "
                 f"({type(error).__name__}: {error}): a worker makes it again if Kafka still has it"
@@ -282,7 +283,7 @@ class _RunList:
         """Read what is new in a partition, and return the runs that have changed there."""
         known = self._places.setdefault(keys.partition, {})
         try:
-            fence = (self._redis.hget(keys.state, "fence") or b"").decode(errors="replace")  # type: ignore[union-attr]
+            fence = (cast("bytes | None", self._redis.hget(keys.state, "fence")) or b"").decode(errors="replace")
             writer, _, number = fence.rpartition(":")
             before = self._seen.get(keys.partition)
             if before == (writer, int(number or 0)) and fence:
@@ -293,8 +294,8 @@ class _RunList:
             pipe.hlen(keys.index)
             pipe.zrangebyscore(keys.changed, before[1] + 1, "+inf")
             length, changed = pipe.execute()
-            stored = self._redis.hmget(keys.index, changed) if changed else []
-            places, _ = unpack_places({r: d for r, d in zip(changed, stored, strict=True) if d is not None})  # type: ignore[arg-type]
+            stored = cast("list[bytes | None]", self._redis.hmget(keys.index, changed) if changed else [])
+            places, _ = unpack_places({r: d for r, d in zip(changed, stored, strict=True) if d is not None})
             known |= places
             if len(known) != length - 1:  # another list than the one that was known
                 return self._look_at_all(keys, writer, int(number))
@@ -307,7 +308,7 @@ class _RunList:
 
     def _look_at_all(self, keys: layout.Keys, writer: str, number: int) -> set[int]:
         before = self._places.get(keys.partition, {})
-        places, _ = unpack_places(self._redis.hgetall(keys.index))  # type: ignore[arg-type]
+        places, _ = unpack_places(cast("dict[bytes, bytes]", self._redis.hgetall(keys.index)))
         self._places[keys.partition], self._seen[keys.partition] = places, (writer, number)
         return before.keys() | places.keys()
 

@@ -1,7 +1,7 @@
-"""Which messages of spills.raw are taken, in the order of their offsets; when to go back, and when nothing more comes.
+"""Which messages of spills.raw are taken, in the order of their offsets; when to go back, and when nothing comes.
 
-What arrives need not be what comes next: Kafka's committed offset may be older or newer than the checkpoint, Faust hands
-out after a seek what it fetched before, and passes over messages while partitions move.
+What arrives need not be what comes next: Kafka's committed offset may be older or newer than the checkpoint, Faust
+hands out after a seek what it fetched before, and passes over messages while partitions move.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from streams.transform import Message
 SEEK_PATIENCE_S = 2.0
 """Wait for messages that Kafka has, or that were sought, before seeking: what was fetched earlier comes first."""
 LOST_S = 30.0
-"""What is on its way into the books comes within it, or was lost on it: Faust empties its queues when partitions move."""
+"""What is on its way into the books comes within it, or is lost: Faust empties its queues when partitions move."""
 QUIET_S = 0.5
 """What has brought messages so lately needs no look: the next checkpoint tells."""
 AUDITED = 20

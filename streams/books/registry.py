@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from schemas.records import RunRecord, RunState
+from schemas.records import NO_RUN, RunRecord, RunState
 from streams.books.layout import Place
+from streams.books.reader import BookReader
 from streams.books.totals import Totals
 from streams.freshness import DAQ_SILENT_S
 
@@ -71,6 +72,17 @@ def states(places: Mapping[int, Place], now_s: float) -> dict[int, RunState]:
     """Return the state of every run, by its number."""
     # Only a run that is not silent asks for the others: there are few of those, however many are stored.
     return {run: state(place, places.values(), now_s) for run, place in places.items()}
+
+
+def records(books: BookReader, products: Mapping[int, Sequence[str]], now_s: float) -> list[RunRecord]:
+    """Return what is known of all runs, by number; `products` are the files of those that have some."""
+    places = books.places()
+    its, totals = states(places, now_s), books.runs()
+    return [
+        record(run, totals[run], places[run], its[run], products.get(run, ()))
+        for run in places
+        if run in totals and run != NO_RUN
+    ]
 
 
 def _by_partition(offsets: Mapping[int, int]) -> dict[str, int]:

@@ -3,48 +3,24 @@
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from streams.books import layout, uhi
-from streams.books.book import Book, Histogram, Ranges, plots_digest
-from streams.books.run import Handling, Ledger, RunPart
-from streams.plots.spillfacts import LedgerEntry
-
-# KEYS[1] is the state, ARGV[1] the fence that it must have, ARGV[2] the channel to announce the change on. Then, for
-# each of the other KEYS in turn, what to do with it, how many values follow, and those: 'set' (a hash; the stamp that it
-# must have, then fields and values), 'new' (fields and values of a hash in place of what is there), 'hdel' (fields),
-# 'zadd' (score, member), 'del'. All is compared before anything is written: a script is not taken back.
-_COMPARE_AND_SET = """
-if (redis.call('HGET', KEYS[1], 'fence') or '') ~= ARGV[1] then return 'refused' end
-local commands = {set = 'HSET', new = 'HSET', hdel = 'HDEL', zadd = 'ZADD'}
-local kinds = {set = 'hash', hdel = 'hash', zadd = 'zset'}
-local at = 3
-for i = 2, #KEYS do
-  local kind, there = kinds[ARGV[at]], redis.call('TYPE', KEYS[i]).ok
-  if kind and there ~= kind and there ~= 'none' then return KEYS[i] end
-  if ARGV[at] == 'set' and ARGV[at + 2] ~= '*' and redis.call('HGET', KEYS[i], '') ~= ARGV[at + 2] then
-    return KEYS[i]
-  end
-  at = at + 2 + tonumber(ARGV[at + 1])
-end
-at = 3
-for i = 2, #KEYS do
-  local command, last = ARGV[at], at + 1 + tonumber(ARGV[at + 1])
-  if command == 'new' or command == 'del' then redis.call('DEL', KEYS[i]) end
-  -- pairs are kept together; unpack has a limit of some thousand values
-  for from = command == 'set' and at + 3 or at + 2, last, 1000 do
-    redis.call(commands[command], KEYS[i], unpack(ARGV, from, math.min(from + 999, last)))
-  end
-  at = last + 1
-end
-redis.call('PUBLISH', ARGV[2], KEYS[1])
-return 'written'
-"""
+from streams.books import layout
+from streams.books.book import Book, Ranges
+from streams.books.checkpoint import COMPARE_AND_SET, REFUSED, WRITTEN, Commands, RunChanges
+from streams.books.stored import (
+    PartitionState,
+    StoredPart,
+    unpack_book,
+    unpack_ledger,
+    unpack_part,
+    unpack_places,
+    unpack_state,
+    unpack_windows,
+)
 
 # KEYS[1] is the state, ARGV[1] the fence that it must have. Each of the other KEYS gets the name behind it.
 _SET_ASIDE = """
@@ -54,76 +30,6 @@ for i = 2, #KEYS, 2 do
 end
 return 'written'
 """
-_ANY = "*"
-"""In place of a stamp: any will do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartitionState:
-    """How far one partition is in the books."""
-
-    next: int = 0
-    """The first offset of ``spills.raw`` that is not in them."""
-    fence: str = ""
-    """Of the checkpoint that wrote it, ``WRITER:NUMBER``; empty if there is none. The next one must name it."""
-    log: str = ""
-    """Id of the topic: one that is made anew has another."""
-    tail: tuple[layout.Counted, ...] = ()
-    """The last messages in them, the last one at the end: Kafka must still have them, and not others in their place."""
-    lost: tuple[layout.Loss, ...] = ()
-    """What Kafka no longer had when it was needed."""
-    produced_ms: int = 0
-    """When the newest message in them was produced, Unix milliseconds."""
-    repairs: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
-    """Run that is made again from Kafka → its first offset that is not in its part. Its messages are left out else."""
-
-    index: str = ""
-    """The stamp that the list of the partition's runs must have."""
-
-    @property
-    def number(self) -> int:
-        """How many checkpoints there were."""
-        return int(self.fence.rpartition(":")[2] or 0)
-
-
-@dataclass(slots=True, kw_only=True)
-class StoredPart:
-    """A part of a run as Redis has it."""
-
-    part: RunPart = field(default_factory=RunPart)
-    book: Book
-    windows: dict[int, int] = field(default_factory=dict)
-    """Start of a window that is kept, s → spills in it."""
-    upto: int = 0
-    """The first offset that is not in it."""
-    log: str = ""
-    """Id of the topic that the offset is of."""
-    stamps: dict[str, str] = field(default_factory=dict)
-    """Key → the stamp that it has. One without is none of the part's."""
-    place: layout.Place | None = None
-    """Where the list of runs says that it is."""
-
-
-@dataclass(slots=True, kw_only=True)
-class RunChanges:
-    """What a checkpoint changes in a part of a run."""
-
-    stored: StoredPart
-    """Of which totals and offset are written as they are."""
-    place: layout.Place | None
-    """What the list of runs is to say; None leaves it as it is."""
-    ledger: dict[int, LedgerEntry] = field(default_factory=dict)
-    """The new entries."""
-    handling: dict[int, Handling] = field(default_factory=dict)
-    """Of the spills in them."""
-    key_numbers: dict[int, bytes] = field(default_factory=dict)
-    """Of the spills in them, see `spill_numbers`."""
-    plots: dict[str, Histogram] = field(default_factory=dict)
-    """The changed histograms, whole."""
-    windows: dict[int, dict[str, Histogram]] = field(default_factory=dict)
-    """Start of a window → its changed histograms, whole."""
-    expired: list[int] = field(default_factory=list)
-    """Starts of windows that are no longer kept."""
 
 
 class CheckpointRefusedError(Exception):
@@ -182,7 +88,7 @@ class CheckpointStore:
         self._redis = redis
         self._prefix = prefix
         self._session = session
-        self._compare_and_set = redis.register_script(_COMPARE_AND_SET)
+        self._compare_and_set = redis.register_script(COMPARE_AND_SET)
         self._set_aside = redis.register_script(_SET_ASIDE)
 
     def _keys(self, partition: int) -> layout.Keys:
@@ -233,12 +139,12 @@ class CheckpointStore:
                 continue  # whoever looks at it finds that it is damaged
             places[run] = layout.pack_place(layout.Place.of(totals, partition, log))
         await self._redis.delete(keys.index)
-        await self._redis.hset(keys.index, mapping=places)  # type: ignore[misc]
+        await self._redis.hset(keys.index, mapping=places)
 
     async def load_place(self, partition: int, run: int) -> layout.Place | None:
         """Return where a run is in a partition; None if the list of runs does not know it, or cannot be read."""
         try:
-            stored = await self._redis.hget(self._keys(partition).index, str(run))  # type: ignore[misc]
+            stored = cast("bytes | None", await self._redis.hget(self._keys(partition).index, str(run)))
             return layout.unpack_place(stored) if stored is not None else None
         except (ValueError, TypeError, ResponseError):
             return None
@@ -326,7 +232,7 @@ class CheckpointStore:
     async def asked_for(self, partition: int) -> list[int]:
         """Return the runs of which somebody could not read something, and take note that it was heard."""
         key = self._keys(partition).repair
-        asked = cast("list[bytes]", await self._redis.spop(key, 100))  # type: ignore[misc]
+        asked = cast("list[bytes]", await self._redis.spop(key, 100))
         return sorted(int(run) for run in asked if run.lstrip(b"-").isdigit())
 
     async def set_aside(self, partition: int, run: int, fence: str) -> None:
@@ -343,7 +249,7 @@ class CheckpointStore:
             names += [found.decode(), keys.aside(fence, found.decode())]
         for key in keys.of_run(run):
             names += [key, keys.aside(fence, key)]
-        if await self._set_aside(keys=names, args=[fence]) != b"written":
+        if await self._set_aside(keys=names, args=[fence]) != WRITTEN:
             raise CheckpointRefusedError(f"partition {partition}: another has written meanwhile")
 
     async def remove_aside(self, partition: int, run: int) -> None:
@@ -355,20 +261,15 @@ class CheckpointStore:
 
     async def begin(self, partition: int) -> None:
         """Have a partition among those that there are."""
-        await self._redis.sadd(layout.partitions(self._prefix, self._session), partition)  # type: ignore[misc]
+        await self._redis.sadd(layout.partitions(self._prefix, self._session), partition)
 
     async def checkpoint(
         self, partition: int, fence: str, state: PartitionState, runs: Mapping[int, RunChanges]
     ) -> PartitionState:
         """Write what a batch changed, all or nothing, and return the state that was written.
 
-        The steps, inside one script, so that nothing comes between them:
-
-        1. compare the fence, and the stamp of each key that grows, and refuse if one is another;
-        2. write, for each run, its totals, new ledger entries with the spills' key numbers, changed histograms of run
-           and windows; delete the windows that are no longer kept;
-        3. write the places of the runs, and how far the partition is;
-        4. announce the change.
+        Inside one script the fence is compared, and the stamp of each key that grows; only then is all written, see
+        `Commands`, and announced.
 
         Parameters
         ----------
@@ -383,166 +284,23 @@ class CheckpointStore:
             When a key of a run is not as it was left; nothing was written.
         """
         keys = self._keys(partition)
-        touched: list[str] = []
-        arguments: list[Any] = []
-        owners: dict[str, int] = {}
-
-        def command(key: str, name: str, values: Sequence[Any]) -> None:
-            touched.append(key)
-            arguments.extend([name, len(values), *values])
-
-        def grow(run: int, key: str, values: Mapping[Any, Any]) -> None:
-            if not values:
-                return
-            stamps = runs[run].stored.stamps
-            fields = [part for pair in values.items() for part in pair]
-            stamp = [stamps[key]] if key in stamps else []
-            command(key, "set" if stamp else "new", [*stamp, layout.STAMP, state.fence, *fields])
-            stamps[key], owners[key] = state.fence, run
-
-        for run, changes in runs.items():
-            stored, windows = changes.stored, changes.stored.windows
-            grow(run, keys.spills(run), {s: layout.pack_ledger_entry(e) for s, e in changes.ledger.items()})
-            grow(run, keys.key_numbers(run), {s: layout.seal(n) for s, n in changes.key_numbers.items()})
-            grow(run, keys.book(run), _histograms(changes.plots))
-            for start, plots in changes.windows.items():
-                grow(run, keys.window(run, start), _histograms(plots))
-            grow(run, keys.windows(run), {start: layout.seal(b"%d" % windows[start]) for start in changes.windows})
-            if changes.expired:
-                command(keys.windows(run), "hdel", changes.expired)
-            for start in changes.expired:
-                command(keys.window(run, start), "del", [])
-                stored.stamps.pop(keys.window(run, start), None)
-            if changes.handling:
-                handling = [part for s, h in changes.handling.items() for part in (s, layout.pack_handling(h))]
-                command(keys.handling(run), "set", [_ANY, *handling])
-            command(keys.run(run), "new", [part for pair in pack_part(stored).items() for part in pair])
-            command(keys.changed, "zadd", [state.number, run])
-        places = {run: layout.pack_place(changes.place) for run, changes in runs.items() if changes.place is not None}
-        if places:
-            fields = [part for pair in places.items() for part in pair]
-            stamp = [state.index] if state.index else []
-            command(keys.index, "set" if stamp else "new", [*stamp, layout.STAMP, state.fence, *fields])
-            state = replace(state, index=state.fence)
-        command(keys.state, "new", [part for pair in pack_state(state).items() for part in pair])
+        commands = Commands(keys, state, runs)
         channel = layout.changed_channel(self._prefix, self._session)
-        answer = await self._compare_and_set(keys=[keys.state, *touched], args=[fence, channel, *arguments])
-        refused = cast("bytes", answer).decode()
-        if refused == "refused":
+        answer = cast(
+            "bytes",
+            await self._compare_and_set(keys=[keys.state, *commands.keys], args=[fence, channel, *commands.arguments]),
+        )
+        if answer == REFUSED:
             raise CheckpointRefusedError(f"partition {partition}: another has written since {fence or 'the beginning'}")
-        if refused in owners:
-            raise DamagedPartError(owners[refused], f"{refused} is not as it was left")
-        if refused == keys.index:
-            raise DamagedIndexError(refused)
-        if refused != "written":
-            await self._redis.delete(refused)  # it has another type: nobody misses what it holds
-            raise CheckpointRefusedError(f"partition {partition}: {refused} was none of ours and is removed")
-        return state
+        if answer == WRITTEN:
+            return commands.state
+        key = answer.decode()
+        if key in commands.owners:
+            raise DamagedPartError(commands.owners[key], f"{key} is not as it was left")
+        if key == keys.index:
+            raise DamagedIndexError(key)
+        await self._redis.delete(key)  # it has another type: nobody misses what it holds
+        raise CheckpointRefusedError(f"partition {partition}: {key} was none of ours and is removed")
 
     async def _hash(self, key: str) -> dict[bytes, bytes]:
-        return cast("dict[bytes, bytes]", await self._redis.hgetall(key))  # type: ignore[misc]
-
-
-def pack_state(state: PartitionState) -> dict[str, Any]:
-    """Return how far a partition is as the fields of a hash; the fence is compared there."""
-    plain = {
-        "next": state.next,
-        "log": state.log,
-        "tail": state.tail,
-        "lost": state.lost,
-        "produced_ms": state.produced_ms,
-        "repairs": dict(state.repairs),
-        "index": state.index,
-    }
-    return {"fence": state.fence, "state": layout.pack_json(plain)}
-
-
-def unpack_state(stored: Mapping[bytes, bytes]) -> PartitionState:
-    """Return how far a partition is; the beginning if nothing is stored.
-
-    Raises
-    ------
-    ValueError, LookupError, TypeError
-        When it is none of ours.
-    """
-    if not stored:
-        return PartitionState()
-    plain = layout.unpack_json(stored[b"state"])
-    return PartitionState(
-        fence=stored[b"fence"].decode(),
-        next=int(plain["next"]),
-        log=str(plain["log"]),
-        tail=tuple(layout.Counted(int(offset), int(produced_ms)) for offset, produced_ms in plain["tail"]),
-        lost=tuple(layout.Loss(int(at_s), str(what)) for at_s, what in plain["lost"]),
-        produced_ms=int(plain["produced_ms"]),
-        repairs={int(run): int(offset) for run, offset in plain["repairs"].items()},
-        index=str(plain["index"]),
-    )
-
-
-def unpack_places(stored: Mapping[bytes, bytes]) -> tuple[dict[int, layout.Place], str]:
-    """Return where runs are, and the stamp of that list; none if something of it cannot be read."""
-    found = {}
-    stamp = stored.get(layout.STAMP.encode(), b"").decode(errors="replace")
-    for run, data in stored.items():
-        if run == layout.STAMP.encode():
-            continue
-        try:
-            found[int(run)] = layout.unpack_place(data)
-        except (ValueError, TypeError):
-            stamp = ""
-    return found, stamp
-
-
-def pack_part(stored: StoredPart) -> dict[str, Any]:
-    """Return the totals of a part, how far it is, and the stamps of its keys, as the fields of a hash."""
-    unit = {
-        "upto": stored.upto,
-        "log": stored.log,
-        "plots": plots_digest(stored.book.ranges),
-        "stamps": stored.stamps,
-    }
-    return {"totals": layout.pack_totals(stored.part.totals), "unit": layout.pack_json(unit)}
-
-
-def unpack_part(stored: Mapping[bytes, bytes], ranges: Ranges) -> StoredPart:
-    """Return what `pack_part` was given, without what is in other keys.
-
-    Raises
-    ------
-    ValueError
-        When it was filled with other plots than it would be now: some would lack what others have.
-    """
-    unit = layout.unpack_json(stored[b"unit"])
-    if unit["plots"] != plots_digest(ranges):
-        raise ValueError("its plots or their axes are others than now")
-    return StoredPart(
-        part=RunPart({}, layout.unpack_totals(stored[b"totals"])),
-        book=Book(ranges),
-        upto=int(unit["upto"]),
-        log=str(unit["log"]),
-        stamps=dict(unit["stamps"]),
-    )
-
-
-def unpack_ledger(stored: Mapping[bytes, bytes]) -> Ledger:
-    """Return the ledger in the fields of a hash."""
-    return {int(s): layout.unpack_ledger_entry(e) for s, e in stored.items() if s != layout.STAMP.encode()}
-
-
-def unpack_windows(stored: Mapping[bytes, bytes]) -> dict[int, int]:
-    """Return start of a window → its spills from the fields of a hash."""
-    return {int(start): int(layout.unseal(n)) for start, n in stored.items() if start != layout.STAMP.encode()}
-
-
-def unpack_book(stored: Mapping[bytes, bytes], ranges: Ranges) -> Book:
-    """Return the book in the fields of a hash."""
-    book = Book(ranges)
-    for name, data in stored.items():
-        if name != layout.STAMP.encode():
-            book[name.decode()] = uhi.decode(data)
-    return book
-
-
-def _histograms(plots: Mapping[str, Histogram]) -> dict[str, bytes]:
-    return {name: uhi.encode(histogram) for name, histogram in plots.items()}
+        return cast("dict[bytes, bytes]", await self._redis.hgetall(key))

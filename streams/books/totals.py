@@ -72,6 +72,8 @@ class Totals:
     """Partition → the first offset of ``spills.raw`` that has a message of the run: a replay begins there."""
     last_raw: dict[int, int] = field(default_factory=dict)
     """Partition → the last such offset: a replay ends behind it."""
+    first_ms: int = 0
+    """When the first message of the run was produced, Unix milliseconds; 0 where nobody knows."""
     produced_ms: int = 0
     """When the newest message of the run was produced, Unix milliseconds; 0 where nobody knows."""
     ended_ms: int = 0
@@ -105,6 +107,7 @@ class Totals:
         """Take note of where and when a message of the run was produced."""
         self.first_raw[partition] = min(offset, self.first_raw.get(partition, offset))
         self.last_raw[partition] = max(offset, self.last_raw.get(partition, offset))
+        self.first_ms = _earlier(self.first_ms, produced_ms)
         self.produced_ms = max(self.produced_ms, produced_ms)
         if isinstance(record, RunControl) and record.kind is ControlKind.END:
             self.ended_ms = max(self.ended_ms, produced_ms)
@@ -178,6 +181,7 @@ class Totals:
             self.first_raw[partition] = min(offset, self.first_raw.get(partition, offset))
         for partition, offset in other.last_raw.items():
             self.last_raw[partition] = max(offset, self.last_raw.get(partition, offset))
+        self.first_ms = _earlier(self.first_ms, other.first_ms)
         self.produced_ms = max(self.produced_ms, other.produced_ms)
         self.ended_ms = max(self.ended_ms, other.ended_ms)
         self.code |= other.code
@@ -220,15 +224,19 @@ class Totals:
             **values
             | {name: Counter(values[name]) for name in ("rejected", "errors", "skipped")}
             | {"detectors": {d: Counter(hits) for d, hits in values["detectors"].items()}}
-            | {name: {int(p): offset for p, offset in values.get(name, {}).items()} for name in ("first_raw", "last_raw")}
+            | {name: _offsets(values.get(name, {})) for name in ("first_raw", "last_raw")}
             | {"code": set(values["code"]), "conditions": set(values["conditions"])}
             | {"control": {kind: Control(**said) for kind, said in values["control"].items()}},
         )
 
 
-def _earlier(one_us: int, other_us: int) -> int:
+def _offsets(stored: dict[str, int]) -> dict[int, int]:
+    return {int(partition): offset for partition, offset in stored.items()}
+
+
+def _earlier(one: int, other: int) -> int:
     """Return the earlier of two times; 0 is none."""
-    return min(one_us, other_us) if one_us and other_us else one_us or other_us
+    return min(one, other) if one and other else one or other
 
 
 def _bounded(counts: Counter[str]) -> Counter[str]:

@@ -1,0 +1,150 @@
+"""One checkpoint: what it changes, and the script that compares and writes it in one atomic step."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from streams.books import layout, uhi
+from streams.books.book import Histogram
+from streams.books.layout import Keys
+from streams.books.run import Handling
+from streams.books.stored import PartitionState, StoredPart, pack_part, pack_state
+from streams.plots.spillfacts import LedgerEntry
+
+# KEYS[1] is the state, ARGV[1] the fence that it must have, ARGV[2] the channel to announce the change on. Then, for
+# each of the other KEYS in turn, what to do with it, how many values follow, and those: 'set' (a hash: the stamp that
+# it must have, then fields and values), 'new' (fields and values of a hash in place of what is there), 'hdel' (fields),
+# 'zadd' (score, member), 'del'. All is compared before anything is written: a script is not taken back.
+COMPARE_AND_SET = """
+if (redis.call('HGET', KEYS[1], 'fence') or '') ~= ARGV[1] then return 'refused' end
+local commands = {set = 'HSET', new = 'HSET', hdel = 'HDEL', zadd = 'ZADD'}
+local kinds = {set = 'hash', hdel = 'hash', zadd = 'zset'}
+local at = 3
+for i = 2, #KEYS do
+  local kind, there = kinds[ARGV[at]], redis.call('TYPE', KEYS[i]).ok
+  if kind and there ~= kind and there ~= 'none' then return KEYS[i] end
+  if ARGV[at] == 'set' and ARGV[at + 2] ~= '*' and redis.call('HGET', KEYS[i], '') ~= ARGV[at + 2] then
+    return KEYS[i]
+  end
+  at = at + 2 + tonumber(ARGV[at + 1])
+end
+at = 3
+for i = 2, #KEYS do
+  local command, last = ARGV[at], at + 1 + tonumber(ARGV[at + 1])
+  if command == 'new' or command == 'del' then redis.call('DEL', KEYS[i]) end
+  -- pairs are kept together; unpack has a limit of some thousand values
+  for from = command == 'set' and at + 3 or at + 2, last, 1000 do
+    redis.call(commands[command], KEYS[i], unpack(ARGV, from, math.min(from + 999, last)))
+  end
+  at = last + 1
+end
+redis.call('PUBLISH', ARGV[2], KEYS[1])
+return 'written'
+"""
+REFUSED, WRITTEN = b"refused", b"written"
+"""What the script answers; else it is the name of a key that is not as it was left, and nothing was written."""
+_ANY = "*"
+"""In place of a stamp: any will do."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RunChanges:
+    """What a checkpoint changes in a part of a run."""
+
+    stored: StoredPart
+    """Of which totals and offset are written as they are."""
+    place: layout.Place | None
+    """What the list of runs is to say; None leaves it as it is."""
+    ledger: dict[int, LedgerEntry] = field(default_factory=dict)
+    """The new entries."""
+    handling: dict[int, Handling] = field(default_factory=dict)
+    """Of the spills in them."""
+    key_numbers: dict[int, bytes] = field(default_factory=dict)
+    """Of the spills in them, see `spill_numbers`."""
+    plots: dict[str, Histogram] = field(default_factory=dict)
+    """The changed histograms, whole."""
+    windows: dict[int, dict[str, Histogram]] = field(default_factory=dict)
+    """Start of a window → its changed histograms, whole."""
+    expired: list[int] = field(default_factory=list)
+    """Starts of windows that are no longer kept."""
+
+
+class Commands:
+    """What a checkpoint writes, in the order in which it does.
+
+    1. For each run, its new ledger entries with the spills' key numbers, changed histograms of run and windows, and
+       totals; the windows that are no longer kept are deleted.
+    2. The places of the runs.
+    3. How far the partition is.
+
+    The parts' stamps become those of this checkpoint.
+
+    Parameters
+    ----------
+    keys
+        Of the partition.
+    state
+        That is to be written, with its fence.
+    runs
+        What changes in them.
+    """
+
+    def __init__(self, keys: Keys, state: PartitionState, runs: Mapping[int, RunChanges]) -> None:
+        self.keys: list[str] = []
+        """Those that are written."""
+        self.arguments: list[Any] = []
+        """What is done to each, as the script takes it."""
+        self.owners: dict[str, int] = {}
+        """Key → the run whose it is."""
+        self._fence = state.fence
+        for run, changes in runs.items():
+            self._change(keys, run, changes)
+            self._add(keys.changed, "zadd", [state.number, run])
+        places = {run: layout.pack_place(changes.place) for run, changes in runs.items() if changes.place is not None}
+        if places:
+            self._grow(keys.index, state.index, places)
+            state = replace(state, index=state.fence)
+        self.state = state
+        """As it is written."""
+        self._add(keys.state, "new", _flat(pack_state(state)))
+
+    def _change(self, keys: Keys, run: int, changes: RunChanges) -> None:
+        windows, start_of = changes.stored.windows, {keys.window(run, start): start for start in changes.windows}
+        grown: dict[str, Mapping[Any, Any]] = {
+            keys.spills(run): {s: layout.pack_ledger_entry(e) for s, e in changes.ledger.items()},
+            keys.key_numbers(run): {s: layout.seal(n) for s, n in changes.key_numbers.items()},
+            keys.book(run): _histograms(changes.plots),
+            **{key: _histograms(changes.windows[start]) for key, start in start_of.items()},
+            keys.windows(run): {start: layout.seal(b"%d" % windows[start]) for start in changes.windows},
+        }
+        stamps = changes.stored.stamps
+        for key, values in grown.items():
+            if values:
+                self._grow(key, stamps.get(key, ""), values)
+                stamps[key], self.owners[key] = self._fence, run
+        if changes.expired:
+            self._add(keys.windows(run), "hdel", changes.expired)
+        for key in (keys.window(run, start) for start in changes.expired):
+            self._add(key, "del", [])
+            stamps.pop(key, None)
+        if changes.handling:
+            handling = {s: layout.pack_handling(h) for s, h in changes.handling.items()}
+            self._add(keys.handling(run), "set", [_ANY, *_flat(handling)])
+        self._add(keys.run(run), "new", _flat(pack_part(changes.stored)))
+
+    def _grow(self, key: str, stamp: str, values: Mapping[Any, Any]) -> None:
+        """Add fields to a hash that has a stamp; without one, it is made anew."""
+        fields = [layout.STAMP, self._fence, *_flat(values)]
+        self._add(key, *(("set", [stamp, *fields]) if stamp else ("new", fields)))
+
+    def _add(self, key: str, name: str, values: Sequence[Any]) -> None:
+        self.keys.append(key)
+        self.arguments.extend([name, len(values), *values])
+
+
+def _flat(values: Mapping[Any, Any]) -> list[Any]:
+    return [part for pair in values.items() for part in pair]
+
+
+def _histograms(plots: Mapping[str, Histogram]) -> dict[str, bytes]:
+    return {name: uhi.encode(histogram) for name, histogram in plots.items()}

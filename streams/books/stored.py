@@ -1,0 +1,157 @@
+"""What Redis holds of a partition and of its parts of runs: as values, as the fields of hashes, and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from streams.books import layout, uhi
+from streams.books.book import Book, Ranges, plots_digest
+from streams.books.run import Ledger, RunPart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionState:
+    """How far one partition is in the books."""
+
+    next: int = 0
+    """The first offset of ``spills.raw`` that is not in them."""
+    fence: str = ""
+    """Of the checkpoint that wrote it, ``WRITER:NUMBER``; empty if there is none. The next one must name it."""
+    log: str = ""
+    """Id of the topic: one that is made anew has another."""
+    tail: tuple[layout.Counted, ...] = ()
+    """The last messages in them, the last one at the end: Kafka must still have them, and not others in their place."""
+    lost: tuple[layout.Loss, ...] = ()
+    """What Kafka no longer had when it was needed."""
+    produced_ms: int = 0
+    """When the newest message in them was produced, Unix milliseconds."""
+    repairs: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Run that is made again from Kafka → its first offset that is not in its part. Its messages are left out else."""
+
+    index: str = ""
+    """The stamp that the list of the partition's runs must have."""
+
+    @property
+    def number(self) -> int:
+        """How many checkpoints there were."""
+        return int(self.fence.rpartition(":")[2] or 0)
+
+
+@dataclass(slots=True, kw_only=True)
+class StoredPart:
+    """A part of a run as Redis has it."""
+
+    part: RunPart = field(default_factory=RunPart)
+    book: Book
+    windows: dict[int, int] = field(default_factory=dict)
+    """Start of a window that is kept, s → spills in it."""
+    upto: int = 0
+    """The first offset that is not in it."""
+    log: str = ""
+    """Id of the topic that the offset is of."""
+    stamps: dict[str, str] = field(default_factory=dict)
+    """Key → the stamp that it has. One without is none of the part's."""
+    place: layout.Place | None = None
+    """Where the list of runs says that it is."""
+
+
+def pack_state(state: PartitionState) -> dict[str, Any]:
+    """Return how far a partition is as the fields of a hash; the fence is compared there."""
+    plain = {
+        "next": state.next,
+        "log": state.log,
+        "tail": state.tail,
+        "lost": state.lost,
+        "produced_ms": state.produced_ms,
+        "repairs": dict(state.repairs),
+        "index": state.index,
+    }
+    return {"fence": state.fence, "state": layout.pack_json(plain)}
+
+
+def unpack_state(stored: Mapping[bytes, bytes]) -> PartitionState:
+    """Return how far a partition is; the beginning if nothing is stored.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError
+        When it is none of ours.
+    """
+    if not stored:
+        return PartitionState()
+    plain = layout.unpack_json(stored[b"state"])
+    return PartitionState(
+        fence=stored[b"fence"].decode(),
+        next=int(plain["next"]),
+        log=str(plain["log"]),
+        tail=tuple(layout.Counted(int(offset), int(produced_ms)) for offset, produced_ms in plain["tail"]),
+        lost=tuple(layout.Loss(int(at_s), str(what)) for at_s, what in plain["lost"]),
+        produced_ms=int(plain["produced_ms"]),
+        repairs={int(run): int(offset) for run, offset in plain["repairs"].items()},
+        index=str(plain["index"]),
+    )
+
+
+def unpack_places(stored: Mapping[bytes, bytes]) -> tuple[dict[int, layout.Place], str]:
+    """Return where runs are, and the stamp of that list; none if something of it cannot be read."""
+    found = {}
+    stamp = stored.get(layout.STAMP.encode(), b"").decode(errors="replace")
+    for run, data in stored.items():
+        if run == layout.STAMP.encode():
+            continue
+        try:
+            found[int(run)] = layout.unpack_place(data)
+        except (ValueError, TypeError):
+            stamp = ""
+    return found, stamp
+
+
+def pack_part(stored: StoredPart) -> dict[str, Any]:
+    """Return the totals of a part, how far it is, and the stamps of its keys, as the fields of a hash."""
+    unit = {
+        "upto": stored.upto,
+        "log": stored.log,
+        "plots": plots_digest(stored.book.ranges),
+        "stamps": stored.stamps,
+    }
+    return {"totals": layout.pack_totals(stored.part.totals), "unit": layout.pack_json(unit)}
+
+
+def unpack_part(stored: Mapping[bytes, bytes], ranges: Ranges) -> StoredPart:
+    """Return what `pack_part` was given, without what is in other keys.
+
+    Raises
+    ------
+    ValueError
+        When it was filled with other plots than it would be now: some would lack what others have.
+    """
+    unit = layout.unpack_json(stored[b"unit"])
+    if unit["plots"] != plots_digest(ranges):
+        raise ValueError("its plots or their axes are others than now")
+    return StoredPart(
+        part=RunPart({}, layout.unpack_totals(stored[b"totals"])),
+        book=Book(ranges),
+        upto=int(unit["upto"]),
+        log=str(unit["log"]),
+        stamps=dict(unit["stamps"]),
+    )
+
+
+def unpack_ledger(stored: Mapping[bytes, bytes]) -> Ledger:
+    """Return the ledger in the fields of a hash."""
+    return {int(s): layout.unpack_ledger_entry(e) for s, e in stored.items() if s != layout.STAMP.encode()}
+
+
+def unpack_windows(stored: Mapping[bytes, bytes]) -> dict[int, int]:
+    """Return start of a window → its spills from the fields of a hash."""
+    return {int(start): int(layout.unseal(n)) for start, n in stored.items() if start != layout.STAMP.encode()}
+
+
+def unpack_book(stored: Mapping[bytes, bytes], ranges: Ranges) -> Book:
+    """Return the book in the fields of a hash."""
+    book = Book(ranges)
+    for name, data in stored.items():
+        if name != layout.STAMP.encode():
+            book[name.decode()] = uhi.decode(data)
+    return book
