@@ -16,6 +16,8 @@ from streams.plots.spillfacts import LedgerEntry
 # it must have, then fields and values), 'new' (fields and values of a hash in place of what is there), 'hdel' (fields),
 # 'zadd' (score, member), 'del'. All is compared before anything is written: a script is not taken back.
 COMPARE_AND_SET = """
+local state = redis.call('TYPE', KEYS[1]).ok
+if state ~= 'hash' and state ~= 'none' then return 'refused' end
 if (redis.call('HGET', KEYS[1], 'fence') or '') ~= ARGV[1] then return 'refused' end
 local commands = {set = 'HSET', new = 'HSET', hdel = 'HDEL', zadd = 'ZADD'}
 local kinds = {set = 'hash', hdel = 'hash', zadd = 'zset'}
