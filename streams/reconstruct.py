@@ -5,7 +5,16 @@ from collections.abc import Callable
 from functools import partial
 
 from schemas.columns import Detector
-from schemas.records import DIGEST_BYTES, MAX_NAMES, MAX_TEXT, RawFormat, RawSpill, ReconstructedSpill, Rejection
+from schemas.records import (
+    DIGEST_BYTES,
+    MAX_NAMES,
+    MAX_TEXT,
+    TIME,
+    RawFormat,
+    RawSpill,
+    ReconstructedSpill,
+    Rejection,
+)
 from streams import __version__
 from streams.boards import PulseDefinitions
 from streams.conditions.model import Conditions
@@ -42,7 +51,8 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSp
     """Return what a spill reconstructs to.
 
     Bytes that are no good spill give a rejection in place of columns. A detector that fails leaves an error under
-    its name and the other detectors go on; a run without conditions is such a failure of those that need them.
+    its name and the other detectors go on; a run without conditions is such a failure of those that need them. A time
+    that the source had to replace is told among these errors.
 
     Parameters
     ----------
@@ -53,6 +63,8 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None) -> ReconstructedSp
     """
     hits, rejection = _unpack(raw, conditions.pulses if conditions is not None else PulseDefinitions.SINCE_2013)
     made, errors = _reconstruct(hits, conditions, raw.run) if hits is not None else ({}, {})
+    if raw.time_problem:
+        errors[TIME] = raw.time_problem
     return ReconstructedSpill(
         run=raw.run,
         spill=raw.spill,
