@@ -26,7 +26,9 @@ def produce(
     """Send recorded spills to Kafka; end when the brokers have acknowledged all."""
     from ops.inputs import STDIN, Inputs
     from ops.production import Production
+    from ops.tables import time_problem
     from ops.topics import ensure_topics
+    from schemas.records import RawSpill, RunControl
     from streams.settings import load_settings
 
     if rate is not None and as_recorded:
@@ -43,9 +45,15 @@ def produce(
     ensure_topics(settings)
     with Inputs(sources) as inputs, progress() as bar:
         task = bar.add_task("producing", total=None if follow else inputs.size)
+
+        def acknowledged(record: RawSpill | RunControl) -> None:
+            bar.advance(task, len(record.payload))
+            if record.time_problem:
+                complain(time_problem(record))
+
         production = Production(
             settings,
-            on_acknowledged=lambda record: bar.advance(task, len(record.payload)),
+            on_acknowledged=acknowledged,
             on_waiting=lambda seconds, messages: complain(
                 f"Kafka at {settings.kafka.bootstrap_servers} has acknowledged nothing for {seconds:.0f} s: {messages} "
                 f"messages wait, nothing is lost"

@@ -99,6 +99,13 @@ def test_a_number_that_no_spill_can_have_is_refused() -> None:
             decode(encode(raw_spill(**changes)))
 
 
+def test_a_field_that_a_message_is_too_old_for_has_its_default() -> None:
+    for kind in ("raw_spill", "run_control"):
+        old, new = (decode((FIXTURES / "valid" / f"{kind}.v{v}.avro").read_bytes()) for v in (1, 2))
+        assert (old.time_problem, new.time_problem) == ("", "why")
+        assert replace(new, time_problem="") == old
+
+
 def test_a_trigger_outside_the_spill_is_refused() -> None:
     spill = reconstructed_spill()
     with pytest.raises(WireError, match="particle triggers"):

@@ -21,6 +21,9 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 _SPILL = reconstructed_spill(errors={"tof": "why"}, skipped={"141": 2})
 _RAW = _SPILL.detectors["raw"]
+_CONTROL = RunControl(
+    run=900001, kind=ControlKind.END, time_us=1, source="a file", byte=9, events=2, run_type="beam", payload=b"\1"
+)
 
 _RUN = RunRecord(
     run=900001,
@@ -50,9 +53,9 @@ _RUN = RunRecord(
 
 RECORDS: dict[str, Record] = {
     "raw_spill.v1": raw_spill(),
-    "run_control.v1": RunControl(
-        run=900001, kind=ControlKind.END, time_us=1, source="a file", byte=9, events=2, run_type="beam", payload=b"\1"
-    ),
+    "raw_spill.v2": raw_spill(time_problem="why"),
+    "run_control.v1": _CONTROL,
+    "run_control.v2": replace(_CONTROL, time_problem="why"),
     "rejected_spill.v1": RejectedSpill(
         run=1, spill=2, step="unpack", reason="why", source="f", byte=3, topic="t", partition=4, offset=5, payload=b"x"
     ),

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from schemas.records import RawSpill
+from schemas.records import TIME, RawSpill
 from streams.books.run import spill_facts
 from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
@@ -308,6 +308,15 @@ def test_a_wrong_clock_is_seen_in_the_rate_and_in_the_times_of_its_spills() -> N
     assert rate[7] < before[7] / 1000
     assert np.isnan(rate[8])
     assert np.array_equal(np.delete(rate, [0, 7, 8]), np.delete(before, [0, 7, 8]))
+
+
+@pytest.mark.parametrize("fault", ["wrong_clock=1e9@7", "wrong_clock=-1e9@7"])
+def test_a_clock_in_another_year_is_an_error_of_its_spill_alone(fault: str) -> None:
+    found, right = result(fault), result().share.ledger
+    times = {spill: entry.time_us for spill, entry in found.share.ledger.items()}
+    assert times == {spill: right[6 if spill == 7 else spill].time_us for spill in range(SPILLS)}
+    assert (found.share.totals.errors, found.share.totals.filled) == ({TIME: 1}, SPILLS)
+    assert found.first_errors[TIME].startswith("spill 7: its own, ")
 
 
 def test_an_empty_spill_has_no_trigger_and_no_entry() -> None:
