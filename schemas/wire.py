@@ -139,7 +139,7 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     """Return what makes a dataclass of this kind from Avro's dictionaries."""
     hints = get_type_hints(kind)
     nested = {}
-    optional = {f.name for f in fields(kind) if f.default is not MISSING}
+    optional = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
     for f in fields(kind):
         options = get_args(hints[f.name]) if isinstance(hints[f.name], UnionType) else (hints[f.name],)
         nested[f.name] = next((o for o in options if isinstance(o, type) and is_dataclass(o)), None)

@@ -62,7 +62,7 @@ def test_a_histogram_is_uhi() -> None:
 @pytest.mark.parametrize("cut", [0, 1, 5, -1])
 def test_a_histogram_cut_short_is_refused(cut: int) -> None:
     book = fill([reconstructed_spill(1)], {}).book
-    with pytest.raises(ValueError, match="histogram"):
+    with pytest.raises(ValueError, match=r"histogram|checksum"):
         stored.decode(stored.encode(book["ht01"])[:cut])
 
 

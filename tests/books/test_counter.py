@@ -200,7 +200,8 @@ OF_A_RUN = ("run", "spills", "book", "windows", "key-numbers", f"window:{RUN}:{W
 
 
 def key_of(name: str) -> str:
-    return f"{PARTITION}:{name}" if name in ("state", "index", "changed") or ":" in name else f"{PARTITION}:{name}:{RUN}"
+    is_whole = name in ("state", "index", "changed") or ":" in name
+    return f"{PARTITION}:{name}" if is_whole else f"{PARTITION}:{name}:{RUN}"
 
 
 def harm_key(redis: Redis, key: str, how: str, older: bytes) -> None:
@@ -327,7 +328,8 @@ def test_what_kafka_cannot_give_back_is_never_removed(run: Run, redis_url: str, 
             for _ in range(3):
                 worker.now += 1
                 await worker.look()
-            (there,) = redis.keys(f"{PARTITION}:*book:{RUN}") if not comes else redis.keys(f"{PARTITION}:aside:*:book:{RUN}")
+            where = f"{PARTITION}:aside:*:book:{RUN}" if comes else f"{PARTITION}:*book:{RUN}"
+            (there,) = redis.keys(where)
             assert redis.dump(there) == kept  # type: ignore[arg-type]
             if comes:
                 assert sorted(reader_of(redis).run(RUN, {}).ledger) == [2, 3, 4, 5, 6]
@@ -518,9 +520,7 @@ def test_what_kafka_no_longer_has_is_said_and_not_waited_for(run: Run, redis_url
 
 @pytest.mark.parametrize("stays", [True, False])
 @pytest.mark.parametrize("lost", [1, 5, 31])
-def test_what_comes_in_place_of_what_kafka_lost_is_counted(
-    run: Run, redis_url: str, lost: int, *, stays: bool
-) -> None:
+def test_what_comes_in_place_of_what_kafka_lost_is_counted(run: Run, redis_url: str, lost: int, *, stays: bool) -> None:
     log = filled_log(30)
     del log.messages[-1]
 

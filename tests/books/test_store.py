@@ -87,13 +87,13 @@ def _empty(redis_url: str) -> None:
 def test_the_steps_of_a_checkpoint_have_their_order(redis_url: str) -> None:
     steps = [(command, key.removeprefix(PARTITION)) for command, key in commands(redis_url, "", FIRST)]
     compared = [at for at, (command, _) in enumerate(steps) if command in ("TYPE", "HGET")]
-    written = [step for step in steps if step[0] not in ("TYPE", "HGET")]
+    written = list(dict.fromkeys(step for step in steps if step[0] not in ("TYPE", "HGET")))
     assert compared == list(range(len(compared)))  # all of it before anything is written
     assert written == [
         *(("DEL", "spills:7"), ("HSET", "spills:7")),
         *(("DEL", "key-numbers:7"), ("HSET", "key-numbers:7")),
-        *(("DEL", "book:7"), *[("HSET", "book:7")] * sum(step == ("HSET", "book:7") for step in written)),
-        *(("DEL", "window:7:60"), *[("HSET", "window:7:60")] * sum(step == ("HSET", "window:7:60") for step in written)),
+        *(("DEL", "book:7"), ("HSET", "book:7")),
+        *(("DEL", "window:7:60"), ("HSET", "window:7:60")),
         *(("DEL", "windows:7"), ("HSET", "windows:7")),
         ("HDEL", "windows:7"),
         ("DEL", "window:7:0"),
