@@ -328,18 +328,18 @@ def _read_block(file: IO[bytes], name: str, sync: bytes, room: mmap.mmap) -> Ite
     try:
         messages, size = (fastavro.schemaless_reader(file, _LONG) for _ in range(2))
         if messages < 1 or not 0 < size <= _LONGEST_BLOCK:
-            raise ValueError(f"a block of {messages} messages in {size} bytes")
+            raise ValueError(f"it claims {messages} messages in {size} bytes")
         compressed = file.read(size)
         if file.read(len(sync)) != sync:
-            raise ValueError("a block has no end")
+            raise ValueError("it has no end")
         content = room[: cramjam.zstd.decompress_into(compressed, room)]
         stream = io.BytesIO(content)
         for _ in range(messages):
             yield _read_message(stream, content)
         if stream.tell() != len(content):
-            raise ValueError("something follows the messages of a block")
+            raise ValueError("bytes follow its messages")
     except _UNREADABLE as error:
-        raise _damaged(name, str(error) or type(error).__name__, at) from error
+        raise _damaged(name, f"a block cannot be read: {error or type(error).__name__}", at) from error
 
 
 def _read_message(stream: io.BytesIO, content: bytes) -> Message:

@@ -21,6 +21,7 @@ from ops.replay.checksum import check_archive
 from ops.stack import LocalStack
 from schemas.records import NO_RUN, RawSpill, RunControl, RunState
 from schemas.wire import decode
+from streams.books import layout
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.archive_file import contents_of, read_messages
@@ -309,6 +310,35 @@ def stopped(live: Live) -> Iterator[None]:
     finally:
         for worker in running:
             worker.send_signal(signal.SIGCONT)
+
+
+def test_an_archive_has_all_that_is_in_the_book_or_is_none(live: Live, tmp_path: Path) -> None:
+    # As if the topic had been made anew since, and had grown as long.
+    keys = layout.Keys(live.settings.redis.key_prefix, "live", 1).spills(RUNS[5])
+    entry = live.redis.hget(keys, "1")
+    assert entry is not None
+    live.redis.hset(keys, "99", entry)
+    try:
+        with pytest.raises(
+            SpilldeckError, match=f"no longer holds run {RUNS[5]} whole: 1 of its 8 spills are gone: 99"
+        ):
+            write_archive(live.settings, live.reader, RUNS[5], tmp_path)
+    finally:
+        live.redis.hdel(keys, "99")
+    assert list(tmp_path.iterdir()) == []
+    # So with messages that are in no book: here the first one, of the totals.
+    runs = layout.Keys(live.settings.redis.key_prefix, "live", 0).runs
+    good = live.redis.hget(runs, str(RUNS[5]))
+    assert isinstance(good, bytes)
+    totals = layout.unpack_totals(good)
+    totals.first_raw[0] -= 1
+    live.redis.hset(runs, str(RUNS[5]), layout.pack_totals(totals))
+    try:
+        with pytest.raises(SpilldeckError, match="all its spills are there, and other messages of it are gone"):
+            write_archive(live.settings, live.reader, RUNS[5], tmp_path)
+    finally:
+        live.redis.hset(runs, str(RUNS[5]), good)
+    assert write_archive(live.settings, live.reader, RUNS[5], tmp_path).spills == 9
 
 
 def test_a_whole_archive_is_there_at_each_moment_while_another_takes_its_place(
