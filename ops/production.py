@@ -11,9 +11,11 @@ from confluent_kafka import Consumer, KafkaException
 from ops.inputs import Inputs, paced
 from schemas.records import RawSpill, RunControl
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
+from streams.daq.archive_file import is_archive
 from streams.daq.journal import Journal, Position, behind
 from streams.daq.producer import SpillProducer
 from streams.daq.sources import follow_date
+from streams.errors import UsageError
 from streams.kafka import Spans, messages, no_kafka, reader, spans
 from streams.settings import Settings
 from streams.topics import Topics
@@ -82,8 +84,16 @@ class Production:
             self._finish()
 
     def _journalled(self, file: Path, records: Iterator[Record], *, resume: bool) -> Iterator[Record]:
-        """Yield the records that are still to be sent, with their journal in place."""
+        """Yield the records that are still to be sent, with their journal in place.
+
+        An archive has none: its records lay in sources of their own, not one behind the other in this file.
+        """
         self._finish()
+        if is_archive(file):
+            if resume:
+                raise UsageError(f"{file} is the archive of a run: it is produced from its begin, without --resume")
+            self._journal = None
+            return records
         journal = Journal(self._settings.producer.journals, file, self._topic)
         there: list[Record] = []
         try:

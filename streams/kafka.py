@@ -12,6 +12,8 @@ from streams.settings import Settings
 
 _AHEAD_KIB = 8 * 1024
 """What a consumer holds that nobody has read yet, at most; a message that is larger all the same."""
+_FULL_WAIT_MS = 20
+"""How soon a consumer asks for more after it held so much: whoever reads waits for it, by the library a second."""
 _FETCH_WAIT_MS = 20
 """How long a broker holds back an answer without messages; the answer for the next partition waits behind it."""
 POLL_S = 0.5
@@ -48,6 +50,7 @@ def reader(settings: Settings, **changes: Any) -> Consumer:
             "auto.offset.reset": "earliest",
             "queued.max.messages.kbytes": _AHEAD_KIB,
             "fetch.wait.max.ms": _FETCH_WAIT_MS,
+            "fetch.queue.backoff.ms": _FULL_WAIT_MS,
             "log_level": 0,
         }
         | {name.replace("_", "."): value for name, value in changes.items()}

@@ -316,29 +316,30 @@ def test_wrong_use_of_replay_is_one_sentence_and_leaves_nothing(spilldeck_here: 
     assert not [key for key in live.redis.scan_iter() if b"verify" in key or b"4711" in key]
 
 
-def test_a_run_of_json_documents_is_archived_without_those_that_hold_nothing(
+def test_a_run_of_json_documents_is_written_as_the_daq_did_without_those_that_hold_nothing(
     spilldeck: Spilldeck, spilldeck_here: Spilldeck, live: Live, tmp_path: Path
 ) -> None:
     run = SimulatedRun(run=900_396, spills=4, mean_triggers=2, detectors=("tof",))
     source = tmp_path / "run.json"
     source.write_bytes(b"".join(json_lines(record, run.conditions.detectors) for record in run.records()))
     live.send(*read_source(source))
-    done = spilldeck_here("runs", "archive", str(run.run), "--out", tmp_path, env=live.env)
+    as_daq = ("runs", "archive", str(run.run), "--as-daq", "--out")
+    done = spilldeck_here(*as_daq, tmp_path, env=live.env)
     assert done.returncode == 0, done.stderr
-    archive = tmp_path / f"{run.run:08d}.json"
+    file = tmp_path / f"{run.run:08d}.json"
     lines = source.read_bytes().splitlines(keepends=True)
-    kept = archive.read_bytes().splitlines(keepends=True)
+    kept = file.read_bytes().splitlines(keepends=True)
     # Documents of other DAQ events hold nothing, and were never sent: they are missing from the count of events alone.
     named = {line: json.loads(line)["daq_event_type"] for line in lines}
     assert kept == [line for line, name in named.items() if name in ("start_of_run", "physics_event", "end_of_run")]
     assert len(kept) == run.spills + 2
-    done = spilldeck("verify", str(run.run), "--archive", archive, env=live.env)
+    # An archive was such a file once.
+    done = spilldeck("verify", str(run.run), "--archive", file, env=live.env)
     assert (done.returncode, differing_plots(done.stdout)) == (1, set()), done.stderr
     assert re.findall(r"^│ (\w+) ", done.stdout, re.MULTILINE) == ["events", "control"]
-    again = spilldeck_here("runs", "archive", str(run.run), "--out", tmp_path, env=live.env)
-    assert "is there already" in assert_one_sentence(again, 2)
-    nowhere = spilldeck_here("runs", "archive", str(run.run), "--out", tmp_path / "nosuch", env=live.env)
-    assert "cannot be written" in assert_one_sentence(nowhere, 2)
+    assert "is there already" in assert_one_sentence(spilldeck_here(*as_daq, tmp_path, env=live.env), 2)
+    nowhere = spilldeck_here(*as_daq, tmp_path / "nosuch", env=live.env)
+    assert "nothing can be written to" in assert_one_sentence(nowhere, 2)
 
 
 @pytest.fixture
@@ -349,11 +350,11 @@ def few_runs(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield counted
 
 
-def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_archive(
+def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_an_archive_of_earlier_days(
     spilldeck: Spilldeck, spilldeck_here: Spilldeck, few_runs: Live, tmp_path: Path
 ) -> None:
     live, run = few_runs, RUNS[2]
-    done = spilldeck_here("runs", "archive", str(run), "--out", tmp_path, env=live.env)
+    done = spilldeck_here("runs", "archive", str(run), "--as-daq", "--out", tmp_path, env=live.env)
     assert done.returncode == 0, done.stderr
     archive = tmp_path / f"{run:08d}.000"
     # Byte for byte what the DAQ wrote: what was sent, in its order, control once.
