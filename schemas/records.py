@@ -78,6 +78,8 @@ class RunControl:
     """DAQ events in the payload (DATE writes both start and end of a run as a pair)."""
     run_type: str = ""
     payload: bytes = field(default=b"", repr=False)
+    partitions: int = 0
+    """Of a start: over how many partitions the run's spills are spread, by their numbers; 0 if nobody said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

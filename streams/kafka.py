@@ -18,13 +18,14 @@ POLL_S = 0.5
 """How long to wait for room or for acknowledgements before looking again."""
 LEADER_S = 0.1
 """How long to wait before asking again for a partition without a leader."""
-_NO_ANSWER = {
+NO_ANSWER = {
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._RESOLVE,
     KafkaError._TIMED_OUT,
     KafkaError._TIMED_OUT_QUEUE,
     KafkaError._TRANSPORT,
 }
+"""Codes of the errors that say that no broker answers."""
 _NO_LEADER_YET = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 NO_TOPIC = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 """Codes of the errors that say that there is no such topic, or not as many partitions."""
@@ -180,7 +181,7 @@ def no_kafka(settings: Settings, error: KafkaException) -> ServerError:
     """Return the words for a broker that does not answer, or does and refuses what was asked."""
     said = error.args[0]
     place = settings.kafka.bootstrap_servers
-    if said.code() in _NO_ANSWER:
+    if said.code() in NO_ANSWER:
         return ServerError(f"no Kafka answers at {place}: start one (spilldeck up), or correct kafka.bootstrap_servers")
     if said.code() in NO_TOPIC:
         return ServerError(f"Kafka at {place} lacks what was asked for ({said.str()}): run spilldeck topics apply")
