@@ -75,7 +75,8 @@ def writer(settings: Settings, **changes: Any) -> Producer:
             "acks": "all",
             "compression.type": "zstd",
             "message.max.bytes": MAX_MESSAGE_BYTES,
-            "queue.buffering.max.kbytes": settings.producer.queue_kib,
+            # A message that is larger than the whole queue would wait for room for ever.
+            "queue.buffering.max.kbytes": max(settings.producer.queue_kib, MAX_MESSAGE_BYTES // 1024),
             "log_level": 0,
         }
         | {name.replace("_", "."): value for name, value in changes.items()}

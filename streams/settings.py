@@ -68,7 +68,7 @@ class ProducerSettings(_Section):
     journals: Path = Path("~/.local/state/spilldeck/journals")
     """Where it takes note of what is acknowledged, for `produce --resume`."""
     queue_kib: Annotated[int, Field(ge=1024, le=2_097_151)] = 65_536
-    """What waits for the broker's acknowledgement, at most; then nothing more is read from the DAQ."""
+    """What waits for the broker's acknowledgement, at most, or one larger spill; the DAQ is not read further then."""
 
 
 class BookSettings(_Section):

@@ -66,6 +66,7 @@ class SpillProducer:
         self._on_waiting = on_waiting
         self._moved_s, self._told_s = time.monotonic(), 0.0
         self._failure: str | None = None
+        self._most_bytes, self._waiting_bytes = settings.producer.queue_kib * 1024, 0
         # No time-out of a message: a broker that is away for an hour makes the producer wait for an hour.
         self._producer = writer(settings, linger_ms=5, message_timeout_ms=0)
         try:
@@ -112,6 +113,7 @@ class SpillProducer:
 
         def delivered(error: Any, message: Any) -> None:
             self._moved_s, self._told_s = time.monotonic(), 0.0
+            self._waiting_bytes -= len(value)
             if error is not None:
                 self._failure = error.str()
                 return
@@ -120,7 +122,8 @@ class SpillProducer:
                 self._on_acknowledged(record, offsets)
 
         for partition in to:
-            self._raise_failure()
+            self._wait_for_room(len(value))
+            self._waiting_bytes += len(value)
             queue(
                 self._producer,
                 self._topic,
@@ -130,6 +133,12 @@ class SpillProducer:
                 on_delivery=delivered,
                 while_full=self._wait,
             )
+
+    def _wait_for_room(self, size: int) -> None:
+        self._raise_failure()
+        while self._waiting_bytes and self._waiting_bytes + size > self._most_bytes:
+            self._producer.poll(POLL_S)
+            self._wait()
 
     def _wait(self) -> None:
         """Say that nothing moves, first after `SAID_AFTER_S`, then each time after twice as long."""
