@@ -69,11 +69,17 @@ class Keeper:
 
     def keep(self) -> None:
         """Look until stopped; a server that is away is waited for."""
+        is_away = False
         while not self.stopped.is_set():
             try:
                 self.look()
             except (RedisError, ServerError) as error:
+                is_away = True
                 _log.warning("a server does not answer", error=str(error))
+            else:
+                if is_away:
+                    _log.info("the servers answer again")
+                is_away = False
             self.stopped.wait(LOOK_S)
 
     def look(self) -> None:

@@ -105,6 +105,9 @@ class Production:
                     journal.position.offsets = {partition: end for partition, (_, end) in enumerate(now)}
         except KafkaException as error:
             raise no_kafka(self._settings, error) from error
+        began = (record for record in there if isinstance(record, RunControl) and record.partitions)
+        journal.position.partitions |= {record.run: record.partitions for record in began}
+        self._producer.partitions |= journal.position.partitions
         self._journal = journal
         return behind(journal.position, records, there)
 
@@ -125,6 +128,8 @@ class Production:
         if self._journal is not None:
             self._journal.send(record)
         self._producer.send(record)
+        if self._journal is not None:
+            self._journal.position.partitions[record.run] = self._producer.partitions[record.run]
         if time.monotonic() - self._written_s > WRITE_S:
             self._write()
 

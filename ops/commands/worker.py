@@ -9,7 +9,7 @@ def worker(
     session: Annotated[str | None, typer.Option(help="Name under which spills are processed.")] = None,
 ) -> None:
     """Run one worker until it is stopped; any number of them share the work, on any machines."""
-    from ops.topics import ensure_topics
+    from ops.topics import ensure_topics, with_partitions_there
     from streams.app import run_worker
     from streams.books.connect import check_redis
     from streams.settings import load_settings
@@ -18,7 +18,7 @@ def worker(
     settings = load_settings(**overrides)
     ensure_topics(settings)
     check_redis(settings)
-    run_worker(settings)
+    run_worker(with_partitions_there(settings))
 
 
 def dashboard() -> None:

@@ -19,19 +19,22 @@ from redis import Redis
 
 from dashboards.choices import Choices
 from dashboards.data import Data
-from ops.replay.origins import of_topic
+from ops.archive import write_archive
+from ops.replay.checks import make_plan
+from ops.replay.origins import kafka_spans, of_topic, taken
 from ops.replay.sessions import Sessions
 from ops.stack import LocalStack
 from schemas.records import RawSpill
 from streams.books import layout, uhi
 from streams.books.compare import compare, differences
 from streams.books.reader import BookReader
+from streams.books.replays import Origin
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.spill_json import json_lines
 from streams.daq.sources import read_source
-from streams.errors import SpilldeckError
+from streams.errors import ServerError, SpilldeckError
 from streams.process import process
 from streams.topics import Topics
 from tests.conftest import wait_until_counted
@@ -385,3 +388,20 @@ def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_an_arch
     assert "is damaged" in assert_one_sentence(
         spilldeck_here("verify", str(run), "--archive", archive, env=live.env), 1
     )
+
+
+def test_what_a_new_leader_does_not_show_ends_an_archive_and_a_replay_with_a_sentence(
+    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, topic = RUNS[5], Topics.of(live.settings).raw
+    (low, end), *others = kafka_spans(live.settings, topic)
+    more = ((low, end + 2), *others)
+    monkeypatch.setattr("streams.kafka.SHOWN_S", 1.0)
+    monkeypatch.setattr("ops.archive.kafka_spans", lambda *_: more)
+    said = rf"{re.escape(topic)}\[0\] up to offset {end + 1} and has shown none from {end} on"
+    with pytest.raises(ServerError, match=said):
+        write_archive(live.settings, live.reader, run, tmp_path)
+    assert not list(tmp_path.iterdir())
+    plan = replace(make_plan(live.settings, live.redis, "replay-x", [run], Origin.RAW, None), spans=more)
+    with pytest.raises(ServerError, match=said):
+        list(taken(live.settings, plan, 0, low, lambda _offset: None))
