@@ -44,8 +44,8 @@ def read_all(redis: Redis) -> None:
     reader = reader_of(redis)
     with suppress(UnreadableRunError):
         reader.run(RUN, {})
-        for start in reader.windows(RUN):
-            reader.window(RUN, start, {})
+        for window in reader.windows(RUN):
+            reader.window(RUN, window, {})
 
 
 def losses(redis_url: str) -> list[str]:
@@ -196,7 +196,7 @@ def test_an_emptied_redis_comes_back_by_itself_even_when_nothing_more_arrives(ru
     run(scenario)
 
 
-OF_A_RUN = ("run", "spills", "book", "windows", "key-numbers", f"window:{RUN}:{WINDOW}")
+OF_A_RUN = ("run", "spills", "book", "windows", "key-numbers", f"window:{RUN}:{WINDOW}:10")
 
 
 def key_of(name: str) -> str:
