@@ -339,7 +339,7 @@ def _read_block(file: IO[bytes], name: str, sync: bytes, room: mmap.mmap) -> Ite
         if stream.tell() != len(content):
             raise ValueError("bytes follow its messages")
     except _UNREADABLE as error:
-        raise _damaged(name, f"a block cannot be read: {error or type(error).__name__}", at) from error
+        raise _damaged(name, f"a block cannot be read: {str(error) or type(error).__name__}", at) from error
 
 
 def _read_message(stream: io.BytesIO, content: bytes) -> Message:
