@@ -135,7 +135,7 @@ def check_can_be_replayed(settings: Settings, live: BookReader, run: int, spans:
     known = live.places()
     if run in known:
         _refuse_a_running_run(run, known, time.time())
-        _refuse_what_is_gone(settings, live, run, live.runs([run])[run], spans)
+        _refuse_what_is_gone(settings, live, run, live.totals(run), spans)
 
 
 def _from_the_first(spans: Spans, totals: Mapping[int, Totals], *, all_known: bool) -> Spans:
