@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 
+import structlog
 from confluent_kafka import Consumer, KafkaException
 
 from streams.kafka import NO_TOPIC, Spans, reader, spans
@@ -13,6 +14,8 @@ LOOK_S = 1.0
 """How often Kafka is asked how far it is."""
 ASK_S = 3.0
 """A broker that does not answer within it counts as away."""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +38,17 @@ class BrokerWatcher:
 
     def look(self, last: Broker) -> Broker:
         """Return what there is now, given what was seen before."""
-        self._consumer = self._consumer or reader(self._settings, reconnect_backoff_max_ms=round(LOOK_S * 1000))
         try:
+            self._consumer = self._consumer or reader(self._settings, reconnect_backoff_max_ms=round(LOOK_S * 1000))
             found = spans(self._consumer, self._topic, ASK_S)
-        except KafkaException as error:
+        except Exception as error:  # noqa: BLE001 - who looks no more would say for ever what was once
+            if not isinstance(error, KafkaException):
+                _log.error("cannot ask Kafka how far it is", error=f"{type(error).__name__}: {error}")
             # After a loss of all brokers the library may take the topic for unknown, and asks no more for minutes.
-            self._consumer.close()
-            self._consumer = None
-            if error.args[0].code() in NO_TOPIC:
+            if self._consumer is not None:
+                self._consumer.close()
+                self._consumer = None
+            if isinstance(error, KafkaException) and error.args[0].code() in NO_TOPIC:
                 warning = f"Kafka has no topic {self._topic}: start a worker, or run spilldeck topics apply"
                 return Broker(moved_s=last.moved_s, warnings=(warning,))
             return replace(last, lost_s=last.lost_s or time.time(), warnings=())
