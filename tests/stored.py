@@ -13,12 +13,13 @@ from streams.books.layout import Place
 from streams.books.run import RunBook, RunPart
 from streams.books.store import CheckpointStore
 from streams.books.stored import PartitionState, StoredPart
+from streams.books.windows import Window
 from streams.settings import Settings
 
 LOG = "a topic"
 """The id of the topic whose offsets the books have."""
-Windows = Mapping[int, tuple[int, Mapping[str, Histogram]]]
-"""Start of a window, s → its spills, and its histograms."""
+Windows = Mapping[Window, tuple[int, Mapping[str, Histogram]]]
+"""Window → its spills, and its histograms."""
 
 
 def checkpoint(
@@ -52,7 +53,7 @@ def _changes(book: RunBook, partition: int, windows: Windows, state: PartitionSt
     part = StoredPart(
         part=RunPart(dict(book.ledger), book.totals),
         book=Book(book.book.ranges),
-        windows={start: spills for start, (spills, _) in windows.items()},
+        windows={window: spills for window, (spills, _) in windows.items()},
         upto=state.next,
         log=state.log,
     )
@@ -63,5 +64,5 @@ def _changes(book: RunBook, partition: int, windows: Windows, state: PartitionSt
         handling=dict(book.handling),
         key_numbers=dict(book.key_numbers),
         plots={name: book.book[name] for name in book.book},
-        windows={start: dict(plots) for start, (_, plots) in windows.items()},
+        windows={window: dict(plots) for window, (_, plots) in windows.items()},
     )

@@ -83,7 +83,7 @@ class Data:
         prefix, shown = settings.redis.key_prefix, BookReader.shown(self._redis, settings)
         # Each remembers the list of its session's runs; a browser may name any session.
         reader_of = lru_cache(READERS_KEPT)(partial(BookReader.of, self._redis, settings))
-        run_reader = RunReader(shown, ConditionsStore.from_settings(settings), settings.books.window_s)
+        run_reader = RunReader(shown, ConditionsStore.from_settings(settings))
         self._books_reader = BooksReader(shown, reader_of, Promotions(self._redis, prefix).all, run_reader)
         self._replay_watcher = ReplayWatcher(Replays(self._redis, prefix), reader_of)
         self._broker_watcher, self._waiting_watcher = BrokerWatcher(settings), WaitingWatcher()

@@ -14,6 +14,7 @@ from streams.books.reader import BookReader, UnreadableRunError
 from streams.books.run import RunBook, spill_facts
 from streams.books.spill_numbers import SpillNumber, is_kept
 from streams.books.totals import Totals
+from streams.books.windows import Window
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.plots.catalogue import PLOTS
@@ -66,8 +67,8 @@ class OneRun:
 
     book: RunBook
     spills: SpillFacts
-    windows: tuple[int, ...]
-    """Starts of those that are kept, s since 1970 UTC, in order."""
+    windows: tuple[Window, ...]
+    """Those that are kept, in order."""
     parts: Mapping[int, Part]
     """Those that were asked for, see `Choices.window`."""
     histories: Mapping[str, History]
@@ -119,14 +120,11 @@ class RunReader:
         Of the books that are the runs'. Its errors are passed on, but for those of a run that cannot be read.
     conditions
         Give a run's own ranges of plots.
-    window_s
-        Length of a window.
     """
 
-    def __init__(self, shown: BookReader, conditions: ConditionsStore, window_s: int) -> None:
+    def __init__(self, shown: BookReader, conditions: ConditionsStore) -> None:
         self._shown = shown
         self._conditions = conditions
-        self._window_s = window_s
         self._key_numbers = KeyNumbers()
 
     def read(self, whose: Whose, asked: Sequence[Wanted], last: OneRun | None) -> OneRun:
@@ -160,7 +158,7 @@ class RunReader:
             warnings.append(f"The conditions of run {run} cannot be read: {error}")
         book = reader.run(run, ranges, key_numbers=False)
         spills = spill_facts(book.ledger, book.handling)
-        windows: Mapping[int, int] = {}
+        windows: Mapping[Window, int] = {}
         try:
             windows = reader.windows(run)
         except UnreadableRunError as error:
@@ -186,14 +184,18 @@ class RunReader:
         )
 
     def _part(self, whose: Whose, one: OneRun, part: int) -> Part:
-        """Return a window; or the newest and, as it may only have begun, what makes it a minute or more."""
-        starts = one.windows
-        taken = [start for start in starts if start == part or (part == LAST_MINUTE and start >= starts[-1] - MINUTE_S)]
+        """Return the window that has a time in it; or the newest and, as it may only have begun, a minute before it."""
+        windows = one.windows
+        if part == LAST_MINUTE:
+            taken = [each for each in windows if each.end > windows[-1].start - MINUTE_S]
+        else:
+            taken = [each for each in windows if each.start <= part < each.end]
+        if not taken:
+            return _NO_PART
         book = Book(one.book.book.ranges)
-        for start in taken:
-            book += whose.reader.window(whose.run, start, book.ranges)
-        since, until = min(taken, default=0), max(taken, default=-self._window_s) + self._window_s
-        return Part(since_us=since * 1_000_000, until_us=until * 1_000_000, book=book)
+        for window in taken:
+            book += whose.reader.window(whose.run, window, book.ranges)
+        return Part(since_us=taken[0].start * 1_000_000, until_us=taken[-1].end * 1_000_000, book=book)
 
     def _history(self, whose: Whose, one: OneRun, name: str, warnings: list[str]) -> History:
         """Return the key number of a plot; add to the warnings what of it cannot be read."""
@@ -225,7 +227,7 @@ class RunReader:
 
 _KEPT = "What stands here of it is as it was before"
 _NO_PART = Part(since_us=0, until_us=0, book=Book({}))
-"""In place of one that cannot be read."""
+"""In place of one that is not there, or cannot be read."""
 
 
 def sentence(what: object) -> str:

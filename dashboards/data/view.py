@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dashboards.data.history import History
 from dashboards.data.replays import Replay
@@ -9,6 +10,7 @@ from streams.books.book import Book
 from streams.books.replays import called
 from streams.books.run import RunBook
 from streams.books.totals import Totals
+from streams.books.windows import Window
 from streams.freshness import Freshness
 from streams.plots.spillfacts import SpillFacts
 
@@ -105,8 +107,8 @@ class View:
     """The spills that are shown, as columns; while spills are being processed, up to the first that may still come."""
     window: int | None
     """Which part of the run they are of, as in `Choices`; None for the whole."""
-    windows: tuple[int, ...]
-    """Starts of the windows that are kept of the run, s since 1970 UTC, in order."""
+    windows: tuple[Window, ...]
+    """Those that are kept of the run, in order."""
     history: History
     """The key number of the plot that it was asked for with."""
     reference: Reference | None
@@ -136,9 +138,21 @@ class View:
             return bool(self.book.totals.received or self.book.totals.control)
         return self.runs.get(self.run) is not None
 
+    def window_at(self, time_s: int | None) -> int | None:
+        """Return the place of the window that has a time in it: one that was chosen may have been joined to others."""
+        if time_s is None:
+            return None
+        return next((at for at, each in enumerate(self.windows) if each.start <= time_s < each.end), None)
+
     def replays_of(self, run: int | None) -> tuple[Replay, ...]:
         """Return the replays of a run."""
         return tuple(each for each in self.replays if run in each.plan.runs)
+
+
+def window_words(window: Window) -> str:
+    """Return from when to when a window is."""
+    since, until = (datetime.fromtimestamp(at, UTC) for at in (window.start, window.end))
+    return f"{since:%H:%M:%S}–{until:%H:%M:%S} UTC"
 
 
 def book_words(run: int | None, session: str | None, first: str = "run") -> str:

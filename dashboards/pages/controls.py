@@ -1,13 +1,12 @@
 """What somebody can choose on a page of plots: run, window, axes, reference. Each is a link, so it can be sent."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from dash import html
 
 from dashboards.choices import LAST_MINUTE, ROTATE_S, Choices, Mode, book_of
-from dashboards.data import RunSummary, View, book_words
+from dashboards.data import RunSummary, View, book_words, window_words
 from dashboards.data.books import ENOUGH_TRIGGERS
 from dashboards.pages.links import act, beside, choose, to_page
 from streams.books.replays import called
@@ -55,30 +54,29 @@ def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
 
 def _scrub_bar(view: View, choices: Choices) -> list[Any]:
     """Return the windows of the run side by side, each a link, and a step to either side of the one that is shown."""
-    starts = view.windows
-    if len(starts) < 2:
+    windows, shown = view.windows, view.window_at(choices.window)
+    if len(windows) < 2:
         return []
-    at = starts.index(choices.window) if choices.window in starts else len(starts)
-    times = {start: f"{datetime.fromtimestamp(start, UTC):%H:%M:%S} UTC" for start in starts}
+    at = len(windows) if shown is None else shown
 
     def step(words: str, to: int) -> Any:
-        if not 0 <= to < len(starts):
+        if not 0 <= to < len(windows):
             return html.Span(words, className="choice off")
-        return choose(words, f"window={starts[to]}", said=f"Window of {times[starts[to]]}")
+        return choose(words, f"window={windows[to].start}", said=f"Window of {window_words(windows[to])}")
 
     bar = [
         # The steps are for the keyboard.
         html.A(
-            times[start][:5] if len(starts) <= WINDOWS_NAMED else "",
-            href=f"?window={start}",
-            title=times[start],
-            className="on" if start == choices.window else "",
+            window_words(window)[:5] if len(windows) <= WINDOWS_NAMED else "",
+            href=f"?window={window.start}",
+            title=window_words(window),
+            className="on" if place == shown else "",
             tabIndex="-1",
-            **{"data-set": f"window={start}", "aria-label": f"Window of {times[start]}"},
+            **{"data-set": f"window={window.start}", "aria-label": f"Window of {window_words(window)}"},
         )
-        for start in starts
+        for place, window in enumerate(windows)
     ]
-    said = [times.get(choices.window, "")] if choices.window is not None else []
+    said = [window_words(windows[shown])] if shown is not None else []
     row = [
         html.Span("Windows", className="what"),
         step("‹", at - 1),

@@ -7,6 +7,7 @@ import pytest
 from redis import Redis
 
 from streams.books import layout
+from streams.books.book import Book
 from streams.books.connect import connect
 from streams.books.layout import Place
 from streams.books.reader import BookReader
@@ -26,10 +27,9 @@ def redis(settings: Settings) -> Iterator[Redis]:
 
 def run_of(received: int, *, first_ms: int = 5, partition: int = 0) -> RunBook:
     first, last = {partition: 3}, {partition: 3 + received}
-    totals = Totals(
-        received=received, first_raw=first, last_raw=last, first_ms=first_ms, produced_ms=first_ms + received
-    )
-    return replace(EMPTY, totals=totals)
+    totals = Totals(received=received, first_raw=first, last_raw=last)
+    totals.first_ms, totals.produced_ms = first_ms, first_ms + received
+    return RunBook(totals=totals, ledger={}, book=Book({}))
 
 
 def received(places: dict[int, Place]) -> dict[int, int]:

@@ -12,9 +12,11 @@ from dashboards.data.books import At, Books, Extent
 from dashboards.pages.controls import controls, previous_of_type
 from dashboards.pages.dialogs import KEYS, RUNS_LISTED, counted, runs_list
 from dashboards.pages.strip import banners, strip
+from schemas.records import TIME
 from streams.books.layout import Place
 from streams.books.run import spill_facts
 from streams.books.totals import Totals
+from streams.books.windows import Window
 from tests.dashboards.views import RUN, run_book, text_of, view
 
 
@@ -100,7 +102,7 @@ def test_16_a_switch_of_the_scale_begins_with_what_the_plots_show() -> None:
 
 
 def test_20_a_step_through_the_windows_goes_from_the_newest_back_and_ends_at_the_ends() -> None:
-    shown = view(run_book(), windows=(60, 120, 180))
+    shown = view(run_book(), windows=tuple(Window(start, 60) for start in (60, 120, 180)))
     assert chosen(["ht01"], shown)["‹"] == "window=180"
     assert chosen(["ht01"], shown, window=180)["‹"] == "window=120"
     assert chosen(["ht01"], shown, window=120)["›"] == "window=180"
@@ -129,6 +131,13 @@ def test_4_the_counters_are_listed() -> None:
     assert "4 came again with the same bytes" in said
     assert f"unpack: 2 each with its bytes and reason: spilldeck rejected list --run {RUN}" in said
     assert text_of(counted(view(stored))).startswith("Missing none ")
+
+
+def test_a_time_that_was_replaced_is_counted_and_listed() -> None:
+    stored = run_book()
+    shown = view(replace(stored, totals=replace(stored.totals, errors=Counter({TIME: 2}))))
+    assert "Errors 2" in text_of(strip(shown))
+    assert "Time, impossible and replaced: 2 spills" in text_of(counted(shown))
 
 
 def test_32_the_help_has_every_key_of_the_page() -> None:

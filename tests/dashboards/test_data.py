@@ -22,6 +22,7 @@ from streams.books.book import new_histogram
 from streams.books.compare import differences
 from streams.books.run import RunBook, spill_facts
 from streams.books.totals import Control, Totals
+from streams.books.windows import Window
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.errors import ServerError
@@ -112,7 +113,7 @@ def test_11_the_last_minute_is_the_newest_window_and_the_one_before(quick: Setti
     stored = run_book(60)
     newest = stored.totals.last_us // 60_000_000 * 60
     windows = {
-        start: (entries, {"ht01": new_histogram("ht01", {}).fill([28.0] * entries)})
+        Window(start, 60): (entries, {"ht01": new_histogram("ht01", {}).fill([28.0] * entries)})
         for start, entries in ((newest - 120, 4), (newest - 60, 2), (newest, 1))
     }
     checkpoint(quick, {RUN: stored}, windows=windows, next=8)
@@ -124,12 +125,20 @@ def test_11_the_last_minute_is_the_newest_window_and_the_one_before(quick: Setti
     assert 0 < len(view.spills) < 60
     assert view.book.totals.filled == 60
     # 20: each window can be looked at by itself.
-    assert view.windows == (newest - 120, newest - 60, newest)
+    assert view.windows == tuple(windows)
     first = data.view(Choices(window=newest - 120))
     assert first.shown["ht01"].sum() == 4
     within = range((newest - 120) * 1_000_000, (newest - 60) * 1_000_000)
     assert first.spills.spill.tolist() == [n for n, e in stored.ledger.items() if e.time_us in within]
     assert data.view(Choices(window=newest - 180)).shown["ht01"].sum() == 0
+    # Older windows are joined to longer ones, and a link to one of them leads to what it is part of.
+    joined = {Window(newest - 120, 120): (6, {"ht01": new_histogram("ht01", {}).fill([28.0] * 6)})}
+    joined[Window(newest, 60)] = windows[Window(newest, 60)]
+    checkpoint(quick, {RUN: with_a_late_duplicate(stored)}, windows=joined, next=9)
+    until(data, lambda v: len(v.windows) == 2)
+    assert data.view(Choices(window=newest - 60)).shown["ht01"].sum() == 6
+    # Then the last minute is what the window before had, too.
+    assert data.view(Choices(window=LAST_MINUTE)).shown["ht01"].sum() == 7
 
 
 def test_an_emptied_redis_shows_no_run_of_before(quick: Settings, redis: Redis, data: Data) -> None:

@@ -22,6 +22,7 @@ from streams.books.key_number import KeyNumber, key_number, what
 from streams.books.reader import BookReader
 from streams.books.spill_numbers import SpillNumber, of_plot
 from streams.books.totals import Totals
+from streams.books.windows import Window
 from streams.plots.catalogue import PLOTS
 from streams.settings import Settings
 from tests.dashboards.views import EMPTY, RUN, run_book, view
@@ -58,7 +59,7 @@ def test_19_the_key_number_is_read_of_spills_windows_and_earlier_runs(settings: 
     checkpoint(settings, {RUN - 1: earlier}, next=3)
     # As of a run during which a version came that keeps them.
     kept = {spill: run.key_numbers[spill] for spill in range(3, 8)}
-    windows = {60: (5, {"ht01": earlier.book["ht01"]}), 120: (3, {})}
+    windows = {Window(60, 60): (5, {"ht01": earlier.book["ht01"]}), Window(120, 60): (3, {})}
     checkpoint(settings, {RUN: replace(run, key_numbers=kept)}, windows=windows, next=4)
     with Data(settings) as data:
         assert data.view().history == History()
@@ -78,8 +79,11 @@ def test_19_the_key_number_is_read_of_spills_windows_and_earlier_runs(settings: 
 def test_19_its_figures_have_a_point_each_and_mark_what_is_shown() -> None:
     number = KeyNumber(value=28.0, error=0.5)
     windows = tuple(Point(at=at, spills=20, number=number if at else None) for at in (0, 60, 120))
+    kept = tuple(Window(at, 60) for at in (0, 60, 120))
     runs = (Point(at=RUN - 1, spills=9, number=number), Point(at=RUN, spills=60, number=number))
-    make = FigureCache().maker(view(run_book(), window=60, history=History(windows=windows, runs=runs)), "light")
+    make = FigureCache().maker(
+        view(run_book(), window=60, windows=kept, history=History(windows=windows, runs=runs)), "light"
+    )
     over_windows, over_runs = make("ht01" + WINDOWS), make("ht01" + RUNS)
     assert over_windows["data"][0]["y"] == [None, 28.0, 28.0]
     assert over_windows["layout"]["xaxis"]["ticktext"] == ["00:00", "00:01", "00:02"]

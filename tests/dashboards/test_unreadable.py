@@ -13,6 +13,7 @@ from dashboards.pages.strip import state
 from streams.books import layout
 from streams.books.compare import differences
 from streams.books.totals import FORMAT, Totals
+from streams.books.windows import Window
 from streams.freshness import Level
 from streams.settings import Settings
 from tests.dashboards.conftest import until
@@ -22,7 +23,7 @@ from tests.stored import checkpoint
 pytestmark = pytest.mark.servers
 
 OTHER = RUN - 1
-WINDOW = 60
+WINDOW = Window(60, 60)
 
 
 def keys_of(settings: Settings, partition: int = 0) -> layout.Keys:
@@ -147,9 +148,9 @@ def test_a_part_of_a_run_that_cannot_be_read_takes_nothing_else_of_it_away(
     store_two_runs(quick)
     keys = keys_of(quick)
     name = {"windows": keys.windows(RUN), "window": keys.window(RUN, WINDOW), "key_numbers": keys.key_numbers(RUN)}[key]
-    redis.hset(name, {"windows": str(WINDOW), "window": "ht01", "key_numbers": "3"}[key], b"rubbish")
+    redis.hset(name, {"windows": layout.pack_window(WINDOW), "window": "ht01", "key_numbers": "3"}[key], b"rubbish")
     until(data, lambda v: v.run == RUN)
-    view = data.view(Choices(run=RUN, window=WINDOW), "ht01")
+    view = data.view(Choices(run=RUN, window=WINDOW.start), "ht01")
     assert differences(view.book, came_at(RUN, 2)) == []
     assert not view.is_unreadable
     assert any(f"Run {RUN} cannot be read" in w for w in view.warnings)
