@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ops.console import needs_export, out, servers
-from streams.errors import UsageError
+from streams.errors import SpilldeckError, UsageError
 
 
 def export(
@@ -35,6 +35,9 @@ def export(
         reader = BookReader.shown(redis, settings)
         if run not in reader.places():
             raise UsageError(f"there is no run {run}: see spilldeck runs list")
+        if left := reader.being_made_again(run):
+            where = ", ".join(map(str, left))
+            raise SpilldeckError(f"run {run} is being made again from Kafka (partition {where}): try again later")
         book = reader.run(run, ranges_of(ConditionsStore.from_settings(settings).for_run(run)))
     for file in write(choose(run, book, plots or [], detectors or []), form, directory):
         out.print(file, markup=False, soft_wrap=True)

@@ -119,16 +119,17 @@ def _of_type(run_type: str, settings: "Settings", redis: "Redis") -> list[int]:
     import time
 
     from streams.books.reader import BookReader
-    from streams.books.registry import records
+    from streams.books.registry import states
 
-    found = records(BookReader.of(redis, settings), {}, time.time())
-    ours = [one for one in found if one.run_type.casefold() == run_type.casefold()]
-    for one in ours:
-        if not one.state.is_over:
-            err.print(f"run {one.run} is left out: it is {one.state}", markup=False, style="yellow", soft_wrap=True)
-    over = [one.run for one in ours if one.state.is_over]
+    places = BookReader.of(redis, settings).places()
+    its = states(places, time.time())
+    ours = [run for run, place in places.items() if place.run_type.casefold() == run_type.casefold()]
+    for run in ours:
+        if not its[run].is_over:
+            err.print(f"run {run} is left out: it is {its[run]}", markup=False, style="yellow", soft_wrap=True)
+    over = [run for run in ours if its[run].is_over]
     if not over:
-        types = ", ".join(sorted({shown(one.run_type) for one in found if one.run_type}))
+        types = ", ".join(sorted({shown(place.run_type) for place in places.values() if place.run_type}))
         there = f"there are runs of the type {types}" if types else "no run says its type"
         raise UsageError(f"no run of the type {run_type} has ended: {there}")
     return over

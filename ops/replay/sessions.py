@@ -17,14 +17,14 @@ class Sessions(Replays):
 
     def save(self, plan: Plan) -> None:
         """Write a plan."""
-        self.redis.hset(self._plans, plan.session, plan.to_json())
+        self._plans.set({plan.session: plan.to_json()})
 
     def drop(self, session: str) -> None:
         """Remove a session's books, and then its plan: killed in between, it can be dropped again."""
         for key in self.redis.scan_iter(match=of_session(self._prefix, session), count=1000):
             self.redis.unlink(key)
         self.redis.delete(partitions(self._prefix, session))
-        self.redis.hdel(self._plans, session)
+        self._plans.remove(session)
 
     @contextmanager
     def at_work(self, session: str) -> Iterator[None]:

@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 
 from redis import Redis
 
+from streams.books.changing import ChangingHash
 from streams.books.reader import Progress
 from streams.conditions.store import ConditionsStore
 from streams.settings import Settings
@@ -104,17 +105,15 @@ class Replays:
     def __init__(self, redis: Redis, prefix: str) -> None:
         self.redis = redis
         self._prefix = prefix
-        self._plans = f"{prefix}:replays"
+        self._plans = ChangingHash(redis, f"{prefix}:replays", _unpack)
 
     def all(self) -> list[Plan]:
         """Return every plan, the oldest first."""
-        stored = cast("dict[bytes, bytes]", self.redis.hgetall(self._plans))
-        return sorted(map(Plan.from_json, stored.values()), key=lambda plan: plan.began_s)
+        return list(self._plans.read().values())
 
     def get(self, session: str) -> Plan | None:
         """Return the plan of a session, if there is one."""
-        stored = cast("bytes | None", self.redis.hget(self._plans, session))
-        return Plan.from_json(stored) if stored is not None else None
+        return self._plans.read().get(session)
 
     def state(self, plan: Plan) -> str:
         """Return what a replay is doing, in words."""
@@ -128,6 +127,11 @@ class Replays:
     def _alive(self, session: str) -> str:
         """Return the key that expires when the replay is not at work any more: by how many messages live is behind."""
         return f"{self._prefix}:at-work:{session}"
+
+
+def _unpack(stored: Mapping[bytes, bytes]) -> Mapping[str, Plan]:
+    plans = sorted(map(Plan.from_json, stored.values()), key=lambda plan: plan.began_s)
+    return {plan.session: plan for plan in plans}
 
 
 def called(session: str) -> str:

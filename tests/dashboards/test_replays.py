@@ -21,7 +21,8 @@ from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.books.replays import Origin, Plan
 from streams.settings import Settings, load_settings
-from tests.dashboards.views import RUN, run_book, text_of, view, write
+from tests.dashboards.views import RUN, run_book, text_of, view
+from tests.stored import checkpoint
 
 PLAN = Plan(
     session="replay-Better", runs=(RUN,), origin=Origin.RAW, spans=((0, 300), (100, 200)), began_s=1_700_000_000
@@ -44,7 +45,7 @@ def test_a_replay_at_work_has_a_rate_of_the_last_seconds_and_a_time_that_is_left
     watcher = ReplayWatcher(sessions, lambda _: BookReader.of(redis, there), clock=lambda: now[0])
 
     def look(at_s: float, offset: int, behind: int = 0) -> Replay:
-        write(redis, there, run_book(), offset=offset)
+        checkpoint(there, {RUN: run_book()}, next=offset + 1)
         sessions.stay_alive(PLAN.session, behind)
         now[0] = at_s
         (found,) = watcher.look({RUN: PLAN.session})
@@ -70,10 +71,10 @@ def test_a_replay_at_work_has_a_rate_of_the_last_seconds_and_a_time_that_is_left
 
 @pytest.mark.servers
 def test_the_book_of_a_session_is_shown_beside_the_runs_own(settings: Settings, redis: Redis) -> None:
-    write(redis, settings, run_book(4), offset=3)
+    checkpoint(settings, {RUN: run_book(4)}, next=4)
     sessions = Sessions(redis, settings.redis.key_prefix)
     sessions.save(replace(PLAN, done=True))
-    write(redis, load_settings(redis=settings.redis, session=PLAN.session), run_book(8), offset=7)
+    checkpoint(load_settings(redis=settings.redis, session=PLAN.session), {RUN: run_book(8)}, next=8)
     chosen = Choices.of(f"?run={RUN}.{PLAN.session}&reference={RUN}.live")
     with Data(settings) as data:
         live, again = data.view(), data.view(chosen)
