@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.columns import Table
 from schemas.detectors import DETECTORS, schema_field
-from schemas.records import RawSpill, ReconstructedSpill, Rejection
+from schemas.records import MAX_DECIDED_TEXT, MAX_TEXT, Action, RawSpill, ReconstructedSpill, Rejection
 from schemas.tof import TofSpacePoints
 from schemas.wire import MARKER, WireError, decode, encode
 from tests.records import raw_spill, reconstructed_spill
@@ -97,6 +97,17 @@ def test_a_number_that_no_spill_can_have_is_refused() -> None:
     for changes in ({"run": -2}, {"run": 2**31}, {"spill": -2}, {"time_us": -1}, {"time_us": 2**62}, {"events": -1}):
         with pytest.raises(WireError, match=next(iter(changes))):
             decode(encode(raw_spill(**changes)))
+
+
+def test_what_an_action_changed_may_be_longer_than_other_texts_and_not_endless() -> None:
+    action = RECORDS["action.v1"]
+    assert isinstance(action, Action)
+    for changes in ({"after": "x" * MAX_DECIDED_TEXT}, {"before": "x" * MAX_DECIDED_TEXT}, {"who": "x" * MAX_TEXT}):
+        longest = replace(action, **changes)
+        assert decode(encode(longest)) == longest
+        ((name, text),) = changes.items()
+        with pytest.raises(WireError, match=rf"Action\.{name} has {len(text) + 1} characters"):
+            decode(encode(replace(action, **{name: f"{text}x"})))
 
 
 def test_a_trigger_outside_the_spill_is_refused() -> None:
