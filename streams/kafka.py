@@ -25,6 +25,8 @@ _NO_ANSWER = {
     KafkaError._TIMED_OUT_QUEUE,
     KafkaError._TRANSPORT,
 }
+NO_TOPIC = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+"""What is asked for is not there; a broker that has just started says so, too."""
 _NO_LEADER_YET = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 Delivered = Callable[[KafkaError | None, Message], None]
 """Takes what the broker says of a message, and the message."""

@@ -3,9 +3,9 @@
 import time
 from dataclasses import dataclass, replace
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaException
 
-from streams.kafka import ends, reader
+from streams.kafka import NO_TOPIC, ends, reader
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -13,7 +13,6 @@ LOOK_S = 1.0
 """How often Kafka is asked how far it is."""
 ASK_S = 3.0
 """A broker that does not answer within it counts as away."""
-_NO_TOPIC = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ class BrokerWatcher:
             # After a loss of all brokers the library may take the topic for unknown, and asks no more for minutes.
             self._consumer.close()
             self._consumer = None
-            if error.args[0].code() in _NO_TOPIC:
+            if error.args[0].code() in NO_TOPIC:
                 warning = f"Kafka has no topic {self._topic}: start a worker, or run spilldeck topics apply"
                 return Broker(moved_s=last.moved_s, warnings=(warning,))
             return replace(last, lost_s=last.lost_s or time.time(), warnings=())
