@@ -30,6 +30,8 @@ CHANGE_S = 20.0
 SHOWN_S = 10.0
 """A broker shows a change within it: it hears of it a little after the controller has made it."""
 _DAY_MS = 86_400_000
+_KEPT_BY = ("cleanup.policy", "retention.ms", "retention.bytes")
+"""Settings by which a topic forgets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,16 +151,7 @@ def apply(settings: Settings) -> list[Difference]:
     larger = [NewPartitions(d.topic, int(d.wanted)) for d in found if d.change is Change.ADD_PARTITIONS]
     if larger:
         _wait(settings, admin.create_partitions(larger, request_timeout=CHANGE_S))
-    to_set: dict[str, list[ConfigEntry]] = {}
-    for d in found:
-        if d.change is Change.SET:
-            entry = ConfigEntry(d.setting, d.wanted, incremental_operation=AlterConfigOpType.SET)
-            to_set.setdefault(d.topic, []).append(entry)
-    if to_set:
-        resources = [
-            ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries) for topic, entries in to_set.items()
-        ]
-        _wait(settings, admin.incremental_alter_configs(resources, request_timeout=CHANGE_S))
+    _set(settings, admin, found)
     for difference in _left(settings, found):
         if difference.change is Change.IMPOSSIBLE:  # somebody made the topic meanwhile, otherwise
             raise _other_settings(difference)
@@ -167,6 +160,8 @@ def apply(settings: Settings) -> list[Difference]:
 
 def ensure_topics(settings: Settings) -> None:
     """Create the topics that are not there; refuse to go on with one that would not work.
+
+    What people decided is kept for ever from then on, whoever made its topic: that deletes nothing.
 
     Raises
     ------
@@ -179,6 +174,8 @@ def ensure_topics(settings: Settings) -> None:
     if new:
         _create(settings, _admin(settings), new)
         _refuse_other_partitions(_left(settings, new))
+    forgetting = [d for d in found if d.topic == Topics.of(settings).quality and d.setting in _KEPT_BY]
+    _set(settings, _admin(settings), forgetting)
 
 
 def _refuse_other_partitions(found: Iterable[Difference]) -> None:
@@ -198,6 +195,19 @@ def _create(settings: Settings, admin: AdminClient, found: Iterable[Difference])
         # Workers that start together all find the topics lacking: one of them makes them, for all. Whether they are
         # as they must be, `_left` tells.
         _wait(settings, admin.create_topics(new, request_timeout=CHANGE_S), but=KafkaError.TOPIC_ALREADY_EXISTS)
+
+
+def _set(settings: Settings, admin: AdminClient, found: Iterable[Difference]) -> None:
+    to_set: dict[str, list[ConfigEntry]] = {}
+    for d in found:
+        if d.change is Change.SET:
+            entry = ConfigEntry(d.setting, d.wanted, incremental_operation=AlterConfigOpType.SET)
+            to_set.setdefault(d.topic, []).append(entry)
+    if to_set:
+        resources = [
+            ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries) for topic, entries in to_set.items()
+        ]
+        _wait(settings, admin.incremental_alter_configs(resources, request_timeout=CHANGE_S))
 
 
 def _left(settings: Settings, mended: Collection[Difference]) -> list[Difference]:

@@ -129,6 +129,16 @@ def test_a_worker_makes_what_is_lacking_and_leaves_the_rest(settings: Settings) 
     assert [(d.topic, d.setting) for d in differences(settings)] == [(topics.raw, "retention.ms")]
 
 
+def test_a_worker_has_what_people_decided_kept_for_ever_whoever_made_its_topic(settings: Settings) -> None:
+    quality = Topics.of(settings).quality
+    create(settings, quality, 1)  # with the broker's own retention
+    ensure_topics(settings)
+    until(lambda: all(d.topic != quality or d.setting == "max.message.bytes" for d in differences(settings)))
+    set_config(settings, quality, "cleanup.policy", "compact")
+    ensure_topics(settings)
+    until(lambda: all(d.setting != "cleanup.policy" for d in differences(settings)))
+
+
 @pytest.mark.parametrize(("there", "cure"), [(2, "spilldeck topics apply"), (9, "set kafka.partitions to 9")])
 def test_a_worker_refuses_a_topic_with_other_partitions(
     settings: Settings, spilldeck: Spilldeck, there: int, cure: str
