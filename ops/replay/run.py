@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ops.replay.part import Shared, begin, replay_partition
 from ops.replay.sessions import Sessions
 from streams.books.reader import BookReader
 from streams.books.replays import Plan
+from streams.books.store import NO_OFFSET
 from streams.errors import ServerError
 from streams.settings import load_settings
 
@@ -43,6 +44,7 @@ def run(sessions: Sessions, plan: Plan, workers: int, on_progress: Callable[[Pro
     SpilldeckError
         When a server or a worker died, or Kafka no longer has what it had; what is in the books stays.
     """
+    sessions.made.begin(plan)
     context = multiprocessing.get_context("spawn")
     firsts = [first for first, _ in plan.spans]
     shared = Shared(
@@ -83,7 +85,7 @@ def run(sessions: Sessions, plan: Plan, workers: int, on_progress: Callable[[Pro
         finally:
             shared.stop.set()
             pool.shutdown(cancel_futures=True)
-    sessions.save(replace(plan, done=True))
+    sessions.made.finish(plan, [partition for partition, last in lasts.items() if last != NO_OFFSET])
     return progress()
 
 
