@@ -12,6 +12,7 @@ from schemas.records import NO_RUN
 from streams.books import layout
 from streams.books.book import Book, Ranges
 from streams.books.key_number import key_number
+from streams.books.promotions import Promoted
 from streams.books.reader import BookReader, Progress
 from streams.books.run import RunBook, spill_facts
 from streams.books.spill_numbers import SpillNumber, is_kept
@@ -86,8 +87,8 @@ class At:
     progress: tuple[Progress, ...] = ()
     sessions: Mapping[str, tuple[Progress, ...]] = field(default_factory=dict)
     """Of the sessions that somebody looks at."""
-    promoted: Mapping[int, str] = field(default_factory=dict)
-    """The session of the replay whose book is that of the run, by run."""
+    promoted: Promoted = field(default_factory=Promoted)
+    """The sessions of the replays whose books are those of runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,7 @@ class BooksReader:
     reader_of
         Gives what reads the books of a session.
     promoted
-        Gives the session of the replay whose book is that of the run, by run.
+        Gives the sessions of the replays whose books are those of runs.
     conditions
         Give a run's own ranges of plots.
     window_s
@@ -152,7 +153,7 @@ class BooksReader:
         self,
         reader: BookReader,
         reader_of: Callable[[str], BookReader],
-        promoted: Callable[[], Mapping[int, str]],
+        promoted: Callable[[], Promoted],
         conditions: ConditionsStore,
         window_s: int,
     ) -> None:
@@ -166,10 +167,11 @@ class BooksReader:
     def look(self, wanted: Iterable[Wanted]) -> At:
         """Return how far the books are that somebody looks at."""
         sessions = {each.session for each in wanted if each.session is not None}
+        promoted = self._promoted()  # before the rest: it may wait for Kafka
         return At(
             progress=self._reader.progress(),
             sessions={session: self._reader_of(session).progress() for session in sorted(sessions)},
-            promoted=self._promoted(),
+            promoted=promoted,
         )
 
     def read(self, last: Books, at: At, wanted: Iterable[Wanted], *, behind: bool) -> Books:
@@ -206,7 +208,7 @@ class BooksReader:
                 continue
             its = of_session[session][run]
             known = last.read.get((run, session))
-            promoted = at.promoted.get(run) if session is None else None
+            promoted = at.promoted.shown.get(run) if session is None else None
             is_current = session is None and run == current
             moved = is_current and (last.at is None or at.progress != last.at.progress)
             parts = {each.part for each in asked if each.part is not None}
@@ -224,7 +226,7 @@ class BooksReader:
                     name: History(
                         spills=self._spills(name, run, session, promoted, one),
                         windows=self._windows(name, run, session, one),
-                        runs=self._runs(name, run, one, {each: totals[each] for each in earlier}, at.promoted),
+                        runs=self._runs(name, run, one, {each: totals[each] for each in earlier}, at.promoted.shown),
                     )
                     for name in plots
                 }

@@ -7,7 +7,7 @@ was last read, and waits only for a run that nobody has looked at yet.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Self
 
@@ -22,12 +22,14 @@ from redis.retry import Retry
 from dashboards.choices import Choices, book_of
 from dashboards.data.books import NOTHING, Books, BooksReader, OneRun, Part, Wanted
 from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
+from dashboards.data.decisions import LOOK_S as DECISIONS_S
+from dashboards.data.decisions import DecisionsWatcher
 from dashboards.data.history import History
 from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.view import Reference, View
 from streams.books import layout
 from streams.books.connect import connect
-from streams.books.promotions import Promotions
+from streams.books.promotions import Promoted
 from streams.books.reader import BookReader, Progress
 from streams.books.replays import Replays
 from streams.books.totals import Totals
@@ -69,14 +71,18 @@ class Data:
         self._expected_rate = settings.dashboard.expected_rate
         self._refresh_s = settings.dashboard.refresh_s
         prefix, reader_of = settings.redis.key_prefix, partial(BookReader.of, self._redis, settings)
+        self._decisions = decisions = DecisionsWatcher(settings, self._redis)
         self._books_reader = BooksReader(
-            BookReader.shown(self._redis, settings),
+            BookReader(
+                self._redis, prefix, settings.session, settings.kafka.partitions, lambda: decisions.promoted.shown
+            ),
             reader_of,
-            Promotions(self._redis, prefix).all,
+            decisions.look,
             ConditionsStore.from_settings(settings),
             settings.books.window_s,
         )
-        self._replay_watcher = ReplayWatcher(Replays(self._redis, prefix), reader_of)
+        replays = Replays(self._redis, prefix, lambda: decisions.known)
+        self._replay_watcher = ReplayWatcher(replays, reader_of)
         self._broker_watcher = BrokerWatcher(settings)
         # Each is written by one thread alone and replaced as a whole: a page needs no lock to read it.
         self._books, self._broker = Books(), Broker()
@@ -100,6 +106,7 @@ class Data:
                 ("books", self._read_books),
                 ("announcements", self._hear_announcements),
                 ("kafka-ends", self._watch_kafka),
+                ("decisions", self._watch_decisions),
             )
         ]
 
@@ -111,6 +118,7 @@ class Data:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._ask.set()
+        self._decisions.asked.set()
         for thread in self._threads:
             thread.join()
         self._redis.close()
@@ -125,6 +133,10 @@ class Data:
         part = None if choices.window is None else one.parts.get(choices.window)
         seen = self._observed(now_s, books, broker, fault)
         warnings = (*broker.warnings, *_losses(books.at.progress if books.at else (), now_s), *one.warnings)
+        shown = [each for each, session in ((run, choices.session), (other, other_session)) if session is None]
+        warnings = (*warnings, *_lost_replays(books.at.promoted if books.at else Promoted(), shown))
+        if self._decisions.warning:
+            warnings = (self._decisions.warning, *warnings)
         if self._replays_fault:
             warnings = (*warnings, f"What the store (Redis) holds of the replays cannot be read: {self._replays_fault}")
         if broker.lost_s:
@@ -217,6 +229,16 @@ class Data:
             self._broker = self._broker_watcher.look(self._broker)
             self._stopped.wait(LOOK_S)
 
+    def _watch_decisions(self) -> None:
+        while not self._stopped.is_set():
+            self._decisions.asked.clear()
+            known = self._decisions.known
+            self._decisions.refresh()
+            if self._decisions.known != known:
+                self._ask.set()
+            self._stopped.wait(CHANGE_S)
+            self._decisions.asked.wait(DECISIONS_S)
+
     def _look_at_redis(self) -> None:
         wanted = self._still_wanted()
         try:
@@ -224,7 +246,7 @@ class Data:
             self._behind, self._behind_since_s = self._lag(at.progress)
             if at != last.at or not all(map(last.has_read, wanted)):
                 self._books = self._books_reader.read(last, at, wanted, behind=bool(self._behind))
-            self._look_at_replays(at.promoted)
+            self._look_at_replays(at.promoted.all)
         except (RedisConnectionError, RedisTimeoutError) as error:
             self._fail("does not answer", error)
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on
@@ -279,6 +301,13 @@ def _losses(progress: tuple[Progress, ...], now_s: float) -> tuple[str, ...]:
         if now_s - loss.at_s < LOSS_TOLD_S
     ]
     return (f"Kafka no longer has what was needed: {'; '.join(found)}",) if found else ()
+
+
+def _lost_replays(promoted: Promoted, runs: Iterable[int | None]) -> Iterator[str]:
+    """Yield what to say of runs that are shown from live's book for want of the one that was promoted."""
+    for run in dict.fromkeys(runs):
+        if run is not None and (loss := promoted.loss(run)):
+            yield f"Run {run}: showing live’s book: {loss}"
 
 
 def _within(spills: SpillFacts, part: Part) -> SpillFacts:
