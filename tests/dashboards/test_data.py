@@ -235,9 +235,9 @@ def test_books_are_read_on_when_a_change_cannot_be_told(quick: Settings, redis: 
         raise RuntimeError("the loop is closed")
 
     data.on_change = fail
-    write(redis, quick, run_book(), offset=7)
+    checkpoint(quick, {RUN: run_book()}, next=8)
     until(data, lambda v: v.run)
-    write(redis, quick, run_book(9), offset=8)
+    checkpoint(quick, {RUN: run_book(9)}, next=9)
     until(data, lambda v: v.book.totals.filled == 9)
 
 
