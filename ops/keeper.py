@@ -17,6 +17,7 @@ from ops.end_of_run import Edition, Export, directory_of, edition_there, write_e
 from ops.export.chosen import choose
 from ops.replay.origins import kafka_spans
 from schemas.records import NO_RUN
+from streams.books.decided import refresh
 from streams.books.lag import behind
 from streams.books.layout import Place
 from streams.books.products import Product, Products, Written
@@ -51,7 +52,7 @@ class Keeper:
     """
 
     def __init__(self, settings: Settings, redis: Redis, export: Export | None = None) -> None:
-        self._settings = settings
+        self._settings, self._redis = settings, redis
         self._live, self._shown = BookReader.of(redis, settings), BookReader.shown(redis, settings)
         self._promotions = Promotions(redis, settings.redis.key_prefix)
         self._noted = Products(redis, settings.redis.key_prefix, settings.session)
@@ -92,6 +93,7 @@ class Keeper:
         ServerError
             When Kafka does not answer; `redis.RedisError` when Redis does not.
         """
+        refresh(self._settings, self._redis)
         if self._archive is not None:
             known = self._live.places()
             noted = self._noted.all()
@@ -133,7 +135,11 @@ class Keeper:
         known, promoted = self._shown.places(), self._promotions.all()
         over = self._over(known)
         self._due = {run: ends for run, ends in self._due.items() if run in over}
+        lost = self._promotions.look().lost
         for run in over:
+            if run in lost:
+                self._leave(run, lost[run])
+                continue
             session = promoted.get(run, self._settings.session)
             edition = Edition(session=session, produced_ms=known[run].produced_ms)
             if run not in self._editions:
@@ -142,6 +148,13 @@ class Keeper:
                 continue
             if (Product.END_OF_RUN, run, edition) not in self._refused and self._all_is_in_the_books(run):
                 self._write_products(directory, export, run, edition, known)
+
+    def _leave(self, run: int, session: str) -> None:
+        """Leave what was written of a run whose promoted replay is gone from Redis: nobody wants live's book there."""
+        edition = Edition(session=session, produced_ms=0)
+        if (Product.END_OF_RUN, run, edition) not in self._refused:
+            self._refused.add((Product.END_OF_RUN, run, edition))
+            _log.error("the book of a run is lost, its products stay as they are", run=run, book=session)
 
     def _session_of(self, run: int) -> str:
         """Return the session whose book of a run is shown."""

@@ -9,6 +9,7 @@ from dashboards.data.one_run import NOTHING, OneRun, RunReader, Standing, Wanted
 from dashboards.data.view import RunSummary, StoredRuns
 from schemas.records import NO_RUN
 from streams.books.layout import Place
+from streams.books.promotions import Promoted
 from streams.books.reader import BookReader, Progress
 from streams.books.totals import Totals
 
@@ -39,8 +40,8 @@ class At:
     """Runs that are not among them, and why."""
     sessions: Mapping[str, Extent] = field(default_factory=dict)
     """Of the sessions that somebody looks at."""
-    promoted: Mapping[int, str] = field(default_factory=dict)
-    """The session of the replay whose book is that of the run, by run."""
+    promoted: Promoted = field(default_factory=Promoted)
+    """The sessions of the replays whose books are those of runs."""
 
     def of(self, session: str | None) -> Extent:
         """Return how far the books of a session are; None are those that are the runs'."""
@@ -101,7 +102,7 @@ class BooksReader:
     reader_of
         Gives what reads the books of a session, the same each time.
     promoted
-        Gives the session of the replay whose book is that of the run, by run.
+        Gives the sessions of the replays whose books are those of runs.
     run_reader
         Reads a run.
     """
@@ -110,7 +111,7 @@ class BooksReader:
         self,
         shown: BookReader,
         reader_of: Callable[[str], BookReader],
-        promoted: Callable[[], Mapping[int, str]],
+        promoted: Callable[[], Promoted],
         run_reader: RunReader,
     ) -> None:
         self._shown = shown
@@ -121,12 +122,13 @@ class BooksReader:
     def look(self, wanted: Iterable[Wanted]) -> At:
         """Return how far the books are that somebody looks at."""
         sessions = {each.session for each in wanted if each.session is not None}
+        promoted = self._promoted()  # before the rest: it may wait for Kafka
         shown = _extent(self._shown)
         return At(
             shown=shown,
             unreadable=self._shown.unreadable,
             sessions={session: _extent(self._reader_of(session)) for session in sorted(sessions)},
-            promoted=self._promoted(),
+            promoted=promoted,
         )
 
     def read(self, last: Books, at: At, wanted: Iterable[Wanted], *, spread_over: int) -> Books:
@@ -167,7 +169,7 @@ class BooksReader:
             if run not in extent.places:
                 read[run, session] = NOTHING
                 continue
-            promoted = at.promoted.get(run) if session is None else None
+            promoted = at.promoted.shown.get(run) if session is None else None
             standing = Standing(
                 place=extent.places[run],
                 promoted=promoted,
@@ -183,7 +185,7 @@ class BooksReader:
                 reader=self._shown if session is None else self._reader_of(session),
                 standing=standing,
                 earlier=[*islice(new.same_type_before(run), RUNS_SHOWN - 1)][::-1],
-                promoted=at.promoted,
+                promoted=at.promoted.shown,
             )
             read[run, session] = self._run_reader.read(whose, asked, known)
         return replace(new, read=read)

@@ -6,7 +6,7 @@ was last read, and waits only for a run that nobody has looked at yet.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Self
@@ -22,6 +22,8 @@ from redis.retry import Retry
 from dashboards.choices import Choices, book_of
 from dashboards.data.books import Books, BooksReader
 from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
+from dashboards.data.decisions import LOOK_S as DECISIONS_S
+from dashboards.data.decisions import DecisionsWatcher
 from dashboards.data.history import History
 from dashboards.data.one_run import NOTHING, OneRun, Part, RunReader, Wanted
 from dashboards.data.replays import Replay, ReplayWatcher
@@ -31,7 +33,7 @@ from schemas.records import NO_RUN
 from streams.books import layout
 from streams.books.connect import connect
 from streams.books.lag import behind
-from streams.books.promotions import Promotions
+from streams.books.promotions import Promoted
 from streams.books.reader import BookReader, Progress
 from streams.books.replays import Replays
 from streams.conditions.store import ConditionsStore
@@ -80,12 +82,14 @@ class Data:
         self._channel = layout.changed_channel(settings.redis.key_prefix, settings.session)
         self._expected_rate = settings.dashboard.expected_rate
         self._refresh_s = settings.dashboard.refresh_s
-        prefix, shown = settings.redis.key_prefix, BookReader.shown(self._redis, settings)
+        prefix = settings.redis.key_prefix
+        self._decisions = decisions = DecisionsWatcher(settings, self._redis)
+        shown = BookReader(self._redis, prefix, settings.session, lambda: decisions.promoted.shown)
         # Each remembers the list of its session's runs; a browser may name any session.
         reader_of = lru_cache(READERS_KEPT)(partial(BookReader.of, self._redis, settings))
         run_reader = RunReader(shown, ConditionsStore.from_settings(settings))
-        self._books_reader = BooksReader(shown, reader_of, Promotions(self._redis, prefix).all, run_reader)
-        self._replay_watcher = ReplayWatcher(Replays(self._redis, prefix), reader_of)
+        self._books_reader = BooksReader(shown, reader_of, decisions.look, run_reader)
+        self._replay_watcher = ReplayWatcher(Replays(self._redis, prefix, lambda: decisions.known), reader_of)
         self._broker_watcher, self._waiting_watcher = BrokerWatcher(settings), WaitingWatcher()
         # Each is written by one thread alone and replaced as a whole: a page needs no lock to read it.
         self._seen, self._broker = Seen(), Broker()
@@ -107,6 +111,7 @@ class Data:
                 ("books", self._read_books),
                 ("announcements", self._hear_announcements),
                 ("kafka-ends", self._watch_kafka),
+                ("decisions", self._watch_decisions),
             )
         ]
 
@@ -118,6 +123,7 @@ class Data:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._ask.set()
+        self._decisions.asked.set()
         for thread in self._threads:
             thread.join()
         self._redis.close()
@@ -134,11 +140,15 @@ class Data:
         observed = self._observed(now_s, seen, broker, fault)
         losses = _losses(books.at.shown.progress, now_s)
         warnings = (*broker.warnings, *losses, *books.unreadable, *dict.fromkeys((*one.warnings, *reference.warnings)))
+        shown = [each for each, session in ((run, choices.session), (other, other_session)) if session is None]
+        warnings = (*warnings, *_lost_replays(books.at.promoted, shown))
+        if self._decisions.warning:
+            warnings = (self._decisions.warning, *warnings)
         if self._replays_fault:
             warnings = (*warnings, f"What the store (Redis) holds of the replays cannot be read: {self._replays_fault}")
         if broker.lost_s:
             lost = span(now_s - broker.lost_s)
-            warnings = (f"Kafka does not answer, for {lost}: nobody knows whether spills come", *warnings)
+            warnings = (f"Kafka {broker.why}, for {lost}: nobody knows whether spills come", *warnings)
         if fault:
             ago = span(now_s - self._read_s)
             warnings = (f"The store (Redis) {fault}, for {ago}: all numbers are old", *warnings)
@@ -208,7 +218,10 @@ class Data:
             self._look_at_redis()
             if self._seen.books is not books or self._replays != replays or self._fault != fault:
                 self.changes += 1
-                self.on_change()
+                try:
+                    self.on_change()
+                except Exception as error:  # noqa: BLE001 - who listens may fail, the books are read all the same
+                    _log.warning("a change cannot be told", error=f"{type(error).__name__}: {error}")
                 self._stopped.wait(CHANGE_S)
             self._ask.wait(self._refresh_s)
             self._ask.clear()
@@ -223,11 +236,24 @@ class Data:
                             self._ask.set()
             except RedisError:  # the books' own thread says so
                 self._stopped.wait(self._refresh_s)
+            except Exception as error:  # noqa: BLE001 - without announcements the books are read every `refresh_s`
+                _log.warning("announcements are not heard", error=f"{type(error).__name__}: {error}")
+                self._stopped.wait(self._refresh_s)
 
     def _watch_kafka(self) -> None:
         while not self._stopped.is_set():
             self._broker = self._broker_watcher.look(self._broker)
             self._stopped.wait(LOOK_S)
+
+    def _watch_decisions(self) -> None:
+        while not self._stopped.is_set():
+            self._decisions.asked.clear()
+            known = self._decisions.known
+            self._decisions.refresh()
+            if self._decisions.known != known:
+                self._ask.set()
+            self._stopped.wait(CHANGE_S)
+            self._decisions.asked.wait(DECISIONS_S)
 
     def _look_at_redis(self) -> None:
         wanted = self._still_wanted()
@@ -239,7 +265,7 @@ class Data:
                 spread_over = len(spans) if waiting.messages else 0
                 books = self._books_reader.read(books, at, wanted, spread_over=spread_over)
             self._seen = Seen(books=books, waiting=waiting)
-            self._look_at_replays(at.promoted)
+            self._look_at_replays(at.promoted.all)
         except (RedisConnectionError, RedisTimeoutError) as error:
             self._fail("does not answer", error)
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on
@@ -280,6 +306,13 @@ def _losses(progress: Mapping[int, Progress], now_s: float) -> tuple[str, ...]:
         if now_s - loss.at_s < LOSS_TOLD_S
     ]
     return (f"Kafka no longer has what was needed: {'; '.join(found)}",) if found else ()
+
+
+def _lost_replays(promoted: Promoted, runs: Iterable[int | None]) -> Iterator[str]:
+    """Yield what to say of runs that are shown from live's book for want of the one that was promoted."""
+    for run in dict.fromkeys(runs):
+        if run is not None and (loss := promoted.loss(run)):
+            yield f"Run {run}: showing live’s book: {loss}"
 
 
 def _within(spills: SpillFacts, part: Part) -> SpillFacts:

@@ -25,6 +25,8 @@ def export(
         from ops.export.write import FORMATS
         from ops.export.write import export as write
     from ops.export.chosen import choose
+    from streams.books.decided import refresh
+    from streams.books.promotions import Promotions
     from streams.books.reader import BookReader
     from streams.conditions.store import ConditionsStore
     from streams.process import ranges_of
@@ -32,6 +34,9 @@ def export(
     if form not in FORMATS:
         raise UsageError(f"there is no format {form}: there are {', '.join(FORMATS)}")
     with servers() as (settings, redis):
+        refresh(settings, redis)
+        if loss := Promotions(redis, settings.redis.key_prefix).look().loss(run):
+            raise SpilldeckError(f"run {run}: {loss}")
         reader = BookReader.shown(redis, settings)
         if run not in reader.places():
             raise UsageError(f"there is no run {run}: see spilldeck runs list")

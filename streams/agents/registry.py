@@ -25,6 +25,7 @@ from streams.agents.common import SERVER_ERRORS, Channels
 from streams.books import layout
 from streams.books.changing import ChangingHash
 from streams.books.connect import connect
+from streams.books.decided import refresh
 from streams.books.kafka_log import Known
 from streams.books.products import Products
 from streams.books.reader import BookReader
@@ -100,6 +101,7 @@ def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None
         if first not in app.consumer.assignment():
             return
         try:
+            await asyncio.to_thread(refresh, settings, redis)  # what people decided comes back, too
             for one, what in await asyncio.to_thread(registry.changed, time.time()):
                 await (await channels.runs.send(key=str(one.run).encode(), value=encode(one), force=True))
                 await asyncio.to_thread(registry.note, one.run, what)
