@@ -193,7 +193,7 @@ class Partition:
             return Verdict.THERE, ""
         if now is not None and (why := self._lost_with(now)):
             return Verdict.LEFT, why
-        counted = f"with {old.missed} messages of Kafka that were missed" if old.missed else ""
+        counted = f"with messages that were missed: {old.missed}" if old.missed else ""
         without = f"without plots that there are no more: {', '.join(part.left_out)}" if part.left_out else ""
         return Verdict.CARRIED, "; ".join(filter(None, (counted, without)))
 

@@ -13,16 +13,18 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from ops.upgrade.source import Source, source_of
-from schemas.records import RejectedSpill
-from streams.books.book import Ranges
+from schemas.records import RawSpill, RejectedSpill
+from schemas.wire import encode
+from streams.books.book import Book, Ranges
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog, Known
 from streams.books.partition import Filling
 from streams.books.reader import BookReader
 from streams.books.replays import Replays
-from streams.books.run import Handling
+from streams.books.run import Handling, RunBook, RunPart
 from streams.books.store import CheckpointStore
 from streams.conditions.store import ConditionsStore
+from streams.daq.simulator import SimulatedRun
 from streams.plots.catalogue import PLOTS
 from streams.process import ranges_of
 from streams.settings import Settings
@@ -244,3 +246,28 @@ async def outcomes_of(log: Log, partition: int, start: int, stop: int) -> list[O
     messages = await log.read(partition, start, stop)
     starts = [start, *(message.offset + 1 for message in messages)]
     return [transform(replace(m, start=at), CONDITIONS.for_run) for m, at in zip(messages, starts, strict=False)]
+
+
+def later_spills() -> list[list[Produced]]:
+    """Return what comes of the first run behind all that was left, by partition: two spills, and one of before."""
+    run = SimulatedRun(run=FIRST, spills=14, mean_triggers=3, detectors=("tof", "scalers"), period_s=12.0)
+    records = [record for record in run.records() if isinstance(record, RawSpill) and record.spill in {2, 12, 13}]
+    found: list[list[Produced]] = [[], []]
+    for record in records:
+        found[record.spill % 2].append(Produced(encode(record), 1_795_900_000_000))
+    return found
+
+
+def continued(settings: Settings, redis: Redis, log: Log, starts: Sequence[int]) -> RunBook:
+    """Return what the first run's book becomes, as it is now, with what the log has of it from these offsets on."""
+    reader = BookReader.of(redis, settings)
+    book = reader.run(FIRST, ranges(FIRST))
+    part, total, numbers = RunPart(dict(book.ledger), book.totals), Book(ranges(FIRST)), dict(book.key_numbers)
+    total += book.book
+    for partition, start in enumerate(starts):
+        outcomes = asyncio.run(outcomes_of(log, partition, start, len(log.messages[partition])))
+        counted = part.count([o for o in outcomes if o.run == FIRST], ranges(FIRST), filling_of(settings).window_of)
+        for _, _, filled in counted.filled:
+            total += filled.book
+            numbers |= filled.key_numbers
+    return RunBook(totals=part.totals, ledger=part.ledger, book=total, key_numbers=numbers)

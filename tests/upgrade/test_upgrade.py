@@ -9,19 +9,15 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from ops.upgrade.found import Found, Verdict
-from schemas.records import NO_RUN, RawSpill
-from schemas.wire import encode
-from streams.books.book import Book
+from schemas.records import NO_RUN
 from streams.books.compare import differences
 from streams.books.layout import Loss
 from streams.books.products import Product, Products
 from streams.books.promotions import Promotions
 from streams.books.reader import BookReader
 from streams.books.replays import Replays
-from streams.books.run import RunBook, RunPart
 from streams.books.store import CheckpointRefusedError, CheckpointStore
 from streams.books.stored import PartitionState, StoredPart
-from streams.daq.simulator import SimulatedRun
 from streams.errors import SpilldeckError
 from streams.settings import Settings
 from tests.upgrade.conftest import Upgrade
@@ -35,11 +31,10 @@ from tests.upgrade.left import (
     SECOND,
     SESSIONS,
     Log,
-    Produced,
     check,
+    continued,
     dump,
-    filling_of,
-    outcomes_of,
+    later_spills,
     ranges,
     work,
 )
@@ -169,7 +164,7 @@ def test_what_was_missed_is_counted_once(settings: Settings, redis: Redis, upgra
     log = Log(lows=(1, 1))
     found = upgrade(log)
     (first, _) = (one for one in found if (one.session, one.run) == ("night", FIRST))
-    assert (first.verdict, first.why) == (Verdict.CARRIED, "with 2 messages of Kafka that were missed")
+    assert (first.verdict, first.why) == (Verdict.CARRIED, "with messages that were missed: 2")
     # What the other session counted of the same messages, none of which it missed.
     check(settings, redis, "night", FIRST, EXPECTED["live"][FIRST], without=(*ORDER, "handling"))
     assert {state_of(settings, p, "night").lost for p in (0, 1)} == {()}
@@ -256,31 +251,6 @@ def test_killed_between_any_two_writes_and_done_again_it_gives_the_same(
         assert dump(redis, prefix, old=False) == wanted, may_write
         may_write += 1
     assert may_write > 10
-
-
-def later_spills() -> list[list[Produced]]:
-    """Return what comes of the first run behind all that was left, by partition: two spills, and one of before."""
-    run = SimulatedRun(run=FIRST, spills=14, mean_triggers=3, detectors=("tof", "scalers"), period_s=12.0)
-    records = [record for record in run.records() if isinstance(record, RawSpill) and record.spill in {2, 12, 13}]
-    found: list[list[Produced]] = [[], []]
-    for record in records:
-        found[record.spill % 2].append(Produced(encode(record), 1_795_900_000_000))
-    return found
-
-
-def continued(settings: Settings, redis: Redis, log: Log, starts: Sequence[int]) -> RunBook:
-    """Return what the first run's book becomes, as it is now, with what the log has of it from these offsets on."""
-    reader = BookReader.of(redis, settings)
-    book = reader.run(FIRST, ranges(FIRST))
-    part, total, numbers = RunPart(dict(book.ledger), book.totals), Book(ranges(FIRST)), dict(book.key_numbers)
-    total += book.book
-    for partition, start in enumerate(starts):
-        outcomes = asyncio.run(outcomes_of(log, partition, start, len(log.messages[partition])))
-        counted = part.count([o for o in outcomes if o.run == FIRST], ranges(FIRST), filling_of(settings).window_of)
-        for _, _, filled in counted.filled:
-            total += filled.book
-            numbers |= filled.key_numbers
-    return RunBook(totals=part.totals, ledger=part.ledger, book=total, key_numbers=numbers)
 
 
 @pytest.mark.parametrize("lows", [(3, 6), (0, 6), tuple(ENDS), (14, 14)], ids=str)
