@@ -86,7 +86,7 @@ class Made:
         """Note what an older version made, which kept in the plan whether it was done."""
         partitions = range(len(plan.spans))
         there = [p for p in partitions if self._redis.exists(*self._states(plan.session, [p]))]
-        self._note(plan, there if plan.done else None)
+        self._note(plan, there if plan.done and there else None)
 
     def clear(self, session: str) -> None:
         """Remove what was noted of the books of a session, and then the books: killed in between, they are lost."""
