@@ -85,6 +85,8 @@ class RunControl:
     payload: bytes = field(default=b"", repr=False)
     time_problem: str = ""
     """As of a `RawSpill`."""
+    partitions: int = 0
+    """Of a start: over how many partitions the run's spills are spread, by their numbers; 0 if nobody said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,8 +152,9 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
                 known: dict[str, Any] = {**DETECTORS}
                 out[name] = {n: _builder(d)(values[n]) for n, d in known.items() if values.get(n) is not None}
                 continue
-            if name not in values and issubclass(kind, Detector):  # the message is older than the table
-                out[name] = hints[name].empty()
+            if name not in values:  # the message is older than the field, which has a default, or than the table
+                if issubclass(kind, Detector):
+                    out[name] = hints[name].empty()
                 continue
             if name not in values and name in optional:  # the message is older than the field
                 continue
@@ -223,6 +224,8 @@ def _check(record: Record) -> None:
     if isinstance(record, RawSpill | RunControl | ReconstructedSpill):
         _in_range(record, "time_us", 0, MAX_TIME_US)
         _in_range(record, "events", 0, MAX_NUMBER)
+    if isinstance(record, RunControl):
+        _in_range(record, "partitions", 0, MAX_NUMBER)
     if isinstance(record, ReconstructedSpill):
         _check_reconstructed(record)
 

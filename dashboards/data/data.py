@@ -130,7 +130,7 @@ class Data:
             warnings = (*warnings, f"What the store (Redis) holds of the replays cannot be read: {self._replays_fault}")
         if broker.lost_s:
             lost = span(now_s - broker.lost_s)
-            warnings = (f"Kafka does not answer, for {lost}: nobody knows whether spills come", *warnings)
+            warnings = (f"Kafka {broker.why}, for {lost}: nobody knows whether spills come", *warnings)
         if fault:
             ago = span(now_s - self._read_s)
             warnings = (f"The store (Redis) {fault}, for {ago}: all numbers are old", *warnings)
@@ -197,7 +197,10 @@ class Data:
             self._look_at_redis()
             if self._books is not books or self._replays != replays or self._fault != fault:
                 self.changes += 1
-                self.on_change()
+                try:
+                    self.on_change()
+                except Exception as error:  # noqa: BLE001 - who listens may fail, the books are read all the same
+                    _log.warning("a change cannot be told", error=f"{type(error).__name__}: {error}")
                 self._stopped.wait(CHANGE_S)
             self._ask.wait(self._refresh_s)
             self._ask.clear()
@@ -211,6 +214,9 @@ class Data:
                         if announced.get_message(timeout=CHANGE_S):
                             self._ask.set()
             except RedisError:  # the books' own thread says so
+                self._stopped.wait(self._refresh_s)
+            except Exception as error:  # noqa: BLE001 - without announcements the books are read every `refresh_s`
+                _log.warning("announcements are not heard", error=f"{type(error).__name__}: {error}")
                 self._stopped.wait(self._refresh_s)
 
     def _watch_kafka(self) -> None:

@@ -47,15 +47,17 @@ class Deafness:
     """
 
     def __init__(self) -> None:
-        self._well_at = time.monotonic()
+        self._silent = 0
+        """Looks since something was well: a machine that slept for an hour has not looked meanwhile."""
         threading.Thread(target=self._look, daemon=True, name="deafness").start()
 
     def well(self) -> None:
         """Take note that something was taken, that nothing waits, or that a server is away."""
-        self._well_at = time.monotonic()
+        self._silent = 0
 
     def _look(self) -> None:
-        while time.monotonic() - self._well_at < DEAF_S:
+        while self._silent * WATCH_S < DEAF_S:
+            self._silent += 1
             time.sleep(WATCH_S)
         _log.critical("nothing was taken for a minute, though there is something: ending", status=DEAF_STATUS)
         os._exit(DEAF_STATUS)

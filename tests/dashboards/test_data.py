@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from redis import Redis
 
 from dashboards.app import serve
 from dashboards.choices import LAST_MINUTE, Choices
-from dashboards.data import Data, View
+from dashboards.data import Data, View, broker
 from ops.stack import free_port
 from ops.stack import redis as redis_server
 from ops.topics import ensure_topics
@@ -262,6 +263,44 @@ def test_a_broker_that_is_away_is_told(settings: Settings) -> None:
         view = until(d, lambda v: v.daq.text.startswith("Kafka does not answer"))
         assert view.pipeline.level is Level.UNKNOWN
         assert view.warnings[0].startswith("Kafka does not answer, for ")
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "said"),
+    [
+        # As when the process may open no more files, or start no more threads.
+        ("reader", KafkaException(KafkaError(KafkaError._CRIT_SYS_RESOURCE, "no thread")), "no thread"),
+        ("spans", KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "not ours")), "not ours"),
+        ("spans", ValueError("odd"), "ValueError: odd"),
+    ],
+)
+def test_whatever_goes_wrong_with_kafka_is_told_and_is_over_when_it_is_well(
+    quick: Settings, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception, said: str
+) -> None:
+    ensure_topics(quick)
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patched, ExitStack() as started:
+        patched.setattr(broker, what, fail)
+        data = started.enter_context(Data(quick))
+        view = until(data, lambda v: v.warnings and v.warnings[0].startswith("Kafka cannot be asked"))
+        assert f"({said}), for " in view.warnings[0]
+        assert view.pipeline.level is Level.UNKNOWN
+        patched.undo()
+        assert until(data, lambda v: not v.warnings).behind == 0
+
+
+def test_books_are_read_on_when_a_change_cannot_be_told(quick: Settings, redis: Redis, data: Data) -> None:
+    def fail() -> None:
+        raise RuntimeError("the loop is closed")
+
+    data.on_change = fail
+    write(redis, quick, run_book(), offset=7)
+    until(data, lambda v: v.run)
+    write(redis, quick, run_book(9), offset=8)
+    until(data, lambda v: v.book.totals.filled == 9)
 
 
 def test_topics_that_are_not_there_are_told_until_they_are(quick: Settings, data: Data) -> None:
