@@ -4,13 +4,13 @@ import time
 from contextlib import closing
 
 from confluent_kafka import ConsumerGroupState, KafkaException, Message
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from schemas.records import RejectedSpill
 from schemas.wire import decode
 from streams import kafka
 from streams.settings import Settings
-from streams.topics import Topics
+from streams.topics import Topics, workers_group
 
 ANSWER_S = 10.0
 SHARED_S = 60.0
@@ -49,7 +49,7 @@ def wait_until_shared(settings: Settings, workers: int) -> None:
 
 def is_shared(admin: AdminClient, settings: Settings, workers: int) -> bool:
     """Say whether so many workers of live share the partitions, and nothing moves."""
-    group = group_of(settings)
+    group = workers_group(settings, settings.session)
     try:
         described = admin.describe_consumer_groups([group])[group].result(timeout=ANSWER_S)
     except KafkaException:  # brokers are away, or nobody has ever asked for a group
@@ -57,6 +57,9 @@ def is_shared(admin: AdminClient, settings: Settings, workers: int) -> bool:
     return described.state is ConsumerGroupState.STABLE and len(described.members) == workers
 
 
-def group_of(settings: Settings) -> str:
-    """Return the name of the consumer group of a session's workers."""
-    return f"{settings.kafka.topic_prefix}spilldeck-{settings.session}"
+def set_topic(settings: Settings, topic: str, setting: str, value: str) -> None:
+    """Give a topic a setting."""
+    entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    admin.incremental_alter_configs([resource])[resource].result(ANSWER_S)

@@ -12,9 +12,9 @@ from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
-from streams.topics import Topics
+from streams.topics import Topics, workers_group
 from streams.transform import raw_offset_of
-from tests.kafka import group_of, messages
+from tests.kafka import messages
 from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
@@ -26,7 +26,10 @@ def test_a_group_that_kafka_does_not_know_goes_on_where_the_checkpoint_says(
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
 ) -> None:
     records = list(SimulatedRun(run=RUN, spills=60, mean_triggers=3, detectors=("tof",)).records())
-    admin, group = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers}), group_of(settings)
+    admin, group = (
+        AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers}),
+        workers_group(settings, settings.session),
+    )
     for part in (records[:30], records[30:40], records[40:]):
         workers.start()
         with SpillProducer(settings) as producer:

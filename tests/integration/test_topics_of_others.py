@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from schemas.records import NO_RUN, RawFormat, RawSpill, ReconstructedSpill, RunControl
 from schemas.wire import decode
@@ -18,7 +17,7 @@ from streams.daq.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
 from streams.topics import Topics
-from tests.kafka import messages, rejected
+from tests.kafka import messages, rejected, set_topic
 from tests.records import raw_spill
 from tests.workers import Workers
 
@@ -27,14 +26,6 @@ pytestmark = pytest.mark.servers
 Record = RawSpill | RunControl
 RUN, NOISE_RUN = 900_070, 900_071
 MOST_BYTES = 300_000
-
-
-def have(settings: Settings, topic: str, setting: str, value: str) -> None:
-    """Give a topic a setting of its own."""
-    entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
-    admin.incremental_alter_configs([resource])[resource].result()
 
 
 def produce(settings: Settings, records: list[Record]) -> None:
@@ -52,7 +43,7 @@ def test_times_of_the_broker_tell_of_no_loss_however_often_a_worker_is_killed(
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
 ) -> None:
     raw = Topics.of(settings).raw
-    have(settings, raw, "message.timestamp.type", "LogAppendTime")
+    set_topic(settings, raw, "message.timestamp.type", "LogAppendTime")
     records = list(SimulatedRun(run=RUN, spills=40, mean_triggers=3, detectors=("tof",)).records())
     for part in range(4):
         which = workers.start()
@@ -73,7 +64,7 @@ def test_a_spill_too_large_for_what_comes_out_counts_or_is_kept_in_words_and_the
 ) -> None:
     topics = Topics.of(settings)
     for topic in (topics.reco, topics.rejected) if whose == "the topic's" else (topics.rejected,):
-        have(settings, topic, "max.message.bytes", str(MOST_BYTES))
+        set_topic(settings, topic, "max.message.bytes", str(MOST_BYTES))
     of_ours = f"from streams.agents import products; products.MAX_MESSAGE_BYTES = {MOST_BYTES}"
     small = list(SimulatedRun(run=RUN, spills=12, mean_triggers=3).records())
     (large,) = (
