@@ -4,6 +4,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+import structlog
 from confluent_kafka import Consumer, KafkaException
 
 from streams.kafka import NO_ANSWER, NO_TOPIC, Spans, reader, spans
@@ -14,6 +15,8 @@ LOOK_S = 1.0
 """How often Kafka is asked how far it is."""
 ASK_S = 3.0
 """A broker that does not answer within it counts as away."""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

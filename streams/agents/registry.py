@@ -9,20 +9,23 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
-from typing import cast
 
 import faust
 import structlog
 from confluent_kafka import KafkaException
 from faust.types import TP
+from redis import Redis
 
-from schemas.records import RunRecord, RunState
+from schemas.records import RunRecord
 from schemas.wire import WireError, decode, encode
 from streams.agents.common import SERVER_ERRORS, Channels
 from streams.books import layout
+from streams.books.changing import ChangingHash
 from streams.books.connect import connect
+from streams.books.decided import refresh
 from streams.books.kafka_log import Known
 from streams.books.products import Products
 from streams.books.reader import BookReader
@@ -38,42 +41,70 @@ ANSWER_S = 10.0
 _log = structlog.get_logger(__name__)
 
 
-def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None:
-    """Give the application the timer that writes the records."""
-    redis = connect(settings)
-    prefix, session = settings.redis.key_prefix, settings.session
-    books = BookReader.of(redis, settings)
-    products = Products(redis, prefix, session)
-    first = TP(channels.raw.get_topic_name(), 0)
-    key = layout.run_states(prefix, session)
+What = list[str | int]
+"""What makes a new record of a run when it changes: state, topic, partitions that have something of it, products."""
 
-    def changed() -> list[tuple[RunRecord, str]]:
+
+class Registry:
+    """Finds the records that are to be written. Blocking: call it from a thread.
+
+    Parameters
+    ----------
+    redis
+        Client that returns bytes; its errors are passed on.
+    settings
+        Name the session.
+    """
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        prefix, session = settings.redis.key_prefix, settings.session
+        self._books = BookReader.of(redis, settings)
+        self._products = Products(redis, prefix, session)
+        self._written = ChangingHash(redis, layout.run_states(prefix, session), _unpack_written)
+
+    def changed(self, now_s: float) -> list[tuple[RunRecord, What]]:
         """Return the records that are to be written, each with what makes a new one when it changes."""
-        counted = {str(partition): its.next for partition, its in books.progress().items()}
-        places = books.places()
-        written, named = cast("dict[bytes, bytes]", redis.hgetall(key)), products.names()
-        what = {
-            run: json.dumps([state, places[run].log, places[run].partitions, *named.get(run, ())])
-            for run, state in states(places, time.time()).items()
+        counted = {str(partition): its.next for partition, its in self._books.progress().items()}
+        places = self._books.places()
+        written, named = self._written.read(), self._products.names()
+        its = states(places, now_s)
+        what: dict[int, What] = {
+            run: [its[run], place.log, place.partitions, *named.get(run, ())] for run, place in places.items()
         }
-        new = [run for run, its in what.items() if written.get(b"%d" % run) != its.encode()]
-        found = []
-        for run, totals in books.runs(new).items():
-            state = RunState(json.loads(what[run])[0])
-            found.append((record(run, totals, places[run], state, named.get(run, ())), what[run]))
-        if found and not books.unreadable:
+        new = [run for run in what if written.get(run) != what[run]]
+        found = [
+            (record(run, totals, places[run], its[run], named.get(run, ())), what[run])
+            for run, totals in self._books.runs(new).items()
+        ]
+        if found and not self._books.unreadable:
             # What had begun by then is in these records or in earlier ones.
             found[-1] = replace(found[-1][0], counted=counted), found[-1][1]
         return found
+
+    def note(self, run: int, what: What) -> None:
+        """Take note that the record of a run was written."""
+        self._written.set({str(run): json.dumps(what)})
+
+
+def _unpack_written(stored: Mapping[bytes, bytes]) -> Mapping[int, What]:
+    return {int(run): json.loads(what) for run, what in stored.items()}
+
+
+def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None:
+    """Give the application the timer that writes the records."""
+    redis = connect(settings)
+    registry = Registry(redis, settings)
+    first = TP(channels.raw.get_topic_name(), 0)
 
     @app.timer(LOOK_S)
     async def look() -> None:
         if first not in app.consumer.assignment():
             return
         try:
-            for one, what in await asyncio.to_thread(changed):
+            await asyncio.to_thread(refresh, settings, redis)  # what people decided comes back, too
+            for one, what in await asyncio.to_thread(registry.changed, time.time()):
                 await (await channels.runs.send(key=str(one.run).encode(), value=encode(one), force=True))
-                await asyncio.to_thread(redis.hset, key, str(one.run), what)
+                await asyncio.to_thread(registry.note, one.run, what)
         except SERVER_ERRORS as error:
             _log.warning("cannot write what becomes of the runs", error=f"{type(error).__name__}: {error}")
 

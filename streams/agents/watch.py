@@ -12,7 +12,7 @@ import faust
 import structlog
 from confluent_kafka import Consumer, KafkaException
 
-from schemas.records import NO_RUN
+from schemas.records import NO_RUN, RawSpill, RunControl
 from schemas.wire import WireError, decode
 from streams.agents.common import SERVER_ERRORS
 from streams.agents.reconstruct import transform_all
@@ -196,6 +196,7 @@ class _Run:
 
 def _run_of(value: bytes) -> int:
     try:
-        return decode(value).run
+        record = decode(value)
     except WireError:
         return NO_RUN
+    return record.run if isinstance(record, RawSpill | RunControl) else NO_RUN

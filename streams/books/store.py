@@ -1,6 +1,5 @@
 """The checkpoint: how far a partition is, and its parts of runs, read and written in Redis in atomic steps."""
 
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -11,9 +10,11 @@ from redis.exceptions import ResponseError
 from streams.books import layout
 from streams.books.book import Book, Ranges
 from streams.books.checkpoint import COMPARE_AND_SET, REFUSED, WRITTEN, Commands, RunChanges
+from streams.books.connect import is_other_type
 from streams.books.stored import (
     PartitionState,
     StoredPart,
+    place_of,
     unpack_book,
     unpack_ledger,
     unpack_part,
@@ -66,10 +67,10 @@ def _as_damage(run: int, key: str) -> Iterator[None]:
     """Say which key of a run it is that cannot be understood."""
     try:
         yield
-    except (LookupError, ValueError, TypeError, AttributeError, struct.error) as error:
+    except layout.UNREADABLE as error:
         raise DamagedPartError(run, f"{key} cannot be read: {type(error).__name__}: {error}") from error
     except ResponseError as error:
-        if "WRONGTYPE" not in str(error):
+        if not is_other_type(error):
             raise
         raise DamagedPartError(run, f"{key}, or one beside it, has another type: {error}") from error
 
@@ -110,7 +111,7 @@ class CheckpointStore:
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             raise DamagedStateError(f"{key} cannot be read: {type(error).__name__}: {error}") from error
         except ResponseError as error:
-            if "WRONGTYPE" not in str(error):
+            if not is_other_type(error):
                 raise
             raise DamagedStateError(f"{key} has another type: {error}") from error
 
@@ -123,7 +124,7 @@ class CheckpointStore:
         try:
             return unpack_places(await self._hash(self._keys(partition).index))
         except ResponseError as error:
-            if "WRONGTYPE" not in str(error):
+            if not is_other_type(error):
                 raise
             return {}, ""
 
@@ -132,13 +133,13 @@ class CheckpointStore:
         keys = self._keys(partition)
         places: dict[Any, Any] = {layout.STAMP: stamp}
         async for key in self._redis.scan_iter(match=keys.run("*"), count=1000):
-            stored = await self._hash(key)
             try:
-                run, log = int(key.rpartition(b":")[2]), layout.unpack_json(stored[b"unit"])["log"]
-                totals = layout.unpack_totals(stored[b"totals"])
-            except (LookupError, ValueError, TypeError):
+                place = place_of(await self._hash(key), partition)
+                places[int(key.rpartition(b":")[2])] = layout.pack_place(place)
+            except (*layout.UNREADABLE, ResponseError) as error:
+                if isinstance(error, ResponseError) and not is_other_type(error):
+                    raise
                 continue  # whoever looks at it finds that it is damaged
-            places[run] = layout.pack_place(layout.Place.of(totals, partition, log))
         await self._redis.delete(keys.index)
         await self._redis.hset(keys.index, mapping=places)
 

@@ -163,6 +163,16 @@ def test_a_worker_makes_what_is_lacking_and_leaves_the_rest(settings: Settings) 
     assert [(d.topic, d.setting) for d in differences(settings)] == [(topics.raw, "retention.ms")]
 
 
+def test_a_worker_has_what_people_decided_kept_for_ever_whoever_made_its_topic(settings: Settings) -> None:
+    quality = Topics.of(settings).quality
+    create(settings, quality, 1)  # with the broker's own retention
+    ensure_topics(settings)
+    until(lambda: all(d.topic != quality or d.setting == "max.message.bytes" for d in differences(settings)))
+    set_config(settings, quality, "cleanup.policy", "compact")
+    ensure_topics(settings)
+    until(lambda: all(d.setting != "cleanup.policy" for d in differences(settings)))
+
+
 @pytest.mark.parametrize("there", [2, 9])
 def test_a_worker_takes_the_partitions_that_spills_raw_has(
     settings: Settings, workers_on: Callable[[Settings], Workers], reader_of: Callable[[int], BookReader], there: int

@@ -99,6 +99,7 @@ def _invalid() -> Iterator[tuple[str, bytes]]:
     yield "spill_negative", encode(replace(raw, spill=-5))
     yield "time_beyond_2100", encode(replace(raw, time_us=5 * 10**15))
     yield "partitions_negative", encode(replace(_CONTROL, partitions=-1))
+    yield "action_beyond_2100", _forged(RECORDS["action.v1"], at_us=5 * 10**15)
     yield "digest_short", encode(replace(reco, digest=b"1234"))
     yield "too_many_triggers", encode(replace(reco, triggers=1_000_000))
     yield "trigger_outside", encode(replace(reco, triggers=1))
