@@ -5,8 +5,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 from redis import Redis
 
+from streams.agents.registry import Registry
+from streams.books.products import Product, Products
 from streams.books.reader import BookReader, UnreadableRunError
 from streams.books.store import DamagedPartError
+from streams.settings import RedisSettings, load_settings
 from tests.books.one_partition import RUN, Log, Worker, check, filled_log, run_scenario
 from tests.records import reconstructed_spill
 
@@ -32,6 +35,13 @@ def redis(redis_url: str) -> Redis:
 
 def reader_of(redis: Redis) -> BookReader:
     return BookReader(redis, "test", "live")
+
+
+def assert_unreadable(redis: Redis) -> None:
+    reader = reader_of(redis)
+    with pytest.raises(UnreadableRunError):
+        reader.run(RUN, {})
+    redis.sadd(f"{PARTITION}:repair", RUN)  # as readers did that took what is newer for damaged
 
 
 async def come_and_be_looked_after(worker: Worker, log: Log, spills: int) -> None:
@@ -151,9 +161,9 @@ def test_a_run_that_a_reader_of_another_release_cannot_read_is_not_made_again(
             await worker.drain()
             state = redis.dump(f"{PARTITION}:state")
             for _ in range(3):
-                with pytest.raises(UnreadableRunError), monkeypatch.context() as older:
+                with monkeypatch.context() as older:
                     older.setattr("streams.books.totals.FORMAT", 2)
-                    reader_of(redis).run(RUN, {})
+                    assert_unreadable(redis)
                 worker.now += 10
                 await worker.look()
             assert redis.dump(f"{PARTITION}:state") == state
@@ -161,9 +171,7 @@ def test_a_run_that_a_reader_of_another_release_cannot_read_is_not_made_again(
     run(scenario)
 
 
-def test_a_run_is_made_again_only_if_it_is_not_whole_when_nobody_writes(
-    run: Run, redis: Redis, redis_url: str
-) -> None:
+def test_a_run_is_made_again_only_if_it_is_not_whole_when_nobody_writes(run: Run, redis: Redis, redis_url: str) -> None:
     log = filled_log(3)
 
     async def scenario() -> None:
@@ -176,5 +184,38 @@ def test_a_run_is_made_again_only_if_it_is_not_whole_when_nobody_writes(
         await worker.counter.make_again(worker.partitions[0], DamagedPartError(RUN, "book is gone"))
         await worker.drain()
         check(redis_url, log)
+
+    run(scenario)
+
+
+RUN_STATES, WRITTEN = "test:v2:live:run-states", "test:live:written"
+
+
+@pytest.mark.parametrize("key", [RUN_STATES, WRITTEN])
+@pytest.mark.parametrize("how", ["of another type", "a field of another name", "a value of another kind"])
+def test_rubbish_in_place_of_what_was_written_of_runs_has_it_written_again(
+    run: Run, redis: Redis, redis_url: str, key: str, how: str
+) -> None:
+    log = filled_log(3)
+    settings = load_settings(redis=RedisSettings(url=redis_url, key_prefix="test"))
+
+    async def scenario() -> None:
+        await Worker(log, redis_url).drain()
+        Products(redis, "test", "live").note(RUN, Product.ARCHIVE, ["a file"], 1)
+        if how == "of another type":
+            redis.delete(key)
+            redis.set(key, "rubbish")
+        else:
+            redis.hset(
+                key, f"{RUN}" if how == "a value of another kind" and key == RUN_STATES else "rubbish", "rubbish"
+            )
+            redis.hset(key, f"{RUN}:archive" if how == "a value of another kind" else b"\xff", b"\xff")
+        registry = Registry(redis, settings)
+        ((record, what),) = registry.changed(1.0)
+        assert record.run == RUN
+        Products(redis, "test", "live").note(RUN, Product.ARCHIVE, ["a file"], 1)
+        registry.note(RUN, what)
+        assert Products(redis, "test", "live").names() == {RUN: ["a file"]}
+        Registry(redis, settings).changed(1.0)
 
     run(scenario)
