@@ -147,7 +147,7 @@ class Keeper:
             if not edition.is_due_after(self._editions[run]):
                 continue
             if (Product.END_OF_RUN, run, edition) not in self._refused and self._all_is_in_the_books(run):
-                self._write_products(directory, export, run, edition, known)
+                self._write_products(directory, export, run, edition)
 
     def _leave(self, run: int, session: str) -> None:
         """Leave what was written of a run whose promoted replay is gone from Redis: nobody wants live's book there."""
@@ -171,14 +171,13 @@ class Keeper:
             self._due[run] = kafka_spans(self._settings, topic)
         return not behind(self._due[run], self._live.progress())
 
-    def _write_products(
-        self, directory: Path, export: Export, run: int, seen: Edition, known: Mapping[int, Place]
-    ) -> None:
+    def _write_products(self, directory: Path, export: Export, run: int, seen: Edition) -> None:
         try:
             conditions = ConditionsStore.from_settings(self._settings).for_run(run)
             book = self._shown.run(run, ranges_of(conditions))
             edition = Edition(session=seen.session, produced_ms=book.totals.produced_ms)
-            its = record(run, book.totals, known[run], state(known[run], known.values(), time.time()))
+            now = self._shown.places()
+            its = record(run, book.totals, now[run], state(now[run], now.values(), time.time()))
             # The runs before it may have taken minutes: then the next look sees what has become of it.
             if not its.state.is_over or self._session_of(run) != seen.session:
                 return

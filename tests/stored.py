@@ -43,7 +43,8 @@ async def _checkpoint(
     async with AsyncRedis.from_url(settings.redis.url.get_secret_value()) as redis:
         store = CheckpointStore(redis, settings.redis.key_prefix, settings.session)
         before = await store.load_state(partition)
-        after = replace(before, **{"log": LOG, "produced_ms": 1} | dict(state), fence=f"test:{before.number + 1}")
+        changed: dict[str, Any] = {"log": LOG, "produced_ms": 1} | dict(state)
+        after = replace(before, **changed, fence=f"test:{before.number + 1}")
         changes = {run: _changes(book, partition, windows, after) for run, book in runs.items()}
         await store.begin(partition)
         return await store.checkpoint(partition, before.fence, after, changes)

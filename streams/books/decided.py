@@ -128,6 +128,11 @@ def refresh(settings: Settings, redis: Redis) -> bool:
     ServerError
         When Kafka does not answer, or has no such topic; `redis.RedisError` when Redis does not.
     """
+    return _refreshed(settings, redis)[1]
+
+
+def _refreshed(settings: Settings, redis: Redis) -> tuple[Decisions, bool]:
+    """Return what the topic says, and whether Redis had to be told."""
     copy = Copy(redis, settings.redis.key_prefix)
     with ActionLog(settings) as log:
         for _ in range(TRIES):
@@ -139,10 +144,11 @@ def refresh(settings: Settings, redis: Redis) -> bool:
                 _take_over(settings, lacking, end)
                 continue
             if ours is not None and ours.next == end:
-                return False
+                return ours, False
             known = ours if ours is not None and ours.next < end else Decisions()
-            if copy.put(held.stored, _folded(known, log, low, end)):
-                return True
+            now = _folded(known, log, low, end)
+            if copy.put(held.stored, now):
+                return now, True
     raise ServerError("what people decide changes faster than it can be read: try again")
 
 
@@ -189,8 +195,7 @@ def check(settings: Settings, redis: Redis, action: Action) -> Decisions:
     UsageError
         When it would not, with the reason.
     """
-    refresh(settings, redis)
-    now = Copy(redis, settings.redis.key_prefix).read() or Decisions()
+    now, _ = _refreshed(settings, redis)
     if why := now.refusal(now.next, action):
         raise UsageError(why)
     return now

@@ -13,7 +13,7 @@ import fastavro
 import numpy as np
 
 from schemas.raw import RawDbbHits
-from schemas.records import ControlKind, Record, RejectedSpill, RunControl, RunRecord, RunState
+from schemas.records import Action, ActionKind, ControlKind, Record, RejectedSpill, RunControl, RunRecord, RunState
 from schemas.wire import MARKER, WireError, _plain, _schemas, decode, encode
 from tests.records import raw_spill, reconstructed_spill
 
@@ -61,6 +61,16 @@ RECORDS: dict[str, Record] = {
     ),
     "run_record.v1": replace(_RUN, log="", firsts={}, lasts={}, counted={}),
     "run_record.v2": _RUN,
+    "action.v1": Action(
+        who="shifter@control-room",
+        at_us=1_700_000_000_000_000,
+        origin="spilldeck replays promote better",
+        kind=ActionKind.PROMOTE,
+        subject="replay-better",
+        before='{"900001": null}',
+        after='{"900001": "replay-better"}',
+        reason="the new t0",
+    ),
     "reconstructed_spill.v1": replace(
         _SPILL, detectors={**_SPILL.detectors, "raw": replace(_RAW, dbb=RawDbbHits.empty())}
     ),
