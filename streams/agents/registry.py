@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 
 import faust
@@ -87,7 +87,12 @@ class Registry:
 
 
 def _unpack_written(stored: Mapping[bytes, bytes]) -> Mapping[int, What]:
-    return {int(run): json.loads(what) for run, what in stored.items()}
+    """Return what was written of each run; where that cannot be read, it is written again."""
+    found = {}
+    for run, what in stored.items():
+        with suppress(ValueError):
+            found[int(run)] = json.loads(what)
+    return found
 
 
 def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None:

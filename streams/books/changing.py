@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
 from redis import Redis
+from redis.exceptions import ResponseError
+
+from streams.books.connect import is_other_type
 
 _STAMP = ""
 """The field that is another after each change: nothing else has such a name."""
@@ -33,7 +36,15 @@ class ChangingHash(Generic[T]):
         self._value: T | None = None
 
     def read(self) -> T:
-        """Return what it holds; the same object again if nothing has changed."""
+        """Return what it holds; the same object again if nothing has changed. A key of another type holds nothing."""
+        try:
+            return self._read()
+        except ResponseError as error:
+            if not is_other_type(error):
+                raise
+            return self._unpack({})
+
+    def _read(self) -> T:
         stamp = cast("bytes | None", self._redis.hget(self._key, _STAMP))
         if self._value is None or stamp is None or stamp != self._stamp:
             stored = cast("dict[bytes, bytes]", self._redis.hgetall(self._key))
@@ -44,7 +55,13 @@ class ChangingHash(Generic[T]):
     def set(self, values: Mapping[str, str]) -> None:
         """Set some fields."""
         fields: dict[Any, Any] = {**values, _STAMP: uuid.uuid4().hex}
-        self._redis.hset(self._key, mapping=fields)
+        try:
+            self._redis.hset(self._key, mapping=fields)
+        except ResponseError as error:
+            if not is_other_type(error):
+                raise
+            self._redis.delete(self._key)  # nobody misses what it holds
+            self._redis.hset(self._key, mapping=fields)
 
     def remove(self, field: str) -> bool:
         """Remove a field; return whether it was there."""

@@ -231,19 +231,29 @@ class Counter:
             known.reading = to
             await self._guarded(known, self._write(known, replace(state, next=to), {}))
 
-    async def make_again(self, known: Partition, damage: DamagedPartError) -> None:
-        """Have a part of a run that is not whole made again from Kafka, if that still has all of it."""
+    async def make_again(self, known: Partition, suspected: DamagedPartError) -> None:
+        """Have a part of a run that is not whole made again from Kafka, if that still has all of it.
+
+        Whoever suspects it may have looked while a checkpoint was written, or be of another release.
+        """
         async with self._lock:
-            place = await self._store.load_place(known.number, damage.run)
-            low, _ = await self._kafka.span(known.number)
-            if place is not None and place.log == known.state.log and place.first >= low:
-                self._drop(known.number)
-                await self._make_again(known, damage)
-                return
-            what = f"what Redis has of run {damage.run} is not whole ({damage.why}), and Kafka no longer has its begin"
-            state = self._kafka.with_loss(known.number, known.with_fence(self._writer), what)
-            if state.lost != known.state.lost:
-                await self._guarded(known, self._write(known, state, {}))
+            try:
+                await known.parts.check(suspected.run, known.state)
+            except DamagedPartError as damage:
+                await self._mend(known, damage)
+
+    async def _mend(self, known: Partition, damage: DamagedPartError) -> None:
+        """Have a part made again if Kafka still has all of it; else say so, and leave it as it is."""
+        place = await self._store.load_place(known.number, damage.run)
+        low, _ = await self._kafka.span(known.number)
+        if place is not None and place.log == known.state.log and place.first >= low:
+            self._drop(known.number)
+            await self._make_again(known, damage)
+            return
+        what = f"what Redis has of run {damage.run} is not whole ({damage.why}), and Kafka no longer has its begin"
+        state = self._kafka.with_loss(known.number, known.with_fence(self._writer), what)
+        if state.lost != known.state.lost:
+            await self._guarded(known, self._write(known, state, {}))
 
     async def _make_again(self, known: Partition, damage: DamagedPartError) -> None:
         """Set a part of a run aside, and note that it is to be made again from what Kafka has."""

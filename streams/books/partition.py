@@ -74,22 +74,38 @@ class Parts:
             When there is one, and it is not whole.
         """
         if run not in self._parts:
-            ranges = self._filling.ranges_of(run)
-            found = await self._store.load_part(self._partition, run, ranges)
-            if found is None:
-                if run not in state.repairs and await self._store.load_place(self._partition, run) is not None:
-                    raise DamagedPartError(run, "all of it is gone")
-                found = StoredPart(book=Book(ranges), log=state.log)
-            elif found.log != state.log:  # its offsets are those of a topic that is gone
-                found.log, found.upto = state.log, 0
-                for offsets in (found.part.totals.first_raw, found.part.totals.last_raw):
-                    offsets.pop(self._partition, None)
-            elif run not in state.repairs and found.place is not None and found.place.last >= found.upto:
-                raise DamagedPartError(run, "it is older than the list of runs")
-            self._parts[run] = found
-            self._filling.run_books[run, self._partition] = found.book
+            self._parts[run] = await self._load(run, state)
+            self._filling.run_books[run, self._partition] = self._parts[run].book
         self._parts.move_to_end(run)
         return self._parts[run]
+
+    async def _load(self, run: int, state: PartitionState) -> StoredPart:
+        ranges = self._filling.ranges_of(run)
+        found = await self._store.load_part(self._partition, run, ranges)
+        if found is None:
+            if run not in state.repairs and await self._store.load_place(self._partition, run) is not None:
+                raise DamagedPartError(run, "all of it is gone")
+            found = StoredPart(book=Book(ranges), log=state.log)
+        elif found.log != state.log:  # its offsets are those of a topic that is gone
+            found.log, found.upto = state.log, 0
+            for offsets in (found.part.totals.first_raw, found.part.totals.last_raw):
+                offsets.pop(self._partition, None)
+        elif run not in state.repairs and found.place is not None and found.place.last >= found.upto:
+            raise DamagedPartError(run, "it is older than the list of runs")
+        return found
+
+    async def check(self, run: int, state: PartitionState) -> None:
+        """Read all that Redis has of the part of a run.
+
+        Raises
+        ------
+        DamagedPartError
+            When it is not whole.
+        """
+        stored = await self._load(run, state)
+        for window in stored.windows:
+            await self._store.load_window(self._partition, run, window, stored)
+        await self._store.check_key_numbers(self._partition, run)
 
     async def count(self, run: int, outcomes: Sequence[Outcome], state: PartitionState, upto: int) -> "Change":
         """Count messages of a run, in the order of their offsets; those that are in its part already change nothing.

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from redis import Redis
 
 from streams.books.changing import ChangingHash
+from streams.books.layout import UNREADABLE
 
 
 class Product(StrEnum):
@@ -58,9 +60,12 @@ class Products:
 
 
 def _unpack(stored: Mapping[bytes, bytes]) -> Mapping[int, Mapping[Product, Written]]:
+    """Return what was written of each run; what is told of it in no words of ours is left out, and written again."""
     found: dict[int, dict[Product, Written]] = {}
     for field, value in sorted(stored.items()):
-        run, _, product = field.decode().partition(":")
-        produced_ms, *names = json.loads(value)
-        found.setdefault(int(run), {})[Product(product)] = Written(names=tuple(names), produced_ms=produced_ms)
+        with suppress(*UNREADABLE):
+            run, _, product = field.decode().partition(":")
+            produced_ms, *names = json.loads(value)
+            written = Written(names=tuple(map(str, names)), produced_ms=int(produced_ms))
+            found.setdefault(int(run), {})[Product(product)] = written
     return found

@@ -8,13 +8,21 @@ from typing import Self, cast
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from streams.books import layout, spill_numbers
+from streams.books import layout
 from streams.books.book import Book, Histogram, Ranges
 from streams.books.connect import is_other_type
 from streams.books.promotions import Promotions
 from streams.books.run import Handling, Ledger, RunBook
 from streams.books.run_list import RunList
-from streams.books.stored import unpack_book, unpack_ledger, unpack_state, unpack_windows
+from streams.books.stored import (
+    unpack_book,
+    unpack_handling,
+    unpack_key_numbers,
+    unpack_ledger,
+    unpack_numbers,
+    unpack_state,
+    unpack_windows,
+)
 from streams.books.totals import NewerFormatError, Totals
 from streams.books.windows import Window
 from streams.errors import SpilldeckError
@@ -198,10 +206,10 @@ class BookReader:
                 ours = unpack_ledger(there[0])
                 ledger |= ours
                 spills += len(ours)
-                handling |= {int(s): layout.unpack_handling(h) for s, h in there[1].items() if s != _STAMP}
+                handling |= unpack_handling(there[1])
                 book += unpack_book(there[2], ranges)
                 if key_numbers:
-                    numbers |= {int(s): _numbers(n) for s, n in there[3].items() if s != _STAMP}
+                    numbers |= unpack_key_numbers(there[3])
         return RunBook(
             totals=totals,
             ledger=ledger,
@@ -217,7 +225,7 @@ class BookReader:
         for keys in self._keys_with(run) if found else ():
             with self._reading(keys, run):
                 stored = cast("list[bytes | None]", self._redis.hmget(keys.key_numbers(run), [*map(str, spills)]))
-                found |= {s: _numbers(n) for s, n in zip(spills, stored, strict=True) if n is not None}
+                found |= {s: unpack_numbers(n) for s, n in zip(spills, stored, strict=True) if n is not None}
         return found
 
     def windows(self, run: int) -> dict[Window, int]:
@@ -318,7 +326,3 @@ class BookReader:
                 f"run {run} cannot be read: what Redis holds of it in partition {keys.partition} is none of what was "
                 f"written there ({type(error).__name__}: {error}); a worker makes it again if Kafka still has it"
             ) from error
-
-
-def _numbers(data: bytes) -> bytes:
-    return spill_numbers.check(layout.unseal(data))

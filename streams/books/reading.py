@@ -122,10 +122,11 @@ class Reading:
         """Look after a partition, and return whether all that Kafka has of it is in the books, or on its way.
 
         When Redis lost data, or a sought message does not come, no message may ever tell: so a partition that is quiet
-        is compared with Redis and with Kafka.
+        is compared with Redis and with Kafka. The parts of its runs are looked at in any case.
         """
         known, now = self._partitions.get(number), self._clock()
         if known is not None and now - known.moved_at < QUIET_S:
+            await self._audit(known)
             return True
         if known is not None and not await self._is_as_left(known):
             self._partitions.pop(number, known).parts.forget_all()
@@ -172,6 +173,7 @@ class Reading:
         if self._clock() - self._audited_at.get(known.number, -inf) < AUDIT_S:
             return
         self._audited_at[known.number] = self._clock()
+        await self._store.begin(known.number)  # what says that there is this partition may be gone, too
         left = self._audited.setdefault(known.number, [])
         if not left:
             left += await self._counter.runs(known)  # the newest are looked at first

@@ -16,6 +16,7 @@ from streams.books.stored import (
     StoredPart,
     place_of,
     unpack_book,
+    unpack_key_numbers,
     unpack_ledger,
     unpack_part,
     unpack_places,
@@ -199,6 +200,12 @@ class CheckpointStore:
             plots = self._checked(run, stored, key, await self._hash(key))
             return unpack_book(plots, stored.book.ranges)
 
+    async def check_key_numbers(self, partition: int, run: int) -> None:
+        """Read the key numbers of a run, which `load_part` counts alone; raises as it does."""
+        key = self._keys(partition).key_numbers(run)
+        with _as_damage(run, key):
+            unpack_key_numbers(await self._hash(key))
+
     @staticmethod
     def _checked(run: int, stored: StoredPart, key: str, found: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
         """Return what a key holds if it has its stamp; nothing if it is none of the part's."""
@@ -210,16 +217,24 @@ class CheckpointStore:
         return found
 
     async def damaged(self, partition: int, runs: Sequence[int]) -> dict[int, str]:
-        """Return those of some runs of which a key is gone or older than the others, and why; values are not read."""
+        """Return those of some runs of which a key is gone or older than the others, and why; values are not read.
+
+        A checkpoint may be written meanwhile: then this is no more than a suspicion.
+        """
         keys = self._keys(partition)
         pipe = self._redis.pipeline(transaction=False)
         for run in runs:
             pipe.hget(keys.run(run), "unit")
-        wanted, found = dict(zip(runs, await pipe.execute(raise_on_error=False), strict=True)), dict[int, str]()
-        for run, stored in wanted.items():
+            pipe.hget(keys.index, str(run))
+        answers, found = await pipe.execute(raise_on_error=False), dict[int, str]()
+        for run, stored, place in zip(runs, answers[::2], answers[1::2], strict=True):
             try:
                 with _as_damage(run, keys.run(run)):
-                    stamps = layout.unpack_json(stored)["stamps"]
+                    unit = layout.unpack_json(stored)
+                    stamps = unit["stamps"]
+                    listed = layout.unpack_place(place)
+                    if listed.log == unit["log"] and listed.last >= unit["upto"]:
+                        found[run] = "it is older than the list of runs"
                     pipe = self._redis.pipeline(transaction=False)
                     for key in stamps:
                         pipe.hget(key, layout.STAMP)
@@ -234,7 +249,11 @@ class CheckpointStore:
     async def asked_for(self, partition: int) -> list[int]:
         """Return the runs of which somebody could not read something, and take note that it was heard."""
         key = self._keys(partition).repair
-        asked = cast("list[bytes]", await self._redis.spop(key, 100))
+        try:
+            asked = cast("list[bytes]", await self._redis.spop(key, 100))
+        except ResponseError as error:
+            await self._remove_rubbish(key, error)
+            return []
         return sorted(int(run) for run in asked if run.lstrip(b"-").isdigit())
 
     async def set_aside(self, partition: int, run: int, fence: str) -> None:
@@ -263,7 +282,18 @@ class CheckpointStore:
 
     async def begin(self, partition: int) -> None:
         """Have a partition among those that there are."""
-        await self._redis.sadd(layout.partitions(self._prefix, self._session), partition)
+        key = layout.partitions(self._prefix, self._session)
+        try:
+            await self._redis.sadd(key, partition)
+        except ResponseError as error:
+            await self._remove_rubbish(key, error)
+            await self._redis.sadd(key, partition)
+
+    async def _remove_rubbish(self, key: str, error: ResponseError) -> None:
+        """Remove a key of another type than ours has: nobody misses what it holds."""
+        if not is_other_type(error):
+            raise error
+        await self._redis.delete(key)
 
     async def checkpoint(
         self, partition: int, fence: str, state: PartitionState, runs: Mapping[int, RunChanges]

@@ -1,14 +1,18 @@
 """What Redis holds of a partition and of its parts of runs: as values, as the fields of hashes, and back."""
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from streams.books import layout, uhi
+from streams.books import layout, spill_numbers, uhi
 from streams.books.book import Book, Ranges, plots_digest
-from streams.books.run import Ledger, RunPart
+from streams.books.run import Handling, Ledger, RunPart
 from streams.books.windows import Window
+
+_FENCE = re.compile("[^:]+:[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +86,11 @@ def unpack_state(stored: Mapping[bytes, bytes]) -> PartitionState:
     if not stored:
         return PartitionState()
     plain = layout.unpack_json(stored[b"state"])
+    fence = stored[b"fence"].decode()
+    if not _FENCE.fullmatch(fence):
+        raise ValueError(f"its fence is {fence!r}")
     return PartitionState(
-        fence=stored[b"fence"].decode(),
+        fence=fence,
         next=int(plain["next"]),
         log=str(plain["log"]),
         tail=tuple(layout.Counted(int(offset), int(produced_ms)) for offset, produced_ms in plain["tail"]),
@@ -148,6 +155,25 @@ def unpack_part(stored: Mapping[bytes, bytes], ranges: Ranges) -> StoredPart:
 def unpack_ledger(stored: Mapping[bytes, bytes]) -> Ledger:
     """Return the ledger in the fields of a hash."""
     return {int(s): layout.unpack_ledger_entry(e) for s, e in stored.items() if s != layout.STAMP.encode()}
+
+
+def unpack_key_numbers(stored: Mapping[bytes, bytes]) -> dict[int, bytes]:
+    """Return the key numbers of spills in the fields of a hash."""
+    return {int(s): unpack_numbers(n) for s, n in stored.items() if s != layout.STAMP.encode()}
+
+
+def unpack_numbers(stored: bytes) -> bytes:
+    """Return the key numbers of a spill as they are stored."""
+    return spill_numbers.check(layout.unseal(stored))
+
+
+def unpack_handling(stored: Mapping[bytes, bytes]) -> dict[int, Handling]:
+    """Return how spills were handled from the fields of a hash; what cannot be read is left out: no book lacks it."""
+    found = {}
+    for spill, data in stored.items():
+        with suppress(*layout.UNREADABLE):
+            found[int(spill)] = layout.unpack_handling(data)
+    return found
 
 
 def unpack_windows(stored: Mapping[bytes, bytes]) -> dict[Window, int]:

@@ -25,7 +25,7 @@ from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.process import RunResult, process
 from streams.settings import Settings
-from streams.topics import Topics
+from streams.topics import Topics, workers_group
 from tests.conftest import WAIT_S
 from tests.kafka import messages, rejected
 from tests.records import raw_spill
@@ -198,8 +198,9 @@ def test_a_committed_offset_that_is_too_far_on_loses_nothing(
     # The worker shall begin behind all that there is, of which Redis has nothing.
     with connect(settings) as redis:
         redis.flushall()
-    group = f"{settings.kafka.topic_prefix}spilldeck-{settings.session}"
-    consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": group})
+    consumer = Consumer(
+        {"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": workers_group(settings, settings.session)}
+    )
     places = [TopicPartition(Topics.of(settings).raw, p) for p in range(settings.kafka.partitions)]
     for place in places:
         place.offset = consumer.get_watermark_offsets(place, timeout=10)[1]
@@ -216,9 +217,8 @@ def test_nothing_is_acknowledged_before_its_checkpoint(
     records = list(SimulatedRun(run=900019, spills=40, mean_triggers=5).records())
 
     def acknowledged() -> list[int]:
-        group = f"{settings.kafka.topic_prefix}spilldeck-{settings.session}"
         places = [TopicPartition(Topics.of(settings).raw, p) for p in range(settings.kafka.partitions)]
-        with closing(kafka.reader(settings, group_id=group)) as consumer:
+        with closing(kafka.reader(settings, group_id=workers_group(settings, settings.session))) as consumer:
             return [place.offset for place in consumer.committed(places, timeout=10)]
 
     def until_acknowledged() -> list[int]:
