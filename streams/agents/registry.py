@@ -9,14 +9,16 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import faust
 import structlog
 from confluent_kafka import KafkaException
 from faust.types import TP
+from redis import Redis
 
 from schemas.records import RunRecord, RunState
 from schemas.wire import WireError, decode, encode
@@ -41,45 +43,91 @@ _log = structlog.get_logger(__name__)
 def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None:
     """Give the application the timer that writes the records."""
     redis = connect(settings)
-    prefix, session = settings.redis.key_prefix, settings.session
-    books = BookReader.of(redis, settings)
-    products = Products(redis, prefix, session)
+    registry = Registry(redis, settings.redis.key_prefix, settings.session)
     first = TP(channels.raw.get_topic_name(), 0)
-    key = layout.run_states(prefix, session)
-
-    def changed() -> list[tuple[RunRecord, str]]:
-        """Return the records that are to be written, each with what makes a new one when it changes."""
-        counted = {str(partition): its.next for partition, its in books.progress().items()}
-        places = books.places()
-        written, named = cast("dict[bytes, bytes]", redis.hgetall(key)), products.names()
-        what = {
-            run: json.dumps([state, places[run].log, places[run].partitions, *named.get(run, ())])
-            for run, state in states(places, time.time()).items()
-        }
-        new = [run for run, its in what.items() if written.get(b"%d" % run) != its.encode()]
-        found = []
-        for run, totals in books.runs(new).items():
-            state = RunState(json.loads(what[run])[0])
-            found.append((record(run, totals, places[run], state, named.get(run, ())), what[run]))
-        if found and not books.unreadable:
-            # What had begun by then is in these records or in earlier ones.
-            found[-1] = replace(found[-1][0], counted=counted), found[-1][1]
-        return found
 
     @app.timer(LOOK_S)
     async def look() -> None:
         if first not in app.consumer.assignment():
             return
         try:
-            for one, what in await asyncio.to_thread(changed):
-                await (await channels.runs.send(key=str(one.run).encode(), value=encode(one), force=True))
-                await asyncio.to_thread(redis.hset, key, str(one.run), what)
+            for change in await asyncio.to_thread(registry.changed, time.time()):
+                run = change.record.run
+                await (await channels.runs.send(key=str(run).encode(), value=encode(change.record), force=True))
+                await asyncio.to_thread(registry.note, change)
         except SERVER_ERRORS as error:
             _log.warning("cannot write what becomes of the runs", error=f"{type(error).__name__}: {error}")
 
     @app.on_before_shutdown.connect
     async def close(*_: object, **__: object) -> None:
         redis.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A record that is to be written to the topic of runs."""
+
+    record: RunRecord
+    what: str
+    """Makes a new record when it is another."""
+
+
+class Registry:
+    """The records of the runs that have changed. Blocking: call it from a thread.
+
+    Parameters
+    ----------
+    redis
+        Client that returns bytes; its errors are passed on.
+    prefix, session
+        Part of the keys' names.
+    """
+
+    def __init__(self, redis: Redis, prefix: str, session: str) -> None:
+        self._redis = redis
+        self._books = BookReader(redis, prefix, session)
+        self._products = Products(redis, prefix, session)
+        self._key = layout.run_states(prefix, session)
+
+    def changed(self, now_s: float) -> list[Change]:
+        """Return the records that are to be written, seconds since 1970 UTC."""
+        counted = {str(partition): its.next for partition, its in self._books.progress().items()}
+        places = self._books.places()
+        written, named = cast("dict[bytes, bytes]", self._redis.hgetall(self._key)), self._products.names()
+        what = {
+            run: json.dumps([state, places[run].log, places[run].partitions, *named.get(run, ())])
+            for run, state in states(places, now_s).items()
+        }
+        new = [run for run, its in what.items() if written.get(b"%d" % run) != its.encode()]
+        found = []
+        for run, totals in self._books.runs(new).items():
+            state = RunState(json.loads(what[run])[0])
+            found.append(Change(record=record(run, totals, places[run], state, named.get(run, ())), what=what[run]))
+        if found and not self._books.unreadable:
+            # What had begun by then is in these records or in earlier ones.
+            found[-1] = replace(found[-1], record=replace(found[-1].record, counted=counted))
+        return found
+
+    def note(self, change: Change) -> None:
+        """Take note that a record is written."""
+        self._redis.hset(self._key, str(change.record.run), change.what)
+
+
+def known(records: Iterable[RunRecord], log: str, partition: int) -> Known:
+    """Return where runs begin in a partition of the topic of raw spills that has this id, as records say.
+
+    Parameters
+    ----------
+    records
+        In the order in which they were written.
+    """
+    number = str(partition)
+    ours = [one for one in records if one.log == log]
+    newest = {one.run: one for one in ours}
+    return Known(
+        runs={run: one.firsts[number] for run, one in newest.items() if number in one.firsts},
+        below=max((one.counted.get(number, 0) for one in ours), default=0),
+    )
 
 
 class KnownRuns:
@@ -110,12 +158,7 @@ class KnownRuns:
         """
         with self._lock:
             self._read()
-            number = str(partition)
-            ours = [one for one in self._records if one.log == log]
-            return Known(
-                runs={one.run: one.firsts[number] for one in ours if number in one.firsts},
-                below=max((one.counted.get(number, 0) for one in ours), default=0),
-            )
+            return known(self._records, log, partition)
 
     def _read(self) -> None:
         try:
@@ -123,7 +166,6 @@ class KnownRuns:
                 low, end = span(consumer, self._topic, 0, ANSWER_S)
                 if end == self._end:
                     return
-                newest: dict[int, RunRecord] = {}
                 found = []
                 for message in messages(consumer, self._topic, 0, low, end, ANSWER_S):
                     try:
@@ -131,9 +173,8 @@ class KnownRuns:
                     except WireError:
                         continue  # somebody else's
                     if isinstance(one, RunRecord):
-                        newest[one.run] = one
-                        found += [one] if one.counted else []
-                self._records = [*newest.values(), *(replace(one, firsts={}) for one in found)]
+                        found.append(one)
+                self._records = found
                 self._end = end
         except KafkaException as error:
             raise no_kafka(self._settings, error) from error
