@@ -1,5 +1,6 @@
 """What is in the books, summed over the partitions: read only, for the page and the command line."""
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -165,16 +166,17 @@ class BookReader:
         for keys in self._keys_with(run):
             with _Reading(self, keys, run) as answers:
                 names = [keys.run(run), keys.spills(run), keys.handling(run), keys.book(run)]
-                there = answers(*names, *([keys.key_numbers(run)] if key_numbers else []))
+                names += [keys.key_numbers(run)] if key_numbers else []
+                there = answers(*names)
                 if not there[0]:
                     continue
                 unit = layout.unpack_json(there[0][b"unit"])
-                _check_stamps(dict(zip(names, there, strict=False)), unit["stamps"])
+                _check_stamps(dict(zip(names, there, strict=True)), unit["stamps"])
                 totals += _totals(there[0][b"totals"])
                 ours = unpack_ledger(there[1])
                 ledger |= ours
                 spills += len(ours)
-                handling |= {int(s): layout.unpack_handling(h) for s, h in there[2].items() if s != _STAMP}
+                handling |= _handling(there[2])
                 book += unpack_book(there[3], ranges)
                 if key_numbers:
                     numbers |= {int(s): _numbers(n) for s, n in there[4].items() if s != _STAMP}
@@ -317,6 +319,15 @@ def _totals(stored: Any) -> Totals:
     if isinstance(stored, ResponseError):
         raise TypeError(str(stored))
     return layout.unpack_totals(stored)
+
+
+def _handling(stored: Mapping[bytes, bytes]) -> dict[int, Handling]:
+    """Return how spills were handled; what cannot be read is left out, as it is no part of the run."""
+    found = {}
+    for spill, data in stored.items():
+        with suppress(ValueError, struct.error):
+            found[int(spill)] = layout.unpack_handling(data)
+    return found
 
 
 def _numbers(data: bytes) -> bytes:

@@ -23,7 +23,7 @@ from streams.books.stored import (
 )
 
 # KEYS[1] is the state, ARGV[1] the fence that it must have. Each of the other KEYS gets the name behind it.
-_SET_ASIDE = """
+SET_ASIDE = """
 if (redis.call('HGET', KEYS[1], 'fence') or '') ~= ARGV[1] then return 'refused' end
 for i = 2, #KEYS, 2 do
   if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('RENAME', KEYS[i], KEYS[i + 1]) end
@@ -89,7 +89,7 @@ class CheckpointStore:
         self._prefix = prefix
         self._session = session
         self._compare_and_set = redis.register_script(COMPARE_AND_SET)
-        self._set_aside = redis.register_script(_SET_ASIDE)
+        self._set_aside = redis.register_script(SET_ASIDE)
 
     def _keys(self, partition: int) -> layout.Keys:
         return layout.Keys(self._prefix, self._session, partition)
