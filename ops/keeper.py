@@ -24,6 +24,7 @@ from streams.books.promotions import Promotions
 from streams.books.reader import BookReader
 from streams.books.registry import record, state, states
 from streams.conditions.store import ConditionsStore
+from streams.daq.archive_file import contents_of, is_archive
 from streams.errors import ServerError, SpilldeckError
 from streams.kafka import Spans
 from streams.process import ranges_of
@@ -68,11 +69,17 @@ class Keeper:
 
     def keep(self) -> None:
         """Look until stopped; a server that is away is waited for."""
+        is_away = False
         while not self.stopped.is_set():
             try:
                 self.look()
             except (RedisError, ServerError) as error:
+                is_away = True
                 _log.warning("a server does not answer", error=str(error))
+            else:
+                if is_away:
+                    _log.info("the servers answer again")
+                is_away = False
             self.stopped.wait(LOOK_S)
 
     def look(self) -> None:
@@ -94,15 +101,17 @@ class Keeper:
             self._look_at_books(self._products, self._export)
 
     def _write_archive(self, directory: Path, run: int, place: Place, written: Written | None) -> None:
-        """Write a run's archive; one that is there, and of which nobody knows how old it is, stays."""
+        """Write a run's archive, unless one is there that is as new, or of which nobody knows how old it is."""
         edition = Edition(session=self._settings.session, produced_ms=place.produced_ms)
         if (Product.ARCHIVE, run, edition) in self._refused:
             return
-        there = archives(directory, run)
-        if there and written is None:
-            self._noted.note(run, Product.ARCHIVE, there, place.produced_ms)
-            return
         try:
+            there = archives(directory, run)
+            if there and written is None:
+                produced_ms = _newest(directory / there[0], place)
+                self._noted.note(run, Product.ARCHIVE, there, produced_ms)
+                if produced_ms >= place.produced_ms:
+                    return
             directory.mkdir(parents=True, exist_ok=True)
             made = write_archive(self._settings, self._live, run, directory, replace=True)
         except ServerError:
@@ -111,7 +120,7 @@ class Keeper:
             self._refused.add((Product.ARCHIVE, run, edition))
             _log.error("no archive of a run that has ended", run=run, why=str(error))
             return
-        self._noted.note(run, Product.ARCHIVE, [made.file.name], place.produced_ms)
+        self._noted.note(run, Product.ARCHIVE, [made.file.name], made.contents.produced_ms)
         _log.info("archive of a run that has ended", run=run, file=made.file.name, spills=made.spills)
 
     def _look_at_books(self, directory: Path, export: Export) -> None:
@@ -164,6 +173,11 @@ class Keeper:
         name = f"{directory.name}/{directory_of(directory, run).name}"
         self._noted.note(run, Product.END_OF_RUN, [name], edition.produced_ms)
         _log.info("products of a run that has ended", run=run, directory=name, book=edition.session)
+
+
+def _newest(archive: Path, place: Place) -> int:
+    """Return when the newest message of an archive was produced; a file of the DAQ does not say, and is believed."""
+    return contents_of(archive).produced_ms if is_archive(archive) else place.produced_ms
 
 
 def _over(known: Mapping[int, Place]) -> list[int]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
+from schemas.records import RawSpill, RunControl
 from streams.process import RunResult
 
 
@@ -27,6 +28,12 @@ def run_table(result: RunResult) -> Table:
     for step, count in sorted(totals.errors.items()):
         table.add_row(f"[yellow]errors of {step}[/]", f"{count:,}")
     return table
+
+
+def time_problem(record: RawSpill | RunControl) -> str:
+    """Say of which record an impossible time was replaced, and by what."""
+    what = f"{record.kind} of run" if isinstance(record, RunControl) else f"spill {record.spill}"
+    return f"{record.source}, run {record.run}, {what}, byte {record.byte}: {record.time_problem}"
 
 
 def problems(result: RunResult) -> Iterator[str]:

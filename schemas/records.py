@@ -25,6 +25,9 @@ MAX_NAMES = 1_000
 NO_RUN = -1
 """Stands for a run or spill number that could not be read."""
 
+TIME = "time"
+"""Stands among the detectors that failed on a spill whose time was impossible, and was replaced."""
+
 
 class RawFormat(StrEnum):
     """What the payload of a raw spill is."""
@@ -52,7 +55,7 @@ class RawSpill:
     spill: int
     """Counts from 0 in each run; `NO_RUN` for unreadable bytes."""
     time_us: int
-    """The spill's own time, microseconds since 1970 UTC; 0 if unknown."""
+    """The spill's time, microseconds since 1970 UTC; 0 if unknown."""
     format: RawFormat
     source: str
     """Name of the file or stream that it came from."""
@@ -63,6 +66,8 @@ class RawSpill:
     payload: bytes = field(repr=False)
     problem: str = ""
     """Why unreadable bytes are unreadable."""
+    time_problem: str = ""
+    """Why the time is not the one that its bytes give as the spill's own, see `streams.daq.times`; empty if it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +83,10 @@ class RunControl:
     """DAQ events in the payload (DATE writes both start and end of a run as a pair)."""
     run_type: str = ""
     payload: bytes = field(default=b"", repr=False)
+    time_problem: str = ""
+    """As of a `RawSpill`."""
+    partitions: int = 0
+    """Of a start: over how many partitions the run's spills are spread, by their numbers; 0 if nobody said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +118,7 @@ class ReconstructedSpill:
     """Hash of the conditions that were used; empty if the run has none."""
     rejection: Rejection | None = None
     errors: dict[str, str] = field(default_factory=dict)
-    """Detector → why it failed on this spill."""
+    """Detector → why it failed on this spill; `TIME` → why its time is not its own."""
     skipped: dict[str, int] = field(default_factory=dict)
     """Equipment type that nothing here reads → how many of its payloads were skipped."""
     detectors: dict[str, Detector] = field(default_factory=dict)

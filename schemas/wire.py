@@ -9,7 +9,7 @@ version in its namespace.
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -139,6 +139,7 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     """Return what makes a dataclass of this kind from Avro's dictionaries."""
     hints = get_type_hints(kind)
     nested = {}
+    optional = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
     for f in fields(kind):
         options = get_args(hints[f.name]) if isinstance(hints[f.name], UnionType) else (hints[f.name],)
         nested[f.name] = next((o for o in options if isinstance(o, type) and is_dataclass(o)), None)
@@ -151,8 +152,11 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
                 known: dict[str, Any] = {**DETECTORS}
                 out[name] = {n: _builder(d)(values[n]) for n, d in known.items() if values.get(n) is not None}
                 continue
-            if name not in values and issubclass(kind, Detector):  # the message is older than the table
-                out[name] = hints[name].empty()
+            if name not in values:  # the message is older than the field, which has a default, or than the table
+                if issubclass(kind, Detector):
+                    out[name] = hints[name].empty()
+                continue
+            if name not in values and name in optional:  # the message is older than the field
                 continue
             value = values[name]
             if inner is not None and value is not None:
@@ -220,6 +224,8 @@ def _check(record: Record) -> None:
     if isinstance(record, RawSpill | RunControl | ReconstructedSpill):
         _in_range(record, "time_us", 0, MAX_TIME_US)
         _in_range(record, "events", 0, MAX_NUMBER)
+    if isinstance(record, RunControl):
+        _in_range(record, "partitions", 0, MAX_NUMBER)
     if isinstance(record, ReconstructedSpill):
         _check_reconstructed(record)
 

@@ -34,6 +34,8 @@ from streams.settings import LIVE, Settings
 
 END_S = 10.0
 """A worker that was told to stop ends after it, whatever it still waits for."""
+REQUEST_S = 90.0
+"""What a broker has to answer a question: Faust's own default."""
 METADATA_AGE_MS = 10_000
 """How old what a worker knows of the topics and their brokers may be."""
 ON_THE_WAY = 1
@@ -70,6 +72,8 @@ def create_app(settings: Settings) -> faust.App:
         producer_max_request_size=MAX_MESSAGE_BYTES,
         broker_commit_interval=0.5,
         broker_session_timeout=kafka.session_timeout_s,
+        # Faust refuses less than the session's time.
+        broker_request_timeout=max(REQUEST_S, kafka.session_timeout_s),
         broker_heartbeat_interval=kafka.session_timeout_s / 10,
         # The checkpoint of a worker that lost its partition is refused, so a rebalance need not wait for it.
         stream_wait_empty=False,

@@ -6,7 +6,16 @@ from functools import partial
 from typing import Any
 
 from schemas.columns import Detector
-from schemas.records import DIGEST_BYTES, MAX_NAMES, MAX_TEXT, RawFormat, RawSpill, ReconstructedSpill, Rejection
+from schemas.records import (
+    DIGEST_BYTES,
+    MAX_NAMES,
+    MAX_TEXT,
+    TIME,
+    RawFormat,
+    RawSpill,
+    ReconstructedSpill,
+    Rejection,
+)
 from schemas.wire import WireError, check_detector
 from streams import __version__
 from streams.boards import PulseDefinitions
@@ -44,7 +53,8 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None, lacking: str = "")
     """Return what a spill reconstructs to.
 
     Bytes that are no good spill give a rejection in place of columns. A detector that fails leaves an error under
-    its name and the other detectors go on; a run without conditions is such a failure of those that need them.
+    its name and the other detectors go on; a run without conditions is such a failure of those that need them. A time
+    that the source had to replace is told among these errors.
 
     Parameters
     ----------
@@ -59,6 +69,8 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None, lacking: str = "")
     if hits is None:
         return _spill(raw, conditions, rejection=rejection)
     made, errors = _reconstruct(hits, conditions, lacking)
+    if raw.time_problem:
+        errors[TIME] = raw.time_problem
     return _spill(
         raw,
         conditions,

@@ -1,9 +1,14 @@
-"""Names of the topics."""
+"""Names of the topics, and of who reads them."""
 
 from dataclasses import dataclass
 from typing import Self
 
 from streams.settings import Settings
+
+
+def workers_group(settings: Settings, session: str) -> str:
+    """Return the consumer group of a session's workers."""
+    return f"{settings.kafka.topic_prefix}spilldeck-{session}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,12 @@ from schemas.columns import Detector
 from schemas.emr import Emr, EmrDaughters, EmrHits, EmrPlanes, EmrSecondaryHits, EmrSpacePoints, EmrTracks
 from schemas.kl import Kl, KlCellHits, KlDigits
 from schemas.raw import Raw, RawDbbHits, RawFadcHits, RawTdcHits, RawVlsbHits
-from schemas.records import RawFormat, RawSpill, ReconstructedSpill
+from schemas.records import RawFormat, RawSpill, ReconstructedSpill, RunControl
 from schemas.scalers import ScalerCounts, Scalers
 from schemas.tof import Tof, TofDigits, TofSlabHits, TofSpacePoints
 from schemas.tracker import Tracker, TrackerClusters, TrackerDigits, TrackerSpacePoints
 from streams.boards import V1724, V1731
+from streams.transform import Message, Outcome, reconstructed
 
 
 def raw_spill(**changes: Any) -> RawSpill:
@@ -190,6 +191,14 @@ def tracker(triggers: int, rng: np.random.Generator) -> Tracker:
             chi2=rng.uniform(0, 10, triggers),
         ),
     )
+
+
+def outcome_of(
+    record: ReconstructedSpill | RunControl, *, partition: int = 0, offset: int = 0, produced_ms: int = 0
+) -> Outcome:
+    """Return what is counted of a record that lies there in spills.raw."""
+    place = Message(partition=partition, offset=offset, start=offset, produced_ms=produced_ms, value=b"")
+    return reconstructed(place, record)
 
 
 def reconstructed_spill(spill: int = 7, *, run: int = 900001, version: int = 0, **changes: Any) -> ReconstructedSpill:

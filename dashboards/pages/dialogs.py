@@ -11,6 +11,7 @@ from dash import dcc, html
 from dashboards.choices import book_of
 from dashboards.data import Replay, View, book_words
 from dashboards.pages.links import act, to_page
+from schemas.records import TIME
 from streams.books.totals import NUMBERS_KEPT
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot, Trend
@@ -116,6 +117,8 @@ def _which(spills: Sequence[int]) -> str:
 
 def _called(name: str) -> str:
     """Return how the page calls what had errors."""
+    if name == TIME:
+        return "Time, impossible and replaced"
     return DETECTORS[name].title if name in DETECTORS else name
 
 

@@ -1,18 +1,23 @@
 """spilldeck process: a file to counts and a book, without any server."""
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.console import err, out, progress
+from ops.console import complain, err, out, progress
 from streams.errors import UsageError
+
+if TYPE_CHECKING:
+    from schemas.records import RawSpill, RunControl
 
 
 def process(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="DATE files, spills as JSON, directories, - for stdin.")
+        list[Path],
+        typer.Argument(metavar="FILE...", help="DATE files, spills as JSON, archives, directories, - for stdin."),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (a list for several runs).")] = False,
     book: Annotated[Path | None, typer.Option("--out", metavar="BOOK", help="Write the book, UHI as JSON.")] = None,
@@ -29,7 +34,7 @@ def process(
     processor = Processor(conditions.for_run)
     with Inputs(files) as inputs, progress() as bar:
         task = bar.add_task("processing", total=inputs.size)
-        for record in inputs.records():
+        for record in _told(inputs.records()):
             processor.take(record)
             bar.advance(task, len(record.payload))
     results = processor.finish()
@@ -50,3 +55,14 @@ def process(
         err.print(f"conditions left out, not there: {source}", markup=False, style="yellow", soft_wrap=True)
     if inputs.exit_status:
         raise typer.Exit(inputs.exit_status)
+
+
+def _told(records: "Iterable[RawSpill | RunControl]") -> "Iterator[RawSpill | RunControl]":
+    """Yield records; tell of a run's start or end whose time was replaced, as a spill's is told among its errors."""
+    from ops.tables import time_problem
+    from schemas.records import RunControl
+
+    for record in records:
+        if isinstance(record, RunControl) and record.time_problem:
+            complain(time_problem(record))
+        yield record

@@ -13,7 +13,8 @@ LONGEST_TYPE = 40
 
 def produce(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="DATE files, spills as JSON, directories, - for stdin.")
+        list[Path],
+        typer.Argument(metavar="SOURCE...", help="DATE files, spills as JSON, archives, directories, - for stdin."),
     ],
     rate: Annotated[float | None, typer.Option(help="Spills a second; as fast as it goes without.", min=0.01)] = None,
     as_recorded: Annotated[bool, typer.Option("--as-recorded", help="At the pace of the spills' own times.")] = False,
@@ -26,7 +27,9 @@ def produce(
     """Send recorded spills to Kafka; end when the brokers have acknowledged all."""
     from ops.inputs import STDIN, Inputs
     from ops.production import Production
+    from ops.tables import time_problem
     from ops.topics import ensure_topics
+    from schemas.records import RawSpill, RunControl
     from streams.settings import load_settings
 
     if rate is not None and as_recorded:
@@ -43,9 +46,15 @@ def produce(
     ensure_topics(settings)
     with Inputs(sources) as inputs, progress() as bar:
         task = bar.add_task("producing", total=None if follow else inputs.size)
+
+        def acknowledged(record: RawSpill | RunControl) -> None:
+            bar.advance(task, len(record.payload))
+            if record.time_problem:
+                complain(time_problem(record))
+
         production = Production(
             settings,
-            on_acknowledged=lambda record: bar.advance(task, len(record.payload)),
+            on_acknowledged=acknowledged,
             on_waiting=lambda seconds, messages: complain(
                 f"Kafka at {settings.kafka.bootstrap_servers} has acknowledged nothing for {seconds:.0f} s: {messages} "
                 f"messages wait, nothing is lost"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The replays that there are.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; without, one for each core.", min=1, max=1000)]
-Archive = Annotated[Path | None, typer.Option(metavar="FILE", help="Take the spills from what `runs archive` wrote.")]
+Archive = Annotated[Path | None, typer.Option(metavar="FILE", help="Take the run from what `runs archive` wrote.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `replays list` has it.")]
 LONGEST_NAME = 50
 

@@ -1,4 +1,4 @@
-"""spilldeck runs: what is known of the runs, and a run back to a file."""
+"""spilldeck runs: what is known of the runs, and a run to a file."""
 
 import json
 import time
@@ -14,6 +14,8 @@ from ops.console import calendar_time, out, servers, shown
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
+    from ops.archive import Archive
+    from ops.daq_file import DaqFile
     from schemas.records import RunRecord
 
 app = typer.Typer(help="The runs: what is known of them, and a run as a file.", no_args_is_help=True)
@@ -104,12 +106,40 @@ def _time(time_us: int) -> str:
 def archive(
     run: Run,
     directory: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the file is to be.")],
+    as_daq: Annotated[
+        bool, typer.Option("--as-daq", help="Write the DAQ's bytes instead, as one DATE file or as JSON.")
+    ] = False,
+    file: Annotated[
+        Path | None, typer.Option("--archive", metavar="FILE", help="With --as-daq: take them from the run's archive.")
+    ] = None,
 ) -> None:
-    """Write a run's raw spills to a file, as the DAQ wrote them, with a checksum beside it."""
-    from ops.archive import write_archive
+    """Write all messages of a run, as Kafka has them, to a file, with a checksum beside it."""
+    from ops.archive import raw_messages, write_archive
+    from ops.daq_file import write_daq_file
+    from ops.replay.checksum import check_archive
     from streams.books.reader import BookReader
+    from streams.daq.archive_file import contents_of
+    from streams.daq.archive_source import read_archive
 
+    if file is not None:
+        if not as_daq:
+            raise UsageError("what --archive names is an archive already: give --as-daq too")
+        check_archive(file)
+        there = contents_of(file).run
+        if there != run:
+            raise UsageError(f"{file} is the archive of run {there}, not of run {run}")
+        _show_written(write_daq_file(run, read_archive(file), directory))
+        return
     with servers() as (settings, redis):
-        written = write_archive(settings, BookReader.of(redis, settings), run, directory)
-    out.print(f"{written.file}: {written.spills} spills, {written.size:,} bytes", markup=False, soft_wrap=True)
+        live = BookReader.of(redis, settings)
+        if as_daq:
+            records = (record for _, record in raw_messages(settings, live, run))
+            _show_written(write_daq_file(run, records, directory))
+        else:
+            _show_written(write_archive(settings, live, run, directory))
+
+
+def _show_written(written: "Archive | DaqFile") -> None:
+    size = written.file.stat().st_size
+    out.print(f"{written.file}: {written.spills} spills, {size:,} bytes", markup=False, soft_wrap=True)
     out.print(f"SHA-256 {written.sha256}")

@@ -88,16 +88,20 @@ class Counter:
         first; older ones, of which the topic of runs knows where they begin, are made again behind it.
         """
         log = await self._kafka.id()
-        places, _ = await self._store.load_places(number)
+        places, stamp = await self._store.load_places(number)
+        if not stamp:
+            stamp = f"{self._writer}:0"
+            await self._store.list_again(number, stamp)
+            places, _ = await self._store.load_places(number)
         lasts = [place.last for place in places.values() if place.log == log]
         if lasts:
-            return PartitionState(next=max(lasts) + 1, log=log)
+            return PartitionState(next=max(lasts) + 1, log=log, index=stamp)
         known = await self._kafka.known(number)
         low, _ = await self._kafka.span(number)
         newest = max((first for first in known.runs.values() if first < known.below), default=low)
         start = max(low, newest)
         older = {run: max(low, first) for run, first in known.runs.items() if first < start}
-        return PartitionState(next=start, repairs=older)
+        return PartitionState(next=start, repairs=older, index=stamp)
 
     async def _cut(self, known: Partition) -> None:
         """Have no part claim messages behind the next one: others come in their place."""

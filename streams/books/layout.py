@@ -12,8 +12,8 @@ Redis Cluster. Under ``prefix:v2:{session:partition}:``
 ``spills:RUN``            hash    spill → ledger entry
 ``key-numbers:RUN``       hash    spill → its key numbers, see `spill_numbers`
 ``book:RUN``              hash    plot → histogram
-``windows:RUN``           hash    start of the window, s → its spills
-``window:RUN:START``      hash    plot → histogram
+``windows:RUN``           hash    window, ``START:LENGTH`` in seconds → its spills
+``window:RUN:WINDOW``     hash    plot → histogram
 ``handling:RUN``          hash    spill → how it was handled; no part of the run, and without a stamp
 ``repair``                set     runs of which somebody could not read something
 ========================  ======  ===================================================================
@@ -33,6 +33,7 @@ from schemas.records import ControlKind
 from schemas.scalers import SCALER_CHANNELS
 from streams.books.run import Handling
 from streams.books.totals import Totals
+from streams.books.windows import Window
 from streams.plots.spillfacts import LedgerEntry
 
 VERSION = "v2"
@@ -189,9 +190,9 @@ class Keys:
         """Windows of a run."""
         return self._key("windows", run)
 
-    def window(self, run: int, start: int) -> str:
+    def window(self, run: int, window: Window) -> str:
         """Book of a window."""
-        return self._key("window", run, start)
+        return self._key("window", run, pack_window(window))
 
     def of_run(self, run: int) -> tuple[str, ...]:
         """All keys of a run but those of its windows' books."""
@@ -290,6 +291,17 @@ def pack_place(place: Place) -> bytes:
 def unpack_place(data: bytes) -> Place:
     """Return where a run is, from JSON."""
     return Place(**unpack_json(data))
+
+
+def pack_window(window: Window) -> str:
+    """Return a window as the name of a field or a key."""
+    return f"{window.start}:{window.length}"
+
+
+def unpack_window(name: bytes) -> Window:
+    """Return the window of such a name."""
+    start, length = name.split(b":")
+    return Window(int(start), int(length))
 
 
 def pack_json(value: Any) -> bytes:

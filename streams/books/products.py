@@ -13,7 +13,7 @@ class Product(StrEnum):
     """What is written of a run that has ended."""
 
     ARCHIVE = "archive"
-    """Its raw spills, as the DAQ wrote them."""
+    """Its messages of ``spills.raw``."""
     END_OF_RUN = "end_of_run"
     """Its book, pictures and summary."""
 

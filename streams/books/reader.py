@@ -17,6 +17,7 @@ from streams.books.promotions import Promotions
 from streams.books.run import Handling, Ledger, RunBook
 from streams.books.stored import unpack_book, unpack_ledger, unpack_places, unpack_state, unpack_windows
 from streams.books.totals import Totals
+from streams.books.windows import Window
 from streams.errors import SpilldeckError
 from streams.settings import Settings
 
@@ -198,32 +199,47 @@ class BookReader:
                 found |= {s: _numbers(n) for s, n in zip(spills, stored, strict=True) if n is not None}
         return found
 
-    def windows(self, run: int) -> dict[int, int]:
-        """Return the windows kept of a run: start, s since 1970 UTC → spills in it, in order."""
-        found: dict[int, int] = {}
+    def windows(self, run: int) -> dict[Window, int]:
+        """Return the windows kept of a run, and the spills in each, in order.
+
+        Where one partition has joined some already that another has not, they are taken for one.
+        """
+        there: dict[Window, int] = {}
         for keys in self._keys_with(run):
             with _Reading(self, keys, run) as answers:
-                for start, spills in unpack_windows(answers(keys.windows(run))[0]).items():
-                    found[start] = found.get(start, 0) + spills
-        return dict(sorted(found.items()))
+                for window, spills in unpack_windows(answers(keys.windows(run))[0]).items():
+                    there[window] = there.get(window, 0) + spills
+        found: dict[Window, int] = {}
+        for window in sorted(there, key=lambda each: (each.start, -each.length)):
+            last = next(reversed(found), None)
+            into = last if last is not None and window.end <= last.end else window
+            found[into] = found.get(into, 0) + there[window]
+        return found
 
-    def window(self, run: int, start: int, ranges: Ranges) -> Book:
+    def window(self, run: int, window: Window, ranges: Ranges) -> Book:
         """Return the book of a window of a run."""
         total = Book(ranges)
         for keys in self._keys_with(run):
             with _Reading(self, keys, run) as answers:
-                total += unpack_book(answers(keys.window(run, start))[0], ranges)
+                for part in self._parts_of(keys, run, window):
+                    total += unpack_book(answers(keys.window(run, part))[0], ranges)
         return total
 
-    def plot(self, name: str, run: int, ranges: Ranges, start: int | None = None) -> Histogram:
-        """Return one histogram of a run, or of the window of it that starts then; empty if there is none."""
+    def _parts_of(self, keys: layout.Keys, run: int, window: Window) -> list[Window]:
+        """Return the windows that a partition has of a window: itself, or what is to be joined to it."""
+        there = unpack_windows(cast("dict[bytes, bytes]", self._redis.hgetall(keys.windows(run))))
+        return [each for each in there if window.start <= each.start and each.end <= window.end]
+
+    def plot(self, name: str, run: int, ranges: Ranges, window: Window | None = None) -> Histogram:
+        """Return one histogram of a run, or of a window of it; empty if there is none."""
         total = Book(ranges)
         for keys in self._keys_with(run):
             with _Reading(self, keys, run):
-                key = keys.book(run) if start is None else keys.window(run, start)
-                stored = cast("bytes | None", self._redis.hget(key, name))
-                if stored is not None:
-                    total += unpack_book({name.encode(): stored}, ranges)
+                parts = [] if window is None else self._parts_of(keys, run, window)
+                names = [keys.book(run)] if window is None else [keys.window(run, part) for part in parts]
+                for key in names:
+                    stored = cast("bytes | None", self._redis.hget(key, name))
+                    total += unpack_book({name.encode(): stored} if stored is not None else {}, ranges)
         return total[name]
 
     def _ask_for_repair(self, keys: layout.Keys, run: int) -> None:

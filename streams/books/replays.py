@@ -26,7 +26,7 @@ class Origin(StrEnum):
     RECO = "reco"
     """``spills.reco``: as they were reconstructed, into the plots of today."""
     ARCHIVE = "archive"
-    """A file that `ops.archive` wrote."""
+    """A file that `ops.archive` wrote, or one of the DAQ, as archives were once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

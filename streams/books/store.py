@@ -21,6 +21,7 @@ from streams.books.stored import (
     unpack_state,
     unpack_windows,
 )
+from streams.books.windows import Window
 
 # KEYS[1] is the state, ARGV[1] the fence that it must have. Each of the other KEYS gets the name behind it.
 SET_ASIDE = """
@@ -190,9 +191,9 @@ class CheckpointStore:
             found.windows = unpack_windows(windows)
         return found
 
-    async def load_window(self, partition: int, run: int, start: int, stored: StoredPart) -> Book:
+    async def load_window(self, partition: int, run: int, window: Window, stored: StoredPart) -> Book:
         """Return a partition's book of a window; raises as `load_part` does."""
-        key = self._keys(partition).window(run, start)
+        key = self._keys(partition).window(run, window)
         with _as_damage(run, key):
             plots = self._checked(run, stored, key, await self._hash(key))
             return unpack_book(plots, stored.book.ranges)

@@ -8,6 +8,7 @@ from typing import Any
 from streams.books import layout, uhi
 from streams.books.book import Book, Ranges, plots_digest
 from streams.books.run import Ledger, RunPart
+from streams.books.windows import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,8 @@ class StoredPart:
 
     part: RunPart = field(default_factory=RunPart)
     book: Book
-    windows: dict[int, int] = field(default_factory=dict)
-    """Start of a window that is kept, s → spills in it."""
+    windows: dict[Window, int] = field(default_factory=dict)
+    """A window that is kept → spills in it."""
     upto: int = 0
     """The first offset that is not in it."""
     log: str = ""
@@ -143,9 +144,9 @@ def unpack_ledger(stored: Mapping[bytes, bytes]) -> Ledger:
     return {int(s): layout.unpack_ledger_entry(e) for s, e in stored.items() if s != layout.STAMP.encode()}
 
 
-def unpack_windows(stored: Mapping[bytes, bytes]) -> dict[int, int]:
-    """Return start of a window → its spills from the fields of a hash."""
-    return {int(start): int(layout.unseal(n)) for start, n in stored.items() if start != layout.STAMP.encode()}
+def unpack_windows(stored: Mapping[bytes, bytes]) -> dict[Window, int]:
+    """Return window → its spills from the fields of a hash."""
+    return {layout.unpack_window(w): int(layout.unseal(n)) for w, n in stored.items() if w != layout.STAMP.encode()}
 
 
 def unpack_book(stored: Mapping[bytes, bytes], ranges: Ranges) -> Book:

@@ -12,9 +12,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
+from streams.daq.times import SourceTimes
 from streams.daq.unreadable import unreadable
 from streams.errors import BadDataError
-from streams.unpack.framing import Event, EventHeader, EventType, Unreadable, headers, is_plain, read_header, walk
+from streams.unpack.framing import (
+    Event,
+    EventHeader,
+    EventType,
+    Unreadable,
+    headers,
+    is_plain,
+    read_header,
+    times_of,
+    walk,
+)
 
 _CONTROL = {EventType.START_OF_RUN: ControlKind.START, EventType.END_OF_RUN: ControlKind.END}
 _SPILL = frozenset({EventType.START_OF_BURST, EventType.PHYSICS, EventType.END_OF_BURST})
@@ -44,13 +55,14 @@ class DateReader:
         self.at = 0
         self._source = source
         self._numbering = _Numbering()
+        self._neighbours = SourceTimes()
         self._plain: bool | None = None
 
     def read(self, content: mmap.mmap) -> Iterator[RawSpill | RunControl]:
         """Yield the records of a whole file, or of all that is left of it from `at` on."""
         for group, _ in self._groups(content):
             self.at = group.stop
-            yield group.record(content, self._source)
+            yield group.record(content, self._source, self._neighbours)
 
     def read_growing(self, content: mmap.mmap, *, settled: bool) -> Iterator[RawSpill | RunControl]:
         """Yield the records that are complete in a file that grows, from `at` on; the rest waits for more bytes.
@@ -68,7 +80,7 @@ class DateReader:
         for group, closed in self._groups(content):
             if closed or (settled and group.ended()):
                 self.at = group.stop
-                yield group.record(content, self._source)
+                yield group.record(content, self._source, self._neighbours)
 
     def _groups(self, content: mmap.mmap) -> Iterator[tuple["_Group", bool]]:
         """Yield the neighbours that make a record, and whether what follows them is surely of another.
@@ -105,22 +117,31 @@ class _Group:
     stop: int = 0
     run: int
     spill: int | None = None
-    events: list[EventHeader] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     damage: Unreadable | None = None
 
     def add(self, event: Event, number: int | None) -> None:
         """Add the event that follows in the file; `number` is its spill's, None if it is of none."""
-        self.events.append(event.header)
+        self.events.append(event)
         self.stop = event.stop
         self.spill = number if self.spill is None else self.spill
 
     def first(self) -> EventHeader | None:
         """Return the event that says what the record is."""
-        return next((event for event in self.events if event.type in _CONTROL or event.type in _SPILL), None)
+        return next((event.header for event in self.own()), None)
+
+    def own(self) -> Iterator[Event]:
+        """Yield the events of a run's start or end, or of a spill; not those that go with them."""
+        return (event for event in self.events if event.header.type in _CONTROL or event.header.type in _SPILL)
 
     def has(self, kind: EventType) -> bool:
         """Say whether there is an event of that type."""
-        return any(event.type is kind for event in self.events)
+        return any(event.header.type is kind for event in self.events)
+
+    def times(self, content: mmap.mmap) -> list[list[int]]:
+        """Return the times that each event shows, those of the physics event first: they are the spill's own."""
+        in_order = sorted(self.own(), key=lambda event: event.header.type is not EventType.PHYSICS)
+        return [times_of(content, event) for event in in_order]
 
     def ended(self) -> bool:
         """Say whether this is a spill with its end, or both events of a run's start or end."""
@@ -145,10 +166,10 @@ class _Group:
 
     def may_lack_physics(self) -> bool:
         """Say whether this is a burst's start alone, whose physics event the damage that follows may have taken."""
-        return self.events[-1].type is EventType.START_OF_BURST if self.events and self.damage is None else False
+        return self.events[-1].header.type is EventType.START_OF_BURST if self.events and self.damage is None else False
 
-    def record(self, content: mmap.mmap, source: str) -> RawSpill | RunControl:
-        """Return what the group is."""
+    def record(self, content: mmap.mmap, source: str, neighbours: SourceTimes) -> RawSpill | RunControl:
+        """Return what the group is; its time is compared with those of its neighbours, the records before it."""
         first, size, reason = self.first(), self.stop - self.start, ""
         if self.damage is not None:
             reason = self.damage.reason
@@ -157,14 +178,17 @@ class _Group:
         elif first is None:
             reason = f"{len(self.events)} events of types that belong to no spill"
         elif first.type in _CONTROL and size <= MAX_PAYLOAD_BYTES:
+            begins = first.type is EventType.START_OF_RUN
+            judged = neighbours.judge(self.run, self.times(content), begins=begins)
             return RunControl(
                 run=self.run,
                 kind=_CONTROL[first.type],
-                time_us=first.time_us,
+                time_us=judged.time_us,
                 source=source,
                 byte=self.start,
                 events=len(self.events),
                 payload=content[self.start : self.stop],
+                time_problem=judged.problem,
             )
         elif size > MAX_PAYLOAD_BYTES:
             reason = f"{size} bytes in one spill or run control, more than {MAX_PAYLOAD_BYTES}"
@@ -173,16 +197,17 @@ class _Group:
         if reason or first is None or self.spill is None:
             events = len(self.events)
             return unreadable(content, self.start, self.stop, run=self.run, source=source, reason=reason, events=events)
-        timed = next((event for event in self.events if event.type is EventType.PHYSICS), first)
+        judged = neighbours.judge(self.run, self.times(content))
         return RawSpill(
             run=self.run,
             spill=self.spill,
-            time_us=timed.time_us,
+            time_us=judged.time_us,
             format=RawFormat.DATE,
             source=source,
             byte=self.start,
             events=len(self.events),
             payload=content[self.start : self.stop],
+            time_problem=judged.problem,
         )
 
 

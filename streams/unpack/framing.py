@@ -3,8 +3,9 @@
 A header is checked field by field, and damage never hides what is whole: behind damaged bytes the walk goes on at the
 next header of a top-level event, and an event in which such a header stands has a wrong size. Headers are looked for
 at every byte, since bytes lost or added before them may have moved them by any number. An event whose first sub-event
-names another type, run or number is damaged too, so that no broken bit makes a spill of another run. Time and memory
-grow linearly with the bytes, whatever they are.
+names another type, run or number is damaged too, so that no broken bit makes a spill of another run. A time that no
+clock shows costs nothing but itself: the event is whole without it. Time and memory grow linearly with the bytes,
+whatever they are.
 """
 
 import re
@@ -16,6 +17,7 @@ from itertools import islice
 from mmap import mmap
 
 from schemas.wire import MAX_NUMBER, MAX_TIME_US
+from streams.boards import LDCS
 from streams.errors import BadDataError
 
 Bytes = bytes | memoryview | mmap
@@ -74,7 +76,7 @@ class EventHeader:
     """The event's payload is a list of sub-events, one per LDC."""
     ldc: int
     time_us: int
-    """Microseconds since 1970 UTC; whole seconds from DATE before 3.12."""
+    """Microseconds since 1970 UTC; whole seconds from DATE before 3.12; 0 if no clock shows what is written."""
 
     @property
     def names(self) -> tuple[int, int, int]:
@@ -120,6 +122,7 @@ def read_header(buffer: Bytes, at: int) -> EventHeader:
     system, ldc, _, seconds, *rest = words[attributes:]
     microseconds = rest[0] if rest else 0
     time_us = seconds * 1_000_000 + microseconds
+    is_time = microseconds < 1_000_000 and time_us <= MAX_TIME_US
     fault = ""
     if version >> 16 != MAJOR_VERSION:
         fault = f"DATE version {version >> 16}.{version & 0xFFFF}, not {MAJOR_VERSION}"
@@ -127,8 +130,6 @@ def read_header(buffer: Bytes, at: int) -> EventHeader:
         fault = f"event type {kind}, which does not exist"
     elif run > MAX_NUMBER or (kind in EQUIPPED and number > MAX_NUMBER):
         fault = f"run {run}, number in run {number}: no number is above {MAX_NUMBER}"
-    elif microseconds >= 1_000_000 or time_us > MAX_TIME_US:
-        fault = f"a time of {seconds} s and {microseconds} µs, which no clock shows"
     elif system & _SUPER_EVENT and size == head_size:
         fault = "a super-event without sub-events"
     if fault:
@@ -141,7 +142,7 @@ def read_header(buffer: Bytes, at: int) -> EventHeader:
         number_in_run=number,
         is_super=bool(system & _SUPER_EVENT),
         ldc=ldc,
-        time_us=time_us,
+        time_us=time_us if is_time else 0,
     )
 
 
@@ -234,6 +235,19 @@ def _frame(buffer: Bytes, at: int, *, plain: bool) -> tuple[Event | int, str]:
     if header.is_super and (other := _denied(buffer, at, header)):
         return stop, f"an event of (type, run, number) {header.names} whose sub-event is of {other.names}"
     return Event(header=header, start=at, stop=stop), ""
+
+
+def times_of(buffer: Bytes, event: Event) -> list[int]:
+    """Return the times that an event shows, in microseconds: its own, and those of its sub-events that can be read."""
+    found, at = [event.header.time_us], event.start + event.header.head_size
+    try:
+        while event.header.is_super and at < event.stop and len(found) <= LDCS:
+            sub_event = read_header(buffer, at)
+            found.append(sub_event.time_us)
+            at += sub_event.size
+    except BadDataError:
+        pass
+    return found
 
 
 def _denied(buffer: Bytes, at: int, header: EventHeader) -> EventHeader | None:

@@ -78,7 +78,10 @@ def _header_fields(payload: bytes, at: int, header: EventHeader, left: int) -> I
     yield f"header of {header.head_size} bytes"
     # Behind the GDC stands the time: seconds, and microseconds unless the header is one of 68 bytes.
     gdc_at = header.head_size - (2 if header.head_size == 68 else 3) * WORD
-    version, burst, gdc = (int.from_bytes(payload[at + n : at + n + WORD], "little") for n in (12, 28, gdc_at))
+    places = (12, 28, gdc_at, gdc_at + WORD, gdc_at + 2 * WORD)
+    version, burst, gdc, seconds, microseconds = (
+        int.from_bytes(payload[at + n : at + n + WORD], "little") for n in places
+    )
     yield f"DATE version {version >> 16}.{version & 0xFFFF}"
     yield f"type {header.type.value}: {kind}"
     yield f"run {header.run}"
@@ -91,8 +94,8 @@ def _header_fields(payload: bytes, at: int, header: EventHeader, left: int) -> I
     yield "system attributes: a super-event" if header.is_super else "system attributes"
     yield f"LDC {_id(header.ldc)}"
     yield f"GDC {_id(gdc)}"
-    yield f"time: {datetime.fromtimestamp(header.time_us // 1_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    yield f"and {header.time_us % 1_000_000} µs"
+    yield f"time: {datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    yield f"and {microseconds} µs"
 
 
 def _id(number: int) -> str:

@@ -8,6 +8,8 @@ import pytest
 from ops.stack import free_port, redis
 from streams.errors import ServerError
 
+pytest.register_assert_rewrite("tests.books.one_partition")
+
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A checkpoint's steps, in the order that its docstring gives them."""
+"""A checkpoint's steps, in the order that its docstring gives them, and what it writes nothing after."""
 
 import asyncio
 import threading
@@ -8,39 +8,47 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from streams.books.book import fill
-from streams.books.ranges import Ranges
+from streams.books.checkpoint import RunChanges
+from streams.books.layout import Place
 from streams.books.reader import BookReader
-from streams.books.run import RunShare
-from streams.books.store import NO_OFFSET, CheckpointRefusedError, CheckpointStore, PartitionState, RunChanges
-from streams.books.totals import Totals
+from streams.books.run import RunPart
+from streams.books.store import CheckpointRefusedError, CheckpointStore, DamagedIndexError, DamagedPartError
+from streams.books.stored import PartitionState, StoredPart
+from streams.books.windows import Window
+from streams.plots.spillfacts import ledger_entry
 from tests.records import reconstructed_spill
 
 pytestmark = pytest.mark.servers
 
-PARTITION = "test:{live:0}:"
+PARTITION = "test:v2:{live:0}:"
+WINDOW = Window(60, 60)
+FIRST = PartitionState(next=5, fence="a:1")
 
 
-def changes() -> dict[int, RunChanges]:
+def changes(*, grown: bool = False) -> dict[int, RunChanges]:
+    """Return what a spill of a run changes, and, for a part that is there already, what it must be then."""
     spill = reconstructed_spill(3, run=7)
-    share = RunShare({}, Totals())
-    share.admit(spill)
+    part = RunPart({3: ledger_entry(spill)})
+    part.totals.count_filled(spill)
     filled = fill([spill], {})
+    names = ("spills:7", "key-numbers:7", "book:7", "window:7:60:60", "windows:7")
+    stamps = {PARTITION + name: "a:1" for name in names} if grown else {}
     plots = {name: filled.book[name] for name in filled.book}
-    window = {60: plots}
+    stored = StoredPart(part=part, book=filled.book, windows={WINDOW: 1}, upto=5, log="a log", stamps=stamps)
     return {
         7: RunChanges(
-            totals=share.totals,
-            ledger=share.ledger,
+            stored=stored,
+            place=Place.of(part.totals, 0, "a log"),
+            ledger=part.ledger,
             key_numbers=filled.key_numbers,
             plots=plots,
-            windows=window,
-            window_spills={60: 1},
-            expired=[0],
+            windows={WINDOW: plots},
+            expired=[Window(0, 60)],
         )
     }
 
 
-def commands(redis_url: str, previous: int, state: PartitionState) -> list[tuple[str, str]]:
+def commands(redis_url: str, fence: str, state: PartitionState, *, grown: bool = False) -> list[tuple[str, str]]:
     """Return what the script does when such a checkpoint is written: command and key."""
     done: list[tuple[str, str]] = []
     listening = threading.Event()
@@ -58,7 +66,7 @@ def commands(redis_url: str, previous: int, state: PartitionState) -> list[tuple
     async def write() -> None:
         async with AsyncRedis.from_url(redis_url) as redis:
             try:
-                await CheckpointStore(redis, "test", "live").checkpoint(0, previous, state, changes())
+                await CheckpointStore(redis, "test", "live").checkpoint(0, fence, state, changes(grown=grown))
             finally:
                 await redis.set("the-end", "")
 
@@ -72,57 +80,77 @@ def commands(redis_url: str, previous: int, state: PartitionState) -> list[tuple
     return done
 
 
+@pytest.fixture(autouse=True)
+def _empty(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        redis.flushall()
+
+
 def test_the_steps_of_a_checkpoint_have_their_order(redis_url: str) -> None:
-    with Redis.from_url(redis_url) as redis:
-        redis.flushall()
-    done = commands(redis_url, NO_OFFSET, PartitionState(offset=4, raw=Ranges([(0, 5)])))
-    steps = [
-        ("HGET", PARTITION + "state"),
-        ("HSET", PARTITION + "state"),
-        ("HSET", PARTITION + "runs"),
-        ("HSET", PARTITION + "spills:7"),
-        ("HSET", PARTITION + "key-numbers:7"),
-        ("HSET", PARTITION + "book:7"),
-        ("HSET", PARTITION + "window:7:60"),
-        ("HSET", PARTITION + "windows:7"),
-        ("HDEL", PARTITION + "windows:7"),
-        ("DEL", PARTITION + "window:7:0"),
-        ("PUBLISH", "test:live:changed"),
+    steps = [(command, key.removeprefix(PARTITION)) for command, key in commands(redis_url, "", FIRST)]
+    compared = [at for at, (command, _) in enumerate(steps) if command in ("TYPE", "HGET")]
+    written = list(dict.fromkeys(step for step in steps if step[0] not in ("TYPE", "HGET")))
+    assert compared == list(range(len(compared)))  # all of it before anything is written
+    assert written == [
+        *(("DEL", "spills:7"), ("HSET", "spills:7")),
+        *(("DEL", "key-numbers:7"), ("HSET", "key-numbers:7")),
+        *(("DEL", "book:7"), ("HSET", "book:7")),
+        *(("DEL", "window:7:60:60"), ("HSET", "window:7:60:60")),
+        *(("DEL", "windows:7"), ("HSET", "windows:7")),
+        ("HDEL", "windows:7"),
+        ("DEL", "window:7:0:60"),
+        *(("DEL", "run:7"), ("HSET", "run:7")),
+        ("ZADD", "changed"),
+        *(("DEL", "index"), ("HSET", "index")),
+        *(("DEL", "state"), ("HSET", "state")),
+        ("PUBLISH", "test:v2:live:changed"),
     ]
-    assert list(dict.fromkeys(done)) == steps
 
 
-def test_key_numbers_come_back_and_may_be_missing(redis_url: str) -> None:
-    with Redis.from_url(redis_url) as redis:
-        redis.flushall()
-    commands(redis_url, NO_OFFSET, PartitionState(offset=4, raw=Ranges([(0, 5)])))
-    written = changes()[7].key_numbers
+def test_what_is_written_comes_back(redis_url: str) -> None:
+    commands(redis_url, "", FIRST)
+    written = changes()[7]
 
-    async def load() -> RunShare:
+    async def load() -> StoredPart | None:
         async with AsyncRedis.from_url(redis_url) as redis:
-            return await CheckpointStore(redis, "test", "live").load_run(0, 7)
+            store = CheckpointStore(redis, "test", "live")
+            await store.begin(0)
+            assert await store.load_state(0) == PartitionState(next=5, fence="a:1", index="a:1")
+            return await store.load_part(0, 7, {})
 
+    part = asyncio.run(load())
+    assert part is not None
+    assert (part.upto, part.log, part.windows, part.place) == (5, "a log", {WINDOW: 1}, written.place)
+    assert part.part.ledger == written.ledger
     with Redis.from_url(redis_url) as redis:
-        reader = BookReader(redis, "test", "live", 2)
-        assert reader.run(7, {}).key_numbers == written
+        reader = BookReader(redis, "test", "live")
+        assert reader.run(7, {}).key_numbers == written.key_numbers
         assert reader.run(7, {}, key_numbers=False).key_numbers == {}
-        assert reader.key_numbers(7, [3, 4]) == written | {4: b""}
-        redis.delete(PARTITION + "key-numbers:7")  # as in a book of before they were kept
-        assert reader.run(7, {}).key_numbers == {}
-        assert reader.key_numbers(7, [3]) == {3: b""}
-    assert asyncio.run(load()).ledger.keys() == {3}
+        assert reader.key_numbers(7, [3, 4]) == {**written.key_numbers, 4: b""}
+        assert reader.places() == {7: written.place}
 
 
 def test_a_refused_checkpoint_stops_at_the_comparison(redis_url: str) -> None:
+    commands(redis_url, "", FIRST)
     with Redis.from_url(redis_url) as redis:
-        redis.flushall()
-        redis.hset(PARTITION + "state", "offset", 2)
-    with pytest.raises(CheckpointRefusedError, match="Redis holds offset 2, not 3"):
-        commands(redis_url, 3, PartitionState(offset=4))
-    with Redis.from_url(redis_url) as redis:
-        assert redis.keys(PARTITION + "*") == [(PARTITION + "state").encode()]
+        before = {key: redis.dump(key) for key in redis.keys(PARTITION + "*")}
+        with pytest.raises(CheckpointRefusedError, match="another has written since b:7"):
+            commands(redis_url, "b:7", PartitionState(next=9, fence="b:8"), grown=True)
+        assert {key: redis.dump(key) for key in redis.keys(PARTITION + "*")} == before
 
 
-def test_a_checkpoint_goes_forward_alone(redis_url: str) -> None:
-    with pytest.raises(AssertionError, match="checkpoint from offset 4 back to 4"):
-        commands(redis_url, 4, PartitionState(offset=4))
+@pytest.mark.parametrize("name", ["spills:7", "key-numbers:7", "book:7", "window:7:60:60", "windows:7", "index"])
+@pytest.mark.parametrize("how", ["gone", "of another stamp", "of another type"])
+def test_a_checkpoint_writes_nothing_when_one_key_is_not_as_it_was_left(redis_url: str, name: str, how: str) -> None:
+    commands(redis_url, "", FIRST)
+    with Redis.from_url(redis_url) as redis:
+        if how == "of another stamp":
+            redis.hset(PARTITION + name, "", "z:9")
+        else:
+            redis.delete(PARTITION + name)
+        if how == "of another type":
+            redis.set(PARTITION + name, "rubbish")
+        before = {key: redis.dump(key) for key in redis.keys(PARTITION + "*")}
+        with pytest.raises(DamagedIndexError if name == "index" else DamagedPartError, match=name):
+            commands(redis_url, "a:1", PartitionState(next=9, fence="a:2", index="a:1"), grown=True)
+        assert {key: redis.dump(key) for key in redis.keys(PARTITION + "*")} == before

@@ -229,7 +229,6 @@ def test_old_spellings_and_the_marker_of_old_files_are_read(read):
         (document("physics_event"), "spill_num is None"),
         (document("physics_event", spill_number=-1), "spill_number is -1"),
         (document("physics_event", spill_number=1, run_number="5"), "run_number is 5"),
-        (document("physics_event", spill_number=1, time_stamp=10**11), "time_stamp"),
         ({"daq_data": {"trigger": []}}, "whose daq_event_type is ''"),
         (b"\xff\xff", "no UTF-8"),
     ],

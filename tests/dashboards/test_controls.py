@@ -12,6 +12,7 @@ from dashboards.data.books import Books
 from dashboards.pages.controls import controls, previous_of_type
 from dashboards.pages.dialogs import KEYS, RUNS_LISTED, counted, runs_list
 from dashboards.pages.strip import banners, strip
+from schemas.records import TIME
 from streams.books.run import spill_facts
 from streams.books.totals import Totals
 from tests.dashboards.views import RUN, run_book, text_of, view
@@ -127,6 +128,13 @@ def test_4_the_counters_are_listed() -> None:
     assert "4 came again with the same bytes" in said
     assert f"unpack: 2 each with its bytes and reason: spilldeck rejected list --run {RUN}" in said
     assert text_of(counted(view(stored))).startswith("Missing none ")
+
+
+def test_a_time_that_was_replaced_is_counted_and_listed() -> None:
+    stored = run_book()
+    shown = view(replace(stored, totals=replace(stored.totals, errors=Counter({TIME: 2}))))
+    assert "Errors 2" in text_of(strip(shown))
+    assert "Time, impossible and replaced: 2 spills" in text_of(counted(shown))
 
 
 def test_32_the_help_has_every_key_of_the_page() -> None:

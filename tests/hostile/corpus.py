@@ -55,6 +55,7 @@ def raw_fields(**changes: bytes) -> bytes:
         "events": long(3),
         "payload": text(b"not a DATE event"),
         "problem": text(b""),
+        "time_problem": text(b""),
     }
     return RAW[:HEADER_BYTES] + b"".join((fields | changes).values())
 

@@ -8,24 +8,29 @@ from hypothesis import strategies as st
 
 from ops.console import calendar_time
 from schemas.records import MAX_TEXT, NO_RUN, ReconstructedSpill, RejectedSpill, RunControl
-from schemas.wire import WireError, decode
-from streams.agents.transform import Source, transform
+from schemas.wire import WireError, decode, encode
 from streams.conditions.store import ConditionsStore
+from streams.transform import Message, transform
 from tests.edits import EDITS, edited
 from tests.hostile.corpus import RAW, RECO, Hostile, for_raw, for_reco
 
-SOURCE = Source(topic="spills.raw", partition=1, offset=5)
+TOPIC = "spills.raw"
 CONDITIONS_OF = ConditionsStore([]).for_run
 SMALL = [RAW, RECO, *(bad.value for bad in for_raw() if bad.value is not None and len(bad.value) < 5000)]
 
 
+def message(value: bytes) -> Message:
+    return Message(partition=1, offset=5, start=5, produced_ms=0, value=value)
+
+
 @pytest.mark.parametrize("bad", for_raw(), ids=lambda bad: bad.name)
 def test_what_is_bad_in_spills_raw_is_rejected_with_step_and_reason(bad: Hostile) -> None:
-    made = transform(bad.value or b"", SOURCE, CONDITIONS_OF)
-    spill, kept = decode(made.value), decode(made.rejected or b"")
-    assert isinstance(spill, ReconstructedSpill)
-    assert isinstance(kept, RejectedSpill)
-    assert spill.rejection is not None
+    made = transform(message(bad.value or b""), CONDITIONS_OF)
+    assert isinstance(made.record, ReconstructedSpill)
+    assert made.record.rejection is not None
+    kept = made.rejected(TOPIC, made.record.rejection.step, made.record.rejection.reason)
+    decode(encode(made.record))
+    decode(encode(kept))
     assert kept.step == bad.step
     assert re.search(bad.reason, kept.reason), kept.reason[:500]
     assert kept.payload == (bad.value or b"")
@@ -47,10 +52,10 @@ def test_what_is_bad_in_spills_reco_is_refused_by_name_or_has_no_place_there(bad
 def test_whatever_the_bytes_something_that_can_be_read_is_sent_on(
     base: bytes, edits: list[tuple[str, int, bytes]]
 ) -> None:
-    made = transform(edited(base, edits), SOURCE, CONDITIONS_OF)
-    decode(made.value)
-    if made.rejected is not None:
-        kept = decode(made.rejected)
+    made = transform(message(edited(base, edits)), CONDITIONS_OF)
+    decode(encode(made.record))
+    if isinstance(made.record, ReconstructedSpill) and made.record.rejection is not None:
+        kept = decode(encode(made.rejected(TOPIC, made.record.rejection.step, made.record.rejection.reason)))
         assert isinstance(kept, RejectedSpill)
         assert len(kept.reason) <= MAX_TEXT
 

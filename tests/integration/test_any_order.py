@@ -74,7 +74,7 @@ def test_any_order_batches_partitions_and_workers_make_the_same_book(
             for record in records:
                 producer.send(record)
         with connect(settings) as redis:
-            reader = BookReader(redis, name, settings.session, partitions)
+            reader = BookReader(redis, name, settings.session)
             wait_until_counted(settings, reader)
             (expected,) = process(records, ConditionsStore([]).for_run).values()
             assert differences(expected.run_book(), reader.run(RUN, expected.book.ranges)) == []

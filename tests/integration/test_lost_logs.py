@@ -44,14 +44,12 @@ def kill_kafka(stack: LocalStack) -> None:
     kafka.wait()
 
 
-def keep_of_the_logs(stack: LocalStack, settings: Settings, *, raw: float, reco: float) -> None:
-    """Keep these parts of Kafka's logs: what was on the disk already when the power was cut."""
-    topics = Topics.of(settings)
-    for topic, part in ((topics.raw, raw), (topics.reco, reco)):
-        for log in (stack.directory / "kafka-data").glob(f"{topic}-*/*.log"):
-            os.truncate(log, int(log.stat().st_size * part))
-            for index in log.parent.glob("*index"):
-                index.unlink()
+def keep_of_the_logs(stack: LocalStack, settings: Settings, part: float) -> None:
+    """Keep a part of Kafka's logs: what was on the disk already when the power was cut."""
+    for log in (stack.directory / "kafka-data").glob(f"{Topics.of(settings).raw}-*/*.log"):
+        os.truncate(log, int(log.stat().st_size * part))
+        for index in log.parent.glob("*index"):
+            index.unlink()
 
 
 def produce(settings: Settings, records: Sequence[RawSpill | RunControl]) -> None:
@@ -82,12 +80,12 @@ def test_a_power_cut_that_takes_the_end_of_the_logs_hides_no_spill_that_comes_th
     workers.start()
     produce(settings, first)
     wait_until_counted(settings, reader)
-    counted = [progress.raw_end for progress in reader.progress()]
+    counted = [progress.next for progress in reader.progress().values()]
     kill_kafka(stack)
     # A worker ends when it is told to, though no broker answers.
     workers.running[0].terminate()
     assert workers.running[0].wait(2 * END_S) == 0
-    keep_of_the_logs(stack, settings, raw=0.6, reco=0.7)
+    keep_of_the_logs(stack, settings, 0.6)
     stack.start(keep=False)
     assert all(end < before for end, before in zip(ends(settings), counted, strict=True))
     produce(settings, then)
@@ -95,7 +93,7 @@ def test_a_power_cut_that_takes_the_end_of_the_logs_hides_no_spill_that_comes_th
     wait_for(reader, RUN, 120)
     wait_until_counted(settings, reader)
     check(reader, records)
-    said = [loss.what for progress in reader.progress() for loss in progress.lost]
+    said = [loss.what for progress in reader.progress().values() for loss in progress.lost]
     assert len(said) == settings.kafka.partitions
     assert all("lost its messages from " in what for what in said)
 

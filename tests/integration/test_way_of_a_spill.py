@@ -18,6 +18,7 @@ from streams import kafka
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
+from streams.books.windows import window_at
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
@@ -78,7 +79,7 @@ def test_kafka_workers_and_redis_make_what_the_pure_functions_make(
 ) -> None:
     records = [*run_with_faults(900010, 60), *run_with_faults(900011, 40)]
     expected = expected_of(records)
-    totals = expected[900010].share.totals
+    totals = expected[900010].part.totals
     assert totals.duplicates
     assert totals.all_rejected
     assert totals.filled + totals.all_rejected == totals.received - totals.duplicates
@@ -93,7 +94,7 @@ def test_kafka_workers_and_redis_make_what_the_pure_functions_make(
     # Every rejected spill is kept with its bytes and the reason; twice, if a worker that lost its partition meanwhile
     # had sent it already.
     kept = list({(spill.topic, spill.partition, spill.offset): spill for spill in rejected(settings)}.values())
-    assert len(kept) == sum(r.share.totals.all_rejected for r in expected.values())
+    assert len(kept) == sum(r.part.totals.all_rejected for r in expected.values())
     damaged = [r for r in records if isinstance(r, RawSpill) and b"\xff" * 64 in r.payload]
     for spill in kept:
         assert spill.reason
@@ -114,10 +115,13 @@ def test_windows_go_by_the_clock_of_the_spills(
     produce(settings, records)
     until_counted()
     windows = reader.windows(900012)
-    times = [r.time_us // 60_000_000 * 60 for r in records if isinstance(r, RawSpill)]
-    assert windows == {start: times.count(start) for start in sorted(set(times))}
+    times = [r.time_us // 1_000_000 for r in records if isinstance(r, RawSpill)]
+    # The run is over: what is older is in longer windows.
+    at = [window_at(time_s, max(times), window_s=60, kept=1) for time_s in times]
+    assert windows == {window: at.count(window) for window in sorted(set(at))}
+    assert {window.length for window in windows} == {60, 120, 240}
     whole = reader.run(900012, {}).book
-    total = sum(reader.window(900012, start, {})["ht01"].view(flow=True) for start in windows)
+    total = sum(reader.window(900012, window, {})["ht01"].view(flow=True) for window in windows)
     assert np.array_equal(total, whole["ht01"].view(flow=True))
 
 
@@ -129,7 +133,7 @@ def test_kill_9_of_a_worker_changes_nothing(
     workers.start()
     workers.start()
     produce(settings, records[:60])
-    while not any(p.raw_end for p in reader.progress()):
+    while not any(p.next for p in reader.progress().values()):
         time.sleep(0.05)
     produce(settings, records[60:])
     workers.kill(0)
@@ -161,13 +165,12 @@ def test_a_committed_offset_that_is_too_far_on_loses_nothing(
     until_counted()
     workers.stop()
     produce(settings, records[20:])
-    # The worker shall begin behind all that there is, in spills.raw and in spills.reco, of which Redis has nothing.
+    # The worker shall begin behind all that there is, of which Redis has nothing.
     with connect(settings) as redis:
         redis.flushall()
     group = f"{settings.kafka.topic_prefix}spilldeck-{settings.session}"
     consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": group})
-    topics, partitions = Topics.of(settings), range(settings.kafka.partitions)
-    places = [TopicPartition(topic, p) for topic in (topics.raw, topics.reco) for p in partitions]
+    places = [TopicPartition(Topics.of(settings).raw, p) for p in range(settings.kafka.partitions)]
     for place in places:
         place.offset = consumer.get_watermark_offsets(place, timeout=10)[1]
     consumer.commit(offsets=places, asynchronous=False)
@@ -184,13 +187,13 @@ def test_nothing_is_acknowledged_before_its_checkpoint(
 
     def acknowledged() -> list[int]:
         group = f"{settings.kafka.topic_prefix}spilldeck-{settings.session}"
-        places = [TopicPartition(Topics.of(settings).reco, p) for p in range(settings.kafka.partitions)]
+        places = [TopicPartition(Topics.of(settings).raw, p) for p in range(settings.kafka.partitions)]
         with closing(kafka.reader(settings, group_id=group)) as consumer:
             return [place.offset for place in consumer.committed(places, timeout=10)]
 
     def until_acknowledged() -> list[int]:
         """Wait until the worker has acknowledged all that the books hold, and return that."""
-        wanted = [progress.offset + 1 for progress in reader.progress()]
+        wanted = [progress.next for progress in reader.progress().values()]
         deadline = time.monotonic() + WAIT_S
         while acknowledged() != wanted:
             assert time.monotonic() < deadline
@@ -227,9 +230,9 @@ def test_after_any_garbage_the_next_spill_is_counted(
     until_counted()
     result = expected_of(records)[900015]
     assert differences(result.run_book(), reader.run(900015, {})) == []
-    # Those in spills.raw are counted, those that somebody wrote into spills.reco too; all are kept.
-    assert reader.runs()[NO_RUN].all_rejected == 2 * len(hostile)
-    assert len(messages(settings, topics.rejected)) == 2 * len(hostile)
+    # Those in spills.raw are counted and kept; nothing is counted from spills.reco.
+    assert reader.runs()[NO_RUN].all_rejected == len(hostile)
+    assert len(messages(settings, topics.rejected)) == len(hostile)
 
 
 def test_a_message_larger_than_a_fetch_goes_its_way(

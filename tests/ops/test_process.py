@@ -12,6 +12,7 @@ from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
 from streams.plots.catalogue import PLOTS
 from streams.process import process
+from streams.unpack.framing import EventType, headers
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 
 
@@ -88,6 +89,22 @@ def test_a_cut_file_keeps_its_spills_and_says_where_it_broke(
     assert (done.returncode, found["spills"], found["rejected"]) == (0, 4, 1)
     (line,) = done.stderr.splitlines()
     assert line.startswith("run 900001: rejected by framing: cut.000, bytes ")
+
+
+def test_an_impossible_time_is_said(spilldeck: Spilldeck, simulated: Path, tmp_path: Path) -> None:
+    content = bytearray(simulated.read_bytes())
+    found = [(at, header) for at, header in headers(bytes(content), 0, len(content)) if header.is_super]
+    for at, header in found:
+        if header.type is EventType.PHYSICS and header.number_in_run == 3:
+            content[at + 75] ^= 0x80
+    content[found[-2][0] + 75] ^= 0x80  # the first of the pair that ends the run
+    (tmp_path / "run.000").write_bytes(content)
+    done = spilldeck("process", "run.000", "--json")
+    assert (done.returncode, json.loads(done.stdout)["errors"]) == (0, {"time": 1})
+    end, spill = done.stderr.splitlines()
+    assert end.startswith("spilldeck: run.000, run 900001, end of run, byte ")
+    assert "its own, 2083-03-03 20:36:49 UTC, cannot be: replaced by what else it shows, 2015-02-13 17:22:41 UTC" in end
+    assert spill.startswith("run 900001: time failed on 1 spills, first on spill 3: its own, 2083-03-03 20:")
 
 
 def test_a_run_without_conditions_says_what_to_do(spilldeck: Spilldeck, shared: Path) -> None:

@@ -11,6 +11,7 @@ from streams.daq.producer import partition_of
 from streams.daq.simulator import SimulatedRun
 from streams.settings import Settings
 from streams.topics import Topics
+from streams.unpack.framing import headers
 from tests.kafka import messages
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.records import raw_spill
@@ -66,6 +67,29 @@ def test_bytes_without_a_spill_are_produced_too(spilldeck: Spilldeck, settings: 
     (unreadable,) = [r for _, r in produced(settings) if isinstance(r, RawSpill) and r.format is RawFormat.UNREADABLE]
     assert unreadable.spill == NO_RUN
     assert "cut.000" in unreadable.problem
+
+
+@pytest.mark.servers
+def test_an_impossible_time_is_said_and_replaced(spilldeck: Spilldeck, settings: Settings, tmp_path: Path) -> None:
+    right = list(RUN.records())
+    broken = [bytearray(record.payload) for record in right]
+    for record in (0, 4):  # the run's start, and all events of a spill
+        for at, header in headers(bytes(broken[record]), 0, len(broken[record])):
+            if record or header.is_super:
+                broken[record][at + 75] ^= 0x80
+                if not record:
+                    break
+    (tmp_path / "run.000").write_bytes(b"".join(broken))
+    done = spilldeck("produce", "run.000", env=environment(settings))
+    assert (done.returncode, done.stdout) == (0, "9 spills acknowledged\n")
+    start, spill = sorted(done.stderr.splitlines(), key=lambda line: "spill 3" in line)
+    assert start.startswith("spilldeck: run.000, run 900001, start of run, byte 0: its own, 2083-")
+    assert f"run.000, run 900001, spill 3, byte {right[4].byte}: its own, 2083-" in spill
+    found = {record.byte: record for _, record in produced(settings)}
+    assert [found[record.byte].time_us for record in right] == [
+        (right[3] if index == 4 else record).time_us for index, record in enumerate(right)
+    ]
+    assert [record.byte for record in found.values() if record.time_problem] == [0, right[4].byte]
 
 
 @pytest.mark.parametrize("command", [["produce", "run.000"], ["simulate", "--spills", "1"], ["worker"]])

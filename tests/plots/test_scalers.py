@@ -5,10 +5,9 @@ import pytest
 
 from schemas.records import MISSING
 from schemas.scalers import Scalers
-from streams.books.run import RunShare, spill_facts
-from streams.books.totals import Totals
+from streams.books.run import spill_facts
 from streams.plots.scalers import SCALERS, scaler_table
-from streams.plots.spillfacts import SpillFacts
+from streams.plots.spillfacts import SpillFacts, ledger_entry
 from tests.records import reconstructed_spill
 
 
@@ -53,11 +52,9 @@ def test_a_table_of_no_spills_has_no_numbers() -> None:
 
 
 def test_strip_charts_show_what_the_spills_counted() -> None:
-    share = RunShare({}, Totals())
     spills = [reconstructed_spill(n) for n in range(3)]
-    for spill in (*spills, reconstructed_spill(3, scalers=None)):
-        share.admit(spill)
-    found = {trend.title: np.asarray(trend.value(spill_facts(share.ledger)), float) for trend in SCALERS.trends}
+    ledger = {spill.spill: ledger_entry(spill) for spill in (*spills, reconstructed_spill(3, scalers=None))}
+    found = {trend.title: np.asarray(trend.value(spill_facts(ledger)), float) for trend in SCALERS.trends}
     assert found.keys() == {f"Scaler: {name}" for name in ("Triggers", "Trigger requests", "TOF0", "TOF1", "TOF2")}
     counts = [scalers.counts.count[3] for spill in spills if (scalers := spill.get(Scalers)) is not None]
     assert found["Scaler: TOF0"] == pytest.approx([*counts, np.nan], nan_ok=True)

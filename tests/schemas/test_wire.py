@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.columns import Table
 from schemas.detectors import DETECTORS, schema_field
-from schemas.records import RawSpill, ReconstructedSpill, Rejection
+from schemas.records import ControlKind, RawSpill, ReconstructedSpill, Rejection
 from schemas.tof import TofSpacePoints
 from schemas.wire import MARKER, WireError, decode, encode
 from tests.records import raw_spill, reconstructed_spill
@@ -97,6 +97,14 @@ def test_a_number_that_no_spill_can_have_is_refused() -> None:
     for changes in ({"run": -2}, {"run": 2**31}, {"spill": -2}, {"time_us": -1}, {"time_us": 2**62}, {"events": -1}):
         with pytest.raises(WireError, match=next(iter(changes))):
             decode(encode(raw_spill(**changes)))
+
+
+def test_a_field_that_a_message_is_too_old_for_has_its_default() -> None:
+    later = {"run_control": {"kind": ControlKind.END, "partitions": 0}}
+    for kind in ("raw_spill", "run_control"):
+        old, new = (decode((FIXTURES / "valid" / f"{kind}.v{v}.avro").read_bytes()) for v in (1, 2))
+        assert (old.time_problem, new.time_problem) == ("", "why")
+        assert replace(new, time_problem="", **later.get(kind, {})) == old
 
 
 def test_a_trigger_outside_the_spill_is_refused() -> None:

@@ -21,6 +21,9 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 _SPILL = reconstructed_spill(errors={"tof": "why"}, skipped={"141": 2})
 _RAW = _SPILL.detectors["raw"]
+_CONTROL = RunControl(
+    run=900001, kind=ControlKind.END, time_us=1, source="a file", byte=9, events=2, run_type="beam", payload=b"\1"
+)
 
 _RUN = RunRecord(
     run=900001,
@@ -50,9 +53,9 @@ _RUN = RunRecord(
 
 RECORDS: dict[str, Record] = {
     "raw_spill.v1": raw_spill(),
-    "run_control.v1": RunControl(
-        run=900001, kind=ControlKind.END, time_us=1, source="a file", byte=9, events=2, run_type="beam", payload=b"\1"
-    ),
+    "raw_spill.v2": raw_spill(time_problem="why"),
+    "run_control.v1": _CONTROL,
+    "run_control.v2": replace(_CONTROL, kind=ControlKind.START, time_problem="why", partitions=4),
     "rejected_spill.v1": RejectedSpill(
         run=1, spill=2, step="unpack", reason="why", source="f", byte=3, topic="t", partition=4, offset=5, payload=b"x"
     ),
@@ -95,6 +98,7 @@ def _invalid() -> Iterator[tuple[str, bytes]]:
     yield "run_too_large", encode(replace(raw, run=2**31))
     yield "spill_negative", encode(replace(raw, spill=-5))
     yield "time_beyond_2100", encode(replace(raw, time_us=5 * 10**15))
+    yield "partitions_negative", encode(replace(_CONTROL, partitions=-1))
     yield "digest_short", encode(replace(reco, digest=b"1234"))
     yield "too_many_triggers", encode(replace(reco, triggers=1_000_000))
     yield "trigger_outside", encode(replace(reco, triggers=1))

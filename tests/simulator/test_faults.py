@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from schemas.records import RawSpill
+from schemas.records import TIME, RawSpill
 from streams.books.run import spill_facts
 from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
@@ -128,8 +128,8 @@ def test_a_fault_changes_its_own_plots_and_no_others(fault: str, seen: set[str])
     # A pulse that comes while others of its counter are far away takes them out of the charge, not of its arrival.
     neighbours = {f"hPMT{n}" for n in range(5, 9)} if fault.startswith("hot_channel:ckov/1") else set()
     assert changed(fault) - neighbours == seen - neighbours
-    assert result(fault).share.totals.errors == result(fault).share.totals.rejected == {}
-    assert result(fault).share.totals.filled == SPILLS
+    assert result(fault).part.totals.errors == result(fault).part.totals.rejected == {}
+    assert result(fault).part.totals.filled == SPILLS
 
 
 def test_a_dead_photomultiplier_empties_its_slab() -> None:
@@ -140,12 +140,12 @@ def test_a_dead_photomultiplier_empties_its_slab() -> None:
     assert counts("hspxy_0", "dead_pmt:tof0/0/4/0")[:, 4].sum() == 0
     # The bin of 0, of bins that are 1.1 wide.
     charge = counts("hPMT2", "dead_pmt:ckov/0/1")
-    assert charge[45] == charge.sum() == result().share.totals.triggers
+    assert charge[45] == charge.sum() == result().part.totals.triggers
     assert counts("harr_time2", "dead_pmt:ckov/0/1").sum() == 0
 
 
 def test_a_hot_slab_is_hit_in_every_trigger_and_a_hot_photomultiplier_is_seen_in_the_raw_hits() -> None:
-    triggers = result().share.totals.triggers
+    triggers = result().part.totals.triggers
     assert counts("hslabhits00", "hot_channel:tof0/0/2")[2] == triggers
     assert np.array_equal(
         np.delete(counts("hslabhits00", "hot_channel:tof0/0/2"), 2), np.delete(counts("hslabhits00"), 2)
@@ -164,7 +164,7 @@ def test_a_dead_bar_of_the_ranger_is_a_gap_and_a_hot_one_a_spike_in_the_occupanc
     assert dead[bar].sum() == 0 < before[bar].sum()
     assert len(bar[0]) == 1
     assert len(np.argwhere(hot != before)) == 1
-    assert (hot - before).max() > 0.9 * result().share.totals.triggers
+    assert (hot - before).max() > 0.9 * result().part.totals.triggers
     raw = counts("raw_dbb_hits") - counts("raw_dbb_hits", "dead_pmt:emr/5/30")
     assert np.count_nonzero(raw) == 1
     assert np.count_nonzero(raw[5]) == 1
@@ -179,7 +179,7 @@ def test_a_plane_of_the_ranger_that_comes_late_is_lost_to_its_occupancy() -> Non
 
 def test_a_board_of_the_ranger_with_a_trigger_less_is_an_error_of_the_ranger_alone() -> None:
     fault = "trigger_mismatch:DBB/2/5@5-6"
-    found = result(fault).share
+    found = result(fault).part
     assert (found.totals.errors, found.totals.rejected, found.totals.filled) == ({"emr": 2}, {}, SPILLS)
     assert changed(fault) == {plot.name for plot in CATALOGUE["emr"].plots}
     run = simulated(fault)
@@ -192,9 +192,9 @@ def test_a_noisy_plane_is_noisy_where_no_beam_is() -> None:
     more = counts("hslabhits21", "noisy_plane:tof2/1") - counts("hslabhits21")
     assert (more >= 0).all()
     assert more.min() > 0
-    digits = [result(*faults).share.totals.detectors["tof"]["digits"] for faults in ((), ("noisy_plane:tof2/1",))]
+    digits = [result(*faults).part.totals.detectors["tof"]["digits"] for faults in ((), ("noisy_plane:tof2/1",))]
     # 20 photomultipliers, each in a fifth of the triggers.
-    assert digits[1] - digits[0] == pytest.approx(4 * result().share.totals.triggers, rel=0.1)
+    assert digits[1] - digits[0] == pytest.approx(4 * result().part.totals.triggers, rel=0.1)
 
 
 def test_swapped_cables_leave_no_whole_slab_where_one_particle_went() -> None:
@@ -235,7 +235,7 @@ def test_shifted_timing_moves_the_arrival_times_of_the_cherenkov_counters() -> N
 
 
 def test_shifted_timing_of_the_trigger_station_leaves_no_pixel_that_triggered() -> None:
-    assert result("shifted_timing:tof1=2.5").share.totals.detectors["tof"]["space_points"] == 0
+    assert result("shifted_timing:tof1=2.5").part.totals.detectors["tof"]["space_points"] == 0
     assert changed("shifted_timing:tof1=2.5") & set().union(*(hits_of(1, p) for p in range(2))) == set()
 
 
@@ -267,11 +267,11 @@ def test_a_wrap_of_the_counters_lies_within_every_trigger() -> None:
 )
 def test_a_spill_that_cannot_be_read_is_rejected_with_its_reason_and_is_in_no_plot(fault: str, said: str) -> None:
     found = result(fault)
-    assert found.share.totals.rejected == {"unpack": 2}
+    assert found.part.totals.rejected == {"unpack": 2}
     assert len(found.rejections) == 2
     assert all(said in rejection for rejection in found.rejections)
-    assert (found.share.totals.filled, found.share.totals.errors) == (SPILLS - 2, {})
-    assert found.share.ledger.keys() == set(range(SPILLS)) - {5, 6}
+    assert (found.part.totals.filled, found.part.totals.errors) == (SPILLS - 2, {})
+    assert found.part.ledger.keys() == set(range(SPILLS)) - {5, 6}
     # Nothing but the two spills is missing: the plots are those of a run without them.
     assert changed(fault) == changed("lost_spills@5-6")
     for name in PLOTS:
@@ -279,28 +279,28 @@ def test_a_spill_that_cannot_be_read_is_rejected_with_its_reason_and_is_in_no_pl
 
 
 def trend(name: str, *faults: str) -> np.ndarray:
-    return np.asarray(TRENDS[name].value(spill_facts(result(*faults).share.ledger)), np.float64)
+    return np.asarray(TRENDS[name].value(spill_facts(result(*faults).part.ledger)), np.float64)
 
 
 def test_lost_spills_are_missed_where_they_were() -> None:
-    found = result("lost_spills@5-6").share
+    found = result("lost_spills@5-6").part
     assert (found.totals.received, found.totals.filled, found.totals.duplicates) == (SPILLS - 2, SPILLS - 2, 0)
     missed = trend("daq_missed", "lost_spills@5-6")
     assert (missed[5], missed.sum()) == (2, 2)
 
 
 def test_duplicates_and_spills_out_of_order_are_counted_and_change_nothing_else() -> None:
-    doubled, mixed = result("duplicated_spills@3-9").share.totals, result("reordered_spills@4-9").share.totals
+    doubled, mixed = result("duplicated_spills@3-9").part.totals, result("reordered_spills@4-9").part.totals
     assert (doubled.received, doubled.filled, doubled.duplicates, doubled.out_of_order) == (SPILLS + 7, SPILLS, 7, 0)
     assert (mixed.received, mixed.filled, mixed.duplicates, mixed.out_of_order) == (SPILLS, SPILLS, 0, 5)
     for faults in (("duplicated_spills@3-9",), ("reordered_spills@4-9",)):
-        assert result(*faults).share.ledger == result().share.ledger
-        assert result(*faults).share.totals.detectors == result().share.totals.detectors
+        assert result(*faults).part.ledger == result().part.ledger
+        assert result(*faults).part.totals.detectors == result().part.totals.detectors
 
 
 def test_a_wrong_clock_is_seen_in_the_rate_and_in_the_times_of_its_spills() -> None:
-    moved = [entry.time_us for entry in result("wrong_clock=3600@7").share.ledger.values()]
-    right = [entry.time_us for entry in result().share.ledger.values()]
+    moved = [entry.time_us for entry in result("wrong_clock=3600@7").part.ledger.values()]
+    right = [entry.time_us for entry in result().part.ledger.values()]
     assert [after - before for after, before in zip(moved, right, strict=True)] == [
         3_600_000_000 if spill == 7 else 0 for spill in range(SPILLS)
     ]
@@ -310,9 +310,18 @@ def test_a_wrong_clock_is_seen_in_the_rate_and_in_the_times_of_its_spills() -> N
     assert np.array_equal(np.delete(rate, [0, 7, 8]), np.delete(before, [0, 7, 8]))
 
 
+@pytest.mark.parametrize("fault", ["wrong_clock=1e9@7", "wrong_clock=-1e9@7"])
+def test_a_clock_in_another_year_is_an_error_of_its_spill_alone(fault: str) -> None:
+    found, right = result(fault), result().part.ledger
+    times = {spill: entry.time_us for spill, entry in found.part.ledger.items()}
+    assert times == {spill: right[6 if spill == 7 else spill].time_us for spill in range(SPILLS)}
+    assert (found.part.totals.errors, found.part.totals.filled) == ({TIME: 1}, SPILLS)
+    assert found.first_errors[TIME].startswith("spill 7: its own, ")
+
+
 def test_an_empty_spill_has_no_trigger_and_no_entry() -> None:
     found = result("empty_spill@5-6")
-    assert found.share.totals.rejected == found.share.totals.errors == {}
+    assert found.part.totals.rejected == found.part.totals.errors == {}
     assert trend("daq_triggers", "empty_spill@5-6")[5:7].tolist() == [0, 0]
     for name in PLOTS:
         assert np.array_equal(counts(name, "empty_spill@5-6"), counts(name, "lost_spills@5-6"))
@@ -320,7 +329,7 @@ def test_an_empty_spill_has_no_trigger_and_no_entry() -> None:
 
 def test_300_triggers_are_read_and_lie_in_the_overflow_of_space_points_per_spill() -> None:
     found = result("many_triggers@5")
-    assert found.share.totals.rejected == found.share.totals.errors == {}
+    assert found.part.totals.rejected == found.part.totals.errors == {}
     assert trend("daq_triggers", "many_triggers@5")[5] == 300
     before, after = (result(*faults).book["hnsp_spill_tof1"].view(flow=True) for faults in ((), ("many_triggers@5",)))
     assert (before[-1], after[-1]) == (0, 1)
@@ -329,9 +338,9 @@ def test_300_triggers_are_read_and_lie_in_the_overflow_of_space_points_per_spill
 def test_the_run_changes_in_mid_file_and_both_runs_are_whole() -> None:
     run = simulated("change_of_run@12")
     found = process(run.records(), STORE.for_run)
-    assert {number: r.share.totals.filled for number, r in found.items()} == {900001: 12, 900002: 18}
-    assert all(r.share.totals.ended for r in found.values())
-    assert found[900002].share.ledger.keys() == set(range(18))
+    assert {number: r.part.totals.filled for number, r in found.items()} == {900001: 12, 900002: 18}
+    assert all(r.part.totals.ended for r in found.values())
+    assert found[900002].part.ledger.keys() == set(range(18))
     spills = [r for r in run.records() if isinstance(r, RawSpill)]
     assert spills == sorted(spills, key=lambda r: r.time_us)
     assert [r.payload for r in spills[:12]] == [
@@ -340,11 +349,11 @@ def test_the_run_changes_in_mid_file_and_both_runs_are_whole() -> None:
 
 
 def test_a_run_without_its_end_has_no_end() -> None:
-    assert result().share.totals.ended
-    assert not result("run_without_end").share.totals.ended
+    assert result().part.totals.ended
+    assert not result("run_without_end").part.totals.ended
     runs = process(simulated("run_without_end", "change_of_run@12").records(), STORE.for_run)
-    assert [r.share.totals.ended for r in runs.values()] == [False, False]
-    assert ["start" in r.share.totals.control for r in runs.values()] == [True, True]
+    assert [r.part.totals.ended for r in runs.values()] == [False, False]
+    assert ["start" in r.part.totals.control for r in runs.values()] == [True, True]
 
 
 PER_SPILL: list[Callable[[str], str]] = [

@@ -3,8 +3,9 @@ import struct
 
 import pytest
 
+from streams.boards import LDCS
 from streams.errors import BadDataError
-from streams.unpack.framing import Event, EventType, Unreadable, read_header, walk
+from streams.unpack.framing import Event, EventType, Unreadable, read_header, times_of, walk
 from tests.date_builder import PHYSICS, equipment, event, physics, run_file, spill, super_event
 
 
@@ -34,8 +35,6 @@ def test_headers_of_every_date_version_are_read(head, microseconds):
         (4, 14, "type 14"),
         (5, 1 << 31, "run 2147483648"),
         (6, 1 << 31, "number in run 2147483648"),
-        (18, 0xFFFFFFFF, "no clock"),
-        (19, 1_000_000, "no clock"),
     ],
 )
 def test_a_header_with_a_wrong_field_is_refused_by_its_name(word, value, reason):
@@ -44,6 +43,30 @@ def test_a_header_with_a_wrong_field_is_refused_by_its_name(word, value, reason)
     with pytest.raises(BadDataError, match=reason) as error:
         read_header(bytes(data), 0)
     assert error.value.byte == 0
+
+
+@pytest.mark.parametrize(("word", "value"), [(18, 0xFFFFFFFF), (19, 1_000_000)])
+def test_a_time_that_no_clock_shows_is_no_time_and_costs_no_event(word, value):
+    data = bytearray(physics())
+    struct.pack_into("<I", data, 4 * word, value)
+    header = read_header(bytes(data), 0)
+    assert header.time_us == 0
+    (found,) = walk(bytes(data))
+    assert times_of(bytes(data), found) == [0, 1_500_000_000_250_000]
+
+
+def test_the_times_of_an_event_are_its_own_and_those_of_the_sub_events_that_can_be_read():
+    time_us = 1_500_000_000_250_000
+    whole = super_event(PHYSICS, dict.fromkeys(range(3), equipment(110)))
+    (found,) = walk(whole)
+    assert times_of(whole, found) == [time_us] * 4
+    second = 80 + read_header(whole, 80).size
+    broken = whole[:second] + b"\0" * 8 + whole[second + 8 :]
+    assert times_of(broken, found) == [time_us] * 2
+    (alone,) = walk(event(PHYSICS, equipment(110)))
+    assert times_of(event(PHYSICS, equipment(110)), alone) == [time_us]
+    many = event(PHYSICS, event(PHYSICS, ldc=1) * 100, system=1 << 4)
+    assert len(times_of(many, next(walk(many)))) == 1 + LDCS
 
 
 def test_every_event_of_a_whole_file_is_framed_and_none_is_left():

@@ -1,6 +1,7 @@
 """What each word of a spill is: every byte once, and the same hits that the unpacker finds."""
 
 import re
+import struct
 
 import numpy as np
 import pytest
@@ -102,6 +103,14 @@ def test_the_header_of_an_event_is_read_field_by_field(head):
     assert found.count("trigger pattern") == (4 if head == 80 else 2)
     assert found[-1].startswith("time: " if head == 68 else "and ")
     assert "unknown" not in found
+
+
+def test_a_time_that_no_clock_shows_is_shown_as_it_stands():
+    broken = bytearray(spill(4))
+    struct.pack_into("<2I", broken, 72, 0xFFFFFFFF, 0x80000000)
+    found = [word.what for word in words(bytes(broken))]
+    assert found[18:20] == ["time: 2106-02-07 06:28:15 UTC", "and 2147483648 µs"]
+    assert_every_byte_once(bytes(broken))
 
 
 def test_behind_damage_the_next_event_is_shown_again():

@@ -33,6 +33,7 @@ from streams.daq.simulator.tables import LDC_DOWNSTREAM, LDC_UPSTREAM
 from streams.daq.simulator.tof_boards import read_out_tof
 from streams.daq.simulator.tracker import read_out_tracker
 from streams.daq.simulator.tracker_tables import TRACKER_LDCS
+from streams.daq.times import SourceTimes
 
 TRAILER = 110
 _RECEIVED = {date.START_OF_BURST: 0x00200030, date.PHYSICS: 0x00020033, date.END_OF_BURST: 0x008000F3}
@@ -133,16 +134,22 @@ class SimulatedRun:
 
     def happenings(self) -> Iterator[SimulatedSpill | RunControl]:
         """Yield start of run, spills with the truth of each, those that are lost too, end of run."""
-        byte = 0
+        byte, neighbours = 0, SourceTimes()
         for step in self._steps():
             if step.control is not None:
                 control = self._control(step, step.control)
-                yield replace(control, byte=byte)
+                begins = step.control is ControlKind.START
+                judged = neighbours.judge(control.run, [[control.time_us]], begins=begins)
+                yield replace(control, byte=byte, time_us=judged.time_us, time_problem=judged.problem)
                 byte += len(control.payload)
-            else:
-                spill = self._spill(step)
-                yield replace(spill, raw=replace(spill.raw, byte=byte))
-                byte += 0 if step.lost else len(spill.raw.payload)
+                continue
+            spill = self._spill(step)
+            raw = replace(spill.raw, byte=byte)
+            if not step.lost:  # a source does not see it
+                judged = neighbours.judge(raw.run, [[raw.time_us]])
+                raw = replace(raw, time_us=judged.time_us, time_problem=judged.problem)
+                byte += len(raw.payload)
+            yield replace(spill, raw=raw)
 
     def _steps(self) -> Iterator[Step]:
         steps = self._plain_steps()

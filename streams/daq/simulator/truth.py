@@ -10,7 +10,7 @@ from streams.daq.simulator.run import SimulatedSpill
 def truth_line(spill: SimulatedSpill) -> bytes:
     """Return one JSON object and a line feed.
 
-    Its keys: ``run``, ``spill``, ``time_us`` (as the spill has it, right or wrong), ``lost``, ``faults`` (as they were
+    Its keys: ``run``, ``spill``, ``time_us`` (as its record has it, right or wrong), ``lost``, ``faults`` (as they were
     asked for), ``particles`` (of each column, a list with an entry a particle trigger) and ``truths`` (by detector,
     the same of those for which there is more to say than the particles do).
     """

@@ -123,7 +123,8 @@ _ALL = (
     FaultKind(
         name="wrong_clock",
         does="The spill's times are off by the value.",
-        look="A step in the trigger rate, windows elsewhere, and the clock's warning. The run's plots as without it.",
+        look="A step in the trigger rate, windows elsewhere, and the clock's warning. By more than a week: an error of "
+        "the time, and that of the spill before in its place. The run's plots as without it.",
         value="seconds, negative for a clock that is behind",
         on_spill=of_spills.set_clock,
     ),
