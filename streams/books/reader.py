@@ -165,22 +165,19 @@ class BookReader:
         numbers: dict[int, bytes] = {}
         spills = 0
         for keys in self._keys_with(run):
-            with _Reading(self, keys, run) as answers:
-                names = [keys.run(run), keys.spills(run), keys.handling(run), keys.book(run)]
-                names += [keys.key_numbers(run)] if key_numbers else []
-                there = answers(*names)
-                if not there[0]:
+            with _Reading(self, keys, run) as part:
+                names = [keys.spills(run), keys.handling(run), keys.book(run), keys.key_numbers(run)]
+                there = part.hashes(*(names if key_numbers else names[:-1]))
+                if part.totals is None:
                     continue
-                unit = layout.unpack_json(there[0][b"unit"])
-                _check_stamps(dict(zip(names, there, strict=True)), unit["stamps"])
-                totals += _totals(there[0][b"totals"])
-                ours = unpack_ledger(there[1])
+                totals += part.totals
+                ours = unpack_ledger(there[0])
                 ledger |= ours
                 spills += len(ours)
-                handling |= _handling(there[2])
-                book += unpack_book(there[3], ranges)
+                handling |= _handling(there[1])
+                book += unpack_book(there[2], ranges)
                 if key_numbers:
-                    numbers |= {int(s): _numbers(n) for s, n in there[4].items() if s != _STAMP}
+                    numbers |= {int(s): _numbers(n) for s, n in there[3].items() if s != _STAMP}
         return RunBook(
             totals=totals,
             ledger=ledger,
@@ -194,9 +191,9 @@ class BookReader:
         """Return the key numbers of spills of a run, see `spill_numbers`; none where they were not kept."""
         found = dict.fromkeys(spills, b"")
         for keys in self._keys_with(run) if found else ():
-            with _Reading(self, keys, run):
-                stored = cast("list[bytes | None]", self._redis.hmget(keys.key_numbers(run), [*map(str, spills)]))
-                found |= {s: _numbers(n) for s, n in zip(spills, stored, strict=True) if n is not None}
+            with _Reading(self, keys, run) as part:
+                (stored,) = part.fields({keys.key_numbers(run): [*map(str, spills)]})
+                found |= {s: _numbers(stored[b"%d" % s]) for s in spills if b"%d" % s in stored}
         return found
 
     def windows(self, run: int) -> dict[Window, int]:
@@ -206,8 +203,8 @@ class BookReader:
         """
         there: dict[Window, int] = {}
         for keys in self._keys_with(run):
-            with _Reading(self, keys, run) as answers:
-                for window, spills in unpack_windows(answers(keys.windows(run))[0]).items():
+            with _Reading(self, keys, run) as part:
+                for window, spills in unpack_windows(part.hashes(keys.windows(run))[0]).items():
                     there[window] = there.get(window, 0) + spills
         found: dict[Window, int] = {}
         for window in sorted(there, key=lambda each: (each.start, -each.length)):
@@ -220,26 +217,25 @@ class BookReader:
         """Return the book of a window of a run."""
         total = Book(ranges)
         for keys in self._keys_with(run):
-            with _Reading(self, keys, run) as answers:
-                for part in self._parts_of(keys, run, window):
-                    total += unpack_book(answers(keys.window(run, part))[0], ranges)
+            with _Reading(self, keys, run) as part:
+                for stored in part.hashes(*self._parts_of(part, keys, run, window)):
+                    total += unpack_book(stored, ranges)
         return total
 
-    def _parts_of(self, keys: layout.Keys, run: int, window: Window) -> list[Window]:
-        """Return the windows that a partition has of a window: itself, or what is to be joined to it."""
-        there = unpack_windows(cast("dict[bytes, bytes]", self._redis.hgetall(keys.windows(run))))
-        return [each for each in there if window.start <= each.start and each.end <= window.end]
+    @staticmethod
+    def _parts_of(part: "_Reading", keys: layout.Keys, run: int, window: Window) -> list[str]:
+        """Return the keys of the windows that a partition has of a window: itself, or what is to be joined to it."""
+        there = unpack_windows(part.hashes(keys.windows(run))[0])
+        return [keys.window(run, each) for each in there if window.start <= each.start and each.end <= window.end]
 
     def plot(self, name: str, run: int, ranges: Ranges, window: Window | None = None) -> Histogram:
         """Return one histogram of a run, or of a window of it; empty if there is none."""
         total = Book(ranges)
         for keys in self._keys_with(run):
-            with _Reading(self, keys, run):
-                parts = [] if window is None else self._parts_of(keys, run, window)
-                names = [keys.book(run)] if window is None else [keys.window(run, part) for part in parts]
-                for key in names:
-                    stored = cast("bytes | None", self._redis.hget(key, name))
-                    total += unpack_book({name.encode(): stored} if stored is not None else {}, ranges)
+            with _Reading(self, keys, run) as part:
+                names = [keys.book(run)] if window is None else self._parts_of(part, keys, run, window)
+                for stored in part.fields({key: [name] for key in names}):
+                    total += unpack_book(stored, ranges)
         return total[name]
 
     def _ask_for_repair(self, keys: layout.Keys, run: int) -> None:
@@ -249,19 +245,59 @@ class BookReader:
 
 
 class _Reading:
-    """A ``with`` block that reads keys of a run in one partition, and says whose they are if they cannot be read."""
+    """A ``with`` block that reads keys of a run in one partition, and says whose they are if they cannot be read.
+
+    What a key holds is the part's if it has the stamp that the part says; a key of which it says none is none of its.
+    """
 
     def __init__(self, reader: BookReader, keys: layout.Keys, run: int) -> None:
         self._reader, self._keys, self._run = reader, keys, run
+        self.totals: Totals | None = None
+        """Those of the part, once something was read; None if there is none."""
 
-    def __enter__(self) -> Callable[..., list[dict[bytes, bytes]]]:
-        return self._hashes
+    def __enter__(self) -> Self:
+        return self
 
-    def _hashes(self, *names: str) -> list[dict[bytes, bytes]]:
-        pipe = self._reader._redis.pipeline(transaction=True)
+    def hashes(self, *names: str) -> list[dict[bytes, bytes]]:
+        """Return what keys of the part hold, as of one moment."""
+        pipe = self._begun()
         for name in names:
             pipe.hgetall(name)
-        return pipe.execute()
+        return self._checked(names, pipe.execute())
+
+    def fields(self, wanted: Mapping[str, Sequence[str]]) -> list[dict[bytes, bytes]]:
+        """Return some fields of keys of the part, as of one moment, as far as there are any."""
+        pipe = self._begun()
+        for name, fields in wanted.items():
+            pipe.hmget(name, [layout.STAMP, *fields])
+        first, listed, *answers = pipe.execute()
+        there = [
+            {f.encode(): value for f, value in zip([layout.STAMP, *fields], values, strict=True) if value is not None}
+            for fields, values in zip(wanted.values(), answers, strict=True)
+        ]
+        return self._checked([*wanted], [first, listed, *there])
+
+    def _begun(self) -> Any:
+        pipe = self._reader._redis.pipeline(transaction=True)
+        pipe.hgetall(self._keys.run(self._run))
+        pipe.hget(self._keys.index, str(self._run))
+        return pipe
+
+    def _checked(self, names: Sequence[str], answers: Sequence[Any]) -> list[dict[bytes, bytes]]:
+        stored, listed, *there = answers
+        if not stored:
+            if listed is not None:
+                raise ValueError(f"{self._keys.run(self._run)} is gone")
+            return [{} for _ in names]
+        self.totals = _totals(stored[b"totals"])
+        stamps = layout.unpack_json(stored[b"unit"])["stamps"]
+        for name, found in zip(names, there, strict=True):
+            stamp = found.get(_STAMP, b"").decode(errors="replace")
+            if name in stamps and stamp != stamps[name]:
+                raise ValueError(f"{name} is {'older than the rest' if stamp else 'gone'}")
+            if name not in stamps and name != self._keys.handling(self._run):
+                found.clear()
+        return list(there)
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         is_rubbish = isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
@@ -348,10 +384,3 @@ def _handling(stored: Mapping[bytes, bytes]) -> dict[int, Handling]:
 
 def _numbers(data: bytes) -> bytes:
     return spill_numbers.check(layout.unseal(data))
-
-
-def _check_stamps(there: Mapping[str, Mapping[bytes, bytes]], stamps: Mapping[str, str]) -> None:
-    """Refuse keys that are gone, or older than the rest."""
-    for key, found in there.items():
-        if key in stamps and (stamp := found.get(_STAMP, b"").decode(errors="replace")) != stamps[key]:
-            raise ValueError(f"{key} is {'older than the rest' if stamp else 'gone'}")

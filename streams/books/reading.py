@@ -145,8 +145,9 @@ class Reading:
 
     async def _is_as_left(self, known: Partition) -> bool:
         """Say whether Redis and Kafka still have what a partition was when it was written last."""
+        counted = known.state.next  # it may count more while Kafka is asked
         _, end = await self._kafka.span(known.number)
-        if known.state.next > end or known.state.log != await self._kafka.id():
+        if counted > end or known.state.log != await self._kafka.id():
             _log.warning("Kafka has another log, or a shorter one", partition=known.number)
             return False
         if not await self._counter.is_current(known):

@@ -210,14 +210,10 @@ class CheckpointStore:
 
     async def damaged(self, partition: int, runs: Sequence[int]) -> dict[int, str]:
         """Return those of some runs of which a key is gone or older than the others, and why; values are not read."""
-        keys = self._keys(partition)
-        pipe = self._redis.pipeline(transaction=False)
-        for run in runs:
-            pipe.hget(keys.run(run), "unit")
-        wanted, found = dict(zip(runs, await pipe.execute(raise_on_error=False), strict=True)), dict[int, str]()
+        wanted, found = await self._units(partition, runs), dict[int, str]()
         for run, stored in wanted.items():
             try:
-                with _as_damage(run, keys.run(run)):
+                with _as_damage(run, self._keys(partition).run(run)):
                     stamps = layout.unpack_json(stored)["stamps"]
                     pipe = self._redis.pipeline(transaction=False)
                     for key in stamps:
@@ -228,7 +224,16 @@ class CheckpointStore:
                             found[run] = f"{key} is {'older than the rest' if stamp else 'gone'}"
             except DamagedPartError as damage:
                 found[run] = damage.why
-        return found
+        # What was written meanwhile has other stamps, and is looked at another time.
+        after = await self._units(partition, list(found)) if found else {}
+        return {run: why for run, why in found.items() if repr(after[run]) == repr(wanted[run])}
+
+    async def _units(self, partition: int, runs: Sequence[int]) -> dict[int, Any]:
+        """Return what the parts of some runs say of their keys, or the error with which Redis answers."""
+        pipe = self._redis.pipeline(transaction=False)
+        for run in runs:
+            pipe.hget(self._keys(partition).run(run), "unit")
+        return dict(zip(runs, await pipe.execute(raise_on_error=False), strict=True))
 
     async def asked_for(self, partition: int) -> list[int]:
         """Return the runs of which somebody could not read something, and take note that it was heard."""

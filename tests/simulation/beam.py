@@ -120,7 +120,9 @@ class Beam:
 
     def _kind(self) -> Kind:
         for defect, kind in (
-            ("unreadable", Kind.UNREADABLE), ("raises", Kind.RAISES), ("raises later", Kind.RAISES_LATER)
+            ("unreadable", Kind.UNREADABLE),
+            ("raises", Kind.RAISES),
+            ("raises later", Kind.RAISES_LATER),
         ):
             if self.happens(defect, 0.02):
                 return kind

@@ -60,7 +60,9 @@ class Checks:
                     if log.end:
                         return f"{session}: nothing is in the books of partition {partition}"
                 elif its.next != log.end or its.repairs:
-                    return f"{session}: partition {partition} is at {its.next} of {log.end}, repairs {dict(its.repairs)}"
+                    return (
+                        f"{session}: partition {partition} is at {its.next} of {log.end}, repairs {dict(its.repairs)}"
+                    )
         return ""
 
     def at_any_moment(self) -> Iterator[str]:
@@ -116,8 +118,11 @@ class Checks:
         for run, why in reader.unreadable.items():
             yield f"{session} run {run}: {why}"
         listed = set(places)
-        stored = {int(key.rpartition(b":")[2]) for key in self._cluster.keys if b"{%s:" % session.encode() in key
-                  and b":aside:" not in key and key.rsplit(b":", 2)[1] == b"run"}
+        stored = {
+            int(key.rpartition(b":")[2])
+            for key in self._cluster.keys
+            if b"{%s:" % session.encode() in key and b":aside:" not in key and key.rsplit(b":", 2)[1] == b"run"
+        }
         if listed != stored:
             yield f"{session}: the list of runs has {sorted(listed)}, stored are {sorted(stored)}"
         for run, totals in runs.items():
@@ -154,9 +159,7 @@ class Checks:
             and log.slots[entry.arrived.offset] is entry
         ]
 
-    def _equal(
-        self, session: str, partition: int, run: int, expected: judge.Expected, book: RunBook
-    ) -> Iterator[str]:
+    def _equal(self, session: str, partition: int, run: int, expected: judge.Expected, book: RunBook) -> Iterator[str]:
         totals = book.totals.to_json()
         for name, value in expected.totals.items():
             if totals[name] != value:
@@ -208,14 +211,15 @@ class Checks:
             if book.key_numbers.get(spill) != judge.key_numbers(sent, ranges):
                 yield f"the key numbers of spill {spill} are wrong"
         reader = PartReader(self._redis, session, partition)
-        expected = judge.windows(spills, scale.window_s, scale.windows_kept)
+        expected = judge.windows(spills, scale.window_s, 1 if book.totals.ended else scale.windows_kept)
         found = reader.windows(run)
-        if found != {start: len(theirs) for start, theirs in expected.items()}:
-            yield f"the windows are {found}, not {({s: len(t) for s, t in expected.items()})}"
+        if found != {window: len(theirs) for window, theirs in expected.items()}:
+            yield f"the windows are {found}, not { ({w: len(t) for w, t in expected.items()}) }"
             return
-        for start, theirs in expected.items():
-            window = reader.window(run, start, ranges)
-            yield from same({sent.spill: sent for sent in theirs}, ranges, window, f"window {start}")
+        for window, theirs in expected.items():
+            yield from same(
+                {sent.spill: sent for sent in theirs}, ranges, reader.window(run, window, ranges), str(window)
+            )
 
 
 def same(spills: Mapping[int, Sent], ranges: Ranges, book: Book, what: str) -> Iterator[str]:

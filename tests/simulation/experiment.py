@@ -90,7 +90,12 @@ class Sent:
             kind = ControlKind.START if self.kind is Kind.START else ControlKind.END
             return encode(
                 RunControl(
-                    run=self.run, kind=kind, time_us=self.time_us, source=self.source, byte=self.byte, events=2,
+                    run=self.run,
+                    kind=kind,
+                    time_us=self.time_us,
+                    source=self.source,
+                    byte=self.byte,
+                    events=2,
                     run_type="physics",
                 )
             )

@@ -222,7 +222,7 @@ class Harm:
     def has_touched(self, keys: Any, run: int) -> bool:
         """Say whether something was done to what Redis has of a run in a partition."""
         ours = {key.encode() for key in (*keys.of_run(run), keys.state, keys.index, keys.changed)}
-        window = keys.window(run, 0)[:-1].encode()
+        window = keys.windows_of_run(run)[:-1].encode()
         return any(not key or key in ours or key.startswith(window) for key in self.touched)
 
 

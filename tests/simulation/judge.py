@@ -12,6 +12,7 @@ from schemas.records import NO_RUN
 from streams import __version__
 from streams.books import spill_numbers
 from streams.books.book import Ranges
+from streams.books.windows import Window, window_at
 from streams.plots.model import Axis
 from tests.simulation.experiment import BINS, CATALOGUE, PAIRS, VALUES, Kind, Sent
 from tests.simulation.kafka_in_memory import Entry
@@ -134,12 +135,14 @@ def key_numbers(sent: Sent, ranges: Ranges) -> bytes:
     return spill_numbers.pack(spill_numbers.of_bins(CATALOGUE[VALUES], axis, inside))
 
 
-def windows(spills: Mapping[int, Sent], window_s: int, kept: int) -> dict[int, list[Sent]]:
-    """Return the windows that are kept: start → its spills."""
-    found: dict[int, list[Sent]] = {}
+def windows(spills: Mapping[int, Sent], window_s: int, kept: int) -> dict[Window, list[Sent]]:
+    """Return the windows that are kept, and the spills of each."""
+    newest_s = max((sent.time_us for sent in spills.values()), default=0) // 1_000_000
+    found: dict[Window, list[Sent]] = {}
     for sent in spills.values():
-        found.setdefault(sent.time_us // (window_s * 1_000_000) * window_s, []).append(sent)
-    return {start: found[start] for start in sorted(found)[-kept:]}
+        window = window_at(sent.time_us // 1_000_000, newest_s, window_s=window_s, kept=kept)
+        found.setdefault(window, []).append(sent)
+    return found
 
 
 def run_of(sent: Sent) -> int:

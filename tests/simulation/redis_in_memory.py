@@ -149,6 +149,8 @@ class Keyspace:
 
     def compare_and_set(self, keys: list[str], args: list[Any]) -> bytes:
         """Do what the script `COMPARE_AND_SET` does."""
+        if self.type(keys[0]) not in ("hash", "none"):
+            return b"refused"
         if (self.hget(keys[0], "fence") or b"") != _bytes(args[0]):
             return b"refused"
         kinds = {"set": "hash", "hdel": "hash", "zadd": "zset"}

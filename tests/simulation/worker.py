@@ -105,9 +105,7 @@ class Worker:
             in_thread=self._in_thread,
         )
         self.counter = Counter(store=store, kafka=log, partitions=self.partitions, filling=filling, writer=writer)
-        reading = Reading(
-            counter=self.counter, kafka=log, store=store, partitions=self.partitions, clock=self._now
-        )
+        reading = Reading(counter=self.counter, kafka=log, store=store, partitions=self.partitions, clock=self._now)
         self._reconstruction = Reconstruction(reading, Products(None), conditions_of, self._in_thread)
         self._repairs = Repairs(
             log=log,
