@@ -397,7 +397,7 @@ def test_what_a_new_leader_does_not_show_ends_an_archive_and_a_replay_with_a_sen
     (low, end), *others = kafka_spans(live.settings, topic)
     more = ((low, end + 2), *others)
     monkeypatch.setattr("streams.kafka.SHOWN_S", 1.0)
-    monkeypatch.setattr("ops.archive.kafka_spans", lambda *_: more)
+    monkeypatch.setattr("ops.replay.checks.kafka_spans", lambda *_: more)
     said = rf"{re.escape(topic)}\[0\] up to offset {end + 1} and has shown none from {end} on"
     with pytest.raises(ServerError, match=said):
         write_archive(live.settings, live.reader, run, tmp_path)
