@@ -97,7 +97,7 @@ class Watch:
         self._reading = reading
         self._partitions = partitions
         self._well = well
-        self._counted: dict[int, int] = {}
+        self._written: dict[int, str] = {}
 
     async def look(self, assigned: Iterable[int]) -> None:
         """Look after the partitions that are the worker's now."""
@@ -110,10 +110,10 @@ class Watch:
                 _log.warning(
                     "cannot look after a partition", partition=partition, error=f"{type(error).__name__}: {error}"
                 )
-        now = {number: known.state.next for number, known in self._partitions.items()}
-        if not waits or now != self._counted:
+        now = {number: known.state.fence for number, known in self._partitions.items()}
+        if not waits or now != self._written:
             self._well()
-        self._counted = now
+        self._written = now
 
 
 class Repairs:

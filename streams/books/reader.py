@@ -83,8 +83,8 @@ class BookReader:
         return cls(redis, prefix, settings.session, Promotions(redis, prefix).all)
 
     def _keys_of(self, session: str) -> list[layout.Keys]:
-        known = self._redis.smembers(layout.partitions(self._prefix, session))
-        return [layout.Keys(self._prefix, session, p) for p in sorted(map(int, known))]
+        known = cast("set[bytes]", self._redis.smembers(layout.partitions(self._prefix, session)))
+        return [layout.Keys(self._prefix, session, p) for p in sorted(int(each) for each in known if each.isdigit())]
 
     def _keys_with(self, run: int) -> list[layout.Keys]:
         """Return the keys that have the book of a run."""

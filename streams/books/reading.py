@@ -71,17 +71,25 @@ class Reading:
         self._audited: dict[int, list[int]] = {}
 
     async def accept(self, arrived: Sequence[Arrived]) -> list[Message]:
-        """Return those of some messages that are the next ones of their partitions."""
-        accepted = []
-        for one in arrived:
-            known = self._partitions.get(one.partition)
-            if known is None:
-                known = await self._counter.begin(one.partition)
-                if one.offset != known.reading:
-                    await self._go(known)
-            if (message := await self._next(known, one)) is not None:
-                accepted.append(message)
-        return accepted
+        """Return those of some messages that are the next ones of their partitions.
+
+        When it raises, none was taken, and it may be asked again.
+        """
+        accepted: list[tuple[Partition, Message]] = []
+        try:
+            for one in arrived:
+                known = self._partitions.get(one.partition)
+                if known is None:
+                    known = await self._counter.begin(one.partition)
+                    if one.offset != known.reading:
+                        await self._go(known)
+                if (message := await self._next(known, one)) is not None:
+                    accepted.append((known, message))
+        except BaseException:
+            for known, message in reversed(accepted):
+                known.reading = message.start
+            raise
+        return [message for _, message in accepted]
 
     async def _next(self, known: Partition, one: Arrived) -> Message | None:
         """Return a message if it is the next one of its partition."""
@@ -124,7 +132,6 @@ class Reading:
         if known is not None and now - known.moved_at < QUIET_S:
             return True
         if known is not None and not await self._is_as_left(known):
-            self._partitions.pop(number, known).parts.forget_all()
             known = None
         if known is None:
             known = await self._counter.begin(number)

@@ -1,13 +1,14 @@
 """The checkpoint: how far a partition is, and its parts of runs, read and written in Redis in atomic steps."""
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from schemas.records import NO_RUN
 from streams.books import layout
 from streams.books.book import Book, Ranges
 from streams.books.checkpoint import COMPARE_AND_SET, REFUSED, WRITTEN, Commands, RunChanges
@@ -132,11 +133,12 @@ class CheckpointStore:
         keys = self._keys(partition)
         places: dict[Any, Any] = {layout.STAMP: stamp}
         async for key in self._redis.scan_iter(match=keys.run("*"), count=1000):
-            stored = await self._hash(key)
             try:
-                run, log = int(key.rpartition(b":")[2]), layout.unpack_json(stored[b"unit"])["log"]
-                totals = layout.unpack_totals(stored[b"totals"])
-            except (LookupError, ValueError, TypeError):
+                with _as_damage(NO_RUN, key.decode()):
+                    stored = await self._hash(key)
+                    run, log = int(key.rpartition(b":")[2]), layout.unpack_json(stored[b"unit"])["log"]
+                    totals = layout.unpack_totals(stored[b"totals"])
+            except DamagedPartError:
                 continue  # whoever looks at it finds that it is damaged
             places[run] = layout.pack_place(layout.Place.of(totals, partition, log))
         await self._redis.delete(keys.index)
@@ -209,12 +211,15 @@ class CheckpointStore:
         return found
 
     async def damaged(self, partition: int, runs: Sequence[int]) -> dict[int, str]:
-        """Return those of some runs of which a key is gone or older than the others, and why; values are not read."""
+        """Return those of some runs of which something is gone or older than the rest, and why; values are not read."""
         wanted, found = await self._units(partition, runs), dict[int, str]()
         for run, stored in wanted.items():
             try:
                 with _as_damage(run, self._keys(partition).run(run)):
-                    stamps = layout.unpack_json(stored)["stamps"]
+                    unit = layout.unpack_json(stored)
+                    stamps = unit["stamps"]
+                    if not unit.get("is_whole", True):
+                        found[run] = "it was not made again to its end"
                     pipe = self._redis.pipeline(transaction=False)
                     for key in stamps:
                         pipe.hget(key, layout.STAMP)
@@ -238,7 +243,7 @@ class CheckpointStore:
     async def asked_for(self, partition: int) -> list[int]:
         """Return the runs of which somebody could not read something, and take note that it was heard."""
         key = self._keys(partition).repair
-        asked = cast("list[bytes]", await self._redis.spop(key, 100))
+        asked = cast("list[bytes]", await self._asked_of(key, lambda: self._redis.spop(key, 100)))
         return sorted(int(run) for run in asked if run.lstrip(b"-").isdigit())
 
     async def set_aside(self, partition: int, run: int, fence: str) -> None:
@@ -267,7 +272,8 @@ class CheckpointStore:
 
     async def begin(self, partition: int) -> None:
         """Have a partition among those that there are."""
-        await self._redis.sadd(layout.partitions(self._prefix, self._session), partition)
+        key = layout.partitions(self._prefix, self._session)
+        await self._asked_of(key, lambda: self._redis.sadd(key, partition))
 
     async def checkpoint(
         self, partition: int, fence: str, state: PartitionState, runs: Mapping[int, RunChanges]
@@ -307,6 +313,16 @@ class CheckpointStore:
             raise DamagedIndexError(key)
         await self._redis.delete(key)  # it has another type: nobody misses what it holds
         raise CheckpointRefusedError(f"partition {partition}: {key} was none of ours and is removed")
+
+    async def _asked_of(self, key: str, ask: Callable[[], Any]) -> Any:
+        """Return what Redis answers; where a key has another type, nobody misses what it holds, and it is removed."""
+        try:
+            return await ask()
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            await self._redis.delete(key)
+            return await ask()
 
     async def _hash(self, key: str) -> dict[bytes, bytes]:
         return cast("dict[bytes, bytes]", await self._redis.hgetall(key))

@@ -48,7 +48,9 @@ class StoredPart:
     windows: dict[Window, int] = field(default_factory=dict)
     """A window that is kept → spills in it."""
     upto: int = 0
-    """The first offset that is not in it."""
+    """The offset behind its last message: what is before it comes again, and changes nothing."""
+    is_whole: bool = True
+    """Whether all before that is in it; not while it is made again."""
     log: str = ""
     """Id of the topic that the offset is of."""
     stamps: dict[str, str] = field(default_factory=dict)
@@ -112,6 +114,7 @@ def pack_part(stored: StoredPart) -> dict[str, Any]:
     """Return the totals of a part, how far it is, and the stamps of its keys, as the fields of a hash."""
     unit = {
         "upto": stored.upto,
+        "is_whole": stored.is_whole,
         "log": stored.log,
         "plots": plots_digest(stored.book.ranges),
         "stamps": stored.stamps,
@@ -134,6 +137,7 @@ def unpack_part(stored: Mapping[bytes, bytes], ranges: Ranges) -> StoredPart:
         part=RunPart({}, layout.unpack_totals(stored[b"totals"])),
         book=Book(ranges),
         upto=int(unit["upto"]),
+        is_whole=bool(unit.get("is_whole", True)),
         log=str(unit["log"]),
         stamps=dict(unit["stamps"]),
     )
