@@ -9,7 +9,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import cast
@@ -44,6 +44,7 @@ def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None
     """Give the application the timer that writes the records."""
     redis = connect(settings)
     registry = Registry(redis, settings.redis.key_prefix, settings.session)
+    written = KnownRuns(settings, channels.runs.get_topic_name())
     first = TP(channels.raw.get_topic_name(), 0)
 
     @app.timer(LOOK_S)
@@ -51,7 +52,7 @@ def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None
         if first not in app.consumer.assignment():
             return
         try:
-            for change in await asyncio.to_thread(registry.changed, time.time()):
+            for change in await asyncio.to_thread(lambda: registry.changed(time.time(), written.newest())):
                 run = change.record.run
                 await (await channels.runs.send(key=str(run).encode(), value=encode(change.record), force=True))
                 await asyncio.to_thread(registry.note, change)
@@ -89,8 +90,17 @@ class Registry:
         self._products = Products(redis, prefix, session)
         self._key = layout.run_states(prefix, session)
 
-    def changed(self, now_s: float) -> list[Change]:
-        """Return the records that are to be written, seconds since 1970 UTC."""
+    def changed(self, now_s: float, newest: Mapping[int, RunRecord]) -> list[Change]:
+        """Return the records that are to be written.
+
+        Parameters
+        ----------
+        now_s
+            Seconds since 1970 UTC.
+        newest
+            The record of each run that was written last: of where a run is, another says as much. It may be that it is
+            just made again.
+        """
         counted = {str(partition): its.next for partition, its in self._books.progress().items()}
         places = self._books.places()
         written, named = cast("dict[bytes, bytes]", self._redis.hgetall(self._key)), self._products.names()
@@ -102,7 +112,8 @@ class Registry:
         found = []
         for run, totals in self._books.runs(new).items():
             state = RunState(json.loads(what[run])[0])
-            found.append(Change(record=record(run, totals, places[run], state, named.get(run, ())), what=what[run]))
+            its = record(run, totals, places[run], state, named.get(run, ()))
+            found.append(Change(record=_extended(its, newest.get(run)), what=what[run]))
         if found and not self._books.unreadable:
             # What had begun by then is in these records or in earlier ones.
             found[-1] = replace(found[-1], record=replace(found[-1].record, counted=counted))
@@ -111,6 +122,18 @@ class Registry:
     def note(self, change: Change) -> None:
         """Take note that a record is written."""
         self._redis.hset(self._key, str(change.record.run), change.what)
+
+
+def _extended(now: RunRecord, before: RunRecord | None) -> RunRecord:
+    """Return a record that says of no less offsets than the one before."""
+    if before is None or before.log != now.log:
+        return now
+    firsts, lasts = dict(before.firsts), dict(before.lasts)
+    for partition, first in now.firsts.items():
+        firsts[partition] = min(first, firsts.get(partition, first))
+    for partition, last in now.lasts.items():
+        lasts[partition] = max(last, lasts.get(partition, last))
+    return replace(now, firsts=firsts, lasts=lasts)
 
 
 def known(records: Iterable[RunRecord], log: str, partition: int) -> Known:
@@ -145,7 +168,7 @@ class KnownRuns:
         self._settings = settings
         self._topic = topic
         self._lock = threading.Lock()
-        self._end = -1
+        self._end = 0
         self._records: list[RunRecord] = []
 
     def of(self, log: str, partition: int) -> Known:
@@ -160,21 +183,28 @@ class KnownRuns:
             self._read()
             return known(self._records, log, partition)
 
+    def newest(self) -> dict[int, RunRecord]:
+        """Return the record of each run that was written last; raises as `of` does."""
+        with self._lock:
+            self._read()
+            return {one.run: one for one in self._records}
+
     def _read(self) -> None:
+        """Read what was written since somebody read last."""
         try:
             with closing(reader(self._settings)) as consumer:
                 low, end = span(consumer, self._topic, 0, ANSWER_S)
-                if end == self._end:
-                    return
-                found = []
-                for message in messages(consumer, self._topic, 0, low, end, ANSWER_S):
+                if end < self._end:  # the topic was made anew
+                    self._records, self._end = [], 0
+                start, found = max(low, self._end), []
+                for message in messages(consumer, self._topic, 0, start, end, ANSWER_S):
                     try:
                         one = decode(message.value() or b"")
                     except WireError:
                         continue  # somebody else's
                     if isinstance(one, RunRecord):
                         found.append(one)
-                self._records = found
+                self._records += found
                 self._end = end
         except KafkaException as error:
             raise no_kafka(self._settings, error) from error

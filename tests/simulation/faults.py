@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.simulation.cluster import Cluster
+from tests.simulation.kafka_in_memory import Entry
 from tests.simulation.redis_in_memory import Hash, Value
 from tests.simulation.worker import Worker
 
@@ -28,7 +29,10 @@ class Harm:
         """Whether Kafka lost something, or removed what was old."""
         self.touched: set[bytes] = set()
         """Keys of Redis that something was done to, since somebody looked last; the empty one stands for all."""
-        self._earlier: dict[bytes, Value] | None = None
+        self._cut: dict[int, int] = {}
+        """Partition → messages that Kafka had ever taken when it lost the end of it last."""
+        self._again: dict[int, tuple[int, int]] = {}
+        """Partition → from which offset on it was counted again, and up to which message ever taken."""
 
     def _later(self, within_s: float, call: Callable[..., None], *arguments: Any) -> None:
         asyncio.get_running_loop().call_later(self.rng.uniform(0.5, within_s), call, *arguments)
@@ -110,7 +114,18 @@ class Harm:
         log = self.rng.choice(self.cluster.kafka.logs)
         keep = max(log.low, log.end - self.rng.choice([1, 3, 10, 60]))
         del log.slots[keep:]
+        self._cut[self.cluster.kafka.logs.index(log)] = self.cluster.kafka.taken
         self.cluster.kafka.wake()
+
+    def was_set_back(self, partition: int, offset: int) -> None:
+        """Take note that a partition is counted again from an offset on, as Kafka has lost more than is remembered."""
+        before, _ = self._again.get(partition, (offset, 0))
+        self._again[partition] = min(before, offset), self._cut.get(partition, 0)
+
+    def may_come_again(self, entry: Entry) -> bool:
+        """Say whether a message was before what Kafka lost, and was counted again all the same."""
+        offset, number = self._again.get(entry.arrived.partition, (0, 0))
+        return entry.arrived.offset >= offset and entry.number <= number
 
     def make_topic_anew(self) -> None:
         self.kafka_lost = True
@@ -143,9 +158,6 @@ class Harm:
     def empty_redis(self) -> None:
         self.touched.add(b"")
         self.cluster.keys.clear()
-
-    def _take_a_copy(self) -> None:
-        self._earlier = self.cluster.redis.keys.copy()
 
     def set_redis_back(self) -> None:
         """Set all keys back to what they were some time ago."""

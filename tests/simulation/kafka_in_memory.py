@@ -26,6 +26,8 @@ class Entry:
     arrived: Arrived
     sent: Any
     """What the sender says that it is."""
+    number: int
+    """Of all that were ever taken."""
 
 
 @dataclass(slots=True)
@@ -67,6 +69,8 @@ class Kafka(Server):
         super().__init__(rng, trace, lambda why: ServerError(f"Kafka: {why}"))
         self.topic = "spills.raw"
         self._made = 0
+        self.taken = 0
+        """Messages ever."""
         self.logs: list[Log] = []
         self.make_anew(partitions)
         self.groups: list[Group] = []
@@ -87,7 +91,8 @@ class Kafka(Server):
         """Take a message."""
         log = self.logs[partition]
         place = Arrived(partition=partition, offset=log.end, produced_ms=produced_ms, value=value)
-        entry = Entry(place, sent)
+        self.taken += 1
+        entry = Entry(place, sent, self.taken)
         log.slots.append(entry)
         self.trace.note(f"append {partition} {place.offset}")
         self.wake()

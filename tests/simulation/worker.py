@@ -166,7 +166,8 @@ class Worker:
                 continue
             try:
                 now_s = self._now() + self._clock_off_s
-                for change in await in_greenlet(self._registry.changed, now_s):
+                newest = await self._ask(lambda: {record.run: record for record in self._records()})
+                for change in await in_greenlet(self._registry.changed, now_s, newest):
                     await self._ask(self._servers.runs.append, encode(change.record))
                     await in_greenlet(self._registry.note, change)
             except SERVER_ERRORS:
@@ -210,9 +211,10 @@ class Worker:
         )
 
     def _known(self, partition: int) -> Known:
-        records = map(decode, self._servers.runs)
-        kafka = self._servers.kafka
-        return known([record for record in records if isinstance(record, RunRecord)], kafka.id(), partition)
+        return known(self._records(), self._servers.kafka.id(), partition)
+
+    def _records(self) -> list[RunRecord]:
+        return [record for record in map(decode, self._servers.runs) if isinstance(record, RunRecord)]
 
 
 class DeafError(Exception):
