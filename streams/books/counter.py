@@ -17,7 +17,7 @@ import structlog
 from schemas.records import ReconstructedSpill
 from streams.books import layout
 from streams.books.checkpoint import RunChanges
-from streams.books.kafka_log import KafkaLog
+from streams.books.kafka_log import TAIL, KafkaLog
 from streams.books.partition import Change, Filling, Partition, Partitions, Parts
 from streams.books.store import (
     CheckpointRefusedError,
@@ -28,9 +28,6 @@ from streams.books.store import (
 )
 from streams.books.stored import PartitionState
 from streams.transform import Outcome
-
-TAIL = 256
-"""Messages by which a checkpoint tells what Kafka has lost: more than come before a log is on the disk."""
 
 _log = structlog.get_logger(__name__)
 
@@ -85,7 +82,7 @@ class Counter:
         before = stored if stored.fence else await self._from_nothing(number)
         state = await self._kafka.held_against(number, before)
         parts = Parts(number, self._store, self._filling)
-        known = Partition(number=number, state=state, parts=parts, reading=state.next)
+        known = Partition(number=number, state=state, parts=parts, reading=state.next, sound=state.sound)
         await self._store.begin(number)
         if state.log == before.log and state.next < before.next:
             await self._cut(known)
@@ -124,7 +121,8 @@ class Counter:
         known = await self._kafka.known(number)
         low, _ = await self._kafka.span(number)
         at = min(state.next, max(low, known.below))
-        state = replace(state, next=at, tail=tuple(counted for counted in state.tail if counted.offset < at))
+        tail = tuple(counted for counted in state.tail if counted.offset < at)
+        state = replace(state, next=at, sound=min(state.sound, at), tail=tail)
         lacking = {run: first for run, first in known.runs.items() if run not in places}
         return self._with_repairs(number, state, lacking, low)
 

@@ -194,6 +194,10 @@ class Partition:
     parts: Parts
     reading: int
     """The offset that is to be read next: what is before it is in the books, or on its way there."""
+    sound: int
+    """See the state; it grows whenever the leader is found to be the same."""
+    asked_at: float = -inf
+    """When Kafka was asked for the leader."""
     awaited: int | None = None
     """The offset that was sought, as nothing is before it."""
     gone_below: int = 0
@@ -206,7 +210,7 @@ class Partition:
 
     def with_fence(self, writer: str) -> PartitionState:
         """Return the state with the fence of the checkpoint that is to be written next."""
-        return replace(self.state, fence=f"{writer}:{self.state.number + 1}")
+        return replace(self.state, fence=f"{writer}:{self.state.number + 1}", sound=self.sound)
 
 
 Partitions = dict[int, Partition]

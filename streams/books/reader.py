@@ -131,15 +131,16 @@ class BookReader:
         """
         promoted, found = self._promoted(), dict[int, Totals]()
         self.unreadable = {}
-        wanted = list(self.places()) if only is None else list(only)
+        places = self.places()
+        wanted = list(places) if only is None else list(only)
         for session in {self._session, *promoted.values()}:
             its = [run for run in wanted if promoted.get(run, self._session) == session]
-            found |= self._totals(self._keys_of(session), its)
+            found |= self._totals(session, its)
         return dict(sorted(found.items()))
 
-    def _totals(self, partitions: Sequence[layout.Keys], runs: Sequence[int]) -> dict[int, Totals]:
+    def _totals(self, session: str, runs: Sequence[int]) -> dict[int, Totals]:
         found: dict[int, Totals] = {}
-        for keys in partitions:
+        for keys in self._keys_of(session):
             pipe = self._redis.pipeline(transaction=False)
             for run in runs:
                 pipe.hget(keys.run(run), "totals")
@@ -147,6 +148,8 @@ class BookReader:
                 try:
                     if stored is not None:
                         found.setdefault(run, Totals()).__iadd__(_totals(stored))
+                    elif self._lists[session].has(keys.partition, run):
+                        raise LookupError("it is gone")
                 except (LookupError, ValueError, TypeError, AttributeError) as error:
                     self.unreadable[run] = f"{keys.run(run)} cannot be read: {type(error).__name__}: {error}"
                     self._ask_for_repair(keys, run)
@@ -332,6 +335,10 @@ class _RunList:
             if here:
                 self._sums[run] = reduce(add, here)
         return dict(self._sums)
+
+    def has(self, partition: int, run: int) -> bool:
+        """Say whether something of a run was in a partition when somebody read the list last."""
+        return run in self._places.get(partition, {})
 
     def _look(self, keys: layout.Keys) -> set[int]:
         """Read what is new in a partition, and return the runs that have changed there."""

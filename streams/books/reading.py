@@ -19,6 +19,8 @@ SEEK_PATIENCE_S = 2.0
 """Wait for messages that Kafka has, or that were sought, before seeking: what was fetched earlier comes first."""
 LOST_S = 30.0
 """What is on its way into the books comes within it, or is lost: Faust empties its queues when partitions move."""
+LEADER_S = 5.0
+"""Kafka is asked for a partition's leader again after it."""
 QUIET_S = 0.5
 """What has brought messages so lately needs no look: the next checkpoint tells."""
 AUDITED = 20
@@ -129,6 +131,8 @@ class Reading:
         is compared with Redis and with Kafka.
         """
         known, now = self._partitions.get(number), self._clock()
+        if known is not None and not await self._has_its_leader(known, now):
+            known = None
         if known is not None and now - known.moved_at < QUIET_S:
             return True
         if known is not None and not await self._is_as_left(known):
@@ -149,6 +153,22 @@ class Reading:
         if now - max(known.moved_at, known.sought_at, known.behind_since) >= patience:
             await self._go_on(known, end)
         return False
+
+    async def _has_its_leader(self, known: Partition, now: float) -> bool:
+        """Say whether a partition still has the leader under which all was counted; asked for now and then.
+
+        Another may have less, and by now other messages in place of what it lacks.
+        """
+        if now - known.asked_at < LEADER_S:
+            return True
+        counted = known.state.next
+        is_same = await self._kafka.epoch(known.number) == known.state.epoch
+        known.asked_at = now
+        if is_same:
+            known.sound = counted
+        else:
+            _log.info("another leader has the partition: looking whether it has all", partition=known.number)
+        return is_same
 
     async def _is_as_left(self, known: Partition) -> bool:
         """Say whether Redis and Kafka still have what a partition was when it was written last."""

@@ -21,6 +21,10 @@ class PartitionState:
     """Of the checkpoint that wrote it, ``WRITER:NUMBER``; empty if there is none. The next one must name it."""
     log: str = ""
     """Id of the topic: one that is made anew has another."""
+    epoch: int = -1
+    """Of the leader under which it was last known that Kafka has what was counted; -1 if nobody looked."""
+    sound: int = 0
+    """The first offset that was counted since, maybe under another leader."""
     tail: tuple[layout.Counted, ...] = ()
     """The last messages in them, the last one at the end: Kafka must still have them, and not others in their place."""
     lost: tuple[layout.Loss, ...] = ()
@@ -64,6 +68,8 @@ def pack_state(state: PartitionState) -> dict[str, Any]:
     plain = {
         "next": state.next,
         "log": state.log,
+        "epoch": state.epoch,
+        "sound": state.sound,
         "tail": state.tail,
         "lost": state.lost,
         "produced_ms": state.produced_ms,
@@ -88,6 +94,8 @@ def unpack_state(stored: Mapping[bytes, bytes]) -> PartitionState:
         fence=stored[b"fence"].decode(),
         next=int(plain["next"]),
         log=str(plain["log"]),
+        epoch=int(plain["epoch"]),
+        sound=int(plain["sound"]),
         tail=tuple(layout.Counted(int(offset), int(produced_ms)) for offset, produced_ms in plain["tail"]),
         lost=tuple(layout.Loss(int(at_s), str(what)) for at_s, what in plain["lost"]),
         produced_ms=int(plain["produced_ms"]),

@@ -37,6 +37,7 @@ class Log:
         self.messages: list[Arrived] = []
         self.low = 0
         self.id = "a topic"
+        self.epoch = 0
         self.now_ms = 1000
         self.known = Known()
 
@@ -117,6 +118,9 @@ class Worker:
         async def topic_id() -> str:
             return log.id
 
+        async def epoch(_partition: int) -> int:
+            return log.epoch
+
         async def span(_partition: int) -> tuple[int, int]:
             return log.low, log.end
 
@@ -140,6 +144,7 @@ class Worker:
         return KafkaLog(
             name=TOPIC,
             id=topic_id,
+            epoch=epoch,
             span=span,
             first_from=first_from,
             still_has=still_has,

@@ -16,6 +16,7 @@ from schemas.columns import I4, I8, Detector, Table, column
 from schemas.records import NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
 from schemas.wire import encode
 from streams import reconstruct
+from streams.books import counter, kafka_log, reading
 from streams.books.book import Ranges
 from streams.errors import BadDataError
 from streams.plots.catalogue import PLOTS
@@ -205,4 +206,8 @@ def installed() -> Iterator[None]:
         stack.enter_context(patch.dict(reconstruct.FROM_HITS, {"board": _board}, clear=True))
         stack.enter_context(patch.dict(reconstruct.FROM_HITS_AND_CONDITIONS, {}, clear=True))
         stack.enter_context(patch.object(reconstruct, "_reconstruct", _reconstruct))
+        # What is remembered is little, so that a simulated hour comes to where it ends.
+        stack.enter_context(patch.object(counter, "TAIL", 32))
+        stack.enter_context(patch.object(kafka_log, "TAIL", 32))
+        stack.enter_context(patch.object(reading, "AUDITED", 5))
         yield

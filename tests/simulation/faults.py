@@ -99,6 +99,7 @@ class Harm:
 
     def a_leader_shows_less(self) -> None:
         log = self.rng.choice(self.cluster.kafka.logs)
+        log.epoch += 1
         log.shown = max(log.low, log.end - self.rng.randint(1, 20))
         self._later(20, self.cluster.kafka.heal)
 
@@ -114,6 +115,7 @@ class Harm:
         log = self.rng.choice(self.cluster.kafka.logs)
         keep = max(log.low, log.end - self.rng.choice([1, 3, 10, 60]))
         del log.slots[keep:]
+        log.epoch += 1
         self._cut[self.cluster.kafka.logs.index(log)] = self.cluster.kafka.taken
         self.cluster.kafka.wake()
 

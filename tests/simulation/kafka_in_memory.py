@@ -38,6 +38,8 @@ class Log:
     """By offset; None where there is nothing for anybody, as after a transaction."""
     low: int = 0
     """What is before it is removed."""
+    epoch: int = 0
+    """Of its leader."""
     shown: int | None = None
     """Where it ends for readers, while its leader does not show all."""
 
@@ -124,6 +126,10 @@ class Kafka(Server):
         if log.shown is not None:  # a leader that does not know yet how far its followers are does not say
             raise self._error(f"the leader of {partition} does not say how far it is")
         return log.low, log.end
+
+    def epoch(self, partition: int) -> int:
+        """Return the number of the leader."""
+        return self._log(partition).epoch
 
     def first_from(self, partition: int, offset: int) -> tuple[int | None, int]:
         """Return the first offset at or after one that has a message, if any, and the low watermark."""

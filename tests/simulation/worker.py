@@ -156,7 +156,8 @@ class Worker:
 
     async def _make_again(self) -> None:
         while True:
-            await self.host.sleep(self._scale.watch_s)
+            waits = any(known.state.repairs for known in self.partitions.values())
+            await self.host.sleep(watch.WATCH_S if waits else self._scale.watch_s)
             await self._repairs.look()
 
     async def _write_runs(self) -> None:
@@ -201,6 +202,7 @@ class Worker:
         return KafkaLog(
             name=kafka.topic,
             id=lambda: self._ask(kafka.id),
+            epoch=lambda partition: self._ask(kafka.epoch, partition),
             span=lambda partition: self._ask(kafka.span, partition),
             first_from=lambda partition, offset: self._ask(kafka.first_from, partition, offset),
             still_has=lambda partition, offset, at_ms: self._ask(kafka.still_has, partition, offset, at_ms),
