@@ -117,16 +117,15 @@ def differences(settings: Settings) -> list[Difference]:
     try:
         there = admin.list_topics(timeout=ASK_S).topics
         wanted = specs(settings)
-        existing = [spec for spec in wanted if spec.name in there]
-        configs = _configs(admin, [spec.name for spec in existing])
+        configs = _configs(admin, [spec.name for spec in wanted if spec.name in there])
     except KafkaException as error:
         raise no_kafka(settings, error) from error
     found = [
         Difference(topic=spec.name, change=Change.CREATE, setting="partitions", now="", wanted=str(spec.partitions))
         for spec in wanted
-        if spec.name not in there
+        if spec.name not in configs
     ]
-    for spec in existing:
+    for spec in (spec for spec in wanted if spec.name in configs):
         partitions = there[spec.name].partitions
         replication = min((len(p.replicas) for p in partitions.values()), default=0)
         if len(partitions) != spec.partitions:
@@ -186,16 +185,7 @@ def apply(settings: Settings, *, delete_data: bool = False, force: bool = False)
     larger = [NewPartitions(d.topic, int(d.wanted)) for d in found if d.change is Change.ADD_PARTITIONS]
     if larger:
         _wait(settings, admin.create_partitions(larger, request_timeout=CHANGE_S))
-    to_set: dict[str, list[ConfigEntry]] = {}
-    for d in found:
-        if d.change in (Change.SET, Change.DELETE_DATA):
-            entry = ConfigEntry(d.setting, d.wanted, incremental_operation=AlterConfigOpType.SET)
-            to_set.setdefault(d.topic, []).append(entry)
-    if to_set:
-        resources = [
-            ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries) for topic, entries in to_set.items()
-        ]
-        _wait(settings, admin.incremental_alter_configs(resources, request_timeout=CHANGE_S))
+    _set(settings, admin, found)
     for difference in _left(settings, found):
         if difference.change is Change.IMPOSSIBLE:  # somebody made the topic meanwhile, otherwise
             raise _other_settings(difference)
@@ -204,6 +194,8 @@ def apply(settings: Settings, *, delete_data: bool = False, force: bool = False)
 
 def ensure_topics(settings: Settings) -> None:
     """Create the topics that are not there; refuse to go on with those that would not work.
+
+    What people decided is kept for ever from then on, whoever made its topic: that deletes nothing.
 
     Raises
     ------
@@ -220,6 +212,8 @@ def ensure_topics(settings: Settings) -> None:
         _left(as_there, new)
         # Somebody may have made one of them meanwhile, otherwise.
         _refuse_what_would_not_work(settings, differences(with_partitions_there(settings)))
+    forgetting = [d for d in found if d.topic == Topics.of(settings).quality and d.setting in (_POLICY, *_RETENTION)]
+    _set(settings, _admin(settings), forgetting)
 
 
 def with_partitions_there(settings: Settings) -> Settings:
@@ -269,6 +263,19 @@ def _create(settings: Settings, admin: AdminClient, found: Iterable[Difference])
         # Workers that start together all find the topics lacking: one of them makes them, for all. Whether they are
         # as they must be, `_left` tells.
         _wait(settings, admin.create_topics(new, request_timeout=CHANGE_S), but=KafkaError.TOPIC_ALREADY_EXISTS)
+
+
+def _set(settings: Settings, admin: AdminClient, found: Iterable[Difference]) -> None:
+    to_set: dict[str, list[ConfigEntry]] = {}
+    for d in found:
+        if d.change in (Change.SET, Change.DELETE_DATA):
+            entry = ConfigEntry(d.setting, d.wanted, incremental_operation=AlterConfigOpType.SET)
+            to_set.setdefault(d.topic, []).append(entry)
+    if to_set:
+        resources = [
+            ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries) for topic, entries in to_set.items()
+        ]
+        _wait(settings, admin.incremental_alter_configs(resources, request_timeout=CHANGE_S))
 
 
 def _left(settings: Settings, mended: Collection[Difference]) -> list[Difference]:
@@ -329,13 +336,17 @@ def _admin(settings: Settings) -> AdminClient:
 
 
 def _configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return every setting of topics, by topic and setting."""
+    """Return every setting of topics, by topic and setting; without those that the broker has not heard of yet."""
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     futures = admin.describe_configs(resources, request_timeout=ASK_S) if resources else {}
-    return {
-        resource.name: {key: entry.value for key, entry in future.result().items()}
-        for resource, future in futures.items()
-    }
+    found = {}
+    for resource, future in futures.items():
+        try:
+            found[resource.name] = {key: entry.value for key, entry in future.result().items()}
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+    return found
 
 
 def _wait(settings: Settings, futures: Mapping[object, Future[None]], but: int | None = None) -> None:

@@ -25,9 +25,11 @@ from schemas.columns import Detector
 from schemas.detectors import DETECTORS, schema_field
 from schemas.records import (
     DIGEST_BYTES,
+    MAX_DECIDED_TEXT,
     MAX_NAMES,
     MAX_TEXT,
     NO_RUN,
+    Action,
     RawFormat,
     RawSpill,
     ReconstructedSpill,
@@ -50,6 +52,8 @@ MAX_TRIGGERS = 100_000
 
 _DETECTORS_FIELD = "detectors"
 """Of a reconstructed spill: in its schema each detector has a field of its own."""
+_DECIDED = ("before", "after")
+"""Of an action: they may hold plans of many runs."""
 _SHOWN = 200
 """Characters of a library's error that are passed on."""
 
@@ -204,7 +208,7 @@ def decode(message: bytes) -> Record:
 
 
 _KINDS: dict[str, type[Any]] = {
-    k.__name__: k for k in (RawSpill, RunControl, ReconstructedSpill, RejectedSpill, RunRecord)
+    k.__name__: k for k in (RawSpill, RunControl, ReconstructedSpill, RejectedSpill, RunRecord, Action)
 }
 
 
@@ -217,6 +221,9 @@ def _in_range(record: Any, name: str, low: int, high: int) -> None:
 def _check(record: Record) -> None:
     """Refuse numbers that no spill can have, and texts that nobody reads."""
     _check_texts(type(record).__name__, record)
+    if isinstance(record, Action):
+        _in_range(record, "at_us", 0, MAX_TIME_US)
+        return
     lowest = NO_RUN if _may_lack_numbers(record) else 0
     _in_range(record, "run", lowest, MAX_NUMBER)
     if not isinstance(record, RunControl | RunRecord):
@@ -242,8 +249,9 @@ def _may_lack_numbers(record: Record) -> bool:
 def _check_texts(name: str, record: Any) -> None:
     for f in fields(record):
         value = getattr(record, f.name)
-        if isinstance(value, str) and len(value) > MAX_TEXT:
-            raise WireError(f"{name}.{f.name} has {len(value)} characters, more than {MAX_TEXT}")
+        longest = MAX_DECIDED_TEXT if isinstance(record, Action) and f.name in _DECIDED else MAX_TEXT
+        if isinstance(value, str) and len(value) > longest:
+            raise WireError(f"{name}.{f.name} has {len(value)} characters, more than {longest}")
 
 
 def _check_names(record: ReconstructedSpill) -> None:

@@ -24,7 +24,7 @@ class Topics:
     runs: str
     """One record a run."""
     quality: str
-    """What people said: flags, acknowledgements."""
+    """What people decided, an action a record, for ever."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

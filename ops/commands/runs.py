@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, out, servers, shown
+from ops.console import calendar_time, err, out, servers, shown
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,11 +25,25 @@ Run = Annotated[int, typer.Argument(metavar="RUN", min=0)]
 
 @app.command(name="list")
 def list_all(as_json: AsJson = False) -> None:
-    """List the runs, the newest last."""
-    found = sorted(_records(), key=lambda one: (one.began_us, one.run))
+    """List the runs, the newest last; exit with 1 if one cannot be read."""
+    from streams.books.products import Products
+    from streams.books.reader import BookReader
+    from streams.books.registry import records
+
+    with servers() as (settings, redis):
+        products = Products(redis, settings.redis.key_prefix, settings.session).names()
+        books = BookReader.of(redis, settings)
+        found = sorted(records(books, products, time.time()), key=lambda one: (one.began_us, one.run))
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found]))
-        return
+    else:
+        _print_all(found)
+    for why in books.unreadable.values():
+        err.print(why, markup=False, style="yellow", soft_wrap=True)
+    raise typer.Exit(bool(books.unreadable))
+
+
+def _print_all(found: "list[RunRecord]") -> None:
     table = Table()
     for column in ("run", "type", "state", "began (UTC)", "spills", "rejected", "duplicates", "late spills"):
         table.add_column(column, overflow="fold")
@@ -81,21 +95,19 @@ def end(run: Run) -> None:
     out.print(f"run {run} has ended")
 
 
-def _records() -> "list[RunRecord]":
+def _record(run: int) -> "RunRecord":
     from streams.books.products import Products
     from streams.books.reader import BookReader
-    from streams.books.registry import records
+    from streams.books.registry import record, state
 
     with servers() as (settings, redis):
         products = Products(redis, settings.redis.key_prefix, settings.session).names()
-        return records(BookReader.of(redis, settings), products, time.time())
-
-
-def _record(run: int) -> "RunRecord":
-    found = next((one for one in _records() if one.run == run), None)
-    if found is None:
-        raise UsageError(f"there is no run {run}: see spilldeck runs list")
-    return found
+        books = BookReader.of(redis, settings)
+        places = books.places()
+        if run not in places:
+            raise UsageError(f"there is no run {run}: see spilldeck runs list")
+        its = state(places[run], places.values(), time.time())
+        return record(run, books.totals(run), places[run], its, products.get(run, ()))
 
 
 def _time(time_us: int) -> str:

@@ -34,6 +34,7 @@ class Probe:
         self._topic = topic
         self._lock = threading.Lock()
         self._asked_for_spans = reader(self._settings)
+        self._admin: AdminClient | None = None
         self._id, self._id_asked_s = "", 0.0
 
     def id(self) -> str:
@@ -45,9 +46,12 @@ class Probe:
 
     def _ask_for_id(self) -> str:
         with self._saying_where("its id"):
-            admin = AdminClient({"bootstrap.servers": self._settings.kafka.bootstrap_servers, "log_level": 0})
+            servers = {"bootstrap.servers": self._settings.kafka.bootstrap_servers, "log_level": 0}
+            admin, self._admin = self._admin or AdminClient(servers), None
             answer = admin.describe_topics(TopicCollection([self._topic]), request_timeout=TIMEOUT_S)
-            return str(answer[self._topic].result().topic_id)
+            found = str(answer[self._topic].result().topic_id)
+            self._admin = admin  # one that failed is not asked again
+            return found
 
     def epoch(self, partition: int) -> int:
         """Return the number of a partition's leader, which grows whenever one takes over."""

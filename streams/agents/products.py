@@ -48,7 +48,7 @@ class Products:
             return None
         message = outcome.message
         try:
-            return await self._topic.send(
+            sent: Awaitable[Any] = await self._topic.send(
                 key=str(outcome.run).encode(),
                 value=value,
                 partition=message.partition,
@@ -59,6 +59,7 @@ class Products:
         except SERVER_ERRORS as error:
             _left_out(outcome, f"{type(error).__name__}: {error}")
             return None
+        return sent
 
 
 def _left_out(outcome: Outcome, why: str) -> None:

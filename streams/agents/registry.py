@@ -11,8 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import replace
 
 import faust
 import structlog
@@ -20,11 +19,13 @@ from confluent_kafka import KafkaException
 from faust.types import TP
 from redis import Redis
 
-from schemas.records import RunRecord, RunState
+from schemas.records import RunRecord
 from schemas.wire import WireError, decode, encode
 from streams.agents.common import SERVER_ERRORS, Channels
 from streams.books import layout
+from streams.books.changing import ChangingHash
 from streams.books.connect import connect
+from streams.books.decided import refresh
 from streams.books.kafka_log import Known
 from streams.books.products import Products
 from streams.books.reader import BookReader
@@ -40,10 +41,68 @@ ANSWER_S = 10.0
 _log = structlog.get_logger(__name__)
 
 
+What = list[str | int]
+"""What makes a new record of a run when it changes: state, topic, partitions that have something of it, products."""
+
+
+class Registry:
+    """Finds the records that are to be written. Blocking: call it from a thread.
+
+    Parameters
+    ----------
+    redis
+        Client that returns bytes; its errors are passed on.
+    settings
+        Name the session.
+    """
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        prefix, session = settings.redis.key_prefix, settings.session
+        self._books = BookReader.of(redis, settings)
+        self._products = Products(redis, prefix, session)
+        self._written = ChangingHash(redis, layout.run_states(prefix, session), _unpack_written)
+
+    def changed(self, now_s: float, newest: Mapping[int, RunRecord]) -> list[tuple[RunRecord, What]]:
+        """Return the records that are to be written, each with what makes a new one when it changes.
+
+        Parameters
+        ----------
+        now_s
+            Seconds since 1970 UTC.
+        newest
+            The record of each run that was written last: the next one says as much of where it is, though Redis may
+            have been emptied meanwhile.
+        """
+        counted = {str(partition): its.next for partition, its in self._books.progress().items()}
+        places = self._books.places()
+        written, named = self._written.read(), self._products.names()
+        its = states(places, now_s)
+        what: dict[int, What] = {
+            run: [its[run], place.log, place.partitions, *named.get(run, ())] for run, place in places.items()
+        }
+        new = [run for run in what if written.get(run) != what[run]]
+        found = [
+            (_extended(record(run, totals, places[run], its[run], named.get(run, ())), newest.get(run)), what[run])
+            for run, totals in self._books.runs(new).items()
+        ]
+        if found and not self._books.unreadable:
+            # What had begun by then is in these records or in earlier ones.
+            found[-1] = replace(found[-1][0], counted=counted), found[-1][1]
+        return found
+
+    def note(self, run: int, what: What) -> None:
+        """Take note that the record of a run was written."""
+        self._written.set({str(run): json.dumps(what)})
+
+
+def _unpack_written(stored: Mapping[bytes, bytes]) -> Mapping[int, What]:
+    return {int(run): json.loads(what) for run, what in stored.items()}
+
+
 def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None:
     """Give the application the timer that writes the records."""
     redis = connect(settings)
-    registry = Registry(redis, settings.redis.key_prefix, settings.session)
+    registry = Registry(redis, settings)
     written = KnownRuns(settings, channels.runs.get_topic_name())
     first = TP(channels.raw.get_topic_name(), 0)
 
@@ -52,76 +111,16 @@ def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None
         if first not in app.consumer.assignment():
             return
         try:
-            for change in await asyncio.to_thread(lambda: registry.changed(time.time(), written.newest())):
-                run = change.record.run
-                await (await channels.runs.send(key=str(run).encode(), value=encode(change.record), force=True))
-                await asyncio.to_thread(registry.note, change)
+            await asyncio.to_thread(refresh, settings, redis)  # what people decided comes back, too
+            for one, what in await asyncio.to_thread(lambda: registry.changed(time.time(), written.newest())):
+                await (await channels.runs.send(key=str(one.run).encode(), value=encode(one), force=True))
+                await asyncio.to_thread(registry.note, one.run, what)
         except SERVER_ERRORS as error:
             _log.warning("cannot write what becomes of the runs", error=f"{type(error).__name__}: {error}")
 
     @app.on_before_shutdown.connect
     async def close(*_: object, **__: object) -> None:
         redis.close()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """A record that is to be written to the topic of runs."""
-
-    record: RunRecord
-    what: str
-    """Makes a new record when it is another."""
-
-
-class Registry:
-    """The records of the runs that have changed. Blocking: call it from a thread.
-
-    Parameters
-    ----------
-    redis
-        Client that returns bytes; its errors are passed on.
-    prefix, session
-        Part of the keys' names.
-    """
-
-    def __init__(self, redis: Redis, prefix: str, session: str) -> None:
-        self._redis = redis
-        self._books = BookReader(redis, prefix, session)
-        self._products = Products(redis, prefix, session)
-        self._key = layout.run_states(prefix, session)
-
-    def changed(self, now_s: float, newest: Mapping[int, RunRecord]) -> list[Change]:
-        """Return the records that are to be written.
-
-        Parameters
-        ----------
-        now_s
-            Seconds since 1970 UTC.
-        newest
-            The record of each run that was written last: of where a run is, another says as much. It may be that it is
-            just made again.
-        """
-        counted = {str(partition): its.next for partition, its in self._books.progress().items()}
-        places = self._books.places()
-        written, named = cast("dict[bytes, bytes]", self._redis.hgetall(self._key)), self._products.names()
-        what = {
-            run: json.dumps([state, places[run].log, places[run].partitions, *named.get(run, ())])
-            for run, state in states(places, now_s).items()
-        }
-        new = [run for run, its in what.items() if written.get(b"%d" % run) != its.encode()]
-        found = []
-        for run, totals in self._books.runs(new).items():
-            state = RunState(json.loads(what[run])[0])
-            its = record(run, totals, places[run], state, named.get(run, ()))
-            found.append(Change(record=_extended(its, newest.get(run)), what=what[run]))
-        if found and not self._books.unreadable:
-            # What had begun by then is in these records or in earlier ones.
-            found[-1] = replace(found[-1], record=replace(found[-1].record, counted=counted))
-        return found
-
-    def note(self, change: Change) -> None:
-        """Take note that a record is written."""
-        self._redis.hset(self._key, str(change.record.run), change.what)
 
 
 def _extended(now: RunRecord, before: RunRecord | None) -> RunRecord:

@@ -12,7 +12,7 @@ import faust
 import structlog
 from confluent_kafka import KafkaException
 
-from schemas.records import NO_RUN
+from schemas.records import NO_RUN, RawSpill, RunControl
 from schemas.wire import WireError, decode
 from streams.agents.common import SERVER_ERRORS
 from streams.agents.reconstruct import transform_all
@@ -51,15 +51,17 @@ class Deafness:
     """
 
     def __init__(self) -> None:
-        self._well_at = time.monotonic()
+        self._silent = 0
+        """Looks since something was well: a machine that slept for an hour has not looked meanwhile."""
         threading.Thread(target=self._look, daemon=True, name="deafness").start()
 
     def well(self) -> None:
         """Take note that something was taken, that nothing waits, or that a server is away."""
-        self._well_at = time.monotonic()
+        self._silent = 0
 
     def _look(self) -> None:
-        while time.monotonic() - self._well_at < DEAF_S:
+        while self._silent * WATCH_S < DEAF_S:
+            self._silent += 1
             time.sleep(WATCH_S)
         _log.critical("nothing was taken for a minute, though there is something: ending", status=DEAF_STATUS)
         os._exit(DEAF_STATUS)
@@ -218,9 +220,10 @@ class _Run:
 
 def _run_of(value: bytes) -> int:
     try:
-        return decode(value).run
+        record = decode(value)
     except WireError:
         return NO_RUN
+    return record.run if isinstance(record, RawSpill | RunControl) else NO_RUN
 
 
 def read_from_kafka(settings: Settings, topic: str) -> Read:

@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from streams.errors import ServerError
 from streams.settings import Settings
@@ -18,6 +18,11 @@ def connect(settings: Settings) -> Redis:
     return Redis.from_url(
         settings.redis.url.get_secret_value(), socket_connect_timeout=CONNECT_S, socket_timeout=CONNECT_S
     )
+
+
+def is_other_type(error: BaseException) -> bool:
+    """Say whether Redis refused a command since its key has another type than what was written there."""
+    return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
 def check_redis(settings: Settings) -> None:

@@ -6,6 +6,7 @@ hands out after a seek what it fetched before, and passes over messages while pa
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 import structlog
 
@@ -23,8 +24,8 @@ LEADER_S = 5.0
 """Kafka is asked for a partition's leader again after it."""
 QUIET_S = 0.5
 """What has brought messages so lately needs no look: the next checkpoint tells."""
-AUDITED = 20
-"""Runs a partition that are looked at together for keys that are gone."""
+AUDITED, AUDIT_S = 20, 5.0
+"""So many runs of a partition are looked at together for keys that are gone, so often."""
 
 _log = structlog.get_logger(__name__)
 
@@ -71,6 +72,8 @@ class Reading:
         self._partitions = partitions
         self._clock = clock
         self._audited: dict[int, list[int]] = {}
+        """Partition → the runs that are still to be looked at."""
+        self._audited_at: dict[int, float] = {}
 
     async def accept(self, arrived: Sequence[Arrived]) -> list[Message]:
         """Return those of some messages that are the next ones of their partitions.
@@ -120,9 +123,10 @@ class Reading:
         """Go to the first message that Kafka has from what is to be read next on."""
         known.sought_at = self._clock()
         known.awaited, known.gone_below = await self._kafka.first_from(known.number, known.reading)
-        if known.awaited is not None:
-            _log.info("going to what is next", partition=known.number, to=known.awaited)
-            await self._kafka.seek(known.number, known.awaited)
+        # Also where nothing is yet: else all that was counted would be fetched again by a group whose offsets are lost.
+        to = known.awaited if known.awaited is not None else max(known.reading, known.gone_below)
+        _log.info("going to what is next", partition=known.number, to=to)
+        await self._kafka.seek(known.number, to)
 
     async def look_after(self, number: int) -> bool:
         """Look after a partition, and return whether all that Kafka has of it is in the books, or on its way.
@@ -193,6 +197,9 @@ class Reading:
 
     async def _audit(self, known: Partition) -> None:
         """Look whether the parts of some runs are whole in Redis, and of those that somebody could not read."""
+        if self._clock() - self._audited_at.get(known.number, -inf) < AUDIT_S:
+            return
+        self._audited_at[known.number] = self._clock()
         left = self._audited.setdefault(known.number, [])
         if not left:
             left += await self._counter.runs(known)  # the newest are looked at first

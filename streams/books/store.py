@@ -1,6 +1,5 @@
 """The checkpoint: how far a partition is, and its parts of runs, read and written in Redis in atomic steps."""
 
-import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -8,13 +7,14 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from schemas.records import NO_RUN
 from streams.books import layout
 from streams.books.book import Book, Ranges
 from streams.books.checkpoint import COMPARE_AND_SET, REFUSED, WRITTEN, Commands, RunChanges
+from streams.books.connect import is_other_type
 from streams.books.stored import (
     PartitionState,
     StoredPart,
+    place_of,
     unpack_book,
     unpack_ledger,
     unpack_part,
@@ -67,10 +67,10 @@ def _as_damage(run: int, key: str) -> Iterator[None]:
     """Say which key of a run it is that cannot be understood."""
     try:
         yield
-    except (LookupError, ValueError, TypeError, AttributeError, struct.error) as error:
+    except layout.UNREADABLE as error:
         raise DamagedPartError(run, f"{key} cannot be read: {type(error).__name__}: {error}") from error
     except ResponseError as error:
-        if "WRONGTYPE" not in str(error):
+        if not is_other_type(error):
             raise
         raise DamagedPartError(run, f"{key}, or one beside it, has another type: {error}") from error
 
@@ -111,7 +111,7 @@ class CheckpointStore:
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             raise DamagedStateError(f"{key} cannot be read: {type(error).__name__}: {error}") from error
         except ResponseError as error:
-            if "WRONGTYPE" not in str(error):
+            if not is_other_type(error):
                 raise
             raise DamagedStateError(f"{key} has another type: {error}") from error
 
@@ -124,7 +124,7 @@ class CheckpointStore:
         try:
             return unpack_places(await self._hash(self._keys(partition).index))
         except ResponseError as error:
-            if "WRONGTYPE" not in str(error):
+            if not is_other_type(error):
                 raise
             return {}, ""
 
@@ -134,13 +134,12 @@ class CheckpointStore:
         places: dict[Any, Any] = {layout.STAMP: stamp}
         async for key in self._redis.scan_iter(match=keys.run("*"), count=1000):
             try:
-                with _as_damage(NO_RUN, key.decode()):
-                    stored = await self._hash(key)
-                    run, log = int(key.rpartition(b":")[2]), layout.unpack_json(stored[b"unit"])["log"]
-                    totals = layout.unpack_totals(stored[b"totals"])
-            except DamagedPartError:
+                place = place_of(await self._hash(key), partition)
+                places[int(key.rpartition(b":")[2])] = layout.pack_place(place)
+            except (*layout.UNREADABLE, ResponseError) as error:
+                if isinstance(error, ResponseError) and not is_other_type(error):
+                    raise
                 continue  # whoever looks at it finds that it is damaged
-            places[run] = layout.pack_place(layout.Place.of(totals, partition, log))
         await self._redis.delete(keys.index)
         await self._redis.hset(keys.index, mapping=places)
 
@@ -319,7 +318,7 @@ class CheckpointStore:
         try:
             return await ask()
         except ResponseError as error:
-            if "WRONGTYPE" not in str(error):
+            if not is_other_type(error):
                 raise
             await self._redis.delete(key)
             return await ask()

@@ -113,9 +113,15 @@ def unpack_places(stored: Mapping[bytes, bytes]) -> tuple[dict[int, layout.Place
             continue
         try:
             found[int(run)] = layout.unpack_place(data)
-        except (ValueError, TypeError):
+        except layout.UNREADABLE:
             stamp = ""
     return found, stamp
+
+
+def place_of(stored: Mapping[bytes, bytes], partition: int) -> layout.Place:
+    """Return where a run is in a partition, from what `pack_part` made; raises `layout.UNREADABLE`."""
+    log = str(layout.unpack_json(stored[b"unit"])["log"])
+    return layout.Place.of(layout.unpack_totals(stored[b"totals"]), partition, log)
 
 
 def pack_part(stored: StoredPart) -> dict[str, Any]:

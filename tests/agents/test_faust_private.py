@@ -1,10 +1,11 @@
-"""What is used of Faust and its Kafka client beyond what they promise is there: an upgrade that takes it is seen here."""
+"""What is used of Faust and its client beyond what they promise is there: an upgrade that takes it is seen here."""
 
 import inspect
 
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 from faust.stores.memory import Store
 from faust.streams import Stream
@@ -39,8 +40,6 @@ def test_the_time_that_a_fetch_waits_is_where_it_is_set() -> None:
 
 
 def test_a_producers_failure_is_wrapped_in_an_error_that_is_none_of_kafkas() -> None:
-    from aiokafka.errors import KafkaError
-
     assert not issubclass(ProducerSendError, KafkaError)
 
 

@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 
 from redis.asyncio import Redis
 from rich.table import Table
+from streams.books.aggregator import Aggregator, Incoming, KafkaAccess, TopicAccess
 
 from ops.stack import free_port
 from ops.stack import redis as server
 from schemas.records import RawSpill, RejectedSpill
 from schemas.wire import encode
-from streams.books.aggregator import Aggregator, Incoming, KafkaAccess, TopicAccess
 from streams.books.layout import Keys
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore, PartitionState, RunChanges

@@ -53,6 +53,11 @@ class Log:
     def from_(self, offset: int) -> list[Arrived]:
         return [message for message in self.messages if message.offset >= max(offset, self.low)]
 
+    def lose(self, messages: int) -> None:
+        """Lose the newest messages, as in a power cut: whoever has the rest leads then."""
+        del self.messages[len(self.messages) - messages :]
+        self.epoch += 1
+
     def make_anew(self) -> None:
         """Remove the topic, and make another of its name."""
         self.messages, self.low, self.id = [], 0, self.id + "'"

@@ -1,5 +1,7 @@
 """Windows cover a run without a gap or an overlap, are few, and follow from the newest spill alone."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +21,7 @@ def windows(first: int, newest: int, kept: int) -> list[Window]:
 def test_windows_follow_on_each_other_and_are_few(first: int, length: int, kept: int) -> None:
     newest = first + length
     found = windows(first, newest, kept)
-    assert all(one.end == other.start for one, other in zip(found, found[1:], strict=False))
+    assert all(one.end == other.start for one, other in pairwise(found))
     assert found[0].start <= first * WINDOW_S
     assert found[-1].end == (newest + 1) * WINDOW_S
     assert all(window.length == WINDOW_S for window in found[-kept:])

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
 from schemas.wire import decode
 from streams import kafka
+from streams.agents.registry import KnownRuns
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
@@ -154,6 +155,35 @@ def test_an_emptied_redis_is_rebuilt_from_kafka(
         redis.flushall()
     until_counted()
     check(expected, reader)
+
+
+def test_the_run_that_is_taken_comes_back_first_when_redis_was_emptied(
+    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
+) -> None:
+    older, current = (list(SimulatedRun(run=run, spills=60, mean_triggers=8).records()) for run in (900020, 900021))
+    workers.start()
+    produce(settings, older)
+    until_counted()
+    produce(settings, current)
+    until_counted()
+    known, places = KnownRuns(settings, Topics.of(settings).runs), reader.places()
+    deadline = time.monotonic() + WAIT_S
+    while any(
+        known.of(places[900021].log, p).below <= known.of(places[900021].log, p).runs.get(900021, 10**9)
+        for p in range(settings.kafka.partitions)
+    ):
+        assert time.monotonic() < deadline, "the topic of runs never said where the current run begins"
+        time.sleep(0.2)
+    with connect(settings) as redis:
+        redis.flushall()
+    filled: dict[int, int] = {}
+    while filled.get(900021, 0) < 60:
+        assert time.monotonic() < deadline + WAIT_S
+        filled = {run: place.filled for run, place in BookReader.of(reader._redis, settings).places().items()}
+        time.sleep(0.02)
+    assert filled.get(900020, 0) < 60
+    until_counted()
+    check(expected_of([*older, *current]), reader)
 
 
 def test_a_committed_offset_that_is_too_far_on_loses_nothing(

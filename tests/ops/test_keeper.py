@@ -226,7 +226,7 @@ def test_book_pictures_and_summary_of_a_run_that_ended_are_written_once(
 
     written = ours.stat().st_mtime_ns
     keeper.look()
-    products._redis.delete(products.key)
+    live.redis.delete(products.key)
     Keeper(settings, live.redis, two_detectors).look()
     assert ours.stat().st_mtime_ns == written
     assert [path.name for path in directory.iterdir() if path.name.startswith(".")] == []

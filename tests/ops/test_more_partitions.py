@@ -77,7 +77,7 @@ def test_old_spills_stay_are_found_and_are_counted_once_when_partitions_are_adde
     with connect(few) as redis:
         # Of a replay that is to go on afterwards.
         plan = make_plan(few, redis, "replay-old", [BEFORE], Origin.RAW, None)
-        Sessions(redis, few.redis.key_prefix).save(plan)
+        Sessions(few, redis).save(plan)
 
     env["SPILLDECK_KAFKA__PARTITIONS"] = str(THEN)
     applied = json.loads(spilldeck_here("topics", "apply", "--json", env=env).stdout)

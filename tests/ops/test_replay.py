@@ -156,7 +156,7 @@ def spills_of(live: Live, session: str) -> int:
 
 
 def state_of(live: Live, session: str) -> str:
-    sessions = Sessions(live.redis, live.settings.redis.key_prefix)
+    sessions = Sessions(live.settings, live.redis)
     plan = sessions.get(session)
     return sessions.state(plan) if plan is not None else ""
 
