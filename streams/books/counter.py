@@ -86,6 +86,8 @@ class Counter:
         await self._store.begin(number)
         if state.log == before.log and state.next < before.next:
             await self._cut(known)
+        elif not stored.fence and (state.next or state.repairs):  # whoever asks how far it is need not wait for more
+            await self._write(known, known.with_fence(self._writer), {})
         return known
 
     async def _from_nothing(self, number: int) -> PartitionState:
@@ -292,20 +294,27 @@ class Counter:
         async with self._lock:
             if self._partitions.get(known.number) is not known or damage.run in known.state.repairs:
                 return
-            place = await self._store.load_place(known.number, damage.run)
+            first = await self._first_of(known, damage.run)
             low, _ = await self._kafka.span(known.number)
             unfinished = await self._unfinished(known, damage.run)
             if unfinished is not None:
                 repairs = {**known.state.repairs, damage.run: max(unfinished, low)}
                 await self._note(known, replace(known.with_fence(self._writer), repairs=repairs))
-            elif place is not None and place.log == known.state.log and place.first >= low:
+            elif first is not None and first >= low:
                 known.parts.forget(damage.run)
                 await self._make_again(known, damage)
-            else:
+            elif first is not None or await self._store.load_place(known.number, damage.run) is not None:
                 what = f"run {damage.run} is not whole in Redis ({damage.why}), and Kafka no longer has its begin"
                 state = self._kafka.with_loss(known.number, known.with_fence(self._writer), what)
                 if state.lost != known.state.lost:
                     await self._note(known, state)
+
+    async def _first_of(self, known: Partition, run: int) -> int | None:
+        """Return the first offset of a run in a partition, if it is of the log that Kafka has, and anybody knows it."""
+        place = await self._store.load_place(known.number, run)
+        if place is None:
+            return (await self._kafka.known(known.number)).runs.get(run)
+        return place.first if place.log == known.state.log else None
 
     async def _unfinished(self, known: Partition, run: int) -> int | None:
         """Return where to go on in a part that was not made again to its end, if the note of that is lost."""
@@ -317,9 +326,9 @@ class Counter:
 
     async def _make_again(self, known: Partition, damage: DamagedPartError) -> None:
         """Set a part of a run aside, and note that it is to be made again from what Kafka has."""
-        place = await self._store.load_place(known.number, damage.run)
+        first = await self._first_of(known, damage.run)
         low, _ = await self._kafka.span(known.number)
-        first = place.first if place is not None and place.log == known.state.log else low
+        first = low if first is None else first
         _log.error("a run is not whole in Redis: making it again", partition=known.number, why=str(damage), first=first)
         state = known.with_fence(self._writer)
         if first < low:

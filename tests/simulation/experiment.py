@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
+from uuid import UUID
 
 import numpy as np
 
@@ -210,4 +212,6 @@ def installed() -> Iterator[None]:
         stack.enter_context(patch.object(counter, "TAIL", 32))
         stack.enter_context(patch.object(kafka_log, "TAIL", 32))
         stack.enter_context(patch.object(reading, "AUDITED", 5))
+        numbers = count()
+        stack.enter_context(patch("streams.books.changing.uuid.uuid4", lambda: UUID(int=next(numbers))))
         yield

@@ -20,7 +20,7 @@ from streams.books.reading import Arrived, Reading
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore
 from streams.process import plot_ranges
-from streams.settings import LIVE
+from streams.settings import LIVE, RedisSettings, load_settings
 from streams.transform import ConditionsOf
 from tests.simulation.host import Host
 from tests.simulation.kafka_in_memory import Consumer, Group, Kafka
@@ -117,7 +117,8 @@ class Worker:
         )
         self._watch = Watch(reading, self.partitions, self._well)
         self._well_at = self._now()
-        self._registry = Registry(SyncClient(host, servers.redis), PREFIX, session)  # type: ignore[arg-type]
+        settings = load_settings(session=session, redis=RedisSettings(key_prefix=PREFIX))
+        self._registry = Registry(SyncClient(host, servers.redis), settings)  # type: ignore[arg-type]
         self._between: asyncio.Queue[Any] = asyncio.Queue(1)
         self.consumer.on_moved = lambda: host.begin(self.counter.forget_all)
 
@@ -168,9 +169,9 @@ class Worker:
             try:
                 now_s = self._now() + self._clock_off_s
                 newest = await self._ask(lambda: {record.run: record for record in self._records()})
-                for change in await in_greenlet(self._registry.changed, now_s, newest):
-                    await self._ask(self._servers.runs.append, encode(change.record))
-                    await in_greenlet(self._registry.note, change)
+                for record, what in await in_greenlet(self._registry.changed, now_s, newest):
+                    await self._ask(self._servers.runs.append, encode(record))
+                    await in_greenlet(self._registry.note, record.run, what)
             except SERVER_ERRORS:
                 continue
 
