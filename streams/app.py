@@ -21,7 +21,7 @@ from streams.agents.kafka_access import kafka_log
 from streams.agents.products import Products
 from streams.agents.reconstruct import add_reconstruct
 from streams.agents.registry import add_registry
-from streams.agents.watch import Repairs, add_watch
+from streams.agents.watch import Repairs, add_watch, read_from_kafka
 from streams.books.counter import Counter
 from streams.books.partition import Filling, Partitions
 from streams.books.reading import Reading
@@ -118,7 +118,15 @@ def _add_parts(app: faust.App, settings: Settings) -> None:
     between = app.channel(maxsize=ON_THE_WAY)
     add_reconstruct(app, topics.raw, between, settings, reading, products, conditions_of)
     add_aggregate(app, between, counter)
-    add_watch(app, topics.raw, reading, partitions, Repairs(settings, log, counter, partitions, conditions_of))
+    repairs = Repairs(
+        log=log,
+        read=read_from_kafka(settings, topics.raw.get_topic_name()),
+        counter=counter,
+        partitions=partitions,
+        conditions_of=conditions_of,
+        in_thread=asyncio.to_thread,
+    )
+    add_watch(app, topics.raw, reading, partitions, repairs)
     if settings.session == LIVE:
         add_registry(app, topics, settings)
 

@@ -9,7 +9,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
 
@@ -62,8 +62,17 @@ class Registry:
         self._products = Products(redis, prefix, session)
         self._written = ChangingHash(redis, layout.run_states(prefix, session), _unpack_written)
 
-    def changed(self, now_s: float) -> list[tuple[RunRecord, What]]:
-        """Return the records that are to be written, each with what makes a new one when it changes."""
+    def changed(self, now_s: float, newest: Mapping[int, RunRecord]) -> list[tuple[RunRecord, What]]:
+        """Return the records that are to be written, each with what makes a new one when it changes.
+
+        Parameters
+        ----------
+        now_s
+            Seconds since 1970 UTC.
+        newest
+            The record of each run that was written last: the next one says as much of where it is, though Redis may
+            have been emptied meanwhile.
+        """
         counted = {str(partition): its.next for partition, its in self._books.progress().items()}
         places = self._books.places()
         written, named = self._written.read(), self._products.names()
@@ -73,7 +82,7 @@ class Registry:
         }
         new = [run for run in what if written.get(run) != what[run]]
         found = [
-            (record(run, totals, places[run], its[run], named.get(run, ())), what[run])
+            (_extended(record(run, totals, places[run], its[run], named.get(run, ())), newest.get(run)), what[run])
             for run, totals in self._books.runs(new).items()
         ]
         if found and not self._books.unreadable:
@@ -99,6 +108,7 @@ def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None
     """Give the application the timer that writes the records."""
     redis = connect(settings)
     registry = Registry(redis, settings)
+    written = KnownRuns(settings, channels.runs.get_topic_name())
     first = TP(channels.raw.get_topic_name(), 0)
 
     @app.timer(LOOK_S)
@@ -107,7 +117,7 @@ def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None
             return
         try:
             await asyncio.to_thread(refresh, settings, redis)  # what people decided comes back, too
-            for one, what in await asyncio.to_thread(registry.changed, time.time()):
+            for one, what in await asyncio.to_thread(lambda: registry.changed(time.time(), written.newest())):
                 await (await channels.runs.send(key=str(one.run).encode(), value=encode(one), force=True))
                 await asyncio.to_thread(registry.note, one.run, what)
         except SERVER_ERRORS as error:
@@ -116,6 +126,35 @@ def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None
     @app.on_before_shutdown.connect
     async def close(*_: object, **__: object) -> None:
         redis.close()
+
+
+def _extended(now: RunRecord, before: RunRecord | None) -> RunRecord:
+    """Return a record that says of no less offsets than the one before."""
+    if before is None or before.log != now.log:
+        return now
+    firsts, lasts = dict(before.firsts), dict(before.lasts)
+    for partition, first in now.firsts.items():
+        firsts[partition] = min(first, firsts.get(partition, first))
+    for partition, last in now.lasts.items():
+        lasts[partition] = max(last, lasts.get(partition, last))
+    return replace(now, firsts=firsts, lasts=lasts)
+
+
+def known(records: Iterable[RunRecord], log: str, partition: int) -> Known:
+    """Return where runs begin in a partition of the topic of raw spills that has this id, as records say.
+
+    Parameters
+    ----------
+    records
+        In the order in which they were written.
+    """
+    number = str(partition)
+    ours = [one for one in records if one.log == log]
+    newest = {one.run: one for one in ours}
+    return Known(
+        runs={run: one.firsts[number] for run, one in newest.items() if number in one.firsts},
+        below=max((one.counted.get(number, 0) for one in ours), default=0),
+    )
 
 
 class KnownRuns:
@@ -133,7 +172,7 @@ class KnownRuns:
         self._settings = settings
         self._topic = topic
         self._lock = threading.Lock()
-        self._end = -1
+        self._end = 0
         self._records: list[RunRecord] = []
 
     def of(self, log: str, partition: int) -> Known:
@@ -146,30 +185,30 @@ class KnownRuns:
         """
         with self._lock:
             self._read()
-            number = str(partition)
-            ours = [one for one in self._records if one.log == log]
-            return Known(
-                runs={one.run: one.firsts[number] for one in ours if number in one.firsts},
-                below=max((one.counted.get(number, 0) for one in ours), default=0),
-            )
+            return known(self._records, log, partition)
+
+    def newest(self) -> dict[int, RunRecord]:
+        """Return the record of each run that was written last; raises as `of` does."""
+        with self._lock:
+            self._read()
+            return {one.run: one for one in self._records}
 
     def _read(self) -> None:
+        """Read what was written since somebody read last."""
         try:
             with closing(reader(self._settings)) as consumer:
                 low, end = span(consumer, self._topic, 0, ANSWER_S)
-                if end == self._end:
-                    return
-                newest: dict[int, RunRecord] = {}
-                found = []
-                for message in messages(consumer, self._topic, 0, low, end, ANSWER_S):
+                if end < self._end:  # the topic was made anew
+                    self._records, self._end = [], 0
+                start, found = max(low, self._end), []
+                for message in messages(consumer, self._topic, 0, start, end, ANSWER_S):
                     try:
                         one = decode(message.value() or b"")
                     except WireError:
                         continue  # somebody else's
                     if isinstance(one, RunRecord):
-                        newest[one.run] = one
-                        found += [one] if one.counted else []
-                self._records = [*newest.values(), *(replace(one, firsts={}) for one in found)]
+                        found.append(one)
+                self._records += found
                 self._end = end
         except KafkaException as error:
             raise no_kafka(self._settings, error) from error

@@ -85,11 +85,13 @@ class Parts:
         if found is None:
             if run not in state.repairs and await self._store.load_place(self._partition, run) is not None:
                 raise DamagedPartError(run, "all of it is gone")
-            found = StoredPart(book=Book(ranges), log=state.log)
+            found = StoredPart(book=Book(ranges), log=state.log, is_whole=run not in state.repairs)
         elif found.log != state.log:  # its offsets are those of a topic that is gone
             found.log, found.upto = state.log, 0
             for offsets in (found.part.totals.first_raw, found.part.totals.last_raw):
                 offsets.pop(self._partition, None)
+        elif run not in state.repairs and not found.is_whole:
+            raise DamagedPartError(run, "it was not made again to its end")
         elif run not in state.repairs and found.place is not None and found.place.last >= found.upto:
             raise DamagedPartError(run, "it is older than the list of runs")
         return found
@@ -107,19 +109,13 @@ class Parts:
             await self._store.load_window(self._partition, run, window, stored)
         await self._store.check_key_numbers(self._partition, run)
 
-    async def count(self, run: int, outcomes: Sequence[Outcome], state: PartitionState, upto: int) -> "Change":
-        """Count messages of a run, in the order of their offsets; those that are in its part already change nothing.
-
-        Parameters
-        ----------
-        upto
-            The first offset that is not in the part then.
-        """
+    async def count(self, run: int, outcomes: Sequence[Outcome], state: PartitionState) -> "Change":
+        """Count messages of a run, in the order of their offsets; those that are in its part already change nothing."""
         stored = await self.get(run, state)
         new = [outcome for outcome in outcomes if outcome.message.offset >= stored.upto]
         filling = self._filling
         counted = await filling.in_thread(stored.part.count, new, stored.book.ranges, filling.window_of)
-        stored.upto = max(stored.upto, upto)
+        stored.upto = max([stored.upto, *(outcome.message.offset + 1 for outcome in new)])
         changes = RunChanges(stored=stored, place=Place.of(stored.part.totals, self._partition, state.log))
         changes.ledger = counted.entries
         changes.handling = {spill: filling.handling(at_ms) for spill, at_ms in counted.produced_ms.items()}
@@ -214,6 +210,10 @@ class Partition:
     parts: Parts
     reading: int
     """The offset that is to be read next: what is before it is in the books, or on its way there."""
+    sound: int
+    """See the state; it grows whenever the leader is found to be the same."""
+    asked_at: float = -inf
+    """When Kafka was asked for the leader."""
     awaited: int | None = None
     """The offset that was sought, as nothing is before it."""
     gone_below: int = 0
@@ -226,7 +226,7 @@ class Partition:
 
     def with_fence(self, writer: str) -> PartitionState:
         """Return the state with the fence of the checkpoint that is to be written next."""
-        return replace(self.state, fence=f"{writer}:{self.state.number + 1}")
+        return replace(self.state, fence=f"{writer}:{self.state.number + 1}", sound=self.sound)
 
 
 Partitions = dict[int, Partition]

@@ -90,8 +90,8 @@ class BookReader:
         return cls(redis, prefix, settings.session, Promotions(redis, prefix).all)
 
     def _keys_of(self, session: str) -> list[layout.Keys]:
-        known = self._redis.smembers(layout.partitions(self._prefix, session))
-        return [layout.Keys(self._prefix, session, p) for p in sorted(map(int, known))]
+        known = cast("set[bytes]", self._redis.smembers(layout.partitions(self._prefix, session)))
+        return [layout.Keys(self._prefix, session, p) for p in sorted(int(each) for each in known if each.isdigit())]
 
     def _keys_with(self, run: int) -> list[layout.Keys]:
         """Return the keys that have the book of a run."""
@@ -224,8 +224,8 @@ class BookReader:
         found = dict.fromkeys(spills, b"")
         for keys in self._keys_with(run) if found else ():
             with self._reading(keys, run):
-                stored = cast("list[bytes | None]", self._redis.hmget(keys.key_numbers(run), [*map(str, spills)]))
-                found |= {s: unpack_numbers(n) for s, n in zip(spills, stored, strict=True) if n is not None}
+                stored = self._fields(keys, run, keys.key_numbers(run), [*map(str, spills)])
+                found |= {int(s): unpack_numbers(n) for s, n in stored.items()}
         return found
 
     def windows(self, run: int) -> dict[Window, int]:
@@ -258,8 +258,8 @@ class BookReader:
 
     def _parts_of(self, keys: layout.Keys, run: int, window: Window) -> list[Window]:
         """Return the windows that a partition has of a window: itself, or what is to be joined to it."""
-        there = unpack_windows(cast("dict[bytes, bytes]", self._redis.hgetall(keys.windows(run))))
-        return [each for each in there if window.start <= each.start and each.end <= window.end]
+        _, (there,) = self._part(keys, run, [keys.windows(run)])
+        return [each for each in unpack_windows(there) if window.start <= each.start and each.end <= window.end]
 
     def plot(self, name: str, run: int, ranges: Ranges, window: Window | None = None) -> Histogram:
         """Return one histogram of a run, or of a window of it; empty if there is none."""
@@ -269,8 +269,7 @@ class BookReader:
                 parts = [] if window is None else self._parts_of(keys, run, window)
                 names = [keys.book(run)] if window is None else [keys.window(run, part) for part in parts]
                 for key in names:
-                    stored = cast("bytes | None", self._redis.hget(key, name))
-                    total += unpack_book({name.encode(): stored} if stored is not None else {}, ranges)
+                    total += unpack_book(self._fields(keys, run, key, [name]), ranges)
         return total[name]
 
     def being_made_again(self, run: int) -> list[int]:
@@ -282,6 +281,8 @@ class BookReader:
         self, keys: layout.Keys, run: int, names: Sequence[str]
     ) -> tuple[dict[bytes, bytes], list[dict[bytes, bytes]]]:
         """Return the totals of a partition's part of a run and some of its keys, which belong together.
+
+        A key of which the part does not say which stamp it has is none of its, but for how spills were handled.
 
         Raises
         ------
@@ -295,11 +296,21 @@ class BookReader:
         if not stored:
             self._check_absent(keys, run)
             return {}, [{} for _ in names]
-        stamps = layout.unpack_json(stored[b"unit"])["stamps"]
-        for key, found in zip(names, there, strict=True):
-            if key in stamps and (stamp := found.get(_STAMP, b"").decode(errors="replace")) != stamps[key]:
-                raise ValueError(f"{key} is {'older than the rest' if stamp else 'gone'}")
-        return stored, there
+        stamps = layout.unpack_json(stored[b"unit"])["stamps"] | {keys.handling(run): None}
+        return stored, [_checked(key, found, stamps) for key, found in zip(names, there, strict=True)]
+
+    def _fields(self, keys: layout.Keys, run: int, key: str, names: Sequence[str]) -> dict[bytes, bytes]:
+        """Return some fields of a key of a partition's part of a run, as far as there are any; raises as `_part`."""
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.hget(keys.run(run), "unit")
+        pipe.hmget(key, [layout.STAMP, *names])
+        unit, there = pipe.execute()
+        if unit is None:
+            self._check_absent(keys, run)
+            return {}
+        found = {n.encode(): value for n, value in zip([layout.STAMP, *names], there, strict=True) if value is not None}
+        checked = _checked(key, found, layout.unpack_json(unit)["stamps"])
+        return {name: value for name, value in checked.items() if name != _STAMP}
 
     def _check_absent(self, keys: layout.Keys, run: int) -> None:
         """Refuse that a partition has nothing of a run, though the list of runs says so, unless it is made again."""
@@ -326,3 +337,13 @@ class BookReader:
                 f"run {run} cannot be read: what Redis holds of it in partition {keys.partition} is none of what was "
                 f"written there ({type(error).__name__}: {error}); a worker makes it again if Kafka still has it"
             ) from error
+
+
+def _checked(key: str, found: dict[bytes, bytes], stamps: Mapping[str, str | None]) -> dict[bytes, bytes]:
+    """Return what a key holds; nothing if it is none of the part's."""
+    if key not in stamps:
+        return {}
+    stamp, wanted = found.get(_STAMP, b"").decode(errors="replace"), stamps[key]
+    if wanted is not None and stamp != wanted:
+        raise ValueError(f"{key} is {'older than the rest' if stamp else 'gone'}")
+    return found

@@ -1,6 +1,6 @@
 """The checkpoint: how far a partition is, and its parts of runs, read and written in Redis in atomic steps."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from streams.books.stored import (
 from streams.books.windows import Window
 
 # KEYS[1] is the state, ARGV[1] the fence that it must have. Each of the other KEYS gets the name behind it.
-_SET_ASIDE = """
+SET_ASIDE = """
 if (redis.call('HGET', KEYS[1], 'fence') or '') ~= ARGV[1] then return 'refused' end
 for i = 2, #KEYS, 2 do
   if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('RENAME', KEYS[i], KEYS[i + 1]) end
@@ -92,7 +92,7 @@ class CheckpointStore:
         self._prefix = prefix
         self._session = session
         self._compare_and_set = redis.register_script(COMPARE_AND_SET)
-        self._set_aside = redis.register_script(_SET_ASIDE)
+        self._set_aside = redis.register_script(SET_ASIDE)
 
     def _keys(self, partition: int) -> layout.Keys:
         return layout.Keys(self._prefix, self._session, partition)
@@ -233,7 +233,9 @@ class CheckpointStore:
                     unit = layout.unpack_json(stored)
                     stamps = unit["stamps"]
                     listed = layout.unpack_place(place)
-                    if listed.log == unit["log"] and listed.last >= unit["upto"]:
+                    if not unit.get("is_whole", True):
+                        found[run] = "it was not made again to its end"
+                    elif listed.log == unit["log"] and listed.last >= unit["upto"]:
                         found[run] = "it is older than the list of runs"
                     pipe = self._redis.pipeline(transaction=False)
                     for key in stamps:
@@ -249,11 +251,7 @@ class CheckpointStore:
     async def asked_for(self, partition: int) -> list[int]:
         """Return the runs of which somebody could not read something, and take note that it was heard."""
         key = self._keys(partition).repair
-        try:
-            asked = cast("list[bytes]", await self._redis.spop(key, 100))
-        except ResponseError as error:
-            await self._remove_rubbish(key, error)
-            return []
+        asked = cast("list[bytes]", await self._asked_of(key, lambda: self._redis.spop(key, 100)))
         return sorted(int(run) for run in asked if run.lstrip(b"-").isdigit())
 
     async def set_aside(self, partition: int, run: int, fence: str) -> None:
@@ -283,17 +281,7 @@ class CheckpointStore:
     async def begin(self, partition: int) -> None:
         """Have a partition among those that there are."""
         key = layout.partitions(self._prefix, self._session)
-        try:
-            await self._redis.sadd(key, partition)
-        except ResponseError as error:
-            await self._remove_rubbish(key, error)
-            await self._redis.sadd(key, partition)
-
-    async def _remove_rubbish(self, key: str, error: ResponseError) -> None:
-        """Remove a key of another type than ours has: nobody misses what it holds."""
-        if not is_other_type(error):
-            raise error
-        await self._redis.delete(key)
+        await self._asked_of(key, lambda: self._redis.sadd(key, partition))
 
     async def checkpoint(
         self, partition: int, fence: str, state: PartitionState, runs: Mapping[int, RunChanges]
@@ -333,6 +321,16 @@ class CheckpointStore:
             raise DamagedIndexError(key)
         await self._redis.delete(key)  # it has another type: nobody misses what it holds
         raise CheckpointRefusedError(f"partition {partition}: {key} was none of ours and is removed")
+
+    async def _asked_of(self, key: str, ask: Callable[[], Any]) -> Any:
+        """Return what Redis answers; where a key has another type, nobody misses what it holds, and it is removed."""
+        try:
+            return await ask()
+        except ResponseError as error:
+            if not is_other_type(error):
+                raise
+            await self._redis.delete(key)
+            return await ask()
 
     async def _hash(self, key: str) -> dict[bytes, bytes]:
         return cast("dict[bytes, bytes]", await self._redis.hgetall(key))

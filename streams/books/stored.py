@@ -25,6 +25,10 @@ class PartitionState:
     """Of the checkpoint that wrote it, ``WRITER:NUMBER``; empty if there is none. The next one must name it."""
     log: str = ""
     """Id of the topic: one that is made anew has another."""
+    epoch: int = -1
+    """Of the leader under which it was last known that Kafka has what was counted; -1 if nobody looked."""
+    sound: int = 0
+    """The first offset that was counted since, maybe under another leader."""
     tail: tuple[layout.Counted, ...] = ()
     """The last messages in them, the last one at the end: Kafka must still have them, and not others in their place."""
     lost: tuple[layout.Loss, ...] = ()
@@ -52,7 +56,9 @@ class StoredPart:
     windows: dict[Window, int] = field(default_factory=dict)
     """A window that is kept → spills in it."""
     upto: int = 0
-    """The first offset that is not in it."""
+    """The offset behind its last message: what is before it comes again, and changes nothing."""
+    is_whole: bool = True
+    """Whether all before that is in it; not while it is made again."""
     log: str = ""
     """Id of the topic that the offset is of."""
     stamps: dict[str, str] = field(default_factory=dict)
@@ -66,6 +72,8 @@ def pack_state(state: PartitionState) -> dict[str, Any]:
     plain = {
         "next": state.next,
         "log": state.log,
+        "epoch": state.epoch,
+        "sound": state.sound,
         "tail": state.tail,
         "lost": state.lost,
         "produced_ms": state.produced_ms,
@@ -93,6 +101,8 @@ def unpack_state(stored: Mapping[bytes, bytes]) -> PartitionState:
         fence=fence,
         next=int(plain["next"]),
         log=str(plain["log"]),
+        epoch=int(plain["epoch"]),
+        sound=int(plain["sound"]),
         tail=tuple(layout.Counted(int(offset), int(produced_ms)) for offset, produced_ms in plain["tail"]),
         lost=tuple(layout.Loss(int(at_s), str(what)) for at_s, what in plain["lost"]),
         produced_ms=int(plain["produced_ms"]),
@@ -125,6 +135,7 @@ def pack_part(stored: StoredPart) -> dict[str, Any]:
     """Return the totals of a part, how far it is, and the stamps of its keys, as the fields of a hash."""
     unit = {
         "upto": stored.upto,
+        "is_whole": stored.is_whole,
         "log": stored.log,
         "plots": plots_digest(stored.book.ranges),
         "stamps": stored.stamps,
@@ -147,6 +158,7 @@ def unpack_part(stored: Mapping[bytes, bytes], ranges: Ranges) -> StoredPart:
         part=RunPart({}, layout.unpack_totals(stored[b"totals"])),
         book=Book(ranges),
         upto=int(unit["upto"]),
+        is_whole=bool(unit.get("is_whole", True)),
         log=str(unit["log"]),
         stamps=dict(unit["stamps"]),
     )

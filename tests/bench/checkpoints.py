@@ -127,6 +127,9 @@ def _whole_log() -> KafkaLog:
     async def topic_id() -> str:
         return LOG
 
+    async def epoch(_partition: int) -> int:
+        return 0
+
     async def span(_partition: int) -> tuple[int, int]:
         return 0, MESSAGES
 
@@ -148,6 +151,7 @@ def _whole_log() -> KafkaLog:
     return KafkaLog(
         name="spills.raw",
         id=topic_id,
+        epoch=epoch,
         span=span,
         first_from=first_from,
         still_has=still_has,

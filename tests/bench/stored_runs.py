@@ -142,10 +142,10 @@ def measure() -> list[tuple[str, dict[int, float]]]:
         rows = [("a page's update", _median_ms({runs: site.update for runs, site in sites.items()}, UPDATES, one_more))]
         registries = {runs: Registry(clients[runs], site.settings) for runs, site in sites.items()}
         for registry in registries.values():
-            for record, what in registry.changed(time.time()):
+            for record, what in registry.changed(time.time(), {}):
                 registry.note(record.run, what)
         looks: Steps = {
-            runs: lambda r=registry: r.changed(time.time())  # type: ignore[misc]
+            runs: lambda r=registry: r.changed(time.time(), {})  # type: ignore[misc]
             for runs, registry in registries.items()
         }
         rows.append(("a look of the worker at what becomes of the runs", _median_ms(looks, LOOKS, one_more)))

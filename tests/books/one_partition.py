@@ -37,6 +37,7 @@ class Log:
         self.messages: list[Arrived] = []
         self.low = 0
         self.id = "a topic"
+        self.epoch = 0
         self.now_ms = 1000
         self.known = Known()
 
@@ -51,6 +52,11 @@ class Log:
 
     def from_(self, offset: int) -> list[Arrived]:
         return [message for message in self.messages if message.offset >= max(offset, self.low)]
+
+    def lose(self, messages: int) -> None:
+        """Lose the newest messages, as in a power cut: whoever has the rest leads then."""
+        del self.messages[len(self.messages) - messages :]
+        self.epoch += 1
 
     def make_anew(self) -> None:
         """Remove the topic, and make another of its name."""
@@ -117,6 +123,9 @@ class Worker:
         async def topic_id() -> str:
             return log.id
 
+        async def epoch(_partition: int) -> int:
+            return log.epoch
+
         async def span(_partition: int) -> tuple[int, int]:
             return log.low, log.end
 
@@ -140,6 +149,7 @@ class Worker:
         return KafkaLog(
             name=TOPIC,
             id=topic_id,
+            epoch=epoch,
             span=span,
             first_from=first_from,
             still_has=still_has,

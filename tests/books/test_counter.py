@@ -527,7 +527,7 @@ def test_what_comes_in_place_of_what_kafka_lost_is_counted(run: Run, redis_url: 
     async def scenario() -> None:
         worker = Worker(log, redis_url)
         await worker.drain()
-        del log.messages[len(log.messages) - lost :]
+        log.lose(lost)
         if stays:
             worker.now += 1
             await worker.look()

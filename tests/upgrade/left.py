@@ -109,6 +109,9 @@ class Log:
         ]
 
     def source(self) -> Source:
+        async def epoch(_partition: int) -> int:
+            return 0
+
         async def topic_id() -> str:
             return self.id
 
@@ -127,6 +130,7 @@ class Log:
         kafka = KafkaLog(
             name="spills.raw",
             id=topic_id,
+            epoch=epoch,
             span=self.span,
             first_from=first_from,
             still_has=self.still_has,
