@@ -304,10 +304,18 @@ class Counter:
                 known.parts.forget(damage.run)
                 await self._make_again(known, damage)
             elif first is not None or await self._store.load_place(known.number, damage.run) is not None:
-                what = f"run {damage.run} is not whole in Redis ({damage.why}), and Kafka no longer has its begin"
-                state = self._kafka.with_loss(known.number, known.with_fence(self._writer), what)
-                if state.lost != known.state.lost:
-                    await self._note(known, state)
+                await self._say_lost(known, damage)
+
+    async def _say_lost(self, known: Partition, damage: DamagedPartError) -> None:
+        """Say once that a part that is not whole stays as it is."""
+        if damage.run in known.said_lost:
+            return
+        known.said_lost.add(damage.run)
+        _log.error("a run is not whole in Redis, nor in Kafka", partition=known.number, why=str(damage))
+        what = f"run {damage.run} is not whole in Redis, and Kafka no longer has its begin"
+        state = self._kafka.with_loss(known.number, known.with_fence(self._writer), what)
+        if state.lost != known.state.lost:
+            await self._note(known, state)
 
     async def _first_of(self, known: Partition, run: int) -> int | None:
         """Return the first offset of a run in a partition, if it is of the log that Kafka has, and anybody knows it."""

@@ -40,7 +40,7 @@ class PartitionState:
     @property
     def number(self) -> int:
         """How many checkpoints there were."""
-        return int(self.fence.rpartition(":")[2] or 0)
+        return number_of(self.fence)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,6 +61,11 @@ class StoredPart:
     """Key → the stamp that it has. One without is none of the part's."""
     place: layout.Place | None = None
     """Where the list of runs says that it is."""
+
+
+def number_of(fence: str) -> int:
+    """Return how many checkpoints there were when this fence was written."""
+    return int(fence.rpartition(":")[2] or 0)
 
 
 def pack_state(state: PartitionState) -> dict[str, Any]:
