@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 
 import faust
@@ -97,7 +97,12 @@ class Registry:
 
 
 def _unpack_written(stored: Mapping[bytes, bytes]) -> Mapping[int, What]:
-    return {int(run): json.loads(what) for run, what in stored.items()}
+    """Return what was written of each run; of one that cannot be read another record is written."""
+    found = {}
+    for run, what in stored.items():
+        with suppress(ValueError):
+            found[int(run)] = json.loads(what)
+    return found
 
 
 def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None:
@@ -147,9 +152,10 @@ def known(records: Iterable[RunRecord], log: str, partition: int) -> Known:
     number = str(partition)
     ours = [one for one in records if one.log == log]
     newest = {one.run: one for one in ours}
+    counted = [one.counted[number] for one in ours if number in one.counted]
     return Known(
         runs={run: one.firsts[number] for run, one in newest.items() if number in one.firsts},
-        below=max((one.counted.get(number, 0) for one in ours), default=0),
+        below=counted[-1] if counted else 0,  # it may be less than once: Kafka loses the end of a log, too
     )
 
 

@@ -69,8 +69,9 @@ def number_of(fence: str) -> int:
 
 
 def pack_state(state: PartitionState) -> dict[str, Any]:
-    """Return how far a partition is as the fields of a hash; the fence is compared there."""
+    """Return how far a partition is as the fields of a hash; the fence is compared there, and is under no checksum."""
     plain = {
+        "fence": state.fence,
         "next": state.next,
         "log": state.log,
         "epoch": state.epoch,
@@ -95,8 +96,10 @@ def unpack_state(stored: Mapping[bytes, bytes]) -> PartitionState:
     if not stored:
         return PartitionState()
     plain = layout.unpack_json(stored[b"state"])
+    if stored[b"fence"] != plain["fence"].encode():
+        raise ValueError("its fence is another than what was written")
     return PartitionState(
-        fence=stored[b"fence"].decode(),
+        fence=plain["fence"],
         next=int(plain["next"]),
         log=str(plain["log"]),
         epoch=int(plain["epoch"]),
