@@ -73,8 +73,7 @@ class Registry:
             The record of each run that was written last: the next one says as much of where it is, though Redis may
             have been emptied meanwhile.
         """
-        counted = {str(partition): its.next for partition, its in self._books.progress().items()}
-        places = self._books.places()
+        before, places = self._books.progress(), self._books.places()
         written, named = self._written.read(), self._products.names()
         its = states(places, now_s)
         what: dict[int, What] = {
@@ -86,7 +85,9 @@ class Registry:
             for run, totals in self._books.runs(new).items()
         ]
         if found and not self._books.unreadable:
-            # What had begun by then is in these records or in earlier ones.
+            # What had begun by then is in these records or in earlier ones, if nothing was emptied meanwhile.
+            after = self._books.progress()
+            counted = {str(p): its.next for p, its in before.items() if p in after and after[p].follows(its)}
             found[-1] = replace(found[-1][0], counted=counted), found[-1][1]
         return found
 
@@ -151,9 +152,10 @@ def known(records: Iterable[RunRecord], log: str, partition: int) -> Known:
     number = str(partition)
     ours = [one for one in records if one.log == log]
     newest = {one.run: one for one in ours}
+    counted = [one.counted[number] for one in ours if number in one.counted]
     return Known(
         runs={run: one.firsts[number] for run, one in newest.items() if number in one.firsts},
-        below=max((one.counted.get(number, 0) for one in ours), default=0),
+        below=counted[-1] if counted else 0,  # it may be less than once: Kafka loses the end of a log, too
     )
 
 

@@ -314,10 +314,18 @@ class Counter:
             known.parts.forget(damage.run)
             await self._make_again(known, damage)
         elif first is not None or await self._store.load_place(known.number, damage.run) is not None:
-            what = f"run {damage.run} is not whole in Redis ({damage.why}), and Kafka no longer has its begin"
-            state = self._kafka.with_loss(known.number, known.with_fence(self._writer), what)
-            if state.lost != known.state.lost:
-                await self._note(known, state)
+            await self._say_lost(known, damage)
+
+    async def _say_lost(self, known: Partition, damage: DamagedPartError) -> None:
+        """Say once that a part that is not whole stays as it is."""
+        if damage.run in known.said_lost:
+            return
+        known.said_lost.add(damage.run)
+        _log.error("a run is not whole in Redis, nor in Kafka", partition=known.number, why=str(damage))
+        what = f"run {damage.run} is not whole in Redis, and Kafka no longer has its begin"
+        state = self._kafka.with_loss(known.number, known.with_fence(self._writer), what)
+        if state.lost != known.state.lost:
+            await self._note(known, state)
 
     async def _first_of(self, known: Partition, run: int) -> int | None:
         """Return the first offset of a run in a partition, if it is of the log that Kafka has, and anybody knows it."""
@@ -374,6 +382,7 @@ class Counter:
         repairs = {other: first for other, first in state.repairs.items() if other != run}
         if not is_done:
             repairs[run] = upto
+        if not is_done or known.number not in changes.stored.part.totals.last_raw:
             changes.place = before  # the list of runs says what it was
         await self._reject([change])  # some came while it was made again, and were passed over
         await self._write(known, replace(state, repairs=repairs), {run: changes})

@@ -74,13 +74,12 @@ class KafkaLog:
                 partition, state, f"{self.name} was made anew: what it held before is gone from Kafka"
             )
         kept = state.next if epoch == state.epoch else await self._still_there(partition, state)
+        kept = max(low, min(kept, end))
         state = replace(state, log=log, epoch=epoch)
         if kept < state.next:
             what = f"{self.name} lost its messages from {kept} on, which were counted, and maybe others behind them"
             tail = tuple(counted for counted in state.tail if counted.offset < kept)
-            state = self.with_loss(partition, replace(state, next=max(kept, low), tail=tail), what)
-        elif state.next > end:  # nothing tells what was there
-            state = replace(state, next=low, tail=())
+            state = self.with_loss(partition, replace(state, next=kept, tail=tail), what)
         return replace(state, sound=state.next)
 
     async def _still_there(self, partition: int, state: PartitionState) -> int:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
@@ -221,6 +221,8 @@ class Partition:
     sought_at: float = -inf
     moved_at: float = -inf
     """When a message of it was last taken."""
+    said_lost: set[int] = field(default_factory=set)
+    """Runs of which it was said that they are not whole, and stay so."""
     behind_since: float | None = None
     """Since when Kafka has messages that are not in the books, as far as was looked after."""
 

@@ -15,6 +15,7 @@ from streams.books.promotions import Promotions
 from streams.books.run import Handling, Ledger, RunBook
 from streams.books.run_list import RunList
 from streams.books.stored import (
+    number_of,
     unpack_book,
     unpack_handling,
     unpack_key_numbers,
@@ -49,6 +50,10 @@ class Progress:
     """What Kafka no longer had when it was needed."""
     repairs: Mapping[int, int] = field(default_factory=dict)
     """Run that is being made again → its first offset that is not in the books."""
+
+    def follows(self, before: "Progress") -> bool:
+        """Say whether it came of another by counting more, and not after Redis was emptied or set back."""
+        return self.next >= before.next and number_of(self.fence) >= number_of(before.fence)
 
 
 class BookReader:

@@ -1,6 +1,5 @@
 """What Redis holds of a partition and of its parts of runs: as values, as the fields of hashes, and back."""
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,8 +10,6 @@ from streams.books import layout, spill_numbers, uhi
 from streams.books.book import Book, Ranges, plots_digest
 from streams.books.run import Handling, Ledger, RunPart
 from streams.books.windows import Window
-
-_FENCE = re.compile("[^:]+:[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +41,7 @@ class PartitionState:
     @property
     def number(self) -> int:
         """How many checkpoints there were."""
-        return int(self.fence.rpartition(":")[2] or 0)
+        return number_of(self.fence)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,9 +64,15 @@ class StoredPart:
     """Where the list of runs says that it is."""
 
 
+def number_of(fence: str) -> int:
+    """Return how many checkpoints there were when this fence was written."""
+    return int(fence.rpartition(":")[2] or 0)
+
+
 def pack_state(state: PartitionState) -> dict[str, Any]:
-    """Return how far a partition is as the fields of a hash; the fence is compared there."""
+    """Return how far a partition is as the fields of a hash; the fence is compared there, and is under no checksum."""
     plain = {
+        "fence": state.fence,
         "next": state.next,
         "log": state.log,
         "epoch": state.epoch,
@@ -94,11 +97,10 @@ def unpack_state(stored: Mapping[bytes, bytes]) -> PartitionState:
     if not stored:
         return PartitionState()
     plain = layout.unpack_json(stored[b"state"])
-    fence = stored[b"fence"].decode()
-    if not _FENCE.fullmatch(fence):
-        raise ValueError(f"its fence is {fence!r}")
+    if stored[b"fence"] != plain["fence"].encode():
+        raise ValueError("its fence is another than what was written")
     return PartitionState(
-        fence=fence,
+        fence=plain["fence"],
         next=int(plain["next"]),
         log=str(plain["log"]),
         epoch=int(plain["epoch"]),

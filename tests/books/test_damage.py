@@ -211,11 +211,11 @@ def test_rubbish_in_place_of_what_was_written_of_runs_has_it_written_again(
             )
             redis.hset(key, f"{RUN}:archive" if how == "a value of another kind" else b"\xff", b"\xff")
         registry = Registry(redis, settings)
-        ((record, what),) = registry.changed(1.0)
+        ((record, what),) = registry.changed(1.0, {})
         assert record.run == RUN
         Products(redis, "test", "live").note(RUN, Product.ARCHIVE, ["a file"], 1)
         registry.note(RUN, what)
         assert Products(redis, "test", "live").names() == {RUN: ["a file"]}
-        Registry(redis, settings).changed(1.0)
+        Registry(redis, settings).changed(1.0, {})
 
     run(scenario)
