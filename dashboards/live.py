@@ -83,7 +83,7 @@ class Live:
         names = names_on(path)
         now = versions(view, theme, search, names) | {
             "books": version(view.version, view.replays if path == "/replays" else ()),
-            "runs": version(view.run, view.runs),
+            "runs": version(view.run, view.runs.version),
         }
         before = dict(part.split(":", 1) for part in has.split(",") if ":" in part)
         new = {what for what, at in now.items() if before.get(what) != at}
@@ -118,7 +118,7 @@ def versions(view: View, theme: str | None, search: str | None, names: list[str]
     return {
         "figures": version("" if choices.frozen else view.version, theme, choices.but(rotate_s=None), names),
         "axes": version(view.run, choices.log, view.reference and choices.mode, names),
-        "about": version(search, view.run, reference, view.runs, view.windows, names, replays),
+        "about": version(search, view.run, reference, view.runs.version, view.windows, names, replays),
     }
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from math import ceil
 
 from dashboards.choices import LAST_MINUTE, Choices, book_of
-from dashboards.data import SPILLS_SHOWN, Reference, View, book_words
+from dashboards.data import SPILLS_SHOWN, Reference, View, book_words, window_words
 from dashboards.figures.compare import Compared
 from dashboards.figures.histograms import SPILL_AXIS, histogram_figure
 from dashboards.figures.history import history_figure, spills_figure
@@ -97,10 +97,12 @@ def _spills(view: View, name: str, theme: Theme) -> Figure:
 def _history(view: View, name: str, theme: Theme) -> Figure:
     plot = PLOTS[name.partition(":")[0]]
     if name.endswith(WINDOWS):
-        points, over = view.history.windows, "over the windows of the run that are kept, UTC"
+        points, over = view.history.windows, "over the windows of the run, the older the longer, UTC"
         shape = "%H:%M:%S" if any(point.at % MINUTE_S for point in points) else "%H:%M"
         names = [datetime.fromtimestamp(point.at, UTC).strftime(shape) for point in points]
-        marked = next((n for n, point in enumerate(points) if point.at == view.window), None)
+        at = view.window_at(view.window)
+        start = view.windows[at].start if at is not None else None
+        marked = next((n for n, point in enumerate(points) if point.at == start), None)
     else:
         points, over = view.history.runs, "over the runs of this type up to this one"
         names = [str(point.at) for point in points]
@@ -137,7 +139,8 @@ def which_spills(view: View, *, last: int | None = None) -> str:
         times = view.spills.time_us
         part = f"last {ceil((times.max(initial=0) - times.min(initial=times.max(initial=0))) / 1e6)} s"
     elif view.window is not None:
-        part = f"from {datetime.fromtimestamp(view.window, UTC):%H:%M:%S} UTC"
+        at = view.window_at(view.window)
+        part = window_words(view.windows[at]) if at is not None else "a window that is not kept"
     if last is not None:
         part = f"the last {last}" if view.window is None else part
     return f"{run} · spills {_first(view, last)}–{_last(view)} ({part})"

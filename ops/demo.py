@@ -23,7 +23,7 @@ from ops.topics import ensure_topics
 from schemas.records import RawSpill, RunControl
 from streams.books.compare import differences
 from streams.books.connect import connect
-from streams.books.lag import behind
+from streams.books.lag import behind, to_be_read_again
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
@@ -241,9 +241,10 @@ def wait_until_counted(running: Running) -> None:
         counted, since = -1, time.monotonic()
         while True:
             running.look_after_parts()
-            now = of - behind(wanted, books.progress())
-            bar.update(task, completed=now)
-            if now == of:
+            there = books.progress()
+            now = of - behind(wanted, there) - to_be_read_again(there)
+            bar.update(task, completed=max(now, 0))
+            if now == of and not any(its.repairs for its in there.values()):
                 return
             if now > counted:
                 counted, since = now, time.monotonic()

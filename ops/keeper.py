@@ -17,13 +17,15 @@ from ops.end_of_run import Edition, Export, directory_of, edition_there, write_e
 from ops.export.chosen import choose
 from ops.replay.origins import kafka_spans
 from schemas.records import NO_RUN
+from streams.books.decided import refresh
 from streams.books.lag import behind
 from streams.books.layout import Place
 from streams.books.products import Product, Products, Written
 from streams.books.promotions import Promotions
-from streams.books.reader import BookReader
+from streams.books.reader import BookReader, UnreadableRunError
 from streams.books.registry import record, state, states
 from streams.conditions.store import ConditionsStore
+from streams.daq.archive_file import contents_of, is_archive
 from streams.errors import ServerError, SpilldeckError
 from streams.kafka import Spans
 from streams.process import ranges_of
@@ -50,7 +52,7 @@ class Keeper:
     """
 
     def __init__(self, settings: Settings, redis: Redis, export: Export | None = None) -> None:
-        self._settings = settings
+        self._settings, self._redis = settings, redis
         self._live, self._shown = BookReader.of(redis, settings), BookReader.shown(redis, settings)
         self._promotions = Promotions(redis, settings.redis.key_prefix)
         self._noted = Products(redis, settings.redis.key_prefix, settings.session)
@@ -63,16 +65,24 @@ class Keeper:
         """Run → what ``spills.raw`` had when its book was seen to be due: it is written when that is in it."""
         self._refused: set[tuple[Product, int, Edition]] = set()
         """What cannot be written, which was said; asked again at the next start."""
+        self._unreadable: set[int] = set()
+        """Runs of which a worker has to mend something first, which was said."""
         self.stopped = threading.Event()
         """Set it to end the keeping."""
 
     def keep(self) -> None:
         """Look until stopped; a server that is away is waited for."""
+        is_away = False
         while not self.stopped.is_set():
             try:
                 self.look()
             except (RedisError, ServerError) as error:
+                is_away = True
                 _log.warning("a server does not answer", error=str(error))
+            else:
+                if is_away:
+                    _log.info("the servers answer again")
+                is_away = False
             self.stopped.wait(LOOK_S)
 
     def look(self) -> None:
@@ -83,10 +93,11 @@ class Keeper:
         ServerError
             When Kafka does not answer; `redis.RedisError` when Redis does not.
         """
+        refresh(self._settings, self._redis)
         if self._archive is not None:
             known = self._live.places()
             noted = self._noted.all()
-            for run in _over(known):
+            for run in self._over(known):
                 written = noted.get(run, {}).get(Product.ARCHIVE)
                 if written is None or written.produced_ms < known[run].produced_ms:
                     self._write_archive(self._archive, run, known[run], written)
@@ -94,39 +105,56 @@ class Keeper:
             self._look_at_books(self._products, self._export)
 
     def _write_archive(self, directory: Path, run: int, place: Place, written: Written | None) -> None:
-        """Write a run's archive; one that is there, and of which nobody knows how old it is, stays."""
+        """Write a run's archive, unless one is there that is as new, or of which nobody knows how old it is."""
         edition = Edition(session=self._settings.session, produced_ms=place.produced_ms)
         if (Product.ARCHIVE, run, edition) in self._refused:
             return
-        there = archives(directory, run)
-        if there and written is None:
-            self._noted.note(run, Product.ARCHIVE, there, place.produced_ms)
-            return
         try:
+            there = archives(directory, run)
+            if there and written is None:
+                produced_ms = _newest(directory / there[0], place)
+                self._noted.note(run, Product.ARCHIVE, there, produced_ms)
+                if produced_ms >= place.produced_ms:
+                    return
             directory.mkdir(parents=True, exist_ok=True)
             made = write_archive(self._settings, self._live, run, directory, replace=True)
         except ServerError:
             raise
+        except UnreadableRunError as error:
+            self._wait_for(run, error)
+            return
         except (SpilldeckError, OSError) as error:
             self._refused.add((Product.ARCHIVE, run, edition))
             _log.error("no archive of a run that has ended", run=run, why=str(error))
             return
-        self._noted.note(run, Product.ARCHIVE, [made.file.name], place.produced_ms)
+        self._noted.note(run, Product.ARCHIVE, [made.file.name], made.contents.produced_ms)
         _log.info("archive of a run that has ended", run=run, file=made.file.name, spills=made.spills)
 
     def _look_at_books(self, directory: Path, export: Export) -> None:
         """Write the book of each run of which it is due."""
-        known = self._shown.places()
-        over = _over(known)
+        known, promoted = self._shown.places(), self._promotions.all()
+        over = self._over(known)
         self._due = {run: ends for run, ends in self._due.items() if run in over}
+        lost = self._promotions.look().lost
         for run in over:
-            edition = Edition(session=self._session_of(run), produced_ms=known[run].produced_ms)
+            if run in lost:
+                self._leave(run, lost[run])
+                continue
+            session = promoted.get(run, self._settings.session)
+            edition = Edition(session=session, produced_ms=known[run].produced_ms)
             if run not in self._editions:
                 self._editions[run] = edition_there(directory, run)
             if not edition.is_due_after(self._editions[run]):
                 continue
             if (Product.END_OF_RUN, run, edition) not in self._refused and self._all_is_in_the_books(run):
-                self._write_products(directory, export, run, edition, known)
+                self._write_products(directory, export, run, edition)
+
+    def _leave(self, run: int, session: str) -> None:
+        """Leave what was written of a run whose promoted replay is gone from Redis: nobody wants live's book there."""
+        edition = Edition(session=session, produced_ms=0)
+        if (Product.END_OF_RUN, run, edition) not in self._refused:
+            self._refused.add((Product.END_OF_RUN, run, edition))
+            _log.error("the book of a run is lost, its products stay as they are", run=run, book=session)
 
     def _session_of(self, run: int) -> str:
         """Return the session whose book of a run is shown."""
@@ -143,18 +171,20 @@ class Keeper:
             self._due[run] = kafka_spans(self._settings, topic)
         return not behind(self._due[run], self._live.progress())
 
-    def _write_products(
-        self, directory: Path, export: Export, run: int, seen: Edition, known: Mapping[int, Place]
-    ) -> None:
+    def _write_products(self, directory: Path, export: Export, run: int, seen: Edition) -> None:
         try:
             conditions = ConditionsStore.from_settings(self._settings).for_run(run)
             book = self._shown.run(run, ranges_of(conditions))
             edition = Edition(session=seen.session, produced_ms=book.totals.produced_ms)
-            its = record(run, book.totals, known[run], state(known[run], known.values(), time.time()))
+            now = self._shown.places()
+            its = record(run, book.totals, now[run], state(now[run], now.values(), time.time()))
             # The runs before it may have taken minutes: then the next look sees what has become of it.
             if not its.state.is_over or self._session_of(run) != seen.session:
                 return
             write_end_of_run(directory, choose(run, book, (), ()), its, edition, export)
+        except UnreadableRunError as error:
+            self._wait_for(run, error)
+            return
         except SpilldeckError as error:
             self._refused.add((Product.END_OF_RUN, run, seen))
             _log.error("no products of a run that has ended", run=run, why=str(error))
@@ -165,7 +195,18 @@ class Keeper:
         self._noted.note(run, Product.END_OF_RUN, [name], edition.produced_ms)
         _log.info("products of a run that has ended", run=run, directory=name, book=edition.session)
 
+    def _wait_for(self, run: int, error: UnreadableRunError) -> None:
+        """Say once that a run cannot be read yet."""
+        if run not in self._unreadable:
+            self._unreadable.add(run)
+            _log.warning("nothing is written yet of a run that has ended", run=run, why=str(error))
 
-def _over(known: Mapping[int, Place]) -> list[int]:
-    """Return the runs that have ended."""
-    return [run for run, its in states(known, time.time()).items() if run != NO_RUN and its.is_over]
+    def _over(self, known: Mapping[int, Place]) -> dict[int, Place]:
+        """Return the runs that have ended, and of which no part is being made again."""
+        left = {run for its in self._live.progress().values() for run in its.repairs} | {NO_RUN}
+        return {run: known[run] for run, its in states(known, time.time()).items() if its.is_over and run not in left}
+
+
+def _newest(archive: Path, place: Place) -> int:
+    """Return when the newest message of an archive was produced; a file of the DAQ does not say, and is believed."""
+    return contents_of(archive).produced_ms if is_archive(archive) else place.produced_ms

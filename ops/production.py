@@ -11,9 +11,11 @@ from confluent_kafka import Consumer, KafkaException
 from ops.inputs import Inputs, paced
 from schemas.records import RawSpill, RunControl
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
+from streams.daq.archive_file import is_archive
 from streams.daq.journal import Journal, Position, behind
 from streams.daq.producer import SpillProducer
 from streams.daq.sources import follow_date
+from streams.errors import UsageError
 from streams.kafka import Spans, messages, no_kafka, reader, spans
 from streams.settings import Settings
 from streams.topics import Topics
@@ -82,8 +84,16 @@ class Production:
             self._finish()
 
     def _journalled(self, file: Path, records: Iterator[Record], *, resume: bool) -> Iterator[Record]:
-        """Yield the records that are still to be sent, with their journal in place."""
+        """Yield the records that are still to be sent, with their journal in place.
+
+        An archive has none: its records lay in sources of their own, not one behind the other in this file.
+        """
         self._finish()
+        if is_archive(file):
+            if resume:
+                raise UsageError(f"{file} is the archive of a run: it is produced from its begin, without --resume")
+            self._journal = None
+            return records
         journal = Journal(self._settings.producer.journals, file, self._topic)
         there: list[Record] = []
         try:
@@ -95,6 +105,9 @@ class Production:
                     journal.position.offsets = {partition: end for partition, (_, end) in enumerate(now)}
         except KafkaException as error:
             raise no_kafka(self._settings, error) from error
+        began = (record for record in there if isinstance(record, RunControl) and record.partitions)
+        journal.position.partitions |= {record.run: record.partitions for record in began}
+        self._producer.partitions |= journal.position.partitions
         self._journal = journal
         return behind(journal.position, records, there)
 
@@ -115,6 +128,8 @@ class Production:
         if self._journal is not None:
             self._journal.send(record)
         self._producer.send(record)
+        if self._journal is not None:
+            self._journal.position.partitions[record.run] = self._producer.partitions[record.run]
         if time.monotonic() - self._written_s > WRITE_S:
             self._write()
 

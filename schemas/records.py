@@ -1,4 +1,4 @@
-"""The messages: a raw spill, a run's start or end, a reconstructed spill, a rejected one."""
+"""The messages: a raw spill, a run's start or end, a reconstructed spill, a rejected one, a run's record, an action."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,6 +18,9 @@ DIGEST_BYTES = 8
 """Of a spill's bytes: they tell spills of one number apart, not forgeries."""
 MAX_TEXT = 10_000
 """Characters of a text in a message: what is remembered of a run must stay small, whoever wrote the message."""
+
+MAX_DECIDED_TEXT = 4 << 20
+"""Characters of what was before and after an action: a replay of 50,000 runs has two million."""
 
 MAX_NAMES = 1_000
 """Names in a message's table of errors or of what was skipped."""
@@ -85,6 +88,8 @@ class RunControl:
     payload: bytes = field(default=b"", repr=False)
     time_problem: str = ""
     """As of a `RawSpill`."""
+    partitions: int = 0
+    """Of a start: over how many partitions the run's spills are spread, by their numbers; 0 if nobody said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,4 +210,41 @@ class RunRecord:
     this one. Empty in most."""
 
 
-Record = RawSpill | RunControl | ReconstructedSpill | RejectedSpill | RunRecord
+class ActionKind(StrEnum):
+    """What somebody did; a newer version may know more."""
+
+    PLAN_REPLAY = "plan replay"
+    """Subject is the session, after it the plan."""
+    DROP_REPLAY = "drop replay"
+    """Subject is the session, before it the plan."""
+    PROMOTE = "promote"
+    """Subject is the session, before and after are the sessions whose books are those of its runs, null for live."""
+    RESTORE = "restore"
+    """Subject is the run, before and after as in a promotion."""
+    TAKE_OVER = "take over"
+    """Subject is the offset at which it counts, after it all that Redis knew and the topic did not have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What a person decided. What is true follows from all of them, in their order."""
+
+    who: str
+    """User and host."""
+    at_us: int
+    """Microseconds since 1970 UTC."""
+    origin: str
+    """The command line, or the page."""
+    kind: str
+    """One of `ActionKind`, or what a newer version knows."""
+    subject: str
+    """What it was done to: a run, or a session."""
+    before: str
+    """What it changed, JSON; empty if there was nothing."""
+    after: str
+    """What it made of it, JSON; empty if nothing is left."""
+    reason: str
+    """Why, as far as somebody said so."""
+
+
+Record = RawSpill | RunControl | ReconstructedSpill | RejectedSpill | RunRecord | Action

@@ -25,9 +25,11 @@ from schemas.columns import Detector
 from schemas.detectors import DETECTORS, schema_field
 from schemas.records import (
     DIGEST_BYTES,
+    MAX_DECIDED_TEXT,
     MAX_NAMES,
     MAX_TEXT,
     NO_RUN,
+    Action,
     RawFormat,
     RawSpill,
     ReconstructedSpill,
@@ -50,6 +52,8 @@ MAX_TRIGGERS = 100_000
 
 _DETECTORS_FIELD = "detectors"
 """Of a reconstructed spill: in its schema each detector has a field of its own."""
+_DECIDED = ("before", "after")
+"""Of an action: they may hold plans of many runs."""
 _SHOWN = 200
 """Characters of a library's error that are passed on."""
 
@@ -152,8 +156,9 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
                 known: dict[str, Any] = {**DETECTORS}
                 out[name] = {n: _builder(d)(values[n]) for n, d in known.items() if values.get(n) is not None}
                 continue
-            if name not in values and issubclass(kind, Detector):  # the message is older than the table
-                out[name] = hints[name].empty()
+            if name not in values:  # the message is older than the field, which has a default, or than the table
+                if issubclass(kind, Detector):
+                    out[name] = hints[name].empty()
                 continue
             if name not in values and name in optional:  # the message is older than the field
                 continue
@@ -203,7 +208,7 @@ def decode(message: bytes) -> Record:
 
 
 _KINDS: dict[str, type[Any]] = {
-    k.__name__: k for k in (RawSpill, RunControl, ReconstructedSpill, RejectedSpill, RunRecord)
+    k.__name__: k for k in (RawSpill, RunControl, ReconstructedSpill, RejectedSpill, RunRecord, Action)
 }
 
 
@@ -216,6 +221,9 @@ def _in_range(record: Any, name: str, low: int, high: int) -> None:
 def _check(record: Record) -> None:
     """Refuse numbers that no spill can have, and texts that nobody reads."""
     _check_texts(type(record).__name__, record)
+    if isinstance(record, Action):
+        _in_range(record, "at_us", 0, MAX_TIME_US)
+        return
     lowest = NO_RUN if _may_lack_numbers(record) else 0
     _in_range(record, "run", lowest, MAX_NUMBER)
     if not isinstance(record, RunControl | RunRecord):
@@ -223,6 +231,8 @@ def _check(record: Record) -> None:
     if isinstance(record, RawSpill | RunControl | ReconstructedSpill):
         _in_range(record, "time_us", 0, MAX_TIME_US)
         _in_range(record, "events", 0, MAX_NUMBER)
+    if isinstance(record, RunControl):
+        _in_range(record, "partitions", 0, MAX_NUMBER)
     if isinstance(record, ReconstructedSpill):
         _check_reconstructed(record)
 
@@ -239,8 +249,9 @@ def _may_lack_numbers(record: Record) -> bool:
 def _check_texts(name: str, record: Any) -> None:
     for f in fields(record):
         value = getattr(record, f.name)
-        if isinstance(value, str) and len(value) > MAX_TEXT:
-            raise WireError(f"{name}.{f.name} has {len(value)} characters, more than {MAX_TEXT}")
+        longest = MAX_DECIDED_TEXT if isinstance(record, Action) and f.name in _DECIDED else MAX_TEXT
+        if isinstance(value, str) and len(value) > longest:
+            raise WireError(f"{name}.{f.name} has {len(value)} characters, more than {longest}")
 
 
 def _check_names(record: ReconstructedSpill) -> None:

@@ -21,7 +21,7 @@ from streams.agents.kafka_access import kafka_log
 from streams.agents.products import Products
 from streams.agents.reconstruct import add_reconstruct
 from streams.agents.registry import add_registry
-from streams.agents.watch import Repairs, add_watch
+from streams.agents.watch import Repairs, add_watch, read_from_kafka
 from streams.books.counter import Counter
 from streams.books.partition import Filling, Partitions
 from streams.books.reading import Reading
@@ -34,6 +34,8 @@ from streams.settings import LIVE, Settings
 
 END_S = 10.0
 """A worker that was told to stop ends after it, whatever it still waits for."""
+REQUEST_S = 90.0
+"""What a broker has to answer a question: Faust's own default."""
 METADATA_AGE_MS = 10_000
 """How old what a worker knows of the topics and their brokers may be."""
 ON_THE_WAY = 1
@@ -70,6 +72,8 @@ def create_app(settings: Settings) -> faust.App:
         producer_max_request_size=MAX_MESSAGE_BYTES,
         broker_commit_interval=0.5,
         broker_session_timeout=kafka.session_timeout_s,
+        # Faust refuses less than the session's time.
+        broker_request_timeout=max(REQUEST_S, kafka.session_timeout_s),
         broker_heartbeat_interval=kafka.session_timeout_s / 10,
         # The checkpoint of a worker that lost its partition is refused, so a rebalance need not wait for it.
         stream_wait_empty=False,
@@ -114,7 +118,15 @@ def _add_parts(app: faust.App, settings: Settings) -> None:
     between = app.channel(maxsize=ON_THE_WAY)
     add_reconstruct(app, topics.raw, between, settings, reading, products, conditions_of)
     add_aggregate(app, between, counter)
-    add_watch(app, topics.raw, reading, partitions, Repairs(settings, log, counter, partitions, conditions_of))
+    repairs = Repairs(
+        log=log,
+        read=read_from_kafka(settings, topics.raw.get_topic_name()),
+        counter=counter,
+        partitions=partitions,
+        conditions_of=conditions_of,
+        in_thread=asyncio.to_thread,
+    )
+    add_watch(app, topics.raw, reading, partitions, repairs)
     if settings.session == LIVE:
         add_registry(app, topics, settings)
 

@@ -52,6 +52,8 @@ class Observed:
     """Messages of ``spills.raw`` that are not in the books."""
     behind_since_s: float = 0.0
     """When the oldest of them was first seen; 0 if there are none."""
+    made_again: int = 0
+    """Runs of which something was not whole in the books, and that are made again behind the others."""
     kafka_lost_s: float = 0.0
     """Since when Kafka does not answer; 0 if it does."""
     store_lost_s: float = 0.0
@@ -99,6 +101,9 @@ def pipeline(seen: Observed) -> Freshness:
             return Freshness(level=Level.UNKNOWN, text=f"{server} does not answer: lag unknown")
     if seen.behind <= 0 and not seen.produced_s and not seen.raw_moved_s:
         return Freshness(level=Level.IDLE, text="Nothing to process yet")
+    if seen.behind <= 0 and seen.made_again:
+        runs = "1 run is" if seen.made_again == 1 else f"{seen.made_again:,} runs are"
+        return Freshness(level=Level.WARNING, text=f"New spills processed, {runs} being made again")
     if seen.behind <= 0:
         return Freshness(level=Level.GOOD, text="All spills processed")
     behind_s = seen.now_s - seen.behind_since_s

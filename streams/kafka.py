@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -12,20 +13,30 @@ from streams.settings import Settings
 
 _AHEAD_KIB = 8 * 1024
 """What a consumer holds that nobody has read yet, at most; a message that is larger all the same."""
+_FULL_WAIT_MS = 20
+"""How soon a consumer asks for more after it held so much: whoever reads waits for it, by the library a second."""
 _FETCH_WAIT_MS = 20
 """How long a broker holds back an answer without messages; the answer for the next partition waits behind it."""
 POLL_S = 0.5
 """How long to wait for room or for acknowledgements before looking again."""
 LEADER_S = 0.1
-"""How long to wait before asking again for a partition without a leader."""
-_NO_ANSWER = {
+"""How long to wait before asking again for a partition without a leader, or for what its leader does not show yet."""
+SHOWN_S = 60.0
+"""A new leader shows all that the one before it showed within it: as soon as it knows which followers have it. One that
+is gone is waited for, 30 s by Kafka's default, looked at each 15 s."""
+NO_ANSWER = {
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._RESOLVE,
     KafkaError._TIMED_OUT,
     KafkaError._TIMED_OUT_QUEUE,
     KafkaError._TRANSPORT,
 }
-_NO_LEADER_YET = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+"""Codes of the errors that say that no broker answers."""
+_NO_LEADER_YET = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+}
 NO_TOPIC = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 """Codes of the errors that say that there is no such topic, or not as many partitions."""
 Delivered = Callable[[KafkaError | None, Message], None]
@@ -48,6 +59,7 @@ def reader(settings: Settings, **changes: Any) -> Consumer:
             "auto.offset.reset": "earliest",
             "queued.max.messages.kbytes": _AHEAD_KIB,
             "fetch.wait.max.ms": _FETCH_WAIT_MS,
+            "fetch.queue.backoff.ms": _FULL_WAIT_MS,
             "log_level": 0,
         }
         | {name.replace("_", "."): value for name, value in changes.items()}
@@ -66,7 +78,8 @@ def writer(settings: Settings, **changes: Any) -> Producer:
             "acks": "all",
             "compression.type": "zstd",
             "message.max.bytes": MAX_MESSAGE_BYTES,
-            "queue.buffering.max.kbytes": settings.producer.queue_kib,
+            # A message that is larger than the whole queue would wait for room for ever.
+            "queue.buffering.max.kbytes": max(settings.producer.queue_kib, MAX_MESSAGE_BYTES // 1024),
             "log_level": 0,
         }
         | {name.replace("_", "."): value for name, value in changes.items()}
@@ -112,7 +125,8 @@ def span(consumer: Consumer, topic: str, partition: int, timeout_s: float) -> tu
         try:
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=left)
         except KafkaException as error:
-            # A partition is without a leader for a moment when it was just made, and when its broker went away.
+            # A partition is without a leader for a moment when it was just made, and when its broker went away; and a
+            # new one does not know at once how far its followers are.
             if error.args[0].code() not in _NO_LEADER_YET or left < LEADER_S:
                 raise
             time.sleep(LEADER_S)
@@ -151,36 +165,68 @@ def messages(
 ) -> Iterator[Message]:
     """Yield the messages of a partition with offsets in [start, stop), with a consumer from `reader`.
 
+    Offsets without a message, as compaction and transactions leave them, are passed over, at the end too. What Kafka
+    does not show, though it showed it when `stop` was asked for, is waited for.
+
     Raises
     ------
     ServerError
-        When Kafka does not answer within the time.
+        When Kafka does not answer within the time, or does not show all within `SHOWN_S`.
     confluent_kafka.KafkaException
         When it refuses.
     """
-    consumer.assign([TopicPartition(topic, partition, start)])
-    at = start
+    at, deadline_s = start, inf
+    consumer.assign([TopicPartition(topic, partition, at)])
     while at < stop:
+        message = _next(consumer, topic, partition, timeout_s)
+        offset = message.offset() or 0
+        # The library goes back to the first message where the partition ends before the one that was asked for.
+        if message.error() is None and offset >= at:
+            at, deadline_s = offset + 1, inf
+            if at <= stop:
+                yield message
+            continue
+        at = max(at, offset)
+        if at < stop:
+            deadline_s = min(deadline_s, time.monotonic() + SHOWN_S)
+            _wait_for_more(consumer, topic, partition, at, stop, timeout_s, deadline_s)
+            consumer.assign([TopicPartition(topic, partition, at)])
+
+
+def _next(consumer: Consumer, topic: str, partition: int, timeout_s: float) -> Message:
+    """Return the next message of a partition, or what says where it ends."""
+    while True:
         message = consumer.poll(timeout_s)
         if message is None:
             raise ServerError(f"Kafka does not answer for {topic}[{partition}]")
-        error = message.error()
         if message.partition() != partition:
             continue  # fetched before the assignment changed
-        if error is not None:
-            if error.code() == KafkaError._PARTITION_EOF:
-                return
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
             raise KafkaException(error)
-        at = (message.offset() or 0) + 1
-        if at <= stop:
-            yield message
+        return message
+
+
+def _wait_for_more(
+    consumer: Consumer, topic: str, partition: int, at: int, stop: int, timeout_s: float, deadline_s: float
+) -> None:
+    """Wait until Kafka shows something from an offset on."""
+    while True:
+        time.sleep(LEADER_S)
+        if time.monotonic() > deadline_s:
+            raise ServerError(
+                f"Kafka had messages of {topic}[{partition}] up to offset {stop - 1} and has shown none from {at} on "
+                f"for {SHOWN_S:.0f} s: start the brokers that are away; what none of them has is lost, begin again then"
+            )
+        if span(consumer, topic, partition, timeout_s)[1] > at:
+            return
 
 
 def no_kafka(settings: Settings, error: KafkaException) -> ServerError:
     """Return the words for a broker that does not answer, or does and refuses what was asked."""
     said = error.args[0]
     place = settings.kafka.bootstrap_servers
-    if said.code() in _NO_ANSWER:
+    if said.code() in NO_ANSWER:
         return ServerError(f"no Kafka answers at {place}: start one (spilldeck up), or correct kafka.bootstrap_servers")
     if said.code() in NO_TOPIC:
         return ServerError(f"Kafka at {place} lacks what was asked for ({said.str()}): run spilldeck topics apply")

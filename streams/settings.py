@@ -40,9 +40,11 @@ class KafkaSettings(_Section):
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
     """Goes before every topic's name, so that several experiments can share a cluster."""
     partitions: Annotated[int, Field(ge=1, le=1000)] = 4
-    """Partitions of the spill topics: the most workers that can share a run."""
+    """With how many the spill topics are made: the most workers that can share a run. What reads asks the topic."""
     replication: Annotated[int, Field(ge=1, le=9)] = 1
-    """Copies of every message."""
+    """Copies of every message. With two or more, what is acknowledged is on two disks."""
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = 14
+    """How long Kafka keeps spills, and how long runs can be replayed from it; 0 is for ever."""
     session_timeout_s: Annotated[float, Field(ge=6, le=300)] = 6.0
     """A worker silent for so long loses its partitions to the others; Kafka takes no less by default."""
     fetch_kib: Annotated[int, Field(ge=64, le=65_536)] = 1024
@@ -68,7 +70,7 @@ class ProducerSettings(_Section):
     journals: Path = Path("~/.local/state/spilldeck/journals")
     """Where it takes note of what is acknowledged, for `produce --resume`."""
     queue_kib: Annotated[int, Field(ge=1024, le=2_097_151)] = 65_536
-    """What waits for the broker's acknowledgement, at most; then nothing more is read from the DAQ."""
+    """What waits for the broker's acknowledgement, at most, or one larger spill; the DAQ is not read further then."""
 
 
 class BookSettings(_Section):
@@ -76,8 +78,8 @@ class BookSettings(_Section):
 
     window_s: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Length of a window, seconds of the spills' own time."""
-    windows_kept: Annotated[int, Field(ge=1, le=100_000)] = 12
-    """Windows of a run that Redis keeps, the newest ones."""
+    windows_kept: Annotated[int, Field(ge=1, le=100_000)] = 6
+    """Windows of each length that are kept of a run, about: older ones are joined to ones of twice the length."""
     batch_spills: Annotated[int, Field(ge=1, le=10_000)] = 32
     """The most spills that a worker takes at once."""
     batch_wait_s: Annotated[float, Field(ge=0.01, le=1.0)] = 0.05

@@ -1,9 +1,14 @@
-"""Names of the topics."""
+"""Names of the topics, and of who reads them."""
 
 from dataclasses import dataclass
 from typing import Self
 
 from streams.settings import Settings
+
+
+def workers_group(settings: Settings, session: str) -> str:
+    """Return the consumer group of a session's workers."""
+    return f"{settings.kafka.topic_prefix}spilldeck-{session}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +24,7 @@ class Topics:
     runs: str
     """One record a run."""
     quality: str
-    """What people said: flags, acknowledgements."""
+    """What people decided, an action a record, for ever."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings as hypothesis_settings
 
 from ops.stack import LocalStack, free_port
@@ -29,6 +30,13 @@ if os.environ.get("CI"):
 WAIT_S = 60.0
 """For the workers to count what was produced, on a machine that may be busy."""
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _log_where_this_test_looks() -> Iterator[None]:
+    """Have no test write to where another one looked: what a command sets up in this process would stay."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

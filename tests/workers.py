@@ -1,5 +1,6 @@
 """Worker processes of a test's own on the real stack."""
 
+import json
 import os
 import signal
 import subprocess
@@ -27,12 +28,21 @@ class Workers:
         self._logs = logs
         self.running: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> None:
-        with (self._logs / f"worker-{len(self.running)}.log").open("wb") as log:
-            command = [sys.executable, "-m", "ops", "worker"]
-            self.running.append(
-                subprocess.Popen(command, env=self._environment, cwd=self._logs, stdout=log, stderr=log)
-            )
+    def start(self, *arguments: str, plugin: str = "", environment: Mapping[str, str] = MappingProxyType({})) -> int:
+        """Start one with these arguments, and a plug-in of this text; return its number."""
+        number = len(self.running)
+        env = self._environment | environment
+        if plugin:
+            (self._logs / f"plugin_{number}.py").write_text(plugin)
+            env["SPILLDECK_PLUGINS"] = json.dumps([f"plugin_{number}"])
+        with (self._logs / f"worker-{number}.log").open("wb") as log:
+            command = [sys.executable, "-m", "ops", "worker", *arguments]
+            self.running.append(subprocess.Popen(command, env=env, cwd=self._logs, stdout=log, stderr=log))
+        return number
+
+    def log(self, which: int) -> str:
+        """Return what one has said so far."""
+        return (self._logs / f"worker-{which}.log").read_text(errors="replace")
 
     def kill(self, which: int) -> None:
         os.kill(self.running[which].pid, signal.SIGKILL)

@@ -3,7 +3,7 @@
 from dashboards.data.data import Data
 from dashboards.data.history import SPILLS_SHOWN, History, Point
 from dashboards.data.replays import Replay
-from dashboards.data.view import Reference, RunSummary, View, book_words
+from dashboards.data.view import Reference, RunSummary, StoredRuns, View, book_words, window_words
 
 __all__ = [
     "SPILLS_SHOWN",
@@ -13,6 +13,8 @@ __all__ = [
     "Reference",
     "Replay",
     "RunSummary",
+    "StoredRuns",
     "View",
     "book_words",
+    "window_words",
 ]

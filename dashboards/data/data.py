@@ -6,9 +6,9 @@ was last read, and waits only for a run that nobody has looked at yet.
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Self
 
 import structlog
@@ -20,20 +20,24 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from dashboards.choices import Choices, book_of
-from dashboards.data.books import NOTHING, Books, BooksReader, OneRun, Part, Wanted
+from dashboards.data.books import Books, BooksReader
 from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
+from dashboards.data.decisions import LOOK_S as DECISIONS_S
+from dashboards.data.decisions import DecisionsWatcher
 from dashboards.data.history import History
+from dashboards.data.one_run import NOTHING, OneRun, Part, RunReader, Wanted
 from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.view import Reference, View
+from dashboards.data.waiting import Waiting, WaitingWatcher
+from schemas.records import NO_RUN
 from streams.books import layout
 from streams.books.connect import connect
 from streams.books.lag import behind
-from streams.books.promotions import Promotions
+from streams.books.promotions import Promoted
 from streams.books.reader import BookReader, Progress
 from streams.books.replays import Replays
 from streams.conditions.store import ConditionsStore
 from streams.freshness import Observed, daq, pipeline, span
-from streams.kafka import Spans
 from streams.plots.spillfacts import SpillFacts
 from streams.settings import Settings
 
@@ -47,10 +51,19 @@ CHANGE_S = 0.25
 """The least time between two changes: many checkpoints in a row are read together."""
 LOSS_TOLD_S = 86_400.0
 """For so long the page tells what Kafka lost: each shift hears of it. The runs' missing spills stay in their books."""
-SPANS_KEPT = 1000
-"""Earlier spans of ``spills.raw`` that are remembered while the workers are behind them."""
+READERS_KEPT = 64
+"""Sessions of which the list of runs is remembered."""
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was last seen of the store."""
+
+    books: Books = field(default_factory=Books)
+    waiting: Waiting = Waiting()  # noqa: RUF009 - frozen
+    """What was on its way into them then."""
 
 
 class Data:
@@ -69,24 +82,21 @@ class Data:
         self._channel = layout.changed_channel(settings.redis.key_prefix, settings.session)
         self._expected_rate = settings.dashboard.expected_rate
         self._refresh_s = settings.dashboard.refresh_s
-        prefix, reader_of = settings.redis.key_prefix, partial(BookReader.of, self._redis, settings)
-        self._books_reader = BooksReader(
-            BookReader.shown(self._redis, settings),
-            reader_of,
-            Promotions(self._redis, prefix).all,
-            ConditionsStore.from_settings(settings),
-            settings.books.window_s,
-        )
-        self._replay_watcher = ReplayWatcher(Replays(self._redis, prefix), reader_of)
-        self._broker_watcher = BrokerWatcher(settings)
+        prefix = settings.redis.key_prefix
+        self._decisions = decisions = DecisionsWatcher(settings, self._redis)
+        shown = BookReader(self._redis, prefix, settings.session, lambda: decisions.promoted.shown)
+        # Each remembers the list of its session's runs; a browser may name any session.
+        reader_of = lru_cache(READERS_KEPT)(partial(BookReader.of, self._redis, settings))
+        run_reader = RunReader(shown, ConditionsStore.from_settings(settings))
+        self._books_reader = BooksReader(shown, reader_of, decisions.look, run_reader)
+        self._replay_watcher = ReplayWatcher(Replays(self._redis, prefix, lambda: decisions.known), reader_of)
+        self._broker_watcher, self._waiting_watcher = BrokerWatcher(settings), WaitingWatcher()
         # Each is written by one thread alone and replaced as a whole: a page needs no lock to read it.
-        self._books, self._broker = Books(), Broker()
+        self._seen, self._broker = Seen(), Broker()
         self._replays: tuple[Replay, ...] = ()
         self._replays_fault = ""
-        self._behind, self._behind_since_s = 0, 0.0
         self._read_s = time.time()
         self._fault = "has not answered yet"
-        self._unprocessed: deque[tuple[float, Spans]] = deque()
         self.changes = 0
         """Grows with each change of what there is to show, the clock aside."""
         self.on_change: Callable[[], object] = lambda: None
@@ -101,6 +111,7 @@ class Data:
                 ("books", self._read_books),
                 ("announcements", self._hear_announcements),
                 ("kafka-ends", self._watch_kafka),
+                ("decisions", self._watch_decisions),
             )
         ]
 
@@ -112,6 +123,7 @@ class Data:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._ask.set()
+        self._decisions.asked.set()
         for thread in self._threads:
             thread.join()
         self._redis.close()
@@ -119,18 +131,24 @@ class Data:
     def view(self, choices: Choices = Choices(), plot: str | None = None) -> View:  # noqa: B008 - frozen
         """Return what there is to show now of what somebody chose, and of one plot its key number."""
         self._want(choices, plot)
-        now_s, books, broker, fault = time.time(), self._books, self._broker, self._fault
+        now_s, seen, broker, fault = time.time(), self._seen, self._broker, self._fault
+        books = seen.books
         run = books.current if choices.run is None else choices.run
         automatic, (other, other_session) = books.automatic_reference(run), _reference_of(choices, books)
         one, reference = books.one(run, choices.session), books.one(other, other_session)
         part = None if choices.window is None else one.parts.get(choices.window)
-        seen = self._observed(now_s, books, broker, fault)
-        warnings = (*broker.warnings, *_losses(books.at.progress if books.at else {}, now_s), *one.warnings)
+        observed = self._observed(now_s, seen, broker, fault)
+        losses = _losses(books.at.shown.progress, now_s)
+        warnings = (*broker.warnings, *losses, *books.unreadable, *dict.fromkeys((*one.warnings, *reference.warnings)))
+        shown = [each for each, session in ((run, choices.session), (other, other_session)) if session is None]
+        warnings = (*warnings, *_lost_replays(books.at.promoted, shown))
+        if self._decisions.warning:
+            warnings = (self._decisions.warning, *warnings)
         if self._replays_fault:
             warnings = (*warnings, f"What the store (Redis) holds of the replays cannot be read: {self._replays_fault}")
         if broker.lost_s:
             lost = span(now_s - broker.lost_s)
-            warnings = (f"Kafka does not answer, for {lost}: nobody knows whether spills come", *warnings)
+            warnings = (f"Kafka {broker.why}, for {lost}: nobody knows whether spills come", *warnings)
         if fault:
             ago = span(now_s - self._read_s)
             warnings = (f"The store (Redis) {fault}, for {ago}: all numbers are old", *warnings)
@@ -144,6 +162,7 @@ class Data:
             current=books.current,
             runs=books.runs,
             book=one.book,
+            is_unreadable=one.is_unreadable,
             shown=part.book if part else one.book.book,
             spills=_within(one.spills, part) if part else one.spills,
             window=choices.window if part else None,
@@ -154,23 +173,25 @@ class Data:
             expected_rate=self._expected_rate,
             unattributed=books.unattributed,
             version="|".join(map(str, version)),
-            behind=self._behind if choices.session is None else _left(choices.session, self._replays),
+            behind=seen.waiting.messages if choices.session is None else _left(choices.session, self._replays),
             replays=self._replays,
             warnings=warnings,
             is_old=bool(fault),
-            daq=daq(seen),
-            pipeline=pipeline(seen),
+            daq=daq(observed),
+            pipeline=pipeline(observed),
         )
 
-    def _observed(self, now_s: float, books: Books, broker: Broker, fault: str) -> Observed:
-        live = books.places[books.current] if books.current is not None else None
+    def _observed(self, now_s: float, seen: Seen, broker: Broker, fault: str) -> Observed:
+        books, extent = seen.books, seen.books.at.shown
+        progress, live = extent.progress, None if books.current is None else extent.places[books.current]
         return Observed(
             now_s=now_s,
-            produced_s=max((p.produced_ms for p in books.at.progress.values()), default=0) / 1000 if books.at else 0.0,
+            produced_s=max((its.produced_ms for its in progress.values()), default=0) / 1000,
             raw_moved_s=broker.moved_s,
-            caught_up=books.at is not None and not fault and not behind(broker.spans, books.at.progress),
-            behind=self._behind,
-            behind_since_s=self._behind_since_s,
+            caught_up=books.is_read and not fault and not behind(broker.spans, progress),
+            behind=seen.waiting.messages,
+            behind_since_s=seen.waiting.since_s,
+            made_again=len({run for its in progress.values() for run in its.repairs if run != NO_RUN}),
             kafka_lost_s=broker.lost_s,
             store_lost_s=self._read_s if fault else 0.0,
             run_waits=live is not None and not live.received,
@@ -182,22 +203,25 @@ class Data:
         with self._looked:
             # Which run to compare with is known only when the totals of all are.
             for _ in range(2):
-                wanted = _wanted(choices, plot, self._books)
+                wanted = _wanted(choices, plot, self._seen.books)
                 self._wanted |= dict.fromkeys(wanted - {Wanted()}, time.monotonic())
-                if self._has_looked and not all(map(self._books.has_read, wanted)):
+                if self._has_looked and not all(map(self._seen.books.has_read, wanted)):
                     self._ask.set()
                 self._looked.wait_for(partial(self._are_read, wanted), FIRST_READ_S)
 
     def _are_read(self, wanted: set[Wanted]) -> bool:
-        return self._has_looked and (bool(self._fault) or all(map(self._books.has_read, wanted)))
+        return self._has_looked and (bool(self._fault) or all(map(self._seen.books.has_read, wanted)))
 
     def _read_books(self) -> None:
         while not self._stopped.is_set():
-            books, replays, fault = self._books, self._replays, self._fault
+            books, replays, fault = self._seen.books, self._replays, self._fault
             self._look_at_redis()
-            if self._books is not books or self._replays != replays or self._fault != fault:
+            if self._seen.books is not books or self._replays != replays or self._fault != fault:
                 self.changes += 1
-                self.on_change()
+                try:
+                    self.on_change()
+                except Exception as error:  # noqa: BLE001 - who listens may fail, the books are read all the same
+                    _log.warning("a change cannot be told", error=f"{type(error).__name__}: {error}")
                 self._stopped.wait(CHANGE_S)
             self._ask.wait(self._refresh_s)
             self._ask.clear()
@@ -212,20 +236,36 @@ class Data:
                             self._ask.set()
             except RedisError:  # the books' own thread says so
                 self._stopped.wait(self._refresh_s)
+            except Exception as error:  # noqa: BLE001 - without announcements the books are read every `refresh_s`
+                _log.warning("announcements are not heard", error=f"{type(error).__name__}: {error}")
+                self._stopped.wait(self._refresh_s)
 
     def _watch_kafka(self) -> None:
         while not self._stopped.is_set():
             self._broker = self._broker_watcher.look(self._broker)
             self._stopped.wait(LOOK_S)
 
+    def _watch_decisions(self) -> None:
+        while not self._stopped.is_set():
+            self._decisions.asked.clear()
+            known = self._decisions.known
+            self._decisions.refresh()
+            if self._decisions.known != known:
+                self._ask.set()
+            self._stopped.wait(CHANGE_S)
+            self._decisions.asked.wait(DECISIONS_S)
+
     def _look_at_redis(self) -> None:
         wanted = self._still_wanted()
         try:
-            at, last = self._books_reader.look(wanted), self._books
-            self._behind, self._behind_since_s = self._lag(at.progress)
-            if at != last.at or not all(map(last.has_read, wanted)):
-                self._books = self._books_reader.read(last, at, wanted, behind=bool(self._behind))
-            self._look_at_replays(at.promoted)
+            at, books = self._books_reader.look(wanted), self._seen.books
+            spans = self._broker.spans
+            waiting = self._waiting_watcher.look(spans, at.shown.progress)
+            if not books.is_read or at != books.at or not all(map(books.has_read, wanted)):
+                spread_over = len(spans) if waiting.messages else 0
+                books = self._books_reader.read(books, at, wanted, spread_over=spread_over)
+            self._seen = Seen(books=books, waiting=waiting)
+            self._look_at_replays(at.promoted.all)
         except (RedisConnectionError, RedisTimeoutError) as error:
             self._fail("does not answer", error)
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on
@@ -256,16 +296,6 @@ class Data:
             _log.warning(f"the store {fault}", error=f"{type(error).__name__}: {error}")
         self._fault = fault
 
-    def _lag(self, progress: Mapping[int, Progress]) -> tuple[int, float]:
-        """Return how many messages are not in the books, and when the oldest of them was first seen."""
-        now, unprocessed = self._broker.spans, self._unprocessed
-        if now and len(unprocessed) < SPANS_KEPT and (not unprocessed or unprocessed[-1][1] != now):
-            unprocessed.append((time.time(), now))
-        # Under a steady stream something is always under way: what counts is how long one message waits.
-        while unprocessed and not behind(unprocessed[0][1], progress):
-            unprocessed.popleft()
-        return behind(now, progress), unprocessed[0][0] if unprocessed else 0.0
-
 
 def _losses(progress: Mapping[int, Progress], now_s: float) -> tuple[str, ...]:
     """Return what Kafka lost of late, in one warning."""
@@ -276,6 +306,13 @@ def _losses(progress: Mapping[int, Progress], now_s: float) -> tuple[str, ...]:
         if now_s - loss.at_s < LOSS_TOLD_S
     ]
     return (f"Kafka no longer has what was needed: {'; '.join(found)}",) if found else ()
+
+
+def _lost_replays(promoted: Promoted, runs: Iterable[int | None]) -> Iterator[str]:
+    """Yield what to say of runs that are shown from live's book for want of the one that was promoted."""
+    for run in dict.fromkeys(runs):
+        if run is not None and (loss := promoted.loss(run)):
+            yield f"Run {run}: showing live’s book: {loss}"
 
 
 def _within(spills: SpillFacts, part: Part) -> SpillFacts:

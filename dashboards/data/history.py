@@ -9,6 +9,7 @@ from streams.books.key_number import KeyNumber, key_number
 from streams.books.reader import BookReader
 from streams.books.spill_numbers import SpillNumber, of_plot
 from streams.books.totals import Totals
+from streams.books.windows import Window
 from streams.plots.catalogue import PLOTS
 
 RUNS_SHOWN = 20
@@ -60,7 +61,7 @@ class KeyNumbers:
         totals: Totals,
         *,
         ranges: Ranges,
-        window: tuple[int, int] | None = None,
+        window: tuple[Window, int] | None = None,
     ) -> Point:
         """Return the key number of a plot.
 
@@ -71,13 +72,13 @@ class KeyNumbers:
         totals
             Of the run, which say what its book was made with.
         window
-            Its start and how many spills are in it; None for the whole run.
+            And how many spills are in it; None for the whole run.
         """
-        start, spills = (None, totals.filled) if window is None else window
-        key = (whose, name, run, start, spills, frozenset(totals.conditions), frozenset(totals.code))
+        part, spills = (None, totals.filled) if window is None else window
+        key = (whose, name, run, part, spills, frozenset(totals.conditions), frozenset(totals.code))
         if key not in self._known:
-            histogram = reader.plot(name, run, ranges, start)
-            at = run if start is None else start
+            histogram = reader.plot(name, run, ranges, part)
+            at = run if part is None else part.start
             self._known[key] = Point(at=at, spills=spills, number=key_number(PLOTS[name], histogram, spills))
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)

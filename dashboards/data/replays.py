@@ -79,11 +79,11 @@ class ReplayWatcher:
         return tuple(self._look_at(plan, promoted) for plan in reversed(plans))
 
     def _look_at(self, plan: Plan, promoted: Mapping[int, str]) -> Replay:
-        seen, reader, state = self._seen[plan.session], self._reader_of(plan.session), self._replays.state(plan)
+        seen, state = self._seen[plan.session], self._replays.state(plan)
         if seen.done != plan:
-            seen.spills = sum(place.filled for place in reader.places().values())
+            seen.spills = sum(place.filled for place in self._reader_of(plan.session).places().values())
             seen.done = plan if plan.done else None
-        read = plan.messages if plan.done else plan.read(reader.progress())
+        read = plan.messages if plan.done else plan.read(self._reader_of(plan.session).progress())
         return Replay(
             plan=plan,
             state=state,

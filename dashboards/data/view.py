@@ -1,6 +1,8 @@
 """All that a page needs, as of one time."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dashboards.data.history import History
 from dashboards.data.replays import Replay
@@ -8,6 +10,7 @@ from streams.books.book import Book
 from streams.books.replays import called
 from streams.books.run import RunBook
 from streams.books.totals import Totals
+from streams.books.windows import Window
 from streams.freshness import Freshness
 from streams.plots.spillfacts import SpillFacts
 
@@ -22,6 +25,46 @@ class RunSummary:
     begin_us: int
     """When it began, microseconds since 1970 UTC; 0 if nobody said."""
     ended: bool
+
+
+class StoredRuns:
+    """The runs that are stored, in the order in which they began to come.
+
+    Parameters
+    ----------
+    runs
+        In this order.
+    """
+
+    def __init__(self, runs: Iterable[RunSummary] = ()) -> None:
+        self._runs = tuple(runs)
+        self._at = {each.run: at for at, each in enumerate(self._runs)}
+        self.version = f"{hash(self._runs) & 0xFFFFFFFFFFFF:x}"
+        """Changes when one of them does."""
+
+    @property
+    def newest(self) -> RunSummary | None:
+        """The run that began to come last: that which is being taken."""
+        return self._runs[-1] if self._runs else None
+
+    def get(self, run: int | None) -> RunSummary | None:
+        """Return a run, if it is stored."""
+        at = self._at.get(run) if run is not None else None
+        return self._runs[at] if at is not None else None
+
+    def newest_first(self) -> Iterator[RunSummary]:
+        """Yield all of them."""
+        return reversed(self._runs)
+
+    def before(self, run: int | None) -> Iterator[RunSummary]:
+        """Yield those before a run, the newest first; all of them before one that is not stored."""
+        at = self._at.get(run, len(self._runs)) if run is not None else len(self._runs)
+        return (self._runs[earlier] for earlier in range(at - 1, -1, -1))
+
+    def after(self, run: int | None) -> RunSummary | None:
+        """Return the one after a run."""
+        at = self._at.get(run, len(self._runs)) if run is not None else len(self._runs)
+        return self._runs[at + 1] if at + 1 < len(self._runs) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +95,20 @@ class View:
     session: str | None
     """Whose book of it, a replay's say; None for the book that is the run's."""
     current: int | None
-    """The run with the newest spill."""
-    runs: tuple[RunSummary, ...]
-    """All that are stored, in the order of their newest spills."""
+    """The run that began to come last, whatever its spills' clock says."""
+    runs: StoredRuns
     book: RunBook
     """The whole run."""
+    is_unreadable: bool
+    """The store holds something else in place of the run: what is here of it is as it was when it could be read."""
     shown: Book
     """The histograms that are shown: the whole run's, or those of a part of it."""
     spills: SpillFacts
     """The spills that are shown, as columns; while spills are being processed, up to the first that may still come."""
     window: int | None
     """Which part of the run they are of, as in `Choices`; None for the whole."""
-    windows: tuple[int, ...]
-    """Starts of the windows that are kept of the run, s since 1970 UTC, in order."""
+    windows: tuple[Window, ...]
+    """Those that are kept of the run, in order."""
     history: History
     """The key number of the plot that it was asked for with."""
     reference: Reference | None
@@ -92,11 +136,23 @@ class View:
         """Whether the books know the run."""
         if self.session is not None:
             return bool(self.book.totals.received or self.book.totals.control)
-        return any(each.run == self.run for each in self.runs)
+        return self.runs.get(self.run) is not None
+
+    def window_at(self, time_s: int | None) -> int | None:
+        """Return the place of the window that has a time in it: one that was chosen may have been joined to others."""
+        if time_s is None:
+            return None
+        return next((at for at, each in enumerate(self.windows) if each.start <= time_s < each.end), None)
 
     def replays_of(self, run: int | None) -> tuple[Replay, ...]:
         """Return the replays of a run."""
         return tuple(each for each in self.replays if run in each.plan.runs)
+
+
+def window_words(window: Window) -> str:
+    """Return from when to when a window is."""
+    since, until = (datetime.fromtimestamp(at, UTC) for at in (window.start, window.end))
+    return f"{since:%H:%M:%S}–{until:%H:%M:%S} UTC"
 
 
 def book_words(run: int | None, session: str | None, first: str = "run") -> str:

@@ -1,13 +1,12 @@
 """What somebody can choose on a page of plots: run, window, axes, reference. Each is a link, so it can be sent."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from dash import html
 
 from dashboards.choices import LAST_MINUTE, ROTATE_S, Choices, Mode, book_of
-from dashboards.data import View, book_words
+from dashboards.data import RunSummary, View, book_words, window_words
 from dashboards.data.books import ENOUGH_TRIGGERS
 from dashboards.pages.links import act, beside, choose, to_page
 from streams.books.replays import called
@@ -55,30 +54,29 @@ def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
 
 def _scrub_bar(view: View, choices: Choices) -> list[Any]:
     """Return the windows of the run side by side, each a link, and a step to either side of the one that is shown."""
-    starts = view.windows
-    if len(starts) < 2:
+    windows, shown = view.windows, view.window_at(choices.window)
+    if len(windows) < 2:
         return []
-    at = starts.index(choices.window) if choices.window in starts else len(starts)
-    times = {start: f"{datetime.fromtimestamp(start, UTC):%H:%M:%S} UTC" for start in starts}
+    at = len(windows) if shown is None else shown
 
     def step(words: str, to: int) -> Any:
-        if not 0 <= to < len(starts):
+        if not 0 <= to < len(windows):
             return html.Span(words, className="choice off")
-        return choose(words, f"window={starts[to]}", said=f"Window of {times[starts[to]]}")
+        return choose(words, f"window={windows[to].start}", said=f"Window of {window_words(windows[to])}")
 
     bar = [
         # The steps are for the keyboard.
         html.A(
-            times[start][:5] if len(starts) <= WINDOWS_NAMED else "",
-            href=f"?window={start}",
-            title=times[start],
-            className="on" if start == choices.window else "",
+            window_words(window)[:5] if len(windows) <= WINDOWS_NAMED else "",
+            href=f"?window={window.start}",
+            title=window_words(window),
+            className="on" if place == shown else "",
             tabIndex="-1",
-            **{"data-set": f"window={start}", "aria-label": f"Window of {times[start]}"},
+            **{"data-set": f"window={window.start}", "aria-label": f"Window of {window_words(window)}"},
         )
-        for start in starts
+        for place, window in enumerate(windows)
     ]
-    said = [times.get(choices.window, "")] if choices.window is not None else []
+    said = [window_words(windows[shown])] if shown is not None else []
     row = [
         html.Span("Windows", className="what"),
         step("‹", at - 1),
@@ -127,10 +125,7 @@ def _replay(view: View) -> list[Any]:
 
 
 def _run(view: View, choices: Choices) -> Any:
-    order = [each.run for each in view.runs]
-    at = order.index(view.run) if view.run in order else len(order)
-    earlier = order[at - 1] if at else None
-    later = order[at + 1] if at + 1 < len(order) else None
+    earlier, later = next(view.runs.before(view.run), None), view.runs.after(view.run)
     return _group(
         "Run",
         _step("‹", earlier, "Earlier run", "["),
@@ -140,10 +135,10 @@ def _run(view: View, choices: Choices) -> Any:
     )
 
 
-def _step(title: str, run: int | None, said: str, key: str) -> Any:
-    if run is None:
+def _step(title: str, to: RunSummary | None, said: str, key: str) -> Any:
+    if to is None:
         return html.Span(title, className="choice off")
-    return choose(title, f"run={run}&frozen=", said=f"{said}: {run}", key=key)
+    return choose(title, f"run={to.run}&frozen=", said=f"{said}: {to.run}", key=key)
 
 
 def _axes(choices: Choices, names: Sequence[str]) -> list[Any]:
@@ -205,22 +200,20 @@ _MODES = {
 
 def previous_of_type(view: View) -> int | None:
     """Return the run before the one that is shown: of its type, if there is one."""
-    order = [each.run for each in view.runs]
-    if view.run not in order:
+    ours = view.runs.get(view.run)
+    if ours is None:
         return None
-    before = view.runs[: order.index(view.run)]
-    run_type = view.runs[order.index(view.run)].run_type
-    same = [each.run for each in before if each.run_type == run_type]
-    candidates = same or [each.run for each in before]
-    return candidates[-1] if candidates else None
+    same = (each for each in view.runs.before(view.run) if each.run_type == ours.run_type)
+    found = next(same, None) or next(view.runs.before(view.run), None)
+    return found.run if found is not None else None
 
 
 def _age(view: View, run: int | None) -> str:
-    begins = {each.run: each.begin_us for each in view.runs}
-    if run not in begins:
+    ours, theirs = view.runs.get(view.run), view.runs.get(run)
+    if theirs is None:
         return ", not stored here"
-    seconds = (begins.get(view.run or 0, 0) - begins[run]) / 1e6
-    return f", {span(seconds)} earlier" if seconds > 0 and begins[run] else ""
+    seconds = ((ours.begin_us if ours is not None else 0) - theirs.begin_us) / 1e6
+    return f", {span(seconds)} earlier" if seconds > 0 and theirs.begin_us else ""
 
 
 def _group(title: str, *parts: Any, key: tuple[str, str] | None = None) -> Any:

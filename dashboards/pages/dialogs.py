@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from dash import dcc, html
@@ -54,7 +54,7 @@ def dialogs() -> list[Any]:
 def runs_list(view: View) -> list[Any]:
     """Return the newest runs, each to be shown or compared with."""
     rows = [_replay_row(view, each) for each in view.replays_of(view.run)]
-    for each in reversed(view.runs[-RUNS_LISTED:]):
+    for each in islice(view.runs.newest_first(), RUNS_LISTED):
         begun = f"{datetime.fromtimestamp(each.begin_us / 1e6, UTC):%d %b %H:%M} UTC" if each.begin_us else ""
         state = "live" if each.run == view.current and not each.ended else "ended"
         shown = each.run == view.run and view.session is None

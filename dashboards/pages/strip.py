@@ -118,6 +118,8 @@ def state(view: View) -> str:
         return "no run yet"
     if not view.is_stored:
         return "not stored here"
+    if view.is_unreadable:
+        return "cannot be read"
     if totals.ended or view.run != view.current:
         return "ended"  # also if the DAQ did not say so: another run began
     return "running" if totals.received else "started"

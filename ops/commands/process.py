@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def process(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="DATE files, spills as JSON, directories, - for stdin.")
+        list[Path],
+        typer.Argument(metavar="FILE...", help="DATE files, spills as JSON, archives, directories, - for stdin."),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (a list for several runs).")] = False,
     book: Annotated[Path | None, typer.Option("--out", metavar="BOOK", help="Write the book, UHI as JSON.")] = None,

@@ -13,7 +13,8 @@ LONGEST_TYPE = 40
 
 def produce(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="DATE files, spills as JSON, directories, - for stdin.")
+        list[Path],
+        typer.Argument(metavar="SOURCE...", help="DATE files, spills as JSON, archives, directories, - for stdin."),
     ],
     rate: Annotated[float | None, typer.Option(help="Spills a second; as fast as it goes without.", min=0.01)] = None,
     as_recorded: Annotated[bool, typer.Option("--as-recorded", help="At the pace of the spills' own times.")] = False,

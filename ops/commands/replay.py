@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from ops.replay.run import Progress
     from ops.replay.sessions import Sessions
     from streams.books.compare import Difference
-    from streams.books.promotions import Promotions
     from streams.books.replays import Plan
     from streams.settings import Settings
 
 app = typer.Typer(help="The replays that there are.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; without, one for each core.", min=1, max=1000)]
-Archive = Annotated[Path | None, typer.Option(metavar="FILE", help="Take the spills from what `runs archive` wrote.")]
+Archive = Annotated[Path | None, typer.Option(metavar="FILE", help="Take the run from what `runs archive` wrote.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `replays list` has it.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why, for those who look at it later.")]
 LONGEST_NAME = 50
 
 
@@ -60,7 +60,7 @@ def replay(
 
     _refuse_what_excludes_each_other(runs or [], run_type, resume, origin, archive, conditions)
     with servers() as (settings, redis):
-        sessions = Sessions(redis, settings.redis.key_prefix)
+        sessions = Sessions.now(settings, redis)
         numbers = _numbers(runs or [], settings, sessions)
         if run_type is not None:
             numbers = _of_type(run_type, settings, redis)
@@ -119,16 +119,17 @@ def _of_type(run_type: str, settings: "Settings", redis: "Redis") -> list[int]:
     import time
 
     from streams.books.reader import BookReader
-    from streams.books.registry import records
+    from streams.books.registry import states
 
-    found = records(BookReader.of(redis, settings), {}, time.time())
-    ours = [one for one in found if one.run_type.casefold() == run_type.casefold()]
-    for one in ours:
-        if not one.state.is_over:
-            err.print(f"run {one.run} is left out: it is {one.state}", markup=False, style="yellow", soft_wrap=True)
-    over = [one.run for one in ours if one.state.is_over]
+    places = BookReader.of(redis, settings).places()
+    its = states(places, time.time())
+    ours = [run for run, place in places.items() if place.run_type.casefold() == run_type.casefold()]
+    for run in ours:
+        if not its[run].is_over:
+            err.print(f"run {run} is left out: it is {its[run]}", markup=False, style="yellow", soft_wrap=True)
+    over = [run for run in ours if its[run].is_over]
     if not over:
-        types = ", ".join(sorted({shown(one.run_type) for one in found if one.run_type}))
+        types = ", ".join(sorted({shown(place.run_type) for place in places.values() if place.run_type}))
         there = f"there are runs of the type {types}" if types else "no run says its type"
         raise UsageError(f"no run of the type {run_type} has ended: {there}")
     return over
@@ -145,7 +146,7 @@ def verify(
     from ops.replay.verify import compare_with_live, first_explanation, other_origin, plan_for, wait_for_live
 
     with servers() as (settings, redis):
-        sessions = Sessions(redis, settings.redis.key_prefix)
+        sessions = Sessions(settings, redis)
         numbers = _numbers(runs, settings, sessions)
         session = f"verify-{_name_of(numbers)}"
         with sessions.at_work(session):
@@ -190,7 +191,7 @@ def list_all(as_json: AsJson = False) -> None:
     from streams.books.reader import BookReader
 
     with servers() as (settings, redis):
-        sessions = Sessions(redis, settings.redis.key_prefix)
+        sessions = Sessions.now(settings, redis)
         found = []
         for plan in sessions.all():
             reader = BookReader.of(sessions.redis, settings, plan.session)
@@ -223,55 +224,45 @@ def list_all(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def promote(name: Name) -> None:
+def promote(name: Name, reason: Reason = "") -> None:
     """Have the books of a replay be those of its runs, in place of what live made, which stays."""
+    from ops.replay.sessions import Sessions
+
     with servers() as (settings, redis):
-        plan = _plan(redis, settings, name)
-        if not plan.done:
-            raise UsageError(f"the replay {name} is not done: spilldeck replay --resume --name {name}")
-        _promotions(redis, settings).promote(plan.runs, plan.session)
+        sessions = Sessions.now(settings, redis)
+        plan = _plan(sessions, name)
+        sessions.promote(plan, reason)
     out.print(f"run {', '.join(map(str, plan.runs))}: the book is that of the replay {name}", markup=False)
 
 
 @app.command()
-def restore(run: Annotated[int, typer.Argument(metavar="RUN", min=0)]) -> None:
+def restore(run: Annotated[int, typer.Argument(metavar="RUN", min=0)], reason: Reason = "") -> None:
     """Have what live made be the book of a run again; the replay that was promoted stays."""
+    from ops.replay.sessions import Sessions
+
     with servers() as (settings, redis):
-        if not _promotions(redis, settings).take_back(run):
-            raise UsageError(f"the book of run {run} is that of live: no replay of it was promoted")
+        Sessions.now(settings, redis).restore(run, reason)
     out.print(f"run {run}: the book is that of live", markup=False)
 
 
 @app.command()
-def drop(name: Name) -> None:
+def drop(name: Name, reason: Reason = "") -> None:
     """Remove a replay and its books."""
     from ops.replay.sessions import Sessions
 
     with servers() as (settings, redis):
-        sessions = Sessions(redis, settings.redis.key_prefix)
-        plan = _plan(redis, settings, name)
-        promoted = _promotions(redis, settings).all()
-        for run in plan.runs:
-            if promoted.get(run) == plan.session:
-                raise UsageError(f"the book of run {run} is that of this replay: spilldeck replays restore {run} first")
+        sessions = Sessions.now(settings, redis)
+        plan = _plan(sessions, name)
         with sessions.at_work(plan.session):
-            sessions.drop(plan.session)
+            sessions.drop(plan.session, reason)
     out.print(f"the replay {name} is removed", markup=False)
 
 
-def _plan(redis: "Redis", settings: "Settings", name: str) -> "Plan":
-    from ops.replay.sessions import Sessions
-
-    plan = next((plan for plan in Sessions(redis, settings.redis.key_prefix).all() if plan.name == name), None)
+def _plan(sessions: "Sessions", name: str) -> "Plan":
+    plan = next((plan for plan in sessions.all() if plan.name == name), None)
     if plan is None:
         raise UsageError(f"there is no replay {name}: see spilldeck replays list")
     return plan
-
-
-def _promotions(redis: "Redis", settings: "Settings") -> "Promotions":
-    from streams.books.promotions import Promotions
-
-    return Promotions(redis, settings.redis.key_prefix)
 
 
 def _name_of(runs: list[int]) -> str:

@@ -1,4 +1,4 @@
-"""spilldeck runs: what is known of the runs, and a run back to a file."""
+"""spilldeck runs: what is known of the runs, and a run to a file."""
 
 import json
 import time
@@ -10,10 +10,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, out, servers, shown
+from ops.console import calendar_time, err, out, servers, shown
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
+    from ops.archive import Archive
+    from ops.daq_file import DaqFile
     from schemas.records import RunRecord
 
 app = typer.Typer(help="The runs: what is known of them, and a run as a file.", no_args_is_help=True)
@@ -23,11 +25,25 @@ Run = Annotated[int, typer.Argument(metavar="RUN", min=0)]
 
 @app.command(name="list")
 def list_all(as_json: AsJson = False) -> None:
-    """List the runs, the newest last."""
-    found = sorted(_records(), key=lambda one: (one.began_us, one.run))
+    """List the runs, the newest last; exit with 1 if one cannot be read."""
+    from streams.books.products import Products
+    from streams.books.reader import BookReader
+    from streams.books.registry import records
+
+    with servers() as (settings, redis):
+        products = Products(redis, settings.redis.key_prefix, settings.session).names()
+        books = BookReader.of(redis, settings)
+        found = sorted(records(books, products, time.time()), key=lambda one: (one.began_us, one.run))
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found]))
-        return
+    else:
+        _print_all(found)
+    for why in books.unreadable.values():
+        err.print(why, markup=False, style="yellow", soft_wrap=True)
+    raise typer.Exit(bool(books.unreadable))
+
+
+def _print_all(found: "list[RunRecord]") -> None:
     table = Table()
     for column in ("run", "type", "state", "began (UTC)", "spills", "rejected", "duplicates", "late spills"):
         table.add_column(column, overflow="fold")
@@ -79,21 +95,19 @@ def end(run: Run) -> None:
     out.print(f"run {run} has ended")
 
 
-def _records() -> "list[RunRecord]":
+def _record(run: int) -> "RunRecord":
     from streams.books.products import Products
     from streams.books.reader import BookReader
-    from streams.books.registry import records
+    from streams.books.registry import record, state
 
     with servers() as (settings, redis):
         products = Products(redis, settings.redis.key_prefix, settings.session).names()
-        return records(BookReader.of(redis, settings), products, time.time())
-
-
-def _record(run: int) -> "RunRecord":
-    found = next((one for one in _records() if one.run == run), None)
-    if found is None:
-        raise UsageError(f"there is no run {run}: see spilldeck runs list")
-    return found
+        books = BookReader.of(redis, settings)
+        places = books.places()
+        if run not in places:
+            raise UsageError(f"there is no run {run}: see spilldeck runs list")
+        its = state(places[run], places.values(), time.time())
+        return record(run, books.totals(run), places[run], its, products.get(run, ()))
 
 
 def _time(time_us: int) -> str:
@@ -104,12 +118,40 @@ def _time(time_us: int) -> str:
 def archive(
     run: Run,
     directory: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the file is to be.")],
+    as_daq: Annotated[
+        bool, typer.Option("--as-daq", help="Write the DAQ's bytes instead, as one DATE file or as JSON.")
+    ] = False,
+    file: Annotated[
+        Path | None, typer.Option("--archive", metavar="FILE", help="With --as-daq: take them from the run's archive.")
+    ] = None,
 ) -> None:
-    """Write a run's raw spills to a file, as the DAQ wrote them, with a checksum beside it."""
-    from ops.archive import write_archive
+    """Write all messages of a run, as Kafka has them, to a file, with a checksum beside it."""
+    from ops.archive import raw_messages, write_archive
+    from ops.daq_file import write_daq_file
+    from ops.replay.checksum import check_archive
     from streams.books.reader import BookReader
+    from streams.daq.archive_file import contents_of
+    from streams.daq.archive_source import read_archive
 
+    if file is not None:
+        if not as_daq:
+            raise UsageError("what --archive names is an archive already: give --as-daq too")
+        check_archive(file)
+        there = contents_of(file).run
+        if there != run:
+            raise UsageError(f"{file} is the archive of run {there}, not of run {run}")
+        _show_written(write_daq_file(run, read_archive(file), directory))
+        return
     with servers() as (settings, redis):
-        written = write_archive(settings, BookReader.of(redis, settings), run, directory)
-    out.print(f"{written.file}: {written.spills} spills, {written.size:,} bytes", markup=False, soft_wrap=True)
+        live = BookReader.of(redis, settings)
+        if as_daq:
+            records = (record for _, record in raw_messages(settings, live, run))
+            _show_written(write_daq_file(run, records, directory))
+        else:
+            _show_written(write_archive(settings, live, run, directory))
+
+
+def _show_written(written: "Archive | DaqFile") -> None:
+    size = written.file.stat().st_size
+    out.print(f"{written.file}: {written.spills} spills, {size:,} bytes", markup=False, soft_wrap=True)
     out.print(f"SHA-256 {written.sha256}")

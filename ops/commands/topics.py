@@ -28,12 +28,21 @@ def plan(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def apply(as_json: AsJson = False) -> None:
+def apply(
+    as_json: AsJson = False,
+    delete_data: Annotated[
+        bool, typer.Option("--delete-data", help="Have Kafka delete what it keeps longer than the settings say.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Add partitions while workers run, which must be started again then.")
+    ] = False,
+) -> None:
     """Create topics and change settings; refuse what would lose spills."""
     from ops.topics import apply as apply_all
     from streams.settings import load_settings
 
-    _show(apply_all(load_settings()), as_json=as_json, none="Nothing to do: the topics are what they must be.")
+    done = apply_all(load_settings(), delete_data=delete_data, force=force)
+    _show(done, as_json=as_json, none="Nothing to do: the topics are what they must be.")
 
 
 @app.command()

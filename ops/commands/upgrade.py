@@ -51,13 +51,21 @@ async def _go(settings: "Settings", redis: "Redis", *, do: bool) -> "list[Found]
 
     from ops.upgrade.carry import carry_over
     from ops.upgrade.source import source_of
-    from streams.books.replays import Replays
+    from streams.books.decided import Copy, refresh
+    from streams.books.decisions import Decisions
+    from streams.books.made import Books, Made
 
-    plans = {plan.session: plan for plan in Replays(redis, settings.redis.key_prefix).all()}
+    refresh(settings, redis)  # what an earlier version had decided is taken over into Kafka
+    plans = (Copy(redis, settings.redis.key_prefix).read() or Decisions()).plans
     client = AsyncRedis.from_url(settings.redis.url.get_secret_value())
     try:
         parts = carry_over(client, settings, lambda name: source_of(settings, name, plans.get(name)), do=do)
-        return [one async for one in parts]
+        found = [one async for one in parts]
+        made = Made(redis, settings.redis.key_prefix)
+        for session, books in made.of([*plans.values()]).items() if do else ():
+            if books is not Books.WHOLE:
+                made.adopt(plans[session])
+        return found
     finally:
         await client.aclose()
 

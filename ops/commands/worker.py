@@ -9,16 +9,16 @@ def worker(
     session: Annotated[str | None, typer.Option(help="Name under which spills are processed.")] = None,
 ) -> None:
     """Run one worker until it is stopped; any number of them share the work, on any machines."""
-    from ops.topics import ensure_topics
+    from ops.topics import ensure_topics, with_partitions_there
     from streams.app import run_worker
-    from streams.books.connect import check_redis
+    from streams.books.connect import check_redis_keeps
     from streams.settings import load_settings
 
     overrides: dict[str, Any] = {} if session is None else {"session": session}
     settings = load_settings(**overrides)
     ensure_topics(settings)
-    check_redis(settings)
-    run_worker(settings)
+    check_redis_keeps(settings)
+    run_worker(with_partitions_there(settings))
 
 
 def dashboard() -> None:

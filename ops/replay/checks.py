@@ -1,14 +1,14 @@
 """What a replay must know before it begins: whether its runs can be replayed, and where they lie in Kafka."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from redis import Redis
 
 from ops.replay.checksum import check_archive
-from ops.replay.origins import archive_spans, kafka_spans, of_topic, topic_of
+from ops.replay.origins import Span, archive_spans, kafka_spans, of_topic, partitions_of, topic_of
 from schemas.records import RawSpill, ReconstructedSpill, RunState
 from streams.books.compare import few
 from streams.books.layout import Place
@@ -62,20 +62,34 @@ def make_plan(
     )
     digests = conditions_now(settings, plan)
     live = BookReader.of(redis, settings)
-    known = live.places()
-    totals = live.runs([run for run in runs if run in known])
-    for run in totals:
-        _refuse_a_running_run(run, known, plan.began_s)
-    if archive is not None:
+    if origin is Origin.ARCHIVE and archive is not None:
+        known = live.places()
+        for run in runs:
+            if run in known:
+                _refuse_a_running_run(run, known, plan.began_s)
         check_archive(archive)
-        spans = archive_spans(settings, archive)
+        spans = archive_spans(archive, plan.runs, partitions_of(settings))
+    elif origin is Origin.RECO:
+        spans = _where_they_were(live, plan)
     else:
-        spans = kafka_spans(settings, topic_of(settings, origin))
-        if origin is Origin.RAW:
-            for run, its in totals.items():
-                _refuse_what_is_gone(settings, live, run, its, spans)
-            spans = _from_the_first(spans, totals, all_known=len(totals) == len(runs))
+        spans = where_they_lie(settings, live, plan.runs)
     return replace(plan, spans=spans, digests=digests)
+
+
+def _where_they_were(live: BookReader, plan: Plan) -> Spans:
+    """Return where in ``spills.raw`` was what is taken from ``spills.reco``, though it may be gone from there."""
+    known, progress = live.places(), live.progress()
+    for run in plan.runs:
+        if run not in known:
+            raise UsageError(f"run {run} is not in the books: spills.reco has nothing of it")
+        _refuse_a_running_run(run, known, plan.began_s)
+    totals = live.runs(plan.runs).values()
+    found = []
+    for partition in range(max(progress, default=-1) + 1):
+        firsts = [its.first_raw[partition] for its in totals if partition in its.first_raw]
+        lasts = [its.last_raw[partition] for its in totals if partition in its.last_raw]
+        found.append((min(firsts), max(lasts) + 1) if firsts else (0, 0))
+    return tuple(found)
 
 
 def conditions_now(settings: Settings, plan: Plan) -> dict[str, str]:
@@ -124,44 +138,100 @@ def _refuse_a_running_run(run: int, known: Mapping[int, Place], now_s: float) ->
         )
 
 
-def check_can_be_replayed(settings: Settings, live: BookReader, run: int, spans: Spans) -> None:
-    """Refuse a run that is still running, or that these spans of ``spills.raw`` do not hold whole.
+def where_they_lie(settings: Settings, live: BookReader, runs: Sequence[int]) -> Spans:
+    """Return, by partition of ``spills.raw``, from where to where runs are to be read that have ended.
 
     Raises
     ------
     SpilldeckError
-        Says what is wrong.
+        When one of them is still running, or Kafka no longer holds it whole.
     """
+    # In this order: what is counted of the topic's ends is in the totals then.
+    spans = kafka_spans(settings, topic_of(settings, Origin.RAW))
+    counted = {partition: its.next for partition, its in live.progress().items()}
     known = live.places()
-    if run in known:
-        _refuse_a_running_run(run, known, time.time())
-        _refuse_what_is_gone(settings, live, run, live.runs([run])[run], spans)
+    totals = live.runs([run for run in runs if run in known])
+    now_s = time.time()
+    found = []
+    for run in runs:
+        if run not in totals:
+            found.append(spans)
+            continue
+        _refuse_a_running_run(run, known, now_s)
+        its = tuple(
+            _where_it_lies(totals[run], partition, there, counted.get(partition, 0))
+            for partition, there in enumerate(spans)
+        )
+        _refuse_what_is_gone(settings, live, run, totals[run], spans, its)
+        found.append(its)
+    return tuple(map(_around, zip(*found, strict=True)))
 
 
-def _from_the_first(spans: Spans, totals: Mapping[int, Totals], *, all_known: bool) -> Spans:
-    """Return the spans without what lies before the first message of the runs, as far as that is known."""
-    if not all_known:
-        return spans
-    firsts = [its.first_raw for its in totals.values()]
-    return tuple(
-        (max(low, min((its.get(partition, low) for its in firsts), default=low)), stop)
+def _where_it_lies(totals: Totals, partition: int, there: Span, counted: int) -> Span:
+    """Return the part of what Kafka has of a partition in which messages of a run may be.
+
+    Parameters
+    ----------
+    totals
+        Of the run, those of all partitions.
+    partition, there
+        The partition, and what Kafka has of it.
+    counted
+        The first offset that is not in the books: from there on may be anything.
+    """
+    low, stop = there
+    if not totals.first_raw:  # a book of an older version does not know where its run lies
+        return there
+    first, last = (known.get(partition) for known in (totals.first_raw, totals.last_raw))
+    if counted < stop:
+        start, end = counted if first is None else min(first, counted), stop
+    elif first is None:
+        start, end = low, low
+    else:
+        start, end = first, stop if last is None else last + 1
+    return max(low, min(start, stop)), max(low, min(end, stop))
+
+
+def _around(spans: Sequence[Span]) -> Span:
+    """Return the least span that has these in it."""
+    there = [(first, stop) for first, stop in spans if first < stop] or spans[:1]
+    return min(first for first, _ in there), max(stop for _, stop in there)
+
+
+def _refuse_what_is_gone(
+    settings: Settings, live: BookReader, run: int, totals: Totals, spans: Spans, its: Spans
+) -> None:
+    """Refuse a run of which the live books have what Kafka no longer has.
+
+    `spans` are what it has of the topic, and `its` where in them the run lies.
+    """
+    lacks = any(
+        totals.first_raw.get(partition, low) < low or totals.last_raw.get(partition, -1) >= stop
         for partition, (low, stop) in enumerate(spans)
     )
-
-
-def _refuse_what_is_gone(settings: Settings, live: BookReader, run: int, totals: Totals, spans: Spans) -> None:
-    """Refuse a run of which the live books have spills that Kafka no longer has."""
-    if all(totals.first_raw.get(partition, 0) >= low for partition, (low, _) in enumerate(spans)):
+    # A book of an older version does not know where its run begins: then what Kafka lacks may be older than the run.
+    if not lacks and (totals.first_raw or not any(low for low, _ in spans)):
         return
     ledger = live.run(run, {}).ledger.keys()
-    gone = ledger - set(_spills_there(settings, run, spans))
-    # A book of an older version does not know where its run begins: then what Kafka lacks may be older than the run.
-    if not gone and not any(first < spans[partition][0] for partition, first in totals.first_raw.items()):
-        return
+    gone = ledger - set(_spills_there(settings, run, its))
+    if gone or lacks:
+        raise not_whole(run, ledger, gone)
+
+
+def not_whole(run: int, ledger: Collection[int], gone: Collection[int]) -> SpilldeckError:
+    """Return the words for a run of which Kafka no longer has all that is in its book.
+
+    Parameters
+    ----------
+    run
+        Its number.
+    ledger, gone
+        Its spills, and those of them that Kafka has not.
+    """
     what = "all its spills are there, and other messages of it are gone (its start, duplicates, rejected spills)"
     if gone:
         what = f"{len(gone)} of its {len(ledger)} spills are gone: {few(gone)}"
-    raise SpilldeckError(
+    return SpilldeckError(
         f"Kafka no longer holds run {run} whole: {what}; replay it from its archive if there is one (--archive FILE, "
         f"as spilldeck runs archive wrote it)"
     )

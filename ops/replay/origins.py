@@ -1,18 +1,20 @@
 """The messages of one partition that a replay takes: those of its runs, in their order, with where they lay."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaException, Message
 
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
 from schemas.wire import WireError, decode, encode
 from streams.books.replays import Origin, Plan
+from streams.daq.archive_file import contents_of, is_archive, read_messages
+from streams.daq.archive_source import record_of
 from streams.daq.producer import partition_of
 from streams.daq.sources import read_source
-from streams.errors import ServerError, SpilldeckError
+from streams.errors import ServerError, SpilldeckError, UsageError
 from streams.kafka import Spans, messages, no_kafka, partitions, reader, span, spans
 from streams.settings import Settings
 from streams.topics import Topics
@@ -20,6 +22,9 @@ from streams.transform import raw_offset_of
 
 ANSWER_S = 10.0
 """A broker that does not answer within it is taken to be down."""
+
+Span = tuple[int, int]
+"""Of a partition: the first offset that is read, and the first that is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +60,8 @@ def kafka_spans(settings: Settings, topic: str) -> Spans:
         raise no_kafka(settings, error) from error
 
 
-def archive_spans(settings: Settings, archive: Path) -> Spans:
-    """Return how many messages each partition of ``spills.raw`` would have of an archive; reads it once.
+def partitions_of(settings: Settings) -> int:
+    """Return how many partitions ``spills.raw`` has.
 
     Raises
     ------
@@ -65,11 +70,34 @@ def archive_spans(settings: Settings, archive: Path) -> Spans:
     """
     try:
         with closing(reader(settings)) as asked:
-            counts = [0] * partitions(asked, Topics.of(settings).raw, ANSWER_S)
+            return partitions(asked, Topics.of(settings).raw, ANSWER_S)
     except KafkaException as error:
         raise no_kafka(settings, error) from error
+
+
+def archive_spans(archive: Path, runs: tuple[int, ...], partitions: int) -> Spans:
+    """Return what an archive has of each partition; a file of the DAQ is spread over so many.
+
+    Raises
+    ------
+    UsageError
+        When it is of another run.
+    """
+    if not is_archive(archive):
+        return _daq_file_spans(archive, partitions)
+    contents = contents_of(archive)
+    for run in runs:
+        if run != contents.run:
+            raise UsageError(f"run {run} is not in {archive}: it is the archive of run {contents.run}")
+    parts = (contents.parts.get(partition) for partition in range(max(contents.parts, default=-1) + 1))
+    return tuple((part.first, part.last + 1) if part is not None else (0, 0) for part in parts)
+
+
+def _daq_file_spans(archive: Path, partitions: int) -> Spans:
+    """Return how many messages each partition would have of a file of the DAQ; reads it once."""
+    counts = [0] * partitions
     for record in read_source(archive):
-        for partition in _partitions_of(record, len(counts)):
+        for partition in _partitions_of(record, partitions):
             counts[partition] += 1
     return tuple((0, count) for count in counts)
 
@@ -86,9 +114,27 @@ def taken(
     """
     stop = plan.spans[partition][1]
     if plan.origin is Origin.ARCHIVE:
-        yield from _of_archive(Path(plan.archive), plan, partition, start, on_read)
+        archive = Path(plan.archive)
+        of_archive = _of_archive if is_archive(archive) else _of_daq_file
+        yield from of_archive(archive, plan, partition, start, on_read)
+        return
+    if plan.origin is Origin.RECO:
+        yield from _as_in_raw(settings, plan, partition, start, on_read)
         return
     yield from of_topic(settings, topic_of(settings, plan.origin), partition, start, stop, plan.runs, on_read)
+
+
+def _as_in_raw(
+    settings: Settings, plan: Plan, partition: int, start: int, on_read: Callable[[int], None]
+) -> Iterator[Taken]:
+    """Yield what was reconstructed at the offsets in ``spills.raw`` that it was made of, each once."""
+    topic, at = topic_of(settings, Origin.RECO), start
+    for one in of_topic(settings, topic, partition, *kafka_spans(settings, topic)[partition], plan.runs):
+        # What was reconstructed again after a restart comes again.
+        if one.raw_offset is not None and at <= one.raw_offset < plan.spans[partition][1]:
+            on_read(one.raw_offset)
+            at = one.raw_offset + 1
+            yield replace(one, offset=one.raw_offset)
 
 
 def of_topic(
@@ -101,27 +147,42 @@ def of_topic(
     on_read: Callable[[int], None] = lambda _offset: None,
 ) -> Generator[Taken, None, None]:
     """Yield the messages of some runs in [start, stop) of a partition of a topic of spills."""
+    with closing(messages_of(settings, topic, partition, start, stop, runs, on_read)) as found:
+        for message, record in found:
+            yield Taken(
+                offset=message.offset() or 0,
+                produced_ms=message.timestamp()[1],
+                raw_offset=raw_offset_of(dict(message.headers() or ())),
+                record=record,
+                value=message.value() or b"",
+            )
+
+
+def messages_of(
+    settings: Settings,
+    topic: str,
+    partition: int,
+    start: int,
+    stop: int,
+    runs: tuple[int, ...],
+    on_read: Callable[[int], None] = lambda _offset: None,
+) -> Generator[tuple[Message, RawSpill | RunControl | ReconstructedSpill], None, None]:
+    """Yield the messages of some runs in [start, stop) of a partition as Kafka has them, with their records."""
     try:
         with closing(reader(settings)) as ours:
             expected = start
             for message in messages(ours, topic, partition, start, stop, ANSWER_S):
-                offset, value = message.offset() or 0, message.value() or b""
+                offset = message.offset() or 0
                 if offset > expected:
                     _refuse_a_gap(ours, topic, partition, expected, offset)
                 expected = offset + 1
                 on_read(offset)
                 try:
-                    record = decode(value)
+                    record = decode(message.value() or b"")
                 except WireError:
                     continue  # it belongs to no run
                 if isinstance(record, RawSpill | RunControl | ReconstructedSpill) and record.run in runs:
-                    yield Taken(
-                        offset=offset,
-                        produced_ms=message.timestamp()[1],
-                        raw_offset=raw_offset_of(dict(message.headers() or ())),
-                        record=record,
-                        value=value,
-                    )
+                    yield message, record
             if expected < stop:
                 _refuse_a_gap(ours, topic, partition, expected, stop)
     except KafkaException as error:
@@ -140,7 +201,20 @@ def _refuse_a_gap(ours: Consumer, topic: str, partition: int, expected: int, off
 
 def _of_archive(
     archive: Path, plan: Plan, partition: int, start: int, on_read: Callable[[int], None]
-) -> Generator[Taken, None, None]:
+) -> Iterator[Taken]:
+    if archive_spans(archive, plan.runs, len(plan.spans)) != plan.spans:
+        raise _changed(archive)
+    for message in read_messages(archive, partition):
+        if message.offset >= start:
+            on_read(message.offset)
+            record = record_of(message, archive.name)
+            if record.run in plan.runs:
+                yield Taken(offset=message.offset, produced_ms=message.time_ms, record=record, value=message.value)
+
+
+def _of_daq_file(
+    archive: Path, plan: Plan, partition: int, start: int, on_read: Callable[[int], None]
+) -> Iterator[Taken]:
     offset = 0
     for record in read_source(archive):
         if partition not in _partitions_of(record, len(plan.spans)):
@@ -151,7 +225,11 @@ def _of_archive(
                 yield Taken(offset=offset, produced_ms=0, record=record, value=encode(record))
         offset += 1
     if offset != plan.spans[partition][1]:
-        raise ServerError(f"{archive} has changed since the replay began: drop the replay and begin again")
+        raise _changed(archive)
+
+
+def _changed(archive: Path) -> ServerError:
+    return ServerError(f"{archive} has changed since the replay began: drop the replay and begin again")
 
 
 def _partitions_of(record: RawSpill | RunControl, partitions: int) -> range | list[int]:

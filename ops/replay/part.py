@@ -225,6 +225,9 @@ def _log_of(settings: Settings, plan: Plan) -> KafkaLog:
     async def span(partition: int) -> tuple[int, int]:
         return plan.spans[partition]
 
+    async def epoch(_partition: int) -> int:
+        return 0  # what is gone, or came in its place, is refused when it is read
+
     async def known(_partition: int) -> Known:
         return Known()
 
@@ -237,6 +240,7 @@ def _log_of(settings: Settings, plan: Plan) -> KafkaLog:
     return KafkaLog(
         name=topic_of(settings, plan.origin),
         id=topic_id,
+        epoch=epoch,
         span=span,
         first_from=first_from,
         still_has=still_has,

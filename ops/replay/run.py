@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ops.replay.part import Shared, begin, replay_partition
 from ops.replay.sessions import Sessions
@@ -43,6 +43,7 @@ def run(sessions: Sessions, plan: Plan, workers: int, on_progress: Callable[[Pro
     SpilldeckError
         When a server or a worker died, or Kafka no longer has what it had; what is in the books stays.
     """
+    sessions.made.begin(plan)
     context = multiprocessing.get_context("spawn")
     firsts = [first for first, _ in plan.spans]
     shared = Shared(
@@ -80,7 +81,7 @@ def run(sessions: Sessions, plan: Plan, workers: int, on_progress: Callable[[Pro
         finally:
             shared.stop.set()
             pool.shutdown(cancel_futures=True)
-    sessions.save(replace(plan, done=True))
+    sessions.made.finish(plan, [*reader.progress()])
     return progress()
 
 

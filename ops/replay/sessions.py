@@ -1,30 +1,108 @@
-"""The replays for those who run them: plans are written and removed, and one at work keeps others away."""
+"""The replays for those who run them: what they decide is written to Kafka, and one at work keeps others away."""
 
+import json
+import shlex
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Self
 
-from streams.books.layout import of_session, partitions
-from streams.books.replays import Plan, Replays
+from redis import Redis
+
+from schemas.records import Action, ActionKind
+from streams.books.actions import new_action
+from streams.books.decided import check, decide, refresh
+from streams.books.replays import PREFIX, Plan, Replays
 from streams.errors import UsageError
+from streams.settings import Settings
 
 ALIVE_S = 3
 """One at work says so again and again; silent for so long, it was killed."""
 
 
 class Sessions(Replays):
-    """The replays' plans and keys."""
+    """The replays' plans and keys.
+
+    Parameters
+    ----------
+    settings
+        Where Kafka is.
+    redis
+        Client that returns bytes; its errors are passed on.
+    """
+
+    def __init__(self, settings: Settings, redis: Redis) -> None:
+        super().__init__(redis, settings.redis.key_prefix)
+        self._settings = settings
+
+    @classmethod
+    def now(cls, settings: Settings, redis: Redis) -> Self:
+        """Return them as Kafka knows them, whatever Redis has lost.
+
+        Raises
+        ------
+        ServerError
+            When Kafka does not answer.
+        """
+        refresh(settings, redis)
+        return cls(settings, redis)
 
     def save(self, plan: Plan) -> None:
-        """Write a plan."""
-        self.redis.hset(self._plans, plan.session, plan.to_json())
+        """Write a plan; that of a verification to Redis alone."""
+        if plan.session.startswith(PREFIX):
+            self._decide(_action(ActionKind.PLAN_REPLAY, plan.session, after=plan.to_json()))
+        else:
+            self.redis.hset(self._passing, plan.session, plan.to_json())
 
-    def drop(self, session: str) -> None:
-        """Remove a session's books, and then its plan: killed in between, it can be dropped again."""
-        for key in self.redis.scan_iter(match=of_session(self._prefix, session), count=1000):
-            self.redis.unlink(key)
-        self.redis.delete(partitions(self._prefix, session))
-        self.redis.hdel(self._plans, session)
+    def promote(self, plan: Plan, reason: str = "") -> None:
+        """Have the books of a replay be those of its runs.
+
+        Raises
+        ------
+        UsageError
+            When they are not all there, or another is at work on them.
+        """
+        if not plan.done:
+            raise UsageError(f"the replay {plan.name} is not done: spilldeck replay --resume --name {plan.name}")
+        with self.at_work(plan.session):
+            self._have_shown(ActionKind.PROMOTE, plan.session, dict.fromkeys(plan.runs, plan.session), reason)
+
+    def restore(self, run: int, reason: str = "") -> None:
+        """Have what live made be the book of a run again.
+
+        Raises
+        ------
+        UsageError
+            When it is.
+        """
+        self._have_shown(ActionKind.RESTORE, run, {run: None}, reason)
+
+    def _have_shown(self, kind: ActionKind, subject: object, after: Mapping[int, str | None], reason: str) -> None:
+        promoted = self._decisions().promoted
+        before = {run: promoted.get(run) for run in after}
+        self._decide(_action(kind, subject, before=json.dumps(before), after=json.dumps(after), reason=reason))
+
+    def drop(self, session: str, reason: str = "") -> None:
+        """Remove a session's books, and then its plan: killed in between, it can be dropped again.
+
+        Raises
+        ------
+        UsageError
+            When the book of a run is the session's.
+        """
+        plan = self._decisions().plans.get(session)
+        if plan is None:
+            self.made.clear(session)
+            self.redis.hdel(self._passing, session)
+            return
+        action = _action(ActionKind.DROP_REPLAY, session, before=plan.to_json(), reason=reason)
+        check(self._settings, self.redis, action)
+        self.made.clear(session)
+        self._decide(action)
+
+    def _decide(self, action: Action) -> None:
+        decide(self._settings, self.redis, action)
 
     @contextmanager
     def at_work(self, session: str) -> Iterator[None]:
@@ -48,3 +126,8 @@ class Sessions(Replays):
     def stay_alive(self, session: str, behind: int) -> None:
         """Say that the replay is still at work, or waits for live, which is behind by so many messages."""
         self.redis.set(self._alive(session), behind, ex=ALIVE_S)
+
+
+def _action(kind: ActionKind, subject: object, *, before: str = "", after: str = "", reason: str = "") -> Action:
+    origin = shlex.join(["spilldeck", *sys.argv[1:]])
+    return new_action(kind, subject, before=before, after=after, origin=origin, reason=reason)

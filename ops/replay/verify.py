@@ -46,7 +46,7 @@ def plan_for(settings: Settings, redis: Redis, session: str, runs: Sequence[int]
 
 def other_origin(settings: Settings, redis: Redis, run: int) -> Iterator[str]:
     """Yield, a sentence each, what the book of a run stands on that is not of today."""
-    totals = BookReader.of(redis, settings).runs([run])[run]
+    totals = BookReader.of(redis, settings).totals(run)
     conditions = ConditionsStore.from_settings(settings).for_run(run)
     for what, then, now in (
         ("the code", totals.code, __version__),
@@ -68,9 +68,10 @@ def wait_for_live(settings: Settings, redis: Redis, plan: Plan) -> None:
         return
     live = BookReader.of(redis, settings)
     deadline = time.monotonic() + CATCH_UP_S
-    while left := behind(plan.spans, live.progress()):
+    while (left := behind(plan.spans, live.progress())) or any(map(live.being_made_again, plan.runs)):
         if time.monotonic() > deadline:
-            raise SpilldeckError(f"live is {left} messages behind: verify when it has caught up")
+            what = f"{left} messages behind" if left else "making them again"
+            raise SpilldeckError(f"live is {what}: verify when it has caught up")
         time.sleep(0.2)
 
 

@@ -274,7 +274,8 @@ class Partition:
         lost = sorted((*state.lost, *(loss for loss in self._lost if loss.what not in said)))[-LOSSES:]
         after = replace(state, fence=self._fence_behind(state), repairs=repairs, lost=tuple(lost))
         await self._store.begin(self._number)
-        await self._store.checkpoint(self._number, state.fence, after, {run: changes_of(part, self._number, its)})
+        changes = changes_of(part, self._number, its, self._filling.window_s)
+        await self._store.checkpoint(self._number, state.fence, after, {run: changes})
 
     def _fence_behind(self, state: PartitionState) -> str:
         return f"{self._writer}:{state.number + 1}"

@@ -75,6 +75,9 @@ def _log(settings: Settings, topics: Topics, runs: KnownRuns | None) -> KafkaLog
         _, end = await span(partition)
         return offset < end and probe.still_has(partition, offset, produced_ms)
 
+    async def epoch(partition: int) -> int:
+        return probe.epoch(partition)
+
     async def known(partition: int) -> Known:
         return runs.of(probe.id(), partition) if runs is not None else Known()
 
@@ -84,6 +87,7 @@ def _log(settings: Settings, topics: Topics, runs: KnownRuns | None) -> KafkaLog
     return KafkaLog(
         name=topics.raw,
         id=topic_id,
+        epoch=epoch,
         span=span,
         first_from=first_from,
         still_has=still_has,
@@ -150,6 +154,7 @@ def _planned(plan: Plan) -> KafkaLog:
     return KafkaLog(
         name=str(plan.origin),
         id=topic_id,
+        epoch=_first_epoch,
         span=span,
         first_from=first_from,
         still_has=still_has,
@@ -158,6 +163,10 @@ def _planned(plan: Plan) -> KafkaLog:
         reject=reject,
         now_s=time.time,
     )
+
+
+async def _first_epoch(_partition: int) -> int:
+    return 0
 
 
 async def _nothing(_partition: int, _start: int, _stop: int) -> list[Message]:

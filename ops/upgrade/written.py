@@ -11,6 +11,7 @@ from streams.books.run import RunPart
 from streams.books.stored import StoredPart
 from streams.books.totals import Totals
 from streams.books.v1 import Part
+from streams.books.windows import Window
 from streams.transform import Outcome
 
 BEFORE = -1
@@ -26,8 +27,6 @@ def count_missed(part: Part, outcomes: Sequence[Outcome], filling: Filling) -> l
         window = part.windows.setdefault(start, Book(part.book.ranges))
         window += filled.book
         part.window_spills[start] = part.window_spills.get(start, 0) + spills
-    for start in sorted(part.windows)[: -filling.windows_kept]:
-        del part.windows[start], part.window_spills[start]
     return counted.rejected
 
 
@@ -40,13 +39,12 @@ def note_origin(totals: Totals, partition: int, first: int, account: Account) ->
     totals.first_ms = min(filter(None, [totals.produced_ms, *(time_us // 1000 for time_us in began_us)]), default=0)
 
 
-def changes_of(part: Part, partition: int, account: Account) -> RunChanges:
-    """Return what a checkpoint writes of a part."""
-    windows = {start: dict(_plots(book)) for start, book in part.windows.items()}
+def changes_of(part: Part, partition: int, account: Account, window_s: int) -> RunChanges:
+    """Return what a checkpoint writes of a part; the next one that counts something of it joins the older windows."""
     stored = StoredPart(
         part=RunPart(part.ledger, part.totals),
         book=part.book,
-        windows=dict(part.window_spills),
+        windows={Window(start, window_s): spills for start, spills in part.window_spills.items()},
         upto=account.upto,
         log=account.log,
     )
@@ -57,7 +55,7 @@ def changes_of(part: Part, partition: int, account: Account) -> RunChanges:
         handling=part.handling,
         key_numbers=part.key_numbers,
         plots=dict(_plots(part.book)),
-        windows=windows,
+        windows={Window(start, window_s): dict(_plots(book)) for start, book in part.windows.items()},
     )
 
 

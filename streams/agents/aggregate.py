@@ -1,5 +1,6 @@
 """The agent that counts what was reconstructed: books in Faust's tables, and a checkpoint in Redis for each batch."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import faust
@@ -15,10 +16,15 @@ def add_aggregate(app: faust.App, from_reconstruct: Any, counter: Counter) -> No
     @app.agent(from_reconstruct, name="aggregate")
     async def aggregate(stream: Any) -> None:
         async for passed in stream:
-            by_partition: dict[int, list[Outcome]] = {}
-            for outcome in passed.outcomes:
-                by_partition.setdefault(outcome.message.partition, []).append(outcome)
-            for partition, theirs in by_partition.items():
-                await until_it_works(lambda p=partition, o=theirs: counter.take(p, o))  # type: ignore[misc]
+            await count(passed.outcomes, counter)
             for event in passed.events:
                 event.ack()
+
+
+async def count(outcomes: Sequence[Outcome], counter: Counter) -> None:
+    """Bring messages into the books, as far as they are next; waits while a server that it needs is away."""
+    by_partition: dict[int, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_partition.setdefault(outcome.message.partition, []).append(outcome)
+    for partition, theirs in by_partition.items():
+        await until_it_works(lambda p=partition, o=theirs: counter.take(p, o))  # type: ignore[misc]

@@ -46,6 +46,7 @@ def kafka_log(app: faust.App, settings: Settings, channels: Channels) -> KafkaLo
     return KafkaLog(
         name=name,
         id=lambda: asyncio.to_thread(probe.id),
+        epoch=lambda partition: asyncio.to_thread(probe.epoch, partition),
         span=lambda partition: asyncio.to_thread(probe.span, partition),
         first_from=lambda partition, offset: asyncio.to_thread(probe.first_from, partition, offset),
         still_has=lambda partition, offset, at_ms: asyncio.to_thread(probe.still_has, partition, offset, at_ms),

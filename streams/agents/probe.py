@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.errors import ServerError
 from streams.kafka import reader, span
@@ -34,6 +34,7 @@ class Probe:
         self._topic = topic
         self._lock = threading.Lock()
         self._asked_for_spans = reader(self._settings)
+        self._admin: AdminClient | None = None
         self._id, self._id_asked_s = "", 0.0
 
     def id(self) -> str:
@@ -45,9 +46,21 @@ class Probe:
 
     def _ask_for_id(self) -> str:
         with self._saying_where("its id"):
-            admin = AdminClient({"bootstrap.servers": self._settings.kafka.bootstrap_servers, "log_level": 0})
+            servers = {"bootstrap.servers": self._settings.kafka.bootstrap_servers, "log_level": 0}
+            admin, self._admin = self._admin or AdminClient(servers), None
             answer = admin.describe_topics(TopicCollection([self._topic]), request_timeout=TIMEOUT_S)
-            return str(answer[self._topic].result().topic_id)
+            found = str(answer[self._topic].result().topic_id)
+            self._admin = admin  # one that failed is not asked again
+            return found
+
+    def epoch(self, partition: int) -> int:
+        """Return the number of a partition's leader, which grows whenever one takes over."""
+        # A new client: one that was used before may ask for the leader that was, and is refused.
+        with self._saying_where(partition):
+            admin = AdminClient({"bootstrap.servers": self._settings.kafka.bootstrap_servers, "log_level": 0})
+            place = TopicPartition(self._topic, partition)
+            answer = admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=TIMEOUT_S)
+            return int(answer[place].result().leader_epoch)
 
     def span(self, partition: int) -> tuple[int, int]:
         """Return a partition's low watermark, and the offset that its next message will get."""

@@ -1,7 +1,7 @@
 """What was reconstructed, written to spills.reco for whoever wants it. Nothing is counted from it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import structlog
@@ -29,26 +29,39 @@ class Products:
 
     async def send(self, outcomes: Sequence[Outcome]) -> None:
         """Write spills and run control; return when the broker has them, or said that it does not take them."""
-        if self._topic is not None:
-            values = await asyncio.to_thread(lambda: [encode(outcome.record) for outcome in outcomes])
-            await asyncio.gather(*(self._one(o, value) for o, value in zip(outcomes, values, strict=True)))
-
-    async def _one(self, outcome: Outcome, value: bytes) -> None:
-        message = outcome.message
-        place = {"run": outcome.run, "partition": message.partition, "offset": message.offset}
-        if len(value) > MAX_MESSAGE_BYTES:
-            _log.warning("too large for spills.reco: left out, and counted", **place, size=len(value))
+        if self._topic is None:
             return
+        values = await asyncio.to_thread(lambda: [encode(outcome.record) for outcome in outcomes])
+        # Given to the client one after the other: they lie in the topic in the order of their offsets.
+        sent = [await self._begin(outcome, value) for outcome, value in zip(outcomes, values, strict=True)]
+        for outcome, future in zip(outcomes, sent, strict=True):
+            try:
+                if future is not None:
+                    await future
+            except SERVER_ERRORS as error:
+                _left_out(outcome, f"{type(error).__name__}: {error}")
+
+    async def _begin(self, outcome: Outcome, value: bytes) -> Awaitable[Any] | None:
+        """Give a message to the client; return what tells when the broker has it."""
+        if len(value) > MAX_MESSAGE_BYTES:
+            _left_out(outcome, f"it has {len(value)} bytes, and a message {MAX_MESSAGE_BYTES} at most")
+            return None
+        message = outcome.message
         try:
-            await (
-                await self._topic.send(
-                    key=str(outcome.run).encode(),
-                    value=value,
-                    partition=message.partition,
-                    timestamp=message.produced_ms / 1000,
-                    headers={RAW_OFFSET: str(message.offset).encode()},
-                    force=True,
-                )
+            sent: Awaitable[Any] = await self._topic.send(
+                key=str(outcome.run).encode(),
+                value=value,
+                partition=message.partition,
+                timestamp=message.produced_ms / 1000,
+                headers={RAW_OFFSET: str(message.offset).encode()},
+                force=True,
             )
         except SERVER_ERRORS as error:
-            _log.warning("left out of spills.reco, and counted", **place, error=f"{type(error).__name__}: {error}")
+            _left_out(outcome, f"{type(error).__name__}: {error}")
+            return None
+        return sent
+
+
+def _left_out(outcome: Outcome, why: str) -> None:
+    place = {"run": outcome.run, "partition": outcome.message.partition, "offset": outcome.message.offset}
+    _log.warning("left out of spills.reco, and counted", **place, why=why)

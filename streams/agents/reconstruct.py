@@ -37,20 +37,49 @@ def add_reconstruct(
 ) -> None:
     """Give the application the agent that reconstructs."""
     books = settings.books
+    # In a thread, so that heartbeats go out meanwhile.
+    reconstruction = Reconstruction(reading, products, conditions_of, asyncio.to_thread)
 
     @app.agent(raw, name="reconstruct")
     async def reconstruct(stream: Any) -> None:
         events: list[Any]
         async for events in stream.noack_take(books.batch_spills, within=books.batch_wait_s):
-            arrived = [_arrived(event) for event in events]
-            messages = await until_it_works(lambda arrived=arrived: reading.accept(arrived))  # type: ignore[misc]
-            outcomes: list[Outcome] = []
-            for some in by_bytes(messages):
-                # In a thread, so that heartbeats go out meanwhile.
-                made = await asyncio.to_thread(transform_all, some, conditions_of)
-                await products.send(made)
-                outcomes += made
+            outcomes = await reconstruction.of([_arrived(event) for event in events])
             await to_aggregate.send(value=Passed(outcomes=outcomes, events=events))
+
+
+class Reconstruction:
+    """Takes those of some messages that are next, and reconstructs them.
+
+    Parameters
+    ----------
+    reading
+        Decides which messages are taken.
+    products
+        Where what comes out is written.
+    conditions_of
+        Gives a run's conditions.
+    in_thread
+        Awaitable: calls a function with arguments, so that others may go on meanwhile.
+    """
+
+    def __init__(
+        self, reading: Reading, products: Products, conditions_of: ConditionsOf, in_thread: Callable[..., Any]
+    ) -> None:
+        self._reading = reading
+        self._products = products
+        self._conditions_of = conditions_of
+        self._in_thread = in_thread
+
+    async def of(self, arrived: Sequence[Arrived]) -> list[Outcome]:
+        """Return what is counted of those that are taken; waits while a server that it needs is away."""
+        messages = await until_it_works(lambda: self._reading.accept(arrived))
+        outcomes: list[Outcome] = []
+        for some in by_bytes(messages):
+            made = await self._in_thread(transform_all, some, self._conditions_of)
+            await self._products.send(made)
+            outcomes += made
+        return outcomes
 
 
 def transform_all(messages: Sequence[Message], conditions_of: ConditionsOf) -> list[Outcome]:

@@ -9,20 +9,23 @@ import asyncio
 import json
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
 from dataclasses import replace
-from typing import cast
 
 import faust
 import structlog
 from confluent_kafka import KafkaException
 from faust.types import TP
+from redis import Redis
 
-from schemas.records import RunRecord, RunState
+from schemas.records import RunRecord
 from schemas.wire import WireError, decode, encode
 from streams.agents.common import SERVER_ERRORS, Channels
 from streams.books import layout
+from streams.books.changing import ChangingHash
 from streams.books.connect import connect
+from streams.books.decided import refresh
 from streams.books.kafka_log import Known
 from streams.books.products import Products
 from streams.books.reader import BookReader
@@ -38,48 +41,120 @@ ANSWER_S = 10.0
 _log = structlog.get_logger(__name__)
 
 
-def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None:
-    """Give the application the timer that writes the records."""
-    redis = connect(settings)
-    prefix, session = settings.redis.key_prefix, settings.session
-    books = BookReader.of(redis, settings)
-    products = Products(redis, prefix, session)
-    first = TP(channels.raw.get_topic_name(), 0)
-    key = layout.run_states(prefix, session)
+What = list[str | int]
+"""What makes a new record of a run when it changes: state, topic, partitions that have something of it, products."""
 
-    def changed() -> list[tuple[RunRecord, str]]:
-        """Return the records that are to be written, each with what makes a new one when it changes."""
-        counted = {str(partition): its.next for partition, its in books.progress().items()}
-        places = books.places()
-        written, named = cast("dict[bytes, bytes]", redis.hgetall(key)), products.names()
-        what = {
-            run: json.dumps([state, places[run].log, places[run].partitions, *named.get(run, ())])
-            for run, state in states(places, time.time()).items()
+
+class Registry:
+    """Finds the records that are to be written. Blocking: call it from a thread.
+
+    Parameters
+    ----------
+    redis
+        Client that returns bytes; its errors are passed on.
+    settings
+        Name the session.
+    """
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        prefix, session = settings.redis.key_prefix, settings.session
+        self._books = BookReader.of(redis, settings)
+        self._products = Products(redis, prefix, session)
+        self._written = ChangingHash(redis, layout.run_states(prefix, session), _unpack_written)
+
+    def changed(self, now_s: float, newest: Mapping[int, RunRecord]) -> list[tuple[RunRecord, What]]:
+        """Return the records that are to be written, each with what makes a new one when it changes.
+
+        Parameters
+        ----------
+        now_s
+            Seconds since 1970 UTC.
+        newest
+            The record of each run that was written last: the next one says as much of where it is, though Redis may
+            have been emptied meanwhile.
+        """
+        counted = {str(partition): its.next for partition, its in self._books.progress().items()}
+        places = self._books.places()
+        written, named = self._written.read(), self._products.names()
+        its = states(places, now_s)
+        what: dict[int, What] = {
+            run: [its[run], place.log, place.partitions, *named.get(run, ())] for run, place in places.items()
         }
-        new = [run for run, its in what.items() if written.get(b"%d" % run) != its.encode()]
-        found = []
-        for run, totals in books.runs(new).items():
-            state = RunState(json.loads(what[run])[0])
-            found.append((record(run, totals, places[run], state, named.get(run, ())), what[run]))
-        if found and not books.unreadable:
+        new = [run for run in what if written.get(run) != what[run]]
+        found = [
+            (_extended(record(run, totals, places[run], its[run], named.get(run, ())), newest.get(run)), what[run])
+            for run, totals in self._books.runs(new).items()
+        ]
+        if found and not self._books.unreadable:
             # What had begun by then is in these records or in earlier ones.
             found[-1] = replace(found[-1][0], counted=counted), found[-1][1]
         return found
+
+    def note(self, run: int, what: What) -> None:
+        """Take note that the record of a run was written."""
+        self._written.set({str(run): json.dumps(what)})
+
+
+def _unpack_written(stored: Mapping[bytes, bytes]) -> Mapping[int, What]:
+    """Return what was written of each run; where that cannot be read, it is written again."""
+    found = {}
+    for run, what in stored.items():
+        with suppress(ValueError):
+            found[int(run)] = json.loads(what)
+    return found
+
+
+def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None:
+    """Give the application the timer that writes the records."""
+    redis = connect(settings)
+    registry = Registry(redis, settings)
+    written = KnownRuns(settings, channels.runs.get_topic_name())
+    first = TP(channels.raw.get_topic_name(), 0)
 
     @app.timer(LOOK_S)
     async def look() -> None:
         if first not in app.consumer.assignment():
             return
         try:
-            for one, what in await asyncio.to_thread(changed):
+            await asyncio.to_thread(refresh, settings, redis)  # what people decided comes back, too
+            for one, what in await asyncio.to_thread(lambda: registry.changed(time.time(), written.newest())):
                 await (await channels.runs.send(key=str(one.run).encode(), value=encode(one), force=True))
-                await asyncio.to_thread(redis.hset, key, str(one.run), what)
+                await asyncio.to_thread(registry.note, one.run, what)
         except SERVER_ERRORS as error:
             _log.warning("cannot write what becomes of the runs", error=f"{type(error).__name__}: {error}")
 
     @app.on_before_shutdown.connect
     async def close(*_: object, **__: object) -> None:
         redis.close()
+
+
+def _extended(now: RunRecord, before: RunRecord | None) -> RunRecord:
+    """Return a record that says of no less offsets than the one before."""
+    if before is None or before.log != now.log:
+        return now
+    firsts, lasts = dict(before.firsts), dict(before.lasts)
+    for partition, first in now.firsts.items():
+        firsts[partition] = min(first, firsts.get(partition, first))
+    for partition, last in now.lasts.items():
+        lasts[partition] = max(last, lasts.get(partition, last))
+    return replace(now, firsts=firsts, lasts=lasts)
+
+
+def known(records: Iterable[RunRecord], log: str, partition: int) -> Known:
+    """Return where runs begin in a partition of the topic of raw spills that has this id, as records say.
+
+    Parameters
+    ----------
+    records
+        In the order in which they were written.
+    """
+    number = str(partition)
+    ours = [one for one in records if one.log == log]
+    newest = {one.run: one for one in ours}
+    return Known(
+        runs={run: one.firsts[number] for run, one in newest.items() if number in one.firsts},
+        below=max((one.counted.get(number, 0) for one in ours), default=0),
+    )
 
 
 class KnownRuns:
@@ -97,7 +172,7 @@ class KnownRuns:
         self._settings = settings
         self._topic = topic
         self._lock = threading.Lock()
-        self._end = -1
+        self._end = 0
         self._records: list[RunRecord] = []
 
     def of(self, log: str, partition: int) -> Known:
@@ -110,30 +185,30 @@ class KnownRuns:
         """
         with self._lock:
             self._read()
-            number = str(partition)
-            ours = [one for one in self._records if one.log == log]
-            return Known(
-                runs={one.run: one.firsts[number] for one in ours if number in one.firsts},
-                below=max((one.counted.get(number, 0) for one in ours), default=0),
-            )
+            return known(self._records, log, partition)
+
+    def newest(self) -> dict[int, RunRecord]:
+        """Return the record of each run that was written last; raises as `of` does."""
+        with self._lock:
+            self._read()
+            return {one.run: one for one in self._records}
 
     def _read(self) -> None:
+        """Read what was written since somebody read last."""
         try:
             with closing(reader(self._settings)) as consumer:
                 low, end = span(consumer, self._topic, 0, ANSWER_S)
-                if end == self._end:
-                    return
-                newest: dict[int, RunRecord] = {}
-                found = []
-                for message in messages(consumer, self._topic, 0, low, end, ANSWER_S):
+                if end < self._end:  # the topic was made anew
+                    self._records, self._end = [], 0
+                start, found = max(low, self._end), []
+                for message in messages(consumer, self._topic, 0, start, end, ANSWER_S):
                     try:
                         one = decode(message.value() or b"")
                     except WireError:
                         continue  # somebody else's
                     if isinstance(one, RunRecord):
-                        newest[one.run] = one
-                        found += [one] if one.counted else []
-                self._records = [*newest.values(), *(replace(one, firsts={}) for one in found)]
+                        found.append(one)
+                self._records += found
                 self._end = end
         except KafkaException as error:
             raise no_kafka(self._settings, error) from error

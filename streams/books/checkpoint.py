@@ -9,6 +9,7 @@ from streams.books.book import Histogram
 from streams.books.layout import Keys
 from streams.books.run import Handling
 from streams.books.stored import PartitionState, StoredPart, pack_part, pack_state
+from streams.books.windows import Window
 from streams.plots.spillfacts import LedgerEntry
 
 # KEYS[1] is the state, ARGV[1] the fence that it must have, ARGV[2] the channel to announce the change on. Then, for
@@ -65,10 +66,10 @@ class RunChanges:
     """Of the spills in them, see `spill_numbers`."""
     plots: dict[str, Histogram] = field(default_factory=dict)
     """The changed histograms, whole."""
-    windows: dict[int, dict[str, Histogram]] = field(default_factory=dict)
-    """Start of a window → its changed histograms, whole."""
-    expired: list[int] = field(default_factory=list)
-    """Starts of windows that are no longer kept."""
+    windows: dict[Window, dict[str, Histogram]] = field(default_factory=dict)
+    """A window → its changed histograms, whole."""
+    expired: list[Window] = field(default_factory=list)
+    """Windows that were joined to longer ones."""
 
 
 class Commands:
@@ -111,13 +112,13 @@ class Commands:
         self._add(keys.state, "new", _flat(pack_state(state)))
 
     def _change(self, keys: Keys, run: int, changes: RunChanges) -> None:
-        windows, start_of = changes.stored.windows, {keys.window(run, start): start for start in changes.windows}
+        spills = changes.stored.windows
         grown: dict[str, Mapping[Any, Any]] = {
             keys.spills(run): {s: layout.pack_ledger_entry(e) for s, e in changes.ledger.items()},
             keys.key_numbers(run): {s: layout.seal(n) for s, n in changes.key_numbers.items()},
             keys.book(run): _histograms(changes.plots),
-            **{key: _histograms(changes.windows[start]) for key, start in start_of.items()},
-            keys.windows(run): {start: layout.seal(b"%d" % windows[start]) for start in changes.windows},
+            **{keys.window(run, window): _histograms(plots) for window, plots in changes.windows.items()},
+            keys.windows(run): {layout.pack_window(w): layout.seal(b"%d" % spills[w]) for w in changes.windows},
         }
         stamps = changes.stored.stamps
         for key, values in grown.items():
@@ -125,8 +126,8 @@ class Commands:
                 self._grow(key, stamps.get(key, ""), values)
                 stamps[key], self.owners[key] = self._fence, run
         if changes.expired:
-            self._add(keys.windows(run), "hdel", changes.expired)
-        for key in (keys.window(run, start) for start in changes.expired):
+            self._add(keys.windows(run), "hdel", [layout.pack_window(window) for window in changes.expired])
+        for key in (keys.window(run, window) for window in changes.expired):
             self._add(key, "del", [])
             stamps.pop(key, None)
         if changes.handling:

@@ -17,7 +17,7 @@ import structlog
 from schemas.records import ReconstructedSpill
 from streams.books import layout
 from streams.books.checkpoint import RunChanges
-from streams.books.kafka_log import KafkaLog
+from streams.books.kafka_log import TAIL, KafkaLog
 from streams.books.partition import Change, Filling, Partition, Partitions, Parts
 from streams.books.store import (
     CheckpointRefusedError,
@@ -28,9 +28,6 @@ from streams.books.store import (
 )
 from streams.books.stored import PartitionState
 from streams.transform import Outcome
-
-TAIL = 256
-"""Messages by which a checkpoint tells what Kafka has lost: more than come before a log is on the disk."""
 
 _log = structlog.get_logger(__name__)
 
@@ -65,21 +62,33 @@ class Counter:
     async def begin(self, number: int) -> Partition:
         """Take over a partition: go on with what Redis has of it, set back to what Kafka still has of that."""
         async with self._lock:
-            self._drop(number)
-            try:
-                stored = await self._store.load_state(number)
-            except DamagedStateError as damage:
-                _log.error("the parts of the runs tell how far they are", partition=number, why=str(damage))
-                await self._store.forget_state(number)
-                stored = PartitionState()
-            state = await self._kafka.held_against(number, stored if stored.fence else await self._from_nothing(number))
-            parts = Parts(number, self._store, self._filling)
-            known = Partition(number=number, state=state, parts=parts, reading=state.next)
-            await self._store.begin(number)
-            if state.log == stored.log and state.next < stored.next:
-                await self._cut(known)
-            self._partitions[number] = known
-            return known
+            while True:
+                self._drop(number)
+                try:
+                    known = await self._begun(number)
+                except CheckpointRefusedError as refusal:
+                    _log.warning("another has the partition, too: beginning again", partition=number, why=str(refusal))
+                else:
+                    self._partitions[number] = known
+                    return known
+
+    async def _begun(self, number: int) -> Partition:
+        try:
+            stored = await self._store.load_state(number)
+        except DamagedStateError as damage:
+            _log.error("the parts of the runs tell how far they are", partition=number, why=str(damage))
+            await self._store.forget_state(number)
+            stored = PartitionState()
+        before = stored if stored.fence else await self._from_nothing(number)
+        state = await self._kafka.held_against(number, before)
+        parts = Parts(number, self._store, self._filling)
+        known = Partition(number=number, state=state, parts=parts, reading=state.next, sound=state.sound)
+        await self._store.begin(number)
+        if state.log == before.log and state.next < before.next:
+            await self._cut(known)
+        elif not stored.fence and (state.next or state.repairs):  # whoever asks how far it is need not wait for more
+            await self._write(known, known.with_fence(self._writer), {})
+        return known
 
     async def _from_nothing(self, number: int) -> PartitionState:
         """Return where to begin in a partition of which Redis does not say how far it is.
@@ -87,46 +96,96 @@ class Counter:
         All before the last message of its runs was counted, if Redis has those. Else the run that is taken now comes
         first; older ones, of which the topic of runs knows where they begin, are made again behind it.
         """
-        log = await self._kafka.id()
+        state = PartitionState(log=await self._kafka.id())
         places, stamp = await self._store.load_places(number)
-        if not stamp:
+        is_whole = bool(stamp)
+        if not is_whole:
             stamp = f"{self._writer}:0"
             await self._store.list_again(number, stamp)
             places, _ = await self._store.load_places(number)
-        lasts = [place.last for place in places.values() if place.log == log]
-        if lasts:
-            return PartitionState(next=max(lasts) + 1, log=log, index=stamp)
+        state = replace(state, index=stamp)
+        if lasts := [place.last for place in places.values() if place.log == state.log]:
+            state = replace(state, next=max(lasts) + 1)
+            return state if is_whole else await self._with_all_runs(number, state, places)
         known = await self._kafka.known(number)
         low, _ = await self._kafka.span(number)
         newest = max((first for first in known.runs.values() if first < known.below), default=low)
-        start = max(low, newest)
-        older = {run: max(low, first) for run, first in known.runs.items() if first < start}
-        return PartitionState(next=start, repairs=older, index=stamp)
+        state = replace(state, next=max(low, newest))
+        return self._with_repairs(number, state, known.runs, low)
+
+    async def _with_all_runs(
+        self, number: int, state: PartitionState, places: Mapping[int, layout.Place]
+    ) -> PartitionState:
+        """Return a state set back to where the topic of runs knows all of them: a part may have gone with its place.
+
+        Whatever is in a part comes again, and changes nothing.
+        """
+        known = await self._kafka.known(number)
+        low, _ = await self._kafka.span(number)
+        at = min(state.next, max(low, known.below))
+        tail = tuple(counted for counted in state.tail if counted.offset < at)
+        state = replace(state, next=at, sound=min(state.sound, at), tail=tail)
+        lacking = {run: first for run, first in known.runs.items() if run not in places}
+        return self._with_repairs(number, state, lacking, low)
+
+    def _with_repairs(self, number: int, state: PartitionState, runs: Mapping[int, int], low: int) -> PartitionState:
+        """Return a state that has runs made again which begin before what comes next."""
+        repairs = dict(state.repairs)
+        for run, first in runs.items():
+            if run not in repairs and first < state.next:
+                repairs[run] = max(low, first)
+            if first < min(low, state.next):
+                what = f"messages {first} to {low - 1} of {self._kafka.name} were gone when run {run} needed them"
+                state = self._kafka.with_loss(number, state, what)
+        return replace(state, repairs=repairs)
 
     async def _cut(self, known: Partition) -> None:
         """Have no part claim messages behind the next one: others come in their place."""
-        changes: dict[int, RunChanges] = {}
+        state, changes = known.state, dict[int, RunChanges]()
+        repairs = {run: min(at, state.next) for run, at in state.repairs.items()}
         places, _ = await self._store.load_places(known.number)
         for run, place in places.items():
-            if place.log == known.state.log and place.last >= known.state.next:
-                stored = await known.parts.get(run, known.state)
-                stored.upto = min(stored.upto, known.state.next)
-                last = stored.part.totals.last_raw
-                last[known.number] = min(last.get(known.number, 0), known.state.next - 1)
-                changes[run] = RunChanges(
-                    stored=stored, place=layout.Place.of(stored.part.totals, known.number, known.state.log)
-                )
-        await self._write(known, known.with_fence(self._writer), changes)
+            if place.log != state.log or place.last < state.next:
+                continue
+            try:
+                stored = await known.parts.get(run, state)
+            except DamagedPartError as damage:
+                _log.error("a run is not whole in Redis: making it again", partition=known.number, why=str(damage))
+                await self._store.set_aside(known.number, run, state.fence)
+                low, _ = await self._kafka.span(known.number)
+                repairs[run] = max(low, min(place.first, state.next))
+                continue
+            stored.upto = min(stored.upto, state.next)
+            last = stored.part.totals.last_raw
+            last[known.number] = min(last.get(known.number, 0), state.next - 1)
+            cut = replace(place, last=state.next - 1)
+            changes[run] = RunChanges(stored=stored, place=cut)
+        await self._write(known, replace(known.with_fence(self._writer), repairs=repairs), changes)
 
     async def runs(self, known: Partition) -> list[int]:
         """Return the runs of a partition, the newest last; a list of them that is not whole is made again."""
         async with self._lock:
             places, stamp = await self._store.load_places(known.number)
             if known.state.index and stamp != known.state.index:
-                _log.error("the list of runs is not whole: making it again", partition=known.number)
-                await self._store.list_again(known.number, known.state.index)
-                places, _ = await self._store.load_places(known.number)
+                await self._list_again(known, "it is not as it was left")
+                return []
             return sorted(places, key=lambda run: places[run].first)
+
+    async def _list_again(self, known: Partition, why: str) -> None:
+        """Make the list of the runs of a partition again, and all that may have gone with it."""
+        _log.error("the list of runs is not whole: making it again", partition=known.number, why=why)
+        self._drop(known.number)
+        await self._store.list_again(known.number, known.state.index)
+        places, _ = await self._store.load_places(known.number)
+        await self._note(known, await self._with_all_runs(known.number, known.with_fence(self._writer), places))
+
+    async def _note(self, known: Partition, state: PartitionState) -> None:
+        """Write how far a partition is, and nothing else."""
+        try:
+            await self._write(known, state, {})
+        except CheckpointRefusedError as refusal:
+            _log.warning("another has the partition now", partition=known.number, why=str(refusal))
+            self._drop(known.number)
 
     async def forget_all(self) -> None:
         """Drop all that is in memory: partitions have moved, and Redis has what is true of those that are ours now."""
@@ -177,7 +236,7 @@ class Counter:
         for outcome in fresh:
             if outcome.run not in state.repairs:
                 by_run.setdefault(outcome.run, []).append(outcome)
-        changes = {run: await known.parts.count(run, theirs, state, state.next) for run, theirs in by_run.items()}
+        changes = {run: await known.parts.count(run, theirs, state) for run, theirs in by_run.items()}
         await self._reject(changes.values())
         await self._write(known, state, {run: change.changes for run, change in changes.items()})
 
@@ -205,9 +264,7 @@ class Counter:
             self._drop(known.number)
             await self._make_again(known, damage)
         except DamagedIndexError as damage:
-            self._drop(known.number)
-            _log.error("the list of runs is not whole: making it again", partition=known.number, why=str(damage))
-            await self._store.list_again(known.number, known.state.index)
+            await self._list_again(known, str(damage))
         except BaseException:
             self._drop(known.number)
             raise
@@ -215,6 +272,7 @@ class Counter:
     async def is_current(self, known: Partition) -> bool:
         """Say whether Redis still has what this worker wrote of a partition last."""
         async with self._lock:
+            await self._store.begin(known.number)
             try:
                 stored = await self._store.load_state(known.number)
             except DamagedStateError:
@@ -231,25 +289,56 @@ class Counter:
             known.reading = to
             await self._guarded(known, self._write(known, replace(state, next=to), {}))
 
-    async def make_again(self, known: Partition, damage: DamagedPartError) -> None:
-        """Have a part of a run that is not whole made again from Kafka, if that still has all of it."""
+    async def make_again(self, known: Partition, suspected: DamagedPartError) -> None:
+        """Have a part of a run that is not whole made again from Kafka, if that still has all of it.
+
+        Whoever suspects it may have looked while a checkpoint was written, or be of another release.
+        """
         async with self._lock:
-            place = await self._store.load_place(known.number, damage.run)
-            low, _ = await self._kafka.span(known.number)
-            if place is not None and place.log == known.state.log and place.first >= low:
-                self._drop(known.number)
-                await self._make_again(known, damage)
+            if self._partitions.get(known.number) is not known or suspected.run in known.state.repairs:
                 return
-            what = f"what Redis has of run {damage.run} is not whole ({damage.why}), and Kafka no longer has its begin"
+            try:
+                await known.parts.check(suspected.run, known.state)
+            except DamagedPartError as damage:
+                await self._mend(known, damage)
+
+    async def _mend(self, known: Partition, damage: DamagedPartError) -> None:
+        """Have a part made again if Kafka still has all of it; else say so, and leave it as it is."""
+        first = await self._first_of(known, damage.run)
+        low, _ = await self._kafka.span(known.number)
+        unfinished = await self._unfinished(known, damage.run)
+        if unfinished is not None:
+            repairs = {**known.state.repairs, damage.run: max(unfinished, low)}
+            await self._note(known, replace(known.with_fence(self._writer), repairs=repairs))
+        elif first is not None and first >= low:
+            known.parts.forget(damage.run)
+            await self._make_again(known, damage)
+        elif first is not None or await self._store.load_place(known.number, damage.run) is not None:
+            what = f"run {damage.run} is not whole in Redis ({damage.why}), and Kafka no longer has its begin"
             state = self._kafka.with_loss(known.number, known.with_fence(self._writer), what)
             if state.lost != known.state.lost:
-                await self._guarded(known, self._write(known, state, {}))
+                await self._note(known, state)
+
+    async def _first_of(self, known: Partition, run: int) -> int | None:
+        """Return the first offset of a run in a partition, if it is of the log that Kafka has, and anybody knows it."""
+        place = await self._store.load_place(known.number, run)
+        if place is None:
+            return (await self._kafka.known(known.number)).runs.get(run)
+        return place.first if place.log == known.state.log else None
+
+    async def _unfinished(self, known: Partition, run: int) -> int | None:
+        """Return where to go on in a part that was not made again to its end, if the note of that is lost."""
+        try:
+            found = await self._store.load_part(known.number, run, self._filling.ranges_of(run))
+        except DamagedPartError:
+            return None
+        return found.upto if found is not None and not found.is_whole and found.log == known.state.log else None
 
     async def _make_again(self, known: Partition, damage: DamagedPartError) -> None:
         """Set a part of a run aside, and note that it is to be made again from what Kafka has."""
-        place = await self._store.load_place(known.number, damage.run)
+        first = await self._first_of(known, damage.run)
         low, _ = await self._kafka.span(known.number)
-        first = place.first if place is not None and place.log == known.state.log else low
+        first = low if first is None else first
         _log.error("a run is not whole in Redis: making it again", partition=known.number, why=str(damage), first=first)
         state = known.with_fence(self._writer)
         if first < low:
@@ -257,10 +346,11 @@ class Counter:
             state = self._kafka.with_loss(known.number, state, f"{what} ({damage.why})")
         try:
             await self._store.set_aside(known.number, damage.run, known.state.fence)
-            repairs = {**state.repairs, damage.run: max(first, low)}
-            await self._store.checkpoint(known.number, known.state.fence, replace(state, repairs=repairs), {})
-        except CheckpointRefusedError:
-            _log.warning("another has the partition now", partition=known.number)
+        except CheckpointRefusedError as refusal:
+            _log.warning("another has the partition now", partition=known.number, why=str(refusal))
+            self._drop(known.number)
+        else:
+            await self._note(known, replace(state, repairs={**state.repairs, damage.run: max(first, low)}))
 
     async def take_again(self, known: Partition, run: int, outcomes: Sequence[Outcome], upto: int) -> None:
         """Bring messages of a run that is made again into its part.
@@ -278,15 +368,21 @@ class Counter:
         state = known.with_fence(self._writer)
         before = await self._store.load_place(known.number, run)
         theirs = [outcome for outcome in outcomes if outcome.run == run]
-        change = await known.parts.count(run, theirs, state, upto)
-        is_done = upto >= state.next
+        change = await known.parts.count(run, theirs, state)
+        changes, is_done = change.changes, upto >= state.next
+        changes.stored.is_whole = is_done
         repairs = {other: first for other, first in state.repairs.items() if other != run}
-        changes = change.changes
         if not is_done:
             repairs[run] = upto
             changes.place = before  # the list of runs says what it was
+        await self._reject([change])  # some came while it was made again, and were passed over
         await self._write(known, replace(state, repairs=repairs), {run: changes})
         if is_done:
             known.parts.forget(run)
-            if before is None or changes.place is None or before.first >= changes.place.first:
+            if before is None or (changes.place is not None and _has_all(changes.place, before)):
                 await self._store.remove_aside(known.number, run)
+
+
+def _has_all(now: layout.Place, before: layout.Place) -> bool:
+    """Say whether a part that was made again has what it had."""
+    return now.first <= before.first and now.received >= before.received

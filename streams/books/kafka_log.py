@@ -13,6 +13,8 @@ from schemas.records import RejectedSpill
 from streams.books.layout import Loss
 from streams.books.stored import PartitionState
 
+TAIL = 256
+"""Messages by which a checkpoint tells what Kafka has lost: more than come before a log is on the disk."""
 LOSSES = 10
 """Of Kafka's, that a checkpoint tells of: the last ones."""
 
@@ -37,6 +39,9 @@ class KafkaLog:
     """The topic's."""
     id: Callable[[], Awaitable[str]]
     """Return the topic's id: one that is made anew has another."""
+    epoch: Callable[[int], Awaitable[int]]
+    """Return the number of a partition's leader, which grows when another takes over, or the same comes back: what one
+    leader has is there as long as it is the leader."""
     span: Callable[[int], Awaitable[tuple[int, int]]]
     """Return the low watermark, and the offset that the next message will get."""
     first_from: Callable[[int, int], Awaitable[tuple[int | None, int]]]
@@ -61,26 +66,34 @@ class KafkaLog:
 
     async def held_against(self, partition: int, state: PartitionState) -> PartitionState:
         """Return a state set back to what Kafka still has of what was counted; the same if it has all."""
-        log = await self.id()
+        log, epoch = await self.id(), await self.epoch(partition)
         low, end = await self.span(partition)
         if state.log and state.log != log:
-            state = replace(state, next=low, tail=(), repairs={}, log=log)
+            state = replace(state, next=low, tail=(), repairs={}, log=log, epoch=epoch, sound=low)
             return self.with_loss(
                 partition, state, f"{self.name} was made anew: what it held before is gone from Kafka"
             )
-        state = replace(state, log=log)
-        kept = await self._still_there(partition, state)
+        kept = state.next if epoch == state.epoch else await self._still_there(partition, state)
+        state = replace(state, log=log, epoch=epoch)
         if kept < state.next:
             what = f"{self.name} lost its messages from {kept} on, which were counted, and maybe others behind them"
             tail = tuple(counted for counted in state.tail if counted.offset < kept)
             state = self.with_loss(partition, replace(state, next=max(kept, low), tail=tail), what)
         elif state.next > end:  # nothing tells what was there
             state = replace(state, next=low, tail=())
-        return state
+        return replace(state, sound=state.next)
 
     async def _still_there(self, partition: int, state: PartitionState) -> int:
-        """Return the offset behind the newest counted message that Kafka still has; 0 if it has none of the last."""
+        """Return the first offset of what was counted that Kafka no longer has, or has something else at.
+
+        What was counted under another leader may be replaced, and others behind it be those that were counted.
+        """
+        kept = state.next
         for counted in reversed(state.tail):
-            if await self.still_has(partition, *counted):
-                return state.next if counted is state.tail[-1] else counted.offset + 1
-        return state.next if not state.tail else 0
+            if not await self.still_has(partition, *counted):
+                kept = counted.offset
+            elif counted.offset < state.sound:
+                return kept
+        if any(counted.offset < state.sound for counted in state.tail):
+            return 0  # it has none of those
+        return kept if len(state.tail) < TAIL else min(kept, state.sound)

@@ -12,8 +12,8 @@ Redis Cluster. Under ``prefix:v2:{session:partition}:``
 ``spills:RUN``            hash    spill → ledger entry
 ``key-numbers:RUN``       hash    spill → its key numbers, see `spill_numbers`
 ``book:RUN``              hash    plot → histogram
-``windows:RUN``           hash    start of the window, s → its spills
-``window:RUN:START``      hash    plot → histogram
+``windows:RUN``           hash    window, ``START:LENGTH`` in seconds → its spills
+``window:RUN:WINDOW``     hash    plot → histogram
 ``handling:RUN``          hash    spill → how it was handled; no part of the run, and without a stamp
 ``repair``                set     runs of which somebody could not read something
 ========================  ======  ===================================================================
@@ -26,13 +26,14 @@ so that a damaged one is. The name has the version of all this: another version'
 import json
 import struct
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, Self
 
 from schemas.records import ControlKind
 from schemas.scalers import SCALER_CHANNELS
 from streams.books.run import Handling
-from streams.books.totals import Totals
+from streams.books.totals import Totals, earlier
+from streams.books.windows import Window
 from streams.plots.spillfacts import LedgerEntry
 
 VERSION = "v2"
@@ -43,6 +44,10 @@ _LEDGER = struct.Struct("<qii8s")
 _HANDLING = struct.Struct("<ff")
 _SCALERS = struct.Struct(f"<{SCALER_CHANNELS}i")
 _SUM = struct.Struct("<I")
+
+
+UNREADABLE = LookupError, ValueError, TypeError, AttributeError, struct.error
+"""What is raised by reading what is none of ours."""
 
 
 class Loss(NamedTuple):
@@ -78,7 +83,7 @@ class Place:
     ended_us: int
     """When the DAQ said that it ended; 0 if it did not."""
     first_ms: int
-    """When its first message was produced, Unix milliseconds."""
+    """When its first message was produced, Unix milliseconds; 0 where nobody knows."""
     produced_ms: int
     """When its newest message was produced."""
     ended_ms: int
@@ -120,10 +125,10 @@ class Place:
             log=self.log,
             first=min(self.first, other.first),
             last=max(self.last, other.last),
-            began_us=min(self.began_us or other.began_us, other.began_us or self.began_us),
+            began_us=earlier(self.began_us, other.began_us),
             last_us=max(self.last_us, other.last_us),
-            ended_us=min(self.ended_us or other.ended_us, other.ended_us or self.ended_us),
-            first_ms=min(self.first_ms, other.first_ms),
+            ended_us=earlier(self.ended_us, other.ended_us),
+            first_ms=earlier(self.first_ms, other.first_ms),
             produced_ms=max(self.produced_ms, other.produced_ms),
             ended_ms=max(self.ended_ms, other.ended_ms),
             received=self.received + other.received,
@@ -132,6 +137,9 @@ class Place:
             run_type=self.run_type or other.run_type,
             partitions=self.partitions + other.partitions,
         )
+
+
+_PLACE = {each.name for each in fields(Place)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +197,9 @@ class Keys:
         """Windows of a run."""
         return self._key("windows", run)
 
-    def window(self, run: int, start: int) -> str:
+    def window(self, run: int, window: Window) -> str:
         """Book of a window."""
-        return self._key("window", run, start)
+        return self._key("window", run, pack_window(window))
 
     def of_run(self, run: int) -> tuple[str, ...]:
         """All keys of a run but those of its windows' books."""
@@ -288,8 +296,20 @@ def pack_place(place: Place) -> bytes:
 
 
 def unpack_place(data: bytes) -> Place:
-    """Return where a run is, from JSON."""
-    return Place(**unpack_json(data))
+    """Return where a run is, from JSON; what another version says besides is passed over."""
+    values = unpack_json(data)
+    return Place(**{name: values[name] for name in values.keys() & _PLACE})
+
+
+def pack_window(window: Window) -> str:
+    """Return a window as the name of a field or a key."""
+    return f"{window.start}:{window.length}"
+
+
+def unpack_window(name: bytes) -> Window:
+    """Return the window of such a name."""
+    start, length = name.split(b":")
+    return Window(int(start), int(length))
 
 
 def pack_json(value: Any) -> bytes:

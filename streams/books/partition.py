@@ -12,6 +12,7 @@ from streams.books.layout import Place
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore, DamagedPartError
 from streams.books.stored import PartitionState, StoredPart
+from streams.books.windows import Window, window_at
 from streams.transform import Outcome
 
 RUNS_IN_MEMORY = 4
@@ -40,7 +41,7 @@ class Filling:
     """Awaitable: calls a function with arguments, so that others may go on meanwhile."""
 
     def window_of(self, time_us: int) -> int:
-        """Return the start of the window of a spill's time, seconds."""
+        """Return the start of the short window of a spill's time, seconds."""
         return time_us // (self.window_s * 1_000_000) * self.window_s
 
 
@@ -62,7 +63,7 @@ class Parts:
         self._store = store
         self._filling = filling
         self._parts: OrderedDict[int, StoredPart] = OrderedDict()
-        self._windows: OrderedDict[tuple[int, int], None] = OrderedDict()
+        self._windows: OrderedDict[tuple[int, Window], None] = OrderedDict()
 
     async def get(self, run: int, state: PartitionState) -> StoredPart:
         """Return the part of a run, empty if the partition has none yet.
@@ -73,79 +74,103 @@ class Parts:
             When there is one, and it is not whole.
         """
         if run not in self._parts:
-            ranges = self._filling.ranges_of(run)
-            found = await self._store.load_part(self._partition, run, ranges)
-            if found is None:
-                if run not in state.repairs and await self._store.load_place(self._partition, run) is not None:
-                    raise DamagedPartError(run, "all of it is gone")
-                found = StoredPart(book=Book(ranges), log=state.log)
-            elif found.log != state.log:  # its offsets are those of a topic that is gone
-                found.log, found.upto = state.log, 0
-                for offsets in (found.part.totals.first_raw, found.part.totals.last_raw):
-                    offsets.pop(self._partition, None)
-            elif run not in state.repairs and found.place is not None and found.place.last >= found.upto:
-                raise DamagedPartError(run, "it is older than the list of runs")
-            self._parts[run] = found
-            self._filling.run_books[run, self._partition] = found.book
+            self._parts[run] = await self._load(run, state)
+            self._filling.run_books[run, self._partition] = self._parts[run].book
         self._parts.move_to_end(run)
         return self._parts[run]
 
-    async def count(self, run: int, outcomes: Sequence[Outcome], state: PartitionState, upto: int) -> "Change":
-        """Count messages of a run, in the order of their offsets; those that are in its part already change nothing.
+    async def _load(self, run: int, state: PartitionState) -> StoredPart:
+        ranges = self._filling.ranges_of(run)
+        found = await self._store.load_part(self._partition, run, ranges)
+        if found is None:
+            if run not in state.repairs and await self._store.load_place(self._partition, run) is not None:
+                raise DamagedPartError(run, "all of it is gone")
+            found = StoredPart(book=Book(ranges), log=state.log, is_whole=run not in state.repairs)
+        elif found.log != state.log:  # its offsets are those of a topic that is gone
+            found.log, found.upto = state.log, 0
+            for offsets in (found.part.totals.first_raw, found.part.totals.last_raw):
+                offsets.pop(self._partition, None)
+        elif run not in state.repairs and not found.is_whole:
+            raise DamagedPartError(run, "it was not made again to its end")
+        elif run not in state.repairs and found.place is not None and found.place.last >= found.upto:
+            raise DamagedPartError(run, "it is older than the list of runs")
+        return found
 
-        Parameters
-        ----------
-        upto
-            The first offset that is not in the part then.
+    async def check(self, run: int, state: PartitionState) -> None:
+        """Read all that Redis has of the part of a run.
+
+        Raises
+        ------
+        DamagedPartError
+            When it is not whole.
         """
+        stored = await self._load(run, state)
+        for window in stored.windows:
+            await self._store.load_window(self._partition, run, window, stored)
+        await self._store.check_key_numbers(self._partition, run)
+
+    async def count(self, run: int, outcomes: Sequence[Outcome], state: PartitionState) -> "Change":
+        """Count messages of a run, in the order of their offsets; those that are in its part already change nothing."""
         stored = await self.get(run, state)
         new = [outcome for outcome in outcomes if outcome.message.offset >= stored.upto]
         filling = self._filling
         counted = await filling.in_thread(stored.part.count, new, stored.book.ranges, filling.window_of)
-        stored.upto = max(stored.upto, upto)
+        stored.upto = max([stored.upto, *(outcome.message.offset + 1 for outcome in new)])
         changes = RunChanges(stored=stored, place=Place.of(stored.part.totals, self._partition, state.log))
         changes.ledger = counted.entries
         changes.handling = {spill: filling.handling(at_ms) for spill, at_ms in counted.produced_ms.items()}
+        await self._join(run, changes)
         for start, spills, filled in counted.filled:
             changes.key_numbers |= filled.key_numbers
-            await self._add(run, start, spills, filled.book, changes)
-        self._expire(run, changes)
+            stored.book += filled.book
+            filling.run_books[run, self._partition] = stored.book
+            changes.plots |= {name: stored.book[name] for name in filled.book}
+            await self._add(run, self._window_at(start, stored), spills, filled.book, changes)
         return Change(changes=changes, rejected=counted.rejected)
 
-    async def _add(self, run: int, start: int, spills: int, added: Book, changes: RunChanges) -> None:
-        """Add what spills of one window fill to the books of run and window."""
-        stored, books, windows = changes.stored, self._filling.run_books, self._filling.window_books
-        stored.book += added
-        key = self._window_key(run, start)
-        if start not in stored.windows:
-            window = added
-        else:
-            if (run, start) not in self._windows:
-                windows[key] = await self._store.load_window(self._partition, run, start, stored)
-            window = windows[key]
-            window += added
-        self._windows[run, start] = None
-        self._windows.move_to_end((run, start))
+    def _window_at(self, time_s: int, stored: StoredPart) -> Window:
+        """Return the window of a time, as the newest spill and the end of the run have it now."""
+        totals, filling = stored.part.totals, self._filling
+        kept = 1 if totals.ended else filling.windows_kept
+        return window_at(time_s, totals.last_us // 1_000_000, window_s=filling.window_s, kept=kept)
+
+    async def _join(self, run: int, changes: RunChanges) -> None:
+        """Add windows that are old now to the longer ones that they are parts of."""
+        stored = changes.stored
+        for window in sorted(stored.windows):
+            longer = self._window_at(window.start, stored)
+            if longer == window:
+                continue
+            await self._add(run, longer, stored.windows.pop(window), await self._window(run, window, stored), changes)
+            self._forget_window(run, window)
+            changes.windows.pop(window, None)
+            changes.expired.append(window)
+
+    async def _add(self, run: int, window: Window, spills: int, added: Book, changes: RunChanges) -> None:
+        """Add a book of so many spills to that of a window."""
+        stored, book = changes.stored, added
+        if window in stored.windows:
+            book = await self._window(run, window, stored)
+            book += added
+        self._windows[run, window] = None
+        self._windows.move_to_end((run, window))
         # A table learns of a change by assignment alone.
-        books[run, self._partition], windows[key] = stored.book, window
-        stored.windows[start] = stored.windows.get(start, 0) + spills
-        changes.plots |= {name: stored.book[name] for name in added}
-        changes.windows.setdefault(start, {}).update({name: window[name] for name in added})
+        self._filling.window_books[self._window_key(run, window)] = book
+        stored.windows[window] = stored.windows.get(window, 0) + spills
+        changes.windows.setdefault(window, {}).update({name: book[name] for name in added})
 
-    def _expire(self, run: int, changes: RunChanges) -> None:
-        counts = changes.stored.windows
-        for start in sorted(counts)[: -self._filling.windows_kept]:
-            del counts[start]
-            self._forget_window(run, start)
-            changes.windows.pop(start, None)
-            changes.expired.append(start)
+    async def _window(self, run: int, window: Window, stored: StoredPart) -> Book:
+        """Return the book of a window that there is."""
+        if (run, window) in self._windows:
+            return self._filling.window_books[self._window_key(run, window)]
+        return await self._store.load_window(self._partition, run, window, stored)
 
-    def _window_key(self, run: int, start: int) -> tuple[tuple[int, int], tuple[float, float]]:
-        return (run, self._partition), (float(start), float(start + self._filling.window_s))
+    def _window_key(self, run: int, window: Window) -> tuple[tuple[int, int], tuple[float, float]]:
+        return (run, self._partition), (float(window.start), float(window.end))
 
-    def _forget_window(self, run: int, start: int) -> None:
-        self._windows.pop((run, start), None)
-        self._filling.window_books.pop(self._window_key(run, start), None)
+    def _forget_window(self, run: int, window: Window) -> None:
+        self._windows.pop((run, window), None)
+        self._filling.window_books.pop(self._window_key(run, window), None)
 
     def forget(self, run: int) -> None:
         """Keep nothing of a run in memory."""
@@ -185,6 +210,10 @@ class Partition:
     parts: Parts
     reading: int
     """The offset that is to be read next: what is before it is in the books, or on its way there."""
+    sound: int
+    """See the state; it grows whenever the leader is found to be the same."""
+    asked_at: float = -inf
+    """When Kafka was asked for the leader."""
     awaited: int | None = None
     """The offset that was sought, as nothing is before it."""
     gone_below: int = 0
@@ -197,7 +226,7 @@ class Partition:
 
     def with_fence(self, writer: str) -> PartitionState:
         """Return the state with the fence of the checkpoint that is to be written next."""
-        return replace(self.state, fence=f"{writer}:{self.state.number + 1}")
+        return replace(self.state, fence=f"{writer}:{self.state.number + 1}", sound=self.sound)
 
 
 Partitions = dict[int, Partition]

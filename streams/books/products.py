@@ -1,19 +1,22 @@
 """Which files were written of each run, beside the books in Redis."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
 
 from redis import Redis
+
+from streams.books.changing import ChangingHash
+from streams.books.layout import UNREADABLE
 
 
 class Product(StrEnum):
     """What is written of a run that has ended."""
 
     ARCHIVE = "archive"
-    """Its raw spills, as the DAQ wrote them."""
+    """Its messages of ``spills.raw``."""
     END_OF_RUN = "end_of_run"
     """Its book, pictures and summary."""
 
@@ -39,20 +42,13 @@ class Products:
     """
 
     def __init__(self, redis: Redis, prefix: str, session: str) -> None:
-        self._redis = redis
         self.key = f"{prefix}:{session}:written"
         """Name of the hash, run and product → files."""
+        self._hash = ChangingHash(redis, self.key, _unpack)
 
-    def all(self) -> dict[int, dict[Product, Written]]:
+    def all(self) -> Mapping[int, Mapping[Product, Written]]:
         """Return what was written of each run."""
-        found: dict[int, dict[Product, Written]] = {}
-        stored = cast("dict[bytes, bytes]", self._redis.hgetall(self.key))
-        for field, value in sorted(stored.items()):
-            run, _, product = field.decode().partition(":")
-            produced_ms, *names = json.loads(value)
-            written = Written(names=tuple(names), produced_ms=produced_ms)
-            found.setdefault(int(run), {})[Product(product)] = written
-        return found
+        return self._hash.read()
 
     def names(self) -> dict[int, list[str]]:
         """Return the names of all files of each run."""
@@ -60,4 +56,16 @@ class Products:
 
     def note(self, run: int, product: Product, names: Sequence[str], produced_ms: int) -> None:
         """Note the files of a run in place of those that it had."""
-        self._redis.hset(self.key, f"{run}:{product}", json.dumps([produced_ms, *names]))
+        self._hash.set({f"{run}:{product}": json.dumps([produced_ms, *names])})
+
+
+def _unpack(stored: Mapping[bytes, bytes]) -> Mapping[int, Mapping[Product, Written]]:
+    """Return what was written of each run; what is told of it in no words of ours is left out, and written again."""
+    found: dict[int, dict[Product, Written]] = {}
+    for field, value in sorted(stored.items()):
+        with suppress(*UNREADABLE):
+            run, _, product = field.decode().partition(":")
+            produced_ms, *names = json.loads(value)
+            written = Written(names=tuple(map(str, names)), produced_ms=int(produced_ms))
+            found.setdefault(int(run), {})[Product(product)] = written
+    return found

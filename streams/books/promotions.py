@@ -1,12 +1,42 @@
 """Which runs are shown from the books of a replay in place of those of live: the replay was promoted."""
 
-from typing import cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from redis import Redis
 
+from streams.books.decided import Copy
+from streams.books.decisions import Decisions
+from streams.books.made import Books, Made
+from streams.books.plan import PREFIX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promoted:
+    """The sessions whose books somebody wants to be those of runs, by run."""
+
+    shown: Mapping[int, str] = field(default_factory=dict)
+    lost: Mapping[int, str] = field(default_factory=dict)
+    """Those whose books are gone from Redis, or not made again yet: the books of these runs are live's meanwhile."""
+
+    @property
+    def all(self) -> dict[int, str]:
+        """Both."""
+        return {**self.shown, **self.lost}
+
+    def loss(self, run: int) -> str:
+        """Return what to say of a run whose promoted replay is lost; empty if none is."""
+        if run not in self.lost:
+            return ""
+        name = self.lost[run].removeprefix(PREFIX)
+        return (
+            f"the promoted replay {name} was lost with Redis; make it again with spilldeck replay --resume --name "
+            f"{name}, or take the promotion back with spilldeck replays restore {run}"
+        )
+
 
 class Promotions:
-    """Kept in Redis beside the books; both books stay whole, so that a promotion can be taken back.
+    """Of the decisions that Redis knows. Both books stay whole, so that a promotion can be taken back.
 
     Parameters
     ----------
@@ -17,18 +47,20 @@ class Promotions:
     """
 
     def __init__(self, redis: Redis, prefix: str) -> None:
-        self._redis = redis
-        self._key = f"{prefix}:promoted"
+        self._copy = Copy(redis, prefix)
+        self._made = Made(redis, prefix)
 
-    def all(self) -> dict[int, str]:
-        """Return the session whose book is that of the run, of each run of which a replay was promoted."""
-        stored = cast("dict[bytes, bytes]", self._redis.hgetall(self._key))
-        return {int(run): session.decode() for run, session in stored.items()}
+    def all(self) -> Mapping[int, str]:
+        """Return the session whose book is that of the run, of each run of which a replay was promoted and is there."""
+        return self.look().shown
 
-    def promote(self, runs: tuple[int, ...], session: str) -> None:
-        """Have the books of a session be those of these runs."""
-        self._redis.hset(self._key, mapping={str(run): session for run in runs})
+    def look(self) -> Promoted:
+        """Return what is promoted as Redis knows it, and which of it is there."""
+        return self.of(self._copy.read() or Decisions())
 
-    def take_back(self, run: int) -> bool:
-        """Have the book of live be that of a run again; return whether it was another."""
-        return bool(self._redis.hdel(self._key, str(run)))
+    def of(self, decisions: Decisions) -> Promoted:
+        """Return what is promoted as somebody knows it, and which of it is there."""
+        sessions = {*decisions.promoted.values()}
+        books = self._made.of([plan for session, plan in decisions.plans.items() if session in sessions])
+        shown = {run: s for run, s in decisions.promoted.items() if books.get(s) is Books.WHOLE}
+        return Promoted(shown=shown, lost={run: s for run, s in decisions.promoted.items() if run not in shown})

@@ -1,21 +1,30 @@
 """What is in the books, summed over the partitions: read only, for the page and the command line."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
-from typing import Any, Self, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Self, cast
 
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
-from streams.books import layout, spill_numbers
+from streams.books import layout
 from streams.books.book import Book, Histogram, Ranges
+from streams.books.connect import is_other_type
 from streams.books.promotions import Promotions
 from streams.books.run import Handling, Ledger, RunBook
-from streams.books.stored import unpack_book, unpack_ledger, unpack_places, unpack_state, unpack_windows
-from streams.books.totals import Totals
+from streams.books.run_list import RunList
+from streams.books.stored import (
+    unpack_book,
+    unpack_handling,
+    unpack_key_numbers,
+    unpack_ledger,
+    unpack_numbers,
+    unpack_state,
+    unpack_windows,
+)
+from streams.books.totals import NewerFormatError, Totals
+from streams.books.windows import Window
 from streams.errors import SpilldeckError
 from streams.settings import Settings
 
@@ -65,9 +74,9 @@ class BookReader:
         self._prefix = prefix
         self._session = session
         self._promoted = promoted
-        self._lists: dict[str, _RunList] = {}
+        self._lists: dict[str, RunList] = {}
         self.unreadable: dict[int, str] = {}
-        """Runs that `runs` left out when it was called last, and why."""
+        """Runs that `places` or `runs` left out when it was called last, and why."""
 
     @classmethod
     def of(cls, redis: Redis, settings: Settings, session: str | None = None) -> Self:
@@ -81,8 +90,8 @@ class BookReader:
         return cls(redis, prefix, settings.session, Promotions(redis, prefix).all)
 
     def _keys_of(self, session: str) -> list[layout.Keys]:
-        known = self._redis.smembers(layout.partitions(self._prefix, session))
-        return [layout.Keys(self._prefix, session, p) for p in sorted(map(int, known))]
+        known = cast("set[bytes]", self._redis.smembers(layout.partitions(self._prefix, session)))
+        return [layout.Keys(self._prefix, session, p) for p in sorted(int(each) for each in known if each.isdigit())]
 
     def _keys_with(self, run: int) -> list[layout.Keys]:
         """Return the keys that have the book of a run."""
@@ -90,14 +99,17 @@ class BookReader:
 
     def progress(self) -> dict[int, Progress]:
         """Return how far each partition is that something is in the books of."""
+        return self._progress(self._session)
+
+    def _progress(self, session: str) -> dict[int, Progress]:
         found = {}
-        for keys in self._keys_of(self._session):
+        for keys in self._keys_of(session):
             try:
                 state = unpack_state(cast("dict[bytes, bytes]", self._redis.hgetall(keys.state)))
-            except (LookupError, ValueError, TypeError, AttributeError):
+            except layout.UNREADABLE:
                 continue  # its worker finds that it is damaged
             except ResponseError as error:
-                if "WRONGTYPE" not in str(error):
+                if not is_other_type(error):
                     raise
                 continue
             found[keys.partition] = Progress(
@@ -110,45 +122,66 @@ class BookReader:
         return found
 
     def places(self) -> dict[int, layout.Place]:
-        """Return where every run is, and how far it came. Only what has changed since the last call is read."""
+        """Return where every run is, and how far it came, by number. Only what has changed since is read."""
         found = self._list(self._session)
-        promoted = self._promoted()
-        for session in set(promoted.values()):
+        self.unreadable = self._lists[self._session].unreadable
+        by_session: dict[str, list[int]] = {}
+        for run, session in self._promoted().items():
+            by_session.setdefault(session, []).append(run)
+        for session, runs in by_session.items():
             there = self._list(session)
-            found |= {run: there[run] for run in there if promoted.get(run) == session}
-        return dict(sorted(found.items()))
+            for run in there.keys() & runs:
+                # A replay reads a run long after it came, or from a file: when it came is what live says.
+                came_ms = found[run].first_ms if run in found else there[run].first_ms
+                found[run] = replace(there[run], first_ms=came_ms)
+        return found
 
     def _list(self, session: str) -> dict[int, layout.Place]:
-        known = self._lists.setdefault(session, _RunList(self._redis))
-        return known.read(self._keys_of(session))
+        return self._lists.setdefault(session, RunList(self._redis)).read(self._keys_of(session))
 
-    def runs(self, only: Sequence[int] | None = None) -> dict[int, Totals]:
+    def runs(self, only: Iterable[int] | None = None) -> dict[int, Totals]:
         """Return the totals of every run, or of some, by its number; those that cannot be read are left out.
 
         `NO_RUN` holds what could not be put down to a run.
         """
-        promoted, found = self._promoted(), dict[int, Totals]()
-        self.unreadable = {}
-        wanted = list(self.places()) if only is None else list(only)
-        for session in {self._session, *promoted.values()}:
-            its = [run for run in wanted if promoted.get(run, self._session) == session]
-            found |= self._totals(self._keys_of(session), its)
-        return dict(sorted(found.items()))
-
-    def _totals(self, partitions: Sequence[layout.Keys], runs: Sequence[int]) -> dict[int, Totals]:
+        promoted = self._promoted()
+        by_session: dict[str, list[int]] = {}
+        for run in self.places() if only is None else only:
+            by_session.setdefault(promoted.get(run, self._session), []).append(run)
         found: dict[int, Totals] = {}
-        for keys in partitions:
-            pipe = self._redis.pipeline(transaction=False)
-            for run in runs:
-                pipe.hget(keys.run(run), "totals")
-            for run, stored in zip(runs, pipe.execute(raise_on_error=False) if runs else (), strict=True):
-                try:
+        unreadable = dict(self.unreadable) if only is None else {}
+        for session, runs in by_session.items():
+            self._list(session)
+            for keys in self._keys_of(session):
+                self._add_totals(keys, runs, found, unreadable)
+        self.unreadable = unreadable
+        return {run: totals for run, totals in sorted(found.items()) if run not in unreadable}
+
+    def _add_totals(
+        self, keys: layout.Keys, runs: Sequence[int], found: dict[int, Totals], unreadable: dict[int, str]
+    ) -> None:
+        """Add the totals of runs in a partition."""
+        pipe = self._redis.pipeline(transaction=False)
+        for run in runs:
+            pipe.hget(keys.run(run), "totals")
+        for run, stored in zip(runs, pipe.execute(raise_on_error=False), strict=True):
+            try:
+                with self._reading(keys, run):
+                    if isinstance(stored, Exception):
+                        raise stored
                     if stored is not None:
-                        found.setdefault(run, Totals()).__iadd__(_totals(stored))
-                except (LookupError, ValueError, TypeError, AttributeError) as error:
-                    self.unreadable[run] = f"{keys.run(run)} cannot be read: {type(error).__name__}: {error}"
-                    self._ask_for_repair(keys, run)
-        return {run: totals for run, totals in found.items() if run not in self.unreadable}
+                        found.setdefault(run, Totals()).__iadd__(layout.unpack_totals(stored))
+                    else:
+                        self._check_absent(keys, run)
+            except UnreadableRunError as error:
+                unreadable[run] = str(error)
+
+    def totals(self, run: int) -> Totals:
+        """Return the totals of a run; empty ones if there is no such run."""
+        found = self.runs([run])
+        if run in self.unreadable:
+            raise UnreadableRunError(self.unreadable[run])
+        return found.get(run, Totals())
 
     def run(self, run: int, ranges: Ranges, *, key_numbers: bool = True) -> RunBook:
         """Return all of a run; empty books if there is no such run.
@@ -163,21 +196,20 @@ class BookReader:
         numbers: dict[int, bytes] = {}
         spills = 0
         for keys in self._keys_with(run):
-            with _Reading(self, keys, run) as answers:
-                names = [keys.run(run), keys.spills(run), keys.handling(run), keys.book(run)]
-                there = answers(*names, *([keys.key_numbers(run)] if key_numbers else []))
-                if not there[0]:
+            with self._reading(keys, run):
+                names = [keys.spills(run), keys.handling(run), keys.book(run)]
+                names += [keys.key_numbers(run)] if key_numbers else []
+                stored, there = self._part(keys, run, names)
+                if not stored:
                     continue
-                unit = layout.unpack_json(there[0][b"unit"])
-                _check_stamps(dict(zip(names, there, strict=False)), unit["stamps"])
-                totals += _totals(there[0][b"totals"])
-                ours = unpack_ledger(there[1])
+                totals += layout.unpack_totals(stored[b"totals"])
+                ours = unpack_ledger(there[0])
                 ledger |= ours
                 spills += len(ours)
-                handling |= {int(s): layout.unpack_handling(h) for s, h in there[2].items() if s != _STAMP}
-                book += unpack_book(there[3], ranges)
+                handling |= unpack_handling(there[1])
+                book += unpack_book(there[2], ranges)
                 if key_numbers:
-                    numbers |= {int(s): _numbers(n) for s, n in there[4].items() if s != _STAMP}
+                    numbers |= unpack_key_numbers(there[3])
         return RunBook(
             totals=totals,
             ledger=ledger,
@@ -191,140 +223,127 @@ class BookReader:
         """Return the key numbers of spills of a run, see `spill_numbers`; none where they were not kept."""
         found = dict.fromkeys(spills, b"")
         for keys in self._keys_with(run) if found else ():
-            with _Reading(self, keys, run):
-                stored = cast("list[bytes | None]", self._redis.hmget(keys.key_numbers(run), [*map(str, spills)]))
-                found |= {s: _numbers(n) for s, n in zip(spills, stored, strict=True) if n is not None}
+            with self._reading(keys, run):
+                stored = self._fields(keys, run, keys.key_numbers(run), [*map(str, spills)])
+                found |= {int(s): unpack_numbers(n) for s, n in stored.items()}
         return found
 
-    def windows(self, run: int) -> dict[int, int]:
-        """Return the windows kept of a run: start, s since 1970 UTC → spills in it, in order."""
-        found: dict[int, int] = {}
-        for keys in self._keys_with(run):
-            with _Reading(self, keys, run) as answers:
-                for start, spills in unpack_windows(answers(keys.windows(run))[0]).items():
-                    found[start] = found.get(start, 0) + spills
-        return dict(sorted(found.items()))
+    def windows(self, run: int) -> dict[Window, int]:
+        """Return the windows kept of a run, and the spills in each, in order.
 
-    def window(self, run: int, start: int, ranges: Ranges) -> Book:
+        Where one partition has joined some already that another has not, they are taken for one.
+        """
+        there: dict[Window, int] = {}
+        for keys in self._keys_with(run):
+            with self._reading(keys, run):
+                _, (stored,) = self._part(keys, run, [keys.windows(run)])
+                for window, spills in unpack_windows(stored).items():
+                    there[window] = there.get(window, 0) + spills
+        found: dict[Window, int] = {}
+        for window in sorted(there, key=lambda each: (each.start, -each.length)):
+            last = next(reversed(found), None)
+            into = last if last is not None and window.end <= last.end else window
+            found[into] = found.get(into, 0) + there[window]
+        return found
+
+    def window(self, run: int, window: Window, ranges: Ranges) -> Book:
         """Return the book of a window of a run."""
         total = Book(ranges)
         for keys in self._keys_with(run):
-            with _Reading(self, keys, run) as answers:
-                total += unpack_book(answers(keys.window(run, start))[0], ranges)
+            with self._reading(keys, run):
+                for part in self._parts_of(keys, run, window):
+                    _, (stored,) = self._part(keys, run, [keys.window(run, part)])
+                    total += unpack_book(stored, ranges)
         return total
 
-    def plot(self, name: str, run: int, ranges: Ranges, start: int | None = None) -> Histogram:
-        """Return one histogram of a run, or of the window of it that starts then; empty if there is none."""
+    def _parts_of(self, keys: layout.Keys, run: int, window: Window) -> list[Window]:
+        """Return the windows that a partition has of a window: itself, or what is to be joined to it."""
+        _, (there,) = self._part(keys, run, [keys.windows(run)])
+        return [each for each in unpack_windows(there) if window.start <= each.start and each.end <= window.end]
+
+    def plot(self, name: str, run: int, ranges: Ranges, window: Window | None = None) -> Histogram:
+        """Return one histogram of a run, or of a window of it; empty if there is none."""
         total = Book(ranges)
         for keys in self._keys_with(run):
-            with _Reading(self, keys, run):
-                key = keys.book(run) if start is None else keys.window(run, start)
-                stored = cast("bytes | None", self._redis.hget(key, name))
-                if stored is not None:
-                    total += unpack_book({name.encode(): stored}, ranges)
+            with self._reading(keys, run):
+                parts = [] if window is None else self._parts_of(keys, run, window)
+                names = [keys.book(run)] if window is None else [keys.window(run, part) for part in parts]
+                for key in names:
+                    total += unpack_book(self._fields(keys, run, key, [name]), ranges)
         return total[name]
 
-    def _ask_for_repair(self, keys: layout.Keys, run: int) -> None:
-        """Have a worker look at a run of which something cannot be read."""
-        with suppress(ResponseError):  # whoever may only read asks in vain; a worker finds most by itself
-            self._redis.sadd(keys.repair, run)
+    def being_made_again(self, run: int) -> list[int]:
+        """Return the partitions whose part of a run is being made again from Kafka: its book lacks some of it."""
+        session = self._promoted().get(run, self._session)
+        return [partition for partition, its in self._progress(session).items() if run in its.repairs]
 
+    def _part(
+        self, keys: layout.Keys, run: int, names: Sequence[str]
+    ) -> tuple[dict[bytes, bytes], list[dict[bytes, bytes]]]:
+        """Return the totals of a partition's part of a run and some of its keys, which belong together.
 
-class _Reading:
-    """A ``with`` block that reads keys of a run in one partition, and says whose they are if they cannot be read."""
+        A key of which the part does not say which stamp it has is none of its, but for how spills were handled.
 
-    def __init__(self, reader: BookReader, keys: layout.Keys, run: int) -> None:
-        self._reader, self._keys, self._run = reader, keys, run
-
-    def __enter__(self) -> Callable[..., list[dict[bytes, bytes]]]:
-        return self._hashes
-
-    def _hashes(self, *names: str) -> list[dict[bytes, bytes]]:
-        pipe = self._reader._redis.pipeline(transaction=True)
-        for name in names:
+        Raises
+        ------
+        ValueError
+            When one is gone, or older than the rest.
+        """
+        pipe = self._redis.pipeline(transaction=True)
+        for name in (keys.run(run), *names):
             pipe.hgetall(name)
-        return pipe.execute()
+        stored, *there = pipe.execute()
+        if not stored:
+            self._check_absent(keys, run)
+            return {}, [{} for _ in names]
+        stamps = layout.unpack_json(stored[b"unit"])["stamps"] | {keys.handling(run): None}
+        return stored, [_checked(key, found, stamps) for key, found in zip(names, there, strict=True)]
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        is_rubbish = isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
-        if isinstance(error, LookupError | ValueError | TypeError | AttributeError) or is_rubbish:
-            self._reader._ask_for_repair(self._keys, self._run)
+    def _fields(self, keys: layout.Keys, run: int, key: str, names: Sequence[str]) -> dict[bytes, bytes]:
+        """Return some fields of a key of a partition's part of a run, as far as there are any; raises as `_part`."""
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.hget(keys.run(run), "unit")
+        pipe.hmget(key, [layout.STAMP, *names])
+        unit, there = pipe.execute()
+        if unit is None:
+            self._check_absent(keys, run)
+            return {}
+        found = {n.encode(): value for n, value in zip([layout.STAMP, *names], there, strict=True) if value is not None}
+        checked = _checked(key, found, layout.unpack_json(unit)["stamps"])
+        return {name: value for name, value in checked.items() if name != _STAMP}
+
+    def _check_absent(self, keys: layout.Keys, run: int) -> None:
+        """Refuse that a partition has nothing of a run, though the list of runs says so, unless it is made again."""
+        session = keys.session
+        if session in self._lists and self._lists[session].has(run, keys.partition):
+            its = self._progress(session).get(keys.partition)
+            if its is not None and run not in its.repairs:
+                raise ValueError("all of it is gone")
+
+    @contextmanager
+    def _reading(self, keys: layout.Keys, run: int) -> Iterator[None]:
+        """Say which run it is that cannot be read, and have a worker look at it."""
+        try:
+            yield
+        except Exception as error:
+            # Whatever else is raised is for want of sense in what was read.
+            if isinstance(error, RedisError) and not is_other_type(error):
+                raise
+            if isinstance(error, NewerFormatError):
+                raise UnreadableRunError(f"run {run} cannot be read: {error}") from error
+            with suppress(ResponseError):  # whoever may only read asks in vain; a worker finds most by itself
+                self._redis.sadd(keys.repair, run)
             raise UnreadableRunError(
-                f"what Redis holds of run {self._run} in partition {self._keys.partition} cannot be read "
-                f"({type(error).__name__}: {error}): a worker makes it again if Kafka still has it"
+                f"run {run} cannot be read: what Redis holds of it in partition {keys.partition} is none of what was "
+                f"written there ({type(error).__name__}: {error}); a worker makes it again if Kafka still has it"
             ) from error
 
 
-class _RunList:
-    """The list of a session's runs, of which only what has changed is read again."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._places: dict[int, dict[int, layout.Place]] = {}
-        self._sums: dict[int, layout.Place] = {}
-        self._seen: dict[int, tuple[str, int]] = {}
-
-    def read(self, partitions: Sequence[layout.Keys]) -> dict[int, layout.Place]:
-        """Return where every run is, over all partitions."""
-        changed: set[int] = set()
-        for gone in self._places.keys() - {keys.partition for keys in partitions}:
-            changed |= self._places.pop(gone).keys()
-            del self._seen[gone]
-        for keys in partitions:
-            changed |= self._look(keys)
-        for run in changed:
-            here = [its[run] for its in self._places.values() if run in its]
-            self._sums.pop(run, None)
-            if here:
-                self._sums[run] = reduce(add, here)
-        return dict(self._sums)
-
-    def _look(self, keys: layout.Keys) -> set[int]:
-        """Read what is new in a partition, and return the runs that have changed there."""
-        known = self._places.setdefault(keys.partition, {})
-        try:
-            fence = (cast("bytes | None", self._redis.hget(keys.state, "fence")) or b"").decode(errors="replace")
-            writer, _, number = fence.rpartition(":")
-            before = self._seen.get(keys.partition)
-            if before == (writer, int(number or 0)) and fence:
-                return set()
-            if before is None or before[0] != writer:
-                return self._look_at_all(keys, writer, int(number or 0))
-            pipe = self._redis.pipeline(transaction=True)
-            pipe.hlen(keys.index)
-            pipe.zrangebyscore(keys.changed, before[1] + 1, "+inf")
-            length, changed = pipe.execute()
-            stored = cast("list[bytes | None]", self._redis.hmget(keys.index, changed) if changed else [])
-            places, _ = unpack_places({r: d for r, d in zip(changed, stored, strict=True) if d is not None})
-            known |= places
-            if len(known) != length - 1:  # another list than the one that was known
-                return self._look_at_all(keys, writer, int(number))
-            self._seen[keys.partition] = writer, int(number)
-            return set(places)
-        except (ResponseError, ValueError) as error:
-            if isinstance(error, ResponseError) and "WRONGTYPE" not in str(error):
-                raise
-            return set()  # rubbish, which its worker removes
-
-    def _look_at_all(self, keys: layout.Keys, writer: str, number: int) -> set[int]:
-        before = self._places.get(keys.partition, {})
-        places, _ = unpack_places(cast("dict[bytes, bytes]", self._redis.hgetall(keys.index)))
-        self._places[keys.partition], self._seen[keys.partition] = places, (writer, number)
-        return before.keys() | places.keys()
-
-
-def _totals(stored: Any) -> Totals:
-    if isinstance(stored, ResponseError):
-        raise TypeError(str(stored))
-    return layout.unpack_totals(stored)
-
-
-def _numbers(data: bytes) -> bytes:
-    return spill_numbers.check(layout.unseal(data))
-
-
-def _check_stamps(there: Mapping[str, Mapping[bytes, bytes]], stamps: Mapping[str, str]) -> None:
-    """Refuse keys that are gone, or older than the rest."""
-    for key, found in there.items():
-        if key in stamps and (stamp := found.get(_STAMP, b"").decode(errors="replace")) != stamps[key]:
-            raise ValueError(f"{key} is {'older than the rest' if stamp else 'gone'}")
+def _checked(key: str, found: dict[bytes, bytes], stamps: Mapping[str, str | None]) -> dict[bytes, bytes]:
+    """Return what a key holds; nothing if it is none of the part's."""
+    if key not in stamps:
+        return {}
+    stamp, wanted = found.get(_STAMP, b"").decode(errors="replace"), stamps[key]
+    if wanted is not None and stamp != wanted:
+        raise ValueError(f"{key} is {'older than the rest' if stamp else 'gone'}")
+    return found

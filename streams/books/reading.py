@@ -6,6 +6,7 @@ hands out after a seek what it fetched before, and passes over messages while pa
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 import structlog
 
@@ -19,10 +20,12 @@ SEEK_PATIENCE_S = 2.0
 """Wait for messages that Kafka has, or that were sought, before seeking: what was fetched earlier comes first."""
 LOST_S = 30.0
 """What is on its way into the books comes within it, or is lost: Faust empties its queues when partitions move."""
+LEADER_S = 5.0
+"""Kafka is asked for a partition's leader again after it."""
 QUIET_S = 0.5
 """What has brought messages so lately needs no look: the next checkpoint tells."""
-AUDITED = 20
-"""Runs a partition that are looked at together for keys that are gone."""
+AUDITED, AUDIT_S = 20, 5.0
+"""So many runs of a partition are looked at together for keys that are gone, so often."""
 
 _log = structlog.get_logger(__name__)
 
@@ -69,19 +72,29 @@ class Reading:
         self._partitions = partitions
         self._clock = clock
         self._audited: dict[int, list[int]] = {}
+        """Partition → the runs that are still to be looked at."""
+        self._audited_at: dict[int, float] = {}
 
     async def accept(self, arrived: Sequence[Arrived]) -> list[Message]:
-        """Return those of some messages that are the next ones of their partitions."""
-        accepted = []
-        for one in arrived:
-            known = self._partitions.get(one.partition)
-            if known is None:
-                known = await self._counter.begin(one.partition)
-                if one.offset != known.reading:
-                    await self._go(known)
-            if (message := await self._next(known, one)) is not None:
-                accepted.append(message)
-        return accepted
+        """Return those of some messages that are the next ones of their partitions.
+
+        When it raises, none was taken, and it may be asked again.
+        """
+        accepted: list[tuple[Partition, Message]] = []
+        try:
+            for one in arrived:
+                known = self._partitions.get(one.partition)
+                if known is None:
+                    known = await self._counter.begin(one.partition)
+                    if one.offset != known.reading:
+                        await self._go(known)
+                if (message := await self._next(known, one)) is not None:
+                    accepted.append((known, message))
+        except BaseException:
+            for known, message in reversed(accepted):
+                known.reading = message.start
+            raise
+        return [message for _, message in accepted]
 
     async def _next(self, known: Partition, one: Arrived) -> Message | None:
         """Return a message if it is the next one of its partition."""
@@ -110,21 +123,24 @@ class Reading:
         """Go to the first message that Kafka has from what is to be read next on."""
         known.sought_at = self._clock()
         known.awaited, known.gone_below = await self._kafka.first_from(known.number, known.reading)
-        if known.awaited is not None:
-            _log.info("going to what is next", partition=known.number, to=known.awaited)
-            await self._kafka.seek(known.number, known.awaited)
+        # Also where nothing is yet: else all that was counted would be fetched again by a group whose offsets are lost.
+        to = known.awaited if known.awaited is not None else max(known.reading, known.gone_below)
+        _log.info("going to what is next", partition=known.number, to=to)
+        await self._kafka.seek(known.number, to)
 
     async def look_after(self, number: int) -> bool:
         """Look after a partition, and return whether all that Kafka has of it is in the books, or on its way.
 
         When Redis lost data, or a sought message does not come, no message may ever tell: so a partition that is quiet
-        is compared with Redis and with Kafka.
+        is compared with Redis and with Kafka. The parts of its runs are looked at in any case.
         """
         known, now = self._partitions.get(number), self._clock()
+        if known is not None and not await self._has_its_leader(known, now):
+            known = None
         if known is not None and now - known.moved_at < QUIET_S:
+            await self._audit(known)
             return True
         if known is not None and not await self._is_as_left(known):
-            self._partitions.pop(number, known).parts.forget_all()
             known = None
         if known is None:
             known = await self._counter.begin(number)
@@ -143,10 +159,27 @@ class Reading:
             await self._go_on(known, end)
         return False
 
+    async def _has_its_leader(self, known: Partition, now: float) -> bool:
+        """Say whether a partition still has the leader under which all was counted; asked for now and then.
+
+        Another may have less, and by now other messages in place of what it lacks.
+        """
+        if now - known.asked_at < LEADER_S:
+            return True
+        counted = known.state.next
+        is_same = await self._kafka.epoch(known.number) == known.state.epoch
+        known.asked_at = now
+        if is_same:
+            known.sound = counted
+        else:
+            _log.info("another leader has the partition: looking whether it has all", partition=known.number)
+        return is_same
+
     async def _is_as_left(self, known: Partition) -> bool:
         """Say whether Redis and Kafka still have what a partition was when it was written last."""
+        counted = known.state.next  # it may count more while Kafka is asked
         _, end = await self._kafka.span(known.number)
-        if known.state.next > end or known.state.log != await self._kafka.id():
+        if counted > end or known.state.log != await self._kafka.id():
             _log.warning("Kafka has another log, or a shorter one", partition=known.number)
             return False
         if not await self._counter.is_current(known):
@@ -165,6 +198,10 @@ class Reading:
 
     async def _audit(self, known: Partition) -> None:
         """Look whether the parts of some runs are whole in Redis, and of those that somebody could not read."""
+        if self._clock() - self._audited_at.get(known.number, -inf) < AUDIT_S:
+            return
+        self._audited_at[known.number] = self._clock()
+        await self._store.begin(known.number)  # what says that there is this partition may be gone, too
         left = self._audited.setdefault(known.number, [])
         if not left:
             left += await self._counter.runs(known)  # the newest are looked at first

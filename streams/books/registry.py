@@ -1,6 +1,8 @@
 """The state of a run: one pure function of where it is and what the DAQ said, of the other runs, and of the clock."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 
 from schemas.records import NO_RUN, RunRecord, RunState
 from streams.books.layout import Place
@@ -21,18 +23,33 @@ def state(place: Place, others: Iterable[Place], now_s: float) -> RunState:
     now_s
         Seconds since 1970 UTC.
     """
+    return _state(place, lambda its: _Begins(others).one_after(its), now_s)
+
+
+class _Begins:
+    """When runs began and had their newest message: whether one of them came after another is asked of many."""
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        ordered = sorted((place.began_us, place.produced_ms) for place in places)
+        self._began_us = [began_us for began_us, _ in ordered]
+        newest_first = accumulate((produced_ms for _, produced_ms in reversed(ordered)), max, initial=0)
+        self._newest_ms = [*newest_first][::-1]
+        """Of all runs that began then or later; 0 at the end, where none did."""
+
+    def one_after(self, place: Place) -> bool:
+        """Say whether a run began when this one had its last message, by their own times and by those of Kafka."""
+        later = bisect_right(self._began_us, end_us(place))
+        return end_us(place) > 0 and self._newest_ms[later] > place.produced_ms
+
+
+def _state(place: Place, one_began_after: Callable[[Place], bool], now_s: float) -> RunState:
     silent = now_s - place.produced_ms / 1000 > DAQ_SILENT_S
     if place.ended:
         is_late = place.produced_ms > place.ended_ms
         return RunState.REOPENED if is_late and not silent else RunState.ENDED
-    if silent or any(_began_after(other, place) for other in others):
+    if silent or one_began_after(place):
         return RunState.ENDED_WITHOUT_ITS_END
     return RunState.RUNNING if place.received else RunState.ANNOUNCED
-
-
-def _began_after(other: Place, place: Place) -> bool:
-    """Say whether a run began when this one had its last message, by their own times and by those of Kafka."""
-    return other.began_us > end_us(place) and other.produced_ms > place.produced_ms
 
 
 def end_us(place: Place) -> int:
@@ -70,8 +87,8 @@ def record(run: int, totals: Totals, place: Place, run_state: RunState, products
 
 def states(places: Mapping[int, Place], now_s: float) -> dict[int, RunState]:
     """Return the state of every run, by its number."""
-    # Only a run that is not silent asks for the others: there are few of those, however many are stored.
-    return {run: state(place, places.values(), now_s) for run, place in places.items()}
+    one_began_after = _Begins(places.values()).one_after
+    return {run: _state(place, one_began_after, now_s) for run, place in places.items()}
 
 
 def records(books: BookReader, products: Mapping[int, Sequence[str]], now_s: float) -> list[RunRecord]:

@@ -1,93 +1,19 @@
-"""The replays that there are: what each was asked to do, kept in Redis beside its books, and how far it is."""
+"""The replays that there are, and what each is doing."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
-from pathlib import Path
-from typing import Any, Self, cast
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
 
 from redis import Redis
 
-from streams.books.reader import Progress
-from streams.conditions.store import ConditionsStore
-from streams.settings import Settings
+from streams.books.decided import Copy
+from streams.books.decisions import Decisions
+from streams.books.made import Books, Made
+from streams.books.plan import PREFIX, Origin, Plan
 
-PREFIX = "replay-"
-"""Of the session of a replay; what follows is its name."""
+__all__ = ["AT_WORK", "PREFIX", "Origin", "Plan", "Replays", "called"]
+
 AT_WORK = "at work"
-
-
-class Origin(StrEnum):
-    """Where the spills of a replay come from."""
-
-    RAW = "raw"
-    """``spills.raw``: reconstructed again, with the conditions of today."""
-    RECO = "reco"
-    """``spills.reco``: as they were reconstructed, into the plots of today."""
-    ARCHIVE = "archive"
-    """A file that `ops.archive` wrote."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a replay was asked to do; nothing of it changes later but that it is done."""
-
-    session: str
-    runs: tuple[int, ...]
-    origin: Origin
-    archive: str = ""
-    """The file, if the spills come from one."""
-    spans: tuple[tuple[int, int], ...]
-    """By partition: the first offset that is read, and the first that is not."""
-    began_s: float
-    """Seconds since 1970 UTC."""
-    conditions: str = ""
-    """Index of the tables that go before those of the settings, if there is one."""
-    digests: dict[str, str] = field(default_factory=dict)
-    """Run → hash of its conditions; empty if it has none."""
-    done: bool = False
-
-    @property
-    def name(self) -> str:
-        """What it is called on the command line."""
-        return self.session.removeprefix(PREFIX)
-
-    @property
-    def messages(self) -> int:
-        """How many messages there are to be read, those of other runs between them included."""
-        return sum(stop - first for first, stop in self.spans)
-
-    def read(self, progress: Mapping[int, Progress]) -> int:
-        """Return how many of them are behind it when the partitions of its session are so far."""
-        if self.done:
-            return self.messages
-        nexts = {partition: its.next for partition, its in progress.items()}
-        return sum(max(min(nexts.get(p, 0), stop) - first, 0) for p, (first, stop) in enumerate(self.spans))
-
-    def left(self, progress: Mapping[int, Progress]) -> list[int]:
-        """Return the partitions of which something is still to be counted when its session is so far."""
-        return [
-            partition
-            for partition, (first, stop) in enumerate(self.spans)
-            if first < stop
-            and (partition not in progress or progress[partition].next < stop or progress[partition].repairs)
-        ]
-
-    def store(self, settings: Settings) -> ConditionsStore:
-        """Return what gives its runs their conditions."""
-        return ConditionsStore.from_settings(settings, Path(self.conditions) if self.conditions else None)
-
-    def to_json(self) -> str:
-        """Return it as it is stored."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: bytes) -> Self:
-        """Return what `to_json` stored."""
-        values: dict[str, Any] = json.loads(text)
-        spans = tuple((first, stop) for first, stop in values.pop("spans"))
-        return cls(**values | {"runs": tuple(values["runs"]), "origin": Origin(values["origin"]), "spans": spans})
 
 
 class Replays:
@@ -99,22 +25,29 @@ class Replays:
         Client that returns bytes; its errors are passed on.
     prefix
         Of all keys.
+    decisions
+        Gives what people decided; not given, as Redis knows it.
     """
 
-    def __init__(self, redis: Redis, prefix: str) -> None:
+    def __init__(self, redis: Redis, prefix: str, decisions: Callable[[], Decisions] | None = None) -> None:
         self.redis = redis
+        self.made = Made(redis, prefix)
         self._prefix = prefix
-        self._plans = f"{prefix}:replays"
+        self._decisions = decisions or (lambda: Copy(redis, prefix).read() or Decisions())
+        self._passing = f"{prefix}:verifying"
+        """Plans of what is made to be compared and removed: nobody decided anything, and Redis may lose them."""
 
     def all(self) -> list[Plan]:
         """Return every plan, the oldest first."""
-        stored = cast("dict[bytes, bytes]", self.redis.hgetall(self._plans))
-        return sorted(map(Plan.from_json, stored.values()), key=lambda plan: plan.began_s)
+        passing = cast("dict[bytes, bytes]", self.redis.hgetall(self._passing))
+        found = [*self._decisions().plans.values(), *map(Plan.from_json, passing.values())]
+        books = self.made.of(found)
+        done = (replace(plan, done=books[plan.session] is Books.WHOLE) for plan in found)
+        return sorted(done, key=lambda plan: plan.began_s)
 
     def get(self, session: str) -> Plan | None:
         """Return the plan of a session, if there is one."""
-        stored = cast("bytes | None", self.redis.hget(self._plans, session))
-        return Plan.from_json(stored) if stored is not None else None
+        return next((plan for plan in self.all() if plan.session == session), None)
 
     def state(self, plan: Plan) -> str:
         """Return what a replay is doing, in words."""
@@ -122,7 +55,7 @@ class Replays:
             return "done"
         behind = cast("bytes | None", self.redis.get(self._alive(plan.session)))
         if behind is None:
-            return "stopped"
+            return "lost with Redis" if self.made.of([plan])[plan.session] is Books.LOST else "stopped"
         return AT_WORK if behind == b"0" else "waiting for live"
 
     def _alive(self, session: str) -> str:

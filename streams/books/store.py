@@ -1,7 +1,6 @@
 """The checkpoint: how far a partition is, and its parts of runs, read and written in Redis in atomic steps."""
 
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -11,19 +10,23 @@ from redis.exceptions import ResponseError
 from streams.books import layout
 from streams.books.book import Book, Ranges
 from streams.books.checkpoint import COMPARE_AND_SET, REFUSED, WRITTEN, Commands, RunChanges
+from streams.books.connect import is_other_type
 from streams.books.stored import (
     PartitionState,
     StoredPart,
+    place_of,
     unpack_book,
+    unpack_key_numbers,
     unpack_ledger,
     unpack_part,
     unpack_places,
     unpack_state,
     unpack_windows,
 )
+from streams.books.windows import Window
 
 # KEYS[1] is the state, ARGV[1] the fence that it must have. Each of the other KEYS gets the name behind it.
-_SET_ASIDE = """
+SET_ASIDE = """
 if (redis.call('HGET', KEYS[1], 'fence') or '') ~= ARGV[1] then return 'refused' end
 for i = 2, #KEYS, 2 do
   if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('RENAME', KEYS[i], KEYS[i + 1]) end
@@ -65,10 +68,10 @@ def _as_damage(run: int, key: str) -> Iterator[None]:
     """Say which key of a run it is that cannot be understood."""
     try:
         yield
-    except (LookupError, ValueError, TypeError, AttributeError, struct.error) as error:
+    except layout.UNREADABLE as error:
         raise DamagedPartError(run, f"{key} cannot be read: {type(error).__name__}: {error}") from error
     except ResponseError as error:
-        if "WRONGTYPE" not in str(error):
+        if not is_other_type(error):
             raise
         raise DamagedPartError(run, f"{key}, or one beside it, has another type: {error}") from error
 
@@ -89,7 +92,7 @@ class CheckpointStore:
         self._prefix = prefix
         self._session = session
         self._compare_and_set = redis.register_script(COMPARE_AND_SET)
-        self._set_aside = redis.register_script(_SET_ASIDE)
+        self._set_aside = redis.register_script(SET_ASIDE)
 
     def _keys(self, partition: int) -> layout.Keys:
         return layout.Keys(self._prefix, self._session, partition)
@@ -109,7 +112,7 @@ class CheckpointStore:
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             raise DamagedStateError(f"{key} cannot be read: {type(error).__name__}: {error}") from error
         except ResponseError as error:
-            if "WRONGTYPE" not in str(error):
+            if not is_other_type(error):
                 raise
             raise DamagedStateError(f"{key} has another type: {error}") from error
 
@@ -122,7 +125,7 @@ class CheckpointStore:
         try:
             return unpack_places(await self._hash(self._keys(partition).index))
         except ResponseError as error:
-            if "WRONGTYPE" not in str(error):
+            if not is_other_type(error):
                 raise
             return {}, ""
 
@@ -131,13 +134,13 @@ class CheckpointStore:
         keys = self._keys(partition)
         places: dict[Any, Any] = {layout.STAMP: stamp}
         async for key in self._redis.scan_iter(match=keys.run("*"), count=1000):
-            stored = await self._hash(key)
             try:
-                run, log = int(key.rpartition(b":")[2]), layout.unpack_json(stored[b"unit"])["log"]
-                totals = layout.unpack_totals(stored[b"totals"])
-            except (LookupError, ValueError, TypeError):
+                place = place_of(await self._hash(key), partition)
+                places[int(key.rpartition(b":")[2])] = layout.pack_place(place)
+            except (*layout.UNREADABLE, ResponseError) as error:
+                if isinstance(error, ResponseError) and not is_other_type(error):
+                    raise
                 continue  # whoever looks at it finds that it is damaged
-            places[run] = layout.pack_place(layout.Place.of(totals, partition, log))
         await self._redis.delete(keys.index)
         await self._redis.hset(keys.index, mapping=places)
 
@@ -190,12 +193,18 @@ class CheckpointStore:
             found.windows = unpack_windows(windows)
         return found
 
-    async def load_window(self, partition: int, run: int, start: int, stored: StoredPart) -> Book:
+    async def load_window(self, partition: int, run: int, window: Window, stored: StoredPart) -> Book:
         """Return a partition's book of a window; raises as `load_part` does."""
-        key = self._keys(partition).window(run, start)
+        key = self._keys(partition).window(run, window)
         with _as_damage(run, key):
             plots = self._checked(run, stored, key, await self._hash(key))
             return unpack_book(plots, stored.book.ranges)
+
+    async def check_key_numbers(self, partition: int, run: int) -> None:
+        """Read the key numbers of a run, which `load_part` counts alone; raises as it does."""
+        key = self._keys(partition).key_numbers(run)
+        with _as_damage(run, key):
+            unpack_key_numbers(await self._hash(key))
 
     @staticmethod
     def _checked(run: int, stored: StoredPart, key: str, found: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
@@ -208,16 +217,26 @@ class CheckpointStore:
         return found
 
     async def damaged(self, partition: int, runs: Sequence[int]) -> dict[int, str]:
-        """Return those of some runs of which a key is gone or older than the others, and why; values are not read."""
+        """Return those of some runs of which a key is gone or older than the others, and why; values are not read.
+
+        A checkpoint may be written meanwhile: then this is no more than a suspicion.
+        """
         keys = self._keys(partition)
         pipe = self._redis.pipeline(transaction=False)
         for run in runs:
             pipe.hget(keys.run(run), "unit")
-        wanted, found = dict(zip(runs, await pipe.execute(raise_on_error=False), strict=True)), dict[int, str]()
-        for run, stored in wanted.items():
+            pipe.hget(keys.index, str(run))
+        answers, found = await pipe.execute(raise_on_error=False), dict[int, str]()
+        for run, stored, place in zip(runs, answers[::2], answers[1::2], strict=True):
             try:
                 with _as_damage(run, keys.run(run)):
-                    stamps = layout.unpack_json(stored)["stamps"]
+                    unit = layout.unpack_json(stored)
+                    stamps = unit["stamps"]
+                    listed = layout.unpack_place(place)
+                    if not unit.get("is_whole", True):
+                        found[run] = "it was not made again to its end"
+                    elif listed.log == unit["log"] and listed.last >= unit["upto"]:
+                        found[run] = "it is older than the list of runs"
                     pipe = self._redis.pipeline(transaction=False)
                     for key in stamps:
                         pipe.hget(key, layout.STAMP)
@@ -232,7 +251,7 @@ class CheckpointStore:
     async def asked_for(self, partition: int) -> list[int]:
         """Return the runs of which somebody could not read something, and take note that it was heard."""
         key = self._keys(partition).repair
-        asked = cast("list[bytes]", await self._redis.spop(key, 100))
+        asked = cast("list[bytes]", await self._asked_of(key, lambda: self._redis.spop(key, 100)))
         return sorted(int(run) for run in asked if run.lstrip(b"-").isdigit())
 
     async def set_aside(self, partition: int, run: int, fence: str) -> None:
@@ -261,7 +280,8 @@ class CheckpointStore:
 
     async def begin(self, partition: int) -> None:
         """Have a partition among those that there are."""
-        await self._redis.sadd(layout.partitions(self._prefix, self._session), partition)
+        key = layout.partitions(self._prefix, self._session)
+        await self._asked_of(key, lambda: self._redis.sadd(key, partition))
 
     async def checkpoint(
         self, partition: int, fence: str, state: PartitionState, runs: Mapping[int, RunChanges]
@@ -301,6 +321,16 @@ class CheckpointStore:
             raise DamagedIndexError(key)
         await self._redis.delete(key)  # it has another type: nobody misses what it holds
         raise CheckpointRefusedError(f"partition {partition}: {key} was none of ours and is removed")
+
+    async def _asked_of(self, key: str, ask: Callable[[], Any]) -> Any:
+        """Return what Redis answers; where a key has another type, nobody misses what it holds, and it is removed."""
+        try:
+            return await ask()
+        except ResponseError as error:
+            if not is_other_type(error):
+                raise
+            await self._redis.delete(key)
+            return await ask()
 
     async def _hash(self, key: str) -> dict[bytes, bytes]:
         return cast("dict[bytes, bytes]", await self._redis.hgetall(key))

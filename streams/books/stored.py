@@ -1,13 +1,18 @@
 """What Redis holds of a partition and of its parts of runs: as values, as the fields of hashes, and back."""
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from streams.books import layout, uhi
+from streams.books import layout, spill_numbers, uhi
 from streams.books.book import Book, Ranges, plots_digest
-from streams.books.run import Ledger, RunPart
+from streams.books.run import Handling, Ledger, RunPart
+from streams.books.windows import Window
+
+_FENCE = re.compile("[^:]+:[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +25,10 @@ class PartitionState:
     """Of the checkpoint that wrote it, ``WRITER:NUMBER``; empty if there is none. The next one must name it."""
     log: str = ""
     """Id of the topic: one that is made anew has another."""
+    epoch: int = -1
+    """Of the leader under which it was last known that Kafka has what was counted; -1 if nobody looked."""
+    sound: int = 0
+    """The first offset that was counted since, maybe under another leader."""
     tail: tuple[layout.Counted, ...] = ()
     """The last messages in them, the last one at the end: Kafka must still have them, and not others in their place."""
     lost: tuple[layout.Loss, ...] = ()
@@ -44,10 +53,12 @@ class StoredPart:
 
     part: RunPart = field(default_factory=RunPart)
     book: Book
-    windows: dict[int, int] = field(default_factory=dict)
-    """Start of a window that is kept, s → spills in it."""
+    windows: dict[Window, int] = field(default_factory=dict)
+    """A window that is kept → spills in it."""
     upto: int = 0
-    """The first offset that is not in it."""
+    """The offset behind its last message: what is before it comes again, and changes nothing."""
+    is_whole: bool = True
+    """Whether all before that is in it; not while it is made again."""
     log: str = ""
     """Id of the topic that the offset is of."""
     stamps: dict[str, str] = field(default_factory=dict)
@@ -61,6 +72,8 @@ def pack_state(state: PartitionState) -> dict[str, Any]:
     plain = {
         "next": state.next,
         "log": state.log,
+        "epoch": state.epoch,
+        "sound": state.sound,
         "tail": state.tail,
         "lost": state.lost,
         "produced_ms": state.produced_ms,
@@ -81,10 +94,15 @@ def unpack_state(stored: Mapping[bytes, bytes]) -> PartitionState:
     if not stored:
         return PartitionState()
     plain = layout.unpack_json(stored[b"state"])
+    fence = stored[b"fence"].decode()
+    if not _FENCE.fullmatch(fence):
+        raise ValueError(f"its fence is {fence!r}")
     return PartitionState(
-        fence=stored[b"fence"].decode(),
+        fence=fence,
         next=int(plain["next"]),
         log=str(plain["log"]),
+        epoch=int(plain["epoch"]),
+        sound=int(plain["sound"]),
         tail=tuple(layout.Counted(int(offset), int(produced_ms)) for offset, produced_ms in plain["tail"]),
         lost=tuple(layout.Loss(int(at_s), str(what)) for at_s, what in plain["lost"]),
         produced_ms=int(plain["produced_ms"]),
@@ -102,15 +120,22 @@ def unpack_places(stored: Mapping[bytes, bytes]) -> tuple[dict[int, layout.Place
             continue
         try:
             found[int(run)] = layout.unpack_place(data)
-        except (ValueError, TypeError):
+        except layout.UNREADABLE:
             stamp = ""
     return found, stamp
+
+
+def place_of(stored: Mapping[bytes, bytes], partition: int) -> layout.Place:
+    """Return where a run is in a partition, from what `pack_part` made; raises `layout.UNREADABLE`."""
+    log = str(layout.unpack_json(stored[b"unit"])["log"])
+    return layout.Place.of(layout.unpack_totals(stored[b"totals"]), partition, log)
 
 
 def pack_part(stored: StoredPart) -> dict[str, Any]:
     """Return the totals of a part, how far it is, and the stamps of its keys, as the fields of a hash."""
     unit = {
         "upto": stored.upto,
+        "is_whole": stored.is_whole,
         "log": stored.log,
         "plots": plots_digest(stored.book.ranges),
         "stamps": stored.stamps,
@@ -133,6 +158,7 @@ def unpack_part(stored: Mapping[bytes, bytes], ranges: Ranges) -> StoredPart:
         part=RunPart({}, layout.unpack_totals(stored[b"totals"])),
         book=Book(ranges),
         upto=int(unit["upto"]),
+        is_whole=bool(unit.get("is_whole", True)),
         log=str(unit["log"]),
         stamps=dict(unit["stamps"]),
     )
@@ -143,9 +169,28 @@ def unpack_ledger(stored: Mapping[bytes, bytes]) -> Ledger:
     return {int(s): layout.unpack_ledger_entry(e) for s, e in stored.items() if s != layout.STAMP.encode()}
 
 
-def unpack_windows(stored: Mapping[bytes, bytes]) -> dict[int, int]:
-    """Return start of a window → its spills from the fields of a hash."""
-    return {int(start): int(layout.unseal(n)) for start, n in stored.items() if start != layout.STAMP.encode()}
+def unpack_key_numbers(stored: Mapping[bytes, bytes]) -> dict[int, bytes]:
+    """Return the key numbers of spills in the fields of a hash."""
+    return {int(s): unpack_numbers(n) for s, n in stored.items() if s != layout.STAMP.encode()}
+
+
+def unpack_numbers(stored: bytes) -> bytes:
+    """Return the key numbers of a spill as they are stored."""
+    return spill_numbers.check(layout.unseal(stored))
+
+
+def unpack_handling(stored: Mapping[bytes, bytes]) -> dict[int, Handling]:
+    """Return how spills were handled from the fields of a hash; what cannot be read is left out: no book lacks it."""
+    found = {}
+    for spill, data in stored.items():
+        with suppress(*layout.UNREADABLE):
+            found[int(spill)] = layout.unpack_handling(data)
+    return found
+
+
+def unpack_windows(stored: Mapping[bytes, bytes]) -> dict[Window, int]:
+    """Return window → its spills from the fields of a hash."""
+    return {layout.unpack_window(w): int(layout.unseal(n)) for w, n in stored.items() if w != layout.STAMP.encode()}
 
 
 def unpack_book(stored: Mapping[bytes, bytes], ranges: Ranges) -> Book:

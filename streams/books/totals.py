@@ -107,7 +107,7 @@ class Totals:
         """Take note of where and when a message of the run was produced."""
         self.first_raw[partition] = min(offset, self.first_raw.get(partition, offset))
         self.last_raw[partition] = max(offset, self.last_raw.get(partition, offset))
-        self.first_ms = _earlier(self.first_ms, produced_ms)
+        self.first_ms = earlier(self.first_ms, produced_ms)
         self.produced_ms = max(self.produced_ms, produced_ms)
         if isinstance(record, RunControl) and record.kind is ControlKind.END:
             self.ended_ms = max(self.ended_ms, produced_ms)
@@ -116,7 +116,7 @@ class Totals:
         """Count a spill that goes into the book."""
         self.filled += 1
         self.triggers += spill.triggers
-        self.first_us = _earlier(self.first_us, spill.time_us)
+        self.first_us = earlier(self.first_us, spill.time_us)
         self.last_us = max(self.last_us, spill.time_us)
         if spill.spill < self.last_spill:
             self.out_of_order += 1
@@ -174,14 +174,14 @@ class Totals:
         self.disordered = _lowest([*self.disordered, *other.disordered])
         self.triggers += other.triggers
         self.events += other.events
-        self.first_us = _earlier(self.first_us, other.first_us)
+        self.first_us = earlier(self.first_us, other.first_us)
         self.last_us = max(self.last_us, other.last_us)
         self.last_spill = max(self.last_spill, other.last_spill)
         for partition, offset in other.first_raw.items():
             self.first_raw[partition] = min(offset, self.first_raw.get(partition, offset))
         for partition, offset in other.last_raw.items():
             self.last_raw[partition] = max(offset, self.last_raw.get(partition, offset))
-        self.first_ms = _earlier(self.first_ms, other.first_ms)
+        self.first_ms = earlier(self.first_ms, other.first_ms)
         self.produced_ms = max(self.produced_ms, other.produced_ms)
         self.ended_ms = max(self.ended_ms, other.ended_ms)
         self.code |= other.code
@@ -234,7 +234,7 @@ def _offsets(stored: dict[str, int]) -> dict[int, int]:
     return {int(partition): offset for partition, offset in stored.items()}
 
 
-def _earlier(one: int, other: int) -> int:
+def earlier(one: int, other: int) -> int:
     """Return the earlier of two times; 0 is none."""
     return min(one, other) if one and other else one or other
 

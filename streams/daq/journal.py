@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ class Position:
     """All records that begin before it are acknowledged."""
     offsets: dict[int, int] = field(default_factory=dict)
     """Partition → the first offset of ``spills.raw`` in which a record that begins at or behind `byte` may be."""
+    partitions: dict[int, int] = field(default_factory=dict)
+    """Run → over how many partitions its spills are spread."""
 
 
 class Journal:
@@ -59,7 +61,7 @@ class Journal:
         try:
             stored = json.loads(self._path.read_text())
             head, byte = stored["head"], int(stored["byte"])
-            offsets = {int(partition): int(offset) for partition, offset in stored["offsets"].items()}
+            offsets, partitions = _numbers(stored["offsets"]), _numbers(stored.get("partitions", {}))
         except FileNotFoundError:
             return False
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -69,7 +71,7 @@ class Journal:
             ) from error
         if head != self._head(byte) or byte > self._source.stat().st_size:
             return False  # another file under the same name
-        self.position = Position(byte, offsets)
+        self.position = Position(byte, offsets, partitions)
         return True
 
     def send(self, record: Record) -> None:
@@ -98,6 +100,7 @@ class Journal:
             "head": self._head(self.position.byte),
             "byte": self.position.byte,
             "offsets": self.position.offsets,
+            "partitions": self.position.partitions,
         }
         partial = self._path.with_suffix(".part")
         try:
@@ -113,6 +116,10 @@ class Journal:
     def _head(self, byte: int) -> str:
         with self._source.open("rb") as file:
             return hashlib.sha256(file.read(min(byte, _HEAD_BYTES))).hexdigest()
+
+
+def _numbers(stored: Mapping[str, Any]) -> dict[int, int]:
+    return {int(key): int(value) for key, value in stored.items()}
 
 
 def behind(position: Position, records: Iterable[Record], acknowledged: Iterable[Record]) -> Iterator[Record]:

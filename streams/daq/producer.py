@@ -1,16 +1,21 @@
-"""Raw spills and run control into Kafka: nothing lost, nothing out of order, waiting when the broker cannot follow."""
+"""Raw spills and run control into Kafka: nothing lost, nothing out of order, waiting when the broker cannot follow.
+
+The spills of a run stay spread over as many partitions as the topic has when the run begins, though some be added while
+it runs: so a spill that is sent again comes to where it was.
+"""
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from confluent_kafka import KafkaException
 
-from schemas.records import RawSpill, RunControl
+from schemas.records import ControlKind, RawSpill, RunControl
 from schemas.wire import MAX_MESSAGE_BYTES, encode
 from streams.errors import BadDataError, ServerError
-from streams.kafka import POLL_S, no_kafka, queue, writer
+from streams.kafka import NO_ANSWER, POLL_S, no_kafka, partitions, queue, writer
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -37,6 +42,12 @@ class SpillProducer:
     on_waiting
         Called while nothing is acknowledged, at growing distances: for how many seconds, and how many messages wait.
 
+    Attributes
+    ----------
+    partitions
+        Run → over how many partitions its spills are spread. One that is not in it gets those that the topic has when
+        its first record is sent.
+
     Raises
     ------
     ServerError
@@ -49,23 +60,36 @@ class SpillProducer:
         on_acknowledged: Callable[[RawSpill | RunControl, dict[int, int]], None] = lambda _record, _offsets: None,
         on_waiting: Callable[[float, int], None] = lambda _seconds, _messages: None,
     ) -> None:
-        self._topic = Topics.of(settings).raw
+        self.partitions = dict[int, int]()
+        self._settings, self._topic = settings, Topics.of(settings).raw
         self._on_acknowledged = on_acknowledged
         self._on_waiting = on_waiting
         self._moved_s, self._told_s = time.monotonic(), 0.0
         self._failure: str | None = None
+        self._most_bytes, self._waiting_bytes = settings.producer.queue_kib * 1024, 0
         # No time-out of a message: a broker that is away for an hour makes the producer wait for an hour.
         self._producer = writer(settings, linger_ms=5, message_timeout_ms=0)
-        self._partitions = self._count_partitions(settings)
-
-    def _count_partitions(self, settings: Settings) -> int:
         try:
-            topic = self._producer.list_topics(self._topic, timeout=CONNECT_S).topics[self._topic]
+            partitions(self._producer, self._topic, CONNECT_S)
         except KafkaException as error:
             raise no_kafka(settings, error) from error
-        if topic.error is not None:
-            raise ServerError(f"the topic {self._topic} is not there ({topic.error.str()}): run spilldeck topics apply")
-        return len(topic.partitions)
+
+    def _partitions_of(self, run: int) -> int:
+        if run not in self.partitions:
+            self._moved_s = time.monotonic()
+            while (there := self._partitions_now()) is None:
+                self._wait()
+            self.partitions[run] = there
+        return self.partitions[run]
+
+    def _partitions_now(self) -> int | None:
+        """Return how many partitions the topic has; None while no broker answers."""
+        try:
+            return partitions(self._producer, self._topic, POLL_S)
+        except KafkaException as error:
+            if error.args[0].code() in NO_ANSWER:
+                return None
+            raise no_kafka(self._settings, error) from error
 
     def send(self, record: RawSpill | RunControl) -> None:
         """Queue a record; wait for room if the broker cannot follow.
@@ -77,16 +101,19 @@ class SpillProducer:
         ServerError
             When the broker refuses a message for good.
         """
+        over = self._partitions_of(record.run)
+        if isinstance(record, RunControl) and record.kind is ControlKind.START:
+            record = replace(record, partitions=over)
         value = encode(record)
         if len(value) > MAX_MESSAGE_BYTES - 1024:  # room for Kafka's own framing
             place = f"{record.source} byte {record.byte}"
             raise BadDataError("produce", f"the spill at {place} takes {len(value)} bytes, too many for a message")
-        everywhere = range(self._partitions)
-        to = everywhere if isinstance(record, RunControl) else [partition_of(record.spill, self._partitions)]
+        to = range(over) if isinstance(record, RunControl) else [partition_of(record.spill, over)]
         offsets: dict[int, int] = {}
 
         def delivered(error: Any, message: Any) -> None:
             self._moved_s, self._told_s = time.monotonic(), 0.0
+            self._waiting_bytes -= len(value)
             if error is not None:
                 self._failure = error.str()
                 return
@@ -95,7 +122,8 @@ class SpillProducer:
                 self._on_acknowledged(record, offsets)
 
         for partition in to:
-            self._raise_failure()
+            self._wait_for_room(len(value))
+            self._waiting_bytes += len(value)
             queue(
                 self._producer,
                 self._topic,
@@ -105,6 +133,12 @@ class SpillProducer:
                 on_delivery=delivered,
                 while_full=self._wait,
             )
+
+    def _wait_for_room(self, size: int) -> None:
+        self._raise_failure()
+        while self._waiting_bytes and self._waiting_bytes + size > self._most_bytes:
+            self._producer.poll(POLL_S)
+            self._wait()
 
     def _wait(self) -> None:
         """Say that nothing moves, first after `SAID_AFTER_S`, then each time after twice as long."""

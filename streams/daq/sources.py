@@ -1,4 +1,4 @@
-"""Files of the DAQ to records: DATE files and spills as JSON, recognised by what they hold."""
+"""Files to records: DATE files and spills as JSON of the DAQ, and archives of runs, recognised by what they hold."""
 
 import mmap
 import time
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from schemas.records import RawSpill, RunControl
+from streams.daq.archive_file import MAGIC, is_archive
+from streams.daq.archive_source import read_archive
 from streams.daq.date_file import DateReader
 from streams.daq.json_file import read_json
 from streams.errors import BadDataError, UsageError
@@ -28,15 +30,20 @@ def read_source(path: Path) -> Iterator[RawSpill | RunControl]:
     """Yield what a file holds, in its order.
 
     In a file of the DAQ nothing is passed over: bytes in which there is no spill come as unreadable spills, with the
-    reason, the name of the file and the place. The file is mapped, never read as a whole.
+    reason, the name of the file and the place. The file is mapped, never read as a whole. Records of an archive are as
+    they were sent, with the sources that they had then.
 
     Raises
     ------
     UsageError
         When the file cannot be read or is empty.
     BadDataError
-        When it is no file of the DAQ: neither a DATE event nor a JSON object is in it, or it is byte-swapped.
+        When it is no file of the DAQ: neither a DATE event nor a JSON object is in it, or it is byte-swapped; or when
+        it is an archive that is damaged.
     """
+    if is_archive(path):
+        yield from read_archive(path)
+        return
     try:
         with path.open("rb") as file:
             if not path.stat().st_size:
@@ -73,7 +80,7 @@ def follow_date(path: Path) -> Iterator[RawSpill | RunControl]:
             if size > before and size >= _BEGINNING:
                 settled = time.monotonic() - grown_s > SETTLED_S
                 with _copied(path, before, min(size, before + _WINDOW)) as content:
-                    if before == 0 and next(headers(content, 0, len(content)), None) is None:
+                    if before == 0 and not _is_date(content):
                         raise BadDataError("framing", f"{path.name} is no DATE file: only these are followed", 0)
                     yield from reader.read_growing(content, settled=settled and len(content) == size)
                     if reader.at == before and len(content) == before + _WINDOW:
@@ -97,9 +104,14 @@ def _copied(path: Path, start: int, stop: int) -> Iterator[mmap.mmap]:
         yield copy
 
 
+def _is_date(content: mmap.mmap) -> bool:
+    """Say whether there is a DATE event; those in an archive are none of a file's own."""
+    return content[: len(MAGIC)] != MAGIC and any(True for _ in headers(content, 0, len(content)))
+
+
 def _reader(content: mmap.mmap, source: str) -> Callable[[mmap.mmap, str], Iterator[RawSpill | RunControl]]:
-    """Return what reads a file with this content: DATE if there is one event in it, which no text can hold."""
-    if any(True for _ in headers(content, 0, len(content))):
+    """Return what reads a file of the DAQ with this content: DATE if one event is in it, which no text can hold."""
+    if _is_date(content):
         return lambda content, source: DateReader(source).read(content)
     beginning = content[:_LOOKED_AT]
     if beginning.lstrip()[:1] == b"{" or b"\n{" in beginning:

@@ -3,9 +3,11 @@
 import asyncio
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 from redis.asyncio import Redis
 from rich.table import Table
@@ -13,55 +15,47 @@ from rich.table import Table
 from ops.stack import free_port
 from ops.stack import redis as server
 from schemas.records import RawSpill, RejectedSpill
-from schemas.wire import encode
-from streams.books.aggregator import Aggregator, Incoming, KafkaAccess, TopicAccess
-from streams.books.layout import Keys
+from streams.books.checkpoint import RunChanges
+from streams.books.counter import Counter
+from streams.books.kafka_log import KafkaLog, Known
+from streams.books.layout import STAMP, Keys, unpack_window
+from streams.books.partition import Filling
 from streams.books.run import Handling
-from streams.books.store import CheckpointStore, PartitionState, RunChanges
+from streams.books.store import CheckpointStore
+from streams.books.stored import PartitionState
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.run import DETECTORS
-from streams.reconstruct import reconstruct
 from streams.settings import BookSettings
+from streams.transform import Message, Outcome, outcome
 
 SPILLS, TRIGGERS = 120, 60
 """Of one partition: of four, in a run of twenty minutes."""
+LOG, MESSAGES = "bench", 1_000_000
+"""Id and length of the log that is counted."""
 
 
 class _Timed(CheckpointStore):
     seconds: list[float]
 
     async def checkpoint(
-        self, partition: int, previous: int, state: PartitionState, runs: Mapping[int, RunChanges]
-    ) -> None:
+        self, partition: int, fence: str, state: PartitionState, runs: Mapping[int, RunChanges]
+    ) -> PartitionState:
         start = time.perf_counter()
-        await super().checkpoint(partition, previous, state, runs)
+        written = await super().checkpoint(partition, fence, state, runs)
         self.seconds.append(time.perf_counter() - start)
+        return written
 
 
 def measure_checkpoints() -> Table:
     """Return the cost of a checkpoint of one spill, with Redis on this machine, and the size of the run there."""
     run = SimulatedRun(spills=4 * SPILLS, mean_triggers=TRIGGERS, detectors=tuple(DETECTORS), seed=3)
-    messages = []
-    for number in range(SPILLS):
-        raw: RawSpill = run.spill(4 * number).raw
-        messages.append(
-            Incoming(
-                partition=0,
-                offset=number,
-                raw_offset=number,
-                produced_ms=number,
-                value=encode(reconstruct(raw, run.conditions)),
-            )
-        )
-    with TemporaryDirectory(prefix="spilldeck-bench-") as directory:
-        port = free_port()
-        running = server.start(Path(directory), port, keep=False)
-        try:
-            while not server.answers(port, 1.0):
-                time.sleep(0.05)
-            seconds, sizes = asyncio.run(_aggregate(messages, run.run, port))
-        finally:
-            running.end()
+    outcomes = []
+    for offset in range(SPILLS):
+        raw: RawSpill = run.spill(4 * offset).raw
+        message = Message(partition=0, offset=offset, start=offset, produced_ms=offset + 1, value=b"")
+        outcomes.append(outcome(message, raw, lambda _run: run.conditions))
+    with a_redis() as port:
+        seconds, sizes = asyncio.run(_count(outcomes, run.run, port))
     table = Table(title=f"Checkpoints of {SPILLS} spills of {TRIGGERS} particle triggers with all detectors, one each")
     for column in ("", "median", "most"):
         table.add_column(column, justify="left" if not column else "right")
@@ -71,53 +65,98 @@ def measure_checkpoints() -> Table:
     return table
 
 
-async def _aggregate(messages: list[Incoming], run: int, port: int) -> tuple[list[float], dict[str, int]]:
-    async def nothing(_partition: int, _offset: int) -> None:
-        raise AssertionError("no seek is needed")
+@contextmanager
+def a_redis() -> Iterator[int]:
+    """Start a Redis of our own, and give its port."""
+    with TemporaryDirectory(prefix="spilldeck-bench-") as directory:
+        port = free_port()
+        running = server.start(Path(directory), port, keep=False)
+        try:
+            while not server.answers(port, 1.0):
+                time.sleep(0.05)
+            yield port
+        finally:
+            running.end()
 
-    async def first_from(_partition: int, _offset: int) -> tuple[int | None, int]:
-        return None, 0
 
-    async def still_has(_partition: int, _offset: int, _produced_ms: int) -> bool:
-        return True
-
-    async def end(_partition: int) -> int:
-        return len(messages)
-
-    async def reject(_spill: RejectedSpill) -> None:
-        raise AssertionError("nothing is rejected")
-
-    topic = TopicAccess(name="", seek=nothing, first_from=first_from, still_has=still_has, end=end)
-    settings = BookSettings()
+async def _count(outcomes: list[Outcome], run: int, port: int) -> tuple[list[float], dict[str, int]]:
     async with Redis(port=port) as redis:
         store = _Timed(redis, "bench", "live")
         store.seconds = []
-        aggregator = Aggregator(
-            store=store,
-            kafka=KafkaAccess(raw=topic, reco=topic, reject=reject),
-            run_books={},
-            window_books={},
-            ranges_of=lambda _run: {},
-            window_s=settings.window_s,
-            windows_kept=settings.windows_kept,
-            clock=time.monotonic,
-            handling=lambda _produced_ms: Handling(delay_s=0.1, resident_mb=200.0),
-        )
-        for message in messages:
-            await aggregator.take([message])
+        counter = counter_of(store)
+        await counter.begin(0)
+        for one in outcomes:
+            await counter.take(0, [one])
         keys = Keys("bench", "live", 0)
-        windows = [keys.window(run, int(start)) for start in await redis.hkeys(keys.windows(run))]
+        names = cast("list[bytes]", await redis.hkeys(keys.windows(run)))
+        windows = [keys.window(run, unpack_window(name)) for name in names if name != STAMP.encode()]
         sizes = {
             "book, ledger, key numbers and totals of the run": [
                 keys.book(run),
                 keys.spills(run),
                 keys.key_numbers(run),
-                keys.runs,
+                keys.run(run),
                 keys.state,
             ],
-            f"its {len(windows)} windows of {settings.window_s} s": windows,
+            f"its {len(windows)} windows of {BookSettings().window_s} s and more": windows,
         }
         found = {
             name: sum([await redis.memory_usage(key, samples=0) or 0 for key in each]) for name, each in sizes.items()
         }
     return store.seconds, found
+
+
+def counter_of(store: CheckpointStore) -> Counter:
+    """Return what counts messages as a worker does."""
+    settings = BookSettings()
+    filling = Filling(
+        run_books={},
+        window_books={},
+        ranges_of=lambda _run: {},
+        window_s=settings.window_s,
+        windows_kept=settings.windows_kept,
+        handling=lambda _produced_ms: Handling(delay_s=0.1, resident_mb=200.0),
+        in_thread=asyncio.to_thread,
+    )
+    return Counter(store=store, kafka=_whole_log(), partitions={}, filling=filling, writer="bench")
+
+
+def _whole_log() -> KafkaLog:
+    """Return a log that has all messages, and loses none."""
+
+    async def topic_id() -> str:
+        return LOG
+
+    async def epoch(_partition: int) -> int:
+        return 0
+
+    async def span(_partition: int) -> tuple[int, int]:
+        return 0, MESSAGES
+
+    async def first_from(_partition: int, offset: int) -> tuple[int | None, int]:
+        return offset, 0
+
+    async def still_has(_partition: int, _offset: int, _produced_ms: int) -> bool:
+        return True
+
+    async def seek(_partition: int, _offset: int) -> None:
+        raise AssertionError("no seek is needed")
+
+    async def known(_partition: int) -> Known:
+        return Known()
+
+    async def reject(_spill: RejectedSpill) -> None:
+        raise AssertionError("nothing is rejected")
+
+    return KafkaLog(
+        name="spills.raw",
+        id=topic_id,
+        epoch=epoch,
+        span=span,
+        first_from=first_from,
+        still_has=still_has,
+        seek=seek,
+        known=known,
+        reject=reject,
+        now_s=time.time,
+    )

@@ -45,7 +45,7 @@ def main() -> None:
             now_s = time.monotonic() - began_s
             if not seen or now_s - seen[-1][0] >= 1:
                 memory = {name: process.memory_info().rss / 1e6 for name, process in processes.items()}
-                seen.append((now_s, sent, sum(p.raw_end for p in books.progress()), memory))
+                seen.append((now_s, sent, sum(its.next for its in books.progress().values()), memory))
 
         with SpillProducer(running.settings) as producer:
             producer.send(run.start)
@@ -60,7 +60,7 @@ def main() -> None:
                 time.sleep(0.01)
             flushed_s = _seconds(producer.flush)
             producer.send(run.end)
-        while sum(p.raw_end for p in books.progress()) < sent:
+        while sum(its.next for its in books.progress().values()) < sent:
             look(sent)
             time.sleep(0.5)
             running.look_after_parts()

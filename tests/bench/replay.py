@@ -34,7 +34,7 @@ class Watch:
         self.lags_s: list[float] = []
         self.largest_mb = 0.0
         self._settings, self._process = settings, psutil.Process(process.pid)
-        self._books = BookReader(redis, settings.redis.key_prefix, "live", settings.kafka.partitions)
+        self._books = BookReader.of(redis, settings)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look)
         self._thread.start()

@@ -19,13 +19,14 @@ from streams.books.reader import BookReader
 from streams.books.reading import SEEK_PATIENCE_S, Arrived, Reading
 from streams.books.run import Handling, RunPart
 from streams.books.store import CheckpointStore
+from streams.books.windows import Window, window_at
 from streams.plots.catalogue import PLOTS
 from streams.transform import Message, Outcome, reconstructed, transform
 from tests.records import reconstructed_spill
 
 RUN = 900001
 WINDOW_S = 10
-KEPT = 1000
+KEPT = 2
 TOPIC = "spills.raw"
 
 
@@ -36,6 +37,7 @@ class Log:
         self.messages: list[Arrived] = []
         self.low = 0
         self.id = "a topic"
+        self.epoch = 0
         self.now_ms = 1000
         self.known = Known()
 
@@ -50,6 +52,11 @@ class Log:
 
     def from_(self, offset: int) -> list[Arrived]:
         return [message for message in self.messages if message.offset >= max(offset, self.low)]
+
+    def lose(self, messages: int) -> None:
+        """Lose the newest messages, as in a power cut: whoever has the rest leads then."""
+        del self.messages[len(self.messages) - messages :]
+        self.epoch += 1
 
     def make_anew(self) -> None:
         """Remove the topic, and make another of its name."""
@@ -116,6 +123,9 @@ class Worker:
         async def topic_id() -> str:
             return log.id
 
+        async def epoch(_partition: int) -> int:
+            return log.epoch
+
         async def span(_partition: int) -> tuple[int, int]:
             return log.low, log.end
 
@@ -139,6 +149,7 @@ class Worker:
         return KafkaLog(
             name=TOPIC,
             id=topic_id,
+            epoch=epoch,
             span=span,
             first_from=first_from,
             still_has=still_has,
@@ -200,21 +211,22 @@ def window_of(time_us: int) -> int:
     return time_us // (WINDOW_S * 1_000_000) * WINDOW_S
 
 
-def pure(messages: Sequence[Arrived]) -> dict[int, tuple[RunPart, Book, dict[int, bytes], dict[int, Book]]]:
+def pure(messages: Sequence[Arrived]) -> dict[int, tuple[RunPart, Book, dict[int, bytes], dict[Window, Book]]]:
     """Return what the log makes by itself, in one pass: what the books must hold."""
     parts: dict[int, RunPart] = {}
-    found: dict[int, tuple[RunPart, Book, dict[int, bytes], dict[int, Book]]] = {}
+    found: dict[int, tuple[RunPart, Book, dict[int, bytes], dict[Window, Book]]] = {}
     by_run: dict[int, list[Outcome]] = {}
     for message in messages:
         outcome = of(as_message(message))
         by_run.setdefault(outcome.run, []).append(outcome)
     for run, outcomes in by_run.items():
         part = parts[run] = RunPart()
-        book, numbers, windows = Book({}), dict[int, bytes](), dict[int, Book]()
+        book, numbers, windows = Book({}), dict[int, bytes](), dict[Window, Book]()
         for start, _, filled in part.count(outcomes, {}, window_of).filled:
             book += filled.book
             numbers |= filled.key_numbers
-            window = windows.setdefault(start, Book({}))
+            newest_s, kept = part.totals.last_us // 1_000_000, 1 if part.totals.ended else KEPT
+            window = windows.setdefault(window_at(start, newest_s, window_s=WINDOW_S, kept=kept), Book({}))
             window += filled.book
         found[run] = part, book, numbers, windows
     return found
@@ -244,8 +256,8 @@ def check(redis_url: str, log: Log) -> None:
             assert stored.key_numbers == numbers
             assert same_counts(stored.book, book)
             assert list(reader.windows(number)) == sorted(windows)
-            for start, window in windows.items():
-                assert same_counts(reader.window(number, start, {}), window)
+            for window, its in windows.items():
+                assert same_counts(reader.window(number, window, {}), its)
 
 
 def filled_log(spills: int, run: int = RUN, log: Log | None = None) -> Log:

@@ -14,12 +14,14 @@ from streams.books.reader import BookReader
 from streams.books.run import RunPart
 from streams.books.store import CheckpointRefusedError, CheckpointStore, DamagedIndexError, DamagedPartError
 from streams.books.stored import PartitionState, StoredPart
+from streams.books.windows import Window
 from streams.plots.spillfacts import ledger_entry
 from tests.records import reconstructed_spill
 
 pytestmark = pytest.mark.servers
 
 PARTITION = "test:v2:{live:0}:"
+WINDOW = Window(60, 60)
 FIRST = PartitionState(next=5, fence="a:1")
 
 
@@ -29,10 +31,10 @@ def changes(*, grown: bool = False) -> dict[int, RunChanges]:
     part = RunPart({3: ledger_entry(spill)})
     part.totals.count_filled(spill)
     filled = fill([spill], {})
-    names = ("spills:7", "key-numbers:7", "book:7", "window:7:60", "windows:7")
+    names = ("spills:7", "key-numbers:7", "book:7", "window:7:60:60", "windows:7")
     stamps = {PARTITION + name: "a:1" for name in names} if grown else {}
     plots = {name: filled.book[name] for name in filled.book}
-    stored = StoredPart(part=part, book=filled.book, windows={60: 1}, upto=5, log="a log", stamps=stamps)
+    stored = StoredPart(part=part, book=filled.book, windows={WINDOW: 1}, upto=5, log="a log", stamps=stamps)
     return {
         7: RunChanges(
             stored=stored,
@@ -40,8 +42,8 @@ def changes(*, grown: bool = False) -> dict[int, RunChanges]:
             ledger=part.ledger,
             key_numbers=filled.key_numbers,
             plots=plots,
-            windows={60: plots},
-            expired=[0],
+            windows={WINDOW: plots},
+            expired=[Window(0, 60)],
         )
     }
 
@@ -93,10 +95,10 @@ def test_the_steps_of_a_checkpoint_have_their_order(redis_url: str) -> None:
         *(("DEL", "spills:7"), ("HSET", "spills:7")),
         *(("DEL", "key-numbers:7"), ("HSET", "key-numbers:7")),
         *(("DEL", "book:7"), ("HSET", "book:7")),
-        *(("DEL", "window:7:60"), ("HSET", "window:7:60")),
+        *(("DEL", "window:7:60:60"), ("HSET", "window:7:60:60")),
         *(("DEL", "windows:7"), ("HSET", "windows:7")),
         ("HDEL", "windows:7"),
-        ("DEL", "window:7:0"),
+        ("DEL", "window:7:0:60"),
         *(("DEL", "run:7"), ("HSET", "run:7")),
         ("ZADD", "changed"),
         *(("DEL", "index"), ("HSET", "index")),
@@ -118,7 +120,7 @@ def test_what_is_written_comes_back(redis_url: str) -> None:
 
     part = asyncio.run(load())
     assert part is not None
-    assert (part.upto, part.log, part.windows, part.place) == (5, "a log", {60: 1}, written.place)
+    assert (part.upto, part.log, part.windows, part.place) == (5, "a log", {WINDOW: 1}, written.place)
     assert part.part.ledger == written.ledger
     with Redis.from_url(redis_url) as redis:
         reader = BookReader(redis, "test", "live")
@@ -137,7 +139,7 @@ def test_a_refused_checkpoint_stops_at_the_comparison(redis_url: str) -> None:
         assert {key: redis.dump(key) for key in redis.keys(PARTITION + "*")} == before
 
 
-@pytest.mark.parametrize("name", ["spills:7", "key-numbers:7", "book:7", "window:7:60", "windows:7", "index"])
+@pytest.mark.parametrize("name", ["spills:7", "key-numbers:7", "book:7", "window:7:60:60", "windows:7", "index"])
 @pytest.mark.parametrize("how", ["gone", "of another stamp", "of another type"])
 def test_a_checkpoint_writes_nothing_when_one_key_is_not_as_it_was_left(redis_url: str, name: str, how: str) -> None:
     commands(redis_url, "", FIRST)

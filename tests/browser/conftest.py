@@ -28,7 +28,7 @@ from streams.books.run import RunBook
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.settings import DashboardSettings, KafkaSettings, RedisSettings, Settings, load_settings
-from tests.kafka import ends
+from tests.conftest import wait_until_counted
 
 WAIT_S = 60.0
 """Nothing here takes longer on a busy machine."""
@@ -80,13 +80,8 @@ class Site:
     def reader(self) -> Iterator[BookReader]:
         """Give a reader of the books once they hold all that was sent."""
         with connect(self.settings) as redis:
-            reader = BookReader(
-                redis, self.settings.redis.key_prefix, self.settings.session, self.settings.kafka.partitions
-            )
-            wanted, deadline = ends(self.settings), time.monotonic() + WAIT_S
-            while [p.raw_end for p in reader.progress()] != wanted:
-                assert time.monotonic() < deadline, "the worker does not follow"
-                time.sleep(0.05)
+            reader = BookReader.of(redis, self.settings)
+            wait_until_counted(self.settings, reader)
             yield reader
 
 

@@ -49,10 +49,10 @@ def test_11_the_last_minute_is_one_switch_away_and_stands_in_the_address(
     open_page(page, f"/plot/ht01?run={played.run.run}")
     until_drawn(page, "ht01", played.run, SPILLS - 1)
     with site.reader() as reader:
-        starts = list(reader.windows(played.run.run))
-        recent = reader.window(played.run.run, starts[-1], {})
-        if starts[-2] == starts[-1] - 60:
-            recent += reader.window(played.run.run, starts[-2], {})
+        windows = list(reader.windows(played.run.run))
+        recent = reader.window(played.run.run, windows[-1], {})
+        if windows[-2].end == windows[-1].start:
+            recent += reader.window(played.run.run, windows[-2], {})
     page.keyboard.press("w")
     until_equal(page, "ht01", COUNTS, recent["ht01"].view().tolist())
     assert re.search(rf"Run {played.run.run} · spills [4-7]–7 \(last \d+ s\)", drawn(page, "ht01", TITLE))
@@ -63,11 +63,11 @@ def test_11_the_last_minute_is_one_switch_away_and_stands_in_the_address(
     until_equal(page, "ht01", COUNTS, counts(site, played.run).tolist())
     assert "window" not in page.url
     # 20: a bar with a place for each window.
-    expect(page.locator(".scrub a")).to_have_count(len(starts))
+    expect(page.locator(".scrub a")).to_have_count(len(windows))
     page.locator(".scrub a").first.click()
     with site.reader() as reader:
-        until_equal(page, "ht01", COUNTS, reader.window(played.run.run, starts[0], {})["ht01"].view().tolist())
-    assert f"window={starts[0]}" in page.url
+        until_equal(page, "ht01", COUNTS, reader.window(played.run.run, windows[0], {})["ht01"].view().tolist())
+    assert f"window={windows[0].start}" in page.url
 
 
 def test_16_18_axes_error_bars_ranges_and_what_one_points_at(site: Site, page: Page, played: Played) -> None:
@@ -332,8 +332,8 @@ def test_19_the_key_number_of_a_plot_is_followed_beside_it_over_windows_and_runs
     open_page(page, f"/plot/ht01?run={played.run.run}")
     until_drawn(page, "ht01", played.run, SPILLS - 1)
     with site.reader() as reader:
-        starts = reader.windows(played.run.run)
-        books = {start: reader.window(played.run.run, start, {})["ht01"] for start in starts}
+        windows = reader.windows(played.run.run)
+        books = {window: reader.window(played.run.run, window, {})["ht01"] for window in windows}
     means = [
         round(float(np.average(each.axes[0].centers, weights=each.view())), 6)
         for each in (*books.values(), site.book(played.run).book["ht01"])

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ops.demo import Part
+from ops.replay.sessions import Sessions
 from streams.books.connect import connect
-from streams.books.promotions import Promotions
 from streams.daq.simulator import SimulatedRun
 from tests.browser.conftest import COUNTS, WAIT_S, Site, drawn, faults, open_page, until_drawn, until_equal
 
@@ -140,12 +140,14 @@ def test_a_promotion_is_seen_at_once_and_live_can_still_be_looked_at(site: Site,
     open_page(page, f"/plot/ht01?run={run}")
     until_equal(page, "ht01", COUNTS, played.all)
     with connect(site.settings) as redis:
-        promotions = Promotions(redis, site.settings.redis.key_prefix)
-        promotions.promote((run,), SESSION)
+        sessions = Sessions.now(site.settings, redis)
+        plan = sessions.get(SESSION)
+        assert plan is not None
+        sessions.promote(plan)
         try:
             until_equal(page, "ht01", COUNTS, played.first)
             expect(page.locator(".banner")).to_contain_text([f"The plots of run {run} are those of {SESSION}"])
             page.locator("#controls").get_by_text("live", exact=True).click()
             until_equal(page, "ht01", COUNTS, played.all)
         finally:
-            promotions.take_back(run)
+            sessions.restore(run)

@@ -1,50 +1,67 @@
 """Three brokers, a Redis with its append-only file, workers and a producer, each of which can be killed and started."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
-from confluent_kafka import ConsumerGroupState, KafkaException
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from redis import RedisError
 
 from ops.stack import free_port, kafka, processes, redis
 from ops.stack.processes import die_with_parent
-from ops.topics import ensure_topics
+from ops.topics import apply, ensure_topics
+from streams.books.connect import connect
+from streams.books.reader import BookReader
+from streams.daq.sources import read_source
 from streams.errors import ServerError
 from streams.settings import KafkaSettings, RedisSettings, load_settings
-from streams.topics import Topics
+from streams.topics import Topics, workers_group
+from tests.chaos.daq import Daq, Record
 from tests.chaos.slow_proxy import SlowProxy
+from tests.chaos.tables import make_other_tables, make_tables
+from tests.conftest import PROJECT, is_counted
+from tests.kafka import ends, is_shared
+from tests.tables import naming
 
 START_S = 90.0
 OURS = ("-m", "ops")
+FAULTS = "planted_faults"
+"""The plug-in that every worker has: the spills that it makes fail are few, and asked for."""
+OTHER_SESSION = "other"
 
 
 class Child:
-    """A process of ours; ``program`` and ``arguments`` hold from its next start on."""
+    """A process of ours; ``program``, ``plugins`` and ``arguments`` hold from its next start on."""
 
-    def __init__(self, log: Path, environment: dict[str, str], *arguments: str) -> None:
+    def __init__(self, log: Path, environment: Mapping[str, str], *arguments: str) -> None:
         self.log, self._environment = log, environment
         self.program: tuple[str, ...] = OURS
+        self.plugins: Sequence[str] = ()
+        """Modules of `tests.chaos.plugins`."""
         self.arguments = arguments
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def exit_status(self) -> int | None:
-        """None while it runs."""
+        """None while it runs, and when it was ended on purpose."""
         return self.process.poll() if self.process is not None else None
 
     def start(self) -> None:
+        plugins = json.dumps([f"tests.chaos.plugins.{name}" for name in self.plugins])
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *self.program, *self.arguments],
-                env=self._environment,
+                env={**self._environment, "SPILLDECK_PLUGINS": plugins},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -59,6 +76,7 @@ class Child:
         self.signal(signal.SIGKILL)
         if self.process is not None:
             self.process.wait()
+        self.process = None
 
     def end(self) -> None:
         """Ask it to end; kill it if it does not."""
@@ -68,19 +86,29 @@ class Child:
             if self.process is not None:
                 self.process.wait(15)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self.signal(signal.SIGKILL)
+        self.kill()
 
 
 class Cluster:
-    """All of it, in a directory; in a ``with`` block, at whose end nothing is left running."""
+    """All of it, in a directory; in a ``with`` block, at whose end nothing is left running.
 
-    def __init__(self, directory: Path, *, brokers: int, workers: int) -> None:
-        self.directory = directory
-        self.file = directory / "run.000"
-        """What the producer follows; it must be there when it starts."""
-        self.again = directory / "again.000"
-        """What a second producer sends, see `harm.produce_again`."""
-        self.produced_again = 0
+    Parameters
+    ----------
+    directory
+        Where all of it is.
+    daq
+        Whose file the producer follows.
+    brokers, workers
+        How many.
+    """
+
+    def __init__(self, directory: Path, daq: Daq, *, brokers: int, workers: int) -> None:
+        self.directory, self.daq = directory, daq
+        self.sent_again: list[Record] = []
+        """What second producers have sent."""
+        self.newest_run_before = 0
+        """A run up to this one lies in fewer partitions than there are."""
         self.died: list[str] = []
         """Processes that ended by themselves, with their exit status, and were started again."""
         ports = [free_port() for _ in range(2 * brokers + 2)]
@@ -106,26 +134,77 @@ class Cluster:
             redis=RedisSettings(url=f"redis://127.0.0.1:{self.redis_port}/0"),
         )
         """They name the servers, Redis without the proxy."""
-        self.environment = os.environ | {
+        self.redis = connect(self.settings)
+        self.books = BookReader.of(self.redis, self.settings)
+        self.index = make_tables(directory / "tables")
+        self._other_index = make_other_tables(directory / "other-tables")
+        self._environment = {
+            **os.environ,
+            **naming(self.index),
+            "PYTHONPATH": str(PROJECT),
             "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": servers,
             "SPILLDECK_KAFKA__REPLICATION": str(brokers),
             "SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{self.redis_port}/0",
             "SPILLDECK_PRODUCER__JOURNALS": str(directory / "journals"),
         }
-        slowly = self.environment | {"SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{ports[-1]}/0"}
+        slowly = self._environment | {"SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{ports[-1]}/0"}
         self.workers = [Child(directory / f"worker-{n}.log", slowly, "worker") for n in range(workers)]
+        for worker in self.workers:
+            worker.plugins = [FAULTS]
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         self.producer = Child(
-            directory / "producer.log", self.environment, "produce", str(self.file), "--follow", "--resume"
+            directory / "producer.log", self._environment, "produce", str(daq.file), "--follow", "--resume"
         )
 
-    def produce_again(self) -> None:
-        """Send the file `again` with a second producer, and wait for its end."""
-        self.produced_again += 1
-        second = Child(self.directory / "second.log", self.environment, "produce", str(self.again))
+    def produce_again(self, most: int) -> None:
+        """Send with a second producer some records that were sent before, and wait for its end."""
+        # A run that is produced anew is spread over all partitions that there are then.
+        again = [record for record in list(self.daq.written) if record.run > self.newest_run_before][:most]
+        file = self.directory / "again.000"
+        file.write_bytes(b"".join(record.payload for record in again))
+        second = Child(self.directory / "second.log", self._environment, "produce", str(file))
         second.start()
-        self._until(lambda: second.exit_status is not None, "the second producer")
+        self.until(lambda: second.exit_status is not None, "the second producer")
         assert second.exit_status == 0, "the second producer failed"
+        self.sent_again += read_source(file)
+
+    def add_partitions(self, more: int) -> None:
+        """Add partitions to the topics, of which none of the workers may run."""
+        self.newest_run_before = max(record.run for record in list(self.daq.written))
+        there = self.settings.kafka.model_copy(update={"partitions": self.settings.kafka.partitions + more})
+        self.settings = self.settings.model_copy(update={"kafka": there})
+        self.until(self._applied, "Kafka, asked for more partitions,")
+
+    def _applied(self) -> bool:
+        try:
+            apply(self.settings)
+        except ServerError:  # a worker that was killed is a member still
+            return False
+        return True
+
+    def forget_the_group(self) -> None:
+        """Have Kafka forget how far the workers have read; none of them may run."""
+        group = workers_group(self.settings, self.settings.session)
+        self.until(lambda: self._admin.delete_consumer_groups([group])[group].result(10) is None, "the group")
+
+    def other_session(self) -> Child:
+        """Return a worker of another session with other tables; nobody has started it."""
+        environment = self._environment | naming(self._other_index)
+        return Child(self.directory / "other.log", environment, "worker", "--session", OTHER_SESSION)
+
+    def until_counted(self) -> None:
+        """Wait until the books have what Kafka has now."""
+        wanted = ends(self.settings)
+        self.until(lambda: all(now >= end for now, end in zip(self.nexts(), wanted, strict=False)), "the books")
+
+    def is_counted(self) -> bool:
+        """Say whether the books have all that Kafka has, with nothing that is made again."""
+        return is_counted(self.books, ends(self.settings))
+
+    def nexts(self) -> list[int]:
+        """Return, by partition, the first offset that is not in the books."""
+        progress = self.books.progress()
+        return [progress[p].next if p in progress else 0 for p in range(self.settings.kafka.partitions)]
 
     def start_broker(self, node: kafka.Node) -> None:
         node.directory.mkdir(parents=True, exist_ok=True)
@@ -136,13 +215,17 @@ class Cluster:
 
     def start_redis(self) -> None:
         self._running["redis"] = redis.start(self.directory, self.redis_port, keep=False)
-        self._until(lambda: redis.answers(self.redis_port, 1.0), "Redis")
+        self.until(lambda: redis.answers(self.redis_port, 1.0), "Redis")
 
     def restart_broker(self, node: kafka.Node) -> None:
         """End a broker as a person would, start it, and wait until it has caught up."""
         self._running.pop(f"broker {node.number}").end()
         self.start_broker(node)
-        self._until(self._in_step, f"broker {node.number}")
+        self.until(self._in_step, f"broker {node.number}")
+
+    def until_in_step(self) -> None:
+        """Wait until the brokers have caught up with each other."""
+        self.until(self._in_step, "Kafka")
 
     def _in_step(self) -> bool:
         """Whether every partition of the spills has all its replicas in step."""
@@ -155,41 +238,43 @@ class Cluster:
         worker.end()
         worker.start()
         time.sleep(1)  # until it asks to join, the group is as settled as before
-        self._until(self._settled, "the consumer group")
-
-    def _settled(self) -> bool:
-        group = f"spilldeck-{self.settings.session}"
-        described = self._admin.describe_consumer_groups([group])[group].result(timeout=10)
-        return described.state is ConsumerGroupState.STABLE and len(described.members) == len(self.workers)
+        self.until(lambda: is_shared(self._admin, self.settings, len(self.workers)), "the consumer group")
 
     def restart_redis(self) -> None:
         """End Redis as a person would, and start it."""
         self._running.pop("redis").end()
         self.start_redis()
 
+    @property
+    def redis_file(self) -> Path:
+        """The directory in which Redis keeps what it holds."""
+        return self.directory / "appendonlydir"
+
     def kill_redis(self, *, with_file: bool) -> None:
         self._kill("redis")
         if with_file:
-            shutil.rmtree(self.directory / "appendonlydir", ignore_errors=True)
+            shutil.rmtree(self.redis_file, ignore_errors=True)
 
     def _kill(self, name: str) -> None:
         process = self._running.pop(name)
         os.kill(process.pid, signal.SIGKILL)
         os.waitpid(process.pid, 0)
 
-    def _until(self, condition, what: str) -> None:  # type: ignore[no-untyped-def]
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until something is so, and have what ended by itself started again meanwhile."""
         deadline = time.monotonic() + START_S
         while True:
-            with suppress(KafkaException):  # while brokers are away
+            with suppress(KafkaException, RedisError):  # while servers are away
                 if condition():
                     return
             assert time.monotonic() < deadline, f"{what} does not answer"
+            self.look_after()
             time.sleep(0.1)
 
     def look_after(self) -> None:
         """Start again what could not start while a server was away, as a supervisor does."""
         for child in (self.producer, *self.workers):
-            if child.exit_status not in (None, 0, -signal.SIGTERM, -signal.SIGKILL):
+            if child.exit_status is not None:
                 self.died.append(f"{child.log.stem} ended with status {child.exit_status}")
                 child.start()
 
@@ -207,8 +292,8 @@ class Cluster:
             for node in self.nodes:
                 self.start_broker(node)
             self.start_redis()
-            self._until(lambda: all(kafka.answers(node.port, 2.0) for node in self.nodes), "Kafka")
-            self._until(self._topics, "Kafka")
+            self.until(lambda: all(kafka.answers(node.port, 2.0) for node in self.nodes), "Kafka")
+            self.until(self._topics, "Kafka")
             for worker in self.workers:
                 worker.start()
             self.producer.start()
@@ -223,15 +308,19 @@ class Cluster:
             child.kill()
         for name in list(self._running):
             self._kill(name)
+        self.redis.close()
         self._stack.close()
 
-    def refused(self) -> int:
-        """Return how many checkpoints were refused: of workers that lost their partition, or whose Redis lost data."""
-        return sum(worker.log.read_bytes().count(b"checkpoint refused") for worker in self.workers)
+    def count_said(self, words: str) -> int:
+        """Return how often workers have said this."""
+        return sum(worker.log.read_text(errors="replace").count(words) for worker in self.workers)
 
-    def gone_back(self) -> int:
-        """Return how often a worker went back to spills of spills.raw that were passed over."""
-        return sum(worker.log.read_bytes().count(b"was not reconstructed") for worker in self.workers)
+    def keep_logs(self) -> Path:
+        """Copy the logs to where they stay; return where that is."""
+        kept = Path(tempfile.mkdtemp(prefix="spilldeck-chaos-logs-"))
+        for log in self.directory.glob("**/*.log"):
+            shutil.copy(log, kept / f"{log.parent.name}-{log.name}")
+        return kept
 
     def said(self) -> Iterator[str]:
         """Yield the last words of each process."""

@@ -3,25 +3,39 @@
 import heapq
 import random
 import threading
-from collections.abc import Iterable, Iterator
-from itertools import count, islice
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Self
 
 from schemas.records import RawSpill, RunControl
+from streams.conditions.model import Conditions
+from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
 from streams.daq.sources import read_source
 
-FIRST_RUN = 900_501
+FIRST_RUN = 700_501
 SPILLS_A_RUN = 60
 """So few that a run changes while each harm is done and mended."""
 DISORDER = 100
 """Records come up to so many others too late or too early, across runs too."""
-AGAIN = 40
-"""So many, the first ones, are there from the beginning; a second producer may send them again."""
+SOON = 40
+"""So many records, the first ones, are there from the beginning."""
 STOP_S = 10.0
 
 Record = RawSpill | RunControl
+SIMULATED_RUN = 900_001
+
+
+class OwnRun(SimulatedRun):
+    """A simulated run with a number that tables of its own are for."""
+
+    @property
+    def conditions(self) -> Conditions:
+        conditions = ConditionsStore([]).for_run(SIMULATED_RUN)
+        assert conditions is not None
+        return conditions
 
 
 class Daq:
@@ -31,32 +45,45 @@ class Daq:
     ----------
     file
         What it writes, for the producer to follow.
-    again
-        Gets the first `AGAIN` records, whole, at once.
     seed, rate
         Of the simulated runs; records a second.
     """
 
-    def __init__(self, file: Path, again: Path, *, seed: int, rate: float) -> None:
+    def __init__(self, file: Path, *, seed: int, rate: float) -> None:
         self.file, self._period_s = file, 1 / rate
-        self._payloads = (record.payload for record in shuffled(_runs(seed), DISORDER, random.Random(seed)))
-        self._written = list(islice(self._payloads, AGAIN))
-        file.write_bytes(b"".join(self._written))
-        again.write_bytes(b"".join(self._written))
+        self._stream = shuffled(_runs(seed), DISORDER, random.Random(seed))
+        self._written: list[Record] = []
+        self._asked: deque[Record] = deque()
+        with file.open("wb", buffering=0) as new:
+            for _ in range(SOON):
+                self._write_next(new)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._write, name="daq")
 
     def _write(self) -> None:
         with self.file.open("ab", buffering=0) as file:
             while not self._ended.wait(self._period_s):
-                self._written.append(next(self._payloads))
-                file.write(self._written[-1])
+                self._write_next(file)
+
+    def _write_next(self, file) -> None:  # type: ignore[no-untyped-def]
+        record = self._asked.popleft() if self._asked else next(self._stream)
+        file.write(record.payload)
+        self._written.append(record)
+
+    def write(self, records: Iterable[Record]) -> None:
+        """Write these as the next ones."""
+        self._asked.extend(records)
+
+    @property
+    def written(self) -> Sequence[Record]:
+        """What was written so far, in its order."""
+        return self._written
 
     def records(self) -> list[Record]:
-        """Return the records that were written, in their order, once the block has ended."""
+        """Return the records that were written, as they are read, once the block has ended."""
         assert not self._thread.is_alive()
         read = list(read_source(self.file))
-        assert [record.payload for record in read] == self._written
+        assert [record.payload for record in read] == [record.payload for record in self._written]
         return read
 
     def __enter__(self) -> Self:
@@ -71,8 +98,8 @@ class Daq:
 def _runs(seed: int) -> Iterator[Record]:
     """Yield the records of one run after the other, for ever."""
     for number in count():
-        start_us = SimulatedRun.start_us + number * 1_000_000_000
-        run = SimulatedRun(run=FIRST_RUN + number, spills=SPILLS_A_RUN, seed=seed, mean_triggers=4, start_us=start_us)
+        start_us = OwnRun.start_us + number * 1_000_000_000
+        run = OwnRun(run=FIRST_RUN + number, spills=SPILLS_A_RUN, seed=seed, mean_triggers=4, start_us=start_us)
         yield from run.with_faults(["duplicated_spills@11-14", "lost_spills@20-22"]).records()
 
 

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -14,22 +15,19 @@ from redis import RedisError
 from rich.console import Console
 from rich.table import Table
 
-from schemas.records import ReconstructedSpill, RunControl
+from schemas.records import RawSpill
 from schemas.wire import decode
-from streams.books.compare import differences
-from streams.books.connect import connect
-from streams.books.reader import BookReader
-from streams.conditions.store import ConditionsStore
-from streams.process import process
-from streams.settings import Settings
 from streams.topics import Topics
 from tests.chaos.cluster import Cluster
-from tests.chaos.daq import AGAIN, Daq, Record
-from tests.chaos.harm import Harm
-from tests.kafka import messages
+from tests.chaos.daq import SOON, Daq, Record
+from tests.chaos.harm.model import Harm
+from tests.chaos.judge import judge
+from tests.kafka import ends, messages
 
 PATIENCE_S = 120.0
 """Nothing new in the books for so long is a failure."""
+MENDED_S = 300.0
+"""Harm that is not mended after it is a failure, whatever moves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,24 +58,27 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
     records: list[Record] = []
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="spilldeck-chaos-") as name:
-        cluster = Cluster(Path(name), brokers=scale.brokers, workers=scale.workers)
-        daq = Daq(cluster.file, cluster.again, seed=seed, rate=scale.rate)
-        with cluster, connect(cluster.settings) as redis:
-            settings = cluster.settings
-            books = BookReader.of(redis, settings)
+        daq = Daq(Path(name) / "run.000", seed=seed, rate=scale.rate)
+        with Cluster(Path(name), daq, brokers=scale.brokers, workers=scale.workers) as cluster:
             try:
                 with daq:
-                    # What a second producer sends must have been sent, or the order of the spills were not known.
-                    _wait(cluster, books, lambda ends: sum(ends) > 2 * AGAIN)
+                    # A harm that harms books needs some.
+                    _wait(cluster, lambda nexts: sum(nexts) > 2 * SOON)
                     for harm in harms:
-                        done.append(_do(harm, cluster, books, rng))
+                        done.append(_do(harm, cluster, rng))
                         console.print(f"{len(done)}/{len(harms)} {done[-1].harm}: {done[-1].recovery_s:.1f} s")
                         time.sleep(rng.uniform(0, 3))
-                records = daq.records()
-                found = _finish(cluster, books, records + records[:AGAIN] * cluster.produced_again)
+                records = daq.records() + cluster.sent_again
+                _wait_for_all(cluster, records)
+                found = judge(cluster, records)
             except Exception as error:  # noqa: BLE001 - whatever it is, what was done until then is told
                 found = [f"{type(error).__name__}: {error}", *cluster.said()]
-            seen = f"{cluster.refused()} checkpoints refused, {cluster.gone_back()} times gone back in spills.raw"
+            if found:
+                found.append(f"the logs are in {cluster.keep_logs()}")
+            seen = (
+                f"{cluster.count_said('checkpoint refused')} checkpoints refused, "
+                f"{cluster.count_said('making it again')} parts of runs made again"
+            )
     runs, seconds = len({record.run for record in records}), time.monotonic() - start
     console.print(_table(done, f"Chaos, seed {seed}: {len(records)} records of {runs} runs, {seconds:.0f} s"))
     for line in (seen, *cluster.died, *found):
@@ -86,78 +87,68 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
     return not found
 
 
-def _do(harm: Harm, cluster: Cluster, books: BookReader, rng: random.Random) -> Round:
-    before, start = _ends(books), time.monotonic()
-    harm(cluster, rng)
-    after, ended = _ends(books) or before, time.monotonic()
+def _do(harm: Harm, cluster: Cluster, rng: random.Random) -> Round:
+    before, start = _nexts(cluster), time.monotonic()
+    mended = harm(cluster, rng)
+    after, ended = _nexts(cluster), time.monotonic()
     # A Redis that was emptied begins anew: it must have again what it had.
-    held = [max(pair) for pair in zip(before, after, strict=True)]
-    _wait(cluster, books, lambda ends: all(now > then for now, then in zip_longest(ends, held, fillvalue=0)))
+    held = [max(pair) for pair in zip_longest(before, after, fillvalue=0)]
+
+    def is_over(nexts: list[int]) -> bool:
+        is_on = all(now > then for now, then in zip_longest(nexts, held, fillvalue=0))
+        return is_on and not _repairs(cluster) and (mended is None or mended())
+
+    _wait(cluster, is_over)
     name = harm.__name__.replace("_", " ")
     return Round(harm=name, counted=sum(before), harm_s=ended - start, recovery_s=time.monotonic() - ended)
 
 
-def _ends(books: BookReader) -> list[int]:
-    """Return how many messages of each partition of spills.raw are in the books; none if Redis does not answer."""
+def _nexts(cluster: Cluster) -> list[int]:
+    """Return the first offset of each partition that is not in the books; none if Redis does not answer."""
     try:
-        return [p.raw_end for p in books.progress()]
+        return cluster.nexts()
     except RedisError:
         return []
 
 
-def _wait(cluster: Cluster, books: BookReader, enough: Callable[[list[int]], bool]) -> None:
+def _repairs(cluster: Cluster) -> dict[int, int]:
+    """Return the runs that are made again."""
+    return {run: first for its in cluster.books.progress().values() for run, first in its.repairs.items()}
+
+
+def _wait(cluster: Cluster, enough: Callable[[list[int]], bool]) -> None:
     """Wait until enough is in the books, and as long as more and more comes in each partition."""
-    last, start = _ends(books), time.monotonic()
+    last, start = _nexts(cluster), time.monotonic()
     moved = [start] * cluster.settings.kafka.partitions
-    while not enough(now := _ends(books)):
+    while True:
+        now, now_s = _nexts(cluster), time.monotonic()
+        with suppress(RedisError):
+            if enough(now):
+                return
         for partition, pair in enumerate(zip_longest(now, last, fillvalue=0)):
             if pair[0] != pair[1]:
-                moved[partition] = time.monotonic()
-        assert time.monotonic() - min(moved) < PATIENCE_S, f"something does not move: {now} messages are counted"
+                moved[partition] = now_s
+        assert now_s - min(moved) < PATIENCE_S, f"something does not move: {now} are next"
+        assert now_s - start < MENDED_S, f"not mended: {now} are next, {_repairs(cluster)} are made again"
         last = now
         cluster.look_after()
         time.sleep(0.05)
 
 
-def _finish(cluster: Cluster, books: BookReader, sent: Sequence[Record]) -> list[str]:
-    """Wait until all is counted; return what differs from the pure calculation."""
-    partitions = cluster.settings.kafka.partitions
-    wanted = sum(partitions if isinstance(record, RunControl) else 1 for record in sent)
-    _wait(cluster, books, lambda ends: sum(ends) >= wanted)
-    time.sleep(2)  # for what should not come
-    found = []
-    expected, order = process(sent, ConditionsStore([]).for_run), _out_of_order(cluster.settings)
-    for run, result in expected.items():
-        stored = books.run(run, result.book.ranges)
-        found += [f"run {run}: {difference}" for difference in differences(result.run_book(), stored)]
-        totals = stored.totals
-        if totals.filled + totals.all_rejected != totals.received - totals.duplicates:
-            found.append(f"run {run}: the counters do not add up: {totals}")
-        if totals.out_of_order != order[run]:
-            found.append(f"run {run}: out of order: {order[run]} here, {totals.out_of_order} there")
-    unexpected = books.runs().keys() - expected.keys()
-    found += [f"run {run} should not be there" for run in unexpected]
-    # Kafka has lost nothing: three brokers, each killed as it was, have all that they acknowledged.
-    return found + [loss.what for progress in books.progress() for loss in progress.lost]
+def _wait_for_all(cluster: Cluster, sent: Sequence[Record]) -> None:
+    """Wait until spills.raw has all that was sent, each once, and the books have all of spills.raw."""
+    wanted = Counter((record.run, record.spill) for record in sent if isinstance(record, RawSpill))
 
+    def is_sent() -> bool:
+        if sum(ends(cluster.settings)) < wanted.total():
+            return False
+        there = [
+            decode(message.value() or b"") for message in messages(cluster.settings, Topics.of(cluster.settings).raw)
+        ]
+        return Counter((record.run, record.spill) for record in there if isinstance(record, RawSpill)) == wanted
 
-def _out_of_order(settings: Settings) -> Counter[int]:
-    """Return, for each run, how many spills come after one with a higher number in the same partition of spills.reco.
-
-    Not of spills.raw: a worker that lost a partition may still send what it reconstructed, between what the next sends.
-    """
-    last: dict[tuple[int, int], int] = {}
-    seen: set[tuple[int, int]] = set()
-    found: Counter[int] = Counter()
-    for message in messages(settings, Topics.of(settings).reco):
-        record = decode(message.value() or b"")
-        if not isinstance(record, ReconstructedSpill) or record.rejection or (record.run, record.spill) in seen:
-            continue
-        seen.add((record.run, record.spill))
-        place = record.run, message.partition() or 0
-        found[record.run] += record.spill < last.get(place, -1)
-        last[place] = max(last.get(place, -1), record.spill)
-    return found
+    cluster.until(is_sent, "the producer")
+    _wait(cluster, lambda _nexts: cluster.is_counted())
 
 
 def _table(rounds: Sequence[Round], title: str) -> Table:

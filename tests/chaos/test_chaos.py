@@ -6,7 +6,8 @@ import sys
 import pytest
 from rich.console import Console
 
-from tests.chaos.harm import kill_a_broker, kill_a_worker, lose_redis
+from tests.chaos.harm.processes import kill_a_broker, kill_a_worker
+from tests.chaos.harm.redis import lose_redis
 from tests.chaos.rounds import Scale, chaos
 
 SCALE = Scale(brokers=3, workers=2, rate=12.0)

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from dashboards.choices import Choices
-from dashboards.data import Reference, RunSummary, View
-from dashboards.data.books import Books
+from dashboards.data import Reference, RunSummary, StoredRuns, View
+from dashboards.data.books import At, Books, Extent
 from dashboards.pages.controls import controls, previous_of_type
 from dashboards.pages.dialogs import KEYS, RUNS_LISTED, counted, runs_list
 from dashboards.pages.strip import banners, strip
 from schemas.records import TIME
+from streams.books.layout import Place
 from streams.books.run import spill_facts
 from streams.books.totals import Totals
+from streams.books.windows import Window
 from tests.dashboards.views import RUN, run_book, text_of, view
 
 
@@ -74,7 +76,8 @@ def test_13_the_newest_earlier_run_of_the_type_with_enough_triggers_is_compared_
     def books(*of: tuple[str, int]) -> Books:
         listed = runs(*(run_type for run_type, _ in of))
         totals = {each.run: Totals(triggers=triggers) for each, (_, triggers) in zip(listed, of, strict=True)}
-        return Books(runs=listed, totals=totals)
+        places = {run: Place.of(its, 0, "") for run, its in totals.items()}
+        return Books(runs=StoredRuns(listed), at=At(shown=Extent(places=places)))
 
     found = books(("A", 5000), ("A", 1000), ("A", 999), ("B", 9000), ("A", 10))
     assert found.automatic_reference(RUN) == RUN - 3
@@ -99,7 +102,7 @@ def test_16_a_switch_of_the_scale_begins_with_what_the_plots_show() -> None:
 
 
 def test_20_a_step_through_the_windows_goes_from_the_newest_back_and_ends_at_the_ends() -> None:
-    shown = view(run_book(), windows=(60, 120, 180))
+    shown = view(run_book(), windows=tuple(Window(start, 60) for start in (60, 120, 180)))
     assert chosen(["ht01"], shown)["‹"] == "window=180"
     assert chosen(["ht01"], shown, window=180)["‹"] == "window=120"
     assert chosen(["ht01"], shown, window=120)["›"] == "window=180"

@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -10,59 +9,31 @@ from typing import Any
 
 import numpy as np
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from redis import Redis
 
 from dashboards.app import serve
 from dashboards.choices import LAST_MINUTE, Choices
-from dashboards.data import Data, View
+from dashboards.data import Data, View, broker
 from ops.stack import free_port
 from ops.stack import redis as redis_server
 from ops.topics import ensure_topics
-from streams.books import layout, uhi
+from streams.books import layout
 from streams.books.book import new_histogram
 from streams.books.compare import differences
-from streams.books.connect import connect
 from streams.books.run import RunBook, spill_facts
 from streams.books.totals import Control, Totals
+from streams.books.windows import Window
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.errors import ServerError
 from streams.freshness import Level
 from streams.settings import DashboardSettings, KafkaSettings, RedisSettings, Settings, load_settings
-from tests.dashboards.views import EMPTY, RUN, run_book, write
+from tests.dashboards.conftest import until
+from tests.dashboards.views import EMPTY, RUN, run_book
+from tests.stored import checkpoint
 
 pytestmark = pytest.mark.servers
-
-WAIT_S = 30.0
-
-
-@pytest.fixture
-def quick(settings: Settings) -> Settings:
-    """Return settings of a page that looks often."""
-    return load_settings(
-        kafka=settings.kafka, redis=settings.redis, dashboard=DashboardSettings(port=free_port(), refresh_s=0.2)
-    )
-
-
-@pytest.fixture
-def redis(quick: Settings) -> Iterator[Redis]:
-    with connect(quick) as client:
-        yield client
-
-
-@pytest.fixture
-def data(quick: Settings) -> Iterator[Data]:
-    with Data(quick) as data:
-        yield data
-
-
-def until(data: Data, true: Callable[[View], Any]) -> View:
-    """Return the first view of which something is true."""
-    deadline = time.monotonic() + WAIT_S
-    while not true(view := data.view()):
-        assert time.monotonic() < deadline, f"never so: {view}"
-        time.sleep(0.02)
-    return view
 
 
 def test_without_a_book_there_is_no_run(data: Data) -> None:
@@ -71,81 +42,82 @@ def test_without_a_book_there_is_no_run(data: Data) -> None:
     assert view.book.totals == Totals()
 
 
-def test_the_view_is_what_redis_holds(quick: Settings, redis: Redis, data: Data) -> None:
-    write(redis, quick, run_book(), offset=7)
+def test_the_view_is_what_redis_holds(quick: Settings, data: Data) -> None:
+    checkpoint(quick, {RUN: run_book()}, next=8)
     view = until(data, lambda v: v.run)
     assert view.run == RUN
     assert differences(view.book, run_book()) == []
     assert view.spills.equal(spill_facts(run_book().ledger))
 
 
-def test_the_version_changes_with_whatever_is_shown(quick: Settings, redis: Redis, data: Data) -> None:
+def test_the_version_changes_with_whatever_is_shown(quick: Settings, data: Data) -> None:
     stored = run_book()
-    write(redis, quick, stored, offset=7)
+    checkpoint(quick, {RUN: stored}, next=8)
     version = until(data, lambda v: v.run).version
+    received = stored.totals.received
     changes: list[Any] = [
         {"control": {"end": Control(time_us=1, events=2, run_type="")}},
-        {"rejected": Counter(unpack=1)},
-        {"duplicates": 1},
+        {"rejected": Counter(unpack=1), "received": received + 1},
+        {"duplicates": 1, "received": received + 2},
     ]
     for offset, change in enumerate(changes, start=8):
-        write(redis, quick, replace(stored, totals=replace(stored.totals, **change)), offset=offset)
+        checkpoint(quick, {RUN: replace(stored, totals=replace(stored.totals, **change))}, next=offset + 1)
         version = until(data, lambda v, before=version: v.version != before).version
     assert data.view().book.totals.duplicates == 1
     time.sleep(0.5)
     assert data.view().version == version
 
 
-def start_another_after(old: RunBook, quick: Settings, redis: Redis, data: Data) -> View:
-    """Write a run, and then only the start of the next, which is the current one: it began after the last spill."""
-    write(redis, quick, old, offset=7)
+def start_another_after(old: RunBook, quick: Settings, data: Data) -> View:
+    """Write a run, and then only the start of the next, which is the current one: it began to come later."""
+    checkpoint(quick, {RUN: old}, next=8)
     until(data, lambda v: v.run == RUN)
-    started = Totals(control={"start": Control(time_us=old.totals.last_us + 1, events=2, run_type="")})
-    write(redis, quick, replace(EMPTY, totals=started), run=RUN + 1, offset=8)
+    said = Control(time_us=old.totals.last_us + 1, events=2, run_type="")
+    started = Totals(control={"start": said}, first_ms=said.time_us // 1000 + 1)
+    checkpoint(quick, {RUN + 1: replace(EMPTY, totals=started)}, next=9)
     return until(data, lambda v: v.run == RUN + 1)
 
 
-def test_a_new_run_takes_over_and_a_late_spill_of_the_old_one_does_not(
-    quick: Settings, redis: Redis, data: Data
-) -> None:
+def with_a_late_duplicate(old: RunBook) -> RunBook:
+    return replace(old, totals=replace(old.totals, duplicates=1, received=old.totals.received + 1))
+
+
+def test_a_new_run_takes_over_and_a_late_spill_of_the_old_one_does_not(quick: Settings, data: Data) -> None:
     old = run_book()
-    view = start_another_after(old, quick, redis, data)
+    view = start_another_after(old, quick, data)
     assert "waiting for its first spill" in view.daq.text
     assert not view.book.ledger
-    write(redis, quick, replace(old, totals=replace(old.totals, duplicates=1)), offset=9)
-    before = view.version
-    assert until(data, lambda v: v.version != before).run == RUN + 1
+    old_run = Choices(run=RUN)
+    assert data.view(old_run).book.totals.duplicates == 0
+    checkpoint(quick, {RUN: with_a_late_duplicate(old)}, next=10)
+    until(data, lambda _: data.view(old_run).book.totals.duplicates)
+    assert data.view().run == RUN + 1
+    assert data.view().version == view.version
 
 
-def test_29_14_any_run_and_one_to_compare_with_are_read_when_asked_for(
-    quick: Settings, redis: Redis, data: Data
-) -> None:
+def test_29_14_any_run_and_one_to_compare_with_are_read_when_asked_for(quick: Settings, data: Data) -> None:
     old = run_book()
-    start_another_after(old, quick, redis, data)
+    start_another_after(old, quick, data)
     view = data.view(Choices(run=RUN, reference=RUN))
-    assert (view.run, view.current, [each.run for each in view.runs]) == (RUN, RUN + 1, [RUN, RUN + 1])
+    assert (view.run, view.current, [each.run for each in view.runs.newest_first()]) == (RUN, RUN + 1, [RUN + 1, RUN])
     assert differences(view.book, old) == []
     assert view.reference is not None
     assert differences(view.reference.book, old) == []
     # A late spill of the old run is seen by who looks at it.
-    write(redis, quick, replace(old, totals=replace(old.totals, duplicates=1)), offset=9)
-    deadline = time.monotonic() + WAIT_S
-    while data.view(Choices(run=RUN)).book.totals.duplicates != 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    checkpoint(quick, {RUN: with_a_late_duplicate(old)}, next=10)
+    until(data, lambda _: data.view(Choices(run=RUN)).book.totals.duplicates)
     missing = data.view(Choices(run=5, reference=6))
     assert (missing.run, missing.is_stored, missing.reference) == (5, False, None)
 
 
-def test_11_the_last_minute_is_the_newest_window_and_the_one_before(quick: Settings, redis: Redis, data: Data) -> None:
+def test_11_the_last_minute_is_the_newest_window_and_the_one_before(quick: Settings, data: Data) -> None:
     stored = run_book(60)
-    write(redis, quick, stored, offset=7)
-    keys = layout.Keys(quick.redis.key_prefix, quick.session, 0)
     newest = stored.totals.last_us // 60_000_000 * 60
-    for start, entries in ((newest - 120, 4), (newest - 60, 2), (newest, 1)):
-        histogram = new_histogram("ht01", {}).fill([28.0] * entries)
-        redis.hset(keys.windows(RUN), str(start), entries)
-        redis.hset(keys.window(RUN, start), "ht01", uhi.encode(histogram))
+    windows = {
+        Window(start, 60): (entries, {"ht01": new_histogram("ht01", {}).fill([28.0] * entries)})
+        for start, entries in ((newest - 120, 4), (newest - 60, 2), (newest, 1))
+    }
+    checkpoint(quick, {RUN: stored}, windows=windows, next=8)
     until(data, lambda v: v.run == RUN)
     view = data.view(Choices(window=LAST_MINUTE))
     assert view.window == LAST_MINUTE
@@ -154,68 +126,36 @@ def test_11_the_last_minute_is_the_newest_window_and_the_one_before(quick: Setti
     assert 0 < len(view.spills) < 60
     assert view.book.totals.filled == 60
     # 20: each window can be looked at by itself.
-    assert view.windows == (newest - 120, newest - 60, newest)
+    assert view.windows == tuple(windows)
     first = data.view(Choices(window=newest - 120))
     assert first.shown["ht01"].sum() == 4
     within = range((newest - 120) * 1_000_000, (newest - 60) * 1_000_000)
     assert first.spills.spill.tolist() == [n for n, e in stored.ledger.items() if e.time_us in within]
     assert data.view(Choices(window=newest - 180)).shown["ht01"].sum() == 0
+    # Older windows are joined to longer ones, and a link to one of them leads to what it is part of.
+    joined = {Window(newest - 120, 120): (6, {"ht01": new_histogram("ht01", {}).fill([28.0] * 6)})}
+    joined[Window(newest, 60)] = windows[Window(newest, 60)]
+    checkpoint(quick, {RUN: with_a_late_duplicate(stored)}, windows=joined, next=9)
+    until(data, lambda v: len(v.windows) == 2)
+    assert data.view(Choices(window=newest - 60)).shown["ht01"].sum() == 6
+    # Then the last minute is what the window before had, too.
+    assert data.view(Choices(window=LAST_MINUTE)).shown["ht01"].sum() == 7
 
 
 def test_an_emptied_redis_shows_no_run_of_before(quick: Settings, redis: Redis, data: Data) -> None:
-    write(redis, quick, run_book(), offset=7)
+    checkpoint(quick, {RUN: run_book()}, next=8)
     until(data, lambda v: v.run)
     redis.delete(*redis.keys(f"{quick.redis.key_prefix}:*"))
     view = until(data, lambda v: v.run is None)
     assert not view.book.ledger
 
 
-def test_spills_that_kafka_had_no_longer_are_told(quick: Settings, redis: Redis, data: Data) -> None:
-    write(redis, quick, run_book(), offset=7)
+def test_spills_that_kafka_had_no_longer_are_told(quick: Settings, data: Data) -> None:
     now = int(time.time())
-    losses = [layout.Loss(now - 90_000, "others were, the day before"), layout.Loss(now, "messages 3 to 4 are gone")]
-    redis.hset(layout.Keys(quick.redis.key_prefix, quick.session, 0).state, "lost", layout.pack_rows(losses))
+    losses = (layout.Loss(now - 90_000, "others were, the day before"), layout.Loss(now, "messages 3 to 4 are gone"))
+    checkpoint(quick, {RUN: run_book()}, next=8, lost=losses)
     warning = "Kafka no longer has what was needed: partition 0: messages 3 to 4 are gone"
     until(data, lambda v: warning in v.warnings)
-
-
-@pytest.mark.parametrize(
-    ("kind", "field", "value"),
-    [
-        ("state", "raw", b"\xff\xfe"),
-        ("state", "raw", b"[" * 5000),
-        ("state", "offset", b"many"),
-        ("state", "lost", b"[[5]]"),
-        ("state", "lost", b"7"),
-        ("runs", str(RUN), b"{}"),
-        ("runs", str(RUN), b"null"),
-        ("runs", "nine", b"{}"),
-        ("spills", "7", b"short"),
-        ("book", "ht01", b"no histogram"),
-    ],
-)
-def test_garbage_in_redis_is_told_and_what_was_shown_stays(
-    quick: Settings, redis: Redis, data: Data, kind: str, field: str, value: bytes
-) -> None:
-    write(redis, quick, run_book(), offset=7)
-    until(data, lambda v: v.run)
-    keys = layout.Keys(quick.redis.key_prefix, quick.session, 0)
-    key = {"state": keys.state, "runs": keys.runs, "spills": keys.spills(RUN), "book": keys.book(RUN)}[kind]
-    redis.hset(key, field, value)
-    redis.hincrby(keys.state, "produced_ms")
-    view = until(data, lambda v: any("holds what cannot be read" in w for w in v.warnings))
-    assert view.run == RUN
-    assert view.book.totals.filled == 8
-    assert view.pipeline.level is Level.UNKNOWN
-    # It recovers by itself as soon as there are books again.
-    redis.delete(*redis.keys(f"{quick.redis.key_prefix}:*"))
-    write(redis, quick, run_book(), offset=8)
-    until(data, lambda v: not any("Redis" in w for w in v.warnings))
-
-
-def test_a_key_of_another_kind_is_told_as_garbage(quick: Settings, redis: Redis, data: Data) -> None:
-    redis.set(layout.Keys(quick.redis.key_prefix, quick.session, 0).state, "a string")
-    until(data, lambda v: any("holds what cannot be read" in w for w in v.warnings))
 
 
 def test_a_redis_that_dies_leaves_the_last_view_and_a_banner(settings: Settings, tmp_path: Path) -> None:
@@ -231,8 +171,7 @@ def test_a_redis_that_dies_leaves_the_last_view_and_a_banner(settings: Settings,
 
         own = load_settings(kafka=settings.kafka, redis=RedisSettings(url=f"redis://127.0.0.1:{port}/0"))
         server, data = start(), started.enter_context(Data(own))
-        with connect(own) as redis:
-            write(redis, own, run_book(), offset=7)
+        checkpoint(own, {RUN: run_book()}, next=8)
         until(data, lambda v: v.run)
         server.end()
         view = until(data, lambda v: any("does not answer, for" in w for w in v.warnings))
@@ -264,6 +203,44 @@ def test_a_broker_that_is_away_is_told(settings: Settings) -> None:
         assert view.warnings[0].startswith("Kafka does not answer, for ")
 
 
+@pytest.mark.parametrize(
+    ("what", "error", "said"),
+    [
+        # As when the process may open no more files, or start no more threads.
+        ("reader", KafkaException(KafkaError(KafkaError._CRIT_SYS_RESOURCE, "no thread")), "no thread"),
+        ("spans", KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "not ours")), "not ours"),
+        ("spans", ValueError("odd"), "ValueError: odd"),
+    ],
+)
+def test_whatever_goes_wrong_with_kafka_is_told_and_is_over_when_it_is_well(
+    quick: Settings, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception, said: str
+) -> None:
+    ensure_topics(quick)
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patched, ExitStack() as started:
+        patched.setattr(broker, what, fail)
+        data = started.enter_context(Data(quick))
+        view = until(data, lambda v: v.warnings and v.warnings[0].startswith("Kafka cannot be asked"))
+        assert f"({said}), for " in view.warnings[0]
+        assert view.pipeline.level is Level.UNKNOWN
+        patched.undo()
+        assert until(data, lambda v: not v.warnings).behind == 0
+
+
+def test_books_are_read_on_when_a_change_cannot_be_told(quick: Settings, redis: Redis, data: Data) -> None:
+    def fail() -> None:
+        raise RuntimeError("the loop is closed")
+
+    data.on_change = fail
+    checkpoint(quick, {RUN: run_book()}, next=8)
+    until(data, lambda v: v.run)
+    checkpoint(quick, {RUN: run_book(9)}, next=9)
+    until(data, lambda v: v.book.totals.filled == 9)
+
+
 def test_topics_that_are_not_there_are_told_until_they_are(quick: Settings, data: Data) -> None:
     view = until(data, lambda v: v.warnings)
     assert "has no topic" in view.warnings[0]
@@ -272,7 +249,7 @@ def test_topics_that_are_not_there_are_told_until_they_are(quick: Settings, data
     until(data, lambda v: not v.warnings)
 
 
-def test_spills_that_no_worker_takes_are_behind_from_when_they_came(quick: Settings, redis: Redis, data: Data) -> None:
+def test_spills_that_no_worker_takes_are_behind_from_when_they_came(quick: Settings, data: Data) -> None:
     ensure_topics(quick)
     until(data, lambda _: data._broker.spans == ((0, 0),) * 4)
     with SpillProducer(quick) as producer:
@@ -280,28 +257,28 @@ def test_spills_that_no_worker_takes_are_behind_from_when_they_came(quick: Setti
             producer.send(SimulatedRun(run=RUN, mean_triggers=2).spill(number).raw)
     view = until(data, lambda v: v.behind == 4)
     assert view.pipeline.text == "Processing 4 spills"
-    first = data._behind_since_s
+    first = data._seen.waiting.since_s
     assert view.now_s - first < 5
     until(data, lambda v: "Last spill" in v.daq.text)
     # One partition is processed: the others wait as long as before.
-    write(redis, quick, run_book(), offset=0)
+    checkpoint(quick, {RUN: run_book()}, next=1)
     until(data, lambda v: v.behind == 3)
-    assert data._behind_since_s == first
+    assert data._seen.waiting.since_s == first
     # New spills come while all the old ones are processed: only the new ones wait.
     with SpillProducer(quick) as producer:
         producer.send(SimulatedRun(run=RUN, mean_triggers=2).spill(4).raw)
     until(data, lambda v: v.behind == 4)
     for partition in (1, 2, 3):
-        write(redis, quick, RunBook(totals=Totals(), ledger={}, book=EMPTY.book), offset=0, partition=partition)
+        checkpoint(quick, {RUN: EMPTY}, next=1, partition=partition)
     until(data, lambda v: v.behind == 1)
-    assert data._behind_since_s > first
+    assert data._seen.waiting.since_s > first
     # All is processed, and says that it was produced in 1970.
-    write(redis, quick, run_book(), offset=1)
+    checkpoint(quick, {RUN: run_book()}, next=2)
     until(data, lambda v: v.daq.text.startswith("Clock behind by 2"))
 
 
 def test_while_partitions_run_apart_trends_end_before_the_first_spill_that_may_still_come(
-    quick: Settings, redis: Redis, data: Data
+    quick: Settings, data: Data
 ) -> None:
     ensure_topics(quick)
     with SpillProducer(quick) as producer:
@@ -310,7 +287,7 @@ def test_while_partitions_run_apart_trends_end_before_the_first_spill_that_may_s
     until(data, lambda v: v.behind == 12)
     stored = run_book(12)
     early = {n: entry for n, entry in stored.ledger.items() if n not in {6, 9, 10}}
-    write(redis, quick, replace(stored, ledger=early), offset=0)
+    checkpoint(quick, {RUN: replace(stored, ledger=early)}, next=1)
     view = until(data, lambda v: v.run)
     assert view.behind
     assert np.array_equal(view.spills.spill, [0, 1, 2, 3, 4, 5])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -15,17 +16,18 @@ from dashboards.figures.history import MAX_POINTS, MEDIAN_OF
 from dashboards.figures.parts import Figure
 from dashboards.make import RUNS, SPILLS, WINDOWS, FigureCache
 from dashboards.pages.plots import figures_on, followed_on
-from streams.books import layout, uhi
 from streams.books.book import fill, new_histogram
 from streams.books.connect import connect
 from streams.books.key_number import KeyNumber, key_number, what
 from streams.books.reader import BookReader
 from streams.books.spill_numbers import SpillNumber, of_plot
 from streams.books.totals import Totals
+from streams.books.windows import Window
 from streams.plots.catalogue import PLOTS
 from streams.settings import Settings
-from tests.dashboards.views import RUN, run_book, view, write
+from tests.dashboards.views import EMPTY, RUN, run_book, view
 from tests.records import reconstructed_spill
+from tests.stored import checkpoint
 
 
 @pytest.fixture
@@ -52,16 +54,13 @@ def test_the_key_number_of_a_plot_with_a_unit_is_its_mean_else_its_entries_a_spi
 
 
 @pytest.mark.servers
-def test_19_the_key_number_is_read_of_spills_windows_and_earlier_runs(settings: Settings, redis: Redis) -> None:
+def test_19_the_key_number_is_read_of_spills_windows_and_earlier_runs(settings: Settings) -> None:
     earlier, run = run_book(5, run=RUN - 1), run_book(8)
-    write(redis, settings, earlier, run=RUN - 1, offset=2)
-    write(redis, settings, run, offset=3)
-    keys = layout.Keys(settings.redis.key_prefix, settings.session, 0)
-    redis.hset(keys.windows(RUN), mapping={"60": 5, "120": 3})
-    redis.hset(keys.window(RUN, 60), "ht01", uhi.encode(earlier.book["ht01"]))
+    checkpoint(settings, {RUN - 1: earlier}, next=3)
     # As of a run during which a version came that keeps them.
     kept = {spill: run.key_numbers[spill] for spill in range(3, 8)}
-    redis.hset(keys.key_numbers(RUN), mapping={str(spill): numbers for spill, numbers in kept.items()})
+    windows = {Window(60, 60): (5, {"ht01": earlier.book["ht01"]}), Window(120, 60): (3, {})}
+    checkpoint(settings, {RUN: replace(run, key_numbers=kept)}, windows=windows, next=4)
     with Data(settings) as data:
         assert data.view().history == History()
         shown = data.view(Choices(run=RUN), "ht01")
@@ -80,8 +79,11 @@ def test_19_the_key_number_is_read_of_spills_windows_and_earlier_runs(settings: 
 def test_19_its_figures_have_a_point_each_and_mark_what_is_shown() -> None:
     number = KeyNumber(value=28.0, error=0.5)
     windows = tuple(Point(at=at, spills=20, number=number if at else None) for at in (0, 60, 120))
+    kept = tuple(Window(at, 60) for at in (0, 60, 120))
     runs = (Point(at=RUN - 1, spills=9, number=number), Point(at=RUN, spills=60, number=number))
-    make = FigureCache().maker(view(run_book(), window=60, history=History(windows=windows, runs=runs)), "light")
+    make = FigureCache().maker(
+        view(run_book(), window=60, windows=kept, history=History(windows=windows, runs=runs)), "light"
+    )
     over_windows, over_runs = make("ht01" + WINDOWS), make("ht01" + RUNS)
     assert over_windows["data"][0]["y"] == [None, 28.0, 28.0]
     assert over_windows["layout"]["xaxis"]["ticktext"] == ["00:00", "00:01", "00:02"]
@@ -127,8 +129,8 @@ def test_19_only_what_is_new_of_the_spills_is_read_and_no_more_than_are_shown(se
             return super().key_numbers(run, spills)
 
     numbers = fill([reconstructed_spill(0)], {}).key_numbers[0]
-    kept = {str(spill): numbers for spill in range(2001) if spill != 1998}
-    redis.hset(layout.Keys(settings.redis.key_prefix, settings.session, 1).key_numbers(RUN), mapping=kept)
+    kept = {spill: numbers for spill in range(2001) if spill != 1998}
+    checkpoint(settings, {RUN: replace(EMPTY, key_numbers=kept)}, partition=1)
     reader, keep, totals = Asked.of(redis, settings), KeyNumbers(), Totals()
     first = keep.read_spills(reader, None, "hnsp_0", RUN, totals, range(2000))
     again = keep.read_spills(reader, None, "hnsp_1", RUN, totals, range(2001))

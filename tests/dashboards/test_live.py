@@ -15,10 +15,9 @@ from dashboards.data import Data, View
 from dashboards.live import Live
 from dashboards.make import FigureCache, Maker
 from dashboards.pages.plots import on_the_overview
-from streams.books import layout
-from streams.books.connect import connect
 from streams.settings import DashboardSettings, Settings, load_settings
-from tests.dashboards.views import run_book, write
+from tests.dashboards.views import RUN, run_book
+from tests.stored import checkpoint
 
 pytestmark = pytest.mark.servers
 
@@ -42,18 +41,11 @@ class CountingCache(FigureCache):
 
 
 def with_books(settings: Settings, scenario: Callable[[Live, CountingCache], Awaitable[None]]) -> None:
-    with connect(settings) as redis:
-        write(redis, settings, run_book(4), offset=3)
+    checkpoint(settings, {RUN: run_book(4)}, next=4)
     with Data(settings) as data:
         data.view()
         cache = CountingCache()
         asyncio.run(scenario(Live(data, cache, LONG_S), cache))  # type: ignore[arg-type]
-
-
-def checkpoint(settings: Settings) -> None:
-    with connect(settings) as redis:
-        write(redis, settings, run_book(8), offset=7)
-        redis.publish(layout.changed_channel(settings.redis.key_prefix, settings.session), "")
 
 
 async def ask(live: Live, **said: Any) -> dict[str, Any]:
@@ -75,7 +67,7 @@ def test_an_answer_waits_for_a_checkpoint_and_comes_with_it(slow: Settings) -> N
         await asyncio.sleep(0.5)
         assert not waiting.done()
         start = time.monotonic()
-        await asyncio.to_thread(checkpoint, slow)
+        await asyncio.to_thread(checkpoint, slow, {RUN: run_book(8)}, next=8)
         second = await waiting
         assert time.monotonic() - start < LONG_S / 4
         assert "spills 0–7 " in second["figures"]["ht01"]["layout"]["title"]["text"]
@@ -93,7 +85,7 @@ def test_figures_are_made_once_for_all_browsers_and_sent_once_to_each(slow: Sett
         assert "figures" not in later
         assert set(later["parts"]) == {"strip", "badges", "banners"}
         frozen = await ask(live, search="?frozen=1", has=answers[0]["has"])
-        await asyncio.to_thread(checkpoint, slow)
+        await asyncio.to_thread(checkpoint, slow, {RUN: run_book(8)}, next=8)
         still = await ask(live, search="?frozen=1", **again(frozen))
         assert "figures" not in still
         assert "Last spill" in json.dumps(still["parts"]["strip"])

@@ -14,6 +14,7 @@ from dashboards.figures.theme import DARK, LIGHT
 from dashboards.make import FigureCache, file_name, which_spills, why_empty
 from streams.books.run import spill_facts
 from streams.books.totals import Totals
+from streams.books.windows import Window
 from streams.plots.catalogue import PLOTS, TRENDS
 from tests.dashboards.views import EMPTY, RUN, run_book, view
 
@@ -116,6 +117,9 @@ def test_a_title_says_run_spills_and_which_part_of_the_run_they_are() -> None:
     last_minute = view(stored, window=LAST_MINUTE, spills=spill_facts(stored.ledger).rows(slice(-11, None)))
     assert which_spills(last_minute) == f"Run {RUN} · spills 19–29 (last 26 s)"
     assert file_name(last_minute, "ht01") == f"run{RUN}_ht01_spills19-29"
-    window = view(stored, window=1_700_000_040, spills=spill_facts(stored.ledger).rows(slice(4, 9)))
-    assert which_spills(window) == f"Run {RUN} · spills 4–8 (from 22:14:00 UTC)"
+    windows = (Window(1_700_000_040, 120),)
+    spills = spill_facts(stored.ledger).rows(slice(4, 9))
+    window = view(stored, window=1_700_000_100, windows=windows, spills=spills)
+    assert which_spills(window) == f"Run {RUN} · spills 4–8 (22:14:00–22:16:00 UTC)"
+    assert which_spills(replace(window, windows=())).endswith(" (a window that is not kept)")
     assert file_name(window, "ht01") == f"run{RUN}_ht01_spills4-8"

@@ -17,11 +17,13 @@ from dashboards.pages.dialogs import runs_list
 from dashboards.pages.replays import replays
 from dashboards.pages.strip import banners, missing, strip
 from ops.replay.sessions import Sessions
+from ops.topics import ensure_topics
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.books.replays import Origin, Plan
 from streams.settings import Settings, load_settings
-from tests.dashboards.views import RUN, run_book, text_of, view, write
+from tests.dashboards.views import RUN, run_book, text_of, view
+from tests.stored import checkpoint
 
 PLAN = Plan(
     session="replay-Better", runs=(RUN,), origin=Origin.RAW, spans=((0, 300), (100, 200)), began_s=1_700_000_000
@@ -39,18 +41,20 @@ def redis(settings: Settings) -> Iterator[Redis]:
 def test_a_replay_at_work_has_a_rate_of_the_last_seconds_and_a_time_that_is_left(
     settings: Settings, redis: Redis
 ) -> None:
-    now, sessions = [0.0], Sessions(redis, settings.redis.key_prefix)
+    ensure_topics(settings)
+    now, sessions = [0.0], Sessions(settings, redis)
     there = load_settings(redis=settings.redis, session=PLAN.session)
     watcher = ReplayWatcher(sessions, lambda _: BookReader.of(redis, there), clock=lambda: now[0])
 
     def look(at_s: float, offset: int, behind: int = 0) -> Replay:
-        write(redis, there, run_book(), offset=offset)
+        checkpoint(there, {RUN: run_book()}, next=offset + 1)
         sessions.stay_alive(PLAN.session, behind)
         now[0] = at_s
         (found,) = watcher.look({RUN: PLAN.session})
         return found
 
     sessions.save(PLAN)
+    sessions.made.begin(PLAN)
     first = look(0, 39)
     assert (first.state, first.read, first.rate, first.left_s) == ("at work", 40, None, None)
     assert (first.spills, first.promoted) == (8, (RUN,))
@@ -61,7 +65,7 @@ def test_a_replay_at_work_has_a_rate_of_the_last_seconds_and_a_time_that_is_left
     assert look(20, 299).rate == 25.0
     assert look(21, 299, behind=9).state == "waiting for live"
     assert look(22, 299).rate is None
-    sessions.save(replace(PLAN, done=True))
+    sessions.made.finish(PLAN, [0])
     done = look(23, 299)
     assert (done.state, done.read, done.share, done.rate) == ("done", 400, 1.0, None)
     sessions.drop(PLAN.session)
@@ -70,10 +74,12 @@ def test_a_replay_at_work_has_a_rate_of_the_last_seconds_and_a_time_that_is_left
 
 @pytest.mark.servers
 def test_the_book_of_a_session_is_shown_beside_the_runs_own(settings: Settings, redis: Redis) -> None:
-    write(redis, settings, run_book(4), offset=3)
-    sessions = Sessions(redis, settings.redis.key_prefix)
-    sessions.save(replace(PLAN, done=True))
-    write(redis, load_settings(redis=settings.redis, session=PLAN.session), run_book(8), offset=7)
+    ensure_topics(settings)
+    checkpoint(settings, {RUN: run_book(4)}, next=4)
+    sessions = Sessions(settings, redis)
+    sessions.save(PLAN)
+    checkpoint(load_settings(redis=settings.redis, session=PLAN.session), {RUN: run_book(8)}, next=8)
+    sessions.made.finish(PLAN, [0])
     chosen = Choices.of(f"?run={RUN}.{PLAN.session}&reference={RUN}.live")
     with Data(settings) as data:
         live, again = data.view(), data.view(chosen)
@@ -87,7 +93,7 @@ def test_the_book_of_a_session_is_shown_beside_the_runs_own(settings: Settings, 
         assert not data.view(chosen.but(run=5)).is_stored
         # A replay that is dropped is gone from the page, too, and one that is promoted is seen without a new spill.
         sessions.drop(PLAN.session)
-        redis.hset(f"{settings.redis.key_prefix}:replays", "replay-rubbish", "{}")
+        redis.hset(f"{settings.redis.key_prefix}:verifying", "verify-rubbish", "{}")
         for _ in range(100):
             if not data.view(chosen).is_stored and data.view().warnings:
                 break

@@ -3,11 +3,8 @@
 from functools import cache
 from typing import Any
 
-from redis import Redis
-
-from dashboards.data import History, RunSummary, View
+from dashboards.data import History, RunSummary, StoredRuns, View
 from schemas.records import RawSpill
-from streams.books import layout, uhi
 from streams.books.book import Book
 from streams.books.run import RunBook, spill_facts
 from streams.books.totals import Totals
@@ -15,7 +12,6 @@ from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
 from streams.freshness import Freshness, Level
 from streams.process import process
-from streams.settings import Settings
 
 RUN = 900_031
 EMPTY = RunBook(totals=Totals(), ledger={}, book=Book({}))
@@ -43,6 +39,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "current": run,
         "runs": () if run is None else (RunSummary(run=run, run_type="", begin_us=0, ended=False),),
         "book": book,
+        "is_unreadable": False,
         "shown": book.book,
         "window": None,
         "windows": (),
@@ -60,20 +57,8 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "daq": fresh,
         "pipeline": fresh,
     }
-    return View(**(values | changes))
-
-
-def write(redis: Redis, settings: Settings, book: RunBook, *, run: int = RUN, offset: int, partition: int = 0) -> None:
-    """Put a run's books into Redis as one partition's share, as a checkpoint does."""
-    keys = layout.Keys(settings.redis.key_prefix, settings.session, partition)
-    state: dict[str, Any] = {"offset": offset, "raw": f"[[0, {offset + 1}]]", "lost": "[]", "produced_ms": 1}
-    pipe = redis.pipeline(transaction=True)
-    pipe.hset(keys.state, mapping=state)
-    pipe.hset(keys.runs, str(run), layout.pack_totals(book.totals))
-    if book.ledger:
-        pipe.hset(keys.spills(run), mapping={str(s): layout.pack_ledger_entry(e) for s, e in book.ledger.items()})
-        pipe.hset(keys.book(run), mapping={name: uhi.encode(book.book[name]) for name in book.book})
-    pipe.execute()
+    values |= changes
+    return View(**values | {"runs": StoredRuns(values["runs"])})
 
 
 def text_of(component: Any) -> str:

@@ -15,15 +15,17 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
 from schemas.wire import decode
 from streams import kafka
+from streams.agents.registry import KnownRuns
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
+from streams.books.windows import window_at
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.process import RunResult, process
 from streams.settings import Settings
-from streams.topics import Topics
+from streams.topics import Topics, workers_group
 from tests.conftest import WAIT_S
 from tests.kafka import messages, rejected
 from tests.records import raw_spill
@@ -114,10 +116,13 @@ def test_windows_go_by_the_clock_of_the_spills(
     produce(settings, records)
     until_counted()
     windows = reader.windows(900012)
-    times = [r.time_us // 60_000_000 * 60 for r in records if isinstance(r, RawSpill)]
-    assert windows == {start: times.count(start) for start in sorted(set(times))}
+    times = [r.time_us // 1_000_000 for r in records if isinstance(r, RawSpill)]
+    # The run is over: what is older is in longer windows.
+    at = [window_at(time_s, max(times), window_s=60, kept=1) for time_s in times]
+    assert windows == {window: at.count(window) for window in sorted(set(at))}
+    assert {window.length for window in windows} == {60, 120, 240}
     whole = reader.run(900012, {}).book
-    total = sum(reader.window(900012, start, {})["ht01"].view(flow=True) for start in windows)
+    total = sum(reader.window(900012, window, {})["ht01"].view(flow=True) for window in windows)
     assert np.array_equal(total, whole["ht01"].view(flow=True))
 
 
@@ -152,6 +157,35 @@ def test_an_emptied_redis_is_rebuilt_from_kafka(
     check(expected, reader)
 
 
+def test_the_run_that_is_taken_comes_back_first_when_redis_was_emptied(
+    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
+) -> None:
+    older, current = (list(SimulatedRun(run=run, spills=60, mean_triggers=8).records()) for run in (900020, 900021))
+    workers.start()
+    produce(settings, older)
+    until_counted()
+    produce(settings, current)
+    until_counted()
+    known, places = KnownRuns(settings, Topics.of(settings).runs), reader.places()
+    deadline = time.monotonic() + WAIT_S
+    while any(
+        known.of(places[900021].log, p).below <= known.of(places[900021].log, p).runs.get(900021, 10**9)
+        for p in range(settings.kafka.partitions)
+    ):
+        assert time.monotonic() < deadline, "the topic of runs never said where the current run begins"
+        time.sleep(0.2)
+    with connect(settings) as redis:
+        redis.flushall()
+    filled: dict[int, int] = {}
+    while filled.get(900021, 0) < 60:
+        assert time.monotonic() < deadline + WAIT_S
+        filled = {run: place.filled for run, place in BookReader.of(reader._redis, settings).places().items()}
+        time.sleep(0.02)
+    assert filled.get(900020, 0) < 60
+    until_counted()
+    check(expected_of([*older, *current]), reader)
+
+
 def test_a_committed_offset_that_is_too_far_on_loses_nothing(
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
 ) -> None:
@@ -164,8 +198,9 @@ def test_a_committed_offset_that_is_too_far_on_loses_nothing(
     # The worker shall begin behind all that there is, of which Redis has nothing.
     with connect(settings) as redis:
         redis.flushall()
-    group = f"{settings.kafka.topic_prefix}spilldeck-{settings.session}"
-    consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": group})
+    consumer = Consumer(
+        {"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": workers_group(settings, settings.session)}
+    )
     places = [TopicPartition(Topics.of(settings).raw, p) for p in range(settings.kafka.partitions)]
     for place in places:
         place.offset = consumer.get_watermark_offsets(place, timeout=10)[1]
@@ -182,9 +217,8 @@ def test_nothing_is_acknowledged_before_its_checkpoint(
     records = list(SimulatedRun(run=900019, spills=40, mean_triggers=5).records())
 
     def acknowledged() -> list[int]:
-        group = f"{settings.kafka.topic_prefix}spilldeck-{settings.session}"
         places = [TopicPartition(Topics.of(settings).raw, p) for p in range(settings.kafka.partitions)]
-        with closing(kafka.reader(settings, group_id=group)) as consumer:
+        with closing(kafka.reader(settings, group_id=workers_group(settings, settings.session))) as consumer:
             return [place.offset for place in consumer.committed(places, timeout=10)]
 
     def until_acknowledged() -> list[int]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +13,9 @@ import pytest
 import ops.console
 from ops.cli import main
 from ops.stack import LocalStack
-from streams.conditions.store import SIMULATED
 from tests.conftest import PROJECT
 from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, settings_on, small_run
+from tests.tables import copy_tables, naming
 
 Spilldeck = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -86,11 +85,7 @@ def assert_one_sentence(done: "subprocess.CompletedProcess[str]", status: int) -
 @pytest.fixture(scope="session")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the tables of the run `OWN_TABLES`."""
-    copy = tmp_path_factory.mktemp("conditions") / "tables"
-    shutil.copytree(SIMULATED, copy)
-    index = copy / "index.toml"
-    index.write_text(index.read_text().replace("900000", str(OWN_TABLES)).replace("999999", str(OWN_TABLES)))
-    return copy
+    return copy_tables(tmp_path_factory.mktemp("conditions") / "tables", OWN_TABLES, OWN_TABLES).parent
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +93,8 @@ def live(stack: LocalStack, tables: Path, tmp_path_factory: pytest.TempPathFacto
     """Return interleaved runs that workers counted, one of which was killed meanwhile."""
     records = interleaved([own_run(), *map(small_run, RUNS)])
     half = len(records) // 2
-    env = {"SPILLDECK_CONDITIONS": json.dumps([{"index": str(tables / "index.toml"), "tables": str(tables)}])}
     logs = tmp_path_factory.mktemp("live")
-    with count_live(settings_on(stack), logs, [records[:half], records[half:]], env) as counted:
+    with count_live(
+        settings_on(stack), logs, [records[:half], records[half:]], naming(tables / "index.toml")
+    ) as counted:
         yield counted

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import hist
@@ -22,10 +23,11 @@ from ops.export.numbers import write_json
 from ops.export.write import write_all
 from ops.keeper import Keeper
 from ops.replay.checksum import check_archive
-from streams.books.products import Products
+from streams.books.products import Product, Products
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
+from streams.daq.sources import read_source
 from streams.plots.catalogue import DETECTORS, PLOTS
 from streams.settings import KeeperSettings, Settings
 from tests.conftest import wait_until_counted
@@ -35,6 +37,7 @@ from tests.ops.conftest import Spilldeck
 pytestmark = pytest.mark.servers
 
 ARCHIVED, REFUSED, BY_COMMAND = 900_392, 900_393, 900_394
+OF_EARLIER_DAYS, WITH_LESS = 900_374, 900_375
 WITH_PICTURES, LATE, FULL = 900_381, 900_382, 900_383
 ONE_AFTER_THE_OTHER = 900_387, 900_388
 
@@ -88,17 +91,20 @@ def products(live: Live) -> Products:
     return found
 
 
-def test_a_run_that_ends_is_archived_byte_for_byte_once(live: Live, products: Products, tmp_path: Path) -> None:
+def test_a_run_that_ends_is_archived_once_and_again_with_late_spills(
+    live: Live, products: Products, tmp_path: Path
+) -> None:
     settings, directory = with_archive(live, tmp_path / "archive"), tmp_path / "archive"
     keeper = Keeper(settings, live.redis)
     start, *spills, late, end = SimulatedRun(run=ARCHIVED, spills=4, mean_triggers=2, detectors=("tof",)).records()
     live.send(start, *spills)
     keeper.look()
-    file = directory / f"{ARCHIVED:08d}.000"
+    file = directory / f"{ARCHIVED:08d}.spills.avro"
     assert not file.exists()
     live.send(end)
     keeper.look()
-    assert file.read_bytes() == b"".join(record.payload for record in (start, *spills, end))
+    start = replace(start, partitions=live.settings.kafka.partitions)  # as the producer says
+    assert list(read_source(file)) == [start, *spills, end]
     assert products.names()[ARCHIVED] == [file.name]
     written = file.stat().st_mtime_ns
     Keeper(settings, live.redis).look()
@@ -109,11 +115,45 @@ def test_a_run_that_ends_is_archived_byte_for_byte_once(live: Live, products: Pr
     keeper.look()
     assert file.stat().st_mtime_ns == written
     live.send(end)
+    live.redis.delete(products.key)  # the file itself says how old it is
     keeper.look()
-    # The end that was sent twice lies once in its place.
-    assert file.read_bytes() == b"".join(record.payload for record in (start, *spills, late, end))
+    assert list(read_source(file)) == [start, *spills, end, late, end]
     check_archive(file)
     assert [each.name for each in directory.iterdir() if each.is_dir()] == []
+
+
+def test_an_archive_of_earlier_days_stays_until_late_spills_come(
+    live: Live, products: Products, tmp_path: Path
+) -> None:
+    *before, late, end = small_run(OF_EARLIER_DAYS)
+    live.send(*before, end)
+    old = tmp_path / f"{OF_EARLIER_DAYS:08d}.000"
+    old.write_bytes(b"".join(record.payload for record in (*before, end)))
+    keeper = Keeper(with_archive(live, tmp_path), live.redis)
+    keeper.look()
+    assert old.exists()
+    assert products.names()[OF_EARLIER_DAYS] == [old.name]
+    live.send(late, end)
+    keeper.look()
+    new = tmp_path / f"{OF_EARLIER_DAYS:08d}.spills.avro"
+    assert (new.exists(), old.exists(), products.names()[OF_EARLIER_DAYS]) == (True, False, [new.name])
+
+
+def test_an_archive_that_has_more_than_kafka_stays_and_that_is_said_once(
+    live: Live, products: Products, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live.send(*small_run(WITH_LESS))
+    with_more = list(SimulatedRun(run=WITH_LESS, spills=12, mean_triggers=4, detectors=("tof",)).records())
+    old = tmp_path / f"{WITH_LESS:08d}.000"
+    old.write_bytes(b"".join(record.payload for record in with_more))
+    products.note(WITH_LESS, Product.ARCHIVE, [old.name], 1)
+    keeper = Keeper(with_archive(live, tmp_path), live.redis)
+    keeper.look()
+    keeper.look()
+    said = [line for line in capsys.readouterr().out.splitlines() if str(WITH_LESS) in line and "no archive" in line]
+    assert len(said) == 1
+    assert "stays: it has spills that Kafka no longer has" in said[0]
+    assert old.read_bytes() == b"".join(record.payload for record in with_more)
 
 
 def test_a_directory_that_cannot_be_written_is_said_once(
@@ -188,7 +228,7 @@ def test_book_pictures_and_summary_of_a_run_that_ended_are_written_once(
 
     written = ours.stat().st_mtime_ns
     keeper.look()
-    products._redis.delete(products.key)
+    live.redis.delete(products.key)
     Keeper(settings, live.redis, two_detectors).look()
     assert ours.stat().st_mtime_ns == written
     assert [path.name for path in directory.iterdir() if path.name.startswith(".")] == []

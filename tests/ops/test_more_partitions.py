@@ -1,13 +1,17 @@
 """More partitions: the spills that are there stay where they are, are found, and are counted once."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from ops.inputs import Inputs
+from ops.production import Production
 from ops.replay.checks import make_plan
 from ops.replay.sessions import Sessions
-from schemas.records import RawSpill
+from ops.topics import apply
+from schemas.records import ControlKind, RawSpill, RunControl
 from schemas.wire import decode
 from streams.books.compare import differences
 from streams.books.connect import connect
@@ -16,7 +20,7 @@ from streams.books.replays import Origin
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer, partition_of
 from streams.process import process
-from streams.settings import Settings
+from streams.settings import ProducerSettings, Settings
 from streams.topics import Topics
 from tests.conftest import wait_until_counted
 from tests.kafka import messages
@@ -73,7 +77,7 @@ def test_old_spills_stay_are_found_and_are_counted_once_when_partitions_are_adde
     with connect(few) as redis:
         # Of a replay that is to go on afterwards.
         plan = make_plan(few, redis, "replay-old", [BEFORE], Origin.RAW, None)
-        Sessions(redis, few.redis.key_prefix).save(plan)
+        Sessions(few, redis).save(plan)
 
     env["SPILLDECK_KAFKA__PARTITIONS"] = str(THEN)
     applied = json.loads(spilldeck_here("topics", "apply", "--json", env=env).stdout)
@@ -104,3 +108,64 @@ def test_old_spills_stay_are_found_and_are_counted_once_when_partitions_are_adde
         assert done.returncode == 0, done.stderr
         again = BookReader.of(redis, many, "replay-old").run(BEFORE, {})
         assert differences(reader.run(BEFORE, {}), again) == []
+
+
+def on(settings: Settings, run: int) -> tuple[set[int], set[int], set[int]]:
+    """Return the partitions in which the spills of a run lie, and its start; and how many its start says."""
+    spills, starts, said = set(), set(), set()
+    for message in messages(settings, Topics.of(settings).raw):
+        record = decode(message.value() or b"")
+        if isinstance(record, RawSpill) and record.run == run:
+            spills.add(message.partition() or 0)
+        if isinstance(record, RunControl) and record.run == run and record.kind is ControlKind.START:
+            starts.add(message.partition() or 0)
+            said.add(record.partitions)
+    return spills, starts, said
+
+
+def test_a_run_stays_in_its_partitions_and_the_next_one_takes_them_all(settings: Settings) -> None:
+    few, many = with_partitions(settings, NOW), with_partitions(settings, THEN)
+    apply(few)
+    first, second = (small_run(run, 2 * THEN) for run in (BEFORE, AFTER))
+    with SpillProducer(settings) as producer:
+        for record in first[:4]:
+            producer.send(record)
+        apply(many)
+        for record in [*first[4:], *second]:
+            producer.send(record)
+    assert on(settings, BEFORE) == (set(range(NOW)), set(range(NOW)), {NOW})
+    assert on(settings, AFTER) == (set(range(THEN)), set(range(THEN)), {THEN})
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_a_run_that_is_resumed_stays_in_its_partitions(settings: Settings, tmp_path: Path, is_noted: bool) -> None:
+    few, many = with_partitions(settings, NOW), with_partitions(settings, THEN)
+    apply(few)
+    own = settings.model_copy(update={"producer": ProducerSettings(journals=tmp_path / "journals")})
+    file = tmp_path / "runs.000"
+    file.write_bytes(b"".join(r.payload for run in (BEFORE, AFTER) for r in small_run(run, 2 * THEN)))
+
+    def produce(until: int | None = None) -> None:
+        """Send the file, or so many of its records, and die then."""
+        production = Production(own, on_acknowledged=lambda _: None, on_waiting=lambda _seconds, _messages: None)
+        with Inputs([file]) as inputs:
+            records = list(inputs.records_of(file))
+            inputs.records_of = lambda _: iter(records[:until])  # type: ignore[method-assign]
+            production.play(inputs, resume=True, rate=None, as_recorded=False)
+
+    produce(until=4)
+    (journal,) = (tmp_path / "journals").glob("*.json")
+    noted = journal.read_text()
+    if not is_noted:  # it died before it took note of anything
+        at_first = json.loads(noted) | {"byte": 0, "head": sha256(b"").hexdigest(), "partitions": {}}
+        journal.write_text(json.dumps(at_first | {"offsets": dict.fromkeys(range(NOW), 0)}))
+    apply(many)
+    written = journal.read_text()
+    produce()
+    assert on(settings, BEFORE) == (set(range(NOW)), set(range(NOW)), {NOW})
+    assert on(settings, AFTER) == (set(range(THEN)), set(range(THEN)), {THEN})
+    # It dies again before it takes note of what went to the partitions that were added.
+    sent = len(messages(settings, Topics.of(settings).raw))
+    journal.write_text(written)
+    produce()
+    assert len(messages(settings, Topics.of(settings).raw)) == sent

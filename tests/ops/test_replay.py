@@ -19,19 +19,22 @@ from redis import Redis
 
 from dashboards.choices import Choices
 from dashboards.data import Data
-from ops.replay.origins import of_topic
+from ops.archive import write_archive
+from ops.replay.checks import make_plan
+from ops.replay.origins import kafka_spans, of_topic, taken
 from ops.replay.sessions import Sessions
 from ops.stack import LocalStack
 from schemas.records import RawSpill
 from streams.books import layout, uhi
 from streams.books.compare import compare, differences
 from streams.books.reader import BookReader
+from streams.books.replays import Origin
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.spill_json import json_lines
 from streams.daq.sources import read_source
-from streams.errors import SpilldeckError
+from streams.errors import ServerError, SpilldeckError
 from streams.process import process
 from streams.topics import Topics
 from tests.conftest import wait_until_counted
@@ -153,7 +156,7 @@ def spills_of(live: Live, session: str) -> int:
 
 
 def state_of(live: Live, session: str) -> str:
-    sessions = Sessions(live.redis, live.settings.redis.key_prefix)
+    sessions = Sessions(live.settings, live.redis)
     plan = sessions.get(session)
     return sessions.state(plan) if plan is not None else ""
 
@@ -316,29 +319,30 @@ def test_wrong_use_of_replay_is_one_sentence_and_leaves_nothing(spilldeck_here: 
     assert not [key for key in live.redis.scan_iter() if b"verify" in key or b"4711" in key]
 
 
-def test_a_run_of_json_documents_is_archived_without_those_that_hold_nothing(
+def test_a_run_of_json_documents_is_written_as_the_daq_did_without_those_that_hold_nothing(
     spilldeck: Spilldeck, spilldeck_here: Spilldeck, live: Live, tmp_path: Path
 ) -> None:
     run = SimulatedRun(run=900_396, spills=4, mean_triggers=2, detectors=("tof",))
     source = tmp_path / "run.json"
     source.write_bytes(b"".join(json_lines(record, run.conditions.detectors) for record in run.records()))
     live.send(*read_source(source))
-    done = spilldeck_here("runs", "archive", str(run.run), "--out", tmp_path, env=live.env)
+    as_daq = ("runs", "archive", str(run.run), "--as-daq", "--out")
+    done = spilldeck_here(*as_daq, tmp_path, env=live.env)
     assert done.returncode == 0, done.stderr
-    archive = tmp_path / f"{run.run:08d}.json"
+    file = tmp_path / f"{run.run:08d}.json"
     lines = source.read_bytes().splitlines(keepends=True)
-    kept = archive.read_bytes().splitlines(keepends=True)
+    kept = file.read_bytes().splitlines(keepends=True)
     # Documents of other DAQ events hold nothing, and were never sent: they are missing from the count of events alone.
     named = {line: json.loads(line)["daq_event_type"] for line in lines}
     assert kept == [line for line, name in named.items() if name in ("start_of_run", "physics_event", "end_of_run")]
     assert len(kept) == run.spills + 2
-    done = spilldeck("verify", str(run.run), "--archive", archive, env=live.env)
+    # An archive was such a file once.
+    done = spilldeck("verify", str(run.run), "--archive", file, env=live.env)
     assert (done.returncode, differing_plots(done.stdout)) == (1, set()), done.stderr
     assert re.findall(r"^│ (\w+) ", done.stdout, re.MULTILINE) == ["events", "control"]
-    again = spilldeck_here("runs", "archive", str(run.run), "--out", tmp_path, env=live.env)
-    assert "is there already" in assert_one_sentence(again, 2)
-    nowhere = spilldeck_here("runs", "archive", str(run.run), "--out", tmp_path / "nosuch", env=live.env)
-    assert "cannot be written" in assert_one_sentence(nowhere, 2)
+    assert "is there already" in assert_one_sentence(spilldeck_here(*as_daq, tmp_path, env=live.env), 2)
+    nowhere = spilldeck_here(*as_daq, tmp_path / "nosuch", env=live.env)
+    assert "nothing can be written to" in assert_one_sentence(nowhere, 2)
 
 
 @pytest.fixture
@@ -349,11 +353,11 @@ def few_runs(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield counted
 
 
-def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_archive(
+def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_an_archive_of_earlier_days(
     spilldeck: Spilldeck, spilldeck_here: Spilldeck, few_runs: Live, tmp_path: Path
 ) -> None:
     live, run = few_runs, RUNS[2]
-    done = spilldeck_here("runs", "archive", str(run), "--out", tmp_path, env=live.env)
+    done = spilldeck_here("runs", "archive", str(run), "--as-daq", "--out", tmp_path, env=live.env)
     assert done.returncode == 0, done.stderr
     archive = tmp_path / f"{run:08d}.000"
     # Byte for byte what the DAQ wrote: what was sent, in its order, control once.
@@ -384,3 +388,20 @@ def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_its_arc
     assert "is damaged" in assert_one_sentence(
         spilldeck_here("verify", str(run), "--archive", archive, env=live.env), 1
     )
+
+
+def test_what_a_new_leader_does_not_show_ends_an_archive_and_a_replay_with_a_sentence(
+    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, topic = RUNS[5], Topics.of(live.settings).raw
+    (low, end), *others = kafka_spans(live.settings, topic)
+    more = ((low, end + 2), *others)
+    monkeypatch.setattr("streams.kafka.SHOWN_S", 1.0)
+    monkeypatch.setattr("ops.replay.checks.kafka_spans", lambda *_: more)
+    said = rf"{re.escape(topic)}\[0\] up to offset {end + 1} and has shown none from {end} on"
+    with pytest.raises(ServerError, match=said):
+        write_archive(live.settings, live.reader, run, tmp_path)
+    assert not list(tmp_path.iterdir())
+    plan = replace(make_plan(live.settings, live.redis, "replay-x", [run], Origin.RAW, None), spans=more)
+    with pytest.raises(ServerError, match=said):
+        list(taken(live.settings, plan, 0, low, lambda _offset: None))

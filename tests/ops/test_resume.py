@@ -18,6 +18,7 @@ from ops.stack import LocalStack
 from ops.topics import ensure_topics
 from schemas.records import RawSpill
 from schemas.wire import decode
+from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.settings import ProducerSettings, Settings
 from streams.topics import Topics
@@ -133,3 +134,16 @@ def test_a_broker_that_hangs_is_told_and_waited_for(
     (first, waiting), (second, _) = told[:2]
     assert waiting > 0
     assert second >= 2 * first
+
+
+def test_a_run_that_begins_while_the_broker_hangs_waits_for_it(settings: Settings, stack: LocalStack) -> None:
+    ensure_topics(settings)
+    (kafka,) = [psutil.Process(s.pid) for s in stack.status() if s.name == "kafka" and s.pid is not None]
+    with SpillProducer(settings, on_waiting=lambda _seconds, _messages: kafka.resume()) as producer:
+        kafka.suspend()
+        try:
+            for record in SimulatedRun(spills=3, mean_triggers=4).records():
+                producer.send(record)
+        finally:
+            kafka.resume()
+    assert spills(settings) == Counter(range(3))

@@ -1,19 +1,27 @@
 """Topic management, against a real broker."""
 
 import json
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
-from ops.topics import Change, apply, differences, ensure_topics, specs
+from ops.running import running_workers
+from ops.topics import Change, apply, differences, ensure_topics, specs, with_partitions_there
+from streams.books.connect import connect
+from streams.books.reader import BookReader
+from streams.daq.producer import SpillProducer
+from streams.daq.simulator import SimulatedRun
 from streams.errors import ServerError
 from streams.settings import Settings
 from streams.topics import Topics
+from tests.conftest import wait_until_counted
 from tests.ops.conftest import Spilldeck, assert_one_sentence
-from tests.workers import environment
+from tests.workers import Workers, environment
 
 pytestmark = pytest.mark.servers
 
@@ -50,16 +58,43 @@ def delete(settings: Settings, topic: str) -> None:
     until(lambda: topic not in names(settings))
 
 
+def config(settings: Settings, topic: str) -> dict[str, str]:
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    client = admin(settings)
+    return {name: entry.value for name, entry in client.describe_configs([resource])[resource].result(10).items()}
+
+
 def set_config(settings: Settings, topic: str, key: str, value: str) -> None:
     entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     client = admin(settings)
     client.incremental_alter_configs([resource])[resource].result(10)
-    until(lambda: any(d.topic == topic and d.now == value for d in differences(settings)))
+    until(lambda: config(settings, topic)[key] == value)
 
 
 def with_kafka(settings: Settings, **changes: int) -> Settings:
     return settings.model_copy(update={"kafka": settings.kafka.model_copy(update=changes)})
+
+
+@pytest.fixture
+def workers_on(tmp_path: Path) -> Iterator[Callable[[Settings], Workers]]:
+    """Return what makes workers with settings; those that run in the end are stopped."""
+    made: list[Workers] = []
+
+    def make(settings: Settings) -> Workers:
+        made.append(Workers(settings, tmp_path))
+        return made[-1]
+
+    yield make
+    for workers in made:
+        workers.stop()
+
+
+@pytest.fixture
+def reader_of(settings: Settings) -> Iterator[Callable[[int], BookReader]]:
+    """Return what reads the books of so many partitions."""
+    with connect(settings) as redis:
+        yield lambda partitions: BookReader(redis, settings.redis.key_prefix, settings.session, partitions)
 
 
 def test_every_topic_has_the_prefix_and_is_what_it_must_be_once_applied(settings: Settings) -> None:
@@ -129,26 +164,151 @@ def test_a_worker_makes_what_is_lacking_and_leaves_the_rest(settings: Settings) 
     assert [(d.topic, d.setting) for d in differences(settings)] == [(topics.raw, "retention.ms")]
 
 
-@pytest.mark.parametrize(("there", "cure"), [(2, "spilldeck topics apply"), (9, "set kafka.partitions to 9")])
-def test_a_worker_refuses_a_topic_with_other_partitions(
-    settings: Settings, spilldeck: Spilldeck, there: int, cure: str
+def test_a_worker_has_what_people_decided_kept_for_ever_whoever_made_its_topic(settings: Settings) -> None:
+    quality = Topics.of(settings).quality
+    create(settings, quality, 1)  # with the broker's own retention
+    ensure_topics(settings)
+    until(lambda: all(d.topic != quality or d.setting == "max.message.bytes" for d in differences(settings)))
+    set_config(settings, quality, "cleanup.policy", "compact")
+    ensure_topics(settings)
+    until(lambda: all(d.setting != "cleanup.policy" for d in differences(settings)))
+
+
+@pytest.mark.parametrize("there", [2, 9])
+def test_a_worker_takes_the_partitions_that_spills_raw_has(
+    settings: Settings, workers_on: Callable[[Settings], Workers], reader_of: Callable[[int], BookReader], there: int
 ) -> None:
     create(settings, Topics.of(settings).raw, there)
+    workers_on(settings).start()
+    with SpillProducer(settings) as producer:
+        for number in range(2 * there):
+            producer.send(SimulatedRun(mean_triggers=2, detectors=("tof",)).spill(number).raw)
+    wait_until_counted(settings, reader_of(there))
+    assert partitions(settings, Topics.of(settings).reco) == there
+
+
+@pytest.mark.parametrize("there", [2, 9])
+def test_a_worker_refuses_topics_of_spills_with_other_partitions_than_spills_raw(
+    settings: Settings, spilldeck: Spilldeck, there: int
+) -> None:
+    topics = Topics.of(settings)
+    create(settings, topics.raw, 4)
+    create(settings, topics.rejected, there)
     line = assert_one_sentence(spilldeck("worker", env=environment(settings)), 3)
-    assert f"has partitions {there} and the settings say 4" in line
-    assert cure in line
-    assert names(settings).isdisjoint(spec.name for spec in specs(settings)[1:]), "it made topics before it looked"
+    assert f"{topics.rejected} has partitions {there} and {topics.raw} has 4: set kafka.partitions to" in line
+    assert topics.reco not in names(settings), "it made topics before it looked"
+    # What it says helps.
+    apply(with_kafka(settings, partitions=max(there, 4)))
+    ensure_topics(settings)
+
+
+def test_a_topic_that_takes_no_message_as_large_as_a_spill_is_refused_at_the_start(
+    settings: Settings, spilldeck: Spilldeck
+) -> None:
+    apply(settings)
+    topics = Topics.of(settings)
+    for topic in (topics.raw, topics.reco, topics.rejected):
+        set_config(settings, topic, "max.message.bytes", "1048588")
+        says = f"{topic} has max.message.bytes 1048588, and a spill may take {64 << 20}: run spilldeck topics apply"
+        with pytest.raises(ServerError, match=re.escape(says)):
+            ensure_topics(settings)
+        if topic == topics.reco:
+            assert says in assert_one_sentence(spilldeck("worker", env=environment(settings)), 3)
+        assert [(d.topic, d.setting) for d in differences(settings)] == [(topic, "max.message.bytes")]
+        apply(settings)
+    set_config(settings, topics.raw, "max.message.bytes", str(128 << 20))
+    ensure_topics(settings)
+
+
+def test_times_of_the_broker_in_place_of_the_spills_are_a_difference(settings: Settings) -> None:
+    apply(settings)
+    set_config(settings, Topics.of(settings).raw, "message.timestamp.type", "LogAppendTime")
+    (found,) = differences(settings)
+    assert (found.setting, found.now, found.wanted) == ("message.timestamp.type", "LogAppendTime", "CreateTime")
+
+
+@pytest.mark.parametrize(
+    ("which", "setting", "now", "says"),
+    [
+        ("raw", "retention.ms", str(20 * 86_400_000), "set kafka.retention_days to 20, or give --delete-data"),
+        ("raw", "retention.ms", "-1", "set kafka.retention_days to 0, or give --delete-data"),
+        ("rejected", "retention.ms", str(91 * 86_400_000 - 5), "set kafka.retention_days to 91, or"),
+        ("reco", "cleanup.policy", "compact", "give --delete-data"),
+        ("runs", "cleanup.policy", "delete", "give --delete-data"),
+    ],
+)
+def test_what_kafka_keeps_is_not_deleted_unless_that_is_asked_for(
+    settings: Settings, spilldeck_here: Spilldeck, which: str, setting: str, now: str, says: str
+) -> None:
+    apply(settings)
+    topic = getattr(Topics.of(settings), which)
+    set_config(settings, topic, setting, now)
+    (planned,) = json.loads(spilldeck_here("topics", "plan", "--json", env=environment(settings)).stdout)
+    assert (planned["topic"], planned["change"], planned["now"]) == (topic, "set, deletes data", now)
+    line = assert_one_sentence(spilldeck_here("topics", "apply", env=environment(settings)), 3)
+    assert f"the topic {topic} has {setting} {now}" in line
+    assert says in line
+    assert [d.now for d in differences(settings)] == [now]
+    assert spilldeck_here("topics", "apply", "--delete-data", env=environment(settings)).returncode == 0
+    assert differences(settings) == []
+
+
+def test_a_longer_retention_that_the_settings_say_is_kept(settings: Settings) -> None:
+    apply(settings)
+    topics = Topics.of(settings)
+    for days, raw, rejected in ((30, 30, 90), (365, 365, 365), (0, None, None)):
+        apply(with_kafka(settings, retention_days=days))
+        for topic, kept in ((topics.raw, raw), (topics.rejected, rejected)):
+            assert config(settings, topic)["retention.ms"] == str(-1 if kept is None else kept * 86_400_000)
+
+
+def test_partitions_are_not_added_while_workers_run_unless_somebody_insists(
+    settings: Settings, spilldeck_here: Spilldeck, workers_on: Callable[[Settings], Workers]
+) -> None:
+    apply(settings)
+    more = environment(with_kafka(settings, partitions=6))
+    workers = workers_on(settings)
+    workers.start()
+    client = admin(settings)
+    until(lambda: bool(running_workers(settings, client)))
+    line = assert_one_sentence(spilldeck_here("topics", "apply", env=more), 3)
+    assert f"1 of the group {settings.kafka.topic_prefix}spilldeck-live on 127.0.0.1: stop them" in line
+    assert partitions(settings, Topics.of(settings).raw) == 4
+    # Another change is made all the same.
+    set_config(settings, Topics.of(settings).raw, "retention.ms", "60000")
+    assert spilldeck_here("topics", "apply", env=environment(settings)).returncode == 0
+    workers.stop()
+    until(lambda: not running_workers(settings, client))
+    assert spilldeck_here("topics", "apply", env=more).returncode == 0
+    assert partitions(settings, Topics.of(settings).raw) == 6
+    workers = workers_on(with_kafka(settings, partitions=6))
+    workers.start()
+    until(lambda: bool(running_workers(settings, client)))
+    env = environment(with_kafka(settings, partitions=7))
+    assert spilldeck_here("topics", "apply", "--force", env=env).returncode == 0
+    assert partitions(settings, Topics.of(settings).raw) == 7
+
+
+@pytest.mark.parametrize(("copies", "in_step"), [(1, "1"), (2, "2"), (3, "2"), (5, "2")])
+def test_what_is_acknowledged_is_on_two_disks_where_there_are_two(
+    settings: Settings, copies: int, in_step: str
+) -> None:
+    wanted = specs(with_kafka(settings, replication=copies))
+    assert {spec.config["min.insync.replicas"] for spec in wanted} == {in_step}
 
 
 def test_a_topic_that_was_made_otherwise_meanwhile_is_refused(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The broker's first answer is older than the topic.
+    # The broker's first answers are older than the topic.
     first = differences(settings)
     create(settings, Topics.of(settings).raw, 9)
-    answers = iter([first])
+    answers, older = iter([first]), iter([settings])
     monkeypatch.setattr("ops.topics.differences", lambda settings: next(answers, None) or differences(settings))
-    with pytest.raises(ServerError, match=r"spills\.raw has partitions 9"):
+    monkeypatch.setattr(
+        "ops.topics.with_partitions_there", lambda settings: next(older, None) or with_partitions_there(settings)
+    )
+    with pytest.raises(ServerError, match=r"spills\.reco has partitions 4 and .*spills\.raw has 9"):
         ensure_topics(settings)
 
 
@@ -169,3 +329,15 @@ def test_workers_that_start_together_do_not_hinder_each_other(settings: Settings
         thread.join(30)
     assert errors == []
     assert differences(settings) == []
+
+
+def test_a_topic_of_which_another_broker_has_not_heard_yet_is_not_there_yet(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One broker lists all topics, and the one that is asked for their settings is behind it.
+    topics = Topics.of(settings)
+    apply(settings)
+    listed = admin(settings).list_topics(timeout=10)
+    delete(settings, topics.runs)
+    monkeypatch.setattr(AdminClient, "list_topics", lambda *_, **__: listed)
+    assert [(d.topic, d.change) for d in differences(settings)] == [(topics.runs, Change.CREATE)]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.columns import Table
 from schemas.detectors import DETECTORS, schema_field
-from schemas.records import RawSpill, ReconstructedSpill, Rejection
+from schemas.records import MAX_DECIDED_TEXT, MAX_TEXT, Action, ControlKind, RawSpill, ReconstructedSpill, Rejection
 from schemas.tof import TofSpacePoints
 from schemas.wire import MARKER, WireError, decode, encode
 from tests.records import raw_spill, reconstructed_spill
@@ -100,10 +100,22 @@ def test_a_number_that_no_spill_can_have_is_refused() -> None:
 
 
 def test_a_field_that_a_message_is_too_old_for_has_its_default() -> None:
+    later = {"run_control": {"kind": ControlKind.END, "partitions": 0}}
     for kind in ("raw_spill", "run_control"):
         old, new = (decode((FIXTURES / "valid" / f"{kind}.v{v}.avro").read_bytes()) for v in (1, 2))
         assert (old.time_problem, new.time_problem) == ("", "why")
-        assert replace(new, time_problem="") == old
+        assert replace(new, time_problem="", **later.get(kind, {})) == old
+
+
+def test_what_an_action_changed_may_be_longer_than_other_texts_and_not_endless() -> None:
+    action = RECORDS["action.v1"]
+    assert isinstance(action, Action)
+    for changes in ({"after": "x" * MAX_DECIDED_TEXT}, {"before": "x" * MAX_DECIDED_TEXT}, {"who": "x" * MAX_TEXT}):
+        longest = replace(action, **changes)
+        assert decode(encode(longest)) == longest
+        ((name, text),) = changes.items()
+        with pytest.raises(WireError, match=rf"Action\.{name} has {len(text) + 1} characters"):
+            decode(encode(replace(action, **{name: f"{text}x"})))
 
 
 def test_a_trigger_outside_the_spill_is_refused() -> None:

@@ -13,7 +13,7 @@ import fastavro
 import numpy as np
 
 from schemas.raw import RawDbbHits
-from schemas.records import ControlKind, Record, RejectedSpill, RunControl, RunRecord, RunState
+from schemas.records import Action, ActionKind, ControlKind, Record, RejectedSpill, RunControl, RunRecord, RunState
 from schemas.wire import MARKER, WireError, _plain, _schemas, decode, encode
 from tests.records import raw_spill, reconstructed_spill
 
@@ -55,12 +55,22 @@ RECORDS: dict[str, Record] = {
     "raw_spill.v1": raw_spill(),
     "raw_spill.v2": raw_spill(time_problem="why"),
     "run_control.v1": _CONTROL,
-    "run_control.v2": replace(_CONTROL, time_problem="why"),
+    "run_control.v2": replace(_CONTROL, kind=ControlKind.START, time_problem="why", partitions=4),
     "rejected_spill.v1": RejectedSpill(
         run=1, spill=2, step="unpack", reason="why", source="f", byte=3, topic="t", partition=4, offset=5, payload=b"x"
     ),
     "run_record.v1": replace(_RUN, log="", firsts={}, lasts={}, counted={}),
     "run_record.v2": _RUN,
+    "action.v1": Action(
+        who="shifter@control-room",
+        at_us=1_700_000_000_000_000,
+        origin="spilldeck replays promote better",
+        kind=ActionKind.PROMOTE,
+        subject="replay-better",
+        before='{"900001": null}',
+        after='{"900001": "replay-better"}',
+        reason="the new t0",
+    ),
     "reconstructed_spill.v1": replace(
         _SPILL, detectors={**_SPILL.detectors, "raw": replace(_RAW, dbb=RawDbbHits.empty())}
     ),
@@ -98,6 +108,8 @@ def _invalid() -> Iterator[tuple[str, bytes]]:
     yield "run_too_large", encode(replace(raw, run=2**31))
     yield "spill_negative", encode(replace(raw, spill=-5))
     yield "time_beyond_2100", encode(replace(raw, time_us=5 * 10**15))
+    yield "partitions_negative", encode(replace(_CONTROL, partitions=-1))
+    yield "action_beyond_2100", _forged(RECORDS["action.v1"], at_us=5 * 10**15)
     yield "digest_short", encode(replace(reco, digest=b"1234"))
     yield "too_many_triggers", encode(replace(reco, triggers=1_000_000))
     yield "trigger_outside", encode(replace(reco, triggers=1))

@@ -143,6 +143,4 @@ def test_files_with_any_faults_are_read_and_their_good_spills_all_counted(tmp_pa
     assert found.part.totals.filled == len(good)
     assert found.part.totals.duplicates == sum(good.values()) - len(good)
     assert "conflict" not in found.part.totals.rejected
-    assert bool(found.part.totals.all_rejected) == any(
-        isinstance(r, RawSpill) and r.spill not in good for r in records
-    )
+    assert bool(found.part.totals.all_rejected) == any(isinstance(r, RawSpill) and r.spill not in good for r in records)

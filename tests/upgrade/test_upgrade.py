@@ -11,11 +11,11 @@ from redis.asyncio import Redis as AsyncRedis
 from ops.upgrade.found import Found, Verdict
 from schemas.records import NO_RUN
 from streams.books.compare import differences
+from streams.books.decided import Copy
 from streams.books.layout import Loss
+from streams.books.made import Books, Made
 from streams.books.products import Product, Products
-from streams.books.promotions import Promotions
 from streams.books.reader import BookReader
-from streams.books.replays import Replays
 from streams.books.store import CheckpointRefusedError, CheckpointStore
 from streams.books.stored import PartitionState, StoredPart
 from streams.errors import SpilldeckError
@@ -482,15 +482,19 @@ def test_promotions_replays_and_products_are_those_of_before(
 ) -> None:
     prefix = settings.redis.key_prefix
     upgrade(Log(lows=ENDS))
-    assert Promotions(redis, prefix).all() == {FIRST: "replay-again"}
-    shown = BookReader.shown(redis, settings)
+    former = Copy(redis, prefix).held().former
+    assert former.promoted == {FIRST: "replay-again"}
+    shown = BookReader(redis, prefix, "live", lambda: former.promoted)
     assert (
         differences(shown.run(FIRST, ranges(FIRST)), BookReader.of(redis, settings, "replay-again").run(FIRST, {}))
         == []
     )
     assert shown.places()[FIRST].filled == EXPECTED["replay-again"][FIRST]["totals"]["filled"]
-    again, half = Replays(redis, prefix).all()
-    assert (again.name, again.done, half.name, half.done) == ("again", True, "half", False)
+    again, half = sorted(former.plans.values(), key=lambda plan: plan.began_s)
+    assert [(plan.name, Made(redis, prefix).of([plan])[plan.session]) for plan in (again, half)] == [
+        ("again", Books.WHOLE),
+        ("half", Books.BEGUN),
+    ]
     progress = BookReader.of(redis, settings, "replay-half").progress()
     assert half.read(progress) == 2
     assert half.left(progress) == [0, 1]

@@ -1,0 +1,248 @@
+"""One run that somebody looks at, with the parts of it and the key numbers that were asked for."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from dashboards.choices import LAST_MINUTE, book_of
+from dashboards.data.history import History, KeyNumbers, Point
+from streams.books.book import Book, Ranges
+from streams.books.key_number import key_number
+from streams.books.layout import Place
+from streams.books.reader import BookReader, UnreadableRunError
+from streams.books.run import RunBook, spill_facts
+from streams.books.spill_numbers import SpillNumber, is_kept
+from streams.books.totals import Totals
+from streams.books.windows import Window
+from streams.conditions.store import ConditionsStore
+from streams.errors import UsageError
+from streams.plots.catalogue import PLOTS
+from streams.plots.spillfacts import SpillFacts
+from streams.process import ranges_of
+
+MINUTE_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody looks at."""
+
+    run: int | None = None
+    """None for the current one."""
+    session: str | None = None
+    """Whose book of it; None for the book that is the run's."""
+    part: int | None = None
+    """Which part of it, see `Choices.window`; None for the whole."""
+    plot: str | None = None
+    """The plot whose key number is followed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A window of a run, or its last minute: of whole windows, so that it is one to two minutes with windows of one."""
+
+    since_us: int
+    until_us: int
+    book: Book
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a run stands: where it stands so again, what was read of it is true still."""
+
+    place: Place
+    """Where the list of runs says that it is."""
+    promoted: str | None = None
+    """The replay whose book is that of the run; None if it is that of live."""
+    left: tuple[int, ...] = ()
+    """Partitions whose part of it is being made again: it grows, and the list of runs says what it was."""
+    spread_over: int = 0
+    """While messages are on their way into the current run: the partitions over which its spills are spread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneRun:
+    """One run."""
+
+    book: RunBook
+    spills: SpillFacts
+    windows: tuple[Window, ...]
+    """Those that are kept, in order."""
+    parts: Mapping[int, Part]
+    """Those that were asked for, see `Choices.window`."""
+    histories: Mapping[str, History]
+    """Key numbers of the plots that were asked for."""
+    version: str
+    standing: Standing | None = None
+    """None if it is to be read again in any case."""
+    is_unreadable: bool = False
+    """The store holds something else in its place: this is as it was when it could be read."""
+    warnings: tuple[str, ...] = ()
+
+    def has(self, wanted: Iterable[Wanted]) -> bool:
+        """Say whether all is here of what somebody looks at."""
+        return all(each.part in {None, *self.parts} and each.plot in {None, *self.histories} for each in wanted)
+
+
+NOTHING = OneRun(
+    book=RunBook(totals=Totals(), ledger={}, book=Book({})),
+    spills=spill_facts({}),
+    windows=(),
+    parts={},
+    histories={},
+    version="",
+)
+"""What there is of a run that the books do not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whose:
+    """Which book of a run is read, and beside what."""
+
+    run: int
+    session: str | None
+    """None for the book that is the run's."""
+    reader: BookReader
+    standing: Standing
+    earlier: Sequence[int] = ()
+    """The runs that it is followed from."""
+    promoted: Mapping[int, str] = field(default_factory=dict)
+    """The session whose book is that of a run, of all of them."""
+
+
+class RunReader:
+    """Reads runs.
+
+    Parameters
+    ----------
+    shown
+        Of the books that are the runs'. Its errors are passed on, but for those of a run that cannot be read.
+    conditions
+        Give a run's own ranges of plots.
+    """
+
+    def __init__(self, shown: BookReader, conditions: ConditionsStore) -> None:
+        self._shown = shown
+        self._conditions = conditions
+        self._key_numbers = KeyNumbers()
+
+    def read(self, whose: Whose, asked: Sequence[Wanted], last: OneRun | None) -> OneRun:
+        """Return a run with what was asked for of it; if it cannot be read, what was read of it last."""
+        try:
+            one = self._whole(whose)
+        except UnreadableRunError as error:
+            kept = last or replace(NOTHING, version=f"{book_of(whose.run, whose.session)}:?")
+            return replace(kept, standing=None, is_unreadable=True, warnings=(f"{sentence(error)}. {_KEPT}",))
+        parts, histories, warnings = {}, {}, list(one.warnings)
+        for each in asked:
+            # A part that cannot be read takes nothing else away from those who look at the run.
+            try:
+                if each.part is not None and each.part not in parts:
+                    parts[each.part] = _NO_PART
+                    parts[each.part] = self._part(whose, one, each.part)
+                if each.plot is not None and each.plot not in histories:
+                    histories[each.plot] = History()
+                    histories[each.plot] = self._history(whose, one, each.plot, warnings)
+            except UnreadableRunError as error:
+                warnings.append(sentence(error))
+        return replace(one, parts=parts, histories=histories, warnings=tuple(dict.fromkeys(warnings)))
+
+    def _whole(self, whose: Whose) -> OneRun:
+        run, reader, standing = whose.run, whose.reader, whose.standing
+        warnings = []
+        ranges: Ranges = {}
+        try:
+            ranges = ranges_of(self._conditions.for_run(run))
+        except UsageError as error:
+            warnings.append(f"The conditions of run {run} cannot be read: {error}")
+        book = reader.run(run, ranges, key_numbers=False)
+        spills = spill_facts(book.ledger, book.handling)
+        windows: Mapping[Window, int] = {}
+        try:
+            windows = reader.windows(run)
+        except UnreadableRunError as error:
+            warnings.append(sentence(error))
+        if standing.left:
+            where = ", ".join(map(str, standing.left))
+            warnings.append(f"Run {run} is being made again from Kafka (partition {where}): its plots lack some spills")
+        if book.counted_twice:
+            warnings.append(f"{book.counted_twice} spills of run {run} lie in two partitions and are counted twice")
+        if standing.promoted is not None:
+            whose_book = f"those of {standing.promoted}, which was promoted in place of what live made"
+            warnings.append(f"The plots of run {run} are {whose_book}")
+        digest = hashlib.blake2b(repr((standing, book.totals)).encode(), digest_size=8).hexdigest()
+        return OneRun(
+            book=book,
+            spills=_settled(spills, standing.spread_over) if standing.spread_over else spills,
+            windows=tuple(windows),
+            parts={},
+            histories={},
+            version=f"{book_of(run, whose.session)}:{digest}",
+            standing=standing,
+            warnings=tuple(warnings),
+        )
+
+    def _part(self, whose: Whose, one: OneRun, part: int) -> Part:
+        """Return the window that has a time in it; or the newest and, as it may only have begun, a minute before it."""
+        windows = one.windows
+        if part == LAST_MINUTE:
+            taken = [each for each in windows if each.end > windows[-1].start - MINUTE_S]
+        else:
+            taken = [each for each in windows if each.start <= part < each.end]
+        if not taken:
+            return _NO_PART
+        book = Book(one.book.book.ranges)
+        for window in taken:
+            book += whose.reader.window(whose.run, window, book.ranges)
+        return Part(since_us=taken[0].start * 1_000_000, until_us=taken[-1].end * 1_000_000, book=book)
+
+    def _history(self, whose: Whose, one: OneRun, name: str, warnings: list[str]) -> History:
+        """Return the key number of a plot; add to the warnings what of it cannot be read."""
+        run, totals, book = whose.run, one.book.totals, one.book.book
+        session = whose.session or whose.standing.promoted
+        spills: tuple[SpillNumber, ...] = ()
+        if is_kept(PLOTS[name]):
+            spills = self._key_numbers.read_spills(whose.reader, session, name, run, totals, sorted(one.book.ledger))
+        read = partial(self._key_numbers.read, name=name, ranges=book.ranges)
+        runs, found = [], self._shown.runs(whose.earlier)
+        warnings.extend(map(sentence, self._shown.unreadable.values()))
+        for earlier in filter(found.__contains__, whose.earlier):
+            try:
+                runs.append(read(self._shown, whose.promoted.get(earlier), run=earlier, totals=found[earlier]))
+            except UnreadableRunError as error:
+                warnings.append(sentence(error))
+        return History(
+            spills=spills,
+            windows=tuple(
+                read(whose.reader, session, run=run, totals=totals, window=each)
+                for each in whose.reader.windows(run).items()
+            ),
+            runs=(
+                *runs,
+                Point(at=run, spills=totals.filled, number=key_number(PLOTS[name], book[name], totals.filled)),
+            ),
+        )
+
+
+_KEPT = "What stands here of it is as it was before"
+_NO_PART = Part(since_us=0, until_us=0, book=Book({}))
+"""In place of one that is not there, or cannot be read."""
+
+
+def sentence(what: object) -> str:
+    """Return words as a sentence begins."""
+    words = str(what)
+    return words[:1].upper() + words[1:]
+
+
+def _settled(spills: SpillFacts, partitions: int) -> SpillFacts:
+    """Leave out the spills beyond the first that may still come: a partition that lags would look like missed spills.
+
+    The producer spreads them by their numbers, see `streams.daq.producer.partition_of`.
+    """
+    number = spills.spill
+    next_of_each = [
+        int(number[number % partitions == p].max(initial=p - partitions)) + partitions for p in range(partitions)
+    ]
+    return spills.rows(number < min(next_of_each))

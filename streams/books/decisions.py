@@ -1,0 +1,222 @@
+"""What people decided of replays: one pure function of the actions in the topic of quality, in their order.
+
+The order decides what counts. Of two commands at once, each judges by what it knows; then the topic has an order, and
+an action that is impossible where it lies is passed over by everybody in the same way. Nobody needs a lock.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+import structlog
+
+from schemas.records import Action, ActionKind
+from schemas.wire import WireError, decode
+from streams.books.plan import PREFIX, Plan
+from streams.errors import ServerError
+
+FORMAT = 1
+"""Of what is stored; it grows when actions that were passed over are understood."""
+TAIL = 32
+"""The last actions by which one log of the topic is told from another: more than a power cut takes."""
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What is raised where a text is not what it should be."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """What follows from the actions up to an offset."""
+
+    next: int = 0
+    """The first offset of the topic that is not in it."""
+    tail: tuple[str, ...] = ()
+    """Digests of the last messages before it."""
+    since: int = 0
+    """The actions from this offset on give all of it."""
+    promoted: Mapping[int, str] = field(default_factory=dict)
+    """Run → session of the replay whose book is that of the run."""
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+    """Session → what the replay was asked to do."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is promoted or replayed."""
+        return not self.promoted and not self.plans
+
+    def has_counted(self, offset: int, message: bytes) -> bool:
+        """Say whether this is the message that was at an offset, if it is one of the tail."""
+        at = offset - self.next + len(self.tail)
+        return 0 <= at < len(self.tail) and self.tail[at] == _digest(message)
+
+    def after(self, offset: int, message: bytes) -> Self:
+        """Return what follows with the message at this offset, too."""
+        before = self.tail if offset == self.next else ()
+        moved = replace(self, next=offset + 1, tail=(*before, _digest(message))[-TAIL:])
+        try:
+            action = decode(message)
+        except WireError as error:
+            _log.warning("an action cannot be read", offset=offset, why=str(error))
+            return moved
+        if not isinstance(action, Action) or self.refusal(offset, action):
+            return moved
+        return moved._with(offset, action)
+
+    def refusal(self, offset: int, action: Action) -> str:
+        """Return why an action would not count at an offset; empty if it would, or is of a kind that says nothing here.
+
+        Who decides asks before it is written; `after` asks again where it came to lie.
+        """
+        try:
+            match action.kind:
+                case ActionKind.PLAN_REPLAY:
+                    return self._refuse_plan(action)
+                case ActionKind.DROP_REPLAY:
+                    return self._refuse_drop(action)
+                case ActionKind.PROMOTE:
+                    return self._refuse_promotion(action)
+                case ActionKind.RESTORE:
+                    return self._refuse_restoring(action)
+                case ActionKind.TAKE_OVER:
+                    taken_over(action)
+                    return "" if action.subject == str(offset) else "others have decided since"
+        except UNREADABLE as error:
+            return f"what it says cannot be read: {type(error).__name__}: {error}"
+        return ""
+
+    def _refuse_plan(self, action: Action) -> str:
+        plan = _plan(action.after)
+        if plan.session != action.subject or not plan.session.startswith(PREFIX):
+            return f"{action.subject} is no replay"
+        if plan.session in self.plans:
+            return f"there is a replay {plan.name}: --resume it, give --name, or spilldeck replays drop {plan.name}"
+        return ""
+
+    def _refuse_drop(self, action: Action) -> str:
+        if action.subject not in self.plans:
+            return _no_replay(action.subject)
+        promoted = [run for run, session in sorted(self.promoted.items()) if session == action.subject]
+        if promoted:
+            return (
+                f"the book of run {promoted[0]} is that of this replay: spilldeck replays restore {promoted[0]} first"
+            )
+        return ""
+
+    def _refuse_promotion(self, action: Action) -> str:
+        plan, runs = self.plans.get(action.subject), sessions_of(action.after)
+        if plan is None:
+            return _no_replay(action.subject)
+        if {*runs.values()} != {action.subject} or not runs.keys() <= {*plan.runs}:
+            return f"the replay {plan.name} is not of the runs {', '.join(map(str, runs))}"
+        return ""
+
+    def _refuse_restoring(self, action: Action) -> str:
+        runs = sessions_of(action.after)
+        if any(session is not None for session in runs.values()):
+            return "what is restored is live's"
+        if not runs.keys() & self.promoted.keys():
+            return f"the book of run {action.subject} is that of live: no replay of it was promoted"
+        return ""
+
+    def _with(self, offset: int, action: Action) -> Self:
+        """Return what follows with an action that counts."""
+        match action.kind:
+            case ActionKind.PLAN_REPLAY:
+                return replace(self, plans={**self.plans, action.subject: _plan(action.after)})
+            case ActionKind.DROP_REPLAY:
+                return replace(self, plans={name: plan for name, plan in self.plans.items() if name != action.subject})
+            case ActionKind.PROMOTE | ActionKind.RESTORE:
+                shown = {**self.promoted, **sessions_of(action.after)}
+                return replace(self, promoted={run: its for run, its in shown.items() if its is not None})
+            case ActionKind.TAKE_OVER:
+                promoted, plans = taken_over(action)
+                return replace(self, promoted=promoted, plans=plans, since=offset)
+        return self
+
+    def to_json(self) -> str:
+        """Return it as it is stored."""
+        return json.dumps({"format": FORMAT, "next": self.next, "tail": self.tail, "since": self.since, **_state(self)})
+
+    def state_json(self) -> str:
+        """Return what is promoted and replayed alone, as an action that takes it over has it."""
+        return json.dumps(_state(self))
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self | None:
+        """Return what `to_json` stored; None if it was an older version's, or is damaged.
+
+        Raises
+        ------
+        ServerError
+            When it was a newer version's.
+        """
+        try:
+            values = json.loads(text)
+            written = int(values["format"])
+            if written > FORMAT:
+                raise ServerError(
+                    f"what Redis knows of decisions was written by a newer version (format {written}, here {FORMAT}): "
+                    f"update this one"
+                )
+            if written < FORMAT:
+                return None
+            promoted, plans = _parts(values)
+            tail = tuple(map(str, values["tail"]))
+            return cls(next=int(values["next"]), tail=tail, since=int(values["since"]), promoted=promoted, plans=plans)
+        except UNREADABLE:
+            return None
+
+
+def sessions_of(text: str) -> dict[int, str | None]:
+    """Return the sessions whose books are those of runs, from what was before or after an action.
+
+    Raises
+    ------
+    ValueError
+        When it is none of it.
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict) or not all(isinstance(each, str | None) for each in found.values()):
+        message = "no sessions by run"
+        raise ValueError(message)
+    return {int(run): session for run, session in found.items()}
+
+
+def taken_over(action: Action) -> tuple[dict[int, str], dict[str, Plan]]:
+    """Return what an action of this kind takes over: promotions and plans."""
+    return _parts(json.loads(action.after))
+
+
+def _state(decisions: Decisions) -> dict[str, Any]:
+    plans = {session: asdict(replace(plan, done=False)) for session, plan in decisions.plans.items()}
+    return {"promoted": {str(run): session for run, session in decisions.promoted.items()}, "plans": plans}
+
+
+def _parts(values: dict[str, Any]) -> tuple[dict[int, str], dict[str, Plan]]:
+    promoted = {int(run): str(session) for run, session in values["promoted"].items()}
+    return promoted, {str(session): _plan(json.dumps(plan)) for session, plan in values["plans"].items()}
+
+
+def _plan(text: str) -> Plan:
+    plan = replace(Plan.from_json(text), done=False)
+    numbers = (*plan.runs, *(offset for span in plan.spans for offset in span))
+    texts = (plan.session, plan.archive, plan.conditions, *plan.digests, *plan.digests.values())
+    if not (
+        all(isinstance(number, int) for number in numbers)
+        and all(isinstance(text, str) for text in texts)
+        and isinstance(plan.began_s, int | float)
+    ):
+        message = "a plan with numbers that are none, or texts"
+        raise ValueError(message)
+    return plan
+
+
+def _no_replay(session: str) -> str:
+    return f"there is no replay {session.removeprefix(PREFIX)}: see spilldeck replays list"
+
+
+def _digest(message: bytes) -> str:
+    return hashlib.blake2b(message, digest_size=8).hexdigest()

@@ -1,0 +1,128 @@
+"""Where the runs of a session are, of which only what has changed is read again."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import cast
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from streams.books.connect import is_other_type
+from streams.books.layout import UNREADABLE, Keys, Place
+from streams.books.stored import place_of, unpack_places
+
+
+@dataclass(slots=True, kw_only=True)
+class _Partition:
+    """What was read of one partition."""
+
+    writer: str = ""
+    number: int = 0
+    """Of its last checkpoint."""
+    is_whole: bool = False
+    """All of the list could be read: then the checkpoints after it say what changes."""
+    places: dict[int, Place] = field(default_factory=dict)
+    unreadable: dict[int, str] = field(default_factory=dict)
+
+
+class RunList:
+    """The runs of a session.
+
+    Parameters
+    ----------
+    redis
+        Client that returns bytes. Its errors are passed on.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._partitions: dict[int, _Partition] = {}
+        self._sums: dict[int, Place] = {}
+
+    @property
+    def unreadable(self) -> dict[int, str]:
+        """Runs of which nothing tells where they are in some partition, and why."""
+        return {run: why for its in self._partitions.values() for run, why in its.unreadable.items()}
+
+    def has(self, run: int, partition: int) -> bool:
+        """Say whether a partition had something of a run when the list was read."""
+        return partition in self._partitions and run in self._partitions[partition].places
+
+    def read(self, partitions: Sequence[Keys]) -> dict[int, Place]:
+        """Return where every run is, over all partitions, by number."""
+        changed: set[int] = set()
+        for gone in self._partitions.keys() - {keys.partition for keys in partitions}:
+            changed |= self._partitions.pop(gone).places.keys()
+        for keys in partitions:
+            changed |= self._look(keys)
+        is_new = False
+        for run in changed:
+            here = [its.places[run] for its in self._partitions.values() if run in its.places]
+            is_new |= run not in self._sums
+            if here:
+                self._sums[run] = reduce(add, here)
+            else:
+                self._sums.pop(run, None)
+        if is_new:
+            self._sums = dict(sorted(self._sums.items()))
+        return dict(self._sums)
+
+    def _look(self, keys: Keys) -> set[int]:
+        """Read what is new in a partition, and return the runs that have changed there."""
+        known = self._partitions.setdefault(keys.partition, _Partition())
+        try:
+            fence = (cast("bytes | None", self._redis.hget(keys.state, "fence")) or b"").decode(errors="replace")
+            writer, _, number = fence.rpartition(":")
+            return self._look_from(keys, known, writer, int(number or 0))
+        except ResponseError as error:
+            if not is_other_type(error):
+                raise
+        except ValueError:
+            pass
+        return set()  # rubbish, which its worker removes
+
+    def _look_from(self, keys: Keys, known: _Partition, writer: str, number: int) -> set[int]:
+        """Return the runs that were changed by the checkpoints after the one that is known, up to this one."""
+        if not known.is_whole or known.writer != writer or number < known.number:
+            return self._look_at_all(keys, writer, number)
+        if known.number == number:
+            return set()
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.hlen(keys.index)
+        pipe.zrangebyscore(keys.changed, known.number + 1, "+inf")
+        length, runs = pipe.execute()
+        stored = cast("list[bytes | None]", self._redis.hmget(keys.index, runs) if runs else [])
+        places, _ = unpack_places({run: data for run, data in zip(runs, stored, strict=True) if data is not None})
+        known.places |= places
+        known.number = number
+        if len(places) < len(runs) or len(known.places) != length - 1:  # not as it was left, or another list
+            return self._look_at_all(keys, writer, number)
+        return set(places)
+
+    def _look_at_all(self, keys: Keys, writer: str, number: int) -> set[int]:
+        before = self._partitions[keys.partition].places
+        stored = cast("dict[bytes, bytes]", self._redis.hgetall(keys.index))
+        places, stamp = unpack_places(stored)
+        found = _Partition(writer=writer, number=number, is_whole=bool(stamp), places=places)
+        if not stamp:
+            listed = {int(run) for run in stored if run.lstrip(b"-").isdigit()}
+            self._look_at_totals(keys, found, listed - places.keys())
+        self._partitions[keys.partition] = found
+        return before.keys() | places.keys()
+
+    def _look_at_totals(self, keys: Keys, found: _Partition, runs: Iterable[int]) -> None:
+        """Find from their totals where runs are of which the list has rubbish."""
+        for run in runs:
+            try:
+                found.places[run] = place_of(
+                    cast("dict[bytes, bytes]", self._redis.hgetall(keys.run(run))), keys.partition
+                )
+            except (ResponseError, *UNREADABLE) as error:
+                if isinstance(error, ResponseError) and not is_other_type(error):
+                    raise
+                why = f"{type(error).__name__}: {error}"
+                found.unreadable[run] = (
+                    f"run {run} cannot be read: {keys.index} and {keys.run(run)} hold other things ({why})"
+                )

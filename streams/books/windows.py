@@ -1,0 +1,40 @@
+"""Which windows of a run are kept: short ones of what is new, longer ones of what is older; few are a whole run.
+
+A window of level k is 2^k short ones long and begins at a multiple of that. It is kept as one when it has ended for
+``kept`` windows of half its length. So a run of N short windows has some ``kept`` (1 + log2(N / ``kept``) / 2), however
+long it is, and which they are follows from the newest spill's time, not from the order in which spills came.
+"""
+
+from typing import NamedTuple
+
+
+class Window(NamedTuple):
+    """An interval of the spills' own time; seconds since 1970 UTC."""
+
+    start: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """The first second that is not in it."""
+        return self.start + self.length
+
+
+def window_at(time_s: int, newest_s: int, *, window_s: int, kept: int) -> Window:
+    """Return the window of a time.
+
+    Parameters
+    ----------
+    time_s
+        Seconds since 1970 UTC.
+    newest_s
+        Time of the run's newest spill.
+    window_s
+        Length of a short window.
+    kept
+        How many windows of each length are kept before they are joined, about; 1 for a run that is over.
+    """
+    at, newest, level = time_s // window_s, newest_s // window_s, 0
+    while newest + 1 - (((at >> level + 1) + 1) << level + 1) >= kept << level:
+        level += 1
+    return Window(start=(at >> level << level) * window_s, length=window_s << level)

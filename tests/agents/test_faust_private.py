@@ -1,0 +1,51 @@
+"""What is used of Faust and its client beyond what they promise is there: an upgrade that takes it is seen here."""
+
+import inspect
+
+import faust
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from faust.exceptions import ProducerSendError
+from faust.stores.memory import Store
+from faust.streams import Stream
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
+
+from streams.agents.faust_private import App, BookTable
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "parameters"),
+    [
+        (AIOKafkaConsumerThread, "_create_worker_consumer", ["self", "transport"]),
+        (Consumer, "_new_consumer_thread", ["self"]),
+        (Consumer, "seek_wait", ["self", "partitions"]),
+        (Stream, "noack_take", ["self", "max_", "within"]),
+        (faust.Table, "_new_store", ["self"]),
+        (faust.Table, "on_key_set", ["self", "key", "value"]),
+        (faust.Table, "on_key_del", ["self", "key"]),
+        (Store, "on_rebalance", ["self", "assigned", "revoked", "newly_assigned", "generation_id"]),
+        (faust.App, "_create_directories", ["self"]),
+        (faust.Event, "ack", ["self"]),
+    ],
+)
+def test_what_is_overridden_or_called_is_there_with_its_parameters(
+    owner: type, name: str, parameters: list[str]
+) -> None:
+    assert list(inspect.signature(getattr(owner, name)).parameters) == parameters
+
+
+def test_the_time_that_a_fetch_waits_is_where_it_is_set() -> None:
+    assert "self._fetch_max_wait_ms = " in inspect.getsource(AIOKafkaConsumer.__init__)
+
+
+def test_a_producers_failure_is_wrapped_in_an_error_that_is_none_of_kafkas() -> None:
+    assert not issubclass(ProducerSendError, KafkaError)
+
+
+def test_a_table_of_books_writes_no_changelog() -> None:
+    app = App("test", broker="kafka://", store="memory://")
+    table = BookTable(app, name="books", partitions=1)
+    table.on_key_set("key", 1)
+    table.on_key_del("key")
+    assert table._changelog_topic is None

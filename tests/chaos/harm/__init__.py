@@ -1,0 +1,36 @@
+"""The kinds of harm: what is done to a cluster, and undone."""
+
+from tests.chaos.harm import processes, redis, spills
+from tests.chaos.harm.model import Harm
+
+HARMS: tuple[Harm, ...] = (
+    processes.set_a_clock_wrong,
+    processes.kill_a_worker,
+    processes.kill_all_workers,
+    processes.stop_a_worker,
+    processes.scale_down_and_up,
+    processes.change_the_release_and_back,
+    processes.run_another_session,
+    processes.kill_the_producer,
+    processes.produce_again,
+    processes.kill_a_broker,
+    processes.kill_all_brokers,
+    processes.keep_brokers_away,
+    processes.forget_the_group,
+    processes.add_partitions,
+    processes.restart_everything,
+    redis.kill_redis,
+    redis.lose_redis,
+    redis.flush_redis,
+    redis.restore_an_older_redis,
+    redis.restore_an_older_key,
+    redis.evict_keys,
+    redis.write_rubbish_into_a_run,
+    redis.fill_redis,
+    redis.make_redis_read_only,
+    redis.pause_redis,
+    redis.slow_redis,
+    spills.write_an_oversized_spill,
+    spills.plant_faults,
+    spills.break_a_table,
+)

@@ -1,0 +1,5 @@
+"""A worker in whose code faults were planted."""
+
+from tests.chaos.planted import plant
+
+PLANTED = plant()

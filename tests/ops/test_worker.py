@@ -1,0 +1,76 @@
+"""spilldeck worker: with the settings that a site may choose, and what it says while its servers are away."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ops.stack import LocalStack, free_port
+from ops.topics import ensure_topics
+from streams.books.connect import connect
+from streams.books.reader import BookReader
+from streams.daq.producer import SpillProducer
+from streams.daq.simulator import SimulatedRun
+from streams.settings import Settings
+from tests.conftest import wait_until_counted
+from tests.live import settings_on
+from tests.workers import Workers
+
+pytestmark = pytest.mark.servers
+
+RUN = SimulatedRun(run=900_061, spills=4, mean_triggers=2, detectors=("tof",))
+
+
+def send(settings: Settings, run: SimulatedRun) -> None:
+    with SpillProducer(settings) as producer:
+        for record in run.records():
+            producer.send(record)
+
+
+@pytest.mark.parametrize("session_s", [120, 300])
+def test_a_worker_works_with_every_session_time_out_that_the_settings_take(
+    settings: Settings, reader: BookReader, until_counted: Callable[[], None], tmp_path: Path, session_s: int
+) -> None:
+    ensure_topics(settings)
+    workers = Workers(settings, tmp_path, {"SPILLDECK_KAFKA__SESSION_TIMEOUT_S": str(session_s)})
+    workers.start()
+    try:
+        send(settings, RUN)
+        until_counted()
+    finally:
+        workers.stop()
+    assert reader.runs()[RUN.run].filled == 4
+
+
+def test_a_worker_says_in_a_few_lines_that_kafka_is_away_and_that_it_is_back(
+    servers_can_be_had: None, tmp_path: Path
+) -> None:
+    with LocalStack(tmp_path / "stack", free_port(), free_port()) as stack:
+        settings = settings_on(stack)
+        ensure_topics(settings)
+        workers, log = Workers(settings, tmp_path), tmp_path / "worker-0.log"
+        with connect(settings) as redis:
+            reader = BookReader.of(redis, settings)
+            workers.start()
+            try:
+                send(settings, RUN)
+                wait_until_counted(settings, reader)
+                (kafka,) = [psutil.Process(s.pid) for s in stack.status() if s.name == "kafka" and s.pid is not None]
+                kafka.kill()
+                kafka.wait()
+                time.sleep(5)
+                stack.start(keep=False)
+                send(settings, replace(RUN, run=RUN.run + 1))
+                wait_until_counted(settings, reader)
+                deadline = time.monotonic() + 30
+                while "Kafka answers again" not in log.read_text():
+                    assert time.monotonic() < deadline
+                    time.sleep(0.1)
+            finally:
+                workers.stop()
+    lines = log.read_text().splitlines()
+    assert sum("a broker of Kafka does not answer" in line for line in lines) == 1
+    assert len(lines) < 30

@@ -1,0 +1,252 @@
+"""What must be true of the books: at any moment, and when all faults are over."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from streams.books import layout
+from streams.books.book import Book, Ranges
+from streams.books.layout import Keys, Place
+from streams.books.reader import BookReader, UnreadableRunError
+from streams.books.run import RunBook
+from streams.plots.catalogue import PLOTS
+from streams.settings import LIVE
+from tests.simulation import judge
+from tests.simulation.cluster import Cluster
+from tests.simulation.experiment import RANGES, VALUES, Kind, Sent
+from tests.simulation.faults import Harm
+from tests.simulation.kafka_in_memory import Entry
+from tests.simulation.redis_in_memory import SyncClient
+from tests.simulation.worker import PREFIX
+
+
+class PartReader(BookReader):
+    """Reads the books of one partition alone."""
+
+    def __init__(self, redis: Any, session: str, partition: int) -> None:
+        super().__init__(redis, PREFIX, session)
+        self._only = partition
+
+    def _keys_of(self, session: str) -> list[Keys]:
+        return [Keys(PREFIX, session, self._only)]
+
+
+class Checks:
+    """Looks at the books of a cluster.
+
+    Parameters
+    ----------
+    cluster
+        Whose books.
+    harm
+        Knows what was done to them.
+    """
+
+    def __init__(self, cluster: Cluster, harm: Harm) -> None:
+        self._cluster = cluster
+        self._harm = harm
+        self._redis: Any = SyncClient(None, cluster.redis)
+        self._held: dict[tuple[str, int, int], set[int]] = {}
+        """Session, partition and run → the spills that were in the book when somebody looked last."""
+
+    def lag(self) -> str:
+        """Return what of Kafka is not in the books, in words; nothing if all is."""
+        for session in self._cluster.sessions:
+            progress = BookReader(self._redis, PREFIX, session).progress()
+            for partition, log in enumerate(self._cluster.kafka.logs):
+                its = progress.get(partition)
+                if its is None:
+                    if log.end:
+                        return f"{session}: nothing is in the books of partition {partition}"
+                elif its.next != log.end or its.repairs:
+                    return (
+                        f"{session}: partition {partition} is at {its.next} of {log.end}, repairs {dict(its.repairs)}"
+                    )
+        return ""
+
+    def at_any_moment(self) -> Iterator[str]:
+        """Yield what is wrong now, whatever happens."""
+        seen: dict[tuple[str, int, int], set[int]] = {}
+        for session, partition, run in self._parts():
+            ranges = self._cluster.ranges_of(session, run)
+            try:
+                book = PartReader(self._redis, session, partition).run(run, ranges)
+            except UnreadableRunError as error:
+                if (session, partition, run) in self._held and not self._was_harmed(session, partition, run):
+                    yield f"{session}[{partition}] run {run}: {error}"
+                continue
+            here = seen[session, partition, run] = set(book.ledger)
+            gone = self._held.get((session, partition, run), set()) - here
+            if gone and not self._was_harmed(session, partition, run):
+                yield f"{session}[{partition}] run {run}: spills {sorted(gone)[:5]} are no longer in the book"
+            for what in consistent(book):
+                yield f"{session}[{partition}] run {run}: {what}"
+        self._held = seen
+
+    def _was_harmed(self, session: str, partition: int, run: int) -> bool:
+        return self._harm.has_touched(Keys(PREFIX, session, partition), run)
+
+    def _parts(self) -> list[tuple[str, int, int]]:
+        return [
+            (session, partition, run)
+            for session in self._cluster.sessions
+            for run, partition in self._cluster.beam.ever
+        ]
+
+    def in_the_end(self) -> list[str]:
+        """Return what is wrong when all that Kafka has should be counted."""
+        return [lag] if (lag := self.lag()) else list(self._in_the_end())
+
+    def _in_the_end(self) -> Iterator[str]:
+        for session, partition, run in self._parts():
+            try:
+                for what in self._part(session, partition, run):
+                    yield f"{session}[{partition}] run {run}: {what}"
+            except UnreadableRunError as error:
+                # What Kafka no longer has stays as it is, and is said.
+                is_lost = len(self._still_there(run, partition)) < len(self._cluster.beam.ever[run, partition])
+                if not (is_lost and self._losses(session, partition)):
+                    yield f"{session}[{partition}] run {run}: {error}"
+        for session in self._cluster.sessions:
+            for partition in range(len(self._cluster.kafka.logs)):
+                yield from self._lists(session, partition)
+                if not self._harm.kafka_lost and (lost := self._losses(session, partition)):
+                    yield f"{session}[{partition}]: Kafka lost nothing, and the books say {lost}"
+
+    def _losses(self, session: str, partition: int) -> list[str]:
+        progress = BookReader(self._redis, PREFIX, session).progress().get(partition)
+        return [loss.what for loss in progress.lost] if progress is not None else []
+
+    def _lists(self, session: str, partition: int) -> Iterator[str]:
+        """Yield where the list of runs is not that of the parts that can be read."""
+        reader = PartReader(self._redis, session, partition)
+        places = reader.places()
+        prefix = Keys(PREFIX, session, partition).run("")
+        stored = {
+            int(key.decode().removeprefix(prefix)) for key in self._cluster.keys if key.startswith(prefix.encode())
+        }
+        runs = reader.runs(sorted(stored | places.keys()))
+        for run in sorted((stored ^ places.keys()) - reader.unreadable.keys()):
+            yield f"{session}[{partition}] run {run}: it is in the list of runs alone, or not there"
+        for run in runs.keys() & places.keys():
+            place, totals = places[run], runs[run]
+            if (place.received, place.filled, place.triggers) != (totals.received, totals.filled, totals.triggers):
+                yield f"{session}[{partition}] run {run}: the list says {place}, the totals {totals}"
+
+    def _part(self, session: str, partition: int, run: int) -> Iterator[str]:
+        ever = self._cluster.beam.ever[run, partition]
+        now = self._still_there(run, partition)
+        book = PartReader(self._redis, session, partition).run(run, {})
+        here = [entry for _, entry in ever]
+        if len(now) == len(ever) and not any(map(self._harm.may_come_again, now)):
+            expected = judge.expected(here, partition, self._cluster.digest_of(session))
+            yield from self._equal(session, partition, run, expected, book)
+        elif book.totals.received or book.totals.first_raw:
+            yield from self._within(session, partition, run, here, now, book)
+        elif now and not self._losses(session, partition):
+            yield "it is not in the books, and Kafka has something of it"
+        else:
+            return
+        yield from consistent(book)
+
+    def _still_there(self, run: int, partition: int) -> list[Entry]:
+        kafka = self._cluster.kafka
+        if partition >= len(kafka.logs):
+            return []
+        log = kafka.logs[partition]
+        return [
+            entry
+            for topic, entry in self._cluster.beam.ever[run, partition]
+            if topic == kafka.id()
+            and log.low <= entry.arrived.offset < log.end
+            and log.slots[entry.arrived.offset] is entry
+        ]
+
+    def _equal(self, session: str, partition: int, run: int, expected: judge.Expected, book: RunBook) -> Iterator[str]:
+        totals = book.totals.to_json()
+        for name, value in expected.totals.items():
+            if totals[name] != value:
+                yield f"{name} is {totals[name]}, not {value}"
+        if book.ledger.keys() != expected.spills.keys():
+            yield f"spills {sorted(book.ledger.keys() ^ expected.spills.keys())[:9]} are here or there alone"
+        else:
+            yield from self._contents(session, partition, run, expected.spills, book)
+        if session == LIVE:
+            kept = {(spill.partition, spill.offset) for spill in self._cluster.servers.rejected}
+            for offset in expected.rejected_at:
+                if (partition, offset) not in kept:
+                    yield f"what was rejected at {offset} is not in spills.rejected"
+
+    def _within(
+        self, session: str, partition: int, run: int, ever: list[Entry], now: list[Entry], book: RunBook
+    ) -> Iterator[str]:
+        """Yield what is wrong with a book of which Kafka lost something: it may have that, and must have the rest."""
+        sent: dict[int, dict[bytes, Sent]] = {}
+        for entry in ever:
+            if entry.sent.kind is Kind.SPILL:
+                sent.setdefault(entry.sent.spill, {})[entry.sent.digest] = entry.sent
+        spills = {}
+        for spill, its in book.ledger.items():
+            found = sent.get(spill, {}).get(its.digest)
+            if found is None:
+                yield f"spill {spill} is in the book, and was never sent"
+                return
+            spills[spill] = found
+        for entry in now:
+            if entry.sent.kind is Kind.SPILL and entry.sent.spill not in spills:
+                yield f"spill {entry.sent.spill}, at {entry.arrived.offset}, is not in the book"
+        least, most = sum(entry.sent.is_spill for entry in now), sum(entry.sent.is_spill for entry in ever)
+        most += sum(self._harm.may_come_again(entry) for entry in now)
+        if not least <= book.totals.received <= most:
+            yield f"{book.totals.received} were received, not {least} to {most}"
+        yield from self._contents(session, partition, run, spills, book)
+
+    def _contents(
+        self, session: str, partition: int, run: int, spills: Mapping[int, Sent], book: RunBook
+    ) -> Iterator[str]:
+        """Yield what is wrong with what spills that are in a book have filled."""
+        # A run that nothing was added to keeps the axes that it was filled with.
+        scale, ranges = self._cluster.scale, RANGES if book.book[VALUES].axes[0].size == RANGES[VALUES][0] else {}
+        yield from same(spills, ranges, book.book, "the book")
+        for spill, sent in spills.items():
+            entry = book.ledger[spill]
+            if (entry.time_us, entry.triggers, entry.digest) != (sent.time_us, sent.triggers, sent.digest):
+                yield f"of spill {spill} something else is remembered: {entry}"
+            if book.key_numbers.get(spill) != judge.key_numbers(sent, ranges):
+                yield f"the key numbers of spill {spill} are wrong"
+        reader = PartReader(self._redis, session, partition)
+        expected = judge.windows(spills, scale.window_s, 1 if book.totals.ended else scale.windows_kept)
+        found = reader.windows(run)
+        if found != {window: len(theirs) for window, theirs in expected.items()}:
+            yield f"the windows are {found}, not { ({w: len(t) for w, t in expected.items()}) }"
+            return
+        for window, theirs in expected.items():
+            yield from same(
+                {sent.spill: sent for sent in theirs}, ranges, reader.window(run, window, ranges), str(window)
+            )
+
+
+def same(spills: Mapping[int, Sent], ranges: Ranges, book: Book, what: str) -> Iterator[str]:
+    """Yield the plots of a book that are not what spills fill."""
+    for name, counts in judge.histograms(spills.values(), ranges).items():
+        if not np.array_equal(book[name].view(flow=True), counts):
+            yield f"{name} of {what} differs"
+
+
+def consistent(book: RunBook) -> Iterator[str]:
+    """Yield what in a book contradicts itself."""
+    totals = book.totals
+    if totals.filled + totals.all_rejected != totals.received - totals.duplicates:
+        yield f"the counters do not add up: {totals}"
+    if totals.filled != len(book.ledger):
+        yield f"{totals.filled} spills were filled, and {len(book.ledger)} are in the ledger"
+    if book.key_numbers.keys() != book.ledger.keys():
+        yield "the key numbers are those of other spills than the ledger's"
+    for name in PLOTS:
+        entries = int(book.book[name].view(flow=True).sum())
+        if entries != 4 * totals.filled:
+            yield f"{name} has {entries} entries of {totals.filled} spills"
+
+
+__all__ = ["Checks", "Place", "layout"]

@@ -1,0 +1,217 @@
+"""An experiment so small that a spill takes no time: a board of four numbers, one detector, two plots."""
+
+import hashlib
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID
+
+import numpy as np
+
+from schemas.columns import I4, I8, Detector, Table, column
+from schemas.records import NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
+from schemas.wire import encode
+from streams import reconstruct
+from streams.books import counter, kafka_log, reading
+from streams.books.book import Ranges
+from streams.errors import BadDataError
+from streams.plots.catalogue import PLOTS
+from streams.plots.model import Axis, Plot, Words
+
+VALUES, PAIRS = "sim_values", "sim_pairs"
+BINS = 16
+RANGES: Ranges = {VALUES: (8, 2.0, 10.0)}
+"""Of a run whose conditions want others than the catalogue's, see `ranges_of`."""
+TOO_MANY = 2**80
+"""Triggers of a spill on which the code fails when it is filled."""
+_PAYLOAD = struct.Struct("<4siii4i")
+
+
+class Kind(Enum):
+    """What a message is."""
+
+    SPILL = auto()
+    UNREADABLE = auto()
+    """Its bytes are none of the DAQ's."""
+    RAISES = auto()
+    """The code raises something on it when it is reconstructed."""
+    RAISES_LATER = auto()
+    """Or when it is filled."""
+    GARBAGE = auto()
+    """It is no message of ours."""
+    START = auto()
+    END = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A message as whoever sends it knows it."""
+
+    kind: Kind
+    run: int = NO_RUN
+    spill: int = NO_RUN
+    version: int = 0
+    """Of its bytes, where several spills have one number."""
+    time_us: int = 0
+    source: str = "file"
+    byte: int = 0
+
+    @property
+    def is_spill(self) -> bool:
+        """Whether it claims to be one."""
+        return self.kind not in (Kind.START, Kind.END)
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """What the board counted."""
+        return values_of(self.run, self.spill, self.version)
+
+    @property
+    def triggers(self) -> int:
+        return 1 + (self.spill + self.version) % 4
+
+    @property
+    def payload(self) -> bytes:
+        word = {Kind.UNREADABLE: b"bad!", Kind.RAISES: b"boom", Kind.RAISES_LATER: b"late"}.get(self.kind, b"good")
+        return _PAYLOAD.pack(word, self.run, self.spill, self.version, *self.values)
+
+    @property
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.payload).digest()[:8]
+
+    def encoded(self) -> bytes:
+        """Return it as Kafka has it."""
+        if self.kind is Kind.GARBAGE:
+            return b"garbage %d" % self.version
+        if not self.is_spill:
+            kind = ControlKind.START if self.kind is Kind.START else ControlKind.END
+            return encode(
+                RunControl(
+                    run=self.run,
+                    kind=kind,
+                    time_us=self.time_us,
+                    source=self.source,
+                    byte=self.byte,
+                    events=2,
+                    run_type="physics",
+                )
+            )
+        return encode(
+            RawSpill(
+                run=self.run,
+                spill=self.spill,
+                time_us=self.time_us,
+                format=RawFormat.DATE,
+                source=self.source,
+                byte=self.byte,
+                events=3,
+                payload=self.payload,
+            )
+        )
+
+
+def values_of(run: int, spill: int, version: int) -> tuple[int, ...]:
+    """Return what the board counted in a spill: some beyond the axis, too."""
+    return tuple((run * 7 + spill * 13 + version * 5 + i * 3) % (BINS + 2) - 1 for i in range(4))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Counts(Table):
+    """One row a channel."""
+
+    channel: I4 = column("<i4")
+    count: I8 = column("<i8")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Board(Detector):
+    counts: Counts
+
+
+_CHANNELS = np.arange(4, dtype=np.int32)
+
+
+def _unpack(payload: bytes, _pulses: Any) -> Any:
+    word, _run, spill, version, *values = _PAYLOAD.unpack(payload)
+    if word == b"bad!":
+        raise BadDataError("board", "its word is wrong", 0)
+    triggers = TOO_MANY if word == b"late" else 1 + (spill + version) % 4
+    return SimpleNamespace(triggers=triggers, skipped={}, word=word, values=values)
+
+
+def _board(hits: Any) -> Board:
+    return Board(counts=Counts(channel=_CHANNELS, count=np.array(hits.values, np.int64)))
+
+
+class Conditions:
+    """Those of a run.
+
+    Parameters
+    ----------
+    digest
+        Which they are.
+    plot_ranges
+        Its own ranges of plots.
+    """
+
+    def __init__(self, digest: str, plot_ranges: Ranges) -> None:
+        self.digest, self.plot_ranges = digest, plot_ranges
+        self.pulses = None
+
+
+def _reconstruct(hits: Any, *arguments: Any) -> Any:
+    if hits.word == b"boom":
+        raise RuntimeError("the code fails on this spill")
+    return _really_reconstruct(hits, *arguments)
+
+
+_really_reconstruct = reconstruct._reconstruct
+
+_WORDS = Words(shows="", normal="", action="", call="")
+CATALOGUE = {
+    VALUES: Plot(
+        name=VALUES,
+        detector="board",
+        title="Values",
+        axes=(Axis(label="Value", unit="counts", bins=BINS, low=0, high=BINS),),
+        fill=lambda batch: (batch.join(Counts).count,),
+        canvas="",
+        keywords=(),
+        words=_WORDS,
+    ),
+    PAIRS: Plot(
+        name=PAIRS,
+        detector="board",
+        title="Channel and value",
+        axes=(Axis(label="Channel", bins=4, low=0, high=4), Axis(label="Value", bins=4, low=0, high=BINS)),
+        fill=lambda batch: (batch.join(Counts).channel, batch.join(Counts).count),
+        canvas="",
+        keywords=(),
+        words=_WORDS,
+        expert=True,
+    ),
+}
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Have this be the experiment in a ``with`` block."""
+    with ExitStack() as stack:
+        stack.enter_context(patch.dict(PLOTS, CATALOGUE, clear=True))
+        stack.enter_context(patch.dict(reconstruct._UNPACKERS, {RawFormat.DATE: _unpack}))
+        stack.enter_context(patch.dict(reconstruct.FROM_HITS, {"board": _board}, clear=True))
+        stack.enter_context(patch.dict(reconstruct.FROM_HITS_AND_CONDITIONS, {}, clear=True))
+        stack.enter_context(patch.object(reconstruct, "_reconstruct", _reconstruct))
+        # What is remembered is little, so that a simulated hour comes to where it ends.
+        stack.enter_context(patch.object(counter, "TAIL", 32))
+        stack.enter_context(patch.object(kafka_log, "TAIL", 32))
+        stack.enter_context(patch.object(reading, "AUDITED", 5))
+        numbers = count()
+        stack.enter_context(patch("streams.books.changing.uuid.uuid4", lambda: UUID(int=next(numbers))))
+        yield

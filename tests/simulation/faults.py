@@ -1,0 +1,277 @@
+"""What may befall the cluster, each as a function; what it does is said in the trace of a seed."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+from tests.simulation.cluster import Cluster
+from tests.simulation.kafka_in_memory import Entry
+from tests.simulation.redis_in_memory import Hash, Value
+from tests.simulation.worker import Worker
+
+
+class Harm:
+    """Does harm, and takes note of what it touched.
+
+    Parameters
+    ----------
+    cluster
+        To what.
+    rng
+        Decides which, and when.
+    """
+
+    def __init__(self, cluster: Cluster, rng: random.Random) -> None:
+        self.cluster = cluster
+        self.rng = rng
+        self.kafka_lost = False
+        """Whether Kafka lost something, or removed what was old."""
+        self.touched: set[bytes] = set()
+        """Keys of Redis that something was done to, since somebody looked last; the empty one stands for all."""
+        self._cut: dict[int, int] = {}
+        """Partition → messages that Kafka had ever taken when it lost the end of it last."""
+        self._again: dict[int, tuple[int, int]] = {}
+        """Partition → from which offset on it was counted again, and up to which message ever taken."""
+
+    def _later(self, within_s: float, call: Callable[..., None], *arguments: Any) -> None:
+        asyncio.get_running_loop().call_later(self.rng.uniform(0.5, within_s), call, *arguments)
+
+    def _worker(self) -> Worker | None:
+        workers = [worker for worker in self.cluster.workers if not worker.host.is_stopped]
+        return self.rng.choice(workers) if workers else None
+
+    def kill_a_worker(self) -> None:
+        if worker := self._worker():
+            self.cluster.end_worker(worker, comes_back_s=self.rng.uniform(0.5, 30))
+
+    def end_a_worker(self) -> None:
+        if worker := self._worker():
+            self.cluster.end_worker(worker, leaves=True, comes_back_s=self.rng.uniform(0.5, 10))
+
+    def kill_all_workers(self) -> None:
+        for worker in list(self.cluster.workers):
+            self.cluster.end_worker(worker, comes_back_s=self.rng.uniform(0.5, 20))
+
+    def start_one_more_worker(self) -> None:
+        if len(self.cluster.workers) < 4:
+            worker = self.cluster.start_worker(self.rng.choice(["live", "live", "test"]))
+            asyncio.get_running_loop().call_later(60, self._end, worker)
+
+    def _end(self, worker: Worker) -> None:
+        if worker in self.cluster.workers:
+            self.cluster.end_worker(worker, leaves=True)
+
+    def stop_a_worker(self) -> None:
+        if worker := self._worker():
+            self.cluster.stop_worker(worker, self.rng.choice([2.0, 15.0, 40.0]))
+
+    def move_partitions(self) -> None:
+        for group in self.cluster.groups.values():
+            group.rebalance()
+
+    def two_workers_have_one_partition(self) -> None:
+        worker = self._worker()
+        if worker is not None:
+            worker.consumer.give(set(range(len(self.cluster.kafka.logs))))
+
+    def forget_committed_offsets(self) -> None:
+        for group in self.cluster.groups.values():
+            group.committed.clear()
+
+    def commit_any_offset(self) -> None:
+        for group in self.cluster.groups.values():
+            for partition, log in enumerate(self.cluster.kafka.logs):
+                group.committed[partition] = self.rng.randint(0, log.end + 5)
+            group.rebalance()
+
+    def pass_over_messages(self) -> None:
+        if worker := self._worker():
+            worker.consumer.pass_over(self.rng.randint(1, 8))
+
+    def kafka_away(self) -> None:
+        self.cluster.kafka.is_away = True
+        self._later(40, self.cluster.kafka.heal)
+
+    def kafka_slow(self) -> None:
+        self.cluster.kafka.slow_s = 2.0
+        self._later(30, self.cluster.kafka.heal)
+
+    def a_leader_shows_less(self) -> None:
+        log = self.rng.choice(self.cluster.kafka.logs)
+        log.epoch += 1
+        log.shown = max(log.low, log.end - self.rng.randint(1, 20))
+        self._later(20, self.cluster.kafka.heal)
+
+    def remove_old_messages(self) -> None:
+        self.kafka_lost = True
+        for log in self.cluster.kafka.logs:
+            if self.rng.random() < 0.7:
+                log.low = max(log.low, log.end - self.rng.choice([5, 30, 100]))
+
+    def power_cut(self) -> None:
+        """Take the end of a log that was not on the disk yet."""
+        self.kafka_lost = True
+        log = self.rng.choice(self.cluster.kafka.logs)
+        keep = max(log.low, log.end - self.rng.choice([1, 3, 10, 60]))
+        del log.slots[keep:]
+        log.epoch += 1
+        self._cut[self.cluster.kafka.logs.index(log)] = self.cluster.kafka.taken
+        self.cluster.kafka.wake()
+
+    def was_set_back(self, partition: int, offset: int) -> None:
+        """Take note that a partition is counted again from an offset on, as Kafka has lost more than is remembered."""
+        before, _ = self._again.get(partition, (offset, 0))
+        self._again[partition] = min(before, offset), self._cut.get(partition, 0)
+
+    def may_come_again(self, entry: Entry) -> bool:
+        """Say whether a message was before what Kafka lost, and was counted again all the same."""
+        offset, number = self._again.get(entry.arrived.partition, (0, 0))
+        return entry.arrived.offset >= offset and entry.number <= number
+
+    def make_topic_anew(self) -> None:
+        self.kafka_lost = True
+        self.cluster.kafka.make_anew(len(self.cluster.kafka.logs))
+        for group in self.cluster.groups.values():
+            if self.rng.random() < 0.5:
+                group.committed.clear()
+            group.rebalance()
+
+    def add_a_partition(self) -> None:
+        if len(self.cluster.kafka.logs) < 4:
+            self.cluster.kafka.add_partition()
+
+    def redis_away(self) -> None:
+        self.cluster.redis.is_away = True
+        self._later(40, self.cluster.redis.heal)
+
+    def redis_slow(self) -> None:
+        self.cluster.redis.slow_s = 1.0
+        self._later(30, self.cluster.redis.heal)
+
+    def redis_loses_answers(self) -> None:
+        self.cluster.redis.loses_answers = 0.3
+        self._later(30, self.cluster.redis.heal)
+
+    def redis_out_of_memory(self) -> None:
+        self.cluster.redis.refuse_writes()
+        self._later(30, self.cluster.redis.heal)
+
+    def empty_redis(self) -> None:
+        self.touched.add(b"")
+        self.cluster.keys.clear()
+
+    def set_redis_back(self) -> None:
+        """Set all keys back to what they were some time ago."""
+        earlier = self.cluster.redis.keys.copy()
+        self._later(60, self._set_back, earlier)
+
+    def _set_back(self, earlier: dict[bytes, Value]) -> None:
+        self.touched.add(b"")
+        self.cluster.keys.clear()
+        self.cluster.keys.update(earlier)
+
+    def set_a_key_back(self) -> None:
+        """Set one key back to what it was some time ago."""
+        if key := self._key():
+            value = self.cluster.redis.keys.copy()[key]
+            self._later(60, self._set_key, key, value)
+
+    def _set_key(self, key: bytes, value: Value) -> None:
+        self.touched.add(key)
+        self.cluster.keys[key] = value
+
+    def _key(self) -> bytes | None:
+        keys = [key for key in self.cluster.keys if b":aside:" not in key]
+        return self.rng.choice(keys) if keys else None
+
+    def evict_a_key(self) -> None:
+        if key := self._key():
+            self.touched.add(key)
+            del self.cluster.keys[key]
+
+    def evict_keys(self) -> None:
+        for key in [key for key in self.cluster.keys if self.rng.random() < 0.2]:
+            self.touched.add(key)
+            del self.cluster.keys[key]
+
+    def flip_a_bit(self) -> None:
+        key = self._key()
+        found = self.cluster.keys.get(key or b"")
+        if key is None or not isinstance(found, Hash):
+            return
+        self.touched.add(key)
+        field = self.rng.choice(list(found))
+        value = bytearray(found[field])
+        if value:
+            value[self.rng.randrange(len(value))] ^= 1 << self.rng.randrange(8)
+            found[field] = bytes(value)
+
+    def rubbish_in_a_key(self) -> None:
+        if key := self._key():
+            self.touched.add(key)
+            self.cluster.keys[key] = self.rng.choice([b"rubbish", Hash({b"rubbish": b"rubbish"})])
+
+    def rubbish_in_a_field(self) -> None:
+        key = self._key()
+        found = self.cluster.keys.get(key or b"")
+        if key is not None and isinstance(found, Hash):
+            self.touched.add(key)
+            found[self.rng.choice([*found, b"rubbish"])] = self.rng.choice([b"", b"rubbish", b"\xff" * 40])
+
+    def kill_the_producer(self) -> None:
+        messages = self.rng.randint(1, 40)
+        self.cluster.beam.host.begin(lambda: self.cluster.beam.again(messages))
+
+    def wrong_clock_of_the_producer(self) -> None:
+        self.cluster.beam.clock_off_s = self.rng.choice([0.0, -5000.0, 5000.0, 0.1])
+
+    def correct_the_conditions(self) -> None:
+        """Give runs' plots other axes, and start all workers again, as somebody does who corrects the tables."""
+        self.touched.add(b"")
+        self.cluster.conditions += 1
+        for worker in list(self.cluster.workers):
+            self.cluster.end_worker(worker, leaves=True, comes_back_s=self.rng.uniform(0.5, 3))
+
+    def has_touched(self, keys: Any, run: int) -> bool:
+        """Say whether something was done to what Redis has of a run in a partition."""
+        ours = {key.encode() for key in (*keys.of_run(run), keys.state, keys.index, keys.changed)}
+        window = keys.windows_of_run(run)[:-1].encode()
+        return any(not key or key in ours or key.startswith(window) for key in self.touched)
+
+
+KINDS: dict[str, float] = {
+    "kill_a_worker": 3,
+    "end_a_worker": 1,
+    "kill_all_workers": 1,
+    "start_one_more_worker": 1,
+    "stop_a_worker": 3,
+    "move_partitions": 2,
+    "two_workers_have_one_partition": 1,
+    "forget_committed_offsets": 1,
+    "commit_any_offset": 1,
+    "pass_over_messages": 2,
+    "kafka_away": 1,
+    "kafka_slow": 1,
+    "a_leader_shows_less": 1,
+    "remove_old_messages": 1,
+    "power_cut": 1,
+    "make_topic_anew": 0.3,
+    "add_a_partition": 0.3,
+    "redis_away": 1,
+    "redis_slow": 1,
+    "redis_loses_answers": 2,
+    "redis_out_of_memory": 1,
+    "empty_redis": 1,
+    "set_redis_back": 1,
+    "set_a_key_back": 2,
+    "evict_a_key": 2,
+    "evict_keys": 0.5,
+    "flip_a_bit": 3,
+    "rubbish_in_a_key": 1,
+    "rubbish_in_a_field": 1,
+    "kill_the_producer": 1,
+    "wrong_clock_of_the_producer": 0.5,
+    "correct_the_conditions": 0.3,
+}
+"""Kind of harm → how often it is done beside the others."""

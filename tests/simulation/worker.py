@@ -1,0 +1,224 @@
+"""A worker: what the agents do, as tasks of a process that knows no Faust."""
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import Any
+
+from schemas.records import RejectedSpill, RunRecord
+from schemas.wire import decode, encode
+from streams.agents import watch
+from streams.agents.aggregate import count
+from streams.agents.common import SERVER_ERRORS
+from streams.agents.products import Products
+from streams.agents.reconstruct import Reconstruction
+from streams.agents.registry import Registry, known
+from streams.agents.watch import Repairs, Watch
+from streams.books.counter import Counter
+from streams.books.kafka_log import KafkaLog, Known
+from streams.books.partition import Filling, Partitions
+from streams.books.reading import Arrived, Reading
+from streams.books.run import Handling
+from streams.books.store import CheckpointStore
+from streams.process import plot_ranges
+from streams.settings import LIVE, RedisSettings, load_settings
+from streams.transform import ConditionsOf
+from tests.simulation.host import Host
+from tests.simulation.kafka_in_memory import Consumer, Group, Kafka
+from tests.simulation.loop import in_greenlet
+from tests.simulation.redis_in_memory import AsyncClient, Redis, SyncClient
+from tests.simulation.scale import Scale
+
+PREFIX = "simulated"
+RUNS_S = 15.0
+"""Time between two looks for runs that have changed."""
+
+
+class Servers:
+    """What all processes share.
+
+    Parameters
+    ----------
+    kafka, redis
+        The servers.
+    """
+
+    def __init__(self, kafka: Kafka, redis: Redis) -> None:
+        self.kafka, self.redis = kafka, redis
+        self.runs: list[bytes] = []
+        """The topic of runs."""
+        self.rejected: list[RejectedSpill] = []
+        """The topic of rejected spills."""
+
+
+class Worker:
+    """A worker of a session.
+
+    Parameters
+    ----------
+    host
+        Its process.
+    session, writer
+        See `CheckpointStore` and `Counter`.
+    servers
+        What it works with.
+    group
+        The consumers of its session.
+    scale
+        How large all is.
+    conditions_of
+        Gives a run's conditions.
+    clock_off_s
+        By how much its clock is wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: Host,
+        session: str,
+        writer: str,
+        servers: Servers,
+        group: Group,
+        scale: Scale,
+        conditions_of: ConditionsOf,
+        clock_off_s: float,
+        rng: Any,
+    ) -> None:
+        self.host = host
+        self.session = session
+        self._servers = servers
+        self._group = group
+        self._scale = scale
+        self._clock_off_s = clock_off_s
+        self._now = asyncio.get_running_loop().time
+        self.partitions: Partitions = {}
+        self.consumer = Consumer(host, servers.kafka, group, rng)
+        log = self._kafka_log()
+        store = CheckpointStore(AsyncClient(host, servers.redis), PREFIX, session)  # type: ignore[arg-type]
+        filling = Filling(
+            run_books={},
+            window_books={},
+            ranges_of=lambda run: plot_ranges(run, conditions_of),
+            window_s=scale.window_s,
+            windows_kept=scale.windows_kept,
+            handling=lambda at_ms: Handling(delay_s=self._now() - at_ms / 1000, resident_mb=0.0),
+            in_thread=self._in_thread,
+        )
+        self.counter = Counter(store=store, kafka=log, partitions=self.partitions, filling=filling, writer=writer)
+        reading = Reading(counter=self.counter, kafka=log, store=store, partitions=self.partitions, clock=self._now)
+        self._reconstruction = Reconstruction(reading, Products(None), conditions_of, self._in_thread)
+        self._repairs = Repairs(
+            log=log,
+            read=self._read,
+            counter=self.counter,
+            partitions=self.partitions,
+            conditions_of=conditions_of,
+            in_thread=self._in_thread,
+        )
+        self._watch = Watch(reading, self.partitions, self._well)
+        self._well_at = self._now()
+        settings = load_settings(session=session, redis=RedisSettings(key_prefix=PREFIX))
+        self._registry = Registry(SyncClient(host, servers.redis), settings)  # type: ignore[arg-type]
+        self._between: asyncio.Queue[Any] = asyncio.Queue(1)
+        self.consumer.on_moved = lambda: host.begin(self.counter.forget_all)
+
+    def begin(self) -> None:
+        """Start its tasks."""
+        self.host.begin(self._reconstruct, self._aggregate, self._look_after, self._make_again)
+        if self.session == LIVE:
+            self.host.begin(self._write_runs)
+        self._group.join(self.consumer)
+
+    async def _reconstruct(self) -> None:
+        while True:
+            arrived = await self.consumer.take(self._scale.batch, self._scale.batch_wait_s)
+            outcomes = await self._reconstruction.of(arrived)
+            await self._between.put((outcomes, arrived))
+
+    async def _aggregate(self) -> None:
+        while True:
+            outcomes, arrived = await self._between.get()
+            await count(outcomes, self.counter)
+            self.consumer.ack(arrived)
+
+    async def _look_after(self) -> None:
+        while True:
+            await self.host.sleep(self._scale.watch_s)
+            await self._watch.look(set(self.consumer.assigned))
+            if self._now() - self._well_at > watch.DEAF_S:
+                raise DeafError("nothing was taken for a minute, though there is something")
+
+    def _well(self) -> None:
+        self._well_at = self._now()
+
+    def was_stopped(self) -> None:
+        """Take note that time has passed in which it could do nothing."""
+        self._well()
+
+    async def _make_again(self) -> None:
+        while True:
+            waits = any(known.state.repairs for known in self.partitions.values())
+            await self.host.sleep(watch.WATCH_S if waits else self._scale.watch_s)
+            await self._repairs.look()
+
+    async def _write_runs(self) -> None:
+        while True:
+            await self.host.sleep(RUNS_S)
+            if 0 not in self.consumer.assigned:
+                continue
+            try:
+                now_s = self._now() + self._clock_off_s
+                newest = await self._ask(lambda: {record.run: record for record in self._records()})
+                for record, what in await in_greenlet(self._registry.changed, now_s, newest):
+                    await self._ask(self._servers.runs.append, encode(record))
+                    await in_greenlet(self._registry.note, record.run, what)
+            except SERVER_ERRORS:
+                continue
+
+    async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        await self.host.turn()
+        return call(*arguments)
+
+    def _ask(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        return self.host.ask(self._servers.kafka, call, *arguments)
+
+    def _read(self, partition: int, start: int, stop: int) -> Generator[Arrived, None, None]:
+        return self._servers.kafka.read(partition, start, stop)
+
+    def _kafka_log(self) -> KafkaLog:
+        kafka = self._servers.kafka
+
+        async def seek(partition: int, offset: int) -> None:
+            await self.host.turn()
+            self.consumer.seek(partition, offset)
+
+        async def known_runs(partition: int) -> Known:
+            if self.session != LIVE:
+                return Known()
+            return await self._ask(self._known, partition)  # type: ignore[no-any-return]
+
+        async def reject(spill: RejectedSpill) -> None:
+            await self._ask(self._servers.rejected.append, spill)
+
+        return KafkaLog(
+            name=kafka.topic,
+            id=lambda: self._ask(kafka.id),
+            epoch=lambda partition: self._ask(kafka.epoch, partition),
+            span=lambda partition: self._ask(kafka.span, partition),
+            first_from=lambda partition, offset: self._ask(kafka.first_from, partition, offset),
+            still_has=lambda partition, offset, at_ms: self._ask(kafka.still_has, partition, offset, at_ms),
+            seek=seek,
+            known=known_runs,
+            reject=reject,
+            now_s=lambda: self._now() + self._clock_off_s,
+        )
+
+    def _known(self, partition: int) -> Known:
+        return known(self._records(), self._servers.kafka.id(), partition)
+
+    def _records(self) -> list[RunRecord]:
+        return [record for record in map(decode, self._servers.runs) if isinstance(record, RunRecord)]
+
+
+class DeafError(Exception):
+    """A worker takes nothing."""

@@ -1,0 +1,97 @@
+"""What is read of a partition is all that Kafka had, or it is said what is missing."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from ops.topics import ensure_topics
+from streams import kafka
+from streams.errors import ServerError
+from streams.kafka import Spans, spans
+from streams.settings import Settings
+from streams.topics import Topics
+
+pytestmark = pytest.mark.servers
+
+ANSWER_S = 10.0
+
+
+@pytest.fixture
+def consumer(settings: Settings) -> Iterator[Consumer]:
+    ensure_topics(settings)
+    with closing(kafka.reader(settings)) as consumer:
+        yield consumer
+
+
+def send(settings: Settings, *values: str, **changes: object) -> None:
+    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers, **changes})
+    for value in values:
+        producer.produce(Topics.of(settings).raw, value, partition=0)
+    assert producer.flush(10) == 0
+
+
+def send_in_transactions(settings: Settings, *transactions: tuple[str, bool]) -> None:
+    """Send each value in a transaction of its own, which is committed or aborted."""
+    servers = settings.kafka.bootstrap_servers
+    producer = Producer({"bootstrap.servers": servers, "transactional.id": settings.kafka.topic_prefix})
+    producer.init_transactions(10)
+    for value, is_committed in transactions:
+        producer.begin_transaction()
+        producer.produce(Topics.of(settings).raw, value, partition=0)
+        producer.flush(10)
+        (producer.commit_transaction if is_committed else producer.abort_transaction)(10)
+
+
+def values(settings: Settings, consumer: Consumer, start: int, stop: int) -> Iterator[str]:
+    for message in kafka.messages(consumer, Topics.of(settings).raw, 0, start, stop, ANSWER_S):
+        yield (message.value() or b"").decode()
+
+
+def span_of(settings: Settings, consumer: Consumer) -> tuple[int, int]:
+    there: Spans = spans(consumer, Topics.of(settings).raw, ANSWER_S)
+    return there[0]
+
+
+def test_what_a_new_leader_does_not_show_yet_is_waited_for(settings: Settings, consumer: Consumer) -> None:
+    send(settings, "a", "b")
+    later = threading.Timer(1.5, send, (settings, "c", "d", "e"))
+    later.start()
+    assert list(values(settings, consumer, 0, 4)) == ["a", "b", "c", "d"]
+    later.join()
+
+
+@pytest.mark.parametrize(("start", "read"), [(0, ["a", "b", "c"]), (2, ["c"]), (3, []), (5, [])])
+def test_what_is_not_shown_is_said_and_nothing_is_read_in_its_place(
+    settings: Settings, consumer: Consumer, monkeypatch: pytest.MonkeyPatch, start: int, read: list[str]
+) -> None:
+    monkeypatch.setattr(kafka, "SHOWN_S", 1.0)
+    send(settings, "a", "b", "c")
+    found: list[str] = []
+    with pytest.raises(ServerError, match=rf"up to offset 7 and has shown none from {max(start, 3)} on for 1 s"):
+        found.extend(values(settings, consumer, start, 8))
+    assert found == read
+
+
+def test_what_has_no_message_is_not_waited_for(settings: Settings, consumer: Consumer) -> None:
+    send(settings, "a")
+    send_in_transactions(settings, ("b", False), ("c", True), ("d", False))
+    low, stop = span_of(settings, consumer)
+    assert (low, stop) == (0, 7)
+    began_s = time.monotonic()
+    assert list(values(settings, consumer, 0, stop)) == ["a", "c"]
+    assert list(values(settings, consumer, 5, stop)) == []
+    assert time.monotonic() - began_s < 5
+
+
+def test_messages_that_retention_took_are_no_reason_to_wait(settings: Settings, consumer: Consumer) -> None:
+    send(settings, "a", "b", "c", "d")
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    for low, left in ((2, ["c", "d"]), (4, [])):
+        (deleted,) = admin.delete_records([TopicPartition(Topics.of(settings).raw, 0, low)]).values()
+        deleted.result(10)
+        assert list(values(settings, consumer, 0, 4)) == left

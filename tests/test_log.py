@@ -1,0 +1,133 @@
+"""While a server is away the log has a line now and then, and none is left out that says something else."""
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import CapturingLogger
+
+from streams import log
+from streams.log import AGAIN_S, KafkaClient, Repeats
+
+Line = dict[str, Any]
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[logging.Logger, list[Line]]]:
+    """Return a logger of Kafka's client, and the lines that are written of what it logs; a minute is half a second."""
+    monkeypatch.setattr(log, "AGAIN_S", 0.5)
+    monkeypatch.setattr(log, "QUIET_S", 0.3)
+    monkeypatch.setattr(log, "LOOK_S", 0.02)
+    written: list[Line] = []
+
+    def write(_logger: object, method: str, event: Line) -> str:
+        written.append({"level": method, **event})
+        return ""
+
+    handler = KafkaClient(structlog.wrap_logger(CapturingLogger(), processors=[write]))
+    logger = logging.getLogger("tests.client")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    logger.propagate = False
+    yield logger, written
+    logger.removeHandler(handler)
+
+
+def fail(logger: logging.Logger, seconds: float) -> None:
+    """Log as the client does while no broker answers."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        logger.error("Unable connect to node with id %s: %s", 1, OSError(111, "Connection refused"))
+        logger.error("Unable to update metadata from %s", [1])
+        time.sleep(0.01)
+
+
+def events(written: list[Line]) -> list[str]:
+    return [line["event"] for line in written]
+
+
+def until_back(written: list[Line]) -> None:
+    deadline = time.monotonic() + 10
+    while events(written)[-1] != "Kafka answers again":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_kafka_that_is_away_is_said_once_then_now_and_then_and_that_it_is_back(
+    client: tuple[logging.Logger, list[Line]],
+) -> None:
+    logger, written = client
+    for _ in range(2):
+        written.clear()
+        fail(logger, 1.2)
+        until_back(written)
+        first, *still, last = events(written)
+        assert (first, last) == ("a broker of Kafka does not answer", "Kafka answers again")
+        assert still == ["a broker of Kafka still does not answer"] * len(still)
+        assert 1 <= len(still) <= 3
+    assert "Connection refused" in written[0]["why"]
+    assert written[1]["failures"] > 20
+
+
+def test_kafka_is_not_back_while_the_client_waits_for_its_coordinator(
+    client: tuple[logging.Logger, list[Line]],
+) -> None:
+    logger, written = client
+    fail(logger, 0.05)
+    logger.warning("Marking the coordinator dead (node %s)for group %s.", 1, "g")
+    time.sleep(1.2)
+    assert "Kafka answers again" not in events(written)
+    logger.info("Discovered coordinator %s for group %s", 1, "g")
+    until_back(written)
+
+
+def test_what_else_the_client_warns_of_is_written_while_a_broker_is_away_too(
+    client: tuple[logging.Logger, list[Line]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger, written = client
+    monkeypatch.setattr(log, "AGAIN_S", 60.0)
+    fail(logger, 0.05)
+    for offset in range(10):
+        logger.error("Topic %s is not authorized for this client", "raw")
+        logger.warning("Got error produce response: MessageSizeTooLargeError at %s", offset)
+    fault = ValueError("a fault of its own")
+    logger.error("Unexpected error in coordinator routine", exc_info=fault)
+    assert events(written)[1:] == [
+        "Topic raw is not authorized for this client",
+        "Got error produce response: MessageSizeTooLargeError at 0",
+        "Unexpected error in coordinator routine",
+    ]
+    assert [line["level"] for line in written[1:]] == ["error", "warning", "error"]
+    assert "a fault of its own" in written[-1]["traceback"]
+    monkeypatch.setattr(log, "AGAIN_S", 0.0)
+    logger.error("Topic %s is not authorized for this client", "raw")
+    assert "Topic raw is not authorized for this client" in events(written)[3:]
+
+
+def test_a_warning_that_is_tried_again_is_written_once_a_minute() -> None:
+    now_s = 1000.0
+    repeats = Repeats(lambda: now_s)
+
+    def written(method: str = "warning", **event: object) -> Line | None:
+        try:
+            return dict(repeats(None, method, {"event": "a server is away", **event}))
+        except structlog.DropEvent:
+            return None
+
+    assert written(error="RedisError: 1", pause_s=0.2) is not None
+    for pause_s in range(7):
+        now_s += 5
+        assert written(error="RedisError: 2", pause_s=pause_s) is None
+    # Another error, another place, another level, none at all: each says something else.
+    assert written(error="KafkaError: 1") is not None
+    assert written(error="RedisError: 1", partition=3) is not None
+    assert written("error", error="RedisError: 1") is not None
+    assert written("error", error="RedisError: 1") is not None
+    assert written() == written() == {"event": "a server is away"}
+    now_s = 1000.0 + AGAIN_S
+    assert written(error="RedisError: 3") == {"event": "a server is away", "error": "RedisError: 3", "left_out": 7}
+    now_s += AGAIN_S
+    assert written(error="RedisError: 4") == {"event": "a server is away", "error": "RedisError: 4"}
