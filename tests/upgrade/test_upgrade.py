@@ -75,6 +75,18 @@ def key(settings: Settings, name: str) -> str:
     return f"{settings.redis.key_prefix}:{name}"
 
 
+def strays(settings: Settings, redis: Redis) -> set[str]:
+    """Return the keys of the first run that are none of its parts."""
+    found = set()
+    for partition in (0, 1):
+        part = part_of(settings, partition, FIRST)
+        known = {key(settings, f"v2:{{live:{partition}}}:{name}:{FIRST}") for name in ("run", "handling")}
+        there = redis.scan_iter(match=key(settings, f"v2:{{live:{partition}}}:*:{FIRST}*"))
+        its = {name.decode() for name in there if b":aside:" not in name}
+        found |= its - known - (part.stamps.keys() if part is not None else set())
+    return found
+
+
 def check_all(settings: Settings, redis: Redis) -> None:
     for session in SESSIONS:
         for run in EXPECTED[session]:
@@ -158,6 +170,32 @@ def test_a_run_of_a_log_that_is_gone_is_not_taken_for_one_that_kafka_has(
     assert {found[SECOND, 0], found[SECOND, 1]} == {Verdict.REBUILT}
     check(settings, redis, "live", FIRST)
     assert verdicts(upgrade(log))[FIRST, 0] is Verdict.THERE
+
+
+def test_what_came_in_place_of_what_kafka_lost_is_still_to_be_counted(
+    settings: Settings, redis: Redis, upgrade: Upgrade
+) -> None:
+    first, second = later_spills()
+    log = Log(lows=(1, 1))
+    log.messages = [[*RAW[0][:7], *first, *first, *first, *first], [*([second[0]] * 20)]]
+    upgrade(log)
+    parts = [part_of(settings, partition, FIRST) for partition in (0, 1)]
+    # Of the first partition, up to the last message that Kafka still has; of the other one, nothing.
+    assert [part.upto for part in parts if part is not None] == [7, 1]
+    check(settings, redis, "live", FIRST)
+    work(settings, log)
+    assert BookReader.of(redis, settings).runs()[FIRST].filled == 11 + 2
+
+
+def test_what_comes_in_place_of_what_kafka_loses_afterwards_is_counted(
+    settings: Settings, redis: Redis, upgrade: Upgrade
+) -> None:
+    log = Log(lows=(4, 4))
+    upgrade(log)
+    work(settings, log)
+    log.messages[0][7:] = later_spills()[0]
+    work(settings, log)
+    assert 12 in BookReader.of(redis, settings).run(FIRST, ranges(FIRST)).ledger
 
 
 def test_what_was_missed_is_counted_once(settings: Settings, redis: Redis, upgrade: Upgrade) -> None:
@@ -268,6 +306,7 @@ def test_workers_go_on_with_it_whenever_they_are_started(
     if is_started_before:
         work(settings, log, upto=[end + 1 for end in ENDS])
     upgrade(log)
+    assert strays(settings, redis) == set()
     work(settings, log)
     reader = BookReader.of(redis, settings)
     assert differences(wanted, reader.run(FIRST, ranges(FIRST))) == []
@@ -292,6 +331,18 @@ def test_what_workers_lack_since_kafka_lost_it_is_carried_over(
     assert verdicts(upgrade(log, do=False))[FIRST, 1] is Verdict.CARRIED
     upgrade(log)
     work(settings, log)
+    check(settings, redis, "live", FIRST, without=("handling",))
+
+
+def test_what_workers_have_counted_and_redis_has_lost_is_carried_over(
+    settings: Settings, redis: Redis, upgrade: Upgrade
+) -> None:
+    log = Log()
+    work(settings, log)
+    for name in redis.scan_iter(match=key(settings, f"v2:{{live:0}}:*:{FIRST}*")):
+        redis.delete(name)
+    redis.hdel(key(settings, "v2:{live:0}:index"), str(FIRST))
+    assert verdicts(upgrade(log)) == dict.fromkeys(ALL, Verdict.THERE) | {(FIRST, 0): Verdict.CARRIED}
     check(settings, redis, "live", FIRST, without=("handling",))
 
 
@@ -415,6 +466,8 @@ def test_a_run_of_before_key_numbers_were_kept_can_be_gone_on_with(
         redis.delete(key(settings, f"{{live:{partition}}}:key-numbers:{FIRST}"))
     log = Log(lows=ENDS)
     upgrade(log)
+    again = BookReader.of(redis, settings, "replay-again").run(FIRST, ranges(FIRST))
+    assert differences(BookReader.of(redis, settings).run(FIRST, ranges(FIRST)), again) == []
     log.messages = [[*left, *later] for left, later in zip(RAW, later_spills(), strict=True)]
     work(settings, log)
     numbers = BookReader.of(redis, settings).run(FIRST, ranges(FIRST)).key_numbers
