@@ -132,22 +132,21 @@ class Keeper:
 
     def _look_at_books(self, directory: Path, export: Export) -> None:
         """Write the book of each run of which it is due."""
-        known, promoted = self._shown.places(), self._promotions.all()
+        known, promoted = self._shown.places(), self._promotions.look()
         over = self._over(known)
         self._due = {run: ends for run, ends in self._due.items() if run in over}
-        lost = self._promotions.look().lost
         for run in over:
-            if run in lost:
-                self._leave(run, lost[run])
+            if run in promoted.lost:
+                self._leave(run, promoted.lost[run])
                 continue
-            session = promoted.get(run, self._settings.session)
+            session = promoted.shown.get(run, self._settings.session)
             edition = Edition(session=session, produced_ms=known[run].produced_ms)
             if run not in self._editions:
                 self._editions[run] = edition_there(directory, run)
             if not edition.is_due_after(self._editions[run]):
                 continue
             if (Product.END_OF_RUN, run, edition) not in self._refused and self._all_is_in_the_books(run):
-                self._write_products(directory, export, run, edition, known)
+                self._write_products(directory, export, run, edition)
 
     def _leave(self, run: int, session: str) -> None:
         """Leave what was written of a run whose promoted replay is gone from Redis: nobody wants live's book there."""
@@ -171,15 +170,14 @@ class Keeper:
             self._due[run] = kafka_spans(self._settings, topic)
         return not behind(self._due[run], self._live.progress())
 
-    def _write_products(
-        self, directory: Path, export: Export, run: int, seen: Edition, known: Mapping[int, Place]
-    ) -> None:
+    def _write_products(self, directory: Path, export: Export, run: int, seen: Edition) -> None:
         try:
             conditions = ConditionsStore.from_settings(self._settings).for_run(run)
             book = self._shown.run(run, ranges_of(conditions))
             edition = Edition(session=seen.session, produced_ms=book.totals.produced_ms)
-            its = record(run, book.totals, known[run], state(known[run], known.values(), time.time()))
             # The runs before it may have taken minutes: then the next look sees what has become of it.
+            known = self._shown.places()
+            its = record(run, book.totals, known[run], state(known[run], known.values(), time.time()))
             if not its.state.is_over or self._session_of(run) != seen.session:
                 return
             write_end_of_run(directory, choose(run, book, (), ()), its, edition, export)

@@ -13,6 +13,7 @@ from redis import Redis
 from dashboards.data.books import Books, BooksReader
 from dashboards.data.one_run import RunReader, Wanted
 from ops.keeper import Keeper
+from ops.topics import ensure_topics
 from streams.agents.registry import Registry
 from streams.books.layout import Place
 from streams.books.products import Product, Products
@@ -85,7 +86,7 @@ def page_update(settings: Settings, number: int) -> tuple[int, int]:
         reader = BooksReader(
             shown,
             lambda session: BookReader.of(redis, settings, session),
-            Promotions(redis, settings.redis.key_prefix).all,
+            Promotions(redis, settings.redis.key_prefix).look,
             RunReader(shown, ConditionsStore([])),
         )
         seen = Books()
@@ -126,24 +127,14 @@ def keeper_look(settings: Settings, number: int) -> tuple[int, int]:
         for run in range(1, number + 1):
             products.note(run, Product.ARCHIVE, [f"{run}.avro"], run)
         products.note(RUN, Product.ARCHIVE, ["newest"], 2_000_000_000_000)
-        Promotions(redis, settings.redis.key_prefix).promote(tuple(range(1, number + 1)), "replay-all")
+        ensure_topics(settings)
         keeper = Keeper(own, redis)
         keeper.look()
         checkpoint(settings, {RUN: current(5)}, next=11)
         return cost_of(redis, keeper.look)
 
 
-def promoted_runs(settings: Settings, number: int) -> tuple[int, int]:
-    """Return what it costs to read a run beside many of which a replay was promoted."""
-    store(settings, number)
-    with counting(settings) as redis:
-        Promotions(redis, settings.redis.key_prefix).promote(tuple(range(1, number + 1)), "replay-all")
-        shown = BookReader.shown(redis, settings)
-        shown.places()
-        return cost_of(redis, lambda: shown.run(RUN, {}))
-
-
-@pytest.mark.parametrize("look", [page_update, registry_look, keeper_look, promoted_runs])
+@pytest.mark.parametrize("look", [page_update, registry_look, keeper_look])
 def test_a_look_costs_the_same_however_many_runs_are_stored(
     settings: Settings, look: Callable[[Settings, int], tuple[int, int]]
 ) -> None:
