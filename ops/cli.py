@@ -19,6 +19,7 @@ from ops.commands import (
     simulate,
     spills,
     topics,
+    upgrade,
     worker,
 )
 from ops.console import complain
@@ -48,6 +49,7 @@ app.command()(export.export)
 app.command()(worker.worker)
 app.command()(worker.dashboard)
 app.command()(worker.keeper)
+app.command()(upgrade.upgrade)
 app.add_typer(topics.app, name="topics")
 app.add_typer(spills.app, name="spills")
 app.add_typer(rejected.app, name="rejected")

@@ -117,16 +117,15 @@ def differences(settings: Settings) -> list[Difference]:
     try:
         there = admin.list_topics(timeout=ASK_S).topics
         wanted = specs(settings)
-        existing = [spec for spec in wanted if spec.name in there]
-        configs = _configs(admin, [spec.name for spec in existing])
+        configs = _configs(admin, [spec.name for spec in wanted if spec.name in there])
     except KafkaException as error:
         raise no_kafka(settings, error) from error
     found = [
         Difference(topic=spec.name, change=Change.CREATE, setting="partitions", now="", wanted=str(spec.partitions))
         for spec in wanted
-        if spec.name not in there
+        if spec.name not in configs
     ]
-    for spec in existing:
+    for spec in (spec for spec in wanted if spec.name in configs):
         partitions = there[spec.name].partitions
         replication = min((len(p.replicas) for p in partitions.values()), default=0)
         if len(partitions) != spec.partitions:
@@ -337,13 +336,17 @@ def _admin(settings: Settings) -> AdminClient:
 
 
 def _configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return every setting of topics, by topic and setting."""
+    """Return every setting of topics, by topic and setting; without those that the broker has not heard of yet."""
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     futures = admin.describe_configs(resources, request_timeout=ASK_S) if resources else {}
-    return {
-        resource.name: {key: entry.value for key, entry in future.result().items()}
-        for resource, future in futures.items()
-    }
+    found = {}
+    for resource, future in futures.items():
+        try:
+            found[resource.name] = {key: entry.value for key, entry in future.result().items()}
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+    return found
 
 
 def _wait(settings: Settings, futures: Mapping[object, Future[None]], but: int | None = None) -> None:

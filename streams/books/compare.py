@@ -51,7 +51,7 @@ def compare(here: RunBook, there: RunBook) -> list[Difference]:
         if spills:
             found.append(Difference(what=what, here=few(spills), there=""))
     # One of the accounts may be of before they were kept.
-    known = here.key_numbers.keys() & there.key_numbers.keys()
+    known = {spill for spill, numbers in here.key_numbers.items() if numbers and there.key_numbers.get(spill)}
     if others := {s for s in known if here.key_numbers[s] != there.key_numbers[s]}:
         found.append(Difference(what="spills with other key numbers", here=few(others), there=""))
     for name in PLOTS:

@@ -85,7 +85,7 @@ def test_an_archive_has_all_of_a_run_and_comes_back_whole(
     done = spilldeck_here("runs", "archive", str(RUN), "--out", tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     spills = {r.spill for r in live.records if isinstance(r, RawSpill) and r.run == RUN}
-    archive = tmp_path / f"{RUN:08d}.000"
+    archive = tmp_path / f"{RUN:08d}.spills.avro"
     done = spilldeck_here("replay", str(RUN), "--archive", archive, "--name", "all", env=env)
     assert done.returncode == 0, done.stderr
     again = live.books("replay-all").run(RUN, {})

@@ -1,6 +1,7 @@
 """Topic management, against a real broker."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -201,19 +202,21 @@ def test_a_worker_refuses_topics_of_spills_with_other_partitions_than_spills_raw
     ensure_topics(settings)
 
 
-@pytest.mark.parametrize("which", ["raw", "reco", "rejected"])
 def test_a_topic_that_takes_no_message_as_large_as_a_spill_is_refused_at_the_start(
-    settings: Settings, spilldeck: Spilldeck, which: str
+    settings: Settings, spilldeck: Spilldeck
 ) -> None:
     apply(settings)
-    topic = getattr(Topics.of(settings), which)
-    set_config(settings, topic, "max.message.bytes", "1048588")
-    for command in (["worker"], ["produce", "nosuch.000"], ["keeper"]):
-        line = assert_one_sentence(spilldeck(*command, env=environment(settings)), 3)
-        assert f"{topic} has max.message.bytes 1048588, and a spill may take {64 << 20}: run spilldeck topics" in line
-    assert [(d.topic, d.setting) for d in differences(settings)] == [(topic, "max.message.bytes")]
-    apply(settings)
-    set_config(settings, topic, "max.message.bytes", str(128 << 20))
+    topics = Topics.of(settings)
+    for topic in (topics.raw, topics.reco, topics.rejected):
+        set_config(settings, topic, "max.message.bytes", "1048588")
+        says = f"{topic} has max.message.bytes 1048588, and a spill may take {64 << 20}: run spilldeck topics apply"
+        with pytest.raises(ServerError, match=re.escape(says)):
+            ensure_topics(settings)
+        if topic == topics.reco:
+            assert says in assert_one_sentence(spilldeck("worker", env=environment(settings)), 3)
+        assert [(d.topic, d.setting) for d in differences(settings)] == [(topic, "max.message.bytes")]
+        apply(settings)
+    set_config(settings, topics.raw, "max.message.bytes", str(128 << 20))
     ensure_topics(settings)
 
 
@@ -326,3 +329,15 @@ def test_workers_that_start_together_do_not_hinder_each_other(settings: Settings
         thread.join(30)
     assert errors == []
     assert differences(settings) == []
+
+
+def test_a_topic_of_which_another_broker_has_not_heard_yet_is_not_there_yet(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One broker lists all topics, and the one that is asked for their settings is behind it.
+    topics = Topics.of(settings)
+    apply(settings)
+    listed = admin(settings).list_topics(timeout=10)
+    delete(settings, topics.runs)
+    monkeypatch.setattr(AdminClient, "list_topics", lambda *_, **__: listed)
+    assert [(d.topic, d.change) for d in differences(settings)] == [(topics.runs, Change.CREATE)]

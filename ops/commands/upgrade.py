@@ -1,0 +1,78 @@
+"""spilldeck upgrade: the runs that an earlier version counted, and that Kafka no longer has."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from ops.console import out, servers
+from schemas.records import NO_RUN
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from ops.upgrade.found import Found
+    from streams.settings import Settings
+
+
+def upgrade(
+    do: Annotated[bool, typer.Option("--do", help="Do it; without, say what it would do.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Carry over the runs that an earlier version counted and Kafka no longer has; status 1 if some cannot be."""
+    from ops.replay.origins import kafka_spans
+    from ops.upgrade.found import Verdict
+    from streams.log import log_to_stderr
+    from streams.topics import Topics
+
+    log_to_stderr()
+    with servers() as (settings, redis):
+        kafka_spans(settings, Topics.of(settings).raw)  # says so in a sentence if there is none
+        found = asyncio.run(_go(settings, redis, do=do))
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found]))
+    elif not found:
+        out.print("There is nothing of an earlier version.")
+    else:
+        out.print(_table(found))
+        if not do and any(one.verdict is Verdict.CARRIED for one in found):
+            out.print("Nothing is written yet: spilldeck upgrade --do does it.")
+    if any(one.verdict is Verdict.LEFT for one in found):
+        raise typer.Exit(1)
+
+
+async def _go(settings: "Settings", redis: "Redis", *, do: bool) -> "list[Found]":
+    from redis.asyncio import Redis as AsyncRedis
+
+    from ops.upgrade.carry import carry_over
+    from ops.upgrade.source import source_of
+    from streams.books.replays import Replays
+
+    plans = {plan.session: plan for plan in Replays(redis, settings.redis.key_prefix).all()}
+    client = AsyncRedis.from_url(settings.redis.url.get_secret_value())
+    try:
+        parts = carry_over(client, settings, lambda name: source_of(settings, name, plans.get(name)), do=do)
+        return [one async for one in parts]
+    finally:
+        await client.aclose()
+
+
+def _table(found: "Sequence[Found]") -> Table:
+    """Return a row for the parts of a run that have the same fate."""
+    rows: dict[tuple[str, int, str, str], list[Found]] = {}
+    for one in found:
+        rows.setdefault((one.session, -1 if one.run is None else one.run, one.verdict, one.why), []).append(one)
+    table = Table()
+    for column in ("session", "run", "spills", "in partitions", "what becomes of it", "why"):
+        table.add_column(column, overflow="fold")
+    for (session, _, verdict, why), parts in sorted(rows.items()):
+        run = {None: "all", NO_RUN: "none"}.get(parts[0].run, str(parts[0].run))
+        partitions = ", ".join(str(one.partition) for one in parts)
+        cells = (session, run, f"{sum(one.spills for one in parts):,}", partitions, verdict, why)
+        table.add_row(*map(Text, cells))
+    return table

@@ -1,0 +1,168 @@
+"""Where the spills of a session come from: what is asked of Kafka, and the conditions that its runs have."""
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Message as KafkaMessage
+
+from schemas.records import RejectedSpill
+from schemas.wire import encode
+from streams import kafka
+from streams.agents.probe import TIMEOUT_S, Probe
+from streams.agents.registry import KnownRuns
+from streams.books.kafka_log import KafkaLog, Known
+from streams.books.replays import Plan
+from streams.conditions.store import ConditionsStore
+from streams.errors import ServerError
+from streams.settings import LIVE, Settings
+from streams.topics import Topics
+from streams.transform import ConditionsOf, Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Of one session."""
+
+    kafka: KafkaLog
+    read: Callable[[int, int, int], Awaitable[list[Message]]]
+    """Return the messages of a partition with offsets in [start, stop)."""
+    conditions_of: ConditionsOf
+    plan: Plan | None = None
+    """Of a replay."""
+
+
+def source_of(settings: Settings, session: str, plan: Plan | None) -> Source:
+    """Return where the spills of a session come from.
+
+    Raises
+    ------
+    UsageError
+        When the index of a replay's tables cannot be read.
+    """
+    if plan is not None:
+        return Source(kafka=_planned(plan), read=_nothing, conditions_of=plan.store(settings).for_run, plan=plan)
+    topics = Topics.of(settings)
+    conditions = ConditionsStore.from_settings(settings)
+    log = _log(settings, topics, KnownRuns(settings, topics.runs) if session == LIVE else None)
+
+    async def read(partition: int, start: int, stop: int) -> list[Message]:
+        return _read(settings, topics.raw, partition, start, stop)
+
+    return Source(kafka=log, read=read, conditions_of=conditions.for_run)
+
+
+def _log(settings: Settings, topics: Topics, runs: KnownRuns | None) -> KafkaLog:
+    probe = Probe(settings, topics.raw)
+
+    async def topic_id() -> str:
+        return probe.id()
+
+    async def span(partition: int) -> tuple[int, int]:
+        try:
+            return probe.span(partition)
+        except ServerError as error:
+            if isinstance(error.__cause__, KafkaException) and error.__cause__.args[0].code() in kafka.NO_TOPIC:
+                return 0, 0  # made anew with fewer partitions
+            raise
+
+    async def first_from(partition: int, offset: int) -> tuple[int | None, int]:
+        return probe.first_from(partition, offset)
+
+    async def still_has(partition: int, offset: int, produced_ms: int) -> bool:
+        _, end = await span(partition)
+        return offset < end and probe.still_has(partition, offset, produced_ms)
+
+    async def known(partition: int) -> Known:
+        return runs.of(probe.id(), partition) if runs is not None else Known()
+
+    async def reject(spill: RejectedSpill) -> None:
+        _send(settings, topics.rejected, spill)
+
+    return KafkaLog(
+        name=topics.raw,
+        id=topic_id,
+        span=span,
+        first_from=first_from,
+        still_has=still_has,
+        seek=_stay,
+        known=known,
+        reject=reject,
+        now_s=time.time,
+    )
+
+
+def _read(settings: Settings, topic: str, partition: int, start: int, stop: int) -> list[Message]:
+    try:
+        with closing(kafka.reader(settings)) as consumer:
+            return [
+                Message(
+                    partition=partition,
+                    offset=one.offset() or 0,
+                    start=one.offset() or 0,
+                    produced_ms=one.timestamp()[1],
+                    value=one.value() or b"",
+                )
+                for one in kafka.messages(consumer, topic, partition, start, stop, TIMEOUT_S)
+            ]
+    except KafkaException as error:
+        raise kafka.no_kafka(settings, error) from error
+
+
+def _send(settings: Settings, topic: str, spill: RejectedSpill) -> None:
+    """Send to ``spills.rejected``, and wait for the broker."""
+    failures: list[str] = []
+
+    def delivered(error: KafkaError | None, _message: KafkaMessage) -> None:
+        if error is not None:
+            failures.append(error.str())
+
+    producer = kafka.writer(settings)
+    producer.produce(topic, encode(spill), key=str(spill.run), on_delivery=delivered)
+    producer.flush()
+    if failures:
+        raise ServerError(f"Kafka refuses a spill for {topic}: {failures[0]}")
+
+
+def _planned(plan: Plan) -> KafkaLog:
+    """Return what is asked of the log that a replay reads: its plan says what that has."""
+
+    async def topic_id() -> str:
+        return str(plan.origin)
+
+    async def span(partition: int) -> tuple[int, int]:
+        return plan.spans[partition] if partition < len(plan.spans) else (0, 0)
+
+    async def first_from(_partition: int, offset: int) -> tuple[int | None, int]:
+        return offset, 0
+
+    async def still_has(_partition: int, _offset: int, _produced_ms: int) -> bool:
+        return True
+
+    async def known(_partition: int) -> Known:
+        return Known()
+
+    async def reject(_spill: RejectedSpill) -> None:
+        """Send nothing: it is in spills.rejected since it was live."""
+
+    return KafkaLog(
+        name=str(plan.origin),
+        id=topic_id,
+        span=span,
+        first_from=first_from,
+        still_has=still_has,
+        seek=_stay,
+        known=known,
+        reject=reject,
+        now_s=time.time,
+    )
+
+
+async def _nothing(_partition: int, _start: int, _stop: int) -> list[Message]:
+    return []
+
+
+async def _stay(_partition: int, _offset: int) -> None:
+    """Do nothing: no consumer has a position here."""

@@ -1,0 +1,182 @@
+"""What c7218c2 left, with half of it still in a real Kafka: the command, and workers that go on."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from redis import Redis
+
+from ops.topics import ensure_topics
+from schemas.records import NO_RUN
+from streams.books.compare import differences
+from streams.books.reader import BookReader
+from streams.kafka import writer
+from streams.settings import Settings
+from streams.topics import Topics
+from tests.conftest import wait_until_counted
+from tests.ops.conftest import Spilldeck, assert_one_sentence, spilldeck, spilldeck_here
+from tests.upgrade.conftest import Upgrade
+from tests.upgrade.left import (
+    AFTER_FIRST,
+    ENDS,
+    EXPECTED,
+    FIRST,
+    RAW,
+    SECOND,
+    SESSIONS,
+    WINDOWS_KEPT,
+    Log,
+    Produced,
+    check,
+    continued,
+    later_spills,
+    ranges,
+)
+from tests.workers import Workers, environment
+
+__all__ = ["spilldeck", "spilldeck_here"]
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def env(settings: Settings) -> dict[str, str]:
+    """Return the settings as the environment gives them, to commands and to workers."""
+    return environment(settings) | {
+        "SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix,
+        "SPILLDECK_BOOKS__WINDOWS_KEPT": str(WINDOWS_KEPT),
+    }
+
+
+@pytest.fixture
+def admin(settings: Settings) -> AdminClient:
+    """Return a client of a Kafka that has all of spills.raw that was counted, at the same offsets and times."""
+    ensure_topics(settings)
+    client = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    raw = Topics.of(settings).raw
+    # Whatever this machine's clock says of the times at which it was produced.
+    anytime = {"message.timestamp.after.max.ms": str(2**63 - 1), "retention.ms": "-1"}
+    entries = [ConfigEntry(*entry, incremental_operation=AlterConfigOpType.SET) for entry in anytime.items()]
+    resource = ConfigResource(ResourceType.TOPIC, raw, incremental_configs=entries)
+    client.incremental_alter_configs([resource])[resource].result(10)
+    produce(settings, RAW)
+    return client
+
+
+def produce(settings: Settings, messages: Sequence[Sequence[Produced]]) -> None:
+    producer = writer(settings)
+    for partition, its in enumerate(messages):
+        for one in its:
+            producer.produce(Topics.of(settings).raw, one.value, partition=partition, timestamp=one.at_ms)
+    assert producer.flush(10) == 0
+
+
+def drop_below(settings: Settings, admin: AdminClient, lows: Sequence[int]) -> None:
+    """Have Kafka lose what is below these offsets, as retention does."""
+    raw = Topics.of(settings).raw
+    wanted = [TopicPartition(raw, partition, low) for partition, low in enumerate(lows)]
+    for future in admin.delete_records(wanted).values():
+        future.result(10)
+
+
+@pytest.mark.parametrize("is_started_before", [True, False])
+def test_workers_go_on_with_what_is_carried_over(
+    settings: Settings,
+    redis: Redis,
+    admin: AdminClient,
+    upgrade: Upgrade,
+    spilldeck: Spilldeck,
+    env: dict[str, str],
+    tmp_path: Path,
+    is_started_before: bool,
+) -> None:
+    log = Log(messages=[[*left, *later] for left, later in zip(RAW, later_spills(), strict=True)])
+    upgrade(Log(lows=ENDS))  # all as it was counted
+    wanted = continued(settings, redis, log, ENDS)
+    for name in redis.scan_iter(match=f"{settings.redis.key_prefix}:v2:*"):
+        redis.delete(name)
+    drop_below(settings, admin, (4, 6))
+    workers = Workers(settings, tmp_path, env)
+    reader = BookReader.of(redis, settings)
+    try:
+        if is_started_before:
+            workers.start()
+            workers.start()
+            wait_until_counted(settings, reader)
+            assert reader.run(FIRST, ranges(FIRST)).ledger.keys() < wanted.ledger.keys()
+        done = spilldeck("upgrade", "--do", env=env)
+        assert done.returncode == 0, done.stderr
+        if not is_started_before:
+            workers.start()
+        produce(settings, later_spills())
+        wait_until_counted(settings, reader)
+        assert differences(wanted, reader.run(FIRST, ranges(FIRST))) == []
+        check(settings, redis, "live", SECOND, without=("handling",))
+        check(settings, redis, "live", NO_RUN)
+    finally:
+        workers.stop()
+
+
+def test_the_command_says_what_it_would_do_does_it_and_says_what_is_there(
+    settings: Settings, redis: Redis, admin: AdminClient, spilldeck_here: Spilldeck, env: dict[str, str]
+) -> None:
+    drop_below(settings, admin, (4, 6))
+
+    def rows(*options: str) -> list[str]:
+        done = spilldeck_here("upgrade", *options, env=env)
+        assert done.returncode == 0, done.stderr
+        return [" ".join(line.replace("│", "").split()) for line in done.stdout.splitlines()]
+
+    would = rows()
+    assert f"live {FIRST} 11 0, 1 carried over" in would
+    assert f"live {SECOND} 4 0, 1 rebuilt from Kafka" in would
+    assert "live none 0 1 rebuilt from Kafka" in would
+    assert f"night {FIRST} 11 0, 1 carried over with messages that were missed: 1" in would
+    assert f"replay-half {SECOND} 1 0 carried over" in would
+    assert "Nothing is written yet: spilldeck upgrade --do does it." in would
+    assert not list(redis.scan_iter(match=f"{settings.redis.key_prefix}:v2:*"))
+    assert f"live {FIRST} 11 0, 1 carried over" in rows("--do")
+    check(settings, redis, "live", FIRST)
+    assert f"live {FIRST} 11 0, 1 already there" in rows()
+
+
+def test_the_command_ends_with_status_1_when_something_cannot_be_carried_over(
+    settings: Settings, redis: Redis, spilldeck_here: Spilldeck, env: dict[str, str]
+) -> None:
+    ensure_topics(settings)  # anew: Kafka has nothing
+    redis.delete(f"{settings.redis.key_prefix}:{{live:1}}:book:{FIRST}")
+    for options in (["--json"], ["--json", "--do"]):
+        done = spilldeck_here("upgrade", *options, env=env)
+        assert done.returncode == 1
+        (left,) = (one for one in json.loads(done.stdout) if one["verdict"] == "cannot be carried over")
+        assert (left["session"], left["partition"], left["run"], left["spills"]) == ("live", 1, FIRST, 5)
+        assert "has 0 entries of the plot" in left["why"]
+    for session in SESSIONS:
+        for run in EXPECTED[session].keys() - ({FIRST} if session == "live" else set()):
+            check(settings, redis, session, run)
+
+
+def test_the_command_finds_nothing_where_nothing_was_left(
+    settings: Settings, spilldeck_here: Spilldeck, env: dict[str, str]
+) -> None:
+    assert_one_sentence(spilldeck_here("upgrade", env=env), 3)  # there are no topics
+    ensure_topics(settings)
+    done = spilldeck_here("upgrade", "--do", env=env)
+    assert (done.returncode, done.stdout) == (0, "There is nothing of an earlier version.\n")
+
+
+def test_a_replay_that_was_stopped_is_gone_on_with(
+    settings: Settings, redis: Redis, admin: AdminClient, spilldeck: Spilldeck, env: dict[str, str], tmp_path: Path
+) -> None:
+    drop_below(settings, admin, (AFTER_FIRST[0] + 2, AFTER_FIRST[1]))  # what it has read is gone
+    workers = Workers(settings, tmp_path, env)
+    workers.start()  # a replay waits for live
+    try:
+        for arguments in (["upgrade", "--do"], ["replay", "--name", "half", "--resume", "--workers", "1"]):
+            done = spilldeck(*arguments, env=env)
+            assert done.returncode == 0, done.stderr
+    finally:
+        workers.stop()
+    check(settings, redis, "replay-half", SECOND, EXPECTED["live"][SECOND], without=("handling",))
