@@ -231,6 +231,18 @@ class Counter:
             known.reading = to
             await self._guarded(known, self._write(known, replace(state, next=to), {}))
 
+    async def check(self, known: Partition, run: int) -> DamagedPartError | None:
+        """Return what is wrong with a part of a run that somebody could not read, who may be of another version."""
+        async with self._lock:
+            try:
+                await self._store.check_part(known.number, run, self._filling.ranges_of(run))
+            except DamagedPartError as damage:
+                return damage
+            except DamagedIndexError:
+                await self._store.list_again(known.number, known.state.index)
+        _log.warning("somebody could not read a run that is whole", partition=known.number, run=run)
+        return None
+
     async def make_again(self, known: Partition, damage: DamagedPartError) -> None:
         """Have a part of a run that is not whole made again from Kafka, if that still has all of it."""
         async with self._lock:

@@ -198,7 +198,7 @@ class BookReader:
                 ours = unpack_ledger(there[0])
                 ledger |= ours
                 spills += len(ours)
-                handling |= {int(s): layout.unpack_handling(h) for s, h in there[1].items() if s != _STAMP}
+                handling |= _handling(there[1])
                 book += unpack_book(there[2], ranges)
                 if key_numbers:
                     numbers |= {int(s): _numbers(n) for s, n in there[3].items() if s != _STAMP}
@@ -283,7 +283,13 @@ class BookReader:
         pipe = self._redis.pipeline(transaction=True)
         for name in (keys.run(run), *names):
             pipe.hgetall(name)
-        stored, *there = pipe.execute()
+        stored, *there = (
+            {} if name == keys.handling(run) and isinstance(found, Exception) else found
+            for name, found in zip((keys.run(run), *names), pipe.execute(raise_on_error=False), strict=True)
+        )
+        for found in (stored, *there):
+            if isinstance(found, Exception):
+                raise found
         if not stored:
             self._check_absent(keys, run)
             return {}, [{} for _ in names]
@@ -310,14 +316,24 @@ class BookReader:
             # Whatever else is raised is for want of sense in what was read.
             if isinstance(error, RedisError) and not is_other_type(error):
                 raise
+            where = f"run {run} in partition {keys.partition}"
             if isinstance(error, NewerFormatError):
-                raise UnreadableRunError(f"run {run} cannot be read: {error}") from error
+                raise UnreadableRunError(f"{where} cannot be read: {error}") from error
             with suppress(ResponseError):  # whoever may only read asks in vain; a worker finds most by itself
                 self._redis.sadd(keys.repair, run)
             raise UnreadableRunError(
-                f"run {run} cannot be read: what Redis holds of it in partition {keys.partition} is none of what was "
-                f"written there ({type(error).__name__}: {error}); a worker makes it again if Kafka still has it"
+                f"{where} cannot be read: what Redis holds of it is none of what was written there "
+                f"({type(error).__name__}: {error}); a worker makes it again if Kafka still has it"
             ) from error
+
+
+def _handling(stored: Mapping[bytes, bytes]) -> dict[int, Handling]:
+    """Return how spills were handled, of those of which it can be read: no book depends on it."""
+    found = {}
+    for spill, handled in stored.items():
+        with suppress(*layout.UNREADABLE):
+            found[int(spill)] = layout.unpack_handling(handled)
+    return found
 
 
 def _numbers(data: bytes) -> bytes:

@@ -177,7 +177,9 @@ class Reading:
             left += await self._counter.runs(known)  # the newest are looked at first
         runs = [left.pop() for _ in range(min(AUDITED, len(left)))]
         damaged = await self._store.damaged(known.number, runs)
-        damaged |= dict.fromkeys(await self._store.asked_for(known.number), "somebody could not read it")
+        for run in await self._store.asked_for(known.number):
+            if run not in known.state.repairs and (damage := await self._counter.check(known, run)) is not None:
+                damaged[run] = damage.why
         for run, why in damaged.items():
             if run not in known.state.repairs and self._partitions.get(known.number) is known:
                 await self._counter.make_again(known, DamagedPartError(run, why))

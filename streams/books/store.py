@@ -7,7 +7,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from streams.books import layout
+from streams.books import layout, spill_numbers
 from streams.books.book import Book, Ranges
 from streams.books.checkpoint import COMPARE_AND_SET, REFUSED, WRITTEN, Commands, RunChanges
 from streams.books.connect import is_other_type
@@ -158,6 +158,8 @@ class CheckpointStore:
         ------
         DamagedPartError
             When something of it is gone or damaged, or its plots have other axes than they would have now.
+        DamagedIndexError
+            When the list of runs has rubbish in place of where it is.
         """
         keys = self._keys(partition)
         with _as_damage(run, keys.run(run)):
@@ -173,7 +175,10 @@ class CheckpointStore:
             if not stored:
                 return None
             found = unpack_part(stored, ranges)
+        try:
             found.place = layout.unpack_place(place) if place is not None else None
+        except layout.UNREADABLE as error:
+            raise DamagedIndexError(f"{keys.index}: {error}") from error
         spills, plots, windows = (
             self._checked(run, found, key, there)
             for key, there in ((keys.spills(run), spills), (keys.book(run), plots), (keys.windows(run), windows))
@@ -198,6 +203,21 @@ class CheckpointStore:
         with _as_damage(run, key):
             plots = self._checked(run, stored, key, await self._hash(key))
             return unpack_book(plots, stored.book.ranges)
+
+    async def check_part(self, partition: int, run: int, ranges: Ranges) -> None:
+        """Read all of a partition's part of a run, as who shows it does; raises as `load_part` does."""
+        found = await self.load_part(partition, run, ranges)
+        if found is None:
+            if await self.load_place(partition, run) is not None:
+                raise DamagedPartError(run, "all of it is gone")
+            return
+        for window in found.windows:
+            await self.load_window(partition, run, window, found)
+        key = self._keys(partition).key_numbers(run)
+        with _as_damage(run, key):
+            for spill, numbers in self._checked(run, found, key, await self._hash(key)).items():
+                if spill != layout.STAMP.encode():
+                    spill_numbers.check(layout.unseal(numbers))
 
     @staticmethod
     def _checked(run: int, stored: StoredPart, key: str, found: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:

@@ -113,6 +113,6 @@ def test_a_run_of_which_nothing_tells_where_it_is_is_named(settings: Settings, r
     redis.hset(keys.run(2), "totals", "rubbish")
     reader = BookReader.of(redis, settings)
     assert received(reader.places()) == {1: 1}
-    assert reader.unreadable[2].startswith("run 2 cannot be read: ")
+    assert reader.unreadable[2].startswith("run 2 in partition 0 cannot be read: ")
     assert list(reader.runs()) == [1]
     assert reader.unreadable.keys() == {2}
