@@ -189,6 +189,7 @@ class Keeper:
             _log.error("no products of a run that has ended", run=run, why=str(error))
             return
         self._editions[run] = edition
+        self._unreadable.discard(run)
         del self._due[run]
         name = f"{directory.name}/{directory_of(directory, run).name}"
         self._noted.note(run, Product.END_OF_RUN, [name], edition.produced_ms)
