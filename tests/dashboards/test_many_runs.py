@@ -31,6 +31,8 @@ pytestmark = pytest.mark.servers
 
 FEW, MANY = 25, 250
 """Both are more runs than one plot is followed over."""
+ASKING = 1
+"""Commands of asking what was spent."""
 ALLOWED = 1.02
 """Offsets, times and counters have more digits."""
 
@@ -96,8 +98,13 @@ def page_update(settings: Settings, number: int) -> tuple[int, int]:
             seen = reader.read(seen, reader.look(wanted), wanted, spread_over=0)
 
         update()
+        listed = seen.runs
         checkpoint(settings, {RUN: current(5)}, next=11)
         found = cost_of(redis, update)
+        assert seen.runs is listed
+        # Where nothing has changed, what is promoted, the partitions, and the checkpoint of each are all that is asked.
+        commands, size = cost_of(redis, shown.places)
+        assert (commands, size < 500) == (4 + ASKING, True)
         assert seen.current == RUN
         assert len(seen.one(RUN, None).book.ledger) == 5
         assert len(seen.one(RUN, None).histories["ht01"].runs) == 20
