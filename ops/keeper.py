@@ -132,15 +132,14 @@ class Keeper:
 
     def _look_at_books(self, directory: Path, export: Export) -> None:
         """Write the book of each run of which it is due."""
-        known, promoted = self._shown.places(), self._promotions.all()
+        known, promoted = self._shown.places(), self._promotions.look()
         over = self._over(known)
         self._due = {run: ends for run, ends in self._due.items() if run in over}
-        lost = self._promotions.look().lost
         for run in over:
-            if run in lost:
-                self._leave(run, lost[run])
+            if run in promoted.lost:
+                self._leave(run, promoted.lost[run])
                 continue
-            session = promoted.get(run, self._settings.session)
+            session = promoted.shown.get(run, self._settings.session)
             edition = Edition(session=session, produced_ms=known[run].produced_ms)
             if run not in self._editions:
                 self._editions[run] = edition_there(directory, run)
@@ -176,9 +175,9 @@ class Keeper:
             conditions = ConditionsStore.from_settings(self._settings).for_run(run)
             book = self._shown.run(run, ranges_of(conditions))
             edition = Edition(session=seen.session, produced_ms=book.totals.produced_ms)
-            now = self._shown.places()
-            its = record(run, book.totals, now[run], state(now[run], now.values(), time.time()))
             # The runs before it may have taken minutes: then the next look sees what has become of it.
+            known = self._shown.places()
+            its = record(run, book.totals, known[run], state(known[run], known.values(), time.time()))
             if not its.state.is_over or self._session_of(run) != seen.session:
                 return
             write_end_of_run(directory, choose(run, book, (), ()), its, edition, export)
@@ -190,6 +189,7 @@ class Keeper:
             _log.error("no products of a run that has ended", run=run, why=str(error))
             return
         self._editions[run] = edition
+        self._unreadable.discard(run)
         del self._due[run]
         name = f"{directory.name}/{directory_of(directory, run).name}"
         self._noted.note(run, Product.END_OF_RUN, [name], edition.produced_ms)

@@ -68,6 +68,10 @@ class Counter:
                     known = await self._begun(number)
                 except CheckpointRefusedError as refusal:
                     _log.warning("another has the partition, too: beginning again", partition=number, why=str(refusal))
+                except DamagedIndexError as damage:
+                    _log.error("the list of runs is not whole: making it again", partition=number, why=str(damage))
+                    stored = await self._store.load_state(number)
+                    await self._store.list_again(number, stored.index)
                 else:
                     self._partitions[number] = known
                     return known
@@ -301,6 +305,8 @@ class Counter:
                 await known.parts.check(suspected.run, known.state)
             except DamagedPartError as damage:
                 await self._mend(known, damage)
+            except DamagedIndexError as damage:
+                await self._list_again(known, str(damage))
 
     async def _mend(self, known: Partition, damage: DamagedPartError) -> None:
         """Have a part made again if Kafka still has all of it; else say so, and leave it as it is."""
@@ -338,7 +344,7 @@ class Counter:
         """Return where to go on in a part that was not made again to its end, if the note of that is lost."""
         try:
             found = await self._store.load_part(known.number, run, self._filling.ranges_of(run))
-        except DamagedPartError:
+        except (DamagedPartError, DamagedIndexError):
             return None
         return found.upto if found is not None and not found.is_whole and found.log == known.state.log else None
 

@@ -334,13 +334,14 @@ class BookReader:
             # Whatever else is raised is for want of sense in what was read.
             if isinstance(error, RedisError) and not is_other_type(error):
                 raise
+            where = f"run {run} in partition {keys.partition}"
             if isinstance(error, NewerFormatError):
-                raise UnreadableRunError(f"run {run} cannot be read: {error}") from error
+                raise UnreadableRunError(f"{where} cannot be read: {error}") from error
             with suppress(ResponseError):  # whoever may only read asks in vain; a worker finds most by itself
                 self._redis.sadd(keys.repair, run)
             raise UnreadableRunError(
-                f"run {run} cannot be read: what Redis holds of it in partition {keys.partition} is none of what was "
-                f"written there ({type(error).__name__}: {error}); a worker makes it again if Kafka still has it"
+                f"{where} cannot be read: what Redis holds of it is none of what was written there "
+                f"({type(error).__name__}: {error}); a worker makes it again if Kafka still has it"
             ) from error
 
 

@@ -122,7 +122,7 @@ class RunList:
             except (ResponseError, *UNREADABLE) as error:
                 if isinstance(error, ResponseError) and not is_other_type(error):
                     raise
-                why = f"{type(error).__name__}: {error}"
+                where, why = f"run {run} in partition {keys.partition}", f"{type(error).__name__}: {error}"
                 found.unreadable[run] = (
-                    f"run {run} cannot be read: {keys.index} and {keys.run(run)} hold other things ({why})"
+                    f"{where} cannot be read: {keys.index} and {keys.run(run)} hold other things ({why})"
                 )

@@ -159,6 +159,8 @@ class CheckpointStore:
         ------
         DamagedPartError
             When something of it is gone or damaged, or its plots have other axes than they would have now.
+        DamagedIndexError
+            When the list of runs has rubbish in place of where it is.
         """
         keys = self._keys(partition)
         with _as_damage(run, keys.run(run)):
@@ -174,7 +176,10 @@ class CheckpointStore:
             if not stored:
                 return None
             found = unpack_part(stored, ranges)
+        try:
             found.place = layout.unpack_place(place) if place is not None else None
+        except layout.UNREADABLE as error:
+            raise DamagedIndexError(f"{keys.index}: {error}") from error
         spills, plots, windows = (
             self._checked(run, found, key, there)
             for key, there in ((keys.spills(run), spills), (keys.book(run), plots), (keys.windows(run), windows))

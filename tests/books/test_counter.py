@@ -282,7 +282,7 @@ def test_a_value_that_only_a_reader_finds_damaged_is_made_again(run: Run, redis_
         await worker.drain()
         with Redis.from_url(redis_url) as redis:
             harm_key(redis, f"{PARTITION}:book:{RUN}", "a bit flipped", b"")
-            with pytest.raises(UnreadableRunError, match=f"run {RUN} cannot be read"):
+            with pytest.raises(UnreadableRunError, match=f"run {RUN} in partition 0 cannot be read"):
                 reader_of(redis).run(RUN, {})
         worker.now += AUDIT_S
         await worker.look()

@@ -1,5 +1,6 @@
 """The run that is being taken is the one that began to come last, whatever its spills say; and what is on its way."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +10,15 @@ from confluent_kafka import Producer
 from dashboards.choices import Choices
 from dashboards.data import Data
 from ops.topics import ensure_topics
-from schemas.records import NO_RUN, ControlKind, RawSpill, RunControl
+from schemas.records import NO_RUN, ActionKind, ControlKind, RawSpill, RunControl
 from schemas.wire import encode
+from streams.books.actions import new_action
 from streams.books.book import Book
 from streams.books.connect import connect
+from streams.books.decided import decide
 from streams.books.lag import behind
-from streams.books.promotions import Promotions
+from streams.books.made import Made
+from streams.books.plan import Origin, Plan
 from streams.books.reader import Progress
 from streams.books.run import RunBook, RunPart
 from streams.conditions.store import ConditionsStore
@@ -114,14 +118,19 @@ def test_a_run_that_is_produced_again_later_does_not_take_over(quick: Settings, 
 def test_a_promoted_replay_stands_where_its_run_came(quick: Settings, data: Data) -> None:
     checkpoint(quick, {EARLIER: part((10, spill(EARLIER))), LATER: part((20, spill(LATER)))}, next=2)
     until(data, lambda v: v.run == LATER)
+    ensure_topics(quick)
     with connect(quick) as redis:
         for session, produced_ms in (("replay-late", 90), ("replay-of-a-file", 0)):
-            own = load_settings(redis=quick.redis, session=session)
+            plan = Plan(session=session, runs=(EARLIER, LATER), origin=Origin.RAW, spans=((0, 2),), began_s=1.0)
+            decide(quick, redis, new_action(ActionKind.PLAN_REPLAY, session, after=plan.to_json(), origin="a test"))
+            made, own = Made(redis, quick.redis.key_prefix), load_settings(redis=quick.redis, session=session)
+            made.begin(plan)
             checkpoint(own, {EARLIER: part((produced_ms, spill(EARLIER))), LATER: part((produced_ms, spill(LATER)))})
+            made.finish(plan, [0])
             for run in (EARLIER, LATER):
-                Promotions(redis, quick.redis.key_prefix).promote((run,), session)
-                told = f"The plots of run {run} are those of {session}"
-                chosen = Choices(run=run)
+                after = json.dumps({run: session})
+                decide(quick, redis, new_action(ActionKind.PROMOTE, session, after=after, origin="a test"))
+                told, chosen = f"The plots of run {run} are those of {session}", Choices(run=run)
                 until(data, lambda _, c=chosen, t=told: any(t in w for w in data.view(c).warnings))
                 view = data.view()
                 assert [each.run for each in view.runs.newest_first()] == [LATER, EARLIER]

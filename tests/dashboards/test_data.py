@@ -292,6 +292,13 @@ def test_while_partitions_run_apart_trends_end_before_the_first_spill_that_may_s
     assert view.behind
     assert np.array_equal(view.spills.spill, [0, 1, 2, 3, 4, 5])
     assert len(view.book.ledger) == 9
+    # The partitions are the topic's, also those of which nothing was counted yet.
+    third = replace(stored, ledger={n: stored.ledger[n] for n in (2, 6, 10)})
+    checkpoint(quick, {RUN + 1: replace(third, totals=replace(stored.totals, first_ms=2_000_000_000_000))}, next=2)
+    view = until(data, lambda v: v.run == RUN + 1)
+    assert view.behind
+    assert len(view.book.ledger) == 3
+    assert len(view.spills) == 0
 
 
 def test_a_port_in_use_is_named(settings: Settings, stack: Any) -> None:

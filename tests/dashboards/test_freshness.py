@@ -133,3 +133,10 @@ def test_41_before_the_first_spill_the_workers_are_not_said_to_be_well() -> None
 )
 def test_a_length_of_time_is_said_as_a_person_says_it(seconds: float, said: str) -> None:
     assert span(seconds) == said
+
+
+def test_that_runs_are_being_made_again_is_said_where_all_else_is_processed() -> None:
+    said = "New spills processed, {} being made again"
+    assert pipeline(seen(produced_s=NOW, made_again=1)) == fresh(Level.WARNING, said.format("1 run is"))
+    assert pipeline(seen(produced_s=NOW, made_again=1980)) == fresh(Level.WARNING, said.format("1,980 runs are"))
+    assert pipeline(seen(produced_s=NOW, made_again=2, behind=1, behind_since_s=NOW)).text == "Processing 1 spill"

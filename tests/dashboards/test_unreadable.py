@@ -93,7 +93,6 @@ DAMAGES = {
     "a histogram is rubbish": field("ht01", b"no histogram", of_run("book")),
     "a bit of a histogram is turned": one_bit(of_run("book"), "ht01"),
     "the book is a string": string(of_run("book")),
-    "how a spill was handled is rubbish": field("3", b"rubbish", of_run("handling")),
 }
 
 
@@ -107,7 +106,7 @@ def test_a_run_that_cannot_be_read_is_told_and_another_is_shown(
     DAMAGES[damage](redis, keys)
     checkpoint(quick, {OTHER: came_at(OTHER, 1, spills=9)}, next=17)
     checkpoint(quick, {RUN: came_at(RUN, 2, spills=1)}, partition=1, next=1)
-    view = until(data, lambda v: any(f"Run {RUN} cannot be read" in w for w in v.warnings))
+    view = until(data, lambda v: any(f"Run {RUN} in partition 0 cannot be read" in w for w in v.warnings))
     # What was shown of it stays, and says so.
     assert differences(view.book, shown.book) == []
     assert state(view) == "cannot be read"
@@ -134,11 +133,22 @@ def test_a_page_that_is_opened_on_a_run_that_cannot_be_read_says_so(quick: Setti
         view = until(data, lambda v: v.run == RUN)
         assert view.is_unreadable
         assert view.book.totals == Totals()
-        assert any(f"Run {RUN} cannot be read" in w for w in view.warnings)
+        assert any(f"Run {RUN} in partition 0 cannot be read" in w for w in view.warnings)
         # Compared with it, another run is shown all the same.
         compared = data.view(Choices(run=OTHER, reference=RUN))
         assert compared.book.totals.filled == 8
-        assert any(f"Run {RUN} cannot be read" in w for w in compared.warnings)
+        assert any(f"Run {RUN} in partition 0 cannot be read" in w for w in compared.warnings)
+
+
+@pytest.mark.parametrize("handling", [field("3", b"rubbish", of_run("handling")), string(of_run("handling"))])
+def test_rubbish_in_place_of_how_spills_were_handled_takes_nothing_else_away(
+    quick: Settings, redis: Redis, data: Data, handling: Callable[[Redis, layout.Keys], None]
+) -> None:
+    store_two_runs(quick)
+    handling(redis, keys_of(quick))
+    view = until(data, lambda v: v.run == RUN)
+    assert differences(view.book, came_at(RUN, 2)) == []
+    assert not view.is_unreadable
 
 
 @pytest.mark.parametrize("key", ["windows", "window", "key_numbers"])
@@ -153,7 +163,7 @@ def test_a_part_of_a_run_that_cannot_be_read_takes_nothing_else_of_it_away(
     view = data.view(Choices(run=RUN, window=WINDOW.start), "ht01")
     assert differences(view.book, came_at(RUN, 2)) == []
     assert not view.is_unreadable
-    assert any(f"Run {RUN} cannot be read" in w for w in view.warnings)
+    assert any(f"Run {RUN} in partition 0 cannot be read" in w for w in view.warnings)
 
 
 def test_a_run_is_followed_over_those_before_it_that_can_be_read(quick: Settings, redis: Redis, data: Data) -> None:
@@ -166,7 +176,7 @@ def test_a_run_is_followed_over_those_before_it_that_can_be_read(quick: Settings
     view = data.view(Choices(run=third), "ht01")
     assert [point.at for point in view.history.runs] == [RUN, third]
     assert differences(view.book, run_book(run=third)) == []
-    assert any(f"Run {OTHER} cannot be read" in w for w in view.warnings)
+    assert any(f"Run {OTHER} in partition 0 cannot be read" in w for w in view.warnings)
     redis.hset(keys.book(RUN), "ht12", b"rubbish")
     assert [point.at for point in data.view(Choices(run=third), "ht12").history.runs] == [third]
 
@@ -198,7 +208,7 @@ def test_a_run_of_which_list_and_totals_are_rubbish_is_named(quick: Settings, re
         view = until(data, lambda v: v.run)
         assert view.run == OTHER
         assert view.book.totals.filled == 8
-        assert any(f"Run {RUN} cannot be read" in w for w in view.warnings)
+        assert any(f"Run {RUN} in partition 0 cannot be read" in w for w in view.warnings)
 
 
 @pytest.mark.parametrize("damage", ["rubbish", "a string", "gone"])
