@@ -20,7 +20,7 @@ def connect(settings: Settings) -> Redis:
     )
 
 
-def is_other_type(error: BaseException) -> bool:
+def is_other_type(error: object) -> bool:
     """Say whether Redis refused a command since its key has another type than what was written there."""
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 

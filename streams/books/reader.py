@@ -297,7 +297,12 @@ class BookReader:
         pipe = self._redis.pipeline(transaction=True)
         for name in (keys.run(run), *names):
             pipe.hgetall(name)
-        stored, *there = pipe.execute()
+        answers = dict(zip((keys.run(run), *names), pipe.execute(raise_on_error=False), strict=True))
+        if is_other_type(answers.get(keys.handling(run))):
+            answers[keys.handling(run)] = {}  # no book lacks it
+        for error in (answer for answer in answers.values() if isinstance(answer, Exception)):
+            raise error
+        stored, *there = answers.values()
         if not stored:
             self._check_absent(keys, run)
             return {}, [{} for _ in names]
