@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import cramjam
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from schemas.records import ControlKind, RawSpill, RunControl
-from schemas.wire import encode
+from schemas.wire import decode, encode
 from streams.daq import archive_file
 from streams.daq.archive_file import Message, check_messages, contents_of, is_archive, read_messages, write_messages
 from streams.daq.sources import follow_date, read_source
@@ -85,7 +86,11 @@ def test_the_same_messages_make_the_same_file(archive: Path) -> None:
 
 
 def test_an_archive_of_the_first_format_is_read_for_ever() -> None:
-    assert read_all(FIXTURE) == in_kafka(sent())
+    # Records have got fields since, so that the bytes of their messages are others today.
+    def decoded(messages: list[Message]) -> list[object]:
+        return [(replace(message, value=b""), decode(message.value)) for message in messages]
+
+    assert decoded(read_all(FIXTURE)) == decoded(in_kafka(sent()))
 
 
 def test_any_reader_of_avro_reads_it(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -316,7 +316,8 @@ def test_wrong_use_of_replay_is_one_sentence_and_leaves_nothing(spilldeck_here: 
     assert "cannot be read" in refused(2, "replay", str(RUNS[0]), "--archive", "nosuch")
     live.send(*small_run(RUNNING)[:3])
     assert f"run {RUNNING} is still running" in refused(1, "verify", str(RUNNING))
-    assert not [key for key in live.redis.scan_iter() if b"verify" in key or b"4711" in key]
+    ours = live.redis.scan_iter(match=f"{live.settings.redis.key_prefix}:*")
+    assert not [key for key in ours if b"verify" in key or b"4711" in key]
 
 
 def test_a_run_of_json_documents_is_written_as_the_daq_did_without_those_that_hold_nothing(
