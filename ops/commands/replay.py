@@ -144,11 +144,12 @@ def verify(
     """Process runs again and compare every bin and counter with live; status 1 and what differs if they do."""
     from ops.replay.sessions import Sessions
     from ops.replay.verify import compare_with_live, first_explanation, other_origin, plan_for, wait_for_live
+    from streams.books.plan import VERIFYING
 
     with servers() as (settings, redis):
         sessions = Sessions(settings, redis)
         numbers = _numbers(runs, settings, sessions)
-        session = f"verify-{_name_of(numbers)}"
+        session = f"{VERIFYING}{_name_of(numbers)}"
         with sessions.at_work(session):
             sessions.drop(session)
             plan = plan_for(settings, sessions.redis, session, numbers, archive)

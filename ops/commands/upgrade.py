@@ -49,25 +49,25 @@ def upgrade(
 async def _go(settings: "Settings", redis: "Redis", *, do: bool) -> "list[Found]":
     from redis.asyncio import Redis as AsyncRedis
 
-    from ops.upgrade.carry import carry_over
+    from ops.upgrade.carry import carry_over, note_replays
     from ops.upgrade.source import source_of
     from streams.books.decided import Copy, refresh
     from streams.books.decisions import Decisions
-    from streams.books.made import Books, Made
+    from streams.books.made import Made
 
+    copy = Copy(redis, settings.redis.key_prefix)
+    former = copy.former()
     refresh(settings, redis)  # what an earlier version had decided is taken over into Kafka
-    plans = (Copy(redis, settings.redis.key_prefix).read() or Decisions()).plans
+    now = copy.read() or Decisions()
     client = AsyncRedis.from_url(settings.redis.url.get_secret_value())
     try:
-        parts = carry_over(client, settings, lambda name: source_of(settings, name, plans.get(name)), do=do)
+        parts = carry_over(client, settings, lambda name: source_of(settings, name, now, former), do=do)
         found = [one async for one in parts]
-        made = Made(redis, settings.redis.key_prefix)
-        for session, books in made.of([*plans.values()]).items() if do else ():
-            if books is not Books.WHOLE:
-                made.adopt(plans[session])
-        return found
     finally:
         await client.aclose()
+    if do:
+        note_replays(Made(redis, settings.redis.key_prefix), former.plans, found)
+    return found
 
 
 def _table(found: "Sequence[Found]") -> Table:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from streams.books.kafka_log import KafkaLog
-from streams.books.replays import Plan
+from streams.books.plan import Plan
 from streams.books.v1 import State, Stretches
 
 

@@ -13,8 +13,9 @@ from schemas.wire import encode
 from streams import kafka
 from streams.agents.probe import TIMEOUT_S, Probe
 from streams.agents.registry import KnownRuns
+from streams.books.decisions import Decisions
 from streams.books.kafka_log import KafkaLog, Known
-from streams.books.replays import Plan
+from streams.books.plan import PREFIX, VERIFYING, Plan
 from streams.conditions.store import ConditionsStore
 from streams.errors import ServerError
 from streams.settings import LIVE, Settings
@@ -34,15 +35,23 @@ class Source:
     """Of a replay."""
 
 
-def source_of(settings: Settings, session: str, plan: Plan | None) -> Source:
-    """Return where the spills of a session come from.
+def source_of(settings: Settings, session: str, now: Decisions, former: Decisions) -> Source | None:
+    """Return where the spills of a session come from; None of a replay that was dropped since, or made anew.
+
+    Parameters
+    ----------
+    now, former
+        The replays that there are, and those that there were when the earlier version was left.
 
     Raises
     ------
     UsageError
         When the index of a replay's tables cannot be read.
     """
-    if plan is not None:
+    if session.startswith((PREFIX, VERIFYING)):
+        plan, then = now.plans.get(session), former.plans.get(session)
+        if plan is None or (then is not None and then.began_s != plan.began_s):
+            return None
         return Source(kafka=_planned(plan), read=_nothing, conditions_of=plan.store(settings).for_run, plan=plan)
     topics = Topics.of(settings)
     conditions = ConditionsStore.from_settings(settings)

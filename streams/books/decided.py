@@ -56,7 +56,7 @@ class Copy:
         self._prefix = prefix
         self.key = f"{prefix}:decisions"
         self._former = (f"{prefix}:promoted", f"{prefix}:replays")
-        """Hashes of the versions that kept decisions in Redis alone."""
+        """Hashes of the versions that kept decisions in Redis alone. They stay, so that one can be gone back to."""
 
     def read(self) -> Decisions | None:
         """Return what is known; None if Redis has lost it, or never had it.
@@ -81,12 +81,13 @@ class Copy:
         copy = _parsed(stored) if stored is not None else None
         former = Decisions()
         if copy is None:
-            former = self._left_by_an_older_version()
+            former = self.former()
             for plan in former.plans.values():
                 Made(self._redis, self._prefix).adopt(plan)
         return _Held(stored, copy, former)
 
-    def _left_by_an_older_version(self) -> Decisions:
+    def former(self) -> Decisions:
+        """Return what an older version left, as it was then."""
         promoted, stored = (cast("dict[bytes, bytes]", self._redis.hgetall(key)) for key in self._former)
         plans = {}
         for session, text in stored.items():
@@ -104,7 +105,6 @@ class Copy:
                 return False
             pipe.multi()
             pipe.set(self.key, decisions.to_json())
-            pipe.delete(*self._former)
             try:
                 pipe.execute()
             except WatchError:

@@ -83,10 +83,10 @@ class Made:
         self._note(plan, [*partitions])
 
     def adopt(self, plan: Plan) -> None:
-        """Note what an older version made, which kept in the plan whether it was done."""
+        """Note what an older version made, which kept in the plan whether it was done; what was noted since stays."""
         partitions = range(len(plan.spans))
         there = [p for p in partitions if self._redis.exists(*self._states(plan.session, [p]))]
-        self._note(plan, there if plan.done and there else None)
+        self._redis.hsetnx(self._key, plan.session, _packed(plan, there if plan.done and there else None))
 
     def clear(self, session: str) -> None:
         """Remove what was noted of the books of a session, and then the books: killed in between, they are lost."""
@@ -96,4 +96,8 @@ class Made:
         self._redis.delete(layout.partitions(self._prefix, session))
 
     def _note(self, plan: Plan, partitions: list[int] | None) -> None:
-        self._redis.hset(self._key, plan.session, json.dumps([plan.began_s, partitions]))
+        self._redis.hset(self._key, plan.session, _packed(plan, partitions))
+
+
+def _packed(plan: Plan, partitions: list[int] | None) -> str:
+    return json.dumps([plan.began_s, partitions])

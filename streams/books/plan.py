@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PREFIX = "replay-"
 """Of the session of a replay; what follows is its name."""
+VERIFYING = "verify-"
+"""Of the session of one that is compared with live, and removed."""
 
 
 class Origin(StrEnum):

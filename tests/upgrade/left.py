@@ -17,9 +17,9 @@ from schemas.records import RawSpill, RejectedSpill
 from schemas.wire import encode
 from streams.books.book import Book, Ranges
 from streams.books.counter import Counter
+from streams.books.decided import Copy
 from streams.books.kafka_log import KafkaLog, Known
 from streams.books.partition import Filling
-from streams.books.plan import Plan
 from streams.books.reader import BookReader
 from streams.books.run import Handling, RunBook, RunPart
 from streams.books.store import CheckpointStore
@@ -89,6 +89,7 @@ class Log:
     lows: Sequence[int] = (0, 0)
     messages: list[list[Produced]] = field(default_factory=lambda: [list(messages) for messages in RAW])
     id: str = "a topic"
+    leader: int = 0
     rejected: list[RejectedSpill] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -110,7 +111,7 @@ class Log:
 
     def source(self) -> Source:
         async def epoch(_partition: int) -> int:
-            return 0
+            return self.leader
 
         async def topic_id() -> str:
             return self.id
@@ -144,14 +145,13 @@ class Log:
 
 def sources(settings: Settings, redis: Redis, log: Log) -> Any:
     """Return what gives where the spills of a session come from."""
-    stored = redis.hgetall(f"{settings.redis.key_prefix}:replays")
-    plans = {session.decode(): Plan.from_json(text) for session, text in stored.items()}  # type: ignore[union-attr]
+    former = Copy(redis, settings.redis.key_prefix).former()
 
-    def of(session: str) -> Source:
-        plan = plans.get(session)
-        if plan is None:
+    def of(session: str) -> Source | None:
+        if session not in former.plans:
             return log.source()
-        return replace(source_of(settings, session, plan), conditions_of=CONDITIONS.for_run)
+        its = source_of(settings, session, former, former)
+        return replace(its, conditions_of=CONDITIONS.for_run) if its is not None else None
 
     return of
 

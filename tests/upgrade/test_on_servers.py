@@ -12,6 +12,7 @@ from redis import Redis
 from ops.topics import ensure_topics
 from schemas.records import NO_RUN
 from streams.books.compare import differences
+from streams.books.promotions import Promoted, Promotions
 from streams.books.reader import BookReader
 from streams.kafka import writer
 from streams.settings import Settings
@@ -26,7 +27,6 @@ from tests.upgrade.left import (
     FIRST,
     RAW,
     SECOND,
-    SESSIONS,
     WINDOWS_KEPT,
     Log,
     Produced,
@@ -137,8 +137,11 @@ def test_the_command_says_what_it_would_do_does_it_and_says_what_is_there(
     assert f"replay-half {SECOND} 1 0 carried over" in would
     assert "Nothing is written yet: spilldeck upgrade --do does it." in would
     assert not list(redis.scan_iter(match=f"{settings.redis.key_prefix}:v2:*"))
+    promotions = Promotions(redis, settings.redis.key_prefix)
+    assert promotions.look() == Promoted(lost={FIRST: "replay-again"})
     assert f"live {FIRST} 11 0, 1 carried over" in rows("--do")
     check(settings, redis, "live", FIRST)
+    assert promotions.look() == Promoted(shown={FIRST: "replay-again"})
     assert f"live {FIRST} 11 0, 1 already there" in rows()
 
 
@@ -146,16 +149,33 @@ def test_the_command_ends_with_status_1_when_something_cannot_be_carried_over(
     settings: Settings, redis: Redis, spilldeck_here: Spilldeck, env: dict[str, str]
 ) -> None:
     ensure_topics(settings)  # anew: Kafka has nothing
-    redis.delete(f"{settings.redis.key_prefix}:{{live:1}}:book:{FIRST}")
+    for session in ("live", "replay-again"):
+        redis.delete(f"{settings.redis.key_prefix}:{{{session}:1}}:book:{FIRST}")
     for options in (["--json"], ["--json", "--do"]):
         done = spilldeck_here("upgrade", *options, env=env)
         assert done.returncode == 1
-        (left,) = (one for one in json.loads(done.stdout) if one["verdict"] == "cannot be carried over")
-        assert (left["session"], left["partition"], left["run"], left["spills"]) == ("live", 1, FIRST, 5)
-        assert "has 0 entries of the plot" in left["why"]
-    for session in SESSIONS:
-        for run in EXPECTED[session].keys() - ({FIRST} if session == "live" else set()):
-            check(settings, redis, session, run)
+        left = [one for one in json.loads(done.stdout) if one["verdict"] == "cannot be carried over"]
+        assert [(one["session"], one["partition"], one["run"], one["spills"]) for one in left] == [
+            ("live", 1, FIRST, 5),
+            ("replay-again", 1, FIRST, 5),
+        ]
+        assert all("has 0 entries of the plot" in one["why"] for one in left)
+    check(settings, redis, "live", SECOND)
+    for run in EXPECTED["night"]:
+        check(settings, redis, "night", run)
+    # A replay of which not all is there is not shown in place of live's book.
+    assert Promotions(redis, settings.redis.key_prefix).look() == Promoted(lost={FIRST: "replay-again"})
+
+
+def test_a_replay_that_was_dropped_since_does_not_come_back(
+    settings: Settings, redis: Redis, spilldeck_here: Spilldeck, env: dict[str, str]
+) -> None:
+    ensure_topics(settings)
+    for arguments in (["upgrade", "--do"], ["replays", "restore", str(FIRST)], ["replays", "drop", "again"]):
+        assert spilldeck_here(*arguments, env=env).returncode == 0
+    done = spilldeck_here("upgrade", "--do", "--json", env=env)
+    assert {one["session"] for one in json.loads(done.stdout)} == {"live", "night", "replay-half"}
+    assert not list(redis.scan_iter(match=f"{settings.redis.key_prefix}:v2:{{replay-again:*"))
 
 
 def test_the_command_finds_nothing_where_nothing_was_left(

@@ -194,6 +194,7 @@ def test_what_comes_in_place_of_what_kafka_loses_afterwards_is_counted(
     upgrade(log)
     work(settings, log)
     log.messages[0][7:] = later_spills()[0]
+    log.leader += 1
     work(settings, log)
     assert 12 in BookReader.of(redis, settings).run(FIRST, ranges(FIRST)).ledger
 
