@@ -52,13 +52,13 @@ async def _go(settings: "Settings", redis: "Redis", *, do: bool) -> "list[Found]
     from ops.upgrade.carry import carry_over, note_replays
     from ops.upgrade.source import source_of
     from streams.books.decided import Copy, refresh
-    from streams.books.decisions import Decisions
     from streams.books.made import Made
 
     copy = Copy(redis, settings.redis.key_prefix)
     former = copy.former()
-    refresh(settings, redis)  # what an earlier version had decided is taken over into Kafka
-    now = copy.read() or Decisions()
+    if do:
+        refresh(settings, redis)  # what had been decided is taken over into Kafka
+    now = copy.read() or former
     client = AsyncRedis.from_url(settings.redis.url.get_secret_value())
     try:
         parts = carry_over(client, settings, lambda name: source_of(settings, name, now, former), do=do)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
@@ -21,6 +22,9 @@ from streams.errors import ServerError
 from streams.settings import LIVE, Settings
 from streams.topics import Topics
 from streams.transform import ConditionsOf, Message
+
+_NO_PARTITION = kafka.NO_TOPIC | {KafkaError._NOENT}
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +74,7 @@ def _log(settings: Settings, topics: Topics, runs: KnownRuns | None) -> KafkaLog
         return probe.id()
 
     async def span(partition: int) -> tuple[int, int]:
-        try:
-            return probe.span(partition)
-        except ServerError as error:
-            if isinstance(error.__cause__, KafkaException) and error.__cause__.args[0].code() in kafka.NO_TOPIC:
-                return 0, 0  # made anew with fewer partitions
-            raise
+        return _or_absent(lambda: probe.span(partition), (0, 0))
 
     async def first_from(partition: int, offset: int) -> tuple[int | None, int]:
         return probe.first_from(partition, offset)
@@ -85,7 +84,7 @@ def _log(settings: Settings, topics: Topics, runs: KnownRuns | None) -> KafkaLog
         return offset < end and probe.still_has(partition, offset, produced_ms)
 
     async def epoch(partition: int) -> int:
-        return probe.epoch(partition)
+        return _or_absent(lambda: probe.epoch(partition), -1)
 
     async def known(partition: int) -> Known:
         return runs.of(probe.id(), partition) if runs is not None else Known()
@@ -105,6 +104,16 @@ def _log(settings: Settings, topics: Topics, runs: KnownRuns | None) -> KafkaLog
         reject=reject,
         now_s=time.time,
     )
+
+
+def _or_absent(ask: Callable[[], _T], absent: _T) -> _T:
+    """Return what is asked of a partition, or what is to be taken if a topic was made anew with fewer of them."""
+    try:
+        return ask()
+    except ServerError as error:
+        if isinstance(error.__cause__, KafkaException) and error.__cause__.args[0].code() in _NO_PARTITION:
+            return absent
+        raise
 
 
 def _read(settings: Settings, topic: str, partition: int, start: int, stop: int) -> list[Message]:

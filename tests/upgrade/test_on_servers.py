@@ -136,9 +136,10 @@ def test_the_command_says_what_it_would_do_does_it_and_says_what_is_there(
     assert f"night {FIRST} 11 0, 1 carried over with messages that were missed: 1" in would
     assert f"replay-half {SECOND} 1 0 carried over" in would
     assert "Nothing is written yet: spilldeck upgrade --do does it." in would
-    assert not list(redis.scan_iter(match=f"{settings.redis.key_prefix}:v2:*"))
-    promotions = Promotions(redis, settings.redis.key_prefix)
-    assert promotions.look() == Promoted(lost={FIRST: "replay-again"})
+    prefix = settings.redis.key_prefix
+    assert not list(redis.scan_iter(match=f"{prefix}:v2:*"))
+    assert not redis.exists(f"{prefix}:decisions", f"{prefix}:made")
+    promotions = Promotions(redis, prefix)
     assert f"live {FIRST} 11 0, 1 carried over" in rows("--do")
     check(settings, redis, "live", FIRST)
     assert promotions.look() == Promoted(shown={FIRST: "replay-again"})
@@ -176,6 +177,16 @@ def test_a_replay_that_was_dropped_since_does_not_come_back(
     done = spilldeck_here("upgrade", "--do", "--json", env=env)
     assert {one["session"] for one in json.loads(done.stdout)} == {"live", "night", "replay-half"}
     assert not list(redis.scan_iter(match=f"{settings.redis.key_prefix}:v2:{{replay-again:*"))
+
+
+def test_what_was_counted_of_a_partition_that_there_is_no_more_is_carried_over(
+    settings: Settings, redis: Redis, spilldeck_here: Spilldeck, env: dict[str, str]
+) -> None:
+    ensure_topics(settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"partitions": 1})}))
+    done = spilldeck_here("upgrade", "--do", env=env)
+    assert done.returncode == 0, done.stderr
+    check(settings, redis, "live", FIRST)
+    assert not any(its.repairs for its in BookReader.of(redis, settings).progress().values())
 
 
 def test_the_command_finds_nothing_where_nothing_was_left(
