@@ -8,8 +8,8 @@ version in its namespace.
 
 import io
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -88,6 +88,8 @@ class _Schemas:
 
     known: Mapping[bytes, Schema]
     written: Mapping[str, tuple[bytes, Schema]]
+    former: Mapping[str, Sequence[tuple[bytes, Schema, Mapping[str, Any]]]]
+    """Kind → those of before that lack fields and are else the same, and what these are in a record that fits."""
 
 
 def _schemas() -> _Schemas:
@@ -97,16 +99,35 @@ def _schemas() -> _Schemas:
 @cache
 def _schemas_with(detectors: tuple[str, ...]) -> _Schemas:
     """Return the schemas in the folder; the newest of reconstructed spills has the fields of all detectors."""
-    newest: dict[str, Schema] = {}
+    versions: dict[str, list[Schema]] = {}
     known: dict[bytes, Schema] = {}
     for path in sorted(Path(__file__).parent.glob("*.avsc"), key=_version):
-        schema = newest[path.name.partition(".")[0]] = json.loads(path.read_text())
+        schema = json.loads(path.read_text())
+        versions.setdefault(path.name.partition(".")[0], []).append(schema)
         known |= [_parsed(schema)]
-    spill = newest["reconstructed_spill"]
+    spill = versions["reconstructed_spill"][-1]
     there = {field["name"] for field in spill["fields"]}
     spill["fields"] += [schema_field(name) for name in detectors if name not in there]
-    written = [_parsed(schema) for schema in newest.values()]
-    return _Schemas(known | dict(written), {s["name"].rpartition(".")[2]: (f, s) for f, s in written})
+    written = {_kind_of(its[-1]): _parsed(its[-1]) for its in versions.values()}
+    former = {_kind_of(its[-1]): [*_fitting(its[:-1], its[-1])] for its in versions.values()}
+    return _Schemas(known | dict(written.values()), written, former)
+
+
+def _kind_of(schema: Schema) -> str:
+    return str(schema["name"].rpartition(".")[2])
+
+
+def _fitting(older: Sequence[Schema], newest: Schema) -> Iterator[tuple[bytes, Schema, Mapping[str, Any]]]:
+    """Yield the older schemas whose fields are as they are in the newest, with the defaults of those that they lack."""
+    defaults = {f.name: f for f in fields(_KINDS[_kind_of(newest)])}
+    for schema in older:
+        lacking = [field["name"] for field in newest["fields"] if field not in schema["fields"]]
+        if len(lacking) + len(schema["fields"]) == len(newest["fields"]):
+            yield *_parsed(schema), {name: _default(defaults[name]) for name in lacking}
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
 def _parsed(schema: Schema) -> tuple[bytes, Schema]:
@@ -130,12 +151,21 @@ def _plain(value: Any) -> Any:
 
 
 def encode(record: Record) -> bytes:
-    """Return the message that carries a record."""
-    fingerprint, schema = _schemas().written[type(record).__name__]
+    """Return the message that carries a record; who is older reads it, too, unless it has what is new."""
+    fingerprint, schema = _schema_of(record)
     out = io.BytesIO()
     out.write(MARKER + fingerprint)
     fastavro.schemaless_writer(out, schema, _plain(record))
     return out.getvalue()
+
+
+def _schema_of(record: Record) -> tuple[bytes, Schema]:
+    """Return the oldest schema that has all of a record."""
+    kind, schemas = type(record).__name__, _schemas()
+    for fingerprint, schema, lacking in schemas.former[kind]:
+        if all(getattr(record, name) == value for name, value in lacking.items()):
+            return fingerprint, schema
+    return schemas.written[kind]
 
 
 @cache

@@ -41,6 +41,13 @@ def test_a_message_of_every_version_ever_written_is_read_for_ever(path: Path) ->
     assert same(decode(path.read_bytes()), RECORDS[path.stem])
 
 
+@pytest.mark.parametrize("kind", ["raw_spill", "run_control", "run_record"])
+def test_a_record_without_what_is_new_is_written_as_before_so_that_who_is_older_reads_it(kind: str) -> None:
+    for version in ("v1", "v2"):
+        name = f"{kind}.{version}"
+        assert encode(RECORDS[name]) == (FIXTURES / "valid" / f"{name}.avro").read_bytes()
+
+
 def test_every_schema_has_a_fixture() -> None:
     assert {p.stem for p in SCHEMAS.glob("*.avsc")} == {p.stem for p in (FIXTURES / "valid").iterdir()}
 
