@@ -103,7 +103,6 @@ def test_workers_go_on_with_what_is_carried_over(
     try:
         if is_started_before:
             workers.start()
-            workers.start()
             wait_until_counted(settings, reader)
             assert reader.run(FIRST, ranges(FIRST)).ledger.keys() < wanted.ledger.keys()
         done = spilldeck("upgrade", "--do", env=env)
