@@ -6,7 +6,7 @@ checkpoint that is compared like any other: so it does not matter whether worker
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import inf, nan
@@ -16,10 +16,9 @@ from redis.asyncio import Redis
 
 from ops.upgrade.account import Account, account, account_of_replay
 from ops.upgrade.found import Found, Verdict
-from ops.upgrade.source import Source
+from ops.upgrade.source import Source, run_of
 from ops.upgrade.written import BEFORE, changes_of, count_missed, note_origin
-from schemas.records import NO_RUN, RawSpill, ReconstructedSpill, RunControl
-from schemas.wire import WireError, decode
+from schemas.records import ReconstructedSpill
 from streams.books import layout, v1
 from streams.books.counter import Counter
 from streams.books.kafka_log import LOSSES
@@ -43,6 +42,8 @@ TRIES = 100
 """Of a checkpoint, while workers write theirs."""
 PAUSE_S = 0.02
 """Between two of them."""
+AT_ONCE = 32
+"""Offsets of which the messages are held together."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class Partition:
     lost
         What Kafka no longer had when it was needed, or would be.
     missed
-        What was not counted, and can still be read.
+        Run → offsets of its messages that were not counted, and can still be read.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Partition:
         source: Source,
         account: Account,
         lost: tuple[layout.Loss, ...],
-        missed: list[Outcome],
+        missed: Mapping[int, Sequence[int]],
     ) -> None:
         self._redis = redis
         self._keys = keys
@@ -121,8 +122,11 @@ class Partition:
             its = await account(kafka, number, state)
         gone = (f"messages {start} to {stop - 1} of {kafka.name} were gone when needed" for start, stop in its.gone)
         lost = (*state.lost, *(layout.Loss(int(kafka.now_s()), what) for what in gone))
-        there = [message for stretch in its.missed for message in await source.read(number, *stretch)]
-        missed = [transform(message, source.conditions_of) for message in there]
+        missed: dict[int, list[int]] = {}
+        for start, stop in its.missed:
+            for at in range(start, stop, AT_ONCE):
+                for message in await source.read(number, at, min(at + AT_ONCE, stop)):
+                    missed.setdefault(run_of(message.value), []).append(message.offset)
         return cls(redis, settings, keys, source, its, lost, missed)
 
     async def go(self, run: int, totals: bytes, *, do: bool) -> Found:
@@ -170,7 +174,7 @@ class Partition:
 
     async def _is_of(self, run: int, offset: int) -> bool:
         there = await self._source.read(self._number, offset, offset + 1)
-        return any(_run_of(message.value) == run for message in there)
+        return any(run_of(message.value) == run for message in there)
 
     async def _state(self) -> PartitionState:
         """Return how far workers are; the beginning if nothing tells."""
@@ -222,9 +226,11 @@ class Partition:
         if old.part is None:
             ranges = self._filling.ranges_of(old.run)
             old.part = await v1.load_part(self._redis, self._keys, old.run, old.totals, ranges)
-            ours = [outcome for outcome in self._missed if outcome.run == old.run]
-            old.missed = len(ours)
-            old.rejected = count_missed(old.part, ours, self._filling)
+            old.missed = len(self._missed.get(old.run, ()))
+            for offset in self._missed.get(old.run, ()):
+                there = await self._source.read(self._number, offset, offset + 1)
+                outcomes = [transform(message, self._source.conditions_of) for message in there]
+                old.rejected += count_missed(old.part, outcomes, self._filling)
             note_origin(old.totals, self._number, old.first, self._account)
         return old.part
 
@@ -284,14 +290,6 @@ class Partition:
 def _counts_as_much(now: Totals, old: Totals) -> bool:
     """Say whether totals count as many messages, and as much run control."""
     return now.received >= old.received and now.control.keys() >= old.control.keys()
-
-
-def _run_of(value: bytes) -> int:
-    try:
-        record = decode(value)
-    except WireError:
-        return NO_RUN
-    return record.run if isinstance(record, RawSpill | RunControl) else NO_RUN
 
 
 async def _here(call: Callable[..., Any], *arguments: Any) -> Any:
