@@ -116,13 +116,13 @@ def registry_look(settings: Settings, number: int) -> tuple[int, int]:
     store(settings, number)
     with counting(settings) as redis:
         registry, now_s = Registry(redis, settings), time.time()
-        told = registry.changed(now_s)
+        told = registry.changed(now_s, {})
         assert len(told) == number + 1
         for record, what in told:
             registry.note(record.run, what)
-        assert registry.changed(now_s) == []
+        assert registry.changed(now_s, {}) == []
         checkpoint(settings, {RUN: current(5)}, next=11)
-        return cost_of(redis, lambda: registry.changed(now_s))
+        return cost_of(redis, lambda: registry.changed(now_s, {}))
 
 
 def keeper_look(settings: Settings, number: int) -> tuple[int, int]:
