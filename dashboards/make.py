@@ -133,7 +133,7 @@ def which_spills(view: View, *, last: int | None = None) -> str:
     if not view.is_stored:
         return f"{run} · not stored here"
     if view.book.totals.last_spill < 0:
-        return f"{run} · no spills yet"
+        return f"{run} · cannot be read" if view.is_unreadable else f"{run} · no spills yet"
     part = "whole run"
     if view.window == LAST_MINUTE:
         times = view.spills.time_us
@@ -166,6 +166,8 @@ def why_empty(plot: Plot, view: View) -> str:
     if view.run is not None and not view.is_stored:
         return f"{book_words(view.run, view.session)} is not stored here"
     totals = view.book.totals
+    if view.is_unreadable and not totals.received:
+        return f"{book_words(view.run, view.session)} cannot be read"
     if view.window is None or not totals.filled:
         return _why_empty(plot, totals)
     return f"no entries in {'the last minute' if view.window == LAST_MINUTE else 'this window'}"

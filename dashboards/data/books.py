@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from dashboards.data.history import RUNS_SHOWN
-from dashboards.data.one_run import NOTHING, OneRun, RunReader, Standing, Wanted, Whose, sentence
+from dashboards.data.one_run import NOTHING, OneRun, RunReader, Standing, Wanted, Whose
 from dashboards.data.view import RunSummary, StoredRuns
 from schemas.records import NO_RUN
 from streams.books.layout import Place
@@ -61,8 +61,10 @@ class Books:
     """Those that somebody looks at, by number and session; `NOTHING` if the session has not got it."""
     unattributed: Totals = field(default_factory=Totals)
     """What could not be put down to a run."""
-    unreadable: tuple[str, ...] = ()
-    """What is neither in the list nor in those totals, a sentence each."""
+    unreadable: Mapping[int, str] = field(default_factory=dict)
+    """Runs that are neither in the list nor in those totals, and why."""
+    avoided: frozenset[int] = frozenset()
+    """Runs that could not be read when somebody looked at them, and were not made again since."""
 
     @property
     def current(self) -> int | None:
@@ -71,8 +73,9 @@ class Books:
 
     def automatic_reference(self, run: int | None) -> int | None:
         """Return the newest run before this one, of the same type, with enough particle triggers to compare with."""
-        enough = (each for each in self.same_type_before(run) if self.at.shown.places[each].triggers >= ENOUGH_TRIGGERS)
-        return next(enough, None)
+        places = self.at.shown.places
+        enough = (each for each in self.same_type_before(run) if places[each].triggers >= ENOUGH_TRIGGERS)
+        return next((each for each in enough if each not in self.avoided), None)
 
     def same_type_before(self, run: int | None) -> Iterable[int]:
         """Return the runs of the type of one before it, the newest first."""
@@ -156,7 +159,7 @@ class BooksReader:
             is_read=True,
             runs=runs,
             unattributed=unattributed,
-            unreadable=tuple(map(sentence, unreadable.values())),
+            unreadable=unreadable,
         )
         looked_at: dict[tuple[int, str | None], list[Wanted]] = {}
         for each in wanted:
@@ -170,11 +173,12 @@ class BooksReader:
                 read[run, session] = NOTHING
                 continue
             promoted = at.promoted.shown.get(run) if session is None else None
+            left = extent.left(run) if promoted is None else ()
             standing = Standing(
                 place=extent.places[run],
                 promoted=promoted,
-                left=extent.left(run) if promoted is None else (),
-                spread_over=spread_over if session is None and run == new.current else 0,
+                left=left,
+                spread_over=spread_over if session is None and run == new.current and not left else 0,
             )
             if known is not None and known.standing == standing and not standing.left and known.has(asked):
                 read[run, session] = known
@@ -188,7 +192,9 @@ class BooksReader:
                 promoted=at.promoted.shown,
             )
             read[run, session] = self._run_reader.read(whose, asked, known)
-        return replace(new, read=read)
+        avoided = {run for run, one in ((run, read[run, s]) for run, s in read if s is None) if one.is_unreadable}
+        avoided |= {run for run in last.avoided if (run, None) not in read and not at.shown.left(run)}
+        return replace(new, read=read, avoided=frozenset(avoided))
 
 
 def _extent(reader: BookReader) -> Extent:

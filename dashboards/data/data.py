@@ -25,7 +25,7 @@ from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
 from dashboards.data.decisions import LOOK_S as DECISIONS_S
 from dashboards.data.decisions import DecisionsWatcher
 from dashboards.data.history import History
-from dashboards.data.one_run import NOTHING, OneRun, Part, RunReader, Wanted
+from dashboards.data.one_run import NOTHING, OneRun, Part, RunReader, Wanted, sentence
 from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.view import Reference, View
 from dashboards.data.waiting import Waiting, WaitingWatcher
@@ -138,8 +138,12 @@ class Data:
         one, reference = books.one(run, choices.session), books.one(other, other_session)
         part = None if choices.window is None else one.parts.get(choices.window)
         observed = self._observed(now_s, seen, broker, fault)
+        history = one.histories.get(plot) if plot is not None else None
+        whys = ((run, part.unreadable if part else ""), (other, reference.unreadable), (run, one.unreadable))
+        unreadable = _unreadable(books, history, whys)
         losses = _losses(books.at.shown.progress, now_s)
-        warnings = (*broker.warnings, *losses, *books.unreadable, *dict.fromkeys((*one.warnings, *reference.warnings)))
+        warnings = (*broker.warnings, *losses, *unreadable)
+        warnings = (*warnings, *dict.fromkeys((*one.warnings, *reference.warnings)))
         shown = [each for each, session in ((run, choices.session), (other, other_session)) if session is None]
         warnings = (*warnings, *_lost_replays(books.at.promoted, shown))
         if self._decisions.warning:
@@ -152,7 +156,6 @@ class Data:
         if fault:
             ago = span(now_s - self._read_s)
             warnings = (f"The store (Redis) {fault}, for {ago}: all numbers are old", *warnings)
-        history = one.histories.get(plot) if plot is not None else None
         version = [one.version or book_of(run, choices.session), choices.window if part else "", reference.version]
         version += [plot] if history is not None else []
         return View(
@@ -162,6 +165,7 @@ class Data:
             current=books.current,
             runs=books.runs,
             book=one.book,
+            is_made_again=one.standing is not None and bool(one.standing.left),
             is_unreadable=one.is_unreadable,
             shown=part.book if part else one.book.book,
             spills=_within(one.spills, part) if part else one.spills,
@@ -306,6 +310,13 @@ def _losses(progress: Mapping[int, Progress], now_s: float) -> tuple[str, ...]:
         if now_s - loss.at_s < LOSS_TOLD_S
     ]
     return (f"Kafka no longer has what was needed: {'; '.join(found)}",) if found else ()
+
+
+def _unreadable(books: Books, history: History | None, whys: Iterable[tuple[int | None, str]]) -> tuple[str, ...]:
+    """Return a sentence for each run of which something that is shown cannot be read."""
+    found = dict(history.unreadable) if history is not None else {}
+    found |= {run: why for run, why in whys if run is not None and why}
+    return tuple(map(sentence, {**found, **books.unreadable}.values()))
 
 
 def _lost_replays(promoted: Promoted, runs: Iterable[int | None]) -> Iterator[str]:

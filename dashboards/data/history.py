@@ -1,8 +1,8 @@
 """A plot's key number, spill by spill, window by window and run by run: only what has changed is read again."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from streams.books.book import Ranges
 from streams.books.key_number import KeyNumber, key_number
@@ -43,6 +43,8 @@ class History:
     """Of those that are kept of the run, in order."""
     runs: tuple[Point, ...] = ()
     """Of the runs of its type before, and of the run itself."""
+    unreadable: Mapping[int, str] = field(default_factory=dict)
+    """Runs of which some of that cannot be read, and why."""
 
 
 class KeyNumbers:

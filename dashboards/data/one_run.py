@@ -42,9 +42,11 @@ class Wanted:
 class Part:
     """A window of a run, or its last minute: of whole windows, so that it is one to two minutes with windows of one."""
 
-    since_us: int
-    until_us: int
-    book: Book
+    since_us: int = 0
+    until_us: int = 0
+    book: Book = field(default_factory=lambda: Book({}))
+    unreadable: str = ""
+    """Why it cannot be read; empty if it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,9 @@ class OneRun:
     standing: Standing | None = None
     """None if it is to be read again in any case."""
     is_unreadable: bool = False
-    """The store holds something else in its place: this is as it was when it could be read."""
+    """The store holds something else in its place: this is as it was when it could be read, if it ever could."""
+    unreadable: str = ""
+    """Why it, or the list of its windows, cannot be read; empty if both can."""
     warnings: tuple[str, ...] = ()
 
     def has(self, wanted: Iterable[Wanted]) -> bool:
@@ -132,25 +136,17 @@ class RunReader:
         try:
             one = self._whole(whose)
         except UnreadableRunError as error:
-            kept = last or replace(NOTHING, version=f"{book_of(whose.run, whose.session)}:?")
-            return replace(kept, standing=None, is_unreadable=True, warnings=(f"{sentence(error)}. {_KEPT}",))
-        parts, histories, warnings = {}, {}, list(one.warnings)
-        for each in asked:
-            # A part that cannot be read takes nothing else away from those who look at the run.
-            try:
-                if each.part is not None and each.part not in parts:
-                    parts[each.part] = _NO_PART
-                    parts[each.part] = self._part(whose, one, each.part)
-                if each.plot is not None and each.plot not in histories:
-                    histories[each.plot] = History()
-                    histories[each.plot] = self._history(whose, one, each.plot, warnings)
-            except UnreadableRunError as error:
-                warnings.append(sentence(error))
-        return replace(one, parts=parts, histories=histories, warnings=tuple(dict.fromkeys(warnings)))
+            if last is None or last is NOTHING:
+                last = replace(NOTHING, version=f"{book_of(whose.run, whose.session)}:?")
+            why = f"{error}{_KEPT if last.book.totals.received else ''}"
+            return replace(last, standing=None, is_unreadable=True, unreadable=why)
+        parts = {part: self._part(whose, one, part) for part in {each.part for each in asked} if part is not None}
+        plots = {each.plot for each in asked if each.plot is not None}
+        return replace(one, parts=parts, histories={plot: self._history(whose, one, plot) for plot in plots})
 
     def _whole(self, whose: Whose) -> OneRun:
         run, reader, standing = whose.run, whose.reader, whose.standing
-        warnings = []
+        warnings, unreadable = [], ""
         ranges: Ranges = {}
         try:
             ranges = ranges_of(self._conditions.for_run(run))
@@ -162,7 +158,7 @@ class RunReader:
         try:
             windows = reader.windows(run)
         except UnreadableRunError as error:
-            warnings.append(sentence(error))
+            unreadable = str(error)
         if standing.left:
             where = ", ".join(map(str, standing.left))
             warnings.append(f"Run {run} is being made again from Kafka (partition {where}): its plots lack some spills")
@@ -180,6 +176,7 @@ class RunReader:
             histories={},
             version=f"{book_of(run, whose.session)}:{digest}",
             standing=standing,
+            unreadable=unreadable,
             warnings=tuple(warnings),
         )
 
@@ -191,43 +188,44 @@ class RunReader:
         else:
             taken = [each for each in windows if each.start <= part < each.end]
         if not taken:
-            return _NO_PART
+            return Part()
         book = Book(one.book.book.ranges)
-        for window in taken:
-            book += whose.reader.window(whose.run, window, book.ranges)
+        try:
+            for window in taken:
+                book += whose.reader.window(whose.run, window, book.ranges)
+        except UnreadableRunError as error:
+            return Part(unreadable=str(error))
         return Part(since_us=taken[0].start * 1_000_000, until_us=taken[-1].end * 1_000_000, book=book)
 
-    def _history(self, whose: Whose, one: OneRun, name: str, warnings: list[str]) -> History:
-        """Return the key number of a plot; add to the warnings what of it cannot be read."""
+    def _history(self, whose: Whose, one: OneRun, name: str) -> History:
+        """Return the key number of a plot, as far as it can be read."""
         run, totals, book = whose.run, one.book.totals, one.book.book
         session = whose.session or whose.standing.promoted
-        spills: tuple[SpillNumber, ...] = ()
-        if is_kept(PLOTS[name]):
-            spills = self._key_numbers.read_spills(whose.reader, session, name, run, totals, sorted(one.book.ledger))
         read = partial(self._key_numbers.read, name=name, ranges=book.ranges)
-        runs, found = [], self._shown.runs(whose.earlier)
-        warnings.extend(map(sentence, self._shown.unreadable.values()))
+        spills: tuple[SpillNumber, ...] = ()
+        windows: tuple[Point, ...] = ()
+        found = self._shown.runs(whose.earlier)
+        unreadable, runs = dict(self._shown.unreadable), []
         for earlier in filter(found.__contains__, whose.earlier):
             try:
                 runs.append(read(self._shown, whose.promoted.get(earlier), run=earlier, totals=found[earlier]))
             except UnreadableRunError as error:
-                warnings.append(sentence(error))
-        return History(
-            spills=spills,
-            windows=tuple(
+                unreadable[earlier] = str(error)
+        runs.append(Point(at=run, spills=totals.filled, number=key_number(PLOTS[name], book[name], totals.filled)))
+        try:
+            if is_kept(PLOTS[name]):
+                numbers = sorted(one.book.ledger)
+                spills = self._key_numbers.read_spills(whose.reader, session, name, run, totals, numbers)
+            windows = tuple(
                 read(whose.reader, session, run=run, totals=totals, window=each)
                 for each in whose.reader.windows(run).items()
-            ),
-            runs=(
-                *runs,
-                Point(at=run, spills=totals.filled, number=key_number(PLOTS[name], book[name], totals.filled)),
-            ),
-        )
+            )
+        except UnreadableRunError as error:
+            unreadable[run] = str(error)
+        return History(spills=spills, windows=windows, runs=tuple(runs), unreadable=unreadable)
 
 
-_KEPT = "What stands here of it is as it was before"
-_NO_PART = Part(since_us=0, until_us=0, book=Book({}))
-"""In place of one that is not there, or cannot be read."""
+_KEPT = "; what stands here of it is as it was before"
 
 
 def sentence(what: object) -> str:

@@ -99,6 +99,8 @@ class View:
     runs: StoredRuns
     book: RunBook
     """The whole run."""
+    is_made_again: bool
+    """Some of it is being made again from Kafka, and lacks spills until then."""
     is_unreadable: bool
     """The store holds something else in place of the run: what is here of it is as it was when it could be read."""
     shown: Book

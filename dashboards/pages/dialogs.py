@@ -83,7 +83,7 @@ def counted(view: View) -> list[Any]:
     listed = ", ".join(f"{a}" if a == b else f"{a}–{b}" for a, b in ranges[:RANGES_LISTED]) or "none"
     if len(ranges) > RANGES_LISTED:
         listed += f" and {len(ranges) - RANGES_LISTED} more such gaps"
-    on_the_way = " Some of them may still be on their way." if ranges and view.behind else ""
+    on_the_way = " Some of them may still be on their way." if ranges and (view.behind or view.is_made_again) else ""
     rejected = [f"{step}: {count:,}" for step, count in sorted(totals.rejected.items())] or ["none"]
     if totals.rejected:
         rejected.append(f"each with its bytes and reason: spilldeck rejected list --run {view.run}")

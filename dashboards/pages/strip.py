@@ -127,6 +127,8 @@ def state(view: View) -> str:
 
 def missing(view: View) -> int:
     """Return how many spills are in no histogram and are not on the way: partitions run ahead of one another."""
+    if view.is_made_again:
+        return 0  # those that are not there yet are on the way
     totals = view.book.totals
     return max(totals.last_spill + 1 - totals.filled - view.behind, 0)
 

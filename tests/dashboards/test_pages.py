@@ -61,6 +61,7 @@ def test_spills_on_the_way_are_not_missing() -> None:
     assert missing(shown) == 4
     assert missing(replace(shown, behind=3)) == 1
     assert missing(replace(shown, behind=50)) == 0
+    assert missing(replace(shown, is_made_again=True)) == 0
     assert missing(view()) == 0
 
 

@@ -9,12 +9,14 @@ from redis import Redis
 
 from dashboards.choices import Choices
 from dashboards.data import Data, View
+from dashboards.make import which_spills, why_empty
 from dashboards.pages.strip import state
 from streams.books import layout
 from streams.books.compare import differences
 from streams.books.totals import FORMAT, Totals
 from streams.books.windows import Window
 from streams.freshness import Level
+from streams.plots.catalogue import PLOTS
 from streams.settings import Settings
 from tests.dashboards.conftest import until
 from tests.dashboards.views import RUN, run_book
@@ -133,6 +135,8 @@ def test_a_page_that_is_opened_on_a_run_that_cannot_be_read_says_so(quick: Setti
         view = until(data, lambda v: v.run == RUN)
         assert view.is_unreadable
         assert view.book.totals == Totals()
+        assert which_spills(view) == f"Run {RUN} · cannot be read"
+        assert why_empty(PLOTS["ht01"], view) == f"run {RUN} cannot be read"
         assert any(f"Run {RUN} in partition 0 cannot be read" in w for w in view.warnings)
         # Compared with it, another run is shown all the same.
         compared = data.view(Choices(run=OTHER, reference=RUN))
@@ -178,7 +182,32 @@ def test_a_run_is_followed_over_those_before_it_that_can_be_read(quick: Settings
     assert differences(view.book, run_book(run=third)) == []
     assert any(f"Run {OTHER} in partition 0 cannot be read" in w for w in view.warnings)
     redis.hset(keys.book(RUN), "ht12", b"rubbish")
-    assert [point.at for point in data.view(Choices(run=third), "ht12").history.runs] == [third]
+    followed = data.view(Choices(run=third), "ht12")
+    assert [point.at for point in followed.history.runs] == [third]
+    # Each is told once, and to those who look at what it would be in.
+    assert sum(f"Run {OTHER} in partition 0 cannot be read" in w for w in followed.warnings) == 1
+    assert sum(f"Run {RUN} in partition 0 cannot be read" in w for w in followed.warnings) == 1
+    assert not any("cannot be read" in w for w in data.view(Choices(run=third)).warnings)
+
+
+def test_a_run_that_cannot_be_read_is_not_compared_with_by_itself(quick: Settings, redis: Redis) -> None:
+    for number, run in enumerate((RUN - 2, OTHER, RUN), start=1):
+        book = came_at(run, number)
+        checkpoint(quick, {run: replace(book, totals=replace(book.totals, triggers=2000))}, next=8 * number)
+    redis.hset(keys_of(quick).book(OTHER), "ht01", b"no histogram")
+    with Data(quick) as data:
+        view = until(data, lambda v: v.reference and v.reference.run == RUN - 2)
+        assert view.automatic == RUN - 2
+        assert not any("cannot be read" in w for w in view.warnings)
+        # When a worker makes it again, it is.
+        checkpoint(quick, {}, next=24, repairs={OTHER: 8})
+        until(data, lambda v: v.pipeline.text.startswith("New spills processed"))
+        book = came_at(OTHER, 2)
+        again = {OTHER: replace(book, totals=replace(book.totals, triggers=2000))}
+        checkpoint(quick, again, next=24, repairs={})
+        view = until(data, lambda v: v.reference and v.reference.run == OTHER)
+        assert view.reference is not None
+        assert differences(view.reference.book, again[OTHER]) == []
 
 
 @pytest.mark.parametrize("place", [b"{}", b"rubbish", layout.seal(b"[]"), layout.seal(b'{"log": 5}')])
