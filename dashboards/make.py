@@ -67,6 +67,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             view.spills,
             when=which_spills(view, last=trend.last),
             theme=THEMES[theme],
+            why_empty=_why_nothing(view) or "no spills yet",
             choices=choices,
             reference=other.spills if other is not None else None,
             called=other.called if other is not None else "",
@@ -163,14 +164,21 @@ def _last(view: View) -> int:
 
 def why_empty(plot: Plot, view: View) -> str:
     """Return why a plot has no entries."""
-    if view.run is not None and not view.is_stored:
-        return f"{book_words(view.run, view.session)} is not stored here"
+    if nothing := _why_nothing(view):
+        return nothing
     totals = view.book.totals
-    if view.is_unreadable and not totals.received:
-        return f"{book_words(view.run, view.session)} cannot be read"
     if view.window is None or not totals.filled:
         return _why_empty(plot, totals)
     return f"no entries in {'the last minute' if view.window == LAST_MINUTE else 'this window'}"
+
+
+def _why_nothing(view: View) -> str:
+    """Return why there is nothing of a run; empty if there may be something."""
+    if view.run is not None and not view.is_stored:
+        return f"{book_words(view.run, view.session)} is not stored here"
+    if view.is_unreadable and not view.book.totals.received:
+        return f"{book_words(view.run, view.session)} cannot be read"
+    return ""
 
 
 def _why_empty(plot: Plot, totals: Totals) -> str:

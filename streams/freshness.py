@@ -102,8 +102,8 @@ def pipeline(seen: Observed) -> Freshness:
     if seen.behind <= 0 and not seen.produced_s and not seen.raw_moved_s:
         return Freshness(level=Level.IDLE, text="Nothing to process yet")
     if seen.behind <= 0 and seen.made_again:
-        runs = "1 run is" if seen.made_again == 1 else f"{seen.made_again:,} runs are"
-        return Freshness(level=Level.WARNING, text=f"New spills processed, {runs} being made again")
+        runs = "1 run" if seen.made_again == 1 else f"{seen.made_again:,} runs"
+        return Freshness(level=Level.WARNING, text=f"Making {runs} again from Kafka")
     if seen.behind <= 0:
         return Freshness(level=Level.GOOD, text="All spills processed")
     behind_s = seen.now_s - seen.behind_since_s

@@ -36,6 +36,7 @@ def trend_figure(
     *,
     when: str,
     theme: Theme,
+    why_empty: str = "no spills yet",
     choices: Choices = Choices(),  # noqa: B008 - frozen
     reference: SpillFacts | None = None,
     called: str = "",
@@ -43,11 +44,11 @@ def trend_figure(
     """Return the figure of a trend, one point a spill; of very many, those that stand out.
 
     A reference is drawn as it is in every mode, as far as this run has come: what has a value for each spill is never
-    scaled. `called` is what it is called.
+    scaled. `called` is what it is called, and `why_empty` why there are no spills.
     """
     x, y = _points(trend, spills)
     if not len(x):
-        return empty(trend.title, when, "no spills yet" if len(spills) < 2 else "no spill has a value", theme)
+        return empty(trend.title, when, why_empty if len(spills) < 2 else "no spill has a value", theme)
     shared = layout(theme)
     shared["margin"]["t"] = TOP_OF_THREE  # also without a reference: plots side by side are of one height
     shared["xaxis"]["title"] = axis_title("xaxis", "Spill")

@@ -85,6 +85,22 @@ def test_all_rows_fit_on_the_screen_with_banners_or_without(site: Site, page: Pa
     )
 
 
+def test_in_a_hand_nothing_lies_beside_the_screen(site: Site, page: Page) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    page.set_viewport_size({"width": 375, "height": 812})
+    for address in ("/", "/detector/tof", "/plot/ht01"):
+        open_page(page, f"{address}?run={run.run}")
+        until_drawn(page, "ht01", run, 1)
+        # As when something is bad: then one more button stands there.
+        page.evaluate("document.getElementById('browser').className = 'badge bad'")
+        beside = page.evaluate("""() => [...document.querySelectorAll("header *, #controls *, .card")]
+            .filter(each => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth)
+            .map(each => each.outerHTML.slice(0, 200))""")
+        assert beside == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
 def test_9_a_large_screen_goes_on_to_the_next_page_and_stays_while_something_is_bad(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)

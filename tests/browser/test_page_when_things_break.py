@@ -11,6 +11,8 @@ from playwright.sync_api import Page, expect
 from ops.demo import Running
 from ops.stack import free_port
 from schemas.wire import encode
+from streams.books import layout
+from streams.books.connect import connect
 from streams.kafka import writer
 from streams.process import process
 from streams.settings import DashboardSettings, KafkaSettings, load_settings
@@ -66,6 +68,36 @@ def test_36_a_killed_worker_lets_the_lag_grow_and_afterwards_nothing_is_lost(sit
     expect(badges).to_contain_text("All spills processed")
     uninterrupted = process(records, lambda _: run.conditions)[run.run].book["ht01"].view().tolist()
     until_equal(page, "ht01", COUNTS, uninterrupted)
+
+
+def test_a_run_that_cannot_be_read_is_told_harms_no_other_and_is_made_again(site: Site, page: Page) -> None:
+    damaged, other = site.new_run(spills=6), site.new_run(spills=6)
+    for run in (damaged, other):
+        site.send(run.records())
+    counts = {run: site.book(run).book["ht01"].view().tolist() for run in (damaged, other)}
+    worker = next(part for part in site.running.parts if part.name == "worker")
+    assert worker.process is not None
+    worker.process.send_signal(signal.SIGSTOP)
+    try:
+        with connect(site.settings) as redis:
+            for partition in range(site.settings.kafka.partitions):
+                keys = layout.Keys(site.settings.redis.key_prefix, site.settings.session, partition)
+                redis.hset(keys.book(damaged.run), "ht01", "rubbish")
+        open_page(page, f"/?run={damaged.run}")
+        expect(page.locator(".banner.bad")).to_contain_text(f"Run {damaged.run} cannot be read")
+        expect(page.locator("#strip")).to_contain_text("Statecannot be read")
+        expect(page.locator(".card").first).to_contain_text(f"run {damaged.run} cannot be read")
+        page.locator("#controls").get_by_title("Later run").click()
+        until_drawn(page, "ht01", other, 5)
+        until_equal(page, "ht01", COUNTS, counts[other])
+        expect(page.locator(".banner.bad")).to_have_count(0)
+        page.go_back()
+        expect(page.locator(".banner.bad")).to_have_count(1)
+    finally:
+        worker.process.send_signal(signal.SIGCONT)
+    until_drawn(page, "ht01", damaged, 5)
+    until_equal(page, "ht01", COUNTS, counts[damaged])
+    expect(page.locator(".banner.bad")).to_have_count(0)
 
 
 def test_37_a_broker_that_is_away_and_a_silent_daq_are_different_words(site: Site, page: Page) -> None:

@@ -166,6 +166,6 @@ def test_a_hole_at_the_beginning_is_not_all_spills_processed(quick: Settings, da
     # So does a worker begin on an emptied Redis: with the newest run, and older ones are made again behind it.
     checkpoint(quick, {RUN: counted}, next=6, repairs={RUN - 1: 0, RUN - 2: 0, NO_RUN: 0})
     view = until(data, lambda v: not v.behind)
-    assert view.pipeline.text == "New spills processed, 2 runs are being made again"
+    assert view.pipeline.text == "Making 2 runs again from Kafka"
     checkpoint(quick, {RUN: counted}, next=6, repairs={})
     until(data, lambda v: v.pipeline.text == "All spills processed")

@@ -136,7 +136,7 @@ def test_a_length_of_time_is_said_as_a_person_says_it(seconds: float, said: str)
 
 
 def test_that_runs_are_being_made_again_is_said_where_all_else_is_processed() -> None:
-    said = "New spills processed, {} being made again"
-    assert pipeline(seen(produced_s=NOW, made_again=1)) == fresh(Level.WARNING, said.format("1 run is"))
-    assert pipeline(seen(produced_s=NOW, made_again=1980)) == fresh(Level.WARNING, said.format("1,980 runs are"))
+    said = "Making {} again from Kafka"
+    assert pipeline(seen(produced_s=NOW, made_again=1)) == fresh(Level.WARNING, said.format("1 run"))
+    assert pipeline(seen(produced_s=NOW, made_again=1980)) == fresh(Level.WARNING, said.format("1,980 runs"))
     assert pipeline(seen(produced_s=NOW, made_again=2, behind=1, behind_since_s=NOW)).text == "Processing 1 spill"

@@ -201,7 +201,7 @@ def test_a_run_that_cannot_be_read_is_not_compared_with_by_itself(quick: Setting
         assert not any("cannot be read" in w for w in view.warnings)
         # When a worker makes it again, it is.
         checkpoint(quick, {}, next=24, repairs={OTHER: 8})
-        until(data, lambda v: v.pipeline.text.startswith("New spills processed"))
+        until(data, lambda v: v.pipeline.text.startswith("Making 1 run again"))
         book = came_at(OTHER, 2)
         again = {OTHER: replace(book, totals=replace(book.totals, triggers=2000))}
         checkpoint(quick, again, next=24, repairs={})
@@ -279,7 +279,7 @@ def test_runs_that_are_made_again_are_told_until_they_are_whole(quick: Settings,
     assert told in view.warnings
     assert not view.is_unreadable
     assert told not in data.view().warnings
-    assert data.view().pipeline.text == "New spills processed, 1 run is being made again"
+    assert data.view().pipeline.text == "Making 1 run again from Kafka"
     assert data.view().pipeline.level is Level.WARNING
     checkpoint(quick, {OTHER: came_at(OTHER, 1, spills=3)}, next=16, repairs={OTHER: 5})
     redis.hset(keys.index, str(OTHER), place or b"")
@@ -288,7 +288,7 @@ def test_runs_that_are_made_again_are_told_until_they_are_whole(quick: Settings,
     view = seen(lambda v: v.book.totals.filled == 8)
     assert told not in seen(lambda v: told not in v.warnings).warnings
     assert differences(view.book, came_at(OTHER, 1)) == []
-    assert data.view().pipeline.text != "New spills processed, 1 run is being made again"
+    assert data.view().pipeline.text != "Making 1 run again from Kafka"
 
 
 def test_spills_that_lie_in_two_partitions_are_told(quick: Settings, data: Data) -> None:
