@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
-from pydantic import SecretStr
 from redis.asyncio import Redis as AsyncRedis
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +20,7 @@ from rich.table import Table
 from dashboards.data import Data
 from dashboards.live import Live
 from dashboards.make import FigureCache
+from ops.demo import playground
 from ops.keeper import Keeper
 from streams.agents.registry import Registry
 from streams.books.connect import connect
@@ -32,9 +32,9 @@ from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.run import DETECTORS
 from streams.process import process
-from streams.settings import KeeperSettings, RedisSettings, Settings, load_settings
+from streams.settings import KeeperSettings, Settings
 from streams.transform import Message, outcome
-from tests.bench.checkpoints import LOG, a_redis, counter_of
+from tests.bench.checkpoints import LOG, counter_of
 from tests.stored import checkpoint
 
 FEW, MANY = 20, 2000
@@ -82,12 +82,11 @@ class Site:
         self.has = json.loads(self.live._make(0, "/", "", "light", self.has))["has"]
 
 
-def _site(port: int, runs: int) -> Site:
+def _site(servers: Settings, runs: int) -> Site:
     """Return a site with so many runs before the current one."""
-    settings = load_settings(
-        redis=RedisSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0"), key_prefix=f"bench-{runs}"),
-        keeper=KeeperSettings(archive=Path("/nowhere")),
-    )
+    redis = servers.redis.model_copy(update={"key_prefix": f"bench-{runs}"})
+    keeper = KeeperSettings(archive=Path("/nowhere"))
+    settings = servers.model_copy(update={"redis": redis, "keeper": keeper})
     old = _run_of_long_ago()
     for partition in range(PARTITIONS):
         books = {run: _at(old, run) for run in range(900_001, 900_001 + runs)}
@@ -127,8 +126,8 @@ def _median_ms(steps: Steps, number: int, between: Callable[[int], object]) -> d
 
 def measure() -> list[tuple[str, dict[int, float]]]:
     """Return what was measured, and in how many milliseconds for each number of runs."""
-    with a_redis() as port:
-        sites = {runs: _site(port, runs) for runs in (FEW, MANY)}
+    with playground(0) as running:
+        sites = {runs: _site(running.settings, runs) for runs in (FEW, MANY)}
         clients = {runs: connect(site.settings) for runs, site in sites.items()}
 
         def one_more(runs: int) -> None:
