@@ -269,7 +269,7 @@ class Partition:
             if why is not None:
                 await kafka.reject(outcome.rejected(kafka.name, why.step, why.reason))
         keys = layout.Keys(self._keys.prefix, self._keys.session, self._number)
-        has_come = run in state.repairs or await self._store.load_place(self._number, run) is not None
+        has_come = run in state.repairs or await self._store.load_place(self._number, run, state.index) is not None
         if await self._redis.exists(*keys.of_run(run)):
             has_come = True
             await self._store.set_aside(self._number, run, state.fence)

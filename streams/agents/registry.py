@@ -42,7 +42,7 @@ _log = structlog.get_logger(__name__)
 
 
 What = list[str | int]
-"""What makes a new record of a run when it changes: state, topic, partitions that have something of it, products."""
+"""What makes a new record of a run when it changes: state, topic, where it begins in how many partitions, products."""
 
 
 class Registry:
@@ -77,7 +77,8 @@ class Registry:
         written, named = self._written.read(), self._products.names()
         its = states(places, now_s)
         what: dict[int, What] = {
-            run: [its[run], place.log, place.partitions, *named.get(run, ())] for run, place in places.items()
+            run: [its[run], place.log, place.partitions, place.first, *named.get(run, ())]
+            for run, place in places.items()
         }
         new = [run for run in what if written.get(run) != what[run]]
         found = [

@@ -57,6 +57,8 @@ class Counter:
         self._partitions = partitions
         self._filling = filling
         self._writer = writer
+        self._takeovers = 0
+        """Each writes under a name of its own: if Redis is set back, what a worker writes then is not what it wrote."""
         self._lock = asyncio.Lock()
 
     async def begin(self, number: int) -> Partition:
@@ -67,34 +69,37 @@ class Counter:
                 try:
                     known = await self._begun(number)
                 except CheckpointRefusedError as refusal:
-                    _log.warning("another has the partition, too: beginning again", partition=number, why=str(refusal))
-                except DamagedIndexError as damage:
-                    _log.error("the list of runs is not whole: making it again", partition=number, why=str(damage))
-                    stored = await self._store.load_state(number)
-                    await self._store.list_again(number, stored.index)
+                    _log.warning("beginning again with a partition", partition=number, why=str(refusal))
                 else:
                     self._partitions[number] = known
                     return known
 
     async def _begun(self, number: int) -> Partition:
+        self._takeovers += 1
+        writer = f"{self._writer}-{self._takeovers}"
         try:
             stored = await self._store.load_state(number)
         except DamagedStateError as damage:
             _log.error("the parts of the runs tell how far they are", partition=number, why=str(damage))
             await self._store.forget_state(number)
             stored = PartitionState()
-        before = stored if stored.fence else await self._from_nothing(number)
+        before = stored if stored.fence else await self._from_nothing(number, writer)
         state = await self._kafka.held_against(number, before)
         parts = Parts(number, self._store, self._filling)
-        known = Partition(number=number, state=state, parts=parts, reading=state.next, sound=state.sound)
+        known = Partition(number=number, writer=writer, state=state, parts=parts, reading=state.next, sound=state.sound)
         await self._store.begin(number)
         if state.log == before.log and state.next < before.next:
-            await self._cut(known)
-        elif not stored.fence and (state.next or state.repairs):  # whoever asks how far it is need not wait for more
-            await self._write(known, known.with_fence(self._writer), {})
+            try:
+                await self._cut(known)
+            except DamagedIndexError as damage:
+                known.state = before
+                await self._list_again(known, str(damage))
+                raise CheckpointRefusedError(str(damage)) from damage
+        elif state.log != stored.log:  # whoever asks how far it is need not wait for the next message
+            await self._write(known, known.with_fence(), {})
         return known
 
-    async def _from_nothing(self, number: int) -> PartitionState:
+    async def _from_nothing(self, number: int, writer: str) -> PartitionState:
         """Return where to begin in a partition of which Redis does not say how far it is.
 
         All before the last message of its runs was counted, if Redis has those. Else the run that is taken now comes
@@ -104,7 +109,7 @@ class Counter:
         places, stamp = await self._store.load_places(number)
         is_whole = bool(stamp)
         if not is_whole:
-            stamp = f"{self._writer}:0"
+            stamp = f"{writer}:0"
             await self._store.list_again(number, stamp)
             places, _ = await self._store.load_places(number)
         state = replace(state, index=stamp)
@@ -164,7 +169,7 @@ class Counter:
             last[known.number] = min(last.get(known.number, 0), state.next - 1)
             cut = replace(place, last=state.next - 1)
             changes[run] = RunChanges(stored=stored, place=cut)
-        await self._write(known, replace(known.with_fence(self._writer), repairs=repairs), changes)
+        await self._write(known, replace(known.with_fence(), repairs=repairs), changes)
 
     async def runs(self, known: Partition) -> list[int]:
         """Return the runs of a partition, the newest last; a list of them that is not whole is made again."""
@@ -181,7 +186,7 @@ class Counter:
         self._drop(known.number)
         await self._store.list_again(known.number, known.state.index)
         places, _ = await self._store.load_places(known.number)
-        await self._note(known, await self._with_all_runs(known.number, known.with_fence(self._writer), places))
+        await self._note(known, await self._with_all_runs(known.number, known.with_fence(), places))
 
     async def _note(self, known: Partition, state: PartitionState) -> None:
         """Write how far a partition is, and nothing else."""
@@ -223,7 +228,7 @@ class Counter:
     async def _bring_in(self, known: Partition, fresh: Sequence[Outcome]) -> None:
         """Count the next messages of a partition, and write the checkpoint."""
         messages = [outcome.message for outcome in fresh]
-        state = known.with_fence(self._writer)
+        state = known.with_fence()
         for message in messages:
             if message.gone_below > message.start:
                 what = (
@@ -266,7 +271,7 @@ class Counter:
             self._drop(known.number)
         except DamagedPartError as damage:
             self._drop(known.number)
-            await self._make_again(known, damage)
+            await self._or_list_again(known, self._make_again(known, damage))
         except DamagedIndexError as damage:
             await self._list_again(known, str(damage))
         except BaseException:
@@ -286,7 +291,7 @@ class Counter:
     async def advance(self, known: Partition, to: int, low: int) -> None:
         """Go on to an offset before which Kafka has nothing; what is below its low watermark was there."""
         async with self._lock:
-            state = known.with_fence(self._writer)
+            state = known.with_fence()
             if low > state.next:
                 what = f"messages {state.next} to {low - 1} of {self._kafka.name} were gone when needed"
                 state = self._kafka.with_loss(known.number, state, what)
@@ -299,65 +304,75 @@ class Counter:
         Whoever suspects it may have looked while a checkpoint was written, or be of another release.
         """
         async with self._lock:
-            if self._partitions.get(known.number) is not known or suspected.run in known.state.repairs:
+            settled = {*known.state.repairs, *known.said_lost}
+            if self._partitions.get(known.number) is not known or suspected.run in settled:
                 return
-            try:
-                await known.parts.check(suspected.run, known.state)
-            except DamagedPartError as damage:
-                await self._mend(known, damage)
-            except DamagedIndexError as damage:
-                await self._list_again(known, str(damage))
+            await self._or_list_again(known, self._check(known, suspected.run))
+
+    async def _check(self, known: Partition, run: int) -> None:
+        """Have a part of a run mended if it is not whole."""
+        try:
+            await known.parts.check(run, known.state)
+        except DamagedPartError as damage:
+            await self._mend(known, damage)
+
+    async def _or_list_again(self, known: Partition, step: Awaitable[None]) -> None:
+        """Run a step; if the list of runs that it needs is not whole, make that again in its place."""
+        try:
+            await step
+        except DamagedIndexError as damage:
+            await self._list_again(known, str(damage))
 
     async def _mend(self, known: Partition, damage: DamagedPartError) -> None:
         """Have a part made again if Kafka still has all of it; else say so, and leave it as it is."""
-        first = await self._first_of(known, damage.run)
         low, _ = await self._kafka.span(known.number)
         unfinished = await self._unfinished(known, damage.run)
         if unfinished is not None:
             repairs = {**known.state.repairs, damage.run: max(unfinished, low)}
-            await self._note(known, replace(known.with_fence(self._writer), repairs=repairs))
-        elif first is not None and first >= low:
+            await self._note(known, replace(known.with_fence(), repairs=repairs))
+        elif await self._first_of(known, damage.run, low) >= low:
             known.parts.forget(damage.run)
             await self._make_again(known, damage)
-        elif first is not None or await self._store.load_place(known.number, damage.run) is not None:
+        else:
             await self._say_lost(known, damage)
 
     async def _say_lost(self, known: Partition, damage: DamagedPartError) -> None:
         """Say once that a part that is not whole stays as it is."""
-        if damage.run in known.said_lost:
-            return
         known.said_lost.add(damage.run)
         _log.error("a run is not whole in Redis, nor in Kafka", partition=known.number, why=str(damage))
         what = f"run {damage.run} is not whole in Redis, and Kafka no longer has its begin"
-        state = self._kafka.with_loss(known.number, known.with_fence(self._writer), what)
+        state = self._kafka.with_loss(known.number, known.with_fence(), what)
         if state.lost != known.state.lost:
             await self._note(known, state)
 
-    async def _first_of(self, known: Partition, run: int) -> int | None:
-        """Return the first offset of a run in a partition, if it is of the log that Kafka has, and anybody knows it."""
-        place = await self._store.load_place(known.number, run)
+    async def _first_of(self, known: Partition, run: int, low: int) -> int:
+        """Return the first offset of a run in a partition; -1 if it is of a log that is gone.
+
+        If nobody knows it, it is that of all that Kafka has.
+        """
+        place = await self._store.load_place(known.number, run, known.state.index)
         if place is None:
-            return (await self._kafka.known(known.number)).runs.get(run)
-        return place.first if place.log == known.state.log else None
+            return (await self._kafka.known(known.number)).runs.get(run, low)
+        return place.first if place.log == known.state.log else -1
 
     async def _unfinished(self, known: Partition, run: int) -> int | None:
         """Return where to go on in a part that was not made again to its end, if the note of that is lost."""
         try:
             found = await self._store.load_part(known.number, run, self._filling.ranges_of(run))
-        except (DamagedPartError, DamagedIndexError):
+        except DamagedPartError:
             return None
         return found.upto if found is not None and not found.is_whole and found.log == known.state.log else None
 
     async def _make_again(self, known: Partition, damage: DamagedPartError) -> None:
         """Set a part of a run aside, and note that it is to be made again from what Kafka has."""
-        first = await self._first_of(known, damage.run)
         low, _ = await self._kafka.span(known.number)
-        first = low if first is None else first
+        first = await self._first_of(known, damage.run, low)
         _log.error("a run is not whole in Redis: making it again", partition=known.number, why=str(damage), first=first)
-        state = known.with_fence(self._writer)
+        state = known.with_fence()
         if first < low:
-            what = f"run {damage.run} is made again without its messages {first} to {low - 1}: Redis had it damaged"
-            state = self._kafka.with_loss(known.number, state, f"{what} ({damage.why})")
+            gone = f"its messages {first} to {low - 1}" if first >= 0 else "those of a topic that is gone"
+            what = f"run {damage.run} is made again without {gone}: Redis had it damaged ({damage.why})"
+            state = self._kafka.with_loss(known.number, state, what)
         try:
             await self._store.set_aside(known.number, damage.run, known.state.fence)
         except CheckpointRefusedError as refusal:
@@ -379,8 +394,8 @@ class Counter:
                 await self._guarded(known, self._bring_in_again(known, run, outcomes, upto))
 
     async def _bring_in_again(self, known: Partition, run: int, outcomes: Sequence[Outcome], upto: int) -> None:
-        state = known.with_fence(self._writer)
-        before = await self._store.load_place(known.number, run)
+        state = known.with_fence()
+        before = await self._store.load_place(known.number, run, state.index)
         theirs = [outcome for outcome in outcomes if outcome.run == run]
         change = await known.parts.count(run, theirs, state)
         changes, is_done = change.changes, upto >= state.next
@@ -388,10 +403,10 @@ class Counter:
         repairs = {other: first for other, first in state.repairs.items() if other != run}
         if not is_done:
             repairs[run] = upto
-        if not is_done or known.number not in changes.stored.part.totals.last_raw:
             changes.place = before  # the list of runs says what it was
         await self._reject([change])  # some came while it was made again, and were passed over
-        await self._write(known, replace(state, repairs=repairs), {run: changes})
+        is_there = before is not None or bool(changes.stored.part.totals.last_raw)
+        await self._write(known, replace(state, repairs=repairs), {run: changes} if is_there else {})
         if is_done:
             known.parts.forget(run)
             if before is None or (changes.place is not None and _has_all(changes.place, before)):

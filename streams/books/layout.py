@@ -75,7 +75,7 @@ class Place:
     """Id of the topic that the offsets are of."""
     first: int
     last: int
-    """Offsets of its first and its last message in ``spills.raw``; meaningless in a sum."""
+    """Offsets of its first and its last message in ``spills.raw``; in a sum, their sum, which changes when one does."""
     began_us: int
     """When it began, as the DAQ said, else its first spill; 0 if unknown. All times in microseconds since 1970."""
     last_us: int
@@ -107,7 +107,7 @@ class Place:
         return cls(
             log=log,
             first=totals.first_raw.get(partition, 0),
-            last=totals.last_raw.get(partition, 0),
+            last=totals.last_raw.get(partition, -1),
             began_us=said.time_us if said is not None else totals.first_us,
             last_us=totals.last_us,
             ended_us=end.time_us if end is not None else 0,
@@ -123,8 +123,8 @@ class Place:
     def __add__(self, other: Self) -> "Place":
         return Place(
             log=self.log,
-            first=min(self.first, other.first),
-            last=max(self.last, other.last),
+            first=self.first + other.first,
+            last=self.last + other.last,
             began_us=earlier(self.began_us, other.began_us),
             last_us=max(self.last_us, other.last_us),
             ended_us=earlier(self.ended_us, other.ended_us),

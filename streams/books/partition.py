@@ -80,10 +80,10 @@ class Parts:
         return self._parts[run]
 
     async def _load(self, run: int, state: PartitionState) -> StoredPart:
-        ranges = self._filling.ranges_of(run)
+        ranges, place = self._filling.ranges_of(run), await self._store.load_place(self._partition, run, state.index)
         found = await self._store.load_part(self._partition, run, ranges)
         if found is None:
-            if run not in state.repairs and await self._store.load_place(self._partition, run) is not None:
+            if run not in state.repairs and place is not None:
                 raise DamagedPartError(run, "all of it is gone")
             found = StoredPart(book=Book(ranges), log=state.log, is_whole=run not in state.repairs)
         elif found.log != state.log:  # its offsets are those of a topic that is gone
@@ -92,8 +92,8 @@ class Parts:
                 offsets.pop(self._partition, None)
         elif run not in state.repairs and not found.is_whole:
             raise DamagedPartError(run, "it was not made again to its end")
-        elif run not in state.repairs and found.place is not None and found.place.last >= found.upto:
-            raise DamagedPartError(run, "it is older than the list of runs")
+        elif run not in state.repairs and found.place is not None and found.place.last + 1 != found.upto:
+            raise DamagedPartError(run, "it is not as far as the list of runs says")
         return found
 
     async def check(self, run: int, state: PartitionState) -> None:
@@ -206,6 +206,8 @@ class Partition:
     """One partition of a worker. Times are monotonic seconds."""
 
     number: int
+    writer: str
+    """Its checkpoints' fences begin so, and no others."""
     state: PartitionState
     parts: Parts
     reading: int
@@ -226,9 +228,9 @@ class Partition:
     behind_since: float | None = None
     """Since when Kafka has messages that are not in the books, as far as was looked after."""
 
-    def with_fence(self, writer: str) -> PartitionState:
+    def with_fence(self) -> PartitionState:
         """Return the state with the fence of the checkpoint that is to be written next."""
-        return replace(self.state, fence=f"{writer}:{self.state.number + 1}", sound=self.sound)
+        return replace(self.state, fence=f"{self.writer}:{self.state.number + 1}", sound=self.sound)
 
 
 Partitions = dict[int, Partition]

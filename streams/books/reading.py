@@ -103,9 +103,13 @@ class Reading:
             gone_below = known.gone_below
         elif one.offset > known.reading:
             # What was fetched before a seek still arrives after it, so seek again only when the sought one does not.
-            if self._clock() - known.sought_at > SEEK_PATIENCE_S:
-                await self._go(known)
-            return None
+            if known.awaited is not None and self._clock() - known.sought_at <= SEEK_PATIENCE_S:
+                return None
+            await self._find(known)
+            if known.awaited != one.offset:
+                await self._seek(known)
+                return None
+            gone_below = known.gone_below  # there is nothing between
         elif one.offset < known.reading:
             return None
         start, known.reading, known.awaited = known.reading, one.offset + 1, None
@@ -121,8 +125,15 @@ class Reading:
 
     async def _go(self, known: Partition) -> None:
         """Go to the first message that Kafka has from what is to be read next on."""
+        await self._find(known)
+        await self._seek(known)
+
+    async def _find(self, known: Partition) -> None:
+        """Find the first message that Kafka has from what is to be read next on."""
         known.sought_at = self._clock()
         known.awaited, known.gone_below = await self._kafka.first_from(known.number, known.reading)
+
+    async def _seek(self, known: Partition) -> None:
         # Also where nothing is yet: else all that was counted would be fetched again by a group whose offsets are lost.
         to = known.awaited if known.awaited is not None else max(known.reading, known.gone_below)
         _log.info("going to what is next", partition=known.number, to=to)

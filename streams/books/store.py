@@ -144,13 +144,29 @@ class CheckpointStore:
         await self._redis.delete(keys.index)
         await self._redis.hset(keys.index, mapping=places)
 
-    async def load_place(self, partition: int, run: int) -> layout.Place | None:
-        """Return where a run is in a partition; None if the list of runs does not know it, or cannot be read."""
+    async def load_place(self, partition: int, run: int, stamp: str) -> layout.Place | None:
+        """Return where a run is in a partition; None if it is not in the list of runs.
+
+        Parameters
+        ----------
+        stamp
+            That the list must have; any if it is empty.
+
+        Raises
+        ------
+        DamagedIndexError
+            When it has another, or what it says of the run cannot be read.
+        """
+        key = self._keys(partition).index
         try:
-            stored = cast("bytes | None", await self._redis.hget(self._keys(partition).index, str(run)))
-            return layout.unpack_place(stored) if stored is not None else None
-        except (ValueError, TypeError, ResponseError):
-            return None
+            there, place = cast("list[bytes | None]", await self._redis.hmget(key, [layout.STAMP, str(run)]))
+            if stamp and (there or b"").decode() != stamp:
+                raise DamagedIndexError(key)
+            return layout.unpack_place(place) if place is not None else None
+        except (*layout.UNREADABLE, ResponseError) as error:
+            if isinstance(error, ResponseError) and not is_other_type(error):
+                raise
+            raise DamagedIndexError(key) from error
 
     async def load_part(self, partition: int, run: int, ranges: Ranges) -> StoredPart | None:
         """Return a partition's part of a run; None if there is none.
@@ -159,8 +175,6 @@ class CheckpointStore:
         ------
         DamagedPartError
             When something of it is gone or damaged, or its plots have other axes than they would have now.
-        DamagedIndexError
-            When the list of runs has rubbish in place of where it is.
         """
         keys = self._keys(partition)
         with _as_damage(run, keys.run(run)):
@@ -176,10 +190,7 @@ class CheckpointStore:
             if not stored:
                 return None
             found = unpack_part(stored, ranges)
-        try:
             found.place = layout.unpack_place(place) if place is not None else None
-        except layout.UNREADABLE as error:
-            raise DamagedIndexError(f"{keys.index}: {error}") from error
         spills, plots, windows = (
             self._checked(run, found, key, there)
             for key, there in ((keys.spills(run), spills), (keys.book(run), plots), (keys.windows(run), windows))
@@ -240,8 +251,8 @@ class CheckpointStore:
                     listed = layout.unpack_place(place)
                     if not unit.get("is_whole", True):
                         found[run] = "it was not made again to its end"
-                    elif listed.log == unit["log"] and listed.last >= unit["upto"]:
-                        found[run] = "it is older than the list of runs"
+                    elif listed.log == unit["log"] and listed.last + 1 != unit["upto"]:
+                        found[run] = "it is not as far as the list of runs says"
                     pipe = self._redis.pipeline(transaction=False)
                     for key in stamps:
                         pipe.hget(key, layout.STAMP)

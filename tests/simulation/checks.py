@@ -119,27 +119,24 @@ class Checks:
         return [loss.what for loss in progress.lost] if progress is not None else []
 
     def _lists(self, session: str, partition: int) -> Iterator[str]:
-        """Yield where the list of runs is not that of the parts that can be read."""
+        """Yield where the list of runs is not that of the parts."""
         reader = PartReader(self._redis, session, partition)
-        places = reader.places()
-        prefix = Keys(PREFIX, session, partition).run("")
-        stored = {
-            int(key.decode().removeprefix(prefix)) for key in self._cluster.keys if key.startswith(prefix.encode())
-        }
-        runs = reader.runs(sorted(stored | places.keys()))
-        for run in sorted((stored ^ places.keys()) - reader.unreadable.keys()):
-            yield f"{session}[{partition}] run {run}: it is in the list of runs alone, or not there"
+        places, runs = reader.places(), reader.runs()
         for run in runs.keys() & places.keys():
             place, totals = places[run], runs[run]
             if (place.received, place.filled, place.triggers) != (totals.received, totals.filled, totals.triggers):
                 yield f"{session}[{partition}] run {run}: the list says {place}, the totals {totals}"
+        for run, there in self._cluster.beam.ever:
+            is_there = there == partition and bool(self._still_there(run, partition))
+            if is_there and run not in places and not self._losses(session, partition):
+                yield f"{session}[{partition}] run {run}: it is not in the list of runs"
 
     def _part(self, session: str, partition: int, run: int) -> Iterator[str]:
         ever = self._cluster.beam.ever[run, partition]
         now = self._still_there(run, partition)
         book = PartReader(self._redis, session, partition).run(run, {})
         here = [entry for _, entry in ever]
-        if len(now) == len(ever) and not any(map(self._harm.may_come_again, now)):
+        if len(now) == len(ever) and not any(map(self._harm.came_again, now)):
             expected = judge.expected(here, partition, self._cluster.digest_of(session))
             yield from self._equal(session, partition, run, expected, book)
         elif book.totals.received or book.totals.first_raw:
@@ -152,16 +149,8 @@ class Checks:
 
     def _still_there(self, run: int, partition: int) -> list[Entry]:
         kafka = self._cluster.kafka
-        if partition >= len(kafka.logs):
-            return []
-        log = kafka.logs[partition]
-        return [
-            entry
-            for topic, entry in self._cluster.beam.ever[run, partition]
-            if topic == kafka.id()
-            and log.low <= entry.arrived.offset < log.end
-            and log.slots[entry.arrived.offset] is entry
-        ]
+        ever = self._cluster.beam.ever[run, partition]
+        return [entry for topic, entry in ever if topic == kafka.id() and kafka.has(entry)]
 
     def _equal(self, session: str, partition: int, run: int, expected: judge.Expected, book: RunBook) -> Iterator[str]:
         totals = book.totals.to_json()
@@ -197,7 +186,7 @@ class Checks:
             if entry.sent.kind is Kind.SPILL and entry.sent.spill not in spills:
                 yield f"spill {entry.sent.spill}, at {entry.arrived.offset}, is not in the book"
         least, most = sum(entry.sent.is_spill for entry in now), sum(entry.sent.is_spill for entry in ever)
-        most += sum(self._harm.may_come_again(entry) for entry in now)
+        most += sum(map(self._harm.came_again, ever))
         if not least <= book.totals.received <= most:
             yield f"{book.totals.received} were received, not {least} to {most}"
         yield from self._contents(session, partition, run, spills, book)

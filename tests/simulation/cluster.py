@@ -4,9 +4,11 @@ import asyncio
 import random
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from streams.books.book import Ranges
+from streams.books.stored import PartitionState
 from streams.settings import LIVE
 from tests.simulation.beam import DEFECTS, Beam
 from tests.simulation.experiment import RANGES, Conditions
@@ -48,6 +50,8 @@ class Cluster:
         self._started = 0
         self.sessions: list[str] = []
         """Those that there were workers of."""
+        self.on_set_back: Callable[[int, PartitionState, PartitionState], None] = lambda *_: None
+        """Called when a worker sets a partition back from one state to another, as Kafka has lost what was counted."""
         self.conditions = 0
         """How often a run's plots were given other axes."""
         defects = {defect for defect in DEFECTS if rng.random() < 0.5}
@@ -90,6 +94,7 @@ class Cluster:
             scale=self.scale,
             conditions_of=lambda run: Conditions(digest, ranges[run % 2]),  # type: ignore[arg-type, return-value]
             clock_off_s=self.rng.choice([0.0, 0.0, 3600.0, -3600.0]),
+            on_set_back=self.on_set_back,
             rng=random.Random(self.rng.random()),
         )
         self.workers.append(worker)

@@ -28,6 +28,8 @@ VALUES, PAIRS = "sim_values", "sim_pairs"
 BINS = 16
 RANGES: Ranges = {VALUES: (8, 2.0, 10.0)}
 """Of a run whose conditions want others than the catalogue's, see `ranges_of`."""
+TAIL = 32
+"""Messages that a checkpoint remembers: so few that Kafka may lose more."""
 TOO_MANY = 2**80
 """Triggers of a spill on which the code fails when it is filled."""
 _PAYLOAD = struct.Struct("<4siii4i")
@@ -209,8 +211,8 @@ def installed() -> Iterator[None]:
         stack.enter_context(patch.dict(reconstruct.FROM_HITS_AND_CONDITIONS, {}, clear=True))
         stack.enter_context(patch.object(reconstruct, "_reconstruct", _reconstruct))
         # What is remembered is little, so that a simulated hour comes to where it ends.
-        stack.enter_context(patch.object(counter, "TAIL", 32))
-        stack.enter_context(patch.object(kafka_log, "TAIL", 32))
+        stack.enter_context(patch.object(counter, "TAIL", TAIL))
+        stack.enter_context(patch.object(kafka_log, "TAIL", TAIL))
         stack.enter_context(patch.object(reading, "AUDITED", 5))
         numbers = count()
         stack.enter_context(patch("streams.books.changing.uuid.uuid4", lambda: UUID(int=next(numbers))))

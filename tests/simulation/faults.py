@@ -5,10 +5,14 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from streams.books.layout import Keys
+from streams.books.stored import PartitionState
+from streams.settings import LIVE
 from tests.simulation.cluster import Cluster
+from tests.simulation.experiment import TAIL
 from tests.simulation.kafka_in_memory import Entry
 from tests.simulation.redis_in_memory import Hash, Value
-from tests.simulation.worker import Worker
+from tests.simulation.worker import PREFIX, Worker
 
 
 class Harm:
@@ -29,10 +33,9 @@ class Harm:
         """Whether Kafka lost something, or removed what was old."""
         self.touched: set[bytes] = set()
         """Keys of Redis that something was done to, since somebody looked last; the empty one stands for all."""
-        self._cut: dict[int, int] = {}
-        """Partition → messages that Kafka had ever taken when it lost the end of it last."""
-        self._again: dict[int, tuple[int, int]] = {}
-        """Partition → from which offset on it was counted again, and up to which message ever taken."""
+        self._again: list[tuple[int, int, int, int]] = []
+        """Partition, from which offset on to which it was counted again, and how many messages Kafka had ever taken."""
+        cluster.on_set_back = self._was_set_back
 
     def _later(self, within_s: float, call: Callable[..., None], *arguments: Any) -> None:
         asyncio.get_running_loop().call_later(self.rng.uniform(0.5, within_s), call, *arguments)
@@ -111,23 +114,35 @@ class Harm:
 
     def power_cut(self) -> None:
         """Take the end of a log that was not on the disk yet."""
+        states = [Keys(PREFIX, LIVE, partition).state.encode() for partition in range(len(self.cluster.kafka.logs))]
+        if any(state not in self.cluster.keys for state in states):
+            return
         self.kafka_lost = True
         log = self.rng.choice(self.cluster.kafka.logs)
-        keep = max(log.low, log.end - self.rng.choice([1, 3, 10, 60]))
+        keep = max(log.low, log.end - self.rng.choice([1, 1, 3, 10, 40]))
         del log.slots[keep:]
         log.epoch += 1
-        self._cut[self.cluster.kafka.logs.index(log)] = self.cluster.kafka.taken
         self.cluster.kafka.wake()
 
-    def was_set_back(self, partition: int, offset: int) -> None:
-        """Take note that a partition is counted again from an offset on, as Kafka has lost more than is remembered."""
-        before, _ = self._again.get(partition, (offset, 0))
-        self._again[partition] = min(before, offset), self._cut.get(partition, 0)
+    def _was_set_back(self, partition: int, before: PartitionState, now: PartitionState) -> None:
+        """Take note of what is counted again, as Kafka has lost what was counted; no more than must be."""
+        kafka = self.cluster.kafka
+        self._again.append((partition, now.next, before.next, kafka.taken))
+        there = [kafka.still_has(partition, *counted) for counted in before.tail]
+        lost = [counted.offset for counted, is_there in zip(before.tail, there, strict=True) if not is_there]
+        is_known = len(there) < TAIL or before.tail[0].offset < before.sound
+        if lost and there[0] and is_known and now.next < min(lost[0], kafka.logs[partition].end):
+            self.cluster.wrong.append(
+                f"partition {partition} was set back to {now.next}, and all before {lost[0]} is there"
+            )
 
-    def may_come_again(self, entry: Entry) -> bool:
-        """Say whether a message was before what Kafka lost, and was counted again all the same."""
-        offset, number = self._again.get(entry.arrived.partition, (0, 0))
-        return entry.arrived.offset >= offset and entry.number <= number
+    def came_again(self, entry: Entry) -> int:
+        """Return how often a message was counted again, as others beside it were lost by Kafka."""
+        there = entry.arrived
+        return sum(
+            there.partition == partition and first <= there.offset < end and entry.number <= number
+            for partition, first, end, number in self._again
+        )
 
     def make_topic_anew(self) -> None:
         self.kafka_lost = True
@@ -157,7 +172,23 @@ class Harm:
         self.cluster.redis.refuse_writes()
         self._later(30, self.cluster.redis.heal)
 
+    def _is_known(self) -> bool:
+        """Say whether the topic of runs tells where all runs begin.
+
+        It does not for some seconds after Kafka lost the end of a log and has other messages in its place: if Redis is
+        emptied meanwhile, nothing is left that knows of them.
+        """
+        kafka, beam = self.cluster.kafka, self.cluster.beam
+        known = [self.cluster.servers.known(partition) for partition in range(len(kafka.logs))]
+        for (run, partition), ever in beam.ever.items():
+            there = [entry.arrived.offset for topic, entry in ever if topic == kafka.id() and kafka.has(entry)]
+            if there and min(there) < known[partition].runs.get(run, known[partition].below):
+                return False
+        return True
+
     def empty_redis(self) -> None:
+        if not self._is_known():
+            return
         self.touched.add(b"")
         self.cluster.keys.clear()
 
@@ -167,6 +198,8 @@ class Harm:
         self._later(60, self._set_back, earlier)
 
     def _set_back(self, earlier: dict[bytes, Value]) -> None:
+        if not self._is_known():
+            return
         self.touched.add(b"")
         self.cluster.keys.clear()
         self.cluster.keys.update(earlier)
@@ -191,6 +224,8 @@ class Harm:
             del self.cluster.keys[key]
 
     def evict_keys(self) -> None:
+        if not self._is_known():
+            return
         for key in [key for key in self.cluster.keys if self.rng.random() < 0.2]:
             self.touched.add(key)
             del self.cluster.keys[key]

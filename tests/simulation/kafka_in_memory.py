@@ -120,6 +120,12 @@ class Kafka(Server):
             raise self._error(f"there is no partition {partition}")
         return self.logs[partition]
 
+    def has(self, entry: Entry) -> bool:
+        """Say whether a message is still there, in the topic that there is."""
+        there = entry.arrived
+        log = self.logs[there.partition] if there.partition < len(self.logs) else Log()
+        return log.low <= there.offset < log.end and log.slots[there.offset] is entry
+
     def span(self, partition: int) -> tuple[int, int]:
         """Return the low watermark, and the offset that the next message will get."""
         log = self._log(partition)

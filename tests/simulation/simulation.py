@@ -1,7 +1,6 @@
 """A simulation from its seed: hours of beam with faults, and calms in which all must come right."""
 
 import random
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,9 +19,6 @@ PATIENCE_S = 300.0
 """When all faults are over, all that Kafka has is in the books within it."""
 LOOK_S = 60.0
 """Time between two looks at the books."""
-
-
-_LOST = re.compile("lost its messages from ([0-9]+) on")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -154,6 +150,4 @@ class _Simulation:
         self.result.said[said] += 1
         if self._tell:
             self._story(f"  {said} {event}")
-        if found := _LOST.search(str(event.get("what", ""))):
-            self._harm.was_set_back(event["partition"], int(found[1]))
         raise structlog.DropEvent

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any
 
-from schemas.records import RejectedSpill, RunRecord
+from schemas.records import Record, RejectedSpill, RunRecord
 from schemas.wire import decode, encode
 from streams.agents import watch
 from streams.agents.aggregate import count
@@ -19,6 +20,7 @@ from streams.books.partition import Filling, Partitions
 from streams.books.reading import Arrived, Reading
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore
+from streams.books.stored import PartitionState
 from streams.process import plot_ranges
 from streams.settings import LIVE, RedisSettings, load_settings
 from streams.transform import ConditionsOf
@@ -46,8 +48,18 @@ class Servers:
         self.kafka, self.redis = kafka, redis
         self.runs: list[bytes] = []
         """The topic of runs."""
+        self._records: list[Record] = []
         self.rejected: list[RejectedSpill] = []
         """The topic of rejected spills."""
+
+    def records(self) -> list[RunRecord]:
+        """Return what the topic of runs has."""
+        self._records += map(decode, self.runs[len(self._records) :])
+        return [record for record in self._records if isinstance(record, RunRecord)]
+
+    def known(self, partition: int) -> Known:
+        """Return where runs begin in a partition, as the topic of runs says."""
+        return known(self.records(), self.kafka.id(), partition)
 
 
 class Worker:
@@ -82,6 +94,7 @@ class Worker:
         scale: Scale,
         conditions_of: ConditionsOf,
         clock_off_s: float,
+        on_set_back: Callable[[int, PartitionState, PartitionState], None],
         rng: Any,
     ) -> None:
         self.host = host
@@ -90,6 +103,7 @@ class Worker:
         self._group = group
         self._scale = scale
         self._clock_off_s = clock_off_s
+        self._on_set_back = on_set_back
         self._now = asyncio.get_running_loop().time
         self.partitions: Partitions = {}
         self.consumer = Consumer(host, servers.kafka, group, rng)
@@ -168,7 +182,7 @@ class Worker:
                 continue
             try:
                 now_s = self._now() + self._clock_off_s
-                newest = await self._ask(lambda: {record.run: record for record in self._records()})
+                newest = await self._ask(lambda: {record.run: record for record in self._servers.records()})
                 for record, what in await in_greenlet(self._registry.changed, now_s, newest):
                     await self._ask(self._servers.runs.append, encode(record))
                     await in_greenlet(self._registry.note, record.run, what)
@@ -195,12 +209,13 @@ class Worker:
         async def known_runs(partition: int) -> Known:
             if self.session != LIVE:
                 return Known()
-            return await self._ask(self._known, partition)  # type: ignore[no-any-return]
+            return await self._ask(self._servers.known, partition)  # type: ignore[no-any-return]
 
         async def reject(spill: RejectedSpill) -> None:
             await self._ask(self._servers.rejected.append, spill)
 
-        return KafkaLog(
+        return _Log(
+            on_set_back=self._on_set_back,
             name=kafka.topic,
             id=lambda: self._ask(kafka.id),
             epoch=lambda partition: self._ask(kafka.epoch, partition),
@@ -213,11 +228,16 @@ class Worker:
             now_s=lambda: self._now() + self._clock_off_s,
         )
 
-    def _known(self, partition: int) -> Known:
-        return known(self._records(), self._servers.kafka.id(), partition)
 
-    def _records(self) -> list[RunRecord]:
-        return [record for record in map(decode, self._servers.runs) if isinstance(record, RunRecord)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Log(KafkaLog):
+    on_set_back: Callable[[int, PartitionState, PartitionState], None]
+
+    async def held_against(self, partition: int, state: PartitionState) -> PartitionState:
+        found = await KafkaLog.held_against(self, partition, state)
+        if found.log == state.log and found.next < state.next:
+            self.on_set_back(partition, state, found)
+        return found
 
 
 class DeafError(Exception):
