@@ -176,7 +176,10 @@ class Counter:
         async with self._lock:
             places, stamp = await self._store.load_places(known.number)
             if known.state.index and stamp != known.state.index:
-                await self._list_again(known, "it is not as it was left")
+                if await self._is_current(known):
+                    await self._list_again(known, "it is not as it was left")
+                else:  # it is another's list
+                    self._drop(known.number)
                 return []
             return sorted(places, key=lambda run: places[run].first)
 
@@ -282,11 +285,14 @@ class Counter:
         """Say whether Redis still has what this worker wrote of a partition last."""
         async with self._lock:
             await self._store.begin(known.number)
-            try:
-                stored = await self._store.load_state(known.number)
-            except DamagedStateError:
-                return False
-            return stored.fence == known.state.fence
+            return await self._is_current(known)
+
+    async def _is_current(self, known: Partition) -> bool:
+        try:
+            stored = await self._store.load_state(known.number)
+        except DamagedStateError:
+            return False
+        return stored.fence == known.state.fence
 
     async def advance(self, known: Partition, to: int, low: int) -> None:
         """Go on to an offset before which Kafka has nothing; what is below its low watermark was there."""

@@ -188,6 +188,24 @@ def test_a_run_is_made_again_only_if_it_is_not_whole_when_nobody_writes(run: Run
     run(scenario)
 
 
+def test_a_worker_that_lost_its_partition_leaves_the_list_of_runs_to_the_other(
+    run: Run, redis: Redis, redis_url: str
+) -> None:
+    log = filled_log(3)
+
+    async def scenario() -> None:
+        late = Worker(log, redis_url)
+        await late.drain()
+        log.append(reconstructed_spill(3))
+        await Worker(log, redis_url, log.end - 1).drain()
+        index = redis.dump(f"{PARTITION}:index")
+        assert await late.counter.runs(late.partitions[0]) == []
+        assert late.partitions == {}
+        assert redis.dump(f"{PARTITION}:index") == index
+
+    run(scenario)
+
+
 RUN_STATES, WRITTEN = "test:v2:live:run-states", "test:live:written"
 
 
