@@ -34,6 +34,8 @@ from tests.kafka import ends, is_shared
 from tests.tables import naming
 
 START_S = 90.0
+KNOWN_AWAY_S = 10.0
+"""A broker that was killed is told to be in step for so long: Kafka knows of it after 9 s by its default."""
 OURS = ("-m", "ops")
 FAULTS = "planted_faults"
 """The plug-in that every worker has: the spills that it makes fail are few, and asked for."""
@@ -221,14 +223,22 @@ class Cluster:
         """End a broker as a person would, start it, and wait until it has caught up."""
         self._running.pop(f"broker {node.number}").end()
         self.start_broker(node)
-        self.until(self._in_step, f"broker {node.number}")
+        self.until_in_step()
 
     def until_in_step(self) -> None:
         """Wait until the brokers have caught up with each other."""
-        self.until(self._in_step, "Kafka")
+        self.until(lambda: all(kafka.answers(node.port, 2.0) for node in self.nodes), "Kafka")
+        since = time.monotonic()
+
+        def is_settled() -> bool:
+            nonlocal since
+            since = since if self._in_step() else time.monotonic()
+            return time.monotonic() - since > KNOWN_AWAY_S
+
+        self.until(is_settled, "Kafka")
 
     def _in_step(self) -> bool:
-        """Whether every partition of the spills has all its replicas in step."""
+        """Say whether every partition of the spills has all its replicas in step, as far as Kafka knows by now."""
         topics, names = self._admin.list_topics(timeout=5).topics, Topics.of(self.settings)
         partitions = [p for name in (names.raw, names.reco) for p in topics[name].partitions.values()]
         return all(len(p.isrs) == len(self.nodes) for p in partitions)
@@ -264,7 +274,7 @@ class Cluster:
         """Wait until something is so, and have what ended by itself started again meanwhile."""
         deadline = time.monotonic() + START_S
         while True:
-            with suppress(KafkaException, RedisError):  # while servers are away
+            with suppress(KafkaException, RedisError, TimeoutError):  # while servers are away
                 if condition():
                     return
             assert time.monotonic() < deadline, f"{what} does not answer"
@@ -318,7 +328,7 @@ class Cluster:
     def keep_logs(self) -> Path:
         """Copy the logs to where they stay; return where that is."""
         kept = Path(tempfile.mkdtemp(prefix="spilldeck-chaos-logs-"))
-        for log in self.directory.glob("**/*.log"):
+        for log in (*self.directory.glob("*.log"), *self.directory.glob("broker-*/*.log")):
             shutil.copy(log, kept / f"{log.parent.name}-{log.name}")
         return kept
 

@@ -2,13 +2,20 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from streams.conditions.store import ConditionsStore
+from streams.errors import UsageError
+from streams.process import process
+from tests.chaos import planted
+from tests.chaos.daq import FIRST_RUN, OwnRun
 from tests.chaos.harm.processes import kill_a_broker, kill_a_worker
 from tests.chaos.harm.redis import lose_redis
 from tests.chaos.rounds import Scale, chaos
+from tests.chaos.tables import BREAKABLE_RUNS, cabling, make_other_tables, make_tables
 
 SCALE = Scale(brokers=3, workers=2, rate=12.0)
 
@@ -19,6 +26,29 @@ def test_three_rounds_of_harm_change_no_bin_and_no_counter(
     servers_can_be_had: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert chaos(7, [kill_a_worker, lose_redis, kill_a_broker], SCALE, Console()), capsys.readouterr().out
+
+
+def test_each_planted_fault_is_one_spills_fault_and_is_gone_when_it_is_no_longer_planted(tmp_path: Path) -> None:
+    index = make_tables(tmp_path / "tables")
+    conditions_of = ConditionsStore([(index, index.parent)]).for_run
+    records = list(OwnRun(run=planted.RUNS[0], spills=12, mean_triggers=2).records())
+    with planted.plant():
+        (harmed,) = process(records, conditions_of).values()
+    (whole,) = process(records, conditions_of).values()
+    assert (harmed.part.totals.rejected, harmed.part.totals.errors) == ({"fault": 2}, {planted.DETECTOR: 1})
+    assert set(range(12)) - harmed.part.ledger.keys() == {planted.IN_FILLING, planted.IN_THE_LEDGER}
+    assert (whole.part.totals.filled, whole.part.totals.errors) == (12, {})
+
+
+def test_each_run_whose_table_may_be_broken_has_it_for_itself(tmp_path: Path) -> None:
+    index, others = make_tables(tmp_path / "tables"), make_other_tables(tmp_path / "others")
+    one, other = BREAKABLE_RUNS[0], BREAKABLE_RUNS[1]
+    cabling(index, one).write_text("a typo")
+    ours, theirs = (ConditionsStore([(its, its.parent)]).for_run for its in (index, others))
+    with pytest.raises(UsageError, match=f"{one}.txt"):
+        ours(one)
+    digests = {conditions.digest for conditions in (ours(other), ours(FIRST_RUN), theirs(FIRST_RUN)) if conditions}
+    assert len(digests) == 3
 
 
 def test_a_shifted_clock_is_what_faust_reads() -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +98,39 @@ def test_a_worker_that_takes_nothing_ends_itself_with_a_sentence_and_another_cou
 ) -> None:
     assert check_that_another_counts_all(settings, workers, reader, until_counted, plugin) == DEAF_STATUS
     assert "though there is something: ending" in workers.log(0)
+
+
+HOLDS_MESSAGES_UNTIL_THEY_MOVED = """
+import asyncio
+from pathlib import Path
+from streams.books.reading import Reading
+
+accept = Reading.accept
+
+async def accept_late(self, arrived):
+    while not Path("moved").exists():
+        await asyncio.sleep(0.1)
+    return await accept(self, arrived)
+
+Reading.accept = accept_late
+"""
+
+
+def test_a_worker_that_holds_messages_of_a_partition_that_moved_goes_on_with_its_own(
+    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None], tmp_path: Path
+) -> None:
+    records = list(SimulatedRun(run=RUN, spills=40, mean_triggers=3, detectors=("tof",)).records())
+    workers.start(plugin=HOLDS_MESSAGES_UNTIL_THEY_MOVED)
+    wait_until_shared(settings, 1)
+    with SpillProducer(settings) as producer:
+        for record in records:
+            producer.send(record)
+    workers.start()
+    while sum(progress.next > 0 for progress in reader.progress().values()) < 2:
+        time.sleep(0.1)
+    (tmp_path / "moved").touch()
+    until_counted()
+    (expected,) = process(records, ConditionsStore([]).for_run).values()
+    assert differences(expected.run_book(), reader.run(RUN, {})) == []
+    assert [worker.poll() for worker in workers.running] == [None, None]
+    assert "No current assignment" not in workers.log(0)

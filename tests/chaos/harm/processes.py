@@ -130,12 +130,11 @@ def run_another_session(cluster: Cluster, rng: random.Random) -> None:
     other.kill()
 
 
-def change_the_release_and_back(cluster: Cluster, _: random.Random) -> Mended:
-    """Start half of the workers as a newer release, then all, then all as they were."""
-    newer = cluster.workers[: len(cluster.workers) // 2]
-    start_with(newer, "newer_release")
+def go_back_a_release_and_forth(cluster: Cluster, _: random.Random) -> Mended:
+    """Start half of the workers as an older release, then all, then all as they were."""
+    start_with(cluster.workers[: len(cluster.workers) // 2], "older_release")
     time.sleep(5)
-    start_with(cluster.workers, "newer_release")
+    start_with(cluster.workers, "older_release")
     cluster.until_counted()
     start_with(cluster.workers)
     return lambda: all(is_whole(cluster.books, run) for run in cluster.books.places())
