@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import faust
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import IllegalStateError, MessageSizeTooLargeError
 from faust.types import TP
 
 from schemas.records import RejectedSpill
@@ -27,7 +28,8 @@ def kafka_log(app: faust.App, settings: Settings, channels: Channels) -> KafkaLo
     async def seek(partition: int, offset: int) -> None:
         # Faust's `seek` reaches into the consumer from this thread while the consumer's own is at work in it, which has
         # ended workers with a KeyError; this one asks that thread to do it.
-        await app.consumer.seek_wait({TP(name, partition): offset})
+        with suppress(IllegalStateError):  # it moved to another worker, which goes there by itself
+            await app.consumer.seek_wait({TP(name, partition): offset})
 
     async def reject(spill: RejectedSpill) -> None:
         try:
