@@ -103,6 +103,15 @@ def transform(message: Message, conditions_of: ConditionsOf) -> Outcome:
     return Outcome(message=message, record=refuse(nothing, Rejection(step=ENVELOPE, reason=problem)))
 
 
+def run_of(value: bytes) -> int:
+    """Return the run that a message of ``spills.raw`` counts for; `NO_RUN` if it is none of ours."""
+    try:
+        record = decode(value)
+    except WireError:
+        return NO_RUN
+    return record.run if isinstance(record, RawSpill | RunControl) else NO_RUN
+
+
 def outcome(message: Message, record: RawSpill | RunControl, conditions_of: ConditionsOf) -> Outcome:
     """Return what is counted of a record that a message holds."""
     if isinstance(record, RunControl):

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from ops.upgrade.account import Account, account, account_of_replay
 from ops.upgrade.found import Found, Verdict
-from ops.upgrade.source import Source, run_of
+from ops.upgrade.source import Source
 from ops.upgrade.written import BEFORE, changes_of, count_missed, note_origin
 from schemas.records import ReconstructedSpill
 from streams.books import layout, v1
@@ -36,7 +36,7 @@ from streams.books.totals import Totals
 from streams.errors import SpilldeckError
 from streams.process import plot_ranges
 from streams.settings import Settings
-from streams.transform import Outcome, transform
+from streams.transform import Outcome, run_of, transform
 
 TRIES = 100
 """Of a checkpoint, while workers write theirs."""

@@ -9,8 +9,8 @@ from typing import TypeVar
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
 
-from schemas.records import NO_RUN, RawSpill, RejectedSpill, RunControl
-from schemas.wire import WireError, decode, encode
+from schemas.records import RejectedSpill
+from schemas.wire import encode
 from streams import kafka
 from streams.agents.probe import TIMEOUT_S, Probe
 from streams.agents.registry import KnownRuns
@@ -65,15 +65,6 @@ def source_of(settings: Settings, session: str, now: Decisions, former: Decision
         return _read(settings, topics.raw, partition, start, stop)
 
     return Source(kafka=log, read=read, conditions_of=conditions.for_run)
-
-
-def run_of(value: bytes) -> int:
-    """Return the run that a message of ``spills.raw`` counts for."""
-    try:
-        record = decode(value)
-    except WireError:
-        return NO_RUN
-    return record.run if isinstance(record, RawSpill | RunControl) else NO_RUN
 
 
 def _log(settings: Settings, topics: Topics, runs: KnownRuns | None) -> KafkaLog:

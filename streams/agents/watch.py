@@ -12,8 +12,6 @@ import faust
 import structlog
 from confluent_kafka import KafkaException
 
-from schemas.records import NO_RUN, RawSpill, RunControl
-from schemas.wire import WireError, decode
 from streams.agents.common import SERVER_ERRORS
 from streams.agents.reconstruct import transform_all
 from streams.books.counter import Counter
@@ -22,7 +20,7 @@ from streams.books.partition import Partition, Partitions
 from streams.books.reading import Arrived, Reading
 from streams.kafka import messages, no_kafka, reader
 from streams.settings import Settings
-from streams.transform import ConditionsOf, Message
+from streams.transform import ConditionsOf, Message, run_of
 
 WATCH_S = 1.0
 """How often quiet partitions are looked after."""
@@ -200,7 +198,7 @@ class _Run:
         size = 0
         for one in self._arrived:
             self.upto = one.offset + 1
-            if _run_of(one.value) != self._run:
+            if run_of(one.value) != self._run:
                 continue
             found.append(
                 Message(
@@ -216,14 +214,6 @@ class _Run:
                 return found
         self.upto = self._stop
         return found
-
-
-def _run_of(value: bytes) -> int:
-    try:
-        record = decode(value)
-    except WireError:
-        return NO_RUN
-    return record.run if isinstance(record, RawSpill | RunControl) else NO_RUN
 
 
 def read_from_kafka(settings: Settings, topic: str) -> Read:

@@ -215,6 +215,11 @@ class Keys:
         """Name of a key that was set aside before the checkpoint that has this fence was followed by another."""
         return self._key("aside", fence, key.removeprefix(self._key("")))
 
+    def is_aside_of(self, aside: str, run: int) -> bool:
+        """Say whether a key that was set aside is one of a run's."""
+        ours = tuple(":" + key.removeprefix(self._key("")) for key in self.of_run(run))
+        return aside.endswith(ours) or f":{self.windows_of_run(run).removeprefix(self._key(''))[:-1]}" in aside
+
 
 def of_session(prefix: str, session: str) -> str:
     """Return the pattern of all keys of a session's partitions."""

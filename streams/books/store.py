@@ -290,8 +290,8 @@ class CheckpointStore:
     async def remove_aside(self, partition: int, run: int) -> None:
         """Remove what was set aside of a part of a run: it was made again from Kafka, whole."""
         keys = self._keys(partition)
-        for key in (*keys.of_run(run), keys.windows_of_run(run)):
-            async for found in self._redis.scan_iter(match=keys.aside("*", key), count=1000):
+        async for found in self._redis.scan_iter(match=keys.aside("*", "*"), count=1000):
+            if keys.is_aside_of(found.decode(), run):
                 await self._redis.unlink(found)
 
     async def begin(self, partition: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +15,10 @@ from uuid import UUID
 
 import numpy as np
 
+from schemas import wire
 from schemas.columns import I4, I8, Detector, Table, column
 from schemas.records import NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
-from schemas.wire import encode
-from streams import reconstruct
+from streams import reconstruct, transform
 from streams.books import counter, kafka_log, reading
 from streams.books.book import Ranges
 from streams.errors import BadDataError
@@ -93,7 +94,7 @@ class Sent:
             return b"garbage %d" % self.version
         if not self.is_spill:
             kind = ControlKind.START if self.kind is Kind.START else ControlKind.END
-            return encode(
+            return wire.encode(
                 RunControl(
                     run=self.run,
                     kind=kind,
@@ -104,7 +105,7 @@ class Sent:
                     run_type="physics",
                 )
             )
-        return encode(
+        return wire.encode(
             RawSpill(
                 run=self.run,
                 spill=self.spill,
@@ -214,6 +215,9 @@ def installed() -> Iterator[None]:
         stack.enter_context(patch.object(counter, "TAIL", TAIL))
         stack.enter_context(patch.object(kafka_log, "TAIL", TAIL))
         stack.enter_context(patch.object(reading, "AUDITED", 5))
+        # A message is read each time that a run is made again, and always gives the same.
+        remembered = lru_cache(maxsize=None)(wire.decode)
+        stack.enter_context(patch.object(transform, "decode", remembered))
         numbers = count()
         stack.enter_context(patch("streams.books.changing.uuid.uuid4", lambda: UUID(int=next(numbers))))
         yield

@@ -126,7 +126,9 @@ class Keyspace:
         self.data[_bytes(to)] = self.data.pop(_bytes(key))
 
     def scan(self, pattern: str) -> list[bytes]:
-        return [key for key in self.data if fnmatchcase(key.decode(), pattern.replace("[", "[[]"))]
+        begin = pattern.partition("*")[0].encode()
+        found = [key for key in self.data if key.startswith(begin)]
+        return [key for key in found if fnmatchcase(key.decode(), pattern.replace("[", "[[]"))]
 
     def type(self, key: Any) -> str:
         """Return the name of a key's kind, as the command TYPE does."""
