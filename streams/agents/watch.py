@@ -78,8 +78,8 @@ def add_watch(app: faust.App, raw: Any, reading: Reading, partitions: Partitions
     @app.task
     async def make_again() -> None:
         while not app.should_stop:
-            await repairs.look()
-            await asyncio.sleep(WATCH_S)
+            if not await repairs.look():
+                await asyncio.sleep(WATCH_S)
 
 
 class Watch:
@@ -150,19 +150,21 @@ class Repairs:
         self._conditions_of = conditions_of
         self._in_thread = in_thread
 
-    async def look(self) -> None:
-        """Make one run again, if there is one that is to be."""
+    async def look(self) -> bool:
+        """Make one run again, if there is one that is to be; say whether that was done."""
         jobs = [
             (first, run, known) for known in self._partitions.values() for run, first in known.state.repairs.items()
         ]
         if not jobs:
-            return
+            return False
         _, run, known = max(jobs, key=lambda job: job[:2])
         try:
             while self._goes_on(known, run):
                 await self._bring_in(known, run)
         except SERVER_ERRORS as error:
             _log.warning("cannot make a run again yet", run=run, error=f"{type(error).__name__}: {error}")
+            return False
+        return True
 
     def _goes_on(self, known: Partition, run: int) -> bool:
         return self._partitions.get(known.number) is known and run in known.state.repairs

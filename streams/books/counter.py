@@ -176,17 +176,17 @@ class Counter:
         async with self._lock:
             places, stamp = await self._store.load_places(known.number)
             if known.state.index and stamp != known.state.index:
-                if await self._is_current(known):
-                    await self._list_again(known, "it is not as it was left")
-                else:  # it is another's list
-                    self._drop(known.number)
+                await self._list_again(known, "it is not as it was left")
                 return []
             return sorted(places, key=lambda run: places[run].first)
 
     async def _list_again(self, known: Partition, why: str) -> None:
-        """Make the list of the runs of a partition again, and all that may have gone with it."""
-        _log.error("the list of runs is not whole: making it again", partition=known.number, why=why)
+        """Make the list of the runs of a partition again, and all that may have gone with it, unless it is another's."""
         self._drop(known.number)
+        if not await self._is_current(known):
+            _log.warning("another has the partition now", partition=known.number, why=why)
+            return
+        _log.error("the list of runs is not whole: making it again", partition=known.number, why=why)
         await self._store.list_again(known.number, known.state.index)
         places, _ = await self._store.load_places(known.number)
         await self._note(known, await self._with_all_runs(known.number, known.with_fence(), places))

@@ -16,7 +16,7 @@ from tests.simulation.host import Host, Trace
 from tests.simulation.kafka_in_memory import Group, Kafka
 from tests.simulation.redis_in_memory import Redis
 from tests.simulation.scale import Scale
-from tests.simulation.worker import PREFIX, DeafError, Servers, Worker
+from tests.simulation.worker import Servers, Worker
 
 TEST = "test"
 """A second session beside live, with conditions of its own."""
@@ -160,6 +160,3 @@ class Cluster:
     def keys(self) -> dict[bytes, Any]:
         """What Redis has."""
         return self.redis.keys.data
-
-
-__all__ = ["PREFIX", "TEST", "Cluster", "DeafError"]

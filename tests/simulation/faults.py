@@ -77,6 +77,7 @@ class Harm:
         worker = self._worker()
         if worker is not None:
             worker.consumer.give(set(range(len(self.cluster.kafka.logs))))
+            self._later(30, self.move_partitions)  # Kafka's coordinator tells a worker that has been left out
 
     def forget_committed_offsets(self) -> None:
         for group in self.cluster.groups.values():

@@ -17,7 +17,7 @@ CALM_EVERY_S = 1200.0
 """Beam between two calms."""
 PATIENCE_S = 300.0
 """When all faults are over, all that Kafka has is in the books within it."""
-LOOK_S = 60.0
+LOOK_S = 150.0
 """Time between two looks at the books."""
 
 

@@ -33,6 +33,8 @@ from tests.simulation.scale import Scale
 PREFIX = "simulated"
 RUNS_S = 15.0
 """Time between two looks for runs that have changed."""
+DEAF_LOOKS = 6
+"""A worker that looks so seldom has had time for what it does from one look to the next."""
 
 
 class Servers:
@@ -159,7 +161,7 @@ class Worker:
         while True:
             await self.host.sleep(self._scale.watch_s)
             await self._watch.look(set(self.consumer.assigned))
-            if self._now() - self._well_at > watch.DEAF_S:
+            if self._now() - self._well_at > max(watch.DEAF_S, DEAF_LOOKS * self._scale.watch_s):
                 raise DeafError("nothing was taken for a minute, though there is something")
 
     def _well(self) -> None:
@@ -171,9 +173,8 @@ class Worker:
 
     async def _make_again(self) -> None:
         while True:
-            waits = any(known.state.repairs for known in self.partitions.values())
-            await self.host.sleep(watch.WATCH_S if waits else self._scale.watch_s)
-            await self._repairs.look()
+            if not await self._repairs.look():
+                await self.host.sleep(self._scale.watch_s)
 
     async def _write_runs(self) -> None:
         while True:
