@@ -21,7 +21,8 @@ from streams.agents.kafka_access import kafka_log
 from streams.agents.products import Products
 from streams.agents.reconstruct import add_reconstruct
 from streams.agents.registry import add_registry
-from streams.agents.watch import Repairs, add_watch, read_from_kafka
+from streams.agents.repairs import Repairs, add_repairs, read_from_kafka
+from streams.agents.watch import add_watch
 from streams.books.counter import Counter
 from streams.books.partition import Filling, Partitions
 from streams.books.reading import Reading
@@ -126,7 +127,8 @@ def _add_parts(app: faust.App, settings: Settings) -> None:
         conditions_of=conditions_of,
         in_thread=asyncio.to_thread,
     )
-    add_watch(app, topics.raw, reading, partitions, repairs)
+    add_watch(app, topics.raw, reading, partitions)
+    add_repairs(app, repairs)
     if settings.session == LIVE:
         add_registry(app, topics, settings)
 

@@ -181,7 +181,7 @@ class Counter:
             return sorted(places, key=lambda run: places[run].first)
 
     async def _list_again(self, known: Partition, why: str) -> None:
-        """Make the list of the runs of a partition again, and all that may have gone with it, unless it is another's."""
+        """Make the list of the runs of a partition again, with all that may have gone; another's is left to it."""
         self._drop(known.number)
         if not await self._is_current(known):
             _log.warning("another has the partition now", partition=known.number, why=why)

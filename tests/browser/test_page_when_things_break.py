@@ -84,7 +84,7 @@ def test_a_run_that_cannot_be_read_is_told_harms_no_other_and_is_made_again(site
                 keys = layout.Keys(site.settings.redis.key_prefix, site.settings.session, partition)
                 redis.hset(keys.book(damaged.run), "ht01", "rubbish")
         open_page(page, f"/?run={damaged.run}")
-        expect(page.locator(".banner.bad")).to_contain_text(f"Run {damaged.run} cannot be read")
+        expect(page.locator(".banner.bad")).to_contain_text(f"Run {damaged.run} in partition")
         expect(page.locator("#strip")).to_contain_text("Statecannot be read")
         expect(page.locator(".card").first).to_contain_text(f"run {damaged.run} cannot be read")
         page.locator("#controls").get_by_title("Later run").click()

@@ -13,7 +13,8 @@ from streams.agents.common import SERVER_ERRORS
 from streams.agents.products import Products
 from streams.agents.reconstruct import Reconstruction
 from streams.agents.registry import Registry, known
-from streams.agents.watch import Repairs, Watch
+from streams.agents.repairs import Repairs
+from streams.agents.watch import Watch
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog, Known
 from streams.books.partition import Filling, Partitions
