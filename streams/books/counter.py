@@ -88,47 +88,47 @@ class Counter:
         parts = Parts(number, self._store, self._filling)
         known = Partition(number=number, writer=writer, state=state, parts=parts, reading=state.next, sound=state.sound)
         await self._store.begin(number)
-        if state.log == before.log and state.next < before.next:
-            try:
-                await self._cut(known)
-            except DamagedIndexError as damage:
-                known.state = before
-                await self._list_again(known, str(damage))
-                raise CheckpointRefusedError(str(damage)) from damage
-        elif state.log != stored.log:  # whoever asks how far it is need not wait for the next message
-            await self._write(known, known.with_fence(), {})
+        is_shorter = state.log == before.log and state.next < before.next
+        try:
+            state, changes = await self._cut(known) if is_shorter else (known.with_fence(), {})
+        except DamagedIndexError as damage:
+            known.state = before
+            await self._list_again(known, str(damage))
+            raise CheckpointRefusedError(str(damage)) from damage
+        if not stored.fence:
+            state = await self._with_all_runs(number, state)
+        if is_shorter or state.log != stored.log:  # whoever asks how far it is need not wait for the next message
+            await self._write(known, state, changes)
+            known.reading = state.next
         return known
 
     async def _from_nothing(self, number: int, writer: str) -> PartitionState:
         """Return where to begin in a partition of which Redis does not say how far it is.
 
         All before the last message of its runs was counted, if Redis has those. Else the run that is taken now comes
-        first; older ones, of which the topic of runs knows where they begin, are made again behind it.
+        first.
         """
         state = PartitionState(log=await self._kafka.id())
         places, stamp = await self._store.load_places(number)
-        is_whole = bool(stamp)
-        if not is_whole:
+        if not stamp:
             stamp = f"{writer}:0"
             await self._store.list_again(number, stamp)
             places, _ = await self._store.load_places(number)
         state = replace(state, index=stamp)
         if lasts := [place.last for place in places.values() if place.log == state.log]:
-            state = replace(state, next=max(lasts) + 1)
-            return state if is_whole else await self._with_all_runs(number, state, places)
+            return replace(state, next=max(lasts) + 1)
         known = await self._kafka.known(number)
         low, _ = await self._kafka.span(number)
         newest = max((first for first in known.runs.values() if first < known.below), default=low)
-        state = replace(state, next=max(low, newest))
-        return self._with_repairs(number, state, known.runs, low)
+        return replace(state, next=max(low, newest))
 
-    async def _with_all_runs(
-        self, number: int, state: PartitionState, places: Mapping[int, layout.Place]
-    ) -> PartitionState:
-        """Return a state set back to where the topic of runs knows all of them: a part may have gone with its place.
+    async def _with_all_runs(self, number: int, state: PartitionState) -> PartitionState:
+        """Return a state that has all runs made again which are not in the list of runs, though they were counted.
 
-        Whatever is in a part comes again, and changes nothing.
+        The topic of runs knows where they begin; what came since it was written comes again, and changes nothing where
+        it is in a part.
         """
+        places, _ = await self._store.load_places(number)
         known = await self._kafka.known(number)
         low, _ = await self._kafka.span(number)
         at = min(state.next, max(low, known.below))
@@ -148,8 +148,8 @@ class Counter:
                 state = self._kafka.with_loss(number, state, what)
         return replace(state, repairs=repairs)
 
-    async def _cut(self, known: Partition) -> None:
-        """Have no part claim messages behind the next one: others come in their place."""
+    async def _cut(self, known: Partition) -> tuple[PartitionState, dict[int, RunChanges]]:
+        """Return what is to be written so that no part claims messages that Kafka lost: others are in their place."""
         state, changes = known.state, dict[int, RunChanges]()
         repairs = {run: min(at, state.next) for run, at in state.repairs.items()}
         places, _ = await self._store.load_places(known.number)
@@ -169,7 +169,7 @@ class Counter:
             last[known.number] = min(last.get(known.number, 0), state.next - 1)
             cut = replace(place, last=state.next - 1)
             changes[run] = RunChanges(stored=stored, place=cut)
-        await self._write(known, replace(known.with_fence(), repairs=repairs), changes)
+        return replace(known.with_fence(), repairs=repairs), changes
 
     async def runs(self, known: Partition) -> list[int]:
         """Return the runs of a partition, the newest last; a list of them that is not whole is made again."""
@@ -188,8 +188,7 @@ class Counter:
             return
         _log.error("the list of runs is not whole: making it again", partition=known.number, why=why)
         await self._store.list_again(known.number, known.state.index)
-        places, _ = await self._store.load_places(known.number)
-        await self._note(known, await self._with_all_runs(known.number, known.with_fence(), places))
+        await self._note(known, await self._with_all_runs(known.number, known.with_fence()))
 
     async def _note(self, known: Partition, state: PartitionState) -> None:
         """Write how far a partition is, and nothing else."""

@@ -74,6 +74,8 @@ class KafkaLog:
                 partition, state, f"{self.name} was made anew: what it held before is gone from Kafka"
             )
         kept = state.next if epoch == state.epoch else await self._still_there(partition, state)
+        if kept > end and not state.tail:
+            kept = low  # others may be in place of any that was counted, and nothing tells
         kept = max(low, min(kept, end))
         state = replace(state, log=log, epoch=epoch)
         if kept < state.next:

@@ -34,14 +34,14 @@ class Scale:
         return cls(
             partitions=rng.choice([1, 2, 2, 3]),
             workers=rng.choice([1, 2, 2, 3]),
-            spill_s=rng.choice([3.0, 10.0, 30.0]),
-            run_spills=rng.choice([5, 20, 80]),
+            spill_s=rng.choice([8.0, 30.0, 90.0]),
+            run_spills=rng.choice([3, 10, 40]),
             window_s=rng.choice([15, 60]),
             windows_kept=rng.choice([2, 4, 1000]),
             batch=rng.choice([1, 4, 32]),
             batch_wait_s=rng.choice([0.0, 0.05]),
-            watch_s=rng.choice([5.0, 15.0, 30.0]),
+            watch_s=rng.choice([5.0, 20.0, 60.0]),
             busy=rng.choice([0.0, 0.1, 0.5]),
             gaps=rng.choice([0.0, 0.0, 0.05]),
-            fault_s=rng.choice([30.0, 90.0, 300.0]),
+            fault_s=rng.choice([45.0, 180.0, 600.0]),
         )

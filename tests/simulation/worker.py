@@ -32,7 +32,7 @@ from tests.simulation.redis_in_memory import AsyncClient, Redis, SyncClient
 from tests.simulation.scale import Scale
 
 PREFIX = "simulated"
-RUNS_S = 15.0
+RUNS_S = 30.0
 """Time between two looks for runs that have changed."""
 DEAF_LOOKS = 6
 """A worker that looks so seldom has had time for what it does from one look to the next."""
