@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv --quiet --system-certs
 PIN := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help demo test lint bench bench-page chaos pins clean
+.PHONY: help demo test lint bench bench-page chaos simulate-faults nightly pins clean
 
 help:  ## Say what there is to make.
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -35,6 +35,16 @@ bench-page: $(VENV)/dev.stamp  ## Speed of the page in Chromium: make bench-page
 
 chaos: $(VENV)/dev.stamp  ## Harm at random, every bin compared: make chaos SEED=1 ROUNDS=20 ARGS="--only kill_a_worker"
 	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),20) $(ARGS)
+
+simulate-faults: $(VENV)/dev.stamp  ## Hours of beam and faults simulated: make simulate-faults SEED=1 HOURS=1 ARGS="--seeds 200"
+	@$(BIN)/python -m tests.simulation --seed $(or $(SEED),1) --hours $(or $(HOURS),1) $(ARGS)
+
+# A new seed each day, said in what is printed.
+nightly: $(VENV)/dev.stamp  ## What takes too long for `make test`: two hours, more than a million spills simulated
+	@sh .ci/chromium
+	@$(BIN)/python -m pytest -m nightly
+	@$(MAKE) --no-print-directory simulate-faults SEED=$$(date +%y%m%d)0000 ARGS="--spills 1000000"
+	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=30
 
 pins: $(VENV)/uv.stamp  ## Pin what pyproject.toml asks for, with hashes; keeps versions that still fit.
 	$(PIN) --extra local --extra export -o requirements.txt

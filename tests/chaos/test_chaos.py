@@ -20,6 +20,7 @@ from tests.chaos.tables import BREAKABLE_RUNS, cabling, make_other_tables, make_
 SCALE = Scale(brokers=3, workers=2, rate=12.0)
 
 
+@pytest.mark.nightly
 @pytest.mark.servers
 @pytest.mark.timeout(400)  # as long as it moves, however slowly, there is no fault
 def test_three_rounds_of_harm_change_no_bin_and_no_counter(

@@ -72,6 +72,7 @@ def check(reader: BookReader, records: Sequence[RawSpill | RunControl]) -> None:
     assert differences(expected.run_book(), reader.run(run, expected.book.ranges)) == []
 
 
+@pytest.mark.nightly
 def test_a_power_cut_that_takes_the_end_of_the_logs_hides_no_spill_that_comes_then(
     stack: LocalStack, settings: Settings, workers: Workers, reader: BookReader
 ) -> None:

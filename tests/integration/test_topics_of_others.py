@@ -39,6 +39,7 @@ def check(reader: BookReader, records: list[Record]) -> None:
         assert differences(expected.run_book(), reader.run(run, expected.book.ranges)) == []
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(300)  # each time the partitions of a killed worker are free after its session alone
 def test_times_of_the_broker_tell_of_no_loss_however_often_a_worker_is_killed(
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]

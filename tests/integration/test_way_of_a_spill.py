@@ -283,6 +283,7 @@ def test_a_message_larger_than_a_fetch_goes_its_way(
     assert decode(kept.payload) == huge
 
 
+@pytest.mark.nightly
 def test_a_flood_is_counted_in_bounded_memory(
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
 ) -> None:

@@ -45,6 +45,7 @@ def test_a_worker_works_with_every_session_time_out_that_the_settings_take(
     assert reader.runs()[RUN.run].filled == 4
 
 
+@pytest.mark.nightly
 def test_a_worker_says_in_a_few_lines_that_kafka_is_away_and_that_it_is_back(
     servers_can_be_had: None, tmp_path: Path
 ) -> None:
