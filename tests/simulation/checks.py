@@ -51,10 +51,20 @@ class Checks:
         self._books: dict[tuple[str, int, int], tuple[Any, RunBook]] = {}
         """Session, partition and run → what Redis had of it when it was read last, and what was read."""
 
+        self._right: dict[tuple[str, int, int], Any] = {}
+        """Session, partition and run → what Redis and Kafka had of it when all of that was right."""
+
+    def _stored(self, session: str, partition: int, run: int) -> list[Any]:
+        """Return a copy of what Redis has of a part of a run."""
+        keys, stored = Keys(PREFIX, session, partition), self._cluster.keys
+        windows, begin = stored.get(keys.windows(run).encode()), keys.windows_of_run(run)[:-1].encode()
+        names = [begin + name for name in windows] if isinstance(windows, dict) else []
+        values = [stored.get(name) for name in (*map(str.encode, keys.of_run(run)), *names)]
+        return [dict(value) if isinstance(value, dict) else value for value in values]
+
     def _book(self, session: str, partition: int, run: int, ranges: Ranges) -> RunBook:
         """Read a part of a run; what has not changed since is not read again, which takes most of the time."""
-        stored = [self._cluster.keys.get(key.encode()) for key in Keys(PREFIX, session, partition).of_run(run)]
-        content = ranges, [dict(value) if isinstance(value, dict) else value for value in stored]
+        content = ranges, self._stored(session, partition, run)
         before = self._books.get((session, partition, run))
         if before is None or before[0] != content:
             book = PartReader(self._redis, session, partition).run(run, ranges)
@@ -152,6 +162,17 @@ class Checks:
     def _part(self, session: str, partition: int, run: int) -> Iterator[str]:
         ever = self._cluster.beam.ever[run, partition]
         now = self._still_there(run, partition)
+        seen = self._stored(session, partition, run), len(ever), [entry.arrived for entry in now]
+        if self._right.get((session, partition, run)) == seen:
+            return
+        wrong = [*self._compared(session, partition, run, ever, now)]
+        yield from wrong
+        if not wrong:
+            self._right[session, partition, run] = seen
+
+    def _compared(
+        self, session: str, partition: int, run: int, ever: list[tuple[str, Entry]], now: list[Entry]
+    ) -> Iterator[str]:
         book = self._book(session, partition, run, {})
         here = [entry for _, entry in ever]
         if len(now) == len(ever) and not any(map(self._harm.came_again, now)):

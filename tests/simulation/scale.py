@@ -40,7 +40,7 @@ class Scale:
             windows_kept=rng.choice([2, 4, 1000]),
             batch=rng.choice([1, 4, 32]),
             batch_wait_s=rng.choice([0.0, 0.05]),
-            watch_s=rng.choice([5.0, 20.0, 60.0]),
+            watch_s=rng.choice([10.0, 30.0, 60.0]),
             busy=rng.choice([0.0, 0.1, 0.5]),
             gaps=rng.choice([0.0, 0.0, 0.05]),
             fault_s=rng.choice([45.0, 180.0, 600.0]),
