@@ -30,7 +30,6 @@ from streams.books.run import Handling
 from streams.books.store import CheckpointStore
 from streams.conditions.store import ConditionsStore
 from streams.log import log_to_stderr
-from streams.memory import give_back
 from streams.process import plot_ranges
 from streams.settings import LIVE, Settings
 
@@ -146,7 +145,6 @@ def _handling(worker: psutil.Process, produced_ms: int) -> Handling:
 def run_worker(settings: Settings) -> None:
     """Run one worker until it is told to stop; ends the process with its status."""
     log_to_stderr()
-    give_back()
     # A third less CPU for large messages than asyncio's own loop.
     mode.loop.use("uvloop")
     worker = faust.Worker(create_app(settings), loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
