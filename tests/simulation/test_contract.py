@@ -226,6 +226,7 @@ def kind(error: Exception) -> str:
 @example([("hset", HASHES[0], "fence", "a:1"), ("set_aside", HASHES[0], "a:1", [(HASHES[0], HASHES[2])])])
 @example([("memory", False), ("compare_and_set", HASHES[0], "", [(HASHES[1], "new", ["", "a:1"])])])
 @example([("memory", False), ("compare_and_set", HASHES[0], "", [(LISTS, "zadd", [1, "1"])])])
+@example([("memory", False), ("compare_and_set", HASHES[0], "", [(HASHES[1], "del", []), (LISTS, "zadd", [1, "1"])])])
 @given(steps)
 def test_redis_in_memory_answers_as_a_real_one(redis_url: str, given_steps: list[Step]) -> None:
     with Redis.from_url(redis_url) as client:
