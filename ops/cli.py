@@ -7,6 +7,7 @@ import sys
 import typer
 
 from ops.commands import (
+    books,
     config,
     demo,
     export,
@@ -40,6 +41,7 @@ app.command()(demo.demo)
 app.command()(local.up)
 app.command()(local.down)
 app.command()(local.status)
+app.command()(books.books)
 app.command()(process.process)
 app.command()(produce.produce)
 app.command()(simulate.simulate)

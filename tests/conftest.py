@@ -10,7 +10,7 @@ import pytest
 import structlog
 from hypothesis import settings as hypothesis_settings
 
-from ops.stack import LocalStack, free_port
+from ops.stack import LocalStack, free_port, redis
 from ops.stack.jars import class_path
 from ops.stack.java import find_java
 from ops.stack.redis import find_server
@@ -66,6 +66,20 @@ def stack(servers_can_be_had: None, tmp_path_factory: pytest.TempPathFactory) ->
         yield running
 
 
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a Redis that a test may empty."""
+    port = free_port()
+    try:
+        server = redis.start(tmp_path_factory.mktemp("redis"), port, keep=False)
+    except ServerError as error:
+        pytest.skip(str(error))
+    while not redis.answers(port, 1.0):
+        time.sleep(0.05)
+    yield f"redis://127.0.0.1:{port}/0"
+    server.end()
+
+
 @pytest.fixture
 def settings(stack: LocalStack) -> Settings:
     """Return settings that name the stack, with topics and Redis keys of this test's own."""
@@ -79,8 +93,8 @@ def settings(stack: LocalStack) -> Settings:
 @pytest.fixture
 def reader(settings: Settings) -> Iterator[BookReader]:
     """Return what reads the books."""
-    with connect(settings) as redis:
-        yield BookReader.of(redis, settings)
+    with connect(settings) as client:
+        yield BookReader.of(client, settings)
 
 
 @pytest.fixture

@@ -97,4 +97,6 @@ class KafkaLog:
                 return kept
         if any(counted.offset < state.sound for counted in state.tail):
             return 0  # it has none of those
+        if state.tail and kept == state.tail[0].offset:
+            return 0  # it has none at all, and nothing tells how much more: the books may have begun with the oldest
         return kept if len(state.tail) < TAIL else min(kept, state.sound)

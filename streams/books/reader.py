@@ -70,15 +70,24 @@ class BookReader:
         Part of the keys' names, see `layout`.
     promoted
         Gives the sessions whose books are read in place of this one's, by run.
+    partition
+        Whose parts alone are read, also where the set of partitions lacks it; None for those of all.
     """
 
     def __init__(
-        self, redis: Redis, prefix: str, session: str, promoted: Callable[[], Mapping[int, str]] = dict
+        self,
+        redis: Redis,
+        prefix: str,
+        session: str,
+        promoted: Callable[[], Mapping[int, str]] = dict,
+        *,
+        partition: int | None = None,
     ) -> None:
         self._redis = redis
         self._prefix = prefix
         self._session = session
         self._promoted = promoted
+        self._partition = partition
         self._lists: dict[str, RunList] = {}
         self.unreadable: dict[int, str] = {}
         """Runs that `places` or `runs` left out when it was called last, and why."""
@@ -95,6 +104,8 @@ class BookReader:
         return cls(redis, prefix, settings.session, Promotions(redis, prefix).all)
 
     def _keys_of(self, session: str) -> list[layout.Keys]:
+        if self._partition is not None:
+            return [layout.Keys(self._prefix, session, self._partition)]
         known = cast("set[bytes]", self._redis.smembers(layout.partitions(self._prefix, session)))
         return [layout.Keys(self._prefix, session, p) for p in sorted(int(each) for each in known if each.isdigit())]
 

@@ -21,7 +21,7 @@ The values are those of `layout`, `uhi` and `spill_numbers`, without their check
 import json
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -32,6 +32,7 @@ from redis.exceptions import ResponseError
 
 from streams.books import layout, spill_numbers, uhi
 from streams.books.book import Book, Ranges, new_histogram
+from streams.books.invariants import of_entries
 from streams.books.run import Handling, Ledger
 from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS
@@ -171,8 +172,8 @@ async def load_part(redis: Redis, keys: Keys, run: int, totals: Totals, ranges: 
         stored = await _hash(redis, keys("handling", run))
         handling = {int(spill): layout.unpack_handling(data) for spill, data in stored.items()}
     book, left_out = await _load_book(redis, keys("book", run), ranges)
-    if numbers.keys() == ledger.keys():
-        _check_entries(keys("book", run), book, numbers)
+    if numbers.keys() == ledger.keys() and (what := next(of_entries(book, numbers), "")):
+        raise UnreadableError(f"{keys('book', run)} {what}")
     part = Part(
         totals=totals,
         ledger=ledger,
@@ -204,16 +205,6 @@ async def _load_book(redis: Redis, key: str, ranges: Ranges) -> tuple[Book, tupl
             ours.view(flow=True)[...] = stored.view(flow=True)
             book[name] = ours
     return book, tuple(left_out)
-
-
-def _check_entries(key: str, book: Book, numbers: Mapping[int, bytes]) -> None:
-    """Refuse a book that has not the entries that its spills have by their key numbers."""
-    for plot in filter(spill_numbers.is_kept, PLOTS.values()):
-        view = book[plot.name].view(flow=True)
-        there = int((view[1:-1] if plot.has_mean else view).sum())
-        wanted = sum(one.entries for one in spill_numbers.of_plot(numbers, plot))
-        if there != wanted:
-            raise UnreadableError(f"{key} has {there} entries of the plot {plot.name}, and its spills have {wanted}")
 
 
 async def _hash(redis: Redis, key: str) -> dict[bytes, bytes]:

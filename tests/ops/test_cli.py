@@ -30,7 +30,7 @@ def test_wrong_use_ends_with_status_2_and_no_traceback(spilldeck: Spilldeck, arg
 
 
 def test_the_help_of_every_command_fits_on_a_terminal(spilldeck: Spilldeck) -> None:
-    for arguments in ([], ["up"], ["down"], ["status"], ["topics"], ["topics", "apply"], ["config", "show"]):
+    for arguments in ([], ["up"], ["down"], ["status"], ["books"], ["topics"], ["topics", "apply"], ["config", "show"]):
         done = spilldeck(*arguments, "--help", env={"COLUMNS": "80"})
         assert done.returncode == 0, done.stderr
         assert max(map(len, done.stdout.splitlines())) <= 80

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from streams.books import invariants
 from streams.books.book import Book, Ranges
 from streams.books.layout import Keys
 from streams.books.reader import BookReader, UnreadableRunError
@@ -18,17 +19,6 @@ from tests.simulation.faults import Harm
 from tests.simulation.kafka_in_memory import Entry
 from tests.simulation.redis_in_memory import SyncClient
 from tests.simulation.worker import PREFIX
-
-
-class PartReader(BookReader):
-    """Reads the books of one partition alone."""
-
-    def __init__(self, redis: Any, session: str, partition: int) -> None:
-        super().__init__(redis, PREFIX, session)
-        self._only = partition
-
-    def _keys_of(self, session: str) -> list[Keys]:
-        return [Keys(PREFIX, session, self._only)]
 
 
 class Checks:
@@ -67,9 +57,13 @@ class Checks:
         content = ranges, self._stored(session, partition, run)
         before = self._books.get((session, partition, run))
         if before is None or before[0] != content:
-            book = PartReader(self._redis, session, partition).run(run, ranges)
+            book = self._reader(session, partition).run(run, ranges)
             before = self._books[session, partition, run] = content, book
         return before[1]
+
+    def _reader(self, session: str, partition: int) -> BookReader:
+        """Return what reads the books of one partition alone."""
+        return BookReader(self._redis, PREFIX, session, partition=partition)
 
     def lag(self) -> str:
         """Return what of Kafka is not in the books, in words; nothing if all is."""
@@ -148,12 +142,11 @@ class Checks:
 
     def _lists(self, session: str, partition: int) -> Iterator[str]:
         """Yield where the list of runs is not that of the parts."""
-        reader = PartReader(self._redis, session, partition)
+        reader = self._reader(session, partition)
         places, runs = reader.places(), reader.runs()
         for run in runs.keys() & places.keys():
-            place, totals = places[run], runs[run]
-            if (place.received, place.filled, place.triggers) != (totals.received, totals.filled, totals.triggers):
-                yield f"{session}[{partition}] run {run}: the list says {place}, the totals {totals}"
+            for what in invariants.of_place(places[run], runs[run], partition):
+                yield f"{session}[{partition}] run {run}: {what}"
         for run, there in self._cluster.beam.ever:
             is_there = there == partition and bool(self._still_there(run, partition))
             if is_there and run not in places and not self._losses(session, partition):
@@ -243,16 +236,16 @@ class Checks:
                 yield f"of spill {spill} something else is remembered: {entry}"
             if book.key_numbers.get(spill) != judge.key_numbers(sent, ranges):
                 yield f"the key numbers of spill {spill} are wrong"
-        reader = PartReader(self._redis, session, partition)
+        reader = self._reader(session, partition)
         expected = judge.windows(spills, scale.window_s, 1 if book.totals.ended else scale.windows_kept)
         found = reader.windows(run)
         if found != {window: len(theirs) for window, theirs in expected.items()}:
             yield f"the windows are {found}, not { ({w: len(t) for w, t in expected.items()}) }"
             return
+        books = {window: reader.window(run, window, ranges) for window in expected}
         for window, theirs in expected.items():
-            yield from same(
-                {sent.spill: sent for sent in theirs}, ranges, reader.window(run, window, ranges), str(window)
-            )
+            yield from same({sent.spill: sent for sent in theirs}, ranges, books[window], str(window))
+        yield from invariants.of_windows(book, {window: (found[window], books[window]) for window in found})
 
 
 def same(spills: Mapping[int, Sent], ranges: Ranges, book: Book, what: str) -> Iterator[str]:
@@ -264,14 +257,8 @@ def same(spills: Mapping[int, Sent], ranges: Ranges, book: Book, what: str) -> I
 
 def consistent(book: RunBook) -> Iterator[str]:
     """Yield what in a book contradicts itself."""
-    totals = book.totals
-    if totals.filled + totals.all_rejected != totals.received - totals.duplicates:
-        yield f"the counters do not add up: {totals}"
-    if totals.filled != len(book.ledger):
-        yield f"{totals.filled} spills were filled, and {len(book.ledger)} are in the ledger"
-    if book.key_numbers.keys() != book.ledger.keys():
-        yield "the key numbers are those of other spills than the ledger's"
+    yield from invariants.of_part(book)
     for name in PLOTS:
         entries = int(book.book[name].view(flow=True).sum())
-        if entries != 4 * totals.filled:
-            yield f"{name} has {entries} entries of {totals.filled} spills"
+        if entries != 4 * book.totals.filled:
+            yield f"{name} has {entries} entries of {book.totals.filled} spills"

@@ -1,15 +1,15 @@
 """A Redis in memory: the commands that the books use, both scripts, and what befalls a Redis.
 
-`test_redis_contract.py` asks the same of it and of a real one.
+`test_contract.py` asks the same of it and of a real one.
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import DataError, OutOfMemoryError, ResponseError
 
 from streams.books.checkpoint import COMPARE_AND_SET
 from streams.books.store import SET_ASIDE
@@ -34,6 +34,12 @@ Value = Hash | Members | Scores | bytes
 
 def _bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _check_some(values: Any) -> None:
+    """Refuse a command that names nothing."""
+    if not values:
+        raise ResponseError("wrong number of arguments")
 
 
 class Keyspace:
@@ -67,7 +73,8 @@ class Keyspace:
         found = self._there(key, Hash)
         return found.get(_bytes(field)) if found else None
 
-    def hmget(self, key: Any, fields: Iterable[Any]) -> list[bytes | None]:
+    def hmget(self, key: Any, fields: Collection[Any]) -> list[bytes | None]:
+        _check_some(fields)
         return [self.hget(key, field) for field in fields]
 
     def hgetall(self, key: Any) -> dict[bytes, bytes]:
@@ -77,19 +84,24 @@ class Keyspace:
         return len(self._there(key, Hash) or ())
 
     def hset(self, key: Any, field: Any = None, value: Any = None, mapping: Mapping[Any, Any] | None = None) -> int:
+        pairs = {**({field: value} if field is not None else {}), **(mapping or {})}
+        if not pairs:
+            raise DataError("nothing to set")
         there = self._to_write(key, Hash)
         before = len(there)
-        pairs = {**({field: value} if field is not None else {}), **(mapping or {})}
         there.update({_bytes(f): _bytes(v) for f, v in pairs.items()})
         return len(there) - before
 
     def hdel(self, key: Any, *fields: Any) -> int:
+        _check_some(fields)
         found = self._there(key, Hash) or {}
         gone = [field for field in map(_bytes, fields) if found.pop(field, None) is not None]
         self._tidy(key)
         return len(gone)
 
     def zadd(self, key: Any, mapping: Mapping[Any, float]) -> int:
+        if not mapping:
+            raise DataError("nothing to add")
         there = self._to_write(key, Scores)
         before = len(there)
         there.update({_bytes(member): float(score) for member, score in mapping.items()})
@@ -101,6 +113,7 @@ class Keyspace:
         return [m for s, m in sorted((score, member) for member, score in found.items()) if s >= low]
 
     def sadd(self, key: Any, *members: Any) -> int:
+        _check_some(members)
         there = self._to_write(key, Members)
         before = len(there)
         there.update(dict.fromkeys(map(_bytes, members)))
@@ -118,23 +131,27 @@ class Keyspace:
         return gone
 
     def delete(self, *keys: Any) -> int:
+        _check_some(keys)
         return sum(self.data.pop(_bytes(key), None) is not None for key in keys)
 
     unlink = delete
 
-    def rename(self, key: Any, to: Any) -> None:
+    def rename(self, key: Any, to: Any) -> bool:
+        if _bytes(key) not in self.data:
+            raise ResponseError("no such key")
         self.data[_bytes(to)] = self.data.pop(_bytes(key))
+        return True
 
     def scan(self, pattern: str) -> list[bytes]:
         begin = pattern.partition("*")[0].encode()
         found = [key for key in self.data if key.startswith(begin)]
         return [key for key in found if fnmatchcase(key.decode(), pattern.replace("[", "[[]"))]
 
-    def type(self, key: Any) -> str:
-        """Return the name of a key's kind, as the command TYPE does."""
+    def type(self, key: Any) -> bytes:
+        """Return the name of a key's kind."""
         value = self.data.get(_bytes(key))
-        names: dict[type[Any], str] = {Hash: "hash", Members: "set", Scores: "zset", bytes: "string"}
-        return names[type(value)] if value is not None else "none"
+        names: dict[type[Any], bytes] = {Hash: b"hash", Members: b"set", Scores: b"zset", bytes: b"string"}
+        return names[type(value)] if value is not None else b"none"
 
     def pipeline(self, commands: list[tuple[str, tuple[Any, ...]]], raise_on_error: bool) -> list[Any]:
         """Return the answers to several commands; raise the first error, when all are done, or have it among them."""
@@ -151,17 +168,20 @@ class Keyspace:
 
     def compare_and_set(self, keys: list[str], args: list[Any]) -> bytes:
         """Do what the script `COMPARE_AND_SET` does."""
-        if self.type(keys[0]) not in ("hash", "none"):
+        if self.type(keys[0]) not in (b"hash", b"none"):
             return b"refused"
         if (self.hget(keys[0], "fence") or b"") != _bytes(args[0]):
             return b"refused"
-        kinds = {"set": "hash", "hdel": "hash", "zadd": "zset"}
+        kinds = {"set": b"hash", "hdel": b"hash", "zadd": b"zset"}
         at, commands = 2, []
         for key in keys[1:]:
             name, count = args[at], args[at + 1]
-            commands.append((name, key, args[at + 2 : at + 2 + count]))
+            values = args[at + 2 : at + 2 + count]
+            # What names no field does nothing.
+            if values[name == "set" :] or name in ("new", "del"):
+                commands.append((name, key, values))
             at += 2 + count
-            if name in kinds and self.type(key) not in (kinds[name], "none"):
+            if name in kinds and self.type(key) not in (kinds[name], b"none"):
                 return _bytes(key)
             if name == "set" and args[at - count] != "*" and self.hget(key, "") != _bytes(args[at - count]):
                 return _bytes(key)
@@ -179,7 +199,8 @@ class Keyspace:
     def _do(self, name: str, key: str, values: list[Any]) -> None:
         if name == "new":
             self.delete(key)
-            self.data[_bytes(key)] = Hash(zip(map(_bytes, values[::2]), map(_bytes, values[1::2]), strict=True))
+            if values:
+                self.data[_bytes(key)] = Hash(zip(map(_bytes, values[::2]), map(_bytes, values[1::2]), strict=True))
         elif name == "set":
             self.hset(key, mapping=dict(zip(values[1::2], values[2::2], strict=True)))
         elif name == "hdel":
@@ -217,14 +238,15 @@ class Redis(Server):
 
     def refuse_writes(self) -> None:
         """Take no more writes that need memory."""
-        self.keys.refuses = _refuse
+        self.keys.refuses = refuse
 
     def heal(self) -> None:
         super().heal()
         self.keys.refuses = lambda: None
 
 
-def _refuse() -> None:
+def refuse() -> None:
+    """Raise what a Redis answers that is full."""
     raise OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
 
 

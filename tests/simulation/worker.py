@@ -10,6 +10,7 @@ from schemas.wire import decode, encode
 from streams.agents import watch
 from streams.agents.aggregate import count
 from streams.agents.common import SERVER_ERRORS
+from streams.agents.probe import ID_KNOWN_S
 from streams.agents.products import Products
 from streams.agents.reconstruct import Reconstruction
 from streams.agents.registry import Registry, known
@@ -110,6 +111,7 @@ class Worker:
         self._now = asyncio.get_running_loop().time
         self.partitions: Partitions = {}
         self.consumer = Consumer(host, servers.kafka, group, rng)
+        self._id, self._id_asked_s = "", 0.0
         log = self._kafka_log()
         store = CheckpointStore(AsyncClient(host, servers.redis), PREFIX, session)  # type: ignore[arg-type]
         filling = Filling(
@@ -201,6 +203,12 @@ class Worker:
     def _read(self, partition: int, start: int, stop: int) -> Generator[Arrived, None, None]:
         return self._servers.kafka.read(partition, start, stop)
 
+    async def _topic_id(self) -> str:
+        """Return the topic's id, as `Probe` does: what it was a moment ago."""
+        if not self._id or self._now() - self._id_asked_s > ID_KNOWN_S:
+            self._id, self._id_asked_s = await self._ask(self._servers.kafka.id), self._now()
+        return self._id
+
     def _kafka_log(self) -> KafkaLog:
         kafka = self._servers.kafka
 
@@ -219,7 +227,7 @@ class Worker:
         return _Log(
             on_set_back=self._on_set_back,
             name=kafka.topic,
-            id=lambda: self._ask(kafka.id),
+            id=self._topic_id,
             epoch=lambda partition: self._ask(kafka.epoch, partition),
             span=lambda partition: self._ask(kafka.span, partition),
             first_from=lambda partition, offset: self._ask(kafka.first_from, partition, offset),
