@@ -14,9 +14,9 @@ from streams.settings import LIVE
 from tests.simulation import judge
 from tests.simulation.cluster import Cluster
 from tests.simulation.experiment import RANGES, VALUES, Kind, Sent
-from tests.simulation.faults import Harm
+from tests.simulation.faults import SAID_BESIDES, Harm
 from tests.simulation.kafka_in_memory import Entry
-from tests.simulation.redis_in_memory import SyncClient
+from tests.simulation.redis_in_memory import Hash, SyncClient
 from tests.simulation.worker import PREFIX
 
 
@@ -51,10 +51,12 @@ class Checks:
         self._books: dict[tuple[str, int, int], tuple[Any, RunBook]] = {}
         """Session, partition and run → what Redis had of it when it was read last, and what was read."""
 
+        self._stored: dict[tuple[str, int, int], frozenset[int]] = {}
+        """Session, partition and run → the spills that Redis had when somebody looked last."""
         self._right: dict[tuple[str, int, int], Any] = {}
         """Session, partition and run → what Redis and Kafka had of it when all of that was right."""
 
-    def _stored(self, session: str, partition: int, run: int) -> list[Any]:
+    def _content(self, session: str, partition: int, run: int) -> list[Any]:
         """Return a copy of what Redis has of a part of a run."""
         keys, stored = Keys(PREFIX, session, partition), self._cluster.keys
         windows, begin = stored.get(keys.windows(run).encode()), keys.windows_of_run(run)[:-1].encode()
@@ -64,7 +66,7 @@ class Checks:
 
     def _book(self, session: str, partition: int, run: int, ranges: Ranges) -> RunBook:
         """Read a part of a run; what has not changed since is not read again, which takes most of the time."""
-        content = ranges, self._stored(session, partition, run)
+        content = ranges, self._content(session, partition, run)
         before = self._books.get((session, partition, run))
         if before is None or before[0] != content:
             book = PartReader(self._redis, session, partition).run(run, ranges)
@@ -91,6 +93,8 @@ class Checks:
         seen: dict[tuple[str, int, int], set[int]] = {}
         for session, partition, run in self._parts():
             ranges = self._cluster.ranges_of(session, run)
+            for what in self._given_up(session, partition, run):
+                yield f"{session}[{partition}] run {run}: {what}"
             try:
                 book = self._book(session, partition, run, ranges)
             except UnreadableRunError as error:
@@ -103,6 +107,11 @@ class Checks:
                 yield f"{session}[{partition}] run {run}: spills {sorted(gone)[:5]} are no longer in the book"
             for what in consistent(book):
                 yield f"{session}[{partition}] run {run}: {what}"
+            if (session, partition, run) in self._harm.said_besides:
+                if self._was_harmed(session, partition, run):
+                    self._harm.said_besides.discard((session, partition, run))
+                elif book.totals.unknown != SAID_BESIDES:
+                    yield f"{session}[{partition}] run {run}: what another release said of it is gone"
         self._held = seen
 
     def _was_harmed(self, session: str, partition: int, run: int) -> bool:
@@ -114,6 +123,28 @@ class Checks:
         if self._cluster.conditions or self._losses(session, partition):
             return True
         return self._harm.has_touched(Keys(PREFIX, session, partition), run)
+
+    def _given_up(self, session: str, partition: int, run: int) -> Iterator[str]:
+        """Yield what Redis has no longer of what retention has removed from Kafka, which cannot give it back."""
+        keys, part = Keys(PREFIX, session, partition), (session, partition, run)
+        here, before = _spills(self._cluster.keys.get(keys.spills(run).encode())), self._stored.get(part, frozenset())
+        self._stored[part] = here
+        if self._harm.has_touched_one(keys.spills(run)) or before <= here or self._cluster.servers.asides[part] > 1:
+            return  # what was set aside first goes when what was set aside later was made again
+        aside = set[int]()
+        for key, value in self._cluster.keys.items():
+            if f":spills:{run}".encode() in key and keys.is_aside_of(key.decode(), run):
+                aside |= _spills(value)
+        removed = {entry.sent.spill for entry in self._removed(run, partition) if entry.sent.kind is Kind.SPILL}
+        if gone := (before - here - aside) & removed:
+            yield f"spills {sorted(gone)[:5]} are in Redis no longer, and Kafka cannot give them back"
+
+    def _removed(self, run: int, partition: int) -> list[Entry]:
+        """Return what retention has removed of a run."""
+        kafka = self._cluster.kafka
+        low = kafka.logs[partition].low if partition < len(kafka.logs) else 0
+        ever = self._cluster.beam.ever[run, partition]
+        return [entry for topic, entry in ever if topic == kafka.id() and entry.arrived.offset < low]
 
     def _parts(self) -> list[tuple[str, int, int]]:
         return [
@@ -136,11 +167,26 @@ class Checks:
                 is_lost = len(self._still_there(run, partition)) < len(self._cluster.beam.ever[run, partition])
                 if not (is_lost and self._losses(session, partition)):
                     yield f"{session}[{partition}] run {run}: {error}"
+        yield from self._not_said()
         for session in self._cluster.sessions:
             for partition in range(len(self._cluster.kafka.logs)):
                 yield from self._lists(session, partition)
                 if not self._harm.kafka_lost and (lost := self._losses(session, partition)):
                     yield f"{session}[{partition}]: Kafka lost nothing, and the books say {lost}"
+
+    def _not_said(self) -> Iterator[str]:
+        """Yield what Kafka removed before it was counted, of which nothing is said."""
+        for partition, entries in self._harm.not_counted.items():
+            keys, lacking = Keys(PREFIX, LIVE, partition), list[Entry]()
+            if not self._harm.has_touched_one(keys.state):
+                lacking = [entry for entry in entries if self._is_lacking(keys, entry)]
+            if lacking and not any("were gone when" in what for what in self._losses(LIVE, partition)):
+                offsets = [entry.arrived.offset for entry in lacking]
+                yield f"live[{partition}]: what Kafka removed at {offsets[:9]} was never counted, and nobody says so"
+
+    def _is_lacking(self, keys: Keys, entry: Entry) -> bool:
+        ours = self._cluster.keys.get(keys.spills(entry.sent.run).encode())
+        return entry.sent.kind is Kind.SPILL and entry.sent.spill not in _spills(ours)
 
     def _losses(self, session: str, partition: int) -> list[str]:
         progress = BookReader(self._redis, PREFIX, session).progress().get(partition)
@@ -162,7 +208,7 @@ class Checks:
     def _part(self, session: str, partition: int, run: int) -> Iterator[str]:
         ever = self._cluster.beam.ever[run, partition]
         now = self._still_there(run, partition)
-        seen = self._stored(session, partition, run), len(ever), [entry.arrived for entry in now]
+        seen = self._content(session, partition, run), len(ever), [entry.arrived for entry in now]
         if self._right.get((session, partition, run)) == seen:
             return
         wrong = [*self._compared(session, partition, run, ever, now)]
@@ -176,7 +222,7 @@ class Checks:
         book = self._book(session, partition, run, {})
         here = [entry for _, entry in ever]
         if len(now) == len(ever) and not any(map(self._harm.came_again, now)):
-            expected = judge.expected(here, partition, self._cluster.digest_of(session))
+            expected = judge.expected(here, partition, self._cluster.digest_of(session, run))
             yield from self._equal(session, partition, run, expected, book)
         elif book.totals.received or book.totals.first_raw:
             yield from self._within(session, partition, run, here, now, book)
@@ -253,6 +299,11 @@ class Checks:
             yield from same(
                 {sent.spill: sent for sent in theirs}, ranges, reader.window(run, window, ranges), str(window)
             )
+
+
+def _spills(stored: Any) -> frozenset[int]:
+    """Return the spills of a ledger that Redis has."""
+    return frozenset(int(spill) for spill in stored if spill.isdigit()) if isinstance(stored, Hash) else frozenset()
 
 
 def same(spills: Mapping[int, Sent], ranges: Ranges, book: Book, what: str) -> Iterator[str]:

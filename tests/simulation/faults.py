@@ -3,16 +3,22 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from streams.books import layout
 from streams.books.layout import Keys
-from streams.books.stored import PartitionState
+from streams.books.stored import PartitionState, pack_state, unpack_state
 from streams.settings import LIVE
 from tests.simulation.cluster import Cluster
 from tests.simulation.experiment import TAIL
 from tests.simulation.kafka_in_memory import Entry
 from tests.simulation.redis_in_memory import Hash, Value
 from tests.simulation.worker import PREFIX, Worker
+
+
+SAID_BESIDES = {"sparks": 7}
+"""What another release has in the totals of a run."""
 
 
 class Harm:
@@ -33,6 +39,10 @@ class Harm:
         """Whether Kafka lost something, or removed what was old."""
         self.touched: set[bytes] = set()
         """Keys of Redis that something was done to, since somebody looked last; the empty one stands for all."""
+        self.said_besides: set[tuple[str, int, int]] = set()
+        """Session, partition and run of which another release said `SAID_BESIDES`."""
+        self.not_counted: dict[int, list[Entry]] = {}
+        """Partition → what Kafka removed before live had counted it, since somebody looked last."""
         self._again: list[tuple[int, int, int, int]] = []
         """Partition, from which offset on to which it was counted again, and how many messages Kafka had ever taken."""
         cluster.on_set_back = self._was_set_back
@@ -91,6 +101,7 @@ class Harm:
 
     def pass_over_messages(self) -> None:
         if worker := self._worker():
+            worker.was_led_astray = True
             worker.consumer.pass_over(self.rng.randint(1, 8))
 
     def kafka_away(self) -> None:
@@ -109,9 +120,19 @@ class Harm:
 
     def remove_old_messages(self) -> None:
         self.kafka_lost = True
-        for log in self.cluster.kafka.logs:
+        for number, log in enumerate(self.cluster.kafka.logs):
             if self.rng.random() < 0.7:
+                counted = self._counted(number)
                 log.low = max(log.low, log.end - self.rng.choice([5, 30, 100]))
+                self.not_counted.setdefault(number, []).extend(filter(None, log.slots[counted : log.low]))
+
+    def _counted(self, partition: int) -> int:
+        """Return how far live is in a partition; the end of all where that cannot be read."""
+        stored = self.cluster.keys.get(Keys(PREFIX, LIVE, partition).state.encode())
+        try:
+            return unpack_state(stored).next  # type: ignore[arg-type]
+        except layout.UNREADABLE:
+            return self.cluster.kafka.logs[partition].end
 
     def power_cut(self) -> None:
         """Take the end of a log that was not on the disk yet."""
@@ -123,7 +144,13 @@ class Harm:
         keep = max(log.low, log.end - self.rng.choice([1, 1, 3, 10, 40]))
         del log.slots[keep:]
         log.epoch += 1
+        self._lead_astray()
         self.cluster.kafka.wake()
+
+    def _lead_astray(self) -> None:
+        """Take note that consumers are behind the end of a log, for which they go to its begin."""
+        for worker in self.cluster.workers:
+            worker.was_led_astray = True
 
     def _was_set_back(self, partition: int, before: PartitionState, now: PartitionState) -> None:
         """Take note of what is counted again, as Kafka has lost what was counted; no more than must be."""
@@ -148,6 +175,7 @@ class Harm:
     def make_topic_anew(self) -> None:
         self.kafka_lost = True
         self.cluster.kafka.make_anew(len(self.cluster.kafka.logs))
+        self._lead_astray()
         for group in self.cluster.groups.values():
             if self.rng.random() < 0.5:
                 group.committed.clear()
@@ -255,6 +283,28 @@ class Harm:
             self.touched.add(key)
             found[self.rng.choice([*found, b"rubbish"])] = self.rng.choice([b"", b"rubbish", b"\xff" * 40])
 
+    def another_release_counts(self) -> None:
+        """Have a worker of another release, which says more of a run, have a partition for a moment."""
+        keys = self.rng.choice(self._keys())
+        runs = [run for run, partition in self.cluster.beam.ever if partition == keys.partition]
+        key, stored = keys.state.encode(), self.cluster.keys
+        run = self.rng.choice(runs) if runs else 0
+        totals = stored.get(keys.run(run).encode())
+        try:
+            state = unpack_state(stored[key])  # type: ignore[arg-type]
+            values = layout.unpack_json(totals[b"totals"])  # type: ignore[index]
+        except layout.UNREADABLE:
+            return
+        state = replace(state, fence=f"another:{state.number + 1}")
+        stored[key] = Hash({b"fence": state.fence.encode(), b"state": pack_state(state)["state"]})
+        totals[b"totals"] = layout.pack_json(values | SAID_BESIDES)  # type: ignore[index]
+        self.said_besides.add((keys.session, keys.partition, run))
+
+    def _keys(self) -> list[Keys]:
+        """Return the names of the keys of all partitions."""
+        partitions = range(len(self.cluster.kafka.logs))
+        return [Keys(PREFIX, session, number) for session in self.cluster.sessions for number in partitions]
+
     def kill_the_producer(self) -> None:
         messages = self.rng.randint(1, 40)
         self.cluster.beam.host.begin(lambda: self.cluster.beam.again(messages))
@@ -268,6 +318,10 @@ class Harm:
         self.cluster.conditions += 1
         for worker in list(self.cluster.workers):
             self.cluster.end_worker(worker, leaves=True, comes_back_s=self.rng.uniform(0.5, 3))
+
+    def has_touched_one(self, key: str) -> bool:
+        """Say whether something was done to a key."""
+        return not self.touched.isdisjoint((b"", key.encode()))
 
     def has_touched(self, keys: Any, run: int) -> bool:
         """Say whether something was done to what Redis has of a run in a partition."""
@@ -306,6 +360,7 @@ KINDS: dict[str, float] = {
     "flip_a_bit": 3,
     "rubbish_in_a_key": 1,
     "rubbish_in_a_field": 1,
+    "another_release_counts": 1,
     "kill_the_producer": 1,
     "wrong_clock_of_the_producer": 0.5,
     "correct_the_conditions": 0.3,
