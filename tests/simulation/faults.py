@@ -123,8 +123,9 @@ class Harm:
         for number, log in enumerate(self.cluster.kafka.logs):
             if self.rng.random() < 0.7:
                 counted = self._counted(number)
-                log.low = max(log.low, log.end - self.rng.choice([5, 30, 100]))
-                self.not_counted.setdefault(number, []).extend(filter(None, log.slots[counted : log.low]))
+                log.low = max(log.low, log.end - self.rng.choice([0, 5, 30, 100]))
+                if not self.has_touched_one(Keys(PREFIX, LIVE, number).state):
+                    self.not_counted.setdefault(number, []).extend(filter(None, log.slots[counted : log.low]))
 
     def _counted(self, partition: int) -> int:
         """Return how far live is in a partition; the end of all where that cannot be read."""
