@@ -127,6 +127,12 @@ class Harm:
                 if not self.has_touched_one(Keys(PREFIX, LIVE, number).state):
                     self.not_counted.setdefault(number, []).extend(filter(None, log.slots[counted : log.low]))
 
+    def remove_what_nobody_counted(self) -> None:
+        """Have no worker for a while, in which retention takes what came meanwhile."""
+        for worker in list(self.cluster.workers):
+            self.cluster.end_worker(worker, comes_back_s=self.rng.uniform(31, 50))
+        asyncio.get_running_loop().call_later(30, self.remove_old_messages)
+
     def _counted(self, partition: int) -> int:
         """Return how far live is in a partition; the end of all where that cannot be read."""
         stored = self.cluster.keys.get(Keys(PREFIX, LIVE, partition).state.encode())
@@ -346,6 +352,7 @@ KINDS: dict[str, float] = {
     "kafka_slow": 1,
     "a_leader_shows_less": 1,
     "remove_old_messages": 1,
+    "remove_what_nobody_counted": 0.3,
     "power_cut": 1,
     "make_topic_anew": 0.3,
     "add_a_partition": 0.3,
