@@ -21,6 +21,9 @@ from tests.simulation.kafka_in_memory import Entry
 from tests.simulation.redis_in_memory import Hash, SyncClient
 from tests.simulation.worker import PREFIX
 
+_Look = tuple[frozenset[int], int, frozenset[int]]
+"""The spills that Redis has of a part of a run, how many messages were ever sent, and the spills that were removed."""
+
 
 class PartReader(BookReader):
     """Reads the books of one partition alone."""
@@ -53,8 +56,8 @@ class Checks:
         self._books: dict[tuple[str, int, int], tuple[Any, RunBook]] = {}
         """Session, partition and run → what Redis had of it when it was read last, and what was read."""
 
-        self._looks: dict[tuple[str, int, int], deque[tuple[frozenset[int], int]]] = {}
-        """Session, partition and run → the spills that Redis had when somebody looked, and how many messages Kafka."""
+        self._looks: dict[tuple[str, int, int], deque[_Look]] = {}
+        """Session, partition and run → the last looks at it."""
         self._right: dict[tuple[str, int, int], Any] = {}
         """Session, partition and run → what Redis and Kafka had of it when all of that was right."""
 
@@ -132,39 +135,39 @@ class Checks:
         It stays where it is; only when another message of the run comes, it is set aside.
         """
         keys, part = Keys(PREFIX, session, partition), (session, partition, run)
-        here, ever = (
-            _spills(self._cluster.keys.get(keys.spills(run).encode())),
-            len(self._cluster.beam.ever[run, partition]),
-        )
+        here, ever = _spills(self._cluster.keys.get(keys.spills(run).encode())), self._cluster.beam.ever[run, partition]
+        removed = self._removed(run, partition)
         looks = self._looks.setdefault(part, deque(maxlen=2))
         earlier = list(looks)
-        looks.append((here, ever))
+        looks.append((here, len(ever), removed))
         if not earlier or earlier[-1][0] <= here or self._harm.has_touched_one(keys.spills(run)):
             return
-        removed = {entry.sent.spill for entry in self._removed(run, partition) if entry.sent.kind is Kind.SPILL}
-        gone = (earlier[-1][0] - here) & removed
+        (_, messages, _), (before, _, removed_before) = earlier[0], earlier[-1]
         aside = set[int]()
         for key, value in self._cluster.keys.items():
             if f":spills:{run}".encode() in key and keys.is_aside_of(key.decode(), run):
                 aside |= _spills(value)
-        # What was set aside first goes when what was set aside later was made again.
-        # Of what has neither totals nor a place in the list of runs, nobody knows.
+        gone = (before - here - aside) & removed
+        # What was set aside first goes when what was set aside later was made again. Of what has neither totals nor a
+        # place in the list of runs, nobody knows.
         is_lost = self._is_unknown(keys) and self._harm.has_touched_one(keys.run(run))
-        if gone - aside and self._cluster.servers.asides[part] < 2 and not is_lost:
-            yield f"spills {sorted(gone - aside)[:5]} are in Redis no longer, and Kafka cannot give them back"
-        elif gone and earlier[0][1] == ever and not self._is_unknown(keys):
-            yield f"spills {sorted(gone)[:5]} are no longer where they were, and Kafka cannot give them back"
+        if gone and self._cluster.servers.asides[part] < 2 and not is_lost:
+            yield f"spills {sorted(gone)[:5]} are in Redis no longer, and Kafka cannot give them back"
+        moved = (before - here) & removed_before
+        if moved and messages == len(ever) and not self._is_unknown(keys):
+            yield f"spills {sorted(moved)[:5]} are no longer where they were, and Kafka cannot give them back"
 
     def _is_unknown(self, keys: Keys) -> bool:
         """Say whether something was done to what tells where runs are."""
         return any(map(self._harm.has_touched_one, (keys.state, keys.index, keys.changed)))
 
-    def _removed(self, run: int, partition: int) -> list[Entry]:
-        """Return what retention has removed of a run."""
+    def _removed(self, run: int, partition: int) -> frozenset[int]:
+        """Return the spills of a run that retention has removed."""
         kafka = self._cluster.kafka
         low = kafka.logs[partition].low if partition < len(kafka.logs) else 0
-        ever = self._cluster.beam.ever[run, partition]
-        return [entry for topic, entry in ever if topic == kafka.id() and entry.arrived.offset < low]
+        ever = [entry for topic, entry in self._cluster.beam.ever[run, partition] if topic == kafka.id()]
+        gone = (entry.sent for entry in ever if entry.arrived.offset < low)
+        return frozenset(sent.spill for sent in gone if sent.kind is Kind.SPILL) if low else frozenset()
 
     def _parts(self) -> list[tuple[str, int, int]]:
         return [

@@ -8,14 +8,13 @@ from typing import Any
 
 from streams.books import layout
 from streams.books.layout import Keys
-from streams.books.stored import PartitionState, pack_state, unpack_state
+from streams.books.stored import PartitionState, pack_state, unpack_places, unpack_state
 from streams.settings import LIVE
 from tests.simulation.cluster import Cluster
 from tests.simulation.experiment import TAIL
 from tests.simulation.kafka_in_memory import Entry
 from tests.simulation.redis_in_memory import Hash, Value
 from tests.simulation.worker import PREFIX, Worker
-
 
 SAID_BESIDES = {"sparks": 7}
 """What another release has in the totals of a run."""
@@ -122,7 +121,7 @@ class Harm:
         self.kafka_lost = True
         for number, log in enumerate(self.cluster.kafka.logs):
             if self.rng.random() < 0.7:
-                counted = self._counted(number)
+                counted = self._counted(Keys(PREFIX, LIVE, number))
                 log.low = max(log.low, log.end - self.rng.choice([0, 5, 30, 100]))
                 if not self.has_touched_one(Keys(PREFIX, LIVE, number).state):
                     self.not_counted.setdefault(number, []).extend(filter(None, log.slots[counted : log.low]))
@@ -133,18 +132,18 @@ class Harm:
             self.cluster.end_worker(worker, comes_back_s=self.rng.uniform(31, 50))
         asyncio.get_running_loop().call_later(30, self.remove_old_messages)
 
-    def _counted(self, partition: int) -> int:
-        """Return how far live is in a partition; the end of all where that cannot be read."""
-        stored = self.cluster.keys.get(Keys(PREFIX, LIVE, partition).state.encode())
+    def _counted(self, keys: Keys) -> int:
+        """Return how far a partition is; the end of all where that cannot be read."""
+        stored = self.cluster.keys.get(keys.state.encode())
         try:
             return unpack_state(stored).next  # type: ignore[arg-type]
         except layout.UNREADABLE:
-            return self.cluster.kafka.logs[partition].end
+            return self.cluster.kafka.logs[keys.partition].end
 
     def power_cut(self) -> None:
         """Take the end of a log that was not on the disk yet."""
         states = [Keys(PREFIX, LIVE, partition).state.encode() for partition in range(len(self.cluster.kafka.logs))]
-        if any(state not in self.cluster.keys for state in states):
+        if any(state not in self.cluster.keys for state in states) or self._is_behind_its_parts():
             return
         self.kafka_lost = True
         log = self.rng.choice(self.cluster.kafka.logs)
@@ -153,6 +152,19 @@ class Harm:
         log.epoch += 1
         self._lead_astray()
         self.cluster.kafka.wake()
+
+    def _is_behind_its_parts(self) -> bool:
+        """Say whether a partition is read again from before what its parts have.
+
+        What comes then in place of what Kafka loses is taken for what they have: seed 10 of commit e0f1a5e.
+        """
+        for keys in self._keys():
+            stored = self.cluster.keys.get(keys.index.encode())
+            places, _ = unpack_places(stored if isinstance(stored, Hash) else {})
+            counted = self._counted(keys)
+            if any(place.last >= counted for place in places.values()):
+                return True
+        return False
 
     def _lead_astray(self) -> None:
         """Take note that consumers are behind the end of a log, for which they go to its begin."""

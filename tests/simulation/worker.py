@@ -194,10 +194,10 @@ class Worker:
             before = {number: (known, known.state.repairs) for number, known in self.partitions.items()}
             if not await self._repairs.look():
                 await self.host.sleep(self._scale.watch_s)
-            for number, (known, repairs) in before.items():
-                left = known.state.repairs
+            for number, (its, repairs) in before.items():
+                left = its.state.repairs
                 newest = max(repairs, key=lambda run: (repairs[run], run), default=None)
-                if self.partitions.get(number) is known and newest in left and repairs.keys() - left.keys():
+                if self.partitions.get(number) is its and newest in left and repairs.keys() - left.keys():
                     raise OrderError(f"older runs than {newest} were made again before it")
 
     async def _write_runs(self) -> None:
