@@ -42,6 +42,9 @@ class Harm:
         """Session, partition and run of which another release said `SAID_BESIDES`."""
         self.not_counted: dict[int, list[Entry]] = {}
         """Partition → what Kafka removed before live had counted it, since somebody looked last."""
+        self.set_back_in_vain: set[int] = set()
+        """Partitions that were set back though Kafka has all that was remembered, as more was counted under a leader
+        that nobody had looked at."""
         self._again: list[tuple[int, int, int, int]] = []
         """Partition, from which offset on to which it was counted again, and how many messages Kafka had ever taken."""
         cluster.on_set_back = self._was_set_back
@@ -156,7 +159,7 @@ class Harm:
     def _is_behind_its_parts(self) -> bool:
         """Say whether a partition is read again from before what its parts have.
 
-        What comes then in place of what Kafka loses is taken for what they have: seed 10 of commit e0f1a5e.
+        What comes then in place of what Kafka loses is taken for what they have.
         """
         for keys in self._keys():
             stored = self.cluster.keys.get(keys.index.encode())
@@ -177,6 +180,8 @@ class Harm:
         self._again.append((partition, now.next, before.next, kafka.taken))
         there = [kafka.still_has(partition, *counted) for counted in before.tail]
         lost = [counted.offset for counted, is_there in zip(before.tail, there, strict=True) if not is_there]
+        if not lost:
+            self.set_back_in_vain.add(partition)
         is_known = len(there) < TAIL or before.tail[0].offset < before.sound
         if lost and there[0] and is_known and now.next < min(lost[0], kafka.logs[partition].end):
             self.cluster.wrong.append(

@@ -72,7 +72,7 @@ MENDS = {
     ),
 }
 """What holds → what takes that away, the harm that it takes then, and what the simulation says."""
-SEEDS, HOURS = 12, 1 / 3
+SEEDS, HOURS = range(7, 11), 1 / 3
 
 
 @pytest.mark.parametrize("holds", MENDS)
@@ -84,5 +84,5 @@ def test_a_mend_that_is_taken_out_is_missed(holds: str) -> None:
 def _first_wrong(broken: AbstractContextManager[Any], kinds: Sequence[str]) -> list[str]:
     """Return what is wrong with the first of some seeds that goes wrong."""
     with broken:
-        results = (simulate(seed, HOURS, {kind: KINDS[kind] for kind in kinds}) for seed in range(1, SEEDS + 1))
+        results = (simulate(seed, HOURS, {kind: KINDS[kind] for kind in kinds}) for seed in SEEDS)
         return next((result.wrong for result in results if result.wrong), [])

@@ -36,7 +36,7 @@ from tests.simulation.scale import Scale
 PREFIX = "simulated"
 RUNS_S = 30.0
 """Time between two looks for runs that have changed."""
-IN_VAIN = 2 * AHEAD
+IN_VAIN = 3 * AHEAD
 """Messages that come though they are in the books: those that were fetched before a worker went to what is next."""
 DEAF_LOOKS = 6
 """A worker that looks so seldom has had time for what it does from one look to the next."""
