@@ -166,6 +166,8 @@ class Beam:
             self._kafka.logs[partition].slots.append(None)
         produced_ms = int((self._now() + self.clock_off_s) * 1000)
         entry = self._kafka.append(partition, sent.encoded(), produced_ms, sent)
+        if self._rng.random() < self._scale.gaps:
+            self._kafka.logs[partition].slots.append(None)  # nothing may come behind it for long
         run = sent.run if sent.kind is not Kind.GARBAGE else NO_RUN
         self.ever.setdefault((run, partition), []).append((self._kafka.id(), entry))
         self._last.append((partition, sent))

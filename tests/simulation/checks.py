@@ -1,5 +1,6 @@
 """What must be true of the books: at any moment, and when all faults are over."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from streams.books import invariants
 from streams.books.book import Book, Ranges
+from streams.books.kafka_log import LOSSES
 from streams.books.layout import Keys
 from streams.books.reader import BookReader, UnreadableRunError
 from streams.books.run import RunBook
@@ -15,10 +17,13 @@ from streams.settings import LIVE
 from tests.simulation import judge
 from tests.simulation.cluster import Cluster
 from tests.simulation.experiment import RANGES, VALUES, Kind, Sent
-from tests.simulation.faults import Harm
+from tests.simulation.faults import SAID_BESIDES, Harm
 from tests.simulation.kafka_in_memory import Entry
-from tests.simulation.redis_in_memory import SyncClient
+from tests.simulation.redis_in_memory import Hash, SyncClient
 from tests.simulation.worker import PREFIX
+
+_Look = tuple[frozenset[int], int, frozenset[int]]
+"""The spills that Redis has of a part of a run, how many messages were ever sent, and the spills that were removed."""
 
 
 class Checks:
@@ -41,10 +46,12 @@ class Checks:
         self._books: dict[tuple[str, int, int], tuple[Any, RunBook]] = {}
         """Session, partition and run → what Redis had of it when it was read last, and what was read."""
 
+        self._looks: dict[tuple[str, int, int], deque[_Look]] = {}
+        """Session, partition and run → the last looks at it."""
         self._right: dict[tuple[str, int, int], Any] = {}
         """Session, partition and run → what Redis and Kafka had of it when all of that was right."""
 
-    def _stored(self, session: str, partition: int, run: int) -> list[Any]:
+    def _content(self, session: str, partition: int, run: int) -> list[Any]:
         """Return a copy of what Redis has of a part of a run."""
         keys, stored = Keys(PREFIX, session, partition), self._cluster.keys
         windows, begin = stored.get(keys.windows(run).encode()), keys.windows_of_run(run)[:-1].encode()
@@ -54,7 +61,7 @@ class Checks:
 
     def _book(self, session: str, partition: int, run: int, ranges: Ranges) -> RunBook:
         """Read a part of a run; what has not changed since is not read again, which takes most of the time."""
-        content = ranges, self._stored(session, partition, run)
+        content = ranges, self._content(session, partition, run)
         before = self._books.get((session, partition, run))
         if before is None or before[0] != content:
             book = self._reader(session, partition).run(run, ranges)
@@ -85,6 +92,8 @@ class Checks:
         seen: dict[tuple[str, int, int], set[int]] = {}
         for session, partition, run in self._parts():
             ranges = self._cluster.ranges_of(session, run)
+            for what in self._given_up(session, partition, run):
+                yield f"{session}[{partition}] run {run}: {what}"
             try:
                 book = self._book(session, partition, run, ranges)
             except UnreadableRunError as error:
@@ -97,6 +106,11 @@ class Checks:
                 yield f"{session}[{partition}] run {run}: spills {sorted(gone)[:5]} are no longer in the book"
             for what in consistent(book):
                 yield f"{session}[{partition}] run {run}: {what}"
+            if (session, partition, run) in self._harm.said_besides:
+                if self._was_harmed(session, partition, run):
+                    self._harm.said_besides.discard((session, partition, run))
+                elif book.totals.unknown != SAID_BESIDES:
+                    yield f"{session}[{partition}] run {run}: what another release said of it is gone"
         self._held = seen
 
     def _was_harmed(self, session: str, partition: int, run: int) -> bool:
@@ -108,6 +122,46 @@ class Checks:
         if self._cluster.conditions or self._losses(session, partition):
             return True
         return self._harm.has_touched(Keys(PREFIX, session, partition), run)
+
+    def _given_up(self, session: str, partition: int, run: int) -> Iterator[str]:
+        """Yield what is taken from where it was, of what retention has removed from Kafka, which cannot give it back.
+
+        It stays where it is; only when another message of the run comes, it is set aside.
+        """
+        keys, part = Keys(PREFIX, session, partition), (session, partition, run)
+        here, ever = _spills(self._cluster.keys.get(keys.spills(run).encode())), self._cluster.beam.ever[run, partition]
+        removed = self._removed(run, partition)
+        looks = self._looks.setdefault(part, deque(maxlen=2))
+        earlier = list(looks)
+        looks.append((here, len(ever), removed))
+        if not earlier or earlier[-1][0] <= here or self._harm.has_touched_one(keys.spills(run)):
+            return
+        (_, messages, _), (before, _, removed_before) = earlier[0], earlier[-1]
+        aside = set[int]()
+        for key, value in self._cluster.keys.items():
+            if f":spills:{run}".encode() in key and keys.is_aside_of(key.decode(), run):
+                aside |= _spills(value)
+        gone = (before - here - aside) & removed
+        # What was set aside first goes when what was set aside later was made again. Of what has neither totals nor a
+        # place in the list of runs, nobody knows.
+        is_lost = self._is_unknown(keys) and self._harm.has_touched_one(keys.run(run))
+        if gone and self._cluster.servers.asides[part] < 2 and not is_lost:
+            yield f"spills {sorted(gone)[:5]} are in Redis no longer, and Kafka cannot give them back"
+        moved = (before - here) & removed_before
+        if moved and messages == len(ever) and not self._is_unknown(keys):
+            yield f"spills {sorted(moved)[:5]} are no longer where they were, and Kafka cannot give them back"
+
+    def _is_unknown(self, keys: Keys) -> bool:
+        """Say whether something was done to what tells where runs are."""
+        return any(map(self._harm.has_touched_one, (keys.state, keys.index, keys.changed)))
+
+    def _removed(self, run: int, partition: int) -> frozenset[int]:
+        """Return the spills of a run that retention has removed."""
+        kafka = self._cluster.kafka
+        low = kafka.logs[partition].low if partition < len(kafka.logs) else 0
+        ever = [entry for topic, entry in self._cluster.beam.ever[run, partition] if topic == kafka.id()]
+        gone = (entry.sent for entry in ever if entry.arrived.offset < low)
+        return frozenset(sent.spill for sent in gone if sent.kind is Kind.SPILL) if low else frozenset()
 
     def _parts(self) -> list[tuple[str, int, int]]:
         return [
@@ -130,11 +184,31 @@ class Checks:
                 is_lost = len(self._still_there(run, partition)) < len(self._cluster.beam.ever[run, partition])
                 if not (is_lost and self._losses(session, partition)):
                     yield f"{session}[{partition}] run {run}: {error}"
+        yield from self._not_said()
         for session in self._cluster.sessions:
             for partition in range(len(self._cluster.kafka.logs)):
                 yield from self._lists(session, partition)
-                if not self._harm.kafka_lost and (lost := self._losses(session, partition)):
+                may_lack = self._harm.kafka_lost or partition in self._harm.set_back_in_vain
+                if not may_lack and (lost := self._losses(session, partition)):
                     yield f"{session}[{partition}]: Kafka lost nothing, and the books say {lost}"
+
+    def _not_said(self) -> Iterator[str]:
+        """Yield what Kafka removed before it was counted, of which nothing is said."""
+        for partition, entries in [*self._harm.not_counted.items()]:
+            keys, losses = Keys(PREFIX, LIVE, partition), self._losses(LIVE, partition)
+            is_said = len(losses) == LOSSES or any("were gone when" in what for what in losses)
+            lacking = [entry.arrived.offset for entry in entries if self._is_lacking(keys, entry)]
+            if lacking and not is_said and not self._harm.has_touched_one(keys.state):
+                yield f"live[{partition}]: what Kafka removed at {lacking[:9]} was never counted, and nobody says so"
+            else:
+                del self._harm.not_counted[partition]
+
+    def _is_lacking(self, keys: Keys, entry: Entry) -> bool:
+        run, there = entry.sent.run, self._cluster.keys
+        if self._harm.has_touched(keys, run) or self._cluster.servers.asides[LIVE, keys.partition, run]:
+            return False
+        is_there = entry.sent.spill in _spills(there.get(keys.spills(run).encode()))
+        return entry.sent.kind is Kind.SPILL and not is_there
 
     def _losses(self, session: str, partition: int) -> list[str]:
         progress = BookReader(self._redis, PREFIX, session).progress().get(partition)
@@ -155,7 +229,7 @@ class Checks:
     def _part(self, session: str, partition: int, run: int) -> Iterator[str]:
         ever = self._cluster.beam.ever[run, partition]
         now = self._still_there(run, partition)
-        seen = self._stored(session, partition, run), len(ever), [entry.arrived for entry in now]
+        seen = self._content(session, partition, run), len(ever), [entry.arrived for entry in now]
         if self._right.get((session, partition, run)) == seen:
             return
         wrong = [*self._compared(session, partition, run, ever, now)]
@@ -169,7 +243,7 @@ class Checks:
         book = self._book(session, partition, run, {})
         here = [entry for _, entry in ever]
         if len(now) == len(ever) and not any(map(self._harm.came_again, now)):
-            expected = judge.expected(here, partition, self._cluster.digest_of(session))
+            expected = judge.expected(here, partition, self._cluster.digest_of(session, run))
             yield from self._equal(session, partition, run, expected, book)
         elif book.totals.received or book.totals.first_raw:
             yield from self._within(session, partition, run, here, now, book)
@@ -246,6 +320,11 @@ class Checks:
         for window, theirs in expected.items():
             yield from same({sent.spill: sent for sent in theirs}, ranges, books[window], str(window))
         yield from invariants.of_windows(book, {window: (found[window], books[window]) for window in found})
+
+
+def _spills(stored: Any) -> frozenset[int]:
+    """Return the spills of a ledger that Redis has."""
+    return frozenset(int(spill) for spill in stored if spill.isdigit()) if isinstance(stored, Hash) else frozenset()
 
 
 def same(spills: Mapping[int, Sent], ranges: Ranges, book: Book, what: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from streams.books.book import Ranges
 from streams.books.stored import PartitionState
+from streams.errors import UsageError
 from streams.settings import LIVE
 from tests.simulation.beam import DEFECTS, Beam
 from tests.simulation.experiment import RANGES, Conditions
@@ -20,6 +21,8 @@ from tests.simulation.worker import Servers, Worker
 
 TEST = "test"
 """A second session beside live, with conditions of its own."""
+UNREADABLE_EVERY = 7
+"""Of so many runs the tables of one cannot be read."""
 RESTART_S = 3.0
 """After it the supervisor starts a worker again that has ended."""
 
@@ -71,11 +74,13 @@ class Cluster:
 
     def ranges_of(self, session: str, run: int) -> Ranges:
         """Return a run's own ranges of plots, as the tables of a session say."""
+        if run % UNREADABLE_EVERY == 0:
+            return {}
         return RANGES if (run + self.conditions + (session == TEST)) % 2 else {}
 
-    def digest_of(self, session: str) -> str:
-        """Return which conditions a session has."""
-        return f"conditions of {session}"
+    def digest_of(self, session: str, run: int) -> str:
+        """Return which conditions a session has for a run; nothing if they cannot be read."""
+        return f"conditions of {session}" if run % UNREADABLE_EVERY else ""
 
     def start_worker(self, session: str) -> Worker:
         """Start another worker."""
@@ -83,8 +88,13 @@ class Cluster:
         self.sessions += [session] if session not in self.sessions else []
         host = Host(f"worker {self._started}", self._crashed)
         # A worker reads its tables once.
-        ranges = {parity: self.ranges_of(session, parity) for parity in (0, 1)}
-        digest = self.digest_of(session)
+        ranges = {run: self.ranges_of(session, run) for run in range(2 * UNREADABLE_EVERY)}
+
+        def conditions_of(run: int) -> Any:
+            if not (digest := self.digest_of(session, run)):
+                raise UsageError("a table has a typo")
+            return Conditions(digest, ranges[run % len(ranges)])
+
         worker = Worker(
             host=host,
             session=session,
@@ -92,7 +102,7 @@ class Cluster:
             servers=self.servers,
             group=self.groups[session],
             scale=self.scale,
-            conditions_of=lambda run: Conditions(digest, ranges[run % 2]),  # type: ignore[arg-type, return-value]
+            conditions_of=conditions_of,
             clock_off_s=self.rng.choice([0.0, 0.0, 3600.0, -3600.0]),
             on_set_back=self.on_set_back,
             rng=random.Random(self.rng.random()),
@@ -145,7 +155,14 @@ class Cluster:
         for session in self.sessions:
             if all(worker.session != session for worker in self.workers):
                 self.start_worker(session)
-            self.groups[session].rebalance()
+            # Else nobody is told anything: who has lost messages must find that by itself.
+            if not self._is_shared(self.groups[session]):
+                self.groups[session].rebalance()
+
+    def _is_shared(self, group: Group) -> bool:
+        """Say whether each partition is one member's, and each member's are."""
+        theirs = sorted(partition for member in group.members for partition in member.assigned)
+        return theirs == list(range(len(self.kafka.logs)))
 
     def _crashed(self, host: Host, error: BaseException) -> None:
         """Start a process again that ended by itself, and say so: nothing that may happen ends one."""

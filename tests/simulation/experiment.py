@@ -26,6 +26,8 @@ from streams.plots.catalogue import PLOTS
 from streams.plots.model import Axis, Plot, Words
 
 VALUES, PAIRS = "sim_values", "sim_pairs"
+TUNED = "tuned"
+"""A detector that needs conditions, and finds nothing."""
 BINS = 16
 RANGES: Ranges = {VALUES: (8, 2.0, 10.0)}
 """Of a run whose conditions want others than the catalogue's, see `ranges_of`."""
@@ -138,6 +140,7 @@ class Board(Detector):
 
 
 _CHANNELS = np.arange(4, dtype=np.int32)
+_NOTHING = Board(counts=Counts(channel=_CHANNELS[:0], count=np.zeros(0, np.int64)))
 
 
 def _unpack(payload: bytes, _pulses: Any) -> Any:
@@ -150,6 +153,10 @@ def _unpack(payload: bytes, _pulses: Any) -> Any:
 
 def _board(hits: Any) -> Board:
     return Board(counts=Counts(channel=_CHANNELS, count=np.array(hits.values, np.int64)))
+
+
+def _tuned(_hits: Any, _conditions: Any) -> Board:
+    return _NOTHING
 
 
 class Conditions:
@@ -209,7 +216,7 @@ def installed() -> Iterator[None]:
         stack.enter_context(patch.dict(PLOTS, CATALOGUE, clear=True))
         stack.enter_context(patch.dict(reconstruct._UNPACKERS, {RawFormat.DATE: _unpack}))
         stack.enter_context(patch.dict(reconstruct.FROM_HITS, {"board": _board}, clear=True))
-        stack.enter_context(patch.dict(reconstruct.FROM_HITS_AND_CONDITIONS, {}, clear=True))
+        stack.enter_context(patch.dict(reconstruct.FROM_HITS_AND_CONDITIONS, {TUNED: _tuned}, clear=True))
         stack.enter_context(patch.object(reconstruct, "_reconstruct", _reconstruct))
         # What is remembered is little, so that a simulated hour comes to where it ends.
         stack.enter_context(patch.object(counter, "TAIL", TAIL))

@@ -3,16 +3,21 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from streams.books import layout
 from streams.books.layout import Keys
-from streams.books.stored import PartitionState
+from streams.books.stored import PartitionState, pack_state, unpack_places, unpack_state
 from streams.settings import LIVE
 from tests.simulation.cluster import Cluster
 from tests.simulation.experiment import TAIL
 from tests.simulation.kafka_in_memory import Entry
 from tests.simulation.redis_in_memory import Hash, Value
 from tests.simulation.worker import PREFIX, Worker
+
+SAID_BESIDES = {"sparks": 7}
+"""What another release has in the totals of a run."""
 
 
 class Harm:
@@ -33,6 +38,13 @@ class Harm:
         """Whether Kafka lost something, or removed what was old."""
         self.touched: set[bytes] = set()
         """Keys of Redis that something was done to, since somebody looked last; the empty one stands for all."""
+        self.said_besides: set[tuple[str, int, int]] = set()
+        """Session, partition and run of which another release said `SAID_BESIDES`."""
+        self.not_counted: dict[int, list[Entry]] = {}
+        """Partition → what Kafka removed before live had counted it, since somebody looked last."""
+        self.set_back_in_vain: set[int] = set()
+        """Partitions that were set back though Kafka has all that was remembered, as more was counted under a leader
+        that nobody had looked at."""
         self._again: list[tuple[int, int, int, int]] = []
         """Partition, from which offset on to which it was counted again, and how many messages Kafka had ever taken."""
         cluster.on_set_back = self._was_set_back
@@ -91,6 +103,7 @@ class Harm:
 
     def pass_over_messages(self) -> None:
         if worker := self._worker():
+            worker.was_led_astray = True
             worker.consumer.pass_over(self.rng.randint(1, 8))
 
     def kafka_away(self) -> None:
@@ -109,21 +122,57 @@ class Harm:
 
     def remove_old_messages(self) -> None:
         self.kafka_lost = True
-        for log in self.cluster.kafka.logs:
+        for number, log in enumerate(self.cluster.kafka.logs):
             if self.rng.random() < 0.7:
-                log.low = max(log.low, log.end - self.rng.choice([5, 30, 100]))
+                counted = self._counted(Keys(PREFIX, LIVE, number))
+                log.low = max(log.low, log.end - self.rng.choice([0, 5, 30, 100]))
+                if not self.has_touched_one(Keys(PREFIX, LIVE, number).state):
+                    self.not_counted.setdefault(number, []).extend(filter(None, log.slots[counted : log.low]))
+
+    def remove_what_nobody_counted(self) -> None:
+        """Have no worker for a while, in which retention takes what came meanwhile."""
+        for worker in list(self.cluster.workers):
+            self.cluster.end_worker(worker, comes_back_s=self.rng.uniform(31, 50))
+        asyncio.get_running_loop().call_later(30, self.remove_old_messages)
+
+    def _counted(self, keys: Keys) -> int:
+        """Return how far a partition is; the end of all where that cannot be read."""
+        stored = self.cluster.keys.get(keys.state.encode())
+        try:
+            return unpack_state(stored).next  # type: ignore[arg-type]
+        except layout.UNREADABLE:
+            return self.cluster.kafka.logs[keys.partition].end
 
     def power_cut(self) -> None:
         """Take the end of a log that was not on the disk yet."""
         states = [Keys(PREFIX, LIVE, partition).state.encode() for partition in range(len(self.cluster.kafka.logs))]
-        if any(state not in self.cluster.keys for state in states):
+        if any(state not in self.cluster.keys for state in states) or self._is_behind_its_parts():
             return
         self.kafka_lost = True
         log = self.rng.choice(self.cluster.kafka.logs)
         keep = max(log.low, log.end - self.rng.choice([1, 1, 3, 10, 40]))
         del log.slots[keep:]
         log.epoch += 1
+        self._lead_astray()
         self.cluster.kafka.wake()
+
+    def _is_behind_its_parts(self) -> bool:
+        """Say whether a partition is read again from before what its parts have.
+
+        What comes then in place of what Kafka loses is taken for what they have.
+        """
+        for keys in self._keys():
+            stored = self.cluster.keys.get(keys.index.encode())
+            places, _ = unpack_places(stored if isinstance(stored, Hash) else {})
+            counted = self._counted(keys)
+            if any(place.last >= counted for place in places.values()):
+                return True
+        return False
+
+    def _lead_astray(self) -> None:
+        """Take note that consumers are behind the end of a log, for which they go to its begin."""
+        for worker in self.cluster.workers:
+            worker.was_led_astray = True
 
     def _was_set_back(self, partition: int, before: PartitionState, now: PartitionState) -> None:
         """Take note of what is counted again, as Kafka has lost what was counted; no more than must be."""
@@ -131,6 +180,8 @@ class Harm:
         self._again.append((partition, now.next, before.next, kafka.taken))
         there = [kafka.still_has(partition, *counted) for counted in before.tail]
         lost = [counted.offset for counted, is_there in zip(before.tail, there, strict=True) if not is_there]
+        if not lost:
+            self.set_back_in_vain.add(partition)
         is_known = len(there) < TAIL or before.tail[0].offset < before.sound
         if lost and there[0] and is_known and now.next < min(lost[0], kafka.logs[partition].end):
             self.cluster.wrong.append(
@@ -148,6 +199,7 @@ class Harm:
     def make_topic_anew(self) -> None:
         self.kafka_lost = True
         self.cluster.kafka.make_anew(len(self.cluster.kafka.logs))
+        self._lead_astray()
         for group in self.cluster.groups.values():
             if self.rng.random() < 0.5:
                 group.committed.clear()
@@ -255,6 +307,28 @@ class Harm:
             self.touched.add(key)
             found[self.rng.choice([*found, b"rubbish"])] = self.rng.choice([b"", b"rubbish", b"\xff" * 40])
 
+    def another_release_counts(self) -> None:
+        """Have a worker of another release, which says more of a run, have a partition for a moment."""
+        keys = self.rng.choice(self._keys())
+        runs = [run for run, partition in self.cluster.beam.ever if partition == keys.partition]
+        key, stored = keys.state.encode(), self.cluster.keys
+        run = self.rng.choice(runs) if runs else 0
+        totals = stored.get(keys.run(run).encode())
+        try:
+            state = unpack_state(stored[key])  # type: ignore[arg-type]
+            values = layout.unpack_json(totals[b"totals"])  # type: ignore[index]
+        except layout.UNREADABLE:
+            return
+        state = replace(state, fence=f"another:{state.number + 1}")
+        stored[key] = Hash({b"fence": state.fence.encode(), b"state": pack_state(state)["state"]})
+        totals[b"totals"] = layout.pack_json(values | SAID_BESIDES)  # type: ignore[index]
+        self.said_besides.add((keys.session, keys.partition, run))
+
+    def _keys(self) -> list[Keys]:
+        """Return the names of the keys of all partitions."""
+        partitions = range(len(self.cluster.kafka.logs))
+        return [Keys(PREFIX, session, number) for session in self.cluster.sessions for number in partitions]
+
     def kill_the_producer(self) -> None:
         messages = self.rng.randint(1, 40)
         self.cluster.beam.host.begin(lambda: self.cluster.beam.again(messages))
@@ -268,6 +342,10 @@ class Harm:
         self.cluster.conditions += 1
         for worker in list(self.cluster.workers):
             self.cluster.end_worker(worker, leaves=True, comes_back_s=self.rng.uniform(0.5, 3))
+
+    def has_touched_one(self, key: str) -> bool:
+        """Say whether something was done to a key."""
+        return not self.touched.isdisjoint((b"", key.encode()))
 
     def has_touched(self, keys: Any, run: int) -> bool:
         """Say whether something was done to what Redis has of a run in a partition."""
@@ -291,6 +369,7 @@ KINDS: dict[str, float] = {
     "kafka_slow": 1,
     "a_leader_shows_less": 1,
     "remove_old_messages": 1,
+    "remove_what_nobody_counted": 0.3,
     "power_cut": 1,
     "make_topic_anew": 0.3,
     "add_a_partition": 0.3,
@@ -306,6 +385,7 @@ KINDS: dict[str, float] = {
     "flip_a_bit": 3,
     "rubbish_in_a_key": 1,
     "rubbish_in_a_field": 1,
+    "another_release_counts": 1,
     "kill_the_producer": 1,
     "wrong_clock_of_the_producer": 0.5,
     "correct_the_conditions": 0.3,

@@ -14,7 +14,7 @@ from streams.books import spill_numbers
 from streams.books.book import Ranges
 from streams.books.windows import Window, window_at
 from streams.plots.model import Axis
-from tests.simulation.experiment import BINS, CATALOGUE, PAIRS, VALUES, Kind, Sent
+from tests.simulation.experiment import BINS, CATALOGUE, PAIRS, TUNED, VALUES, Kind, Sent
 from tests.simulation.kafka_in_memory import Entry
 
 Counts = npt.NDArray[np.int64]
@@ -32,7 +32,7 @@ class Expected:
 
 
 def expected(entries: Sequence[Entry], partition: int, conditions: str) -> Expected:
-    """Return what the messages of one run come to, in the order of their offsets."""
+    """Return what the messages of one run come to, in the order of their offsets; `conditions` is their digest."""
     found = Expected(totals={})
     rejected: Counter[str] = Counter()
     duplicated, disordered, order = list[int](), list[int](), -1
@@ -72,9 +72,11 @@ def expected(entries: Sequence[Entry], partition: int, conditions: str) -> Expec
         "duplicates": len(duplicated),
         "duplicated": sorted(set(duplicated)),
         "rejected": dict(rejected),
-        "errors": {},
+        "errors": {TUNED: len(filled)} if filled and not conditions else {},
         "skipped": {},
-        "detectors": {"board": {"counts": 4 * len(filled)}} if filled else {},
+        "detectors": {"board": {"counts": 4 * len(filled)}} | ({TUNED: {"counts": 0}} if conditions else {})
+        if filled
+        else {},
         "out_of_order": len(disordered),
         "disordered": sorted(set(disordered)),
         "triggers": sum(sent.triggers for sent in filled),

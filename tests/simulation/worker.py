@@ -1,6 +1,7 @@
 """A worker: what the agents do, as tasks of a process that knows no Faust."""
 
 import asyncio
+from collections import Counter as Counted
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from streams.agents.repairs import Repairs
 from streams.agents.watch import Watch
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog, Known
+from streams.books.layout import Keys
 from streams.books.partition import Filling, Partitions
 from streams.books.reading import Arrived, Reading
 from streams.books.run import Handling
@@ -27,7 +29,7 @@ from streams.process import plot_ranges
 from streams.settings import LIVE, RedisSettings, load_settings
 from streams.transform import ConditionsOf
 from tests.simulation.host import Host
-from tests.simulation.kafka_in_memory import Consumer, Group, Kafka
+from tests.simulation.kafka_in_memory import AHEAD, Consumer, Group, Kafka
 from tests.simulation.loop import in_greenlet
 from tests.simulation.redis_in_memory import AsyncClient, Redis, SyncClient
 from tests.simulation.scale import Scale
@@ -35,6 +37,8 @@ from tests.simulation.scale import Scale
 PREFIX = "simulated"
 RUNS_S = 30.0
 """Time between two looks for runs that have changed."""
+IN_VAIN = 3 * AHEAD
+"""Messages that come though they are in the books: those that were fetched before a worker went to what is next."""
 DEAF_LOOKS = 6
 """A worker that looks so seldom has had time for what it does from one look to the next."""
 
@@ -50,6 +54,8 @@ class Servers:
 
     def __init__(self, kafka: Kafka, redis: Redis) -> None:
         self.kafka, self.redis = kafka, redis
+        self.asides: Counted[tuple[str, int, int]] = Counted()
+        """Session, partition and run → how often what Redis had of it was set aside."""
         self.runs: list[bytes] = []
         """The topic of runs."""
         self._records: list[Record] = []
@@ -109,11 +115,16 @@ class Worker:
         self._clock_off_s = clock_off_s
         self._on_set_back = on_set_back
         self._now = asyncio.get_running_loop().time
+        self.was_led_astray = False
+        """Whether its consumer was made to go elsewhere than anybody asked it to."""
+        self._in_vain: Counted[int] = Counted()
+        """Partition → messages that came since it was last sought in, none of which was next."""
         self.partitions: Partitions = {}
         self.consumer = Consumer(host, servers.kafka, group, rng)
         self._id, self._id_asked_s = "", 0.0
         log = self._kafka_log()
-        store = CheckpointStore(AsyncClient(host, servers.redis), PREFIX, session)  # type: ignore[arg-type]
+        store = _Store(AsyncClient(host, servers.redis), PREFIX, session)  # type: ignore[arg-type]
+        store.asides = servers.asides
         filling = Filling(
             run_books={},
             window_books={},
@@ -152,6 +163,12 @@ class Worker:
         while True:
             arrived = await self.consumer.take(self._scale.batch, self._scale.batch_wait_s)
             outcomes = await self._reconstruction.of(arrived)
+            for one in arrived:
+                self._in_vain[one.partition] += 1
+            for outcome in outcomes:
+                self._in_vain[outcome.message.partition] = 0
+            if max(self._in_vain.values(), default=0) > IN_VAIN and not self.was_led_astray:
+                raise InVainError(f"more than {IN_VAIN} messages came that are in the books, one after the other")
             await self._between.put((outcomes, arrived))
 
     async def _aggregate(self) -> None:
@@ -176,8 +193,14 @@ class Worker:
 
     async def _make_again(self) -> None:
         while True:
+            before = {number: (known, known.state.repairs) for number, known in self.partitions.items()}
             if not await self._repairs.look():
                 await self.host.sleep(self._scale.watch_s)
+            for number, (its, repairs) in before.items():
+                left = its.state.repairs
+                newest = max(repairs, key=lambda run: (repairs[run], run), default=None)
+                if self.partitions.get(number) is its and newest in left and repairs.keys() - left.keys():
+                    raise OrderError(f"older runs than {newest} were made again before it")
 
     async def _write_runs(self) -> None:
         while True:
@@ -209,11 +232,21 @@ class Worker:
             self._id, self._id_asked_s = await self._ask(self._servers.kafka.id), self._now()
         return self._id
 
+    def _begins(self, partition: int, state: PartitionState) -> None:
+        """See that the run that is taken comes first where Redis has nothing of a partition."""
+        known, keys = self._servers.known(partition), Keys(PREFIX, self.session, partition)
+        newest = max(known.runs.values(), default=0)
+        if self.session != LIVE or newest >= known.below or self._servers.redis.keys.scan(keys.run("*")):
+            return
+        if state.next < newest:
+            raise OrderError(f"it begins at {state.next} of partition {partition}, and the newest run at {newest}")
+
     def _kafka_log(self) -> KafkaLog:
         kafka = self._servers.kafka
 
         async def seek(partition: int, offset: int) -> None:
             await self.host.turn()
+            self._in_vain[partition] = 0
             self.consumer.seek(partition, offset)
 
         async def known_runs(partition: int) -> Known:
@@ -226,6 +259,7 @@ class Worker:
 
         return _Log(
             on_set_back=self._on_set_back,
+            on_begin=self._begins,
             name=kafka.topic,
             id=self._topic_id,
             epoch=lambda partition: self._ask(kafka.epoch, partition),
@@ -239,11 +273,22 @@ class Worker:
         )
 
 
+class _Store(CheckpointStore):
+    asides: Counted[tuple[str, int, int]]
+
+    async def set_aside(self, partition: int, run: int, fence: str) -> None:
+        await CheckpointStore.set_aside(self, partition, run, fence)
+        self.asides[self._session, partition, run] += 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Log(KafkaLog):
+    on_begin: Callable[[int, PartitionState], None]
     on_set_back: Callable[[int, PartitionState, PartitionState], None]
 
     async def held_against(self, partition: int, state: PartitionState) -> PartitionState:
+        if not state.fence:
+            self.on_begin(partition, state)
         found = await KafkaLog.held_against(self, partition, state)
         if found.log == state.log and found.next < state.next:
             self.on_set_back(partition, state, found)
@@ -252,3 +297,11 @@ class _Log(KafkaLog):
 
 class DeafError(Exception):
     """A worker takes nothing."""
+
+
+class InVainError(Exception):
+    """A worker reads again what was counted, and does not go on behind it."""
+
+
+class OrderError(Exception):
+    """A worker makes older runs again before newer ones."""
