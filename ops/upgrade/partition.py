@@ -272,7 +272,7 @@ class Partition:
         has_come = run in state.repairs or await self._store.load_place(self._number, run, state.index) is not None
         if await self._redis.exists(*keys.of_run(run)):
             has_come = True
-            await self._store.set_aside(self._number, run, state.fence)
+            await self._store.set_aside(self._number, run, state.fence, for_good=False)
         repairs = {other: first for other, first in state.repairs.items() if other != run}
         if has_come and state.next > its.upto:  # else none of its messages is between
             repairs[run] = its.upto

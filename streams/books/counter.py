@@ -160,7 +160,7 @@ class Counter:
                 stored = await known.parts.get(run, state)
             except DamagedPartError as damage:
                 _log.error("a run is not whole in Redis: making it again", partition=known.number, why=str(damage))
-                await self._store.set_aside(known.number, run, state.fence)
+                await self._store.set_aside(known.number, run, state.fence, for_good=True)
                 low, _ = await self._kafka.span(known.number)
                 repairs[run] = max(low, min(place.first, state.next))
                 continue
@@ -230,6 +230,9 @@ class Counter:
     async def _bring_in(self, known: Partition, fresh: Sequence[Outcome]) -> None:
         """Count the next messages of a partition, and write the checkpoint."""
         messages = [outcome.message for outcome in fresh]
+        if messages[-1].offset >= known.sound + TAIL and not await self.has_its_leader(known):
+            self._drop(known.number)
+            return
         state = known.with_fence()
         for message in messages:
             if message.gone_below > message.start:
@@ -279,6 +282,20 @@ class Counter:
         except BaseException:
             self._drop(known.number)
             raise
+
+    async def has_its_leader(self, known: Partition) -> bool:
+        """Say whether a partition still has the leader under which all was counted.
+
+        Another may have less, and by now other messages in place of what it lacks. So it is asked before so much is
+        counted that nothing is remembered of what was counted when it was asked last.
+        """
+        counted = known.state.next
+        is_same = await self._kafka.epoch(known.number) == known.state.epoch
+        if is_same:
+            known.sound = counted
+        else:
+            _log.info("another leader has the partition: looking whether it has all", partition=known.number)
+        return is_same
 
     async def is_current(self, known: Partition) -> bool:
         """Say whether Redis still has what this worker wrote of a partition last."""
@@ -379,7 +396,7 @@ class Counter:
             what = f"run {damage.run} is made again without {gone}: Redis had it damaged ({damage.why})"
             state = self._kafka.with_loss(known.number, state, what)
         try:
-            await self._store.set_aside(known.number, damage.run, known.state.fence)
+            await self._store.set_aside(known.number, damage.run, known.state.fence, for_good=first < low)
         except CheckpointRefusedError as refusal:
             _log.warning("another has the partition now", partition=known.number, why=str(refusal))
             self._drop(known.number)

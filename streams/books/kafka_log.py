@@ -89,11 +89,14 @@ class KafkaLog:
 
         What was counted under another leader may be replaced, and others behind it be those that were counted.
         """
-        kept = state.next
+        kept, is_behind_lost = state.next, False
         for counted in reversed(state.tail):
             if not await self.still_has(partition, *counted):
-                kept = counted.offset
-            elif counted.offset < state.sound:
+                kept, is_behind_lost = counted.offset, True
+                continue
+            if is_behind_lost:  # between both there was no message: there may be one now
+                kept, is_behind_lost = counted.offset + 1, False
+            if counted.offset < state.sound:
                 return kept
         if any(counted.offset < state.sound for counted in state.tail):
             return 0  # it has none of those

@@ -215,6 +215,10 @@ class Keys:
         """Name of a key that was set aside before the checkpoint that has this fence was followed by another."""
         return self._key("aside", fence, key.removeprefix(self._key("")))
 
+    def given_up(self, fence: str, key: str) -> str:
+        """Name of a key that was set aside so for good: Kafka cannot give all of it back."""
+        return self._key("given-up", fence, key.removeprefix(self._key("")))
+
     def is_aside_of(self, aside: str, run: int) -> bool:
         """Say whether a key that was set aside is one of a run's."""
         ours = tuple(":" + key.removeprefix(self._key("")) for key in self.of_run(run))

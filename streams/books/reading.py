@@ -171,19 +171,11 @@ class Reading:
         return False
 
     async def _has_its_leader(self, known: Partition, now: float) -> bool:
-        """Say whether a partition still has the leader under which all was counted; asked for now and then.
-
-        Another may have less, and by now other messages in place of what it lacks.
-        """
+        """Say whether a partition still has its leader; asked for now and then."""
         if now - known.asked_at < LEADER_S:
             return True
-        counted = known.state.next
-        is_same = await self._kafka.epoch(known.number) == known.state.epoch
+        is_same = await self._counter.has_its_leader(known)
         known.asked_at = now
-        if is_same:
-            known.sound = counted
-        else:
-            _log.info("another leader has the partition: looking whether it has all", partition=known.number)
         return is_same
 
     async def _is_as_left(self, known: Partition) -> bool:

@@ -270,8 +270,15 @@ class CheckpointStore:
         asked = cast("list[bytes]", await self._asked_of(key, lambda: self._redis.spop(key, 100)))
         return sorted(int(run) for run in asked if run.lstrip(b"-").isdigit())
 
-    async def set_aside(self, partition: int, run: int, fence: str) -> None:
+    async def set_aside(self, partition: int, run: int, fence: str, *, for_good: bool) -> None:
         """Give all keys of a part of a run other names.
+
+        Parameters
+        ----------
+        fence
+            Of the state that was loaded or written last.
+        for_good
+            Kafka cannot give all of it back, so it stays when the part was made again.
 
         Raises
         ------
@@ -279,11 +286,12 @@ class CheckpointStore:
             When another has written meanwhile.
         """
         keys = self._keys(partition)
+        other = keys.given_up if for_good else keys.aside
         names = [keys.state]
         async for found in self._redis.scan_iter(match=keys.windows_of_run(run), count=1000):
-            names += [found.decode(), keys.aside(fence, found.decode())]
+            names += [found.decode(), other(fence, found.decode())]
         for key in keys.of_run(run):
-            names += [key, keys.aside(fence, key)]
+            names += [key, other(fence, key)]
         if await self._set_aside(keys=names, args=[fence]) != WRITTEN:
             raise CheckpointRefusedError(f"partition {partition}: another has written meanwhile")
 

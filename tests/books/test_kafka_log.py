@@ -47,3 +47,11 @@ def test_a_log_that_lost_all_that_is_remembered_may_have_lost_more(has: set[int]
     state = PartitionState(next=53, log="a topic", epoch=1, sound=BEGUN, tail=COUNTED)
     found = asyncio.run(kafka(has).held_against(0, state))
     assert (found.next, found.tail) == (kept, COUNTED[: len(has)])
+
+
+@pytest.mark.parametrize(("has", "kept"), [({50, 60}, 51), ({50}, 51), ({50, 52, 60}, 61)])
+def test_what_comes_where_there_was_no_message_before_what_was_lost_is_counted(has: set[int], kept: int) -> None:
+    tail = tuple(Counted(offset, 1000 + offset) for offset in (50, 52, 60))
+    state = PartitionState(next=61, log="a topic", epoch=1, sound=51, tail=tail)
+    found = asyncio.run(kafka(has, end=61).held_against(0, state))
+    assert found.next == kept

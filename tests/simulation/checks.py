@@ -142,13 +142,14 @@ class Checks:
             if f":spills:{run}".encode() in key and keys.is_aside_of(key.decode(), run):
                 aside |= _spills(value)
         gone = (before - here - aside) & removed
-        # What was set aside first goes when what was set aside later was made again. Of what has neither totals nor a
-        # place in the list of runs, nobody knows.
+        # Of what has neither totals nor a place in the list of runs, nobody knows.
         is_lost = self._is_unknown(keys) and self._harm.has_touched_one(keys.run(run))
-        if gone and self._cluster.servers.asides[part] < 2 and not is_lost:
+        if gone and not is_lost:
             yield f"spills {sorted(gone)[:5]} are in Redis no longer, and Kafka cannot give them back"
+        # A part that has what Kafka lost at the end is set aside, too, if it is not whole.
+        is_cut = any("lost its messages" in what for what in self._losses(session, partition))
         moved = (before - here) & removed_before
-        if moved and messages == len(ever) and not self._is_unknown(keys):
+        if moved and messages == len(ever) and not (is_cut or self._is_unknown(keys)):
             yield f"spills {sorted(moved)[:5]} are no longer where they were, and Kafka cannot give them back"
 
     def _is_unknown(self, keys: Keys) -> bool:
@@ -188,8 +189,7 @@ class Checks:
         for session in self._cluster.sessions:
             for partition in range(len(self._cluster.kafka.logs)):
                 yield from self._lists(session, partition)
-                may_lack = self._harm.kafka_lost or partition in self._harm.set_back_in_vain
-                if not may_lack and (lost := self._losses(session, partition)):
+                if not self._harm.kafka_lost and (lost := self._losses(session, partition)):
                     yield f"{session}[{partition}]: Kafka lost nothing, and the books say {lost}"
 
     def _not_said(self) -> Iterator[str]:

@@ -31,8 +31,8 @@ TUNED = "tuned"
 BINS = 16
 RANGES: Ranges = {VALUES: (8, 2.0, 10.0)}
 """Of a run whose conditions want others than the catalogue's, see `ranges_of`."""
-TAIL = 32
-"""Messages that a checkpoint remembers: so few that Kafka may lose more."""
+TAIL = 40
+"""Messages that a checkpoint remembers: more than a batch has, and so few that Kafka may lose more."""
 TOO_MANY = 2**80
 """Triggers of a spill on which the code fails when it is filled."""
 _PAYLOAD = struct.Struct("<4siii4i")

@@ -42,9 +42,6 @@ class Harm:
         """Session, partition and run of which another release said `SAID_BESIDES`."""
         self.not_counted: dict[int, list[Entry]] = {}
         """Partition → what Kafka removed before live had counted it, since somebody looked last."""
-        self.set_back_in_vain: set[int] = set()
-        """Partitions that were set back though Kafka has all that was remembered, as more was counted under a leader
-        that nobody had looked at."""
         self._again: list[tuple[int, int, int, int]] = []
         """Partition, from which offset on to which it was counted again, and how many messages Kafka had ever taken."""
         cluster.on_set_back = self._was_set_back
@@ -180,8 +177,6 @@ class Harm:
         self._again.append((partition, now.next, before.next, kafka.taken))
         there = [kafka.still_has(partition, *counted) for counted in before.tail]
         lost = [counted.offset for counted, is_there in zip(before.tail, there, strict=True) if not is_there]
-        if not lost:
-            self.set_back_in_vain.add(partition)
         is_known = len(there) < TAIL or before.tail[0].offset < before.sound
         if lost and there[0] and is_known and now.next < min(lost[0], kafka.logs[partition].end):
             self.cluster.wrong.append(

@@ -276,8 +276,8 @@ class Worker:
 class _Store(CheckpointStore):
     asides: Counted[tuple[str, int, int]]
 
-    async def set_aside(self, partition: int, run: int, fence: str) -> None:
-        await CheckpointStore.set_aside(self, partition, run, fence)
+    async def set_aside(self, partition: int, run: int, fence: str, *, for_good: bool) -> None:
+        await CheckpointStore.set_aside(self, partition, run, fence, for_good=for_good)
         self.asides[self._session, partition, run] += 1
 
 
