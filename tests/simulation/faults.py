@@ -178,10 +178,12 @@ class Harm:
         there = [kafka.still_has(partition, *counted) for counted in before.tail]
         lost = [counted.offset for counted, is_there in zip(before.tail, there, strict=True) if not is_there]
         is_known = len(there) < TAIL or before.tail[0].offset < before.sound
-        if lost and there[0] and is_known and now.next < min(lost[0], kafka.logs[partition].end):
-            self.cluster.wrong.append(
-                f"partition {partition} was set back to {now.next}, and all before {lost[0]} is there"
-            )
+        if lost and there[0] and is_known:
+            sure = max(counted.offset for counted in before.tail if counted.offset < lost[0]) + 1
+            if now.next < min(sure, kafka.logs[partition].end):
+                self.cluster.wrong.append(
+                    f"partition {partition} was set back to {now.next}, and all before {sure} is there"
+                )
 
     def came_again(self, entry: Entry) -> int:
         """Return how often a message was counted again, as others beside it were lost by Kafka."""
