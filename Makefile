@@ -15,10 +15,10 @@ help:  ## Say what there is to make.
 demo: $(VENV)/run.stamp  ## The whole way of a spill on this machine: make demo ARGS="--check FILE"
 	@exec $(BIN)/spilldeck demo $(ARGS)
 
-# In two processes, since most of the time is spent waiting for servers; each takes whole files, which share theirs.
+# In three processes, since most of the time is spent waiting for servers; each takes whole files, which share theirs.
 test: $(VENV)/dev.stamp  ## All tests: make test ARGS="-k worker"
 	@sh .ci/chromium
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 lint: $(VENV)/dev.stamp  ## Style, types, and which part may know which.
 	$(BIN)/ruff check
