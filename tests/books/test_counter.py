@@ -328,7 +328,7 @@ def test_what_kafka_cannot_give_back_is_never_removed(run: Run, redis_url: str, 
             for _ in range(3):
                 worker.now += AUDIT_S
                 await worker.look()
-            where = f"{PARTITION}:aside:*:book:{RUN}" if comes else f"{PARTITION}:*book:{RUN}"
+            where = f"{PARTITION}:given-up:*:book:{RUN}" if comes else f"{PARTITION}:*book:{RUN}"
             (there,) = redis.keys(where)
             assert redis.dump(there) == kept  # type: ignore[arg-type]
             if comes:

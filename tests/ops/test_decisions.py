@@ -310,11 +310,11 @@ def test_products_of_a_promoted_replay_stay_when_redis_loses_it(
 
 
 def test_the_page_says_so_while_nobody_can_tell_what_was_promoted(live: Live) -> None:
+    # Of a Redis to which no worker brings them back.
     away = live.settings.kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{free_port()}"})
-    with Data(live.settings.model_copy(update={"kafka": away})) as data:
+    other = live.settings.redis.model_copy(update={"key_prefix": "nobody"})
+    with Data(live.settings.model_copy(update={"kafka": away, "redis": other})) as data:
         deadline = time.monotonic() + WAIT_S
         while not any("whose book a run has" in warning for warning in view(data).warnings):
             assert time.monotonic() < deadline
-            live.redis.delete(f"{live.settings.redis.key_prefix}:decisions")  # a worker brings it back
             time.sleep(0.1)
-    refresh(live.settings, live.redis)

@@ -265,7 +265,7 @@ class Harm:
         self.cluster.keys[key] = value
 
     def _key(self) -> bytes | None:
-        keys = [key for key in self.cluster.keys if b":aside:" not in key]
+        keys = [key for key in self.cluster.keys if b":aside:" not in key and b":given-up:" not in key]
         return self.rng.choice(keys) if keys else None
 
     def evict_a_key(self) -> None:

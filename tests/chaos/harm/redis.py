@@ -114,7 +114,8 @@ def _keys(cluster: Cluster) -> list[bytes]:
     settings = cluster.settings
     prefix, session = settings.redis.key_prefix, settings.session
     more = [layout.partitions(prefix, session).encode(), layout.run_states(prefix, session).encode()]
-    found = [key for key in cluster.redis.scan_iter(layout.of_session(prefix, session), 1000) if b":aside:" not in key]
+    there = cluster.redis.scan_iter(layout.of_session(prefix, session), 1000)
+    found = [key for key in there if b":aside:" not in key and b":given-up:" not in key]
     return sorted([*found, *(key for key in more if cluster.redis.exists(key))])
 
 
