@@ -72,7 +72,7 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
                 _wait_for_all(cluster, records)
                 found = judge(cluster, records)
             except Exception as error:  # noqa: BLE001 - whatever it is, what was done until then is told
-                found = [f"{type(error).__name__}: {error}", *cluster.said()]
+                found = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ()), *cluster.said()]
             if found:
                 found.append(f"the logs are in {cluster.keep_logs()}")
             seen = (
@@ -138,16 +138,25 @@ def _wait(cluster: Cluster, enough: Callable[[list[int]], bool]) -> None:
 def _wait_for_all(cluster: Cluster, sent: Sequence[Record]) -> None:
     """Wait until spills.raw has all that was sent, each once, and the books have all of spills.raw."""
     wanted = Counter((record.run, record.spill) for record in sent if isinstance(record, RawSpill))
+    there = Counter[tuple[int, int]]()
 
     def is_sent() -> bool:
         if sum(ends(cluster.settings)) < wanted.total():
             return False
-        there = [
-            decode(message.value() or b"") for message in messages(cluster.settings, Topics.of(cluster.settings).raw)
-        ]
-        return Counter((record.run, record.spill) for record in there if isinstance(record, RawSpill)) == wanted
+        raw = messages(cluster.settings, Topics.of(cluster.settings).raw)
+        there.clear()
+        there.update(
+            (record.run, record.spill)
+            for record in (decode(message.value() or b"") for message in raw)
+            if isinstance(record, RawSpill)
+        )
+        return there == wanted
 
-    cluster.until(is_sent, "the producer")
+    try:
+        cluster.until(is_sent, "the producer")
+    except AssertionError as error:
+        error.add_note(f"lacking {dict(wanted - there)}, too many {dict(there - wanted)}")
+        raise
     _wait(cluster, lambda _nexts: cluster.is_counted())
 
 
