@@ -160,8 +160,7 @@ def test_a_hole_at_the_beginning_is_not_all_spills_processed(quick: Settings, da
     # All but the first two are in the books.
     counted = part(*((10 + number, spill(RUN, number)) for number in range(2, 6)))
     checkpoint(quick, {RUN: counted}, next=0)
-    view = until(data, lambda v: v.run and v.behind)
-    assert view.behind == 6
+    view = until(data, lambda v: v.run and v.behind == 6)
     assert view.pipeline.text == "Processing 6 spills"
     # So does a worker begin on an emptied Redis: with the newest run, and older ones are made again behind it.
     checkpoint(quick, {RUN: counted}, next=6, repairs={RUN - 1: 0, RUN - 2: 0, NO_RUN: 0})
