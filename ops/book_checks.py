@@ -1,7 +1,7 @@
 """How far the books of a session are, and whether all of them is what was written and agrees with itself."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -137,7 +137,7 @@ class _PartitionCheck:
         if is_other_type(index):
             yield f"the list of runs of {self._where} cannot be read: {self._keys.index} has another type"
         else:
-            listed = _runs(index)
+            listed = layout.runs_among(index)
             yield from self._of_list(state, index)
         for run in sorted(listed | self._stored_runs()):
             yield from self._of_run(run)
@@ -153,13 +153,13 @@ class _PartitionCheck:
             return
         if index.get(layout.STAMP.encode(), b"").decode(errors="replace") != wanted:
             yield f"the list of runs of {self._where} is not the one that was written last"
-        if len(_runs(index)) < len(index.keys() - {layout.STAMP.encode()}):
+        if len(layout.runs_among(index)) < len(index.keys() - {layout.STAMP.encode()}):
             yield f"the list of runs of {self._where} has fields that are no runs"
 
     def _stored_runs(self) -> set[int]:
         """Return the runs that have totals, whatever the list of them says."""
         found = self._redis.scan_iter(match=self._keys.run("*"), count=1000)
-        return _runs(cast("bytes", key).rpartition(b":")[2] for key in found)
+        return layout.runs_among(cast("bytes", key).rpartition(b":")[2] for key in found)
 
     def _of_run(self, run: int) -> list[str]:
         """Return what is wrong with a part of a run that nobody wrote while it was read."""
@@ -212,7 +212,3 @@ class _PartitionCheck:
             if isinstance(answer, Exception) and not is_other_type(answer):
                 raise answer
         return answers
-
-
-def _runs(names: Iterable[bytes]) -> set[int]:
-    return {int(name) for name in names if name.lstrip(b"-").isdigit()}

@@ -1,7 +1,7 @@
 """Makes runs again from Kafka that were not whole in Redis: the newest first, behind live."""
 
 import asyncio
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ import structlog
 from confluent_kafka import KafkaException
 
 from streams.agents.common import SERVER_ERRORS
-from streams.agents.reconstruct import transform_all
+from streams.agents.reconstruct import BYTES_AT_ONCE, transform_all
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog
 from streams.books.partition import Partition, Partitions
@@ -28,8 +28,8 @@ ANSWER_S = 10.0
 """A broker that does not answer within it is taken to be down."""
 LIVE_LAG = 4
 """Messages by which a partition may be behind while an older run of it is made again."""
-MESSAGES_AT_ONCE, BYTES_AT_ONCE = 32, 16 << 20
-"""Of a run that is made again, that are taken together."""
+MESSAGES_AT_ONCE = 32
+"""Of a run that is made again, that are taken together, as far as they are no more bytes than live takes."""
 
 Read = Callable[[int, int, int], Generator[Arrived, None, None]]
 """Yields what a partition has from an offset up to another. Blocking, and closed by who uses it; raises `ServerError`
@@ -128,9 +128,9 @@ class Repairs:
                 if end - known.state.next > LIVE_LAG:
                     await asyncio.sleep(PAUSE_S)
                     continue
-                batch = await self._in_thread(_batch, theirs)
+                batch, is_last = await self._in_thread(_batch, theirs)
                 outcomes = await self._in_thread(transform_all, batch, self._conditions_of)
-                upto = batch[-1].offset + 1 if _is_full(batch) else stop
+                upto = stop if is_last else batch[-1].offset + 1
                 await self._counter.take_again(known, run, outcomes, upto)
                 if upto >= stop:
                     return
@@ -165,18 +165,16 @@ class Repairs:
                 yield from arrived
 
 
-def _batch(theirs: Iterator[Message]) -> list[Message]:
-    """Return the next messages, less than a full batch if there are no more. Blocking."""
+def _batch(theirs: Iterator[Message]) -> tuple[list[Message], bool]:
+    """Return the next messages, and whether there are no more. Blocking."""
     found: list[Message] = []
+    size = 0
     for message in theirs:
         found.append(message)
-        if _is_full(found):
-            break
-    return found
-
-
-def _is_full(batch: Sequence[Message]) -> bool:
-    return len(batch) >= MESSAGES_AT_ONCE or sum(len(message.value) for message in batch) >= BYTES_AT_ONCE
+        size += len(message.value)
+        if len(found) >= MESSAGES_AT_ONCE or size >= BYTES_AT_ONCE:
+            return found, False
+    return found, True
 
 
 def _message(one: Arrived) -> Message:

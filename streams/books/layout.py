@@ -26,6 +26,7 @@ so that a damaged one is. The name has the version of all this: another version'
 import json
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, Self
 
@@ -243,6 +244,11 @@ def run_states(prefix: str, session: str) -> str:
 def changed_channel(prefix: str, session: str) -> str:
     """Return the name of the channel on which each checkpoint is announced."""
     return f"{prefix}:{VERSION}:{session}:changed"
+
+
+def runs_among(names: Iterable[bytes]) -> set[int]:
+    """Return the runs that some fields or members are named for; others name none."""
+    return {int(name) for name in names if name.lstrip(b"-").isdigit()}
 
 
 def seal(data: bytes) -> bytes:

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from streams.books.connect import is_other_type
-from streams.books.layout import UNREADABLE, Keys, Place
+from streams.books.layout import UNREADABLE, Keys, Place, runs_among
 from streams.books.stored import place_of, unpack_places
 
 
@@ -107,7 +107,7 @@ class RunList:
         places, stamp = unpack_places(stored)
         found = _Partition(writer=writer, number=number, is_whole=bool(stamp), places=places)
         if not stamp:
-            listed = {int(run) for run in stored if run.lstrip(b"-").isdigit()}
+            listed = runs_among(stored)
             self._look_at_totals(keys, found, listed - places.keys())
         self._partitions[keys.partition] = found
         return before.keys() | places.keys()

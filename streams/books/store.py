@@ -268,7 +268,7 @@ class CheckpointStore:
         """Return the runs of which somebody could not read something, and take note that it was heard."""
         key = self._keys(partition).repair
         asked = cast("list[bytes]", await self._asked_of(key, lambda: self._redis.spop(key, 100)))
-        return sorted(int(run) for run in asked if run.lstrip(b"-").isdigit())
+        return sorted(layout.runs_among(asked))
 
     async def set_aside(self, partition: int, run: int, fence: str, *, for_good: bool) -> None:
         """Give all keys of a part of a run other names.
