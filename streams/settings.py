@@ -79,7 +79,7 @@ class BookSettings(_Section):
     window_s: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Length of a window, seconds of the spills' own time."""
     windows_kept: Annotated[int, Field(ge=1, le=100_000)] = 6
-    """Windows of each length that are kept of a run, about: older ones are joined to ones of twice the length."""
+    """Windows of each length that are kept of a run, about: older ones are joined to ones of four times the length."""
     batch_spills: Annotated[int, Field(ge=1, le=10_000)] = 32
     """The most spills that a worker takes at once."""
     batch_wait_s: Annotated[float, Field(ge=0.01, le=1.0)] = 0.05
