@@ -13,7 +13,7 @@ help:  ## Say what there is to make.
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: $(VENV)/run.stamp  ## The whole way of a spill on this machine: make demo ARGS="--check FILE"
-	@exec $(BIN)/spilldeck demo $(ARGS)
+	@$(BIN)/spilldeck demo $(ARGS) || [ $$? -eq 130 ]  # so Ctrl-C ends it
 
 # In three processes, since most of the time is spent waiting for servers; each takes whole files, which share theirs.
 test: $(VENV)/dev.stamp  ## All tests: make test ARGS="-k worker"

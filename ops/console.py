@@ -41,8 +41,7 @@ def servers() -> "Iterator[tuple[Settings, Redis]]":
     """Give the settings and a client of Redis; what Redis raises becomes one sentence."""
     from redis.exceptions import RedisError
 
-    from streams.books.connect import check_redis, connect, place
-    from streams.errors import ServerError
+    from streams.books.connect import check_redis, connect, no_redis
     from streams.settings import load_settings
 
     settings = load_settings()
@@ -51,7 +50,7 @@ def servers() -> "Iterator[tuple[Settings, Redis]]":
         try:
             yield settings, redis
         except RedisError as error:
-            raise ServerError(f"Redis at {place(settings)} does not answer any more: {error}") from error
+            raise no_redis(settings, error) from error
 
 
 @contextmanager

@@ -116,7 +116,8 @@ class Running:
 
     def start(self, name: str, *arguments: str) -> Part:
         """Start a part: this same command with other arguments."""
-        command = [sys.executable, "-m", "ops", *arguments]
+        # -P: a folder `ops` of the user's, where he stands, is not ours.
+        command = [sys.executable, "-P", "-m", "ops", *arguments]
         part = Part(name, command, self.environment, self.directory / f"{name.replace(' ', '-')}.log")
         self.parts.append(part)
         part.start()

@@ -66,9 +66,8 @@ def show(run: Run, as_json: AsJson = False) -> None:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in asdict(found).items():
-        is_time = name.endswith("_us")
-        cell = _time(value) if is_time else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        table.add_row(name.removesuffix("_us").replace("_", " "), Text(shown(cell)))
+        what, is_time = name.removesuffix("_us").replace("_", " "), name.endswith("_us")
+        table.add_row(f"{what} (UTC)" if is_time else what, Text(shown(_time(value) if is_time else _cell(value))))
     out.print(table)
 
 
@@ -108,6 +107,12 @@ def _record(run: int) -> "RunRecord":
             raise UsageError(f"there is no run {run}: see spilldeck runs list")
         its = state(places[run], places.values(), time.time())
         return record(run, books.totals(run), places[run], its, products.get(run, ()))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict):
+        value = [f"{name}: {number}" for name, number in value.items()]
+    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)
 
 
 def _time(time_us: int) -> str:

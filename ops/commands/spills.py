@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.console import calendar_time, out, shown
-from streams.errors import SpilldeckError, UsageError
+from streams.errors import UsageError
 
 if TYPE_CHECKING:
     from schemas.records import RawSpill, ReconstructedSpill
@@ -44,7 +44,7 @@ def get(
     settings = load_settings()
     found = find_spill(settings, run, spill, raw=raw or file is not None)
     if found is None:
-        raise SpilldeckError(f"Kafka has no spill {spill} of run {run}")
+        raise UsageError(f"Kafka has no spill {spill} of run {run}: see spilldeck runs list and spilldeck topics list")
     if isinstance(found, RawSpill):
         if file is None:
             _show_raw(found)
