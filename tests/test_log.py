@@ -131,3 +131,24 @@ def test_a_warning_that_is_tried_again_is_written_once_a_minute() -> None:
     assert written(error="RedisError: 3") == {"event": "a server is away", "error": "RedisError: 3", "left_out": 7}
     now_s += AGAIN_S
     assert written(error="RedisError: 4") == {"event": "a server is away", "error": "RedisError: 4"}
+
+
+def test_what_somebody_wrote_into_a_message_gives_a_terminal_no_orders(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr()
+    structlog.get_logger().warning("a message", why="\x1b[2Jcleared \x9b31m \u202eturned", error="\x1b]0;title\x07")
+    line = capsys.readouterr().err
+    assert line.isascii()
+    assert not {"\x1b", "\x07"} & set(line)
+    assert r"\x1b[2Jcleared" in line.replace(r"\\", "\\")
+
+
+def test_a_terminal_shows_every_text_letter_by_letter(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table(title="\x1b[2J")
+    table.add_column("\x1b]0;title\x07")
+    table.add_row("\x9b31m \u202eturned")
+    for printed in (table, Text("\x1b[2J"), "plain \x1b[2J"):
+        out.print(printed)
+    complain("\x1b[2J")
+    said = "".join(capsys.readouterr())
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(said)
+    assert r"\x1b[2J" in said

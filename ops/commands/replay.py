@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import err, out, progress, servers, shown
+from ops.console import err, out, progress, servers
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _of_type(run_type: str, settings: "Settings", redis: "Redis") -> list[int]:
             err.print(f"run {run} is left out: it is {its[run]}", markup=False, style="yellow", soft_wrap=True)
     over = [run for run in ours if its[run].is_over]
     if not over:
-        types = ", ".join(sorted({shown(place.run_type) for place in places.values() if place.run_type}))
+        types = ", ".join(sorted({place.run_type for place in places.values() if place.run_type}))
         there = f"there are runs of the type {types}" if types else "no run says its type"
         raise UsageError(f"no run of the type {run_type} has ended: {there}")
     return over

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, err, out, servers, shown
+from ops.console import calendar_time, err, out, servers
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _print_all(found: "list[RunRecord]") -> None:
         table.add_column(column, overflow="fold")
     for one in found:
         rejected = sum(one.rejected.values())
-        cells = (one.run, shown(one.run_type), one.state, _time(one.began_us))
+        cells = (one.run, one.run_type, one.state, _time(one.began_us))
         counts = (one.spills, rejected, one.duplicates, "yes" if one.late_spills else "")
         table.add_row(*(Text(str(cell)) for cell in (*cells, *counts)))
     out.print(table if found else "There are no runs.")
@@ -67,7 +67,7 @@ def show(run: Run, as_json: AsJson = False) -> None:
     table.add_column(overflow="fold")
     for name, value in asdict(found).items():
         what, is_time = name.removesuffix("_us").replace("_", " "), name.endswith("_us")
-        table.add_row(f"{what} (UTC)" if is_time else what, Text(shown(_time(value) if is_time else _cell(value))))
+        table.add_row(f"{what} (UTC)" if is_time else what, Text(_time(value) if is_time else _cell(value)))
     out.print(table)
 
 
