@@ -13,10 +13,10 @@ from ops.inputs import Inputs, paced
 from schemas.records import RawSpill, RunControl
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
 from streams.daq.archive_file import MAGIC
-from streams.daq.journal import Journal, Position, StoredFirsts, behind
+from streams.daq.journal import FollowedName, Journal, Position, StoredFirsts, behind
 from streams.daq.producer import SpillProducer
 from streams.daq.source import Source
-from streams.daq.sources import follow
+from streams.daq.sources import follow, read_opened
 from streams.errors import UsageError
 from streams.kafka import Spans, messages, no_kafka, reader, spans
 from streams.settings import Settings
@@ -83,14 +83,21 @@ class Production:
         """Send what a file holds and will hold, until somebody interrupts.
 
         When another file has its name, the former is sent to its end, and then the new one: from its first byte, or,
-        if it begins as one that was followed, behind what was sent of that.
+        if it begins as one that was followed, behind what was sent of that. So it is when a link has moved before
+        somebody resumes.
         """
-        followed = set[Path]()
+        name, followed = FollowedName(self._settings.producer.journals, file), set[Path]()
         with suppress(KeyboardInterrupt):
+            if resume and (former := name.former()) is not None and not former.samefile(file):
+                complain(f"{file} is another file now: what is left of the former one, {former}, is sent first")
+                with Source(former) as source:
+                    for record in self._journalled(source, read_opened(source, self._firsts.known), resume=True):
+                        self._send(record)
             while True:
                 with Source(file) as source:
                     known = resume or source.place in followed
                     followed.add(source.place)
+                    name.keep(source.place)
                     for record in self._journalled(source, follow(source, self._firsts.known), resume=known):
                         self._send(record)
                 complain(f"{file} is another file now: the former one was read to its end, byte {source.at}")
@@ -129,6 +136,7 @@ class Production:
         journal.position.partitions |= {record.run: record.partitions for record in began}
         self._producer.partitions |= journal.position.partitions
         self._journal = journal
+        self._write()
         return behind(journal.position, records, there)
 
     def _sent_before(self, consumer: Consumer, source: str, position: Position, there: Spans) -> Iterator[Record]:

@@ -105,10 +105,11 @@ class Journal:
         UsageError
             When it cannot be written.
         """
+        seen = max(self._source.at, len(self._source.head))
         content: dict[str, Any] = {
             "source": str(self._source.place),
-            "head": self._head(self._source.at),
-            "read": self._source.at,
+            "head": self._head(seen),
+            "read": seen,
             "byte": self.position.byte,
             "offsets": self.position.offsets,
             "partitions": self.position.partitions,
@@ -117,6 +118,36 @@ class Journal:
 
     def _head(self, read: int) -> str:
         return hashlib.sha256(self._source.head[:read]).hexdigest()
+
+
+class FollowedName:
+    """Which file had a name that is followed, kept on disk: a link may have moved while nobody followed it.
+
+    Parameters
+    ----------
+    directory
+        Where the journals are.
+    name
+        What is followed.
+    """
+
+    def __init__(self, directory: Path, name: Path) -> None:
+        digest = hashlib.sha256(str(name.absolute()).encode()).hexdigest()[:32]
+        self._path = directory.expanduser() / f"name-{digest}.json"
+
+    def former(self) -> Path | None:
+        """Return the file that was followed last, if it is still there."""
+        try:
+            place = Path(json.loads(self._path.read_text())["place"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{self._path} cannot be read, remove it: {type(error).__name__}: {error}") from error
+        return place if place.is_file() else None
+
+    def keep(self, place: Path) -> None:
+        """Write which file it is."""
+        _write(self._path, {"place": str(place)})
 
 
 class StoredFirsts:

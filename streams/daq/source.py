@@ -36,7 +36,7 @@ class Source:
     Attributes
     ----------
     name
-        That its records give as their source.
+        That its records give as their source: of a link, that of the file, so that one file has one name.
     place
         Where it is, links resolved.
     head
@@ -52,10 +52,10 @@ class Source:
 
     def __init__(self, path: Path) -> None:
         self.path, self.at, self.head = path, 0, b""
-        self.name = "stdin" if path == STDIN else path.name
         resolved = path.resolve()
         # What /dev/stdin is a link to has no name that can be opened.
         self.place = resolved if resolved.is_file() else path
+        self.name = "stdin" if path == STDIN else self.place.name
         try:
             self._file = open(  # noqa: SIM115 - it is closed with the source
                 0 if path == STDIN else self.place, "rb", buffering=0, closefd=path != STDIN

@@ -1,11 +1,15 @@
 """spilldeck produce and simulate: into a real Kafka."""
 
+import gzip
+import json
 import os
 import subprocess
 import sys
 import zlib
 from pathlib import Path
 
+import cramjam
+import lz4.frame
 import pytest
 
 from ops.daq_file import write_daq_file
@@ -99,6 +103,48 @@ def test_spills_go_out_as_they_come_through_a_pipe(settings: Settings, tmp_path:
             writer.write(pack.flush() if pack else b"")
         out = producer.stdout.read() if producer.stdout is not None else b""
     assert (producer.returncode, out) == (0, b"9 spills acknowledged\n")
+
+
+@pytest.mark.servers
+def test_of_a_directory_is_read_what_can_be_and_the_rest_is_told(
+    spilldeck: Spilldeck, settings: Settings, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    parts = [b"".join(r.payload for r in SimulatedRun(run=900001 + n, spills=3).records()) for n in range(3)]
+    (data / "0.000.lz4").write_bytes(lz4.frame.compress(parts[0]))
+    (data / "1.000.zst").write_bytes(bytes(cramjam.zstd.compress(parts[1])))
+    (data / "2").write_bytes(gzip.compress(parts[2]))
+    (data / "2.sha256").write_text("checksum")
+    (data / ".2.part").write_text("half of it")
+    document = {"daq_event_type": "physics_event", "run_number": 5, "spill_number": 0, "daq_data": {"trigger": []}}
+    (data / "3.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(document, indent=1).encode() * 2)
+    (data / "4.root").write_bytes(b"root" + bytes(5000))
+    env = environment(settings) | {"SPILLDECK_PRODUCER__JOURNALS": str(tmp_path / "journals")}
+    done = spilldeck("produce", data, env=env)
+    assert (done.returncode, done.stdout) == (1, "11 spills acknowledged\n")
+    assert done.stderr.splitlines() == [
+        "spilldeck: framing at byte 0: 4.root is a ROOT file: what the DAQ wrote is read, not what was made of it"
+    ]
+    assert spilldeck("produce", data, "--resume", env=env).stdout == "0 spills acknowledged\n"
+
+
+@pytest.mark.servers
+def test_a_file_that_becomes_shorter_while_it_is_produced_is_said(settings: Settings, tmp_path: Path) -> None:
+    ensure_topics(settings)
+    path = tmp_path / "run.000"
+    path.write_bytes(b"".join(record.payload for record in RUN.records()) + bytes(9 << 20))
+    env = os.environ | environment(settings) | {"SPILLDECK_PRODUCER__JOURNALS": str(tmp_path)}
+    command = [sys.executable, "-m", "ops", "produce", str(path), "--rate", "5"]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as producer:
+        wait_for(lambda: bool(produced(settings)))
+        os.truncate(path, 10_000)
+        _, err = producer.communicate(timeout=60)
+    assert producer.returncode == 2
+    assert (
+        err.decode()
+        == f"spilldeck: {path} has become shorter, or was written anew, while it was read: produce it again\n"
+    )
 
 
 @pytest.mark.servers

@@ -104,30 +104,38 @@ def test_a_file_that_grows_is_followed_until_ctrl_c_and_resumed(
 def test_a_name_that_becomes_another_file_is_followed_into_it(
     spilldeck: Spilldeck, settings: Settings, env: dict[str, str], tmp_path: Path
 ) -> None:
-    """A link that moves, a file that is replaced, and one that is written anew; each a file of the same run."""
-    pieces = [r.payload for r in SimulatedRun(spills=8, mean_triggers=4).records()]
-    files = [b"".join(pieces[start:stop]) for start, stop in ((0, 5), (5, 6), (6, 7), (7, 10))]
+    """A link that moves, a file that is replaced, and one that is written anew; each a file of the same run.
+
+    The last two while nobody follows.
+    """
+    pieces = [r.payload for r in SimulatedRun(spills=9, mean_triggers=4).records()]
+    files = [b"".join(pieces[start:stop]) for start, stop in ((0, 4), (4, 6), (6, 7), (7, 8), (8, 11))]
     (tmp_path / "0.000").write_bytes(files[0])
     name = tmp_path / "current.000"
     name.symlink_to("0.000")
     with start(env, name, "--follow") as producer:
-        wait_for(lambda: len(spills(settings)) == 4)
+        wait_for(lambda: len(spills(settings)) == 3)
         (tmp_path / "1.000").write_bytes(files[1])
         (tmp_path / "link").symlink_to("1.000")
         (tmp_path / "link").rename(name)
         wait_for(lambda: len(spills(settings)) == 5)
-        (tmp_path / "2.000").write_bytes(files[2])
-        (tmp_path / "2.000").rename(name)
-        wait_for(lambda: len(spills(settings)) == 6)
         producer.kill()
-    name.write_bytes(files[3])  # while nobody follows
+    with (tmp_path / "1.000").open("ab") as former:
+        former.write(files[2])
+    (tmp_path / "2.000").write_bytes(files[3])
+    (tmp_path / "link").symlink_to("2.000")
+    (tmp_path / "link").rename(name)
     with start(env, name, "--follow", "--resume") as producer:
-        wait_for(lambda: len(spills(settings)) == 8)
+        wait_for(lambda: len(spills(settings)) == 7)
+        producer.kill()
+    (tmp_path / "2.000").write_bytes(files[4])
+    with start(env, name, "--follow", "--resume") as producer:
+        wait_for(lambda: len(spills(settings)) == 9)
         producer.send_signal(signal.SIGINT)
         out, err = producer.communicate(timeout=PATIENCE_S)
         assert (producer.returncode, out) == (0, b"2 spills acknowledged\n")
         assert b"is another file than the one that was sent up to byte" in err
-    assert spills(settings) == Counter(range(8))
+    assert spills(settings) == Counter(range(9))
 
 
 def test_a_broker_that_hangs_is_told_and_waited_for(
