@@ -336,7 +336,9 @@ def test_a_damaged_document_of_many_lines_costs_itself_alone(read, indent, cut):
 
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_documents_that_come_in_pieces_are_those_of_the_whole(read, size):
-    content = b"".join(json.dumps(d, indent=1).encode() + b"\n" for spill in SPILLS for d in spill) + b"[1]\n"
+    hits = document("physics_event", spill_number=9, daq_data={"tof0": [{"V1290": []}, {"V1724": []}]})
+    documents = [*(d for spill in SPILLS for d in spill), hits]
+    content = b"".join(json.dumps(d, indent=0).encode() + b"\n" for d in documents) + b"[1]\n"
     reader, found = JsonReader("00007.000"), []
     for stop in range(0, len(content) + size, size):
         found += reader.read(content[reader.at : stop], ended=stop >= len(content), settled=False)
