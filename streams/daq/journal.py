@@ -133,7 +133,7 @@ class FollowedName:
 
     def __init__(self, directory: Path, name: Path) -> None:
         digest = hashlib.sha256(str(name.absolute()).encode()).hexdigest()[:32]
-        self._path = directory.expanduser() / f"name-{digest}.json"
+        self._path = directory.expanduser() / "names" / f"{digest}.json"
 
     def former(self) -> Path | None:
         """Return the file that was followed last, if it is still there."""
@@ -165,11 +165,11 @@ class StoredFirsts:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory.expanduser()
+        self._directory = directory.expanduser() / "runs"
         self.known: FirstCounts = {}
-        for path in self._directory.glob("run-*.json"):
+        for path in self._directory.glob("*.json"):
             try:
-                self.known[int(path.stem.removeprefix("run-"))] = json.loads(path.read_text())["first"]
+                self.known[int(path.stem)] = json.loads(path.read_text())["first"]
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise UsageError(f"{path} cannot be read, remove it: {type(error).__name__}: {error}") from error
         self._written = dict(self.known)
@@ -178,7 +178,7 @@ class StoredFirsts:
         """Write what is known of a run, if that is new."""
         if run in self.known and (run not in self._written or self._written[run] != self.known[run]):
             self._written[run] = self.known[run]
-            _write(self._directory / f"run-{run}.json", {"first": self.known[run]})
+            _write(self._directory / f"{run}.json", {"first": self.known[run]})
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -102,8 +102,8 @@ def test_what_a_run_counts_from_is_known_to_the_next_process(tmp_path: Path) -> 
     for run in (7, 8, 9):
         firsts.keep(run)
     assert StoredFirsts(tmp_path).known == {7: 1, 8: None}
-    (tmp_path / "run-7.json").write_text("{")
-    with pytest.raises(UsageError, match=r"run-7\.json cannot be read, remove it"):
+    (tmp_path / "runs" / "7.json").write_text("{")
+    with pytest.raises(UsageError, match=r"7\.json cannot be read, remove it"):
         StoredFirsts(tmp_path)
 
 

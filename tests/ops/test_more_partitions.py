@@ -157,7 +157,7 @@ def test_a_run_that_is_resumed_stays_in_its_partitions(settings: Settings, tmp_p
     (journal,) = (tmp_path / "journals").glob("*.json")
     noted = journal.read_text()
     if not is_noted:  # it died before it took note of anything
-        at_first = json.loads(noted) | {"byte": 0, "head": sha256(b"").hexdigest(), "partitions": {}}
+        at_first = json.loads(noted) | {"byte": 0, "read": 0, "head": sha256(b"").hexdigest(), "partitions": {}}
         journal.write_text(json.dumps(at_first | {"offsets": dict.fromkeys(range(NOW), 0)}))
     apply(many)
     written = journal.read_text()
