@@ -1,4 +1,4 @@
-"""While a server is away the log has a line now and then, and none is left out that says something else."""
+"""While a server is away the log has a line now and then, none is left out that says more, none gives orders."""
 
 import logging
 import time
@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import structlog
+from rich.table import Table
+from rich.text import Text
 from structlog.testing import CapturingLogger
 
+from ops.console import complain, out
 from streams import log
-from streams.log import AGAIN_S, KafkaClient, Repeats
+from streams.log import AGAIN_S, KafkaClient, Repeats, log_to_stderr
 
 Line = dict[str, Any]
 
@@ -133,8 +136,18 @@ def test_a_warning_that_is_tried_again_is_written_once_a_minute() -> None:
     assert written(error="RedisError: 4") == {"event": "a server is away", "error": "RedisError: 4"}
 
 
-def test_what_somebody_wrote_into_a_message_gives_a_terminal_no_orders(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def real_log(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:  # noqa: ARG001 - it is to write what is captured
+    client = logging.getLogger("aiokafka")
+    before = client.level, client.propagate, client.handlers
     log_to_stderr()
+    yield
+    structlog.reset_defaults()
+    client.level, client.propagate, client.handlers = before
+
+
+@pytest.mark.usefixtures("real_log")
+def test_what_somebody_wrote_into_a_message_gives_a_terminal_no_orders(capsys: pytest.CaptureFixture[str]) -> None:
     structlog.get_logger().warning("a message", why="\x1b[2Jcleared \x9b31m \u202eturned", error="\x1b]0;title\x07")
     line = capsys.readouterr().err
     assert line.isascii()
