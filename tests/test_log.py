@@ -137,17 +137,17 @@ def test_a_warning_that_is_tried_again_is_written_once_a_minute() -> None:
 
 
 @pytest.fixture
-def real_log(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:  # noqa: ARG001 - it is to write what is captured
+def as_before() -> Iterator[None]:
     client = logging.getLogger("aiokafka")
     before = client.level, client.propagate, client.handlers
-    log_to_stderr()
     yield
     structlog.reset_defaults()
     client.level, client.propagate, client.handlers = before
 
 
-@pytest.mark.usefixtures("real_log")
+@pytest.mark.usefixtures("as_before")
 def test_what_somebody_wrote_into_a_message_gives_a_terminal_no_orders(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr()
     structlog.get_logger().warning("a message", why="\x1b[2Jcleared \x9b31m \u202eturned", error="\x1b]0;title\x07")
     line = capsys.readouterr().err
     assert line.isascii()
