@@ -217,16 +217,22 @@ def serve(settings: Settings) -> None:
             raise ServerError(
                 f"the page cannot listen on {host}:{port} ({error.strerror}): choose another port in dashboard.port"
             ) from error
+    with Data(settings) as data:
+        server_of(settings, data).run()
+
+
+def server_of(settings: Settings, data: Data) -> uvicorn.Server:
+    """Return what serves the page, and has raised this process's limit of open files for it."""
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     Connection.most = raise_file_limit() - OTHER_FILES
-    with Data(settings) as data:
-        uvicorn.run(
-            create_app(settings, data),
-            host=host,
-            port=port,
-            http=Connection,
-            ws="none",
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=2,
-        )
+    config = uvicorn.Config(
+        create_app(settings, data),
+        host=settings.dashboard.host,
+        port=settings.dashboard.port,
+        http=Connection,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
+    )
+    return uvicorn.Server(config)

@@ -15,6 +15,7 @@ from dashboards.data import Data, View
 from dashboards.live import Live
 from dashboards.make import FigureCache, Maker
 from dashboards.pages.plots import on_the_overview
+from dashboards.threads import Threads
 from streams.settings import DashboardSettings, Settings, load_settings
 from tests.dashboards.views import RUN, run_book
 from tests.stored import checkpoint
@@ -45,12 +46,12 @@ def with_books(settings: Settings, scenario: Callable[[Live, CountingCache], Awa
     with Data(settings) as data:
         data.view()
         cache = CountingCache()
-        asyncio.run(scenario(Live(data, cache, LONG_S), cache))  # type: ignore[arg-type]
+        asyncio.run(scenario(Live(data, cache, LONG_S, Threads()), cache))  # type: ignore[arg-type]
 
 
 async def ask(live: Live, **said: Any) -> dict[str, Any]:
     query = urlencode(PAGE | said).encode()
-    answer = await live.answer(Request({"type": "http", "query_string": query}))
+    answer = await live.answer(Request({"type": "http", "query_string": query, "headers": []}))
     found: dict[str, Any] = json.loads(bytes(answer.body))
     return found
 
