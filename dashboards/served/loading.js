@@ -1,6 +1,6 @@
 // What comes before all else of the page: it says what is being loaded and what cannot be, and asks for that again.
 window.loading = (function () {
-  const AGAIN_MS = 1000, GIVEN_UP_MS = 20000, WHOLE_AGAIN_MS = 5000;
+  const AGAIN_MS = 1000, GIVEN_UP_MS = 20000, WHOLE_AGAIN_MS = 2000;
   const NAMES = [["_dash-layout", "its parts"], ["_dash-dependencies", "what belongs together"], ["_dash-update", "this page"]];
   const wait = ms => new Promise(resolve => setTimeout(resolve, ms));
   // Each step that is under way, and what is wrong with it.

@@ -36,6 +36,8 @@ USABLE_S, PIXELS_S, MAIN_THREAD_MS, TIMES_CPU = 1.5, 0.7, 120.0, 2.0
 FIRST_LOAD_KB, UPDATE_KB, SLOW_S = 700.0, 40.0, 8.0
 SLOW_LINK = {"latency": 560, "downloadThroughput": 1.4e6 / 8, "uploadThroughput": 1.4e6 / 8}
 """A link of 1.4 Mbit/s, for CDP: ms, bytes/s."""
+TABS, HEARS_S = 12, 1.5
+"""Of one page in one browser, and how long each may hear nothing."""
 GROWTH_MB = 30.0
 """Memory that may come and go by itself between two collections."""
 
@@ -56,6 +58,16 @@ WATCH = """() => {
         requestAnimationFrame(() => requestAnimationFrame(() => { window.seen[spill] = Date.now(); }));
     };
     for (const plot of plots) for (const drawn of ['plotly_afterplot', 'plotly_animated']) plot.on(drawn, look);
+}"""
+HEAR = """() => {
+    const page = window.dash_clientside.spilldeck, show = page.show;
+    window.heard = [Date.now()];
+    page.show = function (told) { window.heard.push(Date.now()); return show.call(this, told); };
+}"""
+SILENCE_S = """() => {
+    const times = [...window.heard, Date.now()];
+    window.heard = [Date.now()];
+    return Math.max(...times.slice(1).map((time, at) => time - times[at])) / 1000;
 }"""
 DEFAULT_PAGE = """
 import sys
@@ -191,7 +203,9 @@ def open_page(browser: Browser, address: str) -> Page:
     context = browser.new_context(viewport={"width": 1920, "height": 1080})
     page = context.new_page()
     page.goto(address, wait_until="commit")
-    page.wait_for_function(USABLE if address.endswith("/") else "() => document.querySelector('.main-svg')", polling="raf")
+    page.wait_for_function(
+        USABLE if address.endswith("/") else "() => document.querySelector('.main-svg')", polling="raf"
+    )
     return page
 
 
@@ -201,6 +215,26 @@ def seconds_to_open(browser: Browser, address: str) -> float:
     seconds = time.perf_counter() - start
     page.context.close()
     return seconds
+
+
+class Tabs:
+    """Tabs of one page in one browser."""
+
+    def __init__(self, first: Page, address: str, number: int) -> None:
+        self._tabs = [first, *(first.context.new_page() for _ in range(number - 1))]
+        for tab in self._tabs:
+            tab.goto(address, wait_until="commit")
+        for tab in self._tabs:
+            tab.wait_for_function("() => document.querySelector('#browser.good')")
+        for tab in self._tabs:
+            tab.evaluate(HEAR)
+
+    def silence_s(self, seconds: float) -> float:
+        """Return how long one of them hears nothing from the server at most, while so many seconds pass."""
+        for tab in self._tabs:
+            tab.evaluate(SILENCE_S)
+        self._tabs[0].wait_for_timeout(seconds * 1000)
+        return float(max(tab.evaluate(SILENCE_S) for tab in self._tabs))
 
 
 @contextmanager
@@ -294,6 +328,11 @@ def measure(minutes: float, loads: int, updates: int) -> list[tuple[str, str, st
             page.wait_for_timeout(10_000)
             row("an update on the wire, largest", wire.largest_kilobytes, UPDATE_KB, "kB")
             page.context.close()
+            page = browser.new_page(viewport={"width": 1920, "height": 1080})
+            tabs = Tabs(page, f"{address}plot/ht01", TABS)
+            page.wait_for_timeout(3000)
+            row(f"{TABS} tabs, the longest that one hears nothing", tabs.silence_s(updates), HEARS_S, "s")
+            page.context.close()
             page = open_page(browser, address)
             page.wait_for_timeout(3000)
             session = page.context.new_cdp_session(page)
@@ -321,6 +360,11 @@ def measure(minutes: float, loads: int, updates: int) -> list[tuple[str, str, st
             row(f"browser's heap, growth in {minutes:g} min", grown, GROWTH_MB, "MB")
             grown = (server.memory_info().rss - resident) / 1e6
             row(f"server's memory, growth in {minutes:g} min", grown, GROWTH_MB, "MB", f" (of {resident / 1e6:.0f} MB)")
+        page.context.close()
+        page = browser.new_page(viewport={"width": 1920, "height": 1080})
+        tabs = Tabs(page, f"{address}plot/ht01", TABS)
+        page.wait_for_timeout(3000)
+        row("the same without beam", tabs.silence_s(updates), HEARS_S, "s")
         browser.close()
     return rows
 

@@ -12,7 +12,7 @@ from fastapi import Request
 
 from dashboards.choices import Choices
 from dashboards.data import Data, View
-from dashboards.live import Live
+from dashboards.live import ANSWERS_BYTES, LOOKS_KEPT, Live
 from dashboards.make import FigureCache, Maker
 from dashboards.pages.plots import on_the_overview
 from dashboards.threads import Threads
@@ -90,5 +90,22 @@ def test_figures_are_made_once_for_all_browsers_and_sent_once_to_each(slow: Sett
         still = await ask(live, search="?frozen=1", **again(frozen))
         assert "figures" not in still
         assert "Last spill" in json.dumps(still["parts"]["strip"])
+
+    with_books(slow, scenario)
+
+
+def test_questions_without_end_make_no_more_than_what_is_shown_and_are_not_kept_without_end(slow: Settings) -> None:
+    async def scenario(live: Live, _cache: CountingCache) -> None:
+        for number in range(LOOKS_KEPT + 10):
+            await ask(live, search=f"?reference={number}&nonsense={number}", has="", theme=f"theme{number}")
+        assert len(live._looks) <= LOOKS_KEPT
+        assert len(live._figures._figures) == len(on_the_overview())
+        live._answers_bytes = ANSWERS_BYTES + 1
+        await ask(live)
+        assert len(live._answers) == 1
+        assert 0 < live._answers_bytes < ANSWERS_BYTES
+        for number in range(10):
+            await ask(live, has="", path=f"/nothing{number}", nonsense=str(number))
+        assert len(live._looks) == 2
 
     with_books(slow, scenario)
