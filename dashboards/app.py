@@ -51,7 +51,7 @@ REFRESHES_LATE = 3
 
 
 class _Page(Dash):
-    """Dash, with another script in the place of its polyfill, one of ours before all others, and none for its tables."""
+    """Dash, with another script in the place of its polyfill, one of ours before all others, none for its tables."""
 
     regenerator = ""
     """Its address."""

@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 import pytest
 from fastapi import Request
 
+from dashboards import live as module
 from dashboards.choices import Choices
 from dashboards.data import Data, View
-from dashboards.live import ANSWERS_BYTES, LOOKS_KEPT, Live
+from dashboards.live import ANSWERS_BYTES, Live
 from dashboards.make import FigureCache, Maker
 from dashboards.pages.plots import on_the_overview
 from dashboards.threads import Threads
@@ -94,18 +95,26 @@ def test_figures_are_made_once_for_all_browsers_and_sent_once_to_each(slow: Sett
     with_books(slow, scenario)
 
 
-def test_questions_without_end_make_no_more_than_what_is_shown_and_are_not_kept_without_end(slow: Settings) -> None:
+def test_questions_without_end_make_no_more_than_what_is_shown_and_are_not_kept_without_end(
+    slow: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOKS_KEPT", 4)
+
     async def scenario(live: Live, _cache: CountingCache) -> None:
-        for number in range(LOOKS_KEPT + 10):
+        kept = []
+        for number in range(30):
             await ask(live, search=f"?reference={number}&nonsense={number}", has="", theme=f"theme{number}")
-        assert len(live._looks) <= LOOKS_KEPT
+            kept.append(len(live._looks))
+        assert max(kept) == 4
         assert len(live._figures._figures) == len(on_the_overview())
         live._answers_bytes = ANSWERS_BYTES + 1
         await ask(live)
         assert len(live._answers) == 1
         assert 0 < live._answers_bytes < ANSWERS_BYTES
+        kept = []
         for number in range(10):
             await ask(live, has="", path=f"/nothing{number}", nonsense=str(number))
-        assert len(live._looks) == 2
+            kept.append(len(live._looks))
+        assert max(kept) <= 2
 
     with_books(slow, scenario)
