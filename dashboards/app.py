@@ -46,6 +46,10 @@ PATIENCE_S, MOST_PATIENCE_S = 3.0, 12.0
 # Dash would fetch the whole of plotly, and only when the first figure comes. A browser needs a while to read even this
 # one: it does so while the server answers what the page is made of.
 _LOAD = "() => window.loading.plotly()"
+_ICON = (
+    "<link rel='icon' href=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'>"
+    "<path fill='%231f6fb2' d='M1 8V4h2v4M3 8V1h2v7M5 8V5h2v3'/></svg>\">"
+)
 REFRESHES_LATE = 3
 """A browser that refreshes rarely has missed so many before it says that it lost its server."""
 
@@ -88,6 +92,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     preload = f'<link rel="preload" as="script" href="{plotly}">'
     app.index_string = (
         app.index_string.replace("<html>", '<html lang="en">')
+        .replace("{%favicon%}", _ICON)
         .replace("{%css%}", preload + "{%css%}")
         .replace("{%app_entry%}", '<div id="loading" role="status"></div>{%app_entry%}')
     )

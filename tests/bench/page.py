@@ -199,9 +199,12 @@ class Wire:
         return max(self._sizes, default=0) / 1000
 
 
+def new_page(browser: Browser) -> Page:
+    return browser.new_context(viewport={"width": 1920, "height": 1080}).new_page()
+
+
 def open_page(browser: Browser, address: str) -> Page:
-    context = browser.new_context(viewport={"width": 1920, "height": 1080})
-    page = context.new_page()
+    page = new_page(browser)
     page.goto(address, wait_until="commit")
     page.wait_for_function(
         USABLE if address.endswith("/") else "() => document.querySelector('.main-svg')", polling="raf"
@@ -318,7 +321,7 @@ def measure(minutes: float, loads: int, updates: int) -> list[tuple[str, str, st
                 "s",
                 f" (Dash's default, one plot: {median(theirs):.2f} s)",
             )
-            page = browser.new_page(viewport={"width": 1920, "height": 1080})
+            page = new_page(browser)
             wire = Wire(page, slow=True)
             page.goto(address, wait_until="commit")
             wire.until_usable()
@@ -328,7 +331,7 @@ def measure(minutes: float, loads: int, updates: int) -> list[tuple[str, str, st
             page.wait_for_timeout(10_000)
             row("an update on the wire, largest", wire.largest_kilobytes, UPDATE_KB, "kB")
             page.context.close()
-            page = browser.new_page(viewport={"width": 1920, "height": 1080})
+            page = new_page(browser)
             tabs = Tabs(page, f"{address}plot/ht01", TABS)
             page.wait_for_timeout(3000)
             row(f"{TABS} tabs, the longest that one hears nothing", tabs.silence_s(updates), HEARS_S, "s")
@@ -361,10 +364,10 @@ def measure(minutes: float, loads: int, updates: int) -> list[tuple[str, str, st
             grown = (server.memory_info().rss - resident) / 1e6
             row(f"server's memory, growth in {minutes:g} min", grown, GROWTH_MB, "MB", f" (of {resident / 1e6:.0f} MB)")
         page.context.close()
-        page = browser.new_page(viewport={"width": 1920, "height": 1080})
+        page = new_page(browser)
         tabs = Tabs(page, f"{address}plot/ht01", TABS)
         page.wait_for_timeout(3000)
-        row("the same without beam", tabs.silence_s(updates), HEARS_S, "s")
+        row(f"{TABS} tabs without beam, the same", tabs.silence_s(updates), HEARS_S, "s")
         browser.close()
     return rows
 
