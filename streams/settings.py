@@ -90,6 +90,8 @@ class DashboardSettings(_Section):
     """The page."""
 
     host: str = "127.0.0.1"
+    names: list[str] = []
+    """Names by which browsers reach the page, besides `host`, addresses and those of loopback: others are refused."""
     port: Port = 8050
     expected_rate: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Spills a second that the beam delivers; not given, it is that of the run that is compared with."""
