@@ -288,7 +288,8 @@ class Data:
 
     def _look_at_replays(self, promoted: Mapping[int, str]) -> None:
         try:
-            self._replays, self._replays_fault = self._replay_watcher.look(promoted), ""
+            self._replays = self._replay_watcher.look(promoted)
+            self._replays_fault = "; ".join(f"{name}: {why}" for name, why in self._replay_watcher.unreadable.items())
         except (RedisConnectionError, RedisTimeoutError):
             raise
         except Exception as error:  # noqa: BLE001 - nothing that somebody wrote about replays may stop live

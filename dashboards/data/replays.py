@@ -72,6 +72,11 @@ class ReplayWatcher:
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
 
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Sessions that the last look left out, as nobody can read what they were asked to do, and why."""
+        return self._replays.unreadable
+
     def look(self, promoted: Mapping[int, str]) -> tuple[Replay, ...]:
         """Return all replays, the newest first, given the sessions that were promoted, by run."""
         plans = self._replays.all()

@@ -1,7 +1,6 @@
 """The replays that there are, and what each is doing."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import cast
 
@@ -37,14 +36,19 @@ class Replays:
         self._decisions = decisions or (lambda: Copy(redis, prefix).read() or Decisions())
         self._passing = f"{prefix}:verifying"
         """Plans of what is made to be compared and removed: nobody decided anything, and Redis may lose them."""
+        self.unreadable: dict[str, str] = {}
+        """Sessions whose plan `all` left out when it was called last, and why."""
 
     def all(self) -> list[Plan]:
         """Return every plan, the oldest first."""
         passing = cast("dict[bytes, bytes]", self.redis.hgetall(self._passing))
         found = [*self._decisions().plans.values()]
-        for plan in passing.values():
-            with suppress(ValueError):  # who compares finds that it is gone, and begins again
+        self.unreadable = {}
+        for session, plan in passing.items():
+            try:
                 found.append(Plan.from_json(plan))
+            except ValueError as error:
+                self.unreadable[session.decode(errors="replace")] = str(error).partition("\n")[0]
         books = self.made.of(found)
         done = (replace(plan, done=books[plan.session] is Books.WHOLE) for plan in found)
         return sorted(done, key=lambda plan: plan.began_s)

@@ -71,7 +71,8 @@ EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
 
 
 def test_no_plot_of_the_old_system_is_missing() -> None:
-    assert {name: tuple((a.bins, a.low, a.high) for a in p.axes) for name, p in PLOTS.items()} == EXPECTED
+    there = {name: tuple((a.bins, a.low, a.high) for a in p.axes) for name, p in PLOTS.items()}
+    assert {name: there.get(name) for name in EXPECTED} == EXPECTED
 
 
 @pytest.mark.parametrize("name", [*PLOTS, *TRENDS])

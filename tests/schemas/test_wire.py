@@ -1,6 +1,7 @@
 """What is written is read back, and nothing else is read."""
 
 import json
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from schemas.records import MAX_DECIDED_TEXT, MAX_TEXT, Action, ControlKind, Raw
 from schemas.tof import TofSpacePoints
 from schemas.wire import MARKER, WireError, decode, encode
 from tests.records import raw_spill, reconstructed_spill
+from tests.schemas import write_schema
 from tests.schemas.write_fixtures import FIXTURES, RECORDS
 from tests.schemas.write_schema import SCHEMAS, newest
 
@@ -192,3 +194,22 @@ def test_a_column_of_an_added_detector_is_never_read_as_another(monkeypatch: pyt
     finally:
         monkeypatch.undo()
         wire._schemas_with.cache_clear()
+
+
+def test_a_new_detector_gets_a_new_schema_and_what_was_released_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for path in SCHEMAS.glob("reconstructed_spill.v*.avsc"):
+        shutil.copy(path, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(write_schema, "SCHEMAS", tmp_path)
+    write_schema.main()
+    assert {path.name for path in tmp_path.iterdir()} == before.keys(), "nothing has changed, and nothing is written"
+    for dtype in ("<i4", "<f4"):
+        monkeypatch.setitem(DETECTORS, "tagger", tagger(dtype))
+        write_schema.main()
+        new = write_schema.newest()
+        assert new.name not in before
+        assert json.loads(new.read_text())["fields"][-1] == schema_field("tagger")
+    assert len([*tmp_path.iterdir()]) == len(before) + 1, "it is not released yet"
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before

@@ -1,7 +1,7 @@
-"""Write the detectors' part of the newest schema of reconstructed spills: python -m tests.schemas.write_schema.
+"""Write the next schema of reconstructed spills, if the detectors' tables ask for one.
 
-It follows the tables' dataclasses. A schema that has been released is never written again: copy it to the next version,
-change the namespace, and run this.
+Run it by python -m tests.schemas.write_schema. One of which a message is kept among the fixtures stays as it is for
+ever; until then it is written anew each time.
 """
 
 import json
@@ -12,6 +12,7 @@ from schemas.detectors import DETECTORS, schema_field
 from schemas.records import ReconstructedSpill
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
+FIXTURES = Path(__file__).parent / "fixtures" / "valid"
 
 
 def newest() -> Path:
@@ -21,13 +22,20 @@ def newest() -> Path:
 
 
 def main() -> None:
-    """Write the newest schema."""
+    """Write the schema."""
     path = newest()
     schema = json.loads(path.read_text())
     own = {field.name for field in fields(ReconstructedSpill)}
     others = [field for field in schema["fields"] if field["name"] in own]
-    schema["fields"] = others + [schema_field(name) for name in DETECTORS]
-    path.write_text(json.dumps(schema, indent=1) + "\n")
+    wanted = others + [schema_field(name) for name in DETECTORS]
+    if wanted == schema["fields"]:
+        return
+    if (FIXTURES / f"{path.stem}.avro").exists():
+        version = int(path.stem.rpartition(".v")[2]) + 1
+        path = path.with_name(f"reconstructed_spill.v{version}.avsc")
+        schema["namespace"] = f"spilldeck.v{version}"
+    path.write_text(json.dumps(schema | {"fields": wanted}, indent=1) + "\n")
+    print(path)
 
 
 if __name__ == "__main__":
