@@ -67,7 +67,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             view.spills,
             when=which_spills(view, last=trend.last),
             theme=THEMES[theme],
-            why_empty=_why_nothing(view) or "no spills yet",
+            why_empty=_why_nothing(view) or _no_spills(view),
             choices=choices,
             reference=other.spills if other is not None else None,
             called=other.called if other is not None else "",
@@ -144,6 +144,9 @@ def which_spills(view: View, *, last: int | None = None) -> str:
         part = window_words(view.windows[at]) if at is not None else "a window that is not kept"
     if last is not None:
         part = f"the last {last}" if view.window is None else part
+    if view.stand_since_ms:
+        stands = f"stands since {datetime.fromtimestamp(view.stand_since_ms / 1000, UTC):%H:%M:%S} UTC"
+        part = f"{part}, {stands}" if part != "whole run" else stands
     return f"{run} · spills {_first(view, last)}–{_last(view)} ({part})"
 
 
@@ -169,7 +172,15 @@ def why_empty(plot: Plot, view: View) -> str:
     totals = view.book.totals
     if view.window is None or not totals.filled:
         return _why_empty(plot, totals)
-    return f"no entries in {'the last minute' if view.window == LAST_MINUTE else 'this window'}"
+    return f"no entries in {_window(view)}"
+
+
+def _no_spills(view: View) -> str:
+    return "no spills yet" if view.window is None or not len(view.run_spills) else f"no spills in {_window(view)}"
+
+
+def _window(view: View) -> str:
+    return "the last minute" if view.window == LAST_MINUTE else "this window"
 
 
 def _why_nothing(view: View) -> str:

@@ -8,6 +8,7 @@ from dashboards.data.history import RUNS_SHOWN
 from dashboards.data.one_run import NOTHING, OneRun, RunReader, Standing, Wanted, Whose
 from dashboards.data.view import RunSummary, StoredRuns
 from schemas.records import NO_RUN
+from streams.books import situation
 from streams.books.layout import Place
 from streams.books.promotions import Promoted
 from streams.books.reader import BookReader, Progress
@@ -57,6 +58,8 @@ class Books:
     """Something was ever read."""
     runs: StoredRuns = field(default_factory=StoredRuns)
     """The runs that are stored, as they are listed."""
+    current: int | None = None
+    """The run that is being taken."""
     read: Mapping[tuple[int, str | None], OneRun] = field(default_factory=dict)
     """Those that somebody looks at, by number and session; `NOTHING` if the session has not got it."""
     unattributed: Totals = field(default_factory=Totals)
@@ -65,11 +68,6 @@ class Books:
     """Runs that are neither in the list nor in those totals, and why."""
     avoided: frozenset[int] = frozenset()
     """Runs that could not be read when somebody looked at them, and were not made again since."""
-
-    @property
-    def current(self) -> int | None:
-        """The run that is being taken: it began to come last, whatever its spills' clock says."""
-        return self.runs.newest.run if self.runs.newest is not None else None
 
     def automatic_reference(self, run: int | None) -> int | None:
         """Return the newest run before this one, of the same type, with enough particle triggers to compare with."""
@@ -158,6 +156,7 @@ class BooksReader:
             at=at,
             is_read=True,
             runs=runs,
+            current=situation.current(at.shown.places),
             unattributed=unattributed,
             unreadable=unreadable,
         )
@@ -215,6 +214,6 @@ def _listed(last: Books, places: Mapping[int, Place]) -> StoredRuns:
 
 def _line(run: int, place: Place) -> tuple[int, int, RunSummary]:
     """Return what orders the runs, and what is listed of one."""
-    # Of what was made from a file nobody knows when it came.
-    came_ms = place.first_ms or place.began_us // 1000
-    return came_ms, run, RunSummary(run=run, run_type=place.run_type, begin_us=place.began_us, ended=place.ended)
+    return *situation.arrival(run, place), RunSummary(
+        run=run, run_type=place.run_type, begin_us=place.began_us, ended=place.ended
+    )

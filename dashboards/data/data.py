@@ -30,14 +30,14 @@ from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.view import Reference, View
 from dashboards.data.waiting import Waiting, WaitingWatcher
 from schemas.records import NO_RUN
-from streams.books import layout
+from streams.books import layout, situation
 from streams.books.connect import connect
 from streams.books.lag import behind
 from streams.books.promotions import Promoted
 from streams.books.reader import BookReader, Progress
 from streams.books.replays import Replays
 from streams.conditions.store import ConditionsStore
-from streams.freshness import Observed, daq, pipeline, span
+from streams.freshness import Observed, daq, pipeline, silence_s, span, stand
 from streams.plots.spillfacts import SpillFacts
 from streams.settings import Settings
 
@@ -138,6 +138,8 @@ class Data:
         one, reference = books.one(run, choices.session), books.one(other, other_session)
         part = None if choices.window is None else one.parts.get(choices.window)
         observed = self._observed(now_s, seen, broker, fault)
+        goes_on = run == books.current and choices.session is None and not observed.run_ended
+        stand_since_ms = one.book.totals.counted_ms if goes_on and not fault and stand(observed) else 0
         history = one.histories.get(plot) if plot is not None else None
         whys = ((run, part.unreadable if part else ""), (other, reference.unreadable), (run, one.unreadable))
         unreadable = _unreadable(books, history, whys)
@@ -158,6 +160,7 @@ class Data:
             warnings = (f"The store (Redis) {fault}, for {ago}: all numbers are old", *warnings)
         version = [one.version or book_of(run, choices.session), choices.window if part else "", reference.version]
         version += [plot] if history is not None else []
+        version += [stand_since_ms] if stand_since_ms else []
         return View(
             now_s=now_s,
             run=run,
@@ -169,6 +172,10 @@ class Data:
             is_unreadable=one.is_unreadable,
             shown=part.book if part else one.book.book,
             spills=_within(one.spills, part) if part else one.spills,
+            run_spills=one.spills,
+            disordered=one.disordered,
+            waited_s=now_s - stand_since_ms / 1000 if stand_since_ms else (silence_s(observed) or 0.0) * goes_on,
+            stand_since_ms=stand_since_ms,
             window=choices.window if part else None,
             windows=one.windows,
             history=history or History(),
@@ -188,7 +195,9 @@ class Data:
     def _observed(self, now_s: float, seen: Seen, broker: Broker, fault: str) -> Observed:
         books, extent = seen.books, seen.books.at.shown
         progress, live = extent.progress, None if books.current is None else extent.places[books.current]
-        return Observed(
+        return situation.observed(
+            books.one(books.current, None).book.totals,
+            live,
             now_s=now_s,
             produced_s=max((its.produced_ms for its in progress.values()), default=0) / 1000,
             raw_moved_s=broker.moved_s,
@@ -198,8 +207,6 @@ class Data:
             made_again=len({run for its in progress.values() for run in its.repairs if run != NO_RUN}),
             kafka_lost_s=broker.lost_s,
             store_lost_s=self._read_s if fault else 0.0,
-            run_waits=live is not None and not live.received,
-            run_ended=live is not None and live.ended,
         )
 
     def _want(self, choices: Choices, plot: str | None) -> None:

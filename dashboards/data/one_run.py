@@ -7,6 +7,7 @@ from functools import partial
 
 from dashboards.choices import LAST_MINUTE, book_of
 from dashboards.data.history import History, KeyNumbers, Point
+from streams.books import situation
 from streams.books.book import Book, Ranges
 from streams.books.key_number import key_number
 from streams.books.layout import Place
@@ -71,6 +72,8 @@ class OneRun:
     spills: SpillFacts
     windows: tuple[Window, ...]
     """Those that are kept, in order."""
+    disordered: tuple[int, ...] = ()
+    """Spills that came after one with a higher number, wherever in Kafka that is."""
     parts: Mapping[int, Part]
     """Those that were asked for, see `Choices.window`."""
     histories: Mapping[str, History]
@@ -153,7 +156,8 @@ class RunReader:
         except UsageError as error:
             warnings.append(f"The conditions of run {run} cannot be read: {error}")
         book = reader.run(run, ranges, key_numbers=False)
-        spills = spill_facts(book.ledger, book.handling)
+        spills = spill_facts(book.ledger, book.handling, book.totals.refused)
+        late = situation.out_of_order(spills.spill, spills.produced_ms)
         windows: Mapping[Window, int] = {}
         try:
             windows = reader.windows(run)
@@ -172,6 +176,7 @@ class RunReader:
             book=book,
             spills=_settled(spills, standing.spread_over) if standing.spread_over else spills,
             windows=tuple(windows),
+            disordered=tuple(sorted({*late.tolist(), *book.totals.disordered})),
             parts={},
             histories={},
             version=f"{book_of(run, whose.session)}:{digest}",

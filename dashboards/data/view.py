@@ -42,11 +42,6 @@ class StoredRuns:
         self.version = f"{hash(self._runs) & 0xFFFFFFFFFFFF:x}"
         """Changes when one of them does."""
 
-    @property
-    def newest(self) -> RunSummary | None:
-        """The run that began to come last: that which is being taken."""
-        return self._runs[-1] if self._runs else None
-
     def get(self, run: int | None) -> RunSummary | None:
         """Return a run, if it is stored."""
         at = self._at.get(run) if run is not None else None
@@ -95,7 +90,7 @@ class View:
     session: str | None
     """Whose book of it, a replay's say; None for the book that is the run's."""
     current: int | None
-    """The run that began to come last, whatever its spills' clock says."""
+    """The run that is being taken, see `streams.books.situation`."""
     runs: StoredRuns
     book: RunBook
     """The whole run."""
@@ -107,6 +102,14 @@ class View:
     """The histograms that are shown: the whole run's, or those of a part of it."""
     spills: SpillFacts
     """The spills that are shown, as columns; while spills are being processed, up to the first that may still come."""
+    run_spills: SpillFacts
+    """Those of the whole run, likewise."""
+    disordered: tuple[int, ...]
+    """Spills that came after one with a higher number."""
+    waited_s: float
+    """If the run is being taken, for how long no spill has come; 0 if nobody knows."""
+    stand_since_ms: int
+    """If the run is being taken and its plots stand though they should not, when their last spill was produced."""
     window: int | None
     """Which part of the run they are of, as in `Choices`; None for the whole."""
     windows: tuple[Window, ...]

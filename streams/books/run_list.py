@@ -1,7 +1,7 @@
 """Where the runs of a session are, of which only what has changed is read again."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from typing import cast
@@ -24,6 +24,8 @@ class _Partition:
     is_whole: bool = False
     """All of the list could be read: then the checkpoints after it say what changes."""
     places: dict[int, Place] = field(default_factory=dict)
+    came_ms: dict[int, int] = field(default_factory=dict)
+    """When the first message of each came, see `_came`."""
     unreadable: dict[int, str] = field(default_factory=dict)
 
 
@@ -56,10 +58,15 @@ class RunList:
         for gone in self._partitions.keys() - {keys.partition for keys in partitions}:
             changed |= self._partitions.pop(gone).places.keys()
         for keys in partitions:
-            changed |= self._look(keys)
+            found = self._look(keys)
+            changed |= found | self._order(self._partitions[keys.partition], found)
         is_new = False
         for run in changed:
-            here = [its.places[run] for its in self._partitions.values() if run in its.places]
+            here = [
+                replace(its.places[run], first_ms=its.came_ms[run])
+                for its in self._partitions.values()
+                if run in its.places
+            ]
             is_new |= run not in self._sums
             if here:
                 self._sums[run] = reduce(add, here)
@@ -68,6 +75,14 @@ class RunList:
         if is_new:
             self._sums = dict(sorted(self._sums.items()))
         return dict(self._sums)
+
+    def _order(self, its: _Partition, changed: Iterable[int]) -> set[int]:
+        """Find anew when the runs of a partition came, if it may be otherwise now; return those of which it is."""
+        before = its.came_ms
+        if len(before) == len(its.places) and all(before.get(run) == its.places[run].first_ms for run in changed):
+            return set()
+        its.came_ms = _came(its.places)
+        return {run for run, came_ms in its.came_ms.items() if before.get(run) != came_ms}
 
     def _look(self, keys: Keys) -> set[int]:
         """Read what is new in a partition, and return the runs that have changed there."""
@@ -126,3 +141,22 @@ class RunList:
                 found.unreadable[run] = (
                     f"{where} cannot be read: {keys.index} and {keys.run(run)} hold other things ({why})"
                 )
+
+
+def _came(places: Mapping[int, Place]) -> dict[int, int]:
+    """Return when the first message of each run came to a partition, Unix milliseconds; 0 where nobody knows.
+
+    The times are the producer's, whose clock may be set back. So of two runs of one log the one that lies later in it
+    came later.
+    """
+    came = {run: place.first_ms for run, place in places.items()}
+    logs: dict[str, list[int]] = {}
+    for run, place in places.items():
+        if place.first_ms and place.first <= place.last:
+            logs.setdefault(place.log, []).append(run)
+    for runs in logs.values():
+        at, newest_ms = -1, 0
+        for run in sorted(runs, key=lambda each: (places[each].first, places[each].first_ms)):
+            newest_ms = max(came[run], newest_ms + (places[run].first > at))
+            came[run], at = newest_ms, places[run].first
+    return came

@@ -35,6 +35,8 @@ def facts(triggers: list[int], numbers: list[int] | None = None) -> SpillFacts:
     spill = np.arange(n) if numbers is None else np.array(numbers)
     return SpillFacts(
         spill=spill.astype(np.int64),
+        missed=np.diff(spill, prepend=-1) - 1,
+        produced_ms=np.zeros(n, np.int64),
         time_us=(spill * 1_000_000).astype(np.int64),
         triggers=np.array(triggers, np.int32),
         size=np.full(n, 1000, np.int32),
