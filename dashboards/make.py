@@ -6,14 +6,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from math import ceil
 
+import numpy as np
+
 from dashboards.choices import LAST_MINUTE, Choices, book_of
 from dashboards.data import SPILLS_SHOWN, Reference, View, book_words, window_words
 from dashboards.figures.compare import Compared
-from dashboards.figures.histograms import SPILL_AXIS, histogram_figure
+from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.history import history_figure, spills_figure
 from dashboards.figures.parts import Figure
 from dashboards.figures.theme import LIGHT, THEMES, Theme
 from dashboards.figures.trends import trend_figure
+from schemas.columns import F8, I8
 from streams.books.key_number import what
 from streams.books.totals import Totals
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
@@ -82,6 +85,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             why_empty=why_empty(plot, view),
             choices=choices,
             reference=_compared(view, other, name) if other is not None else None,
+            by_spill=_by_spill(view, name) if plot.by_spill else None,
         )
     figure["layout"]["meta"] |= {"file": file_name(view, name)}
     return figure
@@ -122,8 +126,17 @@ def _history(view: View, name: str, theme: Theme) -> Figure:
 
 def _compared(view: View, other: Reference, name: str) -> Compared:
     spills = len(view.spills) / max(len(other.spills), 1)
-    by_spill = PLOTS[name].axes[0].label == SPILL_AXIS
-    return Compared(called=other.called, histogram=other.book.book[name], spills=spills, by_spill=by_spill)
+    return Compared(called=other.called, histogram=other.book.book[name], spills=spills, by_spill=PLOTS[name].by_spill)
+
+
+def _by_spill(view: View, name: str) -> tuple[I8, F8]:
+    """Return the spills that are shown, and the entries of each: beyond the end of the axis, by its key number."""
+    spills, counts = view.spills.spill, view.book.book[name].view(flow=False)
+    later = {each.spill: each.value for each in view.beyond_axis.get(name, ())}
+    entries = np.array([later.get(spill, np.nan) for spill in spills.tolist()])
+    inside = spills < len(counts)
+    entries[inside] = counts[spills[inside]]
+    return spills, entries
 
 
 def which_spills(view: View, *, last: int | None = None) -> str:

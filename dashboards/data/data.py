@@ -178,6 +178,7 @@ class Data:
             stand_since_ms=stand_since_ms,
             window=choices.window if part else None,
             windows=one.windows,
+            beyond_axis=one.beyond_axis,
             history=history or History(),
             reference=_reference(other, other_session, reference, chosen=choices.reference is not None),
             automatic=automatic,

@@ -78,6 +78,8 @@ class OneRun:
     """Those that were asked for, see `Choices.window`."""
     histories: Mapping[str, History]
     """Key numbers of the plots that were asked for."""
+    beyond_axis: Mapping[str, tuple[SpillNumber, ...]] = field(default_factory=dict)
+    """Of plots against the spill, the entries of the newest spills, if the run has more than fit on the axis."""
     version: str
     standing: Standing | None = None
     """None if it is to be read again in any case."""
@@ -145,7 +147,21 @@ class RunReader:
             return replace(last, standing=None, is_unreadable=True, unreadable=why)
         parts = {part: self._part(whose, one, part) for part in {each.part for each in asked} if part is not None}
         plots = {each.plot for each in asked if each.plot is not None}
-        return replace(one, parts=parts, histories={plot: self._history(whose, one, plot) for plot in plots})
+        histories = {plot: self._history(whose, one, plot) for plot in plots}
+        return replace(one, parts=parts, histories=histories, beyond_axis=self._beyond_axis(whose, one))
+
+    def _beyond_axis(self, whose: Whose, one: OneRun) -> dict[str, tuple[SpillNumber, ...]]:
+        """Return the entries of the newest spills in plots against the spill, as far as the axes do not have them."""
+        session, totals = whose.session or whose.standing.promoted, one.book.totals
+        beyond = [plot for plot in PLOTS.values() if plot.by_spill and plot.axes[0].high < totals.last_spill]
+        numbers = sorted(one.book.ledger) if beyond else []
+        try:
+            return {
+                plot.name: self._key_numbers.read_spills(whose.reader, session, plot.name, whose.run, totals, numbers)
+                for plot in beyond
+            }
+        except UnreadableRunError:
+            return {}  # it is said of all else that is read of the run
 
     def _whole(self, whose: Whose) -> OneRun:
         run, reader, standing = whose.run, whose.reader, whose.standing

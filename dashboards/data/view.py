@@ -1,6 +1,6 @@
 """All that a page needs, as of one time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,6 +9,7 @@ from dashboards.data.replays import Replay
 from streams.books.book import Book
 from streams.books.replays import called
 from streams.books.run import RunBook
+from streams.books.spill_numbers import SpillNumber
 from streams.books.totals import Totals
 from streams.books.windows import Window
 from streams.freshness import Freshness
@@ -114,6 +115,8 @@ class View:
     """Which part of the run they are of, as in `Choices`; None for the whole."""
     windows: tuple[Window, ...]
     """Those that are kept of the run, in order."""
+    beyond_axis: Mapping[str, tuple[SpillNumber, ...]]
+    """Of plots against the spill, the entries of the newest spills, if the run has more than fit on the axis."""
     history: History
     """The key number of the plot that it was asked for with."""
     reference: Reference | None

@@ -44,6 +44,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "shown": book.book,
         "window": None,
         "windows": (),
+        "beyond_axis": {},
         "history": History(),
         "reference": None,
         "automatic": None,
