@@ -96,6 +96,7 @@ class Live:
                 "banners": banners(view, choices),
             },
             "clock": clock(view.now_s),
+            "now_ms": round(view.now_s * 1000),
         }
         if "about" in new:
             told["parts"]["controls"] = controls(view, choices, names)
@@ -111,12 +112,12 @@ class Live:
 
 
 def versions(view: View, theme: str | None, search: str | None, names: list[str]) -> dict[str, str]:
-    """Return what changes when a page's figures do (frozen ones stay as they are), their axes, and its choices."""
+    """Return what changes when a page's figures do, their axes, and its choices."""
     choices = Choices.of(search)
     replays = [(each.plan.session, each.plan.runs, each.promoted, each.state) for each in view.replays]
     reference = view.reference and view.reference.called
     return {
-        "figures": version("" if choices.frozen else view.version, theme, choices.but(rotate_s=None), names),
+        "figures": version(view.version, theme, choices.but(rotate_s=None), names),
         "axes": version(view.run, choices.log, view.reference and choices.mode, names),
         "about": version(search, view.run, reference, view.runs.version, view.windows, names, replays),
     }

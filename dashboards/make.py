@@ -13,7 +13,7 @@ from dashboards.data import SPILLS_SHOWN, Reference, View, book_words, window_wo
 from dashboards.figures.compare import Compared
 from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.history import history_figure, spills_figure
-from dashboards.figures.parts import Figure
+from dashboards.figures.parts import Figure, empty
 from dashboards.figures.theme import LIGHT, THEMES, Theme
 from dashboards.figures.trends import trend_figure
 from schemas.columns import F8, I8
@@ -41,7 +41,7 @@ class FigureCache:
     def maker(self, view: View, theme: str | None, choices: Choices = Choices()) -> Maker:  # noqa: B008 - frozen
         """Return what makes the figures of a view; a theme that does not exist is the light one."""
         known = theme if theme in THEMES else LIGHT.name
-        look = choices.but(frozen=False, rotate_s=None)
+        look = choices.but(frozen=None, rotate_s=None)
 
         def make(name: str) -> Figure:
             key = (name, known, look)
@@ -59,6 +59,8 @@ class FigureCache:
 
 def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
     other = view.reference
+    if view.is_loading and name in PLOTS | TRENDS:
+        return empty((PLOTS | TRENDS)[name].title, which_spills(view), "loading", THEMES[theme])
     if name.endswith(SPILLS):
         return _spills(view, name, THEMES[theme])
     if name.endswith((WINDOWS, RUNS)):
@@ -93,6 +95,8 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
 
 def _spills(view: View, name: str, theme: Theme) -> Figure:
     history = view.history
+    if not history.is_read:
+        return empty(what(PLOTS[name.partition(":")[0]]), "", "loading", theme)
     of = "the spills" if len(view.book.ledger) <= SPILLS_SHOWN else f"the last {SPILLS_SHOWN:,} spills"
     of_run = history.runs[-1].number if history.runs else None
     why = "no entries yet" if of_run is None else "no entries in them, or not kept when they were filled"
@@ -101,6 +105,8 @@ def _spills(view: View, name: str, theme: Theme) -> Figure:
 
 def _history(view: View, name: str, theme: Theme) -> Figure:
     plot = PLOTS[name.partition(":")[0]]
+    if not view.history.is_read:
+        return empty(what(plot), "", "loading", theme)
     if name.endswith(WINDOWS):
         points, over = view.history.windows, "over the windows of the run, the older the longer, UTC"
         shape = "%H:%M:%S" if any(point.at % MINUTE_S for point in points) else "%H:%M"
@@ -144,6 +150,8 @@ def which_spills(view: View, *, last: int | None = None) -> str:
     if view.run is None:
         return "No run yet"
     run = book_words(view.run, view.session, "Run")
+    if view.is_loading:
+        return f"{run} · loading"
     if not view.is_stored:
         return f"{run} · not stored here"
     if view.book.totals.last_spill < 0:
@@ -154,7 +162,9 @@ def which_spills(view: View, *, last: int | None = None) -> str:
         part = f"last {ceil((times.max(initial=0) - times.min(initial=times.max(initial=0))) / 1e6)} s"
     elif view.window is not None:
         at = view.window_at(view.window)
-        part = window_words(view.windows[at]) if at is not None else "a window that is not kept"
+        if at is None:
+            return f"{run} · a window that is not kept"
+        part = window_words(view.windows[at])
     if last is not None:
         part = f"the last {last}" if view.window is None else part
     if view.stand_since_ms:
@@ -198,6 +208,8 @@ def _window(view: View) -> str:
 
 def _why_nothing(view: View) -> str:
     """Return why there is nothing of a run; empty if there may be something."""
+    if view.window is not None and view.window != LAST_MINUTE and view.window_at(view.window) is None:
+        return "this window is not kept"
     if view.run is not None and not view.is_stored:
         return f"{book_words(view.run, view.session)} is not stored here"
     if view.is_unreadable and not view.book.totals.received:

@@ -95,6 +95,8 @@ class View:
     runs: StoredRuns
     book: RunBook
     """The whole run."""
+    is_loading: bool
+    """It is still being read: what is here of it is nothing yet, or not the part of it that was asked for."""
     is_made_again: bool
     """Some of it is being made again from Kafka, and lacks spills until then."""
     is_unreadable: bool
@@ -109,6 +111,10 @@ class View:
     """Spills that came after one with a higher number."""
     waited_s: float
     """If the run is being taken, for how long no spill has come; 0 if nobody knows."""
+    is_frozen: bool
+    """The run is as it was at the time that somebody chose."""
+    goes_on: "View | None"
+    """The run as it is now, if somebody chose another time."""
     stand_since_ms: int
     """If the run is being taken and its plots stand though they should not, when their last spill was produced."""
     window: int | None

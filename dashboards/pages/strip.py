@@ -20,7 +20,11 @@ MARK = {Level.GOOD: "✓", Level.WARNING: "!", Level.BAD: "✕", Level.UNKNOWN: 
 
 
 def strip(view: View) -> list[Any]:
-    """Return the run, how far it is, and the counters that should stay 0."""
+    """Return the run, how far it is, and the counters that should stay 0. They go on while plots are frozen."""
+    view = view.goes_on or view
+    if view.is_loading:  # nothing of it is known: no number is better than a wrong one
+        said = [("Run", "–" if view.run is None else str(view.run)), ("State", state(view))]
+        return [html.Div([_number(*number) for number in said], className="numbers")]
     totals = view.book.totals
     numbers: list[tuple[str, ...]] = [
         ("Run", "–" if view.run is None else str(view.run)),
@@ -83,7 +87,9 @@ def banners(view: View, choices: Choices = Choices()) -> list[Any]:  # noqa: B00
     ]
     if choices.frozen:
         go_on = choose("Go on", unfreeze(view), said="Let the plots update again")
-        found.append(_offer("‖", "Frozen: the plots of this browser stay as they are", go_on))
+        at = f"{datetime.fromtimestamp(choices.frozen / 1000, UTC):%d %b %H:%M:%S} UTC"
+        lost = f"What there was at {at} is no longer kept: the plots are those of now, and go on"
+        found.append(_offer("‖", f"Frozen: the plots stay as they were at {at}" if view.is_frozen else lost, go_on))
     if view.session is not None:
         own = choose("Show the run’s own", f"run={view.run}", said="Show the book that is the run’s")
         found.append(_offer("↻", _of_session(view), own, "replay"))
@@ -116,6 +122,8 @@ def clock(now_s: float) -> str:
 def state(view: View) -> str:
     """Return what the run is doing."""
     totals = view.book.totals
+    if view.is_loading:
+        return "loading"
     if view.run is None:
         return "no run yet"
     if not view.is_stored:

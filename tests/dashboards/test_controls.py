@@ -111,10 +111,10 @@ def test_20_a_step_through_the_windows_goes_from_the_newest_back_and_ends_at_the
 
 
 def test_31_to_freeze_names_the_run_and_to_go_on_follows_the_live_one() -> None:
-    assert chosen(["ht01"])["Freeze"] == f"frozen=1&run={RUN}"
-    assert chosen(["ht01"], frozen=True)["Go on"] == "frozen=&run="
+    assert chosen(["ht01"])["Freeze"] == f"frozen=now&run={RUN}"
+    assert chosen(["ht01"], frozen=1)["Go on"] == "frozen=&run="
     old = view(run_book(), runs=runs("A", "A"), current=RUN + 1)
-    assert chosen(["ht01"], old, frozen=True)["Go on"] == "frozen="
+    assert chosen(["ht01"], old, frozen=1)["Go on"] == "frozen="
 
 
 def test_40_a_live_run_is_offered_to_who_looks_at_another() -> None:
