@@ -1,7 +1,7 @@
 """Where the runs of a session are, of which only what has changed is read again."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from typing import cast
@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 from streams.books.connect import is_other_type
 from streams.books.layout import UNREADABLE, Keys, Place, runs_among
 from streams.books.stored import place_of, unpack_places
+from streams.books.totals import earlier
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class RunList:
         self._redis = redis
         self._partitions: dict[int, _Partition] = {}
         self._sums: dict[int, Place] = {}
+        self.came_ms: dict[int, int] = {}
+        """When the first message of each run came, of those that were read last, see `_came`."""
 
     @property
     def unreadable(self) -> dict[int, str]:
@@ -54,19 +57,18 @@ class RunList:
 
     def read(self, partitions: Sequence[Keys]) -> dict[int, Place]:
         """Return where every run is, over all partitions, by number."""
-        changed: set[int] = set()
+        changed, moved = set[int](), False
         for gone in self._partitions.keys() - {keys.partition for keys in partitions}:
             changed |= self._partitions.pop(gone).places.keys()
         for keys in partitions:
             found = self._look(keys)
-            changed |= found | self._order(self._partitions[keys.partition], found)
+            changed |= found
+            moved |= self._order(self._partitions[keys.partition], found)
+        if moved or changed - self.came_ms.keys():
+            self.came_ms = self._came_of_all()
         is_new = False
         for run in changed:
-            here = [
-                replace(its.places[run], first_ms=its.came_ms[run])
-                for its in self._partitions.values()
-                if run in its.places
-            ]
+            here = [its.places[run] for its in self._partitions.values() if run in its.places]
             is_new |= run not in self._sums
             if here:
                 self._sums[run] = reduce(add, here)
@@ -76,13 +78,21 @@ class RunList:
             self._sums = dict(sorted(self._sums.items()))
         return dict(self._sums)
 
-    def _order(self, its: _Partition, changed: Iterable[int]) -> set[int]:
-        """Find anew when the runs of a partition came, if it may be otherwise now; return those of which it is."""
+    def _came_of_all(self) -> dict[int, int]:
+        """Return when each run came first to a partition."""
+        found: dict[int, int] = {}
+        for its in self._partitions.values():
+            for run, came_ms in its.came_ms.items():
+                found[run] = earlier(found.get(run, 0), came_ms)
+        return found
+
+    def _order(self, its: _Partition, changed: Iterable[int]) -> bool:
+        """Find anew when the runs of a partition came, if it may be otherwise now, and say whether it is."""
         before = its.came_ms
         if len(before) == len(its.places) and all(before.get(run) == its.places[run].first_ms for run in changed):
-            return set()
+            return False
         its.came_ms = _came(its.places)
-        return {run for run, came_ms in its.came_ms.items() if before.get(run) != came_ms}
+        return its.came_ms != before
 
     def _look(self, keys: Keys) -> set[int]:
         """Read what is new in a partition, and return the runs that have changed there."""

@@ -30,25 +30,25 @@ class Refused(NamedTuple):
     """Of the one with the highest number."""
 
 
-def current(places: Mapping[int, Place]) -> int | None:
+def current(places: Mapping[int, Place], came_ms: Mapping[int, int]) -> int | None:
     """Return the run that is being taken.
 
     It is the one that began to come last; if that has ended, the one of which something came after its last message,
-    and which has not ended.
+    and which has not ended. `came_ms` says when each came, see `BookReader`.
     """
     runs = places.keys() - {NO_RUN}
     if not runs:
         return None
-    newest = max(runs, key=lambda run: arrival(run, places[run]))
+    newest = max(runs, key=lambda run: arrival(run, places[run], came_ms))
     if not places[newest].ended:
         return newest
     goes_on = [run for run in runs if not places[run].ended and _came_after(places[run], places[newest])]
     return max(goes_on, key=lambda run: places[run].produced_ms, default=newest)
 
 
-def arrival(run: int, place: Place) -> tuple[int, int]:
+def arrival(run: int, place: Place, came_ms: Mapping[int, int]) -> tuple[int, int]:
     """Return what orders the runs: when they came. Of what was made from a file nobody knows it."""
-    return place.first_ms or place.began_us // 1000, run
+    return came_ms.get(run, 0) or place.began_us // 1000, run
 
 
 def _came_after(one: Place, other: Place) -> bool:

@@ -1,6 +1,5 @@
 """Counters of a run that add up: filled + rejected = received - duplicates, always."""
 
-import re
 from bisect import insort
 from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
@@ -169,7 +168,8 @@ class Totals:
         if spill.spill not in self.reasons and spill.spill not in self.refused:
             insort(self.refused, spill.spill)
             del self.refused[REFUSED_KEPT:]
-        said = re.sub(rf"^.*?\brun {spill.run}, spill {spill.spill}(, byte -?\d+)?: ", "", reason, flags=re.DOTALL)
+        _, place, behind = reason.partition(f"run {spill.run}, spill {spill.spill}")
+        said = behind.partition(": ")[2] if place else reason
         self.reasons.setdefault(spill.spill, [step, said[:REASON_CHARACTERS]])
         self._bound_reasons()
 

@@ -8,17 +8,19 @@ import pytest
 
 from schemas.records import NO_RUN, TIME, ControlKind, ReconstructedSpill, Rejection, RunControl
 from streams.books import situation
+from streams.books import totals as totals_module
 from streams.books.book import Book
 from streams.books.compare import differences
 from streams.books.layout import Place
 from streams.books.run import RunBook, RunPart, spill_facts
-from streams.books.totals import REASONS_KEPT, REFUSED_KEPT, Totals
+from streams.books.totals import REASONS_KEPT, Totals
 from streams.freshness import Level, daq, pipeline, silence_s, stand
 from streams.transform import Message, reconstructed
 from tests.records import reconstructed_spill
 
 RUN, PARTITIONS = 7, 4
 START_MS = 1_700_000_000_000
+ANY_SPILL = replace(reconstructed_spill(run=RUN), detectors={})
 LACKS = Rejection(step="unpack", reason="f, run 7, spill 3, byte 9: LDC 1 lacks in an event: it has [0]")
 MARK = {Level.GOOD: "✓", Level.WARNING: "!", Level.BAD: "✕", Level.UNKNOWN: "?", Level.IDLE: "–"}
 
@@ -39,7 +41,8 @@ class Taken:
     def come(self, *numbers: int, rejected: bool = False, **changes: Any) -> "Taken":
         for number in numbers:
             time_us = self.now_ms * 1000 + round(self.own_clock_s * 1e6)
-            spill = reconstructed_spill(number, run=RUN, time_us=time_us, **changes)
+            digest = number.to_bytes(8, "little")
+            spill = replace(ANY_SPILL, **{"spill": number, "time_us": time_us, "digest": digest} | changes)
             if rejected:
                 spill = replace(
                     spill, rejection=replace(LACKS, reason=LACKS.reason.replace("spill 3", f"spill {number}"))
@@ -284,19 +287,20 @@ CURRENT: dict[str, tuple[dict[int, Place], int | None]] = {
 @pytest.mark.parametrize("what", CURRENT)
 def test_the_run_that_is_being_taken_follows_from_what_came_when(what: str) -> None:
     places, wanted = CURRENT[what]
-    assert situation.current(places) == wanted
+    came_ms = {run: place.first_ms for run, place in places.items()}
+    assert situation.current(places, came_ms) == wanted
 
 
-def test_what_is_kept_of_rejected_spills_is_bounded_and_of_no_order() -> None:
+def test_what_is_kept_of_rejected_spills_is_bounded_and_of_no_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(totals_module, "REFUSED_KEPT", 100)
     forth, back = Totals(), Totals()
-    numbers = range(REFUSED_KEPT + 50)
-    any_spill = reconstructed_spill(run=RUN)
+    numbers = range(150)
     for totals, order in ((forth, numbers), (back, reversed(numbers))):
         for number in order:
-            spill = replace(any_spill, spill=number)
+            spill = replace(ANY_SPILL, spill=number)
             totals.count_rejected(spill, "unpack", f"f, run 7, spill {number}: why", is_filled=False)
     assert forth == back
-    assert (len(forth.refused), forth.refused[-1], forth.last_came) == (REFUSED_KEPT, REFUSED_KEPT - 1, numbers[-1])
+    assert (len(forth.refused), forth.refused[-1], forth.last_came) == (100, 99, 149)
     assert forth.reasons == {number: ["unpack", "why"] for number in numbers[-REASONS_KEPT:]}
 
 
