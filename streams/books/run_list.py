@@ -89,9 +89,12 @@ class RunList:
     def _order(self, its: _Partition, changed: Iterable[int]) -> bool:
         """Find anew when the runs of a partition came, if it may be otherwise now, and say whether it is."""
         before = its.came_ms
-        if len(before) == len(its.places) and all(before.get(run) == its.places[run].first_ms for run in changed):
+        places = its.places  # one that was changed may be gone
+        if len(before) == len(places) and all(
+            run in places and before.get(run) == places[run].first_ms for run in changed
+        ):
             return False
-        its.came_ms = _came(its.places)
+        its.came_ms = _came(places)
         return its.came_ms != before
 
     def _look(self, keys: Keys) -> set[int]:
