@@ -168,6 +168,18 @@ def test_a_promoted_replay_stands_where_its_run_came(quick: Settings, data: Data
                 assert [each.run for each in view.runs.newest_first()] == [LATER, EARLIER]
 
 
+@pytest.mark.servers
+def test_plots_against_the_spill_have_the_entries_of_spills_beyond_their_axis(quick: Settings, data: Data) -> None:
+    beyond = part((10, spill(RUN, 4999)), (11, spill(RUN, 5001)))
+    checkpoint(quick, {RUN: beyond}, next=2)
+    view = until(data, lambda v: v.run == RUN and v.beyond_axis)
+    for station in range(3):
+        found = {each.spill: each.value for each in view.beyond_axis[f"hnsp_vs_spill_tof{station}"]}
+        counts = beyond.book[f"hnsp_vs_spill_tof{station}"].view(flow=True)
+        assert found == {4999: counts[5000], 5001: counts[5001]}
+        assert sum(found.values()) > 0
+
+
 def at(next_offset: int, **changes: Any) -> Progress:
     return Progress(next=next_offset, fence="", produced_ms=0, lost=(), **changes)
 
