@@ -7,13 +7,13 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv --quiet --system-certs
 PIN := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help demo test lint bench bench-page chaos simulate-faults nightly pins clean
+.PHONY: help demo test lint bench bench-page chaos simulate-faults nightly pins scripts clean
 
 help:  ## Say what there is to make.
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: $(VENV)/run.stamp  ## The whole way of a spill on this machine: make demo ARGS="--check FILE"
-	@exec $(BIN)/spilldeck demo $(ARGS)
+	@$(BIN)/spilldeck demo $(ARGS) || [ $$? -eq 130 ]  # so Ctrl-C ends it
 
 # In three processes, since most of the time is spent waiting for servers; each takes whole files, which share theirs.
 test: $(VENV)/dev.stamp  ## All tests: make test ARGS="-k worker"
@@ -50,6 +50,9 @@ pins: $(VENV)/uv.stamp  ## Pin what pyproject.toml asks for, with hashes; keeps 
 	$(PIN) --extra local --extra export -o requirements.txt
 	$(PIN) --extra local --extra export --extra dev -o requirements-dev.txt
 
+scripts:  ## Make anew the scripts of others that lie in dashboards/served, when their versions change.
+	@sh .ci/scripts
+
 clean:  ## Remove all that the above made here.
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
@@ -64,7 +67,6 @@ $(VENV)/run.stamp: $(VENV)/uv.stamp requirements.txt pyproject.toml
 	@echo "installing packages"
 	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements.txt
 	@$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m dashboards.scripts
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt

@@ -1,29 +1,41 @@
 """The Dash application and its server."""
 
+import base64
+import gzip
 import hashlib
 import logging
 import re
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from dash import Dash, dcc, html
 from fastapi import FastAPI, Request, Response
+from fastapi.middleware.gzip import GZipMiddleware
 
+from dashboards.backend import Backend
 from dashboards.callbacks import add_callbacks
 from dashboards.choices import Choices
+from dashboards.connections import OTHER_FILES, Connection, raise_file_limit
 from dashboards.data import Data
 from dashboards.export import as_csv, as_json
-from dashboards.live import Live
+from dashboards.faults import Faults
+from dashboards.guard import LOOPBACK, NO_SUCH_PAGE, Guard
+from dashboards.live import COMPRESSION, Live
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
 from dashboards.pages.links import act, choose
-from dashboards.scripts import REGENERATOR, plotly_file
+from dashboards.scripts import LOADING, PLOTLY, REGENERATOR
+from dashboards.threads import Threads, peer_of
 from streams.errors import ServerError
 from streams.freshness import BROWSER_LATE_S
 from streams.plots.catalogue import PLOTS, TRENDS
 from streams.settings import Settings
+
+HOLD_S = 0.5
+"""The longest that an answer waits: a browser has six connections to a server, and of twelve tabs two share one."""
 
 BEAT_MS = 1000
 """How often the browser asks itself whether its server still speaks."""
@@ -33,77 +45,111 @@ PATIENCE_S, MOST_PATIENCE_S = 3.0, 12.0
 """An answer that has not come within it is asked for again: at first, and after several times in vain."""
 # Dash would fetch the whole of plotly, and only when the first figure comes. A browser needs a while to read even this
 # one: it does so while the server answers what the page is made of.
-_LOAD = """() => {
-    window._dashPlotlyJSURL = "%s";
-    document.head.append(Object.assign(document.createElement("script"), { src: window._dashPlotlyJSURL }));
-}"""
+_LOAD = "() => window.loading.plotly()"
+_ICON = (
+    "<link rel='icon' href=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'>"
+    "<path fill='%231f6fb2' d='M1 8V4h2v4M3 8V1h2v7M5 8V5h2v3'/></svg>\">"
+)
 REFRESHES_LATE = 3
 """A browser that refreshes rarely has missed so many before it says that it lost its server."""
 
 
 class _Page(Dash):
-    """Dash, with another script in the place of its polyfill."""
+    """Dash, with another script in the place of its polyfill, one of ours before all others, none for its tables."""
 
-    in_place_of_polyfill: str | None = None
-    """Its address; None leaves the polyfill."""
+    regenerator = ""
+    """Its address."""
+    loading = ""
+    """What is written into the page."""
 
     def interpolate_index(self, **parts: Any) -> str:
-        if self.in_place_of_polyfill is not None:
-            script = f'src="{self.in_place_of_polyfill}"'
-            parts["scripts"] = re.sub(r'src="[^"]*/polyfill@[^"]*"', script, parts["scripts"])
+        script = f'src="{self.regenerator}"'
+        parts["scripts"] = re.sub(r'src="[^"]*/polyfill@[^"]*"', script, parts["scripts"])
+        parts["scripts"] = re.sub(r'<script src="[^"]*/dash_table/[^"]*"></script>', "", parts["scripts"])
+        parts["metas"] = f"{parts['metas']}<script>{self.loading}</script>"
         return str(super().interpolate_index(**parts))
 
 
 def create_app(settings: Settings, data: Data) -> FastAPI:
     """Return the server of the page."""
-    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    figures = FigureCache()
-    # Before the page, which answers at every other address.
-    _add_files(server, data)
-    server.add_route("/live", Live(data, figures, settings.dashboard.refresh_s).answer)
-    plotly = _add_script(server, plotly_file())
+    figures, faults = FigureCache(), Faults()
     app = _Page(
         __name__,
-        server=server,
+        backend=Backend,
         title="Spilldeck",
         update_title=None,
         suppress_callback_exceptions=True,
-        hooks={"layout_pre": _LOAD % plotly},
+        hooks={"layout_pre": _LOAD},
     )
-    if REGENERATOR.file is not None:
-        app.in_place_of_polyfill = _add_script(server, REGENERATOR.file)
+    server: FastAPI = app.server
+    threads: Threads = app.backend.threads
+    _add_files(server, data, threads)
+    hold_s = min(settings.dashboard.refresh_s, HOLD_S)
+    server.add_route("/live", Live(data, figures, hold_s, threads).answer)
+    plotly = _add_script(server, PLOTLY)
+    app.regenerator = _add_script(server, REGENERATOR)
+    app.loading = LOADING.read_text().replace("PLOTLY", plotly)
     preload = f'<link rel="preload" as="script" href="{plotly}">'
-    app.index_string = app.index_string.replace("<html>", '<html lang="en">').replace("{%css%}", preload + "{%css%}")
+    app.index_string = (
+        app.index_string.replace("<html>", '<html lang="en">')
+        .replace("{%favicon%}", _ICON)
+        .replace("{%css%}", preload + "{%css%}")
+        .replace("{%app_entry%}", '<div id="loading" role="status"></div>{%app_entry%}')
+    )
     app.layout = _layout(settings.dashboard.refresh_s)
-    add_callbacks(app, data, figures)
+    add_callbacks(app, data, figures, faults)
     # Dash does so at its first request, but only if that is for "/": another page would come without scripts and style.
     app._setup_server()
+    server.add_middleware(GZipMiddleware, compresslevel=COMPRESSION)
+    names = {*LOOPBACK, settings.dashboard.host, *settings.dashboard.names}
+    server.add_middleware(Guard, names=names, policy=_policy(app), faults=faults)
     return server
 
 
+def _policy(app: _Page) -> str:
+    """Return what a browser may load: what comes from here, and no script that is written into the page but Dash's."""
+    ours = base64.b64encode(hashlib.sha256(app.loading.encode()).digest()).decode()
+    scripts = " ".join(["'self'", f"'sha256-{ours}'", *app.csp_hashes()])
+    # Plotly's plots are styled where they stand; its pictures are made in the browser.
+    return (
+        f"default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        f"object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    )
+
+
 def _add_script(server: FastAPI, file: Path) -> str:
-    """Have a script served, and return its address."""
+    """Have a compressed script served, and return its address."""
     content = file.read_bytes()
-    address = f"/{hashlib.sha256(content).hexdigest()[:12]}-{file.name}"
-    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-    server.add_route(address, lambda _: Response(content, media_type="text/javascript", headers=headers))
+    address = f"/{hashlib.sha256(content).hexdigest()[:12]}-{file.stem}"
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+
+    async def script(request: Request) -> Response:
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            encoded = headers | {"Content-Encoding": "gzip"}
+            return Response(content, media_type="text/javascript", headers=encoded)
+        return Response(gzip.decompress(content), media_type="text/javascript", headers=headers)
+
+    server.add_route(address, script)
     return address
 
 
-def _add_files(server: FastAPI, data: Data) -> None:
+def _add_files(server: FastAPI, data: Data, threads: Threads) -> None:
     """Have a plot's numbers served as files, named after run, plot and spills."""
     kinds = {"csv": (as_csv, "text/csv"), "json": (as_json, "application/json")}
 
-    @server.get("/export/{name}.{kind}")
-    def export(name: str, kind: str, request: Request) -> Response:
-        if kind not in kinds or (name not in PLOTS and (name not in TRENDS or kind == "json")):
-            return Response("There is no such file.", status_code=404)
-        view = data.view(Choices.of(request.url.query))
+    def made(name: str, kind: str, query: str) -> Response:
+        view = data.view(Choices.of(query))
         if not view.is_stored:
             return Response("There is no such run here.", status_code=404)
         write, media = kinds[kind]
         headers = {"Content-Disposition": f'attachment; filename="{file_name(view, name)}.{kind}"'}
         return Response(write(view, name), media_type=media, headers=headers)
+
+    @server.get("/export/{name}.{kind}")
+    async def export(name: str, kind: str, request: Request) -> Response:
+        if kind not in kinds or (name not in PLOTS and (name not in TRENDS or kind == "json")):
+            return Response(NO_SUCH_PAGE, status_code=404)
+        return await threads.run(peer_of(request), partial(made, name, kind, request.url.query))
 
 
 def _layout(refresh_s: float) -> Any:
@@ -176,7 +222,22 @@ def serve(settings: Settings) -> None:
             raise ServerError(
                 f"the page cannot listen on {host}:{port} ({error.strerror}): choose another port in dashboard.port"
             ) from error
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     with Data(settings) as data:
-        server = create_app(settings, data)
-        uvicorn.run(server, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        server_of(settings, data).run()
+
+
+def server_of(settings: Settings, data: Data) -> uvicorn.Server:
+    """Return what serves the page, and has raised this process's limit of open files for it."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    Connection.most = raise_file_limit() - OTHER_FILES
+    config = uvicorn.Config(
+        create_app(settings, data),
+        host=settings.dashboard.host,
+        port=settings.dashboard.port,
+        http=Connection,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=2,
+    )
+    return uvicorn.Server(config)

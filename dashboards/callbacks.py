@@ -3,10 +3,11 @@
 from typing import Any
 from uuid import uuid4
 
-from dash import ClientsideFunction, Dash, Input, Output, State, html
+from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 
 from dashboards.choices import Choices
 from dashboards.data import Data
+from dashboards.faults import Faults
 from dashboards.live import joined, versions
 from dashboards.make import FigureCache
 from dashboards.pages import plots
@@ -14,7 +15,7 @@ from dashboards.pages.controls import controls
 from dashboards.pages.strip import badges, banners, strip
 
 
-def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
+def add_callbacks(app: Dash, data: Data, figures: FigureCache, faults: Faults) -> None:
     """Give the app its callbacks."""
 
     @app.callback(
@@ -26,15 +27,14 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
         State("theme", "data"),
     )
     def show_page(path: str | None, search: str | None, theme: str | None) -> tuple[Any, ...]:
-        path, choices = path or "/", Choices.of(search)
-        view = data.view(choices, plots.followed_on(path))
-        names = plots.names_on(path)
-        has = joined(versions(view, theme, search, names))
-        parts = plots.page(path, figures.maker(view, theme, choices))
-        made = uuid4().hex  # the browser has other figures on it later, and must not take it for a new page then
-        page = html.Div(parts, **{"data-has": has, "data-path": path, "data-made": made})
-        about = strip(view), badges(view), banners(view, choices), controls(view, choices, names)
-        return page, plots.navigation(path), *about
+        path = path or "/"
+        try:
+            return _page(data, figures, path, search, theme)
+        except Exception as error:  # noqa: BLE001 - it is told where the page would stand
+            faults.note("a page cannot be made", error, f"{path}{search or ''}")
+            words = html.Div("This page cannot be made: the server's log says why.", className="card alone bad")
+            page = html.Div(words, **{"data-has": "", "data-path": path, "data-made": uuid4().hex})
+            return page, plots.navigation(path), *[no_update] * 4
 
     app.clientside_callback(
         ClientsideFunction("spilldeck", "ask"),
@@ -49,3 +49,15 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache) -> None:
         Input("switch-theme", "n_clicks"),
         State("theme", "data"),
     )
+
+
+def _page(data: Data, figures: FigureCache, path: str, search: str | None, theme: str | None) -> tuple[Any, ...]:
+    choices = Choices.of(search)
+    view = data.view(choices, plots.followed_on(path))
+    names = plots.names_on(path)
+    has = joined(versions(view, theme, choices, names))
+    parts = plots.page(path, figures.maker(view, theme, choices))
+    made = uuid4().hex  # the browser has other figures on it later, and must not take it for a new page then
+    page = html.Div(parts, **{"data-has": has, "data-path": path, "data-made": made})
+    about = strip(view), badges(view), banners(view, choices), controls(view, choices, names)
+    return page, plots.navigation(path), *about

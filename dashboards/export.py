@@ -8,7 +8,7 @@ import numpy as np
 import uhi.io.json
 
 from dashboards.data import View
-from streams.books.book import Histogram
+from streams.books.cells import Histogram
 from streams.plots.catalogue import PLOTS, TRENDS
 from streams.plots.model import Plot, Trend
 from streams.plots.spillfacts import SpillFacts

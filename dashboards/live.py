@@ -5,25 +5,67 @@ strip may stand. Browsers that ask the same get the same bytes, made once.
 """
 
 import asyncio
+import gzip
 import json
 import time
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from fastapi import Request, Response
 
 from dashboards.choices import Choices
 from dashboards.data import Data, View
+from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.make import FigureCache
 from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import counted, plain, runs_list
-from dashboards.pages.plots import figures_on, followed_on, names_on, tables_on
+from dashboards.pages.plots import figures_on, followed_on, is_page, names_on, tables_on
 from dashboards.pages.strip import badges, banners, clock, strip
 from dashboards.pages.tables import TABLES
+from dashboards.threads import T, Threads, peer_of
 
-Question = tuple[str, str, str, str]
-"""Path, choices, theme, and what the browser has."""
+LOOKS_KEPT = 256
+"""What browsers look at, of one moment; beyond it all are made anew."""
+ANSWERS_BYTES = 32_000_000
+"""Of the answers that are kept, compressed, of one moment."""
+COMPRESSION = 6
+"""Of zlib: more takes twice as long for a hundredth less."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a browser looks at, in the one way in which it can be said: what else its question says makes no other."""
+
+    path: str
+    """Empty where there is no page."""
+    choices: Choices
+    theme: str
+
+    @classmethod
+    def of(cls, asked: Mapping[str, str]) -> Self:
+        """Return what a browser asks for."""
+        path, theme = asked.get("path", ""), asked.get("theme", "")
+        return cls(
+            path=path if is_page(path) else "",
+            choices=Choices.of(asked.get("search")),
+            theme=theme if theme in THEMES else LIGHT.name,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What there is to show of it."""
+
+    view: View
+    versions: Mapping[str, str]
+
+    def new(self, has: str) -> frozenset[str]:
+        """Return what of it a browser lacks, by what it says that it has."""
+        before = dict(part.split(":", 1) for part in has.split(",") if ":" in part)
+        return frozenset(what for what, at in self.versions.items() if before.get(what) != at)
 
 
 class Live:
@@ -33,32 +75,55 @@ class Live:
     ----------
     longest_s
         How long an answer waits for something new.
+    threads
+        Make the answers.
     """
 
-    def __init__(self, data: Data, figures: FigureCache, longest_s: float) -> None:
+    def __init__(self, data: Data, figures: FigureCache, longest_s: float, threads: Threads) -> None:
         self._data = data
         self._figures = figures
         self._longest_s = longest_s
+        self._threads = threads
         self._moment = (0, 0)
         """Changes of the books, and second of the wall clock: nobody asks for answers of another."""
-        self._answers: dict[Question, asyncio.Task[bytes]] = {}
+        self._looks: dict[Hashable, asyncio.Task[Shown]] = {}
+        self._answers: dict[Hashable, asyncio.Task[bytes]] = {}
+        self._answers_bytes = 0
         self._changed: asyncio.Event | None = None
 
     async def answer(self, request: Request) -> Response:
         """Return what is new to a browser."""
-        asked = request.query_params
+        asked, peer = request.query_params, peer_of(request)
         if asked.get("after") == str(self._data.changes):
             await self._wait()
-        path, search, theme, has = (asked.get(name, "") for name in ("path", "search", "theme", "has"))
-        moment, question = (self._data.changes, int(time.time())), (path, search, theme, has)
-        if moment != self._moment:
-            self._moment, self._answers = moment, {}
-        task = self._answers.get(question)
+        moment, look = (self._data.changes, int(time.time())), Look.of(asked)
+        if moment != self._moment or len(self._looks) >= LOOKS_KEPT or self._answers_bytes > ANSWERS_BYTES:
+            self._moment, self._looks, self._answers, self._answers_bytes = moment, {}, {}, 0
+        shown = await self._once(self._looks, look, peer, partial(self._look, look))
+        new = shown.new(asked.get("has", ""))
+        answers = self._answers
+        is_made = (look, new) in answers
+        body = await self._once(answers, (look, new), peer, partial(self._make, moment[0], look, shown, new))
+        if answers is self._answers and not is_made:
+            self._answers_bytes += len(body)
+        # Chromium holds back equal questions of other tabs while it waits for an answer that it may keep.
+        headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(body, media_type="application/json", headers=headers | {"Content-Encoding": "gzip"})
+        return Response(gzip.decompress(body), media_type="application/json", headers=headers)
+
+    async def _once(self, made: dict[Hashable, asyncio.Task[T]], key: Hashable, peer: str, make: Callable[[], T]) -> T:
+        """Return what is made once for all that ask the same; what fails is made anew for the next."""
+        task = made.get(key)
         if task is None:
-            task = asyncio.create_task(asyncio.to_thread(self._make, moment[0], *question))
-            self._answers[question] = task
-        # A browser that goes away must not take the answer from the others.
-        return Response(await asyncio.shield(task), media_type="application/json")
+            task = made[key] = asyncio.create_task(self._threads.run(peer, make))
+        try:
+            # A browser that goes away must not take the answer from the others.
+            return await asyncio.shield(task)
+        except Exception:
+            if made.get(key) is task:
+                del made[key]
+            raise
 
     async def _wait(self) -> None:
         if self._changed is None:
@@ -77,19 +142,20 @@ class Live:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _make(self, changes: int, path: str, search: str, theme: str, has: str) -> bytes:
-        choices = Choices.of(search)
-        view = self._data.view(choices, followed_on(path))
-        names = names_on(path)
-        now = versions(view, theme, search, names) | {
-            "books": version(view.version, view.replays if path == "/replays" else ()),
+    def _look(self, look: Look) -> Shown:
+        view = self._data.view(look.choices, followed_on(look.path))
+        now = versions(view, look.theme, look.choices, names_on(look.path)) | {
+            "books": version(view.version, view.replays if look.path == "/replays" else ()),
             "runs": version(view.run, view.runs.version),
         }
-        before = dict(part.split(":", 1) for part in has.split(",") if ":" in part)
-        new = {what for what, at in now.items() if before.get(what) != at}
+        return Shown(view=view, versions=now)
+
+    def _make(self, changes: int, look: Look, shown: Shown, new: frozenset[str]) -> bytes:
+        """Return the answer, compressed: once for all who get it."""
+        view, path, choices = shown.view, look.path, look.choices
         told: dict[str, Any] = {
             "at": changes,
-            "has": joined(now),
+            "has": joined(shown.versions),
             "parts": {
                 "strip": strip(view),
                 "badges": badges(view),
@@ -99,31 +165,31 @@ class Live:
             "now_ms": round(view.now_s * 1000),
         }
         if "about" in new:
-            told["parts"]["controls"] = controls(view, choices, names)
+            told["parts"]["controls"] = controls(view, choices, names_on(path))
         if "runs" in new:
             told["lists"] = {"runs-list": runs_list(view)}
         if "books" in new:
             told["parts"]["counted"] = counted(view)
             told["tables"] = {name: TABLES[name](view) for name in tables_on(path)}
         if new & {"figures", "axes"}:
-            make = self._figures.maker(view, theme, choices)
+            make = self._figures.maker(view, look.theme, choices)
             told["figures"] = {name: make(name) for name in figures_on(path)}
-        return json.dumps(told, default=plain, separators=(",", ":"), allow_nan=False).encode()
+        said = json.dumps(told, default=plain, separators=(",", ":"), allow_nan=False)
+        return gzip.compress(said.encode(), COMPRESSION, mtime=0)
 
 
-def versions(view: View, theme: str | None, search: str | None, names: list[str]) -> dict[str, str]:
+def versions(view: View, theme: str | None, choices: Choices, names: list[str]) -> dict[str, str]:
     """Return what changes when a page's figures do, their axes, and its choices."""
-    choices = Choices.of(search)
     replays = [(each.plan.session, each.plan.runs, each.promoted, each.state) for each in view.replays]
     reference = view.reference and view.reference.called
     return {
         "figures": version(view.version, theme, choices.but(rotate_s=None), names),
         "axes": version(view.run, choices.log, view.reference and choices.mode, names),
-        "about": version(search, view.run, reference, view.runs.version, view.windows, names, replays),
+        "about": version(choices, view.run, reference, view.runs.version, view.windows, names, replays),
     }
 
 
-def joined(these: dict[str, str]) -> str:
+def joined(these: Mapping[str, str]) -> str:
     """Return versions as a browser says what it has."""
     return ",".join(f"{what}:{at}" for what, at in these.items())
 

@@ -5,10 +5,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from math import ceil
+from typing import Any
 
 import numpy as np
 
-from dashboards.choices import LAST_MINUTE, Choices, book_of
+from dashboards.choices import LAST_MINUTE, Choices, Mode, book_of
 from dashboards.data import SPILLS_SHOWN, Reference, View, book_words, window_words
 from dashboards.figures.compare import Compared
 from dashboards.figures.histograms import histogram_figure
@@ -27,34 +28,51 @@ Maker = Callable[[str], Figure]
 SPILLS, WINDOWS, RUNS = ":spills", ":windows", ":runs"
 """After the name of a plot: its key number over the spills, windows or runs, in place of its histogram."""
 MINUTE_S = 60
-VERSIONS_KEPT = 4
-"""Views whose figures are kept: as many runs, or ways of looking, as browsers show at once."""
+KEPT_BYTES = 32_000_000
+"""Of the figures that are kept: those of some ten pages of large plots."""
+VALUE_BYTES = 32
+"""What a number in a list takes, about."""
 
 
 class FigureCache:
-    """Keeps the figures of the latest views."""
+    """Keeps the figures that were shown last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._figures: OrderedDict[str, dict[tuple[str, str, Choices], Figure]] = OrderedDict()
+        self._figures: OrderedDict[tuple[str, str, str, Choices], Figure] = OrderedDict()
+        self._bytes = 0
 
     def maker(self, view: View, theme: str | None, choices: Choices = Choices()) -> Maker:  # noqa: B008 - frozen
         """Return what makes the figures of a view; a theme that does not exist is the light one."""
         known = theme if theme in THEMES else LIGHT.name
-        look = choices.but(frozen=None, rotate_s=None)
+        # The rest of what was chosen is in the view and its version; a reference that is none changes nothing.
+        look = Choices(mode=choices.mode if view.reference else Mode.SHAPE, log=choices.log, errors=choices.errors)
 
         def make(name: str) -> Figure:
-            key = (name, known, look)
+            key = (view.version, name, known, look)
             with self._lock:
-                figures = self._figures.setdefault(view.version, {})
-                self._figures.move_to_end(view.version)
-                while len(self._figures) > VERSIONS_KEPT:
-                    self._figures.popitem(last=False)
-                if key not in figures:
-                    figures[key] = _make(view, name, known, look)
-                return figures[key]
+                if key not in self._figures:
+                    self._figures[key] = figure = _make(view, name, known, look)
+                    self._bytes += weight(figure)
+                self._figures.move_to_end(key)
+                found = self._figures[key]
+                while self._bytes > KEPT_BYTES and len(self._figures) > 1:
+                    self._bytes -= weight(self._figures.popitem(last=False)[1])
+                return found
 
         return make
+
+
+def weight(of: Any) -> int:
+    """Return about how many bytes a figure takes."""
+    if isinstance(of, dict):
+        return VALUE_BYTES * len(of) + sum(map(weight, of.values()))
+    if isinstance(of, str):
+        return VALUE_BYTES + len(of)
+    if not isinstance(of, list | tuple) or not of:
+        return VALUE_BYTES
+    # Lists have values of one kind.
+    return VALUE_BYTES * len(of) if isinstance(of[0], int | float) else sum(map(weight, of))
 
 
 def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:

@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+from io import TextIOWrapper
+from typing import Annotated
 
 import typer
 
@@ -24,19 +26,38 @@ from ops.commands import (
     worker,
 )
 from ops.console import complain
+from streams import __version__
 from streams.errors import SpilldeckError, UsageError
 
 INTERRUPTED = 130
 """What a shell expects of a command that Ctrl-C ended."""
 
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"spilldeck {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="spilldeck",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Online data quality for experiments whose beam comes in spills.",
     epilog="Exit status: 0 done, 1 the answer is no, 2 wrong use, 3 a server cannot be reached.",
 )
+
+
+@app.callback()
+def _app(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 app.command()(demo.demo)
 app.command()(local.up)
 app.command()(local.down)
@@ -65,8 +86,12 @@ def main() -> None:
     # What Ctrl-C cleans up, `kill` does too; also where a shell started us in the background, deaf to Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # whatever the locale says: units and names are not all ASCII
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         status = app(standalone_mode=False)
+        sys.stdout.flush()
     except SpilldeckError as error:
         complain(error)
         status = error.exit_status
@@ -78,6 +103,16 @@ def main() -> None:
         status = INTERRUPTED
     except BrokenPipeError:
         # Who read our output has gone; nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         status = 0
+    except OSError as error:
+        # Files are named where they are read and written: this is where the output goes, as a full disk.
+        _write_no_more()
+        complain(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
+        status = SpilldeckError.exit_status
     sys.exit(status)
+
+
+def _write_no_more() -> None:
+    """Have what is left of the output go nowhere, or the interpreter would complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,31 +1,38 @@
 """Where commands write: results to standard output, progress and complaints to standard error."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
+
+from streams.log import printable
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from streams.settings import Settings
 
-out = Console(highlight=False, emoji=False)
-err = Console(stderr=True, highlight=False, emoji=False)
+
+class _Terminal(Console):
+    """Shows every text letter by letter: what somebody wrote into a message must not clear a screen or set a title."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+out = _Terminal(highlight=False, emoji=False)
+err = _Terminal(stderr=True, highlight=False, emoji=False)
 
 
 def complain(problem: object) -> None:
     """Say in one line what is wrong."""
     err.print(f"[bold red]spilldeck:[/] {escape(str(problem))}", soft_wrap=True)
-
-
-def shown(text: str) -> str:
-    """Return a text of somebody's message for a terminal: what is not printed there stands as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def calendar_time(time_ms: float, form: str = "%d %b %H:%M:%S") -> str:
@@ -41,8 +48,7 @@ def servers() -> "Iterator[tuple[Settings, Redis]]":
     """Give the settings and a client of Redis; what Redis raises becomes one sentence."""
     from redis.exceptions import RedisError
 
-    from streams.books.connect import check_redis, connect, place
-    from streams.errors import ServerError
+    from streams.books.connect import check_redis, connect, no_redis
     from streams.settings import load_settings
 
     settings = load_settings()
@@ -51,7 +57,7 @@ def servers() -> "Iterator[tuple[Settings, Redis]]":
         try:
             yield settings, redis
         except RedisError as error:
-            raise ServerError(f"Redis at {place(settings)} does not answer any more: {error}") from error
+            raise no_redis(settings, error) from error
 
 
 @contextmanager

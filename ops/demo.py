@@ -116,7 +116,8 @@ class Running:
 
     def start(self, name: str, *arguments: str) -> Part:
         """Start a part: this same command with other arguments."""
-        command = [sys.executable, "-m", "ops", *arguments]
+        # -P: a folder `ops` of the user's, where he stands, is not ours.
+        command = [sys.executable, "-P", "-m", "ops", *arguments]
         part = Part(name, command, self.environment, self.directory / f"{name.replace(' ', '-')}.log")
         self.parts.append(part)
         part.start()
@@ -158,7 +159,8 @@ def playground(workers: int = WORKERS) -> Iterator[Running]:
 
 def demo(files: list[Path]) -> None:
     """Show the page of a run that is played through, until we are stopped."""
-    with Inputs(files) as inputs, playground() as running:
+    inputs = Inputs(files)
+    with playground() as running:
         settings = running.settings
         page = running.start("page", "dashboard")
         address = f"http://{settings.dashboard.host}:{settings.dashboard.port}"
@@ -204,8 +206,8 @@ def _wait_for_page(address: str, page: Part) -> None:
 def check(files: list[Path]) -> bool:
     """Play runs through as fast as they go, compare every histogram with the pure calculation; say if identical."""
     conditions = ConditionsStore.from_settings(load_settings())
-    with Inputs(files) as inputs:
-        records = list(inputs.records()) if files else list(_checked_run().records())
+    inputs = Inputs(files)
+    records = list(inputs.records()) if files else list(_checked_run().records())
     if not records:
         raise UsageError("there is nothing to play: no file holds a spill")
     expected = process(records, conditions.for_run)

@@ -32,6 +32,24 @@ def workspace(directory: Path) -> Iterator[Path]:
         yield Path(new)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a text to a file, all or nothing; through a link, and into what is no file, as a device or a pipe.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    target = path.resolve()
+    with workspace(target.parent) as directory:
+        new = directory / target.name
+        new.write_text(text, encoding="utf-8")
+        new.replace(target)
+
+
 def sync(path: Path) -> None:
     """Have a file, or the names in a directory, on the disk before this returns."""
     handle = os.open(path, os.O_RDONLY)

@@ -1,85 +1,99 @@
 """Records from the files that a command is given, and their pace."""
 
-import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
 
 from ops.console import complain
+from ops.replay.checksum import CHECKSUM_SUFFIX
 from schemas.records import NO_RUN, RawSpill, RunControl
-from streams.daq.sources import read_source
+from streams.daq.compressed import is_compressed
+from streams.daq.date_file import FirstCounts
+from streams.daq.source import STDIN, Source
+from streams.daq.sources import read_opened
 from streams.errors import SpilldeckError, UsageError
 
-STDIN = Path("-")
 LONGEST_PAUSE_S = 60.0
 """A longer pause between two spills of a run, or one that a broken clock pretends, is not waited for."""
 
 
 class Inputs:
-    """Source files to records; use it in a ``with`` block.
+    """Sources to records, one after the other; the numbering of a run goes on over its files.
 
     Parameters
     ----------
     sources
-        Files, directories (their files in the order of their names), and ``-`` for standard input.
+        Files, pipes, directories (their files in the order of their names, without hidden ones and checksums), and
+        ``-`` for standard input.
+    firsts
+        What is known of runs that began in other files.
 
     Attributes
     ----------
     files
         All of them.
     size
-        Bytes of all files together.
+        Bytes of all together; None if nobody knows how many will come.
     exit_status
-        0, or that of the worst error which `records` met.
+        0, or that of the worst error which was met.
 
     Raises
     ------
     UsageError
-        When a source is neither.
+        When a source is none of them.
     """
 
-    def __init__(self, sources: Iterable[Path]) -> None:
-        self._stack = ExitStack()
-        self.files = [file for source in sources for file in self._files_of(source)]
-        self.size = sum(file.stat().st_size for file in self.files)
+    def __init__(self, sources: Iterable[Path], firsts: FirstCounts | None = None) -> None:
+        self.files = [file for source in sources for file in _files_of(source)]
+        self.firsts: FirstCounts = {} if firsts is None else firsts
+        sizes = [_size_of(file) for file in self.files]
+        self.size = None if None in sizes else sum(size for size in sizes if size is not None)
         self.exit_status = 0
-
-    def _files_of(self, source: Path) -> Iterator[Path]:
-        if source == STDIN:
-            # A file is read by position, which a pipe has not.
-            copy = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "stdin"
-            with copy.open("wb") as output:
-                shutil.copyfileobj(sys.stdin.buffer, output)
-            yield copy
-        elif source.is_dir():
-            yield from sorted(path for path in source.iterdir() if path.is_file())
-        elif source.is_file():
-            yield source
-        else:
-            raise UsageError(f"{source} is neither a file nor a directory")
 
     def records(self) -> Iterator[RawSpill | RunControl]:
         """Yield what the files hold; one that is no file of the DAQ is told, and the others go on."""
+        for source in self.opened():
+            yield from self.records_of(source)
+
+    def opened(self) -> Iterator[Source]:
+        """Yield the sources, open; one that cannot be opened is told."""
         for file in self.files:
-            yield from self.records_of(file)
+            try:
+                source = Source(file)
+            except SpilldeckError as error:
+                self._tell(error)
+                continue
+            with source:
+                yield source
 
-    def records_of(self, file: Path) -> Iterator[RawSpill | RunControl]:
-        """Yield what one of the files holds; if it is no file of the DAQ, that is told."""
+    def records_of(self, source: Source) -> Iterator[RawSpill | RunControl]:
+        """Yield what one of the sources holds; if it is no file of the DAQ, that is told."""
         try:
-            yield from read_source(file)
+            yield from read_opened(source, self.firsts)
         except SpilldeckError as error:
-            complain(error)
-            self.exit_status = max(self.exit_status, error.exit_status)
+            self._tell(error)
 
-    def __enter__(self) -> Self:
-        return self
+    def _tell(self, error: SpilldeckError) -> None:
+        complain(error)
+        self.exit_status = max(self.exit_status, error.exit_status)
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+
+def _files_of(source: Path) -> Iterator[Path]:
+    if source == STDIN or source.is_file() or source.is_fifo():
+        yield source
+    elif source.is_dir():
+        files = (path for path in source.iterdir() if path.is_file())
+        yield from sorted(path for path in files if not path.name.startswith(".") and path.suffix != CHECKSUM_SUFFIX)
+    else:
+        raise UsageError(f"{source} is neither a file nor a directory")
+
+
+def _size_of(file: Path) -> int | None:
+    """Return the size of what a source holds; None of a pipe, and of what is compressed."""
+    if not file.is_file():
+        return None
+    with Source(file) as source:
+        return None if is_compressed(source.head) else source.size
 
 
 def paced(

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException
 
+from ops.console import complain
 from ops.inputs import Inputs, paced
 from schemas.records import RawSpill, RunControl
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
-from streams.daq.archive_file import is_archive
-from streams.daq.journal import Journal, Position, behind
+from streams.daq.archive_file import MAGIC
+from streams.daq.journal import FollowedName, Journal, Position, StoredFirsts, behind
 from streams.daq.producer import SpillProducer
-from streams.daq.sources import follow_date
+from streams.daq.source import Source
+from streams.daq.sources import follow, read_opened
 from streams.errors import UsageError
 from streams.kafka import Spans, messages, no_kafka, reader, spans
 from streams.settings import Settings
@@ -29,7 +31,7 @@ Record = RawSpill | RunControl
 
 
 class Production:
-    """Sends files, one after the other.
+    """Sends sources, one after the other.
 
     Parameters
     ----------
@@ -62,53 +64,79 @@ class Production:
         self._on_acknowledged = on_acknowledged
         self._producer = SpillProducer(settings, self._acknowledged, on_waiting)
         self._journal: Journal | None = None
+        self._firsts = StoredFirsts(settings.producer.journals)
         self._written_s = 0.0
 
     def play(self, inputs: Inputs, *, resume: bool, rate: float | None, as_recorded: bool) -> None:
-        """Send what files hold."""
+        """Send what sources hold."""
+        inputs.firsts = self._firsts.known
 
         def records() -> Iterator[Record]:
-            for file in inputs.files:
-                yield from self._journalled(file, inputs.records_of(file), resume=resume)
+            for source in inputs.opened():
+                yield from self._journalled(source, inputs.records_of(source), resume=resume)
 
         for record in paced(records(), rate, as_recorded=as_recorded):
             self._send(record)
         self._finish()
 
     def follow(self, file: Path, *, resume: bool) -> None:
-        """Send what a file holds and will hold, until somebody interrupts."""
-        try:
-            for record in self._journalled(file, follow_date(file), resume=resume):
-                self._send(record)
-        except KeyboardInterrupt:
-            self._finish()
+        """Send what a file holds and will hold, until somebody interrupts.
 
-    def _journalled(self, file: Path, records: Iterator[Record], *, resume: bool) -> Iterator[Record]:
+        When another file has its name, the former is sent to its end, and then the new one: from its first byte, or,
+        if it begins as one that was followed, behind what was sent of that. So it is when a link has moved before
+        somebody resumes.
+        """
+        name, followed = FollowedName(self._settings.producer.journals, file), set[Path]()
+        with suppress(KeyboardInterrupt):
+            if resume and (former := name.former()) is not None and not former.samefile(file):
+                complain(f"{file} is another file now: what is left of the former one, {former}, is sent first")
+                with Source(former) as source:
+                    for record in self._journalled(source, read_opened(source, self._firsts.known), resume=True):
+                        self._send(record)
+            while True:
+                with Source(file) as source:
+                    known = resume or source.place in followed
+                    followed.add(source.place)
+                    name.keep(source.place)
+                    for record in self._journalled(source, follow(source, self._firsts.known), resume=known):
+                        self._send(record)
+                complain(f"{file} is another file now: the former one was read to its end, byte {source.at}")
+        self._finish()
+
+    def _journalled(self, source: Source, records: Iterator[Record], *, resume: bool) -> Iterator[Record]:
         """Yield the records that are still to be sent, with their journal in place.
 
-        An archive has none: its records lay in sources of their own, not one behind the other in this file.
+        An archive has none: its records lay in sources of their own, not one behind the other in this file. Nor has a
+        pipe, which is there once.
         """
         self._finish()
-        if is_archive(file):
+        if source.head.startswith(MAGIC) or not source.is_file:
             if resume:
-                raise UsageError(f"{file} is the archive of a run: it is produced from its begin, without --resume")
+                what = "the archive of a run" if source.is_file else "a pipe"
+                raise UsageError(f"{source.path} is {what}: it is produced from its begin, without --resume")
             self._journal = None
             return records
-        journal = Journal(self._settings.producer.journals, file, self._topic)
+        journal = Journal(self._settings.producer.journals, source, self._topic)
         there: list[Record] = []
         try:
             with closing(reader(self._settings, fetch_message_max_bytes=MAX_MESSAGE_BYTES)) as consumer:
                 now = spans(consumer, self._topic, ASK_S)
                 if resume and journal.load():
-                    there = list(self._sent_before(consumer, file.name, journal.position, now))
+                    there = list(self._sent_before(consumer, source.name, journal.position, now))
                 else:
                     journal.position.offsets = {partition: end for partition, (_, end) in enumerate(now)}
         except KafkaException as error:
             raise no_kafka(self._settings, error) from error
+        if journal.former is not None:
+            complain(
+                f"{source.path} is another file than the one that was sent up to byte {journal.former}: this one is "
+                f"sent from its first byte, and of the former what was not sent is to be produced under its new name"
+            )
         began = (record for record in there if isinstance(record, RunControl) and record.partitions)
         journal.position.partitions |= {record.run: record.partitions for record in began}
         self._producer.partitions |= journal.position.partitions
         self._journal = journal
+        self._write()
         return behind(journal.position, records, there)
 
     def _sent_before(self, consumer: Consumer, source: str, position: Position, there: Spans) -> Iterator[Record]:
@@ -125,6 +153,7 @@ class Production:
     def _send(self, record: Record) -> None:
         if isinstance(record, RunControl) and self._run_type:
             record = replace(record, run_type=self._run_type)
+        self._firsts.keep(record.run)
         if self._journal is not None:
             self._journal.send(record)
         self._producer.send(record)

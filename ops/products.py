@@ -7,6 +7,7 @@ from typing import Any
 import uhi.io.json
 from boost_histogram.serialization import to_uhi
 
+from ops.files import write_whole
 from streams.errors import UsageError
 from streams.plots.catalogue import PLOTS
 from streams.process import RunResult
@@ -25,9 +26,7 @@ def write_book(path: Path, result: RunResult) -> None:
     totals = result.part.totals
     origin = {"code": sorted(totals.code), "conditions": sorted(totals.conditions)}
     text = json.dumps({"summary": summary, "origin": origin, "plots": histograms}, default=uhi.io.json.default)
-    partial = path.with_name(path.name + ".part")
     try:
-        partial.write_text(text)
-        partial.replace(path)
+        write_whole(path, text)
     except OSError as error:
         raise UsageError(f"the book cannot be written to {path}: {error.strerror}") from error

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
-from ops.console import shown
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
 from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
 from streams.errors import ServerError, UsageError
@@ -111,13 +110,11 @@ def check_can_be_replayed(settings: Settings, one: Rejected, partitions: int) ->
     topic = Topics.of(settings).raw
     if one.spill.topic != topic:
         raise UsageError(
-            f"{one.name} was read from {shown(one.spill.topic)}, not {topic}: what is rejected there has its raw "
+            f"{one.name} was read from {one.spill.topic}, not {topic}: what is rejected there has its raw "
             f"bytes in {topic} still"
         )
     if len(one.spill.payload) >= MAX_PAYLOAD_BYTES:
-        raise UsageError(
-            f"{one.name} was too long to be kept whole: produce its source {shown(one.spill.source)} again"
-        )
+        raise UsageError(f"{one.name} was too long to be kept whole: produce its source {one.spill.source} again")
     if not 0 <= one.spill.partition < partitions:
         raise UsageError(f"{one.name} says that it was in partition {one.spill.partition}, which {topic} has not")
 

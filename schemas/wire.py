@@ -6,6 +6,7 @@ used, stays for ever. Avro's fingerprint does not cover a column's dtype, so eve
 version in its namespace.
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -107,10 +108,21 @@ def _schemas_with(detectors: tuple[str, ...]) -> _Schemas:
         known |= [_parsed(schema)]
     spill = versions["reconstructed_spill"][-1]
     there = {field["name"] for field in spill["fields"]}
-    spill["fields"] += [schema_field(name) for name in detectors if name not in there]
+    spill["fields"] += [_added(name) for name in detectors if name not in there]
     written = {_kind_of(its[-1]): _parsed(its[-1]) for its in versions.values()}
     former = {_kind_of(its[-1]): [*_fitting(its[:-1], its[-1])] for its in versions.values()}
     return _Schemas(known | dict(written.values()), written, former)
+
+
+def _added(detector: str) -> Schema:
+    """Return the field of a detector of the experiment's own.
+
+    It has no version: its namespace is a digest of all that it is, so that its columns are never read as others.
+    """
+    field = schema_field(detector)
+    digest = hashlib.blake2b(json.dumps(field, sort_keys=True).encode(), digest_size=8).hexdigest()
+    field["type"][1]["namespace"] = f"spilldeck.added.x{digest}"
+    return field
 
 
 def _kind_of(schema: Schema) -> str:

@@ -32,6 +32,7 @@ from streams.conditions.store import ConditionsStore
 from streams.log import log_to_stderr
 from streams.process import plot_ranges
 from streams.settings import LIVE, Settings
+from streams.starting import say_start
 
 END_S = 10.0
 """A worker that was told to stop ends after it, whatever it still waits for."""
@@ -145,6 +146,7 @@ def _handling(worker: psutil.Process, produced_ms: int) -> Handling:
 def run_worker(settings: Settings) -> None:
     """Run one worker until it is told to stop; ends the process with its status."""
     log_to_stderr()
+    say_start("worker", settings)
     # A third less CPU for large messages than asyncio's own loop.
     mode.loop.use("uvloop")
     worker = faust.Worker(create_app(settings), loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)

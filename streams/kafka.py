@@ -1,7 +1,9 @@
 """What several parts need of Kafka: consumers of no group, how far a topic is, and the words for a broker away."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -24,6 +26,8 @@ LEADER_S = 0.1
 SHOWN_S = 60.0
 """A new leader shows all that the one before it showed within it: as soon as it knows which followers have it. One that
 is gone is waited for, 30 s by Kafka's default, looked at each 15 s."""
+CONNECT_S = 1.0
+"""What listens takes a connection within it."""
 NO_ANSWER = {
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._RESOLVE,
@@ -227,7 +231,21 @@ def no_kafka(settings: Settings, error: KafkaException) -> ServerError:
     said = error.args[0]
     place = settings.kafka.bootstrap_servers
     if said.code() in NO_ANSWER:
+        if _takes_connections(place):
+            return ServerError(
+                f"what takes connections at {place} does not answer as a Kafka without TLS and passwords does: wait if "
+                f"it has just started, look at its log, or correct kafka.bootstrap_servers"
+            )
         return ServerError(f"no Kafka answers at {place}: start one (spilldeck up), or correct kafka.bootstrap_servers")
     if said.code() in NO_TOPIC:
         return ServerError(f"Kafka at {place} lacks what was asked for ({said.str()}): run spilldeck topics apply")
     return ServerError(f"Kafka at {place} refuses: {said.str()}; look at its log and at spilldeck topics diff")
+
+
+def _takes_connections(servers: str) -> bool:
+    """Say whether something listens at one of some addresses, host:port, separated by commas."""
+    for server in servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        with suppress(OSError, ValueError), socket.create_connection((host.strip("[]"), int(port)), CONNECT_S):
+            return True
+    return False

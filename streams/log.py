@@ -37,6 +37,7 @@ def log_to_stderr() -> None:
             structlog.processors.add_log_level,
             Repeats(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _printable_values,
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -45,6 +46,22 @@ def log_to_stderr() -> None:
     client.setLevel(logging.INFO)  # as such it says that it has found the coordinator again
     client.propagate = False
     client.handlers = [KafkaClient(structlog.get_logger("kafka"))]
+
+
+def printable(text: str) -> str:
+    """Return a text of somebody's message for a terminal or a log: what is not printed stands as an escape.
+
+    Line feeds stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+def _printable_values(_logger: object, _method: str, event: Event) -> Event:
+    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 class Repeats:

@@ -79,7 +79,7 @@ class BookSettings(_Section):
     window_s: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Length of a window, seconds of the spills' own time."""
     windows_kept: Annotated[int, Field(ge=1, le=100_000)] = 6
-    """Windows of each length that are kept of a run, about: older ones are joined to ones of twice the length."""
+    """Windows of each length that are kept of a run, about: older ones are joined to ones of four times the length."""
     batch_spills: Annotated[int, Field(ge=1, le=10_000)] = 32
     """The most spills that a worker takes at once."""
     batch_wait_s: Annotated[float, Field(ge=0.01, le=1.0)] = 0.05
@@ -90,6 +90,8 @@ class DashboardSettings(_Section):
     """The page."""
 
     host: str = "127.0.0.1"
+    names: list[str] = []
+    """Names by which browsers reach the page, besides `host`, addresses and those of loopback: others are refused."""
     port: Port = 8050
     expected_rate: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Spills a second that the beam delivers; not given, it is that of the run that is compared with."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from redis.asyncio import Redis as AsyncRedis
 
-from streams.books.book import Book, Histogram
+from streams.books.book import Book
+from streams.books.cells import Cells, Histogram
 from streams.books.checkpoint import RunChanges
 from streams.books.layout import Place
 from streams.books.run import RunBook, RunPart
@@ -64,6 +65,10 @@ def _changes(book: RunBook, partition: int, windows: Windows, state: PartitionSt
         ledger=book.ledger,
         handling=dict(book.handling),
         key_numbers=dict(book.key_numbers),
-        plots={name: book.book[name] for name in book.book},
-        windows={window: dict(plots) for window, (_, plots) in windows.items()},
+        plots=book.book.cells,
+        windows={window: _cells(plots) for window, (_, plots) in windows.items()},
     )
+
+
+def _cells(plots: Mapping[str, Histogram]) -> dict[str, Cells]:
+    return {name: Cells.of(histogram) for name, histogram in plots.items()}

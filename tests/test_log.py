@@ -1,4 +1,4 @@
-"""While a server is away the log has a line now and then, and none is left out that says something else."""
+"""While a server is away the log has a line now and then, none is left out that says more, none gives orders."""
 
 import logging
 import time
@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import structlog
+from rich.table import Table
+from rich.text import Text
 from structlog.testing import CapturingLogger
 
+from ops.console import complain, out
 from streams import log
-from streams.log import AGAIN_S, KafkaClient, Repeats
+from streams.log import AGAIN_S, KafkaClient, Repeats, log_to_stderr
 
 Line = dict[str, Any]
 
@@ -131,3 +134,34 @@ def test_a_warning_that_is_tried_again_is_written_once_a_minute() -> None:
     assert written(error="RedisError: 3") == {"event": "a server is away", "error": "RedisError: 3", "left_out": 7}
     now_s += AGAIN_S
     assert written(error="RedisError: 4") == {"event": "a server is away", "error": "RedisError: 4"}
+
+
+@pytest.fixture
+def as_before() -> Iterator[None]:
+    client = logging.getLogger("aiokafka")
+    before = client.level, client.propagate, client.handlers
+    yield
+    structlog.reset_defaults()
+    client.level, client.propagate, client.handlers = before
+
+
+@pytest.mark.usefixtures("as_before")
+def test_what_somebody_wrote_into_a_message_gives_a_terminal_no_orders(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr()
+    structlog.get_logger().warning("a message", why="\x1b[2Jcleared \x9b31m \u202eturned", error="\x1b]0;title\x07")
+    line = capsys.readouterr().err
+    assert line.isascii()
+    assert not {"\x1b", "\x07"} & set(line)
+    assert r"\x1b[2Jcleared" in line.replace(r"\\", "\\")
+
+
+def test_a_terminal_shows_every_text_letter_by_letter(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table(title="\x1b[2J")
+    table.add_column("\x1b]0;title\x07")
+    table.add_row("\x9b31m \u202eturned")
+    for printed in (table, Text("\x1b[2J"), "plain \x1b[2J"):
+        out.print(printed)
+    complain("\x1b[2J")
+    said = "".join(capsys.readouterr())
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(said)
+    assert r"\x1b[2J" in said

@@ -31,12 +31,19 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     fetchAnswer: async function (question) {
       const asked = new URLSearchParams({ has: this.has, after: this.after ?? "" });
       try {
-        const response = await fetch("/live?" + question.wanted + "&" + asked, { signal: question.control.signal });
-        if (!response.ok) return;
+        // An answer that may be kept is asked for by one tab at a time, and the others wait for it.
+        const how = { signal: question.control.signal, cache: "no-store" };
+        const response = await fetch("/live?" + question.wanted + "&" + asked, how);
+        if (!response.ok) throw response;
         const told = await response.json();
         if (question !== this.question) return;
+        this.refused = null;
         this.show(told);
       } catch (error) {
+        if (question !== this.question) return;
+        this.question = null; // asked again when the clock ticks
+        this.refused = error.status;
+        this.freshness();
         return;
       }
       while (this.isDrawing()) await new Promise(resolve => setTimeout(resolve, 20));
@@ -143,7 +150,10 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         this.put("browser-mark", { children: mark });
         this.put("browser-words", { children: words });
       };
-      if (lost) say("bad", "✕", "Server lost " + Math.floor(age / 1000) + " s ago: all numbers are old");
+      const refusals = { 429: "The server makes too much for this machine already: asking again" };
+      const refused = this.refused && (refusals[this.refused] ?? "The server cannot make this page: its log says why");
+      if (refused) say("bad", "✕", refused);
+      else if (lost) say("bad", "✕", "Server lost " + Math.floor(age / 1000) + " s ago: all numbers are old");
       else if (this.servedAt) say("good", "✓", "Connected");
     },
     theme: function (clicks, current) {

@@ -40,7 +40,7 @@ from streams.books.replays import Replays
 from streams.conditions.store import ConditionsStore
 from streams.freshness import Observed, daq, pipeline, silence_s, span, stand
 from streams.plots.spillfacts import SpillFacts
-from streams.settings import Settings
+from streams.settings import LIVE, Settings
 
 FIRST_READ_S = 2.0
 """How long a page waits for the first read of a run's books, once."""
@@ -81,6 +81,7 @@ class Data:
         # Asked again soon in any case; retries would only delay the word that it is away.
         self._redis.set_retry(Retry(NoBackoff(), 0))
         self._channel = layout.changed_channel(settings.redis.key_prefix, settings.session)
+        self._session = settings.session
         self._expected_rate = settings.dashboard.expected_rate
         self._refresh_s = settings.dashboard.refresh_s
         prefix = settings.redis.key_prefix
@@ -232,7 +233,12 @@ class Data:
                 self._wanted |= dict.fromkeys(wanted - {Wanted()}, time.monotonic())
                 if self._has_looked and not all(map(self._seen.books.has_read, wanted)):
                     self._ask.set()
-                self._looked.wait_for(partial(self._are_read, wanted), FIRST_READ_S)
+                worth = {each for each in wanted if each.session is None or each.session in self._sessions()}
+                self._looked.wait_for(partial(self._are_read, worth), FIRST_READ_S)
+
+    def _sessions(self) -> set[str]:
+        """Return those that somebody is known to have made; of another a page is told when its books were found."""
+        return {LIVE, self._session, *(each.plan.session for each in self._replays)}
 
     def _are_read(self, wanted: set[Wanted]) -> bool:
         return self._has_looked and (bool(self._fault) or all(map(self._seen.books.has_read, wanted)))

@@ -7,7 +7,7 @@ import numpy as np
 from dashboards.figures.colours import CountScale, colour_at, stops
 from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
-from streams.books.book import Histogram
+from streams.books.cells import Histogram
 
 LEVELS = 12
 """Colours that tell counts apart: plotly fills shapes of one colour at once."""

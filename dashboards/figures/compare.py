@@ -8,7 +8,7 @@ import numpy as np
 from dashboards.choices import Mode
 from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
-from streams.books.book import Histogram
+from streams.books.cells import Histogram
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

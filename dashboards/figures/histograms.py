@@ -24,7 +24,7 @@ from dashboards.figures.parts import (
 )
 from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
-from streams.books.book import Histogram
+from streams.books.cells import Histogram
 from streams.plots.model import Axis, Plot
 
 FEW_CELLS = 1000

@@ -51,6 +51,11 @@ def names_on(path: str) -> list[str]:
     return []
 
 
+def is_page(path: str) -> bool:
+    """Return whether there is a page at an address."""
+    return bool(names_on(path) or tables_on(path))
+
+
 def followed_on(path: str) -> str | None:
     """Return the plot at an address whose key number is shown beside it."""
     match path.strip("/").split("/"):

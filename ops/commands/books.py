@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, out, servers, shown
+from ops.console import calendar_time, out, servers
 
 if TYPE_CHECKING:
     from ops.book_checks import PartitionStatus
@@ -30,7 +30,7 @@ def books(
     else:
         _print(settings.session, found)
         for what in wrong:
-            out.print(Text(shown(what), style="red"), soft_wrap=True)
+            out.print(Text(what, style="red"), soft_wrap=True)
         if deep and not wrong:
             out.print("Each run was read, and nothing in it is wrong.")
     if wrong or not all(one.is_well for one in found):
@@ -64,5 +64,5 @@ def _print(session: str, found: "Sequence[PartitionStatus]") -> None:
             table.add_column(column, overflow="fold")
         for partition, loss in lost:
             at = calendar_time(loss.at_s * 1000, "%Y-%m-%d %H:%M:%S")
-            table.add_row(*map(Text, (at, str(partition), shown(loss.what))))
+            table.add_row(*map(Text, (at, str(partition), loss.what)))
         out.print(table)

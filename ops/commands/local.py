@@ -44,7 +44,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         for column in ("server", "port", "process", "answers"):
             table.add_column(column)
         for s in found:
-            table.add_row(s.name, str(s.port), str(s.pid or "-"), "[green]yes[/]" if s.answers else "[red]no[/]")
+            no = "[red]no[/], another program has its port" if s.is_of_another else "[red]no[/]"
+            table.add_row(s.name, str(s.port), str(s.pid or "-"), "[green]yes[/]" if s.answers else no)
         out.print(table)
     if not all(s.answers for s in found):
         raise typer.Exit(1)

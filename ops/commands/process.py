@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def process(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="DATE files, spills as JSON, archives, directories, - for stdin."),
+        typer.Argument(
+            metavar="FILE...",
+            help="DATE files, spills as JSON, archives, directories, pipes, - for stdin; compressed or not.",
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (a list for several runs).")] = False,
     book: Annotated[Path | None, typer.Option("--out", metavar="BOOK", help="Write the book, UHI as JSON.")] = None,
@@ -32,7 +35,8 @@ def process(
 
     conditions = ConditionsStore.from_settings(load_settings())
     processor = Processor(conditions.for_run)
-    with Inputs(files) as inputs, progress() as bar:
+    inputs = Inputs(files)
+    with progress() as bar:
         task = bar.add_task("processing", total=inputs.size)
         for record in _told(inputs.records()):
             processor.take(record)

@@ -14,22 +14,26 @@ LONGEST_TYPE = 40
 def produce(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SOURCE...", help="DATE files, spills as JSON, archives, directories, - for stdin."),
+        typer.Argument(
+            metavar="SOURCE...",
+            help="DATE files, spills as JSON, archives, directories, pipes, - for stdin; compressed or not.",
+        ),
     ],
     rate: Annotated[float | None, typer.Option(help="Spills a second; as fast as it goes without.", min=0.01)] = None,
     as_recorded: Annotated[bool, typer.Option("--as-recorded", help="At the pace of the spills' own times.")] = False,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on as the one DATE file grows, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on as the one file grows, until Ctrl-C.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on behind what an earlier produce has sent.")] = False,
     run_type: Annotated[
         str, typer.Option("--type", metavar="TYPE", help="What the runs are for, as physics or calibration.")
     ] = "",
 ) -> None:
     """Send recorded spills to Kafka; end when the brokers have acknowledged all."""
-    from ops.inputs import STDIN, Inputs
+    from ops.inputs import Inputs
     from ops.production import Production
     from ops.tables import time_problem
     from ops.topics import ensure_topics
     from schemas.records import RawSpill, RunControl
+    from streams.daq.source import STDIN
     from streams.settings import load_settings
 
     if rate is not None and as_recorded:
@@ -44,7 +48,8 @@ def produce(
         raise UsageError(f"{run_type!r} is no type of a run: at most {LONGEST_TYPE} characters that can be printed")
     settings = load_settings()
     ensure_topics(settings)
-    with Inputs(sources) as inputs, progress() as bar:
+    inputs = Inputs(sources)
+    with progress() as bar:
         task = bar.add_task("producing", total=None if follow else inputs.size)
 
         def acknowledged(record: RawSpill | RunControl) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, complain, out, shown
+from ops.console import calendar_time, complain, out
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _absent(name: str) -> UsageError:
 
 def _cell(text: str, longest: int | None = None) -> Text:
     """Return a text for a table, cut after so many characters."""
-    return Text(shown(text if longest is None or len(text) <= longest else text[:longest] + "..."))
+    return Text(text if longest is None or len(text) <= longest else text[:longest] + "...")
 
 
 def _summary(one: "Rejected") -> dict[str, Any]:

@@ -3,17 +3,15 @@
 import json
 import os
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import err, out, progress, servers, shown
+from ops.console import err, out, progress, servers
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +50,7 @@ def replay(
         Path | None,
         typer.Option(metavar="INDEX", help="Take the tables of this index before those of the settings."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Process runs again, beside live and behind it, with the conditions and the code of today."""
     from ops.replay.checks import check_same_conditions, make_plan
@@ -89,7 +88,7 @@ def replay(
                 plan = make_plan(settings, sessions.redis, session, numbers, chosen, archive, conditions)
                 sessions.save(plan)
             done = _run(sessions, plan, workers)
-            _report(settings, sessions, plan, done)
+            _report(settings, sessions, plan, done, as_json=as_json)
 
 
 def _refuse_what_excludes_each_other(
@@ -129,7 +128,7 @@ def _of_type(run_type: str, settings: "Settings", redis: "Redis") -> list[int]:
             err.print(f"run {run} is left out: it is {its[run]}", markup=False, style="yellow", soft_wrap=True)
     over = [run for run in ours if its[run].is_over]
     if not over:
-        types = ", ".join(sorted({shown(place.run_type) for place in places.values() if place.run_type}))
+        types = ", ".join(sorted({place.run_type for place in places.values() if place.run_type}))
         there = f"there are runs of the type {types}" if types else "no run says its type"
         raise UsageError(f"no run of the type {run_type} has ended: {there}")
     return over
@@ -140,6 +139,7 @@ def verify(
     workers: Workers = None,
     archive: Archive = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the books that are compared with.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Process runs again and compare every bin and counter with live; status 1 and what differs if they do."""
     from ops.replay.sessions import Sessions
@@ -160,29 +160,36 @@ def verify(
             try:
                 _run(sessions, plan, workers)
                 wait_for_live(settings, sessions.redis, plan)
-                differ = 0
+                results = {}
                 for run in plan.runs:
                     found = compare_with_live(settings, sessions.redis, plan, run)
-                    if found:
-                        differ += 1
-                        _show_differences(run, found, partial(first_explanation, settings, plan, run))
-                    else:
-                        out.print(f"run {run}: [bold green]identical[/]")
+                    results[run] = found, first_explanation(settings, plan, run) if found else ""
+                    if not as_json:
+                        _show_result(run, *results[run])
             finally:
                 if not keep:
                     sessions.drop(session)
-    if differ:
-        raise typer.Exit(1)
+    if as_json:
+        typer.echo(json.dumps([_plain_result(run, *its) for run, its in results.items()]))
+    raise typer.Exit(any(found for found, _ in results.values()))
 
 
-def _show_differences(run: int, found: "list[Difference]", explain: Callable[[], str]) -> None:
+def _plain_result(run: int, found: "list[Difference]", why: str) -> dict[str, Any]:
+    differ = [{"what": one.what, "live": one.here, "made again": one.there} for one in found]
+    return {"run": run, "identical": not found, "differences": differ, "explanation": why}
+
+
+def _show_result(run: int, found: "list[Difference]", why: str) -> None:
+    if not found:
+        out.print(f"run {run}: [bold green]identical[/]")
+        return
     table = Table(title=f"Run {run}")
     for column in ("what", "live", "made again"):
         table.add_column(column, overflow="fold")
     for one in found:
         table.add_row(*map(Text, (one.what, one.here, one.there)))
     out.print(table)
-    out.print(f"run {run}: [bold red]differs[/] in {len(found)}; {explain()}", soft_wrap=True)
+    out.print(f"run {run}: [bold red]differs[/] in {len(found)}; {why}", soft_wrap=True)
 
 
 @app.command(name="list")
@@ -307,7 +314,7 @@ def _run(sessions: "Sessions", plan: "Plan", workers: int | None) -> "Progress":
         return run(sessions, plan, workers or os.cpu_count() or 1, show)
 
 
-def _report(settings: "Settings", sessions: "Sessions", plan: "Plan", done: "Progress") -> None:
+def _report(settings: "Settings", sessions: "Sessions", plan: "Plan", done: "Progress", *, as_json: bool) -> None:
     """Say what is in the books of a replay; refuse what turns out to be no run."""
     from streams.books.reader import BookReader
 
@@ -317,16 +324,20 @@ def _report(settings: "Settings", sessions: "Sessions", plan: "Plan", done: "Pro
     if len(unknown) == len(plan.runs):
         sessions.drop(plan.session)
         raise UsageError(f"run {unknown[0]} is {where}")
-    for run in plan.runs:
-        if run in found:
-            its = found[run]
+    there = {run: found[run] for run in plan.runs if run in found}
+    if as_json:
+        runs = [{"run": run, "spills": its.filled, "rejected": its.all_rejected} for run, its in there.items()]
+        read = {"messages": done.of, "read": done.taken, "seconds": round(done.seconds, 3)}
+        typer.echo(json.dumps({"name": plan.name, "session": plan.session, "runs": runs} | read))
+    else:
+        for run, its in there.items():
             rejected = f", {its.all_rejected} rejected" if its.all_rejected else ""
             out.print(f"run {run}: {its.filled} spills{rejected}", markup=False)
-    rate = f"{done.taken / max(done.seconds, 0.001):.1f} messages a second"
-    out.print(
-        f"{plan.name}: {done.taken} messages of {done.of} read, {rate}, session {plan.session}",
-        markup=False,
-        soft_wrap=True,
-    )
+        rate = f"{done.taken / max(done.seconds, 0.001):.1f} messages a second"
+        out.print(
+            f"{plan.name}: {done.taken} messages of {done.of} read, {rate}, session {plan.session}",
+            markup=False,
+            soft_wrap=True,
+        )
     if unknown:
         raise UsageError(f"run {unknown[0]} is {where}")

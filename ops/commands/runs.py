@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, err, out, servers, shown
+from ops.console import calendar_time, err, out, servers
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _print_all(found: "list[RunRecord]") -> None:
         table.add_column(column, overflow="fold")
     for one in found:
         rejected = sum(one.rejected.values())
-        cells = (one.run, shown(one.run_type), one.state, _time(one.began_us))
+        cells = (one.run, one.run_type, one.state, _time(one.began_us))
         counts = (one.spills, rejected, one.duplicates, "yes" if one.late_spills else "")
         table.add_row(*(Text(str(cell)) for cell in (*cells, *counts)))
     out.print(table if found else "There are no runs.")
@@ -66,9 +66,8 @@ def show(run: Run, as_json: AsJson = False) -> None:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in (asdict(found) | more).items():
-        is_time = name.endswith("_us")
-        cell = _time(value) if is_time else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        table.add_row(name.removesuffix("_us").replace("_", " "), Text(shown(cell)))
+        what, is_time = name.removesuffix("_us").replace("_", " "), name.endswith("_us")
+        table.add_row(f"{what} (UTC)" if is_time else what, Text(_time(value) if is_time else _cell(value)))
     out.print(table)
 
 
@@ -117,6 +116,12 @@ def _record(run: int) -> "tuple[RunRecord, dict[str, Any]]":
             "why_not": situation.refused(totals).why,
         }
         return record(run, totals, places[run], its, products.get(run, ())), more
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict):
+        value = [f"{name}: {number}" for name, number in value.items()]
+    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)
 
 
 def _time(time_us: int) -> str:

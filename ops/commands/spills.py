@@ -12,8 +12,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, out, shown
-from streams.errors import SpilldeckError, UsageError
+from ops.console import calendar_time, out
+from streams.errors import UsageError
+from streams.log import printable
 
 if TYPE_CHECKING:
     from schemas.records import RawSpill, ReconstructedSpill
@@ -44,7 +45,7 @@ def get(
     settings = load_settings()
     found = find_spill(settings, run, spill, raw=raw or file is not None)
     if found is None:
-        raise SpilldeckError(f"Kafka has no spill {spill} of run {run}")
+        raise UsageError(f"Kafka has no spill {spill} of run {run}: see spilldeck runs list and spilldeck topics list")
     if isinstance(found, RawSpill):
         if file is None:
             _show_raw(found)
@@ -73,9 +74,9 @@ def _show_raw(spill: "RawSpill") -> None:
 
     if spill.format is RawFormat.SPILL_JSON:
         for line in spill.payload.decode(errors="backslashreplace").splitlines():
-            typer.echo(shown(line))
+            typer.echo(printable(line))
         return
-    for line in textwrap.wrap(f"from byte {spill.byte} of {shown(spill.source)} on", LINE):
+    for line in textwrap.wrap(f"from byte {spill.byte} of {printable(spill.source)} on", LINE):
         typer.echo(line)
     typer.echo(f"{'byte':>8}  {'word':<8}  what it is")
     for word in words(spill.payload):
@@ -128,7 +129,7 @@ def _show(spill: "ReconstructedSpill") -> None:
     rows |= {f"{name} failed": problem for name, problem in spill.errors.items()}
     rows |= {f"skipped {name}": number for name, number in spill.skipped.items()}
     for name, value in rows.items():
-        table.add_row(Text(shown(name)), Text(shown(str(value))))
+        table.add_row(Text(name), Text(str(value)))
     out.print(table)
 
 
@@ -146,5 +147,5 @@ def count(as_json: AsJson = False) -> None:
     for column in ("run", "topic", "messages", "bytes"):
         table.add_column(column, overflow="fold")
     for one in found:
-        table.add_row(*map(Text, (shown(one.run), one.topic, f"{one.messages:,}", f"{one.size:,}")))
+        table.add_row(*map(Text, (one.run, one.topic, f"{one.messages:,}", f"{one.size:,}")))
     out.print(table if found else "There are no spills.")

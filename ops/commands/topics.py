@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, out, shown
+from ops.console import calendar_time, out
 
 if TYPE_CHECKING:
     from ops.topics import Difference
@@ -73,7 +73,7 @@ def list_all(as_json: AsJson = False) -> None:
     for reach in found:
         row: list[object] = [reach.topic, reach.partitions, reach.messages]
         for end in (reach.oldest, reach.newest):
-            row += ("-", "-") if end is None else (calendar_time(end.time_ms, "%Y-%m-%d %H:%M:%S"), shown(end.key))
+            row += ("-", "-") if end is None else (calendar_time(end.time_ms, "%Y-%m-%d %H:%M:%S"), end.key)
         table.add_row(*(Text(str(cell)) for cell in row))
     out.print(table)
 

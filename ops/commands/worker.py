@@ -41,6 +41,7 @@ def keeper() -> None:
     from streams.books.connect import check_redis, connect
     from streams.log import log_to_stderr
     from streams.settings import load_settings
+    from streams.starting import say_start
 
     settings = load_settings()
     export = None
@@ -52,6 +53,7 @@ def keeper() -> None:
     ensure_topics(settings)
     check_redis(settings)
     log_to_stderr()
+    say_start("keeper", settings)
     os.nice(NICENESS)  # pictures take some 20 s of a processor
     with connect(settings) as redis:
         keeper = Keeper(settings, redis, export)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streams.books.book import Histogram
+from streams.books.cells import Histogram
 from streams.books.run import RunBook, spill_facts
 from streams.errors import UsageError
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS

@@ -11,7 +11,7 @@ import uproot
 
 from dashboards.export import histogram_csv, trend_csv
 from ops.export.chosen import Chosen
-from streams.books.book import Histogram
+from streams.books.cells import Histogram
 from streams.plots.catalogue import PLOTS, TRENDS
 
 

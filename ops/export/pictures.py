@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from dashboards.figures.bars import triangles
 from dashboards.figures.theme import LIGHT
 from ops.export.chosen import Chosen
-from streams.books.book import Histogram
+from streams.books.cells import Histogram
 from streams.plots.catalogue import PLOTS, TRENDS
 from streams.plots.model import Plot, Trend
 from streams.plots.spillfacts import SpillFacts

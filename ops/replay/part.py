@@ -24,14 +24,13 @@ from ops.replay.live import LiveLag
 from ops.replay.origins import Taken, taken, topic_of
 from ops.stack.processes import die_with_parent
 from schemas.records import ReconstructedSpill, RejectedSpill
-from streams.books.connect import place
+from streams.books.connect import no_redis
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog, Known
 from streams.books.partition import Filling, Partition, Partitions
 from streams.books.replays import Plan
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore
-from streams.errors import ServerError
 from streams.process import plot_ranges
 from streams.settings import Settings, load_settings
 from streams.transform import Message, Outcome, outcome, reconstructed
@@ -85,7 +84,7 @@ def replay_partition(plan: Plan, partition: int) -> None:
     try:
         asyncio.run(_replay(settings, plan, partition))
     except RedisError as error:
-        raise ServerError(f"Redis at {place(settings)} does not answer: {error}") from error
+        raise no_redis(settings, error) from error
 
 
 async def _replay(settings: Settings, plan: Plan, partition: int) -> None:

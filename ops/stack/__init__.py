@@ -33,9 +33,14 @@ def refuse_used_port(port: int, setting: str) -> None:
     ServerError
         Says which setting to change.
     """
+    if is_used(port):
+        raise ServerError(f"port {port} is in use: end what listens there, or choose another in {setting}")
+
+
+def is_used(port: int) -> bool:
+    """Return whether somebody listens on a port of this machine."""
     with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise ServerError(f"port {port} is in use: end what listens there, or choose another in {setting}")
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,8 @@ class Status:
     port: int
     pid: int | None
     answers: bool
+    is_of_another: bool
+    """Whether something else listens at its port."""
 
 
 class LocalStack:
@@ -60,7 +67,7 @@ class LocalStack:
     """
 
     def __init__(self, directory: Path, kafka_port: int, redis_port: int) -> None:
-        self.directory = directory.expanduser()
+        self.directory = directory.expanduser().absolute()  # the servers work in it
         self.kafka_port, self.redis_port = kafka_port, redis_port
 
     def start(self, *, keep: bool) -> None:
@@ -77,7 +84,7 @@ class LocalStack:
             When a port is in use, Java or jars are lacking, or a server does not answer.
         """
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ServerError(
                 f"{self.directory} cannot be made ({error.strerror}): choose another in local.directory"
@@ -152,7 +159,10 @@ class LocalStack:
             (redis.NAME, self.redis_port, redis.answers),
         ):
             process = processes.find(name, self.directory)
-            found.append(Status(name, port, process.pid if process is not None else None, answers(port, _ASK_S)))
+            if process is None:
+                found.append(Status(name, port, None, answers=False, is_of_another=is_used(port)))
+            else:
+                found.append(Status(name, port, process.pid, answers(port, _ASK_S), is_of_another=False))
         return found
 
     def __enter__(self) -> Self:

@@ -18,6 +18,7 @@ from streams.errors import ServerError
 
 OPTIONS = ("-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
 NAME = "kafka"
+DATA = "kafka-data"
 FORMAT_S = 60.0
 """Formatting takes 2 s on an idle machine."""
 
@@ -51,7 +52,7 @@ def start(node: Node, *, keep: bool) -> processes.Process:
     properties = directory / "server.properties"
     properties.write_text("".join(f"{k}={v}\n" for k, v in _properties(node).items()))
     command: list[str | Path] = [java, *OPTIONS, "-cp", path]
-    if not (directory / "kafka-data" / "meta.properties").exists():
+    if not (directory / DATA / "meta.properties").exists():
         tool = [*command, "kafka.tools.StorageTool", "format", "-c", properties, f"--cluster-id={node.cluster_id}"]
         _format(directory, tool)
     return processes.start(NAME, [*command, "kafka.Kafka", properties], directory, node.port, keep=keep)
@@ -68,7 +69,7 @@ def _properties(node: Node) -> Mapping[str, object]:
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        "log.dirs": node.directory / "kafka-data",
+        "log.dirs": DATA,  # in the working directory: the path may have a comma, or letters that Java reads wrong
         "message.max.bytes": MAX_MESSAGE_BYTES,
         "auto.create.topics.enable": "false",
         "offsets.topic.replication.factor": copies,
@@ -87,7 +88,16 @@ def new_cluster_id() -> str:
 
 def _format(directory: Path, command: list[str | Path]) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_S, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603 - the command is ours
+            command,
+            cwd=directory,
+            env=processes.environment(),
+            umask=processes.OWN,
+            capture_output=True,
+            text=True,
+            timeout=FORMAT_S,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServerError(f"Kafka's storage in {directory} cannot be formatted: {error}") from error
     if done.returncode:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from streams.errors import ServerError
 
@@ -16,6 +17,8 @@ STOP_S = 20.0
 """A broker writes out its logs within it; what has not ended then is killed."""
 KILL_S = 5.0
 """The kernel clears away a killed process within it."""
+OWN = 0o077
+"""The mask of what servers make: files that their user alone reads."""
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)  # loaded here: a child between fork and exec must not load anything
 
@@ -81,6 +84,11 @@ def _reap(pid: int) -> None:
         return  # not our child: started by an earlier command
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of a server: in any other locale Java finds no file whose name is not ASCII."""
+    return os.environ | {"LC_ALL": "C.UTF-8"}
+
+
 def start(name: str, command: Sequence[str | Path], directory: Path, port: int, *, keep: bool) -> Process:
     """Start a server; its output goes to ``directory/name.log``, its id to ``directory/name.pid``.
 
@@ -94,14 +102,17 @@ def start(name: str, command: Sequence[str | Path], directory: Path, port: int, 
     ServerError
         When it cannot be started.
     """
-    with (directory / f"{name}.log").open("wb") as log:
+    with _own_file(directory / f"{name}.log") as log:
         try:
             child = subprocess.Popen(  # noqa: S603 - the commands are ours
                 command,
+                cwd=directory,
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                umask=OWN,
                 preexec_fn=None if keep else die_with_parent,  # noqa: PLW1509 - a system call, nothing that locks
             )
         except OSError as error:
@@ -112,14 +123,23 @@ def start(name: str, command: Sequence[str | Path], directory: Path, port: int, 
     if started is None:
         raise ServerError(f"{name} ended at once: {last_words(name, directory)}")
     process = Process(child.pid, started, port)
-    (directory / f"{name}.pid").write_text(json.dumps(asdict(process)))
+    with _own_file(directory / f"{name}.pid") as file:
+        file.write(json.dumps(asdict(process)).encode())
     return process
 
 
+def _own_file(path: Path) -> BinaryIO:
+    """Open a file anew that only its user reads; through no link, which another user may have put there."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb")
+
+
 def find(name: str, directory: Path) -> Process | None:
-    """Return the server that a pid file names, if it runs."""
+    """Return the server that a pid file of ours names, if it runs."""
+    file = directory / f"{name}.pid"
     try:
-        process = Process(**json.loads((directory / f"{name}.pid").read_text()))
+        if file.lstat().st_uid != os.getuid():
+            return None
+        process = Process(**json.loads(file.read_text()))
     except (OSError, ValueError, TypeError):
         return None
     return process if process.runs else None

@@ -1,9 +1,9 @@
 """A part of a run as an earlier version left it, made what workers write now."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from ops.upgrade.account import Account
-from streams.books.book import Book, Histogram
+from streams.books.book import Book
 from streams.books.checkpoint import RunChanges
 from streams.books.layout import Place
 from streams.books.partition import Filling
@@ -54,10 +54,6 @@ def changes_of(part: Part, partition: int, account: Account, window_s: int) -> R
         ledger=part.ledger,
         handling=part.handling,
         key_numbers=part.key_numbers,
-        plots=dict(_plots(part.book)),
-        windows={Window(start, window_s): dict(_plots(book)) for start, book in part.windows.items()},
+        plots=part.book.cells,
+        windows={Window(start, window_s): book.cells for start, book in part.windows.items()},
     )
-
-
-def _plots(book: Book) -> Iterator[tuple[str, Histogram]]:
-    return ((name, book[name]) for name in book)

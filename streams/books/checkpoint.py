@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from streams.books import layout, uhi
-from streams.books.book import Histogram
+from streams.books import layout
+from streams.books.cells import Cells
 from streams.books.layout import Keys
 from streams.books.run import Handling
 from streams.books.stored import PartitionState, StoredPart, pack_part, pack_state
@@ -64,10 +64,10 @@ class RunChanges:
     """Of the spills in them."""
     key_numbers: dict[int, bytes] = field(default_factory=dict)
     """Of the spills in them, see `spill_numbers`."""
-    plots: dict[str, Histogram] = field(default_factory=dict)
-    """The changed histograms, whole."""
-    windows: dict[Window, dict[str, Histogram]] = field(default_factory=dict)
-    """A window → its changed histograms, whole."""
+    plots: dict[str, Cells] = field(default_factory=dict)
+    """The changed plots, whole."""
+    windows: dict[Window, dict[str, Cells]] = field(default_factory=dict)
+    """A window → its changed plots, whole."""
     expired: list[Window] = field(default_factory=list)
     """Windows that were joined to longer ones."""
 
@@ -116,8 +116,8 @@ class Commands:
         grown: dict[str, Mapping[Any, Any]] = {
             keys.spills(run): {s: layout.pack_ledger_entry(e) for s, e in changes.ledger.items()},
             keys.key_numbers(run): {s: layout.seal(n) for s, n in changes.key_numbers.items()},
-            keys.book(run): _histograms(changes.plots),
-            **{keys.window(run, window): _histograms(plots) for window, plots in changes.windows.items()},
+            keys.book(run): _packed(changes.plots),
+            **{keys.window(run, window): _packed(plots) for window, plots in changes.windows.items()},
             keys.windows(run): {layout.pack_window(w): layout.seal(b"%d" % spills[w]) for w in changes.windows},
         }
         stamps = changes.stored.stamps
@@ -149,5 +149,5 @@ def _flat(values: Mapping[Any, Any]) -> list[Any]:
     return [part for pair in values.items() for part in pair]
 
 
-def _histograms(plots: Mapping[str, Histogram]) -> dict[str, bytes]:
-    return {name: uhi.encode(histogram) for name, histogram in plots.items()}
+def _packed(plots: Mapping[str, Cells]) -> dict[str, bytes]:
+    return {name: layout.seal(cells.pack()) for name, cells in plots.items()}

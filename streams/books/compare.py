@@ -1,5 +1,6 @@
 """Whether two accounts of a run are the same: every bin, every counter, every spill."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +44,7 @@ def compare(here: RunBook, there: RunBook) -> list[Difference]:
     """Return what differs; an empty list means identical."""
     ours, theirs = _counters(here), _counters(there)
     found = [
-        Difference(what=name, here=str(ours[name]), there=str(theirs.get(name)))
+        Difference(what=name, here=json.dumps(ours[name]), there=json.dumps(theirs.get(name)))
         for name in ours
         if ours[name] != theirs.get(name)
     ]

@@ -1,11 +1,12 @@
 """The connection to Redis."""
 
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from redis import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
-from streams.errors import ServerError
+from streams.errors import ServerError, UsageError
 from streams.settings import Settings
 
 CONNECT_S = 5.0
@@ -14,10 +15,23 @@ _EVICTS = "allkeys"
 
 
 def connect(settings: Settings) -> Redis:
-    """Return a client that returns bytes; it connects when it is first used."""
-    return Redis.from_url(
-        settings.redis.url.get_secret_value(), socket_connect_timeout=CONNECT_S, socket_timeout=CONNECT_S
-    )
+    """Return a client that returns bytes; it connects when it is first used.
+
+    Raises
+    ------
+    UsageError
+        When the setting is no address of a Redis.
+    """
+    url = settings.redis.url.get_secret_value()
+    try:
+        client = Redis.from_url(url, socket_connect_timeout=CONNECT_S, socket_timeout=CONNECT_S)
+        client.connection_pool.make_connection()  # it does not connect, and refuses what it does not know
+    except (ValueError, TypeError, RedisError):
+        # Without a word of the address: it may hold a password.
+        raise UsageError(
+            "redis.url is no address of a Redis: redis://[[user]:password@]host:port/database is one"
+        ) from None
+    return client
 
 
 def is_other_type(error: object) -> bool:
@@ -57,11 +71,22 @@ def _ask(settings: Settings) -> dict[str, Any]:
         with connect(settings) as redis:
             return cast("dict[str, Any]", redis.info("memory"))
     except RedisError as error:
-        raise ServerError(
-            f"no Redis answers at {place(settings)} ({error}): start one (spilldeck up) or correct redis.url"
-        ) from error
+        raise no_redis(settings, error) from error
+
+
+def no_redis(settings: Settings, error: RedisError) -> ServerError:
+    """Return the words for a Redis that does not answer, or does and refuses what was asked."""
+    where = place(settings)
+    if isinstance(error, AuthenticationError):
+        return ServerError(f"Redis at {where} refuses who asks ({error}): correct user and password in redis.url")
+    if isinstance(error, NoPermissionError):
+        return ServerError(f"Redis at {where} does not let its user do this ({error}): give the user the right (ACL)")
+    if isinstance(error, ResponseError):
+        return ServerError(f"Redis at {where} refuses ({error}): look at its settings and its log")
+    return ServerError(f"no Redis answers at {where} ({error}): start one (spilldeck up) or correct redis.url")
 
 
 def place(settings: Settings) -> str:
-    """Return host, port and database, without the password."""
-    return settings.redis.url.get_secret_value().rpartition("@")[2].removeprefix("redis://")
+    """Return host, port and database (or a socket's path) and nothing else: the rest may hold a password."""
+    url = urlsplit(settings.redis.url.get_secret_value())
+    return f"{url.netloc.rpartition('@')[2]}{url.path}"

@@ -5,7 +5,7 @@ from math import sqrt
 
 import numpy as np
 
-from streams.books.book import Histogram
+from streams.books.cells import Histogram
 from streams.plots.model import Plot
 
 

@@ -35,6 +35,7 @@ from schemas.scalers import SCALER_CHANNELS
 from streams.books.run import Handling
 from streams.books.totals import Totals, earlier
 from streams.books.windows import Window
+from streams.plain import read_json
 from streams.plots.spillfacts import LedgerEntry
 
 VERSION = "v2"
@@ -343,4 +344,4 @@ def unpack_json(data: bytes) -> Any:
     ValueError
         When it is not what was written.
     """
-    return json.loads(unseal(data))
+    return read_json(unseal(data))

@@ -13,6 +13,7 @@ from redis import Redis
 
 from streams.books import layout
 from streams.books.plan import Plan
+from streams.plain import read_json
 
 _Note = tuple[float, list[int] | None]
 """When the plan was made, and the partitions that have a share of its books when all is in them."""
@@ -64,7 +65,7 @@ class Made:
         stored = cast("list[bytes | None]", self._redis.hmget(self._key, [plan.session for plan in plans]))
         notes: dict[str, _Note | None] = {}
         for plan, text in zip(plans, stored, strict=True):
-            began_s, partitions = json.loads(text) if text is not None else (None, None)
+            began_s, partitions = read_json(text) if text is not None else (None, None)
             notes[plan.session] = (began_s, partitions) if began_s == plan.began_s else None
         return notes
 

@@ -126,7 +126,7 @@ class Parts:
             changes.key_numbers |= filled.key_numbers
             stored.book += filled.book
             filling.run_books[run, self._partition] = stored.book
-            changes.plots |= {name: stored.book[name] for name in filled.book}
+            changes.plots |= {name: stored.book.cells[name] for name in filled.book}
             await self._add(run, self._window_at(start, stored), spills, filled.book, changes)
         return Change(changes=changes, rejected=counted.rejected)
 
@@ -134,7 +134,10 @@ class Parts:
         """Return the window of a time, as the newest spill and the end of the run have it now."""
         totals, filling = stored.part.totals, self._filling
         kept = 1 if totals.ended else filling.windows_kept
-        return window_at(time_s, totals.last_us // 1_000_000, window_s=filling.window_s, kept=kept)
+        wanted = window_at(time_s, totals.last_us // 1_000_000, window_s=filling.window_s, kept=kept)
+        # An earlier version joined two at a time, and had longer ones sooner.
+        covering = (each for each in stored.windows if each.start <= wanted.start and wanted.end <= each.end)
+        return next(covering, wanted)
 
     async def _join(self, run: int, changes: RunChanges) -> None:
         """Add windows that are old now to the longer ones that they are parts of."""
@@ -159,7 +162,7 @@ class Parts:
         # A table learns of a change by assignment alone.
         self._filling.window_books[self._window_key(run, window)] = book
         stored.windows[window] = stored.windows.get(window, 0) + spills
-        changes.windows.setdefault(window, {}).update({name: book[name] for name in added})
+        changes.windows.setdefault(window, {}).update({name: book.cells[name] for name in added})
 
     async def _window(self, run: int, window: Window, stored: StoredPart) -> Book:
         """Return the book of a window that there is."""

@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field, TypeAdapter
+
+from schemas.wire import MAX_TIME_US
 from streams.conditions.store import ConditionsStore
 from streams.settings import Settings
 
@@ -41,7 +44,7 @@ class Plan:
     """The file, if the spills come from one."""
     spans: tuple[tuple[int, int], ...]
     """By partition: the first offset that is read, and the first that is not."""
-    began_s: float
+    began_s: Annotated[float, Field(ge=0, le=MAX_TIME_US / 1e6)]
     """Seconds since 1970 UTC."""
     conditions: str = ""
     """Index of the tables that go before those of the settings, if there is one."""
@@ -84,9 +87,10 @@ class Plan:
         """Return it as it is stored."""
         return json.dumps(asdict(self))
 
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Return what `to_json` stored."""
-        values: dict[str, Any] = json.loads(text)
-        spans = tuple((first, stop) for first, stop in values.pop("spans"))
-        return cls(**values | {"runs": tuple(values["runs"]), "origin": Origin(values["origin"]), "spans": spans})
+    @staticmethod
+    def from_json(text: str | bytes) -> "Plan":
+        """Return what `to_json` stored; raises ValueError when it is no plan."""
+        return _PLAN.validate_json(text, strict=True)
+
+
+_PLAN = TypeAdapter(Plan)

@@ -10,6 +10,7 @@ from redis import Redis
 
 from streams.books.changing import ChangingHash
 from streams.books.layout import UNREADABLE
+from streams.plain import read_json
 
 
 class Product(StrEnum):
@@ -65,7 +66,7 @@ def _unpack(stored: Mapping[bytes, bytes]) -> Mapping[int, Mapping[Product, Writ
     for field, value in sorted(stored.items()):
         with suppress(*UNREADABLE):
             run, _, product = field.decode().partition(":")
-            produced_ms, *names = json.loads(value)
+            produced_ms, *names = read_json(value)
             written = Written(names=tuple(map(str, names)), produced_ms=int(produced_ms))
             found.setdefault(int(run), {})[Product(product)] = written
     return found

@@ -9,7 +9,8 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from streams.books import layout
-from streams.books.book import Book, Histogram, Ranges
+from streams.books.book import Book, Ranges
+from streams.books.cells import Histogram
 from streams.books.connect import is_other_type
 from streams.books.promotions import Promotions
 from streams.books.run import Handling, Ledger, RunBook

@@ -1,6 +1,7 @@
 """The replays that there are, and what each is doing."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import cast
 
@@ -40,7 +41,10 @@ class Replays:
     def all(self) -> list[Plan]:
         """Return every plan, the oldest first."""
         passing = cast("dict[bytes, bytes]", self.redis.hgetall(self._passing))
-        found = [*self._decisions().plans.values(), *map(Plan.from_json, passing.values())]
+        found = [*self._decisions().plans.values()]
+        for plan in passing.values():
+            with suppress(ValueError):  # who compares finds that it is gone, and begins again
+                found.append(Plan.from_json(plan))
         books = self.made.of(found)
         done = (replace(plan, done=books[plan.session] is Books.WHOLE) for plan in found)
         return sorted(done, key=lambda plan: plan.began_s)

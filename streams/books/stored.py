@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from streams.books import layout, spill_numbers, uhi
+from streams.books import layout, spill_numbers
 from streams.books.book import Book, Ranges, plots_digest
+from streams.books.cells import Cells
 from streams.books.run import Handling, Ledger, RunPart
 from streams.books.windows import Window
 
@@ -200,5 +201,5 @@ def unpack_book(stored: Mapping[bytes, bytes], ranges: Ranges) -> Book:
     book = Book(ranges)
     for name, data in stored.items():
         if name != layout.STAMP.encode():
-            book[name.decode()] = uhi.decode(data)
+            book.cells[name.decode()] = Cells.unpack(layout.unseal(data))
     return book

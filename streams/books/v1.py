@@ -15,7 +15,7 @@ Workers count into the keys of `layout` alone. These stay as they are, so that t
 ``window:RUN:START``      hash    plot → histogram
 ========================  ======  ===================================================================
 
-The values are those of `layout`, `uhi` and `spill_numbers`, without their checksums.
+The values are those of `layout`, `cells` and `spill_numbers`, without their checksums.
 """
 
 import json
@@ -30,8 +30,9 @@ import numpy as np
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from streams.books import layout, spill_numbers, uhi
+from streams.books import layout, spill_numbers
 from streams.books.book import Book, Ranges, new_histogram
+from streams.books.cells import Cells
 from streams.books.invariants import of_entries
 from streams.books.run import Handling, Ledger
 from streams.books.totals import Totals
@@ -198,7 +199,7 @@ async def _load_book(redis: Redis, key: str, ranges: Ranges) -> tuple[Book, tupl
             if name not in PLOTS:
                 left_out.append(name)
                 continue
-            stored, ours = uhi.decode(layout.seal(data)), new_histogram(name, ranges)
+            stored, ours = Cells.unpack(data).histogram(), new_histogram(name, ranges)
             edges = [[axis.edges for axis in one.axes] for one in (stored, ours)]
             if len(edges[0]) != len(edges[1]) or not all(map(np.array_equal, *edges)):
                 raise ValueError(f"the plot {name} has other axes than the run's conditions give it today")

@@ -1,8 +1,9 @@
 """Which windows of a run are kept: short ones of what is new, longer ones of what is older; few are a whole run.
 
-A window of level k is 2^k short ones long and begins at a multiple of that. It is kept as one when it has ended for
-``kept`` windows of half its length. So a run of N short windows has some ``kept`` (1 + log2(N / ``kept``) / 2), however
-long it is, and which they are follows from the newest spill's time, not from the order in which spills came.
+A window of level k is 4^k short ones long and begins at a multiple of that. It is kept as one when it has ended for
+``kept`` windows of a quarter of its length. So a run of N short windows has some ``kept`` (1 + 3/4 log4(N / ``kept``)),
+however long it is, and each is joined log4(N / ``kept``) times. Which they are follows from the newest spill's time,
+not from the order in which spills came.
 """
 
 from typing import NamedTuple
@@ -35,6 +36,7 @@ def window_at(time_s: int, newest_s: int, *, window_s: int, kept: int) -> Window
         How many windows of each length are kept before they are joined, about; 1 for a run that is over.
     """
     at, newest, level = time_s // window_s, newest_s // window_s, 0
-    while newest + 1 - (((at >> level + 1) + 1) << level + 1) >= kept << level:
+    while newest + 1 - (at // (longer := 4 ** (level + 1)) + 1) * longer >= kept * 4**level:
         level += 1
-    return Window(start=(at >> level << level) * window_s, length=window_s << level)
+    length = 4**level
+    return Window(start=at // length * length * window_s, length=length * window_s)

@@ -7,7 +7,6 @@ Damaged bytes close a record. A burst's start before them, or its end behind the
 with them: it must not stand for the spill, whose physics event may yet follow.
 """
 
-import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -33,62 +32,65 @@ _FIRST_COUNTS = (0, 1)
 """The DAQ counts the spills of some runs from 0, of others from 1."""
 
 
+FirstCounts = dict[int, int | None]
+"""Run → the DAQ's count of its first spill; None if it has begun, and no spill was seen yet."""
+
+
 class DateReader:
     """Reads a DATE file, at once or while it grows.
 
     A spill's number is the DAQ's own count of spills, less the first one of the run where that is 0 or 1: so a spill
-    that is missing leaves a gap, and one that the DAQ wrote twice comes twice. In a file that begins within a run, the
-    number is the count.
+    that is missing leaves a gap, and one that the DAQ wrote twice comes twice. The numbering of a run goes on over its
+    files; in one that begins within a run of which nothing is known, the number is the count.
 
     Parameters
     ----------
     source
         Name that the records give as theirs.
+    firsts
+        What is known of the runs from other files; is told what this one shows.
 
     Attributes
     ----------
     at
-        What lies before this byte has been read.
+        What lies before this byte is made into records.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, firsts: FirstCounts) -> None:
         self.at = 0
         self._source = source
-        self._numbering = _Numbering()
+        self._numbering = _Numbering(firsts=firsts)
         self._neighbours = SourceTimes()
         self._plain: bool | None = None
 
-    def read(self, content: mmap.mmap) -> Iterator[RawSpill | RunControl]:
-        """Yield the records of a whole file, or of all that is left of it from `at` on."""
-        for group, _ in self._groups(content):
-            self.at = group.stop
-            yield group.record(content, self._source, self._neighbours)
-
-    def read_growing(self, content: mmap.mmap, *, settled: bool) -> Iterator[RawSpill | RunControl]:
-        """Yield the records that are complete in a file that grows, from `at` on; the rest waits for more bytes.
+    def read(self, content: bytes, *, ended: bool, settled: bool) -> Iterator[RawSpill | RunControl]:
+        """Yield the records that are complete; the rest waits for more bytes.
 
         Parameters
         ----------
         content
-            The file; what lies before `at` is not looked at, but the first time.
+            The file from `at` on, as far as it is there.
+        ended
+            There is no more of it: then all is complete.
         settled
             It has not grown for a while: then a spill that has its end is complete, though nothing follows it.
         """
         self._plain = is_plain(content) if self._plain is None else self._plain
-        if self._plain is None:
+        if self._plain is None and not ended:
             return
+        begin = self.at
         for group, closed in self._groups(content):
-            if closed or (settled and group.ended()):
-                self.at = group.stop
-                yield group.record(content, self._source, self._neighbours)
+            if closed or ended or (settled and group.ended()):
+                self.at = begin + group.stop
+                yield group.record(content, begin, self._source, self._neighbours)
 
-    def _groups(self, content: mmap.mmap) -> Iterator[tuple["_Group", bool]]:
+    def _groups(self, content: bytes) -> Iterator[tuple["_Group", bool]]:
         """Yield the neighbours that make a record, and whether what follows them is surely of another.
 
         Bytes at the end of a file that grows, which are no event, may be the beginning of one.
         """
         group: _Group | None = None
-        for found in walk(content, self.at, plain=self._plain):
+        for found in walk(content, plain=self._plain):
             if isinstance(found, Event):
                 number = self._numbering.see(found.header, sure=_is_sure(content, found))
                 if group is not None and not group.takes(found.header):
@@ -138,7 +140,7 @@ class _Group:
         """Say whether there is an event of that type."""
         return any(event.header.type is kind for event in self.events)
 
-    def times(self, content: mmap.mmap) -> list[list[int]]:
+    def times(self, content: bytes) -> list[list[int]]:
         """Return the times that each event shows, those of the physics event first: they are the spill's own."""
         in_order = sorted(self.own(), key=lambda event: event.header.type is not EventType.PHYSICS)
         return [times_of(content, event) for event in in_order]
@@ -168,13 +170,18 @@ class _Group:
         """Say whether this is a burst's start alone, whose physics event the damage that follows may have taken."""
         return self.events[-1].header.type is EventType.START_OF_BURST if self.events and self.damage is None else False
 
-    def record(self, content: mmap.mmap, source: str, neighbours: SourceTimes) -> RawSpill | RunControl:
-        """Return what the group is; its time is compared with those of its neighbours, the records before it."""
+    def record(self, content: bytes, begin: int, source: str, neighbours: SourceTimes) -> RawSpill | RunControl:
+        """Return what the group is; its time is compared with those of its neighbours, the records before it.
+
+        The content begins at byte `begin` of the source.
+        """
         first, size, reason = self.first(), self.stop - self.start, ""
         if self.damage is not None:
             reason = self.damage.reason
             if self.events:
-                reason = f"{reason} (at byte {self.damage.start}; {len(self.events)} events of its spill with it)"
+                reason = (
+                    f"{reason} (at byte {begin + self.damage.start}; {len(self.events)} events of its spill with it)"
+                )
         elif first is None:
             reason = f"{len(self.events)} events of types that belong to no spill"
         elif first.type in _CONTROL and size <= MAX_PAYLOAD_BYTES:
@@ -185,7 +192,7 @@ class _Group:
                 kind=_CONTROL[first.type],
                 time_us=judged.time_us,
                 source=source,
-                byte=self.start,
+                byte=begin + self.start,
                 events=len(self.events),
                 payload=content[self.start : self.stop],
                 time_problem=judged.problem,
@@ -196,7 +203,8 @@ class _Group:
             reason = f"the DAQ's count {first.number_in_run} of a spill comes before the first one of its run"
         if reason or first is None or self.spill is None:
             events = len(self.events)
-            return unreadable(content, self.start, self.stop, run=self.run, source=source, reason=reason, events=events)
+            payload = content[self.start : self.stop]
+            return unreadable(payload, begin + self.start, run=self.run, source=source, reason=reason, events=events)
         judged = neighbours.judge(self.run, self.times(content))
         return RawSpill(
             run=self.run,
@@ -204,7 +212,7 @@ class _Group:
             time_us=judged.time_us,
             format=RawFormat.DATE,
             source=source,
-            byte=self.start,
+            byte=begin + self.start,
             events=len(self.events),
             payload=content[self.start : self.stop],
             time_problem=judged.problem,
@@ -215,10 +223,12 @@ class _Group:
 class _Numbering:
     """What the numbers of spills are counted from, told by all headers, those in damaged bytes too."""
 
+    firsts: FirstCounts
+    """What is known, from other files too."""
     run: int = NO_RUN
     """Of the header seen last."""
-    firsts: dict[int, int | None] = field(default_factory=dict)
-    """Run → the DAQ's count of its first spill; None before that."""
+    before: FirstCounts = field(default_factory=dict)
+    """What was known of each run in this file when it came up."""
 
     def see(self, header: EventHeader, *, sure: bool) -> int | None:
         """Learn from the next header of the file, and return its spill's number; None if it is of none, or unknown.
@@ -226,17 +236,22 @@ class _Numbering:
         A run is not numbered from a header that may be damaged.
         """
         self.run = header.run
-        # A run whose start was not seen began elsewhere: its first spill is not here.
-        first = self.firsts.setdefault(header.run, None if header.type is EventType.START_OF_RUN else 0)
+        if header.run not in self.before:
+            self.before[header.run] = self.firsts.get(header.run)
+            if header.type is EventType.START_OF_RUN:
+                self.firsts[header.run] = None
+            else:  # one of which nothing is known began elsewhere: its first spill is not here
+                self.firsts.setdefault(header.run, 0)
+        first = self.firsts[header.run]
         if header.type not in _SPILL or (first is None and not sure):
             return None
         if first is None:
-            first = header.number_in_run if header.number_in_run in _FIRST_COUNTS else 0
+            first = header.number_in_run if header.number_in_run in _FIRST_COUNTS else self.before[header.run] or 0
             self.firsts[header.run] = first
         return header.number_in_run - first
 
 
-def _is_sure(content: mmap.mmap, event: Event) -> bool:
+def _is_sure(content: bytes, event: Event) -> bool:
     """Say whether an event's numbers are confirmed: by the header of its first sub-event, if it has such."""
     if not event.header.is_super:
         return True
@@ -246,7 +261,7 @@ def _is_sure(content: mmap.mmap, event: Event) -> bool:
         return False
 
 
-def _credible(content: mmap.mmap, damage: Unreadable) -> Iterator[EventHeader]:
+def _credible(content: bytes, damage: Unreadable) -> Iterator[EventHeader]:
     """Yield the headers of sub-events and plain events in damaged bytes, but those that their super-event denies."""
     last: tuple[int, EventHeader] | None = None
     for at, header in headers(content, damage.start, damage.stop):

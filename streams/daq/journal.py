@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from schemas.records import RawSpill, RunControl
+from streams.daq.date_file import FirstCounts
+from streams.daq.source import Source
 from streams.errors import UsageError
 
 Record = RawSpill | RunControl
-_HEAD_BYTES = 4096
-"""Of the file's beginning, by which it is known again."""
 
 
 @dataclass(slots=True)
@@ -37,15 +37,23 @@ class Journal:
     directory
         Where the journals are.
     source
-        The file.
+        The file, which is open: another may have its name by now.
     topic
         Where its records go.
+
+    Attributes
+    ----------
+    position
+        How far the file is.
+    former
+        How far another file was that had its name before; None if there was none.
     """
 
-    def __init__(self, directory: Path, source: Path, topic: str) -> None:
-        self._source = source.resolve()
-        name = hashlib.sha256(f"{self._source}\n{topic}".encode()).hexdigest()[:32]
+    def __init__(self, directory: Path, source: Source, topic: str) -> None:
+        self._source = source
+        name = hashlib.sha256(f"{source.place}\n{topic}".encode()).hexdigest()[:32]
         self._path = directory.expanduser() / f"{name}.json"
+        self.former: int | None = None
         self.position = Position()
         self._sent: deque[int] = deque()
         self._acknowledged: dict[int, dict[int, int]] = {}
@@ -61,16 +69,18 @@ class Journal:
         try:
             stored = json.loads(self._path.read_text())
             head, byte = stored["head"], int(stored["byte"])
+            read = int(stored.get("read", byte))
             offsets, partitions = _numbers(stored["offsets"]), _numbers(stored.get("partitions", {}))
         except FileNotFoundError:
             return False
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise UsageError(
-                f"the journal {self._path} of {self._source} cannot be read, remove it: {reason}"
+                f"the journal {self._path} of {self._source.place} cannot be read, remove it: {reason}"
             ) from error
-        if head != self._head(byte) or byte > self._source.stat().st_size:
-            return False  # another file under the same name
+        if head != self._head(read) or read > self._source.size:
+            self.former = byte
+            return False
         self.position = Position(byte, offsets, partitions)
         return True
 
@@ -95,27 +105,100 @@ class Journal:
         UsageError
             When it cannot be written.
         """
+        seen = max(self._source.at, len(self._source.head))
         content: dict[str, Any] = {
-            "source": str(self._source),
-            "head": self._head(self.position.byte),
+            "source": str(self._source.place),
+            "head": self._head(seen),
+            "read": seen,
             "byte": self.position.byte,
             "offsets": self.position.offsets,
             "partitions": self.position.partitions,
         }
-        partial = self._path.with_suffix(".part")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("w") as file:
-                json.dump(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._path)
-        except OSError as error:
-            raise UsageError(f"the journal {self._path} cannot be written: {error.strerror}") from error
+        _write(self._path, content)
 
-    def _head(self, byte: int) -> str:
-        with self._source.open("rb") as file:
-            return hashlib.sha256(file.read(min(byte, _HEAD_BYTES))).hexdigest()
+    def _head(self, read: int) -> str:
+        return hashlib.sha256(self._source.head[:read]).hexdigest()
+
+
+class FollowedName:
+    """Which file had a name that is followed, kept on disk: a link may have moved while nobody followed it.
+
+    Parameters
+    ----------
+    directory
+        Where the journals are.
+    name
+        What is followed.
+    """
+
+    def __init__(self, directory: Path, name: Path) -> None:
+        digest = hashlib.sha256(str(name.absolute()).encode()).hexdigest()[:32]
+        self._path = directory.expanduser() / "names" / f"{digest}.json"
+
+    def former(self) -> Path | None:
+        """Return the file that was followed last, if it is still there."""
+        try:
+            place = Path(json.loads(self._path.read_text())["place"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{self._path} cannot be read, remove it: {type(error).__name__}: {error}") from error
+        return place if place.is_file() else None
+
+    def keep(self, place: Path) -> None:
+        """Write which file it is."""
+        _write(self._path, {"place": str(place)})
+
+
+class StoredFirsts:
+    """The DAQ's first counts of runs, kept on disk: the next file of a run may come to another process.
+
+    Parameters
+    ----------
+    directory
+        Where the journals are; each run has a file of its own, so that several producers may write.
+
+    Attributes
+    ----------
+    known
+        As the readers of DATE files take and change it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.expanduser() / "runs"
+        self.known: FirstCounts = {}
+        for path in self._directory.glob("*.json"):
+            try:
+                self.known[int(path.stem)] = json.loads(path.read_text())["first"]
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise UsageError(f"{path} cannot be read, remove it: {type(error).__name__}: {error}") from error
+        self._written = dict(self.known)
+
+    def keep(self, run: int) -> None:
+        """Write what is known of a run, if that is new."""
+        if run in self.known and (run not in self._written or self._written[run] != self.known[run]):
+            self._written[run] = self.known[run]
+            _write(self._directory / f"{run}.json", {"first": self.known[run]})
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file, all or nothing.
+
+    Raises
+    ------
+    UsageError
+        When it cannot be written.
+    """
+    partial = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w") as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"the journal {path} cannot be written: {error.strerror}") from error
 
 
 def _numbers(stored: Mapping[str, Any]) -> dict[int, int]:

@@ -1,10 +1,10 @@
-"""A file of spill documents to records: one JSON object a line, or one in the whole file."""
+"""A source of spill documents to records: JSON objects, each in a line or in several, or one behind the other."""
 
-import mmap
+import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
@@ -20,41 +20,68 @@ _PHYSICS = "physics_event"
 _START_OF_BURST = "start_of_burst"
 _STAMP = "time_stamp"
 """Key of a time, in whole seconds since 1970 UTC."""
-_MARKER = b"END_OF_RUN"
-"""A line of some old files: no document, and nothing that the end-of-run document does not say."""
+_BETWEEN = re.compile(r"(?:[ \t\r\n]|\xef\xbb\xbf|END_OF_RUN(?=\s|$))*")
+"""What may stand between documents: also the mark of UTF-8 that some editors write, and a line of some old files that
+says nothing that the end-of-run document does not say."""
+_DECODER = json.JSONDecoder()
 
 
-def read_json(content: mmap.mmap, source: str) -> Iterator[RawSpill | RunControl]:
-    """Yield the records of a file of spill documents.
+class JsonReader:
+    """Reads a source of spill documents, at once or while it grows.
 
     Documents of other DAQ events hold no data. They are counted where a DATE file has them: the start of a burst in
     the record that follows, any other in the record before. So is the second of a pair that starts or ends a run.
+
+    Parameters
+    ----------
+    source
+        Name that the records give as theirs.
+
+    Attributes
+    ----------
+    at
+        What lies before this byte is read.
     """
-    neighbours = SourceTimes()
-    run = NO_RUN
-    held: _Held | None = None
-    before: list[list[int]] = []
-    for start, stop in _documents(content):
+
+    def __init__(self, source: str) -> None:
+        self.at = 0
+        self._source = source
+        self._neighbours = SourceTimes()
+        self._run = NO_RUN
+        self._held: _Held | None = None
+        self._before: list[list[int]] = []
+
+    def read(self, content: bytes, *, ended: bool, settled: bool) -> Iterator[RawSpill | RunControl]:
+        """Yield the records that are complete; parameters as of `streams.daq.date_file.DateReader.read`."""
+        begin = self.at
+        for start, stop in _documents(content.decode("latin-1"), ended=ended):
+            self.at = begin + stop
+            yield from self._take(content[start:stop], begin + start)
+        if self._held is not None and (ended or settled):
+            self._held.others += self._before
+            yield self._held.judged(self._neighbours, [])
+            self._held, self._before = None, []
+
+    def _take(self, payload: bytes, byte: int) -> Iterator[RawSpill | RunControl]:
+        """Take the document that follows; yield the record before it if this one is another."""
         try:
-            kind, times, record = _read(content, start, stop, source)
+            kind, times, record = _read(payload, byte, self._source)
         except BadDataError as error:
-            place = f" at byte {start + error.byte}" if error.byte >= 0 else ""
+            place = f" at byte {byte + error.byte}" if error.byte >= 0 else ""
             kind, times = "", []
-            record = unreadable(content, start, stop, run=run, source=source, reason=error.reason + place)
+            record = unreadable(payload, byte, run=self._run, source=self._source, reason=error.reason + place)
+        held = self._held
         if held is not None and isinstance(record, RunControl) and _is_pair(held.record, record):
             held.others.append(times)
         elif record is not None:
             if held is not None:
-                yield held.judged(neighbours, times if record.run == held.record.run else [])
-            held, before = _Held(record=record, times=times, others=before), []
-            run = record.run
+                yield held.judged(self._neighbours, times if record.run == held.record.run else [])
+            self._held, self._before = _Held(record=record, times=times, others=self._before), []
+            self._run = record.run
         elif kind == _START_OF_BURST or (kind and held is None):
-            before.append(times)
+            self._before.append(times)
         elif kind and held is not None:
             held.others.append(times)
-    if held is not None:
-        held.others += before
-        yield held.judged(neighbours, [])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,55 +108,64 @@ def _is_pair(first: RawSpill | RunControl, second: RunControl) -> bool:
     return isinstance(first, RunControl) and (first.run, first.kind) == (second.run, second.kind)
 
 
-def _documents(content: mmap.mmap) -> Iterator[tuple[int, int]]:
-    """Yield where each document begins and ends.
+def _documents(text: str, *, ended: bool) -> Iterator[tuple[int, int]]:
+    """Yield where each document begins and ends, whether it has a line, several, or shares one with others.
 
-    They have a line each if one of the first two lines is a document by itself: so it is told from a document of many
-    lines even if one line is damaged.
+    What is none goes on to the next line that begins with an object: so damage costs the document alone in which it is.
+
+    Parameters
+    ----------
+    text
+        The bytes, a character each: what structures JSON is ASCII.
+    ended
+        There is no more: what is cut is then none.
     """
-    if not any(_is_document(content, *line) for line in islice(_lines(content), 2)):
-        yield 0, len(content)
-        return
-    yield from _lines(content)
-
-
-def _lines(content: mmap.mmap) -> Iterator[tuple[int, int]]:
-    """Yield where each line begins and ends, but for blank ones and markers."""
     at = 0
-    while at < len(content):
-        end = content.find(b"\n", at)
-        stop = len(content) if end < 0 else end
-        if content[at : min(stop, at + len(_MARKER) + 2)].strip() not in (b"", _MARKER):
-            yield at, stop
-        at = stop + 1
+    while (at := _end_of(_BETWEEN, text, at)) < len(text):
+        try:
+            document, stop = _DECODER.raw_decode(text, at)
+            is_one = isinstance(document, dict)
+        except (ValueError, RecursionError) as error:
+            # No token of JSON goes over a line's end, so one that is cut is in the last line.
+            if not ended and isinstance(error, json.JSONDecodeError) and text.find("\n", error.pos) < 0:
+                return
+            is_one = False
+        if not is_one:
+            stop = text.find("\n{", at)
+            if stop < 0:
+                if not ended:
+                    return
+                stop = len(text)
+            stop = at + len(text[at:stop].rstrip())
+        yield at, stop
+        at = stop
 
 
-def _is_document(content: mmap.mmap, start: int, stop: int) -> bool:
-    if stop - start > MAX_PAYLOAD_BYTES:
-        return False
-    try:
-        parse(content[start:stop])
-    except BadDataError:
-        return False
-    return True
+def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found is not None else at
 
 
-def _read(
-    content: mmap.mmap, start: int, stop: int, source: str
-) -> tuple[str, list[int], RawSpill | RunControl | None]:
+def _read(payload: bytes, byte: int, source: str) -> tuple[str, list[int], RawSpill | RunControl | None]:
     """Return of a document the DAQ's name of its event, the times it shows, and its record; none if it has no data."""
-    if stop - start > MAX_PAYLOAD_BYTES:
-        raise BadDataError("json", f"a document of {stop - start} bytes, more than {MAX_PAYLOAD_BYTES}")
-    payload = content[start:stop]
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise BadDataError("json", f"a document of {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
     document = parse(payload)
     kind = document.get("daq_event_type", "")
     if not isinstance(kind, str):
         raise BadDataError("json", "daq_event_type is no text")
-    if kind in _CONTROL or kind == _PHYSICS:
-        return kind, _times(document), _record(document, kind, payload, source, start)
-    if document.get("daq_data"):
+    has_data = bool(document.get("daq_data"))
+    is_marker = not has_data and -1 in (_number_of(document, "spill"), _number_of(document, "run"))
+    if (kind in _CONTROL and _number_of(document, "run") != -1) or (kind == _PHYSICS and not is_marker):
+        return kind, _times(document), _record(document, kind, payload, source, byte)
+    if has_data:
         raise BadDataError("json", f"daq_data in a document whose daq_event_type is {kind[:40]!a}")
     return kind, _times(document), None
+
+
+def _number_of(document: Mapping[str, Any], what: str) -> Any:
+    """Return the number of a run or a spill under either of its names, whatever it is."""
+    return document.get(f"{what}_number", document.get(f"{what}_num"))
 
 
 def _record(document: Mapping[str, Any], kind: str, payload: bytes, source: str, byte: int) -> RawSpill | RunControl:

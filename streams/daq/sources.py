@@ -1,61 +1,84 @@
-"""Files to records: DATE files and spills as JSON of the DAQ, and archives of runs, recognised by what they hold."""
+"""Sources to records: DATE files and spills as JSON of the DAQ, and archives of runs, recognised by what they hold."""
 
-import mmap
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
-from schemas.records import RawSpill, RunControl
-from streams.daq.archive_file import MAGIC, is_archive
+from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RunControl
+from streams.daq.archive_file import MAGIC
 from streams.daq.archive_source import read_archive
-from streams.daq.date_file import DateReader
-from streams.daq.json_file import read_json
-from streams.errors import BadDataError, UsageError
+from streams.daq.compressed import COMPRESSED, decompressed, is_compressed
+from streams.daq.date_file import DateReader, FirstCounts
+from streams.daq.json_file import JsonReader
+from streams.daq.source import SETTLED_S, Source
+from streams.errors import BadDataError, SpilldeckError, UsageError
 from streams.unpack.framing import SWAPPED_MAGIC, headers
 
-LOOK_S = 0.1
-"""Time between two looks at a file that is followed."""
-SETTLED_S = 0.5
-"""The DAQ writes the events of a spill's end within milliseconds."""
-_WINDOW = 256 << 20
-"""Bytes of a file that is followed which are read at once."""
+LONGEST_BYTES = 2 * MAX_PAYLOAD_BYTES
+"""Bytes that are held unread: no spill is so long."""
+_SHORTEST = 80
+"""Bytes of a header: with fewer nothing is known of a source."""
 _BEGINNING = 4096
-"""Bytes that a file that is followed must have before it is judged: damaged ones may come before its first event."""
+"""Bytes that a source that grows must have before it is refused: damaged ones may come before its first event."""
 _LOOKED_AT = 1 << 20
-"""Bytes at the beginning of a file of JSON in which a line must begin with an object."""
+"""Bytes at the beginning of a source of JSON in which a line must begin with an object."""
+_BOM = b"\xef\xbb\xbf"
+_OTHER: dict[bytes, str] = {
+    b"root": "a ROOT file: what the DAQ wrote is read, not what was made of it",
+    b"\xff\xfe": "text in UTF-16: write it as UTF-8",
+    b"\xfe\xff": "text in UTF-16: write it as UTF-8",
+    b"PK\x03\x04": "a zip file: take out what is in it",
+    **dict.fromkeys(COMPRESSED, "compressed, and damaged at its begin"),
+    MAGIC: "an archive that is compressed once more, or comes from a pipe: give the file as it was written",
+}
+"""First bytes → what such a source is."""
 
 
-def read_source(path: Path) -> Iterator[RawSpill | RunControl]:
-    """Yield what a file holds, in its order.
+class Reader(Protocol):
+    """Makes records of bytes that come by and by."""
+
+    at: int
+    """What lies before this byte of the source is made into records."""
+
+    def read(self, content: bytes, *, ended: bool, settled: bool) -> Iterator[RawSpill | RunControl]:
+        """Yield the records that are complete in the bytes from `at` on; all, if they have `ended`."""
+
+
+def read_source(path: Path, firsts: FirstCounts | None = None) -> Iterator[RawSpill | RunControl]:
+    """Yield what a file holds, as `read_opened` does."""
+    with Source(path) as source:
+        yield from read_opened(source, {} if firsts is None else firsts)
+
+
+def read_opened(source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunControl]:
+    """Yield what a source holds, in its order; what comes from a pipe as soon as it is complete.
 
     In a file of the DAQ nothing is passed over: bytes in which there is no spill come as unreadable spills, with the
-    reason, the name of the file and the place. The file is mapped, never read as a whole. Records of an archive are as
-    they were sent, with the sources that they had then.
+    reason, the name of the file and the place, in a compressed one that in what was compressed. Records of an archive
+    are as they were sent, with the sources that they had then.
+
+    Parameters
+    ----------
+    firsts
+        What is known of the runs from other files; is told what this one shows.
 
     Raises
     ------
     UsageError
-        When the file cannot be read or is empty.
+        When the file cannot be read, is empty, or becomes shorter meanwhile.
     BadDataError
         When it is no file of the DAQ: neither a DATE event nor a JSON object is in it, or it is byte-swapped; or when
-        it is an archive that is damaged.
+        it is compressed or an archive, and damaged.
     """
-    if is_archive(path):
-        yield from read_archive(path)
-        return
-    try:
-        with path.open("rb") as file:
-            if not path.stat().st_size:
-                raise UsageError(f"{path} is empty")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                yield from _reader(content, path.name)(content, path.name)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if source.is_file and source.head.startswith(MAGIC):
+        yield from read_archive(source.place)
+    else:
+        yield from _records(decompressed(source.pieces(), source.name), source, firsts)
 
 
-def follow_date(path: Path) -> Iterator[RawSpill | RunControl]:
-    """Yield what a DATE file holds, and what is written to it from now on, for ever; stop asking to end it.
+def follow(source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunControl]:
+    """Yield what a file holds, and what is written to it from now on, until another file has its name.
 
     A spill comes when it is complete: when something follows it, or it has its end and the file has not grown for
     `SETTLED_S`. Bytes at the end wait for their rest.
@@ -63,59 +86,73 @@ def follow_date(path: Path) -> Iterator[RawSpill | RunControl]:
     Raises
     ------
     UsageError
-        When the file cannot be read, or becomes shorter.
+        When the file cannot be read.
     BadDataError
-        When it does not begin as a DATE file.
+        When it is no file of the DAQ.
     """
-    reader = DateReader(path.name)
-    size, grown_s = 0, time.monotonic()
-    try:
-        while True:
-            now = path.stat().st_size
-            if now < size:
-                raise UsageError(f"{path} has become shorter while it was followed: is it another file now?")
-            if now > size:
-                size, grown_s = now, time.monotonic()
+    if source.head.startswith(MAGIC) or is_compressed(source.head):
+        raise BadDataError("framing", f"{source.name} is no file that the DAQ writes to: only these are followed", 0)
+    yield from _records(source.pieces_as_it_grows(), source, firsts)
+
+
+def _records(pieces: Iterator[bytes], source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunControl]:
+    content, waiting, waiting_bytes = b"", list[bytes](), 0
+    reader: Reader | None = None
+    ended, failure, came_s = False, None, time.monotonic()
+    while not ended:
+        try:
+            piece = next(pieces, None)
+        except SpilldeckError as error:
+            piece, failure = None, error
+        ended = piece is None
+        if piece:
+            came_s = time.monotonic()
+            waiting.append(piece)
+            waiting_bytes += len(piece)
+            if waiting_bytes < len(content) // 2:
+                continue  # each byte is looked at a few times at most
+        content, waiting, waiting_bytes = content + b"".join(waiting), [], 0
+        settled, full = time.monotonic() - came_s > SETTLED_S, len(content) > LONGEST_BYTES
+        if reader is None and not (ended and failure):
+            reader = _reader(content, source, firsts, whole=ended or full, settled=settled)
+        if reader is not None:
             before = reader.at
-            if size > before and size >= _BEGINNING:
-                settled = time.monotonic() - grown_s > SETTLED_S
-                with _copied(path, before, min(size, before + _WINDOW)) as content:
-                    if before == 0 and not _is_date(content):
-                        raise BadDataError("framing", f"{path.name} is no DATE file: only these are followed", 0)
-                    yield from reader.read_growing(content, settled=settled and len(content) == size)
-                    if reader.at == before and len(content) == before + _WINDOW:
-                        yield from reader.read(content)  # no spill is so long
-            if size - reader.at < _WINDOW:
-                time.sleep(LOOK_S)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+            yield from reader.read(content, ended=ended, settled=settled)
+            if full and reader.at == before:
+                yield from reader.read(content, ended=True, settled=settled)
+            content = content[reader.at - before :]
+    if failure is not None:
+        raise failure
 
 
-@contextmanager
-def _copied(path: Path, start: int, stop: int) -> Iterator[mmap.mmap]:
-    """Give a copy of a file up to `stop`, of which the bytes before `start` are left out: they take no memory.
+def _reader(content: bytes, source: Source, firsts: FirstCounts, *, whole: bool, settled: bool) -> Reader | None:
+    """Return what reads a source that begins so: DATE if one event is in it, which no text can hold; None: not known.
 
-    A mapping of the file itself would end the process when somebody makes the file shorter.
+    Parameters
+    ----------
+    whole
+        There is no more of it, or so much is there that more tells nothing.
     """
-    with path.open("rb") as file, mmap.mmap(-1, stop) as copy:
-        file.seek(start)
-        content = file.read(stop - start)
-        copy[start : start + len(content)] = content
-        yield copy
-
-
-def _is_date(content: mmap.mmap) -> bool:
-    """Say whether there is a DATE event; those in an archive are none of a file's own."""
-    return content[: len(MAGIC)] != MAGIC and any(True for _ in headers(content, 0, len(content)))
-
-
-def _reader(content: mmap.mmap, source: str) -> Callable[[mmap.mmap, str], Iterator[RawSpill | RunControl]]:
-    """Return what reads a file of the DAQ with this content: DATE if one event is in it, which no text can hold."""
-    if _is_date(content):
-        return lambda content, source: DateReader(source).read(content)
-    beginning = content[:_LOOKED_AT]
-    if beginning.lstrip()[:1] == b"{" or b"\n{" in beginning:
-        return read_json
-    if int.from_bytes(content[4:8], "little") == SWAPPED_MAGIC:
-        raise BadDataError("framing", f"{source} is byte-swapped, written by a big-endian DAQ: swap its words first", 4)
-    raise BadDataError("framing", f"{source} is no file of the DAQ: it has neither DATE events nor spills as JSON", 0)
+    name = source.name
+    if not content:
+        if whole and source.at == 0:
+            raise UsageError(f"{source.path} is empty")
+        return None
+    if content.startswith(MAGIC) or not any(True for _ in headers(content, 0, len(content))):
+        whole = whole or (settled and len(content) >= _BEGINNING)
+        beginning = content[:_LOOKED_AT].removeprefix(_BOM)
+        if beginning.lstrip()[:1] == b"{" and (whole or len(content) >= _SHORTEST):
+            return JsonReader(name)
+        if not whole:
+            return None
+        for magic, words in _OTHER.items():
+            if content.startswith(magic):
+                raise BadDataError("framing", f"{name} is {words}", 0)
+        if b"\n{" in beginning:
+            return JsonReader(name)
+        if int.from_bytes(content[4:8], "little") == SWAPPED_MAGIC:
+            raise BadDataError(
+                "framing", f"{name} is byte-swapped, written by a big-endian DAQ: swap its words first", 4
+            )
+        raise BadDataError("framing", f"{name} is no file of the DAQ: it has neither DATE events nor spills as JSON", 0)
+    return DateReader(name, firsts)

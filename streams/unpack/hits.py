@@ -1,5 +1,6 @@
 """Raw hits of a spill as columns, the same from DATE bytes and from JSON."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from schemas.columns import F8, I4, I8, U1, Table, column
@@ -139,8 +140,8 @@ class RawHits:
     fadc: FadcHits
     samples: dict[tuple[int, int, int], U1] = field(default_factory=dict)
     """(ldc, geo, channel) of a V1731 → (triggers, samples) uint8. Empty from JSON that keeps none."""
-    scalers: dict[tuple[int, int], I4] = field(default_factory=dict)
-    """(ldc, geo) of a V830 → its 32 channels, (32,) int32."""
+    scalers: Mapping[tuple[int, int], I4 | I8] = field(default_factory=dict)
+    """(ldc, geo) of a V830 → its 32 channels, (32,): 26 bits each from DATE, 32 bits from JSON."""
     trigger_words: tuple[int, ...] = ()
     """Words of the trigger receiver (V977), in the order of the events."""
     trigger_engine: EngineTriggers = field(default_factory=EngineTriggers.empty)

@@ -215,5 +215,5 @@ def _scalers(board: Any) -> dict[tuple[int, int], Any]:
         return {}
     if not isinstance(board, dict) or not isinstance(board.get("channels"), dict):
         raise BadDataError("json", f"V830 is {short(board)}, not an object with channels")
-    counts = [number(board["channels"], f"ch{channel}", MISSING) for channel in range(CHANNELS)]
-    return {(number(board, "ldc_id", low=0), number(board, "geo", low=0)): np.array(counts, np.int32)}
+    counts = [number(board["channels"], f"ch{channel}", MISSING, high=_UINT32) for channel in range(CHANNELS)]
+    return {(number(board, "ldc_id", low=0), number(board, "geo", low=0)): np.array(counts, np.int64)}

@@ -15,7 +15,6 @@ from rich.table import Table
 from ops.demo import playground, wait_until_counted
 from schemas.records import RawSpill, RunControl
 from schemas.wire import decode, encode
-from streams.books import uhi
 from streams.books.book import fill, new_histogram
 from streams.books.connect import connect
 from streams.conditions.store import ConditionsStore
@@ -70,7 +69,7 @@ def measure(path: Path) -> Table:
         ("process: all of the above", lambda: process(read_source(path), conditions_of)),
         ("encode for spills.reco", lambda: [encode(spill) for spill in spills]),
         ("decode from spills.reco", lambda: [decode(message) for message in messages]),
-        ("encode histograms of a checkpoint", lambda: [uhi.encode(book[name]) for name in book]),
+        ("encode histograms of a checkpoint", lambda: [cells.pack() for cells in book.cells.values()]),
     ]
     table = Table(title=f"{path.name}: {size / 1e6:.1f} MB, {len(raw)} spills, {beam_s:.1f} s of beam, one core")
     for column in ("stage", "ms a spill", "MB/s", "× real time"):

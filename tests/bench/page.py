@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gzip
 import json
 import shutil
 import subprocess
@@ -32,6 +33,11 @@ WAIT_S = 60.0
 LOADS, CLIENTS, UPDATES = 9, 20, 60
 USABLE_S, PIXELS_S, MAIN_THREAD_MS, TIMES_CPU = 1.5, 0.7, 120.0, 2.0
 """What must not be exceeded."""
+FIRST_LOAD_KB, UPDATE_KB, SLOW_S = 700.0, 40.0, 8.0
+SLOW_LINK = {"latency": 560, "downloadThroughput": 1.4e6 / 8, "uploadThroughput": 1.4e6 / 8}
+"""A link of 1.4 Mbit/s, for CDP: ms, bytes/s."""
+TABS, HEARS_S = 12, 1.5
+"""Of one page in one browser, and how long each may hear nothing."""
 GROWTH_MB = 30.0
 """Memory that may come and go by itself between two collections."""
 
@@ -52,6 +58,16 @@ WATCH = """() => {
         requestAnimationFrame(() => requestAnimationFrame(() => { window.seen[spill] = Date.now(); }));
     };
     for (const plot of plots) for (const drawn of ['plotly_afterplot', 'plotly_animated']) plot.on(drawn, look);
+}"""
+HEAR = """() => {
+    const page = window.dash_clientside.spilldeck, show = page.show;
+    window.heard = [Date.now()];
+    page.show = function (told) { window.heard.push(Date.now()); return show.call(this, told); };
+}"""
+SILENCE_S = """() => {
+    const times = [...window.heard, Date.now()];
+    window.heard = [Date.now()];
+    return Math.max(...times.slice(1).map((time, at) => time - times[at])) / 1000;
 }"""
 DEFAULT_PAGE = """
 import sys
@@ -130,11 +146,13 @@ class Clients:
         has, after = "", ""
         while True:
             query = f"path=/&search=&theme=light&has={has}&after={after}"
-            writer.write(f"GET /live?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            asked = f"GET /live?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\n\r\n"
+            writer.write(asked.encode())
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             assert head.startswith("http/1.1 200"), head
             body = await reader.readexactly(int(head.split("content-length:")[1].split()[0]))
             now = time.time()
+            body = gzip.decompress(body)
             # Not parsed as a whole, twenty times a second: this machine has other things to do.
             has = body.split(b'"has":"', 1)[1].split(b'"', 1)[0].decode()
             after = body.split(b'"at":', 1)[1].split(b",", 1)[0].decode()
@@ -143,11 +161,54 @@ class Clients:
                 self.arrived.append((int(title.split(b" ", 1)[0]), now))
 
 
+class Wire:
+    """What comes to a page over the wire from now on, and how long until all stands.
+
+    Parameters
+    ----------
+    slow
+        Over a slow link.
+    """
+
+    def __init__(self, page: Page, *, slow: bool) -> None:
+        self._page = page
+        self._start = time.perf_counter()
+        self._sizes: list[float] = []
+        self.addresses: list[str] = []
+        self.seconds = 0.0
+        session = page.context.new_cdp_session(page)
+        session.on("Network.loadingFinished", lambda end: self._sizes.append(end["encodedDataLength"]))
+        session.on("Network.responseReceived", lambda answer: self.addresses.append(answer["response"]["url"]))
+        session.send("Network.enable")
+        if slow:
+            session.send("Network.emulateNetworkConditions", {"offline": False, **SLOW_LINK})
+
+    def until_usable(self) -> None:
+        """Wait until the page's plots stand."""
+        self._page.wait_for_function(USABLE, polling="raf")
+        self.seconds = time.perf_counter() - self._start
+
+    @property
+    def kilobytes(self) -> float:
+        """All that came, heads included."""
+        return sum(self._sizes) / 1000
+
+    @property
+    def largest_kilobytes(self) -> float:
+        """The largest answer."""
+        return max(self._sizes, default=0) / 1000
+
+
+def new_page(browser: Browser) -> Page:
+    return browser.new_context(viewport={"width": 1920, "height": 1080}).new_page()
+
+
 def open_page(browser: Browser, address: str) -> Page:
-    context = browser.new_context(viewport={"width": 1920, "height": 1080})
-    page = context.new_page()
+    page = new_page(browser)
     page.goto(address, wait_until="commit")
-    page.wait_for_function(USABLE if address.endswith("/") else "document.querySelector('.main-svg')", polling="raf")
+    page.wait_for_function(
+        USABLE if address.endswith("/") else "() => document.querySelector('.main-svg')", polling="raf"
+    )
     return page
 
 
@@ -157,6 +218,26 @@ def seconds_to_open(browser: Browser, address: str) -> float:
     seconds = time.perf_counter() - start
     page.context.close()
     return seconds
+
+
+class Tabs:
+    """Tabs of one page in one browser."""
+
+    def __init__(self, first: Page, address: str, number: int) -> None:
+        self._tabs = [first, *(first.context.new_page() for _ in range(number - 1))]
+        for tab in self._tabs:
+            tab.goto(address, wait_until="commit")
+        for tab in self._tabs:
+            tab.wait_for_function("() => document.querySelector('#browser.good')")
+        for tab in self._tabs:
+            tab.evaluate(HEAR)
+
+    def silence_s(self, seconds: float) -> float:
+        """Return how long one of them hears nothing from the server at most, while so many seconds pass."""
+        for tab in self._tabs:
+            tab.evaluate(SILENCE_S)
+        self._tabs[0].wait_for_timeout(seconds * 1000)
+        return float(max(tab.evaluate(SILENCE_S) for tab in self._tabs))
 
 
 @contextmanager
@@ -240,6 +321,21 @@ def measure(minutes: float, loads: int, updates: int) -> list[tuple[str, str, st
                 "s",
                 f" (Dash's default, one plot: {median(theirs):.2f} s)",
             )
+            page = new_page(browser)
+            wire = Wire(page, slow=True)
+            page.goto(address, wait_until="commit")
+            wire.until_usable()
+            row("plots at 1.4 Mbit/s and 560 ms", wire.seconds, SLOW_S, "s")
+            row("first load on the wire", wire.kilobytes, FIRST_LOAD_KB, "kB")
+            wire = Wire(page, slow=False)
+            page.wait_for_timeout(10_000)
+            row("an update on the wire, largest", wire.largest_kilobytes, UPDATE_KB, "kB")
+            page.context.close()
+            page = new_page(browser)
+            tabs = Tabs(page, f"{address}plot/ht01", TABS)
+            page.wait_for_timeout(3000)
+            row(f"{TABS} tabs, the longest that one hears nothing", tabs.silence_s(updates), HEARS_S, "s")
+            page.context.close()
             page = open_page(browser, address)
             page.wait_for_timeout(3000)
             session = page.context.new_cdp_session(page)
@@ -267,6 +363,11 @@ def measure(minutes: float, loads: int, updates: int) -> list[tuple[str, str, st
             row(f"browser's heap, growth in {minutes:g} min", grown, GROWTH_MB, "MB")
             grown = (server.memory_info().rss - resident) / 1e6
             row(f"server's memory, growth in {minutes:g} min", grown, GROWTH_MB, "MB", f" (of {resident / 1e6:.0f} MB)")
+        page.context.close()
+        page = new_page(browser)
+        tabs = Tabs(page, f"{address}plot/ht01", TABS)
+        page.wait_for_timeout(3000)
+        row(f"{TABS} tabs without beam, the same", tabs.silence_s(updates), HEARS_S, "s")
         browser.close()
     return rows
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gzip
 import json
 import os
 import statistics
@@ -18,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from dashboards.data import Data
-from dashboards.live import Live
+from dashboards.live import Live, Look
 from dashboards.make import FigureCache
+from dashboards.threads import Threads
 from ops.demo import playground
 from ops.keeper import Keeper
 from streams.agents.registry import Registry
@@ -61,7 +63,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.data = Data(self.settings)
-        self.live = Live(self.data, FigureCache(), 1.0)
+        self.live = Live(self.data, FigureCache(), 1.0, Threads())
 
     async def count(self, spills: int) -> None:
         """Bring some spills of the current run into the books, as a worker does."""
@@ -79,7 +81,9 @@ class Site:
     def update(self) -> None:
         """Read what is new, and make what a browser with the overview is told."""
         self.data._look_at_redis()
-        self.has = json.loads(self.live._make(0, "/", "", "light", self.has))["has"]
+        look = Look.of({"path": "/"})
+        shown = self.live._look(look)
+        self.has = json.loads(gzip.decompress(self.live._make(0, look, shown, shown.new(self.has))))["has"]
 
 
 def _site(servers: Settings, runs: int) -> Site:

@@ -11,8 +11,8 @@ from boost_histogram.serialization import to_uhi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.books import uhi as stored
 from streams.books.book import Book, fill
+from streams.books.cells import Cells
 from streams.books.compare import differences
 from streams.books.run import RunBook, RunPart
 from streams.books.totals import Totals
@@ -47,7 +47,7 @@ def test_every_plot_is_filled_from_hits() -> None:
 def test_a_stored_histogram_comes_back_bit_for_bit() -> None:
     book = fill([reconstructed_spill(n) for n in range(5)], {}).book
     for name in PLOTS:
-        back = stored.decode(stored.encode(book[name]))
+        back = Cells.unpack(Cells.of(book[name]).pack()).histogram()
         assert back == book[name]
         assert (back.name, back.title) == (name, PLOTS[name].title)
         assert [(a.label, a.unit) for a in back.axes] == [(a.label, a.unit) for a in PLOTS[name].axes]
@@ -63,7 +63,7 @@ def test_a_histogram_is_uhi() -> None:
 def test_a_histogram_cut_short_is_refused(cut: int) -> None:
     book = fill([reconstructed_spill(1)], {}).book
     with pytest.raises(ValueError, match=r"histogram|checksum"):
-        stored.decode(stored.encode(book["ht01"])[:cut])
+        Cells.unpack(book.cells["ht01"].pack()[:cut])
 
 
 def test_a_run_has_its_own_ranges() -> None:
@@ -112,7 +112,7 @@ def test_a_comparison_finds_one_bin_one_counter_one_spill() -> None:
     here = share_of(range(5))
     assert differences(here, share_of(range(5))) == []
     there = share_of(range(5))
-    there.book["hPMT3"].view(flow=True)[7] += 1
+    there.book.cells["hPMT3"].counts[7] += 1
     there.totals.duplicates += 1
     del there.ledger[2]
     assert [d.split(":")[0] for d in differences(here, there)] == ["duplicates", "spills here alone", "plot hPMT3"]

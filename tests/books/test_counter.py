@@ -13,12 +13,14 @@ from redis import Redis
 from schemas.records import ControlKind, Rejection, RunControl
 from schemas.wire import encode
 from streams.books import book as books
+from streams.books import invariants, partition
 from streams.books.kafka_log import Known
 from streams.books.reader import BookReader, UnreadableRunError
 from streams.books.reading import AUDIT_S, SEEK_PATIENCE_S
 from streams.books.run import RunPart
+from streams.books.windows import Window
 from streams.plots.catalogue import PLOTS
-from tests.books.one_partition import RUN, TOPIC, Log, Worker, check, filled_log, run_scenario
+from tests.books.one_partition import RUN, TOPIC, WINDOW_S, Log, Worker, check, filled_log, run_scenario
 from tests.records import reconstructed_spill
 
 pytestmark = pytest.mark.servers
@@ -57,6 +59,48 @@ def test_a_log_is_counted_as_the_pure_functions_count_it(run: Run, redis_url: st
     log = filled_log(20)
 
     async def scenario() -> None:
+        await Worker(log, redis_url).drain()
+        check(redis_url, log)
+
+    run(scenario)
+
+
+def by_twos(time_s: int, newest_s: int, *, window_s: int, kept: int) -> Window:
+    """Return the window of a time as the version did that joined two at a time."""
+    at, newest, level = time_s // window_s, newest_s // window_s, 0
+    while newest + 1 - (((at >> level + 1) + 1) << level + 1) >= kept << level:
+        level += 1
+    return Window(start=(at >> level << level) * window_s, length=window_s << level)
+
+
+def test_windows_that_an_earlier_version_joined_by_twos_are_gone_on_with(
+    run: Run, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = (2, 5)
+    log = Log()
+    for spill in range(19):
+        if spill not in late:
+            log.append(reconstructed_spill(spill))
+
+    def windows() -> list[int]:
+        with Redis.from_url(redis_url) as redis:
+            reader = reader_of(redis)
+            found = reader.windows(RUN)
+            books = {window: (spills, reader.window(RUN, window, {})) for window, spills in found.items()}
+            assert list(invariants.of_windows(reader.run(RUN, {}), books)) == []
+            assert sum(found.values()) == reader.totals(RUN).filled
+        return [window.length for window in found]
+
+    async def scenario() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(partition, "window_at", by_twos)
+            await Worker(log, redis_url).drain()
+        assert 2 * WINDOW_S in windows()
+        for spill in late:
+            log.append(reconstructed_spill(spill))
+            await Worker(log, redis_url).drain()
+            assert 2 * WINDOW_S in windows()
+        filled_log(60, log=log)
         await Worker(log, redis_url).drain()
         check(redis_url, log)
 

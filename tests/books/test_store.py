@@ -33,7 +33,6 @@ def changes(*, grown: bool = False) -> dict[int, RunChanges]:
     filled = fill([spill], {})
     names = ("spills:7", "key-numbers:7", "book:7", "window:7:60:60", "windows:7")
     stamps = {PARTITION + name: "a:1" for name in names} if grown else {}
-    plots = {name: filled.book[name] for name in filled.book}
     stored = StoredPart(part=part, book=filled.book, windows={WINDOW: 1}, upto=5, log="a log", stamps=stamps)
     return {
         7: RunChanges(
@@ -41,8 +40,8 @@ def changes(*, grown: bool = False) -> dict[int, RunChanges]:
             place=Place.of(part.totals, 0, "a log"),
             ledger=part.ledger,
             key_numbers=filled.key_numbers,
-            plots=plots,
-            windows={WINDOW: plots},
+            plots=filled.book.cells,
+            windows={WINDOW: filled.book.cells},
             expired=[Window(0, 60)],
         )
     }

@@ -188,7 +188,7 @@ def test_30_32_a_plot_is_found_by_its_words_and_the_keys_lead_on(site: Site, pag
     until_drawn(page, "hPMT1", played.run, SPILLS - 1)
     assert page.url.endswith(f"/plot/hPMT1?run={played.run.run}&log=yz")
     page.keyboard.press("f")
-    page.wait_for_function("document.fullscreenElement !== null")
+    page.wait_for_function("() => document.fullscreenElement !== null")
 
 
 def test_31_frozen_plots_stay_while_the_strip_goes_on_and_a_link_opens_them_so(site: Site, page: Page) -> None:

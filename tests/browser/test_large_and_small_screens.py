@@ -81,7 +81,7 @@ def test_all_rows_fit_on_the_screen_with_banners_or_without(site: Site, page: Pa
         until_drawn(page, "ht01", run, 1)
     expect(page.locator(".banner")).to_have_count(1 if banner else 0)
     page.wait_for_function(
-        "[...document.querySelectorAll('.card')].at(-1).getBoundingClientRect().bottom <= innerHeight"
+        "() => [...document.querySelectorAll('.card')].at(-1).getBoundingClientRect().bottom <= innerHeight"
     )
 
 
@@ -144,7 +144,7 @@ def test_32_the_help_lists_exactly_the_keys_that_work(site: Site, page: Page) ->
     page.keyboard.press("Escape")
     expect(page.locator("#help")).to_be_hidden()
     listed = {" " if key == "space" else key for keys in told for key in keys.split()} - {"Esc"}
-    page.wait_for_function("document.querySelector('[data-key=\"[\"]')")
+    page.wait_for_function("() => document.querySelector('[data-key=\"[\"]')")
     found = page.evaluate("[...document.querySelectorAll('[data-key]')].map(each => each.dataset.key)")
     assert set(found) | {"]"} == listed  # there is no later run to go to
     assert len(found) == len(set(found))

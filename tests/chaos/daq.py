@@ -12,6 +12,7 @@ from typing import Self
 from schemas.records import RawSpill, RunControl
 from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
+from streams.daq.date_file import FirstCounts
 from streams.daq.simulator import SimulatedRun
 from streams.daq.sources import read_source
 
@@ -51,19 +52,38 @@ class Daq:
 
     def __init__(self, file: Path, *, seed: int, rate: float) -> None:
         self.file, self._period_s = file, 1 / rate
+        self._formers: list[Path] = []
         self._stream = shuffled(_runs(seed), DISORDER, random.Random(seed))
         self._written: list[Record] = []
         self._asked: deque[Record] = deque()
         with file.open("wb", buffering=0) as new:
             for _ in range(SOON):
                 self._write_next(new)
-        self._ended = threading.Event()
+        self._ended, self._to_replace = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._write, name="daq")
 
     def _write(self) -> None:
-        with self.file.open("ab", buffering=0) as file:
-            while not self._ended.wait(self._period_s):
-                self._write_next(file)
+        while not self._ended.is_set():
+            with self.file.open("ab", buffering=0) as file:
+                while not self._ended.wait(self._period_s) and not self._to_replace.is_set():
+                    self._write_next(file)
+            if self._to_replace.is_set():
+                self._begin_a_file()
+
+    def _begin_a_file(self) -> None:
+        """Go on in another file of the same name; the former one keeps what it has, elsewhere."""
+        former = self.file.parent / f"former-{len(self._formers)}" / self.file.name
+        former.parent.mkdir()
+        former.hardlink_to(self.file)
+        self._formers.append(former)
+        new = self.file.with_suffix(".new")
+        new.touch()
+        new.rename(self.file)
+        self._to_replace.clear()
+
+    def replace_the_file(self) -> None:
+        """Have what comes next written into another file of the same name."""
+        self._to_replace.set()
 
     def _write_next(self, file) -> None:  # type: ignore[no-untyped-def]
         record = self._asked.popleft() if self._asked else next(self._stream)
@@ -82,7 +102,8 @@ class Daq:
     def records(self) -> list[Record]:
         """Return the records that were written, as they are read, once the block has ended."""
         assert not self._thread.is_alive()
-        read = list(read_source(self.file))
+        firsts: FirstCounts = {}
+        read = [record for file in (*self._formers, self.file) for record in read_source(file, firsts)]
         assert [record.payload for record in read] == [record.payload for record in self._written]
         return read
 

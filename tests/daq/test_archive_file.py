@@ -19,7 +19,8 @@ from schemas.records import ControlKind, RawSpill, RunControl
 from schemas.wire import decode, encode
 from streams.daq import archive_file
 from streams.daq.archive_file import Message, check_messages, contents_of, is_archive, read_messages, write_messages
-from streams.daq.sources import follow_date, read_source
+from streams.daq.source import Source
+from streams.daq.sources import follow, read_source
 from streams.errors import BadDataError, SpilldeckError
 from tests.date_builder import event
 from tests.edits import EDITS, edited
@@ -116,8 +117,8 @@ def test_an_archive_is_no_file_of_the_daq_though_the_bytes_of_one_are_in_it(tmp_
     write_messages(path, RUN, in_kafka([spill]))
     assert event(7) in path.read_bytes()
     assert list(read_source(path)) == [spill]
-    with pytest.raises(BadDataError, match="archive is no DATE file"):
-        next(follow_date(path))
+    with Source(path) as source, pytest.raises(BadDataError, match="archive is no file that the DAQ writes to"):
+        next(follow(source, {}))
 
 
 def test_an_archive_of_nothing_has_no_partition(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The journal: what is behind the last acknowledged record, and nothing else, is sent again."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.records import RawSpill
-from streams.daq.journal import Journal, behind
+from streams.daq.journal import Journal, StoredFirsts, behind
+from streams.daq.source import Source
 from streams.errors import UsageError
 from tests.records import raw_spill
 
@@ -16,13 +18,15 @@ RECORDS = [raw_spill(spill=n, byte=100 * n, payload=b"x" * 100) for n in range(2
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def source(tmp_path: Path) -> Iterator[Source]:
     path = tmp_path / "run.000"
     path.write_bytes(bytes(range(256)) * 10)
-    return path
+    with Source(path) as opened:
+        list(opened.pieces())
+        yield opened
 
 
-def test_a_position_is_behind_all_that_is_acknowledged_in_a_row(tmp_path: Path, source: Path) -> None:
+def test_a_position_is_behind_all_that_is_acknowledged_in_a_row(tmp_path: Path, source: Source) -> None:
     journal = Journal(tmp_path, source, "raw")
     for record in RECORDS[:4]:
         journal.send(record)
@@ -36,7 +40,7 @@ def test_a_position_is_behind_all_that_is_acknowledged_in_a_row(tmp_path: Path, 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=st.integers(0, 20), written=st.integers(0, 20), seed=st.integers(0, 1000))
 def test_each_record_is_in_kafka_once_whenever_the_producer_dies(
-    tmp_path: Path, source: Path, sent: int, written: int, seed: int
+    tmp_path: Path, source: Source, sent: int, written: int, seed: int
 ) -> None:
     journal = Journal(tmp_path, source, f"raw-{sent}-{written}-{seed}")
     kafka: dict[int, list[RawSpill]] = {partition: [] for partition in range(3)}
@@ -61,18 +65,49 @@ def test_each_record_is_in_kafka_once_whenever_the_producer_dies(
     assert [r.spill for r in resumed] == list(range(sent, 20))
 
 
-def test_a_journal_of_another_file_under_the_same_name_is_passed_over(tmp_path: Path, source: Path) -> None:
+def test_a_journal_of_another_file_under_the_same_name_is_passed_over(tmp_path: Path, source: Source) -> None:
     journal = Journal(tmp_path, source, "raw")
     journal.send(RECORDS[5])
     journal.acknowledge(RECORDS[5], {0: 1})
     journal.write()
     assert Journal(tmp_path, source, "raw").load()
     assert not Journal(tmp_path, source, "other topic").load()
-    source.write_bytes(b"another run" * 1000)
-    assert not Journal(tmp_path, source, "raw").load()
+    source.path.write_bytes(b"another run" * 1000)
+    with Source(source.path) as other:
+        journal = Journal(tmp_path, other, "raw")
+        assert not journal.load()
+        assert journal.former == 501
 
 
-def test_a_damaged_journal_says_what_to_do(tmp_path: Path, source: Path) -> None:
+def test_a_journal_is_of_the_file_that_was_read_whoever_has_its_name_by_now(tmp_path: Path, source: Source) -> None:
+    source.path.unlink()
+    source.path.write_bytes(b"another run" * 1000)
+    journal = Journal(tmp_path, source, "raw")
+    journal.write()
+    with Source(source.path) as other:
+        assert not Journal(tmp_path, other, "raw").load()
+
+
+def test_a_journal_knows_a_file_that_has_grown_and_one_that_was_copied(tmp_path: Path, source: Source) -> None:
+    Journal(tmp_path, source, "raw").write()
+    (tmp_path / "copy").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "copy").rename(source.path)
+    with Source(source.path) as grown:
+        assert Journal(tmp_path, grown, "raw").load()
+
+
+def test_what_a_run_counts_from_is_known_to_the_next_process(tmp_path: Path) -> None:
+    firsts = StoredFirsts(tmp_path)
+    firsts.known |= {7: 1, 8: None}
+    for run in (7, 8, 9):
+        firsts.keep(run)
+    assert StoredFirsts(tmp_path).known == {7: 1, 8: None}
+    (tmp_path / "runs" / "7.json").write_text("{")
+    with pytest.raises(UsageError, match=r"7\.json cannot be read, remove it"):
+        StoredFirsts(tmp_path)
+
+
+def test_a_damaged_journal_says_what_to_do(tmp_path: Path, source: Source) -> None:
     journal = Journal(tmp_path, source, "raw")
     journal.write()
     (written,) = tmp_path.glob("*.json")

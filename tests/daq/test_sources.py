@@ -1,12 +1,24 @@
+import bz2
+import gzip
+import itertools
 import json
+import lzma
+import os
+import random
 import struct
 
+import cramjam
+import lz4.frame
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.records import NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
 from schemas.wire import encode
+from streams.daq import source, sources
+from streams.daq.archive_file import MAGIC
+from streams.daq.compressed import PIECE_BYTES, decompressed
+from streams.daq.json_file import JsonReader
 from streams.daq.sources import read_source
 from streams.errors import BadDataError, UsageError
 from streams.unpack.date import unpack_date
@@ -52,6 +64,87 @@ def test_a_run_is_its_start_its_spills_and_its_end(read):
     assert {(r.run, r.source) for r in records} == {(7, "00007.000")}
     assert {r.time_us for r in records} == {1_500_000_000_250_000}
     assert [unpack_date(r.payload).tdc.leading_time[0] for r in records[1:4]] == [100, 101, 102]
+
+
+PACK = {
+    "gzip": gzip.compress,
+    "zstd": lambda content: bytes(cramjam.zstd.compress(content)),
+    "lz4": lz4.frame.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+}
+
+
+@pytest.mark.parametrize("pack", PACK.values(), ids=PACK)
+def test_a_compressed_file_is_read_as_what_is_in_it(read, pack):
+    dated, text = run_file(2), lines(*SPILLS[0], *SPILLS[1])
+    assert read(pack(dated)) == read(dated)
+    assert read(pack(text)) == read(text)
+    assert read(pack(dated[:300]) + pack(dated[300:]) + bytes(512)) == read(dated)
+
+
+@pytest.mark.parametrize("pack", PACK.values(), ids=PACK)
+def test_of_a_cut_compressed_file_comes_what_can_be_read(tmp_path, pack):
+    content = run_file(2) + random.Random(1).randbytes(400_000) + run_file(1)
+    path = tmp_path / "cut"
+    path.write_bytes(pack(content)[:-40])
+    found = []
+    with pytest.raises(BadDataError, match=r"cut (was cut|is damaged)"):
+        found.extend(read_source(path))
+    assert told(found)[:3] == (["start", 0, 1] if pack is not bz2.compress else [])
+    path.write_bytes(pack(content)[:10] + bytes(100))
+    with pytest.raises(BadDataError, match=r"cut (was cut|is damaged|is compressed, and damaged)"):
+        list(read_source(path))
+
+
+@pytest.mark.parametrize("pack", PACK.values(), ids=PACK)
+def test_what_expands_without_end_comes_in_pieces(pack):
+    pieces = list(decompressed(iter([pack(bytes(50_000_000))]), "bomb"))
+    assert sum(map(len, pieces)) == 50_000_000
+    assert max(map(len, pieces)) <= PIECE_BYTES
+
+
+@pytest.mark.parametrize("begin", [run_file(1) + struct.pack("<I", 0xFFFFFFFC) + event(7)[4:80], b'{"daq_data": "'])
+def test_no_more_than_the_longest_spill_is_held(tmp_path, monkeypatch, begin):
+    monkeypatch.setattr(sources, "LONGEST_BYTES", 100_000)
+    monkeypatch.setattr(source, "PIECE_BYTES", 10_000)
+    path = tmp_path / "bomb"
+    path.write_bytes(begin + b"x" * 1_000_000)
+    records = list(read_source(path))
+    assert {r.format for r in records[-4:]} == {RawFormat.UNREADABLE}
+    assert max(len(r.payload) for r in records) < 200_000
+    assert b"".join(r.payload for r in records) == path.read_bytes()
+
+
+@pytest.mark.parametrize("change", [lambda path: os.truncate(path, 1500), lambda path: path.write_bytes(bytes(90_000))])
+def test_a_file_that_becomes_shorter_or_another_while_it_is_read_is_said(tmp_path, monkeypatch, change):
+    monkeypatch.setattr(source, "PIECE_BYTES", 1000)
+    path = tmp_path / "run.000"
+    path.write_bytes(run_file(20))
+    records = read_source(path)
+    next(records)
+    change(path)
+    with pytest.raises(UsageError, match=r"run\.000 has become shorter, or was written anew"):
+        list(records)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("cuts", [(1, 3), (0, 1), (2, 5)])
+def test_the_numbering_of_a_run_goes_on_over_its_files(tmp_path, first, cuts):
+    records = [start_of_run(), *(spill(first + n) for n in range(6)), end_of_run()]
+    found, firsts = [], {}
+    for number, (begin, end) in enumerate(itertools.pairwise((0, cuts[0] + 1, cuts[1] + 1, len(records)))):
+        (tmp_path / str(number)).write_bytes(b"".join(records[begin:end]))
+        found += read_source(tmp_path / str(number), firsts)
+    assert told(found) == ["start", 0, 1, 2, 3, 4, 5, "end"]
+
+
+def test_a_run_that_is_started_anew_counts_as_it_shows(tmp_path):
+    firsts = {7: 1}
+    (tmp_path / "again").write_bytes(run_file(2, first_count=0))
+    assert told(read_source(tmp_path / "again", firsts)) == ["start", 0, 1, "end"]
+    (tmp_path / "within").write_bytes(start_of_run(8) + spill(41, run=8))
+    assert told(read_source(tmp_path / "within", {8: 1})) == ["start", 40]
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -150,6 +243,9 @@ def test_every_record_fits_on_the_wire(read):
         (b"\0\0\0\xa0\xda\x1e\x5a\xfe"[::1] * 20, "byte-swapped"),
         (b"a text\n" * 20, "neither DATE events nor spills as JSON"),
         (b"\0", "neither DATE events nor spills as JSON"),
+        (b"root\0\0\xf2\x5e", "is a ROOT file"),
+        ("{}".encode("utf-16"), "is text in UTF-16"),
+        (gzip.compress(MAGIC), "is an archive that is compressed once more"),
     ],
 )
 def test_a_file_of_something_else_is_refused(read, content, reason):
@@ -220,6 +316,46 @@ def test_old_spellings_and_the_marker_of_old_files_are_read(read):
     assert (record.run, record.spill, record.time_us) == (2873, 4, 1_281_804_484_000_000)
 
 
+@pytest.mark.parametrize("indent", [None, 0, 2])
+@pytest.mark.parametrize("between", [b"", b"\n", b"\r\nEND_OF_RUN\r\n", b"\xef\xbb\xbf"])
+def test_documents_are_told_apart_however_they_are_written(read, indent, between):
+    documents = [document("start_of_run"), *SPILLS[0], *SPILLS[1], document("end_of_run")]
+    content = between + between.join(json.dumps(one, indent=indent).encode() for one in documents)
+    records = read(content)
+    assert told(records) == ["start", 0, 1, "end"]
+    assert all(content[r.byte :].startswith(r.payload) for r in records)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("cut", [5, 20, 30])
+def test_a_damaged_document_of_many_lines_costs_itself_alone(read, indent, cut):
+    spills = [json.dumps(SPILLS[n][1], indent=indent).encode() for n in range(3)]
+    records = read(b"\n".join([spills[0], spills[1][:cut] + spills[1][cut + 3 :], spills[2]]))
+    assert told(records) == [0, "unreadable", 2]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_documents_that_come_in_pieces_are_those_of_the_whole(read, size):
+    hits = document("physics_event", spill_number=9, daq_data={"tof0": [{"V1290": []}, {"V1724": []}]})
+    documents = [*(d for spill in SPILLS for d in spill), hits]
+    content = b"".join(json.dumps(d, indent=0).encode() + b"\n" for d in documents) + b"[1]\n"
+    reader, found = JsonReader("00007.000"), []
+    for stop in range(0, len(content) + size, size):
+        found += reader.read(content[reader.at : stop], ended=stop >= len(content), settled=False)
+    assert found == read(content)
+
+
+def test_markers_that_hold_nothing_are_no_spills_and_no_runs(read):
+    markers = [
+        document("physics_event", spill_number=-1, daq_data=None),
+        document("end_of_run", run_number=-1, spill_number=-1),
+        document("start_of_run", run_number=-1),
+    ]
+    records = read(lines(markers[2], *SPILLS[0], *SPILLS[1], *markers))
+    assert told(records) == [0, 1]
+    assert told(read(lines(document("end_of_run", spill_number=-1)))) == ["end"]
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
@@ -227,7 +363,7 @@ def test_old_spellings_and_the_marker_of_old_files_are_read(read):
         (b"[1]", "a JSON list"),
         (document([]), "daq_event_type is no text"),
         (document("physics_event"), "spill_num is None"),
-        (document("physics_event", spill_number=-1), "spill_number is -1"),
+        (document("physics_event", spill_number=-1, daq_data={"trigger": []}), "spill_number is -1"),
         (document("physics_event", spill_number=1, run_number="5"), "run_number is 5"),
         ({"daq_data": {"trigger": []}}, "whose daq_event_type is ''"),
         (b"\xff\xff", "no UTF-8"),

@@ -169,10 +169,8 @@ def test_a_spill_that_is_not_in_the_plots_is_missed_if_it_never_came_and_has_no_
 def test_plots_against_the_spill_go_on_where_their_axis_ends() -> None:
     stored = run_book(8)
     ledger = {n + 4996: entry for n, entry in stored.ledger.items()}
-    counts = np.zeros(5000, np.int64)
-    counts[4996:] = 5, 6, 7, 8
     book = Book({})
-    book[BY_SPILL].view(flow=False)[:] = counts
+    book.fill(BY_SPILL, np.repeat(np.arange(4996, 5000), [5, 6, 7, 8]))
     later = {BY_SPILL: tuple(SpillNumber(n, n - 4990.0, 9) for n in range(5000, 5003))}
     shown = view(replace(stored, ledger=ledger, book=book), beyond_axis=later)
     (line,) = FigureCache().maker(shown, "light")(BY_SPILL)["data"]

@@ -10,11 +10,13 @@ from urllib.parse import urlencode
 import pytest
 from fastapi import Request
 
+from dashboards import live as module
 from dashboards.choices import Choices
 from dashboards.data import Data, View
-from dashboards.live import Live
+from dashboards.live import ANSWERS_BYTES, Live
 from dashboards.make import FigureCache, Maker
 from dashboards.pages.plots import on_the_overview
+from dashboards.threads import Threads
 from streams.settings import DashboardSettings, Settings, load_settings
 from tests.dashboards.views import RUN, run_book
 from tests.stored import checkpoint
@@ -45,12 +47,12 @@ def with_books(settings: Settings, scenario: Callable[[Live, CountingCache], Awa
     with Data(settings) as data:
         data.view()
         cache = CountingCache()
-        asyncio.run(scenario(Live(data, cache, LONG_S), cache))  # type: ignore[arg-type]
+        asyncio.run(scenario(Live(data, cache, LONG_S, Threads()), cache))  # type: ignore[arg-type]
 
 
 async def ask(live: Live, **said: Any) -> dict[str, Any]:
     query = urlencode(PAGE | said).encode()
-    answer = await live.answer(Request({"type": "http", "query_string": query}))
+    answer = await live.answer(Request({"type": "http", "query_string": query, "headers": []}))
     found: dict[str, Any] = json.loads(bytes(answer.body))
     return found
 
@@ -89,5 +91,30 @@ def test_figures_are_made_once_for_all_browsers_and_sent_once_to_each(slow: Sett
         still = await ask(live, search="?frozen=1", **again(frozen))
         assert "figures" not in still
         assert "Last spill" in json.dumps(still["parts"]["strip"])
+
+    with_books(slow, scenario)
+
+
+def test_questions_without_end_make_no_more_than_what_is_shown_and_are_not_kept_without_end(
+    slow: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOKS_KEPT", 4)
+
+    async def scenario(live: Live, _cache: CountingCache) -> None:
+        kept = []
+        for number in range(30):
+            await ask(live, search=f"?reference={number}&nonsense={number}", has="", theme=f"theme{number}")
+            kept.append(len(live._looks))
+        assert max(kept) == 4
+        assert len(live._figures._figures) == len(on_the_overview())
+        live._answers_bytes = ANSWERS_BYTES + 1
+        await ask(live)
+        assert len(live._answers) == 1
+        assert 0 < live._answers_bytes < ANSWERS_BYTES
+        kept = []
+        for number in range(10):
+            await ask(live, has="", path=f"/nothing{number}", nonsense=str(number))
+            kept.append(len(live._looks))
+        assert max(kept) <= 2
 
     with_books(slow, scenario)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dashboards import make
-from dashboards.choices import LAST_MINUTE
+from dashboards.choices import LAST_MINUTE, Choices, Mode
 from dashboards.data import View
 from dashboards.figures.theme import DARK, LIGHT
 from dashboards.make import FigureCache, file_name, which_spills, why_empty
@@ -51,6 +51,23 @@ def test_a_new_version_gives_a_new_figure() -> None:
     assert "spills 0–3 " in titles[0]
     assert "spills 0–7 " in titles[1]
     assert titles[2] == titles[0]
+
+
+def test_figures_are_kept_by_what_they_show_and_no_more_bytes_of_them_than_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cache = FigureCache()
+    for number in range(20):
+        for choices in (Choices(reference=number), Choices(run=RUN, mode=Mode.RATIO, rotate_s=number, frozen=True)):
+            cache.maker(view(run_book()), "light", choices)("ht01")
+    assert len(cache._figures) == 1
+    one = cache._bytes
+    assert one > 5_000
+    monkeypatch.setattr(make, "KEPT_BYTES", 3 * one)
+    for version in range(10):
+        cache.maker(view(run_book(), version=f"v{version}"), "light")("ht01")
+    assert cache._bytes <= 3 * one
+    assert [version for version, *_ in cache._figures][-1] == "v9"
 
 
 def test_each_theme_has_its_figure_and_an_unknown_one_is_light() -> None:

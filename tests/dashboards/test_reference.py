@@ -12,7 +12,8 @@ from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.parts import Figure
 from dashboards.figures.theme import LIGHT
 from dashboards.figures.trends import trend_figure
-from streams.books.book import Histogram, new_histogram
+from streams.books.book import new_histogram
+from streams.books.cells import Histogram
 from streams.books.run import spill_facts
 from streams.plots.catalogue import PLOTS, TRENDS
 from tests.dashboards.views import run_book

@@ -1,24 +1,20 @@
-"""Which scripts the page takes."""
+"""The scripts of others that lie in the package."""
 
-from pathlib import Path
+import gzip
 
-import pytest
+from plotly.offline import get_plotlyjs_version
 
-from dashboards.scripts import PLOTLY, REGENERATOR, get_plotlyjs_version, plotly_file
-
-
-@pytest.mark.parametrize("there", [None, b"damaged"])
-def test_without_the_pinned_file_the_page_takes_plotly_whole(
-    there: bytes | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    if there is not None:
-        (tmp_path / "spilldeck").mkdir()
-        (tmp_path / "spilldeck" / f"{PLOTLY.package}-{PLOTLY.version}.js").write_bytes(there)
-    assert plotly_file().name == "plotly.min.js"
-    assert plotly_file().is_file()
-    assert REGENERATOR.file is None
+from dashboards.make import FigureCache
+from dashboards.scripts import PLOTLY
+from streams.plots.catalogue import PLOTS, TRENDS
+from tests.dashboards.views import run_book, view
 
 
-def test_the_pinned_file_is_of_the_version_that_the_package_draws_with() -> None:
-    assert get_plotlyjs_version() == PLOTLY.version
+def test_the_plotly_of_the_package_is_of_the_version_that_the_figures_are_made_for() -> None:
+    assert f'version="{get_plotlyjs_version()}"' in gzip.decompress(PLOTLY.read_bytes()).decode()
+
+
+def test_every_figure_is_of_what_that_plotly_can_draw() -> None:
+    make = FigureCache().maker(view(run_book()), "light")
+    kinds = {each["type"] for name in (*PLOTS, *TRENDS) for each in make(name)["data"]}
+    assert kinds == {"scatter", "heatmap"}

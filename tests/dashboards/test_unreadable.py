@@ -45,9 +45,11 @@ def store_two_runs(settings: Settings) -> None:
         checkpoint(settings, {run: came_at(run, first_ms)}, windows={WINDOW: (8, plots)}, next=8 * first_ms)
 
 
-def of_a_newer_version(redis: Redis, keys: layout.Keys) -> None:
-    values = Totals(received=1).to_json() | {"format": FORMAT + 1}
-    redis.hset(keys.run(RUN), "totals", layout.pack_json(values))
+def totals_of(**changes: object) -> Callable[[Redis, layout.Keys], None]:
+    def write(redis: Redis, keys: layout.Keys) -> None:
+        redis.hset(keys.run(RUN), "totals", layout.pack_json(Totals(received=1).to_json() | changes))
+
+    return write
 
 
 def field(name: str, value: bytes, key: Callable[[layout.Keys], str]) -> Callable[[Redis, layout.Keys], None]:
@@ -86,7 +88,9 @@ DAMAGES = {
     "totals have no counters": field("totals", layout.seal(b"[]"), of_run("run")),
     "a bit of the totals is turned": one_bit(of_run("run"), "totals"),
     "the stamps are rubbish": field("unit", b"\xff\xfe", of_run("run")),
-    "totals are of a newer version": of_a_newer_version,
+    "totals are of a newer version": totals_of(format=FORMAT + 1),
+    "totals have a time of no calendar": totals_of(last_us=-(10**18)),
+    "totals have a number that is none": totals_of(first_us=float("inf")),
     "the totals are gone": gone(of_run("run")),
     "the totals are a string": string(of_run("run")),
     "a spill is rubbish": field("7", b"short", of_run("spills")),

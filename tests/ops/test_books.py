@@ -13,7 +13,8 @@ from redis import Redis
 
 from ops.book_checks import findings
 from ops.topics import ensure_topics
-from streams.books import layout, uhi
+from streams.books import layout
+from streams.books.cells import Cells
 from streams.books.connect import connect
 from streams.books.layout import Keys, Loss
 from streams.books.reader import BookReader
@@ -137,9 +138,9 @@ def test_what_is_written_meanwhile_is_read_again_before_it_is_called_wrong(setti
 
 
 def change_a_bin(redis: Redis, keys: Keys, key: str) -> None:
-    histogram = uhi.decode(redis.hget(key, PLOT) or b"")
-    histogram.view(flow=True)[3] += 1
-    redis.hset(key, PLOT, uhi.encode(histogram))
+    cells = Cells.unpack(layout.unseal(redis.hget(key, PLOT) or b""))
+    cells.counts[3] += 1
+    redis.hset(key, PLOT, layout.seal(cells.pack()))
 
 
 def change_totals(redis: Redis, keys: Keys, **changes: Any) -> None:

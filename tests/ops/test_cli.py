@@ -1,12 +1,17 @@
 """The command line's frame: errors, exit status, settings."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
+from ops.stack import free_port
+from ops.stack import redis as redis_server
+from streams import __version__
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 
 NOBODY = "127.0.0.1:1"
@@ -84,6 +89,82 @@ def test_config_show_masks_secrets(spilldeck: Spilldeck, url: str, masked: str) 
     env = {"SPILLDECK_REDIS__URL": url}
     assert shown(spilldeck, env)["redis.url"]["value"] == masked
     assert "ter2" not in spilldeck("config", "show", env=env).stdout
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hunter2",
+        "foo://:hunter2@host/0",
+        "redis://:hunter2@host:99999999/0",
+        "redis://:hunter2@host:port/0",
+        "redis://host/0?pasword=hunter2",
+    ],
+)
+def test_an_address_that_no_redis_has_is_an_error_without_its_secrets(spilldeck: Spilldeck, url: str) -> None:
+    line = assert_one_sentence(spilldeck("runs", "list", env={"SPILLDECK_REDIS__URL": url}), 2)
+    assert "redis.url is no address of a Redis" in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0?password=hunter2", "unix:///no/such.sock?password=hunter2"])
+def test_a_redis_that_is_away_is_named_without_its_secrets(spilldeck: Spilldeck, url: str) -> None:
+    line = assert_one_sentence(spilldeck("runs", "list", env={"SPILLDECK_REDIS__URL": url}), 3)
+    assert "no Redis answers at" in line
+    assert "hunter2" not in line
+
+
+def test_what_listens_and_is_no_kafka_is_not_taken_for_nobody(spilldeck: Spilldeck) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        env = {"SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{other.getsockname()[1]}"}
+        line = assert_one_sentence(spilldeck("topics", "plan", env=env), 3)
+    assert "does not answer as a Kafka without TLS and passwords does" in line
+
+
+@pytest.mark.servers
+def test_a_redis_that_refuses_says_why(spilldeck: Spilldeck, tmp_path: Path) -> None:
+    port = free_port()
+    process = redis_server.start(tmp_path, port, keep=False)
+    try:
+        while not redis_server.answers(port, 1.0):
+            assert process.runs
+        with Redis(port=port) as redis:
+            redis.acl_setuser("reader", enabled=True, passwords=["+right"], commands=["+ping", "+info"], keys=["*"])
+        wrong = spilldeck("runs", "list", env={"SPILLDECK_REDIS__URL": f"redis://reader:hunter2@127.0.0.1:{port}/0"})
+        may_not = spilldeck("runs", "list", env={"SPILLDECK_REDIS__URL": f"redis://reader:right@127.0.0.1:{port}/0"})
+    finally:
+        process.end()
+    assert "refuses who asks" in assert_one_sentence(wrong, 3)
+    assert "hunter2" not in wrong.stderr
+    assert "does not let its user do this" in assert_one_sentence(may_not, 3)
+
+
+def test_the_version_is_shown(spilldeck: Spilldeck) -> None:
+    done = spilldeck("--version")
+    assert (done.returncode, done.stdout) == (0, f"spilldeck {__version__}\n")
+
+
+@pytest.mark.parametrize("command", [["-h"], ["runs", "-h"], ["runs", "list", "-h"]])
+def test_h_is_help(spilldeck: Spilldeck, command: list[str]) -> None:
+    done = spilldeck(*command)
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["config", "show"], ["config", "show", "--json"]])
+def test_output_that_cannot_be_written_is_one_sentence(spilldeck: Spilldeck, arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ops", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["spilldeck: the output cannot be written: No space left on device"]
+
+
+def test_output_is_utf_8_whatever_the_locale_is(spilldeck: Spilldeck) -> None:
+    done = spilldeck("config", "show", env={"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"})
+    assert done.returncode == 0, done.stderr
+    assert "│" in done.stdout
 
 
 def test_config_show_fits_on_a_terminal(spilldeck: Spilldeck) -> None:

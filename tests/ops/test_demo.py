@@ -38,12 +38,17 @@ def wait_for(what: str, condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def demo(directory: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the demo with its output in files and its temporary ones in a directory of its own."""
+    """Run the demo with its output in files and its temporary ones in a directory of its own, which has traps."""
     (directory / "tmp").mkdir()
+    for package in ("ops", "streams", "dashboards"):
+        (directory / package).mkdir()
+        (directory / package / "__init__.py").write_text(
+            "raise SystemExit('the code of a folder where the user stands')"
+        )
     plain = {name: value for name, value in os.environ.items() if not name.upper().startswith("SPILLDECK_")}
     with (directory / "stdout").open("wb") as out, (directory / "stderr").open("wb") as err:
         running = subprocess.Popen(
-            [sys.executable, "-m", "ops", "demo", *arguments],
+            [sys.executable, "-P", "-m", "ops", "demo", *arguments],
             env=plain | {"COLUMNS": "120", "TMPDIR": str(directory / "tmp")},
             cwd=directory,
             stdin=subprocess.DEVNULL,

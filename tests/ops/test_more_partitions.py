@@ -148,16 +148,16 @@ def test_a_run_that_is_resumed_stays_in_its_partitions(settings: Settings, tmp_p
     def produce(until: int | None = None) -> None:
         """Send the file, or so many of its records, and die then."""
         production = Production(own, on_acknowledged=lambda _: None, on_waiting=lambda _seconds, _messages: None)
-        with Inputs([file]) as inputs:
-            records = list(inputs.records_of(file))
-            inputs.records_of = lambda _: iter(records[:until])  # type: ignore[method-assign]
-            production.play(inputs, resume=True, rate=None, as_recorded=False)
+        inputs = Inputs([file])
+        records = list(inputs.records())
+        inputs.records_of = lambda _: iter(records[:until])  # type: ignore[method-assign]
+        production.play(inputs, resume=True, rate=None, as_recorded=False)
 
     produce(until=4)
     (journal,) = (tmp_path / "journals").glob("*.json")
     noted = journal.read_text()
     if not is_noted:  # it died before it took note of anything
-        at_first = json.loads(noted) | {"byte": 0, "head": sha256(b"").hexdigest(), "partitions": {}}
+        at_first = json.loads(noted) | {"byte": 0, "read": 0, "head": sha256(b"").hexdigest(), "partitions": {}}
         journal.write_text(json.dumps(at_first | {"offsets": dict.fromkeys(range(NOW), 0)}))
     apply(many)
     written = journal.read_text()

@@ -1,10 +1,20 @@
 """spilldeck produce and simulate: into a real Kafka."""
 
+import gzip
+import json
+import os
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
+import cramjam
+import lz4.frame
 import pytest
 
+from ops.daq_file import write_daq_file
 from ops.inputs import paced
+from ops.topics import ensure_topics
 from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
 from schemas.wire import decode
 from streams.daq.producer import partition_of
@@ -12,8 +22,10 @@ from streams.daq.simulator import SimulatedRun
 from streams.settings import Settings
 from streams.topics import Topics
 from streams.unpack.framing import headers
+from tests.date_builder import end_of_run, spill, start_of_run
 from tests.kafka import messages
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.ops.test_resume import wait_for
 from tests.records import raw_spill
 from tests.workers import environment
 
@@ -67,6 +79,94 @@ def test_bytes_without_a_spill_are_produced_too(spilldeck: Spilldeck, settings: 
     (unreadable,) = [r for _, r in produced(settings) if isinstance(r, RawSpill) and r.format is RawFormat.UNREADABLE]
     assert unreadable.spill == NO_RUN
     assert "cut.000" in unreadable.problem
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("packed", [False, True])
+def test_spills_go_out_as_they_come_through_a_pipe(settings: Settings, tmp_path: Path, packed: bool) -> None:
+    ensure_topics(settings)
+    (tmp_path / "daq").mkdir()
+    pipe = tmp_path / "daq" / "pipe"
+    os.mkfifo(pipe)
+    records = list(RUN.records())
+    command = [sys.executable, "-m", "ops", "produce", str(pipe) if packed else "-"]
+    env = os.environ | environment(settings) | {"SPILLDECK_PRODUCER__JOURNALS": str(tmp_path)}
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as producer:
+        assert producer.stdin is not None
+        pack = zlib.compressobj(wbits=31) if packed else None
+        with pipe.open("wb") if packed else producer.stdin as writer:
+            for some, count in ((records[:4], 3), (records[4:], 9)):
+                content = b"".join(record.payload for record in some)
+                writer.write(pack.compress(content) + pack.flush(zlib.Z_SYNC_FLUSH) if pack else content)
+                writer.flush()
+                wait_for(lambda wanted=count: sum(isinstance(r, RawSpill) for _, r in produced(settings)) == wanted)
+            writer.write(pack.flush() if pack else b"")
+        out = producer.stdout.read() if producer.stdout is not None else b""
+    assert (producer.returncode, out) == (0, b"9 spills acknowledged\n")
+
+
+@pytest.mark.servers
+def test_of_a_directory_is_read_what_can_be_and_the_rest_is_told(
+    spilldeck: Spilldeck, settings: Settings, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    parts = [b"".join(r.payload for r in SimulatedRun(run=900001 + n, spills=3).records()) for n in range(3)]
+    (data / "0.000.lz4").write_bytes(lz4.frame.compress(parts[0]))
+    (data / "1.000.zst").write_bytes(bytes(cramjam.zstd.compress(parts[1])))
+    (data / "2").write_bytes(gzip.compress(parts[2]))
+    (data / "2.sha256").write_text("checksum")
+    (data / ".2.part").write_text("half of it")
+    document = {"daq_event_type": "physics_event", "run_number": 5, "spill_number": 0, "daq_data": {"trigger": []}}
+    (data / "3.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(document, indent=1).encode() * 2)
+    (data / "4.root").write_bytes(b"root" + bytes(5000))
+    env = environment(settings) | {"SPILLDECK_PRODUCER__JOURNALS": str(tmp_path / "journals")}
+    done = spilldeck("produce", data, env=env)
+    assert (done.returncode, done.stdout) == (1, "11 spills acknowledged\n")
+    assert done.stderr.splitlines() == [
+        "spilldeck: framing at byte 0: 4.root is a ROOT file: what the DAQ wrote is read, not what was made of it"
+    ]
+    assert spilldeck("produce", data, "--resume", env=env).stdout == "0 spills acknowledged\n"
+
+
+@pytest.mark.servers
+def test_a_file_that_becomes_shorter_while_it_is_produced_is_said(settings: Settings, tmp_path: Path) -> None:
+    ensure_topics(settings)
+    path = tmp_path / "run.000"
+    path.write_bytes(b"".join(record.payload for record in RUN.records()) + bytes(9 << 20))
+    env = os.environ | environment(settings) | {"SPILLDECK_PRODUCER__JOURNALS": str(tmp_path)}
+    command = [sys.executable, "-m", "ops", "produce", str(path), "--rate", "5"]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as producer:
+        wait_for(lambda: bool(produced(settings)))
+        os.truncate(path, 10_000)
+        _, err = producer.communicate(timeout=60)
+    assert producer.returncode == 2
+    assert (
+        err.decode()
+        == f"spilldeck: {path} has become shorter, or was written anew, while it was read: produce it again\n"
+    )
+
+
+@pytest.mark.servers
+def test_a_run_in_several_files_is_numbered_as_one_and_archived(
+    spilldeck: Spilldeck, settings: Settings, tmp_path: Path
+) -> None:
+    """Together, in three processes, and with the middle one resumed: the DAQ counts from 1."""
+    env = environment(settings) | {"SPILLDECK_PRODUCER__JOURNALS": str(tmp_path / "journals")}
+    for run, ways in ((7, ["0 1 2"]), (8, ["0", "1", "1 --resume", "2"])):
+        parts = [start_of_run(run) + spill(1, run=run), spill(2, run=run) + spill(3, run=run), spill(4, run=run)]
+        for number, part in enumerate(parts):
+            (tmp_path / f"{number}").write_bytes(part + (end_of_run(run) if number == 2 else b""))
+        for way in ways:
+            assert spilldeck("produce", *way.split(), env=env).returncode == 0
+        there = sorted(r.spill for _, r in produced(settings) if isinstance(r, RawSpill) and r.run == run)
+        assert there == [0, 1, 2, 3]
+    # As the worker counts it, and as the file that is read back has it.
+    records = [record for _, record in produced(settings) if record.run == 8]
+    (tmp_path / "out").mkdir()
+    made = write_daq_file(8, records, tmp_path / "out")
+    assert made.spills == 4
+    assert made.file.read_bytes() == b"".join((tmp_path / f"{number}").read_bytes() for number in range(3))
 
 
 @pytest.mark.servers

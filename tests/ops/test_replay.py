@@ -25,7 +25,8 @@ from ops.replay.origins import kafka_spans, of_topic, taken
 from ops.replay.sessions import Sessions
 from ops.stack import LocalStack
 from schemas.records import RawSpill
-from streams.books import layout, uhi
+from streams.books import layout
+from streams.books.cells import Cells
 from streams.books.compare import compare, differences
 from streams.books.reader import BookReader
 from streams.books.replays import Origin
@@ -127,9 +128,9 @@ def test_verify_finds_a_bin_of_the_live_book_that_somebody_changed(spilldeck: Sp
     key = next(k.book(run) for k in keys if live.redis.hexists(k.book(run), plot))
     good = live.redis.hget(key, plot)
     assert isinstance(good, bytes)
-    histogram = uhi.decode(good)
-    histogram.view()[5] += 1
-    live.redis.hset(key, plot, uhi.encode(histogram))
+    cells = Cells.unpack(layout.unseal(good))
+    cells.counts[5] += 1
+    live.redis.hset(key, plot, layout.seal(cells.pack()))
     try:
         done = spilldeck("verify", str(run), str(RUNS[4]), env=live.env)
     finally:

@@ -20,6 +20,7 @@ from schemas.records import RawSpill
 from schemas.wire import decode
 from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
+from streams.daq.source import Source
 from streams.settings import ProducerSettings, Settings
 from streams.topics import Topics
 from tests.kafka import messages
@@ -100,6 +101,43 @@ def test_a_file_that_grows_is_followed_until_ctrl_c_and_resumed(
     assert spills(settings) == Counter(range(6))
 
 
+def test_a_name_that_becomes_another_file_is_followed_into_it(
+    spilldeck: Spilldeck, settings: Settings, env: dict[str, str], tmp_path: Path
+) -> None:
+    """A link that moves, a file that is replaced, and one that is written anew; each a file of the same run.
+
+    The last two while nobody follows.
+    """
+    pieces = [r.payload for r in SimulatedRun(spills=9, mean_triggers=4).records()]
+    files = [b"".join(pieces[start:stop]) for start, stop in ((0, 4), (4, 6), (6, 7), (7, 8), (8, 11))]
+    (tmp_path / "0.000").write_bytes(files[0])
+    name = tmp_path / "current.000"
+    name.symlink_to("0.000")
+    with start(env, name, "--follow") as producer:
+        wait_for(lambda: len(spills(settings)) == 3)
+        (tmp_path / "1.000").write_bytes(files[1])
+        (tmp_path / "link").symlink_to("1.000")
+        (tmp_path / "link").rename(name)
+        wait_for(lambda: len(spills(settings)) == 5)
+        producer.kill()
+    with (tmp_path / "1.000").open("ab") as former:
+        former.write(files[2])
+    (tmp_path / "2.000").write_bytes(files[3])
+    (tmp_path / "link").symlink_to("2.000")
+    (tmp_path / "link").rename(name)
+    with start(env, name, "--follow", "--resume") as producer:
+        wait_for(lambda: len(spills(settings)) == 7)
+        producer.kill()
+    (tmp_path / "2.000").write_bytes(files[4])
+    with start(env, name, "--follow", "--resume") as producer:
+        wait_for(lambda: len(spills(settings)) == 9)
+        producer.send_signal(signal.SIGINT)
+        out, err = producer.communicate(timeout=PATIENCE_S)
+        assert (producer.returncode, out) == (0, b"2 spills acknowledged\n")
+        assert b"is another file than the one that was sent up to byte" in err
+    assert spills(settings) == Counter(range(9))
+
+
 def test_a_broker_that_hangs_is_told_and_waited_for(
     settings: Settings, stack: LocalStack, env: dict[str, str], run_file: Path, tmp_path: Path
 ) -> None:
@@ -115,20 +153,20 @@ def test_a_broker_that_hangs_is_told_and_waited_for(
     production = Production(
         settings.model_copy(update={"producer": journals}), on_acknowledged=lambda _: None, on_waiting=wait
     )
-    with Inputs([run_file]) as inputs:
-        records = inputs.records_of
+    inputs = Inputs([run_file])
+    records = inputs.records_of
 
-        def stopping(file: Path):
-            for number, record in enumerate(records(file)):
-                if number == 30:
-                    kafka.suspend()
-                yield record
+    def stopping(source: Source):
+        for number, record in enumerate(records(source)):
+            if number == 30:
+                kafka.suspend()
+            yield record
 
-        inputs.records_of = stopping  # type: ignore[method-assign]
-        try:
-            production.play(inputs, resume=False, rate=None, as_recorded=False)
-        finally:
-            kafka.resume()
+    inputs.records_of = stopping  # type: ignore[method-assign]
+    try:
+        production.play(inputs, resume=False, rate=None, as_recorded=False)
+    finally:
+        kafka.resume()
     assert production.spills == 60
     assert spills(settings) == Counter(range(60))
     (first, waiting), (second, _) = told[:2]

@@ -110,7 +110,7 @@ def test_a_spill_is_shown_with_all_its_columns_or_word_by_word_or_written(
     both = spilldeck_here("spills", "get", *place, "--raw", "--out", "-", env=live.env)
     assert "exclude each other" in assert_one_sentence(both, 2)
     absent = spilldeck_here("spills", "get", "--run", str(run), "--spill", "99", env=live.env)
-    assert f"Kafka has no spill 99 of run {run}" in assert_one_sentence(absent, 1)
+    assert f"Kafka has no spill 99 of run {run}" in assert_one_sentence(absent, 2)
 
 
 def test_the_topics_say_what_they_hold_and_how_far_back(spilldeck_here: Spilldeck, live: Live) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from schemas.columns import I4
 from schemas.records import MISSING
+from streams.errors import BadDataError
 from streams.reco import DetectorError
 from streams.reco.scalers import reconstruct_scalers
 from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
@@ -38,3 +39,17 @@ def test_two_boards_are_an_error_that_names_them() -> None:
     hits = replace(raw({}), scalers={(0, 1): np.zeros(32, np.int32), (1, 2): np.zeros(32, np.int32)})
     with pytest.raises(DetectorError, match="2 scaler boards where one belongs: LDC 0 geo 1, LDC 1 geo 2"):
         reconstruct_scalers(hits)
+
+
+def test_a_count_beyond_what_is_stored_is_an_error_of_the_scalers_alone() -> None:
+    channels = {"ch0": 2**31 - 1, "ch4": 5}
+    document = {"daq_data": {"V830": {"ldc_id": 0, "geo": 3, "channels": channels}}}
+    found = reconstruct_scalers(unpack_json(json.dumps(document).encode())).counts
+    assert found.count.tolist() == [2**31 - 1, 5]
+    channels["ch4"] = 2**31
+    hits = unpack_json(json.dumps(document).encode())
+    with pytest.raises(DetectorError, match="channel 4 of the scaler counted 2147483648 in a spill"):
+        reconstruct_scalers(hits)
+    channels["ch4"] = 2**32
+    with pytest.raises(BadDataError, match="ch4 is 4294967296"):
+        unpack_json(json.dumps(document).encode())

@@ -2,15 +2,18 @@
 
 import json
 from contextlib import suppress
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import fastavro
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas.columns import Table
+from schemas import wire
+from schemas.columns import Detector, Table, column
 from schemas.detectors import DETECTORS, schema_field
 from schemas.records import MAX_DECIDED_TEXT, MAX_TEXT, Action, ControlKind, RawSpill, ReconstructedSpill, Rejection
 from schemas.tof import TofSpacePoints
@@ -144,3 +147,48 @@ def test_a_rejection_has_no_columns_but_is_read_back() -> None:
     assert isinstance(back, ReconstructedSpill)
     assert back.rejection == Rejection(step="unpack", reason="why")
     assert not isinstance(back, RawSpill)
+
+
+def tagger(dtype: str) -> type[Detector]:
+    """Return a detector of somebody's own, whose one column is of this type."""
+
+    @dataclass(frozen=True, eq=False)
+    class TaggerHits(Table):
+        """Light of each hit."""
+
+        light: Any = column(dtype)
+
+    @dataclass(frozen=True)
+    class Tagger(Detector):
+        """Hits of the tagger."""
+
+        hits: TaggerHits
+
+    Tagger.__annotations__["hits"] = TaggerHits
+    return Tagger
+
+
+@pytest.mark.parametrize("then", ["<f4", "<u4", "<i8"])
+def test_a_column_of_an_added_detector_is_never_read_as_another(monkeypatch: pytest.MonkeyPatch, then: str) -> None:
+    def with_tagger(dtype: str) -> type[Detector]:
+        kind = tagger(dtype)
+        monkeypatch.setitem(DETECTORS, "tagger", kind)
+        wire._schemas_with.cache_clear()
+        return kind
+
+    try:
+        kind = with_tagger("<i4")
+        light = np.array([1, 2, 3], np.int32)
+        hits = replace(reconstructed_spill(3), detectors={"tagger": kind(get_type_hints(kind)["hits"](light))})
+        message = encode(hits)
+        read = decode(message)
+        assert isinstance(read, ReconstructedSpill)
+        assert read.detectors["tagger"].tables()["hits"].light.tolist() == [1, 2, 3]  # type: ignore[attr-defined]
+        with_tagger(then)
+        with pytest.raises(WireError, match="no schema here has the fingerprint"):
+            decode(message)
+        with_tagger("<i4")
+        decode(message)
+    finally:
+        monkeypatch.undo()
+        wire._schemas_with.cache_clear()

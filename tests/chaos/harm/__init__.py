@@ -30,6 +30,7 @@ HARMS: tuple[Harm, ...] = (
     redis.make_redis_read_only,
     redis.pause_redis,
     redis.slow_redis,
+    spills.replace_the_followed_file,
     spills.write_an_oversized_spill,
     spills.plant_faults,
     spills.break_a_table,

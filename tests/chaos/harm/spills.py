@@ -1,4 +1,4 @@
-"""Spills that are too large, spills on which the code fails, and a table with a typo."""
+"""Another file of the DAQ, spills that are too large, spills on which the code fails, and a table with a typo."""
 
 import random
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from schemas.wire import MAX_MESSAGE_BYTES
 from streams.topics import Topics
 from tests.chaos import planted
 from tests.chaos.cluster import Cluster
-from tests.chaos.daq import OwnRun, Record
+from tests.chaos.daq import SOON, OwnRun, Record
 from tests.chaos.tables import BREAKABLE_RUNS, cabling
 from tests.kafka import set_topic
 
@@ -16,6 +16,13 @@ OVERSIZED_RUNS = range(700_201, 700_300)
 MOST_TRIGGERS = 300
 RECO_BYTES = 200_000
 """What spills.reco takes while a spill comes that reconstructs to more."""
+
+
+def replace_the_followed_file(cluster: Cluster, _: random.Random) -> None:
+    """Have the DAQ go on in another file of the same name, at once."""
+    before = len(cluster.daq.written)
+    cluster.daq.replace_the_file()
+    cluster.until(lambda: len(cluster.daq.written) > before + SOON, "the DAQ")
 
 
 def write_an_oversized_spill(cluster: Cluster, _: random.Random) -> None:
