@@ -7,6 +7,10 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlencode
 
 MAX_RUN = 2**31 - 1
+MAX_TIME_MS = 10**14
+"""In the year 5138."""
+NOW = "now"
+"""Stands in a link for the time, ms since 1970 UTC, at which somebody clicks on it: the browser puts it there."""
 LAST_MINUTE = -1
 """Stands for the newest windows."""
 ROTATE_S = (10, 30, 60, 600)
@@ -50,8 +54,8 @@ class Choices:
     """Draw error bars."""
     rotate_s: int | None = None
     """Go on to the next page after so long; None stays."""
-    frozen: bool = False
-    """Leave the plots as they are when new spills come."""
+    frozen: int | None = None
+    """Show what there was at this time, ms since 1970 UTC, and leave it so when new spills come."""
 
     @classmethod
     def of(cls, search: str | None) -> Self:
@@ -72,7 +76,7 @@ class Choices:
             log=frozenset(said["log"]) & frozenset("xyz") if said.get("log") else None,
             errors=said.get("errors") == "1",
             rotate_s=int(said["rotate"]) if said.get("rotate") in {str(each) for each in ROTATE_S} else None,
-            frozen=said.get("frozen") == "1",
+            frozen=_time_ms(said.get("frozen")),
         )
 
     def search(self) -> str:
@@ -85,7 +89,7 @@ class Choices:
             "log": None if self.log is None else "".join(sorted(self.log)) or "linear",
             "errors": 1 if self.errors else None,
             "rotate": self.rotate_s,
-            "frozen": 1 if self.frozen else None,
+            "frozen": self.frozen,
         }
         query = urlencode({name: value for name, value in said.items() if value not in {None, ""}})
         return f"?{query}" if query else ""
@@ -116,3 +120,8 @@ def _book(said: str | None) -> tuple[int | None, str | None]:
 def _number(said: str | None) -> int | None:
     digits = said if said and said.isascii() and said.isdigit() and len(said) <= len(str(MAX_RUN)) else None
     return int(digits) if digits is not None and int(digits) <= MAX_RUN else None
+
+
+def _time_ms(said: str | None) -> int | None:
+    is_time = said is not None and said.isascii() and said.isdigit() and len(said) < len(str(MAX_TIME_MS))
+    return int(said) or None if is_time and said is not None else None

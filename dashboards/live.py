@@ -162,6 +162,7 @@ class Live:
                 "banners": banners(view, choices),
             },
             "clock": clock(view.now_s),
+            "now_ms": round(view.now_s * 1000),
         }
         if "about" in new:
             told["parts"]["controls"] = controls(view, choices, names_on(path))
@@ -178,11 +179,11 @@ class Live:
 
 
 def versions(view: View, theme: str | None, choices: Choices, names: list[str]) -> dict[str, str]:
-    """Return what changes when a page's figures do (frozen ones stay as they are), their axes, and its choices."""
+    """Return what changes when a page's figures do, their axes, and its choices."""
     replays = [(each.plan.session, each.plan.runs, each.promoted, each.state) for each in view.replays]
     reference = view.reference and view.reference.called
     return {
-        "figures": version("" if choices.frozen else view.version, theme, choices.but(rotate_s=None), names),
+        "figures": version(view.version, theme, choices.but(rotate_s=None), names),
         "axes": version(view.run, choices.log, view.reference and choices.mode, names),
         "about": version(choices, view.run, reference, view.runs.version, view.windows, names, replays),
     }

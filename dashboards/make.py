@@ -7,14 +7,17 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
+import numpy as np
+
 from dashboards.choices import LAST_MINUTE, Choices, Mode, book_of
 from dashboards.data import SPILLS_SHOWN, Reference, View, book_words, window_words
 from dashboards.figures.compare import Compared
-from dashboards.figures.histograms import SPILL_AXIS, histogram_figure
+from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.history import history_figure, spills_figure
-from dashboards.figures.parts import Figure
+from dashboards.figures.parts import Figure, empty
 from dashboards.figures.theme import LIGHT, THEMES, Theme
 from dashboards.figures.trends import trend_figure
+from schemas.columns import F8, I8
 from streams.books.key_number import what
 from streams.books.totals import Totals
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
@@ -74,6 +77,8 @@ def weight(of: Any) -> int:
 
 def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
     other = view.reference
+    if view.is_loading and name in PLOTS | TRENDS:
+        return empty((PLOTS | TRENDS)[name].title, which_spills(view), "loading", THEMES[theme])
     if name.endswith(SPILLS):
         return _spills(view, name, THEMES[theme])
     if name.endswith((WINDOWS, RUNS)):
@@ -85,7 +90,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             view.spills,
             when=which_spills(view, last=trend.last),
             theme=THEMES[theme],
-            why_empty=_why_nothing(view) or "no spills yet",
+            why_empty=_why_nothing(view) or _no_spills(view),
             choices=choices,
             reference=other.spills if other is not None else None,
             called=other.called if other is not None else "",
@@ -100,6 +105,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             why_empty=why_empty(plot, view),
             choices=choices,
             reference=_compared(view, other, name) if other is not None else None,
+            by_spill=_by_spill(view, name) if plot.by_spill else None,
         )
     figure["layout"]["meta"] |= {"file": file_name(view, name)}
     return figure
@@ -107,6 +113,8 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
 
 def _spills(view: View, name: str, theme: Theme) -> Figure:
     history = view.history
+    if not history.is_read:
+        return empty(what(PLOTS[name.partition(":")[0]]), "", "loading", theme)
     of = "the spills" if len(view.book.ledger) <= SPILLS_SHOWN else f"the last {SPILLS_SHOWN:,} spills"
     of_run = history.runs[-1].number if history.runs else None
     why = "no entries yet" if of_run is None else "no entries in them, or not kept when they were filled"
@@ -115,6 +123,8 @@ def _spills(view: View, name: str, theme: Theme) -> Figure:
 
 def _history(view: View, name: str, theme: Theme) -> Figure:
     plot = PLOTS[name.partition(":")[0]]
+    if not view.history.is_read:
+        return empty(what(plot), "", "loading", theme)
     if name.endswith(WINDOWS):
         points, over = view.history.windows, "over the windows of the run, the older the longer, UTC"
         shape = "%H:%M:%S" if any(point.at % MINUTE_S for point in points) else "%H:%M"
@@ -140,8 +150,17 @@ def _history(view: View, name: str, theme: Theme) -> Figure:
 
 def _compared(view: View, other: Reference, name: str) -> Compared:
     spills = len(view.spills) / max(len(other.spills), 1)
-    by_spill = PLOTS[name].axes[0].label == SPILL_AXIS
-    return Compared(called=other.called, histogram=other.book.book[name], spills=spills, by_spill=by_spill)
+    return Compared(called=other.called, histogram=other.book.book[name], spills=spills, by_spill=PLOTS[name].by_spill)
+
+
+def _by_spill(view: View, name: str) -> tuple[I8, F8]:
+    """Return the spills that are shown, and the entries of each: beyond the end of the axis, by its key number."""
+    spills, counts = view.spills.spill, view.book.book[name].view(flow=False)
+    later = {each.spill: each.value for each in view.beyond_axis.get(name, ())}
+    entries = np.array([later.get(spill, np.nan) for spill in spills.tolist()])
+    inside = spills < len(counts)
+    entries[inside] = counts[spills[inside]]
+    return spills, entries
 
 
 def which_spills(view: View, *, last: int | None = None) -> str:
@@ -149,6 +168,8 @@ def which_spills(view: View, *, last: int | None = None) -> str:
     if view.run is None:
         return "No run yet"
     run = book_words(view.run, view.session, "Run")
+    if view.is_loading:
+        return f"{run} · loading"
     if not view.is_stored:
         return f"{run} · not stored here"
     if view.book.totals.last_spill < 0:
@@ -159,9 +180,14 @@ def which_spills(view: View, *, last: int | None = None) -> str:
         part = f"last {ceil((times.max(initial=0) - times.min(initial=times.max(initial=0))) / 1e6)} s"
     elif view.window is not None:
         at = view.window_at(view.window)
-        part = window_words(view.windows[at]) if at is not None else "a window that is not kept"
+        if at is None:
+            return f"{run} · a window that is not kept"
+        part = window_words(view.windows[at])
     if last is not None:
         part = f"the last {last}" if view.window is None else part
+    if view.stand_since_ms:
+        stands = f"stands since {datetime.fromtimestamp(view.stand_since_ms / 1000, UTC):%H:%M:%S} UTC"
+        part = f"{part}, {stands}" if part != "whole run" else stands
     return f"{run} · spills {_first(view, last)}–{_last(view)} ({part})"
 
 
@@ -187,11 +213,21 @@ def why_empty(plot: Plot, view: View) -> str:
     totals = view.book.totals
     if view.window is None or not totals.filled:
         return _why_empty(plot, totals)
-    return f"no entries in {'the last minute' if view.window == LAST_MINUTE else 'this window'}"
+    return f"no entries in {_window(view)}"
+
+
+def _no_spills(view: View) -> str:
+    return "no spills yet" if view.window is None or not len(view.run_spills) else f"no spills in {_window(view)}"
+
+
+def _window(view: View) -> str:
+    return "the last minute" if view.window == LAST_MINUTE else "this window"
 
 
 def _why_nothing(view: View) -> str:
     """Return why there is nothing of a run; empty if there may be something."""
+    if view.window is not None and view.window != LAST_MINUTE and view.window_at(view.window) is None:
+        return "this window is not kept"
     if view.run is not None and not view.is_stored:
         return f"{book_words(view.run, view.session)} is not stored here"
     if view.is_unreadable and not view.book.totals.received:

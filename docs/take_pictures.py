@@ -83,7 +83,7 @@ def main() -> None:
             for spill in range(SPILLS + len(SHOTS), SPILLS + len(SHOTS) + 4):
                 producer.send(run.spill(spill).raw)
             producer.flush()
-            _open(page, f"{address}/plot/hspxy_1?frozen=1&run={run.run}")
+            _open(page, f"{address}/plot/hspxy_1?frozen={time.time_ns() // 1_000_000}&run={run.run}")
             page.get_by_text(re.compile(r"Processing \d+ s behind")).wait_for(timeout=WAIT_S * 1000)
             _take(page, "behind")
             browser.close()

@@ -16,6 +16,12 @@ CLOCK_AHEAD_S = 1.0
 """A spill produced so far in the future means that a clock is off."""
 CLOCK_BEHIND_S = 10.0
 """So does one produced so long before it came. By a clock far behind, Kafka takes new spills for old ones to remove."""
+OWN_CLOCK_OFF_S = 10.0
+"""Spills whose own times differ so much from when they were produced have a clock that is off, or came late."""
+RECORDED_S = 86_400.0
+"""Spills that are so old when they are produced were recorded: a file is played."""
+REFUSED_OF_LAST, REFUSED_LATE, REFUSED_ALL = 20, 3, 10
+"""Of the last so many spills, so many that are refused are told; without one that counts, so many are bad."""
 
 
 class Level(StrEnum):
@@ -58,9 +64,40 @@ class Observed:
     """Since when Kafka does not answer; 0 if it does."""
     store_lost_s: float = 0.0
     """Since when Redis does not answer, or not with books; 0 if it does."""
+    refused: int = 0
+    """Spills of the run that came after the last one in its book, and were rejected."""
+    refused_of_last: int = 0
+    """Of the last `REFUSED_OF_LAST` spills of the run, those that were rejected."""
+    refused_why: str = ""
+    """What rejected the last of them, and why."""
+    own_clock_s: float = 0.0
+    """The own time of the run's newest spill less that at which it was produced."""
     run_waits: bool = False
     """The run has begun and none of its spills has come."""
     run_ended: bool = False
+
+
+def silence_s(seen: Observed) -> float | None:
+    """Return for how long no spill has come; None if nobody knows."""
+    last_s = _last_s(seen)
+    return max(seen.now_s - last_s, 0.0) if last_s and not seen.kafka_lost_s else None
+
+
+def stand(seen: Observed) -> bool:
+    """Say whether plots stand that should go on: no spill comes, none of those that come counts, or none is processed.
+
+    Of a run that has ended, or has not begun, nothing should go on.
+    """
+    if seen.run_ended or seen.run_waits:
+        return False
+    is_stuck = seen.behind > 0 and seen.now_s - seen.behind_since_s > PIPELINE_STUCK_S
+    return is_stuck or seen.refused >= REFUSED_LATE or (silence_s(seen) or 0.0) > DAQ_SILENT_S
+
+
+def _last_s(seen: Observed) -> float:
+    """Return when the last spill came; 0 if nobody knows. A time in the future does not say how long ago."""
+    is_ahead = seen.produced_s - seen.now_s > CLOCK_AHEAD_S
+    return seen.raw_moved_s if is_ahead else max(seen.produced_s, seen.raw_moved_s)
 
 
 def daq(seen: Observed) -> Freshness:
@@ -70,8 +107,7 @@ def daq(seen: Observed) -> Freshness:
     ahead_s = seen.produced_s - seen.now_s
     clock_is_ahead = ahead_s > CLOCK_AHEAD_S
     behind_s = seen.raw_moved_s - seen.produced_s if seen.caught_up and seen.produced_s else 0.0
-    # A time in the future does not say how long ago: then only our own clock does.
-    last_s = seen.raw_moved_s if clock_is_ahead else max(seen.produced_s, seen.raw_moved_s)
+    last_s = _last_s(seen)
     age_s = seen.now_s - last_s
     if clock_is_ahead and (not last_s or age_s <= DAQ_LATE_S):
         return Freshness(level=Level.WARNING, text=f"Clock ahead by {span(ahead_s)}: times of spills are not ours")
@@ -79,6 +115,8 @@ def daq(seen: Observed) -> Freshness:
         return Freshness(
             level=Level.WARNING, text=f"Clock behind by {span(behind_s)} or more: times of spills are not ours"
         )
+    if age_s <= DAQ_LATE_S and (off := _own_clock(seen.own_clock_s)):
+        return Freshness(level=Level.WARNING, text=off)
     if not last_s and seen.behind:
         return Freshness(level=Level.UNKNOWN, text="Spills came before this page looked: when, nobody knows yet")
     if not last_s:
@@ -94,6 +132,15 @@ def daq(seen: Observed) -> Freshness:
     return Freshness(level=level, text=f"No spills for {span(age_s)}: DAQ or beam")
 
 
+def _own_clock(off_s: float) -> str:
+    """Say by how much the spills' own times are off; empty if they are not, or a file of long ago is played."""
+    if off_s > OWN_CLOCK_OFF_S:
+        return f"Spills’ own clock ahead by {span(off_s)}: their times are not ours"
+    if -RECORDED_S < off_s < -OWN_CLOCK_OFF_S:
+        return f"Spills are {span(-off_s)} old when they come: their clock is behind, or they are sent late"
+    return ""
+
+
 def pipeline(seen: Observed) -> Freshness:
     """Say how far the books are behind what the DAQ has sent."""
     for server, lost_s in (("Redis", seen.store_lost_s), ("Kafka", seen.kafka_lost_s)):
@@ -101,17 +148,32 @@ def pipeline(seen: Observed) -> Freshness:
             return Freshness(level=Level.UNKNOWN, text=f"{server} does not answer: lag unknown")
     if seen.behind <= 0 and not seen.produced_s and not seen.raw_moved_s:
         return Freshness(level=Level.IDLE, text="Nothing to process yet")
+    behind_s = seen.now_s - seen.behind_since_s
+    is_late = seen.behind > 0 and behind_s > PIPELINE_LATE_S
+    if not is_late and (refused := _refused(seen)):
+        return refused
     if seen.behind <= 0 and seen.made_again:
         runs = "1 run" if seen.made_again == 1 else f"{seen.made_again:,} runs"
         return Freshness(level=Level.WARNING, text=f"Making {runs} again from Kafka")
     if seen.behind <= 0:
         return Freshness(level=Level.GOOD, text="All spills processed")
-    behind_s = seen.now_s - seen.behind_since_s
     spills = "1 spill" if seen.behind == 1 else f"{seen.behind:,} spills"
-    if behind_s <= PIPELINE_LATE_S:
+    if not is_late:
         return Freshness(level=Level.GOOD, text=f"Processing {spills}")
     level = Level.WARNING if behind_s <= PIPELINE_STUCK_S else Level.BAD
     return Freshness(level=level, text=f"Processing {span(behind_s)} behind ({spills}): workers")
+
+
+def _refused(seen: Observed) -> Freshness | None:
+    """Say that spills come and do not count; None if they do."""
+    if seen.refused >= REFUSED_LATE:
+        is_bad = seen.refused >= REFUSED_ALL and not seen.run_ended
+        text = f"No spill counted for {seen.refused:,}: {seen.refused_why}"
+        return Freshness(level=Level.BAD if is_bad else Level.WARNING, text=text)
+    if seen.refused_of_last >= REFUSED_LATE:
+        text = f"{seen.refused_of_last} of the last {REFUSED_OF_LAST} spills not counted: {seen.refused_why}"
+        return Freshness(level=Level.WARNING, text=text)
+    return None
 
 
 def span(seconds: float) -> str:

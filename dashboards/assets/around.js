@@ -10,7 +10,9 @@
   const changed = what => {
     const url = address();
     for (const [name, value] of new URLSearchParams(what)) {
-      if (value) url.searchParams.set(name, value);
+      // Which time it is that is frozen only the server knows.
+      if (value === "now") url.searchParams.set(name, Date.now() + window.dash_clientside.spilldeck.ahead_ms);
+      else if (value) url.searchParams.set(name, value);
       else url.searchParams.delete(name);
     }
     return url;
@@ -114,9 +116,13 @@
     full: () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()),
     link: () => {
       open("link");
-      const frozen = document.querySelector("#controls [data-set*='frozen=1']");
-      document.getElementById("link-live").value = changed("run=&frozen=").href;
-      document.getElementById("link-frozen").value = frozen ? changed(frozen.dataset.set).href : window.location.href;
+      const freeze = document.querySelector("#controls [data-set*='frozen=now']");
+      const goOn = document.querySelector("#controls [data-set^='frozen=&'], #controls [data-set='frozen=']");
+      document.getElementById("link-live").value = changed(freeze ? "" : goOn?.dataset.set).href;
+      const frozen = freeze ? changed(freeze.dataset.set) : address();
+      document.getElementById("link-frozen").value = frozen.href;
+      // Whoever opens it later finds what there was when it was made.
+      if (freeze) fetch("/live?" + new URLSearchParams({ path: frozen.pathname, search: frozen.search })).catch(() => {});
     },
   };
   // A large screen goes on to the next page of the row, unless something is bad or somebody reads what opened over it.

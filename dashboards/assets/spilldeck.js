@@ -77,8 +77,10 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       if (!waits) this.has = told.has;
       this.after = waits ? "" : told.at;
       this.servedAt = Date.now();
+      this.ahead_ms = told.now_ms - this.servedAt;
       this.freshness();
     },
+    ahead_ms: 0, // of the server's clock
     // Rows as the server describes them, in an element of which Dash knows no children.
     write: function (list, rows) {
       const element = ({ type, props: { children, className, ...attributes } }) => {

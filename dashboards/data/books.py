@@ -8,6 +8,7 @@ from dashboards.data.history import RUNS_SHOWN
 from dashboards.data.one_run import NOTHING, OneRun, RunReader, Standing, Wanted, Whose
 from dashboards.data.view import RunSummary, StoredRuns
 from schemas.records import NO_RUN
+from streams.books import situation
 from streams.books.layout import Place
 from streams.books.promotions import Promoted
 from streams.books.reader import BookReader, Progress
@@ -24,6 +25,8 @@ class Extent:
     progress: Mapping[int, Progress] = field(default_factory=dict)
     places: Mapping[int, Place] = field(default_factory=dict)
     """Where its runs are."""
+    came_ms: Mapping[int, int] = field(default_factory=dict)
+    """When each came, see `BookReader`."""
 
     def left(self, run: int) -> tuple[int, ...]:
         """Return the partitions whose part of a run is being made again."""
@@ -57,6 +60,8 @@ class Books:
     """Something was ever read."""
     runs: StoredRuns = field(default_factory=StoredRuns)
     """The runs that are stored, as they are listed."""
+    current: int | None = None
+    """The run that is being taken."""
     read: Mapping[tuple[int, str | None], OneRun] = field(default_factory=dict)
     """Those that somebody looks at, by number and session; `NOTHING` if the session has not got it."""
     unattributed: Totals = field(default_factory=Totals)
@@ -65,11 +70,6 @@ class Books:
     """Runs that are neither in the list nor in those totals, and why."""
     avoided: frozenset[int] = frozenset()
     """Runs that could not be read when somebody looked at them, and were not made again since."""
-
-    @property
-    def current(self) -> int | None:
-        """The run that is being taken: it began to come last, whatever its spills' clock says."""
-        return self.runs.newest.run if self.runs.newest is not None else None
 
     def automatic_reference(self, run: int | None) -> int | None:
         """Return the newest run before this one, of the same type, with enough particle triggers to compare with."""
@@ -148,7 +148,7 @@ class BooksReader:
         spread_over
             How many partitions spills are spread over, while some are on their way; 0 if none are.
         """
-        runs = _listed(last, at.shown.places)
+        runs = _listed(last, at.shown)
         unattributed, unreadable = Totals(), dict(at.unreadable)
         if NO_RUN in at.shown.places:
             unattributed = self._shown.runs([NO_RUN]).get(NO_RUN, Totals())
@@ -158,6 +158,7 @@ class BooksReader:
             at=at,
             is_read=True,
             runs=runs,
+            current=situation.current(at.shown.places, at.shown.came_ms),
             unattributed=unattributed,
             unreadable=unreadable,
         )
@@ -198,23 +199,27 @@ class BooksReader:
 
 
 def _extent(reader: BookReader) -> Extent:
-    return Extent(progress=reader.progress(), places=reader.places())
+    progress, places = reader.progress(), reader.places()
+    return Extent(progress=progress, places=places, came_ms=reader.came_ms)
 
 
-def _listed(last: Books, places: Mapping[int, Place]) -> StoredRuns:
+def _listed(last: Books, shown: Extent) -> StoredRuns:
     """Return the runs in the order in which they began to come; the same list again if nothing of it has changed."""
-    before = last.at.shown.places
+    before, before_ms = last.at.shown.places, last.at.shown.came_ms
+    places, came_ms = shown.places, shown.came_ms
     # Of thousands of runs one or two have changed, and mostly in what the list does not say.
     if places.keys() == before.keys() and all(
-        place is before[run] or _line(run, place) == _line(run, before[run]) for run, place in places.items()
+        (place is before[run] and came_ms is before_ms)
+        or _line(run, place, came_ms) == _line(run, before[run], before_ms)
+        for run, place in places.items()
     ):
         return last.runs
-    lines = sorted(_line(run, place) for run, place in places.items() if run != NO_RUN)
+    lines = sorted(_line(run, place, came_ms) for run, place in places.items() if run != NO_RUN)
     return StoredRuns(summary for _, _, summary in lines)
 
 
-def _line(run: int, place: Place) -> tuple[int, int, RunSummary]:
+def _line(run: int, place: Place, came_ms: Mapping[int, int]) -> tuple[int, int, RunSummary]:
     """Return what orders the runs, and what is listed of one."""
-    # Of what was made from a file nobody knows when it came.
-    came_ms = place.first_ms or place.began_us // 1000
-    return came_ms, run, RunSummary(run=run, run_type=place.run_type, begin_us=place.began_us, ended=place.ended)
+    return *situation.arrival(run, place, came_ms), RunSummary(
+        run=run, run_type=place.run_type, begin_us=place.began_us, ended=place.ended
+    )

@@ -19,25 +19,26 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from dashboards.choices import Choices, book_of
+from dashboards.choices import LAST_MINUTE, Choices, book_of
 from dashboards.data.books import Books, BooksReader
 from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
 from dashboards.data.decisions import LOOK_S as DECISIONS_S
 from dashboards.data.decisions import DecisionsWatcher
+from dashboards.data.frozen import Frozen
 from dashboards.data.history import History
 from dashboards.data.one_run import NOTHING, OneRun, Part, RunReader, Wanted, sentence
 from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.view import Reference, View
 from dashboards.data.waiting import Waiting, WaitingWatcher
 from schemas.records import NO_RUN
-from streams.books import layout
+from streams.books import layout, situation
 from streams.books.connect import connect
 from streams.books.lag import behind
 from streams.books.promotions import Promoted
 from streams.books.reader import BookReader, Progress
 from streams.books.replays import Replays
 from streams.conditions.store import ConditionsStore
-from streams.freshness import Observed, daq, pipeline, span
+from streams.freshness import Observed, daq, pipeline, silence_s, span, stand
 from streams.plots.spillfacts import SpillFacts
 from streams.settings import LIVE, Settings
 
@@ -45,8 +46,8 @@ FIRST_READ_S = 2.0
 """How long a page waits for the first read of a run's books, once."""
 WANTED_S = 15.0
 """A run that no browser has asked for for so long is not read any more."""
-WANTED_RUNS = 16
-"""The most runs that are read again and again."""
+WANTED_RUNS = 32
+"""The most runs, parts of runs and plots of them that are read again and again."""
 CHANGE_S = 0.25
 """The least time between two changes: many checkpoints in a row are read together."""
 LOSS_TOLD_S = 86_400.0
@@ -96,6 +97,7 @@ class Data:
         self._seen, self._broker = Seen(), Broker()
         self._replays: tuple[Replay, ...] = ()
         self._replays_fault = ""
+        self._frozen = Frozen()
         self._read_s = time.time()
         self._fault = "has not answered yet"
         self.changes = 0
@@ -137,8 +139,15 @@ class Data:
         run = books.current if choices.run is None else choices.run
         automatic, (other, other_session) = books.automatic_reference(run), _reference_of(choices, books)
         one, reference = books.one(run, choices.session), books.one(other, other_session)
+        goes_on, is_frozen = None, False
+        if choices.frozen is not None and run is not None and one is not NOTHING:
+            goes_on = self.view(choices.but(frozen=None), plot)
+            frozen = self._frozen.at(choices.frozen, run, choices.session, one, now_s)
+            one, is_frozen = frozen or one, frozen is not None
         part = None if choices.window is None else one.parts.get(choices.window)
         observed = self._observed(now_s, seen, broker, fault)
+        is_taken = run == books.current and choices.session is None and not observed.run_ended and not is_frozen
+        stand_since_ms = one.book.totals.counted_ms if is_taken and not fault and stand(observed) else 0
         history = one.histories.get(plot) if plot is not None else None
         whys = ((run, part.unreadable if part else ""), (other, reference.unreadable), (run, one.unreadable))
         unreadable = _unreadable(books, history, whys)
@@ -159,6 +168,10 @@ class Data:
             warnings = (f"The store (Redis) {fault}, for {ago}: all numbers are old", *warnings)
         version = [one.version or book_of(run, choices.session), choices.window if part else "", reference.version]
         version += [plot] if history is not None else []
+        wanted = Wanted(choices.run, choices.session, choices.window)
+        is_loading = not fault and not is_frozen and not (books.is_read and books.has_read(wanted))
+        version += ["loading"] if is_loading else []
+        version += [stand_since_ms] if stand_since_ms else []
         return View(
             now_s=now_s,
             run=run,
@@ -166,13 +179,21 @@ class Data:
             current=books.current,
             runs=books.runs,
             book=one.book,
+            is_loading=is_loading,
             is_made_again=one.standing is not None and bool(one.standing.left),
             is_unreadable=one.is_unreadable,
             shown=part.book if part else one.book.book,
             spills=_within(one.spills, part) if part else one.spills,
+            run_spills=one.spills,
+            disordered=one.disordered,
+            waited_s=now_s - stand_since_ms / 1000 if stand_since_ms else (silence_s(observed) or 0.0) * is_taken,
+            is_frozen=is_frozen,
+            goes_on=goes_on,
+            stand_since_ms=stand_since_ms,
             window=choices.window if part else None,
             windows=one.windows,
-            history=history or History(),
+            beyond_axis=one.beyond_axis,
+            history=history or History(is_read=plot is None),
             reference=_reference(other, other_session, reference, chosen=choices.reference is not None),
             automatic=automatic,
             expected_rate=self._expected_rate,
@@ -189,7 +210,9 @@ class Data:
     def _observed(self, now_s: float, seen: Seen, broker: Broker, fault: str) -> Observed:
         books, extent = seen.books, seen.books.at.shown
         progress, live = extent.progress, None if books.current is None else extent.places[books.current]
-        return Observed(
+        return situation.observed(
+            books.one(books.current, None).book.totals,
+            live,
             now_s=now_s,
             produced_s=max((its.produced_ms for its in progress.values()), default=0) / 1000,
             raw_moved_s=broker.moved_s,
@@ -199,8 +222,6 @@ class Data:
             made_again=len({run for its in progress.values() for run in its.repairs if run != NO_RUN}),
             kafka_lost_s=broker.lost_s,
             store_lost_s=self._read_s if fault else 0.0,
-            run_waits=live is not None and not live.received,
-            run_ended=live is not None and live.ended,
         )
 
     def _want(self, choices: Choices, plot: str | None) -> None:
@@ -348,7 +369,9 @@ def _wanted(choices: Choices, plot: str | None, books: Books) -> set[Wanted]:
     """Return what to read."""
     other, session = _reference_of(choices, books)
     reference = {Wanted(other, session)} if other is not None else set()
-    return {Wanted(choices.run, choices.session, choices.window, plot)} | reference
+    # What is frozen is kept with its last minute, which goes by.
+    last_minute = {Wanted(choices.run, choices.session, LAST_MINUTE)} if choices.frozen is not None else set()
+    return {Wanted(choices.run, choices.session, choices.window, plot)} | reference | last_minute
 
 
 def _reference(run: int | None, session: str | None, one: OneRun, *, chosen: bool) -> Reference | None:

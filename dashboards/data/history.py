@@ -43,6 +43,8 @@ class History:
     """Of those that are kept of the run, in order."""
     runs: tuple[Point, ...] = ()
     """Of the runs of its type before, and of the run itself."""
+    is_read: bool = True
+    """Else it is still being read."""
     unreadable: Mapping[int, str] = field(default_factory=dict)
     """Runs of which some of that cannot be read, and why."""
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from dashboards.choices import LAST_MINUTE, book_of
 from dashboards.data.history import History, KeyNumbers, Point
+from streams.books import situation
 from streams.books.book import Book, Ranges
 from streams.books.key_number import key_number
 from streams.books.layout import Place
@@ -71,10 +72,14 @@ class OneRun:
     spills: SpillFacts
     windows: tuple[Window, ...]
     """Those that are kept, in order."""
+    disordered: tuple[int, ...] = ()
+    """Spills that came after one with a higher number, wherever in Kafka that is."""
     parts: Mapping[int, Part]
     """Those that were asked for, see `Choices.window`."""
     histories: Mapping[str, History]
     """Key numbers of the plots that were asked for."""
+    beyond_axis: Mapping[str, tuple[SpillNumber, ...]] = field(default_factory=dict)
+    """Of plots against the spill, the entries of the newest spills, if the run has more than fit on the axis."""
     version: str
     standing: Standing | None = None
     """None if it is to be read again in any case."""
@@ -142,7 +147,21 @@ class RunReader:
             return replace(last, standing=None, is_unreadable=True, unreadable=why)
         parts = {part: self._part(whose, one, part) for part in {each.part for each in asked} if part is not None}
         plots = {each.plot for each in asked if each.plot is not None}
-        return replace(one, parts=parts, histories={plot: self._history(whose, one, plot) for plot in plots})
+        histories = {plot: self._history(whose, one, plot) for plot in plots}
+        return replace(one, parts=parts, histories=histories, beyond_axis=self._beyond_axis(whose, one))
+
+    def _beyond_axis(self, whose: Whose, one: OneRun) -> dict[str, tuple[SpillNumber, ...]]:
+        """Return the entries of the newest spills in plots against the spill, as far as the axes do not have them."""
+        session, totals = whose.session or whose.standing.promoted, one.book.totals
+        beyond = [plot for plot in PLOTS.values() if plot.by_spill and plot.axes[0].high < totals.last_spill]
+        numbers = sorted(one.book.ledger) if beyond else []
+        try:
+            return {
+                plot.name: self._key_numbers.read_spills(whose.reader, session, plot.name, whose.run, totals, numbers)
+                for plot in beyond
+            }
+        except UnreadableRunError:
+            return {}  # it is said of all else that is read of the run
 
     def _whole(self, whose: Whose) -> OneRun:
         run, reader, standing = whose.run, whose.reader, whose.standing
@@ -153,7 +172,8 @@ class RunReader:
         except UsageError as error:
             warnings.append(f"The conditions of run {run} cannot be read: {error}")
         book = reader.run(run, ranges, key_numbers=False)
-        spills = spill_facts(book.ledger, book.handling)
+        spills = spill_facts(book.ledger, book.handling, book.totals.refused)
+        late = situation.out_of_order(spills.spill, spills.produced_ms)
         windows: Mapping[Window, int] = {}
         try:
             windows = reader.windows(run)
@@ -172,6 +192,7 @@ class RunReader:
             book=book,
             spills=_settled(spills, standing.spread_over) if standing.spread_over else spills,
             windows=tuple(windows),
+            disordered=tuple(sorted({*late.tolist(), *book.totals.disordered})),
             parts={},
             histories={},
             version=f"{book_of(run, whose.session)}:{digest}",

@@ -1,6 +1,6 @@
 """All that a page needs, as of one time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,6 +9,7 @@ from dashboards.data.replays import Replay
 from streams.books.book import Book
 from streams.books.replays import called
 from streams.books.run import RunBook
+from streams.books.spill_numbers import SpillNumber
 from streams.books.totals import Totals
 from streams.books.windows import Window
 from streams.freshness import Freshness
@@ -41,11 +42,6 @@ class StoredRuns:
         self._at = {each.run: at for at, each in enumerate(self._runs)}
         self.version = f"{hash(self._runs) & 0xFFFFFFFFFFFF:x}"
         """Changes when one of them does."""
-
-    @property
-    def newest(self) -> RunSummary | None:
-        """The run that began to come last: that which is being taken."""
-        return self._runs[-1] if self._runs else None
 
     def get(self, run: int | None) -> RunSummary | None:
         """Return a run, if it is stored."""
@@ -95,10 +91,12 @@ class View:
     session: str | None
     """Whose book of it, a replay's say; None for the book that is the run's."""
     current: int | None
-    """The run that began to come last, whatever its spills' clock says."""
+    """The run that is being taken, see `streams.books.situation`."""
     runs: StoredRuns
     book: RunBook
     """The whole run."""
+    is_loading: bool
+    """It is still being read: what is here of it is nothing yet, or not the part of it that was asked for."""
     is_made_again: bool
     """Some of it is being made again from Kafka, and lacks spills until then."""
     is_unreadable: bool
@@ -107,10 +105,24 @@ class View:
     """The histograms that are shown: the whole run's, or those of a part of it."""
     spills: SpillFacts
     """The spills that are shown, as columns; while spills are being processed, up to the first that may still come."""
+    run_spills: SpillFacts
+    """Those of the whole run, likewise."""
+    disordered: tuple[int, ...]
+    """Spills that came after one with a higher number."""
+    waited_s: float
+    """If the run is being taken, for how long no spill has come; 0 if nobody knows."""
+    is_frozen: bool
+    """The run is as it was at the time that somebody chose."""
+    goes_on: "View | None"
+    """The run as it is now, if somebody chose another time."""
+    stand_since_ms: int
+    """If the run is being taken and its plots stand though they should not, when their last spill was produced."""
     window: int | None
     """Which part of the run they are of, as in `Choices`; None for the whole."""
     windows: tuple[Window, ...]
     """Those that are kept of the run, in order."""
+    beyond_axis: Mapping[str, tuple[SpillNumber, ...]]
+    """Of plots against the spill, the entries of the newest spills, if the run has more than fit on the axis."""
     history: History
     """The key number of the plot that it was asked for with."""
     reference: Reference | None

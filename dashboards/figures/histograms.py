@@ -23,11 +23,10 @@ from dashboards.figures.parts import (
     unit_after,
 )
 from dashboards.figures.theme import Theme
-from schemas.columns import F8
+from schemas.columns import F8, I8
 from streams.books.cells import Histogram
 from streams.plots.model import Axis, Plot
 
-SPILL_AXIS = "Spill"
 FEW_CELLS = 1000
 """So many are drawn whole."""
 
@@ -41,6 +40,7 @@ def histogram_figure(
     why_empty: str,
     choices: Choices = Choices(),  # noqa: B008 - frozen
     reference: Compared | None = None,
+    by_spill: tuple[I8, F8] | None = None,
 ) -> Figure:
     """Return the figure of a histogram.
 
@@ -50,6 +50,9 @@ def histogram_figure(
         What the title says of run and spills.
     why_empty
         Said in place of a picture when there are no entries.
+    by_spill
+        Of a plot against the spill, the numbers of the spills that are shown, in order, and the entries of each, NaN
+        where nobody knows: the axis ends somewhere, a run does not, and a spill that is not shown has no 0 entries.
     """
     if histogram.ndim != len(plot.axes):
         return empty(plot.title, when, f"the book has {histogram.ndim} axes under this name", theme)
@@ -61,28 +64,48 @@ def histogram_figure(
     if reference is not None and (said := why_not(histogram, reference)):
         reference = None
     if histogram.ndim == 1:
-        figure = _one_dimensional(plot, histogram, theme, choices, reference)
+        bins = _bins(plot, histogram, by_spill)
+        if by_spill is not None and np.isnan(bins[1]).all():
+            return empty(plot.title, when, why_empty, theme)
+        figure = _one_dimensional(plot, histogram, bins, theme, choices, reference)
     else:
         figure = _two_dimensional(plot, histogram, theme, choices, reference)
     if reference is not None:
         said = comparison(histogram, reference, choices.mode)
-    figure["layout"]["title"] = heading(plot.title, when, theme, _flow(counts, entries), said)
+    entries_said = _flow(counts, entries) if by_spill is None else f"{int(np.nansum(by_spill[1])):,} entries"
+    figure["layout"]["title"] = heading(plot.title, when, theme, entries_said, said)
     figure["layout"]["margin"]["t"] = TOP_OF_THREE
     return figure
 
 
+def _bins(plot: Plot, histogram: Histogram, by_spill: tuple[I8, F8] | None) -> tuple[Any, Any]:
+    """Return the edges of the bins that are drawn, and what is in them."""
+    if by_spill is None:
+        edges, counts = histogram.axes[0].edges, histogram.view(flow=False)
+        # A run has far fewer spills than the axis has bins.
+        drawn = _filled(counts) if plot.by_spill else len(counts)
+        return edges[: drawn + 1], counts[:drawn]
+    spills, entries = by_spill
+    first, last = (int(spills[0]), int(spills[-1])) if len(spills) else (0, 0)
+    counts = np.full(last - first + 1, np.nan)
+    counts[spills - first] = entries
+    return np.arange(first, last + 2) - 0.5, counts
+
+
 def _one_dimensional(
-    plot: Plot, histogram: Histogram, theme: Theme, choices: Choices, reference: Compared | None
+    plot: Plot,
+    histogram: Histogram,
+    bins: tuple[F8, Any],
+    theme: Theme,
+    choices: Choices,
+    reference: Compared | None,
 ) -> Figure:
     axis = plot.axes[0]
-    edges, counts = histogram.axes[0].edges, histogram.view(flow=False)
+    edges, counts = bins
     scale = scale_of(histogram, reference, choices.mode) if reference else 1.0
     compared: F8 | None = np.asarray(reference.histogram.view(flow=False) * scale, np.float64) if reference else None
-    if axis.label == SPILL_AXIS:
-        # A run has far fewer spills than the axis has bins.
-        filled = _filled(counts)
-        edges, counts = edges[: filled + 1], counts[:filled]
-        compared = compared[:filled] if compared is not None else None
+    if compared is not None and plot.by_spill:
+        compared = _of_these(edges, compared)
     is_ratio = compared is not None and choices.mode is Mode.RATIO
     log = choices.is_log("y", usual=plot.log and not is_ratio)
     shared = layout(theme)
@@ -104,9 +127,9 @@ def _one_dimensional(
     if choices.errors:
         data.append(_errors(edges, counts.astype(np.float64), np.sqrt(counts), theme.ink))
     if not log and not choices.is_log("x"):
-        most = counts.max() + (np.sqrt(counts.max()) if choices.errors else 0)
-        shared["yaxis"] |= held(0, max(most, compared.max() if compared is not None else 0))
-        if axis.label == SPILL_AXIS:
+        most = np.nanmax(counts) + (np.sqrt(np.nanmax(counts)) if choices.errors else 0)
+        shared["yaxis"] |= held(0, max(most, np.nanmax(compared, initial=0) if compared is not None else 0))
+        if plot.by_spill:
             shared["xaxis"] |= held(float(edges[0]), float(edges[-1]))
         shared["meta"] = {"held": True}
     if compared is not None and reference is not None:
@@ -120,7 +143,15 @@ def _one_dimensional(
 
 def _filled(counts: Any) -> int:
     """Return how many bins there are up to the last one with entries."""
-    return int(np.flatnonzero(counts).max(initial=0)) + 1
+    return int(np.flatnonzero(np.nan_to_num(counts)).max(initial=0)) + 1
+
+
+def _of_these(edges: F8, compared: F8) -> F8:
+    """Return what a reference has of the spills that are drawn; NaN where its axis has ended."""
+    wanted = np.rint(edges[:-1] + 0.5).astype(np.int64)
+    found = np.full(len(wanted), np.nan)
+    found[wanted < len(compared)] = compared[wanted[wanted < len(compared)]]
+    return found
 
 
 def _steps(edges: F8, values: Any, colour: str, dash: str = "solid") -> dict[str, Any]:
@@ -129,20 +160,26 @@ def _steps(edges: F8, values: Any, colour: str, dash: str = "solid") -> dict[str
         "type": "scatter",
         "mode": "lines",
         "x": edges.tolist(),
-        "y": [*values.tolist(), values.tolist()[-1]],
+        "y": _known([*values.tolist(), values.tolist()[-1]]),
         "line": {"shape": "hv", "color": colour, "width": 1.5, "dash": dash},
         "customdata": [*edges[1:].tolist(), float(edges[-1])],
     }
 
 
+def _known(values: list[float]) -> list[float | None]:
+    """Return what JSON can say: nothing in place of NaN, where a line is broken."""
+    return [None if isnan(value) else value for value in values]
+
+
 def _errors(edges: F8, values: F8, errors: F8, colour: str) -> dict[str, Any]:
+    there = ~np.isnan(values)
     return {
         "type": "scatter",
         "mode": "markers",
-        "x": ((edges[1:] + edges[:-1]) / 2).tolist(),
-        "y": values.tolist(),
+        "x": ((edges[1:] + edges[:-1]) / 2)[there].tolist(),
+        "y": values[there].tolist(),
         "marker": {"size": 0.1, "color": colour},
-        "error_y": {"type": "data", "array": errors.tolist(), "color": colour, "thickness": 1, "width": 0},
+        "error_y": {"type": "data", "array": errors[there].tolist(), "color": colour, "thickness": 1, "width": 0},
         "hoverinfo": "skip",
     }
 

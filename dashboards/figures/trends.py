@@ -43,8 +43,8 @@ def trend_figure(
 ) -> Figure:
     """Return the figure of a trend, one point a spill; of very many, those that stand out.
 
-    A reference is drawn as it is in every mode, as far as this run has come: what has a value for each spill is never
-    scaled. `called` is what it is called, and `why_empty` why there are no spills.
+    A reference is drawn as it is in every mode, of the spills between the first and the last of these: what has a value
+    for each spill is never scaled. `called` is what it is called, and `why_empty` why there are no spills.
     """
     x, y = _points(trend, spills)
     if not len(x):
@@ -62,7 +62,8 @@ def trend_figure(
     data = [_line(trend, x, y, theme.line)]
     said = ""
     if reference is not None:
-        so_far = reference.rows(reference.spill <= spills.spill.max(initial=0))
+        first, last = spills.spill.min(initial=np.iinfo(np.int64).max), spills.spill.max(initial=0)
+        so_far = reference.rows((reference.spill >= first) & (reference.spill <= last))
         lines.append(_points(trend, so_far))
         data.insert(0, _line(trend, *lines[-1], theme.other, of=f"{called}, "))
         said = f"··· {called}" if len(lines[-1][0]) else f"{called} has no values here"

@@ -5,7 +5,7 @@ from typing import Any
 
 from dash import html
 
-from dashboards.choices import LAST_MINUTE, ROTATE_S, Choices, Mode, book_of
+from dashboards.choices import LAST_MINUTE, NOW, ROTATE_S, Choices, Mode, book_of
 from dashboards.data import RunSummary, View, book_words, window_words
 from dashboards.data.books import ENOUGH_TRIGGERS
 from dashboards.pages.links import act, beside, choose, to_page
@@ -41,7 +41,10 @@ def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
             choose("Go on", unfreeze(view), said="Let the plots update again", on=True, key=" ")
             if choices.frozen
             else choose(
-                "Freeze", f"frozen=1&run={book_of(view.run, view.session)}", said="Leave the plots as they are", key=" "
+                "Freeze",
+                f"frozen={NOW}&run={book_of(view.run, view.session)}",
+                said="Leave the plots as they are",
+                key=" ",
             ),
             act("Link", "link", said="Link to this view"),
         ),

@@ -1,7 +1,7 @@
 """What opens over a page: search, runs, what the counters counted, links, keys."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice, pairwise
 from typing import Any
@@ -11,6 +11,7 @@ from dash import dcc, html
 from dashboards.choices import book_of
 from dashboards.data import Replay, View, book_words
 from dashboards.pages.links import act, to_page
+from dashboards.pages.strip import out_of_order
 from schemas.records import TIME
 from streams.books.totals import NUMBERS_KEPT
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
@@ -79,16 +80,18 @@ def _book_row(called: str, its: int | str | None, *words: str, shown: bool) -> A
 def counted(view: View) -> list[Any]:
     """Return what stands behind the counters: which spills are missing, and why others were refused."""
     totals = view.book.totals
-    ranges = _gaps(view.book.ledger)
-    listed = ", ".join(f"{a}" if a == b else f"{a}–{b}" for a, b in ranges[:RANGES_LISTED]) or "none"
-    if len(ranges) > RANGES_LISTED:
-        listed += f" and {len(ranges) - RANGES_LISTED} more such gaps"
+    ranges = _gaps(view.book.ledger, totals.refused)
+    listed = _ranges(ranges)
     on_the_way = " Some of them may still be on their way." if ranges and (view.behind or view.is_made_again) else ""
     rejected = [f"{step}: {count:,}" for step, count in sorted(totals.rejected.items())] or ["none"]
+    if totals.refused:
+        rejected.append(f"Spills {_ranges(_joined(totals.refused))} are in no plot for it.")
+    rejected += _reasons(totals.reasons)
     if totals.rejected:
-        rejected.append(f"each with its bytes and reason: spilldeck rejected list --run {view.run}")
+        rejected.append(f"each with its bytes: spilldeck rejected list --run {view.run}")
     errors = [f"{_called(name)}: {count:,} spills" for name, count in sorted(totals.errors.items())] or ["none"]
-    doubled, late = _which(totals.duplicated), _which(totals.disordered)
+    doubled, late = _which(totals.duplicated), _which(view.disordered[:NUMBERS_KEPT])
+    late_spills = out_of_order(view)
     parts = [
         ("Missing", [f"Spills {listed}." + on_the_way if ranges else "none"]),
         (
@@ -99,8 +102,8 @@ def counted(view: View) -> list[Any]:
         ),
         (
             "Out of order",
-            [f"{totals.out_of_order:,} came after a spill with a higher number, and are counted{late}"]
-            if totals.out_of_order
+            [f"{late_spills:,} came after a spill with a higher number, and are counted{late}"]
+            if late_spills
             else ["none"],
         ),
         ("Rejected, by step", rejected),
@@ -108,6 +111,14 @@ def counted(view: View) -> list[Any]:
         ("Of no run", [f"{name}: {count:,}" for name, count in sorted(view.unattributed.rejected.items())] or ["none"]),
     ]
     return [html.Div([html.H3(title), *(html.P(line) for line in lines)]) for title, lines in parts]
+
+
+def _reasons(reasons: Mapping[int, Sequence[str]]) -> list[str]:
+    """Return why spills were rejected, the newest first; those of one reason together."""
+    spills: dict[str, list[int]] = {}
+    for spill in sorted(reasons, reverse=True):
+        spills.setdefault(": ".join(reasons[spill]), []).append(spill)
+    return [f"Spill{'s' if len(its) > 1 else ''} {_ranges(_joined(its))}: {why}" for why, its in spills.items()]
 
 
 def _which(spills: Sequence[int]) -> str:
@@ -153,6 +164,24 @@ def _address(name: str, words: str) -> Any:
     return html.Label([words, dcc.Input(id=f"link-{name}", type="text", readOnly=True, className="address")])
 
 
-def _gaps(spills: Iterable[int]) -> list[tuple[int, int]]:
-    """Return the first and the last of the numbers that are absent between spills; a run begins with spill 0."""
-    return [(before + 1, after - 1) for before, after in pairwise([-1, *sorted(spills)]) if after > before + 1]
+def _gaps(spills: Collection[int], refused: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the first and the last of the numbers up to the last spill that neither are there nor were refused."""
+    last = max(spills, default=-1)
+    there = sorted({*spills, *(spill for spill in refused if spill < last)})
+    return [(before + 1, after - 1) for before, after in pairwise([-1, *there]) if after > before + 1]
+
+
+def _joined(spills: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the first and the last of numbers that follow one another, of each such range."""
+    found: list[tuple[int, int]] = []
+    for spill in sorted(spills):
+        if found and spill == found[-1][1] + 1:
+            found[-1] = found[-1][0], spill
+        else:
+            found.append((spill, spill))
+    return found
+
+
+def _ranges(ranges: Sequence[tuple[int, int]]) -> str:
+    listed = ", ".join(f"{a}" if a == b else f"{a}–{b}" for a, b in ranges[:RANGES_LISTED]) or "none"
+    return listed if len(ranges) <= RANGES_LISTED else f"{listed} and {len(ranges) - RANGES_LISTED} more such"

@@ -4,24 +4,27 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 from dash import html
 
 from dashboards.choices import Choices
 from dashboards.data import View, book_words
 from dashboards.pages.controls import unfreeze
 from dashboards.pages.links import choose
+from streams.books import situation
 from streams.books.replays import called
+from streams.books.totals import Totals
 from streams.freshness import Freshness, Level
 from streams.plots.spillfacts import SpillFacts
 
 MARK = {Level.GOOD: "✓", Level.WARNING: "!", Level.BAD: "✕", Level.UNKNOWN: "?", Level.IDLE: "–"}
-RATE_SPILLS = 20
-"""Spills that the rate is measured over."""
 
 
 def strip(view: View) -> list[Any]:
-    """Return the run, how far it is, and the counters that should stay 0."""
+    """Return the run, how far it is, and the counters that should stay 0. They go on while plots are frozen."""
+    view = view.goes_on or view
+    if view.is_loading:  # nothing of it is known: no number is better than a wrong one
+        said = [("Run", "–" if view.run is None else str(view.run)), ("State", state(view))]
+        return [html.Div([_number(*number) for number in said], className="numbers")]
     totals = view.book.totals
     numbers: list[tuple[str, ...]] = [
         ("Run", "–" if view.run is None else str(view.run)),
@@ -29,7 +32,7 @@ def strip(view: View) -> list[Any]:
         *((("Type", totals.run_type),) if totals.run_type else ()),
         ("State", state(view)),
         ("Spills", f"{totals.filled:,}"),
-        ("Last spill", str(totals.last_spill) if totals.last_spill >= 0 else "–"),
+        _last_spill(totals),
         _rate(view),
         ("Triggers", f"{totals.triggers:,}"),
     ]
@@ -37,10 +40,10 @@ def strip(view: View) -> list[Any]:
         (
             "Missing",
             missing(view),
-            "Numbers up to the last spill that are in no histogram; what is still being processed is left out",
+            "Numbers up to the last spill that never came; what is still being processed is left out",
         ),
         ("Duplicate", totals.duplicates, "Came again with the same bytes: counted once"),
-        ("Out of order", totals.out_of_order, "Came after a spill with a higher number"),
+        ("Out of order", out_of_order(view), "Came after a spill with a higher number"),
         ("Rejected", totals.all_rejected, _reasons(totals.rejected)),
         ("Errors", sum(totals.errors.values()), _reasons(totals.errors)),
     ]
@@ -84,13 +87,18 @@ def banners(view: View, choices: Choices = Choices()) -> list[Any]:  # noqa: B00
     ]
     if choices.frozen:
         go_on = choose("Go on", unfreeze(view), said="Let the plots update again")
-        found.append(_offer("‖", "Frozen: the plots of this browser stay as they are", go_on))
+        at = f"{datetime.fromtimestamp(choices.frozen / 1000, UTC):%d %b %H:%M:%S} UTC"
+        lost = f"What there was at {at} is no longer kept: the plots are those of now, and go on"
+        found.append(_offer("‖", f"Frozen: the plots stay as they were at {at}" if view.is_frozen else lost, go_on))
     if view.session is not None:
         own = choose("Show the run’s own", f"run={view.run}", said="Show the book that is the run’s")
         found.append(_offer("↻", _of_session(view), own, "replay"))
     elif view.current is not None and view.run != view.current:
         live = choose("Show it", "run=&frozen=", said="Follow the current run")
-        found.append(_offer("▸", f"Run {view.current} is live, you look at run {view.run}", live))
+        current = view.runs.get(view.current)
+        is_over = current is not None and current.ended
+        what = f"Run {view.current} was the last one, and has ended" if is_over else f"Run {view.current} is live"
+        found.append(_offer("▸", f"{what}, you look at run {view.run}", live))
     return found
 
 
@@ -114,6 +122,8 @@ def clock(now_s: float) -> str:
 def state(view: View) -> str:
     """Return what the run is doing."""
     totals = view.book.totals
+    if view.is_loading:
+        return "loading"
     if view.run is None:
         return "no run yet"
     if not view.is_stored:
@@ -129,21 +139,34 @@ def missing(view: View) -> int:
     """Return how many spills are in no histogram and are not on the way: partitions run ahead of one another."""
     if view.is_made_again:
         return 0  # those that are not there yet are on the way
-    totals = view.book.totals
-    return max(totals.last_spill + 1 - totals.filled - view.behind, 0)
+    return situation.missing(view.book.totals, view.behind)
 
 
-def rate(spills: SpillFacts, *, last: int = 0) -> str:
+def out_of_order(view: View) -> int:
+    """Return how many spills came after one with a higher number, whichever partitions they are in."""
+    return max(view.book.totals.out_of_order, len(view.disordered))
+
+
+def _last_spill(totals: Totals) -> tuple[str, str, str]:
+    counted = str(totals.last_spill) if totals.last_spill >= 0 else "–"
+    if totals.last_came <= totals.last_spill:
+        return "Last spill", counted, "The highest number in the plots"
+    return (
+        "Last spill / came",
+        f"{counted} / {totals.last_came}",
+        "The highest number in the plots, and of all that came",
+    )
+
+
+def rate(spills: SpillFacts, *, newest: int | None = None, waited_s: float = 0.0) -> str:
     """Return the rate of all spills or of the newest ones, by their own times."""
-    times = np.sort(spills.time_us)[-last:]
-    if len(times) < 2 or times[-1] == times[0]:
-        return "–"
-    return f"{(len(times) - 1) / (times[-1] - times[0]) * 1e6:.2f}"
+    found = situation.rate(spills.time_us, newest=newest, waited_s=waited_s)
+    return "–" if found is None else f"{found:.2f}"
 
 
 def _rate(view: View) -> tuple[str, str, str]:
     """Return the measured rate beside the one that is expected: by the settings, else that of the reference."""
-    measured = rate(view.spills, last=RATE_SPILLS)
+    measured = rate(view.run_spills, newest=situation.RATE_SPILLS, waited_s=view.waited_s)
     if view.expected_rate is not None:
         return "Rate / expected, 1/s", f"{measured} / {view.expected_rate:.2f}", "Expected by the settings"
     if view.reference is None or (found := rate(view.reference.spills)) == "–":

@@ -4,7 +4,7 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -58,14 +58,14 @@ def _print_all(found: "list[RunRecord]") -> None:
 @app.command()
 def show(run: Run, as_json: AsJson = False) -> None:
     """Show all that is known of a run."""
-    found = _record(run)
+    found, more = _record(run)
     if as_json:
-        typer.echo(json.dumps(asdict(found)))
+        typer.echo(json.dumps(asdict(found) | more))
         return
     table = Table(show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for name, value in asdict(found).items():
+    for name, value in (asdict(found) | more).items():
         what, is_time = name.removesuffix("_us").replace("_", " "), name.endswith("_us")
         table.add_row(f"{what} (UTC)" if is_time else what, Text(_time(value) if is_time else _cell(value)))
     out.print(table)
@@ -78,7 +78,7 @@ def end(run: Run) -> None:
     from streams.daq.producer import SpillProducer
     from streams.settings import load_settings
 
-    found = _record(run)
+    found, _ = _record(run)
     if found.state in (RunState.ENDED, RunState.REOPENED):
         raise UsageError(f"run {run} has its end already: {found.state}")
     control = RunControl(
@@ -94,7 +94,9 @@ def end(run: Run) -> None:
     out.print(f"run {run} has ended")
 
 
-def _record(run: int) -> "RunRecord":
+def _record(run: int) -> "tuple[RunRecord, dict[str, Any]]":
+    """Return what is known of a run, and what follows from it, as the page says it."""
+    from streams.books import situation
     from streams.books.products import Products
     from streams.books.reader import BookReader
     from streams.books.registry import record, state
@@ -106,7 +108,14 @@ def _record(run: int) -> "RunRecord":
         if run not in places:
             raise UsageError(f"there is no run {run}: see spilldeck runs list")
         its = state(places[run], places.values(), time.time())
-        return record(run, books.totals(run), places[run], its, products.get(run, ()))
+        totals = books.totals(run)
+        more = {
+            "missing": situation.missing(totals),
+            "last_came": totals.last_came,
+            "not_counted": situation.refused(totals).since_counted,
+            "why_not": situation.refused(totals).why,
+        }
+        return record(run, totals, places[run], its, products.get(run, ())), more
 
 
 def _cell(value: object) -> str:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -51,8 +52,10 @@ def simulate(
 
     simulated = SimulatedRun(run=run, spills=spills, seed=seed)
     if file is None:
-        # Only a file must have the same times each time.
-        simulated = SimulatedRun(run=run, spills=spills, seed=seed, start_us=time.time_ns() // 1000)
+        # Only a file must have the same times each time. Each spill is sent when it is, or the last one now.
+        now_us = time.time_ns() // 1000
+        begin_us = now_us if rate else now_us - round((spills + 1) * simulated.period_s * 1e6)
+        simulated = replace(simulated, start_us=begin_us, period_s=1 / rate if rate else simulated.period_s)
     simulated = simulated.with_faults(faults) if faults else simulated
     with progress() as bar:
         task = bar.add_task("simulating", total=spills + 2)

@@ -29,7 +29,7 @@ class Chosen:
     @property
     def spills(self) -> SpillFacts:
         """What the trends are of."""
-        return spill_facts(self.book.ledger, self.book.handling)
+        return spill_facts(self.book.ledger, self.book.handling, self.book.totals.refused)
 
     @property
     def title(self) -> str:

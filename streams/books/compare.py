@@ -15,6 +15,11 @@ ORDER_DEPENDENT = {"out_of_order", "disordered"}
 OF_KAFKA = {"first_raw", "last_raw", "first_ms", "produced_ms", "ended_ms"}
 """What says where and when the messages were in Kafka, which another account of the same spills need not know."""
 
+NOT_IN_OLDER = {"last_came", "refused", "reasons", "counted_ms", "counted_us"}
+"""What books from before it was kept lack."""
+
+_NOT_COMPARED = ORDER_DEPENDENT | OF_KAFKA | NOT_IN_OLDER
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
@@ -72,7 +77,7 @@ def _counters(account: RunBook) -> dict[str, Any]:
     said = {
         kind: {n: v for n, v in its.items() if n not in ("source", "byte")} for kind, its in found["control"].items()
     }
-    return {name: value for name, value in found.items() if name not in ORDER_DEPENDENT | OF_KAFKA} | {"control": said}
+    return {name: value for name, value in found.items() if name not in _NOT_COMPARED} | {"control": said}
 
 
 def few(spills: Collection[int]) -> str:

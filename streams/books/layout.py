@@ -43,7 +43,8 @@ STAMP = ""
 """The field of a key that holds its stamp: no plot and no spill has such a name."""
 
 _LEDGER = struct.Struct("<qii8s")
-_HANDLING = struct.Struct("<ff")
+_HANDLING = struct.Struct("<ffq")
+_HANDLING_WITHOUT_WHEN = struct.Struct("<ff")
 _SCALERS = struct.Struct(f"<{SCALER_CHANNELS}i")
 _SUM = struct.Struct("<I")
 
@@ -286,14 +287,16 @@ def unpack_ledger_entry(data: bytes) -> LedgerEntry:
 
 
 def pack_handling(handling: Handling) -> bytes:
-    """Return how a spill was handled as 8 bytes."""
-    return _HANDLING.pack(handling.delay_s, handling.resident_mb)
+    """Return how a spill was handled as 16 bytes."""
+    return _HANDLING.pack(handling.delay_s, handling.resident_mb, handling.produced_ms)
 
 
 def unpack_handling(data: bytes) -> Handling:
-    """Return how a spill was handled from these bytes."""
-    delay_s, resident_mb = _HANDLING.unpack(data)
-    return Handling(delay_s=delay_s, resident_mb=resident_mb)
+    """Return how a spill was handled from these bytes; older versions did not say when it was produced."""
+    if len(data) == _HANDLING_WITHOUT_WHEN.size:
+        data += bytes(_HANDLING.size - len(data))
+    delay_s, resident_mb, produced_ms = _HANDLING.unpack(data)
+    return Handling(delay_s=delay_s, resident_mb=resident_mb, produced_ms=produced_ms)
 
 
 def pack_totals(totals: Totals) -> bytes:

@@ -118,7 +118,9 @@ class Parts:
         stored.upto = max([stored.upto, *(outcome.message.offset + 1 for outcome in new)])
         changes = RunChanges(stored=stored, place=Place.of(stored.part.totals, self._partition, state.log))
         changes.ledger = counted.entries
-        changes.handling = {spill: filling.handling(at_ms) for spill, at_ms in counted.produced_ms.items()}
+        changes.handling = {
+            spill: replace(filling.handling(at_ms), produced_ms=at_ms) for spill, at_ms in counted.produced_ms.items()
+        }
         await self._join(run, changes)
         for start, spills, filled in counted.filled:
             changes.key_numbers |= filled.key_numbers

@@ -92,6 +92,11 @@ class BookReader:
         self._lists: dict[str, RunList] = {}
         self.unreadable: dict[int, str] = {}
         """Runs that `places` or `runs` left out when it was called last, and why."""
+        self.came_ms: Mapping[int, int] = {}
+        """When the first message of each run came, Unix milliseconds, when `places` was called last; 0 if unknown.
+
+        Never before what lies before it in Kafka, whatever its producer's clock said.
+        """
 
     @classmethod
     def of(cls, redis: Redis, settings: Settings, session: str | None = None) -> Self:
@@ -142,6 +147,7 @@ class BookReader:
         """Return where every run is, and how far it came, by number. Only what has changed since is read."""
         found = self._list(self._session)
         self.unreadable = self._lists[self._session].unreadable
+        came_ms = self._lists[self._session].came_ms
         by_session: dict[str, list[int]] = {}
         for run, session in self._promoted().items():
             by_session.setdefault(session, []).append(run)
@@ -149,8 +155,10 @@ class BookReader:
             there = self._list(session)
             for run in there.keys() & runs:
                 # A replay reads a run long after it came, or from a file: when it came is what live says.
-                came_ms = found[run].first_ms if run in found else there[run].first_ms
-                found[run] = replace(there[run], first_ms=came_ms)
+                first_ms = found[run].first_ms if run in found else there[run].first_ms
+                found[run] = replace(there[run], first_ms=first_ms)
+            came_ms = {run: self._lists[session].came_ms[run] for run in there.keys() & runs} | came_ms
+        self.came_ms = came_ms
         return found
 
     def _list(self, session: str) -> dict[int, layout.Place]:

@@ -24,6 +24,8 @@ class Handling:
     """From the broker's acknowledgement of the raw spill until it was filled."""
     resident_mb: float
     """Memory that the worker took then."""
+    produced_ms: int = 0
+    """When the raw spill was produced, Unix milliseconds; 0 where nobody knows."""
 
 
 _NOT_READ = (MISSING,) * SCALER_CHANNELS
@@ -151,7 +153,7 @@ class RunPart:
         totals.received += 1
         totals.events += record.events
         if admission is Admission.FILL:
-            totals.count_filled(record)
+            totals.count_filled(record, message.produced_ms)
             return None
         if admission is Admission.DUPLICATE:
             totals.count_duplicate(record.spill)
@@ -162,7 +164,8 @@ class RunPart:
             record = replace(record, rejection=Rejection(step=CONFLICT, reason=f"{place}: {reason}"), detectors={})
             outcome = replace(outcome, record=record)
         assert record.rejection is not None  # noqa: S101 - or it would have an entry
-        totals.rejected[record.rejection.step] += 1
+        why, is_filled = record.rejection, admission is Admission.CONFLICT
+        totals.count_rejected(record, why.step, why.reason, is_filled=is_filled)
         return outcome
 
 
@@ -191,13 +194,19 @@ class RunBook:
     """Spills that lie in two partitions, and were filled from both."""
 
 
-def spill_facts(ledger: Ledger, handling: Mapping[int, Handling] = MappingProxyType({})) -> SpillFacts:
-    """Return the spills of a run in the order of their numbers."""
+def spill_facts(
+    ledger: Ledger, handling: Mapping[int, Handling] = MappingProxyType({}), refused: Sequence[int] = ()
+) -> SpillFacts:
+    """Return the spills of a run in the order of their numbers; those that were `refused` are not missed."""
     numbers = sorted(ledger)
     entries = [ledger[n] for n in numbers]
+    there = np.array(sorted({*numbers, *refused}), np.int64)
+    came = np.searchsorted(there, numbers)
     handled = [handling.get(n, _NOT_HANDLED) for n in numbers]
     return SpillFacts(
         spill=np.array(numbers, np.int64),
+        missed=np.diff(numbers, prepend=-1) - np.diff(came, prepend=-1),
+        produced_ms=np.array([h.produced_ms for h in handled], np.int64),
         time_us=np.array([e.time_us for e in entries], np.int64),
         triggers=np.array([e.triggers for e in entries], np.int32),
         size=np.array([e.size for e in entries], np.int32),

@@ -1,6 +1,6 @@
 """Where the runs of a session are, of which only what has changed is read again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 from streams.books.connect import is_other_type
 from streams.books.layout import UNREADABLE, Keys, Place, runs_among
 from streams.books.stored import place_of, unpack_places
+from streams.books.totals import earlier
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,6 +25,8 @@ class _Partition:
     is_whole: bool = False
     """All of the list could be read: then the checkpoints after it say what changes."""
     places: dict[int, Place] = field(default_factory=dict)
+    came_ms: dict[int, int] = field(default_factory=dict)
+    """When the first message of each came, see `_came`."""
     unreadable: dict[int, str] = field(default_factory=dict)
 
 
@@ -40,6 +43,8 @@ class RunList:
         self._redis = redis
         self._partitions: dict[int, _Partition] = {}
         self._sums: dict[int, Place] = {}
+        self.came_ms: dict[int, int] = {}
+        """When the first message of each run came, of those that were read last, see `_came`."""
 
     @property
     def unreadable(self) -> dict[int, str]:
@@ -52,11 +57,15 @@ class RunList:
 
     def read(self, partitions: Sequence[Keys]) -> dict[int, Place]:
         """Return where every run is, over all partitions, by number."""
-        changed: set[int] = set()
+        changed, moved = set[int](), False
         for gone in self._partitions.keys() - {keys.partition for keys in partitions}:
             changed |= self._partitions.pop(gone).places.keys()
         for keys in partitions:
-            changed |= self._look(keys)
+            found = self._look(keys)
+            changed |= found
+            moved |= self._order(self._partitions[keys.partition], found)
+        if moved or changed - self.came_ms.keys():
+            self.came_ms = self._came_of_all()
         is_new = False
         for run in changed:
             here = [its.places[run] for its in self._partitions.values() if run in its.places]
@@ -68,6 +77,25 @@ class RunList:
         if is_new:
             self._sums = dict(sorted(self._sums.items()))
         return dict(self._sums)
+
+    def _came_of_all(self) -> dict[int, int]:
+        """Return when each run came first to a partition."""
+        found: dict[int, int] = {}
+        for its in self._partitions.values():
+            for run, came_ms in its.came_ms.items():
+                found[run] = earlier(found.get(run, 0), came_ms)
+        return found
+
+    def _order(self, its: _Partition, changed: Iterable[int]) -> bool:
+        """Find anew when the runs of a partition came, if it may be otherwise now, and say whether it is."""
+        before = its.came_ms
+        places = its.places  # one that was changed may be gone
+        if len(before) == len(places) and all(
+            run in places and before.get(run) == places[run].first_ms for run in changed
+        ):
+            return False
+        its.came_ms = _came(places)
+        return its.came_ms != before
 
     def _look(self, keys: Keys) -> set[int]:
         """Read what is new in a partition, and return the runs that have changed there."""
@@ -126,3 +154,22 @@ class RunList:
                 found.unreadable[run] = (
                     f"{where} cannot be read: {keys.index} and {keys.run(run)} hold other things ({why})"
                 )
+
+
+def _came(places: Mapping[int, Place]) -> dict[int, int]:
+    """Return when the first message of each run came to a partition, Unix milliseconds; 0 where nobody knows.
+
+    The times are the producer's, whose clock may be set back. So of two runs of one log the one that lies later in it
+    came later.
+    """
+    came = {run: place.first_ms for run, place in places.items()}
+    logs: dict[str, list[int]] = {}
+    for run, place in places.items():
+        if place.first_ms and place.first <= place.last:
+            logs.setdefault(place.log, []).append(run)
+    for runs in logs.values():
+        at, newest_ms = -1, 0
+        for run in sorted(runs, key=lambda each: (places[each].first, places[each].first_ms)):
+            newest_ms = max(came[run], newest_ms + (places[run].first > at))
+            came[run], at = newest_ms, places[run].first
+    return came

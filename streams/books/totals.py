@@ -1,15 +1,22 @@
 """Counters of a run that add up: filled + rejected = received - duplicates, always."""
 
+from bisect import insort
 from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-from schemas.records import ControlKind, ReconstructedSpill, RunControl
+from schemas.records import NO_RUN, TIME, ControlKind, ReconstructedSpill, RunControl
 
 NUMBERS_KEPT = 100
 """Numbers of spills that are remembered besides being counted: the lowest, so that their sum is order-independent."""
 NAMES_KEPT = 100
 """Names in a counter, the first ones of the alphabet: which they are depends on no order. The rest are one name."""
+REFUSED_KEPT = 10_000
+"""Numbers of refused spills that are remembered, the lowest."""
+REASONS_KEPT = 20
+"""Refused spills of which it is remembered why, those with the highest numbers."""
+REASON_CHARACTERS = 300
+"""Of each of these reasons."""
 OTHERS = "~ others"
 """That name. The tilde sorts behind what is written in letters."""
 FORMAT = 2
@@ -68,6 +75,17 @@ class Totals:
     last_us: int = 0
     """Times of the first and the last spill in the book, microseconds; 0 without one."""
     last_spill: int = -1
+    """The highest number of a spill in the book."""
+    last_came: int = -1
+    """The highest number of a spill that came, in the book or not; older versions did not keep it, nor what follows."""
+    refused: list[int] = field(default_factory=list)
+    """Numbers of spills that were rejected and are not in the book, each once, in order: the `REFUSED_KEPT` lowest."""
+    reasons: dict[int, list[str]] = field(default_factory=dict)
+    """Refused spill → the step that refused it, and why, without its place: those with the highest numbers."""
+    counted_ms: int = 0
+    """When the newest message of which the spill is in the book was produced, Unix milliseconds; 0 without one."""
+    counted_us: int = 0
+    """That spill's own time."""
     first_raw: dict[int, int] = field(default_factory=dict)
     """Partition → the first offset of ``spills.raw`` that has a message of the run: a replay begins there."""
     last_raw: dict[int, int] = field(default_factory=dict)
@@ -112,8 +130,14 @@ class Totals:
         if isinstance(record, RunControl) and record.kind is ControlKind.END:
             self.ended_ms = max(self.ended_ms, produced_ms)
 
-    def count_filled(self, spill: ReconstructedSpill) -> None:
+    def count_filled(self, spill: ReconstructedSpill, produced_ms: int) -> None:
         """Count a spill that goes into the book."""
+        self.last_came = max(self.last_came, spill.spill)
+        if spill.spill in self.refused:  # it was sent again after a fix
+            self.refused.remove(spill.spill)
+        self.reasons.pop(spill.spill, None)
+        if TIME not in spill.errors:
+            self._note_counted(produced_ms, spill.time_us)
         self.filled += 1
         self.triggers += spill.triggers
         self.first_us = earlier(self.first_us, spill.time_us)
@@ -134,6 +158,26 @@ class Totals:
         """Count a spill that came again with the same bytes."""
         self.duplicates += 1
         self.duplicated = _lowest([*self.duplicated, spill])
+
+    def count_rejected(self, spill: ReconstructedSpill, step: str, reason: str, *, is_filled: bool) -> None:
+        """Count a spill that was rejected; `is_filled` says that one of its number is in the book."""
+        self.rejected[step] += 1
+        if spill.spill == NO_RUN or is_filled:
+            return
+        self.last_came = max(self.last_came, spill.spill)
+        if spill.spill not in self.reasons and spill.spill not in self.refused:
+            insort(self.refused, spill.spill)
+            del self.refused[REFUSED_KEPT:]
+        _, place, behind = reason.partition(f"run {spill.run}, spill {spill.spill}")
+        said = behind.partition(": ")[2] if place else reason
+        self.reasons.setdefault(spill.spill, [step, said[:REASON_CHARACTERS]])
+        self._bound_reasons()
+
+    def _note_counted(self, produced_ms: int, time_us: int) -> None:
+        self.counted_ms, self.counted_us = max((self.counted_ms, self.counted_us), (produced_ms, time_us))
+
+    def _bound_reasons(self) -> None:
+        self.reasons = {spill: self.reasons[spill] for spill in sorted(self.reasons)[-REASONS_KEPT:]}
 
     @property
     def all_events(self) -> int:
@@ -177,6 +221,11 @@ class Totals:
         self.first_us = earlier(self.first_us, other.first_us)
         self.last_us = max(self.last_us, other.last_us)
         self.last_spill = max(self.last_spill, other.last_spill)
+        self.last_came = max(self.last_came, other.last_came)
+        self.refused = sorted({*self.refused, *other.refused})[:REFUSED_KEPT]
+        self.reasons = other.reasons | self.reasons
+        self._bound_reasons()
+        self._note_counted(other.counted_ms, other.counted_us)
         for partition, offset in other.first_raw.items():
             self.first_raw[partition] = min(offset, self.first_raw.get(partition, offset))
         for partition, offset in other.last_raw.items():
@@ -224,14 +273,14 @@ class Totals:
             **values
             | {name: Counter(values[name]) for name in ("rejected", "errors", "skipped")}
             | {"detectors": {d: Counter(hits) for d, hits in values["detectors"].items()}}
-            | {name: _offsets(values.get(name, {})) for name in ("first_raw", "last_raw")}
+            | {name: _by_number(values.get(name, {})) for name in ("first_raw", "last_raw", "reasons")}
             | {"code": set(values["code"]), "conditions": set(values["conditions"])}
             | {"control": {kind: Control(**said) for kind, said in values["control"].items()}},
         )
 
 
-def _offsets(stored: dict[str, int]) -> dict[int, int]:
-    return {int(partition): offset for partition, offset in stored.items()}
+def _by_number(stored: dict[str, Any]) -> dict[int, Any]:
+    return {int(number): value for number, value in stored.items()}
 
 
 def earlier(one: int, other: int) -> int:

@@ -18,11 +18,6 @@ def _trigger_rate(spills: SpillFacts) -> F8:
     return rate
 
 
-def _missed(spills: SpillFacts) -> F8:
-    """Return (n,) spill numbers that are absent between a spill and the one before; a run begins with spill 0."""
-    return np.diff(spills.spill, prepend=-1).astype(np.float64) - 1
-
-
 TRENDS = (
     Trend(
         name="daq_triggers",
@@ -60,10 +55,10 @@ TRENDS = (
         title="Missed spills",
         label="Missed spills",
         unit="",
-        value=_missed,
+        value=lambda spills: spills.missed,
         keywords=("DAQ", "missed", "spill"),
         words=Words(
-            shows="Spill numbers that never came, at the spill after the gap.",
+            shows="Spill numbers that never came, at the spill after the gap. Rejected ones came.",
             normal="0 all along.",
             action="Single ones: note them in the log. Many: the DAQ loses spills; stop the run and restart the DAQ.",
             call=_MANAGER,

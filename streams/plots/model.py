@@ -65,6 +65,11 @@ class Plot:
     """The second axis counts triangular bars of planes, the first one the planes; these are the ones that are drawn."""
 
     @property
+    def by_spill(self) -> bool:
+        """Whether it has a bin for each spill, and so a value for each."""
+        return self.axes[0].label == "Spill"
+
+    @property
     def has_mean(self) -> bool:
         """Whether its key number is the mean; else it is the entries a spill."""
         return len(self.axes) == 1 and bool(self.axes[0].unit)

@@ -47,6 +47,10 @@ class SpillFacts(Table):
     """One row a spill."""
 
     spill: I8 = column("<i8")
+    missed: I8 = column("<i8")
+    """Numbers between a spill and the one in the book before it that never came, a run beginning with spill 0."""
+    produced_ms: I8 = column("<i8")
+    """When the raw spill was produced, Unix milliseconds; 0 where nobody knows."""
     time_us: I8 = column("<i8")
     """The spill's own time, microseconds since 1970 UTC."""
     triggers: I4 = column("<i4")

@@ -84,7 +84,8 @@ def _check_ldcs(event_ldcs: list[tuple[int, set[int]]]) -> None:
     spill_ldcs = set().union(*(ldcs for _, ldcs in event_ldcs))
     for at, ldcs in event_ldcs:
         if ldcs != spill_ldcs:
-            reason = f"{len(ldcs)} sub-events, of LDCs {sorted(ldcs)}; the spill has LDCs {sorted(spill_ldcs)}"
+            absent = ", ".join(map(str, sorted(spill_ldcs - ldcs)))
+            reason = f"LDC {absent} lacks in an event: it has {sorted(ldcs)}, and the spill has {sorted(spill_ldcs)}"
             raise BadDataError("unpack", reason, at)
 
 

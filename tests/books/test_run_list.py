@@ -87,6 +87,26 @@ def test_another_writer_and_a_store_that_was_emptied_or_set_back_are_noticed(set
     assert received(reader.places()) == {4: 2}
 
 
+def test_a_run_came_after_those_that_lie_before_it_whatever_the_clock_said(settings: Settings, redis: Redis) -> None:
+    reader = BookReader.of(redis, settings)
+    runs = {run: run_of(1, first_ms=first_ms) for run, first_ms in ((1, 9000), (2, 20), (3, 30))}
+    for at, run in enumerate(runs):
+        runs[run].totals.first_raw, runs[run].totals.last_raw = {0: at}, {0: at + 9}
+    checkpoint(settings, runs)
+    assert {run: place.first_ms for run, place in reader.places().items()} == {1: 9000, 2: 20, 3: 30}
+    assert reader.came_ms == {1: 9000, 2: 9001, 3: 9002}
+    # A partition that has nothing before it believes the clock; and a run that goes as another comes is no harm.
+    checkpoint(settings, {3: run_of(1, first_ms=25, partition=1)}, partition=1)
+    reader.places()
+    assert reader.came_ms == {1: 9000, 2: 9001, 3: 25}
+    keys = layout.Keys(settings.redis.key_prefix, settings.session, 0)
+    redis.hset(keys.index, "4", layout.pack_place(reader.places()[2]))
+    redis.hdel(keys.index, "2")
+    redis.hset(keys.state, "fence", "another:1")
+    assert reader.places().keys() == {1, 3, 4}
+    assert reader.came_ms == {1: 9000, 4: 9001, 3: 25}
+
+
 @pytest.mark.parametrize("rubbish", ["gone", "a string", "a field that is no run", "a value that is none", "no stamp"])
 def test_a_list_with_rubbish_is_read_again_until_it_is_whole(settings: Settings, redis: Redis, rubbish: str) -> None:
     keys = layout.Keys(settings.redis.key_prefix, settings.session, 0)

@@ -29,7 +29,7 @@ def changes(*, grown: bool = False) -> dict[int, RunChanges]:
     """Return what a spill of a run changes, and, for a part that is there already, what it must be then."""
     spill = reconstructed_spill(3, run=7)
     part = RunPart({3: ledger_entry(spill)})
-    part.totals.count_filled(spill)
+    part.totals.count_filled(spill, 0)
     filled = fill([spill], {})
     names = ("spills:7", "key-numbers:7", "book:7", "window:7:60:60", "windows:7")
     stamps = {PARTITION + name: "a:1" for name in names} if grown else {}

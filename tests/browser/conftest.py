@@ -34,6 +34,7 @@ WAIT_S = 60.0
 """Nothing here takes longer on a busy machine."""
 AXE, AXE_FILE = "axe-core@4.14.1", "package/axe.min.js"
 FETCH_S = 60
+LONG_AGO_US = 60 * 86_400_000_000
 COUNTS = "plot.data[0].y.slice(0, -1)"
 """The bins of a histogram of one axis, in a figure; see `drawn`."""
 expect.set_options(timeout=WAIT_S * 1000)
@@ -58,7 +59,8 @@ class Site:
         """Return a run that begins after all before it; nothing of it is sent."""
         self.runs += 1
         number = 900_100 + self.runs
-        start_us = time.time_ns() // 1000 + self.runs * 3_600_000_000
+        # Long ago, as that of a file that is played: nobody asks by how much the spills' clock is off.
+        start_us = time.time_ns() // 1000 + self.runs * 3_600_000_000 - LONG_AGO_US
         usual: dict[str, Any] = {"spills": 1000, "period_s": 1.0, "mean_triggers": 20}
         return SimulatedRun(run=number, start_us=start_us, **usual | what)
 

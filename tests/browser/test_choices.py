@@ -203,15 +203,38 @@ def test_31_frozen_plots_stay_while_the_strip_goes_on_and_a_link_opens_them_so(s
     assert "spills 0–2 " in drawn(page, "ht01", TITLE)
     page.get_by_role("button", name="Link").click()
     frozen = page.locator("#link-frozen").input_value()
-    assert frozen == f"{site.address}/plot/ht01?frozen=1&run={run.run}"
+    assert re.fullmatch(re.escape(f"{site.address}/plot/ht01?frozen=") + rf"[0-9]{{13}}&run={run.run}", frozen)
     assert page.locator("#link-live").input_value() == f"{site.address}/plot/ht01"
     page.keyboard.press("Escape")
     expect(page.locator("#link")).to_be_hidden()
+    # Whatever else is chosen, and after it is loaded again, and on another page.
+    page.locator("#controls").get_by_text("Error bars").click()
+    until_equal(page, "ht01", "plot.data.length > 1", True)
+    page.reload()
+    until_drawn(page, "ht01", run, 2)
+    page.keyboard.press("n")
+    until_drawn(page, "ht12", run, 2)
     page.keyboard.press(" ")
-    until_drawn(page, "ht01", run, 4)
+    until_drawn(page, "ht12", run, 4)
     expect(page.locator(".banner")).to_have_count(0)
     page.goto(frozen)
+    until_drawn(page, "ht01", run, 2)
     expect(page.locator(".banner")).to_contain_text("Frozen")
+    # A link that nobody has opened before is of the time at which it was made, and one that goes on keeps its run.
+    page.goto(f"{site.address}/plot/ht01?run={run.run}")
+    until_drawn(page, "ht01", run, 4)
+    with page.expect_response("**/live?path=*frozen*"):
+        page.get_by_role("button", name="Link").click()
+    frozen = page.locator("#link-frozen").input_value()
+    assert page.locator("#link-live").input_value() == f"{site.address}/plot/ht01?run={run.run}"
+    site.play(run, 5, 7)
+    expect(page.locator("#strip")).to_contain_text("Last spill6")
+    page.goto(frozen)
+    until_drawn(page, "ht01", run, 4)
+    # What is not kept is not said to be frozen.
+    page.goto(re.sub(r"frozen=\d+", "frozen=1000", frozen))
+    until_drawn(page, "ht01", run, 6)
+    expect(page.locator(".banner")).to_contain_text("no longer kept")
 
 
 def test_32_a_key_right_after_something_was_closed_is_for_the_page(site: Site, page: Page, played: Played) -> None:

@@ -49,7 +49,8 @@ def test_the_strip_shows_what_the_books_hold(site: Site, page: Page) -> None:
     expect(strip).to_contain_text("Spills6")
     expect(strip).to_contain_text("Last spill13")
     expect(strip).to_contain_text(f"Triggers{totals.triggers}")
-    expect(strip).to_contain_text("Missing8Duplicate1Out of order0Rejected1Errors0")
+    # Spills 2 and 7 came late, unless they were sent in the same millisecond as 9: they are in three partitions.
+    expect(strip).to_contain_text(re.compile("Missing7Duplicate1Out of order[0-2]Rejected1Errors0"))
     expect(page.locator("#badges")).to_contain_text("All spills processed")
     expect(page.locator("#browser")).to_contain_text("Connected")
     expect(page.locator("#clock")).to_contain_text(re.compile(r"\d\d:\d\d:\d\d UTC · \d\d:\d\d:\d\d local"))
@@ -58,6 +59,21 @@ def test_the_strip_shows_what_the_books_hold(site: Site, page: Page) -> None:
     site.send([end])
     expect(strip).to_contain_text("Stateended")
     expect(page.locator("#badges")).to_contain_text("Run ended")
+
+
+def test_4_spills_that_come_and_do_not_count_are_told_with_their_reasons(site: Site, page: Page) -> None:
+    run = site.new_run(detectors=("tof", "kl")).with_faults(("missing_ldc:1@3-99",))
+    site.play(run, 0, 14)
+    open_page(page)
+    pipeline = page.locator("#badges .badge.bad")
+    expect(pipeline).to_contain_text("No spill counted for 11: rejected by unpack, LDC 1 lacks in an event")
+    expect(page.locator("#strip")).to_contain_text("Last spill / came2 / 13")
+    page.locator("button.counters").click()
+    expect(page.locator("#counted")).to_contain_text("Spills 3–13: unpack: LDC 1 lacks in an event")
+    expect(page.locator("#counted")).to_contain_text("Missingnone")
+    title = "plot.layout.title.text"
+    page.wait_for_function("document.querySelector(`[id*='\"ht01\"']`).textContent.includes('stands since ')")
+    assert "spills 0–2 (stands since" in drawn(page, "ht01", title)
 
 
 def test_the_table_of_the_scalers_follows_the_spills(site: Site, page: Page) -> None:

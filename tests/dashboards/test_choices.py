@@ -25,7 +25,7 @@ CHOICES = st.builds(
     mode=st.sampled_from(Mode),
     log=st.none() | st.frozensets(st.sampled_from("xyz")),
     errors=st.booleans(),
-    frozen=st.booleans(),
+    frozen=st.none() | st.integers(1, 10**14 - 1),
 )
 
 

@@ -111,10 +111,10 @@ def test_20_a_step_through_the_windows_goes_from_the_newest_back_and_ends_at_the
 
 
 def test_31_to_freeze_names_the_run_and_to_go_on_follows_the_live_one() -> None:
-    assert chosen(["ht01"])["Freeze"] == f"frozen=1&run={RUN}"
-    assert chosen(["ht01"], frozen=True)["Go on"] == "frozen=&run="
+    assert chosen(["ht01"])["Freeze"] == f"frozen=now&run={RUN}"
+    assert chosen(["ht01"], frozen=1)["Go on"] == "frozen=&run="
     old = view(run_book(), runs=runs("A", "A"), current=RUN + 1)
-    assert chosen(["ht01"], old, frozen=True)["Go on"] == "frozen="
+    assert chosen(["ht01"], old, frozen=1)["Go on"] == "frozen="
 
 
 def test_40_a_live_run_is_offered_to_who_looks_at_another() -> None:
@@ -122,14 +122,22 @@ def test_40_a_live_run_is_offered_to_who_looks_at_another() -> None:
     assert f"Run {RUN + 1} is live" in text_of(banners(view(run_book(), current=RUN + 1)))
 
 
+def test_40_a_run_that_has_ended_is_not_called_live() -> None:
+    runs = [RunSummary(run=RUN + n, run_type="", begin_us=n, ended=bool(n)) for n in range(2)]
+    said = text_of(banners(view(run_book(), current=RUN + 1, runs=runs)))
+    assert f"Run {RUN + 1} was the last one, and has ended, you look at run {RUN}" in said
+
+
 def test_4_the_counters_are_listed() -> None:
     stored = run_book()
     ledger = {n: entry for n, entry in stored.ledger.items() if n not in {2, 3, 5}}
-    totals = replace(stored.totals, duplicates=4, rejected=Counter(unpack=2))
+    reasons = {5: ["unpack", "LDC 1 lacks"], 6: ["json", "no text"], 7: ["unpack", "LDC 1 lacks"]}
+    totals = replace(stored.totals, duplicates=4, rejected=Counter(unpack=2), refused=[5, 6, 7], reasons=reasons)
     said = text_of(counted(view(replace(stored, ledger=ledger, totals=totals), behind=1)))
-    assert "Missing Spills 2–3, 5. Some of them may still be on their way." in said
+    assert "Missing Spills 2–3. Some of them may still be on their way." in said
     assert "4 came again with the same bytes" in said
-    assert f"unpack: 2 each with its bytes and reason: spilldeck rejected list --run {RUN}" in said
+    rejected = "unpack: 2 Spills 5–7 are in no plot for it. Spills 5, 7: unpack: LDC 1 lacks Spill 6: json: no text"
+    assert f"{rejected} each with its bytes: spilldeck rejected list --run {RUN}" in said
     assert text_of(counted(view(stored))).startswith("Missing none ")
 
 

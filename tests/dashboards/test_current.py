@@ -37,10 +37,13 @@ EARLIER, LATER = RUN + 1, RUN
 YEAR_2083_US = 3_600_000_000_000_000
 
 
-def part(*came: tuple[int, Record], partition: int = 0) -> RunBook:
-    """Return what a partition's messages make of a run: when each came, Unix milliseconds, and what it is."""
+def part(*came: tuple[int, Record], partition: int = 0, first: int = 0) -> RunBook:
+    """Return what a partition's messages make of a run: when each came, Unix milliseconds, and what it is.
+
+    They lie there from the offset `first` on.
+    """
     counted, book, numbers = RunPart(), Book({}), dict[int, bytes]()
-    for offset, (produced_ms, record) in enumerate(came):
+    for offset, (produced_ms, record) in enumerate(came, start=first):
         message = Message(partition=partition, offset=offset, start=offset, produced_ms=produced_ms, value=b"")
         found = counted.count([outcome(message, record, ConditionsStore([]).for_run)], {}, lambda _: 0)
         for _, _, filled in found.filled:
@@ -77,6 +80,35 @@ def test_a_spill_whose_clock_is_far_ahead_does_not_keep_its_run_current(quick: S
     until(data, lambda v: v.run == EARLIER)
     checkpoint(quick, {LATER: part((20, spill(LATER)))}, next=2)
     until(data, lambda v: v.run == LATER)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_a_producers_clock_that_was_set_back_hides_no_run(quick: Settings, data: Data, is_ended: bool) -> None:
+    hour_ms = 3_600_000
+    end = [(hour_ms + 11, control(EARLIER, ControlKind.END, 1))] if is_ended else []
+    checkpoint(quick, {EARLIER: part((hour_ms + 10, spill(EARLIER)), *end)}, next=2)
+    until(data, lambda v: v.run == EARLIER)
+    checkpoint(quick, {LATER: part((20, spill(LATER)), first=2)}, next=3)
+    until(data, lambda v: v.run == LATER)
+    checkpoint(quick, {LATER + 5: part((30, spill(LATER + 5)), first=3)}, next=4)
+    view = until(data, lambda v: v.run == LATER + 5)
+    assert [each.run for each in view.runs.newest_first()] == [LATER + 5, LATER, EARLIER]
+
+
+@pytest.mark.servers
+def test_of_two_runs_at_once_the_one_that_goes_on_is_shown_when_the_other_has_ended(
+    quick: Settings, data: Data
+) -> None:
+    checkpoint(quick, {EARLIER: part((10, spill(EARLIER, 0)))}, next=1)
+    ended = part((20, spill(LATER)), (21, control(LATER, ControlKind.END, 1)), first=1)
+    checkpoint(quick, {LATER: ended}, next=3)
+    until(data, lambda v: v.run == LATER and v.daq.text.startswith("Run ended"))
+    later = part((10, spill(EARLIER, 0)), (30, spill(EARLIER, 1)))
+    later.totals.last_raw = {0: 3}
+    checkpoint(quick, {EARLIER: later}, next=4)
+    view = until(data, lambda v: v.run == EARLIER)
+    assert not view.daq.text.startswith("Run ended")
 
 
 @pytest.mark.servers
@@ -134,6 +166,18 @@ def test_a_promoted_replay_stands_where_its_run_came(quick: Settings, data: Data
                 until(data, lambda _, c=chosen, t=told: any(t in w for w in data.view(c).warnings))
                 view = data.view()
                 assert [each.run for each in view.runs.newest_first()] == [LATER, EARLIER]
+
+
+@pytest.mark.servers
+def test_plots_against_the_spill_have_the_entries_of_spills_beyond_their_axis(quick: Settings, data: Data) -> None:
+    beyond = part((10, spill(RUN, 4999)), (11, spill(RUN, 5001)))
+    checkpoint(quick, {RUN: beyond}, next=2)
+    view = until(data, lambda v: v.run == RUN and v.beyond_axis)
+    for station in range(3):
+        found = {each.spill: each.value for each in view.beyond_axis[f"hnsp_vs_spill_tof{station}"]}
+        counts = beyond.book[f"hnsp_vs_spill_tof{station}"].view(flow=True)
+        assert found == {4999: counts[5000], 5001: counts[5001]}
+        assert sum(found.values()) > 0
 
 
 def at(next_offset: int, **changes: Any) -> Progress:

@@ -1,6 +1,7 @@
 """Figures say what is in the books, no more and no less."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import boost_histogram as bh
@@ -9,16 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboards.choices import LAST_MINUTE
+from dashboards.data import Reference, View
 from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.parts import Figure, held
 from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.figures.trends import MAX_POINTS, trend_figure
+from dashboards.make import FigureCache, which_spills
 from schemas.scalers import SCALER_CHANNELS
-from streams.books.book import new_histogram
-from streams.books.run import Handling, spill_facts
+from streams.books.book import Book, new_histogram
+from streams.books.run import Handling, RunBook, spill_facts
+from streams.books.spill_numbers import SpillNumber
 from streams.plots.catalogue import PLOTS, TRENDS
 from streams.plots.spillfacts import SpillFacts
-from tests.dashboards.views import run_book
+from tests.dashboards.views import RUN, run_book, view
 
 WHEN = "Run 7 · spills 0–9 (whole run)"
 
@@ -35,6 +40,8 @@ def facts(triggers: list[int], numbers: list[int] | None = None) -> SpillFacts:
     spill = np.arange(n) if numbers is None else np.array(numbers)
     return SpillFacts(
         spill=spill.astype(np.int64),
+        missed=np.diff(spill, prepend=-1) - 1,
+        produced_ms=np.zeros(n, np.int64),
         time_us=(spill * 1_000_000).astype(np.int64),
         triggers=np.array(triggers, np.int32),
         size=np.full(n, 1000, np.int32),
@@ -114,6 +121,68 @@ def test_the_axis_of_spills_ends_with_the_run() -> None:
     (line,) = figure["data"]
     assert (line["x"][0], line["x"][-1]) == (-0.5, 9.5)
     assert line["y"] == [1, 0, 0, 2, 0, 0, 0, 0, 0, 1, 1]
+
+
+BY_SPILL = "hnsp_vs_spill_tof0"
+
+
+def window_of(stored: RunBook, first: int, stop: int, **changes: Any) -> View:
+    """Return a view of some spills of a run alone."""
+    spills = spill_facts(stored.ledger, refused=stored.totals.refused)
+    return view(stored, window=LAST_MINUTE, spills=spills.rows(slice(first, stop)), **changes)
+
+
+def test_what_is_outside_a_window_is_neither_missing_nor_zero() -> None:
+    shown = window_of(run_book(30), 20, 25)
+    make = FigureCache().maker(shown, "light")
+    (missed,) = make("daq_missed")["data"]
+    assert (missed["x"], missed["y"]) == ([20, 21, 22, 23, 24], [0.0] * 5)
+    (entries,) = make(BY_SPILL)["data"]
+    assert (entries["x"][0], entries["x"][-1]) == (19.5, 24.5)
+    counts = run_book(30).book[BY_SPILL].view(flow=False)
+    assert entries["y"][:-1] == counts[20:25].tolist()
+    before = window_of(run_book(30), 0, 0)
+    words = FigureCache().maker(before, "light")("daq_triggers")["layout"]["annotations"][0]["text"]
+    assert words == "no spills in the last minute"
+
+
+def test_a_reference_is_drawn_within_the_window_alone() -> None:
+    stored = run_book(30)
+    other = Reference(run=7, book=stored, spills=spill_facts(stored.ledger), chosen=True)
+    make = FigureCache().maker(window_of(stored, 20, 25, reference=other), "light")
+    for name in ("daq_triggers", "daq_missed"):
+        assert make(name)["data"][0]["x"] == [20, 21, 22, 23, 24]
+    _, dashed = make(BY_SPILL)["data"]
+    assert (dashed["x"][0], dashed["x"][-1]) == (19.5, 24.5)
+
+
+def test_a_spill_that_is_not_in_the_plots_is_missed_if_it_never_came_and_has_no_entries() -> None:
+    stored = run_book(8)
+    ledger = {n: entry for n, entry in stored.ledger.items() if n not in (3, 5)}
+    shown = view(replace(stored, ledger=ledger, totals=replace(stored.totals, refused=[5])))
+    make = FigureCache().maker(shown, "light")
+    assert make("daq_missed")["data"][0]["y"] == [0, 0, 0, 1, 0, 0]
+    y = make(BY_SPILL)["data"][0]["y"]
+    assert [n for n, value in enumerate(y) if value is None] == [3, 5]
+
+
+def test_plots_against_the_spill_go_on_where_their_axis_ends() -> None:
+    stored = run_book(8)
+    ledger = {n + 4996: entry for n, entry in stored.ledger.items()}
+    book = Book({})
+    book.fill(BY_SPILL, np.repeat(np.arange(4996, 5000), [5, 6, 7, 8]))
+    later = {BY_SPILL: tuple(SpillNumber(n, n - 4990.0, 9) for n in range(5000, 5003))}
+    shown = view(replace(stored, ledger=ledger, book=book), beyond_axis=later)
+    (line,) = FigureCache().maker(shown, "light")(BY_SPILL)["data"]
+    assert line["y"][:-1] == [5, 6, 7, 8, 10, 11, 12, None]  # of the last one nobody knows
+    assert line["x"][-1] == 5003.5
+
+
+def test_plots_that_stand_say_since_when() -> None:
+    shown = view(run_book(30), stand_since_ms=1_700_000_000_000)
+    assert which_spills(shown) == f"Run {RUN} · spills 0–29 (stands since 22:13:20 UTC)"
+    part = replace(shown, window=LAST_MINUTE, spills=shown.spills.rows(slice(-11, None)))
+    assert which_spills(part) == f"Run {RUN} · spills 19–29 (last 26 s, stands since 22:13:20 UTC)"
 
 
 @pytest.mark.parametrize("name", ["ht01", "hspxy_0", "hPMT1", "hnsp_vs_spill_tof0"])

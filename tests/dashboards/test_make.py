@@ -138,5 +138,5 @@ def test_a_title_says_run_spills_and_which_part_of_the_run_they_are() -> None:
     spills = spill_facts(stored.ledger).rows(slice(4, 9))
     window = view(stored, window=1_700_000_100, windows=windows, spills=spills)
     assert which_spills(window) == f"Run {RUN} · spills 4–8 (22:14:00–22:16:00 UTC)"
-    assert which_spills(replace(window, windows=())).endswith(" (a window that is not kept)")
+    assert which_spills(replace(window, windows=())).endswith(f"Run {RUN} · a window that is not kept")
     assert file_name(window, "ht01") == f"run{RUN}_ht01_spills4-8"

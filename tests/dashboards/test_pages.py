@@ -9,7 +9,7 @@ import pytest
 
 from dashboards.figures.parts import Figure
 from dashboards.pages import plots
-from dashboards.pages.strip import MARK, badge, badges, banners, clock, missing, rate, state, strip
+from dashboards.pages.strip import MARK, badge, badges, banners, clock, missing, out_of_order, rate, state, strip
 from dashboards.pages.tables import TABLES
 from streams.books.run import spill_facts
 from streams.books.totals import Control, Totals
@@ -77,6 +77,26 @@ def test_spills_on_the_way_are_not_missing() -> None:
 )
 def test_the_state_of_the_run_is_said(shown: Any, said: str) -> None:
     assert state(shown) == said
+
+
+def test_rejected_spills_are_not_missing_and_those_that_came_last_are_told() -> None:
+    shown = with_totals(filled=6, last_spill=9, last_came=12, refused=[2, 10, 11, 12])
+    assert missing(shown) == 3
+    assert "Last spill / came 9 / 12" in text_of(strip(shown))
+    assert "Last spill 9" in text_of(strip(with_totals(filled=6, last_spill=9, last_came=9)))
+
+
+def test_spills_out_of_order_are_counted_over_all_partitions() -> None:
+    assert out_of_order(with_totals(out_of_order=3)) == 3
+    assert out_of_order(replace(with_totals(out_of_order=1), disordered=(2, 4, 5))) == 3
+
+
+def test_the_rate_falls_while_a_spill_is_overdue_and_is_that_of_the_whole_run_in_a_window() -> None:
+    shown = view(run_book(30))
+    assert "Rate, 1/s 0.39" in text_of(strip(shown))
+    assert "Rate, 1/s 0.28" in text_of(strip(replace(shown, waited_s=23.0)))
+    assert "Rate, 1/s 0.00" in text_of(strip(replace(shown, waited_s=61.0)))
+    assert "Rate, 1/s 0.39" in text_of(strip(replace(shown, spills=shown.spills.rows(slice(4, 5)))))
 
 
 def test_the_rate_is_that_of_the_newest_spills_by_their_own_times() -> None:

@@ -140,7 +140,7 @@ def test_a_view_leads_to_the_same_view_of_the_other_book() -> None:
     of_replay = links(controls(view(run_book(), session=PLAN.session, replays=(HALF,)), Choices(), ["ht01"]))
     assert of_replay["the run’s own"] == of_replay["Beside ↗"] == f"run={RUN}"
     assert of_replay["Over"] == f"reference={RUN}"
-    assert of_replay["Freeze"] == f"frozen=1&run={RUN}.replay-Better"
+    assert of_replay["Freeze"] == f"frozen=now&run={RUN}.replay-Better"
     promoted = links(controls(view(run_book(), replays=(replace(HALF, promoted=(RUN,)),)), Choices(), ["ht01"]))
     assert promoted["live"] == f"run={RUN}.live"
     assert "Beside ↗" not in links(controls(view(run_book()), Choices(), ["ht01"]))

@@ -55,6 +55,8 @@ def test_runs_are_listed_with_their_states_and_counters(spilldeck_here: Spilldec
         assert sum(one["rejected"].values()) == 1
     assert str(RUNS[0]) in spilldeck_here("runs", "list", env=live.env).stdout
     assert "ended" in spilldeck_here("runs", "show", str(RUNS[0]), env=live.env).stdout
+    said = json.loads(spilldeck_here("runs", "show", str(RUNS[0]), "--json", env=live.env).stdout)
+    assert (said["missing"], said["last_came"], said["not_counted"]) == (0, 7, 0)  # one is rejected, not missing
     assert "there is no run 12" in assert_one_sentence(spilldeck_here("runs", "show", "12", env=live.env), 2)
 
 

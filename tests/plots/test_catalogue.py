@@ -127,6 +127,8 @@ def test_a_spill_without_a_detector_shifts_nothing() -> None:
 def test_trends_know_of_gaps_and_of_the_time_between_spills() -> None:
     facts = SpillFacts(
         spill=[0, 1, 4],
+        missed=[0, 0, 2],
+        produced_ms=[0, 0, 0],
         time_us=[0, 2_000_000, 4_000_000],
         triggers=[10, 20, 30],
         size=[1000, 2000, 3000],

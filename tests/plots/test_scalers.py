@@ -19,6 +19,8 @@ def facts(triggers: list[int]) -> SpillFacts:
     zeros = np.zeros(n, np.int32)
     return SpillFacts(
         spill=np.arange(n),
+        missed=zeros,
+        produced_ms=zeros,
         time_us=np.arange(n),
         triggers=zeros,
         size=zeros,

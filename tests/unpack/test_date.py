@@ -92,7 +92,7 @@ def test_of_three_ldcs_any_that_is_missing_from_any_event_is_named(gone, event):
     kinds = (START_OF_BURST, PHYSICS, END_OF_BURST)
     events = [super_event(kind, part) for kind, part in zip(kinds, parts, strict=True)]
     left = sorted({0, 1, 2} - {gone})
-    reason = rf"2 sub-events, of LDCs \[{left[0]}, {left[1]}\]; the spill has LDCs \[0, 1, 2\]"
+    reason = rf"LDC {gone} lacks in an event: it has \[{left[0]}, {left[1]}\], and the spill has \[0, 1, 2\]"
     assert refused(b"".join(events), reason) == sum(len(e) for e in events[:event])
 
 
@@ -131,7 +131,7 @@ def test_a_board_that_comes_twice_is_refused():
 
 def test_a_missing_ldc_is_refused():
     begin = super_event(START_OF_BURST, {0: equipment(110), 1: equipment(110)})
-    reason = r"1 sub-events, of LDCs \[1\]; the spill has LDCs \[0, 1\]"
+    reason = r"LDC 0 lacks in an event: it has \[1\], and the spill has \[0, 1\]"
     assert refused(begin + physics(TDC), reason) == len(begin)
 
 
