@@ -32,7 +32,7 @@ from dashboards.data.view import Reference, View
 from dashboards.data.waiting import Waiting, WaitingWatcher
 from schemas.records import NO_RUN
 from streams.books import layout, situation
-from streams.books.connect import connect
+from streams.books.connect import connect, risks_of
 from streams.books.lag import behind
 from streams.books.promotions import Promoted
 from streams.books.reader import BookReader, Progress
@@ -52,6 +52,8 @@ CHANGE_S = 0.25
 """The least time between two changes: many checkpoints in a row are read together."""
 LOSS_TOLD_S = 86_400.0
 """For so long the page tells what Kafka lost: each shift hears of it. The runs' missing spills stay in their books."""
+RISKS_S = 30.0
+"""Time between two looks at how Redis is set."""
 READERS_KEPT = 64
 """Sessions of which the list of runs is remembered."""
 
@@ -98,6 +100,9 @@ class Data:
         self._replays: tuple[Replay, ...] = ()
         self._replays_fault = ""
         self._frozen = Frozen()
+        self._risks: tuple[str, ...] = ()
+        self._risks_s = float("-inf")
+        """When Redis was last asked how it is set, monotonic."""
         self._read_s = time.time()
         self._fault = "has not answered yet"
         self.changes = 0
@@ -163,6 +168,7 @@ class Data:
         if broker.lost_s:
             lost = span(now_s - broker.lost_s)
             warnings = (f"Kafka {broker.why}, for {lost}: nobody knows whether spills come", *warnings)
+        warnings = (*warnings, *(f"What the store (Redis) holds is not safe: {risk}" for risk in self._risks))
         if fault:
             ago = span(now_s - self._read_s)
             warnings = (f"The store (Redis) {fault}, for {ago}: all numbers are old", *warnings)
@@ -297,6 +303,7 @@ class Data:
                 books = self._books_reader.read(books, at, wanted, spread_over=spread_over)
             self._seen = Seen(books=books, waiting=waiting)
             self._look_at_replays(at.promoted.all)
+            self._look_at_risks()
         except (RedisConnectionError, RedisTimeoutError) as error:
             self._fail("does not answer", error)
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on
@@ -315,6 +322,10 @@ class Data:
             raise
         except Exception as error:  # noqa: BLE001 - nothing that somebody wrote about replays may stop live
             self._replays, self._replays_fault = (), f"{type(error).__name__}: {error}"
+
+    def _look_at_risks(self) -> None:
+        if time.monotonic() - self._risks_s >= RISKS_S:
+            self._risks, self._risks_s = risks_of(self._redis).all, time.monotonic()
 
     def _still_wanted(self) -> list[Wanted]:
         oldest = time.monotonic() - WANTED_S

@@ -21,14 +21,18 @@ def books(
 ) -> None:
     """Say how far the books are, and what was lost; status 1 if not all is counted, or something is wrong."""
     from ops.book_checks import findings, how_far
+    from streams.books.connect import risks_of
 
     with servers() as (settings, redis):
+        risks = risks_of(redis).all
         found = how_far(settings, redis)
         wrong = list(findings(settings, redis, len(found))) if deep else []
     if as_json:
-        _print_json(settings.session, found, wrong if deep else None)
+        _print_json(settings.session, found, wrong if deep else None, risks)
     else:
         _print(settings.session, found)
+        for risk in risks:
+            out.print(Text(f"what Redis holds is not safe: {risk}", style="yellow"), soft_wrap=True)
         for what in wrong:
             out.print(Text(what, style="red"), soft_wrap=True)
         if deep and not wrong:
@@ -37,11 +41,13 @@ def books(
         raise typer.Exit(1)
 
 
-def _print_json(session: str, found: "Sequence[PartitionStatus]", wrong: list[str] | None) -> None:
+def _print_json(
+    session: str, found: "Sequence[PartitionStatus]", wrong: list[str] | None, risks: Sequence[str]
+) -> None:
     partitions = [
         asdict(one) | {"lost": [loss._asdict() for loss in one.lost], "is_well": one.is_well} for one in found
     ]
-    plain: dict[str, object] = {"session": session, "partitions": partitions}
+    plain: dict[str, object] = {"session": session, "partitions": partitions, "risks": list(risks)}
     typer.echo(json.dumps(plain if wrong is None else plain | {"wrong": wrong}))
 
 

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from typing import Self
 
 from redis import Redis
+from redis.exceptions import NoPermissionError
 
+from ops.console import err
 from schemas.records import Action, ActionKind
 from streams.books.actions import new_action
 from streams.books.decided import check, decide, refresh
@@ -38,14 +40,19 @@ class Sessions(Replays):
 
     @classmethod
     def now(cls, settings: Settings, redis: Redis) -> Self:
-        """Return them as Kafka knows them, whatever Redis has lost.
+        """Return them as Kafka knows them, whatever Redis has lost; for who may only read there, as Redis does.
 
         Raises
         ------
         ServerError
             When Kafka does not answer.
         """
-        refresh(settings, redis)
+        try:
+            refresh(settings, redis)
+        except NoPermissionError:
+            err.print(
+                "what was decided is what Redis knows: this user of it may not bring it up to date", style="yellow"
+            )
         return cls(settings, redis)
 
     def save(self, plan: Plan) -> None:

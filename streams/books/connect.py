@@ -1,8 +1,9 @@
 """The connection to Redis."""
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
+import structlog
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
@@ -12,6 +13,10 @@ from streams.settings import Settings
 CONNECT_S = 5.0
 _EVICTS = "allkeys"
 """So begin the policies by which keys go that have no time to live, as all of ours."""
+_FULL = 0.9
+"""Of its memory: a run takes some megabytes."""
+
+_log = structlog.get_logger(__name__)
 
 
 def connect(settings: Settings) -> Redis:
@@ -47,31 +52,69 @@ def check_redis(settings: Settings) -> None:
     ServerError
         When it does not.
     """
-    _ask(settings)
+    try:
+        with connect(settings) as redis:
+            redis.ping()
+    except RedisError as error:
+        raise no_redis(settings, error) from error
 
 
 def check_redis_keeps(settings: Settings) -> None:
-    """See whether Redis answers, and keeps what it is given.
+    """See whether Redis answers, and keeps what it is given; log what else it may lose.
 
     Raises
     ------
     ServerError
         When it does not.
     """
-    policy = str(_ask(settings).get("maxmemory_policy", ""))
-    if policy.startswith(_EVICTS):
-        raise ServerError(
-            f"the Redis at {place(settings)} throws keys away when its memory is full (maxmemory-policy {policy}), and "
-            f"with them plots: set maxmemory-policy noeviction there"
-        )
-
-
-def _ask(settings: Settings) -> dict[str, Any]:
     try:
         with connect(settings) as redis:
-            return cast("dict[str, Any]", redis.info("memory"))
+            risks = risks_of(redis)
     except RedisError as error:
         raise no_redis(settings, error) from error
+    if risks.evicts:
+        raise ServerError(f"the Redis at {place(settings)} will lose plots: {risks.evicts}")
+    for risk in risks.all:
+        _log.warning("what Redis holds is not safe", why=risk)
+
+
+class Risks(NamedTuple):
+    """How a Redis is set so that it will lose what it is given, a sentence each; empty where it will not."""
+
+    evicts: str = ""
+    fills: str = ""
+    forgets: str = ""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Those that there are."""
+        return tuple(filter(None, self))
+
+
+def risks_of(redis: Redis) -> Risks:
+    """Return how a Redis will lose what it is given; nothing of what its user may not ask. Its errors are passed on."""
+    try:
+        info: dict[str, Any] = {**redis.info("memory"), **redis.info("persistence")}
+        save = cast("dict[str, str]", redis.config_get("save")).get("save", "")
+    except ResponseError:
+        return Risks()
+    evicts = fills = forgets = ""
+    policy, used, limit = str(info.get("maxmemory_policy", "")), int(info["used_memory"]), int(info.get("maxmemory", 0))
+    if policy.startswith(_EVICTS):
+        evicts = (
+            f"it throws keys away when its memory is full (maxmemory-policy {policy}): set maxmemory-policy noeviction"
+        )
+    if limit and used >= _FULL * limit:
+        fills = (
+            f"its memory is nearly full, {used / limit:.0%} of maxmemory, and then no spill counts until it has more: "
+            f"raise maxmemory"
+        )
+    if not int(info.get("aof_enabled", 0)) and not save:
+        forgets = (
+            "it writes nothing to disk, so a restart empties it, and Kafka has to give all runs again: "
+            "set appendonly yes"
+        )
+    return Risks(evicts, fills, forgets)
 
 
 def no_redis(settings: Settings, error: RedisError) -> ServerError:

@@ -15,6 +15,7 @@ from redis import Redis
 from dashboards.app import serve
 from dashboards.choices import LAST_MINUTE, Choices
 from dashboards.data import Data, View, broker
+from dashboards.data import data as data_of_the_page
 from ops.stack import free_port
 from ops.stack import redis as redis_server
 from ops.topics import ensure_topics
@@ -158,7 +159,10 @@ def test_spills_that_kafka_had_no_longer_are_told(quick: Settings, data: Data) -
     until(data, lambda v: warning in v.warnings)
 
 
-def test_a_redis_that_dies_leaves_the_last_view_and_a_banner(settings: Settings, tmp_path: Path) -> None:
+def test_a_redis_that_dies_leaves_the_last_view_and_a_banner(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_of_the_page, "RISKS_S", 0.1)
     port = free_port()
     with ExitStack() as started:
 
@@ -173,6 +177,10 @@ def test_a_redis_that_dies_leaves_the_last_view_and_a_banner(settings: Settings,
         server, data = start(), started.enter_context(Data(own))
         checkpoint(own, {RUN: run_book()}, next=8)
         until(data, lambda v: v.run)
+        assert not any("not safe" in w for w in data.view().warnings)
+        with Redis(port=port) as redis:
+            redis.config_set("maxmemory-policy", "allkeys-lru")
+        until(data, lambda v: any("Redis) holds is not safe: it throws keys away" in w for w in v.warnings))
         server.end()
         view = until(data, lambda v: any("does not answer, for" in w for w in v.warnings))
         assert view.book.totals.filled == 8
