@@ -182,6 +182,10 @@ class RunReader:
         if standing.left:
             where = ", ".join(map(str, standing.left))
             warnings.append(f"Run {run} is being made again from Kafka (partition {where}): its plots lack some spills")
+        for what, its in (("versions of the code", book.totals.code), ("sets of tables", book.totals.conditions)):
+            if len(its) > 1:
+                both = ", ".join(sorted(each or "none" for each in its))
+                warnings.append(f"Spills of run {run} were made with several {what}: {both}")
         if book.counted_twice:
             warnings.append(f"{book.counted_twice} spills of run {run} lie in two partitions and are counted twice")
         if standing.promoted is not None:

@@ -301,3 +301,19 @@ def test_spills_that_lie_in_two_partitions_are_told(quick: Settings, data: Data)
     told = f"3 spills of run {RUN} lie in two partitions and are counted twice"
     view = until(data, lambda v: told in v.warnings)
     assert (view.book.totals.filled, len(view.book.ledger)) == (6, 3)
+
+
+def test_workers_that_differ_in_code_or_tables_are_told(quick: Settings, data: Data) -> None:
+    def told(view: View) -> list[str]:
+        return [warning for warning in view.warnings if "were made with several" in warning]
+
+    ours = run_book(3)
+    checkpoint(quick, {RUN: ours}, next=3)
+    assert told(until(data, lambda v: v.book.totals.filled == 3)) == []
+    other = run_book(6)
+    totals = replace(other.totals, code={"0.0.9"}, conditions={""})
+    spills = {spill: entry for spill, entry in other.ledger.items() if spill >= 3}
+    checkpoint(quick, {RUN: replace(other, totals=totals, ledger=spills)}, partition=1, next=3)
+    code, tables = told(until(data, lambda v: len(told(v)) == 2))
+    assert code.startswith(f"Spills of run {RUN} were made with several versions of the code: 0.0.9, ")
+    assert {*tables.rpartition(": ")[2].split(", ")} == {"none", *ours.totals.conditions}
