@@ -1,11 +1,13 @@
 """The Faust application of a worker: spills.raw → reconstruct → aggregate → Redis."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import threading
 import time
 import uuid
+from contextlib import suppress
 from functools import partial
 
 import faust
@@ -40,6 +42,8 @@ REQUEST_S = 90.0
 """What a broker has to answer a question: Faust's own default."""
 METADATA_AGE_MS = 10_000
 """How old what a worker knows of the topics and their brokers may be."""
+_M_ARENA_MAX = -8
+"""Of glibc's malloc.h."""
 ON_THE_WAY = 1
 """Batches between the two agents: one is reconstructed while another is counted."""
 
@@ -143,10 +147,20 @@ def _handling(worker: psutil.Process, produced_ms: int) -> Handling:
     return Handling(delay_s=delay_s, resident_mb=worker.memory_info().rss / 1e6)
 
 
+def _have_one_heap() -> None:
+    """Have all threads take memory from one heap, where the system's library lets us choose.
+
+    By default each thread fills one of its own with large messages and gives little of it back: a sixth more memory.
+    """
+    with suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
 def run_worker(settings: Settings) -> None:
     """Run one worker until it is told to stop; ends the process with its status."""
     log_to_stderr()
     say_start("worker", settings)
+    _have_one_heap()
     # A third less CPU for large messages than asyncio's own loop.
     mode.loop.use("uvloop")
     worker = faust.Worker(create_app(settings), loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)

@@ -89,13 +89,16 @@ class Counter:
         known = Partition(number=number, writer=writer, state=state, parts=parts, reading=state.next, sound=state.sound)
         await self._store.begin(number)
         is_shorter = state.log == before.log and state.next < before.next
+        # Which parts go beyond the end says the list of runs, so it must be whole.
+        is_listed = not is_shorter or await self._is_listed(known)
+        if not is_listed:
+            _log.error("the list of runs is not as it was left: making it again", partition=number)
+            await self._store.list_again(number, state.index)
         try:
             state, changes = await self._cut(known) if is_shorter else (known.with_fence(), {})
         except DamagedIndexError as damage:
-            known.state = before
-            await self._list_again(known, str(damage))
             raise CheckpointRefusedError(str(damage)) from damage
-        if not stored.fence:
+        if not stored.fence or not is_listed:
             state = await self._with_all_runs(number, state)
         if is_shorter or state.log != stored.log:  # whoever asks how far it is need not wait for the next message
             await self._write(known, state, changes)
@@ -147,6 +150,11 @@ class Counter:
                 what = f"messages {first} to {low - 1} of {self._kafka.name} were gone when run {run} needed them"
                 state = self._kafka.with_loss(number, state, what)
         return replace(state, repairs=repairs)
+
+    async def _is_listed(self, known: Partition) -> bool:
+        """Say whether the list of the runs of a partition is as it was left."""
+        _, stamp = await self._store.load_places(known.number)
+        return not known.state.index or stamp == known.state.index
 
     async def _cut(self, known: Partition) -> tuple[PartitionState, dict[int, RunChanges]]:
         """Return what is to be written so that no part claims messages that Kafka lost: others are in their place."""
@@ -350,8 +358,7 @@ class Counter:
         low, _ = await self._kafka.span(known.number)
         unfinished = await self._unfinished(known, damage.run)
         if unfinished is not None:
-            repairs = {**known.state.repairs, damage.run: max(unfinished, low)}
-            await self._note(known, replace(known.with_fence(), repairs=repairs))
+            await self._note(known, known.with_fence().with_repair(damage.run, unfinished, low))
         elif await self._first_of(known, damage.run, low) >= low:
             known.parts.forget(damage.run)
             await self._make_again(known, damage)
@@ -401,7 +408,7 @@ class Counter:
             _log.warning("another has the partition now", partition=known.number, why=str(refusal))
             self._drop(known.number)
         else:
-            await self._note(known, replace(state, repairs={**state.repairs, damage.run: max(first, low)}))
+            await self._note(known, state.with_repair(damage.run, first, low))
 
     async def take_again(self, known: Partition, run: int, outcomes: Sequence[Outcome], upto: int) -> None:
         """Bring messages of a run that is made again into its part.

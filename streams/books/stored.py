@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from streams.books import layout, spill_numbers
 from streams.books.book import Book, Ranges, plots_digest
@@ -43,6 +43,14 @@ class PartitionState:
     def number(self) -> int:
         """How many checkpoints there were."""
         return number_of(self.fence)
+
+    def with_repair(self, run: int, first: int, low: int) -> Self:
+        """Return a state in which a run is made again from an offset on, of what Kafka has from `low` on.
+
+        What is not counted yet comes by itself, to the run that is made again, too: never must one begin behind it,
+        as where the log lost its end and others have come in its place.
+        """
+        return replace(self, repairs={**self.repairs, run: max(min(first, self.next), low)})
 
 
 @dataclass(slots=True, kw_only=True)

@@ -260,8 +260,8 @@ def test_a_wrap_of_the_counters_lies_within_every_trigger() -> None:
         ("corrupted_word:V1731/1/9@5-6", "unexpected word 0xffffffff"),
         ("corrupted_word:V830/0/0@5-6", "trigger count 65535"),
         ("corrupted_word:DBB/2/47@5-6", "unexpected word 0xffffffff where a header should be"),
-        ("missing_ldc:0@5-6", "LDCs [1, 2, 3, 4]; the spill has LDCs [0, 1, 2, 3, 4]"),
-        ("missing_ldc:1@5-6", "LDCs [0, 2, 3, 4]; the spill has LDCs [0, 1, 2, 3, 4]"),
+        ("missing_ldc:0@5-6", "LDC 0 lacks in an event: it has [1, 2, 3, 4], and the spill has [0, 1, 2, 3, 4]"),
+        ("missing_ldc:1@5-6", "LDC 1 lacks in an event: it has [0, 2, 3, 4], and the spill has [0, 1, 2, 3, 4]"),
         ("truncated_spill@5-6", "bytes where"),
     ],
 )
