@@ -185,7 +185,7 @@ def versions(view: View, theme: str | None, choices: Choices, names: list[str]) 
     return {
         "figures": version(view.version, theme, choices.but(rotate_s=None), names),
         "axes": version(view.run, choices.log, view.reference and choices.mode, names),
-        "about": version(choices, view.run, reference, view.runs.version, view.windows, names, replays),
+        "about": version(choices, view.run, reference, view.automatic, view.runs.version, view.windows, names, replays),
     }
 
 
