@@ -112,9 +112,9 @@ def _one_dimensional(
     shared["xaxis"] |= {"title": axis_title("xaxis", axis.title)} | ticks(axis)
     shared["yaxis"] |= {"title": axis_title("yaxis", "Ratio" if is_ratio else "Entries"), "rangemode": "tozero"}
     if choices.is_log("x"):
-        shared["xaxis"] |= logarithmic(whole_powers=False)
+        shared["xaxis"] |= logarithmic(powers=False)
     if log:
-        shared["yaxis"] |= logarithmic(whole_powers=not is_ratio)
+        shared["yaxis"] |= logarithmic(powers=not is_ratio)
     if compared is not None and is_ratio:
         return {"data": ratio_points(edges, counts, compared, scale, _range_words(axis), theme), "layout": shared}
     named = {"text": [*axis.names, axis.names[-1]]} if axis.names else {}  # the last point ends the line and is no bin
@@ -224,14 +224,16 @@ def _two_dimensional(
 
 
 def _cells(histogram: Histogram, choices: Choices, shared: dict[str, Any]) -> dict[str, Any]:
-    """Return cells without their values; a logarithmic axis begins with the first bin above 0."""
-    cells: dict[str, Any] = {"type": "heatmap"}
-    for letter, axis in zip("xy", histogram.axes, strict=True):
-        if choices.is_log(letter):
-            shared[f"{letter}axis"] |= logarithmic(whole_powers=False) | {"scaleanchor": None}
-            cells[letter] = axis.edges[axis.edges > 0].tolist()
-        else:
-            cells[letter] = axis.centers.tolist()
+    """Return cells without their values; a logarithmic x axis begins with the first bin above 0.
+
+    The y axis is never logarithmic: who chooses y wants that of counts, which are a colour here.
+    """
+    x, y = (axis for axis in histogram.axes)
+    cells = {"type": "heatmap", "x": x.centers.tolist(), "y": y.centers.tolist()}
+    if choices.is_log("x"):
+        shared["xaxis"] |= logarithmic(powers=False)
+        shared["yaxis"]["scaleanchor"] = None
+        cells["x"] = x.edges[x.edges > 0].tolist()
     return cells
 
 
@@ -256,11 +258,7 @@ def _within_filled(cells: dict[str, Any], counts: Any, histogram: Histogram, sha
 
 def _kept(histogram: Histogram, choices: Choices) -> tuple[Any, Any]:
     """Return which rows and columns have a place on the axes."""
-    first = [
-        int((axis.edges <= 0).sum()) if choices.is_log(letter) else 0
-        for letter, axis in zip("xy", histogram.axes, strict=True)
-    ]
-    return slice(first[1], None), slice(first[0], None)
+    return slice(None), slice(int((histogram.axes[0].edges <= 0).sum()) if choices.is_log("x") else 0, None)
 
 
 def _ratio_cells(histogram: Histogram, reference: Compared, choices: Choices, theme: Theme) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.choices import LAST_MINUTE
+from dashboards.choices import LAST_MINUTE, Choices
 from dashboards.data import Reference, View
 from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.parts import Figure, held
@@ -28,11 +28,11 @@ from tests.dashboards.views import RUN, run_book, view
 WHEN = "Run 7 · spills 0–9 (whole run)"
 
 
-def draw(name: str, *values: Any, theme: Any = LIGHT) -> Figure:
+def draw(name: str, *values: Any, theme: Any = LIGHT, choices: Choices = Choices()) -> Figure:  # noqa: B008 - frozen
     histogram = new_histogram(name, {})
     if values:
         histogram.fill(*[np.asarray(v, np.float64) for v in values])
-    return histogram_figure(PLOTS[name], histogram, when=WHEN, theme=theme, why_empty="no spills yet")
+    return histogram_figure(PLOTS[name], histogram, when=WHEN, theme=theme, why_empty="no spills yet", choices=choices)
 
 
 def facts(triggers: list[int], numbers: list[int] | None = None) -> SpillFacts:
@@ -101,6 +101,25 @@ def test_a_map_of_slabs_is_as_wide_as_high_and_numbers_each_slab() -> None:
 def test_counts_on_a_logarithmic_scale_where_the_catalogue_says_so() -> None:
     assert draw("hPMT1", [20])["layout"]["yaxis"]["type"] == "log"
     assert "type" not in draw("ht01", [28])["layout"]["yaxis"]
+
+
+@pytest.mark.parametrize("name", ["tof_A", "hspxy_0"])
+def test_16_counts_alone_become_logarithmic_on_a_plot_of_two_axes(name: str) -> None:
+    values = [3.0] * 50, [24.0 if name == "tof_A" else 4.0] * 50
+    for log, top in (("yz", 2.0), ("y", 50.0)):
+        figure = draw(name, *values, choices=Choices(log=frozenset(log)))
+        assert figure["layout"]["yaxis"].get("type") is None
+        assert figure["data"][0]["zmax"] == top
+        assert len(figure["data"][0]["y"]) == len(figure["data"][0]["z"])
+
+
+@pytest.mark.parametrize("name", ["hPMT1", "hspxy_0"])
+def test_16_where_a_logarithmic_axis_has_its_ticks_follows_from_what_is_seen(name: str) -> None:
+    # At whole powers alone, counts from 200 to 800 would have none; nor would slabs from 2 to 8.
+    axes = draw(name, [3.0] * 50, *[[4.0] * 50] * (name == "hspxy_0"), choices=Choices(log=frozenset("xy")))["layout"]
+    logarithmic = [axes[each] for each in ("xaxis", "yaxis") if axes[each].get("type") == "log"]
+    assert logarithmic
+    assert all(each["dtick"] is None for each in logarithmic)
 
 
 def test_an_empty_plot_says_why() -> None:
