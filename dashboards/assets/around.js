@@ -41,7 +41,8 @@
   const sift = (dialog, input) => {
     const words = input.value.toLowerCase().split(/\s+/);
     for (const row of dialog.querySelectorAll(".row")) {
-      row.hidden = !words.every(word => row.textContent.toLowerCase().includes(word));
+      const said = [row.textContent, row.dataset.words].join(" ").toLowerCase();
+      row.hidden = !words.every(word => said.includes(word));
     }
   };
   // The list of runs is written anew with each run, while somebody may be typing what to look for.

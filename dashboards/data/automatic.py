@@ -10,6 +10,7 @@ from itertools import islice
 from streams.books import situation
 from streams.books.layout import Place
 from streams.books.totals import Totals
+from streams.words import several
 
 ENOUGH_SPILLS = 100
 """A run of fewer says little of how spills differ, and is scaled by much."""
@@ -73,8 +74,8 @@ def too_little(place: Place) -> str:
     if not place.ended:
         return "has not ended"
     if place.filled < ENOUGH_SPILLS:
-        return f"{place.filled} spills"
-    return f"{place.triggers} triggers" if place.triggers < ENOUGH_TRIGGERS else ""
+        return several(place.filled, "spill")
+    return several(place.triggers, "trigger") if place.triggers < ENOUGH_TRIGGERS else ""
 
 
 def bad(totals: Totals) -> str:

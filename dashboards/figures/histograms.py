@@ -8,7 +8,7 @@ import numpy as np
 from dashboards.choices import Choices, Mode
 from dashboards.figures.bars import bar_traces
 from dashboards.figures.colours import CountScale, stops
-from dashboards.figures.compare import Compared, comparison, ratio_points, scale_of, why_not
+from dashboards.figures.compare import Compared, comparison, ratio_points, ratio_top, ratios, scale_of, why_not
 from dashboards.figures.parts import (
     TOP_OF_THREE,
     Figure,
@@ -26,6 +26,7 @@ from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.books.cells import Histogram
 from streams.plots.model import Axis, Plot
+from streams.words import several
 
 FEW_CELLS = 1000
 """So many are drawn whole."""
@@ -60,6 +61,8 @@ def histogram_figure(
     entries = int(counts.sum())
     if not entries:
         return empty(plot.title, when, why_empty, theme)
+    if by_spill is None and not histogram.sum():
+        return empty(plot.title, when, f"all entries are outside the axes: {_flow(counts, entries)}", theme)
     said = ""
     if reference is not None and (said := why_not(histogram, reference)):
         reference = None
@@ -72,7 +75,7 @@ def histogram_figure(
         figure = _two_dimensional(plot, histogram, theme, choices, reference)
     if reference is not None:
         said = comparison(histogram, reference, choices.mode)
-    entries_said = _flow(counts, entries) if by_spill is None else f"{int(np.nansum(by_spill[1])):,} entries"
+    entries_said = _flow(counts, entries) if by_spill is None else several(int(np.nansum(by_spill[1])), "entry")
     figure["layout"]["title"] = heading(plot.title, when, theme, entries_said, said)
     figure["layout"]["margin"]["t"] = TOP_OF_THREE
     return figure
@@ -116,6 +119,12 @@ def _one_dimensional(
     if log:
         shared["yaxis"] |= logarithmic(powers=not is_ratio)
     if compared is not None and is_ratio:
+        if not log:
+            _, ratio, error = ratios(counts, compared, scale)
+            top = ratio_top(ratio, error)
+            above = int((ratio > top).sum())
+            said = f"Ratio ({several(above, 'bin')} above)" if above else "Ratio"
+            shared["yaxis"] |= {"title": axis_title("yaxis", said), "autorangeoptions": {"clipmax": top}}
         return {"data": ratio_points(edges, counts, compared, scale, _range_words(axis), theme), "layout": shared}
     named = {"text": [*axis.names, axis.names[-1]]} if axis.names else {}  # the last point ends the line and is no bin
     steps = _steps(edges, counts, theme.line) | {
@@ -299,7 +308,7 @@ def _flow(counts: Any, entries: int) -> str:
     """Return entries and what lies outside the axes."""
     if counts.ndim > 1:
         outside = entries - int(counts[tuple(slice(1, -1) for _ in counts.shape)].sum())
-        return f"{entries:,} entries" + (f", {outside:,} outside" if outside else "")
+        return several(entries, "entry") + (f", {outside:,} outside" if outside else "")
     below, above = int(counts[0]), int(counts[-1])
     parts = [f"{below:,} below" if below else "", f"{above:,} above" if above else ""]
-    return ", ".join([f"{entries:,} entries", *filter(None, parts)])
+    return ", ".join([several(entries, "entry"), *filter(None, parts)])

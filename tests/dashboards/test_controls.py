@@ -116,6 +116,12 @@ def test_40_a_live_run_is_offered_to_who_looks_at_another() -> None:
     assert f"Run {RUN + 1} is live" in text_of(banners(view(run_book(), current=RUN + 1)))
 
 
+def test_40_an_address_that_says_what_cannot_be_is_told_and_mended() -> None:
+    told = banners(view(run_book()), Choices(), ("run", "mode"))
+    assert "What the address says of run and mode cannot be chosen" in text_of(told)
+    assert links(told)["Leave it out"] == "run=&mode="
+
+
 def test_40_a_run_that_has_ended_is_not_called_live() -> None:
     runs = [RunSummary(run=RUN + n, run_type="", begin_us=n, ended=bool(n)) for n in range(2)]
     said = text_of(banners(view(run_book(), current=RUN + 1, runs=runs)))

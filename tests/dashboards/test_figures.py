@@ -76,6 +76,17 @@ def test_entries_outside_the_axes_are_told() -> None:
     assert "3 entries, 2 outside" in draw("hspxy_0", [1, -5, 99], [1, 1, 1])["layout"]["title"]["text"]
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [("ht01", ([1, 99, 99],), "3 entries, 1 below, 2 above"), ("hspxy_0", ([-5], [1]), "1 entry, 1 outside")],
+)
+def test_a_plot_all_of_whose_entries_are_outside_the_axes_says_so(name: str, values: Any, said: str) -> None:
+    figure = draw(name, *values)
+    assert figure["data"] == []
+    (words,) = figure["layout"]["annotations"]
+    assert words["text"].replace("<br>", " ") == f"all entries are outside the axes: {said}"
+
+
 def test_a_histogram_of_two_axes_has_its_first_axis_along_x() -> None:
     figure = draw("tof_A", [0.25, 0.25, 49.9], [15.05, 15.05, 34.95])
     (cells,) = figure["data"]

@@ -307,7 +307,7 @@ def test_runs_that_are_made_again_are_told_until_they_are_whole(quick: Settings,
 def test_spills_that_lie_in_two_partitions_are_told(quick: Settings, data: Data) -> None:
     for partition in (0, 1):
         checkpoint(quick, {RUN: run_book(3)}, partition=partition, next=3)
-    told = f"3 spills of run {RUN} lie in two partitions and are counted twice"
+    told = f"Counted twice, as in two partitions: 3 spills of run {RUN}"
     view = until(data, lambda v: told in v.warnings)
     assert (view.book.totals.filled, len(view.book.ledger)) == (6, 3)
 
