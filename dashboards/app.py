@@ -6,6 +6,7 @@ import hashlib
 import logging
 import re
 import socket
+from errno import EACCES, EADDRINUSE
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -214,14 +215,15 @@ def serve(settings: Settings) -> None:
         When the port is in use.
     """
     host, port = settings.dashboard.host, settings.dashboard.port
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise ServerError(
-                f"the page cannot listen on {host}:{port} ({error.strerror}): choose another port in dashboard.port"
-            ) from error
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        what = "port in dashboard.port" if error.errno in {EADDRINUSE, EACCES} else "address in dashboard.host"
+        where = settings.dashboard.address
+        raise ServerError(f"the page cannot listen on {where} ({error.strerror}): choose another {what}") from error
     with Data(settings) as data:
         server_of(settings, data).run()
 

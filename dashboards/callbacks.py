@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 
-from dashboards.choices import Choices
+from dashboards.choices import Choices, passed_over
 from dashboards.data import Data
 from dashboards.faults import Faults
 from dashboards.live import joined, versions
@@ -59,5 +59,5 @@ def _page(data: Data, figures: FigureCache, path: str, search: str | None, theme
     parts = plots.page(path, figures.maker(view, theme, choices))
     made = uuid4().hex  # the browser has other figures on it later, and must not take it for a new page then
     page = html.Div(parts, **{"data-has": has, "data-path": path, "data-made": made})
-    about = strip(view), badges(view), banners(view, choices), controls(view, choices, names)
+    about = strip(view), badges(view), banners(view, choices, passed_over(search)), controls(view, choices, names)
     return page, plots.navigation(path), *about

@@ -60,9 +60,7 @@ class Choices:
     @classmethod
     def of(cls, search: str | None) -> Self:
         """Return what the part of an address from its question mark on says; what cannot be is passed over."""
-        said = {
-            name: values[-1] for name, values in parse_qs((search or "").lstrip("?"), keep_blank_values=True).items()
-        }
+        said = _said(search)
         run, session = _book(said.get("run"))
         reference, reference_session = _book(said.get("reference"))
         return cls(
@@ -108,6 +106,21 @@ def book_of(run: int | None, session: str | None = None) -> str:
     if run is None:
         return ""
     return str(run) if session is None else f"{run}.{session}"
+
+
+def passed_over(search: str | None) -> tuple[str, ...]:
+    """Return of which choices an address says what cannot be chosen."""
+    taken = _said(Choices.of(search).search())
+    usual = {"mode": Mode.SHAPE.value}
+    said = {name: value for name, value in _said(search).items() if value and value != usual.get(name)}
+    return tuple(name for name in _NAMES if name in said and name not in taken)
+
+
+_NAMES = ("run", "window", "reference", "mode", "log", "errors", "rotate", "frozen")
+
+
+def _said(search: str | None) -> dict[str, str]:
+    return {name: values[-1] for name, values in parse_qs((search or "").lstrip("?"), keep_blank_values=True).items()}
 
 
 def _book(said: str | None) -> tuple[int | None, str | None]:

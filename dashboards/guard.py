@@ -66,7 +66,7 @@ class Guard:
             await refuse(400, f"This server is not known as {ascii(host)[1:-1]}: dashboard.names says how it is known.")
             return
         try:
-            await self._app(scope, await _whole(scope, receive), send_with_headers)
+            await self._app(_as_get(scope), await _whole(scope, receive), send_with_headers)
         except _TooLargeError:
             await refuse(413, f"A request has at most {BODY_BYTES:,} bytes.", {"Connection": "close"})
         except TooManyError:
@@ -93,6 +93,11 @@ class Guard:
         # Chromium holds back equal questions of other tabs while it waits for an answer that it may keep.
         if "etag" not in headers:
             headers.setdefault("Cache-Control", "no-store")
+
+
+def _as_get(scope: Scope) -> Scope:
+    """Have HEAD answered as GET is, wherever; what carries the answer leaves its body out."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 async def _whole(scope: Scope, receive: Receive) -> Receive:

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from fastapi import Request, Response
 
-from dashboards.choices import Choices
+from dashboards.choices import Choices, passed_over
 from dashboards.data import Data, View
 from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.make import FigureCache
@@ -42,6 +42,8 @@ class Look:
     path: str
     """Empty where there is no page."""
     choices: Choices
+    passed_over: tuple[str, ...]
+    """Of what the address says what cannot be chosen."""
     theme: str
 
     @classmethod
@@ -51,6 +53,7 @@ class Look:
         return cls(
             path=path if is_page(path) else "",
             choices=Choices.of(asked.get("search")),
+            passed_over=passed_over(asked.get("search")),
             theme=theme if theme in THEMES else LIGHT.name,
         )
 
@@ -159,7 +162,7 @@ class Live:
             "parts": {
                 "strip": strip(view),
                 "badges": badges(view),
-                "banners": banners(view, choices),
+                "banners": banners(view, choices, look.passed_over),
             },
             "clock": clock(view.now_s),
             "now_ms": round(view.now_s * 1000),
@@ -185,7 +188,7 @@ def versions(view: View, theme: str | None, choices: Choices, names: list[str]) 
     return {
         "figures": version(view.version, theme, choices.but(rotate_s=None), names),
         "axes": version(view.run, choices.log, view.reference and choices.mode, names),
-        "about": version(choices, view.run, reference, view.runs.version, view.windows, names, replays),
+        "about": version(choices, view.run, reference, view.automatic, view.runs.version, view.windows, names, replays),
     }
 
 

@@ -22,6 +22,7 @@ from streams.books.key_number import what
 from streams.books.totals import Totals
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot
+from streams.words import several
 
 Maker = Callable[[str], Figure]
 """Gives the figure of a plot or trend, by its name."""
@@ -237,15 +238,15 @@ def _why_nothing(view: View) -> str:
 
 def _why_empty(plot: Plot, totals: Totals) -> str:
     if not totals.filled:
-        return f"all {totals.received} spills were rejected" if totals.received else "no spills yet"
+        return f"all rejected: {several(totals.received, 'spill')}" if totals.received else "no spills yet"
     detector = DETECTORS[plot.detector].title
     failed = totals.errors[plot.detector]
     if failed and not totals.conditions - {""}:
-        return f"{detector} failed on {failed} of {totals.filled} spills: the run has no conditions"
+        return f"{detector} failed on {failed} of {several(totals.filled, 'spill')}: the run has no conditions"
     if failed:
-        return f"{detector} failed on {failed} of {totals.filled} spills"
+        return f"{detector} failed on {failed} of {several(totals.filled, 'spill')}"
     if unfilled := totals.errors[f"plot {plot.name}"]:
-        return f"this plot could not be filled from {unfilled} of {totals.filled} spills"
+        return f"this plot could not be filled from {unfilled} of {several(totals.filled, 'spill')}"
     if not any(totals.detectors.get(plot.detector, {}).values()):
-        return f"{detector}: no hits in {totals.filled} spills, is it in the run?"
-    return f"no entries yet in {totals.filled} spills"
+        return f"{detector}: no hits in {several(totals.filled, 'spill')}, is it in the run?"
+    return f"no entries yet in {several(totals.filled, 'spill')}"

@@ -163,7 +163,7 @@ def demo(files: list[Path]) -> None:
     with playground() as running:
         settings = running.settings
         page = running.start("page", "dashboard")
-        address = f"http://{settings.dashboard.host}:{settings.dashboard.port}"
+        address = f"http://{settings.dashboard.address}"
         _wait_for_page(address, page)
         out.print(f"\n[bold]The page: {address}[/]")
         out.print("Look at the status strip (run, spills, freshness), the time-of-flight peaks, a plot's own page.")

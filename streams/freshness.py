@@ -6,6 +6,8 @@ The wall clock decides here and nowhere else: whether something is alive is a qu
 from dataclasses import dataclass
 from enum import StrEnum
 
+from streams.words import several
+
 DAQ_LATE_S, DAQ_SILENT_S = 10.0, 60.0
 """Without a spill for so long, the DAQ or the beam is late, then silent. Spills come every 1 to 4 s."""
 PIPELINE_LATE_S, PIPELINE_STUCK_S = 5.0, 30.0
@@ -153,11 +155,11 @@ def pipeline(seen: Observed) -> Freshness:
     if not is_late and (refused := _refused(seen)):
         return refused
     if seen.behind <= 0 and seen.made_again:
-        runs = "1 run" if seen.made_again == 1 else f"{seen.made_again:,} runs"
+        runs = several(seen.made_again, "run")
         return Freshness(level=Level.WARNING, text=f"Making {runs} again from Kafka")
     if seen.behind <= 0:
         return Freshness(level=Level.GOOD, text="All spills processed")
-    spills = "1 spill" if seen.behind == 1 else f"{seen.behind:,} spills"
+    spills = several(seen.behind, "spill")
     if not is_late:
         return Freshness(level=Level.GOOD, text=f"Processing {spills}")
     level = Level.WARNING if behind_s <= PIPELINE_STUCK_S else Level.BAD

@@ -98,6 +98,11 @@ class DashboardSettings(_Section):
     refresh_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
     """Longest time between two looks for new spills; checkpoints are shown when they are made."""
 
+    @property
+    def address(self) -> str:
+        """Host and port as they stand in an address."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 class KeeperSettings(_Section):
     """What writes the runs that have ended to files."""

@@ -41,7 +41,8 @@
   const sift = (dialog, input) => {
     const words = input.value.toLowerCase().split(/\s+/);
     for (const row of dialog.querySelectorAll(".row")) {
-      row.hidden = !words.every(word => row.textContent.toLowerCase().includes(word));
+      const said = [row.textContent, row.dataset.words].join(" ").toLowerCase();
+      row.hidden = !words.every(word => said.includes(word));
     }
   };
   // The list of runs is written anew with each run, while somebody may be typing what to look for.
@@ -147,6 +148,9 @@
     document.documentElement.style.setProperty("--above", `${Math.round(top)}px`);
   };
   document.addEventListener("DOMContentLoaded", () => new ResizeObserver(fit).observe(document.body));
+  // A finger on a plot scrolls the page, as anywhere: plotly would zoom. A tap comes as a click as well, and points.
+  const scrolls = event => { if (event.target.closest?.(".draglayer")) event.stopPropagation(); };
+  for (const kind of ["touchstart", "touchmove"]) document.addEventListener(kind, scrolls, { capture: true, passive: true });
   // A link that is opened elsewhere, in a tab of its own, takes along what is chosen, too.
   const complete = event => {
     const link = event.target.closest("a[data-page], a[data-set], a[data-file]");

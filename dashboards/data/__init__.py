@@ -1,5 +1,6 @@
 """What the page shows, read from Redis and Kafka."""
 
+from dashboards.data.automatic import Automatic
 from dashboards.data.data import Data
 from dashboards.data.history import SPILLS_SHOWN, History, Point
 from dashboards.data.replays import Replay
@@ -7,6 +8,7 @@ from dashboards.data.view import Reference, RunSummary, StoredRuns, View, book_w
 
 __all__ = [
     "SPILLS_SHOWN",
+    "Automatic",
     "Data",
     "History",
     "Point",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from dashboards.data.automatic import Automatic, Chooser
 from dashboards.data.history import RUNS_SHOWN
 from dashboards.data.one_run import NOTHING, OneRun, RunReader, Standing, Wanted, Whose
 from dashboards.data.view import RunSummary, StoredRuns
@@ -13,9 +14,6 @@ from streams.books.layout import Place
 from streams.books.promotions import Promoted
 from streams.books.reader import BookReader, Progress
 from streams.books.totals import Totals
-
-ENOUGH_TRIGGERS = 1000
-"""Particle triggers that a run must have to be taken as a reference by itself: a bin with a tenth of them has 10 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +68,12 @@ class Books:
     """Runs that are neither in the list nor in those totals, and why."""
     avoided: frozenset[int] = frozenset()
     """Runs that could not be read when somebody looked at them, and were not made again since."""
+    automatic: Mapping[int, Automatic] = field(default_factory=dict)
+    """What runs that somebody looked at are compared with if nobody chooses: for as long as it can be, the same."""
 
-    def automatic_reference(self, run: int | None) -> int | None:
-        """Return the newest run before this one, of the same type, with enough particle triggers to compare with."""
-        places = self.at.shown.places
-        enough = (each for each in self.same_type_before(run) if places[each].triggers >= ENOUGH_TRIGGERS)
-        return next((each for each in enough if each not in self.avoided), None)
+    def automatic_reference(self, run: int | None) -> Automatic:
+        """Return what a run is compared with if nobody chooses; nothing of one that nobody has looked at."""
+        return self.automatic.get(run, Automatic()) if run is not None else Automatic()
 
     def same_type_before(self, run: int | None) -> Iterable[int]:
         """Return the runs of the type of one before it, the newest first."""
@@ -121,6 +119,7 @@ class BooksReader:
         self._reader_of = reader_of
         self._promoted = promoted
         self._run_reader = run_reader
+        self._chooser = Chooser(lambda run: shown.runs([run]).get(run))
 
     def look(self, wanted: Iterable[Wanted]) -> At:
         """Return how far the books are that somebody looks at."""
@@ -195,7 +194,22 @@ class BooksReader:
             read[run, session] = self._run_reader.read(whose, asked, known)
         avoided = {run for run, one in ((run, read[run, s]) for run, s in read if s is None) if one.is_unreadable}
         avoided |= {run for run in last.avoided if (run, None) not in read and not at.shown.left(run)}
-        return replace(new, read=read, avoided=frozenset(avoided))
+        new = replace(new, read=read, avoided=frozenset(avoided))
+        return replace(new, automatic=self._automatic(new, {run for run, _ in looked_at}))
+
+    def _automatic(self, books: Books, looked_at: Iterable[int]) -> dict[int, Automatic]:
+        """Return what runs are compared with: what was chosen for one stays, or its plots would change in mid-run."""
+        places = books.at.shown.places
+        found = {
+            run: its
+            for run, its in books.automatic.items()
+            if run in places and its.run in places and its.run not in books.avoided
+        }
+        for run in looked_at:
+            if run not in found:
+                earlier = (each for each in books.same_type_before(run) if each not in books.avoided)
+                found[run] = self._chooser.choose(earlier, places)
+        return found
 
 
 def _extent(reader: BookReader) -> Extent:

@@ -373,7 +373,7 @@ def _reference_of(choices: Choices, books: Books) -> tuple[int | None, str | Non
     """Return run and session of the book to compare with."""
     if not choices.compare or choices.reference is not None:
         return choices.reference, choices.reference_session
-    return books.automatic_reference(books.current if choices.run is None else choices.run), None
+    return books.automatic_reference(books.current if choices.run is None else choices.run).run, None
 
 
 def _wanted(choices: Choices, plot: str | None, books: Books) -> set[Wanted]:

@@ -21,6 +21,7 @@ from streams.errors import UsageError
 from streams.plots.catalogue import PLOTS
 from streams.plots.spillfacts import SpillFacts
 from streams.process import ranges_of
+from streams.words import several
 
 MINUTE_S = 60
 
@@ -187,7 +188,7 @@ class RunReader:
                 both = ", ".join(sorted(each or "none" for each in its))
                 warnings.append(f"Spills of run {run} were made with several {what}: {both}")
         if book.counted_twice:
-            warnings.append(f"{book.counted_twice} spills of run {run} lie in two partitions and are counted twice")
+            warnings.append(f"Counted twice, as in two partitions: {several(book.counted_twice, 'spill')} of run {run}")
         if standing.promoted is not None:
             whose_book = f"those of {standing.promoted}, which was promoted in place of what live made"
             warnings.append(f"The plots of run {run} are {whose_book}")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dashboards.data.automatic import Automatic
 from dashboards.data.history import History
 from dashboards.data.replays import Replay
 from streams.books.book import Book
@@ -73,7 +74,7 @@ class Reference:
     book: RunBook
     spills: SpillFacts
     chosen: bool
-    """By somebody; else by `automatic_reference`."""
+    """By somebody; else it is `View.automatic`."""
 
     @property
     def called(self) -> str:
@@ -126,8 +127,8 @@ class View:
     history: History
     """The key number of the plot that it was asked for with."""
     reference: Reference | None
-    automatic: int | None
-    """The run that is compared with if nobody chooses."""
+    automatic: Automatic
+    """What is compared with if nobody chooses."""
     expected_rate: float | None
     """Spills a second that the settings expect."""
     unattributed: Totals

@@ -4,11 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dashboards.choices import Mode
+from dashboards.figures.parts import step_above
 from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.books.cells import Histogram
+
+KNOWN = 0.5
+"""A ratio whose error is a smaller share of it than this says something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +58,22 @@ def comparison(histogram: Histogram, reference: Compared, mode: Mode) -> str:
     return f"– – {reference.called}" + ("" if as_it_is else f" × {scale:.3g}{per}")
 
 
-def ratio_points(edges: F8, counts: I8, compared: F8, scale: float, words: str, theme: Theme) -> list[dict[str, Any]]:
-    """Return the ratio where both have entries, with its error, and the line at one."""
+def ratios(counts: I8, compared: F8, scale: float) -> tuple[npt.NDArray[np.bool_], F8, F8]:
+    """Return in which bins both have entries, and there the ratio and its error."""
     both = (counts > 0) & (compared > 0)
     ratio = counts[both] / compared[both]
-    error = ratio * np.sqrt(1 / counts[both] + scale / compared[both])
+    return both, ratio, ratio * np.sqrt(1 / counts[both] + scale / compared[both])
+
+
+def ratio_top(ratio: F8, error: F8) -> float:
+    """Return where an axis of ratios ends: above those that say something, whatever a bin of one entry has."""
+    known = error < ratio * KNOWN
+    return step_above(max(2.0, float((ratio + error)[known].max(initial=0))))
+
+
+def ratio_points(edges: F8, counts: I8, compared: F8, scale: float, words: str, theme: Theme) -> list[dict[str, Any]]:
+    """Return the ratio where both have entries, with its error, and the line at one."""
+    both, ratio, error = ratios(counts, compared, scale)
     points = {
         "type": "scatter",
         "mode": "markers",

@@ -8,7 +8,7 @@ import numpy as np
 from dashboards.choices import Choices, Mode
 from dashboards.figures.bars import bar_traces
 from dashboards.figures.colours import CountScale, stops
-from dashboards.figures.compare import Compared, comparison, ratio_points, scale_of, why_not
+from dashboards.figures.compare import Compared, comparison, ratio_points, ratio_top, ratios, scale_of, why_not
 from dashboards.figures.parts import (
     TOP_OF_THREE,
     Figure,
@@ -26,6 +26,7 @@ from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.books.cells import Histogram
 from streams.plots.model import Axis, Plot
+from streams.words import several
 
 FEW_CELLS = 1000
 """So many are drawn whole."""
@@ -60,6 +61,8 @@ def histogram_figure(
     entries = int(counts.sum())
     if not entries:
         return empty(plot.title, when, why_empty, theme)
+    if by_spill is None and not histogram.sum():
+        return empty(plot.title, when, f"all entries are outside the axes: {_flow(counts, entries)}", theme)
     said = ""
     if reference is not None and (said := why_not(histogram, reference)):
         reference = None
@@ -72,7 +75,7 @@ def histogram_figure(
         figure = _two_dimensional(plot, histogram, theme, choices, reference)
     if reference is not None:
         said = comparison(histogram, reference, choices.mode)
-    entries_said = _flow(counts, entries) if by_spill is None else f"{int(np.nansum(by_spill[1])):,} entries"
+    entries_said = _flow(counts, entries) if by_spill is None else several(int(np.nansum(by_spill[1])), "entry")
     figure["layout"]["title"] = heading(plot.title, when, theme, entries_said, said)
     figure["layout"]["margin"]["t"] = TOP_OF_THREE
     return figure
@@ -112,10 +115,16 @@ def _one_dimensional(
     shared["xaxis"] |= {"title": axis_title("xaxis", axis.title)} | ticks(axis)
     shared["yaxis"] |= {"title": axis_title("yaxis", "Ratio" if is_ratio else "Entries"), "rangemode": "tozero"}
     if choices.is_log("x"):
-        shared["xaxis"] |= logarithmic(whole_powers=False)
+        shared["xaxis"] |= logarithmic(powers=False)
     if log:
-        shared["yaxis"] |= logarithmic(whole_powers=not is_ratio)
+        shared["yaxis"] |= logarithmic(powers=not is_ratio)
     if compared is not None and is_ratio:
+        if not log:
+            _, ratio, error = ratios(counts, compared, scale)
+            top = ratio_top(ratio, error)
+            above = int((ratio > top).sum())
+            said = f"Ratio ({several(above, 'bin')} above)" if above else "Ratio"
+            shared["yaxis"] |= {"title": axis_title("yaxis", said), "autorangeoptions": {"clipmax": top}}
         return {"data": ratio_points(edges, counts, compared, scale, _range_words(axis), theme), "layout": shared}
     named = {"text": [*axis.names, axis.names[-1]]} if axis.names else {}  # the last point ends the line and is no bin
     steps = _steps(edges, counts, theme.line) | {
@@ -224,14 +233,16 @@ def _two_dimensional(
 
 
 def _cells(histogram: Histogram, choices: Choices, shared: dict[str, Any]) -> dict[str, Any]:
-    """Return cells without their values; a logarithmic axis begins with the first bin above 0."""
-    cells: dict[str, Any] = {"type": "heatmap"}
-    for letter, axis in zip("xy", histogram.axes, strict=True):
-        if choices.is_log(letter):
-            shared[f"{letter}axis"] |= logarithmic(whole_powers=False) | {"scaleanchor": None}
-            cells[letter] = axis.edges[axis.edges > 0].tolist()
-        else:
-            cells[letter] = axis.centers.tolist()
+    """Return cells without their values; a logarithmic x axis begins with the first bin above 0.
+
+    The y axis is never logarithmic: who chooses y wants that of counts, which are a colour here.
+    """
+    x, y = (axis for axis in histogram.axes)
+    cells = {"type": "heatmap", "x": x.centers.tolist(), "y": y.centers.tolist()}
+    if choices.is_log("x"):
+        shared["xaxis"] |= logarithmic(powers=False)
+        shared["yaxis"]["scaleanchor"] = None
+        cells["x"] = x.edges[x.edges > 0].tolist()
     return cells
 
 
@@ -256,11 +267,7 @@ def _within_filled(cells: dict[str, Any], counts: Any, histogram: Histogram, sha
 
 def _kept(histogram: Histogram, choices: Choices) -> tuple[Any, Any]:
     """Return which rows and columns have a place on the axes."""
-    first = [
-        int((axis.edges <= 0).sum()) if choices.is_log(letter) else 0
-        for letter, axis in zip("xy", histogram.axes, strict=True)
-    ]
-    return slice(first[1], None), slice(first[0], None)
+    return slice(None), slice(int((histogram.axes[0].edges <= 0).sum()) if choices.is_log("x") else 0, None)
 
 
 def _ratio_cells(histogram: Histogram, reference: Compared, choices: Choices, theme: Theme) -> dict[str, Any]:
@@ -301,7 +308,7 @@ def _flow(counts: Any, entries: int) -> str:
     """Return entries and what lies outside the axes."""
     if counts.ndim > 1:
         outside = entries - int(counts[tuple(slice(1, -1) for _ in counts.shape)].sum())
-        return f"{entries:,} entries" + (f", {outside:,} outside" if outside else "")
+        return several(entries, "entry") + (f", {outside:,} outside" if outside else "")
     below, above = int(counts[0]), int(counts[-1])
     parts = [f"{below:,} below" if below else "", f"{above:,} above" if above else ""]
-    return ", ".join([f"{entries:,} entries", *filter(None, parts)])
+    return ", ".join([several(entries, "entry"), *filter(None, parts)])

@@ -99,10 +99,13 @@ def unit_after(unit: str) -> str:
     return f" {unit}" if unit else ""
 
 
-def logarithmic(*, whole_powers: bool) -> dict[str, Any]:
-    """Return what makes an axis logarithmic."""
-    powers = {"dtick": 1, "exponentformat": "power", "tickfont": {"size": TICK_SIZE / POWERS_ENLARGED}}
-    return {"type": "log", "rangemode": "normal"} | (powers if whole_powers else {})
+def logarithmic(*, powers: bool) -> dict[str, Any]:
+    """Return what makes an axis logarithmic, its powers of ten written as such or as numbers.
+
+    Where its ticks are is left to plotly: at whole powers alone, an axis within one of them has none.
+    """
+    written = {"exponentformat": "power", "tickfont": {"size": TICK_SIZE / POWERS_ENLARGED}} if powers else {}
+    return {"type": "log", "rangemode": "normal", "dtick": None} | written
 
 
 def held(least: float, most: float, beside: float = 0.0) -> dict[str, Any]:

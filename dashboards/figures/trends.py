@@ -57,7 +57,7 @@ def trend_figure(
         shared["yaxis"]["dtick"] = 1 if y.max() <= TICK_EACH_BIN // 2 else 2
     for letter in "xy":
         if choices.is_log(letter):
-            shared[f"{letter}axis"] |= logarithmic(whole_powers=False) | {"dtick": None}
+            shared[f"{letter}axis"] |= logarithmic(powers=False)
     lines = [(x, y)]
     data = [_line(trend, x, y, theme.line)]
     said = ""

@@ -7,7 +7,7 @@ from dash import html
 
 from dashboards.choices import LAST_MINUTE, NOW, ROTATE_S, Choices, Mode, book_of
 from dashboards.data import RunSummary, View, book_words, window_words
-from dashboards.data.books import ENOUGH_TRIGGERS
+from dashboards.data.automatic import GOOD
 from dashboards.pages.links import act, beside, choose, to_page
 from streams.books.replays import called
 from streams.freshness import span
@@ -16,6 +16,7 @@ from streams.settings import LIVE
 
 WINDOWS_NAMED = 12
 """More windows than these have no room for their times."""
+PASSED_OVER_NAMED = 5
 
 
 def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
@@ -145,12 +146,20 @@ def _step(title: str, to: RunSummary | None, said: str, key: str) -> Any:
 
 
 def _axes(choices: Choices, names: Sequence[str]) -> list[Any]:
-    now = _log_now(choices, names)
-    two = any(name in PLOTS and len(PLOTS[name].axes) == 2 for name in names)
+    now, counts = _log_now(choices, names), set(map(_counts, names))
     return [
-        choose(axis, _log(choices, names, {axis}), said=f"Logarithmic {axis} axis", on=axis in now)
-        for axis in ("xyz" if two else "xy")
+        choose(axis, _log(choices, names, {axis}), said=words, on=axis in now)
+        for axis, words in _LOG.items()
+        if axis == "x" or axis in counts
     ]
+
+
+_LOG = {"x": "Logarithmic x axis", "y": "Logarithmic y axis", "z": "Logarithmic colours"}
+
+
+def _counts(name: str) -> str:
+    """Return the axis of a plot that has its counts, or of a trend its values."""
+    return "z" if name in PLOTS and len(PLOTS[name].axes) == 2 else "y"
 
 
 def _log(choices: Choices, names: Sequence[str], axes: set[str]) -> str:
@@ -163,22 +172,24 @@ def _log(choices: Choices, names: Sequence[str], axes: set[str]) -> str:
 def _log_now(choices: Choices, names: Sequence[str]) -> set[str]:
     if choices.log is not None:
         return set(choices.log)
-    return {"y"} if names and all(name in PLOTS and PLOTS[name].log for name in names) else set()
+    return {*map(_counts, names)} if names and all(name in PLOTS and PLOTS[name].log for name in names) else set()
 
 
 def _reference(view: View, choices: Choices) -> Any:
     shown = view.reference
     if choices.reference is None and shown is None:
-        earlier = view.automatic or previous_of_type(view)
+        good = view.automatic.run
+        earlier = previous_of_type(view) if good is None else good
         if earlier is None:
             return _group("", html.Span("No earlier run", className="choice off"))
-        what = "" if view.automatic else earlier
+        what = earlier if good is None else ""
         said = f"Compare with an earlier run: {earlier}"
-        return _group("Reference", choose(f"Run {earlier}", f"reference={what}", said=said, key="b"))
+        none_good = [html.Span("no good run of its type", className="why", title=_why(view))] if good is None else []
+        return _group("Reference", choose(f"Run {earlier}", f"reference={what}", said=said, key="b"), *none_good)
     run = choices.reference if shown is None else shown.run
     words = book_words(run, choices.reference_session if shown is None else shown.session, "Run")
     chosen = shown is None or shown.chosen
-    why = "Somebody chose it." if chosen else _WHY
+    why = "Somebody chose it." if chosen else _why(view)
     modes = [
         choose(mode.value.capitalize(), f"mode={mode.value}", said=_MODES[mode], on=choices.mode is mode)
         for mode in Mode
@@ -186,13 +197,20 @@ def _reference(view: View, choices: Choices) -> Any:
     return _group(
         "Reference",
         act(f"{words}{_age(view, run)}", "runs", said=f"{why} Choose a run to compare with."),
-        html.Span("chosen" if chosen else "newest of its type", className="why", title=why),
+        html.Span("chosen" if chosen else "newest good one of its type", className="why", title=why),
         *modes,
         choose("✕", "reference=none&mode=", said="Do not compare", key="b"),
     )
 
 
-_WHY = f"The newest run before this one, of the same type, with at least {ENOUGH_TRIGGERS:,} particle triggers."
+def _why(view: View) -> str:
+    """Say how the reference is chosen if nobody does, and which newer runs were passed over for it."""
+    passed = [f"run {run} ({why})" for run, why in view.automatic.passed_over.items()]
+    listed = ", ".join(passed[:PASSED_OVER_NAMED]) + (", …" if len(passed) > PASSED_OVER_NAMED else "")
+    over = f" Passed over: {listed}." if passed else ""
+    return f"The newest run before this one, of the same type, that is good ({GOOD}); it stays for this run.{over}"
+
+
 _MODES = {
     Mode.SHAPE: "Scale the reference to as many entries",
     Mode.SPILLS: "Scale the reference to as many spills",

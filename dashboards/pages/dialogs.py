@@ -16,6 +16,7 @@ from schemas.records import TIME
 from streams.books.totals import NUMBERS_KEPT
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot, Trend
+from streams.words import several
 
 RUNS_LISTED = 100
 RANGES_LISTED = 200
@@ -44,7 +45,11 @@ def dialogs() -> list[Any]:
     keys = [html.Tr([html.Th(html.Kbd(key)), html.Td(words)]) for key, words in KEYS]
     zoom = "On a plot: drag to zoom, click twice to see all of it. Every key has its button on the page."
     return [
-        _dialog("find", "Find a plot", [_filter("find-words", "Name, detector or keyword"), _written_later(_plots())]),
+        _dialog(
+            "find",
+            "Find a plot",
+            [_filter("find-words", "Name, detector, keyword or any word of its texts"), _written_later(_plots())],
+        ),
         _dialog("runs", "Runs", [_filter("run-words", "Number, type or state"), html.Div(id="runs-list")]),
         _dialog("counters", "What was counted", [html.Div(id="counted")]),
         _dialog("link", "Link to this view", [_address("live", "As it goes on"), _address("frozen", "As it is now")]),
@@ -89,7 +94,9 @@ def counted(view: View) -> list[Any]:
     rejected += _reasons(totals.reasons)
     if totals.rejected:
         rejected.append(f"each with its bytes: spilldeck rejected list --run {view.run}")
-    errors = [f"{_called(name)}: {count:,} spills" for name, count in sorted(totals.errors.items())] or ["none"]
+    errors = [f"{_called(name)}: {several(count, 'spill')}" for name, count in sorted(totals.errors.items())] or [
+        "none"
+    ]
     doubled, late = _which(totals.duplicated), _which(view.disordered[:NUMBERS_KEPT])
     late_spills = out_of_order(view)
     parts = [
@@ -139,7 +146,9 @@ def _plots() -> list[Any]:
     for plot in every:
         detector = DETECTORS[plot.detector].title
         words = html.Span(" · ".join([detector, plot.name, *plot.keywords]))
-        rows.append(html.Div([to_page(plot.title, f"/plot/{plot.name}"), words], className="row"))
+        texts = f"{plot.words.shows} {plot.words.normal} {plot.words.action}"
+        link = to_page(plot.title, f"/plot/{plot.name}")
+        rows.append(html.Div([link, words], className="row", **{"data-words": texts}))
     return rows
 
 
@@ -153,6 +162,8 @@ def _written_later(parts: list[Any]) -> Any:
 
 def _dialog(name: str, title: str, parts: list[Any]) -> Any:
     head = html.Div([html.H2(title), act("✕", "close", said="Close")], className="head")
+    if any(getattr(part, "className", "") == "filter" for part in parts):
+        parts = [*parts, html.P("Nothing has all these words.", className="nothing")]
     return html.Dialog([head, *parts], id=name, **{"aria-label": title})
 
 

@@ -1,6 +1,6 @@
 """The status strip on every page: run, spills, freshness, counters, clock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,13 +78,17 @@ def badge(title: str, freshness: Freshness) -> Any:
     )
 
 
-def banners(view: View, choices: Choices = Choices()) -> list[Any]:  # noqa: B008 - frozen
-    """Return what must not be overlooked."""
+def banners(view: View, choices: Choices = Choices(), passed_over: Sequence[str] = ()) -> list[Any]:  # noqa: B008 - frozen
+    """Return what must not be overlooked; `passed_over` is of what the address says what cannot be chosen."""
     mark = MARK[Level.BAD]
     found = [
         html.Div([html.Span(mark, className="mark"), text], className=f"banner bad{' old' if view.is_old else ''}")
         for text in view.warnings
     ]
+    if passed_over:
+        what = f"What the address says of {' and '.join(passed_over)} cannot be chosen: the page is as without it"
+        leave_out = choose("Leave it out", "&".join(f"{name}=" for name in passed_over), said="Mend the address")
+        found.append(_offer("?", what, leave_out))
     if choices.frozen:
         go_on = choose("Go on", unfreeze(view), said="Let the plots update again")
         at = f"{datetime.fromtimestamp(choices.frozen / 1000, UTC):%d %b %H:%M:%S} UTC"

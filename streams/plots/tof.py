@@ -15,6 +15,16 @@ _Values = tuple[npt.ArrayLike, ...]
 _Fill = Callable[[Batch], _Values]
 _EXPERT = "TOF expert on call"
 _PLANES = ("horizontal", "vertical")
+_CALL = f"{_EXPERT}; if triggers per spill fall too, the beam operator first"
+_ALL_STATIONS = (
+    "All three stations have fewer: if the trend of triggers per spill falls too, it is the beam. If not, and the slab "
+    "hits of the trigger station (TOF1 as a rule) have an empty slab: a silent photomultiplier there takes the space "
+    "points of all stations."
+)
+_MOVED = (
+    "moved in all stations: first look for an empty slab in the slab hits of the trigger station (TOF1 as a rule), "
+    "which takes space points of all; if there is none, ask the beam operator"
+)
 
 
 def _slabs(label: str = "Slab", bins: int = 10) -> Axis:
@@ -36,7 +46,7 @@ def _flight_plot(start: int, stop: int, axis: tuple[int, float, float]) -> Plot:
             normal="Separate peaks: electrons first and narrow, then muons and pions, whose place moves with the "
             "beam momentum. Each peak has a sigma of 0.1 to 0.2 ns.",
             action="Peaks shifted together: ask whether calibration or cabling changed. Wide or missing: look at the "
-            "photomultiplier hits of both stations for a silent one.",
+            f"photomultiplier hits of both stations for a silent one. {_ALL_STATIONS}",
             call=_EXPERT,
         ),
     )
@@ -61,8 +71,8 @@ def _space_point_slab(station: int, column: str) -> Plot:
         words=Words(
             shows=f"Slabs of the {_PLANES[plane]} plane of TOF{station} in which particles crossed.",
             normal="One smooth hump: the beam's profile. TOF1 has slabs 0 to 6 alone.",
-            action="A slab that is empty between full ones: look at its photomultipliers. A shifted hump: ask the "
-            "beam operator for the last change of a magnet.",
+            action="A slab that is empty between full ones: look at its photomultipliers. The hump moved in this "
+            f"station alone: look at its high voltage; {_MOVED} for the last change of a magnet. {_ALL_STATIONS}",
             call=_EXPERT,
         ),
     )
@@ -84,8 +94,9 @@ def _space_points_per_trigger(station: int) -> Plot:
         words=Words(
             shows=f"How many space points each particle trigger has in TOF{station}.",
             normal="Mostly one. None where a particle missed the station or stopped before it.",
-            action="Mostly none: look at the station's high voltage and at its photomultiplier hits; in the trigger "
-            "station it empties all stations.",
+            action="Mostly none in one station alone: look at its high voltage and at its photomultiplier hits. "
+            "More without any in all three stations: rather than the beam, a silent photomultiplier of the trigger "
+            "station (TOF1 as a rule), whose slab hits have an empty slab then: it takes the space points of all.",
             call=_EXPERT,
         ),
     )
@@ -108,8 +119,8 @@ def _space_points_per_spill(station: int) -> Plot:
         words=Words(
             shows=f"How many space points a spill has in TOF{station}; spills with none are left out.",
             normal="One hump about the usual intensity.",
-            action="Moved to the left: lower intensity or lost efficiency; compare the other stations and the trend.",
-            call="Beam operator, then " + _EXPERT,
+            action=f"Moved to the left in one station alone: a fault of that station. {_ALL_STATIONS}",
+            call=_CALL,
         ),
     )
 
@@ -130,8 +141,8 @@ def _space_points_against_spill(station: int) -> Plot:
         words=Words(
             shows=f"Space points of TOF{station} in each spill of the run.",
             normal="Level within the fluctuation of the beam.",
-            action="A step down in one station alone: a fault of that station began there; in all: the beam.",
-            call="Beam operator, then " + _EXPERT,
+            action=f"A step down in one station alone: a fault of that station began there. {_ALL_STATIONS}",
+            call=_CALL,
         ),
     )
 
@@ -201,8 +212,8 @@ def _space_point_map(station: int, slabs: int) -> Plot:
         words=Words(
             shows=f"Where particles crossed TOF{station}, by slab.",
             normal="One round spot near the middle.",
-            action="An empty row or column: a dead slab. A spot off the middle: ask the beam operator.",
-            call="Beam operator, then " + _EXPERT,
+            action=f"An empty row or column: a dead slab. The spot {_MOVED}. {_ALL_STATIONS}",
+            call=_CALL,
         ),
     )
 

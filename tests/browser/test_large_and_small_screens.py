@@ -5,7 +5,7 @@ import re
 import signal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Site, faults, open_page, until_drawn
 
@@ -99,6 +99,55 @@ def test_in_a_hand_nothing_lies_beside_the_screen(site: Site, page: Page) -> Non
             .map(each => each.outerHTML.slice(0, 200))""")
         assert beside == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_9_a_finger_on_a_plot_scrolls_and_hits_what_it_is_meant_for(site: Site, chromium: Browser) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    size = {"width": 820, "height": 1180}
+    with chromium.new_context(viewport=size, base_url=site.address, has_touch=True, is_mobile=True) as tablet:
+        page = tablet.new_page()
+        open_page(page, "/")
+        until_drawn(page, "ht01", run, 1)
+        box = page.locator(".js-plotly-plot").first.bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        ranges = "[...document.querySelectorAll('.js-plotly-plot')].map(plot => plot.layout.xaxis.range)"
+        before = page.evaluate(ranges)
+        moves = "event => { if (event.target.closest('.nsewdrag')) window.pointed = true; }"
+        page.evaluate(f"document.addEventListener('mousemove', {moves})")
+        page.touchscreen.tap(x, y)
+        page.wait_for_function("() => window.pointed")
+        finger = tablet.new_cdp_session(page)
+        for kind, moved in (
+            ("touchStart", 0),
+            *(("touchMove", 20 * step) for step in range(1, 11)),
+            ("touchEnd", None),
+        ):
+            points = [] if moved is None else [{"x": x, "y": y - moved}]
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        assert page.evaluate("window.scrollY") > 100
+        assert page.evaluate(ranges) == before
+        small = page.evaluate("""() => [...document.querySelectorAll("a, button, .choice")]
+            .filter(each => each.checkVisibility() && !each.closest(".js-plotly-plot"))
+            .filter(each => each.getBoundingClientRect().height < 44).map(each => each.outerHTML)""")
+        assert small == []
+        over = page.evaluate("""() => [...document.querySelectorAll(".js-plotly-plot")].map(plot => [
+            plot.querySelector(".modebar").getBoundingClientRect().top,
+            plot.querySelector(".gtitle").getBoundingClientRect().bottom]).filter(([bar, title]) => bar < title)""")
+        assert over == []
+
+
+def test_find_looks_through_the_texts_too_and_says_when_there_is_nothing(site: Site, page: Page) -> None:
+    open_page(page, "/replays")
+    page.keyboard.press("/")
+    rows, nothing = page.locator("#find .row:visible"), page.locator("#find .nothing")
+    expect(nothing).to_be_hidden()
+    page.keyboard.type("silent trigger station")
+    expect(rows.filter(has_text="TOF0 beam spot")).to_have_count(1)
+    page.keyboard.type(" nowhere")
+    expect(rows).to_have_count(0)
+    expect(nothing).to_have_text("Nothing has all these words.")
 
 
 def test_9_a_large_screen_goes_on_to_the_next_page_and_stays_while_something_is_bad(site: Site, page: Page) -> None:

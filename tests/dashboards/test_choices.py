@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.choices import MAX_RUN, Choices, Mode
+from dashboards.choices import MAX_RUN, Choices, Mode, passed_over
 
 BOOKS = st.tuples(st.integers(0, MAX_RUN), st.none() | st.from_regex(r"[A-Za-z0-9._-]{1,60}", fullmatch=True))
 NO_BOOK = st.just((None, None))
@@ -48,6 +48,24 @@ def test_any_address_can_be_read(search: str) -> None:
 )
 def test_what_cannot_be_is_passed_over(search: str | None) -> None:
     assert Choices.of(search) == Choices()
+
+
+@pytest.mark.parametrize(
+    ("search", "names"),
+    [
+        ("?run=abc&window=x&mode=loud&from=mail", ("run", "window", "mode")),
+        ("?run=9e9&reference=none", ("run",)),
+        ("?run=5.live&window=last&reference=6&mode=shape&log=linear&errors=1&rotate=30&frozen=7", ()),
+        ("?run=&frozen=", ()),
+    ],
+)
+def test_what_an_address_says_that_cannot_be_is_named(search: str, names: tuple[str, ...]) -> None:
+    assert passed_over(search) == names
+
+
+@given(CHOICES)
+def test_nothing_is_named_of_an_address_that_the_page_made(choices: Choices) -> None:
+    assert passed_over(choices.search()) == ()
 
 
 def test_a_plot_decides_on_its_scale_until_somebody_does() -> None:

@@ -7,15 +7,12 @@ from typing import Any
 import pytest
 
 from dashboards.choices import Choices
-from dashboards.data import Reference, RunSummary, StoredRuns, View
-from dashboards.data.books import At, Books, Extent
+from dashboards.data import Automatic, Reference, RunSummary, View
 from dashboards.pages.controls import controls, previous_of_type
 from dashboards.pages.dialogs import KEYS, RUNS_LISTED, counted, runs_list
 from dashboards.pages.strip import banners, strip
 from schemas.records import TIME
-from streams.books.layout import Place
 from streams.books.run import spill_facts
-from streams.books.totals import Totals
 from streams.books.windows import Window
 from tests.dashboards.views import RUN, run_book, text_of, view
 
@@ -64,25 +61,21 @@ def test_14_the_run_before_is_of_the_same_type_if_there_is_one(types: str, befor
 
 def test_13_the_reference_says_its_run_its_age_and_why() -> None:
     earlier = Reference(run=RUN - 2, book=run_book(), spills=spill_facts(run_book().ledger), chosen=False)
-    shown = view(run_book(), runs=runs("A", "A", "A"), reference=earlier, automatic=RUN - 2)
+    shown = view(
+        run_book(),
+        runs=runs("A", "A", "A"),
+        reference=earlier,
+        automatic=Automatic(run=RUN - 2, passed_over={RUN - 1: "has not ended"}),
+    )
     said = text_of(controls(shown, Choices(), ["ht01"]))
-    assert f"Run {RUN - 2}, 2 h 0 min earlier newest of its type Shape Spills Absolute Ratio" in said
+    assert f"Run {RUN - 2}, 2 h 0 min earlier newest good one of its type Shape Spills Absolute Ratio" in said
     assert chosen(["ht01"], shown)["✕"] == "reference=none&mode="
+    assert f"Passed over: run {RUN - 1} (has not ended)." in str(controls(shown, Choices(), ["ht01"]))
     off = replace(shown, reference=None)
     assert chosen(["ht01"], off, compare=False)[f"Run {RUN - 2}"] == "reference="
-
-
-def test_13_the_newest_earlier_run_of_the_type_with_enough_triggers_is_compared_with() -> None:
-    def books(*of: tuple[str, int]) -> Books:
-        listed = runs(*(run_type for run_type, _ in of))
-        totals = {each.run: Totals(triggers=triggers) for each, (_, triggers) in zip(listed, of, strict=True)}
-        places = {run: Place.of(its, 0, "") for run, its in totals.items()}
-        return Books(runs=StoredRuns(listed), at=At(shown=Extent(places=places)))
-
-    found = books(("A", 5000), ("A", 1000), ("A", 999), ("B", 9000), ("A", 10))
-    assert found.automatic_reference(RUN) == RUN - 3
-    assert found.automatic_reference(RUN - 4) is None
-    assert found.automatic_reference(5) is None
+    none_good = replace(off, automatic=Automatic(passed_over={RUN - 1: "has not ended"}))
+    assert chosen(["ht01"], none_good)[f"Run {RUN - 1}"] == f"reference={RUN - 1}"
+    assert "no good run of its type" in text_of(controls(none_good, Choices(), ["ht01"]))
 
 
 def test_1_the_expected_rate_is_the_settings_or_that_of_the_reference() -> None:
@@ -97,7 +90,8 @@ def test_16_a_switch_of_the_scale_begins_with_what_the_plots_show() -> None:
     assert chosen(["hPMT1"])["y"] == "log=linear"
     assert chosen(["hPMT1", "ht01"])["y"] == "log=y"
     assert chosen(["ht01"], log=frozenset("xy"))["y"] == "log=x"
-    assert "z" in chosen(["hspxy_0"])
+    assert {"x", "z"} <= chosen(["hspxy_0"]).keys()
+    assert "y" not in chosen(["hspxy_0"])
     assert "z" not in chosen(["ht01"])
 
 
@@ -120,6 +114,12 @@ def test_31_to_freeze_names_the_run_and_to_go_on_follows_the_live_one() -> None:
 def test_40_a_live_run_is_offered_to_who_looks_at_another() -> None:
     assert banners(view(run_book())) == []
     assert f"Run {RUN + 1} is live" in text_of(banners(view(run_book(), current=RUN + 1)))
+
+
+def test_40_an_address_that_says_what_cannot_be_is_told_and_mended() -> None:
+    told = banners(view(run_book()), Choices(), ("run", "mode"))
+    assert "What the address says of run and mode cannot be chosen" in text_of(told)
+    assert links(told)["Leave it out"] == "run=&mode="
 
 
 def test_40_a_run_that_has_ended_is_not_called_live() -> None:

@@ -1,5 +1,7 @@
 """What the page reads of real servers, and what it makes of them when they fail."""
 
+import re
+import socket
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -309,7 +311,17 @@ def test_while_partitions_run_apart_trends_end_before_the_first_spill_that_may_s
     assert len(view.spills) == 0
 
 
-def test_a_port_in_use_is_named(settings: Settings, stack: Any) -> None:
-    own = load_settings(redis=settings.redis, dashboard=DashboardSettings(port=stack.redis_port))
-    with pytest.raises(ServerError, match=f"cannot listen on 127.0.0.1:{stack.redis_port}"):
+@pytest.mark.parametrize(("host", "called"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_a_port_in_use_is_named(settings: Settings, host: str, called: str) -> None:
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
+        port = taken.getsockname()[1]
+        own = load_settings(redis=settings.redis, dashboard=DashboardSettings(host=host, port=port))
+        with pytest.raises(ServerError, match=re.escape(f"cannot listen on {called}:{port} (") + ".*dashboard.port"):
+            serve(own)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
+def test_an_address_of_another_machine_is_not_blamed_on_the_port(settings: Settings, host: str) -> None:
+    own = load_settings(redis=settings.redis, dashboard=DashboardSettings(host=host, port=free_port()))
+    with pytest.raises(ServerError, match=r"choose another address in dashboard\.host"):
         serve(own)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.choices import LAST_MINUTE
+from dashboards.choices import LAST_MINUTE, Choices
 from dashboards.data import Reference, View
 from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.parts import Figure, held
@@ -28,11 +28,11 @@ from tests.dashboards.views import RUN, run_book, view
 WHEN = "Run 7 · spills 0–9 (whole run)"
 
 
-def draw(name: str, *values: Any, theme: Any = LIGHT) -> Figure:
+def draw(name: str, *values: Any, theme: Any = LIGHT, choices: Choices = Choices()) -> Figure:  # noqa: B008 - frozen
     histogram = new_histogram(name, {})
     if values:
         histogram.fill(*[np.asarray(v, np.float64) for v in values])
-    return histogram_figure(PLOTS[name], histogram, when=WHEN, theme=theme, why_empty="no spills yet")
+    return histogram_figure(PLOTS[name], histogram, when=WHEN, theme=theme, why_empty="no spills yet", choices=choices)
 
 
 def facts(triggers: list[int], numbers: list[int] | None = None) -> SpillFacts:
@@ -76,6 +76,17 @@ def test_entries_outside_the_axes_are_told() -> None:
     assert "3 entries, 2 outside" in draw("hspxy_0", [1, -5, 99], [1, 1, 1])["layout"]["title"]["text"]
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [("ht01", ([1, 99, 99],), "3 entries, 1 below, 2 above"), ("hspxy_0", ([-5], [1]), "1 entry, 1 outside")],
+)
+def test_a_plot_all_of_whose_entries_are_outside_the_axes_says_so(name: str, values: Any, said: str) -> None:
+    figure = draw(name, *values)
+    assert figure["data"] == []
+    (words,) = figure["layout"]["annotations"]
+    assert words["text"].replace("<br>", " ") == f"all entries are outside the axes: {said}"
+
+
 def test_a_histogram_of_two_axes_has_its_first_axis_along_x() -> None:
     figure = draw("tof_A", [0.25, 0.25, 49.9], [15.05, 15.05, 34.95])
     (cells,) = figure["data"]
@@ -101,6 +112,25 @@ def test_a_map_of_slabs_is_as_wide_as_high_and_numbers_each_slab() -> None:
 def test_counts_on_a_logarithmic_scale_where_the_catalogue_says_so() -> None:
     assert draw("hPMT1", [20])["layout"]["yaxis"]["type"] == "log"
     assert "type" not in draw("ht01", [28])["layout"]["yaxis"]
+
+
+@pytest.mark.parametrize("name", ["tof_A", "hspxy_0"])
+def test_16_counts_alone_become_logarithmic_on_a_plot_of_two_axes(name: str) -> None:
+    values = [3.0] * 50, [24.0 if name == "tof_A" else 4.0] * 50
+    for log, top in (("yz", 2.0), ("y", 50.0)):
+        figure = draw(name, *values, choices=Choices(log=frozenset(log)))
+        assert figure["layout"]["yaxis"].get("type") is None
+        assert figure["data"][0]["zmax"] == top
+        assert len(figure["data"][0]["y"]) == len(figure["data"][0]["z"])
+
+
+@pytest.mark.parametrize("name", ["hPMT1", "hspxy_0"])
+def test_16_where_a_logarithmic_axis_has_its_ticks_follows_from_what_is_seen(name: str) -> None:
+    # At whole powers alone, counts from 200 to 800 would have none; nor would slabs from 2 to 8.
+    axes = draw(name, [3.0] * 50, *[[4.0] * 50] * (name == "hspxy_0"), choices=Choices(log=frozenset("xy")))["layout"]
+    logarithmic = [axes[each] for each in ("xaxis", "yaxis") if axes[each].get("type") == "log"]
+    assert logarithmic
+    assert all(each["dtick"] is None for each in logarithmic)
 
 
 def test_an_empty_plot_says_why() -> None:

@@ -98,7 +98,7 @@ def test_a_run_without_conditions_says_so_in_its_empty_plots() -> None:
     ("totals", "why"),
     [
         (Totals(), "no spills yet"),
-        (Totals(received=5), "all 5 spills were rejected"),
+        (Totals(received=5), "all rejected: 5 spills"),
         (
             Totals(received=4, filled=4, errors=Counter(tof=3), conditions={"ab"}),
             "Time of flight failed on 3 of 4 spills",

@@ -63,6 +63,18 @@ def test_a_ratio_has_the_errors_of_both_and_no_point_where_one_is_empty() -> Non
     assert points["error_y"]["array"] == pytest.approx([np.sqrt(1 / 4 + 1 / 2)])
 
 
+def test_a_bin_of_one_entry_does_not_stretch_the_axis_of_a_ratio_and_is_told() -> None:
+    ours, theirs = filled("ht01", [28.0] * 100 + [35.0] * 80), filled("ht01", [28.0] * 90 + [35.0])
+    axis = draw("ht01", ours, theirs, Mode.RATIO)["layout"]["yaxis"]
+    assert axis["autorangeoptions"] == {"clipmax": 2.0}
+    assert "(1 bin above)" in axis["title"]["text"].replace("<br>", " ")
+    # A ratio that says something is seen.
+    theirs = filled("ht01", [28.0] * 90 + [35.0] * 9)
+    axis = draw("ht01", ours, theirs, Mode.RATIO)["layout"]["yaxis"]
+    assert axis["autorangeoptions"]["clipmax"] > 4.9
+    assert axis["title"]["text"] == "Ratio"
+
+
 def test_the_ratio_of_two_axes_is_told_by_colour() -> None:
     ours, theirs = filled("hspxy_0", [3] * 4, [4] * 4), filled("hspxy_0", [3, 5], [4, 5])
     (cells,) = draw("hspxy_0", ours, theirs, Mode.RATIO)["data"]

@@ -126,6 +126,15 @@ def test_a_page_is_answered_with_200(page: Page, path: str) -> None:
     assert page.ask(path)[0].status == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/abc", "/export/ht01.csv", "/live?path=/"])
+def test_head_is_answered_as_get_is_without_its_body(page: Page, path: str) -> None:
+    (head, nothing), (get, body) = page.ask(path, method="HEAD"), page.ask(path)
+    assert head.status == get.status
+    assert head.headers["Content-Type"] == get.headers["Content-Type"]
+    assert body
+    assert not nothing
+
+
 @pytest.mark.parametrize(
     "path", ["/metrics", "/healthz", "/abc", "/plot/none", "/detector/none", "/_dash-component-suites/dash/none.js"]
 )

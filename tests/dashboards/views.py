@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from dashboards.data import History, RunSummary, StoredRuns, View
+from dashboards.data import Automatic, History, RunSummary, StoredRuns, View
 from schemas.records import RawSpill
 from streams.books.book import Book
 from streams.books.run import RunBook, spill_facts
@@ -48,7 +48,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "beyond_axis": {},
         "history": History(),
         "reference": None,
-        "automatic": None,
+        "automatic": Automatic(),
         "expected_rate": None,
         "spills": spill_facts(book.ledger, refused=book.totals.refused),
         "run_spills": spill_facts(book.ledger, refused=book.totals.refused),

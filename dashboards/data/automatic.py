@@ -1,0 +1,91 @@
+"""The run that is compared with if nobody chooses: the newest earlier one of its type that its counters call good.
+
+Of what detectors saw nothing is known here: a run in which one of them was dead is good as well.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+from streams.books import situation
+from streams.books.layout import Place
+from streams.books.totals import Totals
+from streams.words import several
+
+ENOUGH_SPILLS = 100
+"""A run of fewer says little of how spills differ, and is scaled by much."""
+ENOUGH_TRIGGERS = 1000
+"""Particle triggers: a bin with a tenth of them has 10 %."""
+FEW_PERCENT = 5
+"""So many of the spills may be rejected, or missing, or have errors."""
+CONSIDERED = 100
+"""So many of the newest runs of the type."""
+GOOD = (
+    f"ended, {ENOUGH_SPILLS} spills, {ENOUGH_TRIGGERS:,} triggers, at most {FEW_PERCENT} % rejected, missing, in error"
+)
+"""What a run must be to be chosen, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Automatic:
+    """What was chosen."""
+
+    run: int | None = None
+    passed_over: Mapping[int, str] = field(default_factory=dict)
+    """Newer runs of the type, and why they were not chosen."""
+
+
+class Chooser:
+    """Chooses, and reads totals of those runs alone that may be good, each again only when it has changed.
+
+    Parameters
+    ----------
+    totals
+        Gives the totals of a run; None if they cannot be read.
+    """
+
+    def __init__(self, totals: Callable[[int], Totals | None]) -> None:
+        self._totals = totals
+        self._known: dict[int, tuple[Place, str]] = {}
+
+    def choose(self, earlier: Iterable[int], places: Mapping[int, Place]) -> Automatic:
+        """Return the first of some runs that is good."""
+        passed_over: dict[int, str] = {}
+        for run in islice(earlier, CONSIDERED):
+            why = self._why_not(run, places[run])
+            if not why:
+                return Automatic(run=run, passed_over=passed_over)
+            passed_over[run] = why
+        return Automatic(passed_over=passed_over)
+
+    def _why_not(self, run: int, place: Place) -> str:
+        known, why = self._known.get(run, (None, ""))
+        if known != place:
+            totals = self._totals(run) if not (why := too_little(place)) else None
+            if not why and totals is None:
+                return "cannot be read"
+            why = why or (bad(totals) if totals is not None else "")
+            self._known[run] = place, why
+        return why
+
+
+def too_little(place: Place) -> str:
+    """Return why there is too little of a run to compare with; empty if there is enough."""
+    if not place.ended:
+        return "has not ended"
+    if place.filled < ENOUGH_SPILLS:
+        return several(place.filled, "spill")
+    return several(place.triggers, "trigger") if place.triggers < ENOUGH_TRIGGERS else ""
+
+
+def bad(totals: Totals) -> str:
+    """Return what is bad of a run as far as counters tell; empty if nothing is."""
+    missing = situation.missing(totals)
+    spills = totals.filled + totals.all_rejected + missing
+    found = {
+        "rejected": totals.all_rejected,
+        "missing": missing,
+        "with errors": max(totals.errors.values(), default=0),
+    }
+    many = [f"{count} {what}" for what, count in found.items() if 100 * count > FEW_PERCENT * spills]
+    return f"of {spills} spills {', '.join(many)}" if many else ""

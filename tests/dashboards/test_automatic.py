@@ -1,0 +1,66 @@
+"""The run that is compared with if nobody chooses."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from dashboards.data.automatic import ENOUGH_SPILLS, ENOUGH_TRIGGERS, Chooser
+from schemas.records import ControlKind
+from streams.books.layout import Place
+from streams.books.totals import Control, Totals
+
+END = {ControlKind.END.value: Control(time_us=1, events=0, run_type="")}
+
+
+def totals(**changes: Any) -> Totals:
+    spills = changes.get("filled", 200)
+    return Totals(
+        **{"received": 200, "filled": spills, "triggers": 5000, "last_spill": spills - 1, "control": END} | changes
+    )
+
+
+def chooser(runs: dict[int, Totals], read: list[int] | None = None) -> tuple[Chooser, dict[int, Place]]:
+    def of(run: int) -> Totals | None:
+        if read is not None:
+            read.append(run)
+        return runs[run] if runs[run].received else None
+
+    return Chooser(of), {run: Place.of(its, 0, "") for run, its in runs.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"control": {}}, "has not ended"),
+        ({"filled": ENOUGH_SPILLS - 1}, "99 spills"),
+        ({"triggers": ENOUGH_TRIGGERS - 1}, "999 triggers"),
+        ({"filled": 120, "rejected": Counter(unpack=80)}, "of 200 spills 80 rejected"),
+        ({"last_spill": 299}, "of 300 spills 100 missing"),
+        ({"errors": Counter(tof=11, ckov=2)}, "of 200 spills 11 with errors"),
+        ({"received": 0}, "cannot be read"),
+    ],
+)
+def test_13_a_run_that_is_not_good_is_passed_over_and_why_is_told(changes: dict[str, Any], why: str) -> None:
+    choose, places = chooser({1: totals(), 2: totals(**changes)})
+    found = choose.choose([2, 1], places)
+    assert found.run == 1
+    assert found.passed_over == {2: why}
+    assert choose.choose([2], places).run is None
+
+
+def test_13_a_few_rejected_missing_or_wrong_spills_leave_a_run_good() -> None:
+    few = totals(filled=190, last_spill=199, rejected=Counter(unpack=5), refused=[*range(5)], errors=Counter(tof=10))
+    choose, places = chooser({1: totals(), 2: few})
+    assert choose.choose([2, 1], places).run == 2
+
+
+def test_13_runs_are_read_again_only_when_they_have_changed() -> None:
+    read: list[int] = []
+    runs = {1: totals(), 2: totals(errors=Counter(tof=100)), 3: totals(control={})}
+    choose, places = chooser(runs, read)
+    for _ in range(2):
+        assert choose.choose([3, 2, 1], places).run == 1
+    assert read == [2, 1]
+    runs[2] = totals(triggers=6000)
+    assert choose.choose([3, 2, 1], places | {2: Place.of(runs[2], 0, "")}).run == 2
