@@ -175,6 +175,8 @@ def encode(record: Record) -> bytes:
         When `decode` would refuse the message.
     """
     try:
+        for name, one_of in _enums(type(record)).items():  # type: ignore[arg-type]
+            one_of(getattr(record, name))
         _check(record)
         message = serialize(record)
     except WireError:
@@ -204,6 +206,13 @@ def _schema_of(record: Record) -> tuple[bytes, Schema]:
 
 
 @cache
+def _enums(kind: type[Any]) -> Mapping[str, type[StrEnum]]:
+    """Return what each field may be that has some values and no others."""
+    hints = get_type_hints(kind).items()
+    return {name: hint for name, hint in hints if isinstance(hint, type) and issubclass(hint, StrEnum)}
+
+
+@cache
 def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     """Return what makes a dataclass of this kind from Avro's dictionaries."""
     hints = get_type_hints(kind)
@@ -212,7 +221,7 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     for f in fields(kind):
         options = get_args(hints[f.name]) if isinstance(hints[f.name], UnionType) else (hints[f.name],)
         nested[f.name] = next((o for o in options if isinstance(o, type) and is_dataclass(o)), None)
-    enums = {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, StrEnum)}
+    enums = _enums(kind)  # type: ignore[arg-type]
 
     def build(values: Mapping[str, Any]) -> Any:
         out: dict[str, Any] = {}
