@@ -1,4 +1,4 @@
-"""Messages to bytes and back: Avro single-object encoding, checked where the bytes enter.
+"""Messages to bytes and back: Avro single-object encoding, checked by the same rules where it is written and read.
 
 A message is two marker bytes, the fingerprint of the writer's schema (CRC-64-AVRO, little-endian) and the record, so
 a reader finds the schema without a registry. The schemas are the files ``*.avsc`` beside this module; a version, once
@@ -60,7 +60,11 @@ _SHOWN = 200
 
 
 class WireError(ValueError):
-    """The bytes are no message of ours; the text says why."""
+    """The bytes are no message of ours, or would be none; the text says why."""
+
+
+_NO_RECORD = ValueError, EOFError, LookupError, TypeError, AttributeError, OverflowError, MemoryError
+"""What comes of reading bytes, or writing values, that are no record."""
 
 
 def _read_column(data: bytes, writer_schema: Any = None, _reader_schema: Any = None) -> Any:
@@ -163,7 +167,28 @@ def _plain(value: Any) -> Any:
 
 
 def encode(record: Record) -> bytes:
-    """Return the message that carries a record; who is older reads it, too, unless it has what is new."""
+    """Return the message that carries a record; who is older reads it, too, unless it has what is new.
+
+    Raises
+    ------
+    WireError
+        When `decode` would refuse the message.
+    """
+    try:
+        for name, one_of in _enums(type(record)).items():  # type: ignore[arg-type]
+            one_of(getattr(record, name))
+        _check(record)
+        message = serialize(record)
+    except WireError:
+        raise
+    except _NO_RECORD as error:
+        raise _refused(type(record), "written", error) from error
+    _check_length(message)
+    return message
+
+
+def serialize(record: Record) -> bytes:
+    """Return the bytes of a record, whether or not anybody takes them."""
     fingerprint, schema = _schema_of(record)
     out = io.BytesIO()
     out.write(MARKER + fingerprint)
@@ -181,6 +206,13 @@ def _schema_of(record: Record) -> tuple[bytes, Schema]:
 
 
 @cache
+def _enums(kind: type[Any]) -> Mapping[str, type[StrEnum]]:
+    """Return what each field may be that has some values and no others."""
+    hints = get_type_hints(kind).items()
+    return {name: hint for name, hint in hints if isinstance(hint, type) and issubclass(hint, StrEnum)}
+
+
+@cache
 def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     """Return what makes a dataclass of this kind from Avro's dictionaries."""
     hints = get_type_hints(kind)
@@ -189,7 +221,7 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     for f in fields(kind):
         options = get_args(hints[f.name]) if isinstance(hints[f.name], UnionType) else (hints[f.name],)
         nested[f.name] = next((o for o in options if isinstance(o, type) and is_dataclass(o)), None)
-    enums = {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, StrEnum)}
+    enums = _enums(kind)  # type: ignore[arg-type]
 
     def build(values: Mapping[str, Any]) -> Any:
         out: dict[str, Any] = {}
@@ -221,8 +253,7 @@ def decode(message: bytes) -> Record:
     WireError
         When the bytes are no message of ours, or one with numbers that cannot be.
     """
-    if len(message) > MAX_MESSAGE_BYTES:
-        raise WireError(f"the message has {len(message)} bytes, more than {MAX_MESSAGE_BYTES}")
+    _check_length(message)
     if len(message) < HEADER_BYTES:
         raise WireError(f"no Avro single-object message: it has {len(message)} bytes, fewer than its header")
     if message[:2] != MARKER:
@@ -240,9 +271,8 @@ def decode(message: bytes) -> Record:
         record: Record = _builder(kind)(values)  # type: ignore[arg-type]
     except WireError:
         raise
-    except (ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
-        said = str(error)[:_SHOWN]  # some errors repeat the value, however long it is
-        raise WireError(f"the {kind.__name__} cannot be read: {type(error).__name__}: {said}") from error
+    except _NO_RECORD as error:
+        raise _refused(kind, "read", error) from error
     if stream.tell() != len(message):
         raise WireError(f"{len(message) - stream.tell()} bytes follow the {kind.__name__}")
     _check(record)
@@ -252,6 +282,16 @@ def decode(message: bytes) -> Record:
 _KINDS: dict[str, type[Any]] = {
     k.__name__: k for k in (RawSpill, RunControl, ReconstructedSpill, RejectedSpill, RunRecord, Action)
 }
+
+
+def _refused(kind: type[Any], what: str, error: Exception) -> WireError:
+    said = str(error)[:_SHOWN]  # some errors repeat the value, however long it is
+    return WireError(f"the {kind.__name__} cannot be {what}: {type(error).__name__}: {said}")
+
+
+def _check_length(message: bytes) -> None:
+    if len(message) > MAX_MESSAGE_BYTES:
+        raise WireError(f"the message has {len(message)} bytes, more than {MAX_MESSAGE_BYTES}")
 
 
 def _in_range(record: Any, name: str, low: int, high: int) -> None:
@@ -316,7 +356,9 @@ def _check_reconstructed(record: ReconstructedSpill) -> None:
         _check_texts("Rejection", record.rejection)
     if len(record.digest) != DIGEST_BYTES:
         raise WireError(f"ReconstructedSpill.digest has {len(record.digest)} bytes, not {DIGEST_BYTES}")
-    for detector in record.detectors.values():
+    for name, detector in record.detectors.items():
+        if type(detector) is not DETECTORS.get(name):
+            raise WireError(f"ReconstructedSpill.detectors[{name[:_SHOWN]!r}] is a {type(detector).__name__}")
         check_detector(detector, record.triggers)
 
 

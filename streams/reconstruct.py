@@ -21,6 +21,7 @@ from streams import __version__
 from streams.boards import PulseDefinitions
 from streams.conditions.model import Conditions
 from streams.errors import BadDataError
+from streams.log import printable
 from streams.reco import DetectorError
 from streams.reco.ckov import reconstruct_ckov
 from streams.reco.emr import reconstruct_emr
@@ -76,7 +77,7 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None, lacking: str = "")
         conditions,
         triggers=hits.triggers,
         skipped=hits.skipped,
-        errors={name: problem[:MAX_TEXT] for name, problem in errors.items()},
+        errors={name: printable(problem)[:MAX_TEXT] for name, problem in errors.items()},
         detectors=made,
     )
 
@@ -139,4 +140,4 @@ def _unpack(raw: RawSpill, pulses: PulseDefinitions) -> tuple[RawHits | None, Re
         step, byte, reason = "unpack", raw.byte, f"fault in the code: {type(error).__name__}: {error}"
     # The reason is what somebody must read: a long name of a source must not push it out.
     place = f"{raw.source[: MAX_TEXT // 2]}, run {raw.run}, spill {raw.spill}, byte {byte}"
-    return None, Rejection(step=step, reason=f"{place}: {reason}"[:MAX_TEXT])
+    return None, Rejection(step=step, reason=printable(f"{place}: {reason}")[:MAX_TEXT])

@@ -23,6 +23,7 @@ from schemas.records import (
 from schemas.wire import WireError, decode
 from streams.conditions.model import Conditions
 from streams.errors import UsageError
+from streams.log import printable
 from streams.plots.spillfacts import LedgerEntry, ledger_entry
 from streams.reconstruct import reconstruct, refuse
 
@@ -80,7 +81,7 @@ class Outcome:
             run=record.run,
             spill=record.spill if isinstance(record, ReconstructedSpill) else NO_RUN,
             step=step,
-            reason=reason[:MAX_TEXT],
+            reason=printable(reason)[:MAX_TEXT],
             source=self.source,
             byte=self.byte,
             topic=topic,
@@ -134,7 +135,7 @@ def fault(error: BaseException) -> str:
     """Return an error of the code in words, with the place where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    return f"fault in the code: {type(error).__name__}: {error}{place}"
+    return printable(f"fault in the code: {type(error).__name__}: {error}{place}")[:MAX_TEXT]
 
 
 def raw_offset_of(headers: Mapping[str, bytes | None]) -> int | None:

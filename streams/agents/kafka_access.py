@@ -10,7 +10,7 @@ import faust
 from aiokafka.errors import IllegalStateError, MessageSizeTooLargeError
 from faust.types import TP
 
-from schemas.records import RejectedSpill
+from schemas.records import MAX_TEXT, RejectedSpill
 from schemas.wire import encode
 from streams.agents.common import SERVER_ERRORS, Channels
 from streams.agents.probe import Probe
@@ -38,7 +38,8 @@ def kafka_log(app: faust.App, settings: Settings, channels: Channels) -> KafkaLo
             if not _is_too_large(error):
                 raise
             kept = f" (its bytes are too many for spills.rejected: see {name}[{spill.partition}] at {spill.offset})"
-            await _send(channels.rejected, replace(spill, payload=b"", reason=spill.reason + kept))
+            reason = spill.reason[: MAX_TEXT - len(kept)] + kept
+            await _send(channels.rejected, replace(spill, payload=b"", reason=reason))
 
     async def known(partition: int) -> Known:
         if settings.session != LIVE:

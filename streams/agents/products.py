@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from schemas.wire import MAX_MESSAGE_BYTES, encode
+from schemas.wire import WireError, encode
 from streams.agents.common import SERVER_ERRORS
 from streams.transform import RAW_OFFSET, Outcome
 
@@ -31,7 +31,7 @@ class Products:
         """Write spills and run control; return when the broker has them, or said that it does not take them."""
         if self._topic is None:
             return
-        values = await asyncio.to_thread(lambda: [encode(outcome.record) for outcome in outcomes])
+        values = await asyncio.to_thread(lambda: [_message(outcome) for outcome in outcomes])
         # Given to the client one after the other: they lie in the topic in the order of their offsets.
         sent = [await self._begin(outcome, value) for outcome, value in zip(outcomes, values, strict=True)]
         for outcome, future in zip(outcomes, sent, strict=True):
@@ -41,10 +41,9 @@ class Products:
             except SERVER_ERRORS as error:
                 _left_out(outcome, f"{type(error).__name__}: {error}")
 
-    async def _begin(self, outcome: Outcome, value: bytes) -> Awaitable[Any] | None:
+    async def _begin(self, outcome: Outcome, value: bytes | None) -> Awaitable[Any] | None:
         """Give a message to the client; return what tells when the broker has it."""
-        if len(value) > MAX_MESSAGE_BYTES:
-            _left_out(outcome, f"it has {len(value)} bytes, and a message {MAX_MESSAGE_BYTES} at most")
+        if value is None:
             return None
         message = outcome.message
         try:
@@ -60,6 +59,15 @@ class Products:
             _left_out(outcome, f"{type(error).__name__}: {error}")
             return None
         return sent
+
+
+def _message(outcome: Outcome) -> bytes | None:
+    """Return what is written of a spill; None of one that nobody could read."""
+    try:
+        return encode(outcome.record)
+    except WireError as error:
+        _left_out(outcome, str(error))
+        return None
 
 
 def _left_out(outcome: Outcome, why: str) -> None:

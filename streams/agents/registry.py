@@ -120,7 +120,12 @@ def add_registry(app: faust.App, channels: Channels, settings: Settings) -> None
         try:
             await asyncio.to_thread(refresh, settings, redis)  # what people decided comes back, too
             for one, what in await asyncio.to_thread(lambda: registry.changed(time.time(), written.newest())):
-                await (await channels.runs.send(key=str(one.run).encode(), value=encode(one), force=True))
+                try:
+                    value = encode(one)
+                except WireError as error:
+                    _log.warning("left out of the topic of runs", run=one.run, why=str(error))
+                else:
+                    await (await channels.runs.send(key=str(one.run).encode(), value=value, force=True))
                 await asyncio.to_thread(registry.note, one.run, what)
         except SERVER_ERRORS as error:
             _log.warning("cannot write what becomes of the runs", error=f"{type(error).__name__}: {error}")

@@ -10,7 +10,7 @@ from typing import Self
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from schemas.records import MAX_TEXT, Action, ActionKind
-from schemas.wire import WireError, decode, encode
+from schemas.wire import WireError, encode
 from streams.errors import ServerError, UsageError
 from streams.kafka import NO_TOPIC, messages, no_kafka, queue, reader, span, writer
 from streams.settings import Settings
@@ -90,9 +90,8 @@ def append(settings: Settings, action: Action) -> int:
     ServerError
         When Kafka does not acknowledge it: then nobody knows whether it has it.
     """
-    content = encode(action)
     try:
-        decode(content)
+        content = encode(action)
     except WireError as error:
         raise UsageError(f"this cannot be noted: {error}") from error
     topic = Topics.of(settings).quality

@@ -111,6 +111,8 @@ def _head(histogram: Histogram) -> bytes:
         uhi: dict[str, Any] = to_uhi(histogram)
         del uhi["storage"]["values"]
         head = json.dumps(uhi, separators=(",", ":")).encode() + b"\n"
+        if len(head) + histogram.size * _CELL_BYTES > MAX_BYTES:
+            raise ValueError(f"{histogram.size} cells are more than can be stored")
         _heads[name] = histogram.axes, head
     return head
 

@@ -136,7 +136,7 @@ def _documents(text: str, *, ended: bool) -> Iterator[tuple[int, int]]:
                 if not ended:
                     return
                 stop = len(text)
-            stop = at + len(text[at:stop].rstrip())
+            stop = at + len(text[at:stop].rstrip(" \t\r\n"))  # as between documents: else there might be nothing left
         yield at, stop
         at = stop
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 from confluent_kafka import KafkaException
 
 from schemas.records import ControlKind, RawSpill, RunControl
-from schemas.wire import MAX_MESSAGE_BYTES, encode
+from schemas.wire import MAX_MESSAGE_BYTES, WireError, encode
 from streams.errors import BadDataError, ServerError
 from streams.kafka import NO_ANSWER, POLL_S, no_kafka, partitions, queue, writer
 from streams.settings import Settings
@@ -97,16 +97,19 @@ class SpillProducer:
         Raises
         ------
         BadDataError
-            When the spill is too large for a message; the next can be sent.
+            When nobody could read the message, or it is too large; the next can be sent.
         ServerError
             When the broker refuses a message for good.
         """
         over = self._partitions_of(record.run)
         if isinstance(record, RunControl) and record.kind is ControlKind.START:
             record = replace(record, partitions=over)
-        value = encode(record)
+        place = f"{record.source} byte {record.byte}"
+        try:
+            value = encode(record)
+        except WireError as error:
+            raise BadDataError("produce", f"what is at {place} cannot be sent: {error}") from error
         if len(value) > MAX_MESSAGE_BYTES - 1024:  # room for Kafka's own framing
-            place = f"{record.source} byte {record.byte}"
             raise BadDataError("produce", f"the spill at {place} takes {len(value)} bytes, too many for a message")
         to = range(over) if isinstance(record, RunControl) else [partition_of(record.spill, over)]
         offsets: dict[int, int] = {}

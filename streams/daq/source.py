@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from streams.errors import UsageError
+from streams.log import printable
 
 STDIN = Path("-")
 PIECE_BYTES = 4 << 20
@@ -55,7 +56,7 @@ class Source:
         resolved = path.resolve()
         # What /dev/stdin is a link to has no name that can be opened.
         self.place = resolved if resolved.is_file() else path
-        self.name = "stdin" if path == STDIN else self.place.name
+        self.name = "stdin" if path == STDIN else printable(self.place.name)  # a name may be no text
         try:
             self._file = open(  # noqa: SIM115 - it is closed with the source
                 0 if path == STDIN else self.place, "rb", buffering=0, closefd=path != STDIN

@@ -1,6 +1,6 @@
 """What becomes of bytes in which a source finds no spill: they are kept, to be rejected with the reason."""
 
-from schemas.records import NO_RUN, RawFormat, RawSpill
+from schemas.records import MAX_TEXT, NO_RUN, RawFormat, RawSpill
 
 MAX_BYTES = 1 << 20
 """What is kept of one stretch."""
@@ -17,5 +17,5 @@ def unreadable(payload: bytes, byte: int, *, run: int, source: str, reason: str,
         byte=byte,
         events=events,
         payload=payload[:MAX_BYTES],
-        problem=f"{source}, bytes {byte} to {byte + len(payload)}: {reason}",
+        problem=f"{source}, bytes {byte} to {byte + len(payload)}: {reason}"[:MAX_TEXT],
     )

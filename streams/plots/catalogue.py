@@ -21,10 +21,12 @@ def add(detector: DetectorPlots) -> None:
     Raises
     ------
     ValueError
-        When a name is taken.
+        When a name is taken, or cannot be stored.
     """
     names = [detector.name, *(plot.name for plot in detector.plots), *(trend.name for trend in detector.trends)]
     for name in names:
+        if not (name and name.isprintable()):
+            raise ValueError(f"{name!r} is no name")
         if names.count(name) > 1 or name in DETECTORS or name in PLOTS or name in TRENDS:
             raise ValueError(f"the name {name} is taken in the catalogue")
     DETECTORS[detector.name] = detector

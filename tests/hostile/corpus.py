@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.records import MAX_NAMES, MAX_TEXT, ControlKind, RawFormat, RejectedSpill, Rejection, RunControl
 from schemas.scalers import ScalerCounts, Scalers
-from schemas.wire import HEADER_BYTES, encode
+from schemas.wire import HEADER_BYTES, serialize
 from tests.date_builder import event
 from tests.records import raw_spill, reconstructed_spill
 
@@ -38,8 +38,8 @@ def text(value: bytes) -> bytes:
     return long(len(value)) + value
 
 
-RAW = encode(raw_spill())
-RECO = encode(reconstructed_spill())
+RAW = serialize(raw_spill())
+RECO = serialize(reconstructed_spill())
 HUGE = 10**12
 
 
@@ -91,7 +91,7 @@ def no_message() -> list[Hostile]:
         ("map of -10^12 items", reco_fields(long(-HUGE) + long(5)), "cannot be read"),
         ("union's branch 99", reco_fields(long(0), rejection=long(99)), "cannot be read"),
         ("union's branch -1", reco_fields(long(0), rejection=long(-1)), "cannot be read"),
-        ("rejected spill", encode(rejected_spill()), "a RejectedSpill has no place"),
+        ("rejected spill", serialize(rejected_spill()), "a RejectedSpill has no place"),
         (
             "control of another kind",
             _control().replace(b"\x06end", b"\x06odd"),
@@ -106,8 +106,8 @@ def no_message() -> list[Hostile]:
         *(("time_us", n) for n in (-2_208_988_800_000_000, 253_370_764_800_000_000, 2**63 - 1)),  # the years 1900, 9999
         *(("events", n) for n in (-1, 2**31)),
     ]
-    bad += [(f"{name} {n}", encode(raw_spill(**{name: n})), f"{name} is {n}, not in") for name, n in numbers]
-    bad.append(("source too long", encode(raw_spill(source="s" * (MAX_TEXT + 1))), "source has 10001"))
+    bad += [(f"{name} {n}", serialize(raw_spill(**{name: n})), f"{name} is {n}, not in") for name, n in numbers]
+    bad.append(("source too long", serialize(raw_spill(source="s" * (MAX_TEXT + 1))), "source has 10001"))
     return [Hostile(name=name, value=value, reason=reason) for name, value, reason in bad]
 
 
@@ -119,7 +119,7 @@ def for_raw() -> list[Hostile]:
 
     def spill_json(name: str, payload: bytes, reason: str, step: str = "json") -> Hostile:
         spill = raw_spill(format=RawFormat.SPILL_JSON, payload=payload)
-        return Hostile(name=name, value=encode(spill), reason=reason, step=step, key=b"900001")
+        return Hostile(name=name, value=serialize(spill), reason=reason, step=step, key=b"900001")
 
     pulse = {"part_event_number": 0, "ldc_id": 0, "geo": 1, "channel": 1, "pedestal": 1}
     unknown = [{f"V{n}": [{}] for n in range(MAX_NAMES + 1)}]
@@ -127,17 +127,17 @@ def for_raw() -> list[Hostile]:
     return [
         *no_message(),
         Hostile(name="reconstructed spill", value=RECO, reason="a ReconstructedSpill has no place"),
-        Hostile(name="problem of 30 MiB", value=encode(long_reason), reason="problem has"),
+        Hostile(name="problem of 30 MiB", value=serialize(long_reason), reason="problem has"),
         Hostile(name="no DATE event", value=RAW, reason="a file, run 900001, spill 7, byte", step="unpack", key=None),
         Hostile(
             name="DATE event of 4 GiB",
-            value=encode(raw_spill(payload=b"\xff" * 4 + event(7)[4:])),
+            value=serialize(raw_spill(payload=b"\xff" * 4 + event(7)[4:])),
             reason="a file, run 900001",
             step="unpack",
         ),
         Hostile(
             name="long source and a bad payload",
-            value=encode(raw_spill(source="s" * MAX_TEXT)),
+            value=serialize(raw_spill(source="s" * MAX_TEXT)),
             reason="s, run 900001, spill 7, byte",
             step="unpack",
         ),
@@ -178,7 +178,7 @@ def for_reco() -> list[Hostile]:
     return [
         *no_message(),
         Hostile(name="raw spill", value=RAW, reason="a RawSpill has no place"),
-        *(Hostile(name=name, value=encode(spill), reason=reason) for name, spill, reason in bad),
+        *(Hostile(name=name, value=serialize(spill), reason=reason) for name, spill, reason in bad),
     ]
 
 
@@ -201,4 +201,4 @@ def rejected_spill(**changes: Any) -> RejectedSpill:
 
 def _control(**changes: Any) -> bytes:
     values = {"run": 900001, "kind": ControlKind.END, "time_us": 0, "source": "", "byte": 0, "events": 1}
-    return encode(RunControl(**(values | changes)))
+    return serialize(RunControl(**(values | changes)))

@@ -18,7 +18,7 @@ from schemas.columns import Detector, Table, column
 from schemas.detectors import DETECTORS, schema_field
 from schemas.records import MAX_DECIDED_TEXT, MAX_TEXT, Action, ControlKind, RawSpill, ReconstructedSpill, Rejection
 from schemas.tof import TofSpacePoints
-from schemas.wire import MARKER, WireError, decode, encode
+from schemas.wire import MARKER, WireError, decode, encode, serialize
 from tests.records import raw_spill, reconstructed_spill
 from tests.schemas import write_schema
 from tests.schemas.write_fixtures import FIXTURES, RECORDS
@@ -108,7 +108,7 @@ def test_random_bytes_are_refused_by_name(message: bytes) -> None:
 def test_a_number_that_no_spill_can_have_is_refused() -> None:
     for changes in ({"run": -2}, {"run": 2**31}, {"spill": -2}, {"time_us": -1}, {"time_us": 2**62}, {"events": -1}):
         with pytest.raises(WireError, match=next(iter(changes))):
-            decode(encode(raw_spill(**changes)))
+            decode(serialize(raw_spill(**changes)))
 
 
 def test_a_field_that_a_message_is_too_old_for_has_its_default() -> None:
@@ -127,13 +127,13 @@ def test_what_an_action_changed_may_be_longer_than_other_texts_and_not_endless()
         assert decode(encode(longest)) == longest
         ((name, text),) = changes.items()
         with pytest.raises(WireError, match=rf"Action\.{name} has {len(text) + 1} characters"):
-            decode(encode(replace(action, **{name: f"{text}x"})))
+            decode(serialize(replace(action, **{name: f"{text}x"})))
 
 
 def test_a_trigger_outside_the_spill_is_refused() -> None:
     spill = reconstructed_spill()
     with pytest.raises(WireError, match="particle triggers"):
-        decode(encode(replace(spill, triggers=spill.triggers - 1)))
+        decode(serialize(replace(spill, triggers=spill.triggers - 1)))
 
 
 def test_columns_of_unequal_length_are_refused() -> None:

@@ -31,6 +31,8 @@ HARMS: tuple[Harm, ...] = (
     redis.pause_redis,
     redis.slow_redis,
     spills.replace_the_followed_file,
+    spills.set_the_daqs_clock,
+    spills.lower_a_topics_limit,
     spills.write_an_oversized_spill,
     spills.plant_faults,
     spills.break_a_table,

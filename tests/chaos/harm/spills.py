@@ -1,7 +1,9 @@
-"""Another file of the DAQ, spills that are too large, spills on which the code fails, and a table with a typo."""
+"""Another file or clock of the DAQ, too large messages, spills on which the code fails, and a table with a typo."""
 
 import random
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 from schemas.records import RawSpill
 from schemas.wire import MAX_MESSAGE_BYTES
@@ -12,10 +14,14 @@ from tests.chaos.daq import SOON, OwnRun, Record
 from tests.chaos.tables import BREAKABLE_RUNS, cabling
 from tests.kafka import set_topic
 
+CLOCK_RUNS = range(700_401, 700_500)
+HOUR_US = 3_600_000_000
 OVERSIZED_RUNS = range(700_201, 700_300)
 MOST_TRIGGERS = 300
 RECO_BYTES = 200_000
 """What spills.reco takes while a spill comes that reconstructs to more."""
+FEW_BYTES = 1_000
+"""Less than any spill has."""
 
 
 def replace_the_followed_file(cluster: Cluster, _: random.Random) -> None:
@@ -23,6 +29,22 @@ def replace_the_followed_file(cluster: Cluster, _: random.Random) -> None:
     before = len(cluster.daq.written)
     cluster.daq.replace_the_file()
     cluster.until(lambda: len(cluster.daq.written) > before + SOON, "the DAQ")
+
+
+def set_the_daqs_clock(cluster: Cluster, rng: random.Random) -> None:
+    """Set the DAQ's clock an hour behind or ahead in mid-run."""
+    run = OwnRun(run=_unused(cluster, CLOCK_RUNS), spills=24, mean_triggers=4)
+    then = replace(run, start_us=run.start_us + rng.choice([-HOUR_US, HOUR_US]))
+    _count(cluster, [*[*run.records()][:12], *[*then.records()][12:]])
+
+
+def lower_a_topics_limit(cluster: Cluster, rng: random.Random) -> None:
+    """Let one topic take no spill for a while."""
+    topics = Topics.of(cluster.settings)
+    topic = rng.choice([topics.raw, topics.reco])
+    set_topic(cluster.settings, topic, "max.message.bytes", str(FEW_BYTES))
+    time.sleep(rng.uniform(2, 4))
+    set_topic(cluster.settings, topic, "max.message.bytes", str(MAX_MESSAGE_BYTES))
 
 
 def write_an_oversized_spill(cluster: Cluster, _: random.Random) -> None:
