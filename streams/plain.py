@@ -31,6 +31,6 @@ def _finite(number: str) -> float:
 
 def _with_times(values: dict[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
-        if name.endswith("_us") and not (isinstance(value, int) and 0 <= value <= MAX_TIME_US):
+        if name.endswith("_us") and isinstance(value, int | float) and not 0 <= value <= MAX_TIME_US:
             raise ValueError(f"{name} is no time: {value}")
     return values
