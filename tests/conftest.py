@@ -27,9 +27,22 @@ hypothesis_settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     hypothesis_settings.load_profile("ci")
 
+FIRST = ("simulation/test_simulation.py", "ops/test_demo.py", "ops/test_replay.py", "integration/", "browser/")
+"""Files that take longest: begun last, one of them would be waited for alone."""
 WAIT_S = 60.0
 """For the workers to count what was produced, on a machine that may be busy."""
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    tests = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(tests).as_posix()
+        return next((at for at, first in enumerate(FIRST) if name.startswith(first)), len(FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)

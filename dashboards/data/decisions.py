@@ -6,7 +6,7 @@ import structlog
 from redis import Redis
 
 from streams.books.actions import NoTopicError
-from streams.books.decided import Copy, refresh
+from streams.books.decided import Copy, newest
 from streams.books.decisions import Decisions
 from streams.books.promotions import Promoted, Promotions
 from streams.settings import Settings
@@ -74,9 +74,9 @@ class DecisionsWatcher:
     def refresh(self) -> None:
         """Hold Redis's copy against Kafka."""
         try:
-            refresh(self._settings, self._redis)
+            known = newest(self._settings, self._redis)
             with self._reading:
-                self._known = self._copy.read() or self._known
+                self._known = known()
         except NoTopicError:
             self._fault = ""
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on

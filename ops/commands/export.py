@@ -1,6 +1,5 @@
 """spilldeck export: a run's plots for other programs."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +24,6 @@ def export(
     with needs_export():
         from ops.export.write import FORMATS
         from ops.export.write import export as write
-    from redis.exceptions import NoPermissionError
-
     from ops.export.chosen import choose
     from streams.books.decided import refresh
     from streams.books.promotions import Promotions
@@ -37,8 +34,7 @@ def export(
     if form not in FORMATS:
         raise UsageError(f"there is no format {form}: there are {', '.join(FORMATS)}")
     with servers() as (settings, redis):
-        with suppress(NoPermissionError):  # who may only read has what Redis knows
-            refresh(settings, redis)
+        refresh(settings, redis)
         if loss := Promotions(redis, settings.redis.key_prefix).look().loss(run):
             raise SpilldeckError(f"run {run}: {loss}")
         reader = BookReader.shown(redis, settings)

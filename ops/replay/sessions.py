@@ -4,17 +4,16 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Self
 
 from redis import Redis
-from redis.exceptions import NoPermissionError
 
-from ops.console import err
 from schemas.records import Action, ActionKind
 from streams.books.actions import new_action
-from streams.books.decided import check, decide, refresh
+from streams.books.decided import check, decide, newest
+from streams.books.decisions import Decisions
 from streams.books.replays import PREFIX, Plan, Replays
 from streams.errors import UsageError
 from streams.settings import Settings
@@ -32,28 +31,24 @@ class Sessions(Replays):
         Where Kafka is.
     redis
         Client that returns bytes; its errors are passed on.
+    decisions
+        As in `Replays`.
     """
 
-    def __init__(self, settings: Settings, redis: Redis) -> None:
-        super().__init__(redis, settings.redis.key_prefix)
+    def __init__(self, settings: Settings, redis: Redis, decisions: Callable[[], Decisions] | None = None) -> None:
+        super().__init__(redis, settings.redis.key_prefix, decisions)
         self._settings = settings
 
     @classmethod
     def now(cls, settings: Settings, redis: Redis) -> Self:
-        """Return them as Kafka knows them, whatever Redis has lost; for who may only read there, as Redis does.
+        """Return them as Kafka knows them, whatever Redis has lost.
 
         Raises
         ------
         ServerError
             When Kafka does not answer.
         """
-        try:
-            refresh(settings, redis)
-        except NoPermissionError:
-            err.print(
-                "what was decided is what Redis knows: this user of it may not bring it up to date", style="yellow"
-            )
-        return cls(settings, redis)
+        return cls(settings, redis, newest(settings, redis))
 
     def save(self, plan: Plan) -> None:
         """Write a plan; that of a verification to Redis alone."""

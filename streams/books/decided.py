@@ -7,13 +7,14 @@ Redis alone; a power cut takes the end of a log, a retention that somebody set i
 anew.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple, cast
 
 import structlog
 from redis import Redis, WatchError
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from schemas.records import Action, ActionKind
 from streams.books.actions import ActionLog, append, new_action
@@ -147,7 +148,11 @@ def _refreshed(settings: Settings, redis: Redis) -> tuple[Decisions, bool]:
                 return ours, False
             known = ours if ours is not None and ours.next < end else Decisions()
             now = _folded(known, log, low, end)
-            if copy.put(held.stored, now):
+            try:
+                is_told = copy.put(held.stored, now)
+            except NoPermissionError:  # who may only read leaves Redis as it is
+                return now, False
+            if is_told:
                 return now, True
     raise ServerError("what people decide changes faster than it can be read: try again")
 
@@ -185,6 +190,24 @@ def _folded(known: Decisions, log: ActionLog, low: int, end: int) -> Decisions:
     if known.next < low and now.since < low:
         _log.error("Kafka has lost what people decided: its topic must have no retention", actions=low - known.next)
     return now
+
+
+def newest(settings: Settings, redis: Redis) -> Callable[[], Decisions]:
+    """Have Redis's copy be what the topic says; return what gives the newer of the two, for who may only read Redis.
+
+    Raises
+    ------
+    ServerError
+        When Kafka does not answer; `redis.RedisError` when Redis does not.
+    """
+    now, _ = _refreshed(settings, redis)
+    copy = Copy(redis, settings.redis.key_prefix)
+
+    def known() -> Decisions:
+        found = copy.read()
+        return found if found is not None and found.next >= now.next else now
+
+    return known
 
 
 def check(settings: Settings, redis: Redis, action: Action) -> Decisions:

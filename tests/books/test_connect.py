@@ -61,7 +61,7 @@ def test_how_a_redis_will_lose_what_it_has_is_said(
         before = {
             name: redis.config_get(name)[name] for name in ("appendonly", "save", "maxmemory", "maxmemory-policy")
         }
-        redis.set("large", b"x" * 20_000_000)  # so that what clients take meanwhile is little beside it
+        redis.setrange("large", 20_000_000, "x")  # so that what clients take meanwhile is little beside it
         used = int(redis.info("memory")["used_memory"])
         try:
             for name, value in changes.items():

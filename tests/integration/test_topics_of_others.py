@@ -26,6 +26,21 @@ pytestmark = pytest.mark.servers
 Record = RawSpill | RunControl
 RUN, NOISE_RUN = 900_070, 900_071
 MOST_BYTES = 300_000
+OF_OURS = f"""
+from schemas.wire import WireError
+from streams.agents import products
+
+encode = products.encode
+
+def bounded(record):
+    message = encode(record)
+    if len(message) > {MOST_BYTES}:
+        raise WireError(f"the message has {{len(message)}} bytes, more than {MOST_BYTES}")
+    return message
+
+products.encode = bounded
+"""
+"""Has a worker take a smaller message for the largest that there may be."""
 
 
 def produce(settings: Settings, records: list[Record]) -> None:
@@ -62,7 +77,6 @@ def test_a_spill_too_large_for_what_comes_out_counts_or_is_kept_in_words_and_the
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None], whose: str
 ) -> None:
     topics = Topics.of(settings)
-    of_ours = f"from streams.agents import products; products.MAX_MESSAGE_BYTES = {MOST_BYTES}"
     small = list(SimulatedRun(run=RUN, spills=12, mean_triggers=3).records())
     (large,) = (
         replace(record, spill=12)
@@ -72,7 +86,7 @@ def test_a_spill_too_large_for_what_comes_out_counts_or_is_kept_in_words_and_the
     noise = np.random.default_rng(1).bytes(2 * MOST_BYTES)
     bad = raw_spill(run=NOISE_RUN, spill=NO_RUN, format=RawFormat.UNREADABLE, payload=noise, problem="noise")
     records = [*small[:6], large, bad, *small[6:]]
-    workers.start(plugin=of_ours if whose == "ours" else "")
+    workers.start(plugin=OF_OURS if whose == "ours" else "")
     produce(settings, records[:3])
     until_counted()
     # A worker that starts with such a topic is refused; somebody may change it under one that is there.

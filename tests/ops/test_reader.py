@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
+from dashboards.choices import Choices
 from dashboards.data import Data
 from streams.settings import load_settings
 from tests.live import RUNS, Live
@@ -43,8 +44,8 @@ def test_a_reader_reads(spilldeck_here: Spilldeck, live: Live, reader: str, tmp_
 def test_the_page_of_a_reader_shows_what_there_is(live: Live, reader: str) -> None:
     redis = live.settings.redis.model_copy(update={"url": SecretStr(reader)})
     with Data(load_settings(kafka=live.settings.kafka, redis=redis)) as data:
-        view = data.view()
-    assert view.run == RUNS[-1]
+        view = data.view(Choices(run=RUNS[0]))
+    assert view.is_stored
     assert view.book.totals.filled
     assert view.warnings == ()
 
