@@ -385,3 +385,6 @@ def test_19_each_spill_has_its_point_as_soon_as_it_is_in_the_plot(site: Site, pa
     until_equal(page, "ht01:spills", "plot.data[0].x", [*range(8)])
     numbers = of_plot(site.book(run).key_numbers, PLOTS["ht01"])
     assert drawn(page, "ht01:spills", "plot.data[0].y") == [each.value for each in numbers]
+    page.locator(".histories .figure").first.locator(".points").first.locator("path").nth(6).hover(force=True)
+    value, entries = f"{numbers[6].value:.5g}", numbers[6].entries
+    expect(page.locator(".histories .hoverlayer").first).to_contain_text(f"spill 6: {value}, {entries} entries")

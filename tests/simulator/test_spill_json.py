@@ -124,7 +124,7 @@ def test_a_spill_that_is_no_good_one_has_its_error_in_place_of_its_data():
     assert "trigger mismatch" in physics["errors"]["unpack"]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     faults=st.lists(
         st.sampled_from(GOOD + ORDER) | st.builds("{}@{}".format, st.sampled_from(BAD), st.integers(0, 5)), max_size=6
