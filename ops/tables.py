@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from schemas.records import RawSpill, RunControl
+from streams.books import situation
 from streams.process import RunResult
 
 
@@ -25,9 +26,16 @@ def run_table(result: RunResult) -> Table:
     for detector, hits in sorted(totals.detectors.items()):
         for kind, count in hits.items():
             table.add_row(f"{detector} {kind.replace('_', ' ')}", f"{count:,}")
+    for name, count in sorted(totals.lacking.items()):
+        table.add_row(f"[yellow]spills not calibrated: {called(name)}[/]", f"{count:,}")
     for step, count in sorted(totals.errors.items()):
         table.add_row(f"[yellow]errors of {step}[/]", f"{count:,}")
     return table
+
+
+def called(lacking: str) -> str:
+    """Return what a detector, or a table of it, for which conditions lack tables is called."""
+    return lacking.replace(".", " ").replace("_", " ")
 
 
 def time_problem(record: RawSpill | RunControl) -> str:
@@ -43,5 +51,9 @@ def problems(result: RunResult) -> Iterator[str]:
     more = result.part.totals.all_rejected - len(result.rejections)
     if more:
         yield f"{more:,} more rejected"
+    for name, why in sorted(result.lacking.items()):
+        yield f"{called(name)} not calibrated in {result.part.totals.lacking[name]:,} spills: {why}"
+    if situation.finds_no_trigger(result.part.totals):
+        yield "slab hits of TOF in plenty and not one space point: the calibration is of another time"
     for name, first in sorted(result.first_errors.items()):
         yield f"{name} failed on {result.part.totals.errors[name]:,} spills, first on {first}"

@@ -45,6 +45,8 @@ class RunResult:
     """Why spills were rejected, a sentence each: the first `REMEMBERED`."""
     first_errors: dict[str, str] = field(default_factory=dict)
     """Detector that failed on spills → where and why it did first."""
+    lacking: dict[str, str] = field(default_factory=dict)
+    """Detector, or ``detector.table`` → which tables its conditions lack for it."""
 
     def run_book(self) -> RunBook:
         """Return totals, spills and histograms, as they are kept of a run."""
@@ -58,7 +60,7 @@ class RunResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return counts and histograms' digests as plain values."""
-        totals = self.part.totals
+        totals, book = self.part.totals, self.run_book()
         return {
             "run": self.run,
             "events": totals.all_events,
@@ -67,7 +69,8 @@ class RunResult:
             "rejected": totals.all_rejected,
             "errors": dict(sorted(totals.errors.items())),
             "detectors": {name: dict(hits) for name, hits in sorted(totals.detectors.items())},
-            "plots": {name: self.book.summary(name) for name in PLOTS},
+            "lacking": dict(sorted(totals.lacking.items())),
+            "plots": {name: book.summary(name) for name in PLOTS},
         }
 
 
@@ -119,6 +122,7 @@ class Processor:
             if isinstance(each.record, ReconstructedSpill):
                 for name, problem in each.record.errors.items():
                     result.first_errors.setdefault(name, f"spill {each.record.spill}: {problem}")
+                result.lacking |= each.record.lacking
 
 
 def process(records: Iterable[RawSpill | RunControl], conditions_of: ConditionsOf) -> dict[int, RunResult]:

@@ -18,7 +18,7 @@ from schemas.records import (
 )
 from schemas.wire import WireError, check_detector
 from streams import __version__
-from streams.boards import PulseDefinitions
+from streams.boards import V1290, V1724, V1731, PulseDefinitions
 from streams.conditions.model import Conditions
 from streams.errors import BadDataError
 from streams.log import printable
@@ -28,7 +28,7 @@ from streams.reco.emr import reconstruct_emr
 from streams.reco.kl import reconstruct_kl
 from streams.reco.raw import keep_raw
 from streams.reco.scalers import reconstruct_scalers
-from streams.reco.tof import reconstruct_tof
+from streams.reco.tof import doubt_calibration, reconstruct_tof
 from streams.reco.tracker import reconstruct_tracker
 from streams.unpack.date import unpack_date
 from streams.unpack.hits import RawHits
@@ -48,14 +48,25 @@ FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] =
     "tracker": reconstruct_tracker,
 }
 """What reconstructs each detector, by its name in `schemas.detectors`."""
+DOUBTS: dict[str, Callable[[Any, Conditions], str]] = {"tof": doubt_calibration}
+"""Detector → what looks at all that was made of it, and says why its calibration cannot be right."""
+_READ_OUT: dict[str, Callable[[RawHits], bool]] = {
+    "tof": lambda hits: V1290 in hits.boards.equipment,
+    "ckov": lambda hits: V1731 in hits.boards.equipment,
+    "kl": lambda hits: V1724 in hits.boards.equipment,
+    "emr": lambda hits: len(hits.dbb_spills) > 0,
+    "tracker": lambda hits: len(hits.vlsb) > 0,
+}
+"""Detector → whether a spill has boards of the kind that it is read by; without, nobody misses its tables."""
 
 
 def reconstruct(raw: RawSpill, conditions: Conditions | None, lacking: str = "") -> ReconstructedSpill:
     """Return what a spill reconstructs to.
 
     Bytes that are no good spill give a rejection in place of columns. A detector that fails leaves an error under
-    its name and the other detectors go on; a run without conditions is such a failure of those that need them. A time
-    that the source had to replace is told among these errors.
+    its name and the other detectors go on; a run without any conditions is such a failure of those that need them. What
+    cannot be made as the run's conditions lack tables for it is no error of the spill: it is said beside the errors. A
+    time that the source had to replace is told among these.
 
     Parameters
     ----------
@@ -78,6 +89,7 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None, lacking: str = "")
         triggers=hits.triggers,
         skipped=hits.skipped,
         errors={name: printable(problem)[:MAX_TEXT] for name, problem in errors.items()},
+        lacking=_lacking(hits, conditions),
         detectors=made,
     )
 
@@ -118,11 +130,21 @@ def _reconstruct(
             detector = make()
             check_detector(detector, hits.triggers)  # a plug-in's tables may not fit together
             made[name] = detector
+            if conditions is not None and name in DOUBTS and (doubt := DOUBTS[name](detector, conditions)):
+                errors[f"{name} calibration"] = doubt
         except (DetectorError, WireError) as error:
-            errors[name] = str(error)
+            if conditions is None or name not in conditions.lacking:  # that is said of the run, see `_lacking`
+                errors[name] = str(error)
         except Exception as error:  # noqa: BLE001 - a fault in one detector's code must not cost the others the spill
             errors[name] = f"fault in the code: {type(error).__name__}: {error}"
     return made, errors
+
+
+def _lacking(hits: RawHits, conditions: Conditions | None) -> dict[str, str]:
+    """Return for which detectors, or tables of them, that the spill was read out with the run has no conditions."""
+    if conditions is None:
+        return {}
+    return {name: why for name, why in conditions.lacking.items() if _READ_OUT[name.partition(".")[0]](hits)}
 
 
 def _unpack(raw: RawSpill, pulses: PulseDefinitions) -> tuple[RawHits | None, Rejection | None]:

@@ -61,6 +61,8 @@ class Totals:
     """Detector or plot that failed on a spill → how many."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Equipment type that is not registered → payloads skipped."""
+    lacking: Counter[str] = field(default_factory=Counter)
+    """Detector, or ``detector.table``, for which the run's conditions lack tables → in how many spills."""
     detectors: dict[str, Counter[str]] = field(default_factory=dict)
     """Detector → kind of hit → how many."""
     out_of_order: int = 0
@@ -148,6 +150,7 @@ class Totals:
         self.last_spill = max(self.last_spill, spill.spill)
         self.errors = _bounded(self.errors + Counter(spill.errors.keys()))
         self.skipped = _bounded(self.skipped + Counter(spill.skipped))
+        self.lacking = _bounded(self.lacking + Counter(spill.lacking.keys()))
         self.code.add(spill.code)
         self.conditions.add(spill.conditions)
         for name, detector in spill.detectors.items():
@@ -212,6 +215,7 @@ class Totals:
         self.rejected += other.rejected
         self.errors = _bounded(self.errors + other.errors)
         self.skipped = _bounded(self.skipped + other.skipped)
+        self.lacking = _bounded(self.lacking + other.lacking)
         for detector, hits in other.detectors.items():
             self.detectors.setdefault(detector, Counter()).update(hits)
         self.out_of_order += other.out_of_order
@@ -271,7 +275,7 @@ class Totals:
         values |= {"unknown": {name: values.pop(name) for name in sorted(values.keys() - known)}}
         return cls(
             **values
-            | {name: Counter(values[name]) for name in ("rejected", "errors", "skipped")}
+            | {name: Counter(values.get(name, {})) for name in ("rejected", "errors", "skipped", "lacking")}
             | {"detectors": {d: Counter(hits) for d, hits in values["detectors"].items()}}
             | {name: _by_number(values.get(name, {})) for name in ("first_raw", "last_raw", "reasons")}
             | {"code": set(values["code"]), "conditions": set(values["conditions"])}

@@ -75,6 +75,7 @@ RECORDS: dict[str, Record] = {
         _SPILL, detectors={**_SPILL.detectors, "raw": replace(_RAW, dbb=RawDbbHits.empty())}
     ),
     "reconstructed_spill.v2": _SPILL,
+    "reconstructed_spill.v3": replace(_SPILL, lacking={"tof.space_points": "why"}),
 }
 """What the valid fixtures hold; the newest of each kind is what is written now."""
 
