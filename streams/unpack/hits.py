@@ -153,3 +153,5 @@ class RawHits:
     """Name of a board that the experiment has added → its table."""
     skipped: dict[str, int] = field(default_factory=dict)
     """Equipment type that is not registered → non-empty payloads skipped."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Name of a detector as in `streams.reconstruct` → why what it reads cannot be read: its hits are not here."""
