@@ -59,8 +59,8 @@ def clusters(found: list[Digit]) -> list[Cluster]:
 def _line(cluster: Cluster) -> tuple[float, float, float]:
     """Return the normal of a cluster's fibre and its distance from the axis."""
     _, tracker, station, plane, channel, _ = cluster
-    centre = (106.5, 106.5, 105.5)[plane] + (0.5 if (tracker, station) == (1, 5) else 0.0)
-    angle = math.radians((120, 240, 0)[plane])
+    centre = 107.0 if (tracker, station, plane) == (1, 5, 2) else (106.5, 106.5, 105.5)[plane]
+    angle = math.radians(((120, 240, 0), (60, -60, 180))[tracker][plane])
     return math.cos(angle), math.sin(angle), CHANNEL_MM * (centre - channel)
 
 
@@ -92,7 +92,7 @@ def space_points(found: list[Cluster]) -> list[Point]:
         for v in planes[0]:
             for w in planes[1]:
                 for u in planes[2]:
-                    if used & {v, w, u} or abs(v[4] + w[4] + u[4] - expected) > 3.0:
+                    if used & {v, w, u} or abs(v[4] + w[4] + u[4] - expected) >= 3.0:
                         continue
                     used |= {v, w, u}
                     out.append(_triplet(v, w, u))

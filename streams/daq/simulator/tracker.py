@@ -12,10 +12,8 @@ from streams.daq.simulator.boards import Words
 from streams.daq.simulator.date import equipment
 from streams.daq.simulator.readout import Beam, Readout
 from streams.daq.simulator.tracker_tables import BANKS_OF_TRACKER, CHANNELS_OF, TRACKER_LDCS
-from streams.reco.tracker_geometry import channel_at
+from streams.reco.tracker_geometry import STATION_Z_MM, channel_at
 
-STATION_MM = (0.0, 200.0, 450.0, 750.0, 1100.0)
-"""Along the axis, from the first station."""
 SPOT_MM, SLOPE = 40.0, 0.02
 """Sigmas of where tracks cross the first station, and of their slopes."""
 ACTIVE_MM = 150.0
@@ -83,7 +81,7 @@ def _tracks(rng: np.random.Generator, particles: Particles) -> tuple[F8, F8, Boo
     n = len(particles)
     position = rng.normal(0, SPOT_MM, (2, TRACKERS, 1, n))
     slope = rng.normal(0, SLOPE, (2, TRACKERS, 1, n))
-    x, y = position + slope * np.array(STATION_MM)[:, np.newaxis]
+    x, y = position + slope * STATION_Z_MM[:, :, np.newaxis]
     crosses = np.hypot(x, y) < ACTIVE_MM
     crosses[1] &= particles.in_station[:, -1]
     return x, y, crosses
