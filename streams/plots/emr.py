@@ -9,7 +9,8 @@ from schemas.emr import EmrDaughters, EmrPlanes, EmrTracks
 from streams.conditions.emr import BARS, PLANES, SA_THRESHOLD
 from streams.plots.batch import Batch
 from streams.plots.emr_quantities import CHI2_CUT, DENSITY_CUT, beam_spot_mm, is_muon, lit_bars
-from streams.plots.model import Axis, DetectorPlots, Plot, Words
+from streams.plots.measures import share
+from streams.plots.model import Axis, DetectorPlots, Measure, Plot, Words
 
 _Values = tuple[npt.ArrayLike, ...]
 _EXPERT = "EMR expert on call"
@@ -50,7 +51,12 @@ def _occupancy(side: int) -> Plot:
 
 
 def _of_tracks(
-    name: str, title: str, axis: Axis, value: Callable[[EmrTracks], npt.NDArray[np.float64]], words: Words
+    name: str,
+    title: str,
+    axis: Axis,
+    value: Callable[[EmrTracks], npt.NDArray[np.float64]],
+    words: Words,
+    *measures: Measure,
 ) -> Plot:
     def fill(batch: Batch) -> _Values:
         values = value(batch.join(EmrTracks))
@@ -65,6 +71,7 @@ def _of_tracks(
         canvas="EMR_recon",
         keywords=_RECONSTRUCTED,
         words=words,
+        measures=measures,
     )
 
 
@@ -229,6 +236,7 @@ PLOTS = (
             action="Mean near 0: hits between triggers are not recorded. Near 1: noise is taken for decays.",
             call=_EXPERT,
         ),
+        share("Match efficiency"),
     ),
     _of_tracks(
         "emr_muons",
@@ -242,6 +250,7 @@ PLOTS = (
             action="Falling: look at straightness against density for whether the planes or the beam changed.",
             call=_EXPERT,
         ),
+        share("Muon fraction"),
     ),
 )
 

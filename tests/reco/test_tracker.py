@@ -191,7 +191,7 @@ def test_an_event_of_more_than_100_seeds_is_skipped() -> None:
 
 
 @pytest.mark.parametrize(("tracker", "station", "expected"), [(0, 5, 318.5), (1, 4, 318.5), (1, 5, 320.0)])
-def test_kuno_s_conjecture_allows_less_than_three_channels_either_way(tracker: int, station: int, expected: float) -> None:
+def test_kuno_s_conjecture_allows_less_than_3_channels_either_way(tracker: int, station: int, expected: float) -> None:
     for off, kind in ((-3.0, 2), (-2.5, 3), (0, 3), (2.5, 3), (3.0, 2)):
         total = expected + off
         u = total - 213
