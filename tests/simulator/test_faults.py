@@ -35,7 +35,7 @@ FROM_TOF0 = {"ht01", "ht02", "htof", "tof_A", "tof_B"}
 EMR_TRACKS = {"emr_charge_ma", "emr_charge_ratio", "emr_chi2_density", "emr_range_primary"}
 """What is made of the bars that are hit."""
 EMR_DAUGHTERS = {"emr_matched", "emr_muons", "emr_range_secondary"}
-EMR_PLANES = {"emr_charge_sa", "emr_chi2_density", "emr_depth"}
+EMR_PLANES = {"emr_charge_sa", "emr_depth"}
 """What is made of the planes' own photomultipliers."""
 
 
@@ -92,7 +92,7 @@ def changed(*faults: str) -> set[str]:
         ("dead_pmt:tracker0/2/1", {"DC_TkU21"} | upstream(2)),
         # Of the triplets it makes and breaks none.
         ("hot_channel:tracker0/2/1/90", {"DC_TkU21"} | upstream(2) - {"Tr1pStSp_3"}),
-        ("noisy_plane:tracker0/2/1", {"DC_TkU21"} | upstream(2) - {"Tr1pStSp_3"}),
+        ("noisy_plane:tracker0/2/1", {"DC_TkU21"} | upstream(2)),
         # ADC and TDC go together wherever they are connected.
         (
             "swapped_cables:tracker0/2/1/90,tracker0/2/0/110",
@@ -100,7 +100,7 @@ def changed(*faults: str) -> set[str]:
         ),
         ("shifted_timing:tracker1=30", {"raw_vlsb_tdc", "raw_vlsb_adc_tdc"}),
         ("dead_pmt:emr/5/30", EMR_TRACKS | {"emr_occupancy_yz", "raw_dbb_hits"}),
-        ("dead_pmt:emr/5/0", EMR_PLANES | {"emr_muons"} | CKOV_RAW),
+        ("dead_pmt:emr/5/0", EMR_PLANES | CKOV_RAW),
         ("dead_pmt:emr/5", EMR_TRACKS | EMR_PLANES | {"emr_muons", "emr_occupancy_yz", "raw_dbb_hits"} | CKOV_RAW),
         (
             "hot_channel:emr/5/12",
@@ -113,7 +113,7 @@ def changed(*faults: str) -> set[str]:
         ("swapped_cables:emr/5/30,emr/5/10", EMR_TRACKS | EMR_DAUGHTERS | {"emr_occupancy_yz", "raw_dbb_hits"}),
         (
             "shifted_timing:emr/5=40",
-            EMR_TRACKS | {"emr_charge_sa", "emr_range_secondary", "emr_occupancy_xz", "emr_occupancy_yz"},
+            EMR_TRACKS | EMR_DAUGHTERS | {"emr_charge_sa", "emr_occupancy_xz", "emr_occupancy_yz"},
         ),
         ("shifted_timing:tof0=2.5", FROM_TOF0 | {"raw_v1290_time"}),
         ("shifted_timing:tof2=-1", {"ht12", "ht02", "raw_v1290_time"}),
