@@ -22,6 +22,7 @@ _EXPERT = "Tracker expert on call"
 _STATIONS = range(1, STATIONS + 1)
 _WHERE = ("upstream", "downstream")
 _KIND = Axis(label="Kind: 2 duplet, 3 triplet", bins=3, low=1, high=4, names=("1", "duplet", "triplet"))
+_STATION = Axis(label="Station", bins=STATIONS, low=0.5, high=STATIONS + 0.5)
 _PLURAL = {TRIPLET: "triplets", DUPLET: "duplets"}
 
 
@@ -55,7 +56,7 @@ def _kuno(tracker: int) -> Plot:
         name=f"Ch_Sum{_side(tracker)}",
         detector="tracker",
         title=f"Tracker {_WHERE[tracker]}: sum of channels (Kuno's conjecture)",
-        axes=(Axis(label="Sum of the channels of a station's three planes", bins=670, low=-5, high=642),),
+        axes=(Axis(label="Sum of the channels of a station's three planes", bins=647, low=-5.5, high=641.5),),
         fill=lambda batch: (batch.once(kuno_sums)[tracker],),
         canvas="KunoCanv",
         keywords=("SciFi", "Spacepoints", "Kuno"),
@@ -84,7 +85,7 @@ def _stations(name: str, tracker: int, kind: int | None, *, expert: bool) -> Plo
         name=name,
         detector="tracker",
         title=f"Tracker {_WHERE[tracker]}: {what} by station",
-        axes=(Axis(label="Station", bins=7, low=0, high=6),),
+        axes=(_STATION,),
         fill=fill,
         expert=expert,
         canvas="SciFi_Spacepoints",

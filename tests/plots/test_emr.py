@@ -79,14 +79,14 @@ def test_the_range_of_secondaries_is_of_those_with_a_mother():
 
 
 def test_chi2_is_shown_by_its_logarithm_against_density():
-    tracks = rows("tracks", "density", "chi2")
+    tracks = rows("tracks", "density_ma", "chi2")
     wanted = sorted((density, np.log10(1 + chi2)) for _, density, chi2 in tracks if chi2 == chi2)
     np.testing.assert_allclose(filled("emr_chi2_density"), wanted)
     assert len(wanted) < len(tracks)
 
 
 def test_match_efficiency_and_muon_fraction_are_the_means_of_their_plots():
-    tracks = rows("tracks", "has_daughter", "density", "chi2")
+    tracks = rows("tracks", "has_daughter", "density_ma", "chi2")
     assert filled("emr_matched") == sorted((float(has),) for _, has, _, _ in tracks)
     assert filled("emr_muons") == sorted((float(d > 0.9 and chi2 < 2),) for _, _, d, chi2 in tracks)
     assert len(filled("emr_range_secondary")) == sum(value for (value,) in filled("emr_matched"))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from schemas.ckov import Ckov
+from schemas.emr import Emr
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill
 from streams.conditions.store import ConditionsStore
 from streams.daq.sources import read_source
@@ -67,6 +68,8 @@ def test_boards_of_the_ranger_are_read_as_files_spell_them(fixtures: Path) -> No
     assert bars.leading_time.tolist() == [784_769, 109_060, 178_870, 278_790]
     assert bars.trailing_time.tolist() == [784_777, 109_065, 178_797, 278_797]
     assert (hits.fadc.trigger.tolist(), hits.fadc.pulse_area.tolist()) == ([1, 2], [36, 36])
+    # One plane hit a trigger, also of the hit that ends before it begins.
+    assert spill.get(Emr).hits.trigger.tolist() == [0, 1, 2]
 
 
 def test_banks_of_the_trackers_are_read_as_files_of_2011_spell_them(fixtures: Path) -> None:

@@ -28,6 +28,8 @@ CROSS_TALK = 0.05
 CROSS_TALK_SHARE = 0.25
 CROSS_TALK_BARS = (3, 8)
 """How far away."""
+THRESHOLD = 10.0
+"""ADC counts."""
 NOISE_HITS = 4.0
 """Mean of them in a spill."""
 NOISE_TOT = (3, 9)
@@ -88,8 +90,7 @@ def _bar_hits(rng: np.random.Generator, light: Light, time: I8) -> _BarHits:
     far = bar[away] + rng.choice([-1, 1], len(away)) * rng.integers(*CROSS_TALK_BARS, len(away))
     row, bar = np.concatenate([row, row[away]]), np.concatenate([bar, far])
     charge = TRACK_CHARGE * np.concatenate([size, CROSS_TALK_SHARE * size[away]])
-    # The threshold is the charge whose time over it is 0.
-    seen = (charge > (1 - TOT_P3) / TOT_P2) & (bar > 0) & (bar < BARS)
+    seen = (charge > THRESHOLD) & (bar > 0) & (bar < BARS)
     row, bar, charge = row[seen], bar[seen], charge[seen]
     return _BarHits(
         plane=light.plane[row],
