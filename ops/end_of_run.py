@@ -86,6 +86,7 @@ def _summary(chosen: Chosen, record: RunRecord, edition: Edition) -> dict[str, A
     return known | {
         "events": totals.all_events,
         "detectors": {name: dict(hits) for name, hits in sorted(totals.detectors.items())},
+        "lacking": dict(sorted(totals.lacking.items())),
         "book": asdict(edition),
         "verdicts": {},
         "plots": {name: chosen.book.summary(name) for name in chosen.plots},

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from schemas.columns import Bools
-from streams.boards import V1290, V1724
+from streams.boards import V1290, V1724, V1731
 from streams.conditions.model import Conditions
 from streams.conditions.read import NEEDED
 from streams.conditions.rows import Address
@@ -85,6 +85,8 @@ def _cabled(
         yield "tof", V1724, conditions.tof_cabling.fadc >= 0
     if conditions.kl_pmts is not None:
         yield "kl", V1724, conditions.kl_pmts.fadc >= 0
+    if conditions.emr_cabling is not None:
+        yield "emr", V1731, conditions.emr_cabling.fadc >= 0
 
 
 def _not_calibrated(conditions: Conditions) -> Iterator[str]:

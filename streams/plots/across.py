@@ -16,7 +16,7 @@ from streams.plots.tof_quantities import first_flight_ns
 
 _Values = tuple[npt.ArrayLike, ...]
 _CALL = "Expert on call of the detector that is missing"
-_HIT = ("TOF0", "TOF1", "TOF2", "Ckov A", "Ckov B", "KL", "EMR", "Tracker U", "Tracker D")
+_HIT = ("TOF0", "TOF1", "TOF2", "CkA", "CkB", "KL", "EMR", "TkU", "TkD")
 _TOF, _CKOV, _KL, _EMR, _TRACKER = 0, 3, 5, 6, 7
 """Where each begins among them."""
 _FOLLOWED = ((0, 1), (1, 0), (1, 2), (2, 5), (5, 6), (7, 8))
@@ -81,7 +81,7 @@ PLOTS = (
         measures=tuple(part(f"{_HIT[also]} of those in {_HIT[of]}", (of, also), (of, of)) for of, also in _FOLLOWED),
         words=Words(
             shows="Particle triggers that have hits in one detector and in another: slab hits, light, cells, bars, "
-            "space points. On the diagonal those with hits in the one.",
+            "space points. On the diagonal those with hits in the one. Ck: Cherenkov, Tk: tracker.",
             normal="Fewer from TOF0 to EMR along the beam; every two detectors nearly as many as the later of them.",
             action="A row and a column empty: that detector is not read out, or its high voltage is off. Two that are "
             "full and have few in common: they count different triggers; call the DAQ expert.",

@@ -1,14 +1,15 @@
 """The TOF expert's figures: resolution, charges, efficiency and profiles of the stations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from schemas.columns import I8
 from schemas.tof import TofDigits, TofSpacePoints
 from streams.conditions.tof import PLANES, PMTS, SLABS, STATIONS
 from streams.plots.batch import Batch
-from streams.plots.measures import along_first, between, mean, part, rms
+from streams.plots.measures import MIN_ENTRIES, KeyNumber, Measure, along_first, between, mean, part, rms
 from streams.plots.model import Axis, Plot, Words
 from streams.plots.peaks import flight_measures
 from streams.plots.tof_quantities import LIGHT_NS, flight_time_ns, space_points_per_trigger
@@ -56,6 +57,12 @@ def _flight(start: int, stop: int) -> Plot:
     )
 
 
+def _farthest(counts: I8, axes: Sequence[Axis]) -> KeyNumber | None:
+    """Return the mean of the slab pair, with entries enough, whose mean is farthest from 0."""
+    pairs = (mean("").of(each, axes[1:]) for each in counts if each.sum() >= MIN_ENTRIES)
+    return max((each for each in pairs if each is not None), key=lambda each: abs(each.value), default=None)
+
+
 def _time_difference(station: int) -> Plot:
     slabs = _SLABS_OF[station]
     return Plot(
@@ -70,7 +77,11 @@ def _time_difference(station: int) -> Plot:
         expert=True,
         canvas="tof_dt",
         keywords=("TOF", "time", "resolution"),
-        measures=(mean("Mean difference", "ns"), rms("Width of the difference", "ns")),
+        measures=(
+            mean("Mean difference", "ns"),
+            rms("Width of the difference", "ns"),
+            Measure(label="Mean of the slab pair farthest from 0", unit="ns", of=_farthest),
+        ),
         words=Words(
             shows=f"Time in the horizontal plane of TOF{station} minus that in the vertical one, of every space point, "
             "by which two slabs it is in.",

@@ -49,6 +49,7 @@ def test_of_the_experiments_own_tables_none_is_wrong_and_what_runs_lack_is_said(
             "and to tof0 in the table",
         ),
         ("daq_channels.txt", "DAQChannelKey 0 12 0 120 kl\n", "", "mapped to kl, and to nothing in the table"),
+        ("daq_channels.txt", "DAQChannelKey 2 0 0 121 emr", "DAQChannelKey 2 0 0 121 ckov", "to emr, and to ckov in"),
     ],
 )
 def test_what_is_changed_in_a_table_is_found(tmp_path: Path, table: str, old: str, new: str, what: str) -> None:

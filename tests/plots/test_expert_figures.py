@@ -204,6 +204,19 @@ def test_planes_profiles_charges_and_shares_of_a_station_are_as_simulated(statio
         near(shares["Share with a space point in TOF0"], (EFFICIENCY[0] * EFFICIENCY[1]) ** 4, beside=0.006)
 
 
+def test_a_slab_whose_t0_is_off_is_the_pair_farthest_from_0() -> None:
+    plot, counts = PLOTS["tof_dt0"], book()["tof_dt0"].view().copy()
+    (farthest,) = (measure for measure in plot.measures if "farthest" in measure.label)
+    usual = farthest.of(counts, plot.axes)
+    assert usual is not None
+    assert abs(usual.value) < 5 * usual.error
+    # Slabs 4 and 5 of plane 0 and 1: 0.2 ns, eight bins, late.
+    counts[45] = np.roll(counts[45], 8)
+    off = farthest.of(counts, plot.axes)
+    assert off is not None
+    assert 0.1 < off.value < 0.3
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_light_of_each_kind_is_what_the_simulator_gave_it(kind: str) -> None:
     found = measured(f"ckov_light_{kind}s")
