@@ -18,6 +18,7 @@ from dashboards.figures.parts import Figure, empty
 from dashboards.figures.theme import LIGHT, THEMES, Theme
 from dashboards.figures.trends import trend_figure
 from schemas.columns import F8, I8
+from streams.books import situation
 from streams.books.key_number import what
 from streams.books.totals import Totals
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
@@ -247,6 +248,10 @@ def _why_empty(plot: Plot, totals: Totals) -> str:
         return f"{detector} failed on {failed} of {several(totals.filled, 'spill')}"
     if unfilled := totals.errors[f"plot {plot.name}"]:
         return f"this plot could not be filled from {unfilled} of {several(totals.filled, 'spill')}"
+    if plot.detector in situation.not_read_out(totals):
+        return f"{detector} is not read out in this run"
+    if absent := totals.absent[plot.detector]:
+        return f"{detector} was not read out in {absent} of {several(totals.filled, 'spill')}"
     if not any(totals.detectors.get(plot.detector, {}).values()):
         return f"{detector}: no hits in {several(totals.filled, 'spill')}, is it in the run?"
     return f"no entries yet in {several(totals.filled, 'spill')}"

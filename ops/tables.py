@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from schemas.records import RawSpill, RunControl
+from streams.books import situation
 from streams.process import RunResult
 
 
@@ -25,6 +26,8 @@ def run_table(result: RunResult) -> Table:
     for detector, hits in sorted(totals.detectors.items()):
         for kind, count in hits.items():
             table.add_row(f"{detector} {kind.replace('_', ' ')}", f"{count:,}")
+    if absent := situation.not_read_out(totals):
+        table.add_row("not read out", ", ".join(sorted(absent)))
     for step, count in sorted(totals.errors.items()):
         table.add_row(f"[yellow]errors of {step}[/]", f"{count:,}")
     return table
@@ -43,5 +46,8 @@ def problems(result: RunResult) -> Iterator[str]:
     more = result.part.totals.all_rejected - len(result.rejections)
     if more:
         yield f"{more:,} more rejected"
-    for name, first in sorted(result.first_errors.items()):
-        yield f"{name} failed on {result.part.totals.errors[name]:,} spills, first on {first}"
+    totals = result.part.totals
+    for name, (spill, why) in sorted(totals.first_errors.items()):
+        yield f"{name} failed on {totals.errors[name]:,} spills, first on spill {spill}: {why}"
+    for name, spills in situation.lapses(totals).items():
+        yield f"{name} was not read out in {spills:,} of {totals.filled:,} spills"

@@ -43,8 +43,6 @@ class RunResult:
     """Spill → its key numbers, see `spill_numbers`."""
     rejections: list[str] = field(default_factory=list)
     """Why spills were rejected, a sentence each: the first `REMEMBERED`."""
-    first_errors: dict[str, str] = field(default_factory=dict)
-    """Detector that failed on spills → where and why it did first."""
 
     def run_book(self) -> RunBook:
         """Return totals, spills and histograms, as they are kept of a run."""
@@ -66,6 +64,7 @@ class RunResult:
             "particle_triggers": totals.triggers,
             "rejected": totals.all_rejected,
             "errors": dict(sorted(totals.errors.items())),
+            "not_read_out": dict(sorted(totals.absent.items())),
             "detectors": {name: dict(hits) for name, hits in sorted(totals.detectors.items())},
             "plots": {name: self.book.summary(name) for name in PLOTS},
         }
@@ -115,10 +114,6 @@ class Processor:
         for record in (rejected.record for rejected in counted.rejected):
             if isinstance(record, ReconstructedSpill) and record.rejection is not None:
                 result.remember(f"{record.rejection.step}: {record.rejection.reason}")
-        for each in outcomes:
-            if isinstance(each.record, ReconstructedSpill):
-                for name, problem in each.record.errors.items():
-                    result.first_errors.setdefault(name, f"spill {each.record.spill}: {problem}")
 
 
 def process(records: Iterable[RawSpill | RunControl], conditions_of: ConditionsOf) -> dict[int, RunResult]:

@@ -22,6 +22,7 @@ from streams.boards import PulseDefinitions
 from streams.conditions.model import Conditions
 from streams.errors import BadDataError
 from streams.log import printable
+from streams.read_out import ReadOut
 from streams.reco import DetectorError
 from streams.reco.ckov import reconstruct_ckov
 from streams.reco.emr import reconstruct_emr
@@ -32,11 +33,12 @@ from streams.reco.tof import reconstruct_tof
 from streams.reco.tracker import reconstruct_tracker
 from streams.unpack.date import unpack_date
 from streams.unpack.hits import RawHits
+from streams.unpack.losses import ADDED, RAW
 from streams.unpack.spill_json import unpack_json
 
-_UNPACKERS: dict[RawFormat, Callable[[bytes, PulseDefinitions], RawHits]] = {
+_UNPACKERS: dict[RawFormat, Callable[[bytes, PulseDefinitions, ReadOut], RawHits]] = {
     RawFormat.DATE: unpack_date,
-    RawFormat.SPILL_JSON: lambda payload, _: unpack_json(payload),
+    RawFormat.SPILL_JSON: lambda payload, *_: unpack_json(payload),
 }
 
 FROM_HITS: dict[str, Callable[[RawHits], Detector]] = {"scalers": reconstruct_scalers, "raw": keep_raw}
@@ -48,14 +50,17 @@ FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] =
     "tracker": reconstruct_tracker,
 }
 """What reconstructs each detector, by its name in `schemas.detectors`."""
+_OURS = frozenset({*FROM_HITS, *FROM_HITS_AND_CONDITIONS})
+"""Detectors of which it is known which boards they read; an experiment may add others."""
 
 
 def reconstruct(raw: RawSpill, conditions: Conditions | None, lacking: str = "") -> ReconstructedSpill:
     """Return what a spill reconstructs to.
 
     Bytes that are no good spill give a rejection in place of columns. A detector that fails leaves an error under
-    its name and the other detectors go on; a run without conditions is such a failure of those that need them. A time
-    that the source had to replace is told among these errors.
+    its name and the other detectors go on: one of whose boards cannot be read; or that needs conditions, and the run
+    has none. One that is not read out is absent, without an error. A time that the source had to replace is told among
+    these errors.
 
     Parameters
     ----------
@@ -66,7 +71,7 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None, lacking: str = "")
     lacking
         Why it has none.
     """
-    hits, rejection = _unpack(raw, conditions.pulses if conditions is not None else PulseDefinitions.SINCE_2013)
+    hits, rejection = _unpack(raw, conditions)
     if hits is None:
         return _spill(raw, conditions, rejection=rejection)
     made, errors = _reconstruct(hits, conditions, lacking)
@@ -109,11 +114,18 @@ def _reconstruct(
     made: dict[str, Detector] = {}
     errors: dict[str, str] = {}
     steps: dict[str, Callable[[], Detector]] = {n: partial(step, hits) for n, step in FROM_HITS.items()}
-    if conditions is not None:
-        steps |= {n: partial(step, hits, conditions) for n, step in FROM_HITS_AND_CONDITIONS.items()}
-    else:
-        errors |= dict.fromkeys(FROM_HITS_AND_CONDITIONS, lacking)
+    for name, step in FROM_HITS_AND_CONDITIONS.items():
+        if conditions is not None:
+            steps[name] = partial(step, hits, conditions)
+        elif name not in hits.absent:
+            errors[name] = lacking
     for name, make in steps.items():
+        if name in hits.absent:
+            continue
+        if (fault := hits.failed.get(name if name in _OURS else ADDED)) is not None:
+            errors[name] = fault.reason if fault.byte < 0 else f"{fault.reason} (byte {fault.byte} of the spill)"
+            if name != RAW:
+                continue
         try:
             detector = make()
             check_detector(detector, hits.triggers)  # a plug-in's tables may not fit together
@@ -125,11 +137,13 @@ def _reconstruct(
     return made, errors
 
 
-def _unpack(raw: RawSpill, pulses: PulseDefinitions) -> tuple[RawHits | None, Rejection | None]:
+def _unpack(raw: RawSpill, conditions: Conditions | None) -> tuple[RawHits | None, Rejection | None]:
     if raw.format is RawFormat.UNREADABLE:
         return None, Rejection(step="framing", reason=raw.problem)
+    pulses = conditions.pulses if conditions is not None else PulseDefinitions.SINCE_2013
+    read_out = conditions.read_out if conditions is not None else ReadOut()
     try:
-        hits = _UNPACKERS[raw.format](raw.payload, pulses)
+        hits = _UNPACKERS[raw.format](raw.payload, pulses, read_out)
         if len(hits.skipped) <= MAX_NAMES:
             return hits, None
         step, byte = "unpack", raw.byte

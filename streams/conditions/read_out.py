@@ -1,0 +1,33 @@
+"""Which boards each detector reads, from the tables of its cabling."""
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.boards import DBB, DBB_CHAIN, V1290, V1724, V1731
+from streams.conditions.model import Conditions
+from streams.read_out import ANY, Place, ReadOut
+
+
+def read_out(conditions: Conditions) -> ReadOut:
+    """Return the boards of the detectors that are cabled."""
+    boards: dict[str, set[Place]] = {}
+    if (tof := conditions.tof_cabling) is not None:
+        boards["tof"] = _boards(V1290, tof.tdc) | _boards(V1724, tof.fadc)
+    if conditions.ckov_channels:
+        boards["ckov"] = {(V1731, ldc, geo) for ldc, geo, _ in conditions.ckov_channels}
+    if (kl := conditions.kl_pmts) is not None:
+        boards["kl"] = _boards(V1724, kl.fadc)
+    if (emr := conditions.emr_cabling) is not None:
+        # A chain tells the geos of its six boards in their words alone.
+        ldcs = {ldc for _, ldc, _ in _boards(DBB, emr.dbb)}
+        boards["emr"] = _boards(V1731, emr.fadc) | {(kind, ldc, ANY) for kind in (DBB, DBB_CHAIN) for ldc in ldcs}
+    named = {(kind, ldc, geo) for ldc, geo, _, kind in conditions.detectors}
+    return ReadOut(
+        boards={detector: frozenset(places) for detector, places in boards.items()},
+        named=frozenset(named.union(*boards.values())),
+    )
+
+
+def _boards(kind: int, cabled: npt.NDArray[np.int32]) -> set[Place]:
+    """Return the boards of which a channel is cabled: (LDC, geo, channel) → its index, below 0 if it is not."""
+    return {(kind, ldc, geo) for ldc, geo in np.argwhere((cabled >= 0).any(axis=2)).tolist()}
