@@ -77,13 +77,22 @@ def share(label: str, yes: int = 1) -> Measure:
     return Measure(label=label, of=of)
 
 
-def at(measure: Measure, label: str, place: int) -> Measure:
-    """Return a measure of one bin of the first axis of a plot of two."""
+def at(measure: Measure, label: str, place: int | slice) -> Measure:
+    """Return a measure of one bin, or of some, of the first axis of a plot of two."""
 
     def of(counts: I8, axes: Sequence[Axis]) -> KeyNumber | None:
         return measure.of(counts[place], axes[1:])
 
     return Measure(label=label, unit=measure.unit, of=of)
+
+
+def along_first(measure: Measure) -> Measure:
+    """Return a measure along the first axis of a plot of two, in place of the last."""
+
+    def of(counts: I8, axes: Sequence[Axis]) -> KeyNumber | None:
+        return measure.of(counts.T, axes[::-1])
+
+    return Measure(label=measure.label, unit=measure.unit, of=of)
 
 
 def lifetime(label: str, unit: str, *, within: tuple[float, float]) -> Measure:

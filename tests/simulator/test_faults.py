@@ -28,13 +28,16 @@ TOF_RAW = {
     "raw_v1724_position_min",
 }
 CKOV_RAW = {"raw_v1731_pedestal", "raw_v1731_charge_mm", "raw_v1731_position_min"}
-FROM_TOF0 = {"ht01", "ht02", "htof", "tof_A", "tof_B"}
+FROM_TOF0 = {"ht01", "ht02", "htof", "tof_A", "tof_B", "kl_charge_kind", "emr_charge_kind"}
 """Plots of times that TOF0 begins."""
 
 
-EMR_TRACKS = {"emr_charge_ma", "emr_charge_ratio", "emr_chi2_density", "emr_range_primary"}
+EMR_TRACKS = {f"emr_{what}" for what in ("charge_ma", "charge_ratio", "chi2_density", "range_primary")} | {
+    "emr_charge_kind",
+    "emr_momentum",
+}
 """What is made of the bars that are hit."""
-EMR_DAUGHTERS = {"emr_matched", "emr_muons", "emr_range_secondary"}
+EMR_DAUGHTERS = {"emr_matched", "emr_muons", "emr_range_secondary", "emr_decay"}
 EMR_PLANES = {"emr_charge_sa", "emr_depth"}
 """What is made of the planes' own photomultipliers."""
 
@@ -55,7 +58,9 @@ def upstream(station: int) -> set[str]:
     """Return the plots that a change of one plane's light shows in, its digits aside."""
     stations = {"SP_TkU", "Tr1pStSp", "Tr1pStSp_2", "Tr1pStSp_3", "SP_Type", "Ch_SumU"}
     of_station = {f"Ef_TkU{station}", f"SP_Pos_TkU{station}_trip", f"SP_Pos_TkU{station}_doub"}
-    return stations | of_station | {"raw_vlsb_adc", "raw_vlsb_tdc", "raw_vlsb_adc_tdc"}
+    tracks = {f"Trk_{what}_TkU" for what in ("Chi2", "Eff", "Spot", "Angle", "ResX", "ResY")}
+    whole = {"Npe_TkU", "Occ_TkU", "Trk_Jump", "Trk_Kink"}
+    return stations | of_station | tracks | whole | {"raw_vlsb_adc", "raw_vlsb_tdc", "raw_vlsb_adc_tdc"}
 
 
 def simulated(*faults: str, spills: int = SPILLS) -> SimulatedRun:
@@ -96,7 +101,7 @@ def changed(*faults: str) -> set[str]:
         # ADC and TDC go together wherever they are connected.
         (
             "swapped_cables:tracker0/2/1/90,tracker0/2/0/110",
-            {"DC_TkU20", "DC_TkU21"} | upstream(2) - {"raw_vlsb_adc_tdc"},
+            {"DC_TkU20", "DC_TkU21"} | upstream(2) - {"raw_vlsb_adc_tdc", "Trk_Spot_TkU"},
         ),
         ("shifted_timing:tracker1=30", {"raw_vlsb_tdc", "raw_vlsb_adc_tdc"}),
         ("dead_pmt:emr/5/30", EMR_TRACKS | {"emr_occupancy_yz", "raw_dbb_hits"}),
