@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dashboards.choices import LAST_MINUTE, Choices, Mode, book_of
-from dashboards.data import SPILLS_SHOWN, Reference, View, book_words, window_words
+from dashboards.data import SPILLS_SHOWN, Point, Reference, View, book_words, window_words
 from dashboards.figures.compare import Compared
 from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.history import history_figure, spills_figure
@@ -19,7 +19,7 @@ from dashboards.figures.theme import LIGHT, THEMES, Theme
 from dashboards.figures.trends import trend_figure
 from schemas.columns import F8, I8
 from streams.books import situation
-from streams.books.key_number import what
+from streams.books.key_number import KeyNumber, what
 from streams.books.totals import Totals
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot
@@ -29,6 +29,8 @@ Maker = Callable[[str], Figure]
 """Gives the figure of a plot or trend, by its name."""
 SPILLS, WINDOWS, RUNS = ":spills", ":windows", ":runs"
 """After the name of a plot: its key number over the spills, windows or runs, in place of its histogram."""
+MEASURE = ":measure"
+"""Between these, with the place of one of the plot's measures: that in place of its key number."""
 MINUTE_S = 60
 KEPT_BYTES = 32_000_000
 """Of the figures that are kept: those of some ten pages of large plots."""
@@ -125,8 +127,9 @@ def _spills(view: View, name: str, theme: Theme) -> Figure:
 
 def _history(view: View, name: str, theme: Theme) -> Figure:
     plot = PLOTS[name.partition(":")[0]]
+    title, number_of = _followed(plot, name)
     if not view.history.is_read:
-        return empty(what(plot), "", "loading", theme)
+        return empty(title, "", "loading", theme)
     if name.endswith(WINDOWS):
         points, over = view.history.windows, "over the windows of the run, the older the longer, UTC"
         shape = "%H:%M:%S" if any(point.at % MINUTE_S for point in points) else "%H:%M"
@@ -138,16 +141,28 @@ def _history(view: View, name: str, theme: Theme) -> Figure:
         points, over = view.history.runs, "over the runs of this type up to this one"
         names = [str(point.at) for point in points]
         marked = len(points) - 1
+    numbers = [number_of(point) for point in points]
+    if marked is not None and MEASURE in name and (shown := numbers[marked]) is not None:
+        over = f"{over}; this one: {shown.value:.5g} ± {shown.error:.2g}"
     return history_figure(
-        what(plot),
+        title,
         over,
         names,
-        [None if point.number is None else point.number.value for point in points],
-        [None if point.number is None else point.number.error for point in points],
+        [None if number is None else number.value for number in numbers],
+        [None if number is None else number.error for number in numbers],
         spills=[point.spills for point in points],
         marked=marked,
         theme=theme,
     )
+
+
+def _followed(plot: Plot, name: str) -> tuple[str, Callable[[Point], KeyNumber | None]]:
+    """Return what is followed under this name, and what gives it."""
+    _, is_measure, rest = name.partition(MEASURE)
+    if not is_measure:
+        return what(plot), lambda point: point.number
+    place = int(rest.partition(":")[0])
+    return plot.measures[place].title, lambda point: point.measures[place]
 
 
 def _compared(view: View, other: Reference, name: str) -> Compared:

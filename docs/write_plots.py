@@ -15,6 +15,26 @@ conditions of a run may give the first axis of a plot another range.
 """
 
 
+_OTHERS = """## Where they differ from the old system's
+
+A book of before has other axes, and is made again from Kafka. What Kafka no longer has is carried over by `upgrade`
+without these plots, which are named.
+"""
+_DIFFERENT = (
+    ("plots", "the old system's", "here", "why"),
+    ("---",) * 4,
+    (
+        "`hpmthits…`",
+        "slab of every slab hit, which has both photomultipliers",
+        "slab of every digit of the one",
+        "Twelve plots showed the slab hits again, and a silent photomultiplier in none.",
+    ),
+    ("`hPMT1` to `hPMT8`", "500 bins from -50 to 500", "550", "In bins of 1.1, whole numbers make a comb."),
+    ("`Ch_SumU`, `Ch_SumD`", "670 bins from -5 to 642", "647, one a sum", "Some bins no sum could fill."),
+    ("`SP_Tk…`, `Tr…pStSp…`", "7 bins from 0 to 6", "5, one a station", "Two bins no station could fill."),
+)
+
+
 def _axis(axis: Axis) -> str:
     return f"{axis.title}: {axis.bins} [{axis.low:g}, {axis.high:g}]"
 
@@ -45,6 +65,8 @@ def lines() -> Iterator[str]:
             title = f"`{trend.name}`", trend.title, f"{trend.quantity} against {spills}"
             yield _row(*title, who, ", ".join(trend.keywords), _words(trend))
         yield ""
+    yield _OTHERS
+    yield from (_row(*cells) for cells in _DIFFERENT)
 
 
 def text() -> str:

@@ -17,9 +17,12 @@ F8 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
-def column(dtype: str, *, row: tuple[int, ...] = ()) -> Any:
-    """Declare a column of a `Table`: its dtype (little-endian) and, for a matrix, the shape of one row."""
-    return field(metadata={"dtype": np.dtype(dtype), "row": row})
+def column(dtype: str, *, row: tuple[int, ...] = (), absent: float | None = None) -> Any:
+    """Declare a column of a `Table`: its dtype (little-endian) and, for a matrix, the shape of one row.
+
+    `absent` stands in it where a message is older than the column.
+    """
+    return field(metadata={"dtype": np.dtype(dtype), "row": row, "absent": absent})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from schemas.columns import F8, I4, U1, Bools, Detector, Table, column
+from schemas.records import MISSING
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -16,7 +19,7 @@ class EmrHits(Table):
     bar: U1 = column("u1")
     """1 to 59."""
     tot: I4 = column("<i4")
-    """Time over threshold, counts of 2.5 ns."""
+    """Time over threshold, counts of 2.5 ns; of real boards it may be below 0."""
     delta_t: I4 = column("<i4")
     """Time since the window of the trigger opened, 600 ns before it; counts of 2.5 ns, 1 to 29."""
 
@@ -70,6 +73,8 @@ class EmrTracks(Table):
     """Planes up to the last whose single-anode charge is above the threshold."""
     density: F8 = column("<f8")
     """Hit planes over all planes up to the last."""
+    density_ma: F8 = column("<f8", absent=np.nan)
+    """Planes with bars that were hit (multi-anode photomultipliers) over all planes up to the last."""
     range_mm: F8 = column("<f8")
     """Along the fit, from the front to the middle of the last plane."""
     charge_ma: F8 = column("<f8")
@@ -77,7 +82,8 @@ class EmrTracks(Table):
     charge_sa: F8 = column("<f8")
     """Of the hit planes (single-anode photomultipliers), ADC counts times samples."""
     charge_ratio: F8 = column("<f8")
-    """Charge of a plane in the first four fifths over one in the last fifth; NaN if the last fifth has none."""
+    """A fifth of the charge of the first four fifths of the space points over that of the last fifth: 0.8 if level.
+    NaN if the last fifth has none."""
     chi2: F8 = column("<f8")
     """Of the straight lines, for each degree of freedom; NaN without any."""
     has_daughter: Bools = column("?")
@@ -93,6 +99,8 @@ class EmrDaughters(Table):
     """Particle trigger of the track at whose end it begins; `MISSING` if there is none."""
     time: I4 = column("<i4")
     """Of its first hit since the spill began, counts of 2.5 ns."""
+    wait: I4 = column("<i4", absent=MISSING)
+    """Since its mother's first hit, counts of 2.5 ns; `MISSING` without a mother."""
     first_plane: U1 = column("u1")
     last_plane: U1 = column("u1")
     hit_planes: U1 = column("u1")

@@ -18,7 +18,7 @@ class KlDigits(Table):
     charge_mm: I4 = column("<i4")
     """ADC counts, maximum minus minimum, divided by the photomultiplier's gain and truncated."""
     charge_pm: I4 = column("<i4")
-    """ADC counts, maximum minus pedestal, as measured."""
+    """ADC counts, maximum minus pedestal, in the same way; `MISSING` where the source does not say."""
     position_max: I4 = column("<i4")
     """Sample of the maximum; `MISSING` where the source does not say."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schemas.columns import F8, I4, U1, Detector, Table, column
+from schemas.columns import F4, F8, I4, U1, Detector, Table, column
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,9 +60,28 @@ class TrackerSpacePoints(Table):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class TrackerTracks(Table):
+    """One row a straight line through space points of at least three stations of a tracker."""
+
+    trigger: I4 = column("<i4")
+    tracker: U1 = column("u1")
+    x_mm: F8 = column("<f8")
+    """Where it crosses the tracker's first station."""
+    y_mm: F8 = column("<f8")
+    slope_x: F8 = column("<f8")
+    """By mm along the beam."""
+    slope_y: F8 = column("<f8")
+    chi2: F8 = column("<f8")
+    """For each degree of freedom."""
+    off_mm: F4 = column("<f4", row=(5, 2))
+    """x and y of the point in each station from the line through the others; NaN where the line has none."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Tracker(Detector):
     """What the two trackers make of a spill."""
 
     digits: TrackerDigits
     hits: TrackerClusters
     space_points: TrackerSpacePoints
+    tracks: TrackerTracks

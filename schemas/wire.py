@@ -217,11 +217,11 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     """Return what makes a dataclass of this kind from Avro's dictionaries."""
     hints = get_type_hints(kind)
     nested = {}
-    optional = {f.name for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING}
     for f in fields(kind):
         options = get_args(hints[f.name]) if isinstance(hints[f.name], UnionType) else (hints[f.name],)
         nested[f.name] = next((o for o in options if isinstance(o, type) and is_dataclass(o)), None)
     enums = _enums(kind)  # type: ignore[arg-type]
+    absent = {f.name: f.metadata for f in fields(kind) if f.metadata.get("absent") is not None}
 
     def build(values: Mapping[str, Any]) -> Any:
         out: dict[str, Any] = {}
@@ -233,8 +233,8 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
             if name not in values:  # the message is older than the field, which has a default, or than the table
                 if issubclass(kind, Detector):
                     out[name] = hints[name].empty()
-                continue
-            if name not in values and name in optional:  # the message is older than the field
+                elif name in absent:
+                    out[name] = _absent(absent[name], len(next(iter(values.values()))))
                 continue
             value = values[name]
             if inner is not None and value is not None:
@@ -243,6 +243,11 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
         return kind(**out)
 
     return build
+
+
+def _absent(column: Mapping[str, Any], rows: int) -> Any:
+    """Return a column that is younger than the message."""
+    return np.full((rows, *column["row"]), column["absent"], column["dtype"])
 
 
 def decode(message: bytes) -> Record:

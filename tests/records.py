@@ -13,7 +13,7 @@ from schemas.raw import Raw, RawDbbHits, RawFadcHits, RawTdcHits, RawVlsbHits
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill, RunControl
 from schemas.scalers import ScalerCounts, Scalers
 from schemas.tof import Tof, TofDigits, TofSlabHits, TofSpacePoints
-from schemas.tracker import Tracker, TrackerClusters, TrackerDigits, TrackerSpacePoints
+from schemas.tracker import Tracker, TrackerClusters, TrackerDigits, TrackerSpacePoints, TrackerTracks
 from streams.boards import V1724, V1731
 from streams.transform import Message, Outcome, reconstructed
 
@@ -156,6 +156,7 @@ def emr(triggers: int, rng: np.random.Generator) -> Emr:
             last_plane=np.ones(triggers, int),
             hit_planes=rng.integers(0, 3, triggers),
             density=rng.choice([0.5, 1.0], triggers),
+            density_ma=np.where(trigger % 3, 1.0, 0.5),
             range_mm=rng.uniform(0, 840, triggers),
             charge_ma=rng.uniform(0, 10_000, triggers),
             charge_sa=rng.uniform(0, 10_000, triggers),
@@ -164,7 +165,14 @@ def emr(triggers: int, rng: np.random.Generator) -> Emr:
             has_daughter=trigger == 0,
         ),
         daughters=EmrDaughters(
-            **first, mother=[0], time=[5], range_mm=[60.5], charge_ma=[300.5], charge_ratio=[1.25], chi2=[np.nan]
+            **first,
+            mother=[0],
+            time=[5],
+            wait=[4],
+            range_mm=[60.5],
+            charge_ma=[300.5],
+            charge_ratio=[1.25],
+            chi2=[np.nan],
         ),
     )
 
@@ -190,6 +198,22 @@ def tracker(triggers: int, rng: np.random.Generator) -> Tracker:
             npe=npe.reshape(-1, 3).sum(axis=1),
             chi2=rng.uniform(0, 10, triggers),
         ),
+        tracks=_tracks(triggers, rng),
+    )
+
+
+def _tracks(triggers: int, rng: np.random.Generator) -> TrackerTracks:
+    """Return a track of each tracker in every trigger, some of them without all points."""
+    n = 2 * triggers
+    off = rng.normal(0, 0.5, (n, 5, 2)).astype(np.float32)
+    off[rng.random((n, 5)) < 0.1] = np.nan
+    return TrackerTracks(
+        trigger=np.repeat(np.arange(triggers), 2),
+        tracker=np.tile([0, 1], triggers),
+        **{name: rng.normal(0, 50, n) for name in ("x_mm", "y_mm")},
+        **{name: rng.normal(0, 0.02, n) for name in ("slope_x", "slope_y")},
+        chi2=rng.exponential(1, n),
+        off_mm=off,
     )
 
 

@@ -4,8 +4,9 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from streams.books.book import Ranges
-from streams.books.key_number import KeyNumber, key_number
+from streams.books.book import Ranges, axes_of
+from streams.books.cells import Histogram
+from streams.books.key_number import KeyNumber, key_number, measures_of
 from streams.books.reader import BookReader
 from streams.books.spill_numbers import SpillNumber, of_plot
 from streams.books.totals import Totals
@@ -31,6 +32,15 @@ class Point:
     spills: int
     number: KeyNumber | None
     """None without entries."""
+    measures: tuple[KeyNumber | None, ...] = ()
+    """Of the plot, in their order."""
+
+
+def point(name: str, ranges: Ranges, histogram: Histogram, *, at: int, spills: int) -> Point:
+    """Return key number and measures of a plot."""
+    plot = PLOTS[name]
+    measures = measures_of(plot, axes_of(name, ranges), histogram)
+    return Point(at=at, spills=spills, number=key_number(plot, histogram, spills), measures=measures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +93,7 @@ class KeyNumbers:
         if key not in self._known:
             histogram = reader.plot(name, run, ranges, part)
             at = run if part is None else part.start
-            self._known[key] = Point(at=at, spills=spills, number=key_number(PLOTS[name], histogram, spills))
+            self._known[key] = point(name, ranges, histogram, at=at, spills=spills)
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
         return self._known[key]

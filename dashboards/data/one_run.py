@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from dashboards.choices import LAST_MINUTE, book_of
-from dashboards.data.history import History, KeyNumbers, Point
+from dashboards.data.history import History, KeyNumbers, Point, point
 from streams.books import situation
 from streams.books.book import Book, Ranges
-from streams.books.key_number import key_number
 from streams.books.layout import Place
 from streams.books.reader import BookReader, UnreadableRunError
 from streams.books.run import RunBook, spill_facts
@@ -237,7 +236,7 @@ class RunReader:
                 runs.append(read(self._shown, whose.promoted.get(earlier), run=earlier, totals=found[earlier]))
             except UnreadableRunError as error:
                 unreadable[earlier] = str(error)
-        runs.append(Point(at=run, spills=totals.filled, number=key_number(PLOTS[name], book[name], totals.filled)))
+        runs.append(point(name, book.ranges, book[name], at=run, spills=totals.filled))
         try:
             if is_kept(PLOTS[name]):
                 numbers = sorted(one.book.ledger)

@@ -6,7 +6,7 @@ from typing import Any
 
 from dash import dcc, html
 
-from dashboards.make import RUNS, SPILLS, WINDOWS, Maker
+from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
 from dashboards.pages.links import act, to_page
 from dashboards.pages.tables import TABLES
 from streams.books.spill_numbers import is_kept
@@ -67,12 +67,14 @@ def followed_on(path: str) -> str | None:
 def figures_on(path: str) -> list[str]:
     """Return all figures at an address: plots and trends, and what is shown beside them."""
     followed = followed_on(path)
-    return names_on(path) + ([followed + over for over in followed_over(followed)] if followed else [])
+    return names_on(path) + ([each for row in followed_of(followed) for each in row] if followed else [])
 
 
-def followed_over(name: str) -> tuple[str, ...]:
-    """Return what the key number of a plot is followed over."""
-    return (SPILLS, WINDOWS, RUNS) if is_kept(PLOTS[name]) else (WINDOWS, RUNS)
+def followed_of(name: str) -> list[list[str]]:
+    """Return a row of what the key number of a plot is followed over, and one for each of its measures."""
+    key_number = (SPILLS, WINDOWS, RUNS) if is_kept(PLOTS[name]) else (WINDOWS, RUNS)
+    measures = [f"{name}{MEASURE}{place}" for place in range(len(PLOTS[name].measures))]
+    return [[name + over for over in key_number], *([measure + WINDOWS, measure + RUNS] for measure in measures)]
 
 
 def tables_on(path: str) -> list[str]:
@@ -152,8 +154,9 @@ def plot_page(name: str, make: Maker) -> Any:
     keywords = html.P(" · ".join(plot.keywords), className="keywords")
     beside = []
     if name in PLOTS:
-        histories = [html.Div(_graph(name + over, make), className="card") for over in followed_over(name)]
-        beside = [html.Div(histories, className="histories")]
+        rows = [[html.Div(_graph(each, make), className="card") for each in row] for row in followed_of(name)]
+        histories = [html.Div(row, className="histories") for row in rows]
+        beside = [html.Div(histories, className="all-histories")] if len(histories) > 1 else histories
     back = to_page(f"← {DETECTORS[plot.detector].title}", f"/detector/{plot.detector}")
     return html.Div(
         [

@@ -198,7 +198,8 @@ class Partition:
         if now is not None and (why := self._lost_with(now)):
             return Verdict.LEFT, why
         counted = f"with messages that were missed: {old.missed}" if old.missed else ""
-        without = f"without plots that there are no more: {', '.join(part.left_out)}" if part.left_out else ""
+        plots = ", ".join(part.left_out)
+        without = f"without plots that there are no more, or not as they were: {plots}" if plots else ""
         return Verdict.CARRIED, "; ".join(filter(None, (counted, without)))
 
     async def _now(self, run: int) -> StoredPart | None:

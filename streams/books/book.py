@@ -3,9 +3,9 @@
 import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 
 import boost_histogram as bh
 import numpy as np
@@ -15,6 +15,7 @@ from schemas.columns import I4, I8
 from schemas.records import ReconstructedSpill
 from streams.books import spill_numbers
 from streams.books.cells import Cells, Histogram
+from streams.books.key_number import measures_of
 from streams.plots.batch import Batch
 from streams.plots.catalogue import PLOTS
 from streams.plots.model import Axis, Plot
@@ -122,15 +123,24 @@ class Book:
             cells += self.cells[name]
         self.cells[name] = cells
 
-    def summary(self, name: str) -> dict[str, int | str]:
-        """Return entries (flow bins included), their sum without the flow bins, and the SHA-256 of the counts."""
+    def summary(self, name: str) -> dict[str, Any]:
+        """Return entries (flow bins included), their sum without the flow bins, and the SHA-256 of the counts.
+
+        A plot that has measures has those that its counts tell, with value and error each.
+        """
         histogram = self[name]
         counts: I8 = np.ascontiguousarray(histogram.view(flow=True), "<i8")
-        return {
+        found = {
             "entries": int(counts.sum()),
             "sum": int(histogram.view(flow=False).sum()),
             "sha256": hashlib.sha256(counts.tobytes()).hexdigest(),
         }
+        plot = PLOTS[name]
+        numbers = measures_of(plot, axes_of(name, self.ranges), histogram)
+        measures = {
+            measure.title: asdict(number) for measure, number in zip(plot.measures, numbers, strict=True) if number
+        }
+        return found | ({"measures": measures} if plot.measures else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,20 +1,15 @@
-"""The one number of a plot that is followed from window to window and from run to run."""
+"""The numbers of a plot that are followed from window to window and from run to run: its key number, its measures."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
 
 from streams.books.cells import Histogram
-from streams.plots.model import Plot
+from streams.plots.measures import KeyNumber
+from streams.plots.model import Axis, Plot
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyNumber:
-    """A value with its statistical error."""
-
-    value: float
-    error: float
+__all__ = ["KeyNumber", "key_number", "measures_of", "what"]
 
 
 def what(plot: Plot) -> str:
@@ -44,3 +39,15 @@ def key_number(plot: Plot, histogram: Histogram, spills: int) -> KeyNumber | Non
     mean = float(np.average(centres, weights=counts))
     spread = float(np.average((centres - mean) ** 2, weights=counts))
     return KeyNumber(value=mean, error=sqrt(spread / inside))
+
+
+def measures_of(plot: Plot, axes: Sequence[Axis], histogram: Histogram) -> tuple[KeyNumber | None, ...]:
+    """Return the measures of a plot in their order, None for each that its counts do not tell.
+
+    Parameters
+    ----------
+    axes
+        The plot's in the run.
+    """
+    counts = histogram.view(flow=False)
+    return tuple(measure.of(counts, axes) for measure in plot.measures)

@@ -1,7 +1,7 @@
 """The key numbers of each spill: a function of the spill alone, in so few bytes that they are kept of every one."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -70,6 +70,13 @@ def check(data: bytes) -> bytes:
     if not np.isfinite(np.frombuffer(data, _NUMBER)["value"]).all():
         raise ValueError("the key numbers of a spill are no numbers")
     return data
+
+
+def without(data: bytes, plots: Iterable[str]) -> bytes:
+    """Return what `pack` gave without the key numbers of some plots."""
+    gone = [_what(name) for plot in plots for name in (plot, plot + _MEAN)]
+    numbers = np.frombuffer(data, _NUMBER)
+    return numbers[~np.isin(numbers["what"], gone)].tobytes()
 
 
 def of_plot(packed: Mapping[int, bytes], plot: Plot) -> tuple[SpillNumber, ...]:

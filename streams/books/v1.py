@@ -38,6 +38,13 @@ from streams.books.run import Handling, Ledger
 from streams.books.totals import Totals
 from streams.plots.catalogue import PLOTS
 
+OTHER_SINCE = frozenset(
+    {"raw_v1724_pedestal", "raw_v1724_charge_mm", "raw_v1731_charge_mm", "SP_TkU", "SP_TkD", "Ch_SumU", "Ch_SumD"}
+    | {f"hpmthits{station}{plane}{pmt}" for station in range(3) for plane in range(2) for pmt in range(2)}
+    | {f"hPMT{pmt}" for pmt in range(1, 9)}
+    | {f"Tr{tracker}pStSp{kind}" for tracker in (1, 2) for kind in ("", "_2", "_3")}
+)
+"""Plots that have had other axes since, or are filled with something else."""
 Stretches = tuple[tuple[int, int], ...]
 """Offsets as (first, first that is not in it), sorted and apart."""
 
@@ -173,6 +180,7 @@ async def load_part(redis: Redis, keys: Keys, run: int, totals: Totals, ranges: 
         stored = await _hash(redis, keys("handling", run))
         handling = {int(spill): layout.unpack_handling(data) for spill, data in stored.items()}
     book, left_out = await _load_book(redis, keys("book", run), ranges)
+    numbers = {spill: spill_numbers.without(data, left_out) for spill, data in numbers.items()}
     if numbers.keys() == ledger.keys() and (what := next(of_entries(book, numbers), "")):
         raise UnreadableError(f"{keys('book', run)} {what}")
     part = Part(
@@ -192,11 +200,11 @@ async def load_part(redis: Redis, keys: Keys, run: int, totals: Totals, ranges: 
 
 
 async def _load_book(redis: Redis, key: str, ranges: Ranges) -> tuple[Book, tuple[str, ...]]:
-    """Return a book, and the plots in it that there are no more."""
+    """Return a book, and the plots in it that there are no more as they were."""
     book, left_out = Book(ranges), []
     with _naming(key):
         for name, data in sorted((n.decode(), data) for n, data in (await _hash(redis, key)).items()):
-            if name not in PLOTS:
+            if name not in PLOTS or name in OTHER_SINCE:
                 left_out.append(name)
                 continue
             stored, ours = Cells.unpack(data).histogram(), new_histogram(name, ranges)

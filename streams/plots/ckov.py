@@ -51,7 +51,7 @@ def _charge(pmt: int) -> Plot:
         name=f"hPMT{pmt + 1}",
         detector="ckov",
         title=f"Cherenkov {'AB'[pmt // 4]}: charge of photomultiplier {pmt + 1}",
-        axes=(Axis(label="Charge", unit="ADC counts × samples", bins=500, low=-50, high=500),),
+        axes=(Axis(label="Charge", unit="ADC counts × samples", bins=550, low=-50, high=500),),
         fill=lambda batch: (batch.join(CkovDigits).pulse[:, pmt],),
         canvas=f"CkovCharge_PMT{pmt + 1}",
         keywords=("ckov", "charge", "pmt"),

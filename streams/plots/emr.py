@@ -8,8 +8,10 @@ import numpy.typing as npt
 from schemas.emr import EmrDaughters, EmrPlanes, EmrTracks
 from streams.conditions.emr import BARS, PLANES, SA_THRESHOLD
 from streams.plots.batch import Batch
+from streams.plots.emr_muons import MUON_PLOTS
 from streams.plots.emr_quantities import CHI2_CUT, DENSITY_CUT, beam_spot_mm, is_muon, lit_bars
-from streams.plots.model import Axis, DetectorPlots, Plot, Words
+from streams.plots.measures import share
+from streams.plots.model import Axis, DetectorPlots, Measure, Plot, Words
 
 _Values = tuple[npt.ArrayLike, ...]
 _EXPERT = "EMR expert on call"
@@ -50,7 +52,12 @@ def _occupancy(side: int) -> Plot:
 
 
 def _of_tracks(
-    name: str, title: str, axis: Axis, value: Callable[[EmrTracks], npt.NDArray[np.float64]], words: Words
+    name: str,
+    title: str,
+    axis: Axis,
+    value: Callable[[EmrTracks], npt.NDArray[np.float64]],
+    words: Words,
+    *measures: Measure,
 ) -> Plot:
     def fill(batch: Batch) -> _Values:
         values = value(batch.join(EmrTracks))
@@ -65,6 +72,7 @@ def _of_tracks(
         canvas="EMR_recon",
         keywords=_RECONSTRUCTED,
         words=words,
+        measures=measures,
     )
 
 
@@ -81,7 +89,7 @@ def _ranges_of_daughters(batch: Batch) -> _Values:
 def _chi2_and_density(batch: Batch) -> _Values:
     tracks = batch.join(EmrTracks)
     known = ~np.isnan(tracks.chi2)
-    return tracks.density[known], np.log10(1 + tracks.chi2[known])
+    return tracks.density_ma[known], np.log10(1 + tracks.chi2[known])
 
 
 def _range() -> Axis:
@@ -151,7 +159,7 @@ PLOTS = (
         canvas="EMR_recon",
         keywords=_RECONSTRUCTED,
         words=Words(
-            shows="How far decay products come that begin within 11 µs and 80 mm of the end of a particle of the beam.",
+            shows="How far decay products come that begin within 12.5 µs and 100 mm of the end of a beam particle.",
             normal="Falling from some tens of mm to nothing near 200 mm: electrons of muon decays.",
             action="Empty while there are primaries: hits between triggers are not recorded. A long tail: noise is "
             "taken for decays; see the occupancy.",
@@ -187,12 +195,18 @@ PLOTS = (
     _of_tracks(
         "emr_charge_ratio",
         "EMR charge ratio",
-        Axis(label="Charge of a plane, first 4/5 over last 1/5 of the range", bins=40, low=0, high=2),
+        Axis(
+            label="A fifth of the charge of the first 4/5 over that of the last 1/5",
+            bins=40,
+            low=0,
+            high=2,
+        ),
         lambda tracks: tracks.charge_ratio,
         Words(
-            shows="Mean charge of a plane in the first four fifths of a particle's range over that in the last fifth.",
-            normal="Muons and pions below 1, as they leave most where they stop; electrons broad about 1.",
-            action="The hump at 1 or above: particles no longer stop inside, or charges of the last planes are "
+            shows="A fifth of the charge in the first four fifths of a particle's space points over that in the last "
+            "fifth: 0.8 if it leaves the same all along.",
+            normal="Muons and pions below 0.8, as they leave most where they stop; electrons broad about it.",
+            action="The hump at 0.8 or above: particles no longer stop inside, or charges of the last planes are "
             "missing; see range and depth profile.",
             call=_EXPERT,
         ),
@@ -209,10 +223,10 @@ PLOTS = (
         canvas="EMR_recon",
         keywords=_RECONSTRUCTED,
         words=Words(
-            shows="How straight a particle's hits are, against the share of planes up to its last that saw charge.",
+            shows="How straight a particle's hits are, against the share of planes up to its last whose bars were hit.",
             normal="Muons and pions in the lower right corner: every plane hit, near a line. Electrons above and to "
             "the left: showers with holes.",
-            action="Nothing at density 1: a plane is dead; see the depth profile. All far up: cables of bars are "
+            action="Nothing at density 1: a plane is dead; see the occupancy. All far up: cables of bars are "
             "swapped, or cabling of another run is used.",
             call=_EXPERT,
         ),
@@ -229,6 +243,7 @@ PLOTS = (
             action="Mean near 0: hits between triggers are not recorded. Near 1: noise is taken for decays.",
             call=_EXPERT,
         ),
+        share("Match efficiency"),
     ),
     _of_tracks(
         "emr_muons",
@@ -242,9 +257,13 @@ PLOTS = (
             action="Falling: look at straightness against density for whether the planes or the beam changed.",
             call=_EXPERT,
         ),
+        share("Muon fraction"),
     ),
 )
 
 EMR = DetectorPlots(
-    name="emr", title="Electron-muon ranger", plots=PLOTS, overview=("emr_occupancy_xz", "emr_range_primary")
+    name="emr",
+    title="Electron-muon ranger",
+    plots=(*PLOTS, *MUON_PLOTS),
+    overview=("emr_occupancy_xz", "emr_range_primary"),
 )

@@ -16,7 +16,7 @@ def lit_bars(batch: Batch) -> tuple[I8, I8]:
     """Return (n,) plane and (n,) bar of every hit with a time over threshold, primaries and secondaries."""
     tables = (batch.join(EmrHits), batch.join(EmrSecondaryHits))
     plane, bar, tot = (np.concatenate([getattr(t, name) for t in tables]) for name in ("plane", "bar", "tot"))
-    return plane[tot > 0].astype(np.int64), bar[tot > 0].astype(np.int64)
+    return plane[tot != 0].astype(np.int64), bar[tot != 0].astype(np.int64)
 
 
 def beam_spot_mm(batch: Batch) -> tuple[F8, F8]:
@@ -36,4 +36,4 @@ def beam_spot_mm(batch: Batch) -> tuple[F8, F8]:
 
 def is_muon(tracks: EmrTracks) -> Bools:
     """Return (n,) whether density and chi2 of each track are a muon's."""
-    return (tracks.density > DENSITY_CUT) & (tracks.chi2 < CHI2_CUT)
+    return (tracks.density_ma > DENSITY_CUT) & (tracks.chi2 < CHI2_CUT)

@@ -5,30 +5,12 @@ from dataclasses import dataclass
 
 import numpy.typing as npt
 
+from streams.plots.axis import Axis, with_unit
 from streams.plots.batch import Batch
+from streams.plots.measures import Measure
 from streams.plots.spillfacts import SpillFacts
 
-
-def _with_unit(label: str, unit: str) -> str:
-    return f"{label} ({unit})" if unit else label
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
-    """An axis of equal bins."""
-
-    label: str
-    unit: str = ""
-    bins: int
-    low: float
-    high: float
-    names: tuple[str, ...] = ()
-    """Of the bins, if they have some."""
-
-    @property
-    def title(self) -> str:
-        """The label with its unit in brackets."""
-        return _with_unit(self.label, self.unit)
+__all__ = ["Axis", "DetectorPlots", "Measure", "Plot", "Trend", "Words"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +43,8 @@ class Plot:
     """It is for the expert; the shifter has at most 12 a detector."""
     log: bool = False
     """Counts are drawn on a logarithmic scale."""
+    measures: tuple[Measure, ...] = ()
+    """Numbers that follow from its counts, for the expert."""
     triangles: range | None = None
     """The second axis counts triangular bars of planes, the first one the planes; these are the ones that are drawn."""
 
@@ -95,7 +79,7 @@ class Trend:
     @property
     def quantity(self) -> str:
         """The label with its unit in brackets."""
-        return _with_unit(self.label, self.unit)
+        return with_unit(self.label, self.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,25 +94,26 @@ def _fadc_plot(board: int, quantity: str, axis: Axis, words: Words) -> Plot:
     )
 
 
-def _pedestal(board: int, low: float, high: float) -> Plot:
+def _pedestal(board: int, bins: int, low: float, high: float) -> Plot:
     words = Words(
         shows="Mean of the samples away from the pulse, of each channel with samples.",
-        normal="One narrow spot a channel, level in time.",
-        action="A wide or a second spot: noise or a pedestal that moved. At 0 or at the end of the scale: no input.",
+        normal=f"One narrow spot a channel, level in time. A bin is {(high - low) / bins:g} counts.",
+        action="A wide or a second spot: noise or a pedestal that moved. A channel without entries while its hits are "
+        "there: a pedestal beyond the axis, as without input.",
         call=_CALL,
     )
-    axis = Axis(label="Pedestal", unit="ADC counts", bins=64, low=low, high=high)
+    axis = Axis(label="Pedestal", unit="ADC counts", bins=bins, low=low, high=high)
     return _fadc_plot(board, "pedestal", axis, words)
 
 
-def _charge(board: int, high: float) -> Plot:
+def _charge(board: int, bins: int, high: float) -> Plot:
     words = Words(
         shows="Maximum minus minimum of the samples, of each channel with samples.",
         normal="A falling or humped distribution, alike in neighbouring channels.",
         action="One channel much lower than its neighbours: high voltage or a dying photomultiplier.",
         call=_CALL,
     )
-    axis = Axis(label="Charge", unit="ADC counts", bins=64, low=0, high=high)
+    axis = Axis(label="Charge", unit="ADC counts", bins=bins, low=0, high=high)
     return _fadc_plot(board, "charge_mm", axis, words)
 
 
@@ -163,11 +164,11 @@ RAW = DetectorPlots(
     plots=(
         _hits_plot(),
         _times_plot(),
-        _pedestal(V1724, 0, 16_384),
-        _charge(V1724, 5_000),
+        _pedestal(V1724, 100, 8_000, 10_000),
+        _charge(V1724, 100, 5_000),
         _position(V1724, 256),
-        _pedestal(V1731, 128, 160),
-        _charge(V1731, 160),
+        _pedestal(V1731, 64, 128, 160),
+        _charge(V1731, 80, 160),
         _position(V1731, 256),
         *VLSB_PLOTS,
         _dbb_plot(),

@@ -9,7 +9,12 @@ from schemas.tof import TofSlabHits, TofSpacePoints
 from streams.conditions.tof import PLANES, PMTS, STATIONS
 from streams.plots.batch import Batch
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
-from streams.plots.tof_quantities import flight_time_ns, space_points_per_spill, space_points_per_trigger
+from streams.plots.tof_quantities import (
+    digits_by_photomultiplier,
+    flight_time_ns,
+    space_points_per_spill,
+    space_points_per_trigger,
+)
 
 _Values = tuple[npt.ArrayLike, ...]
 _Fill = Callable[[Batch], _Values]
@@ -176,20 +181,24 @@ def _slab_hits(station: int, plane: int) -> Plot:
 
 
 def _pmt_hits(station: int, plane: int, pmt: int) -> Plot:
+    def fill(batch: Batch) -> _Values:
+        return (batch.once(digits_by_photomultiplier)[station, plane, pmt],)
+
     return Plot(
         name=f"hpmthits{station}{plane}{pmt}",
         detector="tof",
         title=f"TOF{station} photomultiplier {pmt}, {_PLANES[plane]} plane",
         axes=(_slabs(),),
-        # A slab hit needs both photomultipliers, so both see the same slabs.
-        fill=_slab_hits_fill(station, plane),
+        fill=fill,
         expert=True,
         canvas=f"tof_pmtHits_Plane{plane}PMT{pmt}",
         keywords=("TOF", "PMT", "plane"),
         words=Words(
-            shows=f"Slab of every slab hit that photomultiplier {pmt} of the {_PLANES[plane]} plane took part in.",
-            normal="The same hump as the slab hits.",
-            action="An empty slab: check the high voltage of its two photomultipliers.",
+            shows=f"Slab of every digit of photomultiplier {pmt} of the {_PLANES[plane]} plane, whether or not the one "
+            "at the other end of the slab fired too.",
+            normal="The hump of the slab hits, somewhat fuller: those of which one end alone fired are in it.",
+            action="A slab that is empty here and not for the photomultiplier at its other end: check its high voltage "
+            "and cable. Empty for both: the slab's FADC or TDC board. A spike: noise.",
             call=_EXPERT,
         ),
     )

@@ -1,11 +1,14 @@
 """What several plots need of the time-of-flight stations; ask for it with `Batch.once`."""
 
+from itertools import product
+
 import numpy as np
 
-from schemas.columns import F8, I4, I8
-from schemas.tof import TofSpacePoints
-from streams.conditions.tof import STATIONS
+from schemas.columns import F8, I4, I8, U1
+from schemas.tof import TofDigits, TofSpacePoints
+from streams.conditions.tof import PLANES, PMTS, STATIONS
 from streams.plots.batch import Batch
+from streams.stable_order import stable_order
 
 
 def space_points_per_trigger(batch: Batch) -> I4:
@@ -14,6 +17,15 @@ def space_points_per_trigger(batch: Batch) -> I4:
     index = points.trigger.astype(np.int64) * STATIONS + points.station
     counts = np.bincount(index, minlength=batch.triggers * STATIONS)
     return counts.reshape(-1, STATIONS).astype(np.int32)
+
+
+def digits_by_photomultiplier(batch: Batch) -> dict[tuple[int, int, int], U1]:
+    """Return (station, plane, photomultiplier) → slabs of its digits."""
+    digits = batch.join(TofDigits)
+    group = (digits.station.astype(np.int64) * PLANES + digits.plane) * PMTS + digits.pmt
+    order = stable_order(group)
+    slabs = np.split(digits.slab[order], np.searchsorted(group[order], np.arange(1, STATIONS * PLANES * PMTS)))
+    return dict(zip(product(range(STATIONS), range(PLANES), range(PMTS)), slabs, strict=True))
 
 
 def space_points_per_spill(batch: Batch) -> I4:

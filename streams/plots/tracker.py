@@ -7,6 +7,7 @@ from schemas.tracker import TrackerSpacePoints
 from streams.conditions.tracker import PLANES, STATIONS
 from streams.plots.batch import Batch
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
+from streams.plots.tracker_light import LIGHT_PLOTS
 from streams.plots.tracker_quantities import (
     DUPLET,
     NO_TRIPLE,
@@ -16,12 +17,14 @@ from streams.plots.tracker_quantities import (
     kuno_sums,
     points_by_station,
 )
+from streams.plots.tracker_tracks import TRACK_PLOTS
 
 _Values = tuple[npt.ArrayLike, ...]
 _EXPERT = "Tracker expert on call"
 _STATIONS = range(1, STATIONS + 1)
 _WHERE = ("upstream", "downstream")
 _KIND = Axis(label="Kind: 2 duplet, 3 triplet", bins=3, low=1, high=4, names=("1", "duplet", "triplet"))
+_STATION = Axis(label="Station", bins=STATIONS, low=0.5, high=STATIONS + 0.5)
 _PLURAL = {TRIPLET: "triplets", DUPLET: "duplets"}
 
 
@@ -55,7 +58,7 @@ def _kuno(tracker: int) -> Plot:
         name=f"Ch_Sum{_side(tracker)}",
         detector="tracker",
         title=f"Tracker {_WHERE[tracker]}: sum of channels (Kuno's conjecture)",
-        axes=(Axis(label="Sum of the channels of a station's three planes", bins=670, low=-5, high=642),),
+        axes=(Axis(label="Sum of the channels of a station's three planes", bins=647, low=-5.5, high=641.5),),
         fill=lambda batch: (batch.once(kuno_sums)[tracker],),
         canvas="KunoCanv",
         keywords=("SciFi", "Spacepoints", "Kuno"),
@@ -84,7 +87,7 @@ def _stations(name: str, tracker: int, kind: int | None, *, expert: bool) -> Plo
         name=name,
         detector="tracker",
         title=f"Tracker {_WHERE[tracker]}: {what} by station",
-        axes=(Axis(label="Station", bins=7, low=0, high=6),),
+        axes=(_STATION,),
         fill=fill,
         expert=expert,
         canvas="SciFi_Spacepoints",
@@ -182,6 +185,8 @@ PLOTS = (
         for suffix, kind in (("", None), ("_2", DUPLET), ("_3", TRIPLET))
     ),
     *(_efficiency(tracker, station) for tracker in _TRACKERS for station in _STATIONS),
+    *LIGHT_PLOTS,
+    *TRACK_PLOTS,
 )
 
 TRACKER = DetectorPlots(name="tracker", title="Trackers", plots=PLOTS, overview=("SP_TkU", "SP_TkD"))

@@ -17,9 +17,9 @@ from streams.reco.emr_tracks import Lines, Points, charges, fit, make_points
 from streams.stable_order import stable_order
 from streams.unpack.hits import RawHits
 
-MATCH_TIME = 4400
-"""Counts of 2.5 ns, five lifetimes of a muon: a daughter's first hit is at most so much later than its mother's."""
-MATCH_DISTANCE_MM = 80.0
+MATCH_TIME = 5000
+"""Counts of 2.5 ns: a daughter's first hit is at most so much later than its mother's."""
+MATCH_DISTANCE_MM = 100.0
 """From the mother's end to the nearer end of the daughter's line."""
 
 
@@ -39,10 +39,13 @@ def reconstruct_emr(hits: RawHits, conditions: Conditions) -> Emr:
     points = make_points(*(_whole(column) for column in (mine.trigger, mine.plane, mine.bar, mine.tot)))
     lines = fit(points)
     daughters, daughter_lines = _make_daughters(later)
-    mother = _mothers(lines, first_times(bars, lines.owner.astype(np.int32)), daughter_lines, daughters.time)
+    time = first_times(bars, lines.owner.astype(np.int32))
+    mother = _mothers(lines, time, daughter_lines, daughters.time)
     has_daughter = np.isin(np.arange(len(lines)), mother)
     if len(lines):
-        daughters = replace(daughters, mother=np.where(mother >= 0, lines.owner[mother], MISSING).astype(np.int32))
+        found = np.stack([lines.owner[mother], daughters.time - time[mother]])
+        of, wait = np.where(mother >= 0, found, MISSING).astype(np.int32)
+        daughters = replace(daughters, mother=of, wait=wait)
     return Emr(
         hits=mine,
         planes=planes,
@@ -62,13 +65,14 @@ def reconstruct_emr(hits: RawHits, conditions: Conditions) -> Emr:
 
 def _make_tracks(points: Points, lines: Lines, planes: EmrPlanes, has_daughter: Bools) -> EmrTracks:
     """Return the mothers: they come in at the front, so that their first plane is 0."""
-    charge_ma, charge_ratio = charges(points, lines, np.zeros(len(lines), np.int64))
+    charge_ma, charge_ratio = charges(points, lines)
     hit_planes, charge_sa = _single_anode(planes, lines)
     return EmrTracks(
         trigger=lines.owner.astype(np.int32),
         last_plane=lines.last.astype(np.uint8),
         hit_planes=hit_planes.astype(np.uint8),
         density=hit_planes / (lines.last + 1),
+        density_ma=lines.planes / (lines.last + 1),
         range_mm=lines.stretch * z_mm(lines.last),
         charge_ma=charge_ma,
         charge_sa=charge_sa,
@@ -95,11 +99,12 @@ def _make_daughters(later: EmrSecondaryHits) -> tuple[EmrDaughters, Lines]:
     """Return the candidates with hits in both projections, none of which has a mother yet, and their lines."""
     points = make_points(*(_whole(column) for column in (later.candidate, later.plane, later.bar, later.tot)))
     lines = fit(points)
-    charge_ma, charge_ratio = charges(points, lines, lines.first)
+    charge_ma, charge_ratio = charges(points, lines)
     daughters = EmrDaughters(
         candidate=lines.owner.astype(np.int32),
         mother=np.full(len(lines), MISSING, np.int32),
         time=later.time[np.searchsorted(later.candidate, lines.owner)],
+        wait=np.full(len(lines), MISSING, np.int32),
         first_plane=lines.first.astype(np.uint8),
         last_plane=lines.last.astype(np.uint8),
         hit_planes=lines.planes.astype(np.uint8),
@@ -115,20 +120,25 @@ def _make_daughters(later: EmrSecondaryHits) -> tuple[EmrDaughters, Lines]:
 def _mothers(lines: Lines, time: I4, daughters: Lines, daughter_time: I4) -> I8:
     """Return (daughters,) the line of the mother of each, -1 if there is none.
 
-    It is the last that came before, if the daughter is near enough to its end in time and space. `time` is that of each
+    It is the last that came before of those to whose end the daughter is near enough in time and space: were only the
+    last looked at, a decay that another particle comes before would be lost, the later the more. `time` is that of each
     line's first hit.
     """
-    if not len(lines):
-        return np.full(len(daughters), -1, np.int64)
+    mother = np.full(len(daughters), -1, np.int64)
     order = stable_order(time)
     before = np.searchsorted(time[order], daughter_time, side="right") - 1
-    mother: I8 = order[np.maximum(before, 0)]
-    end = lines.at(lines.last)[mother]
-    distance = np.minimum(
-        *(np.linalg.norm(daughters.at(plane) - end, axis=1) for plane in (daughters.first, daughters.last))
-    )
-    matched = (before >= 0) & (daughter_time - time[mother] <= MATCH_TIME) & (distance <= MATCH_DISTANCE_MM)
-    return np.where(matched, mother, -1)
+    ends = lines.at(lines.last)
+    own = np.stack([daughters.at(plane) for plane in (daughters.first, daughters.last)])
+    left = np.arange(len(daughters))
+    while len(left := left[before[left] >= 0]):
+        tried = order[before[left]]
+        left, tried = (of[daughter_time[left] - time[tried] <= MATCH_TIME] for of in (left, tried))
+        distance = np.linalg.norm(own[:, left] - ends[tried], axis=2).min(axis=0)
+        near = distance <= MATCH_DISTANCE_MM
+        mother[left[near]] = tried[near]
+        left = left[~near]
+        before[left] -= 1
+    return mother
 
 
 def _whole(column: npt.NDArray[np.integer]) -> I8:

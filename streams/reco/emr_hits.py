@@ -48,7 +48,7 @@ def match_triggers(hits: RawHits, cabling: EmrCabling) -> BarHits:
     """Return the hits of bars 1 to 59, each with the particle trigger in whose window it is.
 
     Rows are in the order of planes, bars and read-out. A hit in the windows of several triggers, which are nearer to
-    each other than the read-out allows, is the earliest's. A hit that ends before it begins is none.
+    each other than the read-out allows, is the earliest's. A hit may end before it begins, as real boards have it.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def match_triggers(hits: RawHits, cabling: EmrCabling) -> BarHits:
     triggers = np.flatnonzero((index != NOT_CABLED) & (bar == TRIGGER_BAR) & leads)
     _check_counts(hits, cabling, plane[triggers])
     tot = (dbb.trailing_time - dbb.leading_time + COUNTER // 2) % COUNTER - COUNTER // 2
-    both = (index != NOT_CABLED) & leads & (dbb.trailing_time != MISSING) & (bar > 0) & (bar < BARS) & (tot >= 0)
+    both = (index != NOT_CABLED) & leads & (dbb.trailing_time != MISSING) & (bar > 0) & (bar < BARS)
     rows = np.flatnonzero(both)
     rows = rows[stable_order(index[rows])]
     trigger, delta = _first_in_window(plane[triggers], dbb.leading_time[triggers], plane[rows], dbb.leading_time[rows])

@@ -9,17 +9,14 @@ from streams.conditions.emr import BAR_NUMBERS, BAR_PITCH_MM, PLANES, bar_mm, z_
 from streams.equal_runs import equal_runs
 from streams.stable_order import stable_order
 
-TOT_P1, TOT_P2, TOT_P3 = 8.0, 0.06, 0.4
-"""A charge q (ADC counts) is over the threshold for ``P1 ln(P2 q + P3)`` counts of 2.5 ns; the threshold is a charge of
-10. The experiment's parameters are not known here; these are of a pulse that falls by 1/e in 20 ns."""
-MAX_TOT = 200
-"""Counts of 2.5 ns: a longer time over threshold is no pulse, and counts as this one."""
+TOT_P1, TOT_P2, TOT_P3 = 12.55, 0.0252, 1.015
+"""A charge q (ADC counts) is over the threshold for ``P1 ln(P2 q + P3)`` counts of 2.5 ns."""
+MIN_TOT, MAX_TOT = 1, 200
+"""Counts of 2.5 ns: a shorter or longer time over threshold counts as this one; one of 0 would have no charge."""
 RESOLUTION_MM = BAR_PITCH_MM / np.sqrt(12)
 """Of a plane's coordinate."""
-EARLY = 0.8
-"""Share of the planes, from the first, whose charge is compared with the others'."""
-RATIO_FRACTION = (1 - EARLY) / EARLY
-"""Brings the ratio of charges to 1 if all planes have the same."""
+FIFTHS = 5
+"""The charge ratio is a fifth of the charge of the first four of them over that of the last."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +29,7 @@ class Points(Table):
     measured_mm: F8 = column("<f8")
     """The bar's coordinate: x in even planes, y in odd ones."""
     other_mm: F8 = column("<f8")
-    """Interpolated between the nearest planes of the other projection."""
+    """Interpolated between the nearest planes of the other projection, extrapolated at the ends."""
     charge: F8 = column("<f8")
 
     @property
@@ -76,11 +73,11 @@ class Lines(Table):
 
 
 def charge_of(tot: I8) -> F8:
-    """Return (n,) charges of times over threshold, ADC counts, at least that of the threshold.
+    """Return (n,) charges of times over threshold, ADC counts, all above 0.
 
     Calibration and attenuation of a bar are 1: the tables of them do not come with the experiment's other conditions.
     """
-    charge: F8 = np.exp(np.minimum(tot, MAX_TOT) / TOT_P1 - np.log(TOT_P2)) - TOT_P3 / TOT_P2
+    charge: F8 = np.exp(np.clip(tot, MIN_TOT, MAX_TOT) / TOT_P1 - np.log(TOT_P2)) - TOT_P3 / TOT_P2
     return charge
 
 
@@ -137,20 +134,23 @@ def _centres(where: I8, measured: F8, charge: F8) -> tuple[I8, I8, F8]:
 def _interpolated(where: I8, centre: F8) -> F8:
     """Return (n,) the other coordinate in each plane, linear between the nearest planes that measure it.
 
-    Before the first of them and behind the last it is that plane's.
+    Before the first of them and behind the last it goes on straight from the nearest two; one alone is so everywhere.
     """
     found = np.empty(len(where))
     owner, plane = where // PLANES, where % PLANES
     for side in (0, 1):
         to, source = np.flatnonzero(plane % 2 == side), np.flatnonzero(plane % 2 != side)
+        if not len(source):
+            continue  # there is nothing of any owner, as each has planes of both
+        first = equal_runs(owner[source]).first
+        last = np.append(first[1:], len(source)) - 1
+        mine = np.searchsorted(owner[source[first]], owner[to])
         after = np.searchsorted(where[source], where[to])
-        before = source[np.maximum(after - 1, 0)]
-        after = source[np.minimum(after, len(source) - 1)]
-        no_before, no_after = owner[before] != owner[to], owner[after] != owner[to]
-        before, after = np.where(no_before, after, before), np.where(no_after, before, after)
-        # One alone serves as both, and so does the last of all, which is before and after what lies behind it.
-        share = (plane[to] - plane[before]) / np.maximum(plane[after] - plane[before], 1)
-        found[to] = centre[before] + np.where(after == before, 0, share) * (centre[after] - centre[before])
+        # The later of two neighbours: behind the first, and not beyond the last.
+        later = np.clip(after, np.minimum(first[mine] + 1, last[mine]), last[mine])
+        one, two = source[np.maximum(later - 1, first[mine])], source[later]
+        share = (plane[to] - plane[one]) / np.maximum(plane[two] - plane[one], 1)
+        found[to] = centre[one] + share * (centre[two] - centre[one])
     return found
 
 
@@ -189,14 +189,15 @@ def fit(points: Points) -> Lines:
     )
 
 
-def charges(points: Points, lines: Lines, first: I8) -> tuple[F8, F8]:
-    """Return (n,) charge of all bars of each line, and the ratio of early to late charge of a plane.
+def charges(points: Points, lines: Lines) -> tuple[F8, F8]:
+    """Return (n,) charge of all bars of each line, and the ratio of its early to its late charge.
 
-    `first` is where the early planes begin. The ratio is NaN where no late plane has a charge.
+    The ratio is NaN where no late space point has a charge.
     """
-    line = np.searchsorted(lines.owner, points.owner)
+    first, line = equal_runs(points.owner)
     total = np.bincount(line, weights=points.charge, minlength=len(lines)).astype(np.float64)
-    middle = (points.plane - first[line] + 0.5) / (lines.last - first + 1)[line]
-    late = np.bincount(line, weights=np.where(middle < EARLY, 0, points.charge), minlength=len(lines))
-    ratio: F8 = RATIO_FRACTION * (total - late) / np.where(late > 0, late, 1)
+    number = np.bincount(line, minlength=len(lines))
+    is_late = FIFTHS * (np.arange(len(line)) - first[line]) >= (FIFTHS - 1) * number[line]
+    late = np.bincount(line, weights=np.where(is_late, points.charge, 0), minlength=len(lines))
+    ratio: F8 = (total - late) / np.where(late > 0, late, 1) / FIFTHS
     return total, np.where(late > 0, ratio, np.nan)

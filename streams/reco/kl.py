@@ -4,6 +4,7 @@ import numpy as np
 
 from schemas.columns import F8, I4
 from schemas.kl import Kl, KlCellHits, KlDigits
+from schemas.records import MISSING
 from streams.boards import V1724
 from streams.conditions.kl import CELLS, PMTS, KlPmts
 from streams.conditions.model import Conditions
@@ -29,7 +30,7 @@ def reconstruct_kl(hits: RawHits, conditions: Conditions) -> Kl:
 
 
 def make_digits(fadc: FadcHits, pmts: KlPmts) -> KlDigits:
-    """Return every FADC hit of the calorimeter's photomultipliers, its charge divided by the gain and truncated.
+    """Return every FADC hit of the calorimeter's photomultipliers, both its charges divided by the gain and truncated.
 
     Rows are in the order of particle triggers, and within them of the FADC hits.
     """
@@ -37,24 +38,25 @@ def make_digits(fadc: FadcHits, pmts: KlPmts) -> KlDigits:
     mine = np.flatnonzero(pmt >= 0)
     mine = mine[stable_order(fadc.trigger[mine])]
     pmt = pmt[mine]
-    charge = fadc.charge_mm[mine] / pmts.gain[pmt]
-    _check(charge, fadc.trigger[mine], pmt)
+    charge_mm, charge_pm = (charge[mine] / pmts.gain[pmt] for charge in (fadc.charge_mm, fadc.charge_pm))
+    _check(charge_mm, charge_pm, fadc.trigger[mine], pmt)
     return KlDigits(
         trigger=fadc.trigger[mine],
         cell=(pmt // PMTS).astype(np.uint8),
         pmt=(pmt % PMTS).astype(np.uint8),
-        charge_mm=charge.astype(np.int32),
-        charge_pm=fadc.charge_pm[mine],
+        charge_mm=charge_mm.astype(np.int32),
+        charge_pm=np.where(fadc.charge_pm[mine] == MISSING, MISSING, charge_pm).astype(np.int32),
         position_max=fadc.position_max[mine],
     )
 
 
-def _check(charge: F8, trigger: I4, pmt: I4) -> None:
-    """Refuse charges that no maximum minus minimum can be, which a document may hold."""
-    if (bad := (charge < 0) | (charge > _MAX_CHARGE)).any():
-        at = bad.argmax()
-        place = f"cell {pmt[at] // PMTS}, photomultiplier {pmt[at] % PMTS}, particle trigger {trigger[at]}"
-        raise DetectorError(f"a charge of {charge[at]:.0f} ADC counts in {place}")
+def _check(charge_mm: F8, charge_pm: F8, trigger: I4, pmt: I4) -> None:
+    """Refuse charges that none can be, which a document may hold: a maximum is at least the minimum."""
+    for charge, least in ((charge_mm, 0), (charge_pm, -_MAX_CHARGE)):
+        if (bad := (charge < least) | (charge > _MAX_CHARGE)).any():
+            at = bad.argmax()
+            place = f"cell {pmt[at] // PMTS}, photomultiplier {pmt[at] % PMTS}, particle trigger {trigger[at]}"
+            raise DetectorError(f"a charge of {charge[at]:.0f} ADC counts in {place}")
 
 
 def make_cell_hits(digits: KlDigits) -> KlCellHits:

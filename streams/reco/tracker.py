@@ -1,4 +1,4 @@
-"""Scintillating-fibre trackers: digits, clusters and space points over the columns of a whole spill."""
+"""Scintillating-fibre trackers: digits, clusters, space points and tracks over the columns of a whole spill."""
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from streams.conditions.tracker import CHANNELS, PLANES, STATIONS, TRACKERS, Tra
 from streams.reco import DetectorError
 from streams.reco.tracker_clusters import make_clusters
 from streams.reco.tracker_space_points import make_space_points
+from streams.reco.tracker_tracks import make_tracks
 from streams.stable_order import stable_order
 from streams.unpack.hits import RawHits, VlsbHits
 
@@ -32,7 +33,8 @@ def reconstruct_tracker(hits: RawHits, conditions: Conditions) -> Tracker:
         raise DetectorError(f"no cabling or no calibration: {lacking}")
     digits = make_digits(hits.vlsb, conditions.tracker)
     clusters = make_clusters(digits)
-    return Tracker(digits=digits, hits=clusters, space_points=make_space_points(clusters))
+    points = make_space_points(clusters)
+    return Tracker(digits=digits, hits=clusters, space_points=points, tracks=make_tracks(points))
 
 
 def make_digits(hits: VlsbHits, channels: TrackerChannels) -> TrackerDigits:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from schemas.columns import F8, I8
-from schemas.tracker import TrackerClusters, TrackerDigits
+from schemas.tracker import TrackerClusters, TrackerDigits, TrackerSpacePoints
 from streams.conditions.tracker import PLANES, STATIONS, TRACKERS
 from streams.stable_order import stable_order
 
@@ -41,7 +41,7 @@ def make_clusters(digits: TrackerDigits) -> TrackerClusters:
     return clusters.rows(order[_most_first(clusters.npe[order], plane_key(clusters)[order])])
 
 
-def station_key(rows: TrackerDigits | TrackerClusters) -> I8:
+def station_key(rows: TrackerDigits | TrackerClusters | TrackerSpacePoints) -> I8:
     """Return (n,) one number for trigger, tracker and station, in their order."""
     tracker: I8 = rows.trigger.astype(np.int64) * TRACKERS + rows.tracker
     return tracker * STATIONS + (rows.station - 1)

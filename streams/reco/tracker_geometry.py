@@ -15,17 +15,15 @@ CHANNEL_MM = 0.427 * 7 / 2
 RADIUS_MM = 160.0
 """Of the active area; a crossing beyond it is none."""
 
-_ANGLES = np.deg2rad([120.0, 240.0, 0.0])
-"""Of the normals of planes 0 (v), 1 (w) and 2 (u): that u measures x is our choice, the descriptions leave it open."""
-NORMALS: F8 = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
-"""(PLANES, 2) x and y of each plane's normal."""
+_ANGLES = np.deg2rad([[120.0, 240.0, 0.0], [60.0, -60.0, 180.0]])
+"""Of the normals of planes 0 (v), 1 (w) and 2 (u), by tracker: the downstream one is turned round."""
+NORMALS: F8 = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=2)
+"""(TRACKERS, PLANES, 2) x and y of each plane's normal, x to the left seen along the beam."""
 
 
 def _central_fibres() -> F8:
     fibres = np.tile([106.5, 106.5, 105.5], (TRACKERS, STATIONS, 1))
-    # The channels of tracker 1, station 5 add up to 320.0. Which of its planes is off is not told: the same shift of
-    # all three leaves triplets where they are.
-    fibres[1, 4] += 0.5
+    fibres[1, 4, 2] = 107.0
     return fibres
 
 
@@ -48,12 +46,13 @@ def channel_at(x_mm: F8, y_mm: F8) -> F8:
     x_mm, y_mm
         (TRACKERS, STATIONS, n).
     """
-    distance = NORMALS[:, :1] * x_mm[:, :, np.newaxis] + NORMALS[:, 1:] * y_mm[:, :, np.newaxis]
+    normal_x, normal_y = np.moveaxis(NORMALS[:, np.newaxis, :, :, np.newaxis], 3, 0)
+    distance = normal_x * x_mm[:, :, np.newaxis] + normal_y * y_mm[:, :, np.newaxis]
     found: F8 = CENTRAL_FIBRE[:, :, :, np.newaxis] - distance / CHANNEL_MM
     return found
 
 
-def crossing_mm(planes: I8, distances: F8) -> tuple[F8, F8]:
+def crossing_mm(tracker: U1, planes: I8, distances: F8) -> tuple[F8, F8]:
     """Return x and y, (n,), where fibres cross: of two planes, or of three the mean of their three crossings.
 
     Of two, the distance of the third plane follows: the three add up to nothing. A point is two thirds of the sum of
@@ -61,6 +60,8 @@ def crossing_mm(planes: I8, distances: F8) -> tuple[F8, F8]:
 
     Parameters
     ----------
+    tracker
+        (n,).
     planes, distances
         (n, 2) or (n, 3), all planes of a row different.
     """
@@ -68,5 +69,6 @@ def crossing_mm(planes: I8, distances: F8) -> tuple[F8, F8]:
         third = PLANES - planes.sum(axis=1)  # 0 + 1 + 2 less the two
         planes = np.column_stack([planes, third])
         distances = np.column_stack([distances, -distances.sum(axis=1)])
-    x, y = (2 / 3 * (NORMALS[planes, axis] * distances).sum(axis=1) for axis in (0, 1))
+    normals = NORMALS[tracker[:, np.newaxis], planes]
+    x, y = (2 / 3 * (normals[:, :, axis] * distances).sum(axis=1) for axis in (0, 1))
     return x, y

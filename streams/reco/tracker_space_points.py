@@ -12,7 +12,7 @@ from streams.reco.tracker_geometry import KUNO_SUM, RADIUS_MM, crossing_mm, dist
 from streams.stable_order import stable_order
 
 KUNO_TOLERANCE = 3.0
-"""Channels that the sum of a triplet's may be off, this much included."""
+"""Channels that the sum of a triplet's is off by less."""
 VARIANCE_MM2 = 0.064
 """Of the distance of a triplet's third fibre from the crossing of the two others."""
 
@@ -48,7 +48,7 @@ def _triplets(clusters: TrackerClusters, group: I8, used: Bools) -> I8:
     for members in combinations(first, count):
         one = members[:, 0]
         expected = KUNO_SUM[clusters.tracker[one], clusters.station[one] - 1]
-        allowed = np.abs(clusters.channel[members].sum(axis=1) - expected) <= KUNO_TOLERANCE
+        allowed = np.abs(clusters.channel[members].sum(axis=1) - expected) < KUNO_TOLERANCE
         found.append(_not_used_before(members[allowed], used))
     return np.concatenate(found)
 
@@ -65,7 +65,7 @@ def _duplets(clusters: TrackerClusters, group: I8, distance: F8, used: Bools) ->
         planes = clusters.plane[members].astype(np.int64)
         apart = planes[:, 0] != planes[:, 1]
         members = members[apart]
-        x, y = crossing_mm(planes[apart], distance[members])
+        x, y = crossing_mm(clusters.tracker[members[:, 0]], planes[apart], distance[members])
         found.append(_not_used_before(members[np.hypot(x, y) <= RADIUS_MM], used))
     return np.concatenate(found)
 
@@ -95,7 +95,7 @@ def _not_used_before(members: I8, used: Bools) -> I8:
 def _points(clusters: TrackerClusters, members: I8, distance: F8) -> TrackerSpacePoints:
     n, kind = members.shape
     one, distances = members[:, 0], distance[members]
-    x_mm, y_mm = crossing_mm(clusters.plane[members].astype(np.int64), distances)
+    x_mm, y_mm = crossing_mm(clusters.tracker[one], clusters.plane[members].astype(np.int64), distances)
     # Of a point the three distances add up to nothing: what is left is the same for whichever fibre is the third.
     chi2 = distances.sum(axis=1) ** 2 / VARIANCE_MM2 if kind == PLANES else np.zeros(n)
     return TrackerSpacePoints(

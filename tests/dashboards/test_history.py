@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import sqrt
 
 import numpy as np
@@ -11,12 +11,12 @@ from redis import Redis
 
 from dashboards.choices import Choices
 from dashboards.data import Data, History, Point
-from dashboards.data.history import KeyNumbers
+from dashboards.data.history import KeyNumbers, point
 from dashboards.figures.history import MAX_POINTS, MEDIAN_OF
 from dashboards.figures.parts import Figure
-from dashboards.make import RUNS, SPILLS, WINDOWS, FigureCache
+from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, FigureCache
 from dashboards.pages.plots import figures_on, followed_on
-from streams.books.book import fill, new_histogram
+from streams.books.book import Book, fill, new_histogram
 from streams.books.connect import connect
 from streams.books.key_number import KeyNumber, key_number, what
 from streams.books.reader import BookReader
@@ -97,6 +97,27 @@ def test_19_its_figures_have_a_point_each_and_mark_what_is_shown() -> None:
         assert nothing("ht01" + over)["layout"]["annotations"][0]["text"] == "no entries yet"
 
 
+def test_what_a_plot_measures_is_followed_with_its_error_and_said_of_what_is_shown() -> None:
+    matched = new_histogram("emr_matched", {})
+    matched.fill([0] * 30 + [1] * 70)
+    of_run = point("emr_matched", {}, matched, at=RUN, spills=60)
+    (number,) = of_run.measures
+    assert number is not None
+    assert (number.value, round(number.error, 3)) == (0.7, 0.045)
+    before = Point(at=RUN - 1, spills=9, number=None, measures=(None,))
+    history = History(runs=(before, of_run), windows=(replace(of_run, at=60),))
+    make = FigureCache().maker(view(run_book(), history=history), "light")
+    figure = make(f"emr_matched{MEASURE}0{RUNS}")
+    assert figure["data"][0]["y"] == [None, 0.7]
+    title = figure["layout"]["title"]["text"].replace("<br>", " ")
+    assert "Match efficiency" in title
+    assert "this one: 0.7 ± 0.045" in title
+    assert make(f"emr_matched{MEASURE}0{WINDOWS}")["data"][0]["error_y"]["array"] == [number.error]
+    summary = Book({})
+    summary["emr_matched"] = matched
+    assert summary.summary("emr_matched")["measures"] == {"Match efficiency": asdict(number)}
+
+
 def test_19_each_spill_has_a_point_and_their_running_median_is_a_line() -> None:
     spills = tuple(SpillNumber(spill, spill % 7 + 0.5, 40 + spill) for spill in range(3, 33))
     runs = (Point(at=RUN, spills=60, number=KeyNumber(value=28.0, error=0.5)),)
@@ -143,4 +164,7 @@ def test_19_it_stands_beside_a_plot_and_not_beside_a_trend() -> None:
     assert figures_on("/plot/ht01") == ["ht01", "ht01" + SPILLS, "ht01" + WINDOWS, "ht01" + RUNS]
     assert figures_on("/plot/htof") == ["htof", "htof" + WINDOWS, "htof" + RUNS]
     assert figures_on("/plot/daq_rate") == ["daq_rate"]
+    key_number = ["emr_matched" + over for over in (SPILLS, WINDOWS, RUNS)]
+    measured = [f"emr_matched{MEASURE}0{over}" for over in (WINDOWS, RUNS)]
+    assert figures_on("/plot/emr_matched") == ["emr_matched", *key_number, *measured]
     assert followed_on("/detector/tof") is None

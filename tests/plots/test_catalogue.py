@@ -1,5 +1,7 @@
 """The catalogue: every plot of the old system, with its bins, and with words for the shifter."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -30,7 +32,7 @@ EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
     "hspxy_2": (SLABS, SLABS),
     **{f"tof_{c}": ((100, 0, 50), (200, 15, 35)) for c in "AB"},
     "htof": ((100, 10, 40),),
-    **{f"hPMT{n}": ((500, -50, 500),) for n in range(1, 9)},
+    **{f"hPMT{n}": ((550, -50, 500),) for n in range(1, 9)},
     **{f"harr_time{n}": ((200, 0, 200),) for n in range(1, 9)},
     "h1": ((100, 0, 5000),),
     "h2": ((100, 0, 5000),),
@@ -45,9 +47,9 @@ EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
     "emr_chi2_density": ((20, 0, 1.0001), (30, 0, 3)),
     **{f"emr_{question}": ((2, -0.5, 1.5),) for question in ("matched", "muons")},
     **{f"DC_Tk{t}{s}{p}": ((215, 0, 215),) for t in "UD" for s in range(1, 6) for p in range(3)},
-    **{f"Ch_Sum{t}": ((670, -5, 642),) for t in "UD"},
-    **dict.fromkeys(("SP_TkU", "SP_TkD"), ((7, 0, 6),)),
-    **{f"Tr{t}pStSp{kind}": ((7, 0, 6),) for t in (1, 2) for kind in ("", "_2", "_3")},
+    **{f"Ch_Sum{t}": ((647, -5.5, 641.5),) for t in "UD"},
+    **dict.fromkeys(("SP_TkU", "SP_TkD"), ((5, 0.5, 5.5),)),
+    **{f"Tr{t}pStSp{kind}": ((5, 0.5, 5.5),) for t in (1, 2) for kind in ("", "_2", "_3")},
     "SP_Type": ((3, 1, 4),),
     **{f"Ef_Tk{t}{s}": ((3, 1, 4),) for t in "UD" for s in range(1, 6)},
     **{
@@ -58,11 +60,11 @@ EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
     },
     "raw_v1290_hits": (V1290,),
     "raw_v1290_time": (V1290, (64, 0, 1 << 21)),
-    "raw_v1724_pedestal": (V1724, (64, 0, 16384)),
-    "raw_v1724_charge_mm": (V1724, (64, 0, 5000)),
+    "raw_v1724_pedestal": (V1724, (100, 8000, 10_000)),
+    "raw_v1724_charge_mm": (V1724, (100, 0, 5000)),
     "raw_v1724_position_min": (V1724, (64, 0, 256)),
     "raw_v1731_pedestal": (V1731, (64, 128, 160)),
-    "raw_v1731_charge_mm": (V1731, (64, 0, 160)),
+    "raw_v1731_charge_mm": (V1731, (80, 0, 160)),
     "raw_v1731_position_min": (V1731, (64, 0, 256)),
     **{f"raw_vlsb_{counts}": ((64, -0.5, 63.5), (128, 0, 256)) for counts in ("adc", "tdc")},
     "raw_vlsb_adc_tdc": ((128, 0, 256), (128, 0, 256)),
@@ -73,6 +75,24 @@ EXPECTED: dict[str, tuple[tuple[int, float, float], ...]] = {
 def test_no_plot_of_the_old_system_is_missing() -> None:
     there = {name: tuple((a.bins, a.low, a.high) for a in p.axes) for name, p in PLOTS.items()}
     assert {name: there.get(name) for name in EXPECTED} == EXPECTED
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_bin_that_whole_numbers_fill_holds_as_many_of_them(name: str) -> None:
+    values = PLOTS[name].fill(Batch([reconstructed_spill(n) for n in range(3)]))
+    for axis, of_axis in zip(PLOTS[name].axes, values, strict=True):
+        if np.asarray(of_axis).dtype.kind not in "iub":
+            continue
+        width = (axis.high - axis.low) / axis.bins
+        inside = np.arange(np.ceil(axis.low), np.ceil(axis.high))
+        held = np.bincount(np.floor((inside - axis.low) / width).astype(int), minlength=axis.bins)
+        assert set(held.tolist()) == {round(width)}, axis
+
+
+def test_a_drift_of_a_pedestal_by_20_counts_moves_it_to_another_bin() -> None:
+    for board, counts in (("v1724", 20), ("v1731", 0.5)):
+        axis = PLOTS[f"raw_{board}_pedestal"].axes[1]
+        assert (axis.high - axis.low) / axis.bins <= counts
 
 
 @pytest.mark.parametrize("name", [*PLOTS, *TRENDS])
@@ -106,6 +126,20 @@ def test_a_time_of_flight_needs_exactly_one_space_point_in_each_station() -> Non
     doubled = reconstructed_spill(1, tof=Tof(digits=tof.digits, hits=tof.hits, space_points=twice))
     assert len(flight_time_ns(Batch([doubled]), 0, 1)) == spill.triggers - 1
     assert len(flight_time_ns(Batch([doubled]), 1, 2)) == spill.triggers
+
+
+def test_photomultiplier_hits_show_the_digits_of_each_so_that_a_silent_one_stands_out() -> None:
+    spill = reconstructed_spill(1)
+    tof = spill.get(Tof)
+    assert tof is not None
+    silent = (tof.digits.station == 0) & (tof.digits.plane == 1) & (tof.digits.pmt == 0)
+    assert silent.any()
+    for digits in (tof.digits, tof.digits.rows(~silent)):
+        batch = Batch([reconstructed_spill(1, tof=Tof(digits=digits, hits=tof.hits, space_points=tof.space_points))])
+        for station, plane, pmt in product(range(3), range(2), range(2)):
+            here = (digits.station == station) & (digits.plane == plane) & (digits.pmt == pmt)
+            (slabs,) = PLOTS[f"hpmthits{station}{plane}{pmt}"].fill(batch)
+            assert sorted(slabs) == sorted(digits.slab[here])
 
 
 def test_a_spill_without_a_detector_shifts_nothing() -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from schemas.emr import Emr
 from streams.plots.batch import Batch
-from streams.plots.catalogue import DETECTORS, PLOTS
+from streams.plots.catalogue import PLOTS
+from streams.plots.emr import PLOTS as OLD_PLOTS
 from tests.records import reconstructed_spill
 
 SPILLS = [reconstructed_spill(n) for n in range(4)]
@@ -79,14 +80,14 @@ def test_the_range_of_secondaries_is_of_those_with_a_mother():
 
 
 def test_chi2_is_shown_by_its_logarithm_against_density():
-    tracks = rows("tracks", "density", "chi2")
+    tracks = rows("tracks", "density_ma", "chi2")
     wanted = sorted((density, np.log10(1 + chi2)) for _, density, chi2 in tracks if chi2 == chi2)
     np.testing.assert_allclose(filled("emr_chi2_density"), wanted)
     assert len(wanted) < len(tracks)
 
 
 def test_match_efficiency_and_muon_fraction_are_the_means_of_their_plots():
-    tracks = rows("tracks", "has_daughter", "density", "chi2")
+    tracks = rows("tracks", "has_daughter", "density_ma", "chi2")
     assert filled("emr_matched") == sorted((float(has),) for _, has, _, _ in tracks)
     assert filled("emr_muons") == sorted((float(d > 0.9 and chi2 < 2),) for _, _, d, chi2 in tracks)
     assert len(filled("emr_range_secondary")) == sum(value for (value,) in filled("emr_matched"))
@@ -94,5 +95,5 @@ def test_match_efficiency_and_muon_fraction_are_the_means_of_their_plots():
 
 def test_they_stand_on_the_two_canvases_of_the_old_system():
     keywords = {"EMR_occupancy": ("EMR", "Occupancy"), "EMR_recon": ("EMR", "Reconstructed")}
-    for plot in DETECTORS["emr"].plots:
+    for plot in OLD_PLOTS:
         assert plot.keywords == keywords[plot.canvas]

@@ -42,7 +42,7 @@ def test_boards_and_numbers_that_are_lacking_stay_apart() -> None:
         dbb=RawDbbHits(geo=[47, 47, 3], channel=[63, 63, 0]),
     )
     book = fill([reconstructed_spill(0, raw=raw, triggers=1)], {}).book
-    assert np.argwhere(book["raw_v1724_charge_mm"].view()).tolist() == [[17, 700 * 64 // 5000]]
+    assert np.argwhere(book["raw_v1724_charge_mm"].view()).tolist() == [[17, 700 // 50]]
     assert np.argwhere(book["raw_v1731_pedestal"].view()).tolist() == [[28, 32], [29, 34]]
     assert np.argwhere(book["raw_v1731_position_min"].view()).tolist() == [[28, 10]]
     assert np.argwhere(book["raw_vlsb_adc"].view()).tolist() == [[40, 25]]

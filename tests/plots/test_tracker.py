@@ -6,10 +6,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.tracker import Tracker, TrackerClusters, TrackerDigits, TrackerSpacePoints
+from schemas.tracker import Tracker, TrackerClusters, TrackerDigits, TrackerSpacePoints, TrackerTracks
 from streams.plots.batch import Batch
 from streams.plots.catalogue import DETECTORS, PLOTS
+from streams.plots.tracker_light import LIGHT_PLOTS
 from streams.plots.tracker_quantities import MAX_DIGITS, kuno_sums
+from streams.plots.tracker_tracks import TRACK_PLOTS
 from tests.records import reconstructed_spill
 
 Place = tuple[int, int, int, int, int]
@@ -22,7 +24,8 @@ def spill_of(found: set[Place], triggers: int, number: int = 0):
     places = {n: np.array(c, np.int32 if n == "trigger" else np.uint8) for n, c in zip(names, columns, strict=True)}
     n = len(found)
     digits = TrackerDigits(**places, npe=np.full(n, 9.0), adc=np.zeros(n, np.uint8), tdc=np.zeros(n, np.uint8))
-    made = Tracker(digits=digits, hits=TrackerClusters.empty(), space_points=TrackerSpacePoints.empty())
+    others = (TrackerClusters.empty(), TrackerSpacePoints.empty(), TrackerTracks.empty())
+    made = Tracker(digits=digits, **dict(zip(("hits", "space_points", "tracks"), others, strict=True)))
     return reconstructed_spill(number, triggers=triggers, tracker=made, tof=None, ckov=None, kl=None, raw=None)
 
 
@@ -101,7 +104,8 @@ def test_digits_and_space_points_fill_the_plots_of_their_place():
 
 
 def test_they_stand_on_the_old_canvases():
-    canvases = {plot.canvas: plot.keywords for plot in DETECTORS["tracker"].plots}
+    others = {plot.name for plot in (*LIGHT_PLOTS, *TRACK_PLOTS)}
+    canvases = {plot.canvas: plot.keywords for plot in DETECTORS["tracker"].plots if plot.name not in others}
     assert canvases == {
         "SciFi_DigitUS": ("SciFi", "Digits", "Plane", "Channel", "US"),
         "SciFi_DigitDS": ("SciFi", "Digits", "Plane", "Channel", "DS"),
@@ -115,5 +119,5 @@ def test_they_stand_on_the_old_canvases():
 
 
 def test_each_station_number_has_a_bin_of_its_own():
-    axis = PLOTS["SP_TkU"].axes[0]
-    assert np.floor(np.arange(1, 6) * axis.bins / (axis.high - axis.low)).tolist() == [1, 2, 3, 4, 5]
+    for name in ("SP_TkU", "SP_TkD", "Tr1pStSp", "Tr2pStSp_2"):
+        assert PLOTS[name].axes[0].centres.tolist() == [1, 2, 3, 4, 5]

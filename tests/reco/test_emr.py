@@ -23,6 +23,7 @@ from streams.daq.simulator.spill_json import document
 from streams.reco import DetectorError
 from streams.reco.emr import reconstruct_emr
 from streams.reco.emr_hits import BarHits, secondaries
+from streams.reco.emr_tracks import charge_of
 from streams.unpack.date import unpack_date
 from streams.unpack.hits import BoardEvents, DbbHits, DbbSpills, FadcHits, RawHits, TdcHits
 from streams.unpack.spill_json import unpack_json
@@ -72,19 +73,20 @@ def compare(hits: RawHits, conditions: Conditions) -> Emr:
     for trigger, track in tracks.items():
         lit = [(p, q) for t, p, q, _ in planes if t == trigger and p <= track["last"] and q > 10]
         n = len({p for p, _ in lit})
-        whole = (trigger, track["last"], n, n / (track["last"] + 1), track["range"])
+        deep = track["last"] + 1
+        whole = (trigger, track["last"], n, n / deep, track["planes"] / deep, track["range"])
         sums = (track["charge"], sum(q for _, q in lit), track["ratio"], track["chi2"])
-        slow.append((*whole, *sums, trigger in mother_of.values()))
-    names = ("trigger", "last_plane", "hit_planes", "density", "range_mm")
+        slow.append((*whole, *sums, trigger in [mother for mother, _ in mother_of.values()]))
+    names = ("trigger", "last_plane", "hit_planes", "density", "density_ma", "range_mm")
     near(rows(fast.tracks, *names, "charge_ma", "charge_sa", "charge_ratio", "chi2", "has_daughter"), slow)
     slow = [
         (
-            *(candidate, mother_of.get(candidate, MISSING), track["first"], track["last"], track["planes"]),
+            *(candidate, *mother_of.get(candidate, (MISSING, MISSING)), track["first"], track["last"], track["planes"]),
             *(track["range"], track["charge"], track["ratio"], track["chi2"]),
         )
         for candidate, track in daughters.items()
     ]
-    names = ("candidate", "mother", "first_plane", "last_plane", "hit_planes")
+    names = ("candidate", "mother", "wait", "first_plane", "last_plane", "hit_planes")
     near(rows(fast.daughters, *names, "range_mm", "charge_ma", "charge_ratio", "chi2"), slow)
     return fast
 
@@ -237,10 +239,12 @@ def test_the_clock_may_begin_anew_within_a_spill(conditions: Conditions) -> None
     assert rows(found.hits, "trigger", "plane", "tot") == [(1, 0, 10), (1, 1, 105)]
 
 
-def test_the_test_channel_and_hits_that_lack_an_edge_or_end_before_they_begin_are_none(conditions: Conditions) -> None:
+def test_the_test_channel_and_hits_that_lack_an_edge_are_none_and_others_may_end_before_they_begin(
+    conditions: Conditions,
+) -> None:
     hits = [(0, 0, 780, 790), (0, 5, 780, MISSING), (0, 6, MISSING, 790), (0, 7, 780, 779), (0, 8, 780, 780)]
     found = compare(raw(conditions, *hits), conditions)
-    assert rows(found.hits, "bar", "tot") == [(8, 0)]
+    assert rows(found.hits, "bar", "tot") == [(7, -1), (8, 0)]
 
 
 def test_of_triggers_nearer_than_can_be_a_hit_is_the_first_ones(conditions: Conditions) -> None:
@@ -252,7 +256,7 @@ def test_cross_talk_is_what_is_not_in_the_brightest_run_of_neighbours(conditions
     plane = [(0, 10, 780, 789), (0, 11, 780, 789), (0, 20, 780, 790), (0, 40, 780, 783), (0, 41, 780, 783)]
     found = compare(raw(conditions, *plane, (1, 30, 780, 790)), conditions)
     assert len(found.hits) == 6
-    assert rows(found.space_points, "plane", "x_mm", "y_mm") == [(0, -340, 0), (0, -323, 0), (1, -331.5, 0)]
+    near(rows(found.space_points, "plane", "x_mm", "y_mm"), [(0, -340, 0), (0, -323, 0), (1, -331.5, 0)])
 
 
 def test_hits_in_one_projection_alone_make_no_track(conditions: Conditions) -> None:
@@ -270,8 +274,41 @@ def test_a_track_of_known_bars_has_range_density_and_charge_of_its_planes(condit
     assert track[3] == pytest.approx(9.5 * 17.5 * (1 + (17 / 35) ** 2) ** 0.5)
     assert track[4] == 1000 + 45 - 103
     assert track[5] == pytest.approx(0, abs=1e-20)
-    # Eight early planes, two late ones, the same charge in each.
-    assert found.tracks.charge_ratio[0] == pytest.approx(1)
+    # Eight early points, two late ones, the same charge in each.
+    assert found.tracks.charge_ratio[0] == pytest.approx(0.8)
+    assert found.tracks.density_ma[0] == 1
+
+
+@pytest.mark.parametrize(("tot", "charge"), [(10, 48), (20, 155), (27, 301), (0, 2.7), (-73, 2.7)])
+def test_a_time_over_threshold_is_the_charge_that_the_experiment_has_for_it(tot: int, charge: float) -> None:
+    assert charge_of(np.array([tot])) == pytest.approx(charge, rel=0.01)
+
+
+def test_at_the_ends_of_a_track_the_other_coordinate_goes_on_straight(conditions: Conditions) -> None:
+    # x goes one bar further with each even plane; y is that of the middle bar.
+    hits = [(plane, 30 + plane // 2 * (plane % 2 == 0), 780, 795) for plane in (1, 2, 4, 6, 7, 9)]
+    found = compare(raw(conditions, *hits), conditions)
+    x = dict(zip(found.space_points.plane.tolist(), found.space_points.x_mm.tolist(), strict=True))
+    assert x == pytest.approx({plane: 17.0 * plane / 2 for plane in (1, 2, 4, 6, 7, 9)})
+
+
+def test_each_trigger_of_the_experiment_s_own_spill_gives_one_plane_hit(shared: Path) -> None:
+    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    conditions = ConditionsStore([(index, shared / "data" / "mice-conditions")]).for_run(6008)
+    assert conditions is not None
+    assert conditions.emr_cabling is not None
+    (board,) = json.loads((shared / "data/fixtures/emr-plane-hits.json").read_text())["daq_data"]["emr"]["dbb"]
+    edges = board["dbb_triggers"] + board["dbb_hits"]
+    columns = {
+        "ldc": [edge["ldc"] for edge in edges],
+        "geo": [edge["geo"] for edge in edges],
+        "channel": [edge["channel"] for edge in edges],
+        "leading_time": [edge["leading_edge_time"] for edge in edges],
+        "trailing_time": [edge["trailing_edge_time"] for edge in edges],
+    }
+    plain = raw(simulated(), triggers=(1, 2, 3))
+    found = compare(replace(plain, dbb_hits=DbbHits(**columns)), conditions)
+    assert rows(found.hits, "trigger", "plane", "tot", "delta_t") == [(0, 47, 8, 9), (1, 47, 5, 10), (2, 47, -73, 12)]
 
 
 def test_a_board_with_another_number_of_triggers_fails_the_detector(conditions: Conditions) -> None:

@@ -120,8 +120,11 @@ def test_run_2873_has_72_digits_and_the_cell_hits_of_the_slow_reconstruction(sha
 
 def test_charges_are_truncated_and_the_product_is_of_whole_numbers(conditions: Conditions) -> None:
     found = reconstruct_kl(raw((1, 2, 1001), (1, 3, 500)), with_gain(conditions, 1.5))
-    assert rows(found.digits, "cell", "pmt", "charge_mm", "charge_pm") == [(1, 0, 667, 998), (1, 1, 333, 497)]
+    assert rows(found.digits, "cell", "pmt", "charge_mm", "charge_pm") == [(1, 0, 667, 665), (1, 1, 333, 331)]
     assert rows(found.hits, "trigger", "cell", "charge", "charge_product") == [(1, 1, 500, 444)]
+    without = raw((1, 2, 1001))
+    unknown = replace(without, fadc=replace(without.fadc, charge_pm=np.array([MISSING])))
+    assert compare(unknown, with_gain(conditions, 1.5)).digits.charge_pm.tolist() == [MISSING]
 
 
 def test_a_cell_of_which_one_end_saw_nothing_has_no_hit(conditions: Conditions) -> None:

@@ -25,7 +25,7 @@ def bars(hits: RawHits, cabling) -> list[tuple[int, ...]]:
         plane, bar = divmod(index, 64)
         if bar == 63:
             triggers.setdefault(plane, []).append(leading)
-        elif 1 <= bar <= 59 and trailing != NOT_THERE and difference(trailing, leading) >= 0:
+        elif 1 <= bar <= 59 and trailing != NOT_THERE:
             edges.append((plane, bar, difference(trailing, leading), leading))
     found = []
     for plane, bar, tot, time in edges:
@@ -73,7 +73,7 @@ def planes(hits: RawHits, cabling) -> list[tuple[int, ...]]:
 
 
 def charge(tot: int) -> float:
-    return math.exp(min(tot, 200) / 8.0 - math.log(0.06)) - 0.4 / 0.06
+    return math.exp(min(max(tot, 1), 200) / 12.55 - math.log(0.0252)) - 1.015 / 0.0252
 
 
 def without_cross_talk(hits: list[tuple[int, ...]]) -> dict[int, list[tuple[int, float]]]:
@@ -107,14 +107,12 @@ def centre(run: list[tuple[int, float]]) -> float:
 
 def interpolated(plane: int, centres: dict[int, float]) -> float:
     """Return the coordinate that other planes measure in this one."""
-    others = [p for p in centres if (p - plane) % 2]
+    others = sorted(p for p in centres if (p - plane) % 2)
     before = [p for p in others if p < plane]
     after = [p for p in others if p > plane]
-    if not before:
-        return centres[min(after)]
-    if not after:
-        return centres[max(before)]
-    low, high = max(before), min(after)
+    if len(others) == 1:
+        return centres[others[0]]
+    low, high = (before[-1], after[0]) if before and after else tuple(others[:2] if after else others[-2:])
     return centres[low] + (plane - low) / (high - low) * (centres[high] - centres[low])
 
 
@@ -138,13 +136,13 @@ def track(hits: list[tuple[int, ...]], *, mother: bool) -> dict | None:
     fits = [line([((p + 0.5) * 17.5, u) for p, u in centres.items() if p % 2 == side]) for side in (0, 1)]
     freedom = sum(max(sum(p % 2 == side for p in kept) - 2, 0) for side in (0, 1))
     depth = (last + 0.5) * 17.5 if mother else (last - first) * 17.5
-    begin = 0 if mother else first
+    number = sum(map(len, kept.values()))
     total = late = 0.0
     points = []
     for plane, run in kept.items():
         for bar, q in run:
             total += q
-            if (plane - begin + 0.5) / (last - begin + 1) >= 0.8:
+            if 5 * len(points) >= 4 * number:
                 late += q
             sides = ((bar - 30) * 17.0, interpolated(plane, centres))
             points.append((plane, *(sides if plane % 2 == 0 else sides[::-1]), q))
@@ -155,7 +153,7 @@ def track(hits: list[tuple[int, ...]], *, mother: bool) -> dict | None:
         "range": depth * math.sqrt(1 + fits[0][1] ** 2 + fits[1][1] ** 2),
         "chi2": (fits[0][2] + fits[1][2]) / (17.0**2 / 12) / freedom if freedom else math.nan,
         "charge": total,
-        "ratio": (total - late) / late / 4 if late else math.nan,
+        "ratio": (total - late) / late / 5 if late else math.nan,
         "points": points,
         "at": lambda plane: (*(o + s * (plane + 0.5) * 17.5 for o, s, _ in fits), (plane + 0.5) * 17.5),
     }
@@ -176,18 +174,17 @@ def mothers(
     later: list[tuple[int, ...]],
     mother_tracks: dict[int, dict],
     daughter_tracks: dict[int, dict],
-) -> dict[int, int]:
-    """Return the mother of each daughter that has one."""
+) -> dict[int, tuple[int, int]]:
+    """Return the mother of each daughter that has one, and how much later it came."""
     times = {t: min(hit[3] for hit in found if hit[4] == t) for t in mother_tracks}
     matched = {}
     for candidate, daughter in daughter_tracks.items():
         time = min(hit[4] for hit in later if hit[0] == candidate)
         before = [(t, owner) for owner, t in times.items() if t <= time]
-        if not before:
-            continue
-        mother_time, owner = max(before)
-        end = mother_tracks[owner]["at"](mother_tracks[owner]["last"])
-        distance = min(math.dist(end, daughter["at"](daughter[which])) for which in ("first", "last"))
-        if time - mother_time <= 4400 and distance <= 80:
-            matched[candidate] = owner
+        for mother_time, owner in sorted(before, reverse=True):
+            end = mother_tracks[owner]["at"](mother_tracks[owner]["last"])
+            distance = min(math.dist(end, daughter["at"](daughter[which])) for which in ("first", "last"))
+            if time - mother_time <= 5000 and distance <= 100:
+                matched[candidate] = owner, time - mother_time
+                break
     return matched

@@ -13,8 +13,9 @@ def digits(hits: RawHits, pmts: KlPmts) -> list[tuple[int, ...]]:
         for trigger, equipment, ldc, geo, channel, charge_mm, charge_pm, position_max in fadc:
             index = int(pmts.fadc[ldc, geo, channel])
             if trigger == event and equipment == 120 and index >= 0:
-                cell, pmt = divmod(index, 2)
-                found.append((event, cell, pmt, int(charge_mm / float(pmts.gain[index])), charge_pm, position_max))
+                gain = float(pmts.gain[index])
+                by_pedestal = -99 if charge_pm == -99 else int(charge_pm / gain)
+                found.append((event, *divmod(index, 2), int(charge_mm / gain), by_pedestal, position_max))
     return found
 
 

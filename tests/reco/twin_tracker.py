@@ -2,11 +2,14 @@
 
 import math
 from collections import defaultdict
+from itertools import combinations, product
 
 from streams.conditions.tracker import TrackerChannels
 from streams.unpack.hits import VlsbHits
 
 CHANNEL_MM = 1.4945
+FROM_FIRST = {1: 0.0, 2: 200.0, 3: 450.0, 4: 750.0, 5: 1100.0}
+"""mm from the first station, which is the last along the beam upstream."""
 Digit = tuple[int, int, int, int, int, float]
 Cluster = tuple[int, int, int, int, float, float]
 Point = tuple[int, int, int, int, float, float, float, float]
@@ -59,8 +62,8 @@ def clusters(found: list[Digit]) -> list[Cluster]:
 def _line(cluster: Cluster) -> tuple[float, float, float]:
     """Return the normal of a cluster's fibre and its distance from the axis."""
     _, tracker, station, plane, channel, _ = cluster
-    centre = (106.5, 106.5, 105.5)[plane] + (0.5 if (tracker, station) == (1, 5) else 0.0)
-    angle = math.radians((120, 240, 0)[plane])
+    centre = 107.0 if (tracker, station, plane) == (1, 5, 2) else (106.5, 106.5, 105.5)[plane]
+    angle = math.radians(((120, 240, 0), (60, -60, 180))[tracker][plane])
     return math.cos(angle), math.sin(angle), CHANNEL_MM * (centre - channel)
 
 
@@ -92,7 +95,7 @@ def space_points(found: list[Cluster]) -> list[Point]:
         for v in planes[0]:
             for w in planes[1]:
                 for u in planes[2]:
-                    if used & {v, w, u} or abs(v[4] + w[4] + u[4] - expected) > 3.0:
+                    if used & {v, w, u} or abs(v[4] + w[4] + u[4] - expected) >= 3.0:
                         continue
                     used |= {v, w, u}
                     out.append(_triplet(v, w, u))
@@ -105,4 +108,57 @@ def space_points(found: list[Cluster]) -> list[Point]:
                 if math.hypot(x, y) <= 160:
                     used |= {one, other}
                     out.append((*place, 2, x, y, one[5] + other[5], 0.0))
+    return out
+
+
+def _fit(points: list[tuple[float, float]]) -> tuple[float, float]:
+    """Return offset and slope of the least-squares line u(z) through (z, u)."""
+    n, sum_z, sum_u = len(points), sum(z for z, _ in points), sum(u for _, u in points)
+    slope = (n * sum(z * u for z, u in points) - sum_z * sum_u) / (n * sum(z * z for z, _ in points) - sum_z**2)
+    return (sum_u - slope * sum_z) / n, slope
+
+
+def _off(points: dict[int, Point], station: int, sign: int) -> tuple[float, float]:
+    """Return how far a station's point is from the line through the others, in x and y."""
+    found = []
+    for axis in (4, 5):
+        offset, slope = _fit([(sign * FROM_FIRST[s], p[axis]) for s, p in points.items() if s != station])
+        found.append(points[station][axis] - offset - slope * sign * FROM_FIRST[station])
+    return found[0], found[1]
+
+
+def _track(points: dict[int, Point], sign: int) -> tuple | None:
+    """Return (chi2, x, y, slopes, off of each station) of the line through points, if it is good."""
+    lines = [_fit([(sign * FROM_FIRST[s], p[axis]) for s, p in points.items()]) for axis in (4, 5)]
+    squares = sum(
+        (point[4 + axis] - offset - slope * sign * FROM_FIRST[station]) ** 2
+        for station, point in points.items()
+        for axis, (offset, slope) in enumerate(lines)
+    )
+    chi2 = squares / (CHANNEL_MM**2 / 12 * 2 / 3) / (2 * len(points) - 4)
+    off = [_off(points, station, sign) if station in points else (math.nan, math.nan) for station in FROM_FIRST]
+    if chi2 > 50 or (len(points) > 3 and max(math.hypot(*each) for each in off if not math.isnan(each[0])) > 7):
+        return None
+    return chi2, *(line[0] for line in lines), *(line[1] for line in lines), off
+
+
+def tracks(found: list[Point]) -> list[tuple]:
+    """Return (trigger, tracker, x, y, slope x, slope y, chi2, off of each station) of each track."""
+    out = []
+    for place in sorted({point[:2] for point in found}):
+        stations = {s: [p for p in found if p[:3] == (*place, s)] for s in FROM_FIRST}
+        there = {station: points for station, points in stations.items() if points}
+        if math.prod(map(len, there.values())) > 32:
+            continue
+        for number in (5, 4, 3):
+            tried = [
+                _track(dict(zip(some, points, strict=True)), 2 * place[1] - 1)
+                for some in combinations(there, number)
+                for points in product(*(there[station] for station in some))
+            ]
+            good = [track for track in tried if track is not None]
+            if good:
+                chi2, x, y, slope_x, slope_y, off = min(good, key=lambda track: track[0])
+                out.append((*place, x, y, slope_x, slope_y, chi2, off))
+                break
     return out

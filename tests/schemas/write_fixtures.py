@@ -13,14 +13,38 @@ import fastavro
 import numpy as np
 
 from schemas.raw import RawDbbHits
-from schemas.records import Action, ActionKind, ControlKind, Record, RejectedSpill, RunControl, RunRecord, RunState
-from schemas.wire import MARKER, WireError, _plain, _schemas, decode, encode
+from schemas.records import (
+    MISSING,
+    Action,
+    ActionKind,
+    ControlKind,
+    Record,
+    RejectedSpill,
+    RunControl,
+    RunRecord,
+    RunState,
+)
+from schemas.tracker import TrackerTracks
+from schemas.wire import MARKER, WireError, _plain, _schemas, decode, encode, serialize
 from tests.records import raw_spill, reconstructed_spill
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
 _SPILL = reconstructed_spill(errors={"tof": "why"}, skipped={"141": 2})
-_RAW = _SPILL.detectors["raw"]
+_RAW, _EMR, _TRACKER = (_SPILL.detectors[name] for name in ("raw", "emr", "tracker"))
+_BEFORE_TRACKS = replace(
+    _SPILL,
+    detectors={
+        **_SPILL.detectors,
+        "emr": replace(
+            _EMR,
+            tracks=replace(_EMR.tracks, density_ma=np.full(len(_EMR.tracks), np.nan)),
+            daughters=replace(_EMR.daughters, wait=np.full(len(_EMR.daughters), MISSING)),
+        ),
+        "tracker": replace(_TRACKER, tracks=TrackerTracks.empty()),
+    },
+)
+"""As it is read of a message from before the trackers had tracks."""
 _CONTROL = RunControl(
     run=900001, kind=ControlKind.END, time_us=1, source="a file", byte=9, events=2, run_type="beam", payload=b"\1"
 )
@@ -72,9 +96,10 @@ RECORDS: dict[str, Record] = {
         reason="the new t0",
     ),
     "reconstructed_spill.v1": replace(
-        _SPILL, detectors={**_SPILL.detectors, "raw": replace(_RAW, dbb=RawDbbHits.empty())}
+        _BEFORE_TRACKS, detectors={**_BEFORE_TRACKS.detectors, "raw": replace(_RAW, dbb=RawDbbHits.empty())}
     ),
-    "reconstructed_spill.v2": _SPILL,
+    "reconstructed_spill.v2": _BEFORE_TRACKS,
+    "reconstructed_spill.v3": _SPILL,
 }
 """What the valid fixtures hold; the newest of each kind is what is written now."""
 
@@ -105,14 +130,14 @@ def _invalid() -> Iterator[tuple[str, bytes]]:
     yield "truncated", encode(raw)[:-4]
     yield "trailing_bytes", encode(raw) + b"abc"
     yield "format_unknown", _forged(raw, format="dote")
-    yield "run_too_large", encode(replace(raw, run=2**31))
-    yield "spill_negative", encode(replace(raw, spill=-5))
-    yield "time_beyond_2100", encode(replace(raw, time_us=5 * 10**15))
-    yield "partitions_negative", encode(replace(_CONTROL, partitions=-1))
+    yield "run_too_large", serialize(replace(raw, run=2**31))
+    yield "spill_negative", serialize(replace(raw, spill=-5))
+    yield "time_beyond_2100", serialize(replace(raw, time_us=5 * 10**15))
+    yield "partitions_negative", serialize(replace(_CONTROL, partitions=-1))
     yield "action_beyond_2100", _forged(RECORDS["action.v1"], at_us=5 * 10**15)
-    yield "digest_short", encode(replace(reco, digest=b"1234"))
-    yield "too_many_triggers", encode(replace(reco, triggers=1_000_000))
-    yield "trigger_outside", encode(replace(reco, triggers=1))
+    yield "digest_short", serialize(replace(reco, digest=b"1234"))
+    yield "too_many_triggers", serialize(replace(reco, triggers=1_000_000))
+    yield "trigger_outside", serialize(replace(reco, triggers=1))
     yield "column_cut", _forged(reco, tof=with_digits(leading_time=column[:-1]))
     yield "columns_unequal", _forged(reco, tof=with_digits(station=digits["station"][:-1]))
 

@@ -28,14 +28,17 @@ TOF_RAW = {
     "raw_v1724_position_min",
 }
 CKOV_RAW = {"raw_v1731_pedestal", "raw_v1731_charge_mm", "raw_v1731_position_min"}
-FROM_TOF0 = {"ht01", "ht02", "htof", "tof_A", "tof_B"}
+FROM_TOF0 = {"ht01", "ht02", "htof", "tof_A", "tof_B", "kl_charge_kind", "emr_charge_kind"}
 """Plots of times that TOF0 begins."""
 
 
-EMR_TRACKS = {"emr_charge_ma", "emr_charge_ratio", "emr_chi2_density", "emr_range_primary"}
+EMR_TRACKS = {f"emr_{what}" for what in ("charge_ma", "charge_ratio", "chi2_density", "range_primary")} | {
+    "emr_charge_kind",
+    "emr_momentum",
+}
 """What is made of the bars that are hit."""
-EMR_DAUGHTERS = {"emr_matched", "emr_muons", "emr_range_secondary"}
-EMR_PLANES = {"emr_charge_sa", "emr_chi2_density", "emr_depth"}
+EMR_DAUGHTERS = {"emr_matched", "emr_muons", "emr_range_secondary", "emr_decay"}
+EMR_PLANES = {"emr_charge_sa", "emr_depth"}
 """What is made of the planes' own photomultipliers."""
 
 
@@ -45,17 +48,19 @@ def points_of(station: int) -> set[str]:
     return counts | {f"hspxy_{station}", f"spx{station}", f"spy{station}"}
 
 
-def hits_of(station: int, plane: int) -> set[str]:
-    """Return the plots of a plane's slab hits."""
+def hits_of(station: int, plane: int, *pmts: int) -> set[str]:
+    """Return the plots of a plane's slab hits, and of the digits of some of its photomultipliers, else of both."""
     place = f"{station}{plane}"
-    return {f"hslabhits{place}", f"hpmthits{place}0", f"hpmthits{place}1"}
+    return {f"hslabhits{place}", *(f"hpmthits{place}{pmt}" for pmt in pmts or (0, 1))}
 
 
 def upstream(station: int) -> set[str]:
     """Return the plots that a change of one plane's light shows in, its digits aside."""
     stations = {"SP_TkU", "Tr1pStSp", "Tr1pStSp_2", "Tr1pStSp_3", "SP_Type", "Ch_SumU"}
     of_station = {f"Ef_TkU{station}", f"SP_Pos_TkU{station}_trip", f"SP_Pos_TkU{station}_doub"}
-    return stations | of_station | {"raw_vlsb_adc", "raw_vlsb_tdc", "raw_vlsb_adc_tdc"}
+    tracks = {f"Trk_{what}_TkU" for what in ("Chi2", "Eff", "Spot", "Angle", "ResX", "ResY")}
+    whole = {"Npe_TkU", "Occ_TkU", "Trk_Jump", "Trk_Kink"}
+    return stations | of_station | tracks | whole | {"raw_vlsb_adc", "raw_vlsb_tdc", "raw_vlsb_adc_tdc"}
 
 
 def simulated(*faults: str, spills: int = SPILLS) -> SimulatedRun:
@@ -82,25 +87,25 @@ def changed(*faults: str) -> set[str]:
 @pytest.mark.parametrize(
     ("fault", "seen"),
     [
-        ("dead_pmt:tof0/0/4/0", FROM_TOF0 | points_of(0) | hits_of(0, 0) | TOF_RAW),
+        ("dead_pmt:tof0/0/4/0", FROM_TOF0 | points_of(0) | hits_of(0, 0, 0) | TOF_RAW),
         ("dead_pmt:tof2/1/5", {"ht12", "ht02"} | points_of(2) | hits_of(2, 1) | TOF_RAW),
         ("dead_pmt:ckov/0/1", {"tof_A", "hPMT2", "harr_time2"} | CKOV_RAW),
         ("hot_channel:tof0/0/2", FROM_TOF0 | points_of(0) | hits_of(0, 0) | TOF_RAW),
         ("hot_channel:ckov/1/1", {"tof_B", "hPMT6", "harr_time6"} | CKOV_RAW),
         ("noisy_plane:tof2/1", {"ht12", "ht02"} | points_of(2) | hits_of(2, 1) | TOF_RAW),
-        ("swapped_cables:tof0/0/4/0,tof0/0/5/0", FROM_TOF0 | points_of(0) | hits_of(0, 0) | TOF_RAW),
+        ("swapped_cables:tof0/0/4/0,tof0/0/5/0", FROM_TOF0 | points_of(0) | hits_of(0, 0, 0) | TOF_RAW),
         ("dead_pmt:tracker0/2/1", {"DC_TkU21"} | upstream(2)),
         # Of the triplets it makes and breaks none.
         ("hot_channel:tracker0/2/1/90", {"DC_TkU21"} | upstream(2) - {"Tr1pStSp_3"}),
-        ("noisy_plane:tracker0/2/1", {"DC_TkU21"} | upstream(2) - {"Tr1pStSp_3"}),
+        ("noisy_plane:tracker0/2/1", {"DC_TkU21"} | upstream(2)),
         # ADC and TDC go together wherever they are connected.
         (
             "swapped_cables:tracker0/2/1/90,tracker0/2/0/110",
-            {"DC_TkU20", "DC_TkU21"} | upstream(2) - {"raw_vlsb_adc_tdc"},
+            {"DC_TkU20", "DC_TkU21"} | upstream(2) - {"raw_vlsb_adc_tdc", "Trk_Spot_TkU"},
         ),
         ("shifted_timing:tracker1=30", {"raw_vlsb_tdc", "raw_vlsb_adc_tdc"}),
         ("dead_pmt:emr/5/30", EMR_TRACKS | {"emr_occupancy_yz", "raw_dbb_hits"}),
-        ("dead_pmt:emr/5/0", EMR_PLANES | {"emr_muons"} | CKOV_RAW),
+        ("dead_pmt:emr/5/0", EMR_PLANES | CKOV_RAW),
         ("dead_pmt:emr/5", EMR_TRACKS | EMR_PLANES | {"emr_muons", "emr_occupancy_yz", "raw_dbb_hits"} | CKOV_RAW),
         (
             "hot_channel:emr/5/12",
@@ -113,7 +118,7 @@ def changed(*faults: str) -> set[str]:
         ("swapped_cables:emr/5/30,emr/5/10", EMR_TRACKS | EMR_DAUGHTERS | {"emr_occupancy_yz", "raw_dbb_hits"}),
         (
             "shifted_timing:emr/5=40",
-            EMR_TRACKS | {"emr_charge_sa", "emr_range_secondary", "emr_occupancy_xz", "emr_occupancy_yz"},
+            EMR_TRACKS | EMR_DAUGHTERS | {"emr_charge_sa", "emr_occupancy_xz", "emr_occupancy_yz"},
         ),
         ("shifted_timing:tof0=2.5", FROM_TOF0 | {"raw_v1290_time"}),
         ("shifted_timing:tof2=-1", {"ht12", "ht02", "raw_v1290_time"}),
@@ -132,15 +137,15 @@ def test_a_fault_changes_its_own_plots_and_no_others(fault: str, seen: set[str])
     assert result(fault).part.totals.filled == SPILLS
 
 
-def test_a_dead_photomultiplier_empties_its_slab() -> None:
-    for name in hits_of(0, 0):
+def test_a_dead_photomultiplier_empties_its_slab_and_its_own_hits_and_not_those_of_the_other_end() -> None:
+    assert np.array_equal(counts("hpmthits001"), counts("hpmthits001", "dead_pmt:tof0/0/4/0"))
+    for name in hits_of(0, 0, 0):
         before, after = counts(name), counts(name, "dead_pmt:tof0/0/4/0")
         assert after[4] == 0 < before[4]
         assert np.array_equal(np.delete(after, 4), np.delete(before, 4))
     assert counts("hspxy_0", "dead_pmt:tof0/0/4/0")[:, 4].sum() == 0
-    # The bin of 0, of bins that are 1.1 wide.
     charge = counts("hPMT2", "dead_pmt:ckov/0/1")
-    assert charge[45] == charge.sum() == result().part.totals.triggers
+    assert charge[50] == charge.sum() == result().part.totals.triggers
     assert counts("harr_time2", "dead_pmt:ckov/0/1").sum() == 0
 
 
@@ -152,7 +157,7 @@ def test_a_hot_slab_is_hit_in_every_trigger_and_a_hot_photomultiplier_is_seen_in
     )
     more = counts("raw_v1290_hits", "hot_channel:tof0/0/2/1") - counts("raw_v1290_hits")
     assert more.max() == more.sum() == triggers
-    assert changed("hot_channel:tof0/0/2/1") <= TOF_RAW | points_of(0) | FROM_TOF0
+    assert changed("hot_channel:tof0/0/2/1") <= TOF_RAW | points_of(0) | FROM_TOF0 | {"hpmthits001"}
     assert counts("harr_time6", "hot_channel:ckov/1/1")[20:80].sum() > 0.95 * triggers
 
 

@@ -18,6 +18,7 @@ from streams.books.products import Product, Products
 from streams.books.reader import BookReader
 from streams.books.store import CheckpointRefusedError, CheckpointStore
 from streams.books.stored import PartitionState, StoredPart
+from streams.books.v1 import OTHER_SINCE
 from streams.errors import SpilldeckError
 from streams.settings import Settings
 from tests.upgrade.conftest import Upgrade
@@ -26,11 +27,13 @@ from tests.upgrade.left import (
     ENDS,
     EXPECTED,
     FIRST,
+    LEFT_PLOTS,
     ORDER,
     RAW,
     SECOND,
     SESSIONS,
     Log,
+    as_before,
     check,
     continued,
     dump,
@@ -48,6 +51,12 @@ WRITES = {"EVALSHA", "SADD", "HSET", "DEL", "UNLINK", "SPOP"}
 def verdicts(found: Sequence[Found], session: str = "live") -> dict[tuple[int | None, int], Verdict]:
     """Return what became of a session's parts, by run and partition."""
     return {(one.run, one.partition): one.verdict for one in found if one.session == session}
+
+
+def without(*more: str) -> str:
+    """Return the words for the plots that a part is carried over without."""
+    named = ", ".join(sorted({*more, *LEFT_PLOTS & OTHER_SINCE}))
+    return f"without plots that there are no more, or not as they were: {named}"
 
 
 def with_store(settings: Settings, ask: Callable[[CheckpointStore], Any], session: str = "live") -> Any:
@@ -213,7 +222,7 @@ def test_what_was_missed_is_counted_once(settings: Settings, redis: Redis, upgra
     log = Log(lows=(1, 1))
     found = upgrade(log)
     (first, _) = (one for one in found if (one.session, one.run) == ("night", FIRST))
-    assert (first.verdict, first.why) == (Verdict.CARRIED, "with messages that were missed: 2")
+    assert (first.verdict, first.why) == (Verdict.CARRIED, f"with messages that were missed: 2; {without()}")
     # What the other session counted of the same messages, none of which it missed.
     check(settings, redis, "night", FIRST, EXPECTED["live"][FIRST], without=(*ORDER, "handling"))
     assert {state_of(settings, p, "night").lost for p in (0, 1)} == {()}
@@ -320,7 +329,7 @@ def test_workers_go_on_with_it_whenever_they_are_started(
     assert strays(settings, redis) == set()
     work(settings, log)
     reader = BookReader.of(redis, settings)
-    assert differences(wanted, reader.run(FIRST, ranges(FIRST))) == []
+    assert differences(as_before(wanted), as_before(reader.run(FIRST, ranges(FIRST)))) == []
     if max(lows) < min(AFTER_FIRST):
         check(settings, redis, "live", SECOND, without=("handling",))
         check(settings, redis, "live", NO_RUN)
@@ -478,7 +487,7 @@ def test_a_plot_that_there_is_no_more_is_left_out_and_named(settings: Settings, 
     book = key(settings, "{live:0}:book:900402")
     redis.hset(book, "gone", next(iter(redis.hgetall(book).values())))
     (one,) = (one for one in upgrade(Log(lows=ENDS)) if (one.session, one.run, one.partition) == ("live", SECOND, 0))
-    assert (one.verdict, one.why) == (Verdict.CARRIED, "without plots that there are no more: gone")
+    assert (one.verdict, one.why) == (Verdict.CARRIED, without("gone"))
     check(settings, redis, "live", SECOND)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from schemas.columns import F8, I8, U1, Table, column
 from streams.boards import DBB, V1731
-from streams.conditions.emr import BAR_NUMBERS, BARS, NOT_CABLED, PLANES, TRIGGER_BAR, EmrCabling
+from streams.conditions.emr import BAR_NUMBERS, BARS, COUNT_NS, NOT_CABLED, PLANES, TRIGGER_BAR, EmrCabling
 from streams.daq.simulator import boards
 from streams.daq.simulator.date import equipment
 from streams.daq.simulator.emr_particles import TRACK_AREA, TRACK_CHARGE, Light, in_bars, make_light
@@ -17,7 +17,6 @@ from streams.reco.emr_tracks import TOT_P1, TOT_P2, TOT_P3
 SAMPLES = 64
 """As few as have a pedestal: the spill is no larger than it must be."""
 PEDESTAL = 144
-COUNT_NS = 2.5
 GATE_NS = 900_000
 """When the boards' clocks begin, before the first trigger."""
 BEFORE_TRIGGER = (-232, -217)
@@ -28,6 +27,8 @@ CROSS_TALK = 0.05
 CROSS_TALK_SHARE = 0.25
 CROSS_TALK_BARS = (3, 8)
 """How far away."""
+THRESHOLD = 10.0
+"""ADC counts."""
 NOISE_HITS = 4.0
 """Mean of them in a spill."""
 NOISE_TOT = (3, 9)
@@ -88,8 +89,7 @@ def _bar_hits(rng: np.random.Generator, light: Light, time: I8) -> _BarHits:
     far = bar[away] + rng.choice([-1, 1], len(away)) * rng.integers(*CROSS_TALK_BARS, len(away))
     row, bar = np.concatenate([row, row[away]]), np.concatenate([bar, far])
     charge = TRACK_CHARGE * np.concatenate([size, CROSS_TALK_SHARE * size[away]])
-    # The threshold is the charge whose time over it is 0.
-    seen = (charge > (1 - TOT_P3) / TOT_P2) & (bar > 0) & (bar < BARS)
+    seen = (charge > THRESHOLD) & (bar > 0) & (bar < BARS)
     row, bar, charge = row[seen], bar[seen], charge[seen]
     return _BarHits(
         plane=light.plane[row],

@@ -6,7 +6,15 @@ import numpy as np
 
 from schemas.columns import F8, I4, I8, U1, Bools, Table, column
 from streams.boards import BANK_CHANNELS, VLSB, VLSB_MASTER
-from streams.conditions.tracker import CHANNELS, PLANES, STATIONS, TRACKERS, TrackerChannels
+from streams.conditions.tracker import (
+    APART_MM,
+    CHANNELS,
+    PLANES,
+    STATION_Z_MM,
+    STATIONS,
+    TRACKERS,
+    TrackerChannels,
+)
 from streams.daq.simulator.beam import Particles
 from streams.daq.simulator.boards import Words
 from streams.daq.simulator.date import equipment
@@ -14,10 +22,12 @@ from streams.daq.simulator.readout import Beam, Readout
 from streams.daq.simulator.tracker_tables import BANKS_OF_TRACKER, CHANNELS_OF, TRACKER_LDCS
 from streams.reco.tracker_geometry import channel_at
 
-STATION_MM = (0.0, 200.0, 450.0, 750.0, 1100.0)
-"""Along the axis, from the first station."""
 SPOT_MM, SLOPE = 40.0, 0.02
-"""Sigmas of where tracks cross the first station, and of their slopes."""
+"""Sigmas of where tracks cross the first station upstream, and of their slopes."""
+SCATTERING = 0.01
+"""Sigma of the slope that the absorber adds, half-way between the trackers."""
+EFFICIENCY = ((0.995, 0.995, 0.97, 0.995, 0.995), (0.995, 0.98, 0.995, 0.995, 0.995))
+"""By tracker and station: else it gives no light."""
 ACTIVE_MM = 150.0
 """Radius within which a station gives light."""
 LIGHT = 10.0
@@ -41,7 +51,7 @@ _PLANES = TRACKERS * STATIONS * PLANES
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrackerTruth(Table):
-    """One row a station whose active area a track crosses."""
+    """One row a station whose active area a track crosses and that gives light."""
 
     trigger: I4 = column("<i4")
     tracker: U1 = column("u1")
@@ -56,6 +66,7 @@ def read_out_tracker(rng: np.random.Generator, beam: Beam) -> Readout:
     assert channels is not None  # noqa: S101 - the simulated conditions have them
     n = len(beam.particles)
     x, y, crosses = _tracks(rng, beam.particles)
+    crosses &= rng.random(crosses.shape) < np.array(EFFICIENCY)[:, :, np.newaxis]
     trigger, fibre, light = _light(rng, channel_at(x, y), crosses)
     words_of = _bank_words(rng, channels, trigger, fibre, light)
     found = []
@@ -77,13 +88,14 @@ def read_out_tracker(rng: np.random.Generator, beam: Beam) -> Readout:
 def _tracks(rng: np.random.Generator, particles: Particles) -> tuple[F8, F8, Bools]:
     """Return x, y, and whether the active area is crossed, (TRACKERS, STATIONS, n).
 
-    Between the trackers the cooling channel bends and scatters: a particle's two tracks have nothing in common. Those
-    that TOF2 does not see have been lost before the second.
+    Without a field a particle goes straight on, but for what the absorber scatters. Those that TOF2 does not see have
+    been lost before the second tracker.
     """
     n = len(particles)
-    position = rng.normal(0, SPOT_MM, (2, TRACKERS, 1, n))
-    slope = rng.normal(0, SLOPE, (2, TRACKERS, 1, n))
-    x, y = position + slope * np.array(STATION_MM)[:, np.newaxis]
+    at, slope, kick = (rng.normal(0, sigma, (2, 1, 1, n)) for sigma in (SPOT_MM, SLOPE, SCATTERING))
+    position = np.concatenate([at, at + APART_MM * (slope + kick / 2)], axis=1)
+    slope = np.concatenate([slope, slope + kick], axis=1)
+    x, y = position + slope * STATION_Z_MM[:, :, np.newaxis]
     crosses = np.hypot(x, y) < ACTIVE_MM
     crosses[1] &= particles.in_station[:, -1]
     return x, y, crosses
