@@ -28,9 +28,16 @@ def run_table(result: RunResult) -> Table:
             table.add_row(f"{detector} {kind.replace('_', ' ')}", f"{count:,}")
     if absent := situation.not_read_out(totals):
         table.add_row("not read out", ", ".join(sorted(absent)))
+    for name, count in sorted(totals.lacking.items()):
+        table.add_row(f"[yellow]spills not calibrated: {called(name)}[/]", f"{count:,}")
     for step, count in sorted(totals.errors.items()):
         table.add_row(f"[yellow]errors of {step}[/]", f"{count:,}")
     return table
+
+
+def called(lacking: str) -> str:
+    """Return what a detector, or a table of it, for which conditions lack tables is called."""
+    return lacking.replace(".", " ").replace("_", " ")
 
 
 def time_problem(record: RawSpill | RunControl) -> str:
@@ -47,6 +54,10 @@ def problems(result: RunResult) -> Iterator[str]:
     if more:
         yield f"{more:,} more rejected"
     totals = result.part.totals
+    for name, why in sorted(result.lacking.items()):
+        yield f"{called(name)} not calibrated in {totals.lacking[name]:,} spills: {why}"
+    if situation.finds_no_trigger(totals):
+        yield "slab hits of TOF in plenty and not one space point: the calibration is of another time"
     for name, (spill, why) in sorted(totals.first_errors.items()):
         yield f"{name} failed on {totals.errors[name]:,} spills, first on spill {spill}: {why}"
     for name, spills in situation.lapses(totals).items():

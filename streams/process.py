@@ -43,6 +43,8 @@ class RunResult:
     """Spill → its key numbers, see `spill_numbers`."""
     rejections: list[str] = field(default_factory=list)
     """Why spills were rejected, a sentence each: the first `REMEMBERED`."""
+    lacking: dict[str, str] = field(default_factory=dict)
+    """Detector, or ``detector.table`` → which tables its conditions lack for it."""
 
     def run_book(self) -> RunBook:
         """Return totals, spills and histograms, as they are kept of a run."""
@@ -56,7 +58,7 @@ class RunResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return counts and histograms' digests as plain values."""
-        totals = self.part.totals
+        totals, book = self.part.totals, self.run_book()
         return {
             "run": self.run,
             "events": totals.all_events,
@@ -66,7 +68,8 @@ class RunResult:
             "errors": dict(sorted(totals.errors.items())),
             "not_read_out": dict(sorted(totals.absent.items())),
             "detectors": {name: dict(hits) for name, hits in sorted(totals.detectors.items())},
-            "plots": {name: self.book.summary(name) for name in PLOTS},
+            "lacking": dict(sorted(totals.lacking.items())),
+            "plots": {name: book.summary(name) for name in PLOTS},
         }
 
 
@@ -114,6 +117,9 @@ class Processor:
         for record in (rejected.record for rejected in counted.rejected):
             if isinstance(record, ReconstructedSpill) and record.rejection is not None:
                 result.remember(f"{record.rejection.step}: {record.rejection.reason}")
+        for each in outcomes:
+            if isinstance(each.record, ReconstructedSpill):
+                result.lacking |= each.record.lacking
 
 
 def process(records: Iterable[RawSpill | RunControl], conditions_of: ConditionsOf) -> dict[int, RunResult]:

@@ -29,7 +29,7 @@ from streams.reco.emr import reconstruct_emr
 from streams.reco.kl import reconstruct_kl
 from streams.reco.raw import keep_raw
 from streams.reco.scalers import reconstruct_scalers
-from streams.reco.tof import reconstruct_tof
+from streams.reco.tof import doubt_calibration, reconstruct_tof
 from streams.reco.tracker import reconstruct_tracker
 from streams.unpack.date import unpack_date
 from streams.unpack.hits import RawHits
@@ -52,6 +52,8 @@ FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] =
 """What reconstructs each detector, by its name in `schemas.detectors`."""
 _OURS = frozenset({*FROM_HITS, *FROM_HITS_AND_CONDITIONS})
 """Detectors of which it is known which boards they read; an experiment may add others."""
+DOUBTS: dict[str, Callable[[Any, Conditions], str]] = {"tof": doubt_calibration}
+"""Detector → what looks at all that was made of it, and says why its calibration cannot be right."""
 
 
 def reconstruct(raw: RawSpill, conditions: Conditions | None, lacking: str = "") -> ReconstructedSpill:
@@ -59,8 +61,9 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None, lacking: str = "")
 
     Bytes that are no good spill give a rejection in place of columns. A detector that fails leaves an error under
     its name and the other detectors go on: one of whose boards cannot be read; or that needs conditions, and the run
-    has none. One that is not read out is absent, without an error. A time that the source had to replace is told among
-    these errors.
+    has none at all. What cannot be made as the run's conditions lack tables for it is no error of the spill: it is said
+    beside the errors. A detector that is not read out is absent. A time that the source had to replace is told among
+    the errors.
 
     Parameters
     ----------
@@ -83,6 +86,7 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None, lacking: str = "")
         triggers=hits.triggers,
         skipped=hits.skipped,
         errors={name: printable(problem)[:MAX_TEXT] for name, problem in errors.items()},
+        lacking=_lacking(hits, conditions),
         detectors=made,
     )
 
@@ -119,22 +123,39 @@ def _reconstruct(
             steps[name] = partial(step, hits, conditions)
         elif name not in hits.absent:
             errors[name] = lacking
-    for name, make in steps.items():
-        if name in hits.absent:
-            continue
-        if (fault := hits.failed.get(name if name in _OURS else ADDED)) is not None:
+    for name in (each for each in steps if each not in hits.absent):
+        fault = hits.failed.get(name if name in _OURS else ADDED)
+        if fault is not None:
             errors[name] = fault.reason if fault.byte < 0 else f"{fault.reason} (byte {fault.byte} of the spill)"
-            if name != RAW:
-                continue
-        try:
-            detector = make()
-            check_detector(detector, hits.triggers)  # a plug-in's tables may not fit together
-            made[name] = detector
-        except (DetectorError, WireError) as error:
-            errors[name] = str(error)
-        except Exception as error:  # noqa: BLE001 - a fault in one detector's code must not cost the others the spill
-            errors[name] = f"fault in the code: {type(error).__name__}: {error}"
+        if fault is None or name == RAW:
+            detector, errors_of = _make(name, steps[name], hits, conditions)
+            made |= {name: detector} if detector is not None else {}
+            errors |= errors_of
     return made, errors
+
+
+def _make(
+    name: str, step: Callable[[], Detector], hits: RawHits, conditions: Conditions | None
+) -> tuple[Detector | None, dict[str, str]]:
+    """Return what a detector makes of the hits, and what went wrong, by its name."""
+    try:
+        detector = step()
+        check_detector(detector, hits.triggers)  # a plug-in's tables may not fit together
+    except (DetectorError, WireError) as error:
+        if conditions is not None and name in conditions.lacking:  # that is said of the run, see `_lacking`
+            return None, {}
+        return None, {name: str(error)}
+    except Exception as error:  # noqa: BLE001 - a fault in one detector's code must not cost the others the spill
+        return None, {name: f"fault in the code: {type(error).__name__}: {error}"}
+    doubt = DOUBTS[name](detector, conditions) if conditions is not None and name in DOUBTS else ""
+    return detector, {f"{name} calibration": doubt} if doubt else {}
+
+
+def _lacking(hits: RawHits, conditions: Conditions | None) -> dict[str, str]:
+    """Return for which detectors, or tables of them, that the spill was read out with the run has no conditions."""
+    if conditions is None:
+        return {}
+    return {name: why for name, why in conditions.lacking.items() if name.partition(".")[0] not in hits.absent}
 
 
 def _unpack(raw: RawSpill, conditions: Conditions | None) -> tuple[RawHits | None, Rejection | None]:

@@ -67,6 +67,8 @@ class Totals:
     """Detector that was not read out → in how many of the book's spills; older versions did not keep it."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Equipment type that is not registered → payloads skipped."""
+    lacking: Counter[str] = field(default_factory=Counter)
+    """Detector, or ``detector.table``, for which the run's conditions lack tables → in how many spills."""
     detectors: dict[str, Counter[str]] = field(default_factory=dict)
     """Detector → kind of hit → how many."""
     out_of_order: int = 0
@@ -154,8 +156,9 @@ class Totals:
         self.last_spill = max(self.last_spill, spill.spill)
         self.errors = _bounded(self.errors + Counter(spill.errors.keys()))
         self._note_first({name: (spill.spill, why[:REASON_CHARACTERS]) for name, why in spill.errors.items()})
-        self.absent.update(DETECTORS.keys() - spill.detectors.keys() - spill.errors.keys())
+        self.absent.update(DETECTORS.keys() - spill.detectors.keys() - spill.errors.keys() - spill.lacking.keys())
         self.skipped = _bounded(self.skipped + Counter(spill.skipped))
+        self.lacking = _bounded(self.lacking + Counter(spill.lacking.keys()))
         self.code.add(spill.code)
         self.conditions.add(spill.conditions)
         for name, detector in spill.detectors.items():
@@ -227,6 +230,7 @@ class Totals:
         self._note_first(other.first_errors)
         self.absent.update(other.absent)
         self.skipped = _bounded(self.skipped + other.skipped)
+        self.lacking = _bounded(self.lacking + other.lacking)
         for detector, hits in other.detectors.items():
             self.detectors.setdefault(detector, Counter()).update(hits)
         self.out_of_order += other.out_of_order
@@ -286,8 +290,7 @@ class Totals:
         values |= {"unknown": {name: values.pop(name) for name in sorted(values.keys() - known)}}
         return cls(
             **values
-            | {name: Counter(values[name]) for name in ("rejected", "errors", "skipped")}
-            | {"absent": Counter(values.get("absent", {}))}
+            | {name: Counter(values.get(name, {})) for name in ("rejected", "errors", "skipped", "lacking", "absent")}
             | {"first_errors": {name: (int(s), str(why)) for name, (s, why) in values.get("first_errors", {}).items()}}
             | {"detectors": {d: Counter(hits) for d, hits in values["detectors"].items()}}
             | {name: _by_number(values.get(name, {})) for name in ("first_raw", "last_raw", "reasons")}

@@ -31,6 +31,8 @@ class Conditions:
     kl_pmts: KlPmts | None = None
     emr_cabling: EmrCabling | None = None
     tracker: TrackerChannels | None = None
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """Detector, or ``detector.table`` → which kinds of tables the run has not, without which it cannot be made."""
     pulses: PulseDefinitions = PulseDefinitions.SINCE_2013
     """By which the features of FADC pulses are made from the samples."""
     read_out: ReadOut = field(default_factory=ReadOut)

@@ -14,6 +14,15 @@ from streams.conditions.rows import Address, Tables, rows
 
 KINDS = ("daq_channels", "plot_ranges", "pulse_definitions", *tof.KINDS, *kl.KINDS, *emr.KINDS, *tracker.KINDS)
 """Kinds of tables."""
+NEEDED = {
+    "tof": ("daq_channels", *tof.CABLING),
+    "tof.space_points": tof.CALIBRATION,
+    "ckov": ("daq_channels",),
+    "kl": kl.KINDS,
+    "emr": emr.KINDS,
+    "tracker": tracker.NEEDED,
+}
+"""Detector, or ``detector.table`` of `schemas.detectors` → the kinds of tables without which it cannot be made."""
 
 
 def make_conditions(tables: Tables, digest: str) -> Conditions:
@@ -40,10 +49,16 @@ def make_conditions(tables: Tables, digest: str) -> Conditions:
         kl_pmts=kl.read_pmts(tables),
         emr_cabling=emr.read_cabling(tables),
         tracker=tracker.read_channels(tables),
+        lacking=_lacking(tables),
         pulses=_pulse_definitions(tables),
         plot_ranges=_plot_ranges(tables),
     )
     return replace(found, read_out=read_out(found))
+
+
+def _lacking(tables: Tables) -> Mapping[str, str]:
+    missing = {name: [kind for kind in kinds if kind not in tables] for name, kinds in NEEDED.items()}
+    return {name: f"the run has no table of the kind {', '.join(kinds)}" for name, kinds in missing.items() if kinds}
 
 
 def _daq_channels(tables: Tables) -> Mapping[Address, str]:

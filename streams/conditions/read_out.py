@@ -9,8 +9,11 @@ from streams.read_out import ANY, Place, ReadOut
 
 
 def read_out(conditions: Conditions) -> ReadOut:
-    """Return the boards of the detectors that are cabled."""
-    boards: dict[str, set[Place]] = {}
+    """Return the boards of the detectors; of one that no table cables, all boards of the types that it is read by."""
+    boards: dict[str, set[Place]] = {
+        detector: {(kind, ANY, ANY) for kind in kinds}
+        for detector, kinds in (("tof", (V1290,)), ("ckov", (V1731,)), ("kl", (V1724,)), ("emr", (DBB, DBB_CHAIN)))
+    }
     if (tof := conditions.tof_cabling) is not None:
         boards["tof"] = _boards(V1290, tof.tdc) | _boards(V1724, tof.fadc)
     if conditions.ckov_channels:
@@ -21,10 +24,10 @@ def read_out(conditions: Conditions) -> ReadOut:
         # A chain tells the geos of its six boards in their words alone.
         ldcs = {ldc for _, ldc, _ in _boards(DBB, emr.dbb)}
         boards["emr"] = _boards(V1731, emr.fadc) | {(kind, ldc, ANY) for kind in (DBB, DBB_CHAIN) for ldc in ldcs}
-    named = {(kind, ldc, geo) for ldc, geo, _, kind in conditions.detectors}
+    named = {(kind, ldc, geo) for ldc, geo, _, kind in conditions.detectors}.union(*boards.values())
     return ReadOut(
         boards={detector: frozenset(places) for detector, places in boards.items()},
-        named=frozenset(named.union(*boards.values())),
+        named=frozenset(place for place in named if ANY not in place),
     )
 
 

@@ -274,15 +274,11 @@ def test_a_single_station_is_read_too():
         ({"part_event_number": 4}, "a hit of particle event 4 stands among those of 0"),
     ],
 )
-def test_a_hit_that_cannot_be_is_refused_with_its_number(changes, reason):
-    with pytest.raises(BadDataError, match=reason) as error:
-        from_json({"tracker0": [{"VLSB": [HIT | changes]}]})
-    assert error.value.step == "json"
-
-
-def test_a_channel_that_comes_twice_in_a_document_is_refused():
-    with pytest.raises(BadDataError, match="channel 7 of bank 3 comes twice in particle event 0"):
-        from_json({"tracker0": [{"VLSB": [HIT]}], "tracker1": [{"VLSB": [HIT]}]})
+def test_a_hit_that_cannot_be_fails_the_trackers_with_its_number(changes, reason):
+    found = unpack_json(json.dumps({"daq_data": {"tracker0": [{"VLSB": [HIT | changes]}]}}).encode())
+    assert found.failed.keys() == {"tracker", "raw"}
+    assert reason in found.failed["tracker"].reason
+    assert len(found.vlsb) == 0
 
 
 def test_the_size_of_a_cosmic_board_is_not_believed():
