@@ -40,30 +40,34 @@ VALUE_BYTES = 32
 
 
 class FigureCache:
-    """Keeps the figures that were shown last."""
+    """Keeps the figures that were shown last, of each the newest: an update takes the place of what was before."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._figures: OrderedDict[tuple[str, str, str, Choices], Figure] = OrderedDict()
+        self._figures: OrderedDict[tuple[Any, ...], tuple[str, Figure]] = OrderedDict()
         self._bytes = 0
 
     def maker(self, view: View, theme: str | None, choices: Choices = Choices()) -> Maker:  # noqa: B008 - frozen
         """Return what makes the figures of a view; a theme that does not exist is the light one."""
         known = theme if theme in THEMES else LIGHT.name
-        # The rest of what was chosen is in the view and its version; a reference that is none changes nothing.
+        # The rest of what was chosen is in the view; a reference that is none changes nothing.
         look = Choices(mode=choices.mode if view.reference else Mode.SHAPE, log=choices.log, errors=choices.errors)
+        other = (view.reference.run, view.reference.session) if view.reference is not None else None
+        shown = (view.run, view.session, view.window, other, view.version if view.is_frozen else "")
 
         def make(name: str) -> Figure:
-            key = (view.version, name, known, look)
+            key = (*shown, name, known, look)
             with self._lock:
-                if key not in self._figures:
-                    self._figures[key] = figure = _make(view, name, known, look)
+                version, figure = self._figures.get(key, ("", {}))
+                if version != view.version:
+                    self._bytes -= weight(figure) if version else 0
+                    figure = _make(view, name, known, look)
+                    self._figures[key] = view.version, figure
                     self._bytes += weight(figure)
                 self._figures.move_to_end(key)
-                found = self._figures[key]
                 while self._bytes > KEPT_BYTES and len(self._figures) > 1:
-                    self._bytes -= weight(self._figures.popitem(last=False)[1])
-                return found
+                    self._bytes -= weight(self._figures.popitem(last=False)[1][1])
+                return figure
 
         return make
 
