@@ -18,9 +18,11 @@ from dashboards.figures.parts import Figure, empty
 from dashboards.figures.theme import LIGHT, THEMES, Theme
 from dashboards.figures.trends import trend_figure
 from schemas.columns import F8, I8
+from streams.books import situation
 from streams.books.key_number import KeyNumber, what
 from streams.books.totals import Totals
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
+from streams.plots.lacking import NOT_CALIBRATED, needs, spills_without
 from streams.plots.model import Plot
 from streams.words import several
 
@@ -254,6 +256,12 @@ def _why_nothing(view: View) -> str:
 def _why_empty(plot: Plot, totals: Totals) -> str:
     if not totals.filled:
         return f"all rejected: {several(totals.received, 'spill')}" if totals.received else "no spills yet"
+    if without := spills_without(plot, totals.lacking):
+        said = "for it there is no table in the conditions of the run"
+        return f"{NOT_CALIBRATED} in {without} of {several(totals.filled, 'spill')}: {said}"
+    if doubted := max((totals.errors[f"{name} calibration"] for name in needs(plot)), default=0):
+        where = f"{doubted} of {several(totals.filled, 'spill')}"
+        return f"the calibration does not fit in {where}: no pixel can have triggered"
     detector = DETECTORS[plot.detector].title
     failed = totals.errors[plot.detector]
     if failed and not totals.conditions - {""}:
@@ -262,6 +270,10 @@ def _why_empty(plot: Plot, totals: Totals) -> str:
         return f"{detector} failed on {failed} of {several(totals.filled, 'spill')}"
     if unfilled := totals.errors[f"plot {plot.name}"]:
         return f"this plot could not be filled from {unfilled} of {several(totals.filled, 'spill')}"
+    if plot.detector in situation.not_read_out(totals):
+        return f"{detector} is not read out in this run"
+    if absent := totals.absent[plot.detector]:
+        return f"{detector} was not read out in {absent} of {several(totals.filled, 'spill')}"
     if not any(totals.detectors.get(plot.detector, {}).values()):
         return f"{detector}: no hits in {several(totals.filled, 'spill')}, is it in the run?"
     return f"no entries yet in {several(totals.filled, 'spill')}"

@@ -10,6 +10,7 @@ import typer
 
 from ops.commands import (
     books,
+    conditions,
     config,
     demo,
     export,
@@ -78,6 +79,7 @@ app.add_typer(spills.app, name="spills")
 app.add_typer(rejected.app, name="rejected")
 app.add_typer(runs.app, name="runs")
 app.add_typer(replay.app, name="replays")
+app.add_typer(conditions.app, name="conditions")
 app.add_typer(config.app, name="config")
 
 

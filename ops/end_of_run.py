@@ -88,5 +88,5 @@ def _summary(chosen: Chosen, record: RunRecord, edition: Edition) -> dict[str, A
         "detectors": {name: dict(hits) for name, hits in sorted(totals.detectors.items())},
         "book": asdict(edition),
         "verdicts": {},
-        "plots": {name: chosen.book.book.summary(name) for name in chosen.plots},
+        "plots": {name: chosen.book.summary(name) for name in chosen.plots},
     }

@@ -21,7 +21,8 @@ def write_book(path: Path, result: RunResult) -> None:
     UsageError
         When the file cannot be written.
     """
-    histograms: dict[str, Any] = {name: to_uhi(result.book[name]) for name in PLOTS}
+    book = result.run_book()
+    histograms: dict[str, Any] = {name: to_uhi(book.histogram(name)) for name in PLOTS}
     summary = result.to_json()
     totals = result.part.totals
     origin = {"code": sorted(totals.code), "conditions": sorted(totals.conditions)}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from schemas.records import RawSpill, RunControl
+from streams.books import situation
 from streams.process import RunResult
 
 
@@ -25,9 +26,18 @@ def run_table(result: RunResult) -> Table:
     for detector, hits in sorted(totals.detectors.items()):
         for kind, count in hits.items():
             table.add_row(f"{detector} {kind.replace('_', ' ')}", f"{count:,}")
+    if absent := situation.not_read_out(totals):
+        table.add_row("not read out", ", ".join(sorted(absent)))
+    for name, count in sorted(totals.lacking.items()):
+        table.add_row(f"[yellow]spills not calibrated: {called(name)}[/]", f"{count:,}")
     for step, count in sorted(totals.errors.items()):
         table.add_row(f"[yellow]errors of {step}[/]", f"{count:,}")
     return table
+
+
+def called(lacking: str) -> str:
+    """Return what a detector, or a table of it, for which conditions lack tables is called."""
+    return lacking.replace(".", " ").replace("_", " ")
 
 
 def time_problem(record: RawSpill | RunControl) -> str:
@@ -43,5 +53,12 @@ def problems(result: RunResult) -> Iterator[str]:
     more = result.part.totals.all_rejected - len(result.rejections)
     if more:
         yield f"{more:,} more rejected"
-    for name, first in sorted(result.first_errors.items()):
-        yield f"{name} failed on {result.part.totals.errors[name]:,} spills, first on {first}"
+    totals = result.part.totals
+    for name, why in sorted(result.lacking.items()):
+        yield f"{called(name)} not calibrated in {totals.lacking[name]:,} spills: {why}"
+    if situation.finds_no_trigger(totals):
+        yield "slab hits of TOF in plenty and not one space point: the calibration is of another time"
+    for name, (spill, why) in sorted(totals.first_errors.items()):
+        yield f"{name} failed on {totals.errors[name]:,} spills, first on spill {spill}: {why}"
+    for name, spills in situation.lapses(totals).items():
+        yield f"{name} was not read out in {spills:,} of {totals.filled:,} spills"

@@ -124,6 +124,8 @@ class ReconstructedSpill:
     """Detector → why it failed on this spill; `TIME` → why its time is not its own."""
     skipped: dict[str, int] = field(default_factory=dict)
     """Equipment type that nothing here reads → how many of its payloads were skipped."""
+    lacking: dict[str, str] = field(default_factory=dict)
+    """Detector, or ``detector.table`` → which of the run's conditions are not there, without which it is not made."""
     detectors: dict[str, Detector] = field(default_factory=dict)
     """What each made, by its name, see `schemas.detectors`; one that failed is not there."""
 

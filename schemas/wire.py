@@ -138,7 +138,8 @@ def _fitting(older: Sequence[Schema], newest: Schema) -> Iterator[tuple[bytes, S
     defaults = {f.name: f for f in fields(_KINDS[_kind_of(newest)])}
     for schema in older:
         lacking = [field["name"] for field in newest["fields"] if field not in schema["fields"]]
-        if len(lacking) + len(schema["fields"]) == len(newest["fields"]):
+        # What an experiment has added is in the newest alone.
+        if len(lacking) + len(schema["fields"]) == len(newest["fields"]) and defaults.keys() >= {*lacking}:
             yield *_parsed(schema), {name: _default(defaults[name]) for name in lacking}
 
 
@@ -342,7 +343,7 @@ def _check_texts(name: str, record: Any) -> None:
 
 
 def _check_names(record: ReconstructedSpill) -> None:
-    for name, table in (("errors", record.errors), ("skipped", record.skipped)):
+    for name, table in (("errors", record.errors), ("skipped", record.skipped), ("lacking", record.lacking)):
         if len(table) > MAX_NAMES:
             raise WireError(f"ReconstructedSpill.{name} has {len(table)} names, more than {MAX_NAMES}")
         longest = max((len(text) for entry in table.items() for text in entry if isinstance(text, str)), default=0)

@@ -43,8 +43,8 @@ class RunResult:
     """Spill → its key numbers, see `spill_numbers`."""
     rejections: list[str] = field(default_factory=list)
     """Why spills were rejected, a sentence each: the first `REMEMBERED`."""
-    first_errors: dict[str, str] = field(default_factory=dict)
-    """Detector that failed on spills → where and why it did first."""
+    lacking: dict[str, str] = field(default_factory=dict)
+    """Detector, or ``detector.table`` → which tables its conditions lack for it."""
 
     def run_book(self) -> RunBook:
         """Return totals, spills and histograms, as they are kept of a run."""
@@ -58,7 +58,7 @@ class RunResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return counts and histograms' digests as plain values."""
-        totals = self.part.totals
+        totals, book = self.part.totals, self.run_book()
         return {
             "run": self.run,
             "events": totals.all_events,
@@ -66,8 +66,10 @@ class RunResult:
             "particle_triggers": totals.triggers,
             "rejected": totals.all_rejected,
             "errors": dict(sorted(totals.errors.items())),
+            "not_read_out": dict(sorted(totals.absent.items())),
             "detectors": {name: dict(hits) for name, hits in sorted(totals.detectors.items())},
-            "plots": {name: self.book.summary(name) for name in PLOTS},
+            "lacking": dict(sorted(totals.lacking.items())),
+            "plots": {name: book.summary(name) for name in PLOTS},
         }
 
 
@@ -117,8 +119,7 @@ class Processor:
                 result.remember(f"{record.rejection.step}: {record.rejection.reason}")
         for each in outcomes:
             if isinstance(each.record, ReconstructedSpill):
-                for name, problem in each.record.errors.items():
-                    result.first_errors.setdefault(name, f"spill {each.record.spill}: {problem}")
+                result.lacking |= each.record.lacking
 
 
 def process(records: Iterable[RawSpill | RunControl], conditions_of: ConditionsOf) -> dict[int, RunResult]:

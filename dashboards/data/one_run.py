@@ -17,7 +17,7 @@ from streams.books.totals import Totals
 from streams.books.windows import Window
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
-from streams.plots.catalogue import PLOTS
+from streams.plots.catalogue import DETECTORS, PLOTS
 from streams.plots.spillfacts import SpillFacts
 from streams.process import ranges_of
 from streams.words import several
@@ -120,6 +120,31 @@ class Whose:
     """The session whose book is that of a run, of all of them."""
 
 
+def calibration_warnings(run: int, totals: Totals) -> list[str]:
+    """Return what is not calibrated in a run, or not as it should be, a sentence each."""
+    spills = several(totals.filled, "spill")
+    not_calibrated = [
+        f"Run {run} is not calibrated for {called(name)} in {count:,} of {spills}: its conditions have no table for it"
+        for name, count in sorted(totals.lacking.items())
+    ]
+    in_doubt = [
+        f"The calibration of {its.title} does not fit run {run}: in {count:,} of {spills} no pixel can have triggered"
+        for name, its in DETECTORS.items()
+        if (count := totals.errors[f"{name} calibration"])
+    ]
+    if situation.finds_no_trigger(totals):
+        what = "has slab hits of TOF in plenty and not one space point"
+        in_doubt.append(f"Run {run} {what}: its calibration is of another time, or the trigger's cables were changed")
+    return not_calibrated + in_doubt
+
+
+def called(lacking: str) -> str:
+    """Return the name of a detector, or of a table of it, for which conditions lack tables."""
+    name, _, table = lacking.partition(".")
+    title = DETECTORS[name].title if name in DETECTORS else name
+    return f"{title} ({table.replace('_', ' ')})" if table else title
+
+
 class RunReader:
     """Reads runs.
 
@@ -186,6 +211,7 @@ class RunReader:
             if len(its) > 1:
                 both = ", ".join(sorted(each or "none" for each in its))
                 warnings.append(f"Spills of run {run} were made with several {what}: {both}")
+        warnings += calibration_warnings(run, book.totals)
         if book.counted_twice:
             warnings.append(f"Counted twice, as in two partitions: {several(book.counted_twice, 'spill')} of run {run}")
         if standing.promoted is not None:

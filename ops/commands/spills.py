@@ -109,6 +109,8 @@ def _numbers(values: Any) -> Any:
 
 
 def _show(spill: "ReconstructedSpill") -> None:
+    from ops.tables import called
+
     table = Table(show_header=False, title=f"Run {spill.run}, spill {spill.spill}")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -127,6 +129,7 @@ def _show(spill: "ReconstructedSpill") -> None:
             f"{len(columns)} {kind.replace('_', ' ')}" for kind, columns in detector.tables().items()
         )
     rows |= {f"{name} failed": problem for name, problem in spill.errors.items()}
+    rows |= {f"{called(name)} not calibrated": why for name, why in spill.lacking.items()}
     rows |= {f"skipped {name}": number for name, number in spill.skipped.items()}
     for name, value in rows.items():
         table.add_row(Text(name), Text(str(value)))

@@ -24,7 +24,7 @@ class Chosen:
     @property
     def histograms(self) -> dict[str, Histogram]:
         """The plots' histograms, empty ones too."""
-        return {name: self.book.book[name] for name in self.plots}
+        return {name: self.book.histogram(name) for name in self.plots}
 
     @property
     def spills(self) -> SpillFacts:

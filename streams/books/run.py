@@ -11,7 +11,10 @@ import numpy as np
 from schemas.records import MISSING, ReconstructedSpill, Rejection, RunControl
 from schemas.scalers import SCALER_CHANNELS
 from streams.books.book import Book, Filled, Ranges, fill
+from streams.books.cells import Histogram
 from streams.books.totals import Totals
+from streams.plots.catalogue import PLOTS
+from streams.plots.lacking import NOT_CALIBRATED, spills_without
 from streams.plots.spillfacts import LedgerEntry, SpillFacts
 from streams.transform import CONFLICT, FAULT, Outcome, fault
 
@@ -192,6 +195,21 @@ class RunBook:
     """Spill number → its key numbers, see `spill_numbers`; without those that were filled before they were kept."""
     counted_twice: int = 0
     """Spills that lie in two partitions, and were filled from both."""
+
+    def state(self, name: str) -> str:
+        """Return why a plot has no entries in any spill, where the run's conditions are why; else an empty text."""
+        spills = self.totals.filled
+        return NOT_CALIBRATED if spills and spills_without(PLOTS[name], self.totals.lacking) == spills else ""
+
+    def histogram(self, name: str) -> Histogram:
+        """Return the histogram of a plot; its state is in its metadata, if it has one."""
+        histogram = self.book[name]
+        vars(histogram).update({"state": state} if (state := self.state(name)) else {})
+        return histogram
+
+    def summary(self, name: str) -> dict[str, int | str]:
+        """Return counts and digest of a plot, see `Book.summary`, and its state, if it has one."""
+        return self.book.summary(name) | ({"state": state} if (state := self.state(name)) else {})
 
 
 def spill_facts(

@@ -4,6 +4,7 @@ Pure functions of where the runs are and of what was counted. Which run is being
 the runs came to Kafka, never from what the spills' clock says. Levels and sentences stand in `streams.freshness`.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from streams.books.layout import Place
 from streams.books.totals import Totals
 from streams.freshness import DAQ_SILENT_S, REFUSED_OF_LAST, Observed
 
+MANY_SLAB_HITS = 200
+"""Of TOF: those of some fifty particles, of which one at least must have a space point."""
 RATE_SPILLS = 20
 """Spills that the rate is measured over."""
 
@@ -65,6 +68,16 @@ def missing(totals: Totals, on_the_way: int = 0) -> int:
     """
     refused = sum(spill < totals.last_spill for spill in totals.refused)
     return max(totals.last_spill + 1 - totals.filled - refused - on_the_way, 0)
+
+
+def finds_no_trigger(totals: Totals) -> bool:
+    """Say whether a run has many TOF slab hits and not one space point, though it is calibrated.
+
+    So it is with the calibration of another time. Where a spill has enough of them, it says so among its errors.
+    """
+    its = totals.detectors.get("tof", Counter())
+    is_told = any(name.startswith("tof") for name in (*totals.lacking, *totals.errors))
+    return its["hits"] >= MANY_SLAB_HITS and not its["space_points"] and not is_told
 
 
 def refused(totals: Totals) -> Refused:
@@ -142,3 +155,13 @@ def rate(time_us: I8, *, newest: int | None = None, waited_s: float = 0.0) -> fl
         return None
     is_overdue = waited_s > seconds / spills
     return float((spills + 1) / (seconds + waited_s) if is_overdue else spills / seconds)
+
+
+def not_read_out(totals: Totals) -> set[str]:
+    """Return the detectors that are not in the run: no spill in the book has them."""
+    return {detector for detector, spills in totals.absent.items() if spills == totals.filled}
+
+
+def lapses(totals: Totals) -> dict[str, int]:
+    """Return the detectors that are in the run, but were not read out in some of its spills: in how many."""
+    return {name: spills for name, spills in sorted(totals.absent.items()) if spills < totals.filled}

@@ -1,6 +1,7 @@
 """Table files to the conditions of a run, every row checked."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,10 +9,20 @@ from schemas.columns import Bools
 from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1731, PulseDefinitions
 from streams.conditions import emr, kl, tof, tracker
 from streams.conditions.model import Conditions
+from streams.conditions.read_out import read_out
 from streams.conditions.rows import Address, Tables, rows
 
 KINDS = ("daq_channels", "plot_ranges", "pulse_definitions", *tof.KINDS, *kl.KINDS, *emr.KINDS, *tracker.KINDS)
 """Kinds of tables."""
+NEEDED = {
+    "tof": ("daq_channels", *tof.CABLING),
+    "tof.space_points": tof.CALIBRATION,
+    "ckov": ("daq_channels",),
+    "kl": kl.KINDS,
+    "emr": emr.KINDS,
+    "tracker": tracker.NEEDED,
+}
+"""Detector, or ``detector.table`` of `schemas.detectors` → the kinds of tables without which it cannot be made."""
 
 
 def make_conditions(tables: Tables, digest: str) -> Conditions:
@@ -23,7 +34,7 @@ def make_conditions(tables: Tables, digest: str) -> Conditions:
         Says which line of which file is wrong.
     """
     detectors = _daq_channels(tables)
-    return Conditions(
+    found = Conditions(
         digest=digest,
         detectors=detectors,
         trigger=_mask(detectors, "trigger"),
@@ -38,9 +49,16 @@ def make_conditions(tables: Tables, digest: str) -> Conditions:
         kl_pmts=kl.read_pmts(tables),
         emr_cabling=emr.read_cabling(tables),
         tracker=tracker.read_channels(tables),
+        lacking=_lacking(tables),
         pulses=_pulse_definitions(tables),
         plot_ranges=_plot_ranges(tables),
     )
+    return replace(found, read_out=read_out(found))
+
+
+def _lacking(tables: Tables) -> Mapping[str, str]:
+    missing = {name: [kind for kind in kinds if kind not in tables] for name, kinds in NEEDED.items()}
+    return {name: f"the run has no table of the kind {', '.join(kinds)}" for name, kinds in missing.items() if kinds}
 
 
 def _daq_channels(tables: Tables) -> Mapping[Address, str]:

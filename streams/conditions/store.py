@@ -4,7 +4,7 @@ import hashlib
 import threading
 import tomllib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +32,25 @@ class Entry:
     file: Path
     first_run: int
     last_run: int
+    note: str = ""
+    """What the index says of it, as how sure its range is."""
+
+    def is_for(self, run: int) -> bool:
+        """Say whether its range covers a run."""
+        return self.first_run <= run <= self.last_run
+
+    def content(self) -> bytes:
+        """Return the bytes of its file.
+
+        Raises
+        ------
+        UsageError
+            When it cannot be read.
+        """
+        try:
+            return self.file.read_bytes()
+        except OSError as error:
+            raise UsageError(f"the table {self.file} cannot be read: {error.strerror}") from error
 
 
 class ConditionsStore:
@@ -39,10 +58,10 @@ class ConditionsStore:
 
     Parameters
     ----------
-    sources
+    places
         (index file, directory of its tables) pairs. A table that is not in the directory may lie beside the index.
     preferred
-        Index file whose tables, which lie beside it, go before those of the sources; the rest comes from these.
+        Index file whose tables, which lie beside it, go before those of the places; the rest comes from these.
 
     Raises
     ------
@@ -50,31 +69,30 @@ class ConditionsStore:
         When an index has an entry that cannot be, or two tables of a kind for one run.
     """
 
-    def __init__(self, sources: Sequence[tuple[Path, Path]], preferred: Path | None = None) -> None:
-        self.missing: list[Path] = [tables for _, tables in sources if not tables.is_dir()]
-        """Directories of tables that are not there: their sources are left out."""
-        there = [(index, tables) for index, tables in sources if tables.is_dir()]
-        self._entries = [
-            entry
-            for index, tables in [(SIMULATED / "index.toml", SIMULATED), *there]
-            for entry in _read_index(index, tables)
-        ]
+    def __init__(self, places: Sequence[tuple[Path, Path]], preferred: Path | None = None) -> None:
+        self.missing: list[Path] = [tables for _, tables in places if not tables.is_dir()]
+        """Directories of tables that are not there: their indices are left out."""
+        self._entries = all_entries(places)
         self._preferred = _read_index(preferred, preferred.parent) if preferred is not None else []
         for entries in (self._entries, self._preferred):
-            _refuse_overlaps(entries)
+            for overlap in overlaps(entries):
+                raise UsageError(overlap)
         self._lock = threading.Lock()
         self._made: dict[tuple[Path, ...], Conditions] = {}
 
     @classmethod
     def from_settings(cls, settings: Settings, preferred: Path | None = None) -> "ConditionsStore":
         """Return the store that the settings describe."""
-        named = settings_file()
-        base = named.parent if named is not None else Path()
-        return cls([(base / source.index, base / source.tables) for source in settings.conditions], preferred)
+        return cls(places(settings), preferred)
 
     def has_preferred(self, run: int) -> bool:
         """Say whether a run has a table of the index that goes before the others."""
-        return any(_is_for(entry, run) for entry in self._preferred)
+        return any(entry.is_for(run) for entry in self._preferred)
+
+    def entries(self, run: int) -> list[Entry]:
+        """Return the tables that serve a run, one of a kind, by kind."""
+        found = {entry.kind: entry for entry in (*self._entries, *self._preferred) if entry.is_for(run)}
+        return [found[kind] for kind in sorted(found)]
 
     def for_run(self, run: int) -> Conditions | None:
         """Return a run's conditions, as far as there are tables for it; None where there is none.
@@ -84,18 +102,14 @@ class ConditionsStore:
         UsageError
             When a table cannot be read; says which line is wrong.
         """
-        entries = {e.kind: e for e in (*self._entries, *self._preferred) if _is_for(e, run)}
+        entries = self.entries(run)
         if not entries:
             return None
-        key = tuple(entries[kind].file for kind in sorted(entries))
+        key = tuple(entry.file for entry in entries)
         with self._lock:
             if key not in self._made:
-                self._made[key] = _load(entries)
+                self._made[key] = load(entries)
             return self._made[key]
-
-
-def _is_for(entry: Entry, run: int) -> bool:
-    return entry.first_run <= run <= entry.last_run
 
 
 def table_text(file: Path, content: bytes) -> str:
@@ -119,21 +133,44 @@ def table_text(file: Path, content: bytes) -> str:
     return content.decode()
 
 
-def _load(entries: Mapping[str, Entry]) -> Conditions:
+def load(entries: Sequence[Entry]) -> Conditions:
+    """Return the conditions that these tables give, one of a kind, by kind.
+
+    Raises
+    ------
+    UsageError
+        When a table cannot be read; says which line is wrong.
+    """
     digest = hashlib.blake2b(digest_size=8)
     tables: Tables = {}
-    for kind in sorted(entries):
-        file = entries[kind].file
+    for entry in entries:
+        content = entry.content()
         try:
-            content = file.read_bytes()
-            tables[kind] = (file, table_text(file, content))
-        except OSError as error:
-            raise UsageError(f"the table {file} cannot be read: {error.strerror}") from error
+            tables[entry.kind] = (entry.file, table_text(entry.file, content))
         except UnicodeDecodeError as error:
-            raise UsageError(f"the table {file} is no text: byte {error.start}") from error
-        digest.update(f"{kind} {file.name} {len(content)}\n".encode())
+            raise UsageError(f"the table {entry.file} is no text: byte {error.start}") from error
+        digest.update(f"{entry.kind} {entry.file.name} {len(content)}\n".encode())
         digest.update(content)
     return make_conditions(tables, digest.hexdigest())
+
+
+def all_entries(places: Sequence[tuple[Path, Path]]) -> list[Entry]:
+    """Return the entries of all indices whose tables are there, those of the simulated beam line first.
+
+    Raises
+    ------
+    UsageError
+        When an index has one that cannot be.
+    """
+    there = [(index, tables) for index, tables in places if tables.is_dir()]
+    return [e for index, tables in [(SIMULATED / "index.toml", SIMULATED), *there] for e in _read_index(index, tables)]
+
+
+def places(settings: Settings) -> list[tuple[Path, Path]]:
+    """Return the (index file, directory of its tables) pairs that the settings name."""
+    named = settings_file()
+    base = named.parent if named is not None else Path()
+    return [(base / source.index, base / source.tables) for source in settings.conditions]
 
 
 def _read_index(index: Path, tables: Path) -> list[Entry]:
@@ -162,6 +199,7 @@ def _entry(index: Path, tables: Path, number: int, values: Any) -> Entry:
         raise UsageError(f"{where} is no [[table]]")
     kind, name = value("kind", str), value("file", str)
     first_run, last_run = value("first_run", int), value("last_run", int, LAST_RUN)
+    note = value("note", str, "")
     if values:
         raise UsageError(f"{where}: unknown key {next(iter(values))}")
     if kind not in KINDS:
@@ -170,14 +208,17 @@ def _entry(index: Path, tables: Path, number: int, values: Any) -> Entry:
         raise UsageError(f"{where}: runs {first_run} to {last_run} are no range of runs")
     file = tables / name
     return Entry(
-        kind=kind, file=file if file.is_file() else index.parent / name, first_run=first_run, last_run=last_run
+        kind=kind,
+        file=file if file.is_file() else index.parent / name,
+        first_run=first_run,
+        last_run=last_run,
+        note=note,
     )
 
 
-def _refuse_overlaps(entries: Sequence[Entry]) -> None:
+def overlaps(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield of which runs there are two tables of a kind, a sentence each."""
     in_order = sorted(entries, key=lambda e: (e.kind, e.first_run))
     for before, after in pairwise(in_order):
         if before.kind == after.kind and after.first_run <= before.last_run:
-            raise UsageError(
-                f"two tables of the kind {after.kind} for run {after.first_run}: {before.file} and {after.file}"
-            )
+            yield f"two tables of the kind {after.kind} for run {after.first_run}: {before.file} and {after.file}"

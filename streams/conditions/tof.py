@@ -13,7 +13,9 @@ STATIONS, PLANES, SLABS, PMTS = 3, 2, 10, 2
 NOT_CABLED = -1
 _PHOTOMULTIPLIERS = STATIONS * PLANES * SLABS * PMTS
 
-KINDS = ("tof_channels", "tof_t0", "tof_time_walk", "tof_trigger_delay")
+CABLING = ("tof_channels",)
+CALIBRATION = ("tof_t0", "tof_time_walk", "tof_trigger_delay")
+KINDS = (*CABLING, *CALIBRATION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,7 +79,7 @@ def read_calibration(tables: Tables) -> TofCalibration | None:
 
     A photomultiplier that a table leaves out is not calibrated (zeros).
     """
-    if not {"tof_t0", "tof_time_walk", "tof_trigger_delay"} <= tables.keys():
+    if not {*CALIBRATION} <= tables.keys():
         return None
     t0_ps, reference = np.zeros(_PHOTOMULTIPLIERS), np.zeros(_PHOTOMULTIPLIERS, np.int32)
     for row in rows(*tables["tof_t0"], 8, "TOFChannelKey"):

@@ -21,6 +21,7 @@ APART_MM = 2733.0
 """Along the beam, from the first station upstream to the first one downstream."""
 
 MAPPING, CALIBRATION, BAD_CHANNELS = KINDS = ("scifi_mapping", "scifi_calibration", "scifi_bad_channels")
+NEEDED = (MAPPING, CALIBRATION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +48,7 @@ def read_channels(tables: Tables) -> TrackerChannels | None:
     board's four. Calibration: a JSON list of objects with ``bank``, ``channel``, ``adc_pedestal``, ``adc_gain``; a gain
     of 0 stands for none. Bad channels: ``bank channel``.
     """
-    if not {MAPPING, CALIBRATION} <= tables.keys():
+    if not {*NEEDED} <= tables.keys():
         return None
     fibres = np.full((BANKS, BANK_CHANNELS), NOT_CABLED, np.int32)
     seen: set[int] = set()

@@ -58,6 +58,11 @@ class Batch:
         joined: _TableT = self._joined[kind]
         return joined
 
+    @property
+    def kinds(self) -> frozenset[type[Table]]:
+        """Kinds of tables that were asked for."""
+        return frozenset(self._joined)
+
     def once(self, make: Callable[["Batch"], _T]) -> _T:
         """Return what a function makes of this batch; several plots that need it share it."""
         if make not in self._made:

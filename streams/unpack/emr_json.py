@@ -1,6 +1,6 @@
 """The EMR's branch of a JSON spill: an object of digitiser buffer boards, once a spill, and of FADC hits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from streams.boards import DBB_CHANNELS, DBB_GEOS, LDCS
 from streams.errors import BadDataError
 from streams.unpack.dbb import TRIGGER_CHANNEL
 from streams.unpack.hits import DbbHits, DbbSpills
-from streams.unpack.json_values import number, short
+from streams.unpack.json_values import number, short, spelled
 
 _UINT32 = 2**32 - 1
 _BOARD = {
@@ -21,6 +21,11 @@ _BOARD = {
 }
 """What a board says of the spill, and the largest number of it that the board's words have room for."""
 _MAX_TIME = (1 << 22) - 1
+_BRANCH = ("dbb", "V1731")
+_GEO = ("geo", "dbb_id")
+_LISTS = {"trigger_count": ("triggers", "dbb_triggers"), "hit_count": ("hits", "dbb_hits")}
+"""Count of a board → spellings of the list of what it counts: documentation and files differ, as they do below."""
+_TIMES = (("l_time", "leading_edge_time"), ("t_time", "trailing_edge_time"))
 
 
 def fadc_events(branch: Mapping[str, Any]) -> list[Any]:
@@ -29,8 +34,11 @@ def fadc_events(branch: Mapping[str, Any]) -> list[Any]:
     Raises
     ------
     BadDataError
-        When they are no list of particle events.
+        When they are no list of particle events, or the branch has what no file is known to have.
     """
+    for key in branch:
+        if key not in _BRANCH:
+            raise BadDataError("json", f"unknown key {short(key)} of emr, which has {' and '.join(_BRANCH)}")
     events = branch.get("V1731")
     if events is not None and not isinstance(events, list):
         raise BadDataError("json", f"V1731 of emr is {short(events)}, not a list of particle events")
@@ -40,8 +48,8 @@ def fadc_events(branch: Mapping[str, Any]) -> list[Any]:
 def read_dbb(branch: Mapping[str, Any]) -> tuple[DbbSpills, DbbHits]:
     """Return boards and hits, in the order that they have in DATE bytes.
 
-    A board's ``hits`` and ``triggers`` are ``{channel, l_time, t_time}``; its ``spill_number`` has the old spelling
-    ``spill_num`` too.
+    A board's hits and triggers are objects with channel, leading and trailing time; its ``spill_number`` has the old
+    spelling ``spill_num`` too.
 
     Raises
     ------
@@ -52,13 +60,16 @@ def read_dbb(branch: Mapping[str, Any]) -> tuple[DbbSpills, DbbHits]:
     rows: list[tuple[int, ...]] = []
     hits: list[tuple[int, ...]] = []
     for board in boards:
-        place = number(board, "ldc_id", low=0, high=LDCS - 1), number(board, "geo", low=0, high=DBB_GEOS - 1)
-        named = board if "spill_number" in board else {**board, "spill_number": board.get("spill_num")}
+        geo = number(board, spelled(board, *_GEO), low=0, high=DBB_GEOS - 1)
+        place = number(board, "ldc_id", low=0, high=LDCS - 1), geo
+        named = {**board, "spill_number": board[spelled(board, "spill_number", "spill_num")]}
         rows.append((*place, *(number(named, key, low=0, high=high) for key, high in _BOARD.items())))
-        for name, channel in (("triggers", TRIGGER_CHANNEL), ("hits", None)):
-            for hit in _objects(board, name, f"DBB {place[1]}"):
-                times = (_time(hit, key) for key in ("l_time", "t_time"))
-                hits.append((*place, number(hit, "channel", channel, low=0, high=DBB_CHANNELS - 1), *times))
+        for count, channel in (("trigger_count", TRIGGER_CHANNEL), ("hit_count", None)):
+            if not board[count] and not any(key in board for key in _LISTS[count]):
+                continue
+            for hit in _objects(board, spelled(board, *_LISTS[count]), f"DBB {geo}"):
+                at = number(hit, "channel", channel, low=0, high=DBB_CHANNELS - 1)
+                hits.append((*place, at, *_times(hit)))
     columns = _columns(rows, 2 + len(_BOARD))
     address = columns[0] * DBB_GEOS + columns[1]
     if len(np.unique(address)) != len(address):
@@ -69,8 +80,12 @@ def read_dbb(branch: Mapping[str, Any]) -> tuple[DbbSpills, DbbHits]:
     return spills.rows(np.argsort(address)), found.rows(np.lexsort((channel, geo, ldc)))
 
 
-def _time(hit: Mapping[str, Any], key: str) -> int:
-    return MISSING if hit.get(key, MISSING) == MISSING else number(hit, key, low=0, high=_MAX_TIME)
+def _times(hit: Mapping[str, Any]) -> Iterator[int]:
+    """Yield leading and trailing time; one of them may be absent."""
+    spelled(hit, *(key for keys in _TIMES for key in keys))
+    for keys in _TIMES:
+        key = next((key for key in keys if key in hit), "")
+        yield number(hit, key, low=0, high=_MAX_TIME) if hit.get(key, MISSING) != MISSING else MISSING
 
 
 def _objects(document: Mapping[str, Any], key: str, where: str) -> Sequence[Mapping[str, Any]]:

@@ -8,6 +8,23 @@ from streams.errors import BadDataError
 INT32 = 2**31 - 1
 _SHOWN = 40
 """Characters of a name or number that a message or a count shows."""
+_SHOWN_KEYS = 300
+"""Those of all keys of an object."""
+
+
+def spelled(document: Mapping[str, Any], key: str, *others: str) -> str:
+    """Return which spelling of a key a document has, the first of several.
+
+    Raises
+    ------
+    BadDataError
+        When it has none: with the keys that it has, among which somebody may recognise it.
+    """
+    for spelling in (key, *others):
+        if spelling in document:
+            return spelling
+    there = short(", ".join(map(short, document)), _SHOWN_KEYS)
+    raise BadDataError("json", f"there is no {' or '.join((key, *others))}, but {there or 'nothing'}")
 
 
 def number(
@@ -20,7 +37,7 @@ def number(
     BadDataError
         When it is another thing, or absent without a default.
     """
-    value = document.get(key, default)
+    value = document[spelled(document, key)] if default is None else document.get(key, default)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if type(value) is not int or not low <= value <= high:
@@ -41,9 +58,9 @@ def own_trigger(hit: Mapping[str, Any], trigger: int) -> None:
         raise BadDataError("json", f"a hit of particle event {said} stands among those of {trigger}")
 
 
-def short(value: Any) -> str:
+def short(value: Any, characters: int = _SHOWN) -> str:
     """Return a name, a number or the kind of a thing in a few characters that every encoding has."""
     if isinstance(value, dict | list):
         return f"a {type(value).__name__}"
     text = ascii(value)[1:-1] if isinstance(value, str) else ascii(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return text if len(text) <= characters else text[: characters - 3] + "..."

@@ -34,7 +34,7 @@ class Pulses:
     charge_mm: I4
     """Maximum minus minimum."""
     charge_pm: I4
-    """Height above the pedestal (positive pulses) or depth below it (negative ones), truncated."""
+    """Height above the pedestal (positive pulses) or depth below it (negative ones), rounded."""
     pulse_area: I4
     """Sum of what differs from the pedestal over [peak - 10, peak + 20), rounded; ADC counts times samples - sum of the
     differences' absolute values, 0 if the peak is not after sample 10; `MISSING` for positive pulses."""
@@ -79,7 +79,7 @@ def pulse_features(
     return Pulses(
         pedestal=pedestal,
         charge_mm=maximum - minimum,
-        charge_pm=height.astype(np.int32),
+        charge_pm=(height + 0.5).astype(np.int32),
         pulse_area=area if given else missing,
         position_min=position_min.astype(np.int32) if given else missing,
         position_max=position_max.astype(np.int32),

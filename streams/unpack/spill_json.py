@@ -6,6 +6,7 @@ Old spellings of keys are read too. Features of pulses are taken as the document
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,9 +17,10 @@ from schemas.wire import MAX_TRIGGERS
 from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1724, V1731
 from streams.errors import BadDataError
 from streams.unpack.emr_json import fadc_events, read_dbb
-from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
-from streams.unpack.json_values import INT32, number, own_trigger, short
-from streams.unpack.vlsb_json import NAMES, vlsb_hits
+from streams.unpack.hits import BoardEvents, DbbHits, DbbSpills, FadcHits, RawHits, TdcHits, VlsbHits
+from streams.unpack.json_values import INT32, number, own_trigger, short, spelled
+from streams.unpack.losses import RAW
+from streams.unpack.vlsb_json import NAMES, in_order_of_date, vlsb_hits
 
 _TableT = TypeVar("_TableT", bound=Table)
 _BOARDS = {"V1290": V1290, "V1724": V1724, "V1731": V1731}
@@ -29,9 +31,18 @@ _NOT_READ = ("trigger_engine", "epics_interface")
 _UINT32 = 2**32 - 1
 _MAX_SAMPLE = 255
 _TDC = ("leading_time", "trailing_time")
-_FADC = ("charge_mm", "charge_pm", "pulse_area", "position_min", "position_max", "arrival_time")
-_OLD_SPELLING = {"position_max": "max_pos"}
+_CHARGES = ("charge_mm", "charge_pm")
+_FEATURES = ("pulse_area", "position_min", "position_max", "arrival_time")
+_OLD_SPELLING = {"position_max": ("max_pos",)}
 """Until 2012; read where the new key is absent."""
+_DETECTORS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("trigger", "trigger_request", "tof0", "tof1", "tof2"), ("tof",)),
+    **dict.fromkeys(("tracker0", "tracker1", "tracker2", "single_station"), ("tracker",)),
+    **{name: (name,) for name in ("ckov", "kl", "emr")},
+    **dict.fromkeys(("tag", "unknown"), ()),
+    "V830": ("scalers",),
+}
+"""Branch → the detectors that need it. The raw plots show what can be read, and tell of each that cannot."""
 
 
 def parse(document: bytes) -> dict[str, Any]:
@@ -60,57 +71,116 @@ def parse(document: bytes) -> dict[str, Any]:
 def unpack_json(payload: bytes | memoryview) -> RawHits:
     """Return the raw hits of a physics event's document, by board, trigger and channel.
 
+    A branch that cannot be read is left out, and told of the detectors that need it (`RawHits.failed`).
+
     Raises
     ------
     BadDataError
-        When anything is not as it must be (step ``json``).
+        When the document, or how many particle events it has, is not as it must be (step ``json``).
     """
     daq = parse(bytes(payload)).get("daq_data")
     if not isinstance(daq, dict):
         raise BadDataError("json", f"daq_data is {short(daq)}, not an object")
     detectors = {short(n): branch for n, branch in daq.items() if isinstance(branch, list) and n not in _NOT_READ}
     emr = daq["emr"] if isinstance(daq.get("emr"), dict) else {}
-    if events := fadc_events(emr):
-        detectors["emr"] = events
+    failed = _Failed()
+    with failed.by("emr"):
+        if events := fadc_events(emr):
+            detectors["emr"] = events
     # One event per particle trigger; where the trigger itself was not recorded, the longest list tells.
-    triggers = (
-        len(daq["trigger"]) if isinstance(daq.get("trigger"), list) else max(map(len, detectors.values()), default=0)
-    )
+    triggers = len(detectors.get("trigger", ())) or max(map(len, detectors.values()), default=0)
     if triggers > MAX_TRIGGERS:
         raise BadDataError("json", f"{triggers} particle events, more than the {MAX_TRIGGERS} that a spill can have")
+    parts = [RawHits(triggers=triggers, boards=BoardEvents.empty(), tdc=TdcHits.empty(), fadc=FadcHits.empty())]
+    for name, events in detectors.items():
+        with failed.by(name):
+            parts.append(_branch(name, events, triggers))
+    scalers: dict[tuple[int, int], Any] = {}
+    with failed.by("V830"):
+        scalers = _scalers(daq.get("V830"))
+    dbb = DbbSpills.empty(), DbbHits.empty()
+    with failed.by("emr"):
+        dbb = read_dbb(emr)
+    vlsb = VlsbHits.empty()
+    with failed.by("tracker0"):
+        vlsb = in_order_of_date(VlsbHits.concat([part.vlsb for part in parts]))
+    skipped = sum((Counter(part.skipped) for part in parts), Counter[str]())
+    skipped.update(short(n) for n, branch in daq.items() if isinstance(branch, dict) and n not in (*_READ, *_NOT_READ))
+    skipped.update(name for name in _NOT_READ if daq.get(name))
+    return RawHits(
+        triggers=triggers,
+        boards=_once(BoardEvents.concat([part.boards for part in parts])),
+        tdc=_in_order(TdcHits.concat([part.tdc for part in parts])),
+        fadc=_in_order(FadcHits.concat([part.fadc for part in parts])),
+        samples={place: samples for part in parts for place, samples in part.samples.items()},
+        scalers=scalers,
+        dbb_spills=dbb[0],
+        dbb_hits=dbb[1],
+        vlsb=vlsb,
+        skipped=dict(skipped),
+        failed=failed.why,
+        absent=_absent(daq),
+    )
+
+
+def _absent(daq: Mapping[str, Any]) -> frozenset[str]:
+    """Return the detectors of which the document has no branch."""
+    there = {detector for branch, found in daq.items() if found is not None for detector in _DETECTORS.get(branch, ())}
+    return frozenset({detector for detectors in _DETECTORS.values() for detector in detectors} - there)
+
+
+class _Failed:
+    """Takes note of the branches that cannot be read.
+
+    Attributes
+    ----------
+    why
+        See `RawHits.failed`.
+    """
+
+    def __init__(self) -> None:
+        self.why: dict[str, BadDataError] = {}
+
+    @contextmanager
+    def by(self, branch: str) -> Iterator[None]:
+        """Read a branch in a ``with`` block: what refuses it fails the detectors that need it."""
+        try:
+            yield
+        except BadDataError as error:
+            said = BadDataError(error.step, f"{branch}: {error.reason}", error.byte)
+            for detector in (*_DETECTORS.get(branch, ()), RAW):
+                self.why.setdefault(detector, said)
+
+
+def _branch(name: str, events: Sequence[Any], triggers: int) -> RawHits:
+    """Return what one branch holds, a list of particle events, none longer than the spill's."""
+    if len(events) > triggers:
+        raise BadDataError("json", f"trigger mismatch: {name} has {len(events)} particle events, not {triggers}")
     hits: dict[int, list[tuple[int, Mapping[str, Any]]]] = {board: [] for board in _BOARDS.values()}
     vlsb: list[tuple[int, Mapping[str, Any]]] = []
     skipped: Counter[str] = Counter()
-    for name, events in detectors.items():
-        if len(events) > triggers:
-            raise BadDataError("json", f"trigger mismatch: {name} has {len(events)} particle events, not {triggers}")
-        for trigger, board, hit in _hits(name, events):
-            if board in _BOARDS:
-                hits[_BOARDS[board]].append((trigger, hit))
-            elif board in NAMES:
-                vlsb.append((trigger, hit))
-            else:
-                skipped[short(board)] += 1
-    skipped.update(short(n) for n, branch in daq.items() if isinstance(branch, dict) and n not in (*_READ, *_NOT_READ))
-    skipped.update(name for name in _NOT_READ if daq.get(name))
-    dbb_spills, dbb_hits = read_dbb(emr)
+    for trigger, board, hit in _hits(name, events):
+        if board in _BOARDS:
+            hits[_BOARDS[board]].append((trigger, hit))
+        elif board in NAMES:
+            vlsb.append((trigger, hit))
+        elif name in _DETECTORS:
+            raise BadDataError("json", f"unknown board {short(board)} in particle event {trigger}")
+        else:
+            skipped[short(board)] += 1
     tdc, fadc = hits[V1290], hits[V1724] + hits[V1731]
     return RawHits(
         triggers=triggers,
         boards=_board_events(hits),
-        tdc=_in_order(TdcHits(**_addresses(tdc), **{key: _column(tdc, key, MISSING) for key in _TDC})),
-        fadc=_in_order(
-            FadcHits(
-                **_addresses(fadc),
-                equipment=np.repeat(np.array([V1724, V1731], np.uint8), [len(hits[V1724]), len(hits[V1731])]),
-                pedestal=np.array([_real(hit, "pedestal") for _, hit in fadc], np.float64),
-                **{key: _column(fadc, key, MISSING) for key in _FADC},
-            )
+        tdc=TdcHits(**_addresses(tdc), **{key: _column(tdc, key) for key in _TDC}),
+        fadc=FadcHits(
+            **_addresses(fadc),
+            equipment=np.repeat(np.array([V1724, V1731], np.uint8), [len(hits[V1724]), len(hits[V1731])]),
+            pedestal=np.array([_real(hit, "pedestal") for _, hit in fadc], np.float64),
+            **{key: _column(fadc, key) for key in _CHARGES},
+            **{key: _features(hits, key) for key in _FEATURES},
         ),
         samples=_samples(hits[V1731], triggers),
-        scalers=_scalers(daq.get("V830")),
-        dbb_spills=dbb_spills,
-        dbb_hits=dbb_hits,
         vlsb=vlsb_hits(vlsb),
         skipped=dict(skipped),
     )
@@ -153,13 +223,20 @@ def _in_order(table: _TableT) -> _TableT:
     return table.rows(np.lexsort([getattr(table, name) for name in names if hasattr(table, name)]))
 
 
-def _column(hits: Sequence[tuple[int, Mapping[str, Any]]], key: str, default: int) -> Any:
-    old = _OLD_SPELLING.get(key, key)
-    return np.array([number(hit, key if key in hit else old, default) for _, hit in hits], np.int32)
+def _column(hits: Sequence[tuple[int, Mapping[str, Any]]], key: str) -> Any:
+    old = _OLD_SPELLING.get(key, ())
+    return np.array([number(hit, spelled(hit, key, *old)) for _, hit in hits], np.int32)
+
+
+def _features(hits: Mapping[int, Sequence[tuple[int, Mapping[str, Any]]]], key: str) -> Any:
+    """Return a feature of the pulses, which a V1731 has always, and a V1724 not until 2012."""
+    spellings = (key, *_OLD_SPELLING.get(key, ()))
+    slow = [next((number(hit, k) for k in spellings if k in hit), MISSING) for _, hit in hits[V1724]]
+    return np.concatenate([np.array(slow, np.int32), _column(hits[V1731], key)])
 
 
 def _real(hit: Mapping[str, Any], key: str) -> float:
-    value = hit.get(key, 0)
+    value = hit[spelled(hit, key)]
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= INT32:
         raise BadDataError("json", f"{key} is {short(value)}, not a number of the ADC")
     return float(value)
@@ -172,13 +249,12 @@ def _board_events(hits: Mapping[int, Sequence[tuple[int, Mapping[str, Any]]]]) -
         for trigger, hit in theirs:
             place = (board, number(hit, "ldc_id", low=0), number(hit, "geo", low=0), trigger)
             if place not in found:
-                found[place] = (
-                    number(hit, "trigger_time_tag", MISSING, high=_UINT32),
-                    number(hit, "bunch_id", MISSING),
-                )
+                tag = number(hit, "trigger_time_tag", MISSING, high=_UINT32)
+                # Files of the experiment have the 32 bits of the word as a number with a sign.
+                found[place] = tag & _UINT32 if tag != MISSING else MISSING, number(hit, "bunch_id", MISSING)
     places = np.array([*found], np.int32).reshape(-1, 4)
     tags = np.array([*found.values()], np.int64).reshape(-1, 2)
-    events = BoardEvents(
+    return BoardEvents(
         equipment=places[:, 0].astype(np.uint8),
         ldc=places[:, 1].astype(np.uint8),
         geo=places[:, 2].astype(np.uint8),
@@ -187,7 +263,13 @@ def _board_events(hits: Mapping[int, Sequence[tuple[int, Mapping[str, Any]]]]) -
         time_tag=tags[:, 0],
         bunch_id=tags[:, 1].astype(np.int32),
     )
-    return _in_order(events)
+
+
+def _once(events: BoardEvents) -> BoardEvents:
+    """Return the events in their order, each once: several branches have hits of one board."""
+    ordered = _in_order(events)
+    places = np.stack([ordered.equipment, ordered.ldc, ordered.geo, ordered.trigger])
+    return ordered.rows(np.append(True, (np.diff(places) != 0).any(axis=0))[: len(ordered)])
 
 
 def _samples(hits: Sequence[tuple[int, Mapping[str, Any]]], triggers: int) -> dict[tuple[int, int, int], Any]:

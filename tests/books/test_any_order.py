@@ -31,6 +31,7 @@ def spills(draw: st.DrawFn) -> ReconstructedSpill:
         version=draw(st.sampled_from([0, 0, 1])),
         skipped=draw(_names),
         errors=dict.fromkeys(draw(_names), "why"),
+        lacking=dict.fromkeys(draw(_names), "why"),
         **dict.fromkeys(("raw", "emr", "tracker", "kl")),
     )
     kind = draw(st.sampled_from(["good", "good", "good", "no time", "rejected"]))

@@ -127,6 +127,23 @@ def test_the_counters_moved_to_another_board_after_run_6540(shared: Path) -> Non
     assert before.digest != after.digest
 
 
+def test_each_calibration_serves_the_runs_that_it_was_made_for_and_no_others(shared: Path) -> None:
+    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    store = ConditionsStore([(index, shared / "data" / "mice-conditions")])
+    served = {run: {entry.kind: entry.file.name for entry in store.entries(run)} for run in (2873, 3400, 4000, 6008)}
+    calibrations = {run: [kinds.get("tof_t0"), kinds.get("scifi_calibration")] for run, kinds in served.items()}
+    assert calibrations == {
+        2873: ["tofcalibT0_trTOF1_g4mice.txt", None],
+        3400: ["tofcalibT0_trTOF1_dec2011.txt", None],
+        4000: [None, None],
+        6008: [None, "scifi_calibration.json.gz"],
+    }
+    conditions = store.for_run(4000)
+    assert conditions is not None
+    assert [*conditions.lacking] == ["tof.space_points", "tracker"]
+    assert all(e.note for run in served for e in store.entries(run) if e.kind in ("tof_t0", "scifi_mapping"))
+
+
 def test_the_ranges_of_plots_moved_with_tof2(shared: Path) -> None:
     index = PROJECT / "streams" / "conditions" / "mice.toml"
     store = ConditionsStore([(index, shared / "data" / "mice-conditions")])

@@ -362,7 +362,7 @@ def test_markers_that_hold_nothing_are_no_spills_and_no_runs(read):
         (b'{"daq_event_type": "physics', "no JSON"),
         (b"[1]", "a JSON list"),
         (document([]), "daq_event_type is no text"),
-        (document("physics_event"), "spill_num is None"),
+        (document("physics_event"), "there is no spill_num, but"),
         (document("physics_event", spill_number=-1, daq_data={"trigger": []}), "spill_number is -1"),
         (document("physics_event", spill_number=1, run_number="5"), "run_number is 5"),
         ({"daq_data": {"trigger": []}}, "whose daq_event_type is ''"),

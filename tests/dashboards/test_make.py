@@ -104,6 +104,14 @@ def test_a_run_without_conditions_says_so_in_its_empty_plots() -> None:
             "Time of flight failed on 3 of 4 spills",
         ),
         (
+            Totals(received=4, filled=4, lacking=Counter({"tof.space_points": 4, "tracker": 1})),
+            "not calibrated in 4 of 4 spills: for it there is no table in the conditions of the run",
+        ),
+        (
+            Totals(received=4, filled=4, errors=Counter({"tof calibration": 3})),
+            "the calibration does not fit in 3 of 4 spills: no pixel can have triggered",
+        ),
+        (
             Totals(received=4, filled=4, errors=Counter({"plot ht01": 2})),
             "this plot could not be filled from 2 of 4 spills",
         ),

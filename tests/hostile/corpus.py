@@ -121,7 +121,6 @@ def for_raw() -> list[Hostile]:
         spill = raw_spill(format=RawFormat.SPILL_JSON, payload=payload)
         return Hostile(name=name, value=serialize(spill), reason=reason, step=step, key=b"900001")
 
-    pulse = {"part_event_number": 0, "ldc_id": 0, "geo": 1, "channel": 1, "pedestal": 1}
     unknown = [{f"V{n}": [{}] for n in range(MAX_NAMES + 1)}]
     long_reason = raw_spill(format=RawFormat.UNREADABLE, problem="p" * (30 << 20))
     return [
@@ -144,10 +143,7 @@ def for_raw() -> list[Hostile]:
         spill_json("deep JSON", b'{"daq_data":' + b"[" * 200_000, "nested too deeply"),
         spill_json("number of 10,000 digits", b'{"daq_data":' + b"9" * 10_000 + b"}", "no JSON that can be read"),
         spill_json("no object", b"NaN", "not an object"),
-        spill_json("pedestal NaN", document(tof=[{"V1724": [{**pulse, "pedestal": float("nan")}]}]), "pedestal"),
-        spill_json(
-            "channel Infinity", document(tof=[{"V1724": [{**pulse, "channel": float("inf")}]}]), "channel is inf"
-        ),
+        spill_json("data NaN", b'{"daq_data":NaN}', "daq_data is nan"),
         spill_json("unknown boards by the thousand", document(tof=unknown), f"{MAX_NAMES + 1} types", step="unpack"),
     ]
 

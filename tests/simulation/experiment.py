@@ -173,6 +173,7 @@ class Conditions:
     def __init__(self, digest: str, plot_ranges: Ranges) -> None:
         self.digest, self.plot_ranges = digest, plot_ranges
         self.pulses = None
+        self.lacking: dict[str, str] = {}
 
 
 def _reconstruct(hits: Any, *arguments: Any) -> Any:

@@ -74,6 +74,7 @@ def expected(entries: Sequence[Entry], partition: int, conditions: str) -> Expec
         "rejected": dict(rejected),
         "errors": {TUNED: len(filled)} if filled and not conditions else {},
         "skipped": {},
+        "lacking": {},
         "detectors": {"board": {"counts": 4 * len(filled)}} | ({TUNED: {"counts": 0}} if conditions else {})
         if filled
         else {},

@@ -50,7 +50,7 @@ def test_a_positive_pulse_has_the_features_of_its_maximum():
     pedestal = (27 * 8500 + 8600 + 9500 + 8700) / 30
     assert hits.pedestal[0] == pytest.approx(pedestal)
     assert hits.charge_mm[0] == 1000
-    assert hits.charge_pm[0] == int(9500 - pedestal)
+    assert hits.charge_pm[0] == int(9500 - pedestal + 0.5)
     area = 27 * 8500 + 8600 + 9500 + 8700 - 30 * pedestal
     assert hits.pulse_area[0] == int(area + 0.5)
     assert (hits.position_min[0], hits.position_max[0]) == (0, 41)

@@ -32,7 +32,7 @@ def expected(samples, *, negative):
     return (
         pedestal,
         max(s) - min(s),
-        int(pedestal - min(s) if negative else max(s) - pedestal),
+        int((pedestal - min(s) if negative else max(s) - pedestal) + 0.5),
         int((area if negative else -area) + 0.5),
         low,
         high,

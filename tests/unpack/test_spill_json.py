@@ -1,25 +1,39 @@
 import json
+import re
 
 import pytest
 
 from schemas.records import MISSING
-from streams.boards import V1290, V1724, V1731
+from streams.boards import V1290, V1724, V1731, VLSB_C
 from streams.errors import BadDataError
 from streams.unpack.spill_json import unpack_json
 
 TDC_HIT = {"ldc_id": 1, "geo": 2, "channel": 3, "leading_time": 100, "trailing_time": -99, "bunch_id": 4}
 ADC_HIT = {"ldc_id": 1, "geo": 2, "channel": 3, "charge_mm": 150, "charge_pm": 140, "pedestal": 8300.5}
+PULSE = ADC_HIT | {"pulse_area": 9, "position_min": 30, "position_max": 31, "arrival_time": 25}
+VLSB_HIT = {"ldc_id": 1, "bank": 5, "channel": 9, "adc": 60, "tdc": 30, "discriminator": True}
 
 
 def unpack(**daq):
     return unpack_json(json.dumps({"daq_event_type": "physics_event", "daq_data": daq}).encode())
 
 
-def refused(reason, payload=None, **daq):
+def refused(reason, payload):
     with pytest.raises(BadDataError, match=reason) as error:
-        unpack(**daq) if payload is None else unpack_json(payload)
+        unpack_json(payload)
     assert error.value.step == "json"
     return error.value
+
+
+def failed(detector, reason, **daq):
+    """Check that the detector alone cannot be read, and that nothing is left of the branch; return why."""
+    found = unpack(**daq)
+    assert found.failed.keys() == {detector, "raw"}
+    said = found.failed[detector].reason
+    assert re.search(reason, said), said
+    assert found.failed["raw"].reason == said
+    assert not len(found.tdc) + len(found.fadc) + len(found.boards) + len(found.scalers)
+    return said
 
 
 def test_hits_of_every_detector_become_columns_even_unmapped_ones():
@@ -37,7 +51,7 @@ def test_hits_of_every_detector_become_columns_even_unmapped_ones():
 
 
 def test_the_old_spelling_of_a_position_is_read():
-    hit = ADC_HIT | {"position_min": 1, "max_pos": 77}
+    hit = {key: value for key, value in PULSE.items() if key != "position_max"} | {"position_min": 1, "max_pos": 77}
     assert unpack(ckov=[{"V1731": [hit]}]).fadc.position_max.tolist() == [77]
     assert unpack(ckov=[{"V1731": [hit]}]).fadc.position_min.tolist() == [1]
 
@@ -48,7 +62,7 @@ def test_without_trigger_the_longest_list_counts_the_triggers():
 
 
 def test_samples_are_kept_of_channels_that_have_them_always():
-    hit = ADC_HIT | {"samples": [1, 2, 255]}
+    hit = PULSE | {"samples": [1, 2, 255]}
     hits = unpack(trigger=[None, None], ckov=[{"V1731": [hit, hit | {"channel": 4}]}, {"V1731": [hit]}])
     assert list(hits.samples) == [(1, 2, 3)]
     assert hits.samples[1, 2, 3].tolist() == [[1, 2, 255]] * 2
@@ -77,7 +91,7 @@ def test_branches_of_no_known_shape_are_skipped_and_counted_whatever_they_hold(b
 )
 @pytest.mark.parametrize("key", ["ldc_id", "geo", "channel"])
 def test_an_address_that_cannot_be_is_refused(key, value):
-    refused(key, trigger=[{"V1290": [TDC_HIT | {key: value}]}])
+    failed("tof", key, trigger=[{"V1290": [TDC_HIT | {key: value}]}])
 
 
 @pytest.mark.parametrize(
@@ -91,7 +105,7 @@ def test_an_address_that_cannot_be_is_refused(key, value):
     ],
 )
 def test_a_tdc_hit_with_a_wrong_number_is_refused(hit, reason):
-    assert len(refused(reason, trigger=[{"V1290": [TDC_HIT | hit]}]).reason) < 200
+    assert len(failed("tof", reason, trigger=[{"V1290": [TDC_HIT | hit]}])) < 200
 
 
 @pytest.mark.parametrize(
@@ -107,17 +121,85 @@ def test_a_tdc_hit_with_a_wrong_number_is_refused(hit, reason):
     ],
 )
 def test_an_adc_hit_with_a_wrong_number_is_refused(hit, reason):
-    refused(reason, ckov=[{"V1731": [ADC_HIT | hit]}])
+    failed("ckov", reason, ckov=[{"V1731": [PULSE | hit]}])
 
 
-def test_shapes_that_cannot_be_are_refused():
-    refused("not an object", trigger=[3])
-    refused("no list of hits", trigger=[{"V1290": 3}])
-    refused("no list of hits", trigger=[{"V1290": [3]}])
-    refused("trigger mismatch: tof0 has 2 particle events, not 1", trigger=[None], tof0=[None, None])
-    refused("V830 is 3", V830=3)
-    refused("ch5 is a list", V830={"ldc_id": 1, "geo": 0, "channels": {"ch5": []}})
-    refused("100001 particle events", trigger=[None] * 100_001)
+def test_shapes_that_cannot_be_fail_the_detectors_that_need_them():
+    failed("tof", "^trigger: particle event 0 of trigger is 3, not an object", trigger=[3])
+    failed("kl", "no list of hits", kl=[{"V1724": 3}])
+    failed("ckov", "no list of hits", ckov=[{"V1731": [3]}])
+    failed("tof", "trigger mismatch: tof0 has 2 particle events, not 1", trigger=[None], tof0=[None, None])
+    failed("scalers", "V830 is 3", V830=3)
+    failed("scalers", "ch5 is a list", V830={"ldc_id": 1, "geo": 0, "channels": {"ch5": []}})
+    failed("raw", "no list of hits", unknown=[{"V1290": 3}])
+    failed("tracker", "channel is 128", tracker1=[{"VLSB_C": [VLSB_HIT | {"channel": 128}]}])
+
+
+@pytest.mark.parametrize(
+    ("detector", "branch", "board", "hit", "wrong"),
+    [
+        ("tof", "tof2", "V1290", TDC_HIT, "leading_time"),
+        ("tof", "trigger_request", "V1290", TDC_HIT, "trailing_time"),
+        ("tof", "tof1", "V1724", ADC_HIT, "charge_mm"),
+        ("kl", "kl", "V1724", ADC_HIT, "charge_pm"),
+        ("ckov", "ckov", "V1731", PULSE, "pulse_area"),
+        ("ckov", "ckov", "V1731", PULSE, "position_max"),
+        ("ckov", "ckov", "V1731", PULSE, "pedestal"),
+        ("tracker", "tracker0", "VLSB", VLSB_HIT, "bank"),
+        ("tracker", "single_station", "VLSB_C", VLSB_HIT, "adc"),
+    ],
+)
+def test_an_unknown_spelling_fails_its_detector_alone_and_is_named(detector, branch, board, hit, wrong):
+    misspelled = {("spelled_anew" if key == wrong else key): value for key, value in hit.items()}
+    others = {
+        "tof": {"tof0": [{"V1290": [TDC_HIT]}]},
+        "ckov": {"ckov": [{"V1731": [PULSE]}]},
+        "tracker": {"tracker2": [{"VLSB": [VLSB_HIT | {"channel": 7}]}]},
+    }
+    there = {name: daq for key, its in others.items() for name, daq in its.items() if key != detector}
+    found = unpack(**there, **{branch: [{board: [misspelled]}]})
+    assert found.failed.keys() == {detector, "raw"}
+    said = found.failed[detector].reason
+    assert re.search(rf"^{branch}: there is no ({wrong}|bank_id or bank|.* or max_pos)", said)
+    assert "spelled_anew" in said
+    alone = unpack(**there)
+    for table in ("boards", "tdc", "fadc", "vlsb"):
+        assert getattr(found, table).equal(getattr(alone, table))
+
+
+def test_an_unknown_board_of_a_known_detector_fails_it_and_is_named():
+    found = unpack(tof1=[{"v1290": [TDC_HIT]}], kl=[{"V1724": [ADC_HIT]}])
+    said = {detector: error.reason for detector, error in found.failed.items()}
+    assert said == dict.fromkeys(("tof", "raw"), "tof1: unknown board v1290 in particle event 0")
+    assert len(found.fadc) == 1
+
+
+def test_more_particle_events_than_can_be_are_refused():
+    refused("100001 particle events", json.dumps({"daq_data": {"trigger": [None] * 100_001}}).encode())
+
+
+def test_a_list_of_triggers_without_one_leaves_the_count_to_the_detectors():
+    found = unpack(trigger=[], trigger_request=[], tof0=[], ckov=[{"V1731": [PULSE]}] * 3)
+    assert (found.triggers, found.failed, found.fadc.trigger.tolist()) == (3, {}, [0, 1, 2])
+
+
+def test_banks_are_read_in_all_spellings():
+    """Version 3 has their number in all boards; the cosmic format that in the board, which its geo tells, from 1."""
+    first = {key: value for key, value in VLSB_HIT.items() if key != "bank"} | {"bank_id": 61, "discriminator": 1}
+    cosmic = VLSB_HIT | {"bank": 3, "equip_type": VLSB_C, "geo": 16, "discriminator": False}
+    found = unpack(tracker0=[{"VLSB": [first]}], tracker1=[{"VLSB_C": [cosmic]}], tracker2=[{"VLSB": [VLSB_HIT]}])
+    assert found.failed == {}
+    assert found.vlsb.bank.tolist() == [5, 61, 63]
+    assert found.vlsb.discriminator.tolist() == [1, 1, 0]
+    twice = unpack(tracker0=[{"VLSB": [first]}], tracker1=[{"VLSB": [first]}])
+    said = {detector: error.reason for detector, error in twice.failed.items()}
+    assert said == dict.fromkeys(("tracker", "raw"), "tracker0: channel 9 of bank 61 comes twice in particle event 0")
+    assert len(twice.vlsb) == 0
+
+
+def test_a_time_tag_with_a_sign_is_the_32_bits_of_its_word():
+    hits = unpack(tof0=[{"V1724": [ADC_HIT | {"trigger_time_tag": -1157817531}]}])
+    assert hits.boards.time_tag.tolist() == [2**32 - 1157817531]
 
 
 @pytest.mark.parametrize(
