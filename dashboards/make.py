@@ -148,7 +148,7 @@ def _history(view: View, name: str, theme: Theme) -> Figure:
         marked = len(points) - 1
     numbers = [number_of(point) for point in points]
     if marked is not None and MEASURE in name and (shown := numbers[marked]) is not None:
-        over = f"{over}; this one: {shown.value:.5g} ± {shown.error:.2g}"
+        over = f"{over}; this one: {shown}"
     return history_figure(
         title,
         over,

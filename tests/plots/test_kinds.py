@@ -1,6 +1,7 @@
 """Kinds of particles by time of flight, and the plots that go by them."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from itertools import product
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ ALL = [*SPILLS, reconstructed_spill(6, tof=None)]
 BATCH = Batch(ALL)
 
 
-def slow_kinds(spill) -> dict[int, int]:
-    """Return the kind of each trigger that has one, by loops over space points."""
+def slow_flights(spill) -> dict[int, float]:
+    """Return the time of flight of each trigger that has one, by loops over space points."""
     times = defaultdict(list)
     points = spill.get(Tof).space_points
     for trigger, station, time in zip(
@@ -31,10 +32,17 @@ def slow_kinds(spill) -> dict[int, int]:
     found = {}
     for trigger in range(spill.triggers):
         if len(times[trigger, 0]) == len(times[trigger, 1]) == 1:
-            flight = times[trigger, 1][0] - times[trigger, 0][0]
-            for kind in range(3):
-                if EDGES_NS[kind] <= flight < EDGES_NS[kind + 1]:
-                    found[trigger] = kind
+            found[trigger] = times[trigger, 1][0] - times[trigger, 0][0]
+    return found
+
+
+def slow_kinds(spill) -> dict[int, int]:
+    """Return the kind of each trigger that has one."""
+    found = {}
+    for trigger, flight in slow_flights(spill).items():
+        for kind in range(3):
+            if EDGES_NS[kind] <= flight < EDGES_NS[kind + 1]:
+                found[trigger] = kind
     return found
 
 
@@ -63,6 +71,36 @@ def test_charges_are_shown_by_kind_of_those_whose_kind_is_known() -> None:
     assert filled("kl_charge_kind") == sorted(of_kl)
     assert filled("emr_charge_kind") == sorted(of_emr)
     assert [measure.label for measure in PLOTS["emr_charge_kind"].measures] == [f"Mean charge of {k}s" for k in KINDS]
+
+
+def test_charge_and_range_are_shown_against_the_time_of_flight() -> None:
+    charges, ranges = [], []
+    for spill in SPILLS:
+        flights, kl, emr = slow_flights(spill), spill.get(Kl), spill.get(Emr)
+        for trigger, flight in flights.items():
+            cells = kl.hits.charge[kl.hits.trigger == trigger]
+            charges += [(flight, float(cells.sum()))] if len(cells) else []
+            ranges += [(flight, mm) for mm in emr.tracks.range_mm[emr.tracks.trigger == trigger].tolist()]
+    assert filled("kl_charge_tof") == sorted(charges)
+    assert filled("emr_range_tof") == sorted(ranges)
+
+
+def test_two_detectors_meet_where_both_have_hits_in_a_trigger() -> None:
+    meet = Counter()
+    for spill in ALL:
+        made = spill.detectors
+        for trigger in range(spill.triggers):
+            there = [made["kl"].hits.trigger, made["emr"].hits.trigger]
+            clusters = made["tracker"].hits
+            there += [clusters.trigger[clusters.tracker == tracker] for tracker in (0, 1)]
+            light = made["ckov"].digits
+            there = [light.trigger[light.photo_electrons[:, counter] > 0] for counter in (0, 1)] + there
+            slabs = made["tof"].hits if "tof" in made else None
+            there = [slabs.trigger[slabs.station == s] if slabs is not None else [] for s in range(3)] + there
+            hit = [detector for detector, its in enumerate(there) if trigger in its]
+            meet.update(product(hit, hit))
+    assert Counter(filled("daq_matrix")) == meet
+    assert len(meet) > 60
 
 
 def test_the_decay_time_is_that_of_daughters_with_a_mother() -> None:
