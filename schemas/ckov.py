@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from schemas.columns import F8, I4, Detector, Table, column
 
+COUNTS_PER_PHOTO_ELECTRON = 23.0
+"""Pulse area of one photo-electron, ADC counts times samples, the same for every photomultiplier."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CkovDigits(Table):

@@ -198,7 +198,9 @@ class RunBook:
 
     def state(self, name: str) -> str:
         """Return why a plot has no entries in any spill, where the run's conditions are why; else an empty text."""
-        spills = self.totals.filled
+        cells, spills = self.book.cells.get(name), self.totals.filled
+        if cells is not None and cells.counts.any():
+            return ""
         return NOT_CALIBRATED if spills and spills_without(PLOTS[name], self.totals.lacking) == spills else ""
 
     def histogram(self, name: str) -> Histogram:

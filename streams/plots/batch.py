@@ -47,9 +47,10 @@ class Batch:
         """(spills,) their numbers."""
         return np.array([s.spill for s in self._spills], np.int64)
 
-    def having(self, detector: str) -> Bools:
-        """Return (spills,) whether the detector made something of each."""
-        return np.array([detector in found for found in self._detectors], np.bool_)
+    def having(self, name: str) -> Bools:
+        """Return (spills,) whether a detector, or ``detector.table``, was made of each: not where conditions lack."""
+        detector = name.partition(".")[0]
+        return np.array([detector in s.detectors and name not in s.lacking for s in self._spills], np.bool_)
 
     def join(self, kind: type[_TableT]) -> _TableT:
         """Return the rows of all spills' tables of a kind."""

@@ -1,5 +1,6 @@
 """All detectors' plots and trends, in the page's order."""
 
+from streams.plots.across import ACROSS
 from streams.plots.ckov import CKOV
 from streams.plots.daq import DAQ
 from streams.plots.emr import EMR
@@ -34,5 +35,5 @@ def add(detector: DetectorPlots) -> None:
     TRENDS.update({trend.name: trend for trend in detector.trends})
 
 
-for _detector in (DAQ, SCALERS, TOF, CKOV, KL, TRACKER, EMR, RAW):
+for _detector in (DAQ, SCALERS, TOF, CKOV, KL, TRACKER, EMR, ACROSS, RAW):
     add(_detector)

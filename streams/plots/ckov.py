@@ -3,13 +3,17 @@
 import numpy as np
 import numpy.typing as npt
 
-from schemas.ckov import CkovDigits
+from schemas.ckov import COUNTS_PER_PHOTO_ELECTRON, CkovDigits
 from streams.plots.batch import Batch
+from streams.plots.measures import at, between, mean, share
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
-from streams.plots.tof_quantities import flight_time_ns, single_times_ns
+from streams.plots.tof_quantities import KINDS_NS, first_flight_ns, flight_time_ns
 
 _Values = tuple[npt.ArrayLike, ...]
 _EXPERT = "Cherenkov expert on call"
+_PMTS = 8
+_MIN_LIGHT = 1.0
+"""Photo-electrons in a counter that are more than noise."""
 _NO_ARRIVAL = 255
 """An arrival time from here on means that no sample left the pedestal."""
 
@@ -20,8 +24,7 @@ def _light_against_flight(counter: int) -> Plot:
     def fill(batch: Batch) -> _Values:
         digits = batch.join(CkovDigits)
         light = digits.photo_electrons[:, counter]
-        times = batch.once(single_times_ns)[digits.trigger]
-        flight = times[:, 1] - times[:, 0]
+        flight = batch.once(first_flight_ns)[digits.trigger]
         taken = (light > 0) & ~np.isnan(flight)
         return light[taken], flight[taken]
 
@@ -41,6 +44,74 @@ def _light_against_flight(counter: int) -> Plot:
             normal="A band of many photo-electrons at the electrons' time; muons and pions with little light, "
             "depending on the momentum.",
             action="No light for electrons: check gas, high voltage and the charge of each photomultiplier.",
+            call=_EXPERT,
+        ),
+    )
+
+
+def _light(kind: str) -> Plot:
+    low, high = KINDS_NS[kind]
+
+    def fill(batch: Batch) -> _Values:
+        digits = batch.join(CkovDigits)
+        flight = batch.once(first_flight_ns)[digits.trigger]
+        pulses = digits.pulse[(flight > low) & (flight < high)]
+        return np.tile(np.arange(1, _PMTS + 1), len(pulses)), pulses.ravel() / COUNTS_PER_PHOTO_ELECTRON
+
+    return Plot(
+        name=f"ckov_light_{kind}",
+        detector="ckov",
+        title=f"Cherenkov: light of {kind} by photomultiplier",
+        axes=(
+            Axis(label="Photomultiplier", bins=_PMTS, low=0.5, high=_PMTS + 0.5),
+            Axis(label="Light", unit="photo-electrons", bins=30, low=-0.5, high=29.5),
+        ),
+        fill=fill,
+        expert=True,
+        canvas="ckov_light",
+        keywords=("ckov", "light", "pmt", kind),
+        measures=tuple(at(mean("", "photo-electrons"), f"Light in {p + 1}", p) for p in range(_PMTS)),
+        words=Words(
+            shows=f"Light in each photomultiplier, 1 to 4 of counter A and 5 to 8 of B, of {kind}: particles that took "
+            f"{low:g} to {high:g} ns from TOF0 to TOF1, right for momenta of 200 to 250 MeV/c.",
+            normal="Electrons leave some photo-electrons in each, alike in the four of a counter; muons and pions few "
+            "or none, more in B, which of them depends on the momentum.",
+            action="One of four with less: its high voltage or coupling. All four of a counter: gas, or mirrors.",
+            call=_EXPERT,
+        ),
+    )
+
+
+def _threshold(counter: int) -> Plot:
+    letter = "AB"[counter]
+
+    def fill(batch: Batch) -> _Values:
+        digits = batch.join(CkovDigits)
+        flight = batch.once(first_flight_ns)[digits.trigger]
+        there = ~np.isnan(flight)
+        return flight[there], digits.photo_electrons[there, counter] > _MIN_LIGHT
+
+    return Plot(
+        name=f"ckov_threshold_{letter}",
+        detector="ckov",
+        title=f"Cherenkov {letter}: threshold",
+        axes=(
+            Axis(label="Time TOF0 → TOF1", unit="ns", bins=40, low=24, high=34),
+            Axis(label="Light", bins=2, low=-0.5, high=1.5, names=("No", "Yes")),
+        ),
+        fill=fill,
+        expert=True,
+        canvas="ckov_threshold",
+        keywords=("ckov", "tof", "threshold", f"ckov{letter.lower()}"),
+        measures=tuple(
+            between(share(""), f"Share of {kind} with light", low, high) for kind, (low, high) in KINDS_NS.items()
+        ),
+        words=Words(
+            shows=f"Particles by their time of flight, and whether they left more than one photo-electron in Cherenkov "
+            f"{letter}: the share with light falls where they come below the threshold.",
+            normal="All electrons have light; of muons and pions those that are fast enough, in B before A.",
+            action="Electrons without light: high voltage or gas. Slow particles with light: noise, or light from "
+            "outside.",
             call=_EXPERT,
         ),
     )
@@ -90,6 +161,8 @@ def _arrival(pmt: int) -> Plot:
 
 PLOTS = (
     *(_light_against_flight(c) for c in range(2)),
+    *(_light(k) for k in KINDS_NS),
+    *(_threshold(c) for c in range(2)),
     *(_charge(p) for p in range(8)),
     *(_arrival(p) for p in range(8)),
     Plot(

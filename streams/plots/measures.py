@@ -91,13 +91,23 @@ def at(measure: Measure, label: str, place: int | slice) -> Measure:
     return Measure(label=label, unit=measure.unit, of=of)
 
 
-def along_first(measure: Measure) -> Measure:
-    """Return a measure along the first axis of a plot of two, in place of the last."""
+def between(measure: Measure, label: str, low: float, high: float) -> Measure:
+    """Return a measure of what lies between two places of the first axis of a plot of two."""
 
     def of(counts: I8, axes: Sequence[Axis]) -> KeyNumber | None:
-        return measure.of(counts.T, axes[::-1])
+        return measure.of(counts[(axes[0].centres > low) & (axes[0].centres < high)], axes)
 
-    return Measure(label=measure.label, unit=measure.unit, of=of)
+    return Measure(label=label, unit=measure.unit, of=of)
+
+
+def along_first(measure: Measure) -> Measure:
+    """Return a measure along the first axis of a plot of two."""
+    return Measure(label=measure.label, unit=measure.unit, of=lambda counts, axes: measure.of(counts.T, axes[::-1]))
+
+
+def part(label: str, yes: tuple[int, ...], of: tuple[int, ...]) -> Measure:
+    """Return the share that one cell has of another, which counts the same things and more."""
+    return Measure(label=label, of=lambda counts, _axes: _binomial(int(counts[yes]), int(counts[of])))
 
 
 def lifetime(label: str, unit: str, *, within: tuple[float, float]) -> Measure:

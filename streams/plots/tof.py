@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from schemas.tof import TofSlabHits, TofSpacePoints
 from streams.conditions.tof import PLANES, PMTS, STATIONS
+from streams.plots import tof_expert
 from streams.plots.batch import Batch
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
 from streams.plots.tof_quantities import (
@@ -85,7 +86,7 @@ def _space_point_slab(station: int, column: str) -> Plot:
 
 def _space_points_per_trigger(station: int) -> Plot:
     def fill(batch: Batch) -> _Values:
-        read = np.repeat(batch.having("tof"), np.diff(batch.first))
+        read = np.repeat(batch.having("tof.space_points"), np.diff(batch.first))
         return (batch.once(space_points_per_trigger)[read, station],)
 
     return Plot(
@@ -132,7 +133,7 @@ def _space_points_per_spill(station: int) -> Plot:
 
 def _space_points_against_spill(station: int) -> Plot:
     def fill(batch: Batch) -> _Values:
-        spills = batch.spills[batch.having("tof")]
+        spills = batch.spills[batch.having("tof.space_points")]
         return (np.repeat(spills, batch.once(space_points_per_spill)[:, station]),)
 
     return Plot(
@@ -242,4 +243,4 @@ PLOTS = (
     *(_pmt_hits(s, p, m) for p in range(PLANES) for m in range(PMTS) for s in _STATIONS),
 )
 
-TOF = DetectorPlots(name="tof", title="Time of flight", plots=PLOTS, overview=("ht01", "hspxy_1"))
+TOF = DetectorPlots(name="tof", title="Time of flight", plots=(*PLOTS, *tof_expert.PLOTS), overview=("ht01", "hspxy_1"))

@@ -10,6 +10,11 @@ from streams.conditions.tof import PLANES, PMTS, STATIONS
 from streams.plots.batch import Batch
 from streams.stable_order import stable_order
 
+LIGHT_NS = {(0, 1): 25.6, (1, 2): 27.3, (0, 2): 52.9}
+"""What light takes between two stations since 2013, about: TOF2 was elsewhere before."""
+KINDS_NS = {"electrons": (24.6, 26.6), "muons": (27.2, 29.15), "pions": (29.15, 31.8)}
+"""Between which times of flight from TOF0 to TOF1 particles of 200 to 250 MeV/c are of a kind."""
+
 
 def space_points_per_trigger(batch: Batch) -> I4:
     """Return (triggers, 3) space points of each trigger in each station."""
@@ -29,11 +34,11 @@ def digits_by_photomultiplier(batch: Batch) -> dict[tuple[int, int, int], U1]:
 
 
 def space_points_per_spill(batch: Batch) -> I4:
-    """Return (spills that have the stations, 3) space points of each spill in each station."""
+    """Return (spills that have them, 3) space points of each spill in each station."""
     per_trigger = batch.once(space_points_per_trigger)
     total = np.concatenate([np.zeros((1, STATIONS), np.int64), np.cumsum(per_trigger, axis=0)])
     per_spill: I8 = total[batch.first[1:]] - total[batch.first[:-1]]
-    return per_spill[batch.having("tof")].astype(np.int32)
+    return per_spill[batch.having("tof.space_points")].astype(np.int32)
 
 
 def single_times_ns(batch: Batch) -> F8:
@@ -50,3 +55,9 @@ def flight_time_ns(batch: Batch, start: int, stop: int) -> F8:
     times = batch.once(single_times_ns)
     flight = times[:, stop] - times[:, start]
     return flight[~np.isnan(flight)]
+
+
+def first_flight_ns(batch: Batch) -> F8:
+    """Return (triggers,) time of flight from TOF0 to TOF1, NaN of triggers without one space point in each."""
+    times = batch.once(single_times_ns)
+    return times[:, 1] - times[:, 0]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from schemas.ckov import Ckov, CkovDigits
+from schemas.ckov import COUNTS_PER_PHOTO_ELECTRON, Ckov, CkovDigits
 from streams.boards import V1731
 from streams.conditions.model import Conditions
 from streams.reco import DetectorError
@@ -16,8 +16,6 @@ POSITION_TOLERANCE = 40
 """Samples between a pulse and its counter's largest one, beyond which it belongs to another particle."""
 MIN_COINCIDENT = 2
 """Pulses of a counter from which on their positions are compared."""
-COUNTS_PER_PHOTO_ELECTRON = 23.0
-"""Pulse area of one photo-electron, ADC counts times samples, the same for every photomultiplier."""
 COUNTERS, PMTS = 2, 4
 
 
