@@ -3,7 +3,6 @@
 import numpy as np
 
 from schemas.columns import F8
-from streams.plots.matrix import MATRIX
 from streams.plots.model import DetectorPlots, Trend, Words
 from streams.plots.spillfacts import SpillFacts
 
@@ -113,4 +112,4 @@ TRENDS = (
     ),
 )
 
-DAQ = DetectorPlots(name="daq", title="DAQ", plots=(MATRIX,), trends=TRENDS, overview=("daq_triggers", "daq_missed"))
+DAQ = DetectorPlots(name="daq", title="DAQ", trends=TRENDS, overview=("daq_triggers", "daq_missed"))

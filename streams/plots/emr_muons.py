@@ -1,13 +1,12 @@
 """Plots of what the electron-muon ranger tells of kinds, momenta and decays, for the expert."""
 
-import numpy as np
 import numpy.typing as npt
 
 from schemas.emr import EmrDaughters, EmrTracks
 from streams.conditions.emr import COUNT_NS, PLANES
 from streams.plots.batch import Batch
 from streams.plots.emr_quantities import is_muon
-from streams.plots.kinds import KIND, KINDS, TIME, UNKNOWN, flight_ns, kinds
+from streams.plots.kinds import KIND, KINDS, UNKNOWN, kinds
 from streams.plots.measures import at, lifetime, mean, rms
 from streams.plots.model import Axis, Plot, Words
 from streams.plots.muon_range import momentum_mev_c
@@ -22,12 +21,6 @@ def _charge_and_kind(batch: Batch) -> _Values:
     tracks = batch.join(EmrTracks)
     kind = batch.once(kinds)[tracks.trigger]
     return kind[kind != UNKNOWN], tracks.charge_ma[kind != UNKNOWN]
-
-
-def _range_and_time(batch: Batch) -> _Values:
-    tracks = batch.join(EmrTracks)
-    time = batch.once(flight_ns)[tracks.trigger]
-    return time[~np.isnan(time)], tracks.range_mm[~np.isnan(time)]
 
 
 def _momenta(batch: Batch) -> _Values:
@@ -60,25 +53,7 @@ MUON_PLOTS = (
             call=_EXPERT,
         ),
         measures=tuple(
-            at(mean("Charge", "ADC counts"), f"Mean charge of {kind}s", place) for place, kind in enumerate(KINDS)
-        ),
-    ),
-    Plot(
-        name="emr_range_tof",
-        detector="emr",
-        title="EMR range against time of flight",
-        axes=(TIME, Axis(label="Range", unit="mm", bins=48, low=0, high=840)),
-        fill=_range_and_time,
-        expert=True,
-        canvas="EMR_kinds",
-        keywords=("EMR", "TOF", "range"),
-        words=Words(
-            shows="Range of particles against their time of flight from TOF0 to TOF1, of those with one space point in "
-            "each.",
-            normal="Electrons at the left over all ranges; muons and pions in a spot each, the later the shorter.",
-            action="No difference between kinds: the events of EMR and TOF are shifted against each other; see the "
-            "matrix of detectors on the DAQ's page.",
-            call=_EXPERT,
+            at(mean("Charge", "ADC counts"), f"Mean charge of {kind}", place) for place, kind in enumerate(KINDS)
         ),
     ),
     Plot(

@@ -3,18 +3,16 @@
 import numpy as np
 import numpy.typing as npt
 
-from schemas.columns import F8
 from schemas.kl import KlCellHits, KlDigits
 from streams.conditions.kl import CELLS, PMTS
 from streams.plots.batch import Batch
-from streams.plots.kinds import KIND, KINDS, TIME, UNKNOWN, flight_ns, kinds
+from streams.plots.kinds import KIND, KINDS, UNKNOWN, kinds
 from streams.plots.measures import at, mean
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
 
 _Values = tuple[npt.ArrayLike, ...]
 _EXPERT = "KL expert on call"
 _CELL = Axis(label="Cell", bins=CELLS, low=-0.5, high=CELLS - 0.5)
-_WHOLE_CHARGE = Axis(label="Charge of all cells", unit="ADC counts", bins=100, low=0, high=10_000)
 _PMT = Axis(label="Photomultiplier", bins=PMTS, low=-0.5, high=PMTS - 0.5)
 
 
@@ -27,23 +25,13 @@ def _cell_and_pmt(batch: Batch) -> _Values:
     return digits.cell, digits.pmt
 
 
-def charge_per_trigger(batch: Batch) -> F8:
-    """Return (triggers,) charge of all cell hits together; NaN without any."""
+def _charge_and_kind(batch: Batch) -> _Values:
+    """Return kind and charge of each particle trigger of a known kind that left a cell hit."""
     hits = batch.join(KlCellHits)
     charge = np.bincount(hits.trigger, weights=hits.charge, minlength=batch.triggers)
-    return np.where(np.bincount(hits.trigger, minlength=batch.triggers) > 0, charge, np.nan)
-
-
-def _charge_and_kind(batch: Batch) -> _Values:
-    charge, kind = batch.once(charge_per_trigger), batch.once(kinds)
-    known = (kind != UNKNOWN) & ~np.isnan(charge)
+    kind = batch.once(kinds)
+    known = np.flatnonzero((kind != UNKNOWN) & (np.bincount(hits.trigger, minlength=batch.triggers) > 0))
     return kind[known], charge[known]
-
-
-def _charge_and_time(batch: Batch) -> _Values:
-    charge, time = batch.once(charge_per_trigger), batch.once(flight_ns)
-    known = ~np.isnan(time) & ~np.isnan(charge)
-    return time[known], charge[known]
 
 
 PLOTS = (
@@ -115,7 +103,7 @@ PLOTS = (
         name="kl_charge_kind",
         detector="kl",
         title="KL charge by kind of particle",
-        axes=(KIND, _WHOLE_CHARGE),
+        axes=(KIND, Axis(label="Charge of all cells", unit="ADC counts", bins=100, low=0, high=10_000)),
         fill=_charge_and_kind,
         expert=True,
         canvas="KL_kinds",
@@ -129,25 +117,7 @@ PLOTS = (
             call=_EXPERT,
         ),
         measures=tuple(
-            at(mean("Charge", "ADC counts"), f"Mean charge of {kind}s", place) for place, kind in enumerate(KINDS)
-        ),
-    ),
-    Plot(
-        name="kl_charge_tof",
-        detector="kl",
-        title="KL charge against time of flight",
-        axes=(TIME, _WHOLE_CHARGE),
-        fill=_charge_and_time,
-        expert=True,
-        canvas="KL_kinds",
-        keywords=("KL", "TOF", "charge"),
-        words=Words(
-            shows="Charge of all cells together against the time of flight from TOF0 to TOF1, of particles with one "
-            "space point in each.",
-            normal="Electrons at the left with broad charge; muons and pions in spots of one height.",
-            action="No difference between electrons and others: the events of KL and TOF are shifted against each "
-            "other; see the matrix of detectors on the DAQ's page.",
-            call=_EXPERT,
+            at(mean("Charge", "ADC counts"), f"Mean charge of {kind}", place) for place, kind in enumerate(KINDS)
         ),
     ),
 )

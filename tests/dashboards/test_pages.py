@@ -162,7 +162,7 @@ def test_a_plots_page_has_its_four_texts(name: str) -> None:
         "/nowhere",
         "/detector",
         "/detector/nowhere",
-        "/detector/scalers/expert",
+        "/detector/daq/expert",
         "/detector/tof/more",
         "/plot/ht99",
         "/plot",

@@ -1,7 +1,6 @@
 """Kinds of particles by time of flight, and the plots that go by them."""
 
-from collections import Counter, defaultdict
-from itertools import product
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -11,8 +10,9 @@ from schemas.kl import Kl
 from schemas.tof import Tof
 from streams.plots.batch import Batch
 from streams.plots.catalogue import PLOTS
-from streams.plots.kinds import EDGES_NS, KINDS, kinds
+from streams.plots.kinds import KINDS, kinds
 from streams.plots.muon_range import momentum_mev_c, stopping_power
+from streams.plots.tof_quantities import KINDS_NS
 from tests.records import reconstructed_spill
 
 SPILLS = [reconstructed_spill(n) for n in range(6)]
@@ -21,28 +21,20 @@ ALL = [*SPILLS, reconstructed_spill(6, tof=None)]
 BATCH = Batch(ALL)
 
 
-def slow_flights(spill) -> dict[int, float]:
-    """Return the time of flight of each trigger that has one, by loops over space points."""
+def slow_kinds(spill) -> dict[int, int]:
+    """Return the kind of each trigger that has one, by loops over space points."""
     times = defaultdict(list)
     points = spill.get(Tof).space_points
-    for trigger, station, time in zip(
-        *(getattr(points, n).tolist() for n in ("trigger", "station", "time_ns")), strict=True
-    ):
+    columns = (points.trigger.tolist(), points.station.tolist(), points.time_ns.tolist())
+    for trigger, station, time in zip(*columns, strict=True):
         times[trigger, station].append(time)
     found = {}
     for trigger in range(spill.triggers):
         if len(times[trigger, 0]) == len(times[trigger, 1]) == 1:
-            found[trigger] = times[trigger, 1][0] - times[trigger, 0][0]
-    return found
-
-
-def slow_kinds(spill) -> dict[int, int]:
-    """Return the kind of each trigger that has one."""
-    found = {}
-    for trigger, flight in slow_flights(spill).items():
-        for kind in range(3):
-            if EDGES_NS[kind] <= flight < EDGES_NS[kind + 1]:
-                found[trigger] = kind
+            flight = times[trigger, 1][0] - times[trigger, 0][0]
+            for kind, (low, high) in enumerate(KINDS_NS.values()):
+                if low <= flight < high:
+                    found[trigger] = kind
     return found
 
 
@@ -70,37 +62,7 @@ def test_charges_are_shown_by_kind_of_those_whose_kind_is_known() -> None:
         of_emr += [(kind[trigger], total) for trigger, total in tracks if trigger in kind]
     assert filled("kl_charge_kind") == sorted(of_kl)
     assert filled("emr_charge_kind") == sorted(of_emr)
-    assert [measure.label for measure in PLOTS["emr_charge_kind"].measures] == [f"Mean charge of {k}s" for k in KINDS]
-
-
-def test_charge_and_range_are_shown_against_the_time_of_flight() -> None:
-    charges, ranges = [], []
-    for spill in SPILLS:
-        flights, kl, emr = slow_flights(spill), spill.get(Kl), spill.get(Emr)
-        for trigger, flight in flights.items():
-            cells = kl.hits.charge[kl.hits.trigger == trigger]
-            charges += [(flight, float(cells.sum()))] if len(cells) else []
-            ranges += [(flight, mm) for mm in emr.tracks.range_mm[emr.tracks.trigger == trigger].tolist()]
-    assert filled("kl_charge_tof") == sorted(charges)
-    assert filled("emr_range_tof") == sorted(ranges)
-
-
-def test_two_detectors_meet_where_both_have_hits_in_a_trigger() -> None:
-    meet = Counter()
-    for spill in ALL:
-        made = spill.detectors
-        for trigger in range(spill.triggers):
-            there = [made["kl"].hits.trigger, made["emr"].hits.trigger]
-            clusters = made["tracker"].hits
-            there += [clusters.trigger[clusters.tracker == tracker] for tracker in (0, 1)]
-            light = made["ckov"].digits
-            there = [light.trigger[light.photo_electrons[:, counter] > 0] for counter in (0, 1)] + there
-            slabs = made["tof"].hits if "tof" in made else None
-            there = [slabs.trigger[slabs.station == s] if slabs is not None else [] for s in range(3)] + there
-            hit = [detector for detector, its in enumerate(there) if trigger in its]
-            meet.update(product(hit, hit))
-    assert Counter(filled("daq_matrix")) == meet
-    assert len(meet) > 60
+    assert [measure.label for measure in PLOTS["emr_charge_kind"].measures] == [f"Mean charge of {k}" for k in KINDS]
 
 
 def test_the_decay_time_is_that_of_daughters_with_a_mother() -> None:

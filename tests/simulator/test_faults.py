@@ -30,9 +30,7 @@ TOF_RAW = {
 CKOV_RAW = {"raw_v1731_pedestal", "raw_v1731_charge_mm", "raw_v1731_position_min"}
 FROM_TOF0 = {"ht01", "ht02", "htof", "tof_A", "tof_B"} | {
     "kl_charge_kind",
-    "kl_charge_tof",
     "emr_charge_kind",
-    "emr_range_tof",
 }
 """Plots of times that TOF0 begins."""
 
@@ -40,7 +38,6 @@ FROM_TOF0 = {"ht01", "ht02", "htof", "tof_A", "tof_B"} | {
 EMR_TRACKS = {f"emr_{what}" for what in ("charge_ma", "charge_ratio", "chi2_density", "range_primary")} | {
     "emr_charge_kind",
     "emr_momentum",
-    "emr_range_tof",
 }
 """What is made of the bars that are hit."""
 EMR_DAUGHTERS = {"emr_matched", "emr_muons", "emr_range_secondary", "emr_decay"}
@@ -138,7 +135,6 @@ def changed(*faults: str) -> set[str]:
 def test_a_fault_changes_its_own_plots_and_no_others(fault: str, seen: set[str]) -> None:
     # A pulse that comes while others of its counter are far away takes them out of the charge, not of its arrival.
     others = {f"hPMT{n}" for n in range(5, 9)} if fault.startswith("hot_channel:ckov/1") else set()
-    others |= {"daq_matrix"}  # it shows what takes all hits from a trigger, or gives it the first
     assert changed(fault) - others == seen - others
     assert result(fault).part.totals.errors == result(fault).part.totals.rejected == {}
     assert result(fault).part.totals.filled == SPILLS
