@@ -13,6 +13,7 @@ from dashboards.make import FigureCache
 from dashboards.pages import plots
 from dashboards.pages.controls import controls
 from dashboards.pages.strip import badges, banners, strip
+from streams.books import situation
 
 
 def add_callbacks(app: Dash, data: Data, figures: FigureCache, faults: Faults) -> None:
@@ -60,4 +61,5 @@ def _page(data: Data, figures: FigureCache, path: str, search: str | None, theme
     made = uuid4().hex  # the browser has other figures on it later, and must not take it for a new page then
     page = html.Div(parts, **{"data-has": has, "data-path": path, "data-made": made})
     about = strip(view), badges(view), banners(view, choices, passed_over(search)), controls(view, choices, names)
-    return page, plots.navigation(path), *about
+    absent = situation.not_read_out(view.book.totals)
+    return page, plots.navigation(path, absent), *about

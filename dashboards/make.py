@@ -18,6 +18,7 @@ from dashboards.figures.parts import Figure, empty
 from dashboards.figures.theme import LIGHT, THEMES, Theme
 from dashboards.figures.trends import trend_figure
 from schemas.columns import F8, I8
+from streams.books import situation
 from streams.books.key_number import KeyNumber, what
 from streams.books.totals import Totals
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
@@ -39,30 +40,34 @@ VALUE_BYTES = 32
 
 
 class FigureCache:
-    """Keeps the figures that were shown last."""
+    """Keeps the figures that were shown last, of each the newest: an update takes the place of what was before."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._figures: OrderedDict[tuple[str, str, str, Choices], Figure] = OrderedDict()
+        self._figures: OrderedDict[tuple[Any, ...], tuple[str, Figure]] = OrderedDict()
         self._bytes = 0
 
     def maker(self, view: View, theme: str | None, choices: Choices = Choices()) -> Maker:  # noqa: B008 - frozen
         """Return what makes the figures of a view; a theme that does not exist is the light one."""
         known = theme if theme in THEMES else LIGHT.name
-        # The rest of what was chosen is in the view and its version; a reference that is none changes nothing.
+        # The rest of what was chosen is in the view; a reference that is none changes nothing.
         look = Choices(mode=choices.mode if view.reference else Mode.SHAPE, log=choices.log, errors=choices.errors)
+        other = (view.reference.run, view.reference.session) if view.reference is not None else None
+        shown = (view.run, view.session, view.window, other, view.version if view.is_frozen else "")
 
         def make(name: str) -> Figure:
-            key = (view.version, name, known, look)
+            key = (*shown, name, known, look)
             with self._lock:
-                if key not in self._figures:
-                    self._figures[key] = figure = _make(view, name, known, look)
+                version, figure = self._figures.get(key, ("", {}))
+                if version != view.version:
+                    self._bytes -= weight(figure) if version else 0
+                    figure = _make(view, name, known, look)
+                    self._figures[key] = view.version, figure
                     self._bytes += weight(figure)
                 self._figures.move_to_end(key)
-                found = self._figures[key]
                 while self._bytes > KEPT_BYTES and len(self._figures) > 1:
-                    self._bytes -= weight(self._figures.popitem(last=False)[1])
-                return found
+                    self._bytes -= weight(self._figures.popitem(last=False)[1][1])
+                return figure
 
         return make
 
@@ -143,7 +148,7 @@ def _history(view: View, name: str, theme: Theme) -> Figure:
         marked = len(points) - 1
     numbers = [number_of(point) for point in points]
     if marked is not None and MEASURE in name and (shown := numbers[marked]) is not None:
-        over = f"{over}; this one: {shown.value:.5g} ± {shown.error:.2g}"
+        over = f"{over}; this one: {shown}"
     return history_figure(
         title,
         over,
@@ -269,6 +274,10 @@ def _why_empty(plot: Plot, totals: Totals) -> str:
         return f"{detector} failed on {failed} of {several(totals.filled, 'spill')}"
     if unfilled := totals.errors[f"plot {plot.name}"]:
         return f"this plot could not be filled from {unfilled} of {several(totals.filled, 'spill')}"
+    if plot.detector in situation.not_read_out(totals):
+        return f"{detector} is not read out in this run"
+    if absent := totals.absent[plot.detector]:
+        return f"{detector} was not read out in {absent} of {several(totals.filled, 'spill')}"
     if not any(totals.detectors.get(plot.detector, {}).values()):
         return f"{detector}: no hits in {several(totals.filled, 'spill')}, is it in the run?"
     return f"no entries yet in {several(totals.filled, 'spill')}"

@@ -26,6 +26,8 @@ def run_table(result: RunResult) -> Table:
     for detector, hits in sorted(totals.detectors.items()):
         for kind, count in hits.items():
             table.add_row(f"{detector} {kind.replace('_', ' ')}", f"{count:,}")
+    if absent := situation.not_read_out(totals):
+        table.add_row("not read out", ", ".join(sorted(absent)))
     for name, count in sorted(totals.lacking.items()):
         table.add_row(f"[yellow]spills not calibrated: {called(name)}[/]", f"{count:,}")
     for step, count in sorted(totals.errors.items()):
@@ -51,9 +53,12 @@ def problems(result: RunResult) -> Iterator[str]:
     more = result.part.totals.all_rejected - len(result.rejections)
     if more:
         yield f"{more:,} more rejected"
+    totals = result.part.totals
     for name, why in sorted(result.lacking.items()):
-        yield f"{called(name)} not calibrated in {result.part.totals.lacking[name]:,} spills: {why}"
-    if situation.finds_no_trigger(result.part.totals):
+        yield f"{called(name)} not calibrated in {totals.lacking[name]:,} spills: {why}"
+    if situation.finds_no_trigger(totals):
         yield "slab hits of TOF in plenty and not one space point: the calibration is of another time"
-    for name, first in sorted(result.first_errors.items()):
-        yield f"{name} failed on {result.part.totals.errors[name]:,} spills, first on {first}"
+    for name, (spill, why) in sorted(totals.first_errors.items()):
+        yield f"{name} failed on {totals.errors[name]:,} spills, first on spill {spill}: {why}"
+    for name, spills in situation.lapses(totals).items():
+        yield f"{name} was not read out in {spills:,} of {totals.filled:,} spills"

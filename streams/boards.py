@@ -18,8 +18,10 @@ DBB, DBB_CHAIN = 141, 143
 """Digitiser buffer board of the EMR, alone, and six of them in a chain."""
 VLSB_MASTER = 130
 """Counts the triggers of the tracker boards."""
+VLSB_BOARD = 131
+"""Tracker board: how many words each of its four banks has."""
 VLSB = 132
-"""Tracker board, one equipment a bank."""
+"""A bank of a tracker board."""
 V1495 = 151
 """Trigger engine."""
 EI = 201
@@ -36,6 +38,7 @@ BOARD_NAMES = {
     DBB_CHAIN: "DBB chain",
     VLSB_C: "VLSB_C",
     VLSB_MASTER: "VLSBMaster",
+    VLSB_BOARD: "VLSB board",
     VLSB: "VLSB",
 }
 """Equipment type, in DATE's equipment headers and in channel keys → name."""

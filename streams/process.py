@@ -43,8 +43,6 @@ class RunResult:
     """Spill → its key numbers, see `spill_numbers`."""
     rejections: list[str] = field(default_factory=list)
     """Why spills were rejected, a sentence each: the first `REMEMBERED`."""
-    first_errors: dict[str, str] = field(default_factory=dict)
-    """Detector that failed on spills → where and why it did first."""
     lacking: dict[str, str] = field(default_factory=dict)
     """Detector, or ``detector.table`` → which tables its conditions lack for it."""
 
@@ -68,6 +66,7 @@ class RunResult:
             "particle_triggers": totals.triggers,
             "rejected": totals.all_rejected,
             "errors": dict(sorted(totals.errors.items())),
+            "not_read_out": dict(sorted(totals.absent.items())),
             "detectors": {name: dict(hits) for name, hits in sorted(totals.detectors.items())},
             "lacking": dict(sorted(totals.lacking.items())),
             "plots": {name: book.summary(name) for name in PLOTS},
@@ -120,8 +119,6 @@ class Processor:
                 result.remember(f"{record.rejection.step}: {record.rejection.reason}")
         for each in outcomes:
             if isinstance(each.record, ReconstructedSpill):
-                for name, problem in each.record.errors.items():
-                    result.first_errors.setdefault(name, f"spill {each.record.spill}: {problem}")
                 result.lacking |= each.record.lacking
 
 

@@ -18,10 +18,11 @@ from schemas.records import (
 )
 from schemas.wire import WireError, check_detector
 from streams import __version__
-from streams.boards import V1290, V1724, V1731, PulseDefinitions
+from streams.boards import PulseDefinitions
 from streams.conditions.model import Conditions
 from streams.errors import BadDataError
 from streams.log import printable
+from streams.read_out import ReadOut
 from streams.reco import DetectorError
 from streams.reco.ckov import reconstruct_ckov
 from streams.reco.emr import reconstruct_emr
@@ -32,11 +33,12 @@ from streams.reco.tof import doubt_calibration, reconstruct_tof
 from streams.reco.tracker import reconstruct_tracker
 from streams.unpack.date import unpack_date
 from streams.unpack.hits import RawHits
+from streams.unpack.losses import ADDED, RAW
 from streams.unpack.spill_json import unpack_json
 
-_UNPACKERS: dict[RawFormat, Callable[[bytes, PulseDefinitions], RawHits]] = {
+_UNPACKERS: dict[RawFormat, Callable[[bytes, PulseDefinitions, ReadOut], RawHits]] = {
     RawFormat.DATE: unpack_date,
-    RawFormat.SPILL_JSON: lambda payload, _: unpack_json(payload),
+    RawFormat.SPILL_JSON: lambda payload, *_: unpack_json(payload),
 }
 
 FROM_HITS: dict[str, Callable[[RawHits], Detector]] = {"scalers": reconstruct_scalers, "raw": keep_raw}
@@ -48,25 +50,20 @@ FROM_HITS_AND_CONDITIONS: dict[str, Callable[[RawHits, Conditions], Detector]] =
     "tracker": reconstruct_tracker,
 }
 """What reconstructs each detector, by its name in `schemas.detectors`."""
+_OURS = frozenset({*FROM_HITS, *FROM_HITS_AND_CONDITIONS})
+"""Detectors of which it is known which boards they read; an experiment may add others."""
 DOUBTS: dict[str, Callable[[Any, Conditions], str]] = {"tof": doubt_calibration}
 """Detector → what looks at all that was made of it, and says why its calibration cannot be right."""
-_READ_OUT: dict[str, Callable[[RawHits], bool]] = {
-    "tof": lambda hits: V1290 in hits.boards.equipment,
-    "ckov": lambda hits: V1731 in hits.boards.equipment,
-    "kl": lambda hits: V1724 in hits.boards.equipment,
-    "emr": lambda hits: len(hits.dbb_spills) > 0,
-    "tracker": lambda hits: len(hits.vlsb) > 0,
-}
-"""Detector → whether a spill has boards of the kind that it is read by; without, nobody misses its tables."""
 
 
 def reconstruct(raw: RawSpill, conditions: Conditions | None, lacking: str = "") -> ReconstructedSpill:
     """Return what a spill reconstructs to.
 
     Bytes that are no good spill give a rejection in place of columns. A detector that fails leaves an error under
-    its name and the other detectors go on; a run without any conditions is such a failure of those that need them. What
-    cannot be made as the run's conditions lack tables for it is no error of the spill: it is said beside the errors. A
-    time that the source had to replace is told among these.
+    its name and the other detectors go on: one of whose boards cannot be read; or that needs conditions, and the run
+    has none at all. What cannot be made as the run's conditions lack tables for it is no error of the spill: it is said
+    beside the errors. A detector that is not read out is absent. A time that the source had to replace is told among
+    the errors.
 
     Parameters
     ----------
@@ -77,7 +74,7 @@ def reconstruct(raw: RawSpill, conditions: Conditions | None, lacking: str = "")
     lacking
         Why it has none.
     """
-    hits, rejection = _unpack(raw, conditions.pulses if conditions is not None else PulseDefinitions.SINCE_2013)
+    hits, rejection = _unpack(raw, conditions)
     if hits is None:
         return _spill(raw, conditions, rejection=rejection)
     made, errors = _reconstruct(hits, conditions, lacking)
@@ -121,37 +118,53 @@ def _reconstruct(
     made: dict[str, Detector] = {}
     errors: dict[str, str] = {}
     steps: dict[str, Callable[[], Detector]] = {n: partial(step, hits) for n, step in FROM_HITS.items()}
-    if conditions is not None:
-        steps |= {n: partial(step, hits, conditions) for n, step in FROM_HITS_AND_CONDITIONS.items()}
-    else:
-        errors |= dict.fromkeys(FROM_HITS_AND_CONDITIONS, lacking)
-    for name, make in steps.items():
-        try:
-            detector = make()
-            check_detector(detector, hits.triggers)  # a plug-in's tables may not fit together
-            made[name] = detector
-            if conditions is not None and name in DOUBTS and (doubt := DOUBTS[name](detector, conditions)):
-                errors[f"{name} calibration"] = doubt
-        except (DetectorError, WireError) as error:
-            if conditions is None or name not in conditions.lacking:  # that is said of the run, see `_lacking`
-                errors[name] = str(error)
-        except Exception as error:  # noqa: BLE001 - a fault in one detector's code must not cost the others the spill
-            errors[name] = f"fault in the code: {type(error).__name__}: {error}"
+    for name, step in FROM_HITS_AND_CONDITIONS.items():
+        if conditions is not None:
+            steps[name] = partial(step, hits, conditions)
+        elif name not in hits.absent:
+            errors[name] = lacking
+    for name in (each for each in steps if each not in hits.absent):
+        fault = hits.failed.get(name if name in _OURS else ADDED)
+        if fault is not None:
+            errors[name] = fault.reason if fault.byte < 0 else f"{fault.reason} (byte {fault.byte} of the spill)"
+        if fault is None or name == RAW:
+            detector, errors_of = _make(name, steps[name], hits, conditions)
+            made |= {name: detector} if detector is not None else {}
+            errors |= errors_of
     return made, errors
+
+
+def _make(
+    name: str, step: Callable[[], Detector], hits: RawHits, conditions: Conditions | None
+) -> tuple[Detector | None, dict[str, str]]:
+    """Return what a detector makes of the hits, and what went wrong, by its name."""
+    try:
+        detector = step()
+        check_detector(detector, hits.triggers)  # a plug-in's tables may not fit together
+    except (DetectorError, WireError) as error:
+        if conditions is not None and name in conditions.lacking:  # that is said of the run, see `_lacking`
+            return None, {}
+        return None, {name: str(error)}
+    except Exception as error:  # noqa: BLE001 - a fault in one detector's code must not cost the others the spill
+        return None, {name: f"fault in the code: {type(error).__name__}: {error}"}
+    doubt = DOUBTS[name](detector, conditions) if conditions is not None and name in DOUBTS else ""
+    return detector, {f"{name} calibration": doubt} if doubt else {}
 
 
 def _lacking(hits: RawHits, conditions: Conditions | None) -> dict[str, str]:
     """Return for which detectors, or tables of them, that the spill was read out with the run has no conditions."""
     if conditions is None:
         return {}
-    return {name: why for name, why in conditions.lacking.items() if _READ_OUT[name.partition(".")[0]](hits)}
+    return {name: why for name, why in conditions.lacking.items() if name.partition(".")[0] not in hits.absent}
 
 
-def _unpack(raw: RawSpill, pulses: PulseDefinitions) -> tuple[RawHits | None, Rejection | None]:
+def _unpack(raw: RawSpill, conditions: Conditions | None) -> tuple[RawHits | None, Rejection | None]:
     if raw.format is RawFormat.UNREADABLE:
         return None, Rejection(step="framing", reason=raw.problem)
+    pulses = conditions.pulses if conditions is not None else PulseDefinitions.SINCE_2013
+    read_out = conditions.read_out if conditions is not None else ReadOut()
     try:
-        hits = _UNPACKERS[raw.format](raw.payload, pulses)
+        hits = _UNPACKERS[raw.format](raw.payload, pulses, read_out)
         if len(hits.skipped) <= MAX_NAMES:
             return hits, None
         step, byte = "unpack", raw.byte

@@ -25,7 +25,7 @@ RUNS = range(900_301, 900_311)
 OWN_TABLES = 77
 """A run whose tables are copies that a test may change."""
 SPILLS = 8
-FAULTS = ("reordered_spills@1-2", "duplicated_spills@3", "corrupted_word:V1290/1/2@5")
+FAULTS = ("reordered_spills@1-2", "duplicated_spills@3", "truncated_spill@5")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import pytest
 
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.date import PHYSICS, Stamp, equipment, super_event
+from tests.date_builder import v1290_event
 from tests.ops.conftest import assert_one_sentence
 
 BOARD = """
@@ -85,14 +86,16 @@ def spilldeck(made_up: dict[str, str], cwd: Path, *arguments: str) -> "subproces
     return subprocess.run(command, env=made_up, cwd=cwd, capture_output=True, text=True, timeout=100, check=False)
 
 
-def write_run(path: Path, *light: list[int]) -> None:
-    """Write a DATE file whose spills have a tagger board with this light, beside the boards of a simulated run."""
+def write_run(path: Path, *light: list[int], triggers: int = 0) -> None:
+    """Write a DATE file whose spills have a tagger board with this light, and a TDC if there are triggers."""
     run = SimulatedRun(spills=1, mean_triggers=3)
     first, spill, last = run.records()
     content = first.payload
     for number, words in enumerate(light):
         stamp = Stamp(type=PHYSICS, run=run.run, number_in_run=number, number_in_burst=1, time_us=spill.time_us)
-        content += super_event(stamp, {0: [equipment(199, 0, words)], 1: [equipment(110, 0)]})
+        tdc = [word for trigger in range(triggers) for word in v1290_event([], counter=trigger)]
+        others = [equipment(102, 1, tdc)] if triggers else [equipment(110, 0)]
+        content += super_event(stamp, {0: [equipment(199, 0, words)], 1: others})
     path.write_bytes(content + last.payload)
 
 
@@ -103,9 +106,21 @@ def test_a_made_up_detector_is_unpacked_reconstructed_and_filled(made_up: dict[s
     found = json.loads(done.stdout)
     assert found["detectors"]["tagger"] == {"hits": 3}
     assert found["plots"]["tagger_light"]["entries"] == 3
+    # The third spill has no other board that tells the particle triggers.
     assert (found["spills"], found["rejected"]) == (2, 1)
     assert "rejected by unpack" in done.stderr
-    assert "light 2000, more than 1000" in done.stderr
+    assert "cannot be known: equipment of type 199 of LDC 0: light 2000, more than 1000" in done.stderr
+
+
+def test_an_added_board_that_cannot_be_read_is_an_error_of_the_added_detectors_alone(
+    made_up: dict[str, str], tmp_path: Path
+) -> None:
+    write_run(tmp_path / "run.000", [5, 20, 30], [2000], triggers=3)
+    done = spilldeck(made_up, tmp_path, "process", "run.000", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["spills"], found["rejected"], found["errors"]["tagger"]) == (2, 0, 1)
+    assert found["detectors"]["tagger"] == {"hits": 2}
 
 
 @pytest.mark.servers

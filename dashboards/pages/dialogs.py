@@ -13,7 +13,8 @@ from dashboards.data import Replay, View, book_words
 from dashboards.pages.links import act, to_page
 from dashboards.pages.strip import out_of_order
 from schemas.records import TIME
-from streams.books.totals import NUMBERS_KEPT
+from streams.books import situation
+from streams.books.totals import NUMBERS_KEPT, Totals
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.model import Plot, Trend
 from streams.words import several
@@ -94,9 +95,9 @@ def counted(view: View) -> list[Any]:
     rejected += _reasons(totals.reasons)
     if totals.rejected:
         rejected.append(f"each with its bytes: spilldeck rejected list --run {view.run}")
-    errors = [f"{_called(name)}: {several(count, 'spill')}" for name, count in sorted(totals.errors.items())] or [
-        "none"
-    ]
+    errors = [_failed(totals, name) for name in sorted(totals.errors)] or ["none"]
+    absent = [f"{_called(name)}: not in the run" for name in sorted(situation.not_read_out(totals))]
+    absent += [f"{_called(name)}: {several(spills, 'spill')}" for name, spills in situation.lapses(totals).items()]
     doubled, late = _which(totals.duplicated), _which(view.disordered[:NUMBERS_KEPT])
     late_spills = out_of_order(view)
     parts = [
@@ -115,9 +116,19 @@ def counted(view: View) -> list[Any]:
         ),
         ("Rejected, by step", rejected),
         ("Errors, by detector or plot", errors),
+        ("Detectors not read out", absent or ["none"]),
         ("Of no run", [f"{name}: {count:,}" for name, count in sorted(view.unattributed.rejected.items())] or ["none"]),
     ]
     return [html.Div([html.H3(title), *(html.P(line) for line in lines)]) for title, lines in parts]
+
+
+def _failed(totals: Totals, name: str) -> str:
+    """Say of a detector or plot on how many spills it failed, and why on the first one."""
+    said = f"{_called(name)}: {several(totals.errors[name], 'spill')}"
+    if name not in totals.first_errors:
+        return said
+    spill, why = totals.first_errors[name]
+    return f"{said}, first spill {spill}: {why}"
 
 
 def _reasons(reasons: Mapping[int, Sequence[str]]) -> list[str]:

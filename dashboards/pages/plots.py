@@ -1,6 +1,6 @@
 """Pages of plots: the overview, a detector's for shifter and expert, one plot with its words."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import ceil
 from typing import Any
 
@@ -103,8 +103,8 @@ def page(path: str, make: Maker) -> Any:
     return html.Div(f"There is no page {path}. Choose one above.", className="card alone")
 
 
-def navigation(path: str) -> list[Any]:
-    """Return the links to the pages, that of the open one marked."""
+def navigation(path: str, absent: Collection[str] = ()) -> list[Any]:
+    """Return the links to the pages, that of the open one marked, and those of detectors that are `absent` greyed."""
     match path.strip("/").split("/"):
         case ["detector", detector, *_]:
             here = f"/detector/{detector}"
@@ -112,9 +112,12 @@ def navigation(path: str) -> list[Any]:
             here = f"/detector/{entry(name).detector}"
         case _:
             here = path
-    pages = {"/": "Overview"} | {f"/detector/{d.name}": d.title for d in DETECTORS.values()}
+    links = [_link("Overview", "/", marked=here == "/")]
+    for name, of in DETECTORS.items():
+        href = f"/detector/{name}"
+        links.append(_link(of.title, href, marked=here == href, absent=name in absent))
     replays = to_page("Replays", "/replays", className="apart here" if here == "/replays" else "apart")
-    return [*(_link(title, href, marked=href == here) for href, title in pages.items()), replays]
+    return [*links, replays]
 
 
 def tabs(detector: str, path: str) -> Any:
@@ -183,8 +186,11 @@ def grid(names: Sequence[str], make: Maker) -> Any:
     return html.Div(cards, className="grid", style={"--columns": columns, "--rows": min(rows, ROWS_AT_ONCE)})
 
 
-def _link(title: str, href: str, *, marked: bool) -> Any:
-    return to_page(title, href, className="here" if marked else "")
+def _link(title: str, href: str, *, marked: bool, absent: bool = False) -> Any:
+    classes = [name for name, has in (("here", marked), ("absent", absent)) if has]
+    return to_page(
+        title, href, className=" ".join(classes), **({"title": "Not read out in this run"} if absent else {})
+    )
 
 
 def _neighbours(name: str) -> list[Any]:

@@ -36,6 +36,8 @@ def strip(view: View) -> list[Any]:
         _rate(view),
         ("Triggers", f"{totals.triggers:,}"),
     ]
+    lapses = {f"{name} not read out": spills for name, spills in situation.lapses(totals).items()}
+    errors = totals.errors | lapses
     counters = [
         (
             "Missing",
@@ -45,7 +47,7 @@ def strip(view: View) -> list[Any]:
         ("Duplicate", totals.duplicates, "Came again with the same bytes: counted once"),
         ("Out of order", out_of_order(view), "Came after a spill with a higher number"),
         ("Rejected", totals.all_rejected, _reasons(totals.rejected)),
-        ("Errors", sum(totals.errors.values()), _reasons(totals.errors)),
+        ("Errors", sum(errors.values()), _reasons(errors)),
     ]
     if no_run := view.unattributed.all_rejected:
         explanation = f"Could not be put down to any run, ever: {_reasons(view.unattributed.rejected)}"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from redis import Redis
 
+from ops.replay.again import spills_again
 from ops.replay.checks import make_plan
-from ops.replay.origins import kafka_spans, of_topic, taken, topic_of
+from ops.replay.origins import kafka_spans, of_topic, topic_of
 from schemas.records import ReconstructedSpill
 from streams import __version__
 from streams.books.compare import Difference, compare
@@ -19,7 +20,6 @@ from streams.conditions.store import ConditionsStore
 from streams.errors import SpilldeckError, UsageError
 from streams.process import ranges_of
 from streams.settings import Settings
-from streams.transform import Message, transform
 
 CATCH_UP_S = 10.0
 """Live has taken what was in Kafka when the replay began within it, or is not at work."""
@@ -93,11 +93,12 @@ def first_explanation(settings: Settings, plan: Plan, run: int) -> str:
     live = _reconstructed_live(settings, run)
     first: tuple[int, list[str]] | None = None
     compared = 0
-    for spill, digests in _reconstructed_again(settings, plan, run):
+    for record in spills_again(settings, plan, run):
+        spill = record.spill
         if spill not in live or (first is not None and spill >= first[0]):
             continue
         compared += 1
-        then = live[spill]
+        then, digests = live[spill], _digests(record)
         others = sorted(name for name in then.keys() | digests.keys() if then.get(name) != digests.get(name))
         if others:
             first = spill, others
@@ -120,27 +121,6 @@ def _reconstructed_live(settings: Settings, run: int) -> dict[int, Digests]:
             if isinstance(message.record, ReconstructedSpill) and message.record.rejection is None:
                 found.setdefault(message.record.spill, _digests(message.record))
     return found
-
-
-def _reconstructed_again(settings: Settings, plan: Plan, run: int) -> Iterator[tuple[int, Digests]]:
-    """Yield number and digests of each spill as it is made today, the first of a number alone."""
-    conditions = ConditionsStore.from_settings(settings)
-    seen: set[int] = set()
-    for partition, (first, _) in enumerate(plan.spans):
-        for message in taken(settings, plan, partition, first, lambda _offset: None):
-            if message.record.run != run:
-                continue
-            place = Message(
-                partition=partition,
-                offset=message.offset,
-                start=message.offset,
-                produced_ms=message.produced_ms,
-                value=message.value,
-            )
-            record = transform(place, conditions.for_run).record
-            if isinstance(record, ReconstructedSpill) and record.rejection is None and record.spill not in seen:
-                seen.add(record.spill)
-                yield record.spill, _digests(record)
 
 
 def _digests(spill: ReconstructedSpill) -> Digests:

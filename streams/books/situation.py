@@ -155,3 +155,13 @@ def rate(time_us: I8, *, newest: int | None = None, waited_s: float = 0.0) -> fl
         return None
     is_overdue = waited_s > seconds / spills
     return float((spills + 1) / (seconds + waited_s) if is_overdue else spills / seconds)
+
+
+def not_read_out(totals: Totals) -> set[str]:
+    """Return the detectors that are not in the run: no spill in the book has them."""
+    return {detector for detector, spills in totals.absent.items() if spills == totals.filled}
+
+
+def lapses(totals: Totals) -> dict[str, int]:
+    """Return the detectors that are in the run, but were not read out in some of its spills: in how many."""
+    return {name: spills for name, spills in sorted(totals.absent.items()) if spills < totals.filled}

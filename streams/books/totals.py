@@ -2,9 +2,11 @@
 
 from bisect import insort
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from schemas.detectors import DETECTORS
 from schemas.records import NO_RUN, TIME, ControlKind, ReconstructedSpill, RunControl
 
 NUMBERS_KEPT = 100
@@ -19,7 +21,7 @@ REASON_CHARACTERS = 300
 """Of each of these reasons."""
 OTHERS = "~ others"
 """That name. The tilde sorts behind what is written in letters."""
-FORMAT = 2
+FORMAT = 3
 """Of what `Totals.to_json` gives. A higher one has counters that nobody here could carry on."""
 
 
@@ -59,6 +61,10 @@ class Totals:
     """Step that refused a spill → how many."""
     errors: Counter[str] = field(default_factory=Counter)
     """Detector or plot that failed on a spill → how many."""
+    first_errors: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """The same → the first spill, by number, on which it failed, and why; older versions did not keep it."""
+    absent: Counter[str] = field(default_factory=Counter)
+    """Detector that was not read out → in how many of the book's spills; older versions did not keep it."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Equipment type that is not registered → payloads skipped."""
     lacking: Counter[str] = field(default_factory=Counter)
@@ -149,6 +155,8 @@ class Totals:
             self.disordered = _lowest([*self.disordered, spill.spill])
         self.last_spill = max(self.last_spill, spill.spill)
         self.errors = _bounded(self.errors + Counter(spill.errors.keys()))
+        self._note_first({name: (spill.spill, why[:REASON_CHARACTERS]) for name, why in spill.errors.items()})
+        self.absent.update(DETECTORS.keys() - spill.detectors.keys() - spill.errors.keys() - spill.lacking.keys())
         self.skipped = _bounded(self.skipped + Counter(spill.skipped))
         self.lacking = _bounded(self.lacking + Counter(spill.lacking.keys()))
         self.code.add(spill.code)
@@ -178,6 +186,11 @@ class Totals:
 
     def _note_counted(self, produced_ms: int, time_us: int) -> None:
         self.counted_ms, self.counted_us = max((self.counted_ms, self.counted_us), (produced_ms, time_us))
+
+    def _note_first(self, errors: Mapping[str, tuple[int, str]]) -> None:
+        for name, first in errors.items():
+            self.first_errors[name] = min(first, self.first_errors.get(name, first))
+        self.first_errors = {name: self.first_errors[name] for name in sorted(self.first_errors)[:NAMES_KEPT]}
 
     def _bound_reasons(self) -> None:
         self.reasons = {spill: self.reasons[spill] for spill in sorted(self.reasons)[-REASONS_KEPT:]}
@@ -214,6 +227,8 @@ class Totals:
         self.duplicated = _lowest([*self.duplicated, *other.duplicated])
         self.rejected += other.rejected
         self.errors = _bounded(self.errors + other.errors)
+        self._note_first(other.first_errors)
+        self.absent.update(other.absent)
         self.skipped = _bounded(self.skipped + other.skipped)
         self.lacking = _bounded(self.lacking + other.lacking)
         for detector, hits in other.detectors.items():
@@ -275,7 +290,8 @@ class Totals:
         values |= {"unknown": {name: values.pop(name) for name in sorted(values.keys() - known)}}
         return cls(
             **values
-            | {name: Counter(values.get(name, {})) for name in ("rejected", "errors", "skipped", "lacking")}
+            | {name: Counter(values.get(name, {})) for name in ("rejected", "errors", "skipped", "lacking", "absent")}
+            | {"first_errors": {name: (int(s), str(why)) for name, (s, why) in values.get("first_errors", {}).items()}}
             | {"detectors": {d: Counter(hits) for d, hits in values["detectors"].items()}}
             | {name: _by_number(values.get(name, {})) for name in ("first_raw", "last_raw", "reasons")}
             | {"code": set(values["code"]), "conditions": set(values["conditions"])}

@@ -17,6 +17,8 @@ NOT_CABLED = -1
 BAR_PITCH_MM, CENTRAL_BAR = 17.0, 30
 PLANE_PITCH_MM = 17.5
 """Bars of 17 mm height and what is between them: 48 planes are the 840 mm of the range's axis."""
+COUNT_NS = 2.5
+"""Of the boards' clocks."""
 SA_THRESHOLD = 10
 """ADC counts times samples: a plane is hit if the charge of its single-anode photomultiplier is above."""
 

@@ -9,6 +9,7 @@ from streams.conditions.emr import EmrCabling
 from streams.conditions.kl import KlPmts
 from streams.conditions.tof import TofCabling, TofCalibration
 from streams.conditions.tracker import TrackerChannels
+from streams.read_out import ReadOut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,5 +35,7 @@ class Conditions:
     """Detector, or ``detector.table`` → which kinds of tables the run has not, without which it cannot be made."""
     pulses: PulseDefinitions = PulseDefinitions.SINCE_2013
     """By which the features of FADC pulses are made from the samples."""
+    read_out: ReadOut = field(default_factory=ReadOut)
+    """Which boards each detector reads."""
     plot_ranges: Mapping[str, tuple[int, float, float]] = field(default_factory=dict)
     """Plot → bins, low, high of its first axis, where this run's differ from the catalogue's."""

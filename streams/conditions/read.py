@@ -1,6 +1,7 @@
 """Table files to the conditions of a run, every row checked."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from schemas.columns import Bools
 from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1731, PulseDefinitions
 from streams.conditions import emr, kl, tof, tracker
 from streams.conditions.model import Conditions
+from streams.conditions.read_out import read_out
 from streams.conditions.rows import Address, Tables, rows
 
 KINDS = ("daq_channels", "plot_ranges", "pulse_definitions", *tof.KINDS, *kl.KINDS, *emr.KINDS, *tracker.KINDS)
@@ -32,7 +34,7 @@ def make_conditions(tables: Tables, digest: str) -> Conditions:
         Says which line of which file is wrong.
     """
     detectors = _daq_channels(tables)
-    return Conditions(
+    found = Conditions(
         digest=digest,
         detectors=detectors,
         trigger=_mask(detectors, "trigger"),
@@ -51,6 +53,7 @@ def make_conditions(tables: Tables, digest: str) -> Conditions:
         pulses=_pulse_definitions(tables),
         plot_ranges=_plot_ranges(tables),
     )
+    return replace(found, read_out=read_out(found))
 
 
 def _lacking(tables: Tables) -> Mapping[str, str]:

@@ -15,6 +15,10 @@ from streams.errors import UsageError
 
 TRACKERS, STATIONS, PLANES, CHANNELS = 2, 5, 3, 214
 NOT_CABLED = -1
+STATION_Z_MM: F8 = np.outer([-1.0, 1.0], [0.0, 200.0, 450.0, 750.0, 1100.0])
+"""(TRACKERS, STATIONS) along the beam, from the tracker's first station, which is the one next to the other tracker."""
+APART_MM = 2733.0
+"""Along the beam, from the first station upstream to the first one downstream."""
 
 MAPPING, CALIBRATION, BAD_CHANNELS = KINDS = ("scifi_mapping", "scifi_calibration", "scifi_bad_channels")
 NEEDED = (MAPPING, CALIBRATION)

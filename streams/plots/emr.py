@@ -8,6 +8,7 @@ import numpy.typing as npt
 from schemas.emr import EmrDaughters, EmrPlanes, EmrTracks
 from streams.conditions.emr import BARS, PLANES, SA_THRESHOLD
 from streams.plots.batch import Batch
+from streams.plots.emr_muons import MUON_PLOTS
 from streams.plots.emr_quantities import CHI2_CUT, DENSITY_CUT, beam_spot_mm, is_muon, lit_bars
 from streams.plots.measures import share
 from streams.plots.model import Axis, DetectorPlots, Measure, Plot, Words
@@ -261,5 +262,8 @@ PLOTS = (
 )
 
 EMR = DetectorPlots(
-    name="emr", title="Electron-muon ranger", plots=PLOTS, overview=("emr_occupancy_xz", "emr_range_primary")
+    name="emr",
+    title="Electron-muon ranger",
+    plots=(*PLOTS, *MUON_PLOTS),
+    overview=("emr_occupancy_xz", "emr_range_primary"),
 )

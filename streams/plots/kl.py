@@ -1,10 +1,13 @@
 """Plots of the calorimeter (KL)."""
 
+import numpy as np
 import numpy.typing as npt
 
 from schemas.kl import KlCellHits, KlDigits
 from streams.conditions.kl import CELLS, PMTS
 from streams.plots.batch import Batch
+from streams.plots.kinds import KIND, KINDS, UNKNOWN, kinds
+from streams.plots.measures import at, mean
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
 
 _Values = tuple[npt.ArrayLike, ...]
@@ -20,6 +23,15 @@ def _charge(label: str) -> Axis:
 def _cell_and_pmt(batch: Batch) -> _Values:
     digits = batch.join(KlDigits)
     return digits.cell, digits.pmt
+
+
+def _charge_and_kind(batch: Batch) -> _Values:
+    """Return kind and charge of each particle trigger of a known kind that left a cell hit."""
+    hits = batch.join(KlCellHits)
+    charge = np.bincount(hits.trigger, weights=hits.charge, minlength=batch.triggers)
+    kind = batch.once(kinds)
+    known = np.flatnonzero((kind != UNKNOWN) & (np.bincount(hits.trigger, minlength=batch.triggers) > 0))
+    return kind[known], charge[known]
 
 
 PLOTS = (
@@ -85,6 +97,27 @@ PLOTS = (
             action="An empty field between full ones: check that photomultiplier's high voltage and cable. A field far "
             "above the other of its cell: noise.",
             call=_EXPERT,
+        ),
+    ),
+    Plot(
+        name="kl_charge_kind",
+        detector="kl",
+        title="KL charge by kind of particle",
+        axes=(KIND, Axis(label="Charge of all cells", unit="ADC counts", bins=100, low=0, high=10_000)),
+        fill=_charge_and_kind,
+        expert=True,
+        canvas="KL_kinds",
+        keywords=("KL", "kind", "charge"),
+        words=Words(
+            shows="Charge of all cells together, of each particle whose time of flight from TOF0 to TOF1 tells its "
+            "kind.",
+            normal="Muons and pions in one band near 1 700 counts; electrons far above it, with their showers.",
+            action="Bands alike: the times of flight are shifted, look there first; a beam of another momentum has "
+            "muons and pions elsewhere. All bands moved: high voltage or gains.",
+            call=_EXPERT,
+        ),
+        measures=tuple(
+            at(mean("Charge", "ADC counts"), f"Mean charge of {kind}", place) for place, kind in enumerate(KINDS)
         ),
     ),
 )

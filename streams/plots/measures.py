@@ -6,7 +6,7 @@ tell. The page follows them over windows and runs, and the summary of a run has 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import floor, log10, sqrt
 
 import numpy as np
 
@@ -23,6 +23,11 @@ class KeyNumber:
 
     value: float
     error: float
+
+    def __str__(self) -> str:
+        """Both to the second digit of the error."""
+        digits = max(0, 1 - floor(log10(self.error))) if self.error else 3
+        return f"{self.value:.{digits}f} ± {self.error:.{digits}f}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +82,8 @@ def share(label: str, yes: int = 1) -> Measure:
     return Measure(label=label, of=of)
 
 
-def at(measure: Measure, label: str, place: int) -> Measure:
-    """Return a measure of one bin of the first axis of a plot of two."""
+def at(measure: Measure, label: str, place: int | slice) -> Measure:
+    """Return a measure of one bin, or of some, of the first axis of a plot of two."""
 
     def of(counts: I8, axes: Sequence[Axis]) -> KeyNumber | None:
         return measure.of(counts[place], axes[1:])

@@ -7,6 +7,7 @@ from schemas.tracker import TrackerSpacePoints
 from streams.conditions.tracker import PLANES, STATIONS
 from streams.plots.batch import Batch
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
+from streams.plots.tracker_light import LIGHT_PLOTS
 from streams.plots.tracker_quantities import (
     DUPLET,
     NO_TRIPLE,
@@ -16,6 +17,7 @@ from streams.plots.tracker_quantities import (
     kuno_sums,
     points_by_station,
 )
+from streams.plots.tracker_tracks import TRACK_PLOTS
 
 _Values = tuple[npt.ArrayLike, ...]
 _EXPERT = "Tracker expert on call"
@@ -183,6 +185,8 @@ PLOTS = (
         for suffix, kind in (("", None), ("_2", DUPLET), ("_3", TRIPLET))
     ),
     *(_efficiency(tracker, station) for tracker in _TRACKERS for station in _STATIONS),
+    *LIGHT_PLOTS,
+    *TRACK_PLOTS,
 )
 
 TRACKER = DetectorPlots(name="tracker", title="Trackers", plots=PLOTS, overview=("SP_TkU", "SP_TkD"))

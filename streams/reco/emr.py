@@ -120,20 +120,25 @@ def _make_daughters(later: EmrSecondaryHits) -> tuple[EmrDaughters, Lines]:
 def _mothers(lines: Lines, time: I4, daughters: Lines, daughter_time: I4) -> I8:
     """Return (daughters,) the line of the mother of each, -1 if there is none.
 
-    It is the last that came before, if the daughter is near enough to its end in time and space. `time` is that of each
+    It is the last that came before of those to whose end the daughter is near enough in time and space: were only the
+    last looked at, a decay that another particle comes before would be lost, the later the more. `time` is that of each
     line's first hit.
     """
-    if not len(lines):
-        return np.full(len(daughters), -1, np.int64)
+    mother = np.full(len(daughters), -1, np.int64)
     order = stable_order(time)
     before = np.searchsorted(time[order], daughter_time, side="right") - 1
-    mother: I8 = order[np.maximum(before, 0)]
-    end = lines.at(lines.last)[mother]
-    distance = np.minimum(
-        *(np.linalg.norm(daughters.at(plane) - end, axis=1) for plane in (daughters.first, daughters.last))
-    )
-    matched = (before >= 0) & (daughter_time - time[mother] <= MATCH_TIME) & (distance <= MATCH_DISTANCE_MM)
-    return np.where(matched, mother, -1)
+    ends = lines.at(lines.last)
+    own = np.stack([daughters.at(plane) for plane in (daughters.first, daughters.last)])
+    left = np.arange(len(daughters))
+    while len(left := left[before[left] >= 0]):
+        tried = order[before[left]]
+        left, tried = (of[daughter_time[left] - time[tried] <= MATCH_TIME] for of in (left, tried))
+        distance = np.linalg.norm(own[:, left] - ends[tried], axis=2).min(axis=0)
+        near = distance <= MATCH_DISTANCE_MM
+        mother[left[near]] = tried[near]
+        left = left[~near]
+        before[left] -= 1
+    return mother
 
 
 def _whole(column: npt.NDArray[np.integer]) -> I8:

@@ -14,11 +14,6 @@ from streams.conditions.tracker import PLANES, STATIONS, TRACKERS
 CHANNEL_MM = 0.427 * 7 / 2
 RADIUS_MM = 160.0
 """Of the active area; a crossing beyond it is none."""
-_FROM_FIRST_MM = (0.0, 200.0, 450.0, 750.0, 1100.0)
-STATION_Z_MM: F8 = np.outer([-1.0, 1.0], _FROM_FIRST_MM)
-"""(TRACKERS, STATIONS) along the beam, from the tracker's first station, which is the one next to the other tracker."""
-APART_MM = 2733.0
-"""Along the beam, from the first station upstream to the first one downstream."""
 
 _ANGLES = np.deg2rad([[120.0, 240.0, 0.0], [60.0, -60.0, 180.0]])
 """Of the normals of planes 0 (v), 1 (w) and 2 (u), by tracker: the downstream one is turned round."""

@@ -11,9 +11,9 @@ import numpy as np
 from schemas.columns import F8, I8, Bools
 from schemas.tracker import TrackerSpacePoints, TrackerTracks
 from streams.combinations import combinations
-from streams.conditions.tracker import STATIONS, TRACKERS
+from streams.conditions.tracker import STATION_Z_MM, STATIONS, TRACKERS
 from streams.reco.tracker_clusters import station_key
-from streams.reco.tracker_geometry import CHANNEL_MM, STATION_Z_MM
+from streams.reco.tracker_geometry import CHANNEL_MM
 
 MIN_POINTS = 3
 MAX_COMBINATIONS = 32

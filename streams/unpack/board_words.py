@@ -7,7 +7,21 @@ nothing: whether a spill is good is the unpacker's to say, which shares the layo
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from streams.boards import BANKS_OF_BOARD, DBB, DBB_CHAIN, EI, V830, V977, V1290, V1495, V1724, V1731, VLSB, VLSB_C
+from streams.boards import (
+    BANKS_OF_BOARD,
+    DBB,
+    DBB_CHAIN,
+    EI,
+    V830,
+    V977,
+    V1290,
+    V1495,
+    V1724,
+    V1731,
+    VLSB,
+    VLSB_BOARD,
+    VLSB_C,
+)
 from streams.boards import VLSB_MASTER as MASTER_BOARD
 from streams.unpack import dbb, epics, v1290, v1495, vlsb
 from streams.unpack.fadc import CHANNEL_LENGTHS, CHANNELS, HEADER_WORDS, NO_SUPPRESSION
@@ -102,10 +116,19 @@ def _v977(words: Words) -> Texts:
 
 
 def _vlsb_master(words: Words) -> Texts:
+    if len(words) > 1 and words[0] >> 28 != vlsb.MASTER:
+        yield f"{words[0]} particle triggers"
+        yield f"TDC {words[1]}"
+        return
     for word in words:
         if word >> 28 != vlsb.MASTER:
             return
         yield f"{word >> 16 & 0xFFF} particle triggers, TDC {word & 0xFFFF}"
+
+
+def _vlsb_board(words: Words) -> Texts:
+    yield f"status {words[0]:#010x}"
+    yield from (f"bank {bank}: {length} words" for bank, length in enumerate(words[1 : 1 + BANKS_OF_BOARD]))
 
 
 def _vlsb(words: Words) -> Texts:
@@ -185,6 +208,7 @@ READERS: Mapping[int, Callable[[Words], Texts]] = {
     DBB: _dbb,
     DBB_CHAIN: _dbb,
     MASTER_BOARD: _vlsb_master,
+    VLSB_BOARD: _vlsb_board,
     VLSB: _vlsb,
     VLSB_C: _vlsb_c,
     V1495: _v1495,

@@ -1,59 +1,44 @@
 """One spill's DATE events to raw hits."""
 
-from collections import Counter
-from collections.abc import Container
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from schemas.columns import I4, U1
-from schemas.records import MISSING
-from schemas.wire import MAX_TRIGGERS
-from streams.boards import (
-    BOARD_NAMES,
-    DBB,
-    DBB_CHAIN,
-    EI,
-    V830,
-    V977,
-    V1290,
-    V1495,
-    V1724,
-    V1731,
-    VLSB,
-    VLSB_C,
-    VLSB_MASTER,
-    PulseDefinitions,
-)
+from streams.boards import BOARD_NAMES, V977, PulseDefinitions
 from streams.errors import BadDataError
-from streams.unpack.dbb import unpack_dbb
-from streams.unpack.epics import unpack_epics
-from streams.unpack.fadc import unpack_fadc
-from streams.unpack.fragments import Boards, Equipment, equipments, fragments
+from streams.read_out import Place, ReadOut
+from streams.unpack.fragments import Equipment, Fragment, equipments, fragments
 from streams.unpack.framing import EQUIPPED, EventType, read_header
-from streams.unpack.hits import BoardEvents, EngineTriggers, FadcHits, ProcessVariables, RawHits, TdcHits
-from streams.unpack.registers import unpack_v830, unpack_v977
+from streams.unpack.hits import RawHits
+from streams.unpack.losses import Losses
+from streams.unpack.registers import unpack_v977
 from streams.unpack.registry import BOARDS
-from streams.unpack.v1290 import unpack_v1290
-from streams.unpack.v1495 import unpack_v1495
-from streams.unpack.vlsb import unpack_vlsb, unpack_vlsb_master
+from streams.unpack.spill_boards import unpack_boards
+
+_MOST_BOARDS = 512
+"""Of one type in a spill: there are no more addresses."""
 
 
-def unpack_date(payload: bytes | memoryview, pulses: PulseDefinitions = PulseDefinitions.SINCE_2013) -> RawHits:
+def unpack_date(
+    payload: bytes | memoryview, pulses: PulseDefinitions = PulseDefinitions.SINCE_2013, read_out: ReadOut | None = None
+) -> RawHits:
     """Return the raw hits of a spill, given its DATE events one after the other.
 
     There must be exactly one physics event; its boards give the hits. The trigger receiver is read in all events. Every
     other equipment that is not empty is counted in `RawHits.skipped`: by its type, and if it is a known board outside
     the physics event, with the event's name. `pulses` are the definitions that the features of FADC pulses follow.
 
+    A board that cannot be read costs the detectors that read it, by `read_out`, and no others, see `RawHits.failed`; so
+    does an LDC that is missing, or whose equipments cannot be told apart. The spill has as many particle triggers as
+    most of its boards; a board that has another number of them cannot be read.
+
     Raises
     ------
     BadDataError
-        When anything is not as it must be (step ``unpack``, byte within `payload`): a spill is good as a whole or not.
+        When the spill's frame, its identity or the number of its particle triggers cannot be known (step ``unpack``,
+        byte within `payload`).
     """
     view = memoryview(payload)
-    spill = _Spill()
-    event_ldcs: list[tuple[int, set[int]]] = []
+    spill = _Spill(losses=Losses(read_out=read_out or ReadOut()))
     at, run = 0, -1
     while at < len(view):
         header = read_header(view, at)
@@ -68,149 +53,82 @@ def unpack_date(payload: bytes | memoryview, pulses: PulseDefinitions = PulseDef
                 raise BadDataError("unpack", "a second physics event in the spill", at)
         if header.type in EQUIPPED:
             parts = fragments(view, at, header)
-            event_ldcs.append((at, {part.ldc for part in parts}))
+            spill.events.append((at, header.type, {part.ldc for part in parts}))
             for part in parts:
-                for equipment in equipments(view, part):
-                    spill.take(equipment, header.type)
+                spill.take(view, part, header.type)
         at += header.size
-    _check_ldcs(event_ldcs)
     if spill.physics_events == 0:
         raise BadDataError("unpack", f"no physics event in the {len(view)} bytes of the spill")
+    spill.lose_ldcs()
     return spill.hits(pulses)
-
-
-def _check_ldcs(event_ldcs: list[tuple[int, set[int]]]) -> None:
-    """Refuse a spill in which an LDC is missing from an event."""
-    spill_ldcs = set().union(*(ldcs for _, ldcs in event_ldcs))
-    for at, ldcs in event_ldcs:
-        if ldcs != spill_ldcs:
-            absent = ", ".join(map(str, sorted(spill_ldcs - ldcs)))
-            reason = f"LDC {absent} lacks in an event: it has {sorted(ldcs)}, and the spill has {sorted(spill_ldcs)}"
-            raise BadDataError("unpack", reason, at)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Counted:
-    """How many particle events a board has; one without words has seen none, and tells no geo."""
-
-    board: Equipment
-    events: int
-    geo: int
-
-    def __str__(self) -> str:
-        geo = f", geo {self.geo}" if self.events else ""
-        return f"{self.board.name}{geo}"
 
 
 @dataclass(slots=True, kw_only=True)
 class _Spill:
     """The equipments of a spill."""
 
+    losses: Losses
     physics_events: int = 0
-    boards: dict[int, list[Equipment]] = field(default_factory=lambda: {V1290: [], V1724: [], V1731: []})
-    """Those that have a block for each particle trigger, of the physics event, by their type."""
-    scalers: dict[tuple[int, int], I4] = field(default_factory=dict)
+    events: list[tuple[int, EventType, set[int]]] = field(default_factory=list)
+    """Byte, type and LDCs of each."""
+    broken: list[tuple[int, BadDataError]] = field(default_factory=list)
+    """LDCs of the physics event whose equipments cannot be told apart."""
     trigger_words: list[int] = field(default_factory=list)
-    trigger_engines: dict[int, EngineTriggers] = field(default_factory=dict)
-    """Of each LDC."""
-    process_variables: dict[int, ProcessVariables] = field(default_factory=dict)
-    """Of each LDC."""
-    gathered: dict[int, list[Equipment]] = field(default_factory=dict)
-    """Those of the EMR's and the trackers' boards, and of those that the experiment has added, by their type."""
+    boards: dict[int, list[Equipment]] = field(default_factory=lambda: defaultdict(list))
+    """Those of the physics event that are known, by their type."""
     skipped: Counter[str] = field(default_factory=Counter)
 
-    def take(self, equipment: Equipment, event: EventType) -> None:
-        """Put an equipment where it belongs, or skip and count it."""
-        if event is EventType.PHYSICS and equipment.type in self.boards:
-            self.boards[equipment.type].append(equipment)
-        elif len(equipment.words) == 0:
-            pass
-        elif equipment.type == V977:
-            self.trigger_words.append(unpack_v977(equipment))
-        elif event is EventType.PHYSICS and equipment.type == V830:
-            geo, counts = unpack_v830(equipment)
-            if (equipment.ldc, geo) in self.scalers:
-                raise equipment.error(0, f"geo {geo} comes twice")
-            self.scalers[equipment.ldc, geo] = counts
-        elif event is EventType.PHYSICS and equipment.type == V1495:
-            _once(self.trigger_engines, equipment)
-            self.trigger_engines[equipment.ldc] = unpack_v1495(equipment)
-        elif event is EventType.PHYSICS and equipment.type == EI:
-            _once(self.process_variables, equipment)
-            self.process_variables[equipment.ldc] = unpack_epics(equipment)
-        elif event is EventType.PHYSICS and equipment.type in (DBB, DBB_CHAIN, VLSB, VLSB_C, VLSB_MASTER, *BOARDS):
-            self.gathered.setdefault(equipment.type, []).append(equipment)
-        else:
-            name = str(equipment.type)
-            self.skipped[f"{name} in {event.name.lower()}" if equipment.type in BOARD_NAMES else name] += 1
+    def take(self, payload: memoryview, part: Fragment, event: EventType) -> None:
+        """Put the equipments of a fragment where they belong: all, or none if one of them cannot be."""
+        try:
+            found = list(equipments(payload, part))
+        except BadDataError as error:
+            if event is EventType.PHYSICS:
+                self.broken.append((part.ldc, error))
+            else:
+                self.losses.lose_nothing_else(error)
+            return
+        for equipment in found:
+            self._take(equipment, event)
 
-    def _gathered(self, *kinds: int) -> list[Equipment]:
-        return [board for kind in kinds for board in self.gathered.get(kind, ())]
+    def _take(self, equipment: Equipment, event: EventType) -> None:
+        kind = equipment.type
+        if kind == V977:
+            read = self.losses.each([equipment] if len(equipment.words) else [], unpack_v977)
+            self.trigger_words += [word for _, word in read]
+        elif event is EventType.PHYSICS and (kind in BOARD_NAMES or kind in BOARDS):
+            if len(self.boards[kind]) == _MOST_BOARDS:
+                raise equipment.error(0, f"there are more than {_MOST_BOARDS} of them")
+            self.boards[kind].append(equipment)
+        elif len(equipment.words):
+            self.skipped[f"{kind} in {event.name.lower()}" if kind in BOARD_NAMES else str(kind)] += 1
+
+    @property
+    def places(self) -> set[Place]:
+        """The boards of the physics event, by the geo that their equipments' headers tell."""
+        return {(kind, board.ldc, board.number) for kind, boards in self.boards.items() for board in boards}
+
+    def lose_ldcs(self) -> None:
+        """Take note of the LDCs that an event lacks; only in the physics event have they what a detector needs."""
+        for ldc, error in self.broken:
+            self.losses.lose_ldc(ldc, self.places, error)
+        ldcs = set().union(*(there for _, _, there in self.events))
+        for at, event, there in self.events:
+            for ldc in sorted(ldcs - there):
+                reason = f"LDC {ldc} lacks in an event: it has {sorted(there)}, and the spill has {sorted(ldcs)}"
+                error = BadDataError("unpack", reason, at)
+                if event is EventType.PHYSICS:
+                    self.losses.lose_ldc(ldc, self.places, error)
+                else:
+                    self.losses.lose_nothing_else(error)
 
     def hits(self, pulses: PulseDefinitions) -> RawHits:
         """Unpack the boards."""
-        tables, tdc, fadc = [], TdcHits.empty(), []
-        samples: dict[tuple[int, int, int], U1] = {}
-        counted: list[_Counted] = []
-        for kind, found in self.boards.items():
-            if not found:
-                continue
-            boards = Boards(found)
-            if kind == V1290:
-                events, counts, tdc = unpack_v1290(boards)
-            else:
-                events, counts, hits, kept = unpack_fadc(boards, pulses)
-                fadc.append(hits)
-                samples |= kept
-            tables.append(events)
-            counted += [
-                _Counted(board=board, events=int(n), geo=int(events.geo[end - 1]) if n else MISSING)
-                for board, n, end in zip(found, counts, np.cumsum(counts), strict=True)
-            ]
-        dbb_spills, dbb_hits = unpack_dbb(self._gathered(DBB, DBB_CHAIN))
-        counted += [
-            _Counted(board=board, events=unpack_vlsb_master(board), geo=board.number)
-            for board in self._gathered(VLSB_MASTER)
-        ]
-        triggers = _triggers(counted)
-        return RawHits(
-            triggers=triggers,
-            boards=BoardEvents.concat(tables),
-            tdc=tdc,
-            fadc=FadcHits.concat(fadc),
-            samples=samples,
-            scalers=self.scalers,
+        return unpack_boards(
+            self.boards,
+            self.losses,
+            pulses,
             trigger_words=tuple(self.trigger_words),
-            trigger_engine=EngineTriggers.concat([*self.trigger_engines.values()]),
-            process_variables=ProcessVariables.concat([*self.process_variables.values()]),
-            dbb_spills=dbb_spills,
-            dbb_hits=dbb_hits,
-            vlsb=unpack_vlsb(self._gathered(VLSB, VLSB_C), triggers),
-            added={
-                BOARDS[kind].name: BOARDS[kind].unpack(found) for kind, found in self.gathered.items() if kind in BOARDS
-            },
             skipped=dict(self.skipped),
+            absent=self.losses.read_out.absent(self.places) - self.losses.failed.keys(),
         )
-
-
-def _once(seen: Container[int], equipment: Equipment) -> None:
-    """Refuse a second equipment of a kind that an LDC reads out once a spill."""
-    if equipment.ldc in seen:
-        raise equipment.error(0, "comes twice")
-
-
-def _triggers(counted: list[_Counted]) -> int:
-    """Return the particle events that all boards agree on."""
-    seen: set[tuple[int, int, int]] = set()
-    for one in counted:
-        first = counted[0]
-        if one.events != first.events:
-            reason = f"trigger mismatch: {one} has {one.events} particle events, {first} has {first.events}"
-            raise one.board.error(0, reason)
-        if one.events > MAX_TRIGGERS:
-            raise one.board.error(0, f"{one.events} particle events, more than {MAX_TRIGGERS}")
-        address = (one.board.type, one.board.ldc, one.geo)
-        if one.events and address in seen:
-            raise one.board.error(0, f"{one} comes twice")
-        seen.add(address)
-    return counted[0].events if counted else 0

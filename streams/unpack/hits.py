@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from schemas.columns import F8, I4, I8, U1, Table, column
+from streams.errors import BadDataError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,7 +135,7 @@ class RawHits:
     """All raw hits of one spill."""
 
     triggers: int
-    """Particle triggers: every trigger-driven board has exactly so many events."""
+    """Particle triggers: every trigger-driven board that could be read has exactly so many events."""
     boards: BoardEvents
     tdc: TdcHits
     fadc: FadcHits
@@ -151,7 +152,9 @@ class RawHits:
     vlsb: VlsbHits = field(default_factory=VlsbHits.empty)
     added: dict[str, Table] = field(default_factory=dict)
     """Name of a board that the experiment has added → its table."""
+    failed: dict[str, BadDataError] = field(default_factory=dict)
+    """Detector → why what it reads cannot be read in this spill: of it nothing may be told but by `raw`."""
+    absent: frozenset[str] = frozenset()
+    """Detectors that are not read out in this spill: that is no error."""
     skipped: dict[str, int] = field(default_factory=dict)
     """Equipment type that is not registered → non-empty payloads skipped."""
-    failed: dict[str, str] = field(default_factory=dict)
-    """Name of a detector as in `streams.reconstruct` → why what it reads cannot be read: its hits are not here."""

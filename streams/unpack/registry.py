@@ -15,7 +15,8 @@ class Board:
     unpack: Callable[[Sequence[Equipment]], Table]
     """Takes the boards of a spill's physics event, at least one, none of them empty; gives `RawHits.added` a table.
 
-    What it refuses, it refuses with `Equipment.error`: the spill is rejected, with the place.
+    What it refuses, it refuses with `Equipment.error`: the detectors that the experiment has added are in error in
+    that spill, with the place.
     """
 
 

@@ -19,6 +19,7 @@ from streams.errors import BadDataError
 from streams.unpack.emr_json import fadc_events, read_dbb
 from streams.unpack.hits import BoardEvents, DbbHits, DbbSpills, FadcHits, RawHits, TdcHits, VlsbHits
 from streams.unpack.json_values import INT32, number, own_trigger, short, spelled
+from streams.unpack.losses import RAW
 from streams.unpack.vlsb_json import NAMES, in_order_of_date, vlsb_hits
 
 _TableT = TypeVar("_TableT", bound=Table)
@@ -34,14 +35,14 @@ _CHARGES = ("charge_mm", "charge_pm")
 _FEATURES = ("pulse_area", "position_min", "position_max", "arrival_time")
 _OLD_SPELLING = {"position_max": ("max_pos",)}
 """Until 2012; read where the new key is absent."""
-_DETECTORS = {
+_DETECTORS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("trigger", "trigger_request", "tof0", "tof1", "tof2"), ("tof",)),
     **dict.fromkeys(("tracker0", "tracker1", "tracker2", "single_station"), ("tracker",)),
     **{name: (name,) for name in ("ckov", "kl", "emr")},
-    **dict.fromkeys(("tag", "unknown"), ("raw",)),
+    **dict.fromkeys(("tag", "unknown"), ()),
     "V830": ("scalers",),
 }
-"""Branch → the detectors that need it. The raw plots show of the others what can be read."""
+"""Branch → the detectors that need it. The raw plots show what can be read, and tell of each that cannot."""
 
 
 def parse(document: bytes) -> dict[str, Any]:
@@ -118,7 +119,14 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
         vlsb=vlsb,
         skipped=dict(skipped),
         failed=failed.why,
+        absent=_absent(daq),
     )
+
+
+def _absent(daq: Mapping[str, Any]) -> frozenset[str]:
+    """Return the detectors of which the document has no branch."""
+    there = {detector for branch, found in daq.items() if found is not None for detector in _DETECTORS.get(branch, ())}
+    return frozenset({detector for detectors in _DETECTORS.values() for detector in detectors} - there)
 
 
 class _Failed:
@@ -127,11 +135,11 @@ class _Failed:
     Attributes
     ----------
     why
-        Detector, as `streams.reconstruct` calls it → why what it needs cannot be read, the first branch of several.
+        See `RawHits.failed`.
     """
 
     def __init__(self) -> None:
-        self.why: dict[str, str] = {}
+        self.why: dict[str, BadDataError] = {}
 
     @contextmanager
     def by(self, branch: str) -> Iterator[None]:
@@ -139,8 +147,9 @@ class _Failed:
         try:
             yield
         except BadDataError as error:
-            for detector in _DETECTORS.get(branch, ("raw",)):
-                self.why.setdefault(detector, f"{branch}: {error.reason}")
+            said = BadDataError(error.step, f"{branch}: {error.reason}", error.byte)
+            for detector in (*_DETECTORS.get(branch, ()), RAW):
+                self.why.setdefault(detector, said)
 
 
 def _branch(name: str, events: Sequence[Any], triggers: int) -> RawHits:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from schemas.columns import I8
+from schemas.wire import MAX_TRIGGERS
 from streams.boards import BANK_CHANNELS, BANKS, BANKS_OF_BOARD, VLSB_C
 from streams.stable_order import stable_order
 from streams.unpack.fragments import Boards, Equipment, Integers
@@ -21,27 +22,59 @@ MASTER = 0xA
 ERROR_WORD = 0xDEADBEEF
 _LENGTH_BITS = 18
 _MASTER_WORDS = 2
-"""It has been seen with two, and is described with one."""
+"""Of the older layout."""
 _EVENT_PERIOD = 256
 
 
 def unpack_vlsb_master(board: Equipment) -> int:
     """Return the particle triggers that the master counted.
 
+    Until the middle of 2015 it has two plain registers, the triggers and a time; since then one word of a kind of its
+    own with both. That word twice is what simulated spills of before have.
+
     Raises
     ------
     BadDataError
-        When a word is of another kind, there are more than two, or two of them disagree.
+        When there is another number of words, or a word that cannot be.
     """
-    words = board.words
-    if len(words) > _MASTER_WORDS:
-        raise board.error(0, f"{len(words)} words, more than {_MASTER_WORDS}")
-    if (bad := words >> 28 != MASTER).any():
-        raise board.error(bad.argmax(), f"unexpected word {int(words[bad.argmax()]):#010x}, not of kind {MASTER:#x}")
-    counts = (words >> 16 & 0xFFF).tolist()
-    if len(set(counts)) > 1:
-        raise board.error(1, f"{counts[1]} triggers, its first word says {counts[0]}")
-    return int(counts[0])
+    words: list[int] = board.words.tolist()
+    if len(words) not in (1, _MASTER_WORDS):
+        raise board.error(0, f"{len(words)} words, not 1 or {_MASTER_WORDS}")
+    if len(words) == 1 or words[0] >> 28 == MASTER:
+        for at, word in enumerate(words):
+            if word >> 28 != MASTER:
+                raise board.error(at, f"unexpected word {word:#010x}, not of kind {MASTER:#x}")
+            if word != words[0]:
+                raise board.error(at, f"{word >> 16 & 0xFFF} triggers, its first word says {words[0] >> 16 & 0xFFF}")
+        return words[0] >> 16 & 0xFFF
+    if words[0] > MAX_TRIGGERS:
+        raise board.error(0, f"unexpected word {words[0]:#010x}: no spill has as many particle triggers")
+    return words[0]
+
+
+def unpack_lengths(board: Equipment) -> list[int]:
+    """Return how many words a board says that its four banks have, (4,).
+
+    Raises
+    ------
+    BadDataError
+        When its words are no status register and four lengths.
+    """
+    words: list[int] = board.words.tolist()
+    lengths = words[1:]
+    if len(lengths) != BANKS_OF_BOARD:
+        raise board.error(
+            0, f"{1 + len(lengths)} words, not a status register and the lengths of {BANKS_OF_BOARD} banks"
+        )
+    _check_lengths(board, lengths, 1)
+    return lengths
+
+
+def _check_lengths(board: Equipment, lengths: Sequence[int], first: int) -> None:
+    """Refuse lengths of banks with other bits in their words, the first of which is at index `first`."""
+    for at, length in enumerate(lengths, first):
+        if length >> _LENGTH_BITS:
+            raise board.error(at, f"unexpected word {length:#010x} where the length of a bank should be")
 
 
 def unpack_vlsb(equipments: Sequence[Equipment], triggers: int) -> VlsbHits:
@@ -112,9 +145,7 @@ def _banks(equipment: Equipment) -> Iterator[Equipment]:
     lengths, words = equipment.words[:BANKS_OF_BOARD].tolist(), equipment.words[BANKS_OF_BOARD:]
     if len(lengths) < BANKS_OF_BOARD:
         raise equipment.error(0, f"{len(lengths)} words, too few for the lengths of {BANKS_OF_BOARD} banks")
-    for at, length in enumerate(lengths):
-        if length >> _LENGTH_BITS:
-            raise equipment.error(at, f"unexpected word {length:#010x} where the length of a bank should be")
+    _check_lengths(equipment, lengths, 0)
     if sum(lengths) != len(words):
         raise equipment.error(0, f"{len(words)} words in its banks, their lengths {lengths} make {sum(lengths)}")
     first = 0

@@ -4,7 +4,6 @@ import psutil
 import pytest
 from playwright.sync_api import Page
 
-from dashboards.make import KEPT_BYTES
 from tests.browser.conftest import Site, open_page, until_drawn
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
@@ -32,5 +31,4 @@ def test_updates_leave_nothing_behind_in_browser_or_server(site: Site, page: Pag
     browser_before, server_before = megabytes(0, UPDATES // 2)
     browser, resident = megabytes(UPDATES // 2, UPDATES // 2 + UPDATES)
     assert browser - browser_before < MAY_GROW_MB
-    # It keeps figures of earlier spills as well, up to a bound.
-    assert resident - server_before < MAY_GROW_MB + KEPT_BYTES / 1e6
+    assert resident - server_before < MAY_GROW_MB

@@ -62,7 +62,7 @@ def test_the_strip_shows_what_the_books_hold(site: Site, page: Page) -> None:
 
 
 def test_4_spills_that_come_and_do_not_count_are_told_with_their_reasons(site: Site, page: Page) -> None:
-    run = site.new_run(detectors=("tof", "kl")).with_faults(("missing_ldc:1@3-99",))
+    run = site.new_run(detectors=("tof", "kl")).with_faults(("truncated_spill@3-99",))
     site.play(run, 0, 14)
     open_page(page)
     pipeline = page.locator("#badges .badge.bad")

@@ -91,7 +91,7 @@ def test_what_is_no_file_of_the_daq_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "notes").write_bytes(b"x" * 10_000)
     with Source(tmp_path / "notes") as source, pytest.raises(BadDataError, match="notes is no file of the DAQ"):
         next(follow(source, {}))
-    (tmp_path / "run.000.gz").write_bytes(gzip.compress(run_file(1)))
+    (tmp_path / "run.000.gz").write_bytes(gzip.compress(run_file(1), mtime=0))
     with Source(tmp_path / "run.000.gz") as source, pytest.raises(BadDataError, match="only these are followed"):
         next(follow(source, {}))
     with pytest.raises(UsageError, match="cannot be read"):

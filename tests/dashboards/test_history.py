@@ -111,7 +111,7 @@ def test_what_a_plot_measures_is_followed_with_its_error_and_said_of_what_is_sho
     assert figure["data"][0]["y"] == [None, 0.7]
     title = figure["layout"]["title"]["text"].replace("<br>", " ")
     assert "Match efficiency" in title
-    assert "this one: 0.7 ± 0.045" in title
+    assert "this one: 0.700 ± 0.045" in title
     assert make(f"emr_matched{MEASURE}0{WINDOWS}")["data"][0]["error_y"]["array"] == [number.error]
     summary = Book({})
     summary["emr_matched"] = matched

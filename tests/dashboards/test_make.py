@@ -64,10 +64,26 @@ def test_figures_are_kept_by_what_they_show_and_no_more_bytes_of_them_than_may_b
     one = cache._bytes
     assert one > 5_000
     monkeypatch.setattr(make, "KEPT_BYTES", 3 * one)
-    for version in range(10):
-        cache.maker(view(run_book(), version=f"v{version}"), "light")("ht01")
+    for run in range(10):
+        cache.maker(view(run_book(), run=run), "light")("ht01")
     assert cache._bytes <= 3 * one
-    assert [version for version, *_ in cache._figures][-1] == "v9"
+    assert [run for run, *_ in cache._figures][-1] == 9
+
+
+def test_an_update_takes_the_place_of_the_figure_before_it() -> None:
+    cache = FigureCache()
+    for version in range(10):
+        figure = cache.maker(view(run_book(), version=f"v{version}"), "light")("ht01")
+    assert len(cache._figures) == 1
+    assert cache._bytes == make.weight(figure)
+
+
+def test_what_was_frozen_stays_beside_what_goes_on() -> None:
+    cache = FigureCache()
+    for version in ("v1", "v2"):
+        cache.maker(view(run_book(), version=version, is_frozen=True), "light")("ht01")
+        cache.maker(view(run_book(), version=version), "light")("ht01")
+    assert len(cache._figures) == 3
 
 
 def test_each_theme_has_its_figure_and_an_unknown_one_is_light() -> None:

@@ -158,7 +158,15 @@ def test_a_plots_page_has_its_four_texts(name: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/nowhere", "/detector", "/detector/nowhere", "/detector/daq/expert", "/detector/tof/more", "/plot/ht99", "/plot"],
+    [
+        "/nowhere",
+        "/detector",
+        "/detector/nowhere",
+        "/detector/daq/expert",
+        "/detector/tof/more",
+        "/plot/ht99",
+        "/plot",
+    ],
 )
 def test_an_address_that_leads_nowhere_says_so(path: str) -> None:
     assert text_of(plots.page(path, make)) == f"There is no page {path}. Choose one above."

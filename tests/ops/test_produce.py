@@ -114,7 +114,7 @@ def test_of_a_directory_is_read_what_can_be_and_the_rest_is_told(
     parts = [b"".join(r.payload for r in SimulatedRun(run=900001 + n, spills=3).records()) for n in range(3)]
     (data / "0.000.lz4").write_bytes(lz4.frame.compress(parts[0]))
     (data / "1.000.zst").write_bytes(bytes(cramjam.zstd.compress(parts[1])))
-    (data / "2").write_bytes(gzip.compress(parts[2]))
+    (data / "2").write_bytes(gzip.compress(parts[2], mtime=0))
     (data / "2.sha256").write_text("checksum")
     (data / ".2.part").write_text("half of it")
     document = {"daq_event_type": "physics_event", "run_number": 5, "spill_number": 0, "daq_data": {"trigger": []}}

@@ -5,7 +5,8 @@ import pytest
 
 from schemas.emr import Emr
 from streams.plots.batch import Batch
-from streams.plots.catalogue import DETECTORS, PLOTS
+from streams.plots.catalogue import PLOTS
+from streams.plots.emr import PLOTS as OLD_PLOTS
 from tests.records import reconstructed_spill
 
 SPILLS = [reconstructed_spill(n) for n in range(4)]
@@ -94,5 +95,5 @@ def test_match_efficiency_and_muon_fraction_are_the_means_of_their_plots():
 
 def test_they_stand_on_the_two_canvases_of_the_old_system():
     keywords = {"EMR_occupancy": ("EMR", "Occupancy"), "EMR_recon": ("EMR", "Reconstructed")}
-    for plot in DETECTORS["emr"].plots:
+    for plot in OLD_PLOTS:
         assert plot.keywords == keywords[plot.canvas]

@@ -67,6 +67,11 @@ def test_of_all_or_none_the_error_is_not_0() -> None:
         assert 0.05 < number.error < 0.1
 
 
+def test_a_value_is_written_as_exactly_as_it_is_known() -> None:
+    written = [str(KeyNumber(value=v, error=e)) for v, e in ((2299.61, 348.2), (0.99387, 0.00847), (28.0, 0.0))]
+    assert written == ["2300 ± 348", "0.9939 ± 0.0085", "28.000 ± 0.000"]
+
+
 def test_a_measure_may_be_of_one_bin_of_the_first_axis() -> None:
     counts, axes = np.array([[1, 3], [2, 2]]), (Axis(label="Station", bins=2, low=0.5, high=2.5), YES_OR_NO)
     shares: Sequence[Measure] = [at(share("Share"), f"Station {n + 1}", n) for n in range(2)]

@@ -296,19 +296,9 @@ def test_each_trigger_of_the_experiment_s_own_spill_gives_one_plane_hit(shared: 
     index = PROJECT / "streams" / "conditions" / "mice.toml"
     conditions = ConditionsStore([(index, shared / "data" / "mice-conditions")]).for_run(6008)
     assert conditions is not None
-    assert conditions.emr_cabling is not None
-    (board,) = json.loads((shared / "data/fixtures/emr-plane-hits.json").read_text())["daq_data"]["emr"]["dbb"]
-    edges = board["dbb_triggers"] + board["dbb_hits"]
-    columns = {
-        "ldc": [edge["ldc"] for edge in edges],
-        "geo": [edge["geo"] for edge in edges],
-        "channel": [edge["channel"] for edge in edges],
-        "leading_time": [edge["leading_edge_time"] for edge in edges],
-        "trailing_time": [edge["trailing_edge_time"] for edge in edges],
-    }
-    plain = raw(simulated(), triggers=(1, 2, 3))
-    found = compare(replace(plain, dbb_hits=DbbHits(**columns)), conditions)
+    found = compare(unpack_json((shared / "data/fixtures/emr-plane-hits.json").read_bytes()), conditions)
     assert rows(found.hits, "trigger", "plane", "tot", "delta_t") == [(0, 47, 8, 9), (1, 47, 5, 10), (2, 47, -73, 12)]
+    assert rows(found.planes, "trigger", "plane", "charge") == [(1, 47, 36), (2, 47, 36)]
 
 
 def test_a_board_with_another_number_of_triggers_fails_the_detector(conditions: Conditions) -> None:

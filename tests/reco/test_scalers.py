@@ -51,4 +51,6 @@ def test_a_count_beyond_what_is_stored_is_an_error_of_the_scalers_alone() -> Non
         reconstruct_scalers(hits)
     channels["ch4"] = 2**32
     failed = unpack_json(json.dumps(document).encode()).failed
-    assert failed == {"scalers": "V830: ch4 is 4294967296, not a whole number from -2147483647 to 4294967295"}
+    assert failed.keys() == {"scalers", "raw"}
+    said = "V830: ch4 is 4294967296, not a whole number from -2147483647 to 4294967295"
+    assert failed["scalers"].reason == said

@@ -181,11 +181,10 @@ def mothers(
     for candidate, daughter in daughter_tracks.items():
         time = min(hit[4] for hit in later if hit[0] == candidate)
         before = [(t, owner) for owner, t in times.items() if t <= time]
-        if not before:
-            continue
-        mother_time, owner = max(before)
-        end = mother_tracks[owner]["at"](mother_tracks[owner]["last"])
-        distance = min(math.dist(end, daughter["at"](daughter[which])) for which in ("first", "last"))
-        if time - mother_time <= 5000 and distance <= 100:
-            matched[candidate] = owner, time - mother_time
+        for mother_time, owner in sorted(before, reverse=True):
+            end = mother_tracks[owner]["at"](mother_tracks[owner]["last"])
+            distance = min(math.dist(end, daughter["at"](daughter[which])) for which in ("first", "last"))
+            if time - mother_time <= 5000 and distance <= 100:
+                matched[candidate] = owner, time - mother_time
+                break
     return matched

@@ -28,13 +28,19 @@ TOF_RAW = {
     "raw_v1724_position_min",
 }
 CKOV_RAW = {"raw_v1731_pedestal", "raw_v1731_charge_mm", "raw_v1731_position_min"}
-FROM_TOF0 = {"ht01", "ht02", "htof", "tof_A", "tof_B"}
+FROM_TOF0 = {"ht01", "ht02", "htof", "tof_A", "tof_B"} | {
+    "kl_charge_kind",
+    "emr_charge_kind",
+}
 """Plots of times that TOF0 begins."""
 
 
-EMR_TRACKS = {"emr_charge_ma", "emr_charge_ratio", "emr_chi2_density", "emr_range_primary"}
+EMR_TRACKS = {f"emr_{what}" for what in ("charge_ma", "charge_ratio", "chi2_density", "range_primary")} | {
+    "emr_charge_kind",
+    "emr_momentum",
+}
 """What is made of the bars that are hit."""
-EMR_DAUGHTERS = {"emr_matched", "emr_muons", "emr_range_secondary"}
+EMR_DAUGHTERS = {"emr_matched", "emr_muons", "emr_range_secondary", "emr_decay"}
 EMR_PLANES = {"emr_charge_sa", "emr_depth"}
 """What is made of the planes' own photomultipliers."""
 
@@ -55,7 +61,9 @@ def upstream(station: int) -> set[str]:
     """Return the plots that a change of one plane's light shows in, its digits aside."""
     stations = {"SP_TkU", "Tr1pStSp", "Tr1pStSp_2", "Tr1pStSp_3", "SP_Type", "Ch_SumU"}
     of_station = {f"Ef_TkU{station}", f"SP_Pos_TkU{station}_trip", f"SP_Pos_TkU{station}_doub"}
-    return stations | of_station | {"raw_vlsb_adc", "raw_vlsb_tdc", "raw_vlsb_adc_tdc"}
+    tracks = {f"Trk_{what}_TkU" for what in ("Chi2", "Eff", "Spot", "Angle", "ResX", "ResY")}
+    whole = {"Npe_TkU", "Occ_TkU", "Trk_Jump", "Trk_Kink"}
+    return stations | of_station | tracks | whole | {"raw_vlsb_adc", "raw_vlsb_tdc", "raw_vlsb_adc_tdc"}
 
 
 def simulated(*faults: str, spills: int = SPILLS) -> SimulatedRun:
@@ -96,7 +104,7 @@ def changed(*faults: str) -> set[str]:
         # ADC and TDC go together wherever they are connected.
         (
             "swapped_cables:tracker0/2/1/90,tracker0/2/0/110",
-            {"DC_TkU20", "DC_TkU21"} | upstream(2) - {"raw_vlsb_adc_tdc"},
+            {"DC_TkU20", "DC_TkU21"} | upstream(2) - {"raw_vlsb_adc_tdc", "Trk_Spot_TkU"},
         ),
         ("shifted_timing:tracker1=30", {"raw_vlsb_tdc", "raw_vlsb_adc_tdc"}),
         ("dead_pmt:emr/5/30", EMR_TRACKS | {"emr_occupancy_yz", "raw_dbb_hits"}),
@@ -126,8 +134,8 @@ def changed(*faults: str) -> set[str]:
 )
 def test_a_fault_changes_its_own_plots_and_no_others(fault: str, seen: set[str]) -> None:
     # A pulse that comes while others of its counter are far away takes them out of the charge, not of its arrival.
-    neighbours = {f"hPMT{n}" for n in range(5, 9)} if fault.startswith("hot_channel:ckov/1") else set()
-    assert changed(fault) - neighbours == seen - neighbours
+    others = {f"hPMT{n}" for n in range(5, 9)} if fault.startswith("hot_channel:ckov/1") else set()
+    assert changed(fault) - others == seen - others
     assert result(fault).part.totals.errors == result(fault).part.totals.rejected == {}
     assert result(fault).part.totals.filled == SPILLS
 
@@ -249,27 +257,54 @@ def test_a_wrap_of_the_counters_lies_within_every_trigger() -> None:
     assert np.array_equal(np.unique(digits.request_time), [500])
 
 
+TOF_LOST, CKOV_LOST, SCALERS_LOST = (
+    {plot.name for plot in CATALOGUE[name].plots} for name in ("tof", "ckov", "scalers")
+)
+WITH_TOF = TOF_LOST | {"htof", "tof_A", "tof_B"}
+"""What needs times of flight, plots of others among them."""
+
+
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "said", "detectors", "plots"),
     [
-        ("trigger_mismatch:v1290/1/2@5-6", "trigger mismatch"),
-        ("trigger_mismatch:V1724/0/18@5-6", "trigger mismatch"),
-        ("trigger_mismatch:V1731/1/9@5-6", "trigger mismatch"),
-        ("corrupted_word:V1290/1/4@5-6", "unexpected word 0xffffffff"),
-        ("corrupted_word:V1724/1/0@5-6", "unexpected word 0xffffffff"),
-        ("corrupted_word:V1731/1/9@5-6", "unexpected word 0xffffffff"),
-        ("corrupted_word:V830/0/0@5-6", "trigger count 65535"),
-        ("corrupted_word:DBB/2/47@5-6", "unexpected word 0xffffffff where a header should be"),
-        ("missing_ldc:0@5-6", "LDC 0 lacks in an event: it has [1, 2, 3, 4], and the spill has [0, 1, 2, 3, 4]"),
-        ("missing_ldc:1@5-6", "LDC 1 lacks in an event: it has [0, 2, 3, 4], and the spill has [0, 1, 2, 3, 4]"),
-        ("truncated_spill@5-6", "bytes where"),
+        ("trigger_mismatch:v1290/1/2@5-6", "trigger mismatch: geo 2 has", {"tof"}, WITH_TOF),
+        ("trigger_mismatch:V1724/0/18@5-6", "V1724 of LDC 0: trigger mismatch", {"tof"}, WITH_TOF),
+        ("trigger_mismatch:V1731/1/9@5-6", "V1731 of LDC 1: trigger mismatch", {"ckov"}, CKOV_LOST),
+        ("corrupted_word:V1290/1/4@5-6", "unexpected word 0xffffffff", {"tof"}, WITH_TOF),
+        ("corrupted_word:V1724/1/0@5-6", "unexpected word 0xffffffff", {"tof"}, WITH_TOF),
+        ("corrupted_word:V1731/1/9@5-6", "unexpected word 0xffffffff", {"ckov"}, CKOV_LOST),
+        ("corrupted_word:V830/0/0@5-6", "trigger count 65535", {"scalers"}, SCALERS_LOST),
+        ("corrupted_word:DBB/2/47@5-6", "unexpected word 0xffffffff where a header should be", {"emr"}, None),
+        ("missing_ldc:0@5-6", "LDC 0 lacks in an event: it has [1, 2, 3, 4]", {"tof", "kl", "scalers"}, None),
+        ("missing_ldc:1@5-6", "LDC 1 lacks in an event: it has [0, 2, 3, 4]", {"tof", "ckov"}, WITH_TOF | CKOV_LOST),
+        ("missing_ldc:3@5-6", "LDC 3 lacks in an event: it has [0, 1, 2, 4]", {"tracker"}, None),
     ],
 )
-def test_a_spill_that_cannot_be_read_is_rejected_with_its_reason_and_is_in_no_plot(fault: str, said: str) -> None:
+def test_a_board_that_cannot_be_read_is_an_error_of_those_that_read_it_and_of_nobody_else(
+    fault: str, said: str, detectors: set[str], plots: set[str] | None
+) -> None:
+    found = result(fault)
+    assert (found.part.totals.rejected, found.part.totals.filled) == ({}, SPILLS)
+    assert found.part.totals.errors == dict.fromkeys([*detectors, "raw"], 2)
+    for name in (*detectors, "raw"):
+        spill, why = found.part.totals.first_errors[name]
+        assert spill == 5
+        assert said in why
+    assert trend("daq_triggers", fault).tolist() == trend("daq_triggers").tolist()
+    whole = plots or {plot.name for name in detectors for plot in CATALOGUE[name].plots} | WITH_TOF
+    assert {name for name in changed(fault) if not name.startswith("raw_")} <= whole
+    for name in detectors:
+        # Of the detectors themselves nothing but the two spills is missing; a plot of the Cherenkov counters is TOF's.
+        for plot in (plot for plot in CATALOGUE[name].plots if plot.name != "htof" or "tof" in detectors):
+            assert np.array_equal(counts(plot.name, fault), counts(plot.name, "lost_spills@5-6"))
+
+
+def test_a_spill_that_is_cut_is_rejected_with_its_reason_and_is_in_no_plot() -> None:
+    fault = "truncated_spill@5-6"
     found = result(fault)
     assert found.part.totals.rejected == {"unpack": 2}
     assert len(found.rejections) == 2
-    assert all(said in rejection for rejection in found.rejections)
+    assert all("bytes where" in rejection for rejection in found.rejections)
     assert (found.part.totals.filled, found.part.totals.errors) == (SPILLS - 2, {})
     assert found.part.ledger.keys() == set(range(SPILLS)) - {5, 6}
     # Nothing but the two spills is missing: the plots are those of a run without them.
@@ -316,7 +351,9 @@ def test_a_clock_in_another_year_is_an_error_of_its_spill_alone(fault: str) -> N
     times = {spill: entry.time_us for spill, entry in found.part.ledger.items()}
     assert times == {spill: right[6 if spill == 7 else spill].time_us for spill in range(SPILLS)}
     assert (found.part.totals.errors, found.part.totals.filled) == ({TIME: 1}, SPILLS)
-    assert found.first_errors[TIME].startswith("spill 7: its own, ")
+    spill, why = found.part.totals.first_errors[TIME]
+    assert spill == 7
+    assert why.startswith("its own, ")
 
 
 def test_an_empty_spill_has_no_trigger_and_no_entry() -> None:

@@ -92,7 +92,7 @@ def lines(run: SimulatedRun) -> bytes:
     return b"".join(json_lines(record, run.conditions.detectors) for record in run.records())
 
 
-@pytest.mark.parametrize("faults", [[], GOOD[:4], [*GOOD[6:], *ORDER], ["change_of_run@3"], [f"{BAD[0]}@2"]])
+@pytest.mark.parametrize("faults", [[], GOOD[:4], [*GOOD[6:], *ORDER], ["change_of_run@3"]])
 @pytest.mark.parametrize("spelling", [bytes, old_spelling])
 def test_the_same_books_come_out_of_a_file_of_json_as_of_date_bytes(tmp_path, faults, spelling):
     run = SimulatedRun(spills=SPILLS, mean_triggers=8).with_faults(faults)
@@ -135,10 +135,9 @@ def test_files_with_any_faults_are_read_and_their_good_spills_all_counted(tmp_pa
     run = SimulatedRun(spills=SPILLS, mean_triggers=3).with_faults(faults)
     records = list(run.records())
     found = read(tmp_path / "run", lines(run) if as_json else b"".join(record.payload for record in records))[run.run]
-    # What is good of the records is what reconstruction takes of them one by one.
-    good = Counter(
-        r.spill for r in records if isinstance(r, RawSpill) and reconstruct(r, run.conditions).rejection is None
-    )
+    # What is good of the records is what reconstruction takes of them one by one; documents have whole spills alone.
+    spills = [(r.spill, reconstruct(r, run.conditions)) for r in records if isinstance(r, RawSpill)]
+    good = Counter(spill for spill, made in spills if made.rejection is None and not (as_json and "raw" in made.errors))
     assert found.part.ledger.keys() == good.keys()
     assert found.part.totals.filled == len(good)
     assert found.part.totals.duplicates == sum(good.values()) - len(good)

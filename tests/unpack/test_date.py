@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,14 @@ def refused(payload, reason):
         unpack_date(payload)
     assert error.value.step == "unpack"
     return error.value.byte
+
+
+def lost(payload, reason):
+    """Return the byte of what cannot be read of a spill that is good apart from that."""
+    error = unpack_date(payload).failed["raw"]
+    assert re.search(reason, error.reason), error.reason
+    assert error.step == "unpack"
+    return error.byte
 
 
 @pytest.mark.parametrize("head", [68, 72, 80])
@@ -93,7 +103,7 @@ def test_of_three_ldcs_any_that_is_missing_from_any_event_is_named(gone, event):
     events = [super_event(kind, part) for kind, part in zip(kinds, parts, strict=True)]
     left = sorted({0, 1, 2} - {gone})
     reason = rf"LDC {gone} lacks in an event: it has \[{left[0]}, {left[1]}\], and the spill has \[0, 1, 2\]"
-    assert refused(b"".join(events), reason) == sum(len(e) for e in events[:event])
+    assert lost(b"".join(events), reason) == sum(len(e) for e in events[:event])
 
 
 def test_a_spill_without_particle_triggers_is_good():
@@ -115,24 +125,60 @@ def test_what_nothing_reads_is_skipped_and_counted():
     assert hits.triggers == 1
 
 
-def test_unequal_particle_events_are_a_trigger_mismatch_with_the_numbers():
-    two = equipment(120, fadc_event(suppressed({}), code=7) * 2, geo=2)
-    reason = r"trigger mismatch: V1724 of LDC 1, geo 2 has 2 particle events, V1290 of LDC 1, geo 1 has 1"
-    assert refused(physics(TDC, two), reason) == 160 + len(TDC) + 28
-    refused(physics(TDC, equipment(121)), "trigger mismatch: V1731 of LDC 1 has 0 particle events")
-    refused(super_event(PHYSICS, {0: two, 1: TDC}), "trigger mismatch: V1724 of LDC 0, geo 2 has 2")
+def fadc(triggers, geo=2):
+    """Return a board with so many particle events without a sample."""
+    return equipment(120, fadc_event(suppressed({}), code=7, geo=geo) * triggers, geo=geo)
 
 
-def test_a_board_that_comes_twice_is_refused():
-    refused(physics(TDC, TDC), "V1290 of LDC 1, geo 1 comes twice")
+def test_a_board_with_another_number_of_particle_events_is_outvoted_with_all_numbers():
+    reason = r"V1724 of LDC 1: trigger mismatch: geo 2 has 2 particle events, 2 of 3 boards have 1"
+    payload = physics(TDC, fadc(2), fadc(1, geo=3))
+    assert lost(payload, reason) == 160 + len(TDC) + 28
+    hits = unpack_date(payload)
+    assert (hits.triggers, hits.boards.geo.tolist()) == (1, [1, 3])
+    lost(physics(TDC, fadc(1), equipment(121)), "V1731 of LDC 1: trigger mismatch: geo 0 has 0 particle events")
+    lost(super_event(PHYSICS, {0: fadc(2), 1: TDC, 2: TDC}), "V1724 of LDC 0: trigger mismatch: geo 2 has 2")
+
+
+def test_a_spill_of_which_no_majority_of_boards_tells_the_triggers_is_refused_with_all_numbers():
+    reason = r"without a majority: 1 particle events in V1290 of LDC 1, geo 1, 2 particle events in V1724 of LDC 1, geo"
+    refused(physics(TDC, fadc(2)), reason)
+    refused(physics(TDC, fadc(2), fadc(3, geo=3)), "3 particle events in V1724 of LDC 1, geo 3")
+    same = (fadc(1, geo=geo) for geo in range(3, 7))
+    others = (fadc(2, geo=geo) for geo in range(7, 12))
+    refused(physics(TDC, *same, *others), "V1724 of LDC 1, geo 4 and 2 more, 2 particle events in .* and 2 more")
+
+
+def test_a_spill_of_which_no_board_can_be_read_is_refused():
+    reason = "the particle triggers cannot be known: V1290 of LDC 1: unexpected word 0xffffffff"
+    assert refused(physics(equipment(102, [2**32 - 1]), equipment(110)), reason) == 160 + 28
+
+
+def test_boards_that_come_twice_are_lost_both():
+    hits = unpack_date(physics(TDC, TDC, fadc(1)))
+    assert (hits.triggers, len(hits.tdc), hits.boards.equipment.tolist()) == (1, 0, [120])
+    lost(physics(TDC, TDC, fadc(1)), "V1290 of LDC 1: geo 1 comes twice")
     scaler = equipment(111, v830({0: 1}))
-    refused(physics(scaler, scaler), "V830 of LDC 1: geo 3 comes twice")
+    lost(physics(TDC, scaler, scaler), "V830 of LDC 1: comes twice")
+    assert unpack_date(physics(TDC, scaler, scaler)).scalers == {}
 
 
-def test_a_missing_ldc_is_refused():
+def test_a_missing_ldc_is_told_and_costs_no_more_than_it_reads_out():
     begin = super_event(START_OF_BURST, {0: equipment(110), 1: equipment(110)})
     reason = r"LDC 0 lacks in an event: it has \[1\], and the spill has \[0, 1\]"
-    assert refused(begin + physics(TDC), reason) == len(begin)
+    assert lost(begin + physics(TDC), reason) == len(begin)
+    assert unpack_date(begin + physics(TDC)).triggers == 1
+
+
+def test_an_ldc_whose_equipments_cannot_be_told_apart_is_lost_alone():
+    broken = TDC + equipment(120)[:-4]
+    hits = unpack_date(super_event(PHYSICS, {0: broken, 1: TDC}))
+    assert (hits.triggers, hits.tdc.ldc.tolist()) == (1, [1])
+    lost(super_event(PHYSICS, {0: broken, 1: TDC}), "24 bytes are left, too few for an equipment header")
+
+
+def test_more_boards_of_a_type_than_there_are_addresses_are_refused():
+    refused(physics(*[equipment(102)] * 513), "V1290 of LDC 1: there are more than 512 of them")
 
 
 def test_fragments_that_cannot_be_are_refused():

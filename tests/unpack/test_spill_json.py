@@ -28,10 +28,12 @@ def refused(reason, payload):
 def failed(detector, reason, **daq):
     """Check that the detector alone cannot be read, and that nothing is left of the branch; return why."""
     found = unpack(**daq)
-    assert [*found.failed] == [detector]
-    assert re.search(reason, found.failed[detector]), found.failed
+    assert found.failed.keys() == {detector, "raw"}
+    said = found.failed[detector].reason
+    assert re.search(reason, said), said
+    assert found.failed["raw"].reason == said
     assert not len(found.tdc) + len(found.fadc) + len(found.boards) + len(found.scalers)
-    return found.failed[detector]
+    return said
 
 
 def test_hits_of_every_detector_become_columns_even_unmapped_ones():
@@ -156,9 +158,10 @@ def test_an_unknown_spelling_fails_its_detector_alone_and_is_named(detector, bra
     }
     there = {name: daq for key, its in others.items() for name, daq in its.items() if key != detector}
     found = unpack(**there, **{branch: [{board: [misspelled]}]})
-    assert [*found.failed] == [detector]
-    assert re.search(rf"^{branch}: there is no ({wrong}|bank_id or bank|.* or max_pos)", found.failed[detector])
-    assert "spelled_anew" in found.failed[detector]
+    assert found.failed.keys() == {detector, "raw"}
+    said = found.failed[detector].reason
+    assert re.search(rf"^{branch}: there is no ({wrong}|bank_id or bank|.* or max_pos)", said)
+    assert "spelled_anew" in said
     alone = unpack(**there)
     for table in ("boards", "tdc", "fadc", "vlsb"):
         assert getattr(found, table).equal(getattr(alone, table))
@@ -166,7 +169,8 @@ def test_an_unknown_spelling_fails_its_detector_alone_and_is_named(detector, bra
 
 def test_an_unknown_board_of_a_known_detector_fails_it_and_is_named():
     found = unpack(tof1=[{"v1290": [TDC_HIT]}], kl=[{"V1724": [ADC_HIT]}])
-    assert found.failed == {"tof": "tof1: unknown board v1290 in particle event 0"}
+    said = {detector: error.reason for detector, error in found.failed.items()}
+    assert said == dict.fromkeys(("tof", "raw"), "tof1: unknown board v1290 in particle event 0")
     assert len(found.fadc) == 1
 
 
@@ -188,7 +192,8 @@ def test_banks_are_read_in_all_spellings():
     assert found.vlsb.bank.tolist() == [5, 61, 63]
     assert found.vlsb.discriminator.tolist() == [1, 1, 0]
     twice = unpack(tracker0=[{"VLSB": [first]}], tracker1=[{"VLSB": [first]}])
-    assert twice.failed == {"tracker": "tracker0: channel 9 of bank 61 comes twice in particle event 0"}
+    said = {detector: error.reason for detector, error in twice.failed.items()}
+    assert said == dict.fromkeys(("tracker", "raw"), "tracker0: channel 9 of bank 61 comes twice in particle event 0")
     assert len(twice.vlsb) == 0
 
 

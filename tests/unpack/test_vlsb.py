@@ -1,6 +1,7 @@
 """The trackers' boards: bytes built by hand from the layouts, since no real ones are at hand."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -17,8 +18,9 @@ COLUMNS = ("bank", "trigger", "channel", "adc", "tdc", "discriminator")
 
 
 def tdc(triggers):
-    """Return a board that counts the particle triggers."""
-    return equipment(102, [w for t in range(triggers) for w in v1290_event([], counter=t)], geo=1)
+    """Return boards that count the particle triggers."""
+    words = {geo: [w for t in range(triggers) for w in v1290_event([], counter=t, geo=geo)] for geo in (1, 2)}
+    return b"".join(equipment(102, board, geo=geo) for geo, board in words.items())
 
 
 def word(trigger, channel, adc=50, tdc=100, discriminator=1):
@@ -39,11 +41,13 @@ def rows(hits: VlsbHits):
 
 def refused(reason, *boards, triggers=3):
     """Return the word of the last equipment that the refusal names, as far as it lies in its words."""
-    with pytest.raises(BadDataError, match=reason) as error:
-        unpack(*boards, triggers=triggers)
-    assert error.value.step == "unpack"
+    failed = unpack_date(physics(tdc(triggers), *boards)).failed
+    assert failed.keys() == {"tracker", "raw"}
+    error = failed["tracker"]
+    assert re.search(reason, error.reason), error.reason
+    assert error.step == "unpack"
     before = len(tdc(triggers)) + sum(map(len, boards[:-1]))
-    return (error.value.byte - (80 + 80 + 28) - before) // 4
+    return (error.byte - (80 + 80 + 28) - before) // 4
 
 
 HITS = st.dictionaries(
@@ -89,14 +93,80 @@ def test_an_empty_bank_has_no_hits_and_an_ldc_is_kept():
     assert (rows(hits), hits.ldc.tolist()) == ([(1, 0, 1, 50, 100, 1)], [3])
 
 
-def test_the_master_counts_the_triggers_where_no_other_board_does():
+def test_the_master_counts_the_triggers_where_nothing_else_tells():
+    assert unpack_date(physics(master(2))).triggers == 2
+    assert unpack_date(physics(master(0, words=1))).triggers == 0
     hits = unpack_date(physics(master(2), equipment(132, [word(1, 5)])))
     assert (hits.triggers, hits.vlsb.trigger.tolist()) == (2, [1])
-    assert unpack_date(physics(master(0, words=1))).triggers == 0
+
+
+def test_the_master_has_two_layouts():
+    assert unpack_date(physics(equipment(130, [61, 0x9F]))).triggers == 61
+    assert unpack_date(physics(equipment(130, [0xA << 28 | 61 << 16 | 0x9F]))).triggers == 61
+
+
+def bank(triggers, number):
+    """Return a bank that writes all its channels."""
+    return equipment(132, [word(t, channel) for t in range(triggers) for channel in range(128)], geo=number)
+
+
+def lengths(*words, number=0):
+    return equipment(131, [0x0001000F, *words], geo=number)
+
+
+def test_trackers_alone_count_their_triggers_by_their_banks():
+    spill = physics(
+        equipment(130, [61, 0x9F]),
+        lengths(3 * 128, 3 * 128, 0, 3 * 128),
+        *(bank(3, number) for number in (0, 1, 3)),
+    )
+    hits = unpack_date(spill)
+    assert (hits.triggers, len(hits.vlsb), hits.failed) == (3, 3 * 3 * 128, {})
+    # Its banks did not accept yet what the master has counted already.
+    first = unpack_date(physics(equipment(130, [61, 0x9F]), lengths(0, 0, 0, 0), equipment(132), equipment(132, geo=1)))
+    assert (first.triggers, first.failed) == (0, {})
+    # A bank that lost a trigger is outvoted.
+    odd = unpack_date(physics(bank(3, 0), bank(2, 1), bank(3, 2)))
+    assert (odd.triggers, sorted(set(odd.vlsb.bank.tolist()))) == (3, [0, 2])
+    assert "geo 1 has 2 particle events, 2 of 3 boards have 3" in odd.failed["tracker"].reason
+    with pytest.raises(BadDataError, match=r"without a majority: 2 .* geo 1, 3 .* geo 0"):
+        unpack_date(physics(bank(3, 0), bank(2, 1)))
+
+
+def test_banks_that_leave_channels_out_have_the_triggers_of_their_last_hit_and_no_more_than_the_master():
+    hits = unpack_date(physics(master(9), equipment(132, [word(4, 5)]), equipment(132, [word(6, 5)], geo=1)))
+    assert (hits.triggers, hits.failed) == (7, {})
+    hits = unpack_date(physics(master(5), equipment(132, [word(4, 5)]), equipment(132, [word(6, 5)], geo=1)))
+    assert (hits.triggers, hits.vlsb.bank.tolist()) == (5, [0])
+    assert "a hit of particle event 6 in bank 1, the spill has 5" in hits.failed["tracker"].reason
+
+
+def test_lengths_tell_the_triggers_where_the_banks_cannot_be_read():
+    broken = equipment(132, [ERROR] * 384)
+    hits = unpack_date(physics(lengths(384, 0, 0, 0), broken))
+    assert (hits.triggers, hits.failed.keys()) == (3, {"tracker", "raw"})
+    with pytest.raises(BadDataError, match="cannot be known: VLSB of LDC 1: error word"):
+        unpack_date(physics(broken))
+
+
+def test_a_board_that_gives_its_banks_other_lengths_is_told():
+    said = r"VLSB board of LDC 1: .* say that their banks have \[2, 1\] words, and they have \[2, 2\]"
+    boards = lengths(2, 0, 0, 0), lengths(1, 0, 0, 0, number=1)
+    banks = [equipment(132, [word(0, 1), word(1, 1)], geo=n) for n in (0, 4)]
+    assert refused(said, *banks, *boards) == 0
+    assert refused("banks have .384. words, and they have ..$", lengths(384, 0, 0, 0)) == 0
+    assert (
+        refused(
+            "banks have .. words, and they have .2.$", equipment(132, [word(0, 1), word(1, 1)]), lengths(0, 0, 0, 0)
+        )
+        == 0
+    )
+    assert refused("4 words, not a status register and the lengths of 4 banks", equipment(131, [1, 2, 3, 4])) == 0
+    assert refused("unexpected word 0x00040000 where the length", equipment(131, [1, 0, 1 << 18, 0, 0])) == 2
 
 
 def test_a_count_that_differs_is_a_trigger_mismatch_with_both_numbers():
-    said = "trigger mismatch: VLSBMaster of LDC 1, geo 0 has 4 particle events, V1290 of LDC 1, geo 1 has 3"
+    said = "VLSBMaster of LDC 1: trigger mismatch: geo 0 has 4 particle events, 2 of 3 boards have 3"
     assert refused(said, master(4)) == 0
     said = "trigger mismatch: a hit of particle event 3 in bank 9, the spill has 3"
     assert refused(said, equipment(132, [word(0, 1), word(3, 1)], geo=9)) == 1
@@ -117,7 +187,9 @@ def test_what_is_wrong_is_named_with_its_place():
     assert refused("3 words, too few for the lengths of 4 banks", equipment(80, [0, 0, 0])) == 0
     assert refused("unexpected word 0x00040000 where the length", equipment(80, [0, 0, 1 << 18, 0])) == 2
     assert refused(r"1 words in its banks, their lengths \[1, 0, 0, 1\] make 2", equipment(80, [1, 0, 0, 1, 5])) == 0
-    assert refused("3 words, more than 2", master(3, words=3)) == 0
+    assert refused("3 words, not 1 or 2", master(3, words=3)) == 0
+    assert refused("unexpected word 0x00000003, not of kind 0xa", equipment(130, [3])) == 0
+    assert refused("unexpected word 0x0fffffff: no spill has as many", equipment(130, [0x0FFFFFFF, 0])) == 0
     assert refused("unexpected word 0x00000000, not of kind 0xa", equipment(130, [0xA << 28 | 3 << 16, 0])) == 1
     disagreeing = equipment(130, [0xA << 28 | 3 << 16, 0xA << 28 | 4 << 16])
     assert refused("4 triggers, its first word says 3", disagreeing) == 1
@@ -155,12 +227,12 @@ def test_events_in_any_order_are_unwrapped_as_by_counting(events):
         before = event
         expected.append((event + 256 * wraps - 1, channel))
     good = len(set(expected)) == len(expected) and all(event < 1000 for event, _ in expected)
-    try:
-        found = unpack(equipment(132, words), triggers=1000)
-    except BadDataError:
-        assert not good
+    hits = unpack_date(physics(tdc(1000), equipment(132, words)))
+    assert good == (not hits.failed)
+    if not good:
+        assert len(hits.vlsb) == 0
         return
-    assert good
+    found = hits.vlsb
     assert list(zip(found.trigger.tolist(), found.channel.tolist(), strict=True)) == sorted(expected)
 
 
@@ -204,8 +276,8 @@ def test_a_single_station_is_read_too():
 )
 def test_a_hit_that_cannot_be_fails_the_trackers_with_its_number(changes, reason):
     found = unpack_json(json.dumps({"daq_data": {"tracker0": [{"VLSB": [HIT | changes]}]}}).encode())
-    assert [*found.failed] == ["tracker"]
-    assert reason in found.failed["tracker"]
+    assert found.failed.keys() == {"tracker", "raw"}
+    assert reason in found.failed["tracker"].reason
     assert len(found.vlsb) == 0
 
 

@@ -90,6 +90,16 @@ def test_boards_of_all_kinds_are_read():
     assert found["V1724"][4:6] == ["channel 0: suppressed", "channel 1: 30 words"]
 
 
+def test_both_layouts_of_the_trackers_master_and_the_lengths_of_banks_are_read():
+    board = physics(
+        equipment(130, [61, 0x9F]), equipment(130, [0xA03D009F]), equipment(131, [0x0001000F, 0, 384, 0, 1])
+    )
+    found = texts(board)
+    assert found["VLSBMaster"] == ["61 particle triggers", "TDC 159", "61 particle triggers, TDC 159"]
+    lengths = [f"bank {bank}: {length} words" for bank, length in enumerate((0, 384, 0, 1))]
+    assert found["VLSB board"] == ["status 0x0001000f", *lengths]
+
+
 VLSB_HIT = "event 1, channel 0, ADC 0, TDC 0, discriminator 0"
 
 
@@ -139,7 +149,7 @@ def test_every_byte_of_damaged_spills_is_shown_once(edits):
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.sampled_from([80, 101, 102, 111, 120, 121, 130, 132, 141, 143, 151, 201]),
+    st.sampled_from([80, 101, 102, 111, 120, 121, 130, 131, 132, 141, 143, 151, 201]),
     st.lists(st.integers(0, 2**32 - 1), max_size=40),
 )
 def test_every_word_of_any_board_is_shown_once(kind, of_board):

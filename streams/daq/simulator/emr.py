@@ -6,7 +6,7 @@ import numpy as np
 
 from schemas.columns import F8, I8, U1, Table, column
 from streams.boards import DBB, V1731
-from streams.conditions.emr import BAR_NUMBERS, BARS, NOT_CABLED, PLANES, TRIGGER_BAR, EmrCabling
+from streams.conditions.emr import BAR_NUMBERS, BARS, COUNT_NS, NOT_CABLED, PLANES, TRIGGER_BAR, EmrCabling
 from streams.daq.simulator import boards
 from streams.daq.simulator.date import equipment
 from streams.daq.simulator.emr_particles import TRACK_AREA, TRACK_CHARGE, Light, in_bars, make_light
@@ -17,7 +17,6 @@ from streams.reco.emr_tracks import TOT_P1, TOT_P2, TOT_P3
 SAMPLES = 64
 """As few as have a pedestal: the spill is no larger than it must be."""
 PEDESTAL = 144
-COUNT_NS = 2.5
 GATE_NS = 900_000
 """When the boards' clocks begin, before the first trigger."""
 BEFORE_TRIGGER = (-232, -217)

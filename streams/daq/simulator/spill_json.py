@@ -19,6 +19,7 @@ from streams.errors import BadDataError
 from streams.unpack.date import unpack_date
 from streams.unpack.dbb import TRIGGER_CHANNEL
 from streams.unpack.hits import RawHits
+from streams.unpack.losses import RAW
 
 _UNKNOWN = "unknown"
 """Detector of channels that the DAQ channel map leaves out."""
@@ -194,7 +195,7 @@ def _document(record: RawSpill | RunControl, daq_event: str, spill: int) -> dict
 def documents(record: RawSpill | RunControl, detectors: Mapping[Address, str]) -> Iterator[dict[str, Any]]:
     """Yield the documents of a record of DATE bytes, one for each of its DAQ events.
 
-    A spill whose bytes are no good one has its error in place of its data, as in the old system.
+    A spill that cannot be read whole has its error in place of its data, as in the old system.
     """
     if isinstance(record, RunControl):
         spill = 0 if record.kind is ControlKind.START else -1
@@ -204,6 +205,8 @@ def documents(record: RawSpill | RunControl, detectors: Mapping[Address, str]) -
     yield _document(record, "start_of_burst", record.spill)
     try:
         hits = unpack_date(record.payload)
+        if RAW in hits.failed:  # the old system refused spills as a whole
+            raise hits.failed[RAW]
     except BadDataError as error:
         yield _document(record, _PHYSICS, record.spill) | {"errors": {error.step: error.reason}}
     else:

@@ -6,13 +6,21 @@ import numpy as np
 
 from schemas.columns import F8, I4, I8, U1, Bools, Table, column
 from streams.boards import BANK_CHANNELS, VLSB, VLSB_MASTER
-from streams.conditions.tracker import CHANNELS, PLANES, STATIONS, TRACKERS, TrackerChannels
+from streams.conditions.tracker import (
+    APART_MM,
+    CHANNELS,
+    PLANES,
+    STATION_Z_MM,
+    STATIONS,
+    TRACKERS,
+    TrackerChannels,
+)
 from streams.daq.simulator.beam import Particles
 from streams.daq.simulator.boards import Words
 from streams.daq.simulator.date import equipment
 from streams.daq.simulator.readout import Beam, Readout
 from streams.daq.simulator.tracker_tables import BANKS_OF_TRACKER, CHANNELS_OF, TRACKER_LDCS
-from streams.reco.tracker_geometry import APART_MM, STATION_Z_MM, channel_at
+from streams.reco.tracker_geometry import channel_at
 
 SPOT_MM, SLOPE = 40.0, 0.02
 """Sigmas of where tracks cross the first station upstream, and of their slopes."""

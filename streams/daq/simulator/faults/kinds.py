@@ -101,22 +101,23 @@ _ALL = (
     FaultKind(
         name="trigger_mismatch",
         does="One board has one particle event less than the others.",
-        look="Rejected by unpack: trigger mismatch, with both numbers; a board of the EMR (DBB) makes an error of the "
-        "EMR, with both numbers.",
+        look="An error of the detectors that read the board, with all numbers; the others count. Where no number has a "
+        "majority of boards, the spill is rejected.",
         place=PlaceKind.BOARD,
         on_crate=of_boards.lose_trigger,
     ),
     FaultKind(
         name="corrupted_word",
         does="All bits of the first word of one board are set.",
-        look="Rejected by unpack, with the board, the word and its byte.",
+        look="An error of the detectors that read the board, with the word and its byte; the others count.",
         place=PlaceKind.BOARD,
         on_crate=of_boards.corrupt,
     ),
     FaultKind(
         name="missing_ldc",
         does="The physics event lacks the sub-event of one LDC.",
-        look="Rejected by unpack: the LDCs that are there, and those of the spill.",
+        look="An error of the detectors that it reads out, with the LDCs that are there and those of the spill; the "
+        "others count.",
         place=PlaceKind.LDC,
         on_spill=of_spills.lose_ldc,
     ),

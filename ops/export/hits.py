@@ -1,0 +1,85 @@
+"""The hits of a run's spills as trees of a ROOT file, one for each table of a detector."""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uproot
+
+from schemas.columns import Table
+from schemas.detectors import DETECTORS, tables_of
+from schemas.records import ReconstructedSpill
+from streams.errors import SpilldeckError, UsageError
+
+SPILLS_AT_ONCE = 64
+"""Joined before they are written; bounds the memory, and a tree has no more than so many spills in a basket."""
+_OF_SPILL = {"run": np.dtype("<i4"), "spill": np.dtype("<i4")}
+"""Columns in front of each table's own."""
+
+
+def write_hits(spills: Iterable[ReconstructedSpill], run: int, detectors: Sequence[str], directory: Path) -> Path:
+    """Write what detectors make of a run's spills into one file of ROOT; return it.
+
+    A tree is called after detector and table (``tof_digits``), its branches after the table's columns, with run and
+    spill before them. The spills are in the order in which they come.
+
+    Raises
+    ------
+    UsageError
+        When there is no such detector, or the file cannot be written: then none has been.
+    SpilldeckError
+        When the run has no spill.
+    """
+    for name in detectors:
+        if name not in DETECTORS:
+            raise UsageError(f"there is no detector {name} whose hits are kept: there are {', '.join(DETECTORS)}")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=directory) as new:
+            made = Path(new) / f"run{run:08d}_{'_'.join(dict.fromkeys(detectors))}_hits.root"
+            if not _written(iter(spills), detectors, made):
+                raise SpilldeckError(f"run {run} has no spill whose hits could be written")
+            return made.replace(directory / made.name)
+    except OSError as error:
+        raise UsageError(f"nothing was written to {directory}: {error.strerror}") from error
+
+
+def _written(spills: Iterable[ReconstructedSpill], detectors: Sequence[str], file: Path) -> int:
+    """Write the trees; return of how many spills."""
+    tables = {(name, table): kind for name in detectors for table, kind in tables_of(DETECTORS[name]).items()}
+    written = 0
+    with uproot.recreate(file) as out:
+        trees = {
+            (name, table): out.mktree(f"{name}_{table}", _branches(kind), title=_summary(kind))
+            for (name, table), kind in tables.items()
+        }
+        while several := list(islice(spills, SPILLS_AT_ONCE)):
+            written += len(several)
+            for (name, table), tree in trees.items():
+                tree.extend(_columns([spill for spill in several if name in spill.detectors], name, table, tables))
+    return written
+
+
+def _branches(kind: type[Table]) -> dict[str, Any]:
+    """Return the branches of a table: name → type, with the shape of a row where it has one."""
+    own = {f.name: (f.metadata["dtype"], f.metadata["row"]) for f in fields(kind)}
+    return _OF_SPILL | {name: (dtype, row) if row else dtype for name, (dtype, row) in own.items()}
+
+
+def _columns(
+    spills: Sequence[ReconstructedSpill], name: str, table: str, kinds: dict[tuple[str, str], type[Table]]
+) -> dict[str, Any]:
+    found = [spill.detectors[name].tables()[table] for spill in spills]
+    numbers = np.repeat([spill.spill for spill in spills], [len(each) for each in found])
+    runs = np.repeat([spill.run for spill in spills], [len(each) for each in found])
+    joined = kinds[name, table].concat(found)
+    own = {f.name: getattr(joined, f.name) for f in fields(joined)}
+    return {"run": runs.astype("<i4"), "spill": numbers.astype("<i4")} | own
+
+
+def _summary(kind: type[Table]) -> str:
+    return " ".join((kind.__doc__ or "").partition("\n\n")[0].split())

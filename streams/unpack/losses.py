@@ -1,0 +1,69 @@
+"""What of a spill cannot be read, and which detectors that costs; the others go on."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from streams.errors import BadDataError
+from streams.read_out import Place, ReadOut
+from streams.unpack.fragments import Equipment
+from streams.unpack.registry import BOARDS
+
+_Found = TypeVar("_Found")
+RAW = "raw"
+"""The detector that keeps of every board what can be read, and so tells of each that cannot."""
+ADDED = "added"
+"""Stands for the detectors that the experiment has added: which boards they read is not known."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Losses:
+    """What of a spill cannot be read."""
+
+    read_out: ReadOut
+    failed: dict[str, BadDataError] = field(default_factory=dict)
+    """Detector → why it lacks something: of several reasons the first that was found."""
+
+    def lose_ldc(self, ldc: int, there: Collection[Place], error: BadDataError) -> None:
+        """Take note that nothing of an LDC can be read; `there` are the boards of the others."""
+        self._fail(self.read_out.readers_of_ldc(ldc, there), error)
+
+    def lose(self, board: Equipment, error: BadDataError, geo: int | None = None) -> None:
+        """Take note that a board cannot be read; `geo`, if it tells another one than its equipment's header."""
+        place = (board.type, board.ldc, board.number if geo is None else geo)
+        self._fail({ADDED} if board.type in BOARDS else self.read_out.readers(*place), error)
+
+    def lose_nothing_else(self, error: BadDataError) -> None:
+        """Take note of what no detector needs."""
+        self._fail((), error)
+
+    def _fail(self, detectors: Iterable[str], error: BadDataError) -> None:
+        for detector in (*detectors, RAW):
+            self.failed.setdefault(detector, error)
+
+    def each(
+        self, boards: Iterable[Equipment], unpack: Callable[[Equipment], _Found]
+    ) -> list[tuple[Equipment, _Found]]:
+        """Unpack boards one by one; return those that can be read, and what is in them."""
+        found = []
+        for board in boards:
+            try:
+                found.append((board, unpack(board)))
+            except BadDataError as error:
+                self.lose(board, error)
+        return found
+
+    def together(
+        self, boards: Sequence[Equipment], unpack: Callable[[Sequence[Equipment]], _Found]
+    ) -> tuple[list[Equipment], _Found]:
+        """Unpack boards at once; return those that can be read, and what is in them."""
+        try:
+            return list(boards), unpack(boards)
+        except BadDataError as error:
+            between = error
+        good = [board for board, _ in self.each(boards, lambda board: unpack([board]))]
+        if len(good) == len(boards):  # they contradict each other, and nothing tells which ones are right
+            for board in boards:
+                self.lose(board, between)
+            good = []
+        return self.together(good, unpack)
