@@ -14,7 +14,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from ops.upgrade.source import Source, source_of
 from schemas.records import RawSpill, RejectedSpill
-from schemas.wire import encode
+from schemas.wire import WireError, decode, encode
 from streams.books.book import Book, Ranges
 from streams.books.counter import Counter
 from streams.books.decided import Copy
@@ -23,8 +23,8 @@ from streams.books.partition import Filling
 from streams.books.reader import BookReader
 from streams.books.run import Handling, RunBook, RunPart
 from streams.books.spill_numbers import of_plot
-from streams.books.spill_numbers import without as without_plots
 from streams.books.store import CheckpointStore
+from streams.books.totals import Totals
 from streams.books.v1 import OTHER_SINCE
 from streams.conditions.store import ConditionsStore
 from streams.daq.simulator import SimulatedRun
@@ -53,8 +53,27 @@ class Produced(NamedTuple):
     at_ms: int
 
 
-RAW = [[Produced(base64.b64decode(value), at_ms) for value, at_ms in messages] for messages in _LEFT["raw"]]
+def _still_rejected(value: bytes) -> bytes:
+    """Return a message; of the spill that was rejected for a word of one board, one that is cut short.
+
+    That word is today an error of those that read the board, and of nobody else.
+    """
+    try:
+        record = decode(value)
+    except WireError:
+        return value
+    if isinstance(record, RawSpill) and (record.run, record.spill) == (FIRST, 5):
+        return encode(replace(record, payload=record.payload[:-4]))
+    return value
+
+
+RAW = [
+    [Produced(_still_rejected(base64.b64decode(value)), at_ms) for value, at_ms in messages]
+    for messages in _LEFT["raw"]
+]
 """What was in spills.raw, by partition and offset."""
+NOT_READ_OUT = "ckov"
+"""A detector that had an error in every spill then, as it is not in the runs; today that is none."""
 PARTITIONS, WINDOWS_KEPT = 2, 2
 """The settings that it was left with."""
 ENDS = [len(messages) for messages in RAW]
@@ -179,8 +198,13 @@ def check(
         if name == "control":
             said = {kind: {n: its[n] for n in value[kind]} for kind, its in totals["control"].items()}
             assert said == value
+        elif name == "errors":
+            assert totals[name] | {NOT_READ_OUT: 0} == value | {NOT_READ_OUT: 0}
         elif name == "detectors":
-            assert {d: {table: totals[name][d][table] for table in tables} for d, tables in value.items()} == value
+            found_hits = {
+                d: {table: totals[name].get(d, {}).get(table, 0) for table in its} for d, its in value.items()
+            }
+            assert found_hits == value
         elif name != "first_raw" and name not in without:
             assert totals[name] == value, name
     ledger = {
@@ -212,11 +236,14 @@ def numbers_of(key_numbers: Mapping[Any, bytes]) -> dict[str, Any]:
 
 
 def as_before(book: RunBook) -> RunBook:
-    """Return what a book has of the plots that are as they were: of others, carried over is not what is made again."""
+    """Return what a book has of what was counted then as it is now: else carried over is not what is made again."""
     kept = Book(book.book.ranges)
-    kept.cells = {name: cells for name, cells in book.book.cells.items() if name not in OTHER_SINCE}
-    numbers = {spill: without_plots(data, OTHER_SINCE) for spill, data in book.key_numbers.items()}
-    return replace(book, book=kept, key_numbers=numbers)
+    kept.cells = {name: cells for name, cells in book.book.cells.items() if name in LEFT_PLOTS - OTHER_SINCE}
+    totals = Totals.from_json(book.totals.to_json())
+    totals.errors.pop(NOT_READ_OUT, None)
+    totals.absent.clear()
+    totals.detectors = {name: +hits for name, hits in totals.detectors.items() if +hits}
+    return replace(book, book=kept, key_numbers={}, totals=totals)
 
 
 def ranges(run: int) -> Ranges:
@@ -225,11 +252,11 @@ def ranges(run: int) -> Ranges:
 
 
 def same_book(book: Any, wanted: Mapping[str, Any]) -> None:
-    """Compare the bins of every plot that is still as it was."""
-    for name in PLOTS.keys() - OTHER_SINCE:
+    """Compare the bins of every plot that was there and is still as it was."""
+    for name in LEFT_PLOTS & PLOTS.keys() - OTHER_SINCE:
         there = book.summary(name)
         if name in wanted:
-            assert there == wanted[name], name
+            assert {what: there[what] for what in wanted[name]} == wanted[name], name
         else:
             assert there["entries"] == 0, name
 
