@@ -129,18 +129,21 @@ def test_the_command_says_what_it_would_do_does_it_and_says_what_is_there(
         assert done.returncode == 0, done.stderr
         return [" ".join(line.replace("│", "").split()) for line in done.stdout.splitlines()]
 
+    def is_in(words: str, lines: list[str]) -> bool:
+        return any(line.startswith(words) for line in lines)  # behind it, the plots that it is carried over without
+
     would = rows()
-    assert f"live {FIRST} 11 0, 1 carried over" in would
+    assert is_in(f"live {FIRST} 11 0, 1 carried over", would)
     assert f"live {SECOND} 4 0, 1 rebuilt from Kafka" in would
     assert "live none 0 1 rebuilt from Kafka" in would
-    assert f"night {FIRST} 11 0, 1 carried over with messages that were missed: 1" in would
-    assert f"replay-half {SECOND} 1 0 carried over" in would
+    assert is_in(f"night {FIRST} 11 0, 1 carried over with messages that were missed: 1", would)
+    assert is_in(f"replay-half {SECOND} 1 0 carried over", would)
     assert "Nothing is written yet: spilldeck upgrade --do does it." in would
     prefix = settings.redis.key_prefix
     assert not list(redis.scan_iter(match=f"{prefix}:v2:*"))
     assert not redis.exists(f"{prefix}:decisions", f"{prefix}:made")
     promotions = Promotions(redis, prefix)
-    assert f"live {FIRST} 11 0, 1 carried over" in rows("--do")
+    assert is_in(f"live {FIRST} 11 0, 1 carried over", rows("--do"))
     check(settings, redis, "live", FIRST)
     assert promotions.look() == Promoted(shown={FIRST: "replay-again"})
     assert f"live {FIRST} 11 0, 1 already there" in rows()
