@@ -44,8 +44,9 @@ def test_every_plot_is_filled_from_hits() -> None:
     spills = [reconstructed_spill(n) for n in range(40)]
     tof = spills[0].get(Tof)
     assert tof is not None
-    # Of each slab the other photomultiplier's.
-    others = replace(tof, digits=replace(tof.digits, pmt=1 - tof.digits.pmt))
+    # Of each slab the other photomultiplier's, with a charge.
+    charge = np.full(len(tof.digits), 1700)
+    others = replace(tof, digits=replace(tof.digits, pmt=1 - tof.digits.pmt, charge_mm=charge))
     filled = fill([*spills, reconstructed_spill(40, tof=others, triggers=spills[0].triggers)], {})
     assert filled.failures == {}
     assert {name for name in PLOTS if not filled.book[name].sum(flow=True)} == set()
