@@ -266,18 +266,25 @@ def _why_empty(plot: Plot, totals: Totals) -> str:
     if doubted := max((totals.errors[f"{name} calibration"] for name in needs(plot)), default=0):
         where = f"{doubted} of {several(totals.filled, 'spill')}"
         return f"the calibration does not fit in {where}: no pixel can have triggered"
-    detector = DETECTORS[plot.detector].title
-    failed = totals.errors[plot.detector]
-    if failed and not totals.conditions - {""}:
-        return f"{detector} failed on {failed} of {several(totals.filled, 'spill')}: the run has no conditions"
-    if failed:
-        return f"{detector} failed on {failed} of {several(totals.filled, 'spill')}"
     if unfilled := totals.errors[f"plot {plot.name}"]:
         return f"this plot could not be filled from {unfilled} of {several(totals.filled, 'spill')}"
-    if plot.detector in situation.not_read_out(totals):
+    its = [name for name in DETECTORS if name in needs(plot)] or [plot.detector]
+    whys = (_why_without(name, totals) for name in its)
+    return next(filter(None, whys), f"no entries yet in {several(totals.filled, 'spill')}")
+
+
+def _why_without(name: str, totals: Totals) -> str:
+    """Return why there is nothing of a detector; empty if there is something."""
+    detector, spills = DETECTORS[name].title, several(totals.filled, "spill")
+    failed = totals.errors[name]
+    if failed and not totals.conditions - {""}:
+        return f"{detector} failed on {failed} of {spills}: the run has no conditions"
+    if failed:
+        return f"{detector} failed on {failed} of {spills}"
+    if name in situation.not_read_out(totals):
         return f"{detector} is not read out in this run"
-    if absent := totals.absent[plot.detector]:
-        return f"{detector} was not read out in {absent} of {several(totals.filled, 'spill')}"
-    if not any(totals.detectors.get(plot.detector, {}).values()):
-        return f"{detector}: no hits in {several(totals.filled, 'spill')}, is it in the run?"
-    return f"no entries yet in {several(totals.filled, 'spill')}"
+    if absent := totals.absent[name]:
+        return f"{detector} was not read out in {absent} of {spills}"
+    if not any(totals.detectors.get(name, {}).values()):
+        return f"{detector}: no hits in {spills}, is it in the run?"
+    return ""

@@ -22,6 +22,7 @@ from dashboards.figures.parts import (
     ticks,
     unit_after,
 )
+from dashboards.figures.shares import share_figure
 from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.books.cells import Histogram
@@ -66,7 +67,9 @@ def histogram_figure(
     said = ""
     if reference is not None and (said := why_not(histogram, reference)):
         reference = None
-    if histogram.ndim == 1:
+    if plot.is_share:
+        figure = share_figure(plot, histogram, theme, reference)
+    elif histogram.ndim == 1:
         bins = _bins(plot, histogram, by_spill)
         if by_spill is not None and np.isnan(bins[1]).all():
             return empty(plot.title, when, why_empty, theme)
@@ -74,7 +77,7 @@ def histogram_figure(
     else:
         figure = _two_dimensional(plot, histogram, theme, choices, reference)
     if reference is not None:
-        said = comparison(histogram, reference, choices.mode)
+        said = f"• {reference.called}" if plot.is_share else comparison(histogram, reference, choices.mode)
     entries_said = _flow(counts, entries) if by_spill is None else several(int(np.nansum(by_spill[1])), "entry")
     figure["layout"]["title"] = heading(plot.title, when, theme, entries_said, said)
     figure["layout"]["margin"]["t"] = TOP_OF_THREE

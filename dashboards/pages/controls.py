@@ -158,7 +158,9 @@ _LOG = {"x": "Logarithmic x axis", "y": "Logarithmic y axis", "z": "Logarithmic 
 
 
 def _counts(name: str) -> str:
-    """Return the axis of a plot that has its counts, or of a trend its values."""
+    """Return the axis of a plot that has its counts, or of a trend its values; that of shares is never logarithmic."""
+    if name in PLOTS and PLOTS[name].is_share:
+        return ""
     return "z" if name in PLOTS and len(PLOTS[name].axes) == 2 else "y"
 
 

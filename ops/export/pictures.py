@@ -16,6 +16,7 @@ from dashboards.figures.theme import LIGHT
 from ops.export.chosen import Chosen
 from streams.books.cells import Histogram
 from streams.plots.catalogue import PLOTS, TRENDS
+from streams.plots.measures import shares
 from streams.plots.model import Plot, Trend
 from streams.plots.spillfacts import SpillFacts
 
@@ -60,6 +61,8 @@ def _drawn(chosen: Chosen, canvas: Canvas) -> Figure:
         axes.tick_params(labelsize=8)
         if isinstance(entry, Trend):
             _draw_trend(axes, entry, chosen.spills)
+        elif entry.is_share:
+            _draw_shares(axes, entry, chosen.book.book[entry.name])
         elif len(entry.axes) == 1:
             _draw_line(axes, entry, chosen.book.book[entry.name])
         else:
@@ -87,6 +90,16 @@ def _draw_line(axes: Any, plot: Plot, histogram: Histogram) -> None:
         axes.set_ylim(bottom=0)
     axes.set_xlabel(plot.axes[0].title, fontsize=8)
     axes.set_ylabel("Entries", fontsize=8)
+    axes.text(0.99, 0.98, _entries(histogram), transform=axes.transAxes, fontsize=7, ha="right", va="top")
+
+
+def _draw_shares(axes: Any, plot: Plot, histogram: Histogram) -> None:
+    share, error = shares(histogram.view(flow=False))
+    axes.errorbar(histogram.axes[0].centers, share, error, color=LIGHT.line, fmt=".", markersize=3, linewidth=1)
+    axes.set_xlim(plot.axes[0].low, plot.axes[0].high)
+    axes.set_ylim(0, 1.05)
+    axes.set_xlabel(plot.axes[0].title, fontsize=8)
+    axes.set_ylabel("Share", fontsize=8)
     axes.text(0.99, 0.98, _entries(histogram), transform=axes.transAxes, fontsize=7, ha="right", va="top")
 
 

@@ -33,3 +33,7 @@ class Axis:
     def centres(self) -> F8:
         """(bins,) the middle of each."""
         return np.float64(self.low) + (self.high - self.low) / self.bins * (np.arange(self.bins) + 0.5)
+
+
+YES_OR_NO = Axis(label="No (0) or yes (1)", bins=2, low=-0.5, high=1.5, names=("no", "yes"))
+"""Of plots that answer a question."""

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.ckov import COUNTS_PER_PHOTO_ELECTRON, CkovDigits
+from streams.plots.axis import YES_OR_NO
 from streams.plots.batch import Batch
 from streams.plots.measures import at, between, mean, share
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
@@ -97,7 +98,7 @@ def _threshold(counter: int) -> Plot:
         title=f"Cherenkov {letter}: threshold",
         axes=(
             Axis(label="Time TOF0 → TOF1", unit="ns", bins=40, low=24, high=34),
-            Axis(label="Light", bins=2, low=-0.5, high=1.5, names=("No", "Yes")),
+            YES_OR_NO,
         ),
         fill=fill,
         expert=True,
@@ -107,8 +108,8 @@ def _threshold(counter: int) -> Plot:
             between(share(""), f"Share of {kind} with light", low, high) for kind, (low, high) in KINDS_NS.items()
         ),
         words=Words(
-            shows=f"Particles by their time of flight, and whether they left more than one photo-electron in Cherenkov "
-            f"{letter}: the share with light falls where they come below the threshold.",
+            shows=f"The share of particles that left more than one photo-electron in Cherenkov {letter}, by their time "
+            "of flight: it falls where they come below the threshold.",
             normal="All electrons have light; of muons and pions those that are fast enough, in B before A.",
             action="Electrons without light: high voltage or gas. Slow particles with light: noise, or light from "
             "outside.",

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from schemas.emr import EmrDaughters, EmrPlanes, EmrTracks
 from streams.conditions.emr import BARS, PLANES, SA_THRESHOLD
+from streams.plots.axis import YES_OR_NO
 from streams.plots.batch import Batch
 from streams.plots.emr_muons import MUON_PLOTS
 from streams.plots.emr_quantities import CHI2_CUT, DENSITY_CUT, beam_spot_mm, is_muon, lit_bars
@@ -17,7 +18,6 @@ _Values = tuple[npt.ArrayLike, ...]
 _EXPERT = "EMR expert on call"
 _OCCUPANCY = ("EMR", "Occupancy")
 _RECONSTRUCTED = ("EMR", "Reconstructed")
-_YES_OR_NO = Axis(label="No (0) or yes (1)", bins=2, low=-0.5, high=1.5, names=("no", "yes"))
 
 
 def _occupancy(side: int) -> Plot:
@@ -234,7 +234,7 @@ PLOTS = (
     _of_tracks(
         "emr_matched",
         "EMR primaries with a secondary",
-        _YES_OR_NO,
+        YES_OR_NO,
         lambda tracks: tracks.has_daughter.astype(np.float64),
         Words(
             shows="Whether a decay product begins where and after a particle of the beam ended. The mean is the match "
@@ -248,7 +248,7 @@ PLOTS = (
     _of_tracks(
         "emr_muons",
         "EMR primaries that look like muons",
-        _YES_OR_NO,
+        YES_OR_NO,
         lambda tracks: is_muon(tracks).astype(np.float64),
         Words(
             shows=f"Whether a particle's density is above {DENSITY_CUT} and its χ² per degree of freedom below "

@@ -176,6 +176,14 @@ def _moments(centres: F8, along: I8) -> tuple[int, float, float] | None:
     return entries, middle, float(np.average((centres - middle) ** 2, weights=along))
 
 
+def shares(counts: I8) -> tuple[F8, F8]:
+    """Return (n,) which share of each row of (n, 2) counts is in its second column, and the errors; NaN of none."""
+    found = [_binomial(int(yes), int(no + yes)) for no, yes in counts]
+    values = [(np.nan, np.nan) if each is None else (each.value, each.error) for each in found]
+    share, error = np.array(values, np.float64).reshape(-1, 2).T
+    return share, error
+
+
 def _binomial(yes: int, of: int) -> KeyNumber | None:
     if not of:
         return None

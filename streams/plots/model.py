@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy.typing as npt
 
-from streams.plots.axis import Axis, with_unit
+from streams.plots.axis import YES_OR_NO, Axis, with_unit
 from streams.plots.batch import Batch
 from streams.plots.measures import Measure
 from streams.plots.spillfacts import SpillFacts
@@ -52,6 +52,11 @@ class Plot:
     def by_spill(self) -> bool:
         """Whether it has a bin for each spill, and so a value for each."""
         return self.axes[0].label == "Spill"
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it answers a question along its first axis: the share of yes is what one looks at."""
+        return len(self.axes) == 2 and self.axes[1] == YES_OR_NO
 
     @property
     def has_mean(self) -> bool:

@@ -6,6 +6,7 @@ import numpy.typing as npt
 from schemas.columns import F8, I8
 from schemas.tracker import TrackerTracks
 from streams.conditions.tracker import APART_MM, STATION_Z_MM, STATIONS
+from streams.plots.axis import YES_OR_NO
 from streams.plots.batch import Batch
 from streams.plots.measures import along_first, at, mean, rms, share
 from streams.plots.model import Axis, Plot, Words
@@ -15,7 +16,6 @@ _EXPERT = "Tracker expert on call"
 _BEAM = "Beam operator, then " + _EXPERT
 _WHERE = ("upstream", "downstream")
 _STATION = Axis(label="Station", bins=STATIONS, low=0.5, high=STATIONS + 0.5)
-_YES_OR_NO = Axis(label="No (0) or yes (1)", bins=2, low=-0.5, high=1.5, names=("no", "yes"))
 _OTHERS = 3
 """Points in other stations that a track must have for a station to be judged by it."""
 _INSIDE_MM = 140.0
@@ -115,7 +115,7 @@ def _efficiency(tracker: int) -> Plot:
         name=f"Trk_Eff_Tk{_side(tracker)}",
         detector="tracker",
         title=f"Tracker {_WHERE[tracker]}: points of tracks by station",
-        axes=(_STATION, _YES_OR_NO),
+        axes=(_STATION, YES_OR_NO),
         fill=lambda batch: judged_stations(batch.once(by_tracker)[tracker]),
         expert=True,
         canvas="SciFi_Tracks",
@@ -213,7 +213,7 @@ MATCHED_PLOTS = (
         name="Trk_Through",
         detector="tracker",
         title="Trackers: upstream tracks with one downstream",
-        axes=(_YES_OR_NO,),
+        axes=(YES_OR_NO,),
         fill=_came_through,
         expert=True,
         canvas="SciFi_Matched",

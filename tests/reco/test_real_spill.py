@@ -125,3 +125,31 @@ def test_too_few_crossings_of_the_trigger_station_say_nothing_of_the_calibration
     station = found.hits.rows(found.hits.station == 1)
     crossed = np.intersect1d(station.trigger[station.plane == 0], station.trigger[station.plane == 1])
     assert [doubt_of(crossed[MIN_CROSSED - 1]), doubt_of(crossed[MIN_CROSSED - 1] + 1)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("branch", "board", "key", "costs"),
+    [
+        ("tof1", "V1290", "leading_time", {"tof"}),
+        ("trigger_request", "V1290", "channel", {"tof"}),
+        ("kl", "V1724", "charge_mm", {"kl"}),
+        ("ckov", "V1731", "pulse_area", {"ckov"}),
+        ("unknown", "V1290", "geo", set()),
+    ],
+)
+def test_a_branch_of_unknown_spelling_costs_its_detector_alone(
+    spill: ReconstructedSpill, shared: Path, branch: str, board: str, key: str, costs: set[str]
+) -> None:
+    (raw,) = read_source(shared / "data" / "02873-spill0.json")
+    assert isinstance(raw, RawSpill)
+    document = json.loads(raw.payload)
+    for event in document["daq_data"][branch]:
+        for hit in (event or {}).get(board, ()):
+            hit["spelled_anew"] = hit.pop(key)
+    found = reconstruct(replace(raw, payload=json.dumps(document).encode()), conditions_of(2873, shared))
+    assert found.errors.keys() == costs | {"raw"}
+    assert all(f"{branch}: there is no {key}" in why and "spelled_anew" in why for why in found.errors.values())
+    assert found.detectors.keys() == spill.detectors.keys() - costs
+    for name in found.detectors.keys() - {"raw"}:
+        pairs = zip(found.detectors[name].tables().values(), spill.detectors[name].tables().values(), strict=True)
+        assert all(ours.equal(whole) for ours, whole in pairs), name
