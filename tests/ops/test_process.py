@@ -30,14 +30,15 @@ def test_run_6008_is_counted_as_known(spilldeck: Spilldeck, shared: Path, with_t
     assert done.returncode == 0
     assert done.stderr.startswith("run 6008: tof space points not calibrated in 6 spills: the run has no table of")
     found = json.loads(done.stdout)
-    names = ["run", "events", "spills", "particle_triggers", "rejected", "errors", "detectors", "lacking", "plots"]
-    assert [*found] == names
+    names = ["run", "events", "spills", "particle_triggers", "rejected", "errors", "not_read_out", "detectors"]
+    assert [*found] == [*names, "lacking", "plots"]
     assert found["lacking"] == {"tof.space_points": 6}
     assert (found["plots"]["ht01"]["state"], "state" in found["plots"]["hPMT1"]) == ("not calibrated", False)
     assert (found["run"], found["events"], found["spills"], found["particle_triggers"]) == (6008, 22, 6, 882)
     assert (found["rejected"], found["errors"]) == (0, {})
     detectors = found["detectors"]
-    assert detectors.keys() == DETECTORS.keys()
+    assert found["not_read_out"] == dict.fromkeys(("emr", "kl", "scalers", "tracker"), 6)
+    assert detectors.keys() == DETECTORS.keys() - found["not_read_out"].keys()
     assert (detectors["ckov"], detectors["raw"]) == ({"digits": 882}, {"tdc": 7056, "fadc": 7056, "vlsb": 0, "dbb": 0})
     assert not any(sum(counts.values()) for name, counts in detectors.items() if name not in ("ckov", "raw"))
     assert found["plots"].keys() == PLOTS.keys()
