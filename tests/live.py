@@ -18,6 +18,7 @@ from streams.daq.producer import SpillProducer
 from streams.daq.simulator import SimulatedRun
 from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
 from tests.conftest import wait_until_counted
+from tests.unreadable import no_board_can_be_read
 from tests.workers import Workers, environment
 
 Record = RawSpill | RunControl
@@ -25,7 +26,7 @@ RUNS = range(900_301, 900_311)
 OWN_TABLES = 77
 """A run whose tables are copies that a test may change."""
 SPILLS = 8
-FAULTS = ("reordered_spills@1-2", "duplicated_spills@3", "truncated_spill@5")
+FAULTS = ("reordered_spills@1-2", "duplicated_spills@3", *no_board_can_be_read("5", "tof"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,10 +161,10 @@ def test_an_error_of_a_detector_is_told_whatever_its_words(error: Exception, mon
 
     spill = next(one for one in CORPUS if isinstance(one, RawSpill) and one.format.value == "spill_json")
     spill = replace(spill, payload=b'{"daq_event_type": "physics_event", "daq_data": {"tof": [{}]}}')
-    monkeypatch.setitem(streams.reconstruct.FROM_HITS, "scalers", fail)
+    monkeypatch.setitem(streams.reconstruct.FROM_HITS, "raw", fail)
     made = transform(message(encode(spill)), ConditionsStore([]).for_run)
     assert isinstance(made.record, ReconstructedSpill)
-    assert "scalers" in made.record.errors
+    assert "raw" in made.record.errors
     assert written(made.record)
     monkeypatch.setattr(streams.reconstruct, "_reconstruct", fail)
     made = transform(message(encode(spill)), ConditionsStore([]).for_run)

@@ -12,7 +12,7 @@ from streams.books.stored import PartitionState
 from streams.errors import UsageError
 from streams.settings import LIVE
 from tests.simulation.beam import DEFECTS, Beam
-from tests.simulation.experiment import RANGES, Conditions
+from tests.simulation.experiment import RANGES, TYPO, Conditions
 from tests.simulation.host import Host, Trace
 from tests.simulation.kafka_in_memory import Group, Kafka
 from tests.simulation.redis_in_memory import Redis
@@ -92,7 +92,7 @@ class Cluster:
 
         def conditions_of(run: int) -> Any:
             if not (digest := self.digest_of(session, run)):
-                raise UsageError("a table has a typo")
+                raise UsageError(TYPO)
             return Conditions(digest, ranges[run % len(ranges)])
 
         worker = Worker(

@@ -19,15 +19,19 @@ from schemas import wire
 from schemas.columns import I4, I8, Detector, Table, column
 from schemas.records import NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
 from streams import reconstruct, transform
-from streams.books import counter, kafka_log, reading
+from streams.books import counter, kafka_log, reading, totals
 from streams.books.book import Ranges
 from streams.errors import BadDataError
 from streams.plots.catalogue import PLOTS
 from streams.plots.model import Axis, Plot, Words
 
 VALUES, PAIRS = "sim_values", "sim_pairs"
+TYPO = "a table has a typo"
+"""Why the conditions of a run cannot be read."""
 TUNED = "tuned"
 """A detector that needs conditions, and finds nothing."""
+RARE = "rare"
+"""A detector that finds nothing, and is not read out in every spill."""
 BINS = 16
 RANGES: Ranges = {VALUES: (8, 2.0, 10.0)}
 """Of a run whose conditions want others than the catalogue's, see `ranges_of`."""
@@ -143,16 +147,26 @@ _CHANNELS = np.arange(4, dtype=np.int32)
 _NOTHING = Board(counts=Counts(channel=_CHANNELS[:0], count=np.zeros(0, np.int64)))
 
 
-def _unpack(payload: bytes, _pulses: Any) -> Any:
+def _unpack(payload: bytes, _pulses: Any, _read_out: Any) -> Any:
     word, _run, spill, version, *values = _PAYLOAD.unpack(payload)
     if word == b"bad!":
         raise BadDataError("board", "its word is wrong", 0)
     triggers = TOO_MANY if word == b"late" else 1 + (spill + version) % 4
-    return SimpleNamespace(triggers=triggers, skipped={}, word=word, values=values)
+    absent = frozenset() if is_read_out(spill) else frozenset({RARE})
+    return SimpleNamespace(triggers=triggers, skipped={}, failed={}, absent=absent, word=word, values=values)
 
 
 def _board(hits: Any) -> Board:
     return Board(counts=Counts(channel=_CHANNELS, count=np.array(hits.values, np.int64)))
+
+
+def is_read_out(spill: int) -> bool:
+    """Say whether the rare detector is, in a spill of this number."""
+    return spill % 3 > 0
+
+
+def _rare(_hits: Any) -> Board:
+    return _NOTHING
 
 
 def _tuned(_hits: Any, _conditions: Any) -> Board:
@@ -172,7 +186,7 @@ class Conditions:
 
     def __init__(self, digest: str, plot_ranges: Ranges) -> None:
         self.digest, self.plot_ranges = digest, plot_ranges
-        self.pulses = None
+        self.pulses = self.read_out = None
         self.lacking: dict[str, str] = {}
 
 
@@ -216,9 +230,10 @@ def installed() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch.dict(PLOTS, CATALOGUE, clear=True))
         stack.enter_context(patch.dict(reconstruct._UNPACKERS, {RawFormat.DATE: _unpack}))
-        stack.enter_context(patch.dict(reconstruct.FROM_HITS, {"board": _board}, clear=True))
+        stack.enter_context(patch.dict(reconstruct.FROM_HITS, {"board": _board, RARE: _rare}, clear=True))
         stack.enter_context(patch.dict(reconstruct.FROM_HITS_AND_CONDITIONS, {TUNED: _tuned}, clear=True))
         stack.enter_context(patch.object(reconstruct, "_reconstruct", _reconstruct))
+        stack.enter_context(patch.object(totals, "DETECTORS", dict.fromkeys(("board", TUNED, RARE), Board)))
         # What is remembered is little, so that a simulated hour comes to where it ends.
         stack.enter_context(patch.object(counter, "TAIL", TAIL))
         stack.enter_context(patch.object(kafka_log, "TAIL", TAIL))

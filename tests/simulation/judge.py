@@ -14,7 +14,7 @@ from streams.books import spill_numbers
 from streams.books.book import Ranges
 from streams.books.windows import Window, window_at
 from streams.plots.model import Axis
-from tests.simulation.experiment import BINS, CATALOGUE, PAIRS, TUNED, VALUES, Kind, Sent
+from tests.simulation.experiment import BINS, CATALOGUE, PAIRS, RARE, TUNED, TYPO, VALUES, Kind, Sent, is_read_out
 from tests.simulation.kafka_in_memory import Entry
 
 Counts = npt.NDArray[np.int64]
@@ -66,6 +66,8 @@ def expected(entries: Sequence[Entry], partition: int, conditions: str) -> Expec
     produced = [entry.arrived.produced_ms for entry in entries]
     ends = [entry.arrived.produced_ms for entry in entries if entry.sent.kind is Kind.END]
     filled = found.spills.values()
+    why = f"the conditions of run {entries[0].sent.run} cannot be read: {TYPO}"
+    absent = sum(not is_read_out(spill) for spill in found.spills)
     found.totals = {
         "received": len(spills),
         "filled": len(filled),
@@ -73,11 +75,13 @@ def expected(entries: Sequence[Entry], partition: int, conditions: str) -> Expec
         "duplicated": sorted(set(duplicated)),
         "rejected": dict(rejected),
         "errors": {TUNED: len(filled)} if filled and not conditions else {},
+        "first_errors": {TUNED: (min(found.spills), why)} if filled and not conditions else {},
+        "absent": {RARE: absent} if absent else {},
         "skipped": {},
         "lacking": {},
-        "detectors": {"board": {"counts": 4 * len(filled)}} | ({TUNED: {"counts": 0}} if conditions else {})
-        if filled
-        else {},
+        "detectors": ({"board": {"counts": 4 * len(filled)}} if filled else {})
+        | ({TUNED: {"counts": 0}} if filled and conditions else {})
+        | ({RARE: {"counts": 0}} if absent < len(filled) else {}),
         "out_of_order": len(disordered),
         "disordered": sorted(set(disordered)),
         "triggers": sum(sent.triggers for sent in filled),
