@@ -97,7 +97,8 @@ def _fadc_plot(board: int, quantity: str, axis: Axis, words: Words) -> Plot:
 def _pedestal(board: int, bins: int, low: float, high: float) -> Plot:
     words = Words(
         shows="Mean of the samples away from the pulse, of each channel with samples.",
-        normal=f"One narrow spot a channel, level in time. A bin is {(high - low) / bins:g} counts.",
+        normal=f"One narrow spot a channel, level in time; above it those of pulses that reach into these samples. A "
+        f"bin is {(high - low) / bins:g} counts.",
         action="A wide or a second spot: noise or a pedestal that moved. A channel without entries while its hits are "
         "there: a pedestal beyond the axis, as without input.",
         call=_CALL,

@@ -292,6 +292,21 @@ def test_at_the_ends_of_a_track_the_other_coordinate_goes_on_straight(conditions
     assert x == pytest.approx({plane: 17.0 * plane / 2 for plane in (1, 2, 4, 6, 7, 9)})
 
 
+def test_the_mother_is_the_last_that_the_daughter_is_near_enough_to_in_time_and_space(conditions: Conditions) -> None:
+    def track(bar: int, time: int, first: int = 0) -> list[tuple[int, int, int, int]]:
+        return [(plane, bar, time, time + 15) for plane in range(first, first + 6)]
+
+    # A particle at bar 30, and another at bar 50 that comes before the first one decays.
+    at_30, at_50 = track(30, 780), track(50, 2780)
+    wanted = {4000: (0, 3220), 5700: (0, 4920), 5790: (MISSING, MISSING), 2900: (0, 2120)}
+    for time, mother in wanted.items():
+        found = compare(raw(conditions, *at_30, *at_50, *track(31, time, 6)), conditions)
+        assert rows(found.daughters, "mother", "wait") == [mother]
+    found = compare(raw(conditions, *at_30, *at_50, *track(49, 4000, 6)), conditions)
+    assert rows(found.daughters, "mother", "wait") == [(1, 1220)]
+    assert found.tracks.has_daughter.tolist() == [False, True]
+
+
 def test_each_trigger_of_the_experiment_s_own_spill_gives_one_plane_hit(shared: Path) -> None:
     index = PROJECT / "streams" / "conditions" / "mice.toml"
     conditions = ConditionsStore([(index, shared / "data" / "mice-conditions")]).for_run(6008)

@@ -8,6 +8,7 @@ import pytest
 from schemas.ckov import CkovDigits
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
 from schemas.tof import Tof
+from streams.books.book import new_histogram
 from streams.conditions.store import SIMULATED, ConditionsStore, table_text
 from streams.daq.simulator import SimulatedRun
 from streams.daq.simulator.beam import TOF01_NS, TOF12_PER_TOF01, Kind
@@ -15,6 +16,7 @@ from streams.daq.simulator.ckov import MEAN_PHOTO_ELECTRONS
 from streams.daq.simulator.tables import tables
 from streams.daq.sources import read_source
 from streams.plots.batch import Batch
+from streams.plots.catalogue import PLOTS
 from streams.plots.tof_quantities import single_times_ns
 from streams.reconstruct import reconstruct
 
@@ -83,6 +85,16 @@ def test_the_two_planes_agree_as_in_a_well_calibrated_run(reconstructed) -> None
     core = dt_ns[np.abs(dt_ns) < 0.4]
     assert abs(core.mean()) < 0.01
     assert core.std() == pytest.approx(0.13, abs=0.02)
+
+
+def test_a_channel_keeps_its_pedestal_so_that_a_drift_by_20_counts_shows(reconstructed) -> None:
+    channel, pedestal = PLOTS["raw_v1724_pedestal"].fill(Batch([spill for spill, _ in reconstructed]))
+    edges = new_histogram("raw_v1724_pedestal", {}).axes[1].edges
+    before, drifted = np.digitize(pedestal, edges), np.digitize(pedestal + 20, edges)
+    assert (drifted - before).tolist() == [1] * len(pedestal)
+    # As it is defined, it is higher by the pulse that reaches into the samples that it is made of.
+    spreads = [pedestal[channel == each].std() for each in np.unique(channel)]
+    assert np.median(spreads) < 120
 
 
 def test_the_counters_see_the_light_of_each_kind(reconstructed) -> None:

@@ -46,7 +46,7 @@ def read_out_kl(rng: np.random.Generator, beam: Beam) -> Readout:
     assert pmts is not None  # noqa: S101 - the simulated conditions have them
     truth, charges = _make_light(rng, beam.particles)
     trigger, pmt, charge = _fired(truth, charges, pmts)
-    samples = v1724_waveforms(rng, charge)
+    samples = v1724_waveforms(rng, pmt, charge)
     found = []
     for geo in KL_BOARDS:
         channel_of_pmt = np.full(CELLS * PMTS, -1)

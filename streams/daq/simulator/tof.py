@@ -64,7 +64,7 @@ def make_pmt_hits(rng: np.random.Generator, particles: Particles, calibration: T
     order = np.lexsort((time_ns, pmt, trigger))
     first = order[np.unique(trigger[order] * 1000 + pmt[order], return_index=True)[1]]
     trigger, pmt, time_ns, charge = trigger[first], pmt[first], time_ns[first], charge[first]
-    samples = v1724_waveforms(rng, charge)
+    samples = v1724_waveforms(rng, pmt, charge)
     measured = samples.max(axis=1).astype(np.int64) - samples.min(axis=1)
     correction_ps = _correction_ps(pmt, measured, calibration) - delay_ps[trigger]
     return PmtHits(trigger=trigger, pmt=pmt, raw_ns=time_ns + correction_ps * 1e-3, samples=samples)
