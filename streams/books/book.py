@@ -24,11 +24,14 @@ Ranges = Mapping[str, tuple[int, float, float]]
 """Plot → bins, low, high of its first axis, where a run's conditions want others than the catalogue's."""
 
 
+_Axes = tuple[Axis, ...]
+
+
 class PlotError(ValueError):
     """A plot could not be filled from a spill."""
 
 
-def axes_of(name: str, ranges: Ranges) -> tuple[Axis, ...]:
+def axes_of(name: str, ranges: Ranges) -> _Axes:
     """Return the axes of a plot in a run with these ranges."""
     first, *others = PLOTS[name].axes
     if name in ranges:
@@ -65,11 +68,22 @@ def _regular(axis: Axis) -> bh.axis.Regular:
 
 class _Filling(threading.local):
     def __init__(self) -> None:
-        self.plots: dict[tuple[str, tuple[int, float, float] | None], tuple[Plot, Histogram, Cells, I8]] = {}
+        self.plots: dict[tuple[str, tuple[int, float, float] | None], tuple[Plot, _Axes, Histogram, Cells, I8]] = {}
 
 
 _filling = _Filling()
 """What a thread fills one after the other: to empty a histogram takes a thirtieth of making it."""
+
+
+def _off_edges(axis: Axis, values: npt.ArrayLike) -> npt.ArrayLike:
+    """Return whole numbers that may lie on the edges of an axis in the middle between these.
+
+    Which bin a number on an edge falls into is decided by rounding: of 215 channels on 215 bins six fell into the bin
+    below.
+    """
+    if axis.has_whole_edges and np.asarray(values).dtype.kind in "iu":
+        return np.asarray(values) + 0.5
+    return values
 
 
 def _filled(name: str, ranges: Ranges, values: Sequence[npt.ArrayLike]) -> Cells:
@@ -78,10 +92,11 @@ def _filled(name: str, ranges: Ranges, values: Sequence[npt.ArrayLike]) -> Cells
     if key not in _filling.plots or _filling.plots[key][0] is not PLOTS[name]:
         histogram = new_histogram(name, ranges)
         # To ask for the counts takes as long as to fill them.
-        _filling.plots[key] = PLOTS[name], histogram, Cells.of(histogram), histogram.view(flow=True)
-    _, histogram, cells, counts = _filling.plots[key]
+        axes = axes_of(name, ranges)
+        _filling.plots[key] = PLOTS[name], axes, histogram, Cells.of(histogram), histogram.view(flow=True)
+    _, axes, histogram, cells, counts = _filling.plots[key]
     counts[...] = 0
-    histogram.fill(*values)
+    histogram.fill(*map(_off_edges, axes, values))
     return Cells(cells.head, counts.flatten(order="F"))
 
 
@@ -205,5 +220,5 @@ def _key_number(plot: Plot, values: Sequence[npt.NDArray[np.generic]], ranges: R
     if not plot.has_mean:
         return spill_numbers.of_entries(plot, values[0].size)
     axis = axes_of(plot.name, ranges)[0]
-    bins: I4 = np.asarray(_regular(axis).index(values[0]))  # type: ignore[arg-type] # takes arrays as well
+    bins: I4 = np.asarray(_regular(axis).index(_off_edges(axis, values[0])))  # type: ignore[arg-type] # takes arrays as well
     return spill_numbers.of_bins(plot, axis, bins)

@@ -30,6 +30,11 @@ class Axis:
         return with_unit(self.label, self.unit)
 
     @property
+    def has_whole_edges(self) -> bool:
+        """Whether each edge of a bin is a whole number."""
+        return float(self.low).is_integer() and ((self.high - self.low) / self.bins).is_integer()
+
+    @property
     def centres(self) -> F8:
         """(bins,) the middle of each."""
         return np.float64(self.low) + (self.high - self.low) / self.bins * (np.arange(self.bins) + 0.5)

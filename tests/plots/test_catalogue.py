@@ -7,6 +7,7 @@ import pytest
 
 from schemas.ckov import CkovDigits
 from schemas.tof import Tof
+from streams.books.book import Book
 from streams.plots.batch import Batch
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.daq import TRENDS as DAQ_TRENDS
@@ -87,6 +88,19 @@ def test_every_bin_that_whole_numbers_fill_holds_as_many_of_them(name: str) -> N
         inside = np.arange(np.ceil(axis.low), np.ceil(axis.high))
         held = np.bincount(np.floor((inside - axis.low) / width).astype(int), minlength=axis.bins)
         assert set(held.tolist()) == {round(width)}, axis
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_whole_number_on_an_axis_of_whole_edges_falls_into_its_own_bin(name: str) -> None:
+    for at, axis in enumerate(PLOTS[name].axes):
+        if not axis.has_whole_edges:
+            continue
+        low, width = int(axis.low), int((axis.high - axis.low) / axis.bins)
+        numbers = np.arange(low, int(axis.high))
+        book, others = Book({}), [np.full(len(numbers), other.low + 0.5) for other in PLOTS[name].axes]
+        book.fill(name, *(numbers if at == each else values for each, values in enumerate(others)))
+        counts = book[name].view(flow=False).sum(axis=tuple(each for each in range(len(others)) if each != at))
+        assert counts.tolist() == np.bincount((numbers - low) // width).tolist(), axis
 
 
 def test_a_drift_of_a_pedestal_by_20_counts_moves_it_to_another_bin() -> None:

@@ -159,7 +159,7 @@ def test_a_plot_has_the_entries_of_its_twin_from_spills_joined_and_one_by_one(na
     expected = entries_of_twins()[name]
     assert expected
     few, twins = spills()[:4], Book({})
-    twins.fill(name, *(np.array(column, float) for column in zip(*expected.elements(), strict=True)))
+    twins.fill(name, *(np.array(column) for column in zip(*expected.elements(), strict=True)))
     for batches in ([few], [[one] for one in few]):
         book = Book({})
         for batch in batches:
