@@ -7,7 +7,7 @@ on the spill's bytes.
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -111,10 +111,10 @@ class SimulatedRun:
         )
         return replace(self, faults=parse_faults(asked, possible))
 
-    @cached_property
+    @property
     def conditions(self) -> Conditions:
         """The conditions that its bytes are made with, and are to be read with."""
-        conditions = ConditionsStore([]).for_run(self.run)
+        conditions = _store().for_run(self.run)
         if conditions is None:
             raise ValueError(f"run {self.run} is none of the simulated ones")
         return conditions
@@ -256,6 +256,12 @@ class SimulatedRun:
         """Return the random generator of the beam (0), of a detector, or of a fault in a spill."""
         of = [what] if isinstance(what, int) else [0, zlib.crc32(what.text.encode())]
         return np.random.default_rng([self.seed, step.run, step.index - step.first, *of])
+
+
+@cache
+def _store() -> ConditionsStore:
+    """Return the one store of the simulated tables: reading them takes longer than simulating ten spills."""
+    return ConditionsStore([])
 
 
 def _with_trailers(equipments: Iterable[tuple[int, bytes]], ldcs: Iterable[int]) -> dict[int, list[bytes]]:
