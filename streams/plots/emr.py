@@ -88,7 +88,7 @@ def _ranges_of_daughters(batch: Batch) -> _Values:
 
 def _chi2_and_density(batch: Batch) -> _Values:
     tracks = batch.join(EmrTracks)
-    known = ~np.isnan(tracks.chi2)
+    known = ~np.isnan(tracks.chi2) & ~np.isnan(tracks.density_ma)
     return tracks.density_ma[known], np.log10(1 + tracks.chi2[known])
 
 
@@ -249,7 +249,7 @@ PLOTS = (
         "emr_muons",
         "EMR primaries that look like muons",
         YES_OR_NO,
-        lambda tracks: is_muon(tracks).astype(np.float64),
+        lambda tracks: np.where(np.isnan(tracks.density_ma), np.nan, is_muon(tracks)),
         Words(
             shows=f"Whether a particle's density is above {DENSITY_CUT} and its χ² per degree of freedom below "
             f"{CHI2_CUT:g}. The mean is the muon fraction.",

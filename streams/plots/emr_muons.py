@@ -3,6 +3,7 @@
 import numpy.typing as npt
 
 from schemas.emr import EmrDaughters, EmrTracks
+from schemas.records import MISSING
 from streams.conditions.emr import COUNT_NS, PLANES
 from streams.plots.batch import Batch
 from streams.plots.emr_quantities import is_muon
@@ -31,7 +32,7 @@ def _momenta(batch: Batch) -> _Values:
 
 def _waits_ns(batch: Batch) -> _Values:
     daughters = batch.join(EmrDaughters)
-    return (daughters.wait[daughters.mother >= 0] * COUNT_NS,)
+    return (daughters.wait[(daughters.mother >= 0) & (daughters.wait != MISSING)] * COUNT_NS,)
 
 
 MUON_PLOTS = (

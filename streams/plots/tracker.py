@@ -176,6 +176,8 @@ PLOTS = (
     *(_kuno(tracker) for tracker in _TRACKERS),
     *(_stations(f"SP_Tk{_side(tracker)}", tracker, None, expert=False) for tracker in _TRACKERS),
     _kinds(),
+    *TRACK_PLOTS,
+    *LIGHT_PLOTS,
     *(_positions(tracker, station, TRIPLET) for tracker in _TRACKERS for station in _STATIONS),
     *(_positions(tracker, station, DUPLET) for tracker in _TRACKERS for station in _STATIONS),
     *(_digits(tracker, station, plane) for tracker in _TRACKERS for station in _STATIONS for plane in range(PLANES)),
@@ -185,8 +187,6 @@ PLOTS = (
         for suffix, kind in (("", None), ("_2", DUPLET), ("_3", TRIPLET))
     ),
     *(_efficiency(tracker, station) for tracker in _TRACKERS for station in _STATIONS),
-    *LIGHT_PLOTS,
-    *TRACK_PLOTS,
 )
 
 TRACKER = DetectorPlots(name="tracker", title="Trackers", plots=PLOTS, overview=("SP_TkU", "SP_TkD"))

@@ -1,5 +1,7 @@
 """The electron-muon ranger's plots: what fills each."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,16 @@ def test_match_efficiency_and_muon_fraction_are_the_means_of_their_plots():
     assert filled("emr_matched") == sorted((float(has),) for _, has, _, _ in tracks)
     assert filled("emr_muons") == sorted((float(d > 0.9 and chi2 < 2),) for _, _, d, chi2 in tracks)
     assert len(filled("emr_range_secondary")) == sum(value for (value,) in filled("emr_matched"))
+
+
+def test_what_older_messages_do_not_know_of_tracks_and_daughters_is_left_out():
+    made = MADE[0]
+    tracks = replace(made.tracks, density_ma=np.full(len(made.tracks), np.nan))
+    older = replace(made, tracks=tracks, daughters=replace(made.daughters, wait=np.full(len(made.daughters), -99)))
+    batch = Batch([reconstructed_spill(0, emr=older)])
+    for name in ("emr_chi2_density", "emr_muons", "emr_momentum", "emr_decay"):
+        assert len(PLOTS[name].fill(batch)[0]) == 0
+    assert len(PLOTS["emr_range_primary"].fill(batch)[0]) == len(tracks)
 
 
 def test_they_stand_on_the_two_canvases_of_the_old_system():
