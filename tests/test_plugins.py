@@ -109,7 +109,7 @@ def test_a_made_up_detector_is_unpacked_reconstructed_and_filled(made_up: dict[s
     # The third spill has no other board that tells the particle triggers.
     assert (found["spills"], found["rejected"]) == (2, 1)
     assert "rejected by unpack" in done.stderr
-    assert "cannot be known: equipment of type 199 of LDC 0: light 2000, more than 1000" in done.stderr
+    assert "cannot be known: equipment of type 199 of LDC 0, geo 0: light 2000, more than 1000" in done.stderr
 
 
 def test_an_added_board_that_cannot_be_read_is_an_error_of_the_added_detectors_alone(

@@ -1,5 +1,6 @@
 """The status strip on every page: run, spills, freshness, counters, clock."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -37,7 +38,8 @@ def strip(view: View) -> list[Any]:
         ("Triggers", f"{totals.triggers:,}"),
     ]
     lapses = {f"{name} not read out": spills for name, spills in situation.lapses(totals).items()}
-    errors = totals.errors | lapses
+    # The raw plots tell of each board that some detector has told of already.
+    errors = totals.errors + Counter(lapses)
     counters = [
         (
             "Missing",
@@ -47,7 +49,7 @@ def strip(view: View) -> list[Any]:
         ("Duplicate", totals.duplicates, "Came again with the same bytes: counted once"),
         ("Out of order", out_of_order(view), "Came after a spill with a higher number"),
         ("Rejected", totals.all_rejected, _reasons(totals.rejected)),
-        ("Errors", sum(errors.values()), _reasons(errors)),
+        ("Errors", max(errors.total() - errors["raw"], errors["raw"]), _reasons(errors)),
     ]
     if no_run := view.unattributed.all_rejected:
         explanation = f"Could not be put down to any run, ever: {_reasons(view.unattributed.rejected)}"

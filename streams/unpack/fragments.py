@@ -45,7 +45,7 @@ class Equipment:
     @property
     def name(self) -> str:
         """What it is and where it stands."""
-        return f"{BOARD_NAMES.get(self.type, f'equipment of type {self.type}')} of LDC {self.ldc}"
+        return f"{BOARD_NAMES.get(self.type, f'equipment of type {self.type}')} of LDC {self.ldc}, geo {self.number}"
 
     def error(self, word: int | np.integer, reason: str) -> BadDataError:
         """Return the refusal of these words because of what is at index `word`."""

@@ -85,7 +85,7 @@ class _Blocks:
             if one.events != triggers:
                 losses.lose(one.board, outvoted(one, triggers, all_counted), one.geo)
             elif places[one.board.ldc, one.geo] > 1:
-                losses.lose(one.board, one.board.error(0, f"geo {one.geo} comes twice"), one.geo)
+                losses.lose(one.board, one.board.error(0, "comes twice"), one.geo)
             else:
                 kept.append(one.board)
         if len(kept) < len(self.boards):

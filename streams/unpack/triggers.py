@@ -22,7 +22,8 @@ class Counted:
     """As its words tell it, or without any its equipment's header."""
 
     def __str__(self) -> str:
-        return f"{self.board.name}, geo {self.geo}"
+        other = f" (geo {self.geo} by its words)" if self.geo != self.board.number else ""
+        return f"{self.board.name}{other}"
 
 
 def agreed(counted: Sequence[Counted]) -> int:
@@ -46,7 +47,7 @@ def outvoted(one: Counted, triggers: int, counted: Sequence[Counted]) -> BadData
     """Return the refusal of a board that has another number of particle events than most."""
     others = sum(other.events == triggers for other in counted)
     said = f"{one.events} particle events, {others} of {len(counted)} boards have {triggers}"
-    return one.board.error(0, f"trigger mismatch: geo {one.geo} has {said}")
+    return one.board.error(0, f"trigger mismatch: {said}")
 
 
 def _in_words(counted: Sequence[Counted], votes: Counter[int]) -> str:

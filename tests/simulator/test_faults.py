@@ -272,9 +272,9 @@ def test_a_wrap_of_the_counters_lies_within_every_trigger() -> None:
 @pytest.mark.parametrize(
     ("fault", "said", "detectors"),
     [
-        ("trigger_mismatch:v1290/1/2@5-6", "trigger mismatch: geo 2 has", {"tof"}),
-        ("trigger_mismatch:V1724/0/18@5-6", "V1724 of LDC 0: trigger mismatch", {"tof"}),
-        ("trigger_mismatch:V1731/1/9@5-6", "V1731 of LDC 1: trigger mismatch", {"ckov"}),
+        ("trigger_mismatch:v1290/1/2@5-6", "V1290 of LDC 1, geo 2: trigger mismatch: ", {"tof"}),
+        ("trigger_mismatch:V1724/0/18@5-6", "V1724 of LDC 0, geo 18: trigger mismatch", {"tof"}),
+        ("trigger_mismatch:V1731/1/9@5-6", "V1731 of LDC 1, geo 9: trigger mismatch", {"ckov"}),
         ("corrupted_word:V1290/1/4@5-6", "unexpected word 0xffffffff", {"tof"}),
         ("corrupted_word:V1724/1/0@5-6", "unexpected word 0xffffffff", {"tof"}),
         ("corrupted_word:V1731/1/9@5-6", "unexpected word 0xffffffff", {"ckov"}),

@@ -131,13 +131,13 @@ def fadc(triggers, geo=2):
 
 
 def test_a_board_with_another_number_of_particle_events_is_outvoted_with_all_numbers():
-    reason = r"V1724 of LDC 1: trigger mismatch: geo 2 has 2 particle events, 2 of 3 boards have 1"
+    reason = r"V1724 of LDC 1, geo 2: trigger mismatch: 2 particle events, 2 of 3 boards have 1"
     payload = physics(TDC, fadc(2), fadc(1, geo=3))
     assert lost(payload, reason) == 160 + len(TDC) + 28
     hits = unpack_date(payload)
     assert (hits.triggers, hits.boards.geo.tolist()) == (1, [1, 3])
-    lost(physics(TDC, fadc(1), equipment(121)), "V1731 of LDC 1: trigger mismatch: geo 0 has 0 particle events")
-    lost(super_event(PHYSICS, {0: fadc(2), 1: TDC, 2: TDC}), "V1724 of LDC 0: trigger mismatch: geo 2 has 2")
+    lost(physics(TDC, fadc(1), equipment(121)), "V1731 of LDC 1, geo 0: trigger mismatch: 0 particle events")
+    lost(super_event(PHYSICS, {0: fadc(2), 1: TDC, 2: TDC}), "V1724 of LDC 0, geo 2: trigger mismatch: 2")
 
 
 def test_a_spill_of_which_no_majority_of_boards_tells_the_triggers_is_refused_with_all_numbers():
@@ -150,16 +150,16 @@ def test_a_spill_of_which_no_majority_of_boards_tells_the_triggers_is_refused_wi
 
 
 def test_a_spill_of_which_no_board_can_be_read_is_refused():
-    reason = "the particle triggers cannot be known: V1290 of LDC 1: unexpected word 0xffffffff"
+    reason = "the particle triggers cannot be known: V1290 of LDC 1, geo 0: unexpected word 0xffffffff"
     assert refused(physics(equipment(102, [2**32 - 1]), equipment(110)), reason) == 160 + 28
 
 
 def test_boards_that_come_twice_are_lost_both():
     hits = unpack_date(physics(TDC, TDC, fadc(1)))
     assert (hits.triggers, len(hits.tdc), hits.boards.equipment.tolist()) == (1, 0, [120])
-    lost(physics(TDC, TDC, fadc(1)), "V1290 of LDC 1: geo 1 comes twice")
+    lost(physics(TDC, TDC, fadc(1)), "V1290 of LDC 1, geo 1: comes twice")
     scaler = equipment(111, v830({0: 1}))
-    lost(physics(TDC, scaler, scaler), "V830 of LDC 1: comes twice")
+    lost(physics(TDC, scaler, scaler), "V830 of LDC 1, geo 0: comes twice")
     assert unpack_date(physics(TDC, scaler, scaler)).scalers == {}
 
 
@@ -178,7 +178,7 @@ def test_an_ldc_whose_equipments_cannot_be_told_apart_is_lost_alone():
 
 
 def test_more_boards_of_a_type_than_there_are_addresses_are_refused():
-    refused(physics(*[equipment(102)] * 513), "V1290 of LDC 1: there are more than 512 of them")
+    refused(physics(*[equipment(102)] * 513), "V1290 of LDC 1, geo 0: there are more than 512 of them")
 
 
 def test_fragments_that_cannot_be_are_refused():
@@ -198,7 +198,7 @@ def test_equipments_that_cannot_be_are_refused():
     refused(physics(TDC[:-4]), "an equipment of 76 bytes where 72 are left")
     refused(physics(TDC, b"\0" * 8), "8 bytes are left, too few for an equipment header")
     refused(physics(b"\x1a\0\0\0" + TDC[4:]), "an equipment of 26 bytes")
-    refused(physics(equipment(101, [1, 2])), "V977 of LDC 1: 2 words, not 1")
+    refused(physics(equipment(101, [1, 2])), "V977 of LDC 1, geo 0: 2 words, not 1")
 
 
 @pytest.mark.parametrize(

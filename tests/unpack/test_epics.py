@@ -59,7 +59,7 @@ def test_what_is_wrong_is_named_with_its_place():
 
 def test_two_of_one_ldc_are_refused_and_those_of_several_joined():
     board = equipment(201, words([(1, 2.0)]))
-    with pytest.raises(BadDataError, match="EI of LDC 1: comes twice"):
+    with pytest.raises(BadDataError, match="EI of LDC 1, geo 0: comes twice"):
         unpack(words([]), board)
     assert unpack_date(super_event(7, {0: board, 3: board})).process_variables.ldc.tolist() == [0, 3]
 

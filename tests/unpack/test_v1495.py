@@ -52,7 +52,7 @@ def test_the_engines_of_several_ldcs_are_joined_and_two_of_one_refused():
     board = equipment(151, words([(1, 2, 3, 4, 5)]))
     found = unpack_date(super_event(7, {0: board, 2: board})).trigger_engine
     assert found.ldc.tolist() == [0, 2]
-    with pytest.raises(BadDataError, match="V1495 of LDC 1: comes twice"):
+    with pytest.raises(BadDataError, match="V1495 of LDC 1, geo 0: comes twice"):
         unpack(words([]), board)
 
 

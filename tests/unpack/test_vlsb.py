@@ -128,7 +128,10 @@ def test_trackers_alone_count_their_triggers_by_their_banks():
     # A bank that lost a trigger is outvoted.
     odd = unpack_date(physics(bank(3, 0), bank(2, 1), bank(3, 2)))
     assert (odd.triggers, sorted(set(odd.vlsb.bank.tolist()))) == (3, [0, 2])
-    assert "geo 1 has 2 particle events, 2 of 3 boards have 3" in odd.failed["tracker"].reason
+    assert (
+        "VLSB of LDC 1, geo 1: trigger mismatch: 2 particle events, 2 of 3 boards have 3"
+        in odd.failed["tracker"].reason
+    )
     with pytest.raises(BadDataError, match=r"without a majority: 2 .* geo 1, 3 .* geo 0"):
         unpack_date(physics(bank(3, 0), bank(2, 1)))
 
@@ -145,12 +148,12 @@ def test_lengths_tell_the_triggers_where_the_banks_cannot_be_read():
     broken = equipment(132, [ERROR] * 384)
     hits = unpack_date(physics(lengths(384, 0, 0, 0), broken))
     assert (hits.triggers, hits.failed.keys()) == (3, {"tracker", "raw"})
-    with pytest.raises(BadDataError, match="cannot be known: VLSB of LDC 1: error word"):
+    with pytest.raises(BadDataError, match="cannot be known: VLSB of LDC 1, geo 0: error word"):
         unpack_date(physics(broken))
 
 
 def test_a_board_that_gives_its_banks_other_lengths_is_told():
-    said = r"VLSB board of LDC 1: .* say that their banks have \[2, 1\] words, and they have \[2, 2\]"
+    said = r"VLSB board of LDC 1, geo 1: .* say that their banks have \[2, 1\] words, and they have \[2, 2\]"
     boards = lengths(2, 0, 0, 0), lengths(1, 0, 0, 0, number=1)
     banks = [equipment(132, [word(0, 1), word(1, 1)], geo=n) for n in (0, 4)]
     assert refused(said, *banks, *boards) == 0
@@ -166,7 +169,7 @@ def test_a_board_that_gives_its_banks_other_lengths_is_told():
 
 
 def test_a_count_that_differs_is_a_trigger_mismatch_with_both_numbers():
-    said = "VLSBMaster of LDC 1: trigger mismatch: geo 0 has 4 particle events, 2 of 3 boards have 3"
+    said = "VLSBMaster of LDC 1, geo 0: trigger mismatch: 4 particle events, 2 of 3 boards have 3"
     assert refused(said, master(4)) == 0
     said = "trigger mismatch: a hit of particle event 3 in bank 9, the spill has 3"
     assert refused(said, equipment(132, [word(0, 1), word(3, 1)], geo=9)) == 1

@@ -15,6 +15,7 @@ from redis.asyncio import Redis as AsyncRedis
 from ops.upgrade.source import Source, source_of
 from schemas.records import RawSpill, RejectedSpill
 from schemas.wire import WireError, decode, encode
+from streams import __version__
 from streams.books.book import Book, Ranges
 from streams.books.counter import Counter
 from streams.books.decided import Copy
@@ -205,6 +206,9 @@ def check(
                 d: {table: totals[name].get(d, {}).get(table, 0) for table in its} for d, its in value.items()
             }
             assert found_hits == value
+        elif name == "code":
+            assert bool(value) == bool(totals[name])
+            assert {*totals[name]} <= {*value, __version__}
         elif name != "first_raw" and name not in without:
             assert totals[name] == value, name
     ledger = {
@@ -242,6 +246,7 @@ def as_before(book: RunBook) -> RunBook:
     totals = Totals.from_json(book.totals.to_json())
     totals.errors.pop(NOT_READ_OUT, None)
     totals.absent.clear()
+    totals.code = set()
     totals.detectors = {name: +hits for name, hits in totals.detectors.items() if +hits}
     return replace(book, book=kept, key_numbers={}, totals=totals)
 
