@@ -22,10 +22,11 @@ from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.make import FigureCache
 from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import counted, plain, runs_list
-from dashboards.pages.plots import figures_on, followed_on, is_page, names_on, tables_on
+from dashboards.pages.plots import figures_on, followed_on, is_page, names_on, navigation, tables_on
 from dashboards.pages.strip import badges, banners, clock, strip
 from dashboards.pages.tables import TABLES
 from dashboards.threads import T, Threads, peer_of
+from streams.books import situation
 
 LOOKS_KEPT = 256
 """What browsers look at, of one moment; beyond it all are made anew."""
@@ -169,6 +170,7 @@ class Live:
         }
         if "about" in new:
             told["parts"]["controls"] = controls(view, choices, names_on(path))
+            told["parts"]["navigation"] = navigation(path, situation.not_read_out(view.book.totals))
         if "runs" in new:
             told["lists"] = {"runs-list": runs_list(view)}
         if "books" in new:
@@ -185,10 +187,11 @@ def versions(view: View, theme: str | None, choices: Choices, names: list[str]) 
     """Return what changes when a page's figures do, their axes, and its choices."""
     replays = [(each.plan.session, each.plan.runs, each.promoted, each.state) for each in view.replays]
     reference = view.reference and view.reference.called
+    about = choices, view.run, reference, view.automatic, view.runs.version, view.windows, names, replays
     return {
         "figures": version(view.version, theme, choices.but(rotate_s=None), names),
         "axes": version(view.run, choices.log, view.reference and choices.mode, names),
-        "about": version(choices, view.run, reference, view.automatic, view.runs.version, view.windows, names, replays),
+        "about": version(*about, sorted(situation.not_read_out(view.book.totals))),
     }
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -91,6 +93,21 @@ def test_figures_are_made_once_for_all_browsers_and_sent_once_to_each(slow: Sett
         still = await ask(live, search="?frozen=1", **again(frozen))
         assert "figures" not in still
         assert "Last spill" in json.dumps(still["parts"]["strip"])
+
+    with_books(slow, scenario)
+
+
+def test_the_pages_of_detectors_that_turn_out_absent_are_struck_through_without_a_reload(slow: Settings) -> None:
+    async def scenario(live: Live, _cache: CountingCache) -> None:
+        first = await ask(live)
+        assert "absent" not in json.dumps(first["parts"]["navigation"])
+        book = run_book(8)
+        totals = replace(book.totals, absent=Counter(ckov=book.totals.filled))
+        await asyncio.to_thread(checkpoint, slow, {RUN: replace(book, totals=totals)}, next=8)
+        second = await ask(live, **again(first))
+        links = {each["props"]["children"]: each["props"]["className"] for each in second["parts"]["navigation"]}
+        assert links["Cherenkov"] == "absent"
+        assert "navigation" not in (await ask(live, has=second["has"]))["parts"]
 
     with_books(slow, scenario)
 
