@@ -8,7 +8,7 @@ from typing import Any
 
 from dash import dcc, html
 
-from dashboards.choices import book_of
+from dashboards.choices import address_of, book_of
 from dashboards.data import Replay, View, book_words
 from dashboards.pages.links import act, to_page
 from dashboards.pages.strip import out_of_order
@@ -59,8 +59,9 @@ def dialogs() -> list[Any]:
 
 
 def runs_list(view: View) -> list[Any]:
-    """Return the newest runs, each to be shown or compared with."""
+    """Return the newest runs, each to be shown or compared with, and the files that can be compared with."""
     rows = [_replay_row(view, each) for each in view.replays_of(view.run)]
+    rows += [_file_row(name) for name in view.imports]
     for each in islice(view.runs.newest_first(), RUNS_LISTED):
         begun = f"{datetime.fromtimestamp(each.begin_us / 1e6, UTC):%d %b %H:%M} UTC" if each.begin_us else ""
         state = "live" if each.run == view.current and not each.ended else "ended"
@@ -79,8 +80,18 @@ def _replay_row(view: View, replay: Replay) -> Any:
 def _book_row(called: str, its: int | str | None, *words: str, shown: bool) -> Any:
     """Return the row of a book that stands so in the address: to be shown, if it is not, or compared with."""
     show = html.A(called, href=f"?run={its}", **{"data-set": f"run={its}&frozen="})
-    with_it = html.A("Compare", href=f"?reference={its}", **{"data-set": f"reference={its}"})
-    return html.Div([show, *map(html.Span, words), with_it], className="row book here" if shown else "row book")
+    parts = [show, *map(html.Span, words), _compare(its)]
+    return html.Div(parts, className="row book here" if shown else "row book")
+
+
+def _file_row(name: str) -> Any:
+    """Return the row of an imported file: no run, so that it can only be compared with."""
+    parts = [html.Span(name), html.Span(), html.Span("imported"), html.Span(), _compare(address_of(name))]
+    return html.Div(parts, className="row book")
+
+
+def _compare(its: int | str | None) -> Any:
+    return html.A("Compare", href=f"?reference={its}", **{"data-set": f"reference={its}"})
 
 
 def counted(view: View) -> list[Any]:
