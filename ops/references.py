@@ -4,6 +4,7 @@ import hashlib
 import io
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -44,16 +45,13 @@ def read_root(file: Path, ours: Mapping[str, str]) -> Imported:
     name = name_of(file)
     if unknown := sorted(set(ours.values()) - PLOTS.keys()):
         raise UsageError(f"there is no plot {unknown[0]}: docs/plots.md lists them")
-    if len(set(ours.values())) < len(ours):
-        raise UsageError("a plot of ours is named twice")
+    if twice := [plot for plot, times in Counter(ours.values()).items() if times > 1]:
+        raise UsageError(f"the plot {twice[0]} can have one histogram of the file, and is given several")
     content = _content(file)
     try:
         # Of bytes: uproot takes some names for addresses.
         with uproot.open(io.BytesIO(content), object_cache=None, array_cache=None) as root:
-            kinds = root.classnames(cycle=False, recursive=False)  # a directory may have itself in it
-            for their in ours:
-                with suppress(KeyError):
-                    kinds[their] = root.classname_of(their)
+            kinds = _kinds(root, len(content), ours)
             wanted = {their: plot for their, plot in _wanted(kinds, ours).items() if their in kinds}
             read = {plot: _read(root, their, kinds[their], plot) for their, plot in wanted.items()}
     except _RefusedError as error:
@@ -106,6 +104,17 @@ def _content(file: Path) -> bytes:
     return content
 
 
+def _kinds(root: Any, size: int, ours: Mapping[str, str]) -> dict[str, str]:
+    """Return the class of what the file has, by name; of what is in its directories, of that alone which is mapped."""
+    if size < (its := root.file.fEND):
+        raise _RefusedError(f"it is cut short, {size:,} of {its:,} bytes")
+    kinds: dict[str, str] = root.classnames(cycle=False, recursive=False)  # a directory may have itself in it
+    for their in ours:
+        with suppress(KeyError):
+            kinds[their] = root.classname_of(their)
+    return kinds
+
+
 def _wanted(kinds: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
     """Return the names in the file → our plots."""
     same = {name: name for name in kinds if name in PLOTS and name not in ours.values()}
@@ -125,7 +134,7 @@ def _read(root: Any, their: str, kind: str, plot: str) -> Histogram:
     values = np.asarray(histogram.values(flow=True), np.float64)
     if not all(np.isfinite(each).all() and (np.diff(each) > 0).all() for each in edges):
         raise _RefusedError(f"the bins of {their} have edges that do not rise")
-    if not (values >= 0).all():
+    if (values < 0).any():
         raise _RefusedError(f"{their} has bins with less than no entries")
     if not (values == np.rint(values)).all() or values.sum() >= _EXACT:
         raise _RefusedError(f"{their} has bins with no whole number of entries: it was scaled or filled with weights")
