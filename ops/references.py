@@ -3,15 +3,18 @@
 import hashlib
 import io
 import re
+import resource
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import boost_histogram as bh
 import numpy as np
+import psutil
 import uproot
 
 from dashboards.figures.compare import bin_words, same_bins
@@ -25,6 +28,8 @@ from streams.plots.catalogue import PLOTS
 _HISTOGRAM = re.compile(r"TH([12])[CSIFDL]")
 _EXACT = 2**53
 """Beyond it a double is no count."""
+MEMORY = 512 << 20
+"""So many bytes may be taken to read a file: what is compressed says nothing true of how large it will be."""
 NAMED = 8
 """So many of a file's names are said."""
 
@@ -50,18 +55,13 @@ def read_root(file: Path, ours: Mapping[str, str]) -> Imported:
     content = _content(file)
     try:
         # Of bytes: uproot takes some names for addresses.
-        with uproot.open(io.BytesIO(content), object_cache=None, array_cache=None) as root:
+        with _little_memory(), uproot.open(io.BytesIO(content), object_cache=None, array_cache=None) as root:
             kinds = _kinds(root, len(content), ours)
-            wanted = {their: plot for their, plot in _wanted(kinds, ours).items() if their in kinds}
-            read = {plot: _read(root, their, kinds[their], plot) for their, plot in wanted.items()}
+            read = {plot: _read(root, their, kinds[their], plot) for their, plot in _wanted(kinds, ours).items()}
     except _RefusedError as error:
         raise UsageError(f"{file} is not imported: {error}") from error
     except Exception as error:  # a damaged file has uproot raise anything
         raise UsageError(f"{file} cannot be read as a file of ROOT: {_first_line(error)}") from error
-    if absent := sorted(ours.keys() - wanted.keys()):
-        raise UsageError(f"{file} has no {absent[0]}: it has {_listed(kinds)}")
-    if not read:
-        raise UsageError(f"{file} has no histogram named as a plot of ours: it has {_listed(kinds)}; see --map")
     sha256 = hashlib.sha256(content).hexdigest()
     return Imported(name=name, imported_ms=time.time_ns() // 1_000_000, sha256=sha256, histograms=read)
 
@@ -93,6 +93,19 @@ class _RefusedError(Exception):
     """A histogram that cannot be compared with a plot, and why."""
 
 
+@contextmanager
+def _little_memory() -> Iterator[None]:
+    """Have whatever asks for more than `MEMORY` in a ``with`` block fail, in place of the machine."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    bounds = [bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY]
+    most = min(psutil.Process().memory_info().vms + MEMORY, *bounds, sys.maxsize)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
 def _content(file: Path) -> bytes:
     try:
         with file.open("rb") as opened:
@@ -116,8 +129,12 @@ def _kinds(root: Any, size: int, ours: Mapping[str, str]) -> dict[str, str]:
 
 
 def _wanted(kinds: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
-    """Return the names in the file → our plots."""
+    """Return the names in the file → our plots; at least one."""
+    if absent := sorted(ours.keys() - kinds.keys()):
+        raise _RefusedError(f"it has no {absent[0]}, but {_listed(kinds)}")
     same = {name: name for name in kinds if name in PLOTS and name not in ours.values()}
+    if not same and not ours:
+        raise _RefusedError(f"no name in it is that of a plot of ours, see --map: it has {_listed(kinds)}")
     return same | dict(ours)
 
 

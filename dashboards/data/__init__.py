@@ -3,7 +3,6 @@
 from dashboards.data.automatic import Automatic
 from dashboards.data.data import Data
 from dashboards.data.history import SPILLS_SHOWN, History, Point
-from dashboards.data.one_run import sentence
 from dashboards.data.replays import Replay
 from dashboards.data.view import Reference, RunSummary, StoredRuns, View, book_words, window_words
 
@@ -19,6 +18,5 @@ __all__ = [
     "StoredRuns",
     "View",
     "book_words",
-    "sentence",
     "window_words",
 ]

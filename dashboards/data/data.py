@@ -224,11 +224,12 @@ class Data:
 
     def _imported(self, name: str | None) -> tuple[tuple[str, ...], Imported | None, tuple[str, ...]]:
         """Return the names of all that was imported, the one that somebody chose, and what cannot be read of them."""
+        names: tuple[str, ...] = ()
         try:
             names = self._imports.names()
             return names, self._imports.read(name) if name is not None else None, ()
         except SpilldeckError as error:
-            return (), None, (sentence(error),)
+            return names, None, (sentence(error),)
 
     def _observed(self, now_s: float, seen: Seen, broker: Broker, fault: str) -> Observed:
         books, extent = seen.books, seen.books.at.shown

@@ -75,7 +75,9 @@ class Reference:
     its: str
     """How it stands in the address."""
     called: str
-    """The run in words, with whose book it is, or the file."""
+    """The run in words, with whose book it is, or the file: short, as each plot says it."""
+    in_full: str
+    """The same as the page says it once."""
     run: int | None
     """None of a file."""
     histogram: Callable[[str], Histogram | None]
@@ -91,6 +93,7 @@ class Reference:
         return cls(
             its=book_of(run, session),
             called=book_words(run, session),
+            in_full=book_words(run, session, "Run"),
             run=run,
             histogram=book.book.__getitem__,
             spills=spills,
@@ -100,8 +103,16 @@ class Reference:
     @classmethod
     def of_file(cls, file: Imported) -> Self:
         """Return histograms that were imported."""
-        its, histogram = address_of(file.name), file.histograms.get
-        return cls(its=its, called=file.called, run=None, histogram=histogram, spills=None, chosen=True)
+        when = f"{datetime.fromtimestamp(file.imported_ms / 1000, UTC):%d %b %Y}"
+        return cls(
+            its=address_of(file.name),
+            called=f"file {file.name}",
+            in_full=f"{file.name} (imported {when})",
+            run=None,
+            histogram=file.histograms.get,
+            spills=None,
+            chosen=True,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

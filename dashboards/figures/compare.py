@@ -50,9 +50,9 @@ def why_not(histogram: Histogram, reference: Compared, mode: Mode) -> str:
     """Return why a histogram cannot be compared with the reference; empty if it can."""
     other = reference.histogram
     if not reference.has_it:
-        return f"{reference.called} does not have it"
+        return f"not in {reference.called}"
     if not same_bins(histogram, other):
-        return f"{reference.called} has other bins: {bin_words(other)}, here {bin_words(histogram)}"
+        return f"{reference.called}: bins {bin_words(other)}, not {bin_words(histogram)}"
     if mode is Mode.SPILLS and reference.spills is None and histogram.ndim == 1 and not reference.by_spill:
         return f"{reference.called} does not say of how many spills it is"
     return "" if other.sum() else f"{reference.called} has no entries here"

@@ -69,7 +69,7 @@ def trend_figure(
         data.insert(0, _line(trend, *lines[-1], theme.other, of=f"{called}, "))
         said = f"··· {called}" if len(lines[-1][0]) else f"{called} has no values here"
     elif called:
-        said = f"{called} does not have it"
+        said = f"not in {called}"
     shared["title"] = heading(trend.title, when, theme, compared=said)
     if not any(map(choices.is_log, "xy")) and trend.last is None:
         numbers, values = (np.concatenate(each) for each in zip(*lines, strict=True))

@@ -6,7 +6,7 @@ from typing import Any
 from dash import html
 
 from dashboards.choices import LAST_MINUTE, NOW, ROTATE_S, Choices, Mode, book_of
-from dashboards.data import RunSummary, View, book_words, sentence, window_words
+from dashboards.data import RunSummary, View, book_words, window_words
 from dashboards.data.automatic import GOOD
 from dashboards.pages.links import act, beside, choose, to_page
 from streams.books.replays import called
@@ -207,9 +207,9 @@ def _compared_with(view: View, choices: Choices) -> str:
     """Return what is compared with: a run and how old it is, or a file and when it was imported."""
     shown = view.reference
     if choices.reference_file is not None:
-        return shown.called if shown is not None else f"{choices.reference_file}, not here"
+        return shown.in_full if shown is not None else f"{choices.reference_file}, not here"
     if shown is not None:
-        return sentence(shown.called) + _age(view, shown.run)
+        return shown.in_full + _age(view, shown.run)
     return book_words(choices.reference, choices.reference_session, "Run") + _age(view, choices.reference)
 
 

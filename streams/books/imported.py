@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -37,11 +36,6 @@ class Imported:
     """Of the file."""
     histograms: Mapping[str, Histogram]
     """Plot → its counts, in the bins of the file."""
-
-    @property
-    def called(self) -> str:
-        """The file in words, so that nobody takes it for a run."""
-        return f"{self.name} (imported {datetime.fromtimestamp(self.imported_ms / 1000, UTC):%d %b %Y})"
 
     def to_json(self) -> str:
         """Return what `from_json` reads; each histogram is as UHI has it."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import uproot
 from uproot.writing.identify import to_writable
 
-from ops.references import read_root
+from ops.references import MEMORY, read_root
 from streams.errors import UsageError
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 
@@ -99,7 +100,7 @@ def test_names_of_the_file_are_mapped_to_ours_also_in_a_directory_of_it(
         (["ADC=h1", "ADC=h2"], "--map names ADC twice"),
         (["ADC=h1", "run/product=h1"], "the plot h1 can have one histogram of the file"),
         (["ADC=h99"], "there is no plot h99"),
-        (["nothing=h1"], "has no nothing: it has ADC, run, h3"),
+        (["nothing=h1"], "it has no nothing, but ADC, run, h3"),
     ):
         wrong = [part for pair in pairs for part in ("--map", pair)]
         assert said in assert_one_sentence(spilldeck_here("references", "import", file, *wrong, env=env), 2)
@@ -122,7 +123,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a directory": (lambda path: path.mkdir(), "Is a directory"),
     "no histogram of ours": (
         lambda path: written(path, {"hx": OF_OLD["ht01"]}),
-        "no histogram named as a plot of ours",
+        "no name in it is that of a plot of ours",
     ),
     "scaled": (
         lambda path: written(path, OF_OLD | {"ht02": scaled(0.5)} | {"ht01": scaled(0.5)}),
@@ -160,6 +161,15 @@ def test_what_cannot_be_compared_is_refused_by_name_and_nothing_of_it_is_kept(
     write(before)
     assert said in assert_one_sentence(spilldeck_here("references", "import", before, env=env), 2)
     assert {file.name: file.read_bytes() for file in (tmp_path / "kept").iterdir()} == kept
+
+
+def test_a_file_that_expands_to_far_more_than_it_says_is_refused(tmp_path: Path) -> None:
+    zeros, of_block = zlib.compress(bytes(2 * MEMORY), 1), 1 << 20
+    with uproot.recreate(tmp_path / "tof.root") as file:
+        head = b"ZL\x08" + len(zeros).to_bytes(3, "little") + of_block.to_bytes(3, "little")
+        file._cascading.add_object(file._file.sink, "TH1D", "ht01", "", head + zeros, of_block)
+    with pytest.raises(UsageError, match="MemoryError"):
+        read_root(tmp_path / "tof.root", {})
 
 
 @pytest.mark.parametrize("name", ["two words.root", "a&run=1.root", "<b>.root", "ä.root"])
