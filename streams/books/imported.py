@@ -40,15 +40,15 @@ class Imported:
     def to_json(self) -> str:
         """Return what `from_json` reads; each histogram is as UHI has it."""
         plots = {name: to_uhi(histogram) for name, histogram in self.histograms.items()}
-        what = {"file": self.name, "imported_ms": self.imported_ms, "sha256": self.sha256, "plots": plots}
+        what = {"imported_ms": self.imported_ms, "sha256": self.sha256, "plots": plots}
         return json.dumps(what, default=uhi.io.json.default)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Return what `to_json` wrote; raises whatever Python does of another text."""
+    def from_json(cls, name: str, text: str) -> Self:
+        """Return what `to_json` wrote of the file of this name; raises whatever Python does of another text."""
         what = json.loads(text, object_hook=uhi.io.json.object_hook)
         return cls(
-            name=name_of(Path(what["file"])),
+            name=name,
             imported_ms=int(what["imported_ms"]),
             sha256=str(what["sha256"]),
             histograms={name: _counts(bh.Histogram(its)) for name, its in what["plots"].items()},
@@ -105,7 +105,7 @@ class Imports:
         path = self.path(name)
         try:
             stat = path.stat()
-            return _read(path, stat.st_mtime_ns, stat.st_size)
+            return _read(name, path, stat.st_mtime_ns, stat.st_size)
         except FileNotFoundError as error:
             raise self._absent(name) from error
         except Exception as error:  # whatever somebody wrote there, the page goes on
@@ -132,10 +132,10 @@ class Imports:
 
 
 @lru_cache(KEPT)
-def _read(path: Path, mtime_ns: int, size: int) -> Imported:  # noqa: ARG001 - another time is another file
+def _read(name: str, path: Path, mtime_ns: int, size: int) -> Imported:  # noqa: ARG001 - another time is another file
     if size > MAX_BYTES:
         raise ValueError(f"{size} bytes are more than can be")
-    return Imported.from_json(path.read_text(encoding="utf-8"))
+    return Imported.from_json(name, path.read_text(encoding="utf-8"))
 
 
 def is_name(name: str) -> bool:

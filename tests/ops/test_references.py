@@ -203,7 +203,7 @@ def test_a_reference_that_somebody_damaged_is_said_and_can_be_removed(
 ) -> None:
     for name in ("tof.root", "kl.root"):
         spilldeck_here("references", "import", written(tmp_path / name, OF_OLD), env=env)
-    (tmp_path / "kept" / "kl.root.json").write_text('{"file": "kl.root"}')
+    (tmp_path / "kept" / "kl.root.json").write_text("{}")
     done = spilldeck_here("references", "list", "--json", env=env)
     assert (done.returncode, [one["name"] for one in json.loads(done.stdout)]) == (1, ["tof.root"])
     assert "the reference kl.root cannot be read" in done.stderr
