@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode
 
+from streams.books.imported import is_name
+
 MAX_RUN = 2**31 - 1
 MAX_TIME_MS = 10**14
 """In the year 5138."""
@@ -45,6 +47,8 @@ class Choices:
     """Run to compare with; None leaves it to the page, see `compare`."""
     reference_session: str | None = None
     """The session whose book of that run is compared with; None for the book that is the run's."""
+    reference_file: str | None = None
+    """The file that was imported and is compared with, in place of a run."""
     compare: bool = True
     """Compare with a run, if there is one to compare with."""
     mode: Mode = Mode.SHAPE
@@ -69,6 +73,7 @@ class Choices:
             window=LAST_MINUTE if said.get("window") == "last" else _number(said.get("window")),
             reference=reference,
             reference_session=reference_session,
+            reference_file=_file(said.get("reference")),
             compare=said.get("reference") != "none",
             mode=Mode(said["mode"]) if said.get("mode") in set(Mode) else Mode.SHAPE,
             log=frozenset(said["log"]) & frozenset("xyz") if said.get("log") else None,
@@ -82,7 +87,7 @@ class Choices:
         said: dict[str, Any] = {
             "run": book_of(self.run, self.session),
             "window": "last" if self.window == LAST_MINUTE else self.window,
-            "reference": book_of(self.reference, self.reference_session) if self.compare else "none",
+            "reference": self._reference() if self.compare else "none",
             "mode": None if self.mode is Mode.SHAPE else self.mode.value,
             "log": None if self.log is None else "".join(sorted(self.log)) or "linear",
             "errors": 1 if self.errors else None,
@@ -91,6 +96,11 @@ class Choices:
         }
         query = urlencode({name: value for name, value in said.items() if value not in {None, ""}})
         return f"?{query}" if query else ""
+
+    def _reference(self) -> str:
+        if self.reference_file is not None:
+            return address_of(self.reference_file)
+        return book_of(self.reference, self.reference_session)
 
     def but(self, **changes: Any) -> Self:
         """Return the same with some things chosen otherwise."""
@@ -106,6 +116,11 @@ def book_of(run: int | None, session: str | None = None) -> str:
     if run is None:
         return ""
     return str(run) if session is None else f"{run}.{session}"
+
+
+def address_of(file: str) -> str:
+    """Return how an address names an imported file: ``file:tof.root``, which is no run."""
+    return f"file:{file}"
 
 
 def passed_over(search: str | None) -> tuple[str, ...]:
@@ -128,6 +143,12 @@ def _book(said: str | None) -> tuple[int | None, str | None]:
     found = _BOOK.fullmatch(said or "")
     run = _number(found[1]) if found else None
     return (run, found[2]) if found and run is not None else (None, None)
+
+
+def _file(said: str | None) -> str | None:
+    """Return the file of what `address_of` returned."""
+    name = (said or "").removeprefix("file:")
+    return name if name != said and is_name(name) else None
 
 
 def _number(said: str | None) -> int | None:

@@ -150,7 +150,7 @@ class Live:
         view = self._data.view(look.choices, followed_on(look.path))
         now = versions(view, look.theme, look.choices, names_on(look.path)) | {
             "books": version(view.version, view.replays if look.path == "/replays" else ()),
-            "runs": version(view.run, view.runs.version),
+            "runs": version(view.run, view.runs.version, view.imports),
         }
         return Shown(view=view, versions=now)
 

@@ -19,6 +19,7 @@ from dashboards.figures.theme import LIGHT, THEMES, Theme
 from dashboards.figures.trends import trend_figure
 from schemas.columns import F8, I8
 from streams.books import situation
+from streams.books.book import new_histogram
 from streams.books.key_number import KeyNumber, what
 from streams.books.totals import Totals
 from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
@@ -52,7 +53,7 @@ class FigureCache:
         known = theme if theme in THEMES else LIGHT.name
         # The rest of what was chosen is in the view; a reference that is none changes nothing.
         look = Choices(mode=choices.mode if view.reference else Mode.SHAPE, log=choices.log, errors=choices.errors)
-        other = (view.reference.run, view.reference.session) if view.reference is not None else None
+        other = view.reference.its if view.reference is not None else None
         shown = (view.run, view.session, view.window, other, view.version if view.is_frozen else "")
 
         def make(name: str) -> Figure:
@@ -171,8 +172,14 @@ def _followed(plot: Plot, name: str) -> tuple[str, Callable[[Point], KeyNumber |
 
 
 def _compared(view: View, other: Reference, name: str) -> Compared:
-    spills = len(view.spills) / max(len(other.spills), 1)
-    return Compared(called=other.called, histogram=other.book.book[name], spills=spills, by_spill=PLOTS[name].by_spill)
+    found = other.histogram(name)
+    return Compared(
+        called=other.called,
+        histogram=new_histogram(name, {}) if found is None else found,
+        has_it=found is not None,
+        spills=None if other.spills is None else len(view.spills) / max(len(other.spills), 1),
+        by_spill=PLOTS[name].by_spill,
+    )
 
 
 def _by_spill(view: View, name: str) -> tuple[I8, F8]:

@@ -17,6 +17,7 @@ from ops.commands import (
     local,
     process,
     produce,
+    references,
     rejected,
     replay,
     runs,
@@ -79,6 +80,7 @@ app.add_typer(spills.app, name="spills")
 app.add_typer(rejected.app, name="rejected")
 app.add_typer(runs.app, name="runs")
 app.add_typer(replay.app, name="replays")
+app.add_typer(references.app, name="references")
 app.add_typer(conditions.app, name="conditions")
 app.add_typer(config.app, name="config")
 

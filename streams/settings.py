@@ -97,6 +97,8 @@ class DashboardSettings(_Section):
     """Spills a second that the beam delivers; not given, it is that of the run that is compared with."""
     refresh_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
     """Longest time between two looks for new spills; checkpoints are shown when they are made."""
+    references: Path = Path("~/.local/state/spilldeck/references")
+    """Where `references import` keeps histograms to compare with; the page reads them there."""
 
     @property
     def address(self) -> str:

@@ -33,11 +33,13 @@ from dashboards.data.waiting import Waiting, WaitingWatcher
 from schemas.records import NO_RUN
 from streams.books import layout, situation
 from streams.books.connect import connect, risks_of
+from streams.books.imported import Imported, Imports
 from streams.books.lag import behind
 from streams.books.promotions import Promoted
 from streams.books.reader import BookReader, Progress
 from streams.books.replays import Replays
 from streams.conditions.store import ConditionsStore
+from streams.errors import SpilldeckError
 from streams.freshness import Observed, daq, pipeline, silence_s, span, stand
 from streams.plots.spillfacts import SpillFacts
 from streams.settings import LIVE, Settings
@@ -100,6 +102,7 @@ class Data:
         self._replays: tuple[Replay, ...] = ()
         self._replays_fault = ""
         self._frozen = Frozen()
+        self._imports = Imports.of(settings)
         self._risks: tuple[str, ...] = ()
         self._risks_s = float("-inf")
         """When Redis was last asked how it is set, monotonic."""
@@ -159,6 +162,8 @@ class Data:
         losses = _losses(books.at.shown.progress, now_s)
         warnings = (*broker.warnings, *losses, *unreadable)
         warnings = (*warnings, *dict.fromkeys((*one.warnings, *reference.warnings)))
+        imports, file, why_no_file = self._imported(choices.reference_file if choices.compare else None)
+        warnings = (*warnings, *why_no_file)
         shown = [each for each, session in ((run, choices.session), (other, other_session)) if session is None]
         warnings = (*warnings, *_lost_replays(books.at.promoted, shown))
         if self._decisions.warning:
@@ -174,6 +179,7 @@ class Data:
             warnings = (f"The store (Redis) {fault}, for {ago}: all numbers are old", *warnings)
         version = [one.version or book_of(run, choices.session), choices.window if part else "", reference.version]
         version += [plot] if history is not None else []
+        version += [file.name, file.imported_ms, file.sha256] if file is not None else []
         wanted = Wanted(choices.run, choices.session, choices.window)
         is_loading = not fault and not is_frozen and not (books.is_read and books.has_read(wanted))
         version += ["loading"] if is_loading else []
@@ -200,7 +206,10 @@ class Data:
             windows=one.windows,
             beyond_axis=one.beyond_axis,
             history=history or History(is_read=plot is None),
-            reference=_reference(other, other_session, reference, chosen=choices.reference is not None),
+            reference=_reference(other, other_session, reference, chosen=choices.reference is not None)
+            if file is None
+            else Reference.of_file(file),
+            imports=imports,
             automatic=automatic,
             expected_rate=self._expected_rate,
             unattributed=books.unattributed,
@@ -212,6 +221,15 @@ class Data:
             daq=daq(observed),
             pipeline=pipeline(observed),
         )
+
+    def _imported(self, name: str | None) -> tuple[tuple[str, ...], Imported | None, tuple[str, ...]]:
+        """Return the names of all that was imported, the one that somebody chose, and what cannot be read of them."""
+        names: tuple[str, ...] = ()
+        try:
+            names = self._imports.names()
+            return names, self._imports.read(name) if name is not None else None, ()
+        except SpilldeckError as error:
+            return names, None, (sentence(error),)
 
     def _observed(self, now_s: float, seen: Seen, broker: Broker, fault: str) -> Observed:
         books, extent = seen.books, seen.books.at.shown
@@ -371,7 +389,7 @@ def _within(spills: SpillFacts, part: Part) -> SpillFacts:
 
 def _reference_of(choices: Choices, books: Books) -> tuple[int | None, str | None]:
     """Return run and session of the book to compare with."""
-    if not choices.compare or choices.reference is not None:
+    if not choices.compare or choices.reference is not None or choices.reference_file is not None:
         return choices.reference, choices.reference_session
     return books.automatic_reference(books.current if choices.run is None else choices.run).run, None
 
@@ -388,7 +406,7 @@ def _wanted(choices: Choices, plot: str | None, books: Books) -> set[Wanted]:
 def _reference(run: int | None, session: str | None, one: OneRun, *, chosen: bool) -> Reference | None:
     if run is None or one is NOTHING:
         return None
-    return Reference(run=run, session=session, book=one.book, spills=one.spills, chosen=chosen)
+    return Reference.of_run(run, session, one.book, one.spills, chosen=chosen)
 
 
 def _left(session: str, replays: tuple[Replay, ...]) -> int:

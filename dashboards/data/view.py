@@ -1,13 +1,17 @@
 """All that a page needs, as of one time."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
+from dashboards.choices import address_of, book_of
 from dashboards.data.automatic import Automatic
 from dashboards.data.history import History
 from dashboards.data.replays import Replay
 from streams.books.book import Book
+from streams.books.cells import Histogram
+from streams.books.imported import Imported
 from streams.books.replays import called
 from streams.books.run import RunBook
 from streams.books.spill_numbers import SpillNumber
@@ -66,20 +70,49 @@ class StoredRuns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A run to compare with."""
+    """What is compared with: a run, or histograms of a file."""
 
-    run: int
-    session: str | None = None
-    """Whose book of it; None for the book that is the run's."""
-    book: RunBook
-    spills: SpillFacts
+    its: str
+    """How it stands in the address."""
+    called: str
+    """The run in words, with whose book it is, or the file: short, as each plot says it."""
+    in_full: str
+    """The same as the page says it once."""
+    run: int | None
+    """None of a file."""
+    histogram: Callable[[str], Histogram | None]
+    """Gives that of a plot; None if a file does not have it."""
+    spills: SpillFacts | None
+    """None of a file: nobody knows of which spills it is."""
     chosen: bool
     """By somebody; else it is `View.automatic`."""
 
-    @property
-    def called(self) -> str:
-        """The run in words, with whose book it is."""
-        return book_words(self.run, self.session)
+    @classmethod
+    def of_run(cls, run: int, session: str | None, book: RunBook, spills: SpillFacts, *, chosen: bool) -> Self:
+        """Return a run; the session is that whose book of it is meant, None for the book that is the run's."""
+        return cls(
+            its=book_of(run, session),
+            called=book_words(run, session),
+            in_full=book_words(run, session, "Run"),
+            run=run,
+            histogram=book.book.__getitem__,
+            spills=spills,
+            chosen=chosen,
+        )
+
+    @classmethod
+    def of_file(cls, file: Imported) -> Self:
+        """Return histograms that were imported."""
+        when = f"{datetime.fromtimestamp(file.imported_ms / 1000, UTC):%d %b %Y}"
+        return cls(
+            its=address_of(file.name),
+            called=f"file {file.name}",
+            in_full=f"{file.name} (imported {when})",
+            run=None,
+            histogram=file.histograms.get,
+            spills=None,
+            chosen=True,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +160,8 @@ class View:
     history: History
     """The key number of the plot that it was asked for with."""
     reference: Reference | None
+    imports: tuple[str, ...]
+    """Names of the files whose histograms were imported to be compared with."""
     automatic: Automatic
     """What is compared with if nobody chooses."""
     expected_rate: float | None

@@ -12,6 +12,8 @@ from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.books.cells import Histogram
 
+EDGE = 1e-6
+"""Edges that differ by a smaller share of a bin are the same: each library has its own last digit."""
 KNOWN = 0.5
 """A ratio whose error is a smaller share of it than this says something."""
 
@@ -21,19 +23,38 @@ class Compared:
     """What a histogram is compared with."""
 
     called: str
-    """The run in words."""
+    """The run, or the file, in words."""
     histogram: Histogram
-    spills: float = 1.0
-    """Spills of the histogram that is compared, over those of the reference."""
+    has_it: bool = True
+    """Else the histogram is an empty one in place of what a file does not have."""
+    spills: float | None = 1.0
+    """Spills of the histogram that is compared, over those of the reference; None if nobody knows."""
     by_spill: bool = False
     """The axis is that of the spills: as what has a value for each of them, it is never scaled."""
 
 
-def why_not(histogram: Histogram, reference: Compared) -> str:
+def same_bins(one: Histogram, other: Histogram) -> bool:
+    """Return whether two histograms have the same bins, whatever their axes are called and however they are written."""
+    return one.axes.size == other.axes.size and all(
+        np.allclose(ours.edges, theirs.edges, rtol=0, atol=EDGE * np.diff(ours.edges).min())
+        for ours, theirs in zip(one.axes, other.axes, strict=True)
+    )
+
+
+def bin_words(histogram: Histogram) -> str:
+    """Return the bins of a histogram as the list of plots has them: ``200 [20, 40]``."""
+    return " × ".join(f"{axis.size} [{axis.edges[0]:.10g}, {axis.edges[-1]:.10g}]" for axis in histogram.axes)
+
+
+def why_not(histogram: Histogram, reference: Compared, mode: Mode) -> str:
     """Return why a histogram cannot be compared with the reference; empty if it can."""
     other = reference.histogram
-    if other.ndim != histogram.ndim or any(a != b for a, b in zip(other.axes, histogram.axes, strict=True)):
-        return f"{reference.called} has other bins"
+    if not reference.has_it:
+        return f"not in {reference.called}"
+    if not same_bins(histogram, other):
+        return f"{reference.called}: bins {bin_words(other)}, not {bin_words(histogram)}"
+    if mode is Mode.SPILLS and reference.spills is None and histogram.ndim == 1 and not reference.by_spill:
+        return f"{reference.called} does not say of how many spills it is"
     return "" if other.sum() else f"{reference.called} has no entries here"
 
 
@@ -41,7 +62,7 @@ def scale_of(histogram: Histogram, reference: Compared, mode: Mode) -> float:
     """Return what the reference is multiplied with."""
     if mode is Mode.ABSOLUTE or reference.by_spill:
         return 1.0
-    if mode is Mode.SPILLS:
+    if mode is Mode.SPILLS and reference.spills is not None:
         return reference.spills
     return float(histogram.sum()) / float(reference.histogram.sum())
 

@@ -65,7 +65,7 @@ def histogram_figure(
     if by_spill is None and not histogram.sum():
         return empty(plot.title, when, f"all entries are outside the axes: {_flow(counts, entries)}", theme)
     said = ""
-    if reference is not None and (said := why_not(histogram, reference)):
+    if reference is not None and (said := why_not(histogram, reference, choices.mode)):
         reference = None
     if plot.is_share:
         figure = share_figure(plot, histogram, theme, reference)

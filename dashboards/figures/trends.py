@@ -44,7 +44,8 @@ def trend_figure(
     """Return the figure of a trend, one point a spill; of very many, those that stand out.
 
     A reference is drawn as it is in every mode, of the spills between the first and the last of these: what has a value
-    for each spill is never scaled. `called` is what it is called, and `why_empty` why there are no spills.
+    for each spill is never scaled. `called` is what it is called, also where it has no spills at all, and `why_empty`
+    why there are none of this run.
     """
     x, y = _points(trend, spills)
     if not len(x):
@@ -67,6 +68,8 @@ def trend_figure(
         lines.append(_points(trend, so_far))
         data.insert(0, _line(trend, *lines[-1], theme.other, of=f"{called}, "))
         said = f"··· {called}" if len(lines[-1][0]) else f"{called} has no values here"
+    elif called:
+        said = f"not in {called}"
     shared["title"] = heading(trend.title, when, theme, compared=said)
     if not any(map(choices.is_log, "xy")) and trend.last is None:
         numbers, values = (np.concatenate(each) for each in zip(*lines, strict=True))

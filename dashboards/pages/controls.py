@@ -179,7 +179,7 @@ def _log_now(choices: Choices, names: Sequence[str]) -> set[str]:
 
 def _reference(view: View, choices: Choices) -> Any:
     shown = view.reference
-    if choices.reference is None and shown is None:
+    if choices.reference is None and choices.reference_file is None and shown is None:
         good = view.automatic.run
         earlier = previous_of_type(view) if good is None else good
         if earlier is None:
@@ -188,8 +188,6 @@ def _reference(view: View, choices: Choices) -> Any:
         said = f"Compare with an earlier run: {earlier}"
         none_good = [html.Span("no good run of its type", className="why", title=_why(view))] if good is None else []
         return _group("Reference", choose(f"Run {earlier}", f"reference={what}", said=said, key="b"), *none_good)
-    run = choices.reference if shown is None else shown.run
-    words = book_words(run, choices.reference_session if shown is None else shown.session, "Run")
     chosen = shown is None or shown.chosen
     why = "Somebody chose it." if chosen else _why(view)
     modes = [
@@ -198,11 +196,21 @@ def _reference(view: View, choices: Choices) -> Any:
     ]
     return _group(
         "Reference",
-        act(f"{words}{_age(view, run)}", "runs", said=f"{why} Choose a run to compare with."),
+        act(_compared_with(view, choices), "runs", said=f"{why} Choose a run to compare with."),
         html.Span("chosen" if chosen else "newest good one of its type", className="why", title=why),
         *modes,
         choose("✕", "reference=none&mode=", said="Do not compare", key="b"),
     )
+
+
+def _compared_with(view: View, choices: Choices) -> str:
+    """Return what is compared with: a run and how old it is, or a file and when it was imported."""
+    shown = view.reference
+    if choices.reference_file is not None:
+        return shown.in_full if shown is not None else f"{choices.reference_file}, not here"
+    if shown is not None:
+        return shown.in_full + _age(view, shown.run)
+    return book_words(choices.reference, choices.reference_session, "Run") + _age(view, choices.reference)
 
 
 def _why(view: View) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dash import dcc, html
 
-from dashboards.choices import book_of
+from dashboards.choices import address_of, book_of
 from dashboards.data import Replay, View, book_words
 from dashboards.pages.links import act, to_page
 from dashboards.pages.strip import out_of_order
@@ -51,7 +51,7 @@ def dialogs() -> list[Any]:
             "Find a plot",
             [_filter("find-words", "Name, detector, keyword or any word of its texts"), _written_later(_plots())],
         ),
-        _dialog("runs", "Runs", [_filter("run-words", "Number, type or state"), html.Div(id="runs-list")]),
+        _dialog("runs", "Runs", [_filter("run-words", "Number, type, state or file"), html.Div(id="runs-list")]),
         _dialog("counters", "What was counted", [html.Div(id="counted")]),
         _dialog("link", "Link to this view", [_address("live", "As it goes on"), _address("frozen", "As it is now")]),
         _dialog("help", "Keys", [_written_later([html.Table(html.Tbody(keys)), html.P(zoom)])]),
@@ -59,14 +59,15 @@ def dialogs() -> list[Any]:
 
 
 def runs_list(view: View) -> list[Any]:
-    """Return the newest runs, each to be shown or compared with."""
+    """Return the newest runs, each to be shown or compared with, and the files that can be compared with."""
     rows = [_replay_row(view, each) for each in view.replays_of(view.run)]
     for each in islice(view.runs.newest_first(), RUNS_LISTED):
         begun = f"{datetime.fromtimestamp(each.begin_us / 1e6, UTC):%d %b %H:%M} UTC" if each.begin_us else ""
         state = "live" if each.run == view.current and not each.ended else "ended"
         shown = each.run == view.run and view.session is None
         rows.append(_book_row(f"Run {each.run}", each.run, each.run_type, state, begun, shown=shown))
-    return rows or [html.P("No run is stored yet.")]
+    rows = rows or [html.P("No run is stored yet.")]
+    return [*rows, *map(_file_row, view.imports)]  # last: Enter takes the first row, which is a run
 
 
 def _replay_row(view: View, replay: Replay) -> Any:
@@ -79,8 +80,18 @@ def _replay_row(view: View, replay: Replay) -> Any:
 def _book_row(called: str, its: int | str | None, *words: str, shown: bool) -> Any:
     """Return the row of a book that stands so in the address: to be shown, if it is not, or compared with."""
     show = html.A(called, href=f"?run={its}", **{"data-set": f"run={its}&frozen="})
-    with_it = html.A("Compare", href=f"?reference={its}", **{"data-set": f"reference={its}"})
-    return html.Div([show, *map(html.Span, words), with_it], className="row book here" if shown else "row book")
+    parts = [show, *map(html.Span, words), _compare(its)]
+    return html.Div(parts, className="row book here" if shown else "row book")
+
+
+def _file_row(name: str) -> Any:
+    """Return the row of an imported file: no run, so that it can only be compared with."""
+    parts = [html.B(name), html.Span(), html.Span("imported"), html.Span(), _compare(address_of(name))]
+    return html.Div(parts, className="row book")
+
+
+def _compare(its: int | str | None) -> Any:
+    return html.A("Compare", href=f"?reference={its}", **{"data-set": f"reference={its}"})
 
 
 def counted(view: View) -> list[Any]:

@@ -177,7 +177,8 @@ def _rate(view: View) -> tuple[str, str, str]:
     measured = rate(view.run_spills, newest=situation.RATE_SPILLS, waited_s=view.waited_s)
     if view.expected_rate is not None:
         return "Rate / expected, 1/s", f"{measured} / {view.expected_rate:.2f}", "Expected by the settings"
-    if view.reference is None or (found := rate(view.reference.spills)) == "–":
+    theirs = view.reference.spills if view.reference is not None else None
+    if view.reference is None or theirs is None or (found := rate(theirs)) == "–":
         return "Rate, 1/s", measured, "Nobody said what is expected: no setting, and no run to compare with"
     return "Rate / expected, 1/s", f"{measured} / {found}", f"Expected as in {view.reference.called}"
 

@@ -12,15 +12,23 @@ BOOKS = st.tuples(st.integers(0, MAX_RUN), st.none() | st.from_regex(r"[A-Za-z0-
 NO_BOOK = st.just((None, None))
 
 
-def _choices(shown: tuple[int | None, str | None], reference: tuple[int | None, str | None], **others: Any) -> Choices:
-    (run, session), (other, other_session) = shown, reference
+FILES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}", fullmatch=True)
+
+
+def _choices(
+    shown: tuple[int | None, str | None], reference: tuple[int | None, str | None] | str, **others: Any
+) -> Choices:
+    run, session = shown
+    if isinstance(reference, str):
+        return Choices(run=run, session=session, reference_file=reference, **others)
+    other, other_session = reference
     return Choices(run=run, session=session, reference=other, reference_session=other_session, **others)
 
 
 CHOICES = st.builds(
     _choices,
     NO_BOOK | BOOKS,
-    NO_BOOK | BOOKS,
+    NO_BOOK | BOOKS | FILES,
     window=st.none() | st.integers(-1, MAX_RUN),
     mode=st.sampled_from(Mode),
     log=st.none() | st.frozensets(st.sampled_from("xyz")),
@@ -44,6 +52,7 @@ def test_any_address_can_be_read(search: str) -> None:
     [
         *(None, "", "?", "?run=-1", "?run=9e9", "?run=²", "?run=99999999999999999999", "?run=00000000000099999999999"),
         *("?run=5.", "?run=.live", "?run=5.{live:0}", "?reference=5.a:b", "?mode=loud", "?errors=yes"),
+        *("?reference=tof.root", "?reference=file:../tof", "?reference=file:.hidden", "?reference=file:a%00b"),
     ],
 )
 def test_what_cannot_be_is_passed_over(search: str | None) -> None:

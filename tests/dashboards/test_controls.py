@@ -60,7 +60,7 @@ def test_14_the_run_before_is_of_the_same_type_if_there_is_one(types: str, befor
 
 
 def test_13_the_reference_says_its_run_its_age_and_why() -> None:
-    earlier = Reference(run=RUN - 2, book=run_book(), spills=spill_facts(run_book().ledger), chosen=False)
+    earlier = Reference.of_run(RUN - 2, None, run_book(), spill_facts(run_book().ledger), chosen=False)
     shown = view(
         run_book(),
         runs=runs("A", "A", "A"),
@@ -79,7 +79,7 @@ def test_13_the_reference_says_its_run_its_age_and_why() -> None:
 
 
 def test_1_the_expected_rate_is_the_settings_or_that_of_the_reference() -> None:
-    reference = Reference(run=7, book=run_book(), spills=spill_facts(run_book().ledger), chosen=False)
+    reference = Reference.of_run(7, None, run_book(), spill_facts(run_book().ledger), chosen=False)
     assert "Rate, 1/s 0.39 Triggers" in text_of(strip(view(run_book())))
     assert "Rate / expected, 1/s 0.39 / 0.39 Triggers" in text_of(strip(view(run_book(), reference=reference)))
     assert "0.39 / 0.50" in text_of(strip(view(run_book(), reference=reference, expected_rate=0.5)))

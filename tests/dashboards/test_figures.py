@@ -178,7 +178,7 @@ def test_what_is_outside_a_window_is_neither_missing_nor_zero() -> None:
 
 def test_a_reference_is_drawn_within_the_window_alone() -> None:
     stored = run_book(30)
-    other = Reference(run=7, book=stored, spills=spill_facts(stored.ledger), chosen=True)
+    other = Reference.of_run(7, None, stored, spill_facts(stored.ledger), chosen=True)
     make = FigureCache().maker(window_of(stored, 20, 25, reference=other), "light")
     for name in ("daq_triggers", "daq_missed"):
         assert make(name)["data"][0]["x"] == [20, 21, 22, 23, 24]

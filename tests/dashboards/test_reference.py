@@ -87,7 +87,9 @@ def test_the_ratio_of_two_axes_is_told_by_colour() -> None:
 def test_other_bins_and_an_empty_reference_are_said_and_not_drawn() -> None:
     ours = filled("ht01", [28.0])
     others = (filled("ht01", [28.0], ranges={"ht01": (10, 20.0, 40.0)}), filled("ht01", []))
-    for theirs, said in zip(others, ("run 6 has other bins", "run 6 has no entries here"), strict=True):
+    for theirs, said in zip(
+        others, ("run 6: bins 10 [20, 40], not 200 [20, 40]", "run 6 has no entries here"), strict=True
+    ):
         figure = draw("ht01", ours, theirs, Mode.SHAPE)
         assert len(figure["data"]) == 1
         assert compared_with(figure) == said

@@ -48,6 +48,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "beyond_axis": {},
         "history": History(),
         "reference": None,
+        "imports": (),
         "automatic": Automatic(),
         "expected_rate": None,
         "spills": spill_facts(book.ledger, refused=book.totals.refused),
