@@ -86,6 +86,7 @@ def bad(totals: Totals) -> str:
         "rejected": totals.all_rejected,
         "missing": missing,
         "with errors": max(totals.errors.values(), default=0),
+        "without a detector": max(situation.lapses(totals).values(), default=0),
     }
     many = [f"{count} {what}" for what, count in found.items() if 100 * count > FEW_PERCENT * spills]
     return f"of {spills} spills {', '.join(many)}" if many else ""
