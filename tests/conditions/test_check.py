@@ -49,6 +49,12 @@ def test_of_the_experiments_own_tables_none_is_wrong_and_what_runs_lack_is_said(
             "and to tof0 in the table",
         ),
         ("daq_channels.txt", "DAQChannelKey 0 12 0 120 kl\n", "", "mapped to kl, and to nothing in the table"),
+        (
+            "kl_channels.txt",
+            "KLChannelKey 0 0 kl DAQChannelKey 0 12 0 120 kl\n",
+            "",
+            "1 of 42 channels of equipment type 120 that daq_channels maps to kl are not in its own table",
+        ),
         ("daq_channels.txt", "DAQChannelKey 2 0 0 121 emr", "DAQChannelKey 2 0 0 121 ckov", "to emr, and to ckov in"),
     ],
 )
