@@ -69,6 +69,6 @@ def test_ranges_that_overlap_are_found_and_the_rest_is_checked_all_the_same(tmp_
     entry = '[[table]]\nkind = "kl_gains"\nfile = "kl_gains.txt"\nfirst_run = 19\nlast_run = 30\n'
     head = "# Tables of the simulated beam line"
     found = [each for each in changed(tmp_path, "index.toml", head, f"{entry}\n{head}") if "kl_gains" in each.what]
-    wrong = [each.what for each in found if each.is_wrong]
-    assert len(wrong) == 1
-    assert wrong[0].startswith("two tables of the kind kl_gains for run 19: ")
+    (wrong,) = [each for each in found if each.is_wrong]
+    assert (wrong.first_run, wrong.last_run) == (19, 19)
+    assert wrong.what.startswith("two tables of the kind kl_gains for run 19: ")
