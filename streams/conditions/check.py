@@ -28,7 +28,9 @@ class Oddity:
 
 def check(entries: Sequence[Entry]) -> list[Oddity]:
     """Return what is odd, in the order of the runs; of runs for which it is the same, once."""
-    found = [Oddity(first_run=first, last_run=last, is_wrong=True, what=what) for first, last, what in overlaps(entries)]
+    found = [
+        Oddity(first_run=first, last_run=last, is_wrong=True, what=what) for first, last, what in overlaps(entries)
+    ]
     for first, last in _ranges(entries):
         its = {entry.kind: entry for entry in entries if entry.is_for(first)}
         if its:
