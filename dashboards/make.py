@@ -289,9 +289,9 @@ def _why_without(name: str, totals: Totals) -> str:
     if failed:
         return f"{detector} failed on {failed} of {spills}"
     if name in situation.not_read_out(totals):
-        return f"{detector} is not read out in this run"
+        return f"{detector}: not read out in this run"
     if absent := totals.absent[name]:
-        return f"{detector} was not read out in {absent} of {spills}"
+        return f"{detector}: not read out in {absent} of {spills}"
     if not any(totals.detectors.get(name, {}).values()):
         return f"{detector}: no hits in {spills}, is it in the run?"
     return ""

@@ -45,6 +45,8 @@ BOARD_NAMES = {
 
 BANKS, BANK_CHANNELS, BANKS_OF_BOARD = 64, 128, 4
 """Bounds of a channel of the trackers' boards: a bank is known by ``board * BANKS_OF_BOARD`` + its place in it."""
+COSMIC_GEOS = range(1, BANKS // BANKS_OF_BOARD + 1)
+"""Geos of the boards in the cosmic format, board by board: files of the experiment have 1 to 16."""
 
 LDCS, GEOS, CHANNELS = 8, 32, 32
 """Bounds of a channel's address: geo and channel have five bits; LDC numbers of the experiment are below 8."""

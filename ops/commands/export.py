@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ops.console import needs_export, out, servers
+from ops.console import err, needs_export, out, servers
 from streams.errors import SpilldeckError, UsageError
+from streams.words import several
 
 
 def export(
@@ -49,17 +50,23 @@ def _refuse(options: dict[str, object], what: str) -> None:
 
 def _hits(run: int, detectors: list[str], archive: Path | None, directory: Path) -> Path:
     with needs_export():
-        from ops.export.hits import write_hits
+        from ops.export.hits import noting, write_hits
     from ops.replay.again import archived, spills_again
     from ops.replay.checks import make_plan
     from streams.books.plan import Origin
     from streams.settings import load_settings
 
     if archive is not None:
-        return write_hits(spills_again(load_settings(), archived(run, archive), run), run, detectors, directory)
-    with servers() as (settings, redis):
-        plan = make_plan(settings, redis, "", [run], Origin.RAW, None)
-    return write_hits(spills_again(settings, plan, run), run, detectors, directory)
+        settings, plan = load_settings(), archived(run, archive)
+    else:
+        with servers() as (settings, redis):
+            plan = make_plan(settings, redis, "", [run], Origin.RAW, None)
+    lacks: dict[str, tuple[int, str]] = {}
+    file = write_hits(noting(spills_again(settings, plan, run), detectors, lacks), run, detectors, directory)
+    for name, (number, first) in sorted(lacks.items()):
+        said = f"{name.replace('.', ' ')}: nothing of {several(number, 'spill')}, the first of them {first}"
+        err.print(said, markup=False, soft_wrap=True)
+    return file
 
 
 def _plots(run: int, form: str, plots: list[str], detectors: list[str], directory: Path) -> None:

@@ -1,7 +1,7 @@
 """The hits of a run's spills as trees of a ROOT file, one for each table of a detector."""
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
@@ -46,6 +46,23 @@ def write_hits(spills: Iterable[ReconstructedSpill], run: int, detectors: Sequen
             return made.replace(directory / made.name)
     except OSError as error:
         raise UsageError(f"nothing was written to {directory}: {error.strerror}") from error
+
+
+def noting(
+    spills: Iterable[ReconstructedSpill], detectors: Sequence[str], lacks: dict[str, tuple[int, str]]
+) -> Iterator[ReconstructedSpill]:
+    """Pass spills on, and note in `lacks` of which detectors, or tables of them, how many have nothing, and a reason.
+
+    A tree alone does not tell an empty detector from one that was not read out, or is not calibrated.
+    """
+    for spill in spills:
+        whys = spill.errors | spill.lacking
+        whys |= {name: "not read out" for name in detectors if name not in spill.detectors and name not in whys}
+        for name, why in whys.items():
+            if name.replace(".", " ").split()[0] in detectors:
+                number, first = lacks.get(name, (0, f"spill {spill.spill}: {why}"))
+                lacks[name] = number + 1, first
+        yield spill
 
 
 def _written(spills: Iterable[ReconstructedSpill], detectors: Sequence[str], file: Path) -> int:

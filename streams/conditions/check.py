@@ -28,7 +28,9 @@ class Oddity:
 
 def check(entries: Sequence[Entry]) -> list[Oddity]:
     """Return what is odd, in the order of the runs; of runs for which it is the same, once."""
-    found = [Oddity(first_run=0, last_run=LAST_RUN, is_wrong=True, what=overlap) for overlap in overlaps(entries)]
+    found = [
+        Oddity(first_run=first, last_run=last, is_wrong=True, what=what) for first, last, what in overlaps(entries)
+    ]
     for first, last in _ranges(entries):
         its = {entry.kind: entry for entry in entries if entry.is_for(first)}
         if its:
@@ -58,6 +60,7 @@ def _odd(entries: Sequence[Entry]) -> Iterator[tuple[bool, str]]:
         yield True, str(error)
         return
     yield from ((True, each) for each in _mapped_twice(conditions))
+    yield from ((True, each) for each in _not_mapped(conditions))
     yield from ((False, each) for each in _not_calibrated(conditions))
 
 
@@ -74,6 +77,22 @@ def _mapped_twice(conditions: Conditions) -> Iterator[str]:
             yield f"{where} is mapped twice: {' and '.join(names)}"
         if conditions.detectors and (its is None or its.rstrip("0123456789") != names[0]):
             yield f"{where} is mapped to {names[0]}, and to {its or 'nothing'} in the table daq_channels"
+
+
+def _not_mapped(conditions: Conditions) -> Iterator[str]:
+    """Yield how many channels the DAQ's map gives to a detector whose own table leaves them out."""
+    for name, equipment, channels in _cabled(conditions):
+        its = [
+            place
+            for (*place, kind), detector in conditions.detectors.items()
+            if kind == equipment and detector.rstrip("0123456789") == name
+        ]
+        without = sum(not channels[tuple(place)] for place in its)
+        if without:
+            yield (
+                f"{without} of {len(its)} channels of equipment type {equipment} that daq_channels maps to {name} are "
+                "not in its own table"
+            )
 
 
 def _cabled(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from streams.conditions import emr, kl, tof, tracker
 from streams.conditions.model import Conditions
 from streams.conditions.read_out import read_out
 from streams.conditions.rows import Address, Tables, rows
+from streams.errors import UsageError
 
 KINDS = ("daq_channels", "plot_ranges", "pulse_definitions", *tof.KINDS, *kl.KINDS, *emr.KINDS, *tracker.KINDS)
 """Kinds of tables."""
@@ -33,6 +35,10 @@ def make_conditions(tables: Tables, digest: str) -> Conditions:
     UsageError
         Says which line of which file is wrong.
     """
+    for kind in {*chain.from_iterable(NEEDED.values())} & tables.keys():
+        file, text = tables[kind]
+        if not text.strip():  # it would cable or calibrate nothing, as if the detector were not there
+            raise UsageError(f"{file}: there is no row in it")
     detectors = _daq_channels(tables)
     found = Conditions(
         digest=digest,

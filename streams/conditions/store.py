@@ -75,7 +75,7 @@ class ConditionsStore:
         self._entries = all_entries(places)
         self._preferred = _read_index(preferred, preferred.parent) if preferred is not None else []
         for entries in (self._entries, self._preferred):
-            for overlap in overlaps(entries):
+            for *_, overlap in overlaps(entries):
                 raise UsageError(overlap)
         self._lock = threading.Lock()
         self._made: dict[tuple[Path, ...], Conditions] = {}
@@ -216,9 +216,10 @@ def _entry(index: Path, tables: Path, number: int, values: Any) -> Entry:
     )
 
 
-def overlaps(entries: Sequence[Entry]) -> Iterator[str]:
-    """Yield of which runs there are two tables of a kind, a sentence each."""
+def overlaps(entries: Sequence[Entry]) -> Iterator[tuple[int, int, str]]:
+    """Yield the first and the last run for which there are two tables of a kind, and a sentence that says so."""
     in_order = sorted(entries, key=lambda e: (e.kind, e.first_run))
     for before, after in pairwise(in_order):
         if before.kind == after.kind and after.first_run <= before.last_run:
-            yield f"two tables of the kind {after.kind} for run {after.first_run}: {before.file} and {after.file}"
+            said = f"two tables of the kind {after.kind} for run {after.first_run}: {before.file} and {after.file}"
+            yield after.first_run, min(before.last_run, after.last_run), said

@@ -58,7 +58,8 @@ TRENDS = (
         value=lambda spills: spills.missed,
         keywords=("DAQ", "missed", "spill"),
         words=Words(
-            shows="Spill numbers that never came, at the spill after the gap. Rejected ones came.",
+            shows="Spill numbers that never came, at the spill after the gap. Rejected ones came, but for those "
+            "without a number, of which the file itself is damaged.",
             normal="0 all along.",
             action="Single ones: note them in the log. Many: the DAQ loses spills; stop the run and restart the DAQ.",
             call=_MANAGER,

@@ -24,6 +24,8 @@ MIN_GROUP = 2
 """Hits of a candidate."""
 COUNTER = 1 << 22
 """Counts after which a board's clock begins anew."""
+_TRIGGER_COUNTS = 1 << 10
+"""Triggers after which a board's count of them begins anew; it records them all."""
 _STRIDE = 1 << 24
 """Between the times of one plane and the next in a sorted list of both: more than twice the clock's counts."""
 _NO_TRIGGER = -1
@@ -80,7 +82,7 @@ def _check_counts(hits: RawHits, cabling: EmrCabling, trigger_planes: I4) -> Non
     """Refuse boards whose number of triggers, as they say it or as they recorded them, is not the spill's."""
     spills = hits.dbb_spills
     mine = (cabling.dbb[spills.ldc, spills.geo] != NOT_CABLED).any(axis=1)
-    if (bad := mine & (spills.trigger_count != hits.triggers)).any():
+    if (bad := mine & (spills.trigger_count != hits.triggers % _TRIGGER_COUNTS)).any():
         at = bad.argmax()
         counts = f"trigger count {spills.trigger_count[at]} where the spill has {hits.triggers} particle triggers"
         raise DetectorError(f"{counts}, in DBB {spills.geo[at]} of LDC {spills.ldc[at]}")

@@ -1,7 +1,7 @@
 """One spill's DATE events to raw hits."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streams.boards import BOARD_NAMES, V977, PulseDefinitions
 from streams.errors import BadDataError
@@ -123,12 +123,18 @@ class _Spill:
                     self.losses.lose_nothing_else(error)
 
     def hits(self, pulses: PulseDefinitions) -> RawHits:
-        """Unpack the boards."""
-        return unpack_boards(
+        """Unpack the boards.
+
+        A detector is there if either the header of a board's equipment or the words of the board tell its place.
+        """
+        hits = unpack_boards(
             self.boards,
             self.losses,
             pulses,
             trigger_words=tuple(self.trigger_words),
             skipped=dict(self.skipped),
-            absent=self.losses.read_out.absent(self.places) - self.losses.failed.keys(),
         )
+        first = hits.boards.rows(hits.boards.trigger == 0)
+        told = zip(first.equipment.tolist(), first.ldc.tolist(), first.geo.tolist(), strict=True)
+        absent = self.losses.read_out.absent(self.places.union(told))
+        return replace(hits, absent=absent - self.losses.failed.keys())

@@ -87,8 +87,7 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
     with failed.by("emr"):
         if events := fadc_events(emr):
             detectors["emr"] = events
-    # One event per particle trigger; where the trigger itself was not recorded, the longest list tells.
-    triggers = len(detectors.get("trigger", ())) or max(map(len, detectors.values()), default=0)
+    triggers = _triggers(detectors)
     if triggers > MAX_TRIGGERS:
         raise BadDataError("json", f"{triggers} particle events, more than the {MAX_TRIGGERS} that a spill can have")
     parts = [RawHits(triggers=triggers, boards=BoardEvents.empty(), tdc=TdcHits.empty(), fadc=FadcHits.empty())]
@@ -123,6 +122,18 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
     )
 
 
+def _triggers(detectors: Mapping[str, Sequence[Any]]) -> int:
+    """Return how many particle triggers the lists of particle events tell.
+
+    There is one event per particle trigger; where the trigger itself was not recorded, the longest list tells. If most
+    lists agree on more, the trigger's own is the one that is wrong.
+    """
+    lengths = [len(events) for events in detectors.values() if events]
+    found = len(detectors.get("trigger", ())) or max(lengths, default=0)
+    agreed = (length for length, lists in Counter(lengths).items() if 2 * lists > len(lengths))
+    return max(found, *agreed, 0)
+
+
 def _absent(daq: Mapping[str, Any]) -> frozenset[str]:
     """Return the detectors of which the document has no branch."""
     there = {detector for branch, found in daq.items() if found is not None for detector in _DETECTORS.get(branch, ())}
@@ -153,8 +164,11 @@ class _Failed:
 
 
 def _branch(name: str, events: Sequence[Any], triggers: int) -> RawHits:
-    """Return what one branch holds, a list of particle events, none longer than the spill's."""
-    if len(events) > triggers:
+    """Return what one branch holds, a list of particle events, none longer than the spill's, nor the trigger's shorter.
+
+    An empty list of the trigger is none.
+    """
+    if len(events) > triggers or (name == "trigger" and 0 < len(events) < triggers):
         raise BadDataError("json", f"trigger mismatch: {name} has {len(events)} particle events, not {triggers}")
     hits: dict[int, list[tuple[int, Mapping[str, Any]]]] = {board: [] for board in _BOARDS.values()}
     vlsb: list[tuple[int, Mapping[str, Any]]] = []

@@ -1,8 +1,8 @@
 """VLSB, the trackers' boards, and their master: words to the light of fibres, all banks of a spill at once.
 
 A bank is known by its number in the cabling and the calibration, 0 to 63, four to a board. That number is taken to be
-the equipment's id, of a board in the cosmic format four times the id and on, and the lengths of its banks to be in
-words; the layouts do not say so.
+the equipment's id, of a board in the cosmic format, whose ids begin at 1, four times those of the boards before it and
+on, and the lengths of its banks to be in words; the layouts do not say so.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 
 from schemas.columns import I8
 from schemas.wire import MAX_TRIGGERS
-from streams.boards import BANK_CHANNELS, BANKS, BANKS_OF_BOARD, VLSB_C
+from streams.boards import BANK_CHANNELS, BANKS, BANKS_OF_BOARD, COSMIC_GEOS, VLSB_C
 from streams.stable_order import stable_order
 from streams.unpack.fragments import Boards, Equipment, Integers
 from streams.unpack.hits import VlsbHits
@@ -142,6 +142,8 @@ def _banks(equipment: Equipment) -> Iterator[Equipment]:
     if equipment.type != VLSB_C:
         yield equipment
         return
+    if equipment.number not in COSMIC_GEOS:
+        raise equipment.error(0, f"boards in the cosmic format are numbered from {COSMIC_GEOS[0]} to {COSMIC_GEOS[-1]}")
     lengths, words = equipment.words[:BANKS_OF_BOARD].tolist(), equipment.words[BANKS_OF_BOARD:]
     if len(lengths) < BANKS_OF_BOARD:
         raise equipment.error(0, f"{len(lengths)} words, too few for the lengths of {BANKS_OF_BOARD} banks")
@@ -154,7 +156,7 @@ def _banks(equipment: Equipment) -> Iterator[Equipment]:
             equipment,
             at=equipment.at + 4 * (BANKS_OF_BOARD + first),
             words=words[first : first + length],
-            number=equipment.number * BANKS_OF_BOARD + at,
+            number=COSMIC_GEOS.index(equipment.number) * BANKS_OF_BOARD + at,
         )
         first += length
 

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from schemas.wire import MAX_TRIGGERS
-from streams.boards import BANK_CHANNELS, BANKS_OF_BOARD, VLSB
+from streams.boards import BANK_CHANNELS, BANKS_OF_BOARD, COSMIC_GEOS, VLSB
 from streams.unpack.fragments import Equipment
 from streams.unpack.hits import VlsbHits
 from streams.unpack.losses import Losses
@@ -78,9 +78,8 @@ class TrackerBoards:
         return agreed(self.counted) if self.masters else None
 
     def _bank(self, number: int) -> Equipment:
-        return next(
-            bank for bank in self.banks if bank.number == (number if bank.type == VLSB else number // BANKS_OF_BOARD)
-        )
+        of_board = COSMIC_GEOS[number // BANKS_OF_BOARD]
+        return next(bank for bank in self.banks if bank.number == (number if bank.type == VLSB else of_board))
 
     def hits(self, triggers: int, losses: Losses) -> VlsbHits:
         """Return the hits of the banks that can be read."""

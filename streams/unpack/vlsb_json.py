@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from schemas.records import MISSING
-from streams.boards import BANK_CHANNELS, BANKS, BANKS_OF_BOARD, BOARD_NAMES, LDCS, VLSB, VLSB_C
+from streams.boards import BANK_CHANNELS, BANKS, BANKS_OF_BOARD, BOARD_NAMES, COSMIC_GEOS, LDCS, VLSB, VLSB_C
 from streams.errors import BadDataError
 from streams.unpack.hits import VlsbHits
 from streams.unpack.json_values import number, own_trigger, spelled
@@ -16,7 +16,6 @@ NAMES = (BOARD_NAMES[VLSB], BOARD_NAMES[VLSB_C])
 """Of the boards in the documents. The branch that they stand in, of one tracker or the other, says no more than the
 bank does."""
 _HIGHEST = {"channel": BANK_CHANNELS - 1, "adc": 255, "tdc": 255}
-_BOARDS = BANKS // BANKS_OF_BOARD
 
 
 def vlsb_hits(hits: Sequence[tuple[int, Mapping[str, Any]]]) -> VlsbHits:
@@ -61,11 +60,11 @@ def in_order_of_date(hits: VlsbHits) -> VlsbHits:
 
 
 def _bank(hit: Mapping[str, Any]) -> int:
-    """Return the number of a hit's bank, 0 to 63; the boards in the cosmic format count their own four, from geo 1."""
+    """Return the number of a hit's bank, 0 to 63; the boards in the cosmic format count their own four."""
     key = spelled(hit, "bank_id", "bank")
     if key == "bank_id" or hit.get("equip_type") != VLSB_C:
         return number(hit, key, low=0, high=BANKS - 1)
-    board = number(hit, "geo", low=1, high=_BOARDS) - 1
+    board = COSMIC_GEOS.index(number(hit, "geo", low=COSMIC_GEOS[0], high=COSMIC_GEOS[-1]))
     return board * BANKS_OF_BOARD + number(hit, key, low=0, high=BANKS_OF_BOARD - 1)
 
 

@@ -49,6 +49,12 @@ def test_of_the_experiments_own_tables_none_is_wrong_and_what_runs_lack_is_said(
             "and to tof0 in the table",
         ),
         ("daq_channels.txt", "DAQChannelKey 0 12 0 120 kl\n", "", "mapped to kl, and to nothing in the table"),
+        (
+            "kl_channels.txt",
+            "KLChannelKey 0 0 kl DAQChannelKey 0 12 0 120 kl\n",
+            "",
+            "1 of 42 channels of equipment type 120 that daq_channels maps to kl are not in its own table",
+        ),
         ("daq_channels.txt", "DAQChannelKey 2 0 0 121 emr", "DAQChannelKey 2 0 0 121 ckov", "to emr, and to ckov in"),
     ],
 )
@@ -63,6 +69,6 @@ def test_ranges_that_overlap_are_found_and_the_rest_is_checked_all_the_same(tmp_
     entry = '[[table]]\nkind = "kl_gains"\nfile = "kl_gains.txt"\nfirst_run = 19\nlast_run = 30\n'
     head = "# Tables of the simulated beam line"
     found = [each for each in changed(tmp_path, "index.toml", head, f"{entry}\n{head}") if "kl_gains" in each.what]
-    wrong = [each.what for each in found if each.is_wrong]
-    assert len(wrong) == 1
-    assert wrong[0].startswith("two tables of the kind kl_gains for run 19: ")
+    (wrong,) = [each for each in found if each.is_wrong]
+    assert (wrong.first_run, wrong.last_run) == (19, 19)
+    assert wrong.what.startswith("two tables of the kind kl_gains for run 19: ")

@@ -41,9 +41,9 @@ def test_a_detector_that_the_run_does_not_have_is_absent_without_an_error() -> N
     assert situation.lapses(totals) == {}
     assert list(problems(result)) == []
     page = view(result.run_book())
-    assert why_empty(PLOTS["hPMT1"], page) == "Cherenkov is not read out in this run"
+    assert why_empty(PLOTS["hPMT1"], page) == "Cherenkov: not read out in this run"
     # A plot of several detectors names that which is missing.
-    assert why_empty(PLOTS["across_kl"], page) == "Calorimeter is not read out in this run"
+    assert why_empty(PLOTS["across_kl"], page) == "Calorimeter: not read out in this run"
     assert "Cherenkov: not in the run" in text_of(counted(page))
     assert "Errors 0" in text_of(strip(page))
     links = {link.children: link for link in plots.navigation("/", situation.not_read_out(totals))}

@@ -84,6 +84,18 @@ def test_hits_of_a_daq_file_need_no_server(spilldeck_here: Spilldeck, tmp_path: 
         )
 
 
+def test_what_trees_lack_is_said_with_a_reason(spilldeck_here: Spilldeck, tmp_path: Path) -> None:
+    run = SimulatedRun(spills=3, mean_triggers=3, detectors=("tof", "kl"))
+    run = run.with_faults(["corrupted_word:V1724/0/13@1"])
+    (tmp_path / "run.000").write_bytes(b"".join(record.payload for record in run.records()))
+    names = [word for name in ("tof", "kl", "emr") for word in ("--tables", name)]
+    done = spilldeck_here("export", str(run.run), *names, "--out", str(tmp_path), "--from", str(tmp_path / "run.000"))
+    assert done.returncode == 0, done.stderr
+    emr, kl = done.stderr.splitlines()
+    assert emr == "emr: nothing of 3 spills, the first of them spill 0: not read out"
+    assert kl.startswith("kl: nothing of 1 spill, the first of them spill 1: V1724 of LDC 0, geo 13: unexpected word")
+
+
 @pytest.mark.servers
 def test_hits_of_a_stored_run_come_from_kafka(spilldeck_here: Spilldeck, live: Live, tmp_path: Path) -> None:
     run = RUNS[0]

@@ -327,6 +327,15 @@ def test_a_board_with_another_number_of_triggers_fails_the_detector(conditions: 
         reconstruct_emr(replace(good, dbb_hits=lost), conditions)
 
 
+@pytest.mark.parametrize("triggers", [1023, 1024, 1030])
+def test_the_count_of_triggers_of_a_board_begins_anew_after_10_bits(conditions: Conditions, triggers: int) -> None:
+    times = tuple(range(1000, 1000 + 500 * triggers, 500))
+    hits = raw(conditions, (5, 7, times[-1] - 220, times[-1] - 210), triggers=times, told=triggers % 1024)
+    assert reconstruct_emr(hits, conditions).hits.trigger.tolist() == [triggers - 1]
+    with pytest.raises(DetectorError, match="trigger count 7 where the spill has"):
+        reconstruct_emr(raw(conditions, triggers=times, told=7), conditions)
+
+
 def test_boards_of_another_detector_are_not_its_own(conditions: Conditions) -> None:
     good = raw(conditions, (5, 7, 780, 790))
     other = replace(good.dbb_spills, ldc=np.full(2, 3), trigger_count=np.full(2, 9))

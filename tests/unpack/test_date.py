@@ -5,6 +5,7 @@ import pytest
 
 from schemas.records import MISSING
 from streams.errors import BadDataError
+from streams.read_out import ReadOut
 from streams.unpack.date import unpack_date
 from tests.date_builder import (
     CALIBRATION,
@@ -168,6 +169,21 @@ def test_a_missing_ldc_is_told_and_costs_no_more_than_it_reads_out():
     reason = r"LDC 0 lacks in an event: it has \[1\], and the spill has \[0, 1\]"
     assert lost(begin + physics(TDC), reason) == len(begin)
     assert unpack_date(begin + physics(TDC)).triggers == 1
+
+
+@pytest.mark.parametrize(("name", "kind", "samples"), [("ckov", 121, packed([140] * 64, 8)), ("kl", 120, [8000] * 32)])
+def test_a_detector_is_there_if_the_header_of_its_board_or_the_words_tell_its_geo(name, kind, samples):
+    place = frozenset({(kind, 1, 9)})
+    read_out = ReadOut(boards={name: place}, named=place)
+
+    def is_absent(in_header, in_words):
+        board = equipment(kind, fadc_event(samples, mask=1, geo=in_words), geo=in_header)
+        return name in unpack_date(physics(TDC, board), read_out=read_out).absent
+
+    assert not is_absent(9, 9)
+    assert not is_absent(5, 9)
+    assert not is_absent(9, 5)
+    assert is_absent(5, 5)
 
 
 def test_an_ldc_whose_equipments_cannot_be_told_apart_is_lost_alone():

@@ -183,6 +183,22 @@ def test_a_list_of_triggers_without_one_leaves_the_count_to_the_detectors():
     assert (found.triggers, found.failed, found.fadc.trigger.tolist()) == (3, {}, [0, 1, 2])
 
 
+@pytest.mark.parametrize("trigger", [1, 2])
+def test_a_list_of_triggers_that_most_lists_outvote_costs_the_detectors_that_need_it_alone(trigger):
+    others = {"ckov": [{"V1731": [PULSE]}] * 3, "kl": [{"V1724": [ADC_HIT]}] * 3, "tag": [None] * 3, "tof0": [None] * 3}
+    found = unpack(trigger=[None] * trigger, **others)
+    assert found.triggers == 3
+    assert found.failed.keys() == {"tof", "raw"}
+    said = f"trigger: trigger mismatch: trigger has {trigger} particle events, not 3"
+    assert found.failed["tof"].reason == said
+    assert len(found.fadc) == 6
+
+
+def test_lists_that_are_shorter_than_the_trigger_s_are_none_the_worse():
+    found = unpack(trigger=[None] * 3, tof0=[None], ckov=[{"V1731": [PULSE]}], kl=[{"V1724": [ADC_HIT]}])
+    assert (found.triggers, found.failed, len(found.fadc)) == (3, {}, 2)
+
+
 def test_banks_are_read_in_all_spellings():
     """Version 3 has their number in all boards; the cosmic format that in the board, which its geo tells, from 1."""
     first = {key: value for key, value in VLSB_HIT.items() if key != "bank"} | {"bank_id": 61, "discriminator": 1}

@@ -66,7 +66,8 @@ def test_hits_are_read_by_bank_trigger_and_channel(hits, cosmic):
     for bank in (63, 0, 5):
         words = [word(t, c, *hits[b, t, c]) for b, t, c in sorted(hits, key=lambda h: (h[1], -h[2])) if b == bank]
         lengths = [len(words) if at == bank % 4 else 0 for at in range(4)]
-        boards.append(equipment(80, [*lengths, *words], geo=bank // 4) if cosmic else equipment(132, words, geo=bank))
+        own = equipment(80, [*lengths, *words], geo=bank // 4 + 1)
+        boards.append(own if cosmic else equipment(132, words, geo=bank))
     assert rows(unpack(*boards, triggers=300)) == [(*place, *values) for place, values in sorted(hits.items())]
 
 
@@ -83,9 +84,9 @@ def test_the_event_number_counts_from_1_and_wraps_above_255():
 
 
 def test_the_banks_of_a_cosmic_board_follow_each_other():
-    board = equipment(80, [2, 0, 1, 0, word(0, 1), word(2, 1), word(1, 7)], geo=15)
+    board = equipment(80, [2, 0, 1, 0, word(0, 1), word(2, 1), word(1, 7)], geo=16)
     assert [row[:3] for row in rows(unpack(board))] == [(60, 0, 1), (60, 2, 1), (62, 1, 7)]
-    assert len(unpack(equipment(80, [0, 0, 0, 0]))) == 0
+    assert len(unpack(equipment(80, [0, 0, 0, 0], geo=1))) == 0
 
 
 def test_an_empty_bank_has_no_hits_and_an_ldc_is_kept():
@@ -182,14 +183,17 @@ def test_what_is_wrong_is_named_with_its_place():
     good = equipment(132, [word(0, 1)], geo=7)
     assert refused("error word 0xdeadbeef in bank 6", equipment(132, [word(0, 1), ERROR], geo=6)) == 1
     assert refused("bank 64: banks are numbered from 0 to 63", equipment(132, [word(0, 1)], geo=64)) == 0
-    assert refused("bank 64", equipment(80, [1, 0, 0, 0, word(0, 1)], geo=16)) == 4
+    for geo in (0, 17):
+        said = "boards in the cosmic format are numbered from 1 to 16"
+        assert refused(said, equipment(80, [1, 0, 0, 0, word(0, 1)], geo=geo)) == 0
     assert refused("bank 7 comes twice", good, good) == 0
-    assert refused("bank 7 comes twice", good, equipment(80, [0, 0, 0, 1, word(0, 2)], geo=1)) == 4
+    assert refused("bank 7 comes twice", good, equipment(80, [0, 0, 0, 1, word(0, 2)], geo=2)) == 4
     twice = equipment(132, [word(1, 4), word(2, 4), word(2, 3), word(2, 4)], geo=2)
     assert refused("channel 4 of bank 2 comes twice in particle event 2", twice) == 3
-    assert refused("3 words, too few for the lengths of 4 banks", equipment(80, [0, 0, 0])) == 0
-    assert refused("unexpected word 0x00040000 where the length", equipment(80, [0, 0, 1 << 18, 0])) == 2
-    assert refused(r"1 words in its banks, their lengths \[1, 0, 0, 1\] make 2", equipment(80, [1, 0, 0, 1, 5])) == 0
+    assert refused("3 words, too few for the lengths of 4 banks", equipment(80, [0, 0, 0], geo=1)) == 0
+    assert refused("unexpected word 0x00040000 where the length", equipment(80, [0, 0, 1 << 18, 0], geo=1)) == 2
+    said = r"1 words in its banks, their lengths \[1, 0, 0, 1\] make 2"
+    assert refused(said, equipment(80, [1, 0, 0, 1, 5], geo=1)) == 0
     assert refused("3 words, not 1 or 2", master(3, words=3)) == 0
     assert refused("unexpected word 0x00000003, not of kind 0xa", equipment(130, [3])) == 0
     assert refused("unexpected word 0x0fffffff: no spill has as many", equipment(130, [0x0FFFFFFF, 0])) == 0
@@ -285,4 +289,13 @@ def test_a_hit_that_cannot_be_fails_the_trackers_with_its_number(changes, reason
 
 
 def test_the_size_of_a_cosmic_board_is_not_believed():
-    assert refused("make 1048572", equipment(80, [(1 << 18) - 1] * 4 + [0] * 5)) == 0
+    assert refused("make 1048572", equipment(80, [(1 << 18) - 1] * 4 + [0] * 5, geo=1)) == 0
+
+
+@pytest.mark.parametrize("geo", [1, 7, 16])
+def test_a_board_in_the_cosmic_format_has_the_same_banks_in_date_and_in_documents(geo):
+    words = [word(0, channel) for channel in range(4)]
+    of_date = unpack(equipment(80, [1, 1, 1, 1, *words], geo=geo))
+    hits = [HIT | {"equip_type": 80, "geo": geo, "bank": bank, "channel": bank} for bank in range(4)]
+    of_json = from_json({"tracker0": [{"VLSB_C": hits}]})
+    assert of_date.bank.tolist() == of_json.bank.tolist() == [4 * (geo - 1) + bank for bank in range(4)]
