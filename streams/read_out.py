@@ -42,6 +42,10 @@ class ReadOut:
             )
         }
 
+    def is_idle(self, kind: int, ldc: int, geo: int) -> bool:
+        """Say whether nothing is connected to a board: there is a cabling, and it does not name it."""
+        return bool(self.named) and (kind, ldc, geo) not in self.named
+
     def readers_of_ldc(self, ldc: int, there: Collection[Place]) -> set[str]:
         """Return the detectors that lack boards if an LDC is missing; `there` are the boards of the others.
 

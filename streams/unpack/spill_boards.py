@@ -82,6 +82,8 @@ class _Blocks:
         places = Counter((one.board.ldc, one.geo) for one in self.counted if one.events)
         kept = []
         for one in self.counted:
+            if not one.events and triggers and losses.read_out.is_idle(self.kind, one.board.ldc, one.board.number):
+                continue
             if one.events != triggers:
                 losses.lose(one.board, outvoted(one, triggers, all_counted), one.geo)
             elif places[one.board.ldc, one.geo] > 1:
@@ -127,6 +129,9 @@ def unpack_boards(
     if driven := [one for found in blocks for one in found.counted]:
         counted = [*driven, *trackers.counted]
         triggers = agreed(counted)
+        if not triggers and any(events for _, events in trackers.masters):
+            # Trackers alone were triggered: boards that saw nothing know nothing of it.
+            triggers = trackers.triggers(losses) or 0
         for found in blocks:
             found.keep(triggers, counted, losses)
         trackers.check_masters(triggers, counted, losses)

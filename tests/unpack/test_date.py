@@ -25,6 +25,7 @@ from tests.date_builder import (
 )
 
 TDC = equipment(102, v1290_event([(0, 5, False)]), geo=1)
+TDC2 = equipment(102, v1290_event([(0, 5, False)], geo=2), geo=2)
 
 
 def refused(payload, reason):
@@ -139,6 +140,30 @@ def test_a_board_with_another_number_of_particle_events_is_outvoted_with_all_num
     assert (hits.triggers, hits.boards.geo.tolist()) == (1, [1, 3])
     lost(physics(TDC, fadc(1), equipment(121)), "V1731 of LDC 1, geo 0: trigger mismatch: 0 particle events")
     lost(super_event(PHYSICS, {0: fadc(2), 1: TDC, 2: TDC}), "V1724 of LDC 0, geo 2: trigger mismatch: 2")
+
+
+def test_an_empty_board_that_nothing_is_connected_to_costs_nobody_anything():
+    named = frozenset({(102, 1, 1), (120, 1, 2)})
+    read_out = ReadOut(boards={"tof": named}, named=named)
+    idle, cabled = equipment(102, geo=30), equipment(120, geo=2)
+    assert unpack_date(physics(TDC, TDC2, idle), read_out=read_out).failed == {}
+    hits = unpack_date(physics(TDC, TDC2, cabled), read_out=read_out)
+    assert hits.failed.keys() == {"tof", "raw"}
+    assert (
+        "V1724 of LDC 1, geo 2: trigger mismatch: 0 particle events, 2 of 3 boards have 1" in hits.failed["tof"].reason
+    )
+
+
+def test_boards_that_saw_nothing_do_not_outvote_trackers_that_were_triggered_alone():
+    hit = [1 << 24 | 9 << 16 | 60, 4 << 24 | 9 << 16 | 60]
+    trackers = equipment(130, [4, 0x9F], geo=5) + equipment(132, hit, geo=2)
+    hits = unpack_date(physics(equipment(102, geo=1), equipment(120, geo=2), equipment(121, geo=3), trackers))
+    assert (hits.triggers, hits.vlsb.trigger.tolist()) == (4, [0, 3])
+    assert "tracker" not in hits.failed
+    # In a spill without any trigger the master says so too.
+    none = equipment(130, [0, 0x9F], geo=5) + equipment(132, hit, geo=2)
+    hits = unpack_date(physics(equipment(102, geo=1), equipment(120, geo=2), none))
+    assert (hits.triggers, len(hits.vlsb)) == (0, 0)
 
 
 def test_a_spill_of_which_no_majority_of_boards_tells_the_triggers_is_refused_with_all_numbers():
