@@ -126,6 +126,7 @@ def test_a_count_that_differs_is_said_and_ends_with_status_1(tmp_path: Path, mon
 def test_the_page_comes_up_and_nothing_is_left_behind(tmp_path: Path, how: signal.Signals) -> None:
     with demo(tmp_path) as running:
         wait_for("the address", lambda: running.poll() is not None or "The page: http" in said(tmp_path))
+        assert running.poll() is None, said(tmp_path)
         address = said(tmp_path).partition("The page: ")[2].splitlines()[0]
         with urllib.request.urlopen(address, timeout=10) as answer:
             assert answer.status == 200
