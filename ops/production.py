@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaException
 from ops.console import complain
 from ops.inputs import Inputs, paced
 from schemas.records import RawSpill, RunControl
-from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
+from schemas.wire import WireError, decode
 from streams.daq.archive_file import MAGIC
 from streams.daq.journal import FollowedName, Journal, Position, StoredFirsts, behind
 from streams.daq.producer import SpillProducer
@@ -119,7 +119,7 @@ class Production:
         journal = Journal(self._settings.producer.journals, source, self._topic)
         there: list[Record] = []
         try:
-            with closing(reader(self._settings, fetch_message_max_bytes=MAX_MESSAGE_BYTES)) as consumer:
+            with closing(reader(self._settings)) as consumer:
                 now = spans(consumer, self._topic, ASK_S)
                 if resume and journal.load():
                     there = list(self._sent_before(consumer, source.name, journal.position, now))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
-from schemas.wire import MAX_MESSAGE_BYTES, WireError, decode
+from schemas.wire import WireError, decode
 from streams.errors import ServerError, UsageError
 from streams.kafka import messages, no_kafka, partitions, queue, reader, span, writer
 from streams.settings import Settings
@@ -58,7 +58,7 @@ def read_rejected(settings: Settings, only: Collection[Place] | None = None) -> 
         When Kafka does not answer, or there is no such topic.
     """
     topic = Topics.of(settings).rejected
-    consumer = reader(settings, fetch_message_max_bytes=MAX_MESSAGE_BYTES)
+    consumer = reader(settings)
     with closing(consumer):
         try:
             for partition in range(partitions(consumer, topic, ANSWER_S)):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message
 
 from ops.replay.origins import ANSWER_S, kafka_spans, of_topic
 from schemas.records import RawSpill, ReconstructedSpill
@@ -136,7 +136,6 @@ def _reach(settings: Settings, topic: str) -> Reach:
 def _last(ours: Consumer, topic: str, partition: int, low: int, stop: int) -> Message | None:
     """Return the last message of a partition: the offset before the end, unless that has none."""
     for start in (stop - 1, max(low, stop - _LOOKED_AT)):
-        ours.assign([TopicPartition(topic, partition, start)])
         last = None
         for message in messages(ours, topic, partition, start, stop, ANSWER_S):
             last = message

@@ -31,6 +31,7 @@ from streams.books.reading import Reading
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore
 from streams.conditions.store import ConditionsStore
+from streams.large_batches import bound_batches
 from streams.log import log_to_stderr
 from streams.process import plot_ranges
 from streams.settings import LIVE, Settings
@@ -88,6 +89,7 @@ def create_app(settings: Settings) -> faust.App:
         # started again, and never get another message.
         agent_supervisor="mode.CrashingSupervisor",
     )
+    bound_batches()
     app.transport = PromptTransport(app.conf.broker_consumer, app)
     _add_parts(app, settings)
     return app

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from math import inf
 from typing import Any
 
@@ -11,14 +11,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams.errors import ServerError
+from streams.records import Records
 from streams.settings import Settings
 
-_AHEAD_KIB = 8 * 1024
-"""What a consumer holds that nobody has read yet, at most; a message that is larger all the same."""
-_FULL_WAIT_MS = 20
-"""How soon a consumer asks for more after it held so much: whoever reads waits for it, by the library a second."""
-_FETCH_WAIT_MS = 20
-"""How long a broker holds back an answer without messages; the answer for the next partition waits behind it."""
 POLL_S = 0.5
 """How long to wait for room or for acknowledgements before looking again."""
 LEADER_S = 0.1
@@ -50,7 +45,7 @@ Spans = tuple[tuple[int, int], ...]
 
 
 def reader(settings: Settings, **changes: Any) -> Consumer:
-    """Return a consumer that reads what is there, says where a partition ends, commits nothing and joins no group.
+    """Return a consumer of no group that is asked what there is; its messages are read with `messages`.
 
     `changes` are settings of the library, with ``_`` for the dots in their names.
     """
@@ -59,11 +54,6 @@ def reader(settings: Settings, **changes: Any) -> Consumer:
             "bootstrap.servers": settings.kafka.bootstrap_servers,
             "group.id": "spilldeck-reader",  # asked for by the library, joined by nobody
             "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-            "queued.max.messages.kbytes": _AHEAD_KIB,
-            "fetch.wait.max.ms": _FETCH_WAIT_MS,
-            "fetch.queue.backoff.ms": _FULL_WAIT_MS,
             "log_level": 0,
         }
         | {name.replace("_", "."): value for name, value in changes.items()}
@@ -180,35 +170,23 @@ def messages(
         When it refuses.
     """
     at, deadline_s = start, inf
-    consumer.assign([TopicPartition(topic, partition, at)])
     while at < stop:
-        message = _next(consumer, topic, partition, timeout_s)
-        offset = message.offset() or 0
-        # The library goes back to the first message where the partition ends before the one that was asked for.
-        if message.error() is None and offset >= at:
-            at, deadline_s = offset + 1, inf
-            if at <= stop:
-                yield message
-            continue
-        at = max(at, offset)
+        with closing(records(consumer, topic, partition, at, timeout_s)) as there:
+            while at < stop and (message := there.next()) is not None and (offset := message.offset() or 0) >= at:
+                at, deadline_s = offset + 1, inf
+                if at <= stop:
+                    yield message
+            at = max(at, there.position)
         if at < stop:
             deadline_s = min(deadline_s, time.monotonic() + SHOWN_S)
             _wait_for_more(consumer, topic, partition, at, stop, timeout_s, deadline_s)
-            consumer.assign([TopicPartition(topic, partition, at)])
 
 
-def _next(consumer: Consumer, topic: str, partition: int, timeout_s: float) -> Message:
-    """Return the next message of a partition, or what says where it ends."""
-    while True:
-        message = consumer.poll(timeout_s)
-        if message is None:
-            raise ServerError(f"Kafka does not answer for {topic}[{partition}]")
-        if message.partition() != partition:
-            continue  # fetched before the assignment changed
-        error = message.error()
-        if error is not None and error.code() != KafkaError._PARTITION_EOF:
-            raise KafkaException(error)
-        return message
+def records(consumer: Consumer, topic: str, partition: int, start: int, timeout_s: float) -> Records:
+    """Return what reads a partition from an offset on, where a consumer from `reader` has its Kafka; close it."""
+    brokers = consumer.list_topics(topic, timeout=timeout_s).brokers.values()
+    servers = [f"{broker.host}:{broker.port}" for broker in brokers]
+    return Records(servers, topic, partition, start, timeout_s)
 
 
 def _wait_for_more(

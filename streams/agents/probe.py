@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka import KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.errors import ServerError
-from streams.kafka import reader, span
+from streams.kafka import reader, records, span
 from streams.settings import Settings
 
 TIMEOUT_S = 10.0
@@ -94,19 +94,14 @@ class Probe:
             low, end = span(consumer, self._topic, partition, TIMEOUT_S)
             if max(offset, low) >= end:
                 return None, low
-            consumer.assign([TopicPartition(self._topic, partition, max(offset, low))])
-            message = consumer.poll(TIMEOUT_S)
-            if message is None:
-                raise ServerError(f"Kafka does not answer for {self._topic}[{partition}]")
-            error = message.error()
-            if error is None:
-                return message, low
-            if error.code() != KafkaError._PARTITION_EOF:
-                raise KafkaException(error)
-            # A new leader shows the newest messages only when it has heard that its followers have them.
-            if (message.offset() or 0) < end:
-                raise ServerError(f"Kafka does not show all of {self._topic}[{partition}] yet")
-            return None, low
+            start = max(offset, low)
+            with closing(records(consumer, self._topic, partition, start, TIMEOUT_S)) as there:
+                if (message := there.next()) is not None:
+                    return message, low
+                # A new leader shows the newest messages only when it has heard that its followers have them.
+                if there.position < end:
+                    raise ServerError(f"Kafka does not show all of {self._topic}[{partition}] yet")
+                return None, low
 
     @contextmanager
     def _saying_where(self, what: object) -> Iterator[None]:

@@ -5,7 +5,9 @@ import inspect
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer import fetcher
 from aiokafka.errors import KafkaError
+from aiokafka.record._crecords import default_records
 from faust.exceptions import ProducerSendError
 from faust.stores.memory import Store
 from faust.streams import Stream
@@ -27,6 +29,7 @@ from streams.agents.faust_private import App, BookTable
         (Store, "on_rebalance", ["self", "assigned", "revoked", "newly_assigned", "generation_id"]),
         (faust.App, "_create_directories", ["self"]),
         (faust.Event, "ack", ["self"]),
+        (fetcher.PartitionRecords, "_unpack_records", ["self"]),
     ],
 )
 def test_what_is_overridden_or_called_is_there_with_its_parameters(
@@ -37,6 +40,15 @@ def test_what_is_overridden_or_called_is_there_with_its_parameters(
 
 def test_the_time_that_a_fetch_waits_is_where_it_is_set() -> None:
     assert "self._fetch_max_wait_ms = " in inspect.getsource(AIOKafkaConsumer.__init__)
+
+
+def test_a_batch_is_decompressed_and_unpacked_by_what_is_put_in_place() -> None:
+    for codec in ("gzip", "snappy", "lz4", "zstd"):
+        assert hasattr(default_records, f"{codec}_decode")
+    source = inspect.getsource(fetcher.PartitionRecords)
+    for used in ("records = self._records", "records.has_next()", "records.next_batch()", "self.next_fetch_offset ="):
+        assert used in source
+    assert "PartitionRecords(" in inspect.getsource(fetcher.Fetcher)
 
 
 def test_a_producers_failure_is_wrapped_in_an_error_that_is_none_of_kafkas() -> None:
