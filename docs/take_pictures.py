@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from playwright.sync_api import Error, Page, sync_playwright
@@ -47,13 +48,12 @@ def main() -> None:
         dashboard = running.settings.dashboard
         address = f"http://{dashboard.host}:{dashboard.port}"
         with SpillProducer(running.settings) as producer, sync_playwright() as playwright:
-            # Without the end of the run, and the last spill is now: as it looks in a control room.
-            start_us = time.time_ns() // 1000 - SPILLS * 1_000_000
-            earlier_us = start_us - 2 * EARLIER_SPILLS * 1_000_000
+            earlier_us = _now_us() - (SPILLS + 2 * EARLIER_SPILLS) * 1_000_000
             earlier = SimulatedRun(run=900_016, spills=EARLIER_SPILLS, start_us=earlier_us, period_s=1.0)
-            run = SimulatedRun(run=900_017, spills=SPILLS, start_us=start_us, period_s=1.0)
             for record in earlier.records():
                 producer.send(record)
+            # Without the end of the run, and the last spill is now: as it looks in a control room.
+            run = SimulatedRun(run=900_017, spills=SPILLS, start_us=_now_us() - SPILLS * 1_000_000, period_s=1.0)
             for number in range(SPILLS):
                 producer.send(run.spill(number).raw)
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
@@ -62,7 +62,8 @@ def main() -> None:
                 _open(page, f"{address}{path}")
                 if name.endswith("dark"):
                     page.click("#switch-theme")
-                producer.send(run.spill(spill).raw)
+                page.get_by_text("All spills processed").wait_for(timeout=WAIT_S * 1000)
+                producer.send(replace(run.spill(spill).raw, time_us=_now_us()))
                 page.wait_for_function(ALL_DRAWN, arg=spill, timeout=WAIT_S * 1000)
                 page.wait_for_timeout(1000)
                 _take(page, name)
@@ -81,12 +82,16 @@ def main() -> None:
             for worker in running.parts[:WORKERS]:
                 worker.stop()
             for spill in range(SPILLS + len(SHOTS), SPILLS + len(SHOTS) + 4):
-                producer.send(run.spill(spill).raw)
+                producer.send(replace(run.spill(spill).raw, time_us=_now_us()))
             producer.flush()
             _open(page, f"{address}/plot/hspxy_1?frozen={time.time_ns() // 1_000_000}&run={run.run}")
             page.get_by_text(re.compile(r"Processing \d+ s behind")).wait_for(timeout=WAIT_S * 1000)
             _take(page, "behind")
             browser.close()
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
 
 
 def _take(page: Page, name: str, height: int = HEIGHT) -> None:
