@@ -4,9 +4,11 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from streams.errors import UsageError
 
 _PREFIX = ".spilldeck-"
 _LEFT_S = 86_400
@@ -48,6 +50,28 @@ def write_whole(path: Path, text: str) -> None:
         new = directory / target.name
         new.write_text(text, encoding="utf-8")
         new.replace(target)
+
+
+def write_together(directory: Path, write: Callable[[Path], object]) -> list[Path]:
+    """Have files written into a directory, in place of those of the same names, all of them or none; return them.
+
+    Parameters
+    ----------
+    write
+        Writes them into the directory that it is given.
+
+    Raises
+    ------
+    UsageError
+        When they cannot be written; then none has been.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with workspace(directory) as new:
+            write(new)
+            return [each.replace(directory / each.name) for each in sorted(new.iterdir())]
+    except OSError as error:
+        raise UsageError(f"nothing was written to {directory}: {error.strerror}") from error
 
 
 def sync(path: Path) -> None:

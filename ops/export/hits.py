@@ -1,6 +1,5 @@
 """The hits of a run's spills as trees of a ROOT file, one for each table of a detector."""
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import islice
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import uproot
 
+from ops.files import write_together
 from schemas.columns import Table
 from schemas.detectors import DETECTORS, tables_of
 from schemas.records import ReconstructedSpill
@@ -37,15 +37,14 @@ def write_hits(spills: Iterable[ReconstructedSpill], run: int, detectors: Sequen
     for name in detectors:
         if name not in DETECTORS:
             raise UsageError(f"there is no detector {name} whose hits are kept: there are {', '.join(DETECTORS)}")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=directory) as new:
-            made = Path(new) / f"run{run:08d}_{'_'.join(dict.fromkeys(detectors))}_hits.root"
-            if not _written(iter(spills), detectors, made):
-                raise SpilldeckError(f"run {run} has no spill whose hits could be written")
-            return made.replace(directory / made.name)
-    except OSError as error:
-        raise UsageError(f"nothing was written to {directory}: {error.strerror}") from error
+
+    def write(new: Path) -> None:
+        made = new / f"run{run:08d}_{'_'.join(dict.fromkeys(detectors))}_hits.root"
+        if not _written(iter(spills), detectors, made):
+            raise SpilldeckError(f"run {run} has no spill whose hits could be written")
+
+    (file,) = write_together(directory, write)
+    return file
 
 
 def noting(

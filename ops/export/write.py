@@ -1,6 +1,5 @@
 """Files of a run, all of them or none."""
 
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from ops.export.chosen import Chosen
 from ops.export.numbers import write_csv, write_json, write_root, write_zip
 from ops.export.pictures import write_pictures
-from streams.errors import UsageError
+from ops.files import write_together
 
 FORMATS: dict[str, Callable[[Chosen, Path], None]] = {
     "json": write_json,
@@ -37,10 +36,4 @@ def export(chosen: Chosen, form: str, directory: Path) -> list[Path]:
     UsageError
         When they cannot be written; then none has been.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=directory) as new:
-            FORMATS[form](chosen, Path(new))
-            return [each.replace(directory / each.name) for each in sorted(Path(new).iterdir())]
-    except OSError as error:
-        raise UsageError(f"nothing was written to {directory}: {error.strerror}") from error
+    return write_together(directory, partial(FORMATS[form], chosen))

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from math import sqrt
 
-import numpy as np
-
 from streams.books.cells import Histogram
-from streams.plots.measures import KeyNumber
+from streams.plots.measures import KeyNumber, mean_of
 from streams.plots.model import Axis, Plot
 
 __all__ = ["KeyNumber", "key_number", "measures_of", "what"]
@@ -31,14 +29,7 @@ def key_number(plot: Plot, histogram: Histogram, spills: int) -> KeyNumber | Non
     entries = int(histogram.sum(flow=True))
     if not plot.has_mean or histogram.ndim > 1:
         return KeyNumber(value=entries / spills, error=sqrt(entries) / spills) if spills else None
-    counts = histogram.view(flow=False)
-    inside = int(counts.sum())
-    if not inside:
-        return None
-    centres = histogram.axes[0].centers
-    mean = float(np.average(centres, weights=counts))
-    spread = float(np.average((centres - mean) ** 2, weights=counts))
-    return KeyNumber(value=mean, error=sqrt(spread / inside))
+    return mean_of(histogram.axes[0].centers, histogram.view(flow=False))
 
 
 def measures_of(plot: Plot, axes: Sequence[Axis], histogram: Histogram) -> tuple[KeyNumber | None, ...]:

@@ -6,10 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from schemas.columns import Bools
-from streams.boards import V1290, V1724, V1731
 from streams.conditions.model import Conditions
 from streams.conditions.read import NEEDED
+from streams.conditions.read_out import cabled
 from streams.conditions.rows import Address
 from streams.conditions.store import LAST_RUN, Entry, load, overlaps
 from streams.errors import UsageError
@@ -67,7 +66,7 @@ def _odd(entries: Sequence[Entry]) -> Iterator[tuple[bool, str]]:
 def _mapped_twice(conditions: Conditions) -> Iterator[str]:
     """Yield which channels two detectors claim, or one detector that the DAQ's map gives to another."""
     owners: dict[Address, list[str]] = {}
-    for name, equipment, channels in _cabled(conditions):
+    for name, equipment, channels in cabled(conditions):
         for ldc, geo, channel in np.argwhere(channels).tolist():
             owners.setdefault((ldc, geo, channel, equipment), []).append(name)
     for address, names in sorted(owners.items()):
@@ -81,7 +80,7 @@ def _mapped_twice(conditions: Conditions) -> Iterator[str]:
 
 def _not_mapped(conditions: Conditions) -> Iterator[str]:
     """Yield how many channels the DAQ's map gives to a detector whose own table leaves them out."""
-    for name, equipment, channels in _cabled(conditions):
+    for name, equipment, channels in cabled(conditions):
         its = [
             place
             for (*place, kind), detector in conditions.detectors.items()
@@ -95,27 +94,14 @@ def _not_mapped(conditions: Conditions) -> Iterator[str]:
             )
 
 
-def _cabled(
-    conditions: Conditions,
-) -> Iterator[tuple[str, int, Bools]]:
-    """Yield detector, equipment type and which channels (LDCs, geos, channels) its own table maps."""
-    if conditions.tof_cabling is not None:
-        yield "tof", V1290, conditions.tof_cabling.tdc >= 0
-        yield "tof", V1724, conditions.tof_cabling.fadc >= 0
-    if conditions.kl_pmts is not None:
-        yield "kl", V1724, conditions.kl_pmts.fadc >= 0
-    if conditions.emr_cabling is not None:
-        yield "emr", V1731, conditions.emr_cabling.fadc >= 0
-
-
 def _not_calibrated(conditions: Conditions) -> Iterator[str]:
     """Yield how many channels that are cabled have no calibration."""
     if conditions.tof_cabling is not None and conditions.tof_calibration is not None:
-        cabled = np.unique(conditions.tof_cabling.tdc[conditions.tof_cabling.tdc >= 0])
+        pmts_there = np.unique(conditions.tof_cabling.tdc[conditions.tof_cabling.tdc >= 0])
         pmts = conditions.tof_calibration.pmts
-        without = int(((pmts.t0_ps[cabled] == 0) | (pmts.time_walk[cabled] == 0).any(axis=1)).sum())
+        without = int(((pmts.t0_ps[pmts_there] == 0) | (pmts.time_walk[pmts_there] == 0).any(axis=1)).sum())
         if without:
-            yield f"{without} of {len(cabled)} photomultipliers of tof are cabled and not calibrated"
+            yield f"{without} of {len(pmts_there)} photomultipliers of tof are cabled and not calibrated"
     if conditions.tracker is not None:
         fibres = conditions.tracker.fibres >= 0
         without = int((fibres & (conditions.tracker.gain <= 0)).sum())

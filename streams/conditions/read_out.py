@@ -1,8 +1,10 @@
 """Which boards each detector reads, from the tables of its cabling."""
 
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Iterator
 
+import numpy as np
+
+from schemas.columns import Bools
 from streams.boards import DBB, DBB_CHAIN, V1290, V1724, V1731
 from streams.conditions.model import Conditions
 from streams.read_out import ANY, Place, ReadOut
@@ -14,16 +16,17 @@ def read_out(conditions: Conditions) -> ReadOut:
         detector: {(kind, ANY, ANY) for kind in kinds}
         for detector, kinds in (("tof", (V1290,)), ("ckov", (V1731,)), ("kl", (V1724,)), ("emr", (DBB, DBB_CHAIN)))
     }
-    if (tof := conditions.tof_cabling) is not None:
-        boards["tof"] = _boards(V1290, tof.tdc) | _boards(V1724, tof.fadc)
+    of_tables: dict[str, set[Place]] = {}
+    for detector, kind, channels in cabled(conditions):
+        its = {(kind, ldc, geo) for ldc, geo in np.argwhere(channels.any(axis=2)).tolist()}
+        of_tables.setdefault(detector, set()).update(its)
     if conditions.ckov_channels:
-        boards["ckov"] = {(V1731, ldc, geo) for ldc, geo, _ in conditions.ckov_channels}
-    if (kl := conditions.kl_pmts) is not None:
-        boards["kl"] = _boards(V1724, kl.fadc)
+        of_tables["ckov"] = {(V1731, ldc, geo) for ldc, geo, _ in conditions.ckov_channels}
     if (emr := conditions.emr_cabling) is not None:
         # A chain tells the geos of its six boards in their words alone.
-        ldcs = {ldc for _, ldc, _ in _boards(DBB, emr.dbb)}
-        boards["emr"] = _boards(V1731, emr.fadc) | {(kind, ldc, ANY) for kind in (DBB, DBB_CHAIN) for ldc in ldcs}
+        ldcs = np.flatnonzero((emr.dbb >= 0).any(axis=(1, 2))).tolist()
+        of_tables["emr"] |= {(kind, ldc, ANY) for kind in (DBB, DBB_CHAIN) for ldc in ldcs}
+    boards |= of_tables
     named = {(kind, ldc, geo) for ldc, geo, _, kind in conditions.detectors}.union(*boards.values())
     return ReadOut(
         boards={detector: frozenset(places) for detector, places in boards.items()},
@@ -31,6 +34,12 @@ def read_out(conditions: Conditions) -> ReadOut:
     )
 
 
-def _boards(kind: int, cabled: npt.NDArray[np.int32]) -> set[Place]:
-    """Return the boards of which a channel is cabled: (LDC, geo, channel) → its index, below 0 if it is not."""
-    return {(kind, ldc, geo) for ldc, geo in np.argwhere((cabled >= 0).any(axis=2)).tolist()}
+def cabled(conditions: Conditions) -> Iterator[tuple[str, int, Bools]]:
+    """Yield detector, equipment type and which channels (LDCs, geos, channels) its own table maps."""
+    if conditions.tof_cabling is not None:
+        yield "tof", V1290, conditions.tof_cabling.tdc >= 0
+        yield "tof", V1724, conditions.tof_cabling.fadc >= 0
+    if conditions.kl_pmts is not None:
+        yield "kl", V1724, conditions.kl_pmts.fadc >= 0
+    if conditions.emr_cabling is not None:
+        yield "emr", V1731, conditions.emr_cabling.fadc >= 0

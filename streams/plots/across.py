@@ -10,6 +10,7 @@ from schemas.kl import KlCellHits
 from schemas.tof import TofSlabHits
 from schemas.tracker import TrackerSpacePoints
 from streams.plots.batch import Batch
+from streams.plots.kl import charge_of_cells
 from streams.plots.measures import part
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
 from streams.plots.tof_quantities import first_flight_ns
@@ -54,8 +55,7 @@ def _with_flight(batch: Batch, values: F8) -> _Values:
 
 
 def _kl_charge(batch: Batch) -> _Values:
-    hits = batch.join(KlCellHits)
-    charge = np.bincount(hits.trigger, hits.charge, batch.triggers)
+    charge = batch.once(charge_of_cells)
     return _with_flight(batch, np.where(charge > 0, charge, np.nan))
 
 

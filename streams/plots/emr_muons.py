@@ -7,8 +7,8 @@ from schemas.records import MISSING
 from streams.conditions.emr import COUNT_NS, PLANES
 from streams.plots.batch import Batch
 from streams.plots.emr_quantities import is_muon
-from streams.plots.kinds import KIND, KINDS, UNKNOWN, kinds
-from streams.plots.measures import at, lifetime, mean, rms
+from streams.plots.kinds import CHARGES, KIND, UNKNOWN, kinds
+from streams.plots.measures import lifetime, mean, rms
 from streams.plots.model import Axis, Plot, Words
 from streams.plots.muon_range import momentum_mev_c
 
@@ -53,9 +53,7 @@ MUON_PLOTS = (
             "muons and pions elsewhere. All moved: high voltage or threshold of the multi-anode photomultipliers.",
             call=_EXPERT,
         ),
-        measures=tuple(
-            at(mean("Charge", "ADC counts"), f"Mean charge of {kind}", place) for place, kind in enumerate(KINDS)
-        ),
+        measures=CHARGES,
     ),
     Plot(
         name="emr_momentum",

@@ -5,10 +5,13 @@ import numpy as np
 from schemas.columns import I8
 from streams.plots.axis import Axis
 from streams.plots.batch import Batch
+from streams.plots.measures import at, mean
 from streams.plots.tof_quantities import KINDS_NS, first_flight_ns
 
 KINDS = tuple(KINDS_NS)
 UNKNOWN = -1
+CHARGES = tuple(at(mean("Charge", "ADC counts"), f"Mean charge of {kind}", place) for place, kind in enumerate(KINDS))
+"""Measures of a plot of kind and charge."""
 KIND = Axis(label="Kind by time of flight", bins=len(KINDS), low=-0.5, high=len(KINDS) - 0.5, names=KINDS)
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
+from schemas.columns import F8
 from schemas.kl import KlCellHits, KlDigits
 from streams.conditions.kl import CELLS, PMTS
 from streams.plots.batch import Batch
-from streams.plots.kinds import KIND, KINDS, UNKNOWN, kinds
-from streams.plots.measures import at, mean
+from streams.plots.kinds import CHARGES, KIND, UNKNOWN, kinds
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
 
 _Values = tuple[npt.ArrayLike, ...]
@@ -25,10 +25,15 @@ def _cell_and_pmt(batch: Batch) -> _Values:
     return digits.cell, digits.pmt
 
 
+def charge_of_cells(batch: Batch) -> F8:
+    """Return (triggers,) charge of all cells together; ask for it with `Batch.once`."""
+    hits = batch.join(KlCellHits)
+    return np.bincount(hits.trigger, weights=hits.charge, minlength=batch.triggers).astype(np.float64)
+
+
 def _charge_and_kind(batch: Batch) -> _Values:
     """Return kind and charge of each particle trigger of a known kind that left a cell hit."""
-    hits = batch.join(KlCellHits)
-    charge = np.bincount(hits.trigger, weights=hits.charge, minlength=batch.triggers)
+    hits, charge = batch.join(KlCellHits), batch.once(charge_of_cells)
     kind = batch.once(kinds)
     known = np.flatnonzero((kind != UNKNOWN) & (np.bincount(hits.trigger, minlength=batch.triggers) > 0))
     return kind[known], charge[known]
@@ -116,9 +121,7 @@ PLOTS = (
             "muons and pions elsewhere. All bands moved: high voltage or gains.",
             call=_EXPERT,
         ),
-        measures=tuple(
-            at(mean("Charge", "ADC counts"), f"Mean charge of {kind}", place) for place, kind in enumerate(KINDS)
-        ),
+        measures=CHARGES,
     ),
 )
 

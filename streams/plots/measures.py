@@ -49,10 +49,15 @@ def mean(label: str, unit: str = "", *, within: tuple[float, float] | None = Non
     """Return the mean along the last axis of what lies on it, or between two places of it."""
 
     def of(counts: I8, axes: Sequence[Axis]) -> KeyNumber | None:
-        found = _moments(*_inside(counts, axes, within))
-        return None if found is None else KeyNumber(value=found[1], error=sqrt(found[2] / found[0]))
+        return mean_of(*_inside(counts, axes, within))
 
     return Measure(label=label, unit=unit, of=of)
+
+
+def mean_of(centres: F8, along: I8) -> KeyNumber | None:
+    """Return the mean of bins by their middles and counts, both (bins,); None of no entries."""
+    found = _moments(centres, along)
+    return None if found is None else KeyNumber(value=found[1], error=sqrt(found[2] / found[0]))
 
 
 def rms(label: str, unit: str = "", *, within: tuple[float, float] | None = None) -> Measure:
@@ -103,6 +108,12 @@ def between(measure: Measure, label: str, low: float, high: float) -> Measure:
 def along_first(measure: Measure) -> Measure:
     """Return a measure along the first axis of a plot of two."""
     return Measure(label=measure.label, unit=measure.unit, of=lambda counts, axes: measure.of(counts.T, axes[::-1]))
+
+
+def of_spot(means: str, spreads: str, unit: str) -> tuple[Measure, ...]:
+    """Return means and spreads of a plot of x and y; ``{}`` in the labels is the axis."""
+    x, y = (tuple(of(label.format(letter), unit) for of, label in ((mean, means), (rms, spreads))) for letter in "xy")
+    return along_first(x[0]), y[0], along_first(x[1]), y[1]
 
 
 def part(label: str, yes: tuple[int, ...], of: tuple[int, ...]) -> Measure:

@@ -10,9 +10,13 @@ from streams.plots.model import Axis, DetectorPlots, Plot, Words
 from streams.plots.tracker_light import LIGHT_PLOTS
 from streams.plots.tracker_quantities import (
     DUPLET,
+    EXPERT,
     NO_TRIPLE,
     NOT_THREE_PLANES,
+    SIDES,
+    STATION,
     TRIPLET,
+    WHERE,
     channels_by_plane,
     kuno_sums,
     points_by_station,
@@ -20,24 +24,17 @@ from streams.plots.tracker_quantities import (
 from streams.plots.tracker_tracks import TRACK_PLOTS
 
 _Values = tuple[npt.ArrayLike, ...]
-_EXPERT = "Tracker expert on call"
 _STATIONS = range(1, STATIONS + 1)
-_WHERE = ("upstream", "downstream")
 _KIND = Axis(label="Kind: 2 duplet, 3 triplet", bins=3, low=1, high=4, names=("1", "duplet", "triplet"))
-_STATION = Axis(label="Station", bins=STATIONS, low=0.5, high=STATIONS + 0.5)
 _PLURAL = {TRIPLET: "triplets", DUPLET: "duplets"}
 
 
-def _side(tracker: int) -> str:
-    return "UD"[tracker]
-
-
 def _digits(tracker: int, station: int, plane: int) -> Plot:
-    side = _side(tracker)
+    side = SIDES[tracker]
     return Plot(
         name=f"DC_Tk{side}{station}{plane}",
         detector="tracker",
-        title=f"Tracker {_WHERE[tracker]}: digits of station {station}, plane {'vwu'[plane]}",
+        title=f"Tracker {WHERE[tracker]}: digits of station {station}, plane {'vwu'[plane]}",
         axes=(Axis(label="Channel", bins=215, low=0, high=215),),
         fill=lambda batch: (batch.once(channels_by_plane)[tracker, station, plane],),
         expert=True,
@@ -48,16 +45,16 @@ def _digits(tracker: int, station: int, plane: int) -> Plot:
             normal="A smooth hump of the beam over a low flat floor; some channels are known to be bad and empty.",
             action="128 neighbouring channels or every fourth one empty: a bank or a board of the read-out. One spike: "
             "a noisy channel; note it for the list of bad channels.",
-            call=_EXPERT,
+            call=EXPERT,
         ),
     )
 
 
 def _kuno(tracker: int) -> Plot:
     return Plot(
-        name=f"Ch_Sum{_side(tracker)}",
+        name=f"Ch_Sum{SIDES[tracker]}",
         detector="tracker",
-        title=f"Tracker {_WHERE[tracker]}: sum of channels (Kuno's conjecture)",
+        title=f"Tracker {WHERE[tracker]}: sum of channels (Kuno's conjecture)",
         axes=(Axis(label="Sum of the channels of a station's three planes", bins=647, low=-5.5, high=641.5),),
         fill=lambda batch: (batch.once(kuno_sums)[tracker],),
         canvas="KunoCanv",
@@ -69,7 +66,7 @@ def _kuno(tracker: int) -> Plot:
             normal="A narrow peak at 318.5, of station 5 downstream at 320, and the two bins at the ends.",
             action="No peak, or one elsewhere: cables of two planes are swapped or the mapping is not this run's. "
             f"The bin at {NO_TRIPLE} grows: noise.",
-            call=_EXPERT,
+            call=EXPERT,
         ),
         log=True,
     )
@@ -86,8 +83,8 @@ def _stations(name: str, tracker: int, kind: int | None, *, expert: bool) -> Plo
     return Plot(
         name=name,
         detector="tracker",
-        title=f"Tracker {_WHERE[tracker]}: {what} by station",
-        axes=(_STATION,),
+        title=f"Tracker {WHERE[tracker]}: {what} by station",
+        axes=(STATION,),
         fill=fill,
         expert=expert,
         canvas="SciFi_Spacepoints",
@@ -97,7 +94,7 @@ def _stations(name: str, tracker: int, kind: int | None, *, expert: bool) -> Plo
             normal="Five steps of nearly the same height." if kind != DUPLET else "Five low steps, far below triplets.",
             action="One station low: look at the digits of its three planes. All low: the beam, or the high voltage of "
             "the photon counters.",
-            call=_EXPERT,
+            call=EXPERT,
         ),
     )
 
@@ -115,7 +112,7 @@ def _kinds() -> Plot:
             shows="Of how many planes' clusters each space point is made.",
             normal="Nearly all are triplets.",
             action="Many duplets: a plane is dead or has lost light. The same plot of each station tells where.",
-            call=_EXPERT,
+            call=EXPERT,
         ),
     )
 
@@ -126,9 +123,9 @@ def _efficiency(tracker: int, station: int) -> Plot:
         return (np.repeat([DUPLET, TRIPLET], [len(points[tracker, station, kind][0]) for kind in (DUPLET, TRIPLET)]),)
 
     return Plot(
-        name=f"Ef_Tk{_side(tracker)}{station}",
+        name=f"Ef_Tk{SIDES[tracker]}{station}",
         detector="tracker",
-        title=f"Tracker {_WHERE[tracker]}: kinds of space points in station {station}",
+        title=f"Tracker {WHERE[tracker]}: kinds of space points in station {station}",
         axes=(_KIND,),
         fill=fill,
         expert=True,
@@ -138,13 +135,13 @@ def _efficiency(tracker: int, station: int) -> Plot:
             shows="Of how many planes' clusters each space point of the station is made.",
             normal="Nearly all are triplets.",
             action="Many duplets: look for a plane of the station whose digits are few.",
-            call=_EXPERT,
+            call=EXPERT,
         ),
     )
 
 
 def _positions(tracker: int, station: int, kind: int) -> Plot:
-    side, what = _side(tracker), _PLURAL[kind]
+    side, what = SIDES[tracker], _PLURAL[kind]
     old, word = {TRIPLET: ("trip", "Triplets"), DUPLET: ("doub", "Doublets")}[kind]
 
     def fill(batch: Batch) -> _Values:
@@ -153,7 +150,7 @@ def _positions(tracker: int, station: int, kind: int) -> Plot:
     return Plot(
         name=f"SP_Pos_Tk{side}{station}_{old}",
         detector="tracker",
-        title=f"Tracker {_WHERE[tracker]}: positions of {what} in station {station}",
+        title=f"Tracker {WHERE[tracker]}: positions of {what} in station {station}",
         axes=tuple(Axis(label=axis, unit="mm", bins=50, low=-200, high=200) for axis in "xy"),
         fill=fill,
         expert=station != 1 or kind != TRIPLET,
@@ -166,7 +163,7 @@ def _positions(tracker: int, station: int, kind: int) -> Plot:
             else "Few, where the triplets are, or along fibres of a plane's neighbours that are dead.",
             action="A stripe without entries: dead channels of a plane, along its fibres. The spot moved: ask the beam "
             "operator for the last change of a magnet.",
-            call=_EXPERT,
+            call=EXPERT,
         ),
     )
 
@@ -174,7 +171,7 @@ def _positions(tracker: int, station: int, kind: int) -> Plot:
 _TRACKERS = (0, 1)
 PLOTS = (
     *(_kuno(tracker) for tracker in _TRACKERS),
-    *(_stations(f"SP_Tk{_side(tracker)}", tracker, None, expert=False) for tracker in _TRACKERS),
+    *(_stations(f"SP_Tk{SIDES[tracker]}", tracker, None, expert=False) for tracker in _TRACKERS),
     _kinds(),
     *TRACK_PLOTS,
     *LIGHT_PLOTS,

@@ -8,10 +8,9 @@ from streams.conditions.tracker import CHANNELS, PLANES, STATIONS
 from streams.plots.batch import Batch
 from streams.plots.measures import at, mean
 from streams.plots.model import Axis, Plot, Words
+from streams.plots.tracker_quantities import EXPERT, SIDES, WHERE
 
 _Values = tuple[npt.ArrayLike, ...]
-_EXPERT = "Tracker expert on call"
-_WHERE = ("upstream", "downstream")
 _PLANE = Axis(
     label="Plane",
     bins=STATIONS * PLANES,
@@ -21,10 +20,6 @@ _PLANE = Axis(
 )
 
 
-def _side(tracker: int) -> str:
-    return "UD"[tracker]
-
-
 def _light(tracker: int) -> Plot:
     def fill(batch: Batch) -> _Values:
         clusters = batch.join(TrackerClusters)
@@ -32,9 +27,9 @@ def _light(tracker: int) -> Plot:
         return (clusters.station.astype(np.int64) - 1) * PLANES + clusters.plane, clusters.npe
 
     return Plot(
-        name=f"Npe_Tk{_side(tracker)}",
+        name=f"Npe_Tk{SIDES[tracker]}",
         detector="tracker",
-        title=f"Tracker {_WHERE[tracker]}: light of clusters by plane",
+        title=f"Tracker {WHERE[tracker]}: light of clusters by plane",
         axes=(_PLANE, Axis(label="Photo-electrons", bins=50, low=0, high=50)),
         fill=fill,
         expert=True,
@@ -45,7 +40,7 @@ def _light(tracker: int) -> Plot:
             normal="A hump near 10 in every plane, alike in all, over a tail of noise below 4.",
             action="The hump of one plane lower: its light guides or the bias of its photon counters. Of all: "
             "temperature or bias of the cryostats. At 0 light: see the pedestals of the VLSB.",
-            call=_EXPERT,
+            call=EXPERT,
         ),
         measures=(
             mean("Mean light", within=(4, 50)),
@@ -64,9 +59,9 @@ def _occupancy(tracker: int) -> Plot:
         return digits.channel, (digits.station.astype(np.int64) - 1) * PLANES + digits.plane
 
     return Plot(
-        name=f"Occ_Tk{_side(tracker)}",
+        name=f"Occ_Tk{SIDES[tracker]}",
         detector="tracker",
-        title=f"Tracker {_WHERE[tracker]}: digits by channel and plane",
+        title=f"Tracker {WHERE[tracker]}: digits by channel and plane",
         axes=(Axis(label="Channel", bins=CHANNELS, low=-0.5, high=CHANNELS - 0.5), _PLANE),
         fill=fill,
         expert=True,
@@ -77,7 +72,7 @@ def _occupancy(tracker: int) -> Plot:
             normal="The beam's hump in each row, wider from station to station; some channels are known to be bad.",
             action="Empty stretches at the same channels of several planes: a bank or a board of the read-out. A row "
             "empty: that plane. Single bright fields: noise; note them for the list of bad channels.",
-            call=_EXPERT,
+            call=EXPERT,
         ),
     )
 

@@ -8,9 +8,14 @@ from schemas.columns import F8, I8, U1
 from schemas.tracker import TrackerDigits, TrackerSpacePoints
 from streams.combinations import combinations
 from streams.conditions.tracker import PLANES, STATIONS, TRACKERS
+from streams.plots.axis import Axis
 from streams.plots.batch import Batch
 from streams.stable_order import stable_order
 
+EXPERT = "Tracker expert on call"
+SIDES, WHERE = "UD", ("upstream", "downstream")
+"""Of each tracker: in the names of plots, and in their titles."""
+STATION = Axis(label="Station", bins=STATIONS, low=0.5, high=STATIONS + 0.5)
 TRIPLET, DUPLET = 3, 2
 """Kinds of space points."""
 NO_TRIPLE = 641

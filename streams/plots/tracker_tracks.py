@@ -8,23 +8,17 @@ from schemas.tracker import TrackerTracks
 from streams.conditions.tracker import APART_MM, STATION_Z_MM, STATIONS
 from streams.plots.axis import YES_OR_NO
 from streams.plots.batch import Batch
-from streams.plots.measures import along_first, at, mean, rms, share
+from streams.plots.measures import at, mean, of_spot, rms, share
 from streams.plots.model import Axis, Plot, Words
+from streams.plots.tracker_quantities import EXPERT, SIDES, STATION, WHERE
 
 _Values = tuple[npt.ArrayLike, ...]
-_EXPERT = "Tracker expert on call"
-_BEAM = "Beam operator, then " + _EXPERT
-_WHERE = ("upstream", "downstream")
-_STATION = Axis(label="Station", bins=STATIONS, low=0.5, high=STATIONS + 0.5)
+_BEAM = "Beam operator, then " + EXPERT
 _OTHERS = 3
 """Points in other stations that a track must have for a station to be judged by it."""
 _INSIDE_MM = 140.0
 """From the axis: a track that crosses a station there crosses its active area."""
 _MRAD = 1000.0
-
-
-def _side(tracker: int) -> str:
-    return "UD"[tracker]
 
 
 def by_tracker(batch: Batch) -> tuple[TrackerTracks, TrackerTracks]:
@@ -59,9 +53,9 @@ def residuals_mm(tracks: TrackerTracks) -> tuple[I8, F8]:
 
 def _chi2(tracker: int) -> Plot:
     return Plot(
-        name=f"Trk_Chi2_Tk{_side(tracker)}",
+        name=f"Trk_Chi2_Tk{SIDES[tracker]}",
         detector="tracker",
-        title=f"Tracker {_WHERE[tracker]}: χ² of straight tracks",
+        title=f"Tracker {WHERE[tracker]}: χ² of straight tracks",
         axes=(Axis(label="χ² per degree of freedom", bins=50, low=0, high=10),),
         fill=lambda batch: (batch.once(by_tracker)[tracker].chi2,),
         expert=True,
@@ -73,7 +67,7 @@ def _chi2(tracker: int) -> Plot:
             normal="Without a field a peak below 1 with a short tail.",
             action="A long tail without a field: a station is out of line, see the residuals; or there is a field, in "
             "which tracks are no lines.",
-            call=_EXPERT,
+            call=EXPERT,
         ),
         measures=(mean("Mean χ² per degree of freedom"),),
     )
@@ -87,10 +81,10 @@ def _residuals(tracker: int, axis: int) -> Plot:
         return station, off[:, axis]
 
     return Plot(
-        name=f"Trk_Res{letter.upper()}_Tk{_side(tracker)}",
+        name=f"Trk_Res{letter.upper()}_Tk{SIDES[tracker]}",
         detector="tracker",
-        title=f"Tracker {_WHERE[tracker]}: residuals in {letter} by station",
-        axes=(_STATION, Axis(label=f"Point less line in {letter}", unit="mm", bins=60, low=-3, high=3)),
+        title=f"Tracker {WHERE[tracker]}: residuals in {letter} by station",
+        axes=(STATION, Axis(label=f"Point less line in {letter}", unit="mm", bins=60, low=-3, high=3)),
         fill=fill,
         expert=True,
         canvas="SciFi_Residuals",
@@ -101,7 +95,7 @@ def _residuals(tracker: int, axis: int) -> Plot:
             normal="A narrow peak at 0 in each, wider at both ends, which the others have to reach out to.",
             action="A peak beside 0: the station moved, or its alignment is not this run's. A second peak: cables of a "
             "plane are swapped.",
-            call=_EXPERT,
+            call=EXPERT,
         ),
         measures=(
             *(at(mean("", "mm"), f"Mean in station {s + 1}", s) for s in range(STATIONS)),
@@ -112,10 +106,10 @@ def _residuals(tracker: int, axis: int) -> Plot:
 
 def _efficiency(tracker: int) -> Plot:
     return Plot(
-        name=f"Trk_Eff_Tk{_side(tracker)}",
+        name=f"Trk_Eff_Tk{SIDES[tracker]}",
         detector="tracker",
-        title=f"Tracker {_WHERE[tracker]}: points of tracks by station",
-        axes=(_STATION, YES_OR_NO),
+        title=f"Tracker {WHERE[tracker]}: points of tracks by station",
+        axes=(STATION, YES_OR_NO),
         fill=lambda batch: judged_stations(batch.once(by_tracker)[tracker]),
         expert=True,
         canvas="SciFi_Tracks",
@@ -125,7 +119,7 @@ def _efficiency(tracker: int) -> Plot:
             f"that crosses it within {_INSIDE_MM:.0f} mm of the axis.",
             normal="Nearly all yes: 97 to 100 %.",
             action="One station lower: look at the digits and the light of its planes.",
-            call=_EXPERT,
+            call=EXPERT,
         ),
         measures=tuple(at(share(""), f"Efficiency of station {s + 1}", s) for s in range(STATIONS)),
     )
@@ -137,9 +131,9 @@ def _spot(tracker: int) -> Plot:
         return tracks.x_mm, tracks.y_mm
 
     return Plot(
-        name=f"Trk_Spot_Tk{_side(tracker)}",
+        name=f"Trk_Spot_Tk{SIDES[tracker]}",
         detector="tracker",
-        title=f"Tracker {_WHERE[tracker]}: where tracks cross station 1",
+        title=f"Tracker {WHERE[tracker]}: where tracks cross station 1",
         axes=tuple(Axis(label=letter, unit="mm", bins=80, low=-200, high=200) for letter in "xy"),
         fill=fill,
         expert=True,
@@ -153,12 +147,7 @@ def _spot(tracker: int) -> Plot:
             "the tracker's alignment.",
             call=_BEAM,
         ),
-        measures=(
-            along_first(mean("Mean x", "mm")),
-            mean("Mean y", "mm"),
-            along_first(rms("Spread in x", "mm")),
-            rms("Spread in y", "mm"),
-        ),
+        measures=of_spot("Mean {}", "Spread in {}", "mm"),
     )
 
 
@@ -168,9 +157,9 @@ def _angles(tracker: int) -> Plot:
         return tracks.slope_x * _MRAD, tracks.slope_y * _MRAD
 
     return Plot(
-        name=f"Trk_Angle_Tk{_side(tracker)}",
+        name=f"Trk_Angle_Tk{SIDES[tracker]}",
         detector="tracker",
-        title=f"Tracker {_WHERE[tracker]}: angles of tracks",
+        title=f"Tracker {WHERE[tracker]}: angles of tracks",
         axes=tuple(Axis(label=f"Angle in {letter}", unit="mrad", bins=80, low=-100, high=100) for letter in "xy"),
         fill=fill,
         expert=True,
@@ -182,12 +171,7 @@ def _angles(tracker: int) -> Plot:
             action="The spot moved: ask the beam operator for the last change of a magnet.",
             call=_BEAM,
         ),
-        measures=(
-            along_first(mean("Mean angle in x", "mrad")),
-            mean("Mean angle in y", "mrad"),
-            along_first(rms("Spread of the angle in x", "mrad")),
-            rms("Spread of the angle in y", "mrad"),
-        ),
+        measures=of_spot("Mean angle in {}", "Spread of the angle in {}", "mrad"),
     )
 
 
@@ -240,14 +224,9 @@ MATCHED_PLOTS = (
             normal="One round spot about 0, as wide as the absorber scatters.",
             action="The spot beside 0 without a field: the trackers are out of line with each other. Mirrored or "
             "spread all over: cabling of another run is used.",
-            call=_EXPERT,
+            call=EXPERT,
         ),
-        measures=(
-            along_first(mean("Mean distance in x", "mm")),
-            mean("Mean distance in y", "mm"),
-            along_first(rms("Spread of the distance in x", "mm")),
-            rms("Spread of the distance in y", "mm"),
-        ),
+        measures=of_spot("Mean distance in {}", "Spread of the distance in {}", "mm"),
     ),
     Plot(
         name="Trk_Kink",
@@ -262,14 +241,9 @@ MATCHED_PLOTS = (
             shows="Angle between a particle's straight tracks in both trackers.",
             normal="One round spot about 0, as wide as the absorber scatters: the wider, the more of it there is.",
             action="The spot beside 0 without a field: the trackers are turned against each other.",
-            call=_EXPERT,
+            call=EXPERT,
         ),
-        measures=(
-            along_first(mean("Mean kink in x", "mrad")),
-            mean("Mean kink in y", "mrad"),
-            along_first(rms("Spread of the kink in x", "mrad")),
-            rms("Spread of the kink in y", "mrad"),
-        ),
+        measures=of_spot("Mean kink in {}", "Spread of the kink in {}", "mrad"),
     ),
 )
 
