@@ -61,9 +61,19 @@ class Counter:
         """Each writes under a name of its own: if Redis is set back, what a worker writes then is not what it wrote."""
         self._lock = asyncio.Lock()
 
-    async def begin(self, number: int) -> Partition:
-        """Take over a partition: go on with what Redis has of it, set back to what Kafka still has of that."""
+    async def begin(self, number: int, *, instead_of: Partition | None = None) -> Partition:
+        """Take over a partition: go on with what Redis has of it, set back to what Kafka still has of that.
+
+        Parameters
+        ----------
+        instead_of
+            What the caller found, and does not go on with; None where there was nothing. What another caller took over
+            meanwhile is returned as it is: messages of it are on their way already.
+        """
         async with self._lock:
+            there = self._partitions.get(number)
+            if there is not None and there is not instead_of:
+                return there
             while True:
                 self._drop(number)
                 try:

@@ -145,7 +145,8 @@ class Reading:
         When Redis lost data, or a sought message does not come, no message may ever tell: so a partition that is quiet
         is compared with Redis and with Kafka. The parts of its runs are looked at in any case.
         """
-        known, now = self._partitions.get(number), self._clock()
+        found, now = self._partitions.get(number), self._clock()
+        known = found
         if known is not None and not await self._has_its_leader(known, now):
             known = None
         if known is not None and now - known.moved_at < QUIET_S:
@@ -154,7 +155,7 @@ class Reading:
         if known is not None and not await self._is_as_left(known):
             known = None
         if known is None:
-            known = await self._counter.begin(number)
+            known = await self._counter.begin(number, instead_of=found)
             await self._go(known)  # what is lacking now has been sent before, and does not come by itself
         await self._audit(known)
         if self._partitions.get(number) is not known:

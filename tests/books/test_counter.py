@@ -1,5 +1,6 @@
 """Counted exactly once: whatever is repeated, lost, reordered between workers, set back or damaged in Redis."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -20,7 +21,7 @@ from streams.books.reading import AUDIT_S, SEEK_PATIENCE_S
 from streams.books.run import RunPart
 from streams.books.windows import Window
 from streams.plots.catalogue import PLOTS
-from tests.books.one_partition import RUN, TOPIC, WINDOW_S, Log, Worker, check, filled_log, run_scenario
+from tests.books.one_partition import RUN, TOPIC, WINDOW_S, Log, Worker, check, filled_log, of, run_scenario
 from tests.records import reconstructed_spill
 
 pytestmark = pytest.mark.servers
@@ -528,6 +529,41 @@ def test_a_message_on_its_way_is_not_gone_back_for(run: Run, redis_url: str) -> 
         assert worker.seeks[seeks:] == [log.end - 1]  # it had its time
         await worker.drain()
         check(redis_url, log)
+
+    run(scenario)
+
+
+def test_a_partition_that_a_look_and_a_message_find_at_once_is_taken_over_once(run: Run, redis_url: str) -> None:
+    """Else the message that was taken is read again, and its product written twice."""
+    log = filled_log(6)
+
+    async def scenario() -> None:
+        worker = Worker(log, redis_url)
+        worker.fetch(1)
+        accepting = asyncio.create_task(worker.reading.accept(worker.fetched))
+        looking = asyncio.create_task(worker.reading.look_after(0))
+        (accepted,) = await accepting
+        known = worker.partitions[0]
+        await looking
+        assert worker.partitions[0] is known
+        assert known.reading == accepted.offset + 1
+        worker.fetched.clear()
+        await worker.counter.take(0, [of(accepted)])
+        await worker.drain()
+        check(redis_url, log)
+
+    run(scenario)
+
+
+def test_what_several_do_not_go_on_with_is_taken_over_once(run: Run, redis_url: str) -> None:
+    log = filled_log(6)
+
+    async def scenario() -> None:
+        worker = Worker(log, redis_url)
+        await worker.drain()
+        found = worker.partitions[0]
+        first, second = await asyncio.gather(*(worker.counter.begin(0, instead_of=found) for _ in range(2)))
+        assert first is second is not found
 
     run(scenario)
 
