@@ -10,10 +10,11 @@ from typing import IO
 from ops.files import sync, workspace
 from ops.replay.checksum import CHECKSUM_SUFFIX
 from schemas.records import RawFormat, RawSpill, RunControl
+from streams.daq.midas_file import MidasSpills
 from streams.daq.sources import read_source
 from streams.errors import SpilldeckError, UsageError
 
-SUFFIXES = {RawFormat.DATE: "000", RawFormat.SPILL_JSON: "json"}
+SUFFIXES = {RawFormat.DATE: "000", RawFormat.SPILL_JSON: "json", RawFormat.MIDAS: "mid"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +46,13 @@ class _Piece:
         return self.source, self.byte, self.digest
 
 
-def write_daq_file(run: int, records: Iterable[RawSpill | RunControl], directory: Path) -> DaqFile:
+def write_daq_file(
+    run: int, records: Iterable[RawSpill | RunControl], directory: Path, midas: MidasSpills | None = None
+) -> DaqFile:
     """Write the bytes of a run in the order in which the DAQ wrote them; whole or not at all.
 
     What was sent twice from the same place of the same source is written once. The file is read back before it gets
-    its name: it holds the same spills. Beside it lies its SHA-256.
+    its name: it holds the same spills. Beside it lies its SHA-256. `midas` is how spills are marked in MIDAS files.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def write_daq_file(run: int, records: Iterable[RawSpill | RunControl], directory
             file = directory / f"{run:08d}.{SUFFIXES[_format(run, pieces)]}"
             if file.exists():
                 raise UsageError(f"{file} is there already: remove it, or give another --out")
-            written = _written(new / file.name, spool, pieces)
+            written = _written(new / file.name, spool, pieces, midas)
             for name in (file.name + CHECKSUM_SUFFIX, file.name):
                 (new / name).rename(directory / name)
             sync(directory)
@@ -113,11 +116,13 @@ def _in_order(pieces: Iterable[_Piece]) -> list[_Piece]:
 def _format(run: int, pieces: Iterable[_Piece]) -> RawFormat:
     forms = {piece.format for piece in pieces} - {RawFormat.UNREADABLE} or {RawFormat.DATE}
     if len(forms) > 1:
-        raise SpilldeckError(f"run {run} has spills from DATE files and from JSON: one file cannot hold both")
+        raise SpilldeckError(
+            f"run {run} has spills of the formats {' and '.join(sorted(forms))}: one file cannot hold both"
+        )
     return forms.pop()
 
 
-def _written(file: Path, spool: IO[bytes], pieces: list[_Piece]) -> str:
+def _written(file: Path, spool: IO[bytes], pieces: list[_Piece], midas: MidasSpills | None) -> str:
     """Write a file and its checksum; return its SHA-256."""
     digest = hashlib.sha256()
     separator = b"\n" if file.suffix == f".{SUFFIXES[RawFormat.SPILL_JSON]}" else b""
@@ -127,7 +132,7 @@ def _written(file: Path, spool: IO[bytes], pieces: list[_Piece]) -> str:
             payload = spool.read(piece.size) + separator
             digest.update(payload)
             output.write(payload)
-    _check_that_it_reads_back(file, pieces)
+    _check_that_it_reads_back(file, pieces, midas)
     checksum = file.with_name(file.name + CHECKSUM_SUFFIX)
     checksum.write_text(f"{digest.hexdigest()}  {file.name}\n")
     for each in (file, checksum):
@@ -135,11 +140,13 @@ def _written(file: Path, spool: IO[bytes], pieces: list[_Piece]) -> str:
     return digest.hexdigest()
 
 
-def _check_that_it_reads_back(file: Path, pieces: list[_Piece]) -> None:
+def _check_that_it_reads_back(file: Path, pieces: list[_Piece], midas: MidasSpills | None) -> None:
     """Refuse a file of which a source would make other spills, in number or bytes."""
     wanted = sorted((piece.spill, piece.digest) for piece in pieces if piece.spill is not None)
     there = sorted(
-        (record.spill, _digest(record.payload)) for record in read_source(file) if isinstance(record, RawSpill)
+        (record.spill, _digest(record.payload))
+        for record in read_source(file, midas=midas)
+        if isinstance(record, RawSpill)
     )
     if wanted != there:
         raise SpilldeckError(

@@ -39,6 +39,9 @@ class RawFormat(StrEnum):
     """DATE super-events, one after the other: start of burst, physics, end of burst."""
     SPILL_JSON = "spill_json"
     """One spill document of the old online system, UTF-8."""
+    MIDAS = "midas"
+    """MIDAS events, one after the other, in the byte order of their file: from begin of spill to end of spill, and
+    before it those that belong to no spill."""
     UNREADABLE = "unreadable"
     """Bytes in which the source found no event; they are kept and rejected, never passed over."""
 
@@ -48,6 +51,8 @@ class ControlKind(StrEnum):
 
     START = "start"
     END = "end"
+    WITHIN = "within"
+    """Neither: what the DAQ wrote in the run that goes with no spill, as where one file of the run follows another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

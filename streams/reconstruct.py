@@ -161,6 +161,10 @@ def _lacking(hits: RawHits, conditions: Conditions | None) -> dict[str, str]:
 def _unpack(raw: RawSpill, conditions: Conditions | None) -> tuple[RawHits | None, Rejection | None]:
     if raw.format is RawFormat.UNREADABLE:
         return None, Rejection(step="framing", reason=raw.problem)
+    if raw.format not in _UNPACKERS:
+        return None, _rejection(
+            raw, "unpack", raw.byte, f"this experiment unpacks no spills of the format {raw.format}"
+        )
     pulses = conditions.pulses if conditions is not None else PulseDefinitions.SINCE_2013
     read_out = conditions.read_out if conditions is not None else ReadOut()
     try:
@@ -173,6 +177,10 @@ def _unpack(raw: RawSpill, conditions: Conditions | None) -> tuple[RawHits | Non
         step, byte, reason = error.step, raw.byte + max(error.byte, 0), error.reason
     except Exception as error:  # noqa: BLE001 - whatever bytes provoke, the next spill must go on
         step, byte, reason = "unpack", raw.byte, f"fault in the code: {type(error).__name__}: {error}"
+    return None, _rejection(raw, step, byte, reason)
+
+
+def _rejection(raw: RawSpill, step: str, byte: int, reason: str) -> Rejection:
     # The reason is what somebody must read: a long name of a source must not push it out.
     place = f"{raw.source[: MAX_TEXT // 2]}, run {raw.run}, spill {raw.spill}, byte {byte}"
-    return None, Rejection(step=step, reason=printable(f"{place}: {reason}")[:MAX_TEXT])
+    return Rejection(step=step, reason=printable(f"{place}: {reason}")[:MAX_TEXT])

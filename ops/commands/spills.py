@@ -70,6 +70,7 @@ def _write(payload: bytes, file: Path) -> None:
 def _show_raw(spill: "RawSpill") -> None:
     """Show a spill's words, or its document; a line has at most `LINE` characters."""
     from schemas.records import RawFormat
+    from streams.midas.lines import lines
     from streams.unpack.words import words
 
     if spill.format is RawFormat.SPILL_JSON:
@@ -78,6 +79,10 @@ def _show_raw(spill: "RawSpill") -> None:
         return
     for line in textwrap.wrap(f"from byte {spill.byte} of {printable(spill.source)} on", LINE):
         typer.echo(line)
+    if spill.format is RawFormat.MIDAS:
+        for byte, text in lines(spill.payload):
+            typer.echo(f"{byte:>8}  {printable(text)}")
+        return
     typer.echo(f"{'byte':>8}  {'word':<8}  what it is")
     for word in words(spill.payload):
         digits = f"{word.value:0{2 * len(word.content)}x}"

@@ -1,4 +1,4 @@
-"""Sources to records: DATE files and spills as JSON of the DAQ, and archives of runs, recognised by what they hold."""
+"""Sources to records: DATE files, spills as JSON, MIDAS files, and archives of runs, recognised by what they hold."""
 
 import time
 from collections.abc import Iterator
@@ -11,8 +11,10 @@ from streams.daq.archive_source import read_archive
 from streams.daq.compressed import COMPRESSED, decompressed, is_compressed
 from streams.daq.date_file import DateReader, FirstCounts
 from streams.daq.json_file import JsonReader
+from streams.daq.midas_file import MidasReader, MidasSpills
 from streams.daq.source import SETTLED_S, Source
 from streams.errors import BadDataError, SpilldeckError, UsageError
+from streams.midas.events import begins_with_run, byte_order
 from streams.unpack.framing import SWAPPED_MAGIC, headers
 
 LONGEST_BYTES = 2 * MAX_PAYLOAD_BYTES
@@ -45,13 +47,17 @@ class Reader(Protocol):
         """Yield the records that are complete in the bytes from `at` on; all, if they have `ended`."""
 
 
-def read_source(path: Path, firsts: FirstCounts | None = None) -> Iterator[RawSpill | RunControl]:
+def read_source(
+    path: Path, firsts: FirstCounts | None = None, midas: MidasSpills | None = None
+) -> Iterator[RawSpill | RunControl]:
     """Yield what a file holds, as `read_opened` does."""
     with Source(path) as source:
-        yield from read_opened(source, {} if firsts is None else firsts)
+        yield from read_opened(source, {} if firsts is None else firsts, midas)
 
 
-def read_opened(source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunControl]:
+def read_opened(
+    source: Source, firsts: FirstCounts, midas: MidasSpills | None = None
+) -> Iterator[RawSpill | RunControl]:
     """Yield what a source holds, in its order; what comes from a pipe as soon as it is complete.
 
     In a file of the DAQ nothing is passed over: bytes in which there is no spill come as unreadable spills, with the
@@ -62,22 +68,25 @@ def read_opened(source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunC
     ----------
     firsts
         What is known of the runs from other files; is told what this one shows.
+    midas
+        How the experiment marks its spills in MIDAS files; None if it has no such files.
 
     Raises
     ------
     UsageError
         When the file cannot be read, is empty, or becomes shorter meanwhile.
     BadDataError
-        When it is no file of the DAQ: neither a DATE event nor a JSON object is in it, or it is byte-swapped; or when
-        it is compressed or an archive, and damaged.
+        When it is no file of the DAQ: neither an event of DATE or MIDAS nor a JSON object is in it, or it is DATE and
+        byte-swapped; when it is a MIDAS file, and the experiment has none; or when it is compressed or an archive, and
+        damaged.
     """
     if source.is_file and source.head.startswith(MAGIC):
         yield from read_archive(source.place)
     else:
-        yield from _records(decompressed(source.pieces(), source.name), source, firsts)
+        yield from _records(decompressed(source.pieces(), source.name), source, firsts, midas)
 
 
-def follow(source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunControl]:
+def follow(source: Source, firsts: FirstCounts, midas: MidasSpills | None = None) -> Iterator[RawSpill | RunControl]:
     """Yield what a file holds, and what is written to it from now on, until another file has its name.
 
     A spill comes when it is complete: when something follows it, or it has its end and the file has not grown for
@@ -92,10 +101,12 @@ def follow(source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunContro
     """
     if source.head.startswith(MAGIC) or is_compressed(source.head):
         raise BadDataError("framing", f"{source.name} is no file that the DAQ writes to: only these are followed", 0)
-    yield from _records(source.pieces_as_it_grows(), source, firsts)
+    yield from _records(source.pieces_as_it_grows(), source, firsts, midas)
 
 
-def _records(pieces: Iterator[bytes], source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunControl]:
+def _records(
+    pieces: Iterator[bytes], source: Source, firsts: FirstCounts, midas: MidasSpills | None
+) -> Iterator[RawSpill | RunControl]:
     content, waiting, waiting_bytes = b"", list[bytes](), 0
     reader: Reader | None = None
     ended, failure, came_s = False, None, time.monotonic()
@@ -114,7 +125,7 @@ def _records(pieces: Iterator[bytes], source: Source, firsts: FirstCounts) -> It
         content, waiting, waiting_bytes = content + b"".join(waiting), [], 0
         settled, full = time.monotonic() - came_s > SETTLED_S, len(content) > LONGEST_BYTES
         if reader is None and not (ended and failure):
-            reader = _reader(content, source, firsts, whole=ended or full, settled=settled)
+            reader = _reader(content, source, firsts, midas, whole=ended or full, settled=settled)
         if reader is not None:
             before = reader.at
             yield from reader.read(content, ended=ended, settled=settled)
@@ -125,8 +136,12 @@ def _records(pieces: Iterator[bytes], source: Source, firsts: FirstCounts) -> It
         raise failure
 
 
-def _reader(content: bytes, source: Source, firsts: FirstCounts, *, whole: bool, settled: bool) -> Reader | None:
-    """Return what reads a source that begins so: DATE if one event is in it, which no text can hold; None: not known.
+def _reader(
+    content: bytes, source: Source, firsts: FirstCounts, midas: MidasSpills | None, *, whole: bool, settled: bool
+) -> Reader | None:
+    """Return what reads a source that begins so; None: not known.
+
+    It is DATE or MIDAS if one event of it is in it, which no text can hold.
 
     Parameters
     ----------
@@ -138,21 +153,37 @@ def _reader(content: bytes, source: Source, firsts: FirstCounts, *, whole: bool,
         if whole and source.at == 0:
             raise UsageError(f"{source.path} is empty")
         return None
-    if content.startswith(MAGIC) or not any(True for _ in headers(content, 0, len(content))):
-        whole = whole or (settled and len(content) >= _BEGINNING)
-        beginning = content[:_LOOKED_AT].removeprefix(_BOM)
-        if beginning.lstrip()[:1] == b"{" and (whole or len(content) >= _SHORTEST):
-            return JsonReader(name)
-        if not whole:
-            return None
-        for magic, words in _OTHER.items():
-            if content.startswith(magic):
-                raise BadDataError("framing", f"{name} is {words}", 0)
-        if b"\n{" in beginning:
-            return JsonReader(name)
-        if int.from_bytes(content[4:8], "little") == SWAPPED_MAGIC:
-            raise BadDataError(
-                "framing", f"{name} is byte-swapped, written by a big-endian DAQ: swap its words first", 4
-            )
-        raise BadDataError("framing", f"{name} is no file of the DAQ: it has neither DATE events nor spills as JSON", 0)
-    return DateReader(name, firsts)
+    if begins_with_run(content):
+        return _midas_reader(content, source, midas)
+    if not content.startswith(MAGIC) and any(True for _ in headers(content, 0, len(content))):
+        return DateReader(name, firsts)
+    beginning = content[:_LOOKED_AT].removeprefix(_BOM)
+    if beginning.lstrip()[:1] == b"{" and (whole or len(content) >= _SHORTEST):
+        return JsonReader(name)
+    is_other = content.startswith(tuple(_OTHER))
+    if not is_other and byte_order(content) is not None:
+        return _midas_reader(content, source, midas)
+    if not (whole or (settled and len(content) >= _BEGINNING)):
+        return None
+    if b"\n{" in beginning and not is_other:
+        return JsonReader(name)
+    raise BadDataError("framing", *_what_else(content, name))
+
+
+def _midas_reader(content: bytes, source: Source, midas: MidasSpills | None) -> MidasReader:
+    order = byte_order(content)
+    if midas is None or order is None:
+        raise BadDataError(
+            "framing", f"{source.name} is a MIDAS file: the experiment has none, and nothing here unpacks its spills", 0
+        )
+    return MidasReader(source.name, source.place, order, midas)
+
+
+def _what_else(content: bytes, name: str) -> tuple[str, int]:
+    """Return what a source is that is no file of the DAQ, and the byte that tells."""
+    for magic, words in _OTHER.items():
+        if content.startswith(magic):
+            return f"{name} is {words}", 0
+    if int.from_bytes(content[4:8], "little") == SWAPPED_MAGIC:
+        return f"{name} is byte-swapped, written by a big-endian DAQ: swap its words first", 4
+    return f"{name} is no file of the DAQ: it has neither DATE events nor spills as JSON, nor events of MIDAS", 0

@@ -140,6 +140,13 @@ def for_raw() -> list[Hostile]:
             reason="s, run 900001, spill 7, byte",
             step="unpack",
         ),
+        Hostile(
+            name="spill of a format that the experiment does not unpack",
+            value=serialize(raw_spill(format=RawFormat.MIDAS)),
+            reason="this experiment unpacks no spills of the format midas",
+            step="unpack",
+            key=None,
+        ),
         spill_json("deep JSON", b'{"daq_data":' + b"[" * 200_000, "nested too deeply"),
         spill_json("number of 10,000 digits", b'{"daq_data":' + b"9" * 10_000 + b"}", "no JSON that can be read"),
         spill_json("no object", b"NaN", "not an object"),

@@ -1,0 +1,1 @@
+"""MIDAS event files: their events, and the banks in these, of whatever experiment."""
