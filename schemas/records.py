@@ -80,7 +80,7 @@ class RawSpill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunControl:
-    """A run begins or ends. Goes to every partition, so that each worker hears of it."""
+    """A run begins or ends, or goes on. Goes to every partition, so that each worker hears of it."""
 
     run: int
     kind: ControlKind

@@ -83,9 +83,13 @@ def byte_order(buffer: Bytes) -> Order | None:
     """Return the byte order of the first event that is found; None if there is none."""
     if begins_with_run(buffer):
         return _BEGINS[bytes(buffer[:4])]
-    places: dict[Order, int] = {order: _next_event(buffer, 0, len(buffer), order) for order in _HEADERS}
-    first = min(places, key=lambda order: places[order])
-    return first if places[first] < len(buffer) else None
+    for order in _HEADERS:
+        if _is_event(buffer, 0, order):
+            return order
+    little = _next_event(buffer, 0, len(buffer), "<")
+    if _next_event(buffer, 0, little, ">") < little:
+        return ">"
+    return "<" if little < len(buffer) else None
 
 
 def read_event(buffer: Bytes, at: int, order: Order) -> Event:

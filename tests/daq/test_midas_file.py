@@ -306,6 +306,12 @@ def test_an_experiment_without_midas_files_refuses_one_in_words(read):
             read(content, spills=None)
 
 
+def test_a_midas_file_in_something_else_is_not_taken_out_of_it(read):
+    for begin, what in ((b"PK\x03\x04", "a zip file"), (b"root", "a ROOT file")):
+        with pytest.raises(BadDataError, match=f"is {what}"):
+            read(begin + midas.run_file())
+
+
 def test_a_spill_of_midas_that_comes_all_the_same_is_rejected_in_words(read):
     _, spill, *_ = read(midas.run_file())
     made = reconstruct(spill, ConditionsStore([]).for_run(spill.run))
@@ -330,7 +336,7 @@ def untouched(records, start, stop, size):
     return [spill for *spill, end in found if end <= start or end - size >= stop]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), form=st.sampled_from(sorted(midas.FORMS)), order=st.sampled_from(sorted(midas.ORDERS)))
 def test_every_untouched_spill_of_a_damaged_file_is_still_there(tmp_path, data, form, order):
     content = midas.run_file(form=form, order=order)

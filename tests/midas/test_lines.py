@@ -3,9 +3,12 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ops.commands.spills import _show_raw
+from schemas.records import RawFormat
 from streams.midas.lines import lines
 from tests import midas_builder as midas
 from tests.edits import EDITS, edited
+from tests.records import raw_spill
 
 
 def test_each_event_and_bank_is_shown_with_its_place_and_values():
@@ -33,3 +36,10 @@ def test_damage_hides_nothing_that_is_whole():
 def test_whatever_the_bytes_they_are_shown(edits, order):
     content = edited(midas.spill(1, order=order), edits)
     assert all(0 <= byte <= len(content) for byte, _ in lines(content))
+
+
+def test_the_command_shows_them(capsys):
+    _show_raw(raw_spill(format=RawFormat.MIDAS, payload=midas.scalers(5), source="run00407.mid", byte=640))
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "from byte 640 of run00407.mid on"
+    assert shown[-1].split() == ["36", "5", "5", "5"]
