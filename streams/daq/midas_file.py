@@ -22,7 +22,7 @@ from streams.daq.unreadable import unreadable
 from streams.errors import BadDataError
 from streams.midas.events import BEGIN_OF_RUN, END_OF_RUN, Event, Order, Unreadable, walk
 
-_NAME = re.compile(r"run(\d{1,9})(?:sub(\d{1,9}))?\.mid(?:\.|$)")
+_NAME = re.compile(r"run([0-9]{1,9})(?:sub([0-9]{1,9}))?\.mid(?:\.|$)")
 """MIDAS's name of a file: run, and number of the sub-run."""
 _OUTSIDE_BYTES = 1 << 20
 """Events between spills that are longer together do not go with what follows: it must fit into its message."""

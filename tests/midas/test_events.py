@@ -97,6 +97,10 @@ BAD_BANKS = {
         b"ABCD" + struct.pack("<2I", 6, 12) + bytes(8),
         "bank ABCD of 12 bytes, padded 16, of which 8 are there",
     ),
+    "no padding": (
+        b"ABCD" + struct.pack("<2I", 6, 12) + bytes(12),
+        "bank ABCD of 12 bytes, padded 16, of which 12 are",
+    ),
     "4 GiB": (b"ABCD" + struct.pack("<2I", 6, 2**32 - 1) + bytes(8), "of which 8 are there"),
     "a part of a number": (b"ABCD" + struct.pack("<2I", 10, 4) + bytes(8), "bank ABCD of 4 bytes, no values of 8"),
     "a cut header": (b"ABCD" + bytes(4), "8 bytes are left, too few for a bank's header"),
