@@ -6,7 +6,7 @@ import tomllib
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ from streams.conditions.model import Conditions
 from streams.conditions.read import KINDS, make_conditions
 from streams.conditions.rows import Tables
 from streams.errors import UsageError
+from streams.files import read_whole
 from streams.settings import Settings, settings_file
 
 SIMULATED = Path(__file__).parent / "simulated"
 """Tables of the simulated beam line, for runs 900000 to 999999. Always there."""
 LAST_RUN = 2**31 - 1
-_MAX_TABLE_BYTES = 64 << 20
-"""Of a compressed table, when it is unpacked."""
+_MAX_BYTES = 64 << 20
+"""Of an index, and of a table, when it is unpacked too."""
+_MAX_NAME_BYTES = 255
+"""Of a file's name, by most file systems."""
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -47,10 +50,7 @@ class Entry:
         UsageError
             When it cannot be read.
         """
-        try:
-            return self.file.read_bytes()
-        except OSError as error:
-            raise UsageError(f"the table {self.file} cannot be read: {error.strerror}") from error
+        return read_whole(self.file, _MAX_BYTES, "the table")
 
 
 class ConditionsStore:
@@ -66,7 +66,7 @@ class ConditionsStore:
     Raises
     ------
     UsageError
-        When an index has an entry that cannot be, or two tables of a kind for one run.
+        When an index has an entry that cannot be.
     """
 
     def __init__(self, places: Sequence[tuple[Path, Path]], preferred: Path | None = None) -> None:
@@ -74,11 +74,8 @@ class ConditionsStore:
         """Directories of tables that are not there: their indices are left out."""
         self._entries = all_entries(places)
         self._preferred = _read_index(preferred, preferred.parent) if preferred is not None else []
-        for entries in (self._entries, self._preferred):
-            for *_, overlap in overlaps(entries):
-                raise UsageError(overlap)
         self._lock = threading.Lock()
-        self._made: dict[tuple[Path, ...], Conditions] = {}
+        self._made: dict[tuple[tuple[str, Path], ...], Conditions] = {}
 
     @classmethod
     def from_settings(cls, settings: Settings, preferred: Path | None = None) -> "ConditionsStore":
@@ -90,8 +87,17 @@ class ConditionsStore:
         return any(entry.is_for(run) for entry in self._preferred)
 
     def entries(self, run: int) -> list[Entry]:
-        """Return the tables that serve a run, one of a kind, by kind."""
-        found = {entry.kind: entry for entry in (*self._entries, *self._preferred) if entry.is_for(run)}
+        """Return the tables that serve a run, one of a kind, by kind.
+
+        Raises
+        ------
+        UsageError
+            When there are two of a kind: nothing tells which one is right. Other runs have theirs all the same.
+        """
+        of_run = [[entry for entry in each if entry.is_for(run)] for each in (self._entries, self._preferred)]
+        for *_, overlap in chain.from_iterable(map(overlaps, of_run)):
+            raise UsageError(overlap)
+        found = {entry.kind: entry for entry in chain.from_iterable(of_run)}
         return [found[kind] for kind in sorted(found)]
 
     def for_run(self, run: int) -> Conditions | None:
@@ -100,12 +106,12 @@ class ConditionsStore:
         Raises
         ------
         UsageError
-            When a table cannot be read; says which line is wrong.
+            When a table cannot be read, which says what line is wrong, or there are two of a kind.
         """
         entries = self.entries(run)
         if not entries:
             return None
-        key = tuple(entry.file for entry in entries)
+        key = tuple((entry.kind, entry.file) for entry in entries)
         with self._lock:
             if key not in self._made:
                 self._made[key] = load(entries)
@@ -125,11 +131,11 @@ def table_text(file: Path, content: bytes) -> str:
     if file.suffix == ".gz":
         unpacker = zlib.decompressobj(_GZIP)
         try:
-            content = unpacker.decompress(content, _MAX_TABLE_BYTES)
+            content = unpacker.decompress(content, _MAX_BYTES)
         except zlib.error as error:
             raise UsageError(f"the table {file} cannot be unpacked: {error}") from error
         if not unpacker.eof or unpacker.unused_data:
-            raise UsageError(f"the table {file} is cut, longer than {_MAX_TABLE_BYTES} bytes, or followed by others")
+            raise UsageError(f"the table {file} is cut, longer than {_MAX_BYTES} bytes, or followed by others")
     return content.decode()
 
 
@@ -151,7 +157,13 @@ def load(entries: Sequence[Entry]) -> Conditions:
             raise UsageError(f"the table {entry.file} is no text: byte {error.start}") from error
         digest.update(f"{entry.kind} {entry.file.name} {len(content)}\n".encode())
         digest.update(content)
-    return make_conditions(tables, digest.hexdigest())
+    try:
+        return make_conditions(tables, digest.hexdigest())
+    except UsageError:
+        raise
+    except Exception as error:  # whatever stands in a table, it must not cost the run its spills
+        files = ", ".join(entry.file.name for entry in entries)
+        raise UsageError(f"fault in the code that reads {files}: {type(error).__name__}: {error}") from error
 
 
 def all_entries(places: Sequence[tuple[Path, Path]]) -> list[Entry]:
@@ -175,10 +187,8 @@ def places(settings: Settings) -> list[tuple[Path, Path]]:
 
 def _read_index(index: Path, tables: Path) -> list[Entry]:
     try:
-        document = tomllib.loads(index.read_text())
-    except OSError as error:
-        raise UsageError(f"the index {index} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        document = tomllib.loads(read_whole(index, _MAX_BYTES, "the index").decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"the index {index} is no TOML: {error}") from error
     found = document.pop("table", [])
     if document or not isinstance(found, list):
@@ -206,10 +216,12 @@ def _entry(index: Path, tables: Path, number: int, values: Any) -> Entry:
         raise UsageError(f"{where}: the kind {kind!r} is none of {', '.join(KINDS)}")
     if not 0 <= first_run <= last_run <= LAST_RUN:
         raise UsageError(f"{where}: runs {first_run} to {last_run} are no range of runs")
+    if not name.isprintable() or len(name.encode()) > _MAX_NAME_BYTES:
+        raise UsageError(f"{where}: {name[:_MAX_NAME_BYTES]!r} is no name of a file")
     file = tables / name
     return Entry(
         kind=kind,
-        file=file if file.is_file() else index.parent / name,
+        file=file if file.exists() else index.parent / name,
         first_run=first_run,
         last_run=last_run,
         note=note,
@@ -221,5 +233,6 @@ def overlaps(entries: Sequence[Entry]) -> Iterator[tuple[int, int, str]]:
     in_order = sorted(entries, key=lambda e: (e.kind, e.first_run))
     for before, after in pairwise(in_order):
         if before.kind == after.kind and after.first_run <= before.last_run:
-            said = f"two tables of the kind {after.kind} for run {after.first_run}: {before.file} and {after.file}"
-            yield after.first_run, min(before.last_run, after.last_run), said
+            first, last = after.first_run, min(before.last_run, after.last_run)
+            runs = f"run {first}" if first == last else f"runs {first} to {last}"
+            yield first, last, f"two tables of the kind {after.kind} for {runs}: {before.file} and {after.file}"
