@@ -126,12 +126,13 @@ def _triggers(detectors: Mapping[str, Sequence[Any]]) -> int:
     """Return how many particle triggers the lists of particle events tell.
 
     There is one event per particle trigger; where the trigger itself was not recorded, the longest list tells. If most
-    lists agree on more, the trigger's own is the one that is wrong.
+    lists agree on more, the trigger's own is the one that is wrong; and if they do on less, which may be lists that end
+    early, where the trigger's request agrees with them: it is recorded with each trigger.
     """
     lengths = [len(events) for events in detectors.values() if events]
     found = len(detectors.get("trigger", ())) or max(lengths, default=0)
-    agreed = (length for length, lists in Counter(lengths).items() if 2 * lists > len(lengths))
-    return max(found, *agreed, 0)
+    agreed = next((length for length, lists in Counter(lengths).items() if 2 * lists > len(lengths)), found)
+    return agreed if agreed > found or agreed == len(detectors.get("trigger_request", ())) else found
 
 
 def _absent(daq: Mapping[str, Any]) -> frozenset[str]:

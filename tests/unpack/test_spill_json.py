@@ -194,6 +194,18 @@ def test_a_list_of_triggers_that_most_lists_outvote_costs_the_detectors_that_nee
     assert len(found.fadc) == 6
 
 
+def test_a_list_of_triggers_that_is_longer_than_its_request_and_most_lists_costs_no_detector_that_does_not_need_it():
+    others = {"ckov": [{"V1731": [PULSE]}] * 3, "trigger_request": [None] * 3, "tag": [None] * 3, "tof0": [None] * 2}
+    found = unpack(trigger=[{"V1290": [TDC_HIT | {"geo": 1}]}] * 4, **others)
+    assert (found.triggers, found.failed.keys(), found.fadc.trigger.tolist()) == (3, {"tof", "raw"}, [0, 1, 2])
+    assert found.failed["tof"].reason == "trigger: trigger mismatch: trigger has 4 particle events, not 3"
+    # The request's own may be the one that is wrong, and lists may end early.
+    found = unpack(trigger=[None] * 3, trigger_request=[None] * 4, ckov=[{"V1731": [PULSE]}] * 3)
+    assert (found.triggers, found.failed.keys()) == (3, {"tof", "raw"})
+    found = unpack(trigger=[None] * 3, trigger_request=[None] * 3, tof0=[None] * 2, tof1=[None] * 2, tof2=[None] * 2)
+    assert (found.triggers, found.failed) == (3, {})
+
+
 def test_lists_that_are_shorter_than_the_trigger_s_are_none_the_worse():
     found = unpack(trigger=[None] * 3, tof0=[None], ckov=[{"V1731": [PULSE]}], kl=[{"V1724": [ADC_HIT]}])
     assert (found.triggers, found.failed, len(found.fadc)) == (3, {}, 2)
