@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from streams.boards import VLSB
 from streams.errors import BadDataError
-from streams.read_out import Place, ReadOut
+from streams.read_out import ANY, Place, ReadOut
 from streams.unpack.fragments import Equipment
 from streams.unpack.registry import BOARDS
 
@@ -21,6 +22,8 @@ class Losses:
     """What of a spill cannot be read."""
 
     read_out: ReadOut
+    there: Collection[Place] = ()
+    """The boards of the spill, by the headers of their equipments."""
     failed: dict[str, BadDataError] = field(default_factory=dict)
     """Detector → why it lacks something: of several reasons the first that was found."""
 
@@ -29,9 +32,27 @@ class Losses:
         self._fail(self.read_out.readers_of_ldc(ldc, there), error)
 
     def lose(self, board: Equipment, error: BadDataError, geo: int | None = None) -> None:
-        """Take note that a board cannot be read; `geo`, if it tells another one than its equipment's header."""
-        place = (board.type, board.ldc, board.number if geo is None else geo)
-        self._fail({ADDED} if board.type in BOARDS else self.read_out.readers(*place), error)
+        """Take note that a board cannot be read; `geo`, if it tells another one than its equipment's header.
+
+        If a cabled board of another type is not there, whose place this is, its equipment's header tells a wrong type.
+        """
+        if board.type in BOARDS:
+            self._fail({ADDED}, error)
+            return
+        kinds = self.gone(board) or [board.type]
+        number = board.number if geo is None else geo
+        self._fail({name for kind in kinds for name in self.read_out.readers(kind, board.ldc, number)}, error)
+
+    def gone(self, board: Equipment) -> list[int]:
+        """Return the types of the cabled boards that are not there, at whose place a board is that is not cabled."""
+        named, there = self.read_out.named, set(self.there)
+        if (board.type, board.ldc, board.number) in named:
+            return []
+        at_place = {kind for kind, ldc, geo in named if (ldc, geo) == (board.ldc, board.number)}
+        if any((kind, ldc) == (VLSB, board.ldc) for kind, ldc, _ in there) and (VLSB, ANY, board.number) in named:
+            at_place.add(VLSB)  # no table says which LDC a bank is read by, but it is one of a tracker's
+        numbers = {(kind, number) for kind, ldc, number in there if ldc == board.ldc}
+        return sorted(kind for kind in at_place if (kind, board.number) not in numbers)
 
     def lose_nothing_else(self, error: BadDataError) -> None:
         """Take note of what no detector needs."""
