@@ -6,6 +6,7 @@ import pytest
 from schemas.records import MISSING
 from streams.boards import V1290, V1724, V1731, VLSB_C
 from streams.errors import BadDataError
+from streams.read_out import ReadOut
 from streams.unpack.spill_json import unpack_json
 
 TDC_HIT = {"ldc_id": 1, "geo": 2, "channel": 3, "leading_time": 100, "trailing_time": -99, "bunch_id": 4}
@@ -129,7 +130,14 @@ def test_shapes_that_cannot_be_fail_the_detectors_that_need_them():
     failed("kl", "no list of hits", kl=[{"V1724": 3}])
     failed("ckov", "no list of hits", ckov=[{"V1731": [3]}])
     failed("tof", "trigger mismatch: tof0 has 2 particle events, not 1", trigger=[None], tof0=[None, None])
-    failed("scalers", "V830 is 3", V830=3)
+    failed("scalers", "V830 is 3, not a JSON dict", V830=3)
+    failed("scalers", "channels of V830 is None", V830={})
+    failed("scalers", "unknown channel ch32, there are ch0 to ch31", V830={"ldc_id": 1, "geo": 0, "channels": {"ch32": 1}})
+    for branch in ({"V1731": [PULSE]}, "words", 3, True):
+        failed("ckov", "ckov is .*, not a JSON list", ckov=branch)
+    failed("tof", "tof1 is a dict, not a JSON list", tof1={"V1290": [TDC_HIT]})
+    failed("emr", "emr is a list, not a JSON dict", emr=[{"dbb": []}])
+    failed("kl", r"kl: channel 3 of LDC 1, geo 2 comes twice in particle event 0", kl=[{"V1724": [ADC_HIT, ADC_HIT]}])
     failed("scalers", "ch5 is a list", V830={"ldc_id": 1, "geo": 0, "channels": {"ch5": []}})
     failed("raw", "no list of hits", unknown=[{"V1290": 3}])
     failed("tracker", "channel is 128", tracker1=[{"VLSB_C": [VLSB_HIT | {"channel": 128}]}])
@@ -165,6 +173,19 @@ def test_an_unknown_spelling_fails_its_detector_alone_and_is_named(detector, bra
     alone = unpack(**there)
     for table in ("boards", "tdc", "fadc", "vlsb"):
         assert getattr(found, table).equal(getattr(alone, table))
+
+
+def test_a_branch_of_an_unknown_name_with_hits_of_cabled_boards_is_no_absence_of_their_detector():
+    place = frozenset({(V1731, 1, 2)})
+    read_out = ReadOut(boards={"ckov": place}, named=place)
+
+    def absent(**daq):
+        return unpack_json(json.dumps({"daq_data": daq}).encode(), read_out).absent
+
+    assert "ckov" not in absent(cherenkov=[{"V1731": [PULSE]}])
+    assert "ckov" in absent(cherenkov=[{"V1731": [PULSE | {"geo": 3}]}])
+    assert "ckov" in absent(tag=[{"V1731": [PULSE]}])
+    assert "tracker" not in absent(fibres=[{"VLSB": [VLSB_HIT]}])
 
 
 def test_an_unknown_board_of_a_known_detector_fails_it_and_is_named():
