@@ -10,7 +10,7 @@ from streams.conditions.model import Conditions
 from streams.conditions.read import NEEDED
 from streams.conditions.read_out import cabled
 from streams.conditions.rows import Address
-from streams.conditions.store import LAST_RUN, Entry, load, overlaps
+from streams.conditions.store import LAST_RUN, Entry, load, problems
 from streams.errors import UsageError
 
 
@@ -28,10 +28,11 @@ class Oddity:
 def check(entries: Sequence[Entry]) -> list[Oddity]:
     """Return what is odd, in the order of the runs; of runs for which it is the same, once."""
     found = [
-        Oddity(first_run=first, last_run=last, is_wrong=True, what=what) for first, last, what in overlaps(entries)
+        Oddity(first_run=first, last_run=last, is_wrong=True, what=what) for first, last, what in problems(entries)
     ]
-    for first, last in _ranges(entries):
-        its = {entry.kind: entry for entry in entries if entry.is_for(first)}
+    good = [entry for entry in entries if not entry.fault]
+    for first, last in _ranges(good):
+        its = {entry.kind: entry for entry in good if entry.is_for(first)}
         if its:
             found += [
                 Oddity(first_run=first, last_run=last, is_wrong=is_wrong, what=what)

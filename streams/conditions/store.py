@@ -37,6 +37,8 @@ class Entry:
     last_run: int
     note: str = ""
     """What the index says of it, as how sure its range is."""
+    fault: str = ""
+    """Why it cannot be: of such a one nothing is known but the runs that it may be for."""
 
     def is_for(self, run: int) -> bool:
         """Say whether its range covers a run."""
@@ -66,7 +68,7 @@ class ConditionsStore:
     Raises
     ------
     UsageError
-        When an index has an entry that cannot be.
+        When an index cannot be read.
     """
 
     def __init__(self, places: Sequence[tuple[Path, Path]], preferred: Path | None = None) -> None:
@@ -92,13 +94,25 @@ class ConditionsStore:
         Raises
         ------
         UsageError
-            When there are two of a kind: nothing tells which one is right. Other runs have theirs all the same.
+            When there are two of a kind, of which nothing tells which one is right, or an entry that cannot be may be
+            for the run. Other runs have their tables all the same.
         """
-        of_run = [[entry for entry in each if entry.is_for(run)] for each in (self._entries, self._preferred)]
-        for *_, overlap in chain.from_iterable(map(overlaps, of_run)):
-            raise UsageError(overlap)
+        of_run = self._of_run(run)
+        for *_, why in chain.from_iterable(map(problems, of_run)):
+            raise UsageError(why)
         found = {entry.kind: entry for entry in chain.from_iterable(of_run)}
         return [found[kind] for kind in sorted(found)]
+
+    def named(self, run: int) -> list[Entry]:
+        """Return the tables that the indices name for a run, by kind, also if they cannot all be right."""
+        return sorted(chain.from_iterable(self._of_run(run)), key=lambda entry: entry.kind)
+
+    def _of_run(self, run: int) -> list[list[Entry]]:
+        return [[entry for entry in each if entry.is_for(run)] for each in (self._entries, self._preferred)]
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the indices, a sentence each: some runs have no conditions for it."""
+        return [why for each in (self._entries, self._preferred) for *_, why in problems(each)]
 
     def for_run(self, run: int) -> Conditions | None:
         """Return a run's conditions, as far as there are tables for it; None where there is none.
@@ -172,7 +186,7 @@ def all_entries(places: Sequence[tuple[Path, Path]]) -> list[Entry]:
     Raises
     ------
     UsageError
-        When an index has one that cannot be.
+        When an index cannot be read.
     """
     there = [(index, tables) for index, tables in places if tables.is_dir()]
     return [e for index, tables in [(SIMULATED / "index.toml", SIMULATED), *there] for e in _read_index(index, tables)]
@@ -198,15 +212,25 @@ def _read_index(index: Path, tables: Path) -> list[Entry]:
 
 def _entry(index: Path, tables: Path, number: int, values: Any) -> Entry:
     where = f"the index {index}, table {number}"
+    if not isinstance(values, dict):
+        raise UsageError(f"{where} is no [[table]]")
+    try:
+        return _good_entry(index, tables, where, dict(values))
+    except UsageError as error:
+        bounds = ("first_run", 0), ("last_run", LAST_RUN)
+        first, last = (found if type(found := values.get(name)) is int else bound for name, bound in bounds)
+        if not 0 <= first <= last <= LAST_RUN:
+            first, last = 0, LAST_RUN
+        return Entry(kind="", file=index, first_run=first, last_run=last, fault=str(error))
 
+
+def _good_entry(index: Path, tables: Path, where: str, values: dict[str, Any]) -> Entry:
     def value(name: str, kind: type, default: Any = None) -> Any:
         found = values.pop(name, default)
         if type(found) is not kind:
             raise UsageError(f"{where}: {name} is {found!r}, not of the type {kind.__name__}")
         return found
 
-    if not isinstance(values, dict):
-        raise UsageError(f"{where} is no [[table]]")
     kind, name = value("kind", str), value("file", str)
     first_run, last_run = value("first_run", int), value("last_run", int, LAST_RUN)
     note = value("note", str, "")
@@ -228,10 +252,11 @@ def _entry(index: Path, tables: Path, number: int, values: Any) -> Entry:
     )
 
 
-def overlaps(entries: Sequence[Entry]) -> Iterator[tuple[int, int, str]]:
-    """Yield the first and the last run for which there are two tables of a kind, and a sentence that says so."""
+def problems(entries: Sequence[Entry]) -> Iterator[tuple[int, int, str]]:
+    """Yield first and last run of those that entries leave without conditions, and why: a fault, or two of a kind."""
     in_order = sorted(entries, key=lambda e: (e.kind, e.first_run))
-    for before, after in pairwise(in_order):
+    yield from ((entry.first_run, entry.last_run, entry.fault) for entry in in_order if entry.fault)
+    for before, after in pairwise(entry for entry in in_order if not entry.fault):
         if before.kind == after.kind and after.first_run <= before.last_run:
             first, last = after.first_run, min(before.last_run, after.last_run)
             runs = f"run {first}" if first == last else f"runs {first} to {last}"

@@ -152,7 +152,7 @@ def _triggers(detectors: Mapping[str, Sequence[Any]]) -> int:
 
 
 def _absent(daq: Mapping[str, Any], others: Sequence[RawHits], read_out: ReadOut) -> frozenset[str]:
-    """Return the detectors of which the document has no branch, nor hits in the `others`, which nobody knows by name."""
+    """Return the detectors of which neither a branch is there nor a hit in the `others`, whose names nobody knows."""
     there = {detector for branch, found in daq.items() if found is not None for detector in _DETECTORS.get(branch, ())}
     for boards in (part.boards for part in others):
         places = set(zip(boards.equipment.tolist(), boards.ldc.tolist(), boards.geo.tolist(), strict=True))
@@ -205,8 +205,8 @@ def _branch(name: str, events: Sequence[Any], triggers: int) -> RawHits:
         else:
             skipped[short(board)] += 1
     tdc, fadc = hits[V1290], hits[V1724] + hits[V1731]
-    for board in (V1724, V1731):
-        _check_once(hits[board])
+    _check_once(hits[V1724])
+    _check_once(hits[V1731])
     return RawHits(
         triggers=triggers,
         boards=_board_events(hits),

@@ -65,6 +65,14 @@ def test_what_is_changed_in_a_table_is_found(tmp_path: Path, table: str, old: st
     assert {(each.first_run, each.last_run) for each in found} == ({(10, 14)} if table == "index.toml" else {(10, 19)})
 
 
+def test_an_entry_that_cannot_be_is_found_and_the_rest_is_checked_all_the_same(tmp_path: Path) -> None:
+    found = changed(tmp_path, "index.toml", 'kind = "kl_gains"', 'kind = "kl_gain"')
+    wrong = [each for each in found if each.is_wrong]
+    assert [(each.first_run, each.last_run) for each in wrong] == [(10, 19)]
+    assert "the kind 'kl_gain' is none of" in wrong[0].what
+    assert "no table of the kind kl_gains: no kl" in {each.what for each in found}
+
+
 def test_ranges_that_overlap_are_found_and_the_rest_is_checked_all_the_same(tmp_path: Path) -> None:
     entry = '[[table]]\nkind = "kl_gains"\nfile = "kl_gains.txt"\nfirst_run = 19\nlast_run = 30\n'
     head = "# Tables of the simulated beam line"

@@ -1,6 +1,7 @@
 """Conditions by run; a table that cannot be says which line."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_one_changed_number_changes_the_hash(source: Source) -> None:
 )
 def test_an_index_that_cannot_be_says_what_is_wrong(source: Source, index: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        source(index, "")
+        source(index, "").for_run(15)
 
 
 def test_two_tables_of_a_kind_cost_the_runs_that_have_both_and_no_others(source: Source) -> None:
@@ -76,6 +77,33 @@ def test_two_tables_of_a_kind_cost_the_runs_that_have_both_and_no_others(source:
             store.for_run(run)
     assert store.for_run(20) is not None
     assert store.for_run(900_001) is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "runs"),
+    [
+        ('"plot_ranges"', '"plot_range"', (10, 19)),
+        ('"plot_ranges"', "3", (10, 19)),
+        ("last_run = 19", "lastrun = 19", (10, 899_999)),
+        ("last_run = 19", 'last_run = "l9"', (10, 899_999)),
+        ("first_run = 10", "first_run = 1.0", (0, 19)),
+        ("first_run = 10", "first_run = 1000", (0, 899_999)),
+        ("first_run = 10", "first_run = -10", (0, 899_999)),
+    ],
+)
+def test_an_entry_that_cannot_be_costs_the_runs_that_it_may_be_for_and_no_others(
+    source: Source, old: str, new: str, runs: tuple[int, int]
+) -> None:
+    other = INDEX.format(kind="pulse_definitions").replace("10", "0").replace("last_run = 19", "last_run = 899999")
+    store = source(INDEX.format(kind="plot_ranges").replace(old, new) + other, "until_2012")
+    (said,) = store.problems()
+    assert "index.toml, table 1" in said
+    for run in runs:
+        with pytest.raises(UsageError, match=re.escape(said)):
+            store.for_run(run)
+    first, last = runs
+    assert first == 0 or store.for_run(first - 1) is not None
+    assert last == 899_999 or store.for_run(last + 1) is not None
 
 
 def test_a_file_that_is_two_kinds_of_tables_is_read_as_each(source: Source) -> None:

@@ -132,7 +132,9 @@ def test_shapes_that_cannot_be_fail_the_detectors_that_need_them():
     failed("tof", "trigger mismatch: tof0 has 2 particle events, not 1", trigger=[None], tof0=[None, None])
     failed("scalers", "V830 is 3, not a JSON dict", V830=3)
     failed("scalers", "channels of V830 is None", V830={})
-    failed("scalers", "unknown channel ch32, there are ch0 to ch31", V830={"ldc_id": 1, "geo": 0, "channels": {"ch32": 1}})
+    failed(
+        "scalers", "unknown channel ch32, there are ch0 to ch31", V830={"ldc_id": 1, "geo": 0, "channels": {"ch32": 1}}
+    )
     for branch in ({"V1731": [PULSE]}, "words", 3, True):
         failed("ckov", "ckov is .*, not a JSON list", ckov=branch)
     failed("tof", "tof1 is a dict, not a JSON list", tof1={"V1290": [TDC_HIT]})
