@@ -97,7 +97,8 @@ class _Spill:
             for equipment in found:
                 self._take(equipment, event)
         elif event is not EventType.PHYSICS:
-            self.losses.lose_nothing_else(fault)
+            said = f"in the event {event.name.lower()}: {fault.reason}"
+            self.losses.lose_nothing_else(BadDataError(fault.step, said, fault.byte))
         elif part.ldc != ANY:
             self.broken.append((part.ldc, fault))
         else:  # its boards tell which detectors' they may be
@@ -143,9 +144,9 @@ class _Spill:
 
     def lose_unread(self) -> None:
         """Take note of what stands, as nothing that is known, at the place of a cabled board that is not there."""
-        self.losses.there = self.places
+        self.losses.see(self.places)
         for board in self.unread:
-            if names := " or ".join(BOARD_NAMES[kind] for kind in self.losses.gone(board)):
+            if names := " or ".join(BOARD_NAMES[kind] for kind in sorted(self.losses.in_place_of(board))):
                 self.losses.lose(board, board.error(0, f"unexpected type {board.type} in place of the cabled {names}"))
 
     def _told_wrong(self) -> set[int]:

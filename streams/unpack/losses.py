@@ -22,8 +22,8 @@ class Losses:
     """What of a spill cannot be read."""
 
     read_out: ReadOut
-    there: Collection[Place] = ()
-    """The boards of the spill, by the headers of their equipments."""
+    gone: dict[tuple[int, int], set[int]] = field(default_factory=dict)
+    """LDC and geo → the types of the boards that are cabled there, and not in the spill."""
     failed: dict[str, BadDataError] = field(default_factory=dict)
     """Detector → why it lacks something: of several reasons the first that was found."""
 
@@ -39,20 +39,24 @@ class Losses:
         if board.type in BOARDS:
             self._fail({ADDED}, error)
             return
-        kinds = self.gone(board) or [board.type]
+        kinds = self.in_place_of(board) or {board.type}
         number = board.number if geo is None else geo
         self._fail({name for kind in kinds for name in self.read_out.readers(kind, board.ldc, number)}, error)
 
-    def gone(self, board: Equipment) -> list[int]:
+    def see(self, there: Collection[Place]) -> None:
+        """Learn which boards there are, by the headers of their equipments."""
+        banks = {geo for kind, _, geo in there if kind == VLSB}
+        of_trackers = {ldc for kind, ldc, _ in there if kind == VLSB}
+        for kind, ldc, geo in self.read_out.named - set(there):
+            # No table says by which LDC a bank is read, but it is one of a tracker's.
+            its_ldcs = {ldc} if ldc != ANY else of_trackers if geo not in banks else set()
+            for its in its_ldcs:
+                self.gone.setdefault((its, geo), set()).add(kind)
+
+    def in_place_of(self, board: Equipment) -> set[int]:
         """Return the types of the cabled boards that are not there, at whose place a board is that is not cabled."""
-        named, there = self.read_out.named, set(self.there)
-        if (board.type, board.ldc, board.number) in named:
-            return []
-        at_place = {kind for kind, ldc, geo in named if (ldc, geo) == (board.ldc, board.number)}
-        if any((kind, ldc) == (VLSB, board.ldc) for kind, ldc, _ in there) and (VLSB, ANY, board.number) in named:
-            at_place.add(VLSB)  # no table says which LDC a bank is read by, but it is one of a tracker's
-        numbers = {(kind, number) for kind, ldc, number in there if ldc == board.ldc}
-        return sorted(kind for kind in at_place if (kind, board.number) not in numbers)
+        is_cabled = (board.type, board.ldc, board.number) in self.read_out.named
+        return set() if is_cabled else self.gone.get((board.ldc, board.number), set())
 
     def lose_nothing_else(self, error: BadDataError) -> None:
         """Take note of what no detector needs."""
