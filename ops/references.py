@@ -23,6 +23,7 @@ from streams.books.book import new_histogram
 from streams.books.cells import MAX_BYTES, Histogram
 from streams.books.imported import Imported, Imports, name_of
 from streams.errors import UsageError
+from streams.files import open_file
 from streams.plots.catalogue import PLOTS
 
 _HISTOGRAM = re.compile(r"TH([12])[CSIFDL]")
@@ -108,7 +109,7 @@ def _little_memory() -> Iterator[None]:
 
 def _content(file: Path) -> bytes:
     try:
-        with file.open("rb") as opened:
+        with open_file(file) as opened:
             content = opened.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error

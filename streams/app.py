@@ -13,6 +13,7 @@ from functools import partial
 import faust
 import mode.loop
 import psutil
+import structlog
 from redis.asyncio import Redis
 
 from schemas.wire import MAX_MESSAGE_BYTES
@@ -36,6 +37,8 @@ from streams.log import log_to_stderr
 from streams.process import plot_ranges
 from streams.settings import LIVE, Settings
 from streams.starting import say_start
+
+_log = structlog.get_logger(__name__)
 
 END_S = 10.0
 """A worker that was told to stop ends after it, whatever it still waits for."""
@@ -98,7 +101,10 @@ def create_app(settings: Settings) -> faust.App:
 def _add_parts(app: faust.App, settings: Settings) -> None:
     """Give the application its agents, tables, and what they work with."""
     topics = channels(app, settings)
-    conditions_of = ConditionsStore.from_settings(settings).for_run
+    conditions = ConditionsStore.from_settings(settings)
+    for why in conditions.problems():
+        _log.error("some runs have no conditions", why=why)
+    conditions_of = conditions.for_run
     redis = Redis.from_url(settings.redis.url.get_secret_value())
     run_books = BookTable(app, name="run-books", partitions=settings.kafka.partitions)
     window_books = BookTable(app, name="window-books", partitions=settings.kafka.partitions)

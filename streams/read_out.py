@@ -24,20 +24,20 @@ class ReadOut:
     boards: Mapping[str, frozenset[Place]] = field(default_factory=dict)
     """Detector → the boards that it reads."""
     named: frozenset[Place] = frozenset()
-    """All boards that the cabling names, those of no detector too."""
+    """All boards that the cabling names, those of no detector too; of the trackers' banks no LDC."""
 
     def readers(self, kind: int, ldc: int, geo: int) -> set[str]:
-        """Return the detectors that read a board.
+        """Return the detectors that read a board; of one whose LDC is `ANY`, those that read such a board of any.
 
         Of one that the cabling does not name, which may be a board that tells a wrong geo, these are all that read such
         a board of its LDC.
         """
-        is_named = (kind, ldc, geo) in self.named
+        is_named = any(place[0] == kind and ldc in (place[1], ANY) and place[2] == geo for place in self.named)
         return {
             detector
             for detector, places in self._all()
             if any(
-                place[0] == kind and place[1] in (ldc, ANY) and (place[2] in (geo, ANY) or not is_named)
+                place[0] == kind and (ldc == ANY or place[1] in (ldc, ANY)) and (place[2] in (geo, ANY) or not is_named)
                 for place in places
             )
         }

@@ -38,7 +38,7 @@ from streams.unpack.spill_json import unpack_json
 
 _UNPACKERS: dict[RawFormat, Callable[[bytes, PulseDefinitions, ReadOut], RawHits]] = {
     RawFormat.DATE: unpack_date,
-    RawFormat.SPILL_JSON: lambda payload, *_: unpack_json(payload),
+    RawFormat.SPILL_JSON: lambda payload, _, read_out: unpack_json(payload, read_out),
 }
 
 FROM_HITS: dict[str, Callable[[RawHits], Detector]] = {"scalers": reconstruct_scalers, "raw": keep_raw}

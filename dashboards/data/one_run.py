@@ -18,6 +18,7 @@ from streams.books.windows import Window
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.plots.catalogue import DETECTORS, PLOTS
+from streams.plots.lacking import needs
 from streams.plots.spillfacts import SpillFacts
 from streams.process import ranges_of
 from streams.words import several
@@ -125,6 +126,7 @@ def calibration_warnings(run: int, totals: Totals) -> list[str]:
     spills = several(totals.filled, "spill")
     not_calibrated = [
         f"Run {run} is not calibrated for {called(name)} in {count:,} of {spills}: its conditions have no table for it"
+        f"{_what_goes_on(name)}"
         for name, count in sorted(totals.lacking.items())
     ]
     in_doubt = [
@@ -143,6 +145,14 @@ def called(lacking: str) -> str:
     name, _, table = lacking.partition(".")
     title = DETECTORS[name].title if name in DETECTORS else name
     return f"{title} ({table.replace('_', ' ')})" if table else title
+
+
+def _what_goes_on(lacking: str) -> str:
+    """Say where the plots are that need no such tables, if none is among those that a shifter looks at first."""
+    its = DETECTORS.get(lacking.partition(".")[0])
+    if its is None or {plot.expert for plot in its.plots if lacking not in needs(plot)} != {True}:
+        return ""
+    return f". Plots of {its.title} that go on without it are among those for the expert"
 
 
 class RunReader:

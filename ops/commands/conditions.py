@@ -1,6 +1,7 @@
 """spilldeck conditions: show, check."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.console import err, out
+from streams.errors import UsageError
 
 if TYPE_CHECKING:
     from streams.conditions.store import ConditionsStore, Entry
@@ -20,11 +22,18 @@ SHORT_HASH = 12
 
 @app.command()
 def show(run: Annotated[int, typer.Argument(help="Run.", min=0)], as_json: AsJson = False) -> None:
-    """Show which table serves a run, with its range and hash, and what the run has no table for; 1 if it has none."""
+    """Show which table serves a run, with its range and hash, and what the run has no table for; 1 if it has none.
+
+    Of a run whose tables cannot be read or contradict each other, all that are named for it are shown, and why; 2 then.
+    """
     from ops.tables import called
 
     store = _store()
-    entries, conditions = store.entries(run), store.for_run(run)
+    try:
+        entries, conditions = store.entries(run), store.for_run(run)
+    except UsageError as error:
+        _print_entries(f"Run {run}, no conditions", store.named(run))
+        raise UsageError(f"the conditions of run {run} cannot be read: {error}") from error
     lacking = dict(conditions.lacking) if conditions is not None else {}
     if as_json:
         tables = [_plain(entry) for entry in entries]
@@ -33,9 +42,7 @@ def show(run: Annotated[int, typer.Argument(help="Run.", min=0)], as_json: AsJso
     elif conditions is None:
         out.print(f"No index has a table for run {run}.")
     else:
-        title = f"Run {run}, conditions {conditions.digest}"
-        rows = [[e.kind, e.file.name, _runs(e.first_run, e.last_run), _hash(e)[:SHORT_HASH]] for e in entries]
-        _print(title, ("kind", "file", "runs", "SHA-256"), rows)
+        _print_entries(f"Run {run}, conditions {conditions.digest}", entries)
         for note in dict.fromkeys(entry.note for entry in entries if entry.note):
             out.print(f"{', '.join(entry.kind for entry in entries if entry.note == note)}: {note}", markup=False)
         for name, why in lacking.items():
@@ -52,10 +59,11 @@ def check(as_json: AsJson = False) -> None:
 
     from streams.conditions.check import check as check_tables
     from streams.conditions.store import all_entries, places
+    from streams.plots.catalogue import PLOTS
     from streams.settings import load_settings
 
     its = places(load_settings())
-    found = check_tables(all_entries(its))
+    found = check_tables(all_entries(its), PLOTS.keys())
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in found]))
     elif not found:
@@ -75,6 +83,18 @@ def _store() -> "ConditionsStore":
     from streams.settings import load_settings
 
     return ConditionsStore.from_settings(load_settings())
+
+
+def _print_entries(title: str, entries: "Sequence[Entry]") -> None:
+    rows = [[e.kind or "?", e.file.name, _runs(e.first_run, e.last_run), _short_hash(e)] for e in entries]
+    _print(title, ("kind", "file", "runs", "SHA-256"), rows)
+
+
+def _short_hash(entry: "Entry") -> str:
+    try:
+        return _hash(entry)[:SHORT_HASH] if not entry.fault else "entry cannot be"
+    except UsageError:
+        return "cannot be read"
 
 
 def _plain(entry: "Entry") -> dict[str, object]:

@@ -1,6 +1,6 @@
 """What is odd about the tables of all indices: every table read, and what no single one of them can know."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ from streams.conditions.model import Conditions
 from streams.conditions.read import NEEDED
 from streams.conditions.read_out import cabled
 from streams.conditions.rows import Address
-from streams.conditions.store import LAST_RUN, Entry, load, overlaps
+from streams.conditions.store import LAST_RUN, Entry, load, problems
 from streams.errors import UsageError
 
 
@@ -25,17 +25,24 @@ class Oddity:
     what: str
 
 
-def check(entries: Sequence[Entry]) -> list[Oddity]:
-    """Return what is odd, in the order of the runs; of runs for which it is the same, once."""
+def check(entries: Sequence[Entry], plots: Collection[str]) -> list[Oddity]:
+    """Return what is odd, in the order of the runs; of runs for which it is the same, once.
+
+    Parameters
+    ----------
+    plots
+        Names of all plots.
+    """
     found = [
-        Oddity(first_run=first, last_run=last, is_wrong=True, what=what) for first, last, what in overlaps(entries)
+        Oddity(first_run=first, last_run=last, is_wrong=True, what=what) for first, last, what in problems(entries)
     ]
-    for first, last in _ranges(entries):
-        its = {entry.kind: entry for entry in entries if entry.is_for(first)}
+    good = [entry for entry in entries if not entry.fault]
+    for first, last in _ranges(good):
+        its = {entry.kind: entry for entry in good if entry.is_for(first)}
         if its:
             found += [
                 Oddity(first_run=first, last_run=last, is_wrong=is_wrong, what=what)
-                for is_wrong, what in _odd([its[kind] for kind in sorted(its)])
+                for is_wrong, what in _odd([its[kind] for kind in sorted(its)], plots)
             ]
     return sorted(_joined(found), key=lambda each: (each.first_run, each.last_run))
 
@@ -47,7 +54,7 @@ def _ranges(entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:
         yield begin, end - 1
 
 
-def _odd(entries: Sequence[Entry]) -> Iterator[tuple[bool, str]]:
+def _odd(entries: Sequence[Entry], plots: Collection[str]) -> Iterator[tuple[bool, str]]:
     """Yield whether it is wrong, and what it is, of tables that serve the same runs."""
     missing = sorted({kind for kinds in NEEDED.values() for kind in kinds} - {entry.kind for entry in entries})
     for kind in missing:
@@ -58,6 +65,7 @@ def _odd(entries: Sequence[Entry]) -> Iterator[tuple[bool, str]]:
     except UsageError as error:
         yield True, str(error)
         return
+    yield from ((True, f"there is no plot {n}, which has a range") for n in conditions.plot_ranges if n not in plots)
     yield from ((True, each) for each in _mapped_twice(conditions))
     yield from ((True, each) for each in _not_mapped(conditions))
     yield from ((False, each) for each in _not_calibrated(conditions))

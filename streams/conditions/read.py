@@ -11,7 +11,7 @@ from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1731, PulseDefinitions
 from streams.conditions import emr, kl, tof, tracker
 from streams.conditions.model import Conditions
 from streams.conditions.read_out import read_out
-from streams.conditions.rows import Address, Tables, rows
+from streams.conditions.rows import Address, Tables, once, rows
 from streams.errors import UsageError
 
 KINDS = ("daq_channels", "plot_ranges", "pulse_definitions", *tof.KINDS, *kl.KINDS, *emr.KINDS, *tracker.KINDS)
@@ -89,7 +89,7 @@ def _mask(detectors: Mapping[Address, str], name: str) -> Bools:
 def _pulse_definitions(tables: Tables) -> PulseDefinitions:
     """One word, a `PulseDefinitions`; without the table the newest."""
     found = PulseDefinitions.SINCE_2013
-    for row in rows(*tables["pulse_definitions"], 1) if "pulse_definitions" in tables else ():
+    for row in once(rows(*tables["pulse_definitions"], 1), 0) if "pulse_definitions" in tables else ():
         if row.words[0] not in tuple(PulseDefinitions):
             raise row.fail(f"{row.words[0]!r} is none of {', '.join(PulseDefinitions)}")
         found = PulseDefinitions(row.words[0])
@@ -99,7 +99,7 @@ def _pulse_definitions(tables: Tables) -> PulseDefinitions:
 def _plot_ranges(tables: Tables) -> Mapping[str, tuple[int, float, float]]:
     """``plot bins low high``."""
     found = {}
-    for row in rows(*tables["plot_ranges"], 4) if "plot_ranges" in tables else ():
+    for row in once(rows(*tables["plot_ranges"], 4), 1) if "plot_ranges" in tables else ():
         low, high = row.real(2), row.real(3)
         if low >= high:
             raise row.fail(f"{low} to {high} is no range")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from schemas.columns import Bools
-from streams.boards import DBB, DBB_CHAIN, V1290, V1724, V1731
+from streams.boards import DBB, DBB_CHAIN, V1290, V1724, V1731, VLSB
 from streams.conditions.model import Conditions
 from streams.read_out import ANY, Place, ReadOut
 
@@ -28,10 +28,12 @@ def read_out(conditions: Conditions) -> ReadOut:
         of_tables["emr"] |= {(kind, ldc, ANY) for kind in (DBB, DBB_CHAIN) for ldc in ldcs}
     boards |= of_tables
     named = {(kind, ldc, geo) for ldc, geo, _, kind in conditions.detectors}.union(*boards.values())
-    return ReadOut(
-        boards={detector: frozenset(places) for detector, places in boards.items()},
-        named=frozenset(place for place in named if ANY not in place),
-    )
+    named = {place for place in named if ANY not in place}
+    if emr is not None:
+        named |= {(DBB, ldc, geo) for ldc, geo in np.argwhere((emr.dbb >= 0).any(axis=2)).tolist()}
+    if conditions.tracker is not None:
+        named |= {(VLSB, ANY, bank) for bank in np.flatnonzero((conditions.tracker.fibres >= 0).any(axis=1)).tolist()}
+    return ReadOut(boards={detector: frozenset(places) for detector, places in boards.items()}, named=frozenset(named))
 
 
 def cabled(conditions: Conditions) -> Iterator[tuple[str, int, Bools]]:

@@ -1,7 +1,8 @@
 """The rows of a table file: white-space separated words, checked one by one, errors with file and line."""
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,11 @@ Tables = dict[str, tuple[Path, str]]
 """Kind → file and what it holds."""
 Address = tuple[int, int, int, int]
 """LDC, geo, channel, equipment type."""
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_REAL = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+"""Python reads more than people write: 1_000, or digits of other alphabets."""
+_SHOWN = 40
+"""Characters of a word that an error shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +35,16 @@ class Row:
     def whole(self, at: int, low: int, high: int) -> int:
         """Return word `at` as a whole number in [low, high]."""
         word = self.words[at]
-        if not (word.lstrip("-").isascii() and word.lstrip("-").isdigit() and low <= int(word) <= high):
-            raise self.fail(f"word {at + 1} is {word!r}, not a whole number from {low} to {high}")
+        if not (_WHOLE.fullmatch(word) and low <= int(word) <= high):
+            raise self.fail(f"word {at + 1} is {word[:_SHOWN]!r}, not a whole number from {low} to {high}")
         return int(word)
 
     def real(self, at: int) -> float:
         """Return word `at` as a finite number."""
-        try:
-            value = float(self.words[at])
-        except ValueError:
-            value = math.nan
+        word = self.words[at]
+        value = float(word) if _REAL.fullmatch(word) else math.nan
         if not math.isfinite(value):
-            raise self.fail(f"word {at + 1} is {self.words[at]!r}, not a number")
+            raise self.fail(f"word {at + 1} is {word[:_SHOWN]!r}, not a number")
         return value
 
     def address(self, at: int) -> Address:
@@ -80,4 +84,21 @@ def rows(file: Path, text: str, words: int, first: str | None = None) -> Iterato
             raise row.fail(f"{len(row.words)} words where {words} belong")
         if first is not None and row.words[0] != first:
             raise row.fail(f"begins with {row.words[0]!r}, not {first}")
+        yield row
+
+
+def once(of: Iterable[Row], words: int) -> Iterator[Row]:
+    """Yield rows of which no two may be about the same: what the first `words` of each say it is about.
+
+    Raises
+    ------
+    UsageError
+        At the second row about something: nothing tells which one is right.
+    """
+    lines: dict[tuple[str, ...], int] = {}
+    for row in of:
+        about = row.words[:words]
+        if about in lines:
+            raise row.fail(f"{' '.join(about) or 'it'} has line {lines[about]} already")
+        lines[about] = row.line
         yield row

@@ -6,7 +6,7 @@ import tomllib
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ from streams.conditions.model import Conditions
 from streams.conditions.read import KINDS, make_conditions
 from streams.conditions.rows import Tables
 from streams.errors import UsageError
+from streams.files import read_whole
 from streams.settings import Settings, settings_file
 
 SIMULATED = Path(__file__).parent / "simulated"
 """Tables of the simulated beam line, for runs 900000 to 999999. Always there."""
 LAST_RUN = 2**31 - 1
-_MAX_TABLE_BYTES = 64 << 20
-"""Of a compressed table, when it is unpacked."""
+_MAX_BYTES = 64 << 20
+"""Of an index, and of a table, when it is unpacked too."""
+_MAX_NAME_BYTES = 255
+"""Of a file's name, by most file systems."""
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -34,6 +37,8 @@ class Entry:
     last_run: int
     note: str = ""
     """What the index says of it, as how sure its range is."""
+    fault: str = ""
+    """Why it cannot be: of such a one nothing is known but the runs that it may be for."""
 
     def is_for(self, run: int) -> bool:
         """Say whether its range covers a run."""
@@ -47,10 +52,7 @@ class Entry:
         UsageError
             When it cannot be read.
         """
-        try:
-            return self.file.read_bytes()
-        except OSError as error:
-            raise UsageError(f"the table {self.file} cannot be read: {error.strerror}") from error
+        return read_whole(self.file, _MAX_BYTES, "the table")
 
 
 class ConditionsStore:
@@ -66,7 +68,7 @@ class ConditionsStore:
     Raises
     ------
     UsageError
-        When an index has an entry that cannot be, or two tables of a kind for one run.
+        When an index cannot be read.
     """
 
     def __init__(self, places: Sequence[tuple[Path, Path]], preferred: Path | None = None) -> None:
@@ -74,11 +76,8 @@ class ConditionsStore:
         """Directories of tables that are not there: their indices are left out."""
         self._entries = all_entries(places)
         self._preferred = _read_index(preferred, preferred.parent) if preferred is not None else []
-        for entries in (self._entries, self._preferred):
-            for *_, overlap in overlaps(entries):
-                raise UsageError(overlap)
         self._lock = threading.Lock()
-        self._made: dict[tuple[Path, ...], Conditions] = {}
+        self._made: dict[tuple[tuple[str, Path], ...], Conditions] = {}
 
     @classmethod
     def from_settings(cls, settings: Settings, preferred: Path | None = None) -> "ConditionsStore":
@@ -90,9 +89,30 @@ class ConditionsStore:
         return any(entry.is_for(run) for entry in self._preferred)
 
     def entries(self, run: int) -> list[Entry]:
-        """Return the tables that serve a run, one of a kind, by kind."""
-        found = {entry.kind: entry for entry in (*self._entries, *self._preferred) if entry.is_for(run)}
+        """Return the tables that serve a run, one of a kind, by kind.
+
+        Raises
+        ------
+        UsageError
+            When there are two of a kind, of which nothing tells which one is right, or an entry that cannot be may be
+            for the run. Other runs have their tables all the same.
+        """
+        of_run = self._of_run(run)
+        for *_, why in chain.from_iterable(map(problems, of_run)):
+            raise UsageError(why)
+        found = {entry.kind: entry for entry in chain.from_iterable(of_run)}
         return [found[kind] for kind in sorted(found)]
+
+    def named(self, run: int) -> list[Entry]:
+        """Return the tables that the indices name for a run, by kind, also if they cannot all be right."""
+        return sorted(chain.from_iterable(self._of_run(run)), key=lambda entry: entry.kind)
+
+    def _of_run(self, run: int) -> list[list[Entry]]:
+        return [[entry for entry in each if entry.is_for(run)] for each in (self._entries, self._preferred)]
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the indices, a sentence each: some runs have no conditions for it."""
+        return [why for each in (self._entries, self._preferred) for *_, why in problems(each)]
 
     def for_run(self, run: int) -> Conditions | None:
         """Return a run's conditions, as far as there are tables for it; None where there is none.
@@ -100,12 +120,12 @@ class ConditionsStore:
         Raises
         ------
         UsageError
-            When a table cannot be read; says which line is wrong.
+            When a table cannot be read, which says what line is wrong, or there are two of a kind.
         """
         entries = self.entries(run)
         if not entries:
             return None
-        key = tuple(entry.file for entry in entries)
+        key = tuple((entry.kind, entry.file) for entry in entries)
         with self._lock:
             if key not in self._made:
                 self._made[key] = load(entries)
@@ -125,11 +145,11 @@ def table_text(file: Path, content: bytes) -> str:
     if file.suffix == ".gz":
         unpacker = zlib.decompressobj(_GZIP)
         try:
-            content = unpacker.decompress(content, _MAX_TABLE_BYTES)
+            content = unpacker.decompress(content, _MAX_BYTES)
         except zlib.error as error:
             raise UsageError(f"the table {file} cannot be unpacked: {error}") from error
         if not unpacker.eof or unpacker.unused_data:
-            raise UsageError(f"the table {file} is cut, longer than {_MAX_TABLE_BYTES} bytes, or followed by others")
+            raise UsageError(f"the table {file} is cut, longer than {_MAX_BYTES} bytes, or followed by others")
     return content.decode()
 
 
@@ -151,7 +171,13 @@ def load(entries: Sequence[Entry]) -> Conditions:
             raise UsageError(f"the table {entry.file} is no text: byte {error.start}") from error
         digest.update(f"{entry.kind} {entry.file.name} {len(content)}\n".encode())
         digest.update(content)
-    return make_conditions(tables, digest.hexdigest())
+    try:
+        return make_conditions(tables, digest.hexdigest())
+    except UsageError:
+        raise
+    except Exception as error:  # whatever stands in a table, it must not cost the run its spills
+        files = ", ".join(entry.file.name for entry in entries)
+        raise UsageError(f"fault in the code that reads {files}: {type(error).__name__}: {error}") from error
 
 
 def all_entries(places: Sequence[tuple[Path, Path]]) -> list[Entry]:
@@ -160,7 +186,7 @@ def all_entries(places: Sequence[tuple[Path, Path]]) -> list[Entry]:
     Raises
     ------
     UsageError
-        When an index has one that cannot be.
+        When an index cannot be read.
     """
     there = [(index, tables) for index, tables in places if tables.is_dir()]
     return [e for index, tables in [(SIMULATED / "index.toml", SIMULATED), *there] for e in _read_index(index, tables)]
@@ -175,10 +201,8 @@ def places(settings: Settings) -> list[tuple[Path, Path]]:
 
 def _read_index(index: Path, tables: Path) -> list[Entry]:
     try:
-        document = tomllib.loads(index.read_text())
-    except OSError as error:
-        raise UsageError(f"the index {index} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        document = tomllib.loads(read_whole(index, _MAX_BYTES, "the index").decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"the index {index} is no TOML: {error}") from error
     found = document.pop("table", [])
     if document or not isinstance(found, list):
@@ -188,15 +212,25 @@ def _read_index(index: Path, tables: Path) -> list[Entry]:
 
 def _entry(index: Path, tables: Path, number: int, values: Any) -> Entry:
     where = f"the index {index}, table {number}"
+    if not isinstance(values, dict):
+        raise UsageError(f"{where} is no [[table]]")
+    try:
+        return _good_entry(index, tables, where, dict(values))
+    except UsageError as error:
+        bounds = ("first_run", 0), ("last_run", LAST_RUN)
+        first, last = (found if type(found := values.get(name)) is int else bound for name, bound in bounds)
+        if not 0 <= first <= last <= LAST_RUN:
+            first, last = 0, LAST_RUN
+        return Entry(kind="", file=index, first_run=first, last_run=last, fault=str(error))
 
+
+def _good_entry(index: Path, tables: Path, where: str, values: dict[str, Any]) -> Entry:
     def value(name: str, kind: type, default: Any = None) -> Any:
         found = values.pop(name, default)
         if type(found) is not kind:
             raise UsageError(f"{where}: {name} is {found!r}, not of the type {kind.__name__}")
         return found
 
-    if not isinstance(values, dict):
-        raise UsageError(f"{where} is no [[table]]")
     kind, name = value("kind", str), value("file", str)
     first_run, last_run = value("first_run", int), value("last_run", int, LAST_RUN)
     note = value("note", str, "")
@@ -206,20 +240,24 @@ def _entry(index: Path, tables: Path, number: int, values: Any) -> Entry:
         raise UsageError(f"{where}: the kind {kind!r} is none of {', '.join(KINDS)}")
     if not 0 <= first_run <= last_run <= LAST_RUN:
         raise UsageError(f"{where}: runs {first_run} to {last_run} are no range of runs")
+    if not name.isprintable() or len(name.encode()) > _MAX_NAME_BYTES:
+        raise UsageError(f"{where}: {name[:_MAX_NAME_BYTES]!r} is no name of a file")
     file = tables / name
     return Entry(
         kind=kind,
-        file=file if file.is_file() else index.parent / name,
+        file=file if file.exists() else index.parent / name,
         first_run=first_run,
         last_run=last_run,
         note=note,
     )
 
 
-def overlaps(entries: Sequence[Entry]) -> Iterator[tuple[int, int, str]]:
-    """Yield the first and the last run for which there are two tables of a kind, and a sentence that says so."""
+def problems(entries: Sequence[Entry]) -> Iterator[tuple[int, int, str]]:
+    """Yield first and last run of those that entries leave without conditions, and why: a fault, or two of a kind."""
     in_order = sorted(entries, key=lambda e: (e.kind, e.first_run))
-    for before, after in pairwise(in_order):
+    yield from ((entry.first_run, entry.last_run, entry.fault) for entry in in_order if entry.fault)
+    for before, after in pairwise(entry for entry in in_order if not entry.fault):
         if before.kind == after.kind and after.first_run <= before.last_run:
-            said = f"two tables of the kind {after.kind} for run {after.first_run}: {before.file} and {after.file}"
-            yield after.first_run, min(before.last_run, after.last_run), said
+            first, last = after.first_run, min(before.last_run, after.last_run)
+            runs = f"run {first}" if first == last else f"runs {first} to {last}"
+            yield first, last, f"two tables of the kind {after.kind} for {runs}: {before.file} and {after.file}"

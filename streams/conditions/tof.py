@@ -6,7 +6,7 @@ import numpy as np
 
 from schemas.columns import F8, I4
 from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1724
-from streams.conditions.rows import Row, Tables, rows
+from streams.conditions.rows import Row, Tables, once, rows
 
 STATIONS, PLANES, SLABS, PMTS = 3, 2, 10, 2
 """TOF0 and TOF2 have 10 slabs a plane, TOF1 7."""
@@ -82,15 +82,15 @@ def read_calibration(tables: Tables) -> TofCalibration | None:
     if not {*CALIBRATION} <= tables.keys():
         return None
     t0_ps, reference = np.zeros(_PHOTOMULTIPLIERS), np.zeros(_PHOTOMULTIPLIERS, np.int32)
-    for row in rows(*tables["tof_t0"], 8, "TOFChannelKey"):
+    for row in once(rows(*tables["tof_t0"], 8, "TOFChannelKey"), 5):
         t0_ps[_pmt(row)] = row.real(6)
         # Where T0 is 0, which means not calibrated, the reference slab is a number that is none.
         reference[_pmt(row)] = row.whole(7, 0, SLABS - 1) if row.real(6) != 0 else 0
     time_walk = np.zeros((_PHOTOMULTIPLIERS, 4))
-    for row in rows(*tables["tof_time_walk"], 10, "TOFChannelKey"):
+    for row in once(rows(*tables["tof_time_walk"], 10, "TOFChannelKey"), 5):
         time_walk[_pmt(row)] = [row.real(at) for at in range(6, 10)]
     delay_ps, stations = np.full((SLABS, SLABS), np.nan), set[int]()
-    for row in rows(*tables["tof_trigger_delay"], 6, "TOFPixelKey"):
+    for row in once(rows(*tables["tof_trigger_delay"], 6, "TOFPixelKey"), 4):
         stations.add(row.whole(1, 0, STATIONS - 1))
         if len(stations) > 1:
             raise row.fail(f"pixels of the stations {sorted(stations)}: only one triggers")

@@ -1,7 +1,6 @@
 """Cabling, calibration and bad channels of the scintillating-fibre trackers."""
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,8 @@ TRACKERS, STATIONS, PLANES, CHANNELS = 2, 5, 3, 214
 NOT_CABLED = -1
 STATION_Z_MM: F8 = np.outer([-1.0, 1.0], [0.0, 200.0, 450.0, 750.0, 1100.0])
 """(TRACKERS, STATIONS) along the beam, from the tracker's first station, which is the one next to the other tracker."""
+_MAX_COUNTS = 1e6
+"""Above all ADC counts, and those a photo-electron."""
 APART_MM = 2733.0
 """Along the beam, from the first station upstream to the first one downstream."""
 
@@ -85,6 +86,8 @@ def _calibrations(tables: Tables) -> Iterator[tuple[tuple[int, int], tuple[float
         raise UsageError(f"{file} is no JSON: {error}") from error
     if not isinstance(entries, list):
         raise UsageError(f"{file} is no JSON list")
+    if not entries:  # no channel would be calibrated, and no light seen
+        raise UsageError(f"{file}: there is no entry in it")
     seen: set[tuple[int, int]] = set()
     for number, entry in enumerate(entries):
         where = f"{file}, entry {number}"
@@ -103,12 +106,12 @@ def _calibrations(tables: Tables) -> Iterator[tuple[tuple[int, int], tuple[float
 def _whole(where: str, entry: dict[str, Any], key: str, bound: int) -> int:
     value = entry.get(key)
     if type(value) is not int or not 0 <= value < bound:
-        raise UsageError(f"{where}: {key} is {value!r}, not a whole number from 0 to {bound - 1}")
+        raise UsageError(f"{where}: {key} is {value!r:.40}, not a whole number from 0 to {bound - 1}")
     return value
 
 
 def _real(where: str, entry: dict[str, Any], key: str) -> float:
     value = entry.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UsageError(f"{where}: {key} is {value!r}, not a number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MAX_COUNTS:
+        raise UsageError(f"{where}: {key} is {value!r:.40}, not a number of ADC counts")
     return float(value)

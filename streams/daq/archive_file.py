@@ -24,6 +24,7 @@ import fastavro
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams import __version__
 from streams.errors import BadDataError, SpilldeckError, UsageError
+from streams.files import open_file
 
 MAGIC = b"Obj\x01"
 """An Avro object container file begins with it."""
@@ -366,7 +367,7 @@ def _damaged(name: str, problem: str, byte: int) -> BadDataError:
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             yield file
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error

@@ -140,8 +140,8 @@ def _expected(centres: F8, bin_ns: float, place: F8, width: F8, share: F8) -> F8
 
 
 def _peak(place: float, width: float, share: float, its: float, entries: float, bin_ns: float) -> Peak:
-    # What the bins add to the width is theirs (Sheppard).
-    own = width**2 - bin_ns**2 / 12
+    # What the bins add to the width is theirs (Sheppard), and about a place of their own entries lie closer (Bessel).
+    own = width**2 * its / (its - 1) - bin_ns**2 / 12
     return Peak(
         place=KeyNumber(value=float(place), error=float(width / sqrt(its))),
         width=KeyNumber(value=sqrt(own), error=float(width**2 / sqrt(own) / sqrt(2 * its))) if own > 0 else None,

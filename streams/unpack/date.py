@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from streams.boards import BOARD_NAMES, V977, PulseDefinitions
 from streams.errors import BadDataError
-from streams.read_out import Place, ReadOut
+from streams.read_out import ANY, Place, ReadOut
 from streams.unpack.fragments import Equipment, Fragment, equipments, fragments
-from streams.unpack.framing import EQUIPPED, EventType, read_header
+from streams.unpack.framing import EQUIPPED, EventHeader, EventType, read_header
 from streams.unpack.hits import RawHits
 from streams.unpack.losses import Losses
 from streams.unpack.registers import unpack_v977
@@ -52,14 +52,12 @@ def unpack_date(
             if spill.physics_events > 1:
                 raise BadDataError("unpack", "a second physics event in the spill", at)
         if header.type in EQUIPPED:
-            parts = fragments(view, at, header)
-            spill.events.append((at, header.type, {part.ldc for part in parts}))
-            for part in parts:
-                spill.take(view, part, header.type)
+            spill.take_event(view, at, header)
         at += header.size
     if spill.physics_events == 0:
         raise BadDataError("unpack", f"no physics event in the {len(view)} bytes of the spill")
     spill.lose_ldcs()
+    spill.lose_unread()
     return spill.hits(pulses)
 
 
@@ -72,36 +70,58 @@ class _Spill:
     events: list[tuple[int, EventType, set[int]]] = field(default_factory=list)
     """Byte, type and LDCs of each."""
     broken: list[tuple[int, BadDataError]] = field(default_factory=list)
-    """LDCs of the physics event whose equipments cannot be told apart."""
+    """LDCs of the physics event of which nothing can be read."""
     trigger_words: list[int] = field(default_factory=list)
+    unread: list[Equipment] = field(default_factory=list)
+    """Those of the physics event with words that no type of board that is known explains."""
     boards: dict[int, list[Equipment]] = field(default_factory=lambda: defaultdict(list))
     """Those of the physics event that are known, by their type."""
     skipped: Counter[str] = field(default_factory=Counter)
 
-    def take(self, payload: memoryview, part: Fragment, event: EventType) -> None:
-        """Put the equipments of a fragment where they belong: all, or none if one of them cannot be."""
+    def take_event(self, payload: memoryview, at: int, header: EventHeader) -> None:
+        """Put the equipments of the event at byte `at` where they belong."""
+        parts = fragments(payload, at, header)
+        self.events.append((at, header.type, {part.ldc for part in parts if part.ldc != ANY}))
+        for part in parts:
+            self._take_fragment(payload, part, header.type)
+
+    def _take_fragment(self, payload: memoryview, part: Fragment, event: EventType) -> None:
+        """Take all equipments of a fragment, or none if one of them cannot be."""
+        found: list[Equipment] = []
+        fault = part.fault
         try:
             found = list(equipments(payload, part))
         except BadDataError as error:
-            if event is EventType.PHYSICS:
-                self.broken.append((part.ldc, error))
-            else:
-                self.losses.lose_nothing_else(error)
-            return
-        for equipment in found:
-            self._take(equipment, event)
+            fault = fault or error
+        if fault is None:
+            for equipment in found:
+                self._take(equipment, event)
+        elif event is not EventType.PHYSICS:
+            said = f"in the event {event.name.lower()}: {fault.reason}"
+            self.losses.lose_nothing_else(BadDataError(fault.step, said, fault.byte))
+        elif part.ldc != ANY:
+            self.broken.append((part.ldc, fault))
+        else:  # its boards tell which detectors' they may be
+            self.losses.lose_nothing_else(fault)
+            for equipment in found:
+                if equipment.type in BOARD_NAMES and equipment.type != V977:
+                    self.losses.lose(equipment, fault)
 
     def _take(self, equipment: Equipment, event: EventType) -> None:
         kind = equipment.type
         if kind == V977:
             read = self.losses.each([equipment] if len(equipment.words) else [], unpack_v977)
             self.trigger_words += [word for _, word in read]
+            if len(equipment.words) and not read and event is EventType.PHYSICS:
+                self.unread.append(equipment)
         elif event is EventType.PHYSICS and (kind in BOARD_NAMES or kind in BOARDS):
             if len(self.boards[kind]) == _MOST_BOARDS:
                 raise equipment.error(0, f"there are more than {_MOST_BOARDS} of them")
             self.boards[kind].append(equipment)
         elif len(equipment.words):
             self.skipped[f"{kind} in {event.name.lower()}" if kind in BOARD_NAMES else str(kind)] += 1
+            if event is EventType.PHYSICS:
+                self.unread.append(equipment)
 
     @property
     def places(self) -> set[Place]:
@@ -112,7 +132,7 @@ class _Spill:
         """Take note of the LDCs that an event lacks; only in the physics event have they what a detector needs."""
         for ldc, error in self.broken:
             self.losses.lose_ldc(ldc, self.places, error)
-        ldcs = set().union(*(there for _, _, there in self.events))
+        ldcs = set().union(*(there for _, _, there in self.events)) - self._told_wrong()
         for at, event, there in self.events:
             for ldc in sorted(ldcs - there):
                 reason = f"LDC {ldc} lacks in an event: it has {sorted(there)}, and the spill has {sorted(ldcs)}"
@@ -121,6 +141,21 @@ class _Spill:
                     self.losses.lose_ldc(ldc, self.places, error)
                 else:
                     self.losses.lose_nothing_else(error)
+
+    def lose_unread(self) -> None:
+        """Take note of what stands, as nothing that is known, at the place of a cabled board that is not there."""
+        self.losses.see(self.places)
+        for board in self.unread:
+            if names := " or ".join(BOARD_NAMES[kind] for kind in sorted(self.losses.in_place_of(board))):
+                self.losses.lose(board, board.error(0, f"unexpected type {board.type} in place of the cabled {names}"))
+
+    def _told_wrong(self) -> set[int]:
+        """Return the LDCs that one event alone has, in place of one that the physics event has: there are none such."""
+        physics = [there for _, event, there in self.events if event is EventType.PHYSICS]
+        others = [there for _, event, there in self.events if event is not EventType.PHYSICS]
+        times = Counter(ldc for there in others for ldc in there)
+        wrong = [there - physics[0] for there in others if physics and physics[0] - there and len(others) > 1]
+        return {ldc for there in wrong for ldc in there if times[ldc] == 1}
 
     def hits(self, pulses: PulseDefinitions) -> RawHits:
         """Unpack the boards.

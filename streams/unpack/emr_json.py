@@ -26,6 +26,8 @@ _GEO = ("geo", "dbb_id")
 _LISTS = {"trigger_count": ("triggers", "dbb_triggers"), "hit_count": ("hits", "dbb_hits")}
 """Count of a board → spellings of the list of what it counts: documentation and files differ, as they do below."""
 _TIMES = (("l_time", "leading_edge_time"), ("t_time", "trailing_edge_time"))
+_NO_EDGES = ("time_stamp", "trigger_time_tag")
+"""Other keys of a hit that speak of a time."""
 
 
 def fadc_events(branch: Mapping[str, Any]) -> list[Any]:
@@ -81,10 +83,14 @@ def read_dbb(branch: Mapping[str, Any]) -> tuple[DbbSpills, DbbHits]:
 
 
 def _times(hit: Mapping[str, Any]) -> Iterator[int]:
-    """Yield leading and trailing time; one of them may be absent."""
-    spelled(hit, *(key for keys in _TIMES for key in keys))
+    """Yield leading and trailing time; one of them may be absent, if no other spelling may be its."""
+    known = [key for keys in _TIMES for key in keys]
+    spelled(hit, *known)
+    is_told_otherwise = any("time" in key and key not in (*known, *_NO_EDGES) for key in hit)
     for keys in _TIMES:
         key = next((key for key in keys if key in hit), "")
+        if not key and is_told_otherwise:
+            spelled(hit, *keys)
         yield number(hit, key, low=0, high=_MAX_TIME) if hit.get(key, MISSING) != MISSING else MISSING
 
 

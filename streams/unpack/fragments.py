@@ -1,8 +1,9 @@
 """The inside of a DATE event: sub-events of the LDCs, their equipments, and the words of each."""
 
 import struct
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,8 @@ import numpy.typing as npt
 from schemas.columns import I8, U1
 from streams.boards import BOARD_NAMES, LDCS
 from streams.errors import BadDataError
-from streams.unpack.framing import EventHeader, read_header
+from streams.read_out import ANY
+from streams.unpack.framing import EventHeader, headers, read_header
 
 U4 = npt.NDArray[np.uint32]
 Integers = npt.NDArray[np.integer]
@@ -25,8 +27,11 @@ class Fragment:
     """What one LDC sent of an event; its equipments are ``payload[start:stop]``."""
 
     ldc: int
+    """`ANY` if nothing tells which one it is."""
     start: int
     stop: int
+    fault: BadDataError | None = None
+    """Why nothing of it can be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,37 +98,53 @@ class Boards:
 def fragments(payload: memoryview, at: int, header: EventHeader) -> list[Fragment]:
     """Return the fragments of the event at byte `at`: one per LDC of a super-event, else the event itself.
 
-    Raises
-    ------
-    BadDataError
-        When the sub-events do not fill the event, belong to another event, or an LDC comes twice or sent nothing.
+    One that belongs to another event, of which the LDC cannot be known, that is empty or does not fit has a fault; the
+    others none. Behind a header that cannot be read they go on at the next one of the event.
     """
     stop = at + header.size
-    found: list[Fragment] = []
     if not header.is_super:
-        found.append(_fragment(at, header))
-    else:
-        sub = at + header.head_size
-        while sub < stop:
-            inner = read_header(payload[:stop], sub)
-            if sub + inner.size > stop:
-                raise BadDataError("unpack", f"a sub-event of {inner.size} bytes where {stop - sub} are left", sub)
-            if inner.is_super or inner.names != header.names:
-                reason = f"a sub-event of (type, run, number) {inner.names} in an event of {header.names}"
-                raise BadDataError("unpack", reason, sub)
-            found.append(_fragment(sub, inner))
-            if any(f.ldc == inner.ldc for f in found[:-1]):
-                raise BadDataError("unpack", f"LDC {inner.ldc} comes twice in an event", sub)
-            sub += inner.size
-    return found
+        return [_fragment(at, header)]
+    event = payload[:stop]
+    found: list[Fragment] = []
+    sub = at + header.head_size
+    while sub < stop:
+        try:
+            one = _sub_event(event, sub, header)
+        except BadDataError as error:
+            others = (place for place, other in headers(event, sub + 1, stop) if other.names == header.names)
+            end = next(others, stop)
+            one = Fragment(ldc=ANY, start=min(sub + header.head_size, end), stop=end, fault=error)
+        found.append(one)
+        sub = one.stop
+    return _each_once(found)
+
+
+def _sub_event(event: memoryview, at: int, header: EventHeader) -> Fragment:
+    inner, left = read_header(event, at), len(event) - at
+    if inner.size > left:
+        raise BadDataError("unpack", f"a sub-event of {inner.size} bytes where {left} are left", at)
+    one = _fragment(at, inner)
+    if inner.is_super or inner.names != header.names:
+        reason = f"a sub-event of (type, run, number) {inner.names} in an event of {header.names}"
+        one = replace(one, fault=BadDataError("unpack", reason, at))
+    return one
 
 
 def _fragment(at: int, header: EventHeader) -> Fragment:
-    if header.ldc >= LDCS:
-        raise BadDataError("unpack", f"LDC {header.ldc}: LDCs are numbered from 0 to {LDCS - 1}", at)
+    ldc, fault = header.ldc, ""
     if header.size == header.head_size:
-        raise BadDataError("unpack", f"empty fragment: LDC {header.ldc} sent a header alone", at)
-    return Fragment(ldc=header.ldc, start=at + header.head_size, stop=at + header.size)
+        fault = f"empty fragment: LDC {header.ldc} sent a header alone"
+    if header.ldc >= LDCS:
+        ldc, fault = ANY, f"LDC {header.ldc}: LDCs are numbered from 0 to {LDCS - 1}"
+    start, stop = at + header.head_size, at + header.size
+    return Fragment(ldc=ldc, start=start, stop=stop, fault=BadDataError("unpack", fault, at) if fault else None)
+
+
+def _each_once(found: Sequence[Fragment]) -> list[Fragment]:
+    """Return the fragments; of several of one LDC nothing tells which one is its own."""
+    times = Counter(one.ldc for one in found if one.ldc != ANY)
+    faults = {one.ldc: BadDataError("unpack", f"LDC {one.ldc} comes twice in an event", one.start) for one in found}
+    return [replace(one, ldc=ANY, fault=faults[one.ldc]) if times[one.ldc] > 1 else one for one in found]
 
 
 def equipments(payload: memoryview, fragment: Fragment) -> Iterator[Equipment]:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from streams.boards import VLSB
 from streams.errors import BadDataError
-from streams.read_out import Place, ReadOut
+from streams.read_out import ANY, Place, ReadOut
 from streams.unpack.fragments import Equipment
 from streams.unpack.registry import BOARDS
 
@@ -21,6 +22,8 @@ class Losses:
     """What of a spill cannot be read."""
 
     read_out: ReadOut
+    gone: dict[tuple[int, int], set[int]] = field(default_factory=dict)
+    """LDC and geo → the types of the boards that are cabled there, and not in the spill."""
     failed: dict[str, BadDataError] = field(default_factory=dict)
     """Detector → why it lacks something: of several reasons the first that was found."""
 
@@ -29,9 +32,31 @@ class Losses:
         self._fail(self.read_out.readers_of_ldc(ldc, there), error)
 
     def lose(self, board: Equipment, error: BadDataError, geo: int | None = None) -> None:
-        """Take note that a board cannot be read; `geo`, if it tells another one than its equipment's header."""
-        place = (board.type, board.ldc, board.number if geo is None else geo)
-        self._fail({ADDED} if board.type in BOARDS else self.read_out.readers(*place), error)
+        """Take note that a board cannot be read; `geo`, if it tells another one than its equipment's header.
+
+        If a cabled board of another type is not there, whose place this is, its equipment's header tells a wrong type.
+        """
+        if board.type in BOARDS:
+            self._fail({ADDED}, error)
+            return
+        kinds = self.in_place_of(board) or {board.type}
+        number = board.number if geo is None else geo
+        self._fail({name for kind in kinds for name in self.read_out.readers(kind, board.ldc, number)}, error)
+
+    def see(self, there: Collection[Place]) -> None:
+        """Learn which boards there are, by the headers of their equipments."""
+        banks = {geo for kind, _, geo in there if kind == VLSB}
+        of_trackers = {ldc for kind, ldc, _ in there if kind == VLSB}
+        for kind, ldc, geo in self.read_out.named - set(there):
+            # No table says by which LDC a bank is read, but it is one of a tracker's.
+            its_ldcs = {ldc} if ldc != ANY else of_trackers if geo not in banks else set()
+            for its in its_ldcs:
+                self.gone.setdefault((its, geo), set()).add(kind)
+
+    def in_place_of(self, board: Equipment) -> set[int]:
+        """Return the types of the cabled boards that are not there, at whose place a board is that is not cabled."""
+        is_cabled = (board.type, board.ldc, board.number) in self.read_out.named
+        return set() if is_cabled else self.gone.get((board.ldc, board.number), set())
 
     def lose_nothing_else(self, error: BadDataError) -> None:
         """Take note of what no detector needs."""

@@ -16,6 +16,7 @@ from schemas.records import MISSING
 from schemas.wire import MAX_TRIGGERS
 from streams.boards import CHANNELS, GEOS, LDCS, V1290, V1724, V1731
 from streams.errors import BadDataError
+from streams.read_out import ReadOut
 from streams.unpack.emr_json import fadc_events, read_dbb
 from streams.unpack.hits import BoardEvents, DbbHits, DbbSpills, FadcHits, RawHits, TdcHits, VlsbHits
 from streams.unpack.json_values import INT32, number, own_trigger, short, spelled
@@ -68,10 +69,11 @@ def parse(document: bytes) -> dict[str, Any]:
     return found
 
 
-def unpack_json(payload: bytes | memoryview) -> RawHits:
+def unpack_json(payload: bytes | memoryview, read_out: ReadOut | None = None) -> RawHits:
     """Return the raw hits of a physics event's document, by board, trigger and channel.
 
-    A branch that cannot be read is left out, and told of the detectors that need it (`RawHits.failed`).
+    A branch that cannot be read is left out, and told of the detectors that need it (`RawHits.failed`). Whose hits one
+    of an unknown name has, tells `read_out`.
 
     Raises
     ------
@@ -81,9 +83,13 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
     daq = parse(bytes(payload)).get("daq_data")
     if not isinstance(daq, dict):
         raise BadDataError("json", f"daq_data is {short(daq)}, not an object")
-    detectors = {short(n): branch for n, branch in daq.items() if isinstance(branch, list) and n not in _NOT_READ}
-    emr = daq["emr"] if isinstance(daq.get("emr"), dict) else {}
     failed = _Failed()
+    good: dict[str, Any] = {}
+    for name, branch in daq.items():
+        with failed.by(name):
+            good[name] = _of_its_shape(name, branch)
+    detectors = {short(n): branch for n, branch in good.items() if isinstance(branch, list) and n not in _NOT_READ}
+    emr = good.get("emr") or {}
     with failed.by("emr"):
         if events := fadc_events(emr):
             detectors["emr"] = events
@@ -91,12 +97,14 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
     if triggers > MAX_TRIGGERS:
         raise BadDataError("json", f"{triggers} particle events, more than the {MAX_TRIGGERS} that a spill can have")
     parts = [RawHits(triggers=triggers, boards=BoardEvents.empty(), tdc=TdcHits.empty(), fadc=FadcHits.empty())]
+    others = []
     for name, events in detectors.items():
         with failed.by(name):
             parts.append(_branch(name, events, triggers))
+            others += [parts[-1]] if name not in _DETECTORS else []
     scalers: dict[tuple[int, int], Any] = {}
     with failed.by("V830"):
-        scalers = _scalers(daq.get("V830"))
+        scalers = _scalers(good.get("V830"))
     dbb = DbbSpills.empty(), DbbHits.empty()
     with failed.by("emr"):
         dbb = read_dbb(emr)
@@ -118,25 +126,39 @@ def unpack_json(payload: bytes | memoryview) -> RawHits:
         vlsb=vlsb,
         skipped=dict(skipped),
         failed=failed.why,
-        absent=_absent(daq),
+        absent=_absent(daq, others, read_out or ReadOut()),
     )
+
+
+def _of_its_shape(name: str, branch: Any) -> Any:
+    """Return a branch; refuse one that is neither absent (null) nor of the shape that its name has."""
+    shape = dict if name in _READ else list
+    if name in _DETECTORS and branch is not None and not isinstance(branch, shape):
+        raise BadDataError("json", f"{name} is {short(branch)}, not a JSON {shape.__name__}")
+    return branch
 
 
 def _triggers(detectors: Mapping[str, Sequence[Any]]) -> int:
     """Return how many particle triggers the lists of particle events tell.
 
     There is one event per particle trigger; where the trigger itself was not recorded, the longest list tells. If most
-    lists agree on more, the trigger's own is the one that is wrong.
+    lists agree on more, the trigger's own is the one that is wrong; and if they do on less, which may be lists that end
+    early, where the trigger's request agrees with them: it is recorded with each trigger.
     """
     lengths = [len(events) for events in detectors.values() if events]
     found = len(detectors.get("trigger", ())) or max(lengths, default=0)
-    agreed = (length for length, lists in Counter(lengths).items() if 2 * lists > len(lengths))
-    return max(found, *agreed, 0)
+    agreed = next((length for length, lists in Counter(lengths).items() if 2 * lists > len(lengths)), found)
+    return agreed if agreed > found or agreed == len(detectors.get("trigger_request", ())) else found
 
 
-def _absent(daq: Mapping[str, Any]) -> frozenset[str]:
-    """Return the detectors of which the document has no branch."""
+def _absent(daq: Mapping[str, Any], others: Sequence[RawHits], read_out: ReadOut) -> frozenset[str]:
+    """Return the detectors of which neither a branch is there nor a hit in the `others`, whose names nobody knows."""
     there = {detector for branch, found in daq.items() if found is not None for detector in _DETECTORS.get(branch, ())}
+    for boards in (part.boards for part in others):
+        places = set(zip(boards.equipment.tolist(), boards.ldc.tolist(), boards.geo.tolist(), strict=True))
+        there |= {detector for place in places & read_out.named for detector in read_out.readers(*place)}
+    if any(len(part.vlsb) for part in others):
+        there.add("tracker")
     return frozenset({detector for detectors in _DETECTORS.values() for detector in detectors} - there)
 
 
@@ -183,6 +205,8 @@ def _branch(name: str, events: Sequence[Any], triggers: int) -> RawHits:
         else:
             skipped[short(board)] += 1
     tdc, fadc = hits[V1290], hits[V1724] + hits[V1731]
+    _check_once(hits[V1724])
+    _check_once(hits[V1731])
     return RawHits(
         triggers=triggers,
         boards=_board_events(hits),
@@ -229,6 +253,15 @@ def _addresses(hits: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
     for trigger, hit in hits:
         own_trigger(hit, trigger)
     return found
+
+
+def _check_once(hits: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+    """Refuse a channel of an FADC that comes twice in a particle event: nothing tells which pulse is its own."""
+    places = Counter((trigger, *(number(hit, key) for key in ("ldc_id", "geo", "channel"))) for trigger, hit in hits)
+    for (trigger, ldc, geo, channel), times in places.most_common(1):
+        if times > 1:
+            where = f"channel {channel} of LDC {ldc}, geo {geo}"
+            raise BadDataError("json", f"{where} comes twice in particle event {trigger}")
 
 
 def _in_order(table: _TableT) -> _TableT:
@@ -309,7 +342,11 @@ def _scalers(board: Any) -> dict[tuple[int, int], Any]:
     """Return what the scaler counted: it is read once a spill."""
     if board is None:
         return {}
-    if not isinstance(board, dict) or not isinstance(board.get("channels"), dict):
-        raise BadDataError("json", f"V830 is {short(board)}, not an object with channels")
-    counts = [number(board["channels"], f"ch{channel}", MISSING, high=_UINT32) for channel in range(CHANNELS)]
+    channels = board.get("channels")
+    if not isinstance(channels, dict):
+        raise BadDataError("json", f"channels of V830 is {short(channels)}, not an object")
+    names = [f"ch{channel}" for channel in range(CHANNELS)]
+    if unknown := next((key for key in channels if key not in names), ""):
+        raise BadDataError("json", f"unknown channel {short(unknown)}, there are {names[0]} to {names[-1]}")
+    counts = [number(channels, name, MISSING, high=_UINT32) for name in names]
     return {(number(board, "ldc_id", low=0), number(board, "geo", low=0)): np.array(counts, np.int64)}

@@ -6,6 +6,7 @@ import pytest
 
 from streams.conditions.check import Oddity, check
 from streams.conditions.store import all_entries
+from streams.plots.catalogue import PLOTS
 from tests.conftest import PROJECT
 from tests.tables import copy_tables
 
@@ -17,12 +18,16 @@ def changed(directory: Path, table: str, old: str, new: str) -> list[Oddity]:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    return [each for each in check(all_entries([(index, index.parent)])) if 10 <= each.first_run <= 19 or each.is_wrong]
+    return [
+        each
+        for each in check(all_entries([(index, index.parent)]), PLOTS)
+        if 10 <= each.first_run <= 19 or each.is_wrong
+    ]
 
 
 def test_of_the_experiments_own_tables_none_is_wrong_and_what_runs_lack_is_said(shared: Path) -> None:
     index = PROJECT / "streams" / "conditions" / "mice.toml"
-    found = check(all_entries([(index, shared / "data" / "mice-conditions")]))
+    found = check(all_entries([(index, shared / "data" / "mice-conditions")]), PLOTS)
     assert not [each for each in found if each.is_wrong]
     said = {(each.first_run, each.last_run, each.what) for each in found}
     assert (3600, 899_999, "no table of the kind tof_t0: no tof space points") in said
@@ -63,6 +68,22 @@ def test_what_is_changed_in_a_table_is_found(tmp_path: Path, table: str, old: st
     found = [each for each in changed(tmp_path / "after", table, old, new) if each.what not in before]
     assert [each for each in found if what in each.what], found
     assert {(each.first_run, each.last_run) for each in found} == ({(10, 14)} if table == "index.toml" else {(10, 19)})
+
+
+def test_a_range_of_a_plot_that_does_not_exist_is_found(tmp_path: Path) -> None:
+    index = copy_tables(tmp_path / "tables", 10, 19)
+    index.write_text(index.read_text() + '[[table]]\nkind = "plot_ranges"\nfile = "r"\nfirst_run = 10\nlast_run = 19\n')
+    (index.parent / "r").write_text("ht01 100 0 10\nhto1 100 0 10\n")
+    found = check(all_entries([(index, index.parent)]), PLOTS)
+    assert [each.what for each in found if each.is_wrong] == ["there is no plot hto1, which has a range"]
+
+
+def test_an_entry_that_cannot_be_is_found_and_the_rest_is_checked_all_the_same(tmp_path: Path) -> None:
+    found = changed(tmp_path, "index.toml", 'kind = "kl_gains"', 'kind = "kl_gain"')
+    wrong = [each for each in found if each.is_wrong]
+    assert [(each.first_run, each.last_run) for each in wrong] == [(10, 19)]
+    assert "the kind 'kl_gain' is none of" in wrong[0].what
+    assert "no table of the kind kl_gains: no kl" in {each.what for each in found}
 
 
 def test_ranges_that_overlap_are_found_and_the_rest_is_checked_all_the_same(tmp_path: Path) -> None:

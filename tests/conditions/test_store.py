@@ -1,5 +1,7 @@
 """Conditions by run; a table that cannot be says which line."""
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from streams.conditions.store import SIMULATED, ConditionsStore
 from streams.errors import UsageError
 from tests.conftest import PROJECT
+from tests.tables import copy_tables
 
 INDEX = '[[table]]\nkind = "{kind}"\nfile = "table.txt"\nfirst_run = 10\nlast_run = 19\n'
 
@@ -56,12 +59,80 @@ def test_one_changed_number_changes_the_hash(source: Source) -> None:
         (INDEX.format(kind="tof_t0").replace("19", "9"), "no range of runs"),
         (INDEX.format(kind="tof_t0") + "typo = 1\n", "unknown key typo"),
         (INDEX.format(kind="tof_t0").replace("10", '"a"'), "first_run is 'a'"),
-        (2 * INDEX.format(kind="tof_t0"), "two tables of the kind tof_t0 for run 10"),
+        (INDEX.format(kind="tof_t0").replace("table.txt", "a\\u0000b"), "is no name of a file"),
+        (INDEX.format(kind="tof_t0").replace("table.txt", 300 * "x"), "is no name of a file"),
+        ("a = " + 5000 * "[", "no TOML"),
     ],
 )
 def test_an_index_that_cannot_be_says_what_is_wrong(source: Source, index: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        source(index, "")
+        source(index, "").for_run(15)
+
+
+def test_two_tables_of_a_kind_cost_the_runs_that_have_both_and_no_others(source: Source) -> None:
+    second = INDEX.format(kind="plot_ranges").replace("19", "30")
+    store = source(INDEX.format(kind="plot_ranges") + second, "ht01 100 0 10\n")
+    for run in (10, 19):
+        with pytest.raises(UsageError, match=r"two tables of the kind plot_ranges for runs 10 to 19: .*table.txt and"):
+            store.for_run(run)
+    assert store.for_run(20) is not None
+    assert store.for_run(900_001) is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "runs"),
+    [
+        ('"plot_ranges"', '"plot_range"', (10, 19)),
+        ('"plot_ranges"', "3", (10, 19)),
+        ("last_run = 19", "lastrun = 19", (10, 899_999)),
+        ("last_run = 19", 'last_run = "l9"', (10, 899_999)),
+        ("first_run = 10", "first_run = 1.0", (0, 19)),
+        ("first_run = 10", "first_run = 1000", (0, 899_999)),
+        ("first_run = 10", "first_run = -10", (0, 899_999)),
+    ],
+)
+def test_an_entry_that_cannot_be_costs_the_runs_that_it_may_be_for_and_no_others(
+    source: Source, old: str, new: str, runs: tuple[int, int]
+) -> None:
+    other = INDEX.format(kind="pulse_definitions").replace("10", "0").replace("last_run = 19", "last_run = 899999")
+    store = source(INDEX.format(kind="plot_ranges").replace(old, new) + other, "until_2012")
+    (said,) = store.problems()
+    assert "index.toml, table 1" in said
+    for run in runs:
+        with pytest.raises(UsageError, match=re.escape(said)):
+            store.for_run(run)
+    first, last = runs
+    assert first == 0 or store.for_run(first - 1) is not None
+    assert last == 899_999 or store.for_run(last + 1) is not None
+
+
+def test_a_file_that_is_two_kinds_of_tables_is_read_as_each(source: Source) -> None:
+    second = INDEX.format(kind="pulse_definitions").replace("10", "20").replace("19", "29")
+    store = source(INDEX.format(kind="plot_ranges") + second, "ht01 100 0 10\n")
+    assert store.for_run(15) is not None
+    with pytest.raises(UsageError, match="line 1: 4 words where 1 belong"):
+        store.for_run(25)
+
+
+@pytest.mark.parametrize("what", ["pipe", "directory", "huge", "device", "nothing"])
+@pytest.mark.parametrize("name", ["table.txt", "index.toml"])
+def test_what_is_no_table_or_too_large_is_refused_at_once(source: Source, tmp_path: Path, what: str, name: str) -> None:
+    index = INDEX.format(kind="plot_ranges")
+    source(index)
+    path = tmp_path / name
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "directory":
+        path.mkdir()
+    elif what == "huge":
+        with path.open("wb") as file:
+            file.truncate((64 << 20) + 1)
+    elif what == "device":
+        path.symlink_to("/dev/zero")
+    reason = {"directory": "Is a directory", "huge": "longer than 64 MiB", "nothing": "No such file"}
+    with pytest.raises(UsageError, match=f"{name} .*{reason.get(what, 'it is no regular file')}"):
+        ConditionsStore([(tmp_path / "index.toml", tmp_path)]).for_run(15)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +156,11 @@ def test_an_index_that_cannot_be_says_what_is_wrong(source: Source, index: str, 
         ("tof_channels", "\n", "there is no row in it"),
         ("daq_channels", "", "there is no row in it"),
         ("plot_ranges", "ht01 100 10 10", "is no range"),
+        ("plot_ranges", "ht01 --5 0 10", "line 1: word 2 is '--5', not a whole number"),
+        ("plot_ranges", f"ht01 {5000 * '9'} 0 10", "line 1: word 2 is '9{40}', not a whole number"),
+        ("plot_ranges", "ht01 5 0 1_0", "line 1: word 4 is '1_0', not a number"),
+        ("plot_ranges", "ht01 5 0 10\nht01 6 0 10", "line 2: ht01 has line 1 already"),
+        ("pulse_definitions", "until_2012\nsince_2013", "line 2: it has line 1 already"),
         ("pulse_definitions", "until_2011", "line 1: 'until_2011' is none of until_2012, since_2013"),
         ("plot_ranges", "ht01 0 0 10", "word 2 is '0'"),
         ("plot_ranges", "ht01 10 0 nan", "word 4 is 'nan', not a number"),
@@ -93,6 +169,33 @@ def test_an_index_that_cannot_be_says_what_is_wrong(source: Source, index: str, 
 def test_a_row_that_cannot_be_says_its_line(source: Source, kind: str, rows: str, message: str) -> None:
     store = source(INDEX.format(kind=kind), rows)
     with pytest.raises(UsageError, match=message):
+        store.for_run(15)
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("tof_t0", "TOFChannelKey 1 1 0 0 tof1 {} 3"),
+        ("tof_time_walk", "TOFChannelKey 1 1 0 0 tof1 0 0 0 {}"),
+        ("tof_trigger_delay", "TOFPixelKey 1 3 3 tof1 {}"),
+    ],
+)
+def test_a_calibration_that_says_two_things_of_one_channel_is_refused(kind: str, row: str, tmp_path: Path) -> None:
+    index = copy_tables(tmp_path / "tables", 10, 19)
+    (index.parent / f"{kind}.txt").write_text(f"{row.format(1.5)}\n{row.format(2.5)}\n")
+    with pytest.raises(UsageError, match=f"{kind}.txt, line 2: .* has line 1 already"):
+        ConditionsStore([(index, index.parent)]).for_run(15)
+
+
+def test_a_fault_in_the_code_that_reads_tables_costs_no_more_than_a_wrong_table(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    store = source(INDEX.format(kind="plot_ranges"), "ht01 100 0 10\n")
+    monkeypatch.setattr("streams.conditions.read._plot_ranges", fail)
+    with pytest.raises(UsageError, match=r"fault in the code that reads table\.txt: ZeroDivisionError"):
         store.for_run(15)
 
 

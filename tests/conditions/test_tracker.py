@@ -48,12 +48,14 @@ def test_without_bad_channels_all_are_good_and_one_table_alone_is_none() -> None
         ({"bad": "64 0"}, "bad, line 1: word 1 is '64'"),
         ({"calibration": "{"}, "calibration is no JSON"),
         ({"calibration": {}}, "calibration is no JSON list"),
+        ({"calibration": []}, "calibration: there is no entry in it"),
         ({"calibration": [1]}, "calibration, entry 0 is no object"),
         ({"calibration": [ENTRY, ENTRY]}, "entry 1: channel 17 of bank 38 is calibrated already"),
         ({"calibration": [ENTRY | {"bank": 64}]}, "bank is 64, not a whole number from 0 to 63"),
         ({"calibration": [ENTRY | {"adc_gain": -1}]}, "the gain -1.0 is below 0"),
         ({"calibration": [ENTRY | {"adc_pedestal": None}]}, "adc_pedestal is None, not a number"),
         ({"calibration": [ENTRY | {"adc_gain": float("nan")}]}, "adc_gain is nan, not a number"),
+        ({"calibration": [ENTRY | {"adc_gain": 10**400}]}, "adc_gain is 10{39}, not a number of ADC counts"),
     ],
 )
 def test_a_row_that_cannot_be_says_its_place(tables: dict[str, object], message: str) -> None:

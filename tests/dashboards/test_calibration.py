@@ -20,9 +20,14 @@ HITS = {"tof": Counter(hits=400, space_points=0)}
             [
                 (
                     "Run 6008 is not calibrated for Time of flight (space points) in 4 of 4 spills: "
-                    "its conditions have no table for it"
+                    "its conditions have no table for it. "
+                    "Plots of Time of flight that go on without it are among those for the expert"
                 )
             ],
+        ),
+        (
+            Totals(filled=4, lacking=Counter(kl=4)),
+            ["Run 6008 is not calibrated for Calorimeter in 4 of 4 spills: its conditions have no table for it"],
         ),
         (
             Totals(filled=4, detectors=HITS, errors=Counter({"tof calibration": 3})),

@@ -31,6 +31,21 @@ def test_a_run_without_a_calibration_of_its_own_is_told_so(spilldeck: Spilldeck,
     assert (nothing.returncode, nothing.stdout) == (1, "No index has a table for run 2000000000.\n")
 
 
+def test_of_a_run_whose_tables_contradict_each_other_all_are_shown_and_other_runs_go_on(
+    spilldeck_here: Spilldeck, tmp_path: Path
+) -> None:
+    index = copy_tables(tmp_path / "tables", 10, 19)
+    entry = '[[table]]\nkind = "kl_gains"\nfile = "none.txt"\nfirst_run = 15\nlast_run = 30\n'
+    index.write_text(index.read_text() + entry)
+    done = spilldeck_here("conditions", "show", "15", env=naming(index))
+    assert done.returncode == 2
+    assert "kl_gains.txt" in done.stdout
+    assert "none.txt" in done.stdout
+    assert "cannot be read" in done.stdout
+    assert "the conditions of run 15 cannot be read: two tables of the kind kl_gains for runs 15 to 19" in done.stderr
+    assert spilldeck_here("conditions", "show", "14", env=naming(index)).returncode == 0
+
+
 def test_the_check_ends_with_1_if_a_table_is_wrong_and_with_0_if_runs_only_lack_some(
     spilldeck: Spilldeck, with_tables: dict[str, str], tmp_path: Path
 ) -> None:

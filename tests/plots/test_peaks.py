@@ -38,6 +38,13 @@ def test_pulls_of_200_runs_have_mean_0_and_width_1(kind: str, number: str) -> No
     assert abs(pulls.std() - 1) < 0.2
 
 
+def test_the_width_of_few_entries_is_theirs_in_the_mean_square() -> None:
+    rng, true = np.random.default_rng(1), 0.12
+    draws = (np.histogram(rng.normal(0, true, 12), AXIS.bins, (AXIS.low, AXIS.high))[0] for _ in range(TIMES))
+    widths = [each["electron"].width for each in (peaks(counts, AXIS, LIGHT_NS) for counts in draws)]
+    assert np.sqrt(np.mean([width.value**2 for width in widths if width is not None])) == pytest.approx(true, rel=0.03)
+
+
 def test_momenta_follow_from_the_places_whatever_the_electrons_say_of_the_zero() -> None:
     for late_ns in (0.0, 0.3):
         counts = counts_of(np.random.default_rng(3), 20_000, late_ns=late_ns)

@@ -222,6 +222,95 @@ def test_more_boards_of_a_type_than_there_are_addresses_are_refused():
     refused(physics(*[equipment(102)] * 513), "V1290 of LDC 1, geo 0: there are more than 512 of them")
 
 
+WAVE = equipment(121, fadc_event(packed([140] * 64, 8), mask=1, geo=9), geo=9)
+TWO_LDCS = ReadOut(
+    boards={"tof": frozenset({(102, 1, 1)}), "ckov": frozenset({(121, 2, 9)})},
+    named=frozenset({(102, 1, 1), (121, 2, 9)}),
+)
+
+
+def damaged(at_event, change):
+    """Return a spill of two LDCs of which one event's first sub-event was changed."""
+    parts = {1: TDC, 2: WAVE}
+    events = [
+        super_event(kind, parts if kind == PHYSICS else {ldc: equipment(110) for ldc in parts})
+        for kind in (START_OF_BURST, PHYSICS, END_OF_BURST)
+    ]
+    words = np.frombuffer(events[at_event], "<u4").copy()
+    change(words[20:])
+    events[at_event] = words.tobytes()
+    return events
+
+
+def with_ldc(number):
+    def change(words):
+        words[16] = number
+
+    return change
+
+
+def of_run(number):
+    def change(words):
+        words[5] = number
+
+    return change
+
+
+def of_version(number):
+    def change(words):
+        words[3] = number
+
+    return change
+
+
+def of_size(number):
+    def change(words):
+        words[0] = number
+
+    return change
+
+
+@pytest.mark.parametrize("at_event", [0, 2])
+@pytest.mark.parametrize(
+    "change", [with_ldc(9), with_ldc(2**32 - 1), with_ldc(5), with_ldc(2), of_run(8), of_size(4), of_size(2**31)]
+)
+def test_what_is_damaged_in_the_first_or_last_event_of_a_spill_costs_no_detector(at_event, change):
+    hits = unpack_date(b"".join(damaged(at_event, change)), read_out=TWO_LDCS)
+    assert (hits.triggers, len(hits.tdc), len(hits.fadc), [*hits.failed]) == (1, 1, 1, ["raw"])
+    assert hits.absent == {"tracker", "scalers"}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (with_ldc(9), "LDC 9: LDCs are numbered from 0 to 7"),
+        (with_ldc(5), "LDC 1 lacks in an event"),
+        (of_size(2**20), "a sub-event of 1048576 bytes where"),
+        (of_size(20), "an event of 20 bytes with a header of 80"),
+        (of_version(7), "DATE version 0.7, not 3"),
+        (of_run(8), r"a sub-event of \(type, run, number\) \(7, 8, 0\) in an event of \(7, 7, 0\)"),
+    ],
+)
+def test_a_sub_event_of_unknown_origin_costs_the_detectors_of_its_boards_alone(change, why):
+    hits = unpack_date(b"".join(damaged(1, change)), read_out=TWO_LDCS)
+    assert (hits.triggers, len(hits.fadc)) == (1, 1)
+    assert re.search(why, hits.failed["tof"].reason)
+    assert "ckov" not in hits.failed
+
+
+def test_without_other_events_the_boards_of_an_unknown_ldc_tell_whom_they_cost():
+    hits = unpack_date(damaged(1, with_ldc(9))[1], read_out=TWO_LDCS)
+    assert (hits.failed.keys(), hits.absent) == ({"tof", "raw"}, {"tracker", "scalers"})
+
+
+def test_of_two_fragments_of_one_ldc_none_is_taken_for_its_own():
+    parts = event(PHYSICS, TDC) + event(PHYSICS, TDC2) + event(PHYSICS, WAVE, ldc=2)
+    hits = unpack_date(event(PHYSICS, parts, system=1 << 4), read_out=TWO_LDCS)
+    assert (hits.triggers, len(hits.tdc), len(hits.fadc)) == (1, 0, 1)
+    assert hits.failed.keys() == {"tof", "raw"}
+    assert hits.failed["tof"].reason == "LDC 1 comes twice in an event"
+
+
 def test_fragments_that_cannot_be_are_refused():
     refused(super_event(PHYSICS, {1: b""}), "empty fragment: LDC 1")
     refused(super_event(PHYSICS, {}), "without sub-events")

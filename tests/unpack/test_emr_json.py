@@ -69,6 +69,10 @@ def test_its_pulses_are_those_of_any_detector():
         ({"dbb": [BOARD | {"trigger_count": 1}]}, "there is no triggers or dbb_triggers, but"),
         ({"dbbs": []}, "unknown key dbbs of emr"),
         ({"dbb": [BOARD | {"hits": [{"channel": 64}]}]}, "channel is 64"),
+        (
+            {"dbb": [BOARD | {"hits": [{"channel": 4, "l_time": 4, "trailing_time": 9}]}]},
+            "there is no t_time or trailing_edge_time, but channel, l_time, trailing_time",
+        ),
         ({"dbb": [BOARD | {"hits": [{"channel": 1, "l_time": 2**22}]}]}, "l_time is 4194304"),
         ({"dbb": [BOARD | {"hits": [{"channel": 1, "t_time": -1}]}]}, "t_time is -1"),
         ({"dbb": [BOARD | {"hits": [{"channel": 1, "t_time": None}]}]}, "t_time is None"),

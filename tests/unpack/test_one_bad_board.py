@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import RawSpill
-from streams.boards import BOARD_NAMES, V977
+from streams.boards import BOARD_NAMES, DBB, V977, V1290, V1724, V1731, VLSB
 from streams.daq.simulator import SimulatedRun
 from streams.reconstruct import reconstruct
 from streams.unpack.fragments import Equipment, equipments, fragments
@@ -82,3 +82,23 @@ def test_a_board_with_any_bits_flipped_costs_its_own_detectors_alone(at: int, da
     for byte, bits in data.draw(st.lists(flips, min_size=1, max_size=8)):
         words[byte] ^= bits
     check(board, bytes(words))
+
+
+@pytest.mark.parametrize("kind", [102, 103, 120, 121, 131, 101, 110, 200, 2**31])
+def test_a_board_that_tells_another_type_is_missed_by_the_detectors_that_read_it(kind: int) -> None:
+    counted = (V1290, V1724, V1731, DBB, VLSB)
+    for board in (each for each in boards() if each.type in counted and each.type != kind):
+        if kind == V977 and len(board.words) == 1:
+            continue  # it has become a trigger receiver, and nothing tells that it was none
+        payload = bytearray(spill().payload)
+        payload[board.at - 24 : board.at - 20] = kind.to_bytes(4, "little")
+        record = reconstruct(RawSpill(**{**vars_of(spill()), "payload": bytes(payload)}), RUN.conditions)
+        assert record.rejection is None
+        readers = READ_OUT.readers(board.type, board.ldc, board.number)
+        for name in whole().keys() - {"raw"}:
+            if name in readers:
+                assert name in record.errors or name not in record.detectors, f"{board.name}: {name}"
+            elif kind <= 200:  # else nothing of the LDC can be told apart
+                assert name not in record.errors, f"{board.name}: {record.errors[name]}"
+                for table in whole()[name]:
+                    assert whole()[name][table].equal(record.detectors[name].tables()[table]), f"{name} {table}"

@@ -6,6 +6,7 @@ import pytest
 from schemas.records import MISSING
 from streams.boards import V1290, V1724, V1731, VLSB_C
 from streams.errors import BadDataError
+from streams.read_out import ReadOut
 from streams.unpack.spill_json import unpack_json
 
 TDC_HIT = {"ldc_id": 1, "geo": 2, "channel": 3, "leading_time": 100, "trailing_time": -99, "bunch_id": 4}
@@ -129,7 +130,16 @@ def test_shapes_that_cannot_be_fail_the_detectors_that_need_them():
     failed("kl", "no list of hits", kl=[{"V1724": 3}])
     failed("ckov", "no list of hits", ckov=[{"V1731": [3]}])
     failed("tof", "trigger mismatch: tof0 has 2 particle events, not 1", trigger=[None], tof0=[None, None])
-    failed("scalers", "V830 is 3", V830=3)
+    failed("scalers", "V830 is 3, not a JSON dict", V830=3)
+    failed("scalers", "channels of V830 is None", V830={})
+    failed(
+        "scalers", "unknown channel ch32, there are ch0 to ch31", V830={"ldc_id": 1, "geo": 0, "channels": {"ch32": 1}}
+    )
+    for branch in ({"V1731": [PULSE]}, "words", 3, True):
+        failed("ckov", "ckov is .*, not a JSON list", ckov=branch)
+    failed("tof", "tof1 is a dict, not a JSON list", tof1={"V1290": [TDC_HIT]})
+    failed("emr", "emr is a list, not a JSON dict", emr=[{"dbb": []}])
+    failed("kl", r"kl: channel 3 of LDC 1, geo 2 comes twice in particle event 0", kl=[{"V1724": [ADC_HIT, ADC_HIT]}])
     failed("scalers", "ch5 is a list", V830={"ldc_id": 1, "geo": 0, "channels": {"ch5": []}})
     failed("raw", "no list of hits", unknown=[{"V1290": 3}])
     failed("tracker", "channel is 128", tracker1=[{"VLSB_C": [VLSB_HIT | {"channel": 128}]}])
@@ -167,6 +177,19 @@ def test_an_unknown_spelling_fails_its_detector_alone_and_is_named(detector, bra
         assert getattr(found, table).equal(getattr(alone, table))
 
 
+def test_a_branch_of_an_unknown_name_with_hits_of_cabled_boards_is_no_absence_of_their_detector():
+    place = frozenset({(V1731, 1, 2)})
+    read_out = ReadOut(boards={"ckov": place}, named=place)
+
+    def absent(**daq):
+        return unpack_json(json.dumps({"daq_data": daq}).encode(), read_out).absent
+
+    assert "ckov" not in absent(cherenkov=[{"V1731": [PULSE]}])
+    assert "ckov" in absent(cherenkov=[{"V1731": [PULSE | {"geo": 3}]}])
+    assert "ckov" in absent(tag=[{"V1731": [PULSE]}])
+    assert "tracker" not in absent(fibres=[{"VLSB": [VLSB_HIT]}])
+
+
 def test_an_unknown_board_of_a_known_detector_fails_it_and_is_named():
     found = unpack(tof1=[{"v1290": [TDC_HIT]}], kl=[{"V1724": [ADC_HIT]}])
     said = {detector: error.reason for detector, error in found.failed.items()}
@@ -192,6 +215,18 @@ def test_a_list_of_triggers_that_most_lists_outvote_costs_the_detectors_that_nee
     said = f"trigger: trigger mismatch: trigger has {trigger} particle events, not 3"
     assert found.failed["tof"].reason == said
     assert len(found.fadc) == 6
+
+
+def test_a_list_of_triggers_that_is_longer_than_its_request_and_most_lists_costs_no_detector_that_does_not_need_it():
+    others = {"ckov": [{"V1731": [PULSE]}] * 3, "trigger_request": [None] * 3, "tag": [None] * 3, "tof0": [None] * 2}
+    found = unpack(trigger=[{"V1290": [TDC_HIT | {"geo": 1}]}] * 4, **others)
+    assert (found.triggers, found.failed.keys(), found.fadc.trigger.tolist()) == (3, {"tof", "raw"}, [0, 1, 2])
+    assert found.failed["tof"].reason == "trigger: trigger mismatch: trigger has 4 particle events, not 3"
+    # The request's own may be the one that is wrong, and lists may end early.
+    found = unpack(trigger=[None] * 3, trigger_request=[None] * 4, ckov=[{"V1731": [PULSE]}] * 3)
+    assert (found.triggers, found.failed.keys()) == (3, {"tof", "raw"})
+    found = unpack(trigger=[None] * 3, trigger_request=[None] * 3, tof0=[None] * 2, tof1=[None] * 2, tof2=[None] * 2)
+    assert (found.triggers, found.failed) == (3, {})
 
 
 def test_lists_that_are_shorter_than_the_trigger_s_are_none_the_worse():
