@@ -31,8 +31,8 @@ from dashboards.pages.links import act, choose
 from dashboards.scripts import LOADING, PLOTLY, REGENERATOR
 from dashboards.threads import Threads, peer_of
 from streams.errors import ServerError
+from streams.experiment import experiment
 from streams.freshness import BROWSER_LATE_S
-from streams.plots.catalogue import PLOTS, TRENDS
 from streams.settings import Settings
 
 HOLD_S = 0.5
@@ -148,7 +148,9 @@ def _add_files(server: FastAPI, data: Data, threads: Threads) -> None:
 
     @server.get("/export/{name}.{kind}")
     async def export(name: str, kind: str, request: Request) -> Response:
-        if kind not in kinds or (name not in PLOTS and (name not in TRENDS or kind == "json")):
+        if kind not in kinds or (
+            name not in experiment().plots and (name not in experiment().trends or kind == "json")
+        ):
             return Response(NO_SUCH_PAGE, status_code=404)
         return await threads.run(peer_of(request), partial(made, name, kind, request.url.query))
 

@@ -119,7 +119,7 @@ def book_of(run: int | None, session: str | None = None) -> str:
 
 
 def address_of(file: str) -> str:
-    """Return how an address names an imported file: ``file:tof.root``, which is no run."""
+    """Return how an address names an imported file: ``file:beam.root``, which is no run."""
     return f"file:{file}"
 
 

@@ -9,16 +9,16 @@ import uhi.io.json
 
 from dashboards.data import View
 from streams.books.cells import Histogram
-from streams.plots.catalogue import PLOTS, TRENDS
+from streams.experiment import experiment
 from streams.plots.model import Plot, Trend
 from streams.plots.spillfacts import SpillFacts
 
 
 def as_csv(view: View, name: str) -> str:
     """Return a plot or a trend as it is shown."""
-    if name in TRENDS:
-        return trend_csv(TRENDS[name], view.spills)
-    return histogram_csv(PLOTS[name], view.shown[name])
+    if name in experiment().trends:
+        return trend_csv(experiment().trends[name], view.spills)
+    return histogram_csv(experiment().plots[name], view.shown[name])
 
 
 def trend_csv(trend: Trend, spills: SpillFacts) -> str:

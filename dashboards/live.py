@@ -24,7 +24,7 @@ from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import counted, plain, runs_list
 from dashboards.pages.plots import figures_on, followed_on, is_page, names_on, navigation, tables_on
 from dashboards.pages.strip import badges, banners, clock, strip
-from dashboards.pages.tables import TABLES
+from dashboards.pages.tables import table
 from dashboards.threads import T, Threads, peer_of
 from streams.books import situation
 
@@ -175,7 +175,7 @@ class Live:
             told["lists"] = {"runs-list": runs_list(view)}
         if "books" in new:
             told["parts"]["counted"] = counted(view)
-            told["tables"] = {name: TABLES[name](view) for name in tables_on(path)}
+            told["tables"] = {name: table(name, view) for name in tables_on(path)}
         if new & {"figures", "axes"}:
             make = self._figures.maker(view, look.theme, choices)
             told["figures"] = {name: make(name) for name in figures_on(path)}

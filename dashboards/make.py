@@ -22,8 +22,7 @@ from streams.books import situation
 from streams.books.book import new_histogram
 from streams.books.key_number import KeyNumber, what
 from streams.books.totals import Totals
-from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
-from streams.plots.lacking import NOT_CALIBRATED, needs, spills_without
+from streams.experiment import NOT_CALIBRATED, experiment
 from streams.plots.model import Plot
 from streams.words import several
 
@@ -87,14 +86,16 @@ def weight(of: Any) -> int:
 
 def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
     other = view.reference
-    if view.is_loading and name in PLOTS | TRENDS:
-        return empty((PLOTS | TRENDS)[name].title, which_spills(view), "loading", THEMES[theme])
+    if view.is_loading and name in experiment().plots | experiment().trends:
+        return empty(
+            (experiment().plots | experiment().trends)[name].title, which_spills(view), "loading", THEMES[theme]
+        )
     if name.endswith(SPILLS):
         return _spills(view, name, THEMES[theme])
     if name.endswith((WINDOWS, RUNS)):
         return _history(view, name, THEMES[theme])
-    if name in TRENDS:
-        trend = TRENDS[name]
+    if name in experiment().trends:
+        trend = experiment().trends[name]
         figure = trend_figure(
             trend,
             view.spills,
@@ -106,7 +107,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             called=other.called if other is not None else "",
         )
     else:
-        plot = PLOTS[name]
+        plot = experiment().plots[name]
         figure = histogram_figure(
             plot,
             view.shown[name],
@@ -124,15 +125,15 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
 def _spills(view: View, name: str, theme: Theme) -> Figure:
     history = view.history
     if not history.is_read:
-        return empty(what(PLOTS[name.partition(":")[0]]), "", "loading", theme)
+        return empty(what(experiment().plots[name.partition(":")[0]]), "", "loading", theme)
     of = "the spills" if len(view.book.ledger) <= SPILLS_SHOWN else f"the last {SPILLS_SHOWN:,} spills"
     of_run = history.runs[-1].number if history.runs else None
     why = "no entries yet" if of_run is None else "no entries in them, or not kept when they were filled"
-    return spills_figure(what(PLOTS[name.partition(":")[0]]), history.spills, of, why, theme)
+    return spills_figure(what(experiment().plots[name.partition(":")[0]]), history.spills, of, why, theme)
 
 
 def _history(view: View, name: str, theme: Theme) -> Figure:
-    plot = PLOTS[name.partition(":")[0]]
+    plot = experiment().plots[name.partition(":")[0]]
     title, number_of = _followed(plot, name)
     if not view.history.is_read:
         return empty(title, "", "loading", theme)
@@ -178,7 +179,7 @@ def _compared(view: View, other: Reference, name: str) -> Compared:
         histogram=new_histogram(name, {}) if found is None else found,
         has_it=found is not None,
         spills=None if other.spills is None else len(view.spills) / max(len(other.spills), 1),
-        by_spill=PLOTS[name].by_spill,
+        by_spill=experiment().plots[name].by_spill,
     )
 
 
@@ -267,22 +268,24 @@ def _why_nothing(view: View) -> str:
 def _why_empty(plot: Plot, totals: Totals) -> str:
     if not totals.filled:
         return f"all rejected: {several(totals.received, 'spill')}" if totals.received else "no spills yet"
-    if without := spills_without(plot, totals.lacking):
+    if without := experiment().spills_without(plot, totals.lacking):
         said = "for it there is no table in the conditions of the run"
         return f"{NOT_CALIBRATED} in {without} of {several(totals.filled, 'spill')}: {said}"
-    if doubted := max((totals.errors[f"{name} calibration"] for name in needs(plot)), default=0):
+    doubts = {name: totals.errors[f"{name} calibration"] for name in experiment().needs(plot)}
+    if doubted := max(doubts.values(), default=0):
         where = f"{doubted} of {several(totals.filled, 'spill')}"
-        return f"the calibration does not fit in {where}: no pixel can have triggered"
+        why = experiment().reconstructions[max(doubts, key=lambda name: doubts[name])].doubted
+        return f"the calibration does not fit in {where}: {why}"
     if unfilled := totals.errors[f"plot {plot.name}"]:
         return f"this plot could not be filled from {unfilled} of {several(totals.filled, 'spill')}"
-    its = [name for name in DETECTORS if name in needs(plot)] or [plot.detector]
+    its = [name for name in experiment().detectors if name in experiment().needs(plot)] or [plot.detector]
     whys = (_why_without(name, totals) for name in its)
     return next(filter(None, whys), f"no entries yet in {several(totals.filled, 'spill')}")
 
 
 def _why_without(name: str, totals: Totals) -> str:
     """Return why there is nothing of a detector; empty if there is something."""
-    detector, spills = DETECTORS[name].title, several(totals.filled, "spill")
+    detector, spills = experiment().detectors[name].title, several(totals.filled, "spill")
     failed = totals.errors[name]
     if failed and not totals.conditions - {""}:
         return f"{detector} failed on {failed} of {spills}: the run has no conditions"

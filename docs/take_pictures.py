@@ -13,7 +13,7 @@ from playwright.sync_api import Error, Page, sync_playwright
 from ops.console import err, out
 from ops.demo import WORKERS, playground
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
 SHOTS = {

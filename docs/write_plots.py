@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from streams.plots.catalogue import DETECTORS
+from streams.experiment import experiment
 from streams.plots.model import Axis, Plot, Trend
 
 PLOTS_MD = Path(__file__).resolve().parent / "plots.md"
@@ -51,7 +51,7 @@ def _row(*cells: str) -> str:
 def lines() -> Iterator[str]:
     """Yield the lines of the list."""
     yield _HEAD
-    for detector in DETECTORS.values():
+    for detector in experiment().detectors.values():
         yield f"## {detector.title}\n"
         yield _row("name", "title", "axes: bins [low, high]", "for", "keywords", "words for the shifter")
         yield _row(*["---"] * 6)

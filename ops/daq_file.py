@@ -10,7 +10,6 @@ from typing import IO
 from ops.files import sync, workspace
 from ops.replay.checksum import CHECKSUM_SUFFIX
 from schemas.records import RawFormat, RawSpill, RunControl
-from streams.daq.midas_file import MidasSpills
 from streams.daq.sources import read_source
 from streams.errors import SpilldeckError, UsageError
 
@@ -46,13 +45,11 @@ class _Piece:
         return self.source, self.byte, self.digest
 
 
-def write_daq_file(
-    run: int, records: Iterable[RawSpill | RunControl], directory: Path, midas: MidasSpills | None = None
-) -> DaqFile:
+def write_daq_file(run: int, records: Iterable[RawSpill | RunControl], directory: Path) -> DaqFile:
     """Write the bytes of a run in the order in which the DAQ wrote them; whole or not at all.
 
     What was sent twice from the same place of the same source is written once. The file is read back before it gets
-    its name: it holds the same spills. Beside it lies its SHA-256. `midas` is how spills are marked in MIDAS files.
+    its name: it holds the same spills. Beside it lies its SHA-256.
 
     Raises
     ------
@@ -67,7 +64,7 @@ def write_daq_file(
             file = directory / f"{run:08d}.{SUFFIXES[_format(run, pieces)]}"
             if file.exists():
                 raise UsageError(f"{file} is there already: remove it, or give another --out")
-            written = _written(new / file.name, spool, pieces, midas)
+            written = _written(new / file.name, spool, pieces)
             for name in (file.name + CHECKSUM_SUFFIX, file.name):
                 (new / name).rename(directory / name)
             sync(directory)
@@ -122,7 +119,7 @@ def _format(run: int, pieces: Iterable[_Piece]) -> RawFormat:
     return forms.pop()
 
 
-def _written(file: Path, spool: IO[bytes], pieces: list[_Piece], midas: MidasSpills | None) -> str:
+def _written(file: Path, spool: IO[bytes], pieces: list[_Piece]) -> str:
     """Write a file and its checksum; return its SHA-256."""
     digest = hashlib.sha256()
     separator = b"\n" if file.suffix == f".{SUFFIXES[RawFormat.SPILL_JSON]}" else b""
@@ -132,7 +129,7 @@ def _written(file: Path, spool: IO[bytes], pieces: list[_Piece], midas: MidasSpi
             payload = spool.read(piece.size) + separator
             digest.update(payload)
             output.write(payload)
-    _check_that_it_reads_back(file, pieces, midas)
+    _check_that_it_reads_back(file, pieces)
     checksum = file.with_name(file.name + CHECKSUM_SUFFIX)
     checksum.write_text(f"{digest.hexdigest()}  {file.name}\n")
     for each in (file, checksum):
@@ -140,13 +137,11 @@ def _written(file: Path, spool: IO[bytes], pieces: list[_Piece], midas: MidasSpi
     return digest.hexdigest()
 
 
-def _check_that_it_reads_back(file: Path, pieces: list[_Piece], midas: MidasSpills | None) -> None:
+def _check_that_it_reads_back(file: Path, pieces: list[_Piece]) -> None:
     """Refuse a file of which a source would make other spills, in number or bytes."""
     wanted = sorted((piece.spill, piece.digest) for piece in pieces if piece.spill is not None)
     there = sorted(
-        (record.spill, _digest(record.payload))
-        for record in read_source(file, midas=midas)
-        if isinstance(record, RawSpill)
+        (record.spill, _digest(record.payload)) for record in read_source(file) if isinstance(record, RawSpill)
     )
     if wanted != there:
         raise SpilldeckError(

@@ -27,8 +27,8 @@ from streams.books.lag import behind, to_be_read_again
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
 from streams.errors import ServerError, UsageError
+from streams.experiment import Simulation, simulator
 from streams.kafka import Spans, reader, spans
 from streams.process import RunResult, process
 from streams.settings import Settings, load_settings
@@ -46,7 +46,6 @@ PAGE_S = 60.0
 CHECKED_SPILLS = 200
 LIVE_SPILLS = 600
 """Spills of a simulated run: ten minutes at one a second."""
-FIRST_RUN = 900_001
 
 
 @dataclass(slots=True)
@@ -184,9 +183,9 @@ def demo(files: list[Path]) -> None:
 
 def _simulated() -> Iterator[RawSpill | RunControl]:
     """Yield one simulated run after the other, a spill a second, as if it were now."""
-    run = FIRST_RUN
+    run = _first_run()
     while True:
-        simulated = SimulatedRun(run=run, spills=LIVE_SPILLS, seed=run, start_us=time.time_ns() // 1000, period_s=1.0)
+        simulated = simulator().simulate(run, LIVE_SPILLS, run).at(time.time_ns() // 1000, 1.0)
         yield from paced(simulated.records(), 1.0)
         run += 1
 
@@ -222,8 +221,12 @@ def check(files: list[Path]) -> bool:
             return _report(expected, BookReader.of(redis, running.settings), seconds) and not inputs.exit_status
 
 
-def _checked_run() -> SimulatedRun:
-    return SimulatedRun(run=FIRST_RUN, spills=CHECKED_SPILLS, seed=1)
+def _checked_run() -> Simulation:
+    return simulator().simulate(_first_run(), CHECKED_SPILLS, 1)
+
+
+def _first_run() -> int:
+    return simulator().runs[1]
 
 
 def wait_until_counted(running: Running) -> None:

@@ -8,10 +8,10 @@ from ops.console import complain
 from ops.replay.checksum import CHECKSUM_SUFFIX
 from schemas.records import NO_RUN, RawSpill, RunControl
 from streams.daq.compressed import is_compressed
-from streams.daq.date_file import FirstCounts
 from streams.daq.source import STDIN, Source
 from streams.daq.sources import read_opened
 from streams.errors import SpilldeckError, UsageError
+from streams.source_format import FirstCounts
 
 LONGEST_PAUSE_S = 60.0
 """A longer pause between two spills of a run, or one that a broken clock pretends, is not waited for."""

@@ -9,7 +9,7 @@ from boost_histogram.serialization import to_uhi
 
 from ops.files import write_whole
 from streams.errors import UsageError
-from streams.plots.catalogue import PLOTS
+from streams.experiment import experiment
 from streams.process import RunResult
 
 
@@ -22,7 +22,7 @@ def write_book(path: Path, result: RunResult) -> None:
         When the file cannot be written.
     """
     book = result.run_book()
-    histograms: dict[str, Any] = {name: to_uhi(book.histogram(name)) for name in PLOTS}
+    histograms: dict[str, Any] = {name: to_uhi(book.histogram(name)) for name in experiment().plots}
     summary = result.to_json()
     totals = result.part.totals
     origin = {"code": sorted(totals.code), "conditions": sorted(totals.conditions)}

@@ -23,8 +23,8 @@ from streams.books.book import new_histogram
 from streams.books.cells import MAX_BYTES, Histogram
 from streams.books.imported import Imported, Imports, name_of
 from streams.errors import UsageError
+from streams.experiment import experiment
 from streams.files import open_file
-from streams.plots.catalogue import PLOTS
 
 _HISTOGRAM = re.compile(r"TH([12])[CSIFDL]")
 _EXACT = 2**53
@@ -49,7 +49,7 @@ def read_root(file: Path, ours: Mapping[str, str]) -> Imported:
         When it is no file of ROOT, has none, or one that cannot be compared: each is named.
     """
     name = name_of(file)
-    if unknown := sorted(set(ours.values()) - PLOTS.keys()):
+    if unknown := sorted(set(ours.values()) - experiment().plots.keys()):
         raise UsageError(f"there is no plot {unknown[0]}: docs/plots.md lists them")
     if twice := [plot for plot, times in Counter(ours.values()).items() if times > 1]:
         raise UsageError(f"the plot {twice[0]} can have one histogram of the file, and is given several")
@@ -133,7 +133,7 @@ def _wanted(kinds: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]
     """Return the names in the file → our plots; at least one."""
     if absent := sorted(ours.keys() - kinds.keys()):
         raise _RefusedError(f"it has no {absent[0]}, but {_listed(kinds)}")
-    same = {name: name for name in kinds if name in PLOTS and name not in ours.values()}
+    same = {name: name for name in kinds if name in experiment().plots and name not in ours.values()}
     if not same and not ours:
         raise _RefusedError(f"no name in it is that of a plot of ours, see --map: it has {_listed(kinds)}")
     return same | dict(ours)
@@ -141,7 +141,7 @@ def _wanted(kinds: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]
 
 def _read(root: Any, their: str, kind: str, plot: str) -> Histogram:
     """Return a histogram of the file as counts."""
-    axes = len(PLOTS[plot].axes)
+    axes = len(experiment().plots[plot].axes)
     found = _HISTOGRAM.fullmatch(kind)
     if not found or int(found[1]) != axes:
         raise _RefusedError(f"{their} is a {kind}, and {plot} a histogram of {axes} ax{'es' if axes > 1 else 'is'}")

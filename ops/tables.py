@@ -6,6 +6,7 @@ from rich.table import Table
 
 from schemas.records import RawSpill, RunControl
 from streams.books import situation
+from streams.experiment import experiment
 from streams.process import RunResult
 
 
@@ -56,8 +57,8 @@ def problems(result: RunResult) -> Iterator[str]:
     totals = result.part.totals
     for name, why in sorted(result.lacking.items()):
         yield f"{called(name)} not calibrated in {totals.lacking[name]:,} spills: {why}"
-    if situation.finds_no_trigger(totals):
-        yield "slab hits of TOF in plenty and not one space point: the calibration is of another time"
+    if doubt := experiment().doubt_run(totals):
+        yield doubt
     for name, (spill, why) in sorted(totals.first_errors.items()):
         yield f"{name} failed on {totals.errors[name]:,} spills, first on spill {spill}: {why}"
     for name, spills in situation.lapses(totals).items():

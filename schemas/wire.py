@@ -4,17 +4,19 @@ A message is two marker bytes, the fingerprint of the writer's schema (CRC-64-AV
 a reader finds the schema without a registry. The schemas are the files ``*.avsc`` beside this module; a version, once
 used, stays for ever. Avro's fingerprint does not cover a column's dtype, so every change of a schema takes a new
 version in its namespace.
+
+What a reconstructed spill holds of detectors depends on the experiment: whoever writes or reads one gives its tables.
 """
 
 import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Any, get_args, get_type_hints
 
 import fastavro
@@ -23,7 +25,6 @@ import fastavro.write
 import numpy as np
 
 from schemas.columns import Detector
-from schemas.detectors import DETECTORS, schema_field
 from schemas.records import (
     DIGEST_BYTES,
     MAX_DECIDED_TEXT,
@@ -39,6 +40,7 @@ from schemas.records import (
     RunControl,
     RunRecord,
 )
+from schemas.spill_schema import Tables, schema_field
 
 MARKER = b"\xc3\x01"
 HEADER_BYTES = 10
@@ -51,6 +53,8 @@ MAX_TIME_US = 4_102_444_800_000_000
 MAX_TRIGGERS = 100_000
 """Particle triggers in a spill; the DAQ's own limit is some hundreds."""
 
+NO_TABLES: Tables = MappingProxyType({})
+"""Of whoever neither writes nor reads what detectors made of a spill."""
 _DETECTORS_FIELD = "detectors"
 """Of a reconstructed spill: in its schema each detector has a field of its own."""
 _DECIDED = ("before", "after")
@@ -97,33 +101,36 @@ class _Schemas:
     """Kind → those of before that lack fields and are else the same, and what these are in a record that fits."""
 
 
-def _schemas() -> _Schemas:
-    return _schemas_with(tuple(DETECTORS))
+def _schemas(tables: Tables) -> _Schemas:
+    return _schemas_with(tuple(tables.items()))
 
 
 @cache
-def _schemas_with(detectors: tuple[str, ...]) -> _Schemas:
-    """Return the schemas in the folder; the newest of reconstructed spills has the fields of all detectors."""
+def _schemas_with(tables: tuple[tuple[str, type[Detector]], ...]) -> _Schemas:
+    """Return the schemas in the folder; the one that reconstructed spills are written with has these detectors."""
     versions: dict[str, list[Schema]] = {}
     known: dict[bytes, Schema] = {}
     for path in sorted(Path(__file__).parent.glob("*.avsc"), key=_version):
         schema = json.loads(path.read_text())
         versions.setdefault(path.name.partition(".")[0], []).append(schema)
         known |= [_parsed(schema)]
+    its = {name: schema_field(name, detector) for name, detector in tables}
     spill = versions["reconstructed_spill"][-1]
-    there = {field["name"] for field in spill["fields"]}
-    spill["fields"] += [_added(name) for name in detectors if name not in there]
+    own = {f.name for f in fields(ReconstructedSpill)}
+    kept = [field for field in spill["fields"] if field["name"] in own or field == its.get(field["name"])]
+    there = {field["name"] for field in kept}
+    added = [_added(field) for name, field in its.items() if name not in there]
+    versions["reconstructed_spill"][-1] = spill | {"fields": kept + added}
     written = {_kind_of(its[-1]): _parsed(its[-1]) for its in versions.values()}
     former = {_kind_of(its[-1]): [*_fitting(its[:-1], its[-1])] for its in versions.values()}
     return _Schemas(known | dict(written.values()), written, former)
 
 
-def _added(detector: str) -> Schema:
-    """Return the field of a detector of the experiment's own.
+def _added(field: Schema) -> Schema:
+    """Return the field of a detector that no file here has, in a namespace of its own.
 
     It has no version: its namespace is a digest of all that it is, so that its columns are never read as others.
     """
-    field = schema_field(detector)
     digest = hashlib.blake2b(json.dumps(field, sort_keys=True).encode(), digest_size=8).hexdigest()
     field["type"][1]["namespace"] = f"spilldeck.added.x{digest}"
     return field
@@ -163,12 +170,17 @@ def _plain(value: Any) -> Any:
         return value
     plain = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, ReconstructedSpill):
-        plain |= {name: _plain(value.detectors.get(name)) for name in DETECTORS}
+        plain |= {name: _plain(detector) for name, detector in value.detectors.items()}
     return plain
 
 
-def encode(record: Record) -> bytes:
+def encode(record: Record, tables: Tables = NO_TABLES) -> bytes:
     """Return the message that carries a record; who is older reads it, too, unless it has what is new.
+
+    Parameters
+    ----------
+    tables
+        Those of the experiment, for a reconstructed spill.
 
     Raises
     ------
@@ -178,8 +190,8 @@ def encode(record: Record) -> bytes:
     try:
         for name, one_of in _enums(type(record)).items():  # type: ignore[arg-type]
             one_of(getattr(record, name))
-        _check(record)
-        message = serialize(record)
+        _check(record, tables)
+        message = serialize(record, tables)
     except WireError:
         raise
     except _NO_RECORD as error:
@@ -188,18 +200,18 @@ def encode(record: Record) -> bytes:
     return message
 
 
-def serialize(record: Record) -> bytes:
+def serialize(record: Record, tables: Tables = NO_TABLES) -> bytes:
     """Return the bytes of a record, whether or not anybody takes them."""
-    fingerprint, schema = _schema_of(record)
+    fingerprint, schema = _schema_of(record, tables)
     out = io.BytesIO()
     out.write(MARKER + fingerprint)
     fastavro.schemaless_writer(out, schema, _plain(record))
     return out.getvalue()
 
 
-def _schema_of(record: Record) -> tuple[bytes, Schema]:
+def _schema_of(record: Record, tables: Tables) -> tuple[bytes, Schema]:
     """Return the oldest schema that has all of a record."""
-    kind, schemas = type(record).__name__, _schemas()
+    kind, schemas = type(record).__name__, _schemas(tables)
     for fingerprint, schema, lacking in schemas.former[kind]:
         if all(getattr(record, name) == value for name, value in lacking.items()):
             return fingerprint, schema
@@ -227,9 +239,7 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     def build(values: Mapping[str, Any]) -> Any:
         out: dict[str, Any] = {}
         for name, inner in nested.items():
-            if name == _DETECTORS_FIELD:
-                known: dict[str, Any] = {**DETECTORS}
-                out[name] = {n: _builder(d)(values[n]) for n, d in known.items() if values.get(n) is not None}
+            if name == _DETECTORS_FIELD:  # what they are, whoever reads has to say
                 continue
             if name not in values:  # the message is older than the field, which has a default, or than the table
                 if issubclass(kind, Detector):
@@ -251,20 +261,36 @@ def _absent(column: Mapping[str, Any], rows: int) -> Any:
     return np.full((rows, *column["row"]), column["absent"], column["dtype"])
 
 
-def decode(message: bytes) -> Record:
+def _detectors(values: Mapping[str, Any], tables: Tables) -> dict[str, Detector]:
+    """Return what the detectors made of a spill, from Avro's dictionaries."""
+    own = {f.name for f in fields(ReconstructedSpill)}
+    there = {name: value for name, value in values.items() if name not in own and value is not None}
+    for name in there.keys() - tables.keys():
+        raise WireError(f"the ReconstructedSpill has tables of {name}, which is no detector here")
+    known: dict[str, Any] = {**tables}
+    return {name: _builder(kind)(there[name]) for name, kind in known.items() if name in there}
+
+
+def decode(message: bytes, tables: Tables = NO_TABLES) -> Record:
     """Return the record that a message carries, every number in it checked.
+
+    Parameters
+    ----------
+    tables
+        Those of the experiment, for a reconstructed spill.
 
     Raises
     ------
     WireError
-        When the bytes are no message of ours, or one with numbers that cannot be.
+        When the bytes are no message of ours, or one with numbers that cannot be; or a reconstructed spill with a
+        detector of which there are no tables here.
     """
     _check_length(message)
     if len(message) < HEADER_BYTES:
         raise WireError(f"no Avro single-object message: it has {len(message)} bytes, fewer than its header")
     if message[:2] != MARKER:
         raise WireError(f"no Avro single-object message: it begins with {message[:2].hex()}, not c301")
-    schema = _schemas().known.get(message[2:HEADER_BYTES])
+    schema = _schemas(tables).known.get(message[2:HEADER_BYTES])
     if schema is None:
         raise WireError(
             f"no schema here has the fingerprint {message[2:HEADER_BYTES].hex()}: written by a newer version?"
@@ -275,13 +301,15 @@ def decode(message: bytes) -> Record:
     try:
         values = fastavro.schemaless_reader(stream, schema)
         record: Record = _builder(kind)(values)  # type: ignore[arg-type]
+        if isinstance(record, ReconstructedSpill):
+            record = replace(record, detectors=_detectors(values, tables))
     except WireError:
         raise
     except _NO_RECORD as error:
         raise _refused(kind, "read", error) from error
     if stream.tell() != len(message):
         raise WireError(f"{len(message) - stream.tell()} bytes follow the {kind.__name__}")
-    _check(record)
+    _check(record, tables)
     return record
 
 
@@ -306,7 +334,7 @@ def _in_range(record: Any, name: str, low: int, high: int) -> None:
         raise WireError(f"{type(record).__name__}.{name} is {value}, not in [{low}, {high}]")
 
 
-def _check(record: Record) -> None:
+def _check(record: Record, tables: Tables) -> None:
     """Refuse numbers that no spill can have, and texts that nobody reads."""
     _check_texts(type(record).__name__, record)
     if isinstance(record, Action):
@@ -322,7 +350,7 @@ def _check(record: Record) -> None:
     if isinstance(record, RunControl):
         _in_range(record, "partitions", 0, MAX_NUMBER)
     if isinstance(record, ReconstructedSpill):
-        _check_reconstructed(record)
+        _check_reconstructed(record, tables)
 
 
 def _may_lack_numbers(record: Record) -> bool:
@@ -354,7 +382,7 @@ def _check_names(record: ReconstructedSpill) -> None:
             raise WireError(f"ReconstructedSpill.skipped[{name[:_SHOWN]!r}] is {count}, not in [0, {MAX_NUMBER}]")
 
 
-def _check_reconstructed(record: ReconstructedSpill) -> None:
+def _check_reconstructed(record: ReconstructedSpill, tables: Tables) -> None:
     _in_range(record, "triggers", 0, MAX_TRIGGERS)
     _in_range(record, "size", 0, MAX_MESSAGE_BYTES)
     _check_names(record)
@@ -363,7 +391,7 @@ def _check_reconstructed(record: ReconstructedSpill) -> None:
     if len(record.digest) != DIGEST_BYTES:
         raise WireError(f"ReconstructedSpill.digest has {len(record.digest)} bytes, not {DIGEST_BYTES}")
     for name, detector in record.detectors.items():
-        if type(detector) is not DETECTORS.get(name):
+        if type(detector) is not tables.get(name):
             raise WireError(f"ReconstructedSpill.detectors[{name[:_SHOWN]!r}] is a {type(detector).__name__}")
         check_detector(detector, record.triggers)
 

@@ -39,3 +39,7 @@ class BadDataError(SpilldeckError):
     def __str__(self) -> str:
         place = f" at byte {self.byte}" if self.byte >= 0 else ""
         return f"{self.step}{place}: {self.reason}"
+
+
+class DetectorError(SpilldeckError):
+    """A detector cannot be reconstructed in a spill; the others go on."""

@@ -7,9 +7,9 @@ from typing import Any
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
 from streams.books.book import Book, Ranges
 from streams.books.run import RunBook, RunPart
-from streams.conditions.model import Conditions
 from streams.errors import UsageError
-from streams.plots.catalogue import PLOTS
+from streams.experiment import experiment
+from streams.run_conditions import RunConditions
 from streams.transform import ConditionsOf, Message, Outcome, outcome
 
 BATCH_SPILLS = 64
@@ -18,7 +18,7 @@ REMEMBERED = 20
 """Rejections of a run whose reasons are kept; the counters have them all."""
 
 
-def ranges_of(conditions: Conditions | None) -> Ranges:
+def ranges_of(conditions: RunConditions | None) -> Ranges:
     """Return the run's own ranges of plots."""
     return conditions.plot_ranges if conditions is not None else {}
 
@@ -69,7 +69,7 @@ class RunResult:
             "not_read_out": dict(sorted(totals.absent.items())),
             "detectors": {name: dict(hits) for name, hits in sorted(totals.detectors.items())},
             "lacking": dict(sorted(totals.lacking.items())),
-            "plots": {name: book.summary(name) for name in PLOTS},
+            "plots": {name: book.summary(name) for name in experiment().plots},
         }
 
 

@@ -6,7 +6,6 @@ An unknown key is an error, so that a misspelt setting is never passed over.
 """
 
 import os
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -146,8 +145,10 @@ class Settings(BaseSettings):
 
     session: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,60}$")] = LIVE
     """Name under which spills are processed: own consumer group, own Redis keys."""
-    plugins: list[str] = []
-    """Modules that add boards, detectors and plots of the experiment's own; imported before all else."""
+    experiment: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]{0,200}$")] = "mice"
+    """Name of an experiment that comes with the package, or a module whose ``EXPERIMENT`` is another."""
+    detectors: list[str] = []
+    """Those of the experiment that are used, with the plots that need no others; all, unless some are named."""
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     producer: ProducerSettings = ProducerSettings()
@@ -156,7 +157,7 @@ class Settings(BaseSettings):
     keeper: KeeperSettings = KeeperSettings()
     local: LocalSettings = LocalSettings()
     conditions: list[ConditionsSource] = []
-    """Sets of tables besides those of the simulated beam line, which are always there."""
+    """Sets of tables besides those of simulated runs, which are always there."""
 
     @classmethod
     def settings_customise_sources(
@@ -187,30 +188,24 @@ def settings_file() -> Path | None:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Return the settings in force, with their plugins imported.
+    """Return the settings in force.
 
     Raises
     ------
     UsageError
-        Names each key that is unknown or has a value that cannot be, and a plugin that cannot be imported.
+        Names each key that is unknown or has a value that cannot be.
     """
     # pydantic looks in the environment only for the names that it knows, and passes over all others.
     unknown = sorted(name for name in os.environ if _is_unknown(name.upper()))
     if unknown:
         raise UsageError(f"the environment has settings that do not exist: {', '.join(unknown)}")
     try:
-        settings = Settings(**overrides)
+        return Settings(**overrides)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
         raise UsageError(f"the settings are wrong: {faults}") from None
     except ValueError as error:  # the file is no TOML, or the environment no JSON where it must be
         raise UsageError(f"the settings cannot be read ({settings_file() or 'environment'}): {error}") from error
-    for name in settings.plugins:
-        try:
-            import_module(name)
-        except Exception as error:  # it is somebody's own code
-            raise UsageError(f"the plugin {name} cannot be imported: {type(error).__name__}: {error}") from error
-    return settings
 
 
 def _is_unknown(variable: str) -> bool:

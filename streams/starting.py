@@ -19,5 +19,5 @@ def say_start(part: str, settings: Settings) -> None:
         kafka=settings.kafka.bootstrap_servers,
         redis=place(settings),
         conditions=", ".join(str(source.index) for source in settings.conditions) or "of simulated runs alone",
-        plugins=", ".join(settings.plugins) or "none",
+        experiment=settings.experiment,
     )

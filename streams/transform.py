@@ -21,11 +21,12 @@ from schemas.records import (
     RunControl,
 )
 from schemas.wire import WireError, decode
-from streams.conditions.model import Conditions
 from streams.errors import UsageError
+from streams.experiment import experiment
 from streams.log import printable
-from streams.plots.spillfacts import LedgerEntry, ledger_entry
+from streams.plots.spillfacts import LedgerEntry
 from streams.reconstruct import reconstruct, refuse
+from streams.run_conditions import RunConditions
 
 RAW_OFFSET = "raw-offset"
 """Header of a message of ``spills.reco``: the offset in ``spills.raw`` of what it was made of, in decimal."""
@@ -38,7 +39,7 @@ FAULT = "fault"
 CONFLICT = "conflict"
 """The step that rejects a spill whose number came before with other bytes."""
 
-ConditionsOf = Callable[[int], Conditions | None]
+ConditionsOf = Callable[[int], RunConditions | None]
 """Gives a run's conditions, None if it has none; raises `UsageError` if they cannot be read."""
 
 
@@ -94,7 +95,7 @@ class Outcome:
 def transform(message: Message, conditions_of: ConditionsOf) -> Outcome:
     """Return what is counted of a message."""
     try:
-        record = decode(message.value)
+        record = decode(message.value, experiment().tables)
         if isinstance(record, RawSpill | RunControl):
             return outcome(message, record, conditions_of)
         problem = f"a {type(record).__name__} has no place in this topic"
@@ -131,6 +132,17 @@ def reconstructed(message: Message, record: ReconstructedSpill | RunControl) -> 
     return Outcome(message=message, record=record, entry=ledger_entry(record) if is_good else None)  # type: ignore[arg-type]
 
 
+def ledger_entry(spill: ReconstructedSpill) -> LedgerEntry:
+    """Return what is remembered of a spill."""
+    return LedgerEntry(
+        time_us=spill.time_us,
+        triggers=spill.triggers,
+        size=spill.size,
+        digest=spill.digest,
+        scalers=tuple(experiment().scalers_of(spill)),
+    )
+
+
 def fault(error: BaseException) -> str:
     """Return an error of the code in words, with the place where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
@@ -147,7 +159,7 @@ def raw_offset_of(headers: Mapping[str, bytes | None]) -> int | None:
     return int(header) if header.isdigit() and len(header) <= OFFSET_DIGITS else None
 
 
-def _conditions(run: int, conditions_of: ConditionsOf) -> tuple[Conditions | None, str]:
+def _conditions(run: int, conditions_of: ConditionsOf) -> tuple[RunConditions | None, str]:
     """Return a run's conditions, or why there are none."""
     if run == NO_RUN:
         return None, ""

@@ -7,10 +7,10 @@ from confluent_kafka import ConsumerGroupState, KafkaException, Message
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from schemas.records import RejectedSpill
-from schemas.wire import decode
 from streams import kafka
 from streams.settings import Settings
 from streams.topics import Topics, workers_group
+from tests.wire import decode
 
 ANSWER_S = 10.0
 SHARED_S = 60.0

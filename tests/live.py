@@ -15,7 +15,7 @@ from schemas.records import RawSpill, RunControl
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
 from tests.conftest import wait_until_counted
 from tests.unreadable import no_board_can_be_read

@@ -5,16 +5,30 @@ from typing import Any
 
 import numpy as np
 
-from schemas.ckov import Ckov, CkovDigits
 from schemas.columns import Detector
-from schemas.emr import Emr, EmrDaughters, EmrHits, EmrPlanes, EmrSecondaryHits, EmrSpacePoints, EmrTracks
-from schemas.kl import Kl, KlCellHits, KlDigits
-from schemas.raw import Raw, RawDbbHits, RawFadcHits, RawTdcHits, RawVlsbHits
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill, RunControl
-from schemas.scalers import ScalerCounts, Scalers
-from schemas.tof import Tof, TofDigits, TofSlabHits, TofSpacePoints
-from schemas.tracker import Tracker, TrackerClusters, TrackerDigits, TrackerSpacePoints, TrackerTracks
-from streams.boards import V1724, V1731
+from streams.experiments.mice.boards import V1724, V1731
+from streams.experiments.mice.tables.ckov import Ckov, CkovDigits
+from streams.experiments.mice.tables.emr import (
+    Emr,
+    EmrDaughters,
+    EmrHits,
+    EmrPlanes,
+    EmrSecondaryHits,
+    EmrSpacePoints,
+    EmrTracks,
+)
+from streams.experiments.mice.tables.kl import Kl, KlCellHits, KlDigits
+from streams.experiments.mice.tables.raw import Raw, RawDbbHits, RawFadcHits, RawTdcHits, RawVlsbHits
+from streams.experiments.mice.tables.scalers import ScalerCounts, Scalers
+from streams.experiments.mice.tables.tof import Tof, TofDigits, TofSlabHits, TofSpacePoints
+from streams.experiments.mice.tables.tracker import (
+    Tracker,
+    TrackerClusters,
+    TrackerDigits,
+    TrackerSpacePoints,
+    TrackerTracks,
+)
 from streams.transform import Message, Outcome, reconstructed
 
 

@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from streams.conditions.store import SIMULATED
+from streams.experiments.mice.conditions.read import SIMULATED
 
 
 def copy_tables(directory: Path, first_run: int, last_run: int) -> Path:

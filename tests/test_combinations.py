@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import combinations as module
-from streams.combinations import combinations
+from streams.arrays import combinations as module
+from streams.arrays.combinations import combinations
 
 
 @given(st.lists(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 4)), min_size=3, max_size=3), max_size=6))

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
-from streams.stable_order import stable_order
+from streams.arrays.stable_order import stable_order
 
 
 @given(nps.arrays(st.sampled_from([np.int64, np.int32, np.uint8]), st.integers(0, 50)))

@@ -1,8 +1,8 @@
 """Faults of a simulated spill that must be rejected: no board of it can be read."""
 
-from streams.boards import BOARD_NAMES
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.boards import BOARD_NAMES
+from streams.experiments.mice.simulator import SimulatedRun
 
 
 def no_board_can_be_read(spills: str, *detectors: str) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """Worker processes of a test's own on the real stack."""
 
-import json
 import os
 import signal
 import subprocess
@@ -33,8 +32,9 @@ class Workers:
         number = len(self.running)
         env = self._environment | environment
         if plugin:
-            (self._logs / f"plugin_{number}.py").write_text(plugin)
-            env["SPILLDECK_PLUGINS"] = json.dumps([f"plugin_{number}"])
+            whose = "from streams.experiments.mice import EXPERIMENT\n"
+            (self._logs / f"plugin_{number}.py").write_text(whose + plugin)
+            env["SPILLDECK_EXPERIMENT"] = f"plugin_{number}"
         with (self._logs / f"worker-{number}.log").open("wb") as log:
             command = [sys.executable, "-m", "ops", "worker", *arguments]
             self.running.append(subprocess.Popen(command, env=env, cwd=self._logs, stdout=log, stderr=log))

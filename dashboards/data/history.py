@@ -11,7 +11,7 @@ from streams.books.reader import BookReader
 from streams.books.spill_numbers import SpillNumber, of_plot
 from streams.books.totals import Totals
 from streams.books.windows import Window
-from streams.plots.catalogue import PLOTS
+from streams.experiment import experiment
 
 RUNS_SHOWN = 20
 """Runs of the same type that are followed, the one that is shown the last."""
@@ -38,7 +38,7 @@ class Point:
 
 def point(name: str, ranges: Ranges, histogram: Histogram, *, at: int, spills: int) -> Point:
     """Return key number and measures of a plot."""
-    plot = PLOTS[name]
+    plot = experiment().plots[name]
     measures = measures_of(plot, axes_of(name, ranges), histogram)
     return Point(at=at, spills=spills, number=key_number(plot, histogram, spills), measures=measures)
 
@@ -118,4 +118,4 @@ class KeyNumbers:
         self._of_spills.move_to_end(key)
         while len(self._of_spills) > RUNS_KEPT:
             self._of_spills.popitem(last=False)
-        return of_plot(known, PLOTS[name])
+        return of_plot(known, experiment().plots[name])

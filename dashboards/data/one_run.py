@@ -17,8 +17,7 @@ from streams.books.totals import Totals
 from streams.books.windows import Window
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
-from streams.plots.catalogue import DETECTORS, PLOTS
-from streams.plots.lacking import needs
+from streams.experiment import experiment
 from streams.plots.spillfacts import SpillFacts
 from streams.process import ranges_of
 from streams.words import several
@@ -130,27 +129,26 @@ def calibration_warnings(run: int, totals: Totals) -> list[str]:
         for name, count in sorted(totals.lacking.items())
     ]
     in_doubt = [
-        f"The calibration of {its.title} does not fit run {run}: in {count:,} of {spills} no pixel can have triggered"
-        for name, its in DETECTORS.items()
+        f"The calibration of {called(name)} does not fit run {run}: in {count:,} of {spills} {its.doubted}"
+        for name, its in experiment().reconstructions.items()
         if (count := totals.errors[f"{name} calibration"])
     ]
-    if situation.finds_no_trigger(totals):
-        what = "has slab hits of TOF in plenty and not one space point"
-        in_doubt.append(f"Run {run} {what}: its calibration is of another time, or the trigger's cables were changed")
+    if doubt := experiment().doubt_run(totals):
+        in_doubt.append(f"Run {run} has {doubt}")
     return not_calibrated + in_doubt
 
 
 def called(lacking: str) -> str:
     """Return the name of a detector, or of a table of it, for which conditions lack tables."""
     name, _, table = lacking.partition(".")
-    title = DETECTORS[name].title if name in DETECTORS else name
+    title = experiment().detectors[name].title if name in experiment().detectors else name
     return f"{title} ({table.replace('_', ' ')})" if table else title
 
 
 def _what_goes_on(lacking: str) -> str:
     """Say where the plots are that need no such tables, if none is among those that a shifter looks at first."""
-    its = DETECTORS.get(lacking.partition(".")[0])
-    if its is None or {plot.expert for plot in its.plots if lacking not in needs(plot)} != {True}:
+    its = experiment().detectors.get(lacking.partition(".")[0])
+    if its is None or {plot.expert for plot in its.plots if lacking not in experiment().needs(plot)} != {True}:
         return ""
     return f". Plots of {its.title} that go on without it are among those for the expert"
 
@@ -188,7 +186,9 @@ class RunReader:
     def _beyond_axis(self, whose: Whose, one: OneRun) -> dict[str, tuple[SpillNumber, ...]]:
         """Return the entries of the newest spills in plots against the spill, as far as the axes do not have them."""
         session, totals = whose.session or whose.standing.promoted, one.book.totals
-        beyond = [plot for plot in PLOTS.values() if plot.by_spill and plot.axes[0].high < totals.last_spill]
+        beyond = [
+            plot for plot in experiment().plots.values() if plot.by_spill and plot.axes[0].high < totals.last_spill
+        ]
         numbers = sorted(one.book.ledger) if beyond else []
         try:
             return {
@@ -274,7 +274,7 @@ class RunReader:
                 unreadable[earlier] = str(error)
         runs.append(point(name, book.ranges, book[name], at=run, spills=totals.filled))
         try:
-            if is_kept(PLOTS[name]):
+            if is_kept(experiment().plots[name]):
                 numbers = sorted(one.book.ledger)
                 spills = self._key_numbers.read_spills(whose.reader, session, name, run, totals, numbers)
             windows = tuple(

@@ -10,8 +10,8 @@ from dashboards.data import RunSummary, View, book_words, window_words
 from dashboards.data.automatic import GOOD
 from dashboards.pages.links import act, beside, choose, to_page
 from streams.books.replays import called
+from streams.experiment import experiment
 from streams.freshness import span
-from streams.plots.catalogue import PLOTS
 from streams.settings import LIVE
 
 WINDOWS_NAMED = 12
@@ -159,9 +159,9 @@ _LOG = {"x": "Logarithmic x axis", "y": "Logarithmic y axis", "z": "Logarithmic 
 
 def _counts(name: str) -> str:
     """Return the axis of a plot that has its counts, or of a trend its values; that of shares is never logarithmic."""
-    if name in PLOTS and PLOTS[name].is_share:
+    if name in experiment().plots and experiment().plots[name].is_share:
         return ""
-    return "z" if name in PLOTS and len(PLOTS[name].axes) == 2 else "y"
+    return "z" if name in experiment().plots and len(experiment().plots[name].axes) == 2 else "y"
 
 
 def _log(choices: Choices, names: Sequence[str], axes: set[str]) -> str:
@@ -174,7 +174,11 @@ def _log(choices: Choices, names: Sequence[str], axes: set[str]) -> str:
 def _log_now(choices: Choices, names: Sequence[str]) -> set[str]:
     if choices.log is not None:
         return set(choices.log)
-    return {*map(_counts, names)} if names and all(name in PLOTS and PLOTS[name].log for name in names) else set()
+    return (
+        {*map(_counts, names)}
+        if names and all(name in experiment().plots and experiment().plots[name].log for name in names)
+        else set()
+    )
 
 
 def _reference(view: View, choices: Choices) -> Any:

@@ -15,7 +15,7 @@ from dashboards.pages.strip import out_of_order
 from schemas.records import TIME
 from streams.books import situation
 from streams.books.totals import NUMBERS_KEPT, Totals
-from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
+from streams.experiment import experiment
 from streams.plots.model import Plot, Trend
 from streams.words import several
 
@@ -159,14 +159,14 @@ def _called(name: str) -> str:
     """Return how the page calls what had errors."""
     if name == TIME:
         return "Time, impossible and replaced"
-    return DETECTORS[name].title if name in DETECTORS else name
+    return experiment().detectors[name].title if name in experiment().detectors else name
 
 
 def _plots() -> list[Any]:
     rows = []
-    every: list[Plot | Trend] = [*PLOTS.values(), *TRENDS.values()]
+    every: list[Plot | Trend] = [*experiment().plots.values(), *experiment().trends.values()]
     for plot in every:
-        detector = DETECTORS[plot.detector].title
+        detector = experiment().detectors[plot.detector].title
         words = html.Span(" · ".join([detector, plot.name, *plot.keywords]))
         texts = f"{plot.words.shows} {plot.words.normal} {plot.words.action}"
         link = to_page(plot.title, f"/plot/{plot.name}")

@@ -8,9 +8,9 @@ from dash import dcc, html
 
 from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
 from dashboards.pages.links import act, to_page
-from dashboards.pages.tables import TABLES
+from dashboards.pages.tables import REPLAYS, has_table
 from streams.books.spill_numbers import is_kept
-from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
+from streams.experiment import experiment
 from streams.plots.model import Plot, Trend
 
 FEW = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
@@ -24,17 +24,17 @@ _CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d
 
 def entry(name: str) -> Plot | Trend:
     """Return a plot or trend of the catalogue."""
-    return PLOTS.get(name) or TRENDS[name]
+    return experiment().plots.get(name) or experiment().trends[name]
 
 
 def on_the_overview() -> list[str]:
     """Return what tells in one look."""
-    return [name for detector in DETECTORS.values() for name in detector.overview]
+    return [name for detector in experiment().detectors.values() for name in detector.overview]
 
 
 def of_detector(detector: str, *, expert: bool) -> list[str]:
     """Return the plots and trends of a detector: the expert's, or those that the shifter watches."""
-    of = DETECTORS[detector]
+    of = experiment().detectors[detector]
     entries: tuple[Plot | Trend, ...] = (*of.plots, *of.trends)
     return [each.name for each in entries if each.expert == expert]
 
@@ -44,9 +44,9 @@ def names_on(path: str) -> list[str]:
     match path.strip("/").split("/"):
         case [""]:
             return on_the_overview()
-        case ["detector", detector, *tab] if detector in DETECTORS and tab in ([], [_EXPERT]):
+        case ["detector", detector, *tab] if detector in experiment().detectors and tab in ([], [_EXPERT]):
             return of_detector(detector, expert=bool(tab))
-        case ["plot", name] if name in PLOTS or name in TRENDS:
+        case ["plot", name] if name in experiment().plots or name in experiment().trends:
             return [name]
     return []
 
@@ -59,7 +59,7 @@ def is_page(path: str) -> bool:
 def followed_on(path: str) -> str | None:
     """Return the plot at an address whose key number is shown beside it."""
     match path.strip("/").split("/"):
-        case ["plot", name] if name in PLOTS:
+        case ["plot", name] if name in experiment().plots:
             return name
     return None
 
@@ -72,18 +72,18 @@ def figures_on(path: str) -> list[str]:
 
 def followed_of(name: str) -> list[list[str]]:
     """Return a row of what the key number of a plot is followed over, and one for each of its measures."""
-    key_number = (SPILLS, WINDOWS, RUNS) if is_kept(PLOTS[name]) else (WINDOWS, RUNS)
-    measures = [f"{name}{MEASURE}{place}" for place in range(len(PLOTS[name].measures))]
+    key_number = (SPILLS, WINDOWS, RUNS) if is_kept(experiment().plots[name]) else (WINDOWS, RUNS)
+    measures = [f"{name}{MEASURE}{place}" for place in range(len(experiment().plots[name].measures))]
     return [[name + over for over in key_number], *([measure + WINDOWS, measure + RUNS] for measure in measures)]
 
 
 def tables_on(path: str) -> list[str]:
     """Return the tables at an address."""
     match path.strip("/").split("/"):
-        case ["detector", name] if name in DETECTORS and name in TABLES:
+        case ["detector", name] if name in experiment().detectors and has_table(name):
             return [name]
         case ["replays"]:
-            return ["replays"]
+            return [REPLAYS]
     return []
 
 
@@ -92,11 +92,13 @@ def page(path: str, make: Maker) -> Any:
     match path.strip("/").split("/"):
         case [""]:
             return grid(on_the_overview(), make)
-        case ["detector", detector] if detector in DETECTORS:
+        case ["detector", detector] if detector in experiment().detectors:
             return [tabs(detector, path), *table(detector), grid(of_detector(detector, expert=False), make)]
-        case ["detector", detector, "expert"] if detector in DETECTORS and of_detector(detector, expert=True):
+        case ["detector", detector, "expert"] if detector in experiment().detectors and of_detector(
+            detector, expert=True
+        ):
             return [tabs(detector, path), grid(of_detector(detector, expert=True), make)]
-        case ["plot", name] if name in PLOTS or name in TRENDS:
+        case ["plot", name] if name in experiment().plots or name in experiment().trends:
             return plot_page(name, make)
         case ["replays"]:
             return table("replays")
@@ -108,12 +110,12 @@ def navigation(path: str, absent: Collection[str] = ()) -> list[Any]:
     match path.strip("/").split("/"):
         case ["detector", detector, *_]:
             here = f"/detector/{detector}"
-        case ["plot", name] if name in PLOTS or name in TRENDS:
+        case ["plot", name] if name in experiment().plots or name in experiment().trends:
             here = f"/detector/{entry(name).detector}"
         case _:
             here = path
     links = [_link("Overview", "/", marked=here == "/")]
-    for name, of in DETECTORS.items():
+    for name, of in experiment().detectors.items():
         href = f"/detector/{name}"
         links.append(_link(of.title, href, marked=here == href, absent=name in absent))
     replays = to_page("Replays", "/replays", className="apart here" if here == "/replays" else "apart")
@@ -138,7 +140,7 @@ def tabs(detector: str, path: str) -> Any:
 
 def table(name: str) -> list[Any]:
     """Return the place of a detector's table, if it has one; each update fills it."""
-    return [html.Div(id={"type": "table", "name": name}, className="card table")] if name in TABLES else []
+    return [html.Div(id={"type": "table", "name": name}, className="card table")] if has_table(name) else []
 
 
 def plot_page(name: str, make: Maker) -> Any:
@@ -153,11 +155,11 @@ def plot_page(name: str, make: Maker) -> Any:
     texts = [html.Div([html.H3(title), html.P(text)]) for title, text in words]
     keywords = html.P(" · ".join(plot.keywords), className="keywords")
     beside = []
-    if name in PLOTS:
+    if name in experiment().plots:
         rows = [[html.Div(_graph(each, make), className="card") for each in row] for row in followed_of(name)]
         histories = [html.Div(row, className="histories") for row in rows]
         beside = [html.Div(histories, className="all-histories")] if len(histories) > 1 else histories
-    back = to_page(f"← {DETECTORS[plot.detector].title}", f"/detector/{plot.detector}")
+    back = to_page(f"← {experiment().detectors[plot.detector].title}", f"/detector/{plot.detector}")
     return html.Div(
         [
             html.Div(_graph(name, make), className="card"),
@@ -195,8 +197,8 @@ def _link(title: str, href: str, *, marked: bool, absent: bool = False) -> Any:
 
 def _neighbours(name: str) -> list[Any]:
     """Return links to the plots before and after this one, in the catalogue's order."""
-    order = [*PLOTS, *TRENDS]
-    order.sort(key=lambda each: list(DETECTORS).index(entry(each).detector))
+    order = [*experiment().plots, *experiment().trends]
+    order.sort(key=lambda each: list(experiment().detectors).index(entry(each).detector))
     at = order.index(name)
     before, after = order[at - 1], order[(at + 1) % len(order)]
     return [
@@ -207,7 +209,7 @@ def _neighbours(name: str) -> list[Any]:
 
 def _files(name: str) -> Any:
     """Return what saves the picture and the numbers; the browser adds what is chosen now."""
-    kinds = ["csv", "json"] if name in PLOTS else ["csv"]
+    kinds = ["csv", "json"] if name in experiment().plots else ["csv"]
     return html.Div(
         [
             html.H3("Save"),

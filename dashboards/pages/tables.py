@@ -1,5 +1,6 @@
-"""Tables: the scalers' numbers beside their plots, and the replays."""
+"""Tables: a detector's numbers beside its plots, and the replays."""
 
+from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
@@ -7,23 +8,31 @@ from dash import html
 
 from dashboards.data import View
 from dashboards.pages.replays import replays
-from streams.plots.scalers import RECENT_SPILLS, scaler_table
+from streams.experiment import RECENT_SPILLS, TableRow, experiment
 
-HEADS = ("Scaler", "Last spill", f"Mean of the last {RECENT_SPILLS}", "Mean of the run")
+REPLAYS = "replays"
+"""The page that has a table and no plots."""
+HEADS = ("Counter", "Last spill", f"Mean of the last {RECENT_SPILLS}", "Mean of the run")
 
 
-def scalers(view: View) -> Any:
-    """Return what the scalers counted per spill."""
+def has_table(name: str) -> bool:
+    """Say whether a detector, or a page, has a table."""
+    return name == REPLAYS or experiment().table_of(name) is not None
+
+
+def table(name: str, view: View) -> Any:
+    """Return the table of a detector, or of a page."""
+    rows_of = experiment().table_of(name)
+    return replays(view) if rows_of is None else _counters(rows_of(view.spills))
+
+
+def _counters(counters: Sequence[TableRow]) -> Any:
     rows = [
         html.Tr([html.Th(row.name), *map(html.Td, (_count(row.last, 0), _count(row.recent, 1), _count(row.run, 1)))])
-        for row in scaler_table(view.spills)
+        for row in counters
     ]
     return html.Table([html.Thead(html.Tr([html.Th(head) for head in HEADS])), html.Tbody(rows)])
 
 
 def _count(value: float, decimals: int) -> str:
     return "–" if isnan(value) else f"{value:,.{decimals}f}"
-
-
-TABLES = {"scalers": scalers, "replays": replays}
-"""Name of a detector or a page → its table."""

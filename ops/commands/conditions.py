@@ -59,11 +59,11 @@ def check(as_json: AsJson = False) -> None:
 
     from streams.conditions.check import check as check_tables
     from streams.conditions.store import all_entries, places
-    from streams.plots.catalogue import PLOTS
+    from streams.experiment import experiment
     from streams.settings import load_settings
 
     its = places(load_settings())
-    found = check_tables(all_entries(its), PLOTS.keys())
+    found = check_tables(all_entries(its), experiment().plots.keys())
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in found]))
     elif not found:

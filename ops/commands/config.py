@@ -23,9 +23,11 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 
     from pydantic_settings import EnvSettingsSource
 
+    from streams.experiment import experiment
     from streams.settings import Settings, load_settings, settings_file
 
     settings, file = load_settings(), settings_file()
+    experiment()  # one that cannot be had is a wrong setting
     in_file = set(_keys(tomllib.loads(file.read_text()))) if file is not None else set()
     in_environment = set(_keys(EnvSettingsSource(Settings)()))
 

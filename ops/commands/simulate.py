@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -16,13 +15,11 @@ from streams.errors import UsageError
 
 if TYPE_CHECKING:
     from schemas.records import RawSpill, RunControl
-    from streams.daq.simulator import SimulatedRun
-
-JSON_SUFFIX = ".json"
+    from streams.experiment import Simulation
 
 
 def simulate(
-    run: Annotated[int, typer.Option(help="Run number.", min=900_000, max=999_999)] = 900_001,
+    run: Annotated[int | None, typer.Option(help="Run number.", show_default="the second that has conditions")] = None,
     spills: Annotated[int, typer.Option(help="Spills of the run.", min=1, max=1_000_000)] = 200,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 1,
     file: Annotated[
@@ -48,14 +45,18 @@ def simulate(
         raise UsageError("--json goes with --list-faults alone")
     if truth is not None and truth == file:
         raise UsageError(f"--out and --truth both name {file}: give each a file of its own")
-    from streams.daq.simulator import SimulatedRun
+    from streams.experiment import simulator
 
-    simulated = SimulatedRun(run=run, spills=spills, seed=seed)
+    its = simulator()
+    run = its.runs[1] if run is None else run
+    if run not in its.runs:
+        raise UsageError(f"run {run} cannot be simulated: conditions are there for {its.runs[0]} to {its.runs[-1]}")
+    simulated = its.simulate(run, spills, seed)
     if file is None:
         # Only a file must have the same times each time. Each spill is sent when it is, or the last one now.
         now_us = time.time_ns() // 1000
         begin_us = now_us if rate else now_us - round((spills + 1) * simulated.period_s * 1e6)
-        simulated = replace(simulated, start_us=begin_us, period_s=1 / rate if rate else simulated.period_s)
+        simulated = simulated.at(begin_us, 1 / rate if rate else simulated.period_s)
     simulated = simulated.with_faults(faults) if faults else simulated
     with progress() as bar:
         task = bar.add_task("simulating", total=spills + 2)
@@ -96,19 +97,18 @@ class _Output:
 
 
 def _write(
-    simulated: "SimulatedRun",
+    simulated: "Simulation",
     records: "Iterable[RawSpill | RunControl]",
     file: Path,
     on_written: Callable[[], None],
 ) -> int:
     """Write a file of records; return how many are spills."""
     from schemas.records import RawSpill
-    from streams.daq.simulator.spill_json import json_lines
 
-    detectors, spills = simulated.conditions.detectors, 0
+    spills = 0
     with _Output(file) as output:
         for record in records:
-            output.write(json_lines(record, detectors) if file.suffix == JSON_SUFFIX else record.payload)
+            output.write(simulated.written(record, file.suffix))
             spills += isinstance(record, RawSpill)
             on_written()
     return spills
@@ -137,57 +137,32 @@ def _send(records: "Iterable[RawSpill | RunControl]", rate: float | None, on_ack
     return spills
 
 
-def _records(simulated: "SimulatedRun", truth: Path | None) -> "Iterator[RawSpill | RunControl]":
+def _records(simulated: "Simulation", truth: Path | None) -> "Iterator[RawSpill | RunControl]":
     """Yield the records of the run, and write the truth of its spills beside."""
     if truth is None:
         yield from simulated.records()
         return
-    from streams.daq.simulator import SimulatedSpill
-    from streams.daq.simulator.truth import truth_line
-
     with _Output(truth) as output:
-        for found in simulated.happenings():
-            if not isinstance(found, SimulatedSpill):
-                yield found
-                continue
-            if not found.again:
-                output.write(truth_line(found))
-            if not found.lost:
-                yield found.raw
+        for record, line in simulated.records_and_truth():
+            output.write(line)
+            if record is not None:
+                yield record
 
 
 def _explain(*, as_json: bool) -> None:
     """Show all faults, how they are asked for, and what names their places."""
-    from streams.daq.simulator.faults.kinds import KINDS
-    from streams.daq.simulator.faults.places import DETECTORS
+    from streams.experiment import simulator
 
+    faults, lines = simulator().explained()
     if as_json:
-        explained = [
-            {
-                "name": kind.name,
-                "syntax": kind.syntax,
-                "does": kind.does,
-                "look": kind.look,
-                "place": kind.place.value,
-                "value": kind.value,
-                "spills": kind.spills.value,
-            }
-            for kind in KINDS.values()
-        ]
-        typer.echo(json.dumps(explained))
+        typer.echo(json.dumps(faults))
         return
     table = Table(show_lines=True)
     for column in ("--fault", "what it does", "what the shifter sees"):
         table.add_column(column, overflow="fold")
-    for kind in KINDS.values():
-        value = f" VALUE: {kind.value}." if kind.value else ""
-        table.add_row(*map(Text, (kind.syntax, kind.does + value, kind.look)))
+    for fault in faults:
+        value = f" VALUE: {fault['value']}." if fault["value"] else ""
+        table.add_row(*map(Text, (fault["syntax"], fault["does"] + value, fault["look"])))
     out.print(table)
-    places = ", ".join(name + detector.syntax for name, detector in DETECTORS.items())
-    for line in (
-        f"DETECTOR/NUMBER: {places}; fewer numbers name all that is below them.",
-        "BOARD/LDC/GEO: as V1290/1/2.",
-        "FIRST, LAST: numbers of spills, from 0 through the whole file; without them, all spills.",
-        "Example: --fault dead_pmt:tof1/0/3/1@20-80 --fault shifted_timing:tof0=1.5 --fault lost_spills@7",
-    ):
+    for line in lines:
         out.print(line, markup=False)

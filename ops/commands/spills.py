@@ -69,25 +69,20 @@ def _write(payload: bytes, file: Path) -> None:
 
 def _show_raw(spill: "RawSpill") -> None:
     """Show a spill's words, or its document; a line has at most `LINE` characters."""
-    from schemas.records import RawFormat
-    from streams.midas.lines import lines
-    from streams.unpack.words import words
+    from streams.experiment import experiment
 
-    if spill.format is RawFormat.SPILL_JSON:
+    its = experiment().format_of(spill.format)
+    if its is None or its.show is None:
         for line in spill.payload.decode(errors="backslashreplace").splitlines():
             typer.echo(printable(line))
         return
     for line in textwrap.wrap(f"from byte {spill.byte} of {printable(spill.source)} on", LINE):
         typer.echo(line)
-    if spill.format is RawFormat.MIDAS:
-        for byte, text in lines(spill.payload):
-            typer.echo(f"{byte:>8}  {printable(text)}")
-        return
     typer.echo(f"{'byte':>8}  {'word':<8}  what it is")
-    for word in words(spill.payload):
-        digits = f"{word.value:0{2 * len(word.content)}x}"
+    for word in its.show(spill.payload):
+        digits = f"{word.value:0{2 * len(word.content)}x}" if word.content else ""
         indent = " " * 2 * word.depth
-        first, *others = textwrap.wrap(word.what, LINE - 20 - len(indent))
+        first, *others = textwrap.wrap(printable(word.what), LINE - 20 - len(indent)) or [""]
         typer.echo(f"{word.byte:>8}  {digits:<8}  {indent}{first}")
         for text in others:
             typer.echo(f"{'':20}{indent}{text}")

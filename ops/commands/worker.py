@@ -12,10 +12,12 @@ def worker(
     from ops.topics import ensure_topics, with_partitions_there
     from streams.app import run_worker
     from streams.books.connect import check_redis_keeps
+    from streams.experiment import experiment
     from streams.settings import load_settings
 
     overrides: dict[str, Any] = {} if session is None else {"session": session}
     settings = load_settings(**overrides)
+    experiment()  # before anything is begun: it may not be had
     ensure_topics(settings)
     check_redis_keeps(settings)
     run_worker(with_partitions_there(settings))
@@ -24,9 +26,12 @@ def worker(
 def dashboard() -> None:
     """Serve the page until it is stopped."""
     from dashboards.app import serve
+    from streams.experiment import experiment
     from streams.settings import load_settings
 
-    serve(load_settings())
+    settings = load_settings()
+    experiment()
+    serve(settings)
 
 
 def keeper() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from streams.books.cells import Histogram
 from streams.books.run import RunBook, spill_facts
 from streams.errors import UsageError
-from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
+from streams.experiment import experiment
 from streams.plots.spillfacts import SpillFacts
 
 
@@ -50,17 +50,17 @@ def choose(run: int, book: RunBook, plots: Sequence[str], detectors: Sequence[st
         When there is no such plot or detector.
     """
     for name in detectors:
-        if name not in DETECTORS:
-            raise UsageError(f"there is no detector {name}: there are {', '.join(DETECTORS)}")
+        if name not in experiment().detectors:
+            raise UsageError(f"there is no detector {name}: there are {', '.join(experiment().detectors)}")
     for name in plots:
-        if name not in PLOTS and name not in TRENDS:
+        if name not in experiment().plots and name not in experiment().trends:
             raise UsageError(f"there is no plot {name}: docs/plots.md lists them")
-    of = [DETECTORS[name] for name in (detectors or ([] if plots else DETECTORS))]
+    of = [experiment().detectors[name] for name in (detectors or ([] if plots else experiment().detectors))]
     names = [*plots, *(plot.name for each in of for plot in each.plots), *(t.name for each in of for t in each.trends)]
     return Chosen(
         run=run,
         what="_".join([*plots, *detectors]) if len(plots) + len(detectors) in (1, 2, 3) else "plots",
         book=book,
-        plots=tuple(dict.fromkeys(name for name in names if name in PLOTS)),
-        trends=tuple(dict.fromkeys(name for name in names if name in TRENDS)),
+        plots=tuple(dict.fromkeys(name for name in names if name in experiment().plots)),
+        trends=tuple(dict.fromkeys(name for name in names if name in experiment().trends)),
     )

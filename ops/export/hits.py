@@ -11,9 +11,10 @@ import uproot
 
 from ops.files import write_together
 from schemas.columns import Table
-from schemas.detectors import DETECTORS, tables_of
 from schemas.records import ReconstructedSpill
+from schemas.spill_schema import tables_of
 from streams.errors import SpilldeckError, UsageError
+from streams.experiment import experiment
 
 SPILLS_AT_ONCE = 64
 """Joined before they are written; bounds the memory, and a tree has no more than so many spills in a basket."""
@@ -35,8 +36,10 @@ def write_hits(spills: Iterable[ReconstructedSpill], run: int, detectors: Sequen
         When the run has no spill.
     """
     for name in detectors:
-        if name not in DETECTORS:
-            raise UsageError(f"there is no detector {name} whose hits are kept: there are {', '.join(DETECTORS)}")
+        if name not in experiment().reconstructions:
+            raise UsageError(
+                f"there is no detector {name} whose hits are kept: there are {', '.join(experiment().reconstructions)}"
+            )
 
     def write(new: Path) -> None:
         made = new / f"run{run:08d}_{'_'.join(dict.fromkeys(detectors))}_hits.root"
@@ -66,7 +69,7 @@ def noting(
 
 def _written(spills: Iterable[ReconstructedSpill], detectors: Sequence[str], file: Path) -> int:
     """Write the trees; return of how many spills."""
-    tables = {(name, table): kind for name in detectors for table, kind in tables_of(DETECTORS[name]).items()}
+    tables = {(name, table): kind for name in detectors for table, kind in tables_of(experiment().tables[name]).items()}
     written = 0
     with uproot.recreate(file) as out:
         trees = {

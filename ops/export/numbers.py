@@ -12,7 +12,7 @@ import uproot
 from dashboards.export import histogram_csv, trend_csv
 from ops.export.chosen import Chosen
 from streams.books.cells import Histogram
-from streams.plots.catalogue import PLOTS, TRENDS
+from streams.experiment import experiment
 
 
 def write_json(chosen: Chosen, directory: Path) -> None:
@@ -47,6 +47,6 @@ def _with_doubles(histogram: Histogram) -> bh.Histogram[bh.storage.Double]:
 def write_csv(chosen: Chosen, directory: Path) -> None:
     """Write a file a plot or trend."""
     for name, histogram in chosen.histograms.items():
-        (directory / chosen.file(name, "csv")).write_text(histogram_csv(PLOTS[name], histogram))
+        (directory / chosen.file(name, "csv")).write_text(histogram_csv(experiment().plots[name], histogram))
     for name in chosen.trends:
-        (directory / chosen.file(name, "csv")).write_text(trend_csv(TRENDS[name], chosen.spills))
+        (directory / chosen.file(name, "csv")).write_text(trend_csv(experiment().trends[name], chosen.spills))

@@ -15,7 +15,7 @@ from dashboards.figures.bars import triangles
 from dashboards.figures.theme import LIGHT
 from ops.export.chosen import Chosen
 from streams.books.cells import Histogram
-from streams.plots.catalogue import PLOTS, TRENDS
+from streams.experiment import experiment
 from streams.plots.measures import shares
 from streams.plots.model import Plot, Trend
 from streams.plots.spillfacts import SpillFacts
@@ -43,9 +43,9 @@ def _canvases(chosen: Chosen) -> Iterator[Canvas]:
     """Yield name and plots of each canvas; the trends of a detector are one."""
     found: dict[str, list[Plot | Trend]] = {}
     for name in chosen.plots:
-        found.setdefault(PLOTS[name].canvas, []).append(PLOTS[name])
+        found.setdefault(experiment().plots[name].canvas, []).append(experiment().plots[name])
     for name in chosen.trends:
-        found.setdefault(f"{TRENDS[name].detector}_trends", []).append(TRENDS[name])
+        found.setdefault(f"{experiment().trends[name].detector}_trends", []).append(experiment().trends[name])
     yield from found.items()
 
 

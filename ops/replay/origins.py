@@ -15,6 +15,7 @@ from streams.daq.archive_source import record_of
 from streams.daq.producer import partition_of
 from streams.daq.sources import read_source
 from streams.errors import ServerError, SpilldeckError, UsageError
+from streams.experiment import experiment
 from streams.kafka import Spans, messages, no_kafka, partitions, reader, span, spans
 from streams.settings import Settings
 from streams.topics import Topics
@@ -178,7 +179,7 @@ def messages_of(
                 expected = offset + 1
                 on_read(offset)
                 try:
-                    record = decode(message.value() or b"")
+                    record = decode(message.value() or b"", experiment().tables)
                 except WireError:
                     continue  # it belongs to no run
                 if isinstance(record, RawSpill | RunControl | ReconstructedSpill) and record.run in runs:

@@ -8,6 +8,7 @@ import structlog
 
 from schemas.wire import WireError, encode
 from streams.agents.common import SERVER_ERRORS
+from streams.experiment import experiment
 from streams.transform import RAW_OFFSET, Outcome
 
 _log = structlog.get_logger(__name__)
@@ -64,7 +65,7 @@ class Products:
 def _message(outcome: Outcome) -> bytes | None:
     """Return what is written of a spill; None of one that nobody could read."""
     try:
-        return encode(outcome.record)
+        return encode(outcome.record, experiment().tables)
     except WireError as error:
         _left_out(outcome, str(error))
         return None

@@ -16,8 +16,8 @@ from schemas.records import ReconstructedSpill
 from streams.books import spill_numbers
 from streams.books.cells import Cells, Histogram
 from streams.books.key_number import measures_of
+from streams.experiment import experiment
 from streams.plots.batch import Batch
-from streams.plots.catalogue import PLOTS
 from streams.plots.model import Axis, Plot
 
 Ranges = Mapping[str, tuple[int, float, float]]
@@ -33,7 +33,7 @@ class PlotError(ValueError):
 
 def axes_of(name: str, ranges: Ranges) -> _Axes:
     """Return the axes of a plot in a run with these ranges."""
-    first, *others = PLOTS[name].axes
+    first, *others = experiment().plots[name].axes
     if name in ranges:
         bins, low, high = ranges[name]
         first = Axis(label=first.label, unit=first.unit, bins=bins, low=low, high=high)
@@ -42,7 +42,7 @@ def axes_of(name: str, ranges: Ranges) -> _Axes:
 
 def new_histogram(name: str, ranges: Ranges) -> Histogram:
     """Return the empty histogram of a plot."""
-    plot, axes = PLOTS[name], axes_of(name, ranges)
+    plot, axes = experiment().plots[name], axes_of(name, ranges)
     histogram = bh.Histogram(*map(_regular, axes), storage=bh.storage.Int64())
     # boost-histogram writes attributes of these objects as UHI's metadata, and reads them back.
     vars(histogram).update(name=name, title=plot.title)
@@ -51,7 +51,7 @@ def new_histogram(name: str, ranges: Ranges) -> Histogram:
 
 def plots_digest(ranges: Ranges) -> str:
     """Return what is the same for books of the same plots with the same axes."""
-    return _plots_digest(tuple(sorted(ranges.items())), tuple(sorted(PLOTS)))
+    return _plots_digest(tuple(sorted(ranges.items())), tuple(sorted(experiment().plots)))
 
 
 @lru_cache(100)
@@ -89,11 +89,11 @@ def _off_edges(axis: Axis, values: npt.ArrayLike) -> npt.ArrayLike:
 def _filled(name: str, ranges: Ranges, values: Sequence[npt.ArrayLike]) -> Cells:
     """Return what these values fill a plot with."""
     key = name, ranges.get(name)
-    if key not in _filling.plots or _filling.plots[key][0] is not PLOTS[name]:
+    if key not in _filling.plots or _filling.plots[key][0] is not experiment().plots[name]:
         histogram = new_histogram(name, ranges)
         # To ask for the counts takes as long as to fill them.
         axes = axes_of(name, ranges)
-        _filling.plots[key] = PLOTS[name], axes, histogram, Cells.of(histogram), histogram.view(flow=True)
+        _filling.plots[key] = experiment().plots[name], axes, histogram, Cells.of(histogram), histogram.view(flow=True)
     _, axes, histogram, cells, counts = _filling.plots[key]
     counts[...] = 0
     histogram.fill(*map(_off_edges, axes, values))
@@ -153,7 +153,7 @@ class Book:
             "sum": int(histogram.view(flow=False).sum()),
             "sha256": hashlib.sha256(counts.tobytes()).hexdigest(),
         }
-        plot = PLOTS[name]
+        plot = experiment().plots[name]
         numbers = measures_of(plot, axes_of(name, self.ranges), histogram)
         measures = {
             measure.title: asdict(number) for measure, number in zip(plot.measures, numbers, strict=True) if number
@@ -183,7 +183,7 @@ def fill(spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Filled:
     joined = Batch(spills)
     single = [joined] if len(spills) == 1 else [Batch([spill]) for spill in spills]
     numbers: list[dict[str, float]] = [{} for _ in spills]
-    for name, plot in PLOTS.items():
+    for name, plot in experiment().plots.items():
         kept = spill_numbers.is_kept(plot)
         try:
             found = _fill_one(book, name, single if kept else [joined])
@@ -205,7 +205,7 @@ def fill(spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Filled:
 def _fill_one(book: Book, name: str, batches: Sequence[Batch]) -> list[dict[str, float]]:
     """Fill a plot from several batches at once, and return the key number of each, if it is kept."""
     try:
-        plot = PLOTS[name]
+        plot = experiment().plots[name]
         each = [[np.asarray(v) for v in plot.fill(batch)] for batch in batches]
         numbers = [_key_number(plot, values, book.ranges) for values in each] if spill_numbers.is_kept(plot) else []
         filled = [values for values in each if values[0].size]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from streams.books.run import RunBook
-from streams.plots.catalogue import PLOTS
+from streams.experiment import experiment
 
 ORDER_DEPENDENT = {"out_of_order", "disordered"}
 """Counters that say in which order spills came, not which: two right accounts may differ in them."""
@@ -60,7 +60,7 @@ def compare(here: RunBook, there: RunBook) -> list[Difference]:
     known = {spill for spill, numbers in here.key_numbers.items() if numbers and there.key_numbers.get(spill)}
     if others := {s for s in known if here.key_numbers[s] != there.key_numbers[s]}:
         found.append(Difference(what="spills with other key numbers", here=few(others), there=""))
-    for name in PLOTS:
+    for name in experiment().plots:
         a, b = here.book[name].view(flow=True), there.book[name].view(flow=True)
         if a.shape != b.shape:
             found.append(Difference(what=f"plot {name}", here=f"{a.shape} bins", there=f"{b.shape}"))

@@ -14,7 +14,7 @@ from streams.books.layout import Place
 from streams.books.run import RunBook
 from streams.books.totals import Totals
 from streams.books.windows import Window
-from streams.plots.catalogue import PLOTS
+from streams.experiment import experiment
 
 
 def of_part(part: RunBook) -> Iterator[str]:
@@ -37,7 +37,7 @@ def of_part(part: RunBook) -> Iterator[str]:
 
 def of_entries(book: Book, key_numbers: Mapping[int, bytes]) -> Iterator[str]:
     """Yield of which plots a book has other entries than its key numbers say; the book's name goes before it."""
-    for plot in filter(spill_numbers.is_kept, PLOTS.values()):
+    for plot in filter(spill_numbers.is_kept, experiment().plots.values()):
         view = book[plot.name].view(flow=True)
         there = int((view[1:-1] if plot.has_mean else view).sum())
         wanted = sum(one.entries for one in spill_numbers.of_plot(key_numbers, plot))

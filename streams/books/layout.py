@@ -31,12 +31,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, Self
 
 from schemas.records import ControlKind
-from schemas.scalers import SCALER_CHANNELS
 from streams.books.run import Handling
 from streams.books.totals import Totals, earlier
 from streams.books.windows import Window
 from streams.plain import read_json
-from streams.plots.spillfacts import LedgerEntry
+from streams.plots.spillfacts import SCALER_CHANNELS, LedgerEntry
 
 VERSION = "v2"
 STAMP = ""

@@ -9,13 +9,11 @@ from types import MappingProxyType
 import numpy as np
 
 from schemas.records import MISSING, ReconstructedSpill, Rejection, RunControl
-from schemas.scalers import SCALER_CHANNELS
 from streams.books.book import Book, Filled, Ranges, fill
 from streams.books.cells import Histogram
 from streams.books.totals import Totals
-from streams.plots.catalogue import PLOTS
-from streams.plots.lacking import NOT_CALIBRATED, spills_without
-from streams.plots.spillfacts import LedgerEntry, SpillFacts
+from streams.experiment import NOT_CALIBRATED, experiment
+from streams.plots.spillfacts import SCALER_CHANNELS, LedgerEntry, SpillFacts
 from streams.transform import CONFLICT, FAULT, Outcome, fault
 
 
@@ -201,7 +199,11 @@ class RunBook:
         cells, spills = self.book.cells.get(name), self.totals.filled
         if cells is not None and cells.counts.any():
             return ""
-        return NOT_CALIBRATED if spills and spills_without(PLOTS[name], self.totals.lacking) == spills else ""
+        return (
+            NOT_CALIBRATED
+            if spills and experiment().spills_without(experiment().plots[name], self.totals.lacking) == spills
+            else ""
+        )
 
     def histogram(self, name: str) -> Histogram:
         """Return the histogram of a plot; its state is in its metadata, if it has one."""

@@ -4,7 +4,6 @@ Pure functions of where the runs are and of what was counted. Which run is being
 the runs came to Kafka, never from what the spills' clock says. Levels and sentences stand in `streams.freshness`.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -16,8 +15,6 @@ from streams.books.layout import Place
 from streams.books.totals import Totals
 from streams.freshness import DAQ_SILENT_S, REFUSED_OF_LAST, Observed
 
-MANY_SLAB_HITS = 200
-"""Of TOF: those of some fifty particles, of which one at least must have a space point."""
 RATE_SPILLS = 20
 """Spills that the rate is measured over."""
 
@@ -68,16 +65,6 @@ def missing(totals: Totals, on_the_way: int = 0) -> int:
     """
     refused = sum(spill < totals.last_spill for spill in totals.refused)
     return max(totals.last_spill + 1 - totals.filled - refused - on_the_way, 0)
-
-
-def finds_no_trigger(totals: Totals) -> bool:
-    """Say whether a run has many TOF slab hits and not one space point, though it is calibrated.
-
-    So it is with the calibration of another time. Where a spill has enough of them, it says so among its errors.
-    """
-    its = totals.detectors.get("tof", Counter())
-    is_told = any(name.startswith("tof") for name in (*totals.lacking, *totals.errors))
-    return its["hits"] >= MANY_SLAB_HITS and not its["space_points"] and not is_told
 
 
 def refused(totals: Totals) -> Refused:

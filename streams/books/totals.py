@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-from schemas.detectors import DETECTORS
 from schemas.records import NO_RUN, TIME, ControlKind, ReconstructedSpill, RunControl
+from streams.experiment import experiment
 
 NUMBERS_KEPT = 100
 """Numbers of spills that are remembered besides being counted: the lowest, so that their sum is order-independent."""
@@ -40,9 +40,9 @@ class Control:
     byte: int = 0
 
     @property
-    def rank(self) -> tuple[int, str, int]:
-        """By which the one that counts is the lowest of several, whichever came first."""
-        return self.time_us, self.source, self.byte
+    def rank(self) -> tuple[int, str, int, int, str]:
+        """By which the one that counts is the lowest of several, whichever came first: no two that differ are equal."""
+        return self.time_us, self.source, self.byte, self.events, self.run_type
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,7 +156,8 @@ class Totals:
         self.last_spill = max(self.last_spill, spill.spill)
         self.errors = _bounded(self.errors + Counter(spill.errors.keys()))
         self._note_first({name: (spill.spill, why[:REASON_CHARACTERS]) for name, why in spill.errors.items()})
-        self.absent.update(DETECTORS.keys() - spill.detectors.keys() - spill.errors.keys() - spill.lacking.keys())
+        made = experiment().reconstructions.keys()
+        self.absent.update(made - spill.detectors.keys() - spill.errors.keys() - spill.lacking.keys())
         self.skipped = _bounded(self.skipped + Counter(spill.skipped))
         self.lacking = _bounded(self.lacking + Counter(spill.lacking.keys()))
         self.code.add(spill.code)

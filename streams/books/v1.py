@@ -36,17 +36,8 @@ from streams.books.cells import Cells
 from streams.books.invariants import of_entries
 from streams.books.run import Handling, Ledger
 from streams.books.totals import Totals
-from streams.plots.catalogue import PLOTS
+from streams.experiment import experiment
 
-OTHER_SINCE = frozenset(
-    {"raw_v1724_pedestal", "raw_v1724_charge_mm", "raw_v1731_charge_mm", "SP_TkU", "SP_TkD", "Ch_SumU", "Ch_SumD"}
-    | {f"hpmthits{station}{plane}{pmt}" for station in range(3) for plane in range(2) for pmt in range(2)}
-    | {f"{name}{pmt}" for name in ("hPMT", "harr_time") for pmt in range(1, 9)}
-    | {f"DC_Tk{side}{station}{plane}" for side in "UD" for station in range(1, 6) for plane in range(3)}
-    | {"h1", "h2"}
-    | {f"Tr{tracker}pStSp{kind}" for tracker in (1, 2) for kind in ("", "_2", "_3")}
-)
-"""Plots that have had other axes since, or are filled with something else, or otherwise where it lies on edges."""
 Stretches = tuple[tuple[int, int], ...]
 """Offsets as (first, first that is not in it), sorted and apart."""
 
@@ -206,7 +197,7 @@ async def _load_book(redis: Redis, key: str, ranges: Ranges) -> tuple[Book, tupl
     book, left_out = Book(ranges), []
     with _naming(key):
         for name, data in sorted((n.decode(), data) for n, data in (await _hash(redis, key)).items()):
-            if name not in PLOTS or name in OTHER_SINCE:
+            if name not in experiment().plots or name in experiment().other_since_v1:
                 left_out.append(name)
                 continue
             stored, ours = Cells.unpack(data).histogram(), new_histogram(name, ranges)

@@ -6,13 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.boards import CHANNELS, GEOS, LDCS
 from streams.errors import UsageError
 
-Tables = dict[str, tuple[Path, str]]
-"""Kind → file and what it holds."""
-Address = tuple[int, int, int, int]
-"""LDC, geo, channel, equipment type."""
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _REAL = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 """Python reads more than people write: 1_000, or digits of other alphabets."""
@@ -46,15 +41,6 @@ class Row:
         if not math.isfinite(value):
             raise self.fail(f"word {at + 1} is {word[:_SHOWN]!r}, not a number")
         return value
-
-    def address(self, at: int) -> Address:
-        """Return the channel that words `at` to `at` + 3 name."""
-        return (
-            self.whole(at, 0, LDCS - 1),
-            self.whole(at + 1, 0, GEOS - 1),
-            self.whole(at + 2, 0, CHANNELS - 1),
-            self.whole(at + 3, 0, 255),
-        )
 
 
 def rows(file: Path, text: str, words: int, first: str | None = None) -> Iterator[Row]:

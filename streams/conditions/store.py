@@ -10,15 +10,12 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
-from streams.conditions.model import Conditions
-from streams.conditions.read import KINDS, make_conditions
-from streams.conditions.rows import Tables
 from streams.errors import UsageError
+from streams.experiment import experiment
 from streams.files import read_whole
+from streams.run_conditions import RunConditions, TableFiles
 from streams.settings import Settings, settings_file
 
-SIMULATED = Path(__file__).parent / "simulated"
-"""Tables of the simulated beam line, for runs 900000 to 999999. Always there."""
 LAST_RUN = 2**31 - 1
 _MAX_BYTES = 64 << 20
 """Of an index, and of a table, when it is unpacked too."""
@@ -77,7 +74,7 @@ class ConditionsStore:
         self._entries = all_entries(places)
         self._preferred = _read_index(preferred, preferred.parent) if preferred is not None else []
         self._lock = threading.Lock()
-        self._made: dict[tuple[tuple[str, Path], ...], Conditions] = {}
+        self._made: dict[tuple[tuple[str, Path], ...], RunConditions] = {}
 
     @classmethod
     def from_settings(cls, settings: Settings, preferred: Path | None = None) -> "ConditionsStore":
@@ -114,7 +111,7 @@ class ConditionsStore:
         """Return what is wrong with the indices, a sentence each: some runs have no conditions for it."""
         return [why for each in (self._entries, self._preferred) for *_, why in problems(each)]
 
-    def for_run(self, run: int) -> Conditions | None:
+    def for_run(self, run: int) -> RunConditions | None:
         """Return a run's conditions, as far as there are tables for it; None where there is none.
 
         Raises
@@ -153,7 +150,7 @@ def table_text(file: Path, content: bytes) -> str:
     return content.decode()
 
 
-def load(entries: Sequence[Entry]) -> Conditions:
+def load(entries: Sequence[Entry]) -> RunConditions:
     """Return the conditions that these tables give, one of a kind, by kind.
 
     Raises
@@ -162,7 +159,7 @@ def load(entries: Sequence[Entry]) -> Conditions:
         When a table cannot be read; says which line is wrong.
     """
     digest = hashlib.blake2b(digest_size=8)
-    tables: Tables = {}
+    tables: TableFiles = {}
     for entry in entries:
         content = entry.content()
         try:
@@ -172,7 +169,7 @@ def load(entries: Sequence[Entry]) -> Conditions:
         digest.update(f"{entry.kind} {entry.file.name} {len(content)}\n".encode())
         digest.update(content)
     try:
-        return make_conditions(tables, digest.hexdigest())
+        return experiment().conditions.make(tables, digest.hexdigest())
     except UsageError:
         raise
     except Exception as error:  # whatever stands in a table, it must not cost the run its spills
@@ -181,7 +178,7 @@ def load(entries: Sequence[Entry]) -> Conditions:
 
 
 def all_entries(places: Sequence[tuple[Path, Path]]) -> list[Entry]:
-    """Return the entries of all indices whose tables are there, those of the simulated beam line first.
+    """Return the entries of all indices whose tables are there, those of simulated runs first.
 
     Raises
     ------
@@ -189,7 +186,10 @@ def all_entries(places: Sequence[tuple[Path, Path]]) -> list[Entry]:
         When an index cannot be read.
     """
     there = [(index, tables) for index, tables in places if tables.is_dir()]
-    return [e for index, tables in [(SIMULATED / "index.toml", SIMULATED), *there] for e in _read_index(index, tables)]
+    simulated = experiment().conditions.simulated
+    if simulated is not None:
+        there.insert(0, (simulated, simulated.parent))
+    return [entry for index, tables in there for entry in _read_index(index, tables)]
 
 
 def places(settings: Settings) -> list[tuple[Path, Path]]:
@@ -236,8 +236,8 @@ def _good_entry(index: Path, tables: Path, where: str, values: dict[str, Any]) -
     note = value("note", str, "")
     if values:
         raise UsageError(f"{where}: unknown key {next(iter(values))}")
-    if kind not in KINDS:
-        raise UsageError(f"{where}: the kind {kind!r} is none of {', '.join(KINDS)}")
+    if kind not in (kinds := experiment().conditions.kinds):
+        raise UsageError(f"{where}: the kind {kind!r} is none of {', '.join(kinds)}")
     if not 0 <= first_run <= last_run <= LAST_RUN:
         raise UsageError(f"{where}: runs {first_run} to {last_run} are no range of runs")
     if not name.isprintable() or len(name.encode()) > _MAX_NAME_BYTES:

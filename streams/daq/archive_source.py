@@ -9,6 +9,7 @@ from schemas.records import ControlKind, RawSpill, RunControl
 from schemas.wire import WireError, decode
 from streams.daq.archive_file import Message, contents_of, read_messages
 from streams.errors import BadDataError
+from streams.experiment import experiment
 
 
 def record_of(message: Message, name: str) -> RawSpill | RunControl:
@@ -20,7 +21,7 @@ def record_of(message: Message, name: str) -> RawSpill | RunControl:
         When it is none of ``spills.raw``.
     """
     try:
-        record = decode(message.value)
+        record = decode(message.value, experiment().tables)
     except WireError as error:
         problem = str(error)
     else:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from schemas.records import MAX_PAYLOAD_BYTES, NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
 from streams.daq.times import SourceTimes
 from streams.daq.unreadable import unreadable
-from streams.errors import BadDataError
-from streams.unpack.framing import (
+from streams.date.framing import (
+    SWAPPED_MAGIC,
     Event,
     EventHeader,
     EventType,
@@ -25,15 +25,13 @@ from streams.unpack.framing import (
     times_of,
     walk,
 )
+from streams.errors import BadDataError
+from streams.source_format import FirstCounts, SourceFormat
 
 _CONTROL = {EventType.START_OF_RUN: ControlKind.START, EventType.END_OF_RUN: ControlKind.END}
 _SPILL = frozenset({EventType.START_OF_BURST, EventType.PHYSICS, EventType.END_OF_BURST})
 _FIRST_COUNTS = (0, 1)
 """The DAQ counts the spills of some runs from 0, of others from 1."""
-
-
-FirstCounts = dict[int, int | None]
-"""Run → the DAQ's count of its first spill; None if it has begun, and no spill was seen yet."""
 
 
 class DateReader:
@@ -64,17 +62,7 @@ class DateReader:
         self._plain: bool | None = None
 
     def read(self, content: bytes, *, ended: bool, settled: bool) -> Iterator[RawSpill | RunControl]:
-        """Yield the records that are complete; the rest waits for more bytes.
-
-        Parameters
-        ----------
-        content
-            The file from `at` on, as far as it is there.
-        ended
-            There is no more of it: then all is complete.
-        settled
-            It has not grown for a while: then a spill that has its end is complete, though nothing follows it.
-        """
+        """Yield the records that are complete, as `Reader.read` does."""
         self._plain = is_plain(content) if self._plain is None else self._plain
         if self._plain is None and not ended:
             return
@@ -269,3 +257,17 @@ def _credible(content: bytes, damage: Unreadable) -> Iterator[EventHeader]:
             last = at + header.head_size, header
         elif last is None or last[0] != at or last[1].names == header.names:
             yield header
+
+
+def _refusal(content: bytes) -> tuple[str, int] | None:
+    if int.from_bytes(content[4:8], "little") == SWAPPED_MAGIC:
+        return "is byte-swapped, written by a big-endian DAQ: swap its words first", 4
+    return None
+
+
+DATE_FILE = SourceFormat(
+    holds="DATE events",
+    begins=lambda content, _whole: any(True for _ in headers(content, 0, len(content))),  # no text can hold one
+    reader=lambda name, _place, firsts: DateReader(name, firsts),
+    refusal=_refusal,
+)

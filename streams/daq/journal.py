@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from schemas.records import RawSpill, RunControl
-from streams.daq.date_file import FirstCounts
 from streams.daq.source import Source
 from streams.errors import UsageError
+from streams.source_format import FirstCounts
 
 Record = RawSpill | RunControl
 

@@ -20,7 +20,8 @@ from schemas.wire import MAX_NUMBER, MAX_TIME_US
 from streams.daq.times import UNKNOWN, SourceTimes
 from streams.daq.unreadable import unreadable
 from streams.errors import BadDataError
-from streams.midas.events import BEGIN_OF_RUN, END_OF_RUN, Event, Order, Unreadable, walk
+from streams.midas.events import BEGIN_OF_RUN, END_OF_RUN, Event, Order, Unreadable, begins_with_run, byte_order, walk
+from streams.source_format import SourceFormat
 
 _NAME = re.compile(r"run([0-9]{1,9})(?:sub([0-9]{1,9}))?\.mid(?:\.|$)")
 """MIDAS's name of a file: run, and number of the sub-run."""
@@ -72,8 +73,6 @@ class MidasReader:
         Name that the records give as theirs.
     place
         Where it is: the next sub-run file is looked for beside it.
-    order
-        Byte order of the file.
     spills
         How they are marked.
 
@@ -83,9 +82,10 @@ class MidasReader:
         What lies before this byte is made into records.
     """
 
-    def __init__(self, source: str, place: Path, order: Order, spills: MidasSpills) -> None:
+    def __init__(self, source: str, place: Path, spills: MidasSpills) -> None:
         self.at = 0
-        self._source, self._place, self._order, self._spills = source, place, order, spills
+        self._source, self._place, self._spills = source, place, spills
+        self._order: Order | None = None
         self._name = _NAME.match(source)
         self._run = int(self._name[1]) if self._name else NO_RUN
         self._begun = self._run if self._name and int(self._name[2] or 0) else NO_RUN
@@ -95,7 +95,10 @@ class MidasReader:
         self._content, self._begin = b"", 0
 
     def read(self, content: bytes, *, ended: bool, settled: bool) -> Iterator[RawSpill | RunControl]:
-        """Yield the records that are complete; parameters as of `streams.daq.date_file.DateReader.read`."""
+        """Yield the records that are complete, as `Reader.read` does."""
+        self._order = self._order or byte_order(content)
+        if self._order is None:
+            return
         self._content, self._begin = content, self.at
         for found in walk(content, self._seen - self.at, self._order):
             if isinstance(found, Event):
@@ -224,3 +227,13 @@ class MidasReader:
         byte, self.at = self.at, self._seen
         group, self._group = self._group, _Group()
         return byte, self._content[byte - self._begin : self.at - self._begin], group
+
+
+def midas_file(spills: MidasSpills) -> SourceFormat:
+    """Return the format of the MIDAS files of an experiment, which marks its spills so."""
+    return SourceFormat(
+        holds="events of MIDAS",
+        begins=lambda content, _whole: begins_with_run(content),
+        reader=lambda name, place, _firsts: MidasReader(name, place, spills),
+        may_be=lambda content: byte_order(content) is not None,
+    )

@@ -11,17 +11,14 @@ from numpy.typing import NDArray
 from streams.errors import BadDataError
 from streams.midas.events import (
     BANK_AREA_BYTES,
-    BANKS_16,
-    BANKS_32,
-    BANKS_32_ALIGNED,
+    BANK_HEADERS,
+    BANK_PADDING,
     BEGIN_OF_RUN,
     HEADER_BYTES,
     Bytes,
     Event,
 )
 
-_HEADERS = {BANKS_16: "4s2H", BANKS_32: "4s2I", BANKS_32_ALIGNED: "4s2I4x"}
-_PADDED_TO = 8
 TYPES = {
     1: "u1",
     2: "i1",
@@ -67,14 +64,14 @@ def banks_of(buffer: Bytes, event: Event) -> Iterator[Bank]:
         return
     area = event.start + HEADER_BYTES
     (flags,) = struct.unpack_from(f"{event.order}I", buffer, area + 4)
-    header = struct.Struct(event.order + _HEADERS[flags])
+    header = struct.Struct(event.order + BANK_HEADERS[flags])
     at = area + BANK_AREA_BYTES
     while at < event.stop:
         if event.stop - at < header.size:
             raise BadDataError("unpack", f"{event.stop - at} bytes are left, too few for a bank's header", at)
         name, kind, size = header.unpack_from(buffer, at)
         data = at + header.size
-        padded = size + -size % _PADDED_TO
+        padded = size + -size % BANK_PADDING
         if not (name.isascii() and name.decode().isprintable()):
             raise BadDataError("unpack", f"a bank of the name {name!r}, not four characters", at)
         if kind not in TYPES:

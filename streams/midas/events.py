@@ -2,10 +2,10 @@
 
 MIDAS has no mark at which an event is known. But an event that begins or ends a run, or is a message, has a trigger
 mask of its own; all others hold banks, whose size stands beside that of the event: it must be the same, and the flags
-behind it must exist. So a size that was damaged is never followed; and where no event follows one, it is looked into:
-one in which another begins lacks bytes. Where a header has lost bytes, the event before it may seem to be the one that
-lacks them, and goes with it. An event that holds no banks, as MIDAS's old formats have, is taken for damage. Time and
-memory grow linearly with the bytes, whatever they are.
+behind it must exist. So a size that was damaged is never followed; and an event behind which none follows, or whose
+banks do not fill it, is looked into: one in which another begins lacks bytes. Where a header has lost bytes, the event
+before it may seem to be the one that lacks them, and goes with it. An event that holds no banks, as MIDAS's old formats
+have, is taken for damage. Time and memory grow linearly with the bytes, whatever they are.
 """
 
 import struct
@@ -30,6 +30,10 @@ BANK_AREA_BYTES = 8
 """Of what stands before the banks: their size together, and the flags."""
 BANKS_16, BANKS_32, BANKS_32_ALIGNED = 0x01, 0x11, 0x31
 """Flags of the three forms of banks."""
+BANK_HEADERS = {BANKS_16: "4s2H", BANKS_32: "4s2I", BANKS_32_ALIGNED: "4s2I4x"}
+"""Form → what stands before a bank's data: name, type, size."""
+BANK_PADDING = 8
+"""A bank's data are filled up to a multiple of so many bytes."""
 
 _SYSTEM = range(BEGIN_OF_RUN, MESSAGE + 1)
 _SYSTEM_MASK = 0x494D
@@ -162,7 +166,8 @@ def _frame(buffer: Bytes, at: int, order: Order) -> tuple[Event | int, str]:
         event = read_event(buffer, at, order)
     except BadDataError as error:
         return _next_event(buffer, at + 1, len(buffer), order), error.reason
-    if event.stop <= len(buffer) and (len(buffer) - event.stop < _KNOWN_BY or _is_event(buffer, event.stop, order)):
+    is_followed = len(buffer) - event.stop < _KNOWN_BY or _is_event(buffer, event.stop, order)
+    if event.stop <= len(buffer) and is_followed and _banks_fill(buffer, event):
         return event, ""
     limit = min(event.stop, len(buffer))
     inside = _next_event(buffer, at + 1, limit, order)
@@ -172,6 +177,19 @@ def _frame(buffer: Bytes, at: int, order: Order) -> tuple[Event | int, str]:
     if event.stop > len(buffer):
         return limit, f"an event of {size} bytes of which {len(buffer) - at} are there"
     return event, ""
+
+
+def _banks_fill(buffer: Bytes, event: Event) -> bool:
+    """Say whether an event ends where its last bank does; of one without banks nothing tells where it ends."""
+    if event.id in _SYSTEM:
+        return False
+    (flags,) = struct.unpack_from(f"{event.order}I", buffer, event.start + HEADER_BYTES + 4)
+    header = struct.Struct(event.order + BANK_HEADERS[flags])
+    at = event.start + HEADER_BYTES + BANK_AREA_BYTES
+    while at + header.size <= event.stop:
+        _, _, size = header.unpack_from(buffer, at)
+        at += header.size + size + -size % BANK_PADDING
+    return at == event.stop
 
 
 def _is_event(buffer: Bytes, at: int, order: Order) -> bool:

@@ -6,27 +6,33 @@ from datetime import UTC, datetime
 from streams.errors import BadDataError
 from streams.midas.banks import banks_of
 from streams.midas.events import BEGIN_OF_RUN, Bytes, Unreadable, byte_order, walk
+from streams.unpacked import Word
 
 _IN_A_LINE = 8
 """Values."""
 
 
-def lines(payload: Bytes) -> Iterator[tuple[int, str]]:
-    """Yield byte and text of each line; damage hides nothing that is whole behind it."""
+def lines(payload: Bytes) -> Iterator[Word]:
+    """Yield each event, bank, and line of values; damage hides nothing that is whole behind it."""
     for found in walk(payload, 0, byte_order(payload) or "<"):
         if isinstance(found, Unreadable):
-            yield found.start, f"unknown, {found.stop - found.start} bytes: {found.reason}"
+            yield _line(found.start, 0, f"unknown, {found.stop - found.start} bytes: {found.reason}")
             continue
         when = f"{datetime.fromtimestamp(found.time_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
         size = found.stop - found.start
-        yield found.start, f"event {found.id:#x} of {size} bytes, serial number {found.serial}, {when}"
+        yield _line(found.start, 0, f"event {found.id:#x} of {size} bytes, serial number {found.serial}, {when}")
         if found.id >= BEGIN_OF_RUN:
-            yield found.data.start, f"  {bytes(payload[found.data]).decode(errors='backslashreplace').rstrip(chr(0))}"
+            text = bytes(payload[found.data]).decode(errors="backslashreplace").rstrip("\0")
+            yield _line(found.data.start, 1, text)
         try:
             for bank in banks_of(payload, found):
-                yield bank.at, f"  bank {bank.name}: {len(bank.data)} of {bank.data.dtype.name}"
+                yield _line(bank.at, 1, f"bank {bank.name}: {len(bank.data)} of {bank.data.dtype.name}")
                 for at in range(0, len(bank.data), _IN_A_LINE):
                     values = " ".join(map(str, bank.data[at : at + _IN_A_LINE].tolist()))
-                    yield bank.at + at * bank.data.itemsize, f"    {values}"
+                    yield _line(bank.at + at * bank.data.itemsize, 2, values)
         except BadDataError as error:
-            yield error.byte, f"  unknown: {error.reason}"
+            yield _line(error.byte, 1, f"unknown: {error.reason}")
+
+
+def _line(byte: int, depth: int, what: str) -> Word:
+    return Word(byte=byte, content=b"", depth=depth, what=what)

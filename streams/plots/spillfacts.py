@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from schemas.columns import F8, I4, I8, Table, column
-from schemas.records import MISSING, ReconstructedSpill
-from schemas.scalers import SCALER_CHANNELS, Scalers
+
+SCALER_CHANNELS = 32
+"""Of a scaler that is read out once a spill."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,26 +19,6 @@ class LedgerEntry:
     """Of the raw bytes, 8 bytes."""
     scalers: tuple[int, ...] = ()
     """Counts of the scaler's channels, `MISSING` where they were not read; empty if none was."""
-
-
-def ledger_entry(spill: ReconstructedSpill) -> LedgerEntry:
-    """Return what is remembered of a spill."""
-    return LedgerEntry(
-        time_us=spill.time_us,
-        triggers=spill.triggers,
-        size=spill.size,
-        digest=spill.digest,
-        scalers=_scaler_counts(spill),
-    )
-
-
-def _scaler_counts(spill: ReconstructedSpill) -> tuple[int, ...]:
-    scalers = spill.get(Scalers)
-    if scalers is None or not len(scalers.counts):
-        return ()
-    counts = np.full(SCALER_CHANNELS, MISSING, np.int32)
-    counts[scalers.counts.channel] = scalers.counts.count
-    return tuple(counts.tolist())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,21 +14,22 @@ from rich.table import Table
 
 from ops.demo import playground, wait_until_counted
 from schemas.records import RawSpill, RunControl
-from schemas.wire import decode, encode
 from streams.books.book import fill, new_histogram
 from streams.books.connect import connect
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
 from streams.daq.sources import read_source
+from streams.experiment import experiment
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.unpack.date import unpack_date
 from streams.plots.batch import Batch
-from streams.plots.catalogue import DETECTORS as CATALOGUE
 from streams.plots.model import Plot
 from streams.process import process
-from streams.reconstruct import FROM_HITS, FROM_HITS_AND_CONDITIONS, reconstruct
+from streams.reconstruct import reconstruct
 from streams.settings import load_settings
-from streams.unpack.date import unpack_date
 from tests.bench.checkpoints import measure_checkpoints
+from tests.catalogue import DETECTORS as CATALOGUE
+from tests.wire import decode, encode
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "06008.000"
 REPEATS = 9
@@ -95,12 +96,10 @@ def measure_detectors() -> Table:
     for column in ("detector", "reconstruct, ms", "fill, ms"):
         table.add_column(column, justify="left" if column == "detector" else "right")
     plots = {name: len(detector.plots) for name, detector in CATALOGUE.items()}
-    for name in dict.fromkeys([*FROM_HITS, *FROM_HITS_AND_CONDITIONS, *plots]):
+    for name in plots:
         made = 0.0
-        if name in FROM_HITS:
-            made, _ = quickest(lambda step=FROM_HITS[name]: [step(one) for one in hits])  # type: ignore[misc]
-        elif name in FROM_HITS_AND_CONDITIONS:
-            step = FROM_HITS_AND_CONDITIONS[name]
+        if (its := experiment().reconstructions.get(name)) is not None:
+            step = its.step
             made, _ = quickest(lambda step=step: [step(one, conditions) for one in hits])  # type: ignore[misc]
         entries = CATALOGUE[name].plots if name in CATALOGUE else ()
 

@@ -23,8 +23,8 @@ from streams.books.partition import Filling
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore
 from streams.books.stored import PartitionState
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.run import DETECTORS
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.run import DETECTORS
 from streams.settings import BookSettings
 from streams.transform import Message, Outcome, outcome
 

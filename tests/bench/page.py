@@ -25,8 +25,8 @@ from ops.demo import playground
 from ops.stack import free_port
 from schemas.records import RawSpill, RunControl
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.run import DETECTORS
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.run import DETECTORS
 from streams.settings import Settings
 
 WAIT_S = 60.0

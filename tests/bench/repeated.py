@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from schemas.records import RawSpill, RunControl
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 
 
 class RepeatedRun:

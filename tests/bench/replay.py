@@ -16,7 +16,7 @@ from streams.books.connect import connect
 from streams.books.lag import behind
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.kafka import Spans, reader, spans
 from streams.settings import Settings
 from streams.topics import Topics

@@ -31,8 +31,8 @@ from streams.books.reader import BookReader
 from streams.books.run import RunBook
 from streams.books.store import CheckpointStore
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.run import DETECTORS
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.run import DETECTORS
 from streams.process import process
 from streams.settings import KeeperSettings, Settings
 from streams.transform import Message, outcome

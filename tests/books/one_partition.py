@@ -10,7 +10,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from schemas.records import ControlKind, ReconstructedSpill, RejectedSpill, RunControl
-from schemas.wire import WireError, decode, encode
+from schemas.wire import WireError
 from streams.books.book import Book
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog, Known
@@ -20,9 +20,10 @@ from streams.books.reading import SEEK_PATIENCE_S, Arrived, Reading
 from streams.books.run import Handling, RunPart
 from streams.books.store import CheckpointStore
 from streams.books.windows import Window, window_at
-from streams.plots.catalogue import PLOTS
 from streams.transform import Message, Outcome, reconstructed, transform
+from tests.catalogue import PLOTS
 from tests.records import reconstructed_spill
+from tests.wire import decode, encode
 
 RUN = 900001
 WINDOW_S = 10

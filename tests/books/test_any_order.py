@@ -49,7 +49,7 @@ controls = st.builds(
     time_us=st.integers(0, 3),
     source=st.sampled_from(["one", "other"]),
     byte=st.integers(0, 2),
-    events=st.just(1),
+    events=st.integers(1, 2),
     run_type=st.sampled_from(["", "beam", "cosmics"]),
 )
 
@@ -93,6 +93,12 @@ def test_a_run_is_the_same_in_any_order_over_any_partitions_in_any_batches(
         for at, record in zip(places, theirs, strict=True):
             other[at] = record
     assert differences(counted(records, 1, 64), counted(other, partitions, batch)) == []
+
+
+def test_of_two_starts_at_one_place_that_say_something_else_the_same_one_counts_in_any_order() -> None:
+    one = RunControl(run=RUN, kind=ControlKind.START, time_us=2, source="one", byte=0, events=1)
+    for other in (replace(one, run_type="beam"), replace(one, events=2)):
+        assert differences(counted([one, other], 1, 64), counted([other, one], 1, 1)) == []
 
 
 @given(names=st.lists(st.integers(0, 3 * NAMES_KEPT), max_size=5 * NAMES_KEPT), cut=st.integers(1, 9))

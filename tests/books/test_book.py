@@ -12,15 +12,15 @@ from boost_histogram.serialization import to_uhi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.tof import Tof
 from streams.books.book import Book, fill
 from streams.books.cells import Cells
 from streams.books.compare import differences
 from streams.books.run import RunBook, RunPart
 from streams.books.totals import Totals
+from streams.experiments.mice.tables.tof import Tof
 from streams.plots.batch import Batch
-from streams.plots.catalogue import PLOTS
 from streams.plots.model import Plot
+from tests.catalogue import PLOTS
 from tests.records import outcome_of, reconstructed_spill
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from schemas.records import ControlKind, Rejection, RunControl
-from schemas.wire import encode
 from streams.books import book as books
 from streams.books import invariants, partition
 from streams.books.kafka_log import Known
@@ -20,9 +19,10 @@ from streams.books.reader import BookReader, UnreadableRunError
 from streams.books.reading import AUDIT_S, SEEK_PATIENCE_S
 from streams.books.run import RunPart
 from streams.books.windows import Window
-from streams.plots.catalogue import PLOTS
 from tests.books.one_partition import RUN, TOPIC, WINDOW_S, Log, Worker, check, filled_log, of, run_scenario
+from tests.catalogue import PLOTS
 from tests.records import reconstructed_spill
+from tests.wire import encode
 
 pytestmark = pytest.mark.servers
 

@@ -12,7 +12,6 @@ from redis import Redis
 
 from ops.topics import ensure_topics
 from schemas.records import Action, ActionKind
-from schemas.wire import decode
 from streams.books import decided, layout
 from streams.books.actions import ActionLog, append, new_action
 from streams.books.connect import connect
@@ -25,6 +24,7 @@ from streams.errors import ServerError, UsageError
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.books.test_decisions import RUNS, plan
+from tests.wire import decode
 
 pytestmark = pytest.mark.servers
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Action, ActionKind
-from schemas.wire import encode
 from streams.books.decisions import FORMAT, TAIL, Decisions
 from streams.books.plan import Origin, Plan
 from streams.errors import ServerError
 from tests.records import raw_spill
+from tests.wire import encode
 
 RUNS = (6008, 6009)
 

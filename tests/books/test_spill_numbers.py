@@ -18,7 +18,7 @@ from streams.books.key_number import key_number
 from streams.books.run import RunBook
 from streams.books.totals import Totals
 from streams.plots.batch import Batch
-from streams.plots.catalogue import PLOTS
+from tests.catalogue import PLOTS
 from tests.records import reconstructed_spill
 
 SPILLS = [reconstructed_spill(number) for number in range(12)]

@@ -15,7 +15,7 @@ from streams.books.run import RunPart
 from streams.books.store import CheckpointRefusedError, CheckpointStore, DamagedIndexError, DamagedPartError
 from streams.books.stored import PartitionState, StoredPart
 from streams.books.windows import Window
-from streams.plots.spillfacts import ledger_entry
+from streams.transform import ledger_entry
 from tests.records import reconstructed_spill
 
 pytestmark = pytest.mark.servers

@@ -26,7 +26,7 @@ from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import DashboardSettings, KafkaSettings, RedisSettings, Settings, load_settings
 from tests.conftest import wait_until_counted
 

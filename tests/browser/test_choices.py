@@ -13,9 +13,9 @@ from playwright.sync_api import Page, Route, expect
 from dashboards.data.automatic import ENOUGH_SPILLS
 from schemas.records import RunControl
 from streams.books.spill_numbers import of_plot
-from streams.daq.simulator import SimulatedRun
-from streams.plots.catalogue import PLOTS
+from streams.experiments.mice.simulator import SimulatedRun
 from tests.browser.conftest import COUNTS, Site, drawn, open_page, until_drawn, until_equal, until_pointed_at
+from tests.catalogue import PLOTS
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 

@@ -8,7 +8,6 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from dashboards.figures.theme import DARK
 from dashboards.pages.plots import of_detector, on_the_overview
-from streams.plots.catalogue import DETECTORS, PLOTS
 from tests.browser.conftest import (
     COUNTS,
     Seen,
@@ -19,6 +18,7 @@ from tests.browser.conftest import (
     until_equal,
     until_pointed_at,
 )
+from tests.catalogue import DETECTORS, PLOTS
 from tests.unreadable import no_board_can_be_read
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]

@@ -10,7 +10,6 @@ from playwright.sync_api import Page, expect
 
 from ops.demo import Running
 from ops.stack import free_port
-from schemas.wire import encode
 from streams.books import layout
 from streams.books.connect import connect
 from streams.kafka import writer
@@ -18,6 +17,7 @@ from streams.process import process
 from streams.settings import DashboardSettings, KafkaSettings, load_settings
 from streams.topics import Topics
 from tests.browser.conftest import COUNTS, Seen, Site, drawn, environment, open_page, text, until_drawn, until_equal
+from tests.wire import encode
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 

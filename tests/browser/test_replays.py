@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from ops.demo import Part
 from ops.replay.sessions import Sessions
 from streams.books.connect import connect
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from tests.browser.conftest import COUNTS, WAIT_S, Site, drawn, faults, open_page, until_drawn, until_equal
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]

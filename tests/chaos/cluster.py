@@ -1,6 +1,5 @@
 """Three brokers, a Redis with its append-only file, workers and a producer, each of which can be killed and started."""
 
-import json
 import os
 import shutil
 import signal
@@ -59,11 +58,11 @@ class Child:
         return self.process.poll() if self.process is not None else None
 
     def start(self) -> None:
-        plugins = json.dumps([f"tests.chaos.plugins.{name}" for name in self.plugins])
+        plugins = {"SPILLDECK_EXPERIMENT": "tests.chaos.plugins.chosen", "CHAOS_PLUGINS": ",".join(self.plugins)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *self.program, *self.arguments],
-                env={**self._environment, "SPILLDECK_PLUGINS": plugins},
+                env={**self._environment, **plugins},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

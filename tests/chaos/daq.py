@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Self
 
 from schemas.records import RawSpill, RunControl
-from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
-from streams.daq.date_file import FirstCounts
-from streams.daq.simulator import SimulatedRun
 from streams.daq.sources import read_source
+from streams.experiments.mice.conditions.model import Conditions
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.source_format import FirstCounts
 
 FIRST_RUN = 700_501
 SPILLS_A_RUN = 60

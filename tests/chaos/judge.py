@@ -7,22 +7,22 @@ from dataclasses import replace
 import numpy as np
 
 from schemas.records import RawSpill, ReconstructedSpill
-from schemas.wire import decode
 from streams.books.book import Book
 from streams.books.compare import differences
 from streams.books.reader import BookReader, UnreadableRunError
 from streams.books.run import RunBook
 from streams.conditions.store import ConditionsStore
-from streams.plots.catalogue import PLOTS
+from streams.experiment import experiment
 from streams.process import RunResult, process
-from streams.reconstruct import FROM_HITS, FROM_HITS_AND_CONDITIONS
 from streams.settings import Settings
 from streams.topics import Topics
+from tests.catalogue import PLOTS
 from tests.chaos import planted
 from tests.chaos.cluster import Cluster
 from tests.chaos.daq import Record
 from tests.chaos.tables import BREAKABLE_RUNS
 from tests.kafka import messages
+from tests.wire import decode
 
 
 def is_whole(books: BookReader, run: int) -> bool:
@@ -81,14 +81,15 @@ def judge(cluster: Cluster, sent: Sequence[Record]) -> list[str]:
 
 def _without_conditions(account: RunBook) -> RunBook:
     """Return an account of a run without what its conditions make: when they could be read, nobody knows."""
-    made, book = FROM_HITS_AND_CONDITIONS.keys(), Book({})
+    made = {name for name, its in experiment().reconstructions.items() if its.needs_conditions}
+    book = Book({})
     for name in account.book:
         if PLOTS[name].detector not in made:
             book[name] = account.book[name]
     totals = replace(
         account.totals,
         errors=Counter({name: n for name, n in account.totals.errors.items() if name not in made}),
-        detectors={name: hits for name, hits in account.totals.detectors.items() if name in FROM_HITS},
+        detectors={name: hits for name, hits in account.totals.detectors.items() if name not in made},
         conditions=set(),
     )
     return replace(account, totals=totals, book=book, key_numbers={})

@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 from schemas.records import RawSpill, ReconstructedSpill
-from streams import reconstruct, transform
+from streams import transform
 from streams.books import run as books
+from streams.experiments.mice import EXPERIMENT
 
 RUNS = range(700_101, 700_200)
 IN_A_DETECTOR, IN_FILLING, IN_THE_LEDGER = 3, 5, 7
@@ -27,7 +29,7 @@ def _fail(at: int, run: int, spill: int) -> None:
 
 def plant() -> ExitStack:
     """Plant them; they are there until what is returned is closed."""
-    reconstruct_one, in_detector = transform.reconstruct, reconstruct.FROM_HITS_AND_CONDITIONS[DETECTOR]
+    reconstruct_one, its = transform.reconstruct, EXPERIMENT.reconstructions[DETECTOR]
     ledger_entry, fill = transform.ledger_entry, books.fill
     current = threading.local()
 
@@ -37,7 +39,7 @@ def plant() -> ExitStack:
 
     def detector_planted(*arguments: Any) -> Any:
         _fail(IN_A_DETECTOR, *current.spill)
-        return in_detector(*arguments)
+        return its.step(*arguments)
 
     def entry_planted(spill: ReconstructedSpill) -> Any:
         _fail(IN_THE_LEDGER, spill.run, spill.spill)
@@ -50,7 +52,7 @@ def plant() -> ExitStack:
 
     planted = ExitStack()
     planted.enter_context(patch.object(transform, "reconstruct", reconstruct_planted))
-    planted.enter_context(patch.dict(reconstruct.FROM_HITS_AND_CONDITIONS, {DETECTOR: detector_planted}))
+    planted.enter_context(patch.dict(EXPERIMENT.reconstructions, {DETECTOR: replace(its, step=detector_planted)}))
     planted.enter_context(patch.object(transform, "ledger_entry", entry_planted))
     planted.enter_context(patch.object(books, "fill", fill_planted))
     return planted

@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.records import RawSpill
-from schemas.wire import decode
 from streams.topics import Topics
 from tests.chaos.cluster import Cluster
 from tests.chaos.daq import SOON, Daq, Record
 from tests.chaos.harm.model import Harm
 from tests.chaos.judge import judge
 from tests.kafka import ends, messages
+from tests.wire import decode
 
 PATIENCE_S = 120.0
 """Nothing new in the books for so long is a failure."""

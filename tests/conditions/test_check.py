@@ -6,7 +6,7 @@ import pytest
 
 from streams.conditions.check import Oddity, check
 from streams.conditions.store import all_entries
-from streams.plots.catalogue import PLOTS
+from tests.catalogue import PLOTS
 from tests.conftest import PROJECT
 from tests.tables import copy_tables
 
@@ -26,7 +26,7 @@ def changed(directory: Path, table: str, old: str, new: str) -> list[Oddity]:
 
 
 def test_of_the_experiments_own_tables_none_is_wrong_and_what_runs_lack_is_said(shared: Path) -> None:
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     found = check(all_entries([(index, shared / "data" / "mice-conditions")]), PLOTS)
     assert not [each for each in found if each.is_wrong]
     said = {(each.first_run, each.last_run, each.what) for each in found}

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.conditions.emr import BAR_NUMBERS, NOT_CABLED, TRIGGER_BAR, EmrCabling, read_cabling
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
+from streams.experiments.mice.conditions.emr import BAR_NUMBERS, NOT_CABLED, TRIGGER_BAR, EmrCabling, read_cabling
 from tests.conftest import PROJECT
 
 BAR = "EMRChannelKey 47 1 07 emr DAQChannelKey 2 40 63 141 emr\n"
@@ -67,7 +67,7 @@ def test_simulated_runs_have_all_bars_and_planes():
 
 
 def test_the_experiment_has_all_bars_and_planes_and_its_triggers_on_channel_4(shared):
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     cabling = ConditionsStore([(index, shared / "data" / "mice-conditions")]).for_run(9000).emr_cabling
     check_all(cabling)
     assert (cabling.dbb[2, :48, 4] % BAR_NUMBERS == TRIGGER_BAR).all()

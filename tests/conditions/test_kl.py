@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streams.conditions.kl import read_pmts
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
+from streams.experiments.mice.conditions.kl import read_pmts
 from tests.conftest import PROJECT
 
 CABLE, GAIN = "KLChannelKey 03 1 kl DAQChannelKey 00 12 07 120 kl\n", "KLChannelKey 03 1 kl 1.5\n"
@@ -56,7 +56,7 @@ def test_simulated_runs_have_all_42_photomultipliers():
 
 
 def test_the_experiment_cables_42_photomultipliers_on_six_boards(shared):
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     store = ConditionsStore([(index, shared / "data" / "mice-conditions")])
     for run in (2873, 9000):
         found = store.for_run(run).kl_pmts

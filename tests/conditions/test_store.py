@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.conditions.store import SIMULATED, ConditionsStore
+from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
+from streams.experiments.mice.conditions.read import SIMULATED
 from tests.conftest import PROJECT
 from tests.tables import copy_tables
 
@@ -194,13 +195,15 @@ def test_a_fault_in_the_code_that_reads_tables_costs_no_more_than_a_wrong_table(
         raise ZeroDivisionError
 
     store = source(INDEX.format(kind="plot_ranges"), "ht01 100 0 10\n")
-    monkeypatch.setattr("streams.conditions.read._plot_ranges", fail)
+    monkeypatch.setattr("streams.experiments.mice.conditions.read._plot_ranges", fail)
     with pytest.raises(UsageError, match=r"fault in the code that reads table\.txt: ZeroDivisionError"):
         store.for_run(15)
 
 
 def test_a_directory_that_is_not_there_is_left_out_and_said(tmp_path: Path) -> None:
-    store = ConditionsStore([(PROJECT / "streams" / "conditions" / "mice.toml", tmp_path / "none")])
+    store = ConditionsStore(
+        [(PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml", tmp_path / "none")]
+    )
     assert store.missing == [tmp_path / "none"]
     assert store.for_run(6008) is None
     assert store.for_run(900001) is not None
@@ -219,7 +222,7 @@ def test_the_simulated_tables_cable_every_photomultiplier() -> None:
 
 
 def test_the_counters_moved_to_another_board_after_run_6540(shared: Path) -> None:
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     store = ConditionsStore([(index, shared / "data" / "mice-conditions")])
     before, after = store.for_run(6540), store.for_run(6541)
     assert before is not None
@@ -233,7 +236,7 @@ def test_the_counters_moved_to_another_board_after_run_6540(shared: Path) -> Non
 
 
 def test_each_calibration_serves_the_runs_that_it_was_made_for_and_no_others(shared: Path) -> None:
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     store = ConditionsStore([(index, shared / "data" / "mice-conditions")])
     served = {run: {entry.kind: entry.file.name for entry in store.entries(run)} for run in (2873, 3400, 4000, 6008)}
     calibrations = {run: [kinds.get("tof_t0"), kinds.get("scifi_calibration")] for run, kinds in served.items()}
@@ -250,7 +253,7 @@ def test_each_calibration_serves_the_runs_that_it_was_made_for_and_no_others(sha
 
 
 def test_the_ranges_of_plots_moved_with_tof2(shared: Path) -> None:
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     store = ConditionsStore([(index, shared / "data" / "mice-conditions")])
     early, late = store.for_run(2873), store.for_run(6008)
     assert early is not None

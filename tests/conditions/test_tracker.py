@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from streams.conditions.store import ConditionsStore, table_text
-from streams.conditions.tracker import CHANNELS, TrackerChannels, read_channels
 from streams.errors import UsageError
+from streams.experiments.mice.conditions.tracker import CHANNELS, TrackerChannels, read_channels
 from tests.conftest import PROJECT
 
 MAP = "9 2 17 1 4 2 211 0 6 1\n"
@@ -97,7 +97,7 @@ def test_simulated_runs_have_all_channels_of_both_trackers() -> None:
 
 
 def test_the_experiment_cables_6400_channels_of_64_banks(shared: Path) -> None:
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     conditions = ConditionsStore([(index, shared / "data" / "mice-conditions")]).for_run(9000)
     assert conditions is not None
     found = conditions.tracker

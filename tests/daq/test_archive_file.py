@@ -16,7 +16,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from schemas.records import ControlKind, RawSpill, RunControl
-from schemas.wire import decode, encode
 from streams.daq import archive_file
 from streams.daq.archive_file import Message, check_messages, contents_of, is_archive, read_messages, write_messages
 from streams.daq.source import Source
@@ -25,6 +24,7 @@ from streams.errors import BadDataError, SpilldeckError
 from tests.date_builder import event
 from tests.edits import EDITS, edited
 from tests.records import raw_spill, reconstructed_spill
+from tests.wire import decode, encode
 
 RUN, PARTITIONS = 900001, 3
 FIXTURE = Path(__file__).parent / "fixtures" / "archive.v1.spills.avro"

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from schemas.records import RawSpill, RunControl
 from streams.daq.date_file import DateReader
-from streams.daq.simulator import SimulatedRun
 from streams.daq.source import SETTLED_S, Source
 from streams.daq.sources import follow, read_source
 from streams.errors import BadDataError, UsageError
+from streams.experiments.mice.simulator import SimulatedRun
 from tests.date_builder import end_of_run, run_file
 from tests.edits import EDITS, edited
 

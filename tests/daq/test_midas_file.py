@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import lz4.frame
 import pytest
@@ -14,24 +15,43 @@ from hypothesis import strategies as st
 
 from ops.daq_file import write_daq_file
 from schemas.records import NO_RUN, ControlKind, RawFormat, RawSpill, ReconstructedSpill, RunControl
-from schemas.wire import decode, encode
 from streams.conditions.store import ConditionsStore
 from streams.daq import midas_file, sources
 from streams.daq.journal import Journal, behind
 from streams.daq.midas_file import MidasReader, MidasSpills
+from streams.daq.midas_file import midas_file as format_of
 from streams.daq.source import SETTLED_S, Source
 from streams.daq.sources import follow, read_source
 from streams.errors import BadDataError, UsageError
+from streams.experiment import Format, experiment
 from streams.midas.banks import banks_of
 from streams.midas.events import events_of
 from streams.process import process
 from streams.reconstruct import reconstruct
+from streams.unpacked import Hits
 from tests import midas_builder as midas
 from tests.edits import EDITS, edited
+from tests.wire import decode, encode
 
 SPILLS = MidasSpills(begin=midas.BEGIN_OF_SPILL, end=midas.END_OF_SPILL)
 NAME = "run00407.mid"
 GENTLY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def written_as(spills):
+    """Have the experiment write MIDAS files with such spills in a ``with`` block; without them, what it writes."""
+    form = Format(raw=RawFormat.MIDAS, source=format_of(spills or SPILLS), unpack=lambda *_: Hits(triggers=0))
+    return patch.dict(vars(experiment()), {"formats": (form,) if spills else EXPERIMENT_FORMATS})
+
+
+EXPERIMENT_FORMATS = experiment().formats
+
+
+@pytest.fixture(autouse=True)
+def midas_files():
+    """Have the experiment of all tests write MIDAS files."""
+    with written_as(SPILLS):
+        yield
 
 
 @pytest.fixture
@@ -39,7 +59,8 @@ def read(tmp_path):
     def of(content, name=NAME, spills=SPILLS):
         path = tmp_path / name
         path.write_bytes(content)
-        return list(read_source(path, midas=spills))
+        with written_as(spills):
+            return list(read_source(path))
 
     return of
 
@@ -116,7 +137,7 @@ def written(directory, parts, ending=".mid"):
 def test_a_run_in_sub_run_files_is_one_run_that_begins_and_ends_once(tmp_path, pack):
     parts = parts_of_run()
     paths = written(tmp_path, [pack(part) for part in parts], ".mid" if pack is bytes else ".mid.packed")
-    records = [record for path in paths for record in read_source(path, midas=SPILLS)]
+    records = [record for path in paths for record in read_source(path)]
     assert told(records) == ["start", 0, 1, "within", "within", 2, "within", "within", 3, 4, "end"]
     assert b"".join(r.payload for r in records) == b"".join(parts)
     assert {r.run for r in records} == {407}
@@ -209,7 +230,7 @@ def test_a_truncated_last_event_waits_when_followed_and_is_told_when_whole(tmp_p
         len(midas.begin_of_run() + midas.spill(0)),
         len(content),
     )
-    reader = MidasReader(NAME, tmp_path / NAME, "<", SPILLS)
+    reader = MidasReader(NAME, tmp_path / NAME, SPILLS)
     assert told(reader.read(content, ended=False, settled=True)) == ["start", 0]
     rest = (content + midas.spill(1)[-5:])[reader.at :]
     assert told(reader.read(rest, ended=False, settled=False)) == [1]
@@ -217,7 +238,7 @@ def test_a_truncated_last_event_waits_when_followed_and_is_told_when_whole(tmp_p
 
 def grown(content, stops):
     """Return the records of a file that is read each time that it has grown to these lengths."""
-    reader, found = MidasReader(NAME, Path(NAME), "<", SPILLS), []
+    reader, found = MidasReader(NAME, Path(NAME), SPILLS), []
     for stop in [*sorted(stop % len(content) for stop in stops), len(content)]:
         found += reader.read(content[reader.at : stop], ended=False, settled=stop == len(content))
     return found
@@ -228,7 +249,7 @@ def grown(content, stops):
 def test_however_it_grows_the_records_are_those_of_the_whole_file(tmp_path, stops):
     content = midas.run_file()
     (tmp_path / NAME).write_bytes(content)
-    assert grown(content, stops) == list(read_source(tmp_path / NAME, midas=SPILLS))
+    assert grown(content, stops) == list(read_source(tmp_path / NAME))
 
 
 @GENTLY
@@ -260,19 +281,19 @@ def test_a_spill_comes_while_the_daq_still_writes(tmp_path):
     writer.start()
     with Source(path) as source:
         found = []
-        for record in itertools.islice(follow(source, {}, SPILLS), 4):
+        for record in itertools.islice(follow(source, {}), 4):
             found.append(record)
             came.append(time.monotonic())
     writer.join()
     assert told(found) == ["start", 0, 1, "end"]
     assert came[0] < came[1] < came[2] < came[3]
-    assert found == list(read_source(path, midas=SPILLS))
+    assert found == list(read_source(path))
 
 
 def test_a_source_that_was_read_in_part_goes_on_behind_it(tmp_path):
     path = tmp_path / NAME
     path.write_bytes(midas.run_file())
-    records = list(read_source(path, midas=SPILLS))
+    records = list(read_source(path))
     for sent in range(1, len(records)):
         with Source(path) as source:
             journal = Journal(tmp_path, source, f"raw-{sent}")
@@ -282,7 +303,7 @@ def test_a_source_that_was_read_in_part_goes_on_behind_it(tmp_path):
             journal.write()
             again = Journal(tmp_path, source, f"raw-{sent}")
             assert again.load()
-        assert list(behind(again.position, read_source(path, midas=SPILLS), [])) == records[sent:]
+        assert list(behind(again.position, read_source(path), [])) == records[sent:]
 
 
 def test_no_more_than_the_longest_spill_is_held(read, monkeypatch):
@@ -302,7 +323,7 @@ def test_an_experiment_without_midas_files_refuses_one_in_words(read):
         midas.run_file()[7:],
         gzip.compress(midas.run_file()),
     ):
-        with pytest.raises(BadDataError, match="is a MIDAS file: the experiment has none, and nothing here unpacks"):
+        with pytest.raises(BadDataError, match="is a MIDAS file, which the DAQ of MICE does not write"):
             read(content, spills=None)
 
 
@@ -314,19 +335,20 @@ def test_a_midas_file_in_something_else_is_not_taken_out_of_it(read):
 
 def test_a_spill_of_midas_that_comes_all_the_same_is_rejected_in_words(read):
     _, spill, *_ = read(midas.run_file())
-    made = reconstruct(spill, ConditionsStore([]).for_run(spill.run))
+    with written_as(None):
+        made = reconstruct(spill, ConditionsStore([]).for_run(spill.run))
     assert isinstance(made, ReconstructedSpill)
     assert made.rejection is not None
     assert (made.rejection.step, made.detectors) == ("unpack", {})
-    assert "unpacks no spills of the format midas" in made.rejection.reason
+    assert "a spill in the format midas, which MICE does not write" in made.rejection.reason
 
 
 def test_what_is_within_a_run_neither_begins_nor_ends_it(tmp_path):
     paths = written(tmp_path, parts_of_run()[:2])
-    records = list(read_source(paths[0], midas=SPILLS))
+    records = list(read_source(paths[0]))
     assert told(records)[-1] == ControlKind.WITHIN
     assert not process(records, ConditionsStore([]).for_run)[407].part.totals.ended
-    records += read_source(paths[1], midas=SPILLS)
+    records += read_source(paths[1])
     assert process(records, ConditionsStore([]).for_run)[407].part.totals.ended
 
 
@@ -336,13 +358,25 @@ def untouched(records, start, stop, size):
     return [spill for *spill, end in found if end <= start or end - size >= stop]
 
 
+@pytest.mark.parametrize("what", ["the begin of the run", "the scalers of a spill"])
+def test_an_event_that_lacks_as_many_bytes_as_the_next_one_has_does_not_swallow_it(read, what):
+    lacks = midas.begin_of_run() if what == "the begin of the run" else midas.scalers(1)
+    next_one = midas.spill_parts(0)[0]
+    before = b"" if what == "the begin of the run" else midas.begin_of_run()
+    cut = lacks[:24] + lacks[24 + len(next_one) :]
+    records = read(before + cut + midas.spill(0) + midas.spill(1) + midas.end_of_run())
+    assert told(records)[-3:] == [0, 1, "end"]
+    (told_of,) = [r.problem for r in records if isinstance(r, RawSpill) and r.spill == NO_RUN]
+    assert f"another one begins (at byte {len(before)})" in told_of
+
+
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), form=st.sampled_from(sorted(midas.FORMS)), order=st.sampled_from(sorted(midas.ORDERS)))
 def test_every_untouched_spill_of_a_damaged_file_is_still_there(tmp_path, data, form, order):
     content = midas.run_file(form=form, order=order)
     path = tmp_path / NAME
     path.write_bytes(content)
-    whole = list(read_source(path, midas=SPILLS))
+    whole = list(read_source(path))
     kind = data.draw(st.sampled_from(["flip", "cut", "insert", "swap"]))
     start = data.draw(st.integers(4, len(content) - 1))
     stop = start + (1 if kind == "flip" else data.draw(st.integers(0, 120)))
@@ -355,7 +389,7 @@ def test_every_untouched_spill_of_a_damaged_file_is_still_there(tmp_path, data, 
         put = there[::-1] if kind == "swap" else b""
     path.write_bytes(content[:start] + put + content[stop:])
     try:
-        found = list(read_source(path, midas=SPILLS))
+        found = list(read_source(path))
     except BadDataError as error:
         assert "begins run" in error.reason  # noqa: PT017 - it need not be raised
         assert start < 8
@@ -377,7 +411,7 @@ def test_any_file_is_read_or_refused_and_what_is_read_fits_on_the_wire(tmp_path,
     content = edited(midas.run_file(range(3)), edits)
     path.write_bytes(content)
     try:
-        records = list(read_source(path, midas=SPILLS))
+        records = list(read_source(path))
     except (BadDataError, UsageError):
         return
     assert all(encode(record) for record in records)
@@ -395,7 +429,7 @@ def test_a_source_of_hostile_bytes_is_read_in_pieces(tmp_path, monkeypatch):
     longest = midas.scalers(1)
     longest = longest[:12] + (50_000_000).to_bytes(4, "little") + (49_999_992).to_bytes(4, "little") + longest[20:]
     path.write_bytes(midas.begin_of_run() + longest + b"\xaa" * 1_000_000)
-    records = list(read_source(path, midas=SPILLS))
+    records = list(read_source(path))
     assert {r.format for r in records[1:]} == {RawFormat.UNREADABLE}
     assert max(len(r.payload) for r in records) < 250_000
     assert b"".join(r.payload for r in records) == path.read_bytes()
@@ -403,9 +437,9 @@ def test_a_source_of_hostile_bytes_is_read_in_pieces(tmp_path, monkeypatch):
 
 def test_the_file_of_a_run_in_sub_run_files_is_these_one_behind_the_other(tmp_path):
     parts = parts_of_run(order="big")
-    records = [record for path in written(tmp_path, parts) for record in read_source(path, midas=SPILLS)]
+    records = [record for path in written(tmp_path, parts) for record in read_source(path)]
     (tmp_path / "out").mkdir()
-    made = write_daq_file(407, reversed(records), tmp_path / "out", SPILLS)
+    made = write_daq_file(407, reversed(records), tmp_path / "out")
     assert made.file.name == "00000407.mid"
     assert made.spills == 5
     assert made.file.read_bytes() == b"".join(parts)

@@ -8,12 +8,12 @@ import pytest
 from ops.stack import LocalStack
 from ops.topics import ensure_topics
 from schemas.records import RawSpill
-from schemas.wire import decode
 from streams.daq.producer import SpillProducer
 from streams.settings import ProducerSettings, Settings
 from streams.topics import Topics
 from tests.kafka import messages
 from tests.records import raw_spill
+from tests.wire import decode
 
 pytestmark = pytest.mark.servers
 

@@ -10,18 +10,17 @@ import struct
 import cramjam
 import lz4.frame
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from schemas.records import NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
-from schemas.wire import encode
 from streams.daq import source, sources
 from streams.daq.archive_file import MAGIC
 from streams.daq.compressed import PIECE_BYTES, decompressed
-from streams.daq.json_file import JsonReader
 from streams.daq.sources import read_source
 from streams.errors import BadDataError, UsageError
-from streams.unpack.date import unpack_date
+from streams.experiments.mice.json_file import JsonReader
+from streams.experiments.mice.unpack.date import unpack_date
 from tests.date_builder import (
     CALIBRATION,
     END_OF_BURST,
@@ -35,6 +34,7 @@ from tests.date_builder import (
     super_event,
 )
 from tests.edits import EDITS, edited
+from tests.wire import encode
 
 
 @pytest.fixture
@@ -414,6 +414,7 @@ def damaged(content, data):
 
 def check_untouched(path, whole, content, data):
     broken, start, stop = damaged(content, data)
+    assume(not broken.startswith(MAGIC))  # hypothesis finds it in the code: then it is an archive, and damaged
     path.write_bytes(broken or b"\0")
     try:
         found = list(read_source(path))

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from schemas.records import RawFormat, RawSpill, RunControl
 from streams.daq.date_file import DateReader
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.spill_json import json_lines
 from streams.daq.sources import read_source
 from streams.daq.times import APART_US, TOGETHER_US, Judged, judge
-from streams.unpack.framing import EventType, headers
+from streams.date.framing import EventType, headers
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.spill_json import json_lines
 from tests.date_builder import END_OF_BURST, PHYSICS, START_OF_BURST, equipment, event, run_file, super_event
 
 S = 1_000_000

@@ -12,7 +12,7 @@ from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.parts import Figure
 from dashboards.figures.theme import LIGHT
 from streams.books.book import new_histogram
-from streams.plots.catalogue import PLOTS
+from tests.catalogue import PLOTS
 
 
 def draw(*bars: tuple[int, int], log: str | None = None) -> Figure:

@@ -11,7 +11,6 @@ from dashboards.choices import Choices
 from dashboards.data import Data
 from ops.topics import ensure_topics
 from schemas.records import NO_RUN, ActionKind, ControlKind, RawSpill, RunControl
-from schemas.wire import encode
 from streams.books.actions import new_action
 from streams.books.book import Book
 from streams.books.connect import connect
@@ -22,7 +21,7 @@ from streams.books.plan import Origin, Plan
 from streams.books.reader import Progress
 from streams.books.run import RunBook, RunPart
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import Settings, load_settings
 from streams.topics import Topics
 from streams.transform import Message, outcome
@@ -30,6 +29,7 @@ from tests.dashboards.conftest import until
 from tests.dashboards.views import RUN
 from tests.records import raw_spill
 from tests.stored import checkpoint
+from tests.wire import encode
 
 Record = RawSpill | RunControl
 EARLIER, LATER = RUN + 1, RUN

@@ -28,11 +28,11 @@ from streams.books.run import RunBook, spill_facts
 from streams.books.totals import Control, Totals
 from streams.books.windows import Window
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
 from streams.errors import ServerError
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.freshness import Level
-from streams.plots.catalogue import PLOTS
 from streams.settings import DashboardSettings, KafkaSettings, RedisSettings, Settings, load_settings
+from tests.catalogue import PLOTS
 from tests.dashboards.conftest import until
 from tests.dashboards.views import EMPTY, RUN, run_book
 from tests.stored import checkpoint

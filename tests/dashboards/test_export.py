@@ -7,7 +7,7 @@ import numpy as np
 from boost_histogram.serialization import from_uhi
 
 from dashboards.export import as_csv, as_json
-from streams.plots.catalogue import PLOTS, TRENDS
+from tests.catalogue import PLOTS, TRENDS
 from tests.dashboards.views import run_book, view
 
 SHOWN = view(run_book())

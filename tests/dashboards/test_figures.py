@@ -17,12 +17,11 @@ from dashboards.figures.parts import Figure, held
 from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.figures.trends import MAX_POINTS, trend_figure
 from dashboards.make import FigureCache, which_spills
-from schemas.scalers import SCALER_CHANNELS
 from streams.books.book import Book, new_histogram
 from streams.books.run import Handling, RunBook, spill_facts
 from streams.books.spill_numbers import SpillNumber
-from streams.plots.catalogue import PLOTS, TRENDS
-from streams.plots.spillfacts import SpillFacts
+from streams.plots.spillfacts import SCALER_CHANNELS, SpillFacts
+from tests.catalogue import PLOTS, TRENDS
 from tests.dashboards.views import RUN, run_book, view
 
 WHEN = "Run 7 · spills 0–9 (whole run)"

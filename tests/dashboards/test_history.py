@@ -23,8 +23,8 @@ from streams.books.reader import BookReader
 from streams.books.spill_numbers import SpillNumber, of_plot
 from streams.books.totals import Totals
 from streams.books.windows import Window
-from streams.plots.catalogue import PLOTS
 from streams.settings import Settings
+from tests.catalogue import PLOTS
 from tests.dashboards.views import EMPTY, RUN, run_book, view
 from tests.records import reconstructed_spill
 from tests.stored import checkpoint

@@ -15,7 +15,7 @@ from dashboards.make import FigureCache, file_name, which_spills, why_empty
 from streams.books.run import spill_facts
 from streams.books.totals import Totals
 from streams.books.windows import Window
-from streams.plots.catalogue import PLOTS, TRENDS
+from tests.catalogue import PLOTS, TRENDS
 from tests.dashboards.views import EMPTY, RUN, run_book, view
 
 

@@ -15,9 +15,9 @@ from schemas.records import RawSpill
 from streams.books import situation
 from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
-from streams.plots.catalogue import PLOTS
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import RunResult, process
+from tests.catalogue import PLOTS
 from tests.dashboards.views import text_of, view
 
 OTHERS = {"ckov", "kl", "emr", "tracker", "scalers"}

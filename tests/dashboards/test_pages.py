@@ -10,11 +10,11 @@ import pytest
 from dashboards.figures.parts import Figure
 from dashboards.pages import plots
 from dashboards.pages.strip import MARK, badge, badges, banners, clock, missing, out_of_order, rate, state, strip
-from dashboards.pages.tables import TABLES
+from dashboards.pages.tables import table
 from streams.books.run import spill_facts
 from streams.books.totals import Control, Totals
 from streams.freshness import Freshness, Level
-from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
+from tests.catalogue import DETECTORS, PLOTS, TRENDS
 from tests.dashboards.views import EMPTY, RUN, run_book, text_of, view
 
 
@@ -203,7 +203,7 @@ def test_the_rows_of_a_grid_are_full() -> None:
 
 def test_the_table_of_the_scalers_has_their_names_and_counts_per_spill() -> None:
     stored = run_book()
-    said = text_of(TABLES["scalers"](view(stored)))
+    said = text_of(table("scalers", view(stored)))
     counts = spill_facts(stored.ledger).scalers[:, 0]
     mean = f"{counts.mean():,.1f}".removesuffix(".0")
     assert f"Triggers {counts[-1]} {mean} {mean}" in said
@@ -211,4 +211,4 @@ def test_the_table_of_the_scalers_has_their_names_and_counts_per_spill() -> None
 
 
 def test_the_table_of_the_scalers_has_no_numbers_without_spills() -> None:
-    assert "Triggers – – –" in text_of(TABLES["scalers"](view()))
+    assert "Triggers – – –" in text_of(table("scalers", view()))

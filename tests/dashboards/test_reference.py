@@ -15,7 +15,7 @@ from dashboards.figures.trends import trend_figure
 from streams.books.book import new_histogram
 from streams.books.cells import Histogram
 from streams.books.run import spill_facts
-from streams.plots.catalogue import PLOTS, TRENDS
+from tests.catalogue import PLOTS, TRENDS
 from tests.dashboards.views import run_book
 
 

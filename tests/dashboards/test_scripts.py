@@ -6,7 +6,7 @@ from plotly.offline import get_plotlyjs_version
 
 from dashboards.make import FigureCache
 from dashboards.scripts import PLOTLY
-from streams.plots.catalogue import PLOTS, TRENDS
+from tests.catalogue import PLOTS, TRENDS
 from tests.dashboards.views import run_book, view
 
 

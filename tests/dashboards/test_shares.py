@@ -9,8 +9,8 @@ from dashboards.figures.theme import THEMES
 from dashboards.pages.controls import controls
 from streams.books.book import Book
 from streams.books.cells import Histogram
-from streams.plots.catalogue import PLOTS
 from streams.plots.measures import shares
+from tests.catalogue import PLOTS
 from tests.dashboards.views import run_book, text_of, view
 
 NAME = "ckov_threshold_A"

@@ -20,8 +20,8 @@ from streams.books.run import RunBook
 from streams.books.totals import FORMAT, Control, Totals
 from streams.books.windows import Window
 from streams.freshness import Level
-from streams.plots.catalogue import PLOTS
 from streams.settings import Settings
+from tests.catalogue import PLOTS
 from tests.dashboards.conftest import until
 from tests.dashboards.views import RUN, run_book
 from tests.stored import checkpoint

@@ -9,7 +9,7 @@ from streams.books.book import Book
 from streams.books.run import RunBook, spill_facts
 from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.freshness import Freshness, Level
 from streams.process import process
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from schemas.records import MAX_NAMES, MAX_TEXT, ControlKind, RawFormat, RejectedSpill, Rejection, RunControl
-from schemas.scalers import ScalerCounts, Scalers
-from schemas.wire import HEADER_BYTES, serialize
+from schemas.wire import HEADER_BYTES
+from streams.experiments.mice.tables.scalers import ScalerCounts, Scalers
 from tests.date_builder import event
 from tests.records import raw_spill, reconstructed_spill
+from tests.wire import serialize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,7 @@ def for_raw() -> list[Hostile]:
         Hostile(
             name="spill of a format that the experiment does not unpack",
             value=serialize(raw_spill(format=RawFormat.MIDAS)),
-            reason="this experiment unpacks no spills of the format midas",
+            reason="a spill in the format midas, which MICE does not write",
             step="unpack",
             key=None,
         ),

@@ -9,19 +9,19 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.records import NO_RUN
-from schemas.wire import decode
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.conftest import WAIT_S
 from tests.kafka import messages, rejected
 from tests.ops.conftest import Spilldeck
+from tests.wire import decode
 from tests.workers import Workers, environment
 
 pytestmark = pytest.mark.servers

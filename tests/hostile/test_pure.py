@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from ops.console import calendar_time
 from schemas.records import MAX_TEXT, NO_RUN, ReconstructedSpill, RejectedSpill, RunControl
-from schemas.wire import WireError, decode, encode
+from schemas.wire import WireError
 from streams.conditions.store import ConditionsStore
 from streams.transform import Message, transform
 from tests.edits import EDITS, edited
 from tests.hostile.corpus import RAW, RECO, Hostile, for_raw, for_reco
+from tests.wire import decode, encode
 
 TOPIC = "spills.raw"
 CONDITIONS_OF = ConditionsStore([]).for_run

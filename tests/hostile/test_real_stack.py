@@ -12,12 +12,11 @@ from confluent_kafka import Producer
 
 from ops.topics import ensure_topics
 from schemas.records import NO_RUN, Rejection, RunControl
-from schemas.wire import encode
 from streams.books.compare import differences
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import partition_of
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
 from streams.topics import Topics
@@ -25,6 +24,7 @@ from tests.hostile.corpus import Hostile, for_raw, for_reco, rejected_spill
 from tests.kafka import rejected
 from tests.ops.conftest import Spilldeck
 from tests.records import reconstructed_spill
+from tests.wire import encode
 from tests.workers import Workers, environment
 
 pytestmark = pytest.mark.servers

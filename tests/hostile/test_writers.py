@@ -20,7 +20,7 @@ import streams.reconstruct
 from ops.topics import ensure_topics
 from schemas import wire
 from schemas.records import MAX_NAMES, MAX_TEXT, Action, RawSpill, ReconstructedSpill, Record, RejectedSpill, RunControl
-from schemas.wire import MAX_NUMBER, MAX_TIME_US, MAX_TRIGGERS, WireError, decode, encode
+from schemas.wire import MAX_NUMBER, MAX_TIME_US, MAX_TRIGGERS, WireError
 from streams.agents.kafka_access import kafka_log
 from streams.agents.products import Products
 from streams.books import layout
@@ -33,21 +33,21 @@ from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
 from streams.daq.archive_file import Message as Archived
 from streams.daq.archive_file import read_messages, write_messages
-from streams.daq.date_file import FirstCounts
 from streams.daq.producer import SpillProducer
 from streams.daq.sources import read_source
-from streams.errors import BadDataError, SpilldeckError, UsageError
-from streams.plots.catalogue import DETECTORS, add
-from streams.plots.spillfacts import ledger_entry
-from streams.reco import DetectorError
+from streams.errors import BadDataError, DetectorError, SpilldeckError, UsageError
+from streams.experiment import Subsystem, experiment
 from streams.settings import Settings
-from streams.transform import Message, Outcome, transform
+from streams.source_format import FirstCounts
+from streams.transform import Message, Outcome, ledger_entry, transform
+from tests.catalogue import DETECTORS
 from tests.date_builder import event
 from tests.edits import EDITS, edited
 from tests.hostile.corpus import for_raw, for_reco, rejected_spill
 from tests.records import raw_spill, reconstructed_spill
 from tests.schemas.test_wire import same
 from tests.schemas.write_fixtures import RECORDS
+from tests.wire import decode, encode
 
 SURROGATE = "a name of the disk \udcff"
 """What Python makes of bytes that are no UTF-8."""
@@ -71,7 +71,7 @@ def corpus() -> list[Record]:
     """Return the records of the corpus: of those messages that a reader refuses for what they say, too."""
     found = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wire, "_check", lambda _: None)
+        patch.setattr(wire, "_check", lambda *_: None)
         for hostile in [*for_raw(), *for_reco()]:
             try:
                 found.append(decode(hostile.value or b""))
@@ -161,7 +161,8 @@ def test_an_error_of_a_detector_is_told_whatever_its_words(error: Exception, mon
 
     spill = next(one for one in CORPUS if isinstance(one, RawSpill) and one.format.value == "spill_json")
     spill = replace(spill, payload=b'{"daq_event_type": "physics_event", "daq_data": {"tof": [{}]}}')
-    monkeypatch.setitem(streams.reconstruct.FROM_HITS, "raw", fail)
+    raw = experiment().reconstructions["raw"]
+    monkeypatch.setitem(experiment().reconstructions, "raw", replace(raw, step=fail))
     made = transform(message(encode(spill)), ConditionsStore([]).for_run)
     assert isinstance(made.record, ReconstructedSpill)
     assert "raw" in made.record.errors
@@ -309,4 +310,4 @@ def test_a_plot_that_could_not_be_read_is_not_stored() -> None:
 def test_a_plot_has_a_name_that_can_be_stored(name: str) -> None:
     plot = replace(DETECTORS["tof"].plots[0], name=name)
     with pytest.raises(ValueError, match="is no name"):
-        add(replace(DETECTORS["tof"], name="another", plots=(plot,), trends=()))
+        replace(experiment(), subsystems=(Subsystem(plots=replace(DETECTORS["tof"], plots=(plot,), trends=())),))

@@ -18,7 +18,7 @@ from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import RedisSettings, Settings
 from tests.workers import Workers, environment

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from schemas.records import ReconstructedSpill
-from schemas.wire import decode
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
@@ -19,6 +18,7 @@ from tests.conftest import wait_until_counted
 from tests.kafka import messages
 from tests.live import OWN_TABLES, own_run
 from tests.tables import copy_tables, naming, recalibrate
+from tests.wire import decode
 from tests.workers import Workers
 
 pytestmark = pytest.mark.servers

@@ -8,17 +8,17 @@ import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from schemas.records import NO_RUN, RawFormat, RawSpill, ReconstructedSpill, RunControl
-from schemas.wire import decode
 from streams.books.compare import differences
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.kafka import messages, rejected, set_topic
 from tests.records import raw_spill
+from tests.wire import decode
 from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
@@ -32,8 +32,8 @@ from streams.agents import products
 
 encode = products.encode
 
-def bounded(record):
-    message = encode(record)
+def bounded(record, tables):
+    message = encode(record, tables)
     if len(message) > {MOST_BYTES}:
         raise WireError(f"the message has {{len(message)}} bytes, more than {MOST_BYTES}")
     return message

@@ -7,25 +7,26 @@ from pathlib import Path
 import pytest
 
 from schemas.records import ReconstructedSpill
-from schemas.wire import decode
 from streams.books.compare import differences
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
+from streams.experiment import experiment
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
-from streams.reconstruct import FROM_HITS, FROM_HITS_AND_CONDITIONS
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.kafka import messages
 from tests.live import OWN_TABLES, Record, small_run
 from tests.tables import copy_tables, naming
+from tests.wire import decode
 from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
 
 OTHER_RUN = 900_090
 LINE = 3
+WITH_CONDITIONS = {name for name, its in experiment().reconstructions.items() if its.needs_conditions}
 
 
 def produce(settings: Settings, records: list[Record]) -> None:
@@ -53,12 +54,12 @@ def test_a_typo_in_the_tables_of_one_run_costs_its_detectors_alone_until_it_is_m
     (expected,) = process(before, conditions_of).values()
     assert differences(expected.run_book(), reader.run(OWN_TABLES, {})) == []
     totals = reader.runs()[OWN_TABLES]
-    assert totals.errors == dict.fromkeys(FROM_HITS_AND_CONDITIONS, totals.filled)
-    assert totals.detectors.keys() == FROM_HITS.keys()
+    assert totals.errors == dict.fromkeys(WITH_CONDITIONS, totals.filled)
+    assert totals.detectors.keys() == experiment().tables.keys() - WITH_CONDITIONS
     made = [decode(message.value() or b"") for message in messages(settings, Topics.of(settings).reco)]
     for one in made:
         if isinstance(one, ReconstructedSpill) and one.run == OWN_TABLES:
-            said = {one.errors[name] for name in FROM_HITS_AND_CONDITIONS}
+            said = {one.errors[name] for name in WITH_CONDITIONS}
             assert len(said) == 1
             assert f"tof_channels.txt, line {LINE}" in said.pop()
 

@@ -13,7 +13,6 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
-from schemas.wire import decode
 from streams import kafka
 from streams.agents.registry import KnownRuns
 from streams.books.compare import differences
@@ -22,13 +21,14 @@ from streams.books.reader import BookReader
 from streams.books.windows import window_at
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import RunResult, process
 from streams.settings import Settings
 from streams.topics import Topics, workers_group
 from tests.conftest import WAIT_S
 from tests.kafka import messages, rejected
 from tests.records import raw_spill
+from tests.wire import decode
 from tests.workers import Workers
 
 pytestmark = pytest.mark.servers

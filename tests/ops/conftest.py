@@ -69,7 +69,10 @@ def spilldeck_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 @pytest.fixture
 def with_tables(shared: Path) -> dict[str, str]:
     """Return the settings that name the experiment's own conditions."""
-    source = {"index": PROJECT / "streams/conditions/mice.toml", "tables": shared / "data/mice-conditions"}
+    source = {
+        "index": PROJECT / "streams/experiments/mice/conditions/mice.toml",
+        "tables": shared / "data/mice-conditions",
+    }
     return {"SPILLDECK_CONDITIONS": json.dumps([source], default=str)}
 
 

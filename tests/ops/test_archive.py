@@ -20,22 +20,22 @@ from ops.replay.checks import where_they_lie
 from ops.replay.checksum import check_archive
 from ops.stack import LocalStack
 from schemas.records import NO_RUN, ControlKind, RawSpill, RunControl, RunState
-from schemas.wire import decode
 from streams.books import layout
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.archive_file import contents_of, read_messages
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.spill_json import json_lines
 from streams.daq.sources import read_source
 from streams.errors import SpilldeckError
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.spill_json import json_lines
 from streams.process import process
 from streams.topics import Topics
 from tests.conftest import wait_until_counted
 from tests.kafka import messages
 from tests.live import OWN_TABLES, RUNS, Live, Record, count_live, settings_on, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.wire import decode
 from tests.workers import environment
 
 pytestmark = pytest.mark.servers

@@ -16,7 +16,6 @@ from ops.keeper import Keeper
 from ops.stack import LocalStack, free_port
 from ops.stack import redis as redis_server
 from schemas.records import Action
-from schemas.wire import decode
 from streams.books.actions import ActionLog
 from streams.books.compare import differences
 from streams.books.decided import refresh
@@ -27,6 +26,7 @@ from tests.live import Live, count_live, settings_on, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_keeper import summary, tof_alone
 from tests.ops.test_replay import begin_replay, spills_of
+from tests.wire import decode
 
 pytestmark = pytest.mark.servers
 

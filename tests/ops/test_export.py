@@ -20,10 +20,10 @@ from PIL import Image
 from ops.export.chosen import Chosen, choose
 from ops.export.write import export
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
 from streams.errors import UsageError
-from streams.plots.catalogue import DETECTORS, PLOTS
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
+from tests.catalogue import DETECTORS, PLOTS
 from tests.live import RUNS, Live
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 

@@ -8,11 +8,11 @@ import pytest
 import uproot
 
 from ops.export.hits import SPILLS_AT_ONCE, write_hits
-from schemas.detectors import DETECTORS
 from schemas.records import RawSpill, ReconstructedSpill
-from streams.daq.simulator import SimulatedRun
 from streams.errors import SpilldeckError, UsageError
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.reconstruct import reconstruct
+from tests.catalogue import TABLES
 from tests.live import RUNS
 from tests.ops.conftest import Live, Spilldeck, assert_one_sentence
 
@@ -24,7 +24,7 @@ def spills(number: int = 3) -> list[ReconstructedSpill]:
 
 def test_every_column_of_every_table_comes_back(tmp_path: Path) -> None:
     made = spills()
-    names = tuple(DETECTORS)
+    names = tuple(TABLES)
     file = write_hits(made, made[0].run, names, tmp_path)
     assert file.name == f"run{made[0].run:08d}_{'_'.join(names)}_hits.root"
     with uproot.open(file) as there:
@@ -51,7 +51,7 @@ def test_more_spills_than_are_joined_at_once_are_all_there_and_those_without_the
 
 
 def test_nothing_is_left_of_what_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no detector daq whose hits are kept: there are tof, ckov"):
+    with pytest.raises(UsageError, match="there is no detector daq whose hits are kept: there are scalers, tof, ckov"):
         write_hits(spills(), 5, ["daq"], tmp_path)
     with pytest.raises(SpilldeckError, match="run 5 has no spill whose hits could be written"):
         write_hits([], 5, ["tof"], tmp_path)

@@ -26,10 +26,10 @@ from ops.replay.checksum import check_archive
 from streams.books.products import Product, Products
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
 from streams.daq.sources import read_source
-from streams.plots.catalogue import DETECTORS, PLOTS
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import KeeperSettings, Settings
+from tests.catalogue import DETECTORS, PLOTS
 from tests.conftest import wait_until_counted
 from tests.live import OWN_TABLES, Live, small_run
 from tests.ops.conftest import Spilldeck

@@ -12,7 +12,6 @@ from ops.replay.checks import make_plan
 from ops.replay.sessions import Sessions
 from ops.topics import apply
 from schemas.records import ControlKind, RawSpill, RunControl
-from schemas.wire import decode
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
@@ -26,6 +25,7 @@ from tests.conftest import wait_until_counted
 from tests.kafka import messages
 from tests.live import Record, small_run
 from tests.ops.conftest import Spilldeck
+from tests.wire import decode
 from tests.workers import Workers, environment
 
 pytestmark = pytest.mark.servers

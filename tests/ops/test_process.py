@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import uhi.io.json
 
-from schemas.detectors import DETECTORS
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
-from streams.plots.catalogue import PLOTS
+from streams.date.framing import EventType, headers
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
-from streams.unpack.framing import EventType, headers
+from tests.catalogue import PLOTS, TABLES
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 
 
@@ -38,7 +37,7 @@ def test_run_6008_is_counted_as_known(spilldeck: Spilldeck, shared: Path, with_t
     assert (found["rejected"], found["errors"]) == (0, {})
     detectors = found["detectors"]
     assert found["not_read_out"] == dict.fromkeys(("emr", "kl", "scalers", "tracker"), 6)
-    assert detectors.keys() == DETECTORS.keys() - found["not_read_out"].keys()
+    assert detectors.keys() == TABLES.keys() - found["not_read_out"].keys()
     assert (detectors["ckov"], detectors["raw"]) == ({"digits": 882}, {"tdc": 7056, "fadc": 7056, "vlsb": 0, "dbb": 0})
     assert not any(sum(counts.values()) for name, counts in detectors.items() if name not in ("ckov", "raw"))
     assert found["plots"].keys() == PLOTS.keys()

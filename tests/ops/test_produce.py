@@ -16,17 +16,17 @@ from ops.daq_file import write_daq_file
 from ops.inputs import paced
 from ops.topics import ensure_topics
 from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
-from schemas.wire import decode
 from streams.daq.producer import partition_of
-from streams.daq.simulator import SimulatedRun
+from streams.date.framing import headers
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import Settings
 from streams.topics import Topics
-from streams.unpack.framing import headers
 from tests.date_builder import end_of_run, spill, start_of_run
 from tests.kafka import messages
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_resume import wait_for
 from tests.records import raw_spill
+from tests.wire import decode
 from tests.workers import environment
 
 RUN = SimulatedRun(spills=9, mean_triggers=4)

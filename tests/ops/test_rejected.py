@@ -10,16 +10,16 @@ from confluent_kafka import Producer
 
 from ops.topics import ensure_topics
 from schemas.records import NO_RUN, RawSpill, RejectedSpill
-from schemas.wire import encode
 from streams.books.compare import differences
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer, partition_of
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.wire import encode
 from tests.workers import Workers, environment
 
 pytestmark = pytest.mark.servers

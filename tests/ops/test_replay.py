@@ -32,10 +32,10 @@ from streams.books.reader import BookReader
 from streams.books.replays import Origin
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.spill_json import json_lines
 from streams.daq.sources import read_source
 from streams.errors import ServerError, SpilldeckError
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.spill_json import json_lines
 from streams.process import process
 from streams.topics import Topics
 from tests.conftest import wait_until_counted

@@ -17,14 +17,14 @@ from ops.production import Production
 from ops.stack import LocalStack
 from ops.topics import ensure_topics
 from schemas.records import RawSpill
-from schemas.wire import decode
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
 from streams.daq.source import Source
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import ProducerSettings, Settings
 from streams.topics import Topics
 from tests.kafka import messages
 from tests.ops.conftest import Spilldeck
+from tests.wire import decode
 from tests.workers import environment
 
 pytestmark = pytest.mark.servers

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from schemas.records import RawSpill, RunRecord, RunState
-from schemas.wire import decode
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.kafka import messages, reader, spans
 from streams.reconstruct import reconstruct
 from streams.topics import Topics
 from tests.conftest import WAIT_S, wait_until_counted
 from tests.live import OWN_TABLES, RUNS, Live, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.wire import decode
 
 pytestmark = pytest.mark.servers
 

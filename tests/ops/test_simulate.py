@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.faults.kinds import KINDS
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.faults.kinds import KINDS
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 
 FAULTS = ("dead_pmt:tof1/0/3/1@2-3", "lost_spills@4", "duplicated_spills@1")

@@ -15,8 +15,8 @@ from ops.topics import Change, apply, differences, ensure_topics, specs, with_pa
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
 from streams.errors import ServerError
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.conftest import wait_until_counted

@@ -13,7 +13,7 @@ from ops.topics import ensure_topics
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import Settings
 from tests.conftest import wait_until_counted
 from tests.live import settings_on

@@ -5,14 +5,14 @@ from itertools import product
 import numpy as np
 import pytest
 
-from schemas.ckov import CkovDigits
-from schemas.tof import Tof
 from streams.books.book import Book
+from streams.experiments.mice.plots.tof_quantities import flight_time_ns, single_times_ns
+from streams.experiments.mice.tables.ckov import CkovDigits
+from streams.experiments.mice.tables.tof import Tof
 from streams.plots.batch import Batch
-from streams.plots.catalogue import DETECTORS, PLOTS, TRENDS
 from streams.plots.daq import TRENDS as DAQ_TRENDS
 from streams.plots.spillfacts import SpillFacts
-from streams.plots.tof_quantities import flight_time_ns, single_times_ns
+from tests.catalogue import DETECTORS, PLOTS, TRENDS
 from tests.records import reconstructed_spill
 
 SLABS = (10, -0.5, 9.5)

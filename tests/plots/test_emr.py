@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from schemas.emr import Emr
+from streams.experiments.mice.plots.emr import PLOTS as OLD_PLOTS
+from streams.experiments.mice.tables.emr import Emr
 from streams.plots.batch import Batch
-from streams.plots.catalogue import PLOTS
-from streams.plots.emr import PLOTS as OLD_PLOTS
+from tests.catalogue import PLOTS
 from tests.records import reconstructed_spill
 
 SPILLS = [reconstructed_spill(n) for n in range(4)]

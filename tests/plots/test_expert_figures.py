@@ -9,18 +9,15 @@ from math import hypot, isnan, sqrt
 import numpy as np
 import pytest
 
-from schemas.ckov import Ckov
-from schemas.emr import Emr
-from schemas.kl import Kl
 from schemas.records import ReconstructedSpill
-from schemas.tof import Tof
-from schemas.tracker import Tracker
 from streams.books.book import Book, axes_of, fill
 from streams.books.key_number import measures_of
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.beam import FRACTIONS, SPOT_MM, TOF01_NS, TOF01_SPREAD_NS, TOF12_PER_TOF01
-from streams.daq.simulator.ckov import MEAN_PHOTO_ELECTRONS
-from streams.daq.simulator.tof import (
+from streams.experiments.mice.plots.peaks import MASSES_MEV
+from streams.experiments.mice.plots.tof_quantities import KINDS_NS, LIGHT_NS
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.beam import FRACTIONS, SPOT_MM, TOF01_NS, TOF01_SPREAD_NS, TOF12_PER_TOF01
+from streams.experiments.mice.simulator.ckov import MEAN_PHOTO_ELECTRONS
+from streams.experiments.mice.simulator.tof import (
     EFFICIENCY,
     MEDIAN_CHARGE,
     PMT_RESOLUTION_NS,
@@ -28,11 +25,14 @@ from streams.daq.simulator.tof import (
     SLAB_RESOLUTION_NS,
     SLAB_WIDTH_MM,
 )
-from streams.plots.catalogue import PLOTS
+from streams.experiments.mice.tables.ckov import Ckov
+from streams.experiments.mice.tables.emr import Emr
+from streams.experiments.mice.tables.kl import Kl
+from streams.experiments.mice.tables.tof import Tof
+from streams.experiments.mice.tables.tracker import Tracker
 from streams.plots.measures import KeyNumber
-from streams.plots.peaks import MASSES_MEV
-from streams.plots.tof_quantities import KINDS_NS, LIGHT_NS
 from streams.reconstruct import reconstruct
+from tests.catalogue import PLOTS
 
 SLABS_OF = (10, 7, 10)
 STATION_NS = hypot(PMT_RESOLUTION_NS / sqrt(2), SLAB_RESOLUTION_NS) / sqrt(2)

@@ -5,14 +5,14 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from schemas.emr import Emr
-from schemas.kl import Kl
-from schemas.tof import Tof
+from streams.experiments.mice.plots.kinds import KINDS, kinds
+from streams.experiments.mice.plots.muon_range import momentum_mev_c, stopping_power
+from streams.experiments.mice.plots.tof_quantities import KINDS_NS
+from streams.experiments.mice.tables.emr import Emr
+from streams.experiments.mice.tables.kl import Kl
+from streams.experiments.mice.tables.tof import Tof
 from streams.plots.batch import Batch
-from streams.plots.catalogue import PLOTS
-from streams.plots.kinds import KINDS, kinds
-from streams.plots.muon_range import momentum_mev_c, stopping_power
-from streams.plots.tof_quantities import KINDS_NS
+from tests.catalogue import PLOTS
 from tests.records import reconstructed_spill
 
 SPILLS = [reconstructed_spill(n) for n in range(6)]

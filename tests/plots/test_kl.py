@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from schemas.kl import Kl
+from streams.experiments.mice.tables.kl import Kl
 from streams.plots.batch import Batch
-from streams.plots.catalogue import PLOTS
+from tests.catalogue import PLOTS
 from tests.records import reconstructed_spill
 
 

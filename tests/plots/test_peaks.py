@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 
+from streams.experiments.mice.plots.peaks import Peak, flight_measures, peaks
 from streams.plots.model import Axis
-from streams.plots.peaks import Peak, flight_measures, peaks
 
 TIMES = 200
 LIGHT_NS = 25.6

@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 
-from schemas.raw import Raw, RawDbbHits, RawFadcHits, RawTdcHits, RawVlsbHits
-from streams.boards import V1724, V1731
 from streams.books.book import fill
+from streams.experiments.mice.boards import V1724, V1731
+from streams.experiments.mice.tables.raw import Raw, RawDbbHits, RawFadcHits, RawTdcHits, RawVlsbHits
 from tests.records import reconstructed_spill
 
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from schemas.records import MISSING
-from schemas.scalers import Scalers
 from streams.books.run import spill_facts
-from streams.plots.scalers import SCALERS, scaler_table
-from streams.plots.spillfacts import SpillFacts, ledger_entry
+from streams.experiments.mice.plots.scalers import SCALERS, scaler_table
+from streams.experiments.mice.tables.scalers import Scalers
+from streams.plots.spillfacts import SpillFacts
+from streams.transform import ledger_entry
 from tests.records import reconstructed_spill
 
 

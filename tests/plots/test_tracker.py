@@ -6,12 +6,18 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.tracker import Tracker, TrackerClusters, TrackerDigits, TrackerSpacePoints, TrackerTracks
+from streams.experiments.mice.plots.tracker_light import LIGHT_PLOTS
+from streams.experiments.mice.plots.tracker_quantities import MAX_DIGITS, kuno_sums
+from streams.experiments.mice.plots.tracker_tracks import TRACK_PLOTS
+from streams.experiments.mice.tables.tracker import (
+    Tracker,
+    TrackerClusters,
+    TrackerDigits,
+    TrackerSpacePoints,
+    TrackerTracks,
+)
 from streams.plots.batch import Batch
-from streams.plots.catalogue import DETECTORS, PLOTS
-from streams.plots.tracker_light import LIGHT_PLOTS
-from streams.plots.tracker_quantities import MAX_DIGITS, kuno_sums
-from streams.plots.tracker_tracks import TRACK_PLOTS
+from tests.catalogue import DETECTORS, PLOTS
 from tests.records import reconstructed_spill
 
 Place = tuple[int, int, int, int, int]

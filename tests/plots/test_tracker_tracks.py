@@ -6,9 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from schemas.tracker import Tracker
+from streams.experiments.mice.tables.tracker import Tracker
 from streams.plots.batch import Batch
-from streams.plots.catalogue import PLOTS
+from tests.catalogue import PLOTS
 from tests.records import reconstructed_spill
 
 Z = ((0, -200, -450, -750, -1100), (0, 200, 450, 750, 1100))

@@ -6,12 +6,12 @@ import numpy as np
 
 from schemas.records import RawSpill
 from streams.books.book import Book
-from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
-from streams.conditions.tof import NOT_CABLED, PLANES, PMTS, SLABS
-from streams.daq.simulator import SimulatedRun
-from streams.plots.catalogue import PLOTS
+from streams.experiments.mice.conditions.model import Conditions
+from streams.experiments.mice.conditions.tof import NOT_CABLED, PLANES, PMTS, SLABS
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
+from tests.catalogue import PLOTS
 from tests.dashboards.views import RUN
 
 DROPPED = 0.9

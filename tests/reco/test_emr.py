@@ -11,25 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.columns import Table
-from schemas.emr import Emr
 from schemas.records import MISSING, ReconstructedSpill
-from schemas.wire import decode, encode
-from streams.boards import V1731
-from streams.conditions.emr import BAR_NUMBERS, TRIGGER_BAR
-from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.spill_json import document
-from streams.reco import DetectorError
-from streams.reco.emr import reconstruct_emr
-from streams.reco.emr_hits import BarHits, secondaries
-from streams.reco.emr_tracks import charge_of
-from streams.unpack.date import unpack_date
-from streams.unpack.hits import BoardEvents, DbbHits, DbbSpills, FadcHits, RawHits, TdcHits
-from streams.unpack.spill_json import unpack_json
+from streams.errors import DetectorError
+from streams.experiments.mice.boards import V1731
+from streams.experiments.mice.conditions.emr import BAR_NUMBERS, TRIGGER_BAR
+from streams.experiments.mice.conditions.model import Conditions
+from streams.experiments.mice.reco.emr import reconstruct_emr
+from streams.experiments.mice.reco.emr_hits import BarHits, secondaries
+from streams.experiments.mice.reco.emr_tracks import charge_of
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.spill_json import document
+from streams.experiments.mice.tables.emr import Emr
+from streams.experiments.mice.unpack.date import unpack_date
+from streams.experiments.mice.unpack.hits import BoardEvents, DbbHits, DbbSpills, FadcHits, RawHits, TdcHits
+from streams.experiments.mice.unpack.spill_json import unpack_json
 from tests.conftest import PROJECT
 from tests.reco import twin_emr
 from tests.records import reconstructed_spill
+from tests.wire import decode, encode
 
 
 @cache
@@ -142,7 +142,7 @@ def test_a_spill_as_json_gives_the_same_tables(conditions: Conditions) -> None:
 
 
 def test_run_2873_was_taken_without_it(shared: Path) -> None:
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     conditions = ConditionsStore([(index, shared / "data" / "mice-conditions")]).for_run(2873)
     assert conditions is not None
     found = reconstruct_emr(unpack_json((shared / "data/02873-spill0.json").read_bytes()), conditions)
@@ -308,7 +308,7 @@ def test_the_mother_is_the_last_that_the_daughter_is_near_enough_to_in_time_and_
 
 
 def test_each_trigger_of_the_experiment_s_own_spill_gives_one_plane_hit(shared: Path) -> None:
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     conditions = ConditionsStore([(index, shared / "data" / "mice-conditions")]).for_run(6008)
     assert conditions is not None
     found = compare(unpack_json((shared / "data/fixtures/emr-plane-hits.json").read_bytes()), conditions)

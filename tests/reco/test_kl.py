@@ -10,19 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.columns import Table
-from schemas.kl import Kl
 from schemas.records import MISSING
-from streams.boards import V1724, V1731
-from streams.conditions.kl import KlPmts
-from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.spill_json import document
-from streams.reco import DetectorError
-from streams.reco.kl import reconstruct_kl
-from streams.unpack.date import unpack_date
-from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
-from streams.unpack.spill_json import unpack_json
+from streams.errors import DetectorError
+from streams.experiments.mice.boards import V1724, V1731
+from streams.experiments.mice.conditions.kl import KlPmts
+from streams.experiments.mice.conditions.model import Conditions
+from streams.experiments.mice.reco.kl import reconstruct_kl
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.spill_json import document
+from streams.experiments.mice.tables.kl import Kl
+from streams.experiments.mice.unpack.date import unpack_date
+from streams.experiments.mice.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
+from streams.experiments.mice.unpack.spill_json import unpack_json
 from tests.conftest import PROJECT
 from tests.reco import twin_kl
 
@@ -107,7 +107,7 @@ def test_a_spill_as_json_gives_the_same_digits_and_hits(conditions: Conditions) 
 
 
 def test_run_2873_has_72_digits_and_the_cell_hits_of_the_slow_reconstruction(shared: Path) -> None:
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     conditions = ConditionsStore([(index, shared / "data" / "mice-conditions")]).for_run(2873)
     assert conditions is not None
     fast = compare(unpack_json((shared / "data/02873-spill0.json").read_bytes()), conditions)

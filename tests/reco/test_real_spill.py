@@ -7,26 +7,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.ckov import Ckov
 from schemas.records import RawSpill, ReconstructedSpill
-from schemas.tof import Tof
 from streams.books.book import fill
 from streams.books.run import RunBook, RunPart
-from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
 from streams.daq.sources import read_source
+from streams.experiments.mice.conditions.model import Conditions
+from streams.experiments.mice.plots.tof_quantities import flight_time_ns
+from streams.experiments.mice.reco.tof import MIN_CROSSED, doubt_calibration
+from streams.experiments.mice.tables.ckov import Ckov
+from streams.experiments.mice.tables.tof import Tof
 from streams.plots.batch import Batch
-from streams.plots.catalogue import PLOTS
-from streams.plots.tof_quantities import flight_time_ns
-from streams.reco.tof import MIN_CROSSED, doubt_calibration
 from streams.reconstruct import reconstruct
+from tests.catalogue import PLOTS
 from tests.conftest import PROJECT
 from tests.records import outcome_of
 
 
 def conditions_of(run: int, shared: Path) -> Conditions:
     """Return the conditions of a run."""
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     conditions = ConditionsStore([(index, shared / "data" / "mice-conditions")]).for_run(run)
     assert conditions is not None
     return conditions

@@ -9,10 +9,10 @@ import pytest
 
 from schemas.columns import I4
 from schemas.records import MISSING
-from streams.reco import DetectorError
-from streams.reco.scalers import reconstruct_scalers
-from streams.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
-from streams.unpack.spill_json import unpack_json
+from streams.errors import DetectorError
+from streams.experiments.mice.reco.scalers import reconstruct_scalers
+from streams.experiments.mice.unpack.hits import BoardEvents, FadcHits, RawHits, TdcHits
+from streams.experiments.mice.unpack.spill_json import unpack_json
 
 
 def raw(scalers: dict[tuple[int, int], I4]) -> RawHits:

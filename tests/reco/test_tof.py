@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.columns import I4
-from schemas.tof import Tof
-from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
-from streams.reco import DetectorError
-from streams.reco.ckov import reconstruct_ckov
-from streams.reco.tof import reconstruct_tof
-from streams.reco.tof_hits import tdc_difference
-from streams.unpack.date import unpack_date
-from streams.unpack.hits import RawHits
+from streams.errors import DetectorError
+from streams.experiments.mice.conditions.model import Conditions
+from streams.experiments.mice.reco.ckov import reconstruct_ckov
+from streams.experiments.mice.reco.tof import reconstruct_tof
+from streams.experiments.mice.reco.tof_hits import tdc_difference
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.tables.tof import Tof
+from streams.experiments.mice.unpack.date import unpack_date
+from streams.experiments.mice.unpack.hits import RawHits
 from tests.reco import twin
 
 

@@ -10,20 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.columns import Table
-from schemas.tracker import Tracker, TrackerClusters, TrackerDigits, TrackerSpacePoints, TrackerTracks
-from streams.conditions.model import Conditions
 from streams.conditions.store import ConditionsStore
-from streams.conditions.tracker import TrackerChannels
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.spill_json import document
-from streams.reco import DetectorError
-from streams.reco.tracker import make_digits, reconstruct_tracker
-from streams.reco.tracker_clusters import MAX_SEEDS, make_clusters
-from streams.reco.tracker_space_points import make_space_points
-from streams.reco.tracker_tracks import make_tracks
-from streams.unpack.date import unpack_date
-from streams.unpack.hits import RawHits, VlsbHits
-from streams.unpack.spill_json import unpack_json
+from streams.errors import DetectorError
+from streams.experiments.mice.conditions.model import Conditions
+from streams.experiments.mice.conditions.tracker import TrackerChannels
+from streams.experiments.mice.reco.tracker import make_digits, reconstruct_tracker
+from streams.experiments.mice.reco.tracker_clusters import MAX_SEEDS, make_clusters
+from streams.experiments.mice.reco.tracker_space_points import make_space_points
+from streams.experiments.mice.reco.tracker_tracks import make_tracks
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.spill_json import document
+from streams.experiments.mice.tables.tracker import (
+    Tracker,
+    TrackerClusters,
+    TrackerDigits,
+    TrackerSpacePoints,
+    TrackerTracks,
+)
+from streams.experiments.mice.unpack.date import unpack_date
+from streams.experiments.mice.unpack.hits import RawHits, VlsbHits
+from streams.experiments.mice.unpack.spill_json import unpack_json
 from tests.conftest import PROJECT
 from tests.reco import twin_tracker as twin
 
@@ -144,7 +150,7 @@ def test_a_spill_as_json_gives_the_same_digits_clusters_and_points(conditions: C
 
 
 def test_run_2873_was_before_the_trackers_and_has_no_digits(shared: Path) -> None:
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     conditions = ConditionsStore([(index, shared / "data" / "mice-conditions")]).for_run(6008)
     assert conditions is not None
     fast = compare(unpack_json((shared / "data/02873-spill0.json").read_bytes()), conditions)

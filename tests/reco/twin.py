@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from streams.conditions.tof import PLANES, PMTS, SLABS, TofCalibration
-from streams.unpack.hits import RawHits
+from streams.experiments.mice.conditions.tof import PLANES, PMTS, SLABS, TofCalibration
+from streams.experiments.mice.unpack.hits import RawHits
 
 NOT_THERE = -99
 

@@ -2,7 +2,7 @@
 
 import math
 
-from streams.unpack.hits import RawHits
+from streams.experiments.mice.unpack.hits import RawHits
 
 NOT_THERE = -99
 CLOCK = 2**22

@@ -1,7 +1,7 @@
 """KL written straight from the experiment's description: loops over hits, no columns."""
 
-from streams.conditions.kl import KlPmts
-from streams.unpack.hits import RawHits
+from streams.experiments.mice.conditions.kl import KlPmts
+from streams.experiments.mice.unpack.hits import RawHits
 
 
 def digits(hits: RawHits, pmts: KlPmts) -> list[tuple[int, ...]]:

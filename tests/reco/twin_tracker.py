@@ -4,8 +4,8 @@ import math
 from collections import defaultdict
 from itertools import combinations, product
 
-from streams.conditions.tracker import TrackerChannels
-from streams.unpack.hits import VlsbHits
+from streams.experiments.mice.conditions.tracker import TrackerChannels
+from streams.experiments.mice.unpack.hits import VlsbHits
 
 CHANNEL_MM = 1.4945
 FROM_FIRST = {1: 0.0, 2: 200.0, 3: 450.0, 4: 750.0, 5: 1100.0}

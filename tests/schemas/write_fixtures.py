@@ -12,7 +12,6 @@ from typing import Any
 import fastavro
 import numpy as np
 
-from schemas.raw import RawDbbHits
 from schemas.records import (
     MISSING,
     Action,
@@ -24,9 +23,12 @@ from schemas.records import (
     RunRecord,
     RunState,
 )
-from schemas.tracker import TrackerTracks
-from schemas.wire import MARKER, WireError, _plain, _schemas, decode, encode, serialize
+from schemas.wire import MARKER, WireError, _plain, _schemas
+from streams.experiments.mice.tables.raw import RawDbbHits
+from streams.experiments.mice.tables.tracker import TrackerTracks
+from tests.catalogue import TABLES
 from tests.records import raw_spill, reconstructed_spill
+from tests.wire import decode, encode, serialize
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -106,7 +108,7 @@ RECORDS: dict[str, Record] = {
 
 def _forged(record: Record, **values: Any) -> bytes:
     """Return a message with values that no record can have."""
-    fingerprint, schema = _schemas().written[type(record).__name__]
+    fingerprint, schema = _schemas(TABLES).written[type(record).__name__]
     out = io.BytesIO()
     out.write(MARKER + fingerprint)
     fastavro.schemaless_writer(out, schema, _plain(record) | values)

@@ -12,7 +12,7 @@ from streams.books.kafka_log import LOSSES
 from streams.books.layout import Keys
 from streams.books.reader import BookReader, UnreadableRunError
 from streams.books.run import RunBook
-from streams.plots.catalogue import PLOTS
+from streams.experiment import experiment
 from streams.settings import LIVE
 from tests.simulation import judge
 from tests.simulation.cluster import Cluster
@@ -337,7 +337,7 @@ def same(spills: Mapping[int, Sent], ranges: Ranges, book: Book, what: str) -> I
 def consistent(book: RunBook) -> Iterator[str]:
     """Yield what in a book contradicts itself."""
     yield from invariants.of_part(book)
-    for name in PLOTS:
+    for name in experiment().plots:
         entries = int(book.book[name].view(flow=True).sum())
         if entries != 4 * book.totals.filled:
             yield f"{name} has {entries} entries of {book.totals.filled} spills"

@@ -19,11 +19,12 @@ from schemas import wire
 from schemas.columns import I4, I8, Detector, Table, column
 from schemas.records import NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
 from streams import reconstruct, transform
-from streams.books import counter, kafka_log, reading, totals
+from streams.books import counter, kafka_log, reading
 from streams.books.book import Ranges
 from streams.errors import BadDataError
-from streams.plots.catalogue import PLOTS
-from streams.plots.model import Axis, Plot, Words
+from streams.experiment import ConditionsKinds, Experiment, Format, Reconstruction, Subsystem, experiment
+from streams.plots.model import Axis, DetectorPlots, Plot, Words
+from streams.source_format import SourceFormat
 
 VALUES, PAIRS = "sim_values", "sim_pairs"
 TYPO = "a table has a typo"
@@ -147,7 +148,7 @@ _CHANNELS = np.arange(4, dtype=np.int32)
 _NOTHING = Board(counts=Counts(channel=_CHANNELS[:0], count=np.zeros(0, np.int64)))
 
 
-def _unpack(payload: bytes, _pulses: Any, _read_out: Any) -> Any:
+def _unpack(payload: bytes, _conditions: Any) -> Any:
     word, _run, spill, version, *values = _PAYLOAD.unpack(payload)
     if word == b"bad!":
         raise BadDataError("board", "its word is wrong", 0)
@@ -156,7 +157,7 @@ def _unpack(payload: bytes, _pulses: Any, _read_out: Any) -> Any:
     return SimpleNamespace(triggers=triggers, skipped={}, failed={}, absent=absent, word=word, values=values)
 
 
-def _board(hits: Any) -> Board:
+def _board(hits: Any, _conditions: Any) -> Board:
     return Board(counts=Counts(channel=_CHANNELS, count=np.array(hits.values, np.int64)))
 
 
@@ -165,7 +166,7 @@ def is_read_out(spill: int) -> bool:
     return spill % 3 > 0
 
 
-def _rare(_hits: Any) -> Board:
+def _rare(_hits: Any, _conditions: Any) -> Board:
     return _NOTHING
 
 
@@ -186,7 +187,6 @@ class Conditions:
 
     def __init__(self, digest: str, plot_ranges: Ranges) -> None:
         self.digest, self.plot_ranges = digest, plot_ranges
-        self.pulses = self.read_out = None
         self.lacking: dict[str, str] = {}
 
 
@@ -223,24 +223,46 @@ CATALOGUE = {
     ),
 }
 
+_STEPS = (
+    ("board", Reconstruction(tables=Board, step=_board, needs_conditions=False)),
+    (TUNED, Reconstruction(tables=Board, step=_tuned)),
+    (RARE, Reconstruction(tables=Board, step=_rare, needs_conditions=False)),
+)
+EXPERIMENT = Experiment(
+    title="Simulation",
+    subsystems=tuple(
+        Subsystem(
+            plots=DetectorPlots(
+                name=name, title=name, overview=(), plots=tuple(p for p in CATALOGUE.values() if p.detector == name)
+            ),
+            reconstruction=its,
+        )
+        for name, its in _STEPS
+    ),
+    formats=(
+        Format(
+            raw=RawFormat.DATE,
+            source=SourceFormat(holds="nothing", begins=lambda *_: False, reader=None),  # type: ignore[arg-type]
+            unpack=_unpack,
+        ),
+    ),
+    conditions=ConditionsKinds(kinds=(), needed={}, make=None, odd=lambda _: iter(())),  # type: ignore[arg-type]
+)
+
 
 @contextmanager
 def installed() -> Iterator[None]:
     """Have this be the experiment in a ``with`` block."""
     with ExitStack() as stack:
-        stack.enter_context(patch.dict(PLOTS, CATALOGUE, clear=True))
-        stack.enter_context(patch.dict(reconstruct._UNPACKERS, {RawFormat.DATE: _unpack}))
-        stack.enter_context(patch.dict(reconstruct.FROM_HITS, {"board": _board, RARE: _rare}, clear=True))
-        stack.enter_context(patch.dict(reconstruct.FROM_HITS_AND_CONDITIONS, {TUNED: _tuned}, clear=True))
+        stack.enter_context(patch.dict(vars(experiment()), vars(EXPERIMENT), clear=True))
         stack.enter_context(patch.object(reconstruct, "_reconstruct", _reconstruct))
-        stack.enter_context(patch.object(totals, "DETECTORS", dict.fromkeys(("board", TUNED, RARE), Board)))
         # What is remembered is little, so that a simulated hour comes to where it ends.
         stack.enter_context(patch.object(counter, "TAIL", TAIL))
         stack.enter_context(patch.object(kafka_log, "TAIL", TAIL))
         stack.enter_context(patch.object(reading, "AUDITED", 5))
         # A message is read each time that a run is made again, and always gives the same.
         remembered = lru_cache(maxsize=None)(wire.decode)
-        stack.enter_context(patch.object(transform, "decode", remembered))
+        stack.enter_context(patch.object(transform, "decode", lambda value, _tables={}: remembered(value)))
         numbers = count()
         stack.enter_context(patch("streams.books.changing.uuid.uuid4", lambda: UUID(int=next(numbers))))
         yield

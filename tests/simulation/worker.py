@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.records import Record, RejectedSpill, RunRecord
-from schemas.wire import decode, encode
 from streams.agents import watch
 from streams.agents.aggregate import count
 from streams.agents.common import SERVER_ERRORS
@@ -33,6 +32,7 @@ from tests.simulation.kafka_in_memory import AHEAD, Consumer, Group, Kafka
 from tests.simulation.loop import in_greenlet
 from tests.simulation.redis_in_memory import AsyncClient, Redis, SyncClient
 from tests.simulation.scale import Scale
+from tests.wire import decode, encode
 
 PREFIX = "simulated"
 RUNS_S = 30.0

@@ -2,8 +2,8 @@
 
 import pytest
 
-from streams.daq.simulator import SimulatedRun
 from streams.errors import UsageError
+from streams.experiments.mice.simulator import SimulatedRun
 
 RUN = SimulatedRun(spills=9, mean_triggers=4)
 

@@ -9,15 +9,15 @@ import pytest
 from schemas.records import TIME, RawSpill
 from streams.books.run import spill_facts
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.faults.kinds import KINDS
+from streams.experiment import experiment
+from streams.experiments.mice.plots.tof_quantities import single_times_ns
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.faults.kinds import KINDS
 from streams.plots.batch import Batch
-from streams.plots.catalogue import DETECTORS as CATALOGUE
-from streams.plots.catalogue import PLOTS, TRENDS
-from streams.plots.lacking import needs
-from streams.plots.tof_quantities import single_times_ns
 from streams.process import RunResult, process
 from streams.reconstruct import reconstruct
+from tests.catalogue import DETECTORS as CATALOGUE
+from tests.catalogue import PLOTS, TRENDS
 from tests.plots.test_catalogue import EXPECTED
 
 SPILLS, TRIGGERS = 30, 20
@@ -85,7 +85,7 @@ def counts(plot: str, *faults: str) -> np.ndarray:
 
 def made_of(detectors: set[str]) -> set[str]:
     """Return the plots that are filled from tables of some of these detectors."""
-    return {name for name, plot in PLOTS.items() if needs(plot) & detectors}
+    return {name for name, plot in PLOTS.items() if experiment().needs(plot) & detectors}
 
 
 def changed(*faults: str) -> set[str]:

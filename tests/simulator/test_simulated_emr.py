@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from schemas.emr import Emr, EmrTracks
-from streams.conditions.emr import PLANE_PITCH_MM
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.beam import Kind
-from streams.daq.simulator.emr_particles import EmrTruth
+from streams.experiments.mice.conditions.emr import PLANE_PITCH_MM
+from streams.experiments.mice.plots.emr_quantities import is_muon
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.beam import Kind
+from streams.experiments.mice.simulator.emr_particles import EmrTruth
+from streams.experiments.mice.tables.emr import Emr, EmrTracks
 from streams.plots.batch import Batch
-from streams.plots.catalogue import PLOTS
-from streams.plots.emr_quantities import is_muon
 from streams.reconstruct import reconstruct
+from tests.catalogue import PLOTS
 
 SPILLS = 60
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from schemas.kl import Kl
-from streams.conditions.kl import CELLS
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.beam import Kind, Particles
-from streams.daq.simulator.kl import KlTruth
-from streams.daq.simulator.waveforms import NOISE
+from streams.experiments.mice.conditions.kl import CELLS
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.beam import Kind, Particles
+from streams.experiments.mice.simulator.kl import KlTruth
+from streams.experiments.mice.simulator.waveforms import NOISE
+from streams.experiments.mice.tables.kl import Kl
 from streams.reconstruct import reconstruct
 
 SPILLS = 60

@@ -7,13 +7,13 @@ import pytest
 
 from streams.books.book import Book, fill
 from streams.books.key_number import measures_of
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.emr_particles import LIFETIME_NS
-from streams.daq.simulator.tracker import EFFICIENCY, LIGHT, SCATTERING, SLOPE, SPOT_MM
-from streams.plots.catalogue import PLOTS
+from streams.experiments.mice.plots.muon_range import momentum_mev_c
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.emr_particles import LIFETIME_NS
+from streams.experiments.mice.simulator.tracker import EFFICIENCY, LIGHT, SCATTERING, SLOPE, SPOT_MM
 from streams.plots.measures import KeyNumber
-from streams.plots.muon_range import momentum_mev_c
 from streams.reconstruct import reconstruct
+from tests.catalogue import PLOTS
 
 SPILLS, TOGETHER = 80, 20
 ALLOWED = 4

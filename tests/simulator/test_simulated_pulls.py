@@ -8,15 +8,15 @@ import pytest
 
 from streams.books.book import fill
 from streams.books.key_number import measures_of
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.beam import TOF01_NS, TOF01_SPREAD_NS, TOF12_PER_TOF01
-from streams.daq.simulator.ckov import MEAN_PHOTO_ELECTRONS
-from streams.daq.simulator.emr_particles import LIFETIME_NS
-from streams.daq.simulator.tof import PMT_RESOLUTION_NS, SLAB_RESOLUTION_NS
-from streams.daq.simulator.tracker import EFFICIENCY
-from streams.plots.catalogue import PLOTS
-from streams.plots.peaks import MASSES_MEV
+from streams.experiments.mice.plots.peaks import MASSES_MEV
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.beam import TOF01_NS, TOF01_SPREAD_NS, TOF12_PER_TOF01
+from streams.experiments.mice.simulator.ckov import MEAN_PHOTO_ELECTRONS
+from streams.experiments.mice.simulator.emr_particles import LIFETIME_NS
+from streams.experiments.mice.simulator.tof import PMT_RESOLUTION_NS, SLAB_RESOLUTION_NS
+from streams.experiments.mice.simulator.tracker import EFFICIENCY
 from streams.reconstruct import reconstruct
+from tests.catalogue import PLOTS
 
 pytestmark = pytest.mark.nightly
 

@@ -5,20 +5,21 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from schemas.ckov import CkovDigits
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
-from schemas.tof import Tof
 from streams.books.book import new_histogram
-from streams.conditions.store import SIMULATED, ConditionsStore, table_text
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.beam import TOF01_NS, TOF12_PER_TOF01, Kind
-from streams.daq.simulator.ckov import MEAN_PHOTO_ELECTRONS
-from streams.daq.simulator.tables import tables
+from streams.conditions.store import ConditionsStore, table_text
 from streams.daq.sources import read_source
+from streams.experiments.mice.conditions.read import SIMULATED
+from streams.experiments.mice.plots.tof_quantities import single_times_ns
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.beam import TOF01_NS, TOF12_PER_TOF01, Kind
+from streams.experiments.mice.simulator.ckov import MEAN_PHOTO_ELECTRONS
+from streams.experiments.mice.simulator.tables import tables
+from streams.experiments.mice.tables.ckov import CkovDigits
+from streams.experiments.mice.tables.tof import Tof
 from streams.plots.batch import Batch
-from streams.plots.catalogue import PLOTS
-from streams.plots.tof_quantities import single_times_ns
 from streams.reconstruct import reconstruct
+from tests.catalogue import PLOTS
 
 SPILLS = 200
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from schemas.tracker import Tracker
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.beam import Particles
-from streams.daq.simulator.tracker import LIGHT, TrackerTruth
+from streams.experiments.mice.plots.tracker_quantities import kuno_sums
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.beam import Particles
+from streams.experiments.mice.simulator.tracker import LIGHT, TrackerTruth
+from streams.experiments.mice.tables.tracker import Tracker
 from streams.plots.batch import Batch
-from streams.plots.tracker_quantities import kuno_sums
 from streams.reconstruct import reconstruct
 
 SPILLS = 40

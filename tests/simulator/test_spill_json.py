@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from schemas.columns import Table
 from schemas.records import RawFormat, RawSpill
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.spill_json import document, json_lines
 from streams.daq.sources import read_source
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.spill_json import document, json_lines
+from streams.experiments.mice.unpack.date import unpack_date
+from streams.experiments.mice.unpack.spill_json import unpack_json
 from streams.process import RunResult, process
 from streams.reconstruct import reconstruct
-from streams.unpack.date import unpack_date
-from streams.unpack.spill_json import unpack_json
 
 SPILLS = 6
 STORE = ConditionsStore([])

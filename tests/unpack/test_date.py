@@ -5,8 +5,8 @@ import pytest
 
 from schemas.records import MISSING
 from streams.errors import BadDataError
-from streams.read_out import ReadOut
-from streams.unpack.date import unpack_date
+from streams.experiments.mice.read_out import ReadOut
+from streams.experiments.mice.unpack.date import unpack_date
 from tests.date_builder import (
     CALIBRATION,
     END_OF_BURST,

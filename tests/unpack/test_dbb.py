@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from schemas.records import MISSING
 from streams.errors import BadDataError
-from streams.unpack.date import unpack_date
+from streams.experiments.mice.unpack.date import unpack_date
 from tests.date_builder import START_OF_BURST, dbb, equipment, physics, super_event
 
 EDGES = st.lists(st.tuples(st.integers(0, 63), st.integers(0, 2**22 - 1), st.booleans()), max_size=30)

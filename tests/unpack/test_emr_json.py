@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from schemas.records import MISSING
-from streams.boards import V1731
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
-from streams.daq.simulator.spill_json import document
-from streams.unpack.date import unpack_date
-from streams.unpack.spill_json import unpack_json
+from streams.experiments.mice.boards import V1731
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.spill_json import document
+from streams.experiments.mice.unpack.date import unpack_date
+from streams.experiments.mice.unpack.spill_json import unpack_json
 
 ORDER = ("channel", "trigger", "geo", "ldc", "equipment")
 BOARD = {"ldc_id": 2, "geo": 40, "spill_number": 3, "spill_width": 9, "trigger_count": 0, "hit_count": 0}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.errors import BadDataError
-from streams.unpack.date import unpack_date
+from streams.experiments.mice.unpack.date import unpack_date
 from tests.date_builder import END_OF_BURST, equipment, physics, super_event
 
 

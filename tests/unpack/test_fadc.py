@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.boards import V1724, V1731
 from streams.errors import BadDataError
-from streams.unpack.date import unpack_date
-from streams.unpack.pulses import pulse_features
+from streams.experiments.mice.boards import V1724, V1731
+from streams.experiments.mice.unpack.date import unpack_date
+from streams.experiments.mice.unpack.pulses import pulse_features
 from tests.date_builder import equipment, fadc_event, packed, physics, suppressed
 
 FLAT = [8500] * 64

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.ckov import Ckov
-from schemas.emr import Emr
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill
 from streams.conditions.store import ConditionsStore
 from streams.daq.sources import read_source
+from streams.experiments.mice.tables.ckov import Ckov
+from streams.experiments.mice.tables.emr import Emr
+from streams.experiments.mice.unpack.hits import RawHits
+from streams.experiments.mice.unpack.pulses import pulse_features
+from streams.experiments.mice.unpack.spill_json import unpack_json
 from streams.reconstruct import reconstruct
-from streams.unpack.hits import RawHits
-from streams.unpack.pulses import pulse_features
-from streams.unpack.spill_json import unpack_json
 from tests.conftest import PROJECT
 
 
@@ -28,7 +28,7 @@ def read(path: Path) -> tuple[RawHits, ReconstructedSpill]:
     """Return the raw hits of a file's one spill, and what it is with the tables of its run."""
     (raw,) = read_source(path)
     assert isinstance(raw, RawSpill)
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     tables = path.parents[1] / "mice-conditions"
     return unpack_json(raw.payload), reconstruct(raw, ConditionsStore([(index, tables)]).for_run(raw.run))
 

@@ -3,9 +3,9 @@ import struct
 
 import pytest
 
-from streams.boards import LDCS
+from streams.date.framing import Event, EventType, Unreadable, read_header, times_of, walk
 from streams.errors import BadDataError
-from streams.unpack.framing import Event, EventType, Unreadable, read_header, times_of, walk
+from streams.experiments.mice.boards import LDCS
 from tests.date_builder import PHYSICS, equipment, event, physics, run_file, spill, super_event
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from streams.date.framing import Event, Unreadable, walk
 from streams.errors import BadDataError
-from streams.unpack.date import unpack_date
-from streams.unpack.framing import Event, Unreadable, walk
-from streams.unpack.spill_json import unpack_json
+from streams.experiments.mice.unpack.date import unpack_date
+from streams.experiments.mice.unpack.spill_json import unpack_json
 from tests.date_builder import (
     dbb,
     equipment,

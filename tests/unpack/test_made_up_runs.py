@@ -37,7 +37,7 @@ def written(shared: Path, path: Path, run: int, ldc: int, head: int, spills: Seq
         for kind, parts in ((START_OF_BURST, equipment(110)), (PHYSICS, boards), (END_OF_BURST, equipment(110))):
             content += super_event(kind, {ldc: parts}, run=run, number=number, head=head)
     path.write_bytes(content + pair(END_OF_RUN))
-    index = PROJECT / "streams" / "conditions" / "mice.toml"
+    index = PROJECT / "streams" / "experiments" / "mice" / "conditions" / "mice.toml"
     return process(read_source(path), ConditionsStore([(index, shared / "data" / "mice-conditions")]).for_run)[run]
 
 

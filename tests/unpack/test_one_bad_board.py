@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import RawSpill
-from streams.boards import BOARD_NAMES, DBB, V977, V1290, V1724, V1731, VLSB
-from streams.daq.simulator import SimulatedRun
+from streams.date.fragments import Equipment, equipments, fragments
+from streams.date.framing import EventType, read_header
+from streams.experiments.mice.boards import BOARD_NAMES, DBB, V977, V1290, V1724, V1731, VLSB
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.reconstruct import reconstruct
-from streams.unpack.fragments import Equipment, equipments, fragments
-from streams.unpack.framing import EventType, read_header
 
 RUN = SimulatedRun(spills=4, mean_triggers=6)
 assert RUN.conditions is not None
@@ -31,7 +31,7 @@ def boards() -> list[Equipment]:
         header = read_header(payload, at)
         if header.type is EventType.PHYSICS:
             parts = fragments(payload, at, header)
-            found = [one for part in parts for one in equipments(payload, part)]
+            found = [one for part in parts for one in equipments(payload, part, BOARD_NAMES)]
         at += header.size
     return [one for one in found if len(one.words) and one.type in BOARD_NAMES and one.type != V977]
 

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from schemas.records import MISSING
-from streams.boards import V1731, PulseDefinitions
 from streams.conditions.store import ConditionsStore
+from streams.experiments.mice.boards import V1731, PulseDefinitions
+from streams.experiments.mice.unpack.date import unpack_date
+from streams.experiments.mice.unpack.pulses import pulse_features
+from streams.experiments.mice.unpack.spill_json import unpack_json
 from streams.reconstruct import reconstruct
-from streams.unpack.date import unpack_date
-from streams.unpack.pulses import pulse_features
-from streams.unpack.spill_json import unpack_json
 from tests.conftest import PROJECT
 from tests.date_builder import equipment, fadc_event, packed, physics
 from tests.records import raw_spill
@@ -121,7 +121,9 @@ def test_the_samples_of_run_2873_have_its_stored_features(document, date_bytes):
 
 
 def test_the_conditions_of_a_run_choose_the_definitions(shared, date_bytes, document):
-    store = ConditionsStore([(PROJECT / "streams/conditions/mice.toml", shared / "data/mice-conditions")])
+    store = ConditionsStore(
+        [(PROJECT / "streams/experiments/mice/conditions/mice.toml", shared / "data/mice-conditions")]
+    )
     chosen = {run: store.for_run(run).pulses for run in (0, 2873, 4499, 4500, 6008)}
     assert [run for run, definitions in chosen.items() if definitions is PulseDefinitions.UNTIL_2012] == [0, 2873, 4499]
     from_date, from_json = (

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from schemas.records import MISSING
-from streams.boards import V1290, V1724, V1731
-from streams.unpack.date import unpack_date
-from streams.unpack.fragments import equipments, fragments
-from streams.unpack.framing import EQUIPPED, EventType, walk
-from streams.unpack.spill_json import unpack_json
+from streams.date.fragments import equipments, fragments
+from streams.date.framing import EQUIPPED, EventType, walk
+from streams.experiments.mice.boards import BOARD_NAMES, V1290, V1724, V1731
+from streams.experiments.mice.unpack.date import unpack_date
+from streams.experiments.mice.unpack.spill_json import unpack_json
 
 EVENT_NAMES = {EventType.PHYSICS: "physics_event"}
 
@@ -61,7 +61,7 @@ def test_the_equipment_table_of_run_6008_is_that_expected(content, expected):
         if event.header.type not in EQUIPPED:
             continue
         for fragment in fragments(memoryview(content), event.start, event.header):
-            for one in equipments(memoryview(content), fragment):
+            for one in equipments(memoryview(content), fragment, BOARD_NAMES):
                 number = int.from_bytes(content[one.at - 20 : one.at - 16], "little")
                 row = table.setdefault((name(event.header.type), one.ldc, one.type, number), [0, 0, 0])
                 row[0] += 1

@@ -4,10 +4,10 @@ import re
 import pytest
 
 from schemas.records import MISSING
-from streams.boards import V1290, V1724, V1731, VLSB_C
 from streams.errors import BadDataError
-from streams.read_out import ReadOut
-from streams.unpack.spill_json import unpack_json
+from streams.experiments.mice.boards import V1290, V1724, V1731, VLSB_C
+from streams.experiments.mice.read_out import ReadOut
+from streams.experiments.mice.unpack.spill_json import unpack_json
 
 TDC_HIT = {"ldc_id": 1, "geo": 2, "channel": 3, "leading_time": 100, "trailing_time": -99, "bunch_id": 4}
 ADC_HIT = {"ldc_id": 1, "geo": 2, "channel": 3, "charge_mm": 150, "charge_pm": 140, "pedestal": 8300.5}

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from schemas.records import MISSING
 from streams.errors import BadDataError
-from streams.unpack.date import unpack_date
+from streams.experiments.mice.unpack.date import unpack_date
 from tests.date_builder import FILLER, equipment, physics, v1290_event
 
 LEADING, TRAILING = False, True

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.errors import BadDataError
-from streams.unpack.date import unpack_date
+from streams.experiments.mice.unpack.date import unpack_date
 from tests.date_builder import START_OF_BURST, equipment, physics, super_event
 
 HEADER = 0x5 << 28

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.errors import BadDataError
-from streams.unpack.date import unpack_date
-from streams.unpack.hits import VlsbHits
-from streams.unpack.spill_json import unpack_json
+from streams.experiments.mice.unpack.date import unpack_date
+from streams.experiments.mice.unpack.hits import VlsbHits
+from streams.experiments.mice.unpack.spill_json import unpack_json
 from tests.date_builder import START_OF_BURST, equipment, physics, super_event, v1290_event
 
 ERROR = 0xDEADBEEF

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.records import MISSING, RawSpill
-from streams.boards import BOARD_NAMES
-from streams.daq.simulator import SimulatedRun
-from streams.unpack.date import unpack_date
-from streams.unpack.words import words
+from schemas.records import MISSING, RawFormat, RawSpill
+from streams.experiments.mice import EXPERIMENT
+from streams.experiments.mice.boards import BOARD_NAMES
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.unpack.date import unpack_date
 from tests.date_builder import event, physics, spill
 from tests.edits import EDITS, edited
 from tests.unpack.test_hostile_bytes import BUSY, equipment
+
+words = EXPERIMENT.format_of(RawFormat.DATE).show
 
 
 def texts(payload):

@@ -14,7 +14,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from ops.upgrade.source import Source, source_of
 from schemas.records import RawSpill, RejectedSpill
-from schemas.wire import WireError, decode, encode
+from schemas.wire import WireError
 from streams import __version__
 from streams.books.book import Book, Ranges
 from streams.books.counter import Counter
@@ -26,13 +26,14 @@ from streams.books.run import Handling, RunBook, RunPart
 from streams.books.spill_numbers import of_plot
 from streams.books.store import CheckpointStore
 from streams.books.totals import Totals
-from streams.books.v1 import OTHER_SINCE
 from streams.conditions.store import ConditionsStore
-from streams.daq.simulator import SimulatedRun
-from streams.plots.catalogue import PLOTS
+from streams.experiments.mice.plots.since_v1 import OTHER_SINCE_V1
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import ranges_of
 from streams.settings import Settings
 from streams.transform import Message, Outcome, transform
+from tests.catalogue import PLOTS
+from tests.wire import decode, encode
 
 CONDITIONS = ConditionsStore([])
 """Those of the simulated beam line."""
@@ -234,7 +235,7 @@ def check(
 
 def numbers_of(key_numbers: Mapping[Any, bytes]) -> dict[str, Any]:
     """Return the key numbers of each spill, of the plots that were there and are as they were."""
-    plots = [PLOTS[name] for name in LEFT_PLOTS & PLOTS.keys() - OTHER_SINCE]
+    plots = [PLOTS[name] for name in LEFT_PLOTS & PLOTS.keys() - OTHER_SINCE_V1]
     spills = {int(spill): data for spill, data in key_numbers.items()}
     return {plot.name: of_plot(spills, plot) for plot in plots}
 
@@ -242,7 +243,7 @@ def numbers_of(key_numbers: Mapping[Any, bytes]) -> dict[str, Any]:
 def as_before(book: RunBook) -> RunBook:
     """Return what a book has of what was counted then as it is now: else carried over is not what is made again."""
     kept = Book(book.book.ranges)
-    kept.cells = {name: cells for name, cells in book.book.cells.items() if name in LEFT_PLOTS - OTHER_SINCE}
+    kept.cells = {name: cells for name, cells in book.book.cells.items() if name in LEFT_PLOTS - OTHER_SINCE_V1}
     totals = Totals.from_json(book.totals.to_json())
     totals.errors.pop(NOT_READ_OUT, None)
     totals.absent.clear()
@@ -258,7 +259,7 @@ def ranges(run: int) -> Ranges:
 
 def same_book(book: Any, wanted: Mapping[str, Any]) -> None:
     """Compare the bins of every plot that was there and is still as it was."""
-    for name in LEFT_PLOTS & PLOTS.keys() - OTHER_SINCE:
+    for name in LEFT_PLOTS & PLOTS.keys() - OTHER_SINCE_V1:
         there = book.summary(name)
         if name in wanted:
             assert {what: there[what] for what in wanted[name]} == wanted[name], name

@@ -18,8 +18,8 @@ from streams.books.products import Product, Products
 from streams.books.reader import BookReader
 from streams.books.store import CheckpointRefusedError, CheckpointStore
 from streams.books.stored import PartitionState, StoredPart
-from streams.books.v1 import OTHER_SINCE
 from streams.errors import SpilldeckError
+from streams.experiments.mice.plots.since_v1 import OTHER_SINCE_V1
 from streams.settings import Settings
 from tests.upgrade.conftest import Upgrade
 from tests.upgrade.left import (
@@ -55,7 +55,7 @@ def verdicts(found: Sequence[Found], session: str = "live") -> dict[tuple[int | 
 
 def without(*more: str) -> str:
     """Return the words for the plots that a part is carried over without."""
-    named = ", ".join(sorted({*more, *LEFT_PLOTS & OTHER_SINCE}))
+    named = ", ".join(sorted({*more, *LEFT_PLOTS & OTHER_SINCE_V1}))
     return f"without plots that there are no more, or not as they were: {named}"
 
 

@@ -45,7 +45,7 @@ from streams.books.run import Handling
 from streams.books.store import CheckpointStore
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
-from streams.daq.simulator import SimulatedRun
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import ranges_of
 from streams.settings import Settings, load_settings
 from streams.topics import Topics

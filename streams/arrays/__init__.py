@@ -1,0 +1,1 @@
+"""Columns of whole numbers: sorted, joined and told apart without loops."""

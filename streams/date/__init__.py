@@ -1,0 +1,1 @@
+"""DATE, the data acquisition of ALICE and of experiments after it: event headers, and what is in an event."""

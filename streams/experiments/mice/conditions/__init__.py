@@ -1,0 +1,1 @@
+"""Cabling, calibration and plot ranges of the experiment's detectors."""

@@ -1,0 +1,1 @@
+"""All plots and trends of the experiment, a file for each detector."""

@@ -1,0 +1,1 @@
+"""Raw hits to digits and hits: one file per detector."""

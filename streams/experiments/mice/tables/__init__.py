@@ -1,0 +1,1 @@
+"""What each detector makes of a spill, as tables."""
