@@ -84,11 +84,12 @@ def _without_conditions(account: RunBook) -> RunBook:
     made = {name for name, its in experiment().reconstructions.items() if its.needs_conditions}
     book = Book({})
     for name in account.book:
-        if PLOTS[name].detector not in made:
+        if not experiment().needs(PLOTS[name]) & made:
             book[name] = account.book[name]
     totals = replace(
         account.totals,
         errors=Counter({name: n for name, n in account.totals.errors.items() if name not in made}),
+        first_errors={name: why for name, why in account.totals.first_errors.items() if name not in made},
         detectors={name: hits for name, hits in account.totals.detectors.items() if name not in made},
         conditions=set(),
     )
