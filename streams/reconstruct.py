@@ -104,12 +104,12 @@ def _make(
     name: str, its: Reconstruction, hits: Hits, conditions: RunConditions | None
 ) -> tuple[Detector | None, dict[str, str]]:
     """Return what a detector makes of the hits, and what went wrong, by its name."""
+    if conditions is not None and name in conditions.lacking:  # that is said of the run, see `_lacking`
+        return None, {}
     try:
         detector = its.step(hits, conditions)
         check_detector(detector, hits.triggers)  # an experiment's tables may not fit together
     except (DetectorError, WireError) as error:
-        if conditions is not None and name in conditions.lacking:  # that is said of the run, see `_lacking`
-            return None, {}
         return None, {name: str(error)}
     except Exception as error:  # noqa: BLE001 - a fault in one detector's code must not cost the others the spill
         return None, {name: f"fault in the code: {type(error).__name__}: {error}"}

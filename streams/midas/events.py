@@ -36,7 +36,7 @@ BANK_PADDING = 8
 """A bank's data are filled up to a multiple of so many bytes."""
 
 _SYSTEM = range(BEGIN_OF_RUN, MESSAGE + 1)
-_SYSTEM_MASK = 0x494D
+SYSTEM_MASK = 0x494D
 _FORMS = (BANKS_16, BANKS_32, BANKS_32_ALIGNED)
 _HEADERS: dict[Order, struct.Struct] = {"<": struct.Struct("<2H3I"), ">": struct.Struct(">2H3I")}
 _BANK_AREAS: dict[Order, struct.Struct] = {"<": struct.Struct("<2I"), ">": struct.Struct(">2I")}
@@ -115,8 +115,8 @@ def read_event(buffer: Bytes, at: int, order: Order) -> Event:
         fault = f"an event of {size} bytes, more than {MAX_PAYLOAD_BYTES}"
     elif kind not in _SYSTEM:
         fault = _no_banks(buffer, at, order, kind, size)
-    elif mask != _SYSTEM_MASK:
-        fault = f"event id {kind:#06x} with the trigger mask {mask:#06x}, not {_SYSTEM_MASK:#06x}"
+    elif mask != SYSTEM_MASK:
+        fault = f"event id {kind:#06x} with the trigger mask {mask:#06x}, not {SYSTEM_MASK:#06x}"
     elif kind != MESSAGE and serial > MAX_NUMBER:
         fault = f"run {serial}: no number is above {MAX_NUMBER}"
     if fault:
@@ -210,7 +210,7 @@ def _next_event(buffer: Bytes, start: int, stop: int, order: Order) -> int:
         has_banks = (size - banks == BANK_AREA_BYTES) & (
             (flags == BANKS_16) | (flags == BANKS_32) | (flags == BANKS_32_ALIGNED)
         )
-        is_system = _fields(buffer, begin + 2, places, f"{order}u2") == _SYSTEM_MASK
+        is_system = _fields(buffer, begin + 2, places, f"{order}u2") == SYSTEM_MASK
         for place in np.flatnonzero(has_banks | is_system).tolist():
             if _is_event(buffer, begin + place, order):
                 return begin + int(place)
