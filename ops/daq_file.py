@@ -12,6 +12,7 @@ from ops.replay.checksum import CHECKSUM_SUFFIX
 from schemas.records import RawFormat, RawSpill, RunControl
 from streams.daq.sources import read_source
 from streams.errors import SpilldeckError, UsageError
+from streams.experiment import experiment
 
 SUFFIXES = {RawFormat.DATE: "000", RawFormat.SPILL_JSON: "json", RawFormat.MIDAS: "mid"}
 
@@ -111,7 +112,7 @@ def _in_order(pieces: Iterable[_Piece]) -> list[_Piece]:
 
 
 def _format(run: int, pieces: Iterable[_Piece]) -> RawFormat:
-    forms = {piece.format for piece in pieces} - {RawFormat.UNREADABLE} or {RawFormat.DATE}
+    forms = {piece.format for piece in pieces} - {RawFormat.UNREADABLE} or {experiment().formats[0].raw}
     if len(forms) > 1:
         raise SpilldeckError(
             f"run {run} has spills of the formats {' and '.join(sorted(forms))}: one file cannot hold both"

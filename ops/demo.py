@@ -165,7 +165,7 @@ def demo(files: list[Path]) -> None:
         address = f"http://{settings.dashboard.address}"
         _wait_for_page(address, page)
         out.print(f"\n[bold]The page: {address}[/]")
-        out.print("Look at the status strip (run, spills, freshness), the time-of-flight peaks, a plot's own page.")
+        out.print("Look at the status strip (run, spills, freshness), the overview, a plot's own page.")
         out.print("Stop with Ctrl-C.\n")
         records = paced(inputs.records(), None, as_recorded=True) if files else _simulated()
         with SpillProducer(settings) as producer:

@@ -130,6 +130,8 @@ class ConditionsSource(_Section):
     """TOML file that gives each table its range of runs; relative to the settings file."""
     tables: Path
     """Directory of the tables; relative to the settings file. One that is absent is left out, and said so."""
+    experiment: str | None = None
+    """The experiment whose tables they are: another leaves them out; without it, whichever is used."""
 
 
 class Settings(BaseSettings):

@@ -193,10 +193,11 @@ def all_entries(places: Sequence[tuple[Path, Path]]) -> list[Entry]:
 
 
 def places(settings: Settings) -> list[tuple[Path, Path]]:
-    """Return the (index file, directory of its tables) pairs that the settings name."""
+    """Return the (index file, directory of its tables) pairs that the settings name for their experiment."""
     named = settings_file()
     base = named.parent if named is not None else Path()
-    return [(base / source.index, base / source.tables) for source in settings.conditions]
+    its = [source for source in settings.conditions if source.experiment in (None, settings.experiment)]
+    return [(base / source.index, base / source.tables) for source in its]
 
 
 def _read_index(index: Path, tables: Path) -> list[Entry]:

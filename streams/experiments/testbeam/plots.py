@@ -15,7 +15,7 @@ _Fill = Callable[[Batch], tuple[ArrayLike, ...]]
 _FLIGHT = Axis(label="Time of flight", unit="ns", bins=160, low=30, high=70)
 _COUNTER, _BLOCK = (Axis(label=label, bins=n, low=-0.5, high=n - 0.5) for label, n in (("Counter", 4), ("Block", 9)))
 _ENERGY = Axis(label="Energy", unit="MeV", bins=100, low=0, high=1000)
-_X, _Y = (Axis(label=letter, unit="mm", bins=23, low=-28.75, high=28.75) for letter in "xy")
+_X, _Y = (Axis(label=letter, unit="mm", bins=12, low=-30, high=30) for letter in "xy")
 _DEAD = "look at its high voltage and its cable."
 _MOVED = "moved: ask the beam operator for the last change of a magnet."
 
@@ -108,9 +108,9 @@ HODOSCOPE = DetectorPlots(
                 f"Beam profile in {letter}",
                 (axis,),
                 _profile(f"{letter}_mm"),
-                f"Where particles crossed in {letter}; between two strips if both fired.",
+                f"Where particles crossed in {letter}, a bin a strip.",
                 f"One hump, {spread} mm wide, with its middle at {middle} mm.",
-                f"A gap every second bin wide: that strip is silent, {_DEAD} The hump {_MOVED}",
+                f"An empty bin: that strip is silent, {_DEAD} The hump {_MOVED}",
                 mean(f"Mean {letter}", "mm"),
                 rms(f"Spread in {letter}", "mm"),
             )
@@ -140,7 +140,7 @@ CALORIMETER = DetectorPlots(
             (_ENERGY,),
             lambda batch: (batch.join(Showers).energy_mev,),
             "Light of all blocks of each particle that left any.",
-            "Pions at 180 MeV with a tail to higher energies; electrons at 600 MeV, 8% wide.",
+            "Pions at 170 MeV with a tail to higher energies; electrons at 585 MeV, 8% wide.",
             "Both peaks moved: the gains have changed. Wide: look for a block without energy.",
             mean("Electrons", "MeV", within=(460, 740)),
             rms("Electrons' spread", "MeV", within=(460, 740)),

@@ -35,12 +35,11 @@ def reconstruct_counters(hits: BeamHits, conditions: BeamConditions) -> tables.C
 
 
 def reconstruct_hodoscope(hits: BeamHits, conditions: BeamConditions) -> tables.Hodoscope:
-    """Return where particles crossed."""
+    """Return where particles crossed: those that fired one strip in each plane."""
     time = _channels(hits, hits.tdc, hits.tdc.time, conditions.cables["V1290", "hodoscope"], 2 * STRIPS)
     fired = np.isfinite(time).reshape(-1, 2, STRIPS)
-    first, last = fired.argmax(axis=2), STRIPS - 1 - fired[:, :, ::-1].argmax(axis=2)
-    crossed = np.flatnonzero((fired.any(axis=2) & (last - first <= 1)).all(axis=1))
-    x, y = strip_mm((first + last)[crossed].T / 2)
+    crossed = np.flatnonzero((fired.sum(axis=2) == 1).all(axis=1))
+    x, y = strip_mm(fired[crossed].argmax(axis=2).T)
     return tables.Hodoscope(points=tables.Points(trigger=crossed, x_mm=x, y_mm=y))
 
 

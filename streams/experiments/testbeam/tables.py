@@ -33,7 +33,7 @@ class Counters(Detector):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Points(Table):
-    """One row a particle that fired one strip, or two neighbours, in each plane of the hodoscope."""
+    """One row a particle that fired one strip in each plane of the hodoscope."""
 
     trigger: I8 = column("<i8")
     x_mm: F8 = column("<f8")

@@ -1,0 +1,134 @@
+"""The test beam on real servers: identical whatever its files are, and a page of its own detectors alone."""
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import lz4.frame
+import pytest
+from playwright.sync_api import Browser
+
+from dashboards.pages.plots import of_detector, on_the_overview
+from streams.experiment import experiment, simulator
+from streams.experiments.mice import EXPERIMENT as MICE
+from tests.browser.conftest import COUNTS, WAIT_S, Seen, drawn, open_page
+from tests.ops.conftest import Spilldeck
+from tests.ops.test_demo import demo, said, wait_for, workers
+
+pytestmark = [pytest.mark.servers, pytest.mark.usefixtures("servers_can_be_had"), pytest.mark.timeout(240)]
+
+ENV = {"SPILLDECK_EXPERIMENT": "testbeam"}
+SPILLS = 12
+PLAIN, GZIP, LZ4, IN_PARTS = range(900_002, 900_006)
+
+
+def parts_of(run: int, ends: tuple[int, ...] = (SPILLS,)) -> list[bytes]:
+    """Return the sub-run files of a run: MIDAS writes its begin and its end into each."""
+    begin, *spills, end = (record.payload for record in simulator().simulate(run, SPILLS, 1).records())
+    return [b"".join([begin, *spills[first:stop], end]) for first, stop in zip((0, *ends), ends, strict=False)]
+
+
+@pytest.fixture(scope="module")
+def files(testbeam: None, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Write a run as a file, a gzip file, an LZ4 file, and three sub-run files."""
+    directory = tmp_path_factory.mktemp("files")
+    contents = {
+        f"run{PLAIN}.mid": parts_of(PLAIN)[0],
+        f"run{GZIP}.mid.gz": gzip.compress(parts_of(GZIP)[0]),
+        f"run{LZ4}.mid.lz4": lz4.frame.compress(parts_of(LZ4)[0]),
+    }
+    contents |= {f"run{IN_PARTS}sub{n:04}.mid": part for n, part in enumerate(parts_of(IN_PARTS, (5, 6, SPILLS)))}
+    for name, content in contents.items():
+        (directory / name).write_bytes(content)
+    return [directory / name for name in contents]
+
+
+def test_the_simulated_run_comes_out_identical(spilldeck: Spilldeck) -> None:
+    done = spilldeck("demo", "--experiment", "testbeam", "--check")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "identical"
+
+
+def test_files_of_every_form_come_out_identical(spilldeck: Spilldeck, files: list[Path]) -> None:
+    done = spilldeck("demo", "--experiment", "testbeam", "--check", *files)
+    assert done.returncode == 0, done.stderr
+    for run in (PLAIN, GZIP, LZ4, IN_PARTS):
+        assert re.search(rf"{run} │ +{SPILLS} │ +0 │ .* identical", done.stdout), done.stdout
+    assert done.stdout.splitlines()[-1] == "identical"
+
+
+def test_process_says_the_same_of_a_run_in_one_file_and_in_three(spilldeck: Spilldeck, files: list[Path]) -> None:
+    whole = files[0].with_name(f"run{IN_PARTS}.mid")
+    whole.write_bytes(parts_of(IN_PARTS)[0])
+    one, three = (json.loads(spilldeck("process", "--json", *of, env=ENV).stdout) for of in ([whole], files[3:]))
+    whole.unlink()
+    assert (one["spills"], one["rejected"], one["errors"]) == (SPILLS, 0, {})
+    assert one["detectors"].keys() == experiment().tables.keys()
+    assert one.keys() == three.keys()
+    assert {name: of for name, of in three.items() if name != "events"} == {
+        name: of for name, of in one.items() if name != "events"
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """The demo with its page, into whose Kafka the files of a run were sent, too."""
+
+    address: str
+    env: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def running(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    directory = tmp_path_factory.mktemp("demo")
+    with demo(directory, "--experiment", "testbeam") as process:
+        wait_for("spills", lambda: process.poll() is not None or "spill 0" in said(directory))
+        assert process.poll() is None, said(directory)
+        settings = workers(process)[0].environ()
+        env = {name: value for name, value in settings.items() if name.startswith("SPILLDECK_")}
+        yield Running(address=said(directory).partition("The page: ")[2].splitlines()[0], env=env)
+
+
+def test_the_bytes_of_a_run_come_back_word_by_word_and_as_a_file(
+    spilldeck: Spilldeck, running: Running, files: list[Path], tmp_path: Path
+) -> None:
+    assert spilldeck("produce", files[0], env=running.env).returncode == 0
+    shown = spilldeck("spills", "get", "--run", str(PLAIN), "--spill", "3", "--raw", env=running.env)
+    assert shown.returncode == 0, shown.stderr
+    assert {"bank TDC0", "bank WFD0", "event 0x8"} <= set(re.findall(r"bank \w+|event 0x8\b", shown.stdout))
+    archived = spilldeck("runs", "archive", str(PLAIN), "--as-daq", "--out", tmp_path, env=running.env)
+    assert archived.returncode == 0, archived.stderr
+    (file,) = tmp_path.glob("*.mid")
+    assert file.read_bytes() == files[0].read_bytes()
+
+
+@pytest.mark.browser
+def test_the_page_speaks_of_its_own_detectors_alone(running: Running, chromium: Browser, seen: Seen) -> None:
+    others = {name for name in MICE.detectors if name not in ("daq", "raw", "across")}
+    theirs = re.compile(rf"\b(MICE|{'|'.join(sorted(others))}|slabs?|photomultipliers?)\b", re.IGNORECASE)
+    page = chromium.new_page(viewport={"width": 1920, "height": 1080}, base_url=running.address)
+    page.set_default_timeout(WAIT_S * 1000)
+    seen.watch(page)
+    shown = {f"/detector/{name}": of_detector(name, expert=False) for name in experiment().detectors}
+    for path, plots in {"/": on_the_overview(), "/plot/counters_flight": ["counters_flight"], **shown}.items():
+        open_page(page, path)
+        for name in plots:
+            page.wait_for_function(
+                "id => document.getElementById(id)?.textContent.includes('whole run')",
+                arg=f'{{"name":"{name}","type":"figure"}}',
+            )
+        html = page.content()
+        assert theirs.findall(html) == [], path
+        # Among what can be looked for are all plots.
+        assert all(plot.title in html for plot in experiment().plots.values()), path
+        assert not any(plot.title in html for plot in MICE.plots.values()), path
+    assert [link.inner_text() for link in page.locator("nav a").all()][:5] == [
+        "Overview",
+        *(its.title for its in experiment().detectors.values()),
+    ]
+    assert sum(drawn(page, "calorimeter_energy", COUNTS)) > 0
+    assert not seen.errors
+    page.close()
