@@ -13,7 +13,7 @@ DEFAULT = '    experiment: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.
 
 def test_the_engine_names_no_experiment_and_no_detector() -> None:
     detectors = {name for name in DETECTORS if name not in ("daq", "raw", "scalers", "across")}
-    words = re.compile(rf"\b(mice|{'|'.join(sorted(detectors))})\b", re.IGNORECASE)
+    words = re.compile(rf"\b(mice|test ?beam|{'|'.join(sorted(detectors))})\b", re.IGNORECASE)
     found = {}
     for path in sorted(p for top in ("schemas", "streams", "dashboards", "ops") for p in (PROJECT / top).rglob("*.py")):
         if not path.is_relative_to(EXPERIMENTS):

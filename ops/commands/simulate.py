@@ -24,7 +24,9 @@ def simulate(
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 1,
     file: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="As the DAQ writes it, in the form of its ending. Without: into Kafka."),
+        typer.Option(
+            "--out", metavar="FILE", help="As the DAQ writes it, in the form of its ending. Without: into Kafka."
+        ),
     ] = None,
     rate: Annotated[float | None, typer.Option(help="Spills a second into Kafka.", min=0.01)] = None,
     faults: Annotated[

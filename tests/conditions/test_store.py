@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from streams.conditions.store import ConditionsStore
+from streams.conditions.store import ConditionsStore, places
 from streams.errors import UsageError
 from streams.experiments.mice.conditions.read import SIMULATED
+from streams.settings import load_settings
 from tests.conftest import PROJECT
 from tests.tables import copy_tables
 
@@ -207,6 +208,15 @@ def test_a_directory_that_is_not_there_is_left_out_and_said(tmp_path: Path) -> N
     assert store.missing == [tmp_path / "none"]
     assert store.for_run(6008) is None
     assert store.for_run(900001) is not None
+
+
+def test_the_tables_of_another_experiment_are_left_out() -> None:
+    sources = [
+        {"index": name, "tables": name, "experiment": of} for name, of in (("a", "mice"), ("b", "it"), ("c", None))
+    ]
+    for experiment, found in (("mice", "ac"), ("it", "bc"), ("another", "c")):
+        settings = load_settings(conditions=sources, experiment=experiment)
+        assert [index.name for index, _ in places(settings)] == list(found)
 
 
 def test_the_simulated_tables_cable_every_photomultiplier() -> None:

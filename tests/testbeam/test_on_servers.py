@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,13 @@ def test_the_bytes_of_a_run_come_back_word_by_word_and_as_a_file(
     spilldeck: Spilldeck, running: Running, files: list[Path], tmp_path: Path
 ) -> None:
     assert spilldeck("produce", files[0], env=running.env).returncode == 0
-    shown = spilldeck("spills", "get", "--run", str(PLAIN), "--spill", "3", "--raw", env=running.env)
+    place = ("--run", str(PLAIN), "--spill", "3")
+    until = time.monotonic() + WAIT_S
+    while (done := spilldeck("spills", "get", *place, "--json", env=running.env)).returncode:
+        assert "Kafka has no spill 3" in done.stderr
+        assert time.monotonic() < until
+    assert json.loads(done.stdout)["detectors"].keys() == experiment().tables.keys()
+    shown = spilldeck("spills", "get", *place, "--raw", env=running.env)
     assert shown.returncode == 0, shown.stderr
     assert {"bank TDC0", "bank WFD0", "event 0x8"} <= set(re.findall(r"bank \w+|event 0x8\b", shown.stdout))
     archived = spilldeck("runs", "archive", str(PLAIN), "--as-daq", "--out", tmp_path, env=running.env)
