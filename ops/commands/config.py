@@ -73,9 +73,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, SecretStr):
         return _masked(value.get_secret_value())
     if isinstance(value, list):
-        return (
-            "; ".join(" ".join(f"{k}={v}" for k, v in dict(item).items() if v is not None) for item in value) or "none"
-        )
+        shown = (" ".join(f"{k}={v}" for k, v in dict(item).items() if v is not None) for item in value)
+        return "; ".join(shown) or "none"
     return str(value)
 
 

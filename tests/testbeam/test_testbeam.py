@@ -279,8 +279,18 @@ def test_a_row_that_cannot_be_says_its_line(tmp_path: Path, kind: str, row: str,
         ConditionsStore([(tmp_path / "index.toml", tmp_path)]).for_run(10)
 
 
-def test_nothing_is_odd_about_the_simulated_tables() -> None:
+def test_nothing_is_odd_about_the_simulated_tables_and_what_is_wrong_in_others_is_said(tmp_path: Path) -> None:
     assert check(all_entries([])) == []
+    index = (FOLDER / "simulated" / "index.toml").read_text().replace("900000", "10").replace("999999", "19")
+    (tmp_path / "index.toml").write_text(index)
+    for name, change in (("cabling", "V1730 3 calorimeter 0 9\n"), ("calibration", "")):
+        text = (FOLDER / "simulated" / f"{name}.txt").read_text()
+        (tmp_path / f"{name}.txt").write_text(text.replace("calorimeter 8 0.098 0\n", "") + change)
+    found = check(all_entries([(tmp_path / "index.toml", tmp_path)]))
+    assert [(each.is_wrong, each.what) for each in found] == [
+        (True, "channel 3 of V1730 is cabled to two detectors"),
+        (False, "channel 8 of calorimeter is not calibrated"),
+    ]
 
 
 def test_a_plot_has_all_its_words_and_ten_are_of_the_beam() -> None:

@@ -32,10 +32,15 @@ class BeamConditions(RunConditions):
 
 
 def make_conditions(tables: TableFiles, digest: str) -> BeamConditions:
-    """Return the conditions that tables give: ``board channel detector first count`` are so many cables side by side.
+    """Return the conditions that these tables give; what is wrong in a row is a `UsageError`."""
+    missing = {name: [kind for kind in kinds if kind not in tables] for name, kinds in NEEDED.items()}
+    lacking = {name: f"the run has no table of the kind {', '.join(of)}" for name, of in missing.items() if of}
+    gain, t0_ns = _read_calibration(tables)
+    return BeamConditions(digest=digest, lacking=lacking, cables=_read_cables(tables), gain=gain, t0_ns=t0_ns)
 
-    The other table has ``detector channel gain t0``. What is wrong in a row is a `UsageError`.
-    """
+
+def _read_cables(tables: TableFiles) -> dict[tuple[str, str], I8]:
+    """``board channel detector first count``: so many of the detector's channels, side by side."""
     cables = {(board, name): np.full(n, NOT_CABLED) for board, n in BOARDS.items() for name in DETECTORS}
     for row in rows(*tables["cabling"], 5) if "cabling" in tables else ():
         board, _, name, *_ = row.words
@@ -44,22 +49,27 @@ def make_conditions(tables: TableFiles, digest: str) -> BeamConditions:
         channel, first = row.whole(1, 0, BOARDS[board] - 1), row.whole(3, 0, DETECTORS[name] - 1)
         count = row.whole(4, 1, min(BOARDS[board] - channel, DETECTORS[name] - first))
         cables[board, name][channel : channel + count] = first + np.arange(count)
+    return cables
+
+
+def _read_calibration(tables: TableFiles) -> tuple[dict[str, F8], dict[str, F8]]:
+    """``detector channel gain t0``."""
     gain, t0_ns = ({name: np.full(n, np.nan) for name, n in DETECTORS.items()} for _ in range(2))
     for row in rows(*tables["calibration"], 4) if "calibration" in tables else ():
-        if row.words[0] not in gain:
-            raise row.fail(f"there is no detector {row.words[0]}")
-        name, channel = row.words[0], row.whole(1, 0, DETECTORS[row.words[0]] - 1)
+        name = row.words[0]
+        if name not in gain:
+            raise row.fail(f"there is no detector {name}")
+        channel = row.whole(1, 0, DETECTORS[name] - 1)
         gain[name][channel], t0_ns[name][channel] = row.real(2), row.real(3)
-    missing = {name: [kind for kind in kinds if kind not in tables] for name, kinds in NEEDED.items()}
-    lacking = {name: f"the run has no table of the kind {', '.join(of)}" for name, of in missing.items() if of}
-    return BeamConditions(digest=digest, lacking=lacking, cables=cables, gain=gain, t0_ns=t0_ns)
+    return gain, t0_ns
 
 
 def odd(conditions: BeamConditions) -> Iterator[tuple[bool, str]]:
     """Yield what is odd in the tables of a run, and whether it is wrong, or lacking only."""
-    for (board, name), cables in conditions.cables.items():
-        there = cables[cables != NOT_CABLED]
-        if len(set(there.tolist())) < len(there):
-            yield True, f"two channels of {board} are cabled to the same one of {name}"
-        if "calibration" in NEEDED[name] and np.isnan(conditions.gain[name][there]).any():
-            yield False, f"some channels of {name} are cabled and not calibrated"
+    for board in BOARDS:
+        of_board = [cables != NOT_CABLED for (its, _), cables in conditions.cables.items() if its == board]
+        for channel in np.flatnonzero(np.sum(of_board, axis=0) > 1):
+            yield True, f"channel {channel} of {board} is cabled to two detectors"
+    for name in (name for name, kinds in NEEDED.items() if "calibration" in kinds):
+        for channel in np.flatnonzero(np.isnan(conditions.gain[name])):
+            yield False, f"channel {channel} of {name} is not calibrated"
