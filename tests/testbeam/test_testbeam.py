@@ -1,6 +1,8 @@
 """The test beam in this process: what comes out is where the simulator put it, and one bad board is its own error."""
 
 import json
+import os
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from streams.plots.measures import KeyNumber
 from streams.process import RunResult, process
 from streams.reconstruct import reconstruct
 from tests.midas_builder import bank_area, event
+from tests.ops.conftest import Spilldeck
 
 RUN = 900_001
 FOLDER = Path(__file__).parents[2] / "streams" / "experiments" / "testbeam"
@@ -300,6 +303,19 @@ def test_a_plot_has_all_its_words_and_ten_are_of_the_beam() -> None:
         assert all(text.endswith(".") for text in (plot.words.shows, plot.words.normal, plot.words.action))
         assert plot.words.call == "Test-beam run coordinator"
         assert experiment().needs(plot) & experiment().tables.keys()
+
+
+def test_a_copy_of_the_folder_is_an_experiment_outside_the_package(spilldeck: Spilldeck, tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "mybeam", ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (tmp_path / "mybeam").glob("*.py"):
+        path.write_text(path.read_text().replace("streams.experiments.testbeam", "mybeam"))
+    env = {"SPILLDECK_EXPERIMENT": "mybeam", "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    assert spilldeck("simulate", "--spills", "5", "--out", "run.mid", env=env).returncode == 0
+    done = spilldeck("process", "run.mid", "--json", env=env)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["spills"], found["errors"]) == (5, {})
+    assert found["plots"]["counters_flight"]["entries"] > 100
 
 
 def test_the_folder_is_small() -> None:
