@@ -163,7 +163,7 @@ class Experiment:
     Raises
     ------
     ValueError
-        When a name is taken, or cannot be stored.
+        When a name is taken, cannot be stored, or is of a plot that there is not.
     """
 
     title: str
@@ -185,13 +185,20 @@ class Experiment:
     """Detectors that are not used; messages of others may have what is made of them."""
 
     def __post_init__(self) -> None:
-        """Refuse names that are taken."""
+        """Refuse names that are taken, and what would break a page."""
         names = [name for each in self.subsystems for name in (each.name, *_names(each.plots))]
         for name in names:
             if not (name and name.isprintable()):
                 raise ValueError(f"{name!r} is no name")
             if names.count(name) > 1:
                 raise ValueError(f"the name {name} is taken in the catalogue")
+        for its in self.detectors.values():
+            if unknown := sorted({*its.overview} - {*_names(its)}):
+                raise ValueError(f"{its.name} has no plot {unknown[0]} for the overview")
+            entries: tuple[Plot | Trend, ...] = (*its.plots, *its.trends)
+            for each in entries:
+                if each.detector != its.name:
+                    raise ValueError(f"{each.name} is a plot of {each.detector}, and stands among those of {its.name}")
 
     @cached_property
     def detectors(self) -> dict[str, DetectorPlots]:

@@ -161,6 +161,21 @@ def test_a_plot_whose_name_is_taken_is_refused(made_up: dict[str, str], tmp_path
     assert "the name ht01 is taken" in assert_one_sentence(spilldeck(made_up, tmp_path, "conditions", "check"), 2)
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ('overview=("tagger_ligth",)', "tagger has no plot tagger_ligth for the overview"),
+        ('detector="taggers"', "tagger_light is a plot of taggers, and stands among those of tagger"),
+    ],
+)
+def test_a_plot_that_would_break_a_page_is_refused(
+    made_up: dict[str, str], tmp_path: Path, typed: str, said: str
+) -> None:
+    plots, right = tmp_path / "made_up" / "plots.py", typed.replace("ligth", "light").replace("taggers", "tagger")
+    plots.write_text(plots.read_text().replace(right, typed))
+    assert said in assert_one_sentence(spilldeck(made_up, tmp_path, "conditions", "check"), 2)
+
+
 def test_detectors_that_are_left_out_are_no_error_and_have_no_plots(made_up: dict[str, str], tmp_path: Path) -> None:
     run = SimulatedRun(spills=3, mean_triggers=5)
     (tmp_path / "run.000").write_bytes(b"".join(record.payload for record in run.records()))

@@ -28,8 +28,9 @@ def entry(name: str) -> Plot | Trend:
 
 
 def on_the_overview() -> list[str]:
-    """Return what tells in one look."""
-    return [name for detector in experiment().detectors.values() for name in detector.overview]
+    """Return what tells in one look; where no detector says what, the first plot of each."""
+    named = [name for detector in experiment().detectors.values() for name in detector.overview]
+    return named or [name for detector in experiment().detectors for name in of_detector(detector, expert=False)[:1]]
 
 
 def of_detector(detector: str, *, expert: bool) -> list[str]:

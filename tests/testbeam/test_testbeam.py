@@ -7,10 +7,12 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+from dashboards.pages.plots import is_page, names_on
 from schemas.columns import Detector
 from schemas.records import ControlKind, RawSpill, ReconstructedSpill, RunControl
 from schemas.wire import decode, encode
@@ -303,6 +305,14 @@ def test_a_plot_has_all_its_words_and_ten_are_of_the_beam() -> None:
         assert all(text.endswith(".") for text in (plot.words.shows, plot.words.normal, plot.words.action))
         assert plot.words.call == "Test-beam run coordinator"
         assert experiment().needs(plot) & experiment().tables.keys()
+
+
+def test_an_overview_of_which_nobody_says_anything_has_the_first_plot_of_each_detector() -> None:
+    whole = experiment()
+    silent = tuple(replace(each, plots=replace(each.plots, overview=())) for each in whole.subsystems)
+    with patch.dict(vars(whole), {"subsystems": silent, "detectors": {each.name: each.plots for each in silent}}):
+        assert names_on("/") == ["daq_triggers", "counters_flight", "hodoscope_x", "calorimeter_energy"]
+        assert is_page("/")
 
 
 def test_a_copy_of_the_folder_is_an_experiment_outside_the_package(spilldeck: Spilldeck, tmp_path: Path) -> None:
