@@ -36,6 +36,8 @@ TYPES = {
     18: "u8",
 }
 """Number of a bank's type → numpy's name of its values, without the byte order."""
+U32 = 6
+"""The type of words of 32 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -3,11 +3,8 @@
 import struct
 from collections.abc import Mapping
 
-from streams.midas.banks import TYPES
+from streams.midas.banks import U32
 from streams.midas.events import BANK_PADDING, BANKS_32, BEGIN_OF_RUN, END_OF_RUN, SYSTEM_MASK
-
-U32 = next(number for number, name in TYPES.items() if name == "u4")
-"""Type of a bank of words of 32 bits."""
 
 
 def run_event(run: int, time_s: int, *, begins: bool) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 from schemas.columns import F8, I8, Table, column
 from streams.daq.midas_file import MidasSpills
 from streams.errors import BadDataError
-from streams.midas.banks import Bank, banks_of
+from streams.midas.banks import U32, Bank, banks_of
 from streams.midas.events import Event, events_of
 from streams.unpacked import Hits
 
@@ -18,8 +18,6 @@ SPILLS = MidasSpills(begin=BEGIN_OF_SPILL, end=END_OF_SPILL)
 TDC, DIGITISER = "TDC0", "WFD0"
 READ_BY = {TDC: ("counters", "hodoscope"), DIGITISER: ("counters", "calorimeter")}
 """Bank → detectors that read it."""
-U32 = 6
-"""MIDAS's type of both banks."""
 MEASUREMENT, HEADER, TRAILER = 0, 8, 16
 """Upper five bits of a TDC's word."""
 CHANNELS, PEDESTAL_SAMPLES = 16, 8
