@@ -6,9 +6,9 @@ import pytest
 
 from streams.experiment import experiment
 from tests.browser.conftest import chromium, program, seen
-from tests.ops.conftest import spilldeck
+from tests.ops.conftest import spilldeck, spilldeck_here
 
-__all__ = ["chromium", "program", "seen", "spilldeck"]
+__all__ = ["chromium", "program", "seen", "spilldeck", "spilldeck_here"]
 
 
 @pytest.fixture(autouse=True, scope="module")

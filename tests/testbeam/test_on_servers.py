@@ -61,10 +61,10 @@ def test_files_of_every_form_come_out_identical(spilldeck: Spilldeck, files: lis
     assert done.stdout.splitlines()[-1] == "identical"
 
 
-def test_process_says_the_same_of_a_run_in_one_file_and_in_three(spilldeck: Spilldeck, files: list[Path]) -> None:
+def test_process_says_the_same_of_a_run_in_one_file_and_in_three(spilldeck_here: Spilldeck, files: list[Path]) -> None:
     whole = files[0].with_name(f"run{IN_PARTS}.mid")
     whole.write_bytes(parts_of(IN_PARTS)[0])
-    one, three = (json.loads(spilldeck("process", "--json", *of, env=ENV).stdout) for of in ([whole], files[3:]))
+    one, three = (json.loads(spilldeck_here("process", "--json", *of, env=ENV).stdout) for of in ([whole], files[3:]))
     whole.unlink()
     assert (one["spills"], one["rejected"], one["errors"]) == (SPILLS, 0, {})
     assert one["detectors"].keys() == experiment().tables.keys()
@@ -94,19 +94,20 @@ def running(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def test_the_bytes_of_a_run_come_back_word_by_word_and_as_a_file(
-    spilldeck: Spilldeck, running: Running, files: list[Path], tmp_path: Path
+    spilldeck_here: Spilldeck, running: Running, files: list[Path], tmp_path: Path
 ) -> None:
-    assert spilldeck("produce", files[0], env=running.env).returncode == 0
+    assert spilldeck_here("produce", files[0], env=running.env).returncode == 0
     place = ("--run", str(PLAIN), "--spill", "3")
     until = time.monotonic() + WAIT_S
-    while (done := spilldeck("spills", "get", *place, "--json", env=running.env)).returncode:
+    while (done := spilldeck_here("spills", "get", *place, "--json", env=running.env)).returncode:
         assert "Kafka has no spill 3" in done.stderr
         assert time.monotonic() < until
+        time.sleep(0.1)
     assert json.loads(done.stdout)["detectors"].keys() == experiment().tables.keys()
-    shown = spilldeck("spills", "get", *place, "--raw", env=running.env)
+    shown = spilldeck_here("spills", "get", *place, "--raw", env=running.env)
     assert shown.returncode == 0, shown.stderr
     assert {"bank TDC0", "bank WFD0", "event 0x8"} <= set(re.findall(r"bank \w+|event 0x8\b", shown.stdout))
-    archived = spilldeck("runs", "archive", str(PLAIN), "--as-daq", "--out", tmp_path, env=running.env)
+    archived = spilldeck_here("runs", "archive", str(PLAIN), "--as-daq", "--out", tmp_path, env=running.env)
     assert archived.returncode == 0, archived.stderr
     (file,) = tmp_path.glob("*.mid")
     assert file.read_bytes() == files[0].read_bytes()
