@@ -37,13 +37,14 @@ FAULTS = {
 
 def write(run: SimulatedFile) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Yield the events of the run's begin, of each spill with what was really there, and of its end."""
+    conditions: Any = ConditionsStore([]).for_run(run.run)
     particles = 0
     yield run_event(run.run, run.time_us(0) // 1_000_000, begins=True), {}
     for spill in range(run.spills):
         rng, time_s = np.random.default_rng([run.seed, run.run, spill]), run.time_us(spill) // 1_000_000
         beam = _beam(rng)
         content = event(boards.BEGIN_OF_SPILL, spill, time_s, {})
-        for banks in _read_out(run, spill, beam, rng):
+        for banks in _read_out(run, spill, beam, conditions, rng):
             content += event(boards.PARTICLE, particles, time_s, banks)
             particles += 1
         content += event(boards.END_OF_SPILL, spill, time_s, {})
@@ -87,10 +88,9 @@ def _signals(beam: Mapping[str, Any], rng: np.random.Generator) -> tuple[dict[st
 
 
 def _read_out(
-    run: SimulatedFile, spill: int, beam: Mapping[str, Any], rng: np.random.Generator
+    run: SimulatedFile, spill: int, beam: Mapping[str, Any], conditions: Any, rng: np.random.Generator
 ) -> Iterator[dict[str, bytes]]:
     """Yield the banks of each particle."""
-    conditions: Any = ConditionsStore([]).for_run(run.run)
     times, energies = _signals(beam, rng)
     times["counters"] += conditions.t0_ns["counters"]
     charges = {name: energy / conditions.gain[name] for name, energy in energies.items()}
