@@ -77,7 +77,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     app = _Page(
         __name__,
         backend=Backend,
-        title="Spilldeck",
+        title=f"{experiment().title} · Spilldeck",
         update_title=None,
         suppress_callback_exceptions=True,
         hooks={"layout_pre": _LOAD},

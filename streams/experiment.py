@@ -167,7 +167,7 @@ class Experiment:
     """
 
     title: str
-    """Its name on the page."""
+    """Its name, in the title of the page and in sentences."""
     subsystems: tuple[Subsystem, ...]
     """In the order of the pages."""
     formats: tuple[Format, ...]

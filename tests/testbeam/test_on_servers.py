@@ -133,6 +133,7 @@ def test_the_page_speaks_of_its_own_detectors_alone(running: Running, chromium: 
         # Among what can be looked for are all plots.
         assert all(plot.title in html for plot in experiment().plots.values()), path
         assert not any(plot.title in html for plot in MICE.plots.values()), path
+    assert page.title() == "Test beam · Spilldeck"
     assert [link.inner_text() for link in page.locator("nav a").all()][:5] == [
         "Overview",
         *(its.title for its in experiment().detectors.values()),
