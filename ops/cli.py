@@ -3,8 +3,9 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -114,7 +115,17 @@ def main() -> None:
         _write_no_more()
         complain(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
         status = SpilldeckError.exit_status
+    if status == INTERRUPTED:
+        _end_interrupted()
     sys.exit(status)
+
+
+def _end_interrupted() -> NoReturn:
+    """End at once: Python would by the signal itself where it came within exec() of a text, as dataclasses are made."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(INTERRUPTED)
 
 
 def _write_no_more() -> None:

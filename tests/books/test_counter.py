@@ -742,5 +742,5 @@ def test_the_end_of_a_run_is_the_same_in_any_order() -> None:
             part.totals.hear(
                 RunControl(run=RUN, kind=ControlKind.END, time_us=time_us, source=source, byte=byte, events=0)
             )
-        said.append(part.totals.control["end"].rank)
+        said.append(part.totals.control["end"].rank[:3])
     assert said == [(5, "a", 3)] * 3

@@ -1,6 +1,8 @@
 """The command line's frame: errors, exit status, settings."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -188,3 +190,15 @@ def test_a_misspelt_setting_in_the_file_is_an_error(spilldeck: Spilldeck, tmp_pa
 def test_a_file_that_is_no_toml_is_an_error(spilldeck: Spilldeck, tmp_path: Path, text: str) -> None:
     (tmp_path / "spilldeck.toml").write_bytes(text.encode(errors="surrogateescape"))
     assert "spilldeck.toml" in assert_one_sentence(spilldeck("config", "show"), 2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_has_its_status_wherever_it_comes(tmp_path: Path, number: signal.Signals) -> None:
+    """Python forgets that it was handled where it comes within exec() of a text."""
+    interrupted = f"import os; os.kill(os.getpid(), {number.value})\nwhile True: pass"
+    code = f"from ops.cli import app, main\n@app.command()\ndef halt(): exec({interrupted!r})\nmain()\n"
+    (tmp_path / "halting.py").write_text(code)
+    path = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "halting", "halt"]
+    done = subprocess.run(command, env=path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
