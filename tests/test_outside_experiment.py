@@ -151,7 +151,7 @@ def test_an_experiment_that_cannot_be_had_is_one_sentence(
     made_up: dict[str, str], tmp_path: Path, text: str, said: str
 ) -> None:
     (tmp_path / "made_up" / "__init__.py").write_text(text)
-    for command in (["conditions", "show", "6008"], ["process", "run.000"], ["config", "show"], ["worker"]):
+    for command in (["config", "show"], ["worker"]):
         assert said in assert_one_sentence(spilldeck(made_up, tmp_path, *command), 2)
 
 
