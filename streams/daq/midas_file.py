@@ -156,6 +156,8 @@ class MidasReader:
 
     def _begin_run(self, event: Event) -> RawSpill | RunControl:
         if self._name and int(self._name[1]) != event.serial:
+            if at := self._begin + event.start:  # bytes that are damaged may look so
+                return self._broken(f"the begin of run {event.serial} at byte {at} of a file of run {self._name[1]}")
             raise BadDataError(
                 "framing",
                 f"{self._source} begins run {event.serial}: one of both is wrong; if it is the name, rename the file",

@@ -155,6 +155,16 @@ def test_runs_in_one_file_are_told_apart(read):
     assert [r.run for r in records] == [407] * 4 + [408] * 3
 
 
+@pytest.mark.parametrize("put", [b"\x80MI", b"\x00\x80MI" + (77).to_bytes(4, "little")])
+def test_damage_that_looks_like_the_begin_of_another_run_costs_its_spill_alone(read, put):
+    content = midas.run_file(form="16")
+    first, spills = len(midas.begin_of_run()), range(1, 4)
+    for at in range(first, first + len(midas.spill(0, form="16")) - len(put)):
+        records = read(content[:at] + put + content[at:])
+        assert {r.spill for r in records if isinstance(r, RawSpill)} >= {*spills}, at
+        assert {r.run for r in records} == {407}, at
+
+
 def test_a_file_whose_name_says_another_run_is_refused(read):
     with pytest.raises(BadDataError, match=r"run00408\.mid begins run 407: one of both is wrong"):
         read(midas.run_file(), "run00408.mid")
