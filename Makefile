@@ -15,11 +15,10 @@ help:  ## Say what there is to make.
 demo: $(VENV)/run.stamp  ## The whole way of a spill on this machine: make demo ARGS="--check FILE"
 	@$(BIN)/spilldeck demo $(ARGS) || [ $$? -eq 130 ]  # so Ctrl-C ends it
 
-# In four processes, since most of the time is spent waiting for servers; each takes whole files, which share theirs, in
-# the order of tests/conftest.py: the library's own has those with few tests last, which take longest.
+# In three processes, since most of the time is spent waiting for servers; each takes whole files, which share theirs.
 test: $(VENV)/dev.stamp  ## All tests: make test ARGS="-k worker"
 	@sh .ci/chromium
-	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 lint: $(VENV)/dev.stamp  ## Style, types, and which part may know which.
 	$(BIN)/ruff check

@@ -27,17 +27,7 @@ hypothesis_settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     hypothesis_settings.load_profile("ci")
 
-FIRST = (
-    "simulation/test_simulation.py",
-    "ops/test_demo.py",
-    "ops/test_replay.py",
-    "integration/",
-    "browser/",
-    "ops/",
-    "testbeam/",
-    "upgrade/",
-    "simulator/",
-)
+FIRST = ("simulation/test_simulation.py", "ops/test_demo.py", "ops/test_replay.py", "integration/", "browser/")
 """Files that take longest: begun last, one of them would be waited for alone."""
 WAIT_S = 60.0
 """For the workers to count what was produced, on a machine that may be busy."""
