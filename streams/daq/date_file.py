@@ -18,7 +18,6 @@ from streams.date.framing import (
     Event,
     EventHeader,
     EventType,
-    Unreadable,
     headers,
     is_plain,
     read_header,
@@ -26,6 +25,7 @@ from streams.date.framing import (
     walk,
 )
 from streams.errors import BadDataError
+from streams.framed import Unreadable
 from streams.source_format import FirstCounts, SourceFormat
 
 _CONTROL = {EventType.START_OF_RUN: ControlKind.START, EventType.END_OF_RUN: ControlKind.END}

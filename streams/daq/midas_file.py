@@ -20,7 +20,8 @@ from schemas.wire import MAX_NUMBER, MAX_TIME_US
 from streams.daq.times import UNKNOWN, SourceTimes
 from streams.daq.unreadable import unreadable
 from streams.errors import BadDataError
-from streams.midas.events import BEGIN_OF_RUN, END_OF_RUN, Event, Order, Unreadable, begins_with_run, byte_order, walk
+from streams.framed import Unreadable
+from streams.midas.events import BEGIN_OF_RUN, END_OF_RUN, Event, Order, begins_with_run, byte_order, walk
 from streams.source_format import SourceFormat
 
 _NAME = re.compile(r"run([0-9]{1,9})(?:sub([0-9]{1,9}))?\.mid(?:\.|$)")

@@ -18,6 +18,7 @@ from mmap import mmap
 
 from schemas.wire import MAX_NUMBER, MAX_TIME_US
 from streams.errors import BadDataError
+from streams.framed import Unreadable, walk_over
 
 Bytes = bytes | memoryview | mmap
 
@@ -92,15 +93,6 @@ class Event:
     header: EventHeader
     start: int
     stop: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unreadable:
-    """Bytes ``buffer[start:stop]`` in which no event is framed."""
-
-    start: int
-    stop: int
-    reason: str
 
 
 def read_header(buffer: Bytes, at: int) -> EventHeader:
@@ -199,22 +191,7 @@ def walk(buffer: Bytes, start: int = 0, *, plain: bool | None = None) -> Iterato
         Whether the events are plain ones; by default the buffer tells, see `is_plain`.
     """
     plain = is_plain(buffer) is not False if plain is None else plain
-    damage: Unreadable | None = None
-    at = start
-    while at < len(buffer):
-        found, reason = _frame(buffer, at, plain=plain)
-        if isinstance(found, Event):
-            if damage is not None:
-                yield damage
-                damage = None
-            yield found
-            at = found.stop
-        else:
-            begin, first = (damage.start, damage.reason) if damage is not None else (at, reason)
-            damage = Unreadable(start=begin, stop=found, reason=first)
-            at = found
-    if damage is not None:
-        yield damage
+    yield from walk_over(start, len(buffer), lambda at: _frame(buffer, at, plain=plain))
 
 
 def _frame(buffer: Bytes, at: int, *, plain: bool) -> tuple[Event | int, str]:

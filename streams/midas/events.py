@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from schemas.records import MAX_PAYLOAD_BYTES
 from schemas.wire import MAX_NUMBER
 from streams.errors import BadDataError
+from streams.framed import Unreadable, walk_over
 
 Bytes = bytes | memoryview
 Order = Literal["<", ">"]
@@ -67,15 +68,6 @@ class Event:
     def data(self) -> slice:
         """Where the data are: the dump of the online database, a message's text, or a bank area."""
         return slice(self.start + HEADER_BYTES, self.stop)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unreadable:
-    """Bytes ``buffer[start:stop]`` in which no event is framed."""
-
-    start: int
-    stop: int
-    reason: str
 
 
 def begins_with_run(buffer: Bytes) -> bool:
@@ -142,22 +134,7 @@ def walk(buffer: Bytes, start: int, order: Order) -> Iterator[Event | Unreadable
 
     Stretches that are unreadable never touch each other.
     """
-    damage: Unreadable | None = None
-    at = start
-    while at < len(buffer):
-        found, reason = _frame(buffer, at, order)
-        if isinstance(found, Event):
-            if damage is not None:
-                yield damage
-                damage = None
-            yield found
-            at = found.stop
-        else:
-            begin, first = (damage.start, damage.reason) if damage is not None else (at, reason)
-            damage = Unreadable(start=begin, stop=found, reason=first)
-            at = found
-    if damage is not None:
-        yield damage
+    yield from walk_over(start, len(buffer), lambda at: _frame(buffer, at, order))
 
 
 def _frame(buffer: Bytes, at: int, order: Order) -> tuple[Event | int, str]:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from streams.errors import BadDataError
+from streams.framed import Unreadable
 from streams.midas.banks import banks_of
-from streams.midas.events import BEGIN_OF_RUN, Bytes, Unreadable, byte_order, walk
+from streams.midas.events import BEGIN_OF_RUN, Bytes, byte_order, walk
 from streams.unpacked import Word
 
 _IN_A_LINE = 8

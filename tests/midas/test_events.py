@@ -10,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streams.errors import BadDataError
+from streams.framed import Unreadable
 from streams.midas.banks import banks_of
-from streams.midas.events import Event, Unreadable, byte_order, events_of, walk
+from streams.midas.events import Event, byte_order, events_of, walk
 from tests import midas_builder as midas
 from tests.edits import EDITS, edited
 

@@ -3,9 +3,10 @@ import struct
 
 import pytest
 
-from streams.date.framing import Event, EventType, Unreadable, read_header, times_of, walk
+from streams.date.framing import Event, EventType, read_header, times_of, walk
 from streams.errors import BadDataError
 from streams.experiments.mice.boards import LDCS
+from streams.framed import Unreadable
 from tests.date_builder import PHYSICS, equipment, event, physics, run_file, spill, super_event
 
 

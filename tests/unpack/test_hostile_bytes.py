@@ -6,10 +6,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streams.date.framing import Event, Unreadable, walk
+from streams.date.framing import Event, walk
 from streams.errors import BadDataError
 from streams.experiments.mice.unpack.date import unpack_date
 from streams.experiments.mice.unpack.spill_json import unpack_json
+from streams.framed import Unreadable
 from tests.date_builder import (
     dbb,
     equipment,

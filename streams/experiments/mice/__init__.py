@@ -8,7 +8,7 @@ from schemas.records import RawFormat
 from streams.daq.date_file import DATE_FILE
 from streams.date.words import BoardWords, words
 from streams.experiment import ConditionsKinds, Experiment, Format, Reconstruction, Simulation, Simulator, Subsystem
-from streams.experiments.mice.boards import BOARD_NAMES, PulseDefinitions
+from streams.experiments.mice.boards import PulseDefinitions
 from streams.experiments.mice.conditions.model import Conditions
 from streams.experiments.mice.conditions.odd import odd
 from streams.experiments.mice.conditions.read import KINDS, NEEDED, SIMULATED, make_conditions
@@ -37,7 +37,7 @@ from streams.experiments.mice.tables.raw import Raw
 from streams.experiments.mice.tables.scalers import Scalers
 from streams.experiments.mice.tables.tof import Tof
 from streams.experiments.mice.tables.tracker import Tracker
-from streams.experiments.mice.unpack.added import Boards
+from streams.experiments.mice.unpack.added import Boards, names_with
 from streams.experiments.mice.unpack.board_words import READERS
 from streams.experiments.mice.unpack.date import unpack_date
 from streams.experiments.mice.unpack.hits import RawHits
@@ -109,8 +109,7 @@ def _unpack_json(payload: bytes, conditions: Conditions | None) -> RawHits:
 
 
 def _show_date(payload: bytes, *, added: Boards) -> Iterator[Word]:
-    names = {**BOARD_NAMES, **{kind: board.name for kind, board in added.items()}}
-    return words(payload, BoardWords(names=names, readers=READERS))
+    return words(payload, BoardWords(names=names_with(added), readers=READERS))
 
 
 def _simulate(run: int, spills: int, seed: int) -> Simulation:

@@ -8,7 +8,7 @@ import numpy as np
 
 from schemas.columns import F8, I8
 from streams.conditions.rows import rows
-from streams.run_conditions import RunConditions, TableFiles
+from streams.run_conditions import RunConditions, TableFiles, lacking
 
 SIMULATED = Path(__file__).parent / "simulated" / "index.toml"
 BOARDS = {"V1290": 32, "V1730": 16}
@@ -33,10 +33,10 @@ class BeamConditions(RunConditions):
 
 def make_conditions(tables: TableFiles, digest: str) -> BeamConditions:
     """Return the conditions that these tables give; what is wrong in a row is a `UsageError`."""
-    missing = {name: [kind for kind in kinds if kind not in tables] for name, kinds in NEEDED.items()}
-    lacking = {name: f"the run has no table of the kind {', '.join(of)}" for name, of in missing.items() if of}
     gain, t0_ns = _read_calibration(tables)
-    return BeamConditions(digest=digest, lacking=lacking, cables=_read_cables(tables), gain=gain, t0_ns=t0_ns)
+    return BeamConditions(
+        digest=digest, lacking=lacking(NEEDED, tables), cables=_read_cables(tables), gain=gain, t0_ns=t0_ns
+    )
 
 
 def _read_cables(tables: TableFiles) -> dict[tuple[str, str], I8]:

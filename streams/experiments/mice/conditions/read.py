@@ -15,7 +15,7 @@ from streams.experiments.mice.conditions import emr, kl, tof, tracker
 from streams.experiments.mice.conditions.addresses import Address, address
 from streams.experiments.mice.conditions.model import Conditions
 from streams.experiments.mice.conditions.read_out import read_out
-from streams.run_conditions import TableFiles
+from streams.run_conditions import TableFiles, lacking
 
 SIMULATED = Path(__file__).parent / "simulated"
 """Tables of the simulated beam line, for runs 900000 to 999999."""
@@ -60,16 +60,11 @@ def make_conditions(tables: TableFiles, digest: str) -> Conditions:
         kl_pmts=kl.read_pmts(tables),
         emr_cabling=emr.read_cabling(tables),
         tracker=tracker.read_channels(tables),
-        lacking=_lacking(tables),
+        lacking=lacking(NEEDED, tables),
         pulses=_pulse_definitions(tables),
         plot_ranges=_plot_ranges(tables),
     )
     return replace(found, read_out=read_out(found))
-
-
-def _lacking(tables: TableFiles) -> Mapping[str, str]:
-    missing = {name: [kind for kind in kinds if kind not in tables] for name, kinds in NEEDED.items()}
-    return {name: f"the run has no table of the kind {', '.join(kinds)}" for name, kinds in missing.items() if kinds}
 
 
 def _daq_channels(tables: TableFiles) -> Mapping[Address, str]:

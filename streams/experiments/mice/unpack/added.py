@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from schemas.columns import Table
 from streams.date.fragments import Equipment
+from streams.experiments.mice.boards import BOARD_NAMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +25,8 @@ class Board:
 
 Boards = Mapping[int, Board]
 """Equipment type → board."""
+
+
+def names_with(added: Boards) -> Mapping[int, str]:
+    """Return equipment type → what such a board is called, of the experiment's and those that are added."""
+    return {**BOARD_NAMES, **{kind: board.name for kind, board in added.items()}} if added else BOARD_NAMES

@@ -10,7 +10,7 @@ from streams.date.framing import EQUIPPED, EventHeader, EventType, read_header
 from streams.errors import BadDataError
 from streams.experiments.mice.boards import BOARD_NAMES, V977, PulseDefinitions
 from streams.experiments.mice.read_out import ANY, Place, ReadOut
-from streams.experiments.mice.unpack.added import Boards
+from streams.experiments.mice.unpack.added import Boards, names_with
 from streams.experiments.mice.unpack.hits import RawHits
 from streams.experiments.mice.unpack.losses import Losses
 from streams.experiments.mice.unpack.registers import unpack_v977
@@ -132,8 +132,7 @@ class _Spill:
     @property
     def names(self) -> Mapping[int, str]:
         """Type of a known board → what it is called."""
-        added = self.losses.added
-        return {**BOARD_NAMES, **{kind: board.name for kind, board in added.items()}} if added else BOARD_NAMES
+        return names_with(self.losses.added)
 
     @property
     def places(self) -> set[Place]:
