@@ -111,7 +111,7 @@ def _add_parts(app: faust.App, settings: Settings) -> None:
     app.tables.add(run_books)
     app.tables.add(window_books).tumbling(settings.books.window_s)
 
-    partitions: Partitions = {}
+    partitions = Partitions()
     store = CheckpointStore(redis, settings.redis.key_prefix, settings.session)
     log = kafka_log(app, settings, topics)
     filling = Filling(

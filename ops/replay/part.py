@@ -109,7 +109,7 @@ class _Part:
         self._partition = partition
         self._live = live
         self._conditions_of = plan.store(settings).for_run
-        self._partitions: Partitions = {}
+        self._partitions = Partitions()
         self._counter = Counter(
             store=CheckpointStore(redis, settings.redis.key_prefix, plan.session),
             kafka=_log_of(settings, plan),

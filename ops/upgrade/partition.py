@@ -20,7 +20,6 @@ from ops.upgrade.source import Source
 from ops.upgrade.written import BEFORE, changes_of, count_missed, note_origin
 from schemas.records import ReconstructedSpill
 from streams.books import layout, v1
-from streams.books.counter import Counter
 from streams.books.kafka_log import LOSSES
 from streams.books.partition import Filling
 from streams.books.run import Handling
@@ -32,6 +31,7 @@ from streams.books.store import (
     DamagedStateError,
 )
 from streams.books.stored import PartitionState, StoredPart
+from streams.books.takeover import Takeover
 from streams.books.totals import Totals
 from streams.errors import SpilldeckError
 from streams.process import plot_ranges
@@ -257,10 +257,8 @@ class Partition:
 
     async def _begin(self) -> PartitionState:
         """Return where workers would begin."""
-        counter = Counter(
-            store=self._store, kafka=self._source.kafka, partitions={}, filling=self._filling, writer=self._writer
-        )
-        return (await counter.begin(self._number)).state
+        takeover = Takeover(store=self._store, kafka=self._source.kafka, filling=self._filling, writer=self._writer)
+        return (await takeover.of(self._number)).state
 
     async def _write(self, run: int, part: v1.Part, rejected: list[Outcome], state: PartitionState) -> None:
         """Write a part in place of what workers have of it, and note from where on they are to count the run."""

@@ -4,7 +4,7 @@ A power cut takes the end of a log that was not on the disk yet, and somebody ma
 then at offsets that were counted. Retention may take what nobody has counted yet.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -63,6 +63,31 @@ class KafkaLog:
             return state
         _log.error("Kafka no longer has what is needed", partition=partition, what=what)
         return replace(state, lost=(*state.lost, Loss(int(self.now_s()), what))[-LOSSES:])
+
+    def with_hole(self, partition: int, state: PartitionState, start: int, stop: int) -> PartitionState:
+        """Return a state that tells of messages that are passed over, as Kafka no longer had them."""
+        return self.with_loss(partition, state, f"messages {start} to {stop - 1} of {self.name} were gone when needed")
+
+    async def with_all_runs(self, partition: int, state: PartitionState, listed: Container[int]) -> PartitionState:
+        """Return a state that has all runs made again which are not in the list of runs, though they were counted.
+
+        The topic of runs knows where they begin; what came since it was written comes again, and changes nothing where
+        it is in a part.
+        """
+        known = await self.known(partition)
+        low, _ = await self.span(partition)
+        at = min(state.next, max(low, known.below))
+        tail = tuple(counted for counted in state.tail if counted.offset < at)
+        state = replace(state, next=at, sound=min(state.sound, at), tail=tail)
+        repairs = dict(state.repairs)
+        for run, first in known.runs.items():
+            if run in listed or first >= at:
+                continue
+            repairs.setdefault(run, max(low, first))
+            if first < low:
+                what = f"messages {first} to {low - 1} of {self.name} were gone when run {run} needed them"
+                state = self.with_loss(partition, state, what)
+        return replace(state, repairs=repairs)
 
     async def held_against(self, partition: int, state: PartitionState) -> PartitionState:
         """Return a state set back to what Kafka still has of what was counted; the same if it has all."""

@@ -1,7 +1,7 @@
 """What a worker has in memory of one partition: how far it is, and its parts of runs, the last ones touched."""
 
 from collections import OrderedDict
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
@@ -10,7 +10,7 @@ from streams.books.book import Book, Ranges
 from streams.books.checkpoint import RunChanges
 from streams.books.layout import Place
 from streams.books.run import Handling
-from streams.books.store import CheckpointStore, DamagedPartError
+from streams.books.store import CheckpointStore, DamagedPartError, DamagedStateError
 from streams.books.stored import PartitionState, StoredPart
 from streams.books.windows import Window, window_at
 from streams.transform import Outcome
@@ -213,6 +213,7 @@ class Partition:
     number: int
     writer: str
     """Its checkpoints' fences begin so, and no others."""
+    store: CheckpointStore
     state: PartitionState
     parts: Parts
     reading: int
@@ -237,6 +238,25 @@ class Partition:
         """Return the state with the fence of the checkpoint that is to be written next."""
         return replace(self.state, fence=f"{self.writer}:{self.state.number + 1}", sound=self.sound)
 
+    async def write(self, state: PartitionState, changes: Mapping[int, RunChanges]) -> None:
+        """Write a checkpoint that follows the last one; raises as `CheckpointStore.checkpoint` does."""
+        self.state = await self.store.checkpoint(self.number, self.state.fence, state, changes)
+        self.parts.evict()
 
-Partitions = dict[int, Partition]
-"""Those of a worker, by number; one that is not there is to be taken over."""
+    async def is_current(self) -> bool:
+        """Say whether Redis still has what was written of it last."""
+        try:
+            stored = await self.store.load_state(self.number)
+        except DamagedStateError:
+            return False
+        return stored.fence == self.state.fence
+
+
+class Partitions(dict[int, Partition]):
+    """Those of a worker, by number; one that is not there is to be taken over."""
+
+    def drop(self, number: int) -> None:
+        """Keep nothing of a partition in memory."""
+        known = self.pop(number, None)
+        if known is not None:
+            known.parts.forget_all()

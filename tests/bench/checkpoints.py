@@ -19,7 +19,7 @@ from streams.books.checkpoint import RunChanges
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog, Known
 from streams.books.layout import STAMP, Keys, unpack_window
-from streams.books.partition import Filling
+from streams.books.partition import Filling, Partitions
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore
 from streams.books.stored import PartitionState
@@ -118,7 +118,7 @@ def counter_of(store: CheckpointStore) -> Counter:
         handling=lambda _produced_ms: Handling(delay_s=0.1, resident_mb=200.0),
         in_thread=asyncio.to_thread,
     )
-    return Counter(store=store, kafka=_whole_log(), partitions={}, filling=filling, writer="bench")
+    return Counter(store=store, kafka=_whole_log(), partitions=Partitions(), filling=filling, writer="bench")
 
 
 def _whole_log() -> KafkaLog:

@@ -91,7 +91,7 @@ class Worker:
         self.open_clients.append(redis)
         self.run_books: dict[Any, Book] = {}
         self.window_books: dict[Any, Book] = {}
-        self.partitions: Partitions = {}
+        self.partitions = Partitions()
         self.store = CheckpointStore(redis, "test", "live")
         filling = Filling(
             run_books=self.run_books,

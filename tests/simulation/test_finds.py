@@ -8,8 +8,8 @@ from unittest.mock import patch
 import pytest
 
 from streams.agents import repairs
-from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog
+from streams.books.mending import Mending
 from streams.books.run import Admission, RunPart
 from streams.books.stored import PartitionState
 from streams.books.totals import Totals
@@ -24,9 +24,9 @@ def _admit_conflicts(part: RunPart, *arguments: Any) -> Admission | None:
     return Admission.DUPLICATE if admission is Admission.CONFLICT else admission
 
 
-async def _make_again_whatever_kafka_has(counter: Counter, known: Any, damage: Any) -> None:
+async def _make_again_whatever_kafka_has(mending: Mending, known: Any, damage: Any) -> None:
     known.parts.forget(damage.run)
-    await counter._make_again(known, damage)
+    await mending._set_aside(known, damage)
 
 
 def _forget_what_is_unknown(values: dict[str, Any]) -> Totals:
@@ -51,7 +51,7 @@ MENDS = {
         "what another release said of it is gone",
     ),
     "what Kafka cannot give back stays": (
-        patch.object(Counter, "_mend", _make_again_whatever_kafka_has),
+        patch.object(Mending, "_mend", _make_again_whatever_kafka_has),
         ["flip_a_bit", "remove_old_messages"],
         "Kafka cannot give them back",
     ),

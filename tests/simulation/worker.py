@@ -119,7 +119,7 @@ class Worker:
         """Whether its consumer was made to go elsewhere than anybody asked it to."""
         self._in_vain: Counted[int] = Counted()
         """Partition → messages that came since it was last sought in, none of which was next."""
-        self.partitions: Partitions = {}
+        self.partitions = Partitions()
         self.consumer = Consumer(host, servers.kafka, group, rng)
         self._id, self._id_asked_s = "", 0.0
         log = self._kafka_log()

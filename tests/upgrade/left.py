@@ -20,7 +20,7 @@ from streams.books.book import Book, Ranges
 from streams.books.counter import Counter
 from streams.books.decided import Copy
 from streams.books.kafka_log import KafkaLog, Known
-from streams.books.partition import Filling
+from streams.books.partition import Filling, Partitions
 from streams.books.reader import BookReader
 from streams.books.run import Handling, RunBook, RunPart
 from streams.books.spill_numbers import of_plot
@@ -288,7 +288,7 @@ def work(settings: Settings, log: Log, upto: Sequence[int] | None = None) -> Non
         counter = Counter(
             store=CheckpointStore(client, settings.redis.key_prefix, "live"),
             kafka=source.kafka,
-            partitions={},
+            partitions=Partitions(),
             filling=filling_of(settings),
             writer="worker",
         )
