@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from dashboards.choices import Choices
 from dashboards.data.automatic import Automatic, Chooser
 from dashboards.data.history import RUNS_SHOWN
 from dashboards.data.one_run import NOTHING, OneRun, RunReader, Standing, Wanted, Whose
@@ -74,6 +75,12 @@ class Books:
     def automatic_reference(self, run: int | None) -> Automatic:
         """Return what a run is compared with if nobody chooses; nothing of one that nobody has looked at."""
         return self.automatic.get(run, Automatic()) if run is not None else Automatic()
+
+    def reference_of(self, choices: Choices) -> tuple[int | None, str | None]:
+        """Return run and session of the book to compare with."""
+        if not choices.compare or choices.reference is not None or choices.reference_file is not None:
+            return choices.reference, choices.reference_session
+        return self.automatic_reference(self.current if choices.run is None else choices.run).run, None
 
     def same_type_before(self, run: int | None) -> Iterable[int]:
         """Return the runs of the type of one before it, the newest first."""

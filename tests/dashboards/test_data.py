@@ -17,7 +17,7 @@ from redis import Redis
 from dashboards.app import serve
 from dashboards.choices import LAST_MINUTE, Choices
 from dashboards.data import Data, View, broker
-from dashboards.data import data as data_of_the_page
+from dashboards.data import store as store_of_the_page
 from ops.stack import free_port
 from ops.stack import redis as redis_server
 from ops.topics import ensure_topics
@@ -167,7 +167,7 @@ def test_spills_that_kafka_had_no_longer_are_told(quick: Settings, data: Data) -
 def test_a_redis_that_dies_leaves_the_last_view_and_a_banner(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data_of_the_page, "RISKS_S", 0.1)
+    monkeypatch.setattr(store_of_the_page, "RISKS_S", 0.1)
     port = free_port()
     with ExitStack() as started:
 
@@ -270,13 +270,13 @@ def test_spills_that_no_worker_takes_are_behind_from_when_they_came(quick: Setti
             producer.send(SimulatedRun(run=RUN, mean_triggers=2).spill(number).raw)
     view = until(data, lambda v: v.behind == 4)
     assert view.pipeline.text == "Processing 4 spills"
-    first = data._seen.waiting.since_s
+    first = data._store.waiting.since_s
     assert view.now_s - first < 5
     until(data, lambda v: "Last spill" in v.daq.text)
     # One partition is processed: the others wait as long as before.
     checkpoint(quick, {RUN: run_book()}, next=1)
     until(data, lambda v: v.behind == 3)
-    assert data._seen.waiting.since_s == first
+    assert data._store.waiting.since_s == first
     # New spills come while all the old ones are processed: only the new ones wait.
     with SpillProducer(quick) as producer:
         producer.send(SimulatedRun(run=RUN, mean_triggers=2).spill(4).raw)
@@ -284,7 +284,7 @@ def test_spills_that_no_worker_takes_are_behind_from_when_they_came(quick: Setti
     for partition in (1, 2, 3):
         checkpoint(quick, {RUN: EMPTY}, next=1, partition=partition)
     until(data, lambda v: v.behind == 1)
-    assert data._seen.waiting.since_s > first
+    assert data._store.waiting.since_s > first
     # All is processed, and says that it was produced in 1970.
     checkpoint(quick, {RUN: run_book()}, next=2)
     until(data, lambda v: v.daq.text.startswith("Clock behind by 2"))

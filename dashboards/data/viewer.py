@@ -1,0 +1,209 @@
+"""The view of what somebody chose, made of what was last seen of Redis and Kafka."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from dashboards.choices import Choices, book_of
+from dashboards.data.books import Books
+from dashboards.data.broker import Broker
+from dashboards.data.frozen import Frozen
+from dashboards.data.history import History
+from dashboards.data.one_run import NOTHING, OneRun, Part, Wanted, sentence
+from dashboards.data.replays import Replay
+from dashboards.data.store import Store
+from dashboards.data.view import Reference, View
+from schemas.records import NO_RUN
+from streams.books import situation
+from streams.books.imported import Imported, Imports
+from streams.books.lag import behind
+from streams.books.promotions import Promoted
+from streams.books.reader import Progress
+from streams.errors import SpilldeckError
+from streams.freshness import Observed, daq, pipeline, silence_s, span, stand
+from streams.plots.spillfacts import SpillFacts
+from streams.settings import Settings
+
+LOSS_TOLD_S = 86_400.0
+"""For so long the page tells what Kafka lost: each shift hears of it. The runs' missing spills stay in their books."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was last seen, as of one time."""
+
+    now_s: float
+    """Seconds since 1970 UTC."""
+    store: Store
+    broker: Broker
+    undecided: str
+    """What to say while nobody has told what people decided; else empty."""
+
+    def observed(self) -> Observed:
+        """Return what freshness follows from."""
+        store, books, extent = self.store, self.store.books, self.store.books.at.shown
+        progress, live = extent.progress, None if books.current is None else extent.places[books.current]
+        return situation.observed(
+            books.one(books.current, None).book.totals,
+            live,
+            now_s=self.now_s,
+            produced_s=max((its.produced_ms for its in progress.values()), default=0) / 1000,
+            raw_moved_s=self.broker.moved_s,
+            caught_up=books.is_read and not store.fault and not behind(self.broker.spans, progress),
+            behind=store.waiting.messages,
+            behind_since_s=store.waiting.since_s,
+            made_again=len({run for its in progress.values() for run in its.repairs if run != NO_RUN}),
+            kafka_lost_s=self.broker.lost_s,
+            store_lost_s=store.read_s if store.fault else 0.0,
+        )
+
+    def warnings(self, of_what_is_shown: Iterable[str], lost_replays: Iterable[str]) -> Iterator[str]:
+        """Yield what must not be overlooked, in its order."""
+        store, broker = self.store, self.broker
+        if store.fault:
+            yield f"The store (Redis) {store.fault}, for {span(self.now_s - store.read_s)}: all numbers are old"
+        if broker.lost_s:
+            yield f"Kafka {broker.why}, for {span(self.now_s - broker.lost_s)}: nobody knows whether spills come"
+        if self.undecided:
+            yield self.undecided
+        yield from broker.warnings
+        yield from _losses(store.books.at.shown.progress, self.now_s)
+        yield from of_what_is_shown
+        yield from lost_replays
+        if store.replays_fault:
+            yield f"What the store (Redis) holds of the replays cannot be read: {store.replays_fault}"
+        yield from (f"What the store (Redis) holds is not safe: {risk}" for risk in store.risks)
+
+
+class Viewer:
+    """Makes views, and remembers what was frozen.
+
+    Parameters
+    ----------
+    settings
+        Expected rate, files to compare with.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._expected_rate = settings.dashboard.expected_rate
+        self._imports = Imports.of(settings)
+        self._frozen = Frozen()
+
+    def view(self, seen: Seen, choices: Choices, plot: str | None) -> View:
+        """Return what there is to show of what somebody chose, and of one plot its key number."""
+        books, fault = seen.store.books, seen.store.fault
+        run = books.current if choices.run is None else choices.run
+        other, other_session = books.reference_of(choices)
+        one, reference = books.one(run, choices.session), books.one(other, other_session)
+        goes_on, is_frozen = None, False
+        if choices.frozen is not None and run is not None and one is not NOTHING:
+            goes_on = self.view(seen, choices.but(frozen=None), plot)
+            frozen = self._frozen.at(choices.frozen, run, choices.session, one, seen.now_s)
+            one, is_frozen = frozen or one, frozen is not None
+        part = None if choices.window is None else one.parts.get(choices.window)
+        observed = seen.observed()
+        is_taken = run == books.current and choices.session is None and not observed.run_ended and not is_frozen
+        stand_since_ms = one.book.totals.counted_ms if is_taken and not fault and stand(observed) else 0
+        history = one.histories.get(plot) if plot is not None else None
+        imports, file, why_no_file = self._imported(choices.reference_file if choices.compare else None)
+        whys = ((run, part.unreadable if part else ""), (other, reference.unreadable), (run, one.unreadable))
+        of_what_is_shown = (
+            *_unreadable(books, history, whys),
+            *dict.fromkeys((*one.warnings, *reference.warnings)),
+            *why_no_file,
+        )
+        shown = [each for each, session in ((run, choices.session), (other, other_session)) if session is None]
+        wanted = Wanted(choices.run, choices.session, choices.window)
+        is_loading = not fault and not is_frozen and not (books.is_read and books.has_read(wanted))
+        version = [one.version or book_of(run, choices.session), choices.window if part else "", reference.version]
+        version += [plot] if history is not None else []
+        version += [file.name, file.imported_ms, file.sha256] if file is not None else []
+        version += ["loading"] if is_loading else []
+        version += [stand_since_ms] if stand_since_ms else []
+        return View(
+            now_s=seen.now_s,
+            run=run,
+            session=choices.session,
+            current=books.current,
+            runs=books.runs,
+            book=one.book,
+            is_loading=is_loading,
+            is_made_again=one.standing is not None and bool(one.standing.left),
+            is_unreadable=one.is_unreadable,
+            shown=part.book if part else one.book.book,
+            spills=_within(one.spills, part) if part else one.spills,
+            run_spills=one.spills,
+            disordered=one.disordered,
+            waited_s=seen.now_s - stand_since_ms / 1000 if stand_since_ms else (silence_s(observed) or 0.0) * is_taken,
+            is_frozen=is_frozen,
+            goes_on=goes_on,
+            stand_since_ms=stand_since_ms,
+            window=choices.window if part else None,
+            windows=one.windows,
+            beyond_axis=one.beyond_axis,
+            history=history or History(is_read=plot is None),
+            reference=_reference(other, other_session, reference, chosen=choices.reference is not None)
+            if file is None
+            else Reference.of_file(file),
+            imports=imports,
+            automatic=books.automatic_reference(run),
+            expected_rate=self._expected_rate,
+            unattributed=books.unattributed,
+            version="|".join(map(str, version)),
+            behind=seen.store.waiting.messages
+            if choices.session is None
+            else _left(choices.session, seen.store.replays),
+            replays=seen.store.replays,
+            warnings=tuple(seen.warnings(of_what_is_shown, _lost_replays(books.at.promoted, shown))),
+            is_old=bool(fault),
+            daq=daq(observed),
+            pipeline=pipeline(observed),
+        )
+
+    def _imported(self, name: str | None) -> tuple[tuple[str, ...], Imported | None, tuple[str, ...]]:
+        """Return the names of all that was imported, the one that somebody chose, and what cannot be read of them."""
+        names: tuple[str, ...] = ()
+        try:
+            names = self._imports.names()
+            return names, self._imports.read(name) if name is not None else None, ()
+        except SpilldeckError as error:
+            return names, None, (sentence(error),)
+
+
+def _losses(progress: Mapping[int, Progress], now_s: float) -> tuple[str, ...]:
+    """Return what Kafka lost of late, in one warning."""
+    found = [
+        f"partition {partition}: {loss.what}"
+        for partition, p in progress.items()
+        for loss in p.lost
+        if now_s - loss.at_s < LOSS_TOLD_S
+    ]
+    return (f"Kafka no longer has what was needed: {'; '.join(found)}",) if found else ()
+
+
+def _unreadable(books: Books, history: History | None, whys: Iterable[tuple[int | None, str]]) -> tuple[str, ...]:
+    """Return a sentence for each run of which something that is shown cannot be read."""
+    found = dict(history.unreadable) if history is not None else {}
+    found |= {run: why for run, why in whys if run is not None and why}
+    return tuple(map(sentence, {**found, **books.unreadable}.values()))
+
+
+def _lost_replays(promoted: Promoted, runs: Iterable[int | None]) -> Iterator[str]:
+    """Yield what to say of runs that are shown from live's book for want of the one that was promoted."""
+    for run in dict.fromkeys(runs):
+        if run is not None and (loss := promoted.loss(run)):
+            yield f"Run {run}: showing live’s book: {loss}"
+
+
+def _within(spills: SpillFacts, part: Part) -> SpillFacts:
+    return spills.rows((spills.time_us >= part.since_us) & (spills.time_us < part.until_us))
+
+
+def _reference(run: int | None, session: str | None, one: OneRun, *, chosen: bool) -> Reference | None:
+    if run is None or one is NOTHING:
+        return None
+    return Reference.of_run(run, session, one.book, one.spills, chosen=chosen)
+
+
+def _left(session: str, replays: tuple[Replay, ...]) -> int:
+    """Return how many messages a session still has to read, if it is that of a replay."""
+    return sum(each.plan.messages - each.read for each in replays if each.plan.session == session)
