@@ -12,7 +12,9 @@ from ops.replay.origins import kafka_spans
 from schemas.records import NO_RUN
 from streams.books import invariants, layout
 from streams.books.connect import is_other_type
-from streams.books.reader import BookReader, Progress, UnreadableRunError
+from streams.books.part_reader import UnreadableRunError
+from streams.books.progress import Progress
+from streams.books.reader import BookReader
 from streams.books.stored import unpack_state
 from streams.kafka import Spans
 from streams.settings import Settings

@@ -20,9 +20,10 @@ from schemas.records import NO_RUN
 from streams.books.decided import refresh
 from streams.books.lag import behind
 from streams.books.layout import Place
+from streams.books.part_reader import UnreadableRunError
 from streams.books.products import Product, Products, Written
 from streams.books.promotions import Promotions
-from streams.books.reader import BookReader, UnreadableRunError
+from streams.books.reader import BookReader
 from streams.books.registry import record, state, states
 from streams.conditions.store import ConditionsStore
 from streams.daq.archive_file import contents_of, is_archive

@@ -12,8 +12,9 @@ from dashboards.data.view import RunSummary, StoredRuns
 from schemas.records import NO_RUN
 from streams.books import situation
 from streams.books.layout import Place
+from streams.books.progress import Progress
 from streams.books.promotions import Promoted
-from streams.books.reader import BookReader, Progress
+from streams.books.reader import BookReader
 from streams.books.totals import Totals
 
 

@@ -10,7 +10,8 @@ from dashboards.data.history import History, KeyNumbers, Point, point
 from streams.books import situation
 from streams.books.book import Book, Ranges
 from streams.books.layout import Place
-from streams.books.reader import BookReader, UnreadableRunError
+from streams.books.part_reader import UnreadableRunError
+from streams.books.reader import BookReader
 from streams.books.run import RunBook, spill_facts
 from streams.books.spill_numbers import SpillNumber, is_kept
 from streams.books.totals import Totals

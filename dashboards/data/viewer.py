@@ -16,8 +16,8 @@ from schemas.records import NO_RUN
 from streams.books import situation
 from streams.books.imported import Imported, Imports
 from streams.books.lag import behind
+from streams.books.progress import Progress
 from streams.books.promotions import Promoted
-from streams.books.reader import Progress
 from streams.errors import SpilldeckError
 from streams.freshness import Observed, daq, pipeline, silence_s, span, stand
 from streams.plots.spillfacts import SpillFacts

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from streams.books.lag import behind
-from streams.books.reader import Progress
+from streams.books.progress import Progress
 from streams.kafka import Spans
 
 SPANS_KEPT = 1000

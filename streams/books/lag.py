@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from streams.books.reader import Progress
+from streams.books.progress import Progress
 from streams.kafka import Spans
 
 

@@ -5,16 +5,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
 from schemas.wire import MAX_TIME_US
+from streams.books.progress import Progress
 from streams.conditions.store import ConditionsStore
 from streams.settings import Settings
-
-if TYPE_CHECKING:
-    from streams.books.reader import Progress
 
 PREFIX = "replay-"
 """Of the session of a replay; what follows is its name."""
@@ -63,14 +61,14 @@ class Plan:
         """How many messages there are to be read, those of other runs between them included."""
         return sum(stop - first for first, stop in self.spans)
 
-    def read(self, progress: "Mapping[int, Progress]") -> int:
+    def read(self, progress: Mapping[int, Progress]) -> int:
         """Return how many of them are behind it when the partitions of its session are so far."""
         if self.done:
             return self.messages
         nexts = {partition: its.next for partition, its in progress.items()}
         return sum(max(min(nexts.get(p, 0), stop) - first, 0) for p, (first, stop) in enumerate(self.spans))
 
-    def left(self, progress: "Mapping[int, Progress]") -> list[int]:
+    def left(self, progress: Mapping[int, Progress]) -> list[int]:
         """Return the partitions of which something is still to be counted when its session is so far."""
         return [
             partition

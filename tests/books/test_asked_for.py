@@ -6,7 +6,8 @@ import pytest
 from redis import Redis
 
 from streams.books.layout import Keys
-from streams.books.reader import BookReader, UnreadableRunError
+from streams.books.part_reader import UnreadableRunError
+from streams.books.reader import BookReader
 from streams.books.reading import AUDIT_S
 from tests.books.one_partition import RUN, Worker, check, filled_log, run_scenario
 from tests.records import reconstructed_spill

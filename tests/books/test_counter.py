@@ -15,7 +15,8 @@ from schemas.records import ControlKind, Rejection, RunControl
 from streams.books import book as books
 from streams.books import invariants, partition
 from streams.books.kafka_log import Known
-from streams.books.reader import BookReader, UnreadableRunError
+from streams.books.part_reader import UnreadableRunError
+from streams.books.reader import BookReader
 from streams.books.reading import AUDIT_S, SEEK_PATIENCE_S
 from streams.books.run import RunPart
 from streams.books.windows import Window

@@ -9,7 +9,8 @@ import numpy as np
 from schemas.records import RawSpill, ReconstructedSpill
 from streams.books.book import Book
 from streams.books.compare import differences
-from streams.books.reader import BookReader, UnreadableRunError
+from streams.books.part_reader import UnreadableRunError
+from streams.books.reader import BookReader
 from streams.books.run import RunBook
 from streams.conditions.store import ConditionsStore
 from streams.experiment import experiment

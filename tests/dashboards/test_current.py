@@ -18,7 +18,7 @@ from streams.books.decided import decide
 from streams.books.lag import behind
 from streams.books.made import Made
 from streams.books.plan import Origin, Plan
-from streams.books.reader import Progress
+from streams.books.progress import Progress
 from streams.books.run import RunBook, RunPart
 from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.simulator import SimulatedRun

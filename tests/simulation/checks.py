@@ -10,7 +10,8 @@ from streams.books import invariants
 from streams.books.book import Book, Ranges
 from streams.books.kafka_log import LOSSES
 from streams.books.layout import Keys
-from streams.books.reader import BookReader, UnreadableRunError
+from streams.books.part_reader import UnreadableRunError
+from streams.books.reader import BookReader
 from streams.books.run import RunBook
 from streams.experiment import experiment
 from streams.settings import LIVE
