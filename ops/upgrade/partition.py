@@ -21,13 +21,13 @@ from ops.upgrade.written import BEFORE, changes_of, count_missed, note_origin
 from schemas.records import ReconstructedSpill
 from streams.books import layout, v1
 from streams.books.kafka_log import LOSSES
+from streams.books.part_store import DamagedPartError
 from streams.books.partition import Filling
 from streams.books.run import Handling
 from streams.books.store import (
     CheckpointRefusedError,
     CheckpointStore,
     DamagedIndexError,
-    DamagedPartError,
     DamagedStateError,
 )
 from streams.books.stored import PartitionState, StoredPart
@@ -205,7 +205,7 @@ class Partition:
     async def _now(self, run: int) -> StoredPart | None:
         """Return what workers have of a part; None without one that can be read."""
         try:
-            return await self._store.load_part(self._number, run, self._filling.ranges_of(run))
+            return await self._store.parts.load(self._number, run, self._filling.ranges_of(run))
         except DamagedPartError:
             return None
 

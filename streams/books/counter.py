@@ -15,8 +15,9 @@ from schemas.records import ReconstructedSpill
 from streams.books import layout
 from streams.books.kafka_log import TAIL, KafkaLog
 from streams.books.mending import Mending
+from streams.books.part_store import DamagedPartError
 from streams.books.partition import Change, Filling, Partition, Partitions
-from streams.books.store import CheckpointRefusedError, CheckpointStore, DamagedIndexError, DamagedPartError
+from streams.books.store import CheckpointRefusedError, CheckpointStore, DamagedIndexError
 from streams.books.takeover import Takeover
 from streams.transform import Outcome
 

@@ -11,8 +11,9 @@ import structlog
 
 from streams.books.book import Ranges
 from streams.books.kafka_log import KafkaLog
+from streams.books.part_store import DamagedPartError
 from streams.books.partition import Partition, Partitions
-from streams.books.store import CheckpointRefusedError, CheckpointStore, DamagedIndexError, DamagedPartError
+from streams.books.store import CheckpointRefusedError, CheckpointStore, DamagedIndexError
 from streams.books.stored import PartitionState
 
 _log = structlog.get_logger(__name__)
@@ -107,7 +108,7 @@ class Mending:
     async def _unfinished(self, known: Partition, run: int) -> int | None:
         """Return where to go on in a part that was not made again to its end, if the note of that is lost."""
         try:
-            found = await self._store.load_part(known.number, run, self._ranges_of(run))
+            found = await self._store.parts.load(known.number, run, self._ranges_of(run))
         except DamagedPartError:
             return None
         return found.upto if found is not None and not found.is_whole and found.log == known.state.log else None

@@ -9,8 +9,9 @@ from typing import Any
 from streams.books.book import Book, Ranges
 from streams.books.checkpoint import RunChanges
 from streams.books.layout import Place
+from streams.books.part_store import DamagedPartError
 from streams.books.run import Handling
-from streams.books.store import CheckpointStore, DamagedPartError, DamagedStateError
+from streams.books.store import CheckpointStore, DamagedStateError
 from streams.books.stored import PartitionState, StoredPart
 from streams.books.windows import Window, window_at
 from streams.transform import Outcome
@@ -81,7 +82,7 @@ class Parts:
 
     async def _load(self, run: int, state: PartitionState) -> StoredPart:
         ranges, place = self._filling.ranges_of(run), await self._store.load_place(self._partition, run, state.index)
-        found = await self._store.load_part(self._partition, run, ranges)
+        found = await self._store.parts.load(self._partition, run, ranges)
         if found is None:
             if run not in state.repairs and place is not None:
                 raise DamagedPartError(run, "all of it is gone")
@@ -106,8 +107,8 @@ class Parts:
         """
         stored = await self._load(run, state)
         for window in stored.windows:
-            await self._store.load_window(self._partition, run, window, stored)
-        await self._store.check_key_numbers(self._partition, run)
+            await self._store.parts.load_window(self._partition, run, window, stored)
+        await self._store.parts.check_key_numbers(self._partition, run)
 
     async def count(self, run: int, outcomes: Sequence[Outcome], state: PartitionState) -> "Change":
         """Count messages of a run, in the order of their offsets; those that are in its part already change nothing."""
@@ -168,7 +169,7 @@ class Parts:
         """Return the book of a window that there is."""
         if (run, window) in self._windows:
             return self._filling.window_books[self._window_key(run, window)]
-        return await self._store.load_window(self._partition, run, window, stored)
+        return await self._store.parts.load_window(self._partition, run, window, stored)
 
     def _window_key(self, run: int, window: Window) -> tuple[tuple[int, int], tuple[float, float]]:
         return (run, self._partition), (float(window.start), float(window.end))

@@ -12,8 +12,9 @@ import structlog
 
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog
+from streams.books.part_store import DamagedPartError
 from streams.books.partition import Partition, Partitions
-from streams.books.store import CheckpointStore, DamagedPartError
+from streams.books.store import CheckpointStore
 from streams.transform import Message
 
 SEEK_PATIENCE_S = 2.0
@@ -210,7 +211,7 @@ class Reading:
         if not left:
             left += await self._counter.runs(known)  # the newest are looked at first
         runs = [left.pop() for _ in range(min(AUDITED, len(left)))]
-        damaged = await self._store.damaged(known.number, runs)
+        damaged = await self._store.parts.damaged(known.number, runs)
         damaged |= dict.fromkeys(await self._store.asked_for(known.number), "somebody could not read it")
         for run, why in damaged.items():
             if run not in known.state.repairs and self._partitions.get(known.number) is known:

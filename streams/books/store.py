@@ -1,29 +1,16 @@
-"""The checkpoint: how far a partition is, and its parts of runs, read and written in Redis in atomic steps."""
+"""The checkpoint, read and written in Redis in atomic steps: how far a partition is, and what changes in its runs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from streams.books import layout
-from streams.books.book import Book, Ranges
 from streams.books.checkpoint import COMPARE_AND_SET, REFUSED, WRITTEN, Commands, RunChanges
 from streams.books.connect import is_other_type
-from streams.books.stored import (
-    PartitionState,
-    StoredPart,
-    place_of,
-    unpack_book,
-    unpack_key_numbers,
-    unpack_ledger,
-    unpack_part,
-    unpack_places,
-    unpack_state,
-    unpack_windows,
-)
-from streams.books.windows import Window
+from streams.books.part_store import DamagedPartError, PartStore
+from streams.books.stored import PartitionState, place_of, unpack_places, unpack_state
 
 # KEYS[1] is the state, ARGV[1] the fence that it must have. Each of the other KEYS gets the name behind it.
 SET_ASIDE = """
@@ -47,35 +34,6 @@ class DamagedIndexError(Exception):
     """The list of a partition's runs is not as it was left."""
 
 
-class DamagedPartError(Exception):
-    """A part of a run is not whole in Redis, or none of what was written there.
-
-    Parameters
-    ----------
-    run
-        Which.
-    why
-        In words.
-    """
-
-    def __init__(self, run: int, why: str) -> None:
-        self.run, self.why = run, why
-        super().__init__(f"run {run}: {why}")
-
-
-@contextmanager
-def _as_damage(run: int, key: str) -> Iterator[None]:
-    """Say which key of a run it is that cannot be understood."""
-    try:
-        yield
-    except layout.UNREADABLE as error:
-        raise DamagedPartError(run, f"{key} cannot be read: {type(error).__name__}: {error}") from error
-    except ResponseError as error:
-        if not is_other_type(error):
-            raise
-        raise DamagedPartError(run, f"{key}, or one beside it, has another type: {error}") from error
-
-
 class CheckpointStore:
     """Reads and writes the checkpoints of a session's partitions.
 
@@ -91,6 +49,8 @@ class CheckpointStore:
         self._redis = redis
         self._prefix = prefix
         self._session = session
+        self.parts = PartStore(redis, self._keys)
+        """Reads the parts of runs."""
         self._compare_and_set = redis.register_script(COMPARE_AND_SET)
         self._set_aside = redis.register_script(SET_ASIDE)
 
@@ -167,102 +127,6 @@ class CheckpointStore:
             if isinstance(error, ResponseError) and not is_other_type(error):
                 raise
             raise DamagedIndexError(key) from error
-
-    async def load_part(self, partition: int, run: int, ranges: Ranges) -> StoredPart | None:
-        """Return a partition's part of a run; None if there is none.
-
-        Raises
-        ------
-        DamagedPartError
-            When something of it is gone or damaged, or its plots have other axes than they would have now.
-        """
-        keys = self._keys(partition)
-        with _as_damage(run, keys.run(run)):
-            pipe = self._redis.pipeline(transaction=True)
-            pipe.hgetall(keys.run(run))
-            pipe.hget(keys.index, str(run))
-            pipe.hgetall(keys.spills(run))
-            pipe.hget(keys.key_numbers(run), layout.STAMP)
-            pipe.hlen(keys.key_numbers(run))
-            pipe.hgetall(keys.book(run))
-            pipe.hgetall(keys.windows(run))
-            stored, place, spills, numbers_stamp, numbers, plots, windows = await pipe.execute()
-            if not stored:
-                return None
-            found = unpack_part(stored, ranges)
-            found.place = layout.unpack_place(place) if place is not None else None
-        spills, plots, windows = (
-            self._checked(run, found, key, there)
-            for key, there in ((keys.spills(run), spills), (keys.book(run), plots), (keys.windows(run), windows))
-        )
-        if self._checked(run, found, keys.key_numbers(run), {layout.STAMP.encode(): numbers_stamp}):
-            with _as_damage(run, keys.key_numbers(run)):
-                if numbers - 1 != found.part.totals.filled:
-                    raise ValueError(f"it has {numbers - 1} spills, and {found.part.totals.filled} were filled")
-        with _as_damage(run, keys.spills(run)):
-            found.part.ledger = unpack_ledger(spills)
-            if len(found.part.ledger) != found.part.totals.filled:
-                raise ValueError(f"it has {len(found.part.ledger)} spills, and {found.part.totals.filled} were filled")
-        with _as_damage(run, keys.book(run)):
-            found.book = unpack_book(plots, ranges)
-        with _as_damage(run, keys.windows(run)):
-            found.windows = unpack_windows(windows)
-        return found
-
-    async def load_window(self, partition: int, run: int, window: Window, stored: StoredPart) -> Book:
-        """Return a partition's book of a window; raises as `load_part` does."""
-        key = self._keys(partition).window(run, window)
-        with _as_damage(run, key):
-            plots = self._checked(run, stored, key, await self._hash(key))
-            return unpack_book(plots, stored.book.ranges)
-
-    async def check_key_numbers(self, partition: int, run: int) -> None:
-        """Read the key numbers of a run, which `load_part` counts alone; raises as it does."""
-        key = self._keys(partition).key_numbers(run)
-        with _as_damage(run, key):
-            unpack_key_numbers(await self._hash(key))
-
-    @staticmethod
-    def _checked(run: int, stored: StoredPart, key: str, found: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
-        """Return what a key holds if it has its stamp; nothing if it is none of the part's."""
-        if key not in stored.stamps:
-            return {}
-        there = found.get(layout.STAMP.encode()) or b""
-        if there.decode(errors="replace") != stored.stamps[key]:
-            raise DamagedPartError(run, f"{key} is {'older than the rest' if there else 'gone'}")
-        return found
-
-    async def damaged(self, partition: int, runs: Sequence[int]) -> dict[int, str]:
-        """Return those of some runs of which a key is gone or older than the others, and why; values are not read.
-
-        A checkpoint may be written meanwhile: then this is no more than a suspicion.
-        """
-        keys = self._keys(partition)
-        pipe = self._redis.pipeline(transaction=False)
-        for run in runs:
-            pipe.hget(keys.run(run), "unit")
-            pipe.hget(keys.index, str(run))
-        answers, found = await pipe.execute(raise_on_error=False), dict[int, str]()
-        for run, stored, place in zip(runs, answers[::2], answers[1::2], strict=True):
-            try:
-                with _as_damage(run, keys.run(run)):
-                    unit = layout.unpack_json(stored)
-                    stamps = unit["stamps"]
-                    listed = layout.unpack_place(place)
-                    if not unit.get("is_whole", True):
-                        found[run] = "it was not made again to its end"
-                    elif listed.log == unit["log"] and listed.last + 1 != unit["upto"]:
-                        found[run] = "it is not as far as the list of runs says"
-                    pipe = self._redis.pipeline(transaction=False)
-                    for key in stamps:
-                        pipe.hget(key, layout.STAMP)
-                    there = await pipe.execute()
-                    for key, stamp in zip(stamps, there, strict=True):
-                        if (stamp or b"").decode() != stamps[key]:
-                            found[run] = f"{key} is {'older than the rest' if stamp else 'gone'}"
-            except DamagedPartError as damage:
-                found[run] = damage.why
-        return found
 
     async def asked_for(self, partition: int) -> list[int]:
         """Return the runs of which somebody could not read something, and take note that it was heard."""

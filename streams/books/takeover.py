@@ -6,12 +6,12 @@ import structlog
 
 from streams.books.checkpoint import RunChanges
 from streams.books.kafka_log import KafkaLog
+from streams.books.part_store import DamagedPartError
 from streams.books.partition import Filling, Partition, Parts
 from streams.books.store import (
     CheckpointRefusedError,
     CheckpointStore,
     DamagedIndexError,
-    DamagedPartError,
     DamagedStateError,
 )
 from streams.books.stored import PartitionState

@@ -7,9 +7,9 @@ from redis import Redis
 
 from streams.agents.registry import Registry
 from streams.books.part_reader import UnreadableRunError
+from streams.books.part_store import DamagedPartError
 from streams.books.products import Product, Products
 from streams.books.reader import BookReader
-from streams.books.store import DamagedPartError
 from streams.settings import RedisSettings, load_settings
 from tests.books.one_partition import RUN, Log, Worker, check, filled_log, run_scenario
 from tests.records import reconstructed_spill

@@ -10,9 +10,10 @@ from redis.asyncio import Redis as AsyncRedis
 from streams.books.book import fill
 from streams.books.checkpoint import RunChanges
 from streams.books.layout import Place
+from streams.books.part_store import DamagedPartError
 from streams.books.reader import BookReader
 from streams.books.run import RunPart
-from streams.books.store import CheckpointRefusedError, CheckpointStore, DamagedIndexError, DamagedPartError
+from streams.books.store import CheckpointRefusedError, CheckpointStore, DamagedIndexError
 from streams.books.stored import PartitionState, StoredPart
 from streams.books.windows import Window
 from streams.transform import ledger_entry
@@ -115,7 +116,7 @@ def test_what_is_written_comes_back(redis_url: str) -> None:
             store = CheckpointStore(redis, "test", "live")
             await store.begin(0)
             assert await store.load_state(0) == PartitionState(next=5, fence="a:1", index="a:1")
-            return await store.load_part(0, 7, {})
+            return await store.parts.load(0, 7, {})
 
     part = asyncio.run(load())
     assert part is not None

@@ -77,7 +77,7 @@ def state_of(settings: Settings, partition: int, session: str = "live") -> Parti
 
 
 def part_of(settings: Settings, partition: int, run: int, session: str = "live") -> StoredPart | None:
-    return with_store(settings, lambda store: store.load_part(partition, run, ranges(run)), session)
+    return with_store(settings, lambda store: store.parts.load(partition, run, ranges(run)), session)
 
 
 def key(settings: Settings, name: str) -> str:
