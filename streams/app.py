@@ -32,7 +32,7 @@ from streams.books.reading import Reading
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore
 from streams.conditions.store import ConditionsStore
-from streams.large_batches import bound_batches
+from streams.kafka.large_batches import bound_batches
 from streams.log import log_to_stderr
 from streams.process import plot_ranges
 from streams.settings import LIVE, Settings

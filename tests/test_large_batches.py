@@ -16,7 +16,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from schemas.records import NO_RUN, RawFormat, RawSpill
-from streams import large_batches
+from streams.kafka import large_batches
 from tests.wire import decode
 
 GZIP, SNAPPY, LZ4, ZSTD = range(1, 5)

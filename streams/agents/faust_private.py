@@ -1,6 +1,6 @@
 """All that is used of Faust and its Kafka client beyond what they promise, in one place.
 
-How batches are unpacked is in ``streams/large_batches.py``, as all readers need it, not workers alone.
+How batches are unpacked is in ``streams/kafka/large_batches.py``, as all readers need it, not workers alone.
 ``tests/agents/test_faust_private.py`` fails when a new version takes one of it away.
 """
 

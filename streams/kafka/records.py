@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from confluent_kafka import Message
 
 from streams.errors import ServerError
-from streams.large_batches import bound_batches
+from streams.kafka.large_batches import bound_batches
 
 _FETCH_WAIT_MS = 20
 """How long a broker holds back an answer without messages."""

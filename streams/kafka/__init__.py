@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams.errors import ServerError
-from streams.records import Records
+from streams.kafka.records import Records
 from streams.settings import Settings
 
 POLL_S = 0.5
