@@ -8,7 +8,6 @@ from typing import Any, cast
 from redis import Redis
 from redis.client import Pipeline
 
-from ops.replay.origins import kafka_spans
 from schemas.records import NO_RUN
 from streams.books import invariants, layout
 from streams.books.connect import is_other_type
@@ -16,7 +15,7 @@ from streams.books.part_reader import UnreadableRunError
 from streams.books.progress import Progress
 from streams.books.reader import BookReader
 from streams.books.stored import unpack_state
-from streams.kafka import Spans
+from streams.kafka import Spans, topic_spans
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -59,12 +58,12 @@ def how_far(settings: Settings, redis: Redis) -> list[PartitionStatus]:
         When Kafka does not answer, or has no such topic.
     """
     topic, deadline_s = Topics.of(settings).raw, time.monotonic() + ON_ITS_WAY_S
-    spans = kafka_spans(settings, topic)
+    spans = topic_spans(settings, topic)
     while _is_behind(spans, progress := _progress(settings, redis, len(spans))) and time.monotonic() < deadline_s:
         time.sleep(LOOK_S)
     if any(_is_ahead(end, progress.get(p)) for p, (_, end) in enumerate(spans)):
         # More was produced and counted meanwhile, or they have what Kafka has not.
-        later = dict(enumerate(kafka_spans(settings, topic)))
+        later = dict(enumerate(topic_spans(settings, topic)))
         spans = tuple(
             (low, min(progress[p].next, later.get(p, (0, 0))[1]) if _is_ahead(end, progress.get(p)) else end)
             for p, (low, end) in enumerate(spans)

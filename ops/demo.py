@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -29,7 +29,7 @@ from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.errors import ServerError, UsageError
 from streams.experiment import Simulation, simulator
-from streams.kafka import Spans, reader, spans
+from streams.kafka import topic_spans
 from streams.process import RunResult, process
 from streams.settings import Settings, load_settings
 from streams.topics import Topics
@@ -37,8 +37,6 @@ from streams.topics import Topics
 WORKERS = 2
 RESTARTS = 5
 """A worker that dies more often than this has a fault that starting it again does not cure."""
-ASK_S = 10.0
-"""A broker that does not answer within it is down."""
 STALL_S = 90.0
 """Without a spill more in the books for so long, the check gives up: a dead worker's partitions move within 10 s."""
 PAGE_S = 60.0
@@ -238,7 +236,7 @@ def wait_until_counted(running: Running) -> None:
         When nothing more is counted for a long time.
     """
     settings = running.settings
-    wanted = _there(settings)
+    wanted = topic_spans(settings, Topics.of(settings).raw)
     of = sum(end - low for low, end in wanted)
     with connect(settings) as redis, progress() as bar:
         books = BookReader.of(redis, settings)
@@ -260,11 +258,6 @@ def wait_until_counted(running: Running) -> None:
                     f"{STALL_S:.0f} s; {words}"
                 )
             time.sleep(0.1)
-
-
-def _there(settings: Settings) -> Spans:
-    with closing(reader(settings)) as consumer:
-        return spans(consumer, Topics.of(settings).raw, ASK_S)
 
 
 def _report(expected: dict[int, RunResult], books: BookReader, seconds: float) -> bool:

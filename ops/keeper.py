@@ -15,7 +15,6 @@ from redis import Redis, RedisError
 from ops.archive import archives, write_archive
 from ops.end_of_run import Edition, Export, directory_of, edition_there, write_end_of_run
 from ops.export.chosen import choose
-from ops.replay.origins import kafka_spans
 from schemas.records import NO_RUN
 from streams.books.decided import refresh
 from streams.books.lag import behind
@@ -28,7 +27,7 @@ from streams.books.registry import record, state, states
 from streams.conditions.store import ConditionsStore
 from streams.daq.archive_file import contents_of, is_archive
 from streams.errors import ServerError, SpilldeckError
-from streams.kafka import Spans
+from streams.kafka import Spans, topic_spans
 from streams.process import ranges_of
 from streams.settings import Settings
 from streams.topics import Topics
@@ -168,7 +167,7 @@ class Keeper:
         """
         if run not in self._due:
             topic = Topics.of(self._settings).raw
-            self._due[run] = kafka_spans(self._settings, topic)
+            self._due[run] = topic_spans(self._settings, topic)
         return not behind(self._due[run], self._live.progress())
 
     def _write_products(self, directory: Path, export: Export, run: int, seen: Edition) -> None:

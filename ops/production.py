@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer
 
 from ops.console import complain
 from ops.inputs import Inputs, paced
@@ -18,12 +18,10 @@ from streams.daq.producer import SpillProducer
 from streams.daq.source import Source
 from streams.daq.sources import follow, read_opened
 from streams.errors import UsageError
-from streams.kafka import Spans, messages, no_kafka, reader, spans
+from streams.kafka import Spans, asking, messages, spans
 from streams.settings import Settings
 from streams.topics import Topics
 
-ASK_S = 10.0
-"""A broker that does not answer within it is down."""
 WRITE_S = 0.5
 """Time between two writes of the journal."""
 
@@ -118,15 +116,12 @@ class Production:
             return records
         journal = Journal(self._settings.producer.journals, source, self._topic)
         there: list[Record] = []
-        try:
-            with closing(reader(self._settings)) as consumer:
-                now = spans(consumer, self._topic, ASK_S)
-                if resume and journal.load():
-                    there = list(self._sent_before(consumer, source.name, journal.position, now))
-                else:
-                    journal.position.offsets = {partition: end for partition, (_, end) in enumerate(now)}
-        except KafkaException as error:
-            raise no_kafka(self._settings, error) from error
+        with asking(self._settings) as consumer:
+            now = spans(consumer, self._topic)
+            if resume and journal.load():
+                there = list(self._sent_before(consumer, source.name, journal.position, now))
+            else:
+                journal.position.offsets = {partition: end for partition, (_, end) in enumerate(now)}
         if journal.former is not None:
             complain(
                 f"{source.path} is another file than the one that was sent up to byte {journal.former}: this one is "
@@ -144,7 +139,7 @@ class Production:
         for partition, (low, end) in enumerate(there):
             # A partition that the journal does not know was added since: all that it has is behind the position.
             start = position.offsets.get(partition, low)
-            for message in messages(consumer, self._topic, partition, start, end, ASK_S):
+            for message in messages(consumer, self._topic, partition, start, end):
                 with suppress(WireError):
                     record = decode(message.value() or b"")
                     if isinstance(record, RawSpill | RunControl) and record.source == source:

@@ -1,20 +1,16 @@
 """What is in spills.rejected: listed, shown, and sent through again after a fix."""
 
 from collections.abc import Collection, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError
 
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
 from schemas.wire import WireError, decode
 from streams.errors import ServerError, UsageError
-from streams.kafka import messages, no_kafka, partitions, queue, reader, span, writer
+from streams.kafka import asking, messages, partitions, queue, span, topic_partitions, writer
 from streams.settings import Settings
 from streams.topics import Topics
-
-ANSWER_S = 10.0
-"""A broker that does not answer within it is taken to be down."""
 
 Place = tuple[int, int]
 """Partition and offset in spills.rejected."""
@@ -58,21 +54,17 @@ def read_rejected(settings: Settings, only: Collection[Place] | None = None) -> 
         When Kafka does not answer, or there is no such topic.
     """
     topic = Topics.of(settings).rejected
-    consumer = reader(settings)
-    with closing(consumer):
-        try:
-            for partition in range(partitions(consumer, topic, ANSWER_S)):
-                yield from _read(consumer, topic, partition, only)
-        except KafkaException as error:
-            raise no_kafka(settings, error) from error
+    with asking(settings) as consumer:
+        for partition in range(partitions(consumer, topic)):
+            yield from _read(consumer, topic, partition, only)
 
 
 def _read(consumer: Consumer, topic: str, partition: int, only: Collection[Place] | None) -> Iterator[Rejected]:
-    low, high = span(consumer, topic, partition, ANSWER_S)
+    low, high = span(consumer, topic, partition)
     if only is not None:
         wanted = [offset for at, offset in only if at == partition and low <= offset < high]
         low, high = min(wanted, default=0), max(wanted, default=-1) + 1
-    for message in messages(consumer, topic, partition, low, high, ANSWER_S):
+    for message in messages(consumer, topic, partition, low, high):
         offset, time_ms = message.offset() or 0, message.timestamp()[1]
         if only is not None and (partition, offset) not in only:
             continue
@@ -82,21 +74,6 @@ def _read(consumer: Consumer, topic: str, partition: int, only: Collection[Place
             continue  # somebody else's message: it is not ours to judge
         if isinstance(record, RejectedSpill):
             yield Rejected(partition=partition, offset=offset, time_ms=time_ms, spill=record)
-
-
-def partitions_of_raw(settings: Settings) -> int:
-    """Return how many partitions spills.raw has.
-
-    Raises
-    ------
-    ServerError
-        When Kafka does not answer, or there is no such topic.
-    """
-    try:
-        with closing(reader(settings)) as consumer:
-            return partitions(consumer, Topics.of(settings).raw, ANSWER_S)
-    except KafkaException as error:
-        raise no_kafka(settings, error) from error
 
 
 def check_can_be_replayed(settings: Settings, one: Rejected, partitions: int) -> None:
@@ -132,7 +109,8 @@ def replay(settings: Settings, places: Collection[Place]) -> None:
     ServerError
         When Kafka refuses one.
     """
-    topic, there = Topics.of(settings).raw, partitions_of_raw(settings)
+    topic = Topics.of(settings).raw
+    there = topic_partitions(settings, topic)
     producer = writer(settings)
     failures: list[str] = []
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaException, Message
+from confluent_kafka import Consumer, Message
 
-from ops.replay.origins import ANSWER_S, kafka_spans, of_topic
+from ops.replay.origins import of_topic
 from schemas.records import RawSpill, ReconstructedSpill
 from streams.daq.producer import partition_of
-from streams.kafka import messages, no_kafka, reader
+from streams.kafka import asking, messages, topic_spans
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -59,7 +59,7 @@ def find_spill(settings: Settings, run: int, spill: int, *, raw: bool) -> RawSpi
     """
     topics = Topics.of(settings)
     topic = topics.raw if raw else topics.reco
-    spans = kafka_spans(settings, topic)
+    spans = topic_spans(settings, topic)
     likely = partition_of(spill, len(spans))
     # Those that were sent when the topic had fewer partitions lie in another one.
     for partition in sorted(range(len(spans)), key=lambda p: p != likely):
@@ -91,12 +91,9 @@ def count_messages(settings: Settings) -> list[Count]:
 
 
 def _messages(settings: Settings, topic: str) -> Iterator[Message]:
-    try:
-        for partition, (low, stop) in enumerate(kafka_spans(settings, topic)):
-            with closing(reader(settings)) as ours:
-                yield from messages(ours, topic, partition, low, stop, ANSWER_S)
-    except KafkaException as error:
-        raise no_kafka(settings, error) from error
+    for partition, (low, stop) in enumerate(topic_spans(settings, topic)):
+        with asking(settings) as ours:
+            yield from messages(ours, topic, partition, low, stop)
 
 
 def reaches(settings: Settings) -> list[Reach]:
@@ -112,18 +109,15 @@ def reaches(settings: Settings) -> list[Reach]:
 
 
 def _reach(settings: Settings, topic: str) -> Reach:
-    spans = kafka_spans(settings, topic)
+    spans = topic_spans(settings, topic)
     oldest, newest = [], []
-    try:
-        with closing(reader(settings)) as ours:
-            for partition, (low, stop) in enumerate(spans):
-                if low < stop:
-                    first = next(messages(ours, topic, partition, low, stop, ANSWER_S), None)
-                    last = _last(ours, topic, partition, low, stop)
-                    oldest += [_end(first)] if first is not None else []
-                    newest += [_end(last)] if last is not None else []
-    except KafkaException as error:
-        raise no_kafka(settings, error) from error
+    with asking(settings) as ours:
+        for partition, (low, stop) in enumerate(spans):
+            if low < stop:
+                first = next(messages(ours, topic, partition, low, stop), None)
+                last = _last(ours, topic, partition, low, stop)
+                oldest += [_end(first)] if first is not None else []
+                newest += [_end(last)] if last is not None else []
     return Reach(
         topic=topic,
         partitions=len(spans),
@@ -137,7 +131,7 @@ def _last(ours: Consumer, topic: str, partition: int, low: int, stop: int) -> Me
     """Return the last message of a partition: the offset before the end, unless that has none."""
     for start in (stop - 1, max(low, stop - _LOOKED_AT)):
         last = None
-        for message in messages(ours, topic, partition, start, stop, ANSWER_S):
+        for message in messages(ours, topic, partition, start, stop):
             last = message
         if last is not None:
             return last

@@ -82,8 +82,9 @@ def replay(
     everything: Annotated[bool, typer.Option("--all", help="All that can be sent again.")] = False,
 ) -> None:
     """Send rejected spills through again, after a fix: each is counted once, or rejected again."""
-    from ops.rejected import check_can_be_replayed, partitions_of_raw, read_rejected
+    from ops.rejected import check_can_be_replayed, read_rejected
     from ops.rejected import replay as replay_all
+    from streams.kafka import topic_partitions
     from streams.settings import load_settings
     from streams.topics import Topics
 
@@ -92,7 +93,8 @@ def replay(
         raise UsageError("name spills, or choose them with --run, --step or --all: not both")
     if not names and not everything and run is None and step is None:
         raise UsageError("nothing is chosen: name spills as `rejected list` has them, or give --run, --step or --all")
-    raw, partitions = Topics.of(settings).raw, partitions_of_raw(settings)
+    raw = Topics.of(settings).raw
+    partitions = topic_partitions(settings, raw)
     wanted = {_place(name): name for name in names or ()}
     # Chosen and checked before the first is sent: a worker may reject one again while others are still to be read.
     chosen = set()

@@ -25,14 +25,14 @@ def upgrade(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Carry over the runs that an earlier version counted and Kafka no longer has; status 1 if some cannot be."""
-    from ops.replay.origins import kafka_spans
     from ops.upgrade.found import Verdict
+    from streams.kafka import topic_spans
     from streams.log import log_to_stderr
     from streams.topics import Topics
 
     log_to_stderr()
     with servers() as (settings, redis):
-        kafka_spans(settings, Topics.of(settings).raw)  # says so in a sentence if there is none
+        topic_spans(settings, Topics.of(settings).raw)  # says so in a sentence if there is none
         found = asyncio.run(_go(settings, redis, do=do))
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found]))

@@ -8,7 +8,7 @@ from pathlib import Path
 from redis import Redis
 
 from ops.replay.checksum import check_archive
-from ops.replay.origins import Span, archive_spans, kafka_spans, of_topic, partitions_of, topic_of
+from ops.replay.origins import Span, archive_spans, of_topic, topic_of
 from schemas.records import RawSpill, ReconstructedSpill, RunState
 from streams.books.compare import few
 from streams.books.layout import Place
@@ -18,7 +18,7 @@ from streams.books.replays import Origin, Plan
 from streams.books.totals import Totals
 from streams.errors import SpilldeckError, UsageError
 from streams.freshness import DAQ_SILENT_S, span
-from streams.kafka import Spans
+from streams.kafka import Spans, topic_partitions, topic_spans
 from streams.settings import Settings
 
 
@@ -68,7 +68,7 @@ def make_plan(
             if run in known:
                 _refuse_a_running_run(run, known, plan.began_s)
         check_archive(archive)
-        spans = archive_spans(archive, plan.runs, partitions_of(settings))
+        spans = archive_spans(archive, plan.runs, topic_partitions(settings, topic_of(settings, Origin.RAW)))
     elif origin is Origin.RECO:
         spans = _where_they_were(live, plan)
     else:
@@ -147,7 +147,7 @@ def where_they_lie(settings: Settings, live: BookReader, runs: Sequence[int]) ->
         When one of them is still running, or Kafka no longer holds it whole.
     """
     # In this order: what is counted of the topic's ends is in the totals then.
-    spans = kafka_spans(settings, topic_of(settings, Origin.RAW))
+    spans = topic_spans(settings, topic_of(settings, Origin.RAW))
     counted = {partition: its.next for partition, its in live.progress().items()}
     known = live.places()
     totals = live.runs([run for run in runs if run in known])

@@ -6,7 +6,6 @@ from typing import Self
 
 from confluent_kafka import KafkaException
 
-from ops.replay.origins import ANSWER_S
 from streams.books.connect import connect
 from streams.books.lag import behind
 from streams.books.reader import BookReader
@@ -42,7 +41,7 @@ class LiveLag:
         """Return by how many messages live is behind if they are more than `LIMIT`, else 0."""
         if time.monotonic() - self._looked_s > LOOK_S:
             try:
-                now = spans(self._consumer, Topics.of(self._settings).raw, ANSWER_S)
+                now = spans(self._consumer, Topics.of(self._settings).raw)
             except KafkaException as error:
                 raise no_kafka(self._settings, error) from error
             self._behind = behind(now, self._books.progress())

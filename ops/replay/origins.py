@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, Message
+from confluent_kafka import Consumer, Message
 
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
 from schemas.wire import WireError, decode, encode
@@ -16,13 +16,10 @@ from streams.daq.producer import partition_of
 from streams.daq.sources import read_source
 from streams.errors import ServerError, SpilldeckError, UsageError
 from streams.experiment import experiment
-from streams.kafka import Spans, messages, no_kafka, partitions, reader, span, spans
+from streams.kafka import Spans, asking, messages, span, topic_spans
 from streams.settings import Settings
 from streams.topics import Topics
 from streams.transform import raw_offset_of
-
-ANSWER_S = 10.0
-"""A broker that does not answer within it is taken to be down."""
 
 Span = tuple[int, int]
 """Of a partition: the first offset that is read, and the first that is not."""
@@ -44,36 +41,6 @@ def topic_of(settings: Settings, origin: Origin) -> str:
     """Return the topic that the spills come from."""
     topics = Topics.of(settings)
     return topics.reco if origin is Origin.RECO else topics.raw
-
-
-def kafka_spans(settings: Settings, topic: str) -> Spans:
-    """Return what Kafka has of each partition of a topic.
-
-    Raises
-    ------
-    ServerError
-        When Kafka does not answer, or has no such topic.
-    """
-    try:
-        with closing(reader(settings)) as asked:
-            return spans(asked, topic, ANSWER_S)
-    except KafkaException as error:
-        raise no_kafka(settings, error) from error
-
-
-def partitions_of(settings: Settings) -> int:
-    """Return how many partitions ``spills.raw`` has.
-
-    Raises
-    ------
-    ServerError
-        When Kafka does not answer, or has no such topic.
-    """
-    try:
-        with closing(reader(settings)) as asked:
-            return partitions(asked, Topics.of(settings).raw, ANSWER_S)
-    except KafkaException as error:
-        raise no_kafka(settings, error) from error
 
 
 def archive_spans(archive: Path, runs: tuple[int, ...], partitions: int) -> Spans:
@@ -130,7 +97,7 @@ def _as_in_raw(
 ) -> Iterator[Taken]:
     """Yield what was reconstructed at the offsets in ``spills.raw`` that it was made of, each once."""
     topic, at = topic_of(settings, Origin.RECO), start
-    for one in of_topic(settings, topic, partition, *kafka_spans(settings, topic)[partition], plan.runs):
+    for one in of_topic(settings, topic, partition, *topic_spans(settings, topic)[partition], plan.runs):
         # What was reconstructed again after a restart comes again.
         if one.raw_offset is not None and at <= one.raw_offset < plan.spans[partition][1]:
             on_read(one.raw_offset)
@@ -169,30 +136,27 @@ def messages_of(
     on_read: Callable[[int], None] = lambda _offset: None,
 ) -> Generator[tuple[Message, RawSpill | RunControl | ReconstructedSpill], None, None]:
     """Yield the messages of some runs in [start, stop) of a partition as Kafka has them, with their records."""
-    try:
-        with closing(reader(settings)) as ours:
-            expected = start
-            for message in messages(ours, topic, partition, start, stop, ANSWER_S):
-                offset = message.offset() or 0
-                if offset > expected:
-                    _refuse_a_gap(ours, topic, partition, expected, offset)
-                expected = offset + 1
-                on_read(offset)
-                try:
-                    record = decode(message.value() or b"", experiment().tables)
-                except WireError:
-                    continue  # it belongs to no run
-                if isinstance(record, RawSpill | RunControl | ReconstructedSpill) and record.run in runs:
-                    yield message, record
-            if expected < stop:
-                _refuse_a_gap(ours, topic, partition, expected, stop)
-    except KafkaException as error:
-        raise no_kafka(settings, error) from error
+    with asking(settings) as ours:
+        expected = start
+        for message in messages(ours, topic, partition, start, stop):
+            offset = message.offset() or 0
+            if offset > expected:
+                _refuse_a_gap(ours, topic, partition, expected, offset)
+            expected = offset + 1
+            on_read(offset)
+            try:
+                record = decode(message.value() or b"", experiment().tables)
+            except WireError:
+                continue  # it belongs to no run
+            if isinstance(record, RawSpill | RunControl | ReconstructedSpill) and record.run in runs:
+                yield message, record
+        if expected < stop:
+            _refuse_a_gap(ours, topic, partition, expected, stop)
 
 
 def _refuse_a_gap(ours: Consumer, topic: str, partition: int, expected: int, offset: int) -> None:
     """Refuse to go on in silence when retention took what was to be read next."""
-    low, _ = span(ours, topic, partition, ANSWER_S)
+    low, _ = span(ours, topic, partition)
     if low > expected:
         raise SpilldeckError(
             f"Kafka dropped messages {expected} to {min(low, offset) - 1} of {topic}[{partition}] before they were "

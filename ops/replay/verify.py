@@ -9,7 +9,7 @@ from redis import Redis
 
 from ops.replay.again import spills_again
 from ops.replay.checks import make_plan
-from ops.replay.origins import kafka_spans, of_topic, topic_of
+from ops.replay.origins import of_topic, topic_of
 from schemas.records import ReconstructedSpill
 from streams import __version__
 from streams.books.compare import Difference, compare
@@ -18,6 +18,7 @@ from streams.books.reader import BookReader
 from streams.books.replays import Origin, Plan
 from streams.conditions.store import ConditionsStore
 from streams.errors import SpilldeckError, UsageError
+from streams.kafka import topic_spans
 from streams.process import ranges_of
 from streams.settings import Settings
 
@@ -116,7 +117,7 @@ def _reconstructed_live(settings: Settings, run: int) -> dict[int, Digests]:
     """Return what live made of each spill: of the message that counted, the first one."""
     topic = topic_of(settings, Origin.RECO)
     found: dict[int, Digests] = {}
-    for partition, (low, stop) in enumerate(kafka_spans(settings, topic)):
+    for partition, (low, stop) in enumerate(topic_spans(settings, topic)):
         for message in of_topic(settings, topic, partition, low, stop, (run,)):
             if isinstance(message.record, ReconstructedSpill) and message.record.rejection is None:
                 found.setdefault(message.record.spill, _digests(message.record))

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,7 +11,7 @@ from confluent_kafka import Message as KafkaMessage
 from schemas.records import RejectedSpill
 from schemas.wire import encode
 from streams import kafka
-from streams.agents.probe import TIMEOUT_S, Probe
+from streams.agents.probe import Probe
 from streams.agents.registry import KnownRuns
 from streams.books.decisions import Decisions
 from streams.books.kafka_log import KafkaLog, Known
@@ -117,20 +116,17 @@ def _or_absent(ask: Callable[[], _T], absent: _T) -> _T:
 
 
 def _read(settings: Settings, topic: str, partition: int, start: int, stop: int) -> list[Message]:
-    try:
-        with closing(kafka.reader(settings)) as consumer:
-            return [
-                Message(
-                    partition=partition,
-                    offset=one.offset() or 0,
-                    start=one.offset() or 0,
-                    produced_ms=one.timestamp()[1],
-                    value=one.value() or b"",
-                )
-                for one in kafka.messages(consumer, topic, partition, start, stop, TIMEOUT_S)
-            ]
-    except KafkaException as error:
-        raise kafka.no_kafka(settings, error) from error
+    with kafka.asking(settings) as consumer:
+        return [
+            Message(
+                partition=partition,
+                offset=one.offset() or 0,
+                start=one.offset() or 0,
+                produced_ms=one.timestamp()[1],
+                value=one.value() or b"",
+            )
+            for one in kafka.messages(consumer, topic, partition, start, stop)
+        ]
 
 
 def _send(settings: Settings, topic: str, spill: RejectedSpill) -> None:

@@ -9,11 +9,9 @@ from confluent_kafka import KafkaException, Message, TopicCollection, TopicParti
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.errors import ServerError
-from streams.kafka import reader, records, span
+from streams.kafka import ANSWER_S, reader, records, span
 from streams.settings import Settings
 
-TIMEOUT_S = 10.0
-"""A broker that does not answer for so long is down."""
 ID_KNOWN_S = 5.0
 """A topic is asked for its id again after it."""
 
@@ -48,7 +46,7 @@ class Probe:
         with self._saying_where("its id"):
             servers = {"bootstrap.servers": self._settings.kafka.bootstrap_servers, "log_level": 0}
             admin, self._admin = self._admin or AdminClient(servers), None
-            answer = admin.describe_topics(TopicCollection([self._topic]), request_timeout=TIMEOUT_S)
+            answer = admin.describe_topics(TopicCollection([self._topic]), request_timeout=ANSWER_S)
             found = str(answer[self._topic].result().topic_id)
             self._admin = admin  # one that failed is not asked again
             return found
@@ -59,14 +57,14 @@ class Probe:
         with self._saying_where(partition):
             admin = AdminClient({"bootstrap.servers": self._settings.kafka.bootstrap_servers, "log_level": 0})
             place = TopicPartition(self._topic, partition)
-            answer = admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=TIMEOUT_S)
+            answer = admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=ANSWER_S)
             return int(answer[place].result().leader_epoch)
 
     def span(self, partition: int) -> tuple[int, int]:
         """Return a partition's low watermark, and the offset that its next message will get."""
         with self._saying_where(partition), self._lock:
             try:
-                return span(self._asked_for_spans, self._topic, partition, TIMEOUT_S)
+                return span(self._asked_for_spans, self._topic, partition, ANSWER_S)
             except KafkaException:
                 # After a loss of all brokers the library may take the topic for unknown, and asks no more for minutes.
                 self._asked_for_spans.close()
@@ -91,11 +89,11 @@ class Probe:
     def _first_from(self, partition: int, offset: int) -> tuple[Message | None, int]:
         # A new consumer: one used before may still hand out a message of the partition that it was asked about then.
         with self._saying_where(partition), closing(reader(self._settings)) as consumer:
-            low, end = span(consumer, self._topic, partition, TIMEOUT_S)
+            low, end = span(consumer, self._topic, partition, ANSWER_S)
             if max(offset, low) >= end:
                 return None, low
             start = max(offset, low)
-            with closing(records(consumer, self._topic, partition, start, TIMEOUT_S)) as there:
+            with closing(records(consumer, self._topic, partition, start, ANSWER_S)) as there:
                 if (message := there.next()) is not None:
                     return message, low
                 # A new leader shows the newest messages only when it has heard that its followers have them.

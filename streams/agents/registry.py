@@ -10,12 +10,11 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 
 import faust
 import structlog
-from confluent_kafka import KafkaException
 from faust.types import TP
 from redis import Redis
 
@@ -30,13 +29,11 @@ from streams.books.kafka_log import Known
 from streams.books.products import Products
 from streams.books.reader import BookReader
 from streams.books.registry import record, states
-from streams.kafka import messages, no_kafka, reader, span
+from streams.kafka import asking, messages, span
 from streams.settings import Settings
 
 LOOK_S = 5.0
 """Time between two looks."""
-ANSWER_S = 10.0
-"""A broker that does not answer within it is taken to be down."""
 
 _log = structlog.get_logger(__name__)
 
@@ -203,20 +200,17 @@ class KnownRuns:
 
     def _read(self) -> None:
         """Read what was written since somebody read last."""
-        try:
-            with closing(reader(self._settings)) as consumer:
-                low, end = span(consumer, self._topic, 0, ANSWER_S)
-                if end < self._end:  # the topic was made anew
-                    self._records, self._end = [], 0
-                start, found = max(low, self._end), []
-                for message in messages(consumer, self._topic, 0, start, end, ANSWER_S):
-                    try:
-                        one = decode(message.value() or b"")
-                    except WireError:
-                        continue  # somebody else's
-                    if isinstance(one, RunRecord):
-                        found.append(one)
-                self._records += found
-                self._end = end
-        except KafkaException as error:
-            raise no_kafka(self._settings, error) from error
+        with asking(self._settings) as consumer:
+            low, end = span(consumer, self._topic, 0)
+            if end < self._end:  # the topic was made anew
+                self._records, self._end = [], 0
+            start, found = max(low, self._end), []
+            for message in messages(consumer, self._topic, 0, start, end):
+                try:
+                    one = decode(message.value() or b"")
+                except WireError:
+                    continue  # somebody else's
+                if isinstance(one, RunRecord):
+                    found.append(one)
+            self._records += found
+            self._end = end

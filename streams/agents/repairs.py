@@ -8,7 +8,6 @@ from typing import Any
 
 import faust
 import structlog
-from confluent_kafka import KafkaException
 
 from streams.agents.common import SERVER_ERRORS
 from streams.agents.reconstruct import BYTES_AT_ONCE, transform_all
@@ -16,7 +15,7 @@ from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog
 from streams.books.partition import Partition, Partitions
 from streams.books.reading import Arrived
-from streams.kafka import messages, no_kafka, reader
+from streams.kafka import asking, messages
 from streams.settings import Settings
 from streams.transform import ConditionsOf, Message, run_of
 
@@ -24,8 +23,6 @@ LOOK_S = 1.0
 """How often to look whether a run is to be made again."""
 PAUSE_S = 0.1
 """While live is behind."""
-ANSWER_S = 10.0
-"""A broker that does not answer within it is taken to be down."""
 LIVE_LAG = 4
 """Messages by which a partition may be behind while an older run of it is made again."""
 MESSAGES_AT_ONCE = 32
@@ -187,16 +184,13 @@ def read_from_kafka(settings: Settings, topic: str) -> Read:
     """Return what reads a topic with consumers of its own."""
 
     def read(partition: int, start: int, stop: int) -> Generator[Arrived, None, None]:
-        try:
-            with closing(reader(settings)) as consumer:
-                for message in messages(consumer, topic, partition, start, stop, ANSWER_S):
-                    yield Arrived(
-                        partition=partition,
-                        offset=message.offset() or 0,
-                        produced_ms=message.timestamp()[1],
-                        value=message.value() or b"",
-                    )
-        except KafkaException as error:
-            raise no_kafka(settings, error) from error
+        with asking(settings) as consumer:
+            for message in messages(consumer, topic, partition, start, stop):
+                yield Arrived(
+                    partition=partition,
+                    offset=message.offset() or 0,
+                    produced_ms=message.timestamp()[1],
+                    value=message.value() or b"",
+                )
 
     return read

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from math import inf
 from typing import Any
 
@@ -14,6 +14,8 @@ from streams.errors import ServerError
 from streams.kafka.records import Records
 from streams.settings import Settings
 
+ANSWER_S = 10.0
+"""A broker that does not answer within it is taken to be down, if whoever asks has no other patience."""
 POLL_S = 0.5
 """How long to wait for room or for acknowledgements before looking again."""
 LEADER_S = 0.1
@@ -58,6 +60,16 @@ def reader(settings: Settings, **changes: Any) -> Consumer:
         }
         | {name.replace("_", "."): value for name, value in changes.items()}
     )
+
+
+@contextmanager
+def asking(settings: Settings) -> Iterator[Consumer]:
+    """Give a consumer from `reader`; if Kafka refuses, or does not answer, that is said in a `ServerError`."""
+    try:
+        with closing(reader(settings)) as consumer:
+            yield consumer
+    except KafkaException as error:
+        raise no_kafka(settings, error) from error
 
 
 def writer(settings: Settings, **changes: Any) -> Producer:
@@ -105,7 +117,7 @@ def queue(
             return
 
 
-def span(consumer: Consumer, topic: str, partition: int, timeout_s: float) -> tuple[int, int]:
+def span(consumer: Consumer, topic: str, partition: int, timeout_s: float = ANSWER_S) -> tuple[int, int]:
     """Return the offset of the oldest message that a partition has, and the one that its next message will get.
 
     Raises
@@ -128,7 +140,7 @@ def span(consumer: Consumer, topic: str, partition: int, timeout_s: float) -> tu
             return max(low, 0), high
 
 
-def partitions(client: Consumer | Producer, topic: str, timeout_s: float) -> int:
+def partitions(client: Consumer | Producer, topic: str, timeout_s: float = ANSWER_S) -> int:
     """Return how many partitions a topic has now. Ask each time: an administrator may add some at any moment.
 
     Raises
@@ -147,15 +159,33 @@ def partitions(client: Consumer | Producer, topic: str, timeout_s: float) -> int
         time.sleep(LEADER_S)
 
 
-def spans(consumer: Consumer, topic: str, timeout_s: float) -> Spans:
+def spans(consumer: Consumer, topic: str, timeout_s: float = ANSWER_S) -> Spans:
     """Return the span of each partition that a topic has now; raises as `span` does."""
     return tuple(
         span(consumer, topic, partition, timeout_s) for partition in range(partitions(consumer, topic, timeout_s))
     )
 
 
+def topic_partitions(settings: Settings, topic: str) -> int:
+    """Return how many partitions a topic has now.
+
+    Raises
+    ------
+    ServerError
+        When Kafka does not answer, or has no such topic.
+    """
+    with asking(settings) as consumer:
+        return partitions(consumer, topic)
+
+
+def topic_spans(settings: Settings, topic: str) -> Spans:
+    """Return the span of each partition that a topic has now; raises as `topic_partitions` does."""
+    with asking(settings) as consumer:
+        return spans(consumer, topic)
+
+
 def messages(
-    consumer: Consumer, topic: str, partition: int, start: int, stop: int, timeout_s: float
+    consumer: Consumer, topic: str, partition: int, start: int, stop: int, timeout_s: float = ANSWER_S
 ) -> Iterator[Message]:
     """Yield the messages of a partition with offsets in [start, stop), with a consumer from `reader`.
 

@@ -21,7 +21,7 @@ from dashboards.choices import Choices
 from dashboards.data import Data
 from ops.archive import write_archive
 from ops.replay.checks import make_plan
-from ops.replay.origins import kafka_spans, of_topic, taken
+from ops.replay.origins import of_topic, taken
 from ops.replay.sessions import Sessions
 from ops.stack import LocalStack
 from schemas.records import RawSpill
@@ -36,6 +36,7 @@ from streams.daq.sources import read_source
 from streams.errors import ServerError, SpilldeckError
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.experiments.mice.simulator.spill_json import json_lines
+from streams.kafka import topic_spans
 from streams.process import process
 from streams.topics import Topics
 from tests.conftest import wait_until_counted
@@ -396,10 +397,10 @@ def test_what_a_new_leader_does_not_show_ends_an_archive_and_a_replay_with_a_sen
     live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, topic = RUNS[5], Topics.of(live.settings).raw
-    (low, end), *others = kafka_spans(live.settings, topic)
+    (low, end), *others = topic_spans(live.settings, topic)
     more = ((low, end + 2), *others)
     monkeypatch.setattr("streams.kafka.SHOWN_S", 1.0)
-    monkeypatch.setattr("ops.replay.checks.kafka_spans", lambda *_: more)
+    monkeypatch.setattr("ops.replay.checks.topic_spans", lambda *_: more)
     said = rf"{re.escape(topic)}\[0\] up to offset {end + 1} and has shown none from {end} on"
     with pytest.raises(ServerError, match=said):
         write_archive(live.settings, live.reader, run, tmp_path)

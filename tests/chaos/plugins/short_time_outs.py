@@ -7,6 +7,6 @@ from streams.agents import probe, watch
 from tests.chaos.plugins import LONGEST_TIME_OUT_S
 
 streams.app.REQUEST_S = 6.0  # no shorter than its session, which Kafka wants to be 6 s
-probe.TIMEOUT_S = watch.ANSWER_S = 2.0
+probe.ANSWER_S = 2.0
 watch.DEAF_S = LONGEST_TIME_OUT_S
 os.environ["PRODUCER_REQUEST_TIMEOUT"] = "6"  # Faust's own setting: 20 minutes
