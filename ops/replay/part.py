@@ -6,7 +6,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from ops.replay.live import LiveLag
 from ops.replay.origins import Taken, taken, topic_of
 from ops.stack.processes import die_with_parent
 from schemas.records import ReconstructedSpill, RejectedSpill
+from streams.books.batches import by_bytes
 from streams.books.connect import no_redis
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog, Known
@@ -37,8 +38,6 @@ from streams.transform import Message, Outcome, outcome, reconstructed
 
 NICENESS = 10
 """Live goes before."""
-BYTES_AT_ONCE = 16 << 20
-"""Of the messages that are brought into the books together; one that alone has more comes alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +149,7 @@ class _Part:
             _Process.shared.read[partition] = offset + 1
 
         with closing(taken(self._settings, self._plan, partition, start, read)) as messages:
-            for batch in _batches(messages, self._settings.books.batch_spills):
+            for batch in by_bytes(messages, self._settings.books.batch_spills):
                 if not _wait_for_live(self._live, partition):
                     return False
                 outcomes = []
@@ -193,20 +192,6 @@ def _wait_for_live(live: LiveLag, partition: int) -> bool:
             return True
         time.sleep(0.1)
     return False
-
-
-def _batches(messages: Iterator[Taken], most: int) -> Iterator[list[Taken]]:
-    """Yield messages in batches that are bounded by number and by bytes."""
-    batch: list[Taken] = []
-    size = 0
-    for message in messages:
-        if batch and (len(batch) == most or size + len(message.value) > BYTES_AT_ONCE):
-            yield batch
-            batch, size = [], 0
-        batch.append(message)
-        size += len(message.value)
-    if batch:
-        yield batch
 
 
 def _log_of(settings: Settings, plan: Plan) -> KafkaLog:

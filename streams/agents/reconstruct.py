@@ -1,7 +1,7 @@
 """The agent that takes messages of spills.raw, reconstructs them, and passes them on to be counted."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +9,10 @@ import faust
 
 from streams.agents.common import until_it_works
 from streams.agents.products import Products
+from streams.books.batches import by_bytes
 from streams.books.reading import Arrived, Reading
 from streams.settings import Settings
 from streams.transform import ConditionsOf, Message, Outcome, transform
-
-BYTES_AT_ONCE = 16 << 20
-"""Of messages that are reconstructed together: some batches of usual spills, or one large message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,22 +83,6 @@ class Reconstruction:
 def transform_all(messages: Sequence[Message], conditions_of: ConditionsOf) -> list[Outcome]:
     """Return what is counted of messages."""
     return [transform(message, conditions_of) for message in messages]
-
-
-def by_bytes(
-    messages: Sequence[Message], size_of: Callable[[Message], int] = lambda m: len(m.value)
-) -> Iterator[list[Message]]:
-    """Yield messages in their order, as many at once as have `BYTES_AT_ONCE`, or one that has more."""
-    some: list[Message] = []
-    size = 0
-    for message in messages:
-        if some and size + size_of(message) > BYTES_AT_ONCE:
-            yield some
-            some, size = [], 0
-        some.append(message)
-        size += size_of(message)
-    if some:
-        yield some
 
 
 def _arrived(event: Any) -> Arrived:

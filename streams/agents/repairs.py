@@ -10,7 +10,8 @@ import faust
 import structlog
 
 from streams.agents.common import SERVER_ERRORS
-from streams.agents.reconstruct import BYTES_AT_ONCE, transform_all
+from streams.agents.reconstruct import transform_all
+from streams.books.batches import BYTES_AT_ONCE
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog
 from streams.books.partition import Partition, Partitions
