@@ -10,8 +10,9 @@ from confluent_kafka import Consumer, KafkaException
 
 from ops.console import complain
 from ops.inputs import Inputs, paced
+from schemas.known import WireError
 from schemas.records import RawSpill, RunControl
-from schemas.wire import WireError, decode
+from schemas.wire import decode
 from streams.daq.archive_file import MAGIC
 from streams.daq.journal import FollowedName, Journal, Position, StoredFirsts, behind
 from streams.daq.producer import SpillProducer

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
+from schemas.known import WireError
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
-from schemas.wire import WireError, decode
+from schemas.wire import decode
 from streams.errors import ServerError, UsageError
 from streams.kafka import messages, no_kafka, partitions, queue, reader, span, writer
 from streams.settings import Settings

@@ -132,7 +132,9 @@ class ReconstructedSpill:
     lacking: dict[str, str] = field(default_factory=dict)
     """Detector, or ``detector.table`` → which of the run's conditions are not there, without which it is not made."""
     detectors: dict[str, Detector] = field(default_factory=dict)
-    """What each made, by its name, see `schemas.detectors`; one that failed is not there."""
+    """What each made, by its name; one that failed is not there."""
+    left_out: tuple[str, ...] = ()
+    """Detectors, tables and columns of the message that have no place here: it was written with others."""
 
     def get(self, kind: type[_DetectorT]) -> _DetectorT | None:
         """Return what a detector made; None if it failed."""

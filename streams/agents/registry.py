@@ -19,8 +19,9 @@ from confluent_kafka import KafkaException
 from faust.types import TP
 from redis import Redis
 
+from schemas.known import WireError
 from schemas.records import RunRecord
-from schemas.wire import WireError, decode, encode
+from schemas.wire import decode, encode
 from streams.agents.common import SERVER_ERRORS, Channels
 from streams.books import layout
 from streams.books.changing import ChangingHash
