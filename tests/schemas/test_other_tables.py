@@ -15,11 +15,14 @@ from schemas.columns import Detector, Table, column
 from schemas.known import NO_TABLES, OtherTablesError, Schema, WireError, kept_schema, schemas_of
 from schemas.records import ReconstructedSpill
 from schemas.spill_schema import Tables, tables_of
+from streams.experiments import testbeam
 from tests.catalogue import TABLES
 from tests.records import reconstructed_spill
+from tests.schemas.write_fixtures import FIXTURES
 from tests.wire import encode
 
 DTYPES = ("|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8", "|b1")
+KEPT = FIXTURES / "kept"
 SETTINGS = {"frozen": True, "kw_only": True, "eq": False}
 
 
@@ -201,3 +204,23 @@ def test_a_spill_of_a_newer_version_is_read_without_what_is_new() -> None:
     assert isinstance(record, ReconstructedSpill)
     assert record.left_out == ("beam_line",)
     assert record.detectors.keys() == good.detectors.keys()
+
+
+@pytest.mark.parametrize("tables", [TABLES, NO_TABLES, testbeam.EXPERIMENT.tables], ids=["mice", "none", "testbeam"])
+def test_a_message_of_the_test_beam_is_read_by_everybody_as_it_was_first_written(tables: Tables) -> None:
+    (schema,) = KEPT.glob("testbeam.*.json")
+    kept = {bytes.fromhex(schema.name.split(".")[1]): schema.read_bytes()}
+    message = (KEPT / "testbeam.avro").read_bytes()
+    record = wire.decode(message, tables, lambda asked: kept_schema(asked, kept[asked]))
+    assert isinstance(record, ReconstructedSpill)
+    its = {
+        "counters": {"hits": 171, "flights": 39},
+        "hodoscope": {"points": 35},
+        "calorimeter": {"hits": 160, "showers": 36},
+    }
+    if "counters" in tables:
+        assert {name: {t: len(c) for t, c in d.tables().items()} for name, d in record.detectors.items()} == its
+        assert record.left_out == ()
+    else:
+        assert record.detectors == {}
+        assert {*record.left_out} == {*its}
