@@ -4,6 +4,7 @@ The engine knows no detector, no board and no table of conditions. It asks the e
 ``EXPERIMENT``: in `streams.experiments`, or anybody's own.
 """
 
+import sys
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from streams.plots.batch import Batch
 from streams.plots.model import DetectorPlots, Plot, Trend
 from streams.plots.spillfacts import SpillFacts
 from streams.run_conditions import RunConditions, TableFiles
-from streams.settings import load_settings
+from streams.settings import load_settings, settings_file
 from streams.source_format import SourceFormat
 from streams.unpacked import Hits, Word
 
@@ -96,14 +97,14 @@ class Format:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionsKinds:
-    """The tables of an experiment's conditions."""
+    """The tables of an experiment's conditions; none, unless it says otherwise."""
 
-    kinds: tuple[str, ...]
-    needed: Mapping[str, Sequence[str]]
+    kinds: tuple[str, ...] = ()
+    needed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Detector, or ``detector.table`` → the kinds without which it cannot be made."""
-    make: Callable[[TableFiles, str], RunConditions]
+    make: Callable[[TableFiles, str], RunConditions] = lambda _, digest: RunConditions(digest=digest)
     """Takes the tables of a run by their kinds, and their digest."""
-    odd: Callable[[Any], Iterator[tuple[bool, str]]]
+    odd: Callable[[Any], Iterator[tuple[bool, str]]] = lambda _: iter(())
     """Looks at a run's conditions; tells whether something is wrong, or lacking only, and what."""
     simulated: Path | None = None
     """The index of the simulated runs' tables, which lie beside it."""
@@ -172,7 +173,7 @@ class Experiment:
     """In the order of the pages."""
     formats: tuple[Format, ...]
     """In the order in which a source is tried."""
-    conditions: ConditionsKinds
+    conditions: ConditionsKinds = field(default_factory=ConditionsKinds)
     simulator: Simulator | None = None
     doubt_run: Callable[[Any], str] = lambda _: ""
     """Takes the totals of a run's book, and says what it has that cannot be with the right calibration, if anything."""
@@ -301,8 +302,12 @@ def experiment() -> Experiment:
         When it cannot be had.
     """
     settings = load_settings()
-    name = settings.experiment
-    module = f"{_OURS}.{name}" if "." not in name and find_spec(f"{_OURS}.{name}") is not None else name
+    name, file = settings.experiment, settings_file()
+    module = f"{_OURS}.{name}"
+    if "." in name or find_spec(module) is None:
+        module = name
+        # Last, so that no folder where the user stands hides a package.
+        sys.path += [place for place in ("", str(file.parent if file is not None else "")) if place not in sys.path]
     try:
         found = import_module(module).EXPERIMENT
     except Exception as error:  # it may be somebody's own code
