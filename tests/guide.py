@@ -2,10 +2,11 @@
 
 import re
 from pathlib import Path
+from textwrap import indent
 
 _FILE, _CODE, _BLOCK = r"`([^`]+\.py)`", r"`([^`]+)`", r"[^`]*:\n\n```python\n(.*?)```"
 _WHOLE_FILE = re.compile(rf"Write {_FILE}{_BLOCK}", re.DOTALL)
-_BLOCK_BELOW = re.compile(rf"[Ii]n {_FILE}, below the line {_CODE}{_BLOCK}", re.DOTALL)
+_FIRST_ENTRY = re.compile(rf"[Ii]n {_FILE}, as the first entry below {_CODE}{_BLOCK}", re.DOTALL)
 _LINE_BELOW = re.compile(rf"[Ii]n {_FILE}, below {_CODE} add\s+{_CODE}")
 _OTHER_LINE = re.compile(rf"[Ii]n {_FILE}, for {_CODE} write\s+{_CODE}")
 
@@ -24,28 +25,27 @@ def commands(text: str) -> list[str]:
 
 def follow(text: str, directory: Path) -> int:
     """Write into the files of a directory all that a text says; return in how many steps."""
-    files, blocks, lines, others = (
-        step.findall(text) for step in (_WHOLE_FILE, _BLOCK_BELOW, _LINE_BELOW, _OTHER_LINE)
+    files, entries, lines, others = (
+        step.findall(text) for step in (_WHOLE_FILE, _FIRST_ENTRY, _LINE_BELOW, _OTHER_LINE)
     )
     for path, content in files:
         assert not (directory / path).exists()
         (directory / path).write_text(content)
-    for path, line, block in blocks:
-        put_below(directory / path, line, block)
+    for path, line, entry in entries:
+        put_below(directory / path, line, indent(entry.rstrip(), "    ") + ",")
     for path, line, added in lines:
-        put_below(directory / path, line, added + "\n", indented=True)
+        put_below(directory / path, line, added)
     for path, line, other in others:
-        put_below(directory / path, line, other + "\n", indented=True)
+        put_below(directory / path, line, other)
         _remove(directory / path, line)
-    return len(files) + len(blocks) + len(lines) + len(others)
+    return len(files) + len(entries) + len(lines) + len(others)
 
 
-def put_below(path: Path, line: str, text: str, *, indented: bool = False) -> None:
-    """Write a text below the one line that says this; as it stands, or as far to the right as the line."""
+def put_below(path: Path, line: str, text: str) -> None:
+    """Write a text below the one line that says this, as far to the right as it."""
     lines = path.read_text().splitlines(keepends=True)
     at = _place(lines, line)
-    indent = lines[at].partition(line)[0] if indented else ""
-    lines.insert(at + 1, indent + text)
+    lines.insert(at + 1, indent(text, lines[at].partition(line)[0]) + "\n")
     path.write_text("".join(lines))
 
 

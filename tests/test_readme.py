@@ -74,8 +74,7 @@ TAGGER = DetectorPlots(
 }
 IMPORTS = """from streams.experiments.mice.plots.tagger import TAGGER
 from streams.experiments.mice.reco.tagger import reconstruct_tagger
-from streams.experiments.mice.tables.tagger import Tagger
-"""
+from streams.experiments.mice.tables.tagger import Tagger"""
 THERE_AND_BACK = """
 from schemas.records import RawSpill
 from schemas.wire import decode, encode
@@ -139,7 +138,7 @@ def test_a_detector_is_the_files_and_the_entry_that_the_readme_names(copy: Path)
     ((file, line, entry),) = re.findall(r"^4\. in `([^`]+)`, below the line `([^`]+)`,\s+`([^`]+)`", text, re.MULTILINE)
     for name, its in (("PLOTS", "TAGGER"), ("TABLES", "Tagger"), ("FUNCTION", "reconstruct_tagger")):
         entry = re.sub(rf"\b{name}\b", its, entry)
-    put_below(copy / FOLDER / file, line, f"    {entry}\n")
+    put_below(copy / FOLDER / file, line, f"    {entry}")
     put_below(copy / FOLDER / file, "from streams.experiments.mice.tables.tracker import Tracker", IMPORTS)
     assert entries(copy, "tagger_time") > 0
     assert int(python(copy, "-c", THERE_AND_BACK)) > 0
