@@ -18,4 +18,4 @@ def new(
     from ops.new import write
 
     folder = write(name, directory)
-    out.print(f"{folder}: it runs with SPILLDECK_EXPERIMENT={name}", markup=False, soft_wrap=True)
+    out.print(f"{folder}: where it lies, it runs with SPILLDECK_EXPERIMENT={name}", markup=False, soft_wrap=True)
