@@ -17,6 +17,7 @@ from typing import Any, Protocol, Self
 from schemas.columns import Detector
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill, RunControl
 from schemas.spill_schema import Tables, tables_of
+from streams.checks.channels import Channels
 from streams.errors import UsageError
 from streams.plots.batch import Batch
 from streams.plots.model import DetectorPlots, Plot, Trend
@@ -59,6 +60,8 @@ class Subsystem:
     """None if nothing is made of it in a spill."""
     table: Callable[[SpillFacts], "Sequence[TableRow]"] | None = None
     """What its page tells in numbers besides the plots."""
+    channels: tuple[Channels, ...] = ()
+    """What it is read out by, in groups that the same particles hit: each is watched for being silent, weak or hot."""
 
     @property
     def name(self) -> str:
@@ -221,6 +224,11 @@ class Experiment:
         """Name of a detector → what makes its tables, in the order of the pages."""
         found = {each.name: each.reconstruction for each in self.subsystems}
         return {name: its for name, its in found.items() if its is not None}
+
+    @cached_property
+    def channels(self) -> dict[str, tuple[Channels, ...]]:
+        """Name of a detector → the groups of its channels, in the order of the pages."""
+        return {each.name: each.channels for each in self.subsystems if each.channels}
 
     @cached_property
     def tables(self) -> Tables:
