@@ -15,12 +15,13 @@ from streams.reconstruct import reconstruct
 
 GROUPS = tuple(group for its in experiment().channels.values() for group in its)
 AT = 40
+LAST = 69
 
 
 @cache
 def spills(*faults: str) -> list[tuple[int, int, dict[str, I8]]]:
     """Return number, triggers and counts of the spills of a simulated run."""
-    run = SimulatedRun(spills=AT + 30, mean_triggers=60).with_faults(faults)
+    run = SimulatedRun(spills=LAST + 1, mean_triggers=60).with_faults(faults)
     found = []
     for number in range(run.spills):
         spill = reconstruct(run.spill(number).raw, run.conditions, "")
@@ -49,12 +50,12 @@ def test_a_run_in_order_has_nothing() -> None:
 @pytest.mark.parametrize(
     ("fault", "group", "channel", "change"),
     [
-        (f"dead_pmt:tof1/0/3/1@{AT}-99", "TOF1", "horizontal slab 3, PMT 1", "silent"),
-        (f"dead_pmt:kl/10/0@{AT}-99", "KL", "cell 10, PMT 0", "silent"),
-        (f"dead_pmt:ckov/1/2@{AT}-99", "CkovB", "PMT 6", "silent"),
-        (f"dead_pmt:ckov/1@{AT}-99", "CkovB", "", "silent"),
-        (f"hot_channel:tof1/0/3/0@{AT}-99", "TOF1", "horizontal slab 3, PMT 0", "hot"),
-        (f"dead_pmt:emr/20/30@{AT}-99", "EMR", "plane 20, bar 30", "silent"),
+        (f"dead_pmt:tof1/0/3/1@{AT}-{LAST}", "TOF1", "horizontal slab 3, PMT 1", "silent"),
+        (f"dead_pmt:kl/10/0@{AT}-{LAST}", "KL", "cell 10, PMT 0", "silent"),
+        (f"dead_pmt:ckov/1/2@{AT}-{LAST}", "CkovB", "PMT 6", "silent"),
+        (f"dead_pmt:ckov/1@{AT}-{LAST}", "CkovB", "", "silent"),
+        (f"hot_channel:tof1/0/3/0@{AT}-{LAST}", "TOF1", "horizontal slab 3, PMT 0", "hot"),
+        (f"dead_pmt:emr/20/30@{AT}-{LAST}", "EMR", "plane 20, bar 30", "silent"),
     ],
 )
 def test_what_is_broken_in_the_simulator_is_named_and_nothing_else(
@@ -67,12 +68,12 @@ def test_what_is_broken_in_the_simulator_is_named_and_nothing_else(
 
 
 def test_of_swapped_cables_both_ends_are_named() -> None:
-    found = verdicts(spills(f"swapped_cables:tof1/0/2/0,tof1/0/5/0@{AT}-99"))
+    found = verdicts(spills(f"swapped_cables:tof1/0/2/0,tof1/0/5/0@{AT}-{LAST}"))
     assert {each.channel for each in found} == {"horizontal slab 2, PMT 0", "horizontal slab 5, PMT 0"}
 
 
 def test_a_detector_that_was_not_read_in_some_spills_is_judged_by_the_others() -> None:
-    judged = [(n, t, {} if n % 3 == 0 else c) for n, t, c in spills(f"dead_pmt:tof1/0/3/1@{AT}-99")]
+    judged = [(n, t, {} if n % 3 == 0 else c) for n, t, c in spills(f"dead_pmt:tof1/0/3/1@{AT}-{LAST}")]
     (found,) = verdicts(judged)
     assert found.channel == "horizontal slab 3, PMT 1"
 
@@ -85,14 +86,14 @@ def test_spills_are_judged_in_the_order_of_their_numbers() -> None:
 
 
 def test_in_another_order_the_first_spill_would_be_another() -> None:
-    judged = spills(f"dead_pmt:tof1/0/3/1@{AT}-99")
+    judged = spills(f"dead_pmt:tof1/0/3/1@{AT}-{LAST}")
     mixed = np.random.default_rng(1).permutation(len(judged))
     counts = [(n, *judged[int(at)][1:]) for n, at in enumerate(mixed)]
     assert [each.finding.begin.first for each in verdicts(counts)] != [AT]
 
 
 def test_the_same_spills_give_the_same_verdicts_to_the_last_bit() -> None:
-    judged = spills(f"hot_channel:tof1/0/3/0@{AT}-99")
+    judged = spills(f"hot_channel:tof1/0/3/0@{AT}-{LAST}")
     assert verdicts(judged) == verdicts(judged)
 
 
