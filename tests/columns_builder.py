@@ -5,6 +5,9 @@ from typing import Any
 
 from fastavro.write import Writer
 
+from schemas.records import RawSpill, RunControl
+from streams.experiments.testbeam.boards import unpack
+
 RUN, TIME_US = 900_001, 1_700_000_000_000_000
 TABLES = {
     "tdc": {"trigger": "long", "channel": "int", "time": "long"},
@@ -59,3 +62,19 @@ def pieces(
         writer.flush()
         ends.append(out.tell())
     return [out.getvalue()[start:stop] for start, stop in zip([0, *ends], ends, strict=False)]
+
+
+def hits_of(records: list[RawSpill | RunControl]) -> list[dict[str, Any]]:
+    """Return what a DAQ that has unpacked these records would write."""
+    found = []
+    for each in records:
+        if isinstance(each, RunControl):
+            found.append(record(each.kind.value, run=each.run) | {"time_us": each.time_us})
+            continue
+        hits = unpack(each.payload, None)
+        its = {"tdc": hits.tdc, "pulses": hits.pulses}
+        tables = {name: {column: getattr(its[name], column).tolist() for column in TABLES[name]} for name in its}
+        found.append(
+            record(spill=each.spill, run=each.run, triggers=hits.triggers, **tables) | {"time_us": each.time_us}
+        )
+    return found

@@ -31,10 +31,9 @@ from streams.daq.source import Source
 from streams.daq.sources import follow, read_source
 from streams.errors import BadDataError, SpilldeckError
 from streams.experiment import experiment, simulator
-from streams.experiments.testbeam.boards import unpack
 from streams.process import RunResult, process
 from streams.reconstruct import reconstruct
-from tests.columns_builder import RUN, TABLES, TIME_US, pieces, record, run_of, schema, spill
+from tests.columns_builder import RUN, TABLES, TIME_US, hits_of, pieces, record, run_of, schema, spill
 from tests.edits import EDITS, edited
 from tests.wire import decode, encode
 
@@ -74,20 +73,6 @@ def same_books(one: RunResult, other: RunResult) -> bool:
 
 def simulated() -> list[Record]:
     return list(simulator().simulate(RUN, 10, 1).records())
-
-
-def hits_of(records: list[Record]) -> list[dict[str, Any]]:
-    """Return what a DAQ that has unpacked these records would write."""
-    found = []
-    for each in records:
-        if isinstance(each, RunControl):
-            found.append(record(each.kind.value) | {"time_us": each.time_us})
-            continue
-        hits = unpack(each.payload, None)
-        its = {"tdc": hits.tdc, "pulses": hits.pulses}
-        tables = {name: {column: getattr(its[name], column).tolist() for column in TABLES[name]} for name in its}
-        found.append(record(spill=each.spill, triggers=hits.triggers, **tables) | {"time_us": each.time_us})
-    return found
 
 
 @pytest.mark.parametrize("codec", ["null", "deflate", "zstandard"])
