@@ -33,12 +33,14 @@ from streams.errors import BadDataError, SpilldeckError
 from streams.experiment import experiment, simulator
 from streams.process import RunResult, process
 from streams.reconstruct import reconstruct
+from tests.conftest import PROJECT
 from tests.columns_builder import RUN, TABLES, TIME_US, hits_of, pieces, record, run_of, schema, spill
 from tests.edits import EDITS, edited
+from tests.guide import section
 from tests.wire import decode, encode
 
 NAME = "run900001.avro"
-DOCS = Path(__file__).parents[2] / "docs" / "experiments.md"
+GUIDE = PROJECT / "docs" / "experiments.md"
 GENTLY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 Record = RawSpill | RunControl
 Read = Callable[..., list[Record]]
@@ -512,3 +514,17 @@ def test_what_is_no_spill_is_shown_as_unknown() -> None:
     assert [word.what for word in lines(b"abc")] == [
         "unknown, 3 bytes: its record cannot be read: Expected 4 bytes, read 3"
     ]
+
+
+def test_the_lines_of_the_documentation_write_such_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = section(GUIDE.read_text(), "Columns of Avro: a DAQ that has unpacked already")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    start, *spills, end = hits_of(simulated())
+    for each in spills:
+        del each["kind"]
+    controls = [{name: each[name] for name in ("kind", "run", "time_us")} for each in (start, end)]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, GUIDE, "exec"), {"records": [controls[0], *spills, controls[1]]})
+    found = list(read_source(tmp_path / NAME))
+    assert told(found) == ["start", *range(10), "end"]
+    assert same_books(counted(found), counted(simulated()))
