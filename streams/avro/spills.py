@@ -95,7 +95,7 @@ def schema_of(text: bytes) -> Type:
     try:
         found = _type(json.loads(text), {}, "its record", depth=0)
     except (*UNREADABLE, fastavro.schema.SchemaParseException) as error:
-        raise ValueError(f"its schema cannot be read: {error}") from error
+        raise ValueError(f"its schema cannot be read: {str(error)[:_SHOWN]}") from error
     lacking = [name for name in _NEEDED if (found.fields or {}).get(name, Type()).avro not in _WHOLE]
     if lacking:
         raise ValueError(f"its records have no {' and no '.join(lacking)} of type int or long")
@@ -108,7 +108,11 @@ def _type(schema: Any, named: dict[str, Type], what: str, depth: int) -> Type:
         return Type(branches=tuple(_type(each, named, what, depth) for each in schema))
     if isinstance(schema, str):
         name = _short(schema)
-        return Type(avro=name) if name in _PRIMITIVES else named[name]
+        if name in _PRIMITIVES:
+            return Type(avro=name)
+        if name not in named:
+            raise ValueError(f"{what} is of the type {name[:_SHOWN]}, which is not there")
+        return named[name]
     kind = schema["type"]
     if kind in ("record", "enum"):
         return _named_type(schema, named, what, depth)
@@ -136,7 +140,7 @@ def _named_type(schema: Mapping[str, Any], named: dict[str, Type], what: str, de
     else:
         raise ValueError(f"{what} is a record in a table")
     if named.setdefault(_short(schema["name"]), found) is not found:
-        raise ValueError(f"two types are called {schema['name']}")
+        raise ValueError(f"two types are called {schema['name'][:_SHOWN]}")
     return found
 
 

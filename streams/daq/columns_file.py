@@ -193,7 +193,7 @@ def _read_block(content: bytes, header: Header, start: int, end: int) -> _Block:
 
 
 def _starts(content: bytes, first: int, end: int) -> list[int]:
-    """Return where, from a byte on, a block may begin that ends here: where its size says so."""
+    """Return where, from a byte on, a block may begin that ends here, of up to 63 records: where its size says so."""
     first = max(first, end - LONGEST_BYTES)
     data = np.frombuffer(content, np.uint8)[first:end].astype(np.int32)
     found: list[int] = []
@@ -208,8 +208,10 @@ def _starts(content: bytes, first: int, end: int) -> list[int]:
     return [start for start in sorted(found) if start >= first and 0 < content[start] < 0x80][:_TRIED]
 
 
-def _file(content: bytes) -> tuple[str, int] | None:
+def _why_not(content: bytes) -> tuple[str, int] | None:
     """Return why these bytes begin no file whose records are spills, and where; None if they do."""
+    if begins_archive(content):
+        return "is the archive of a run", 0
     try:
         header = read_header(content)
     except UNREADABLE as error:
@@ -258,9 +260,9 @@ def column_spills(*, tables: Mapping[str, HitTable], make: Callable[..., Hits]) 
     """
     source = SourceFormat(
         holds="spills as columns in Avro",
-        begins=lambda content, _whole: content.startswith(MAGIC) and not begins_archive(content) and not _file(content),
+        begins=lambda content, _whole: content.startswith(MAGIC) and _why_not(content) is None,
         reader=lambda name, _place, _firsts: ColumnsReader(name),
-        refusal=lambda content: _file(content) if content.startswith(MAGIC) else None,
+        refusal=lambda content: _why_not(content) if content.startswith(MAGIC) else None,
     )
     return Format(
         raw=RawFormat.COLUMNS,

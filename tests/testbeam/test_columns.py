@@ -9,7 +9,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ops.daq_file import write_daq_file
+from schemas.columns import F4, U2, Table, column
 from schemas.records import NO_RUN, RawSpill, RunControl
+from schemas.wire import HEADER_BYTES
 from streams.avro.container import MAGIC, SCHEMA, header, read_header
-from streams.avro.spills import lines
+from streams.avro.spills import HitTable, lines, unpack_tables
 from streams.conditions.store import ConditionsStore
 from streams.daq.archive_file import Message, write_messages
 from streams.daq.columns_file import ColumnsReader
@@ -33,10 +35,12 @@ from streams.errors import BadDataError, SpilldeckError
 from streams.experiment import experiment, simulator
 from streams.process import RunResult, process
 from streams.reconstruct import reconstruct
-from tests.conftest import PROJECT
+from streams.unpacked import Hits
 from tests.columns_builder import RUN, TABLES, TIME_US, hits_of, pieces, record, run_of, schema, spill
+from tests.conftest import PROJECT
 from tests.edits import EDITS, edited
 from tests.guide import section
+from tests.records import raw_spill
 from tests.wire import decode, encode
 
 NAME = "run900001.avro"
@@ -130,6 +134,8 @@ def test_each_record_has_a_place_of_its_own_in_the_order_of_the_file_and_fits_on
     places = [r.byte for r in records]
     assert places == sorted(set(places))
     assert [decode(encode(r)) for r in records] == records
+    # A new format is a new text in the envelope alone.
+    assert encode(records[1])[:HEADER_BYTES] == encode(raw_spill())[:HEADER_BYTES]
 
 
 def test_a_source_that_was_sent_in_part_goes_on_behind_it(read: Read) -> None:
@@ -361,6 +367,38 @@ def test_a_table_that_is_wrong_is_an_error_of_its_detectors_with_column_and_byte
     assert made.detectors.keys() == {"calorimeter"}
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Waves(Table):
+    """A table with columns of few bits, and one of which each row has three values."""
+
+    strip: U2 = column("<u2")
+    light: F4 = column("<f4", row=(3,))
+
+
+def waves(strip: Any, light: Any, dtype: str = "<i8") -> Any:
+    """Return what is unpacked of a spill with these columns."""
+    of = schema({"waves": {"strip": {"type": "bytes", "dtype": dtype}, "light": "double"}})
+    given = record(waves={"strip": np.array(strip, dtype).tobytes(), "light": light})
+    (raw,) = ColumnsReader(NAME).read(b"".join(pieces([given], of=of)), ended=True, settled=False)
+    tables = {"waves": HitTable(of=Waves, read_by=("tracker",))}
+    return unpack_tables(raw.payload, tables, lambda waves, **its: (waves, Hits(**its)))
+
+
+def test_a_column_is_as_it_is_declared_or_an_error_and_never_another_number() -> None:
+    table, hits = waves([0, 65_535], [1, 2, 3, 4, 5, 6])
+    assert (table.strip.tolist(), table.light.tolist()) == ([0, 65_535], [[1, 2, 3], [4, 5, 6]])
+    assert (hits.triggers, hits.failed) == (2, {})
+    for strip, light, dtype, said in [
+        ([-1], [1, 2, 3], "<i8", "column strip: it has a number that uint16 has not"),
+        ([65_536], [1, 2, 3], ">u8", "column strip: it has a number that uint16 has not"),
+        ([1], [1, 2, 1e300], "<i8", "column light: overflow"),
+        ([1], [1, 2], "<i8", "column light: cannot reshape"),
+        ([1], [1, 2, 3], "O", "column strip: it is of the type bytes, no array of numbers"),
+    ]:
+        _, hits = waves(strip, light, dtype)
+        assert hits.failed["tracker"].reason.startswith(f"table waves: {said}"), hits.failed
+
+
 def test_a_table_that_was_not_read_out_is_no_error_and_one_that_nobody_reads_is_told(read: Read) -> None:
     made = made_of(read, spill(0, tdc=None))
     assert (made.errors, made.detectors.keys()) == ({}, {"calorimeter"})
@@ -423,7 +461,7 @@ def field(of: Any) -> dict[str, Any]:
         (field({"type": "array", "items": {"type": "record", "name": "R", "fields": []}}), 'array of "record"'),
         (field({"type": "map", "values": "null"}), "more is of the type map, which spills do not have"),
         (field({"type": "fixed", "name": "F", "size": 10**12}), "more is of the type fixed"),
-        (field(["null", "Spill"]), "its schema cannot be read: 'Spill'"),
+        (field(["null", "Spill"]), "more is of the type Spill, which is not there"),
         (field({"type": "record", "name": "Tdc", "fields": []}), "two types are called Tdc"),
         (field({"type": "bytes", "doc": "x" * 70_000}), "its schema has 7[0-9]* bytes, more than 65536"),
     ],
