@@ -42,6 +42,8 @@ class RawFormat(StrEnum):
     MIDAS = "midas"
     """MIDAS events, one after the other, in the byte order of their file: from begin of spill to end of spill, and
     before it those that belong to no spill."""
+    COLUMNS = "columns"
+    """A file of Avro with one record, hits as columns, see `streams.avro.spills`."""
     UNREADABLE = "unreadable"
     """Bytes in which the source found no event; they are kept and rejected, never passed over."""
 

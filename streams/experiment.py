@@ -5,7 +5,7 @@ The engine knows no detector, no board and no table of conditions. It asks the e
 """
 
 import sys
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -96,6 +96,8 @@ class Format:
     """Takes a spill's bytes and its run's conditions, or None."""
     show: Callable[[bytes], Iterator[Word]] | None = None
     """Says of a spill's bytes what each is, for an expert; without it they are text."""
+    join: Callable[[Iterable[bytes]], Iterator[bytes]] = iter
+    """Makes the bytes of a file of those of its records, in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

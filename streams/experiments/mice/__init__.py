@@ -13,7 +13,7 @@ from streams.experiments.mice.boards import PulseDefinitions
 from streams.experiments.mice.conditions.model import Conditions
 from streams.experiments.mice.conditions.odd import odd
 from streams.experiments.mice.conditions.read import KINDS, NEEDED, SIMULATED, make_conditions
-from streams.experiments.mice.json_file import SPILL_JSON_FILE
+from streams.experiments.mice.json_file import SPILL_JSON_FILE, lines_of
 from streams.experiments.mice.plots.across import ACROSS
 from streams.experiments.mice.plots.ckov import CKOV
 from streams.experiments.mice.plots.emr import EMR
@@ -92,7 +92,7 @@ def mice(*, boards: Boards = MappingProxyType({}), subsystems: Sequence[Subsyste
                 unpack=partial(_unpack_date, added=boards),
                 show=partial(_show_date, added=boards),
             ),
-            Format(raw=RawFormat.SPILL_JSON, source=SPILL_JSON_FILE, unpack=_unpack_json),
+            Format(raw=RawFormat.SPILL_JSON, source=SPILL_JSON_FILE, unpack=_unpack_json, join=lines_of),
         ),
         conditions=ConditionsKinds(
             kinds=KINDS, needed=NEEDED, make=make_conditions, odd=odd, simulated=SIMULATED / "index.toml"
