@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv --quiet --system-certs
 PIN := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help demo test lint bench bench-page chaos simulate-faults nightly pins scripts clean
+.PHONY: help demo test lint bench bench-page bench-judgement chaos simulate-faults nightly pins scripts clean
 
 help:  ## Say what there is to make.
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -32,6 +32,9 @@ bench: $(VENV)/dev.stamp  ## Speed by stage, as multiples of real time.
 bench-page: $(VENV)/dev.stamp  ## Speed of the page in Chromium: make bench-page ARGS="--minutes 2"
 	@sh .ci/chromium
 	@$(BIN)/python -m tests.bench.page $(ARGS)
+
+bench-judgement: $(VENV)/dev.stamp  ## How soon a fault is told, at which rate of false alarms.
+	@$(BIN)/python -m tests.bench.judgement $(ARGS)
 
 chaos: $(VENV)/dev.stamp  ## Harm at random, every bin compared: make chaos SEED=1 ROUNDS=20 ARGS="--only kill_a_worker"
 	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),20) $(ARGS)

@@ -16,6 +16,7 @@ from ops.commands import (
     demo,
     export,
     local,
+    new,
     process,
     produce,
     references,
@@ -69,6 +70,7 @@ app.command()(books.books)
 app.command()(process.process)
 app.command()(produce.produce)
 app.command()(simulate.simulate)
+app.command()(new.new)
 app.command()(replay.replay)
 app.command()(replay.verify)
 app.command()(export.export)

@@ -12,9 +12,9 @@ from ops.replay.checksum import CHECKSUM_SUFFIX
 from schemas.records import RawFormat, RawSpill, RunControl
 from streams.daq.sources import read_source
 from streams.errors import SpilldeckError, UsageError
-from streams.experiment import experiment
+from streams.experiment import Format, experiment
 
-SUFFIXES = {RawFormat.DATE: "000", RawFormat.SPILL_JSON: "json", RawFormat.MIDAS: "mid"}
+SUFFIXES = {RawFormat.DATE: "000", RawFormat.SPILL_JSON: "json", RawFormat.MIDAS: "mid", RawFormat.COLUMNS: "avro"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +62,11 @@ def write_daq_file(run: int, records: Iterable[RawSpill | RunControl], directory
             pieces = _in_order(_spooled(records, spool))
             if all(piece.spill is None for piece in pieces):
                 raise UsageError(f"there are no spills of run {run}")
-            file = directory / f"{run:08d}.{SUFFIXES[_format(run, pieces)]}"
+            form = _format(run, pieces)
+            file = directory / f"{run:08d}.{SUFFIXES[form.raw]}"
             if file.exists():
                 raise UsageError(f"{file} is there already: remove it, or give another --out")
-            written = _written(new / file.name, spool, pieces)
+            written = _written(new / file.name, spool, pieces, form)
             for name in (file.name + CHECKSUM_SUFFIX, file.name):
                 (new / name).rename(directory / name)
             sync(directory)
@@ -111,31 +112,36 @@ def _in_order(pieces: Iterable[_Piece]) -> list[_Piece]:
     return sorted(found, key=lambda piece: (firsts.get(piece.source, 0), piece.source, piece.byte))
 
 
-def _format(run: int, pieces: Iterable[_Piece]) -> RawFormat:
+def _format(run: int, pieces: Iterable[_Piece]) -> Format:
     forms = {piece.format for piece in pieces} - {RawFormat.UNREADABLE} or {experiment().formats[0].raw}
     if len(forms) > 1:
         raise SpilldeckError(
             f"run {run} has spills of the formats {' and '.join(sorted(forms))}: one file cannot hold both"
         )
-    return forms.pop()
+    if (found := experiment().format_of(form := forms.pop())) is None:
+        raise SpilldeckError(f"run {run} has spills in the format {form}, which {experiment().title} does not write")
+    return found
 
 
-def _written(file: Path, spool: IO[bytes], pieces: list[_Piece]) -> str:
+def _written(file: Path, spool: IO[bytes], pieces: list[_Piece], form: Format) -> str:
     """Write a file and its checksum; return its SHA-256."""
     digest = hashlib.sha256()
-    separator = b"\n" if file.suffix == f".{SUFFIXES[RawFormat.SPILL_JSON]}" else b""
     with file.open("xb") as output:
-        for piece in pieces:
-            spool.seek(piece.at)
-            payload = spool.read(piece.size) + separator
-            digest.update(payload)
-            output.write(payload)
+        for content in form.join(_payloads(spool, pieces)):
+            digest.update(content)
+            output.write(content)
     _check_that_it_reads_back(file, pieces)
     checksum = file.with_name(file.name + CHECKSUM_SUFFIX)
     checksum.write_text(f"{digest.hexdigest()}  {file.name}\n")
     for each in (file, checksum):
         sync(each)
     return digest.hexdigest()
+
+
+def _payloads(spool: IO[bytes], pieces: list[_Piece]) -> Iterator[bytes]:
+    for piece in pieces:
+        spool.seek(piece.at)
+        yield spool.read(piece.size)
 
 
 def _check_that_it_reads_back(file: Path, pieces: list[_Piece]) -> None:

@@ -10,9 +10,10 @@ from confluent_kafka import Consumer
 
 from ops.console import complain
 from ops.inputs import Inputs, paced
+from schemas.known import WireError
 from schemas.records import RawSpill, RunControl
-from schemas.wire import WireError, decode
-from streams.daq.archive_file import MAGIC
+from schemas.wire import decode
+from streams.daq.archive_file import begins_archive
 from streams.daq.journal import FollowedName, Journal, Position, StoredFirsts, behind
 from streams.daq.producer import SpillProducer
 from streams.daq.source import Source
@@ -108,7 +109,7 @@ class Production:
         pipe, which is there once.
         """
         self._finish()
-        if source.head.startswith(MAGIC) or not source.is_file:
+        if begins_archive(source.head) or not source.is_file:
             if resume:
                 what = "the archive of a run" if source.is_file else "a pipe"
                 raise UsageError(f"{source.path} is {what}: it is produced from its begin, without --resume")

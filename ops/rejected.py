@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaError
 
+from schemas.known import WireError
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RejectedSpill
-from schemas.wire import WireError, decode
+from schemas.wire import decode
 from streams.errors import ServerError, UsageError
 from streams.kafka import asking, messages, partitions, queue, span, topic_partitions, writer
 from streams.settings import Settings

@@ -102,6 +102,7 @@ def specs(settings: Settings) -> tuple[TopicSpec, ...]:
         spec(topics.rejected, kafka.partitions, cleanup_policy="delete", retention_ms=rejected),
         spec(topics.runs, 1, cleanup_policy="compact"),
         spec(topics.quality, 1, cleanup_policy="delete", retention_ms=_FOR_EVER, retention_bytes=_FOR_EVER),
+        spec(topics.schemas, 1, cleanup_policy="compact"),
     )
 
 
@@ -195,7 +196,7 @@ def apply(settings: Settings, *, delete_data: bool = False, force: bool = False)
 def ensure_topics(settings: Settings) -> None:
     """Create the topics that are not there; refuse to go on with those that would not work.
 
-    What people decided is kept for ever from then on, whoever made its topic: that deletes nothing.
+    What people decided, and the schemas, are kept for ever from then on, whoever made the topics: that deletes nothing.
 
     Raises
     ------
@@ -212,7 +213,8 @@ def ensure_topics(settings: Settings) -> None:
         _left(as_there, new)
         # Somebody may have made one of them meanwhile, otherwise.
         _refuse_what_would_not_work(settings, differences(with_partitions_there(settings)))
-    forgetting = [d for d in found if d.topic == Topics.of(settings).quality and d.setting in (_POLICY, *_RETENTION)]
+    kept = {Topics.of(settings).quality, Topics.of(settings).schemas}
+    forgetting = [d for d in found if d.topic in kept and d.setting in (_POLICY, *_RETENTION)]
     _set(settings, _admin(settings), forgetting)
 
 

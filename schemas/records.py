@@ -42,6 +42,8 @@ class RawFormat(StrEnum):
     MIDAS = "midas"
     """MIDAS events, one after the other, in the byte order of their file: from begin of spill to end of spill, and
     before it those that belong to no spill."""
+    COLUMNS = "columns"
+    """A file of Avro with one record, hits as columns, see `streams.avro.spills`."""
     UNREADABLE = "unreadable"
     """Bytes in which the source found no event; they are kept and rejected, never passed over."""
 
@@ -132,7 +134,9 @@ class ReconstructedSpill:
     lacking: dict[str, str] = field(default_factory=dict)
     """Detector, or ``detector.table`` → which of the run's conditions are not there, without which it is not made."""
     detectors: dict[str, Detector] = field(default_factory=dict)
-    """What each made, by its name, see `schemas.detectors`; one that failed is not there."""
+    """What each made, by its name; one that failed is not there."""
+    left_out: tuple[str, ...] = ()
+    """Detectors, tables and columns of the message that have no place here: it was written with others."""
 
     def get(self, kind: type[_DetectorT]) -> _DetectorT | None:
         """Return what a detector made; None if it failed."""

@@ -1,30 +1,33 @@
 """Messages to bytes and back: Avro single-object encoding, checked by the same rules where it is written and read.
 
 A message is two marker bytes, the fingerprint of the writer's schema (CRC-64-AVRO, little-endian) and the record, so
-a reader finds the schema without a registry. The schemas are the files ``*.avsc`` beside this module; a version, once
-used, stays for ever. Avro's fingerprint does not cover a column's dtype, so every change of a schema takes a new
-version in its namespace.
+a reader finds the schema: among those that it knows (`schemas.known`), or where those of others are kept
+(`streams.kept_schemas`).
 
 What a reconstructed spill holds of detectors depends on the experiment: whoever writes or reads one gives its tables.
+One that was written with others is read by the rules of `schemas.resolution`.
 """
 
-import hashlib
 import io
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
 from functools import cache
-from pathlib import Path
-from types import MappingProxyType, UnionType
+from types import UnionType
 from typing import Any, get_args, get_type_hints
 
 import fastavro
-import fastavro.read
-import fastavro.write
-import numpy as np
 
 from schemas.columns import Detector
+from schemas.known import (
+    FINGERPRINT_BYTES,
+    KINDS,
+    NO_TABLES,
+    NOT_AVRO,
+    Schema,
+    WireError,
+    schemas_of,
+)
 from schemas.records import (
     DIGEST_BYTES,
     MAX_DECIDED_TEXT,
@@ -40,10 +43,11 @@ from schemas.records import (
     RunControl,
     RunRecord,
 )
-from schemas.spill_schema import Tables, schema_field
+from schemas.resolution import detectors_of
+from schemas.spill_schema import Tables
 
 MARKER = b"\xc3\x01"
-HEADER_BYTES = 10
+HEADER_BYTES = len(MARKER) + FINGERPRINT_BYTES
 MAX_MESSAGE_BYTES = 64 << 20
 """No message of ours is longer; the largest spills of the experiment take some megabytes."""
 MAX_NUMBER = 2**31 - 1
@@ -53,115 +57,13 @@ MAX_TIME_US = 4_102_444_800_000_000
 MAX_TRIGGERS = 100_000
 """Particle triggers in a spill; the DAQ's own limit is some hundreds."""
 
-NO_TABLES: Tables = MappingProxyType({})
-"""Of whoever neither writes nor reads what detectors made of a spill."""
-_DETECTORS_FIELD = "detectors"
-"""Of a reconstructed spill: in its schema each detector has a field of its own."""
 _DECIDED = ("before", "after")
 """Of an action: they may hold plans of many runs."""
 _SHOWN = 200
 """Characters of a library's error that are passed on."""
 
-
-class WireError(ValueError):
-    """The bytes are no message of ours, or would be none; the text says why."""
-
-
-_NO_RECORD = ValueError, EOFError, LookupError, TypeError, AttributeError, OverflowError, MemoryError
-"""What comes of reading bytes, or writing values, that are no record."""
-
-
-def _read_column(data: bytes, writer_schema: Any = None, _reader_schema: Any = None) -> Any:
-    dtype, row = np.dtype(writer_schema["dtype"]), tuple(writer_schema.get("row", ()))
-    row_bytes = dtype.itemsize * int(np.prod(row, dtype=np.int64))
-    if len(data) % row_bytes:
-        message = f"a column has {len(data)} bytes, which are no rows of {row_bytes}"
-        raise WireError(message)
-    return np.frombuffer(data, dtype).reshape(-1, *row)
-
-
-def _write_column(values: Any, _schema: Any) -> bytes:
-    return bytes(np.ascontiguousarray(values).data)
-
-
-fastavro.read.LOGICAL_READERS["bytes-ndarray"] = _read_column
-fastavro.write.LOGICAL_WRITERS["bytes-ndarray"] = _write_column
-
-
-Schema = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Schemas:
-    """Every schema ever used, by its fingerprint; and of each kind of record the one that it is written with."""
-
-    known: Mapping[bytes, Schema]
-    written: Mapping[str, tuple[bytes, Schema]]
-    former: Mapping[str, Sequence[tuple[bytes, Schema, Mapping[str, Any]]]]
-    """Kind → those of before that lack fields and are else the same, and what these are in a record that fits."""
-
-
-def _schemas(tables: Tables) -> _Schemas:
-    return _schemas_with(tuple(tables.items()))
-
-
-@cache
-def _schemas_with(tables: tuple[tuple[str, type[Detector]], ...]) -> _Schemas:
-    """Return the schemas in the folder; the one that reconstructed spills are written with has these detectors."""
-    versions: dict[str, list[Schema]] = {}
-    known: dict[bytes, Schema] = {}
-    for path in sorted(Path(__file__).parent.glob("*.avsc"), key=_version):
-        schema = json.loads(path.read_text())
-        versions.setdefault(path.name.partition(".")[0], []).append(schema)
-        known |= [_parsed(schema)]
-    its = {name: schema_field(name, detector) for name, detector in tables}
-    spill = versions["reconstructed_spill"][-1]
-    own = {f.name for f in fields(ReconstructedSpill)}
-    kept = [field for field in spill["fields"] if field["name"] in own or field == its.get(field["name"])]
-    there = {field["name"] for field in kept}
-    added = [_added(field) for name, field in its.items() if name not in there]
-    versions["reconstructed_spill"][-1] = spill | {"fields": kept + added}
-    written = {_kind_of(its[-1]): _parsed(its[-1]) for its in versions.values()}
-    former = {_kind_of(its[-1]): [*_fitting(its[:-1], its[-1])] for its in versions.values()}
-    return _Schemas(known | dict(written.values()), written, former)
-
-
-def _added(field: Schema) -> Schema:
-    """Return the field of a detector that no file here has, in a namespace of its own.
-
-    It has no version: its namespace is a digest of all that it is, so that its columns are never read as others.
-    """
-    digest = hashlib.blake2b(json.dumps(field, sort_keys=True).encode(), digest_size=8).hexdigest()
-    field["type"][1]["namespace"] = f"spilldeck.added.x{digest}"
-    return field
-
-
-def _kind_of(schema: Schema) -> str:
-    return str(schema["name"].rpartition(".")[2])
-
-
-def _fitting(older: Sequence[Schema], newest: Schema) -> Iterator[tuple[bytes, Schema, Mapping[str, Any]]]:
-    """Yield the older schemas whose fields are as they are in the newest, with the defaults of those that they lack."""
-    defaults = {f.name: f for f in fields(_KINDS[_kind_of(newest)])}
-    for schema in older:
-        lacking = [field["name"] for field in newest["fields"] if field not in schema["fields"]]
-        # What an experiment has added is in the newest alone.
-        if len(lacking) + len(schema["fields"]) == len(newest["fields"]) and defaults.keys() >= {*lacking}:
-            yield *_parsed(schema), {name: _default(defaults[name]) for name in lacking}
-
-
-def _default(field: Field[Any]) -> Any:
-    return field.default_factory() if field.default_factory is not MISSING else field.default
-
-
-def _parsed(schema: Schema) -> tuple[bytes, Schema]:
-    canonical = fastavro.schema.to_parsing_canonical_form(schema)
-    crc = fastavro.schema.fingerprint(canonical, "CRC-64-AVRO")
-    return bytes.fromhex(crc), fastavro.parse_schema(schema)
-
-
-def _version(path: Path) -> int:
-    return int(path.stem.rpartition(".v")[2])
+Find = Callable[[bytes], Schema | None]
+"""Looks for the schema of a fingerprint that is none of those that are known here; None if nobody has it."""
 
 
 def _plain(value: Any) -> Any:
@@ -185,8 +87,10 @@ def encode(record: Record, tables: Tables = NO_TABLES) -> bytes:
     Raises
     ------
     WireError
-        When `decode` would refuse the message.
+        When `decode` would refuse the message, or the record was read in part.
     """
+    if isinstance(record, ReconstructedSpill) and record.left_out != ():
+        raise WireError("ReconstructedSpill.left_out: what was read in part is not written as if it were whole")
     try:
         for name, one_of in _enums(type(record)).items():  # type: ignore[arg-type]
             one_of(getattr(record, name))
@@ -194,7 +98,7 @@ def encode(record: Record, tables: Tables = NO_TABLES) -> bytes:
         message = serialize(record, tables)
     except WireError:
         raise
-    except _NO_RECORD as error:
+    except NOT_AVRO as error:
         raise _refused(type(record), "written", error) from error
     _check_length(message)
     return message
@@ -211,7 +115,7 @@ def serialize(record: Record, tables: Tables = NO_TABLES) -> bytes:
 
 def _schema_of(record: Record, tables: Tables) -> tuple[bytes, Schema]:
     """Return the oldest schema that has all of a record."""
-    kind, schemas = type(record).__name__, _schemas(tables)
+    kind, schemas = type(record).__name__, schemas_of(tables)
     for fingerprint, schema, lacking in schemas.former[kind]:
         if all(getattr(record, name) == value for name, value in lacking.items()):
             return fingerprint, schema
@@ -234,18 +138,11 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
         options = get_args(hints[f.name]) if isinstance(hints[f.name], UnionType) else (hints[f.name],)
         nested[f.name] = next((o for o in options if isinstance(o, type) and is_dataclass(o)), None)
     enums = _enums(kind)  # type: ignore[arg-type]
-    absent = {f.name: f.metadata for f in fields(kind) if f.metadata.get("absent") is not None}
 
     def build(values: Mapping[str, Any]) -> Any:
         out: dict[str, Any] = {}
         for name, inner in nested.items():
-            if name == _DETECTORS_FIELD:  # what they are, whoever reads has to say
-                continue
-            if name not in values:  # the message is older than the field, which has a default, or than the table
-                if issubclass(kind, Detector):
-                    out[name] = hints[name].empty()
-                elif name in absent:
-                    out[name] = _absent(absent[name], len(next(iter(values.values()))))
+            if name not in values:  # the message is older than the field, which has a default
                 continue
             value = values[name]
             if inner is not None and value is not None:
@@ -256,56 +153,41 @@ def _builder(kind: type[Any]) -> Callable[[Mapping[str, Any]], Any]:
     return build
 
 
-def _absent(column: Mapping[str, Any], rows: int) -> Any:
-    """Return a column that is younger than the message."""
-    return np.full((rows, *column["row"]), column["absent"], column["dtype"])
-
-
-def _detectors(values: Mapping[str, Any], tables: Tables) -> dict[str, Detector]:
-    """Return what the detectors made of a spill, from Avro's dictionaries."""
-    own = {f.name for f in fields(ReconstructedSpill)}
-    there = {name: value for name, value in values.items() if name not in own and value is not None}
-    for name in there.keys() - tables.keys():
-        raise WireError(f"the ReconstructedSpill has tables of {name}, which is no detector here")
-    known: dict[str, Any] = {**tables}
-    return {name: _builder(kind)(there[name]) for name, kind in known.items() if name in there}
-
-
-def decode(message: bytes, tables: Tables = NO_TABLES) -> Record:
+def decode(message: bytes, tables: Tables = NO_TABLES, find: Find = lambda _: None) -> Record:
     """Return the record that a message carries, every number in it checked.
 
     Parameters
     ----------
     tables
-        Those of the experiment, for a reconstructed spill.
+        Those of the experiment, for a reconstructed spill; what has no place in them is left out, by name.
+    find
+        Looks for the schema of a message that was written by another version, or with other tables.
 
     Raises
     ------
     WireError
-        When the bytes are no message of ours, or one with numbers that cannot be; or a reconstructed spill with a
-        detector of which there are no tables here.
+        When the bytes are no message of ours, or one with numbers that cannot be, or that would be others here.
     """
     _check_length(message)
     if len(message) < HEADER_BYTES:
         raise WireError(f"no Avro single-object message: it has {len(message)} bytes, fewer than its header")
     if message[:2] != MARKER:
         raise WireError(f"no Avro single-object message: it begins with {message[:2].hex()}, not c301")
-    schema = _schemas(tables).known.get(message[2:HEADER_BYTES])
+    fingerprint = message[2:HEADER_BYTES]
+    schema = schemas_of(tables).known.get(fingerprint) or find(fingerprint)
     if schema is None:
-        raise WireError(
-            f"no schema here has the fingerprint {message[2:HEADER_BYTES].hex()}: written by a newer version?"
-        )
+        raise WireError(f"no schema here has the fingerprint {fingerprint.hex()}: written by a newer version?")
     stream = io.BytesIO(message)
     stream.seek(HEADER_BYTES)
-    kind = _KINDS[schema["name"].rpartition(".")[2]]
+    kind = KINDS[schema["name"].rpartition(".")[2]]
     try:
         values = fastavro.schemaless_reader(stream, schema)
         record: Record = _builder(kind)(values)  # type: ignore[arg-type]
         if isinstance(record, ReconstructedSpill):
-            record = replace(record, detectors=_detectors(values, tables))
+            record = _with_detectors(record, values, tables)
     except WireError:
         raise
-    except _NO_RECORD as error:
+    except NOT_AVRO as error:
         raise _refused(kind, "read", error) from error
     if stream.tell() != len(message):
         raise WireError(f"{len(message) - stream.tell()} bytes follow the {kind.__name__}")
@@ -313,9 +195,12 @@ def decode(message: bytes, tables: Tables = NO_TABLES) -> Record:
     return record
 
 
-_KINDS: dict[str, type[Any]] = {
-    k.__name__: k for k in (RawSpill, RunControl, ReconstructedSpill, RejectedSpill, RunRecord, Action)
-}
+def _with_detectors(spill: ReconstructedSpill, values: Mapping[str, Any], tables: Tables) -> ReconstructedSpill:
+    """Return a spill with what its detectors made, which stand among its other fields in Avro's dictionary."""
+    own = {f.name for f in fields(ReconstructedSpill)}
+    written = {name: value for name, value in values.items() if name not in own and value is not None}
+    detectors, left_out = detectors_of(written, tables)
+    return replace(spill, detectors=detectors, left_out=tuple(left_out))
 
 
 def _refused(kind: type[Any], what: str, error: Exception) -> WireError:

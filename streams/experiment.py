@@ -4,7 +4,8 @@ The engine knows no detector, no board and no table of conditions. It asks the e
 ``EXPERIMENT``: in `streams.experiments`, or anybody's own.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -16,12 +17,13 @@ from typing import Any, Protocol, Self
 from schemas.columns import Detector
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill, RunControl
 from schemas.spill_schema import Tables, tables_of
+from streams.checks.channels import Channels
 from streams.errors import UsageError
 from streams.plots.batch import Batch
 from streams.plots.model import DetectorPlots, Plot, Trend
 from streams.plots.spillfacts import SpillFacts
 from streams.run_conditions import RunConditions, TableFiles
-from streams.settings import load_settings
+from streams.settings import load_settings, settings_file
 from streams.source_format import SourceFormat
 from streams.unpacked import Hits, Word
 
@@ -58,6 +60,8 @@ class Subsystem:
     """None if nothing is made of it in a spill."""
     table: Callable[[SpillFacts], "Sequence[TableRow]"] | None = None
     """What its page tells in numbers besides the plots."""
+    channels: tuple[Channels, ...] = ()
+    """What it is read out by, in groups that the same particles hit: each is watched for being silent, weak or hot."""
 
     @property
     def name(self) -> str:
@@ -92,18 +96,20 @@ class Format:
     """Takes a spill's bytes and its run's conditions, or None."""
     show: Callable[[bytes], Iterator[Word]] | None = None
     """Says of a spill's bytes what each is, for an expert; without it they are text."""
+    join: Callable[[Iterable[bytes]], Iterator[bytes]] = iter
+    """Makes the bytes of a file of those of its records, in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionsKinds:
-    """The tables of an experiment's conditions."""
+    """The tables of an experiment's conditions; none, unless it says otherwise."""
 
-    kinds: tuple[str, ...]
-    needed: Mapping[str, Sequence[str]]
+    kinds: tuple[str, ...] = ()
+    needed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Detector, or ``detector.table`` → the kinds without which it cannot be made."""
-    make: Callable[[TableFiles, str], RunConditions]
+    make: Callable[[TableFiles, str], RunConditions] = lambda _, digest: RunConditions(digest=digest)
     """Takes the tables of a run by their kinds, and their digest."""
-    odd: Callable[[Any], Iterator[tuple[bool, str]]]
+    odd: Callable[[Any], Iterator[tuple[bool, str]]] = lambda _: iter(())
     """Looks at a run's conditions; tells whether something is wrong, or lacking only, and what."""
     simulated: Path | None = None
     """The index of the simulated runs' tables, which lie beside it."""
@@ -172,7 +178,7 @@ class Experiment:
     """In the order of the pages."""
     formats: tuple[Format, ...]
     """In the order in which a source is tried."""
-    conditions: ConditionsKinds
+    conditions: ConditionsKinds = field(default_factory=ConditionsKinds)
     simulator: Simulator | None = None
     doubt_run: Callable[[Any], str] = lambda _: ""
     """Takes the totals of a run's book, and says what it has that cannot be with the right calibration, if anything."""
@@ -220,6 +226,11 @@ class Experiment:
         """Name of a detector → what makes its tables, in the order of the pages."""
         found = {each.name: each.reconstruction for each in self.subsystems}
         return {name: its for name, its in found.items() if its is not None}
+
+    @cached_property
+    def channels(self) -> dict[str, tuple[Channels, ...]]:
+        """Name of a detector → the groups of its channels, in the order of the pages."""
+        return {each.name: each.channels for each in self.subsystems if each.channels}
 
     @cached_property
     def tables(self) -> Tables:
@@ -301,8 +312,12 @@ def experiment() -> Experiment:
         When it cannot be had.
     """
     settings = load_settings()
-    name = settings.experiment
-    module = f"{_OURS}.{name}" if "." not in name and find_spec(f"{_OURS}.{name}") is not None else name
+    name, file = settings.experiment, settings_file()
+    module = f"{_OURS}.{name}"
+    if "." in name or find_spec(module) is None:
+        module = name
+        # Last, so that no folder where the user stands hides a package.
+        sys.path += [place for place in ("", str(file.parent if file is not None else "")) if place not in sys.path]
     try:
         found = import_module(module).EXPERIMENT
     except Exception as error:  # it may be somebody's own code

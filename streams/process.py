@@ -38,9 +38,11 @@ class RunResult:
     run: int
     part: RunPart
     book: Book
-    """Complete when `Processor.finish` has returned, and so are the key numbers."""
+    """Complete when `Processor.finish` has returned, and so is what is kept of each spill."""
     key_numbers: dict[int, bytes] = field(default_factory=dict)
     """Spill → its key numbers, see `spill_numbers`."""
+    channel_counts: dict[int, bytes] = field(default_factory=dict)
+    """Spill → how often each channel was hit, see `streams.checks.channels`."""
     rejections: list[str] = field(default_factory=list)
     """Why spills were rejected, a sentence each: the first `REMEMBERED`."""
     lacking: dict[str, str] = field(default_factory=dict)
@@ -49,7 +51,13 @@ class RunResult:
     def run_book(self) -> RunBook:
         """Return totals, spills and histograms, as they are kept of a run."""
         part = self.part
-        return RunBook(totals=part.totals, ledger=part.ledger, book=self.book, key_numbers=self.key_numbers)
+        return RunBook(
+            totals=part.totals,
+            ledger=part.ledger,
+            book=self.book,
+            key_numbers=self.key_numbers,
+            channel_counts=self.channel_counts,
+        )
 
     def remember(self, rejection: str) -> None:
         """Take note of why a spill was rejected."""
@@ -114,6 +122,7 @@ class Processor:
         for _, _, filled in counted.filled:
             result.book += filled.book
             result.key_numbers |= filled.key_numbers
+            result.channel_counts |= filled.channel_counts
         for record in (rejected.record for rejected in counted.rejected):
             if isinstance(record, ReconstructedSpill) and record.rejection is not None:
                 result.remember(f"{record.rejection.step}: {record.rejection.reason}")

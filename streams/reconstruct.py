@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 from schemas.columns import Detector
+from schemas.known import WireError
 from schemas.records import (
     DIGEST_BYTES,
     MAX_NAMES,
@@ -14,7 +15,7 @@ from schemas.records import (
     ReconstructedSpill,
     Rejection,
 )
-from schemas.wire import WireError, check_detector
+from schemas.wire import check_detector
 from streams import __version__
 from streams.errors import BadDataError, DetectorError
 from streams.experiment import Reconstruction, experiment

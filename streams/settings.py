@@ -148,7 +148,10 @@ class Settings(BaseSettings):
     session: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,60}$")] = LIVE
     """Name under which spills are processed: own consumer group, own Redis keys."""
     experiment: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]{0,200}$")] = "mice"
-    """Name of an experiment that comes with the package, or a module whose ``EXPERIMENT`` is another."""
+    """Name of an experiment that comes with the package, or a module whose ``EXPERIMENT`` is another.
+
+    A module is looked for where Python does, then in the working directory and beside the settings file.
+    """
     detectors: list[str] = []
     """Those of the experiment that are used, with the plots that need no others; all, unless some are named."""
     kafka: KafkaSettings = KafkaSettings()

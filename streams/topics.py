@@ -25,6 +25,8 @@ class Topics:
     """One record a run."""
     quality: str
     """What people decided, an action a record, for ever."""
+    schemas: str
+    """Every schema that messages are written with, for ever."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -36,4 +38,5 @@ class Topics:
             rejected=f"{prefix}spills.rejected",
             runs=f"{prefix}runs",
             quality=f"{prefix}quality",
+            schemas=f"{prefix}schemas",
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from schemas.known import WireError
 from schemas.records import (
     MAX_PAYLOAD_BYTES,
     MAX_TEXT,
@@ -20,7 +21,7 @@ from schemas.records import (
     Rejection,
     RunControl,
 )
-from schemas.wire import WireError, decode
+from schemas.wire import decode
 from streams.errors import UsageError
 from streams.experiment import experiment
 from streams.log import printable
@@ -95,7 +96,7 @@ class Outcome:
 def transform(message: Message, conditions_of: ConditionsOf) -> Outcome:
     """Return what is counted of a message."""
     try:
-        record = decode(message.value, experiment().tables)
+        record = decode(message.value)
         if isinstance(record, RawSpill | RunControl):
             return outcome(message, record, conditions_of)
         problem = f"a {type(record).__name__} has no place in this topic"

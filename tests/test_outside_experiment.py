@@ -138,6 +138,28 @@ def test_a_made_up_detector_goes_the_whole_way(made_up: dict[str, str], tmp_path
     assert done.stdout.splitlines()[-1] == "identical"
 
 
+@pytest.mark.parametrize("where", ["here", "beside the settings file"])
+def test_an_experiment_is_found_where_one_stands_and_beside_the_settings_file(
+    made_up: dict[str, str], tmp_path: Path, where: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "spilldeck.toml").write_text('experiment = "made_up"\n')
+    (tmp_path / "rich").mkdir()
+    (tmp_path / "rich" / "__init__.py").write_text("raise SystemExit('what is installed comes before what is here')")
+    here = {name: value for name, value in made_up.items() if name not in ("PYTHONPATH", "SPILLDECK_EXPERIMENT")}
+    if where != "here":
+        here["SPILLDECK_CONFIG"] = "../spilldeck.toml"
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "ops", "conditions", "check"],
+        env=here,
+        cwd=tmp_path if where == "here" else tmp_path / "elsewhere",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

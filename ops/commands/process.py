@@ -19,7 +19,7 @@ def process(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="DATE or MIDAS files, spills as JSON, archives, directories, pipes, - for stdin; compressed or not.",
+            help="Files of DATE, MIDAS, Avro or JSON, archives, directories, pipes, - for stdin; compressed or not.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (a list for several runs).")] = False,

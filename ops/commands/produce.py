@@ -16,7 +16,7 @@ def produce(
         list[Path],
         typer.Argument(
             metavar="SOURCE...",
-            help="DATE or MIDAS files, spills as JSON, archives, directories, pipes, - for stdin; compressed or not.",
+            help="Files of DATE, MIDAS, Avro or JSON, archives, directories, pipes, - for stdin; compressed or not.",
         ),
     ],
     rate: Annotated[float | None, typer.Option(help="Spills a second; as fast as it goes without.", min=0.01)] = None,

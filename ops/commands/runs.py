@@ -133,7 +133,7 @@ def archive(
     run: Run,
     directory: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the file is to be.")],
     as_daq: Annotated[
-        bool, typer.Option("--as-daq", help="Write the DAQ's bytes instead, as one file of DATE, MIDAS or JSON.")
+        bool, typer.Option("--as-daq", help="Write the DAQ's bytes instead, as one file of DATE, MIDAS, Avro or JSON.")
     ] = False,
     file: Annotated[
         Path | None, typer.Option("--archive", metavar="FILE", help="With --as-daq: take them from the run's archive.")

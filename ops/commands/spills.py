@@ -131,6 +131,7 @@ def _show(spill: "ReconstructedSpill") -> None:
     rows |= {f"{name} failed": problem for name, problem in spill.errors.items()}
     rows |= {f"{called(name)} not calibrated": why for name, why in spill.lacking.items()}
     rows |= {f"skipped {name}": number for name, number in spill.skipped.items()}
+    rows |= {"left out, as nothing here has it": ", ".join(spill.left_out)} if spill.left_out else {}
     for name, value in rows.items():
         table.add_row(Text(name), Text(str(value)))
     out.print(table)

@@ -10,15 +10,18 @@ def worker(
 ) -> None:
     """Run one worker until it is stopped; any number of them share the work, on any machines."""
     from ops.topics import ensure_topics, with_partitions_there
+    from schemas.known import schemas_of
     from streams.app import run_worker
     from streams.books.connect import check_redis_keeps
     from streams.experiment import experiment
+    from streams.kept_schemas import KeptSchemas
     from streams.settings import load_settings
 
     overrides: dict[str, Any] = {} if session is None else {"session": session}
     settings = load_settings(**overrides)
-    experiment()  # before anything is begun: it may not be had
+    tables = experiment().tables  # before anything is begun: it may not be had
     ensure_topics(settings)
+    KeptSchemas(settings).keep(schemas_of(tables).texts)
     check_redis_keeps(settings)
     run_worker(with_partitions_there(settings))
 

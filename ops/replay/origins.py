@@ -7,8 +7,9 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, Message
 
+from schemas.known import OtherTablesError, WireError
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
-from schemas.wire import WireError, decode, encode
+from schemas.wire import decode, encode
 from streams.books.replays import Origin, Plan
 from streams.daq.archive_file import contents_of, is_archive, read_messages
 from streams.daq.archive_source import record_of
@@ -17,6 +18,7 @@ from streams.daq.sources import read_source
 from streams.errors import ServerError, SpilldeckError, UsageError
 from streams.experiment import experiment
 from streams.kafka import Spans, asking, messages, span, topic_spans
+from streams.kept_schemas import KeptSchemas
 from streams.settings import Settings
 from streams.topics import Topics
 from streams.transform import raw_offset_of
@@ -135,7 +137,14 @@ def messages_of(
     runs: tuple[int, ...],
     on_read: Callable[[int], None] = lambda _offset: None,
 ) -> Generator[tuple[Message, RawSpill | RunControl | ReconstructedSpill], None, None]:
-    """Yield the messages of some runs in [start, stop) of a partition as Kafka has them, with their records."""
+    """Yield the messages of some runs in [start, stop) of a partition as Kafka has them, with their records.
+
+    Raises
+    ------
+    SpilldeckError
+        When Kafka has dropped some, or one was written with columns that cannot be read as those of today.
+    """
+    kept = KeptSchemas(settings)
     with asking(settings) as ours:
         expected = start
         for message in messages(ours, topic, partition, start, stop):
@@ -145,13 +154,28 @@ def messages_of(
             expected = offset + 1
             on_read(offset)
             try:
-                record = decode(message.value() or b"", experiment().tables)
+                record = decode(message.value() or b"", experiment().tables, kept.find)
+            except OtherTablesError as error:
+                if _is_of(message, runs):
+                    raise _written_otherwise(topic, partition, offset, error) from error
+                continue
             except WireError:
                 continue  # it belongs to no run
             if isinstance(record, RawSpill | RunControl | ReconstructedSpill) and record.run in runs:
                 yield message, record
         if expected < stop:
             _refuse_a_gap(ours, topic, partition, expected, stop)
+
+
+def _is_of(message: Message, runs: tuple[int, ...]) -> bool:
+    return (message.key() or b"") in {str(run).encode() for run in runs}
+
+
+def _written_otherwise(topic: str, partition: int, offset: int, why: OtherTablesError) -> SpilldeckError:
+    return SpilldeckError(
+        f"message {offset} of {topic}[{partition}] was written by another version or with other detectors: {why}; what "
+        f"the DAQ sent is in Kafka as it was, so make it again from there (spilldeck replay)"
+    )
 
 
 def _refuse_a_gap(ours: Consumer, topic: str, partition: int, expected: int, offset: int) -> None:

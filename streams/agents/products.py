@@ -6,7 +6,8 @@ from typing import Any
 
 import structlog
 
-from schemas.wire import WireError, encode
+from schemas.known import WireError
+from schemas.wire import encode
 from streams.agents.common import SERVER_ERRORS
 from streams.experiment import experiment
 from streams.transform import RAW_OFFSET, Outcome

@@ -18,8 +18,9 @@ import structlog
 from faust.types import TP
 from redis import Redis
 
+from schemas.known import WireError
 from schemas.records import RunRecord
-from schemas.wire import WireError, decode, encode
+from schemas.wire import decode, encode
 from streams.agents.common import SERVER_ERRORS, Channels
 from streams.books import layout
 from streams.books.changing import ChangingHash

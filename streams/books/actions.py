@@ -9,8 +9,9 @@ from typing import Self
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from schemas.known import WireError
 from schemas.records import MAX_TEXT, Action, ActionKind
-from schemas.wire import WireError, encode
+from schemas.wire import encode
 from streams.errors import ServerError, UsageError
 from streams.kafka import NO_TOPIC, messages, no_kafka, queue, reader, span, writer
 from streams.settings import Settings

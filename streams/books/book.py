@@ -16,6 +16,7 @@ from schemas.records import ReconstructedSpill
 from streams.books import spill_numbers
 from streams.books.cells import Cells, Histogram
 from streams.books.key_number import measures_of
+from streams.checks import channels
 from streams.experiment import experiment
 from streams.plots.batch import Batch
 from streams.plots.model import Axis, Plot
@@ -168,9 +169,11 @@ class Filled:
     book: Book
     """What they add to the run's."""
     failures: dict[str, int]
-    """Plot that failed on spills → on how many."""
+    """What failed on spills, as ``plot NAME`` → on how many."""
     key_numbers: dict[int, bytes]
     """Spill → its key numbers, see `spill_numbers`."""
+    channel_counts: dict[int, bytes]
+    """Spill → how often each channel was hit, see `streams.checks.channels`."""
 
 
 def fill(spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Filled:
@@ -188,18 +191,31 @@ def fill(spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Filled:
         try:
             found = _fill_one(book, name, single if kept else [joined])
         except PlotError:
-            failures[name] = 0
+            failures[f"plot {name}"] = 0
             found = []
             for batch in single:
                 try:
                     found += _fill_one(book, name, [batch])
                 except PlotError:
-                    failures[name] += 1
+                    failures[f"plot {name}"] += 1
                     found += [{}] if kept else []
         for of_spill, one in zip(numbers if kept else [], found, strict=True):
             of_spill.update(one)
     packed = {spill.spill: spill_numbers.pack(one) for spill, one in zip(spills, numbers, strict=True)}
-    return Filled(book=book, failures=failures, key_numbers=packed)
+    counts = {spill.spill: _channel_counts(spill, failures) for spill in spills}
+    return Filled(book=book, failures=failures, key_numbers=packed, channel_counts=counts)
+
+
+def _channel_counts(spill: ReconstructedSpill, failures: dict[str, int]) -> bytes:
+    """Return how often each channel was hit in a spill, packed; without groups on which the experiment's code fails."""
+    counts = {}
+    for name, groups in experiment().channels.items():
+        for group in groups if name in spill.detectors else ():
+            try:
+                counts[group.digest] = group.counts(spill.detectors[name])
+            except Exception:  # noqa: BLE001 - which channel a hit is of is anybody's code, too
+                failures[f"channels of {group.name}"] = failures.get(f"channels of {group.name}", 0) + 1
+    return channels.pack(counts)
 
 
 def _fill_one(book: Book, name: str, batches: Sequence[Batch]) -> list[dict[str, float]]:

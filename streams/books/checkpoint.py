@@ -64,6 +64,8 @@ class RunChanges:
     """Of the spills in them."""
     key_numbers: dict[int, bytes] = field(default_factory=dict)
     """Of the spills in them, see `spill_numbers`."""
+    channel_counts: dict[int, bytes] = field(default_factory=dict)
+    """Of the spills in them, see `streams.checks.channels`."""
     plots: dict[str, Cells] = field(default_factory=dict)
     """The changed plots, whole."""
     windows: dict[Window, dict[str, Cells]] = field(default_factory=dict)
@@ -75,7 +77,7 @@ class RunChanges:
 class Commands:
     """What a checkpoint writes, in the order in which it does.
 
-    1. For each run, its new ledger entries with the spills' key numbers, changed histograms of run and windows, and
+    1. For each run, its new ledger entries with what is kept of each spill, changed histograms of run and windows, and
        totals; the windows that are no longer kept are deleted.
     2. The places of the runs.
     3. How far the partition is.
@@ -116,6 +118,7 @@ class Commands:
         grown: dict[str, Mapping[Any, Any]] = {
             keys.spills(run): {s: layout.pack_ledger_entry(e) for s, e in changes.ledger.items()},
             keys.key_numbers(run): {s: layout.seal(n) for s, n in changes.key_numbers.items()},
+            keys.channel_counts(run): {s: layout.seal(c) for s, c in changes.channel_counts.items()},
             keys.book(run): _packed(changes.plots),
             **{keys.window(run, window): _packed(plots) for window, plots in changes.windows.items()},
             keys.windows(run): {layout.pack_window(w): layout.seal(b"%d" % spills[w]) for w in changes.windows},

@@ -56,10 +56,13 @@ def compare(here: RunBook, there: RunBook) -> list[Difference]:
     ):
         if spills:
             found.append(Difference(what=what, here=few(spills), there=""))
-    # One of the accounts may be of before they were kept.
-    known = {spill for spill, numbers in here.key_numbers.items() if numbers and there.key_numbers.get(spill)}
-    if others := {s for s in known if here.key_numbers[s] != there.key_numbers[s]}:
-        found.append(Difference(what="spills with other key numbers", here=few(others), there=""))
+    for what, its, others in (
+        ("key numbers", here.key_numbers, there.key_numbers),
+        ("hits by channel", here.channel_counts, there.channel_counts),
+    ):
+        # One of the accounts may be of before they were kept.
+        if differing := {spill for spill, kept in its.items() if kept and others.get(spill, kept) not in {kept, b""}}:
+            found.append(Difference(what=f"spills with other {what}", here=few(differing), there=""))
     for name in experiment().plots:
         a, b = here.book[name].view(flow=True), there.book[name].view(flow=True)
         if a.shape != b.shape:

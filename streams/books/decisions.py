@@ -12,8 +12,9 @@ from typing import Any, Self
 
 import structlog
 
+from schemas.known import WireError
 from schemas.records import Action, ActionKind
-from schemas.wire import WireError, decode
+from schemas.wire import decode
 from streams.books.plan import PREFIX, Plan
 from streams.errors import ServerError
 from streams.plain import read_json

@@ -31,6 +31,8 @@ def of_part(part: RunBook) -> Iterator[str]:
         yield f"{totals.triggers} particle triggers were counted, and the ledger has {triggers}"
     if part.key_numbers.keys() != ledger.keys():
         yield "the key numbers are those of other spills than the ledger's"
+    elif not part.channel_counts.keys() <= ledger.keys():
+        yield "the hits by channel are those of other spills than the ledger's"
     elif all(part.key_numbers.values()):
         yield from (f"the book {what}" for what in of_entries(part.book, part.key_numbers))
 

@@ -11,6 +11,7 @@ Redis Cluster. Under ``prefix:v2:{session:partition}:``
                                   the keys below must have
 ``spills:RUN``            hash    spill → ledger entry
 ``key-numbers:RUN``       hash    spill → its key numbers, see `spill_numbers`
+``channel-counts:RUN``    hash    spill → how often each channel was hit, see `streams.checks.channels`
 ``book:RUN``              hash    plot → histogram
 ``windows:RUN``           hash    window, ``START:LENGTH`` in seconds → its spills
 ``window:RUN:WINDOW``     hash    plot → histogram
@@ -191,6 +192,10 @@ class Keys:
         """Key numbers of the spills of a run."""
         return self._key("key-numbers", run)
 
+    def channel_counts(self, run: int) -> str:
+        """How often each channel was hit in the spills of a run."""
+        return self._key("channel-counts", run)
+
     def book(self, run: int) -> str:
         """Book of a run."""
         return self._key("book", run)
@@ -205,9 +210,8 @@ class Keys:
 
     def of_run(self, run: int) -> tuple[str, ...]:
         """All keys of a run but those of its windows' books."""
-        return tuple(
-            key(run) for key in (self.run, self.spills, self.handling, self.key_numbers, self.book, self.windows)
-        )
+        of_spills = (self.spills, self.handling, self.key_numbers, self.channel_counts)
+        return tuple(key(run) for key in (self.run, *of_spills, self.book, self.windows))
 
     def windows_of_run(self, run: int) -> str:
         """Pattern of the keys of its windows' books."""

@@ -118,8 +118,8 @@ class RunPart:
         rejected = [found for outcome, admission in admitted if (found := self._note(outcome, admission)) is not None]
         self.ledger |= new
         for _, _, each in filled:
-            for plot, spills_lost in each.failures.items():
-                self.totals.count_errors(f"plot {plot}", spills_lost)
+            for what, spills_lost in each.failures.items():
+                self.totals.count_errors(what, spills_lost)
         return Counted(
             filled=filled,
             entries=new,
@@ -191,6 +191,8 @@ class RunBook:
     """Spill number → how it was handled; without those that no worker did."""
     key_numbers: Mapping[int, bytes] = field(default_factory=dict)
     """Spill number → its key numbers, see `spill_numbers`; without those that were filled before they were kept."""
+    channel_counts: Mapping[int, bytes] = field(default_factory=dict)
+    """Spill number → how often each channel was hit, see `streams.checks.channels`; as the key numbers."""
     counted_twice: int = 0
     """Spills that lie in two partitions, and were filled from both."""
 

@@ -67,6 +67,8 @@ class StoredPart:
     """Whether all before that is in it; not while it is made again."""
     log: str = ""
     """Id of the topic that the offset is of."""
+    with_channels: int = 0
+    """Its spills of which is kept how often each channel was hit: an earlier version did not keep it."""
     stamps: dict[str, str] = field(default_factory=dict)
     """Key → the stamp that it has. One without is none of the part's."""
     place: layout.Place | None = None
@@ -149,6 +151,7 @@ def pack_part(stored: StoredPart) -> dict[str, Any]:
         "is_whole": stored.is_whole,
         "log": stored.log,
         "plots": plots_digest(stored.book.ranges),
+        "with_channels": stored.with_channels,
         "stamps": stored.stamps,
     }
     return {"totals": layout.pack_totals(stored.part.totals), "unit": layout.pack_json(unit)}
@@ -171,6 +174,7 @@ def unpack_part(stored: Mapping[bytes, bytes], ranges: Ranges) -> StoredPart:
         upto=int(unit["upto"]),
         is_whole=bool(unit.get("is_whole", True)),
         log=str(unit["log"]),
+        with_channels=int(unit.get("with_channels", 0)),
         stamps=dict(unit["stamps"]),
     )
 
@@ -183,6 +187,11 @@ def unpack_ledger(stored: Mapping[bytes, bytes]) -> Ledger:
 def unpack_key_numbers(stored: Mapping[bytes, bytes]) -> dict[int, bytes]:
     """Return the key numbers of spills in the fields of a hash."""
     return {int(s): unpack_numbers(n) for s, n in stored.items() if s != layout.STAMP.encode()}
+
+
+def unpack_channel_counts(stored: Mapping[bytes, bytes]) -> dict[int, bytes]:
+    """Return the hits by channel of spills in the fields of a hash, as they were packed."""
+    return {int(s): layout.unseal(c) for s, c in stored.items() if s != layout.STAMP.encode()}
 
 
 def unpack_numbers(stored: bytes) -> bytes:

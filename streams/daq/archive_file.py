@@ -23,11 +23,11 @@ import fastavro
 
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams import __version__
+from streams.avro.container import CODEC, LONG, MAGIC, SCHEMA, UNREADABLE, block_head, header, read_header
+from streams.daq.source import HEAD_BYTES
 from streams.errors import BadDataError, SpilldeckError, UsageError
 from streams.files import open_file
 
-MAGIC = b"Obj\x01"
-"""An Avro object container file begins with it."""
 FORMAT = 1
 """Version of all that is said here; a reader refuses a newer one."""
 _BLOCK_BYTES = 256 << 10
@@ -40,18 +40,6 @@ _CRC_BYTES = 4
 _ABOUT, _CRC = "spilldeck.archive", "spilldeck.crc32"
 """What the header has besides what Avro asks for."""
 
-_LONG = "long"
-_HEADER = fastavro.parse_schema(
-    {
-        "type": "record",
-        "name": "org.apache.avro.file.Header",
-        "fields": [
-            {"name": "magic", "type": {"type": "fixed", "name": "magic", "size": len(MAGIC)}},
-            {"name": "meta", "type": {"type": "map", "values": "bytes"}},
-            {"name": "sync", "type": {"type": "fixed", "name": "sync", "size": 16}},
-        ],
-    }
-)
 _HEADERS = {
     "type": "array",
     "items": {
@@ -74,18 +62,7 @@ _READ = fastavro.parse_schema(_MESSAGE)
 _WRITTEN = fastavro.parse_schema({**_MESSAGE, "fields": _FIELDS})
 """All but the CRC, which is over the rest."""
 
-_UNREADABLE = (
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    RecursionError,
-    cramjam.DecompressionError,
-)
-"""What comes of reading bytes that nobody wrote so."""
+_UNREADABLE = (*UNREADABLE, cramjam.DecompressionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +122,12 @@ def is_archive(path: Path) -> bool:
         When it cannot be read.
     """
     with _opened(path) as file:
-        return file.read(len(MAGIC)) == MAGIC
+        return begins_archive(file.read(HEAD_BYTES))
+
+
+def begins_archive(head: bytes) -> bool:
+    """Say whether these first bytes are of an archive: spills of the DAQ may lie in a file of Avro, too."""
+    return head.startswith(MAGIC) and _ABOUT.encode() in head[:HEAD_BYTES]
 
 
 def write_messages(path: Path, run: int, messages: Iterable[Message]) -> Contents:
@@ -177,9 +159,7 @@ def write_messages(path: Path, run: int, messages: Iterable[Message]) -> Content
             produced_ms = max(produced_ms, *(message.time_ms for message, _ in block))
             digest.update(encoded)
             compressed = bytes(cramjam.zstd.compress(encoded, level=_ZSTD_LEVEL))
-            for number in (len(block), len(compressed)):
-                fastavro.schemaless_writer(body, _LONG, number)
-            body.write(compressed + sync)
+            body.write(block_head(len(block), len(compressed)) + compressed + sync)
         contents = Contents(
             run=run, code=__version__, produced_ms=produced_ms, size=body.tell(), parts=dict(sorted(parts.items()))
         )
@@ -232,12 +212,12 @@ def _encode(message: Message) -> bytes:
 def _write_header(file: IO[bytes], contents: Contents, sync: bytes) -> None:
     about = json.dumps({"format": FORMAT, **asdict(contents)}, separators=(",", ":")).encode()
     meta = {
-        "avro.schema": json.dumps(_MESSAGE, separators=(",", ":")).encode(),
-        "avro.codec": b"zstandard",
+        SCHEMA: json.dumps(_MESSAGE, separators=(",", ":")).encode(),
+        CODEC: b"zstandard",
         _ABOUT: about,
         _CRC: b"%08x" % zlib.crc32(about),
     }
-    fastavro.schemaless_writer(file, _HEADER, {"magic": MAGIC, "meta": meta, "sync": sync})
+    file.write(header(meta, sync))
 
 
 def contents_of(path: Path) -> Contents:
@@ -256,13 +236,12 @@ def contents_of(path: Path) -> Contents:
 
 def _read_header(file: IO[bytes], name: str) -> _Header:
     """Read the header, and check the size of the file by it."""
-    stream = io.BytesIO(file.read(_LONGEST_HEADER))
     try:
-        read = fastavro.schemaless_reader(stream, _HEADER)
+        read = read_header(file.read(_LONGEST_HEADER))
     except _UNREADABLE as error:
         raise _damaged(name, f"its header cannot be read ({type(error).__name__})", 0) from error
-    meta, size = read["meta"], stream.tell()
-    if read["magic"] != MAGIC or _ABOUT not in meta:
+    meta, size = read.meta, read.size
+    if _ABOUT not in meta:
         raise BadDataError("archive", f"{name} is no archive of a run, as spilldeck runs archive writes it")
     if meta.get(_CRC) != b"%08x" % zlib.crc32(meta[_ABOUT]):
         raise _damaged(name, "its header is not as it was written", 0)
@@ -284,7 +263,7 @@ def _read_header(file: IO[bytes], name: str) -> _Header:
         raise _damaged(name, f"it was cut: {there} of its {size + contents.size} bytes are there", there)
     if there > size + contents.size:
         raise _damaged(name, f"{there - size - contents.size} bytes follow its end", size + contents.size)
-    return _Header(contents=contents, size=size, sync=read["sync"])
+    return _Header(contents=contents, size=size, sync=read.marker)
 
 
 def _part(values: dict[str, Any], size: int) -> Part:
@@ -327,7 +306,7 @@ def read_messages(path: Path, partition: int) -> Iterator[Message]:
 def _read_block(file: IO[bytes], name: str, sync: bytes, room: mmap.mmap) -> Iterator[Message]:
     at = file.tell()
     try:
-        messages, size = (fastavro.schemaless_reader(file, _LONG) for _ in range(2))
+        messages, size = (fastavro.schemaless_reader(file, LONG) for _ in range(2))
         if messages < 1 or not 0 < size <= _LONGEST_BLOCK:
             raise ValueError(f"it claims {messages} messages in {size} bytes")
         compressed = file.read(size)

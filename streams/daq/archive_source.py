@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from schemas.known import WireError
 from schemas.records import ControlKind, RawSpill, RunControl
-from schemas.wire import WireError, decode
+from schemas.wire import decode
 from streams.daq.archive_file import Message, contents_of, read_messages
 from streams.errors import BadDataError
-from streams.experiment import experiment
 
 
 def record_of(message: Message, name: str) -> RawSpill | RunControl:
@@ -21,7 +21,7 @@ def record_of(message: Message, name: str) -> RawSpill | RunControl:
         When it is none of ``spills.raw``.
     """
     try:
-        record = decode(message.value, experiment().tables)
+        record = decode(message.value)
     except WireError as error:
         problem = str(error)
     else:

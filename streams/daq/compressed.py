@@ -2,7 +2,6 @@
 
 import bz2
 import lzma
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,11 +12,7 @@ from lz4.frame import LZ4FrameDecompressor
 
 from streams.daq.source import PIECE_BYTES
 from streams.errors import BadDataError
-
-if sys.version_info >= (3, 14):
-    from compression.zstd import ZstdDecompressor, ZstdError
-else:
-    from backports.zstd import ZstdDecompressor, ZstdError
+from streams.zstd import ZstdDecompressor, ZstdError
 
 
 class _Decompressor(Protocol):

@@ -12,8 +12,9 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaException
 
+from schemas.known import WireError
 from schemas.records import ControlKind, RawSpill, RunControl
-from schemas.wire import MAX_MESSAGE_BYTES, WireError, encode
+from schemas.wire import MAX_MESSAGE_BYTES, encode
 from streams.errors import BadDataError, ServerError
 from streams.kafka import NO_ANSWER, POLL_S, no_kafka, partitions, queue, writer
 from streams.settings import Settings

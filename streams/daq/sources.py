@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RunControl
-from streams.daq.archive_file import MAGIC
+from streams.avro.container import MAGIC
+from streams.daq.archive_file import begins_archive
 from streams.daq.archive_source import read_archive
 from streams.daq.compressed import COMPRESSED, decompressed, is_compressed
 from streams.daq.source import SETTLED_S, Source
@@ -24,7 +25,6 @@ _OTHER: dict[bytes, str] = {
     b"\xfe\xff": "text in UTF-16: write it as UTF-8",
     b"PK\x03\x04": "a zip file: take out what is in it",
     **dict.fromkeys(COMPRESSED, "compressed, and damaged at its begin"),
-    MAGIC: "an archive that is compressed once more, or comes from a pipe: give the file as it was written",
 }
 """First bytes → what such a source is."""
 
@@ -54,7 +54,7 @@ def read_opened(source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunC
     BadDataError
         When it is no file of the DAQ; or when it is compressed or an archive, and damaged.
     """
-    if source.is_file and source.head.startswith(MAGIC):
+    if source.is_file and begins_archive(source.head):
         yield from read_archive(source.place)
     else:
         yield from _records(decompressed(source.pieces(), source.name), source, firsts)
@@ -73,7 +73,7 @@ def follow(source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunContro
     BadDataError
         When it is no file of the DAQ.
     """
-    if source.head.startswith(MAGIC) or is_compressed(source.head):
+    if begins_archive(source.head) or is_compressed(source.head):
         raise BadDataError("framing", f"{source.name} is no file that the DAQ writes to: only these are followed", 0)
     yield from _records(source.pieces_as_it_grows(), source, firsts)
 
@@ -121,7 +121,7 @@ def _reader(content: bytes, source: Source, firsts: FirstCounts, *, whole: bool,
             raise UsageError(f"{source.path} is empty")
         return None
     whole = whole or (settled and len(content) >= _BEGINNING)
-    for each in experiment().formats if not content.startswith(MAGIC) else ():
+    for each in experiment().formats:
         if each.source.begins(content, whole):
             return each.source.reader(source.name, source.place, firsts)
     return _guess(content, source, firsts) if whole else None
@@ -139,17 +139,19 @@ def _guess(content: bytes, source: Source, firsts: FirstCounts) -> Reader:
     for magic, words in _OTHER.items():
         if content.startswith(magic):
             raise BadDataError("framing", f"{name} is {words}", 0)
-    formats = [each.source for each in experiment().formats]
+    if begins_archive(content):
+        what = "an archive that is compressed once more, or comes from a pipe: give the file as it was written"
+        raise BadDataError("framing", f"{name} is {what}", 0)
+    formats, is_avro = [each.source for each in experiment().formats], content.startswith(MAGIC)
     for each in formats:
-        if each.may_be(content):
+        if not is_avro and each.may_be(content):
             return each.reader(name, source.place, firsts)
     for each in formats:
         if (refusal := each.refusal(content)) is not None:
             raise BadDataError("framing", f"{name} {refusal[0]}", refusal[1])
     *others, last = [each.holds for each in formats]
     its = f"neither {', '.join(others)} nor {last}" if others else f"no {last}"
-    if byte_order(content) is not None:
-        raise BadDataError(
-            "framing", f"{name} is a MIDAS file, which the DAQ of {experiment().title} does not write", 0
-        )
+    if is_avro or byte_order(content) is not None:
+        what = "a file of Avro" if is_avro else "a MIDAS file"
+        raise BadDataError("framing", f"{name} is {what}, which the DAQ of {experiment().title} does not write", 0)
     raise BadDataError("framing", f"{name} is no file of the DAQ: it has {its}", 0)

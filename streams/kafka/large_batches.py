@@ -7,7 +7,6 @@ last offset: a raw spill of no run that is rejected with the reason. This uses w
 """
 
 import struct
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,11 +19,7 @@ from lz4.frame import LZ4FrameDecompressor
 
 from schemas.records import MAX_TEXT, NO_RUN, RawFormat, RawSpill
 from schemas.wire import encode
-
-if sys.version_info >= (3, 14):
-    from compression.zstd import ZstdDecompressor
-else:
-    from backports.zstd import ZstdDecompressor
+from streams.zstd import ZstdDecompressor
 
 MAX_BATCH_BYTES = 100_000_000
 """That a batch may have when it is decompressed: one message of the longest that we take, or many of usual ones."""

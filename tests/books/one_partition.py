@@ -9,8 +9,8 @@ import numpy as np
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from schemas.known import WireError
 from schemas.records import ControlKind, ReconstructedSpill, RejectedSpill, RunControl
-from schemas.wire import WireError
 from streams.books.book import Book
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog, Known

@@ -95,7 +95,7 @@ def test_a_plot_that_fails_on_one_spill_loses_that_spill_alone(monkeypatch: pyte
     monkeypatch.setitem(PLOTS, "ht01", broken)
     filled = fill(spills, {})
     book = filled.book
-    assert filled.failures == {"ht01": 1}
+    assert filled.failures == {"plot ht01": 1}
     assert np.array_equal(book["ht01"].view(flow=True), without["ht01"].view(flow=True))
     assert np.array_equal(book["ht02"].view(flow=True), whole["ht02"].view(flow=True))
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from schemas.records import ControlKind, RawSpill, RunControl
+from streams.avro.container import HEADER
 from streams.daq import archive_file
 from streams.daq.archive_file import Message, check_messages, contents_of, is_archive, read_messages, write_messages
 from streams.daq.source import Source
@@ -181,6 +182,8 @@ def test_another_file_of_avro_is_no_archive(tmp_path: Path) -> None:
     with (tmp_path / "other").open("wb") as file:
         fastavro.writer(file, "long", [1, 2])
     with pytest.raises(BadDataError, match="other is no archive of a run"):
+        contents_of(tmp_path / "other")
+    with pytest.raises(BadDataError, match="other is a file of Avro, which the DAQ of MICE does not write"):
         list(read_source(tmp_path / "other"))
 
 
@@ -188,12 +191,12 @@ def rewrite(archive: Path, before: bytes = b"", **changed: object) -> None:
     """Have the header claim something else, with a right CRC, and put bytes before the first block."""
     content = archive.read_bytes()
     size = len(content) - contents_of(archive).size
-    header = fastavro.schemaless_reader(io.BytesIO(content), archive_file._HEADER)
+    header = fastavro.schemaless_reader(io.BytesIO(content), HEADER)
     about = json.loads(header["meta"]["spilldeck.archive"])
     text = json.dumps(about | {"size": about["size"] + len(before)} | changed).encode()
     header["meta"] |= {"spilldeck.archive": text, "spilldeck.crc32": b"%08x" % zlib.crc32(text)}
     with archive.open("wb") as file:
-        fastavro.schemaless_writer(file, archive_file._HEADER, header)
+        fastavro.schemaless_writer(file, HEADER, header)
         file.write(before + content[size:])
 
 

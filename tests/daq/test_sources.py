@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from schemas.records import NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
+from streams.avro.container import MAGIC
 from streams.daq import source, sources
-from streams.daq.archive_file import MAGIC
 from streams.daq.compressed import PIECE_BYTES, decompressed
 from streams.daq.sources import read_source
 from streams.errors import BadDataError, UsageError
 from streams.experiments.mice.json_file import JsonReader
 from streams.experiments.mice.unpack.date import unpack_date
+from tests.daq.test_archive_file import FIXTURE as ARCHIVE
 from tests.date_builder import (
     CALIBRATION,
     END_OF_BURST,
@@ -245,7 +246,8 @@ def test_every_record_fits_on_the_wire(read):
         (b"\0", "neither DATE events nor spills as JSON"),
         (b"root\0\0\xf2\x5e", "is a ROOT file"),
         ("{}".encode("utf-16"), "is text in UTF-16"),
-        (gzip.compress(MAGIC, mtime=0), "is an archive that is compressed once more"),
+        (gzip.compress(MAGIC, mtime=0), "is a file of Avro, which the DAQ of MICE does not write"),
+        (gzip.compress(ARCHIVE.read_bytes(), mtime=0), "is an archive that is compressed once more"),
     ],
 )
 def test_a_file_of_something_else_is_refused(read, content, reason):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.console import calendar_time
+from schemas.known import WireError
 from schemas.records import MAX_TEXT, NO_RUN, ReconstructedSpill, RejectedSpill, RunControl
-from schemas.wire import WireError
 from streams.conditions.store import ConditionsStore
 from streams.transform import Message, transform
 from tests.edits import EDITS, edited

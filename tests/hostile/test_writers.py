@@ -19,8 +19,9 @@ from structlog.testing import capture_logs
 import streams.reconstruct
 from ops.topics import ensure_topics
 from schemas import wire
+from schemas.known import WireError
 from schemas.records import MAX_NAMES, MAX_TEXT, Action, RawSpill, ReconstructedSpill, Record, RejectedSpill, RunControl
-from schemas.wire import MAX_NUMBER, MAX_TIME_US, MAX_TRIGGERS, WireError
+from schemas.wire import MAX_NUMBER, MAX_TIME_US, MAX_TRIGGERS
 from streams.agents.kafka_access import kafka_log
 from streams.agents.products import Products
 from streams.books import layout

@@ -27,7 +27,7 @@ Record = RawSpill | RunControl
 RUN, NOISE_RUN = 900_070, 900_071
 MOST_BYTES = 300_000
 OF_OURS = f"""
-from schemas.wire import WireError
+from schemas.known import WireError
 from streams.agents import products
 
 encode = products.encode

@@ -1,30 +1,26 @@
 """What is written is read back, and nothing else is read."""
 
 import json
-import shutil
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
 
 import fastavro
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas import wire
-from schemas.columns import Detector, Table, column
+import schemas
+from schemas.columns import Table
+from schemas.known import WireError
 from schemas.records import MAX_DECIDED_TEXT, MAX_TEXT, Action, ControlKind, RawSpill, ReconstructedSpill, Rejection
-from schemas.spill_schema import schema_field
-from schemas.wire import MARKER, WireError
+from schemas.wire import MARKER
 from streams.experiments.mice.tables.tof import TofSpacePoints
-from tests.catalogue import TABLES
 from tests.records import raw_spill, reconstructed_spill
-from tests.schemas import write_schema
 from tests.schemas.write_fixtures import FIXTURES, RECORDS
-from tests.schemas.write_schema import SCHEMAS, newest
 from tests.wire import decode, encode, serialize
+
+SCHEMAS = Path(schemas.__file__).parent
 
 
 def same(a: object, b: object) -> bool:
@@ -76,12 +72,6 @@ def test_no_two_schemas_share_a_fingerprint() -> None:
     # It does not cover a column's dtype: a changed dtype needs a new version in the namespace.
     canonical = [fastavro.schema.to_parsing_canonical_form(json.loads(p.read_text())) for p in SCHEMAS.glob("*.avsc")]
     assert len(set(canonical)) == len(canonical)
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_the_columns_of_a_detector_are_those_of_the_newest_schema(name: str) -> None:
-    (written,) = [f for f in json.loads(newest().read_text())["fields"] if f["name"] == name]
-    assert written == schema_field(name, TABLES[name]), "run python -m tests.schemas.write_schema"
 
 
 @settings(max_examples=200, deadline=None)
@@ -151,70 +141,3 @@ def test_a_rejection_has_no_columns_but_is_read_back() -> None:
     assert isinstance(back, ReconstructedSpill)
     assert back.rejection == Rejection(step="unpack", reason="why")
     assert not isinstance(back, RawSpill)
-
-
-def tagger(dtype: str) -> type[Detector]:
-    """Return a detector of somebody's own, whose one column is of this type."""
-
-    @dataclass(frozen=True, eq=False)
-    class TaggerHits(Table):
-        """Light of each hit."""
-
-        light: Any = column(dtype)
-
-    @dataclass(frozen=True)
-    class Tagger(Detector):
-        """Hits of the tagger."""
-
-        hits: TaggerHits
-
-    Tagger.__annotations__["hits"] = TaggerHits
-    return Tagger
-
-
-@pytest.mark.parametrize("then", ["<f4", "<u4", "<i8"])
-def test_a_column_of_an_added_detector_is_never_read_as_another(then: str) -> None:
-    kind = tagger("<i4")
-    light = np.array([1, 2, 3], np.int32)
-    hits = replace(reconstructed_spill(3), detectors={"tagger": kind(get_type_hints(kind)["hits"](light))})
-    message = wire.encode(hits, {"tagger": kind})
-    read = wire.decode(message, {"tagger": kind})
-    assert isinstance(read, ReconstructedSpill)
-    assert read.detectors["tagger"].tables()["hits"].light.tolist() == [1, 2, 3]  # type: ignore[attr-defined]
-    for tables in ({"tagger": tagger(then)}, TABLES, {}):
-        with pytest.raises(WireError, match="no schema here has the fingerprint"):
-            wire.decode(message, tables)
-
-
-def test_what_detectors_made_is_read_by_who_knows_them_or_refused_by_name() -> None:
-    message = encode(reconstructed_spill())
-    with pytest.raises(WireError, match="tables of tof, which is no detector here"):
-        wire.decode(message, {name: its for name, its in TABLES.items() if name != "tof"})
-
-
-def test_an_experiment_with_other_detectors_writes_no_others() -> None:
-    tables = {"tagger": tagger("<i4")}
-    message = wire.encode(reconstructed_spill(detectors={}), tables)
-    assert wire.decode(message, tables).detectors == {}  # type: ignore[union-attr]
-    (schema,) = [its for fingerprint, its in wire._schemas(tables).known.items() if message[2:10] == fingerprint]
-    own = {f.name for f in fields(ReconstructedSpill)}
-    assert [field["name"] for field in schema["fields"] if field["name"] not in own] == ["tagger"]
-
-
-def test_a_new_detector_gets_a_new_schema_and_what_was_released_stays(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for path in SCHEMAS.glob("reconstructed_spill.v*.avsc"):
-        shutil.copy(path, tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    monkeypatch.setattr(write_schema, "SCHEMAS", tmp_path)
-    write_schema.main()
-    assert {path.name for path in tmp_path.iterdir()} == before.keys(), "nothing has changed, and nothing is written"
-    for dtype in ("<i4", "<f4"):
-        monkeypatch.setattr(write_schema, "TABLES", TABLES | {"tagger": tagger(dtype)})
-        write_schema.main()
-        new = write_schema.newest()
-        assert new.name not in before
-        assert json.loads(new.read_text())["fields"][-1] == schema_field("tagger", tagger(dtype))
-    assert len([*tmp_path.iterdir()]) == len(before) + 1, "it is not released yet"
-    assert {name: (tmp_path / name).read_bytes() for name in before} == before

@@ -12,6 +12,7 @@ from typing import Any
 import fastavro
 import numpy as np
 
+from schemas.known import WireError, schemas_of
 from schemas.records import (
     MISSING,
     Action,
@@ -23,7 +24,7 @@ from schemas.records import (
     RunRecord,
     RunState,
 )
-from schemas.wire import MARKER, WireError, _plain, _schemas
+from schemas.wire import MARKER, _plain
 from streams.experiments.mice.tables.raw import RawDbbHits
 from streams.experiments.mice.tables.tracker import TrackerTracks
 from tests.catalogue import TABLES
@@ -108,7 +109,7 @@ RECORDS: dict[str, Record] = {
 
 def _forged(record: Record, **values: Any) -> bytes:
     """Return a message with values that no record can have."""
-    fingerprint, schema = _schemas(TABLES).written[type(record).__name__]
+    fingerprint, schema = schemas_of(TABLES).written[type(record).__name__]
     out = io.BytesIO()
     out.write(MARKER + fingerprint)
     fastavro.schemaless_writer(out, schema, _plain(record) | values)

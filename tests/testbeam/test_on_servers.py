@@ -13,9 +13,11 @@ import pytest
 from playwright.sync_api import Browser
 
 from dashboards.pages.plots import of_detector, on_the_overview
+from streams.daq.sources import read_source
 from streams.experiment import experiment, simulator
 from streams.experiments.mice import EXPERIMENT as MICE
 from tests.browser.conftest import COUNTS, WAIT_S, Seen, drawn, open_page
+from tests.columns_builder import hits_of, pieces
 from tests.ops.conftest import Spilldeck
 from tests.ops.test_demo import demo, said, wait_for, workers
 
@@ -23,7 +25,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.usefixtures("servers_can_be_had")
 
 ENV = {"SPILLDECK_EXPERIMENT": "testbeam"}
 SPILLS = 12
-PLAIN, GZIP, LZ4, IN_PARTS = range(900_002, 900_006)
+PLAIN, GZIP, LZ4, IN_PARTS, COLUMNS = range(900_002, 900_007)
 
 
 def parts_of(run: int, ends: tuple[int, ...] = (SPILLS,)) -> list[bytes]:
@@ -34,7 +36,7 @@ def parts_of(run: int, ends: tuple[int, ...] = (SPILLS,)) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def files(testbeam: None, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Write a run as a file, a gzip file, an LZ4 file, and three sub-run files."""
+    """Write a run as a file, a gzip file, an LZ4 file, three sub-run files, and as columns of Avro."""
     directory = tmp_path_factory.mktemp("files")
     contents = {
         f"run{PLAIN}.mid": parts_of(PLAIN)[0],
@@ -42,6 +44,8 @@ def files(testbeam: None, tmp_path_factory: pytest.TempPathFactory) -> list[Path
         f"run{LZ4}.mid.lz4": lz4.frame.compress(parts_of(LZ4)[0]),
     }
     contents |= {f"run{IN_PARTS}sub{n:04}.mid": part for n, part in enumerate(parts_of(IN_PARTS, (5, 6, SPILLS)))}
+    hits = hits_of(list(simulator().simulate(COLUMNS, SPILLS, 1).records()))
+    contents[f"run{COLUMNS}.avro"] = b"".join(pieces(hits))
     for name, content in contents.items():
         (directory / name).write_bytes(content)
     return [directory / name for name in contents]
@@ -56,7 +60,7 @@ def test_the_simulated_run_comes_out_identical(spilldeck: Spilldeck) -> None:
 def test_files_of_every_form_come_out_identical(spilldeck: Spilldeck, files: list[Path]) -> None:
     done = spilldeck("demo", "--experiment", "testbeam", "--check", *files)
     assert done.returncode == 0, done.stderr
-    for run in (PLAIN, GZIP, LZ4, IN_PARTS):
+    for run in (PLAIN, GZIP, LZ4, IN_PARTS, COLUMNS):
         assert re.search(rf"{run} │ +{SPILLS} │ +0 │ .* identical", done.stdout), done.stdout
     assert done.stdout.splitlines()[-1] == "identical"
 
@@ -64,7 +68,7 @@ def test_files_of_every_form_come_out_identical(spilldeck: Spilldeck, files: lis
 def test_process_says_the_same_of_a_run_in_one_file_and_in_three(spilldeck_here: Spilldeck, files: list[Path]) -> None:
     whole = files[0].with_name(f"run{IN_PARTS}.mid")
     whole.write_bytes(parts_of(IN_PARTS)[0])
-    one, three = (json.loads(spilldeck_here("process", "--json", *of, env=ENV).stdout) for of in ([whole], files[3:]))
+    one, three = (json.loads(spilldeck_here("process", "--json", *of, env=ENV).stdout) for of in ([whole], files[3:6]))
     whole.unlink()
     assert (one["spills"], one["rejected"], one["errors"]) == (SPILLS, 0, {})
     assert one["detectors"].keys() == experiment().tables.keys()
@@ -93,24 +97,33 @@ def running(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield Running(address=said(directory).partition("The page: ")[2].splitlines()[0], env=env)
 
 
+@pytest.mark.parametrize(
+    ("run", "its", "shown"),
+    [
+        (PLAIN, 0, {"bank TDC0", "bank WFD0", "event 0x8"}),
+        (COLUMNS, -1, {"table tdc", "table pulses", "charge: "}),
+    ],
+)
 def test_the_bytes_of_a_run_come_back_word_by_word_and_as_a_file(
-    spilldeck_here: Spilldeck, running: Running, files: list[Path], tmp_path: Path
+    spilldeck_here: Spilldeck, running: Running, files: list[Path], tmp_path: Path, run: int, its: int, shown: set[str]
 ) -> None:
-    assert spilldeck_here("produce", files[0], env=running.env).returncode == 0
-    place = ("--run", str(PLAIN), "--spill", "3")
+    assert spilldeck_here("produce", files[its], env=running.env).returncode == 0
+    place = ("--run", str(run), "--spill", "3")
     until = time.monotonic() + WAIT_S
     while (done := spilldeck_here("spills", "get", *place, "--json", env=running.env)).returncode:
         assert "Kafka has no spill 3" in done.stderr
         assert time.monotonic() < until
         time.sleep(0.1)
     assert json.loads(done.stdout)["detectors"].keys() == experiment().tables.keys()
-    shown = spilldeck_here("spills", "get", *place, "--raw", env=running.env)
-    assert shown.returncode == 0, shown.stderr
-    assert {"bank TDC0", "bank WFD0", "event 0x8"} <= set(re.findall(r"bank \w+|event 0x8\b", shown.stdout))
-    archived = spilldeck_here("runs", "archive", str(PLAIN), "--as-daq", "--out", tmp_path, env=running.env)
+    said = spilldeck_here("spills", "get", *place, "--raw", env=running.env)
+    assert said.returncode == 0, said.stderr
+    assert all(each in said.stdout for each in shown)
+    archived = spilldeck_here("runs", "archive", str(run), "--as-daq", "--out", tmp_path, env=running.env)
     assert archived.returncode == 0, archived.stderr
-    (file,) = tmp_path.glob("*.mid")
-    assert file.read_bytes() == files[0].read_bytes()
+    (file,) = tmp_path.glob(f"*{files[its].suffix}")
+    if run == PLAIN:
+        assert file.read_bytes() == files[its].read_bytes()
+    assert [r.payload for r in read_source(file)] == [r.payload for r in read_source(files[its])]
 
 
 @pytest.mark.browser

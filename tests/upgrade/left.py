@@ -13,8 +13,8 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from ops.upgrade.source import Source, source_of
+from schemas.known import WireError
 from schemas.records import RawSpill, RejectedSpill
-from schemas.wire import WireError
 from streams import __version__
 from streams.books.book import Book, Ranges
 from streams.books.counter import Counter

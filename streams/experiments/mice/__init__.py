@@ -8,11 +8,12 @@ from schemas.records import RawFormat
 from streams.daq.date_file import DATE_FILE
 from streams.date.words import BoardWords, words
 from streams.experiment import ConditionsKinds, Experiment, Format, Reconstruction, Simulation, Simulator, Subsystem
+from streams.experiments.mice import channels
 from streams.experiments.mice.boards import PulseDefinitions
 from streams.experiments.mice.conditions.model import Conditions
 from streams.experiments.mice.conditions.odd import odd
 from streams.experiments.mice.conditions.read import KINDS, NEEDED, SIMULATED, make_conditions
-from streams.experiments.mice.json_file import SPILL_JSON_FILE
+from streams.experiments.mice.json_file import SPILL_JSON_FILE, lines_of
 from streams.experiments.mice.plots.across import ACROSS
 from streams.experiments.mice.plots.ckov import CKOV
 from streams.experiments.mice.plots.emr import EMR
@@ -59,11 +60,16 @@ _SUBSYSTEMS = (
         reconstruction=Reconstruction(
             tables=Tof, step=reconstruct_tof, doubt=doubt_calibration, doubted="no pixel can have triggered"
         ),
+        channels=channels.TOF,
     ),
-    Subsystem(plots=CKOV, reconstruction=Reconstruction(tables=Ckov, step=reconstruct_ckov)),
-    Subsystem(plots=KL, reconstruction=Reconstruction(tables=Kl, step=reconstruct_kl)),
-    Subsystem(plots=TRACKER, reconstruction=Reconstruction(tables=Tracker, step=reconstruct_tracker)),
-    Subsystem(plots=EMR, reconstruction=Reconstruction(tables=Emr, step=reconstruct_emr)),
+    Subsystem(plots=CKOV, reconstruction=Reconstruction(tables=Ckov, step=reconstruct_ckov), channels=channels.CKOV),
+    Subsystem(plots=KL, reconstruction=Reconstruction(tables=Kl, step=reconstruct_kl), channels=channels.KL),
+    Subsystem(
+        plots=TRACKER,
+        reconstruction=Reconstruction(tables=Tracker, step=reconstruct_tracker),
+        channels=channels.TRACKER,
+    ),
+    Subsystem(plots=EMR, reconstruction=Reconstruction(tables=Emr, step=reconstruct_emr), channels=channels.EMR),
     Subsystem(plots=ACROSS),
     Subsystem(
         plots=RAW,
@@ -86,7 +92,7 @@ def mice(*, boards: Boards = MappingProxyType({}), subsystems: Sequence[Subsyste
                 unpack=partial(_unpack_date, added=boards),
                 show=partial(_show_date, added=boards),
             ),
-            Format(raw=RawFormat.SPILL_JSON, source=SPILL_JSON_FILE, unpack=_unpack_json),
+            Format(raw=RawFormat.SPILL_JSON, source=SPILL_JSON_FILE, unpack=_unpack_json, join=lines_of),
         ),
         conditions=ConditionsKinds(
             kinds=KINDS, needed=NEEDED, make=make_conditions, odd=odd, simulated=SIMULATED / "index.toml"

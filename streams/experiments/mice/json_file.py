@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -218,6 +218,11 @@ def _time_us(seconds: Any) -> int:
 
 def _beginning(content: bytes) -> bytes:
     return content[:_LOOKED_AT].removeprefix(_BOM)
+
+
+def lines_of(documents: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield documents a line each."""
+    return (document + b"\n" for document in documents)
 
 
 SPILL_JSON_FILE = SourceFormat(

@@ -1,0 +1,1 @@
+"""Judgement: what is wrong, in which channel, since which spill. Pure functions of counts; the engine's."""

@@ -1,0 +1,131 @@
+"""Channels: what a detector is read out by, how each is called, and how often each was hit in a spill.
+
+Counts of a spill are kept in few bytes, since they are kept of every one.
+"""
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+import lz4.block
+import numpy as np
+
+from schemas.columns import I8
+
+MAX_COUNT = 65_535
+"""More hits of one channel in a spill are counted as so many."""
+_HEAD = struct.Struct("<4sH")
+"""Of a group in the bytes of a spill: which it is, and how many of its channels were hit."""
+MAX_SPILL_BYTES = 1 << 20
+"""Counts of a spill take no more: those of 10,000 channels, all hit, take 40 kB."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Channels:
+    """Channels that the same particles hit, so that each has its share of the hits of all of them.
+
+    Raises
+    ------
+    ValueError
+        When there are more than can be told apart.
+    """
+
+    name: str
+    """What they are of, as a shifter says it: ``TOF1``."""
+    names: Sequence[str]
+    """What each is called there: ``horizontal slab 3, PMT 0``."""
+    of: Callable[[Any], I8]
+    """Takes what the detector made of a spill; gives the channel of each hit, (hits,), from 0."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be kept."""
+        if not 0 < len(self.names) <= MAX_COUNT:
+            raise ValueError(f"{self.name} has {len(self.names)} channels, not 1 to {MAX_COUNT}")
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Four bytes that are others where its channels are."""
+        return blake2b("\n".join([self.name, *self.names]).encode(), digest_size=4).digest()
+
+    def counts(self, made: Any) -> I8:
+        """Return (channels,) how often each was hit in a spill.
+
+        Parameters
+        ----------
+        made
+            What the detector made of it.
+
+        Raises
+        ------
+        ValueError
+            When a hit is of no channel.
+        """
+        counts = np.bincount(self.of(made), minlength=len(self.names))
+        if len(counts) > len(self.names):
+            raise ValueError(f"{self.name} has {len(self.names)} channels, and a hit is of channel {len(counts) - 1}")
+        return counts
+
+
+def pack(counts: Mapping[bytes, I8]) -> bytes:
+    """Return the counts of a spill as bytes.
+
+    Parameters
+    ----------
+    counts
+        Digest of a group → (channels,) counts.
+    """
+    packed = []
+    for digest, its in counts.items():
+        hit = np.flatnonzero(its)
+        numbers = np.stack([np.diff(hit, prepend=0), np.minimum(its[hit], MAX_COUNT)])
+        # The low bytes together, and the high ones, which are 0 almost always.
+        packed.append(_HEAD.pack(digest, len(hit)) + numbers.astype("<u2").tobytes())
+    return lz4.block.compress(b"".join(packed)) if packed else b""
+
+
+def unpack(data: bytes, groups: Sequence[Channels]) -> dict[str, I8]:
+    """Return the counts of a spill, by the names of the groups; without those that were others when they were kept.
+
+    Raises
+    ------
+    ValueError
+        When it is none of what `pack` returns.
+    """
+    found: dict[str, I8] = {}
+    known = {group.digest: group for group in groups}
+    plain, at = _plain(data), 0
+    while at < len(plain):
+        digest, hits = _unpack_head(plain, at)
+        numbers = np.frombuffer(plain, "<u2", 2 * hits, at + _HEAD.size).reshape(2, hits).astype(np.int64)
+        at += _HEAD.size + numbers.size * 2
+        group = known.get(digest)
+        if group is not None:
+            counts = np.zeros(len(group.names), np.int64)
+            hit = np.cumsum(numbers[0])
+            if hits and hit[-1] >= len(counts):
+                raise ValueError(f"counts of {group.name} are of channel {hit[-1]}, and it has {len(counts)}")
+            counts[hit] = numbers[1]
+            found[group.name] = counts
+    return found
+
+
+def _plain(data: bytes) -> bytes:
+    if not data:
+        return b""
+    if len(data) < 4 or struct.unpack_from("<I", data)[0] > MAX_SPILL_BYTES:
+        raise ValueError("the counts of a spill's channels are cut, or too many")
+    try:
+        return bytes(lz4.block.decompress(data))
+    except lz4.block.LZ4BlockError as error:
+        raise ValueError(f"the counts of a spill's channels cannot be read: {error}") from error
+
+
+def _unpack_head(plain: bytes, at: int) -> tuple[bytes, int]:
+    try:
+        digest, hits = _HEAD.unpack_from(plain, at)
+    except struct.error as error:
+        raise ValueError(f"the counts of a spill's channels are cut: {error}") from error
+    return digest, hits

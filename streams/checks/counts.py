@@ -1,0 +1,225 @@
+"""Channels and detectors whose counts a spill have changed against what the run has shown of them so far.
+
+Of a channel its *share* of its detector's entries is looked at, so that the beam's intensity makes no difference; of a
+detector its entries a particle trigger.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from schemas.columns import F8, I8
+from streams.checks.begin import Begin, Memory, begin_of
+from streams.checks.cusum import Alarm, Cusum
+
+SETTLING = 20
+"""Spills from the begin of a run in which nothing is told: they are learned from."""
+_PRIOR = 1.0
+"""Counts that each column is taken to have had before the run: one that has none yet is not surprised by its first."""
+_SCATTER_PRIOR = 30.0
+"""Counts for which the scatter is taken to be Poisson's."""
+_SILENT = 0.01
+"""What is silent keeps so much of its counts, for the odd one of noise."""
+_LEAST = 1e-9
+"""Below it the others have no share that tells anything, and counts were expected nowhere."""
+_ENOUGH = 0.5
+"""Share of a detector's hits that its channels must have to tell of the others, unless they are known to be bad."""
+_AT_ONCE = 0.5
+"""Share of the threshold to which one spill must speak for a column to be left out in it."""
+
+
+class Change(NamedTuple):
+    """A size of change that is looked for."""
+
+    factor: float
+    """Of the counts."""
+    name: str
+
+
+CHANNEL = (
+    Change(_SILENT, "silent"),
+    Change(0.5, "weak"),
+    Change(0.8, "weak"),
+    Change(2.0, "hot"),
+    Change(5.0, "hot"),
+)
+YIELD = (
+    Change(_SILENT, "silent"),
+    Change(0.8, "low"),
+    Change(0.95, "low"),
+    Change(1.05, "high"),
+    Change(1.25, "high"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A column whose counts have changed."""
+
+    column: int
+    change: Change
+    factor: float
+    """What its counts are of what they were."""
+    counted: int
+    """Since the first spill."""
+    expected: float
+    """As before, in the same spills."""
+    begin: Begin
+    told: int
+    """Number of the spill after which it was told."""
+
+
+class CountTest:
+    """Looks for changed counts in one detector's channels, or in several detectors' yields.
+
+    Parameters
+    ----------
+    columns
+        How many.
+    changes
+        Those that are looked for.
+    limit
+        The threshold, see `cusum.threshold`.
+    is_share
+        Whether counts are compared with those of the other columns, not with an exposure.
+    later
+        Spills after which one is learned from, see `Memory`.
+    """
+
+    def __init__(
+        self, columns: int, changes: Sequence[Change], limit: float, *, is_share: bool, later: int = 300
+    ) -> None:
+        self._cusum = Cusum(columns, len(changes), limit)
+        self._changes = tuple(changes)
+        self._is_share = is_share
+        factors = np.array([change.factor for change in changes])
+        self._factors: F8 = factors[:, None]
+        self._logs: F8 = np.log(self._factors)
+        # What was learned: so many counts in so much exposure.
+        self._counts: F8 = np.full(columns, _PRIOR)
+        self._exposure: F8 = np.full(columns, _PRIOR * columns if is_share else _PRIOR)
+        # What came since each sum began.
+        self._new_counts: F8 = np.zeros((len(changes), columns))
+        self._new_exposure: F8 = np.zeros((len(changes), columns))
+        self._squares: F8 = np.full(columns, _SCATTER_PRIOR)
+        self._expected: F8 = np.full(columns, _SCATTER_PRIOR)
+        self._memory = Memory(later)
+        self.whole = 0.0
+        """Counts of all columns in the last spill as they would be if all were as before: as the good ones tell."""
+        self.findings: dict[int, Finding] = {}
+        """Column → what is wrong with it now."""
+        self.past: list[tuple[Finding, int]] = []
+        """What is over, and the spill after which that was told."""
+
+    def add(self, spill: int, counts: I8 | F8, exposure: F8 | None = None) -> list[Finding]:
+        """Take the counts of the next spill; return what they tell anew.
+
+        Parameters
+        ----------
+        spill
+            Its number; they come in the order of their numbers.
+        counts
+            (columns,) how many.
+        exposure
+            (columns,) in what, as particle triggers; 0 where it was not read. None where counts are compared with those
+            of the other columns.
+        """
+        share = self._counts / self._exposure
+        # What the others tell has an error of its own, which matters where they are few.
+        least = 1 / np.maximum(1 - share / share.sum(), _LEAST) if exposure is None else 1.0
+        scatter = np.maximum(self._squares / self._expected, least)
+        x = self._by_the_others(counts, share, scatter) if exposure is None else exposure
+        counts, expected = counts * (x > 0), share * x  # without exposure nobody knows what its counts mean
+        self._memory.add(
+            spill,
+            np.where(self._cusum.bad < 0, counts, np.nan),
+            x if exposure is not None else np.array([self.whole]),
+        )
+        told = self._judge(spill, counts, x, expected, scatter) if self._memory.seen > SETTLING else []
+        learns = ~self._cusum.suspects
+        self._squares += (counts - expected) ** 2 * learns
+        self._expected += expected * learns
+        for known, whole in self._memory.due():
+            self._counts += np.nan_to_num(known)
+            self._exposure += whole * ~np.isnan(known)
+        return told
+
+    def _judge(self, spill: int, counts: I8 | F8, x: F8, expected: F8, scatter: F8) -> list[Finding]:
+        self._new_counts += counts
+        self._new_exposure += x
+        alarms, ended, began = self._cusum.add(spill, self._sums(counts, expected, scatter))
+        for column in ended:
+            self.past.append((self.findings.pop(column), spill))
+        self._new_counts[began] = 0
+        self._new_exposure[began] = 0
+        told = [self._finding(alarm) for alarm in alarms]
+        for each in told:
+            self._cusum.take_for(each.column, self._changes.index(each.change))
+            self._memory.forget(each.column, each.begin.first)
+            self.findings[each.column] = each
+        return told
+
+    def _sums(self, counts: I8 | F8, expected: F8, scatter: F8) -> F8:
+        """Return (changes, columns) the evidence since each sum began; of a bad column as it goes on."""
+        n, x = self._new_counts, self._new_exposure
+        # What was counted before is a gamma distribution of the share, so what comes next is a negative binomial one.
+        before, exposure = self._counts + n, self._exposure + x
+        sums: F8 = (n * self._logs - before * np.log1p((self._factors - 1) * x / exposure)) / scatter
+        bad = np.flatnonzero(self._cusum.bad >= 0)
+        step = (counts[bad] * self._logs - expected[bad] * (self._factors - 1)) / scatter[bad]
+        sums[:, bad] = self._cusum.sums[:, bad] + step
+        return sums
+
+    def _by_the_others(self, counts: I8 | F8, share: F8, scatter: F8) -> F8:
+        """Return for each column what the detector's entries would be if all were as before: as the other ones tell.
+
+        Columns that are not believed are left out; so are those that this spill alone shows to be others, one after the
+        other, the worst first: a channel with a thousand counts makes all others look weak.
+        """
+        asked = ~self._cusum.suspects
+        if share[asked].sum() < _ENOUGH * share.sum():  # of few channels one that changes makes the others suspects
+            asked = self._cusum.bad < 0
+        while True:
+            rest, good = share[asked].sum() / share.sum(), counts[asked].sum()
+            others = rest - share * asked / share.sum()
+            x: F8 = np.divide(good - counts * asked, others, out=np.zeros(len(counts)), where=others > _LEAST)
+            expected = share * x
+            ratio = np.divide(counts, expected, out=np.ones(len(counts)), where=(counts > 0) & (expected > 0))
+            odd = asked * (counts * np.log(ratio) - counts + expected) / scatter
+            worst = int(np.argmax(odd))
+            if odd[worst] < _AT_ONCE * self._cusum.limit:
+                self.whole = float(good / rest) if rest > _LEAST else 0.0
+                return x
+            asked[worst] = False
+
+    def _finding(self, alarm: Alarm) -> Finding:
+        """Return what an alarm says, with the spill at which it began: the maximum of the likelihood."""
+        spills, (counts, exposure) = self._memory.of(alarm.column)
+        expected = exposure * self._counts[alarm.column] / self._exposure[alarm.column]
+        since = spills >= alarm.began
+        factor = max(counts[since].sum() / max(expected[since].sum(), _LEAST), _SILENT)
+        scatter = max(self._squares[alarm.column] / self._expected[alarm.column], 1.0)
+        evidence = (counts * np.log(factor) - expected * (factor - 1)) / scatter
+        begin = begin_of(spills, evidence)
+        since = spills >= begin.first
+        counted, before = counts[since].sum(), expected[since].sum()
+        return Finding(
+            column=alarm.column,
+            change=self._change_of(counted / max(before, _LEAST), self._changes[alarm.change]),
+            factor=float(counted / max(before, _LEAST)),
+            counted=int(counted),
+            expected=float(before),
+            begin=begin,
+            told=alarm.told,
+        )
+
+    def _change_of(self, factor: float, told_by: Change) -> Change:
+        """Return the largest change that is no larger than the one that was measured, to the side of what told it."""
+        side = [change for change in self._changes if (change.factor < 1) == (told_by.factor < 1)]
+        size = abs(np.log(max(factor, _SILENT)))
+        no_larger = [change for change in side if abs(np.log(change.factor)) <= size]
+        if not no_larger:
+            return min(side, key=lambda change: abs(np.log(change.factor)))
+        return max(no_larger, key=lambda change: abs(np.log(change.factor)))

@@ -1,0 +1,100 @@
+"""What is wrong with a run: a function of its spills' counts alone, in the order of their numbers.
+
+So it does not matter who counts when, and what died meanwhile; and a replay says the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.columns import I8
+from streams.checks.channels import Channels
+from streams.checks.counts import CHANNEL, YIELD, CountTest, Finding
+from streams.checks.cusum import threshold
+
+SPILLS_A_FALSE_ALARM = 11_250
+"""One false alarm in so many spills is borne, of all channels together: eight hours of a spill every 2.56 s."""
+
+LATER_OF_GROUPS = 1000
+"""Spills after which one is learned from: 5 % less of all hits takes some hundreds to be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is wrong with a channel, or with all hits of a group of them."""
+
+    group: str
+    """Name of the channels' group."""
+    channel: str
+    """Name of the channel; empty where all hits of the group are fewer or more."""
+    finding: Finding
+    ended: int | None = None
+    """Number of the spill after which it was again as before; None while it is not."""
+
+
+class Judge:
+    """Judges the spills of a run, one after the other.
+
+    Parameters
+    ----------
+    groups
+        Whose channels are looked at.
+    false_alarm
+        Spills in which one false alarm is borne.
+    """
+
+    def __init__(self, groups: Sequence[Channels], false_alarm: float = SPILLS_A_FALSE_ALARM) -> None:
+        self._groups = tuple(groups)
+        # Half of the budget each for the channels and for the groups.
+        channels = sum(len(group.names) for group in groups)
+        self.limits = (
+            threshold(channels, len(CHANNEL), 2 * false_alarm),
+            threshold(len(groups), len(YIELD), 2 * false_alarm),
+        )
+        """Thresholds of channels and of groups, see `cusum.threshold`."""
+        of_channels, of_groups = self.limits
+        self._shares = [CountTest(len(group.names), CHANNEL, of_channels, is_share=True) for group in groups]
+        self._yields = CountTest(len(groups), YIELD, of_groups, is_share=False, later=LATER_OF_GROUPS)
+        self.spill = -1
+        """Number of the last spill that was judged."""
+
+    def add(self, spill: int, triggers: int, counts: Mapping[str, I8]) -> None:
+        """Take the counts of the next spill.
+
+        Parameters
+        ----------
+        spill
+            Its number; they come in the order of their numbers.
+        triggers
+            Particle triggers in it.
+        counts
+            Group → (channels,) how often each was hit; without those that were not read.
+
+        Raises
+        ------
+        ValueError
+            When it is not behind the last one.
+        """
+        if spill <= self.spill:
+            raise ValueError(f"spill {spill} does not come after spill {self.spill}")
+        self.spill = spill
+        # A hot channel is not all of its group.
+        whole, exposure = np.zeros((2, len(self._groups)))
+        for number, (group, test) in enumerate(zip(self._groups, self._shares, strict=True)):
+            if group.name in counts:
+                test.add(spill, counts[group.name])
+                whole[number], exposure[number] = test.whole, triggers
+        self._yields.add(spill, whole, exposure)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """What is and what was wrong, in the order in which it began."""
+        found = []
+        for test, group in (*zip(self._shares, self._groups, strict=True), (self._yields, None)):
+            both = [*((each, None) for each in test.findings.values()), *test.past]
+            for finding, ended in both:
+                of = self._groups[finding.column] if group is None else group
+                channel = "" if group is None else group.names[finding.column]
+                found.append(Verdict(group=of.name, channel=channel, finding=finding, ended=ended))
+        return sorted(found, key=lambda verdict: (verdict.finding.begin.first, verdict.group, verdict.channel))

@@ -1,0 +1,89 @@
+"""The channels of each detector, as they are called, and which of them each digit is of.
+
+Those that the same particles cross are together, so that each has its share of the digits: a station, a counter.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from schemas.columns import I8
+from streams.checks.channels import Channels
+from streams.experiments.mice.conditions import emr, kl, tracker
+from streams.experiments.mice.conditions.tof import PMTS
+from streams.experiments.mice.tables.ckov import Ckov
+from streams.experiments.mice.tables.emr import Emr
+from streams.experiments.mice.tables.kl import Kl
+from streams.experiments.mice.tables.tof import Tof
+from streams.experiments.mice.tables.tracker import Tracker
+
+TOF_SLABS = (10, 7, 10)
+"""Of each plane of TOF0, TOF1 and TOF2."""
+_ORIENTATIONS = ("horizontal", "vertical")
+_CKOV_PMTS = 4
+
+
+def _tof(station: int, made: Tof) -> I8:
+    digits = made.digits.rows(made.digits.station == station)
+    slab = digits.plane.astype(np.int64) * TOF_SLABS[station] + digits.slab
+    return slab * PMTS + digits.pmt
+
+
+def _ckov(counter: int, made: Ckov) -> I8:
+    pulses = made.digits.pulse[:, counter * _CKOV_PMTS : (counter + 1) * _CKOV_PMTS]
+    return np.nonzero(pulses)[1].astype(np.int64)
+
+
+def _kl(made: Kl) -> I8:
+    return made.digits.cell.astype(np.int64) * kl.PMTS + made.digits.pmt
+
+
+def _tracker(side: int, station: int, made: Tracker) -> I8:
+    its = made.digits
+    digits = its.rows((its.tracker == side) & (its.station == station))
+    return digits.plane.astype(np.int64) * tracker.CHANNELS + digits.channel
+
+
+def _emr(made: Emr) -> I8:
+    return made.hits.plane.astype(np.int64) * emr.BARS + made.hits.bar
+
+
+TOF = tuple(
+    Channels(
+        name=f"TOF{station}",
+        names=[
+            f"{plane} slab {slab}, PMT {pmt}" for plane in _ORIENTATIONS for slab in range(slabs) for pmt in range(PMTS)
+        ],
+        of=partial(_tof, station),
+    )
+    for station, slabs in enumerate(TOF_SLABS)
+)
+CKOV = tuple(
+    Channels(
+        name=f"Ckov{letter}",
+        names=[f"PMT {pmt}" for pmt in range(counter * _CKOV_PMTS, (counter + 1) * _CKOV_PMTS)],
+        of=partial(_ckov, counter),
+    )
+    for counter, letter in enumerate("AB")
+)
+KL = (
+    Channels(
+        name="KL", names=[f"cell {cell}, PMT {pmt}" for cell in range(kl.CELLS) for pmt in range(kl.PMTS)], of=_kl
+    ),
+)
+TRACKER = tuple(
+    Channels(
+        name=f"Tracker {where} station {station}",
+        names=[f"plane {plane}, channel {channel}" for plane in "vwu" for channel in range(tracker.CHANNELS)],
+        of=partial(_tracker, side, station),
+    )
+    for side, where in enumerate(("upstream", "downstream"))
+    for station in range(1, tracker.STATIONS + 1)
+)
+EMR = (
+    Channels(
+        name="EMR",
+        names=[f"plane {plane}, bar {bar}" for plane in range(emr.PLANES) for bar in range(emr.BARS)],
+        of=_emr,
+    ),
+)

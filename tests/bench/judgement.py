@@ -1,0 +1,213 @@
+"""How soon a fault is told, at one false alarm in eight hours: python -m tests.bench.judgement.
+
+Counts by channel are drawn from the rates that a simulated run has, with a beam that fluctuates by 30 % from spill to
+spill and drifts by 20 % over the hours. Nothing else stands between them and what the page would say.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from schemas.columns import F8
+from streams.checks.channels import Channels
+from streams.checks.judge import SPILLS_A_FALSE_ALARM, Judge, Verdict
+from streams.experiment import experiment
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.reconstruct import reconstruct
+
+LEARNED_FROM = 60
+"""Simulated spills that the rates are taken from."""
+TRIGGERS = 60.0
+FLUCTUATION, DRIFT = 0.3, 0.2
+"""Of the triggers: from spill to spill (standard deviation), and over a run."""
+FAULT_AT = 3000
+"""Two hours of beam after the run began."""
+AFTER = 1200
+"""Spills that are looked at from the fault's begin on."""
+WINDOW = 23
+"""Spills in a minute, a window of the rule that ours is compared with."""
+P_VALUE = 0.001
+"""Of that rule: two windows in a row below it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A change that is made, and how soon it must be told."""
+
+    what: str
+    group: str
+    rate: float
+    """Hits a spill before it, of a channel or of all of the group."""
+    factor: float
+    """What is left of them."""
+    within: int
+    """Spills, by the median."""
+    is_of_all: bool = False
+    """Whether all channels of the group have it."""
+
+
+_STATION = "Tracker upstream station 3"
+FAULTS = (
+    Fault(what="slab PMT dead", group="TOF1", rate=5, factor=0, within=8),
+    Fault(what="tracker dead", group=_STATION, rate=1, factor=0, within=40),
+    Fault(what="EMR bar dead", group="EMR", rate=5, factor=0, within=10),
+    Fault(what="tracker hot", group=_STATION, rate=1, factor=3, within=30),
+    Fault(what="slab PMT weak", group="TOF2", rate=6, factor=0.5, within=45),
+    Fault(what="slab PMT weak", group="TOF2", rate=6, factor=0.8, within=300),
+    Fault(what="all of a counter", group="CkovA", rate=60, factor=0.95, within=450, is_of_all=True),
+)
+
+
+@cache
+def rates() -> dict[str, F8]:
+    """Return of each group the hits of each channel in a particle trigger."""
+    run = SimulatedRun(spills=LEARNED_FROM, mean_triggers=TRIGGERS)
+    totals = {group.name: np.zeros(len(group.names)) for group in groups()}
+    triggers = 0
+    for number in range(LEARNED_FROM):
+        spill = reconstruct(run.spill(number).raw, run.conditions, "")
+        triggers += spill.triggers
+        for name, its in experiment().channels.items():
+            for group in its:
+                totals[group.name] += group.counts(spill.detectors[name])
+    return {name: total / triggers for name, total in totals.items()}
+
+
+def groups() -> list[Channels]:
+    """Return all groups of channels."""
+    return [group for its in experiment().channels.values() for group in its]
+
+
+def beam(rng: np.random.Generator, spills: int) -> Iterator[tuple[int, int]]:
+    """Yield spills and their particle triggers."""
+    phase = rng.uniform(0, 2 * np.pi)
+    for spill in range(spills):
+        drift = 1 + DRIFT * np.sin(phase + np.pi * spill / SPILLS_A_FALSE_ALARM)
+        yield spill, int(rng.poisson(TRIGGERS * drift * max(0.1, 1 + FLUCTUATION * rng.standard_normal())))
+
+
+def without_fault(seed: int) -> list[Verdict]:
+    """Return what is told of eight hours in which nothing is wrong."""
+    rng, judge, its = np.random.default_rng(seed), Judge(groups()), rates()
+    for spill, triggers in beam(rng, SPILLS_A_FALSE_ALARM):
+        judge.add(spill, triggers, {name: rng.poisson(rate * triggers) for name, rate in its.items()})
+    return judge.verdicts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What came of a fault."""
+
+    spills: float
+    """From its first one until it was told; infinite if it was not."""
+    off: int
+    """The first spill that was told, less the true one."""
+    is_within: bool
+    """Whether the true one lies in the interval that was told."""
+    others: int
+    """Channels and groups that were told, and had nothing."""
+    windows: float
+    """Spills until two windows in a row were below `P_VALUE`."""
+
+
+def with_fault(fault: Fault, seed: int) -> Told:
+    """Return what is told of a fault."""
+    rng, its = np.random.default_rng([seed, 1]), dict(rates())
+    number = next(n for n, group in enumerate(groups()) if group.name == fault.group)
+    group, rate = groups()[number], its[fault.group].copy()
+    channel = -1 if fault.is_of_all else int(rng.choice(np.flatnonzero(rate > np.median(rate))))
+    hit = slice(None) if fault.is_of_all else channel
+    rate[hit] *= fault.rate / TRIGGERS / rate[hit].sum()
+    judge = Judge(groups())
+    counted: list[tuple[int, float]] = []
+    for spill, triggers in beam(rng, FAULT_AT + AFTER):
+        now = rate.copy()
+        if spill >= FAULT_AT:
+            now[hit] *= fault.factor
+        counts = rng.poisson(now * triggers)
+        judge.add(spill, triggers, {fault.group: counts})
+        if spill >= FAULT_AT:
+            counted.append((int(counts[hit].sum()), float(rate[hit].sum() * triggers)))
+    found = [v for v in judge.verdicts if v.group == group.name]
+    name = "" if fault.is_of_all else group.names[channel]
+    ours = [v.finding for v in found if v.channel == name and v.finding.told >= FAULT_AT]
+    return Told(
+        spills=ours[0].told - FAULT_AT + 1 if ours else np.inf,
+        off=ours[0].begin.first - FAULT_AT if ours else 0,
+        is_within=bool(ours) and ours[0].begin.earliest <= FAULT_AT <= ours[0].begin.latest,
+        others=len([v for v in found if v.channel != name]),
+        windows=_by_windows(counted),
+    )
+
+
+def _by_windows(counted: Sequence[tuple[int, float]]) -> float:
+    """Return after how many spills two windows in a row were less likely than `P_VALUE`, the rate being known."""
+    below = 0
+    for begin in range(0, len(counted) - WINDOW + 1, WINDOW):
+        seen, expected = np.sum(counted[begin : begin + WINDOW], axis=0)
+        is_below = 2 * min(_up_to(int(seen), expected), 1 - _up_to(int(seen) - 1, expected)) < P_VALUE
+        below = below + 1 if is_below else 0
+        if below == 2:
+            return begin + WINDOW
+    return np.inf
+
+
+def _up_to(count: int, mean: float) -> float:
+    """Return how likely so many counts or fewer are of a Poisson distribution."""
+    if count < 0:
+        return 0.0
+    logs = np.arange(1, count + 1)
+    terms = np.concatenate([[0.0], np.cumsum(np.log(mean) - np.log(logs))]) - mean
+    return float(np.exp(terms).sum())
+
+
+def bound(fault: Fault) -> float:
+    """Return the spills that no procedure does with less on average: the threshold over the information of a spill."""
+    information = fault.rate * (fault.factor * np.log(fault.factor) - fault.factor + 1 if fault.factor else 1.0)
+    return Judge(groups()).limits[fault.is_of_all] / information
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=6, help="runs of eight hours without a fault")
+    parser.add_argument("--seeds", type=int, default=20, help="runs with each fault")
+    asked = parser.parse_args()
+    console, began = Console(), time.monotonic()
+    with ProcessPoolExecutor() as pool:
+        told = list(pool.map(without_fault, range(asked.runs)))
+        channels = sum(len(group.names) for group in groups())
+        hours = 8 * asked.runs
+        console.print(
+            f"{hours} hours of beam without a fault, {channels:,} channels in {len(groups())} groups: "
+            f"{sum(map(len, told))} false alarms; borne is one in 8 hours"
+        )
+        table = Table(title=f"Faults from spill {FAULT_AT} on, {asked.seeds} seeds each; medians in spills")
+        for name in ("fault", "hits", "×", "told", "asked", "bound", "windows", "named", "first ±", "within"):
+            table.add_column(name, justify="left" if name == "fault" else "right")
+        for fault in FAULTS:
+            found = list(pool.map(partial(with_fault, fault), range(asked.seeds)))
+            right = [each for each in found if np.isfinite(each.spills) and not each.others]
+            table.add_row(
+                fault.what,
+                f"{fault.rate:g}",
+                f"{fault.factor:g}",
+                *(f"{np.median([each.spills for each in found]):.0f}", f"{fault.within}", f"{bound(fault):.0f}"),
+                f"{np.median([each.windows for each in found]):.0f}",
+                f"{len(right)}/{len(found)}",
+                f"{np.median([abs(each.off) for each in found]):.0f}",
+                f"{sum(each.is_within for each in found)}/{len(found)}",
+            )
+    console.print(table)
+    console.print(f"in {time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
