@@ -202,7 +202,7 @@ def _layout(refresh_s: float) -> Any:
             dcc.Store(id="theme", data="light"),
             dcc.Store(id="limits", data=limits),
             html.Header(header),
-            html.Main([html.Nav(id="controls"), html.Div(id="page")]),
+            html.Main([html.Nav(id="tiles"), html.Nav(id="controls"), html.Div(id="page")]),
             *dialogs(),
         ]
     )

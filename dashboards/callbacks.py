@@ -13,6 +13,7 @@ from dashboards.make import FigureCache
 from dashboards.pages import plots
 from dashboards.pages.controls import controls
 from dashboards.pages.strip import badges, banners, strip
+from dashboards.pages.tiles import tiles
 from streams.books import situation
 
 
@@ -22,7 +23,7 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache, faults: Faults) -
     @app.callback(
         Output("page", "children"),
         Output("navigation", "children"),
-        *(Output(name, "children") for name in ("strip", "badges", "banners", "controls")),
+        *(Output(name, "children") for name in ("strip", "badges", "banners", "controls", "tiles")),
         Input("address", "pathname"),
         State("address", "search"),
         State("theme", "data"),
@@ -35,7 +36,7 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache, faults: Faults) -
             faults.note("a page cannot be made", error, f"{path}{search or ''}")
             words = html.Div("This page cannot be made: the server's log says why.", className="card alone bad")
             page = html.Div(words, **{"data-has": "", "data-path": path, "data-made": uuid4().hex})
-            return page, plots.navigation(path), *[no_update] * 4
+            return page, plots.navigation(path), *[no_update] * 5
 
     app.clientside_callback(
         ClientsideFunction("spilldeck", "ask"),
@@ -62,4 +63,4 @@ def _page(data: Data, figures: FigureCache, path: str, search: str | None, theme
     page = html.Div(parts, **{"data-has": has, "data-path": path, "data-made": made})
     about = strip(view), badges(view), banners(view, choices, passed_over(search)), controls(view, choices, names)
     absent = situation.not_read_out(view.book.totals)
-    return page, plots.navigation(path, absent), *about
+    return page, plots.navigation(path, absent), *about, tiles(view, path)

@@ -25,6 +25,7 @@ from dashboards.pages.dialogs import counted, plain, runs_list
 from dashboards.pages.plots import figures_on, followed_on, is_page, names_on, navigation, tables_on
 from dashboards.pages.strip import badges, banners, clock, strip
 from dashboards.pages.tables import table
+from dashboards.pages.tiles import tiles
 from dashboards.threads import T, Threads, peer_of
 from streams.books import situation
 
@@ -164,6 +165,7 @@ class Live:
                 "strip": strip(view),
                 "badges": badges(view),
                 "banners": banners(view, choices, look.passed_over),
+                "tiles": tiles(view, path),
             },
             "clock": clock(view.now_s),
             "now_ms": round(view.now_s * 1000),

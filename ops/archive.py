@@ -57,7 +57,7 @@ def write_archive(settings: Settings, live: BookReader, run: int, directory: Pat
     if file.exists() and not replace:
         raise UsageError(f"{file} is there already: remove it, or give another --out")
     # Before its place is looked for: what is counted meanwhile may lie behind.
-    book = live.run(run, {}, key_numbers=False)
+    book = live.run(run, {}, of_spills=False)
     spills: list[int] = []
 
     def messages() -> Iterator[Message]:

@@ -11,6 +11,7 @@ import typer
 
 from ops.commands import (
     books,
+    checks,
     conditions,
     config,
     demo,
@@ -83,6 +84,7 @@ app.add_typer(spills.app, name="spills")
 app.add_typer(rejected.app, name="rejected")
 app.add_typer(runs.app, name="runs")
 app.add_typer(replay.app, name="replays")
+app.add_typer(checks.app, name="checks")
 app.add_typer(references.app, name="references")
 app.add_typer(conditions.app, name="conditions")
 app.add_typer(config.app, name="config")

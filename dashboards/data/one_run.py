@@ -207,7 +207,7 @@ class RunReader:
             ranges = ranges_of(self._conditions.for_run(run))
         except UsageError as error:
             warnings.append(f"The conditions of run {run} cannot be read: {error}")
-        book = reader.run(run, ranges, key_numbers=False)
+        book = reader.run(run, ranges, of_spills=False)
         spills = spill_facts(book.ledger, book.handling, book.totals.refused)
         late = situation.out_of_order(spills.spill, spills.produced_ms)
         windows: Mapping[Window, int] = {}

@@ -12,6 +12,7 @@ from dashboards.data.replays import Replay
 from streams.books.book import Book
 from streams.books.cells import Histogram
 from streams.books.imported import Imported
+from streams.books.judgement import Judgement
 from streams.books.replays import called
 from streams.books.run import RunBook
 from streams.books.spill_numbers import SpillNumber
@@ -129,6 +130,8 @@ class View:
     runs: StoredRuns
     book: RunBook
     """The whole run."""
+    judgement: Judgement | None
+    """What is wrong with it, as far as it was judged; None before it was."""
     is_loading: bool
     """It is still being read: what is here of it is nothing yet, or not the part of it that was asked for."""
     is_made_again: bool

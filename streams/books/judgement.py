@@ -26,6 +26,10 @@ class Judgement:
     """Number of the newest of them."""
     verdicts: tuple[Verdict, ...] = ()
     """What is and what was wrong, in the order in which it began."""
+    left: int = 0
+    """Spills that are there, and are still to be judged."""
+    problem: str = ""
+    """Why nothing is known; empty if something is."""
 
     @property
     def is_settling(self) -> bool:

@@ -13,6 +13,7 @@ from streams.books.connect import is_other_type
 from streams.books.stored import (
     StoredPart,
     unpack_book,
+    unpack_channel_counts,
     unpack_key_numbers,
     unpack_ledger,
     unpack_part,
@@ -79,11 +80,12 @@ class PartStore:
             pipe.hgetall(keys.run(run))
             pipe.hget(keys.index, str(run))
             pipe.hgetall(keys.spills(run))
-            pipe.hget(keys.key_numbers(run), layout.STAMP)
-            pipe.hlen(keys.key_numbers(run))
+            for key in (keys.key_numbers(run), keys.channel_counts(run)):
+                pipe.hget(key, layout.STAMP)
+                pipe.hlen(key)
             pipe.hgetall(keys.book(run))
             pipe.hgetall(keys.windows(run))
-            stored, place, spills, numbers_stamp, numbers, plots, windows = await pipe.execute()
+            stored, place, spills, *of_spills, plots, windows = await pipe.execute()
             if not stored:
                 return None
             found = unpack_part(stored, ranges)
@@ -92,10 +94,14 @@ class PartStore:
             self._checked(run, found, key, there)
             for key, there in ((keys.spills(run), spills), (keys.book(run), plots), (keys.windows(run), windows))
         )
-        if self._checked(run, found, keys.key_numbers(run), {layout.STAMP.encode(): numbers_stamp}):
-            with _as_damage(run, keys.key_numbers(run)):
-                if numbers - 1 != found.part.totals.filled:
-                    raise ValueError(f"it has {numbers - 1} spills, and {found.part.totals.filled} were filled")
+        for key, stamp, there, kept in (
+            (keys.key_numbers(run), *of_spills[:2], found.part.totals.filled),
+            (keys.channel_counts(run), *of_spills[2:], found.with_channels),
+        ):
+            if self._checked(run, found, key, {layout.STAMP.encode(): stamp}):
+                with _as_damage(run, key):
+                    if there - 1 != kept:
+                        raise ValueError(f"it has {there - 1} spills, and {kept} were filled")
         with _as_damage(run, keys.spills(run)):
             found.part.ledger = unpack_ledger(spills)
             if len(found.part.ledger) != found.part.totals.filled:
@@ -113,11 +119,15 @@ class PartStore:
             plots = self._checked(run, stored, key, cast("dict[bytes, bytes]", await self._redis.hgetall(key)))
             return unpack_book(plots, stored.book.ranges)
 
-    async def check_key_numbers(self, partition: int, run: int) -> None:
-        """Read the key numbers of a run, which `load` counts alone; raises as it does."""
-        key = self._keys_of(partition).key_numbers(run)
-        with _as_damage(run, key):
-            unpack_key_numbers(cast("dict[bytes, bytes]", await self._redis.hgetall(key)))
+    async def check_of_spills(self, partition: int, run: int) -> None:
+        """Read what is kept of each spill of a run, which `load` counts alone; raises as it does."""
+        keys = self._keys_of(partition)
+        for key, unpacked in (
+            (keys.key_numbers(run), unpack_key_numbers),
+            (keys.channel_counts(run), unpack_channel_counts),
+        ):
+            with _as_damage(run, key):
+                unpacked(cast("dict[bytes, bytes]", await self._redis.hgetall(key)))
 
     @staticmethod
     def _checked(run: int, stored: StoredPart, key: str, found: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:

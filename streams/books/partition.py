@@ -108,7 +108,7 @@ class Parts:
         stored = await self._load(run, state)
         for window in stored.windows:
             await self._store.parts.load_window(self._partition, run, window, stored)
-        await self._store.parts.check_key_numbers(self._partition, run)
+        await self._store.parts.check_of_spills(self._partition, run)
 
     async def count(self, run: int, outcomes: Sequence[Outcome], state: PartitionState) -> "Change":
         """Count messages of a run, in the order of their offsets; those that are in its part already change nothing."""

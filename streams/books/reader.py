@@ -16,6 +16,7 @@ from streams.books.run import Handling, Ledger, RunBook
 from streams.books.run_list import RunList
 from streams.books.stored import (
     unpack_book,
+    unpack_channel_counts,
     unpack_handling,
     unpack_key_numbers,
     unpack_ledger,
@@ -167,22 +168,23 @@ class BookReader:
             raise UnreadableRunError(self.unreadable[run])
         return found.get(run, Totals())
 
-    def run(self, run: int, ranges: Ranges, *, key_numbers: bool = True) -> RunBook:
+    def run(self, run: int, ranges: Ranges, *, of_spills: bool = True) -> RunBook:
         """Return all of a run; empty books if there is no such run.
 
         Parameters
         ----------
-        key_numbers
-            Whether those of its spills, too.
+        of_spills
+            Whether what is kept of each spill, too: key numbers, and hits by channel.
         """
         totals, ledger, book = Totals(), Ledger(), Book(ranges)
         handling: dict[int, Handling] = {}
         numbers: dict[int, bytes] = {}
+        counts: dict[int, bytes] = {}
         spills = 0
         for part in self._parts(run):
             with part.reading():
                 names = [part.keys.spills(run), part.keys.handling(run), part.keys.book(run)]
-                names += [part.keys.key_numbers(run)] if key_numbers else []
+                names += [part.keys.key_numbers(run), part.keys.channel_counts(run)] if of_spills else []
                 stored, there = part.hashes(names)
                 if not stored:
                     continue
@@ -192,14 +194,16 @@ class BookReader:
                 spills += len(ours)
                 handling |= unpack_handling(there[1])
                 book += unpack_book(there[2], ranges)
-                if key_numbers:
+                if of_spills:
                     numbers |= unpack_key_numbers(there[3])
+                    counts |= unpack_channel_counts(there[4])
         return RunBook(
             totals=totals,
             ledger=ledger,
             book=book,
             handling=handling,
             key_numbers=numbers,
+            channel_counts=counts,
             counted_twice=spills - len(ledger),
         )
 
@@ -210,6 +214,15 @@ class BookReader:
             with part.reading():
                 stored = part.fields(part.keys.key_numbers(run), [*map(str, spills)])
                 found |= {int(s): unpack_numbers(n) for s, n in stored.items()}
+        return found
+
+    def channel_counts(self, run: int, spills: Sequence[int]) -> dict[int, bytes]:
+        """Return how often each channel was hit in spills of a run, packed; nothing where it was not kept."""
+        found = dict.fromkeys(spills, b"")
+        for part in self._parts(run) if found else ():
+            with part.reading():
+                stored = part.fields(part.keys.channel_counts(run), [*map(str, spills)])
+                found |= {int(s): layout.unseal(c) for s, c in stored.items()}
         return found
 
     def windows(self, run: int) -> dict[Window, int]:

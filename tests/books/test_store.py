@@ -125,7 +125,7 @@ def test_what_is_written_comes_back(redis_url: str) -> None:
     with Redis.from_url(redis_url) as redis:
         reader = BookReader(redis, "test", "live")
         assert reader.run(7, {}).key_numbers == written.key_numbers
-        assert reader.run(7, {}, key_numbers=False).key_numbers == {}
+        assert reader.run(7, {}, of_spills=False).key_numbers == {}
         assert reader.key_numbers(7, [3, 4]) == {**written.key_numbers, 4: b""}
         assert reader.places() == {7: written.place}
 

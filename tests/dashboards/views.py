@@ -39,6 +39,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "current": run,
         "runs": () if run is None else (RunSummary(run=run, run_type="", begin_us=0, ended=False),),
         "book": book,
+        "judgement": None,
         "is_loading": False,
         "is_made_again": False,
         "is_unreadable": False,

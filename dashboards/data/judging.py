@@ -1,0 +1,58 @@
+"""What is wrong with the runs that somebody looks at: judged spill by spill, a part of them at a time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from dashboards.data.books import Books
+from dashboards.data.one_run import NOTHING, OneRun
+from streams.books.judgement import Judgement, Judging
+from streams.books.part_reader import UnreadableRunError
+from streams.books.reader import BookReader
+
+AT_ONCE = 200
+"""Spills of a run that are judged before what is known is told: some tenths of a second."""
+
+Judgements = Mapping[tuple[int, str | None], Judgement]
+"""Run and session, as in `Books.read` → what is wrong with it."""
+
+
+class Judges:
+    """Judges runs.
+
+    Parameters
+    ----------
+    reader_of
+        Gives what reads the books of a session, None for those that are the runs'; for our thread alone.
+    """
+
+    def __init__(self, reader_of: Callable[[str | None], BookReader]) -> None:
+        self._reader_of = reader_of
+        self._judging: dict[tuple[int, str | None], Judging] = {}
+
+    def look(self, books: Books, last: Judgements) -> Judgements:
+        """Return what is known of the runs that were read; the same again if nothing has changed.
+
+        Raises
+        ------
+        redis.RedisError
+            When Redis does not answer.
+        """
+        wanted = {at: one for at, one in books.read.items() if one is not NOTHING and not one.is_unreadable}
+        self._judging = {at: its for at, its in self._judging.items() if at in wanted}
+        found = {at: self._judged(at, one, is_over=at[0] != books.current) for at, one in wanted.items()}
+        return last if found == last else found
+
+    def _judged(self, at: tuple[int, str | None], one: OneRun, *, is_over: bool) -> Judgement:
+        """Return what is known of a run with its next spills."""
+        (run, session), ledger = at, one.book.ledger
+        judging = self._judging.setdefault(at, Judging())
+        due = judging.due(ledger, is_over=is_over or one.book.totals.ended)
+        now = due[:AT_ONCE]
+        try:
+            counts = self._reader_of(session).channel_counts(run, now) if now else {}
+            for spill in now:
+                judging.add(spill, ledger[spill].triggers, counts[spill])
+        except (UnreadableRunError, ValueError) as error:
+            del self._judging[at]
+            return Judgement(problem=str(error))
+        return replace(judging.judgement, left=len(due) - len(now))
