@@ -11,13 +11,13 @@ from confluent_kafka import Message as KafkaMessage
 from schemas.records import RejectedSpill
 from schemas.wire import encode
 from streams import kafka
-from streams.agents.probe import Probe
-from streams.agents.registry import KnownRuns
 from streams.books.decisions import Decisions
 from streams.books.kafka_log import KafkaLog, Known
+from streams.books.known_runs import KnownRuns
 from streams.books.plan import PREFIX, VERIFYING, Plan
 from streams.conditions.store import ConditionsStore
 from streams.errors import ServerError
+from streams.kafka.probe import Probe
 from streams.settings import LIVE, Settings
 from streams.topics import Topics
 from streams.transform import ConditionsOf, Message

@@ -13,9 +13,9 @@ from faust.types import TP
 from schemas.records import MAX_TEXT, RejectedSpill
 from schemas.wire import encode
 from streams.agents.common import SERVER_ERRORS, Channels
-from streams.agents.probe import Probe
-from streams.agents.registry import KnownRuns
 from streams.books.kafka_log import KafkaLog, Known
+from streams.books.known_runs import KnownRuns
+from streams.kafka.probe import Probe
 from streams.settings import LIVE, Settings
 
 

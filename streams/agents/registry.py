@@ -7,9 +7,8 @@ run is in spills.raw, so that the one that is taken comes first when Redis was e
 
 import asyncio
 import json
-import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -20,17 +19,16 @@ from redis import Redis
 
 from schemas.known import WireError
 from schemas.records import RunRecord
-from schemas.wire import decode, encode
+from schemas.wire import encode
 from streams.agents.common import SERVER_ERRORS, Channels
 from streams.books import layout
 from streams.books.changing import ChangingHash
 from streams.books.connect import connect
 from streams.books.decided import refresh
-from streams.books.kafka_log import Known
+from streams.books.known_runs import KnownRuns
 from streams.books.products import Products
 from streams.books.reader import BookReader
 from streams.books.registry import record, states
-from streams.kafka import asking, messages, span
 from streams.settings import Settings
 
 LOOK_S = 5.0
@@ -143,75 +141,3 @@ def _extended(now: RunRecord, before: RunRecord | None) -> RunRecord:
     for partition, last in now.lasts.items():
         lasts[partition] = max(last, lasts.get(partition, last))
     return replace(now, firsts=firsts, lasts=lasts)
-
-
-def known(records: Iterable[RunRecord], log: str, partition: int) -> Known:
-    """Return where runs begin in a partition of the topic of raw spills that has this id, as records say.
-
-    Parameters
-    ----------
-    records
-        In the order in which they were written.
-    """
-    number = str(partition)
-    ours = [one for one in records if one.log == log]
-    newest = {one.run: one for one in ours}
-    counted = [one.counted[number] for one in ours if number in one.counted]
-    return Known(
-        runs={run: one.firsts[number] for run, one in newest.items() if number in one.firsts},
-        below=counted[-1] if counted else 0,  # it may be less than once: Kafka loses the end of a log, too
-    )
-
-
-class KnownRuns:
-    """Where runs begin, as the topic of runs says. Blocking: call it from a thread.
-
-    Parameters
-    ----------
-    settings
-        Brokers.
-    topic
-        The one of runs.
-    """
-
-    def __init__(self, settings: Settings, topic: str) -> None:
-        self._settings = settings
-        self._topic = topic
-        self._lock = threading.Lock()
-        self._end = 0
-        self._records: list[RunRecord] = []
-
-    def of(self, log: str, partition: int) -> Known:
-        """Return where runs begin in a partition of the topic of raw spills that has this id.
-
-        Raises
-        ------
-        ServerError
-            When Kafka does not answer.
-        """
-        with self._lock:
-            self._read()
-            return known(self._records, log, partition)
-
-    def newest(self) -> dict[int, RunRecord]:
-        """Return the record of each run that was written last; raises as `of` does."""
-        with self._lock:
-            self._read()
-            return {one.run: one for one in self._records}
-
-    def _read(self) -> None:
-        """Read what was written since somebody read last."""
-        with asking(self._settings) as consumer:
-            low, end = span(consumer, self._topic, 0)
-            if end < self._end:  # the topic was made anew
-                self._records, self._end = [], 0
-            start, found = max(low, self._end), []
-            for message in messages(consumer, self._topic, 0, start, end):
-                try:
-                    one = decode(message.value() or b"")
-                except WireError:
-                    continue  # somebody else's
-                if isinstance(one, RunRecord):
-                    found.append(one)
-            self._records += found
-            self._end = end

@@ -4,7 +4,7 @@ All keys of a partition carry the hash tag ``{session:partition}``, so that a ch
 Redis Cluster. Under ``prefix:v2:{session:partition}:``
 
 ========================  ======  ===================================================================
-``state``                 hash    see `store.PartitionState`
+``state``                 hash    see `stored.PartitionState`
 ``index``                 hash    run → where it is and how far it came: what a list of runs needs
 ``changed``               zset    run → number of the checkpoint that changed it last
 ``run:RUN``               hash    ``totals``; ``unit``: the first offset that is not in the part, and the stamps that

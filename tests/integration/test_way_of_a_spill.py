@@ -14,9 +14,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
 from streams import kafka
-from streams.agents.registry import KnownRuns
 from streams.books.compare import differences
 from streams.books.connect import connect
+from streams.books.known_runs import KnownRuns
 from streams.books.reader import BookReader
 from streams.books.windows import window_at
 from streams.conditions.store import ConditionsStore

@@ -16,12 +16,12 @@ from redis import Redis
 from redis.exceptions import DataError, OutOfMemoryError, ResponseError
 
 from streams import kafka
-from streams.agents.probe import Probe
 from streams.agents.repairs import read_from_kafka
 from streams.books.checkpoint import COMPARE_AND_SET
 from streams.books.connect import is_other_type
 from streams.books.store import SET_ASIDE
 from streams.errors import ServerError
+from streams.kafka.probe import Probe
 from streams.settings import Settings
 from tests.simulation.host import Trace
 from tests.simulation.kafka_in_memory import Kafka

@@ -10,20 +10,21 @@ from schemas.records import Record, RejectedSpill, RunRecord
 from streams.agents import watch
 from streams.agents.aggregate import count
 from streams.agents.common import SERVER_ERRORS
-from streams.agents.probe import ID_KNOWN_S
 from streams.agents.products import Products
 from streams.agents.reconstruct import Reconstruction
-from streams.agents.registry import Registry, known
+from streams.agents.registry import Registry
 from streams.agents.repairs import Repairs
 from streams.agents.watch import Watch
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog, Known
+from streams.books.known_runs import known
 from streams.books.layout import Keys
 from streams.books.partition import Filling, Partitions
 from streams.books.reading import Arrived, Reading
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore
 from streams.books.stored import PartitionState
+from streams.kafka.probe import ID_KNOWN_S
 from streams.process import plot_ranges
 from streams.settings import LIVE, RedisSettings, load_settings
 from streams.transform import ConditionsOf

@@ -3,7 +3,8 @@
 import os
 
 import streams.app
-from streams.agents import probe, watch
+from streams.agents import watch
+from streams.kafka import probe
 from tests.chaos.plugins import LONGEST_TIME_OUT_S
 
 streams.app.REQUEST_S = 6.0  # no shorter than its session, which Kafka wants to be 6 s
