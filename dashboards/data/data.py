@@ -21,14 +21,12 @@ from dashboards.data.books import Books
 from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
 from dashboards.data.decisions import LOOK_S as DECISIONS_S
 from dashboards.data.decisions import DecisionsWatcher
-from dashboards.data.judging import Judgements, Judges
 from dashboards.data.one_run import Wanted
 from dashboards.data.store import Store, StoreWatcher
 from dashboards.data.view import View
 from dashboards.data.viewer import Seen, Viewer
 from streams.books import layout
 from streams.books.connect import connect
-from streams.books.reader import BookReader
 from streams.settings import LIVE, Settings
 
 FIRST_READ_S = 2.0
@@ -65,8 +63,6 @@ class Data:
         # Each is written by one thread alone and replaced as a whole: a page needs no lock to read it.
         self._store, self._broker = Store(), Broker()
         self._viewer = Viewer(settings)
-        self._judges = Judges(partial(self._reader_of, settings))
-        self._judgements: Judgements = {}
         self.changes = 0
         """Grows with each change of what there is to show, the clock aside."""
         self.on_change: Callable[[], object] = lambda: None
@@ -74,14 +70,11 @@ class Data:
         self._looked = threading.Condition()
         self._wanted: dict[Wanted, float] = {Wanted(): float("inf")}
         self._ask, self._stopped = threading.Event(), threading.Event()
-        self._are_new = threading.Event()
-        """Books were read that are still to be judged."""
         self._has_looked = False
         self._threads = [
             threading.Thread(target=target, daemon=True, name=name)
             for name, target in (
                 ("books", self._read_books),
-                ("judge", self._judge),
                 ("announcements", self._hear_announcements),
                 ("kafka-ends", self._watch_kafka),
                 ("decisions", self._watch_decisions),
@@ -96,7 +89,6 @@ class Data:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._ask.set()
-        self._are_new.set()
         self._decisions.asked.set()
         for thread in self._threads:
             thread.join()
@@ -105,13 +97,7 @@ class Data:
     def view(self, choices: Choices = Choices(), plot: str | None = None) -> View:  # noqa: B008 - frozen
         """Return what there is to show now of what somebody chose, and of one plot its key number."""
         self._want(choices, plot)
-        seen = Seen(
-            now_s=time.time(),
-            store=self._store,
-            broker=self._broker,
-            judgements=self._judgements,
-            undecided=self._decisions.warning,
-        )
+        seen = Seen(now_s=time.time(), store=self._store, broker=self._broker, undecided=self._decisions.warning)
         return self._viewer.view(seen, choices, plot)
 
     def _want(self, choices: Choices, plot: str | None) -> None:
@@ -141,48 +127,21 @@ class Data:
             return list(self._wanted)
 
     def _read_books(self) -> None:
-        told = self._judgements
         while not self._stopped.is_set():
             last = self._store
             self._look_at_redis()
-            now, judgements = self._store, self._judgements
-            if now.books is not last.books:
-                self._are_new.set()
-            is_new = now.books is not last.books or now.replays != last.replays or now.fault != last.fault
-            if is_new or judgements is not told:
-                told = judgements
+            now = self._store
+            is_read = now.books is not last.books or now.judgements is not last.judgements
+            if is_read or now.replays != last.replays or now.fault != last.fault:
                 self.changes += 1
                 try:
                     self.on_change()
                 except Exception as error:  # noqa: BLE001 - who listens may fail, the books are read all the same
                     _log.warning("a change cannot be told", error=f"{type(error).__name__}: {error}")
                 self._stopped.wait(CHANGE_S)
-            self._ask.wait(self._refresh_s)
+            if not any(each.left for each in now.judgements.values()):
+                self._ask.wait(self._refresh_s)
             self._ask.clear()
-
-    def _judge(self) -> None:
-        while not self._stopped.is_set():
-            self._are_new.wait()
-            self._are_new.clear()
-            last = self._judgements
-            try:
-                self._judgements = self._judges.look(self._store.books, last)
-            except RedisError:  # the books' own thread says so
-                self._stopped.wait(self._refresh_s)
-            except Exception as error:  # noqa: BLE001 - what cannot be judged is told as not judged; the page goes on
-                _log.warning("runs cannot be judged", error=f"{type(error).__name__}: {error}")
-                self._stopped.wait(self._refresh_s)
-            if self._judgements is not last:
-                self._ask.set()
-            if any(each.left for each in self._judgements.values()):
-                self._are_new.set()
-
-    def _reader_of(self, settings: Settings, session: str | None) -> BookReader:
-        """Return a reader of its own for who judges: each remembers what it has read."""
-        if session is None:
-            promoted = lambda: self._decisions.promoted.shown  # noqa: E731
-            return BookReader(self._redis, settings.redis.key_prefix, settings.session, promoted)
-        return BookReader.of(self._redis, settings, session)
 
     def _look_at_redis(self) -> None:
         self._store = self._store_watcher.look(self._store, self._broker.spans, self._still_wanted())

@@ -1,5 +1,6 @@
 """What is wrong with the runs that somebody looks at: judged spill by spill, a part of them at a time."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -9,8 +10,10 @@ from streams.books.judgement import Judgement, Judging
 from streams.books.part_reader import UnreadableRunError
 from streams.books.reader import BookReader
 
-AT_ONCE = 200
-"""Spills of a run that are judged before what is known is told: some tenths of a second."""
+AT_ONCE_S = 0.25
+"""Time that is spent on it before the page is told what is known so far."""
+SPILLS_AT_ONCE = 20
+"""Spills of which the counts are read together."""
 
 Judgements = Mapping[tuple[int, str | None], Judgement]
 """Run and session, as in `Books.read` → what is wrong with it."""
@@ -22,7 +25,7 @@ class Judges:
     Parameters
     ----------
     reader_of
-        Gives what reads the books of a session, None for those that are the runs'; for our thread alone.
+        Gives what reads the books of a session, None for those that are the runs'.
     """
 
     def __init__(self, reader_of: Callable[[str | None], BookReader]) -> None:
@@ -39,20 +42,24 @@ class Judges:
         """
         wanted = {at: one for at, one in books.read.items() if one is not NOTHING and not one.is_unreadable}
         self._judging = {at: its for at, its in self._judging.items() if at in wanted}
-        found = {at: self._judged(at, one, is_over=at[0] != books.current) for at, one in wanted.items()}
+        until_s = time.monotonic() + AT_ONCE_S
+        # That which is being taken comes first.
+        order = sorted(wanted, key=lambda at: at != (books.current, None))
+        found = {at: self._judged(at, wanted[at], until_s, is_over=at[0] != books.current) for at in order}
         return last if found == last else found
 
-    def _judged(self, at: tuple[int, str | None], one: OneRun, *, is_over: bool) -> Judgement:
+    def _judged(self, at: tuple[int, str | None], one: OneRun, until_s: float, *, is_over: bool) -> Judgement:
         """Return what is known of a run with its next spills."""
         (run, session), ledger = at, one.book.ledger
         judging = self._judging.setdefault(at, Judging())
         due = judging.due(ledger, is_over=is_over or one.book.totals.ended)
-        now = due[:AT_ONCE]
         try:
-            counts = self._reader_of(session).channel_counts(run, now) if now else {}
-            for spill in now:
-                judging.add(spill, ledger[spill].triggers, counts[spill])
+            while due and time.monotonic() < until_s:
+                now, due = due[:SPILLS_AT_ONCE], due[SPILLS_AT_ONCE:]
+                counts = self._reader_of(session).channel_counts(run, now)
+                for spill in now:
+                    judging.add(spill, ledger[spill].triggers, counts[spill])
         except (UnreadableRunError, ValueError) as error:
             del self._judging[at]
             return Judgement(problem=str(error))
-        return replace(judging.judgement, left=len(due) - len(now))
+        return replace(judging.judgement, left=len(due))

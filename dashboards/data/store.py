@@ -12,6 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dashboards.data.books import Books, BooksReader
 from dashboards.data.decisions import DecisionsWatcher
+from dashboards.data.judging import Judgements, Judges
 from dashboards.data.one_run import RunReader, Wanted
 from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.waiting import Waiting, WaitingWatcher
@@ -35,6 +36,8 @@ class Store:
     """What was last seen of Redis."""
 
     books: Books = field(default_factory=Books)
+    judgements: Judgements = field(default_factory=dict)
+    """What is wrong with the runs that somebody looks at."""
     waiting: Waiting = Waiting()  # noqa: RUF009 - frozen
     """What was on its way into them then."""
     replays: tuple[Replay, ...] = ()
@@ -70,6 +73,7 @@ class StoreWatcher:
         reader_of = lru_cache(READERS_KEPT)(partial(BookReader.of, redis, settings))
         run_reader = RunReader(shown, ConditionsStore.from_settings(settings))
         self._books = BooksReader(shown, reader_of, decisions.look, run_reader)
+        self._judges = Judges(lambda session: shown if session is None else reader_of(session))
         self._replays = ReplayWatcher(Replays(redis, prefix, lambda: decisions.known), reader_of)
         self._waiting = WaitingWatcher()
         self._risks_s = float("-inf")
@@ -88,6 +92,7 @@ class StoreWatcher:
         now = last
         try:
             now = self._with_books(now, spans, wanted)
+            now = replace(now, judgements=self._judges.look(now.books, now.judgements))
             now = self._with_replays(now, now.books.at.promoted.all)
             now = self._with_risks(now)
         except (RedisConnectionError, RedisTimeoutError) as error:

@@ -8,7 +8,6 @@ from dashboards.data.books import Books
 from dashboards.data.broker import Broker
 from dashboards.data.frozen import Frozen
 from dashboards.data.history import History
-from dashboards.data.judging import Judgements
 from dashboards.data.one_run import NOTHING, OneRun, Part, Wanted, sentence
 from dashboards.data.replays import Replay
 from dashboards.data.store import Store
@@ -36,8 +35,6 @@ class Seen:
     """Seconds since 1970 UTC."""
     store: Store
     broker: Broker
-    judgements: Judgements
-    """Of the runs that somebody looks at."""
     undecided: str
     """What to say while nobody has told what people decided; else empty."""
 
@@ -129,7 +126,7 @@ class Viewer:
             current=books.current,
             runs=books.runs,
             book=one.book,
-            judgement=seen.judgements.get((run, choices.session)) if run is not None else None,
+            judgement=seen.store.judgements.get((run, choices.session)) if run is not None else None,
             is_loading=is_loading,
             is_made_again=one.standing is not None and bool(one.standing.left),
             is_unreadable=one.is_unreadable,

@@ -1,4 +1,7 @@
-"""Tiles: for each detector the worst that is wrong with it, by mark, colour and words; what is in order is quiet."""
+"""Tiles: for each detector the worst that is wrong with it, by mark, colour and words; what is in order is quiet.
+
+The overview has one a detector; a detector's own pages have all that is and was wrong with it.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,23 +19,50 @@ from streams.experiment import experiment
 from streams.freshness import Level, span
 from streams.words import several
 
+MOST = 12
+"""Faults that are listed of a detector: a board that dies takes hundreds of channels with it."""
+
 
 def tiles(view: View, path: str) -> list[Any]:
-    """Return a tile for each detector whose channels are watched, on the page at an address: the overview has them."""
-    if path.strip("/") or view.run is None:
+    """Return what is wrong, as the page at an address shows it."""
+    if view.run is None:
         return []
-    return [_tile(detector, view) for detector in experiment().channels]
+    match path.strip("/").split("/"):
+        case [""]:
+            return [_tile(*_said(detector, view), detector, "tile") for detector in experiment().channels]
+        case ["detector", detector, *_] if detector in experiment().channels:
+            return _all_of(detector, view)
+    return []
 
 
-def _tile(detector: str, view: View) -> Any:
-    level, text = _said(detector, view)
-    title = experiment().detectors[detector].title
+def _tile(level: Level, text: str, detector: str, classes: str) -> Any:
     parts = [
         html.Span(MARK[level], className="mark"),
-        html.Span(title, className="what"),
+        html.Span(experiment().detectors[detector].title, className="what"),
         html.Span(text, className="words"),
     ]
-    return to_page(parts, f"/detector/{detector}", className=f"tile {level}")
+    return to_page(parts, f"/detector/{detector}", className=f"{classes} {level}")
+
+
+def _all_of(detector: str, view: View) -> list[Any]:
+    """Return how a detector is, and all that is and was wrong with it, the newest first."""
+    its = _of(detector, view)
+    if not its:
+        return [_tile(*_said(detector, view), detector, "tile")]
+    bad, past = ([each for each in its if (each.ended is None) == is_bad][::-1] for is_bad in (True, False))
+    shown = [*bad, *past][:MOST]
+    found = [
+        _tile(Level.BAD if each.ended is None else Level.IDLE, f"{words(each)}: {_counts(each)}", detector, "tile one")
+        for each in shown
+    ]
+    left = len(its) - len(shown)
+    more = f"{several(left, 'fault')} more: spilldeck checks show {view.run}"
+    return [*found, _tile(Level.IDLE, more, detector, "tile one")] if left else found
+
+
+def _counts(verdict: Verdict) -> str:
+    finding = verdict.finding
+    return f"{several(finding.counted, 'hit')}, where {finding.expected:,.0f} were expected"
 
 
 def _said(detector: str, view: View) -> tuple[Level, str]:
@@ -44,25 +74,29 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
         return Level.UNKNOWN, f"Cannot be judged: {judgement.problem}"
     if detector in situation.not_read_out(view.book.totals):
         return Level.IDLE, "Not read out in this run"
-    groups = {group.name for group in experiment().channels[detector]}
-    bad = [each for each in judgement.bad if each.group in groups]
+    its = _of(detector, view)
+    bad = [each for each in its if each.ended is None]
     as_of = f", as of spill {judgement.last}" if judgement.left else ""
     if bad:
-        return Level.BAD, _worst(bad, view) + as_of
+        return Level.BAD, _first(bad, view) + as_of
     if not judgement.counted:
         return Level.UNKNOWN, "No hits by channel are kept of this run" if judgement.spills else "No spills yet"
     if judgement.is_settling:
         return Level.IDLE, f"Settling: {judgement.counted} of {SETTLING} spills{as_of}"
-    past = [each for each in judgement.verdicts if each.group in groups]
-    was = f"; {several(len(past), 'fault')} before" if past else ""
+    was = f"; {several(len(its), 'fault')} before" if its else ""
     return Level.GOOD, f"No channel has changed{was}{as_of}"
 
 
-def _worst(bad: Sequence[Verdict], view: View) -> str:
+def _of(detector: str, view: View) -> list[Verdict]:
+    """Return what is and was wrong with a detector, in the order in which it began."""
+    groups = {group.name for group in experiment().channels[detector]}
+    return [each for each in view.judgement.verdicts if each.group in groups] if view.judgement is not None else []
+
+
+def _first(bad: Sequence[Verdict], view: View) -> str:
     """Return the one that began first, with since when, and how many others there are."""
-    first = bad[0]
-    spills = view.run_spills
-    times = spills.time_us[spills.spill >= first.finding.begin.first]
-    ago = f", {span(view.now_s - times[0] / 1e6)} ago" if len(times) and view.run == view.current else ""
+    first, spills = bad[0], view.run_spills
+    times_us = spills.time_us[spills.spill >= first.finding.begin.first]
+    ago = f", {span(view.now_s - times_us[0] / 1e6)} ago" if len(times_us) and view.run == view.current else ""
     others = f"; {len(bad) - 1} more" if len(bad) > 1 else ""
     return f"{words(first)}{ago}{others}"

@@ -87,7 +87,7 @@ def test_figures_are_made_once_for_all_browsers_and_sent_once_to_each(slow: Sett
         # Nothing has changed: a browser that has all gets the strip alone.
         later = await ask(live, has=answers[0]["has"])
         assert "figures" not in later
-        assert set(later["parts"]) == {"strip", "badges", "banners"}
+        assert set(later["parts"]) == {"strip", "badges", "banners", "tiles"}
         frozen = await ask(live, search="?frozen=1", has=answers[0]["has"])
         await asyncio.to_thread(checkpoint, slow, {RUN: run_book(8)}, next=8)
         still = await ask(live, search="?frozen=1", **again(frozen))

@@ -1,0 +1,97 @@
+"""What a tile says of a detector in each situation: unknown is not good, and what is wrong has its channel and spill."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dashboards.pages.tiles import MOST, tiles
+from streams.books.judgement import Judgement
+from streams.checks.begin import Begin
+from streams.checks.counts import CHANNEL, Finding
+from streams.checks.judge import Verdict
+from streams.experiment import experiment
+from tests.dashboards.views import run_book, text_of, view
+
+FINE = Judgement(spills=100, counted=100, last=99)
+
+
+def verdict(
+    channel: int = 3, *, first: int = 40, earliest: int | None = None, ended: int | None = None, group: str = "TOF1"
+) -> Verdict:
+    """Return a silent channel; of -1, a silent group."""
+    (its,) = [g for groups in experiment().channels.values() for g in groups if g.name == group]
+    finding = Finding(
+        column=channel,
+        change=CHANNEL[0],
+        factor=0.0,
+        counted=0,
+        expected=25.0,
+        begin=Begin(first=first, earliest=first if earliest is None else earliest, latest=first),
+        told=first + 4,
+    )
+    return Verdict(group=group, channel=its.names[channel] if channel >= 0 else "", finding=finding, ended=ended)
+
+
+def said(judgement: Judgement | None, detector: str = "tof", path: str = "/", **changes: Any) -> tuple[str, str]:
+    """Return level and words of a detector's tile."""
+    shown = view(run_book(), judgement=judgement, **changes)
+    title = experiment().detectors[detector].title
+    (tile,) = [each for each in tiles(shown, path) if title in text_of(each)]
+    return tile.className.split()[-1], text_of(tile).split(title, 1)[1].strip()
+
+
+@pytest.mark.parametrize(
+    ("judgement", "level", "words"),
+    [
+        (None, "unknown", "Not judged yet"),
+        (Judgement(), "unknown", "No spills yet"),
+        (Judgement(problem="its counts are cut"), "unknown", "Cannot be judged: its counts are cut"),
+        (Judgement(spills=30, last=29), "unknown", "No hits by channel are kept of this run"),
+        (Judgement(spills=7, counted=7, last=6), "idle", "Settling: 7 of 20 spills"),
+        (FINE, "good", "No channel has changed"),
+        (replace(FINE, left=200), "good", "No channel has changed, as of spill 99"),
+        (replace(FINE, verdicts=(verdict(ended=60),)), "good", "No channel has changed; 1 fault before"),
+        (replace(FINE, verdicts=(verdict(),)), "bad", "TOF1 horizontal slab 1, PMT 1 silent since spill 40"),
+        (
+            replace(FINE, verdicts=(verdict(earliest=38), verdict(4, first=70)), left=9),
+            "bad",
+            "TOF1 horizontal slab 1, PMT 1 silent since spill 40 (between 38 and 40); 1 more, as of spill 99",
+        ),
+        (replace(FINE, verdicts=(verdict(-1),)), "bad", "TOF1 silent since spill 40"),
+        (replace(FINE, verdicts=(verdict(group="KL"),)), "good", "No channel has changed"),
+    ],
+)
+def test_a_tile_says_how_a_detector_is(judgement: Judgement | None, level: str, words: str) -> None:
+    assert said(judgement) == (level, words)
+
+
+def test_since_when_is_told_of_the_run_that_is_taken() -> None:
+    bad = replace(FINE, verdicts=(verdict(first=5),))
+    book = run_book()
+    now_s = book.ledger[5].time_us / 1e6 + 90
+    assert said(bad, now_s=now_s)[1].endswith("since spill 5, 90 s ago")
+    assert said(bad, now_s=now_s, current=1)[1].endswith("since spill 5")
+
+
+def test_while_a_run_is_read_nothing_is_known_of_it() -> None:
+    assert said(FINE, is_loading=True) == ("unknown", "Not judged yet")
+
+
+def test_each_watched_detector_has_a_tile_on_the_overview_and_its_faults_on_its_page() -> None:
+    shown = view(run_book(), judgement=replace(FINE, verdicts=(verdict(ended=50), verdict(5, first=60))))
+    assert len(tiles(shown, "/")) == len(experiment().channels)
+    assert [text_of(each).split("Time of flight")[1].strip() for each in tiles(shown, "/detector/tof/expert")] == [
+        "TOF1 horizontal slab 2, PMT 1 silent since spill 60: 0 hits, where 25 were expected",
+        "TOF1 horizontal slab 1, PMT 1 silent since spill 40 until 50: 0 hits, where 25 were expected",
+    ]
+    assert [each.className.split()[-1] for each in tiles(shown, "/detector/kl")] == ["good"]
+    assert tiles(shown, "/plot/ht01") == tiles(shown, "/replays") == tiles(shown, "/detector/daq") == []
+    assert tiles(view(), "/") == []
+
+
+def test_of_hundreds_of_faults_the_first_ones_are_listed_and_the_others_counted() -> None:
+    many = tuple(verdict(channel, group="EMR") for channel in range(200))
+    found = tiles(view(run_book(), judgement=replace(FINE, verdicts=many)), "/detector/emr")
+    assert len(found) == MOST + 1
+    assert f"{200 - MOST} faults more: spilldeck checks show" in text_of(found[-1])
