@@ -1,4 +1,4 @@
-"""What a tile says of a detector in each situation: unknown is not good; what is wrong has its channel and its spill."""
+"""What a tile says of a detector: unknown is not good, and what is wrong has its channel and its first spill."""
 
 from dataclasses import replace
 from typing import Any
