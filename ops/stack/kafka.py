@@ -16,7 +16,7 @@ from ops.stack.java import find_java
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams.errors import ServerError
 
-# Java's second compiler takes longer than it saves: with the first alone a start costs 40 % less, and so does a gigabyte.
+# Java's second compiler takes longer than it saves: with the first alone a start and a gigabyte cost 40 % less.
 OPTIONS = (
     *("-Xmx512m", "-XX:TieredStopAtLevel=1"),
     *("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"),
