@@ -120,6 +120,11 @@ class Book:
         cells = self.cells.get(name)
         return new_histogram(name, self.ranges) if cells is None else cells.histogram()
 
+    def counts(self, name: str) -> I8:
+        """Return the counts of a plot, flow included, without making the histogram of them."""
+        cells = self.cells.get(name)
+        return new_histogram(name, self.ranges).view(flow=True) if cells is None else cells.view()
+
     def __setitem__(self, name: str, histogram: Histogram) -> None:
         self.cells[name] = Cells.of(histogram)
 

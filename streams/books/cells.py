@@ -54,6 +54,10 @@ class Cells:
         view[...] = self.counts.reshape(view.shape, order="F")
         return histogram
 
+    def view(self) -> I8:
+        """Return the counts by bin along each axis, flow included, as a histogram's view has them."""
+        return self.counts.reshape(_empty(self.head).axes.extent, order="F")
+
     def copy(self) -> "Cells":
         """Return counts that grow by themselves."""
         return Cells(self.head, self.counts.copy())

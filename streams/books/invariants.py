@@ -40,7 +40,7 @@ def of_part(part: RunBook) -> Iterator[str]:
 def of_entries(book: Book, key_numbers: Mapping[int, bytes]) -> Iterator[str]:
     """Yield of which plots a book has other entries than its key numbers say; the book's name goes before it."""
     for plot in filter(spill_numbers.is_kept, experiment().plots.values()):
-        view = book[plot.name].view(flow=True)
+        view = book.counts(plot.name)
         there = int((view[1:-1] if plot.has_mean else view).sum())
         wanted = sum(one.entries for one in spill_numbers.of_plot(key_numbers, plot))
         if there != wanted:
@@ -63,8 +63,8 @@ def of_windows(part: RunBook, windows: Mapping[Window, tuple[int, Book]]) -> Ite
         if its != there:
             yield f"its window of {window.length} s from {window.start} has {its} spills, and the ledger {there} of it"
     for name in sorted({*part.book, *(name for _, book in windows.values() for name in book)}):
-        whole = part.book[name].view(flow=True)
-        views = [book[name].view(flow=True) for _, book in windows.values() if name in book]
+        whole = part.book.counts(name)
+        views = [book.counts(name) for _, book in windows.values() if name in book]
         if any(view.shape != whole.shape for view in views):
             yield f"the plot {name} has other axes in one of its windows than in its book"
         elif not np.array_equal(sum(views, np.zeros_like(whole)), whole):

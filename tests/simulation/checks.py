@@ -331,7 +331,7 @@ def _spills(stored: Any) -> frozenset[int]:
 def same(spills: Mapping[int, Sent], ranges: Ranges, book: Book, what: str) -> Iterator[str]:
     """Yield the plots of a book that are not what spills fill."""
     for name, counts in judge.histograms(spills.values(), ranges).items():
-        if not np.array_equal(book[name].view(flow=True), counts):
+        if not np.array_equal(book.counts(name), counts):
             yield f"{name} of {what} differs"
 
 
@@ -339,6 +339,6 @@ def consistent(book: RunBook) -> Iterator[str]:
     """Yield what in a book contradicts itself."""
     yield from invariants.of_part(book)
     for name in experiment().plots:
-        entries = int(book.book[name].view(flow=True).sum())
+        entries = int(book.book.counts(name).sum())
         if entries != 4 * book.totals.filled:
             yield f"{name} has {entries} entries of {book.totals.filled} spills"
