@@ -1,16 +1,17 @@
 """Faults of detectors, cables and boards: they change the boards' words in a physics event."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterable
+from functools import partial, reduce
+from itertools import chain
 
 import numpy as np
 
 from schemas.columns import I8
 from streams.experiments.mice.boards import V977, VLSB
+from streams.experiments.mice.conditions.addresses import Address
 from streams.experiments.mice.simulator.faults.board import Board, Signals
-from streams.experiments.mice.simulator.faults.crate import BOARDS, Crate
+from streams.experiments.mice.simulator.faults.crate import BOARDS, BoardAddress, Crate
 from streams.experiments.mice.simulator.faults.model import Fault
-from streams.experiments.mice.simulator.faults.places import Part
 
 NOISE_PROBABILITY = 0.2
 """Of a channel of a noisy plane to fire in a particle trigger."""
@@ -19,8 +20,7 @@ _CORRUPTED = 0xFFFFFFFF
 
 def silence(_: np.random.Generator, crate: Crate, fault: Fault) -> None:
     """Take away all signals of the parts."""
-    for part in fault.parts:
-        _change(crate, part, lambda board, channel: board.silenced(channel))
+    _change(crate, chain.from_iterable(fault.parts), lambda board, channel: board.silenced(channel))
 
 
 def fire_always(rng: np.random.Generator, crate: Crate, fault: Fault) -> None:
@@ -43,14 +43,13 @@ def _fire(rng: np.random.Generator, crate: Crate, fault: Fault, probability: flo
         _change(crate, part, partial(add_noise, trigger))
 
 
-def _change(crate: Crate, part: Part, change: Callable[[Board, int], Board]) -> None:
-    """Change the boards of a part, each in the part's channel."""
-
-    def on_channel(channel: int, board: Board) -> Board:
-        return change(board, channel)
-
-    for ldc, geo, channel, kind in part:
-        crate.change((kind, ldc, geo), partial(on_channel, channel))
+def _change(crate: Crate, addresses: Iterable[Address], change: Callable[[Board, int], Board]) -> None:
+    """Change the boards of these addresses, each once, in all channels that are named of it."""
+    channels: dict[BoardAddress, list[int]] = {}
+    for ldc, geo, channel, kind in addresses:
+        channels.setdefault((kind, ldc, geo), []).append(channel)
+    for board, its in channels.items():
+        crate.change(board, partial(reduce, change, its))
 
 
 def swap(_: np.random.Generator, crate: Crate, fault: Fault) -> None:
@@ -71,10 +70,10 @@ def shift(_: np.random.Generator, crate: Crate, fault: Fault) -> None:
     def delay(counts: int, board: Board, channel: int) -> Board:
         return board.shifted(channel, counts)
 
-    for part in fault.parts:
-        for address in part:
-            if counts := round(fault.value * fault.counts.get(address[3], 0.0)):
-                _change(crate, (address,), partial(delay, counts))
+    addresses = [*chain.from_iterable(fault.parts)]
+    for kind, per_unit in fault.counts.items():
+        if counts := round(fault.value * per_unit):
+            _change(crate, (each for each in addresses if each[3] == kind), partial(delay, counts))
 
 
 def near_wrap(_: np.random.Generator, crate: Crate, __: Fault) -> None:
