@@ -1,7 +1,7 @@
 """What is wrong with a run, by the counts that its book keeps of each spill: brought up to date as they come."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from streams.books.run import RunBook
@@ -48,8 +48,24 @@ class Judgement:
             "counted": self.counted,
             "last": self.last,
             "settling": self.is_settling,
-            "verdicts": [asdict(verdict) | {"words": words(verdict)} for verdict in self.verdicts],
+            "verdicts": [_plain(verdict) for verdict in self.verdicts],
         }
+
+
+def _plain(verdict: Verdict) -> dict[str, Any]:
+    finding = verdict.finding
+    return {
+        "group": verdict.group,
+        "channel": verdict.channel,
+        "change": finding.change.name,
+        "factor": finding.factor,
+        "counted": finding.counted,
+        "expected": finding.expected,
+        **finding.begin._asdict(),
+        "told": finding.told,
+        "ended": verdict.ended,
+        "words": words(verdict),
+    }
 
 
 def words(verdict: Verdict) -> str:
@@ -100,7 +116,7 @@ class Judging:
             new = sorted(there)
         last, newest = self._judge.spill, max(there, default=-1)
         for at, spill in enumerate(new):
-            if spill != last + 1 and spill > newest - PATIENCE and not is_over:
+            if spill != last + 1 and spill - 1 > newest - PATIENCE and not is_over:
                 return new[:at]
             last = spill
         return new
