@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from streams.books.judgement import Judgement
 
 app = typer.Typer(help="What is wrong with runs, since which spill, in which channel.", no_args_is_help=True)
+NOTHING_WATCHED = "{} has no channels that are watched."
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -25,10 +26,13 @@ def list_all(as_json: AsJson = False) -> None:
     from streams.experiment import experiment
 
     watched = [(name, group) for name, groups in experiment().channels.items() for group in groups]
+    if not watched and not as_json:
+        out.print(NOTHING_WATCHED.format(experiment().title), markup=False)
+        return
     of_channels, of_groups = Judge([group for _, group in watched]).limits
     if as_json:
         groups = [{"detector": name, "group": group.name, "channels": len(group.names)} for name, group in watched]
-        limits = {"channel": of_channels, "group": of_groups}
+        limits = {"channel": of_channels, "group": of_groups} if watched else {}
         typer.echo(json.dumps({"groups": groups, "limits": limits, "spills_a_false_alarm": SPILLS_A_FALSE_ALARM}))
         return
     table = Table("detector", "group", "channels")
@@ -78,8 +82,12 @@ def show(
 
 def _print(run: int, found: "Judgement") -> None:
     from streams.books.judgement import words
+    from streams.experiment import experiment
     from streams.words import several
 
+    if not experiment().channels:
+        out.print(NOTHING_WATCHED.format(experiment().title), markup=False)
+        return
     without = found.spills - found.counted
     kept = f", of {without:,} of which no hits by channel are kept" if without else ""
     out.print(f"Run {run}: {several(found.spills, 'spill')} judged, up to {found.last}{kept}", soft_wrap=True)

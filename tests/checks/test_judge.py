@@ -47,6 +47,13 @@ def test_a_run_in_order_has_nothing() -> None:
     assert verdicts(spills()) == []
 
 
+def test_where_no_channel_is_watched_nothing_is_wrong() -> None:
+    judge = Judge([])
+    for number in range(3):
+        judge.add(number, 10, {})
+    assert judge.verdicts == []
+
+
 @pytest.mark.parametrize(
     ("fault", "group", "channel", "change"),
     [

@@ -62,3 +62,11 @@ def test_process_tells_what_is_wrong(spilldeck_here: Spilldeck, tmp_path: Path) 
     run = SimulatedRun(run=RUN, spills=SPILLS).with_faults(["dead_pmt:tof1/0/3/1@30-59"])
     file.write_bytes(b"".join(record.payload for record in run.records()))
     assert f"run {RUN}: {WORDS}" in spilldeck_here("process", file).stderr
+
+
+def test_an_experiment_of_which_no_channels_are_watched_says_so(spilldeck: Spilldeck) -> None:
+    its = {"SPILLDECK_EXPERIMENT": "testbeam"}
+    listed = spilldeck("checks", "list", env=its)
+    assert (listed.returncode, listed.stdout) == (0, "Test beam has no channels that are watched.\n")
+    found = json.loads(spilldeck("checks", "list", "--json", env=its).stdout, parse_constant=pytest.fail)
+    assert (found["groups"], found["limits"]) == ([], {})
