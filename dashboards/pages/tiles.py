@@ -1,6 +1,7 @@
 """Tiles: for each detector the worst that is wrong with it, by mark, colour and words; what is in order is quiet.
 
-The overview has one a detector; a detector's own pages have all that is and was wrong with it.
+The overview has one a detector; a detector's own pages have all that is and was wrong with it; every page has those of
+other detectors with which something is wrong.
 """
 
 from collections.abc import Sequence
@@ -27,12 +28,16 @@ def tiles(view: View, path: str) -> list[Any]:
     """Return what is wrong, as the page at an address shows it."""
     if view.run is None:
         return []
+    all_of = {detector: _said(detector, view) for detector in experiment().channels}
+    if not path.strip("/"):
+        return [_tile(*said, detector, "tile") for detector, said in all_of.items()]
     match path.strip("/").split("/"):
-        case [""]:
-            return [_tile(*_said(detector, view), detector, "tile") for detector in experiment().channels]
-        case ["detector", detector, *_] if detector in experiment().channels:
-            return _all_of(detector, view)
-    return []
+        case ["detector", here, *_] if here in all_of:
+            own = _all_of(here, view)
+        case _:
+            here, own = "", []
+    bad = {detector: said for detector, said in all_of.items() if said[0] is Level.BAD and detector != here}
+    return own + [_tile(*said, detector, "tile elsewhere") for detector, said in bad.items()]
 
 
 def _tile(level: Level, text: str, detector: str, classes: str) -> Any:

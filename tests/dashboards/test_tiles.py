@@ -85,8 +85,11 @@ def test_each_watched_detector_has_a_tile_on_the_overview_and_its_faults_on_its_
         "TOF1 horizontal slab 2, PMT 1 silent since spill 60: 0 hits, where 25 were expected",
         "TOF1 horizontal slab 1, PMT 1 silent since spill 40 until 50: 0 hits, where 25 were expected",
     ]
-    assert [each.className.split()[-1] for each in tiles(shown, "/detector/kl")] == ["good"]
-    assert tiles(shown, "/plot/ht01") == tiles(shown, "/replays") == tiles(shown, "/detector/daq") == []
+    assert [each.className.split()[-1] for each in tiles(shown, "/detector/kl")] == ["good", "bad"]
+    for path in ("/plot/ht01", "/replays", "/detector/daq", "/detector/kl"):
+        (elsewhere,) = [each for each in tiles(shown, path) if "elsewhere" in each.className]
+        assert "TOF1 horizontal slab 2, PMT 1 silent" in text_of(elsewhere)
+        assert not [each for each in tiles(view(run_book(), judgement=FINE), path) if "elsewhere" in each.className]
     assert tiles(view(), "/") == []
 
 
