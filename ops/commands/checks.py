@@ -65,10 +65,9 @@ def show(
         book = reader.run(run, plot_ranges(run, ConditionsStore.from_settings(settings).for_run))
     if not book.totals.received:
         raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
-    try:
-        found = judged(book)
-    except ValueError as error:
-        raise UsageError(f"run {run} cannot be judged: {error}") from error
+    found = judged(book)
+    if found.problem:
+        raise UsageError(f"run {run} cannot be judged: {found.problem}")
     if as_json:
         typer.echo(json.dumps(found.to_json() | {"run": run}))
     else:

@@ -48,6 +48,7 @@ class Judgement:
             "counted": self.counted,
             "last": self.last,
             "settling": self.is_settling,
+            "problem": self.problem,
             "verdicts": [_plain(verdict) for verdict in self.verdicts],
         }
 
@@ -152,14 +153,11 @@ class Judging:
 
 
 def judged(book: RunBook) -> Judgement:
-    """Return what is wrong with a run that is over, or as far as it is.
-
-    Raises
-    ------
-    ValueError
-        When its counts cannot be read.
-    """
+    """Return what is wrong with a run that is over, or as far as it is."""
     judging = Judging()
-    for spill in judging.due(book.ledger, is_over=True):
-        judging.add(spill, book.ledger[spill].triggers, book.channel_counts.get(spill, b""))
+    try:
+        for spill in judging.due(book.ledger, is_over=True):
+            judging.add(spill, book.ledger[spill].triggers, book.channel_counts.get(spill, b""))
+    except ValueError as error:
+        return Judgement(problem=str(error))
     return judging.judgement
