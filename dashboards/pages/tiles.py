@@ -89,7 +89,7 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
     if judgement.is_settling:
         return Level.IDLE, f"Settling: {judgement.counted} of {SETTLING} spills{as_of}"
     was = f"; {several(len(its), 'fault')} before" if its else ""
-    return Level.GOOD, f"No channel has changed{was}{as_of}"
+    return Level.GOOD, f"No change{was}{as_of}"
 
 
 def _of(detector: str, view: View) -> list[Verdict]:

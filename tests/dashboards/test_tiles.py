@@ -49,9 +49,9 @@ def said(judgement: Judgement | None, detector: str = "tof", path: str = "/", **
         (Judgement(problem="its counts are cut"), "unknown", "Cannot be judged: its counts are cut"),
         (Judgement(spills=30, last=29), "unknown", "No hits by channel are kept of this run"),
         (Judgement(spills=7, counted=7, last=6), "idle", "Settling: 7 of 20 spills"),
-        (FINE, "good", "No channel has changed"),
-        (replace(FINE, left=200), "good", "No channel has changed, as of spill 99"),
-        (replace(FINE, verdicts=(verdict(ended=60),)), "good", "No channel has changed; 1 fault before"),
+        (FINE, "good", "No change"),
+        (replace(FINE, left=200), "good", "No change, as of spill 99"),
+        (replace(FINE, verdicts=(verdict(ended=60),)), "good", "No change; 1 fault before"),
         (replace(FINE, verdicts=(verdict(),)), "bad", "TOF1 horizontal slab 1, PMT 1 silent since spill 40"),
         (
             replace(FINE, verdicts=(verdict(earliest=38), verdict(4, first=70)), left=9),
@@ -59,7 +59,7 @@ def said(judgement: Judgement | None, detector: str = "tof", path: str = "/", **
             "TOF1 horizontal slab 1, PMT 1 silent since spill 40 (between 38 and 40); 1 more, as of spill 99",
         ),
         (replace(FINE, verdicts=(verdict(-1),)), "bad", "TOF1 silent since spill 40"),
-        (replace(FINE, verdicts=(verdict(group="KL"),)), "good", "No channel has changed"),
+        (replace(FINE, verdicts=(verdict(group="KL"),)), "good", "No change"),
     ],
 )
 def test_a_tile_says_how_a_detector_is(judgement: Judgement | None, level: str, words: str) -> None:
