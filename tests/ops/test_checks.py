@@ -53,8 +53,9 @@ def test_what_is_watched_is_listed_with_what_is_borne(spilldeck_here: Spilldeck)
     assert "TOF1" in listed
     assert "one false alarm in 11,250 spills" in listed
     found = json.loads(spilldeck_here("checks", "list", "--json").stdout)
-    assert {"detector": "tof", "group": "TOF1", "channels": 28} in found["groups"]
-    assert found["limits"]["channel"] > found["limits"]["group"] > 10
+    assert {"detector": "tof", "name": "TOF1", "channels": 28} in found["watched"]
+    assert {"detector": "tof", "name": "Electrons TOF0 → TOF1", "channels": 0} in found["watched"]
+    assert found["limits"]["channel"] > found["limits"]["group"] > found["limits"]["peak"] > 10
 
 
 def test_process_tells_what_is_wrong(spilldeck_here: Spilldeck, tmp_path: Path) -> None:
