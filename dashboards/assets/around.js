@@ -101,6 +101,12 @@
     for (const told of document.querySelectorAll(".badge, .banner, .tile")) {
       told.classList.toggle("seen", told.matches(".bad") && seen.has(fault(told)));
     }
+    // A tab behind others tells, too: by its title and its icon.
+    const loud = bad().some(told => !told.matches(".seen")), icon = document.querySelector("link[rel=icon]");
+    document.title = (loud ? "✕ " : "") + document.title.replace(/^✕ /, "");
+    const colour = getComputedStyle(document.documentElement).getPropertyValue(loud ? "--bad" : "--link").trim();
+    const href = icon.href.replace(/fill='[^']*'/, `fill='${encodeURIComponent(colour)}'`);
+    if (icon.getAttribute("href") !== href) icon.href = href;
   };
   const actions = {
     acknowledge: () => {

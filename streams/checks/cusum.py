@@ -7,7 +7,7 @@ known size sooner at the same rate of false alarms (Lorden 1971, Moustakides 198
 """
 
 from dataclasses import dataclass
-from math import inf, log
+from math import log
 
 import numpy as np
 
@@ -25,13 +25,13 @@ def threshold(columns: int, changes: int, spills: float) -> float:
     Parameters
     ----------
     columns
-        All that are looked at at once; of none nothing is ever told.
+        All that are looked at at once; there may be none.
     changes
         Sizes of change that are looked for in each.
     spills
         Among so many one false alarm is borne.
     """
-    return log(columns * changes * spills) if columns else inf
+    return log(max(columns, 1) * changes * spills)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

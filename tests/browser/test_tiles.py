@@ -24,12 +24,14 @@ def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_ov
     expect(tile).to_have_class(re.compile("idle"))
     expect(tile).to_contain_text("Settling: 10 of 20 spills")
     site.send(spills[10:FIRST])
-    expect(tile).to_contain_text("No channel has changed")
+    expect(tile).to_contain_text("No change")
     expect(tile).to_have_class(re.compile("good"))
     site.send(spills[FIRST : LAST + 1])
     expect(tile).to_contain_text(f"TOF1 horizontal slab 3, PMT 1 silent since spill {FIRST}")
     expect(tile).to_have_class(re.compile("bad"))
     expect(page.locator("#tiles .bad")).to_have_count(1)
+    expect(page).to_have_title(re.compile("^✕ "))
+    loud = page.locator("link[rel=icon]").get_attribute("href")
     # Large, and before all others; its words can be read on any screen.
     assert page.locator("#tiles .tile").first.text_content() == tile.text_content()
     for width, height in ((1920, 1080), (375, 812)):
@@ -40,10 +42,15 @@ def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_ov
     # Who has seen it is not shown it loud any more.
     page.keyboard.press("a")
     expect(tile).to_have_class(re.compile("seen"))
-    tile.click()
+    expect(page).to_have_title(re.compile("^[^✕]"))
+    assert page.locator("link[rel=icon]").get_attribute("href") != loud
+    # Every page tells it.
+    page.click("#navigation a[href='/detector/kl']")
+    expect(page.locator(TOF)).to_contain_text("silent since")
+    page.locator(TOF).click()
     expect(page.locator("#tiles .one")).to_contain_text([f"silent since spill {FIRST}: 0 hits, where"])
     site.send(spills[LAST + 1 :])
     expect(page.locator("#tiles .one")).to_have_class(re.compile("idle"))
     expect(page.locator("#tiles .one")).to_contain_text(f"since spill {FIRST} until")
-    page.go_back()
-    expect(page.locator(TOF)).to_contain_text("No channel has changed; 1 fault before")
+    page.click("#navigation a[href='/']")
+    expect(page.locator(TOF)).to_contain_text("No change; 1 fault before")

@@ -53,8 +53,9 @@ def test_what_is_watched_is_listed_with_what_is_borne(spilldeck_here: Spilldeck)
     assert "TOF1" in listed
     assert "one false alarm in 11,250 spills" in listed
     found = json.loads(spilldeck_here("checks", "list", "--json").stdout)
-    assert {"detector": "tof", "group": "TOF1", "channels": 28} in found["groups"]
-    assert found["limits"]["channel"] > found["limits"]["group"] > 10
+    assert {"detector": "tof", "name": "TOF1", "channels": 28} in found["watched"]
+    assert {"detector": "tof", "name": "Electrons TOF0 → TOF1", "channels": 0} in found["watched"]
+    assert found["limits"]["channel"] > found["limits"]["group"] > found["limits"]["peak"] > 10
 
 
 def test_process_tells_what_is_wrong(spilldeck_here: Spilldeck, tmp_path: Path) -> None:
@@ -64,9 +65,9 @@ def test_process_tells_what_is_wrong(spilldeck_here: Spilldeck, tmp_path: Path) 
     assert f"run {RUN}: {WORDS}" in spilldeck_here("process", file).stderr
 
 
-def test_an_experiment_of_which_no_channels_are_watched_says_so(spilldeck: Spilldeck) -> None:
+def test_an_experiment_of_which_nothing_is_watched_says_so(spilldeck: Spilldeck) -> None:
     its = {"SPILLDECK_EXPERIMENT": "testbeam"}
     listed = spilldeck("checks", "list", env=its)
-    assert (listed.returncode, listed.stdout) == (0, "Test beam has no channels that are watched.\n")
+    assert (listed.returncode, listed.stdout) == (0, "Test beam has nothing that is watched.\n")
     found = json.loads(spilldeck("checks", "list", "--json", env=its).stdout, parse_constant=pytest.fail)
-    assert (found["groups"], found["limits"]) == ([], {})
+    assert found["watched"] == []
