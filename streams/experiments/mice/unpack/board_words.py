@@ -8,10 +8,10 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from streams.experiments.mice.boards import (
-    DBB_MAX_EDGES,
     BANKS_OF_BOARD,
     DBB,
     DBB_CHAIN,
+    DBB_MAX_EDGES,
     EI,
     V830,
     V977,
