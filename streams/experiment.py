@@ -18,6 +18,7 @@ from schemas.columns import Detector
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill, RunControl
 from schemas.spill_schema import Tables, tables_of
 from streams.checks.channels import Channels
+from streams.checks.peaks import Peak
 from streams.errors import UsageError
 from streams.plots.batch import Batch
 from streams.plots.model import DetectorPlots, Plot, Trend
@@ -62,6 +63,13 @@ class Subsystem:
     """What its page tells in numbers besides the plots."""
     channels: tuple[Channels, ...] = ()
     """What it is read out by, in groups that the same particles hit: each is watched for being silent, weak or hot."""
+    peaks: tuple[Peak, ...] = ()
+    """Whose places are watched."""
+
+    @property
+    def watched(self) -> tuple[Channels | Peak, ...]:
+        """All that is counted of it in each spill."""
+        return (*self.channels, *self.peaks)
 
     @property
     def name(self) -> str:
@@ -226,6 +234,11 @@ class Experiment:
         """Name of a detector → what makes its tables, in the order of the pages."""
         found = {each.name: each.reconstruction for each in self.subsystems}
         return {name: its for name, its in found.items() if its is not None}
+
+    @cached_property
+    def watched(self) -> dict[str, tuple[Channels | Peak, ...]]:
+        """Name of a detector → what is counted of it in each spill, in the order of the pages."""
+        return {each.name: each.watched for each in self.subsystems if each.watched}
 
     @cached_property
     def channels(self) -> dict[str, tuple[Channels, ...]]:

@@ -209,12 +209,12 @@ def fill(spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Filled:
 def _channel_counts(spill: ReconstructedSpill, failures: dict[str, int]) -> bytes:
     """Return how often each channel was hit in a spill, packed; without groups on which the experiment's code fails."""
     counts = {}
-    for name, groups in experiment().channels.items():
+    for name, groups in experiment().watched.items():
         for group in groups if name in spill.detectors else ():
             try:
                 counts[group.digest] = group.counts(spill.detectors[name])
             except Exception:  # noqa: BLE001 - which channel a hit is of is anybody's code, too
-                failures[f"channels of {group.name}"] = failures.get(f"channels of {group.name}", 0) + 1
+                failures[f"counts of {group.name}"] = failures.get(f"counts of {group.name}", 0) + 1
     return channels.pack(counts)
 
 

@@ -12,6 +12,7 @@ from schemas.columns import I8
 from streams.checks.channels import Channels
 from streams.checks.counts import CHANNEL, YIELD, CountTest, Finding
 from streams.checks.cusum import threshold
+from streams.checks.means import Moved
 
 SPILLS_A_FALSE_ALARM = 11_250
 """One false alarm in so many spills is borne, of all channels together: eight hours of a spill every 2.56 s."""
@@ -22,13 +23,15 @@ LATER_OF_GROUPS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is wrong with a channel, or with all hits of a group of them."""
+    """What is wrong with a channel, with all hits of a group of them, or with a peak."""
 
     group: str
-    """Name of the channels' group."""
+    """Name of the channels' group, or of the peak."""
     channel: str
-    """Name of the channel; empty where all hits of the group are fewer or more."""
-    finding: Finding
+    """Name of the channel; empty where all hits of the group are fewer or more, and of a peak."""
+    finding: Finding | Moved
+    unit: str = ""
+    """Of what has moved."""
     ended: int | None = None
     """Number of the spill after which it was again as before; None while it is not."""
 
