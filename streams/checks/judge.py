@@ -82,11 +82,12 @@ class Judge:
         if spill <= self.spill:
             raise ValueError(f"spill {spill} does not come after spill {self.spill}")
         self.spill = spill
+        by_triggers = self._yields.known * triggers if self._yields.has_settled else [None] * len(self._groups)
         # A hot channel is not all of its group.
         whole, exposure = np.zeros((2, len(self._groups)))
         for number, (group, test) in enumerate(zip(self._groups, self._shares, strict=True)):
             if group.name in counts:
-                test.add(spill, counts[group.name])
+                test.add(spill, counts[group.name], whole=by_triggers[number])
                 whole[number], exposure[number] = test.whole, triggers
         self._yields.add(spill, whole, exposure)
 

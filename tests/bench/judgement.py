@@ -16,17 +16,21 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.columns import F8
+from streams.books.judgement import words
 from streams.checks.channels import Channels
 from streams.checks.judge import SPILLS_A_FALSE_ALARM, Judge, Verdict
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.reconstruct import reconstruct
+from tests.checks.faults import CASES, judged_case
 
 LEARNED_FROM = 60
 """Simulated spills that the rates are taken from."""
 TRIGGERS = 60.0
 FLUCTUATION, DRIFT = 0.3, 0.2
 """Of the triggers: from spill to spill (standard deviation), and over a run."""
+SIMULATED_AT = 60
+"""Of the faults of the simulator: two and a half minutes."""
 FAULT_AT = 3000
 """Two hours of beam after the run began."""
 AFTER = 1200
@@ -174,13 +178,41 @@ def bound(fault: Fault) -> float:
     return Judge(groups()).limits[fault.is_of_all] / information
 
 
+def print_faults(console: Console, seeds: int) -> None:
+    """Print what is told of each fault of the simulator, with a run of so many spills before it."""
+    table = Table(title=f"Faults from spill {SIMULATED_AT} on, {seeds} seeds")
+    for name in ("fault", "told", "the first of them", "right?"):
+        table.add_column(name)
+    asked = [(case, SIMULATED_AT, 1 + seed) for case in CASES for seed in range(seeds)]
+    with ProcessPoolExecutor() as pool:
+        for (case, _, _), (problem, found) in zip(asked, pool.map(judged_case, *zip(*asked, strict=True)), strict=True):
+            first = words(found[0]) if found else ""
+            table.add_row(case.fault or "none", str(len(found)), first, problem or "right")
+    console.print(table)
+
+
+def cost_ms() -> float:
+    """Return what the counts of a spill cost to be judged."""
+    rng, judge, its = np.random.default_rng(1), Judge(groups()), rates()
+    spills = [{name: rng.poisson(rate * TRIGGERS) for name, rate in its.items()} for _ in range(LEARNED_FROM)]
+    began = time.perf_counter()
+    for number, counts in enumerate(spills):
+        judge.add(number, int(TRIGGERS), counts)
+    return 1000 * (time.perf_counter() - began) / len(spills)
+
+
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=6, help="runs of eight hours without a fault")
     parser.add_argument("--seeds", type=int, default=20, help="runs with each fault")
+    parser.add_argument("--faults", action="store_true", help="what is told of each fault of the simulator, alone")
     asked = parser.parse_args()
     console, began = Console(), time.monotonic()
+    if asked.faults:
+        print_faults(console, min(asked.seeds, 2))
+        return
+    console.print(f"a spill costs {cost_ms():.1f} ms")
     with ProcessPoolExecutor() as pool:
         told = list(pool.map(without_fault, range(asked.runs)))
         channels = sum(len(group.names) for group in groups())
