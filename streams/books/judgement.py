@@ -111,9 +111,8 @@ class Judging:
         self._begin()
 
     def _begin(self) -> None:
-        # Of the budget two thirds are for the channels, and one for the peaks.
-        self._judge = Judge(self._groups, SPILLS_A_FALSE_ALARM * 3 / 2)
-        self._peak_judge = PeakJudge(self._peaks, SPILLS_A_FALSE_ALARM * 3)
+        self._judge = Judge(self._groups)
+        self._peak_judge = PeakJudge(self._peaks, SPILLS_A_FALSE_ALARM)
         self._judged: set[int] = set()
         self._counted = 0
 

@@ -11,11 +11,11 @@ import numpy as np
 from schemas.columns import I8
 from streams.checks.channels import Channels
 from streams.checks.counts import CHANNEL, YIELD, CountTest, Finding
-from streams.checks.cusum import threshold
+from streams.checks.cusum import OF_EACH, threshold
 from streams.checks.means import Moved
 
 SPILLS_A_FALSE_ALARM = 11_250
-"""One false alarm in so many spills is borne, of all channels together: eight hours of a spill every 2.56 s."""
+"""One false alarm in so many spills is borne, of all that is watched together: eight hours of a spill every 2.56 s."""
 
 LATER_OF_GROUPS = 1000
 """Spills after which one is learned from: 5 % less of all hits takes some hundreds to be told."""
@@ -49,11 +49,11 @@ class Judge:
 
     def __init__(self, groups: Sequence[Channels], false_alarm: float = SPILLS_A_FALSE_ALARM) -> None:
         self._groups = tuple(groups)
-        # Half of the budget each for the channels and for the groups.
+        # A third of the budget each for the channels, for the groups, and for the peaks.
         channels = sum(len(group.names) for group in groups)
         self.limits = (
-            threshold(channels, len(CHANNEL), 2 * false_alarm),
-            threshold(len(groups), len(YIELD), 2 * false_alarm),
+            threshold(channels, len(CHANNEL), OF_EACH * false_alarm),
+            threshold(len(groups), len(YIELD), OF_EACH * false_alarm),
         )
         """Thresholds of channels and of groups, see `cusum.threshold`."""
         of_channels, of_groups = self.limits

@@ -10,7 +10,7 @@ import numpy as np
 
 from schemas.columns import F8, I8
 from streams.checks.counts import YIELD, CountTest, Finding
-from streams.checks.cusum import threshold
+from streams.checks.cusum import OF_EACH, threshold
 from streams.checks.means import MeanTest, Moved
 
 LATER = 1000
@@ -75,12 +75,12 @@ class PeakJudge:
     peaks
         That are watched: their places, and how many entries they have a particle trigger.
     false_alarm
-        Spills in which one false alarm is borne.
+        Spills in which one false alarm is borne, of channels, groups and peaks together.
     """
 
     def __init__(self, peaks: Sequence[Peak], false_alarm: float) -> None:
         self._peaks = tuple(peaks)
-        self.limit = limit = threshold(len(peaks), 2 + len(YIELD), false_alarm)
+        self.limit = limit = threshold(len(peaks), 2 + len(YIELD), OF_EACH * false_alarm)
         """Of all sums, see `cusum.threshold`."""
         self._places = MeanTest(np.array([peak.matters for peak in peaks]), limit)
         self._entries = CountTest(len(peaks), YIELD, limit, is_share=False, later=LATER)

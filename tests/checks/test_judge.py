@@ -97,8 +97,8 @@ def test_the_same_spills_give_the_same_verdicts_to_the_last_bit() -> None:
     assert judged(its) == judged(its)
 
 
-def test_groups_have_half_of_the_budget() -> None:
+def test_channels_and_groups_have_a_third_of_the_budget_each() -> None:
     few = Channels(name="A", names=["0", "1"], of=lambda hits: hits)
     of_channels, of_groups = Judge([few], false_alarm=100).limits
-    assert of_channels == pytest.approx(np.log(2 * 5 * 200))
-    assert of_groups == pytest.approx(np.log(5 * 200))
+    assert of_channels == pytest.approx(np.log(2 * 5 * 300))
+    assert of_groups == pytest.approx(np.log(5 * 300))
