@@ -28,6 +28,8 @@ _ENOUGH = 0.5
 """Share of a detector's hits that its channels must have to tell of the others, unless they are known to be bad."""
 _ALONE = 0.75
 """Share of the threshold to which one spill may speak for a change: a burst of noise is over with its spill."""
+_OFF = 1.1
+"""By so much the triggers may be wrong about a detector's entries: they fluctuate, each by itself."""
 _AT_ONCE = 0.5
 """Share of the threshold to which one spill must speak for a column to be left out in it."""
 
@@ -173,7 +175,8 @@ class CountTest:
         """Return (changes, columns) the exposure that speaks least for each change."""
         if whole is None:
             return np.broadcast_to(x, self._cusum.sums.shape)
-        return np.where(self._factors < 1, np.minimum(x, whole), np.maximum(x, whole * (x > 0)))
+        most, least = whole * _OFF, whole / _OFF * (x > 0)
+        return np.where(self._factors < 1, np.minimum(x, most), np.maximum(x, least))
 
     @property
     def has_settled(self) -> bool:
