@@ -28,6 +28,8 @@ _ENOUGH = 0.5
 """Share of a detector's hits that its channels must have to tell of the others, unless they are known to be bad."""
 _ALONE = 0.75
 """Share of the threshold to which one spill may speak for a change: a burst of noise is over with its spill."""
+_OFF = 1.1
+"""By so much the triggers may be wrong about a detector's entries: they fluctuate, each by itself."""
 _AT_ONCE = 0.5
 """Share of the threshold to which one spill must speak for a column to be left out in it."""
 
@@ -164,15 +166,17 @@ class CountTest:
 
     def _bounded(self, counts: I8 | F8, expected: F8, scatter: F8) -> F8:
         """Return counts that are no further from what was expected than one spill is believed."""
+        # The square root of a count has a variance of 1/4, and its evidence is twice its distance squared.
         root, most = np.sqrt(expected), np.sqrt(_ALONE * self._cusum.limit * scatter / 2)
-        bounded: F8 = np.clip(counts, np.maximum(root - most, 0) ** 2, (root + most) ** 2)  # see `_evidence`
+        bounded: F8 = np.clip(counts, np.maximum(root - most, 0) ** 2, (root + most) ** 2)
         return bounded
 
     def _doubted(self, x: F8, whole: float | None) -> F8:
         """Return (changes, columns) the exposure that speaks least for each change."""
         if whole is None:
             return np.broadcast_to(x, self._cusum.sums.shape)
-        return np.where(self._factors < 1, np.minimum(x, whole), np.maximum(x, whole * (x > 0)))
+        most, least = whole * _OFF, whole / _OFF * (x > 0)
+        return np.where(self._factors < 1, np.minimum(x, most), np.maximum(x, least))
 
     @property
     def has_settled(self) -> bool:
@@ -223,7 +227,10 @@ class CountTest:
             rest, good = share[asked].sum() / share.sum(), counts[asked].sum()
             others = rest - share * asked / share.sum()
             x: F8 = np.divide(good - counts * asked, others, out=np.zeros(len(counts)), where=others > _LEAST)
-            odd = asked * (x > 0) * _evidence(counts, share * x) / scatter
+            expected = share * x
+            odd, hit = expected - counts, np.flatnonzero(counts * expected)
+            odd[hit] += counts[hit] * np.log(counts[hit] / expected[hit])
+            odd *= asked / scatter
             worst = int(np.argmax(odd))
             if odd[worst] < _AT_ONCE * self._cusum.limit:
                 self.whole = float(good / rest) if rest > _LEAST else 0.0
@@ -259,9 +266,3 @@ class CountTest:
         if not no_larger:
             return min(side, key=lambda change: abs(np.log(change.factor)))
         return max(no_larger, key=lambda change: abs(np.log(change.factor)))
-
-
-def _evidence(counts: I8 | F8, expected: F8) -> F8:
-    """Return how much likelier counts are of a mean of their own: the square root of a count has a variance of 1/4."""
-    found: F8 = 2 * (np.sqrt(counts) - np.sqrt(expected)) ** 2
-    return found
