@@ -230,7 +230,7 @@ def _measured(found: Sequence[Told], within: int, least: float) -> tuple[str, ..
         f"{np.median([each.spills for each in found]):.0f}",
         f"{within}",
         f"{least:.0f}",
-        f"{np.median([each.windows for each in found]):.0f}",
+        "" if np.isnan(windows := np.median([each.windows for each in found])) else f"{windows:.0f}",
         f"{len(right)}/{len(found)}",
         f"{np.median([abs(each.off) for each in found]):.0f}",
         f"{sum(each.is_within for each in found)}/{len(found)}",
