@@ -39,6 +39,8 @@ RESTARTS = 5
 """A worker that dies more often than this has a fault that starting it again does not cure."""
 STALL_S = 90.0
 """Without a spill more in the books for so long, the check gives up: a dead worker's partitions move within 10 s."""
+END_S = 10.0
+"""A part that has not ended within it is killed."""
 PAGE_S = 60.0
 """The page answers well within it, or never."""
 CHECKED_SPILLS = 200
@@ -90,13 +92,17 @@ class Part:
         """Return the last line of its log."""
         return self.log.read_text(errors="replace").strip().rpartition("\n")[2] or "nothing"
 
-    def stop(self) -> None:
-        """Ask it to end; insist if it does not."""
-        if self.process is None or self.process.poll() is not None:
+    def ask_to_end(self) -> None:
+        """Ask it to end."""
+        if self.process is not None:
+            self.process.terminate()
+
+    def end(self, deadline: float) -> None:
+        """Wait for its end, and insist if it has not come by then."""
+        if self.process is None:
             return
-        self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -129,8 +135,12 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for part in reversed(self.parts):
-            part.stop()
+        # At the same time: a worker that ends waits for those that its partitions move to.
+        for part in self.parts:
+            part.ask_to_end()
+        deadline = time.monotonic() + END_S
+        for part in self.parts:
+            part.end(deadline)
 
 
 @contextmanager

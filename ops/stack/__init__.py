@@ -102,8 +102,7 @@ class LocalStack:
                 self._wait(redis.NAME, self.redis_port, redis.answers)
                 self._wait(kafka.NAME, self.kafka_port, kafka.answers)
         except BaseException as error:
-            for process in reversed(started):
-                process.end()
+            processes.end(started)
             if isinstance(error, OSError):
                 raise ServerError(
                     f"{self.directory} cannot be written to ({error.strerror}): choose another in local.directory"
@@ -142,14 +141,12 @@ class LocalStack:
 
     def stop(self) -> list[str]:
         """End what runs; return the names of what was ended."""
-        ended = []
-        for name in (kafka.NAME, redis.NAME):
-            process = processes.find(name, self.directory)
-            if process is not None:
-                process.end()
-                ended.append(name)
+        found = {name: processes.find(name, self.directory) for name in (kafka.NAME, redis.NAME)}
+        running = {name: process for name, process in found.items() if process is not None}
+        processes.end(list(running.values()))
+        for name in found:
             (self.directory / f"{name}.pid").unlink(missing_ok=True)
-        return ended
+        return list(running)
 
     def status(self) -> list[Status]:
         """Return what runs and what answers."""

@@ -45,26 +45,27 @@ class Process:
 
     def end(self) -> None:
         """Ask it to end; kill it if it does not."""
-        self._signal(signal.SIGTERM)
-        if not self._gone_within(STOP_S):
-            self._signal(signal.SIGKILL)
-            self._gone_within(KILL_S)
-        _reap(self.pid)
+        end([self])
 
-    def _gone_within(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while self.runs:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
-        return True
-
-    def _signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it is still there."""
         if self.runs:
             try:
                 os.kill(self.pid, number)
             except ProcessLookupError:
                 return
+
+
+def end(those: Sequence[Process]) -> None:
+    """Ask all of them to end, at the same time; kill those that do not."""
+    for number, seconds in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, KILL_S)):
+        for process in those:
+            process.send(number)
+        deadline = time.monotonic() + seconds
+        while any(process.runs for process in those) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    for process in those:
+        _reap(process.pid)
 
 
 def _start_time(pid: int) -> str | None:

@@ -14,6 +14,8 @@ import psutil
 import pytest
 from redis import Redis
 
+import ops.demo
+from ops.demo import Part, Running
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.settings import Settings
@@ -139,6 +141,21 @@ def test_the_page_comes_up_and_nothing_is_left_behind(tmp_path: Path, how: signa
     assert alive == []
     assert list((tmp_path / "tmp").iterdir()) == []
     assert "Traceback" not in said(tmp_path)
+
+
+def test_parts_that_do_not_listen_to_reason_are_killed_all_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops.demo, "END_S", 0.5)
+    stubborn = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
+    parts = [Part(f"part {n}", stubborn, dict(os.environ), tmp_path / f"{n}.log") for n in range(6)]
+    with Running(Settings(), tmp_path, {}, parts):
+        for part in parts:
+            part.start()
+        wait_for("the parts", lambda: all(part.log.read_bytes() for part in parts))
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 3 * 0.5
+    assert [part.process and part.process.returncode for part in parts] == [-signal.SIGKILL] * 6
 
 
 def test_a_demo_of_nothing_says_so_before_it_starts_anything(spilldeck: Spilldeck, tmp_path: Path) -> None:

@@ -174,16 +174,21 @@ def test_a_pid_file_of_anything_is_no_server(tmp_path: Path, content: bytes) -> 
     assert processes.find("kafka", tmp_path) is None
 
 
-def test_a_server_that_does_not_listen_to_reason_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "STOP_S", 0.3)
+def test_servers_that_do_not_listen_to_reason_are_killed_all_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "STOP_S", 0.5)
     stubborn = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
-    process = processes.start("stubborn", ["sh", "-c", stubborn], tmp_path, free_port(), keep=False)
-    while not (tmp_path / "stubborn.log").read_bytes():
+    names = [f"stubborn-{number}" for number in range(6)]
+    servers = [processes.start(name, ["sh", "-c", stubborn], tmp_path, free_port(), keep=False) for name in names]
+    while not all((tmp_path / f"{name}.log").read_bytes() for name in names):
         time.sleep(0.01)
-    assert processes.find("stubborn", tmp_path) == process
-    process.end()
-    assert processes.find("stubborn", tmp_path) is None
-    assert not psutil.pid_exists(process.pid)
+    assert [processes.find(name, tmp_path) for name in names] == servers
+    begun = time.monotonic()
+    processes.end(servers)
+    assert time.monotonic() - begun < 3 * 0.5
+    assert [processes.find(name, tmp_path) for name in names] == [None] * 6
+    assert not any(psutil.pid_exists(server.pid) for server in servers)
 
 
 def test_a_program_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:

@@ -121,18 +121,23 @@ def _noise(rng: np.random.Generator, trigger_time: I8) -> _BarHits:
 def _dbb_boards(cabling: EmrCabling, hits: _BarHits, spill: int, triggers: int) -> list[tuple[int, bytes]]:
     """Return the equipments of the boards that the cabling has, their edges in the order of time."""
     ldc, geo, channel = np.nonzero(cabling.dbb != NOT_CABLED)
-    place_of = np.full((PLANES * BAR_NUMBERS, 3), NOT_CABLED)
-    place_of[cabling.dbb[ldc, geo, channel]] = np.stack([ldc, geo, channel], axis=1)
+    geos = cabling.dbb.shape[1]
+    place, board = np.unique(ldc * geos + geo, return_inverse=True)
+    board_of, channel_of = np.full((2, PLANES * BAR_NUMBERS), NOT_CABLED)
+    bar = cabling.dbb[ldc, geo, channel]
+    board_of[bar], channel_of[bar] = board, channel
     time = np.concatenate([hits.time, hits.time + hits.tot])
     is_trailing = np.repeat([False, True], len(hits))
-    order = np.lexsort((is_trailing, time))
-    place = np.tile(place_of[hits.plane * BAR_NUMBERS + hits.bar], (2, 1))[order]
-    time, is_trailing = time[order], is_trailing[order]
+    bar = np.tile(hits.plane * BAR_NUMBERS + hits.bar, 2)
+    order = np.lexsort((is_trailing, time, board_of[bar]))
+    bar, time, is_trailing = bar[order], time[order], is_trailing[order]
+    bounds = np.searchsorted(board_of[bar], np.arange(len(place) + 1))
     found = []
-    for board_ldc, board_geo in sorted(set(zip(ldc.tolist(), geo.tolist(), strict=True))):
-        mine = (place[:, :2] == (board_ldc, board_geo)).all(axis=1)
+    for number, where in enumerate(place.tolist()):
+        board_ldc, board_geo = divmod(where, geos)
+        mine = slice(bounds[number], bounds[number + 1])
         words = boards.dbb_words(
-            board_geo, spill, triggers, place[mine, 2].astype(np.int32), is_trailing[mine], time[mine]
+            board_geo, spill, triggers, channel_of[bar[mine]].astype(np.int32), is_trailing[mine], time[mine]
         )
         found.append((board_ldc, equipment(DBB, board_geo, words)))
     return found
