@@ -80,16 +80,7 @@ def main() -> None:
             _open(page, f"{address}/plot/ht01?run={earlier.run}.replay-new-t0&reference={earlier.run}&mode=absolute")
             page.get_by_text(f"– – run {earlier.run}").wait_for(timeout=WAIT_S * 1000)
             _take(page, "replay")
-            # As it looks when something is wrong with detectors.
-            broken = SimulatedRun(run=900_018, spills=SPILLS, start_us=_now_us() - SPILLS * 1_000_000, period_s=1.0)
-            for record in broken.with_faults(FAULTS).records():
-                if isinstance(record, RawSpill):
-                    producer.send(record)
-            producer.flush()
-            _open(page, f"{address}/")
-            page.wait_for_function("count => document.querySelectorAll('.tile.bad').length == count", arg=len(FAULTS))
-            page.wait_for_function(ALL_DRAWN, arg=SPILLS - 1, timeout=WAIT_S * 1000)
-            _take(page, "faults")
+            _show_faults(page, address, producer)
             # As it looks when the workers die while spills go on, and then the store.
             for worker in running.parts[:WORKERS]:
                 worker.ask_to_end()
@@ -102,6 +93,19 @@ def main() -> None:
             page.get_by_text(re.compile(r"Processing \d+ s behind")).wait_for(timeout=WAIT_S * 1000)
             _take(page, "behind")
             browser.close()
+
+
+def _show_faults(page: Page, address: str, producer: SpillProducer) -> None:
+    """Take the overview as it looks when something is wrong with detectors."""
+    run = SimulatedRun(run=900_018, spills=SPILLS, start_us=_now_us() - SPILLS * 1_000_000, period_s=1.0)
+    for record in run.with_faults(FAULTS).records():
+        if isinstance(record, RawSpill):
+            producer.send(record)
+    producer.flush()
+    _open(page, f"{address}/")
+    page.wait_for_function("count => document.querySelectorAll('.tile.bad').length == count", arg=len(FAULTS))
+    page.wait_for_function(ALL_DRAWN, arg=SPILLS - 1, timeout=WAIT_S * 1000)
+    _take(page, "faults")
 
 
 def _now_us() -> int:
