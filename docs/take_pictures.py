@@ -12,6 +12,7 @@ from playwright.sync_api import Error, Page, sync_playwright
 
 from ops.console import err, out
 from ops.demo import WORKERS, playground
+from schemas.records import RawSpill
 from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
 
@@ -29,6 +30,7 @@ WIDTH, HEIGHT, SCALE = 1920, 1080, 0.64
 LOW = 400
 """Height of what stands on a page that is empty below."""
 SPILLS, EARLIER_SPILLS = 120, 200
+FAULTS = ("dead_pmt:tof1/0/3/0@80-119", "hot_channel:kl/10/0@90-119", "dead_pmt:emr/20/30@70-119")
 WAIT_S = 60
 ALL_DRAWN = """spill => {
   const drawn = [...document.querySelectorAll(".js-plotly-plot")].filter(plot => !plot.closest(".histories"));
@@ -78,9 +80,12 @@ def main() -> None:
             _open(page, f"{address}/plot/ht01?run={earlier.run}.replay-new-t0&reference={earlier.run}&mode=absolute")
             page.get_by_text(f"– – run {earlier.run}").wait_for(timeout=WAIT_S * 1000)
             _take(page, "replay")
+            _show_faults(page, address, producer)
             # As it looks when the workers die while spills go on, and then the store.
             for worker in running.parts[:WORKERS]:
-                worker.stop()
+                worker.ask_to_end()
+            for worker in running.parts[:WORKERS]:
+                worker.end(time.monotonic() + WAIT_S)
             for spill in range(SPILLS + len(SHOTS), SPILLS + len(SHOTS) + 4):
                 producer.send(replace(run.spill(spill).raw, time_us=_now_us()))
             producer.flush()
@@ -88,6 +93,19 @@ def main() -> None:
             page.get_by_text(re.compile(r"Processing \d+ s behind")).wait_for(timeout=WAIT_S * 1000)
             _take(page, "behind")
             browser.close()
+
+
+def _show_faults(page: Page, address: str, producer: SpillProducer) -> None:
+    """Take the overview as it looks when something is wrong with detectors."""
+    run = SimulatedRun(run=900_018, spills=SPILLS, start_us=_now_us() - SPILLS * 1_000_000, period_s=1.0)
+    for record in run.with_faults(FAULTS).records():
+        if isinstance(record, RawSpill):
+            producer.send(record)
+    producer.flush()
+    _open(page, f"{address}/")
+    page.wait_for_function("count => document.querySelectorAll('.tile.bad').length == count", arg=len(FAULTS))
+    page.wait_for_function(ALL_DRAWN, arg=SPILLS - 1, timeout=WAIT_S * 1000)
+    _take(page, "faults")
 
 
 def _now_us() -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from ops.export.chosen import Chosen
 from ops.files import sync, workspace
 from schemas.records import RunRecord
+from streams.books.judgement import judged
 from streams.errors import UsageError
 
 Export = Callable[[Chosen, Path], None]
@@ -88,6 +89,6 @@ def _summary(chosen: Chosen, record: RunRecord, edition: Edition) -> dict[str, A
         "detectors": {name: dict(hits) for name, hits in sorted(totals.detectors.items())},
         "lacking": dict(sorted(totals.lacking.items())),
         "book": asdict(edition),
-        "verdicts": {},
+        "judgement": judged(chosen.book).to_json(),
         "plots": {name: chosen.book.summary(name) for name in chosen.plots},
     }

@@ -359,5 +359,8 @@ def _wait(settings: Settings, futures: Mapping[object, Future[None]], but: int |
         except KafkaException as error:
             if error.args[0].code() == but:
                 continue
-            place = settings.kafka.bootstrap_servers
-            raise ServerError(f"Kafka at {place} refuses a change of {what}: {error.args[0].str()}") from error
+            place, topic = settings.kafka.bootstrap_servers, getattr(what, "name", what)
+            raise ServerError(
+                f"Kafka at {place} refuses to make or change {topic}: {error.args[0].str()}; whoever may has to: "
+                f"spilldeck topics plan shows what, topics apply does it"
+            ) from error

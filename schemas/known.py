@@ -39,6 +39,9 @@ KINDS: dict[str, type[Any]] = {
     k.__name__: k for k in (RawSpill, RunControl, ReconstructedSpill, RejectedSpill, RunRecord, Action)
 }
 """Name of a schema → the record that it is of."""
+_SIMPLE = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
+_ITEMS = {"array": "items", "map": "values"}
+"""What has items of a type → where that stands."""
 _ADDED = "spilldeck.added.x"
 """Namespace of a detector that is in no file, before its digest."""
 
@@ -158,6 +161,7 @@ def kept_schema(fingerprint: bytes, text: bytes) -> Schema:
         raise WireError(f"{what} has {len(text)} bytes, more than {MAX_SCHEMA_BYTES}")
     try:
         schema = json.loads(text)
+        _check_bounded(schema, is_item=False)
         found, parsed = _parsed(schema)
         is_whole = found == fingerprint and all(map(_is_as_its_digest_says, schema["fields"]))
         is_ours = parsed["name"].rpartition(".")[2] in KINDS
@@ -166,6 +170,29 @@ def kept_schema(fingerprint: bytes, text: bytes) -> Schema:
     if not (is_whole and is_ours):
         raise WireError(f"{what} is another one")
     return parsed
+
+
+def _check_bounded(schema: Any, *, is_item: bool) -> None:
+    """Refuse what takes more memory, time or depth than its bytes: types by name, as in themselves, and endless items.
+
+    Raises
+    ------
+    ValueError
+        When there is such a thing in a schema.
+    """
+    if isinstance(schema, list):
+        for each in schema:
+            _check_bounded(each, is_item=is_item)
+    elif isinstance(schema, str):
+        if schema not in _SIMPLE or (is_item and schema == "null"):
+            raise ValueError(f"a {schema} has no place in it")
+    elif schema["type"] == "record" and not is_item:
+        for each in schema["fields"]:
+            _check_bounded(each["type"], is_item=False)
+    elif schema["type"] in _ITEMS:
+        _check_bounded(schema[_ITEMS[schema["type"]]], is_item=True)
+    elif schema["type"] != "enum":
+        _check_bounded(schema["type"], is_item=is_item)
 
 
 def _is_as_its_digest_says(field: Schema) -> bool:

@@ -7,17 +7,20 @@ The engine knows no detector, no board and no table of conditions. It asks the e
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from schemas.columns import Detector
+import numpy as np
+
+from schemas.columns import Detector, Table
 from schemas.records import RawFormat, RawSpill, ReconstructedSpill, RunControl
 from schemas.spill_schema import Tables, tables_of
 from streams.checks.channels import Channels
+from streams.checks.peaks import Peak
 from streams.errors import UsageError
 from streams.plots.batch import Batch
 from streams.plots.model import DetectorPlots, Plot, Trend
@@ -30,6 +33,8 @@ from streams.unpacked import Hits, Word
 NOT_CALIBRATED = "not calibrated"
 """The state of a plot that needs tables which the run's conditions have not."""
 _OURS = "streams.experiments"
+_OF_A_SPILL = frozenset(f.name for f in fields(ReconstructedSpill))
+"""What a reconstructed spill has beside its detectors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,13 @@ class Subsystem:
     """What its page tells in numbers besides the plots."""
     channels: tuple[Channels, ...] = ()
     """What it is read out by, in groups that the same particles hit: each is watched for being silent, weak or hot."""
+    peaks: tuple[Peak, ...] = ()
+    """Whose places are watched."""
+
+    @property
+    def watched(self) -> tuple[Channels | Peak, ...]:
+        """All that is counted of it in each spill."""
+        return (*self.channels, *self.peaks)
 
     @property
     def name(self) -> str:
@@ -198,6 +210,7 @@ class Experiment:
                 raise ValueError(f"{name!r} is no name")
             if names.count(name) > 1:
                 raise ValueError(f"the name {name} is taken in the catalogue")
+        self._check_tables()
         for its in self.detectors.values():
             if unknown := sorted({*its.overview} - {*_names(its)}):
                 raise ValueError(f"{its.name} has no plot {unknown[0]} for the overview")
@@ -205,6 +218,31 @@ class Experiment:
             for each in entries:
                 if each.detector != its.name:
                     raise ValueError(f"{each.name} is a plot of {each.detector}, and stands among those of {its.name}")
+
+    def _check_tables(self) -> None:
+        """Refuse tables that cannot be written, or that plots could not tell apart or join."""
+        owners = dict[type[Table], str]()
+        for name, its in self.reconstructions.items():
+            if name in _OF_A_SPILL or not (name.isascii() and name.isidentifier()):
+                raise ValueError(
+                    f"{name!r} cannot be a detector's name: what it makes of a spill is a field of that name"
+                )
+            called = {its.tables.__name__}
+            for table, kind in tables_of(its.tables).items():
+                if (other := owners.setdefault(kind, f"{name}.{table}")) != f"{name}.{table}":
+                    raise ValueError(
+                        f"{other} and {name}.{table} are both {kind.__name__}: give each a class of its own"
+                    )
+                if kind.__name__ in called:
+                    raise ValueError(f"two classes of {name} are called {kind.__name__}")
+                called.add(kind.__name__)
+                trigger = next(
+                    (f.metadata for f in fields(kind) if f.name == "trigger"), {"dtype": np.int64, "row": ()}
+                )
+                if trigger["dtype"] not in (np.int32, np.int64) or trigger["row"]:
+                    raise ValueError(
+                        f"{kind.__name__}.trigger is no column of int32 or int64, which batches are joined by"
+                    )
 
     @cached_property
     def detectors(self) -> dict[str, DetectorPlots]:
@@ -226,6 +264,11 @@ class Experiment:
         """Name of a detector → what makes its tables, in the order of the pages."""
         found = {each.name: each.reconstruction for each in self.subsystems}
         return {name: its for name, its in found.items() if its is not None}
+
+    @cached_property
+    def watched(self) -> dict[str, tuple[Channels | Peak, ...]]:
+        """Name of a detector → what is counted of it in each spill, in the order of the pages."""
+        return {each.name: each.watched for each in self.subsystems if each.watched}
 
     @cached_property
     def channels(self) -> dict[str, tuple[Channels, ...]]:
@@ -320,7 +363,7 @@ def experiment() -> Experiment:
         sys.path += [place for place in ("", str(file.parent if file is not None else "")) if place not in sys.path]
     try:
         found = import_module(module).EXPERIMENT
-    except Exception as error:  # it may be somebody's own code
+    except (Exception, SystemExit) as error:  # it may be somebody's own code
         why = "it has no EXPERIMENT" if isinstance(error, AttributeError) else f"{type(error).__name__}: {error}"
         raise UsageError(f"the experiment {name} cannot be had: {why}") from error
     if not isinstance(found, Experiment):

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from confluent_kafka import KafkaError, Message
 
-from schemas.known import Schema, WireError, kept_schema
+from schemas.known import MAX_SCHEMA_BYTES, Schema, WireError, kept_schema
 from streams.errors import ServerError
 from streams.kafka import ANSWER_S, asking, messages, span, writer
 from streams.settings import Settings
@@ -50,7 +50,7 @@ class KeptSchemas:
     def _texts(self) -> Mapping[str, bytes]:
         with asking(self._settings) as consumer:
             there = messages(consumer, self._topic, 0, *span(consumer, self._topic, 0))
-            return {(message.key() or b"").decode(errors="replace"): message.value() or b"" for message in there}
+            return {(message.key() or b"").decode(errors="replace"): _text(message) for message in there}
 
     def keep(self, texts: Mapping[bytes, str]) -> None:
         """Write the schemas, as JSON by fingerprint, that the topic has not; return when Kafka has them.
@@ -80,3 +80,9 @@ class KeptSchemas:
             return self.find(fingerprint) is not None
         except WireError:
             return False
+
+
+def _text(message: Message) -> bytes:
+    """Return what a message keeps; nothing of one that is too long to be a schema, as all are held at once."""
+    text = message.value() or b""
+    return text if len(text) <= MAX_SCHEMA_BYTES else b""

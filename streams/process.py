@@ -6,6 +6,7 @@ from typing import Any
 
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
 from streams.books.book import Book, Ranges
+from streams.books.judgement import judged
 from streams.books.run import RunBook, RunPart
 from streams.errors import UsageError
 from streams.experiment import experiment
@@ -78,6 +79,7 @@ class RunResult:
             "detectors": {name: dict(hits) for name, hits in sorted(totals.detectors.items())},
             "lacking": dict(sorted(totals.lacking.items())),
             "plots": {name: book.summary(name) for name in experiment().plots},
+            "judgement": judged(book).to_json(),
         }
 
 

@@ -65,6 +65,7 @@ def _changes(book: RunBook, partition: int, windows: Windows, state: PartitionSt
         ledger=book.ledger,
         handling=dict(book.handling),
         key_numbers=dict(book.key_numbers),
+        channel_counts=dict(book.channel_counts),
         plots=book.book.cells,
         windows={window: _cells(plots) for window, (_, plots) in windows.items()},
     )

@@ -164,6 +164,7 @@ def test_an_experiment_is_found_where_one_stands_and_beside_the_settings_file(
     ("text", "said"),
     [
         ("1 / 0\n", "the experiment made_up cannot be had: ZeroDivisionError: division by zero"),
+        ("raise SystemExit(0)\n", "the experiment made_up cannot be had: SystemExit: 0"),
         ("x = 1\n", "the experiment made_up cannot be had: it has no EXPERIMENT"),
         ("EXPERIMENT = 1\n", "the experiment made_up cannot be had: its EXPERIMENT is a int"),
         ("import nothing_of_that_name\n", "the experiment made_up cannot be had: ModuleNotFoundError"),
@@ -195,6 +196,40 @@ def test_a_plot_that_would_break_a_page_is_refused(
 ) -> None:
     plots, right = tmp_path / "made_up" / "plots.py", typed.replace("ligth", "light").replace("taggers", "tagger")
     plots.write_text(plots.read_text().replace(right, typed))
+    assert said in assert_one_sentence(spilldeck(made_up, tmp_path, "conditions", "check"), 2)
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "typed", "said"),
+    [
+        ("plots", 'name="tagger"', 'name="run"', "'run' cannot be a detector's name"),
+        ("plots", 'name="tagger"', 'name="tag-ger"', "'tag-ger' cannot be a detector's name"),
+        (
+            "reco",
+            "    hits: TaggerHits",
+            "    hits: TaggerHits\n    veto: TaggerHits",
+            "tagger.hits and tagger.veto are both",
+        ),
+        ("reco", "def ", 'TaggerHits.__name__ = "Tagger"\n\ndef ', "two classes of tagger are called Tagger"),
+        (
+            "reco",
+            'column("<i4")',
+            'column("<i4")\n    trigger: I4 = column("<u2")',
+            "TaggerHits.trigger is no column of int",
+        ),
+        (
+            "reco",
+            'column("<i4")',
+            'column("<i4")\n    trigger: I4 = column("<i4", row=(2,))',
+            "TaggerHits.trigger is no",
+        ),
+    ],
+)
+def test_tables_that_could_not_be_written_or_joined_are_refused(
+    made_up: dict[str, str], tmp_path: Path, file: str, right: str, typed: str, said: str
+) -> None:
+    path = tmp_path / "made_up" / f"{file}.py"
+    path.write_text(path.read_text().replace(right, typed))
     assert said in assert_one_sentence(spilldeck(made_up, tmp_path, "conditions", "check"), 2)
 
 

@@ -90,16 +90,23 @@
     window.Plotly.downloadImage({ data: graph.data, layout }, { format, filename: graph.layout.meta.file, scale: 2, ...size });
   };
   // What is bad and was acknowledged is marked as seen until it is over; what is told of times goes on meanwhile.
+  const TIMES = /\d+ (s|min|h|days)\b|, as of spill \d+/g;
   const seen = new Set();
-  const bad = () => [...document.querySelectorAll(".badge.bad, .banner.bad")];
+  const bad = () => [...document.querySelectorAll(".badge.bad, .banner.bad, .tile.bad")];
   const fault = told =>
-    told.matches(".badge") ? told.querySelector(".what").textContent : told.textContent.replace(/\d+ (s|min|h|days)\b/g, "");
+    told.matches(".badge") ? told.querySelector(".what").textContent : told.textContent.replace(TIMES, "");
   const markSeen = () => {
     const now = new Set(bad().map(fault));
     for (const each of seen) if (!now.has(each)) seen.delete(each);
-    for (const told of document.querySelectorAll(".badge, .banner")) {
+    for (const told of document.querySelectorAll(".badge, .banner, .tile")) {
       told.classList.toggle("seen", told.matches(".bad") && seen.has(fault(told)));
     }
+    // A tab behind others tells, too: by its title and its icon.
+    const loud = bad().some(told => !told.matches(".seen")), icon = document.querySelector("link[rel=icon]");
+    document.title = (loud ? "✕ " : "") + document.title.replace(/^✕ /, "");
+    const colour = getComputedStyle(document.documentElement).getPropertyValue(loud ? "--bad" : "--link").trim();
+    const href = icon.href.replace(/fill='[^']*'/, `fill='${encodeURIComponent(colour)}'`);
+    if (icon.getAttribute("href") !== href) icon.href = href;
   };
   const actions = {
     acknowledge: () => {
@@ -131,7 +138,7 @@
   const told = new MutationObserver(markSeen); // before it is painted loud again
   setInterval(() => {
     markSeen();
-    for (const part of document.querySelectorAll("#badges, #banners")) told.observe(part, { childList: true, subtree: true });
+    for (const part of document.querySelectorAll("#badges, #banners, #tiles")) told.observe(part, { childList: true, subtree: true });
     fit(); // what grows may take as much from the plots as it adds, and the body stays as high as it was
     const seconds = Number(address().searchParams.get("rotate"));
     if (window.location.pathname !== at) [arrived, at] = [Date.now(), window.location.pathname];

@@ -31,6 +31,8 @@ class Judges:
     def __init__(self, reader_of: Callable[[str | None], BookReader]) -> None:
         self._reader_of = reader_of
         self._judging: dict[tuple[int, str | None], Judging] = {}
+        self._over: dict[tuple[int, str | None], tuple[str, Judgement]] = {}
+        """Of a run that is over its version, and what is wrong with it: who judges remembers much more, and may go."""
 
     def look(self, books: Books, last: Judgements) -> Judgements:
         """Return what is known of the runs that were read; the same again if nothing has changed.
@@ -42,6 +44,7 @@ class Judges:
         """
         wanted = {at: one for at, one in books.read.items() if one is not NOTHING and not one.is_unreadable}
         self._judging = {at: its for at, its in self._judging.items() if at in wanted}
+        self._over = {at: its for at, its in self._over.items() if at in wanted}
         until_s = time.monotonic() + AT_ONCE_S
         # That which is being taken comes first.
         order = sorted(wanted, key=lambda at: at != (books.current, None))
@@ -51,8 +54,12 @@ class Judges:
     def _judged(self, at: tuple[int, str | None], one: OneRun, until_s: float, *, is_over: bool) -> Judgement:
         """Return what is known of a run with its next spills."""
         (run, session), ledger = at, one.book.ledger
+        version, known = self._over.get(at, ("", Judgement()))
+        if version == one.version:
+            return known
         judging = self._judging.setdefault(at, Judging())
-        due = judging.due(ledger, is_over=is_over or one.book.totals.ended)
+        is_over = is_over or one.book.totals.ended
+        due = judging.due(ledger, is_over=is_over)
         try:
             while due and time.monotonic() < until_s:
                 now, due = due[:SPILLS_AT_ONCE], due[SPILLS_AT_ONCE:]
@@ -62,4 +69,8 @@ class Judges:
         except (UnreadableRunError, ValueError) as error:
             del self._judging[at]
             return Judgement(problem=str(error))
-        return replace(judging.judgement, left=len(due))
+        found = replace(judging.judgement, left=len(due))
+        if is_over and not due:
+            self._over[at] = one.version, found
+            del self._judging[at]
+        return found

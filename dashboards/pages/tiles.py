@@ -1,6 +1,7 @@
 """Tiles: for each detector the worst that is wrong with it, by mark, colour and words; what is in order is quiet.
 
-The overview has one a detector; a detector's own pages have all that is and was wrong with it.
+The overview has one a detector; a detector's own pages have all that is and was wrong with it; every page has those of
+other detectors with which something is wrong.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from dashboards.data import View
 from dashboards.pages.links import to_page
 from dashboards.pages.strip import MARK
 from streams.books import situation
-from streams.books.judgement import words
+from streams.books.judgement import measured, words
 from streams.checks.counts import SETTLING
 from streams.checks.judge import Verdict
 from streams.experiment import experiment
@@ -27,12 +28,16 @@ def tiles(view: View, path: str) -> list[Any]:
     """Return what is wrong, as the page at an address shows it."""
     if view.run is None:
         return []
+    all_of = {detector: _said(detector, view) for detector in experiment().watched}
+    if not path.strip("/"):
+        return [_tile(*said, detector, "tile") for detector, said in all_of.items()]
     match path.strip("/").split("/"):
-        case [""]:
-            return [_tile(*_said(detector, view), detector, "tile") for detector in experiment().channels]
-        case ["detector", detector, *_] if detector in experiment().channels:
-            return _all_of(detector, view)
-    return []
+        case ["detector", here, *_] if here in all_of:
+            own = _all_of(here, view)
+        case _:
+            here, own = "", []
+    bad = {detector: said for detector, said in all_of.items() if said[0] is Level.BAD and detector != here}
+    return own + [_tile(*said, detector, "tile elsewhere") for detector, said in bad.items()]
 
 
 def _tile(level: Level, text: str, detector: str, classes: str) -> Any:
@@ -52,17 +57,12 @@ def _all_of(detector: str, view: View) -> list[Any]:
     bad, past = ([each for each in its if (each.ended is None) == is_bad][::-1] for is_bad in (True, False))
     shown = [*bad, *past][:MOST]
     found = [
-        _tile(Level.BAD if each.ended is None else Level.IDLE, f"{words(each)}: {_counts(each)}", detector, "tile one")
+        _tile(Level.BAD if each.ended is None else Level.IDLE, f"{words(each)}: {measured(each)}", detector, "tile one")
         for each in shown
     ]
     left = len(its) - len(shown)
     more = f"{several(left, 'fault')} more: spilldeck checks show {view.run}"
     return [*found, _tile(Level.IDLE, more, detector, "tile one")] if left else found
-
-
-def _counts(verdict: Verdict) -> str:
-    finding = verdict.finding
-    return f"{several(finding.counted, 'hit')}, where {finding.expected:,.0f} were expected"
 
 
 def _said(detector: str, view: View) -> tuple[Level, str]:
@@ -84,13 +84,13 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
     if judgement.is_settling:
         return Level.IDLE, f"Settling: {judgement.counted} of {SETTLING} spills{as_of}"
     was = f"; {several(len(its), 'fault')} before" if its else ""
-    return Level.GOOD, f"No channel has changed{was}{as_of}"
+    return Level.GOOD, f"No change{was}{as_of}"
 
 
 def _of(detector: str, view: View) -> list[Verdict]:
     """Return what is and was wrong with a detector, in the order in which it began."""
-    groups = {group.name for group in experiment().channels[detector]}
-    return [each for each in view.judgement.verdicts if each.group in groups] if view.judgement is not None else []
+    its = {each.name for each in experiment().watched[detector]}
+    return [each for each in view.judgement.verdicts if each.group in its] if view.judgement is not None else []
 
 
 def _first(bad: Sequence[Verdict], view: View) -> str:

@@ -14,36 +14,43 @@ if TYPE_CHECKING:
     from streams.books.judgement import Judgement
 
 app = typer.Typer(help="What is wrong with runs, since which spill, in which channel.", no_args_is_help=True)
+NOTHING_WATCHED = "{} has nothing that is watched."
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command(name="list")
 def list_all(as_json: AsJson = False) -> None:
     """List what is watched, and from when on it is told."""
-    from streams.checks.counts import CHANNEL, YIELD
-    from streams.checks.judge import SPILLS_A_FALSE_ALARM, Judge
+    from streams.books.judgement import Judging
+    from streams.checks.judge import SPILLS_A_FALSE_ALARM
+    from streams.checks.peaks import Peak
     from streams.experiment import experiment
 
-    watched = [(name, group) for name, groups in experiment().channels.items() for group in groups]
-    of_channels, of_groups = Judge([group for _, group in watched]).limits
-    if as_json:
-        groups = [{"detector": name, "group": group.name, "channels": len(group.names)} for name, group in watched]
-        limits = {"channel": of_channels, "group": of_groups}
-        typer.echo(json.dumps({"groups": groups, "limits": limits, "spills_a_false_alarm": SPILLS_A_FALSE_ALARM}))
+    watched = [(name, each) for name, its in experiment().watched.items() for each in its]
+    if not watched and not as_json:
+        out.print(NOTHING_WATCHED.format(experiment().title), markup=False)
         return
-    table = Table("detector", "group", "channels")
-    for name, group in watched:
-        table.add_row(*map(Text, (experiment().detectors[name].title, group.name, f"{len(group.names):,}")))
+    limits = Judging().limits
+    if as_json:
+        listed = [
+            {"detector": name, "name": its.name, "channels": 0 if isinstance(its, Peak) else its.size}
+            for name, its in watched
+        ]
+        plain = {"watched": listed, "limits": limits, "spills_a_false_alarm": SPILLS_A_FALSE_ALARM}
+        typer.echo(json.dumps(plain))
+        return
+    table = Table("detector", "what", "channels")
+    for name, its in watched:
+        channels = "its place" if isinstance(its, Peak) else f"{its.size:,}"
+        table.add_row(*map(Text, (experiment().detectors[name].title, its.name, channels)))
     out.print(table)
-    for what, changes, limit in (
-        ("of a channel, its share of its group's hits", CHANNEL, of_channels),
-        ("of a group, its hits a particle trigger", YIELD, of_groups),
+    for what, limit in (
+        ("A channel's share of its group's hits", limits["channel"]),
+        ("A group's hits a particle trigger", limits["group"]),
+        ("A peak's place, and its entries a particle trigger", limits["peak"]),
     ):
-        factors = ", ".join(f"× {change.factor:g}" for change in changes)
-        out.print(
-            f"Watched is {what}; looked for is {factors}; told where the logarithm of the likelihood is {limit:.1f}."
-        )
-    out.print(f"Borne is one false alarm in {SPILLS_A_FALSE_ALARM:,} spills, in all channels and groups together.")
+        out.print(f"{what}: a change is told when it is exp({limit:.1f}) times as likely as none.")
+    out.print(f"Borne is one false alarm in {SPILLS_A_FALSE_ALARM:,} spills, in all of them together.")
 
 
 @app.command()
@@ -65,10 +72,9 @@ def show(
         book = reader.run(run, plot_ranges(run, ConditionsStore.from_settings(settings).for_run))
     if not book.totals.received:
         raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
-    try:
-        found = judged(book)
-    except ValueError as error:
-        raise UsageError(f"run {run} cannot be judged: {error}") from error
+    found = judged(book)
+    if found.problem:
+        raise UsageError(f"run {run} cannot be judged: {found.problem}")
     if as_json:
         typer.echo(json.dumps(found.to_json() | {"run": run}))
     else:
@@ -77,9 +83,13 @@ def show(
 
 
 def _print(run: int, found: "Judgement") -> None:
-    from streams.books.judgement import words
+    from streams.books.judgement import measured, words
+    from streams.experiment import experiment
     from streams.words import several
 
+    if not experiment().watched:
+        out.print(NOTHING_WATCHED.format(experiment().title), markup=False)
+        return
     without = found.spills - found.counted
     kept = f", of {without:,} of which no hits by channel are kept" if without else ""
     out.print(f"Run {run}: {several(found.spills, 'spill')} judged, up to {found.last}{kept}", soft_wrap=True)
@@ -87,8 +97,6 @@ def _print(run: int, found: "Judgement") -> None:
         out.print("Too few for anything to be told.")
     for verdict in found.verdicts:
         style = "red" if verdict.ended is None else "yellow"
-        finding = verdict.finding
-        counts = f"{finding.counted:,} hits, where {finding.expected:,.0f} were expected; told at spill {finding.told}"
-        out.print(Text(f"{words(verdict)}: {counts}", style=style))
+        out.print(Text(f"{words(verdict)}: {measured(verdict)}; told at spill {verdict.finding.told}", style=style))
     if not found.verdicts and not found.is_settling and found.counted:
         out.print("Nothing has changed.")

@@ -12,6 +12,7 @@ from streams.errors import UsageError
 
 if TYPE_CHECKING:
     from schemas.records import RawSpill, RunControl
+    from streams.process import RunResult
 
 
 def process(
@@ -28,7 +29,7 @@ def process(
     """Process files without servers: the same functions that the workers call."""
     from ops.inputs import Inputs
     from ops.products import write_book
-    from ops.tables import problems, run_table
+    from ops.tables import run_table
     from streams.conditions.store import ConditionsStore
     from streams.process import Processor
     from streams.settings import load_settings
@@ -53,8 +54,7 @@ def process(
         for result in results.values():
             out.print(run_table(result))
     for result in results.values():
-        for problem in problems(result):
-            err.print(f"run {result.run}: {problem}", markup=False, style="yellow", soft_wrap=True)
+        _tell(result)
     for source in conditions.missing:
         err.print(f"conditions left out, not there: {source}", markup=False, style="yellow", soft_wrap=True)
     if inputs.exit_status:
@@ -70,3 +70,14 @@ def _told(records: "Iterable[RawSpill | RunControl]") -> "Iterator[RawSpill | Ru
         if isinstance(record, RunControl) and record.time_problem:
             complain(time_problem(record))
         yield record
+
+
+def _tell(result: "RunResult") -> None:
+    """Tell what in a run could not be done, and what is wrong with it."""
+    from ops.tables import problems
+    from streams.books.judgement import judged, words
+
+    for problem in problems(result):
+        err.print(f"run {result.run}: {problem}", markup=False, style="yellow", soft_wrap=True)
+    for verdict in judged(result.run_book()).verdicts:
+        err.print(f"run {result.run}: {words(verdict)}", markup=False, style="red", soft_wrap=True)

@@ -39,7 +39,7 @@ from streams.avro.container import (
 from streams.errors import BadDataError
 from streams.unpacked import Hits, Word
 
-RUN, SPILL, TIME, TRIGGERS, KIND = "run", "spill", "time_us", "triggers", "kind"
+RUN, SPILL, TIME, TRIGGERS, KIND = HEAD = ("run", "spill", "time_us", "triggers", "kind")
 """What a record has besides its tables."""
 _NEEDED = (RUN, SPILL, TIME, TRIGGERS)
 _WHOLE = ("int", "long")
@@ -121,6 +121,8 @@ def _type(schema: Any, named: dict[str, Type], what: str, depth: int) -> Type:
     if kind in _PRIMITIVES:
         dtype = str(schema.get("dtype", "")) if kind == "bytes" else ""
         return Type(avro=kind, dtype=dtype if _DTYPE.fullmatch(dtype) else "")
+    if isinstance(kind, str) and _short(kind) in named:
+        return named[_short(kind)]
     items = schema.get("items")
     items = items.get("type") if isinstance(items, dict) else items
     if kind == "array" and items in _PRIMITIVES[1:]:
@@ -135,13 +137,20 @@ def _named_type(schema: Mapping[str, Any], named: dict[str, Type], what: str, de
     if schema["type"] == "enum":
         found = Type(avro=fastavro.parse_schema({"type": "enum", "name": "Enum", "symbols": schema["symbols"]}))
     elif depth < _DEEPEST:
-        its = {str(each["name"]): each for each in schema["fields"]}
-        found = Type(fields={name: _type(each, named, name, depth + 1) for name, each in its.items()})
+        its = {str(each["name"]): _type(each, named, str(each["name"]), depth + 1) for each in schema["fields"]}
+        if empty := [name for name, each in its.items() if not _has_bytes(each)]:
+            raise ValueError(f"{empty[0][:_SHOWN]} has no bytes in any spill")
+        found = Type(fields=its)
     else:
         raise ValueError(f"{what} is a record in a table")
     if named.setdefault(_short(schema["name"]), found) is not found:
         raise ValueError(f"two types are called {schema['name'][:_SHOWN]}")
     return found
+
+
+def _has_bytes(of: Type) -> bool:
+    """Say whether each value of a type takes a byte, so that there are no more of them than bytes."""
+    return bool(of.branches or of.fields or of.avro not in (None, "null"))
 
 
 def _short(name: str) -> str:

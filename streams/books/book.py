@@ -173,8 +173,8 @@ class Filled:
 
     book: Book
     """What they add to the run's."""
-    failures: dict[str, int]
-    """What failed on spills, as ``plot NAME`` → on how many."""
+    failures: dict[str, dict[int, str]]
+    """What failed on spills, as ``plot NAME`` → spill → why."""
     key_numbers: dict[int, bytes]
     """Spill → its key numbers, see `spill_numbers`."""
     channel_counts: dict[int, bytes]
@@ -187,7 +187,7 @@ def fill(spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Filled:
     A plot that cannot be filled from the joined spills is filled from them one by one, so that only the spill that
     it fails on is left out of it: the book stays a function of the set of spills.
     """
-    book, failures = Book(ranges), dict[str, int]()
+    book, failures = Book(ranges), dict[str, dict[int, str]]()
     joined = Batch(spills)
     single = [joined] if len(spills) == 1 else [Batch([spill]) for spill in spills]
     numbers: list[dict[str, float]] = [{} for _ in spills]
@@ -196,14 +196,14 @@ def fill(spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Filled:
         try:
             found = _fill_one(book, name, single if kept else [joined])
         except PlotError:
-            failures[f"plot {name}"] = 0
-            found = []
-            for batch in single:
+            found, failed = [], dict[int, str]()
+            for spill, batch in zip(spills, single, strict=True):
                 try:
                     found += _fill_one(book, name, [batch])
-                except PlotError:
-                    failures[f"plot {name}"] += 1
+                except PlotError as error:
+                    failed[spill.spill] = str(error)
                     found += [{}] if kept else []
+            failures |= {f"plot {name}": failed} if failed else {}
         for of_spill, one in zip(numbers if kept else [], found, strict=True):
             of_spill.update(one)
     packed = {spill.spill: spill_numbers.pack(one) for spill, one in zip(spills, numbers, strict=True)}
@@ -211,15 +211,15 @@ def fill(spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Filled:
     return Filled(book=book, failures=failures, key_numbers=packed, channel_counts=counts)
 
 
-def _channel_counts(spill: ReconstructedSpill, failures: dict[str, int]) -> bytes:
+def _channel_counts(spill: ReconstructedSpill, failures: dict[str, dict[int, str]]) -> bytes:
     """Return how often each channel was hit in a spill, packed; without groups on which the experiment's code fails."""
     counts = {}
-    for name, groups in experiment().channels.items():
+    for name, groups in experiment().watched.items():
         for group in groups if name in spill.detectors else ():
             try:
                 counts[group.digest] = group.counts(spill.detectors[name])
-            except Exception:  # noqa: BLE001 - which channel a hit is of is anybody's code, too
-                failures[f"channels of {group.name}"] = failures.get(f"channels of {group.name}", 0) + 1
+            except Exception as error:  # noqa: BLE001 - which channel a hit is of is anybody's code, too
+                failures.setdefault(f"counts of {group.name}", {})[spill.spill] = f"{type(error).__name__}: {error}"
     return channels.pack(counts)
 
 
@@ -227,14 +227,25 @@ def _fill_one(book: Book, name: str, batches: Sequence[Batch]) -> list[dict[str,
     """Fill a plot from several batches at once, and return the key number of each, if it is kept."""
     try:
         plot = experiment().plots[name]
-        each = [[np.asarray(v) for v in plot.fill(batch)] for batch in batches]
+        each = [_values(plot, batch) for batch in batches]
         numbers = [_key_number(plot, values, book.ranges) for values in each] if spill_numbers.is_kept(plot) else []
         filled = [values for values in each if values[0].size]
         if filled:
             book.fill(name, *(filled[0] if len(filled) == 1 else map(np.concatenate, zip(*filled, strict=True))))
     except Exception as error:  # a plot is anybody's ten lines: whatever it raises is its own failure
-        raise PlotError(f"{name}: {type(error).__name__}: {error}") from error
+        raise PlotError(f"{type(error).__name__}: {error}") from error
     return numbers
+
+
+def _values(plot: Plot, batch: Batch) -> list[npt.NDArray[Any]]:
+    """Return what a plot is filled with: what would be taken for something else is refused."""
+    values: object = plot.fill(batch)
+    if not isinstance(values, tuple) or len(values) != len(plot.axes):
+        raise ValueError(f"its fill gives no tuple of {len(plot.axes)} arrays, one an axis")
+    arrays = [np.asarray(each) for each in values]
+    if any(each.shape != (arrays[0].size,) for each in arrays):
+        raise ValueError(f"its fill gives arrays of the shapes {', '.join(str(each.shape) for each in arrays)}")
+    return arrays
 
 
 def _key_number(plot: Plot, values: Sequence[npt.NDArray[np.generic]], ranges: Ranges) -> dict[str, float]:

@@ -123,6 +123,7 @@ class Commands:
             **{keys.window(run, window): _packed(plots) for window, plots in changes.windows.items()},
             keys.windows(run): {layout.pack_window(w): layout.seal(b"%d" % spills[w]) for w in changes.windows},
         }
+        changes.stored.with_channels += len(changes.channel_counts)
         stamps = changes.stored.stamps
         for key, values in grown.items():
             if values:

@@ -1,14 +1,17 @@
 """What is wrong with a run, by the counts that its book keeps of each spill: brought up to date as they come."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from streams.books.run import RunBook
-from streams.checks.channels import unpack
+from streams.checks.channels import Channels, unpack
 from streams.checks.counts import SETTLING
-from streams.checks.judge import Judge, Verdict
+from streams.checks.judge import SPILLS_A_FALSE_ALARM, Judge, Verdict
+from streams.checks.means import Moved
+from streams.checks.peaks import Peak, PeakJudge
 from streams.experiment import experiment
+from streams.words import several
 
 PATIENCE = 8
 """Spills after which one that lacks is not waited for any more. Partitions are counted at different speeds."""
@@ -48,23 +51,50 @@ class Judgement:
             "counted": self.counted,
             "last": self.last,
             "settling": self.is_settling,
-            "verdicts": [asdict(verdict) | {"words": words(verdict)} for verdict in self.verdicts],
+            "problem": self.problem,
+            "verdicts": [_plain(verdict) for verdict in self.verdicts],
         }
+
+
+def _plain(verdict: Verdict) -> dict[str, Any]:
+    finding = verdict.finding
+    if isinstance(finding, Moved):
+        its = {"change": "moved", "by": finding.by, "error": finding.error, "unit": verdict.unit}
+    else:
+        its = {"change": finding.change.name} | {n: getattr(finding, n) for n in ("factor", "counted", "expected")}
+    return {
+        "group": verdict.group,
+        "channel": verdict.channel,
+        **its,
+        **finding.begin._asdict(),
+        "told": finding.told,
+        "ended": verdict.ended,
+        "words": words(verdict),
+    }
 
 
 def words(verdict: Verdict) -> str:
     """Return a verdict as a shifter says it: ``TOF1 horizontal slab 3, PMT 0 silent since spill 412``."""
-    finding = verdict.finding
-    what = f"{verdict.group} {verdict.channel}".strip()
-    size = "" if finding.change.name == "silent" else f" (× {finding.factor:.2g})"
-    first, until = finding.begin.first, "" if verdict.ended is None else f" until {verdict.ended}"
-    doubt = "" if finding.begin.earliest == finding.begin.latest else _doubt(verdict)
-    return f"{what} {finding.change.name}{size} since spill {first}{doubt}{until}"
-
-
-def _doubt(verdict: Verdict) -> str:
     begin = verdict.finding.begin
-    return f" (between {begin.earliest} and {begin.latest})"
+    what = f"{verdict.group} {verdict.channel}".strip()
+    doubt = "" if begin.earliest == begin.latest else f" (between {begin.earliest} and {begin.latest})"
+    until = "" if verdict.ended is None else f" until {verdict.ended}"
+    return f"{what} {_change(verdict)} since spill {begin.first}{doubt}{until}"
+
+
+def _change(verdict: Verdict) -> str:
+    finding = verdict.finding
+    if isinstance(finding, Moved):
+        return f"moved by {finding.by:+.2f} {verdict.unit}"
+    return finding.change.name + ("" if finding.change.name == "silent" else f" (× {finding.factor:.2g})")
+
+
+def measured(verdict: Verdict) -> str:
+    """Return the numbers that a verdict stands on."""
+    finding = verdict.finding
+    if isinstance(finding, Moved):
+        return f"moved by {finding.by:+.3f} ± {finding.error:.3f} {verdict.unit}"
+    return f"{several(finding.counted, 'hit')}, where {finding.expected:,.0f} were expected"
 
 
 class Judging:
@@ -75,13 +105,22 @@ class Judging:
     """
 
     def __init__(self) -> None:
-        self._groups = [group for its in experiment().channels.values() for group in its]
+        self._watched = [each for its in experiment().watched.values() for each in its]
+        self._groups = [each for each in self._watched if isinstance(each, Channels)]
+        self._peaks = [each for each in self._watched if isinstance(each, Peak)]
         self._begin()
 
     def _begin(self) -> None:
         self._judge = Judge(self._groups)
+        self._peak_judge = PeakJudge(self._peaks, SPILLS_A_FALSE_ALARM)
         self._judged: set[int] = set()
         self._counted = 0
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Thresholds, by what they are of: how much likelier something must be, as a logarithm, to be told."""
+        of_channels, of_groups = self._judge.limits
+        return {"channel": of_channels, "group": of_groups, "peak": self._peak_judge.limit}
 
     def due(self, spills: Iterable[int], *, is_over: bool) -> list[int]:
         """Return which spills are to be judged next, in their order: `add` them all.
@@ -100,7 +139,7 @@ class Judging:
             new = sorted(there)
         last, newest = self._judge.spill, max(there, default=-1)
         for at, spill in enumerate(new):
-            if spill != last + 1 and spill > newest - PATIENCE and not is_over:
+            if spill != last + 1 and spill - 1 > newest - PATIENCE and not is_over:
                 return new[:at]
             last = spill
         return new
@@ -120,30 +159,37 @@ class Judging:
         ValueError
             When the counts cannot be read.
         """
-        self._judge.add(spill, triggers, unpack(counts, self._groups))
+        found = unpack(counts, self._watched)
+        self._judge.add(spill, triggers, found)
+        self._peak_judge.add(spill, triggers, found)
         self._judged.add(spill)
         self._counted += bool(counts)
 
     @property
     def judgement(self) -> Judgement:
         """What is known so far."""
+        of_peaks = [
+            Verdict(group=peak.name, channel="", unit=peak.unit, finding=finding, ended=ended)
+            for peak, finding, ended in self._peak_judge.found
+        ]
         return Judgement(
             spills=len(self._judged),
             counted=self._counted,
             last=self._judge.spill,
-            verdicts=tuple(self._judge.verdicts),
+            verdicts=tuple(sorted([*self._judge.verdicts, *of_peaks], key=_order)),
         )
 
 
-def judged(book: RunBook) -> Judgement:
-    """Return what is wrong with a run that is over, or as far as it is.
+def _order(verdict: Verdict) -> tuple[int, str, str]:
+    return verdict.finding.begin.first, verdict.group, verdict.channel
 
-    Raises
-    ------
-    ValueError
-        When its counts cannot be read.
-    """
+
+def judged(book: RunBook) -> Judgement:
+    """Return what is wrong with a run that is over, or as far as it is."""
     judging = Judging()
-    for spill in judging.due(book.ledger, is_over=True):
-        judging.add(spill, book.ledger[spill].triggers, book.channel_counts.get(spill, b""))
+    try:
+        for spill in judging.due(book.ledger, is_over=True):
+            judging.add(spill, book.ledger[spill].triggers, book.channel_counts.get(spill, b""))
+    except ValueError as error:
+        return Judgement(problem=str(error))
     return judging.judgement

@@ -122,12 +122,13 @@ class PartStore:
     async def check_of_spills(self, partition: int, run: int) -> None:
         """Read what is kept of each spill of a run, which `load` counts alone; raises as it does."""
         keys = self._keys_of(partition)
-        for key, unpacked in (
-            (keys.key_numbers(run), unpack_key_numbers),
-            (keys.channel_counts(run), unpack_channel_counts),
-        ):
-            with _as_damage(run, key):
-                unpacked(cast("dict[bytes, bytes]", await self._redis.hgetall(key)))
+        with _as_damage(run, keys.key_numbers(run)):
+            unpack_key_numbers(cast("dict[bytes, bytes]", await self._redis.hgetall(keys.key_numbers(run))))
+        with _as_damage(run, keys.channel_counts(run)):
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.hgetall(keys.channel_counts(run))
+            pipe.hgetall(keys.run(run))
+            unpack_channel_counts(*await pipe.execute())
 
     @staticmethod
     def _checked(run: int, stored: StoredPart, key: str, found: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:

@@ -126,7 +126,6 @@ class Parts:
         for start, spills, filled in counted.filled:
             changes.key_numbers |= filled.key_numbers
             changes.channel_counts |= filled.channel_counts
-            stored.with_channels += len(filled.channel_counts)
             stored.book += filled.book
             filling.run_books[run, self._partition] = stored.book
             changes.plots |= {name: stored.book.cells[name] for name in filled.book}

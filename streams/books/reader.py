@@ -196,7 +196,7 @@ class BookReader:
                 book += unpack_book(there[2], ranges)
                 if of_spills:
                     numbers |= unpack_key_numbers(there[3])
-                    counts |= unpack_channel_counts(there[4])
+                    counts |= unpack_channel_counts(there[4], stored)
         return RunBook(
             totals=totals,
             ledger=ledger,

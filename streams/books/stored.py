@@ -189,9 +189,18 @@ def unpack_key_numbers(stored: Mapping[bytes, bytes]) -> dict[int, bytes]:
     return {int(s): unpack_numbers(n) for s, n in stored.items() if s != layout.STAMP.encode()}
 
 
-def unpack_channel_counts(stored: Mapping[bytes, bytes]) -> dict[int, bytes]:
-    """Return the hits by channel of spills in the fields of a hash, as they were packed."""
-    return {int(s): layout.unseal(c) for s, c in stored.items() if s != layout.STAMP.encode()}
+def unpack_channel_counts(stored: Mapping[bytes, bytes], part: Mapping[bytes, bytes]) -> dict[int, bytes]:
+    """Return the hits by channel of spills in the fields of a hash, as they were packed.
+
+    Raises
+    ------
+    ValueError
+        When one cannot be read, or they are not of as many spills as what `pack_part` made of the part says.
+    """
+    found = {int(s): layout.unseal(c) for s, c in stored.items() if s != layout.STAMP.encode()}
+    if len(found) != (wanted := int(layout.unpack_json(part[b"unit"]).get("with_channels", 0))):
+        raise ValueError(f"hits by channel are kept of {len(found)} spills, not of {wanted}")
+    return found
 
 
 def unpack_numbers(stored: bytes) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from schemas.records import NO_RUN, TIME, ControlKind, ReconstructedSpill, RunControl
 from streams.experiment import experiment
+from streams.log import printable
 
 NUMBERS_KEPT = 100
 """Numbers of spills that are remembered besides being counted: the lowest, so that their sum is order-independent."""
@@ -260,9 +261,11 @@ class Totals:
         self.unknown |= other.unknown
         return self
 
-    def count_errors(self, name: str, spills: int) -> None:
-        """Count spills on which something failed, by its name."""
-        self.errors = _bounded(self.errors + Counter({name: spills}))
+    def count_errors(self, name: str, spills: Mapping[int, str]) -> None:
+        """Count spills on which something failed, by its name; `spills` says why it did on each."""
+        self.errors = _bounded(self.errors + Counter({name: len(spills)}))
+        first = min(spills)
+        self._note_first({name: (first, printable(spills[first])[:REASON_CHARACTERS])})
 
     def to_json(self) -> dict[str, Any]:
         """Return the totals as plain values."""

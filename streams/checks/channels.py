@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Protocol
 
 import lz4.block
 import numpy as np
@@ -50,6 +50,11 @@ class Channels:
         """Four bytes that are others where its channels are."""
         return blake2b("\n".join([self.name, *self.names]).encode(), digest_size=4).digest()
 
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.names)
+
     def counts(self, made: Any) -> I8:
         """Return (channels,) how often each was hit in a spill.
 
@@ -69,6 +74,29 @@ class Channels:
         return counts
 
 
+class Counted(Protocol):
+    """What is counted in a spill: channels, or the bins of a peak."""
+
+    @property
+    def name(self) -> str:
+        """As a shifter says it."""
+        raise NotImplementedError
+
+    @property
+    def digest(self) -> bytes:
+        """Four bytes that are others where it is another."""
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        """How many counts there are of a spill."""
+        raise NotImplementedError
+
+    def counts(self, made: Any) -> I8:
+        """Return (size,) the counts of a spill, of what the detector made of it."""
+        raise NotImplementedError
+
+
 def pack(counts: Mapping[bytes, I8]) -> bytes:
     """Return the counts of a spill as bytes.
 
@@ -86,8 +114,8 @@ def pack(counts: Mapping[bytes, I8]) -> bytes:
     return lz4.block.compress(b"".join(packed)) if packed else b""
 
 
-def unpack(data: bytes, groups: Sequence[Channels]) -> dict[str, I8]:
-    """Return the counts of a spill, by the names of the groups; without those that were others when they were kept.
+def unpack(data: bytes, groups: "Sequence[Counted]") -> dict[str, I8]:
+    """Return the counts of a spill, by the names of what was counted; without what was another when they were kept.
 
     Raises
     ------
@@ -103,7 +131,7 @@ def unpack(data: bytes, groups: Sequence[Channels]) -> dict[str, I8]:
         at += _HEAD.size + numbers.size * 2
         group = known.get(digest)
         if group is not None:
-            counts = np.zeros(len(group.names), np.int64)
+            counts = np.zeros(group.size, np.int64)
             hit = np.cumsum(numbers[0])
             if hits and hit[-1] >= len(counts):
                 raise ValueError(f"counts of {group.name} are of channel {hit[-1]}, and it has {len(counts)}")

@@ -26,6 +26,10 @@ _LEAST = 1e-9
 """Below it the others have no share that tells anything, and counts were expected nowhere."""
 _ENOUGH = 0.5
 """Share of a detector's hits that its channels must have to tell of the others, unless they are known to be bad."""
+_ALONE = 0.75
+"""Share of the threshold to which one spill may speak for a change: a burst of noise is over with its spill."""
+_OFF = 1.1
+"""By so much the triggers may be wrong about a detector's entries: they fluctuate, each by itself."""
 _AT_ONCE = 0.5
 """Share of the threshold to which one spill must speak for a column to be left out in it."""
 
@@ -113,7 +117,9 @@ class CountTest:
         self.past: list[tuple[Finding, int]] = []
         """What is over, and the spill after which that was told."""
 
-    def add(self, spill: int, counts: I8 | F8, exposure: F8 | None = None) -> list[Finding]:
+    def add(
+        self, spill: int, counts: I8 | F8, exposure: F8 | None = None, *, whole: float | None = None
+    ) -> list[Finding]:
         """Take the counts of the next spill; return what they tell anew.
 
         Parameters
@@ -125,31 +131,66 @@ class CountTest:
         exposure
             (columns,) in what, as particle triggers; 0 where it was not read. None where counts are compared with those
             of the other columns.
+        whole
+            What the detector's entries would be if all were as before, as the triggers tell; None if they do not. Noise
+            in most columns makes the others' shares small: what is weak has fewer counts, too, and what is hot more.
         """
         share = self._counts / self._exposure
         # What the others tell has an error of its own, which matters where they are few.
         least = 1 / np.maximum(1 - share / share.sum(), _LEAST) if exposure is None else 1.0
         scatter = np.maximum(self._squares / self._expected, least)
         x = self._by_the_others(counts, share, scatter) if exposure is None else exposure
-        counts, expected = counts * (x > 0), share * x  # without exposure nobody knows what its counts mean
+        counts = counts * (x > 0)  # without exposure nobody knows what its counts mean
         self._memory.add(
             spill,
             np.where(self._cusum.bad < 0, counts, np.nan),
             x if exposure is not None else np.array([self.whole]),
         )
-        told = self._judge(spill, counts, x, expected, scatter) if self._memory.seen > SETTLING else []
-        learns = ~self._cusum.suspects
-        self._squares += (counts - expected) ** 2 * learns
-        self._expected += expected * learns
-        for known, whole in self._memory.due():
-            self._counts += np.nan_to_num(known)
-            self._exposure += whole * ~np.isnan(known)
+        told: list[Finding] = []
+        if self._memory.seen > SETTLING:
+            self._new_counts += self._bounded(counts, share * x, scatter)
+            told = self._judge(spill, counts, self._doubted(x, whole), share, scatter)
+        for known, of in self._memory.due():
+            self._learn(known, of * ~np.isnan(known))
         return told
 
-    def _judge(self, spill: int, counts: I8 | F8, x: F8, expected: F8, scatter: F8) -> list[Finding]:
-        self._new_counts += counts
+    def _learn(self, counts: F8, exposure: F8) -> None:
+        """Take a spill that has nothing wrong as an example, with columns that are not looked at as NaN."""
+        expected = exposure * self._counts / self._exposure
+        counts = np.nan_to_num(counts)
+        bounded = self._bounded(counts, expected, self._squares / self._expected)
+        self._squares += (bounded - expected) ** 2
+        self._expected += expected
+        self._counts += bounded if self._memory.seen > SETTLING else counts  # before, nobody knows what to expect
+        self._exposure += exposure
+
+    def _bounded(self, counts: I8 | F8, expected: F8, scatter: F8) -> F8:
+        """Return counts that are no further from what was expected than one spill is believed."""
+        # The square root of a count has a variance of 1/4, and its evidence is twice its distance squared.
+        root, most = np.sqrt(expected), np.sqrt(_ALONE * self._cusum.limit * scatter / 2)
+        bounded: F8 = np.clip(counts, np.maximum(root - most, 0) ** 2, (root + most) ** 2)
+        return bounded
+
+    def _doubted(self, x: F8, whole: float | None) -> F8:
+        """Return (changes, columns) the exposure that speaks least for each change."""
+        if whole is None:
+            return np.broadcast_to(x, self._cusum.sums.shape)
+        most, least = whole * _OFF, whole / _OFF * (x > 0)
+        return np.where(self._factors < 1, np.minimum(x, most), np.maximum(x, least))
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether enough was learned to tell anything."""
+        return self._memory.seen >= SETTLING
+
+    @property
+    def known(self) -> F8:
+        """(columns,) counts in an exposure of 1, as was learned."""
+        return self._counts / self._exposure
+
+    def _judge(self, spill: int, counts: I8 | F8, x: F8, share: F8, scatter: F8) -> list[Finding]:
         self._new_exposure += x
-        alarms, ended, began = self._cusum.add(spill, self._sums(counts, expected, scatter))
+        alarms, ended, began = self._cusum.add(spill, self._sums(counts, x, share, scatter))
         for column in ended:
             self.past.append((self.findings.pop(column), spill))
         self._new_counts[began] = 0
@@ -161,16 +202,17 @@ class CountTest:
             self.findings[each.column] = each
         return told
 
-    def _sums(self, counts: I8 | F8, expected: F8, scatter: F8) -> F8:
+    def _sums(self, counts: I8 | F8, came: F8, share: F8, scatter: F8) -> F8:
         """Return (changes, columns) the evidence since each sum began; of a bad column as it goes on."""
         n, x = self._new_counts, self._new_exposure
         # What was counted before is a gamma distribution of the share, so what comes next is a negative binomial one.
         before, exposure = self._counts + n, self._exposure + x
         sums: F8 = (n * self._logs - before * np.log1p((self._factors - 1) * x / exposure)) / scatter
         bad = np.flatnonzero(self._cusum.bad >= 0)
-        step = (counts[bad] * self._logs - expected[bad] * (self._factors - 1)) / scatter[bad]
-        sums[:, bad] = self._cusum.sums[:, bad] + step
-        return sums
+        step = (counts[bad] * self._logs - came[:, bad] * share[bad] * (self._factors - 1)) / scatter[bad]
+        most = _ALONE * self._cusum.limit
+        sums[:, bad] = self._cusum.sums[:, bad] + np.clip(step, -most, most)
+        return np.where(came > 0, sums, self._cusum.sums)  # what was not seen tells nothing, whatever is learned
 
     def _by_the_others(self, counts: I8 | F8, share: F8, scatter: F8) -> F8:
         """Return for each column what the detector's entries would be if all were as before: as the other ones tell.
@@ -186,8 +228,9 @@ class CountTest:
             others = rest - share * asked / share.sum()
             x: F8 = np.divide(good - counts * asked, others, out=np.zeros(len(counts)), where=others > _LEAST)
             expected = share * x
-            ratio = np.divide(counts, expected, out=np.ones(len(counts)), where=(counts > 0) & (expected > 0))
-            odd = asked * (counts * np.log(ratio) - counts + expected) / scatter
+            odd, hit = expected - counts, np.flatnonzero(counts * expected)
+            odd[hit] += counts[hit] * np.log(counts[hit] / expected[hit])
+            odd *= asked / scatter
             worst = int(np.argmax(odd))
             if odd[worst] < _AT_ONCE * self._cusum.limit:
                 self.whole = float(good / rest) if rest > _LEAST else 0.0

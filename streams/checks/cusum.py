@@ -13,6 +13,8 @@ import numpy as np
 
 from schemas.columns import F8, I4, I8, Bools
 
+OF_EACH = 3
+"""Channels, groups and peaks share what is borne: each have a false alarm in so many times the spills."""
 SUSPECT = 0.25
 """Share of the threshold from which on a column is not believed: it is not learned from."""
 
@@ -25,13 +27,13 @@ def threshold(columns: int, changes: int, spills: float) -> float:
     Parameters
     ----------
     columns
-        All that are looked at at once.
+        All that are looked at at once; there may be none.
     changes
         Sizes of change that are looked for in each.
     spills
         Among so many one false alarm is borne.
     """
-    return log(columns * changes * spills)
+    return log(max(columns, 1) * changes * spills)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,11 @@ import numpy as np
 from schemas.columns import I8
 from streams.checks.channels import Channels
 from streams.checks.counts import CHANNEL, YIELD, CountTest, Finding
-from streams.checks.cusum import threshold
+from streams.checks.cusum import OF_EACH, threshold
+from streams.checks.means import Moved
 
 SPILLS_A_FALSE_ALARM = 11_250
-"""One false alarm in so many spills is borne, of all channels together: eight hours of a spill every 2.56 s."""
+"""One false alarm in so many spills is borne, of all that is watched together: eight hours of a spill every 2.56 s."""
 
 LATER_OF_GROUPS = 1000
 """Spills after which one is learned from: 5 % less of all hits takes some hundreds to be told."""
@@ -22,13 +23,15 @@ LATER_OF_GROUPS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is wrong with a channel, or with all hits of a group of them."""
+    """What is wrong with a channel, with all hits of a group of them, or with a peak."""
 
     group: str
-    """Name of the channels' group."""
+    """Name of the channels' group, or of the peak."""
     channel: str
-    """Name of the channel; empty where all hits of the group are fewer or more."""
-    finding: Finding
+    """Name of the channel; empty where all hits of the group are fewer or more, and of a peak."""
+    finding: Finding | Moved
+    unit: str = ""
+    """Of what has moved."""
     ended: int | None = None
     """Number of the spill after which it was again as before; None while it is not."""
 
@@ -46,11 +49,11 @@ class Judge:
 
     def __init__(self, groups: Sequence[Channels], false_alarm: float = SPILLS_A_FALSE_ALARM) -> None:
         self._groups = tuple(groups)
-        # Half of the budget each for the channels and for the groups.
+        # A third of the budget each for the channels, for the groups, and for the peaks.
         channels = sum(len(group.names) for group in groups)
         self.limits = (
-            threshold(channels, len(CHANNEL), 2 * false_alarm),
-            threshold(len(groups), len(YIELD), 2 * false_alarm),
+            threshold(channels, len(CHANNEL), OF_EACH * false_alarm),
+            threshold(len(groups), len(YIELD), OF_EACH * false_alarm),
         )
         """Thresholds of channels and of groups, see `cusum.threshold`."""
         of_channels, of_groups = self.limits
@@ -79,11 +82,12 @@ class Judge:
         if spill <= self.spill:
             raise ValueError(f"spill {spill} does not come after spill {self.spill}")
         self.spill = spill
+        by_triggers = self._yields.known * triggers if self._yields.has_settled else [None] * len(self._groups)
         # A hot channel is not all of its group.
         whole, exposure = np.zeros((2, len(self._groups)))
         for number, (group, test) in enumerate(zip(self._groups, self._shares, strict=True)):
             if group.name in counts:
-                test.add(spill, counts[group.name])
+                test.add(spill, counts[group.name], whole=by_triggers[number])
                 whole[number], exposure[number] = test.whole, triggers
         self._yields.add(spill, whole, exposure)
 

@@ -32,6 +32,7 @@ from streams.avro.container import (
     read_header,
 )
 from streams.avro.spills import (
+    HEAD,
     KIND,
     RUN,
     SPILL,
@@ -56,6 +57,8 @@ from streams.unpacked import Hits
 
 LONGEST_BYTES = 16 << 20
 """Of what a block holds: as columns are lists of numbers while they are read, it takes many times the memory."""
+MOST_RECORDS = 100_000
+"""Of a block: each becomes a message of its own, with the schema."""
 _SIZE_BYTES = 4
 """That the size of a block has at most."""
 _TRIED = 100
@@ -69,6 +72,7 @@ class _Block:
     start: int
     stop: int
     records: list[tuple[bytes, dict[str, Value]]]
+    """Bytes, and what says which spill or control it is: all values would take many times the memory."""
 
 
 class ColumnsReader:
@@ -182,11 +186,14 @@ def _read_block(content: bytes, header: Header, start: int, end: int) -> _Block:
     count, size = (fastavro.schemaless_reader(stream, LONG) for _ in range(2))
     if size != end - start - stream.tell() or not 0 <= count <= end - start:
         raise ValueError(f"it claims {count} records in {size} bytes, and {end - start - stream.tell()} are there")
+    if count > MOST_RECORDS:
+        raise ValueError(f"it has {count} records, more than {MOST_RECORDS}")
     stream = io.BytesIO(content_of(header.meta.get(CODEC, b"null"), stream.read(), LONGEST_BYTES))
     of, records = schema_of(header.meta[SCHEMA]), []
     for _ in range(count):
         values = read_value(stream, of)
-        records.append((stream.getvalue()[values.at : stream.tell()], values.value))
+        its = {name: value for name, value in values.value.items() if name in HEAD}
+        records.append((stream.getvalue()[values.at : stream.tell()], its))
     if stream.read(1):
         raise ValueError("bytes follow its records")
     return _Block(start=start, stop=end + MARKER_BYTES, records=records)

@@ -16,17 +16,26 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.columns import F8
+from streams.books.judgement import words
 from streams.checks.channels import Channels
 from streams.checks.judge import SPILLS_A_FALSE_ALARM, Judge, Verdict
+from streams.checks.means import Moved
+from streams.checks.peaks import Peak, PeakJudge
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.reconstruct import reconstruct
+from tests.checks.faults import CASES, judged_case
 
 LEARNED_FROM = 60
 """Simulated spills that the rates are taken from."""
 TRIGGERS = 60.0
 FLUCTUATION, DRIFT = 0.3, 0.2
 """Of the triggers: from spill to spill (standard deviation), and over a run."""
+SIMULATED_AT = 60
+"""Of the faults of the simulator: two and a half minutes."""
+PEAK_NS, WIDTH_NS, PEAK_ENTRIES, MOVED_NS = 25.6, 0.5, 50.0, 0.1
+"""A peak: place, width (standard deviation), entries a spill, and how far it moves."""
+PEAK = Peak(name="peak", unit="ns", low=PEAK_NS - 2, high=PEAK_NS + 2, bins=200, matters=0.05, of=lambda values: values)
 FAULT_AT = 3000
 """Two hours of beam after the run began."""
 AFTER = 1200
@@ -147,6 +156,23 @@ def with_fault(fault: Fault, seed: int) -> Told:
     )
 
 
+def with_moved_peak(seed: int) -> Told:
+    """Return what is told of a peak that moves by `MOVED_NS`."""
+    rng, judge = np.random.default_rng([seed, 2]), PeakJudge([PEAK], SPILLS_A_FALSE_ALARM)
+    for spill, triggers in beam(rng, FAULT_AT + WINDOW * 10):
+        place = PEAK_NS + (MOVED_NS if spill >= FAULT_AT else 0)
+        values = rng.normal(place, WIDTH_NS, rng.poisson(PEAK_ENTRIES * triggers / TRIGGERS))
+        judge.add(spill, triggers, {PEAK.name: PEAK.counts(values)})
+    ours = [found for _, found, _ in judge.found if isinstance(found, Moved)]
+    return Told(
+        spills=ours[0].told - FAULT_AT + 1 if ours else np.inf,
+        off=ours[0].begin.first - FAULT_AT if ours else 0,
+        is_within=bool(ours) and ours[0].begin.earliest <= FAULT_AT <= ours[0].begin.latest,
+        others=len(judge.found) - len(ours),
+        windows=np.nan,
+    )
+
+
 def _by_windows(counted: Sequence[tuple[int, float]]) -> float:
     """Return after how many spills two windows in a row were less likely than `P_VALUE`, the rate being known."""
     below = 0
@@ -174,13 +200,55 @@ def bound(fault: Fault) -> float:
     return Judge(groups()).limits[fault.is_of_all] / information
 
 
+def print_faults(console: Console, seeds: int) -> None:
+    """Print what is told of each fault of the simulator, with a run of so many spills before it."""
+    table = Table(title=f"Faults from spill {SIMULATED_AT} on, {seeds} seeds")
+    for name in ("fault", "told", "the first of them", "right?"):
+        table.add_column(name)
+    asked = [(case, SIMULATED_AT, 1 + seed) for case in CASES for seed in range(seeds)]
+    with ProcessPoolExecutor() as pool:
+        for (case, _, _), (problem, found) in zip(asked, pool.map(judged_case, *zip(*asked, strict=True)), strict=True):
+            first = words(found[0]) if found else ""
+            table.add_row(case.fault or "none", str(len(found)), first, problem or "right")
+    console.print(table)
+
+
+def cost_ms() -> float:
+    """Return what the counts of a spill cost to be judged."""
+    rng, judge, its = np.random.default_rng(1), Judge(groups()), rates()
+    spills = [{name: rng.poisson(rate * TRIGGERS) for name, rate in its.items()} for _ in range(LEARNED_FROM)]
+    began = time.perf_counter()
+    for number, counts in enumerate(spills):
+        judge.add(number, int(TRIGGERS), counts)
+    return 1000 * (time.perf_counter() - began) / len(spills)
+
+
+def _measured(found: Sequence[Told], within: int, least: float) -> tuple[str, ...]:
+    """Return the cells of a row: told after, asked for, bound, by windows, named, first spill, in its interval."""
+    right = [each for each in found if np.isfinite(each.spills) and not each.others]
+    return (
+        f"{np.median([each.spills for each in found]):.0f}",
+        f"{within}",
+        f"{least:.0f}",
+        "" if np.isnan(windows := np.median([each.windows for each in found])) else f"{windows:.0f}",
+        f"{len(right)}/{len(found)}",
+        f"{np.median([abs(each.off) for each in found]):.0f}",
+        f"{sum(each.is_within for each in found)}/{len(found)}",
+    )
+
+
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=6, help="runs of eight hours without a fault")
     parser.add_argument("--seeds", type=int, default=20, help="runs with each fault")
+    parser.add_argument("--faults", action="store_true", help="what is told of each fault of the simulator, alone")
     asked = parser.parse_args()
     console, began = Console(), time.monotonic()
+    if asked.faults:
+        print_faults(console, min(asked.seeds, 2))
+        return
+    console.print(f"a spill costs {cost_ms():.1f} ms")
     with ProcessPoolExecutor() as pool:
         told = list(pool.map(without_fault, range(asked.runs)))
         channels = sum(len(group.names) for group in groups())
@@ -194,17 +262,12 @@ def main() -> None:
             table.add_column(name, justify="left" if name == "fault" else "right")
         for fault in FAULTS:
             found = list(pool.map(partial(with_fault, fault), range(asked.seeds)))
-            right = [each for each in found if np.isfinite(each.spills) and not each.others]
-            table.add_row(
-                fault.what,
-                f"{fault.rate:g}",
-                f"{fault.factor:g}",
-                *(f"{np.median([each.spills for each in found]):.0f}", f"{fault.within}", f"{bound(fault):.0f}"),
-                f"{np.median([each.windows for each in found]):.0f}",
-                f"{len(right)}/{len(found)}",
-                f"{np.median([abs(each.off) for each in found]):.0f}",
-                f"{sum(each.is_within for each in found)}/{len(found)}",
-            )
+            what = (fault.what, f"{fault.rate:g}", f"{fault.factor:g}")
+            table.add_row(*what, *_measured(found, fault.within, bound(fault)))
+        found = list(pool.map(with_moved_peak, range(asked.seeds)))
+        information = PEAK_ENTRIES * (MOVED_NS / WIDTH_NS) ** 2 / 2
+        least = PeakJudge([PEAK], SPILLS_A_FALSE_ALARM).limit / information
+        table.add_row("peak +0.1 ns", f"{PEAK_ENTRIES:g}", "", *_measured(found, 60, least))
     console.print(table)
     console.print(f"in {time.monotonic() - began:.0f} s")
 

@@ -107,7 +107,7 @@ def test_names_are_bounded_and_each_that_is_kept_has_all_its_counts(names: list[
     for start in range(cut):
         part = Totals()
         for name in names[start::cut]:
-            part.count_errors(f"{name:03}", 1)
+            part.count_errors(f"{name:03}", {0: "why"})
         total += part
     wanted = Counter(f"{name:03}" for name in names)
     kept = sorted(wanted)[:NAMES_KEPT]

@@ -1,8 +1,11 @@
 """Books add, do not depend on how spills are joined, and survive being written."""
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,9 +98,36 @@ def test_a_plot_that_fails_on_one_spill_loses_that_spill_alone(monkeypatch: pyte
     monkeypatch.setitem(PLOTS, "ht01", broken)
     filled = fill(spills, {})
     book = filled.book
-    assert filled.failures == {"plot ht01": 1}
+    assert filled.failures == {"plot ht01": {3: "IndexError: no such thing"}}
     assert np.array_equal(book["ht01"].view(flow=True), without["ht01"].view(flow=True))
     assert np.array_equal(book["ht02"].view(flow=True), whole["ht02"].view(flow=True))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda one: one, "its fill gives no tuple of 1 arrays, one an axis"),
+        (lambda one: (one, one), "its fill gives no tuple of 1 arrays, one an axis"),
+        (lambda one: (one.reshape(-1, 1),), r"its fill gives arrays of the shapes \([0-9]+, 1\)"),
+        (lambda one: (one.sum(),), r"its fill gives arrays of the shapes \(\)"),
+    ],
+    ids=["no tuple", "two for one axis", "a matrix", "a number"],
+)
+def test_what_is_no_array_an_axis_is_a_failure_of_the_plot_with_why(
+    monkeypatch: pytest.MonkeyPatch, given: Callable[[Any], Any], said: str
+) -> None:
+    good = PLOTS["ht01"].fill
+    monkeypatch.setitem(PLOTS, "ht01", replace(PLOTS["ht01"], fill=lambda batch: given(np.asarray(good(batch)[0]))))
+    part = RunPart()
+    (filled,) = (
+        each
+        for _, _, each in part.count([outcome_of(reconstructed_spill(n)) for n in range(3)], {}, lambda _us: 0).filled
+    )
+    assert filled.book["ht01"].sum(flow=True) == 0
+    assert part.totals.errors["plot ht01"] == 3
+    spill, why = part.totals.first_errors["plot ht01"]
+    assert spill == 0
+    assert re.fullmatch(f"ValueError: {said}", why)
 
 
 def share_of(spills: range) -> RunBook:

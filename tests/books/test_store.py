@@ -22,6 +22,7 @@ from tests.records import reconstructed_spill
 pytestmark = pytest.mark.servers
 
 PARTITION = "test:v2:{live:0}:"
+NAMES = ("spills:7", "key-numbers:7", "channel-counts:7", "book:7", "window:7:60:60", "windows:7")
 WINDOW = Window(60, 60)
 FIRST = PartitionState(next=5, fence="a:1")
 
@@ -32,8 +33,7 @@ def changes(*, grown: bool = False) -> dict[int, RunChanges]:
     part = RunPart({3: ledger_entry(spill)})
     part.totals.count_filled(spill, 0)
     filled = fill([spill], {})
-    names = ("spills:7", "key-numbers:7", "book:7", "window:7:60:60", "windows:7")
-    stamps = {PARTITION + name: "a:1" for name in names} if grown else {}
+    stamps = {PARTITION + name: "a:1" for name in NAMES} if grown else {}
     stored = StoredPart(part=part, book=filled.book, windows={WINDOW: 1}, upto=5, log="a log", stamps=stamps)
     return {
         7: RunChanges(
@@ -41,6 +41,7 @@ def changes(*, grown: bool = False) -> dict[int, RunChanges]:
             place=Place.of(part.totals, 0, "a log"),
             ledger=part.ledger,
             key_numbers=filled.key_numbers,
+            channel_counts=filled.channel_counts,
             plots=filled.book.cells,
             windows={WINDOW: filled.book.cells},
             expired=[Window(0, 60)],
@@ -94,6 +95,7 @@ def test_the_steps_of_a_checkpoint_have_their_order(redis_url: str) -> None:
     assert written == [
         *(("DEL", "spills:7"), ("HSET", "spills:7")),
         *(("DEL", "key-numbers:7"), ("HSET", "key-numbers:7")),
+        *(("DEL", "channel-counts:7"), ("HSET", "channel-counts:7")),
         *(("DEL", "book:7"), ("HSET", "book:7")),
         *(("DEL", "window:7:60:60"), ("HSET", "window:7:60:60")),
         *(("DEL", "windows:7"), ("HSET", "windows:7")),
@@ -127,6 +129,9 @@ def test_what_is_written_comes_back(redis_url: str) -> None:
         assert reader.run(7, {}).key_numbers == written.key_numbers
         assert reader.run(7, {}, of_spills=False).key_numbers == {}
         assert reader.key_numbers(7, [3, 4]) == {**written.key_numbers, 4: b""}
+        assert reader.run(7, {}).channel_counts == written.channel_counts
+        assert reader.run(7, {}, of_spills=False).channel_counts == {}
+        assert reader.channel_counts(7, [3, 4]) == {**written.channel_counts, 4: b""}
         assert reader.places() == {7: written.place}
 
 
@@ -139,7 +144,7 @@ def test_a_refused_checkpoint_stops_at_the_comparison(redis_url: str) -> None:
         assert {key: redis.dump(key) for key in redis.keys(PARTITION + "*")} == before
 
 
-@pytest.mark.parametrize("name", ["spills:7", "key-numbers:7", "book:7", "window:7:60:60", "windows:7", "index"])
+@pytest.mark.parametrize("name", [*NAMES, "index"])
 @pytest.mark.parametrize("how", ["gone", "of another stamp", "of another type"])
 def test_a_checkpoint_writes_nothing_when_one_key_is_not_as_it_was_left(redis_url: str, name: str, how: str) -> None:
     commands(redis_url, "", FIRST)

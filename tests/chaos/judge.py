@@ -94,7 +94,7 @@ def _without_conditions(account: RunBook) -> RunBook:
         detectors={name: hits for name, hits in account.totals.detectors.items() if name not in made},
         conditions=set(),
     )
-    return replace(account, totals=totals, book=book, key_numbers={})
+    return replace(account, totals=totals, book=book, key_numbers={}, channel_counts={})
 
 
 def _out_of_order(settings: Settings, expected: Mapping[int, RunResult]) -> Counter[int]:

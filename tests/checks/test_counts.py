@@ -103,6 +103,43 @@ def test_what_comes_in_clusters_is_not_taken_for_a_change() -> None:
     assert (test.findings, test.past) == ({}, [])
 
 
+@pytest.mark.parametrize(("size", "channels", "every"), [(20, 16, 100), (200, 1, 150)])
+def test_a_burst_of_noise_in_one_spill_is_no_change(size: int, channels: int, every: int) -> None:
+    rng, test = np.random.default_rng(4), CountTest(60, CHANNEL, LIMIT, is_share=True)
+    for spill in range(1500):
+        counts = rng.poisson(np.full(60, 1.0))
+        if spill % every == every - 1:
+            counts[:channels] += rng.poisson(size, channels)
+        test.add(spill, counts)
+    assert (test.findings, test.past) == ({}, [])
+
+
+def test_counts_that_scatter_more_than_by_chance_are_learned_as_they_are() -> None:
+    for seed in range(3):
+        rng, test = np.random.default_rng(seed), CountTest(60, CHANNEL, LIMIT, is_share=True)
+        for spill in range(1000):
+            test.add(spill, rng.poisson(rng.gamma(0.05, 2, 60)))
+        assert (test.findings, test.past) == ({}, [])
+
+
+def test_one_good_spill_ends_nothing() -> None:
+    finding = only(told([50] * 60, lambda spill, rates: rates.__setitem__(7, 50 * (spill < AT or spill == AT + 50))))
+    assert (finding.column, finding.change.name, finding.begin.first) == (7, "silent", AT)
+
+
+def test_noise_in_most_channels_makes_the_others_no_weaker() -> None:
+    """As the triggers tell: the shares alone would."""
+    found = {}
+    for by_triggers in (True, False):
+        rng, test = np.random.default_rng(5), CountTest(60, CHANNEL, LIMIT, is_share=True)
+        for spill in range(AT + 50):
+            rates = np.repeat([5.0, 0.1], [10, 50]) + (10.0 if spill >= AT else 0.0)
+            test.add(spill, rng.poisson(rates), whole=55.0 if by_triggers else None)
+        found[by_triggers] = [each for each in test.findings.values() if each.change.factor < 1]
+    assert found[True] == []
+    assert len(found[False]) > 5
+
+
 def test_nothing_is_told_of_eight_hours_without_a_change() -> None:
     test = told([0.01] * 100 + [0.3] * 100 + [8] * 20, spills=11_250)
     assert (test.findings, test.past) == ({}, [])

@@ -49,9 +49,9 @@ def said(judgement: Judgement | None, detector: str = "tof", path: str = "/", **
         (Judgement(problem="its counts are cut"), "unknown", "Cannot be judged: its counts are cut"),
         (Judgement(spills=30, last=29), "unknown", "No hits by channel are kept of this run"),
         (Judgement(spills=7, counted=7, last=6), "idle", "Settling: 7 of 20 spills"),
-        (FINE, "good", "No channel has changed"),
-        (replace(FINE, left=200), "good", "No channel has changed, as of spill 99"),
-        (replace(FINE, verdicts=(verdict(ended=60),)), "good", "No channel has changed; 1 fault before"),
+        (FINE, "good", "No change"),
+        (replace(FINE, left=200), "good", "No change, as of spill 99"),
+        (replace(FINE, verdicts=(verdict(ended=60),)), "good", "No change; 1 fault before"),
         (replace(FINE, verdicts=(verdict(),)), "bad", "TOF1 horizontal slab 1, PMT 1 silent since spill 40"),
         (
             replace(FINE, verdicts=(verdict(earliest=38), verdict(4, first=70)), left=9),
@@ -59,7 +59,7 @@ def said(judgement: Judgement | None, detector: str = "tof", path: str = "/", **
             "TOF1 horizontal slab 1, PMT 1 silent since spill 40 (between 38 and 40); 1 more, as of spill 99",
         ),
         (replace(FINE, verdicts=(verdict(-1),)), "bad", "TOF1 silent since spill 40"),
-        (replace(FINE, verdicts=(verdict(group="KL"),)), "good", "No channel has changed"),
+        (replace(FINE, verdicts=(verdict(group="KL"),)), "good", "No change"),
     ],
 )
 def test_a_tile_says_how_a_detector_is(judgement: Judgement | None, level: str, words: str) -> None:
@@ -85,8 +85,11 @@ def test_each_watched_detector_has_a_tile_on_the_overview_and_its_faults_on_its_
         "TOF1 horizontal slab 2, PMT 1 silent since spill 60: 0 hits, where 25 were expected",
         "TOF1 horizontal slab 1, PMT 1 silent since spill 40 until 50: 0 hits, where 25 were expected",
     ]
-    assert [each.className.split()[-1] for each in tiles(shown, "/detector/kl")] == ["good"]
-    assert tiles(shown, "/plot/ht01") == tiles(shown, "/replays") == tiles(shown, "/detector/daq") == []
+    assert [each.className.split()[-1] for each in tiles(shown, "/detector/kl")] == ["good", "bad"]
+    for path in ("/plot/ht01", "/replays", "/detector/daq", "/detector/kl"):
+        (elsewhere,) = [each for each in tiles(shown, path) if "elsewhere" in each.className]
+        assert "TOF1 horizontal slab 2, PMT 1 silent" in text_of(elsewhere)
+        assert not [each for each in tiles(view(run_book(), judgement=FINE), path) if "elsewhere" in each.className]
     assert tiles(view(), "/") == []
 
 

@@ -163,6 +163,7 @@ HARM: dict[str, tuple[Callable[[Redis, Keys], object], str]] = {
     "a bin of a window": (lambda r, k: change_a_bin(r, k, window_of(r, k)), f"the plot {PLOT} of its windows together"),
     "an entry of the ledger": (lambda r, k: r.hdel(k.spills(RUN), last_spill(r, k)), "are in the ledger"),
     "key numbers": (lambda r, k: r.hdel(k.key_numbers(RUN), last_spill(r, k)), "the key numbers are those of other"),
+    "hits by channel": (lambda r, k: r.hdel(k.channel_counts(RUN), last_spill(r, k)), "hits by channel are kept of"),
     "a counter": (lambda r, k: change_totals(r, k, received=77), "the counters do not add up"),
     "triggers": (lambda r, k: change_totals(r, k, triggers=1), "1 particle triggers were counted"),
     "a list that is older": (lambda r, k: change_totals(r, k, last_raw={"0": 77}), f"last {MESSAGES - 1}, and its"),

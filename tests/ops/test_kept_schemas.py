@@ -1,6 +1,7 @@
 """Schemas that are kept in Kafka: who has other detectors reads what was written, or says which column it cannot."""
 
 import re
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -81,15 +82,19 @@ def test_a_spill_with_a_column_that_cannot_be_had_is_refused_by_its_name(setting
     assert found(settings, beside) is not None
 
 
-def test_what_is_damaged_there_is_written_again(settings: Settings) -> None:
+@pytest.mark.parametrize("damaged", [b"{", None, b" " * (30 << 20)], ids=["no JSON", "removed", "30 MiB"])
+def test_what_is_damaged_there_is_written_again(settings: Settings, damaged: bytes | None) -> None:
     ensure_topics(settings)
     texts = schemas_of(TAGGER).texts
     fingerprint, schema = schemas_of(TAGGER).written["ReconstructedSpill"]
     producer = writer(settings)
-    producer.produce(Topics.of(settings).schemas, b"{", key=fingerprint.hex())
+    producer.produce(Topics.of(settings).schemas, damaged, key=fingerprint.hex())
     producer.produce(Topics.of(settings).schemas, b"{", key="no fingerprint")
     assert producer.flush(10) == 0
+    tracemalloc.start()
     KeptSchemas(settings).keep(texts)
+    assert tracemalloc.get_traced_memory()[0] < 4 << 20
+    tracemalloc.stop()
     assert KeptSchemas(settings).find(fingerprint) == schema
 
 

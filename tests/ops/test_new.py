@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from ops.new import TEMPLATE
+from schemas.records import RawSpill
+from streams.experiments import template
+from streams.experiments.template import boards
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 
 
@@ -60,3 +63,17 @@ def test_a_directory_that_cannot_be_written_is_said(spilldeck_here: Spilldeck, t
     (tmp_path / "file").write_text("mine")
     line = assert_one_sentence(spilldeck_here("new", "mybeam", "--out", tmp_path / directory), 2)
     assert "mybeam cannot be written: " in line
+
+
+@pytest.mark.parametrize("fault", ["damaged_bank:ADC0", ""])
+def test_a_board_that_two_detectors_read_is_an_error_of_both(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    faults = [fault] if fault else []
+    simulator = template.EXPERIMENT.simulator
+    assert simulator is not None
+    run = simulator.simulate(900_001, 1, 1).with_faults(faults)
+    (spill,) = (each for each in run.records() if isinstance(each, RawSpill))
+    monkeypatch.setitem(boards.BOARDS, "ADC0", ("counters", "veto"))
+    monkeypatch.setitem(boards.BOARDS, "TDC0", ("wall", "halo"))  # no event has it
+    hits = boards.unpack(spill.payload, None)
+    assert hits.failed.keys() == ({"counters", "veto"} if fault else set())
+    assert hits.absent == {"wall", "halo"}

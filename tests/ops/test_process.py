@@ -30,7 +30,7 @@ def test_run_6008_is_counted_as_known(spilldeck: Spilldeck, shared: Path, with_t
     assert done.stderr.startswith("run 6008: tof space points not calibrated in 6 spills: the run has no table of")
     found = json.loads(done.stdout)
     names = ["run", "events", "spills", "particle_triggers", "rejected", "errors", "not_read_out", "detectors"]
-    assert [*found] == [*names, "lacking", "plots"]
+    assert [*found] == [*names, "lacking", "plots", "judgement"]
     assert found["lacking"] == {"tof.space_points": 6}
     assert (found["plots"]["ht01"]["state"], "state" in found["plots"]["hPMT1"]) == ("not calibrated", False)
     assert (found["run"], found["events"], found["spills"], found["particle_triggers"]) == (6008, 22, 6, 882)

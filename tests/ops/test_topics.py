@@ -152,7 +152,9 @@ def test_one_impossible_difference_leaves_all_topics_untouched(settings: Setting
 
 def test_more_copies_than_brokers_are_refused_in_one_sentence(settings: Settings, spilldeck: Spilldeck) -> None:
     done = spilldeck("topics", "apply", env=environment(with_kafka(settings, replication=3)))
-    assert "replication" in assert_one_sentence(done, 3).lower()
+    line = assert_one_sentence(done, 3)
+    assert "refuses to make or change " in line
+    assert "replication" in line.lower()
 
 
 def test_a_worker_makes_what_is_lacking_and_leaves_the_rest(settings: Settings) -> None:

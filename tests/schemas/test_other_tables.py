@@ -190,6 +190,31 @@ def test_a_kept_schema_that_was_changed_is_refused(change: Any, why: str) -> Non
         kept_schema(fingerprint, change(text).encode())
 
 
+LINK = {"type": "record", "name": "Link", "fields": [{"name": "next", "type": ["null", "Link"]}]}
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        LINK,
+        ["null", LINK],
+        {"type": "array", "items": "null"},
+        {"type": "array", "items": {"type": "record", "name": "Empty", "fields": []}},
+        {"type": "map", "values": ["null", "null"]},
+        {"type": "array", "items": {"type": "fixed", "name": "Nothing", "size": 0}},
+    ],
+)
+def test_a_kept_schema_whose_messages_could_take_more_than_their_bytes_is_refused(of: Any) -> None:
+    fingerprint, _ = schemas_of(TABLES).written["ReconstructedSpill"]
+    schema = json.loads(schemas_of(TABLES).texts[fingerprint])
+    schema |= {"namespace": "spilldeck.v99", "fields": [*schema["fields"], {"name": "beam_line", "type": of}]}
+    text = json.dumps(schema)
+    canonical = fastavro.schema.to_parsing_canonical_form(json.loads(text))
+    other = bytes.fromhex(fastavro.schema.fingerprint(canonical, "CRC-64-AVRO"))
+    with pytest.raises(WireError, match=f"{other.hex()} is none"):
+        kept_schema(other, text.encode())
+
+
 def test_a_spill_of_a_newer_version_is_read_without_what_is_new() -> None:
     fingerprint, _ = schemas_of(TABLES).written["ReconstructedSpill"]
     newer = json.loads(schemas_of(TABLES).texts[fingerprint])

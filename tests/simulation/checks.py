@@ -311,6 +311,8 @@ class Checks:
                 yield f"of spill {spill} something else is remembered: {entry}"
             if book.key_numbers.get(spill) != judge.key_numbers(sent, ranges):
                 yield f"the key numbers of spill {spill} are wrong"
+            if book.channel_counts.get(spill) != judge.channel_counts(sent):
+                yield f"the hits by channel of spill {spill} are wrong"
         reader = self._reader(session, partition)
         expected = judge.windows(spills, scale.window_s, 1 if book.totals.ended else scale.windows_kept)
         found = reader.windows(run)

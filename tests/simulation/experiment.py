@@ -21,6 +21,7 @@ from schemas.records import NO_RUN, ControlKind, RawFormat, RawSpill, RunControl
 from streams import reconstruct, transform
 from streams.books import counter, kafka_log, reading
 from streams.books.book import Ranges
+from streams.checks.channels import Channels
 from streams.errors import BadDataError
 from streams.experiment import ConditionsKinds, Experiment, Format, Reconstruction, Subsystem, experiment
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
@@ -228,6 +229,7 @@ _STEPS = (
     (TUNED, Reconstruction(tables=Board, step=_tuned)),
     (RARE, Reconstruction(tables=Board, step=_rare, needs_conditions=False)),
 )
+CHANNELS = Channels(name="board", names="0123", of=lambda board: board.counts.count % 4)
 EXPERIMENT = Experiment(
     title="Simulation",
     subsystems=tuple(
@@ -236,6 +238,7 @@ EXPERIMENT = Experiment(
                 name=name, title=name, overview=(), plots=tuple(p for p in CATALOGUE.values() if p.detector == name)
             ),
             reconstruction=its,
+            channels=(CHANNELS,) if name == "board" else (),
         )
         for name, its in _STEPS
     ),

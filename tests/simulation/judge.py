@@ -13,8 +13,21 @@ from streams import __version__
 from streams.books import spill_numbers
 from streams.books.book import Ranges
 from streams.books.windows import Window, window_at
+from streams.checks import channels
 from streams.plots.model import Axis
-from tests.simulation.experiment import BINS, CATALOGUE, PAIRS, RARE, TUNED, TYPO, VALUES, Kind, Sent, is_read_out
+from tests.simulation.experiment import (
+    BINS,
+    CATALOGUE,
+    CHANNELS,
+    PAIRS,
+    RARE,
+    TUNED,
+    TYPO,
+    VALUES,
+    Kind,
+    Sent,
+    is_read_out,
+)
 from tests.simulation.kafka_in_memory import Entry
 
 Counts = npt.NDArray[np.int64]
@@ -140,6 +153,11 @@ def key_numbers(sent: Sent, ranges: Ranges) -> bytes:
     inside = np.array([i for i in there if 0 <= i < bins], np.int32)
     axis = Axis(label="", bins=bins, low=low, high=high)
     return spill_numbers.pack(spill_numbers.of_bins(CATALOGUE[VALUES], axis, inside))
+
+
+def channel_counts(sent: Sent) -> bytes:
+    """Return how often each channel was hit in a spill."""
+    return channels.pack({CHANNELS.digest: np.array([sum(value % 4 == c for value in sent.values) for c in range(4)])})
 
 
 def windows(spills: Mapping[int, Sent], window_s: int, kept: int) -> dict[Window, list[Sent]]:

@@ -12,6 +12,7 @@ from streams.conditions.store import ConditionsStore
 from streams.experiment import experiment
 from streams.experiments.mice.plots.tof_quantities import single_times_ns
 from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.boards import dbb_words
 from streams.experiments.mice.simulator.faults.kinds import KINDS
 from streams.plots.batch import Batch
 from streams.process import RunResult, process
@@ -195,6 +196,16 @@ def test_a_plane_of_the_ranger_that_comes_late_is_lost_to_its_occupancy() -> Non
     lost = before - late
     assert lost.sum() == before.sum() - late.sum() > 0
     assert np.array_equal(counts("raw_dbb_hits"), counts("raw_dbb_hits", "shifted_timing:emr/5=40"))
+
+
+@pytest.mark.parametrize("fault", ["hot_channel:emr/20", "noisy_plane:emr/20"])
+def test_a_board_of_the_ranger_that_is_full_tells_of_the_first_hits_alone(fault: str) -> None:
+    run = simulated("many_triggers", fault, fault.replace("noisy_plane", "hot_channel"))
+    spill = reconstruct(run.spill(1).raw, run.conditions)
+    assert "triggers recorded where the spill has 300 particle triggers, in DBB 20" in spill.errors["emr"]
+    assert {*spill.errors} == {"emr"}
+    with pytest.raises(ValueError, match="8191 edges at most, not 8192"):
+        dbb_words(0, 0, 1, np.zeros(8192, np.int32), np.zeros(8192, np.bool_), np.zeros(8192, np.int64))
 
 
 def test_a_board_of_the_ranger_with_a_trigger_less_is_an_error_of_the_ranger_alone() -> None:

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -423,11 +424,11 @@ def test_a_spill_of_which_nothing_can_be_known_is_rejected_with_its_place(read: 
     assert f"spill 0, byte {raw.byte}: {triggers} particle triggers" in made.rejection.reason
 
 
-def hostile(record_bytes: bytes, of: dict[str, Any] | None = None, codec: bytes = b"null") -> bytes:
+def hostile(record_bytes: bytes, of: dict[str, Any] | None = None, codec: bytes = b"null", records: int = 1) -> bytes:
     """Return a file with one block of these bytes."""
     head = header({SCHEMA: json.dumps(of or schema()).encode(), "avro.codec": codec}, b"m" * 16)
     out = io.BytesIO()
-    for number in (1, len(record_bytes)):
+    for number in (records, len(record_bytes)):
         fastavro.schemaless_writer(out, "long", number)
     return head + out.getvalue() + record_bytes + b"m" * 16
 
@@ -446,6 +447,22 @@ def test_what_would_take_more_memory_than_its_bytes_is_refused_at_once(read: Rea
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize(
+    ("flags", "records", "said"), [(0, 200_000, "it has 200000 records, more than 100000"), (1500, 200, "")]
+)
+def test_a_block_of_small_records_takes_not_many_times_its_memory(flags: int, records: int, said: str) -> None:
+    of = schema()
+    of["fields"] += [{"name": f"flag{n}", "type": "boolean"} for n in range(flags)]
+    content = hostile(bytes(7 + flags) * records, of, records=records)
+    tracemalloc.start()
+    first = next(ColumnsReader(NAME).read(content, ended=True, settled=False))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(first, RawSpill)
+    assert said in first.problem
+    assert most < 32 << 20
+
+
 def field(of: Any) -> dict[str, Any]:
     """Return a schema in which spills have something more."""
     its = schema()
@@ -459,6 +476,12 @@ def field(of: Any) -> dict[str, Any]:
         ({"type": "record", "name": "Spill", "fields": schema()["fields"][:4]}, "its records have no triggers of"),
         (field({"type": "array", "items": "null"}), 'more is of the type array of "null", which spills do not have'),
         (field({"type": "array", "items": {"type": "record", "name": "R", "fields": []}}), 'array of "record"'),
+        (field("null"), "more has no bytes in any spill"),
+        (field({"type": "record", "name": "R", "fields": []}), "more has no bytes in any spill"),
+        (
+            field(["null", {"type": "record", "name": "R", "fields": [{"name": "no", "type": "null"}]}]),
+            "no has no bytes",
+        ),
         (field({"type": "map", "values": "null"}), "more is of the type map, which spills do not have"),
         (field({"type": "fixed", "name": "F", "size": 10**12}), "more is of the type fixed"),
         (field(["null", "Spill"]), "more is of the type Spill, which is not there"),
@@ -471,9 +494,10 @@ def test_a_file_of_avro_that_is_not_of_spills_is_refused_with_why(read: Read, of
         read(hostile(b"", of))
 
 
-def test_a_table_s_type_may_be_another_one_s(read: Read) -> None:
+@pytest.mark.parametrize("of_the_veto", [["null", "org.example.Tdc"], "Tdc"])
+def test_a_table_s_type_may_be_another_one_s(read: Read, of_the_veto: Any) -> None:
     of = schema({"tdc": TABLES["tdc"]})
-    of["fields"].append({"name": "tdc_of_the_veto", "type": ["null", "org.example.Tdc"]})
+    of["fields"].append({"name": "tdc_of_the_veto", "type": of_the_veto})
     tdc = spill(0)["tdc"]
     (raw,) = read(b"".join(pieces([record(tdc=tdc, tdc_of_the_veto=tdc)], of=of)))
     made = reconstruct(raw, ConditionsStore([]).for_run(RUN))  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from dashboards.pages.plots import is_page, names_on
 from schemas.columns import Detector
 from schemas.records import ControlKind, RawSpill, ReconstructedSpill, RunControl
 from schemas.wire import decode, encode
+from streams.books.judgement import judged, words
 from streams.conditions.store import ConditionsStore
 from streams.daq.sources import read_source
 from streams.errors import BadDataError, UsageError
@@ -168,6 +169,19 @@ def test_a_dead_channel_is_a_gap_in_its_plot() -> None:
         along = book[plot].view(flow=True)[1:-1]
         entries = along if along.ndim == 1 else along.sum(axis=1)
         assert (entries[at], min(entries[at - 1], entries[at + 1]) > 20) == (0, True), fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("dead_channel:V1290/11", "Hodoscope strip 7 silent since spill 30"),
+        ("dead_channel:V1730/8", "Lead glass block 4 silent since spill 30"),
+        ("dead_channel:V1290/2", "Scintillators counter 2 silent since spill 30"),
+    ],
+)
+def test_a_dead_channel_is_told_with_its_first_spill(fault: str, said: str) -> None:
+    book = counted(simulated(f"{fault}@30-44", spills=45)).run_book()
+    assert [words(verdict).partition(" (")[0] for verdict in judged(book).verdicts] == [said]
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ _SUBSYSTEMS = (
             tables=Tof, step=reconstruct_tof, doubt=doubt_calibration, doubted="no pixel can have triggered"
         ),
         channels=channels.TOF,
+        peaks=channels.TOF_PEAKS,
     ),
     Subsystem(plots=CKOV, reconstruction=Reconstruction(tables=Ckov, step=reconstruct_ckov), channels=channels.CKOV),
     Subsystem(plots=KL, reconstruction=Reconstruction(tables=Kl, step=reconstruct_kl), channels=channels.KL),

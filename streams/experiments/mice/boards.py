@@ -54,6 +54,8 @@ LDCS, GEOS, CHANNELS = framing.LDCS, 32, 32
 """Bounds of a channel's address: geo and channel have five bits."""
 DBB_GEOS, DBB_CHANNELS = 64, 64
 """The same bounds of a digitiser buffer board's address: six bits each."""
+DBB_MAX_EDGES = 0x1FFF
+"""Edges that such a board can tell of a spill: it counts them with 13 bits."""
 
 
 class PulseDefinitions(StrEnum):

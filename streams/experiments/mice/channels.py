@@ -1,4 +1,4 @@
-"""The channels of each detector, as they are called, and which of them each digit is of.
+"""The channels of each detector, how they are called and which of them a digit is of; and the peaks that are watched.
 
 Those that the same particles cross are together, so that each has its share of the digits: a station, a counter.
 """
@@ -7,10 +7,12 @@ from functools import partial
 
 import numpy as np
 
-from schemas.columns import I8
+from schemas.columns import F8, I8
 from streams.checks.channels import Channels
+from streams.checks.peaks import Peak
 from streams.experiments.mice.conditions import emr, kl, tracker
-from streams.experiments.mice.conditions.tof import PMTS
+from streams.experiments.mice.conditions.tof import PMTS, STATIONS
+from streams.experiments.mice.plots.tof_quantities import LIGHT_NS
 from streams.experiments.mice.tables.ckov import Ckov
 from streams.experiments.mice.tables.emr import Emr
 from streams.experiments.mice.tables.kl import Kl
@@ -86,4 +88,31 @@ EMR = (
         names=[f"plane {plane}, bar {bar}" for plane in range(emr.PLANES) for bar in range(emr.BARS)],
         of=_emr,
     ),
+)
+
+
+def _flight_ns(start: int, stop: int, made: Tof) -> F8:
+    """Return times of flight between two stations, of triggers with exactly one space point in each."""
+    points = made.space_points
+    count = np.zeros((int(points.trigger.max(initial=-1)) + 1, STATIONS), np.int64)
+    times = np.full(count.shape, np.nan)
+    np.add.at(count, (points.trigger, points.station), 1)
+    times[points.trigger, points.station] = points.time_ns
+    single = (count[:, start] == 1) & (count[:, stop] == 1)
+    flight: F8 = times[single, stop] - times[single, start]
+    return flight
+
+
+# Electrons come as light does, whatever the beam's momentum is.
+TOF_PEAKS = tuple(
+    Peak(
+        name=f"Electrons TOF{start} → TOF{stop}",
+        unit="ns",
+        low=LIGHT_NS[start, stop] - 1,
+        high=LIGHT_NS[start, stop] + 1,
+        bins=100,
+        matters=0.05,
+        of=partial(_flight_ns, start, stop),
+    )
+    for start, stop in ((0, 1), (1, 2))
 )

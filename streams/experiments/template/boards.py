@@ -15,8 +15,8 @@ from streams.unpacked import Hits
 PARTICLE, BEGIN_OF_SPILL, END_OF_SPILL = 1, 8, 9
 """Event ids."""
 SPILLS = MidasSpills(begin=BEGIN_OF_SPILL, end=END_OF_SPILL)
-BOARDS = {"ADC0": "counters"}
-"""Bank of a board → the detector that reads it."""
+BOARDS = {"ADC0": ("counters",)}
+"""Bank of a board → the detectors that read it."""
 CHANNELS = 16
 """Of a board."""
 
@@ -38,20 +38,20 @@ class BeamHits(Hits):
 
 
 def unpack(payload: bytes, _conditions: object) -> BeamHits:
-    """Return the hits of a spill; a board that cannot be read is an error of its detector alone."""
+    """Return the hits of a spill; a board that cannot be read is an error of its detectors alone."""
     particles = [event for event in events_of(payload) if event.id == PARTICLE]
     boards: dict[str, BoardHits] = {}
     failed: dict[str, BadDataError] = {}
     absent: set[str] = set()
-    for name, detector in BOARDS.items():
+    for name, detectors in BOARDS.items():
         try:
             banks = [(n, bank) for n, event in enumerate(particles) for bank in banks_of(payload, event)]
             read = [_read(n, bank) for n, bank in banks if bank.name == name]
             boards[name] = BoardHits.concat(read)
             if particles and not read:
-                absent.add(detector)
+                absent.update(detectors)
         except BadDataError as error:
-            failed[detector] = error
+            failed |= dict.fromkeys(detectors, error)
     return BeamHits(triggers=len(particles), boards=boards, failed=failed, absent=frozenset(absent))
 
 

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from schemas.columns import I8, Detector, Table, column
+from streams.checks.channels import Channels
 from streams.experiment import Reconstruction, Subsystem
 from streams.plots.measures import mean
 from streams.plots.model import Axis, DetectorPlots, Plot, Words
 
-from .boards import BeamHits
+from .boards import CHANNELS, BeamHits
 
 PEDESTAL = 100
 """ADC counts of no signal."""
@@ -60,5 +61,11 @@ PLOTS = DetectorPlots(
 )
 
 COUNTERS = Subsystem(
-    plots=PLOTS, reconstruction=Reconstruction(tables=Counters, step=reconstruct, needs_conditions=False)
+    plots=PLOTS,
+    reconstruction=Reconstruction(tables=Counters, step=reconstruct, needs_conditions=False),
+    channels=(
+        Channels(
+            name="Counters", names=[f"counter {n}" for n in range(CHANNELS)], of=lambda counters: counters.hits.counter
+        ),
+    ),
 )

@@ -14,7 +14,7 @@ from .counters import PEDESTAL
 
 FAULTS = {
     "damaged_bank": FaultKind(
-        places=[*BOARDS], does="Its words are those of no channel.", look="Errors of the detector that reads it."
+        places=[*BOARDS], does="Its words are those of no channel.", look="Errors of the detectors that read it."
     )
 }
 

@@ -2,15 +2,15 @@
 
 from schemas.records import RawFormat
 from streams.avro.spills import HitTable
+from streams.checks.channels import Channels
 from streams.daq.columns_file import column_spills
 from streams.daq.midas_file import midas_file
 from streams.experiment import ConditionsKinds, Experiment, Format, Reconstruction, Subsystem
+from streams.experiments.testbeam import reco, tables
 from streams.experiments.testbeam.boards import DIGITISER, READ_BY, SPILLS, TDC, BeamHits, Pulses, TdcHits, unpack
 from streams.experiments.testbeam.conditions import BOARDS, NEEDED, SIMULATED, make_conditions, odd
 from streams.experiments.testbeam.plots import CALORIMETER, COUNTERS, HODOSCOPE
-from streams.experiments.testbeam.reco import reconstruct_calorimeter, reconstruct_counters, reconstruct_hodoscope
 from streams.experiments.testbeam.simulator import FAULTS, write
-from streams.experiments.testbeam.tables import Calorimeter, Counters, Hodoscope
 from streams.midas.lines import lines
 from streams.plots.daq import DAQ
 from streams.simulated_file import simulator_of
@@ -28,9 +28,18 @@ EXPERIMENT = Experiment(
     title="Test beam",
     subsystems=(
         Subsystem(plots=DAQ),
-        Subsystem(plots=COUNTERS, reconstruction=Reconstruction(tables=Counters, step=reconstruct_counters)),
-        Subsystem(plots=HODOSCOPE, reconstruction=Reconstruction(tables=Hodoscope, step=reconstruct_hodoscope)),
-        Subsystem(plots=CALORIMETER, reconstruction=Reconstruction(tables=Calorimeter, step=reconstruct_calorimeter)),
+        *(
+            Subsystem(
+                plots=plots,
+                reconstruction=Reconstruction(tables=made, step=step),
+                channels=(Channels(name=plots.title, names=[f"{what} {n}" for n in range(number)], of=of),),
+            )
+            for plots, made, step, what, number, of in (
+                (COUNTERS, tables.Counters, reco.reconstruct_counters, "counter", 4, lambda its: its.hits.counter),
+                (HODOSCOPE, tables.Hodoscope, reco.reconstruct_hodoscope, "strip", 24, reco.strips_of),
+                (CALORIMETER, tables.Calorimeter, reco.reconstruct_calorimeter, "block", 9, lambda its: its.hits.block),
+            )
+        ),
     ),
     formats=(Format(raw=RawFormat.MIDAS, source=FILE, unpack=unpack, show=lines), COLUMNS),
     conditions=ConditionsKinds(

@@ -48,6 +48,12 @@ def strip_mm(strip: NDArray[Any]) -> F8:
     return np.asarray((strip - (STRIPS - 1) / 2) * STRIP_MM, np.float64)
 
 
+def strips_of(made: tables.Hodoscope) -> I8:
+    """Return the strips that particles crossed: those that measure x, then those that measure y."""
+    places = np.concatenate([made.points.x_mm, made.points.y_mm + STRIPS * STRIP_MM])
+    return np.rint(places / STRIP_MM + (STRIPS - 1) / 2).astype(np.int64)
+
+
 def reconstruct_calorimeter(hits: BeamHits, conditions: BeamConditions) -> tables.Calorimeter:
     """Return the energies of the blocks, their sum, and its centre."""
     charge = _channels(hits, hits.pulses, hits.pulses.charge, conditions.cables["V1730", "calorimeter"], 9)

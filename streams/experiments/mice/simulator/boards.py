@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.columns import I4, I8, U1, U2, Bools
+from streams.experiments.mice.boards import DBB_MAX_EDGES
 
 Words = npt.NDArray[np.uint32]
 CHIPS = 4
@@ -108,7 +109,14 @@ def dbb_words(geo: int, spill: int, triggers: int, channel: I4, is_trailing: Boo
     ----------
     channel, is_trailing, time
         (edges,) in the order of the read-out; counts of 2.5 ns (22 bits).
+
+    Raises
+    ------
+    ValueError
+        When there are more edges than the board can count.
     """
+    if len(channel) > DBB_MAX_EDGES:
+        raise ValueError(f"a DBB tells of {DBB_MAX_EDGES} edges at most, not {len(channel)}")
     head = [0xD << 28 | geo << 22 | spill & 0xFFFF, triggers << 16 | len(channel)]
     edges = np.where(is_trailing, 0x2, 0x3) << 28 | channel.astype(np.int64) << 22 | time & 0x3FFFFF
     return np.concatenate([head, edges, [0xE << 28, _SPILL_WIDTH]]).astype("<u4")

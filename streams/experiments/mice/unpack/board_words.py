@@ -11,6 +11,7 @@ from streams.experiments.mice.boards import (
     BANKS_OF_BOARD,
     DBB,
     DBB_CHAIN,
+    DBB_MAX_EDGES,
     EI,
     V830,
     V977,
@@ -153,7 +154,7 @@ def _vlsb_c(words: Words) -> Texts:
 def _dbb(words: Words) -> Texts:
     at = 0
     while at + 1 < len(words) and words[at] >> 28 == dbb.HEADER:
-        edges = words[at + 1] & 0x1FFF
+        edges = words[at + 1] & DBB_MAX_EDGES
         yield f"geo {words[at] >> 22 & 0x3F}, spill {words[at] & 0xFFFF}"
         yield f"{words[at + 1] >> 16 & 0x3FF} triggers, {edges} edges"
         at += 2

@@ -6,7 +6,7 @@ import numpy as np
 
 from streams.arrays.stable_order import stable_order
 from streams.date.fragments import Boards, Equipment
-from streams.experiments.mice.boards import DBB_CHAIN, DBB_CHANNELS, DBB_GEOS
+from streams.experiments.mice.boards import DBB_CHAIN, DBB_CHANNELS, DBB_GEOS, DBB_MAX_EDGES
 from streams.experiments.mice.unpack.hits import DbbHits, DbbSpills
 from streams.experiments.mice.unpack.v1290 import zip_edges
 
@@ -43,7 +43,7 @@ def unpack_dbb(equipments: Sequence[Equipment]) -> tuple[DbbSpills, DbbHits]:
     words = boards.words
     starts = np.array([at for number in range(len(equipments)) for at in _starts(boards, number)])
     counts = words[starts + 1]
-    edges = (counts & 0x1FFF).astype(np.int64)
+    edges = (counts & DBB_MAX_EDGES).astype(np.int64)
     board_ldc, board_geo = boards.ldcs(boards.of(starts)), (words[starts] >> 22 & 0x3F).astype(np.uint8)
     address = board_ldc.astype(np.int64) * DBB_GEOS + board_geo
     _check_addresses(boards, starts, address)
@@ -88,7 +88,7 @@ def _starts(boards: Boards, number: int) -> list[int]:
         word = int(boards.words[at])
         if word >> 28 != HEADER:
             raise boards.error(at, f"unexpected word {word:#010x} where a header should be")
-        edges = int(boards.words[at + 1]) & 0x1FFF if at + 1 < stop else 0
+        edges = int(boards.words[at + 1]) & DBB_MAX_EDGES if at + 1 < stop else 0
         trailer = at + _ENDS + edges
         if trailer + _ENDS > stop:
             raise boards.error(at, f"a board of {edges} edges where {stop - at} words are left")

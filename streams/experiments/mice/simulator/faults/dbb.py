@@ -8,7 +8,7 @@ import numpy as np
 from schemas.columns import I8, Bools
 from schemas.records import MISSING
 from streams.date.fragments import Equipment
-from streams.experiments.mice.boards import DBB
+from streams.experiments.mice.boards import DBB, DBB_MAX_EDGES
 from streams.experiments.mice.simulator import boards
 from streams.experiments.mice.simulator.boards import Words
 from streams.experiments.mice.simulator.faults.board import Board, Signals
@@ -45,9 +45,10 @@ class Dbb(Board):
         )
 
     def words(self) -> Words:
-        """Return the words, the edges in the order of time."""
-        time = self.time.reshape(-1)
-        channel, is_trailing = np.repeat(self.channel, 2), np.tile([False, True], len(self.channel))
+        """Return the words, the edges in the order of time; of more than the board can tell, the first hits."""
+        kept = np.argsort(self.time[:, 0], kind="stable")[: DBB_MAX_EDGES // 2]
+        time = self.time[kept].reshape(-1)
+        channel, is_trailing = np.repeat(self.channel[kept], 2), np.tile([False, True], len(kept))
         order = np.lexsort((channel, is_trailing, time))
         return boards.dbb_words(
             self.geo, self.spill, self.triggers, channel[order].astype(np.int32), is_trailing[order], time[order]
@@ -82,7 +83,9 @@ class Dbb(Board):
     def noisy(self, rng: np.random.Generator, channel: int, trigger: I8) -> Self:
         """Return the board with a hit more in these triggers, unless it would begin within another one."""
         there = self.signals(channel).value
-        start = np.sort(self.signals(TRIGGER_CHANNEL).value[:, 0])[trigger] + rng.integers(*_NOISE_AFTER, len(trigger))
+        told = np.sort(self.signals(TRIGGER_CHANNEL).value[:, 0])
+        trigger = trigger[trigger < len(told)]  # a board that is full does not tell of the later ones
+        start = told[trigger] + rng.integers(*_NOISE_AFTER, len(trigger))
         noise = np.stack([start, start + rng.integers(*_NOISE_TOT, len(trigger))], axis=1)
         free = (noise[:, 0] >= 0) & ~_overlaps(noise, there)
         return self._with_times(channel, np.concatenate([there, noise[free]]))

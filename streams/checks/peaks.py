@@ -1,0 +1,104 @@
+"""Peaks whose place is watched: where the values of each spill lie, kept as counts in fine bins."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from schemas.columns import F8, I8
+from streams.checks.counts import YIELD, CountTest, Finding
+from streams.checks.cusum import OF_EACH, threshold
+from streams.checks.means import MeanTest, Moved
+
+LATER = 1000
+"""Spills after which one is learned from."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Peak:
+    """Values that lie together, unless something has moved them."""
+
+    name: str
+    """What they are, as a shifter says it: ``Electrons TOF0 → TOF1``."""
+    unit: str
+    low: float
+    high: float
+    """Between which they are looked for, in the unit."""
+    bins: int
+    """In which they are counted: some to the width of the peak."""
+    matters: float
+    """How far it must move for that to matter, in the unit."""
+    of: Callable[[Any], F8]
+    """Takes what the detector made of a spill; gives the values, (n,), in the unit."""
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Four bytes that are others where it is another."""
+        return blake2b(f"{self.name}\n{self.low} {self.high} {self.bins}".encode(), digest_size=4).digest()
+
+    @property
+    def size(self) -> int:
+        """How many counts there are of a spill."""
+        return self.bins
+
+    @cached_property
+    def _centres(self) -> F8:
+        places: F8 = np.arange(0.5, self.bins) * ((self.high - self.low) / self.bins)
+        return self.low + places
+
+    def counts(self, made: Any) -> I8:
+        """Return (bins,) how many values of a spill lie in each.
+
+        Parameters
+        ----------
+        made
+            What the detector made of it.
+        """
+        values = self.of(made)
+        inside = values[(values >= self.low) & (values < self.high)]
+        place = ((inside - self.low) * (self.bins / (self.high - self.low))).astype(np.int64)
+        return np.bincount(np.minimum(place, self.bins - 1), minlength=self.bins)
+
+    def sums(self, counts: I8) -> tuple[int, float, float]:
+        """Return entries, sum, and sum of squares of the values that were counted."""
+        return int(counts.sum()), float(counts @ self._centres), float(counts @ self._centres**2)
+
+
+class PeakJudge:
+    """Judges the peaks of the spills of a run, one after the other.
+
+    Parameters
+    ----------
+    peaks
+        That are watched: their places, and how many entries they have a particle trigger.
+    false_alarm
+        Spills in which one false alarm is borne, of channels, groups and peaks together.
+    """
+
+    def __init__(self, peaks: Sequence[Peak], false_alarm: float) -> None:
+        self._peaks = tuple(peaks)
+        self.limit = limit = threshold(len(peaks), 2 + len(YIELD), OF_EACH * false_alarm)
+        """Of all sums, see `cusum.threshold`."""
+        self._places = MeanTest(np.array([peak.matters for peak in peaks]), limit)
+        self._entries = CountTest(len(peaks), YIELD, limit, is_share=False, later=LATER)
+
+    def add(self, spill: int, triggers: int, counts: Mapping[str, I8]) -> None:
+        """Take the counts of the next spill, by the names of the peaks; without those that were not read."""
+        if not self._peaks:
+            return
+        none = (0, 0.0, 0.0)
+        its = np.array([p.sums(counts[p.name]) if p.name in counts else none for p in self._peaks]).T
+        read = np.array([p.name in counts for p in self._peaks])
+        self._places.add(spill, its[0].astype(np.int64), its[1], its[2])
+        self._entries.add(spill, its[0], np.where(read, float(triggers), 0.0))
+
+    @property
+    def found(self) -> list[tuple[Peak, Finding | Moved, int | None]]:
+        """What is and was wrong with which peak, and the spill after which it was over."""
+        tests = (self._places, self._entries)
+        now = [(each, None) for test in tests for each in test.findings.values()]
+        past = [(each, ended) for test in tests for each, ended in test.past]
+        return [(self._peaks[each.column], each, ended) for each, ended in (*now, *past)]

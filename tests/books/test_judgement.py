@@ -1,0 +1,106 @@
+"""A run is judged alike whoever counted it, in which order its spills came, and how often somebody looked meanwhile."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.records import RawSpill
+from streams.books.compare import compare
+from streams.books.judgement import PATIENCE, Judgement, Judging, judged, words
+from streams.books.run import RunBook
+from streams.checks.channels import pack
+from streams.conditions.store import ConditionsStore
+from streams.experiment import experiment
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.plots.spillfacts import LedgerEntry
+from streams.process import process
+from tests.dashboards.views import EMPTY
+
+RUN = 900_020
+(TOF1,) = [group for group in experiment().channels["tof"] if group.name == "TOF1"]
+SPILLS, AT, DEAD = 120, 70, 9
+
+
+@cache
+def book() -> RunBook:
+    """Return a run of which one channel of TOF1 dies."""
+    rng = np.random.default_rng(1)
+    rates = np.where((np.arange(len(TOF1.names)) == DEAD) & (np.arange(SPILLS) >= AT)[:, None], 0.0, 6.0)
+    counts = {n: pack({TOF1.digest: rng.poisson(its)}) for n, its in enumerate(rates)}
+    entry = LedgerEntry(time_us=1, triggers=60, size=1, digest=b"12345678")
+    return replace(EMPTY, ledger=dict.fromkeys(range(SPILLS), entry), channel_counts=counts)
+
+
+def seen(looks: Iterable[Iterable[int]], *, is_over: bool = True) -> Judgement:
+    """Return what is known in the end by who looked whenever some spills were there."""
+    judging, there = Judging(), dict[int, LedgerEntry]()
+    looks = [*looks]
+    for number, new in enumerate(looks):
+        there |= {spill: book().ledger[spill] for spill in new}
+        for spill in judging.due(there, is_over=is_over and number == len(looks) - 1):
+            judging.add(spill, 60, book().channel_counts[spill])
+    return judging.judgement
+
+
+def test_a_run_is_judged_with_its_channel_and_its_spill() -> None:
+    found = judged(book())
+    (verdict,) = found.bad
+    assert words(verdict) == f"TOF1 {TOF1.names[DEAD]} silent since spill {AT}"
+    assert (found.spills, found.counted, found.last, found.is_settling) == (SPILLS, SPILLS, SPILLS - 1, False)
+    plain = found.to_json()
+    assert (plain["verdicts"][0]["group"], plain["verdicts"][0]["channel"]) == ("TOF1", TOF1.names[DEAD])
+
+
+@settings(max_examples=25, deadline=None)
+@given(order=st.permutations(range(SPILLS)), cuts=st.lists(st.integers(0, SPILLS), max_size=6))
+def test_it_makes_no_difference_in_which_order_spills_come_and_when_somebody_looks(
+    order: list[int], cuts: list[int]
+) -> None:
+    edges = [0, *sorted(cuts), SPILLS]
+    assert seen([order[a:b] for a, b in pairwise(edges)]) == judged(book())
+
+
+def test_a_spill_that_lacks_is_waited_for_and_not_for_ever() -> None:
+    assert seen([range(10), [*range(11, 11 + PATIENCE - 1)]], is_over=False).last == 9
+    assert seen([range(10), [*range(11, 11 + PATIENCE)]], is_over=False).last == 10 + PATIENCE
+    assert seen([range(10), [*range(11, 11 + PATIENCE - 1)]]).last == 9 + PATIENCE
+
+
+def test_what_somebody_lost_is_judged_again() -> None:
+    judging = Judging()
+    for spill in judging.due(range(50), is_over=True):
+        judging.add(spill, 60, b"")
+    assert judging.due(range(40), is_over=True) == [*range(40)]
+
+
+def test_spills_without_counts_are_known_to_be_without() -> None:
+    old = replace(book(), channel_counts={n: c for n, c in book().channel_counts.items() if n >= 60})
+    assert (judged(old).spills, judged(old).counted) == (SPILLS, SPILLS - 60)
+    none = judged(replace(book(), channel_counts={}))
+    assert (none.counted, none.is_settling, none.verdicts) == (0, True, ())
+
+
+def test_other_counts_are_a_difference_and_none_is_none() -> None:
+    changed = replace(book(), channel_counts={**book().channel_counts, 3: pack({TOF1.digest: np.ones(28, np.int64)})})
+    assert [str(each) for each in compare(book(), changed)] == ["spills with other hits by channel: 3"]
+    assert compare(book(), replace(book(), channel_counts={})) == []
+
+
+def test_counts_that_cannot_be_read_are_said() -> None:
+    found = judged(replace(book(), channel_counts={**book().channel_counts, 3: b"\1\2"}))
+    assert (found.spills, found.verdicts, found.is_settling) == (0, (), True)
+    assert "the counts of a spill's channels" in found.problem
+
+
+def test_process_judges_what_the_simulator_broke() -> None:
+    run = SimulatedRun(run=RUN, spills=60, mean_triggers=60).with_faults(["dead_pmt:tof1/0/3/1@30-59"])
+    records = [record for record in run.records() if isinstance(record, RawSpill)]
+    found = process(records, ConditionsStore([]).for_run)[RUN].to_json()["judgement"]
+    assert [each["words"] for each in found["verdicts"]] == ["TOF1 horizontal slab 3, PMT 1 silent since spill 30"]
+    shuffled = [records[int(at)] for at in np.random.default_rng(1).permutation(len(records))]
+    assert process(shuffled, ConditionsStore([]).for_run)[RUN].to_json()["judgement"] == found

@@ -1,0 +1,56 @@
+"""What is wrong with a detector stands on the overview, large and with its channel, and as long as it is so."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from schemas.records import RawSpill
+from tests.browser.conftest import Site, faults, open_page
+
+pytestmark = [pytest.mark.servers, pytest.mark.browser]
+FIRST, LAST = 40, 49
+TOF = '#tiles a[href^="/detector/tof"]'
+
+
+def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_over_when_it_is(
+    site: Site, page: Page, axe: str
+) -> None:
+    run = site.new_run(mean_triggers=60).with_faults([f"dead_pmt:tof1/0/3/1@{FIRST}-{LAST}"])
+    spills = [record for record in run.records() if isinstance(record, RawSpill)][: LAST + 12]
+    site.send(spills[:10])
+    open_page(page)
+    tile = page.locator(TOF)
+    expect(tile).to_have_class(re.compile("idle"))
+    expect(tile).to_contain_text("Settling: 10 of 20 spills")
+    site.send(spills[10:FIRST])
+    expect(tile).to_contain_text("No change")
+    expect(tile).to_have_class(re.compile("good"))
+    site.send(spills[FIRST : LAST + 1])
+    expect(tile).to_contain_text(f"TOF1 horizontal slab 3, PMT 1 silent since spill {FIRST}")
+    expect(tile).to_have_class(re.compile("bad"))
+    expect(page.locator("#tiles .bad")).to_have_count(1)
+    expect(page).to_have_title(re.compile("^✕ "))
+    loud = page.locator("link[rel=icon]").get_attribute("href")
+    # Large, and before all others; its words can be read on any screen.
+    assert page.locator("#tiles .tile").first.text_content() == tile.text_content()
+    for width, height in ((1920, 1080), (375, 812)):
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.evaluate(axe)
+    assert not faults(page, "/", "light")
+    # Who has seen it is not shown it loud any more.
+    page.keyboard.press("a")
+    expect(tile).to_have_class(re.compile("seen"))
+    expect(page).to_have_title(re.compile("^[^✕]"))
+    assert page.locator("link[rel=icon]").get_attribute("href") != loud
+    # Every page tells it.
+    page.click("#navigation a[href='/detector/kl']")
+    expect(page.locator(TOF)).to_contain_text("silent since")
+    page.locator(TOF).click()
+    expect(page.locator("#tiles .one")).to_contain_text([f"silent since spill {FIRST}: 0 hits, where"])
+    site.send(spills[LAST + 1 :])
+    expect(page.locator("#tiles .one")).to_have_class(re.compile("idle"))
+    expect(page.locator("#tiles .one")).to_contain_text(f"since spill {FIRST} until")
+    page.click("#navigation a[href='/']")
+    expect(page.locator(TOF)).to_contain_text("No change; 1 fault before")

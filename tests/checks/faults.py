@@ -1,0 +1,164 @@
+"""Faults of the simulator, what is to be told of each by the counts of the channels, and what is told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from schemas.columns import I8
+from schemas.records import RawSpill
+from streams.books.judgement import words
+from streams.checks.channels import pack, unpack
+from streams.checks.judge import Judge, Verdict
+from streams.experiment import experiment
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.reconstruct import reconstruct
+
+GROUPS = tuple(group for its in experiment().channels.values() for group in its)
+TRIGGERS = 60
+FIRST_OFF = 2
+"""Spills by which the first one may be off, beside what is said of it."""
+Counts = tuple[int, int, dict[str, I8]]
+"""Number, triggers and counts of a spill."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A fault from spill `at` on, and what is to be told of it."""
+
+    fault: str
+    """As it is asked for, with ``@`` for its spills."""
+    culprits: tuple[str, ...] = ()
+    """How all begins that may be told."""
+    is_told: bool = True
+    """Whether something must be told: a channel with few hits needs more spills than there are."""
+    spills: int = 80
+    """That have it."""
+
+    def asked(self, at: int) -> list[str]:
+        """Return the faults as a command line has them."""
+        return [each.replace("@", f"@{at}-{at + self.spills - 1}") for each in self.fault.split("+")]
+
+
+_PLANE, _STATION = "Tracker upstream station 3 plane w", "Tracker upstream station 3"
+CASES = (
+    Case(fault="", is_told=False),
+    Case(fault="dead_pmt:tof0/0/5/0@", culprits=("TOF0 horizontal slab 5, PMT 0",)),
+    Case(fault="dead_pmt:tof1/0/3/1@", culprits=("TOF1 horizontal slab 3, PMT 1",)),
+    Case(fault="dead_pmt:tof1/1/0/0@", culprits=("TOF1 vertical slab 0, PMT 0",), is_told=False),
+    Case(fault="dead_pmt:tof1/1/3@", culprits=("TOF1 vertical slab 3",)),
+    Case(fault="dead_pmt:tof1/0@", culprits=("TOF1 horizontal",)),
+    Case(fault="dead_pmt:tof2/1@", culprits=("TOF2 vertical", "TOF2 low")),
+    Case(fault="dead_pmt:tof1@", culprits=("TOF1 silent",)),
+    Case(fault="dead_pmt:ckov/0/1@", culprits=("CkovA PMT 1",)),
+    Case(fault="dead_pmt:ckov@", culprits=("CkovA silent", "CkovB silent")),
+    Case(fault="dead_pmt:kl/10/0@", culprits=("KL cell 10, PMT 0",)),
+    Case(fault="dead_pmt:kl/0/0@", culprits=("KL cell 0, PMT 0",), is_told=False),
+    Case(fault="dead_pmt:kl@", culprits=("KL silent",)),
+    Case(fault="dead_pmt:emr/2/30@", culprits=("EMR plane 2, bar 30",)),
+    Case(fault="dead_pmt:emr/20/2@", culprits=("EMR plane 20, bar 2",), is_told=False),
+    Case(fault="dead_pmt:emr/20@", culprits=("EMR plane 20,",)),
+    Case(fault="dead_pmt:emr@", culprits=("EMR silent",), spills=8),
+    Case(fault="dead_pmt:tracker0/1/0/100@", culprits=("Tracker upstream station 1 plane v, channel 100",)),
+    Case(fault="dead_pmt:tracker0/3/1/20@", culprits=(f"{_PLANE}, channel 20",), is_told=False),
+    Case(fault="dead_pmt:tracker0/3/1@", culprits=(_PLANE, f"{_STATION} low")),
+    Case(fault="dead_pmt:tracker1/5@", culprits=("Tracker downstream station 5 silent",)),
+    Case(fault="dead_pmt:tracker1@", culprits=("Tracker downstream",), spills=8),
+    Case(fault="hot_channel:tof1/0/3/0@", culprits=("TOF1 horizontal slab 3, PMT 0",)),
+    Case(fault="hot_channel:tof2/0/9/1@", culprits=("TOF2 horizontal slab 9, PMT 1",)),
+    Case(fault="hot_channel:tof1@", culprits=("TOF1 high", "TOF1 horizontal", "TOF1 vertical")),
+    Case(fault="hot_channel:ckov/1@", culprits=("CkovB high",)),
+    Case(fault="hot_channel:kl/0/0@", culprits=("KL cell 0, PMT 0",)),
+    Case(fault="hot_channel:emr/45/2@", culprits=("EMR plane 45, bar 2",)),
+    Case(fault="hot_channel:emr/20@", culprits=("EMR plane 20,",), spills=20),
+    Case(fault="hot_channel:tracker0/3/1/2@", culprits=(f"{_PLANE}, channel 2",)),
+    Case(fault="hot_channel:tracker0/3/1@", culprits=(_PLANE, f"{_STATION} high")),
+    Case(fault="noisy_plane:tof1/0@", culprits=("TOF1 horizontal", "TOF1 high")),
+    Case(fault="noisy_plane:kl@", culprits=("KL high", "KL cell")),
+    Case(fault="noisy_plane:emr/45@", culprits=("EMR plane 45,",)),
+    Case(fault="noisy_plane:emr@", culprits=("EMR high",), spills=8),
+    Case(fault="noisy_plane:tracker1/1@", culprits=("Tracker downstream station 1 high",)),
+    Case(
+        fault="swapped_cables:tof1/0/2/0,tof1/0/5/0@",
+        culprits=("TOF1 horizontal slab 2, PMT 0", "TOF1 horizontal slab 5, PMT 0"),
+    ),
+    Case(fault="swapped_cables:kl/10/0,kl/3/0@", culprits=("KL cell 10, PMT 0", "KL cell 3, PMT 0")),
+    Case(fault="swapped_cables:emr/10/30,emr/40/30@", culprits=("EMR plane 10, bar 30", "EMR plane 40, bar 30")),
+    Case(fault="swapped_cables:ckov/0/0,ckov/1/0@", culprits=("CkovA PMT 0", "CkovB PMT 4")),
+    # Counts do not tell when something came, unless it left its gate.
+    Case(fault="shifted_timing:tof1=30@", is_told=False),
+    Case(fault="shifted_timing:tof0/0=10@", is_told=False),
+    Case(fault="shifted_timing:tracker0=50@", is_told=False, spills=8),
+    Case(fault="shifted_timing:ckov=60@", culprits=("CkovA low", "CkovB low")),
+    Case(fault="shifted_timing:emr/20=20@", culprits=("EMR plane 20,",)),
+    Case(fault="shifted_timing:emr=-40@", culprits=("EMR silent",), spills=8),
+    # The beam, the order of the spills, and boards that cannot be read are no fault of a channel.
+    *(
+        Case(fault=f"{name}@", is_told=False)
+        for name in (
+            *("empty_spill", "many_triggers", "counter_wrap", "duplicated_spills", "wrong_clock=3600"),
+            *("lost_spills", "reordered_spills", "truncated_spill", "missing_ldc:1", "missing_ldc:2"),
+            *("corrupted_word:V1290/1/1", "trigger_mismatch:V1724/0/18", "trigger_mismatch:V1731/1/9"),
+            *("corrupted_word:DBB/2/1", "corrupted_word:VLSBMASTER/3/0", "corrupted_word:V830/0/0"),
+        )
+    ),
+    Case(fault="many_triggers@", is_told=False, spills=1),
+    Case(fault="dead_pmt:tof1/0/3/1@+many_triggers@", culprits=("TOF1 horizontal slab 3, PMT 1",)),
+    Case(fault="dead_pmt:tof1/0/3/1@+hot_channel:tof1/1/0/0@", culprits=("TOF1 horizontal slab 3, PMT 1", "TOF1 vert")),
+)
+
+
+@cache
+def _base(seed: int, last: int) -> list[Counts]:
+    run = SimulatedRun(spills=last + 1, seed=seed, mean_triggers=TRIGGERS)
+    return [one for number in range(last + 1) if (one := _counted(run, run.spill(number).raw)) is not None]
+
+
+def counted(faults: Sequence[str], *, spills: int, seed: int = 1) -> list[Counts]:
+    """Return the counts of a run's spills, in the order of their numbers, without those that were lost or rejected."""
+    if not faults:
+        return _base(seed, spills - 1)
+    run = SimulatedRun(spills=spills, seed=seed, mean_triggers=TRIGGERS).with_faults(faults)
+    if any(fault.kind.on_order for fault in run.faults):
+        raws = {raw.spill: raw for raw in run.records() if isinstance(raw, RawSpill)}
+        found = [_counted(run, raws[number]) for number in sorted(raws)]
+    else:
+        plain = {one[0]: one for one in _base(seed, spills - 1)}
+        found = [
+            _counted(run, run.spill(number).raw) if any(fault.covers(number) for fault in run.faults) else plain[number]
+            for number in range(spills)
+        ]
+    return [one for one in found if one is not None]
+
+
+def _counted(run: SimulatedRun, raw: RawSpill) -> Counts | None:
+    spill = reconstruct(raw, run.conditions)
+    if spill.rejection is not None:
+        return None
+    counts = {
+        group.digest: group.counts(spill.detectors[name])
+        for name, its in experiment().channels.items()
+        for group in its
+        if name in spill.detectors
+    }
+    return raw.spill, spill.triggers, unpack(pack(counts), GROUPS)
+
+
+def judged(spills: Sequence[Counts]) -> list[Verdict]:
+    """Return what is wrong with a run."""
+    judge = Judge(GROUPS)
+    for number, triggers, counts in spills:
+        judge.add(number, triggers, counts)
+    return judge.verdicts
+
+
+def judged_case(case: Case, at: int, seed: int = 1) -> tuple[str, list[Verdict]]:
+    """Return what is wrong with the judgement of a case, if anything, and all that was told."""
+    asked = case.asked(at) if case.fault else []
+    found = judged(counted(asked, spills=at + case.spills, seed=seed))
+    others = [v for v in found if not words(v).startswith(case.culprits or ("nothing",))]
+    if others:
+        return f"too much: {len(others)}, as {words(others[0])}", found
+    late = [v for v in found if not v.finding.begin.earliest - FIRST_OFF <= at <= v.finding.begin.latest + FIRST_OFF]
+    if len(late) > 0.05 * len(found):
+        return f"first spill: {words(late[0])}", found
+    return "too little" if case.is_told and not found else "", found

@@ -1,0 +1,102 @@
+"""The page judges the runs that somebody looks at, a part at a time, and again what has changed since."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from dashboards.data import judging
+from dashboards.data.books import Books
+from dashboards.data.judging import Judgements, Judges
+from dashboards.data.one_run import NOTHING, OneRun
+from streams.books.judgement import judged
+from streams.books.part_reader import UnreadableRunError
+from streams.books.reader import BookReader
+from streams.books.run import RunBook
+from tests.books.test_judgement import SPILLS, book
+
+RUN, OTHER = 900_020, 900_021
+
+
+class Reader:
+    """Reads the hits by channel of the run above, and counts of how many spills."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.is_broken = False
+
+    def channel_counts(self, _run: int, spills: Sequence[int]) -> dict[int, bytes]:
+        if self.is_broken:
+            raise UnreadableRunError("run 900020 in partition 0 cannot be read")
+        self.read += len(spills)
+        return {spill: book().channel_counts[spill] for spill in spills}
+
+
+def books(its: RunBook, *, current: int = RUN, version: str = "1") -> Books:
+    """Return what was read of Redis: a run, and one that is not there."""
+    one: OneRun = replace(NOTHING, book=its, version=version)
+    return Books(current=current, read={(RUN, None): one, (OTHER, None): NOTHING})
+
+
+def first(spills: int) -> RunBook:
+    """Return the run as it was when it had so many spills."""
+    return replace(book(), ledger={spill: book().ledger[spill] for spill in range(spills)})
+
+
+def until_done(judges: Judges, now: Books, last: Judgements) -> Judgements:
+    """Look until nothing is left."""
+    while True:
+        last = judges.look(now, last)
+        if not any(each.left for each in last.values()):
+            return last
+
+
+@pytest.fixture
+def reader() -> Reader:
+    return Reader()
+
+
+@pytest.fixture
+def judges(reader: Reader) -> Judges:
+    return Judges(lambda _session: cast("BookReader", reader))
+
+
+def test_a_run_is_judged_as_it_grows_and_each_spill_is_read_once(judges: Judges, reader: Reader) -> None:
+    known: Judgements = {}
+    for spills in (30, 80, SPILLS):
+        known = until_done(judges, books(first(spills)), known)
+        assert known[RUN, None].spills == spills
+        assert (RUN, None) in known
+        assert (OTHER, None) not in known
+    assert known[RUN, None] == judged(book())
+    assert reader.read == SPILLS
+    assert judges.look(books(first(SPILLS)), known) is known, "nothing has changed"
+
+
+def test_much_is_judged_a_part_at_a_time(judges: Judges, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "AT_ONCE_S", 0.0)
+    known = judges.look(books(book()), {})
+    assert (known[RUN, None].spills, known[RUN, None].left, reader.read) == (0, SPILLS, 0)
+    monkeypatch.undo()
+    assert until_done(judges, books(book()), known)[RUN, None] == judged(book())
+
+
+def test_of_a_run_that_is_over_what_is_known_is_kept_and_no_more(judges: Judges, reader: Reader) -> None:
+    over: dict[str, Any] = {"current": OTHER}
+    known = until_done(judges, books(book(), **over), {})
+    assert not judges._judging
+    assert judges.look(books(book(), **over), known) is known
+    assert reader.read == SPILLS
+    # What came late is judged in its place.
+    known = until_done(judges, books(first(SPILLS - 1), **over, version="2"), known)
+    assert known[RUN, None].spills == SPILLS - 1
+    assert until_done(judges, books(book(), **over, version="3"), known)[RUN, None] == judged(book())
+
+
+def test_what_cannot_be_read_is_said_and_judged_when_it_can_be(judges: Judges, reader: Reader) -> None:
+    reader.is_broken = True
+    known = judges.look(books(book()), {})
+    assert "cannot be read" in known[RUN, None].problem
+    reader.is_broken = False
+    assert until_done(judges, books(book()), known)[RUN, None] == judged(book())

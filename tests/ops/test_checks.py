@@ -1,0 +1,73 @@
+"""spilldeck checks: what is wrong with a run, as live counted it; the same of a replay, and without servers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.stack import LocalStack
+from schemas.records import RawSpill
+from streams.conditions.store import ConditionsStore
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.process import process
+from tests.live import Live, count_live, settings_on
+from tests.ops.conftest import Spilldeck, assert_one_sentence
+
+RUN, SPILLS = 900_021, 60
+WORDS = "TOF1 horizontal slab 3, PMT 1 silent since spill 30"
+RECORDS = [*SimulatedRun(run=RUN, spills=SPILLS).with_faults(["dead_pmt:tof1/0/3/1@30-59"]).records()]
+
+
+@pytest.fixture(scope="module")
+def broken(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Return a run with a dead photomultiplier, counted by workers of which one was killed meanwhile."""
+    batches = [RECORDS[:40], RECORDS[40:]]
+    with count_live(settings_on(stack), tmp_path_factory.mktemp("broken"), batches, {}) as counted:
+        yield counted
+
+
+@pytest.mark.servers
+def test_what_is_wrong_is_the_same_live_replayed_and_without_servers(broken: Live, spilldeck_here: Spilldeck) -> None:
+    shown = spilldeck_here("checks", "show", str(RUN), "--json", env=broken.env)
+    assert shown.returncode == 1
+    found = json.loads(shown.stdout)
+    assert [each["words"] for each in found["verdicts"]] == [WORDS]
+    raw = [record for record in RECORDS if isinstance(record, RawSpill)]
+    assert process(raw, ConditionsStore([]).for_run)[RUN].to_json()["judgement"] | {"run": RUN} == found
+    assert spilldeck_here("replay", str(RUN), "--name", "again", env=broken.env).returncode == 0
+    again = spilldeck_here("checks", "show", str(RUN), "--session", "replay-again", "--json", env=broken.env)
+    assert json.loads(again.stdout) == found
+    said = spilldeck_here("checks", "show", str(RUN), env=broken.env).stdout
+    assert f"Run {RUN}: {SPILLS} spills judged, up to {SPILLS - 1}" in said
+    assert f"{WORDS}: 0 hits, where" in said
+
+
+@pytest.mark.servers
+def test_a_run_that_there_is_not_is_said(broken: Live, spilldeck_here: Spilldeck) -> None:
+    assert "there is no run 12" in assert_one_sentence(spilldeck_here("checks", "show", "12", env=broken.env), 2)
+
+
+def test_what_is_watched_is_listed_with_what_is_borne(spilldeck_here: Spilldeck) -> None:
+    listed = spilldeck_here("checks", "list").stdout
+    assert "TOF1" in listed
+    assert "one false alarm in 11,250 spills" in listed
+    found = json.loads(spilldeck_here("checks", "list", "--json").stdout)
+    assert {"detector": "tof", "name": "TOF1", "channels": 28} in found["watched"]
+    assert {"detector": "tof", "name": "Electrons TOF0 → TOF1", "channels": 0} in found["watched"]
+    assert found["limits"]["channel"] > found["limits"]["group"] > found["limits"]["peak"] > 10
+
+
+def test_process_tells_what_is_wrong(spilldeck_here: Spilldeck, tmp_path: Path) -> None:
+    file = tmp_path / "run.000"
+    run = SimulatedRun(run=RUN, spills=SPILLS).with_faults(["dead_pmt:tof1/0/3/1@30-59"])
+    file.write_bytes(b"".join(record.payload for record in run.records()))
+    assert f"run {RUN}: {WORDS}" in spilldeck_here("process", file).stderr
+
+
+def test_an_experiment_of_which_nothing_is_watched_says_so(spilldeck: Spilldeck) -> None:
+    its = {"SPILLDECK_EXPERIMENT": "testbeam"}
+    listed = spilldeck("checks", "list", env=its)
+    assert (listed.returncode, listed.stdout) == (0, "Test beam has nothing that is watched.\n")
+    found = json.loads(spilldeck("checks", "list", "--json", env=its).stdout, parse_constant=pytest.fail)
+    assert found["watched"] == []
