@@ -145,8 +145,26 @@ class Board(Detector):
     counts: Counts
 
 
+class TunedCounts(Counts):
+    """Those of the detector that needs conditions: no two have a table of the same class."""
+
+
+class RareCounts(Counts):
+    """Those of the detector that is not read out in each spill."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tuned(Detector):
+    counts: TunedCounts
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rare(Detector):
+    counts: RareCounts
+
+
 _CHANNELS = np.arange(4, dtype=np.int32)
-_NOTHING = Board(counts=Counts(channel=_CHANNELS[:0], count=np.zeros(0, np.int64)))
+_NO_CHANNEL, _NO_COUNT = _CHANNELS[:0], np.zeros(0, np.int64)
 
 
 def _unpack(payload: bytes, _conditions: Any) -> Any:
@@ -167,12 +185,12 @@ def is_read_out(spill: int) -> bool:
     return spill % 3 > 0
 
 
-def _rare(_hits: Any, _conditions: Any) -> Board:
-    return _NOTHING
+def _rare(_hits: Any, _conditions: Any) -> Rare:
+    return Rare(counts=RareCounts(channel=_NO_CHANNEL, count=_NO_COUNT))
 
 
-def _tuned(_hits: Any, _conditions: Any) -> Board:
-    return _NOTHING
+def _tuned(_hits: Any, _conditions: Any) -> Tuned:
+    return Tuned(counts=TunedCounts(channel=_NO_CHANNEL, count=_NO_COUNT))
 
 
 class Conditions:
@@ -226,8 +244,8 @@ CATALOGUE = {
 
 _STEPS = (
     ("board", Reconstruction(tables=Board, step=_board, needs_conditions=False)),
-    (TUNED, Reconstruction(tables=Board, step=_tuned)),
-    (RARE, Reconstruction(tables=Board, step=_rare, needs_conditions=False)),
+    (TUNED, Reconstruction(tables=Tuned, step=_tuned)),
+    (RARE, Reconstruction(tables=Rare, step=_rare, needs_conditions=False)),
 )
 CHANNELS = Channels(name="board", names="0123", of=lambda board: board.counts.count % 4)
 EXPERIMENT = Experiment(
