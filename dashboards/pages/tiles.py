@@ -82,7 +82,7 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
     if not judgement.counted:
         return Level.UNKNOWN, "No hits by channel are kept of this run" if judgement.spills else "No spills yet"
     if judgement.is_settling:
-        return Level.IDLE, f"Settling: {judgement.counted} of {SETTLING} spills{as_of}"
+        return Level.IDLE, f"Settling: {judgement.counted} of {SETTLING}{as_of}"
     was = f"; {several(len(its), 'fault')} before" if its else ""
     return Level.GOOD, f"No change{was}{as_of}"
 

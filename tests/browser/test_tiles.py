@@ -22,7 +22,7 @@ def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_ov
     open_page(page)
     tile = page.locator(TOF)
     expect(tile).to_have_class(re.compile("idle"))
-    expect(tile).to_contain_text("Settling: 10 of 20 spills")
+    expect(tile).to_contain_text("Settling: 10 of 20")
     site.send(spills[10:FIRST])
     expect(tile).to_contain_text("No change")
     expect(tile).to_have_class(re.compile("good"))

@@ -48,7 +48,7 @@ def said(judgement: Judgement | None, detector: str = "tof", path: str = "/", **
         (Judgement(), "unknown", "No spills yet"),
         (Judgement(problem="its counts are cut"), "unknown", "Cannot be judged: its counts are cut"),
         (Judgement(spills=30, last=29), "unknown", "No hits by channel are kept of this run"),
-        (Judgement(spills=7, counted=7, last=6), "idle", "Settling: 7 of 20 spills"),
+        (Judgement(spills=7, counted=7, last=6), "idle", "Settling: 7 of 20"),
         (FINE, "good", "No change"),
         (replace(FINE, left=200), "good", "No change, as of spill 99"),
         (replace(FINE, verdicts=(verdict(ended=60),)), "good", "No change; 1 fault before"),

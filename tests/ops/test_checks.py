@@ -66,8 +66,8 @@ def test_process_tells_what_is_wrong(spilldeck_here: Spilldeck, tmp_path: Path) 
 
 
 def test_an_experiment_of_which_nothing_is_watched_says_so(spilldeck: Spilldeck) -> None:
-    its = {"SPILLDECK_EXPERIMENT": "testbeam"}
+    its = {"SPILLDECK_DETECTORS": '["scalers"]'}
     listed = spilldeck("checks", "list", env=its)
-    assert (listed.returncode, listed.stdout) == (0, "Test beam has nothing that is watched.\n")
+    assert (listed.returncode, listed.stdout) == (0, "MICE has nothing that is watched.\n")
     found = json.loads(spilldeck("checks", "list", "--json", env=its).stdout, parse_constant=pytest.fail)
     assert found["watched"] == []
