@@ -53,10 +53,11 @@ class Memory:
         self.seen += 1
 
     def due(self) -> Iterator[list[F8]]:
-        """Yield the numbers of the spills from which it is time to learn."""
+        """Yield the numbers of the spills to be learned from now, (columns,) each; 0 of what is not looked at."""
         while self._learned < self.seen - min(self._later, self.seen // 2):
             at = self._learned % len(self._spills)
-            yield [its[at].astype(np.float64) for its in self._values]
+            is_known = ~np.isnan(self._values[0][at])
+            yield [np.where(is_known, its[at], 0.0).astype(np.float64) for its in self._values]
             self._learned += 1
 
     def of(self, column: int) -> tuple[I8, list[F8]]:

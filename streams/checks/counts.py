@@ -151,13 +151,12 @@ class CountTest:
             self._new_counts += self._bounded(counts, share * x, scatter)
             told = self._judge(spill, counts, self._doubted(x, whole), share, scatter)
         for known, of in self._memory.due():
-            self._learn(known, of * ~np.isnan(known))
+            self._learn(known, of)
         return told
 
     def _learn(self, counts: F8, exposure: F8) -> None:
-        """Take a spill that has nothing wrong as an example, with columns that are not looked at as NaN."""
+        """Take a spill that has nothing wrong as an example."""
         expected = exposure * self._counts / self._exposure
-        counts = np.nan_to_num(counts)
         bounded = self._bounded(counts, expected, self._squares / self._expected)
         self._squares += (bounded - expected) ** 2
         self._expected += expected

@@ -65,7 +65,7 @@ class MeanTest:
         self._memory.add(spill, *np.where(self._cusum.bad < 0, came, np.nan))
         told = self._judge(spill, came) if self._memory.seen > SETTLING else []
         for known in self._memory.due():
-            self._known += np.nan_to_num(known)
+            self._known += known
         return told
 
     def _judge(self, spill: int, came: F8) -> list[Moved]:

@@ -45,6 +45,18 @@ def test_a_peak_that_went_back_is_over() -> None:
     assert AT + 60 <= ended <= AT + 160
 
 
+def test_what_was_wrong_is_not_learned_and_a_peak_is_told_again() -> None:
+    rng, test = np.random.default_rng(2), MeanTest(np.array([0.05]), LIMIT)
+    told_at = []
+    for spill in range(1300):
+        place = 40.3 if AT <= spill < AT + 60 or spill >= 1200 else 40.0
+        values = rng.normal(place, 0.5, 50)
+        sums = (np.array([(values**n).sum()]) for n in (1, 2))
+        told_at += [each.begin.first for each in test.add(spill, np.array([50]), *sums)]
+    assert told_at == [pytest.approx(AT, abs=2), pytest.approx(1200, abs=2)]
+    assert test.findings[0].by == pytest.approx(0.3, abs=0.1)
+
+
 def test_peaks_without_entries_are_not_judged() -> None:
     test = MeanTest(np.array([0.05, 0.05]), LIMIT)
     for spill in range(100):
