@@ -7,7 +7,7 @@ from typing import Any
 from streams.books.run import RunBook
 from streams.checks.channels import Channels, unpack
 from streams.checks.counts import SETTLING
-from streams.checks.judge import SPILLS_A_FALSE_ALARM, Judge, Verdict
+from streams.checks.judge import Judge, Verdict
 from streams.checks.means import Moved
 from streams.checks.peaks import Peak, PeakJudge
 from streams.experiment import experiment
@@ -112,7 +112,7 @@ class Judging:
 
     def _begin(self) -> None:
         self._judge = Judge(self._groups)
-        self._peak_judge = PeakJudge(self._peaks, SPILLS_A_FALSE_ALARM)
+        self._peak_judge = PeakJudge(self._peaks)
         self._judged: set[int] = set()
         self._counted = 0
 
@@ -168,15 +168,12 @@ class Judging:
     @property
     def judgement(self) -> Judgement:
         """What is known so far."""
-        of_peaks = [
-            Verdict(group=peak.name, channel="", unit=peak.unit, finding=finding, ended=ended)
-            for peak, finding, ended in self._peak_judge.found
-        ]
+        verdicts = (*self._judge.verdicts, *self._peak_judge.verdicts)
         return Judgement(
             spills=len(self._judged),
             counted=self._counted,
             last=self._judge.spill,
-            verdicts=tuple(sorted([*self._judge.verdicts, *of_peaks], key=_order)),
+            verdicts=tuple(sorted(verdicts, key=_order)),
         )
 
 

@@ -7,6 +7,8 @@ import numpy as np
 
 from schemas.columns import F4, F8, I8
 
+LATER, MUCH_LATER = 300, 1000
+"""Spills after which one is learned from; the second where a change takes some hundreds to be told."""
 WITHIN = 3.0
 """Begins are not excluded whose logarithm of the likelihood is lower than the best one's by less. In trials it was the
 true one in 93 to 100 % of them, whatever the change (`make bench-judgement`)."""

@@ -4,15 +4,14 @@ Of a channel its *share* of its detector's entries is looked at, so that the bea
 detector its entries a particle trigger.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from schemas.columns import F8, I8
-from streams.checks.begin import Begin, Memory, begin_of
-from streams.checks.cusum import Alarm, Cusum
+from streams.checks.begin import LATER, MUCH_LATER, Begin, Memory, begin_of
+from streams.checks.cusum import Alarm, Cusum, Found
 
 SETTLING = 20
 """Spills from the begin of a run in which nothing is told: they are learned from."""
@@ -75,29 +74,23 @@ class Finding:
     """Number of the spill after which it was told."""
 
 
-class CountTest:
+class CountTest(Found[Finding]):
     """Looks for changed counts in one detector's channels, or in several detectors' yields.
 
     Parameters
     ----------
     columns
         How many.
-    changes
-        Those that are looked for.
     limit
         The threshold, see `cusum.threshold`.
     is_share
-        Whether counts are compared with those of the other columns, not with an exposure.
-    later
-        Spills after which one is learned from, see `Memory`.
+        Whether they are channels, whose counts are compared with those of the others, not with an exposure.
     """
 
-    def __init__(
-        self, columns: int, changes: Sequence[Change], limit: float, *, is_share: bool, later: int = 300
-    ) -> None:
+    def __init__(self, columns: int, limit: float, *, is_share: bool) -> None:
+        super().__init__()
+        self._changes = changes = CHANNEL if is_share else YIELD
         self._cusum = Cusum(columns, len(changes), limit)
-        self._changes = tuple(changes)
-        self._is_share = is_share
         factors = np.array([change.factor for change in changes])
         self._factors: F8 = factors[:, None]
         self._logs: F8 = np.log(self._factors)
@@ -109,13 +102,9 @@ class CountTest:
         self._new_exposure: F8 = np.zeros((len(changes), columns))
         self._squares: F8 = np.full(columns, _SCATTER_PRIOR)
         self._expected: F8 = np.full(columns, _SCATTER_PRIOR)
-        self._memory = Memory(later)
+        self._memory = Memory(LATER if is_share else MUCH_LATER)
         self.whole = 0.0
         """Counts of all columns in the last spill as they would be if all were as before: as the good ones tell."""
-        self.findings: dict[int, Finding] = {}
-        """Column → what is wrong with it now."""
-        self.past: list[tuple[Finding, int]] = []
-        """What is over, and the spill after which that was told."""
 
     def add(
         self, spill: int, counts: I8 | F8, exposure: F8 | None = None, *, whole: float | None = None
@@ -190,8 +179,7 @@ class CountTest:
     def _judge(self, spill: int, counts: I8 | F8, x: F8, share: F8, scatter: F8) -> list[Finding]:
         self._new_exposure += x
         alarms, ended, began = self._cusum.add(spill, self._sums(counts, x, share, scatter))
-        for column in ended:
-            self.past.append((self.findings.pop(column), spill))
+        self.end(ended, spill)
         self._new_counts[began] = 0
         self._new_exposure[began] = 0
         told = [self._finding(alarm) for alarm in alarms]

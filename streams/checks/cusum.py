@@ -6,8 +6,10 @@ change when it comes to the threshold, and forgets it when as much has spoken ag
 known size sooner at the same rate of false alarms (Lorden 1971, Moustakides 1986).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import log
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -47,6 +49,43 @@ class Alarm:
     """The spill from which on the evidence mounted."""
     told: int
     """The spill at which it came to the threshold."""
+
+
+class Told(Protocol):
+    """What a test tells of a column."""
+
+    @property
+    def column(self) -> int:
+        """Which it is."""
+        raise NotImplementedError
+
+
+_Told = TypeVar("_Told", bound=Told)
+
+
+class Found(Generic[_Told]):
+    """What is and was wrong with columns.
+
+    Attributes
+    ----------
+    findings
+        Column → what is wrong with it now.
+    past
+        What is over, and the spill after which that was told.
+    """
+
+    def __init__(self) -> None:
+        self.findings: dict[int, _Told] = {}
+        self.past: list[tuple[_Told, int]] = []
+
+    def end(self, columns: Iterable[int], spill: int) -> None:
+        """Note that columns are again as they were."""
+        self.past += [(self.findings.pop(column), spill) for column in columns]
+
+    @property
+    def all(self) -> list[tuple[_Told, int | None]]:
+        """What is and was wrong, and the spill after which it was over."""
+        return [*((each, None) for each in self.findings.values()), *self.past]
 
 
 class Cusum:

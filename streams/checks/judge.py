@@ -17,9 +17,6 @@ from streams.checks.means import Moved
 SPILLS_A_FALSE_ALARM = 11_250
 """One false alarm in so many spills is borne, of all that is watched together: eight hours of a spill every 2.56 s."""
 
-LATER_OF_GROUPS = 1000
-"""Spills after which one is learned from: 5 % less of all hits takes some hundreds to be told."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
@@ -49,7 +46,6 @@ class Judge:
 
     def __init__(self, groups: Sequence[Channels], false_alarm: float = SPILLS_A_FALSE_ALARM) -> None:
         self._groups = tuple(groups)
-        # A third of the budget each for the channels, for the groups, and for the peaks.
         channels = sum(len(group.names) for group in groups)
         self.limits = (
             threshold(channels, len(CHANNEL), OF_EACH * false_alarm),
@@ -57,8 +53,8 @@ class Judge:
         )
         """Thresholds of channels and of groups, see `cusum.threshold`."""
         of_channels, of_groups = self.limits
-        self._shares = [CountTest(len(group.names), CHANNEL, of_channels, is_share=True) for group in groups]
-        self._yields = CountTest(len(groups), YIELD, of_groups, is_share=False, later=LATER_OF_GROUPS)
+        self._shares = [CountTest(len(group.names), of_channels, is_share=True) for group in groups]
+        self._yields = CountTest(len(groups), of_groups, is_share=False)
         self.spill = -1
         """Number of the last spill that was judged."""
 
@@ -93,12 +89,11 @@ class Judge:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """What is and what was wrong, in the order in which it began."""
+        """What is and was wrong."""
         found = []
         for test, group in (*zip(self._shares, self._groups, strict=True), (self._yields, None)):
-            both = [*((each, None) for each in test.findings.values()), *test.past]
-            for finding, ended in both:
+            for finding, ended in test.all:
                 of = self._groups[finding.column] if group is None else group
                 channel = "" if group is None else group.names[finding.column]
                 found.append(Verdict(group=of.name, channel=channel, finding=finding, ended=ended))
-        return sorted(found, key=lambda verdict: (verdict.finding.begin.first, verdict.group, verdict.channel))
+        return found

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.columns import F8, I8, Bools
-from streams.checks.begin import Begin, Memory, begin_of
+from streams.checks.begin import LATER, Begin, Memory, begin_of
 from streams.checks.counts import SETTLING
-from streams.checks.cusum import Alarm, Cusum
+from streams.checks.cusum import Alarm, Cusum, Found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +24,7 @@ class Moved:
     """Number of the spill after which it was told."""
 
 
-LATER = 300
-"""Spills after which one is learned from, see `Memory`."""
-
-
-class MeanTest:
+class MeanTest(Found[Moved]):
     """Looks for means that have moved, to either side.
 
     Parameters
@@ -40,16 +36,13 @@ class MeanTest:
     """
 
     def __init__(self, shifts: F8, limit: float) -> None:
+        super().__init__()
         self._shifts: F8 = np.stack([-shifts, shifts])
         self._cusum = Cusum(len(shifts), len(self._shifts), limit)
         self._memory = Memory(LATER)
         # Entries, their sum, and that of their squares: what was learned, and what came since each sum began.
         self._known: F8 = np.zeros((3, len(shifts)))
         self._new: F8 = np.zeros((3, 2, len(shifts)))
-        self.findings: dict[int, Moved] = {}
-        """Column → how it has moved."""
-        self.past: list[tuple[Moved, int]] = []
-        """What is over, and the spill after which that was told."""
 
     def add(self, spill: int, entries: I8, total: F8, squares: F8) -> list[Moved]:
         """Take the entries of the next spill; return what they tell anew.
@@ -71,8 +64,7 @@ class MeanTest:
     def _judge(self, spill: int, came: F8) -> list[Moved]:
         self._new += came[:, None, :]
         alarms, ended, began = self._cusum.add(spill, self._sums(came))
-        for column in ended:
-            self.past.append((self.findings.pop(column), spill))
+        self.end(ended, spill)
         self._new[:, began] = 0
         told = [self._finding(alarm) for alarm in alarms]
         for each in told:

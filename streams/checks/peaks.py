@@ -11,10 +11,8 @@ import numpy as np
 from schemas.columns import F8, I8
 from streams.checks.counts import YIELD, CountTest, Finding
 from streams.checks.cusum import OF_EACH, threshold
+from streams.checks.judge import SPILLS_A_FALSE_ALARM, Verdict
 from streams.checks.means import MeanTest, Moved
-
-LATER = 1000
-"""Spills after which one is learned from."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,12 +76,12 @@ class PeakJudge:
         Spills in which one false alarm is borne, of channels, groups and peaks together.
     """
 
-    def __init__(self, peaks: Sequence[Peak], false_alarm: float) -> None:
+    def __init__(self, peaks: Sequence[Peak], false_alarm: float = SPILLS_A_FALSE_ALARM) -> None:
         self._peaks = tuple(peaks)
         self.limit = limit = threshold(len(peaks), 2 + len(YIELD), OF_EACH * false_alarm)
         """Of all sums, see `cusum.threshold`."""
         self._places = MeanTest(np.array([peak.matters for peak in peaks]), limit)
-        self._entries = CountTest(len(peaks), YIELD, limit, is_share=False, later=LATER)
+        self._entries = CountTest(len(peaks), limit, is_share=False)
 
     def add(self, spill: int, triggers: int, counts: Mapping[str, I8]) -> None:
         """Take the counts of the next spill, by the names of the peaks; without those that were not read."""
@@ -96,9 +94,10 @@ class PeakJudge:
         self._entries.add(spill, its[0], np.where(read, float(triggers), 0.0))
 
     @property
-    def found(self) -> list[tuple[Peak, Finding | Moved, int | None]]:
-        """What is and was wrong with which peak, and the spill after which it was over."""
-        tests = (self._places, self._entries)
-        now = [(each, None) for test in tests for each in test.findings.values()]
-        past = [(each, ended) for test in tests for each, ended in test.past]
-        return [(self._peaks[each.column], each, ended) for each, ended in (*now, *past)]
+    def verdicts(self) -> list[Verdict]:
+        """What is and was wrong."""
+        return [self._verdict(*each) for test in (self._places, self._entries) for each in test.all]
+
+    def _verdict(self, finding: Finding | Moved, ended: int | None) -> Verdict:
+        peak = self._peaks[finding.column]
+        return Verdict(group=peak.name, channel="", unit=peak.unit, finding=finding, ended=ended)

@@ -158,17 +158,17 @@ def with_fault(fault: Fault, seed: int) -> Told:
 
 def with_moved_peak(seed: int) -> Told:
     """Return what is told of a peak that moves by `MOVED_NS`."""
-    rng, judge = np.random.default_rng([seed, 2]), PeakJudge([PEAK], SPILLS_A_FALSE_ALARM)
+    rng, judge = np.random.default_rng([seed, 2]), PeakJudge([PEAK])
     for spill, triggers in beam(rng, FAULT_AT + WINDOW * 10):
         place = PEAK_NS + (MOVED_NS if spill >= FAULT_AT else 0)
         values = rng.normal(place, WIDTH_NS, rng.poisson(PEAK_ENTRIES * triggers / TRIGGERS))
         judge.add(spill, triggers, {PEAK.name: PEAK.counts(values)})
-    ours = [found for _, found, _ in judge.found if isinstance(found, Moved)]
+    ours = [each.finding for each in judge.verdicts if isinstance(each.finding, Moved)]
     return Told(
         spills=ours[0].told - FAULT_AT + 1 if ours else np.inf,
         off=ours[0].begin.first - FAULT_AT if ours else 0,
         is_within=bool(ours) and ours[0].begin.earliest <= FAULT_AT <= ours[0].begin.latest,
-        others=len(judge.found) - len(ours),
+        others=len(judge.verdicts) - len(ours),
         windows=np.nan,
     )
 
@@ -266,7 +266,7 @@ def main() -> None:
             table.add_row(*what, *_measured(found, fault.within, bound(fault)))
         found = list(pool.map(with_moved_peak, range(asked.seeds)))
         information = PEAK_ENTRIES * (MOVED_NS / WIDTH_NS) ** 2 / 2
-        least = PeakJudge([PEAK], SPILLS_A_FALSE_ALARM).limit / information
+        least = PeakJudge([PEAK]).limit / information
         table.add_row("peak +0.1 ns", f"{PEAK_ENTRIES:g}", "", *_measured(found, 60, least))
     console.print(table)
     console.print(f"in {time.monotonic() - began:.0f} s")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.columns import F8
-from streams.checks.counts import CHANNEL, SETTLING, YIELD, CountTest, Finding
+from streams.checks.counts import CHANNEL, SETTLING, CountTest, Finding
 from streams.checks.cusum import threshold
 
 LIMIT = threshold(10_000, len(CHANNEL), 11_250)
@@ -22,7 +22,7 @@ def told(
     seed: int = 1,
 ) -> CountTest:
     """Return the test of a detector's channels that have these mean counts, where a change is made of them."""
-    rng, test = np.random.default_rng(seed), CountTest(len(rates), CHANNEL, LIMIT, is_share=True)
+    rng, test = np.random.default_rng(seed), CountTest(len(rates), LIMIT, is_share=True)
     for spill in range(spills):
         now = np.array(rates, float) * max(0.1, 1 + 0.3 * rng.standard_normal())
         change(spill, now)
@@ -97,7 +97,7 @@ def test_the_beam_may_come_and_go() -> None:
 
 
 def test_what_comes_in_clusters_is_not_taken_for_a_change() -> None:
-    rng, test = np.random.default_rng(2), CountTest(60, CHANNEL, LIMIT, is_share=True)
+    rng, test = np.random.default_rng(2), CountTest(60, LIMIT, is_share=True)
     for spill in range(1500):
         test.add(spill, 6 * rng.poisson(np.full(60, 1.0)))
     assert (test.findings, test.past) == ({}, [])
@@ -105,7 +105,7 @@ def test_what_comes_in_clusters_is_not_taken_for_a_change() -> None:
 
 @pytest.mark.parametrize(("size", "channels", "every"), [(20, 16, 100), (200, 1, 150)])
 def test_a_burst_of_noise_in_one_spill_is_no_change(size: int, channels: int, every: int) -> None:
-    rng, test = np.random.default_rng(4), CountTest(60, CHANNEL, LIMIT, is_share=True)
+    rng, test = np.random.default_rng(4), CountTest(60, LIMIT, is_share=True)
     for spill in range(1500):
         counts = rng.poisson(np.full(60, 1.0))
         if spill % every == every - 1:
@@ -116,7 +116,7 @@ def test_a_burst_of_noise_in_one_spill_is_no_change(size: int, channels: int, ev
 
 def test_counts_that_scatter_more_than_by_chance_are_learned_as_they_are() -> None:
     for seed in range(3):
-        rng, test = np.random.default_rng(seed), CountTest(60, CHANNEL, LIMIT, is_share=True)
+        rng, test = np.random.default_rng(seed), CountTest(60, LIMIT, is_share=True)
         for spill in range(1000):
             test.add(spill, rng.poisson(rng.gamma(0.05, 2, 60)))
         assert (test.findings, test.past) == ({}, [])
@@ -131,7 +131,7 @@ def test_noise_in_most_channels_makes_the_others_no_weaker() -> None:
     """As the triggers tell: the shares alone would."""
     found = {}
     for by_triggers in (True, False):
-        rng, test = np.random.default_rng(5), CountTest(60, CHANNEL, LIMIT, is_share=True)
+        rng, test = np.random.default_rng(5), CountTest(60, LIMIT, is_share=True)
         for spill in range(AT + 50):
             rates = np.repeat([5.0, 0.1], [10, 50]) + (10.0 if spill >= AT else 0.0)
             test.add(spill, rng.poisson(rates), whole=55.0 if by_triggers else None)
@@ -146,7 +146,7 @@ def test_nothing_is_told_of_eight_hours_without_a_change() -> None:
 
 
 def test_a_smaller_threshold_than_the_budget_gives_tells_what_is_not() -> None:
-    rng, test = np.random.default_rng(1), CountTest(220, CHANNEL, np.log(100), is_share=True)
+    rng, test = np.random.default_rng(1), CountTest(220, np.log(100), is_share=True)
     for spill in range(1000):
         test.add(spill, rng.poisson(np.full(220, 1.0)))
     assert len(test.past) + len(test.findings) > 5
@@ -169,7 +169,7 @@ def test_nothing_is_told_before_a_run_has_settled() -> None:
 
 
 def test_a_yield_is_told_where_each_channel_keeps_its_share() -> None:
-    rng, test = np.random.default_rng(3), CountTest(5, YIELD, LIMIT, is_share=False)
+    rng, test = np.random.default_rng(3), CountTest(5, LIMIT, is_share=False)
     for spill in range(3000):
         triggers = rng.poisson(60)
         rates = np.full(5, 1.0 * triggers)
@@ -186,7 +186,7 @@ def test_a_yield_is_told_where_each_channel_keeps_its_share() -> None:
 def test_of_cumulative_counts_a_change_is_told_later() -> None:
     """Law 2: what is judged is disjoint."""
     rates, rng = np.full(60, 5.0), np.random.default_rng(1)
-    cumulative, test = np.zeros(60, np.int64), CountTest(60, CHANNEL, LIMIT, is_share=True)
+    cumulative, test = np.zeros(60, np.int64), CountTest(60, LIMIT, is_share=True)
     for spill in range(AT + 12):
         rates[7] = 5.0 * (spill < AT)
         cumulative += rng.poisson(rates)

@@ -19,7 +19,7 @@ AT = 100
 
 def judged(by: float, share: float = 1.0, spills: int = 160, seed: int = 1) -> PeakJudge:
     """Return what is known of a peak that moves, and loses entries, at a spill."""
-    rng, judge = np.random.default_rng(seed), PeakJudge([PEAK], 11_250)
+    rng, judge = np.random.default_rng(seed), PeakJudge([PEAK])
     for spill in range(spills):
         is_other = spill >= AT
         values = rng.normal(25.6 + by * is_other, 0.15, rng.poisson(50 * (share if is_other else 1)))
@@ -30,9 +30,10 @@ def judged(by: float, share: float = 1.0, spills: int = 160, seed: int = 1) -> P
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("by", [0.1, -0.1, 0.4])
 def test_a_peak_that_moved_is_told_with_how_far(by: float, seed: int) -> None:
-    ((peak, found, ended),) = judged(by, seed=seed).found
+    (verdict,) = judged(by, seed=seed).verdicts
+    found = verdict.finding
     assert isinstance(found, Moved)
-    assert (peak, ended) == (PEAK, None)
+    assert (verdict.group, verdict.channel, verdict.unit, verdict.ended) == (PEAK.name, "", PEAK.unit, None)
     assert AT <= found.told < AT + 20
     assert abs(found.begin.first - AT) <= 2
     assert found.by == pytest.approx(by, abs=0.05)
@@ -40,18 +41,19 @@ def test_a_peak_that_moved_is_told_with_how_far(by: float, seed: int) -> None:
 
 def test_a_peak_that_is_gone_is_told_as_silent() -> None:
     for by, share in ((5.0, 1.0), (0.0, 0.0)):
-        ((_, found, _),) = judged(by, share).found
+        found = judged(by, share).verdicts[0].finding
+        assert len(judged(by, share).verdicts) == 1
         assert isinstance(found, Finding)
         assert (found.change.name, found.begin.first) == ("silent", AT)
 
 
 def test_nothing_is_told_of_a_peak_that_stays_or_is_not_read() -> None:
-    assert judged(0.0, spills=2000).found == []
-    judge = PeakJudge([PEAK], 11_250)
+    assert judged(0.0, spills=2000).verdicts == []
+    judge = PeakJudge([PEAK])
     for spill in range(60):
         judge.add(spill, 60, {})
-    assert judge.found == []
-    PeakJudge([], 11_250).add(0, 60, {})
+    assert judge.verdicts == []
+    PeakJudge([]).add(0, 60, {})
 
 
 def test_what_lies_beside_the_window_and_at_its_ends_is_counted_where_it_belongs() -> None:
