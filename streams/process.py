@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
 from streams.books.book import Book, Ranges
-from streams.books.judgement import judged
+from streams.books.judgement import Judgement, judged
 from streams.books.run import RunBook, RunPart
 from streams.errors import UsageError
 from streams.experiment import experiment
@@ -48,6 +48,7 @@ class RunResult:
     """Why spills were rejected, a sentence each: the first `REMEMBERED`."""
     lacking: dict[str, str] = field(default_factory=dict)
     """Detector, or ``detector.table`` → which tables its conditions lack for it."""
+    _judgement: Judgement | None = field(default=None, init=False)
 
     def run_book(self) -> RunBook:
         """Return totals, spills and histograms, as they are kept of a run."""
@@ -59,6 +60,12 @@ class RunResult:
             key_numbers=self.key_numbers,
             channel_counts=self.channel_counts,
         )
+
+    def judgement(self) -> Judgement:
+        """Return what is wrong with the run, when it is complete; it is judged once, however often somebody asks."""
+        if self._judgement is None:
+            self._judgement = judged(self.run_book())
+        return self._judgement
 
     def remember(self, rejection: str) -> None:
         """Take note of why a spill was rejected."""
@@ -79,7 +86,7 @@ class RunResult:
             "detectors": {name: dict(hits) for name, hits in sorted(totals.detectors.items())},
             "lacking": dict(sorted(totals.lacking.items())),
             "plots": {name: book.summary(name) for name in experiment().plots},
-            "judgement": judged(book).to_json(),
+            "judgement": self.judgement().to_json(),
         }
 
 
