@@ -209,20 +209,25 @@ class BookReader:
 
     def key_numbers(self, run: int, spills: Sequence[int]) -> dict[int, bytes]:
         """Return the key numbers of spills of a run, see `spill_numbers`; none where they were not kept."""
-        found = dict.fromkeys(spills, b"")
-        for part in self._parts(run) if found else ():
-            with part.reading():
-                stored = part.fields(part.keys.key_numbers(run), [*map(str, spills)])
-                found |= {int(s): unpack_numbers(n) for s, n in stored.items()}
-        return found
+        return self._of_spills(run, spills, layout.Keys.key_numbers, unpack_numbers)
 
     def channel_counts(self, run: int, spills: Sequence[int]) -> dict[int, bytes]:
         """Return how often each channel was hit in spills of a run, packed; nothing where it was not kept."""
+        return self._of_spills(run, spills, layout.Keys.channel_counts, layout.unseal)
+
+    def _of_spills(
+        self,
+        run: int,
+        spills: Sequence[int],
+        key_of: Callable[[layout.Keys, int], str],
+        unpack: Callable[[bytes], bytes],
+    ) -> dict[int, bytes]:
+        """Return what is kept of some spills of a run; nothing of those of which it was not kept."""
         found = dict.fromkeys(spills, b"")
         for part in self._parts(run) if found else ():
             with part.reading():
-                stored = part.fields(part.keys.channel_counts(run), [*map(str, spills)])
-                found |= {int(s): layout.unseal(c) for s, c in stored.items()}
+                stored = part.fields(key_of(part.keys, run), [*map(str, spills)])
+                found |= {int(spill): unpack(kept) for spill, kept in stored.items()}
         return found
 
     def windows(self, run: int) -> dict[Window, int]:
