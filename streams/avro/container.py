@@ -12,6 +12,7 @@ from typing import Any
 
 import fastavro
 
+from schemas.known import NOT_AVRO
 from streams.zstd import ZstdDecompressor, ZstdError
 
 MAGIC = b"Obj\x01"
@@ -33,18 +34,7 @@ HEADER: Any = fastavro.parse_schema(
         ],
     }
 )
-UNREADABLE = (
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    RecursionError,
-    zlib.error,
-    ZstdError,
-)
+UNREADABLE = (*NOT_AVRO, zlib.error, ZstdError)
 """What comes of reading bytes that nobody wrote so."""
 
 

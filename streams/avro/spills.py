@@ -94,7 +94,7 @@ def schema_of(text: bytes) -> Type:
         raise ValueError(f"its schema has {len(text)} bytes, more than {_LONGEST_SCHEMA}")
     try:
         found = _type(json.loads(text), {}, "its record", depth=0)
-    except (*UNREADABLE, fastavro.schema.SchemaParseException) as error:
+    except UNREADABLE as error:
         raise ValueError(f"its schema cannot be read: {str(error)[:_SHOWN]}") from error
     lacking = [name for name in _NEEDED if (found.fields or {}).get(name, Type()).avro not in _WHOLE]
     if lacking:
