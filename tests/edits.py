@@ -1,5 +1,7 @@
 """Random harm to bytes."""
 
+from typing import NamedTuple
+
 from hypothesis import strategies as st
 
 from tests.date_builder import event
@@ -13,6 +15,30 @@ EDITS = st.lists(
     min_size=1,
     max_size=4,
 )
+
+
+class Harmed(NamedTuple):
+    """Bytes with harm to one stretch of them."""
+
+    content: bytes
+    kind: str
+    start: int
+    stop: int
+
+
+def harmed(data: st.DataObject, content: bytes, first: int) -> Harmed:
+    """Draw harm to one stretch of bytes, from the byte `first` on."""
+    kind = data.draw(st.sampled_from(["flip", "cut", "insert", "swap"]))
+    start = data.draw(st.integers(first, len(content) - 1))
+    stop = start + (1 if kind == "flip" else data.draw(st.integers(0, 120)))
+    there = content[start:stop]
+    if kind == "flip":
+        put = bytes([there[0] ^ 1 << data.draw(st.integers(0, 7))])
+    elif kind == "insert":
+        put = data.draw(st.binary(max_size=40)) + there
+    else:
+        put = there[::-1] if kind == "swap" else b""
+    return Harmed(content[:start] + put + content[stop:], kind, start, stop)
 
 
 def edited(data, edits):

@@ -30,7 +30,7 @@ from streams.process import process
 from streams.reconstruct import reconstruct
 from streams.unpacked import Hits
 from tests import midas_builder as midas
-from tests.edits import EDITS, edited
+from tests.edits import EDITS, edited, harmed
 from tests.wire import decode, encode
 
 SPILLS = MidasSpills(begin=midas.BEGIN_OF_SPILL, end=midas.END_OF_SPILL)
@@ -387,17 +387,8 @@ def test_every_untouched_spill_of_a_damaged_file_is_still_there(tmp_path, data, 
     path = tmp_path / NAME
     path.write_bytes(content)
     whole = list(read_source(path))
-    kind = data.draw(st.sampled_from(["flip", "cut", "insert", "swap"]))
-    start = data.draw(st.integers(4, len(content) - 1))
-    stop = start + (1 if kind == "flip" else data.draw(st.integers(0, 120)))
-    there = content[start:stop]
-    if kind == "flip":
-        put = bytes([there[0] ^ 1 << data.draw(st.integers(0, 7))])
-    elif kind == "insert":
-        put = data.draw(st.binary(max_size=40)) + there
-    else:
-        put = there[::-1] if kind == "swap" else b""
-    path.write_bytes(content[:start] + put + content[stop:])
+    damaged, kind, start, stop = harmed(data, content, 4)
+    path.write_bytes(damaged)
     try:
         found = list(read_source(path))
     except BadDataError as error:

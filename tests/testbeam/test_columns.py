@@ -39,7 +39,7 @@ from streams.reconstruct import reconstruct
 from streams.unpacked import Hits
 from tests.columns_builder import RUN, TABLES, TIME_US, hits_of, pieces, record, run_of, schema, spill
 from tests.conftest import PROJECT
-from tests.edits import EDITS, edited
+from tests.edits import EDITS, edited, harmed
 from tests.guide import section
 from tests.records import raw_spill
 from tests.wire import decode, encode
@@ -217,17 +217,8 @@ def blocks_of(content: bytes) -> list[tuple[int, int, Record]]:
 def test_every_untouched_spill_of_a_damaged_file_is_still_there(read: Read, data: st.DataObject, codec: str) -> None:
     written = pieces(run_of(range(5)), codec)
     content = b"".join(written)
-    kind = data.draw(st.sampled_from(["flip", "cut", "insert", "swap"]))
-    start = data.draw(st.integers(len(written[0]), len(content) - 1))
-    stop = start + (1 if kind == "flip" else data.draw(st.integers(0, 120)))
-    there = content[start:stop]
-    if kind == "flip":
-        put = bytes([there[0] ^ 1 << data.draw(st.integers(0, 7))])
-    elif kind == "insert":
-        put = data.draw(st.binary(max_size=40)) + there
-    else:
-        put = there[::-1] if kind == "swap" else b""
-    found = read(content[:start] + put + content[stop:])
+    damaged, _, start, stop = harmed(data, content, len(written[0]))
+    found = read(damaged)
     payloads = [r.payload for r in found]
     for begin, end, wanted in blocks_of(content):
         assert wanted.payload in payloads or (begin <= stop and end >= start)
