@@ -17,10 +17,9 @@ import numpy as np
 import psutil
 import uproot
 
-from dashboards.figures.compare import bin_words, same_bins
 from ops.files import write_whole
 from streams.books.book import new_histogram
-from streams.books.cells import MAX_BYTES, Histogram
+from streams.books.cells import MAX_BYTES, Histogram, bin_words, same_bins
 from streams.books.imported import Imported, Imports, name_of
 from streams.errors import UsageError
 from streams.experiment import experiment

@@ -85,6 +85,15 @@ class BookSettings(_Section):
     """The longest that a spill waits for others to be taken with."""
 
 
+class ChecksSettings(_Section):
+    """What is told of a run."""
+
+    spills_a_false_alarm: Annotated[float, Field(ge=100, le=1e9)] = 11_250
+    """One false alarm in so many spills is borne, of all checks together: eight hours of a spill every 2.56 s."""
+    limits: Path | None = None
+    """TOML file of limits by run type, see docs/architecture.md; without it the same hold for every type."""
+
+
 class DashboardSettings(_Section):
     """The page."""
 
@@ -158,6 +167,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     producer: ProducerSettings = ProducerSettings()
     books: BookSettings = BookSettings()
+    checks: ChecksSettings = ChecksSettings()
     dashboard: DashboardSettings = DashboardSettings()
     keeper: KeeperSettings = KeeperSettings()
     local: LocalSettings = LocalSettings()

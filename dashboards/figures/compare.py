@@ -10,10 +10,8 @@ from dashboards.choices import Mode
 from dashboards.figures.parts import step_above
 from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
-from streams.books.cells import Histogram
+from streams.books.cells import Histogram, bin_words, same_bins
 
-EDGE = 1e-6
-"""Edges that differ by a smaller share of a bin are the same: each library has its own last digit."""
 KNOWN = 0.5
 """A ratio whose error is a smaller share of it than this says something."""
 
@@ -31,19 +29,6 @@ class Compared:
     """Spills of the histogram that is compared, over those of the reference; None if nobody knows."""
     by_spill: bool = False
     """The axis is that of the spills: as what has a value for each of them, it is never scaled."""
-
-
-def same_bins(one: Histogram, other: Histogram) -> bool:
-    """Return whether two histograms have the same bins, whatever their axes are called and however they are written."""
-    return one.axes.size == other.axes.size and all(
-        np.allclose(ours.edges, theirs.edges, rtol=0, atol=EDGE * np.diff(ours.edges).min())
-        for ours, theirs in zip(one.axes, other.axes, strict=True)
-    )
-
-
-def bin_words(histogram: Histogram) -> str:
-    """Return the bins of a histogram as the list of plots has them: ``200 [20, 40]``."""
-    return " × ".join(f"{axis.size} [{axis.edges[0]:.10g}, {axis.edges[-1]:.10g}]" for axis in histogram.axes)
 
 
 def why_not(histogram: Histogram, reference: Compared, mode: Mode) -> str:

@@ -17,6 +17,8 @@ Histogram = bh.Histogram[bh.storage.Int64]
 
 MAX_BYTES = 64 << 20
 """Bound of a histogram's size once it is decompressed."""
+EDGE = 1e-6
+"""Edges that differ by a smaller share of a bin are the same: each library has its own last digit."""
 _CELL_BYTES = 12
 _SIZE_BYTES = 4
 """In front of what is compressed: the size that it had."""
@@ -135,3 +137,16 @@ def _empty(head: bytes) -> Histogram:
 @lru_cache(1000)
 def _cells_of(head: bytes) -> int:
     return _empty(head).view(flow=True).size
+
+
+def same_bins(one: Histogram, other: Histogram) -> bool:
+    """Return whether two histograms have the same bins, whatever their axes are called and however they are written."""
+    return one.axes.size == other.axes.size and all(
+        np.allclose(ours.edges, theirs.edges, rtol=0, atol=EDGE * np.diff(ours.edges).min())
+        for ours, theirs in zip(one.axes, other.axes, strict=True)
+    )
+
+
+def bin_words(histogram: Histogram) -> str:
+    """Return the bins of a histogram as the list of plots has them: ``200 [20, 40]``."""
+    return " × ".join(f"{axis.size} [{axis.edges[0]:.10g}, {axis.edges[-1]:.10g}]" for axis in histogram.axes)

@@ -48,10 +48,18 @@ class Plot:
     triangles: range | None = None
     """The second axis counts triangular bars of planes, the first one the planes; these are the ones that are drawn."""
 
+    follows_beam: bool = False
+    """Its shape is another where the beam's intensity is: it is judged against no reference."""
+
     @property
     def by_spill(self) -> bool:
         """Whether it has a bin for each spill, and so a value for each."""
         return self.axes[0].label == "Spill"
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether its shape is as in other runs if nothing is wrong."""
+        return not self.by_spill and not self.follows_beam
 
     @property
     def is_share(self) -> bool:

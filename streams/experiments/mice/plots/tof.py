@@ -120,6 +120,7 @@ def _space_points_per_spill(station: int) -> Plot:
         axes=(Axis(label="Space points in the spill", bins=60, low=-0.5, high=59.5),),
         fill=fill,
         expert=True,
+        follows_beam=True,
         canvas="tof_nSpacePoints_spill",
         keywords=("TOF", "spacepoints", "spill"),
         words=Words(

@@ -1,0 +1,108 @@
+"""Limits by run type: a file that an expert edits, read again when it has changed."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from streams.errors import UsageError
+from streams.experiment import experiment
+from streams.files import read_whole
+
+_MAX_BYTES = 1 << 20
+_Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PlotLimits(_Strict):
+    """Of one plot, where they are others than those of its run type."""
+
+    matters: _Share | None = None
+    judged: bool = True
+
+
+class TypeLimits(_Strict):
+    """Of the runs of a type."""
+
+    matters: _Share = 0.05
+    """Share of a plot's entries that must lie elsewhere than in the reference."""
+    tolerance: _Share = 0.05
+    """By so much, relative to it, the share of a bin differs from run to run without anything being wrong."""
+    plots: dict[str, PlotLimits] = {}
+    """By name."""
+
+    def matters_in(self, plot: str) -> float:
+        """Return the share that must lie elsewhere in a plot."""
+        its = self.plots.get(plot, PlotLimits()).matters
+        return self.matters if its is None else its
+
+    def is_judged(self, plot: str) -> bool:
+        """Return whether a plot is judged in runs of the type."""
+        return self.plots.get(plot, PlotLimits()).judged
+
+
+Limits = dict[str, TypeLimits]
+"""Run type → limits."""
+_FILE = TypeAdapter(Limits)
+
+
+class LimitsFile:
+    """The limits in force.
+
+    Parameters
+    ----------
+    path
+        Of the file; None if there is none: then the same hold for all types.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path.expanduser() if path is not None else None
+        self._limits: Limits = {}
+        self._at: tuple[int, int] | None = None
+        self.problem = ""
+        """Why the file cannot be read, a sentence; empty if it can. Until then, what it said before holds."""
+
+    def look(self) -> None:
+        """Read the file again if it has changed."""
+        if self._path is None:
+            return
+        try:
+            stat = self._path.stat()
+            at = stat.st_mtime_ns, stat.st_size
+            if at != self._at:
+                self._limits = read_limits(self._path)
+                self._at = at
+            self.problem = ""
+        except OSError as error:
+            self.problem = f"The limits {self._path} cannot be read: {error.strerror}"
+        except UsageError as error:
+            self.problem = str(error)
+
+    def of(self, run_type: str) -> tuple[TypeLimits, bool]:
+        """Return the limits of a run type, and whether the file knows the type: of another one only warns."""
+        return self._limits.get(run_type, TypeLimits()), self._path is None or run_type in self._limits
+
+
+def read_limits(path: Path) -> Limits:
+    """Return what a file of limits says.
+
+    Raises
+    ------
+    UsageError
+        Says what of it is wrong, and where.
+    """
+    try:
+        said = _FILE.validate_python(tomllib.loads(read_whole(path, _MAX_BYTES, "The file of limits").decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"The file of limits {path} is no TOML: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+        raise UsageError(f"The file of limits {path} is wrong: {faults}") from error
+    for run_type, its in said.items():
+        if unknown := sorted(its.plots.keys() - experiment().plots.keys()):
+            raise UsageError(f"The file of limits {path} is wrong: {run_type}.plots has {unknown[0]}, which is no plot")
+    return said

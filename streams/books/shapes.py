@@ -1,0 +1,219 @@
+"""The plots of a run judged by their shapes: against a reference, within the limits of its type."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from streams.books.book import Book, axes_of
+from streams.books.cells import Histogram, bin_words, same_bins
+from streams.books.limits import TypeLimits
+from streams.checks.counts import SETTLING
+from streams.checks.cusum import OF_EACH, threshold
+from streams.checks.shapes import ENOUGH, FACTORS, Block, Limits, Shape, blocks, shape_of
+from streams.experiment import experiment
+from streams.plots.model import Axis, Plot
+from streams.settings import load_settings
+
+RUN_SPILLS = 300
+"""Spills that a run has, at least, when false alarms are counted: chance has one try in a run, however long it is."""
+
+
+class State(StrEnum):
+    """What is known of a plot."""
+
+    GOOD = "good"
+    WARNING = "warning"
+    """Bad, in a run of a type of which nobody said what is bad."""
+    BAD = "bad"
+    FEW = "not enough data"
+    SETTLING = "settling"
+    NO_REFERENCE = "no reference"
+    NOT_JUDGED = "not judged"
+    """Its bins are others, or it has no shape, or the limits say so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """What plots are judged against."""
+
+    called: str
+    """In words: ``run 9012``."""
+    histogram: Callable[[str], Histogram | None]
+    """Gives that of a plot; None if there is none."""
+    triggers: int | None
+    """Particle triggers that it is of; None if nobody knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlotVerdict:
+    """What is known of one plot."""
+
+    plot: str
+    state: State
+    why: str = ""
+    """In words, where there are no numbers."""
+    matters: float = 0.0
+    """The limit: share of the entries that must lie elsewhere."""
+    shape: Shape | None = None
+    against: str = ""
+    """What it was compared with, in words."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        found = {name: its for name, its in asdict(self).items() if name not in {"plot", "shape"}}
+        return found | {"shape": asdict(self.shape) if self.shape is not None else None, "words": words(self)}
+
+
+@cache
+def evidence_limit() -> float:
+    """Return the logarithm of how much likelier than chance a change of a plot's shape must be to be told."""
+    plots = [plot for plot in experiment().plots.values() if plot.is_judged]
+    columns = sum(blocks(tuple(axis.bins + 2 for axis in axes_of(plot.name, {}))) for plot in plots)
+    runs = load_settings().checks.spills_a_false_alarm / RUN_SPILLS
+    return threshold(columns, len(FACTORS), OF_EACH * max(runs, 1.0))
+
+
+def plot_verdicts(
+    book: Book, *, spills: int, triggers: int, against: Against | None, limits: TypeLimits, knows_type: bool
+) -> dict[str, PlotVerdict]:
+    """Return what is known of each plot of a run, or of a part of one.
+
+    Parameters
+    ----------
+    spills, triggers
+        That are in the book.
+    against
+        None if there is nothing to judge against.
+    limits, knows_type
+        See `streams.books.limits`.
+    """
+    return {
+        name: plot_verdict(
+            name,
+            book[name],
+            spills=spills,
+            triggers=triggers,
+            against=against,
+            limits=limits,
+            knows_type=knows_type,
+        )
+        for name in experiment().plots
+    }
+
+
+def plot_verdict(
+    name: str,
+    histogram: Histogram,
+    *,
+    spills: int,
+    triggers: int,
+    against: Against | None,
+    limits: TypeLimits,
+    knows_type: bool,
+) -> PlotVerdict:
+    """Return what is known of one plot, see `plot_verdicts`."""
+    plot = experiment().plots[name]
+
+    def say(state: State, why: str, shape: Shape | None = None) -> PlotVerdict:
+        called = against.called if against is not None else ""
+        return PlotVerdict(
+            plot=name, state=state, why=why, matters=limits.matters_in(name), shape=shape, against=called
+        )
+
+    if why := _why_never(plot, limits):
+        return say(State.NOT_JUDGED, why)
+    reference = against.histogram(name) if against is not None else None
+    if against is None or reference is None:
+        return say(State.NO_REFERENCE, "nothing to compare with" if against is None else f"not in {against.called}")
+    if not same_bins(histogram, reference):
+        return say(State.NOT_JUDGED, f"{against.called}: bins {bin_words(reference)}, not {bin_words(histogram)}")
+    if spills <= SETTLING:
+        return say(State.SETTLING, f"{spills} of {SETTLING} spills")
+    ours, theirs = histogram.view(flow=True), reference.view(flow=True)
+    each = float(ours.sum()) / max(triggers, 1)
+    its = float(theirs.sum()) / max(against.triggers, 1) if against.triggers is not None else each
+    within = Limits(evidence=evidence_limit(), matters=limits.matters_in(name), tolerance=limits.tolerance)
+    shape = shape_of(ours, theirs, within, a_trigger=(each, its))
+    if not shape.is_enough:
+        few, where = (shape.entries, "") if shape.entries < ENOUGH else (shape.reference, f" in {against.called}")
+        return say(State.FEW, f"{few}/{ENOUGH}{where}", shape)
+    if not shape.is_bad(within):
+        return say(State.GOOD, "", shape)
+    return say(State.BAD if knows_type else State.WARNING, "", shape)
+
+
+def _why_never(plot: Plot, limits: TypeLimits) -> str:
+    """Return why a plot is judged in no run of a type; empty if it is."""
+    if plot.by_spill:
+        return "it has a value for each spill, and no shape"
+    if plot.follows_beam:
+        return "its shape follows the beam’s intensity"
+    return "" if limits.is_judged(plot.name) else "the limits of this run type say so"
+
+
+def said(verdict: PlotVerdict) -> str:
+    """Return what fits into a title: number and limit, or the state and how far it is from being another."""
+    match verdict.state:
+        case State.GOOD | State.WARNING | State.BAD if verdict.shape is not None:
+            return f"{_percent(verdict.shape.elsewhere)} off (limit {_percent(verdict.matters)})"
+        case State.FEW | State.SETTLING:
+            return f"{verdict.state} ({verdict.why})"
+    return ""
+
+
+def words(verdict: PlotVerdict) -> str:
+    """Return all that is known of a plot, as sentences."""
+    shape = verdict.shape
+    if verdict.state in {State.GOOD, State.WARNING, State.BAD} and shape is not None:
+        number = f"{_percent(shape.elsewhere)} of the entries lie elsewhere than in {verdict.against}"
+        limit = f"{_percent(verdict.matters)} matter"
+        if verdict.state is State.WARNING:
+            limit += ", and nobody gave limits for this run type"
+        sure = f"{evidence_limit():.0f} is told, as exp({evidence_limit():.0f}) times likelier than chance"
+        found = f"{number} ({limit}), with an evidence of {shape.evidence:.1f} ({sure})"
+        statistics = f"{shape.entries:,} entries, {shape.reference:,} in the reference"
+        worst = f" Most of all: {where(verdict.plot, shape.worst)}." if verdict.state is not State.GOOD else ""
+        return f"{found}; {statistics}.{worst}"
+    state = str(verdict.state).capitalize()
+    return f"{state}: {verdict.why}." if verdict.why else f"{state}."
+
+
+def where(name: str, block: Block | None) -> str:
+    """Return bins in words, with their share and what was expected."""
+    if block is None:
+        return ""
+    axes = experiment().plots[name].axes
+    bins = " × ".join(_along(*each) for each in zip(axes, block.first, block.last, strict=True))
+    return f"{bins} has {_percent(block.share)} where {_percent(block.expected)} were expected"
+
+
+def _along(axis: Axis, first: int, last: int) -> str:
+    """Return bins along an axis in words."""
+    if first < 0 and last >= axis.bins:
+        return f"all of {axis.label}"
+    names = axis.names[max(first, 0) : last + 1]
+    if names and first >= 0 and last < axis.bins:
+        return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    width = (axis.high - axis.low) / axis.bins
+    low, high = axis.low + first * width, axis.low + (last + 1) * width
+    unit = f" {axis.unit}" if axis.unit else ""
+    if first < 0:
+        return f"{axis.label} below {max(high, axis.low):.5g}{unit}"
+    if last >= axis.bins:
+        return f"{axis.label} above {low:.5g}{unit}"
+    if width == 1 and not float(axis.low).is_integer():  # bins about whole numbers
+        numbers = range(round(low + 0.5), round(high + 0.5))
+        return f"{axis.label} {numbers[0]}" + (f"–{numbers[-1]}" if len(numbers) > 1 else "")
+    return f"{axis.label} {low:.5g}–{high:.5g}{unit}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
+
+
+def bad(verdicts: Mapping[str, PlotVerdict]) -> list[PlotVerdict]:
+    """Return those that are bad, or warn, the worst first."""
+    found = [each for each in verdicts.values() if each.state in {State.BAD, State.WARNING} and each.shape is not None]
+    return sorted(found, key=lambda each: (each.state is not State.BAD, -(each.shape.elsewhere if each.shape else 0)))

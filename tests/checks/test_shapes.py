@@ -1,0 +1,119 @@
+"""Shapes against a reference: what is told, what is not, and how seldom chance is taken for a change."""
+
+import numpy as np
+import pytest
+
+from schemas.columns import I8
+from streams.checks.shapes import ENOUGH, FACTORS, Limits, blocks, shape_of
+
+LIMITS = Limits(evidence=20.0)
+
+
+def counts(*its: int) -> I8:
+    """Return counts with empty flow bins."""
+    return np.array([0, *its, 0], np.int64)
+
+
+def peak(rng: np.random.Generator, entries: int, *, middle: float = 0.0, width: float = 1.0, bins: int = 100) -> I8:
+    found, _ = np.histogram(rng.normal(middle, width, entries), bins=bins, range=(-5, 5))
+    return counts(*found.tolist())
+
+
+def test_a_bin_that_is_empty_is_told_with_the_share_that_lies_elsewhere() -> None:
+    found = shape_of(counts(500, 500, 0, 500), counts(1000, 1000, 1000, 1000), LIMITS)
+    assert found.is_bad(LIMITS)
+    assert found.elsewhere == pytest.approx(0.25, abs=0.01)
+    assert found.worst is not None
+    assert (found.worst.first, found.worst.last) == ((2,), (2,))
+    assert found.worst.share == 0
+    assert found.worst.expected == pytest.approx(0.25, abs=0.001)
+
+
+def test_the_same_shape_is_no_change_however_many_entries_either_has() -> None:
+    shape = counts(400, 300, 200, 100)
+    for times, other in ((1, 1), (100, 1), (1, 100), (10_000, 3)):
+        assert not shape_of(shape * times, shape * other, LIMITS).is_bad(LIMITS)
+
+
+def test_what_is_below_and_above_the_axis_is_part_of_the_shape() -> None:
+    reference = np.array([0, 500, 500, 0])
+    found = shape_of(np.array([300, 250, 250, 0]), reference, LIMITS)
+    assert found.is_bad(LIMITS)
+    assert found.worst is not None
+    assert found.worst.first == (-1,)
+
+
+def test_a_peak_that_has_moved_by_half_its_width_is_told_though_no_bin_of_it_has_many_entries() -> None:
+    rng = np.random.default_rng(1)
+    reference, moved = peak(rng, 3000, bins=1000), peak(rng, 3000, middle=0.5, bins=1000)
+    assert shape_of(moved, reference, LIMITS).is_bad(LIMITS)
+    fine = Limits(evidence=20.0, matters=0.5)
+    assert not shape_of(moved, reference, fine).is_bad(fine), "half of the entries do not lie elsewhere"
+
+
+def test_a_difference_that_is_sure_and_small_does_not_matter() -> None:
+    reference = counts(500_000, 500_000, 10_000)
+    found = shape_of(counts(500_000, 500_000, 20_000), reference, LIMITS)
+    assert found.evidence > LIMITS.evidence
+    assert 0 < found.elsewhere < LIMITS.matters
+    assert not found.is_bad(LIMITS)
+
+
+def test_what_differs_within_the_tolerance_is_never_told() -> None:
+    reference = counts(500_000, 500_000)
+    assert not shape_of(counts(525_000, 475_000), reference, LIMITS).evidence > LIMITS.evidence
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(ENOUGH - 1, 10_000), (10_000, ENOUGH - 1), (0, 0)])
+def test_few_entries_on_either_side_tell_nothing(ours: int, theirs: int) -> None:
+    found = shape_of(counts(ours, 0), counts(0, theirs), LIMITS)
+    assert not found.is_enough
+    assert not found.is_bad(LIMITS)
+
+
+def test_many_entries_of_one_trigger_count_as_one() -> None:
+    """A muon crosses all planes of the EMR: its bars are no independent entries."""
+    rng = np.random.default_rng(2)
+    ours, theirs = (counts(*(60 * rng.multinomial(300, np.full(16, 1 / 16))).tolist()) for _ in range(2))
+    assert shape_of(ours, theirs, LIMITS).evidence > LIMITS.evidence, "taken one by one they tell what is not there"
+    found = shape_of(ours, theirs, LIMITS, a_trigger=(60.0, 60.0))
+    assert found.entries == found.reference == 300
+    assert found.evidence < LIMITS.evidence
+
+
+def test_two_axes_are_looked_at_in_blocks_along_both() -> None:
+    rng = np.random.default_rng(3)
+    reference = rng.poisson(2.0, (52, 52))
+    ours = rng.poisson(2.0, (52, 52))
+    ours[20:30, 20:30] = 0
+    found = shape_of(ours, reference, LIMITS)
+    assert found.evidence > LIMITS.evidence
+    assert found.worst is not None
+    assert all(15 <= first <= last <= 32 for first, last in zip(found.worst.first, found.worst.last, strict=True))
+
+
+def test_blocks_are_counted_as_they_are_looked_at() -> None:
+    assert blocks((2,)) == 2
+    assert blocks((7,)) == 7 + 4 + 2
+    assert blocks((5, 3)) == 15 + 6 + 2
+
+
+def test_chance_is_taken_for_a_change_no_more_often_than_is_stated_however_often_somebody_looks() -> None:
+    """Of 300 runs, looked at 30 times each, with a threshold of one in 20: at most as many, and not none."""
+    rng = np.random.default_rng(4)
+    columns = blocks((12,)) * len(FACTORS)
+    share = np.array([0, 5, 10, 20, 15, 15, 10, 10, 5, 5, 5, 0]) / 100
+    told = 0
+    for limit in (np.log(20.0), np.log(20.0 * columns)):
+        within = Limits(evidence=float(limit), matters=1e-6, tolerance=1e-3)
+        told = 0
+        for _ in range(300):
+            reference, ours = rng.multinomial(1000, share), np.zeros(12, np.int64)
+            for _ in range(30):
+                ours += rng.multinomial(50, share)
+                if shape_of(ours, reference, within).is_bad(within):
+                    told += 1
+                    break
+        if limit == np.log(20.0):
+            assert told > 300 / 20, "without the number of columns chance is told too often: the test would see it"
+    assert told <= 300 / 20
