@@ -131,7 +131,8 @@ class Data:
             last = self._store
             self._look_at_redis()
             now = self._store
-            is_read = now.books is not last.books or now.judgements is not last.judgements
+            read, before = ((each.books, each.judgements, each.shapes) for each in (now, last))
+            is_read = any(one is not other for one, other in zip(read, before, strict=True))
             if is_read or now.replays != last.replays or now.fault != last.fault:
                 self.changes += 1
                 try:
@@ -181,8 +182,8 @@ class Data:
 
 def _wanted(choices: Choices, plot: str | None, books: Books) -> set[Wanted]:
     """Return what to read."""
-    other, session = books.reference_of(choices)
-    reference = {Wanted(other, session)} if other is not None else set()
+    others = {books.reference_of(choices), (books.automatic_reference(books.run_of(choices)).run, None)}
+    reference = {Wanted(other, session) for other, session in others if other is not None}
     # What is frozen is kept with its last minute, which goes by.
     last_minute = {Wanted(choices.run, choices.session, LAST_MINUTE)} if choices.frozen is not None else set()
     return {Wanted(choices.run, choices.session, choices.window, plot)} | reference | last_minute

@@ -26,6 +26,8 @@ from dashboards.figures.shares import share_figure
 from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.books.cells import Histogram
+from streams.books.shapes import PlotVerdict
+from streams.freshness import Level
 from streams.plots.model import Axis, Plot
 from streams.words import several
 
@@ -43,6 +45,7 @@ def histogram_figure(
     choices: Choices = Choices(),  # noqa: B008 - frozen
     reference: Compared | None = None,
     by_spill: tuple[I8, F8] | None = None,
+    verdict: PlotVerdict | None = None,
 ) -> Figure:
     """Return the figure of a histogram.
 
@@ -55,6 +58,8 @@ def histogram_figure(
     by_spill
         Of a plot against the spill, the numbers of the spills that are shown, in order, and the entries of each, NaN
         where nobody knows: the axis ends somewhere, a run does not, and a spill that is not shown has no 0 entries.
+    verdict
+        What is known of its shape.
     """
     if histogram.ndim != len(plot.axes):
         return empty(plot.title, when, f"the book has {histogram.ndim} axes under this name", theme)
@@ -79,9 +84,25 @@ def histogram_figure(
     if reference is not None:
         said = f"• {reference.called}" if plot.is_share else comparison(histogram, reference, choices.mode)
     entries_said = _flow(counts, entries) if by_spill is None else several(int(np.nansum(by_spill[1])), "entry")
-    figure["layout"]["title"] = heading(plot.title, when, theme, entries_said, said)
+    figure["layout"]["title"] = heading(plot.title, when, theme, entries_said, said, verdict)
+    if verdict is not None and verdict.level in {Level.WARNING, Level.BAD} and not plot.is_share:
+        figure["layout"]["shapes"] = _culprit(histogram, verdict, theme)
     figure["layout"]["margin"]["t"] = TOP_OF_THREE
     return figure
+
+
+def _culprit(histogram: Histogram, verdict: PlotVerdict, theme: Theme) -> list[dict[str, Any]]:
+    """Return a frame about the bins that are furthest off."""
+    worst = verdict.shape.worst if verdict.shape is not None else None
+    if worst is None:
+        return []
+    frame: dict[str, Any] = {"type": "rect", "line": {"color": theme.bad, "width": 2}}
+    frame |= {"y0": 0, "y1": 1, "yref": "paper"}  # of one axis
+    for name, axis, *bins in zip("xy", histogram.axes, worst.first, worst.last, strict=False):
+        # What lies beyond the axis is at its end.
+        first, last = (min(max(place, 0), axis.size - 1) for place in bins)
+        frame |= {f"{name}0": float(axis.edges[first]), f"{name}1": float(axis.edges[last + 1]), f"{name}ref": name}
+    return [frame]
 
 
 def _bins(plot: Plot, histogram: Histogram, by_spill: tuple[I8, F8] | None) -> tuple[Any, Any]:

@@ -5,6 +5,8 @@ from math import floor, log10
 from typing import Any
 
 from dashboards.figures.theme import Theme
+from streams.books.shapes import PlotVerdict, said
+from streams.freshness import MARK, Level
 from streams.plots.model import Axis
 
 Figure = dict[str, Any]
@@ -47,14 +49,16 @@ def empty(title: str, when: str, why: str, theme: Theme) -> Figure:
     return {"data": [], "layout": shared | {"title": heading(title, when, theme), "annotations": [said]}}
 
 
-def heading(title: str, under: str, theme: Theme, numbers: str = "", compared: str = "") -> dict[str, Any]:
-    """Return a figure's title, and in small what stands below it: what is in it, and what it is compared with."""
+def heading(
+    title: str, under: str, theme: Theme, numbers: str = "", compared: str = "", verdict: PlotVerdict | None = None
+) -> dict[str, Any]:
+    """Return a figure's title, and in small what stands below it: what is in it, compared with what, and how it is."""
 
     def small(words: str, colour: str) -> str:
         return f'<span style="font-size: 12px; color: {colour}">{words}</span>'
 
-    last = small(numbers + (" · " if compared else ""), theme.faint) if numbers else ""
-    last += small(compared, theme.other) if compared else ""
+    parts = [(numbers, theme.faint), (compared, theme.other), (_how(verdict), _colour(verdict, theme))]
+    last = small(" · ", theme.faint).join(small(words, colour) for words, colour in parts if words)
     return {
         "text": "<br>".join(filter(None, [f"<b>{title}</b>", small(under, theme.faint), last])),
         "font": {"size": min(TITLE_SIZE, max(TITLE_LEAST, TITLE_WIDTH // len(title)))},
@@ -66,6 +70,18 @@ def heading(title: str, under: str, theme: Theme, numbers: str = "", compared: s
         "yanchor": "top",
         "pad": {"l": 12, "t": 24},
     }
+
+
+def _how(verdict: PlotVerdict | None) -> str:
+    """Return a verdict as a title has it: by a mark, and in words."""
+    if verdict is None or not (words := said(verdict)):
+        return ""
+    return f"{MARK[verdict.level]} {words}"
+
+
+def _colour(verdict: PlotVerdict | None, theme: Theme) -> str:
+    colours = {Level.GOOD: theme.good, Level.WARNING: theme.warning, Level.BAD: theme.bad}
+    return theme.faint if verdict is None else colours.get(verdict.level, theme.faint)
 
 
 def axis_title(name: str, text: str) -> dict[str, Any]:
@@ -162,6 +178,7 @@ def layout(theme: Theme) -> dict[str, Any]:
         "hovermode": "closest",
         "showlegend": False,
         "annotations": [],
+        "shapes": [],
         "meta": {"held": False},
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": theme.faint, "activecolor": theme.line},
         "xaxis": dict(axis),

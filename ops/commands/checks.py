@@ -1,6 +1,7 @@
 """spilldeck checks: what is watched, and what is wrong with runs."""
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,10 @@ from ops.console import out, servers
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streams.books.judgement import Judgement
+    from streams.books.shapes import PlotVerdict
 
 app = typer.Typer(help="What is wrong with runs, since which spill, in which channel.", no_args_is_help=True)
 NOTHING_WATCHED = "{} has nothing that is watched."
@@ -59,27 +63,47 @@ def show(
     session: Annotated[
         str | None, typer.Option(help="Whose book of it, as replay-new-t0; the run's own by default.")
     ] = None,
+    reference: Annotated[
+        int | None, typer.Option(min=0, help="Run to compare plots with; the newest good one of its type by default.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what is and what was wrong with a run; exit with 1 if something is."""
+    from dashboards.data.books import automatic_of
     from streams.books.judgement import judged
+    from streams.books.limits import LimitsFile
     from streams.books.reader import BookReader
+    from streams.books.shapes import State, against_run, bad, plot_verdicts
     from streams.conditions.store import ConditionsStore
     from streams.process import plot_ranges
 
     with servers() as (settings, redis):
-        reader = BookReader.shown(redis, settings) if session is None else BookReader.of(redis, settings, session)
-        book = reader.run(run, plot_ranges(run, ConditionsStore.from_settings(settings).for_run))
-    if not book.totals.received:
-        raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
+        conditions = ConditionsStore.from_settings(settings)
+        shown = BookReader.shown(redis, settings)
+        reader = shown if session is None else BookReader.of(redis, settings, session)
+        book = reader.run(run, plot_ranges(run, conditions.for_run))
+        if not book.totals.received:
+            raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
+        other = automatic_of(shown, run).run if reference is None else reference
+        compared = shown.run(other, plot_ranges(other, conditions.for_run)) if other is not None else None
+        if compared is not None and not compared.totals.received:
+            raise UsageError(f"there is no run {other} in the books: see spilldeck runs list")
+    limits = LimitsFile(settings.checks.limits)
+    limits.look()
+    if limits.problem:
+        raise UsageError(limits.problem)
     found = judged(book)
     if found.problem:
         raise UsageError(f"run {run} cannot be judged: {found.problem}")
+    against = against_run(other, compared) if other is not None and compared is not None else None
+    shapes = plot_verdicts(book, against, limits.of(book.totals.run_type))
     if as_json:
-        typer.echo(json.dumps(found.to_json() | {"run": run}))
+        plots = {name: its.to_json() for name, its in shapes.items()}
+        typer.echo(json.dumps(found.to_json() | {"run": run, "reference": other, "plots": plots}))
     else:
         _print(run, found)
-    raise typer.Exit(bool(found.bad))
+        _print_shapes(shapes, other)
+    raise typer.Exit(bool(found.bad) or any(each.state is State.BAD for each in bad(shapes)))
 
 
 def _print(run: int, found: "Judgement") -> None:
@@ -100,3 +124,19 @@ def _print(run: int, found: "Judgement") -> None:
         out.print(Text(f"{words(verdict)}: {measured(verdict)}; told at spill {verdict.finding.told}", style=style))
     if not found.verdicts and not found.is_settling and found.counted:
         out.print("Nothing has changed.")
+
+
+def _print_shapes(shapes: "Mapping[str, PlotVerdict]", other: int | None) -> None:
+    from streams.books.shapes import State, bad, words
+    from streams.experiment import experiment
+
+    if other is None:
+        out.print("No earlier run of its type is good: no plot is compared.")
+        return
+    for verdict in bad(shapes):
+        style = "red" if verdict.state is State.BAD else "yellow"
+        out.print(Text(f"{experiment().plots[verdict.plot].title}: {words(verdict)}", style=style))
+    states = Counter(verdict.state for verdict in shapes.values())
+    as_before = f"{states[State.GOOD]} plots as in run {other}"
+    rest = ", ".join(f"{count} {state}" for state, count in states.items() if state not in {State.GOOD, State.BAD})
+    out.print(f"{as_before}{f'; {rest}' if rest else ''}.", soft_wrap=True)

@@ -32,6 +32,8 @@ class TypeLimits(_Strict):
     """Share of a plot's entries that must lie elsewhere than in the reference."""
     tolerance: _Share = 0.05
     """By so much, relative to it, the share of a bin differs from run to run without anything being wrong."""
+    only_warns: bool = False
+    """What is off is a warning, and never bad."""
     plots: dict[str, PlotLimits] = {}
     """By name."""
 
@@ -82,9 +84,9 @@ class LimitsFile:
         except UsageError as error:
             self.problem = str(error)
 
-    def of(self, run_type: str) -> tuple[TypeLimits, bool]:
-        """Return the limits of a run type, and whether the file knows the type: of another one only warns."""
-        return self._limits.get(run_type, TypeLimits()), self._path is None or run_type in self._limits
+    def of(self, run_type: str) -> TypeLimits:
+        """Return the limits of a run type; of one that the file does not know, what is off only warns."""
+        return self._limits.get(run_type, TypeLimits(only_warns=self._path is not None))
 
 
 def read_limits(path: Path) -> Limits:

@@ -6,13 +6,15 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from streams.books.book import Book, axes_of
+from streams.books.book import axes_of
 from streams.books.cells import Histogram, bin_words, same_bins
 from streams.books.limits import TypeLimits
+from streams.books.run import RunBook
 from streams.checks.counts import SETTLING
 from streams.checks.cusum import OF_EACH, threshold
 from streams.checks.shapes import ENOUGH, FACTORS, Block, Limits, Shape, blocks, shape_of
 from streams.experiment import experiment
+from streams.freshness import Level
 from streams.plots.model import Axis, Plot
 from streams.settings import load_settings
 
@@ -60,6 +62,12 @@ class PlotVerdict:
     against: str = ""
     """What it was compared with, in words."""
 
+    @property
+    def level(self) -> Level:
+        """How good it is."""
+        found = {State.GOOD: Level.GOOD, State.WARNING: Level.WARNING, State.BAD: Level.BAD}
+        return found.get(self.state, Level.IDLE)
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
         found = {name: its for name, its in asdict(self).items() if name not in {"plot", "shape"}}
@@ -75,45 +83,29 @@ def evidence_limit() -> float:
     return threshold(columns, len(FACTORS), OF_EACH * max(runs, 1.0))
 
 
-def plot_verdicts(
-    book: Book, *, spills: int, triggers: int, against: Against | None, limits: TypeLimits, knows_type: bool
-) -> dict[str, PlotVerdict]:
-    """Return what is known of each plot of a run, or of a part of one.
+def against_run(run: int, book: RunBook) -> Against:
+    """Return a run as something that plots are judged against."""
+    return Against(called=f"run {run}", histogram=book.book.__getitem__, triggers=book.totals.triggers)
 
-    Parameters
-    ----------
-    spills, triggers
-        That are in the book.
-    against
-        None if there is nothing to judge against.
-    limits, knows_type
-        See `streams.books.limits`.
-    """
-    return {
-        name: plot_verdict(
-            name,
-            book[name],
-            spills=spills,
-            triggers=triggers,
-            against=against,
-            limits=limits,
-            knows_type=knows_type,
-        )
-        for name in experiment().plots
-    }
+
+def plot_verdicts(book: RunBook, against: Against | None, limits: TypeLimits) -> dict[str, PlotVerdict]:
+    """Return what is known of each plot of a run; against None if there is nothing to judge against."""
+    spills, triggers = book.totals.filled, book.totals.triggers
+    return {name: plot_verdict(name, book.book[name], spills, triggers, against, limits) for name in experiment().plots}
 
 
 def plot_verdict(
-    name: str,
-    histogram: Histogram,
-    *,
-    spills: int,
-    triggers: int,
-    against: Against | None,
-    limits: TypeLimits,
-    knows_type: bool,
+    name: str, histogram: Histogram, spills: int, triggers: int, against: Against | None, limits: TypeLimits
 ) -> PlotVerdict:
-    """Return what is known of one plot, see `plot_verdicts`."""
+    """Return what is known of one plot.
+
+    Parameters
+    ----------
+    histogram
+        Of a run, or of a part of one.
+    spills, triggers
+        That it is of.
+    """
     plot = experiment().plots[name]
 
     def say(state: State, why: str, shape: Shape | None = None) -> PlotVerdict:
@@ -141,7 +133,7 @@ def plot_verdict(
         return say(State.FEW, f"{few}/{ENOUGH}{where}", shape)
     if not shape.is_bad(within):
         return say(State.GOOD, "", shape)
-    return say(State.BAD if knows_type else State.WARNING, "", shape)
+    return say(State.WARNING if limits.only_warns else State.BAD, "", shape)
 
 
 def _why_never(plot: Plot, limits: TypeLimits) -> str:
@@ -167,15 +159,12 @@ def words(verdict: PlotVerdict) -> str:
     """Return all that is known of a plot, as sentences."""
     shape = verdict.shape
     if verdict.state in {State.GOOD, State.WARNING, State.BAD} and shape is not None:
-        number = f"{_percent(shape.elsewhere)} of the entries lie elsewhere than in {verdict.against}"
-        limit = f"{_percent(verdict.matters)} matter"
-        if verdict.state is State.WARNING:
-            limit += ", and nobody gave limits for this run type"
-        sure = f"{evidence_limit():.0f} is told, as exp({evidence_limit():.0f}) times likelier than chance"
-        found = f"{number} ({limit}), with an evidence of {shape.evidence:.1f} ({sure})"
-        statistics = f"{shape.entries:,} entries, {shape.reference:,} in the reference"
+        nobody = ", and of this run type it only warns" if verdict.state is State.WARNING else ""
+        limit = f"{_percent(verdict.matters)} matter{nobody}"
+        number = f"{_percent(shape.elsewhere)} of the entries lie elsewhere than in {verdict.against} ({limit})."
         worst = f" Most of all: {where(verdict.plot, shape.worst)}." if verdict.state is not State.GOOD else ""
-        return f"{found}; {statistics}.{worst}"
+        sure = f" Evidence {shape.evidence:.1f}, told from {evidence_limit():.1f} on;"
+        return f"{number}{worst}{sure} {shape.entries:,} entries, {shape.reference:,} in the reference."
     state = str(verdict.state).capitalize()
     return f"{state}: {verdict.why}." if verdict.why else f"{state}."
 

@@ -8,6 +8,8 @@ import pytest
 
 from ops.stack import LocalStack
 from schemas.records import RawSpill
+from streams.books.limits import TypeLimits
+from streams.books.shapes import plot_verdicts
 from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
@@ -34,11 +36,21 @@ def test_what_is_wrong_is_the_same_live_replayed_and_without_servers(broken: Liv
     found = json.loads(shown.stdout)
     assert [each["words"] for each in found["verdicts"]] == [WORDS]
     raw = [record for record in RECORDS if isinstance(record, RawSpill)]
-    assert process(raw, ConditionsStore([]).for_run)[RUN].to_json()["judgement"] | {"run": RUN} == found
+    result = process(raw, ConditionsStore([]).for_run)[RUN]
+    plots = {name: its.to_json() for name, its in plot_verdicts(result.run_book(), None, TypeLimits()).items()}
+    assert result.to_json()["judgement"] | {"run": RUN, "reference": None, "plots": plots} == found
     assert spilldeck_here("replay", str(RUN), "--name", "again", env=broken.env).returncode == 0
     again = spilldeck_here("checks", "show", str(RUN), "--session", "replay-again", "--json", env=broken.env)
     assert json.loads(again.stdout) == found
+    against = [
+        json.loads(spilldeck_here("checks", "show", str(RUN), "--json", *options, env=broken.env).stdout)["plots"]
+        for options in (["--reference", str(RUN)], ["--reference", str(RUN), "--session", "replay-again"])
+    ]
+    assert against[0] == against[1]
+    assert against[0]["hslabhits10"]["state"] == "good"
+    assert against[0]["hslabhits10"]["shape"]["elsewhere"] == 0
     said = spilldeck_here("checks", "show", str(RUN), env=broken.env).stdout
+    assert "No earlier run of its type is good" in said
     assert f"Run {RUN}: {SPILLS} spills judged, up to {SPILLS - 1}" in said
     assert f"{WORDS}: 0 hits, where" in said
 
