@@ -26,21 +26,21 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_all(as_json: AsJson = False) -> None:
     """List what is watched, and from when on it is told."""
     from streams.books.judgement import Judging
-    from streams.checks.judge import SPILLS_A_FALSE_ALARM
     from streams.checks.peaks import Peak
     from streams.experiment import experiment
+    from streams.settings import load_settings
 
     watched = [(name, each) for name, its in experiment().watched.items() for each in its]
     if not watched and not as_json:
         out.print(NOTHING_WATCHED.format(experiment().title), markup=False)
         return
-    limits = Judging().limits
+    limits, borne = Judging().limits, load_settings().checks.spills_a_false_alarm
     if as_json:
         listed = [
             {"detector": name, "name": its.name, "channels": 0 if isinstance(its, Peak) else its.size}
             for name, its in watched
         ]
-        plain = {"watched": listed, "limits": limits, "spills_a_false_alarm": SPILLS_A_FALSE_ALARM}
+        plain = {"watched": listed, "limits": limits, "spills_a_false_alarm": borne}
         typer.echo(json.dumps(plain))
         return
     table = Table("detector", "what", "channels")
@@ -54,7 +54,7 @@ def list_all(as_json: AsJson = False) -> None:
         ("A peak's place, and its entries a particle trigger", limits["peak"]),
     ):
         out.print(f"{what}: a change is told when it is exp({limit:.1f}) times as likely as none.")
-    out.print(f"Borne is one false alarm in {SPILLS_A_FALSE_ALARM:,} spills, in all of them together.")
+    out.print(f"Borne is one false alarm in {borne:,.0f} spills, in all of them together.")
 
 
 @app.command()
@@ -92,7 +92,7 @@ def show(
     limits.look()
     if limits.problem:
         raise UsageError(limits.problem)
-    found = judged(book)
+    found = judged(book, compared)
     if found.problem:
         raise UsageError(f"run {run} cannot be judged: {found.problem}")
     against = against_run(other, compared) if other is not None and compared is not None else None

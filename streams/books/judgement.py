@@ -1,18 +1,25 @@
 """What is wrong with a run, by the counts that its book keeps of each spill: brought up to date as they come."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from streams.books.run import RunBook
+import numpy as np
+
+from streams.books.run import Ledger, RunBook
 from streams.checks.channels import Channels, unpack
-from streams.checks.counts import SETTLING
+from streams.checks.counts import SETTLING, Finding
 from streams.checks.judge import Judge, Verdict
 from streams.checks.means import Moved
 from streams.checks.peaks import Peak, PeakJudge
+from streams.checks.start import Known
 from streams.experiment import experiment
+from streams.settings import load_settings
 from streams.words import several
 
+KNOWN_SPILLS = 300
+"""The last so many spills of another run tell what it had."""
 PATIENCE = 8
 """Spills after which one that lacks is not waited for any more. Partitions are counted at different speeds."""
 
@@ -61,7 +68,9 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
     if isinstance(finding, Moved):
         its = {"change": "moved", "by": finding.by, "error": finding.error, "unit": verdict.unit}
     else:
-        its = {"change": finding.change.name} | {n: getattr(finding, n) for n in ("factor", "counted", "expected")}
+        its = {"change": finding.change.name} | {
+            n: getattr(finding, n) for n in ("factor", "counted", "expected", "from_the_begin")
+        }
     return {
         "group": verdict.group,
         "channel": verdict.channel,
@@ -79,7 +88,10 @@ def words(verdict: Verdict) -> str:
     what = f"{verdict.group} {verdict.channel}".strip()
     doubt = "" if begin.earliest == begin.latest else f" (between {begin.earliest} and {begin.latest})"
     until = "" if verdict.ended is None else f" until {verdict.ended}"
-    return f"{what} {_change(verdict)} since spill {begin.first}{doubt}{until}"
+    since = f"since spill {begin.first}{doubt}"
+    if isinstance(verdict.finding, Finding) and verdict.finding.from_the_begin:
+        since = "from the begin on"
+    return f"{what} {_change(verdict)} {since}{until}"
 
 
 def _change(verdict: Verdict) -> str:
@@ -102,17 +114,24 @@ class Judging:
 
     Spills are judged in the order of their numbers. One that comes when later ones have been judged has all judged
     again, so that the order in which they came makes no difference in the end.
+
+    Parameters
+    ----------
+    known
+        What another run had of each group, see `known_of`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[str, Known] = MappingProxyType({})) -> None:
+        self._known = known
+        self._false_alarm = load_settings().checks.spills_a_false_alarm
         self._watched = [each for its in experiment().watched.values() for each in its]
         self._groups = [each for each in self._watched if isinstance(each, Channels)]
         self._peaks = [each for each in self._watched if isinstance(each, Peak)]
         self._begin()
 
     def _begin(self) -> None:
-        self._judge = Judge(self._groups)
-        self._peak_judge = PeakJudge(self._peaks)
+        self._judge = Judge(self._groups, self._false_alarm, self._known)
+        self._peak_judge = PeakJudge(self._peaks, self._false_alarm)
         self._judged: set[int] = set()
         self._counted = 0
 
@@ -181,10 +200,35 @@ def _order(verdict: Verdict) -> tuple[int, str, str]:
     return verdict.finding.begin.first, verdict.group, verdict.channel
 
 
-def judged(book: RunBook) -> Judgement:
-    """Return what is wrong with a run that is over, or as far as it is."""
-    judging = Judging()
+def known_of(ledger: Ledger, counts_of: Callable[[Sequence[int]], Mapping[int, bytes]]) -> dict[str, Known]:
+    """Return what a run had of each group, in its last spills.
+
+    Parameters
+    ----------
+    counts_of
+        Gives the counts of some of its spills, packed; without those of which they are not known.
+
+    Raises
+    ------
+    ValueError
+        When the counts cannot be read.
+    """
+    groups = [group for its in experiment().channels.values() for group in its]
+    spills = sorted(ledger)[-KNOWN_SPILLS:]
+    packed = counts_of(spills)
+    found: dict[str, Known] = {}
+    for spill in spills:
+        for name, counts in unpack(packed.get(spill, b""), groups).items():
+            known = found.get(name, Known(counts=np.zeros_like(counts), triggers=0))
+            found[name] = Known(counts=known.counts + counts, triggers=known.triggers + ledger[spill].triggers)
+    return found
+
+
+def judged(book: RunBook, reference: RunBook | None = None) -> Judgement:
+    """Return what is wrong with a run that is over, or as far as it is; the reference tells what it should have."""
     try:
+        known = known_of(reference.ledger, lambda _: reference.channel_counts) if reference is not None else {}
+        judging = Judging(known)
         for spill in judging.due(book.ledger, is_over=True):
             judging.add(spill, book.ledger[spill].triggers, book.channel_counts.get(spill, b""))
     except ValueError as error:

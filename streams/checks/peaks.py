@@ -11,7 +11,7 @@ import numpy as np
 from schemas.columns import F8, I8
 from streams.checks.counts import YIELD, CountTest, Finding
 from streams.checks.cusum import OF_EACH, threshold
-from streams.checks.judge import SPILLS_A_FALSE_ALARM, Verdict
+from streams.checks.judge import Verdict
 from streams.checks.means import MeanTest, Moved
 
 
@@ -76,7 +76,7 @@ class PeakJudge:
         Spills in which one false alarm is borne, of channels, groups and peaks together.
     """
 
-    def __init__(self, peaks: Sequence[Peak], false_alarm: float = SPILLS_A_FALSE_ALARM) -> None:
+    def __init__(self, peaks: Sequence[Peak], false_alarm: float) -> None:
         self._peaks = tuple(peaks)
         self.limit = limit = threshold(len(peaks), 2 + len(YIELD), OF_EACH * false_alarm)
         """Of all sums, see `cusum.threshold`."""

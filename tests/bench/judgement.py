@@ -18,16 +18,18 @@ from rich.table import Table
 from schemas.columns import F8
 from streams.books.judgement import words
 from streams.checks.channels import Channels
-from streams.checks.judge import SPILLS_A_FALSE_ALARM, Judge, Verdict
+from streams.checks.judge import Judge, Verdict
 from streams.checks.means import Moved
 from streams.checks.peaks import Peak, PeakJudge
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.reconstruct import reconstruct
-from tests.checks.faults import CASES, judged_case
+from tests.checks.faults import BORNE, CASES, judged_case
 
 LEARNED_FROM = 60
 """Simulated spills that the rates are taken from."""
+EIGHT_HOURS = 11_250
+"""Spills of 2.56 s in them."""
 TRIGGERS = 60.0
 FLUCTUATION, DRIFT = 0.3, 0.2
 """Of the triggers: from spill to spill (standard deviation), and over a run."""
@@ -98,14 +100,14 @@ def beam(rng: np.random.Generator, spills: int) -> Iterator[tuple[int, int]]:
     """Yield spills and their particle triggers."""
     phase = rng.uniform(0, 2 * np.pi)
     for spill in range(spills):
-        drift = 1 + DRIFT * np.sin(phase + np.pi * spill / SPILLS_A_FALSE_ALARM)
+        drift = 1 + DRIFT * np.sin(phase + np.pi * spill / EIGHT_HOURS)
         yield spill, int(rng.poisson(TRIGGERS * drift * max(0.1, 1 + FLUCTUATION * rng.standard_normal())))
 
 
 def without_fault(seed: int) -> list[Verdict]:
     """Return what is told of eight hours in which nothing is wrong."""
-    rng, judge, its = np.random.default_rng(seed), Judge(groups()), rates()
-    for spill, triggers in beam(rng, SPILLS_A_FALSE_ALARM):
+    rng, judge, its = np.random.default_rng(seed), Judge(groups(), BORNE), rates()
+    for spill, triggers in beam(rng, EIGHT_HOURS):
         judge.add(spill, triggers, {name: rng.poisson(rate * triggers) for name, rate in its.items()})
     return judge.verdicts
 
@@ -134,7 +136,7 @@ def with_fault(fault: Fault, seed: int) -> Told:
     channel = -1 if fault.is_of_all else int(rng.choice(np.flatnonzero(rate > np.median(rate))))
     hit = slice(None) if fault.is_of_all else channel
     rate[hit] *= fault.rate / TRIGGERS / rate[hit].sum()
-    judge = Judge(groups())
+    judge = Judge(groups(), BORNE)
     counted: list[tuple[int, float]] = []
     for spill, triggers in beam(rng, FAULT_AT + AFTER):
         now = rate.copy()
@@ -158,7 +160,7 @@ def with_fault(fault: Fault, seed: int) -> Told:
 
 def with_moved_peak(seed: int) -> Told:
     """Return what is told of a peak that moves by `MOVED_NS`."""
-    rng, judge = np.random.default_rng([seed, 2]), PeakJudge([PEAK])
+    rng, judge = np.random.default_rng([seed, 2]), PeakJudge([PEAK], BORNE)
     for spill, triggers in beam(rng, FAULT_AT + WINDOW * 10):
         place = PEAK_NS + (MOVED_NS if spill >= FAULT_AT else 0)
         values = rng.normal(place, WIDTH_NS, rng.poisson(PEAK_ENTRIES * triggers / TRIGGERS))
@@ -197,7 +199,7 @@ def _up_to(count: int, mean: float) -> float:
 def bound(fault: Fault) -> float:
     """Return the spills that no procedure does with less on average: the threshold over the information of a spill."""
     information = fault.rate * (fault.factor * np.log(fault.factor) - fault.factor + 1 if fault.factor else 1.0)
-    return Judge(groups()).limits[fault.is_of_all] / information
+    return Judge(groups(), BORNE).limits[fault.is_of_all] / information
 
 
 def print_faults(console: Console, seeds: int) -> None:
@@ -215,7 +217,7 @@ def print_faults(console: Console, seeds: int) -> None:
 
 def cost_ms() -> float:
     """Return what the counts of a spill cost to be judged."""
-    rng, judge, its = np.random.default_rng(1), Judge(groups()), rates()
+    rng, judge, its = np.random.default_rng(1), Judge(groups(), BORNE), rates()
     spills = [{name: rng.poisson(rate * TRIGGERS) for name, rate in its.items()} for _ in range(LEARNED_FROM)]
     began = time.perf_counter()
     for number, counts in enumerate(spills):
@@ -266,7 +268,7 @@ def main() -> None:
             table.add_row(*what, *_measured(found, fault.within, bound(fault)))
         found = list(pool.map(with_moved_peak, range(asked.seeds)))
         information = PEAK_ENTRIES * (MOVED_NS / WIDTH_NS) ** 2 / 2
-        least = PeakJudge([PEAK]).limit / information
+        least = PeakJudge([PEAK], BORNE).limit / information
         table.add_row("peak +0.1 ns", f"{PEAK_ENTRIES:g}", "", *_measured(found, 60, least))
     console.print(table)
     console.print(f"in {time.monotonic() - began:.0f} s")

@@ -13,7 +13,7 @@ from schemas.records import RawSpill
 from streams.books.compare import compare
 from streams.books.judgement import PATIENCE, Judgement, Judging, judged, words
 from streams.books.run import RunBook
-from streams.checks.channels import pack
+from streams.checks.channels import pack, unpack
 from streams.conditions.store import ConditionsStore
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
@@ -104,3 +104,36 @@ def test_process_judges_what_the_simulator_broke() -> None:
     assert [each["words"] for each in found["verdicts"]] == ["TOF1 horizontal slab 3, PMT 1 silent since spill 30"]
     shuffled = [records[int(at)] for at in np.random.default_rng(1).permutation(len(records))]
     assert process(shuffled, ConditionsStore([]).for_run)[RUN].to_json()["judgement"] == found
+
+
+def test_what_was_never_there_is_missed_by_what_the_reference_had() -> None:
+    without = replace(
+        book(),
+        channel_counts={n: pack({TOF1.digest: unpack(its, [TOF1])["TOF1"] * ALL_BUT_3}) for n, its in counts_before()},
+    )
+    assert not any(each.channel == TOF1.names[3] for each in judged(without).verdicts)
+    found = {words(each) for each in judged(without, earlier()).verdicts}
+    assert f"TOF1 {TOF1.names[3]} silent from the begin on" in found
+    (plain,) = (each for each in judged(without, earlier()).to_json()["verdicts"] if each["channel"] == TOF1.names[3])
+    assert plain["from_the_begin"] is True
+
+
+def test_a_reference_of_which_no_hits_are_kept_tells_nothing() -> None:
+    assert judged(book(), replace(earlier(), channel_counts={})) == judged(book())
+
+
+def test_a_reference_whose_counts_are_damaged_is_said() -> None:
+    assert judged(book(), replace(earlier(), channel_counts={0: b"\xff" * 9})).problem
+
+
+ALL_BUT_3 = np.arange(TOF1.size) != 3
+
+
+def counts_before() -> list[tuple[int, bytes]]:
+    return [*book().channel_counts.items()][:AT]
+
+
+def earlier() -> RunBook:
+    """Return the run as it was before its channel died."""
+    its = dict(counts_before())
+    return replace(book(), ledger={n: book().ledger[n] for n in its}, channel_counts=its)

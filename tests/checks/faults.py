@@ -12,9 +12,12 @@ from streams.checks.judge import Judge, Verdict
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.reconstruct import reconstruct
+from streams.settings import ChecksSettings
 
 GROUPS = tuple(group for its in experiment().channels.values() for group in its)
 TRIGGERS = 60
+BORNE = ChecksSettings().spills_a_false_alarm
+"""Spills in which one false alarm is borne."""
 FIRST_OFF = 2
 """Spills by which the first one may be off, beside what is said of it."""
 Counts = tuple[int, int, dict[str, I8]]
@@ -145,7 +148,7 @@ def _counted(run: SimulatedRun, raw: RawSpill) -> Counts | None:
 
 def judged(spills: Sequence[Counts]) -> list[Verdict]:
     """Return what is wrong with a run."""
-    judge = Judge(GROUPS)
+    judge = Judge(GROUPS, BORNE)
     for number, triggers, counts in spills:
         judge.add(number, triggers, counts)
     return judge.verdicts
