@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -78,12 +79,13 @@ def show(
     if as_json:
         typer.echo(json.dumps(found.to_json() | {"run": run}))
     else:
-        _print(run, found)
+        tell(run, found)
     raise typer.Exit(bool(found.bad))
 
 
-def _print(run: int, found: "Judgement") -> None:
-    from streams.books.judgement import measured, words
+def tell(run: int, found: "Judgement") -> None:
+    """Print what is and was wrong with a run, and beneath each fault what follows from it."""
+    from streams.books.judgement import cause_words, measured, words
     from streams.experiment import experiment
     from streams.words import several
 
@@ -95,8 +97,11 @@ def _print(run: int, found: "Judgement") -> None:
     out.print(f"Run {run}: {several(found.spills, 'spill')} judged, up to {found.last}{kept}", soft_wrap=True)
     if found.is_settling:
         out.print("Too few for anything to be told.")
-    for verdict in found.verdicts:
-        style = "red" if verdict.ended is None else "yellow"
-        out.print(Text(f"{words(verdict)}: {measured(verdict)}; told at spill {verdict.finding.told}", style=style))
+    for cause in found.causes:
+        style = "red" if cause.verdict.ended is None else "yellow"
+        told = f"told at spill {cause.verdict.finding.told}"
+        out.print(Text(f"{cause_words(cause)}: {measured(cause.verdict)}; {told}", style=style))
+        for each in cause.follows:
+            out.print(Padding(Text(f"{words(each)}: {measured(each)}"), (0, 0, 0, 4)))
     if not found.verdicts and not found.is_settling and found.counted:
         out.print("Nothing has changed.")

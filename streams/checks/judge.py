@@ -97,3 +97,9 @@ class Judge:
                 channel = "" if group is None else group.names[finding.column]
                 found.append(Verdict(group=of.name, channel=channel, finding=finding, ended=ended))
         return found
+
+    @property
+    def hits(self) -> dict[str, tuple[float, ...]]:
+        """Group of which several channels are or were wrong → hits that each has in a spill if it is as before."""
+        its = zip(self._groups, self._shares, strict=True)
+        return {group.name: tuple(test.hits.tolist()) for group, test in its if len(test.all) > 1}

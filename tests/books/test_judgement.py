@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.records import RawSpill
 from streams.books.compare import compare
-from streams.books.judgement import PATIENCE, Judgement, Judging, judged, words
+from streams.books.judgement import PATIENCE, Judgement, Judging, cause_words, judged
 from streams.books.run import RunBook
 from streams.checks.channels import pack
 from streams.conditions.store import ConditionsStore
@@ -49,11 +49,11 @@ def seen(looks: Iterable[Iterable[int]], *, is_over: bool = True) -> Judgement:
 
 def test_a_run_is_judged_with_its_channel_and_its_spill() -> None:
     found = judged(book())
-    (verdict,) = found.bad
-    assert words(verdict) == f"TOF1 {TOF1.names[DEAD]} silent since spill {AT}"
+    (cause,) = found.bad
+    assert cause_words(cause) == f"TOF1 {TOF1.names[DEAD]} silent since spill {AT}"
     assert (found.spills, found.counted, found.last, found.is_settling) == (SPILLS, SPILLS, SPILLS - 1, False)
     plain = found.to_json()
-    assert (plain["verdicts"][0]["group"], plain["verdicts"][0]["channel"]) == ("TOF1", TOF1.names[DEAD])
+    assert (plain["causes"][0]["group"], plain["causes"][0]["channel"]) == ("TOF1", TOF1.names[DEAD])
 
 
 @settings(max_examples=25, deadline=None)
@@ -101,6 +101,6 @@ def test_process_judges_what_the_simulator_broke() -> None:
     run = SimulatedRun(run=RUN, spills=60, mean_triggers=60).with_faults(["dead_pmt:tof1/0/3/1@30-59"])
     records = [record for record in run.records() if isinstance(record, RawSpill)]
     found = process(records, ConditionsStore([]).for_run)[RUN].to_json()["judgement"]
-    assert [each["words"] for each in found["verdicts"]] == ["TOF1 horizontal slab 3, PMT 1 silent since spill 30"]
+    assert [each["words"] for each in found["causes"]] == ["TOF1 horizontal slab 3, PMT 1 silent since spill 30"]
     shuffled = [records[int(at)] for at in np.random.default_rng(1).permutation(len(records))]
     assert process(shuffled, ConditionsStore([]).for_run)[RUN].to_json()["judgement"] == found
