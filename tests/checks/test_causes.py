@@ -32,11 +32,12 @@ STATIONS = tuple(
     )
     for name in ("A", "B", "C")
 )
+ROW = Channels(name="D", names=[f"bar {bar}" for bar in range(40)], of=lambda hits: hits, parts={"row": range(40)})
 PEAKS = tuple(
     Peak(name=f"{start} → {stop}", unit="ns", low=0, high=1, bins=10, matters=0.05, of=lambda v: v, moved_by=moved_by)
     for start, stop, moved_by in (("A", "B", {"A": -1, "B": 1}), ("B", "C", {"B": -1, "C": 1}))
 )
-WATCHED = (*STATIONS, *PEAKS)
+WATCHED = (*STATIONS, ROW, *PEAKS)
 A_B, B_C = (peak.name for peak in PEAKS)
 
 
@@ -132,6 +133,11 @@ def test_a_plane_that_died_in_two_steps_is_two_faults() -> None:
     ]
 
 
+def test_a_few_channels_of_a_dead_row_whose_begin_is_off_are_no_step() -> None:
+    names = [replace(changed(0, first=100 if bar < 30 else 130), group="D", channel=f"bar {bar}") for bar in range(35)]
+    assert told(names) == ["D row: 35 of 40 channels silent since spill 100"]
+
+
 def test_a_channel_of_a_dead_plane_that_is_told_late_follows_and_one_that_died_before_does_not() -> None:
     its = plane(*range(10, 17))
     assert told([*its, changed(17, first=130)]) == ["A plane 1: 8 of 10 channels silent since spill 100"]
@@ -163,7 +169,7 @@ def test_what_a_group_lacks_follows_from_the_part_that_lacks_it() -> None:
 
 
 def test_what_a_group_lacked_until_its_channels_were_told_follows_from_them() -> None:
-    assert told([*plane(*range(10, 20)), changed(change=1, expected=1000, ended=120)]) == [
+    assert told([*plane(*range(10, 20)), changed(change=1, expected=4000, ended=120)]) == [
         "A plane 1: 10 of 10 channels silent since spill 100"
     ]
 
