@@ -12,16 +12,16 @@ from dash import html
 from dashboards.data import View
 from dashboards.pages.links import to_page
 from streams.books import shapes, situation
-from streams.books.judgement import measured, words
+from streams.books.judgement import cause_words, measured, words
 from streams.books.shapes import PlotVerdict
+from streams.checks.causes import Cause
 from streams.checks.counts import SETTLING
-from streams.checks.judge import Verdict
 from streams.experiment import experiment
 from streams.freshness import MARK, Level, span
 from streams.words import several
 
 MOST = 12
-"""Faults that are listed of a detector: a board that dies takes hundreds of channels with it."""
+"""Faults that are listed of a detector, and what follows that is listed of a fault."""
 MOST_PLOTS = 3
 """Plots that are named of those that are off: most follow from what is wrong with the first."""
 
@@ -89,19 +89,32 @@ def _named(verdict: PlotVerdict) -> str:
 
 
 def _all_of(detector: str, view: View) -> list[Any]:
-    """Return how a detector is, and all that is and was wrong with it, the newest first."""
+    """Return how a detector is, and all that is and was wrong with it: what is over behind, the newest of it first."""
     its, off = _of(detector, view), _off_tile(detector, view)
     if not its:
         return off or [_tile(*_said(detector, view), detector, "tile")]
-    bad, past = ([each for each in its if (each.ended is None) == is_bad][::-1] for is_bad in (True, False))
+    bad = [each for each in its if each.verdict.ended is None]
+    past = sorted((each for each in its if each.verdict.ended is not None), key=_begun, reverse=True)
     shown = [*bad, *past][:MOST]
-    found = [
-        _tile(Level.BAD if each.ended is None else Level.IDLE, f"{words(each)}: {measured(each)}", detector, "tile one")
-        for each in shown
-    ]
+    found = [part for each in shown for part in _with_what_follows(each, detector)]
     left = len(its) - len(shown)
     more = f"{several(left, 'fault')} more: spilldeck checks show {view.run}"
     return [*found, *([_tile(Level.IDLE, more, detector, "tile one")] if left else []), *off]
+
+
+def _begun(cause: Cause) -> int:
+    return cause.verdict.finding.begin.first
+
+
+def _with_what_follows(cause: Cause, detector: str) -> list[Any]:
+    """Return a fault, and beneath it what follows, folded when it is long."""
+    level = Level.BAD if cause.verdict.ended is None else Level.IDLE
+    fault = _tile(level, f"{cause_words(cause)}: {measured(cause.verdict)}", detector, "tile one")
+    if not cause.follows:
+        return [fault]
+    lines = [html.Li(f"{words(each)}: {measured(each)}") for each in cause.follows]
+    title = html.Summary(f"What follows from it: {len(lines)}")
+    return [fault, html.Details([title, html.Ul(lines)], className="follows", open=len(lines) <= MOST)]
 
 
 def _said(detector: str, view: View) -> tuple[Level, str]:
@@ -112,12 +125,12 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
     if detector in situation.not_read_out(view.book.totals):
         return Level.IDLE, "Not read out in this run"
     its, off = _of(detector, view), _off(detector, view)
-    if off and all(each.ended is not None for each in its):
+    bad = [each for each in its if each.verdict.ended is None]
+    if off and not bad:
         more = f"; {several(len(off) - 1, 'plot')} more" if len(off) > 1 else ""
         return off[0].level, f"{_named(off[0])}{more}"
     if judgement.problem:
         return Level.UNKNOWN, f"Cannot be judged: {judgement.problem}"
-    bad = [each for each in its if each.ended is None]
     as_of = f", as of spill {judgement.last}" if judgement.left else ""
     if bad:
         return Level.BAD, _first(bad, view) + as_of
@@ -136,16 +149,16 @@ def _as_in(detector: str, view: View) -> str:
     return f"; plots as in {good.against}" if good is not None else ""
 
 
-def _of(detector: str, view: View) -> list[Verdict]:
-    """Return what is and was wrong with a detector, in the order in which it began."""
+def _of(detector: str, view: View) -> list[Cause]:
+    """Return what is and was wrong with a detector, each with what follows from it."""
     its = {each.name for each in experiment().watched[detector]}
-    return [each for each in view.judgement.verdicts if each.group in its] if view.judgement is not None else []
+    return [each for each in view.judgement.causes if each.where in its] if view.judgement is not None else []
 
 
-def _first(bad: Sequence[Verdict], view: View) -> str:
-    """Return the one that began first, with since when, and how many others there are."""
+def _first(bad: Sequence[Cause], view: View) -> str:
+    """Return the one that takes most with it, with since when, and how many others there are."""
     first, spills = bad[0], view.run_spills
-    times_us = spills.time_us[spills.spill >= first.finding.begin.first]
+    times_us = spills.time_us[spills.spill >= _begun(first)]
     ago = f", {span(view.now_s - times_us[0] / 1e6)} ago" if len(times_us) and view.run == view.current else ""
     others = f"; {len(bad) - 1} more" if len(bad) > 1 else ""
-    return f"{words(first)}{ago}{others}"
+    return f"{cause_words(first)}{ago}{others}"

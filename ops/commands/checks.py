@@ -5,6 +5,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -101,13 +102,14 @@ def show(
         plots = {name: its.to_json() for name, its in shapes.items()}
         typer.echo(json.dumps(found.to_json() | {"run": run, "reference": other, "plots": plots}))
     else:
-        _print(run, found)
+        tell(run, found)
         _print_shapes(shapes, other)
     raise typer.Exit(bool(found.bad) or any(each.state is State.BAD for each in bad(shapes)))
 
 
-def _print(run: int, found: "Judgement") -> None:
-    from streams.books.judgement import measured, words
+def tell(run: int, found: "Judgement") -> None:
+    """Print what is and was wrong with a run, and beneath each fault what follows from it."""
+    from streams.books.judgement import cause_words, measured, words
     from streams.experiment import experiment
     from streams.words import several
 
@@ -119,9 +121,12 @@ def _print(run: int, found: "Judgement") -> None:
     out.print(f"Run {run}: {several(found.spills, 'spill')} judged, up to {found.last}{kept}", soft_wrap=True)
     if found.is_settling:
         out.print("Too few for anything to be told.")
-    for verdict in found.verdicts:
-        style = "red" if verdict.ended is None else "yellow"
-        out.print(Text(f"{words(verdict)}: {measured(verdict)}; told at spill {verdict.finding.told}", style=style))
+    for cause in found.causes:
+        style = "red" if cause.verdict.ended is None else "yellow"
+        told = f"told at spill {cause.verdict.finding.told}"
+        out.print(Text(f"{cause_words(cause)}: {measured(cause.verdict)}; {told}", style=style))
+        for each in cause.follows:
+            out.print(Padding(Text(f"{words(each)}: {measured(each)}"), (0, 0, 0, 4)))
     if not found.verdicts and not found.is_settling and found.counted:
         out.print("Nothing has changed.")
 

@@ -1,13 +1,15 @@
 """What is wrong with a run, by the counts that its book keeps of each spill: brought up to date as they come."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from streams.books.run import Ledger, RunBook
+from streams.checks.causes import Cause, causes
 from streams.checks.channels import Channels, unpack
 from streams.checks.counts import SETTLING, Finding
 from streams.checks.judge import Judge, Verdict
@@ -24,7 +26,11 @@ PATIENCE = 8
 """Spills after which one that lacks is not waited for any more. Partitions are counted at different speeds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_TIMES = ("ns", "ps")
+"""Units of what comes later or earlier, not higher or lower."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judgement:
     """What is known of a run as of a spill."""
 
@@ -36,6 +42,8 @@ class Judgement:
     """Number of the newest of them."""
     verdicts: tuple[Verdict, ...] = ()
     """What is and what was wrong, in the order in which it began."""
+    hits: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Group of which several channels are or were wrong → hits that each has in a spill if it is as before."""
     left: int = 0
     """Spills that are there, and are still to be judged."""
     problem: str = ""
@@ -46,10 +54,16 @@ class Judgement:
         """Whether so few spills have come that nothing is told yet."""
         return self.counted <= SETTLING
 
+    @cached_property
+    def causes(self) -> tuple[Cause, ...]:
+        """What is and what was wrong, each fault once, with what follows from it."""
+        watched = [each for its in experiment().watched.values() for each in its]
+        return causes(self.verdicts, watched, self.hits, self.last)
+
     @property
-    def bad(self) -> tuple[Verdict, ...]:
+    def bad(self) -> tuple[Cause, ...]:
         """What is wrong now."""
-        return tuple(each for each in self.verdicts if each.ended is None)
+        return tuple(each for each in self.causes if each.verdict.ended is None)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -59,8 +73,15 @@ class Judgement:
             "last": self.last,
             "settling": self.is_settling,
             "problem": self.problem,
-            "verdicts": [_plain(verdict) for verdict in self.verdicts],
+            "causes": [_plain_cause(cause) for cause in self.causes],
         }
+
+
+def _plain_cause(cause: Cause) -> dict[str, Any]:
+    its = _plain(cause.verdict) | {"words": cause_words(cause)}
+    if cause.members:
+        its |= {"members": cause.members, "members_told": cause.told, "members_of": cause.of}
+    return its | {"follows": [_plain(verdict) for verdict in cause.follows]}
 
 
 def _plain(verdict: Verdict) -> dict[str, Any]:
@@ -68,9 +89,8 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
     if isinstance(finding, Moved):
         its = {"change": "moved", "by": finding.by, "error": finding.error, "unit": verdict.unit}
     else:
-        its = {"change": finding.change.name} | {
-            n: getattr(finding, n) for n in ("factor", "counted", "expected", "from_the_begin")
-        }
+        numbers = ("factor", "counted", "expected", "from_the_begin")
+        its = {"change": finding.change.name} | {name: getattr(finding, name) for name in numbers}
     return {
         "group": verdict.group,
         "channel": verdict.channel,
@@ -84,14 +104,35 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
 
 def words(verdict: Verdict) -> str:
     """Return a verdict as a shifter says it: ``TOF1 horizontal slab 3, PMT 0 silent since spill 412``."""
+    return f"{_what(verdict)} {_change(verdict)} {_since(verdict)}"
+
+
+def cause_words(cause: Cause) -> str:
+    """Return a cause as a shifter says it: ``EMR plane 3: 59 of 59 channels silent since spill 412``."""
+    verdict, finding = cause.verdict, cause.verdict.finding
+    if not cause.members:
+        return words(verdict)
+    told = f"{cause.told} of {cause.of} {cause.members}"
+    if not isinstance(finding, Moved):
+        return f"{_what(verdict)}: {told} {_change(verdict)} {_since(verdict)}"
+    if verdict.unit not in _TIMES:
+        return f"{_what(verdict)} {_change(verdict)} {_since(verdict)} ({told})"
+    side = "later" if finding.by > 0 else "earlier"
+    return f"{_what(verdict)} {side} by {abs(finding.by):.2f} {verdict.unit} {_since(verdict)} ({told})"
+
+
+def _what(verdict: Verdict) -> str:
+    return f"{verdict.group} {verdict.channel}".strip()
+
+
+def _since(verdict: Verdict) -> str:
     begin = verdict.finding.begin
-    what = f"{verdict.group} {verdict.channel}".strip()
     doubt = "" if begin.earliest == begin.latest else f" (between {begin.earliest} and {begin.latest})"
     until = "" if verdict.ended is None else f" until {verdict.ended}"
     since = f"since spill {begin.first}{doubt}"
     if isinstance(verdict.finding, Finding) and verdict.finding.from_the_begin:
         since = "from the begin on"
-    return f"{what} {_change(verdict)} {since}{until}"
+    return f"{since}{until}"
 
 
 def _change(verdict: Verdict) -> str:
@@ -193,6 +234,7 @@ class Judging:
             counted=self._counted,
             last=self._judge.spill,
             verdicts=tuple(sorted(verdicts, key=_order)),
+            hits=self._judge.hits,
         )
 
 

@@ -111,6 +111,7 @@ class CountTest(Found[Finding]):
         self._left_out: Bools = np.zeros(columns, np.bool_)
         self.whole = 0.0
         """Counts of all columns in the last spill as they would be if all were as before: as the good ones tell."""
+        self._wholes = 0.0
 
     def add(
         self,
@@ -152,6 +153,7 @@ class CountTest(Found[Finding]):
             np.where((self._cusum.bad < 0) & ~self._left_out, counts, np.nan),
             x if exposure is not None else np.array([self.whole]),
         )
+        self._wholes += self.whole
         told: list[Finding] = []
         if self._memory.seen > SETTLING:
             self._new_counts += self._bounded(counts, share * x, scatter)
@@ -221,6 +223,11 @@ class CountTest(Found[Finding]):
     def known(self) -> F8:
         """(columns,) counts in an exposure of 1, as was learned."""
         return self._counts / self._exposure
+
+    @property
+    def hits(self) -> F8:
+        """(columns,) counts in a spill if all are as before."""
+        return self.known * (self._wholes / max(self._memory.seen, 1))
 
     def _judge(self, spill: int, counts: I8 | F8, x: F8, share: F8, scatter: F8) -> list[Finding]:
         self._new_exposure += x

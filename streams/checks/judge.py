@@ -118,6 +118,14 @@ class Judge:
                 found.append(Verdict(group=of.name, channel=channel, finding=finding, ended=ended))
         return found
 
+    @property
+    def hits(self) -> dict[str, tuple[float, ...]]:
+        """Group of which several channels are or were wrong → hits that each has in a spill if it is as before."""
+        its = zip(self._groups, self._shares, self._start_shares, strict=True)
+        return {
+            group.name: tuple(test.hits.tolist()) for group, test, start in its if len(test.all) + len(start.all) > 1
+        }
+
 
 def _nothing(group: Channels) -> Known:
     return Known(counts=np.zeros(group.size, np.int64), triggers=0)

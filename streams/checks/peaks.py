@@ -1,7 +1,7 @@
 """Peaks whose place is watched: where the values of each spill lie, kept as counts in fine bins."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -31,6 +31,11 @@ class Peak:
     """How far it must move for that to matter, in the unit."""
     of: Callable[[Any], F8]
     """Takes what the detector made of a spill; gives the values, (n,), in the unit."""
+    moved_by: Mapping[str, int] = field(default_factory=dict)
+    """Group of channels that it is measured with → 1 where the peak goes up with what that measures, -1 where down.
+
+    One that fails empties the peak.
+    """
 
     @cached_property
     def digest(self) -> bytes:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.columns import F8
-from streams.books.judgement import words
+from streams.books.judgement import cause_words
 from streams.checks.channels import Channels
 from streams.checks.judge import Judge, Verdict
 from streams.checks.means import Moved
@@ -205,13 +205,14 @@ def bound(fault: Fault) -> float:
 def print_faults(console: Console, seeds: int) -> None:
     """Print what is told of each fault of the simulator, with a run of so many spills before it."""
     table = Table(title=f"Faults from spill {SIMULATED_AT} on, {seeds} seeds")
-    for name in ("fault", "told", "the first of them", "right?"):
+    for name in ("fault", "causes", "follow", "the first of them", "right?"):
         table.add_column(name)
     asked = [(case, SIMULATED_AT, 1 + seed) for case in CASES for seed in range(seeds)]
     with ProcessPoolExecutor() as pool:
         for (case, _, _), (problem, found) in zip(asked, pool.map(judged_case, *zip(*asked, strict=True)), strict=True):
-            first = words(found[0]) if found else ""
-            table.add_row(case.fault or "none", str(len(found)), first, problem or "right")
+            follow = sum(len(each.follows) for each in found)
+            first = cause_words(found[0]) if found else ""
+            table.add_row(case.fault or "none", str(len(found)), str(follow), first, problem or "right")
     console.print(table)
 
 

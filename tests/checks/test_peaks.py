@@ -73,9 +73,10 @@ def test_electrons_of_the_time_of_flight_are_found_in_a_spill() -> None:
     assert not any(peak.counts(empty).any() for peak in TOF_PEAKS)
 
 
-def test_a_station_whose_timing_is_shifted_moves_the_peaks_on_both_sides_of_it() -> None:
+def test_a_station_whose_timing_is_shifted_has_moved_the_peaks_on_both_sides_of_it() -> None:
     run = SimulatedRun(run=900_020, spills=60, mean_triggers=60).with_faults(["shifted_timing:tof1=0.2@35-59"])
-    verdicts = process(run.records(), ConditionsStore([]).for_run)[900_020].to_json()["judgement"]["verdicts"]
-    assert {each["group"]: each["first"] for each in verdicts} == {peak.name: 35 for peak in TOF_PEAKS}
-    assert [each["by"] for each in verdicts] == [pytest.approx(0.2, abs=0.05), pytest.approx(-0.2, abs=0.05)]
-    assert verdicts[0]["words"].startswith("Electrons TOF0 → TOF1 moved by +0.")
+    (cause,) = process(run.records(), ConditionsStore([]).for_run)[900_020].to_json()["judgement"]["causes"]
+    assert cause["words"].startswith("TOF1 later by 0.")
+    assert cause["by"] == pytest.approx(0.2, abs=0.05)
+    assert {each["group"]: each["first"] for each in cause["follows"]} == {peak.name: 35 for peak in TOF_PEAKS}
+    assert [each["by"] for each in cause["follows"]] == [pytest.approx(0.2, abs=0.05), pytest.approx(-0.2, abs=0.05)]

@@ -11,6 +11,7 @@ from streams.checks.begin import Begin
 from streams.checks.counts import CHANNEL, Finding
 from streams.checks.judge import Verdict
 from streams.experiment import experiment
+from streams.experiments.mice.conditions import emr
 from tests.dashboards.views import run_book, text_of, view
 
 FINE = Judgement(spills=100, counted=100, last=99)
@@ -93,8 +94,30 @@ def test_each_watched_detector_has_a_tile_on_the_overview_and_its_faults_on_its_
     assert tiles(view(), "/") == []
 
 
-def test_of_hundreds_of_faults_the_first_ones_are_listed_and_the_others_counted() -> None:
-    many = tuple(verdict(channel, group="EMR") for channel in range(200))
+def test_of_many_faults_the_first_ones_are_listed_and_the_others_counted() -> None:
+    # One of each plane, so that none has died.
+    many = tuple(verdict(plane * emr.BARS + plane, group="EMR") for plane in range(emr.PLANES))
     found = tiles(view(run_book(), judgement=replace(FINE, verdicts=many)), "/detector/emr")
     assert len(found) == MOST + 1
-    assert f"{200 - MOST} faults more: spilldeck checks show" in text_of(found[-1])
+    assert f"{emr.PLANES - MOST} faults more: spilldeck checks show" in text_of(found[-1])
+
+
+def test_a_plane_that_dies_is_one_fault_with_its_channels_folded_beneath() -> None:
+    plane = tuple(verdict(3 * emr.BARS + bar, group="EMR") for bar in range(emr.BARS))
+    shown = view(run_book(), judgement=replace(FINE, verdicts=(*plane, verdict(7, group="EMR", first=20))))
+    words = "EMR plane 3: 60 of 60 channels silent since spill 40"
+    assert said(shown.judgement, "emr") == ("bad", f"{words}; 1 more")
+    fault, beneath, other = tiles(shown, "/detector/emr")
+    assert f"{words}: 0 hits, where 1,500 were expected" in text_of(fault)
+    assert (text_of(beneath.children[0]), beneath.open) == ("What follows from it: 60", False)
+    assert len(beneath.children[1].children) == emr.BARS
+    assert text_of(beneath.children[1].children[2]).startswith("EMR plane 3, bar 2 silent since spill 40: 0 hits")
+    assert "EMR plane 0, bar 7 silent" in text_of(other)
+
+
+def test_what_follows_stands_with_its_cause_and_is_unfolded_where_it_is_short() -> None:
+    peak = replace(verdict(-1), group="Electrons TOF0 → TOF1")
+    shown = view(run_book(), judgement=replace(FINE, verdicts=(verdict(-1), peak)))
+    assert said(shown.judgement) == ("bad", "TOF1 silent since spill 40")
+    _, beneath = tiles(shown, "/detector/tof")
+    assert (text_of(beneath.children[0]), beneath.open) == ("What follows from it: 1", True)

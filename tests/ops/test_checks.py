@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ops.commands.checks import tell
+from ops.console import out
 from ops.stack import LocalStack
 from schemas.records import RawSpill
 from streams.books.limits import TypeLimits
@@ -34,7 +36,7 @@ def test_what_is_wrong_is_the_same_live_replayed_and_without_servers(broken: Liv
     shown = spilldeck_here("checks", "show", str(RUN), "--json", env=broken.env)
     assert shown.returncode == 1
     found = json.loads(shown.stdout)
-    assert [each["words"] for each in found["verdicts"]] == [WORDS]
+    assert [each["words"] for each in found["causes"]] == [WORDS]
     raw = [record for record in RECORDS if isinstance(record, RawSpill)]
     result = process(raw, ConditionsStore([]).for_run)[RUN]
     plots = {name: its.to_json() for name, its in plot_verdicts(result.run_book(), None, TypeLimits()).items()}
@@ -68,6 +70,18 @@ def test_what_is_watched_is_listed_with_what_is_borne(spilldeck_here: Spilldeck)
     assert {"detector": "tof", "name": "TOF1", "channels": 28} in found["watched"]
     assert {"detector": "tof", "name": "Electrons TOF0 → TOF1", "channels": 0} in found["watched"]
     assert found["limits"]["channel"] > found["limits"]["group"] > found["limits"]["peak"] > 10
+
+
+def test_what_follows_stands_beneath_its_cause_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = SimulatedRun(run=RUN, spills=SPILLS, mean_triggers=60).with_faults(["dead_pmt:tof1@30-59"])
+    monkeypatch.setenv("COLUMNS", "80")
+    with out.capture() as said:
+        tell(RUN, process(run.records(), ConditionsStore([]).for_run)[RUN].judgement())
+    _, cause, follows, *more = said.get().splitlines()
+    assert cause.startswith("TOF1 silent since spill 30: 0 hits, where ")
+    assert follows.startswith("    Electrons TOF0 → TOF1 silent since spill 30")
+    assert max(map(len, (cause, follows, *more))) <= 80
+    assert all(line.startswith("    ") for line in more)
 
 
 def test_process_tells_what_is_wrong(spilldeck_here: Spilldeck, tmp_path: Path) -> None:
