@@ -11,8 +11,10 @@ from dash import html
 
 from dashboards.data import View
 from dashboards.pages.links import to_page
+from dashboards.pages.strip import missing
 from streams.books import shapes, situation
 from streams.books.judgement import cause_words, measured, words
+from streams.books.plain_limits import TooMany, too_many
 from streams.books.shapes import PlotVerdict
 from streams.checks.causes import Cause
 from streams.checks.counts import SETTLING
@@ -30,9 +32,10 @@ def tiles(view: View, path: str) -> list[Any]:
     """Return what is wrong, as the page at an address shows it."""
     if view.run is None:
         return []
+    of_run = [_run_tile(each, view) for each in _over("", view)]
     all_of = {detector: _said(detector, view) for detector in experiment().detectors if _has_tile(detector, view)}
     if not path.strip("/"):
-        return [_tile(*said, detector, "tile") for detector, said in all_of.items()]
+        return [*of_run, *(_tile(*said, detector, "tile") for detector, said in all_of.items())]
     match path.strip("/").split("/"):
         case ["detector", here, *_] if here in all_of:
             own = _all_of(here, view)
@@ -41,12 +44,32 @@ def tiles(view: View, path: str) -> list[Any]:
         case _:
             here, own = "", []
     bad = {detector: said for detector, said in all_of.items() if said[0] is Level.BAD and detector != here}
-    return own + [_tile(*said, detector, "tile elsewhere") for detector, said in bad.items()]
+    return own + of_run + [_tile(*said, detector, "tile elsewhere") for detector, said in bad.items()]
 
 
 def _has_tile(detector: str, view: View) -> bool:
     """Say whether a detector has a tile: one that is not watched has none while its plots are as they should be."""
-    return detector in experiment().watched or bool(_off(detector, view))
+    return detector in experiment().watched or bool(_off(detector, view) or _over(detector, view))
+
+
+def _over(detector: str, view: View) -> list[TooMany]:
+    """Return what too many spills have of a detector; of none, as a whole."""
+    found = too_many(view.book.totals, view.limits.percent, missing(view)) if not view.is_loading else []
+    return [each for each in found if each.detector == detector]
+
+
+def _over_level(view: View) -> Level:
+    return Level.WARNING if view.limits.only_warns else Level.BAD
+
+
+def _run_tile(over: TooMany, view: View) -> Any:
+    level = _over_level(view)
+    parts = [
+        html.Span(MARK[level], className="mark"),
+        html.Span("Run", className="what"),
+        html.Span(over.words, className="words"),
+    ]
+    return html.Button(parts, className=f"tile {level}", title="List them", **{"data-do": "counters"})
 
 
 def _tile(level: Level, text: str, detector: str, classes: str) -> Any:
@@ -91,6 +114,7 @@ def _named(verdict: PlotVerdict) -> str:
 def _all_of(detector: str, view: View) -> list[Any]:
     """Return how a detector is, and all that is and was wrong with it: what is over behind, the newest of it first."""
     its, off = _of(detector, view), _off_tile(detector, view)
+    off = [*(_tile(_over_level(view), each.words, detector, "tile one") for each in _over(detector, view)), *off]
     if not its:
         return off or [_tile(*_said(detector, view), detector, "tile")]
     bad = [each for each in its if each.verdict.ended is None]
@@ -124,6 +148,8 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
         return Level.UNKNOWN, "Not judged yet"
     if detector in situation.not_read_out(view.book.totals):
         return Level.IDLE, "Not read out in this run"
+    if over := _over(detector, view):  # what cannot be read has no hits, either
+        return _over_level(view), over[0].words
     its, off = _of(detector, view), _off(detector, view)
     bad = [each for each in its if each.verdict.ended is None]
     if off and not bad:

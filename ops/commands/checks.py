@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -73,6 +74,7 @@ def show(
     from dashboards.data.books import automatic_of
     from streams.books.judgement import judged
     from streams.books.limits import LimitsFile
+    from streams.books.plain_limits import too_many
     from streams.books.reader import BookReader
     from streams.books.shapes import State, against_run, bad, plot_verdicts
     from streams.conditions.store import ConditionsStore
@@ -97,14 +99,23 @@ def show(
     if found.problem:
         raise UsageError(f"run {run} cannot be judged: {found.problem}")
     against = against_run(other, compared) if other is not None and compared is not None else None
-    shapes = plot_verdicts(book, against, limits.of(book.totals.run_type))
+    its = limits.of(book.totals.run_type)
+    shapes, over = plot_verdicts(book, against, its), too_many(book.totals, its.percent)
     if as_json:
         plots = {name: its.to_json() for name, its in shapes.items()}
-        typer.echo(json.dumps(found.to_json() | {"run": run, "reference": other, "plots": plots}))
+        typer.echo(
+            json.dumps(
+                found.to_json()
+                | {"run": run, "reference": other, "plots": plots, "too_many": [asdict(each) for each in over]}
+            )
+        )
     else:
+        for each in over:
+            out.print(Text(each.words, style="yellow" if its.only_warns else "red"))
         tell(run, found)
         _print_shapes(shapes, other)
-    raise typer.Exit(bool(found.bad) or any(each.state is State.BAD for each in bad(shapes)))
+    is_bad = bool(over) and not its.only_warns
+    raise typer.Exit(is_bad or bool(found.bad) or any(each.state is State.BAD for each in bad(shapes)))
 
 
 def tell(run: int, found: "Judgement") -> None:

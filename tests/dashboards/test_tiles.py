@@ -1,5 +1,6 @@
 """What a tile says of a detector: unknown is not good, and what is wrong has its channel and its first spill."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 
 from dashboards.pages.tiles import MOST, tiles
 from streams.books.judgement import Judgement
+from streams.books.limits import TypeLimits
+from streams.books.totals import Totals
 from streams.checks.begin import Begin
 from streams.checks.counts import CHANNEL, Finding
 from streams.checks.judge import Verdict
@@ -121,3 +124,16 @@ def test_what_follows_stands_with_its_cause_and_is_unfolded_where_it_is_short() 
     assert said(shown.judgement) == ("bad", "TOF1 silent since spill 40")
     _, beneath = tiles(shown, "/detector/tof")
     assert (text_of(beneath.children[0]), beneath.open) == ("What follows from it: 1", True)
+
+
+def test_22_what_too_many_spills_have_is_told_in_the_tile_of_its_detector_and_of_the_run() -> None:
+    totals = Totals(received=400, filled=370, last_spill=399, errors=Counter(tof=40), rejected=Counter(unpack=30))
+    totals.refused = [*range(30)]
+    its = replace(run_book(), totals=totals)
+    said = [text_of(tile) for tile in tiles(view(its, judgement=Judgement(spills=370, counted=370, last=399)), "/")]
+    assert "✕ Run 30 of 400 spills (7.5 %) rejected" in said
+    assert "✕ Time of flight 40 of 400 spills (10 %) with errors of tof" in said
+    only_warns = view(its, limits=TypeLimits(only_warns=True))
+    assert "! Run 30 of 400 spills (7.5 %) rejected" in [text_of(tile) for tile in tiles(only_warns, "/detector/kl")]
+    on_their_way = view(replace(its, totals=Totals(received=360, filled=360, last_spill=399)), behind=40)
+    assert not any("Run" in text_of(tile) for tile in tiles(on_their_way, "/"))
