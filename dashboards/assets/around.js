@@ -89,12 +89,15 @@
     const size = { width: graph.clientWidth, height: graph.clientHeight };
     window.Plotly.downloadImage({ data: graph.data, layout }, { format, filename: graph.layout.meta.file, scale: 2, ...size });
   };
-  // What is bad and was acknowledged is marked as seen until it is over; what is told of times goes on meanwhile.
-  const TIMES = /\d+ (s|min|h|days)\b|, as of spill \d+/g;
+  // What is bad and was acknowledged is marked as seen until it is over; its times and sizes go on meanwhile.
+  const GOES_ON = new RegExp([
+    /\d+ (s|min|h|days)\b|, as of spill \d+/, / since spill \d+( \(between \d+ and \d+\))?/, /\d+ of \d+ /, / \(× [^)]+\)/,
+    /: [\d,]+ hits?, where [\d,]+ were expected/, /by [-+]?[\d.]+ (± [\d.]+ )?/,
+  ].map(each => each.source).join("|"), "g");
   const seen = new Set();
   const bad = () => [...document.querySelectorAll(".badge.bad, .banner.bad, .tile.bad")];
   const fault = told =>
-    told.matches(".badge") ? told.querySelector(".what").textContent : told.textContent.replace(TIMES, "");
+    told.matches(".badge") ? told.querySelector(".what").textContent : told.textContent.replace(GOES_ON, "");
   const markSeen = () => {
     const now = new Set(bad().map(fault));
     for (const each of seen) if (!now.has(each)) seen.delete(each);

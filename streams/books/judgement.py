@@ -108,7 +108,7 @@ def words(verdict: Verdict) -> str:
 
 
 def cause_words(cause: Cause) -> str:
-    """Return a cause as a shifter says it: ``EMR plane 3: 59 of 59 channels silent since spill 412``."""
+    """Return a cause as a shifter says it: ``Wall plane 3: 59 of 59 channels silent since spill 412``."""
     verdict, finding = cause.verdict, cause.verdict.finding
     if not cause.members:
         return words(verdict)

@@ -7,7 +7,7 @@ its channels, a part of the group, a channel, a peak.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import partial
 
@@ -325,8 +325,8 @@ def _summed(nodes: Sequence[_Node]) -> Finding:
     """Return what counts of some say together."""
     its = _findings(nodes)
     counted, expected = sum(each.counted for each in its), sum(each.expected for each in its)
-    return Finding(
-        column=its[0].column,
+    return replace(
+        its[0],
         change=Counter(each.change for each in its).most_common(1)[0][0],
         factor=counted / expected if expected else its[0].factor,
         counted=counted,
@@ -341,8 +341,8 @@ def _mean(signs: Mapping[str, int], nodes: Sequence[_Node]) -> Moved:
     """Return how far the source of some peaks has moved, by how far these have, the surest counting most."""
     its = [(signs[n.verdict.group], f) for n in nodes if isinstance(f := n.verdict.finding, Moved)]
     weights = [1 / max(each.error, 1e-9) ** 2 for _, each in its]
-    return Moved(
-        column=its[0][1].column,
+    return replace(
+        its[0][1],
         by=sum(w * sign * each.by for w, (sign, each) in zip(weights, its, strict=True)) / sum(weights),
         error=sum(weights) ** -0.5,
         begin=common([each.begin for _, each in its]),

@@ -27,7 +27,7 @@ class Whole(NamedTuple):
     """Groups that fail as one."""
 
     name: str
-    """As a shifter says it: ``Tracker upstream``."""
+    """As a shifter says it: ``Wall upstream``."""
     pieces: str
     """What its groups are, in the plural: ``stations``."""
 

@@ -54,3 +54,21 @@ def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_ov
     expect(page.locator("#tiles .one")).to_contain_text(f"since spill {FIRST} until")
     page.click("#navigation a[href='/']")
     expect(page.locator(TOF)).to_contain_text("No change; 1 fault before")
+
+
+def test_who_has_seen_a_plane_die_is_not_told_anew_of_each_of_its_channels(site: Site, page: Page) -> None:
+    run = site.new_run(mean_triggers=60).with_faults([f"dead_pmt:emr/20@{FIRST}-79", "hot_channel:emr/45/2@60-79"])
+    site.play(run, 0, FIRST + 12)
+    open_page(page)
+    tile = page.locator('#tiles a[href^="/detector/emr"]')
+    expect(tile).to_contain_text(re.compile(r"EMR plane 20: \d+ of \d+ channels silent"))
+    before = tile.text_content() or ""
+    page.keyboard.press("a")
+    expect(tile).to_have_class(re.compile("seen"))
+    site.play(run, FIRST + 12, 60)
+    expect(tile).not_to_contain_text(before)
+    expect(tile).to_have_class(re.compile("seen"))
+    # Another fault is new.
+    site.play(run, 60, 70)
+    expect(tile).to_contain_text("; 1 more")
+    expect(tile).not_to_have_class(re.compile("seen"))

@@ -201,6 +201,12 @@ def test_a_station_that_comes_later_has_moved_both_its_peaks(by: float, words: s
     assert told([moved(A_B, by), moved(B_C, -by)]) == [f"{words} since spill 100 (2 of 2 peaks)"]
 
 
+def test_what_is_no_time_is_neither_later_nor_earlier() -> None:
+    verdict = replace(moved("Absorber", 0.31), unit="MeV")
+    words = cause_words(Cause(verdict=verdict, follows=(verdict, verdict), members="peaks", told=2, of=2))
+    assert words == "Absorber moved by +0.31 MeV since spill 100 (2 of 2 peaks)"
+
+
 def test_a_station_with_one_peak_has_moved_that_one() -> None:
     assert told([moved(A_B, -0.31)]) == [f"{A_B} moved by -0.31 ns since spill 100"]
 
