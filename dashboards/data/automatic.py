@@ -18,8 +18,10 @@ ENOUGH_TRIGGERS = 1000
 """Particle triggers: a bin with a tenth of them has 10 %."""
 CONSIDERED = 100
 """So many of the newest runs of the type."""
-GOOD = f"ended, {ENOUGH_SPILLS} spills, {ENOUGH_TRIGGERS:,} triggers, "
+GOOD = (
+    f"ended, {ENOUGH_SPILLS} spills, {ENOUGH_TRIGGERS:,} triggers, "
     f"at most {FEW_PERCENT:g} % rejected, missing, in error"
+)
 """What a run must be to be chosen, in words."""
 
 

@@ -103,12 +103,8 @@ def show(
     shapes, over = plot_verdicts(book, against, its), too_many(book.totals, its.percent)
     if as_json:
         plots = {name: its.to_json() for name, its in shapes.items()}
-        typer.echo(
-            json.dumps(
-                found.to_json()
-                | {"run": run, "reference": other, "plots": plots, "too_many": [asdict(each) for each in over]}
-            )
-        )
+        more = {"run": run, "reference": other, "plots": plots, "too_many": [asdict(each) for each in over]}
+        typer.echo(json.dumps(found.to_json() | more))
     else:
         for each in over:
             out.print(Text(each.words, style="yellow" if its.only_warns else "red"))

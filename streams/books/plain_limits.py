@@ -1,4 +1,4 @@
-"""Plain limits: what too many of a run's spills have, by its counters: rejected, missing, in error, without a detector."""
+"""Plain limits: what too many of a run's spills have: rejected, missing, with errors, without a detector."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
