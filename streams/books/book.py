@@ -211,6 +211,19 @@ def fill(spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Filled:
     return Filled(book=book, failures=failures, key_numbers=packed, channel_counts=counts)
 
 
+def counts_of(name: str, spill: ReconstructedSpill, ranges: Ranges) -> I8:
+    """Return the counts by which a spill alone fills one plot, flow included.
+
+    Raises
+    ------
+    PlotError
+        When it cannot be filled with it.
+    """
+    book = Book(ranges)
+    _fill_one(book, name, [Batch([spill])])
+    return book.counts(name)
+
+
 def _channel_counts(spill: ReconstructedSpill, failures: dict[str, dict[int, str]]) -> bytes:
     """Return how often each channel was hit in a spill, packed; without groups on which the experiment's code fails."""
     counts = {}
