@@ -9,11 +9,11 @@ from ops.daq_file import SUFFIXES
 from ops.files import sync, workspace
 from ops.replay.checks import not_whole, where_they_lie
 from ops.replay.checksum import CHECKSUM_SUFFIX, sha256_of
-from ops.replay.origins import messages_of
 from schemas.records import RawSpill, RunControl
 from streams.books.compare import few
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
+from streams.books.topic_spills import messages_of
 from streams.daq.archive_file import Contents, Message, write_messages
 from streams.daq.sources import read_source
 from streams.errors import SpilldeckError, UsageError

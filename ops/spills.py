@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, Message
 
-from ops.replay.origins import of_topic
 from schemas.records import RawSpill, ReconstructedSpill
-from streams.daq.producer import partition_of
+from streams.books.topic_spills import of_topic
 from streams.kafka import asking, messages, topic_spans
 from streams.settings import Settings
-from streams.topics import Topics
+from streams.topics import Topics, partition_of
 
 _LOOKED_AT = 1000
 """Offsets at the end of a partition in which its last message is looked for."""

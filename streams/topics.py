@@ -1,4 +1,4 @@
-"""Names of the topics, and of who reads them."""
+"""Names of the topics, and of who reads them; where in them a spill lies."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -9,6 +9,11 @@ from streams.settings import Settings
 def workers_group(settings: Settings, session: str) -> str:
     """Return the consumer group of a session's workers."""
     return f"{settings.kafka.topic_prefix}spilldeck-{session}"
+
+
+def partition_of(spill: int, partitions: int) -> int:
+    """Return the partition of a spill: a run is spread over all of them. Unreadable bytes have none: the first."""
+    return max(spill, 0) % partitions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -299,7 +299,7 @@ def sentence(what: object) -> str:
 def _settled(spills: SpillFacts, partitions: int) -> SpillFacts:
     """Leave out the spills beyond the first that may still come: a partition that lags would look like missed spills.
 
-    The producer spreads them by their numbers, see `streams.daq.producer.partition_of`.
+    The producer spreads them by their numbers, see `streams.topics.partition_of`.
     """
     number = spills.spill
     next_of_each = [

@@ -8,13 +8,14 @@ from pathlib import Path
 from redis import Redis
 
 from ops.replay.checksum import check_archive
-from ops.replay.origins import Span, archive_spans, of_topic, topic_of
+from ops.replay.origins import Span, archive_spans, topic_of
 from schemas.records import RawSpill, ReconstructedSpill, RunState
 from streams.books.compare import few
 from streams.books.layout import Place
 from streams.books.reader import BookReader
 from streams.books.registry import state
 from streams.books.replays import Origin, Plan
+from streams.books.topic_spills import of_topic
 from streams.books.totals import Totals
 from streams.errors import SpilldeckError, UsageError
 from streams.freshness import DAQ_SILENT_S, span

@@ -1,42 +1,23 @@
 """The messages of one partition that a replay takes: those of its runs, in their order, with where they lay."""
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-from confluent_kafka import Consumer, Message
-
-from schemas.known import OtherTablesError, WireError
-from schemas.records import RawSpill, ReconstructedSpill, RunControl
-from schemas.wire import decode, encode
+from schemas.records import RawSpill, RunControl
+from schemas.wire import encode
 from streams.books.replays import Origin, Plan
+from streams.books.topic_spills import Taken, of_topic
 from streams.daq.archive_file import contents_of, is_archive, read_messages
 from streams.daq.archive_source import record_of
-from streams.daq.producer import partition_of
 from streams.daq.sources import read_source
-from streams.errors import ServerError, SpilldeckError, UsageError
-from streams.experiment import experiment
-from streams.kafka import Spans, asking, messages, span, topic_spans
-from streams.kept_schemas import KeptSchemas
+from streams.errors import ServerError, UsageError
+from streams.kafka import Spans, topic_spans
 from streams.settings import Settings
-from streams.topics import Topics
-from streams.transform import raw_offset_of
+from streams.topics import Topics, partition_of
 
 Span = tuple[int, int]
 """Of a partition: the first offset that is read, and the first that is not."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """A message of a run that is replayed."""
-
-    offset: int
-    produced_ms: int
-    raw_offset: int | None = None
-    """Offset in ``spills.raw`` of what a message of ``spills.reco`` was made of."""
-    record: RawSpill | RunControl | ReconstructedSpill = field(repr=False)
-    value: bytes = field(repr=False)
 
 
 def topic_of(settings: Settings, origin: Origin) -> str:
@@ -105,87 +86,6 @@ def _as_in_raw(
             on_read(one.raw_offset)
             at = one.raw_offset + 1
             yield replace(one, offset=one.raw_offset)
-
-
-def of_topic(
-    settings: Settings,
-    topic: str,
-    partition: int,
-    start: int,
-    stop: int,
-    runs: tuple[int, ...],
-    on_read: Callable[[int], None] = lambda _offset: None,
-) -> Generator[Taken, None, None]:
-    """Yield the messages of some runs in [start, stop) of a partition of a topic of spills."""
-    with closing(messages_of(settings, topic, partition, start, stop, runs, on_read)) as found:
-        for message, record in found:
-            yield Taken(
-                offset=message.offset() or 0,
-                produced_ms=message.timestamp()[1],
-                raw_offset=raw_offset_of(dict(message.headers() or ())),
-                record=record,
-                value=message.value() or b"",
-            )
-
-
-def messages_of(
-    settings: Settings,
-    topic: str,
-    partition: int,
-    start: int,
-    stop: int,
-    runs: tuple[int, ...],
-    on_read: Callable[[int], None] = lambda _offset: None,
-) -> Generator[tuple[Message, RawSpill | RunControl | ReconstructedSpill], None, None]:
-    """Yield the messages of some runs in [start, stop) of a partition as Kafka has them, with their records.
-
-    Raises
-    ------
-    SpilldeckError
-        When Kafka has dropped some, or one was written with columns that cannot be read as those of today.
-    """
-    kept = KeptSchemas(settings)
-    with asking(settings) as ours:
-        expected = start
-        for message in messages(ours, topic, partition, start, stop):
-            offset = message.offset() or 0
-            if offset > expected:
-                _refuse_a_gap(ours, topic, partition, expected, offset)
-            expected = offset + 1
-            on_read(offset)
-            try:
-                record = decode(message.value() or b"", experiment().tables, kept.find)
-            except OtherTablesError as error:
-                if _is_of(message, runs):
-                    raise _written_otherwise(topic, partition, offset, error) from error
-                continue
-            except WireError:
-                continue  # it belongs to no run
-            if isinstance(record, RawSpill | RunControl | ReconstructedSpill) and record.run in runs:
-                yield message, record
-        if expected < stop:
-            _refuse_a_gap(ours, topic, partition, expected, stop)
-
-
-def _is_of(message: Message, runs: tuple[int, ...]) -> bool:
-    return (message.key() or b"") in {str(run).encode() for run in runs}
-
-
-def _written_otherwise(topic: str, partition: int, offset: int, why: OtherTablesError) -> SpilldeckError:
-    return SpilldeckError(
-        f"message {offset} of {topic}[{partition}] was written by another version or with other detectors: {why}; what "
-        f"the DAQ sent is in Kafka as it was, so make it again from there (spilldeck replay)"
-    )
-
-
-def _refuse_a_gap(ours: Consumer, topic: str, partition: int, expected: int, offset: int) -> None:
-    """Refuse to go on in silence when retention took what was to be read next."""
-    low, _ = span(ours, topic, partition)
-    if low > expected:
-        raise SpilldeckError(
-            f"Kafka dropped messages {expected} to {min(low, offset) - 1} of {topic}[{partition}] before they were "
-            f"replayed: its retention has come to them"
-        )
 
 
 def _of_archive(

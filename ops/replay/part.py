@@ -21,7 +21,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
 from ops.replay.live import LiveLag
-from ops.replay.origins import Taken, taken, topic_of
+from ops.replay.origins import taken, topic_of
 from ops.stack.processes import die_with_parent
 from schemas.records import ReconstructedSpill, RejectedSpill
 from streams.books.batches import by_bytes
@@ -32,6 +32,7 @@ from streams.books.partition import Filling, Partition, Partitions
 from streams.books.replays import Plan
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore
+from streams.books.topic_spills import Taken
 from streams.process import plot_ranges
 from streams.settings import Settings, load_settings
 from streams.transform import Message, Outcome, outcome, reconstructed

@@ -9,13 +9,14 @@ from redis import Redis
 
 from ops.replay.again import spills_again
 from ops.replay.checks import make_plan
-from ops.replay.origins import of_topic, topic_of
+from ops.replay.origins import topic_of
 from schemas.records import ReconstructedSpill
 from streams import __version__
 from streams.books.compare import Difference, compare
 from streams.books.lag import behind
 from streams.books.reader import BookReader
 from streams.books.replays import Origin, Plan
+from streams.books.topic_spills import of_topic
 from streams.conditions.store import ConditionsStore
 from streams.errors import SpilldeckError, UsageError
 from streams.kafka import topic_spans

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from schemas.columns import I8, Detector, Table
+from schemas.columns import I4, I8, Detector, Table
 from schemas.records import ReconstructedSpill
 from streams.books.book import PlotError, Ranges, counts_of
 from streams.checks.shapes import Block
@@ -135,4 +135,6 @@ def _cut_table(table: Table, start: int, stop: int) -> Table:
     if trigger is None:
         return table
     rows = table.rows((trigger >= start) & (trigger < stop))
-    return replace(rows, trigger=rows.trigger - start)
+    counted: I4 = getattr(rows, "trigger")  # noqa: B009 - not every table has it
+    counted -= start  # the rows that a mask selects are a copy
+    return rows

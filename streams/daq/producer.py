@@ -18,17 +18,12 @@ from schemas.wire import MAX_MESSAGE_BYTES, encode
 from streams.errors import BadDataError, ServerError
 from streams.kafka import NO_ANSWER, POLL_S, no_kafka, partitions, queue, writer
 from streams.settings import Settings
-from streams.topics import Topics
+from streams.topics import Topics, partition_of
 
 CONNECT_S = 5.0
 """A broker that does not answer at the start within it is taken to be down."""
 SAID_AFTER_S = 2.0
 """A broker that is well acknowledges within some milliseconds."""
-
-
-def partition_of(spill: int, partitions: int) -> int:
-    """Return the partition of a spill: a run is spread over all of them. Unreadable bytes have none: the first."""
-    return max(spill, 0) % partitions
 
 
 class SpillProducer:

@@ -15,11 +15,10 @@ from schemas.records import NO_RUN, Rejection, RunControl
 from streams.books.compare import differences
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
-from streams.daq.producer import partition_of
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
-from streams.topics import Topics
+from streams.topics import Topics, partition_of
 from tests.hostile.corpus import Hostile, for_raw, for_reco, rejected_spill
 from tests.kafka import rejected
 from tests.ops.conftest import Spilldeck

@@ -17,10 +17,10 @@ from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.books.replays import Origin
 from streams.conditions.store import ConditionsStore
-from streams.daq.producer import SpillProducer, partition_of
+from streams.daq.producer import SpillProducer
 from streams.process import process
 from streams.settings import ProducerSettings, Settings
-from streams.topics import Topics
+from streams.topics import Topics, partition_of
 from tests.conftest import wait_until_counted
 from tests.kafka import messages
 from tests.live import Record, small_run

@@ -16,11 +16,10 @@ from ops.daq_file import write_daq_file
 from ops.inputs import paced
 from ops.topics import ensure_topics
 from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
-from streams.daq.producer import partition_of
 from streams.date.framing import headers
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import Settings
-from streams.topics import Topics
+from streams.topics import Topics, partition_of
 from tests.date_builder import end_of_run, spill, start_of_run
 from tests.kafka import messages
 from tests.ops.conftest import Spilldeck, assert_one_sentence

@@ -13,11 +13,11 @@ from schemas.records import NO_RUN, RawSpill, RejectedSpill
 from streams.books.compare import differences
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
-from streams.daq.producer import SpillProducer, partition_of
+from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
-from streams.topics import Topics
+from streams.topics import Topics, partition_of
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.wire import encode
 from tests.workers import Workers, environment

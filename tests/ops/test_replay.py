@@ -21,7 +21,7 @@ from dashboards.choices import Choices
 from dashboards.data import Data
 from ops.archive import write_archive
 from ops.replay.checks import make_plan
-from ops.replay.origins import of_topic, taken
+from ops.replay.origins import taken
 from ops.replay.sessions import Sessions
 from ops.stack import LocalStack
 from schemas.records import RawSpill
@@ -30,6 +30,7 @@ from streams.books.cells import Cells
 from streams.books.compare import compare, differences
 from streams.books.reader import BookReader
 from streams.books.replays import Origin
+from streams.books.topic_spills import of_topic
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.daq.sources import read_source
