@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import out, servers
+from ops.console import out
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,46 +71,27 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what is and what was wrong with a run; exit with 1 if something is."""
-    from dashboards.data.books import automatic_of
+    from ops.judged import read_judged
     from streams.books.judgement import judged
-    from streams.books.limits import LimitsFile
     from streams.books.plain_limits import too_many
-    from streams.books.reader import BookReader
-    from streams.books.shapes import State, against_run, bad, plot_verdicts
-    from streams.conditions.store import ConditionsStore
-    from streams.process import plot_ranges
+    from streams.books.shapes import State, bad
 
-    with servers() as (settings, redis):
-        conditions = ConditionsStore.from_settings(settings)
-        shown = BookReader.shown(redis, settings)
-        reader = shown if session is None else BookReader.of(redis, settings, session)
-        book = reader.run(run, plot_ranges(run, conditions.for_run))
-        if not book.totals.received:
-            raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
-        other = automatic_of(shown, run).run if reference is None else reference
-        compared = shown.run(other, plot_ranges(other, conditions.for_run)) if other is not None else None
-        if compared is not None and not compared.totals.received:
-            raise UsageError(f"there is no run {other} in the books: see spilldeck runs list")
-    limits = LimitsFile(settings.checks.limits)
-    limits.look()
-    if limits.problem:
-        raise UsageError(limits.problem)
-    found = judged(book, compared)
+    its = read_judged(run, session, reference)
+    book, other, limits = its.book, its.reference, its.limits
+    found = judged(book, its.compared)
     if found.problem:
         raise UsageError(f"run {run} cannot be judged: {found.problem}")
-    against = against_run(other, compared) if other is not None and compared is not None else None
-    its = limits.of(book.totals.run_type)
-    shapes, over = plot_verdicts(book, against, its), too_many(book.totals, its.percent)
+    shapes, over = its.verdicts(), too_many(book.totals, limits.percent)
     if as_json:
-        plots = {name: its.to_json() for name, its in shapes.items()}
+        plots = {name: verdict.to_json() for name, verdict in shapes.items()}
         more = {"run": run, "reference": other, "plots": plots, "too_many": [asdict(each) for each in over]}
         typer.echo(json.dumps(found.to_json() | more))
     else:
         for each in over:
-            out.print(Text(each.words, style="yellow" if its.only_warns else "red"))
+            out.print(Text(each.words, style="yellow" if limits.only_warns else "red"))
         tell(run, found)
         _print_shapes(shapes, other)
-    is_bad = bool(over) and not its.only_warns
+    is_bad = bool(over) and not limits.only_warns
     raise typer.Exit(is_bad or bool(found.bad) or any(each.state is State.BAD for each in bad(shapes)))
 
 

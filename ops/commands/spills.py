@@ -1,4 +1,4 @@
-"""spilldeck spills: get, count."""
+"""spilldeck spills: get, find, count."""
 
 import dataclasses
 import json
@@ -55,6 +55,49 @@ def get(
         typer.echo(json.dumps(_plain(found)))
     else:
         _show(found)
+
+
+@app.command()
+def find(
+    run: Annotated[int, typer.Argument(metavar="RUN", min=0)],
+    plot: Annotated[str, typer.Argument(metavar="PLOT", help="Its name, as in the address of its page.")],
+    session: Annotated[
+        str | None, typer.Option(help="Whose book of it, as replay-new-t0; the run's own by default.")
+    ] = None,
+    reference: Annotated[
+        int | None, typer.Option(min=0, help="Run to compare with; the newest good one of its type by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the spills that filled what is off in a plot, or that have nothing there."""
+    from ops.judged import read_judged
+    from streams.books.shapes import bad, words
+    from streams.books.spill_search import entries_words, find_filling, triggers_words
+    from streams.books.spill_search import words as filling_words
+    from streams.experiment import experiment
+
+    if plot not in experiment().plots:
+        raise UsageError(
+            f"there is no plot {plot}: its name stands in the address of its page, and in spilldeck export"
+        )
+    its = read_judged(run, session, reference)
+    verdict = its.verdicts()[plot]
+    block = verdict.shape.worst if bad({plot: verdict}) and verdict.shape is not None else None
+    filling = find_filling(its.settings, run, its.book, plot, block, its.conditions.for_run) if block else None
+    if as_json:
+        found = {"run": run, "reference": its.reference, "plot": verdict.to_json()}
+        typer.echo(json.dumps(found | {"filling": filling.to_json() if filling is not None else None}))
+        return
+    out.print(Text(f"{experiment().plots[plot].title}: {words(verdict)}"))
+    if filling is None:
+        out.print("Nothing is off.")
+        return
+    out.print(Text(f"{filling_words(filling)}{':' if filling.spills else '.'}"))
+    for each in filling.spills:
+        triggers = triggers_words(each)
+        out.print(Text(f"  {each.spill}: {entries_words(each, filling)}{f'; {triggers}' if triggers else ''}"))
+    if filling.spills:
+        out.print(f"spilldeck spills get --run {run} --spill {filling.spills[0].spill} shows one.")
 
 
 def _write(payload: bytes, file: Path) -> None:

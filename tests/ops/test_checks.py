@@ -1,6 +1,7 @@
 """spilldeck checks: what is wrong with a run, as live counted it; the same of a replay, and without servers."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from streams.books.shapes import plot_verdicts
 from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
+from streams.reconstruct import reconstruct
 from tests.live import Live, count_live, settings_on
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 
 RUN, SPILLS = 900_021, 60
+PLOT = "hslabhits10"
 WORDS = "TOF1 horizontal slab 3, PMT 1 silent since spill 30"
 RECORDS = [*SimulatedRun(run=RUN, spills=SPILLS).with_faults(["dead_pmt:tof1/0/3/1@30-59"]).records()]
 
@@ -60,6 +63,41 @@ def test_what_is_wrong_is_the_same_live_replayed_and_without_servers(broken: Liv
 @pytest.mark.servers
 def test_a_run_that_there_is_not_is_said(broken: Live, spilldeck_here: Spilldeck) -> None:
     assert "there is no run 12" in assert_one_sentence(spilldeck_here("checks", "show", "12", env=broken.env), 2)
+
+
+@pytest.mark.servers
+def test_spills_are_found_that_filled_what_is_off_in_a_plot_or_have_nothing_there(
+    broken: Live, spilldeck_here: Spilldeck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = SimulatedRun(run=RUN + 1, spills=30, mean_triggers=60)
+    broken.send(*whole.records())
+
+    def find(run: int, other: int, *options: str) -> str:
+        done = spilldeck_here("spills", "find", str(run), PLOT, "--reference", str(other), *options, env=broken.env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    filled = json.loads(find(RUN + 1, RUN, "--json"))
+    first, last = (filled["plot"]["shape"]["worst"][end][0] for end in ("first", "last"))
+    conditions = ConditionsStore([]).for_run(RUN + 1)
+    for each in filled["filling"]["spills"]:
+        hits = reconstruct(whole.spill(each["spill"]).raw, conditions).detectors["tof"].hits
+        its = (hits.station == 1) & (hits.plane == 0) & (hits.slab >= first) & (hits.slab <= last)
+        assert each["inside"] == its.sum()
+        assert set(each["triggers"]) <= {*hits.trigger[its].tolist()}
+        assert len(each["triggers"]) == 3
+    monkeypatch.setattr(out, "_width", 80)
+    said = find(RUN, RUN + 1).splitlines()
+    assert max(map(len, said)) <= 80
+    at = next(at for at, line in enumerate(said) if line.startswith("No spill filled it, as it lacks entries."))
+    spills = [re.match(r"  (\d+): 0 of its \d+ entries, where [\d.e+]+ were expected$", line) for line in said[at:]]
+    named = [int(each[1]) for each in spills if each is not None]
+    assert len(named) == 3
+    assert all(30 <= spill < SPILLS for spill in named)
+    assert "Nothing is off." in find(RUN, RUN)
+    assert json.loads(find(RUN, RUN, "--json"))["filling"] is None
+    no_plot = spilldeck_here("spills", "find", str(RUN), "hslab", env=broken.env)
+    assert "there is no plot hslab" in assert_one_sentence(no_plot, 2)
 
 
 def test_what_is_watched_is_listed_with_what_is_borne(spilldeck_here: Spilldeck) -> None:
