@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -33,14 +32,6 @@ err = _Terminal(stderr=True, highlight=False, emoji=False)
 def complain(problem: object) -> None:
     """Say in one line what is wrong."""
     err.print(f"[bold red]spilldeck:[/] {escape(str(problem))}", soft_wrap=True)
-
-
-def calendar_time(time_ms: float, form: str = "%d %b %H:%M:%S") -> str:
-    """Return a time of day, UTC, as a table has it; - for one of no calendar, as whoever writes may give any time."""
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime(form)
-    except (ValueError, OverflowError, OSError):
-        return "-"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from schemas.records import RawSpill, RunControl
 from streams.books import situation
 from streams.experiment import experiment
 from streams.process import RunResult
+from streams.words import called
 
 
 def run_table(result: RunResult) -> Table:
@@ -34,11 +35,6 @@ def run_table(result: RunResult) -> Table:
     for step, count in sorted(totals.errors.items()):
         table.add_row(f"[yellow]errors of {step}[/]", f"{count:,}")
     return table
-
-
-def called(lacking: str) -> str:
-    """Return what a detector, or a table of it, for which conditions lack tables is called."""
-    return lacking.replace(".", " ").replace("_", " ")
 
 
 def time_problem(record: RawSpill | RunControl) -> str:

@@ -9,7 +9,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, out, servers
+from ops.console import out, servers
+from streams.words import calendar_time
 
 if TYPE_CHECKING:
     from ops.book_checks import PartitionStatus

@@ -26,7 +26,7 @@ def show(run: Annotated[int, typer.Argument(help="Run.", min=0)], as_json: AsJso
 
     Of a run whose tables cannot be read or contradict each other, all that are named for it are shown, and why; 2 then.
     """
-    from ops.tables import called
+    from streams.words import called
 
     store = _store()
     try:

@@ -8,8 +8,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, err, needs_export, out
+from ops.console import err, needs_export, out
 from streams.errors import SpilldeckError, UsageError
+from streams.words import calendar_time
 
 if TYPE_CHECKING:
     from streams.books.imported import Imported, Imports

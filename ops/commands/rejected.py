@@ -10,8 +10,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, complain, out
+from ops.console import complain, out
 from streams.errors import UsageError
+from streams.words import calendar_time
 
 if TYPE_CHECKING:
     from ops.rejected import Place, Rejected

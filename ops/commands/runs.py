@@ -10,8 +10,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, err, out, servers
+from ops.console import err, out, servers
 from streams.errors import UsageError
+from streams.words import calendar_time
 
 if TYPE_CHECKING:
     from ops.archive import Archive

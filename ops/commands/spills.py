@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,17 +11,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, out
+from ops.console import out
 from streams.errors import UsageError
-from streams.log import printable
 
 if TYPE_CHECKING:
-    from schemas.records import RawSpill, ReconstructedSpill
+    from schemas.records import ReconstructedSpill
 
 app = typer.Typer(help="Spills as they are in Kafka.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-LINE = 80
-"""Characters of a terminal's line."""
 
 
 @app.command()
@@ -38,6 +34,7 @@ def get(
     """Show a reconstructed spill, or the DAQ's bytes of it; or write these."""
     from ops.spills import find_spill
     from schemas.records import RawSpill
+    from streams.books.spill_words import bytes_words
     from streams.settings import load_settings
 
     if raw + as_json + (file is not None) > 1:
@@ -48,7 +45,8 @@ def get(
         raise UsageError(f"Kafka has no spill {spill} of run {run}: see spilldeck runs list and spilldeck topics list")
     if isinstance(found, RawSpill):
         if file is None:
-            _show_raw(found)
+            for line in bytes_words(found):
+                typer.echo(line)
         else:
             _write(found.payload, file)
     elif as_json:
@@ -110,27 +108,6 @@ def _write(payload: bytes, file: Path) -> None:
         raise UsageError(f"{file} cannot be written: {error.strerror}") from error
 
 
-def _show_raw(spill: "RawSpill") -> None:
-    """Show a spill's words, or its document; a line has at most `LINE` characters."""
-    from streams.experiment import experiment
-
-    its = experiment().format_of(spill.format)
-    if its is None or its.show is None:
-        for line in spill.payload.decode(errors="backslashreplace").splitlines():
-            typer.echo(printable(line))
-        return
-    for line in textwrap.wrap(f"from byte {spill.byte} of {printable(spill.source)} on", LINE):
-        typer.echo(line)
-    typer.echo(f"{'byte':>8}  {'word':<8}  what it is")
-    for word in its.show(spill.payload):
-        digits = f"{word.value:0{2 * len(word.content)}x}" if word.content else ""
-        indent = " " * 2 * word.depth
-        first, *others = textwrap.wrap(printable(word.what), LINE - 20 - len(indent)) or [""]
-        typer.echo(f"{word.byte:>8}  {digits:<8}  {indent}{first}")
-        for text in others:
-            typer.echo(f"{'':20}{indent}{text}")
-
-
 def _plain(spill: "ReconstructedSpill") -> dict[str, Any]:
     """Return a spill as plain values; a number that is none, as in NaN, becomes null."""
     fixed = {f.name: getattr(spill, f.name) for f in dataclasses.fields(spill) if f.name != "detectors"}
@@ -152,31 +129,13 @@ def _numbers(values: Any) -> Any:
 
 
 def _show(spill: "ReconstructedSpill") -> None:
-    from ops.tables import called
+    from streams.books.spill_words import summary
 
     table = Table(show_header=False, title=f"Run {spill.run}, spill {spill.spill}")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    rows: dict[str, Any] = {
-        "time (UTC)": calendar_time(spill.time_us / 1000, "%Y-%m-%d %H:%M:%S.%f"),
-        "particle triggers": spill.triggers,
-        "DAQ events": spill.events,
-        "bytes": f"{spill.size:,}",
-        "code": spill.code,
-        "conditions": spill.conditions or "none",
-    }
-    if spill.rejection is not None:
-        rows["rejected by"] = f"{spill.rejection.step}: {spill.rejection.reason}"
-    for name, detector in spill.detectors.items():
-        rows[name] = ", ".join(
-            f"{len(columns)} {kind.replace('_', ' ')}" for kind, columns in detector.tables().items()
-        )
-    rows |= {f"{name} failed": problem for name, problem in spill.errors.items()}
-    rows |= {f"{called(name)} not calibrated": why for name, why in spill.lacking.items()}
-    rows |= {f"skipped {name}": number for name, number in spill.skipped.items()}
-    rows |= {"left out, as nothing here has it": ", ".join(spill.left_out)} if spill.left_out else {}
-    for name, value in rows.items():
-        table.add_row(Text(name), Text(str(value)))
+    for name, value in summary(spill).items():
+        table.add_row(Text(name), Text(value))
     out.print(table)
 
 

@@ -9,7 +9,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, out
+from ops.console import out
+from streams.words import calendar_time
 
 if TYPE_CHECKING:
     from ops.topics import Difference

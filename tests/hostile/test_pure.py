@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.console import calendar_time
 from schemas.known import WireError
 from schemas.records import MAX_TEXT, NO_RUN, ReconstructedSpill, RejectedSpill, RunControl
 from streams.conditions.store import ConditionsStore
 from streams.transform import Message, transform
+from streams.words import calendar_time
 from tests.edits import EDITS, edited
 from tests.hostile.corpus import RAW, RECO, Hostile, for_raw, for_reco
 from tests.wire import decode, encode
