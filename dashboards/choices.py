@@ -70,7 +70,7 @@ class Choices:
         return cls(
             run=run,
             session=session,
-            window=LAST_MINUTE if said.get("window") == "last" else _number(said.get("window")),
+            window=LAST_MINUTE if said.get("window") == "last" else number(said.get("window")),
             reference=reference,
             reference_session=reference_session,
             reference_file=_file(said.get("reference")),
@@ -141,7 +141,7 @@ def _said(search: str | None) -> dict[str, str]:
 def _book(said: str | None) -> tuple[int | None, str | None]:
     """Return run and session of what `book_of` returned; neither for all else."""
     found = _BOOK.fullmatch(said or "")
-    run = _number(found[1]) if found else None
+    run = number(found[1]) if found else None
     return (run, found[2]) if found and run is not None else (None, None)
 
 
@@ -151,7 +151,8 @@ def _file(said: str | None) -> str | None:
     return name if name != said and is_name(name) else None
 
 
-def _number(said: str | None) -> int | None:
+def number(said: str | None) -> int | None:
+    """Return what an address says in the place of a number; None where it is none."""
     digits = said if said and said.isascii() and said.isdigit() and len(said) <= len(str(MAX_RUN)) else None
     return int(digits) if digits is not None and int(digits) <= MAX_RUN else None
 

@@ -17,12 +17,13 @@ from typing import Any, Self
 from fastapi import Request, Response
 
 from dashboards.choices import Choices, passed_over
-from dashboards.data import Data, View
+from dashboards.data import Data, ShownSpill, View
 from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.make import FigureCache
 from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import counted, plain, runs_list
 from dashboards.pages.plots import figures_on, followed_on, is_page, names_on, navigation, tables_on
+from dashboards.pages.spills import spill_on, spill_parts
 from dashboards.pages.strip import badges, banners, clock, strip
 from dashboards.pages.tables import table
 from dashboards.pages.tiles import tiles
@@ -66,6 +67,8 @@ class Shown:
 
     view: View
     versions: Mapping[str, str]
+    spill: ShownSpill | str | None
+    """If it is the page of one, as far as it is there."""
 
     def new(self, has: str) -> frozenset[str]:
         """Return what of it a browser lacks, by what it says that it has."""
@@ -153,7 +156,9 @@ class Live:
             "books": version(view.version, view.replays if look.path == "/replays" else ()),
             "runs": version(view.run, view.runs.version, view.imports),
         }
-        return Shown(view=view, versions=now)
+        address = spill_on(look.path)
+        spill = self._data.spill(address, look.choices) if address is not None else None
+        return Shown(view=view, versions=now | {"spill": version(address, spill)}, spill=spill)
 
     def _make(self, changes: int, look: Look, shown: Shown, new: frozenset[str]) -> bytes:
         """Return the answer, compressed: once for all who get it."""
@@ -173,6 +178,8 @@ class Live:
         if "about" in new:
             told["parts"]["controls"] = controls(view, choices, names_on(path))
             told["parts"]["navigation"] = navigation(path, situation.not_read_out(view.book.totals))
+        if "spill" in new and (address := spill_on(path)):
+            told["parts"]["spill"] = spill_parts(address, shown.spill)
         if "runs" in new:
             told["lists"] = {"runs-list": runs_list(view)}
         if "books" in new:

@@ -4,6 +4,7 @@ from dashboards.data.automatic import Automatic
 from dashboards.data.data import Data
 from dashboards.data.history import SPILLS_SHOWN, History, Point
 from dashboards.data.replays import Replay
+from dashboards.data.spills import ShownSpill, SpillAddress
 from dashboards.data.view import Reference, RunSummary, StoredRuns, View, book_words, window_words
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "Reference",
     "Replay",
     "RunSummary",
+    "ShownSpill",
+    "SpillAddress",
     "StoredRuns",
     "View",
     "book_words",

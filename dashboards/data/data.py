@@ -7,6 +7,7 @@ was last read, and waits only for a run that nobody has looked at yet.
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
@@ -22,6 +23,7 @@ from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
 from dashboards.data.decisions import LOOK_S as DECISIONS_S
 from dashboards.data.decisions import DecisionsWatcher
 from dashboards.data.one_run import Wanted
+from dashboards.data.spills import ShownSpill, SpillAddress, Spills
 from dashboards.data.store import Store, StoreWatcher
 from dashboards.data.view import View
 from dashboards.data.viewer import Seen, Viewer
@@ -63,6 +65,7 @@ class Data:
         # Each is written by one thread alone and replaced as a whole: a page needs no lock to read it.
         self._store, self._broker = Store(), Broker()
         self._viewer = Viewer(settings)
+        self._spills = Spills(settings)
         self.changes = 0
         """Grows with each change of what there is to show, the clock aside."""
         self.on_change: Callable[[], object] = lambda: None
@@ -92,13 +95,20 @@ class Data:
         self._decisions.asked.set()
         for thread in self._threads:
             thread.join()
+        self._spills.close()
         self._redis.close()
 
     def view(self, choices: Choices = Choices(), plot: str | None = None) -> View:  # noqa: B008 - frozen
         """Return what there is to show now of what somebody chose, and of one plot its key number."""
         self._want(choices, plot)
         seen = Seen(now_s=time.time(), store=self._store, broker=self._broker, undecided=self._decisions.warning)
-        return self._viewer.view(seen, choices, plot)
+        view = self._viewer.view(seen, choices, plot)
+        return view if plot is None else replace(view, filling=self._spills.filling(view, plot))
+
+    def spill(self, address: SpillAddress, choices: Choices) -> ShownSpill | str | None:
+        """Return a spill, of the session that was chosen if its run was; None as long as it is looked for."""
+        session = choices.session if choices.run == address.run else None
+        return self._spills.shown(self.view(Choices(run=address.run, session=session)), address)
 
     def _want(self, choices: Choices, plot: str | None) -> None:
         """Have the runs read that somebody chose, and wait for those that were not yet."""

@@ -18,6 +18,7 @@ from streams.books.replays import called
 from streams.books.run import RunBook
 from streams.books.shapes import Against, PlotVerdict
 from streams.books.spill_numbers import SpillNumber
+from streams.books.spill_search import Filling
 from streams.books.totals import Totals
 from streams.books.windows import Window
 from streams.freshness import Freshness
@@ -144,6 +145,8 @@ class View:
     """Plot → what is known of its shape in the whole run, against `automatic`; empty before it was judged."""
     limits: TypeLimits
     """Of its type."""
+    filling: Filling | str | None
+    """Which spills filled what is off in the plot that it was asked for with, or why nobody knows; None until then."""
     is_loading: bool
     """It is still being read: what is here of it is nothing yet, or not the part of it that was asked for."""
     is_made_again: bool

@@ -134,6 +134,7 @@ class Viewer:
             judgement=seen.store.judgements.get((run, choices.session)) if run is not None else None,
             shapes=seen.store.shapes.get((run, choices.session), {}) if run is not None else {},
             limits=limits,
+            filling=None,
             is_loading=is_loading,
             is_made_again=one.standing is not None and bool(one.standing.left),
             is_unreadable=one.is_unreadable,

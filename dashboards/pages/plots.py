@@ -8,6 +8,7 @@ from dash import dcc, html
 
 from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
 from dashboards.pages.links import act, to_page
+from dashboards.pages.spills import PLACE, spill_on
 from dashboards.pages.tables import REPLAYS, has_table
 from streams.books.spill_numbers import is_kept
 from streams.experiment import experiment
@@ -54,7 +55,7 @@ def names_on(path: str) -> list[str]:
 
 def is_page(path: str) -> bool:
     """Return whether there is a page at an address."""
-    return bool(names_on(path) or tables_on(path))
+    return bool(names_on(path) or tables_on(path) or spill_on(path) is not None)
 
 
 def followed_on(path: str) -> str | None:
@@ -103,6 +104,8 @@ def page(path: str, make: Maker) -> Any:
             return plot_page(name, make)
         case ["replays"]:
             return table("replays")
+    if spill_on(path) is not None:
+        return PLACE
     return html.Div(f"There is no page {path}. Choose one above.", className="card alone")
 
 

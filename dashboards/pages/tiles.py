@@ -11,6 +11,7 @@ from dash import html
 
 from dashboards.data import View
 from dashboards.pages.links import to_page
+from dashboards.pages.spills import filling_line
 from dashboards.pages.strip import missing
 from streams.books import shapes, situation
 from streams.books.judgement import cause_words, measured, words
@@ -40,7 +41,7 @@ def tiles(view: View, path: str) -> list[Any]:
         case ["detector", here, *_] if here in all_of:
             own = _all_of(here, view)
         case ["plot", name] if name in view.shapes:
-            here, own = "", [_plot_tile(view.shapes[name])]
+            here, own = "", [_plot_tile(view.shapes[name]), *filling_line(view, name)]
         case _:
             here, own = "", []
     bad = {detector: said for detector, said in all_of.items() if said[0] is Level.BAD and detector != here}

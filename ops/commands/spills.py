@@ -69,7 +69,7 @@ def find(
 ) -> None:
     """Find the spills that filled what is off in a plot, or that have nothing there."""
     from ops.judged import read_judged
-    from streams.books.shapes import bad, words
+    from streams.books.shapes import off_block, words
     from streams.books.spill_search import entries_words, find_filling, triggers_words
     from streams.books.spill_search import words as filling_words
     from streams.experiment import experiment
@@ -80,7 +80,7 @@ def find(
         )
     its = read_judged(run, session, reference)
     verdict = its.verdicts()[plot]
-    block = verdict.shape.worst if bad({plot: verdict}) and verdict.shape is not None else None
+    block = off_block(verdict)
     filling = find_filling(its.settings, run, its.book, plot, block, its.conditions.for_run) if block else None
     if as_json:
         found = {"run": run, "reference": its.reference, "plot": verdict.to_json()}

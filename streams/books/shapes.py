@@ -202,6 +202,12 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2g} %"
 
 
+def off_block(verdict: PlotVerdict) -> Block | None:
+    """Return the bins that are off most in a plot that is bad, or warns; None in others."""
+    is_off = verdict.state in {State.BAD, State.WARNING}
+    return verdict.shape.worst if is_off and verdict.shape is not None else None
+
+
 def bad(verdicts: Mapping[str, PlotVerdict]) -> list[PlotVerdict]:
     """Return those that are bad, or warn, the worst first."""
     found = [each for each in verdicts.values() if each.state in {State.BAD, State.WARNING} and each.shape is not None]

@@ -43,6 +43,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "judgement": None,
         "shapes": {},
         "limits": TypeLimits(),
+        "filling": None,
         "is_loading": False,
         "is_made_again": False,
         "is_unreadable": False,

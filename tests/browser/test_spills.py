@@ -1,0 +1,50 @@
+"""From a plot that is off to a spill that filled it, by links: its numbers, rows of a trigger, the board's words."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Site, faults, open_page
+
+pytestmark = [pytest.mark.servers, pytest.mark.browser]
+PLOT = "hslabhits10"
+
+
+def test_a_plot_that_is_off_leads_to_the_spills_that_filled_it(site: Site, page: Page, axe: str) -> None:
+    tof = {"detectors": ("tof",), "mean_triggers": 20}
+    without = site.new_run(spills=110, **tof).with_faults(["dead_pmt:tof1/0/3/1@0-109"])
+    whole = site.new_run(spills=40, **tof)
+    site.send([*without.records(), *whole.records()])
+    site.book(whole)
+    open_page(page, f"/plot/{PLOT}?run={whole.run}")
+    line = page.locator("#tiles .filling")
+    expect(line).to_contain_text(re.compile(r"^Spills that filled it: \d+ \(triggers \d+"))
+    link = line.locator("a").first
+    spill, trigger = re.match(r"(\d+) \(triggers (\d+)", link.text_content() or "").groups()  # type: ignore[union-attr]
+    link.click()
+    shown = page.locator("#spill")
+    expect(shown.locator("h2")).to_have_text(f"Run {whole.run}, spill {spill}")
+    assert f"/spill/{whole.run}/{spill}/{trigger}?run={whole.run}" in page.url
+    raw = whole.spill(int(spill)).raw
+    expect(shown).to_contain_text(f"{len(raw.payload):,}")
+    head = shown.locator("h3", has_text="tof hits")
+    expect(head).to_contain_text(re.compile(rf"rows, [1-9]\d* of trigger {trigger}$"))
+    rows = (shown.locator("h3", has_text="tof hits").locator("+ pre").text_content() or "").splitlines()
+    assert rows[0].split()[0] == "trigger"
+    assert rows[1].split()[0] == trigger
+    words = shown.locator("details pre")
+    expect(words).not_to_be_visible()
+    shown.locator("summary").click()
+    expect(words).to_contain_text("what it is")
+    # It stays as somebody has unfolded it.
+    page.wait_for_timeout(1500)
+    expect(words).to_be_visible()
+    page.evaluate(axe)
+    assert not faults(page, "/spill", "light")
+    page.set_viewport_size({"width": 375, "height": 812})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    open_page(page, f"/spill/{whole.run}/4000")
+    expect(shown).to_contain_text(f"Kafka has no spill 4000 of run {whole.run}")
+    open_page(page, "/spill/12/4000")
+    expect(shown).to_contain_text("There is no run 12 in the books")
