@@ -101,7 +101,7 @@ def _is_of(replay: Replay, view: View) -> bool:
 def _show(settings: Settings, address: SpillAddress, book: RunBook, conditions_of: ConditionsOf) -> ShownSpill:
     raw = find_raw(settings, address.run, address.spill, book.totals)
     if raw is None:
-        raise SpilldeckError(f"Kafka has no spill {address.spill} of run {address.run}, or no longer")
+        raise SpilldeckError(f"Spill {address.spill} of run {address.run} is not in Kafka, or no longer")
     spill = reconstruct(raw, conditions_of(address.run))
     lines = list(islice(bytes_words(raw), MOST_LINES + 1))
     said = "\n".join(lines[:MOST_LINES])

@@ -98,7 +98,7 @@ def _rest(filling: Filling) -> str:
     """Return why not all that is in the run was looked at as it was counted; empty if it was."""
     rest = []
     if filling.looked < filling.of:
-        left = "Kafka no longer has the others" if filling.looked else "Kafka no longer has its spills"
+        left = "the others are not in Kafka" if filling.looked else "its spills are not in Kafka"
         rest.append(left if filling.is_all else f"the newest of {filling.of:,}")
     if not filling.is_as_counted:
         rest.append("made with other conditions than it was counted with")

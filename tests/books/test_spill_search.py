@@ -27,10 +27,10 @@ def filling(**changes: Any) -> Filling:
         ),
         ({"is_lacking": True, "spills": ()}, "No spill filled it, as it lacks entries. Each spill has some there"),
         ({"of": 1200, "is_all": False}, "Spills that filled it (of 60 spills: the newest of 1,200)"),
-        ({"of": 1200}, "Spills that filled it (of 60 spills: Kafka no longer has the others)"),
+        ({"of": 1200}, "Spills that filled it (of 60 spills: the others are not in Kafka)"),
         (
             {"of": 1200, "looked": 0, "spills": ()},
-            "Which spills it is of nobody knows: Kafka no longer has its spills",
+            "Which spills it is of nobody knows: its spills are not in Kafka",
         ),
         (
             {"is_as_counted": False},

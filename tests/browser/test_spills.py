@@ -45,6 +45,6 @@ def test_a_plot_that_is_off_leads_to_the_spills_that_filled_it(site: Site, page:
     page.set_viewport_size({"width": 375, "height": 812})
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     open_page(page, f"/spill/{whole.run}/4000")
-    expect(shown).to_contain_text(f"Kafka has no spill 4000 of run {whole.run}")
+    expect(shown).to_contain_text(f"Spill 4000 of run {whole.run} is not in Kafka")
     open_page(page, "/spill/12/4000")
     expect(shown).to_contain_text("There is no run 12 in the books")
