@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,13 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.console import out, servers
-from streams.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from ops.judged_run import JudgedRun
     from streams.books.judgement import Judgement
-    from streams.books.shapes import PlotVerdict
 
 app = typer.Typer(help="What is wrong with runs, since which spill, in which channel.", no_args_is_help=True)
 NOTHING_WATCHED = "{} has nothing that is watched."
@@ -71,47 +68,82 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what is and what was wrong with a run; exit with 1 if something is."""
-    from dashboards.data.books import automatic_of
-    from streams.books.judgement import judged
-    from streams.books.limits import LimitsFile
-    from streams.books.plain_limits import too_many
-    from streams.books.reader import BookReader
-    from streams.books.shapes import State, against_run, bad, plot_verdicts
-    from streams.conditions.store import ConditionsStore
-    from streams.process import plot_ranges
+    from ops.judged_run import StoredRuns, limits_of
 
     with servers() as (settings, redis):
-        conditions = ConditionsStore.from_settings(settings)
-        shown = BookReader.shown(redis, settings)
-        reader = shown if session is None else BookReader.of(redis, settings, session)
-        book = reader.run(run, plot_ranges(run, conditions.for_run))
-        if not book.totals.received:
-            raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
-        other = automatic_of(shown, run).run if reference is None else reference
-        compared = shown.run(other, plot_ranges(other, conditions.for_run)) if other is not None else None
-        if compared is not None and not compared.totals.received:
-            raise UsageError(f"there is no run {other} in the books: see spilldeck runs list")
-    limits = LimitsFile(settings.checks.limits)
-    limits.look()
-    if limits.problem:
-        raise UsageError(limits.problem)
-    found = judged(book, compared)
-    if found.problem:
-        raise UsageError(f"run {run} cannot be judged: {found.problem}")
-    against = against_run(other, compared) if other is not None and compared is not None else None
-    its = limits.of(book.totals.run_type)
-    shapes, over = plot_verdicts(book, against, its), too_many(book.totals, its.percent)
+        stored = StoredRuns(settings, redis).read(run, session=session, reference=reference)
+    limits = limits_of(settings).of(stored.book.totals.run_type)
+    found = stored.judged(limits, settings.checks.spills_a_false_alarm)
     if as_json:
-        plots = {name: its.to_json() for name, its in shapes.items()}
-        more = {"run": run, "reference": other, "plots": plots, "too_many": [asdict(each) for each in over]}
-        typer.echo(json.dumps(found.to_json() | more))
+        typer.echo(json.dumps(found.to_json()))
     else:
-        for each in over:
-            out.print(Text(each.words, style="yellow" if its.only_warns else "red"))
-        tell(run, found)
-        _print_shapes(shapes, other)
-    is_bad = bool(over) and not its.only_warns
-    raise typer.Exit(is_bad or bool(found.bad) or any(each.state is State.BAD for each in bad(shapes)))
+        for each in found.too_many:
+            out.print(Text(each.words, style="yellow" if limits.only_warns else "red"))
+        tell(run, found.judgement)
+        _print_shapes(found)
+    raise typer.Exit(found.is_bad)
+
+
+@app.command(name="try")
+def try_limits(
+    runs: Annotated[list[int], typer.Argument(metavar="RUN...", min=0)],
+    file: Annotated[
+        Path | None, typer.Option("--limits", metavar="FILE", help="Limits to try; those in force by default.")
+    ] = None,
+    false_alarm: Annotated[
+        float | None, typer.Option(min=100, help="Spills in which one false alarm is borne; as in force by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what other limits would have told of stored runs; nothing is changed."""
+    from ops.judged_run import StoredRuns, limits_of
+    from streams.books.limits import LimitsFile, read_limits
+
+    with servers() as (settings, redis):
+        if file is not None:
+            read_limits(file)
+        tried = limits_of(settings) if file is None else LimitsFile(file)
+        tried.look()
+        in_force, borne = limits_of(settings), settings.checks.spills_a_false_alarm
+        stored, found = StoredRuns(settings, redis), []
+        for run in dict.fromkeys(runs):
+            its = stored.read(run)
+            run_type = its.book.totals.run_type
+            found.append(
+                (its.judged(in_force.of(run_type), borne), its.judged(tried.of(run_type), false_alarm or borne))
+            )
+    if as_json:
+        typer.echo(json.dumps([{"in_force": now.to_json(), "tried": then.to_json()} for now, then in found]))
+        return
+    for now, then in found:
+        _print_difference(now, then)
+
+
+def _print_difference(now: "JudgedRun", then: "JudgedRun") -> None:
+    """Print what is told of a run by the limits that are in force, and what by others."""
+    from streams.books.judgement import cause_words
+    from streams.experiment import experiment
+    from streams.words import several
+
+    spills = several(now.judgement.spills, "spill")
+    compared = f", compared with run {now.reference}" if now.reference is not None else ""
+    out.print(f"Run {now.run} ({now.run_type or 'of no type'}): {spills}{compared}", soft_wrap=True)
+    table = Table("", "in force", "tried")
+    for what, told in (
+        ("faults", [len(each.judgement.causes) for each in (now, then)]),
+        ("plots that are off", [len(each.bad_plots) for each in (now, then)]),
+        ("counters", [len(each.too_many) for each in (now, then)]),
+    ):
+        table.add_row(what, *map(str, told))
+    out.print(table)
+    words = [[cause_words(cause) for cause in each.judgement.causes] for each in (now, then)]
+    plots = [[experiment().plots[name].title for name in sorted(each.bad_plots)] for each in (now, then)]
+    over = [[each.words for each in its.too_many] for its in (now, then)]
+    for before, after in (words, plots, over):
+        for gone in (each for each in before if each not in after):
+            out.print(Text(f"no longer: {gone}", style="green"))
+        for new in (each for each in after if each not in before):
+            out.print(Text(f"new: {new}", style="red"))
 
 
 def tell(run: int, found: "Judgement") -> None:
@@ -138,10 +170,11 @@ def tell(run: int, found: "Judgement") -> None:
         out.print("Nothing has changed.")
 
 
-def _print_shapes(shapes: "Mapping[str, PlotVerdict]", other: int | None) -> None:
+def _print_shapes(found: "JudgedRun") -> None:
     from streams.books.shapes import State, bad, words
     from streams.experiment import experiment
 
+    shapes, other = found.shapes, found.reference
     if other is None:
         out.print("No earlier run of its type is good: no plot is compared.")
         return

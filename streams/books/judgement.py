@@ -160,11 +160,13 @@ class Judging:
     ----------
     known
         What another run had of each group, see `known_of`.
+    false_alarm
+        Spills in which one false alarm is borne; as the settings say by default.
     """
 
-    def __init__(self, known: Mapping[str, Known] = MappingProxyType({})) -> None:
+    def __init__(self, known: Mapping[str, Known] = MappingProxyType({}), false_alarm: float | None = None) -> None:
         self._known = known
-        self._false_alarm = load_settings().checks.spills_a_false_alarm
+        self._false_alarm = false_alarm or load_settings().checks.spills_a_false_alarm
         self._watched = [each for its in experiment().watched.values() for each in its]
         self._groups = [each for each in self._watched if isinstance(each, Channels)]
         self._peaks = [each for each in self._watched if isinstance(each, Peak)]
@@ -266,11 +268,17 @@ def known_of(ledger: Ledger, counts_of: Callable[[Sequence[int]], Mapping[int, b
     return found
 
 
-def judged(book: RunBook, reference: RunBook | None = None) -> Judgement:
-    """Return what is wrong with a run that is over, or as far as it is; the reference tells what it should have."""
+def judged(book: RunBook, reference: RunBook | None = None, false_alarm: float | None = None) -> Judgement:
+    """Return what is wrong with a run that is over, or as far as it is; the reference tells what it should have.
+
+    Parameters
+    ----------
+    false_alarm
+        See `Judging`.
+    """
     try:
         known = known_of(reference.ledger, lambda _: reference.channel_counts) if reference is not None else {}
-        judging = Judging(known)
+        judging = Judging(known, false_alarm)
         for spill in judging.due(book.ledger, is_over=True):
             judging.add(spill, book.ledger[spill].triggers, book.channel_counts.get(spill, b""))
     except ValueError as error:

@@ -97,3 +97,23 @@ def test_an_experiment_of_which_nothing_is_watched_says_so(spilldeck: Spilldeck)
     assert (listed.returncode, listed.stdout) == (0, "MICE has nothing that is watched.\n")
     found = json.loads(spilldeck("checks", "list", "--json", env=its).stdout, parse_constant=pytest.fail)
     assert found["watched"] == []
+
+
+@pytest.mark.servers
+def test_try_says_what_other_limits_would_have_told_and_changes_nothing(
+    broken: Live, spilldeck_here: Spilldeck, tmp_path: Path
+) -> None:
+    limits = tmp_path / "limits.toml"
+    limits.write_text("[other]\npercent = 50\n")
+    before = spilldeck_here("checks", "show", str(RUN), "--json", env=broken.env).stdout
+    (found,) = json.loads(
+        spilldeck_here("checks", "try", str(RUN), "--limits", limits, "--json", env=broken.env).stdout
+    )
+    assert found["in_force"] == found["tried"] == json.loads(before)
+    seldom = spilldeck_here("checks", "try", str(RUN), "--false-alarm", "1e300", env=broken.env)
+    assert f"no longer: {WORDS}" in seldom.stdout
+    assert all(len(line) <= 80 for line in seldom.stdout.splitlines() if not line.startswith("Run"))
+    assert spilldeck_here("checks", "show", str(RUN), "--json", env=broken.env).stdout == before
+    limits.write_text("[other]\npercents = 50\n")
+    refused = spilldeck_here("checks", "try", str(RUN), "--limits", limits, env=broken.env)
+    assert "other.percents" in assert_one_sentence(refused, 2)
