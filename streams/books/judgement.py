@@ -1,7 +1,7 @@
 """What is wrong with a run, by the counts that its book keeps of each spill: brought up to date as they come."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from streams.books.run import RunBook
@@ -10,6 +10,7 @@ from streams.checks.counts import SETTLING
 from streams.checks.judge import Judge, Verdict
 from streams.checks.means import Moved
 from streams.checks.peaks import Peak, PeakJudge
+from streams.checks.yields import Yield, Yields
 from streams.experiment import experiment
 from streams.words import several
 
@@ -29,6 +30,8 @@ class Judgement:
     """Number of the newest of them."""
     verdicts: tuple[Verdict, ...] = ()
     """What is and what was wrong, in the order in which it began."""
+    yields: Mapping[str, Yield] = field(default_factory=dict)
+    """Detector → its hits a particle trigger over the run; without those that have no channels."""
     left: int = 0
     """Spills that are there, and are still to be judged."""
     problem: str = ""
@@ -113,6 +116,7 @@ class Judging:
     def _begin(self) -> None:
         self._judge = Judge(self._groups)
         self._peak_judge = PeakJudge(self._peaks)
+        self._yields = Yields(self._groups)
         self._judged: set[int] = set()
         self._counted = 0
 
@@ -162,6 +166,7 @@ class Judging:
         found = unpack(counts, self._watched)
         self._judge.add(spill, triggers, found)
         self._peak_judge.add(spill, triggers, found)
+        self._yields.add(spill, triggers, found)
         self._judged.add(spill)
         self._counted += bool(counts)
 
@@ -174,6 +179,10 @@ class Judging:
             counted=self._counted,
             last=self._judge.spill,
             verdicts=tuple(sorted(verdicts, key=_order)),
+            yields={
+                detector: self._yields.of({group.name for group in groups})
+                for detector, groups in experiment().channels.items()
+            },
         )
 
 
