@@ -11,6 +11,7 @@ from dash import html
 
 from dashboards.data import View
 from dashboards.pages.links import to_page
+from dashboards.pages.sparkline import sparkline
 from dashboards.pages.strip import MARK
 from streams.books import situation
 from streams.books.judgement import measured, words
@@ -30,7 +31,7 @@ def tiles(view: View, path: str) -> list[Any]:
         return []
     all_of = {detector: _said(detector, view) for detector in experiment().watched}
     if not path.strip("/"):
-        return [_tile(*said, detector, "tile") for detector, said in all_of.items()]
+        return [_tile(*said, detector, "tile", _line(detector, view)) for detector, said in all_of.items()]
     match path.strip("/").split("/"):
         case ["detector", here, *_] if here in all_of:
             own = _all_of(here, view)
@@ -40,13 +41,21 @@ def tiles(view: View, path: str) -> list[Any]:
     return own + [_tile(*said, detector, "tile elsewhere") for detector, said in bad.items()]
 
 
-def _tile(level: Level, text: str, detector: str, classes: str) -> Any:
-    parts = [
+def _tile(level: Level, text: str, detector: str, classes: str, line: Any = None) -> Any:
+    said = [
         html.Span(MARK[level], className="mark"),
         html.Span(experiment().detectors[detector].title, className="what"),
         html.Span(text, className="words"),
     ]
+    parts = [html.Span(said, className="said"), *([] if line is None else [line])]
     return to_page(parts, f"/detector/{detector}", className=f"{classes} {level}")
+
+
+def _line(detector: str, view: View) -> Any:
+    """Return the detector's yield over the run, marked where what its tile says began."""
+    its = view.judgement.yields.get(detector) if view.judgement is not None and not view.is_loading else None
+    bad = [each for each in _of(detector, view) if each.ended is None]
+    return None if its is None else sparkline(its, bad[0].finding.begin.first if bad else None)
 
 
 def _all_of(detector: str, view: View) -> list[Any]:

@@ -10,6 +10,7 @@ from streams.books.judgement import Judgement
 from streams.checks.begin import Begin
 from streams.checks.counts import CHANNEL, Finding
 from streams.checks.judge import Verdict
+from streams.checks.yields import Yield
 from streams.experiment import experiment
 from tests.dashboards.views import run_book, text_of, view
 
@@ -98,3 +99,15 @@ def test_of_hundreds_of_faults_the_first_ones_are_listed_and_the_others_counted(
     found = tiles(view(run_book(), judgement=replace(FINE, verdicts=many)), "/detector/emr")
     assert len(found) == MOST + 1
     assert f"{200 - MOST} faults more: spilldeck checks show" in text_of(found[-1])
+
+
+def test_a_tile_has_the_yield_of_its_detector_if_that_has_channels() -> None:
+    its = Yield(spills=(0, 40, 80), hits=(4.0, 3.0, 3.0))
+    judgement = replace(FINE, verdicts=(verdict(),), yields={"tof": its, "kl": its})
+    shown = view(run_book(), judgement=judgement)
+    lines = [each.children[1:] for each in tiles(shown, "/")]
+    assert [[line.className for line in its] for its in lines] == [["line marked"], [], ["line"], [], []]
+    assert lines[0][0].style == {"--since": "50.0%"}
+    assert [each.children[1:] for each in tiles(view(run_book(), judgement=judgement, is_loading=True), "/")] == [
+        []
+    ] * 5
