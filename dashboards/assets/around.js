@@ -111,7 +111,7 @@
   // Small lines: Dash knows no SVG, so each says how it is drawn.
   const drawLines = () => {
     for (const line of document.querySelectorAll("[data-line]")) {
-      if (!line.firstChild) line.innerHTML = "<svg viewBox='0 0 100 100' preserveAspectRatio='none'><path/></svg>";
+      if (!line.firstChild) line.innerHTML = "<svg viewBox='0 0 100 100' preserveAspectRatio='none' aria-hidden='true'><path/></svg>";
       const path = line.querySelector("path");
       if (path.getAttribute("d") !== line.dataset.line) path.setAttribute("d", line.dataset.line);
     }
