@@ -162,15 +162,17 @@
   const FLATTEST_PX = 248; // a row that can be read, with what is around it
   const fit = () => {
     const { classList, style } = document.documentElement, { innerWidth, innerHeight } = window;
+    // Setting what stands has the browser look at the style of all plots again.
+    const set = (name, value) => { if (style.getPropertyValue(name) !== value) style.setProperty(name, value); };
     const screen = Math.min(innerWidth / 1920, innerHeight / 1080);
     classList.toggle("kiosk", address().searchParams.has("rotate"));
-    style.setProperty("--screen", screen);
+    set("--screen", String(screen));
     const plots = document.querySelector(".grid, .one-plot");
     if (!plots) return;
     const top = plots.getBoundingClientRect().top + window.scrollY;
-    style.setProperty("--above", `${Math.round(top)}px`);
+    set("--above", `${Math.round(top)}px`);
     const high = (innerHeight - top) / plots.style.getPropertyValue("--rows") / FLATTEST_PX;
-    style.setProperty("--larger", Math.min(1.3 * screen, Math.max(screen, high)) || screen);
+    set("--larger", Math.min(1.3 * screen, Math.max(screen, high)).toFixed(3));
   };
   document.addEventListener("DOMContentLoaded", () => { fit(); new ResizeObserver(fit).observe(document.body); });
   window.addEventListener("popstate", fit);
