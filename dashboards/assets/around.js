@@ -143,12 +143,14 @@
   };
   // A large screen goes on to the next page of the row, unless something is bad or somebody reads what opened over it.
   let arrived = Date.now(), at = window.location.pathname;
-  const look = () => { markSeen(); drawLines(); };
-  const told = new MutationObserver(look); // before it is painted loud again
-  const changes = { childList: true, subtree: true, attributeFilter: ["data-line"] };
+  const told = new MutationObserver(markSeen); // before it is painted loud again
+  const drawn = new MutationObserver(drawLines);
   setInterval(() => {
-    look();
-    for (const part of document.querySelectorAll("#badges, #banners, #tiles")) told.observe(part, changes);
+    markSeen();
+    drawLines();
+    for (const part of document.querySelectorAll("#badges, #banners, #tiles")) told.observe(part, { childList: true, subtree: true });
+    const tiles = document.getElementById("tiles");
+    if (tiles) drawn.observe(tiles, { subtree: true, attributeFilter: ["data-line"] });
     fit(); // what grows may take as much from the plots as it adds, and the body stays as high as it was
     const seconds = Number(address().searchParams.get("rotate"));
     if (window.location.pathname !== at) [arrived, at] = [Date.now(), window.location.pathname];

@@ -58,13 +58,14 @@ class Yields:
     def of(self, names: Collection[str]) -> Yield:
         """Return the hits of some groups together, of those that were ever read out.
 
-        The newest point comes when half of its spills are there: of few, it scatters more than all others.
+        The newest point comes when all of its spills are there: of few it would scatter more than all others, and who
+        shows it would have to draw it again at each spill.
         """
         wanted = np.isin(self._names, list(names)) & (self._sums[:, 1].sum(axis=0) > 0)
         hits, triggers = self._sums[:, 0, wanted], self._sums[:, 1, wanted]
         is_known = (triggers > 0).all(axis=1) & wanted.any()
         found = (hits / np.maximum(triggers, 1)).sum(axis=1)
-        points = len(self._spills) - (2 * self._of_last < self._of_each)
+        points = len(self._spills) - (self._of_last < self._of_each)
         return Yield(
             spills=tuple(self._spills[:points]),
             hits=tuple(
