@@ -16,6 +16,7 @@ from streams.checks.judge import Judge, Verdict
 from streams.checks.means import Moved
 from streams.checks.peaks import Peak, PeakJudge
 from streams.checks.start import Known
+from streams.checks.yields import Yield, Yields
 from streams.experiment import experiment
 from streams.settings import load_settings
 from streams.words import several
@@ -44,6 +45,8 @@ class Judgement:
     """What is and what was wrong, in the order in which it began."""
     hits: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Group of which several channels are or were wrong → hits that each has in a spill if it is as before."""
+    yields: Mapping[str, Yield] = field(default_factory=dict)
+    """Detector → its hits a particle trigger over the run; without those that have no channels."""
     left: int = 0
     """Spills that are there, and are still to be judged."""
     problem: str = ""
@@ -175,6 +178,7 @@ class Judging:
     def _begin(self) -> None:
         self._judge = Judge(self._groups, self._false_alarm, self._known)
         self._peak_judge = PeakJudge(self._peaks, self._false_alarm)
+        self._yields = Yields(self._groups)
         self._judged: set[int] = set()
         self._counted = 0
 
@@ -224,6 +228,7 @@ class Judging:
         found = unpack(counts, self._watched)
         self._judge.add(spill, triggers, found)
         self._peak_judge.add(spill, triggers, found)
+        self._yields.add(spill, triggers, found)
         self._judged.add(spill)
         self._counted += bool(counts)
 
@@ -237,6 +242,10 @@ class Judging:
             last=self._judge.spill,
             verdicts=tuple(sorted(verdicts, key=_order)),
             hits=self._judge.hits,
+            yields={
+                detector: self._yields.of({group.name for group in groups})
+                for detector, groups in experiment().channels.items()
+            },
         )
 
 

@@ -259,8 +259,8 @@ def print_begins(console: Console, seeds: int) -> None:
         good = list(pool.map(from_the_begin, range(1, 1 + seeds), triggers))
         told = sum(len(causes) + len(bad) for causes, bad in good)
         console.print(
-            f"{seeds} runs of {RUN_SPILLS} spills and 0.5 to 1.5 times the triggers, against one of {REFERENCE_SPILLS}: "
-            f"{told} false alarms in {len(experiment().plots)} plots and all channels"
+            f"{seeds} runs of {RUN_SPILLS} spills, of 0.5 to 1.5 times the triggers, against one of "
+            f"{REFERENCE_SPILLS}: {told} false alarms in {len(experiment().plots)} plots and all channels"
         )
         table = Table(title=f"Faults from the begin on, {FEW_SEEDS} seeds each, {RUN_SPILLS} spills")
         for name in ("fault", "named", "others", "plot", "off", "plots off"):
@@ -269,9 +269,8 @@ def print_begins(console: Console, seeds: int) -> None:
             args = (range(1, 1 + FEW_SEEDS), [int(TRIGGERS)] * FEW_SEEDS, [fault] * FEW_SEEDS)
             found = list(pool.map(from_the_begin, *args))
             named = sum(any(each.startswith(words) for each in causes) for causes, _ in found) if words else None
-            others = sum(
-                len([each for each in causes if not words or not each.startswith(words)]) for causes, _ in found
-            )
+            causes = [each for its, _ in found for each in its]
+            others = sum(not words or not each.startswith(words) for each in causes)
             off = [bad[plot].shape for _, bad in found if plot in bad]
             share = np.median([its.elsewhere for its in off if its is not None]) if off else 0.0
             table.add_row(
