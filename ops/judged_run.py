@@ -6,6 +6,7 @@ from typing import Any
 from redis import Redis
 
 from dashboards.data.books import automatic_of
+from streams.books.decided import newest
 from streams.books.judgement import Judgement, judged
 from streams.books.limits import LimitsFile, TypeLimits
 from streams.books.plain_limits import TooMany, too_many
@@ -108,6 +109,7 @@ class StoredRuns:
     def __init__(self, settings: Settings, redis: Redis) -> None:
         self._settings, self._redis = settings, redis
         self._shown = BookReader.shown(redis, settings)
+        self._decisions = newest(settings, redis)
         self._conditions = ConditionsStore.from_settings(settings)
 
     def read(self, run: int, *, session: str | None = None, reference: int | None = None) -> StoredRun:
@@ -127,7 +129,7 @@ class StoredRuns:
         """
         reader = self._shown if session is None else BookReader.of(self._redis, self._settings, session)
         book = self._book(reader, run)
-        other = automatic_of(self._shown, run).run if reference is None else reference
+        other = automatic_of(self._shown, run, self._decisions()).run if reference is None else reference
         compared = self._book(self._shown, other) if other is not None else None
         return StoredRun(run=run, book=book, reference=other, compared=compared)
 

@@ -203,7 +203,7 @@ def _reference(view: View, choices: Choices) -> Any:
     return _group(
         "Reference",
         act(_compared_with(view, choices), "runs", said=f"{why} Choose a run to compare with."),
-        html.Span("chosen" if chosen else "newest good one of its type", className="why", title=why),
+        html.Span("chosen" if chosen else _chosen_by(view), className="why", title=why),
         *modes,
         choose("✕", "reference=none&mode=", said="Do not compare", key="b"),
     )
@@ -219,8 +219,14 @@ def _compared_with(view: View, choices: Choices) -> str:
     return book_words(choices.reference, choices.reference_session, "Run") + _age(view, choices.reference)
 
 
+def _chosen_by(view: View) -> str:
+    return "pinned for its type" if view.automatic.is_pinned else "newest good one of its type"
+
+
 def _why(view: View) -> str:
     """Say how the reference is chosen if nobody does, and which newer runs were passed over for it."""
+    if view.automatic.is_pinned:
+        return "Somebody pinned it for the runs of this type: spilldeck references list."
     passed = [f"run {run} ({why})" for run, why in view.automatic.passed_over.items()]
     listed = ", ".join(passed[:PASSED_OVER_NAMED]) + (", …" if len(passed) > PASSED_OVER_NAMED else "")
     over = f" Passed over: {listed}." if passed else ""
