@@ -16,7 +16,7 @@ from redis.client import PubSub
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from dashboards.choices import LAST_MINUTE, Choices
+from dashboards.choices import LAST_MINUTE, Beside, Choices
 from dashboards.data.books import Books
 from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
 from dashboards.data.decisions import LOOK_S as DECISIONS_S
@@ -94,18 +94,23 @@ class Data:
             thread.join()
         self._redis.close()
 
-    def view(self, choices: Choices = Choices(), plot: str | None = None) -> View:  # noqa: B008 - frozen
-        """Return what there is to show now of what somebody chose, and of one plot its key number."""
-        self._want(choices, plot)
+    def view(
+        self,
+        choices: Choices = Choices(),  # noqa: B008 - frozen
+        plot: str | None = None,
+        beside: Beside | None = None,
+    ) -> View:
+        """Return what there is to show now of what somebody chose, of one plot its key number, and what is beside."""
+        self._want(choices, plot, beside)
         seen = Seen(now_s=time.time(), store=self._store, broker=self._broker, undecided=self._decisions.warning)
-        return self._viewer.view(seen, choices, plot)
+        return self._viewer.view(seen, choices, plot, beside)
 
-    def _want(self, choices: Choices, plot: str | None) -> None:
+    def _want(self, choices: Choices, plot: str | None, beside: Beside | None) -> None:
         """Have the runs read that somebody chose, and wait for those that were not yet."""
         with self._looked:
             # Which run to compare with is known only when the totals of all are.
             for _ in range(2):
-                wanted = _wanted(choices, plot, self._store.books)
+                wanted = _wanted(choices, plot, beside, self._store.books)
                 self._wanted |= dict.fromkeys(wanted - {Wanted()}, time.monotonic())
                 if self._has_looked and not all(map(self._store.books.has_read, wanted)):
                     self._ask.set()
@@ -179,10 +184,13 @@ class Data:
             self._decisions.asked.wait(DECISIONS_S)
 
 
-def _wanted(choices: Choices, plot: str | None, books: Books) -> set[Wanted]:
+def _wanted(choices: Choices, plot: str | None, beside: Beside | None, books: Books) -> set[Wanted]:
     """Return what to read."""
     other, session = books.reference_of(choices)
-    reference = {Wanted(other, session)} if other is not None else set()
+    is_changed = beside is Beside.LATELY
+    reference = {Wanted(other, session, hits=is_changed and choices.against_reference)} if other is not None else set()
+    part = books.part_beside(choices, beside)
+    beside_it = {Wanted(choices.run, choices.session, part, hits=is_changed)} if part is not None else set()
     # What is frozen is kept with its last minute, which goes by.
     last_minute = {Wanted(choices.run, choices.session, LAST_MINUTE)} if choices.frozen is not None else set()
-    return {Wanted(choices.run, choices.session, choices.window, plot)} | reference | last_minute
+    return {Wanted(choices.run, choices.session, choices.window, plot)} | reference | last_minute | beside_it
