@@ -108,7 +108,7 @@ class Live:
         new = shown.new(asked.get("has", ""))
         answers = self._answers
         is_made = (look, new) in answers
-        body = await self._once(answers, (look, new), peer, partial(self._make, moment[0], look, shown, new))
+        body = await self._once(answers, (look, new), peer, partial(self._make, look, shown, new))
         if answers is self._answers and not is_made:
             self._answers_bytes += len(body)
         # Chromium holds back equal questions of other tabs while it waits for an answer that it may keep.
@@ -155,11 +155,11 @@ class Live:
         }
         return Shown(view=view, versions=now)
 
-    def _make(self, changes: int, look: Look, shown: Shown, new: frozenset[str]) -> bytes:
+    def _make(self, look: Look, shown: Shown, new: frozenset[str]) -> bytes:
         """Return the answer, compressed: once for all who get it."""
         view, path, choices = shown.view, look.path, look.choices
         told: dict[str, Any] = {
-            "at": changes,
+            "at": view.changes,
             "has": joined(shown.versions),
             "parts": {
                 "strip": strip(view),

@@ -7,6 +7,7 @@ was last read, and waits only for a run that nobody has looked at yet.
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
@@ -102,8 +103,9 @@ class Data:
     ) -> View:
         """Return what there is to show now of what somebody chose, of one plot its key number, and what is beside."""
         self._want(choices, plot, beside)
+        changes = self.changes
         seen = Seen(now_s=time.time(), store=self._store, broker=self._broker, undecided=self._decisions.warning)
-        return self._viewer.view(seen, choices, plot, beside)
+        return replace(self._viewer.view(seen, choices, plot, beside), changes=changes)
 
     def _want(self, choices: Choices, plot: str | None, beside: Beside | None) -> None:
         """Have the runs read that somebody chose, and wait for those that were not yet."""
@@ -133,23 +135,24 @@ class Data:
 
     def _read_books(self) -> None:
         while not self._stopped.is_set():
-            last = self._store
+            before = self.changes
             self._look_at_redis()
-            now = self._store
-            is_read = now.books is not last.books or now.judgements is not last.judgements
-            if is_read or now.replays != last.replays or now.fault != last.fault:
-                self.changes += 1
+            if self.changes != before:
                 try:
                     self.on_change()
                 except Exception as error:  # noqa: BLE001 - who listens may fail, the books are read all the same
                     _log.warning("a change cannot be told", error=f"{type(error).__name__}: {error}")
                 self._stopped.wait(CHANGE_S)
-            if not any(each.left for each in now.judgements.values()):
+            if not any(each.left for each in self._store.judgements.values()):
                 self._ask.wait(self._refresh_s)
             self._ask.clear()
 
     def _look_at_redis(self) -> None:
-        self._store = self._store_watcher.look(self._store, self._broker.spans, self._still_wanted())
+        last = self._store
+        self._store = now = self._store_watcher.look(last, self._broker.spans, self._still_wanted())
+        is_read = now.books is not last.books or now.judgements is not last.judgements
+        # Before who waits for it goes on: what it gets is no news to it then.
+        self.changes += is_read or now.replays != last.replays or now.fault != last.fault
         with self._looked:
             self._has_looked = True
             self._looked.notify_all()

@@ -192,6 +192,8 @@ class View:
     """Spills a second that the settings expect."""
     unattributed: Totals
     """What could not be put down to any run."""
+    changes: int = 0
+    """As of which of the changes of all that there is to show it is, see `Data.changes`."""
     version: str
     """Changes when the books do, or when others are asked for."""
     behind: int
