@@ -47,14 +47,16 @@ def empty(title: str, when: str, why: str, theme: Theme) -> Figure:
     return {"data": [], "layout": shared | {"title": heading(title, when, theme), "annotations": [said]}}
 
 
-def heading(title: str, under: str, theme: Theme, numbers: str = "", compared: str = "") -> dict[str, Any]:
-    """Return a figure's title, and in small what stands below it: what is in it, and what it is compared with."""
+def heading(
+    title: str, under: str, theme: Theme, numbers: str = "", compared: str = "", minute: str = ""
+) -> dict[str, Any]:
+    """Return a figure's title, and in small what stands below it: what is in it, and which lines are over it."""
 
     def small(words: str, colour: str) -> str:
         return f'<span style="font-size: 12px; color: {colour}">{words}</span>'
 
-    last = small(numbers + (" · " if compared else ""), theme.faint) if numbers else ""
-    last += small(compared, theme.other) if compared else ""
+    said = ((numbers, theme.faint), (compared, theme.other), (minute, theme.minute))
+    last = small(" · ", theme.faint).join(small(words, colour) for words, colour in said if words)
     return {
         "text": "<br>".join(filter(None, [f"<b>{title}</b>", small(under, theme.faint), last])),
         "font": {"size": min(TITLE_SIZE, max(TITLE_LEAST, TITLE_WIDTH // len(title)))},

@@ -26,6 +26,8 @@ MARKED_POINTS = 120
 """Points of a trend of which each has a mark: those of more would run into one another."""
 MAX_POINTS = 4000
 """Points of a trend that are drawn: twice as many as a screen has columns."""
+FEW_POINTS = 10
+"""Of fewer, mean and scatter say nothing that one does not see."""
 BESIDE = 0.08
 """Of an axis, left free before the first spill: plotly wants somewhat less, by how far the points go."""
 
@@ -41,11 +43,11 @@ def trend_figure(
     reference: SpillFacts | None = None,
     called: str = "",
 ) -> Figure:
-    """Return the figure of a trend, one point a spill; of very many, those that stand out.
+    """Return the figure of a trend, one point a spill; of very many, those that stand out; mean and scatter below them.
 
-    A reference is drawn as it is in every mode, of the spills between the first and the last of these: what has a value
-    for each spill is never scaled. `called` is what it is called, also where it has no spills at all, and `why_empty`
-    why there are none of this run.
+    A reference is drawn as it is in every mode, of the spills between the first and the last of these, and its mean:
+    what has a value for each spill is never scaled. `called` is what it is called, also where it has no spills at all,
+    and `why_empty` why there are none of this run.
     """
     x, y = _points(trend, spills)
     if not len(x):
@@ -60,13 +62,14 @@ def trend_figure(
         if choices.is_log(letter):
             shared[f"{letter}axis"] |= logarithmic(powers=False)
     lines = [(x, y)]
-    data = [_line(trend, x, y, theme.line)]
+    data = [*_mean(trend, spills, theme, log=choices.is_log("y")), _line(trend, x, y, theme.line)]
     said = ""
     if reference is not None:
         first, last = spills.spill.min(initial=np.iinfo(np.int64).max), spills.spill.max(initial=0)
         so_far = reference.rows((reference.spill >= first) & (reference.spill <= last))
         lines.append(_points(trend, so_far))
         data.insert(0, _line(trend, *lines[-1], theme.other, of=f"{called}, "))
+        data[1:1] = _mean(trend, so_far, theme, log=choices.is_log("y"), is_other=True)
         said = f"··· {called}" if len(lines[-1][0]) else f"{called} has no values here"
     elif called:
         said = f"not in {called}"
@@ -80,11 +83,34 @@ def trend_figure(
 
 
 def _points(trend: Trend, spills: SpillFacts) -> tuple[I8, F8]:
+    numbers, values = _values(trend, spills)
+    shown = _outstanding(values)
+    return numbers[shown], values[shown]
+
+
+def _values(trend: Trend, spills: SpillFacts) -> tuple[I8, F8]:
+    """Return the spills that are shown, and the value of each; NaN where there is none."""
     if trend.last is not None:
         spills = spills.rows(slice(-trend.last, None))
-    values = np.asarray(trend.value(spills), np.float64) if len(spills) else np.empty(0)
-    shown = _outstanding(values)
-    return spills.spill[shown], values[shown]
+    return spills.spill, np.asarray(trend.value(spills), np.float64) if len(spills) else np.empty(0)
+
+
+def _mean(trend: Trend, spills: SpillFacts, theme: Theme, *, log: bool, is_other: bool = False) -> list[dict[str, Any]]:
+    """Return the mean of the spills that are shown, as a line, in a band of their scatter; of a reference alone."""
+    numbers, values = _values(trend, spills)
+    numbers, values = numbers[~np.isnan(values)], values[~np.isnan(values)]
+    if len(values) < FEW_POINTS:
+        return []
+    ends, mean, scatter = [int(numbers[0]), int(numbers[-1])], float(values.mean()), float(values.std())
+    shared = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
+    look = {"color": theme.other, "dash": "dot"} if is_other else {"color": theme.line, "dash": "solid"}
+    line = shared | {"x": ends, "y": [mean, mean], "line": {**look, "width": 1}}
+    # No further than the values go: the axis ends there.
+    low, high = max(mean - scatter, float(values.min())), min(mean + scatter, float(values.max()))
+    if is_other or (log and low <= 0):
+        return [line]
+    around = {"x": [*ends, *ends[::-1]], "y": [low, low, high, high], "fill": "toself", "fillcolor": theme.fill}
+    return [shared | around | {"line": {"width": 0}}, line]
 
 
 def _line(trend: Trend, x: I8, y: F8, colour: str, of: str = "") -> dict[str, Any]:
