@@ -62,17 +62,18 @@ def trend_figure(
         if choices.is_log(letter):
             shared[f"{letter}axis"] |= logarithmic(powers=False)
     lines = [(x, y)]
-    data = [*_mean(trend, spills, theme, log=choices.is_log("y")), _line(trend, x, y, theme.line)]
+    data = [_line(trend, x, y, theme.line), *_mean(trend, spills, theme.ink)]
     said = ""
     if reference is not None:
         first, last = spills.spill.min(initial=np.iinfo(np.int64).max), spills.spill.max(initial=0)
         so_far = reference.rows((reference.spill >= first) & (reference.spill <= last))
         lines.append(_points(trend, so_far))
         data.insert(0, _line(trend, *lines[-1], theme.other, of=f"{called}, "))
-        data[1:1] = _mean(trend, so_far, theme, log=choices.is_log("y"), is_other=True)
+        data += _mean(trend, so_far, theme.other, dash="dot")
         said = f"··· {called}" if len(lines[-1][0]) else f"{called} has no values here"
     elif called:
         said = f"not in {called}"
+    data[:0] = _scatter(trend, spills, theme, log=choices.is_log("y"))
     shared["title"] = heading(trend.title, when, theme, compared=said)
     if not any(map(choices.is_log, "xy")) and trend.last is None:
         numbers, values = (np.concatenate(each) for each in zip(*lines, strict=True))
@@ -89,28 +90,39 @@ def _points(trend: Trend, spills: SpillFacts) -> tuple[I8, F8]:
 
 
 def _values(trend: Trend, spills: SpillFacts) -> tuple[I8, F8]:
-    """Return the spills that are shown, and the value of each; NaN where there is none."""
+    """Return the spills that are shown and have a value, and the values."""
     if trend.last is not None:
         spills = spills.rows(slice(-trend.last, None))
-    return spills.spill, np.asarray(trend.value(spills), np.float64) if len(spills) else np.empty(0)
+    values = np.asarray(trend.value(spills), np.float64) if len(spills) else np.empty(0)
+    there = ~np.isnan(values)
+    return spills.spill[there], values[there]
 
 
-def _mean(trend: Trend, spills: SpillFacts, theme: Theme, *, log: bool, is_other: bool = False) -> list[dict[str, Any]]:
-    """Return the mean of the spills that are shown, as a line, in a band of their scatter; of a reference alone."""
+def _mean(trend: Trend, spills: SpillFacts, colour: str, dash: str = "solid") -> list[dict[str, Any]]:
+    """Return the mean of the spills that are shown, over what they have."""
     numbers, values = _values(trend, spills)
-    numbers, values = numbers[~np.isnan(values)], values[~np.isnan(values)]
     if len(values) < FEW_POINTS:
         return []
-    ends, mean, scatter = [int(numbers[0]), int(numbers[-1])], float(values.mean()), float(values.std())
-    shared = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
-    look = {"color": theme.other, "dash": "dot"} if is_other else {"color": theme.line, "dash": "solid"}
-    line = shared | {"x": ends, "y": [mean, mean], "line": {**look, "width": 1}}
-    # No further than the values go: the axis ends there.
-    low, high = max(mean - scatter, float(values.min())), min(mean + scatter, float(values.max()))
-    if is_other or (log and low <= 0):
-        return [line]
+    mean = float(values.mean())
+    ends = {"x": [int(numbers[0]), int(numbers[-1])], "y": [mean, mean]}
+    return [_LINE | ends | {"line": {"color": colour, "dash": dash, "width": 1}}]
+
+
+def _scatter(trend: Trend, spills: SpillFacts, theme: Theme, *, log: bool) -> list[dict[str, Any]]:
+    """Return the band of the scatter about the mean, below all else: no further than values go, where the axis ends."""
+    numbers, values = _values(trend, spills)
+    if len(values) < FEW_POINTS:
+        return []
+    low = float(max(values.mean() - values.std(), values.min()))
+    high = float(min(values.mean() + values.std(), values.max()))
+    if log and low <= 0:  # such an axis has no place for it
+        return []
+    ends = [int(numbers[0]), int(numbers[-1])]
     around = {"x": [*ends, *ends[::-1]], "y": [low, low, high, high], "fill": "toself", "fillcolor": theme.fill}
-    return [shared | around | {"line": {"width": 0}}, line]
+    return [_LINE | around | {"line": {"width": 0}}]
+
+
+_LINE = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
 
 
 def _line(trend: Trend, x: I8, y: F8, colour: str, of: str = "") -> dict[str, Any]:
@@ -126,8 +138,8 @@ def _line(trend: Trend, x: I8, y: F8, colour: str, of: str = "") -> dict[str, An
 
 
 def _outstanding(values: F8) -> I8:
-    """Return where the values are that are drawn: all that are there, or the least and the greatest of each piece."""
-    there = np.flatnonzero(~np.isnan(values))
+    """Return where the values are that are drawn: all, or the least and the greatest of each piece."""
+    there = np.arange(len(values))
     if len(there) <= MAX_POINTS:
         return there
     pieces = np.array_split(there, MAX_POINTS // 2)

@@ -291,14 +291,14 @@ def test_a_spill_without_a_value_has_no_point() -> None:
 def test_a_strip_chart_shows_its_last_spills_alone() -> None:
     last = TRENDS["scaler_tof0"].last
     assert last is not None
-    *mean, points = trend("scaler_tof0", facts([60] * (last + 50)))["data"]
+    band, points, mean = trend("scaler_tof0", facts([60] * (last + 50)))["data"]
     assert points["x"] == list(range(50, last + 50))
-    assert [each["x"][0] for each in mean] == [50, 50]
+    assert [each["x"][0] for each in (band, mean)] == [50, 50]
 
 
 def test_a_trend_has_its_mean_in_a_band_of_its_scatter_no_further_than_its_values_go() -> None:
     values = [50, 70] * 10
-    band, mean, points = trend("daq_triggers", facts(values))["data"]
+    band, points, mean = trend("daq_triggers", facts(values))["data"]
     assert (mean["x"], mean["y"]) == ([0, 19], [60, 60])
     assert (band["fill"], band["y"]) == ("toself", [50, 50, 70, 70])
     assert points["y"] == values
@@ -319,11 +319,12 @@ def test_the_mean_of_a_reference_is_dotted_over_the_spills_that_are_compared() -
     figure = trend_figure(
         TRENDS["daq_triggers"], facts([50] * 20), when=WHEN, theme=LIGHT, reference=theirs, called="run 6"
     )
-    line, mean, *ours = figure["data"]
+    _, line, _, _, mean = figure["data"]
     assert len(line["x"]) == 20
     assert (mean["x"], mean["y"]) == ([0, 19], [80, 80])
     assert mean["line"] == {"color": LIGHT.other, "dash": "dot", "width": 1}
-    assert [each["line"].get("color") for each in ours] == [None, LIGHT.line, LIGHT.line]
+    colours = [each["line"].get("color") for each in figure["data"]]
+    assert colours == [None, LIGHT.other, LIGHT.line, LIGHT.ink, LIGHT.other]
 
 
 def test_an_empty_trend_says_why() -> None:
@@ -340,7 +341,7 @@ def test_a_trend_of_small_whole_numbers_has_whole_ticks() -> None:
 def test_a_huge_run_keeps_the_spills_that_stand_out() -> None:
     triggers = [60] * 100_000
     triggers[12_345], triggers[77_777] = 0, 900
-    *_, points = trend("daq_triggers", facts(triggers))["data"]
+    _, points, _ = trend("daq_triggers", facts(triggers))["data"]
     assert len(points["x"]) <= MAX_POINTS
     drawn = dict(zip(points["x"], points["y"], strict=True))
     assert drawn[12_345] == 0
