@@ -186,8 +186,9 @@ def _compared(view: View, other: Reference, name: str) -> Compared:
 
 def _last_minute(view: View, plot: Plot) -> I8 | None:
     """Return what the last minute has of a plot of one axis; None where it is not shown beside the whole run."""
-    shown = view.beside is not None and view.window is None and len(plot.axes) == 1
-    return view.beside.book.counts(plot.name)[1:-1] if shown and view.beside is not None else None
+    if view.beside is None or view.window is not None or view.stand_since_ms or len(plot.axes) > 1:
+        return None
+    return view.beside.book.counts(plot.name)[1:-1]
 
 
 def _by_spill(view: View, name: str) -> tuple[I8, F8]:

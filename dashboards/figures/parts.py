@@ -55,10 +55,12 @@ def heading(
     def small(words: str, colour: str) -> str:
         return f'<span style="font-size: 12px; color: {colour}">{words}</span>'
 
-    said = ((numbers, theme.faint), (compared, theme.other), (minute, theme.minute))
-    last = small(" · ", theme.faint).join(small(words, colour) for words, colour in said if words)
+    last = small(numbers + (" · " if compared else ""), theme.faint) if numbers else ""
+    last += small(compared, theme.other) if compared else ""
+    # Not in the last line, which is long enough for the smallest plot.
+    beside = small(" · ", theme.faint) + small(minute, theme.minute) if minute else ""
     return {
-        "text": "<br>".join(filter(None, [f"<b>{title}</b>", small(under, theme.faint), last])),
+        "text": "<br>".join(filter(None, [f"<b>{title}</b>", small(under, theme.faint) + beside, last])),
         "font": {"size": min(TITLE_SIZE, max(TITLE_LEAST, TITLE_WIDTH // len(title)))},
         "x": 0,
         "xref": "container",

@@ -75,6 +75,8 @@ def test_a_plot_of_one_axis_has_it_while_no_window_is_chosen() -> None:
         shown = view(book, shown=larger, beside=beside, window=window)
         title = FigureCache().maker(shown, "light", Choices())(name)["layout"]["title"]["text"]
         assert ("last minute ×" in title) == is_drawn, name
+    standing = view(book, shown=larger, beside=beside, stand_since_ms=1_700_000_000_000)
+    assert "last minute ×" not in FigureCache().maker(standing, "light")("hnsp_1")["layout"]["title"]["text"]
     assert (
         "last minute ×"
         not in FigureCache().maker(view(book, shown=larger), "light")("hnsp_1")["layout"]["title"]["text"]
