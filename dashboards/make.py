@@ -21,6 +21,7 @@ from schemas.columns import F8, I8
 from streams.books import situation
 from streams.books.book import new_histogram
 from streams.books.key_number import KeyNumber, what
+from streams.books.shapes import PlotVerdict, plot_verdict
 from streams.books.totals import Totals
 from streams.experiment import NOT_CALIBRATED, experiment
 from streams.plots.model import Plot
@@ -118,6 +119,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             reference=_compared(view, other, name) if other is not None else None,
             by_spill=_by_spill(view, name) if plot.by_spill else None,
             minute=_last_minute(view, plot),
+            verdict=shown_verdict(view, name),
         )
     figure["layout"]["meta"] |= {"file": file_name(view, name)}
     return figure
@@ -171,6 +173,14 @@ def _followed(plot: Plot, name: str) -> tuple[str, Callable[[Point], KeyNumber |
         return what(plot), lambda point: point.number
     place = int(rest.partition(":")[0])
     return plot.measures[place].title, lambda point: point.measures[place]
+
+
+def shown_verdict(view: View, name: str) -> PlotVerdict:
+    """Return what is known of the shape of a plot as it is shown: in the part of the run, against what was chosen."""
+    totals, spills = view.book.totals, view.spills
+    of = (totals.filled, totals.triggers) if view.window is None else (len(spills), int(spills.triggers.sum()))
+    against = view.reference.against if view.reference is not None else None
+    return plot_verdict(name, view.shown[name], *of, against, view.limits)
 
 
 def _compared(view: View, other: Reference, name: str) -> Compared:

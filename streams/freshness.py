@@ -37,6 +37,9 @@ class Level(StrEnum):
     """Nothing is wrong and nothing is expected."""
 
 
+MARK = {Level.GOOD: "✓", Level.WARNING: "!", Level.BAD: "✕", Level.UNKNOWN: "?", Level.IDLE: "–"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
     """One figure of freshness."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from streams.books import situation
 from streams.books.layout import Place
+from streams.books.plain_limits import FEW_PERCENT, too_many
 from streams.books.totals import Totals
 from streams.words import several
 
@@ -16,12 +16,11 @@ ENOUGH_SPILLS = 100
 """A run of fewer says little of how spills differ, and is scaled by much."""
 ENOUGH_TRIGGERS = 1000
 """Particle triggers: a bin with a tenth of them has 10 %."""
-FEW_PERCENT = 5
-"""So many of the spills may be rejected, or missing, or have errors."""
 CONSIDERED = 100
 """So many of the newest runs of the type."""
 GOOD = (
-    f"ended, {ENOUGH_SPILLS} spills, {ENOUGH_TRIGGERS:,} triggers, at most {FEW_PERCENT} % rejected, missing, in error"
+    f"ended, {ENOUGH_SPILLS} spills, {ENOUGH_TRIGGERS:,} triggers, "
+    f"at most {FEW_PERCENT:g} % rejected, missing, in error"
 )
 """What a run must be to be chosen, in words."""
 
@@ -80,13 +79,5 @@ def too_little(place: Place) -> str:
 
 def bad(totals: Totals) -> str:
     """Return what is bad of a run as far as counters tell; empty if nothing is."""
-    missing = situation.missing(totals)
-    spills = totals.filled + totals.all_rejected + missing
-    found = {
-        "rejected": totals.all_rejected,
-        "missing": missing,
-        "with errors": max(totals.errors.values(), default=0),
-        "without a detector": max(situation.lapses(totals).values(), default=0),
-    }
-    many = [f"{count} {what}" for what, count in found.items() if 100 * count > FEW_PERCENT * spills]
-    return f"of {spills} spills {', '.join(many)}" if many else ""
+    found = too_many(totals)
+    return f"of {found[0].of} spills {', '.join(f'{each.count} {each.what}' for each in found)}" if found else ""

@@ -81,7 +81,11 @@ class Books:
         """Return run and session of the book to compare with."""
         if not choices.compare or choices.reference is not None or choices.reference_file is not None:
             return choices.reference, choices.reference_session
-        return self.automatic_reference(self.current if choices.run is None else choices.run).run, None
+        return self.automatic_reference(self.run_of(choices)).run, None
+
+    def run_of(self, choices: Choices) -> int | None:
+        """Return the run that somebody chose: the current one, unless it is another."""
+        return self.current if choices.run is None else choices.run
 
     def part_beside(self, choices: Choices, beside: Beside | None) -> int | None:
         """Return which part of the run that somebody chose is shown beside it; None if none is."""
@@ -225,6 +229,14 @@ class BooksReader:
                 earlier = (each for each in books.same_type_before(run) if each not in books.avoided)
                 found[run] = self._chooser.choose(earlier, places)
         return found
+
+
+def automatic_of(reader: BookReader, run: int) -> Automatic:
+    """Return what a run is compared with if nobody chooses; errors of Redis are passed on."""
+    extent = _extent(reader)
+    books = Books(at=At(shown=extent), runs=_listed(Books(), extent))
+    chooser = Chooser(lambda each: reader.runs([each]).get(each))
+    return chooser.choose(books.same_type_before(run), extent.places)
 
 
 def _extent(reader: BookReader) -> Extent:

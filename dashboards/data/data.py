@@ -150,7 +150,8 @@ class Data:
     def _look_at_redis(self) -> None:
         last = self._store
         self._store = now = self._store_watcher.look(last, self._broker.spans, self._still_wanted())
-        is_read = now.books is not last.books or now.judgements is not last.judgements
+        read, before = ((each.books, each.judgements, each.shapes) for each in (now, last))
+        is_read = any(one is not other for one, other in zip(read, before, strict=True))
         # Before who waits for it goes on: what it gets is no news to it then.
         self.changes += is_read or now.replays != last.replays or now.fault != last.fault
         with self._looked:
@@ -189,9 +190,14 @@ class Data:
 
 def _wanted(choices: Choices, plot: str | None, beside: Beside | None, books: Books) -> set[Wanted]:
     """Return what to read."""
-    other, session = books.reference_of(choices)
     is_changed = beside is Beside.LATELY
-    reference = {Wanted(other, session, hits=is_changed and choices.against_reference)} if other is not None else set()
+    chosen = books.reference_of(choices)
+    others = {chosen, (books.automatic_reference(books.run_of(choices)).run, None)}
+    reference = {
+        Wanted(other, session, hits=is_changed and choices.against_reference and (other, session) == chosen)
+        for other, session in others
+        if other is not None
+    }
     part = books.part_beside(choices, beside)
     beside_it = {Wanted(choices.run, choices.session, part, hits=is_changed)} if part is not None else set()
     # What is frozen is kept with its last minute, which goes by.

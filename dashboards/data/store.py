@@ -15,8 +15,10 @@ from dashboards.data.decisions import DecisionsWatcher
 from dashboards.data.judging import Judgements, Judges
 from dashboards.data.one_run import RunReader, Wanted
 from dashboards.data.replays import Replay, ReplayWatcher
+from dashboards.data.shapes import ShapeJudges, Shapes
 from dashboards.data.waiting import Waiting, WaitingWatcher
 from streams.books.connect import risks_of
+from streams.books.limits import LimitsFile
 from streams.books.reader import BookReader
 from streams.books.replays import Replays
 from streams.conditions.store import ConditionsStore
@@ -38,6 +40,10 @@ class Store:
     books: Books = field(default_factory=Books)
     judgements: Judgements = field(default_factory=dict)
     """What is wrong with the runs that somebody looks at."""
+    shapes: Shapes = field(default_factory=dict)
+    """What is known of the shapes of their plots."""
+    limits: LimitsFile = field(default_factory=lambda: LimitsFile(None))
+    """By run type."""
     waiting: Waiting = Waiting()  # noqa: RUF009 - frozen
     """What was on its way into them then."""
     replays: tuple[Replay, ...] = ()
@@ -74,6 +80,8 @@ class StoreWatcher:
         run_reader = RunReader(shown, ConditionsStore.from_settings(settings))
         self._books = BooksReader(shown, reader_of, decisions.look, run_reader)
         self._judges = Judges(lambda session: shown if session is None else reader_of(session))
+        self._limits = LimitsFile(settings.checks.limits)
+        self._shapes = ShapeJudges(self._limits)
         self._replays = ReplayWatcher(Replays(redis, prefix, lambda: decisions.known), reader_of)
         self._waiting = WaitingWatcher()
         self._risks_s = float("-inf")
@@ -92,7 +100,13 @@ class StoreWatcher:
         now = last
         try:
             now = self._with_books(now, spans, wanted)
-            now = replace(now, judgements=self._judges.look(now.books, now.judgements))
+            self._limits.look()
+            now = replace(
+                now,
+                judgements=self._judges.look(now.books, now.judgements),
+                shapes=self._shapes.look(now.books, now.shapes),
+                limits=self._limits,
+            )
             now = self._with_replays(now, now.books.at.promoted.all)
             now = self._with_risks(now)
         except (RedisConnectionError, RedisTimeoutError) as error:

@@ -15,8 +15,10 @@ from streams.books.book import Book
 from streams.books.cells import Histogram
 from streams.books.imported import Imported
 from streams.books.judgement import Judgement
+from streams.books.limits import TypeLimits
 from streams.books.replays import called
 from streams.books.run import RunBook
+from streams.books.shapes import Against, PlotVerdict
 from streams.books.spill_numbers import SpillNumber
 from streams.books.totals import Totals
 from streams.books.windows import Window
@@ -92,6 +94,12 @@ class Reference:
     chosen: bool
     """By somebody; else it is `View.automatic`."""
 
+    @property
+    def against(self) -> Against:
+        """It as something that plots are judged against."""
+        triggers = None if self.spills is None else int(self.spills.triggers.sum())
+        return Against(called=self.called, histogram=self.histogram, triggers=triggers)
+
     @classmethod
     def of_run(
         cls,
@@ -147,6 +155,10 @@ class View:
     """The whole run."""
     judgement: Judgement | None
     """What is wrong with it, as far as it was judged; None before it was."""
+    shapes: Mapping[str, PlotVerdict]
+    """Plot → what is known of its shape in the whole run, against `automatic`; empty before it was judged."""
+    limits: TypeLimits
+    """Of its type."""
     is_loading: bool
     """It is still being read: what is here of it is nothing yet, or not the part of it that was asked for."""
     is_made_again: bool

@@ -16,6 +16,7 @@ from schemas.records import NO_RUN
 from streams.books import situation
 from streams.books.imported import Imported, Imports
 from streams.books.lag import behind
+from streams.books.limits import TypeLimits
 from streams.books.progress import Progress
 from streams.books.promotions import Promoted
 from streams.errors import SpilldeckError
@@ -69,6 +70,8 @@ class Seen:
         yield from _losses(store.books.at.shown.progress, self.now_s)
         yield from of_what_is_shown
         yield from lost_replays
+        if store.limits.problem:
+            yield store.limits.problem
         if store.replays_fault:
             yield f"What the store (Redis) holds of the replays cannot be read: {store.replays_fault}"
         yield from (f"What the store (Redis) holds is not safe: {risk}" for risk in store.risks)
@@ -113,6 +116,7 @@ class Viewer:
             *dict.fromkeys((*one.warnings, *reference.warnings)),
             *why_no_file,
         )
+        limits = seen.store.limits.of(one.book.totals.run_type)
         shown = [each for each, session in ((run, choices.session), (other, other_session)) if session is None]
         wanted = Wanted(choices.run, choices.session, choices.window)
         is_loading = not fault and not is_frozen and not (books.is_read and books.has_read(wanted))
@@ -122,6 +126,7 @@ class Viewer:
         hits = (one.hits, reference.hits) if beside is Beside.LATELY else ()
         version += [str(each.version) for each in hits if each is not None]
         version += [file.name, file.imported_ms, file.sha256] if file is not None else []
+        version += [repr(limits)] if limits != TypeLimits() else []
         version += ["loading"] if is_loading else []
         version += [stand_since_ms] if stand_since_ms else []
         return View(
@@ -132,6 +137,8 @@ class Viewer:
             runs=books.runs,
             book=one.book,
             judgement=seen.store.judgements.get((run, choices.session)) if run is not None else None,
+            shapes=seen.store.shapes.get((run, choices.session), {}) if run is not None else {},
+            limits=limits,
             is_loading=is_loading,
             is_made_again=one.standing is not None and bool(one.standing.left),
             is_unreadable=one.is_unreadable,

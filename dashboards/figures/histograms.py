@@ -26,7 +26,9 @@ from dashboards.figures.shares import share_figure
 from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.books.cells import Histogram
+from streams.books.shapes import PlotVerdict
 from streams.checks.shapes import ENOUGH
+from streams.freshness import Level
 from streams.plots.model import Axis, Plot
 from streams.words import several
 
@@ -52,6 +54,7 @@ def histogram_figure(
     reference: Compared | None = None,
     by_spill: tuple[I8, F8] | None = None,
     minute: I8 | None = None,
+    verdict: PlotVerdict | None = None,
 ) -> Figure:
     """Return the figure of a histogram.
 
@@ -66,6 +69,8 @@ def histogram_figure(
         where nobody knows: the axis ends somewhere, a run does not, and a spill that is not shown has no 0 entries.
     minute
         (bins,) what the last minute has of a histogram of one axis: drawn over it if it tells anything.
+    verdict
+        What is known of its shape.
     """
     if histogram.ndim != len(plot.axes):
         return empty(plot.title, when, f"the book has {histogram.ndim} axes under this name", theme)
@@ -85,16 +90,32 @@ def histogram_figure(
         if by_spill is not None and np.isnan(bins[1]).all():
             return empty(plot.title, when, why_empty, theme)
         figure = _one_dimensional(plot, histogram, bins, theme, choices, reference)
-        if minute is not None and by_spill is None and not (reference is not None and choices.mode is Mode.RATIO):
-            minute_said = _add_minute(figure, bins, minute, theme)
+        is_ratio = reference is not None and choices.mode is Mode.RATIO
+        minute_said = _add_minute(figure, bins, None if is_ratio or plot.by_spill else minute, theme)
     else:
         figure = _two_dimensional(plot, histogram, theme, choices, reference)
     if reference is not None:
         said = f"• {reference.called}" if plot.is_share else comparison(histogram, reference, choices.mode)
     entries_said = _flow(counts, entries) if by_spill is None else several(int(np.nansum(by_spill[1])), "entry")
-    figure["layout"]["title"] = heading(plot.title, when, theme, entries_said, said, minute_said)
+    figure["layout"]["title"] = heading(plot.title, when, theme, entries_said, said, verdict, minute_said)
+    if verdict is not None and verdict.level in {Level.WARNING, Level.BAD} and not plot.is_share:
+        figure["layout"]["shapes"] = _culprit(histogram, verdict, theme)
     figure["layout"]["margin"]["t"] = TOP_OF_THREE
     return figure
+
+
+def _culprit(histogram: Histogram, verdict: PlotVerdict, theme: Theme) -> list[dict[str, Any]]:
+    """Return a frame about the bins that are furthest off."""
+    worst = verdict.shape.worst if verdict.shape is not None else None
+    if worst is None:
+        return []
+    frame: dict[str, Any] = {"type": "rect", "line": {"color": theme.bad, "width": 2}}
+    frame |= {"y0": 0, "y1": 1, "yref": "paper"}  # of one axis
+    for name, axis, *bins in zip("xy", histogram.axes, worst.first, worst.last, strict=False):
+        # What lies beyond the axis is at its end.
+        first, last = (min(max(place, 0), axis.size - 1) for place in bins)
+        frame |= {f"{name}0": float(axis.edges[first]), f"{name}1": float(axis.edges[last + 1]), f"{name}ref": name}
+    return [frame]
 
 
 def _bins(plot: Plot, histogram: Histogram, by_spill: tuple[I8, F8] | None) -> tuple[Any, Any]:
@@ -166,8 +187,10 @@ def _one_dimensional(
     return {"data": data, "layout": shared}
 
 
-def _add_minute(figure: Figure, bins: tuple[F8, Any], minute: I8, theme: Theme) -> str:
+def _add_minute(figure: Figure, bins: tuple[F8, Any], minute: I8 | None, theme: Theme) -> str:
     """Draw the last minute over a run, scaled to as many entries, and return what is said of it; nothing if few."""
+    if minute is None:
+        return ""
     edges, counts = bins
     entries, scale = int(minute.sum()), float(counts.sum()) / max(int(minute.sum()), 1)
     if entries < ENOUGH or scale < LEAST_SCALE or (minute**2).sum() < SHARED * entries:

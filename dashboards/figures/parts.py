@@ -5,6 +5,8 @@ from math import floor, log10
 from typing import Any
 
 from dashboards.figures.theme import Theme
+from streams.books.shapes import PlotVerdict, said
+from streams.freshness import MARK, Level
 from streams.plots.model import Axis
 
 Figure = dict[str, Any]
@@ -48,15 +50,21 @@ def empty(title: str, when: str, why: str, theme: Theme) -> Figure:
 
 
 def heading(
-    title: str, under: str, theme: Theme, numbers: str = "", compared: str = "", minute: str = ""
+    title: str,
+    under: str,
+    theme: Theme,
+    numbers: str = "",
+    compared: str = "",
+    verdict: PlotVerdict | None = None,
+    minute: str = "",
 ) -> dict[str, Any]:
-    """Return a figure's title, and in small what stands below it: what is in it, and which lines are over it."""
+    """Return a figure's title, and in small what stands below it: what is in it, compared with what, and how it is."""
 
     def small(words: str, colour: str) -> str:
         return f'<span style="font-size: 12px; color: {colour}">{words}</span>'
 
-    last = small(numbers + (" · " if compared else ""), theme.faint) if numbers else ""
-    last += small(compared, theme.other) if compared else ""
+    parts = [(numbers, theme.faint), (compared, theme.other), (_how(verdict), _colour(verdict, theme))]
+    last = small(" · ", theme.faint).join(small(words, colour) for words, colour in parts if words)
     # Not in the last line, which is long enough for the smallest plot.
     beside = small(" · ", theme.faint) + small(minute, theme.minute) if minute else ""
     return {
@@ -70,6 +78,18 @@ def heading(
         "yanchor": "top",
         "pad": {"l": 12, "t": 24},
     }
+
+
+def _how(verdict: PlotVerdict | None) -> str:
+    """Return a verdict as a title has it: by a mark, and in words."""
+    if verdict is None or not (words := said(verdict)):
+        return ""
+    return f"{MARK[verdict.level]} {words}"
+
+
+def _colour(verdict: PlotVerdict | None, theme: Theme) -> str:
+    colours = {Level.GOOD: theme.good, Level.WARNING: theme.warning, Level.BAD: theme.bad}
+    return theme.faint if verdict is None else colours.get(verdict.level, theme.faint)
 
 
 def axis_title(name: str, text: str) -> dict[str, Any]:
@@ -166,6 +186,7 @@ def layout(theme: Theme) -> dict[str, Any]:
         "hovermode": "closest",
         "showlegend": False,
         "annotations": [],
+        "shapes": [],
         "meta": {"held": False},
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": theme.faint, "activecolor": theme.line},
         "xaxis": dict(axis),

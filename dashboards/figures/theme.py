@@ -22,6 +22,10 @@ class Theme:
     """From few to many; steps in lightness alone tell them apart, and the first stands out from the paper."""
     less_and_more: Sequence[str]
     """Of ratios: below one, one, above one."""
+    good: str
+    warning: str
+    bad: str
+    """Of verdicts, as on the page."""
 
 
 LIGHT = Theme(
@@ -35,6 +39,9 @@ LIGHT = Theme(
     minute="#101820",
     scale=("#bfd9ee", "#6fb0da", "#2f7fbe", "#2a4f9a", "#26145a"),
     less_and_more=("#1f6fb2", "#e3e8ee", "#c25400"),
+    good="#0b7256",
+    warning="#8a5a00",
+    bad="#b3261e",
 )
 DARK = Theme(
     name="dark",
@@ -47,5 +54,8 @@ DARK = Theme(
     minute="#f7f7d4",
     scale=("#2f5784", "#2f86b5", "#4fb7bd", "#a3dca0", "#fdf2a7"),
     less_and_more=("#6fb4ec", "#2c3948", "#f5a25d"),
+    good="#4fc3a1",
+    warning="#e6b450",
+    bad="#ff8a80",
 )
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}

@@ -131,7 +131,9 @@ def _rotation(choices: Choices) -> list[Any]:
         choose(span(each), f"rotate={each}", said=f"Go on after {span(each)}", on=each == choices.rotate_s)
         for each in ROTATE_S
     ]
-    return [_group("Next page every", *times, choose("✕", "rotate=", said="Stay on this page"))]
+    rotation = _group("Next page every", *times, choose("✕", "rotate=", said="Stay on this page"))
+    rotation.className += " rotation"
+    return [rotation]
 
 
 def unfreeze(view: View) -> str:

@@ -14,10 +14,8 @@ from dashboards.pages.links import choose
 from streams.books import situation
 from streams.books.replays import called
 from streams.books.totals import Totals
-from streams.freshness import Freshness, Level
+from streams.freshness import MARK, Freshness, Level
 from streams.plots.spillfacts import SpillFacts
-
-MARK = {Level.GOOD: "✓", Level.WARNING: "!", Level.BAD: "✕", Level.UNKNOWN: "?", Level.IDLE: "–"}
 
 
 def strip(view: View) -> list[Any]:

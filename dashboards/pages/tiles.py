@@ -11,58 +11,142 @@ from dash import html
 
 from dashboards.data import View
 from dashboards.pages.links import to_page
-from dashboards.pages.strip import MARK
-from streams.books import situation
-from streams.books.judgement import measured, words
+from dashboards.pages.sparkline import sparkline
+from dashboards.pages.strip import missing
+from streams.books import shapes, situation
+from streams.books.judgement import cause_words, measured, words
+from streams.books.plain_limits import TooMany, too_many
+from streams.books.shapes import PlotVerdict
+from streams.checks.causes import Cause
 from streams.checks.counts import SETTLING
-from streams.checks.judge import Verdict
 from streams.experiment import experiment
-from streams.freshness import Level, span
+from streams.freshness import MARK, Level, span
 from streams.words import several
 
 MOST = 12
-"""Faults that are listed of a detector: a board that dies takes hundreds of channels with it."""
+"""Faults that are listed of a detector, and what follows that is listed of a fault."""
+MOST_PLOTS = 3
+"""Plots that are named of those that are off: most follow from what is wrong with the first."""
 
 
 def tiles(view: View, path: str) -> list[Any]:
     """Return what is wrong, as the page at an address shows it."""
     if view.run is None:
         return []
-    all_of = {detector: _said(detector, view) for detector in experiment().watched}
+    of_run = [_run_tile(each, view) for each in _over("", view)]
+    all_of = {detector: _said(detector, view) for detector in experiment().detectors if _has_tile(detector, view)}
     if not path.strip("/"):
-        return [_tile(*said, detector, "tile") for detector, said in all_of.items()]
+        its = (_tile(*said, detector, "tile", _line(detector, view)) for detector, said in all_of.items())
+        return [*of_run, *its]
     match path.strip("/").split("/"):
         case ["detector", here, *_] if here in all_of:
             own = _all_of(here, view)
+        case ["plot", name] if name in view.shapes:
+            here, own = "", [_plot_tile(view.shapes[name])]
         case _:
             here, own = "", []
     bad = {detector: said for detector, said in all_of.items() if said[0] is Level.BAD and detector != here}
-    return own + [_tile(*said, detector, "tile elsewhere") for detector, said in bad.items()]
+    return own + of_run + [_tile(*said, detector, "tile elsewhere") for detector, said in bad.items()]
 
 
-def _tile(level: Level, text: str, detector: str, classes: str) -> Any:
-    parts = [
-        html.Span(MARK[level], className="mark"),
-        html.Span(experiment().detectors[detector].title, className="what"),
-        html.Span(text, className="words"),
-    ]
+def _has_tile(detector: str, view: View) -> bool:
+    """Say whether a detector has a tile: one that is not watched has none while its plots are as they should be."""
+    return detector in experiment().watched or bool(_off(detector, view) or _over(detector, view))
+
+
+def _over(detector: str, view: View) -> list[TooMany]:
+    """Return what too many spills have of a detector; of none, as a whole."""
+    found = too_many(view.book.totals, view.limits.percent, missing(view)) if not view.is_loading else []
+    return [each for each in found if each.detector == detector]
+
+
+def _over_level(view: View) -> Level:
+    return Level.WARNING if view.limits.only_warns else Level.BAD
+
+
+def _run_tile(over: TooMany, view: View) -> Any:
+    level = _over_level(view)
+    said = _said_so(level, over.words, "Run")
+    return html.Button(said, className=f"tile {level}", title="List them", **{"data-do": "counters"})
+
+
+def _said_so(level: Level, text: str, what: str = "") -> Any:
+    """Return how something is: by its mark, and in words."""
+    title = [html.Span(what, className="what")] if what else []
+    return html.Span(
+        [html.Span(MARK[level], className="mark"), *title, html.Span(text, className="words")], className="said"
+    )
+
+
+def _tile(level: Level, text: str, detector: str, classes: str, line: Any = None) -> Any:
+    said = _said_so(level, text, experiment().detectors[detector].title)
+    parts = [said, *([] if line is None else [line])]
     return to_page(parts, f"/detector/{detector}", className=f"{classes} {level}")
 
 
+def _plot_tile(verdict: PlotVerdict) -> Any:
+    """Return all that is known of a plot in the whole run."""
+    said = _said_so(verdict.level, shapes.words(verdict))
+    return to_page(said, f"/plot/{verdict.plot}", className=f"tile one {verdict.level}")
+
+
+def _off(detector: str, view: View) -> list[PlotVerdict]:
+    """Return the plots of a detector whose shape is not that of the reference, the worst first."""
+    plots = [plot.name for plot in experiment().detectors[detector].plots]
+    return shapes.bad({name: view.shapes[name] for name in plots if name in view.shapes})
+
+
+def _off_tile(detector: str, view: View) -> list[Any]:
+    """Return a line for the plots of a detector whose shape is not that of the reference, if there are any."""
+    off = _off(detector, view)
+    if not off:
+        return []
+    more = f"; {len(off) - MOST_PLOTS} more" if len(off) > MOST_PLOTS else ""
+    plots = "; ".join(_named(each) for each in off[:MOST_PLOTS])
+    text = f"{several(len(off), 'plot')} not as in {off[0].against}: {plots}{more}"
+    return [to_page(_said_so(off[0].level, text), f"/plot/{off[0].plot}", className=f"tile one {off[0].level}")]
+
+
+def _named(verdict: PlotVerdict) -> str:
+    elsewhere = verdict.shape.elsewhere if verdict.shape is not None else 0.0
+    return f"{experiment().plots[verdict.plot].title} {100 * elsewhere:.2g} % off"
+
+
+def _line(detector: str, view: View) -> Any:
+    """Return the detector's yield over the run, marked where what its tile says began."""
+    its = view.judgement.yields.get(detector) if view.judgement is not None and not view.is_loading else None
+    bad = [each for each in _of(detector, view) if each.verdict.ended is None] if its is not None else []
+    return None if its is None else sparkline(its, _begun(bad[0]) if bad else None)
+
+
 def _all_of(detector: str, view: View) -> list[Any]:
-    """Return how a detector is, and all that is and was wrong with it, the newest first."""
-    its = _of(detector, view)
+    """Return how a detector is, and all that is and was wrong with it: what is over behind, the newest of it first."""
+    its, off = _of(detector, view), _off_tile(detector, view)
+    off = [*(_tile(_over_level(view), each.words, detector, "tile one") for each in _over(detector, view)), *off]
     if not its:
-        return [_tile(*_said(detector, view), detector, "tile")]
-    bad, past = ([each for each in its if (each.ended is None) == is_bad][::-1] for is_bad in (True, False))
+        return off or [_tile(*_said(detector, view), detector, "tile")]
+    bad = [each for each in its if each.verdict.ended is None]
+    past = sorted((each for each in its if each.verdict.ended is not None), key=_begun, reverse=True)
     shown = [*bad, *past][:MOST]
-    found = [
-        _tile(Level.BAD if each.ended is None else Level.IDLE, f"{words(each)}: {measured(each)}", detector, "tile one")
-        for each in shown
-    ]
+    found = [part for each in shown for part in _with_what_follows(each, detector)]
     left = len(its) - len(shown)
     more = f"{several(left, 'fault')} more: spilldeck checks show {view.run}"
-    return [*found, _tile(Level.IDLE, more, detector, "tile one")] if left else found
+    return [*found, *([_tile(Level.IDLE, more, detector, "tile one")] if left else []), *off]
+
+
+def _begun(cause: Cause) -> int:
+    return cause.verdict.finding.begin.first
+
+
+def _with_what_follows(cause: Cause, detector: str) -> list[Any]:
+    """Return a fault, and beneath it what follows, folded when it is long."""
+    level = Level.BAD if cause.verdict.ended is None else Level.IDLE
+    fault = _tile(level, f"{cause_words(cause)}: {measured(cause.verdict)}", detector, "tile one")
+    if not cause.follows:
+        return [fault]
+    lines = [html.Li(f"{words(each)}: {measured(each)}") for each in cause.follows]
+    title = html.Summary(f"What follows from it: {len(lines)}")
+    return [fault, html.Details([title, html.Ul(lines)], className="follows", open=len(lines) <= MOST)]
 
 
 def _said(detector: str, view: View) -> tuple[Level, str]:
@@ -70,12 +154,17 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
     judgement = view.judgement
     if view.is_loading or judgement is None:
         return Level.UNKNOWN, "Not judged yet"
-    if judgement.problem:
-        return Level.UNKNOWN, f"Cannot be judged: {judgement.problem}"
     if detector in situation.not_read_out(view.book.totals):
         return Level.IDLE, "Not read out in this run"
-    its = _of(detector, view)
-    bad = [each for each in its if each.ended is None]
+    if over := _over(detector, view):  # what cannot be read has no hits, either
+        return _over_level(view), over[0].words
+    its, off = _of(detector, view), _off(detector, view)
+    bad = [each for each in its if each.verdict.ended is None]
+    if off and not bad:
+        more = f"; {several(len(off) - 1, 'plot')} more" if len(off) > 1 else ""
+        return off[0].level, f"{_named(off[0])}{more}"
+    if judgement.problem:
+        return Level.UNKNOWN, f"Cannot be judged: {judgement.problem}"
     as_of = f", as of spill {judgement.last}" if judgement.left else ""
     if bad:
         return Level.BAD, _first(bad, view) + as_of
@@ -84,19 +173,26 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
     if judgement.is_settling:
         return Level.IDLE, f"Settling: {judgement.counted} of {SETTLING}{as_of}"
     was = f"; {several(len(its), 'fault')} before" if its else ""
-    return Level.GOOD, f"No change{was}{as_of}"
+    return Level.GOOD, f"No change{was}{as_of}{_as_in(detector, view)}"
 
 
-def _of(detector: str, view: View) -> list[Verdict]:
-    """Return what is and was wrong with a detector, in the order in which it began."""
+def _as_in(detector: str, view: View) -> str:
+    """Return what the plots of a detector are like, if that is known of one at least."""
+    verdicts = [view.shapes[plot.name] for plot in experiment().detectors[detector].plots if plot.name in view.shapes]
+    good = next((each for each in verdicts if each.state is shapes.State.GOOD), None)
+    return f"; plots as in {good.against}" if good is not None else ""
+
+
+def _of(detector: str, view: View) -> list[Cause]:
+    """Return what is and was wrong with a detector, each with what follows from it."""
     its = {each.name for each in experiment().watched[detector]}
-    return [each for each in view.judgement.verdicts if each.group in its] if view.judgement is not None else []
+    return [each for each in view.judgement.causes if each.where in its] if view.judgement is not None else []
 
 
-def _first(bad: Sequence[Verdict], view: View) -> str:
-    """Return the one that began first, with since when, and how many others there are."""
+def _first(bad: Sequence[Cause], view: View) -> str:
+    """Return the one that takes most with it, with since when, and how many others there are."""
     first, spills = bad[0], view.run_spills
-    times_us = spills.time_us[spills.spill >= first.finding.begin.first]
+    times_us = spills.time_us[spills.spill >= _begun(first)]
     ago = f", {span(view.now_s - times_us[0] / 1e6)} ago" if len(times_us) and view.run == view.current else ""
     others = f"; {len(bad) - 1} more" if len(bad) > 1 else ""
-    return f"{words(first)}{ago}{others}"
+    return f"{cause_words(first)}{ago}{others}"

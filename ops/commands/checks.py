@@ -1,16 +1,19 @@
 """spilldeck checks: what is watched, and what is wrong with runs."""
 
 import json
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from ops.console import out, servers
-from streams.errors import UsageError
 
 if TYPE_CHECKING:
+    from ops.judged_run import JudgedRun
     from streams.books.judgement import Judgement
 
 app = typer.Typer(help="What is wrong with runs, since which spill, in which channel.", no_args_is_help=True)
@@ -22,21 +25,21 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_all(as_json: AsJson = False) -> None:
     """List what is watched, and from when on it is told."""
     from streams.books.judgement import Judging
-    from streams.checks.judge import SPILLS_A_FALSE_ALARM
     from streams.checks.peaks import Peak
     from streams.experiment import experiment
+    from streams.settings import load_settings
 
     watched = [(name, each) for name, its in experiment().watched.items() for each in its]
     if not watched and not as_json:
         out.print(NOTHING_WATCHED.format(experiment().title), markup=False)
         return
-    limits = Judging().limits
+    limits, borne = Judging().limits, load_settings().checks.spills_a_false_alarm
     if as_json:
         listed = [
             {"detector": name, "name": its.name, "channels": 0 if isinstance(its, Peak) else its.size}
             for name, its in watched
         ]
-        plain = {"watched": listed, "limits": limits, "spills_a_false_alarm": SPILLS_A_FALSE_ALARM}
+        plain = {"watched": listed, "limits": limits, "spills_a_false_alarm": borne}
         typer.echo(json.dumps(plain))
         return
     table = Table("detector", "what", "channels")
@@ -50,7 +53,7 @@ def list_all(as_json: AsJson = False) -> None:
         ("A peak's place, and its entries a particle trigger", limits["peak"]),
     ):
         out.print(f"{what}: a change is told when it is exp({limit:.1f}) times as likely as none.")
-    out.print(f"Borne is one false alarm in {SPILLS_A_FALSE_ALARM:,} spills, in all of them together.")
+    out.print(f"Borne is one false alarm in {borne:,.0f} spills, in all of them together.")
 
 
 @app.command()
@@ -59,31 +62,93 @@ def show(
     session: Annotated[
         str | None, typer.Option(help="Whose book of it, as replay-new-t0; the run's own by default.")
     ] = None,
+    reference: Annotated[
+        int | None, typer.Option(min=0, help="Run to compare plots with; the newest good one of its type by default.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what is and what was wrong with a run; exit with 1 if something is."""
-    from streams.books.judgement import judged
-    from streams.books.reader import BookReader
-    from streams.conditions.store import ConditionsStore
-    from streams.process import plot_ranges
+    from ops.judged_run import StoredRuns, limits_of
 
     with servers() as (settings, redis):
-        reader = BookReader.shown(redis, settings) if session is None else BookReader.of(redis, settings, session)
-        book = reader.run(run, plot_ranges(run, ConditionsStore.from_settings(settings).for_run))
-    if not book.totals.received:
-        raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
-    found = judged(book)
-    if found.problem:
-        raise UsageError(f"run {run} cannot be judged: {found.problem}")
+        stored = StoredRuns(settings, redis).read(run, session=session, reference=reference)
+    limits = limits_of(settings).of(stored.book.totals.run_type)
+    found = stored.judged(limits, settings.checks.spills_a_false_alarm)
     if as_json:
-        typer.echo(json.dumps(found.to_json() | {"run": run}))
+        typer.echo(json.dumps(found.to_json()))
     else:
-        _print(run, found)
-    raise typer.Exit(bool(found.bad))
+        for each in found.too_many:
+            out.print(Text(each.words, style="yellow" if limits.only_warns else "red"))
+        tell(run, found.judgement)
+        _print_shapes(found)
+    raise typer.Exit(found.is_bad)
 
 
-def _print(run: int, found: "Judgement") -> None:
-    from streams.books.judgement import measured, words
+@app.command(name="try")
+def try_limits(
+    runs: Annotated[list[int], typer.Argument(metavar="RUN...", min=0)],
+    file: Annotated[
+        Path | None, typer.Option("--limits", metavar="FILE", help="Limits to try; those in force by default.")
+    ] = None,
+    false_alarm: Annotated[
+        float | None, typer.Option(min=100, help="Spills in which one false alarm is borne; as in force by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what other limits would have told of stored runs; nothing is changed."""
+    from ops.judged_run import StoredRuns, limits_of
+    from streams.books.limits import LimitsFile, read_limits
+
+    with servers() as (settings, redis):
+        if file is not None:
+            read_limits(file)
+        tried = limits_of(settings) if file is None else LimitsFile(file)
+        tried.look()
+        in_force, borne = limits_of(settings), settings.checks.spills_a_false_alarm
+        stored, found = StoredRuns(settings, redis), []
+        for run in dict.fromkeys(runs):
+            its = stored.read(run)
+            run_type = its.book.totals.run_type
+            found.append(
+                (its.judged(in_force.of(run_type), borne), its.judged(tried.of(run_type), false_alarm or borne))
+            )
+    if as_json:
+        typer.echo(json.dumps([{"in_force": now.to_json(), "tried": then.to_json()} for now, then in found]))
+        return
+    for now, then in found:
+        _print_difference(now, then)
+
+
+def _print_difference(now: "JudgedRun", then: "JudgedRun") -> None:
+    """Print what is told of a run by the limits that are in force, and what by others."""
+    from streams.books.judgement import cause_words
+    from streams.experiment import experiment
+    from streams.words import several
+
+    spills = several(now.judgement.spills, "spill")
+    compared = f", compared with run {now.reference}" if now.reference is not None else ""
+    out.print(f"Run {now.run} ({now.run_type or 'of no type'}): {spills}{compared}", soft_wrap=True)
+    table = Table("", "in force", "tried")
+    for what, told in (
+        ("faults", [len(each.judgement.causes) for each in (now, then)]),
+        ("plots that are off", [len(each.bad_plots) for each in (now, then)]),
+        ("counters", [len(each.too_many) for each in (now, then)]),
+    ):
+        table.add_row(what, *map(str, told))
+    out.print(table)
+    words = [[cause_words(cause) for cause in each.judgement.causes] for each in (now, then)]
+    plots = [[experiment().plots[name].title for name in sorted(each.bad_plots)] for each in (now, then)]
+    over = [[each.words for each in its.too_many] for its in (now, then)]
+    for before, after in (words, plots, over):
+        for gone in (each for each in before if each not in after):
+            out.print(Text(f"no longer: {gone}", style="green"))
+        for new in (each for each in after if each not in before):
+            out.print(Text(f"new: {new}", style="red"))
+
+
+def tell(run: int, found: "Judgement") -> None:
+    """Print what is and was wrong with a run, and beneath each fault what follows from it."""
+    from streams.books.judgement import cause_words, measured, words
     from streams.experiment import experiment
     from streams.words import several
 
@@ -95,8 +160,28 @@ def _print(run: int, found: "Judgement") -> None:
     out.print(f"Run {run}: {several(found.spills, 'spill')} judged, up to {found.last}{kept}", soft_wrap=True)
     if found.is_settling:
         out.print("Too few for anything to be told.")
-    for verdict in found.verdicts:
-        style = "red" if verdict.ended is None else "yellow"
-        out.print(Text(f"{words(verdict)}: {measured(verdict)}; told at spill {verdict.finding.told}", style=style))
+    for cause in found.causes:
+        style = "red" if cause.verdict.ended is None else "yellow"
+        told = f"told at spill {cause.verdict.finding.told}"
+        out.print(Text(f"{cause_words(cause)}: {measured(cause.verdict)}; {told}", style=style))
+        for each in cause.follows:
+            out.print(Padding(Text(f"{words(each)}: {measured(each)}"), (0, 0, 0, 4)))
     if not found.verdicts and not found.is_settling and found.counted:
         out.print("Nothing has changed.")
+
+
+def _print_shapes(found: "JudgedRun") -> None:
+    from streams.books.shapes import State, bad, words
+    from streams.experiment import experiment
+
+    shapes, other = found.shapes, found.reference
+    if other is None:
+        out.print("No earlier run of its type is good: no plot is compared.")
+        return
+    for verdict in bad(shapes):
+        style = "red" if verdict.state is State.BAD else "yellow"
+        out.print(Text(f"{experiment().plots[verdict.plot].title}: {words(verdict)}", style=style))
+    states = Counter(verdict.state for verdict in shapes.values())
+    as_before = f"{states[State.GOOD]} plots as in run {other}"
+    rest = ", ".join(f"{count} {state}" for state, count in states.items() if state not in {State.GOOD, State.BAD})
+    out.print(f"{as_before}{f'; {rest}' if rest else ''}.", soft_wrap=True)

@@ -75,9 +75,9 @@ def _told(records: "Iterable[RawSpill | RunControl]") -> "Iterator[RawSpill | Ru
 def _tell(result: "RunResult") -> None:
     """Tell what in a run could not be done, and what is wrong with it."""
     from ops.tables import problems
-    from streams.books.judgement import words
+    from streams.books.judgement import cause_words
 
     for problem in problems(result):
         err.print(f"run {result.run}: {problem}", markup=False, style="yellow", soft_wrap=True)
-    for verdict in result.judgement().verdicts:
-        err.print(f"run {result.run}: {words(verdict)}", markup=False, style="red", soft_wrap=True)
+    for cause in result.judgement().causes:
+        err.print(f"run {result.run}: {cause_words(cause)}", markup=False, style="red", soft_wrap=True)

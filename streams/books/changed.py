@@ -142,7 +142,6 @@ def _verdict(name: str, ours: Side, against: Against, limits: TypeLimits) -> Plo
         triggers=ours.triggers or 0,
         against=against,
         limits=limits,
-        knows_type=True,
     )
 
 

@@ -1,23 +1,37 @@
 """What is wrong with a run, by the counts that its book keeps of each spill: brought up to date as they come."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
-from streams.books.run import RunBook
+import numpy as np
+
+from streams.books.run import Ledger, RunBook
+from streams.checks.causes import Cause, causes
 from streams.checks.channels import Channels, unpack
-from streams.checks.counts import SETTLING
+from streams.checks.counts import SETTLING, Finding
 from streams.checks.judge import Judge, Verdict
 from streams.checks.means import Moved
 from streams.checks.peaks import Peak, PeakJudge
+from streams.checks.start import Known
+from streams.checks.yields import Yield, Yields
 from streams.experiment import experiment
+from streams.settings import load_settings
 from streams.words import several
 
+KNOWN_SPILLS = 300
+"""The last so many spills of another run tell what it had."""
 PATIENCE = 8
 """Spills after which one that lacks is not waited for any more. Partitions are counted at different speeds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_TIMES = ("ns", "ps")
+"""Units of what comes later or earlier, not higher or lower."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judgement:
     """What is known of a run as of a spill."""
 
@@ -29,6 +43,10 @@ class Judgement:
     """Number of the newest of them."""
     verdicts: tuple[Verdict, ...] = ()
     """What is and what was wrong, in the order in which it began."""
+    hits: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Group of which several channels are or were wrong → hits that each has in a spill if it is as before."""
+    yields: Mapping[str, Yield] = field(default_factory=dict)
+    """Detector → its hits a particle trigger over the run; without those that have no channels."""
     left: int = 0
     """Spills that are there, and are still to be judged."""
     problem: str = ""
@@ -39,10 +57,16 @@ class Judgement:
         """Whether so few spills have come that nothing is told yet."""
         return self.counted <= SETTLING
 
+    @cached_property
+    def causes(self) -> tuple[Cause, ...]:
+        """What is and what was wrong, each fault once, with what follows from it."""
+        watched = [each for its in experiment().watched.values() for each in its]
+        return causes(self.verdicts, watched, self.hits, self.last)
+
     @property
-    def bad(self) -> tuple[Verdict, ...]:
+    def bad(self) -> tuple[Cause, ...]:
         """What is wrong now."""
-        return tuple(each for each in self.verdicts if each.ended is None)
+        return tuple(each for each in self.causes if each.verdict.ended is None)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -52,8 +76,15 @@ class Judgement:
             "last": self.last,
             "settling": self.is_settling,
             "problem": self.problem,
-            "verdicts": [_plain(verdict) for verdict in self.verdicts],
+            "causes": [_plain_cause(cause) for cause in self.causes],
         }
+
+
+def _plain_cause(cause: Cause) -> dict[str, Any]:
+    its = _plain(cause.verdict) | {"words": cause_words(cause)}
+    if cause.members:
+        its |= {"members": cause.members, "members_told": cause.told, "members_of": cause.of}
+    return its | {"follows": [_plain(verdict) for verdict in cause.follows]}
 
 
 def _plain(verdict: Verdict) -> dict[str, Any]:
@@ -61,7 +92,8 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
     if isinstance(finding, Moved):
         its = {"change": "moved", "by": finding.by, "error": finding.error, "unit": verdict.unit}
     else:
-        its = {"change": finding.change.name} | {n: getattr(finding, n) for n in ("factor", "counted", "expected")}
+        numbers = ("factor", "counted", "expected", "from_the_begin")
+        its = {"change": finding.change.name} | {name: getattr(finding, name) for name in numbers}
     return {
         "group": verdict.group,
         "channel": verdict.channel,
@@ -75,11 +107,35 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
 
 def words(verdict: Verdict) -> str:
     """Return a verdict as a shifter says it: ``TOF1 horizontal slab 3, PMT 0 silent since spill 412``."""
+    return f"{_what(verdict)} {_change(verdict)} {_since(verdict)}"
+
+
+def cause_words(cause: Cause) -> str:
+    """Return a cause as a shifter says it: ``Wall plane 3: 59 of 59 channels silent since spill 412``."""
+    verdict, finding = cause.verdict, cause.verdict.finding
+    if not cause.members:
+        return words(verdict)
+    told = f"{cause.told} of {cause.of} {cause.members}"
+    if not isinstance(finding, Moved):
+        return f"{_what(verdict)}: {told} {_change(verdict)} {_since(verdict)}"
+    if verdict.unit not in _TIMES:
+        return f"{_what(verdict)} {_change(verdict)} {_since(verdict)} ({told})"
+    side = "later" if finding.by > 0 else "earlier"
+    return f"{_what(verdict)} {side} by {abs(finding.by):.2f} {verdict.unit} {_since(verdict)} ({told})"
+
+
+def _what(verdict: Verdict) -> str:
+    return f"{verdict.group} {verdict.channel}".strip()
+
+
+def _since(verdict: Verdict) -> str:
     begin = verdict.finding.begin
-    what = f"{verdict.group} {verdict.channel}".strip()
     doubt = "" if begin.earliest == begin.latest else f" (between {begin.earliest} and {begin.latest})"
     until = "" if verdict.ended is None else f" until {verdict.ended}"
-    return f"{what} {_change(verdict)} since spill {begin.first}{doubt}{until}"
+    since = f"since spill {begin.first}{doubt}"
+    if isinstance(verdict.finding, Finding) and verdict.finding.from_the_begin:
+        since = "from the begin on"
+    return f"{since}{until}"
 
 
 def _change(verdict: Verdict) -> str:
@@ -102,17 +158,27 @@ class Judging:
 
     Spills are judged in the order of their numbers. One that comes when later ones have been judged has all judged
     again, so that the order in which they came makes no difference in the end.
+
+    Parameters
+    ----------
+    known
+        What another run had of each group, see `known_of`.
+    false_alarm
+        Spills in which one false alarm is borne; as the settings say by default.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[str, Known] = MappingProxyType({}), false_alarm: float | None = None) -> None:
+        self._known = known
+        self._false_alarm = false_alarm or load_settings().checks.spills_a_false_alarm
         self._watched = [each for its in experiment().watched.values() for each in its]
         self._groups = [each for each in self._watched if isinstance(each, Channels)]
         self._peaks = [each for each in self._watched if isinstance(each, Peak)]
         self._begin()
 
     def _begin(self) -> None:
-        self._judge = Judge(self._groups)
-        self._peak_judge = PeakJudge(self._peaks)
+        self._judge = Judge(self._groups, self._false_alarm, self._known)
+        self._peak_judge = PeakJudge(self._peaks, self._false_alarm)
+        self._yields = Yields(self._groups)
         self._judged: set[int] = set()
         self._counted = 0
 
@@ -162,6 +228,7 @@ class Judging:
         found = unpack(counts, self._watched)
         self._judge.add(spill, triggers, found)
         self._peak_judge.add(spill, triggers, found)
+        self._yields.add(spill, triggers, found)
         self._judged.add(spill)
         self._counted += bool(counts)
 
@@ -174,6 +241,11 @@ class Judging:
             counted=self._counted,
             last=self._judge.spill,
             verdicts=tuple(sorted(verdicts, key=_order)),
+            hits=self._judge.hits,
+            yields={
+                detector: self._yields.of({group.name for group in groups})
+                for detector, groups in experiment().channels.items()
+            },
         )
 
 
@@ -181,10 +253,41 @@ def _order(verdict: Verdict) -> tuple[int, str, str]:
     return verdict.finding.begin.first, verdict.group, verdict.channel
 
 
-def judged(book: RunBook) -> Judgement:
-    """Return what is wrong with a run that is over, or as far as it is."""
-    judging = Judging()
+def known_of(ledger: Ledger, counts_of: Callable[[Sequence[int]], Mapping[int, bytes]]) -> dict[str, Known]:
+    """Return what a run had of each group, in its last spills.
+
+    Parameters
+    ----------
+    counts_of
+        Gives the counts of some of its spills, packed; without those of which they are not known.
+
+    Raises
+    ------
+    ValueError
+        When the counts cannot be read.
+    """
+    groups = [group for its in experiment().channels.values() for group in its]
+    spills = sorted(ledger)[-KNOWN_SPILLS:]
+    packed = counts_of(spills)
+    found: dict[str, Known] = {}
+    for spill in spills:
+        for name, counts in unpack(packed.get(spill, b""), groups).items():
+            known = found.get(name, Known(counts=np.zeros_like(counts), triggers=0))
+            found[name] = Known(counts=known.counts + counts, triggers=known.triggers + ledger[spill].triggers)
+    return found
+
+
+def judged(book: RunBook, reference: RunBook | None = None, false_alarm: float | None = None) -> Judgement:
+    """Return what is wrong with a run that is over, or as far as it is; the reference tells what it should have.
+
+    Parameters
+    ----------
+    false_alarm
+        See `Judging`.
+    """
     try:
+        known = known_of(reference.ledger, lambda _: reference.channel_counts) if reference is not None else {}
+        judging = Judging(known, false_alarm)
         for spill in judging.due(book.ledger, is_over=True):
             judging.add(spill, book.ledger[spill].triggers, book.channel_counts.get(spill, b""))
     except ValueError as error:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from streams.books.plain_limits import FEW_PERCENT
 from streams.errors import UsageError
 from streams.experiment import experiment
 from streams.files import read_whole
@@ -32,6 +33,10 @@ class TypeLimits(_Strict):
     """Share of a plot's entries that must lie elsewhere than in the reference."""
     tolerance: _Share = 0.05
     """By so much, relative to it, the share of a bin differs from run to run without anything being wrong."""
+    percent: Annotated[float, Field(gt=0, le=100)] = FEW_PERCENT
+    """Of the spills, that may be rejected, or missing, or have errors of a detector."""
+    only_warns: bool = False
+    """What is off is a warning, and never bad."""
     plots: dict[str, PlotLimits] = {}
     """By name."""
 
@@ -82,9 +87,9 @@ class LimitsFile:
         except UsageError as error:
             self.problem = str(error)
 
-    def of(self, run_type: str) -> tuple[TypeLimits, bool]:
-        """Return the limits of a run type, and whether the file knows the type: of another one only warns."""
-        return self._limits.get(run_type, TypeLimits()), self._path is None or run_type in self._limits
+    def of(self, run_type: str) -> TypeLimits:
+        """Return the limits of a run type; of one that the file does not know, what is off only warns."""
+        return self._limits.get(run_type, TypeLimits(only_warns=self._path is not None))
 
 
 def read_limits(path: Path) -> Limits:

@@ -6,13 +6,15 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from streams.books.book import Book, axes_of
+from streams.books.book import axes_of
 from streams.books.cells import Histogram, bin_words, same_bins
 from streams.books.limits import TypeLimits
+from streams.books.run import RunBook
 from streams.checks.counts import SETTLING
 from streams.checks.cusum import OF_EACH, threshold
 from streams.checks.shapes import ENOUGH, FACTORS, Block, Limits, Shape, blocks, shape_of
 from streams.experiment import experiment
+from streams.freshness import Level
 from streams.plots.model import Axis, Plot
 from streams.settings import load_settings
 
@@ -56,9 +58,17 @@ class PlotVerdict:
     """In words, where there are no numbers."""
     matters: float = 0.0
     """The limit: share of the entries that must lie elsewhere."""
+    told_from: float = 0.0
+    """The evidence that there must be."""
     shape: Shape | None = None
     against: str = ""
     """What it was compared with, in words."""
+
+    @property
+    def level(self) -> Level:
+        """How good it is."""
+        found = {State.GOOD: Level.GOOD, State.WARNING: Level.WARNING, State.BAD: Level.BAD}
+        return found.get(self.state, Level.IDLE)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -67,38 +77,40 @@ class PlotVerdict:
 
 
 @cache
-def evidence_limit() -> float:
-    """Return the logarithm of how much likelier than chance a change of a plot's shape must be to be told."""
-    plots = [plot for plot in experiment().plots.values() if plot.is_judged]
-    columns = sum(blocks(tuple(axis.bins + 2 for axis in axes_of(plot.name, {}))) for plot in plots)
-    runs = load_settings().checks.spills_a_false_alarm / RUN_SPILLS
-    return threshold(columns, len(FACTORS), OF_EACH * max(runs, 1.0))
-
-
-def plot_verdicts(
-    book: Book, *, spills: int, triggers: int, against: Against | None, limits: TypeLimits, knows_type: bool
-) -> dict[str, PlotVerdict]:
-    """Return what is known of each plot of a run, or of a part of one.
+def evidence_limit(false_alarm: float | None = None) -> float:
+    """Return the logarithm of how much likelier than chance a change of a plot's shape must be to be told.
 
     Parameters
     ----------
-    spills, triggers
-        That are in the book.
+    false_alarm
+        Spills in which one false alarm is borne, of all checks together; as the settings say by default.
+    """
+    plots = [plot for plot in experiment().plots.values() if plot.is_judged]
+    columns = sum(blocks(tuple(axis.bins + 2 for axis in axes_of(plot.name, {}))) for plot in plots)
+    runs = (false_alarm or load_settings().checks.spills_a_false_alarm) / RUN_SPILLS
+    return threshold(columns, len(FACTORS), OF_EACH * max(runs, 1.0))
+
+
+def against_run(run: int, book: RunBook) -> Against:
+    """Return a run as something that plots are judged against."""
+    return Against(called=f"run {run}", histogram=book.book.__getitem__, triggers=book.totals.triggers)
+
+
+def plot_verdicts(
+    book: RunBook, against: Against | None, limits: TypeLimits, false_alarm: float | None = None
+) -> dict[str, PlotVerdict]:
+    """Return what is known of each plot of a run.
+
+    Parameters
+    ----------
     against
         None if there is nothing to judge against.
-    limits, knows_type
-        See `streams.books.limits`.
+    false_alarm
+        See `evidence_limit`.
     """
+    spills, triggers = book.totals.filled, book.totals.triggers
     return {
-        name: plot_verdict(
-            name,
-            book[name],
-            spills=spills,
-            triggers=triggers,
-            against=against,
-            limits=limits,
-            knows_type=knows_type,
-        )
+        name: plot_verdict(name, book.book[name], spills, triggers, against, limits, false_alarm)
         for name in experiment().plots
     }
 
@@ -106,20 +118,33 @@ def plot_verdicts(
 def plot_verdict(
     name: str,
     histogram: Histogram,
-    *,
     spills: int,
     triggers: int,
     against: Against | None,
     limits: TypeLimits,
-    knows_type: bool,
+    false_alarm: float | None = None,
 ) -> PlotVerdict:
-    """Return what is known of one plot, see `plot_verdicts`."""
+    """Return what is known of one plot.
+
+    Parameters
+    ----------
+    histogram
+        Of a run, or of a part of one.
+    spills, triggers
+        That it is of.
+    """
     plot = experiment().plots[name]
 
     def say(state: State, why: str, shape: Shape | None = None) -> PlotVerdict:
         called = against.called if against is not None else ""
         return PlotVerdict(
-            plot=name, state=state, why=why, matters=limits.matters_in(name), shape=shape, against=called
+            plot=name,
+            state=state,
+            why=why,
+            matters=limits.matters_in(name),
+            told_from=evidence_limit(false_alarm),
+            shape=shape,
+            against=called,
         )
 
     if why := _why_never(plot, limits):
@@ -134,14 +159,14 @@ def plot_verdict(
     ours, theirs = histogram.view(flow=True), reference.view(flow=True)
     each = float(ours.sum()) / max(triggers, 1)
     its = float(theirs.sum()) / max(against.triggers, 1) if against.triggers is not None else each
-    within = Limits(evidence=evidence_limit(), matters=limits.matters_in(name), tolerance=limits.tolerance)
+    within = Limits(evidence=evidence_limit(false_alarm), matters=limits.matters_in(name), tolerance=limits.tolerance)
     shape = shape_of(ours, theirs, within, a_trigger=(each, its))
     if not shape.is_enough:
         few, where = (shape.entries, "") if shape.entries < ENOUGH else (shape.reference, f" in {against.called}")
         return say(State.FEW, f"{few}/{ENOUGH}{where}", shape)
     if not shape.is_bad(within):
         return say(State.GOOD, "", shape)
-    return say(State.BAD if knows_type else State.WARNING, "", shape)
+    return say(State.WARNING if limits.only_warns else State.BAD, "", shape)
 
 
 def _why_never(plot: Plot, limits: TypeLimits) -> str:
@@ -167,15 +192,12 @@ def words(verdict: PlotVerdict) -> str:
     """Return all that is known of a plot, as sentences."""
     shape = verdict.shape
     if verdict.state in {State.GOOD, State.WARNING, State.BAD} and shape is not None:
-        number = f"{_percent(shape.elsewhere)} of the entries lie elsewhere than in {verdict.against}"
-        limit = f"{_percent(verdict.matters)} matter"
-        if verdict.state is State.WARNING:
-            limit += ", and nobody gave limits for this run type"
-        sure = f"{evidence_limit():.0f} is told, as exp({evidence_limit():.0f}) times likelier than chance"
-        found = f"{number} ({limit}), with an evidence of {shape.evidence:.1f} ({sure})"
-        statistics = f"{shape.entries:,} entries, {shape.reference:,} in the reference"
+        nobody = ", and of this run type it only warns" if verdict.state is State.WARNING else ""
+        limit = f"{_percent(verdict.matters)} matter{nobody}"
+        number = f"{_percent(shape.elsewhere)} of the entries lie elsewhere than in {verdict.against} ({limit})."
         worst = f" Most of all: {where(verdict.plot, shape.worst)}." if verdict.state is not State.GOOD else ""
-        return f"{found}; {statistics}.{worst}"
+        sure = f" Evidence {shape.evidence:.1f}, told from {verdict.told_from:.1f} on;"
+        return f"{number}{worst}{sure} {shape.entries:,} entries, {shape.reference:,} in the reference."
     state = str(verdict.state).capitalize()
     return f"{state}: {verdict.why}." if verdict.why else f"{state}."
 

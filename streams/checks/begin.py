@@ -69,9 +69,15 @@ class Memory:
         there = (self._spills[order] >= 0) & ~np.isnan(its).any(axis=0)
         return self._spills[order][there], [each[there] for each in its]
 
+    def scale(self, number: int, by: float, column: int | slice = slice(None)) -> None:
+        """Have one of the numbers of each spill be so many times what it was, in one column or all."""
+        for its in self._values[number : number + 1]:  # before the first spill there are none
+            its[:, column] *= by
+
     def forget(self, column: int, since: int) -> None:
         """Have nobody look at a column from a spill on."""
-        self._values[0][self._spills >= since, column] = np.nan
+        for its in self._values[:1]:
+            its[self._spills >= since, column] = np.nan
 
 
 def begin_of(spills: I8, evidence: F8) -> Begin:

@@ -5,10 +5,10 @@ Counts of a spill are kept in few bytes, since they are kept of every one.
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import lz4.block
 import numpy as np
@@ -21,6 +21,15 @@ _HEAD = struct.Struct("<4sH")
 """Of a group in the bytes of a spill: which it is, and how many of its channels were hit."""
 MAX_SPILL_BYTES = 1 << 20
 """Counts of a spill take no more: those of 10,000 channels, all hit, take 40 kB."""
+
+
+class Whole(NamedTuple):
+    """Groups that fail as one."""
+
+    name: str
+    """As a shifter says it: ``Wall upstream``."""
+    pieces: str
+    """What its groups are, in the plural: ``stations``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,11 +48,18 @@ class Channels:
     """What each is called there: ``horizontal slab 3, PMT 0``."""
     of: Callable[[Any], I8]
     """Takes what the detector made of a spill; gives the channel of each hit, (hits,), from 0."""
+    parts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Name of what fails as one, as ``plane 3`` → its channels. A part of another stands behind it."""
+    whole: Whole | None = None
+    """What fails as one with other groups in it."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be kept."""
         if not 0 < len(self.names) <= MAX_COUNT:
             raise ValueError(f"{self.name} has {len(self.names)} channels, not 1 to {MAX_COUNT}")
+        for part, channels in self.parts.items():
+            if not set(channels) <= set(range(self.size)):
+                raise ValueError(f"{part} of {self.name} has a channel that is none of its {self.size}")
 
     @cached_property
     def digest(self) -> bytes:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from schemas.columns import F8, I8
+from schemas.columns import F8, I8, Bools
 from streams.checks.begin import LATER, MUCH_LATER, Begin, Memory, begin_of
 from streams.checks.cusum import Alarm, Cusum, Found
 
@@ -25,6 +25,8 @@ _LEAST = 1e-9
 """Below it the others have no share that tells anything, and counts were expected nowhere."""
 _ENOUGH = 0.5
 """Share of a detector's hits that its channels must have to tell of the others, unless they are known to be bad."""
+_OF_ANOTHER_RUN = 20.0
+"""Counts that another run is good for: shares differ by a fifth or so."""
 _ALONE = 0.75
 """Share of the threshold to which one spill may speak for a change: a burst of noise is over with its spill."""
 _OFF = 1.1
@@ -72,6 +74,8 @@ class Finding:
     begin: Begin
     told: int
     """Number of the spill after which it was told."""
+    from_the_begin: bool = False
+    """Since the first spill of the run; what is expected is what another run had."""
 
 
 class CountTest(Found[Finding]):
@@ -89,6 +93,7 @@ class CountTest(Found[Finding]):
 
     def __init__(self, columns: int, limit: float, *, is_share: bool) -> None:
         super().__init__()
+        self._is_share = is_share
         self._changes = changes = CHANNEL if is_share else YIELD
         self._cusum = Cusum(columns, len(changes), limit)
         factors = np.array([change.factor for change in changes])
@@ -103,11 +108,19 @@ class CountTest(Found[Finding]):
         self._squares: F8 = np.full(columns, _SCATTER_PRIOR)
         self._expected: F8 = np.full(columns, _SCATTER_PRIOR)
         self._memory = Memory(LATER if is_share else MUCH_LATER)
+        self._left_out: Bools = np.zeros(columns, np.bool_)
         self.whole = 0.0
         """Counts of all columns in the last spill as they would be if all were as before: as the good ones tell."""
+        self._wholes = 0.0
 
     def add(
-        self, spill: int, counts: I8 | F8, exposure: F8 | None = None, *, whole: float | None = None
+        self,
+        spill: int,
+        counts: I8 | F8,
+        exposure: F8 | None = None,
+        *,
+        whole: float | None = None,
+        left_out: Bools | None = None,
     ) -> list[Finding]:
         """Take the counts of the next spill; return what they tell anew.
 
@@ -123,18 +136,24 @@ class CountTest(Found[Finding]):
         whole
             What the detector's entries would be if all were as before, as the triggers tell; None if they do not. Noise
             in most columns makes the others' shares small: what is weak has fewer counts, too, and what is hot more.
+        left_out
+            (columns,) those that are neither looked at nor learned from, see `begin_with`; None for none.
         """
+        if left_out is not None:
+            self._left_out = left_out
         share = self._counts / self._exposure
         # What the others tell has an error of its own, which matters where they are few.
         least = 1 / np.maximum(1 - share / share.sum(), _LEAST) if exposure is None else 1.0
         scatter = np.maximum(self._squares / self._expected, least)
         x = self._by_the_others(counts, share, scatter) if exposure is None else exposure
+        x = np.where(self._left_out, 0.0, x)
         counts = counts * (x > 0)  # without exposure nobody knows what its counts mean
         self._memory.add(
             spill,
-            np.where(self._cusum.bad < 0, counts, np.nan),
+            np.where((self._cusum.bad < 0) & ~self._left_out, counts, np.nan),
             x if exposure is not None else np.array([self.whole]),
         )
+        self._wholes += self.whole
         told: list[Finding] = []
         if self._memory.seen > SETTLING:
             self._new_counts += self._bounded(counts, share * x, scatter)
@@ -142,6 +161,35 @@ class CountTest(Found[Finding]):
         for known, of in self._memory.due():
             self._learn(known, of)
         return told
+
+    def begin_with(self, column: int, share: float, counts: float) -> float:
+        """Take what another run had of a column for what is known of it; return by how much `whole` grows.
+
+        Parameters
+        ----------
+        share
+            Of the entries, or of the exposure.
+        counts
+            By how many it is known; runs differ, so that many are no better than some.
+        """
+        self._counts[column] = known = min(counts, _OF_ANOTHER_RUN)
+        self._exposure[column] = known / share
+        self._memory.forget(column, 0)
+        if not self._is_share:
+            return 1.0
+        # What it had too much or too little, the others' shares had too little or too much.
+        others = np.arange(len(self._counts)) != column
+        by = float(self.known[others].sum() / max(1 - share, _LEAST))
+        self._exposure[others] *= by
+        self._new_exposure *= by
+        self._memory.scale(1, by)
+        return by
+
+    def scale(self, column: int, by: float) -> None:
+        """Have the counts of a column be so many times what they were."""
+        self._counts[column] *= by
+        self._new_counts[:, column] *= by
+        self._memory.scale(0, by, column)
 
     def _learn(self, counts: F8, exposure: F8) -> None:
         """Take a spill that has nothing wrong as an example."""
@@ -176,6 +224,11 @@ class CountTest(Found[Finding]):
         """(columns,) counts in an exposure of 1, as was learned."""
         return self._counts / self._exposure
 
+    @property
+    def hits(self) -> F8:
+        """(columns,) counts in a spill if all are as before."""
+        return self.known * (self._wholes / max(self._memory.seen, 1))
+
     def _judge(self, spill: int, counts: I8 | F8, x: F8, share: F8, scatter: F8) -> list[Finding]:
         self._new_exposure += x
         alarms, ended, began = self._cusum.add(spill, self._sums(counts, x, share, scatter))
@@ -207,9 +260,9 @@ class CountTest(Found[Finding]):
         Columns that are not believed are left out; so are those that this spill alone shows to be others, one after the
         other, the worst first: a channel with a thousand counts makes all others look weak.
         """
-        asked = ~self._cusum.suspects
+        asked = ~self._cusum.suspects & ~self._left_out
         if share[asked].sum() < _ENOUGH * share.sum():  # of few channels one that changes makes the others suspects
-            asked = self._cusum.bad < 0
+            asked = (self._cusum.bad < 0) & ~self._left_out
         while True:
             rest, good = share[asked].sum() / share.sum(), counts[asked].sum()
             others = rest - share * asked / share.sum()
@@ -219,7 +272,8 @@ class CountTest(Found[Finding]):
             odd[hit] += counts[hit] * np.log(counts[hit] / expected[hit])
             odd *= asked / scatter
             worst = int(np.argmax(odd))
-            if odd[worst] < _AT_ONCE * self._cusum.limit:
+            # Of the first spill nothing is odd: nobody knows yet what they have.
+            if odd[worst] < _AT_ONCE * self._cusum.limit or not self._memory.seen:
                 self.whole = float(good / rest) if rest > _LEAST else 0.0
                 return x
             asked[worst] = False

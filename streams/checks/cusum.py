@@ -15,8 +15,8 @@ import numpy as np
 
 from schemas.columns import F8, I4, I8, Bools
 
-OF_EACH = 3
-"""Channels, groups and peaks share what is borne: each have a false alarm in so many times the spills."""
+OF_EACH = 4
+"""Channels, groups, peaks and shapes share what is borne: each have a false alarm in so many times the spills."""
 SUSPECT = 0.25
 """Share of the threshold from which on a column is not believed: it is not learned from."""
 

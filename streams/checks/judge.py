@@ -5,6 +5,7 @@ So it does not matter who counts when, and what died meanwhile; and a replay say
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -13,9 +14,7 @@ from streams.checks.channels import Channels
 from streams.checks.counts import CHANNEL, YIELD, CountTest, Finding
 from streams.checks.cusum import OF_EACH, threshold
 from streams.checks.means import Moved
-
-SPILLS_A_FALSE_ALARM = 11_250
-"""One false alarm in so many spills is borne, of all that is watched together: eight hours of a spill every 2.56 s."""
+from streams.checks.start import Known, StartTest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +41,16 @@ class Judge:
         Whose channels are looked at.
     false_alarm
         Spills in which one false alarm is borne.
+    known
+        Group → what another run had, against which what was never there is missed; empty if there is no such run.
     """
 
-    def __init__(self, groups: Sequence[Channels], false_alarm: float = SPILLS_A_FALSE_ALARM) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Channels],
+        false_alarm: float,
+        known: Mapping[str, Known] = MappingProxyType({}),
+    ) -> None:
         self._groups = tuple(groups)
         channels = sum(len(group.names) for group in groups)
         self.limits = (
@@ -55,6 +61,13 @@ class Judge:
         of_channels, of_groups = self.limits
         self._shares = [CountTest(len(group.names), of_channels, is_share=True) for group in groups]
         self._yields = CountTest(len(groups), of_groups, is_share=False)
+        its = [known[group.name] if group.name in known else _nothing(group) for group in groups]
+        self._start_shares = [StartTest(each.counts, of_channels) for each in its]
+        self._start_yields = StartTest(
+            np.array([each.counts.sum() for each in its], np.int64),
+            of_groups,
+            np.array([each.triggers for each in its], np.float64),
+        )
         self.spill = -1
         """Number of the last spill that was judged."""
 
@@ -81,19 +94,38 @@ class Judge:
         by_triggers = self._yields.known * triggers if self._yields.has_settled else [None] * len(self._groups)
         # A hot channel is not all of its group.
         whole, exposure = np.zeros((2, len(self._groups)))
-        for number, (group, test) in enumerate(zip(self._groups, self._shares, strict=True)):
+        tests = zip(self._groups, self._shares, self._start_shares, strict=True)
+        for number, (group, test, start) in enumerate(tests):
             if group.name in counts:
-                test.add(spill, counts[group.name], whole=by_triggers[number])
+                its = counts[group.name]
+                for column in start.add(spill, its):
+                    self._yields.scale(number, test.begin_with(column, *start.share(column)))
+                test.add(spill, its, whole=by_triggers[number], left_out=start.suspects)
                 whole[number], exposure[number] = test.whole, triggers
-        self._yields.add(spill, whole, exposure)
+        for number in self._start_yields.add(spill, whole, exposure):
+            self._yields.begin_with(number, *self._start_yields.share(number))
+        self._yields.add(spill, whole, exposure, left_out=self._start_yields.suspects)
 
     @property
     def verdicts(self) -> list[Verdict]:
         """What is and was wrong."""
         found = []
-        for test, group in (*zip(self._shares, self._groups, strict=True), (self._yields, None)):
+        tests = (*zip(self._shares, self._groups, strict=True), *zip(self._start_shares, self._groups, strict=True))
+        for test, group in (*tests, (self._yields, None), (self._start_yields, None)):
             for finding, ended in test.all:
                 of = self._groups[finding.column] if group is None else group
                 channel = "" if group is None else group.names[finding.column]
                 found.append(Verdict(group=of.name, channel=channel, finding=finding, ended=ended))
         return found
+
+    @property
+    def hits(self) -> dict[str, tuple[float, ...]]:
+        """Group of which several channels are or were wrong → hits that each has in a spill if it is as before."""
+        its = zip(self._groups, self._shares, self._start_shares, strict=True)
+        return {
+            group.name: tuple(test.hits.tolist()) for group, test, start in its if len(test.all) + len(start.all) > 1
+        }
+
+
+def _nothing(group: Channels) -> Known:
+    return Known(counts=np.zeros(group.size, np.int64), triggers=0)

@@ -1,7 +1,7 @@
 """Peaks whose place is watched: where the values of each spill lie, kept as counts in fine bins."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from schemas.columns import F8, I8
 from streams.checks.counts import YIELD, CountTest, Finding
 from streams.checks.cusum import OF_EACH, threshold
-from streams.checks.judge import SPILLS_A_FALSE_ALARM, Verdict
+from streams.checks.judge import Verdict
 from streams.checks.means import MeanTest, Moved
 
 
@@ -31,6 +31,11 @@ class Peak:
     """How far it must move for that to matter, in the unit."""
     of: Callable[[Any], F8]
     """Takes what the detector made of a spill; gives the values, (n,), in the unit."""
+    moved_by: Mapping[str, int] = field(default_factory=dict)
+    """Group of channels that it is measured with → 1 where the peak goes up with what that measures, -1 where down.
+
+    One that fails empties the peak.
+    """
 
     @cached_property
     def digest(self) -> bytes:
@@ -76,7 +81,7 @@ class PeakJudge:
         Spills in which one false alarm is borne, of channels, groups and peaks together.
     """
 
-    def __init__(self, peaks: Sequence[Peak], false_alarm: float = SPILLS_A_FALSE_ALARM) -> None:
+    def __init__(self, peaks: Sequence[Peak], false_alarm: float) -> None:
         self._peaks = tuple(peaks)
         self.limit = limit = threshold(len(peaks), 2 + len(YIELD), OF_EACH * false_alarm)
         """Of all sums, see `cusum.threshold`."""

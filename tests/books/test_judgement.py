@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from schemas.records import RawSpill
 from streams.books.compare import compare
-from streams.books.judgement import PATIENCE, Judgement, Judging, judged, words
+from streams.books.judgement import PATIENCE, Judgement, Judging, cause_words, judged
 from streams.books.run import RunBook
-from streams.checks.channels import pack
+from streams.checks.channels import pack, unpack
 from streams.conditions.store import ConditionsStore
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
@@ -23,17 +23,24 @@ from tests.dashboards.views import EMPTY
 
 RUN = 900_020
 (TOF1,) = [group for group in experiment().channels["tof"] if group.name == "TOF1"]
-SPILLS, AT, DEAD = 120, 70, 9
+SPILLS, AT, DEAD = 120, 70, "horizontal slab 4"
 
 
 @cache
 def book() -> RunBook:
-    """Return a run of which one channel of TOF1 dies."""
+    """Return a run of which one slab of TOF1 dies."""
     rng = np.random.default_rng(1)
-    rates = np.where((np.arange(len(TOF1.names)) == DEAD) & (np.arange(SPILLS) >= AT)[:, None], 0.0, 6.0)
+    is_dead = np.isin(np.arange(TOF1.size), TOF1.parts[DEAD])
+    rates = np.where(is_dead & (np.arange(SPILLS) >= AT)[:, None], 0.0, 6.0)
     counts = {n: pack({TOF1.digest: rng.poisson(its)}) for n, its in enumerate(rates)}
     entry = LedgerEntry(time_us=1, triggers=60, size=1, digest=b"12345678")
     return replace(EMPTY, ledger=dict.fromkeys(range(SPILLS), entry), channel_counts=counts)
+
+
+def book_hits(first: int, stop: int) -> float:
+    """Return the hits a particle trigger in some spills of the run."""
+    hits = [unpack(book().channel_counts[spill], [TOF1])["TOF1"].sum() for spill in range(first, stop)]
+    return float(sum(hits) / (60 * len(hits)))
 
 
 def seen(looks: Iterable[Iterable[int]], *, is_over: bool = True) -> Judgement:
@@ -49,11 +56,15 @@ def seen(looks: Iterable[Iterable[int]], *, is_over: bool = True) -> Judgement:
 
 def test_a_run_is_judged_with_its_channel_and_its_spill() -> None:
     found = judged(book())
-    (verdict,) = found.bad
-    assert words(verdict) == f"TOF1 {TOF1.names[DEAD]} silent since spill {AT}"
+    (cause,) = found.bad
+    assert cause_words(cause) == f"TOF1 {DEAD}: 2 of 2 channels silent since spill {AT}"
     assert (found.spills, found.counted, found.last, found.is_settling) == (SPILLS, SPILLS, SPILLS - 1, False)
     plain = found.to_json()
-    assert (plain["verdicts"][0]["group"], plain["verdicts"][0]["channel"]) == ("TOF1", TOF1.names[DEAD])
+    assert (plain["causes"][0]["group"], plain["causes"][0]["channel"]) == ("TOF1", DEAD)
+    its = found.yields["tof"]
+    assert its.spills == tuple(range(0, SPILLS, 2))
+    assert its.hits[0] == book_hits(0, 2)
+    assert set(found.yields["kl"].hits) == {None}  # its counts are not kept of this run
 
 
 @settings(max_examples=25, deadline=None)
@@ -62,7 +73,8 @@ def test_it_makes_no_difference_in_which_order_spills_come_and_when_somebody_loo
     order: list[int], cuts: list[int]
 ) -> None:
     edges = [0, *sorted(cuts), SPILLS]
-    assert seen([order[a:b] for a, b in pairwise(edges)]) == judged(book())
+    found = seen([order[a:b] for a, b in pairwise(edges)])
+    assert (found, found.causes) == (judged(book()), judged(book()).causes)
 
 
 def test_a_spill_that_lacks_is_waited_for_and_not_for_ever() -> None:
@@ -101,6 +113,38 @@ def test_process_judges_what_the_simulator_broke() -> None:
     run = SimulatedRun(run=RUN, spills=60, mean_triggers=60).with_faults(["dead_pmt:tof1/0/3/1@30-59"])
     records = [record for record in run.records() if isinstance(record, RawSpill)]
     found = process(records, ConditionsStore([]).for_run)[RUN].to_json()["judgement"]
-    assert [each["words"] for each in found["verdicts"]] == ["TOF1 horizontal slab 3, PMT 1 silent since spill 30"]
+    assert [each["words"] for each in found["causes"]] == ["TOF1 horizontal slab 3, PMT 1 silent since spill 30"]
     shuffled = [records[int(at)] for at in np.random.default_rng(1).permutation(len(records))]
     assert process(shuffled, ConditionsStore([]).for_run)[RUN].to_json()["judgement"] == found
+
+
+def test_what_was_never_there_is_missed_by_what_the_reference_had() -> None:
+    without = replace(
+        book(),
+        channel_counts={n: pack({TOF1.digest: unpack(its, [TOF1])["TOF1"] * ALL_BUT_3}) for n, its in counts_before()},
+    )
+    assert not any(each.channel == TOF1.names[3] for each in judged(without).verdicts)
+    (plain,) = (each for each in judged(without, earlier()).to_json()["causes"] if each["channel"] == TOF1.names[3])
+    assert plain["words"] == f"TOF1 {TOF1.names[3]} silent from the begin on"
+    assert plain["from_the_begin"] is True
+
+
+def test_a_reference_of_which_no_hits_are_kept_tells_nothing() -> None:
+    assert judged(book(), replace(earlier(), channel_counts={})) == judged(book())
+
+
+def test_a_reference_whose_counts_are_damaged_is_said() -> None:
+    assert judged(book(), replace(earlier(), channel_counts={0: b"\xff" * 9})).problem
+
+
+ALL_BUT_3 = np.arange(TOF1.size) != 3
+
+
+def counts_before() -> list[tuple[int, bytes]]:
+    return [*book().channel_counts.items()][:AT]
+
+
+def earlier() -> RunBook:
+    """Return the run as it was before its channel died."""
+    its = dict(counts_before())
+    return replace(book(), ledger={n: book().ledger[n] for n in its}, channel_counts=its)

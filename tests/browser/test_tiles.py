@@ -26,12 +26,19 @@ def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_ov
     site.send(spills[10:FIRST])
     expect(tile).to_contain_text("No change")
     expect(tile).to_have_class(re.compile("good"))
+    expect(page).to_have_title(re.compile("^[^✕]"))
+    quiet = page.locator("link[rel=icon]").get_attribute("href")
+    line = tile.get_by_role("img")
+    expect(line).to_have_accessible_name(re.compile("Hits a particle trigger: .* is usual"))
+    expect(line.locator("path")).to_have_attribute("d", re.compile(r"^M0.0 .*L100.0 \d+$"))
     site.send(spills[FIRST : LAST + 1])
     expect(tile).to_contain_text(f"TOF1 horizontal slab 3, PMT 1 silent since spill {FIRST}")
     expect(tile).to_have_class(re.compile("bad"))
     expect(page.locator("#tiles .bad")).to_have_count(1)
     expect(page).to_have_title(re.compile("^✕ "))
-    loud = page.locator("link[rel=icon]").get_attribute("href")
+    assert page.locator("link[rel=icon]").get_attribute("href") != quiet
+    expect(line).to_have_accessible_name(re.compile(f"Hits a particle trigger: .* before spill {FIRST}"))
+    expect(line).to_have_class("line marked")
     # Large, and before all others; its words can be read on any screen.
     assert page.locator("#tiles .tile").first.text_content() == tile.text_content()
     for width, height in ((1920, 1080), (375, 812)):
@@ -43,7 +50,7 @@ def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_ov
     page.keyboard.press("a")
     expect(tile).to_have_class(re.compile("seen"))
     expect(page).to_have_title(re.compile("^[^✕]"))
-    assert page.locator("link[rel=icon]").get_attribute("href") != loud
+    assert page.locator("link[rel=icon]").get_attribute("href") == quiet
     # Every page tells it.
     page.click("#navigation a[href='/detector/kl']")
     expect(page.locator(TOF)).to_contain_text("silent since")
@@ -54,3 +61,21 @@ def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_ov
     expect(page.locator("#tiles .one")).to_contain_text(f"since spill {FIRST} until")
     page.click("#navigation a[href='/']")
     expect(page.locator(TOF)).to_contain_text("No change; 1 fault before")
+
+
+def test_who_has_seen_a_plane_die_is_not_told_anew_of_each_of_its_channels(site: Site, page: Page) -> None:
+    run = site.new_run(mean_triggers=60).with_faults([f"dead_pmt:emr/20@{FIRST}-79", "hot_channel:emr/45/2@60-79"])
+    site.play(run, 0, FIRST + 12)
+    open_page(page)
+    tile = page.locator('#tiles a[href^="/detector/emr"]')
+    expect(tile).to_contain_text(re.compile(r"EMR plane 20: \d+ of \d+ channels silent"))
+    before = tile.text_content() or ""
+    page.keyboard.press("a")
+    expect(tile).to_have_class(re.compile("seen"))
+    site.play(run, FIRST + 12, 60)
+    expect(tile).not_to_contain_text(before)
+    expect(tile).to_have_class(re.compile("seen"))
+    # Another fault is new.
+    site.play(run, 60, 70)
+    expect(tile).to_contain_text("; 1 more")
+    expect(tile).not_to_have_class(re.compile("seen"))

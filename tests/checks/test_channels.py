@@ -67,6 +67,8 @@ def test_a_hit_of_no_channel_is_refused_by_name() -> None:
         GROUPS[1].counts(np.array([3, 40]))
     with pytest.raises(ValueError, match="no names"):
         Channels(name="no names", names=[], of=lambda _: np.zeros(0, np.int64))
+    with pytest.raises(ValueError, match="plane of D has a channel that is none of its 2"):
+        Channels(name="D", names=["0", "1"], of=lambda hits: hits, parts={"plane": range(3)})
 
 
 @pytest.mark.parametrize("name", experiment().channels)

@@ -8,7 +8,7 @@ import pytest
 
 from streams.checks.channels import Channels
 from streams.checks.judge import Judge
-from tests.checks.faults import CASES, GROUPS, Case, Counts, counted, judged, judged_case
+from tests.checks.faults import BORNE, CASES, GROUPS, Case, Counts, counted, judged, judged_case
 
 AT = 40
 LAST = 69
@@ -25,7 +25,7 @@ def test_a_run_in_order_has_nothing() -> None:
 
 
 def test_where_no_channel_is_watched_nothing_is_wrong() -> None:
-    judge = Judge([])
+    judge = Judge([], BORNE)
     for number in range(3):
         judge.add(number, 10, {})
     assert judge.verdicts == []
@@ -79,7 +79,7 @@ def test_a_detector_that_was_not_read_in_some_spills_is_judged_by_the_others() -
 
 
 def test_spills_are_judged_in_the_order_of_their_numbers() -> None:
-    judge = Judge(GROUPS)
+    judge = Judge(GROUPS, BORNE)
     judge.add(5, 60, {})
     with pytest.raises(ValueError, match="spill 5 does not come after spill 5"):
         judge.add(5, 60, {})
@@ -97,8 +97,8 @@ def test_the_same_spills_give_the_same_verdicts_to_the_last_bit() -> None:
     assert judged(its) == judged(its)
 
 
-def test_channels_and_groups_have_a_third_of_the_budget_each() -> None:
+def test_channels_and_groups_have_a_quarter_of_the_budget_each() -> None:
     few = Channels(name="A", names=["0", "1"], of=lambda hits: hits)
     of_channels, of_groups = Judge([few], false_alarm=100).limits
-    assert of_channels == pytest.approx(np.log(2 * 5 * 300))
-    assert of_groups == pytest.approx(np.log(5 * 300))
+    assert of_channels == pytest.approx(np.log(2 * 5 * 400))
+    assert of_groups == pytest.approx(np.log(5 * 400))

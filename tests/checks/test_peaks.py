@@ -11,6 +11,7 @@ from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.channels import TOF_PEAKS
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
+from tests.checks.faults import BORNE
 from tests.records import reconstructed_spill
 
 PEAK = Peak(name="Electrons", unit="ns", low=24.6, high=26.6, bins=100, matters=0.05, of=lambda values: values)
@@ -19,7 +20,7 @@ AT = 100
 
 def judged(by: float, share: float = 1.0, spills: int = 160, seed: int = 1) -> PeakJudge:
     """Return what is known of a peak that moves, and loses entries, at a spill."""
-    rng, judge = np.random.default_rng(seed), PeakJudge([PEAK])
+    rng, judge = np.random.default_rng(seed), PeakJudge([PEAK], BORNE)
     for spill in range(spills):
         is_other = spill >= AT
         values = rng.normal(25.6 + by * is_other, 0.15, rng.poisson(50 * (share if is_other else 1)))
@@ -49,11 +50,11 @@ def test_a_peak_that_is_gone_is_told_as_silent() -> None:
 
 def test_nothing_is_told_of_a_peak_that_stays_or_is_not_read() -> None:
     assert judged(0.0, spills=2000).verdicts == []
-    judge = PeakJudge([PEAK])
+    judge = PeakJudge([PEAK], BORNE)
     for spill in range(60):
         judge.add(spill, 60, {})
     assert judge.verdicts == []
-    PeakJudge([]).add(0, 60, {})
+    PeakJudge([], BORNE).add(0, 60, {})
 
 
 def test_what_lies_beside_the_window_and_at_its_ends_is_counted_where_it_belongs() -> None:
@@ -72,9 +73,10 @@ def test_electrons_of_the_time_of_flight_are_found_in_a_spill() -> None:
     assert not any(peak.counts(empty).any() for peak in TOF_PEAKS)
 
 
-def test_a_station_whose_timing_is_shifted_moves_the_peaks_on_both_sides_of_it() -> None:
+def test_a_station_whose_timing_is_shifted_has_moved_the_peaks_on_both_sides_of_it() -> None:
     run = SimulatedRun(run=900_020, spills=60, mean_triggers=60).with_faults(["shifted_timing:tof1=0.2@35-59"])
-    verdicts = process(run.records(), ConditionsStore([]).for_run)[900_020].to_json()["judgement"]["verdicts"]
-    assert {each["group"]: each["first"] for each in verdicts} == {peak.name: 35 for peak in TOF_PEAKS}
-    assert [each["by"] for each in verdicts] == [pytest.approx(0.2, abs=0.05), pytest.approx(-0.2, abs=0.05)]
-    assert verdicts[0]["words"].startswith("Electrons TOF0 → TOF1 moved by +0.")
+    (cause,) = process(run.records(), ConditionsStore([]).for_run)[900_020].to_json()["judgement"]["causes"]
+    assert cause["words"].startswith("TOF1 later by 0.")
+    assert cause["by"] == pytest.approx(0.2, abs=0.05)
+    assert {each["group"]: each["first"] for each in cause["follows"]} == {peak.name: 35 for peak in TOF_PEAKS}
+    assert [each["by"] for each in cause["follows"]] == [pytest.approx(0.2, abs=0.05), pytest.approx(-0.2, abs=0.05)]

@@ -37,8 +37,8 @@ def chooser(runs: dict[int, Totals], read: list[int] | None = None) -> tuple[Cho
         ({"triggers": ENOUGH_TRIGGERS - 1}, "999 triggers"),
         ({"filled": 120, "rejected": Counter(unpack=80)}, "of 200 spills 80 rejected"),
         ({"last_spill": 299}, "of 300 spills 100 missing"),
-        ({"errors": Counter(tof=11, ckov=2)}, "of 200 spills 11 with errors"),
-        ({"absent": Counter(emr=11, kl=200)}, "of 200 spills 11 without a detector"),
+        ({"errors": Counter(tof=11, ckov=2)}, "of 200 spills 11 with errors of tof"),
+        ({"absent": Counter(emr=11, kl=200)}, "of 200 spills 11 without emr"),
         ({"received": 0}, "cannot be read"),
     ],
 )

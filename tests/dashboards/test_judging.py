@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from dashboards.data import judging
+from dashboards.data.automatic import Automatic
 from dashboards.data.books import Books
 from dashboards.data.judging import Judgements, Judges
 from dashboards.data.one_run import NOTHING, OneRun
@@ -14,7 +15,7 @@ from streams.books.judgement import judged
 from streams.books.part_reader import UnreadableRunError
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
-from tests.books.test_judgement import SPILLS, book
+from tests.books.test_judgement import SPILLS, book, earlier
 
 RUN, OTHER = 900_020, 900_021
 
@@ -100,3 +101,19 @@ def test_what_cannot_be_read_is_said_and_judged_when_it_can_be(judges: Judges, r
     assert "cannot be read" in known[RUN, None].problem
     reader.is_broken = False
     assert until_done(judges, books(book()), known)[RUN, None] == judged(book())
+
+
+def test_a_run_is_judged_against_the_one_that_it_is_compared_with_and_again_when_that_has_changed(
+    judges: Judges, reader: Reader
+) -> None:
+    own = books(first(80))
+    one, other = own.read[RUN, None], replace(NOTHING, book=earlier(), version="2")
+    with_other = replace(own, read={(RUN, None): one, (OTHER, None): other}, automatic={RUN: Automatic(run=OTHER)})
+    known = until_done(judges, with_other, {})
+    assert known[RUN, None] == judged(first(80), earlier())
+    read = reader.read
+    assert until_done(judges, with_other, known) is known
+    assert reader.read == read
+    later = replace(with_other, read=dict(with_other.read) | {(OTHER, None): replace(other, version="3")})
+    until_done(judges, later, known)
+    assert reader.read > read

@@ -1,5 +1,6 @@
 """What a tile says of a detector: unknown is not good, and what is wrong has its channel and its first spill."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -7,10 +8,14 @@ import pytest
 
 from dashboards.pages.tiles import MOST, tiles
 from streams.books.judgement import Judgement
+from streams.books.limits import TypeLimits
+from streams.books.totals import Totals
 from streams.checks.begin import Begin
 from streams.checks.counts import CHANNEL, Finding
 from streams.checks.judge import Verdict
+from streams.checks.yields import Yield
 from streams.experiment import experiment
+from streams.experiments.mice.conditions import emr
 from tests.dashboards.views import run_book, text_of, view
 
 FINE = Judgement(spills=100, counted=100, last=99)
@@ -93,8 +98,55 @@ def test_each_watched_detector_has_a_tile_on_the_overview_and_its_faults_on_its_
     assert tiles(view(), "/") == []
 
 
-def test_of_hundreds_of_faults_the_first_ones_are_listed_and_the_others_counted() -> None:
-    many = tuple(verdict(channel, group="EMR") for channel in range(200))
+def test_of_many_faults_the_first_ones_are_listed_and_the_others_counted() -> None:
+    # One of each plane, so that none has died.
+    many = tuple(verdict(plane * emr.BARS + plane, group="EMR") for plane in range(emr.PLANES))
     found = tiles(view(run_book(), judgement=replace(FINE, verdicts=many)), "/detector/emr")
     assert len(found) == MOST + 1
-    assert f"{200 - MOST} faults more: spilldeck checks show" in text_of(found[-1])
+    assert f"{emr.PLANES - MOST} faults more: spilldeck checks show" in text_of(found[-1])
+
+
+def test_a_plane_that_dies_is_one_fault_with_its_channels_folded_beneath() -> None:
+    plane = tuple(verdict(3 * emr.BARS + bar, group="EMR") for bar in range(emr.BARS))
+    shown = view(run_book(), judgement=replace(FINE, verdicts=(*plane, verdict(7, group="EMR", first=20))))
+    words = "EMR plane 3: 60 of 60 channels silent since spill 40"
+    assert said(shown.judgement, "emr") == ("bad", f"{words}; 1 more")
+    fault, beneath, other = tiles(shown, "/detector/emr")
+    assert f"{words}: 0 hits, where 1,500 were expected" in text_of(fault)
+    assert (text_of(beneath.children[0]), beneath.open) == ("What follows from it: 60", False)
+    assert len(beneath.children[1].children) == emr.BARS
+    assert text_of(beneath.children[1].children[2]).startswith("EMR plane 3, bar 2 silent since spill 40: 0 hits")
+    assert "EMR plane 0, bar 7 silent" in text_of(other)
+
+
+def test_what_follows_stands_with_its_cause_and_is_unfolded_where_it_is_short() -> None:
+    peak = replace(verdict(-1), group="Electrons TOF0 → TOF1")
+    shown = view(run_book(), judgement=replace(FINE, verdicts=(verdict(-1), peak)))
+    assert said(shown.judgement) == ("bad", "TOF1 silent since spill 40")
+    _, beneath = tiles(shown, "/detector/tof")
+    assert (text_of(beneath.children[0]), beneath.open) == ("What follows from it: 1", True)
+
+
+def test_22_what_too_many_spills_have_is_told_in_the_tile_of_its_detector_and_of_the_run() -> None:
+    totals = Totals(received=400, filled=370, last_spill=399, errors=Counter(tof=40), rejected=Counter(unpack=30))
+    totals.refused = [*range(30)]
+    its = replace(run_book(), totals=totals)
+    said = [text_of(tile) for tile in tiles(view(its, judgement=Judgement(spills=370, counted=370, last=399)), "/")]
+    assert "✕ Run 30 of 400 spills (7.5 %) rejected" in said
+    assert "✕ Time of flight 40 of 400 spills (10 %) with errors of tof" in said
+    only_warns = view(its, limits=TypeLimits(only_warns=True))
+    assert "! Run 30 of 400 spills (7.5 %) rejected" in [text_of(tile) for tile in tiles(only_warns, "/detector/kl")]
+    on_their_way = view(replace(its, totals=Totals(received=360, filled=360, last_spill=399)), behind=40)
+    assert not any("Run" in text_of(tile) for tile in tiles(on_their_way, "/"))
+
+
+def test_a_tile_has_the_yield_of_its_detector_if_that_has_channels() -> None:
+    its = Yield(spills=(0, 40, 80), hits=(4.0, 3.0, 3.0))
+    judgement = replace(FINE, verdicts=(verdict(),), yields={"tof": its, "kl": its})
+    shown = view(run_book(), judgement=judgement)
+    lines = [each.children[1:] for each in tiles(shown, "/")]
+    assert [[line.className for line in its] for its in lines] == [["line marked"], [], ["line"], [], []]
+    assert lines[0][0].style == {"--since": "50.0%"}
+    assert [each.children[1:] for each in tiles(view(run_book(), judgement=judgement, is_loading=True), "/")] == [
+        []
+    ] * 5

@@ -6,6 +6,7 @@ from typing import Any
 from dashboards.data import Automatic, History, RunSummary, StoredRuns, View
 from schemas.records import RawSpill
 from streams.books.book import Book
+from streams.books.limits import TypeLimits
 from streams.books.run import RunBook, spill_facts
 from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
@@ -40,6 +41,8 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "runs": () if run is None else (RunSummary(run=run, run_type="", begin_us=0, ended=False),),
         "book": book,
         "judgement": None,
+        "shapes": {},
+        "limits": TypeLimits(),
         "is_loading": False,
         "is_made_again": False,
         "is_unreadable": False,

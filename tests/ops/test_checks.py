@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from ops.commands.checks import tell
+from ops.console import out
 from ops.stack import LocalStack
 from schemas.records import RawSpill
+from streams.books.limits import TypeLimits
+from streams.books.shapes import plot_verdicts
 from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
@@ -32,13 +36,23 @@ def test_what_is_wrong_is_the_same_live_replayed_and_without_servers(broken: Liv
     shown = spilldeck_here("checks", "show", str(RUN), "--json", env=broken.env)
     assert shown.returncode == 1
     found = json.loads(shown.stdout)
-    assert [each["words"] for each in found["verdicts"]] == [WORDS]
+    assert [each["words"] for each in found["causes"]] == [WORDS]
     raw = [record for record in RECORDS if isinstance(record, RawSpill)]
-    assert process(raw, ConditionsStore([]).for_run)[RUN].to_json()["judgement"] | {"run": RUN} == found
+    result = process(raw, ConditionsStore([]).for_run)[RUN]
+    plots = {name: its.to_json() for name, its in plot_verdicts(result.run_book(), None, TypeLimits()).items()}
+    assert result.to_json()["judgement"] | {"run": RUN, "reference": None, "plots": plots, "too_many": []} == found
     assert spilldeck_here("replay", str(RUN), "--name", "again", env=broken.env).returncode == 0
     again = spilldeck_here("checks", "show", str(RUN), "--session", "replay-again", "--json", env=broken.env)
     assert json.loads(again.stdout) == found
+    against = [
+        json.loads(spilldeck_here("checks", "show", str(RUN), "--json", *options, env=broken.env).stdout)["plots"]
+        for options in (["--reference", str(RUN)], ["--reference", str(RUN), "--session", "replay-again"])
+    ]
+    assert against[0] == against[1]
+    assert against[0]["hslabhits10"]["state"] == "good"
+    assert against[0]["hslabhits10"]["shape"]["elsewhere"] == 0
     said = spilldeck_here("checks", "show", str(RUN), env=broken.env).stdout
+    assert "No earlier run of its type is good" in said
     assert f"Run {RUN}: {SPILLS} spills judged, up to {SPILLS - 1}" in said
     assert f"{WORDS}: 0 hits, where" in said
 
@@ -58,6 +72,18 @@ def test_what_is_watched_is_listed_with_what_is_borne(spilldeck_here: Spilldeck)
     assert found["limits"]["channel"] > found["limits"]["group"] > found["limits"]["peak"] > 10
 
 
+def test_what_follows_stands_beneath_its_cause_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = SimulatedRun(run=RUN, spills=SPILLS, mean_triggers=60).with_faults(["dead_pmt:tof1@30-59"])
+    monkeypatch.setenv("COLUMNS", "80")
+    with out.capture() as said:
+        tell(RUN, process(run.records(), ConditionsStore([]).for_run)[RUN].judgement())
+    _, cause, follows, *more = said.get().splitlines()
+    assert cause.startswith("TOF1 silent since spill 30: 0 hits, where ")
+    assert follows.startswith("    Electrons TOF0 → TOF1 silent since spill 30")
+    assert max(map(len, (cause, follows, *more))) <= 80
+    assert all(line.startswith("    ") for line in more)
+
+
 def test_process_tells_what_is_wrong(spilldeck_here: Spilldeck, tmp_path: Path) -> None:
     file = tmp_path / "run.000"
     run = SimulatedRun(run=RUN, spills=SPILLS).with_faults(["dead_pmt:tof1/0/3/1@30-59"])
@@ -71,3 +97,23 @@ def test_an_experiment_of_which_nothing_is_watched_says_so(spilldeck: Spilldeck)
     assert (listed.returncode, listed.stdout) == (0, "MICE has nothing that is watched.\n")
     found = json.loads(spilldeck("checks", "list", "--json", env=its).stdout, parse_constant=pytest.fail)
     assert found["watched"] == []
+
+
+@pytest.mark.servers
+def test_try_says_what_other_limits_would_have_told_and_changes_nothing(
+    broken: Live, spilldeck_here: Spilldeck, tmp_path: Path
+) -> None:
+    limits = tmp_path / "limits.toml"
+    limits.write_text("[other]\npercent = 50\n")
+    before = spilldeck_here("checks", "show", str(RUN), "--json", env=broken.env).stdout
+    (found,) = json.loads(
+        spilldeck_here("checks", "try", str(RUN), "--limits", limits, "--json", env=broken.env).stdout
+    )
+    assert found["in_force"] == found["tried"] == json.loads(before)
+    seldom = spilldeck_here("checks", "try", str(RUN), "--false-alarm", "1e300", env=broken.env)
+    assert f"no longer: {WORDS}" in seldom.stdout
+    assert all(len(line) <= 80 for line in seldom.stdout.splitlines() if not line.startswith("Run"))
+    assert spilldeck_here("checks", "show", str(RUN), "--json", env=broken.env).stdout == before
+    limits.write_text("[other]\npercents = 50\n")
+    refused = spilldeck_here("checks", "try", str(RUN), "--limits", limits, env=broken.env)
+    assert "other.percents" in assert_one_sentence(refused, 2)

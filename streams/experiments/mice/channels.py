@@ -3,12 +3,13 @@
 Those that the same particles cross are together, so that each has its share of the digits: a station, a counter.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from schemas.columns import F8, I8
-from streams.checks.channels import Channels
+from streams.checks.channels import Channels, Whole
 from streams.checks.peaks import Peak
 from streams.experiments.mice.conditions import emr, kl, tracker
 from streams.experiments.mice.conditions.tof import PMTS, STATIONS
@@ -50,6 +51,11 @@ def _emr(made: Emr) -> I8:
     return made.hits.plane.astype(np.int64) * emr.BARS + made.hits.bar
 
 
+def _in_parts(*kinds: tuple[Sequence[str], int]) -> dict[str, range]:
+    """Return parts that lie side by side, of each kind by their names and how many channels each has."""
+    return {name: range(at * size, (at + 1) * size) for names, size in kinds for at, name in enumerate(names)}
+
+
 TOF = tuple(
     Channels(
         name=f"TOF{station}",
@@ -57,6 +63,11 @@ TOF = tuple(
             f"{plane} slab {slab}, PMT {pmt}" for plane in _ORIENTATIONS for slab in range(slabs) for pmt in range(PMTS)
         ],
         of=partial(_tof, station),
+        parts=_in_parts(
+            (_ORIENTATIONS, slabs * PMTS),
+            ([f"{plane} slab {slab}" for plane in _ORIENTATIONS for slab in range(slabs)], PMTS),
+        ),
+        whole=Whole("TOF", "stations"),
     )
     for station, slabs in enumerate(TOF_SLABS)
 )
@@ -65,12 +76,16 @@ CKOV = tuple(
         name=f"Ckov{letter}",
         names=[f"PMT {pmt}" for pmt in range(counter * _CKOV_PMTS, (counter + 1) * _CKOV_PMTS)],
         of=partial(_ckov, counter),
+        whole=Whole("Ckov", "counters"),
     )
     for counter, letter in enumerate("AB")
 )
 KL = (
     Channels(
-        name="KL", names=[f"cell {cell}, PMT {pmt}" for cell in range(kl.CELLS) for pmt in range(kl.PMTS)], of=_kl
+        name="KL",
+        names=[f"cell {cell}, PMT {pmt}" for cell in range(kl.CELLS) for pmt in range(kl.PMTS)],
+        of=_kl,
+        parts=_in_parts(([f"cell {cell}" for cell in range(kl.CELLS)], kl.PMTS)),
     ),
 )
 TRACKER = tuple(
@@ -78,6 +93,8 @@ TRACKER = tuple(
         name=f"Tracker {where} station {station}",
         names=[f"plane {plane}, channel {channel}" for plane in "vwu" for channel in range(tracker.CHANNELS)],
         of=partial(_tracker, side, station),
+        parts=_in_parts(([f"plane {plane}" for plane in "vwu"], tracker.CHANNELS)),
+        whole=Whole(f"Tracker {where}", "stations"),
     )
     for side, where in enumerate(("upstream", "downstream"))
     for station in range(1, tracker.STATIONS + 1)
@@ -87,6 +104,7 @@ EMR = (
         name="EMR",
         names=[f"plane {plane}, bar {bar}" for plane in range(emr.PLANES) for bar in range(emr.BARS)],
         of=_emr,
+        parts=_in_parts(([f"plane {plane}" for plane in range(emr.PLANES)], emr.BARS)),
     ),
 )
 
@@ -113,6 +131,7 @@ TOF_PEAKS = tuple(
         bins=100,
         matters=0.05,
         of=partial(_flight_ns, start, stop),
+        moved_by={f"TOF{start}": -1, f"TOF{stop}": 1},
     )
     for start, stop in ((0, 1), (1, 2))
 )

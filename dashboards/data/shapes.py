@@ -1,0 +1,45 @@
+"""Shapes of the plots of the runs that somebody looks at, against what each is compared with if nobody chooses."""
+
+from collections.abc import Mapping
+
+from dashboards.data.books import Books
+from dashboards.data.one_run import NOTHING, OneRun
+from streams.books.limits import LimitsFile
+from streams.books.shapes import PlotVerdict, against_run, plot_verdicts
+
+Shapes = Mapping[tuple[int, str | None], Mapping[str, PlotVerdict]]
+"""Run and session, as in `Books.read` → plot → what is known of it."""
+
+
+class ShapeJudges:
+    """Judges the plots of runs, again only of those that have changed.
+
+    Parameters
+    ----------
+    limits
+        By run type.
+    """
+
+    def __init__(self, limits: LimitsFile) -> None:
+        self._limits = limits
+        self._known: dict[tuple[int, str | None], tuple[object, Mapping[str, PlotVerdict]]] = {}
+
+    def look(self, books: Books, last: Shapes) -> Shapes:
+        """Return what is known of the runs that were read; the same again if nothing has changed."""
+        wanted = {at: one for at, one in books.read.items() if one is not NOTHING and not one.is_unreadable}
+        known = {at: self._judged(books, at, one) for at, one in wanted.items()}
+        is_same = known.keys() == last.keys() and all(its is last[at] for at, (_, its) in known.items())
+        self._known = known
+        return last if is_same else {at: its for at, (_, its) in known.items()}
+
+    def _judged(
+        self, books: Books, at: tuple[int, str | None], one: OneRun
+    ) -> tuple[object, Mapping[str, PlotVerdict]]:
+        other = books.automatic_reference(at[0]).run
+        reference = books.one(other, None)
+        limits = self._limits.of(one.book.totals.run_type)
+        key = one.version, other, reference.version, limits
+        if at in self._known and self._known[at][0] == key:
+            return self._known[at]
+        against = None if other is None or reference is NOTHING else against_run(other, reference.book)
+        return key, plot_verdicts(one.book, against, limits)

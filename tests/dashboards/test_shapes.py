@@ -1,0 +1,198 @@
+"""Verdicts on the shapes of plots: in their titles, as a frame about what is off, in tiles; against which reference."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboards.choices import LAST_MINUTE
+from dashboards.data import Reference, View
+from dashboards.data.automatic import Automatic
+from dashboards.data.books import Books
+from dashboards.data.one_run import NOTHING
+from dashboards.data.shapes import ShapeJudges
+from dashboards.figures.theme import LIGHT
+from dashboards.make import FigureCache, shown_verdict
+from dashboards.pages.tiles import tiles
+from streams.books.judgement import Judgement
+from streams.books.limits import LimitsFile, TypeLimits, read_limits
+from streams.books.run import RunBook, spill_facts
+from streams.books.shapes import Against, PlotVerdict, State, against_run, plot_verdicts
+from streams.conditions.store import ConditionsStore
+from streams.errors import UsageError
+from streams.experiment import experiment
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.process import process
+from tests.dashboards.views import RUN, text_of, view
+
+OTHER = RUN + 1
+DEAD = "dead_pmt:tof1/0/3/1@0-59"
+
+
+def book(run: int, *faults: str, spills: int = 60, seed: int = 1) -> RunBook:
+    simulated = SimulatedRun(run=run, spills=spills, seed=seed, mean_triggers=20)
+    return process(simulated.with_faults(faults).records(), ConditionsStore([]).for_run)[run].run_book()
+
+
+@pytest.fixture(scope="module")
+def good() -> RunBook:
+    return book(OTHER, seed=2)
+
+
+@pytest.fixture(scope="module")
+def dead() -> RunBook:
+    return book(RUN, DEAD)
+
+
+def verdicts(one: RunBook, other: RunBook | None, limits: TypeLimits = TypeLimits()) -> dict[str, PlotVerdict]:  # noqa: B008 - frozen
+    return plot_verdicts(one, against_run(6, other) if other is not None else None, limits)
+
+
+def seen(one: RunBook, other: RunBook, **changes: Any) -> View:
+    reference = Reference.of_run(OTHER, None, other, spill_facts(other.ledger), chosen=False)
+    return view(one, reference=reference, shapes=verdicts(one, other), **changes)
+
+
+def test_15_a_plot_that_is_off_says_so_with_number_and_limit_and_frames_the_culprit(
+    good: RunBook, dead: RunBook
+) -> None:
+    figure = FigureCache().maker(seen(dead, good), LIGHT.name)("hslabhits10")
+    title = figure["layout"]["title"]["text"]
+    assert "✕ 39 % off (limit 5 %)" in title
+    assert LIGHT.bad in title
+    (frame,) = figure["layout"]["shapes"]
+    assert frame["x0"] < 3 < frame["x1"]
+    assert frame["x1"] - frame["x0"] == pytest.approx(1)
+
+
+def test_15_a_plot_of_two_axes_has_its_frame_about_cells(good: RunBook, dead: RunBook) -> None:
+    (frame,) = FigureCache().maker(seen(dead, good), LIGHT.name)("hspxy_1")["layout"]["shapes"]
+    assert frame["y0"] < 3 < frame["y1"]
+    assert frame["yref"] == "y"
+
+
+def test_15_what_is_as_it_was_is_quiet(good: RunBook, dead: RunBook) -> None:
+    figure = FigureCache().maker(seen(dead, good), LIGHT.name)("SP_TkU")
+    assert "✓ 0 % off (limit 5 %)" in figure["layout"]["title"]["text"]
+    assert not figure["layout"]["shapes"]
+
+
+def test_15_not_enough_settling_no_reference_and_not_judged_are_states_of_their_own(
+    good: RunBook, dead: RunBook
+) -> None:
+    few = verdicts(book(RUN, spills=21), book(OTHER, spills=4))["hslabhits10"]
+    assert few.state is State.FEW
+    assert "/200 in run 6" in few.why
+    assert verdicts(book(RUN, spills=20), good)["hslabhits10"].why == "20 of 20 spills"
+    assert {each.state for each in verdicts(dead, None).values()} == {State.NO_REFERENCE, State.NOT_JUDGED}
+    of_dead = verdicts(dead, good)
+    assert of_dead["hnsp_vs_spill_tof0"].state is of_dead["hnsp_spill_tof0"].state is State.NOT_JUDGED
+    for each in (few, of_dead["hnsp_spill_tof0"]):
+        assert each.level.value == "idle", "unknown is not good"
+
+
+def test_a_plot_whose_bins_are_others_is_not_judged(good: RunBook, dead: RunBook) -> None:
+    other = Against(called="run 6", histogram=lambda _: good.book["ht01"], triggers=good.totals.triggers)
+    found = plot_verdicts(dead, other, TypeLimits())
+    assert found["ht01"].state in {State.GOOD, State.BAD}
+    assert found["hspxy_1"].state is State.NOT_JUDGED
+    assert "bins" in found["hspxy_1"].why
+
+
+def test_the_title_is_of_the_part_that_is_shown_the_tile_of_the_whole_run(good: RunBook, dead: RunBook) -> None:
+    part = seen(dead, good, window=LAST_MINUTE, shown=book(RUN, spills=30).book)
+    assert shown_verdict(part, "hslabhits10").state is State.GOOD
+    assert part.shapes["hslabhits10"].state is State.BAD
+
+
+def test_7_a_tile_names_the_plot_that_is_off_when_no_channel_is_known_to_be(good: RunBook, dead: RunBook) -> None:
+    shown = seen(dead, good, judgement=Judgement(spills=60, counted=60, last=59))
+    overview = [text_of(tile) for tile in tiles(shown, "/")]
+    tof = next(each for each in overview if "Time of flight" in each)
+    assert tof.startswith("✕")
+    assert "% off" in tof
+    assert "more" in tof
+    (own,) = (text_of(tile) for tile in tiles(shown, "/detector/tof") if "not as in run 6" in text_of(tile))
+    assert "TOF1" in own
+    (plot,) = tiles(shown, "/plot/hslabhits10")[:1]
+    assert "Slab 3 has 0 % where" in text_of(plot)
+
+
+def test_7_a_detector_that_is_not_watched_has_a_tile_only_when_its_plots_are_off(good: RunBook, dead: RunBook) -> None:
+    quiet, loud = seen(book(RUN), good), seen(book(RUN, "noisy_plane:kl@0-59"), good)
+    titles = [text_of(tile) for tile in tiles(quiet, "/")]
+    assert not any("Across" in each or "Raw" in each for each in titles)
+    assert any("Across" in text_of(tile) for tile in tiles(loud, "/"))
+
+
+def test_23_limits_come_by_run_type_and_an_unknown_type_only_warns(
+    tmp_path: Path, good: RunBook, dead: RunBook
+) -> None:
+    path = tmp_path / "limits.toml"
+    path.write_text(
+        "[physics]\nmatters = 0.1\n[physics.plots.hspxy_1]\njudged = false\n[physics.plots.hnsp_1]\nmatters = 0.9\n"
+    )
+    file = LimitsFile(path)
+    file.look()
+    found = verdicts(dead, good, file.of("physics"))
+    assert found["hslabhits10"].state is State.BAD
+    assert found["hspxy_1"].state is State.NOT_JUDGED
+    assert found["hnsp_1"].state is State.GOOD
+    unknown = verdicts(dead, good, file.of("cosmics"))
+    assert {each.state for each in unknown.values()} & {State.BAD, State.WARNING} == {State.WARNING}
+    assert unknown["hnsp_1"].matters == TypeLimits().matters
+
+
+def test_a_file_of_limits_that_is_wrong_says_where_and_what_it_said_before_holds(tmp_path: Path) -> None:
+    path = tmp_path / "limits.toml"
+    path.write_text("[physics]\nmatters = 0.1\n")
+    file = LimitsFile(path)
+    file.look()
+    for text, told in (
+        ("[physics\n", "is no TOML"),
+        ("[physics]\nmatter = 0.1\n", "physics.matter"),
+        ("[physics]\nmatters = 1.5\n", "physics.matters"),
+        ("[physics]\nmatters = nan\n", "physics.matters"),
+        ("[physics.plots.ht99]\n", "ht99, which is no plot"),
+        ("physics = 3\n", "physics"),
+    ):
+        path.write_text(text)
+        file.look()
+        assert told in file.problem, text
+        assert file.of("physics") == TypeLimits(matters=0.1)
+        with pytest.raises(UsageError, match=r"limits\.toml"):
+            read_limits(path)
+    path.unlink()
+    file.look()
+    assert "cannot be read" in file.problem
+    path.write_text("[cosmics]\n")
+    file.look()
+    assert not file.problem
+    assert file.of("physics").only_warns
+
+
+def test_without_a_file_the_same_limits_hold_for_every_type() -> None:
+    file = LimitsFile(None)
+    file.look()
+    assert file.of("anything") == TypeLimits()
+
+
+def test_every_plot_has_a_verdict_and_words(good: RunBook, dead: RunBook) -> None:
+    found = verdicts(dead, good)
+    assert found.keys() == experiment().plots.keys()
+    assert all(each.to_json()["words"].endswith(".") for each in found.values())
+
+
+def test_shapes_are_judged_again_only_when_run_or_reference_have_changed(good: RunBook, dead: RunBook) -> None:
+    one = replace(NOTHING, book=dead, version="a")
+    other = replace(NOTHING, book=good, version="b")
+    books = Books(read={(RUN, None): one, (OTHER, None): other}, automatic={RUN: Automatic(run=OTHER)})
+    judges = ShapeJudges(LimitsFile(None))
+    first = judges.look(books, {})
+    assert first[RUN, None]["hslabhits10"].state is State.BAD
+    assert first[RUN, None]["hslabhits10"].against == f"run {OTHER}"
+    assert first[OTHER, None]["hslabhits10"].state is State.NO_REFERENCE
+    assert judges.look(books, first) is first
+    later = replace(books, read={(RUN, None): replace(one, version="c"), (OTHER, None): other})
+    assert judges.look(later, first)[RUN, None] is not first[RUN, None]
