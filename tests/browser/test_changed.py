@@ -16,11 +16,11 @@ def test_a_dead_channel_is_first_on_the_page_of_what_changed_and_leads_to_its_pl
     run = site.new_run(spills=SPILLS, period_s=4.0, mean_triggers=40, detectors=("tof", "kl"))
     run = run.with_faults([f"dead_pmt:tof1/0/3/1@{FROM}-{SPILLS - 1}"])
     spills = [record for record in run.records() if isinstance(record, RawSpill)]
-    site.send(spills[:2])
+    site.send(spills[:1])
     open_page(page, "/changed")
     said = page.locator(".card.table")
     expect(said).to_contain_text("there are no others to compare with yet")
-    site.send(spills[2:])
+    site.send(spills[1:])
     expect(said).to_contain_text(f"–{SPILLS - 1} (of late")
     first = page.locator(".changed tbody tr").first
     expect(first).to_contain_text("TOF1 horizontal slab 3, PMT 1")
