@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from dashboards.choices import Choices
+from dashboards.choices import LAST_MINUTE, LATELY, Beside, Choices
 from dashboards.data.automatic import Automatic, Chooser
 from dashboards.data.history import RUNS_SHOWN
 from dashboards.data.one_run import NOTHING, OneRun, RunReader, Standing, Wanted, Whose
@@ -87,6 +87,13 @@ class Books:
     def run_of(self, choices: Choices) -> int | None:
         """Return the run that somebody chose: the current one, unless it is another."""
         return self.current if choices.run is None else choices.run
+
+    def part_beside(self, choices: Choices, beside: Beside | None) -> int | None:
+        """Return which part of the run that somebody chose is shown beside it; None if none is."""
+        if beside is Beside.LATELY:
+            return LATELY if choices.window is None else choices.window
+        is_current = choices.run in {None, self.current} and choices.session is None
+        return LAST_MINUTE if beside is Beside.LAST_MINUTE and is_current and choices.window is None else None
 
     def same_type_before(self, run: int | None) -> Iterable[int]:
         """Return the runs of the type of one before it, the newest first."""

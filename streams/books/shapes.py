@@ -232,7 +232,7 @@ def _along(axis: Axis, first: int, last: int) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
 
 
 def bad(verdicts: Mapping[str, PlotVerdict]) -> list[PlotVerdict]:
