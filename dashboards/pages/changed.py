@@ -34,7 +34,7 @@ def what_changed(view: View, choices: Choices) -> list[Any]:
     if isinstance(sides, str):
         return [html.P(sides)]
     ours, theirs = sides
-    found = changed(ours, theirs)
+    found = changed(ours, theirs, view.limits)
     rows = [*_channels(found), *_plots(found), *_rest(found)]
     head = html.Tr([html.Th(each, scope="col", title=said) for each, said in HEADS.items()])
     return [

@@ -114,11 +114,13 @@ def changed(ours: Side, theirs: Side, limits: TypeLimits = TypeLimits()) -> Chan
         else:
             steady += 1
     channels, groups, looked_at = list[Moved](), dict[str, str](), 0
-    for detector, its in experiment().channels.items():
-        for group in its:
+    tolerance = limits.tolerance
+    for detector, groups_of in experiment().channels.items():
+        for group in groups_of:
             if group.name in ours.hits and group.name in theirs.hits:
-                channels += _yield_of(detector, group, ours, theirs)
-                found, why = _shares_of(detector, group, ours.hits[group.name], theirs.hits[group.name])
+                channels += _yield_of(detector, group, ours, theirs, tolerance)
+                its = ours.hits[group.name], theirs.hits[group.name]
+                found, why = _shares_of(detector, group, *its, tolerance)
                 channels += found
                 groups |= {group.name: why} if why else {}
                 looked_at += 0 if why else group.size
@@ -154,7 +156,7 @@ def _limit() -> float:
     return threshold(columns, len(FACTORS), OF_EACH * max(runs, 1.0))
 
 
-def _shares_of(detector: str, group: Channels, ours: I8, theirs: I8) -> tuple[list[Moved], str]:
+def _shares_of(detector: str, group: Channels, ours: I8, theirs: I8, tolerance: float) -> tuple[list[Moved], str]:
     """Return the channels of a group that moved, and why there are none if there are too few hits."""
     entries, known = int(ours.sum()), int(theirs.sum())
     if min(entries, known) < ENOUGH:
@@ -171,18 +173,18 @@ def _shares_of(detector: str, group: Channels, ours: I8, theirs: I8) -> tuple[li
             expected=float(before[at] / known * entries),
             evidence=evidence,
         )
-        for at, evidence in _sure(n, entries, before, known)
+        for at, evidence in _sure(n, entries, before, known, tolerance)
     ], ""
 
 
-def _yield_of(detector: str, group: Channels, ours: Side, theirs: Side) -> list[Moved]:
+def _yield_of(detector: str, group: Channels, ours: Side, theirs: Side, tolerance: float) -> list[Moved]:
     """Return the group itself, if its hits a particle trigger are others: those of one trigger count as one."""
     if not ours.triggers or not theirs.triggers:
         return []
     hits, known = (int(side.hits[group.name].sum()) for side in (ours, theirs))
     before = known / theirs.triggers
     each = max(before, 1.0)
-    found = _sure(np.array([hits / each]), ours.triggers, np.array([known / each]), theirs.triggers)
+    found = _sure(np.array([hits / each]), ours.triggers, np.array([known / each]), theirs.triggers, tolerance)
     return [
         Moved(
             detector=detector,
@@ -198,8 +200,7 @@ def _yield_of(detector: str, group: Channels, ours: Side, theirs: Side) -> list[
     ]
 
 
-def _sure(n: F8, entries: float, before: F8, known: float) -> list[tuple[int, float]]:
+def _sure(n: F8, entries: float, before: F8, known: float, tolerance: float) -> list[tuple[int, float]]:
     """Return the places of what moved by more than chance, and how sure that is."""
-    tolerance = TypeLimits().tolerance
     evidence = evidence_of(n, entries, before, (before + 0.5) / known, tolerance)
     return [(int(at), float(evidence[at])) for at in np.flatnonzero(evidence >= _limit())]

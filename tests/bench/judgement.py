@@ -225,12 +225,12 @@ def print_faults(console: Console, seeds: int) -> None:
 
 FROM_THE_BEGIN = (
     ("dead_pmt:tof1/0/3/1", "TOF1 horizontal slab 3, PMT 1 silent from the begin on", "hslabhits10"),
-    ("dead_pmt:emr/20", "EMR plane 20: 17 of 17 channels silent from the begin on", "emr_occupancy_xz"),
+    ("dead_pmt:emr/20", "EMR plane 20: ", "emr_occupancy_xz"),
     ("dead_pmt:ckov/0/1", "CkovA PMT 1 silent from the begin on", "hPMT2"),
-    ("hot_channel:kl/10/0", "KL cell 10, PMT 0 hot", "h4"),
+    ("hot_channel:kl/0/0", "KL cell 0, PMT 0 hot", "h4"),
     ("dead_pmt:tracker0/3/1", "Tracker upstream station 3 plane w", "Ef_TkU3"),
     ("shifted_timing:tof1=0.5", "", "ht01"),
-    ("shifted_timing:ckov=60", "CkovA", "harr_time1"),
+    ("shifted_timing:ckov=60", "Ckov: 2 of 2", "harr_time1"),
 )
 """Faults of the simulator that a run has from its begin on; how what is told of it begins; and a plot that is off."""
 
