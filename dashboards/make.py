@@ -118,6 +118,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             choices=choices,
             reference=_compared(view, other, name) if other is not None else None,
             by_spill=_by_spill(view, name) if plot.by_spill else None,
+            minute=_last_minute(view, plot),
             verdict=shown_verdict(view, name),
         )
     figure["layout"]["meta"] |= {"file": file_name(view, name)}
@@ -179,7 +180,8 @@ def shown_verdict(view: View, name: str) -> PlotVerdict:
     totals, spills = view.book.totals, view.spills
     of = (totals.filled, totals.triggers) if view.window is None else (len(spills), int(spills.triggers.sum()))
     against = view.reference.against if view.reference is not None else None
-    return plot_verdict(name, view.shown[name], *of, against, view.limits)
+    part = "" if view.window is None else _window(view)
+    return plot_verdict(name, view.shown[name], *of, against, view.limits, part=part)
 
 
 def _compared(view: View, other: Reference, name: str) -> Compared:
@@ -191,6 +193,13 @@ def _compared(view: View, other: Reference, name: str) -> Compared:
         spills=None if other.spills is None else len(view.spills) / max(len(other.spills), 1),
         by_spill=experiment().plots[name].by_spill,
     )
+
+
+def _last_minute(view: View, plot: Plot) -> I8 | None:
+    """Return what the last minute has of a plot of one axis; None where it is not shown beside the whole run."""
+    if view.beside is None or view.window is not None or view.stand_since_ms or len(plot.axes) > 1:
+        return None
+    return view.beside.book.counts(plot.name)[1:-1]
 
 
 def _by_spill(view: View, name: str) -> tuple[I8, F8]:

@@ -11,6 +11,7 @@ from dash import html
 
 from dashboards.data import View
 from dashboards.pages.links import to_page
+from dashboards.pages.sparkline import sparkline
 from dashboards.pages.spills import filling_line
 from dashboards.pages.strip import missing
 from streams.books import shapes, situation
@@ -36,7 +37,8 @@ def tiles(view: View, path: str) -> list[Any]:
     of_run = [_run_tile(each, view) for each in _over("", view)]
     all_of = {detector: _said(detector, view) for detector in experiment().detectors if _has_tile(detector, view)}
     if not path.strip("/"):
-        return [*of_run, *(_tile(*said, detector, "tile") for detector, said in all_of.items())]
+        its = (_tile(*said, detector, "tile", _line(detector, view)) for detector, said in all_of.items())
+        return [*of_run, *its]
     match path.strip("/").split("/"):
         case ["detector", here, *_] if here in all_of:
             own = _all_of(here, view)
@@ -65,56 +67,80 @@ def _over_level(view: View) -> Level:
 
 def _run_tile(over: TooMany, view: View) -> Any:
     level = _over_level(view)
-    parts = [
-        html.Span(MARK[level], className="mark"),
-        html.Span("Run", className="what"),
-        html.Span(over.words, className="words"),
-    ]
-    return html.Button(parts, className=f"tile {level}", title="List them", **{"data-do": "counters"})
+    said = _said_so(level, over.words, "Run")
+    return html.Button(said, className=f"tile {level}", title="List them", **{"data-do": "counters"})
 
 
-def _tile(level: Level, text: str, detector: str, classes: str) -> Any:
-    parts = [
-        html.Span(MARK[level], className="mark"),
-        html.Span(experiment().detectors[detector].title, className="what"),
-        html.Span(text, className="words"),
-    ]
+def _said_so(level: Level, text: str, what: str = "") -> Any:
+    """Return how something is: by its mark, and in words."""
+    title = [html.Span(what, className="what")] if what else []
+    return html.Span(
+        [html.Span(MARK[level], className="mark"), *title, html.Span(text, className="words")], className="said"
+    )
+
+
+def _tile(level: Level, text: str, detector: str, classes: str, line: Any = None) -> Any:
+    said = _said_so(level, text, experiment().detectors[detector].title)
+    parts = [said, *([] if line is None else [line])]
     return to_page(parts, f"/detector/{detector}", className=f"{classes} {level}")
 
 
 def _plot_tile(verdict: PlotVerdict) -> Any:
     """Return all that is known of a plot in the whole run."""
-    level = verdict.level
-    parts = [html.Span(MARK[level], className="mark"), html.Span(shapes.words(verdict), className="words")]
-    return to_page(parts, f"/plot/{verdict.plot}", className=f"tile one {level}")
+    said = _said_so(verdict.level, shapes.words(verdict))
+    return to_page(said, f"/plot/{verdict.plot}", className=f"tile one {verdict.level}")
 
 
-def _off(detector: str, view: View) -> list[PlotVerdict]:
-    """Return the plots of a detector whose shape is not that of the reference, the worst first."""
-    plots = [plot.name for plot in experiment().detectors[detector].plots]
-    return shapes.bad({name: view.shapes[name] for name in plots if name in view.shapes})
+def _off(detector: str, view: View, *, follow: bool = False) -> list[PlotVerdict]:
+    """Return the plots of a detector whose shape is not that of the reference, the worst first.
+
+    Parameters
+    ----------
+    follow
+        Those that are filled from a detector with which something is known to be wrong, in place of the others.
+    """
+    plots = {plot.name: plot for plot in experiment().detectors[detector].plots}
+    found = shapes.bad({name: view.shapes[name] for name in plots if name in view.shapes})
+    if not found:
+        return []
+    broken = {name for name in experiment().watched if any(each.verdict.ended is None for each in _of(name, view))}
+    return [each for each in found if bool(experiment().needs(plots[each.plot]) & broken) == follow]
 
 
-def _off_tile(detector: str, view: View) -> list[Any]:
+def _off_tiles(detector: str, view: View) -> list[Any]:
     """Return a line for the plots of a detector whose shape is not that of the reference, if there are any."""
-    off = _off(detector, view)
+    return [
+        *_off_tile(_off(detector, view)),
+        *_off_tile(_off(detector, view, follow=True), "What may follow from a fault: ", Level.IDLE),
+    ]
+
+
+def _off_tile(off: Sequence[PlotVerdict], why: str = "", level: Level | None = None) -> list[Any]:
     if not off:
         return []
+    level = off[0].level if level is None else level
     more = f"; {len(off) - MOST_PLOTS} more" if len(off) > MOST_PLOTS else ""
     plots = "; ".join(_named(each) for each in off[:MOST_PLOTS])
-    text = f"{several(len(off), 'plot')} not as in {off[0].against}: {plots}{more}"
-    parts = [html.Span(MARK[off[0].level], className="mark"), html.Span(text, className="words")]
-    return [to_page(parts, f"/plot/{off[0].plot}", className=f"tile one {off[0].level}")]
+    text = f"{why}{several(len(off), 'plot')} not as in {off[0].against}: {plots}{more}"
+    return [to_page(_said_so(level, text), f"/plot/{off[0].plot}", className=f"tile one {level}")]
 
 
 def _named(verdict: PlotVerdict) -> str:
     elsewhere = verdict.shape.elsewhere if verdict.shape is not None else 0.0
-    return f"{experiment().plots[verdict.plot].title} {100 * elsewhere:.2g} % off"
+    part = f" in {verdict.part}" if verdict.part else ""
+    return f"{experiment().plots[verdict.plot].title} {100 * elsewhere:.2g} % off{part}"
+
+
+def _line(detector: str, view: View) -> Any:
+    """Return the detector's yield over the run, marked where what its tile says began."""
+    its = view.judgement.yields.get(detector) if view.judgement is not None and not view.is_loading else None
+    bad = [each for each in _of(detector, view) if each.verdict.ended is None] if its is not None else []
+    return None if its is None else sparkline(its, _begun(bad[0]) if bad else None)
 
 
 def _all_of(detector: str, view: View) -> list[Any]:
     """Return how a detector is, and all that is and was wrong with it: what is over behind, the newest of it first."""
-    its, off = _of(detector, view), _off_tile(detector, view)
+    its, off = _of(detector, view), _off_tiles(detector, view)
     off = [*(_tile(_over_level(view), each.words, detector, "tile one") for each in _over(detector, view)), *off]
     if not its:
         return off or [_tile(*_said(detector, view), detector, "tile")]
@@ -178,7 +204,7 @@ def _as_in(detector: str, view: View) -> str:
 
 def _of(detector: str, view: View) -> list[Cause]:
     """Return what is and was wrong with a detector, each with what follows from it."""
-    its = {each.name for each in experiment().watched[detector]}
+    its = {each.name for each in experiment().watched.get(detector, ())}
     return [each for each in view.judgement.causes if each.where in its] if view.judgement is not None else []
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,14 +10,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import out
-from streams.errors import UsageError
+from ops.console import out, servers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from ops.judged_run import JudgedRun
     from streams.books.judgement import Judgement
-    from streams.books.shapes import PlotVerdict
 
 app = typer.Typer(help="What is wrong with runs, since which spill, in which channel.", no_args_is_help=True)
 NOTHING_WATCHED = "{} has nothing that is watched."
@@ -71,28 +68,82 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what is and what was wrong with a run; exit with 1 if something is."""
-    from ops.judged import read_judged
-    from streams.books.judgement import judged
-    from streams.books.plain_limits import too_many
-    from streams.books.shapes import State, bad
+    from ops.judged_run import StoredRuns, limits_of
 
-    its = read_judged(run, session, reference)
-    book, other, limits = its.book, its.reference, its.limits
-    found = judged(book, its.compared)
-    if found.problem:
-        raise UsageError(f"run {run} cannot be judged: {found.problem}")
-    shapes, over = its.verdicts(), too_many(book.totals, limits.percent)
+    with servers() as (settings, redis):
+        stored = StoredRuns(settings, redis).read(run, session=session, reference=reference)
+    limits = limits_of(settings).of(stored.book.totals.run_type)
+    found = stored.judged(limits, settings.checks.spills_a_false_alarm)
     if as_json:
-        plots = {name: verdict.to_json() for name, verdict in shapes.items()}
-        more = {"run": run, "reference": other, "plots": plots, "too_many": [asdict(each) for each in over]}
-        typer.echo(json.dumps(found.to_json() | more))
+        typer.echo(json.dumps(found.to_json()))
     else:
-        for each in over:
+        for each in found.too_many:
             out.print(Text(each.words, style="yellow" if limits.only_warns else "red"))
-        tell(run, found)
-        _print_shapes(shapes, other)
-    is_bad = bool(over) and not limits.only_warns
-    raise typer.Exit(is_bad or bool(found.bad) or any(each.state is State.BAD for each in bad(shapes)))
+        tell(run, found.judgement)
+        _print_shapes(found)
+    raise typer.Exit(found.is_bad)
+
+
+@app.command(name="try")
+def try_limits(
+    runs: Annotated[list[int], typer.Argument(metavar="RUN...", min=0)],
+    file: Annotated[
+        Path | None, typer.Option("--limits", metavar="FILE", help="Limits to try; those in force by default.")
+    ] = None,
+    false_alarm: Annotated[
+        float | None, typer.Option(min=100, help="Spills in which one false alarm is borne; as in force by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what other limits would have told of stored runs; nothing is changed."""
+    from ops.judged_run import StoredRuns, limits_of
+    from streams.books.limits import LimitsFile, read_limits
+
+    with servers() as (settings, redis):
+        if file is not None:
+            read_limits(file)
+        tried = limits_of(settings) if file is None else LimitsFile(file)
+        tried.look()
+        in_force, borne = limits_of(settings), settings.checks.spills_a_false_alarm
+        stored, found = StoredRuns(settings, redis), []
+        for run in dict.fromkeys(runs):
+            its = stored.read(run)
+            run_type = its.book.totals.run_type
+            found.append(
+                (its.judged(in_force.of(run_type), borne), its.judged(tried.of(run_type), false_alarm or borne))
+            )
+    if as_json:
+        typer.echo(json.dumps([{"in_force": now.to_json(), "tried": then.to_json()} for now, then in found]))
+        return
+    for now, then in found:
+        _print_difference(now, then)
+
+
+def _print_difference(now: "JudgedRun", then: "JudgedRun") -> None:
+    """Print what is told of a run by the limits that are in force, and what by others."""
+    from streams.books.judgement import cause_words
+    from streams.experiment import experiment
+    from streams.words import several
+
+    spills = several(now.judgement.spills, "spill")
+    compared = f", compared with run {now.reference}" if now.reference is not None else ""
+    out.print(f"Run {now.run} ({now.run_type or 'of no type'}): {spills}{compared}", soft_wrap=True)
+    table = Table("", "in force", "tried")
+    for what, told in (
+        ("faults", [len(each.judgement.causes) for each in (now, then)]),
+        ("plots that are off", [len(each.bad_plots) for each in (now, then)]),
+        ("counters", [len(each.too_many) for each in (now, then)]),
+    ):
+        table.add_row(what, *map(str, told))
+    out.print(table)
+    words = [[cause_words(cause) for cause in each.judgement.causes] for each in (now, then)]
+    plots = [[experiment().plots[name].title for name in sorted(each.bad_plots)] for each in (now, then)]
+    over = [[each.words for each in its.too_many] for its in (now, then)]
+    for before, after in (words, plots, over):
+        for gone in (each for each in before if each not in after):
+            out.print(Text(f"no longer: {gone}", style="green"))
+        for new in (each for each in after if each not in before):
+            out.print(Text(f"new: {new}", style="red"))
 
 
 def tell(run: int, found: "Judgement") -> None:
@@ -119,10 +170,11 @@ def tell(run: int, found: "Judgement") -> None:
         out.print("Nothing has changed.")
 
 
-def _print_shapes(shapes: "Mapping[str, PlotVerdict]", other: int | None) -> None:
+def _print_shapes(found: "JudgedRun") -> None:
     from streams.books.shapes import State, bad, words
     from streams.experiment import experiment
 
+    shapes, other = found.shapes, found.reference
     if other is None:
         out.print("No earlier run of its type is good: no plot is compared.")
         return

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import out
+from ops.console import out, servers
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,20 +68,26 @@ def find(
     as_json: AsJson = False,
 ) -> None:
     """Find the spills that filled what is off in a plot, or that have nothing there."""
-    from ops.judged import read_judged
+    from ops.judged_run import StoredRuns, limits_of
+    from streams.books.replays import Replays
     from streams.books.shapes import off_block, words
     from streams.books.spill_search import entries_words, find_filling, triggers_words
     from streams.books.spill_search import words as filling_words
+    from streams.conditions.store import ConditionsStore
     from streams.experiment import experiment
 
     if plot not in experiment().plots:
         raise UsageError(
             f"there is no plot {plot}: its name stands in the address of its page, and in spilldeck export"
         )
-    its = read_judged(run, session, reference)
-    verdict = its.verdicts()[plot]
+    with servers() as (settings, redis):
+        its = StoredRuns(settings, redis).read(run, session=session, reference=reference)
+        plan = Replays(redis, settings.redis.key_prefix).get(session) if session is not None else None
+    limits = limits_of(settings).of(its.book.totals.run_type)
+    verdict = its.shapes(limits, settings.checks.spills_a_false_alarm)[plot]
+    store = ConditionsStore.from_settings(settings) if plan is None else plan.store(settings)
     block = off_block(verdict)
-    filling = find_filling(its.settings, run, its.book, plot, block, its.conditions.for_run) if block else None
+    filling = find_filling(settings, run, its.book, plot, block, store.for_run) if block is not None else None
     if as_json:
         found = {"run": run, "reference": its.reference, "plot": verdict.to_json()}
         typer.echo(json.dumps(found | {"filling": filling.to_json() if filling is not None else None}))

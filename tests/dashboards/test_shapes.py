@@ -18,12 +18,13 @@ from dashboards.pages.tiles import tiles
 from streams.books.judgement import Judgement
 from streams.books.limits import LimitsFile, TypeLimits, read_limits
 from streams.books.run import RunBook, spill_facts
-from streams.books.shapes import Against, PlotVerdict, State, against_run, plot_verdicts
+from streams.books.shapes import Against, Late, PlotVerdict, State, against_run, plot_verdicts, words
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
+from tests.dashboards.test_tiles import verdict
 from tests.dashboards.views import RUN, text_of, view
 
 OTHER = RUN + 1
@@ -124,6 +125,11 @@ def test_7_a_detector_that_is_not_watched_has_a_tile_only_when_its_plots_are_off
     titles = [text_of(tile) for tile in tiles(quiet, "/")]
     assert not any("Across" in each or "Raw" in each for each in titles)
     assert any("Across" in text_of(tile) for tile in tiles(loud, "/"))
+    judged = replace(loud, judgement=Judgement(spills=60, counted=60, last=59))
+    (across,) = (text_of(tile) for tile in tiles(judged, "/") if "Across" in text_of(tile))
+    assert across.startswith("✕ Across")
+    assert "% off" in across
+    assert "not as in run 6" in text_of(tiles(judged, "/detector/across")[0])
 
 
 def test_23_limits_come_by_run_type_and_an_unknown_type_only_warns(
@@ -196,3 +202,34 @@ def test_shapes_are_judged_again_only_when_run_or_reference_have_changed(good: R
     assert judges.look(books, first) is first
     later = replace(books, read={(RUN, None): replace(one, version="c"), (OTHER, None): other})
     assert judges.look(later, first)[RUN, None] is not first[RUN, None]
+
+
+def test_6_plots_follow_from_what_is_known_to_be_wrong_with_what_they_are_filled_from(
+    good: RunBook, dead: RunBook
+) -> None:
+    fault = verdict(7)
+    judgement = Judgement(spills=60, counted=60, last=59, verdicts=(fault,))
+    shown = seen(dead, good, judgement=judgement)
+    said = [text_of(tile) for tile in tiles(shown, "/detector/tof")]
+    (follows,) = (each for each in said if "not as in run 6" in each)
+    assert follows.startswith("– What may follow from a fault:")
+    overview = tiles(shown, "/")
+    assert sum("bad" in tile.className for tile in overview) == 1
+    assert not any("Across" in text_of(tile) for tile in overview)
+
+
+def test_2_what_changed_late_is_told_by_the_last_minute_though_it_is_little_of_the_run(good: RunBook) -> None:
+    simulated = SimulatedRun(run=RUN, spills=200, seed=3, mean_triggers=20).with_faults(["dead_pmt:tof1/0/3/1@180-199"])
+    records = [*simulated.records()]
+    whole, late = (process(its, ConditionsStore([]).for_run)[RUN].run_book() for its in (records, records[181:]))
+    against, limits = against_run(6, good), TypeLimits()
+    assert plot_verdicts(whole, against, limits)["hslabhits10"].state is State.GOOD
+    minute = Late(book=late.book, triggers=late.totals.triggers)
+    found = plot_verdicts(whole, against, limits, late=minute)
+    assert found["hslabhits10"].state is State.BAD
+    assert found["hslabhits10"].part == "the last minute"
+    assert "of the entries of the last minute lie elsewhere" in words(found["hslabhits10"])
+    assert found["SP_TkU"].part == ""
+    assert found["hslabhits10"].told_from > found["SP_TkU"].told_from, "chance has a try in each minute"
+    shown = view(whole, shapes=found, judgement=Judgement(spills=200, counted=200, last=199))
+    assert "% off in the last minute" in text_of(tiles(shown, "/"))

@@ -5,8 +5,8 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.commands.spills import _show_raw
 from schemas.records import RawFormat
+from streams.books.spill_words import bytes_words
 from streams.daq.midas_file import MidasSpills, midas_file
 from streams.experiment import Format, experiment
 from streams.midas.lines import lines
@@ -43,14 +43,10 @@ def test_whatever_the_bytes_they_are_shown(edits, order):
     assert all(0 <= line.byte <= len(content) for line in lines(content))
 
 
-def test_the_command_shows_them(capsys):
+def test_the_command_shows_them():
     form = Format(raw=RawFormat.MIDAS, source=midas_file(MidasSpills(begin=8, end=9)), unpack=Hits, show=lines)
     with patch.dict(vars(experiment()), {"formats": (form,)}):
-        shown_by_the_command(capsys)
-
-
-def shown_by_the_command(capsys):
-    _show_raw(raw_spill(format=RawFormat.MIDAS, payload=midas.scalers(5), source="run00407.mid", byte=640))
-    shown = capsys.readouterr().out.splitlines()
+        raw = raw_spill(format=RawFormat.MIDAS, payload=midas.scalers(5), source="run00407.mid", byte=640)
+        shown = list(bytes_words(raw))
     assert shown[0] == "from byte 640 of run00407.mid on"
     assert shown[-1].split() == ["36", "5", "5", "5"]
