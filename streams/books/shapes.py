@@ -216,7 +216,9 @@ def _why_never(plot: Plot, limits: TypeLimits) -> str:
 def said(verdict: PlotVerdict) -> str:
     """Return what fits into a title: number and limit, or the state and how far it is from being another."""
     match verdict.state:
-        case State.GOOD | State.WARNING | State.BAD if verdict.shape is not None:
+        case State.GOOD if verdict.shape is not None:
+            return f"{_percent(verdict.shape.elsewhere)} off"
+        case State.WARNING | State.BAD if verdict.shape is not None:
             return f"{_percent(verdict.shape.elsewhere)} off (limit {_percent(verdict.matters)})"
         case State.FEW | State.SETTLING:
             return f"{verdict.state} ({verdict.why})"
