@@ -92,6 +92,7 @@ class Data:
         self._decisions.asked.set()
         for thread in self._threads:
             thread.join()
+        self._store_watcher.close()
         self._redis.close()
 
     def view(self, choices: Choices = Choices(), plot: str | None = None) -> View:  # noqa: B008 - frozen
@@ -131,7 +132,7 @@ class Data:
             last = self._store
             self._look_at_redis()
             now = self._store
-            read, before = ((each.books, each.judgements, each.shapes) for each in (now, last))
+            read, before = ((each.books, each.judgements, each.shapes, each.explained) for each in (now, last))
             is_read = any(one is not other for one, other in zip(read, before, strict=True))
             if is_read or now.replays != last.replays or now.fault != last.fault:
                 self.changes += 1

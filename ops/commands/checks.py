@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from streams.books.judgement import Judgement
+    from streams.books.limits import TypeLimits
+    from streams.books.run import RunBook
     from streams.books.shapes import PlotVerdict
+    from streams.settings import Settings
 
 app = typer.Typer(help="What is wrong with runs, since which spill, in which channel.", no_args_is_help=True)
 NOTHING_WATCHED = "{} has nothing that is watched."
@@ -71,12 +74,75 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what is and what was wrong with a run; exit with 1 if something is."""
-    from dashboards.data.books import automatic_of
     from streams.books.judgement import judged
-    from streams.books.limits import LimitsFile
     from streams.books.plain_limits import too_many
-    from streams.books.reader import BookReader
     from streams.books.shapes import State, against_run, bad, plot_verdicts
+
+    _, book, other, compared, its = _read(run, reference, session)
+    found = judged(book, compared)
+    if found.problem:
+        raise UsageError(f"run {run} cannot be judged: {found.problem}")
+    against = against_run(other, compared) if other is not None and compared is not None else None
+    shapes, over = plot_verdicts(book, against, its), too_many(book.totals, its.percent)
+    if as_json:
+        plots = {name: its.to_json() for name, its in shapes.items()}
+        more = {"run": run, "reference": other, "plots": plots, "too_many": [asdict(each) for each in over]}
+        typer.echo(json.dumps(found.to_json() | more))
+    else:
+        for each in over:
+            out.print(Text(each.words, style="yellow" if its.only_warns else "red"))
+        tell(run, found)
+        _print_shapes(shapes, other)
+    is_bad = bool(over) and not its.only_warns
+    raise typer.Exit(is_bad or bool(found.bad) or any(each.state is State.BAD for each in bad(shapes)))
+
+
+@app.command()
+def explain(
+    run: Annotated[int, typer.Argument(metavar="RUN", min=0)],
+    plots: Annotated[list[str] | None, typer.Argument(metavar="[PLOT]...", help="All that are bad by default.")] = None,
+    reference: Annotated[
+        int | None, typer.Option(min=0, help="Run to compare plots with; the newest good one of its type by default.")
+    ] = None,
+    spills: Annotated[int, typer.Option(min=1, max=1000, help="The last so many are made again.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Say of bad plots and of peaks that have moved whether it is the detector or the calibration.
+
+    The last spills are made again, with the run's conditions and with those of the run that it is compared with.
+    """
+    from streams.books.judgement import judged
+    from streams.books.judgement import words as fault_words
+    from streams.experiment import experiment
+    from streams.explain.run import Compared, explain_run
+    from streams.explain.verdicts import moved, of_peak
+
+    settings, book, other, compared, limits = _read(run, reference)
+    if unknown := [plot for plot in plots or () if plot not in experiment().plots]:
+        raise UsageError(f"there is no plot {unknown[0]}: docs/plots.md lists them")
+    if other is None or compared is None:
+        raise UsageError(f"no earlier run of the type of run {run} is good: name one, --reference RUN")
+    its = Compared(run=run, book=book, reference=other, reference_book=compared, limits=limits)
+    found = explain_run(settings, its, plots or (), spills)
+    peaks = {} if plots else {fault_words(each.verdict): of_peak(book.totals) for each in moved(judged(book, compared))}
+    if as_json:
+        of_plots, of_peaks = ({name: asdict(each) for name, each in all_of.items()} for all_of in (found, peaks))
+        typer.echo(json.dumps({"run": run, "reference": other, "plots": of_plots, "peaks": of_peaks}))
+        return
+    titled = [(experiment().plots[name].title, each) for name, each in found.items()]
+    for title, each in (*titled, *peaks.items()):
+        out.print(f"{title}: {each.words}", markup=False)
+    if not titled and not peaks:
+        out.print(f"No plot is off against run {other}, and no peak has moved.")
+
+
+def _read(
+    run: int, reference: int | None, session: str | None = None
+) -> "tuple[Settings, RunBook, int | None, RunBook | None, TypeLimits]":
+    """Return the settings, a run, the one that it is compared with, and the limits of its type."""
+    from dashboards.data.books import automatic_of
+    from streams.books.limits import LimitsFile
+    from streams.books.reader import BookReader
     from streams.conditions.store import ConditionsStore
     from streams.process import plot_ranges
 
@@ -95,23 +161,7 @@ def show(
     limits.look()
     if limits.problem:
         raise UsageError(limits.problem)
-    found = judged(book, compared)
-    if found.problem:
-        raise UsageError(f"run {run} cannot be judged: {found.problem}")
-    against = against_run(other, compared) if other is not None and compared is not None else None
-    its = limits.of(book.totals.run_type)
-    shapes, over = plot_verdicts(book, against, its), too_many(book.totals, its.percent)
-    if as_json:
-        plots = {name: its.to_json() for name, its in shapes.items()}
-        more = {"run": run, "reference": other, "plots": plots, "too_many": [asdict(each) for each in over]}
-        typer.echo(json.dumps(found.to_json() | more))
-    else:
-        for each in over:
-            out.print(Text(each.words, style="yellow" if its.only_warns else "red"))
-        tell(run, found)
-        _print_shapes(shapes, other)
-    is_bad = bool(over) and not its.only_warns
-    raise typer.Exit(is_bad or bool(found.bad) or any(each.state is State.BAD for each in bad(shapes)))
+    return settings, book, other, compared, limits.of(book.totals.run_type)
 
 
 def tell(run: int, found: "Judgement") -> None:
