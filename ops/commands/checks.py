@@ -104,7 +104,7 @@ def explain(
     reference: Annotated[
         int | None, typer.Option(min=0, help="Run to compare plots with; the newest good one of its type by default.")
     ] = None,
-    spills: Annotated[int, typer.Option(min=1, max=1000, help="The last so many are made again.")] = 100,
+    spills: Annotated[int, typer.Option(min=1, max=1000, help="About so many, the last ones, are made again.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """Say of bad plots and of peaks that have moved whether it is the detector or the calibration.

@@ -23,7 +23,7 @@ from streams.settings import Settings
 from streams.topics import Topics
 
 SPILLS = 100
-"""The last so many of a run are made again: some seconds of a processor."""
+"""About so many of a run, the last ones, are made again: some seconds of a processor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ def explain_run(
 
 
 def _newest(settings: Settings, run: int, totals: Totals, spills: int) -> Iterator[RawSpill]:
-    """Yield the last spills of a run that Kafka still has, as many of each partition."""
+    """Yield of each partition the spills among a run's last messages, as far as Kafka still has them."""
     topic, each = Topics.of(settings).raw, -(-spills // max(len(totals.last_raw), 1))
     with asking(settings) as consumer:
         for partition, last in sorted(totals.last_raw.items()):
