@@ -170,7 +170,7 @@ def _layout(refresh_s: float) -> Any:
     ]
     tools = [
         act("Find", "find", said="Find a plot", key="/"),
-        choose("Rotate", "rotate=30", said="Go on to the next page again and again; stay while something is bad"),
+        choose("Rotate", "rotate=30", said="For a large screen: go on to the next page again and again; Esc leaves"),
         act("Full screen", "full", said="Full screen", key="f"),
         html.Button(
             "◐", id="switch-theme", className="choice", title="Light or dark", **{"aria-label": "Light or dark"}

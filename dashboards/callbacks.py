@@ -55,12 +55,14 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache, faults: Faults) -
 
 def _page(data: Data, figures: FigureCache, path: str, search: str | None, theme: str | None) -> tuple[Any, ...]:
     choices = Choices.of(search)
-    view = data.view(choices, plots.followed_on(path))
+    beside = plots.beside_on(path)
+    view = data.view(choices, plots.followed_on(path), beside)
     names = plots.names_on(path)
     has = joined(versions(view, theme, choices, names))
     parts = plots.page(path, figures.maker(view, theme, choices))
     made = uuid4().hex  # the browser has other figures on it later, and must not take it for a new page then
     page = html.Div(parts, **{"data-has": has, "data-path": path, "data-made": made})
-    about = strip(view), badges(view), banners(view, choices, passed_over(search)), controls(view, choices, names)
+    choosing = controls(view, choices, names, beside)
+    about = strip(view), badges(view), banners(view, choices, passed_over(search)), choosing
     absent = situation.not_read_out(view.book.totals)
     return page, plots.navigation(path, absent), *about, tiles(view, path)

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode
 
@@ -15,6 +15,8 @@ NOW = "now"
 """Stands in a link for the time, ms since 1970 UTC, at which somebody clicks on it: the browser puts it there."""
 LAST_MINUTE = -1
 """Stands for the newest windows."""
+LATELY = -2
+"""Stands for those of the last ten minutes, see `dashboards.data.one_run`; in no address."""
 ROTATE_S = (10, 30, 60, 600)
 """Times after which a large screen may go on to the next page."""
 _BOOK = re.compile(r"([0-9]+)(?:\.([A-Za-z0-9._-]{1,60}))?")
@@ -31,6 +33,15 @@ class Mode(StrEnum):
     """Entries as they are."""
     RATIO = "ratio"
     """This run over the reference, scaled to as many entries."""
+
+
+class Beside(Enum):
+    """What a page shows of a run beside the whole of it."""
+
+    LAST_MINUTE = auto()
+    """The last minute, of the run that is being taken."""
+    LATELY = auto()
+    """What is chosen of it, or the last ten minutes: what changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +67,8 @@ class Choices:
     """Axes, of x, y and z, that are logarithmic; None leaves it to each plot."""
     errors: bool = False
     """Draw error bars."""
+    against_reference: bool = False
+    """What changed is told against the reference, in place of the rest of the run."""
     rotate_s: int | None = None
     """Go on to the next page after so long; None stays."""
     frozen: int | None = None
@@ -78,6 +91,7 @@ class Choices:
             mode=Mode(said["mode"]) if said.get("mode") in set(Mode) else Mode.SHAPE,
             log=frozenset(said["log"]) & frozenset("xyz") if said.get("log") else None,
             errors=said.get("errors") == "1",
+            against_reference=said.get("against") == "reference",
             rotate_s=int(said["rotate"]) if said.get("rotate") in {str(each) for each in ROTATE_S} else None,
             frozen=_time_ms(said.get("frozen")),
         )
@@ -91,6 +105,7 @@ class Choices:
             "mode": None if self.mode is Mode.SHAPE else self.mode.value,
             "log": None if self.log is None else "".join(sorted(self.log)) or "linear",
             "errors": 1 if self.errors else None,
+            "against": "reference" if self.against_reference else None,
             "rotate": self.rotate_s,
             "frozen": self.frozen,
         }
@@ -131,7 +146,7 @@ def passed_over(search: str | None) -> tuple[str, ...]:
     return tuple(name for name in _NAMES if name in said and name not in taken)
 
 
-_NAMES = ("run", "window", "reference", "mode", "log", "errors", "rotate", "frozen")
+_NAMES = ("run", "window", "reference", "mode", "log", "errors", "against", "rotate", "frozen")
 
 
 def _said(search: str | None) -> dict[str, str]:

@@ -22,7 +22,7 @@ from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.make import FigureCache
 from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import counted, plain, runs_list
-from dashboards.pages.plots import figures_on, followed_on, is_page, names_on, navigation, tables_on
+from dashboards.pages.plots import beside_on, figures_on, followed_on, is_page, names_on, navigation, tables_on
 from dashboards.pages.strip import badges, banners, clock, strip
 from dashboards.pages.tables import table
 from dashboards.pages.tiles import tiles
@@ -108,7 +108,7 @@ class Live:
         new = shown.new(asked.get("has", ""))
         answers = self._answers
         is_made = (look, new) in answers
-        body = await self._once(answers, (look, new), peer, partial(self._make, moment[0], look, shown, new))
+        body = await self._once(answers, (look, new), peer, partial(self._make, look, shown, new))
         if answers is self._answers and not is_made:
             self._answers_bytes += len(body)
         # Chromium holds back equal questions of other tabs while it waits for an answer that it may keep.
@@ -148,18 +148,18 @@ class Live:
         self._changed = asyncio.Event()
 
     def _look(self, look: Look) -> Shown:
-        view = self._data.view(look.choices, followed_on(look.path))
+        view = self._data.view(look.choices, followed_on(look.path), beside_on(look.path))
         now = versions(view, look.theme, look.choices, names_on(look.path)) | {
-            "books": version(view.version, view.replays if look.path == "/replays" else ()),
+            "books": version(view.version, look.choices, view.replays if look.path == "/replays" else ()),
             "runs": version(view.run, view.runs.version, view.imports),
         }
         return Shown(view=view, versions=now)
 
-    def _make(self, changes: int, look: Look, shown: Shown, new: frozenset[str]) -> bytes:
+    def _make(self, look: Look, shown: Shown, new: frozenset[str]) -> bytes:
         """Return the answer, compressed: once for all who get it."""
         view, path, choices = shown.view, look.path, look.choices
         told: dict[str, Any] = {
-            "at": changes,
+            "at": view.changes,
             "has": joined(shown.versions),
             "parts": {
                 "strip": strip(view),
@@ -171,13 +171,13 @@ class Live:
             "now_ms": round(view.now_s * 1000),
         }
         if "about" in new:
-            told["parts"]["controls"] = controls(view, choices, names_on(path))
+            told["parts"]["controls"] = controls(view, choices, names_on(path), beside_on(path))
             told["parts"]["navigation"] = navigation(path, situation.not_read_out(view.book.totals))
         if "runs" in new:
             told["lists"] = {"runs-list": runs_list(view)}
         if "books" in new:
             told["parts"]["counted"] = counted(view)
-            told["tables"] = {name: table(name, view) for name in tables_on(path)}
+            told["tables"] = {name: table(name, view, choices) for name in tables_on(path)}
         if new & {"figures", "axes"}:
             make = self._figures.maker(view, look.theme, choices)
             told["figures"] = {name: make(name) for name in figures_on(path)}

@@ -118,6 +118,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             choices=choices,
             reference=_compared(view, other, name) if other is not None else None,
             by_spill=_by_spill(view, name) if plot.by_spill else None,
+            minute=_last_minute(view, plot),
             verdict=shown_verdict(view, name),
         )
     figure["layout"]["meta"] |= {"file": file_name(view, name)}
@@ -191,6 +192,13 @@ def _compared(view: View, other: Reference, name: str) -> Compared:
         spills=None if other.spills is None else len(view.spills) / max(len(other.spills), 1),
         by_spill=experiment().plots[name].by_spill,
     )
+
+
+def _last_minute(view: View, plot: Plot) -> I8 | None:
+    """Return what the last minute has of a plot of one axis; None where it is not shown beside the whole run."""
+    if view.beside is None or view.window is not None or view.stand_since_ms or len(plot.axes) > 1:
+        return None
+    return view.beside.book.counts(plot.name)[1:-1]
 
 
 def _by_spill(view: View, name: str) -> tuple[I8, F8]:

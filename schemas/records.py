@@ -232,6 +232,8 @@ class ActionKind(StrEnum):
     """Subject is the session, before and after are the sessions whose books are those of its runs, null for live."""
     RESTORE = "restore"
     """Subject is the run, before and after as in a promotion."""
+    PIN_REFERENCE = "pin reference"
+    """Subject is a type of runs, before and after the run that they are compared with, null for the newest good one."""
     TAKE_OVER = "take over"
     """Subject is the offset at which it counts, after it all that Redis knew and the topic did not have."""
 

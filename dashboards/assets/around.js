@@ -111,6 +111,14 @@
     const href = icon.href.replace(/fill='[^']*'/, `fill='${encodeURIComponent(colour)}'`);
     if (icon.getAttribute("href") !== href) icon.href = href;
   };
+  // Small lines: Dash knows no SVG, so each says how it is drawn.
+  const drawLines = () => {
+    for (const line of document.querySelectorAll("[data-line]")) {
+      if (!line.firstChild) line.innerHTML = "<svg viewBox='0 0 100 100' preserveAspectRatio='none' aria-hidden='true'><path/></svg>";
+      const path = line.querySelector("path");
+      if (path.getAttribute("d") !== line.dataset.line) path.setAttribute("d", line.dataset.line);
+    }
+  };
   const actions = {
     acknowledge: () => {
       for (const each of bad()) seen.add(fault(each));
@@ -139,9 +147,13 @@
   // A large screen goes on to the next page of the row, unless something is bad or somebody reads what opened over it.
   let arrived = Date.now(), at = window.location.pathname;
   const told = new MutationObserver(markSeen); // before it is painted loud again
+  const drawn = new MutationObserver(drawLines);
   setInterval(() => {
     markSeen();
+    drawLines();
     for (const part of document.querySelectorAll("#badges, #banners, #tiles")) told.observe(part, { childList: true, subtree: true });
+    const tiles = document.getElementById("tiles");
+    if (tiles) drawn.observe(tiles, { subtree: true, attributeFilter: ["data-line"] });
     fit(); // what grows may take as much from the plots as it adds, and the body stays as high as it was
     const seconds = Number(address().searchParams.get("rotate"));
     if (window.location.pathname !== at) [arrived, at] = [Date.now(), window.location.pathname];
@@ -150,14 +162,25 @@
     const pages = [...document.querySelectorAll("#navigation a:not(.apart)")];
     pages[(pages.findIndex(page => page.classList.contains("here")) + 1) % pages.length]?.click();
   }, 1000);
-  // Plots fill what the header, with or without banners, leaves of the screen.
+  // Plots fill what the header, with or without banners, leaves of the screen. On one that goes on by itself nobody
+  // chooses, and all is enlarged for those who stand far from it.
+  const FLATTEST_PX = 248; // a row that can be read, with what is around it
   const fit = () => {
+    const { classList, style } = document.documentElement, { innerWidth, innerHeight } = window;
+    // Setting what stands has the browser look at the style of all plots again.
+    const set = (name, value) => { if (style.getPropertyValue(name) !== value) style.setProperty(name, value); };
+    const screen = Math.min(innerWidth / 1920, innerHeight / 1080);
+    classList.toggle("kiosk", address().searchParams.has("rotate"));
+    set("--screen", String(screen));
     const plots = document.querySelector(".grid, .one-plot");
     if (!plots) return;
     const top = plots.getBoundingClientRect().top + window.scrollY;
-    document.documentElement.style.setProperty("--above", `${Math.round(top)}px`);
+    set("--above", `${Math.round(top)}px`);
+    const high = (innerHeight - top) / plots.style.getPropertyValue("--rows") / FLATTEST_PX;
+    set("--larger", Math.min(1.3 * screen, Math.max(screen, high)).toFixed(3));
   };
-  document.addEventListener("DOMContentLoaded", () => new ResizeObserver(fit).observe(document.body));
+  document.addEventListener("DOMContentLoaded", () => { fit(); new ResizeObserver(fit).observe(document.body); });
+  window.addEventListener("popstate", fit);
   // A finger on a plot scrolls the page, as anywhere: plotly would zoom. A tap comes as a click as well, and points.
   const scrolls = event => { if (event.target.closest?.(".draglayer")) event.stopPropagation(); };
   for (const kind of ["touchstart", "touchmove"]) document.addEventListener(kind, scrolls, { capture: true, passive: true });
@@ -213,6 +236,7 @@
       if (event.key === "Enter" && event.target.matches("input")) dialog.querySelector(".row:not([hidden]) a")?.click();
       return;
     }
+    if (event.key === "Escape" && address().searchParams.has("rotate")) return go(changed("rotate="));
     // What was closed a moment ago has the focus until the next frame: the key is not for it.
     const used = event.target.closest("dialog") ? null : event.target;
     if (used?.matches("input, textarea, select") || (event.key === " " && used?.matches("button"))) return;

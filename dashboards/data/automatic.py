@@ -30,6 +30,8 @@ class Automatic:
     """What was chosen."""
 
     run: int | None = None
+    is_pinned: bool = False
+    """Somebody decided it, for all runs of the type."""
     passed_over: Mapping[int, str] = field(default_factory=dict)
     """Newer runs of the type, and why they were not chosen."""
 

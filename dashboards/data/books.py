@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from dashboards.choices import Choices
+from dashboards.choices import LAST_MINUTE, LATELY, Beside, Choices
 from dashboards.data.automatic import Automatic, Chooser
 from dashboards.data.history import RUNS_SHOWN
 from dashboards.data.one_run import NOTHING, OneRun, RunReader, Standing, Wanted, Whose
 from dashboards.data.view import RunSummary, StoredRuns
 from schemas.records import NO_RUN
 from streams.books import situation
+from streams.books.decisions import Decisions
 from streams.books.layout import Place
 from streams.books.progress import Progress
 from streams.books.promotions import Promoted
@@ -87,6 +88,13 @@ class Books:
         """Return the run that somebody chose: the current one, unless it is another."""
         return self.current if choices.run is None else choices.run
 
+    def part_beside(self, choices: Choices, beside: Beside | None) -> int | None:
+        """Return which part of the run that somebody chose is shown beside it; None if none is."""
+        if beside is Beside.LATELY:
+            return LATELY if choices.window is None else choices.window
+        is_current = choices.run in {None, self.current} and choices.session is None
+        return LAST_MINUTE if beside is Beside.LAST_MINUTE and is_current and choices.window is None else None
+
     def same_type_before(self, run: int | None) -> Iterable[int]:
         """Return the runs of the type of one before it, the newest first."""
         ours = self.runs.get(run)
@@ -118,6 +126,8 @@ class BooksReader:
         Gives the sessions of the replays whose books are those of runs.
     run_reader
         Reads a run.
+    decisions
+        Give what people decided.
     """
 
     def __init__(
@@ -126,7 +136,9 @@ class BooksReader:
         reader_of: Callable[[str], BookReader],
         promoted: Callable[[], Promoted],
         run_reader: RunReader,
+        decisions: Callable[[], Decisions] = Decisions,
     ) -> None:
+        self._decisions = decisions
         self._shown = shown
         self._reader_of = reader_of
         self._promoted = promoted
@@ -217,19 +229,35 @@ class BooksReader:
             for run, its in books.automatic.items()
             if run in places and its.run in places and its.run not in books.avoided
         }
+        decisions = self._decisions()
         for run in looked_at:
-            if run not in found:
+            pinned = _pinned(decisions, run, places)
+            if pinned is not None and pinned not in books.avoided:
+                found[run] = Automatic(run=pinned, is_pinned=True)
+            elif run not in found or found[run].is_pinned:
                 earlier = (each for each in books.same_type_before(run) if each not in books.avoided)
                 found[run] = self._chooser.choose(earlier, places)
         return found
 
 
-def automatic_of(reader: BookReader, run: int) -> Automatic:
+def automatic_of(reader: BookReader, run: int, decisions: Decisions) -> Automatic:
     """Return what a run is compared with if nobody chooses; errors of Redis are passed on."""
     extent = _extent(reader)
+    pinned = _pinned(decisions, run, extent.places)
+    if pinned is not None:
+        return Automatic(run=pinned, is_pinned=True)
     books = Books(at=At(shown=extent), runs=_listed(Books(), extent))
     chooser = Chooser(lambda each: reader.runs([each]).get(each))
     return chooser.choose(books.same_type_before(run), extent.places)
+
+
+def _pinned(decisions: Decisions, run: int, places: Mapping[int, Place]) -> int | None:
+    """Return the run that somebody decided one to be compared with, if it is there and another."""
+    place = places.get(run)
+    if place is None:
+        return None
+    pinned = decisions.pinned(place.run_type, 1000 * place.produced_ms)
+    return pinned if pinned in places and pinned != run else None
 
 
 def _extent(reader: BookReader) -> Extent:

@@ -7,6 +7,7 @@ was last read, and waits only for a run that nobody has looked at yet.
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
@@ -16,7 +17,7 @@ from redis.client import PubSub
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from dashboards.choices import LAST_MINUTE, Choices
+from dashboards.choices import LAST_MINUTE, Beside, Choices
 from dashboards.data.books import Books
 from dashboards.data.broker import LOOK_S, Broker, BrokerWatcher
 from dashboards.data.decisions import LOOK_S as DECISIONS_S
@@ -95,18 +96,24 @@ class Data:
         self._store_watcher.close()
         self._redis.close()
 
-    def view(self, choices: Choices = Choices(), plot: str | None = None) -> View:  # noqa: B008 - frozen
-        """Return what there is to show now of what somebody chose, and of one plot its key number."""
-        self._want(choices, plot)
+    def view(
+        self,
+        choices: Choices = Choices(),  # noqa: B008 - frozen
+        plot: str | None = None,
+        beside: Beside | None = None,
+    ) -> View:
+        """Return what there is to show now of what somebody chose, of one plot its key number, and what is beside."""
+        self._want(choices, plot, beside)
+        changes = self.changes
         seen = Seen(now_s=time.time(), store=self._store, broker=self._broker, undecided=self._decisions.warning)
-        return self._viewer.view(seen, choices, plot)
+        return replace(self._viewer.view(seen, choices, plot, beside), changes=changes)
 
-    def _want(self, choices: Choices, plot: str | None) -> None:
+    def _want(self, choices: Choices, plot: str | None, beside: Beside | None) -> None:
         """Have the runs read that somebody chose, and wait for those that were not yet."""
         with self._looked:
             # Which run to compare with is known only when the totals of all are.
             for _ in range(2):
-                wanted = _wanted(choices, plot, self._store.books)
+                wanted = _wanted(choices, plot, beside, self._store.books)
                 self._wanted |= dict.fromkeys(wanted - {Wanted()}, time.monotonic())
                 if self._has_looked and not all(map(self._store.books.has_read, wanted)):
                     self._ask.set()
@@ -129,24 +136,25 @@ class Data:
 
     def _read_books(self) -> None:
         while not self._stopped.is_set():
-            last = self._store
+            before = self.changes
             self._look_at_redis()
-            now = self._store
-            read, before = ((each.books, each.judgements, each.shapes, each.explained) for each in (now, last))
-            is_read = any(one is not other for one, other in zip(read, before, strict=True))
-            if is_read or now.replays != last.replays or now.fault != last.fault:
-                self.changes += 1
+            if self.changes != before:
                 try:
                     self.on_change()
                 except Exception as error:  # noqa: BLE001 - who listens may fail, the books are read all the same
                     _log.warning("a change cannot be told", error=f"{type(error).__name__}: {error}")
                 self._stopped.wait(CHANGE_S)
-            if not any(each.left for each in now.judgements.values()):
+            if not any(each.left for each in self._store.judgements.values()):
                 self._ask.wait(self._refresh_s)
             self._ask.clear()
 
     def _look_at_redis(self) -> None:
-        self._store = self._store_watcher.look(self._store, self._broker.spans, self._still_wanted())
+        last = self._store
+        self._store = now = self._store_watcher.look(last, self._broker.spans, self._still_wanted())
+        read, before = ((each.books, each.judgements, each.shapes, each.explained) for each in (now, last))
+        is_read = any(one is not other for one, other in zip(read, before, strict=True))
+        # Before who waits for it goes on: what it gets is no news to it then.
+        self.changes += is_read or now.replays != last.replays or now.fault != last.fault
         with self._looked:
             self._has_looked = True
             self._looked.notify_all()
@@ -181,10 +189,18 @@ class Data:
             self._decisions.asked.wait(DECISIONS_S)
 
 
-def _wanted(choices: Choices, plot: str | None, books: Books) -> set[Wanted]:
+def _wanted(choices: Choices, plot: str | None, beside: Beside | None, books: Books) -> set[Wanted]:
     """Return what to read."""
-    others = {books.reference_of(choices), (books.automatic_reference(books.run_of(choices)).run, None)}
-    reference = {Wanted(other, session) for other, session in others if other is not None}
+    is_changed = beside is Beside.LATELY
+    chosen = books.reference_of(choices)
+    others = {chosen, (books.automatic_reference(books.run_of(choices)).run, None)}
+    reference = {
+        Wanted(other, session, hits=is_changed and choices.against_reference and (other, session) == chosen)
+        for other, session in others
+        if other is not None
+    }
+    part = books.part_beside(choices, beside)
+    beside_it = {Wanted(choices.run, choices.session, part, hits=is_changed)} if part is not None else set()
     # What is frozen is kept with its last minute, which goes by.
     last_minute = {Wanted(choices.run, choices.session, LAST_MINUTE)} if choices.frozen is not None else set()
-    return {Wanted(choices.run, choices.session, choices.window, plot)} | reference | last_minute
+    return {Wanted(choices.run, choices.session, choices.window, plot)} | reference | last_minute | beside_it

@@ -35,7 +35,7 @@ class Frozen:
             if kept is None or kept.version == one.version:  # more of it may have been read meanwhile
                 before = kept or one
                 parts, histories = {**before.parts, **one.parts}, {**before.histories, **one.histories}
-                kept = replace(one, parts=parts, histories=histories)
+                kept = replace(one, parts=parts, histories=histories, hits=one.hits or before.hits)
             self._kept[key] = kept
             self._kept.move_to_end(key)
             while len(self._kept) > KEPT:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from dashboards.choices import LAST_MINUTE, book_of
+from dashboards.choices import LAST_MINUTE, LATELY, book_of
 from dashboards.data.history import History, KeyNumbers, Point, point
+from dashboards.data.hits import Hits, HitsReader
 from streams.books import situation
 from streams.books.book import Book, Ranges
 from streams.books.layout import Place
@@ -24,6 +25,8 @@ from streams.process import ranges_of
 from streams.words import several
 
 MINUTE_S = 60
+LATELY_S = 600
+"""What happened of late: in a run of less than twice as long, in the second half of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Wanted:
     """Which part of it, see `Choices.window`; None for the whole."""
     plot: str | None = None
     """The plot whose key number is followed."""
+    hits: bool = False
+    """Whether the hits by channel, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,7 @@ class Part:
     since_us: int = 0
     until_us: int = 0
     book: Book = field(default_factory=lambda: Book({}))
+    windows: tuple[Window, ...] = ()
     unreadable: str = ""
     """Why it cannot be read; empty if it can."""
 
@@ -79,6 +85,8 @@ class OneRun:
     """Those that were asked for, see `Choices.window`."""
     histories: Mapping[str, History]
     """Key numbers of the plots that were asked for."""
+    hits: Hits | None = None
+    """By channel and window; None if nobody asked for them."""
     beyond_axis: Mapping[str, tuple[SpillNumber, ...]] = field(default_factory=dict)
     """Of plots against the spill, the entries of the newest spills, if the run has more than fit on the axis."""
     version: str
@@ -92,7 +100,11 @@ class OneRun:
 
     def has(self, wanted: Iterable[Wanted]) -> bool:
         """Say whether all is here of what somebody looks at."""
-        return all(each.part in {None, *self.parts} and each.plot in {None, *self.histories} for each in wanted)
+        has_hits = self.hits is not None and not self.hits.left
+        return all(
+            each.part in {None, *self.parts} and each.plot in {None, *self.histories} and (has_hits or not each.hits)
+            for each in wanted
+        )
 
 
 NOTHING = OneRun(
@@ -169,6 +181,7 @@ class RunReader:
         self._shown = shown
         self._conditions = conditions
         self._key_numbers = KeyNumbers()
+        self._hits = HitsReader()
 
     def read(self, whose: Whose, asked: Sequence[Wanted], last: OneRun | None) -> OneRun:
         """Return a run with what was asked for of it; if it cannot be read, what was read of it last."""
@@ -182,7 +195,13 @@ class RunReader:
         parts = {part: self._part(whose, one, part) for part in {each.part for each in asked} if part is not None}
         plots = {each.plot for each in asked if each.plot is not None}
         histories = {plot: self._history(whose, one, plot) for plot in plots}
-        return replace(one, parts=parts, histories=histories, beyond_axis=self._beyond_axis(whose, one))
+        hits = self._hits_of(whose, one) if any(each.hits for each in asked) else None
+        return replace(one, parts=parts, histories=histories, hits=hits, beyond_axis=self._beyond_axis(whose, one))
+
+    def _hits_of(self, whose: Whose, one: OneRun) -> Hits:
+        """Return the hits by channel, as far as they were read."""
+        session = whose.session or whose.standing.promoted
+        return self._hits.read(whose.reader, session, whose.run, one.book, one.windows)
 
     def _beyond_axis(self, whose: Whose, one: OneRun) -> dict[str, tuple[SpillNumber, ...]]:
         """Return the entries of the newest spills in plots against the spill, as far as the axes do not have them."""
@@ -243,10 +262,12 @@ class RunReader:
         )
 
     def _part(self, whose: Whose, one: OneRun, part: int) -> Part:
-        """Return the window that has a time in it; or the newest and, as it may only have begun, a minute before it."""
+        """Return the window that has a time in it; or the newest and, as it may only have begun, some before it."""
         windows = one.windows
         if part == LAST_MINUTE:
             taken = [each for each in windows if each.end > windows[-1].start - MINUTE_S]
+        elif part == LATELY:
+            taken = lately(windows)
         else:
             taken = [each for each in windows if each.start <= part < each.end]
         if not taken:
@@ -257,7 +278,8 @@ class RunReader:
                 book += whose.reader.window(whose.run, window, book.ranges)
         except UnreadableRunError as error:
             return Part(unreadable=str(error))
-        return Part(since_us=taken[0].start * 1_000_000, until_us=taken[-1].end * 1_000_000, book=book)
+        since_us, until_us = taken[0].start * 1_000_000, taken[-1].end * 1_000_000
+        return Part(since_us=since_us, until_us=until_us, book=book, windows=tuple(taken))
 
     def _history(self, whose: Whose, one: OneRun, name: str) -> History:
         """Return the key number of a plot, as far as it can be read."""
@@ -285,6 +307,16 @@ class RunReader:
         except UnreadableRunError as error:
             unreadable[run] = str(error)
         return History(spills=spills, windows=windows, runs=tuple(runs), unreadable=unreadable)
+
+
+def lately(windows: Sequence[Window]) -> list[Window]:
+    """Return the windows of the last ten minutes, or of the second half of a run of less than twenty."""
+    if not windows:
+        return []
+    first, newest = windows[0], windows[-1]
+    since = max(newest.start - LATELY_S, (first.start + newest.end) // 2)
+    # Those of which most lies in it: what is older may have been joined to what is older still.
+    return [each for each in windows if each.start + each.end >= 2 * since or each is newest]
 
 
 _KEPT = "; what stands here of it is as it was before"

@@ -81,7 +81,7 @@ class StoreWatcher:
         # Each remembers the list of its session's runs; a browser may name any session.
         reader_of = lru_cache(READERS_KEPT)(partial(BookReader.of, redis, settings))
         run_reader = RunReader(shown, ConditionsStore.from_settings(settings))
-        self._books = BooksReader(shown, reader_of, decisions.look, run_reader)
+        self._books = BooksReader(shown, reader_of, decisions.look, run_reader, lambda: decisions.known)
         self._judges = Judges(lambda session: shown if session is None else reader_of(session))
         self._limits = LimitsFile(settings.checks.limits)
         self._shapes = ShapeJudges(self._limits)

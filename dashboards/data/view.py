@@ -8,6 +8,8 @@ from typing import Self
 from dashboards.choices import address_of, book_of
 from dashboards.data.automatic import Automatic
 from dashboards.data.history import History
+from dashboards.data.hits import Hits
+from dashboards.data.one_run import Part
 from dashboards.data.replays import Replay
 from streams.books.book import Book
 from streams.books.cells import Histogram
@@ -88,6 +90,8 @@ class Reference:
     """Gives that of a plot; None if a file does not have it."""
     spills: SpillFacts | None
     """None of a file: nobody knows of which spills it is."""
+    hits: Hits | None
+    """By channel; None if nobody asked for them, and of a file."""
     chosen: bool
     """By somebody; else it is `View.automatic`."""
 
@@ -98,7 +102,16 @@ class Reference:
         return Against(called=self.called, histogram=self.histogram, triggers=triggers)
 
     @classmethod
-    def of_run(cls, run: int, session: str | None, book: RunBook, spills: SpillFacts, *, chosen: bool) -> Self:
+    def of_run(
+        cls,
+        run: int,
+        session: str | None,
+        book: RunBook,
+        spills: SpillFacts,
+        *,
+        chosen: bool,
+        hits: Hits | None = None,
+    ) -> Self:
         """Return a run; the session is that whose book of it is meant, None for the book that is the run's."""
         return cls(
             its=book_of(run, session),
@@ -107,6 +120,7 @@ class Reference:
             run=run,
             histogram=book.book.__getitem__,
             spills=spills,
+            hits=hits,
             chosen=chosen,
         )
 
@@ -121,6 +135,7 @@ class Reference:
             run=None,
             histogram=file.histograms.get,
             spills=None,
+            hits=None,
             chosen=True,
         )
 
@@ -173,6 +188,12 @@ class View:
     """Which part of the run they are of, as in `Choices`; None for the whole."""
     windows: tuple[Window, ...]
     """Those that are kept of the run, in order."""
+    beside: Part | None
+    """What is shown of it beside the whole, see `choices.Beside`; None if nothing is, or it is not read yet."""
+    beside_spills: SpillFacts
+    """The spills in that."""
+    hits: Hits | None
+    """By channel; None if nobody asked for them, or they are not read yet."""
     beyond_axis: Mapping[str, tuple[SpillNumber, ...]]
     """Of plots against the spill, the entries of the newest spills, if the run has more than fit on the axis."""
     history: History
@@ -186,6 +207,8 @@ class View:
     """Spills a second that the settings expect."""
     unattributed: Totals
     """What could not be put down to any run."""
+    changes: int = 0
+    """As of which of the changes of all that there is to show it is, see `Data.changes`."""
     version: str
     """Changes when the books do, or when others are asked for."""
     behind: int

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dashboards.choices import Choices, book_of
+from dashboards.choices import Beside, Choices, book_of
 from dashboards.data.books import Books
 from dashboards.data.broker import Broker
 from dashboards.data.frozen import Frozen
@@ -91,18 +91,20 @@ class Viewer:
         self._imports = Imports.of(settings)
         self._frozen = Frozen()
 
-    def view(self, seen: Seen, choices: Choices, plot: str | None) -> View:
-        """Return what there is to show of what somebody chose, and of one plot its key number."""
+    def view(self, seen: Seen, choices: Choices, plot: str | None, beside: Beside | None = None) -> View:
+        """Return what there is to show of what somebody chose, of one plot its key number, and what is beside."""
         books, fault = seen.store.books, seen.store.fault
         run = books.current if choices.run is None else choices.run
         other, other_session = books.reference_of(choices)
         one, reference = books.one(run, choices.session), books.one(other, other_session)
         goes_on, is_frozen = None, False
         if choices.frozen is not None and run is not None and one is not NOTHING:
-            goes_on = self.view(seen, choices.but(frozen=None), plot)
+            goes_on = self.view(seen, choices.but(frozen=None), plot, beside)
             frozen = self._frozen.at(choices.frozen, run, choices.session, one, seen.now_s)
             one, is_frozen = frozen or one, frozen is not None
         part = None if choices.window is None else one.parts.get(choices.window)
+        which = books.part_beside(choices, beside)
+        its = one.parts.get(which) if which is not None else None
         observed = seen.observed()
         is_taken = run == books.current and choices.session is None and not observed.run_ended and not is_frozen
         stand_since_ms = one.book.totals.counted_ms if is_taken and not fault and stand(observed) else 0
@@ -120,6 +122,9 @@ class Viewer:
         is_loading = not fault and not is_frozen and not (books.is_read and books.has_read(wanted))
         version = [one.version or book_of(run, choices.session), choices.window if part else "", reference.version]
         version += [plot] if history is not None else []
+        version += [f"beside {which}"] if its is not None else []
+        hits = (one.hits, reference.hits) if beside is Beside.LATELY else ()
+        version += [str(each.version) for each in hits if each is not None]
         version += [file.name, file.imported_ms, file.sha256] if file is not None else []
         version += [repr(limits)] if limits != TypeLimits() else []
         version += ["loading"] if is_loading else []
@@ -148,6 +153,9 @@ class Viewer:
             stand_since_ms=stand_since_ms,
             window=choices.window if part else None,
             windows=one.windows,
+            beside=its,
+            beside_spills=_within(one.spills, its) if its is not None else one.spills.rows(slice(0)),
+            hits=one.hits,
             beyond_axis=one.beyond_axis,
             history=history or History(is_read=plot is None),
             reference=_reference(other, other_session, reference, chosen=choices.reference is not None)
@@ -210,7 +218,7 @@ def _within(spills: SpillFacts, part: Part) -> SpillFacts:
 def _reference(run: int | None, session: str | None, one: OneRun, *, chosen: bool) -> Reference | None:
     if run is None or one is NOTHING:
         return None
-    return Reference.of_run(run, session, one.book, one.spills, chosen=chosen)
+    return Reference.of_run(run, session, one.book, one.spills, chosen=chosen, hits=one.hits)
 
 
 def _left(session: str, replays: tuple[Replay, ...]) -> int:

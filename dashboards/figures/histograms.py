@@ -1,6 +1,6 @@
 """Histograms to figures: a stepped line, coloured cells, or triangular bars."""
 
-from math import isnan
+from math import isnan, sqrt
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,20 @@ from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.books.cells import Histogram
 from streams.books.shapes import PlotVerdict
+from streams.checks.shapes import ENOUGH
 from streams.freshness import Level
 from streams.plots.model import Axis, Plot
 from streams.words import several
 
 FEW_CELLS = 1000
 """So many are drawn whole."""
+LEAST_SCALE = 2.0
+"""A last minute that is more than half of its run is not drawn over it."""
+SHARED = 10
+"""An entry of the last minute shares its bin with so many, on average, or its line is chance."""
+CHANCE = 3.0
+"""By so many of its errors the last minute lies above the run by chance."""
+_THIN = {"shape": "hv", "width": 1}
 
 
 def histogram_figure(
@@ -45,6 +53,7 @@ def histogram_figure(
     choices: Choices = Choices(),  # noqa: B008 - frozen
     reference: Compared | None = None,
     by_spill: tuple[I8, F8] | None = None,
+    minute: I8 | None = None,
     verdict: PlotVerdict | None = None,
 ) -> Figure:
     """Return the figure of a histogram.
@@ -58,6 +67,8 @@ def histogram_figure(
     by_spill
         Of a plot against the spill, the numbers of the spills that are shown, in order, and the entries of each, NaN
         where nobody knows: the axis ends somewhere, a run does not, and a spill that is not shown has no 0 entries.
+    minute
+        (bins,) what the last minute has of a histogram of one axis: drawn over it if it tells anything.
     verdict
         What is known of its shape.
     """
@@ -69,7 +80,7 @@ def histogram_figure(
         return empty(plot.title, when, why_empty, theme)
     if by_spill is None and not histogram.sum():
         return empty(plot.title, when, f"all entries are outside the axes: {_flow(counts, entries)}", theme)
-    said = ""
+    said = minute_said = ""
     if reference is not None and (said := why_not(histogram, reference, choices.mode)):
         reference = None
     if plot.is_share:
@@ -79,12 +90,14 @@ def histogram_figure(
         if by_spill is not None and np.isnan(bins[1]).all():
             return empty(plot.title, when, why_empty, theme)
         figure = _one_dimensional(plot, histogram, bins, theme, choices, reference)
+        is_ratio = reference is not None and choices.mode is Mode.RATIO
+        minute_said = _add_minute(figure, bins, None if is_ratio or plot.by_spill else minute, theme)
     else:
         figure = _two_dimensional(plot, histogram, theme, choices, reference)
     if reference is not None:
         said = f"• {reference.called}" if plot.is_share else comparison(histogram, reference, choices.mode)
     entries_said = _flow(counts, entries) if by_spill is None else several(int(np.nansum(by_spill[1])), "entry")
-    figure["layout"]["title"] = heading(plot.title, when, theme, entries_said, said, verdict)
+    figure["layout"]["title"] = heading(plot.title, when, theme, entries_said, said, verdict, minute_said)
     if verdict is not None and verdict.level in {Level.WARNING, Level.BAD} and not plot.is_share:
         figure["layout"]["shapes"] = _culprit(histogram, verdict, theme)
     figure["layout"]["margin"]["t"] = TOP_OF_THREE
@@ -172,6 +185,30 @@ def _one_dimensional(
             _steps(edges[: ends + 1], compared[:ends], theme.other, dash="dash") | {"hovertemplate": words} | named
         )
     return {"data": data, "layout": shared}
+
+
+def _add_minute(figure: Figure, bins: tuple[F8, Any], minute: I8 | None, theme: Theme) -> str:
+    """Draw the last minute over a run, scaled to as many entries, and return what is said of it; nothing if few."""
+    if minute is None:
+        return ""
+    edges, counts = bins
+    entries, scale = int(minute.sum()), float(counts.sum()) / max(int(minute.sum()), 1)
+    if entries < ENOUGH or scale < LEAST_SCALE or (minute**2).sum() < SHARED * entries:
+        return ""
+    figure["data"].append(
+        _steps(edges, minute * scale, theme.minute) | {"hoverinfo": "skip", "line": _THIN | {"color": theme.minute}}
+    )
+    if figure["layout"]["meta"]["held"]:
+        # Its top comes and goes with chance, and the axis must not.
+        top = float(counts.max())
+        most = max(top + CHANCE * sqrt(top * scale), float(minute.max()) * scale)
+        axis = figure["layout"]["yaxis"]
+        axis |= max(held(0, most), {"autorangeoptions": axis["autorangeoptions"]}, key=_end)
+    return f"— last minute × {scale:.2g}" if scale < 10 else f"— last minute × {scale:,.0f}"
+
+
+def _end(axis: dict[str, Any]) -> float:
+    return float(axis["autorangeoptions"]["include"][-1])
 
 
 def _filled(counts: Any) -> int:

@@ -50,7 +50,13 @@ def empty(title: str, when: str, why: str, theme: Theme) -> Figure:
 
 
 def heading(
-    title: str, under: str, theme: Theme, numbers: str = "", compared: str = "", verdict: PlotVerdict | None = None
+    title: str,
+    under: str,
+    theme: Theme,
+    numbers: str = "",
+    compared: str = "",
+    verdict: PlotVerdict | None = None,
+    minute: str = "",
 ) -> dict[str, Any]:
     """Return a figure's title, and in small what stands below it: what is in it, compared with what, and how it is."""
 
@@ -59,8 +65,10 @@ def heading(
 
     parts = [(numbers, theme.faint), (compared, theme.other), (_how(verdict), _colour(verdict, theme))]
     last = small(" · ", theme.faint).join(small(words, colour) for words, colour in parts if words)
+    # Not in the last line, which is long enough for the smallest plot.
+    beside = small(" · ", theme.faint) + small(minute, theme.minute) if minute else ""
     return {
-        "text": "<br>".join(filter(None, [f"<b>{title}</b>", small(under, theme.faint), last])),
+        "text": "<br>".join(filter(None, [f"<b>{title}</b>", small(under, theme.faint) + beside, last])),
         "font": {"size": min(TITLE_SIZE, max(TITLE_LEAST, TITLE_WIDTH // len(title)))},
         "x": 0,
         "xref": "container",

@@ -26,6 +26,8 @@ MARKED_POINTS = 120
 """Points of a trend of which each has a mark: those of more would run into one another."""
 MAX_POINTS = 4000
 """Points of a trend that are drawn: twice as many as a screen has columns."""
+FEW_POINTS = 10
+"""Of fewer, mean and scatter say nothing that one does not see."""
 BESIDE = 0.08
 """Of an axis, left free before the first spill: plotly wants somewhat less, by how far the points go."""
 
@@ -41,11 +43,11 @@ def trend_figure(
     reference: SpillFacts | None = None,
     called: str = "",
 ) -> Figure:
-    """Return the figure of a trend, one point a spill; of very many, those that stand out.
+    """Return the figure of a trend, one point a spill; of very many, those that stand out; mean and scatter below them.
 
-    A reference is drawn as it is in every mode, of the spills between the first and the last of these: what has a value
-    for each spill is never scaled. `called` is what it is called, also where it has no spills at all, and `why_empty`
-    why there are none of this run.
+    A reference is drawn as it is in every mode, of the spills between the first and the last of these, and its mean:
+    what has a value for each spill is never scaled. `called` is what it is called, also where it has no spills at all,
+    and `why_empty` why there are none of this run.
     """
     x, y = _points(trend, spills)
     if not len(x):
@@ -60,16 +62,18 @@ def trend_figure(
         if choices.is_log(letter):
             shared[f"{letter}axis"] |= logarithmic(powers=False)
     lines = [(x, y)]
-    data = [_line(trend, x, y, theme.line)]
+    data = [_line(trend, x, y, theme.line), *_mean(trend, spills, theme.ink)]
     said = ""
     if reference is not None:
         first, last = spills.spill.min(initial=np.iinfo(np.int64).max), spills.spill.max(initial=0)
         so_far = reference.rows((reference.spill >= first) & (reference.spill <= last))
         lines.append(_points(trend, so_far))
         data.insert(0, _line(trend, *lines[-1], theme.other, of=f"{called}, "))
+        data += _mean(trend, so_far, theme.other, dash="dot")
         said = f"··· {called}" if len(lines[-1][0]) else f"{called} has no values here"
     elif called:
         said = f"not in {called}"
+    data[:0] = _scatter(trend, spills, theme, log=choices.is_log("y"))
     shared["title"] = heading(trend.title, when, theme, compared=said)
     if not any(map(choices.is_log, "xy")) and trend.last is None:
         numbers, values = (np.concatenate(each) for each in zip(*lines, strict=True))
@@ -80,11 +84,45 @@ def trend_figure(
 
 
 def _points(trend: Trend, spills: SpillFacts) -> tuple[I8, F8]:
+    numbers, values = _values(trend, spills)
+    shown = _outstanding(values)
+    return numbers[shown], values[shown]
+
+
+def _values(trend: Trend, spills: SpillFacts) -> tuple[I8, F8]:
+    """Return the spills that are shown and have a value, and the values."""
     if trend.last is not None:
         spills = spills.rows(slice(-trend.last, None))
     values = np.asarray(trend.value(spills), np.float64) if len(spills) else np.empty(0)
-    shown = _outstanding(values)
-    return spills.spill[shown], values[shown]
+    there = ~np.isnan(values)
+    return spills.spill[there], values[there]
+
+
+def _mean(trend: Trend, spills: SpillFacts, colour: str, dash: str = "solid") -> list[dict[str, Any]]:
+    """Return the mean of the spills that are shown, over what they have."""
+    numbers, values = _values(trend, spills)
+    if len(values) < FEW_POINTS:
+        return []
+    mean = float(values.mean())
+    ends = {"x": [int(numbers[0]), int(numbers[-1])], "y": [mean, mean]}
+    return [_LINE | ends | {"line": {"color": colour, "dash": dash, "width": 1}}]
+
+
+def _scatter(trend: Trend, spills: SpillFacts, theme: Theme, *, log: bool) -> list[dict[str, Any]]:
+    """Return the band of the scatter about the mean, below all else: no further than values go, where the axis ends."""
+    numbers, values = _values(trend, spills)
+    if len(values) < FEW_POINTS:
+        return []
+    low = float(max(values.mean() - values.std(), values.min()))
+    high = float(min(values.mean() + values.std(), values.max()))
+    if log and low <= 0:  # such an axis has no place for it
+        return []
+    ends = [int(numbers[0]), int(numbers[-1])]
+    around = {"x": [*ends, *ends[::-1]], "y": [low, low, high, high], "fill": "toself", "fillcolor": theme.fill}
+    return [_LINE | around | {"line": {"width": 0}}]
+
+
+_LINE = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
 
 
 def _line(trend: Trend, x: I8, y: F8, colour: str, of: str = "") -> dict[str, Any]:
@@ -100,8 +138,8 @@ def _line(trend: Trend, x: I8, y: F8, colour: str, of: str = "") -> dict[str, An
 
 
 def _outstanding(values: F8) -> I8:
-    """Return where the values are that are drawn: all that are there, or the least and the greatest of each piece."""
-    there = np.flatnonzero(~np.isnan(values))
+    """Return where the values are that are drawn: all, or the least and the greatest of each piece."""
+    there = np.arange(len(values))
     if len(there) <= MAX_POINTS:
         return there
     pieces = np.array_split(there, MAX_POINTS // 2)

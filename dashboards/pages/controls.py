@@ -5,7 +5,7 @@ from typing import Any
 
 from dash import html
 
-from dashboards.choices import LAST_MINUTE, NOW, ROTATE_S, Choices, Mode, book_of
+from dashboards.choices import LAST_MINUTE, NOW, ROTATE_S, Beside, Choices, Mode, book_of
 from dashboards.data import RunSummary, View, book_words, window_words
 from dashboards.data.automatic import GOOD
 from dashboards.pages.links import act, beside, choose, to_page
@@ -19,41 +19,75 @@ WINDOWS_NAMED = 12
 PASSED_OVER_NAMED = 5
 
 
-def controls(view: View, choices: Choices, names: Sequence[str]) -> list[Any]:
+def controls(view: View, choices: Choices, names: Sequence[str], beside: Beside | None = None) -> list[Any]:
     """Return the row of choices above the plots."""
+    if beside is Beside.LATELY:
+        return [
+            _run(view, choices),
+            _window("Whole run" if choices.against_reference else "Last ten minutes", choices),
+            *_against(view, choices),
+            _freezing(view, choices),
+            *_rotation(choices),
+            *_scrub_bar(view, choices),
+        ]
     if not names:
         return [_run(view, choices)]
     return [
         _run(view, choices),
-        _group(
-            "Window",
-            choose("Whole run", "window=", said="Show the whole run", on=choices.window is None),
-            choose("Last minute", "window=last", said="Show the last minute alone", on=choices.window == LAST_MINUTE),
-            key=("w", "window=last" if choices.window is None else "window="),
-        ),
+        _window("Whole run", choices),
         _group("Log", *_axes(choices, names), key=("l", _log(choices, names, {"y", "z"}))),
         _group(
             "",
             choose("Error bars", f"errors={'' if choices.errors else 1}", said="Draw error bars", on=choices.errors),
             act("Reset ranges", "reset", said="Show the axes from end to end"),
         ),
-        _group(
-            "",
-            choose("Go on", unfreeze(view), said="Let the plots update again", on=True, key=" ")
-            if choices.frozen
-            else choose(
-                "Freeze",
-                f"frozen={NOW}&run={book_of(view.run, view.session)}",
-                said="Leave the plots as they are",
-                key=" ",
-            ),
-            act("Link", "link", said="Link to this view"),
-        ),
+        _freezing(view, choices),
         _reference(view, choices),
         *_replay(view),
         *_rotation(choices),
         *(_scrub_bar(view, choices) if len(names) == 1 or choices.window is not None else ()),
     ]
+
+
+def _window(usual: str, choices: Choices) -> Any:
+    """Return what chooses a part of the run; what is shown if nobody does is called `usual`."""
+    return _group(
+        "Window",
+        choose(usual, "window=", said=f"Show the {usual.lower()}", on=choices.window is None),
+        choose("Last minute", "window=last", said="Show the last minute alone", on=choices.window == LAST_MINUTE),
+        key=("w", "window=last" if choices.window is None else "window="),
+    )
+
+
+def _against(view: View, choices: Choices) -> list[Any]:
+    """Return what chooses with what it is compared, on the page of what changed."""
+    is_reference = choices.against_reference
+    found = [
+        _group(
+            "Against",
+            choose("Rest of the run", "against=", said="Compare with the rest of the run", on=not is_reference),
+            choose("Reference", "against=reference", said="Compare with the reference", on=is_reference),
+        )
+    ]
+    if is_reference:
+        name = _compared_with(view, choices) if view.reference is not None else "Choose a run"
+        found.append(_group("Reference", act(name, "runs", said="Choose a run to compare with")))
+    return found
+
+
+def _freezing(view: View, choices: Choices) -> Any:
+    return _group(
+        "",
+        choose("Go on", unfreeze(view), said="Let the plots update again", on=True, key=" ")
+        if choices.frozen
+        else choose(
+            "Freeze",
+            f"frozen={NOW}&run={book_of(view.run, view.session)}",
+            said="Leave the plots as they are",
+            key=" ",
+        ),
+        act("Link", "link", said="Link to this view"),
+    )
 
 
 def _scrub_bar(view: View, choices: Choices) -> list[Any]:
@@ -97,7 +131,9 @@ def _rotation(choices: Choices) -> list[Any]:
         choose(span(each), f"rotate={each}", said=f"Go on after {span(each)}", on=each == choices.rotate_s)
         for each in ROTATE_S
     ]
-    return [_group("Next page every", *times, choose("✕", "rotate=", said="Stay on this page"))]
+    rotation = _group("Next page every", *times, choose("✕", "rotate=", said="Stay on this page"))
+    rotation.className += " rotation"
+    return [rotation]
 
 
 def unfreeze(view: View) -> str:
@@ -201,7 +237,7 @@ def _reference(view: View, choices: Choices) -> Any:
     return _group(
         "Reference",
         act(_compared_with(view, choices), "runs", said=f"{why} Choose a run to compare with."),
-        html.Span("chosen" if chosen else "newest good one of its type", className="why", title=why),
+        html.Span("chosen" if chosen else _chosen_by(view), className="why", title=why),
         *modes,
         choose("✕", "reference=none&mode=", said="Do not compare", key="b"),
     )
@@ -217,8 +253,14 @@ def _compared_with(view: View, choices: Choices) -> str:
     return book_words(choices.reference, choices.reference_session, "Run") + _age(view, choices.reference)
 
 
+def _chosen_by(view: View) -> str:
+    return "pinned for its type" if view.automatic.is_pinned else "newest good one of its type"
+
+
 def _why(view: View) -> str:
     """Say how the reference is chosen if nobody does, and which newer runs were passed over for it."""
+    if view.automatic.is_pinned:
+        return "Somebody pinned it for the runs of this type: spilldeck references list."
     passed = [f"run {run} ({why})" for run, why in view.automatic.passed_over.items()]
     listed = ", ".join(passed[:PASSED_OVER_NAMED]) + (", …" if len(passed) > PASSED_OVER_NAMED else "")
     over = f" Passed over: {listed}." if passed else ""

@@ -6,9 +6,10 @@ from typing import Any
 
 from dash import dcc, html
 
+from dashboards.choices import Beside
 from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
 from dashboards.pages.links import act, to_page
-from dashboards.pages.tables import REPLAYS, has_table
+from dashboards.pages.tables import CHANGED, REPLAYS, has_table
 from streams.books.spill_numbers import is_kept
 from streams.experiment import experiment
 from streams.plots.model import Plot, Trend
@@ -18,6 +19,7 @@ FEW = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
 ROWS_AT_ONCE = 3
 """More rows than these are scrolled to."""
 _EXPERT = "expert"
+_PAGES = {"Overview": "/", "What changed": f"/{CHANGED}"}
 # The last one would send the plot to its maker's cloud.
 _CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "sendChartToCloud", "toImage"]}
 
@@ -65,6 +67,13 @@ def followed_on(path: str) -> str | None:
     return None
 
 
+def beside_on(path: str) -> Beside | None:
+    """Return what the page at an address shows of a run beside the whole of it."""
+    if tables_on(path) == [CHANGED]:
+        return Beside.LATELY
+    return Beside.LAST_MINUTE if names_on(path) else None
+
+
 def figures_on(path: str) -> list[str]:
     """Return all figures at an address: plots and trends, and what is shown beside them."""
     followed = followed_on(path)
@@ -83,8 +92,8 @@ def tables_on(path: str) -> list[str]:
     match path.strip("/").split("/"):
         case ["detector", name] if name in experiment().detectors and has_table(name):
             return [name]
-        case ["replays"]:
-            return [REPLAYS]
+        case [name] if name in {REPLAYS, CHANGED}:
+            return [name]
     return []
 
 
@@ -101,8 +110,8 @@ def page(path: str, make: Maker) -> Any:
             return [tabs(detector, path), grid(of_detector(detector, expert=True), make)]
         case ["plot", name] if name in experiment().plots or name in experiment().trends:
             return plot_page(name, make)
-        case ["replays"]:
-            return table("replays")
+        case [name] if name in {REPLAYS, CHANGED}:
+            return table(name)
     return html.Div(f"There is no page {path}. Choose one above.", className="card alone")
 
 
@@ -115,7 +124,7 @@ def navigation(path: str, absent: Collection[str] = ()) -> list[Any]:
             here = f"/detector/{entry(name).detector}"
         case _:
             here = path
-    links = [_link("Overview", "/", marked=here == "/")]
+    links = [_link(title, href, marked=here == href) for title, href in _PAGES.items()]
     for name, of in experiment().detectors.items():
         href = f"/detector/{name}"
         links.append(_link(of.title, href, marked=here == href, absent=name in absent))

@@ -6,22 +6,26 @@ from typing import Any
 
 from dash import html
 
+from dashboards.choices import Choices
 from dashboards.data import View
+from dashboards.pages.changed import what_changed
 from dashboards.pages.replays import replays
 from streams.experiment import RECENT_SPILLS, TableRow, experiment
 
-REPLAYS = "replays"
-"""The page that has a table and no plots."""
+REPLAYS, CHANGED = "replays", "changed"
+"""The pages that have a table and no plots."""
 HEADS = ("Counter", "Last spill", f"Mean of the last {RECENT_SPILLS}", "Mean of the run")
 
 
 def has_table(name: str) -> bool:
     """Say whether a detector, or a page, has a table."""
-    return name == REPLAYS or experiment().table_of(name) is not None
+    return name in {REPLAYS, CHANGED} or experiment().table_of(name) is not None
 
 
-def table(name: str, view: View) -> Any:
+def table(name: str, view: View, choices: Choices = Choices()) -> Any:  # noqa: B008 - frozen
     """Return the table of a detector, or of a page."""
+    if name == CHANGED:
+        return what_changed(view, choices)
     rows_of = experiment().table_of(name)
     return replays(view) if rows_of is None else _counters(rows_of(view.spills))
 

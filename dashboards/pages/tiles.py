@@ -12,6 +12,7 @@ from dash import html
 
 from dashboards.data import View
 from dashboards.pages.links import to_page
+from dashboards.pages.sparkline import sparkline
 from dashboards.pages.strip import missing
 from streams.books import shapes, situation
 from streams.books.judgement import cause_words, measured, words
@@ -38,7 +39,8 @@ def tiles(view: View, path: str) -> list[Any]:
     of_run = [_run_tile(each, view) for each in _over("", view)]
     all_of = {detector: _said(detector, view) for detector in experiment().detectors if _has_tile(detector, view)}
     if not path.strip("/"):
-        return [*of_run, *(_tile(*said, detector, "tile") for detector, said in all_of.items())]
+        its = (_tile(*said, detector, "tile", _line(detector, view)) for detector, said in all_of.items())
+        return [*of_run, *its]
     match path.strip("/").split("/"):
         case ["detector", here, *_] if here in all_of:
             own = _all_of(here, view)
@@ -67,30 +69,30 @@ def _over_level(view: View) -> Level:
 
 def _run_tile(over: TooMany, view: View) -> Any:
     level = _over_level(view)
-    parts = [
-        html.Span(MARK[level], className="mark"),
-        html.Span("Run", className="what"),
-        html.Span(over.words, className="words"),
-    ]
-    return html.Button(parts, className=f"tile {level}", title="List them", **{"data-do": "counters"})
+    said = _said_so(level, over.words, "Run")
+    return html.Button(said, className=f"tile {level}", title="List them", **{"data-do": "counters"})
 
 
-def _tile(level: Level, text: str, detector: str, classes: str) -> Any:
-    parts = [
-        html.Span(MARK[level], className="mark"),
-        html.Span(experiment().detectors[detector].title, className="what"),
-        html.Span(text, className="words"),
-    ]
+def _said_so(level: Level, text: str, what: str = "") -> Any:
+    """Return how something is: by its mark, and in words."""
+    title = [html.Span(what, className="what")] if what else []
+    return html.Span(
+        [html.Span(MARK[level], className="mark"), *title, html.Span(text, className="words")], className="said"
+    )
+
+
+def _tile(level: Level, text: str, detector: str, classes: str, line: Any = None) -> Any:
+    said = _said_so(level, text, experiment().detectors[detector].title)
+    parts = [said, *([] if line is None else [line])]
     return to_page(parts, f"/detector/{detector}", className=f"{classes} {level}")
 
 
 def _plot_tile(verdict: PlotVerdict, view: View) -> Any:
     """Return all that is known of a plot in the whole run."""
-    level, text = verdict.level, shapes.words(verdict)
+    text = shapes.words(verdict)
     if its := view.explained.get(verdict.plot):
         text = f"{text} {its.words}"
-    parts = [html.Span(MARK[level], className="mark"), html.Span(text, className="words")]
-    return to_page(parts, f"/plot/{verdict.plot}", className=f"tile one {level}")
+    return to_page(_said_so(verdict.level, text), f"/plot/{verdict.plot}", className=f"tile one {verdict.level}")
 
 
 def _off(detector: str, view: View) -> list[PlotVerdict]:
@@ -107,8 +109,7 @@ def _off_tile(detector: str, view: View) -> list[Any]:
     more = f"; {len(off) - MOST_PLOTS} more" if len(off) > MOST_PLOTS else ""
     plots = "; ".join(_named(each) for each in off[:MOST_PLOTS])
     text = f"{several(len(off), 'plot')} not as in {off[0].against}: {plots}{more}{_answers(off, view)}"
-    parts = [html.Span(MARK[off[0].level], className="mark"), html.Span(text, className="words")]
-    return [to_page(parts, f"/plot/{off[0].plot}", className=f"tile one {off[0].level}")]
+    return [to_page(_said_so(off[0].level, text), f"/plot/{off[0].plot}", className=f"tile one {off[0].level}")]
 
 
 def _answers(off: Sequence[PlotVerdict], view: View) -> str:
@@ -121,6 +122,13 @@ def _answers(off: Sequence[PlotVerdict], view: View) -> str:
 def _named(verdict: PlotVerdict) -> str:
     elsewhere = verdict.shape.elsewhere if verdict.shape is not None else 0.0
     return f"{experiment().plots[verdict.plot].title} {100 * elsewhere:.2g} % off"
+
+
+def _line(detector: str, view: View) -> Any:
+    """Return the detector's yield over the run, marked where what its tile says began."""
+    its = view.judgement.yields.get(detector) if view.judgement is not None and not view.is_loading else None
+    bad = [each for each in _of(detector, view) if each.verdict.ended is None] if its is not None else []
+    return None if its is None else sparkline(its, _begun(bad[0]) if bad else None)
 
 
 def _all_of(detector: str, view: View) -> list[Any]:

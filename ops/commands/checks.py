@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,13 +15,8 @@ from ops.console import out, servers
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from ops.judged_run import JudgedRun
     from streams.books.judgement import Judgement
-    from streams.books.limits import TypeLimits
-    from streams.books.run import RunBook
-    from streams.books.shapes import PlotVerdict
-    from streams.settings import Settings
 
 app = typer.Typer(help="What is wrong with runs, since which spill, in which channel.", no_args_is_help=True)
 NOTHING_WATCHED = "{} has nothing that is watched."
@@ -74,94 +70,125 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what is and what was wrong with a run; exit with 1 if something is."""
-    from streams.books.judgement import judged
-    from streams.books.plain_limits import too_many
-    from streams.books.shapes import State, against_run, bad, plot_verdicts
+    from ops.judged_run import StoredRuns, limits_of
 
-    _, book, other, compared, its = _read(run, reference, session)
-    found = judged(book, compared)
-    if found.problem:
-        raise UsageError(f"run {run} cannot be judged: {found.problem}")
-    against = against_run(other, compared) if other is not None and compared is not None else None
-    shapes, over = plot_verdicts(book, against, its), too_many(book.totals, its.percent)
+    with servers() as (settings, redis):
+        stored = StoredRuns(settings, redis).read(run, session=session, reference=reference)
+    limits = limits_of(settings).of(stored.book.totals.run_type)
+    found = stored.judged(limits, settings.checks.spills_a_false_alarm)
     if as_json:
-        plots = {name: its.to_json() for name, its in shapes.items()}
-        more = {"run": run, "reference": other, "plots": plots, "too_many": [asdict(each) for each in over]}
-        typer.echo(json.dumps(found.to_json() | more))
+        typer.echo(json.dumps(found.to_json()))
     else:
-        for each in over:
-            out.print(Text(each.words, style="yellow" if its.only_warns else "red"))
-        tell(run, found)
-        _print_shapes(shapes, other)
-    is_bad = bool(over) and not its.only_warns
-    raise typer.Exit(is_bad or bool(found.bad) or any(each.state is State.BAD for each in bad(shapes)))
+        for each in found.too_many:
+            out.print(Text(each.words, style="yellow" if limits.only_warns else "red"))
+        tell(run, found.judgement)
+        _print_shapes(found)
+    raise typer.Exit(found.is_bad)
+
+
+@app.command(name="try")
+def try_limits(
+    runs: Annotated[list[int], typer.Argument(metavar="RUN...", min=0)],
+    file: Annotated[
+        Path | None, typer.Option("--limits", metavar="FILE", help="Limits to try; those in force by default.")
+    ] = None,
+    false_alarm: Annotated[
+        float | None, typer.Option(min=100, help="Spills in which one false alarm is borne; as in force by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what other limits would have told of stored runs; nothing is changed."""
+    from ops.judged_run import StoredRuns, limits_of
+    from streams.books.limits import LimitsFile, read_limits
+
+    with servers() as (settings, redis):
+        if file is not None:
+            read_limits(file)
+        tried = limits_of(settings) if file is None else LimitsFile(file)
+        tried.look()
+        in_force, borne = limits_of(settings), settings.checks.spills_a_false_alarm
+        stored, found = StoredRuns(settings, redis), []
+        for run in dict.fromkeys(runs):
+            its = stored.read(run)
+            run_type = its.book.totals.run_type
+            found.append(
+                (its.judged(in_force.of(run_type), borne), its.judged(tried.of(run_type), false_alarm or borne))
+            )
+    if as_json:
+        typer.echo(json.dumps([{"in_force": now.to_json(), "tried": then.to_json()} for now, then in found]))
+        return
+    for now, then in found:
+        _print_difference(now, then)
+
+
+def _print_difference(now: "JudgedRun", then: "JudgedRun") -> None:
+    """Print what is told of a run by the limits that are in force, and what by others."""
+    from streams.books.judgement import cause_words
+    from streams.experiment import experiment
+    from streams.words import several
+
+    spills = several(now.judgement.spills, "spill")
+    compared = f", compared with run {now.reference}" if now.reference is not None else ""
+    out.print(f"Run {now.run} ({now.run_type or 'of no type'}): {spills}{compared}", soft_wrap=True)
+    table = Table("", "in force", "tried")
+    for what, told in (
+        ("faults", [len(each.judgement.causes) for each in (now, then)]),
+        ("plots that are off", [len(each.bad_plots) for each in (now, then)]),
+        ("counters", [len(each.too_many) for each in (now, then)]),
+    ):
+        table.add_row(what, *map(str, told))
+    out.print(table)
+    words = [[cause_words(cause) for cause in each.judgement.causes] for each in (now, then)]
+    plots = [[experiment().plots[name].title for name in sorted(each.bad_plots)] for each in (now, then)]
+    over = [[each.words for each in its.too_many] for its in (now, then)]
+    for before, after in (words, plots, over):
+        for gone in (each for each in before if each not in after):
+            out.print(Text(f"no longer: {gone}", style="green"))
+        for new in (each for each in after if each not in before):
+            out.print(Text(f"new: {new}", style="red"))
 
 
 @app.command()
 def explain(
     run: Annotated[int, typer.Argument(metavar="RUN", min=0)],
-    plots: Annotated[list[str] | None, typer.Argument(metavar="[PLOT]...", help="All that are bad by default.")] = None,
+    plots: Annotated[list[str] | None, typer.Argument(metavar="[PLOT]...", help="All that are off by default.")] = None,
     reference: Annotated[
         int | None, typer.Option(min=0, help="Run to compare plots with; the newest good one of its type by default.")
     ] = None,
     spills: Annotated[int, typer.Option(min=1, max=1000, help="About so many, the last ones, are made again.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Say of bad plots and of peaks that have moved whether it is the detector or the calibration.
+    """Say of plots that are off and of peaks that have moved whether it is the detector or the calibration.
 
     The last spills are made again, with the run's conditions and with those of the run that it is compared with.
     """
-    from streams.books.judgement import judged
-    from streams.books.judgement import words as fault_words
+    from ops.judged_run import StoredRuns, limits_of
+    from streams.books.judgement import words
+    from streams.books.shapes import bad
     from streams.experiment import experiment
     from streams.explain.run import Compared, explain_run
     from streams.explain.verdicts import moved, of_peak
 
-    settings, book, other, compared, limits = _read(run, reference)
     if unknown := [plot for plot in plots or () if plot not in experiment().plots]:
         raise UsageError(f"there is no plot {unknown[0]}: docs/plots.md lists them")
-    if other is None or compared is None:
+    with servers() as (settings, redis):
+        stored = StoredRuns(settings, redis).read(run, reference=reference)
+    if stored.reference is None or stored.compared is None:
         raise UsageError(f"no earlier run of the type of run {run} is good: name one, --reference RUN")
-    its = Compared(run=run, book=book, reference=other, reference_book=compared, limits=limits)
-    found = explain_run(settings, its, plots or (), spills)
-    peaks = {} if plots else {fault_words(each.verdict): of_peak(book.totals) for each in moved(judged(book, compared))}
+    book, limits = stored.book, limits_of(settings).of(stored.book.totals.run_type)
+    its = Compared(run=run, book=book, reference=stored.reference, reference_book=stored.compared, limits=limits)
+    judged = stored.judged(limits, settings.checks.spills_a_false_alarm)
+    found = explain_run(settings, its, plots or [each.plot for each in bad(judged.shapes)], spills)
+    peaks = {} if plots else {words(each.verdict): of_peak(book.totals) for each in moved(judged.judgement)}
     if as_json:
         of_plots, of_peaks = ({name: asdict(each) for name, each in all_of.items()} for all_of in (found, peaks))
-        typer.echo(json.dumps({"run": run, "reference": other, "plots": of_plots, "peaks": of_peaks}))
+        typer.echo(json.dumps({"run": run, "reference": its.reference, "plots": of_plots, "peaks": of_peaks}))
         return
     titled = [(experiment().plots[name].title, each) for name, each in found.items()]
     for title, each in (*titled, *peaks.items()):
         out.print(f"{title}: {each.words}", markup=False)
     if not titled and not peaks:
-        out.print(f"No plot is off against run {other}, and no peak has moved.")
-
-
-def _read(
-    run: int, reference: int | None, session: str | None = None
-) -> "tuple[Settings, RunBook, int | None, RunBook | None, TypeLimits]":
-    """Return the settings, a run, the one that it is compared with, and the limits of its type."""
-    from dashboards.data.books import automatic_of
-    from streams.books.limits import LimitsFile
-    from streams.books.reader import BookReader
-    from streams.conditions.store import ConditionsStore
-    from streams.process import plot_ranges
-
-    with servers() as (settings, redis):
-        conditions = ConditionsStore.from_settings(settings)
-        shown = BookReader.shown(redis, settings)
-        reader = shown if session is None else BookReader.of(redis, settings, session)
-        book = reader.run(run, plot_ranges(run, conditions.for_run))
-        if not book.totals.received:
-            raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
-        other = automatic_of(shown, run).run if reference is None else reference
-        compared = shown.run(other, plot_ranges(other, conditions.for_run)) if other is not None else None
-        if compared is not None and not compared.totals.received:
-            raise UsageError(f"there is no run {other} in the books: see spilldeck runs list")
-    limits = LimitsFile(settings.checks.limits)
-    limits.look()
-    if limits.problem:
-        raise UsageError(limits.problem)
-    return settings, book, other, compared, limits.of(book.totals.run_type)
+        out.print(f"No plot is off against run {its.reference}, and no peak has moved.")
 
 
 def tell(run: int, found: "Judgement") -> None:
@@ -188,10 +215,11 @@ def tell(run: int, found: "Judgement") -> None:
         out.print("Nothing has changed.")
 
 
-def _print_shapes(shapes: "Mapping[str, PlotVerdict]", other: int | None) -> None:
+def _print_shapes(found: "JudgedRun") -> None:
     from streams.books.shapes import State, bad, words
     from streams.experiment import experiment
 
+    shapes, other = found.shapes, found.reference
     if other is None:
         out.print("No earlier run of its type is good: no plot is compared.")
         return

@@ -1,4 +1,4 @@
-"""spilldeck references: import, list, remove."""
+"""spilldeck references: import, list, remove; pin, unpin, pinned."""
 
 import json
 from pathlib import Path
@@ -8,13 +8,16 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ops.console import calendar_time, err, needs_export, out
+from ops.console import calendar_time, err, needs_export, out, servers
 from streams.errors import SpilldeckError, UsageError
 
 if TYPE_CHECKING:
-    from streams.books.imported import Imported, Imports
+    from redis import Redis
 
-app = typer.Typer(help="Histograms of other systems' files, to compare runs with.", no_args_is_help=True)
+    from streams.books.imported import Imported, Imports
+    from streams.settings import Settings
+
+app = typer.Typer(help="What runs are compared with: other systems' files, runs that are pinned.", no_args_is_help=True)
 FORM = "%d %b %Y %H:%M"
 
 
@@ -60,6 +63,64 @@ def list_all(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
     for why in unreadable:
         err.print(why, markup=False, style="yellow", soft_wrap=True)
     raise typer.Exit(bool(unreadable))
+
+
+@app.command()
+def pin(
+    run: Annotated[int, typer.Argument(metavar="RUN", min=0)],
+    reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "",
+) -> None:
+    """Have the runs of its type be compared with a run, from now on."""
+    from dashboards.data.automatic import bad
+    from streams.books.reader import BookReader
+
+    with servers() as (settings, redis):
+        totals = BookReader.shown(redis, settings).runs([run]).get(run)
+        if totals is None or not totals.filled:
+            raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
+        _decide(settings, redis, totals.run_type, run, reason)
+    out.print(f"runs of type {totals.run_type or 'none'} are compared with run {run}", markup=False)
+    if why := bad(totals):
+        err.print(f"run {run} is none that would be chosen: {why}", markup=False, style="yellow", soft_wrap=True)
+
+
+@app.command()
+def unpin(
+    run_type: Annotated[str, typer.Argument(metavar="TYPE", help="Of runs, as `runs list` has it.")],
+    reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "",
+) -> None:
+    """Have the runs of a type be compared with the newest good one again."""
+    with servers() as (settings, redis):
+        _decide(settings, redis, run_type, None, reason)
+    out.print(f"runs of type {run_type or 'none'} are compared with the newest good one", markup=False)
+
+
+def _decide(settings: "Settings", redis: "Redis", run_type: str, run: int | None, reason: str) -> None:
+    from ops.replay.sessions import command_action
+    from schemas.records import ActionKind
+    from streams.books.decided import decide, newest
+
+    now = newest(settings, redis)().pins.get(run_type, ())
+    before = json.dumps({"run": now[-1].run}) if now else ""
+    after = json.dumps({"run": run})
+    action = command_action(ActionKind.PIN_REFERENCE, run_type, before=before, after=after, reason=reason)
+    decide(settings, redis, action)
+
+
+@app.command()
+def pinned(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the runs that those of a type are compared with, and since when."""
+    from streams.books.decided import newest
+
+    with servers() as (settings, redis):
+        found = {its: pins[-1] for its, pins in newest(settings, redis)().pins.items() if pins[-1].run is not None}
+    if as_json:
+        typer.echo(json.dumps({its: pin._asdict() for its, pin in found.items()}))
+        return
+    table = Table("type", "run", "since (UTC)")
+    for its, pin in found.items():
+        table.add_row(*map(Text, (its or "none", str(pin.run), calendar_time(pin.at_us / 1000, FORM))))
+    out.print(table if found else "No reference is pinned.")
 
 
 @app.command("remove")

@@ -53,7 +53,7 @@ class Sessions(Replays):
     def save(self, plan: Plan) -> None:
         """Write a plan; that of a verification to Redis alone."""
         if plan.session.startswith(PREFIX):
-            self._decide(_action(ActionKind.PLAN_REPLAY, plan.session, after=plan.to_json()))
+            self._decide(command_action(ActionKind.PLAN_REPLAY, plan.session, after=plan.to_json()))
         else:
             self.redis.hset(self._passing, plan.session, plan.to_json())
 
@@ -83,7 +83,7 @@ class Sessions(Replays):
     def _have_shown(self, kind: ActionKind, subject: object, after: Mapping[int, str | None], reason: str) -> None:
         promoted = self._decisions().promoted
         before = {run: promoted.get(run) for run in after}
-        self._decide(_action(kind, subject, before=json.dumps(before), after=json.dumps(after), reason=reason))
+        self._decide(command_action(kind, subject, before=json.dumps(before), after=json.dumps(after), reason=reason))
 
     def drop(self, session: str, reason: str = "") -> None:
         """Remove a session's books, and then its plan: killed in between, it can be dropped again.
@@ -98,7 +98,7 @@ class Sessions(Replays):
             self.made.clear(session)
             self.redis.hdel(self._passing, session)
             return
-        action = _action(ActionKind.DROP_REPLAY, session, before=plan.to_json(), reason=reason)
+        action = command_action(ActionKind.DROP_REPLAY, session, before=plan.to_json(), reason=reason)
         check(self._settings, self.redis, action)
         self.made.clear(session)
         self._decide(action)
@@ -130,6 +130,7 @@ class Sessions(Replays):
         self.redis.set(self._alive(session), behind, ex=ALIVE_S)
 
 
-def _action(kind: ActionKind, subject: object, *, before: str = "", after: str = "", reason: str = "") -> Action:
+def command_action(kind: ActionKind, subject: object, *, before: str = "", after: str = "", reason: str = "") -> Action:
+    """Return what the command that is running does."""
     origin = shlex.join(["spilldeck", *sys.argv[1:]])
     return new_action(kind, subject, before=before, after=after, origin=origin, reason=reason)

@@ -1,4 +1,4 @@
-"""What people decided of replays: one pure function of the actions in the topic of quality, in their order.
+"""What people decided of replays and references: one pure function of the actions in the topic of quality.
 
 The order decides what counts. Of two commands at once, each judges by what it knows; then the topic has an order, and
 an action that is impossible where it lies is passed over by everybody in the same way. Nobody needs a lock.
@@ -6,9 +6,9 @@ an action that is impossible where it lies is passed over by everybody in the sa
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import structlog
 
@@ -19,7 +19,7 @@ from streams.books.plan import PREFIX, Plan
 from streams.errors import ServerError
 from streams.plain import read_json
 
-FORMAT = 1
+FORMAT = 2
 """Of what is stored; it grows when actions that were passed over are understood."""
 TAIL = 32
 """The last actions by which one log of the topic is told from another: more than a power cut takes."""
@@ -27,6 +27,15 @@ UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
 """What is raised where a text is not what it should be."""
 
 _log = structlog.get_logger(__name__)
+
+
+class Pin(NamedTuple):
+    """From when on runs of a type are compared with which run."""
+
+    at_us: int
+    """Microseconds since 1970 UTC."""
+    run: int | None
+    """None where it is left to the page again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +52,24 @@ class Decisions:
     """Run → session of the replay whose book is that of the run."""
     plans: Mapping[str, Plan] = field(default_factory=dict)
     """Session → what the replay was asked to do."""
+    pins: Mapping[str, tuple[Pin, ...]] = field(default_factory=dict)
+    """Type of runs → what they are compared with, in the order in which it was decided."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is promoted or replayed."""
-        return not self.promoted and not self.plans
+        """Whether nothing is promoted, replayed or pinned."""
+        return not self.promoted and not self.plans and not self.pins
+
+    def pinned(self, run_type: str, until_us: int) -> int | None:
+        """Return the run that one of a type is compared with; None if that is left to the page.
+
+        Parameters
+        ----------
+        until_us
+            When its newest message was produced: what is decided later says nothing of it.
+        """
+        before = [pin for pin in self.pins.get(run_type, ()) if pin.at_us <= until_us]
+        return before[-1].run if before else None
 
     def has_counted(self, offset: int, message: bytes) -> bool:
         """Say whether this is the message that was at an offset, if it is one of the tail."""
@@ -82,6 +104,8 @@ class Decisions:
                     return self._refuse_promotion(action)
                 case ActionKind.RESTORE:
                     return self._refuse_restoring(action)
+                case ActionKind.PIN_REFERENCE:
+                    return self._refuse_pin(action)
                 case ActionKind.TAKE_OVER:
                     taken_over(action)
                     return "" if action.subject == str(offset) else "others have decided since"
@@ -123,6 +147,12 @@ class Decisions:
             return f"the book of run {action.subject} is that of live: no replay of it was promoted"
         return ""
 
+    def _refuse_pin(self, action: Action) -> str:
+        run, now = _pinned_run(action.after), self.pins.get(action.subject, ())
+        if run is None and (not now or now[-1].run is None):
+            return f"no reference is pinned for the runs of type {action.subject}"
+        return ""
+
     def _with(self, offset: int, action: Action) -> Self:
         """Return what follows with an action that counts."""
         match action.kind:
@@ -134,8 +164,11 @@ class Decisions:
                 shown = {**self.promoted, **sessions_of(action.after)}
                 return replace(self, promoted={run: its for run, its in shown.items() if its is not None})
             case ActionKind.TAKE_OVER:
-                promoted, plans = taken_over(action)
-                return replace(self, promoted=promoted, plans=plans, since=offset)
+                promoted, plans, pins = taken_over(action)
+                return replace(self, promoted=promoted, plans=plans, pins=pins, since=offset)
+            case ActionKind.PIN_REFERENCE:
+                pin = Pin(at_us=action.at_us, run=_pinned_run(action.after))
+                return replace(self, pins={**self.pins, action.subject: (*self.pins.get(action.subject, ()), pin)})
         return self
 
     def to_json(self) -> str:
@@ -165,9 +198,16 @@ class Decisions:
                 )
             if written < FORMAT:
                 return None
-            promoted, plans = _parts(values)
+            promoted, plans, pins = _parts(values)
             tail = tuple(map(str, values["tail"]))
-            return cls(next=int(values["next"]), tail=tail, since=int(values["since"]), promoted=promoted, plans=plans)
+            return cls(
+                next=int(values["next"]),
+                tail=tail,
+                since=int(values["since"]),
+                promoted=promoted,
+                plans=plans,
+                pins=pins,
+            )
         except UNREADABLE:
             return None
 
@@ -187,19 +227,38 @@ def sessions_of(text: str) -> dict[int, str | None]:
     return {int(run): session for run, session in found.items()}
 
 
-def taken_over(action: Action) -> tuple[dict[int, str], dict[str, Plan]]:
-    """Return what an action of this kind takes over: promotions and plans."""
+_Parts = tuple[dict[int, str], dict[str, Plan], dict[str, tuple[Pin, ...]]]
+
+
+def taken_over(action: Action) -> _Parts:
+    """Return what an action of this kind takes over: promotions, plans and pins."""
     return _parts(read_json(action.after))
 
 
 def _state(decisions: Decisions) -> dict[str, Any]:
     plans = {session: asdict(replace(plan, done=False)) for session, plan in decisions.plans.items()}
-    return {"promoted": {str(run): session for run, session in decisions.promoted.items()}, "plans": plans}
+    promoted = {str(run): session for run, session in decisions.promoted.items()}
+    return {"promoted": promoted, "plans": plans, "pins": decisions.pins}
 
 
-def _parts(values: dict[str, Any]) -> tuple[dict[int, str], dict[str, Plan]]:
+def _parts(values: dict[str, Any]) -> _Parts:
     promoted = {int(run): str(session) for run, session in values["promoted"].items()}
-    return promoted, {str(session): _plan(json.dumps(plan)) for session, plan in values["plans"].items()}
+    plans = {str(session): _plan(json.dumps(plan)) for session, plan in values["plans"].items()}
+    # What an older version took over has none.
+    return promoted, plans, {str(its): tuple(map(_pin, pins)) for its, pins in values.get("pins", {}).items()}
+
+
+def _pin(values: Sequence[Any]) -> Pin:
+    at_us, run = values
+    return Pin(at_us=int(at_us), run=None if run is None else int(run))
+
+
+def _pinned_run(text: str) -> int | None:
+    run = read_json(text)["run"]
+    if run is not None and (not isinstance(run, int) or isinstance(run, bool)):
+        message = "no run"
+        raise TypeError(message)
+    return run
 
 
 def _plan(text: str) -> Plan:

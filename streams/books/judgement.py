@@ -16,6 +16,7 @@ from streams.checks.judge import Judge, Verdict
 from streams.checks.means import Moved
 from streams.checks.peaks import Peak, PeakJudge
 from streams.checks.start import Known
+from streams.checks.yields import Yield, Yields
 from streams.experiment import experiment
 from streams.settings import load_settings
 from streams.words import several
@@ -44,6 +45,8 @@ class Judgement:
     """What is and what was wrong, in the order in which it began."""
     hits: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Group of which several channels are or were wrong → hits that each has in a spill if it is as before."""
+    yields: Mapping[str, Yield] = field(default_factory=dict)
+    """Detector → its hits a particle trigger over the run; without those that have no channels."""
     left: int = 0
     """Spills that are there, and are still to be judged."""
     problem: str = ""
@@ -160,11 +163,13 @@ class Judging:
     ----------
     known
         What another run had of each group, see `known_of`.
+    false_alarm
+        Spills in which one false alarm is borne; as the settings say by default.
     """
 
-    def __init__(self, known: Mapping[str, Known] = MappingProxyType({})) -> None:
+    def __init__(self, known: Mapping[str, Known] = MappingProxyType({}), false_alarm: float | None = None) -> None:
         self._known = known
-        self._false_alarm = load_settings().checks.spills_a_false_alarm
+        self._false_alarm = false_alarm or load_settings().checks.spills_a_false_alarm
         self._watched = [each for its in experiment().watched.values() for each in its]
         self._groups = [each for each in self._watched if isinstance(each, Channels)]
         self._peaks = [each for each in self._watched if isinstance(each, Peak)]
@@ -173,6 +178,7 @@ class Judging:
     def _begin(self) -> None:
         self._judge = Judge(self._groups, self._false_alarm, self._known)
         self._peak_judge = PeakJudge(self._peaks, self._false_alarm)
+        self._yields = Yields(self._groups)
         self._judged: set[int] = set()
         self._counted = 0
 
@@ -222,6 +228,7 @@ class Judging:
         found = unpack(counts, self._watched)
         self._judge.add(spill, triggers, found)
         self._peak_judge.add(spill, triggers, found)
+        self._yields.add(spill, triggers, found)
         self._judged.add(spill)
         self._counted += bool(counts)
 
@@ -235,6 +242,10 @@ class Judging:
             last=self._judge.spill,
             verdicts=tuple(sorted(verdicts, key=_order)),
             hits=self._judge.hits,
+            yields={
+                detector: self._yields.of({group.name for group in groups})
+                for detector, groups in experiment().channels.items()
+            },
         )
 
 
@@ -266,11 +277,17 @@ def known_of(ledger: Ledger, counts_of: Callable[[Sequence[int]], Mapping[int, b
     return found
 
 
-def judged(book: RunBook, reference: RunBook | None = None) -> Judgement:
-    """Return what is wrong with a run that is over, or as far as it is; the reference tells what it should have."""
+def judged(book: RunBook, reference: RunBook | None = None, false_alarm: float | None = None) -> Judgement:
+    """Return what is wrong with a run that is over, or as far as it is; the reference tells what it should have.
+
+    Parameters
+    ----------
+    false_alarm
+        See `Judging`.
+    """
     try:
         known = known_of(reference.ledger, lambda _: reference.channel_counts) if reference is not None else {}
-        judging = Judging(known)
+        judging = Judging(known, false_alarm)
         for spill in judging.due(book.ledger, is_over=True):
             judging.add(spill, book.ledger[spill].triggers, book.channel_counts.get(spill, b""))
     except ValueError as error:

@@ -58,6 +58,8 @@ class PlotVerdict:
     """In words, where there are no numbers."""
     matters: float = 0.0
     """The limit: share of the entries that must lie elsewhere."""
+    told_from: float = 0.0
+    """The evidence that there must be."""
     shape: Shape | None = None
     against: str = ""
     """What it was compared with, in words."""
@@ -75,11 +77,17 @@ class PlotVerdict:
 
 
 @cache
-def evidence_limit() -> float:
-    """Return the logarithm of how much likelier than chance a change of a plot's shape must be to be told."""
+def evidence_limit(false_alarm: float | None = None) -> float:
+    """Return the logarithm of how much likelier than chance a change of a plot's shape must be to be told.
+
+    Parameters
+    ----------
+    false_alarm
+        Spills in which one false alarm is borne, of all checks together; as the settings say by default.
+    """
     plots = [plot for plot in experiment().plots.values() if plot.is_judged]
     columns = sum(blocks(tuple(axis.bins + 2 for axis in axes_of(plot.name, {}))) for plot in plots)
-    runs = load_settings().checks.spills_a_false_alarm / RUN_SPILLS
+    runs = (false_alarm or load_settings().checks.spills_a_false_alarm) / RUN_SPILLS
     return threshold(columns, len(FACTORS), OF_EACH * max(runs, 1.0))
 
 
@@ -88,14 +96,33 @@ def against_run(run: int, book: RunBook) -> Against:
     return Against(called=f"run {run}", histogram=book.book.__getitem__, triggers=book.totals.triggers)
 
 
-def plot_verdicts(book: RunBook, against: Against | None, limits: TypeLimits) -> dict[str, PlotVerdict]:
-    """Return what is known of each plot of a run; against None if there is nothing to judge against."""
+def plot_verdicts(
+    book: RunBook, against: Against | None, limits: TypeLimits, false_alarm: float | None = None
+) -> dict[str, PlotVerdict]:
+    """Return what is known of each plot of a run.
+
+    Parameters
+    ----------
+    against
+        None if there is nothing to judge against.
+    false_alarm
+        See `evidence_limit`.
+    """
     spills, triggers = book.totals.filled, book.totals.triggers
-    return {name: plot_verdict(name, book.book[name], spills, triggers, against, limits) for name in experiment().plots}
+    return {
+        name: plot_verdict(name, book.book[name], spills, triggers, against, limits, false_alarm)
+        for name in experiment().plots
+    }
 
 
 def plot_verdict(
-    name: str, histogram: Histogram, spills: int, triggers: int, against: Against | None, limits: TypeLimits
+    name: str,
+    histogram: Histogram,
+    spills: int,
+    triggers: int,
+    against: Against | None,
+    limits: TypeLimits,
+    false_alarm: float | None = None,
 ) -> PlotVerdict:
     """Return what is known of one plot.
 
@@ -111,7 +138,13 @@ def plot_verdict(
     def say(state: State, why: str, shape: Shape | None = None) -> PlotVerdict:
         called = against.called if against is not None else ""
         return PlotVerdict(
-            plot=name, state=state, why=why, matters=limits.matters_in(name), shape=shape, against=called
+            plot=name,
+            state=state,
+            why=why,
+            matters=limits.matters_in(name),
+            told_from=evidence_limit(false_alarm),
+            shape=shape,
+            against=called,
         )
 
     if why := _why_never(plot, limits):
@@ -126,7 +159,7 @@ def plot_verdict(
     ours, theirs = histogram.view(flow=True), reference.view(flow=True)
     each = float(ours.sum()) / max(triggers, 1)
     its = float(theirs.sum()) / max(against.triggers, 1) if against.triggers is not None else each
-    within = Limits(evidence=evidence_limit(), matters=limits.matters_in(name), tolerance=limits.tolerance)
+    within = Limits(evidence=evidence_limit(false_alarm), matters=limits.matters_in(name), tolerance=limits.tolerance)
     shape = shape_of(ours, theirs, within, a_trigger=(each, its))
     if not shape.is_enough:
         few, where = (shape.entries, "") if shape.entries < ENOUGH else (shape.reference, f" in {against.called}")
@@ -163,7 +196,7 @@ def words(verdict: PlotVerdict) -> str:
         limit = f"{percent(verdict.matters)} matter{nobody}"
         number = f"{percent(shape.elsewhere)} of the entries lie elsewhere than in {verdict.against} ({limit})."
         worst = f" Most of all: {where(verdict.plot, shape.worst)}." if verdict.state is not State.GOOD else ""
-        sure = f" Evidence {shape.evidence:.1f}, told from {evidence_limit():.1f} on;"
+        sure = f" Evidence {shape.evidence:.1f}, told from {verdict.told_from:.1f} on;"
         return f"{number}{worst}{sure} {shape.entries:,} entries, {shape.reference:,} in the reference."
     state = str(verdict.state).capitalize()
     return f"{state}: {verdict.why}." if verdict.why else f"{state}."
@@ -200,7 +233,7 @@ def _along(axis: Axis, first: int, last: int) -> str:
 
 def percent(share: float) -> str:
     """Return a share as it is said."""
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
 
 
 def bad(verdicts: Mapping[str, PlotVerdict]) -> list[PlotVerdict]:

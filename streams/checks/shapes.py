@@ -97,7 +97,7 @@ def shape_of(counts: I8, reference: I8, limits: Limits, *, a_trigger: tuple[floa
     elsewhere, best, worst = 0.0, 0.0, None
     for level, (n, before) in enumerate(zip(_coarser(ours), _coarser(theirs), strict=True)):
         expected = (before + _PRIOR) / known
-        evidence = _evidence(n, entries, before, expected, limits.tolerance)
+        evidence = evidence_of(n, entries, before, expected, limits.tolerance)
         off = np.where(evidence >= limits.evidence, n / entries - expected, 0.0)
         elsewhere = max(elsewhere, float(off[off > 0].sum()), -float(off[off < 0].sum()))
         at = int(np.argmax(evidence))
@@ -107,7 +107,7 @@ def shape_of(counts: I8, reference: I8, limits: Limits, *, a_trigger: tuple[floa
     return Shape(entries=int(entries), reference=int(known), elsewhere=elsewhere, evidence=best, worst=worst)
 
 
-def _evidence(n: F8, entries: float, before: F8, expected: F8, tolerance: float) -> F8:
+def evidence_of(n: F8, entries: float, before: F8, expected: F8, tolerance: float) -> F8:
     """Return the logarithm of the likelihood's ratio for the change of each bin that explains it best."""
     weight = np.minimum(before + _PRIOR, tolerance**-2)
     exposure = weight / expected

@@ -12,7 +12,7 @@ from streams.books.connect import connect, no_redis
 from streams.books.limits import TypeLimits
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
-from streams.books.shapes import against_run, bad, plot_verdicts
+from streams.books.shapes import against_run
 from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
@@ -56,15 +56,11 @@ def compared(settings: Settings, run: int, reference: int, limits: TypeLimits) -
     return Compared(run=run, book=book, reference=reference, reference_book=other, limits=limits)
 
 
-def explain_run(
-    settings: Settings, its: Compared, plots: Sequence[str] = (), spills: int = SPILLS
-) -> dict[str, Explained]:
-    """Return whether its conditions explain that plots of a run are bad.
+def explain_run(settings: Settings, its: Compared, plots: Sequence[str], spills: int = SPILLS) -> dict[str, Explained]:
+    """Return whether its conditions explain that plots of a run are off.
 
     Parameters
     ----------
-    plots
-        Those that are asked for; without any, all that are bad.
     spills
         How many are made again.
 
@@ -75,21 +71,19 @@ def explain_run(
     """
     run, reference = its.run, its.reference
     ours, theirs = its.book.totals, its.reference_book.totals
-    against = against_run(reference, its.reference_book)
-    are_bad = [each.plot for each in bad(plot_verdicts(its.book, against, its.limits))]
-    found = dict.fromkeys(plots, nobody_knows(f"it is not known to be off against run {reference}"))
-    sought = [plot for plot in plots or are_bad if plot in are_bad]
+    if not plots:
+        return {}
     if equal := at_once(ours, theirs, reference):
-        return found | dict.fromkeys(sought, equal)
+        return dict.fromkeys(plots, equal)
     store = ConditionsStore.from_settings(settings)
     try:
         conditions = sides(store, run, ours, reference, theirs)
     except UsageError as error:
-        return found | dict.fromkeys(sought, nobody_knows(error))
+        return dict.fromkeys(plots, nobody_knows(error))
     if not conditions.differ:  # but the names of their files
-        return found | dict.fromkeys(sought, the_same(ours, theirs, reference))
-    records = _newest(settings, run, ours, spills) if sought else ()
-    return found | explain(records, sought, conditions, against, its.limits)
+        return dict.fromkeys(plots, the_same(ours, theirs, reference))
+    records = _newest(settings, run, ours, spills)
+    return explain(records, plots, conditions, against_run(reference, its.reference_book), its.limits)
 
 
 def _newest(settings: Settings, run: int, totals: Totals, spills: int) -> Iterator[RawSpill]:

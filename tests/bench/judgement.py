@@ -16,13 +16,18 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.columns import F8
-from streams.books.judgement import cause_words
+from streams.books.judgement import cause_words, judged
+from streams.books.limits import TypeLimits
+from streams.books.run import RunBook
+from streams.books.shapes import PlotVerdict, State, against_run, plot_verdicts
 from streams.checks.channels import Channels
 from streams.checks.judge import Judge, Verdict
 from streams.checks.means import Moved
 from streams.checks.peaks import Peak, PeakJudge
+from streams.conditions.store import ConditionsStore
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
+from streams.process import process
 from streams.reconstruct import reconstruct
 from tests.checks.faults import BORNE, CASES, judged_case
 
@@ -34,6 +39,8 @@ TRIGGERS = 60.0
 FLUCTUATION, DRIFT = 0.3, 0.2
 """Of the triggers: from spill to spill (standard deviation), and over a run."""
 SIMULATED_AT = 60
+REFERENCE_SPILLS, RUN_SPILLS = 300, 200
+FEW_SEEDS = 5
 """Of the faults of the simulator: two and a half minutes."""
 PEAK_NS, WIDTH_NS, PEAK_ENTRIES, MOVED_NS = 25.6, 0.5, 50.0, 0.1
 """A peak: place, width (standard deviation), entries a spill, and how far it moves."""
@@ -216,6 +223,67 @@ def print_faults(console: Console, seeds: int) -> None:
     console.print(table)
 
 
+FROM_THE_BEGIN = (
+    ("dead_pmt:tof1/0/3/1", "TOF1 horizontal slab 3, PMT 1 silent from the begin on", "hslabhits10"),
+    ("dead_pmt:emr/20", "EMR plane 20: ", "emr_occupancy_xz"),
+    ("dead_pmt:ckov/0/1", "CkovA PMT 1 silent from the begin on", "hPMT2"),
+    ("hot_channel:kl/0/0", "KL cell 0, PMT 0 hot", "h4"),
+    ("dead_pmt:tracker0/3/1", "Tracker upstream station 3 plane w", "Ef_TkU3"),
+    ("shifted_timing:tof1=0.5", "", "ht01"),
+    ("shifted_timing:ckov=60", "Ckov: 2 of 2", "harr_time1"),
+)
+"""Faults of the simulator that a run has from its begin on; how what is told of it begins; and a plot that is off."""
+
+
+@cache
+def simulated(seed: int, spills: int, triggers: int, fault: str = "") -> RunBook:
+    """Return the book of a simulated run, with a fault from its begin on."""
+    run = SimulatedRun(spills=spills, seed=seed, mean_triggers=triggers)
+    asked = [f"{fault}@0-{spills - 1}"] if fault else []
+    return process(run.with_faults(asked).records(), ConditionsStore([]).for_run)[run.run].run_book()
+
+
+def from_the_begin(seed: int, triggers: int, fault: str = "") -> tuple[list[str], dict[str, PlotVerdict]]:
+    """Return what is told of a run by one that was good: causes, and plots that are off."""
+    reference = simulated(0, REFERENCE_SPILLS, int(TRIGGERS))
+    book = simulated(seed, RUN_SPILLS, triggers, fault)
+    shapes = plot_verdicts(book, against_run(0, reference), TypeLimits())
+    bad = {name: its for name, its in shapes.items() if its.state is State.BAD}
+    return [cause_words(cause) for cause in judged(book, reference).causes], bad
+
+
+def print_begins(console: Console, seeds: int) -> None:
+    """Print what is told against a reference, of runs with nothing wrong and with faults from their begin on."""
+    with ProcessPoolExecutor() as pool:
+        triggers = [int(TRIGGERS * factor) for factor in np.linspace(0.5, 1.5, seeds)]
+        good = list(pool.map(from_the_begin, range(1, 1 + seeds), triggers))
+        told = sum(len(causes) + len(bad) for causes, bad in good)
+        console.print(
+            f"{seeds} runs of {RUN_SPILLS} spills, of 0.5 to 1.5 times the triggers, against one of "
+            f"{REFERENCE_SPILLS}: {told} false alarms in {len(experiment().plots)} plots and all channels"
+        )
+        table = Table(title=f"Faults from the begin on, {FEW_SEEDS} seeds each, {RUN_SPILLS} spills")
+        for name in ("fault", "named", "others", "plot", "off", "plots off"):
+            table.add_column(name)
+        for fault, words, plot in FROM_THE_BEGIN:
+            args = (range(1, 1 + FEW_SEEDS), [int(TRIGGERS)] * FEW_SEEDS, [fault] * FEW_SEEDS)
+            found = list(pool.map(from_the_begin, *args))
+            named = sum(any(each.startswith(words) for each in causes) for causes, _ in found) if words else None
+            causes = [each for its, _ in found for each in its]
+            others = sum(not words or not each.startswith(words) for each in causes)
+            off = [bad[plot].shape for _, bad in found if plot in bad]
+            share = np.median([its.elsewhere for its in off if its is not None]) if off else 0.0
+            table.add_row(
+                fault,
+                "" if named is None else f"{named}/{FEW_SEEDS}",
+                str(others),
+                plot,
+                f"{len(off)}/{FEW_SEEDS}: {100 * share:.0f} %",
+                f"{np.median([len(bad) for _, bad in found]):.0f}",
+            )
+    console.print(table)
+
+
 def cost_ms() -> float:
     """Return what the counts of a spill cost to be judged."""
     rng, judge, its = np.random.default_rng(1), Judge(groups(), BORNE), rates()
@@ -245,11 +313,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=6, help="runs of eight hours without a fault")
     parser.add_argument("--seeds", type=int, default=20, help="runs with each fault")
+    parser.add_argument("--begins", action="store_true", help="what is told against a reference run, alone")
     parser.add_argument("--faults", action="store_true", help="what is told of each fault of the simulator, alone")
     asked = parser.parse_args()
     console, began = Console(), time.monotonic()
     if asked.faults:
         print_faults(console, min(asked.seeds, 2))
+        return
+    if asked.begins:
+        print_begins(console, asked.seeds)
         return
     console.print(f"a spill costs {cost_ms():.1f} ms")
     with ProcessPoolExecutor() as pool:

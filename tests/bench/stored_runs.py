@@ -83,7 +83,7 @@ class Site:
         self.data._look_at_redis()
         look = Look.of({"path": "/"})
         shown = self.live._look(look)
-        self.has = json.loads(gzip.decompress(self.live._make(0, look, shown, shown.new(self.has))))["has"]
+        self.has = json.loads(gzip.decompress(self.live._make(look, shown, shown.new(self.has))))["has"]
 
 
 def _site(servers: Settings, runs: int) -> Site:

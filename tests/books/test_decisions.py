@@ -153,3 +153,32 @@ def test_a_copy_of_another_version_or_a_damaged_one_is_none_and_a_newer_one_is_r
     assert Decisions.from_json(text.replace(f'"format": {FORMAT}', '"format": 0').encode()) is None
     with pytest.raises(ServerError, match="written by a newer version"):
         Decisions.from_json(text.replace(f'"format": {FORMAT}', f'"format": {FORMAT + 1}').encode())
+
+
+def pin(run: int | None, at_us: int, run_type: str = "physics") -> Action:
+    return replace(action(ActionKind.PIN_REFERENCE, run_type, after=json.dumps({"run": run})), at_us=at_us)
+
+
+def test_a_reference_is_pinned_for_the_runs_of_a_type_that_came_later() -> None:
+    now = fold(pin(5, 100), pin(7, 200), pin(None, 300), pin(9, 100, "cosmics"))
+    assert [now.pinned("physics", at) for at in (99, 100, 199, 200, 299, 300)] == [None, 5, 5, 7, 7, None]
+    assert now.pinned("cosmics", 400) == 9
+    assert now.pinned("other", 400) is None
+    assert Decisions.from_json(now.to_json().encode()) == now
+    assert not now.is_empty
+
+
+def test_what_is_not_pinned_is_not_taken_back_and_what_is_no_run_pins_nothing() -> None:
+    assert fold(pin(None, 1)).is_empty
+    assert fold(pin(5, 1), pin(None, 2), pin(None, 3)).pins["physics"][-1].at_us == 2
+    for after in ("", "{}", '{"run": "5"}', '{"run": true}', '{"run": 1.5}', "[]"):
+        assert fold(replace(pin(5, 1), after=after)).is_empty
+
+
+def test_pins_are_taken_over_and_what_an_older_version_took_over_has_none() -> None:
+    known = fold(pin(5, 100))
+    over = replace(pin(5, 1), kind=ActionKind.TAKE_OVER, subject="0", after=known.state_json())
+    assert fold(over).pins == known.pins
+    older = json.loads(known.state_json())
+    del older["pins"]
+    assert fold(replace(over, after=json.dumps(older))).pins == {}

@@ -37,6 +37,12 @@ def book() -> RunBook:
     return replace(EMPTY, ledger=dict.fromkeys(range(SPILLS), entry), channel_counts=counts)
 
 
+def book_hits(first: int, stop: int) -> float:
+    """Return the hits a particle trigger in some spills of the run."""
+    hits = [unpack(book().channel_counts[spill], [TOF1])["TOF1"].sum() for spill in range(first, stop)]
+    return float(sum(hits) / (60 * len(hits)))
+
+
 def seen(looks: Iterable[Iterable[int]], *, is_over: bool = True) -> Judgement:
     """Return what is known in the end by who looked whenever some spills were there."""
     judging, there = Judging(), dict[int, LedgerEntry]()
@@ -55,6 +61,10 @@ def test_a_run_is_judged_with_its_channel_and_its_spill() -> None:
     assert (found.spills, found.counted, found.last, found.is_settling) == (SPILLS, SPILLS, SPILLS - 1, False)
     plain = found.to_json()
     assert (plain["causes"][0]["group"], plain["causes"][0]["channel"]) == ("TOF1", DEAD)
+    its = found.yields["tof"]
+    assert its.spills == tuple(range(0, SPILLS, 2))
+    assert its.hits[0] == book_hits(0, 2)
+    assert set(found.yields["kl"].hits) == {None}  # its counts are not kept of this run
 
 
 @settings(max_examples=25, deadline=None)

@@ -259,7 +259,7 @@ def open_page(page: Page, address: str = "/") -> None:
         else:
             break
     page.goto(address)
-    expect(page.locator("#controls .choice").first).to_be_visible()
+    expect(page.locator("#controls .choice").first).to_be_attached()
 
 
 def text(log: Path) -> str:

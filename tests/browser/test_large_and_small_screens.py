@@ -85,7 +85,25 @@ def test_all_rows_fit_on_the_screen_with_banners_or_without(site: Site, page: Pa
     )
 
 
-def test_in_a_hand_nothing_lies_beside_the_screen(site: Site, page: Page) -> None:
+def test_on_a_laptop_all_that_stands_above_the_plots_is_there_and_leaves_them_room(site: Site, page: Page) -> None:
+    earlier, run = site.new_run(), site.new_run()
+    site.play(earlier, 0, 1)
+    site.play(run, 0, 2)
+    page.set_viewport_size({"width": 1366, "height": 768})
+    open_page(page, f"/?run={run.run}&reference={earlier.run}")
+    until_drawn(page, "ht01", run, 1)
+    expect(page.locator("#tiles .tile")).to_have_count(5)
+    page.wait_for_function("() => document.querySelector('.card').getBoundingClientRect().top < 240")
+    there = "#strip .numbers > *, .counter, .badge, .tile, #navigation a, .tools > *, #controls .group"
+    looks_wrong = """there => [...document.querySelectorAll(there)].filter(each => {
+        const { left, right, top, bottom } = each.getBoundingClientRect();
+        return !each.checkVisibility() || left < 0 || right > innerWidth || bottom > 240 || bottom - top < 15
+            || parseFloat(getComputedStyle(each).fontSize) < 13;
+    }).map(each => each.outerHTML.slice(0, 200))"""
+    assert page.evaluate(looks_wrong, there) == []
+
+
+def test_in_a_hand_nothing_lies_beside_the_screen_and_tiles_come_first(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)
     page.set_viewport_size({"width": 375, "height": 812})
@@ -98,6 +116,12 @@ def test_in_a_hand_nothing_lies_beside_the_screen(site: Site, page: Page) -> Non
             .filter(each => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth)
             .map(each => each.outerHTML.slice(0, 200))""")
         assert beside == []
+        above = page.evaluate("""() => {
+            const tops = what => [...document.querySelectorAll(what)].filter(each => each.checkVisibility())
+                .map(each => each.getBoundingClientRect().top);
+            return Math.max(...tops("#tiles .tile")) < Math.min(...tops("#strip, .badge, .tools, #navigation, .card"));
+        }""")
+        assert above or address != "/"
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
@@ -167,6 +191,44 @@ def test_9_a_large_screen_goes_on_to_the_next_page_and_stays_while_something_is_
     expect(page.locator("#help")).to_be_visible()
 
 
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (3840, 2160)])
+def test_9_a_large_screen_is_read_from_three_metres_and_has_no_controls_until_esc(
+    site: Site, page: Page, axe: str, width: int, height: int
+) -> None:
+    run = site.new_run()
+    site.play(run, 0, 2)
+    page.set_viewport_size({"width": width, "height": height})
+    open_page(page, f"/?run={run.run}&rotate=600")
+    until_drawn(page, "ht01", run, 1)
+    expect(page.locator("html")).to_have_class("kiosk")
+    expect(page.locator("#tiles .tile")).to_have_count(5)
+    assert page.locator("button:visible, header .choice:visible, .more:visible").count() == 0
+
+    def share(what: str) -> float:
+        size = "parseFloat(getComputedStyle(each).fontSize) * each.currentCSSZoom"
+        found = page.evaluate(f"what => {{ const each = document.querySelector(what); return {size}; }}", what)
+        return float(found) / height
+
+    assert share("#tiles .words") > 0.015
+    assert share("#strip .value") > 0.025
+    page.wait_for_function("""() => {
+        const box = each => each.getBoundingClientRect(), ticks = [...document.querySelectorAll(".card .xtick text")];
+        return ticks.length && ticks.every(tick => box(tick).height > innerHeight / 70)
+            && box([...document.querySelectorAll(".card")].at(-1)).bottom <= innerHeight;
+    }""")
+    page.evaluate("document.querySelector('#tiles .tile').className = 'tile bad'")
+    assert share("#tiles .bad .words") > 0.025
+    # How long a page stays is chosen in a corner that is empty otherwise.
+    expect(page.locator("#controls")).to_have_css("opacity", "0")
+    page.mouse.move(width - 5, height - 5)
+    expect(page.locator("#controls")).to_have_css("opacity", "1")
+    page.evaluate(axe)
+    assert not faults(page, "a large screen", "light")
+    page.keyboard.press("Escape")
+    page.wait_for_url(f"**/?run={run.run}")
+    expect(page.locator("#controls").get_by_text("Whole run")).to_be_visible()
+
+
 def test_32_keyboard_alone_reaches_everything(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)
@@ -211,9 +273,11 @@ def test_32_what_is_bad_is_acknowledged_with_a_key_until_something_else_is(site:
         banner = page.locator(".banner.bad")
         expect(banner).to_contain_text("does not answer")
         expect(acknowledge).to_be_visible()
+        expect(page).to_have_title(re.compile("^✕ "))
         page.keyboard.press("a")
         expect(banner).to_have_class(re.compile("seen"))
         expect(acknowledge).to_be_hidden()
+        expect(page).to_have_title(re.compile("^[^✕]"))
         said = banner.text_content() or ""
         expect(banner).not_to_have_text(said)  # the time goes on, and it stays acknowledged
         assert "seen" in (banner.get_attribute("class") or "")

@@ -26,12 +26,19 @@ def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_ov
     site.send(spills[10:FIRST])
     expect(tile).to_contain_text("No change")
     expect(tile).to_have_class(re.compile("good"))
+    expect(page).to_have_title(re.compile("^[^✕]"))
+    quiet = page.locator("link[rel=icon]").get_attribute("href")
+    line = tile.get_by_role("img")
+    expect(line).to_have_accessible_name(re.compile("Hits a particle trigger: .* is usual"))
+    expect(line.locator("path")).to_have_attribute("d", re.compile(r"^M0.0 .*L100.0 \d+$"))
     site.send(spills[FIRST : LAST + 1])
     expect(tile).to_contain_text(f"TOF1 horizontal slab 3, PMT 1 silent since spill {FIRST}")
     expect(tile).to_have_class(re.compile("bad"))
     expect(page.locator("#tiles .bad")).to_have_count(1)
     expect(page).to_have_title(re.compile("^✕ "))
-    loud = page.locator("link[rel=icon]").get_attribute("href")
+    assert page.locator("link[rel=icon]").get_attribute("href") != quiet
+    expect(line).to_have_accessible_name(re.compile(f"Hits a particle trigger: .* before spill {FIRST}"))
+    expect(line).to_have_class("line marked")
     # Large, and before all others; its words can be read on any screen.
     assert page.locator("#tiles .tile").first.text_content() == tile.text_content()
     for width, height in ((1920, 1080), (375, 812)):
@@ -43,7 +50,7 @@ def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_ov
     page.keyboard.press("a")
     expect(tile).to_have_class(re.compile("seen"))
     expect(page).to_have_title(re.compile("^[^✕]"))
-    assert page.locator("link[rel=icon]").get_attribute("href") != loud
+    assert page.locator("link[rel=icon]").get_attribute("href") == quiet
     # Every page tells it.
     page.click("#navigation a[href='/detector/kl']")
     expect(page.locator(TOF)).to_contain_text("silent since")

@@ -1,13 +1,17 @@
 """The run that is compared with if nobody chooses."""
 
 from collections import Counter
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
-from dashboards.data.automatic import ENOUGH_SPILLS, ENOUGH_TRIGGERS, Chooser
+from dashboards.data.automatic import ENOUGH_SPILLS, ENOUGH_TRIGGERS, Automatic, Chooser
+from dashboards.data.books import automatic_of
 from schemas.records import ControlKind
+from streams.books.decisions import Decisions, Pin
 from streams.books.layout import Place
+from streams.books.reader import BookReader
 from streams.books.totals import Control, Totals
 
 END = {ControlKind.END.value: Control(time_us=1, events=0, run_type="")}
@@ -65,3 +69,35 @@ def test_13_runs_are_read_again_only_when_they_have_changed() -> None:
     assert read == [2, 1]
     runs[2] = totals(triggers=6000)
     assert choose.choose([3, 2, 1], places | {2: Place.of(runs[2], 0, "")}).run == 2
+
+
+def test_13_a_run_that_somebody_pinned_comes_before_the_newest_good_one_for_those_that_came_later() -> None:
+    pinned = Decisions(pins={"physics": (Pin(at_us=5_000_000, run=1),)})
+    for produced_ms, of_type, run, is_pinned in (
+        (6_000, "physics", 1, True),
+        (4_000, "physics", 2, False),
+        (6_000, "cosmics", None, False),
+    ):
+        its = {1: totals(), 2: totals(), 3: totals(produced_ms=produced_ms)}
+        places = {each: Place.of(one, 0, "") for each, one in its.items()}
+        places = {each: replace(place, run_type="physics" if each < 3 else of_type) for each, place in places.items()}
+        reader = cast("BookReader", FewRuns(its, places))
+        assert automatic_of(reader, 3, pinned) == Automatic(run=run, is_pinned=is_pinned), (produced_ms, of_type)
+    assert automatic_of(reader, 1, pinned).run is None, "not with itself"
+
+
+class FewRuns:
+    """Stands for what reads them from Redis."""
+
+    def __init__(self, its: dict[int, Totals], places: dict[int, Place]) -> None:
+        self._its, self._places = its, places
+        self.came_ms: dict[int, int] = {run: run for run in its}
+
+    def progress(self) -> dict[int, Any]:
+        return {}
+
+    def places(self) -> dict[int, Place]:
+        return self._places
+
+    def runs(self, wanted: list[int]) -> dict[int, Totals]:
+        return {run: self._its[run] for run in wanted}

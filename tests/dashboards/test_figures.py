@@ -15,7 +15,7 @@ from dashboards.data import Reference, View
 from dashboards.figures.histograms import histogram_figure
 from dashboards.figures.parts import Figure, held
 from dashboards.figures.theme import LIGHT, THEMES
-from dashboards.figures.trends import MAX_POINTS, trend_figure
+from dashboards.figures.trends import FEW_POINTS, MAX_POINTS, trend_figure
 from dashboards.make import FigureCache, which_spills
 from streams.books.book import Book, new_histogram
 from streams.books.run import Handling, RunBook, spill_facts
@@ -291,8 +291,40 @@ def test_a_spill_without_a_value_has_no_point() -> None:
 def test_a_strip_chart_shows_its_last_spills_alone() -> None:
     last = TRENDS["scaler_tof0"].last
     assert last is not None
-    (points,) = trend("scaler_tof0", facts([60] * (last + 50)))["data"]
+    band, points, mean = trend("scaler_tof0", facts([60] * (last + 50)))["data"]
     assert points["x"] == list(range(50, last + 50))
+    assert [each["x"][0] for each in (band, mean)] == [50, 50]
+
+
+def test_a_trend_has_its_mean_in_a_band_of_its_scatter_no_further_than_its_values_go() -> None:
+    values = [50, 70] * 10
+    band, points, mean = trend("daq_triggers", facts(values))["data"]
+    assert (mean["x"], mean["y"]) == ([0, 19], [60, 60])
+    assert (band["fill"], band["y"]) == ("toself", [50, 50, 70, 70])
+    assert points["y"] == values
+    band, *_ = trend("daq_triggers", facts([0] * 19 + [40]))["data"]
+    assert min(band["y"]) == 0
+    few = trend("daq_triggers", facts([50] * (FEW_POINTS - 1)))["data"]
+    assert len(few) == 1
+
+
+def test_a_band_that_reaches_nothing_has_no_place_on_a_logarithmic_axis() -> None:
+    spills, log = facts([0, 40] * 10), Choices(log=frozenset("y"))
+    figure = trend_figure(TRENDS["daq_triggers"], spills, when=WHEN, theme=LIGHT, choices=log)
+    assert [each.get("fill") for each in figure["data"]] == [None, None]
+
+
+def test_the_mean_of_a_reference_is_dotted_over_the_spills_that_are_compared() -> None:
+    theirs = facts([80] * 40)
+    figure = trend_figure(
+        TRENDS["daq_triggers"], facts([50] * 20), when=WHEN, theme=LIGHT, reference=theirs, called="run 6"
+    )
+    _, line, _, _, mean = figure["data"]
+    assert len(line["x"]) == 20
+    assert (mean["x"], mean["y"]) == ([0, 19], [80, 80])
+    assert mean["line"] == {"color": LIGHT.other, "dash": "dot", "width": 1}
+    colours = [each["line"].get("color") for each in figure["data"]]
+    assert colours == [None, LIGHT.other, LIGHT.line, LIGHT.ink, LIGHT.other]
 
 
 def test_an_empty_trend_says_why() -> None:
@@ -309,7 +341,7 @@ def test_a_trend_of_small_whole_numbers_has_whole_ticks() -> None:
 def test_a_huge_run_keeps_the_spills_that_stand_out() -> None:
     triggers = [60] * 100_000
     triggers[12_345], triggers[77_777] = 0, 900
-    (points,) = trend("daq_triggers", facts(triggers))["data"]
+    _, points, _ = trend("daq_triggers", facts(triggers))["data"]
     assert len(points["x"]) <= MAX_POINTS
     drawn = dict(zip(points["x"], points["y"], strict=True))
     assert drawn[12_345] == 0

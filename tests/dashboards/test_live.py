@@ -88,9 +88,10 @@ def test_figures_are_made_once_for_all_browsers_and_sent_once_to_each(slow: Sett
         later = await ask(live, has=answers[0]["has"])
         assert "figures" not in later
         assert set(later["parts"]) == {"strip", "badges", "banners", "tiles"}
-        frozen = await ask(live, search="?frozen=1", has=answers[0]["has"])
+        now = f"?frozen={time.time_ns() // 1_000_000}"
+        frozen = await ask(live, search=now, has=answers[0]["has"])
         await asyncio.to_thread(checkpoint, slow, {RUN: run_book(8)}, next=8)
-        still = await ask(live, search="?frozen=1", **again(frozen))
+        still = await ask(live, search=now, **again(frozen))
         assert "figures" not in still
         assert "Last spill" in json.dumps(still["parts"]["strip"])
 

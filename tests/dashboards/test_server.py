@@ -89,12 +89,12 @@ def page(stack: LocalStack) -> Iterator[Page]:
     with Data(settings) as data:
         really = data.view
 
-        def view(choices: Choices = Choices(), plot: str | None = None) -> View:  # noqa: B008 - frozen
+        def view(choices: Choices = Choices(), *what: Any) -> View:  # noqa: B008 - frozen
             if choices.run == SLOW:
                 time.sleep(1.0)
             if choices.run == BROKEN:
                 raise ArithmeticError("this run breaks\x1b[2J the page")
-            return really(choices, plot)
+            return really(choices, *what)
 
         data.view = view  # type: ignore[method-assign]
         server = server_of(settings, data)

@@ -13,6 +13,7 @@ from streams.books.totals import Totals
 from streams.checks.begin import Begin
 from streams.checks.counts import CHANNEL, Finding
 from streams.checks.judge import Verdict
+from streams.checks.yields import Yield
 from streams.experiment import experiment
 from streams.experiments.mice.conditions import emr
 from tests.dashboards.views import run_book, text_of, view
@@ -137,3 +138,15 @@ def test_22_what_too_many_spills_have_is_told_in_the_tile_of_its_detector_and_of
     assert "! Run 30 of 400 spills (7.5 %) rejected" in [text_of(tile) for tile in tiles(only_warns, "/detector/kl")]
     on_their_way = view(replace(its, totals=Totals(received=360, filled=360, last_spill=399)), behind=40)
     assert not any("Run" in text_of(tile) for tile in tiles(on_their_way, "/"))
+
+
+def test_a_tile_has_the_yield_of_its_detector_if_that_has_channels() -> None:
+    its = Yield(spills=(0, 40, 80), hits=(4.0, 3.0, 3.0))
+    judgement = replace(FINE, verdicts=(verdict(),), yields={"tof": its, "kl": its})
+    shown = view(run_book(), judgement=judgement)
+    lines = [each.children[1:] for each in tiles(shown, "/")]
+    assert [[line.className for line in its] for its in lines] == [["line marked"], [], ["line"], [], []]
+    assert lines[0][0].style == {"--since": "50.0%"}
+    assert [each.children[1:] for each in tiles(view(run_book(), judgement=judgement, is_loading=True), "/")] == [
+        []
+    ] * 5

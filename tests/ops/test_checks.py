@@ -154,3 +154,45 @@ def test_an_experiment_of_which_nothing_is_watched_says_so(spilldeck: Spilldeck)
     assert (listed.returncode, listed.stdout) == (0, "MICE has nothing that is watched.\n")
     found = json.loads(spilldeck("checks", "list", "--json", env=its).stdout, parse_constant=pytest.fail)
     assert found["watched"] == []
+
+
+@pytest.mark.servers
+def test_try_says_what_other_limits_would_have_told_and_changes_nothing(
+    broken: Live, spilldeck_here: Spilldeck, tmp_path: Path
+) -> None:
+    limits = tmp_path / "limits.toml"
+    limits.write_text("[other]\npercent = 50\n")
+    before = spilldeck_here("checks", "show", str(RUN), "--json", env=broken.env).stdout
+    (found,) = json.loads(
+        spilldeck_here("checks", "try", str(RUN), "--limits", limits, "--json", env=broken.env).stdout
+    )
+    assert found["in_force"] == found["tried"] == json.loads(before)
+    seldom = spilldeck_here("checks", "try", str(RUN), "--false-alarm", "1e300", env=broken.env)
+    assert f"no longer: {WORDS}" in seldom.stdout
+    assert all(len(line) <= 80 for line in seldom.stdout.splitlines() if not line.startswith("Run"))
+    assert spilldeck_here("checks", "show", str(RUN), "--json", env=broken.env).stdout == before
+    limits.write_text("[other]\npercents = 50\n")
+    refused = spilldeck_here("checks", "try", str(RUN), "--limits", limits, env=broken.env)
+    assert "other.percents" in assert_one_sentence(refused, 2)
+
+
+@pytest.mark.servers
+def test_a_run_is_compared_with_the_one_that_is_pinned_for_its_type(broken: Live, spilldeck_here: Spilldeck) -> None:
+    def reference() -> int | None:
+        shown = spilldeck_here("checks", "show", str(RUN), "--json", env=broken.env).stdout
+        found: int | None = json.loads(shown)["reference"]
+        return found
+
+    (listed,) = json.loads(spilldeck_here("runs", "list", "--json", env=broken.env).stdout)
+    run_type = listed["run_type"]
+    assert "there is no run 12" in assert_one_sentence(spilldeck_here("references", "pin", "12", env=broken.env), 2)
+    pinned = spilldeck_here("references", "pin", str(RUN), "--reason", "as good as any", env=broken.env)
+    assert pinned.returncode == 0, pinned.stderr
+    told = json.loads(spilldeck_here("references", "pinned", "--json", env=broken.env).stdout)
+    assert told[run_type]["run"] == RUN
+    assert reference() is None, "it is not compared with itself, nor after it came with what was pinned later"
+    taken_back = spilldeck_here("references", "unpin", run_type, env=broken.env)
+    assert taken_back.returncode == 0, taken_back.stderr
+    assert json.loads(spilldeck_here("references", "pinned", "--json", env=broken.env).stdout) == {}
+    again = assert_one_sentence(spilldeck_here("references", "unpin", run_type, env=broken.env), 2)
+    assert "no reference is pinned" in again

@@ -1,0 +1,155 @@
+"""A stored run, and all that is known to be wrong with it: by its channels, its plots, and its counters."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from redis import Redis
+
+from dashboards.data.books import automatic_of
+from streams.books.decided import newest
+from streams.books.judgement import Judgement, judged
+from streams.books.limits import LimitsFile, TypeLimits
+from streams.books.plain_limits import TooMany, too_many
+from streams.books.reader import BookReader
+from streams.books.run import RunBook
+from streams.books.shapes import Against, PlotVerdict, State, against_run, plot_verdicts
+from streams.conditions.store import ConditionsStore
+from streams.errors import UsageError
+from streams.process import plot_ranges
+from streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedRun:
+    """What is known of a run."""
+
+    run: int
+    run_type: str
+    reference: int | None
+    """The run that it was compared with."""
+    limits: TypeLimits
+    judgement: Judgement
+    shapes: dict[str, PlotVerdict]
+    too_many: list[TooMany]
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether something is wrong with it."""
+        is_over = bool(self.too_many) and not self.limits.only_warns
+        return is_over or bool(self.judgement.bad) or bool(self.bad_plots)
+
+    @property
+    def bad_plots(self) -> set[str]:
+        """Names of the plots that are bad."""
+        return {name for name, its in self.shapes.items() if its.state is State.BAD}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return self.judgement.to_json() | {
+            "run": self.run,
+            "reference": self.reference,
+            "plots": {name: its.to_json() for name, its in self.shapes.items()},
+            "too_many": [asdict(each) for each in self.too_many],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """A run as it was read from Redis, with the one that it is compared with."""
+
+    run: int
+    book: RunBook
+    reference: int | None
+    compared: RunBook | None
+
+    def judged(self, limits: TypeLimits, false_alarm: float) -> JudgedRun:
+        """Return what is known of it.
+
+        Parameters
+        ----------
+        false_alarm
+            Spills in which one false alarm is borne.
+
+        Raises
+        ------
+        UsageError
+            When it cannot be judged.
+        """
+        found = judged(self.book, self.compared, false_alarm)
+        if found.problem:
+            raise UsageError(f"run {self.run} cannot be judged: {found.problem}")
+        return JudgedRun(
+            run=self.run,
+            run_type=self.book.totals.run_type,
+            reference=self.reference,
+            limits=limits,
+            judgement=found,
+            shapes=plot_verdicts(self.book, self._against, limits, false_alarm),
+            too_many=too_many(self.book.totals, limits.percent),
+        )
+
+    @property
+    def _against(self) -> Against | None:
+        if self.reference is None or self.compared is None:
+            return None
+        return against_run(self.reference, self.compared)
+
+
+class StoredRuns:
+    """The runs that are stored.
+
+    Parameters
+    ----------
+    settings
+        Prefix of keys, conditions.
+    redis
+        Client that returns bytes. Its errors are passed on.
+    """
+
+    def __init__(self, settings: Settings, redis: Redis) -> None:
+        self._settings, self._redis = settings, redis
+        self._shown = BookReader.shown(redis, settings)
+        self._decisions = newest(settings, redis)
+        self._conditions = ConditionsStore.from_settings(settings)
+
+    def read(self, run: int, *, session: str | None = None, reference: int | None = None) -> StoredRun:
+        """Return a run.
+
+        Parameters
+        ----------
+        session
+            Whose book of it; None for the book that is the run's.
+        reference
+            The run that it is compared with; None for the newest good one of its type.
+
+        Raises
+        ------
+        UsageError
+            When there is no such run.
+        """
+        reader = self._shown if session is None else BookReader.of(self._redis, self._settings, session)
+        book = self._book(reader, run)
+        other = automatic_of(self._shown, run, self._decisions()).run if reference is None else reference
+        compared = self._book(self._shown, other) if other is not None else None
+        return StoredRun(run=run, book=book, reference=other, compared=compared)
+
+    def _book(self, reader: BookReader, run: int) -> RunBook:
+        book = reader.run(run, plot_ranges(run, self._conditions.for_run))
+        if not book.totals.received:
+            raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
+        return book
+
+
+def limits_of(settings: Settings) -> LimitsFile:
+    """Return the limits that the settings name.
+
+    Raises
+    ------
+    UsageError
+        When they cannot be read.
+    """
+    limits = LimitsFile(settings.checks.limits)
+    limits.look()
+    if limits.problem:
+        raise UsageError(limits.problem)
+    return limits
