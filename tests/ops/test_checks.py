@@ -183,8 +183,7 @@ def test_a_run_is_compared_with_the_one_that_is_pinned_for_its_type(broken: Live
         found: int | None = json.loads(shown)["reference"]
         return found
 
-    (listed,) = json.loads(spilldeck_here("runs", "list", "--json", env=broken.env).stdout)
-    run_type = listed["run_type"]
+    run_type = json.loads(spilldeck_here("runs", "show", str(RUN), "--json", env=broken.env).stdout)["run_type"]
     assert "there is no run 12" in assert_one_sentence(spilldeck_here("references", "pin", "12", env=broken.env), 2)
     pinned = spilldeck_here("references", "pin", str(RUN), "--reason", "as good as any", env=broken.env)
     assert pinned.returncode == 0, pinned.stderr
