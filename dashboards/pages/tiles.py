@@ -95,21 +95,38 @@ def _plot_tile(verdict: PlotVerdict, view: View) -> Any:
     return to_page(_said_so(verdict.level, text), f"/plot/{verdict.plot}", className=f"tile one {verdict.level}")
 
 
-def _off(detector: str, view: View) -> list[PlotVerdict]:
-    """Return the plots of a detector whose shape is not that of the reference, the worst first."""
-    plots = [plot.name for plot in experiment().detectors[detector].plots]
-    return shapes.bad({name: view.shapes[name] for name in plots if name in view.shapes})
+def _off(detector: str, view: View, *, follow: bool = False) -> list[PlotVerdict]:
+    """Return the plots of a detector whose shape is not that of the reference, the worst first.
+
+    Parameters
+    ----------
+    follow
+        Those that are filled from a detector with which something is known to be wrong, in place of the others.
+    """
+    plots = {plot.name: plot for plot in experiment().detectors[detector].plots}
+    found = shapes.bad({name: view.shapes[name] for name in plots if name in view.shapes})
+    if not found:
+        return []
+    broken = {name for name in experiment().watched if any(each.verdict.ended is None for each in _of(name, view))}
+    return [each for each in found if bool(experiment().needs(plots[each.plot]) & broken) == follow]
 
 
-def _off_tile(detector: str, view: View) -> list[Any]:
+def _off_tiles(detector: str, view: View) -> list[Any]:
     """Return a line for the plots of a detector whose shape is not that of the reference, if there are any."""
-    off = _off(detector, view)
+    return [
+        *_off_tile(_off(detector, view), view),
+        *_off_tile(_off(detector, view, follow=True), view, "What may follow from a fault: ", Level.IDLE),
+    ]
+
+
+def _off_tile(off: Sequence[PlotVerdict], view: View, why: str = "", level: Level | None = None) -> list[Any]:
     if not off:
         return []
+    level = off[0].level if level is None else level
     more = f"; {len(off) - MOST_PLOTS} more" if len(off) > MOST_PLOTS else ""
     plots = "; ".join(_named(each) for each in off[:MOST_PLOTS])
-    text = f"{several(len(off), 'plot')} not as in {off[0].against}: {plots}{more}{_answers(off, view)}"
-    return [to_page(_said_so(off[0].level, text), f"/plot/{off[0].plot}", className=f"tile one {off[0].level}")]
+    text = f"{why}{several(len(off), 'plot')} not as in {off[0].against}: {plots}{more}{_answers(off, view)}"
+    return [to_page(_said_so(level, text), f"/plot/{off[0].plot}", className=f"tile one {level}")]
 
 
 def _answers(off: Sequence[PlotVerdict], view: View) -> str:
@@ -133,7 +150,7 @@ def _line(detector: str, view: View) -> Any:
 
 def _all_of(detector: str, view: View) -> list[Any]:
     """Return how a detector is, and all that is and was wrong with it: what is over behind, the newest of it first."""
-    its, off = _of(detector, view), _off_tile(detector, view)
+    its, off = _of(detector, view), _off_tiles(detector, view)
     off = [*(_tile(_over_level(view), each.words, detector, "tile one") for each in _over(detector, view)), *off]
     if not its:
         return off or [_tile(*_said(detector, view), detector, "tile")]
@@ -198,7 +215,7 @@ def _as_in(detector: str, view: View) -> str:
 
 def _of(detector: str, view: View) -> list[Cause]:
     """Return what is and was wrong with a detector, each with what follows from it."""
-    its = {each.name for each in experiment().watched[detector]}
+    its = {each.name for each in experiment().watched.get(detector, ())}
     return [each for each in view.judgement.causes if each.where in its] if view.judgement is not None else []
 
 

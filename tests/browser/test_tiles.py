@@ -79,3 +79,33 @@ def test_who_has_seen_a_plane_die_is_not_told_anew_of_each_of_its_channels(site:
     site.play(run, 60, 70)
     expect(tile).to_contain_text("; 1 more")
     expect(tile).not_to_have_class(re.compile("seen"))
+
+
+def test_13_15_21_what_was_never_there_is_told_by_the_reference_in_tile_and_title_with_a_frame(
+    site: Site, page: Page
+) -> None:
+    site.send(site.new_run(spills=100, mean_triggers=60).records())
+    run = site.new_run(mean_triggers=60).with_faults(["dead_pmt:tof1/0/3/1@0-79"])
+    site.play(run, 0, 15)
+    open_page(page, "/plot/hslabhits10")
+    title = page.locator(".js-plotly-plot .gtitle").first
+    expect(title).to_contain_text("– settling (15 of 20 spills)")
+    expect(page.locator("#tiles .one")).to_contain_text("Settling: 15 of 20 spills.")
+    assert not page.locator("#tiles .bad").count()
+    site.play(run, 15, 60)
+    expect(title).to_contain_text(re.compile(r"✕ \d+ % off \(limit 5 %\)"))
+    frame = page.evaluate("(({x0, x1}) => [x0, x1])(document.querySelector('.js-plotly-plot').layout.shapes[0])")
+    assert frame == pytest.approx([2.5, 3.5])
+    expect(page.locator("#tiles .one")).to_contain_text("Most of all: Slab 3 has 0 % where")
+    page.click("#navigation a[href='/']")
+    expect(page.locator(TOF)).to_contain_text("TOF1 horizontal slab 3, PMT 1 silent from the begin on")
+    expect(page.locator("#tiles .bad")).to_have_count(1)
+    expect(page.locator('#tiles a[href^="/detector/kl"]')).to_contain_text("No change; plots as in run")
+
+
+def test_22_23_what_too_many_spills_lack_is_told_in_the_tile_of_the_run(site: Site, page: Page) -> None:
+    run = site.new_run(mean_triggers=20)
+    open_page(page)
+    site.send(run.spill(number).raw for number in range(40) if number % 5)
+    expect(page.locator("#tiles .tile").first).to_contain_text("8 of 40 spills (20 %) missing")
+    expect(page.locator("#tiles .tile").first).to_have_class(re.compile("bad"))

@@ -24,6 +24,7 @@ from streams.errors import UsageError
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
+from tests.dashboards.test_tiles import verdict
 from tests.dashboards.views import RUN, text_of, view
 
 OTHER = RUN + 1
@@ -124,6 +125,11 @@ def test_7_a_detector_that_is_not_watched_has_a_tile_only_when_its_plots_are_off
     titles = [text_of(tile) for tile in tiles(quiet, "/")]
     assert not any("Across" in each or "Raw" in each for each in titles)
     assert any("Across" in text_of(tile) for tile in tiles(loud, "/"))
+    judged = replace(loud, judgement=Judgement(spills=60, counted=60, last=59))
+    (across,) = (text_of(tile) for tile in tiles(judged, "/") if "Across" in text_of(tile))
+    assert across.startswith("✕ Across")
+    assert "% off" in across
+    assert "not as in run 6" in text_of(tiles(judged, "/detector/across")[0])
 
 
 def test_23_limits_come_by_run_type_and_an_unknown_type_only_warns(
@@ -196,3 +202,17 @@ def test_shapes_are_judged_again_only_when_run_or_reference_have_changed(good: R
     assert judges.look(books, first) is first
     later = replace(books, read={(RUN, None): replace(one, version="c"), (OTHER, None): other})
     assert judges.look(later, first)[RUN, None] is not first[RUN, None]
+
+
+def test_6_plots_follow_from_what_is_known_to_be_wrong_with_what_they_are_filled_from(
+    good: RunBook, dead: RunBook
+) -> None:
+    fault = verdict(7)
+    judgement = Judgement(spills=60, counted=60, last=59, verdicts=(fault,))
+    shown = seen(dead, good, judgement=judgement)
+    said = [text_of(tile) for tile in tiles(shown, "/detector/tof")]
+    (follows,) = (each for each in said if "not as in run 6" in each)
+    assert follows.startswith("– What may follow from a fault:")
+    overview = tiles(shown, "/")
+    assert sum("bad" in tile.className for tile in overview) == 1
+    assert not any("Across" in text_of(tile) for tile in overview)
