@@ -5,6 +5,7 @@ One run at a time. A run is looked at again when another plot of it is off, and 
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -164,6 +165,7 @@ def _explain(
 ) -> None:
     """Explain a run, in a process of its own."""
     os.nice(_NICENESS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent is asked too, and ends us
     try:
         found: Mapping[str, Explained] | str = explain_run(settings, compared(settings, run, reference, limits), plots)
     except Exception as error:  # noqa: BLE001 - whatever it is, the page says it

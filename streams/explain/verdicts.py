@@ -167,7 +167,7 @@ def _explained(own: PlotVerdict, others: PlotVerdict, book: RunBook, of: Sides) 
         is_less = others.shape.elsewhere < LESS * own.shape.elsewhere
         return Explained(answer=Answer.PARTLY if is_less else Answer.NOT, why=f"{numbers}{differs}{of.code}")
     if others.shape.evidence > LESS * own.shape.evidence:
-        return nobody_knows(f"{last} it is hardly off, and hardly less so {with_others}")
+        return nobody_knows(f"{numbers}, which is hardly less")
     return Explained(answer=Answer.CONDITIONS, why=f"{numbers}{differs}{of.code}")
 
 

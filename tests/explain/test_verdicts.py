@@ -83,6 +83,16 @@ def test_6_what_conditions_and_a_fault_do_together_is_told_as_both(store: Condit
     assert found["ht01"].answer is Answer.PARTLY, found["ht01"]
 
 
+def test_6_a_plot_that_falls_below_a_limit_and_is_hardly_better_is_not_explained(
+    store: ConditionsStore, other: RunBook
+) -> None:
+    records, limits = spills(RUN, "shifted_timing:tof0=0.3@0-59"), TypeLimits(matters=0.8)
+    its = sides(store, RUN, book(records, store).totals, OTHER, other.totals)
+    found = explain(records, ["ht01"], its, against_run(OTHER, other), limits)["ht01"]
+    assert found.answer is Answer.UNKNOWN
+    assert "with those of run 77, which is hardly less" in found.why
+
+
 def test_6_too_few_spills_tell_nothing(store: ConditionsStore, other: RunBook) -> None:
     found = explained(spills(RUN), other, store, last=20)["ht01"]
     assert found.answer is Answer.UNKNOWN
