@@ -110,7 +110,7 @@ def _made_with(store: ConditionsStore, run: int, totals: Totals) -> RunCondition
     if found is None:
         raise UsageError(f"run {run} has no conditions")
     if totals.conditions != {found.digest}:
-        raise UsageError(f"run {run} was made with other tables than it has now: see spilldeck verify {run}")
+        raise UsageError(f"run {run} was not all made with the tables that it has now: see spilldeck verify {run}")
     return found
 
 

@@ -133,7 +133,7 @@ def test_6_conditions_that_there_are_not_or_no_longer_are_said(store: Conditions
     ours = book(spills(RUN), store).totals
     with pytest.raises(UsageError, match="run 79 has no conditions"):
         sides(store, RUN, ours, 79, other.totals)
-    with pytest.raises(UsageError, match="run 77 was made with other tables than it has now"):
+    with pytest.raises(UsageError, match="run 77 was not all made with the tables that it has now"):
         sides(store, RUN, ours, OTHER, replace(other.totals, conditions={"before"}))
 
 
