@@ -180,7 +180,8 @@ def shown_verdict(view: View, name: str) -> PlotVerdict:
     totals, spills = view.book.totals, view.spills
     of = (totals.filled, totals.triggers) if view.window is None else (len(spills), int(spills.triggers.sum()))
     against = view.reference.against if view.reference is not None else None
-    return plot_verdict(name, view.shown[name], *of, against, view.limits)
+    part = "" if view.window is None else _window(view)
+    return plot_verdict(name, view.shown[name], *of, against, view.limits, part=part)
 
 
 def _compared(view: View, other: Reference, name: str) -> Compared:

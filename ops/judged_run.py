@@ -6,13 +6,15 @@ from typing import Any
 from redis import Redis
 
 from dashboards.data.books import automatic_of
+from streams.books.book import Book
 from streams.books.decided import newest
 from streams.books.judgement import Judgement, judged
 from streams.books.limits import LimitsFile, TypeLimits
 from streams.books.plain_limits import TooMany, too_many
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
-from streams.books.shapes import Against, PlotVerdict, State, against_run, plot_verdicts
+from streams.books.shapes import Against, Late, PlotVerdict, State, against_run, plot_verdicts
+from streams.books.windows import last_minute
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.process import plot_ranges
@@ -59,6 +61,8 @@ class StoredRun:
 
     run: int
     book: RunBook
+    late: Late | None
+    """Its last minute, if it has one."""
     reference: int | None
     compared: RunBook | None
 
@@ -84,7 +88,7 @@ class StoredRun:
             reference=self.reference,
             limits=limits,
             judgement=found,
-            shapes=plot_verdicts(self.book, self._against, limits, false_alarm),
+            shapes=plot_verdicts(self.book, self._against, limits, false_alarm, self.late),
             too_many=too_many(self.book.totals, limits.percent),
         )
 
@@ -131,7 +135,19 @@ class StoredRuns:
         book = self._book(reader, run)
         other = automatic_of(self._shown, run, self._decisions()).run if reference is None else reference
         compared = self._book(self._shown, other) if other is not None else None
-        return StoredRun(run=run, book=book, reference=other, compared=compared)
+        late = self._late(reader, run, book)
+        return StoredRun(run=run, book=book, late=late, reference=other, compared=compared)
+
+    def _late(self, reader: BookReader, run: int, book: RunBook) -> Late | None:
+        windows = last_minute([*reader.windows(run)])
+        if not windows:
+            return None
+        found = Book(book.book.ranges)
+        for window in windows:
+            found += reader.window(run, window, found.ranges)
+        since_us, until_us = windows[0].start * 1_000_000, windows[-1].end * 1_000_000
+        its = (entry.triggers for entry in book.ledger.values() if since_us <= entry.time_us < until_us)
+        return Late(book=found, triggers=sum(its))
 
     def _book(self, reader: BookReader, run: int) -> RunBook:
         book = reader.run(run, plot_ranges(run, self._conditions.for_run))

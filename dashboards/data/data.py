@@ -201,6 +201,6 @@ def _wanted(choices: Choices, plot: str | None, beside: Beside | None, books: Bo
     }
     part = books.part_beside(choices, beside)
     beside_it = {Wanted(choices.run, choices.session, part, hits=is_changed)} if part is not None else set()
-    # What is frozen is kept with its last minute, which goes by.
-    last_minute = {Wanted(choices.run, choices.session, LAST_MINUTE)} if choices.frozen is not None else set()
+    # It is judged, and kept of what is frozen, of which it goes by.
+    last_minute = {Wanted(choices.run, choices.session, LAST_MINUTE)}
     return {Wanted(choices.run, choices.session, choices.window, plot)} | reference | last_minute | beside_it

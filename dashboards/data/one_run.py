@@ -16,7 +16,7 @@ from streams.books.reader import BookReader
 from streams.books.run import RunBook, spill_facts
 from streams.books.spill_numbers import SpillNumber, is_kept
 from streams.books.totals import Totals
-from streams.books.windows import Window
+from streams.books.windows import Window, last_minute
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.experiment import experiment
@@ -24,7 +24,6 @@ from streams.plots.spillfacts import SpillFacts
 from streams.process import ranges_of
 from streams.words import several
 
-MINUTE_S = 60
 LATELY_S = 600
 """What happened of late: in a run of less than twice as long, in the second half of it."""
 
@@ -265,7 +264,7 @@ class RunReader:
         """Return the window that has a time in it; or the newest and, as it may only have begun, some before it."""
         windows = one.windows
         if part == LAST_MINUTE:
-            taken = [each for each in windows if each.end > windows[-1].start - MINUTE_S]
+            taken = last_minute(windows)
         elif part == LATELY:
             taken = lately(windows)
         else:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from dashboards.choices import LAST_MINUTE
 from dashboards.data.books import Books
-from dashboards.data.one_run import NOTHING, OneRun
+from dashboards.data.one_run import NOTHING, OneRun, Part
 from streams.books.limits import LimitsFile
-from streams.books.shapes import PlotVerdict, against_run, plot_verdicts
+from streams.books.shapes import Late, PlotVerdict, against_run, plot_verdicts
 
 Shapes = Mapping[tuple[int, str | None], Mapping[str, PlotVerdict]]
 """Run and session, as in `Books.read` → plot → what is known of it."""
@@ -38,8 +39,15 @@ class ShapeJudges:
         other = books.automatic_reference(at[0]).run
         reference = books.one(other, None)
         limits = self._limits.of(one.book.totals.run_type)
-        key = one.version, other, reference.version, limits
+        part = one.parts.get(LAST_MINUTE)
+        key = one.version, other, reference.version, limits, part is None
         if at in self._known and self._known[at][0] == key:
             return self._known[at]
         against = None if other is None or reference is NOTHING else against_run(other, reference.book)
-        return key, plot_verdicts(one.book, against, limits)
+        late = None if part is None or part.unreadable else Late(book=part.book, triggers=_triggers(one, part))
+        return key, plot_verdicts(one.book, against, limits, late=late)
+
+
+def _triggers(one: OneRun, part: Part) -> int:
+    times_us = one.spills.time_us
+    return int(one.spills.triggers[(times_us >= part.since_us) & (times_us < part.until_us)].sum())

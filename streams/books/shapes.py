@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from streams.books.book import axes_of
+from streams.books.book import Book, axes_of
 from streams.books.cells import Histogram, bin_words, same_bins
 from streams.books.limits import TypeLimits
 from streams.books.run import RunBook
@@ -20,6 +20,8 @@ from streams.settings import load_settings
 
 RUN_SPILLS = 300
 """Spills that a run has, at least, when false alarms are counted: chance has one try in a run, however long it is."""
+WINDOW_SPILLS = 10
+"""That a window has, likewise."""
 
 
 class State(StrEnum):
@@ -60,6 +62,8 @@ class PlotVerdict:
     """The limit: share of the entries that must lie elsewhere."""
     told_from: float = 0.0
     """The evidence that there must be."""
+    part: str = ""
+    """Of the run that it is of: ``the last minute``; empty of all of it."""
     shape: Shape | None = None
     against: str = ""
     """What it was compared with, in words."""
@@ -77,17 +81,19 @@ class PlotVerdict:
 
 
 @cache
-def evidence_limit(false_alarm: float | None = None) -> float:
+def evidence_limit(false_alarm: float | None = None, spills: int = RUN_SPILLS) -> float:
     """Return the logarithm of how much likelier than chance a change of a plot's shape must be to be told.
 
     Parameters
     ----------
     false_alarm
         Spills in which one false alarm is borne, of all checks together; as the settings say by default.
+    spills
+        After which chance has another try.
     """
     plots = [plot for plot in experiment().plots.values() if plot.is_judged]
     columns = sum(blocks(tuple(axis.bins + 2 for axis in axes_of(plot.name, {}))) for plot in plots)
-    runs = (false_alarm or load_settings().checks.spills_a_false_alarm) / RUN_SPILLS
+    runs = (false_alarm or load_settings().checks.spills_a_false_alarm) / spills
     return threshold(columns, len(FACTORS), OF_EACH * max(runs, 1.0))
 
 
@@ -96,10 +102,22 @@ def against_run(run: int, book: RunBook) -> Against:
     return Against(called=f"run {run}", histogram=book.book.__getitem__, triggers=book.totals.triggers)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """The last minute of a run: what changed late is little of a long run."""
+
+    book: Book
+    triggers: int
+
+
 def plot_verdicts(
-    book: RunBook, against: Against | None, limits: TypeLimits, false_alarm: float | None = None
+    book: RunBook,
+    against: Against | None,
+    limits: TypeLimits,
+    false_alarm: float | None = None,
+    late: Late | None = None,
 ) -> dict[str, PlotVerdict]:
-    """Return what is known of each plot of a run.
+    """Return what is known of each plot of a run: of all of it, or of its last minute, if only that is bad.
 
     Parameters
     ----------
@@ -107,12 +125,24 @@ def plot_verdicts(
         None if there is nothing to judge against.
     false_alarm
         See `evidence_limit`.
+    late
+        None if it is not known.
     """
     spills, triggers = book.totals.filled, book.totals.triggers
-    return {
+    found = {
         name: plot_verdict(name, book.book[name], spills, triggers, against, limits, false_alarm)
         for name in experiment().plots
     }
+    if late is None:
+        return found
+    of_late = {
+        name: plot_verdict(
+            name, late.book[name], spills, late.triggers, against, limits, false_alarm, part="the last minute"
+        )
+        for name, verdict in found.items()
+        if verdict.state is State.GOOD
+    }
+    return found | {verdict.plot: verdict for verdict in bad(of_late)}
 
 
 def plot_verdict(
@@ -123,6 +153,7 @@ def plot_verdict(
     against: Against | None,
     limits: TypeLimits,
     false_alarm: float | None = None,
+    part: str = "",
 ) -> PlotVerdict:
     """Return what is known of one plot.
 
@@ -132,7 +163,10 @@ def plot_verdict(
         Of a run, or of a part of one.
     spills, triggers
         That it is of.
+    part
+        Which part of a run, in words; empty of all of it.
     """
+    told_from = evidence_limit(false_alarm, WINDOW_SPILLS if part else RUN_SPILLS)
     plot = experiment().plots[name]
 
     def say(state: State, why: str, shape: Shape | None = None) -> PlotVerdict:
@@ -142,7 +176,8 @@ def plot_verdict(
             state=state,
             why=why,
             matters=limits.matters_in(name),
-            told_from=evidence_limit(false_alarm),
+            told_from=told_from,
+            part=part,
             shape=shape,
             against=called,
         )
@@ -159,7 +194,7 @@ def plot_verdict(
     ours, theirs = histogram.view(flow=True), reference.view(flow=True)
     each = float(ours.sum()) / max(triggers, 1)
     its = float(theirs.sum()) / max(against.triggers, 1) if against.triggers is not None else each
-    within = Limits(evidence=evidence_limit(false_alarm), matters=limits.matters_in(name), tolerance=limits.tolerance)
+    within = Limits(evidence=told_from, matters=limits.matters_in(name), tolerance=limits.tolerance)
     shape = shape_of(ours, theirs, within, a_trigger=(each, its))
     if not shape.is_enough:
         few, where = (shape.entries, "") if shape.entries < ENOUGH else (shape.reference, f" in {against.called}")
@@ -194,7 +229,8 @@ def words(verdict: PlotVerdict) -> str:
     if verdict.state in {State.GOOD, State.WARNING, State.BAD} and shape is not None:
         nobody = ", and of this run type it only warns" if verdict.state is State.WARNING else ""
         limit = f"{percent(verdict.matters)} matter{nobody}"
-        number = f"{percent(shape.elsewhere)} of the entries lie elsewhere than in {verdict.against} ({limit})."
+        entries = f"entries of {verdict.part}" if verdict.part else "entries"
+        number = f"{percent(shape.elsewhere)} of the {entries} lie elsewhere than in {verdict.against} ({limit})."
         worst = f" Most of all: {where(verdict.plot, shape.worst)}." if verdict.state is not State.GOOD else ""
         sure = f" Evidence {shape.evidence:.1f}, told from {verdict.told_from:.1f} on;"
         return f"{number}{worst}{sure} {shape.entries:,} entries, {shape.reference:,} in the reference."

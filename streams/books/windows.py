@@ -6,6 +6,7 @@ however long it is, and each is joined log4(N / ``kept``) times. Which they are 
 not from the order in which spills came.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -19,6 +20,14 @@ class Window(NamedTuple):
     def end(self) -> int:
         """The first second that is not in it."""
         return self.start + self.length
+
+
+MINUTE_S = 60
+
+
+def last_minute(windows: Sequence[Window]) -> list[Window]:
+    """Return the newest of some windows, in order, and, as it may only have begun, a minute before it."""
+    return [each for each in windows if each.end > windows[-1].start - MINUTE_S]
 
 
 def window_at(time_s: int, newest_s: int, *, window_s: int, kept: int) -> Window:

@@ -18,7 +18,7 @@ from dashboards.pages.tiles import tiles
 from streams.books.judgement import Judgement
 from streams.books.limits import LimitsFile, TypeLimits, read_limits
 from streams.books.run import RunBook, spill_facts
-from streams.books.shapes import Against, PlotVerdict, State, against_run, plot_verdicts
+from streams.books.shapes import Against, Late, PlotVerdict, State, against_run, plot_verdicts, words
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.experiment import experiment
@@ -216,3 +216,20 @@ def test_6_plots_follow_from_what_is_known_to_be_wrong_with_what_they_are_filled
     overview = tiles(shown, "/")
     assert sum("bad" in tile.className for tile in overview) == 1
     assert not any("Across" in text_of(tile) for tile in overview)
+
+
+def test_2_what_changed_late_is_told_by_the_last_minute_though_it_is_little_of_the_run(good: RunBook) -> None:
+    simulated = SimulatedRun(run=RUN, spills=200, seed=3, mean_triggers=20).with_faults(["dead_pmt:tof1/0/3/1@180-199"])
+    records = [*simulated.records()]
+    whole, late = (process(its, ConditionsStore([]).for_run)[RUN].run_book() for its in (records, records[181:]))
+    against, limits = against_run(6, good), TypeLimits()
+    assert plot_verdicts(whole, against, limits)["hslabhits10"].state is State.GOOD
+    minute = Late(book=late.book, triggers=late.totals.triggers)
+    found = plot_verdicts(whole, against, limits, late=minute)
+    assert found["hslabhits10"].state is State.BAD
+    assert found["hslabhits10"].part == "the last minute"
+    assert "of the entries of the last minute lie elsewhere" in words(found["hslabhits10"])
+    assert found["SP_TkU"].part == ""
+    assert found["hslabhits10"].told_from > found["SP_TkU"].told_from, "chance has a try in each minute"
+    shown = view(whole, shapes=found, judgement=Judgement(spills=200, counted=200, last=199))
+    assert "% off in the last minute" in text_of(tiles(shown, "/"))
