@@ -93,6 +93,7 @@ class Data:
         self._decisions.asked.set()
         for thread in self._threads:
             thread.join()
+        self._store_watcher.close()
         self._redis.close()
 
     def view(
@@ -150,7 +151,7 @@ class Data:
     def _look_at_redis(self) -> None:
         last = self._store
         self._store = now = self._store_watcher.look(last, self._broker.spans, self._still_wanted())
-        read, before = ((each.books, each.judgements, each.shapes) for each in (now, last))
+        read, before = ((each.books, each.judgements, each.shapes, each.explained) for each in (now, last))
         is_read = any(one is not other for one, other in zip(read, before, strict=True))
         # Before who waits for it goes on: what it gets is no news to it then.
         self.changes += is_read or now.replays != last.replays or now.fault != last.fault
