@@ -111,14 +111,6 @@
     const href = icon.href.replace(/fill='[^']*'/, `fill='${encodeURIComponent(colour)}'`);
     if (icon.getAttribute("href") !== href) icon.href = href;
   };
-  // Small lines: Dash knows no SVG, so each says how it is drawn.
-  const drawLines = () => {
-    for (const line of document.querySelectorAll("[data-line]")) {
-      if (!line.firstChild) line.innerHTML = "<svg viewBox='0 0 100 100' preserveAspectRatio='none' aria-hidden='true'><path/></svg>";
-      const path = line.querySelector("path");
-      if (path.getAttribute("d") !== line.dataset.line) path.setAttribute("d", line.dataset.line);
-    }
-  };
   const actions = {
     acknowledge: () => {
       for (const each of bad()) seen.add(fault(each));
@@ -147,13 +139,9 @@
   // A large screen goes on to the next page of the row, unless something is bad or somebody reads what opened over it.
   let arrived = Date.now(), at = window.location.pathname;
   const told = new MutationObserver(markSeen); // before it is painted loud again
-  const drawn = new MutationObserver(drawLines);
   setInterval(() => {
     markSeen();
-    drawLines();
     for (const part of document.querySelectorAll("#badges, #banners, #tiles")) told.observe(part, { childList: true, subtree: true });
-    const tiles = document.getElementById("tiles");
-    if (tiles) drawn.observe(tiles, { subtree: true, attributeFilter: ["data-line"] });
     fit(); // what grows may take as much from the plots as it adds, and the body stays as high as it was
     const seconds = Number(address().searchParams.get("rotate"));
     if (window.location.pathname !== at) [arrived, at] = [Date.now(), window.location.pathname];

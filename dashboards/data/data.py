@@ -96,6 +96,7 @@ class Data:
         for thread in self._threads:
             thread.join()
         self._spills.close()
+        self._store_watcher.close()
         self._redis.close()
 
     def view(
@@ -159,7 +160,7 @@ class Data:
     def _look_at_redis(self) -> None:
         last = self._store
         self._store = now = self._store_watcher.look(last, self._broker.spans, self._still_wanted())
-        read, before = ((each.books, each.judgements, each.shapes) for each in (now, last))
+        read, before = ((each.books, each.judgements, each.shapes, each.explained) for each in (now, last))
         is_read = any(one is not other for one, other in zip(read, before, strict=True))
         # Before who waits for it goes on: what it gets is no news to it then.
         self.changes += is_read or now.replays != last.replays or now.fault != last.fault

@@ -12,6 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dashboards.data.books import Books, BooksReader
 from dashboards.data.decisions import DecisionsWatcher
+from dashboards.data.explaining import Explainer, Explanations
 from dashboards.data.judging import Judgements, Judges
 from dashboards.data.one_run import RunReader, Wanted
 from dashboards.data.replays import Replay, ReplayWatcher
@@ -42,6 +43,8 @@ class Store:
     """What is wrong with the runs that somebody looks at."""
     shapes: Shapes = field(default_factory=dict)
     """What is known of the shapes of their plots."""
+    explained: Explanations = field(default_factory=dict)
+    """Whether their conditions explain what is off."""
     limits: LimitsFile = field(default_factory=lambda: LimitsFile(None))
     """By run type."""
     waiting: Waiting = Waiting()  # noqa: RUF009 - frozen
@@ -82,6 +85,7 @@ class StoreWatcher:
         self._judges = Judges(lambda session: shown if session is None else reader_of(session))
         self._limits = LimitsFile(settings.checks.limits)
         self._shapes = ShapeJudges(self._limits)
+        self._explainer = Explainer(settings, self._limits)
         self._replays = ReplayWatcher(Replays(redis, prefix, lambda: decisions.known), reader_of)
         self._waiting = WaitingWatcher()
         self._risks_s = float("-inf")
@@ -107,6 +111,7 @@ class StoreWatcher:
                 shapes=self._shapes.look(now.books, now.shapes),
                 limits=self._limits,
             )
+            now = replace(now, explained=self._explainer.look(now.books, now.shapes, now.explained))
             now = self._with_replays(now, now.books.at.promoted.all)
             now = self._with_risks(now)
         except (RedisConnectionError, RedisTimeoutError) as error:
@@ -114,6 +119,10 @@ class StoreWatcher:
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on
             return _without(now, "holds what cannot be read", error)
         return replace(now, read_s=time.time(), fault="")
+
+    def close(self) -> None:
+        """End what is at work."""
+        self._explainer.close()
 
     def _with_books(self, last: Store, spans: Spans, wanted: Sequence[Wanted]) -> Store:
         at, books = self._books.look(wanted), last.books

@@ -23,6 +23,7 @@ from streams.books.spill_numbers import SpillNumber
 from streams.books.spill_search import Filling
 from streams.books.totals import Totals
 from streams.books.windows import Window
+from streams.explain.verdicts import Explained
 from streams.freshness import Freshness
 from streams.plots.spillfacts import SpillFacts
 
@@ -158,6 +159,8 @@ class View:
     """What is wrong with it, as far as it was judged; None before it was."""
     shapes: Mapping[str, PlotVerdict]
     """Plot → what is known of its shape in the whole run, against `automatic`; empty before it was judged."""
+    explained: Mapping[str, Explained]
+    """Plot that is off there → whether the conditions of its run explain it."""
     limits: TypeLimits
     """Of its type."""
     filling: Filling | str | None

@@ -20,7 +20,7 @@ FEW = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
 ROWS_AT_ONCE = 3
 """More rows than these are scrolled to."""
 _EXPERT = "expert"
-_PAGES = {"Overview": "/", "What changed": f"/{CHANGED}"}
+_PAGES = {"Overview": "/", "Changes": f"/{CHANGED}"}
 # The last one would send the plot to its maker's cloud.
 _CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "sendChartToCloud", "toImage"]}
 

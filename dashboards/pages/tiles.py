@@ -4,6 +4,7 @@ The overview has one a detector; a detector's own pages have all that is and was
 other detectors with which something is wrong.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,9 @@ from streams.books.plain_limits import TooMany, too_many
 from streams.books.shapes import PlotVerdict
 from streams.checks.causes import Cause
 from streams.checks.counts import SETTLING
+from streams.checks.means import Moved
 from streams.experiment import experiment
+from streams.explain.verdicts import of_peak
 from streams.freshness import MARK, Level, span
 from streams.words import several
 
@@ -43,7 +46,7 @@ def tiles(view: View, path: str) -> list[Any]:
         case ["detector", here, *_] if here in all_of:
             own = _all_of(here, view)
         case ["plot", name] if name in view.shapes:
-            here, own = "", [_plot_tile(view.shapes[name]), *filling_line(view, name)]
+            here, own = "", [_plot_tile(view.shapes[name], view), *filling_line(view, name)]
         case _:
             here, own = "", []
     bad = {detector: said for detector, said in all_of.items() if said[0] is Level.BAD and detector != here}
@@ -85,10 +88,12 @@ def _tile(level: Level, text: str, detector: str, classes: str, line: Any = None
     return to_page(parts, f"/detector/{detector}", className=f"{classes} {level}")
 
 
-def _plot_tile(verdict: PlotVerdict) -> Any:
+def _plot_tile(verdict: PlotVerdict, view: View) -> Any:
     """Return all that is known of a plot in the whole run."""
-    said = _said_so(verdict.level, shapes.words(verdict))
-    return to_page(said, f"/plot/{verdict.plot}", className=f"tile one {verdict.level}")
+    text = shapes.words(verdict)
+    if its := view.explained.get(verdict.plot):
+        text = f"{text} {its.words}"
+    return to_page(_said_so(verdict.level, text), f"/plot/{verdict.plot}", className=f"tile one {verdict.level}")
 
 
 def _off(detector: str, view: View, *, follow: bool = False) -> list[PlotVerdict]:
@@ -110,19 +115,26 @@ def _off(detector: str, view: View, *, follow: bool = False) -> list[PlotVerdict
 def _off_tiles(detector: str, view: View) -> list[Any]:
     """Return a line for the plots of a detector whose shape is not that of the reference, if there are any."""
     return [
-        *_off_tile(_off(detector, view)),
-        *_off_tile(_off(detector, view, follow=True), "What may follow from a fault: ", Level.IDLE),
+        *_off_tile(_off(detector, view), view),
+        *_off_tile(_off(detector, view, follow=True), view, "What may follow from a fault: ", Level.IDLE),
     ]
 
 
-def _off_tile(off: Sequence[PlotVerdict], why: str = "", level: Level | None = None) -> list[Any]:
+def _off_tile(off: Sequence[PlotVerdict], view: View, why: str = "", level: Level | None = None) -> list[Any]:
     if not off:
         return []
     level = off[0].level if level is None else level
     more = f"; {len(off) - MOST_PLOTS} more" if len(off) > MOST_PLOTS else ""
     plots = "; ".join(_named(each) for each in off[:MOST_PLOTS])
-    text = f"{why}{several(len(off), 'plot')} not as in {off[0].against}: {plots}{more}"
+    text = f"{why}{several(len(off), 'plot')} not as in {off[0].against}: {plots}{more}{_answers(off, view)}"
     return [to_page(_said_so(level, text), f"/plot/{off[0].plot}", className=f"tile one {level}")]
+
+
+def _answers(off: Sequence[PlotVerdict], view: View) -> str:
+    """Return whether conditions explain what is off, as far as is known: of how many plots, if not of all."""
+    found = Counter(view.explained[each.plot].answer for each in off if each.plot in view.explained)
+    of = {answer: f" ({count} of {len(off)})" if count < len(off) else "" for answer, count in found.items()}
+    return "".join(f". {answer[0].upper()}{answer[1:]}{of[answer]}" for answer in found)
 
 
 def _named(verdict: PlotVerdict) -> str:
@@ -147,7 +159,7 @@ def _all_of(detector: str, view: View) -> list[Any]:
     bad = [each for each in its if each.verdict.ended is None]
     past = sorted((each for each in its if each.verdict.ended is not None), key=_begun, reverse=True)
     shown = [*bad, *past][:MOST]
-    found = [part for each in shown for part in _with_what_follows(each, detector)]
+    found = [part for each in shown for part in _with_what_follows(each, detector, view)]
     left = len(its) - len(shown)
     more = f"{several(left, 'fault')} more: spilldeck checks show {view.run}"
     return [*found, *([_tile(Level.IDLE, more, detector, "tile one")] if left else []), *off]
@@ -157,10 +169,11 @@ def _begun(cause: Cause) -> int:
     return cause.verdict.finding.begin.first
 
 
-def _with_what_follows(cause: Cause, detector: str) -> list[Any]:
+def _with_what_follows(cause: Cause, detector: str, view: View) -> list[Any]:
     """Return a fault, and beneath it what follows, folded when it is long."""
     level = Level.BAD if cause.verdict.ended is None else Level.IDLE
-    fault = _tile(level, f"{cause_words(cause)}: {measured(cause.verdict)}", detector, "tile one")
+    by_tables = f". {of_peak(view.book.totals).words}" if isinstance(cause.verdict.finding, Moved) else ""
+    fault = _tile(level, f"{cause_words(cause)}: {measured(cause.verdict)}{by_tables}", detector, "tile one")
     if not cause.follows:
         return [fault]
     lines = [html.Li(f"{words(each)}: {measured(each)}") for each in cause.follows]

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.console import out, servers
+from streams.errors import UsageError
 
 if TYPE_CHECKING:
     from ops.judged_run import JudgedRun
@@ -144,6 +146,49 @@ def _print_difference(now: "JudgedRun", then: "JudgedRun") -> None:
             out.print(Text(f"no longer: {gone}", style="green"))
         for new in (each for each in after if each not in before):
             out.print(Text(f"new: {new}", style="red"))
+
+
+@app.command()
+def explain(
+    run: Annotated[int, typer.Argument(metavar="RUN", min=0)],
+    plots: Annotated[list[str] | None, typer.Argument(metavar="[PLOT]...", help="All that are off by default.")] = None,
+    reference: Annotated[
+        int | None, typer.Option(min=0, help="Run to compare plots with; the newest good one of its type by default.")
+    ] = None,
+    spills: Annotated[int, typer.Option(min=1, max=1000, help="About so many, the last ones, are made again.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Say of plots that are off and of peaks that have moved whether it is the detector or the calibration.
+
+    The last spills are made again, with the run's conditions and with those of the run that it is compared with.
+    """
+    from ops.judged_run import StoredRuns, limits_of
+    from streams.books.judgement import words
+    from streams.books.shapes import bad
+    from streams.experiment import experiment
+    from streams.explain.run import Compared, explain_run
+    from streams.explain.verdicts import moved, of_peak
+
+    if unknown := [plot for plot in plots or () if plot not in experiment().plots]:
+        raise UsageError(f"there is no plot {unknown[0]}: docs/plots.md lists them")
+    with servers() as (settings, redis):
+        stored = StoredRuns(settings, redis).read(run, reference=reference)
+    if stored.reference is None or stored.compared is None:
+        raise UsageError(f"no earlier run of the type of run {run} is good: name one, --reference RUN")
+    book, limits = stored.book, limits_of(settings).of(stored.book.totals.run_type)
+    its = Compared(run=run, book=book, reference=stored.reference, reference_book=stored.compared, limits=limits)
+    judged = stored.judged(limits, settings.checks.spills_a_false_alarm)
+    found = explain_run(settings, its, plots or [each.plot for each in bad(judged.shapes)], spills)
+    peaks = {} if plots else {words(each.verdict): of_peak(book.totals) for each in moved(judged.judgement)}
+    if as_json:
+        of_plots, of_peaks = ({name: asdict(each) for name, each in all_of.items()} for all_of in (found, peaks))
+        typer.echo(json.dumps({"run": run, "reference": its.reference, "plots": of_plots, "peaks": of_peaks}))
+        return
+    titled = [(experiment().plots[name].title, each) for name, each in found.items()]
+    for title, each in (*titled, *peaks.items()):
+        out.print(f"{title}: {each.words}", markup=False)
+    if not titled and not peaks:
+        out.print(f"No plot is off against run {its.reference}, and no peak has moved.")
 
 
 def tell(run: int, found: "Judgement") -> None:

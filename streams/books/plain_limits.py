@@ -24,7 +24,7 @@ class TooMany:
     of: int
     """Of so many."""
     what: str
-    """In words that follow the number: ``with errors of the TOF``."""
+    """In words that follow the number: ``rejected``."""
     why: str = ""
     """The first of them, as far as somebody said why."""
 

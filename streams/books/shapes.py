@@ -216,8 +216,10 @@ def _why_never(plot: Plot, limits: TypeLimits) -> str:
 def said(verdict: PlotVerdict) -> str:
     """Return what fits into a title: number and limit, or the state and how far it is from being another."""
     match verdict.state:
-        case State.GOOD | State.WARNING | State.BAD if verdict.shape is not None:
-            return f"{_percent(verdict.shape.elsewhere)} off (limit {_percent(verdict.matters)})"
+        case State.GOOD if verdict.shape is not None:
+            return f"{percent(verdict.shape.elsewhere)} off"
+        case State.WARNING | State.BAD if verdict.shape is not None:
+            return f"{percent(verdict.shape.elsewhere)} off (limit {percent(verdict.matters)})"
         case State.FEW | State.SETTLING:
             return f"{verdict.state} ({verdict.why})"
     return ""
@@ -228,9 +230,9 @@ def words(verdict: PlotVerdict) -> str:
     shape = verdict.shape
     if verdict.state in {State.GOOD, State.WARNING, State.BAD} and shape is not None:
         nobody = ", and of this run type it only warns" if verdict.state is State.WARNING else ""
-        limit = f"{_percent(verdict.matters)} matter{nobody}"
+        limit = f"{percent(verdict.matters)} matter{nobody}"
         entries = f"entries of {verdict.part}" if verdict.part else "entries"
-        number = f"{_percent(shape.elsewhere)} of the {entries} lie elsewhere than in {verdict.against} ({limit})."
+        number = f"{percent(shape.elsewhere)} of the {entries} lie elsewhere than in {verdict.against} ({limit})."
         worst = f" Most of all: {where(verdict.plot, shape.worst)}." if verdict.state is not State.GOOD else ""
         sure = f" Evidence {shape.evidence:.1f}, told from {verdict.told_from:.1f} on;"
         return f"{number}{worst}{sure} {shape.entries:,} entries, {shape.reference:,} in the reference."
@@ -244,7 +246,7 @@ def where(name: str, block: Block | None) -> str:
         return ""
     axes = experiment().plots[name].axes
     bins = " × ".join(_along(*each) for each in zip(axes, block.first, block.last, strict=True))
-    return f"{bins} has {_percent(block.share)} where {_percent(block.expected)} were expected"
+    return f"{bins} has {percent(block.share)} where {percent(block.expected)} were expected"
 
 
 def _along(axis: Axis, first: int, last: int) -> str:
@@ -267,7 +269,8 @@ def _along(axis: Axis, first: int, last: int) -> str:
     return f"{axis.label} {low:.5g}–{high:.5g}{unit}"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Return a share as it is said."""
     return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
 
 

@@ -100,6 +100,17 @@ class ConditionsStore:
         found = {entry.kind: entry for entry in chain.from_iterable(of_run)}
         return [found[kind] for kind in sorted(found)]
 
+    def differ(self, run: int, other: int) -> list[str]:
+        """Return the kinds of tables in which two runs differ, whatever the files are called.
+
+        Raises
+        ------
+        UsageError
+            When a table cannot be read, or there are two of a kind.
+        """
+        ours, theirs = ({each.kind: each.content() for each in self.entries(its)} for its in (run, other))
+        return sorted(kind for kind in ours.keys() | theirs.keys() if ours.get(kind) != theirs.get(kind))
+
     def named(self, run: int) -> list[Entry]:
         """Return the tables that the indices name for a run, by kind, also if they cannot all be right."""
         return sorted(chain.from_iterable(self._of_run(run)), key=lambda entry: entry.kind)

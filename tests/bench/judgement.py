@@ -230,7 +230,7 @@ FROM_THE_BEGIN = (
     ("hot_channel:kl/0/0", "KL cell 0, PMT 0 hot", "h4"),
     ("dead_pmt:tracker0/3/1", "Tracker upstream station 3 plane w", "Ef_TkU3"),
     ("shifted_timing:tof1=0.5", "", "ht01"),
-    ("shifted_timing:ckov=60", "Ckov: 2 of 2", "harr_time1"),
+    ("shifted_timing:ckov=60", "CkovB silent from the begin on", "harr_time1"),
 )
 """Faults of the simulator that a run has from its begin on; how what is told of it begins; and a plot that is off."""
 

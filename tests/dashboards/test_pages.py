@@ -181,7 +181,7 @@ def test_an_address_that_leads_nowhere_says_so(path: str) -> None:
         ("/plot/hPMT1", "Cherenkov"),
         ("/plot/daq_rate", "DAQ"),
         ("/replays", "Replays"),
-        ("/changed", "What changed"),
+        ("/changed", "Changes"),
         ("/nowhere", None),
     ],
 )
@@ -189,7 +189,7 @@ def test_the_navigation_marks_where_one_is(path: str, marked: str | None) -> Non
     links = plots.navigation(path)
     assert [link.children for link in links] == [
         "Overview",
-        "What changed",
+        "Changes",
         *(detector.title for detector in DETECTORS.values()),
         "Replays",
     ]

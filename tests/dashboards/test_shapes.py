@@ -75,7 +75,7 @@ def test_15_a_plot_of_two_axes_has_its_frame_about_cells(good: RunBook, dead: Ru
 
 def test_15_what_is_as_it_was_is_quiet(good: RunBook, dead: RunBook) -> None:
     figure = FigureCache().maker(seen(dead, good), LIGHT.name)("SP_TkU")
-    assert "✓ 0 % off (limit 5 %)" in figure["layout"]["title"]["text"]
+    assert "✓ 0 % off<" in figure["layout"]["title"]["text"]
     assert not figure["layout"]["shapes"]
 
 

@@ -1,6 +1,8 @@
 """The small line of a yield: a drop of 5 % is seen, scatter does not fill it, and words say what it shows."""
 
 import re
+from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -15,7 +17,12 @@ PX = 20 / 100
 def heights(hits: list[float | None], since: int | None = None) -> list[float]:
     """Return how high each point is drawn, from 0 at the bottom to 100."""
     line = sparkline(Yield(spills=tuple(range(len(hits))), hits=tuple(hits)), since)
-    return [100 - float(y) for y in re.findall(r" (\d+)", getattr(line, "data-line"))]
+    return [100 - float(y) for y in re.findall(r" (\d+)", drawn(line))]
+
+
+def drawn(line: Any) -> str:
+    """Return how the line goes, as SVG has it."""
+    return re.findall(r" d='([^']*)'", unquote(line.style["--line"]))[0]
 
 
 def test_a_drop_of_five_percent_is_two_pixels_and_the_usual_yield_is_in_the_middle() -> None:
@@ -42,11 +49,12 @@ def test_the_line_says_what_it_shows_and_marks_the_first_spill_of_what_is_wrong(
     line, quiet = sparkline(its, 6), sparkline(its, None)
     assert getattr(line, "aria-label") == "Hits a particle trigger: 2 now, 4 before spill 6"
     assert getattr(quiet, "aria-label") == "Hits a particle trigger: 2 now, 3.5 is usual"
-    assert line.style == {"--since": "75.0%"}
-    assert quiet.style == {}
-    assert getattr(line, "data-line").count("M") == 2  # what is not known is a gap
+    assert line.style.keys() == {"--line", "--since"}
+    assert line.style["--since"] == "75.0%"
+    assert quiet.style.keys() == {"--line"}
+    assert drawn(line).count("M") == 2  # what is not known is a gap
     # Wrong from a spill on of which there is no point yet.
-    assert sparkline(its, 9).style == {"--since": "100.0%"}
+    assert sparkline(its, 9).style["--since"] == "100.0%"
     assert getattr(sparkline(its, 0), "aria-label") == "Hits a particle trigger: 2 now, 4 before spill 0"
 
 

@@ -146,7 +146,7 @@ def test_a_tile_has_the_yield_of_its_detector_if_that_has_channels() -> None:
     shown = view(run_book(), judgement=judgement)
     lines = [each.children[1:] for each in tiles(shown, "/")]
     assert [[line.className for line in its] for its in lines] == [["line marked"], [], ["line"], [], []]
-    assert lines[0][0].style == {"--since": "50.0%"}
+    assert lines[0][0].style["--since"] == "50.0%"
     assert [each.children[1:] for each in tiles(view(run_book(), judgement=judgement, is_loading=True), "/")] == [
         []
     ] * 5

@@ -42,6 +42,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "book": book,
         "judgement": None,
         "shapes": {},
+        "explained": {},
         "limits": TypeLimits(),
         "filling": None,
         "is_loading": False,

@@ -2,36 +2,57 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dashboards.choices import Choices
+from dashboards.data import Data
 from ops.commands.checks import tell
 from ops.console import out
 from ops.stack import LocalStack
-from schemas.records import RawSpill
+from schemas.records import RawSpill, RunControl
 from streams.books.limits import TypeLimits
 from streams.books.shapes import plot_verdicts
 from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.simulator import SimulatedRun
+from streams.explain.verdicts import Answer
 from streams.process import process
 from streams.reconstruct import reconstruct
 from tests.live import Live, count_live, settings_on
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.tables import copy_tables, naming, recalibrate
 
 RUN, SPILLS = 900_021, 60
 PLOT = "hslabhits10"
+GOOD, OTHER_TABLES = 77, 78
 WORDS = "TOF1 horizontal slab 3, PMT 1 silent since spill 30"
 RECORDS = [*SimulatedRun(run=RUN, spills=SPILLS).with_faults(["dead_pmt:tof1/0/3/1@30-59"]).records()]
 
 
 @pytest.fixture(scope="module")
 def broken(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Return a run with a dead photomultiplier, counted by workers of which one was killed meanwhile."""
-    batches = [RECORDS[:40], RECORDS[40:]]
-    with count_live(settings_on(stack), tmp_path_factory.mktemp("broken"), batches, {}) as counted:
+    """Return runs with a dead photomultiplier, counted by workers of which one was killed meanwhile.
+
+    By the tables of the last one TOF0 comes later than by those of the good one before it.
+    """
+    tables = tmp_path_factory.mktemp("tables")
+    indices = [copy_tables(tables / str(run), run, run) for run in (GOOD, OTHER_TABLES)]
+    recalibrate(indices[1])
+    env = naming(*indices)
+    settings = settings_on(stack, conditions=json.loads(env["SPILLDECK_CONDITIONS"]))
+    of_tof = [*of_tof_alone(GOOD, 1), *of_tof_alone(OTHER_TABLES, 2, "dead_pmt:tof1/0/3/1@0-99")]
+    batches = [RECORDS[:40], RECORDS[40:] + of_tof]
+    with count_live(settings, tmp_path_factory.mktemp("broken"), batches, env) as counted:
         yield counted
+
+
+def of_tof_alone(run: int, seed: int, *faults: str) -> list[RawSpill | RunControl]:
+    its = SimulatedRun(run=900_077, spills=100, mean_triggers=15, seed=seed, detectors=("tof",)).with_faults(faults)
+    return [replace(record, run=run) for record in its.records()]
 
 
 @pytest.mark.servers
@@ -58,6 +79,42 @@ def test_what_is_wrong_is_the_same_live_replayed_and_without_servers(broken: Liv
     assert "No earlier run of its type is good" in said
     assert f"Run {RUN}: {SPILLS} spills judged, up to {SPILLS - 1}" in said
     assert f"{WORDS}: 0 hits, where" in said
+
+
+@pytest.mark.servers
+def test_6_a_command_says_of_each_bad_plot_whether_conditions_explain_it(
+    broken: Live, spilldeck_here: Spilldeck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("checks", "explain", str(OTHER_TABLES), "ht01", "hslabhits10", "hnsp_1")
+    shown = spilldeck_here(*asked, "--json", env=broken.env)
+    found = json.loads(shown.stdout)
+    assert (shown.returncode, found["reference"]) == (0, GOOD)
+    answers = {name: its["answer"] for name, its in found["plots"].items()}
+    assert (answers["ht01"], answers["hslabhits10"]) == ("conditions explain it", "not the conditions")
+    assert found["plots"]["ht01"]["why"].endswith(f"% off, 0 % with those of run {GOOD}; tof_t0 differs")
+    monkeypatch.setattr(out, "_width", 80)
+    said = spilldeck_here(*asked[:3], "--spills", "15", env=broken.env).stdout
+    assert "Nobody knows: settling in the last" in " ".join(said.split())
+    assert max(map(len, said.splitlines())) <= 80
+    said = spilldeck_here("checks", "explain", str(GOOD), "--reference", str(GOOD), env=broken.env).stdout
+    assert said == f"No plot is off against run {GOOD}, and no peak has moved.\n"
+    refused = spilldeck_here("checks", "explain", str(GOOD), env=broken.env)
+    assert "--reference RUN" in assert_one_sentence(refused, 2)
+    assert "no plot ht99" in assert_one_sentence(spilldeck_here("checks", "explain", str(OTHER_TABLES), "ht99"), 2)
+
+
+@pytest.mark.servers
+def test_6_the_page_finds_by_itself_what_conditions_explain(broken: Live) -> None:
+    until_s = time.monotonic() + 60
+    with Data(broken.settings) as data:
+        while Answer.CONDITIONS not in {
+            each.answer for each in data.view(Choices(run=OTHER_TABLES)).explained.values()
+        }:
+            assert time.monotonic() < until_s
+            time.sleep(0.2)
+        found = data.view(Choices(run=OTHER_TABLES)).explained
+    assert found["ht01"].answer is Answer.CONDITIONS
+    assert found["hslabhits10"].answer is Answer.NOT
 
 
 @pytest.mark.servers
@@ -164,9 +221,7 @@ def test_a_run_is_compared_with_the_one_that_is_pinned_for_its_type(broken: Live
         found: int | None = json.loads(shown)["reference"]
         return found
 
-    runs = json.loads(spilldeck_here("runs", "list", "--json", env=broken.env).stdout)
-    (listed,) = (each for each in runs if each["run"] == RUN)
-    run_type = listed["run_type"]
+    run_type = json.loads(spilldeck_here("runs", "show", str(RUN), "--json", env=broken.env).stdout)["run_type"]
     assert "there is no run 12" in assert_one_sentence(spilldeck_here("references", "pin", "12", env=broken.env), 2)
     pinned = spilldeck_here("references", "pin", str(RUN), "--reason", "as good as any", env=broken.env)
     assert pinned.returncode == 0, pinned.stderr
