@@ -27,6 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_all(as_json: AsJson = False) -> None:
     """List what is watched, and from when on it is told."""
     from streams.books.judgement import Judging
+    from streams.books.shapes import evidence_limit
     from streams.checks.peaks import Peak
     from streams.experiment import experiment
     from streams.settings import load_settings
@@ -35,13 +36,14 @@ def list_all(as_json: AsJson = False) -> None:
     if not watched and not as_json:
         out.print(NOTHING_WATCHED.format(experiment().title), markup=False)
         return
-    limits, borne = Judging().limits, load_settings().checks.spills_a_false_alarm
+    limits, borne = Judging().limits | {"shape": evidence_limit()}, load_settings().checks.spills_a_false_alarm
+    judged = [plot.name for plot in experiment().plots.values() if plot.is_judged]
     if as_json:
         listed = [
             {"detector": name, "name": its.name, "channels": 0 if isinstance(its, Peak) else its.size}
             for name, its in watched
         ]
-        plain = {"watched": listed, "limits": limits, "spills_a_false_alarm": borne}
+        plain = {"watched": listed, "plots": judged, "limits": limits, "spills_a_false_alarm": borne}
         typer.echo(json.dumps(plain))
         return
     table = Table("detector", "what", "channels")
@@ -53,6 +55,7 @@ def list_all(as_json: AsJson = False) -> None:
         ("A channel's share of its group's hits", limits["channel"]),
         ("A group's hits a particle trigger", limits["group"]),
         ("A peak's place, and its entries a particle trigger", limits["peak"]),
+        (f"The shape of one of {len(judged)} plots, against the reference", limits["shape"]),
     ):
         out.print(f"{what}: a change is told when it is exp({limit:.1f}) times as likely as none.")
     out.print(f"Borne is one false alarm in {borne:,.0f} spills, in all of them together.")

@@ -16,7 +16,7 @@ from ops.console import out
 from ops.stack import LocalStack
 from schemas.records import RawSpill, RunControl
 from streams.books.limits import TypeLimits
-from streams.books.shapes import plot_verdicts
+from streams.books.shapes import evidence_limit, plot_verdicts
 from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.explain.verdicts import Answer
@@ -164,6 +164,10 @@ def test_what_is_watched_is_listed_with_what_is_borne(spilldeck_here: Spilldeck)
     found = json.loads(spilldeck_here("checks", "list", "--json").stdout)
     assert {"detector": "tof", "name": "TOF1", "channels": 28} in found["watched"]
     assert {"detector": "tof", "name": "Electrons TOF0 → TOF1", "channels": 0} in found["watched"]
+    assert "hspxy_1" in found["plots"]
+    assert "hnsp_spill_tof0" not in found["plots"], "its shape follows the beam's intensity"
+    assert found["limits"]["shape"] == evidence_limit()
+    assert "against the reference: a change is told when it is exp(19.9)" in " ".join(listed.split())
     assert found["limits"]["channel"] > found["limits"]["group"] > found["limits"]["peak"] > 10
 
 
