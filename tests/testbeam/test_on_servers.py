@@ -147,8 +147,9 @@ def test_the_page_speaks_of_its_own_detectors_alone(running: Running, chromium: 
         assert all(plot.title in html for plot in experiment().plots.values()), path
         assert not any(plot.title in html for plot in MICE.plots.values()), path
     assert page.title() == "Test beam · Spilldeck"
-    assert [link.inner_text() for link in page.locator("nav a").all()][:5] == [
+    assert [link.inner_text() for link in page.locator("nav a").all()][:6] == [
         "Overview",
+        "Changes",
         *(its.title for its in experiment().detectors.values()),
     ]
     assert sum(drawn(page, "calorimeter_energy", COUNTS)) > 0
