@@ -197,7 +197,9 @@ def _compared(view: View, other: Reference, name: str) -> Compared:
 
 def _last_minute(view: View, plot: Plot) -> I8 | None:
     """Return what the last minute has of a plot of one axis; None where it is not shown beside the whole run."""
-    if view.beside is None or view.window is not None or view.stand_since_ms or len(plot.axes) > 1:
+    if view.beside is None or view.window is not None or len(plot.axes) > 1:
+        return None
+    if view.stand_since_ms or view.book.totals.ended:
         return None
     return view.beside.book.counts(plot.name)[1:-1]
 

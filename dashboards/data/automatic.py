@@ -49,11 +49,19 @@ class Chooser:
         self._totals = totals
         self._known: dict[int, tuple[Place, str]] = {}
 
-    def choose(self, earlier: Iterable[int], places: Mapping[int, Place]) -> Automatic:
-        """Return the first of some runs that is good."""
+    def choose(self, earlier: Iterable[int], places: Mapping[int, Place], began_ms: int = 0) -> Automatic:
+        """Return the first of some runs that is good.
+
+        Parameters
+        ----------
+        began_ms
+            When the first message came of the run that is compared, so that it makes no difference when somebody looks:
+            a run that ended later is not taken. 0 where nobody knows.
+        """
         passed_over: dict[int, str] = {}
         for run in islice(earlier, CONSIDERED):
-            why = self._why_not(run, places[run])
+            is_late = began_ms and places[run].ended_ms > began_ms
+            why = "ended when this one had begun" if is_late else self._why_not(run, places[run])
             if not why:
                 return Automatic(run=run, passed_over=passed_over)
             passed_over[run] = why

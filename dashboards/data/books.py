@@ -236,7 +236,7 @@ class BooksReader:
                 found[run] = Automatic(run=pinned, is_pinned=True)
             elif run not in found or found[run].is_pinned:
                 earlier = (each for each in books.same_type_before(run) if each not in books.avoided)
-                found[run] = self._chooser.choose(earlier, places)
+                found[run] = self._chooser.choose(earlier, places, _began_ms(places, run))
         return found
 
 
@@ -248,7 +248,11 @@ def automatic_of(reader: BookReader, run: int, decisions: Decisions) -> Automati
         return Automatic(run=pinned, is_pinned=True)
     books = Books(at=At(shown=extent), runs=_listed(Books(), extent))
     chooser = Chooser(lambda each: reader.runs([each]).get(each))
-    return chooser.choose(books.same_type_before(run), extent.places)
+    return chooser.choose(books.same_type_before(run), extent.places, _began_ms(extent.places, run))
+
+
+def _began_ms(places: Mapping[int, Place], run: int) -> int:
+    return places[run].first_ms if run in places else 0
 
 
 def _pinned(decisions: Decisions, run: int, places: Mapping[int, Place]) -> int | None:

@@ -206,6 +206,8 @@ class View:
     """Names of the files whose histograms were imported to be compared with."""
     automatic: Automatic
     """What is compared with if nobody chooses."""
+    automatic_faults: int
+    """What is known to be wrong with that run itself."""
     expected_rate: float | None
     """Spills a second that the settings expect."""
     unattributed: Totals

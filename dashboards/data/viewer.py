@@ -164,6 +164,7 @@ class Viewer:
             else Reference.of_file(file),
             imports=imports,
             automatic=books.automatic_reference(run),
+            automatic_faults=_faults(seen, run),
             expected_rate=self._expected_rate,
             unattributed=books.unattributed,
             version="|".join(map(str, version)),
@@ -185,6 +186,13 @@ class Viewer:
             return names, self._imports.read(name) if name is not None else None, ()
         except SpilldeckError as error:
             return names, None, (sentence(error),)
+
+
+def _faults(seen: Seen, run: int | None) -> int:
+    """Return what is known to be wrong with the run that one is compared with if nobody chooses."""
+    other = seen.store.books.automatic_reference(run).run
+    its = seen.store.judgements.get((other, None)) if other is not None else None
+    return len(its.bad) if its is not None else 0
 
 
 def _losses(progress: Mapping[int, Progress], now_s: float) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from dashboards.pages.links import to_page
 from schemas.columns import I8
 from streams.books.book import Book
 from streams.books.changed import ALL, Changed, Moved, Side, changed, without
+from streams.books.judgement import MOST
 from streams.books.shapes import PlotVerdict, State, where
 from streams.books.windows import Window
 from streams.experiment import experiment
@@ -152,7 +153,8 @@ def _channel(moved: Moved) -> tuple[Any, ...]:
         how = f"{moved.now:.3g} hits a particle trigger, where {moved.before:.3g} were expected"
     else:
         how = f"{_percent(moved.now)} of the hits in {moved.group}, where {_percent(moved.before)} were expected"
-    how = f"silent: {how}" if not moved.hits else f"× {moved.factor:.2g}: {how}"
+    factor = f"× {moved.factor:.2g}" if moved.factor < MOST else "new"
+    how = f"silent: {how}" if not moved.hits else f"{factor}: {how}"
     link = to_page(words, f"/detector/{moved.detector}")
     return True, link, how, moved.size, moved.hits, moved.expected, moved.evidence
 

@@ -20,7 +20,7 @@ from streams.books.judgement import cause_words, measured, words
 from streams.books.plain_limits import TooMany, too_many
 from streams.books.shapes import PlotVerdict
 from streams.checks.causes import Cause
-from streams.checks.counts import SETTLING
+from streams.checks.counts import SETTLING, Finding
 from streams.checks.means import Moved
 from streams.experiment import experiment
 from streams.explain.verdicts import of_peak
@@ -201,18 +201,24 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
     if bad:
         return Level.BAD, _first(bad, view) + as_of
     if not judgement.counted:
-        return Level.UNKNOWN, "No hits by channel are kept of this run" if judgement.spills else "No spills yet"
+        why = "Not judged yet" if view.book.totals.filled else "No spills yet"
+        return Level.UNKNOWN, "No hits by channel are kept of this run" if judgement.spills else why
     if judgement.is_settling:
         return Level.IDLE, f"Settling: {judgement.counted} of {SETTLING}{as_of}"
     was = f"; {several(len(its), 'fault')} before" if its else ""
+    if following := _off(detector, view, follow=True):  # as far off as they may be, they are not as they should be
+        plots = f"{several(len(following), 'plot')} not as in {following[0].against}"
+        return Level.WARNING, f"No change{was}{as_of}; {plots}, as may follow from what is wrong elsewhere"
     return Level.GOOD, f"No change{was}{as_of}{_as_in(detector, view)}"
 
 
 def _as_in(detector: str, view: View) -> str:
     """Return what the plots of a detector are like, if that is known of one at least."""
+    if view.automatic.run is None:
+        return "; no run to compare with"
     verdicts = [view.shapes[plot.name] for plot in experiment().detectors[detector].plots if plot.name in view.shapes]
     good = next((each for each in verdicts if each.state is shapes.State.GOOD), None)
-    return f"; plots as in {good.against}" if good is not None else ""
+    return f"; plots as in {good.against}{_itself(view)}" if good is not None else ""
 
 
 def _of(detector: str, view: View) -> list[Cause]:
@@ -227,4 +233,16 @@ def _first(bad: Sequence[Cause], view: View) -> str:
     times_us = spills.time_us[spills.spill >= _begun(first)]
     ago = f", {span(view.now_s - times_us[0] / 1e6)} ago" if len(times_us) and view.run == view.current else ""
     others = f"; {len(bad) - 1} more" if len(bad) > 1 else ""
-    return f"{cause_words(first)}{ago}{others}"
+    against = f", unlike in run {view.automatic.run}{_itself(view)}" if _is_from_the_begin(first) else ""
+    return f"{cause_words(first)}{against}{ago}{others}"
+
+
+def _itself(view: View) -> str:
+    """Say so if something is wrong with the reference itself: then it may be that, and not this run."""
+    return f" (itself with {several(view.automatic_faults, 'fault')})" if view.automatic_faults else ""
+
+
+def _is_from_the_begin(cause: Cause) -> bool:
+    """Say whether another run tells it: then that one may be the one with the fault."""
+    finding = cause.verdict.finding
+    return isinstance(finding, Finding) and finding.from_the_begin

@@ -72,16 +72,17 @@ def pin(
     reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "",
 ) -> None:
     """Have the runs of its type be compared with a run, from now on."""
-    from dashboards.data.automatic import bad
+    from dashboards.data.automatic import bad, too_little
     from streams.books.reader import BookReader
 
     with servers() as (settings, redis):
-        totals = BookReader.shown(redis, settings).runs([run]).get(run)
+        reader = BookReader.shown(redis, settings)
+        totals, place = reader.runs([run]).get(run), reader.places().get(run)
         if totals is None or not totals.filled:
             raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
         _decide(settings, redis, totals.run_type, run, reason)
     out.print(f"runs of type {totals.run_type or 'none'} are compared with run {run}", markup=False)
-    if why := bad(totals):
+    if why := (too_little(place) if place is not None else "") or bad(totals):
         err.print(f"run {run} is none that would be chosen: {why}", markup=False, style="yellow", soft_wrap=True)
 
 

@@ -23,6 +23,8 @@ from streams.words import several
 
 KNOWN_SPILLS = 300
 """The last so many spills of another run tell what it had."""
+MOST = 100
+"""Times as many hits as before, from which on there were none before, as good as."""
 PATIENCE = 8
 """Spills after which one that lacks is not waited for any more. Partitions are counted at different speeds."""
 
@@ -142,7 +144,9 @@ def _change(verdict: Verdict) -> str:
     finding = verdict.finding
     if isinstance(finding, Moved):
         return f"moved by {finding.by:+.2f} {verdict.unit}"
-    return finding.change.name + ("" if finding.change.name == "silent" else f" (× {finding.factor:.2g})")
+    if finding.change.name == "silent":
+        return finding.change.name
+    return f"{finding.change.name} ({f'× {finding.factor:.2g}' if finding.factor < MOST else 'new'})"
 
 
 def measured(verdict: Verdict) -> str:

@@ -12,6 +12,8 @@ from streams.experiment import experiment
 from streams.files import read_whole
 
 _MAX_BYTES = 1 << 20
+FAULTS_SAID, LONGEST = 3, 100
+"""So many faults of a file are said, and characters of where each is."""
 _Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -89,7 +91,8 @@ class LimitsFile:
 
     def of(self, run_type: str) -> TypeLimits:
         """Return the limits of a run type; of one that the file does not know, what is off only warns."""
-        return self._limits.get(run_type, TypeLimits(only_warns=self._path is not None))
+        # A file that never could be read says nothing of any type.
+        return self._limits.get(run_type, TypeLimits(only_warns=self._at is not None))
 
 
 def read_limits(path: Path) -> Limits:
@@ -102,11 +105,13 @@ def read_limits(path: Path) -> Limits:
     """
     try:
         said = _FILE.validate_python(tomllib.loads(read_whole(path, _MAX_BYTES, "The file of limits").decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"The file of limits {path} is no TOML: {error}") from error
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
-        raise UsageError(f"The file of limits {path} is wrong: {faults}") from error
+        faults = [f"{'.'.join(str(part) for part in e['loc'])[:LONGEST]}: {e['msg']}" for e in error.errors()]
+        more = [f"and {len(faults) - FAULTS_SAID:,} more"] if len(faults) > FAULTS_SAID else []
+        said_faults = "; ".join([*faults[:FAULTS_SAID], *more])
+        raise UsageError(f"The file of limits {path} is wrong: {said_faults}") from error
+    except (ValueError, RecursionError) as error:  # of a number of 5,000 digits, too
+        raise UsageError(f"The file of limits {path} is no TOML: {error}") from error
     for run_type, its in said.items():
         if unknown := sorted(its.plots.keys() - experiment().plots.keys()):
             raise UsageError(f"The file of limits {path} is wrong: {run_type}.plots has {unknown[0]}, which is no plot")

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from schemas.records import RawSpill
 from streams.books.compare import compare
-from streams.books.judgement import PATIENCE, Judgement, Judging, cause_words, judged
+from streams.books.judgement import PATIENCE, Judgement, Judging, cause_words, judged, words
 from streams.books.run import RunBook
+from streams.checks.begin import Begin
 from streams.checks.channels import pack, unpack
+from streams.checks.counts import Change, Finding
+from streams.checks.judge import Verdict
 from streams.conditions.store import ConditionsStore
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
@@ -148,3 +151,18 @@ def earlier() -> RunBook:
     """Return the run as it was before its channel died."""
     its = dict(counts_before())
     return replace(book(), ledger={n: book().ledger[n] for n in its}, channel_counts=its)
+
+
+def test_what_had_next_to_nothing_before_is_new_and_has_no_factor() -> None:
+    hot = Finding(
+        column=0,
+        change=Change(5.0, "hot"),
+        factor=3600.0,
+        counted=3600,
+        expected=1.0,
+        begin=Begin(7, 7, 7),
+        told=9,
+    )
+    assert (
+        words(Verdict(group="KL", channel="cell 1, PMT 0", finding=hot)) == "KL cell 1, PMT 0 hot (new) since spill 7"
+    )

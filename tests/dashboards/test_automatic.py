@@ -101,3 +101,11 @@ class FewRuns:
 
     def runs(self, wanted: list[int]) -> dict[int, Totals]:
         return {run: self._its[run] for run in wanted}
+
+
+def test_13_a_run_that_ended_when_this_one_had_begun_is_passed_over_whenever_somebody_looks() -> None:
+    choose, places = chooser({1: totals(ended_ms=10), 2: totals(ended_ms=30)})
+    found = choose.choose([2, 1], places, began_ms=20)
+    assert found == Automatic(run=1, passed_over={2: "ended when this one had begun"})
+    assert choose.choose([2, 1], places, began_ms=30).run == 2
+    assert choose.choose([2, 1], places).run == 2

@@ -233,3 +233,49 @@ def test_2_what_changed_late_is_told_by_the_last_minute_though_it_is_little_of_t
     assert found["hslabhits10"].told_from > found["SP_TkU"].told_from, "chance has a try in each minute"
     shown = view(whole, shapes=found, judgement=Judgement(spills=200, counted=200, last=199))
     assert "% off in the last minute" in text_of(tiles(shown, "/"))
+
+
+def test_1_a_detector_whose_plots_are_off_is_never_green_whatever_they_may_follow_from(
+    good: RunBook, dead: RunBook
+) -> None:
+    judgement = Judgement(spills=60, counted=60, last=59, verdicts=(verdict(7),))
+    shown = seen(dead, good, judgement=judgement, automatic=Automatic(run=6))
+    its = shown.shapes["tof_A"]
+    assert its.shape is not None
+    assert "tof" in experiment().needs(experiment().plots["tof_A"])
+    off = {"tof_A": replace(its, state=State.BAD, shape=replace(its.shape, elsewhere=0.5))}
+    before, after = (
+        next(text_of(tile) for tile in tiles(each, "/") if "Cherenkov" in text_of(tile))
+        for each in (shown, replace(shown, shapes=dict(shown.shapes) | off))
+    )
+    assert before.startswith("✓")
+    assert after.startswith("! Cherenkov No change; 1 plot not as in run 6, as may follow from what is wrong elsewhere")
+
+
+def test_8_without_a_reference_a_tile_says_so_and_one_with_a_fault_of_its_own_is_named(good: RunBook) -> None:
+    judgement = Judgement(spills=60, counted=60, last=59)
+    alone = view(good, judgement=judgement)
+    said = [text_of(tile) for tile in tiles(alone, "/")]
+    assert said
+    assert all("No change; no run to compare with" in each for each in said), said
+    its = seen(good, good, judgement=judgement, automatic=Automatic(run=6), automatic_faults=2)
+    assert any("plots as in run 6 (itself with 2 faults)" in text_of(tile) for tile in tiles(its, "/"))
+    begun = verdict(7)
+    begun = replace(begun, finding=replace(begun.finding, from_the_begin=True))
+    its = replace(its, judgement=replace(judgement, verdicts=(begun,)))
+    assert any("from the begin on, unlike in run 6 (itself with 2 faults)" in text_of(t) for t in tiles(its, "/"))
+
+
+def test_no_file_of_limits_stops_the_page_or_fills_it(tmp_path: Path) -> None:
+    path = tmp_path / "limits.toml"
+    file = LimitsFile(path)
+    file.look()
+    assert "cannot be read" in file.problem
+    assert file.of("physics") == TypeLimits(), "of a file that never could be read nobody knows whether it has the type"
+    path.write_text(f"[physics]\nmatters = {'1' * 5000}\n")
+    file.look()
+    assert "is no TOML" in file.problem
+    path.write_text("".join(f"[{'t' * 500}{number}]\nmatters = 7\n" for number in range(2000)))
+    file.look()
+    assert "and 1,997 more" in file.problem
+    assert len(file.problem) < 1000

@@ -50,13 +50,13 @@ def said(judgement: Judgement | None, detector: str = "tof", path: str = "/", **
     ("judgement", "level", "words"),
     [
         (None, "unknown", "Not judged yet"),
-        (Judgement(), "unknown", "No spills yet"),
+        (Judgement(), "unknown", "Not judged yet"),
         (Judgement(problem="its counts are cut"), "unknown", "Cannot be judged: its counts are cut"),
         (Judgement(spills=30, last=29), "unknown", "No hits by channel are kept of this run"),
         (Judgement(spills=7, counted=7, last=6), "idle", "Settling: 7 of 20"),
-        (FINE, "good", "No change"),
-        (replace(FINE, left=200), "good", "No change, as of spill 99"),
-        (replace(FINE, verdicts=(verdict(ended=60),)), "good", "No change; 1 fault before"),
+        (FINE, "good", "No change; no run to compare with"),
+        (replace(FINE, left=200), "good", "No change, as of spill 99; no run to compare with"),
+        (replace(FINE, verdicts=(verdict(ended=60),)), "good", "No change; 1 fault before; no run to compare with"),
         (replace(FINE, verdicts=(verdict(),)), "bad", "TOF1 horizontal slab 1, PMT 1 silent since spill 40"),
         (
             replace(FINE, verdicts=(verdict(earliest=38), verdict(4, first=70)), left=9),
@@ -64,7 +64,7 @@ def said(judgement: Judgement | None, detector: str = "tof", path: str = "/", **
             "TOF1 horizontal slab 1, PMT 1 silent since spill 40 (between 38 and 40); 1 more, as of spill 99",
         ),
         (replace(FINE, verdicts=(verdict(-1),)), "bad", "TOF1 silent since spill 40"),
-        (replace(FINE, verdicts=(verdict(group="KL"),)), "good", "No change"),
+        (replace(FINE, verdicts=(verdict(group="KL"),)), "good", "No change; no run to compare with"),
     ],
 )
 def test_a_tile_says_how_a_detector_is(judgement: Judgement | None, level: str, words: str) -> None:

@@ -59,6 +59,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "reference": None,
         "imports": (),
         "automatic": Automatic(),
+        "automatic_faults": 0,
         "expected_rate": None,
         "spills": spill_facts(book.ledger, refused=book.totals.refused),
         "run_spills": spill_facts(book.ledger, refused=book.totals.refused),
