@@ -6,7 +6,7 @@ from functools import cache
 
 from schemas.columns import I8
 from schemas.records import RawSpill
-from streams.books.judgement import Judgement, cause_words
+from streams.books.judgement import Judgement, cause_words, words
 from streams.checks.causes import Cause
 from streams.checks.channels import Channels, pack, unpack
 from streams.checks.judge import Judge, Verdict
@@ -169,6 +169,11 @@ def causes_of(spills: Sequence[Counts]) -> tuple[Cause, ...]:
     return Judgement(verdicts=(*judge.verdicts, *peaks.verdicts), hits=judge.hits, last=judge.spill).causes
 
 
+def _is_late(verdict: Verdict, at: int) -> bool:
+    begin = verdict.finding.begin
+    return not begin.earliest - FIRST_OFF <= at <= begin.latest + FIRST_OFF
+
+
 def judged_case(case: Case, at: int, seed: int = 1) -> tuple[str, tuple[Cause, ...]]:
     """Return what is wrong with the judgement of a case, if anything, and all causes that were told."""
     asked = case.asked(at) if case.fault else []
@@ -176,8 +181,12 @@ def judged_case(case: Case, at: int, seed: int = 1) -> tuple[str, tuple[Cause, .
     others = [cause for cause in found if not cause_words(cause).startswith(case.culprits or ("nothing",))]
     if others or len(found) > len(case.culprits):
         return f"too much: {len(found)}, as {cause_words([*others, *found][0])}", found
-    begins = [(cause, cause.verdict.finding.begin) for cause in found]
-    late = [cause for cause, its in begins if not its.earliest - FIRST_OFF <= at <= its.latest + FIRST_OFF]
+    late = [cause for cause in found if _is_late(cause.verdict, at)]
     if late:
         return f"first spill: {cause_words(late[0])}", found
+    # What follows has its first spill, too; a peak has it when it has moved or emptied enough.
+    its = [each for cause in found for each in cause.follows if each.group in {group.name for group in GROUPS}]
+    followers = [each for each in its if _is_late(each, at)]
+    if len(followers) > 0.05 * len(its):
+        return f"first spill of what follows: {words(followers[0])}", found
     return "too little" if case.is_told and not found else "", found
