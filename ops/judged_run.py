@@ -6,7 +6,6 @@ from typing import Any
 from redis import Redis
 
 from dashboards.data.books import automatic_of
-from streams.books.book import Book
 from streams.books.decided import newest
 from streams.books.judgement import Judgement, judged
 from streams.books.limits import LimitsFile, TypeLimits
@@ -146,9 +145,7 @@ class StoredRuns:
         windows = last_minute([*reader.windows(run)])
         if not windows:
             return None
-        found = Book(book.book.ranges)
-        for window in windows:
-            found += reader.window(run, window, found.ranges)
+        found = reader.part(run, windows, book.book.ranges)
         since_us, until_us = windows[0].start * 1_000_000, windows[-1].end * 1_000_000
         its = (entry.triggers for entry in book.ledger.values() if since_us <= entry.time_us < until_us)
         return Late(book=found, triggers=sum(its))

@@ -271,6 +271,16 @@ class Experiment:
         return {each.name: each.watched for each in self.subsystems if each.watched}
 
     @cached_property
+    def all_watched(self) -> tuple[Channels | Peak, ...]:
+        """What is counted in each spill, of all detectors."""
+        return tuple(each for its in self.watched.values() for each in its)
+
+    @cached_property
+    def groups(self) -> tuple[Channels, ...]:
+        """The groups of channels of all detectors."""
+        return tuple(group for its in self.channels.values() for group in its)
+
+    @cached_property
     def channels(self) -> dict[str, tuple[Channels, ...]]:
         """Name of a detector → the groups of its channels, in the order of the pages."""
         return {each.name: each.channels for each in self.subsystems if each.channels}

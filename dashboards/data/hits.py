@@ -106,12 +106,11 @@ class _Sums:
 
     def add(self, ledger: Ledger, windows: Sequence[Window], counts: Mapping[int, bytes]) -> None:
         """Count some spills."""
-        groups = [group for its in experiment().channels.values() for group in its]
         new: dict[Window, _ByGroup] = {}
         for spill, packed in counts.items():
             window = _window_of(ledger[spill].time_us // 1_000_000, windows)
             assert window is not None  # noqa: S101 - they are due
-            _add(new.setdefault(window, {}), unpack(packed, groups))
+            _add(new.setdefault(window, {}), unpack(packed, experiment().groups))
         for window, its in new.items():
             self.by_window[window] = dict(self.by_window.get(window, {}))  # what was told of it stays as it was
             _add(self.by_window[window], its)

@@ -55,6 +55,10 @@ class Part:
     unreadable: str = ""
     """Why it cannot be read; empty if it can."""
 
+    def within(self, spills: SpillFacts) -> SpillFacts:
+        """Return those of some spills that are in it."""
+        return spills.rows((spills.time_us >= self.since_us) & (spills.time_us < self.until_us))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
@@ -271,10 +275,8 @@ class RunReader:
             taken = [each for each in windows if each.start <= part < each.end]
         if not taken:
             return Part()
-        book = Book(one.book.book.ranges)
         try:
-            for window in taken:
-                book += whose.reader.window(whose.run, window, book.ranges)
+            book = whose.reader.part(whose.run, taken, one.book.book.ranges)
         except UnreadableRunError as error:
             return Part(unreadable=str(error))
         since_us, until_us = taken[0].start * 1_000_000, taken[-1].end * 1_000_000

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from dashboards.choices import LAST_MINUTE
 from dashboards.data.books import Books
-from dashboards.data.one_run import NOTHING, OneRun, Part
+from dashboards.data.one_run import NOTHING, OneRun
 from streams.books.limits import LimitsFile
 from streams.books.shapes import Late, PlotVerdict, against_run, plot_verdicts
 
@@ -44,10 +44,7 @@ class ShapeJudges:
         if at in self._known and self._known[at][0] == key:
             return self._known[at]
         against = None if other is None or reference is NOTHING else against_run(other, reference.book)
-        late = None if part is None or part.unreadable else Late(book=part.book, triggers=_triggers(one, part))
+        late = None
+        if part is not None and not part.unreadable:
+            late = Late(book=part.book, triggers=int(part.within(one.spills).triggers.sum()))
         return key, plot_verdicts(one.book, against, limits, late=late)
-
-
-def _triggers(one: OneRun, part: Part) -> int:
-    times_us = one.spills.time_us
-    return int(one.spills.triggers[(times_us >= part.since_us) & (times_us < part.until_us)].sum())

@@ -8,7 +8,7 @@ from dashboards.data.books import Books
 from dashboards.data.broker import Broker
 from dashboards.data.frozen import Frozen
 from dashboards.data.history import History
-from dashboards.data.one_run import NOTHING, OneRun, Part, Wanted, sentence
+from dashboards.data.one_run import NOTHING, OneRun, Wanted, sentence
 from dashboards.data.replays import Replay
 from dashboards.data.store import Store
 from dashboards.data.view import Reference, View
@@ -21,7 +21,6 @@ from streams.books.progress import Progress
 from streams.books.promotions import Promoted
 from streams.errors import SpilldeckError
 from streams.freshness import Observed, daq, pipeline, silence_s, span, stand
-from streams.plots.spillfacts import SpillFacts
 from streams.settings import Settings
 
 LOSS_TOLD_S = 86_400.0
@@ -145,7 +144,7 @@ class Viewer:
             is_made_again=one.standing is not None and bool(one.standing.left),
             is_unreadable=one.is_unreadable,
             shown=part.book if part else one.book.book,
-            spills=_within(one.spills, part) if part else one.spills,
+            spills=part.within(one.spills) if part else one.spills,
             run_spills=one.spills,
             disordered=one.disordered,
             waited_s=seen.now_s - stand_since_ms / 1000 if stand_since_ms else (silence_s(observed) or 0.0) * is_taken,
@@ -155,7 +154,7 @@ class Viewer:
             window=choices.window if part else None,
             windows=one.windows,
             beside=its,
-            beside_spills=_within(one.spills, its) if its is not None else one.spills.rows(slice(0)),
+            beside_spills=its.within(one.spills) if its is not None else one.spills.rows(slice(0)),
             hits=one.hits,
             beyond_axis=one.beyond_axis,
             history=history or History(is_read=plot is None),
@@ -218,10 +217,6 @@ def _lost_replays(promoted: Promoted, runs: Iterable[int | None]) -> Iterator[st
     for run in dict.fromkeys(runs):
         if run is not None and (loss := promoted.loss(run)):
             yield f"Run {run}: showing live’s book: {loss}"
-
-
-def _within(spills: SpillFacts, part: Part) -> SpillFacts:
-    return spills.rows((spills.time_us >= part.since_us) & (spills.time_us < part.until_us))
 
 
 def _reference(run: int | None, session: str | None, one: OneRun, *, chosen: bool) -> Reference | None:

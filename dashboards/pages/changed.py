@@ -12,7 +12,7 @@ from schemas.columns import I8
 from streams.books.book import Book
 from streams.books.changed import ALL, Changed, Moved, Side, changed, without
 from streams.books.judgement import MOST
-from streams.books.shapes import PlotVerdict, State, where
+from streams.books.shapes import PlotVerdict, State, percent, where
 from streams.books.windows import Window
 from streams.experiment import experiment
 from streams.plots.spillfacts import SpillFacts
@@ -152,7 +152,7 @@ def _channel(moved: Moved) -> tuple[Any, ...]:
     if moved.channel == ALL:
         how = f"{moved.now:.3g} hits a particle trigger, where {moved.before:.3g} were expected"
     else:
-        how = f"{_percent(moved.now)} of the hits in {moved.group}, where {_percent(moved.before)} were expected"
+        how = f"{percent(moved.now)} of the hits in {moved.group}, where {percent(moved.before)} were expected"
     factor = f"× {moved.factor:.2g}" if moved.factor < MOST else "new"
     how = f"silent: {how}" if not moved.hits else f"{factor}: {how}"
     link = to_page(words, f"/detector/{moved.detector}")
@@ -175,7 +175,7 @@ def _plot(verdict: PlotVerdict) -> tuple[Any, ...]:
 
 def _row(is_large: bool, what: Any, how: str, elsewhere: float, entries: float, others: float, evidence: float) -> Any:
     mark = html.Span("▲" if is_large else "△", className="mark", title="Large" if is_large else "Small")
-    numbers = (_percent(elsewhere), f"{entries:,.0f} / {others:,.0f}", f"{evidence:.0f}")
+    numbers = (percent(elsewhere), f"{entries:,.0f} / {others:,.0f}", f"{evidence:.0f}")
     cells = [html.Td(how), *map(html.Td, numbers)]
     return html.Tr([html.Th([mark, what], scope="row"), *cells], className="large" if is_large else "")
 
@@ -204,7 +204,3 @@ def _list(whys: Mapping[str, str]) -> Any:
 
 def _remark(title: str, words: Any) -> Any:
     return html.Tr([html.Th(title, scope="row"), html.Td(words, colSpan=len(HEADS) - 1)], className="remark")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 0.995 else "100 %"

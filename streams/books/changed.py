@@ -150,7 +150,7 @@ def _verdict(name: str, ours: Side, against: Against, limits: TypeLimits) -> Plo
 @cache
 def _limit() -> float:
     """Return the logarithm of how much likelier than chance a change of a channel or a group must be to be told."""
-    groups = [group for its in experiment().channels.values() for group in its]
+    groups = experiment().groups
     runs = load_settings().checks.spills_a_false_alarm / RUN_SPILLS
     columns = sum(group.size + 1 for group in groups)
     return threshold(columns, len(FACTORS), OF_EACH * max(runs, 1.0))

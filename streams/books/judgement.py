@@ -10,7 +10,7 @@ import numpy as np
 
 from streams.books.run import Ledger, RunBook
 from streams.checks.causes import Cause, causes
-from streams.checks.channels import Channels, unpack
+from streams.checks.channels import unpack
 from streams.checks.counts import SETTLING, Finding
 from streams.checks.judge import Judge, Verdict
 from streams.checks.means import Moved
@@ -62,8 +62,7 @@ class Judgement:
     @cached_property
     def causes(self) -> tuple[Cause, ...]:
         """What is and what was wrong, each fault once, with what follows from it."""
-        watched = [each for its in experiment().watched.values() for each in its]
-        return causes(self.verdicts, watched, self.hits, self.last)
+        return causes(self.verdicts, experiment().all_watched, self.hits, self.last)
 
     @property
     def bad(self) -> tuple[Cause, ...]:
@@ -174,8 +173,7 @@ class Judging:
     def __init__(self, known: Mapping[str, Known] = MappingProxyType({}), false_alarm: float | None = None) -> None:
         self._known = known
         self._false_alarm = false_alarm or load_settings().checks.spills_a_false_alarm
-        self._watched = [each for its in experiment().watched.values() for each in its]
-        self._groups = [each for each in self._watched if isinstance(each, Channels)]
+        self._watched, self._groups = experiment().all_watched, experiment().groups
         self._peaks = [each for each in self._watched if isinstance(each, Peak)]
         self._begin()
 
@@ -270,12 +268,11 @@ def known_of(ledger: Ledger, counts_of: Callable[[Sequence[int]], Mapping[int, b
     ValueError
         When the counts cannot be read.
     """
-    groups = [group for its in experiment().channels.values() for group in its]
     spills = sorted(ledger)[-KNOWN_SPILLS:]
     packed = counts_of(spills)
     found: dict[str, Known] = {}
     for spill in spills:
-        for name, counts in unpack(packed.get(spill, b""), groups).items():
+        for name, counts in unpack(packed.get(spill, b""), experiment().groups).items():
             known = found.get(name, Known(counts=np.zeros_like(counts), triggers=0))
             found[name] = Known(counts=known.counts + counts, triggers=known.triggers + ledger[spill].triggers)
     return found

@@ -257,6 +257,13 @@ class BookReader:
                     total += unpack_book(stored, ranges)
         return total
 
+    def part(self, run: int, windows: Iterable[Window], ranges: Ranges) -> Book:
+        """Return the book of some windows of a run together."""
+        total = Book(ranges)
+        for window in windows:
+            total += self.window(run, window, ranges)
+        return total
+
     def plot(self, name: str, run: int, ranges: Ranges, window: Window | None = None) -> Histogram:
         """Return one histogram of a run, or of a window of it; empty if there is none."""
         total = Book(ranges)

@@ -134,8 +134,8 @@ def run_spans(settings: Settings, totals: Totals) -> Spans:
     )
 
 
-def newest_first(settings: Settings, run: int, spans: Spans) -> Generator[RawSpill, None, None]:
-    """Yield the raw spills of a run, `AT_ONCE` of a partition together, the newest of these first.
+def newest_first(settings: Settings, run: int, spans: Spans, at_once: int = AT_ONCE) -> Generator[RawSpill, None, None]:
+    """Yield the raw spills of a run, so many messages of a partition together, the newest of these first.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def newest_first(settings: Settings, run: int, spans: Spans) -> Generator[RawSpi
         for partition, (low, _) in enumerate(spans):
             stop = stops[partition]
             if low < stop:
-                stops[partition] = max(low, stop - AT_ONCE)
+                stops[partition] = max(low, stop - at_once)
                 yield from _raw_of_topic(settings, topic, partition, stops[partition], stop, run)
 
 

@@ -78,6 +78,16 @@ class Finding:
     """Since the first spill of the run; what is expected is what another run had."""
 
 
+def oddity(counts: I8 | F8, expected: F8) -> F8:
+    """Return the logarithm of how much likelier counts are with a mean of their own than with the expected one.
+
+    Of counts where none are expected, 0 and less: they tell nothing here.
+    """
+    odd, hit = expected - counts, np.flatnonzero(counts * expected)
+    odd[hit] += counts[hit] * np.log(counts[hit] / expected[hit])
+    return odd
+
+
 class CountTest(Found[Finding]):
     """Looks for changed counts in one detector's channels, or in several detectors' yields.
 
@@ -267,10 +277,7 @@ class CountTest(Found[Finding]):
             rest, good = share[asked].sum() / share.sum(), counts[asked].sum()
             others = rest - share * asked / share.sum()
             x: F8 = np.divide(good - counts * asked, others, out=np.zeros(len(counts)), where=others > _LEAST)
-            expected = share * x
-            odd, hit = expected - counts, np.flatnonzero(counts * expected)
-            odd[hit] += counts[hit] * np.log(counts[hit] / expected[hit])
-            odd *= asked / scatter
+            odd = oddity(counts, share * x) * (asked / scatter)
             worst = int(np.argmax(odd))
             # Of the first spill nothing is odd: nobody knows yet what they have.
             if odd[worst] < _AT_ONCE * self._cusum.limit or not self._memory.seen:

@@ -10,7 +10,7 @@ import numpy as np
 
 from schemas.columns import F8, I8, Bools
 from streams.checks.begin import Begin
-from streams.checks.counts import CHANNEL, SETTLING, Change, Finding
+from streams.checks.counts import CHANNEL, SETTLING, Change, Finding, oddity
 from streams.checks.cusum import SUSPECT, Found
 
 _SILENT, _HOT = CHANNEL[0], CHANNEL[-1]
@@ -133,10 +133,7 @@ class StartTest(Found[Finding]):
         good, shares = ~self.suspects, self._shares
         while True:
             found = float(counts[good].sum()) / max(float(shares[good].sum()), _LEAST)
-            expected = shares * found
-            odd, hit = expected - counts, np.flatnonzero(counts * expected)
-            odd[hit] += counts[hit] * np.log(counts[hit] / expected[hit])
-            odd *= good
+            odd = oddity(counts, shares * found) * good
             worst = int(np.argmax(odd))
             if odd[worst] < SUSPECT * self._limit or shares[good].sum() - shares[worst] < _ENOUGH * shares.sum():
                 return found

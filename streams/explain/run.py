@@ -1,26 +1,23 @@
 """The bad plots of a run explained, with the last spills that Kafka has of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 
 from redis.exceptions import RedisError
 
-from schemas.known import WireError
-from schemas.records import RawSpill
-from schemas.wire import decode
 from streams.books.connect import connect, no_redis
 from streams.books.limits import TypeLimits
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
 from streams.books.shapes import against_run
-from streams.books.totals import Totals
+from streams.books.topic_spills import newest_first, run_spans
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.explain.verdicts import Explained, at_once, explain, nobody_knows, sides, the_same
-from streams.kafka import asking, messages, span
 from streams.process import plot_ranges
 from streams.settings import Settings
-from streams.topics import Topics
 
 SPILLS = 100
 """About so many of a run, the last ones, are made again: some seconds of a processor."""
@@ -82,21 +79,7 @@ def explain_run(settings: Settings, its: Compared, plots: Sequence[str], spills:
         return dict.fromkeys(plots, nobody_knows(error))
     if not conditions.differ:  # but the names of their files
         return dict.fromkeys(plots, the_same(ours, theirs, reference))
-    records = _newest(settings, run, ours, spills)
-    return explain(records, plots, conditions, against_run(reference, its.reference_book), its.limits)
-
-
-def _newest(settings: Settings, run: int, totals: Totals, spills: int) -> Iterator[RawSpill]:
-    """Yield of each partition the spills among a run's last messages, as far as Kafka still has them."""
-    topic, each = Topics.of(settings).raw, -(-spills // max(len(totals.last_raw), 1))
-    with asking(settings) as consumer:
-        for partition, last in sorted(totals.last_raw.items()):
-            low, stop = span(consumer, topic, partition)
-            start = max(totals.first_raw[partition], last + 1 - each, low)
-            for message in messages(consumer, topic, partition, start, min(last + 1, stop)):
-                try:
-                    record = decode(message.value() or b"")
-                except WireError:
-                    continue
-                if isinstance(record, RawSpill) and record.run == run:
-                    yield record
+    spans = run_spans(settings, ours)
+    with closing(newest_first(settings, run, spans, at_once=-(-spills // max(len(spans), 1)))) as found:
+        records = islice(found, spills)
+        return explain(records, plots, conditions, against_run(reference, its.reference_book), its.limits)

@@ -100,7 +100,7 @@ def rates() -> dict[str, F8]:
 
 def groups() -> list[Channels]:
     """Return all groups of channels."""
-    return [group for its in experiment().channels.values() for group in its]
+    return [*experiment().groups]
 
 
 def beam(rng: np.random.Generator, spills: int) -> Iterator[tuple[int, int]]:

@@ -26,7 +26,7 @@ def side(fault: str, first: int, stop: int) -> Side:
     run = run.with_faults([f"{fault}@{FROM}-{SPILLS - 1}"]) if fault else run
     records = [record for record in run.records() if isinstance(record, RawSpill)][first:stop]
     found = process(records, ConditionsStore([]).for_run)[RUN].run_book()
-    groups = [group for its in experiment().channels.values() for group in its]
+    groups = experiment().groups
     hits = {group.name: np.zeros(group.size, np.int64) for group in groups}
     for packed in found.channel_counts.values():
         for name, its in unpack(packed, groups).items():

@@ -8,7 +8,7 @@ from schemas.columns import I8
 from schemas.records import RawSpill
 from streams.books.judgement import Judgement, cause_words, words
 from streams.checks.causes import Cause
-from streams.checks.channels import Channels, pack, unpack
+from streams.checks.channels import pack, unpack
 from streams.checks.judge import Judge, Verdict
 from streams.checks.peaks import Peak, PeakJudge
 from streams.experiment import experiment
@@ -16,8 +16,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.reconstruct import reconstruct
 from streams.settings import ChecksSettings
 
-WATCHED = tuple(each for its in experiment().watched.values() for each in its)
-GROUPS = tuple(each for each in WATCHED if isinstance(each, Channels))
+WATCHED, GROUPS = experiment().all_watched, experiment().groups
 PEAKS = tuple(each for each in WATCHED if isinstance(each, Peak))
 TRIGGERS = 60
 BORNE = ChecksSettings().spills_a_false_alarm

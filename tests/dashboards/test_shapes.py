@@ -279,3 +279,12 @@ def test_no_file_of_limits_stops_the_page_or_fills_it(tmp_path: Path) -> None:
     file.look()
     assert "and 1,997 more" in file.problem
     assert len(file.problem) < 1000
+
+
+def test_all_of_a_plot_is_a_hundred_percent_in_a_tile_too(good: RunBook, dead: RunBook) -> None:
+    its = verdicts(dead, good)["hslabhits10"]
+    assert its.shape is not None
+    all_of_it = replace(its, shape=replace(its.shape, elsewhere=0.998))
+    shown = seen(dead, good, judgement=Judgement(spills=60, counted=60, last=59))
+    said = text_of(tiles(replace(shown, shapes={"hslabhits10": all_of_it}), "/"))
+    assert "TOF1 slab hits, horizontal plane 100 % off" in said

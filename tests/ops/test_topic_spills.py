@@ -26,10 +26,9 @@ def test_a_spill_is_found_where_it_lies_though_others_came_twice_or_changed_plac
     assert find_raw(live.settings, RUN, 4000, totals) is None
 
 
-def test_the_newest_come_first_and_each_message_once(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topic_spills, "AT_ONCE", 4)
+def test_the_newest_come_first_and_each_message_once(live: Live) -> None:
     spans = run_spans(live.settings, live.reader.run(RUN, {}).totals)
-    found = [raw.spill for raw in newest_first(live.settings, RUN, spans)]
+    found = [raw.spill for raw in newest_first(live.settings, RUN, spans, at_once=4)]
     assert Counter(found) == Counter(record.spill for record in small_run(RUN) if isinstance(record, RawSpill))
     assert found.index(SPILLS - 1) < found.index(0)
     gone = tuple((stop, stop) for _, stop in spans)
