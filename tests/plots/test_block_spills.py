@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.columns import Table
 from schemas.records import ReconstructedSpill
 from streams.books.block_spills import MOST_SPILLS, MOST_TRIGGERS, BlockSearch, BlockSpill
 from streams.books.book import axes_of, counts_of
@@ -133,23 +134,43 @@ def test_what_is_named_really_filled_the_bins(data: st.DataObject) -> None:
     assert sorted((each.inside for each in its), reverse=True) == sorted(filter(None, filled.values()))[::-1][:3]
     for each in its:
         assert each.inside == filled[each.spill]
-        for trigger in each.triggers:
-            assert counts_of(plot, _without(spills[each.spill], trigger), {})[inside].sum() < each.inside
+        _each_trigger_filled(plot, inside, spills[each.spill], each)
+
+
+@pytest.mark.parametrize("plot", OF_TRIGGERS)
+def test_triggers_that_are_named_filled_the_first_and_the_last_bins(plot: str) -> None:
+    bins = tuple(axis.bins for axis in axes_of(plot, {}))
+    for first, last in (((-1,) * len(bins), (0,) * len(bins)), (tuple(n - 1 for n in bins), bins)):
+        for each in found(plot, block(first, last)):
+            inside = tuple(slice(low + 1, high + 2) for low, high in zip(first, last, strict=True))
+            _each_trigger_filled(plot, inside, SPILLS[each.spill], each)
+
+
+def _each_trigger_filled(plot: str, inside: tuple[slice, ...], spill: ReconstructedSpill, its: BlockSpill) -> None:
+    for trigger in its.triggers:
+        assert counts_of(plot, _without(spill, trigger), {})[inside].sum() < its.inside
 
 
 def _without(spill: ReconstructedSpill, trigger: int) -> ReconstructedSpill:
-    """Return a spill without the rows of a trigger; its number stays, as of one in which nothing was seen."""
-    cut = {
-        name: replace(
-            detector,
-            **{
-                table: rows.rows(rows.trigger != trigger) if hasattr(rows, "trigger") else rows
-                for table, rows in detector.tables().items()
-            },
-        )
-        for name, detector in spill.detectors.items()
-    }
-    return replace(spill, detectors=cut)
+    """Return a spill in which a trigger never was: emptied, it would still be one in which nothing was seen."""
+    return replace(
+        spill,
+        triggers=spill.triggers - 1,
+        detectors={
+            name: replace(
+                detector, **{name: _table_without(table, trigger) for name, table in detector.tables().items()}
+            )
+            for name, detector in spill.detectors.items()
+        },
+    )
+
+
+def _table_without(table: Table, trigger: int) -> Table:
+    of = getattr(table, "trigger", None)
+    if of is None:
+        return table
+    kept = of[of != trigger]
+    return replace(table.rows(of != trigger), trigger=kept - (kept > trigger))
 
 
 @pytest.mark.parametrize("plot", ["emr_occupancy_xz", "emr_occupancy_yz"])
