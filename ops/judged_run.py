@@ -1,10 +1,12 @@
 """A stored run, and all that is known to be wrong with it: by its channels, its plots, and its counters."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from redis import Redis
 
+from dashboards.data.automatic import Automatic
 from dashboards.data.books import automatic_of
 from streams.books.decided import newest
 from streams.books.judgement import Judgement, judged
@@ -28,6 +30,8 @@ class JudgedRun:
     run_type: str
     reference: int | None
     """The run that it was compared with."""
+    earlier: tuple[int, ...]
+    """Good ones before that, which say how runs scatter."""
     limits: TypeLimits
     judgement: Judgement
     shapes: dict[str, PlotVerdict]
@@ -49,6 +53,7 @@ class JudgedRun:
         return self.judgement.to_json() | {
             "run": self.run,
             "reference": self.reference,
+            "earlier_references": self.earlier,
             "plots": {name: its.to_json() for name, its in self.shapes.items()},
             "too_many": [asdict(each) for each in self.too_many],
         }
@@ -64,6 +69,8 @@ class StoredRun:
     """Its last minute, if it has one."""
     reference: int | None
     compared: RunBook | None
+    earlier: Mapping[int, RunBook]
+    """Good runs before that, the newest first."""
 
     def judged(self, limits: TypeLimits, false_alarm: float) -> JudgedRun:
         """Return what is known of it.
@@ -85,6 +92,7 @@ class StoredRun:
             run=self.run,
             run_type=self.book.totals.run_type,
             reference=self.reference,
+            earlier=tuple(self.earlier),
             limits=limits,
             judgement=found,
             shapes=self.shapes(limits, false_alarm),
@@ -99,7 +107,7 @@ class StoredRun:
     def _against(self) -> Against | None:
         if self.reference is None or self.compared is None:
             return None
-        return against_run(self.reference, self.compared)
+        return against_run(self.reference, self.compared, self.earlier)
 
 
 class StoredRuns:
@@ -136,10 +144,11 @@ class StoredRuns:
         """
         reader = self._shown if session is None else BookReader.of(self._redis, self._settings, session)
         book = self._book(reader, run)
-        other = automatic_of(self._shown, run, self._decisions()).run if reference is None else reference
-        compared = self._book(self._shown, other) if other is not None else None
+        chosen = automatic_of(self._shown, run, self._decisions()) if reference is None else Automatic(run=reference)
+        compared = self._book(self._shown, chosen.run) if chosen.run is not None else None
+        earlier = {each: self._book(self._shown, each) for each in chosen.earlier}
         late = self._late(reader, run, book)
-        return StoredRun(run=run, book=book, late=late, reference=other, compared=compared)
+        return StoredRun(run=run, book=book, late=late, reference=chosen.run, compared=compared, earlier=earlier)
 
     def _late(self, reader: BookReader, run: int, book: RunBook) -> Late | None:
         windows = last_minute([*reader.windows(run)])

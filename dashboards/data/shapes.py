@@ -27,8 +27,7 @@ class ShapeJudges:
 
     def look(self, books: Books, last: Shapes) -> Shapes:
         """Return what is known of the runs that were read; the same again if nothing has changed."""
-        wanted = {at: one for at, one in books.read.items() if one is not NOTHING and not one.is_unreadable}
-        known = {at: self._judged(books, at, one) for at, one in wanted.items()}
+        known = {at: self._judged(books, at, one) for at, one in books.to_judge().items()}
         is_same = known.keys() == last.keys() and all(its is last[at] for at, (_, its) in known.items())
         self._known = known
         return last if is_same else {at: its for at, (_, its) in known.items()}
@@ -37,13 +36,16 @@ class ShapeJudges:
         self, books: Books, at: tuple[int, str | None], one: OneRun
     ) -> tuple[object, Mapping[str, PlotVerdict]]:
         other = books.automatic_reference(at[0]).run
-        reference = books.one(other, None)
+        reference, earlier = books.one(other, None), books.earlier_references(at[0])
         limits = self._limits.of(one.book.totals.run_type)
         part = one.parts.get(LAST_MINUTE)
-        key = one.version, other, reference.version, limits, part is None
+        versions = reference.version, *(each.version for each in earlier.values())
+        key = one.version, other, versions, limits, part is None
         if at in self._known and self._known[at][0] == key:
             return self._known[at]
-        against = None if other is None or reference is NOTHING else against_run(other, reference.book)
+        against = None
+        if other is not None and reference is not NOTHING:
+            against = against_run(other, reference.book, {run: its.book for run, its in earlier.items()})
         late = None
         if part is not None and not part.unreadable:
             late = Late(book=part.book, triggers=int(part.within(one.spills).triggers.sum()))

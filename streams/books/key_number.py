@@ -1,13 +1,14 @@
 """The numbers of a plot that are followed from window to window and from run to run: its key number, its measures."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import sqrt
 
 from streams.books.cells import Histogram
 from streams.plots.measures import KeyNumber, mean_of
 from streams.plots.model import Axis, Plot
 
-__all__ = ["KeyNumber", "key_number", "measures_of", "what"]
+__all__ = ["KeyNumber", "key_number", "measures_of", "numbers_of", "what"]
 
 
 def what(plot: Plot) -> str:
@@ -42,3 +43,15 @@ def measures_of(plot: Plot, axes: Sequence[Axis], histogram: Histogram) -> tuple
     """
     counts = histogram.view(flow=False)
     return tuple(measure.of(counts, axes) for measure in plot.measures)
+
+
+def numbers_of(plot: Plot, histogram: Histogram) -> dict[str, KeyNumber]:
+    """Return what a histogram tells of places, widths and shares: its mean and the plot's measures, by their titles."""
+    axes = [
+        replace(axis, bins=its.size, low=float(its.edges[0]), high=float(its.edges[-1]))
+        for axis, its in zip(plot.axes, histogram.axes, strict=True)
+    ]
+    titles = [what(plot), *(measure.title for measure in plot.measures)]
+    first = key_number(plot, histogram, spills=1) if plot.has_mean else None
+    found = zip(titles, (first, *measures_of(plot, axes, histogram)), strict=True)
+    return {title: number for title, number in found if number is not None}

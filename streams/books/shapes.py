@@ -1,18 +1,22 @@
 """The plots of a run judged by their shapes: against a reference, within the limits of its type."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from math import hypot
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
+from schemas.columns import I8
 from streams.books.book import Book, axes_of
 from streams.books.cells import Histogram, bin_words, same_bins
+from streams.books.key_number import KeyNumber, numbers_of
 from streams.books.limits import TypeLimits
 from streams.books.run import RunBook
 from streams.checks.counts import SETTLING
 from streams.checks.cusum import OF_EACH, threshold
-from streams.checks.shapes import ENOUGH, FACTORS, Block, Limits, Shape, blocks, shape_of
+from streams.checks.shapes import ENOUGH, FACTORS, Block, Counts, Limits, Shape, blocks, shape_of
 from streams.experiment import experiment
 from streams.freshness import Level
 from streams.plots.model import Axis, Plot
@@ -22,6 +26,9 @@ RUN_SPILLS = 300
 """Spills that a run has, at least, when false alarms are counted: chance has one try in a run, however long it is."""
 WINDOW_SPILLS = 10
 """That a window has, likewise."""
+SURE = 5.0
+"""Errors by which a number of a plot that is off is another: it says how it is off, and not whether."""
+CHANGES_SAID = 2
 
 
 class State(StrEnum):
@@ -48,6 +55,41 @@ class Against:
     """Gives that of a plot; None if there is none."""
     triggers: int | None
     """Particle triggers that it is of; None if nobody knows."""
+    earlier: "Sequence[Against]" = ()
+    """Good runs before it, the newest first: how they scatter is no change."""
+
+    @property
+    def in_full(self) -> str:
+        """All of it in words: ``run 9012 and 4 before``."""
+        return self.called + (f" and {len(self.earlier)} before" if self.earlier else "")
+
+    def counts(self, name: str, like: Histogram, a_trigger: float) -> Counts | None:
+        """Return those of a plot, None if there are none of the same bins.
+
+        Parameters
+        ----------
+        a_trigger
+            So many entries a trigger has, if nobody knows of how many triggers they are.
+        """
+        found = self.histogram(name)
+        is_there = found is not None and same_bins(like, found)
+        return _counts(found, self.triggers, a_trigger) if found is not None and is_there else None
+
+
+class Change(NamedTuple):
+    """A number of a plot that is another than in the reference: a place, a width, a share."""
+
+    what: str
+    """With its unit."""
+    before: KeyNumber
+    """In the reference."""
+    now: KeyNumber
+
+    @property
+    def errors(self) -> float:
+        """By how many errors of both it is another."""
+        error = hypot(self.before.error, self.now.error)
+        return abs(self.now.value - self.before.value) / error if error else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +107,8 @@ class PlotVerdict:
     part: str = ""
     """Of the run that it is of: ``the last minute``; empty of all of it."""
     shape: Shape | None = None
+    changes: tuple[Change, ...] = ()
+    """Of one that is bad, or warns: its numbers that are others, the surest first."""
     against: str = ""
     """What it was compared with, in words."""
 
@@ -76,8 +120,9 @@ class PlotVerdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        found = {name: its for name, its in asdict(self).items() if name not in {"plot", "shape"}}
-        return found | {"shape": asdict(self.shape) if self.shape is not None else None, "words": words(self)}
+        found = {name: its for name, its in asdict(self).items() if name != "plot"}
+        changes = [each._asdict() | {"before": asdict(each.before), "now": asdict(each.now)} for each in self.changes]
+        return found | {"changes": changes, "words": words(self)}
 
 
 @cache
@@ -97,9 +142,14 @@ def evidence_limit(false_alarm: float | None = None, spills: int = RUN_SPILLS) -
     return threshold(columns, len(FACTORS), OF_EACH * max(runs, 1.0))
 
 
-def against_run(run: int, book: RunBook) -> Against:
-    """Return a run as something that plots are judged against."""
-    return Against(called=f"run {run}", histogram=book.book.__getitem__, triggers=book.totals.triggers)
+def against_run(run: int, book: RunBook, earlier: Mapping[int, RunBook] = MappingProxyType({})) -> Against:
+    """Return a run, and good ones before it, as something that plots are judged against."""
+    return Against(
+        called=f"run {run}",
+        histogram=book.book.__getitem__,
+        triggers=book.totals.triggers,
+        earlier=[against_run(each, its) for each, its in earlier.items()],
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +219,8 @@ def plot_verdict(
     told_from = evidence_limit(false_alarm, WINDOW_SPILLS if part else RUN_SPILLS)
     plot = experiment().plots[name]
 
-    def say(state: State, why: str, shape: Shape | None = None) -> PlotVerdict:
-        called = against.called if against is not None else ""
+    def say(state: State, why: str, shape: Shape | None = None, changes: tuple[Change, ...] = ()) -> PlotVerdict:
+        called = against.in_full if against is not None else ""
         return PlotVerdict(
             plot=name,
             state=state,
@@ -179,6 +229,7 @@ def plot_verdict(
             told_from=told_from,
             part=part,
             shape=shape,
+            changes=changes,
             against=called,
         )
 
@@ -191,17 +242,30 @@ def plot_verdict(
         return say(State.NOT_JUDGED, f"{against.called}: bins {bin_words(reference)}, not {bin_words(histogram)}")
     if spills <= SETTLING:
         return say(State.SETTLING, f"{spills} of {SETTLING} spills")
-    ours, theirs = histogram.view(flow=True), reference.view(flow=True)
-    each = float(ours.sum()) / max(triggers, 1)
-    its = float(theirs.sum()) / max(against.triggers, 1) if against.triggers is not None else each
+    ours = _counts(histogram, triggers)
+    found = (each.counts(name, histogram, ours.a_trigger) for each in (against, *against.earlier))
+    theirs = [its for its in found if its is not None]
     within = Limits(evidence=told_from, matters=limits.matters_in(name), tolerance=limits.tolerance)
-    shape = shape_of(ours, theirs, within, a_trigger=(each, its))
+    shape = shape_of(ours, theirs, within)
     if not shape.is_enough:
         few, where = (shape.entries, "") if shape.entries < ENOUGH else (shape.reference, f" in {against.called}")
         return say(State.FEW, f"{few}/{ENOUGH}{where}", shape)
     if not shape.is_bad(within):
         return say(State.GOOD, "", shape)
-    return say(State.WARNING if limits.only_warns else State.BAD, "", shape)
+    changes = _changes(plot, reference, histogram)
+    return say(State.WARNING if limits.only_warns else State.BAD, "", shape, changes)
+
+
+def _changes(plot: Plot, reference: Histogram, histogram: Histogram) -> tuple[Change, ...]:
+    before, now = numbers_of(plot, reference), numbers_of(plot, histogram)
+    both = (Change(title, before[title], now[title]) for title in now if title in before)
+    sure = sorted((each for each in both if each.errors >= SURE), key=lambda each: -each.errors)
+    return tuple(sure[:CHANGES_SAID])
+
+
+def _counts(histogram: Histogram, triggers: int | None, a_trigger: float = 1.0) -> Counts:
+    bins: I8 = histogram.view(flow=True)
+    return Counts(bins, a_trigger if triggers is None else float(bins.sum()) / max(triggers, 1))
 
 
 def _why_never(plot: Plot, limits: TypeLimits) -> str:
@@ -234,8 +298,9 @@ def words(verdict: PlotVerdict) -> str:
         entries = f"entries of {verdict.part}" if verdict.part else "entries"
         number = f"{percent(shape.elsewhere)} of the {entries} lie elsewhere than in {verdict.against} ({limit})."
         worst = f" Most of all: {where(verdict.plot, shape.worst)}." if verdict.state is not State.GOOD else ""
+        changes = "".join(f" {each.what}: {each.now}, there {each.before}." for each in verdict.changes)
         sure = f" Evidence {shape.evidence:.1f}, told from {verdict.told_from:.1f} on;"
-        return f"{number}{worst}{sure} {shape.entries:,} entries, {shape.reference:,} in the reference."
+        return f"{number}{changes}{worst}{sure} {shape.entries:,} entries, {shape.reference:,} in the reference."
     state = str(verdict.state).capitalize()
     return f"{state}: {verdict.why}." if verdict.why else f"{state}."
 

@@ -204,6 +204,38 @@ def test_shapes_are_judged_again_only_when_run_or_reference_have_changed(good: R
     assert judges.look(later, first)[RUN, None] is not first[RUN, None]
 
 
+def test_13_good_runs_before_the_reference_are_judged_with_and_are_not_judged(good: RunBook, dead: RunBook) -> None:
+    one = replace(NOTHING, book=dead, version="a")
+    other, before = replace(NOTHING, book=good, version="b"), replace(NOTHING, book=dead, version="c")
+    books = Books(
+        read={(RUN, None): one, (OTHER, None): other, (OTHER + 1, None): before},
+        compared=frozenset({(OTHER + 1, None)}),
+        automatic={RUN: Automatic(run=OTHER, earlier=(OTHER + 1, OTHER + 2))},
+    )
+    judges = ShapeJudges(LimitsFile(None))
+    found = judges.look(books, {})
+    assert found.keys() == {(RUN, None), (OTHER, None)}
+    its = found[RUN, None]["hslabhits10"]
+    assert its.against == f"run {OTHER} and 1 before"
+    assert its.state is State.GOOD, "it is as one of the runs that are good"
+    later = replace(books, read=books.read | {(OTHER + 1, None): replace(before, book=good, version="d")})
+    assert judges.look(later, found)[RUN, None]["hslabhits10"].state is State.BAD
+
+
+def test_15_what_is_off_is_said_in_the_units_of_the_plot_with_errors(good: RunBook) -> None:
+    its = verdicts(book(RUN, "shifted_timing:tof1=0.5"), good)["tof_flight01"]
+    place = its.changes[0]
+    assert place.what == "Muon time of flight (ns)"
+    assert place.now.value - place.before.value == pytest.approx(0.5, abs=0.1)
+    assert place.errors > 10
+    assert f"{place.what}: {place.now}, there {place.before}." in words(its)
+    assert its.to_json()["changes"][0]["now"] == {"value": place.now.value, "error": place.now.error}
+
+
+def test_15_no_number_of_a_plot_that_is_good_is_said_to_be_another(good: RunBook) -> None:
+    assert not any(each.changes for each in verdicts(book(RUN), good).values())
+
+
 def test_6_plots_follow_from_what_is_known_to_be_wrong_with_what_they_are_filled_from(
     good: RunBook, dead: RunBook
 ) -> None:
