@@ -143,11 +143,22 @@ class StoredRuns:
             When there is no such run.
         """
         reader = self._shown if session is None else BookReader.of(self._redis, self._settings, session)
-        book = self._book(reader, run)
+        return self.beside(run, self._book(reader, run), reader, reference)
+
+    def beside(
+        self, run: int, book: RunBook, reader: BookReader | None = None, reference: int | None = None
+    ) -> StoredRun:
+        """Return a run of which the book was read; by what reads the books that are the runs', unless another did.
+
+        Raises
+        ------
+        UsageError
+            When the reference is not there.
+        """
         chosen = automatic_of(self._shown, run, self._decisions()) if reference is None else Automatic(run=reference)
         compared = self._book(self._shown, chosen.run) if chosen.run is not None else None
         earlier = {each: self._book(self._shown, each) for each in chosen.earlier}
-        late = self._late(reader, run, book)
+        late = self._late(reader or self._shown, run, book)
         return StoredRun(run=run, book=book, late=late, reference=chosen.run, compared=compared, earlier=earlier)
 
     def _late(self, reader: BookReader, run: int, book: RunBook) -> Late | None:
