@@ -37,9 +37,8 @@ from dashboards.figures.shares import share_figure
 from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.books.cells import Histogram
-from streams.books.shapes import PlotVerdict
-from streams.checks.shapes import ENOUGH
-from streams.freshness import Level
+from streams.books.shapes import PlotVerdict, off_block
+from streams.checks.shapes import ENOUGH, Block
 from streams.plots.model import Axis, Plot
 from streams.words import several
 
@@ -111,15 +110,14 @@ def histogram_figure(
         said = f"• {reference.called}" if plot.is_share else comparison(histogram, reference, choices.mode)
     entries_said = _flow(counts, entries) if by_spill is None else several(int(np.nansum(by_spill[1])), "entry")
     figure["layout"]["title"] = heading(plot.title, when, theme, entries_said, said, verdict, minute_said)
-    if verdict is not None and verdict.level in {Level.WARNING, Level.BAD} and not plot.is_share:
-        figure["layout"]["shapes"] = _culprit(histogram, verdict, theme)
+    if verdict is not None and not plot.is_share:
+        figure["layout"]["shapes"] = _culprit(histogram, off_block(verdict), theme)
     figure["layout"]["margin"]["t"] = TOP_OF_THREE
     return figure
 
 
-def _culprit(histogram: Histogram, verdict: PlotVerdict, theme: Theme) -> list[dict[str, Any]]:
+def _culprit(histogram: Histogram, worst: Block | None, theme: Theme) -> list[dict[str, Any]]:
     """Return a frame about the bins that are furthest off."""
-    worst = verdict.shape.worst if verdict.shape is not None else None
     if worst is None:
         return []
     frame: dict[str, Any] = {"type": "rect", "line": {"color": theme.bad, "width": 2}}

@@ -8,7 +8,10 @@ from streams.books.cells import Histogram
 from streams.plots.measures import KeyNumber, mean_of
 from streams.plots.model import Axis, Plot
 
-__all__ = ["KeyNumber", "key_number", "measures_of", "numbers_of", "what"]
+__all__ = ["KeyNumber", "Numbers", "key_number", "measures_of", "numbers_of", "what"]
+Numbers = dict[str, tuple[KeyNumber, float | None]]
+"""What a plot tells of places, widths and shares, by title; with by how much another it matters, None where it does
+not by itself."""
 
 
 def what(plot: Plot) -> str:
@@ -45,13 +48,15 @@ def measures_of(plot: Plot, axes: Sequence[Axis], histogram: Histogram) -> tuple
     return tuple(measure.of(counts, axes) for measure in plot.measures)
 
 
-def numbers_of(plot: Plot, histogram: Histogram) -> dict[str, KeyNumber]:
-    """Return what a histogram tells of places, widths and shares: its mean and the plot's measures, by their titles."""
+def numbers_of(plot: Plot, histogram: Histogram) -> Numbers:
+    """Return the mean of a histogram, if it has one, and the plot's measures that it tells."""
     axes = [
         replace(axis, bins=its.size, low=float(its.edges[0]), high=float(its.edges[-1]))
         for axis, its in zip(plot.axes, histogram.axes, strict=True)
     ]
-    titles = [what(plot), *(measure.title for measure in plot.measures)]
-    first = key_number(plot, histogram, spills=1) if plot.has_mean else None
-    found = zip(titles, (first, *measures_of(plot, axes, histogram)), strict=True)
-    return {title: number for title, number in found if number is not None}
+    mean = key_number(plot, histogram, spills=1) if plot.has_mean else None
+    found = [(what(plot), mean, None)] + [
+        (measure.title, number, measure.matters)
+        for measure, number in zip(plot.measures, measures_of(plot, axes, histogram), strict=True)
+    ]
+    return {title: (number, matters) for title, number, matters in found if number is not None}

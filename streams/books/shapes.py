@@ -1,22 +1,22 @@
 """The plots of a run judged by their shapes: against a reference, within the limits of its type."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache
-from math import hypot
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from schemas.columns import I8
 from streams.books.book import Book, axes_of
 from streams.books.cells import Histogram, bin_words, same_bins
-from streams.books.key_number import KeyNumber, numbers_of
+from streams.books.key_number import KeyNumber, Numbers, numbers_of
 from streams.books.limits import TypeLimits
 from streams.books.run import RunBook
 from streams.checks.counts import SETTLING
 from streams.checks.cusum import OF_EACH, threshold
-from streams.checks.shapes import ENOUGH, FACTORS, Block, Counts, Limits, Shape, blocks, shape_of
+from streams.checks.numbers import Apart, apart
+from streams.checks.shapes import ENOUGH, FACTORS, Block, Counts, Limits, Shape, Standard, blocks, shape_of
 from streams.experiment import experiment
 from streams.freshness import Level
 from streams.plots.model import Axis, Plot
@@ -57,39 +57,56 @@ class Against:
     """Particle triggers that it is of; None if nobody knows."""
     earlier: "Sequence[Against]" = ()
     """Good runs before it, the newest first: how they scatter is no change."""
+    _rules: dict[str, "Rule"] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def in_full(self) -> str:
         """All of it in words: ``run 9012 and 4 before``."""
         return self.called + (f" and {len(self.earlier)} before" if self.earlier else "")
 
-    def counts(self, name: str, like: Histogram, a_trigger: float) -> Counts | None:
-        """Return those of a plot, None if there are none of the same bins.
+    def rule(self, plot: Plot, like: Histogram, a_trigger: float) -> "Rule":
+        """Return what is right of a plot, by all that have it with the same bins as another: reckoned once.
 
         Parameters
         ----------
         a_trigger
-            So many entries a trigger has, if nobody knows of how many triggers they are.
+            So many entries a trigger has, where nobody knows of how many triggers they are.
         """
-        found = self.histogram(name)
-        is_there = found is not None and same_bins(like, found)
-        return _counts(found, self.triggers, a_trigger) if found is not None and is_there else None
+        if plot.name in self._rules and self.triggers is not None:
+            return self._rules[plot.name]
+        found = ((each.histogram(plot.name), each.triggers) for each in (self, *self.earlier))
+        known = [(its, triggers) for its, triggers in found if its is not None and same_bins(like, its)]
+        counts = [_counts(*each, a_trigger) for each in known]
+        numbers = tuple(numbers_of(plot, its) for its, _ in known)
+        self._rules[plot.name] = rule = Rule(standard=Standard.of(counts), numbers=numbers)
+        return rule
 
 
-class Change(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What is right of a plot."""
+
+    standard: Standard
+    numbers: tuple[Numbers, ...]
+    """Of each run, the newest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
     """A number of a plot that is another than in the reference: a place, a width, a share."""
 
     what: str
     """With its unit."""
-    before: KeyNumber
-    """In the reference."""
     now: KeyNumber
+    apart: Apart
+    """From what it is in the reference."""
+    matters: float | None
+    """The limit; None of one that is not judged by itself."""
 
-    @property
-    def errors(self) -> float:
-        """By how many errors of both it is another."""
-        error = hypot(self.before.error, self.now.error)
-        return abs(self.now.value - self.before.value) / error if error else 0.0
+    def times_limit(self, told_from: float) -> float:
+        """Return how many times the limit it is away; 0 if that may be chance, or matters to nobody."""
+        is_sure = self.matters is not None and self.apart.evidence >= told_from
+        return abs(self.apart.by) / self.matters if self.matters and is_sure else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +130,18 @@ class PlotVerdict:
     """What it was compared with, in words."""
 
     @property
+    def times_limit(self) -> float:
+        """How far off it is, in what matters: from 1 on it is bad, if that is no chance."""
+        elsewhere = self.shape.elsewhere / self.matters if self.shape is not None and self.matters else 0.0
+        return max([elsewhere, *(each.times_limit(self.told_from) for each in self.changes)])
+
+    @property
+    def evidence(self) -> float:
+        """The largest that something is another than in the reference."""
+        numbers = (each.apart.evidence for each in self.changes if each.matters is not None)
+        return max([self.shape.evidence if self.shape is not None else 0.0, *numbers])
+
+    @property
     def level(self) -> Level:
         """How good it is."""
         found = {State.GOOD: Level.GOOD, State.WARNING: Level.WARNING, State.BAD: Level.BAD}
@@ -121,8 +150,7 @@ class PlotVerdict:
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
         found = {name: its for name, its in asdict(self).items() if name != "plot"}
-        changes = [each._asdict() | {"before": asdict(each.before), "now": asdict(each.now)} for each in self.changes]
-        return found | {"changes": changes, "words": words(self)}
+        return found | {"words": words(self)}
 
 
 @cache
@@ -138,6 +166,7 @@ def evidence_limit(false_alarm: float | None = None, spills: int = RUN_SPILLS) -
     """
     plots = [plot for plot in experiment().plots.values() if plot.is_judged]
     columns = sum(blocks(tuple(axis.bins + 2 for axis in axes_of(plot.name, {}))) for plot in plots)
+    columns += sum(measure.matters is not None for plot in plots for measure in plot.measures)
     runs = (false_alarm or load_settings().checks.spills_a_false_alarm) / spills
     return threshold(columns, len(FACTORS), OF_EACH * max(runs, 1.0))
 
@@ -243,24 +272,26 @@ def plot_verdict(
     if spills <= SETTLING:
         return say(State.SETTLING, f"{spills} of {SETTLING} spills")
     ours = _counts(histogram, triggers)
-    found = (each.counts(name, histogram, ours.a_trigger) for each in (against, *against.earlier))
-    theirs = [its for its in found if its is not None]
+    rule = against.rule(plot, histogram, ours.a_trigger)
     within = Limits(evidence=told_from, matters=limits.matters_in(name), tolerance=limits.tolerance)
-    shape = shape_of(ours, theirs, within)
+    shape = shape_of(ours, rule.standard, within)
     if not shape.is_enough:
         few, where = (shape.entries, "") if shape.entries < ENOUGH else (shape.reference, f" in {against.called}")
         return say(State.FEW, f"{few}/{ENOUGH}{where}", shape)
-    if not shape.is_bad(within):
+    numbers = changes(numbers_of(plot, histogram), rule.numbers)
+    if not shape.is_bad(within) and not any(each.times_limit(told_from) >= 1 for each in numbers):
         return say(State.GOOD, "", shape)
-    changes = _changes(plot, reference, histogram)
-    return say(State.WARNING if limits.only_warns else State.BAD, "", shape, changes)
+    return say(State.WARNING if limits.only_warns else State.BAD, "", shape, numbers)
 
 
-def _changes(plot: Plot, reference: Histogram, histogram: Histogram) -> tuple[Change, ...]:
-    before, now = numbers_of(plot, reference), numbers_of(plot, histogram)
-    both = (Change(title, before[title], now[title]) for title in now if title in before)
-    sure = sorted((each for each in both if each.errors >= SURE), key=lambda each: -each.errors)
-    return tuple(sure[:CHANGES_SAID])
+def changes(numbers: Numbers, references: Sequence[Numbers]) -> tuple[Change, ...]:
+    """Return which numbers are others than in good runs, the newest first: those that are judged, then the surest."""
+    found = []
+    for title, (now, matters) in numbers.items():
+        before = [its[title][0] for its in references if title in its]
+        if before and (how := apart(now, before)).errors >= SURE:
+            found.append(Change(what=title, now=now, apart=how, matters=matters))
+    return tuple(sorted(found, key=lambda each: (each.matters is None, -each.apart.evidence)))
 
 
 def _counts(histogram: Histogram, triggers: int | None, a_trigger: float = 1.0) -> Counts:
@@ -282,11 +313,27 @@ def said(verdict: PlotVerdict) -> str:
     match verdict.state:
         case State.GOOD if verdict.shape is not None:
             return f"{percent(verdict.shape.elsewhere)} off"
-        case State.WARNING | State.BAD if verdict.shape is not None:
-            return f"{percent(verdict.shape.elsewhere)} off (limit {percent(verdict.matters)})"
+        case State.WARNING | State.BAD:
+            return off(verdict, with_limit=True)
         case State.FEW | State.SETTLING:
             return f"{verdict.state} ({verdict.why})"
     return ""
+
+
+def off(verdict: PlotVerdict, *, with_limit: bool = False) -> str:
+    """Return how far off a plot is: its shape, or the number of it that alone is another."""
+    by_shape = verdict.shape.elsewhere if verdict.shape is not None else 0.0
+    worst = max(verdict.changes, key=lambda each: each.times_limit(verdict.told_from), default=None)
+    if worst is None or by_shape >= verdict.matters or worst.times_limit(verdict.told_from) < 1:
+        limit = f" (limit {percent(verdict.matters)})" if with_limit else ""
+        return f"{percent(by_shape)} off{limit}"
+    limit = f" (limit {worst.matters:g})" if with_limit else ""
+    return f"off by {worst.apart.by:+.2g}{limit}: {worst.what}"
+
+
+def _number(change: Change) -> str:
+    limit = f" ({change.matters:g} matters)" if change.matters is not None else ""
+    return f"{change.what}: {change.now}, there {change.apart.expected}{limit}"
 
 
 def words(verdict: PlotVerdict) -> str:
@@ -298,9 +345,9 @@ def words(verdict: PlotVerdict) -> str:
         entries = f"entries of {verdict.part}" if verdict.part else "entries"
         number = f"{percent(shape.elsewhere)} of the {entries} lie elsewhere than in {verdict.against} ({limit})."
         worst = f" Most of all: {where(verdict.plot, shape.worst)}." if verdict.state is not State.GOOD else ""
-        changes = "".join(f" {each.what}: {each.now}, there {each.before}." for each in verdict.changes)
+        numbers = "".join(f" {_number(each)}." for each in verdict.changes[:CHANGES_SAID])
         sure = f" Evidence {shape.evidence:.1f}, told from {verdict.told_from:.1f} on;"
-        return f"{number}{changes}{worst}{sure} {shape.entries:,} entries, {shape.reference:,} in the reference."
+        return f"{number}{numbers}{worst}{sure} {shape.entries:,} entries, {shape.reference:,} in the reference."
     state = str(verdict.state).capitalize()
     return f"{state}: {verdict.why}." if verdict.why else f"{state}."
 
@@ -341,8 +388,9 @@ def percent(share: float) -> str:
 
 def off_block(verdict: PlotVerdict) -> Block | None:
     """Return the bins that are off most in a plot that is bad, or warns; None in others."""
-    is_off = verdict.state in {State.BAD, State.WARNING}
-    return verdict.shape.worst if is_off and verdict.shape is not None else None
+    is_off = verdict.state in {State.BAD, State.WARNING} and verdict.shape is not None
+    is_sure = verdict.shape is not None and verdict.shape.evidence >= verdict.told_from
+    return verdict.shape.worst if is_off and is_sure and verdict.shape is not None else None
 
 
 def bad(verdicts: Mapping[str, PlotVerdict]) -> list[PlotVerdict]:

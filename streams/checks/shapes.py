@@ -9,7 +9,7 @@ that are good do. Such a ratio comes to e^h by chance in one of e^h runs at most
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -96,36 +96,59 @@ def blocks(shape: tuple[int, ...]) -> int:
     return sum(block.size for block in _coarser(np.zeros(shape)))
 
 
-def shape_of(counts: Counts, references: Sequence[Counts], limits: Limits) -> Shape:
-    """Return how counts differ from those of a reference.
+class _Level(NamedTuple):
+    """What is right of the bins, or of blocks of as many of them: arrays of one shape."""
 
-    Parameters
-    ----------
-    counts
-        Of what is judged.
-    references
-        Of the runs that are the reference, the newest first, one at least; all of the same bins.
-    """
-    ours, theirs = counts.independent, [each.independent for each in references if each.bins.any()]
-    totals = np.array([float(each.sum()) for each in theirs])
-    fading = FADE ** np.arange(len(theirs))
-    entries, known = float(ours.sum()), float(totals @ fading)
+    before: F8
+    """Entries, those of older runs less."""
+    expected: F8
+    """Share of all of them."""
+    scatter: F8
+    """See `scatter_of`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standard:
+    """What is right, by the runs that are the reference: reckoned once, as they have ended."""
+
+    entries: float
+    levels: tuple[_Level, ...]
+    """Of bins, of blocks of two along each axis, and so on."""
+
+    @classmethod
+    def of(cls, references: Sequence[Counts]) -> Self:
+        """Return what runs tell, the newest first; all of the same bins."""
+        its = np.array([each.independent for each in references if each.bins.any()])
+        if not len(its):
+            return cls(entries=0.0, levels=())
+        totals = its.reshape(len(its), -1).sum(axis=1)
+        fading = FADE ** np.arange(len(its))
+        entries = float(totals @ fading)
+        levels = []
+        for counts in zip(*map(_coarser, its), strict=True):
+            before = np.tensordot(fading, counts, axes=1)
+            levels.append(_Level(before, (before + _PRIOR) / entries, scatter_of(np.array(counts), totals)))
+        return cls(entries=entries, levels=tuple(levels))
+
+
+def shape_of(counts: Counts, standard: Standard, limits: Limits) -> Shape:
+    """Return how counts differ from what is right; of the same bins."""
+    ours = counts.independent
+    entries, known = float(ours.sum()), standard.entries
     found = Shape(entries=int(entries), reference=int(known))
     if not found.is_enough:
         return found
     elsewhere, best, worst = 0.0, 0.0, None
-    for level, (n, *its) in enumerate(zip(_coarser(ours), *map(_coarser, theirs), strict=True)):
-        before = np.tensordot(fading, its, axes=1)
-        expected = (before + _PRIOR) / known
-        tolerance = np.maximum(limits.tolerance, scatter_of(np.array(its), totals))
-        evidence = evidence_of(n, entries, before, expected, tolerance)
-        off = np.where(evidence >= limits.evidence, n / entries - expected, 0.0)
+    for level, (n, its) in enumerate(zip(_coarser(ours), standard.levels, strict=True)):
+        tolerance = np.maximum(limits.tolerance, its.scatter)
+        evidence = evidence_of(n, entries, its.before, its.expected, tolerance)
+        off = np.where(evidence >= limits.evidence, n / entries - its.expected, 0.0)
         elsewhere = max(elsewhere, float(off[off > 0].sum()), -float(off[off < 0].sum()))
         at = int(np.argmax(evidence))
         if evidence.flat[at] > best:
             best = float(evidence.flat[at])
             place = np.unravel_index(at, n.shape)
-            worst = _block(place, level, counts.bins.shape, n.flat[at] / entries, expected, best)
+            worst = _block(place, level, counts.bins.shape, n.flat[at] / entries, its.expected, best)
     return Shape(entries=int(entries), reference=int(known), elsewhere=elsewhere, evidence=best, worst=worst)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from schemas.columns import I8
-from streams.checks.shapes import ENOUGH, FACTORS, Counts, Limits, Shape, blocks, scatter_of, shape_of
+from streams.checks.shapes import ENOUGH, FACTORS, Counts, Limits, Shape, Standard, blocks, scatter_of, shape_of
 
 LIMITS = Limits(evidence=20.0)
 
@@ -15,7 +15,7 @@ def counts(*its: int) -> I8:
 
 
 def shape(ours: I8, *theirs: I8, limits: Limits = LIMITS, a_trigger: float = 1.0) -> Shape:
-    return shape_of(Counts(ours, a_trigger), [Counts(each, a_trigger) for each in theirs], limits)
+    return shape_of(Counts(ours, a_trigger), Standard.of([Counts(each, a_trigger) for each in theirs]), limits)
 
 
 def peak(rng: np.random.Generator, entries: int, *, middle: float = 0.0, width: float = 1.0, bins: int = 100) -> I8:

@@ -18,7 +18,7 @@ from dashboards.pages.tiles import tiles
 from streams.books.judgement import Judgement
 from streams.books.limits import LimitsFile, TypeLimits, read_limits
 from streams.books.run import RunBook, spill_facts
-from streams.books.shapes import Against, Late, PlotVerdict, State, against_run, plot_verdicts, words
+from streams.books.shapes import Against, Late, PlotVerdict, State, against_run, off, plot_verdict, plot_verdicts, words
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.experiment import experiment
@@ -224,12 +224,35 @@ def test_13_good_runs_before_the_reference_are_judged_with_and_are_not_judged(go
 
 def test_15_what_is_off_is_said_in_the_units_of_the_plot_with_errors(good: RunBook) -> None:
     its = verdicts(book(RUN, "shifted_timing:tof1=0.5"), good)["tof_flight01"]
-    place = its.changes[0]
-    assert place.what == "Muon time of flight (ns)"
-    assert place.now.value - place.before.value == pytest.approx(0.5, abs=0.1)
-    assert place.errors > 10
-    assert f"{place.what}: {place.now}, there {place.before}." in words(its)
-    assert its.to_json()["changes"][0]["now"] == {"value": place.now.value, "error": place.now.error}
+    first, place, *_ = its.changes
+    assert (first.what, first.matters) == ("Electron peak less L/c (ns)", 0.05)
+    assert (place.what, place.matters) == ("Muon time of flight (ns)", None)
+    for each in (first, place):
+        assert each.apart.by == pytest.approx(0.5, abs=0.1)
+        assert each.apart.errors > 10
+    assert f"{place.what}: {place.now}, there {place.apart.expected}." in words(its)
+    assert f"{first.what}: {first.now}, there {first.apart.expected} (0.05 matters)." in words(its)
+    assert its.to_json()["changes"][1]["now"] == {"value": place.now.value, "error": place.now.error}
+
+
+def test_15_a_share_that_falls_is_bad_by_its_own_limit_though_few_entries_lie_elsewhere(good: RunBook) -> None:
+    """Of a station of a tracker a tenth of the points are lost: that is 2 % of the entries of all stations."""
+    ours = good.book["Trk_Eff_TkU"]
+    kept = ours.view(flow=True)
+    lost = kept[3, 2] // 10  # of the third station, behind the bins below
+    kept[3, 2] -= lost
+    kept[3, 1] += lost
+    spills, triggers = good.totals.filled, good.totals.triggers
+    found = plot_verdict("Trk_Eff_TkU", ours, spills, triggers, against_run(6, good), TypeLimits())
+    assert found.shape is not None
+    assert found.shape.elsewhere < found.matters
+    assert found.state is State.BAD
+    (change,) = found.changes
+    assert (change.what, change.matters) == ("Efficiency of station 3", 0.03)
+    assert change.apart.by == pytest.approx(-0.1, abs=0.02)
+    assert off(found, with_limit=True) == f"off by {change.apart.by:+.2g} (limit 0.03): Efficiency of station 3"
+    shown = view(good, shapes={"Trk_Eff_TkU": found}, judgement=Judgement(spills=60, counted=60, last=59))
+    assert off(found) in text_of(tiles(shown, "/"))
 
 
 def test_15_no_number_of_a_plot_that_is_good_is_said_to_be_another(good: RunBook) -> None:
