@@ -1,5 +1,6 @@
 """How often somebody may try to log in."""
 
+import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -15,11 +16,15 @@ class Attempts:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         self._made: OrderedDict[str, deque[float]] = OrderedDict()
 
     def wait_s(self, *whose: str) -> float:
         """Count an attempt of these, if each may have one more; return after how long they may else try again."""
-        now_s = self._clock()
+        with self._lock:
+            return self._wait_s(self._clock(), whose)
+
+    def _wait_s(self, now_s: float, whose: tuple[str, ...]) -> float:
         made = [self._made.setdefault(each, deque()) for each in whose]
         for times in made:
             while times and now_s - times[0] >= WITHIN_S:

@@ -51,7 +51,7 @@ def set_flag(
             raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
         there = newest(settings, redis)().flags.get(run, ())
         new = NewFlag(secrets.token_hex(SHORT), Verdict(verdict), reason, detector or "", first, last)
-        decide(settings, redis, flag_action(there, run, new, origin=command_origin()))
+        decide(settings, redis, flag_action(there, run, new=new, origin=command_origin()))
     out.print(f"run {run}, {spill_words(first, last)}: {verdict}, flag {new.id[:SHORT]}", markup=False)
 
 
@@ -114,7 +114,7 @@ def _remark(settings: "Settings", redis: "Redis", kind: "ActionKind", run: int, 
         raise UsageError(f"run {run} has several flags that begin with {flag}: give more of it")
     which = found[0] if found else flag
     ids = secrets.token_hex(SHORT), which
-    action = remark_action(there, kind, run, ids, reason, origin=command_origin())
+    action = remark_action(there, run, kind=kind, ids=ids, reason=reason, origin=command_origin())
     decide(settings, redis, action)
     return which
 

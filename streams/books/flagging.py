@@ -7,7 +7,7 @@ from streams.errors import UsageError
 from streams.experiment import experiment
 
 
-def flag_action(there: Flags, run: int, new: NewFlag, *, origin: str, who: str = "") -> Action:
+def flag_action(there: Flags, run: int, *, new: NewFlag, origin: str, who: str = "") -> Action:
     """Return the action that sets a flag beside those that are there.
 
     Raises
@@ -24,11 +24,11 @@ def flag_action(there: Flags, run: int, new: NewFlag, *, origin: str, who: str =
 
 def remark_action(
     there: Flags,
-    kind: ActionKind,
     run: int,
+    *,
+    kind: ActionKind,
     ids: tuple[str, str],
     reason: str,
-    *,
     origin: str,
     who: str = "",
 ) -> Action:

@@ -166,6 +166,18 @@ def has(flags: Flags, action_id: str) -> bool:
     return any(action_id == each.id for flag in flags for each in (flag, flag.withdrawn, flag.verified) if each)
 
 
+def has_counted(flags: Flags, action: Action) -> bool:
+    """Say whether the same action of the same person counted before: it was sent twice."""
+    said = read_json(action.after)
+    for flag in flags:
+        if action.kind == ActionKind.FLAG and flag.id == said["id"]:
+            return (flag_text(flag), flag.reason, flag.who) == (action.after, action.reason, action.who)
+        remark = flag.withdrawn if action.kind == ActionKind.WITHDRAW_FLAG else flag.verified
+        if remark is not None and remark.id == said["id"]:
+            return (flag.id, remark.reason, remark.who) == (said.get("flag"), action.reason, action.who)
+    return False
+
+
 def intervals(flags: Flags, detector: str = ALL) -> list[Interval]:
     """Return what holds for a detector, in the order of the spills; for all of them what was said of all alone."""
     found: list[Interval] = []
