@@ -15,7 +15,10 @@ import uvicorn
 from dash import Dash, dcc, html
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from dashboards.access.identity import SocketPeer
+from dashboards.acts import Acts
 from dashboards.backend import Backend
 from dashboards.callbacks import add_callbacks
 from dashboards.choices import Choices
@@ -35,6 +38,8 @@ from streams.experiment import experiment
 from streams.freshness import BROWSER_LATE_S
 from streams.settings import Settings
 
+TRUSTED = ("127.0.0.1",)
+"""Who is believed for whom it asks, and whether by TLS, besides the proxies of the settings: one on this machine."""
 HOLD_S = 0.5
 """The longest that an answer waits: a browser has six connections to a server, and of twelve tabs two share one."""
 
@@ -87,6 +92,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     _add_files(server, data, threads)
     hold_s = min(settings.dashboard.refresh_s, HOLD_S)
     server.add_route("/live", Live(data, figures, hold_s, threads).answer)
+    Acts(settings, data).add_to(server)
     plotly = _add_script(server, PLOTLY)
     app.regenerator = _add_script(server, REGENERATOR)
     app.loading = LOADING.read_text().replace("PLOTLY", plotly)
@@ -104,6 +110,10 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     server.add_middleware(GZipMiddleware, compresslevel=COMPRESSION)
     names = {*LOOPBACK, settings.dashboard.host, *settings.dashboard.names}
     server.add_middleware(Guard, names=names, policy=_policy(app), faults=faults)
+    # uvicorn's own would come before who is at the other end is noted.
+    proxies = [*TRUSTED, *map(str, settings.access.proxy_peers)]
+    server.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)
+    server.add_middleware(SocketPeer)
     return server
 
 
@@ -240,6 +250,7 @@ def server_of(settings: Settings, data: Data) -> uvicorn.Server:
         port=settings.dashboard.port,
         http=Connection,
         ws="none",
+        proxy_headers=False,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=2,

@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+import structlog
 from fastapi import Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,8 +16,13 @@ BODY_BYTES = 1_000_000
 """The page posts some hundred bytes."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 NO_SUCH_PAGE = "There is nothing at this address."
+SAFE = ("GET", "HEAD")
+"""Methods that change nothing."""
 AGAIN_S = "1"
 """When a peer that has asked for too much may ask again."""
+
+
+_log = structlog.get_logger(__name__)
 
 
 class _TooLargeError(Exception):
@@ -58,12 +64,13 @@ class Guard:
             await send(message)
 
         async def refuse(status: int, words: str, headers: dict[str, str] | None = None) -> None:
+            _note_refusal(scope, status)
             response = Response(words, status_code=status, media_type="text/plain", headers=headers)
             await response(scope, receive, send_with_headers)
 
         asked = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}"
-        if not self._knows(host := Headers(scope=scope).get("host", "")):
-            await refuse(400, f"This server is not known as {ascii(host)[1:-1]}: dashboard.names says how it is known.")
+        if refusal := self._refusal(scope):
+            await refuse(*refusal)
             return
         try:
             await self._app(_as_get(scope), await _whole(scope, receive), send_with_headers)
@@ -75,6 +82,14 @@ class Guard:
             self._faults.note("a request cannot be answered", error, asked)
             if not started:
                 await refuse(500, "This cannot be made: the server's log says why.")
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        headers = Headers(scope=scope)
+        if not self._knows(host := headers.get("host", "")):
+            return 400, f"This server is not known as {ascii(host)[1:-1]}: dashboard.names says how it is known."
+        if _is_of_foreign_page(scope["method"], headers, host):
+            return 403, "A page of another server asked for this: it is refused."
+        return None
 
     def _knows(self, host: str) -> bool:
         try:
@@ -93,6 +108,26 @@ class Guard:
         # Chromium holds back equal questions of other tabs while it waits for an answer that it may keep.
         if "etag" not in headers:
             headers.setdefault("Cache-Control", "no-store")
+
+
+def _is_of_foreign_page(method: str, headers: Headers, host: str) -> bool:
+    """Say whether a browser asks for a page that is not ours, of what may change something."""
+    if method in SAFE:
+        return False
+    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return True
+    origin = headers.get("origin")
+    try:
+        return origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+    except ValueError:
+        return True
+
+
+def _note_refusal(scope: Scope, status: int) -> None:
+    """Log that something is refused that may have changed something."""
+    if scope["method"] not in SAFE:
+        peer = ascii((scope.get("client") or ("",))[0])
+        _log.warning("a request is refused", status=status, path=ascii(scope["path"]), peer=peer)
 
 
 def _as_get(scope: Scope) -> Scope:

@@ -10,12 +10,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from ops.commands import (
+    audit,
     books,
     checks,
     conditions,
     config,
     demo,
     export,
+    flags,
     local,
     new,
     process,
@@ -26,8 +28,10 @@ from ops.commands import (
     runs,
     simulate,
     spills,
+    tokens,
     topics,
     upgrade,
+    users,
     worker,
 )
 from ops.console import complain
@@ -87,6 +91,10 @@ app.add_typer(replay.app, name="replays")
 app.add_typer(checks.app, name="checks")
 app.add_typer(references.app, name="references")
 app.add_typer(conditions.app, name="conditions")
+app.add_typer(flags.app, name="flags")
+app.add_typer(audit.app, name="audit")
+app.add_typer(users.app, name="users")
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(config.app, name="config")
 
 

@@ -234,6 +234,12 @@ class ActionKind(StrEnum):
     """Subject is the run, before and after as in a promotion."""
     PIN_REFERENCE = "pin reference"
     """Subject is a type of runs, before and after the run that they are compared with, null for the newest good one."""
+    FLAG = "flag"
+    """Subject is a run, after it a flag: its id, detector, verdict, spills; before it what it cuts."""
+    WITHDRAW_FLAG = "withdraw flag"
+    """Subject is a run, before it the flag, after it which one."""
+    VERIFY_FLAG = "verify flag"
+    """Subject is a run, after it which flag: somebody else than its author agrees."""
     TAKE_OVER = "take over"
     """Subject is the offset at which it counts, after it all that Redis knew and the topic did not have."""
 

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -114,6 +114,19 @@ class DashboardSettings(_Section):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class AccessSettings(_Section):
+    """Who may act on the page; nobody needs to log in to look."""
+
+    directory: Path = Path("~/.local/state/spilldeck/access")
+    """Holds users, tokens and the key of sessions, for its owner alone; on the machine that the page is on."""
+    session_hours: Annotated[float, Field(gt=0, le=168)] = 10
+    """So long after a log-in one has to log in again."""
+    proxy_peers: list[IPvAnyAddress] = []
+    """Addresses of proxies that say who asks; nobody else is believed that."""
+    proxy_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")] = "X-Forwarded-User"
+    """Where they say it; `users add --no-password` gives such a user a role."""
+
+
 class KeeperSettings(_Section):
     """What writes the runs that have ended to files."""
 
@@ -169,6 +182,7 @@ class Settings(BaseSettings):
     books: BookSettings = BookSettings()
     checks: ChecksSettings = ChecksSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    access: AccessSettings = AccessSettings()
     keeper: KeeperSettings = KeeperSettings()
     local: LocalSettings = LocalSettings()
     conditions: list[ConditionsSource] = []

@@ -112,6 +112,10 @@ class Data:
         view = replace(self._viewer.view(seen, choices, plot, beside), changes=changes)
         return view if plot is None else replace(view, filling=self._spills.filling(view, plot))
 
+    def has_run(self, run: int) -> bool:
+        """Say whether a run is stored, as far as was read."""
+        return self._store.books.runs.get(run) is not None
+
     def spill(self, address: SpillAddress, choices: Choices) -> ShownSpill | str | None:
         """Return a spill, of the session that was chosen if its run was; None as long as it is looked for."""
         session = choices.session if choices.run == address.run else None

@@ -68,14 +68,18 @@ def _keys(document: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
-    from pydantic import SecretStr
+    from pydantic import BaseModel, SecretStr
 
     if isinstance(value, SecretStr):
         return _masked(value.get_secret_value())
     if isinstance(value, list):
-        shown = (" ".join(f"{k}={v}" for k, v in dict(item).items() if v is not None) for item in value)
+        shown = (_pairs(item) if isinstance(item, BaseModel) else str(item) for item in value)
         return "; ".join(shown) or "none"
     return str(value)
+
+
+def _pairs(item: "BaseModel") -> str:
+    return " ".join(f"{name}={value}" for name, value in item if value is not None)
 
 
 def _masked(url: str) -> str:

@@ -132,5 +132,9 @@ class Sessions(Replays):
 
 def command_action(kind: ActionKind, subject: object, *, before: str = "", after: str = "", reason: str = "") -> Action:
     """Return what the command that is running does."""
-    origin = shlex.join(["spilldeck", *sys.argv[1:]])
-    return new_action(kind, subject, before=before, after=after, origin=origin, reason=reason)
+    return new_action(kind, subject, before=before, after=after, origin=command_origin(), reason=reason)
+
+
+def command_origin() -> str:
+    """Return the command that is running, as it was given."""
+    return shlex.join(["spilldeck", *sys.argv[1:]])

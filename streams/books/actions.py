@@ -66,11 +66,18 @@ class ActionLog:
 
 
 def new_action(
-    kind: ActionKind, subject: object, *, before: str = "", after: str = "", origin: str, reason: str = ""
+    kind: ActionKind,
+    subject: object,
+    *,
+    before: str = "",
+    after: str = "",
+    origin: str,
+    reason: str = "",
+    who: str = "",
 ) -> Action:
-    """Return what the user of this process does now."""
+    """Return what somebody does now: the user of this process, unless it is another."""
     return Action(
-        who=f"{_user()}@{socket.gethostname()}"[:MAX_TEXT],
+        who=(who or f"{_user()}@{socket.gethostname()}")[:MAX_TEXT],
         at_us=time.time_ns() // 1000,
         origin=origin[:MAX_TEXT],
         kind=kind.value,

@@ -8,6 +8,7 @@ anew.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple, cast
@@ -19,6 +20,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from schemas.records import Action, ActionKind
 from streams.books.actions import ActionLog, append, new_action
 from streams.books.decisions import UNREADABLE, Decisions
+from streams.books.layout import changed_channel
 from streams.books.made import Made
 from streams.books.plan import Plan
 from streams.errors import ServerError, UsageError
@@ -240,5 +242,8 @@ def decide(settings: Settings, redis: Redis, action: Action) -> None:
         # Not from Redis, where others may have gone on already.
         why = _folded(before, log, before.next, offset).refusal(offset, action)
     refresh(settings, redis)
+    # Pages look at once, as at a checkpoint; who may only read has them look a moment later.
+    with suppress(NoPermissionError):
+        redis.publish(changed_channel(settings.redis.key_prefix, settings.session), b"")
     if why:
         raise UsageError(f"somebody else was faster: {why}")

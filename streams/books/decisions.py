@@ -1,4 +1,4 @@
-"""What people decided of replays and references: one pure function of the actions in the topic of quality.
+"""What people decided of replays, references and runs: one pure function of the actions in the topic of quality.
 
 The order decides what counts. Of two commands at once, each judges by what it knows; then the topic has an order, and
 an action that is impossible where it lies is passed over by everybody in the same way. Nobody needs a lock.
@@ -15,11 +15,13 @@ import structlog
 from schemas.known import WireError
 from schemas.records import Action, ActionKind
 from schemas.wire import decode
+from streams.books import flags as run_flags
+from streams.books.flags import Flags
 from streams.books.plan import PREFIX, Plan
 from streams.errors import ServerError
 from streams.plain import read_json
 
-FORMAT = 2
+FORMAT = 3
 """Of what is stored; it grows when actions that were passed over are understood."""
 TAIL = 32
 """The last actions by which one log of the topic is told from another: more than a power cut takes."""
@@ -55,10 +57,13 @@ class Decisions:
     pins: Mapping[str, tuple[Pin, ...]] = field(default_factory=dict)
     """Type of runs → what they are compared with, in the order in which it was decided."""
 
+    flags: Mapping[int, Flags] = field(default_factory=dict)
+    """Run → what people said of it, in the order in which they did."""
+
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is promoted, replayed or pinned."""
-        return not self.promoted and not self.plans and not self.pins
+        """Whether nothing is promoted, replayed, pinned or flagged."""
+        return not self.promoted and not self.plans and not self.pins and not self.flags
 
     def pinned(self, run_type: str, until_us: int) -> int | None:
         """Return the run that one of a type is compared with; None if that is left to the page.
@@ -106,12 +111,33 @@ class Decisions:
                     return self._refuse_restoring(action)
                 case ActionKind.PIN_REFERENCE:
                     return self._refuse_pin(action)
+                case ActionKind.FLAG | ActionKind.WITHDRAW_FLAG | ActionKind.VERIFY_FLAG:
+                    return run_flags.refusal(self.flags.get(int(action.subject), ()), action)
                 case ActionKind.TAKE_OVER:
                     taken_over(action)
                     return "" if action.subject == str(offset) else "others have decided since"
         except UNREADABLE as error:
             return f"what it says cannot be read: {type(error).__name__}: {error}"
         return ""
+
+    def runs_of(self, action: Action) -> tuple[int, ...]:
+        """Return the runs that an action says something of, as far as it can be read."""
+        try:
+            match action.kind:
+                case ActionKind.PLAN_REPLAY:
+                    return _plan(action.after).runs
+                case ActionKind.DROP_REPLAY:
+                    return self.plans[action.subject].runs
+                case ActionKind.PROMOTE | ActionKind.RESTORE:
+                    return tuple(sessions_of(action.after))
+                case ActionKind.PIN_REFERENCE:
+                    run = _pinned_run(action.after)
+                    return () if run is None else (run,)
+                case ActionKind.FLAG | ActionKind.WITHDRAW_FLAG | ActionKind.VERIFY_FLAG:
+                    return (int(action.subject),)
+        except UNREADABLE:
+            pass
+        return ()
 
     def _refuse_plan(self, action: Action) -> str:
         plan = _plan(action.after)
@@ -164,11 +190,13 @@ class Decisions:
                 shown = {**self.promoted, **sessions_of(action.after)}
                 return replace(self, promoted={run: its for run, its in shown.items() if its is not None})
             case ActionKind.TAKE_OVER:
-                promoted, plans, pins = taken_over(action)
-                return replace(self, promoted=promoted, plans=plans, pins=pins, since=offset)
+                return replace(self, **taken_over(action), since=offset)
             case ActionKind.PIN_REFERENCE:
                 pin = Pin(at_us=action.at_us, run=_pinned_run(action.after))
                 return replace(self, pins={**self.pins, action.subject: (*self.pins.get(action.subject, ()), pin)})
+            case ActionKind.FLAG | ActionKind.WITHDRAW_FLAG | ActionKind.VERIFY_FLAG:
+                run = int(action.subject)
+                return replace(self, flags={**self.flags, run: run_flags.after(self.flags.get(run, ()), action)})
         return self
 
     def to_json(self) -> str:
@@ -198,16 +226,8 @@ class Decisions:
                 )
             if written < FORMAT:
                 return None
-            promoted, plans, pins = _parts(values)
             tail = tuple(map(str, values["tail"]))
-            return cls(
-                next=int(values["next"]),
-                tail=tail,
-                since=int(values["since"]),
-                promoted=promoted,
-                plans=plans,
-                pins=pins,
-            )
+            return cls(next=int(values["next"]), tail=tail, since=int(values["since"]), **_parts(values))
         except UNREADABLE:
             return None
 
@@ -227,25 +247,24 @@ def sessions_of(text: str) -> dict[int, str | None]:
     return {int(run): session for run, session in found.items()}
 
 
-_Parts = tuple[dict[int, str], dict[str, Plan], dict[str, tuple[Pin, ...]]]
-
-
-def taken_over(action: Action) -> _Parts:
-    """Return what an action of this kind takes over: promotions, plans and pins."""
+def taken_over(action: Action) -> dict[str, Any]:
+    """Return what an action of this kind takes over, by the names of `Decisions`."""
     return _parts(read_json(action.after))
 
 
 def _state(decisions: Decisions) -> dict[str, Any]:
     plans = {session: asdict(replace(plan, done=False)) for session, plan in decisions.plans.items()}
     promoted = {str(run): session for run, session in decisions.promoted.items()}
-    return {"promoted": promoted, "plans": plans, "pins": decisions.pins}
+    return {"promoted": promoted, "plans": plans, "pins": decisions.pins, "flags": run_flags.plain(decisions.flags)}
 
 
-def _parts(values: dict[str, Any]) -> _Parts:
+def _parts(values: dict[str, Any]) -> dict[str, Any]:
+    # What an older version took over has no pins or no flags.
     promoted = {int(run): str(session) for run, session in values["promoted"].items()}
     plans = {str(session): _plan(json.dumps(plan)) for session, plan in values["plans"].items()}
-    # What an older version took over has none.
-    return promoted, plans, {str(its): tuple(map(_pin, pins)) for its, pins in values.get("pins", {}).items()}
+    pins = {str(its): tuple(map(_pin, its_pins)) for its, its_pins in values.get("pins", {}).items()}
+    flags = run_flags.from_plain(values.get("flags", {}))
+    return {"promoted": promoted, "plans": plans, "pins": pins, "flags": flags}
 
 
 def _pin(values: Sequence[Any]) -> Pin:

@@ -1,0 +1,1 @@
+"""Who is who: roles, users and tokens, sessions, and who asks."""

@@ -1,0 +1,145 @@
+"""Who asks: by a token, a proxy, a session, or because nobody else can."""
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dashboards.access.accounts import Accounts, is_name
+from dashboards.access.roles import Role
+from dashboards.access.sessions import COOKIE, Sessions
+from streams.settings import AccessSettings
+
+_PEER = "spilldeck.peer"
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+"""A proxy sets one of these: what it passes on may come from anywhere."""
+
+
+class Way(StrEnum):
+    """How it is known who asks."""
+
+    NOBODY = "nobody"
+    """It is not: whoever looks need not say."""
+    SESSION = "session"
+    TOKEN = "token"  # noqa: S105 - no password
+    PROXY = "proxy"
+    MACHINE = "machine"
+    """Nobody is configured: who is on the machine of the page is believed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who asks."""
+
+    name: str
+    """As the record of an action has it; empty for nobody."""
+    role: Role
+    way: Way
+
+
+NOBODY = Person(name="", role=Role.VIEWER, way=Way.NOBODY)
+
+
+class RefusedError(Exception):
+    """A request is refused; its text is one sentence.
+
+    Parameters
+    ----------
+    status
+        Of HTTP.
+    again_s
+        After how long it may be tried again, if that helps.
+    """
+
+    def __init__(self, status: int, words: str, *, again_s: float = 0.0) -> None:
+        super().__init__(words)
+        self.status, self.again_s = status, again_s
+
+
+class SocketPeer:
+    """Notes who is at the other end of the connection, before what a proxy says of it is taken for that."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Note it."""
+        await self._app({**scope, _PEER: (scope.get("client") or ("",))[0]}, receive, send)
+
+
+class Access:
+    """Says who asks.
+
+    Raises
+    ------
+    SpilldeckError
+        From each of its functions, when the users cannot be read.
+    """
+
+    def __init__(self, settings: AccessSettings) -> None:
+        directory = settings.directory.expanduser()
+        self.accounts = Accounts(directory)
+        self.sessions = Sessions(directory, self.accounts, settings.session_hours)
+        self._peers = {_plain(str(peer)) for peer in settings.proxy_peers}
+        self._header = settings.proxy_header
+
+    def is_configured(self) -> bool:
+        """Say whether anybody is known, or a proxy is believed."""
+        return bool(self._peers) or not self.accounts.is_empty()
+
+    def person(self, request: Request) -> Person:
+        """Return who asks.
+
+        Raises
+        ------
+        RefusedError
+            When somebody says who it is, and that is not so.
+        """
+        if request.headers.get("authorization") is not None:
+            return self._by_token(request)
+        if self._peers and (said := request.headers.getlist(self._header)):
+            if len(said) > 1 or not (said[0] == "" or is_name(said[0])):
+                raise RefusedError(400, f"The header {self._header} is to name one user, once: mend the proxy.")
+            if said[0] and _plain(request.scope.get(_PEER, "")) in self._peers:
+                user = self.accounts.users().get(said[0])
+                return Person(name=said[0], role=user.role if user else Role.VIEWER, way=Way.PROXY)
+        if cookie := request.cookies.get(COOKIE):
+            name = self.sessions.user(cookie)
+            user = self.accounts.users().get(name) if name is not None else None
+            if name is None or user is None:
+                raise RefusedError(401, "This session is over: log in again.")
+            return Person(name=name, role=user.role, way=Way.SESSION)
+        if not self.is_configured() and _is_here(request):
+            return Person(name=f"local@{socket.gethostname()}", role=Role.ADMIN, way=Way.MACHINE)
+        return NOBODY
+
+    def _by_token(self, request: Request) -> Person:
+        said = request.headers.getlist("authorization")
+        kind, _, token = said[0].partition(" ")
+        name = self.accounts.token_name(token.strip()) if len(said) == 1 and kind.lower() == "bearer" else None
+        its = self.accounts.tokens().get(name) if name is not None else None
+        if its is None:
+            raise RefusedError(401, "This token is none, or has expired: spilldeck tokens add makes one.")
+        return Person(name=f"token:{name}", role=its.role, way=Way.TOKEN)
+
+
+def _is_here(request: Request) -> bool:
+    """Say whether somebody on this machine asks, and no proxy for somebody else."""
+    if any(name in request.headers for name in _FORWARDED):
+        return False
+    try:
+        return ipaddress.ip_address(_plain(request.scope.get(_PEER, ""))).is_loopback
+    except ValueError:
+        return False
+
+
+def _plain(address: str) -> str:
+    """Return an address as it is written usually, of IPv4 where it is one."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(getattr(found, "ipv4_mapped", None) or found)

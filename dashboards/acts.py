@@ -1,0 +1,280 @@
+"""What changes something: one way for all of it, from the request to Kafka.
+
+A request is a POST with the header `Act-Id`, which no foreign page can send; sent again with the same id it is one
+action. Who asks must have the role. It is answered when Kafka has the action and it counts; what is refused is answered
+with a sentence, and logged.
+"""
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from redis.exceptions import RedisError
+
+from dashboards.access.accounts import LONGEST
+from dashboards.access.attempts import Attempts
+from dashboards.access.identity import NOBODY, Access, Person, RefusedError, Way
+from dashboards.access.roles import Role
+from dashboards.access.sessions import COOKIE
+from dashboards.data import Data
+from dashboards.threads import Threads, peer_of
+from schemas.records import Action, ActionKind
+from streams.books.connect import connect, no_redis
+from streams.books.decided import decide, newest
+from streams.books.flagging import flag_action, remark_action
+from streams.books.flags import ALL, END, Flags, NewFlag, Verdict, has_counted
+from streams.errors import ServerError, SpilldeckError, UsageError
+from streams.settings import Settings
+
+ACT_ID = "Act-Id"
+_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+LOGGED = 200
+"""Characters of what a log says of a refusal."""
+
+_log = structlog.get_logger(__name__)
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+_Run = Annotated[int, Field(ge=0, le=END)]
+_Reason = Annotated[str, Field(max_length=1000)]
+
+
+class _Flag(_Said):
+    run: _Run
+    verdict: Annotated[Verdict, Field(strict=False)]
+    detector: Annotated[str, Field(max_length=100)] = ALL
+    first: int = 0
+    last: int = END
+    reason: _Reason = ""
+
+
+class _Remark(_Said):
+    run: _Run
+    flag: Annotated[str, Field(max_length=64)]
+    reason: _Reason = ""
+
+
+class _LogIn(_Said):
+    user: Annotated[str, Field(max_length=64)]
+    password: Annotated[str, Field(max_length=LONGEST)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A request, as far as it matters."""
+
+    request: Request
+    id: str
+    person: Person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Act:
+    """What may be asked at an address."""
+
+    says: type[BaseModel]
+    do: Callable[[_Asked, Any], Response]
+    needs: Role
+
+
+class Acts:
+    """Does what people ask.
+
+    Parameters
+    ----------
+    data
+        Knows which runs there are.
+    """
+
+    def __init__(self, settings: Settings, data: Data) -> None:
+        self._settings, self._data = settings, data
+        self._access = Access(settings.access)
+        self._attempts = Attempts()
+        # Apart from those of the page: who waits for Kafka here lets nobody wait there.
+        self._threads = Threads()
+        self._one_at_a_time = threading.Lock()
+        self._acts = {
+            "/log-in": _Act(says=_LogIn, do=self._log_in, needs=Role.VIEWER),
+            "/log-out": _Act(says=_Said, do=self._log_out, needs=Role.VIEWER),
+            "/act/flag": _Act(says=_Flag, do=self._flag, needs=Role.SHIFTER),
+            "/act/withdraw-flag": _Act(
+                says=_Remark, do=partial(self._remark, ActionKind.WITHDRAW_FLAG), needs=Role.SHIFTER
+            ),
+            "/act/verify-flag": _Act(
+                says=_Remark, do=partial(self._remark, ActionKind.VERIFY_FLAG), needs=Role.SHIFTER
+            ),
+        }
+
+    def add_to(self, server: FastAPI) -> None:
+        """Have a server answer at all addresses of this kind, and say who asks."""
+        for path, act in self._acts.items():
+            server.add_route(path, partial(self._answer, act), methods=["POST"])
+        server.add_route("/who", self._who)
+
+    async def _answer(self, act: _Act, request: Request) -> Response:
+        body = await request.body()
+        return await self._threads.run(peer_of(request), partial(self._do, act, request, body))
+
+    def _do(self, act: _Act, request: Request, body: bytes) -> Response:
+        name = ""
+        try:
+            act_id = _id_of(request)
+            person = self._person(act, request)
+            name = person.name
+            self._check_role(act, person)
+            return act.do(
+                _Asked(request=request, id=act_id, person=person), act.says.model_validate_json(body or b"{}")
+            )
+        except RefusedError as error:
+            return _refused(request, name, error)
+        except ValidationError as error:
+            # Not what was said: it may be a password.
+            wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            return _refused(request, name, RefusedError(400, f"This is nothing that the page asks: {wrong}."))
+        except UsageError as error:
+            return _refused(request, name, RefusedError(409, _sentence(error)))
+        except ServerError as error:
+            said = f"{_sentence(error)} Ask again: the same is noted once."
+            return _refused(request, name, RefusedError(503, said))
+        except SpilldeckError as error:
+            _log.error("nobody can say who is who", error=str(error))
+            return _refused(request, name, RefusedError(503, "Nobody can say who is who: the server’s log says why."))
+
+    def _person(self, act: _Act, request: Request) -> Person:
+        try:
+            return self._access.person(request)
+        except RefusedError as error:
+            # Whoever logs in or out need not be known.
+            if act.needs is Role.VIEWER and error.status == HTTPStatus.UNAUTHORIZED:
+                return NOBODY
+            raise
+
+    def _check_role(self, act: _Act, person: Person) -> None:
+        if person.role.may(act.needs):
+            return
+        if person.way is not Way.NOBODY:
+            raise RefusedError(403, f"{person.name} is {person.role}: this needs {act.needs}.")
+        raise RefusedError(401, f"This needs {act.needs}: log in." if self._access.is_configured() else _CLOSED)
+
+    async def _who(self, request: Request) -> Response:
+        return await self._threads.run(peer_of(request), partial(self._say_who, request))
+
+    def _say_who(self, request: Request) -> Response:
+        """Return who asks, and what the page says of it."""
+        is_over = False
+        try:
+            person, configured = self._access.person(request), self._access.is_configured()
+        except RefusedError as error:
+            if error.status != HTTPStatus.UNAUTHORIZED:
+                return _refused(request, "", error)
+            person, configured, is_over = NOBODY, self._access.is_configured(), True
+        except SpilldeckError as error:
+            _log.error("nobody can say who is who", error=str(error))
+            return Response("Nobody can say who is who: the server’s log says why.", 503, media_type="text/plain")
+        may = [role.value for role in person.role.included]
+        said = {"name": person.name, "role": person.role.value, "may": may, "way": person.way.value}
+        answer = JSONResponse(said | {"line": _line(person, is_configured=configured), "configured": configured})
+        if is_over:
+            answer.delete_cookie(COOKIE)
+        return answer
+
+    def _log_in(self, asked: _Asked, said: _LogIn) -> Response:
+        is_known = said.user in self._access.accounts.users()
+        # What nobody is called may be a password in the wrong place.
+        called = said.user if is_known else "no user"
+        if wait_s := self._attempts.wait_s(f"peer {peer_of(asked.request)}", f"user {said.user}"):
+            raise RefusedError(429, f"Too many log-ins: try again in {wait_s:.0f} s.", again_s=wait_s)
+        if not self._access.accounts.is_password(said.user, said.password):
+            _log.warning("a log-in is refused", user=called, peer=ascii(peer_of(asked.request)))
+            raise RefusedError(401, "No user has this name and password.")
+        answer = JSONResponse({"name": said.user})
+        answer.set_cookie(
+            COOKIE,
+            self._access.sessions.begin(said.user),
+            max_age=self._access.sessions.seconds,
+            httponly=True,
+            samesite="strict",
+            secure=asked.request.url.scheme == "https",
+        )
+        return answer
+
+    def _log_out(self, asked: _Asked, _said: _Said) -> Response:
+        if cookie := asked.request.cookies.get(COOKIE):
+            self._access.sessions.end(cookie)
+        answer = JSONResponse({})
+        answer.delete_cookie(COOKIE)
+        return answer
+
+    def _flag(self, asked: _Asked, said: _Flag) -> Response:
+        new = NewFlag(asked.id, said.verdict, said.reason, said.detector, said.first, said.last)
+        if not self._data.has_run(said.run):
+            raise RefusedError(409, f"There is no run {said.run} here.")
+        return self._decide(asked, said.run, partial(flag_action, new=new))
+
+    def _remark(self, kind: ActionKind, asked: _Asked, said: _Remark) -> Response:
+        return self._decide(
+            asked, said.run, partial(remark_action, kind=kind, ids=(asked.id, said.flag), reason=said.reason)
+        )
+
+    def _decide(self, asked: _Asked, run: int, new: Callable[..., Action]) -> Response:
+        origin = "a program" if asked.person.way is Way.TOKEN else "the page"
+        try:
+            with self._one_at_a_time, connect(self._settings) as redis:
+                there: Flags = newest(self._settings, redis)().flags.get(run, ())
+                action = new(there, run, origin=origin, who=asked.person.name)
+                if not has_counted(there, action):
+                    decide(self._settings, redis, action)
+        except RedisError as error:
+            raise no_redis(self._settings, error) from error
+        return JSONResponse({"id": asked.id})
+
+
+_CLOSED = "No users are configured, so this can be done on the machine of the page alone: spilldeck users add."
+
+
+def _id_of(request: Request) -> str:
+    found = request.headers.get(ACT_ID, "")
+    if not _ID.fullmatch(found):
+        raise RefusedError(403, f"The page did not ask for this: {ACT_ID} is missing.")
+    return found
+
+
+def _line(person: Person, *, is_configured: bool) -> str:
+    """Return what stands where one acts; empty if nothing is to be said."""
+    if person.way is Way.MACHINE:
+        return "No users are configured: whoever is on this machine may act."
+    if person.way is Way.NOBODY:
+        return "Log in to act." if is_configured else _CLOSED
+    return "" if person.role.may(Role.SHIFTER) else f"{person.name} may look, and not act."
+
+
+def _sentence(error: Exception) -> str:
+    words = str(error)
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _refused(request: Request, name: str, error: RefusedError) -> Response:
+    words = str(error)
+    _log.warning(
+        "an action is refused",
+        path=request.url.path,
+        status=error.status,
+        why=ascii(words[:LOGGED]),
+        who=ascii(name),
+        peer=ascii(peer_of(request)),
+    )
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
+    if error.again_s:
+        headers["Retry-After"] = str(round(error.again_s) + 1)
+    return Response(words, status_code=error.status, media_type="text/plain", headers=headers)

@@ -1,0 +1,72 @@
+"""spilldeck audit: list."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from ops.console import out
+from streams.words import calendar_time
+
+app = typer.Typer(help="The record of what people did.", no_args_is_help=True)
+
+
+@app.callback()
+def _audit() -> None:
+    pass
+
+
+@app.command(name="list")
+def list_all(
+    run: Annotated[int | None, typer.Option(min=0, metavar="R", help="What was done to this run.")] = None,
+    user: Annotated[str | None, typer.Option(metavar="U", help="What a user did, from whichever machine.")] = None,
+    kind: Annotated[str | None, typer.Option(metavar="K", help="As the list has it: flag, promote.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the actions as Kafka has them, in their order; those that count for nothing say why."""
+    from streams.books.flags import person
+
+    found = [
+        one
+        for one in _actions()
+        if (run is None or run in one["runs"])
+        and (user is None or user == one["who"] or person(user) == person(one["who"]))
+        and (kind is None or kind == one["kind"])
+    ]
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table()
+    for column in ("#", "when (UTC)", "who", "did", "to", "reason", "by", "refused"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        when = calendar_time(one["at_us"] / 1000, "%d %b %Y %H:%M:%S")
+        cells = (one["offset"], when, one["who"], one["kind"], one["subject"], one["reason"], one["origin"])
+        table.add_row(*(Text(str(cell)) for cell in (*cells, one["refused"])))
+    out.print(table if found else "There are no such actions.")
+
+
+def _actions() -> Iterator[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from schemas.known import WireError
+    from schemas.records import Action
+    from schemas.wire import decode
+    from streams.books.actions import ActionLog
+    from streams.books.decisions import Decisions
+    from streams.settings import load_settings
+
+    now = Decisions()
+    with ActionLog(load_settings()) as log:
+        for offset, message in log.read(*log.span()):
+            try:
+                action = decode(message)
+            except WireError:
+                continue
+            if isinstance(action, Action):
+                refused = now.refusal(offset, action)
+                yield {"offset": offset, **asdict(action), "runs": now.runs_of(action), "refused": refused}
+            now = now.after(offset, message)

@@ -1,0 +1,446 @@
+"""What changes something, asked for in every wrong way: refused with a sentence, and nothing is written."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.routing import Route
+from structlog.testing import capture_logs
+
+from dashboards.access import attempts, sessions
+from dashboards.access.accounts import Accounts
+from dashboards.access.roles import Role
+from dashboards.access.sessions import COOKIE
+from dashboards.app import create_app, server_of
+from dashboards.data import Data
+from ops.stack import LocalStack, free_port
+from ops.topics import ensure_topics
+from schemas.records import Action
+from streams.books.actions import ActionLog
+from streams.books.connect import connect
+from streams.books.decided import Copy
+from streams.books.flags import Flag
+from streams.settings import (
+    AccessSettings,
+    DashboardSettings,
+    KafkaSettings,
+    RedisSettings,
+    Settings,
+    load_settings,
+)
+from tests.dashboards.views import RUN, run_book
+from tests.stored import checkpoint
+from tests.wire import decode
+
+pytestmark = pytest.mark.servers
+
+US, PROXY, OTHERS = "127.0.0.1", "127.0.0.3", "127.0.0.2"
+"""Peers: of the tests, that which is believed for whom it asks, and another."""
+PASSWORD = "correct horse battery"
+WAIT_S = 20.0
+FLAG = {"run": RUN, "verdict": "bad", "reason": "it tripped"}
+REMARK = {"run": RUN, "flag": "12345678"}
+ACTS: dict[str, tuple[Role, dict[str, Any]]] = {
+    "/act/flag": (Role.SHIFTER, FLAG),
+    "/act/withdraw-flag": (Role.SHIFTER, REMARK),
+    "/act/verify-flag": (Role.SHIFTER, REMARK),
+}
+"""All that is written to Kafka, with what it needs and what is sent."""
+OTHER_POSTS = {"/log-in", "/log-out", "/_dash-update-component"}
+"""What else takes more than GET: it changes nothing that others see."""
+FOREIGN = ("http://attacker.example", "null", "http://localhost:1", "https://127.0.0.1.attacker.example")
+
+
+@dataclass
+class Site:
+    """A page's server, in a thread of ours."""
+
+    settings: Settings
+    accounts: Accounts
+    ids: int = 0
+
+    @property
+    def host(self) -> str:
+        return f"{US}:{self.settings.dashboard.port}"
+
+    def post(
+        self, path: str, said: Any = None, peer: str = US, headers: Any = (), method: str = "POST", **more: str
+    ) -> tuple[HTTPResponse, str]:
+        """Ask for something as a page does, with other headers."""
+        self.ids += 1
+        usual = {"Host": self.host, "Act-Id": f"test-{self.ids:04}", "Origin": f"http://{self.host}"}
+        every = [*{**usual, **{name.replace("_", "-"): value for name, value in more.items()}}.items(), *headers]
+        body = (said if isinstance(said, str) else json.dumps(said if said is not None else {})).encode()
+        address = (US, self.settings.dashboard.port)
+        with closing(HTTPConnection(*address, timeout=WAIT_S, source_address=(peer, 0))) as connection:
+            connection.putrequest(method, path, skip_host=True)
+            for name, value in every:
+                connection.putheader(name, value)
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return answer, answer.read().decode()
+
+    def log_in(self, user: str, peer: str = US, password: str = PASSWORD, **more: str) -> str:
+        """Return the cookie of somebody who has logged in."""
+        answer, words = self.post("/log-in", {"user": user, "password": password}, peer, **more)
+        assert answer.status == 200, words
+        return answer.headers["Set-Cookie"].split(";")[0]
+
+    def who(self, **more: str) -> dict[str, Any]:
+        answer, words = self.post("/who", method="GET", **more)
+        assert answer.status == 200, words
+        found: dict[str, Any] = json.loads(words)
+        return found
+
+    def actions(self) -> list[Action]:
+        with ActionLog(self.settings) as log:
+            found = [decode(message) for _, message in log.read(*log.span())]
+        return [each for each in found if isinstance(each, Action)]
+
+    def flags(self) -> tuple[Flag, ...]:
+        with connect(self.settings) as redis:
+            known = Copy(redis, self.settings.redis.key_prefix).read()
+        return known.flags.get(RUN, ()) if known is not None else ()
+
+
+@contextmanager
+def serving(stack: LocalStack, directory: Path, **access: Any) -> Iterator[Site]:
+    name = f"acts-{directory.name}"
+    settings = load_settings(
+        kafka=KafkaSettings(bootstrap_servers=f"{US}:{stack.kafka_port}", topic_prefix=f"{name}."),
+        redis=RedisSettings(url=f"redis://{US}:{stack.redis_port}/0", key_prefix=name),
+        dashboard=DashboardSettings(port=free_port()),
+        access=AccessSettings(directory=directory / "access", **access),
+    )
+    ensure_topics(settings)
+    checkpoint(settings, {RUN: run_book(4)}, next=4)
+    with Data(settings) as data:
+        server = server_of(settings, data)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        while not (server.started and data.has_run(RUN)):
+            time.sleep(0.02)
+        yield Site(settings, Accounts(settings.access.directory))
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def site(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Return a site with a user of each role, and a proxy that is believed."""
+    with serving(stack, tmp_path_factory.mktemp("site"), proxy_peers=[PROXY]) as site:
+        for role in Role:
+            site.accounts.add_user(role.value, role, PASSWORD)
+        site.accounts.add_user("anna", Role.SHIFTER, None)
+        yield site
+
+
+@pytest.fixture(autouse=True)
+def _any_number_of_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "MOST", 10_000)
+
+
+@pytest.fixture(scope="module")
+def shifter(site: Site) -> str:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(attempts, "MOST", 10_000)
+        return site.log_in("shifter")
+
+
+def lower(role: Role) -> Role:
+    return tuple(Role)[tuple(Role).index(role) - 1]
+
+
+def tampered(cookie: str) -> str:
+    name, _, value = cookie.partition("=")
+    return f"{name}={value[:-3]}{'A' if value[-3] != 'A' else 'B'}{value[-2:]}"
+
+
+def logged_out(site: Site, role: Role) -> str:
+    cookie = site.log_in(role)
+    assert site.post("/log-out", Cookie=cookie)[0].status == 200
+    return cookie
+
+
+def expired(site: Site, role: Role) -> str:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sessions.time, "time", lambda: 1_700_000_000.0)  # type: ignore[attr-defined]
+        return sessions.Sessions(site.settings.access.directory, site.accounts, 1.0).begin(role)
+
+
+def expired_token(site: Site, role: Role) -> str:
+    if "over" not in site.accounts.tokens():
+        return site.accounts.add_token("over", role, time.time() - 1)
+    site.accounts.remove_token("over")
+    return expired_token(site, role)
+
+
+ATTACKS: dict[str, tuple[int, str, Callable[[Site, Role], dict[str, Any]]]] = {
+    "no log-in": (401, "This needs {role}: log in.", lambda _site, _role: {}),
+    "one who may less": (403, "{less} is {less}: this needs {role}.", lambda s, r: {"Cookie": s.log_in(lower(r))}),
+    **{
+        f"origin {origin}": (
+            403,
+            "A page of another server asked for this",
+            lambda s, r, origin=origin: {"Cookie": s.log_in(r), "Origin": origin},
+        )
+        for origin in FOREIGN
+    },
+    "another site, as the browser says": (
+        403,
+        "A page of another server",
+        lambda s, r: {"Cookie": s.log_in(r), "Sec_Fetch_Site": "cross-site"},
+    ),
+    "a form of a foreign page": (403, "Act-Id is missing", lambda s, r: {"Cookie": s.log_in(r), "Act_Id": ""}),
+    "a foreign host": (
+        400,
+        "This server is not known as attacker.example",
+        lambda s, r: {"Cookie": s.log_in(r), "Host": "attacker.example", "Origin": "http://attacker.example"},
+    ),
+    "a cookie after log out": (401, "This session is over", lambda s, r: {"Cookie": logged_out(s, r)}),
+    "an expired cookie": (401, "This session is over", lambda s, r: {"Cookie": f"{COOKIE}={expired(s, r)}"}),
+    "a tampered cookie": (401, "This session is over", lambda s, r: {"Cookie": tampered(s.log_in(r))}),
+    "a cookie of rubbish": (401, "This session is over", lambda _s, _r: {"Cookie": f"{COOKIE}=W10.x"}),
+    "a doubled header of the proxy": (
+        400,
+        "is to name one user, once",
+        lambda _s, _r: {"peer": PROXY, "headers": [("X-Forwarded-User", "anna"), ("X-Forwarded-User", "admin")]},
+    ),
+    "two in one header of the proxy": (
+        400,
+        "is to name one user, once",
+        lambda _s, _r: {"peer": PROXY, "X_Forwarded_User": "anna, admin"},
+    ),
+    "a header of another peer": (
+        401,
+        "This needs {role}: log in.",
+        lambda _s, _r: {"peer": OTHERS, "X_Forwarded_User": "admin"},
+    ),
+    "a header of another peer that says it is the proxy": (
+        401,
+        "This needs {role}: log in.",
+        lambda _s, _r: {"X_Forwarded_User": "admin", "X_Forwarded_For": PROXY},
+    ),
+    "whom the proxy names and nobody knows": (
+        403,
+        "stranger is viewer",
+        lambda _s, _r: {"peer": PROXY, "X_Forwarded_User": "stranger"},
+    ),
+    "an expired token": (
+        401,
+        "This token is none, or has expired",
+        lambda s, r: {"Authorization": f"Bearer {expired_token(s, r)}"},
+    ),
+    "a wrong token beside a good cookie": (
+        401,
+        "This token is none",
+        lambda s, r: {"Cookie": s.log_in(r), "Authorization": "Bearer x"},
+    ),
+    "a password in place of a token": (
+        401,
+        "This token is none",
+        lambda _s, r: {"Authorization": f"Basic {r}:{PASSWORD}"},
+    ),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("path", ACTS)
+def test_an_attack_is_refused_with_a_sentence_logged_and_nothing_is_written(site: Site, path: str, attack: str) -> None:
+    role, said = ACTS[path]
+    status, words, how = ATTACKS[attack]
+    asked = how(site, role)
+    before = site.actions()
+    with capture_logs() as logged:
+        answer, told = site.post(path, said, **asked)
+    assert (answer.status, told) == (status, told), told
+    assert words.format(role=role, less=lower(role)) in told
+    assert told.endswith(".")
+    assert site.actions() == before
+    (line,) = logged
+    assert "is refused" in line["event"]
+    secrets = (asked.get("Cookie", ""), asked.get("Authorization", ""))
+    assert not any(secret[-20:] in str(line) for secret in secrets if secret)
+
+
+def test_every_address_that_takes_more_than_get_is_in_the_table(site: Site) -> None:
+    with Data(site.settings) as data:
+        routes = [route for route in create_app(site.settings, data).routes if isinstance(route, Route)]
+    unsafe = {route.path for route in routes if (route.methods or {"ANY"}) - {"GET", "HEAD"}}
+    assert "/act/flag" in unsafe
+    assert unsafe == ACTS.keys() | OTHER_POSTS
+
+
+def test_no_other_method_does_anything(site: Site, shifter: str) -> None:
+    before = site.actions()
+    for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"):
+        for path, (_, said) in ACTS.items():
+            assert site.post(path, said, method=method, Cookie=shifter)[0].status in {404, 405}
+    assert site.actions() == before
+
+
+@pytest.mark.parametrize("path", sorted(OTHER_POSTS))
+def test_a_foreign_page_can_have_nothing_done(site: Site, path: str) -> None:
+    for origin in FOREIGN:
+        assert site.post(path, Origin=origin)[0].status == 403
+    assert site.post(path, Host="attacker.example")[0].status == 400
+
+
+def test_a_thousand_log_ins_a_minute_are_refused_and_neither_password_nor_name_is_logged(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "MOST", 10)
+
+    def log_in(number: int, user: str = "expert", peer: str = US) -> int:
+        said = {"user": user, "password": f"secret number {number}"}
+        return site.post("/log-in", said, peer=peer)[0].status
+
+    with capture_logs() as logged, ThreadPoolExecutor(8) as many:
+        statuses = list(many.map(lambda number: log_in(number, peer="127.0.0.9"), range(1000)))
+    assert {*statuses} == {401, 429}
+    assert statuses.count(401) <= 10
+    assert "secret" not in str(logged)
+    # From elsewhere the same user is refused, and from there any other, whoever it is and whatever the password.
+    assert log_in(1, peer="127.0.0.10") == 429
+    assert log_in(1, "admin", "127.0.0.9") == 429
+    answer, words = site.post("/log-in", {"user": "admin", "password": PASSWORD}, peer="127.0.0.9")
+    assert answer.status == 429
+    assert "try again in" in words
+    assert int(answer.headers["Retry-After"]) > 0
+    with capture_logs() as logged:
+        assert log_in(1, "my password in the wrong field", "127.0.0.11") == 401
+    assert "wrong field" not in str(logged)
+
+
+def test_what_is_no_log_in_is_refused(site: Site) -> None:
+    for said in ({"user": "shifter"}, [], "rubbish", {"user": "x" * 65, "password": "y"}, {"user": 5, "password": 6}):
+        answer, words = site.post("/log-in", said)
+        assert answer.status == 400, words
+    assert site.post("/log-in", {"user": "anna", "password": ""})[0].status == 401  # a proxy alone says who she is
+    answer, _ = site.post("/log-in", {"user": "shifter", "password": f"{PASSWORD} "})
+    assert answer.status == 401
+    assert answer.headers["Set-Cookie"] is None
+
+
+def test_a_session_is_its_own_and_ends_everywhere_when_its_user_is_another(site: Site) -> None:
+    site.accounts.add_user("eve", Role.SHIFTER, PASSWORD)
+    cookie, other = site.log_in("eve"), site.log_in("eve")
+    assert site.who(Cookie=cookie)["role"] == "shifter"
+    site.accounts.set_role("eve", Role.EXPERT)
+    assert site.who(Cookie=cookie)["may"] == ["viewer", "shifter", "expert"]
+    assert site.post("/log-out", Cookie=cookie)[0].status == 200
+    assert site.who(Cookie=cookie)["name"] == ""
+    assert site.who(Cookie=other)["name"] == "eve"
+    site.accounts.add_user("eve", Role.EXPERT, f"{PASSWORD} again")
+    assert site.who(Cookie=other)["name"] == ""
+    last = site.log_in("eve", password=f"{PASSWORD} again")
+    site.accounts.remove_user("eve")
+    assert site.who(Cookie=last)["way"] == "nobody"
+
+
+def test_a_cookie_is_for_the_server_alone_and_secret_where_the_way_is(site: Site) -> None:
+    def cookie(**more: str) -> str:
+        answer, _ = site.post("/log-in", {"user": "viewer", "password": PASSWORD}, **more)
+        return str(answer.headers["Set-Cookie"])
+
+    plain, by_tls = cookie(), cookie(X_Forwarded_Proto="https")
+    for each in (plain, by_tls):
+        assert "HttpOnly" in each
+        assert "SameSite=strict" in each
+        assert "Max-Age=36000" in each
+    assert "Secure" in by_tls
+    assert "Secure" not in plain
+    # Whom nobody listed is not believed that it came by TLS.
+    answer, _ = site.post("/log-in", {"user": "viewer", "password": PASSWORD}, OTHERS, X_Forwarded_Proto="https")
+    assert "Secure" not in answer.headers["Set-Cookie"]
+    key = site.settings.access.directory / "key"
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_flag_is_stored_when_it_is_answered_and_the_same_again_is_one(site: Site, shifter: str) -> None:
+    before = len(site.actions())
+    with ThreadPoolExecutor(4) as many:
+        asked = [many.submit(site.post, "/act/flag", FLAG, Cookie=shifter, Act_Id="same-0001") for _ in range(4)]
+    assert [each.result()[0].status for each in asked] == [200] * 4
+    assert [flag.id for flag in site.flags()] == ["same-0001"]
+    (action,) = site.actions()[before:]
+    assert (action.who, action.origin, action.kind, action.subject) == ("shifter", "the page", "flag", str(RUN))
+    # Another under this id is not taken for it.
+    answer, words = site.post("/act/flag", FLAG | {"verdict": "good"}, Cookie=shifter, Act_Id="same-0001")
+    assert (answer.status, words) == (409, "It was noted already.")
+
+
+def test_a_flag_is_verified_by_another_whoever_says_who_it_is_and_withdrawn(site: Site, shifter: str) -> None:
+    its = {"run": RUN, "flag": "mine-0001"}
+    assert site.post("/act/flag", FLAG, Cookie=shifter, Act_Id="mine-0001")[0].status == 200
+    answer, words = site.post("/act/verify-flag", its, Cookie=shifter)
+    assert answer.status == 409
+    assert words == "Shifter set this flag: somebody else is to verify it."
+    assert site.post("/act/verify-flag", its, peer=PROXY, X_Forwarded_User="anna")[0].status == 200
+    token = site.accounts.add_token("ci", Role.EXPERT, time.time() + 60)
+    assert site.post("/act/withdraw-flag", its, Authorization=f"Bearer {token}", Origin="")[0].status == 403
+    asked = [("Authorization", f"Bearer {token}"), ("Host", site.host), ("Act-Id", "no-browser-01")]
+    with closing(HTTPConnection(US, site.settings.dashboard.port, timeout=WAIT_S)) as program:
+        program.request("POST", "/act/withdraw-flag", json.dumps(its), dict(asked))
+        assert program.getresponse().status == 200
+    flag = next(flag for flag in site.flags() if flag.id == "mine-0001")
+    assert flag.verified is not None
+    assert flag.withdrawn is not None
+    assert (flag.verified.who, flag.withdrawn.who, flag.withdrawn.origin) == ("anna", "token:ci", "a program")
+    assert token not in str(site.actions())
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "why"),
+    [
+        ({"run": 5}, 409, "There is no run 5 here."),
+        ({"detector": "none"}, 409, "There is no detector none: there are"),
+        ({"reason": ""}, 409, "Say why it is bad."),
+        ({"first": 5, "last": 4}, 409, "There are no spills 5 to 4."),
+        ({"verdict": "fine"}, 400, "This is nothing that the page asks: verdict"),
+        ({"run": "5"}, 400, "This is nothing that the page asks: run"),
+        ({"reason": "x" * 1001}, 400, "This is nothing that the page asks: reason"),
+        ({"who": "admin"}, 400, "This is nothing that the page asks: who"),
+    ],
+)
+def test_what_cannot_be_flagged_is_said(
+    site: Site, shifter: str, changes: dict[str, Any], status: int, why: str
+) -> None:
+    before = site.actions()
+    answer, words = site.post("/act/flag", FLAG | changes, Cookie=shifter)
+    assert (answer.status, words[: len(why)]) == (status, why)
+    assert site.actions() == before
+
+
+def test_without_users_who_is_on_the_machine_may_act_and_nobody_else(
+    stack: LocalStack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with serving(stack, tmp_path_factory.mktemp("alone")) as site:
+        assert site.who()["line"] == "No users are configured: whoever is on this machine may act."
+        assert site.post("/act/flag", FLAG)[0].status == 200
+        assert site.flags()[0].who.startswith("local@")
+        for more in ({"X_Forwarded_For": "10.1.2.3"}, {"X_Forwarded_For": "127.0.0.1"}, {"Via": "1.1 proxy"}):
+            answer, words = site.post("/act/flag", FLAG, **more)
+            assert answer.status == 401
+            assert "No users are configured" in words
+            assert "on the machine of the page alone" in site.who(**more)["line"]
+        # A header that names somebody is that of no proxy: none is listed.
+        assert site.who(X_Forwarded_User="admin")["name"].startswith("local@")
+        # As soon as there is a user it is closed; also when nobody can tell.
+        site.accounts.add_user("shifter", Role.SHIFTER, PASSWORD)
+        assert site.post("/act/flag", FLAG)[0].status == 401
+        site.accounts.path.write_text("{")
+        with capture_logs() as logged:
+            answer, words = site.post("/act/flag", FLAG)
+        assert (answer.status, words) == (503, "Nobody can say who is who: the server’s log says why.")
+        assert "is damaged" in str(logged)
+        assert len(site.actions()) == 1
