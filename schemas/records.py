@@ -240,13 +240,15 @@ class ActionKind(StrEnum):
     """Subject is a run, before it the flag, after it which one."""
     VERIFY_FLAG = "verify flag"
     """Subject is a run, after it which flag: somebody else than its author agrees."""
+    PROPOSE_FLAGS = "propose flags"
+    """Subject is a run that is over, after it what the checks say of it: the flags that they propose, its reference."""
     TAKE_OVER = "take over"
     """Subject is the offset at which it counts, after it all that Redis knew and the topic did not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """What a person decided. What is true follows from all of them, in their order."""
+    """What a person decided, or the checks propose. What is true follows from all of them, in their order."""
 
     who: str
     """User and host."""

@@ -1,12 +1,13 @@
-"""The runs that are compared with if nobody chooses: the newest earlier ones of the type that are good by counters.
+"""The runs that are compared with if nobody chooses: the newest earlier ones of the type that are good.
 
-Of what detectors saw nothing is known here: a run in which one of them was dead is good as well.
+That is by counters, by what people said, and by what the checks proposed when it had ended, if somebody asked them.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from streams.books.decisions import Decisions
 from streams.books.layout import Place
 from streams.books.plain_limits import FEW_PERCENT, too_many
 from streams.books.totals import Totals
@@ -22,7 +23,7 @@ TOGETHER = 5
 """Good runs that are the reference, if there are as many: of one nobody knows how it differs from others."""
 GOOD = (
     f"ended, {ENOUGH_SPILLS} spills, {ENOUGH_TRIGGERS:,} triggers, "
-    f"at most {FEW_PERCENT:g} % rejected, missing, in error"
+    f"at most {FEW_PERCENT:g} % rejected, missing, in error, not bad by flags or checks"
 )
 """What a run must be to be chosen, in words."""
 
@@ -48,10 +49,12 @@ class Chooser:
     ----------
     totals
         Gives the totals of a run; None if they cannot be read.
+    decisions
+        Give what people said of runs, and the checks.
     """
 
-    def __init__(self, totals: Callable[[int], Totals | None]) -> None:
-        self._totals = totals
+    def __init__(self, totals: Callable[[int], Totals | None], decisions: Callable[[], Decisions] = Decisions) -> None:
+        self._totals, self._decisions = totals, decisions
         self._known: dict[int, tuple[Place, str]] = {}
 
     def choose(self, earlier: Iterable[int], places: Mapping[int, Place], began_ms: int = 0) -> Automatic:
@@ -61,13 +64,15 @@ class Chooser:
         ----------
         began_ms
             When the first message came of the run that is compared, so that it makes no difference when somebody looks:
-            a run that ended later is not taken. 0 where nobody knows.
+            a run that ended later is not taken, and what is said later of one is not asked. 0 where nobody knows.
         """
+        decisions, until_us = self._decisions(), 1000 * began_ms or None
         good: list[int] = []
         passed_over: dict[int, str] = {}
         for run in islice(earlier, CONSIDERED):
             is_late = began_ms and places[run].ended_ms > began_ms
-            why = "ended when this one had begun" if is_late else self._why_not(run, places[run])
+            why = "ended when this one had begun" if is_late else decisions.bad(run, until_us)
+            why = why or self._why_not(run, places[run])
             if not why:
                 good.append(run)
             elif not good:

@@ -155,7 +155,7 @@ class BooksReader:
         self._reader_of = reader_of
         self._promoted = promoted
         self._run_reader = run_reader
-        self._chooser = Chooser(lambda run: shown.runs([run]).get(run))
+        self._chooser = Chooser(lambda run: shown.runs([run]).get(run), decisions)
 
     def look(self, wanted: Iterable[Wanted]) -> At:
         """Return how far the books are that somebody looks at."""
@@ -260,7 +260,7 @@ def automatic_of(reader: BookReader, run: int, decisions: Decisions) -> Automati
     if pinned is not None:
         return Automatic(run=pinned, is_pinned=True)
     books = Books(at=At(shown=extent), runs=_listed(Books(), extent))
-    chooser = Chooser(lambda each: reader.runs([each]).get(each))
+    chooser = Chooser(lambda each: reader.runs([each]).get(each), lambda: decisions)
     return chooser.choose(books.same_type_before(run), extent.places, _began_ms(extent.places, run))
 
 

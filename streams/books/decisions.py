@@ -16,8 +16,10 @@ from schemas.known import WireError
 from schemas.records import Action, ActionKind
 from schemas.wire import decode
 from streams.books import flags as run_flags
-from streams.books.flags import Flags
+from streams.books import proposals
+from streams.books.flags import Flags, Verdict
 from streams.books.plan import PREFIX, Plan
+from streams.books.proposals import Proposal
 from streams.errors import ServerError
 from streams.plain import read_json
 
@@ -59,11 +61,13 @@ class Decisions:
 
     flags: Mapping[int, Flags] = field(default_factory=dict)
     """Run → what people said of it, in the order in which they did."""
+    proposed: Mapping[int, Proposal] = field(default_factory=dict)
+    """Run that is over → what the checks say of its newest book."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is promoted, replayed, pinned or flagged."""
-        return not self.promoted and not self.plans and not self.pins and not self.flags
+        """Whether nothing is promoted, replayed, pinned, flagged or proposed."""
+        return not any((self.promoted, self.plans, self.pins, self.flags, self.proposed))
 
     def pinned(self, run_type: str, until_us: int) -> int | None:
         """Return the run that one of a type is compared with; None if that is left to the page.
@@ -75,6 +79,27 @@ class Decisions:
         """
         before = [pin for pin in self.pins.get(run_type, ()) if pin.at_us <= until_us]
         return before[-1].run if before else None
+
+    def bad(self, run: int, until_us: int | None = None) -> str:
+        """Return why a run is bad by what people said of it, or else by what the checks propose; empty if it is not.
+
+        Parameters
+        ----------
+        until_us
+            What came later is not asked; None asks all.
+        """
+        said = run_flags.until(self.flags.get(run, ()), until_us)
+        held = run_flags.of_run(said)
+        reasons = {flag.id: flag.reason for flag in said}
+        for each in held:
+            if each.verdict is Verdict.BAD:
+                return f"flagged bad: {reasons[each.flags[0]]}"
+        if any(each.verdict is Verdict.GOOD and (each.first, each.last) == (0, run_flags.END) for each in held):
+            return ""  # who looked knows more than the checks
+        proposal = self.proposed.get(run)
+        if proposal is None or not proposal.bad or (until_us is not None and proposal.at_us > until_us):
+            return ""
+        return f"the checks: {proposal.bad}"
 
     def has_counted(self, offset: int, message: bytes) -> bool:
         """Say whether this is the message that was at an offset, if it is one of the tail."""
@@ -113,6 +138,8 @@ class Decisions:
                     return self._refuse_pin(action)
                 case ActionKind.FLAG | ActionKind.WITHDRAW_FLAG | ActionKind.VERIFY_FLAG:
                     return run_flags.refusal(self.flags.get(int(action.subject), ()), action)
+                case ActionKind.PROPOSE_FLAGS:
+                    return proposals.refusal(self.proposed.get(int(action.subject)), action)
                 case ActionKind.TAKE_OVER:
                     taken_over(action)
                     return "" if action.subject == str(offset) else "others have decided since"
@@ -133,7 +160,7 @@ class Decisions:
                 case ActionKind.PIN_REFERENCE:
                     run = _pinned_run(action.after)
                     return () if run is None else (run,)
-                case ActionKind.FLAG | ActionKind.WITHDRAW_FLAG | ActionKind.VERIFY_FLAG:
+                case ActionKind.FLAG | ActionKind.WITHDRAW_FLAG | ActionKind.VERIFY_FLAG | ActionKind.PROPOSE_FLAGS:
                     return (int(action.subject),)
         except UNREADABLE:
             pass
@@ -197,6 +224,8 @@ class Decisions:
             case ActionKind.FLAG | ActionKind.WITHDRAW_FLAG | ActionKind.VERIFY_FLAG:
                 run = int(action.subject)
                 return replace(self, flags={**self.flags, run: run_flags.after(self.flags.get(run, ()), action)})
+            case ActionKind.PROPOSE_FLAGS:
+                return replace(self, proposed={**self.proposed, int(action.subject): proposals.of(action)})
         return self
 
     def to_json(self) -> str:
@@ -255,16 +284,23 @@ def taken_over(action: Action) -> dict[str, Any]:
 def _state(decisions: Decisions) -> dict[str, Any]:
     plans = {session: asdict(replace(plan, done=False)) for session, plan in decisions.plans.items()}
     promoted = {str(run): session for run, session in decisions.promoted.items()}
-    return {"promoted": promoted, "plans": plans, "pins": decisions.pins, "flags": run_flags.plain(decisions.flags)}
+    return {
+        "promoted": promoted,
+        "plans": plans,
+        "pins": decisions.pins,
+        "flags": run_flags.plain(decisions.flags),
+        "proposed": proposals.plain(decisions.proposed),
+    }
 
 
 def _parts(values: dict[str, Any]) -> dict[str, Any]:
-    # What an older version took over has no pins or no flags.
+    # What an older version took over has no pins, no flags, no proposals.
     promoted = {int(run): str(session) for run, session in values["promoted"].items()}
     plans = {str(session): _plan(json.dumps(plan)) for session, plan in values["plans"].items()}
     pins = {str(its): tuple(map(_pin, its_pins)) for its, its_pins in values.get("pins", {}).items()}
     flags = run_flags.from_plain(values.get("flags", {}))
-    return {"promoted": promoted, "plans": plans, "pins": pins, "flags": flags}
+    proposed = proposals.from_plain(values.get("proposed", {}))
+    return {"promoted": promoted, "plans": plans, "pins": pins, "flags": flags, "proposed": proposed}
 
 
 def _pin(values: Sequence[Any]) -> Pin:

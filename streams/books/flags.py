@@ -112,7 +112,7 @@ def refusal(flags: Flags, action: Action) -> str:
     ValueError, TypeError, KeyError
         When it cannot be read.
     """
-    if not (action.subject.isascii() and action.subject.isdigit() and 0 <= int(action.subject) <= END):
+    if not names_run(action.subject):
         return "its subject is no run"
     said = read_json(action.after)
     if not _ID.fullmatch(said["id"]):
@@ -125,6 +125,11 @@ def refusal(flags: Flags, action: Action) -> str:
     if not found:
         return f"run {action.subject} has no flag {said['flag']}: see spilldeck flags list {action.subject}"
     return _refuse_remark(found[0], action)
+
+
+def names_run(subject: str) -> bool:
+    """Say whether the subject of an action is a run."""
+    return subject.isascii() and subject.isdigit() and int(subject) <= END
 
 
 def _refuse_flag(flag: Flag) -> str:
@@ -176,6 +181,17 @@ def has_counted(flags: Flags, action: Action) -> bool:
         if remark is not None and remark.id == said["id"]:
             return (flag.id, remark.reason, remark.who) == (said.get("flag"), action.reason, action.who)
     return False
+
+
+def until(flags: Flags, until_us: int | None) -> Flags:
+    """Return the flags of a run as they were at a time; None for now."""
+    if until_us is None:
+        return flags
+    return tuple(
+        flag._replace(withdrawn=flag.withdrawn if flag.withdrawn and flag.withdrawn.at_us <= until_us else None)
+        for flag in flags
+        if flag.at_us <= until_us
+    )
 
 
 def intervals(flags: Flags, detector: str = ALL) -> list[Interval]:
