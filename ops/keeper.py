@@ -1,4 +1,4 @@
-"""Writes what is to outlive a run, when it has ended: its archive, and its book, pictures and summary.
+"""Writes what is to outlive a run, when it has ended: its archive, its book, pictures and summary, proposed flags.
 
 What is written already is not written again, unless late spills or a replay that was promoted have changed it. It may
 be killed, or run twice: all is written whole or not at all, and what was missed is made up for at the next start.
@@ -13,24 +13,29 @@ from typing import Any
 import structlog
 from redis import Redis, RedisError
 
+from dashboards.data.automatic import CONSIDERED
 from ops.archive import archives, write_archive
 from ops.end_of_run import Edition, Export, directory_of, edition_there, write_end_of_run
 from ops.export.chosen import choose
-from ops.judged_run import StoredRuns
-from schemas.records import NO_RUN
-from streams.books.decided import refresh
+from ops.judged_run import JudgedRun, StoredRuns
+from ops.proposing import proposed
+from schemas.records import NO_RUN, ActionKind
+from streams.books.actions import new_action
+from streams.books.decided import Copy, decide, refresh
+from streams.books.decisions import Decisions
 from streams.books.lag import behind
 from streams.books.layout import Place
 from streams.books.limits import LimitsFile
 from streams.books.part_reader import UnreadableRunError
 from streams.books.products import Product, Products, Written
 from streams.books.promotions import Promotions
+from streams.books.proposals import CHECKS, Proposal
 from streams.books.reader import BookReader
 from streams.books.registry import record, state, states
 from streams.books.run import RunBook
 from streams.conditions.store import ConditionsStore
 from streams.daq.archive_file import contents_of, is_archive
-from streams.errors import ServerError, SpilldeckError
+from streams.errors import ServerError, SpilldeckError, UsageError
 from streams.kafka import Spans, topic_spans
 from streams.process import ranges_of
 from streams.settings import Settings
@@ -70,6 +75,8 @@ class Keeper:
         """Run → what ``spills.raw`` had when its book was seen to be due: it is written when that is in it."""
         self._refused: set[tuple[Product, int, Edition]] = set()
         """What cannot be written, which was said; asked again at the next start."""
+        self._not_proposed: set[tuple[int, Edition]] = set()
+        """Of which the checks could not say anything, which was said."""
         self._unreadable: set[int] = set()
         """Runs of which a worker has to mend something first, which was said."""
         self.stopped = threading.Event()
@@ -108,6 +115,49 @@ class Keeper:
                     self._write_archive(self._archive, run, known[run], written)
         if self._products is not None and self._export is not None:
             self._look_at_books(self._products, self._export)
+        self._propose()
+
+    def _propose(self) -> None:
+        """Have the checks say what they think of one run that is over, the newest first, unless they have."""
+        known, promoted = self._shown.places(), self._promotions.look()
+        decisions = Copy(self._redis, self._settings.redis.key_prefix).read() or Decisions()
+        over = self._over(known)
+        for run in sorted(over, key=lambda run: -known[run].first_ms)[:CONSIDERED]:
+            session = promoted.shown.get(run, self._settings.session)
+            edition, there = Edition(session=session, produced_ms=known[run].produced_ms), decisions.proposed.get(run)
+            written = Edition(session=there.session, produced_ms=there.produced_ms) if there is not None else None
+            is_due = edition.is_due_after(written) and (run, edition) not in self._not_proposed
+            if is_due and run not in promoted.lost and self._all_is_in_the_books(run):
+                self._propose_of(run, edition)
+                return
+
+    def _propose_of(self, run: int, seen: Edition) -> None:
+        try:
+            book = self._shown.run(run, ranges_of(ConditionsStore.from_settings(self._settings).for_run(run)))
+            its = self._judged(run, book)
+            proposal = Proposal(
+                session=seen.session,
+                produced_ms=book.totals.produced_ms,
+                reference=its.reference,
+                earlier=its.earlier,
+                flags=proposed(its),
+            )
+            action = new_action(
+                ActionKind.PROPOSE_FLAGS, run, after=proposal.to_json(), origin="the keeper", who=CHECKS
+            )
+            decide(self._settings, self._redis, action)
+        except ServerError:
+            raise
+        except UnreadableRunError as error:
+            self._wait_for(run, error)
+        except SpilldeckError as error:
+            self._not_proposed.add((run, seen))
+            _log.warning("no flags are proposed of a run that has ended", run=run, why=str(error))
+        else:
+            self._due.pop(run, None)
+            _log.info(
+                "flags are proposed of a run that has ended", run=run, flags=len(proposal.flags), bad=proposal.bad
+            )
 
     def _write_archive(self, directory: Path, run: int, place: Place, written: Written | None) -> None:
         """Write a run's archive, unless one is there that is as new, or of which nobody knows how old it is."""
@@ -185,7 +235,7 @@ class Keeper:
             its = record(run, book.totals, known[run], state(known[run], known.values(), time.time()))
             if not its.state.is_over or self._session_of(run) != seen.session:
                 return
-            write_end_of_run(directory, choose(run, book, (), ()), its, edition, self._judged(run, book), export)
+            write_end_of_run(directory, choose(run, book, (), ()), its, edition, self._judgement(run, book), export)
         except UnreadableRunError as error:
             self._wait_for(run, error)
             return
@@ -200,15 +250,17 @@ class Keeper:
         self._noted.note(run, Product.END_OF_RUN, [name], edition.produced_ms)
         _log.info("products of a run that has ended", run=run, directory=name, book=edition.session)
 
-    def _judged(self, run: int, book: RunBook) -> dict[str, Any]:
-        """Return what is known to be wrong with a run, as plain values."""
+    def _judged(self, run: int, book: RunBook) -> JudgedRun:
+        """Return what is known to be wrong with a run; raises UsageError when it cannot be judged."""
         self._limits.look()
+        found = StoredRuns(self._settings, self._redis).beside(run, book)
+        return found.judged(self._limits.of(book.totals.run_type), self._settings.checks.spills_a_false_alarm)
+
+    def _judgement(self, run: int, book: RunBook) -> dict[str, Any]:
         try:
-            found = StoredRuns(self._settings, self._redis).beside(run, book)
-            its = found.judged(self._limits.of(book.totals.run_type), self._settings.checks.spills_a_false_alarm)
-        except SpilldeckError as error:
+            return self._judged(run, book).to_json()
+        except UsageError as error:
             return {"problem": str(error)}
-        return its.to_json()
 
     def _wait_for(self, run: int, error: UnreadableRunError) -> None:
         """Say once that a run cannot be read yet."""
