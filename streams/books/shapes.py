@@ -15,7 +15,7 @@ from streams.books.limits import TypeLimits
 from streams.books.run import RunBook
 from streams.checks.counts import SETTLING
 from streams.checks.cusum import OF_EACH, threshold
-from streams.checks.numbers import Apart, apart
+from streams.checks.numbers import Apart, Number, apart
 from streams.checks.shapes import ENOUGH, FACTORS, Block, Counts, Limits, Shape, Standard, blocks, shape_of
 from streams.experiment import experiment
 from streams.freshness import Level
@@ -102,6 +102,11 @@ class Change:
     """From what it is in the reference."""
     matters: float | None
     """The limit; None of one that is not judged by itself."""
+
+    @property
+    def expected(self) -> KeyNumber:
+        """What it is in the reference."""
+        return KeyNumber(value=self.apart.expected.value, error=self.apart.expected.error)
 
     def times_limit(self, told_from: float) -> float:
         """Return how many times the limit it is away; 0 if that may be chance, or matters to nobody."""
@@ -288,10 +293,14 @@ def changes(numbers: Numbers, references: Sequence[Numbers]) -> tuple[Change, ..
     """Return which numbers are others than in good runs, the newest first: those that are judged, then the surest."""
     found = []
     for title, (now, matters) in numbers.items():
-        before = [its[title][0] for its in references if title in its]
-        if before and (how := apart(now, before)).errors >= SURE:
+        before = [_plain(its[title][0]) for its in references if title in its]
+        if before and (how := apart(_plain(now), before)).errors >= SURE:
             found.append(Change(what=title, now=now, apart=how, matters=matters))
     return tuple(sorted(found, key=lambda each: (each.matters is None, -each.apart.evidence)))
+
+
+def _plain(number: KeyNumber) -> Number:
+    return Number(number.value, number.error)
 
 
 def _counts(histogram: Histogram, triggers: int | None, a_trigger: float = 1.0) -> Counts:
@@ -333,7 +342,7 @@ def off(verdict: PlotVerdict, *, with_limit: bool = False) -> str:
 
 def _number(change: Change) -> str:
     limit = f" ({change.matters:g} matters)" if change.matters is not None else ""
-    return f"{change.what}: {change.now}, there {change.apart.expected}{limit}"
+    return f"{change.what}: {change.now}, there {change.expected}{limit}"
 
 
 def words(verdict: PlotVerdict) -> str:

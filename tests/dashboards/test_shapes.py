@@ -230,8 +230,8 @@ def test_15_what_is_off_is_said_in_the_units_of_the_plot_with_errors(good: RunBo
     for each in (first, place):
         assert each.apart.by == pytest.approx(0.5, abs=0.1)
         assert each.apart.errors > 10
-    assert f"{place.what}: {place.now}, there {place.apart.expected}." in words(its)
-    assert f"{first.what}: {first.now}, there {first.apart.expected} (0.05 matters)." in words(its)
+    assert f"{place.what}: {place.now}, there {place.expected}." in words(its)
+    assert f"{first.what}: {first.now}, there {first.expected} (0.05 matters)." in words(its)
     assert its.to_json()["changes"][1]["now"] == {"value": place.now.value, "error": place.now.error}
 
 
