@@ -25,7 +25,7 @@ HEADS = {
     "What": "",
     "How it moved": "",
     "Elsewhere": "Share of the entries that lie elsewhere; of a channel, of its group’s hits",
-    "Entries": "Here, and in what it is compared with; of a channel, as many as were expected",
+    "Entries": "Here, and in what it is compared with, those of a trigger as one; of a channel, what was expected",
     "Evidence": "How much likelier a change is than chance, as a logarithm",
 }
 

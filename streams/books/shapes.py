@@ -235,9 +235,15 @@ def words(verdict: PlotVerdict) -> str:
         number = f"{percent(shape.elsewhere)} of the {entries} lie elsewhere than in {verdict.against} ({limit})."
         worst = f" Most of all: {where(verdict.plot, shape.worst)}." if verdict.state is not State.GOOD else ""
         sure = f" Evidence {shape.evidence:.1f}, told from {verdict.told_from:.1f} on;"
-        return f"{number}{worst}{sure} {shape.entries:,} entries, {shape.reference:,} in the reference."
+        return f"{number}{worst}{sure} {shape.entries:,} {what_counts(shape)}, {shape.reference:,} in the reference."
     state = str(verdict.state).capitalize()
-    return f"{state}: {verdict.why}." if verdict.why else f"{state}."
+    of = f" {what_counts(shape)}" if shape is not None else ""
+    return f"{state}: {verdict.why}{of}." if verdict.why else f"{state}."
+
+
+def what_counts(shape: Shape) -> str:
+    """Return what the numbers of a shape are of."""
+    return "triggers" if shape.of_triggers else "entries"
 
 
 def where(name: str, block: Block | None) -> str:

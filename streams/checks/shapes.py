@@ -7,7 +7,7 @@ most, however often somebody looks (Ville 1939): so the plot of a whole run may 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,6 +56,8 @@ class Shape:
     """Independent ones: as many as triggers, where a trigger has several."""
     reference: int
     """Likewise."""
+    of_triggers: bool = False
+    """They are triggers, each with several entries, on both sides."""
     elsewhere: float = 0.0
     """Share of the entries that lie elsewhere, as far as that is no chance."""
     evidence: float = 0.0
@@ -91,7 +93,7 @@ def shape_of(counts: I8, reference: I8, limits: Limits, *, a_trigger: tuple[floa
     """
     ours, theirs = (its / max(each, 1.0) for its, each in zip((counts, reference), a_trigger, strict=True))
     entries, known = float(ours.sum()), float(theirs.sum())
-    found = Shape(entries=int(entries), reference=int(known))
+    found = Shape(entries=round(entries), reference=round(known), of_triggers=min(a_trigger) > 1)
     if not found.is_enough:
         return found
     elsewhere, best, worst = 0.0, 0.0, None
@@ -104,7 +106,7 @@ def shape_of(counts: I8, reference: I8, limits: Limits, *, a_trigger: tuple[floa
         if evidence.flat[at] > best:
             best = float(evidence.flat[at])
             worst = _block(np.unravel_index(at, n.shape), level, counts.shape, n.flat[at] / entries, expected, best)
-    return Shape(entries=int(entries), reference=int(known), elsewhere=elsewhere, evidence=best, worst=worst)
+    return replace(found, elsewhere=elsewhere, evidence=best, worst=worst)
 
 
 def evidence_of(n: F8, entries: float, before: F8, expected: F8, tolerance: float) -> F8:

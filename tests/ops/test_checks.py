@@ -15,6 +15,7 @@ from ops.commands.checks import tell
 from ops.console import out
 from ops.stack import LocalStack
 from schemas.records import RawSpill, RunControl
+from streams.books.following import beneath
 from streams.books.limits import TypeLimits
 from streams.books.shapes import evidence_limit, plot_verdicts
 from streams.conditions.store import ConditionsStore
@@ -175,7 +176,8 @@ def test_what_follows_stands_beneath_its_cause_in_80_columns(monkeypatch: pytest
     run = SimulatedRun(run=RUN, spills=SPILLS, mean_triggers=60).with_faults(["dead_pmt:tof1@30-59"])
     monkeypatch.setenv("COLUMNS", "80")
     with out.capture() as said:
-        tell(RUN, process(run.records(), ConditionsStore([]).for_run)[RUN].judgement())
+        judgement = process(run.records(), ConditionsStore([]).for_run)[RUN].judgement()
+        tell(RUN, judgement, beneath(judgement.causes, ()))
     _, cause, follows, *more = said.get().splitlines()
     assert cause.startswith("TOF1 silent since spill 30: 0 hits, where ")
     assert follows.startswith("    Electrons TOF0 → TOF1 silent since spill 30")
