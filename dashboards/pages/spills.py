@@ -11,7 +11,7 @@ from streams.books.block_spills import BlockSpill
 from streams.books.shapes import off_block
 from streams.books.spill_search import Filling, entries_words, triggers_words, words
 
-LONGEST = 20
+LONGEST = 60
 """Of what is said of an address."""
 PLACE = html.Div(id="spill", className="card spill")
 """Of a spill: it is filled when that is there."""
@@ -32,10 +32,15 @@ def is_spill(path: str) -> bool:
     return path.strip("/").split("/")[0] == "spill"
 
 
+def short(said: str) -> str:
+    """Return what an address says as it can be repeated."""
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
+
+
 def no_spill(path: str) -> str:
     """Return why there is no spill at an address that would be one's."""
     said = path.strip("/").split("/")[1:]
-    wrong = [f"{each[:LONGEST]}{'…' if len(each) > LONGEST else ''}" for each in said if number(each) is None]
+    wrong = [short(each) for each in said if number(each) is None]
     why = f": {' and '.join(wrong)} cannot be one" if wrong else ""
     return f"A spill is at /spill/RUN/SPILL or /spill/RUN/SPILL/TRIGGER, each a number from 0 to {MAX_RUN}{why}."
 
