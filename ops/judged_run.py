@@ -65,20 +65,22 @@ class StoredRun:
     reference: int | None
     compared: RunBook | None
 
-    def judged(self, limits: TypeLimits, false_alarm: float) -> JudgedRun:
+    def judged(self, limits: TypeLimits, false_alarm: float, known: Judgement | None = None) -> JudgedRun:
         """Return what is known of it.
 
         Parameters
         ----------
         false_alarm
             Spills in which one false alarm is borne.
+        known
+            What is known of its channels at this `false_alarm`; None if they are still to be judged.
 
         Raises
         ------
         UsageError
             When it cannot be judged.
         """
-        found = judged(self.book, self.compared, false_alarm)
+        found = judged(self.book, self.compared, false_alarm) if known is None else known
         if found.problem:
             raise UsageError(f"run {self.run} cannot be judged: {found.problem}")
         return JudgedRun(
@@ -93,7 +95,7 @@ class StoredRun:
 
     def shapes(self, limits: TypeLimits, false_alarm: float) -> dict[str, PlotVerdict]:
         """Return what is known of each plot."""
-        return plot_verdicts(self.book, self._against, limits, false_alarm, self.late)
+        return plot_verdicts(self.book, self._against, limits, false_alarm, self.late, is_over=self.book.totals.ended)
 
     @property
     def _against(self) -> Against | None:

@@ -40,11 +40,12 @@ class ShapeJudges:
         reference = books.one(other, None)
         limits = self._limits.of(one.book.totals.run_type)
         part = one.parts.get(LAST_MINUTE)
-        key = one.version, other, reference.version, limits, part is None
+        is_over = one.book.totals.ended or at[0] != books.current
+        key = one.version, other, reference.version, limits, part is None, is_over
         if at in self._known and self._known[at][0] == key:
             return self._known[at]
         against = None if other is None or reference is NOTHING else against_run(other, reference.book)
         late = None
         if part is not None and not part.unreadable:
             late = Late(book=part.book, triggers=int(part.within(one.spills).triggers.sum()))
-        return key, plot_verdicts(one.book, against, limits, late=late)
+        return key, plot_verdicts(one.book, against, limits, late=late, is_over=is_over)

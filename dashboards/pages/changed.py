@@ -57,7 +57,9 @@ def _sides(view: View, choices: Choices) -> tuple[Side, Side] | str:
     if its is None or its.unreadable or not its.windows:
         return f"{its.unreadable}. Nobody knows what changed." if its and its.unreadable else "This window is not kept."
     span = window_words(Window(its.windows[0].start, its.windows[-1].end - its.windows[0].start))
-    part = {None: "of late", LAST_MINUTE: "last minute"}.get(choices.window, "this window")
+    part = {None: "its end" if view.is_over else "of late", LAST_MINUTE: "last minute"}.get(
+        choices.window, "this window"
+    )
     share = f"{len(view.beside_spills):,} of the run’s {several(len(view.run_spills), 'spill')}"
     called = f"Spills {_numbers(view.beside_spills)} ({part}, {share}, {span})"
     ours = _side(called, its.book, view, view.beside_spills, its.windows)
@@ -74,7 +76,7 @@ def _why_nothing(view: View, choices: Choices) -> str:
     if view.is_loading or (view.beside is None and not view.is_frozen):
         return f"{run} is being read."
     if not view.book.totals.filled:
-        return f"{run} has no spills yet."
+        return f"{run} has no spills{view.yet}."
     if choices.against_reference and view.reference is None:
         return "There is no run to compare with: choose one, or compare with the rest of the run."
     return ""

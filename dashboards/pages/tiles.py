@@ -210,10 +210,11 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
     if bad:
         return Level.BAD, _first(bad, view) + as_of
     if not judgement.counted:
-        why = "Not judged yet" if view.book.totals.filled else "No spills yet"
+        why = "Not judged yet" if view.book.totals.filled else f"No spills{view.yet}"
         return Level.UNKNOWN, "No hits by channel are kept of this run" if judgement.spills else why
     if judgement.is_settling:
-        return Level.IDLE, f"Settling: {judgement.counted} of {SETTLING}{as_of}"
+        few = f"Not enough data: {judgement.counted}/{SETTLING + 1} spills"
+        return Level.IDLE, few if view.is_over else f"Settling: {judgement.counted} of {SETTLING}{as_of}"
     was = f"; {several(len(its), 'fault')} before" if its else ""
     if following := _off(detector, view, follow=True):  # as far off as they may be, they are not as they should be
         plots = f"{several(len(following), 'plot')} not as in {following[0].against}"

@@ -121,9 +121,10 @@ def try_limits(
         for run in dict.fromkeys(runs):
             its = stored.read(run)
             run_type = its.book.totals.run_type
-            found.append(
-                (its.judged(in_force.of(run_type), borne), its.judged(tried.of(run_type), false_alarm or borne))
-            )
+            now = its.judged(in_force.of(run_type), borne)
+            # The limits say nothing of channels, which take the most time.
+            known = now.judgement if false_alarm in {None, borne} else None
+            found.append((now, its.judged(tried.of(run_type), false_alarm or borne, known)))
     if as_json:
         typer.echo(json.dumps([{"in_force": now.to_json(), "tried": then.to_json()} for now, then in found]))
         return

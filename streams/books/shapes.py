@@ -116,6 +116,8 @@ def plot_verdicts(
     limits: TypeLimits,
     false_alarm: float | None = None,
     late: Late | None = None,
+    *,
+    is_over: bool = False,
 ) -> dict[str, PlotVerdict]:
     """Return what is known of each plot of a run: of all of it, or of its last minute, if only that is bad.
 
@@ -127,10 +129,12 @@ def plot_verdicts(
         See `evidence_limit`.
     late
         None if it is not known.
+    is_over
+        See `plot_verdict`.
     """
     spills, triggers = book.totals.filled, book.totals.triggers
     found = {
-        name: plot_verdict(name, book.book[name], spills, triggers, against, limits, false_alarm)
+        name: plot_verdict(name, book.book[name], spills, triggers, against, limits, false_alarm, is_over=is_over)
         for name in experiment().plots
     }
     if late is None:
@@ -154,6 +158,8 @@ def plot_verdict(
     limits: TypeLimits,
     false_alarm: float | None = None,
     part: str = "",
+    *,
+    is_over: bool = False,
 ) -> PlotVerdict:
     """Return what is known of one plot.
 
@@ -165,6 +171,8 @@ def plot_verdict(
         That it is of.
     part
         Which part of a run, in words; empty of all of it.
+    is_over
+        No more spills come.
     """
     told_from = evidence_limit(false_alarm, WINDOW_SPILLS if part else RUN_SPILLS)
     plot = experiment().plots[name]
@@ -189,6 +197,8 @@ def plot_verdict(
         return say(State.NO_REFERENCE, "nothing to compare with" if against is None else f"not in {against.called}")
     if not same_bins(histogram, reference):
         return say(State.NOT_JUDGED, f"{against.called}: bins {bin_words(reference)}, not {bin_words(histogram)}")
+    if spills <= SETTLING and is_over:
+        return say(State.FEW, f"{spills}/{SETTLING + 1} spills")
     if spills <= SETTLING:
         return say(State.SETTLING, f"{spills} of {SETTLING} spills")
     ours, theirs = histogram.view(flow=True), reference.view(flow=True)

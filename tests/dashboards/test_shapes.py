@@ -29,7 +29,7 @@ from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from tests.dashboards.test_tiles import verdict
-from tests.dashboards.views import RUN, text_of, view
+from tests.dashboards.views import END, RUN, text_of, view
 
 OTHER = RUN + 1
 DEAD = "dead_pmt:tof1/0/3/1@0-59"
@@ -134,6 +134,20 @@ def test_7_a_detector_that_is_not_watched_has_a_tile_only_when_its_plots_are_off
     assert across.startswith("✕ Across")
     assert "% off" in across
     assert "not as in run 6" in text_of(tiles(judged, "/detector/across")[0])
+
+
+def test_21_a_run_that_is_over_has_not_enough_spills_where_one_that_goes_on_settles(good: RunBook) -> None:
+    few = book(RUN, spills=20)
+    against = against_run(6, good)
+    goes_on, is_over = (plot_verdicts(few, against, TypeLimits(), is_over=each)["ht01"] for each in (False, True))
+    assert (goes_on.state, goes_on.why) == (State.SETTLING, "20 of 20 spills")
+    assert (is_over.state, words(is_over)) == (State.FEW, "Not enough data: 20/21 spills.")
+    other = replace(NOTHING, book=good, version="b")
+    for control, current, state in (({}, RUN, State.SETTLING), ({}, OTHER, State.FEW), (END, RUN, State.FEW)):
+        its = replace(few, totals=replace(few.totals, control=control))
+        read = {(RUN, None): replace(NOTHING, book=its, version="a"), (OTHER, None): other}
+        books = Books(current=current, read=read, automatic={RUN: Automatic(run=OTHER)})
+        assert ShapeJudges(LimitsFile(None)).look(books, {})[RUN, None]["ht01"].state is state
 
 
 def test_23_limits_come_by_run_type_and_an_unknown_type_only_warns(

@@ -11,10 +11,12 @@ import pytest
 
 from dashboards.choices import Choices
 from dashboards.data import Data
+from ops import judged_run
 from ops.commands.checks import tell
 from ops.console import out
 from ops.stack import LocalStack
 from schemas.records import RawSpill, RunControl
+from streams.books import judgement
 from streams.books.following import beneath
 from streams.books.limits import TypeLimits
 from streams.books.shapes import evidence_limit, plot_verdicts
@@ -95,7 +97,7 @@ def test_6_a_command_says_of_each_bad_plot_whether_conditions_explain_it(
     assert found["plots"]["ht01"]["why"].endswith(f"% off, 0 % with those of run {GOOD}; tof_t0 differs")
     monkeypatch.setattr(out, "_width", 80)
     said = spilldeck_here(*asked[:3], "--spills", "15", env=broken.env).stdout
-    assert "Nobody knows: settling in the last" in " ".join(said.split())
+    assert "Nobody knows: not enough data in the last" in " ".join(said.split())
     assert max(map(len, said.splitlines())) <= 80
     said = spilldeck_here("checks", "explain", str(GOOD), "--reference", str(GOOD), env=broken.env).stdout
     assert said == f"No plot is off against run {GOOD}, and no peak has moved.\n"
@@ -202,7 +204,7 @@ def test_an_experiment_of_which_nothing_is_watched_says_so(spilldeck: Spilldeck)
 
 @pytest.mark.servers
 def test_try_says_what_other_limits_would_have_told_and_changes_nothing(
-    broken: Live, spilldeck_here: Spilldeck, tmp_path: Path
+    broken: Live, spilldeck_here: Spilldeck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = tmp_path / "limits.toml"
     limits.write_text("[other]\npercent = 50\n")
@@ -215,6 +217,10 @@ def test_try_says_what_other_limits_would_have_told_and_changes_nothing(
     assert f"no longer: {WORDS}" in seldom.stdout
     assert all(len(line) <= 80 for line in seldom.stdout.splitlines() if not line.startswith("Run"))
     assert spilldeck_here("checks", "show", str(RUN), "--json", env=broken.env).stdout == before
+    calls = []
+    monkeypatch.setattr(judged_run, "judged", lambda *its: calls.append(its) or judgement.judged(*its))
+    spilldeck_here("checks", "try", str(RUN), "--limits", limits, "--json", env=broken.env)
+    assert len(calls) == 1, "limits say nothing of channels"
     limits.write_text("[other]\npercents = 50\n")
     refused = spilldeck_here("checks", "try", str(RUN), "--limits", limits, env=broken.env)
     assert "other.percents" in assert_one_sentence(refused, 2)
