@@ -1,5 +1,6 @@
 """A stored run, and all that is known to be wrong with it: by its channels, its plots, and its counters."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,13 +12,17 @@ from streams.books.judgement import Judgement, judged
 from streams.books.limits import LimitsFile, TypeLimits
 from streams.books.plain_limits import TooMany, too_many
 from streams.books.reader import BookReader
+from streams.books.replays import Replays
 from streams.books.run import RunBook
 from streams.books.shapes import Against, Late, PlotVerdict, State, against_run, plot_verdicts
 from streams.books.windows import last_minute
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.process import plot_ranges
-from streams.settings import Settings
+from streams.settings import LIVE, Settings
+
+NAMED = 10
+"""Sessions, or runs, that are named of those that there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,14 +139,26 @@ class StoredRuns:
         Raises
         ------
         UsageError
-            When there is no such run.
+            When there is no such run, or no such session.
         """
         reader = self._shown if session is None else BookReader.of(self._redis, self._settings, session)
+        if session is not None:
+            self._refuse_no_session(session, run, reader.places().keys())
         book = self._book(reader, run)
         other = automatic_of(self._shown, run, self._decisions()).run if reference is None else reference
         compared = self._book(self._shown, other) if other is not None else None
         late = self._late(reader, run, book)
         return StoredRun(run=run, book=book, late=late, reference=other, compared=compared)
+
+    def _refuse_no_session(self, session: str, run: int, runs: Collection[int]) -> None:
+        """Refuse a session that nobody made, and one that does not have a run; say what there is."""
+        replays = Replays(self._redis, self._settings.redis.key_prefix, self._decisions)
+        sessions = sorted({LIVE, self._settings.session, *(plan.session for plan in replays.all())})
+        if not runs and session not in sessions:
+            raise UsageError(f"there is no session {session}: there are {_some(sessions)}")
+        if run not in runs:
+            has = f"it has {_some([*map(str, sorted(runs))])}" if runs else "it has none"
+            raise UsageError(f"the session {session} does not have run {run}: {has}")
 
     def _late(self, reader: BookReader, run: int, book: RunBook) -> Late | None:
         windows = last_minute([*reader.windows(run)])
@@ -157,6 +174,11 @@ class StoredRuns:
         if not book.totals.received:
             raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
         return book
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def limits_of(settings: Settings) -> LimitsFile:

@@ -160,6 +160,16 @@ def test_spills_are_found_that_filled_what_is_off_in_a_plot_or_have_nothing_ther
     assert "there is no plot hslab" in assert_one_sentence(no_plot, 2)
 
 
+@pytest.mark.servers
+def test_a_session_that_is_none_is_refused_with_those_that_there_are(broken: Live, spilldeck_here: Spilldeck) -> None:
+    for asked in (("checks", "show", str(RUN)), ("spills", "find", str(RUN), "ht01")):
+        said = assert_one_sentence(spilldeck_here(*asked, "--session", "replay-nosuch", env=broken.env), 2)
+        assert "there is no session replay-nosuch: there are live" in said
+    said = assert_one_sentence(spilldeck_here("checks", "show", "12", "--session", "live", env=broken.env), 2)
+    assert "the session live does not have run 12: it has " in said
+    assert str(RUN) in said
+
+
 def test_what_is_watched_is_listed_with_what_is_borne(spilldeck_here: Spilldeck) -> None:
     listed = spilldeck_here("checks", "list").stdout
     assert "TOF1" in listed
