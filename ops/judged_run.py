@@ -1,6 +1,6 @@
 """A stored run, and all that is known to be wrong with it: by its channels, its plots, and its counters."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,13 +13,17 @@ from streams.books.judgement import Judgement, judged
 from streams.books.limits import LimitsFile, TypeLimits
 from streams.books.plain_limits import TooMany, too_many
 from streams.books.reader import BookReader
+from streams.books.replays import Replays
 from streams.books.run import RunBook
 from streams.books.shapes import Against, Late, PlotVerdict, State, against_run, plot_verdicts
 from streams.books.windows import last_minute
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.process import plot_ranges
-from streams.settings import Settings
+from streams.settings import LIVE, Settings
+
+NAMED = 10
+"""Sessions, or runs, that are named of those that there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +76,22 @@ class StoredRun:
     earlier: Mapping[int, RunBook]
     """Good runs before that, the newest first."""
 
-    def judged(self, limits: TypeLimits, false_alarm: float) -> JudgedRun:
+    def judged(self, limits: TypeLimits, false_alarm: float, known: Judgement | None = None) -> JudgedRun:
         """Return what is known of it.
 
         Parameters
         ----------
         false_alarm
             Spills in which one false alarm is borne.
+        known
+            What is known of its channels at this `false_alarm`; None if they are still to be judged.
 
         Raises
         ------
         UsageError
             When it cannot be judged.
         """
-        found = judged(self.book, self.compared, false_alarm)
+        found = judged(self.book, self.compared, false_alarm) if known is None else known
         if found.problem:
             raise UsageError(f"run {self.run} cannot be judged: {found.problem}")
         return JudgedRun(
@@ -101,7 +107,7 @@ class StoredRun:
 
     def shapes(self, limits: TypeLimits, false_alarm: float) -> dict[str, PlotVerdict]:
         """Return what is known of each plot."""
-        return plot_verdicts(self.book, self._against, limits, false_alarm, self.late)
+        return plot_verdicts(self.book, self._against, limits, false_alarm, self.late, is_over=self.book.totals.ended)
 
     @property
     def _against(self) -> Against | None:
@@ -140,9 +146,11 @@ class StoredRuns:
         Raises
         ------
         UsageError
-            When there is no such run.
+            When there is no such run, or no such session.
         """
         reader = self._shown if session is None else BookReader.of(self._redis, self._settings, session)
+        if session is not None:
+            self._refuse_no_session(session, run, reader.places().keys())
         return self.beside(run, self._book(reader, run), reader, reference)
 
     def beside(
@@ -161,6 +169,16 @@ class StoredRuns:
         late = self._late(reader or self._shown, run, book)
         return StoredRun(run=run, book=book, late=late, reference=chosen.run, compared=compared, earlier=earlier)
 
+    def _refuse_no_session(self, session: str, run: int, runs: Collection[int]) -> None:
+        """Refuse a session that nobody made, and one that does not have a run; say what there is."""
+        replays = Replays(self._redis, self._settings.redis.key_prefix, self._decisions)
+        sessions = sorted({LIVE, self._settings.session, *(plan.session for plan in replays.all())})
+        if not runs and session not in sessions:
+            raise UsageError(f"there is no session {session}: there are {_some(sessions)}")
+        if run not in runs:
+            has = f"it has {_some([*map(str, sorted(runs))])}" if runs else "it has none"
+            raise UsageError(f"the session {session} does not have run {run}: {has}")
+
     def _late(self, reader: BookReader, run: int, book: RunBook) -> Late | None:
         windows = last_minute([*reader.windows(run)])
         if not windows:
@@ -175,6 +193,11 @@ class StoredRuns:
         if not book.totals.received:
             raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
         return book
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def limits_of(settings: Settings) -> LimitsFile:

@@ -117,9 +117,8 @@ class Data:
         return self._store.books.runs.get(run) is not None
 
     def spill(self, address: SpillAddress, choices: Choices) -> ShownSpill | str | None:
-        """Return a spill, of the session that was chosen if its run was; None as long as it is looked for."""
-        session = choices.session if choices.run == address.run else None
-        return self._spills.shown(self.view(Choices(run=address.run, session=session)), address)
+        """Return a spill of the run that was chosen; None as long as it is looked for."""
+        return self._spills.shown(self.view(choices), address)
 
     def _want(self, choices: Choices, plot: str | None, beside: Beside | None) -> None:
         """Have the runs read that somebody chose, and wait for those that were not yet."""

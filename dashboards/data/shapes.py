@@ -31,7 +31,7 @@ class ShapeJudges:
         """Return what is known of the runs that were read; the same again if nothing has changed."""
         wanted = books.to_judge()
         self._against = {at: self._compared(books, at) for at in wanted}
-        known = {at: self._judged(at, one) for at, one in wanted.items()}
+        known = {at: self._judged(at, one, is_past=at[0] != books.current) for at, one in wanted.items()}
         is_same = known.keys() == last.keys() and all(its is last[at] for at, (_, its) in known.items())
         self._known = known
         return last if is_same else {at: its for at, (_, its) in known.items()}
@@ -47,14 +47,17 @@ class ShapeJudges:
             return key, None
         return key, against_run(other, reference.book, {run: its.book for run, its in earlier.items()})
 
-    def _judged(self, at: tuple[int, str | None], one: OneRun) -> tuple[object, Mapping[str, PlotVerdict]]:
+    def _judged(
+        self, at: tuple[int, str | None], one: OneRun, *, is_past: bool
+    ) -> tuple[object, Mapping[str, PlotVerdict]]:
         which, against = self._against[at]
         limits = self._limits.of(one.book.totals.run_type)
         part = one.parts.get(LAST_MINUTE)
-        key = one.version, which, limits, part is None
+        is_over = one.book.totals.ended or is_past
+        key = one.version, which, limits, part is None, is_over
         if at in self._known and self._known[at][0] == key:
             return self._known[at]
         late = None
         if part is not None and not part.unreadable:
             late = Late(book=part.book, triggers=int(part.within(one.spills).triggers.sum()))
-        return key, plot_verdicts(one.book, against, limits, late=late)
+        return key, plot_verdicts(one.book, against, limits, late=late, is_over=is_over)

@@ -129,6 +129,7 @@ class Viewer:
         version += [file.name, file.imported_ms, file.sha256] if file is not None else []
         version += [repr(limits)] if limits != TypeLimits() else []
         version += ["loading"] if is_loading else []
+        version += ["over"] if run != books.current else []
         version += [stand_since_ms] if stand_since_ms else []
         return View(
             now_s=seen.now_s,

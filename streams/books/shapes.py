@@ -15,7 +15,7 @@ from streams.books.limits import TypeLimits
 from streams.books.run import RunBook
 from streams.checks.counts import SETTLING
 from streams.checks.cusum import OF_EACH, threshold
-from streams.checks.numbers import Apart, apart
+from streams.checks.numbers import Apart, Number, apart
 from streams.checks.shapes import ENOUGH, FACTORS, Block, Counts, Limits, Shape, Standard, blocks, shape_of
 from streams.experiment import experiment
 from streams.freshness import Level
@@ -103,6 +103,11 @@ class Change:
     matters: float | None
     """The limit; None of one that is not judged by itself."""
 
+    @property
+    def expected(self) -> KeyNumber:
+        """What it is in the reference."""
+        return KeyNumber(value=self.apart.expected.value, error=self.apart.expected.error)
+
     def times_limit(self, told_from: float) -> float:
         """Return how many times the limit it is away; 0 if that may be chance, or matters to nobody."""
         is_sure = self.matters is not None and self.apart.evidence >= told_from
@@ -150,7 +155,7 @@ class PlotVerdict:
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
         found = {name: its for name, its in asdict(self).items() if name != "plot"}
-        return found | {"words": words(self)}
+        return found | {"changes": [asdict(each) for each in self.changes], "words": words(self)}
 
 
 @cache
@@ -195,6 +200,8 @@ def plot_verdicts(
     limits: TypeLimits,
     false_alarm: float | None = None,
     late: Late | None = None,
+    *,
+    is_over: bool = False,
 ) -> dict[str, PlotVerdict]:
     """Return what is known of each plot of a run: of all of it, or of its last minute, if only that is bad.
 
@@ -206,10 +213,12 @@ def plot_verdicts(
         See `evidence_limit`.
     late
         None if it is not known.
+    is_over
+        See `plot_verdict`.
     """
     spills, triggers = book.totals.filled, book.totals.triggers
     found = {
-        name: plot_verdict(name, book.book[name], spills, triggers, against, limits, false_alarm)
+        name: plot_verdict(name, book.book[name], spills, triggers, against, limits, false_alarm, is_over=is_over)
         for name in experiment().plots
     }
     if late is None:
@@ -233,6 +242,8 @@ def plot_verdict(
     limits: TypeLimits,
     false_alarm: float | None = None,
     part: str = "",
+    *,
+    is_over: bool = False,
 ) -> PlotVerdict:
     """Return what is known of one plot.
 
@@ -244,6 +255,8 @@ def plot_verdict(
         That it is of.
     part
         Which part of a run, in words; empty of all of it.
+    is_over
+        No more spills come.
     """
     told_from = evidence_limit(false_alarm, WINDOW_SPILLS if part else RUN_SPILLS)
     plot = experiment().plots[name]
@@ -269,6 +282,8 @@ def plot_verdict(
         return say(State.NO_REFERENCE, "nothing to compare with" if against is None else f"not in {against.called}")
     if not same_bins(histogram, reference):
         return say(State.NOT_JUDGED, f"{against.called}: bins {bin_words(reference)}, not {bin_words(histogram)}")
+    if spills <= SETTLING and is_over:
+        return say(State.FEW, f"{spills}/{SETTLING + 1} spills")
     if spills <= SETTLING:
         return say(State.SETTLING, f"{spills} of {SETTLING} spills")
     ours = _counts(histogram, triggers)
@@ -288,10 +303,14 @@ def changes(numbers: Numbers, references: Sequence[Numbers]) -> tuple[Change, ..
     """Return which numbers are others than in good runs, the newest first: those that are judged, then the surest."""
     found = []
     for title, (now, matters) in numbers.items():
-        before = [its[title][0] for its in references if title in its]
-        if before and (how := apart(now, before)).errors >= SURE:
+        before = [_plain(its[title][0]) for its in references if title in its]
+        if before and (how := apart(_plain(now), before)).errors >= SURE:
             found.append(Change(what=title, now=now, apart=how, matters=matters))
     return tuple(sorted(found, key=lambda each: (each.matters is None, -each.apart.evidence)))
+
+
+def _plain(number: KeyNumber) -> Number:
+    return Number(number.value, number.error)
 
 
 def _counts(histogram: Histogram, triggers: int | None, a_trigger: float = 1.0) -> Counts:
@@ -333,7 +352,7 @@ def off(verdict: PlotVerdict, *, with_limit: bool = False) -> str:
 
 def _number(change: Change) -> str:
     limit = f" ({change.matters:g} matters)" if change.matters is not None else ""
-    return f"{change.what}: {change.now}, there {change.apart.expected}{limit}"
+    return f"{change.what}: {change.now}, there {change.expected}{limit}"
 
 
 def words(verdict: PlotVerdict) -> str:
@@ -347,9 +366,16 @@ def words(verdict: PlotVerdict) -> str:
         worst = f" Most of all: {where(verdict.plot, shape.worst)}." if verdict.state is not State.GOOD else ""
         numbers = "".join(f" {_number(each)}." for each in verdict.changes[:CHANGES_SAID])
         sure = f" Evidence {shape.evidence:.1f}, told from {verdict.told_from:.1f} on;"
-        return f"{number}{numbers}{worst}{sure} {shape.entries:,} entries, {shape.reference:,} in the reference."
+        counted = what_counts(shape)
+        return f"{number}{numbers}{worst}{sure} {shape.entries:,} {counted}, {shape.reference:,} in the reference."
     state = str(verdict.state).capitalize()
-    return f"{state}: {verdict.why}." if verdict.why else f"{state}."
+    of = f" {what_counts(shape)}" if shape is not None else ""
+    return f"{state}: {verdict.why}{of}." if verdict.why else f"{state}."
+
+
+def what_counts(shape: Shape) -> str:
+    """Return what the numbers of a shape are of."""
+    return "triggers" if shape.of_triggers else "entries"
 
 
 def where(name: str, block: Block | None) -> str:

@@ -7,19 +7,26 @@ Laird 1986), where there are several.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 
 from schemas.columns import F8
 from streams.checks.shapes import FADE
-from streams.plots.measures import KeyNumber
+
+
+class Number(NamedTuple):
+    """A value with its statistical error."""
+
+    value: float
+    error: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Apart:
     """How far a number is from that of good runs."""
 
-    expected: KeyNumber
+    expected: Number
     """By the good runs, the newer the more; its error is that of another run's number, how runs differ included."""
     by: float
     """The number less what is expected."""
@@ -32,16 +39,16 @@ class Apart:
         return sqrt(2 * self.evidence)
 
 
-def apart(now: KeyNumber, before: Sequence[KeyNumber]) -> Apart:
+def apart(now: Number, before: Sequence[Number]) -> Apart:
     """Return how far a number is from those of good runs, the newest first, one at least."""
-    values, errors = (np.array(its) for its in zip(*((each.value, each.error) for each in before), strict=True))
+    values, errors = (np.array(its) for its in zip(*before, strict=True))
     fading = FADE ** np.arange(len(before))
     weights = fading / fading.sum()
     expected, scatter = float(weights @ values), _scatter(values, errors)
     error = sqrt(scatter**2 + float(weights**2 @ (errors**2 + scatter**2)))
     by, both = now.value - expected, now.error**2 + error**2
     evidence = by**2 / (2 * both) if both else 0.0
-    return Apart(expected=KeyNumber(value=expected, error=error), by=by, evidence=evidence)
+    return Apart(expected=Number(expected, error), by=by, evidence=evidence)
 
 
 def _scatter(values: F8, errors: F8) -> float:

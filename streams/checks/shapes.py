@@ -8,7 +8,7 @@ that are good do. Such a ratio comes to e^h by chance in one of e^h runs at most
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -50,6 +50,11 @@ class Counts(NamedTuple):
         """They as many as are independent."""
         return self.bins / max(self.a_trigger, 1.0)
 
+    @property
+    def of_triggers(self) -> bool:
+        """Whether they count as triggers."""
+        return self.a_trigger > 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
@@ -74,6 +79,8 @@ class Shape:
     """Independent ones: as many as triggers, where a trigger has several."""
     reference: int
     """Likewise."""
+    of_triggers: bool = False
+    """They are triggers, each with several entries, on both sides."""
     elsewhere: float = 0.0
     """Share of the entries that lie elsewhere, as far as that is no chance."""
     evidence: float = 0.0
@@ -112,6 +119,8 @@ class Standard:
     """What is right, by the runs that are the reference: reckoned once, as they have ended."""
 
     entries: float
+    of_triggers: bool
+    """Its entries count as triggers."""
     levels: tuple[_Level, ...]
     """Of bins, of blocks of two along each axis, and so on."""
 
@@ -120,7 +129,7 @@ class Standard:
         """Return what runs tell, the newest first; all of the same bins."""
         its = np.array([each.independent for each in references if each.bins.any()])
         if not len(its):
-            return cls(entries=0.0, levels=())
+            return cls(entries=0.0, of_triggers=False, levels=())
         totals = its.reshape(len(its), -1).sum(axis=1)
         fading = FADE ** np.arange(len(its))
         entries = float(totals @ fading)
@@ -128,14 +137,15 @@ class Standard:
         for counts in zip(*map(_coarser, its), strict=True):
             before = np.tensordot(fading, counts, axes=1)
             levels.append(_Level(before, (before + _PRIOR) / entries, scatter_of(np.array(counts), totals)))
-        return cls(entries=entries, levels=tuple(levels))
+        return cls(entries=entries, of_triggers=all(each.of_triggers for each in references), levels=tuple(levels))
 
 
 def shape_of(counts: Counts, standard: Standard, limits: Limits) -> Shape:
     """Return how counts differ from what is right; of the same bins."""
     ours = counts.independent
     entries, known = float(ours.sum()), standard.entries
-    found = Shape(entries=int(entries), reference=int(known))
+    of_triggers = counts.of_triggers and standard.of_triggers
+    found = Shape(entries=round(entries), reference=round(known), of_triggers=of_triggers)
     if not found.is_enough:
         return found
     elsewhere, best, worst = 0.0, 0.0, None
@@ -149,7 +159,7 @@ def shape_of(counts: Counts, standard: Standard, limits: Limits) -> Shape:
             best = float(evidence.flat[at])
             place = np.unravel_index(at, n.shape)
             worst = _block(place, level, counts.bins.shape, n.flat[at] / entries, its.expected, best)
-    return Shape(entries=int(entries), reference=int(known), elsewhere=elsewhere, evidence=best, worst=worst)
+    return replace(found, elsewhere=elsewhere, evidence=best, worst=worst)
 
 
 def scatter_of(counts: F8, totals: F8) -> F8:

@@ -150,7 +150,7 @@ def nobody_knows(why: object) -> Explained:
 
 
 def _verdict(plot: str, book: RunBook, against: Against, limits: TypeLimits) -> PlotVerdict:
-    return plot_verdict(plot, book.book[plot], book.totals.filled, book.totals.triggers, against, limits)
+    return plot_verdict(plot, book.book[plot], book.totals.filled, book.totals.triggers, against, limits, is_over=True)
 
 
 def _explained(own: PlotVerdict, others: PlotVerdict, book: RunBook, of: Sides) -> Explained:

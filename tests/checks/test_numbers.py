@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from streams.checks.numbers import apart
-from streams.plots.measures import KeyNumber
+from streams.checks.numbers import Number, apart
 
 
-def number(value: float, error: float = 0.01) -> KeyNumber:
-    return KeyNumber(value=value, error=error)
+def number(value: float, error: float = 0.01) -> Number:
+    return Number(value, error)
 
 
 def test_against_one_run_errors_are_those_of_both() -> None:
