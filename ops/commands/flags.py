@@ -59,17 +59,20 @@ def set_flag(
 def list_all(run: Run, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the flags of a run with what became of each, and which share of its spills is what."""
     from streams.books.decided import newest
-    from streams.books.flags import of_run, shares
+    from streams.books.flags import of_run, shares, spill_words
     from streams.books.reader import BookReader
 
     with servers() as (settings, redis):
-        flags = newest(settings, redis)().flags.get(run, ())
+        decisions = newest(settings, redis)()
+        flags, proposal = decisions.flags.get(run, ()), decisions.proposed.get(run)
         reader = BookReader.shown(redis, settings)
         spills = sorted(reader.run(run, {}, of_spills=False).ledger) if run in reader.places() else []
     holds = of_run(flags)
     counted = shares(holds, spills)
     if as_json:
-        typer.echo(json.dumps(_plain(run, flags, holds, counted)))
+        its = proposal.flags if proposal is not None else ()
+        proposed = {"proposed": [each._asdict() for each in its]}
+        typer.echo(json.dumps(_plain(run, flags, holds, counted) | proposed))
         return
     table = Table()
     for column in ("flag", "is", "detector", "spills", "by", "when (UTC)", "reason", "became"):
@@ -79,6 +82,9 @@ def list_all(run: Run, as_json: Annotated[bool, typer.Option("--json", help="Pri
         cells = (flag.id[:SHORT], flag.verdict, flag.detector or "all", flag.spills, flag.who, when, flag.reason)
         table.add_row(*map(Text, (*cells, _became(flag))))
     out.print(table if flags else f"Run {run} has no flags.")
+    for each in proposal.flags if proposal is not None else ():
+        where = f"{each.detector or 'all'}, {spill_words(each.first, each.last)}"
+        out.print(f"proposed: {each.verdict}, {where}: {each.reason}", markup=False, soft_wrap=True)
     said = ", ".join(f"{name.replace('unseen', 'not looked at')} {n}" for name, n in counted._asdict().items())
     out.print(f"of {len(spills)} spills: {said}", markup=False)
 

@@ -10,7 +10,9 @@ from dashboards.data.automatic import ENOUGH_SPILLS, ENOUGH_TRIGGERS, Automatic,
 from dashboards.data.books import automatic_of
 from schemas.records import ControlKind
 from streams.books.decisions import Decisions, Pin
+from streams.books.flags import Verdict
 from streams.books.layout import Place
+from streams.books.proposals import Proposal, Proposed
 from streams.books.reader import BookReader
 from streams.books.totals import Control, Totals
 
@@ -61,6 +63,19 @@ def test_13_the_good_runs_before_the_newest_say_how_runs_scatter_five_in_all() -
     assert (found.run, found.earlier) == (9, (8, 7, 5, 4))
     assert found.passed_over == {}, "what is passed over later is none that would be the reference"
     assert choose.choose([3, 2, 1], places).earlier == (1,)
+
+
+def test_13_a_run_that_the_checks_or_somebody_called_bad_before_this_one_began_is_no_reference() -> None:
+    its = {1: totals(), 2: totals(), 3: totals()}
+    said = Proposal(
+        session="live", produced_ms=0, reference=None, flags=(Proposed(Verdict.BAD, "dead"),), at_us=5_000_000
+    )
+    decisions = Decisions(proposed={2: said})
+    choose = Chooser(its.get, lambda: decisions)
+    places = {run: Place.of(one, 0, "") for run, one in its.items()}
+    assert choose.choose([2, 1], places).passed_over == {2: "the checks: dead"}
+    assert choose.choose([2, 1], places, began_ms=5_000).run == 1
+    assert choose.choose([2, 1], places, began_ms=4_999).run == 2, "it was not known then"
 
 
 def test_13_a_few_rejected_missing_or_wrong_spills_leave_a_run_good() -> None:

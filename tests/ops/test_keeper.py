@@ -23,7 +23,10 @@ from ops.export.numbers import write_json
 from ops.export.write import write_all
 from ops.keeper import Keeper
 from ops.replay.checksum import check_archive
+from streams.books.decided import newest
+from streams.books.flags import ALL, END, Verdict
 from streams.books.products import Product, Products
+from streams.books.proposals import CHECKS, Proposal
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.daq.sources import read_source
@@ -40,6 +43,7 @@ ARCHIVED, REFUSED, BY_COMMAND = 900_392, 900_393, 900_394
 OF_EARLIER_DAYS, WITH_LESS = 900_374, 900_375
 WITH_PICTURES, LATE, FULL = 900_381, 900_382, 900_383
 ONE_AFTER_THE_OTHER = 900_387, 900_388
+PROPOSED = 900_389
 
 
 def with_archive(live: Live, directory: Path) -> Settings:
@@ -337,3 +341,38 @@ def test_a_full_disk_is_said_once_and_leaves_what_was_there(
     (said,) = [line for line in capsys.readouterr().out.splitlines() if "no products" in line]
     assert f"nothing was written to {tmp_path / f'{FULL:08d}'}: No space left on device" in said
     assert everything(tmp_path) == whole
+
+
+def test_flags_are_proposed_once_of_a_run_that_has_ended_and_name_what_is_wrong_and_where(
+    live: Live, spilldeck_here: Spilldeck
+) -> None:
+    *spills, end = (
+        SimulatedRun(run=PROPOSED, spills=60, mean_triggers=20, detectors=("tof",))
+        .with_faults(["dead_pmt:tof1/0/3/1@30-59"])
+        .records()
+    )
+    live.send(*spills)
+    keeper = Keeper(live.settings, live.redis)
+
+    def known() -> Proposal | None:
+        return newest(live.settings, live.redis)().proposed.get(PROPOSED)
+
+    keeper.look()
+    assert known() is None
+    live.send(end)
+    keeper.look()
+    found = known()
+    assert found is not None
+    good, dead = found.flags
+    assert (good.verdict, good.detector, good.first, good.last) == (Verdict.GOOD, ALL, 0, END)
+    assert (dead.verdict, dead.detector, dead.first, dead.last) == (Verdict.BAD, "tof", 30, END)
+    assert dead.reason.startswith("TOF1 horizontal slab 3, PMT 1 silent since spill 30")
+    assert found.reference is None
+    Keeper(live.settings, live.redis).look()  # of an older run, if of any
+    assert known() == found
+    said = json.loads(spilldeck_here("audit", "list", "--run", str(PROPOSED), "--json", env=live.env).stdout)
+    assert [each["who"] for each in said] == [CHECKS]
+    listed = json.loads(spilldeck_here("flags", "list", str(PROPOSED), "--json", env=live.env).stdout)
+    assert listed["shares"]["unseen"] == 60, "what is proposed was not looked at"
+    assert [each["reason"] for each in listed["proposed"]] == [good.reason, dead.reason]
+    assert "proposed: bad" in spilldeck_here("flags", "list", str(PROPOSED), env=live.env).stdout
