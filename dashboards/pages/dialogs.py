@@ -77,7 +77,7 @@ def runs_list(view: View) -> list[Any]:
         state = "live" if each.run == view.current and not each.ended else "ended"
         shown = each.run == view.run and view.session is None
         flag = run_word(view.flags.get(each.run, ()))
-        rows.append(_book_row(f"Run {each.run}", each.run, each.run_type, flag, state, begun, shown=shown))
+        rows.append(_book_row(f"Run {each.run}", each.run, each.run_type, state, begun, flag, shown=shown))
     rows = rows or [html.P("No run is stored yet.")]
     return [*rows, *map(_file_row, view.imports)]  # last: Enter takes the first row, which is a run
 
@@ -86,7 +86,7 @@ def _replay_row(view: View, replay: Replay) -> Any:
     its = book_of(view.run, replay.plan.session)
     promoted = "promoted" if view.run in replay.promoted else ""
     shown = replay.plan.session == view.session
-    return _book_row(book_words(view.run, replay.plan.session, "Run"), its, "", "", replay.state, promoted, shown=shown)
+    return _book_row(book_words(view.run, replay.plan.session, "Run"), its, "", replay.state, promoted, "", shown=shown)
 
 
 def _book_row(called: str, its: int | str | None, *words: str, shown: bool) -> Any:
@@ -98,7 +98,7 @@ def _book_row(called: str, its: int | str | None, *words: str, shown: bool) -> A
 
 def _file_row(name: str) -> Any:
     """Return the row of an imported file: no run, so that it can only be compared with."""
-    parts = [html.B(name), html.Span(), html.Span(), html.Span("imported"), html.Span(), _compare(address_of(name))]
+    parts = [html.B(name), html.Span(), html.Span("imported"), html.Span(), html.Span(), _compare(address_of(name))]
     return html.Div(parts, className="row book")
 
 
