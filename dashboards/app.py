@@ -31,7 +31,7 @@ from dashboards.live import COMPRESSION, Live
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
 from dashboards.pages.links import act, choose
-from dashboards.scripts import LOADING, PLOTLY, REGENERATOR
+from dashboards.scripts import LOADING, LOG_IN, LOG_IN_SCRIPT, PLOTLY, REGENERATOR
 from dashboards.threads import Threads, peer_of
 from streams.errors import ServerError
 from streams.experiment import experiment
@@ -93,6 +93,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     hold_s = min(settings.dashboard.refresh_s, HOLD_S)
     server.add_route(LIVE, Live(data, figures, hold_s, threads).answer)
     Acts(settings, data).add_to(server)
+    _add_log_in(server)
     plotly = _add_script(server, PLOTLY)
     app.regenerator = _add_script(server, REGENERATOR)
     app.loading = LOADING.read_text().replace("PLOTLY", plotly)
@@ -129,8 +130,8 @@ def _policy(app: _Page) -> str:
 
 
 def _add_script(server: FastAPI, file: Path) -> str:
-    """Have a compressed script served, and return its address."""
-    content = file.read_bytes()
+    """Have a script served, compressed, and return its address."""
+    content = file.read_bytes() if file.suffix == ".gz" else gzip.compress(file.read_bytes(), mtime=0)
     address = f"/{hashlib.sha256(content).hexdigest()[:12]}-{file.stem}"
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 
@@ -142,6 +143,16 @@ def _add_script(server: FastAPI, file: Path) -> str:
 
     server.add_route(address, script)
     return address
+
+
+def _add_log_in(server: FastAPI) -> None:
+    """Have the page served on which one logs in."""
+    content = LOG_IN.read_text().replace("SCRIPT", _add_script(server, LOG_IN_SCRIPT)).replace("ICON", _ICON)
+
+    async def page(_: Request) -> Response:
+        return Response(content, media_type="text/html")
+
+    server.add_route("/log-in", page)
 
 
 def _add_files(server: FastAPI, data: Data, threads: Threads) -> None:
@@ -201,6 +212,7 @@ def _layout(refresh_s: float) -> Any:
                 html.Div(id="badges"),
                 html.Div(browser, id="browser", className="badge unknown"),
                 act("Seen", "acknowledge", said="Acknowledge what is bad", key="a"),
+                html.Div(id="who"),
             ],
             className="freshness",
         ),

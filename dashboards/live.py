@@ -21,7 +21,8 @@ from dashboards.data import Data, ShownSpill, View
 from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.make import FigureCache
 from dashboards.pages.controls import controls
-from dashboards.pages.dialogs import counted, plain, runs_list
+from dashboards.pages.dialogs import counted, listed_flags, plain, runs_list
+from dashboards.pages.flags import flags_list, flags_shares
 from dashboards.pages.plots import beside_on, figures_on, followed_on, is_page, names_on, navigation, tables_on
 from dashboards.pages.spills import choices_on, spill_on, spill_parts
 from dashboards.pages.strip import badges, banners, clock, strip
@@ -152,9 +153,12 @@ class Live:
 
     def _look(self, look: Look) -> Shown:
         view = self._data.view(look.choices, followed_on(look.path), beside_on(look.path))
+        its = view.flags.get(view.run, ()) if view.run is not None else ()
         now = versions(view, look.theme, look.choices, names_on(look.path)) | {
             "books": version(view.version, look.choices, view.replays if look.path == "/replays" else ()),
-            "runs": version(view.run, view.runs.version, view.imports),
+            "runs": version(view.run, view.runs.version, view.imports, listed_flags(view)),
+            "shares": version(view.run, its, view.book.totals.filled),
+            "flags": version(view.run, its),
         }
         address = spill_on(look.path)
         spill = self._data.spill(address, look.choices) if address is not None else None
@@ -172,6 +176,7 @@ class Live:
                 "banners": banners(view, choices, look.passed_over),
                 "tiles": tiles(view, path),
             },
+            "lists": {},
             "clock": clock(view.now_s),
             "now_ms": round(view.now_s * 1000),
         }
@@ -181,7 +186,11 @@ class Live:
         if "spill" in new and (address := spill_on(path)):
             told["parts"]["spill"] = spill_parts(address, shown.spill)
         if "runs" in new:
-            told["lists"] = {"runs-list": runs_list(view)}
+            told["lists"]["runs-list"] = runs_list(view)
+        if "shares" in new:
+            told["lists"]["flags-shares"] = flags_shares(view)
+        if "flags" in new:
+            told["lists"]["flags-list"] = flags_list(view)
         if "books" in new:
             told["parts"]["counted"] = counted(view)
             told["tables"] = {name: table(name, view, choices) for name in tables_on(path)}

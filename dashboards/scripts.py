@@ -1,4 +1,4 @@
-"""Scripts of others that lie in the package: ``.ci/scripts`` makes them anew when their versions change."""
+"""What is served as it lies in the package; what is others' of it ``.ci/scripts`` makes anew for their versions."""
 
 from pathlib import Path
 
@@ -7,5 +7,7 @@ PLOTLY = _SERVED / "plotly.js.gz"
 """What draws the figures: of plotly, what lines and heat maps need, a quarter of the whole."""
 REGENERATOR = _SERVED / "regenerator.js.gz"
 """All that Dash uses of its polyfill, whose rest is for browsers of long ago, and is read for a tenth of a second."""
+LOG_IN, LOG_IN_SCRIPT = _SERVED / "log_in.html", _SERVED / "log_in.js"
+"""Our own page on which one logs in: none of Dash's, so that nothing else runs where a password is typed."""
 LOADING = _SERVED / "loading.js"
 """Our own, which stands in the page itself: it says what cannot be loaded."""

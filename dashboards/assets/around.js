@@ -122,6 +122,7 @@
     find: () => open("find"),
     runs: () => open("runs"),
     counters: () => open("counters"),
+    flags: () => open("flags"),
     help: () => open("help"),
     png: () => save("png"),
     svg: () => save("svg"),

@@ -13,6 +13,7 @@ from dashboards.data.one_run import Part
 from dashboards.data.replays import Replay
 from streams.books.book import Book
 from streams.books.cells import Histogram
+from streams.books.flags import Flags
 from streams.books.imported import Imported
 from streams.books.judgement import Judgement
 from streams.books.limits import TypeLimits
@@ -164,6 +165,8 @@ class View:
     """Plot → what is known of its shape in the whole run, against `automatic`; empty before it was judged."""
     explained: Mapping[str, Explained]
     """Plot that is off there → whether the conditions of its run explain it."""
+    flags: Mapping[int, Flags]
+    """Run → what people said of it."""
     limits: TypeLimits
     """Of its type."""
     filling: Filling | str | None

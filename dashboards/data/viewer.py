@@ -141,6 +141,7 @@ class Viewer:
             judgement=seen.store.judgements.get((run, choices.session)) if run is not None else None,
             shapes=seen.store.shapes.get((run, choices.session), {}) if run is not None else {},
             explained=seen.store.explained.get(run, {}) if run is not None and choices.session is None else {},
+            flags=seen.store.flags,
             limits=limits,
             filling=None,
             is_loading=is_loading,

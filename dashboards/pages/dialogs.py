@@ -10,6 +10,7 @@ from dash import dcc, html
 
 from dashboards.choices import address_of, book_of
 from dashboards.data import Replay, View, book_words
+from dashboards.pages.flags import flag_form, run_word
 from dashboards.pages.links import act, to_page
 from dashboards.pages.strip import out_of_order
 from schemas.records import TIME
@@ -52,10 +53,20 @@ def dialogs() -> list[Any]:
             [_filter("find-words", "Name, detector, keyword or any word of its texts"), _written_later(_plots())],
         ),
         _dialog("runs", "Runs", [_filter("run-words", "Number, type, state or file"), html.Div(id="runs-list")]),
+        _dialog(
+            "flags",
+            "Flags",
+            [html.Div(id="flags-shares"), _written_later(flag_form()), html.Div(id="flags-list")],
+        ),
         _dialog("counters", "What was counted", [html.Div(id="counted")]),
         _dialog("link", "Link to this view", [_address("live", "As it goes on"), _address("frozen", "As it is now")]),
         _dialog("help", "Keys", [_written_later([html.Table(html.Tbody(keys)), html.P(zoom)])]),
     ]
+
+
+def listed_flags(view: View) -> list[Any]:
+    """Return what people said of the runs that are listed."""
+    return [view.flags.get(each.run) for each in islice(view.runs.newest_first(), RUNS_LISTED)]
 
 
 def runs_list(view: View) -> list[Any]:
@@ -65,7 +76,8 @@ def runs_list(view: View) -> list[Any]:
         begun = f"{datetime.fromtimestamp(each.begin_us / 1e6, UTC):%d %b %H:%M} UTC" if each.begin_us else ""
         state = "live" if each.run == view.current and not each.ended else "ended"
         shown = each.run == view.run and view.session is None
-        rows.append(_book_row(f"Run {each.run}", each.run, each.run_type, state, begun, shown=shown))
+        flag = run_word(view.flags.get(each.run, ()))
+        rows.append(_book_row(f"Run {each.run}", each.run, each.run_type, state, begun, flag, shown=shown))
     rows = rows or [html.P("No run is stored yet.")]
     return [*rows, *map(_file_row, view.imports)]  # last: Enter takes the first row, which is a run
 
@@ -74,7 +86,7 @@ def _replay_row(view: View, replay: Replay) -> Any:
     its = book_of(view.run, replay.plan.session)
     promoted = "promoted" if view.run in replay.promoted else ""
     shown = replay.plan.session == view.session
-    return _book_row(book_words(view.run, replay.plan.session, "Run"), its, "", replay.state, promoted, shown=shown)
+    return _book_row(book_words(view.run, replay.plan.session, "Run"), its, "", replay.state, promoted, "", shown=shown)
 
 
 def _book_row(called: str, its: int | str | None, *words: str, shown: bool) -> Any:
@@ -86,7 +98,7 @@ def _book_row(called: str, its: int | str | None, *words: str, shown: bool) -> A
 
 def _file_row(name: str) -> Any:
     """Return the row of an imported file: no run, so that it can only be compared with."""
-    parts = [html.B(name), html.Span(), html.Span("imported"), html.Span(), _compare(address_of(name))]
+    parts = [html.B(name), html.Span(), html.Span("imported"), html.Span(), html.Span(), _compare(address_of(name))]
     return html.Div(parts, className="row book")
 
 

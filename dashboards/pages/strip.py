@@ -10,6 +10,7 @@ from dash import html
 from dashboards.choices import Choices
 from dashboards.data import View, book_words
 from dashboards.pages.controls import unfreeze
+from dashboards.pages.flags import strip_flag
 from dashboards.pages.links import choose
 from streams.books import situation
 from streams.books.replays import called
@@ -35,6 +36,7 @@ def strip(view: View) -> list[Any]:
         _rate(view),
         ("Triggers", f"{totals.triggers:,}"),
     ]
+    flag = [strip_flag(view)] if view.run is not None else []
     lapses = {f"{name} not read out": spills for name, spills in situation.lapses(totals).items()}
     # The raw plots tell of each board that some detector has told of already.
     errors = totals.errors + Counter(lapses)
@@ -53,7 +55,7 @@ def strip(view: View) -> list[Any]:
         explanation = f"Could not be put down to any run, ever: {_reasons(view.unattributed.rejected)}"
         counters.append(("Of no run", no_run, explanation))
     return [
-        html.Div([_number(*number) for number in numbers], className="numbers"),
+        html.Div([*(_number(*number) for number in numbers), *flag], className="numbers"),
         html.Button(
             [_counter(*counter) for counter in counters],
             className="counters",

@@ -27,7 +27,7 @@ from streams.books.reader import BookReader
 from streams.books.run import RunBook
 from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
-from streams.settings import DashboardSettings, KafkaSettings, RedisSettings, Settings, load_settings
+from streams.settings import AccessSettings, DashboardSettings, KafkaSettings, RedisSettings, Settings, load_settings
 from tests.conftest import wait_until_counted
 
 WAIT_S = 60.0
@@ -94,6 +94,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "SPILLDECK_REDIS__URL": settings.redis.url.get_secret_value(),
         "SPILLDECK_DASHBOARD__PORT": str(settings.dashboard.port),
         "SPILLDECK_DASHBOARD__REFRESH_S": str(settings.dashboard.refresh_s),
+        "SPILLDECK_ACCESS__DIRECTORY": str(settings.access.directory),
     }
 
 
@@ -107,6 +108,7 @@ def site(stack: LocalStack, program: str, tmp_path_factory: pytest.TempPathFacto
         kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix="browser."),
         redis=RedisSettings(url=f"redis://127.0.0.1:{port}/0"),
         dashboard=DashboardSettings(port=free_port(), refresh_s=0.4),
+        access=AccessSettings(directory=directory / "access"),
     )
     while not redis_server.answers(port, 1.0):
         time.sleep(0.05)

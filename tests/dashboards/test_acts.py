@@ -113,15 +113,19 @@ class Site:
 
 
 @contextmanager
-def serving(stack: LocalStack, directory: Path, **access: Any) -> Iterator[Site]:
+def serving(stack: LocalStack, directory: Path, *, away: bool = False, **access: Any) -> Iterator[Site]:
+    """Serve the page; Kafka may be away."""
     name = f"acts-{directory.name}"
     settings = load_settings(
-        kafka=KafkaSettings(bootstrap_servers=f"{US}:{stack.kafka_port}", topic_prefix=f"{name}."),
+        kafka=KafkaSettings(
+            bootstrap_servers=f"{US}:{free_port() if away else stack.kafka_port}", topic_prefix=f"{name}."
+        ),
         redis=RedisSettings(url=f"redis://{US}:{stack.redis_port}/0", key_prefix=name),
         dashboard=DashboardSettings(port=free_port()),
         access=AccessSettings(directory=directory / "access", **access),
     )
-    ensure_topics(settings)
+    if not away:
+        ensure_topics(settings)
     checkpoint(settings, {RUN: run_book(4)}, next=4)
     with Data(settings) as data:
         server = server_of(settings, data)
@@ -444,3 +448,19 @@ def test_without_users_who_is_on_the_machine_may_act_and_nobody_else(
         assert (answer.status, words) == (503, "Nobody can say who is who: the server’s log says why.")
         assert "is damaged" in str(logged)
         assert len(site.actions()) == 1
+
+
+def test_what_kafka_does_not_take_is_said_to_be_open_and_keeps_nobody_from_looking(
+    stack: LocalStack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with serving(stack, tmp_path_factory.mktemp("away"), away=True) as site, ThreadPoolExecutor(8) as many:
+        asked = [many.submit(site.post, "/act/flag", FLAG, Act_Id="same-0001") for _ in range(2)]
+        time.sleep(0.5)
+        begun = time.monotonic()
+        assert site.post("/live?path=/", method="GET")[0].status == 200
+        assert time.monotonic() - begun < 2.0
+        for each in asked:
+            answer, words = each.result()
+            assert answer.status == 503
+            assert words.startswith("No Kafka answers at")
+            assert words.endswith("Ask again: the same is noted once.")

@@ -45,6 +45,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "judgement": None,
         "shapes": {},
         "explained": {},
+        "flags": {},
         "limits": TypeLimits(),
         "filling": None,
         "is_loading": False,

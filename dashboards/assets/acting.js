@@ -1,0 +1,105 @@
+// Who one is, and what one does: asked of the server each time, since it alone knows.
+(function () {
+  const ANSWER_MS = 30000;
+  const root = document.documentElement;
+  const newId = () => [...crypto.getRandomValues(new Uint8Array(8))].map(byte => byte.toString(16).padStart(2, "0")).join("");
+  const element = (type, attributes, ...children) => {
+    const made = document.createElement(type);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  };
+  let who;
+  const tell = () => {
+    const place = document.getElementById("who");
+    if (!place || !who) return;
+    root.dataset.may = who.may.join(" ");
+    for (const line of document.querySelectorAll(".acting")) line.textContent = who.line;
+    const parts = [];
+    if (who.name && who.way !== "machine") parts.push(element("span", {}, `${who.role} ${who.name}`));
+    if (who.way === "session") parts.push(element("button", { class: "choice", "data-act": "log-out", title: "Log out" }, "Log out"));
+    if (who.way === "nobody" && who.configured) {
+      const here = window.location.pathname + window.location.search;
+      parts.push(element("a", { class: "choice", href: "/log-in?" + new URLSearchParams({ next: here }) }, "Log in"));
+    }
+    const words = parts.map(part => part.outerHTML).join("");
+    if (place.dataset.words === words) return;
+    place.dataset.words = words;
+    place.replaceChildren(...parts);
+  };
+  const ask = async () => {
+    try {
+      const answer = await fetch("/who", { cache: "no-store" });
+      if (answer.ok) who = await answer.json();
+    } catch { /* asked again when somebody looks again */ }
+    tell();
+  };
+  // Nothing, or why it was not done. Asked for again with the same id it is the same action.
+  const act = async (path, said, id) => {
+    try {
+      const how = { method: "POST", headers: { "Act-Id": id }, body: JSON.stringify(said), signal: AbortSignal.timeout(ANSWER_MS) };
+      const answer = await fetch(path, how);
+      if (answer.status === 401) ask();
+      return answer.ok ? "" : await answer.text();
+    } catch {
+      return "The server does not answer, so nobody knows whether it is noted: ask again, the same is noted once.";
+    }
+  };
+  const say = words => { document.getElementById("flag-status").textContent = words; };
+  const remark = async button => {
+    const { act: what, run, flag } = button.dataset, isVerified = what === "verify";
+    const reason = isVerified ? "" : window.prompt("Why is this flag withdrawn?");
+    if (reason === null) return;
+    button.dataset.id ??= newId();
+    say("");
+    say(await act(`/act/${what}-flag`, { run: Number(run), flag, reason }, button.dataset.id) || (isVerified ? "Verified." : "Withdrawn."));
+  };
+  const logOut = async () => {
+    if (!(await act("/log-out", {}, newId()))) ask();
+  };
+  // The run that one flags is the one that was shown when this was opened, whichever begins meanwhile.
+  const prepare = () => {
+    const form = document.getElementById("flag-form"), shown = document.querySelector("#flags-shares [data-run]");
+    tell();
+    if (!form || !shown) return;
+    form.dataset.run = shown.dataset.run;
+    form.dataset.id = newId();
+    form.querySelector("button").textContent = `Set flag of run ${shown.dataset.run}`;
+    say("");
+  };
+  const flag = async form => {
+    const said = Object.fromEntries(new FormData(form)), button = form.querySelector("button");
+    const spills = {};
+    for (const end of ["first", "last"]) if (said[end] !== "") spills[end] = Number(said[end]);
+    const { verdict, detector, reason } = said;
+    button.disabled = true;
+    say("");
+    const why = await act("/act/flag", { run: Number(form.dataset.run), verdict, detector, reason, ...spills }, form.dataset.id);
+    button.disabled = false;
+    if (!why) {
+      form.dataset.id = newId();
+      form.reset();
+    }
+    say(why || `Noted: run ${form.dataset.run} is ${verdict}.`);
+  };
+  document.addEventListener("click", event => {
+    const button = event.target.closest("[data-act]");
+    if (button) return button.dataset.act === "log-out" ? logOut() : remark(button);
+    if (event.target.closest("[data-do=flags]")) setTimeout(prepare); // when it is open
+  });
+  document.addEventListener("input", ({ target }) => {
+    if (target.form?.id === "flag-form") target.form.dataset.id = newId(); // another action than before
+  });
+  document.addEventListener("submit", event => {
+    if (event.target.id !== "flag-form") return;
+    event.preventDefault();
+    flag(event.target);
+  });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });
+  // Dash makes the head some time after the page has come.
+  const begin = setInterval(() => {
+    if (!document.getElementById("who")) return;
+    clearInterval(begin);
+    ask();
+  }, 100);
+})();

@@ -1,0 +1,27 @@
+// Logs in, and goes back to where one came from.
+(function () {
+  document.documentElement.dataset.theme = window.localStorage.getItem("spilldeck-theme") || "light";
+  const said = new URLSearchParams(window.location.search).get("next") || "/";
+  const next = new URL(said, window.location.origin);
+  const back = next.origin === window.location.origin ? next.pathname + next.search : "/"; // nobody is led elsewhere
+  const form = document.querySelector("form"), status = form.querySelector("[role=status]");
+  document.querySelector("a").href = back;
+  form.addEventListener("submit", async event => {
+    event.preventDefault();
+    const button = form.querySelector("button"), id = [...crypto.getRandomValues(new Uint8Array(8))];
+    button.disabled = true;
+    status.textContent = "";
+    try {
+      const answer = await fetch("/log-in", {
+        method: "POST", headers: { "Act-Id": id.map(byte => byte.toString(16).padStart(2, "0")).join("") },
+        body: JSON.stringify(Object.fromEntries(new FormData(form))), signal: AbortSignal.timeout(15000),
+      });
+      if (answer.ok) return window.location.replace(back);
+      status.textContent = await answer.text();
+    } catch {
+      status.textContent = "The server does not answer: try again.";
+    }
+    button.disabled = false;
+    form.elements.password.select();
+  });
+})();

@@ -1,0 +1,169 @@
+"""Who one is and what one says of a run, in real browsers."""
+
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from dashboards.access.accounts import Accounts
+from dashboards.access.roles import Role
+from streams.experiments.mice.simulator import SimulatedRun
+from tests.browser.conftest import WAIT_S, Seen, Site, faults, open_page
+
+pytestmark = [pytest.mark.servers, pytest.mark.browser]
+
+PASSWORD = "correct horse battery"
+SPILLS = 20
+
+
+@pytest.fixture(scope="module")
+def played(site: Site) -> SimulatedRun:
+    run = site.new_run(spills=SPILLS)
+    site.play(run, 0, SPILLS)
+    site.book(run)
+    return run
+
+
+@pytest.fixture
+def users(site: Site) -> Iterator[Accounts]:
+    """Have two shifters and a viewer, for a while."""
+    accounts = Accounts(site.settings.access.directory)
+    for name, role in (("Anna", Role.SHIFTER), ("Bob", Role.SHIFTER), ("Eve", Role.VIEWER)):
+        accounts.add_user(name, role, PASSWORD)
+    yield accounts
+    for name in accounts.users():
+        accounts.remove_user(name)
+
+
+@pytest.fixture
+def other(chromium: Browser, site: Site) -> Iterator[Page]:
+    """Return another browser."""
+    context = chromium.new_context(base_url=site.address)
+    context.set_default_timeout(WAIT_S * 1000)
+    yield context.new_page()
+    context.close()
+
+
+def log_in(page: Page, name: str) -> None:
+    """Log in from the page that is open, by the keyboard alone."""
+    page.get_by_role("link", name="Log in").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Name")).to_be_focused()
+    page.keyboard.type(name)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("#who button")).to_be_visible()
+
+
+def test_a_shifter_flags_a_run_and_another_browser_sees_it_within_a_second(
+    site: Site, page: Page, other: Page, users: Accounts, played: SimulatedRun
+) -> None:
+    address = f"/?run={played.run}"
+    open_page(other, address)
+    open_page(page, address)
+    expect(other.locator("button.flag")).to_contain_text("– not looked at")
+    log_in(page, "Anna")
+    expect(page.locator("#who")).to_contain_text("shifter Anna")
+    assert page.url == site.address + address
+    page.locator("button.flag").focus()
+    page.keyboard.press("Enter")
+    form = page.locator("#flag-form")
+    form.get_by_label("✕ bad").focus()
+    page.keyboard.press("Space")
+    form.get_by_label("Spills from").fill("5")
+    form.get_by_label("to", exact=True).fill("9")
+    form.get_by_label("Reason").fill("<b>the station tripped</b>")
+    with page.expect_response("**/act/flag") as answered:
+        page.keyboard.press("Enter")
+        begun = time.monotonic()
+        expect(other.locator("button.flag")).to_contain_text("✕ bad 25 %")
+        assert time.monotonic() - begun < 1.0 + 0.3  # of which the test itself looks some tenths
+    assert answered.value.status == 200
+    expect(page.locator("#flag-status")).to_have_text(f"Noted: run {played.run} is bad.")
+    expect(page.locator("table.flags")).to_contain_text("<b>the station tripped</b>")
+    expect(page.locator("#flags-shares")).to_contain_text("25 % bad, 75 % not looked at; 1 not verified")
+
+    log_in(other, "Bob")
+    other.locator("button.flag").click()
+    other.locator("[data-act=verify]").click()
+    expect(page.locator("table.flags")).to_contain_text("verified by Bob")
+    other.once("dialog", lambda dialog: dialog.accept("of another run"))
+    other.locator("[data-act=withdraw]").click()
+    expect(page.locator("table.flags")).to_contain_text("withdrawn by Bob: of another run")
+    page.get_by_label("✓ good").check()
+    page.get_by_role("button", name=f"Set flag of run {played.run}").click()
+    expect(page.locator("#flag-status")).to_have_text(f"Noted: run {played.run} is good.")
+    other.keyboard.press("Escape")
+    other.locator("[data-do=runs]").first.click()
+    expect(other.locator("#runs-list .row", has_text=str(played.run))).to_contain_text("✓ good")
+
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("link", name="Log in")).to_be_visible()
+    expect(other.locator("#who")).to_contain_text("Bob")
+
+
+def test_who_may_only_look_sees_the_flags_and_why_none_can_be_set(
+    page: Page, seen: Seen, users: Accounts, played: SimulatedRun
+) -> None:
+    open_page(page, f"/?run={played.run}")
+    page.locator("button.flag").click()
+    expect(page.locator(".acting")).to_have_text("Log in to act.")
+    expect(page.locator("#flag-form")).to_be_hidden()
+    page.keyboard.press("Escape")
+    log_in(page, "Eve")
+    page.locator("button.flag").click()
+    expect(page.locator(".acting")).to_have_text("Eve may look, and not act.")
+    expect(page.locator("#flag-form")).to_be_hidden()
+
+
+def test_without_users_the_page_says_who_may_act(page: Page, played: SimulatedRun) -> None:
+    open_page(page, f"/?run={played.run}")
+    page.locator("button.flag").click()
+    expect(page.locator(".acting")).to_have_text("No users are configured: whoever is on this machine may act.")
+    expect(page.locator("#flag-form")).to_be_visible()
+    expect(page.locator("#who")).to_be_empty()
+
+
+def test_a_wrong_password_is_said_and_nobody_is_led_elsewhere(
+    site: Site, page: Page, seen: Seen, users: Accounts
+) -> None:
+    seen.server_may_be_away = True  # a browser logs each 401 as an error
+    for elsewhere in ("https://attacker.example/x", "//attacker.example/x", "javascript:alert(1)"):
+        page.goto(f"/log-in?next={elsewhere}")
+        page.get_by_label("Name").fill("Anna")
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("status")).to_have_text("No user has this name and password.")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url(lambda url: urlsplit(url).path != "/log-in")
+        assert urlsplit(page.url)[:3] == urlsplit(f"{site.address}/")[:3]
+
+
+def test_axe_finds_no_serious_fault_where_one_logs_in_and_flags_and_all_fits_into_a_hand(
+    page: Page, axe: str, users: Accounts, played: SimulatedRun
+) -> None:
+    page.set_viewport_size({"width": 375, "height": 812})
+    open_page(page, f"/?run={played.run}")
+    log_in(page, "Anna")
+    found = []
+    for theme in ("light", "dark"):
+        page.evaluate(f"() => localStorage.setItem('spilldeck-theme', '{theme}')")
+        for path in ("/log-in", f"/?run={played.run}"):
+            page.goto(path)
+            expect(page.locator("html")).to_have_attribute("data-theme", theme)
+            if path != "/log-in":
+                page.locator("button.flag").click()
+                expect(page.locator("#flag-form")).to_be_visible()
+            page.evaluate(axe)
+            found += faults(page, path, theme)
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= 375
+            dialog = "() => document.getElementById('flags')"
+            assert not page.evaluate(
+                f"() => {{ const it = ({dialog})(); return it && it.scrollWidth > it.clientWidth; }}"
+            )
+    assert not found
