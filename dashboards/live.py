@@ -158,7 +158,7 @@ class Live:
             "books": version(view.version, look.choices, view.replays if look.path == "/replays" else ()),
             "runs": version(view.run, view.runs.version, view.imports, listed_flags(view)),
             "shares": version(view.run, its, view.book.totals.filled),
-            "flags": version(view.run, its),
+            "flags": version(view.run, its, view.proposed.get(view.run) if view.run is not None else None),
         }
         address = spill_on(look.path)
         spill = self._data.spill(address, look.choices) if address is not None else None

@@ -82,8 +82,16 @@
     }
     say(why || `Noted: run ${form.dataset.run} is ${verdict}.`);
   };
+  // What the checks propose is set by who takes it over, and may be changed before.
+  const takeOver = ({ verdict, detector, first, last, reason }) => {
+    const { elements } = document.getElementById("flag-form");
+    for (const [name, value] of Object.entries({ verdict, detector, first, last, reason })) elements[name].value = value;
+    elements.verdict[0].dispatchEvent(new Event("input", { bubbles: true }));
+    document.querySelector("#flag-form button").focus();
+  };
   document.addEventListener("click", event => {
     const button = event.target.closest("[data-act]");
+    if (button?.dataset.act === "take-over") return takeOver(button.dataset);
     if (button) return button.dataset.act === "log-out" ? logOut() : remark(button);
     if (event.target.closest("[data-do=flags]")) setTimeout(prepare); // when it is open
   });

@@ -166,7 +166,7 @@ class Data:
         read, before = ((each.books, each.judgements, each.shapes, each.explained) for each in (now, last))
         is_read = any(one is not other for one, other in zip(read, before, strict=True))
         # Before who waits for it goes on: what it gets is no news to it then.
-        is_read |= now.flags != last.flags
+        is_read |= (now.flags, now.proposed) != (last.flags, last.proposed)
         self.changes += is_read or now.replays != last.replays or now.fault != last.fault
         with self._looked:
             self._has_looked = True

@@ -21,6 +21,7 @@ from dashboards.data.waiting import Waiting, WaitingWatcher
 from streams.books.connect import risks_of
 from streams.books.flags import Flags
 from streams.books.limits import LimitsFile
+from streams.books.proposals import Proposal
 from streams.books.reader import BookReader
 from streams.books.replays import Replays
 from streams.conditions.store import ConditionsStore
@@ -48,6 +49,8 @@ class Store:
     """Whether their conditions explain what is off."""
     flags: Mapping[int, Flags] = field(default_factory=dict)
     """Run → what people said of it."""
+    proposed: Mapping[int, Proposal] = field(default_factory=dict)
+    """Run → what the checks said of it when it had ended."""
     limits: LimitsFile = field(default_factory=lambda: LimitsFile(None))
     """By run type."""
     waiting: Waiting = Waiting()  # noqa: RUF009 - frozen
@@ -113,6 +116,7 @@ class StoreWatcher:
                 judgements=self._judges.look(now.books, now.judgements),
                 shapes=self._shapes.look(now.books, now.shapes),
                 flags=self._decisions.known.flags,
+                proposed=self._decisions.known.proposed,
                 limits=self._limits,
             )
             now = replace(now, explained=self._explainer.look(now.books, now.shapes, now.explained))

@@ -17,6 +17,7 @@ from streams.books.flags import Flags
 from streams.books.imported import Imported
 from streams.books.judgement import Judgement
 from streams.books.limits import TypeLimits
+from streams.books.proposals import Proposal
 from streams.books.replays import called
 from streams.books.run import RunBook
 from streams.books.shapes import Against, PlotVerdict
@@ -167,6 +168,8 @@ class View:
     """Plot that is off there → whether the conditions of its run explain it."""
     flags: Mapping[int, Flags]
     """Run → what people said of it."""
+    proposed: Mapping[int, Proposal]
+    """Run → what the checks said of it when it had ended."""
     limits: TypeLimits
     """Of its type."""
     filling: Filling | str | None

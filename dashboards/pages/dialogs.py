@@ -65,8 +65,9 @@ def dialogs() -> list[Any]:
 
 
 def listed_flags(view: View) -> list[Any]:
-    """Return what people said of the runs that are listed."""
-    return [view.flags.get(each.run) for each in islice(view.runs.newest_first(), RUNS_LISTED)]
+    """Return what is said of the runs that are listed."""
+    listed = islice(view.runs.newest_first(), RUNS_LISTED)
+    return [(view.flags.get(each.run), view.proposed.get(each.run)) for each in listed]
 
 
 def runs_list(view: View) -> list[Any]:
@@ -76,7 +77,7 @@ def runs_list(view: View) -> list[Any]:
         begun = f"{datetime.fromtimestamp(each.begin_us / 1e6, UTC):%d %b %H:%M} UTC" if each.begin_us else ""
         state = "live" if each.run == view.current and not each.ended else "ended"
         shown = each.run == view.run and view.session is None
-        flag = run_word(view.flags.get(each.run, ()))
+        flag = run_word(view.flags.get(each.run, ()), view.proposed.get(each.run))
         rows.append(_book_row(f"Run {each.run}", each.run, each.run_type, state, begun, flag, shown=shown))
     rows = rows or [html.P("No run is stored yet.")]
     return [*rows, *map(_file_row, view.imports)]  # last: Enter takes the first row, which is a run

@@ -7,6 +7,7 @@ from dash import html
 
 from dashboards.data import View
 from streams.books.flags import ALL, END, Flag, Flags, Interval, Shares, Verdict, intervals, of_run, shares, spill_words
+from streams.books.proposals import Proposal, Proposed
 from streams.experiment import experiment
 
 MARKS = {Verdict.BAD: "✕", Verdict.UNKNOWN: "?", Verdict.GOOD: "✓"}
@@ -15,12 +16,12 @@ UNSEEN = "– not looked at"
 _LEVELS = {Verdict.BAD: "bad", Verdict.UNKNOWN: "unknown", Verdict.GOOD: "good"}
 
 
-def run_word(flags: Flags) -> str:
+def run_word(flags: Flags, proposal: Proposal | None) -> str:
     """Return what is said of a run, mark and word; of some of its spills, if it is not said of all."""
     found = of_run(flags)
     worst = next((each for each in MARKS if any(each is its.verdict for its in found)), None)
     if worst is None:
-        return UNSEEN
+        return f"{UNSEEN}{_proposed_word(proposal)}"
     is_whole = {its.verdict for its in found} == {worst} and _spills(found) == END + 1
     return f"{MARKS[worst]} {worst}" if is_whole else f"{MARKS[worst]} {worst} in part"
 
@@ -30,7 +31,8 @@ def strip_flag(view: View) -> Any:
     flags = view.flags.get(view.run, ()) if view.run is not None else ()
     counted = _shares(view, flags)
     worst = next((each for each in MARKS if getattr(counted, each.value)), None)
-    words, level = UNSEEN, "unknown" if not flags else ""
+    proposal = view.proposed.get(view.run) if view.run is not None else None
+    words, level = f"{UNSEEN}{_proposed_word(proposal)}", "unknown" if not flags else ""
     if worst is not None:
         share = percent(getattr(counted, worst.value), len(view.book.ledger))
         words, level = f"{MARKS[worst]} {worst}" + (f" {share}" if share != "100 %" else ""), _LEVELS[worst]
@@ -51,13 +53,51 @@ def flags_shares(view: View) -> list[Any]:
     return [words]
 
 
+def _proposed_word(proposal: Proposal | None) -> str:
+    if proposal is None or not proposal.flags:
+        return ""
+    worst = next(each for each in MARKS if any(each is its.verdict for its in proposal.flags))
+    return f" (proposed: {MARKS[worst]} {worst})"
+
+
 def flags_list(view: View) -> list[Any]:
     """Return all that is said of the run that is shown; it is written anew when somebody says something alone."""
-    flags = view.flags.get(view.run, ()) if view.run is not None else ()
-    if view.run is None or not flags:
+    if view.run is None:
+        return []
+    return [*_proposals(view.proposed.get(view.run)), *_flags(view.run, view.flags.get(view.run, ()))]
+
+
+def _proposals(proposal: Proposal | None) -> list[Any]:
+    """Return what the checks propose; each can be taken into the form, and is set by who takes it."""
+    if proposal is None or not proposal.flags:
+        return []
+    against = f", against run {proposal.reference}" if proposal.reference is not None else ""
+    return [html.P(f"The checks propose{against}:"), html.Ul([_proposal(each) for each in proposal.flags])]
+
+
+def _proposal(its: Proposed) -> Any:
+    said = (
+        f"{MARKS[its.verdict]} {its.verdict}: {_title(its.detector)}, {spill_words(its.first, its.last)}: {its.reason}"
+    )
+    numbers = {"data-first": str(its.first or ""), "data-last": "" if its.last == END else str(its.last)}
+    what = {"data-verdict": its.verdict.value, "data-detector": its.detector, "data-reason": its.reason}
+    button = html.Button(
+        "Take over",
+        title="Write it into the form",
+        type="button",
+        className="choice may-shifter",
+        **{"data-act": "take-over"},
+        **what,
+        **numbers,
+    )
+    return html.Li([said, " ", button])
+
+
+def _flags(run: int, flags: Flags) -> list[Any]:
+    if not flags:
         return []
     heads = [html.Th(head, scope="col") for head in ("Flag", "Of", "By", "Reason", "")]
-    rows = [_row(view.run, flag) for flag in reversed(flags)]
+    rows = [_row(run, flag) for flag in reversed(flags)]
     return [
         html.Ul([html.Li(line) for line in _holds(flags)]),
         html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="flags"),

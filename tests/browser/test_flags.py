@@ -9,6 +9,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from dashboards.access.accounts import Accounts
 from dashboards.access.roles import Role
+from schemas.records import ActionKind
+from streams.books.actions import new_action
+from streams.books.connect import connect
+from streams.books.decided import decide
+from streams.books.flags import Verdict
+from streams.books.proposals import CHECKS, Proposal, Proposed
 from streams.experiments.mice.simulator import SimulatedRun
 from tests.browser.conftest import WAIT_S, Seen, Site, faults, open_page
 
@@ -167,3 +173,26 @@ def test_axe_finds_no_serious_fault_where_one_logs_in_and_flags_and_all_fits_int
                 f"() => {{ const it = ({dialog})(); return it && it.scrollWidth > it.clientWidth; }}"
             )
     assert not found
+
+
+def test_what_the_checks_propose_is_set_by_who_takes_it_over(site: Site, page: Page, played: SimulatedRun) -> None:
+    dead = Proposed(Verdict.BAD, "PMT 0 of slab 3 silent since spill 7", "tof", 7)
+    proposal = Proposal(session="live", produced_ms=1, reference=5, flags=(Proposed(Verdict.GOOD, "nothing"), dead))
+    propose = new_action(
+        ActionKind.PROPOSE_FLAGS, played.run, after=proposal.to_json(), origin="the keeper", who=CHECKS
+    )
+    with connect(site.settings) as redis:
+        decide(site.settings, redis, propose)
+    open_page(page, f"/?run={played.run}")
+    page.locator("button.flag").click()
+    expect(page.locator("#flags-list")).to_contain_text("The checks propose, against run 5:")
+    its = page.locator("#flags-list li", has_text=dead.reason)
+    expect(its).to_contain_text("✕ bad: Time of flight, spills 7 and later")
+    its.get_by_role("button", name="Take over").click()
+    form = page.locator("#flag-form")
+    expect(form.get_by_label("Spills from")).to_have_value("7")
+    expect(form.get_by_label("Reason")).to_have_value(dead.reason)
+    expect(form.get_by_label("Of")).to_have_value("tof")
+    page.keyboard.press("Enter")
+    expect(page.locator("#flag-status")).to_have_text(f"Noted: run {played.run} is bad.")
+    expect(page.locator("table.flags tbody tr").first).to_contain_text("local@")
