@@ -24,7 +24,7 @@ def beneath(causes: Sequence[Cause], off: Sequence[PlotVerdict]) -> Beneath:
         if cause.verdict.ended is None:
             first.setdefault(detector_of(cause), at)
     of: list[list[PlotVerdict]] = [[] for _ in causes]
-    rest = []
+    rest: list[PlotVerdict] = []
     for verdict in off:
         shows = experiment().shows(experiment().plots[verdict.plot])
         places = [at for detector, at in first.items() if detector in shows]
