@@ -20,6 +20,7 @@ from dashboards.figures.trends import trend_figure
 from schemas.columns import F8, I8
 from streams.books import situation
 from streams.books.book import new_histogram
+from streams.books.cells import same_bins
 from streams.books.key_number import KeyNumber, what
 from streams.books.shapes import PlotVerdict, plot_verdict
 from streams.books.totals import Totals
@@ -189,12 +190,14 @@ def shown_verdict(view: View, name: str) -> PlotVerdict:
 
 def _compared(view: View, other: Reference, name: str) -> Compared:
     found = other.histogram(name)
+    earlier = (each.histogram(name) for each in other.earlier)
     return Compared(
         called=other.called,
         histogram=new_histogram(name, {}) if found is None else found,
         has_it=found is not None,
         spills=None if other.spills is None else len(view.spills) / max(len(other.spills), 1),
         by_spill=experiment().plots[name].by_spill,
+        earlier=[its for its in earlier if its is not None and same_bins(view.shown[name], its)],
     )
 
 

@@ -1,11 +1,12 @@
 """A stored run, and all that is known to be wrong with it: by its channels, its plots, and its counters."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from redis import Redis
 
+from dashboards.data.automatic import Automatic
 from dashboards.data.books import automatic_of
 from streams.books.decided import newest
 from streams.books.judgement import Judgement, judged
@@ -33,6 +34,8 @@ class JudgedRun:
     run_type: str
     reference: int | None
     """The run that it was compared with."""
+    earlier: tuple[int, ...]
+    """Good ones before that, which say how runs scatter."""
     limits: TypeLimits
     judgement: Judgement
     shapes: dict[str, PlotVerdict]
@@ -54,6 +57,7 @@ class JudgedRun:
         return self.judgement.to_json() | {
             "run": self.run,
             "reference": self.reference,
+            "earlier_references": self.earlier,
             "plots": {name: its.to_json() for name, its in self.shapes.items()},
             "too_many": [asdict(each) for each in self.too_many],
         }
@@ -69,6 +73,8 @@ class StoredRun:
     """Its last minute, if it has one."""
     reference: int | None
     compared: RunBook | None
+    earlier: Mapping[int, RunBook]
+    """Good runs before that, the newest first."""
 
     def judged(self, limits: TypeLimits, false_alarm: float, known: Judgement | None = None) -> JudgedRun:
         """Return what is known of it.
@@ -92,6 +98,7 @@ class StoredRun:
             run=self.run,
             run_type=self.book.totals.run_type,
             reference=self.reference,
+            earlier=tuple(self.earlier),
             limits=limits,
             judgement=found,
             shapes=self.shapes(limits, false_alarm),
@@ -106,7 +113,7 @@ class StoredRun:
     def _against(self) -> Against | None:
         if self.reference is None or self.compared is None:
             return None
-        return against_run(self.reference, self.compared)
+        return against_run(self.reference, self.compared, self.earlier)
 
 
 class StoredRuns:
@@ -144,11 +151,23 @@ class StoredRuns:
         reader = self._shown if session is None else BookReader.of(self._redis, self._settings, session)
         if session is not None:
             self._refuse_no_session(session, run, reader.places().keys())
-        book = self._book(reader, run)
-        other = automatic_of(self._shown, run, self._decisions()).run if reference is None else reference
-        compared = self._book(self._shown, other) if other is not None else None
-        late = self._late(reader, run, book)
-        return StoredRun(run=run, book=book, late=late, reference=other, compared=compared)
+        return self.beside(run, self._book(reader, run), reader, reference)
+
+    def beside(
+        self, run: int, book: RunBook, reader: BookReader | None = None, reference: int | None = None
+    ) -> StoredRun:
+        """Return a run of which the book was read; by what reads the books that are the runs', unless another did.
+
+        Raises
+        ------
+        UsageError
+            When the reference is not there.
+        """
+        chosen = automatic_of(self._shown, run, self._decisions()) if reference is None else Automatic(run=reference)
+        compared = self._book(self._shown, chosen.run) if chosen.run is not None else None
+        earlier = {each: self._book(self._shown, each) for each in chosen.earlier}
+        late = self._late(reader or self._shown, run, book)
+        return StoredRun(run=run, book=book, late=late, reference=chosen.run, compared=compared, earlier=earlier)
 
     def _refuse_no_session(self, session: str, run: int, runs: Collection[int]) -> None:
         """Refuse a session that nobody made, and one that does not have a run; say what there is."""

@@ -42,6 +42,8 @@ class Wanted:
     """The plot whose key number is followed."""
     hits: bool = False
     """Whether the hits by channel, too."""
+    is_compared: bool = False
+    """It is read to be compared with alone, beside a newer one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,12 +95,15 @@ class Reference:
     """By channel; None if nobody asked for them, and of a file."""
     chosen: bool
     """By somebody; else it is `View.automatic`."""
+    earlier: tuple["Reference", ...] = ()
+    """Good runs before it, the newest first."""
 
     @property
     def against(self) -> Against:
         """It as something that plots are judged against."""
         triggers = None if self.spills is None else int(self.spills.triggers.sum())
-        return Against(called=self.called, histogram=self.histogram, triggers=triggers)
+        earlier = [each.against for each in self.earlier]
+        return Against(called=self.called, histogram=self.histogram, triggers=triggers, earlier=earlier)
 
     @classmethod
     def of_run(

@@ -145,9 +145,8 @@ def _answers(off: Sequence[PlotVerdict], view: View) -> str:
 
 
 def _named(verdict: PlotVerdict) -> str:
-    elsewhere = verdict.shape.elsewhere if verdict.shape is not None else 0.0
     part = f" in {verdict.part}" if verdict.part else ""
-    return f"{experiment().plots[verdict.plot].title} {shapes.percent(elsewhere)} off{part}"
+    return f"{experiment().plots[verdict.plot].title} {shapes.off(verdict)}{part}"
 
 
 def _line(detector: str, view: View) -> Any:

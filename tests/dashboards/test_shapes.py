@@ -22,7 +22,18 @@ from streams.books.following import beneath
 from streams.books.judgement import Judgement
 from streams.books.limits import LimitsFile, TypeLimits, read_limits
 from streams.books.run import RunBook, spill_facts
-from streams.books.shapes import Against, Late, PlotVerdict, State, against_run, bad, plot_verdicts, words
+from streams.books.shapes import (
+    Against,
+    Late,
+    PlotVerdict,
+    State,
+    against_run,
+    bad,
+    off,
+    plot_verdict,
+    plot_verdicts,
+    words,
+)
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.experiment import experiment
@@ -222,6 +233,61 @@ def test_shapes_are_judged_again_only_when_run_or_reference_have_changed(good: R
     assert judges.look(later, first)[RUN, None] is not first[RUN, None]
 
 
+def test_13_good_runs_before_the_reference_are_judged_with_and_are_not_judged(good: RunBook, dead: RunBook) -> None:
+    one = replace(NOTHING, book=dead, version="a")
+    other, before = replace(NOTHING, book=good, version="b"), replace(NOTHING, book=dead, version="c")
+    books = Books(
+        read={(RUN, None): one, (OTHER, None): other, (OTHER + 1, None): before},
+        compared=frozenset({(OTHER + 1, None)}),
+        automatic={RUN: Automatic(run=OTHER, earlier=(OTHER + 1, OTHER + 2))},
+    )
+    judges = ShapeJudges(LimitsFile(None))
+    found = judges.look(books, {})
+    assert found.keys() == {(RUN, None), (OTHER, None)}
+    its = found[RUN, None]["hslabhits10"]
+    assert its.against == f"run {OTHER} and 1 before"
+    assert its.state is State.GOOD, "it is as one of the runs that are good"
+    later = replace(books, read=books.read | {(OTHER + 1, None): replace(before, book=good, version="d")})
+    assert judges.look(later, found)[RUN, None]["hslabhits10"].state is State.BAD
+
+
+def test_15_what_is_off_is_said_in_the_units_of_the_plot_with_errors(good: RunBook) -> None:
+    its = verdicts(book(RUN, "shifted_timing:tof1=0.5"), good)["tof_flight01"]
+    first, place, *_ = its.changes
+    assert (first.what, first.matters) == ("Electron peak less L/c (ns)", 0.05)
+    assert (place.what, place.matters) == ("Muon time of flight (ns)", None)
+    for each in (first, place):
+        assert each.apart.by == pytest.approx(0.5, abs=0.1)
+        assert each.apart.errors > 10
+    assert f"{place.what}: {place.now}, there {place.expected}." in words(its)
+    assert f"{first.what}: {first.now}, there {first.expected} (0.05 matters)." in words(its)
+    assert its.to_json()["changes"][1]["now"] == {"value": place.now.value, "error": place.now.error}
+
+
+def test_15_a_share_that_falls_is_bad_by_its_own_limit_though_few_entries_lie_elsewhere(good: RunBook) -> None:
+    """Of a station of a tracker a tenth of the points are lost: that is 2 % of the entries of all stations."""
+    ours = good.book["Trk_Eff_TkU"]
+    kept = ours.view(flow=True)
+    lost = kept[3, 2] // 10  # of the third station, behind the bins below
+    kept[3, 2] -= lost
+    kept[3, 1] += lost
+    spills, triggers = good.totals.filled, good.totals.triggers
+    found = plot_verdict("Trk_Eff_TkU", ours, spills, triggers, against_run(6, good), TypeLimits())
+    assert found.shape is not None
+    assert found.shape.elsewhere < found.matters
+    assert found.state is State.BAD
+    (change,) = found.changes
+    assert (change.what, change.matters) == ("Efficiency of station 3", 0.03)
+    assert change.apart.by == pytest.approx(-0.1, abs=0.02)
+    assert off(found, with_limit=True) == f"off by {change.apart.by:+.2g} (limit 0.03): Efficiency of station 3"
+    shown = view(good, shapes={"Trk_Eff_TkU": found}, judgement=Judgement(spills=60, counted=60, last=59))
+    assert off(found) in text_of(tiles(shown, "/"))
+
+
+def test_15_no_number_of_a_plot_that_is_good_is_said_to_be_another(good: RunBook) -> None:
+    assert not any(each.changes for each in verdicts(book(RUN), good).values())
+
+
 def test_6_plots_follow_from_what_is_known_to_be_wrong_with_what_they_are_filled_from(
     good: RunBook, dead: RunBook
 ) -> None:
@@ -266,7 +332,7 @@ def test_every_raw_plot_names_the_detectors_of_its_boards() -> None:
 def test_plots_beneath_a_fault_are_listed_with_it_and_no_second_time(
     good: RunBook, dead: RunBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(out, "_width", 200)
     both = (verdict(7), verdict(2, group="KL"), verdict(3, ended=50))
     its = Judgement(spills=60, counted=60, last=59, verdicts=both)
     off = bad(verdicts(dead, good))
