@@ -21,9 +21,10 @@ from dashboards.access.identity import SocketPeer
 from dashboards.acts import Acts
 from dashboards.backend import Backend
 from dashboards.callbacks import add_callbacks
-from dashboards.choices import Choices
+from dashboards.choices import Choices, number
 from dashboards.connections import OTHER_FILES, Connection, raise_file_limit
 from dashboards.data import Data
+from dashboards.data.trying import MOST_BYTES, MOST_RUNS, Trier
 from dashboards.export import as_csv, as_json
 from dashboards.faults import Faults
 from dashboards.guard import LIVE, LOOPBACK, NO_SUCH_PAGE, Guard
@@ -31,9 +32,10 @@ from dashboards.live import COMPRESSION, Live
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
 from dashboards.pages.links import act, choose
+from dashboards.pages.trying import TRY
 from dashboards.scripts import LOADING, LOG_IN, LOG_IN_SCRIPT, PLOTLY, REGENERATOR
 from dashboards.threads import Threads, peer_of
-from streams.errors import ServerError
+from streams.errors import ServerError, UsageError
 from streams.experiment import experiment
 from streams.freshness import BROWSER_LATE_S
 from streams.settings import Settings
@@ -94,6 +96,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     server.add_route(LIVE, Live(data, figures, hold_s, threads).answer)
     Acts(settings, data).add_to(server)
     _add_log_in(server)
+    server.add_route(f"/{TRY}", partial(_tried, Trier(settings)), methods=["POST"])
     plotly = _add_script(server, PLOTLY)
     app.regenerator = _add_script(server, REGENERATOR)
     app.loading = LOADING.read_text().replace("PLOTLY", plotly)
@@ -174,6 +177,26 @@ def _add_files(server: FastAPI, data: Data, threads: Threads) -> None:
         ):
             return Response(NO_SUCH_PAGE, status_code=404)
         return await threads.run(peer_of(request), partial(made, name, kind, request.url.query))
+
+
+async def _tried(trier: Trier, request: Request) -> Response:
+    """Return what the limits that somebody sends would have told of the last runs."""
+    said, limits = request.query_params.get("last"), await request.body()
+    last = number(said)
+    if last is None or not 0 < last <= MOST_RUNS:
+        return _words(f"Of the last 1 to {MOST_RUNS} runs it can be told.", 400)
+    if len(limits) > MOST_BYTES:
+        return _words(f"Limits have at most {MOST_BYTES:,} bytes here.", 413)
+    if trier.is_at_work:
+        return _words("Limits are being tried already: ask again in a minute.", 429)
+    try:
+        return _words("\n".join(await trier.lines(limits, last)), 200)
+    except UsageError as error:
+        return _words(f"{error}.", 400)
+
+
+def _words(words: str, status: int) -> Response:
+    return Response(words, status_code=status, media_type="text/plain")
 
 
 def _layout(refresh_s: float) -> Any:

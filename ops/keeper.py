@@ -14,10 +14,10 @@ import structlog
 from redis import Redis, RedisError
 
 from dashboards.data.automatic import CONSIDERED
+from dashboards.data.judged_run import JudgedRun, StoredRuns
 from ops.archive import archives, write_archive
 from ops.end_of_run import Edition, Export, directory_of, edition_there, write_end_of_run
 from ops.export.chosen import choose
-from ops.judged_run import JudgedRun, StoredRuns
 from ops.proposing import proposed
 from schemas.records import NO_RUN, ActionKind
 from streams.books.actions import new_action

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ops.judged_run import JudgedRun
+from dashboards.data.judged_run import JudgedRun
 from streams.books.flags import ALL, END, Verdict
 from streams.books.following import beneath, detector_of
 from streams.books.judgement import cause_words

@@ -124,6 +124,16 @@
     counters: () => open("counters"),
     flags: () => open("flags"),
     help: () => open("help"),
+    try: async () => {
+      const [limits, last, told] = ["try-limits", "try-last", "tried"].map(name => document.getElementById(name));
+      told.textContent = "Trying them …";
+      try {
+        const answer = await fetch("/try?" + new URLSearchParams({ last: last.value }), { method: "POST", body: limits.value });
+        told.textContent = await answer.text();
+      } catch {
+        told.textContent = "The server does not answer: try again.";
+      }
+    },
     png: () => save("png"),
     svg: () => save("svg"),
     reset: () => graphs().forEach(graph => window.Plotly.relayout(graph, { "xaxis.autorange": true, "yaxis.autorange": true })),

@@ -3,15 +3,12 @@
 One run at a time. A run is looked at again when another plot of it is off, and after some minutes if spills have come.
 """
 
-import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from dashboards.data.aside import Aside
 from dashboards.data.books import Books
 from dashboards.data.one_run import NOTHING
 from dashboards.data.shapes import Shapes
@@ -30,7 +27,6 @@ AGAIN_S = 300.0
 """Likewise if spills have come, or it failed."""
 AT_MOST_S = 180.0
 """What takes longer is ended: 100 spills take some seconds, on a busy machine a minute."""
-_NICENESS = 19
 _RUNS_KEPT = 64
 
 
@@ -131,20 +127,14 @@ class _Work:
     ) -> None:
         self.run, self.reference, self.versions = run, reference, versions
         self._plots, self._until_s = plots, now_s + AT_MOST_S
-        context = multiprocessing.get_context("spawn")
-        self._found, send = context.Pipe(duplex=False)
-        self._process = context.Process(
-            target=_explain, args=(send, settings, run, reference, limits, plots), daemon=True
-        )
-        self._process.start()
-        send.close()  # so that a process that dies ends the pipe
+        self._aside = Aside(_explain, settings, run, reference, limits, plots)
 
     def result(self, now_s: float) -> Mapping[str, Explained] | None:
         """Return what it has found, or why nothing; None while it is at work."""
-        if not self._found.poll():
+        if not self._aside.found.poll():
             return self._nothing(f"it took more than {AT_MOST_S:.0f} s") if now_s > self._until_s else None
         try:
-            found = self._found.recv()
+            found = self._aside.found.recv()
         except EOFError:
             return self._nothing("the process that looked into it died")
         return self._nothing(found) if isinstance(found, str) else found
@@ -154,21 +144,15 @@ class _Work:
 
     def end(self) -> None:
         """End it, if it has not."""
-        self._process.kill()
-        self._process.join()
-        self._process.close()
-        self._found.close()
+        self._aside.end()
 
 
 def _explain(
     send: Connection, settings: Settings, run: int, reference: int, limits: TypeLimits, plots: list[str]
 ) -> None:
     """Explain a run, in a process of its own."""
-    os.nice(_NICENESS)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent is asked too, and ends us
     try:
         found: Mapping[str, Explained] | str = explain_run(settings, compared(settings, run, reference, limits), plots)
     except Exception as error:  # noqa: BLE001 - whatever it is, the page says it
         found = str(error) or type(error).__name__
-    with suppress(BrokenPipeError):  # nobody waits for it any more
-        send.send(found)
+    send.send(found)

@@ -1,6 +1,7 @@
 """What figures share: layout, titles, axes, and an empty figure's words."""
 
 import textwrap
+from collections.abc import Sequence
 from math import floor, log10
 from typing import Any
 
@@ -22,6 +23,8 @@ UPRIGHT_WIDTH, LEVEL_WIDTH = 17, 42
 """Characters in a line of the words along an upright and a level axis: they fit into the smallest plot."""
 TITLE_SIZE, TITLE_LEAST, TITLE_WIDTH = 15, 12, 640
 """Size of a title, px; one of more than TITLE_WIDTH / TITLE_SIZE characters is smaller: it fits the smallest plot."""
+SMALL, SMALL_LEAST, SMALL_WIDTH = 12, 10.5, 860
+"""The same of the lines below it, on one of four plots beside each other: on smaller ones all have the least."""
 TOP, TOP_OF_THREE = 56, 78
 """Room for a heading of two or three lines."""
 PADDED = 1.06
@@ -58,17 +61,11 @@ def heading(
     verdict: PlotVerdict | None = None,
     minute: str = "",
 ) -> dict[str, Any]:
-    """Return a figure's title, and in small what stands below it: what is in it, compared with what, and how it is."""
-
-    def small(words: str, colour: str) -> str:
-        return f'<span style="font-size: 12px; color: {colour}">{words}</span>'
-
-    parts = [(numbers, theme.faint), (compared, theme.other), (_how(verdict), _colour(verdict, theme))]
-    last = small(" · ", theme.faint).join(small(words, colour) for words, colour in parts if words)
-    # Not in the last line, which is long enough for the smallest plot.
-    beside = small(" · ", theme.faint) + small(minute, theme.minute) if minute else ""
+    """Return a figure's title, and in small what stands below it: what is in it and how it is, compared with what."""
+    which = _line([(under, theme.faint), (_how(verdict), _colour(verdict, theme))], theme)
+    last = _line([(numbers, theme.faint), (compared, theme.other), (minute, theme.minute)], theme)
     return {
-        "text": "<br>".join(filter(None, [f"<b>{title}</b>", small(under, theme.faint) + beside, last])),
+        "text": "<br>".join(filter(None, [f"<b>{title}</b>", which, last])),
         "font": {"size": min(TITLE_SIZE, max(TITLE_LEAST, TITLE_WIDTH // len(title)))},
         "x": 0,
         "xref": "container",
@@ -78,6 +75,18 @@ def heading(
         "yanchor": "top",
         "pad": {"l": 12, "t": 24},
     }
+
+
+def _line(parts: Sequence[tuple[str, str]], theme: Theme) -> str:
+    """Return a line of a heading of words, each with its colour, as large as it fits."""
+    said = [(words, colour) for words, colour in parts if words]
+    characters = len(" · ".join(words for words, _ in said))
+    size = min(SMALL, max(SMALL_LEAST, SMALL_WIDTH / max(characters, 1)))
+
+    def small(words: str, colour: str) -> str:
+        return f'<span style="font-size: {size:.3g}px; color: {colour}">{words}</span>'
+
+    return small(" · ", theme.faint).join(small(words, colour) for words, colour in said)
 
 
 def _how(verdict: PlotVerdict | None) -> str:

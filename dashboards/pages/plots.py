@@ -11,6 +11,7 @@ from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
 from dashboards.pages.links import act, to_page
 from dashboards.pages.spills import PLACE, is_spill, no_spill, short, spill_on
 from dashboards.pages.tables import CHANGED, REPLAYS, has_table
+from dashboards.pages.trying import TRY, trying
 from streams.books.spill_numbers import is_kept
 from streams.experiment import experiment
 from streams.plots.model import Plot, Trend
@@ -57,7 +58,7 @@ def names_on(path: str) -> list[str]:
 
 def is_page(path: str) -> bool:
     """Return whether there is a page at an address."""
-    return bool(names_on(path) or tables_on(path) or spill_on(path) is not None)
+    return bool(names_on(path) or tables_on(path) or spill_on(path) is not None or path.strip("/") == TRY)
 
 
 def followed_on(path: str) -> str | None:
@@ -111,8 +112,12 @@ def page(path: str, make: Maker) -> Any:
             return [tabs(detector, path), grid(of_detector(detector, expert=True), make)]
         case ["plot", name] if name in experiment().plots or name in experiment().trends:
             return plot_page(name, make)
-        case [name] if name in {REPLAYS, CHANGED}:
+        case [name] if name == CHANGED:
+            return [*table(name), html.P(to_page("What would other limits have told?", f"/{TRY}"))]
+        case [name] if name == REPLAYS:
             return table(name)
+        case [name] if name == TRY:
+            return trying()
     if spill_on(path) is not None:
         return PLACE
     why = no_spill(path) if is_spill(path) else f"There is no page {short(path)}. Choose one above."

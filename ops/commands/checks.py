@@ -17,7 +17,7 @@ from streams.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ops.judged_run import JudgedRun
+    from dashboards.data.judged_run import JudgedRun
     from streams.books.following import Beneath
     from streams.books.judgement import Judgement
     from streams.books.shapes import PlotVerdict
@@ -77,7 +77,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what is and what was wrong with a run; exit with 1 if something is."""
-    from ops.judged_run import StoredRuns, limits_of
+    from dashboards.data.judged_run import StoredRuns, limits_of
     from streams.books.following import beneath
     from streams.books.shapes import bad
 
@@ -108,7 +108,8 @@ def try_limits(
     as_json: AsJson = False,
 ) -> None:
     """Say what other limits would have told of stored runs; nothing is changed."""
-    from ops.judged_run import StoredRuns, limits_of
+    from dashboards.data.judged_run import StoredRuns, limits_of
+    from dashboards.data.trying import try_on
     from streams.books.limits import LimitsFile, read_limits
 
     with servers() as (settings, redis):
@@ -117,14 +118,8 @@ def try_limits(
         tried = limits_of(settings) if file is None else LimitsFile(file)
         tried.look()
         in_force, borne = limits_of(settings), settings.checks.spills_a_false_alarm
-        stored, found = StoredRuns(settings, redis), []
-        for run in dict.fromkeys(runs):
-            its = stored.read(run)
-            run_type = its.book.totals.run_type
-            now = its.judged(in_force.of(run_type), borne)
-            # The limits say nothing of channels, which take the most time.
-            known = now.judgement if false_alarm in {None, borne} else None
-            found.append((now, its.judged(tried.of(run_type), false_alarm or borne, known)))
+        stored, both = StoredRuns(settings, redis), (borne, false_alarm or borne)
+        found = [try_on(stored, run, in_force.of, tried.of, both) for run in dict.fromkeys(runs)]
     if as_json:
         typer.echo(json.dumps([{"in_force": now.to_json(), "tried": then.to_json()} for now, then in found]))
         return
@@ -134,29 +129,18 @@ def try_limits(
 
 def _print_difference(now: "JudgedRun", then: "JudgedRun") -> None:
     """Print what is told of a run by the limits that are in force, and what by others."""
-    from streams.books.judgement import cause_words
-    from streams.experiment import experiment
-    from streams.words import several
+    from dashboards.data.trying import difference
 
-    spills = several(now.judgement.spills, "spill")
-    compared = f", compared with run {now.reference}" if now.reference is not None else ""
-    out.print(f"Run {now.run} ({now.run_type or 'of no type'}): {spills}{compared}", soft_wrap=True)
+    found = difference(now, then)
+    out.print(found.title, soft_wrap=True, markup=False)
     table = Table("", "in force", "tried")
-    for what, told in (
-        ("faults", [len(each.judgement.causes) for each in (now, then)]),
-        ("plots that are off", [len(each.bad_plots) for each in (now, then)]),
-        ("counters", [len(each.too_many) for each in (now, then)]),
-    ):
+    for what, *told in found.counts:
         table.add_row(what, *map(str, told))
     out.print(table)
-    words = [[cause_words(cause) for cause in each.judgement.causes] for each in (now, then)]
-    plots = [[experiment().plots[name].title for name in sorted(each.bad_plots)] for each in (now, then)]
-    over = [[each.words for each in its.too_many] for its in (now, then)]
-    for before, after in (words, plots, over):
-        for gone in (each for each in before if each not in after):
-            out.print(Text(f"no longer: {gone}", style="green"))
-        for new in (each for each in after if each not in before):
-            out.print(Text(f"new: {new}", style="red"))
+    for gone in found.gone:
+        out.print(Text(f"no longer: {gone}", style="green"))
+    for new in found.new:
+        out.print(Text(f"new: {new}", style="red"))
 
 
 @app.command()
@@ -173,7 +157,7 @@ def explain(
 
     The last spills are made again, with the run's conditions and with those of the run that it is compared with.
     """
-    from ops.judged_run import StoredRuns, limits_of
+    from dashboards.data.judged_run import StoredRuns, limits_of
     from streams.books.judgement import words
     from streams.books.shapes import bad
     from streams.experiment import experiment

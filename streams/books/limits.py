@@ -103,16 +103,28 @@ def read_limits(path: Path) -> Limits:
     UsageError
         Says what of it is wrong, and where.
     """
+    text = read_whole(path, _MAX_BYTES, "The file of limits")
+    return parse_limits(text, f"The file of limits {path}")
+
+
+def parse_limits(text: bytes, called: str) -> Limits:
+    """Return what limits say; `called` they are, the error says.
+
+    Raises
+    ------
+    UsageError
+        Says what of them is wrong, and where.
+    """
     try:
-        said = _FILE.validate_python(tomllib.loads(read_whole(path, _MAX_BYTES, "The file of limits").decode()))
+        said = _FILE.validate_python(tomllib.loads(text.decode()))
     except ValidationError as error:
         faults = [f"{'.'.join(str(part) for part in e['loc'])[:LONGEST]}: {e['msg']}" for e in error.errors()]
         more = [f"and {len(faults) - FAULTS_SAID:,} more"] if len(faults) > FAULTS_SAID else []
         said_faults = "; ".join([*faults[:FAULTS_SAID], *more])
-        raise UsageError(f"The file of limits {path} is wrong: {said_faults}") from error
+        raise UsageError(f"{called} is wrong: {said_faults}") from error
     except (ValueError, RecursionError) as error:  # of a number of 5,000 digits, too
-        raise UsageError(f"The file of limits {path} is no TOML: {error}") from error
+        raise UsageError(f"{called} is no TOML: {error}") from error
     for run_type, its in said.items():
         if unknown := sorted(its.plots.keys() - experiment().plots.keys()):
-            raise UsageError(f"The file of limits {path} is wrong: {run_type}.plots has {unknown[0]}, which is no plot")
+            raise UsageError(f"{called} is wrong: {run_type}.plots has {unknown[0]}, which is no plot")
     return said

@@ -1,10 +1,12 @@
 """What changed in a run stands on a page of its own, the largest first, with a way to the plot."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from schemas.records import RawSpill
-from tests.browser.conftest import Site, faults, open_page, until_drawn
+from tests.browser.conftest import Seen, Site, faults, open_page, until_drawn
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 SPILLS, FROM = 60, 30
@@ -52,3 +54,22 @@ def test_a_dead_channel_is_first_on_the_page_of_what_changed_and_leads_to_its_pl
     page.click("#navigation a[href='/changed']")
     page.get_by_role("link", name="Reference", exact=True).click()
     expect(said).not_to_contain_text("the rest of the run, spills")
+
+
+def test_an_expert_tries_limits_from_the_page_of_what_changed(site: Site, page: Page, axe: str, seen: Seen) -> None:
+    seen.server_may_be_away = True  # an answer that says what is wrong is an error in the browser's eyes
+    site.play(site.new_run(), 0, 2)
+    open_page(page, "/changed")
+    page.get_by_role("link", name="What would other limits have told?").click()
+    limits, told = page.get_by_label("Limits by run type"), page.locator("#tried")
+    limits.fill("[physics]\nmatter = 0.1")
+    page.get_by_label("Of the last runs").fill("1")
+    page.get_by_role("button", name="Try").click()
+    expect(told).to_contain_text("What was typed is wrong: physics.matter: Extra inputs are not permitted")
+    limits.fill("[physics]\nmatters = 0.1")
+    page.get_by_role("button", name="Try").click()
+    expect(told).to_contain_text(re.compile(r"Run \d+ .*: \d+ spills?.*faults: \d+ in force, \d+ tried", re.DOTALL))
+    page.evaluate(axe)
+    assert not faults(page, "/try", "light")
+    page.set_viewport_size({"width": 375, "height": 812})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375

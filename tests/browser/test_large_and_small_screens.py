@@ -103,6 +103,28 @@ def test_on_a_laptop_all_that_stands_above_the_plots_is_there_and_leaves_them_ro
     assert page.evaluate(looks_wrong, there) == []
 
 
+def test_8_three_faults_leave_the_plots_room_and_each_title_fits_its_plot(site: Site, page: Page) -> None:
+    earlier, run = site.new_run(mean_triggers=40), site.new_run(mean_triggers=40)
+    run = run.with_faults(["dead_pmt:tof1/0/3/0@30-79", "hot_channel:kl/10/0@30-79", "dead_pmt:emr/20@30-79"])
+    site.play(earlier, 0, 80)
+    site.play(run, 0, 80)
+    site.book(run)
+    for width, height, top in ((1920, 1080, 400), (820, 1180, 560)):
+        page.set_viewport_size({"width": width, "height": height})
+        open_page(page, f"/?run={run.run}&reference={earlier.run}")
+        until_drawn(page, "ht01", run, 79)
+        expect(page.locator("#tiles .tile.bad")).to_have_count(3)
+        expect(page.locator(".gtitle", has_text="(limit 5 %)").first).to_be_visible()
+        page.wait_for_function(f"() => document.querySelector('.card').getBoundingClientRect().top < {top}")
+        tiles = page.locator("#tiles .bad .words").all()
+        assert all(tile.evaluate("each => parseFloat(getComputedStyle(each).fontSize)") >= 16 for tile in tiles)
+        too_long = """() => [...document.querySelectorAll('.js-plotly-plot')].filter(plot => {
+            const { left, right } = plot.querySelector('.gtitle').getBoundingClientRect();
+            return left < plot.getBoundingClientRect().left || right > plot.getBoundingClientRect().right;
+        }).map(plot => plot.querySelector('.gtitle').textContent)"""
+        assert page.evaluate(too_long) == []
+
+
 def test_in_a_hand_nothing_lies_beside_the_screen_and_tiles_come_first(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)

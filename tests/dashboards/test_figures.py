@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 from dashboards.choices import LAST_MINUTE, Choices
 from dashboards.data import Reference, View
 from dashboards.figures.histograms import histogram_figure
-from dashboards.figures.parts import Figure, held
+from dashboards.figures.parts import SMALL_WIDTH, Figure, heading, held
 from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.figures.trends import FEW_POINTS, MAX_POINTS, trend_figure
 from dashboards.make import FigureCache, which_spills
 from streams.books.book import Book, new_histogram
 from streams.books.run import Handling, RunBook, spill_facts
+from streams.books.shapes import PlotVerdict, State, said
 from streams.books.spill_numbers import SpillNumber
+from streams.checks.shapes import Shape
+from streams.freshness import MARK
 from streams.plots.spillfacts import SCALER_CHANNELS, SpillFacts
 from tests.catalogue import PLOTS, TRENDS
 from tests.dashboards.views import RUN, run_book, view
@@ -357,3 +360,22 @@ def test_18_bins_that_have_names_say_them() -> None:
     assert dict(zip(axis["tickvals"], axis["ticktext"], strict=True)) == {0.0: "no", 1.0: "yes"}
     # What a plot without names is drawn over must not keep them.
     assert draw("ht01", [28.0])["layout"]["xaxis"]["tickvals"] is None
+
+
+@pytest.mark.parametrize("state", [State.BAD, State.GOOD, State.FEW, State.SETTLING])
+def test_15_a_heading_fits_the_smallest_of_four_plots_whatever_it_says(state: State) -> None:
+    shape = Shape(entries=900, reference=900, elsewhere=0.41)
+    verdict = PlotVerdict(plot="ht01", state=state, why="15 of 20 spills", matters=0.05, shape=shape)
+    when, numbers, compared = (
+        "Run 900102 · spills 0–11,119 (whole run)",
+        "5,340 entries, 1 below",
+        "– – run 900101 × 0.798",
+    )
+    title = heading("Time", when, LIGHT, numbers, compared, verdict, "— last minute × 14")
+    _, which, last = title["text"].split("<br>")
+    assert re.sub("<[^>]*>", "", which) == f"{when} · {MARK[verdict.level]} {said(verdict)}"
+    for line in (which, last):
+        sizes = {float(size) for size in re.findall(r"font-size: ([\d.]+)px", line)}
+        assert len(sizes) == 1
+        assert 10.5 <= max(sizes) <= 12
+        assert max(sizes) * len(re.sub("<[^>]*>", "", line)) <= SMALL_WIDTH

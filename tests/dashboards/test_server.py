@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
@@ -24,6 +25,7 @@ from dashboards.app import server_of
 from dashboards.choices import Choices
 from dashboards.connections import Connection
 from dashboards.data import Data, View
+from dashboards.data.trying import MOST_BYTES
 from dashboards.guard import BODY_BYTES
 from dashboards.threads import PEER_THREADS, Threads, TooManyError
 from ops.stack import LocalStack, free_port
@@ -151,6 +153,24 @@ def test_an_address_that_is_too_long_is_refused_in_words_and_not_waited_for(page
     answer, said = page.ask(path)
     assert answer.status == 414
     assert f"it has {len(path.replace('?', '')):,} characters, and at most 4,096 are read" in said.decode()
+
+
+def test_12_limits_are_tried_on_the_last_runs_one_at_a_time_and_what_is_wrong_is_said(page: Page) -> None:
+    def tried(limits: bytes, last: str = "1") -> tuple[int, str]:
+        answer, said = page.ask(f"/try?last={last}", method="POST", body=limits)
+        return answer.status, said.decode()
+
+    assert tried(b"[physics")[0] == 400
+    assert "physics.matter" in tried(b"[physics]\nmatter = 1")[1]
+    assert tried(b"#" * (MOST_BYTES + 1))[0] == 413
+    for last in ("0", "21", "x", "-1", ""):
+        assert tried(b"", last) == (400, "Of the last 1 to 20 runs it can be told.")
+    with ThreadPoolExecutor(2) as pool:
+        both = sorted(pool.map(tried, [b"[physics]\npercent = 50\n"] * 2))
+    assert [status for status, _ in both] == [200, 429]
+    # Whatever fails in the process is said: here nobody has made the topic of what people decide.
+    assert "It cannot be tried: Kafka has no topic server.quality" in both[0][1]
+    assert page.ask("/try")[0].status == 200
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from dashboards.choices import Choices
-from dashboards.data import Data
-from ops import judged_run
+from dashboards.data import Data, judged_run
 from ops.commands.checks import tell
 from ops.console import out
 from ops.stack import LocalStack
