@@ -450,6 +450,12 @@ def test_without_users_who_is_on_the_machine_may_act_and_nobody_else(
             answer, words = site.post("/act/flag", FLAG)
         assert (answer.status, words) == (503, "Nobody can say who is who: the server’s log says why.")
         assert "is damaged" in str(logged)
+        site.accounts.path.chmod(0o644)
+        with capture_logs() as logged:
+            assert site.post("/act/flag", FLAG)[1] == words
+            assert site.post("/who", method="GET")[1] == words
+            assert site.post("/log-in", {"user": "shifter", "password": PASSWORD})[1] == words
+        assert "others may read" in str(logged)
         assert len(site.actions()) == 1
 
 
