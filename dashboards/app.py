@@ -26,7 +26,7 @@ from dashboards.connections import OTHER_FILES, Connection, raise_file_limit
 from dashboards.data import Data
 from dashboards.export import as_csv, as_json
 from dashboards.faults import Faults
-from dashboards.guard import LOOPBACK, NO_SUCH_PAGE, Guard
+from dashboards.guard import LIVE, LOOPBACK, NO_SUCH_PAGE, Guard
 from dashboards.live import COMPRESSION, Live
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
@@ -91,7 +91,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     threads: Threads = app.backend.threads
     _add_files(server, data, threads)
     hold_s = min(settings.dashboard.refresh_s, HOLD_S)
-    server.add_route("/live", Live(data, figures, hold_s, threads).answer)
+    server.add_route(LIVE, Live(data, figures, hold_s, threads).answer)
     Acts(settings, data).add_to(server)
     _add_log_in(server, settings)
     plotly = _add_script(server, PLOTLY)

@@ -12,12 +12,9 @@ from dash.exceptions import DependencyException, InvalidResourceError
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 
-from dashboards.guard import NO_SUCH_PAGE
+from dashboards.guard import MOST_CHARACTERS, NO_SUCH_PAGE
 from dashboards.pages.plots import is_page
 from dashboards.threads import Threads, peer_of
-
-MOST_CHARACTERS = 4096
-"""In an address or a choice."""
 
 _log = structlog.get_logger(__name__)
 

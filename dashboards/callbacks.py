@@ -12,6 +12,7 @@ from dashboards.live import joined, versions
 from dashboards.make import FigureCache
 from dashboards.pages import plots
 from dashboards.pages.controls import controls
+from dashboards.pages.spills import choices_on
 from dashboards.pages.strip import badges, banners, strip
 from dashboards.pages.tiles import tiles
 from streams.books import situation
@@ -54,7 +55,7 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache, faults: Faults) -
 
 
 def _page(data: Data, figures: FigureCache, path: str, search: str | None, theme: str | None) -> tuple[Any, ...]:
-    choices = Choices.of(search)
+    choices = choices_on(path, Choices.of(search))
     beside = plots.beside_on(path)
     view = data.view(choices, plots.followed_on(path), beside)
     names = plots.names_on(path)

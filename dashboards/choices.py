@@ -33,6 +33,8 @@ class Mode(StrEnum):
     """Entries as they are."""
     RATIO = "ratio"
     """This run over the reference, scaled to as many entries."""
+    PULL = "pull"
+    """This run less the reference, scaled to as many entries, in errors of that."""
 
 
 class Beside(Enum):

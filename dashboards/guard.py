@@ -14,6 +14,10 @@ from dashboards.threads import TooManyError
 
 BODY_BYTES = 1_000_000
 """The page posts some hundred bytes."""
+MOST_CHARACTERS = 4096
+"""In an address or a choice."""
+LIVE = "/live"
+"""What an open page asks has the page's address in it, in which marks take more characters."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 NO_SUCH_PAGE = "There is nothing at this address."
 SAFE = ("GET", "HEAD")
@@ -69,8 +73,8 @@ class Guard:
             await response(scope, receive, send_with_headers)
 
         asked = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}"
-        if refusal := self._refusal(scope):
-            await refuse(*refusal)
+        if refused := self._refused(scope):
+            await refuse(*refused)
             return
         try:
             await self._app(_as_get(scope), await _whole(scope, receive), send_with_headers)
@@ -83,12 +87,19 @@ class Guard:
             if not started:
                 await refuse(500, "This cannot be made: the server's log says why.")
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+    def _refused(self, scope: Scope) -> tuple[int, str] | None:
+        """Return with which status and words a request is refused, if it is."""
         headers = Headers(scope=scope)
         if not self._knows(host := headers.get("host", "")):
             return 400, f"This server is not known as {ascii(host)[1:-1]}: dashboard.names says how it is known."
         if _is_of_foreign_page(scope["method"], headers, host):
             return 403, "A page of another server asked for this: it is refused."
+        length = len(scope["raw_path"]) + len(scope["query_string"])
+        if length > MOST_CHARACTERS and scope["path"] != LIVE:
+            return (
+                414,
+                f"This address is too long: it has {length:,} characters, and at most {MOST_CHARACTERS:,} are read.",
+            )
         return None
 
     def _knows(self, host: str) -> bool:

@@ -24,7 +24,7 @@ from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import counted, listed_flags, plain, runs_list
 from dashboards.pages.flags import flags_list, flags_shares
 from dashboards.pages.plots import beside_on, figures_on, followed_on, is_page, names_on, navigation, tables_on
-from dashboards.pages.spills import spill_on, spill_parts
+from dashboards.pages.spills import choices_on, spill_on, spill_parts
 from dashboards.pages.strip import badges, banners, clock, strip
 from dashboards.pages.tables import table
 from dashboards.pages.tiles import tiles
@@ -56,7 +56,7 @@ class Look:
         path, theme = asked.get("path", ""), asked.get("theme", "")
         return cls(
             path=path if is_page(path) else "",
-            choices=Choices.of(asked.get("search")),
+            choices=choices_on(path, Choices.of(asked.get("search"))),
             passed_over=passed_over(asked.get("search")),
             theme=theme if theme in THEMES else LIGHT.name,
         )

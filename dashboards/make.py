@@ -20,6 +20,7 @@ from dashboards.figures.trends import trend_figure
 from schemas.columns import F8, I8
 from streams.books import situation
 from streams.books.book import new_histogram
+from streams.books.cells import same_bins
 from streams.books.key_number import KeyNumber, what
 from streams.books.shapes import PlotVerdict, plot_verdict
 from streams.books.totals import Totals
@@ -131,7 +132,7 @@ def _spills(view: View, name: str, theme: Theme) -> Figure:
         return empty(what(experiment().plots[name.partition(":")[0]]), "", "loading", theme)
     of = "the spills" if len(view.book.ledger) <= SPILLS_SHOWN else f"the last {SPILLS_SHOWN:,} spills"
     of_run = history.runs[-1].number if history.runs else None
-    why = "no entries yet" if of_run is None else "no entries in them, or not kept when they were filled"
+    why = "no entries" if of_run is None else "no entries in them, or not kept when they were filled"
     return spills_figure(what(experiment().plots[name.partition(":")[0]]), history.spills, of, why, theme)
 
 
@@ -177,21 +178,26 @@ def _followed(plot: Plot, name: str) -> tuple[str, Callable[[Point], KeyNumber |
 
 def shown_verdict(view: View, name: str) -> PlotVerdict:
     """Return what is known of the shape of a plot as it is shown: in the part of the run, against what was chosen."""
+    known = view.shapes.get(name)
+    if known is not None and not known.part and view.is_as_judged:
+        return known
     totals, spills = view.book.totals, view.spills
     of = (totals.filled, totals.triggers) if view.window is None else (len(spills), int(spills.triggers.sum()))
     against = view.reference.against if view.reference is not None else None
     part = "" if view.window is None else _window(view)
-    return plot_verdict(name, view.shown[name], *of, against, view.limits, part=part)
+    return plot_verdict(name, view.shown[name], *of, against, view.limits, part=part, is_over=view.is_over)
 
 
 def _compared(view: View, other: Reference, name: str) -> Compared:
     found = other.histogram(name)
+    earlier = (each.histogram(name) for each in other.earlier)
     return Compared(
         called=other.called,
         histogram=new_histogram(name, {}) if found is None else found,
         has_it=found is not None,
         spills=None if other.spills is None else len(view.spills) / max(len(other.spills), 1),
         by_spill=experiment().plots[name].by_spill,
+        earlier=[its for its in earlier if its is not None and same_bins(view.shown[name], its)],
     )
 
 
@@ -224,7 +230,7 @@ def which_spills(view: View, *, last: int | None = None) -> str:
     if not view.is_stored:
         return f"{run} · not stored here"
     if view.book.totals.last_spill < 0:
-        return f"{run} · cannot be read" if view.is_unreadable else f"{run} · no spills yet"
+        return f"{run} · cannot be read" if view.is_unreadable else f"{run} · no spills{view.yet}"
     part = "whole run"
     if view.window == LAST_MINUTE:
         times = view.spills.time_us
@@ -263,12 +269,14 @@ def why_empty(plot: Plot, view: View) -> str:
         return nothing
     totals = view.book.totals
     if view.window is None or not totals.filled:
-        return _why_empty(plot, totals)
+        return _why_empty(plot, totals, view.yet)
     return f"no entries in {_window(view)}"
 
 
 def _no_spills(view: View) -> str:
-    return "no spills yet" if view.window is None or not len(view.run_spills) else f"no spills in {_window(view)}"
+    return (
+        f"no spills{view.yet}" if view.window is None or not len(view.run_spills) else f"no spills in {_window(view)}"
+    )
 
 
 def _window(view: View) -> str:
@@ -286,9 +294,9 @@ def _why_nothing(view: View) -> str:
     return ""
 
 
-def _why_empty(plot: Plot, totals: Totals) -> str:
+def _why_empty(plot: Plot, totals: Totals, yet: str) -> str:
     if not totals.filled:
-        return f"all rejected: {several(totals.received, 'spill')}" if totals.received else "no spills yet"
+        return f"all rejected: {several(totals.received, 'spill')}" if totals.received else f"no spills{yet}"
     if without := experiment().spills_without(plot, totals.lacking):
         said = "for it there is no table in the conditions of the run"
         return f"{NOT_CALIBRATED} in {without} of {several(totals.filled, 'spill')}: {said}"
@@ -301,7 +309,7 @@ def _why_empty(plot: Plot, totals: Totals) -> str:
         return f"this plot could not be filled from {unfilled} of {several(totals.filled, 'spill')}"
     its = [name for name in experiment().detectors if name in experiment().needs(plot)] or [plot.detector]
     whys = (_why_without(name, totals) for name in its)
-    return next(filter(None, whys), f"no entries yet in {several(totals.filled, 'spill')}")
+    return next(filter(None, whys), f"no entries{yet} in {several(totals.filled, 'spill')}")
 
 
 def _why_without(name: str, totals: Totals) -> str:

@@ -1,7 +1,7 @@
 """What is kept of a run that has ended: book, pictures and summary, in a directory of its own, all of it or nothing."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ from typing import Any
 from ops.export.chosen import Chosen
 from ops.files import sync, workspace
 from schemas.records import RunRecord
-from streams.books.judgement import judged
 from streams.errors import UsageError
 
 Export = Callable[[Chosen, Path], None]
@@ -49,8 +48,15 @@ def edition_there(products: Path, run: int) -> Edition | None:
         return None
 
 
-def write_end_of_run(products: Path, chosen: Chosen, record: RunRecord, edition: Edition, export: Export) -> None:
+def write_end_of_run(
+    products: Path, chosen: Chosen, record: RunRecord, edition: Edition, judgement: Mapping[str, Any], export: Export
+) -> None:
     """Write the directory of a run, in place of the one that is there.
+
+    Parameters
+    ----------
+    judgement
+        What is known to be wrong with it, as plain values.
 
     Raises
     ------
@@ -64,7 +70,7 @@ def write_end_of_run(products: Path, chosen: Chosen, record: RunRecord, edition:
             new, former = room / "new", room / "former"
             new.mkdir()
             export(chosen, new)
-            (new / _SUMMARY).write_text(json.dumps(_summary(chosen, record, edition), indent=2) + "\n")
+            (new / _SUMMARY).write_text(json.dumps(_summary(chosen, record, edition, judgement), indent=2) + "\n")
             for path in (*new.rglob("*"), new):
                 sync(path)
             if target.exists():
@@ -80,7 +86,7 @@ def write_end_of_run(products: Path, chosen: Chosen, record: RunRecord, edition:
         raise UsageError(f"nothing was written to {target}: {error.strerror}") from error
 
 
-def _summary(chosen: Chosen, record: RunRecord, edition: Edition) -> dict[str, Any]:
+def _summary(chosen: Chosen, record: RunRecord, edition: Edition, judgement: Mapping[str, Any]) -> dict[str, Any]:
     totals = chosen.book.totals
     known = asdict(record)
     del known["products"]  # it is one of them
@@ -89,6 +95,6 @@ def _summary(chosen: Chosen, record: RunRecord, edition: Edition) -> dict[str, A
         "detectors": {name: dict(hits) for name, hits in sorted(totals.detectors.items())},
         "lacking": dict(sorted(totals.lacking.items())),
         "book": asdict(edition),
-        "judgement": judged(chosen.book).to_json(),
+        "judgement": judgement,
         "plots": {name: chosen.book.summary(name) for name in chosen.plots},
     }

@@ -1,23 +1,29 @@
 """A stored run, and all that is known to be wrong with it: by its channels, its plots, and its counters."""
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from redis import Redis
 
+from dashboards.data.automatic import Automatic
 from dashboards.data.books import automatic_of
 from streams.books.decided import newest
 from streams.books.judgement import Judgement, judged
 from streams.books.limits import LimitsFile, TypeLimits
 from streams.books.plain_limits import TooMany, too_many
 from streams.books.reader import BookReader
+from streams.books.replays import Replays
 from streams.books.run import RunBook
 from streams.books.shapes import Against, Late, PlotVerdict, State, against_run, plot_verdicts
 from streams.books.windows import last_minute
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.process import plot_ranges
-from streams.settings import Settings
+from streams.settings import LIVE, Settings
+
+NAMED = 10
+"""Sessions, or runs, that are named of those that there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,8 @@ class JudgedRun:
     run_type: str
     reference: int | None
     """The run that it was compared with."""
+    earlier: tuple[int, ...]
+    """Good ones before that, which say how runs scatter."""
     limits: TypeLimits
     judgement: Judgement
     shapes: dict[str, PlotVerdict]
@@ -49,6 +57,7 @@ class JudgedRun:
         return self.judgement.to_json() | {
             "run": self.run,
             "reference": self.reference,
+            "earlier_references": self.earlier,
             "plots": {name: its.to_json() for name, its in self.shapes.items()},
             "too_many": [asdict(each) for each in self.too_many],
         }
@@ -64,27 +73,32 @@ class StoredRun:
     """Its last minute, if it has one."""
     reference: int | None
     compared: RunBook | None
+    earlier: Mapping[int, RunBook]
+    """Good runs before that, the newest first."""
 
-    def judged(self, limits: TypeLimits, false_alarm: float) -> JudgedRun:
+    def judged(self, limits: TypeLimits, false_alarm: float, known: Judgement | None = None) -> JudgedRun:
         """Return what is known of it.
 
         Parameters
         ----------
         false_alarm
             Spills in which one false alarm is borne.
+        known
+            What is known of its channels at this `false_alarm`; None if they are still to be judged.
 
         Raises
         ------
         UsageError
             When it cannot be judged.
         """
-        found = judged(self.book, self.compared, false_alarm)
+        found = judged(self.book, self.compared, false_alarm) if known is None else known
         if found.problem:
             raise UsageError(f"run {self.run} cannot be judged: {found.problem}")
         return JudgedRun(
             run=self.run,
             run_type=self.book.totals.run_type,
             reference=self.reference,
+            earlier=tuple(self.earlier),
             limits=limits,
             judgement=found,
             shapes=self.shapes(limits, false_alarm),
@@ -93,13 +107,13 @@ class StoredRun:
 
     def shapes(self, limits: TypeLimits, false_alarm: float) -> dict[str, PlotVerdict]:
         """Return what is known of each plot."""
-        return plot_verdicts(self.book, self._against, limits, false_alarm, self.late)
+        return plot_verdicts(self.book, self._against, limits, false_alarm, self.late, is_over=self.book.totals.ended)
 
     @property
     def _against(self) -> Against | None:
         if self.reference is None or self.compared is None:
             return None
-        return against_run(self.reference, self.compared)
+        return against_run(self.reference, self.compared, self.earlier)
 
 
 class StoredRuns:
@@ -132,14 +146,38 @@ class StoredRuns:
         Raises
         ------
         UsageError
-            When there is no such run.
+            When there is no such run, or no such session.
         """
         reader = self._shown if session is None else BookReader.of(self._redis, self._settings, session)
-        book = self._book(reader, run)
-        other = automatic_of(self._shown, run, self._decisions()).run if reference is None else reference
-        compared = self._book(self._shown, other) if other is not None else None
-        late = self._late(reader, run, book)
-        return StoredRun(run=run, book=book, late=late, reference=other, compared=compared)
+        if session is not None:
+            self._refuse_no_session(session, run, reader.places().keys())
+        return self.beside(run, self._book(reader, run), reader, reference)
+
+    def beside(
+        self, run: int, book: RunBook, reader: BookReader | None = None, reference: int | None = None
+    ) -> StoredRun:
+        """Return a run of which the book was read; by what reads the books that are the runs', unless another did.
+
+        Raises
+        ------
+        UsageError
+            When the reference is not there.
+        """
+        chosen = automatic_of(self._shown, run, self._decisions()) if reference is None else Automatic(run=reference)
+        compared = self._book(self._shown, chosen.run) if chosen.run is not None else None
+        earlier = {each: self._book(self._shown, each) for each in chosen.earlier}
+        late = self._late(reader or self._shown, run, book)
+        return StoredRun(run=run, book=book, late=late, reference=chosen.run, compared=compared, earlier=earlier)
+
+    def _refuse_no_session(self, session: str, run: int, runs: Collection[int]) -> None:
+        """Refuse a session that nobody made, and one that does not have a run; say what there is."""
+        replays = Replays(self._redis, self._settings.redis.key_prefix, self._decisions)
+        sessions = sorted({LIVE, self._settings.session, *(plan.session for plan in replays.all())})
+        if not runs and session not in sessions:
+            raise UsageError(f"there is no session {session}: there are {_some(sessions)}")
+        if run not in runs:
+            has = f"it has {_some([*map(str, sorted(runs))])}" if runs else "it has none"
+            raise UsageError(f"the session {session} does not have run {run}: {has}")
 
     def _late(self, reader: BookReader, run: int, book: RunBook) -> Late | None:
         windows = last_minute([*reader.windows(run)])
@@ -155,6 +193,11 @@ class StoredRuns:
         if not book.totals.received:
             raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
         return book
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def limits_of(settings: Settings) -> LimitsFile:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 from redis import Redis, RedisError
@@ -15,15 +16,18 @@ from redis import Redis, RedisError
 from ops.archive import archives, write_archive
 from ops.end_of_run import Edition, Export, directory_of, edition_there, write_end_of_run
 from ops.export.chosen import choose
+from ops.judged_run import StoredRuns
 from schemas.records import NO_RUN
 from streams.books.decided import refresh
 from streams.books.lag import behind
 from streams.books.layout import Place
+from streams.books.limits import LimitsFile
 from streams.books.part_reader import UnreadableRunError
 from streams.books.products import Product, Products, Written
 from streams.books.promotions import Promotions
 from streams.books.reader import BookReader
 from streams.books.registry import record, state, states
+from streams.books.run import RunBook
 from streams.conditions.store import ConditionsStore
 from streams.daq.archive_file import contents_of, is_archive
 from streams.errors import ServerError, SpilldeckError
@@ -59,6 +63,7 @@ class Keeper:
         self._export = export
         self._archive = settings.keeper.archive and settings.keeper.archive.expanduser()
         self._products = settings.keeper.products and settings.keeper.products.expanduser()
+        self._limits = LimitsFile(settings.checks.limits)
         self._editions: dict[int, Edition | None] = {}
         """Run → which book of it is in its directory, as far as somebody has looked."""
         self._due: dict[int, Spans] = {}
@@ -180,7 +185,7 @@ class Keeper:
             its = record(run, book.totals, known[run], state(known[run], known.values(), time.time()))
             if not its.state.is_over or self._session_of(run) != seen.session:
                 return
-            write_end_of_run(directory, choose(run, book, (), ()), its, edition, export)
+            write_end_of_run(directory, choose(run, book, (), ()), its, edition, self._judged(run, book), export)
         except UnreadableRunError as error:
             self._wait_for(run, error)
             return
@@ -194,6 +199,16 @@ class Keeper:
         name = f"{directory.name}/{directory_of(directory, run).name}"
         self._noted.note(run, Product.END_OF_RUN, [name], edition.produced_ms)
         _log.info("products of a run that has ended", run=run, directory=name, book=edition.session)
+
+    def _judged(self, run: int, book: RunBook) -> dict[str, Any]:
+        """Return what is known to be wrong with a run, as plain values."""
+        self._limits.look()
+        try:
+            found = StoredRuns(self._settings, self._redis).beside(run, book)
+            its = found.judged(self._limits.of(book.totals.run_type), self._settings.checks.spills_a_false_alarm)
+        except SpilldeckError as error:
+            return {"problem": str(error)}
+        return its.to_json()
 
     def _wait_for(self, run: int, error: UnreadableRunError) -> None:
         """Say once that a run cannot be read yet."""

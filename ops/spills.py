@@ -1,16 +1,13 @@
-"""What the topics hold: one spill, how many of each run, and how far back."""
+"""What the topics hold: how many spills of each run, and how far back."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, Message
 
-from schemas.records import RawSpill, ReconstructedSpill
-from streams.books.topic_spills import of_topic
 from streams.kafka import asking, messages, topic_spans
 from streams.settings import Settings
-from streams.topics import Topics, partition_of
+from streams.topics import Topics
 
 _LOOKED_AT = 1000
 """Offsets at the end of a partition in which its last message is looked for."""
@@ -46,28 +43,6 @@ class Count:
     messages: int = 0
     size: int = 0
     """Bytes of their values."""
-
-
-def find_spill(settings: Settings, run: int, spill: int, *, raw: bool) -> RawSpill | ReconstructedSpill | None:
-    """Return a spill, the first of its number, as it is in ``spills.raw`` or ``spills.reco``; None if it is not there.
-
-    Raises
-    ------
-    ServerError
-        When Kafka does not answer.
-    """
-    topics = Topics.of(settings)
-    topic = topics.raw if raw else topics.reco
-    spans = topic_spans(settings, topic)
-    likely = partition_of(spill, len(spans))
-    # Those that were sent when the topic had fewer partitions lie in another one.
-    for partition in sorted(range(len(spans)), key=lambda p: p != likely):
-        with closing(of_topic(settings, topic, partition, *spans[partition], (run,))) as found:
-            for message in found:
-                record = message.record
-                if isinstance(record, RawSpill | ReconstructedSpill) and record.spill == spill:
-                    return record
-    return None
 
 
 def count_messages(settings: Settings) -> list[Count]:

@@ -340,6 +340,10 @@ class Experiment:
             )
         return self._needs[plot]
 
+    def shows(self, plot: Plot) -> frozenset[str]:
+        """Return the detectors of which a plot shows what is wrong: it is filled from them, or with their raw hits."""
+        return plot.boards_of | (self.needs(plot) & self.detectors.keys())
+
     def spills_without(self, plot: Plot, lacking: Mapping[str, int]) -> int:
         """Return in how many spills a plot had no entries as the conditions lacked tables that it needs.
 

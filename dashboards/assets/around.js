@@ -21,6 +21,8 @@
   const target = link => {
     const url = changed(link.dataset.set);
     if (link.dataset.page !== undefined) url.pathname = new URL(link.getAttribute("href"), url).pathname;
+    // The page of a spill is of its own run: another is shown from its first page on.
+    else if (url.pathname.startsWith("/spill/") && new URLSearchParams(link.dataset.set).has("run")) url.pathname = "/";
     return url;
   };
   const graphs = () => [...document.querySelectorAll(".js-plotly-plot")];

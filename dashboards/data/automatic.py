@@ -1,4 +1,4 @@
-"""The run that is compared with if nobody chooses: the newest earlier one of its type that its counters call good.
+"""The runs that are compared with if nobody chooses: the newest earlier ones of the type that are good by counters.
 
 Of what detectors saw nothing is known here: a run in which one of them was dead is good as well.
 """
@@ -18,6 +18,8 @@ ENOUGH_TRIGGERS = 1000
 """Particle triggers: a bin with a tenth of them has 10 %."""
 CONSIDERED = 100
 """So many of the newest runs of the type."""
+TOGETHER = 5
+"""Good runs that are the reference, if there are as many: of one nobody knows how it differs from others."""
 GOOD = (
     f"ended, {ENOUGH_SPILLS} spills, {ENOUGH_TRIGGERS:,} triggers, "
     f"at most {FEW_PERCENT:g} % rejected, missing, in error"
@@ -30,6 +32,9 @@ class Automatic:
     """What was chosen."""
 
     run: int | None = None
+    """The reference."""
+    earlier: tuple[int, ...] = ()
+    """Good ones before it, the newest first: how they scatter is no change. None before one that is pinned."""
     is_pinned: bool = False
     """Somebody decided it, for all runs of the type."""
     passed_over: Mapping[int, str] = field(default_factory=dict)
@@ -50,7 +55,7 @@ class Chooser:
         self._known: dict[int, tuple[Place, str]] = {}
 
     def choose(self, earlier: Iterable[int], places: Mapping[int, Place], began_ms: int = 0) -> Automatic:
-        """Return the first of some runs that is good.
+        """Return the first of some runs that are good.
 
         Parameters
         ----------
@@ -58,14 +63,18 @@ class Chooser:
             When the first message came of the run that is compared, so that it makes no difference when somebody looks:
             a run that ended later is not taken. 0 where nobody knows.
         """
+        good: list[int] = []
         passed_over: dict[int, str] = {}
         for run in islice(earlier, CONSIDERED):
             is_late = began_ms and places[run].ended_ms > began_ms
             why = "ended when this one had begun" if is_late else self._why_not(run, places[run])
             if not why:
-                return Automatic(run=run, passed_over=passed_over)
-            passed_over[run] = why
-        return Automatic(passed_over=passed_over)
+                good.append(run)
+            elif not good:
+                passed_over[run] = why
+            if len(good) == TOGETHER:
+                break
+        return Automatic(run=next(iter(good), None), earlier=tuple(good[1:]), passed_over=passed_over)
 
     def _why_not(self, run: int, place: Place) -> str:
         known, why = self._known.get(run, (None, ""))

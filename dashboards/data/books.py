@@ -71,6 +71,8 @@ class Books:
     """Runs that are neither in the list nor in those totals, and why."""
     avoided: frozenset[int] = frozenset()
     """Runs that could not be read when somebody looked at them, and were not made again since."""
+    compared: frozenset[tuple[int, str | None]] = frozenset()
+    """Those of `read` that others are compared with alone: nobody wants to know what is wrong with them."""
     automatic: Mapping[int, Automatic] = field(default_factory=dict)
     """What runs that somebody looked at are compared with if nobody chooses: for as long as it can be, the same."""
 
@@ -103,6 +105,16 @@ class Books:
     def one(self, run: int | None, session: str | None) -> OneRun:
         """Return a run, as far as it was read."""
         return self.read.get((run, session), NOTHING) if run is not None else NOTHING
+
+    def earlier_references(self, run: int | None) -> dict[int, OneRun]:
+        """Return the good runs before that which one is compared with if nobody chooses, the newest first."""
+        found = ((each, self.one(each, None)) for each in self.automatic_reference(run).earlier)
+        return {each: one for each, one in found if one is not NOTHING and not one.is_unreadable}
+
+    def to_judge(self) -> dict[tuple[int, str | None], OneRun]:
+        """Return the runs of which somebody wants to know what is wrong, as far as they could be read."""
+        found = ((at, one) for at, one in self.read.items() if at not in self.compared)
+        return {at: one for at, one in found if one is not NOTHING and not one.is_unreadable}
 
     def has_read(self, wanted: Wanted) -> bool:
         """Return whether there is nothing more to be read of what somebody looks at."""
@@ -218,8 +230,9 @@ class BooksReader:
             read[run, session] = self._run_reader.read(whose, asked, known)
         avoided = {run for run, one in ((run, read[run, s]) for run, s in read if s is None) if one.is_unreadable}
         avoided |= {run for run in last.avoided if (run, None) not in read and not at.shown.left(run)}
-        new = replace(new, read=read, avoided=frozenset(avoided))
-        return replace(new, automatic=self._automatic(new, {run for run, _ in looked_at}))
+        compared = frozenset(at for at, asked in looked_at.items() if all(each.is_compared for each in asked))
+        new = replace(new, read=read, avoided=frozenset(avoided), compared=compared)
+        return replace(new, automatic=self._automatic(new, {run for run, _ in looked_at.keys() - compared}))
 
     def _automatic(self, books: Books, looked_at: Iterable[int]) -> dict[int, Automatic]:
         """Return what runs are compared with: what was chosen for one stays, or its plots would change in mid-run."""

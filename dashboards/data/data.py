@@ -117,9 +117,8 @@ class Data:
         return self._store.books.runs.get(run) is not None
 
     def spill(self, address: SpillAddress, choices: Choices) -> ShownSpill | str | None:
-        """Return a spill, of the session that was chosen if its run was; None as long as it is looked for."""
-        session = choices.session if choices.run == address.run else None
-        return self._spills.shown(self.view(Choices(run=address.run, session=session)), address)
+        """Return a spill of the run that was chosen; None as long as it is looked for."""
+        return self._spills.shown(self.view(choices), address)
 
     def _want(self, choices: Choices, plot: str | None, beside: Beside | None) -> None:
         """Have the runs read that somebody chose, and wait for those that were not yet."""
@@ -207,7 +206,9 @@ def _wanted(choices: Choices, plot: str | None, beside: Beside | None, books: Bo
     """Return what to read."""
     is_changed = beside is Beside.LATELY
     chosen = books.reference_of(choices)
-    others = {chosen, (books.automatic_reference(books.run_of(choices)).run, None)}
+    automatic = books.automatic_reference(books.run_of(choices))
+    others = {chosen, (automatic.run, None)}
+    earlier = {Wanted(each, is_compared=True) for each in automatic.earlier}
     reference = {
         Wanted(other, session, hits=is_changed and choices.against_reference and (other, session) == chosen)
         for other, session in others
@@ -217,4 +218,4 @@ def _wanted(choices: Choices, plot: str | None, beside: Beside | None, books: Bo
     beside_it = {Wanted(choices.run, choices.session, part, hits=is_changed)} if part is not None else set()
     # It is judged, and kept of what is frozen, of which it goes by.
     last_minute = {Wanted(choices.run, choices.session, LAST_MINUTE)}
-    return {Wanted(choices.run, choices.session, choices.window, plot)} | reference | last_minute | beside_it
+    return {Wanted(choices.run, choices.session, choices.window, plot)} | reference | earlier | last_minute | beside_it

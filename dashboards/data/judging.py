@@ -48,7 +48,7 @@ class Judges:
         redis.RedisError
             When Redis does not answer.
         """
-        wanted = {at: one for at, one in books.read.items() if one is not NOTHING and not one.is_unreadable}
+        wanted = books.to_judge()
         self._judging = {at: its for at, its in self._judging.items() if at in wanted}
         self._over = {at: its for at, its in self._over.items() if at in wanted}
         against = {at: self._against(books, at[0]) for at in wanted}

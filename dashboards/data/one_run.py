@@ -42,6 +42,8 @@ class Wanted:
     """The plot whose key number is followed."""
     hits: bool = False
     """Whether the hits by channel, too."""
+    is_compared: bool = False
+    """It is read to be compared with alone, beside a newer one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,10 +316,11 @@ def lately(windows: Sequence[Window]) -> list[Window]:
     """Return the windows of the last ten minutes, or of the second half of a run of less than twenty."""
     if not windows:
         return []
-    first, newest = windows[0], windows[-1]
-    since = max(newest.start - LATELY_S, (first.start + newest.end) // 2)
+    newest = windows[-1]
+    since, half = newest.start - LATELY_S, (windows[0].start + newest.end) / 2
     # Those of which most lies in it: what is older may have been joined to what is older still.
-    return [each for each in windows if each.start + each.end >= 2 * since or each is newest]
+    late = (each for each in windows[:-1] if each.start >= half and each.start + each.end >= 2 * since)
+    return [*late, newest]
 
 
 _KEPT = "; what stands here of it is as it was before"

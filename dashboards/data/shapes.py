@@ -6,7 +6,7 @@ from dashboards.choices import LAST_MINUTE
 from dashboards.data.books import Books
 from dashboards.data.one_run import NOTHING, OneRun
 from streams.books.limits import LimitsFile
-from streams.books.shapes import Late, PlotVerdict, against_run, plot_verdicts
+from streams.books.shapes import Against, Late, PlotVerdict, against_run, plot_verdicts
 
 Shapes = Mapping[tuple[int, str | None], Mapping[str, PlotVerdict]]
 """Run and session, as in `Books.read` → plot → what is known of it."""
@@ -24,27 +24,40 @@ class ShapeJudges:
     def __init__(self, limits: LimitsFile) -> None:
         self._limits = limits
         self._known: dict[tuple[int, str | None], tuple[object, Mapping[str, PlotVerdict]]] = {}
+        self._against: dict[tuple[int, str | None], tuple[object, Against | None]] = {}
+        """What each run is judged against: of that is kept what was reckoned of it."""
 
     def look(self, books: Books, last: Shapes) -> Shapes:
         """Return what is known of the runs that were read; the same again if nothing has changed."""
-        wanted = {at: one for at, one in books.read.items() if one is not NOTHING and not one.is_unreadable}
-        known = {at: self._judged(books, at, one) for at, one in wanted.items()}
+        wanted = books.to_judge()
+        self._against = {at: self._compared(books, at) for at in wanted}
+        known = {at: self._judged(at, one, is_past=at[0] != books.current) for at, one in wanted.items()}
         is_same = known.keys() == last.keys() and all(its is last[at] for at, (_, its) in known.items())
         self._known = known
         return last if is_same else {at: its for at, (_, its) in known.items()}
 
-    def _judged(
-        self, books: Books, at: tuple[int, str | None], one: OneRun
-    ) -> tuple[object, Mapping[str, PlotVerdict]]:
+    def _compared(self, books: Books, at: tuple[int, str | None]) -> tuple[object, Against | None]:
+        """Return what a run is judged against, and what tells it from another."""
         other = books.automatic_reference(at[0]).run
-        reference = books.one(other, None)
+        reference, earlier = books.one(other, None), books.earlier_references(at[0])
+        key = other, reference.version, *(each.version for each in earlier.values())
+        if at in self._against and self._against[at][0] == key:
+            return self._against[at]
+        if other is None or reference is NOTHING:
+            return key, None
+        return key, against_run(other, reference.book, {run: its.book for run, its in earlier.items()})
+
+    def _judged(
+        self, at: tuple[int, str | None], one: OneRun, *, is_past: bool
+    ) -> tuple[object, Mapping[str, PlotVerdict]]:
+        which, against = self._against[at]
         limits = self._limits.of(one.book.totals.run_type)
         part = one.parts.get(LAST_MINUTE)
-        key = one.version, other, reference.version, limits, part is None
+        is_over = one.book.totals.ended or is_past
+        key = one.version, which, limits, part is None, is_over
         if at in self._known and self._known[at][0] == key:
             return self._known[at]
-        against = None if other is None or reference is NOTHING else against_run(other, reference.book)
         late = None
         if part is not None and not part.unreadable:
             late = Late(book=part.book, triggers=int(part.within(one.spills).triggers.sum()))
-        return key, plot_verdicts(one.book, against, limits, late=late)
+        return key, plot_verdicts(one.book, against, limits, late=late, is_over=is_over)

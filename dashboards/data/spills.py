@@ -18,6 +18,7 @@ from streams.errors import SpilldeckError
 from streams.reconstruct import reconstruct
 from streams.settings import Settings
 from streams.transform import ConditionsOf
+from streams.words import several
 
 MOST_LINES, MOST_CHARACTERS = 2000, 200_000
 """Of a spill's bytes, in words."""
@@ -45,6 +46,8 @@ class ShownSpill:
     """What the first words of its bytes are."""
     has_more: bool
     """There are more of these."""
+    no_trigger: str = ""
+    """What to say if it does not have the trigger that is looked at."""
 
 
 class Spills:
@@ -77,7 +80,7 @@ class Spills:
             return None
         if not view.is_stored:
             return f"There is no run {address.run} in the books"
-        find = partial(_show, self._settings, address, view.book)
+        find = partial(show, self._settings, address, view.book)
         return self._shown.get((view.session, address), partial(self._with_conditions, view, find))
 
     def close(self) -> None:
@@ -98,21 +101,38 @@ def _is_of(replay: Replay, view: View) -> bool:
     return view.run in replay.promoted
 
 
-def _show(settings: Settings, address: SpillAddress, book: RunBook, conditions_of: ConditionsOf) -> ShownSpill:
+def show(settings: Settings, address: SpillAddress, book: RunBook, conditions_of: ConditionsOf) -> ShownSpill:
+    """Return a spill that is looked for in Kafka.
+
+    Raises
+    ------
+    SpilldeckError
+        When there is none, with what there is.
+    """
+    last = max(book.totals.last_spill, book.totals.last_came)
+    if address.spill > last:
+        spills = f"{several(book.totals.filled, 'spill')}, and the last that came is {last}"
+        has = spills if last >= 0 else "none"
+        raise SpilldeckError(f"There is no spill {address.spill} in run {address.run}: it has {has}")
     raw = find_raw(settings, address.run, address.spill, book.totals)
     if raw is None:
-        raise SpilldeckError(f"Spill {address.spill} of run {address.run} is not in Kafka, or no longer")
+        where = "no longer in Kafka" if address.spill in book.ledger else "in no plot, and not in Kafka either"
+        raise SpilldeckError(f"Spill {address.spill} of run {address.run} is {where}")
     spill = reconstruct(raw, conditions_of(address.run))
+    has_trigger = address.trigger is not None and address.trigger < spill.triggers
+    has = f"{several(spill.triggers, 'particle trigger')}, counted from 0" if spill.triggers else "no particle triggers"
+    lacking = "" if has_trigger or address.trigger is None else f"It has no trigger {address.trigger}: it has {has}."
     lines = list(islice(bytes_words(raw), MOST_LINES + 1))
     said = "\n".join(lines[:MOST_LINES])
     return ShownSpill(
         numbers=summary(spill),
         tables=tuple(
-            table_words(f"{name} {its}", table, address.trigger)
+            table_words(f"{name} {its}", table, address.trigger if has_trigger else None)
             for name, detector in spill.detectors.items()
             for its, table in detector.tables().items()
             if len(table)
         ),
         bytes_words=said[:MOST_CHARACTERS],
+        no_trigger=lacking,
         has_more=len(lines) > MOST_LINES or len(said) > MOST_CHARACTERS,
     )

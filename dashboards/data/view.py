@@ -96,12 +96,15 @@ class Reference:
     """By channel; None if nobody asked for them, and of a file."""
     chosen: bool
     """By somebody; else it is `View.automatic`."""
+    earlier: tuple["Reference", ...] = ()
+    """Good runs before it, the newest first."""
 
     @property
     def against(self) -> Against:
         """It as something that plots are judged against."""
         triggers = None if self.spills is None else int(self.spills.triggers.sum())
-        return Against(called=self.called, histogram=self.histogram, triggers=triggers)
+        earlier = [each.against for each in self.earlier]
+        return Against(called=self.called, histogram=self.histogram, triggers=triggers, earlier=earlier)
 
     @classmethod
     def of_run(
@@ -236,6 +239,22 @@ class View:
         if self.session is not None:
             return bool(self.book.totals.received or self.book.totals.control)
         return self.runs.get(self.run) is not None
+
+    @property
+    def is_as_judged(self) -> bool:
+        """Whether the plots are shown as `shapes` has judged them: those of the whole run as it is now."""
+        usual = book_of(self.automatic.run) or None
+        return self.window is None and not self.is_frozen and (self.reference and self.reference.its) == usual
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run is: the DAQ said so, or another began."""
+        return self.run is not None and (self.book.totals.ended or self.run != self.current)
+
+    @property
+    def yet(self) -> str:
+        """What goes after the words of what there is not: of a run that is over it will not come."""
+        return "" if self.is_over else " yet"
 
     def window_at(self, time_s: int | None) -> int | None:
         """Return the place of the window that has a time in it: one that was chosen may have been joined to others."""

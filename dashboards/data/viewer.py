@@ -1,7 +1,7 @@
 """The view of what somebody chose, made of what was last seen of Redis and Kafka."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from dashboards.choices import Beside, Choices, book_of
 from dashboards.data.books import Books
@@ -120,6 +120,8 @@ class Viewer:
         wanted = Wanted(choices.run, choices.session, choices.window)
         is_loading = not fault and not is_frozen and not (books.is_read and books.has_read(wanted))
         version = [one.version or book_of(run, choices.session), choices.window if part else "", reference.version]
+        earlier = () if other_session is not None else _earlier(books, run, other)
+        version += [one.version for _, one in earlier]
         version += [plot] if history is not None else []
         version += [f"beside {which}"] if its is not None else []
         hits = (one.hits, reference.hits) if beside is Beside.LATELY else ()
@@ -127,6 +129,7 @@ class Viewer:
         version += [file.name, file.imported_ms, file.sha256] if file is not None else []
         version += [repr(limits)] if limits != TypeLimits() else []
         version += ["loading"] if is_loading else []
+        version += ["over"] if run != books.current else []
         version += [stand_since_ms] if stand_since_ms else []
         return View(
             now_s=seen.now_s,
@@ -159,7 +162,7 @@ class Viewer:
             hits=one.hits,
             beyond_axis=one.beyond_axis,
             history=history or History(is_read=plot is None),
-            reference=_reference(other, other_session, reference, chosen=choices.reference is not None)
+            reference=_reference(other, other_session, reference, chosen=choices.reference is not None, earlier=earlier)
             if file is None
             else Reference.of_file(file),
             imports=imports,
@@ -220,10 +223,19 @@ def _lost_replays(promoted: Promoted, runs: Iterable[int | None]) -> Iterator[st
             yield f"Run {run}: showing live’s book: {loss}"
 
 
-def _reference(run: int | None, session: str | None, one: OneRun, *, chosen: bool) -> Reference | None:
+def _earlier(books: Books, run: int | None, other: int | None) -> Sequence[tuple[int, OneRun]]:
+    """Return the good runs before the reference, if it is that which is taken if nobody chooses."""
+    return [*books.earlier_references(run).items()] if other == books.automatic_reference(run).run else ()
+
+
+def _reference(
+    run: int | None, session: str | None, one: OneRun, *, chosen: bool, earlier: Sequence[tuple[int, OneRun]] = ()
+) -> Reference | None:
     if run is None or one is NOTHING:
         return None
-    return Reference.of_run(run, session, one.book, one.spills, chosen=chosen, hits=one.hits)
+    before = (_reference(each, None, its, chosen=False) for each, its in earlier)
+    found = Reference.of_run(run, session, one.book, one.spills, chosen=chosen, hits=one.hits)
+    return replace(found, earlier=tuple(filter(None, before)))
 
 
 def _left(session: str, replays: tuple[Replay, ...]) -> int:

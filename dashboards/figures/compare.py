@@ -1,5 +1,6 @@
 """A histogram against a reference: how the reference is scaled, the ratio, and what is said of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from dashboards.figures.parts import step_above
 from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.books.cells import Histogram, bin_words, same_bins
+from streams.checks.shapes import scatter_of
 
 KNOWN = 0.5
 """A ratio whose error is a smaller share of it than this says something."""
@@ -29,6 +31,8 @@ class Compared:
     """Spills of the histogram that is compared, over those of the reference; None if nobody knows."""
     by_spill: bool = False
     """The axis is that of the spills: as what has a value for each of them, it is never scaled."""
+    earlier: Sequence[Histogram] = ()
+    """Of good runs before it, those with the same bins."""
 
 
 def why_not(histogram: Histogram, reference: Compared, mode: Mode) -> str:
@@ -56,12 +60,42 @@ def comparison(histogram: Histogram, reference: Compared, mode: Mode) -> str:
     """Return what is compared with, and how."""
     if mode is Mode.RATIO:
         return f"over {reference.called}"
+    if mode is Mode.PULL and not reference.by_spill:
+        return f"errors away from {reference.called}"
     if histogram.ndim > 1:
-        return f"{reference.called}: ratio only"
+        return f"{reference.called}: ratio or pull only"
     scale = scale_of(histogram, reference, mode)
     per = " by spills" if mode is Mode.SPILLS else ""
     as_it_is = mode is Mode.ABSOLUTE or reference.by_spill
-    return f"– – {reference.called}" + ("" if as_it_is else f" × {scale:.3g}{per}")
+    band = f", ▒ {len(reference.earlier) + 1} runs" if has_band(reference, mode) else ""
+    return f"– – {reference.called}" + ("" if as_it_is else f" × {scale:.3g}{per}") + band
+
+
+def has_band(reference: Compared, mode: Mode) -> bool:
+    """Return whether several runs are drawn as a band: shapes are, scaled to as many entries."""
+    return mode is Mode.SHAPE and bool(reference.earlier) and not reference.by_spill
+
+
+def band(histogram: Histogram, reference: Compared) -> tuple[F8, F8]:
+    """Return the least and the most that the runs have in each bin of a plot of one axis, as they are drawn."""
+    runs = [each.view(flow=False) for each in (reference.histogram, *reference.earlier) if each.sum()]
+    scaled = np.array([its * (float(histogram.sum()) / float(its.sum())) for its in runs])
+    return scaled.min(axis=0), scaled.max(axis=0)
+
+
+def pulls(histogram: Histogram, reference: Compared) -> F8:
+    """Return how far each bin is from the reference, scaled to as many entries, in errors of the difference.
+
+    These are of the counts of both, and of how runs scatter where there are several. Half an entry is added to those of
+    the reference, so that bins without any have an error, too.
+    """
+    runs = [each.view(flow=False) for each in (reference.histogram, *reference.earlier) if each.sum()]
+    scale = float(histogram.sum()) / float(runs[0].sum())
+    expected = scale * (runs[0] + 0.5)
+    scatter = scatter_of(np.array(runs, np.float64), np.array([float(its.sum()) for its in runs]))
+    error = np.sqrt(expected * (1 + scale) + (scatter * expected) ** 2)
+    found: F8 = (histogram.view(flow=False) - scale * runs[0]) / error
+    return found
 
 
 def ratios(counts: I8, compared: F8, scale: float) -> tuple[npt.NDArray[np.bool_], F8, F8]:

@@ -8,7 +8,18 @@ import numpy as np
 from dashboards.choices import Choices, Mode
 from dashboards.figures.bars import bar_traces
 from dashboards.figures.colours import CountScale, stops
-from dashboards.figures.compare import Compared, comparison, ratio_points, ratio_top, ratios, scale_of, why_not
+from dashboards.figures.compare import (
+    Compared,
+    band,
+    comparison,
+    has_band,
+    pulls,
+    ratio_points,
+    ratio_top,
+    ratios,
+    scale_of,
+    why_not,
+)
 from dashboards.figures.parts import (
     TOP_OF_THREE,
     Figure,
@@ -26,9 +37,8 @@ from dashboards.figures.shares import share_figure
 from dashboards.figures.theme import Theme
 from schemas.columns import F8, I8
 from streams.books.cells import Histogram
-from streams.books.shapes import PlotVerdict
-from streams.checks.shapes import ENOUGH
-from streams.freshness import Level
+from streams.books.shapes import PlotVerdict, off_block
+from streams.checks.shapes import ENOUGH, Block
 from streams.plots.model import Axis, Plot
 from streams.words import several
 
@@ -41,6 +51,8 @@ SHARED = 10
 CHANCE = 3.0
 """By so many of its errors the last minute lies above the run by chance."""
 _THIN = {"shape": "hv", "width": 1}
+PULL_TOP = 5.0
+"""Errors at which colours end: further off is no more wrong."""
 
 
 def histogram_figure(
@@ -90,23 +102,22 @@ def histogram_figure(
         if by_spill is not None and np.isnan(bins[1]).all():
             return empty(plot.title, when, why_empty, theme)
         figure = _one_dimensional(plot, histogram, bins, theme, choices, reference)
-        is_ratio = reference is not None and choices.mode is Mode.RATIO
-        minute_said = _add_minute(figure, bins, None if is_ratio or plot.by_spill else minute, theme)
+        is_drawn = reference is None or choices.mode not in {Mode.RATIO, Mode.PULL}
+        minute_said = _add_minute(figure, bins, minute if is_drawn and not plot.by_spill else None, theme)
     else:
         figure = _two_dimensional(plot, histogram, theme, choices, reference)
     if reference is not None:
         said = f"• {reference.called}" if plot.is_share else comparison(histogram, reference, choices.mode)
     entries_said = _flow(counts, entries) if by_spill is None else several(int(np.nansum(by_spill[1])), "entry")
     figure["layout"]["title"] = heading(plot.title, when, theme, entries_said, said, verdict, minute_said)
-    if verdict is not None and verdict.level in {Level.WARNING, Level.BAD} and not plot.is_share:
-        figure["layout"]["shapes"] = _culprit(histogram, verdict, theme)
+    if verdict is not None and not plot.is_share:
+        figure["layout"]["shapes"] = _culprit(histogram, off_block(verdict), theme)
     figure["layout"]["margin"]["t"] = TOP_OF_THREE
     return figure
 
 
-def _culprit(histogram: Histogram, verdict: PlotVerdict, theme: Theme) -> list[dict[str, Any]]:
+def _culprit(histogram: Histogram, worst: Block | None, theme: Theme) -> list[dict[str, Any]]:
     """Return a frame about the bins that are furthest off."""
-    worst = verdict.shape.worst if verdict.shape is not None else None
     if worst is None:
         return []
     frame: dict[str, Any] = {"type": "rect", "line": {"color": theme.bad, "width": 2}}
@@ -146,24 +157,15 @@ def _one_dimensional(
     compared: F8 | None = np.asarray(reference.histogram.view(flow=False) * scale, np.float64) if reference else None
     if compared is not None and plot.by_spill:
         compared = _of_these(edges, compared)
-    is_ratio = compared is not None and choices.mode is Mode.RATIO
-    log = choices.is_log("y", usual=plot.log and not is_ratio)
-    shared = layout(theme)
-    shared["xaxis"] |= {"title": axis_title("xaxis", axis.title)} | ticks(axis)
-    shared["yaxis"] |= {"title": axis_title("yaxis", "Ratio" if is_ratio else "Entries"), "rangemode": "tozero"}
-    if choices.is_log("x"):
-        shared["xaxis"] |= logarithmic(powers=False)
+    if compared is not None and choices.mode is Mode.RATIO:
+        return _ratio(axis, bins, compared, scale, theme, choices)
+    if reference is not None and choices.mode is Mode.PULL and not plot.by_spill:
+        return _pull(axis, edges, pulls(histogram, reference), theme, choices)
+    shared = _axes_of(axis, "Entries", theme, choices)
+    log = choices.is_log("y", usual=plot.log)
     if log:
-        shared["yaxis"] |= logarithmic(powers=not is_ratio)
-    if compared is not None and is_ratio:
-        if not log:
-            _, ratio, error = ratios(counts, compared, scale)
-            top = ratio_top(ratio, error)
-            above = int((ratio > top).sum())
-            said = f"Ratio ({several(above, 'bin')} above)" if above else "Ratio"
-            shared["yaxis"] |= {"title": axis_title("yaxis", said), "autorangeoptions": {"clipmax": top}}
-        return {"data": ratio_points(edges, counts, compared, scale, _range_words(axis), theme), "layout": shared}
-    named = {"text": [*axis.names, axis.names[-1]]} if axis.names else {}  # the last point ends the line and is no bin
+        shared["yaxis"] |= logarithmic(powers=True)
+    named = _named(axis)
     steps = _steps(edges, counts, theme.line) | {
         "fill": "none" if log else "tozeroy",
         "fillcolor": theme.fill,
@@ -180,11 +182,59 @@ def _one_dimensional(
         shared["meta"] = {"held": True}
     if compared is not None and reference is not None:
         words = f"{_bin_words(axis)}: %{{y:,.4~g}} in {reference.called}<extra></extra>"
+        if has_band(reference, choices.mode):
+            data += _band(edges, histogram, reference, theme)
         ends = _filled(compared) if reference.by_spill else len(compared)  # one of fewer spills does not come as far
         data.append(
             _steps(edges[: ends + 1], compared[:ends], theme.other, dash="dash") | {"hovertemplate": words} | named
         )
     return {"data": data, "layout": shared}
+
+
+def _band(edges: F8, histogram: Histogram, reference: Compared, theme: Theme) -> list[dict[str, Any]]:
+    """Return the least and the most of several runs as what lies between two lines that are not drawn."""
+    quiet = {"hoverinfo": "skip", "line": {"shape": "hv", "width": 0}}
+    least, most = (_steps(edges, its, theme.other) | quiet for its in band(histogram, reference))
+    return [least, most | {"fill": "tonexty", "fillcolor": theme.band}]
+
+
+def _axes_of(axis: Axis, counted: str, theme: Theme, choices: Choices) -> dict[str, Any]:
+    shared = layout(theme)
+    shared["xaxis"] |= {"title": axis_title("xaxis", axis.title)} | ticks(axis)
+    shared["yaxis"] |= {"title": axis_title("yaxis", counted), "rangemode": "tozero"}
+    if choices.is_log("x"):
+        shared["xaxis"] |= logarithmic(powers=False)
+    return shared
+
+
+def _ratio(axis: Axis, bins: tuple[F8, Any], compared: F8, scale: float, theme: Theme, choices: Choices) -> Figure:
+    edges, counts = bins
+    shared = _axes_of(axis, "Ratio", theme, choices)
+    if choices.is_log("y"):
+        shared["yaxis"] |= logarithmic(powers=False)
+    else:
+        _, ratio, error = ratios(counts, compared, scale)
+        top = ratio_top(ratio, error)
+        above = int((ratio > top).sum())
+        said = f"Ratio ({several(above, 'bin')} above)" if above else "Ratio"
+        shared["yaxis"] |= {"title": axis_title("yaxis", said), "autorangeoptions": {"clipmax": top}}
+    return {"data": ratio_points(edges, counts, compared, scale, _range_words(axis), theme), "layout": shared}
+
+
+def _pull(axis: Axis, edges: F8, off: F8, theme: Theme, choices: Choices) -> Figure:
+    shared = _axes_of(axis, "Errors off", theme, choices)
+    shared["yaxis"] |= {"rangemode": "normal", "autorangeoptions": {"include": [-PULL_TOP, PULL_TOP]}}
+    steps = _steps(edges, off, theme.line) | {
+        "fill": "tozeroy",
+        "fillcolor": theme.fill,
+        "hovertemplate": f"{_bin_words(axis)}: %{{y:+.2f}} errors<extra></extra>",
+    }
+    return {"data": [steps | _named(axis)], "layout": shared}
+
+
+def _named(axis: Axis) -> dict[str, Any]:
+    """Return the names of bins for whoever points at them; the last point ends the line and is no bin."""
+    return {"text": [*axis.names, axis.names[-1]]} if axis.names else {}
 
 
 def _add_minute(figure: Figure, bins: tuple[F8, Any], minute: I8 | None, theme: Theme) -> str:
@@ -241,6 +291,10 @@ def _known(values: list[float]) -> list[float | None]:
     return [None if isnan(value) else value for value in values]
 
 
+def _known_rows(values: F8) -> list[list[float | None]]:
+    return [_known(row) for row in values.tolist()]
+
+
 def _errors(edges: F8, values: F8, errors: F8, colour: str) -> dict[str, Any]:
     there = ~np.isnan(values)
     return {
@@ -268,8 +322,9 @@ def _two_dimensional(
         shared["xaxis"]["constrain"] = "domain"
     counts = histogram.view(flow=False)
     scale = CountScale.up_to(int(counts.max()), log=choices.is_log("z", usual=plot.log))
-    if reference is not None and choices.mode is Mode.RATIO:
-        cells = _cells(histogram, choices, shared) | _ratio_cells(histogram, reference, choices, theme)
+    if reference is not None and choices.mode in {Mode.RATIO, Mode.PULL}:
+        of = _ratio_cells if choices.mode is Mode.RATIO else _pull_cells
+        cells = _cells(histogram, choices, shared) | of(histogram, reference, choices, theme)
         return {"data": [cells], "layout": shared}
     if plot.triangles is not None:
         every_other = f"{plot.axes[0].title} ({plot.triangles[0]}, {plot.triangles[1]}, …)"
@@ -281,7 +336,7 @@ def _two_dimensional(
     value = "%{customdata:,}" if scale.log else "%{z:,}"
     cells |= {
         # A bin without entries is no colour: so one entry is seen.
-        "z": [[None if isnan(place) else place for place in row] for row in scale.place(kept).tolist()],
+        "z": _known_rows(scale.place(kept)),
         "zmin": 0,
         "zmax": scale.end,
         "colorscale": stops(theme.scale),
@@ -344,6 +399,20 @@ def _ratio_cells(histogram: Histogram, reference: Compared, choices: Choices, th
         "colorscale": stops(theme.less_and_more),
         "colorbar": CountScale(top=2, log=False).bar(),
         "hovertemplate": "%{x:.4~g}, %{y:.4~g}: ratio %{z:.3~g}<extra></extra>",
+    }
+
+
+def _pull_cells(histogram: Histogram, reference: Compared, choices: Choices, theme: Theme) -> dict[str, Any]:
+    off = pulls(histogram, reference).T[_kept(histogram, choices)]
+    either = (histogram.view(flow=False) + reference.histogram.view(flow=False)).T[_kept(histogram, choices)] > 0
+    return {
+        "z": _known_rows(np.where(either, off, np.nan)),
+        "zmin": -PULL_TOP,
+        "zmax": PULL_TOP,
+        "colorscale": stops(theme.less_and_more),
+        "colorbar": CountScale(top=PULL_TOP, log=False).bar()
+        | {"tickvals": [-PULL_TOP, 0, PULL_TOP], "ticktext": [f"−{PULL_TOP:g}", "0", f"+{PULL_TOP:g}"]},
+        "hovertemplate": "%{x:.4~g}, %{y:.4~g}: %{z:+.2f} errors<extra></extra>",
     }
 
 

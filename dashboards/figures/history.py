@@ -45,7 +45,7 @@ def history_figure(
         Place of the one that is shown; None if all are.
     """
     if all(value is None for value in values):
-        return empty(title, under, "no entries yet", theme)
+        return empty(title, under, "no entries", theme)
     shared = _layout(title, under, theme)
     places = list(range(len(names)))
     step = -(-len(names) // TICKS)

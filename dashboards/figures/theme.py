@@ -16,6 +16,8 @@ class Theme:
     fill: str
     other: str
     """Of the run that is compared with; told from `line` by everybody, and dashed besides."""
+    band: str
+    """Of several runs that are compared with."""
     minute: str
     """Of the last minute over the whole run: told from both by its lightness, and thin besides."""
     scale: Sequence[str]
@@ -36,6 +38,7 @@ LIGHT = Theme(
     line="#1f6fb2",
     fill="rgba(31,111,178,0.18)",
     other="#c25400",
+    band="rgba(194,84,0,0.25)",
     minute="#101820",
     scale=("#bfd9ee", "#6fb0da", "#2f7fbe", "#2a4f9a", "#26145a"),
     less_and_more=("#1f6fb2", "#e3e8ee", "#c25400"),
@@ -51,6 +54,7 @@ DARK = Theme(
     line="#6fb4ec",
     fill="rgba(111,180,236,0.20)",
     other="#f5a25d",
+    band="rgba(245,162,93,0.28)",
     minute="#f7f7d4",
     scale=("#2f5784", "#2f86b5", "#4fb7bd", "#a3dca0", "#fdf2a7"),
     less_and_more=("#6fb4ec", "#2c3948", "#f5a25d"),

@@ -14,6 +14,7 @@ from streams.books.changed import ALL, Changed, Moved, Side, changed, without
 from streams.books.judgement import MOST
 from streams.books.shapes import PlotVerdict, State, percent, where
 from streams.books.windows import Window
+from streams.checks.counts import SETTLING
 from streams.experiment import experiment
 from streams.plots.spillfacts import SpillFacts
 from streams.words import several
@@ -24,7 +25,7 @@ HEADS = {
     "What": "",
     "How it moved": "",
     "Elsewhere": "Share of the entries that lie elsewhere; of a channel, of its group’s hits",
-    "Entries": "Here, and in what it is compared with",
+    "Entries": "Here, and in what it is compared with, those of a trigger as one; of a channel, what was expected",
     "Evidence": "How much likelier a change is than chance, as a logarithm",
 }
 
@@ -56,12 +57,15 @@ def _sides(view: View, choices: Choices) -> tuple[Side, Side] | str:
     if its is None or its.unreadable or not its.windows:
         return f"{its.unreadable}. Nobody knows what changed." if its and its.unreadable else "This window is not kept."
     span = window_words(Window(its.windows[0].start, its.windows[-1].end - its.windows[0].start))
-    part = {None: "of late", LAST_MINUTE: "last minute"}.get(choices.window, "this window")
-    called = f"Spills {_numbers(view.beside_spills)} ({part}, {span})"
+    part = {None: "its end" if view.is_over else "of late", LAST_MINUTE: "last minute"}.get(
+        choices.window, "this window"
+    )
+    share = f"{len(view.beside_spills):,} of the run’s {several(len(view.run_spills), 'spill')}"
+    called = f"Spills {_numbers(view.beside_spills)} ({part}, {share}, {span})"
     ours = _side(called, its.book, view, view.beside_spills, its.windows)
     theirs = _rest_side(view, its) if reference is None else _reference_side(reference)
-    few = f"Only {several(len(view.run_spills), 'spill')}: there are no others to compare with yet."
-    return (ours, theirs) if theirs.spills else few
+    few = f"Not enough data: {theirs.spills} of {SETTLING} spills to compare with. {called}."
+    return (ours, theirs) if reference is not None or theirs.spills >= SETTLING else few
 
 
 def _why_nothing(view: View, choices: Choices) -> str:
@@ -72,7 +76,7 @@ def _why_nothing(view: View, choices: Choices) -> str:
     if view.is_loading or (view.beside is None and not view.is_frozen):
         return f"{run} is being read."
     if not view.book.totals.filled:
-        return f"{run} has no spills yet."
+        return f"{run} has no spills{view.yet}."
     if choices.against_reference and view.reference is None:
         return "There is no run to compare with: choose one, or compare with the rest of the run."
     return ""
@@ -137,24 +141,25 @@ def _doubts(view: View, choices: Choices) -> list[str]:
 
 
 def _lead(found: Changed) -> str:
-    counts = ((len(found.channels), "channel"), (len(found.plots), "plot"))
+    counts = ((sum(each.told for each in found.channels), "channel"), (len(found.plots), "plot"))
     moved = [several(count, what) for count, what in counts if count]
     return f"{' and '.join(moved) or 'Nothing'} moved by more than chance."
 
 
 def _channels(found: Changed) -> list[Any]:
     rows = [_row(*_channel(each)) for each in found.channels[:MOST_CHANNELS]]
-    return [*rows, *_more(len(found.channels) - MOST_CHANNELS, "channel")]
+    return [*rows, *_more(sum(each.told for each in found.channels[MOST_CHANNELS:]), "channel")]
 
 
 def _channel(moved: Moved) -> tuple[Any, ...]:
     words = f"{moved.group} {moved.channel}".strip()
-    if moved.channel == ALL:
-        how = f"{moved.now:.3g} hits a particle trigger, where {moved.before:.3g} were expected"
-    else:
-        how = f"{percent(moved.now)} of the hits in {moved.group}, where {percent(moved.before)} were expected"
+    if moved.told > 1:
+        words = f"{words}: {moved.told} of {moved.among} channels"
+    by = "by the particle triggers" if moved.channel == ALL else f"by the others in {moved.group}"
     factor = f"× {moved.factor:.2g}" if moved.factor < MOST else "new"
-    how = f"silent: {how}" if not moved.hits else f"{factor}: {how}"
+    how = (
+        f"{factor if moved.hits else 'silent'}: {moved.hits:,.0f} hits, where {moved.expected:,.0f} were expected {by}"
+    )
     link = to_page(words, f"/detector/{moved.detector}")
     return True, link, how, moved.size, moved.hits, moved.expected, moved.evidence
 

@@ -272,6 +272,7 @@ _MODES = {
     Mode.SPILLS: "Scale the reference to as many spills",
     Mode.ABSOLUTE: "Compare entries as they are",
     Mode.RATIO: "Divide by the reference, scaled to as many entries",
+    Mode.PULL: "Take away the reference, scaled to as many entries, and divide by the error",
 }
 
 

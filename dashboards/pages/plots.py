@@ -9,7 +9,7 @@ from dash import dcc, html
 from dashboards.choices import Beside
 from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
 from dashboards.pages.links import act, to_page
-from dashboards.pages.spills import PLACE, spill_on
+from dashboards.pages.spills import PLACE, is_spill, no_spill, short, spill_on
 from dashboards.pages.tables import CHANGED, REPLAYS, has_table
 from streams.books.spill_numbers import is_kept
 from streams.experiment import experiment
@@ -115,7 +115,8 @@ def page(path: str, make: Maker) -> Any:
             return table(name)
     if spill_on(path) is not None:
         return PLACE
-    return html.Div(f"There is no page {path}. Choose one above.", className="card alone")
+    why = no_spill(path) if is_spill(path) else f"There is no page {short(path)}. Choose one above."
+    return html.Div(why, className="card alone")
 
 
 def navigation(path: str, absent: Collection[str] = ()) -> list[Any]:

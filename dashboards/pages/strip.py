@@ -138,8 +138,8 @@ def state(view: View) -> str:
         return "not stored here"
     if view.is_unreadable:
         return "cannot be read"
-    if totals.ended or view.run != view.current:
-        return "ended"  # also if the DAQ did not say so: another run began
+    if view.is_over:
+        return "ended"
     return "running" if totals.received else "started"
 
 

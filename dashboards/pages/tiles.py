@@ -16,6 +16,7 @@ from dashboards.pages.sparkline import sparkline
 from dashboards.pages.spills import filling_line
 from dashboards.pages.strip import missing
 from streams.books import shapes, situation
+from streams.books.following import Beneath, beneath, detector_of
 from streams.books.judgement import cause_words, measured, words
 from streams.books.plain_limits import TooMany, too_many
 from streams.books.shapes import PlotVerdict
@@ -43,8 +44,8 @@ def tiles(view: View, path: str) -> list[Any]:
         its = (_tile(*said, detector, "tile", _line(detector, view)) for detector, said in all_of.items())
         return [*of_run, *its]
     match path.strip("/").split("/"):
-        case ["detector", here, *_] if here in all_of:
-            own = _all_of(here, view)
+        case ["detector", here, *_] if here in experiment().detectors:
+            own = _all_of(here, view) if here in all_of else _off_tiles(here, view)
         case ["plot", name] if name in view.shapes:
             here, own = "", [_plot_tile(view.shapes[name], view), *filling_line(view, name)]
         case _:
@@ -102,21 +103,27 @@ def _off(detector: str, view: View, *, follow: bool = False) -> list[PlotVerdict
     Parameters
     ----------
     follow
-        Those that are filled from a detector with which something is known to be wrong, in place of the others.
+        Those that stand beneath a fault, in place of the others.
     """
-    plots = {plot.name: plot for plot in experiment().detectors[detector].plots}
-    found = shapes.bad({name: view.shapes[name] for name in plots if name in view.shapes})
-    if not found:
-        return []
-    broken = {name for name in experiment().watched if any(each.verdict.ended is None for each in _of(name, view))}
-    return [each for each in found if bool(experiment().needs(plots[each.plot]) & broken) == follow]
+    found = _beneath(view)
+    those = [each for _, its in found.of for each in its] if follow else found.rest
+    names = {plot.name for plot in experiment().detectors[detector].plots}
+    return [each for each in those if each.plot in names]
+
+
+def _beneath(view: View) -> Beneath:
+    """Return the plots that are off, the worst first, by the fault that they may follow from."""
+    return beneath(view.judgement.causes if view.judgement is not None else (), shapes.bad(view.shapes))
 
 
 def _off_tiles(detector: str, view: View) -> list[Any]:
     """Return a line for the plots of a detector whose shape is not that of the reference, if there are any."""
+    # Those that follow from its own faults stand beneath these.
+    own = {each.plot for cause, its in _beneath(view).of if detector_of(cause) == detector for each in its}
+    elsewhere = [each for each in _off(detector, view, follow=True) if each.plot not in own]
     return [
         *_off_tile(_off(detector, view), view),
-        *_off_tile(_off(detector, view, follow=True), view, "What may follow from a fault: ", Level.IDLE),
+        *_off_tile(elsewhere, view, "What may follow from a fault elsewhere: ", Level.IDLE),
     ]
 
 
@@ -138,9 +145,8 @@ def _answers(off: Sequence[PlotVerdict], view: View) -> str:
 
 
 def _named(verdict: PlotVerdict) -> str:
-    elsewhere = verdict.shape.elsewhere if verdict.shape is not None else 0.0
     part = f" in {verdict.part}" if verdict.part else ""
-    return f"{experiment().plots[verdict.plot].title} {shapes.percent(elsewhere)} off{part}"
+    return f"{experiment().plots[verdict.plot].title} {shapes.off(verdict)}{part}"
 
 
 def _line(detector: str, view: View) -> Any:
@@ -174,9 +180,11 @@ def _with_what_follows(cause: Cause, detector: str, view: View) -> list[Any]:
     level = Level.BAD if cause.verdict.ended is None else Level.IDLE
     by_tables = f". {of_peak(view.book.totals).words}" if isinstance(cause.verdict.finding, Moved) else ""
     fault = _tile(level, f"{cause_words(cause)}: {measured(cause.verdict)}{by_tables}", detector, "tile one")
-    if not cause.follows:
-        return [fault]
     lines = [html.Li(f"{words(each)}: {measured(each)}") for each in cause.follows]
+    plots = next((its for each, its in _beneath(view).of if each is cause), ())
+    lines += [html.Li(to_page(f"{_named(each)}{_answers([each], view)}", f"/plot/{each.plot}")) for each in plots]
+    if not lines:
+        return [fault]
     title = html.Summary(f"What follows from it: {len(lines)}")
     return [fault, html.Details([title, html.Ul(lines)], className="follows", open=len(lines) <= MOST)]
 
@@ -201,10 +209,11 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
     if bad:
         return Level.BAD, _first(bad, view) + as_of
     if not judgement.counted:
-        why = "Not judged yet" if view.book.totals.filled else "No spills yet"
+        why = "Not judged yet" if view.book.totals.filled else f"No spills{view.yet}"
         return Level.UNKNOWN, "No hits by channel are kept of this run" if judgement.spills else why
     if judgement.is_settling:
-        return Level.IDLE, f"Settling: {judgement.counted} of {SETTLING}{as_of}"
+        few = f"Not enough data: {judgement.counted}/{SETTLING + 1} spills"
+        return Level.IDLE, few if view.is_over else f"Settling: {judgement.counted} of {SETTLING}{as_of}"
     was = f"; {several(len(its), 'fault')} before" if its else ""
     if following := _off(detector, view, follow=True):  # as far off as they may be, they are not as they should be
         plots = f"{several(len(following), 'plot')} not as in {following[0].against}"

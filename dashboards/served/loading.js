@@ -5,17 +5,20 @@ window.loading = (function () {
   const wait = ms => new Promise(resolve => setTimeout(resolve, ms));
   // Each step that is under way, and what is wrong with it.
   const steps = new Map([["the page’s program", ""]]);
+  const refused = new Set(); // asked for as it was, each would be refused again
   const tell = () => {
     const line = document.getElementById("loading");
     if (!line) return;
     const wrong = [...steps].filter(([, why]) => why).map(([what, why]) => `${what} ${why}`);
+    const goesOn = [...steps].some(([what, why]) => why && !refused.has(what)) ? ": asking again" : "";
     const isOpen = document.querySelector("#page > *");
     line.className = wrong.length ? "bad" : "";
     line.hidden = isOpen && !wrong.length;
-    line.textContent = wrong.length ? `Cannot load ${wrong.join("; ")}: asking again` : `Loading ${[...steps.keys()].join(", ")}`;
+    line.textContent = wrong.length ? `Cannot load ${wrong.join("; ")}${goesOn}` : `Loading ${[...steps.keys()].join(", ")}`;
   };
-  const step = (what, why = "") => { steps.set(what, why); tell(); };
-  const done = what => { steps.delete(what); tell(); };
+  const step = (what, why = "") => { steps.set(what, why); refused.delete(what); tell(); };
+  const done = what => { steps.delete(what); refused.delete(what); tell(); };
+  const refuse = (what, why) => { steps.set(what, why); refused.add(what); tell(); };
   setInterval(tell, 250);
   // A script or a style sheet that does not come is missed by all that follows: only the whole can be asked for again.
   window.addEventListener("error", ({ target }) => {
@@ -53,7 +56,8 @@ window.loading = (function () {
         const answer = await fetchOnce(asked, { ...how, signal: AbortSignal.timeout(GIVEN_UP_MS) });
         if (answer.status !== 429 && answer.status < 500) {
           const body = await answer.blob();
-          done(what);
+          if (answer.ok) done(what);
+          else refuse(what, `(the server refuses it: ${await body.text()})`);
           if (isUpdate && answer.ok) await plotly();
           return new Response(answer.status === 204 ? null : body, answer);
         }

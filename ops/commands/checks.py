@@ -15,8 +15,12 @@ from ops.console import out, servers
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ops.judged_run import JudgedRun
+    from streams.books.following import Beneath
     from streams.books.judgement import Judgement
+    from streams.books.shapes import PlotVerdict
 
 app = typer.Typer(help="What is wrong with runs, since which spill, in which channel.", no_args_is_help=True)
 NOTHING_WATCHED = "{} has nothing that is watched."
@@ -74,6 +78,8 @@ def show(
 ) -> None:
     """Show what is and what was wrong with a run; exit with 1 if something is."""
     from ops.judged_run import StoredRuns, limits_of
+    from streams.books.following import beneath
+    from streams.books.shapes import bad
 
     with servers() as (settings, redis):
         stored = StoredRuns(settings, redis).read(run, session=session, reference=reference)
@@ -84,8 +90,9 @@ def show(
     else:
         for each in found.too_many:
             out.print(Text(each.words, style="yellow" if limits.only_warns else "red"))
-        tell(run, found.judgement)
-        _print_shapes(found)
+        off = beneath(found.judgement.causes, bad(found.shapes))
+        tell(run, found.judgement, off)
+        _print_shapes(found, off.rest)
     raise typer.Exit(found.is_bad)
 
 
@@ -114,9 +121,10 @@ def try_limits(
         for run in dict.fromkeys(runs):
             its = stored.read(run)
             run_type = its.book.totals.run_type
-            found.append(
-                (its.judged(in_force.of(run_type), borne), its.judged(tried.of(run_type), false_alarm or borne))
-            )
+            now = its.judged(in_force.of(run_type), borne)
+            # The limits say nothing of channels, which take the most time.
+            known = now.judgement if false_alarm in {None, borne} else None
+            found.append((now, its.judged(tried.of(run_type), false_alarm or borne, known)))
     if as_json:
         typer.echo(json.dumps([{"in_force": now.to_json(), "tried": then.to_json()} for now, then in found]))
         return
@@ -194,8 +202,9 @@ def explain(
         out.print(f"No plot is off against run {its.reference}, and no peak has moved.")
 
 
-def tell(run: int, found: "Judgement") -> None:
-    """Print what is and was wrong with a run, and beneath each fault what follows from it."""
+def tell(run: int, found: "Judgement", off: "Beneath") -> None:
+    """Print what is and was wrong with a run, and beneath each fault what follows from it, plots that are off too."""
+    from streams.books import shapes
     from streams.books.judgement import cause_words, measured, words
     from streams.experiment import experiment
     from streams.words import several
@@ -208,25 +217,29 @@ def tell(run: int, found: "Judgement") -> None:
     out.print(f"Run {run}: {several(found.spills, 'spill')} judged, up to {found.last}{kept}", soft_wrap=True)
     if found.is_settling:
         out.print("Too few for anything to be told.")
-    for cause in found.causes:
+    for cause, plots in off.of:
         style = "red" if cause.verdict.ended is None else "yellow"
         told = f"told at spill {cause.verdict.finding.told}"
         out.print(Text(f"{cause_words(cause)}: {measured(cause.verdict)}; {told}", style=style))
         for each in cause.follows:
             out.print(Padding(Text(f"{words(each)}: {measured(each)}"), (0, 0, 0, 4)))
+        for plot in plots:
+            title = experiment().plots[plot.plot].title
+            out.print(Padding(Text(f"{title}: {shapes.words(plot)}"), (0, 0, 0, 4)))
     if not found.verdicts and not found.is_settling and found.counted:
         out.print("Nothing has changed.")
 
 
-def _print_shapes(found: "JudgedRun") -> None:
-    from streams.books.shapes import State, bad, words
+def _print_shapes(found: "JudgedRun", off: "Sequence[PlotVerdict]") -> None:
+    """Print which plots are off that follow from no fault, and how all others are."""
+    from streams.books.shapes import State, words
     from streams.experiment import experiment
 
     shapes, other = found.shapes, found.reference
     if other is None:
         out.print("No earlier run of its type is good: no plot is compared.")
         return
-    for verdict in bad(shapes):
+    for verdict in off:
         style = "red" if verdict.state is State.BAD else "yellow"
         out.print(Text(f"{experiment().plots[verdict.plot].title}: {words(verdict)}", style=style))
     states = Counter(verdict.state for verdict in shapes.values())

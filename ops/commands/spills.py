@@ -32,15 +32,19 @@ def get(
     ] = None,
 ) -> None:
     """Show a reconstructed spill, or the DAQ's bytes of it; or write these."""
-    from ops.spills import find_spill
     from schemas.records import RawSpill
     from streams.books.spill_words import bytes_words
+    from streams.books.topic_spills import find_spill
+    from streams.kafka import topic_spans
     from streams.settings import load_settings
+    from streams.topics import Topics
 
     if raw + as_json + (file is not None) > 1:
         raise UsageError("--raw, --json and --out exclude each other: give one of them")
     settings = load_settings()
-    found = find_spill(settings, run, spill, raw=raw or file is not None)
+    topics = Topics.of(settings)
+    topic = topics.raw if raw or file is not None else topics.reco
+    found = find_spill(settings, topic, run, spill, topic_spans(settings, topic))
     if found is None:
         raise UsageError(f"Kafka has no spill {spill} of run {run}: see spilldeck runs list and spilldeck topics list")
     if isinstance(found, RawSpill):

@@ -49,6 +49,8 @@ class BlockSearch:
     def __init__(self, plot: str, block: Block, ranges: Ranges) -> None:
         self.looked = 0
         """How many spills it has looked at."""
+        self.matching = 0
+        """How many of them filled the block, or have nothing there if it lacks entries."""
         self.is_lacking = block.share < block.expected
         """No spill filled the block: it looks for those in which it is empty."""
         self._plot = plot
@@ -66,6 +68,7 @@ class BlockSearch:
             return
         found = BlockSpill(spill=spill.spill, inside=int(counts[self._inside].sum()), entries=int(counts.sum()))
         if found.entries and bool(found.inside) != self.is_lacking:
+            self.matching += 1
             self._best = sorted([*self._best, (found, spill)], key=lambda each: self._rank(each[0]))[:MOST_SPILLS]
 
     def found(self) -> tuple[BlockSpill, ...]:

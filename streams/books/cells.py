@@ -141,6 +141,8 @@ def _cells_of(head: bytes) -> int:
 
 def same_bins(one: Histogram, other: Histogram) -> bool:
     """Return whether two histograms have the same bins, whatever their axes are called and however they are written."""
+    if one.axes == other.axes:  # nearly all are, and to look at their edges takes far longer
+        return True
     return one.axes.size == other.axes.size and all(
         np.allclose(ours.edges, theirs.edges, rtol=0, atol=EDGE * np.diff(ours.edges).min())
         for ours, theirs in zip(one.axes, other.axes, strict=True)

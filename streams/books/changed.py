@@ -4,18 +4,21 @@ What may be chance is not told, by the evidence that shapes of plots need (`stre
 each ten minutes that somebody looks at.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Self
 
 import numpy as np
 
-from schemas.columns import F8, I8
+from schemas.columns import F8, I8, Bools
 from streams.books.book import Book
 from streams.books.cells import Histogram
 from streams.books.limits import TypeLimits
 from streams.books.shapes import RUN_SPILLS, Against, PlotVerdict, State, plot_verdict
+from streams.checks.causes import LEAST, MOST
 from streams.checks.channels import Channels
+from streams.checks.counts import oddity
 from streams.checks.cusum import OF_EACH, threshold
 from streams.checks.shapes import ENOUGH, FACTORS, evidence_of
 from streams.experiment import experiment
@@ -23,6 +26,8 @@ from streams.settings import load_settings
 
 ALL = ""
 """In place of a channel: all of the group, by its hits a particle trigger."""
+_AS_ODD = 0.5
+"""So much of what is odd about the oddest channel is as odd: those of a plane that is dead are left out together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,30 +48,32 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """A channel whose share of its group's hits is another, or a group whose hits a particle trigger are."""
+    """A channel or a part with another share of its group's hits, or a group with other hits a particle trigger."""
 
     detector: str
     group: str
     channel: str
-    """`ALL` if it is the group."""
-    now: float
-    """Its share, or the hits a trigger."""
-    before: float
-    """The same of the other side."""
-    hits: int
+    """Or the part that most of its channels moved with; `ALL` if it is the group."""
+    hits: float
     expected: float
-    """Hits, if nothing had changed."""
+    """Hits, if nothing had changed: as the group's other channels tell, or the particle triggers."""
+    of: float
+    """Hits that there are in the group; of a group those that were expected."""
     evidence: float
+    told: int = 1
+    """Channels that moved together, of a part."""
+    among: int = 1
+    """Channels of it of which that would be known."""
 
     @property
     def factor(self) -> float:
         """What its hits are of what they would be."""
-        return self.now / self.before if self.before else float("inf")
+        return self.hits / self.expected if self.expected else float("inf")
 
     @property
     def size(self) -> float:
         """How far it moved: by this share of the group's hits."""
-        return min(abs(self.factor - 1), 1.0) if self.channel == ALL else abs(self.now - self.before)
+        return min(abs(self.hits - self.expected) / max(self.of, 1.0), 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,21 +121,18 @@ def changed(ours: Side, theirs: Side, limits: TypeLimits = TypeLimits()) -> Chan
         else:
             steady += 1
     channels, groups, looked_at = list[Moved](), dict[str, str](), 0
-    tolerance = limits.tolerance
     for detector, groups_of in experiment().channels.items():
         for group in groups_of:
             if group.name in ours.hits and group.name in theirs.hits:
-                channels += _yield_of(detector, group, ours, theirs, tolerance)
-                its = ours.hits[group.name], theirs.hits[group.name]
-                found, why = _shares_of(detector, group, *its, tolerance)
-                channels += found
-                groups |= {group.name: why} if why else {}
-                looked_at += 0 if why else group.size
+                its = _Hits.of(detector, group, ours, theirs, limits.tolerance)
+                channels += [*its.moved_as_a_whole(ours.triggers, theirs.triggers), *its.moved()]
+                groups |= {group.name: its.few} if its.few else {}
+                looked_at += 0 if its.few else group.size
     return Changed(
         plots=tuple(sorted(moved, key=lambda each: -each.shape.elsewhere if each.shape is not None else 0.0)),
         channels=tuple(sorted(channels, key=lambda each: -each.size)),
         steady_plots=steady,
-        steady_channels=looked_at - sum(each.channel != ALL for each in channels),
+        steady_channels=looked_at - sum(each.told for each in channels if each.channel != ALL),
         few=few | groups,
         not_compared=not_compared,
     )
@@ -156,51 +160,105 @@ def _limit() -> float:
     return threshold(columns, len(FACTORS), OF_EACH * max(runs, 1.0))
 
 
-def _shares_of(detector: str, group: Channels, ours: I8, theirs: I8, tolerance: float) -> tuple[list[Moved], str]:
-    """Return the channels of a group that moved, and why there are none if there are too few hits."""
-    entries, known = int(ours.sum()), int(theirs.sum())
-    if min(entries, known) < ENOUGH:
-        return [], f"{min(entries, known)}/{ENOUGH}"
-    n, before = ours.astype(np.float64), theirs.astype(np.float64)
-    return [
-        Moved(
-            detector=detector,
-            group=group.name,
-            channel=group.names[at],
-            now=n[at] / entries,
-            before=before[at] / known,
-            hits=int(ours[at]),
-            expected=float(before[at] / known * entries),
-            evidence=evidence,
-        )
-        for at, evidence in _sure(n, entries, before, known, tolerance)
-    ], ""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hits:
+    """The hits of a group's channels on both sides, each held against those of the channels that are as they were."""
 
+    detector: str
+    group: Channels
+    ours: F8
+    theirs: F8
+    tolerance: float
+    good: Bools
+    """(channels,) those that tell what is to be expected: a hot one makes the others no weaker."""
 
-def _yield_of(detector: str, group: Channels, ours: Side, theirs: Side, tolerance: float) -> list[Moved]:
-    """Return the group itself, if its hits a particle trigger are others: those of one trigger count as one."""
-    if not ours.triggers or not theirs.triggers:
-        return []
-    hits, known = (int(side.hits[group.name].sum()) for side in (ours, theirs))
-    before = known / theirs.triggers
-    each = max(before, 1.0)
-    found = _sure(np.array([hits / each]), ours.triggers, np.array([known / each]), theirs.triggers, tolerance)
-    return [
-        Moved(
-            detector=detector,
-            group=group.name,
+    @classmethod
+    def of(cls, detector: str, group: Channels, ours: Side, theirs: Side, tolerance: float) -> Self:
+        """Return them: what is odd is left out, the worst first, as long as most are not."""
+        n, before = (side.hits[group.name].astype(np.float64) for side in (ours, theirs))
+        all_of = np.ones(group.size, np.bool_)
+        its = cls(detector=detector, group=group, ours=n, theirs=before, tolerance=tolerance, good=all_of)
+        while True:
+            moved = its.good & (its._evidence(n, before) >= _limit())
+            odd = np.where(moved, oddity(n, (before + 0.5) * its._scale), 0.0)
+            good = its.good & ~(moved & (odd >= _AS_ODD * odd.max()))
+            without_odd = replace(its, good=good)
+            is_rest = good.sum() > MOST * np.count_nonzero(n + before)
+            if good.sum() == its.good.sum() or without_odd.few or not is_rest:
+                return its
+            its = without_odd
+
+    @property
+    def few(self) -> str:
+        """How many hits there are of how many that are needed; empty if there are enough."""
+        least = int(min(self.ours[self.good].sum(), self.theirs[self.good].sum()))
+        return f"{least}/{ENOUGH}" if least < ENOUGH else ""
+
+    @property
+    def _scale(self) -> float:
+        """Hits of ours to one of theirs, if nothing has changed."""
+        return float(self.ours[self.good].sum() / max(self.theirs[self.good].sum(), 1.0))
+
+    def moved(self) -> list[Moved]:
+        """Return the channels that moved; the parts of which most did, in place of theirs."""
+        if self.few:
+            return []
+        evidence = self._evidence(self.ours, self.theirs)
+        left = {int(at) for at in np.flatnonzero(evidence >= _limit())}
+        found = []
+        for name, channels in self.group.parts.items():
+            for its in self._sides(left & {*channels}):
+                among = self._would_be_told(channels, its)
+                if len(its) >= min(LEAST, len(channels)) and len(its) > MOST * among:
+                    found.append(self._moved(name, sorted(its), among))
+                    left -= its
+        return found + [self._moved(self.group.names[at], [at], 1) for at in sorted(left)]
+
+    def moved_as_a_whole(self, ours: int | None, theirs: int | None) -> list[Moved]:
+        """Return the group, if its hits a particle trigger are others: those of one trigger count as one."""
+        if not ours or not theirs:
+            return []
+        known = float(self.theirs.sum())
+        hits, each = float(self.ours.sum()) if self.few else known * self._scale, max(known / theirs, 1.0)
+        before = np.array([known / each])
+        (evidence,) = evidence_of(np.array([hits / each]), ours, before, (before + 0.5) / theirs, self.tolerance)
+        expected = known / theirs * ours
+        moved = Moved(
+            detector=self.detector,
+            group=self.group.name,
             channel=ALL,
-            now=hits / ours.triggers,
-            before=before,
             hits=hits,
-            expected=before * ours.triggers,
-            evidence=evidence,
+            expected=expected,
+            of=expected,
+            evidence=float(evidence),
         )
-        for _, evidence in found
-    ]
+        return [moved] if evidence >= _limit() else []
 
+    def _evidence(self, ours: F8, theirs: F8) -> F8:
+        """Return how sure it is that each of some hits moved."""
+        entries, known = float(self.ours[self.good].sum()), max(float(self.theirs[self.good].sum()), 1.0)
+        return evidence_of(ours, entries, theirs, (theirs + 0.5) / known, self.tolerance)
 
-def _sure(n: F8, entries: float, before: F8, known: float, tolerance: float) -> list[tuple[int, float]]:
-    """Return the places of what moved by more than chance, and how sure that is."""
-    evidence = evidence_of(n, entries, before, (before + 0.5) / known, tolerance)
-    return [(int(at), float(evidence[at])) for at in np.flatnonzero(evidence >= _limit())]
+    def _sides(self, places: set[int]) -> tuple[set[int], set[int]]:
+        """Return those that have fewer hits, and those that have more."""
+        fewer = {at for at in places if self.ours[at] < self.theirs[at] * self._scale}
+        return fewer, places - fewer
+
+    def _would_be_told(self, part: Sequence[int], told: set[int]) -> int:
+        """Return how many channels of a part were to have as many hits as most of those that are told."""
+        least = np.median(self.theirs[sorted(told)]) if told else 0.0
+        return max(int((self.theirs[[*part]] >= least).sum()), len(told))
+
+    def _moved(self, name: str, places: Sequence[int], among: int) -> Moved:
+        hits, known = float(self.ours[places].sum()), float(self.theirs[places].sum())
+        return Moved(
+            detector=self.detector,
+            group=self.group.name,
+            channel=name,
+            hits=hits,
+            expected=known * self._scale,
+            of=float(self.ours.sum()),
+            evidence=float(self._evidence(np.array([hits]), np.array([known]))[0]),
+            told=len(places),
+            among=among,
+        )

@@ -1,13 +1,17 @@
 """The numbers of a plot that are followed from window to window and from run to run: its key number, its measures."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import sqrt
 
 from streams.books.cells import Histogram
 from streams.plots.measures import KeyNumber, mean_of
 from streams.plots.model import Axis, Plot
 
-__all__ = ["KeyNumber", "key_number", "measures_of", "what"]
+__all__ = ["KeyNumber", "Numbers", "key_number", "measures_of", "numbers_of", "what"]
+Numbers = dict[str, tuple[KeyNumber, float | None]]
+"""What a plot tells of places, widths and shares, by title; with by how much another it matters, None where it does
+not by itself."""
 
 
 def what(plot: Plot) -> str:
@@ -42,3 +46,17 @@ def measures_of(plot: Plot, axes: Sequence[Axis], histogram: Histogram) -> tuple
     """
     counts = histogram.view(flow=False)
     return tuple(measure.of(counts, axes) for measure in plot.measures)
+
+
+def numbers_of(plot: Plot, histogram: Histogram) -> Numbers:
+    """Return the mean of a histogram, if it has one, and the plot's measures that it tells."""
+    axes = [
+        replace(axis, bins=its.size, low=float(its.edges[0]), high=float(its.edges[-1]))
+        for axis, its in zip(plot.axes, histogram.axes, strict=True)
+    ]
+    mean = key_number(plot, histogram, spills=1) if plot.has_mean else None
+    found = [(what(plot), mean, None)] + [
+        (measure.title, number, measure.matters)
+        for measure, number in zip(plot.measures, measures_of(plot, axes, histogram), strict=True)
+    ]
+    return {title: (number, matters) for title, number, matters in found if number is not None}

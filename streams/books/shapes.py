@@ -1,18 +1,22 @@
 """The plots of a run judged by their shapes: against a reference, within the limits of its type."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
+from schemas.columns import I8
 from streams.books.book import Book, axes_of
 from streams.books.cells import Histogram, bin_words, same_bins
+from streams.books.key_number import KeyNumber, Numbers, numbers_of
 from streams.books.limits import TypeLimits
 from streams.books.run import RunBook
 from streams.checks.counts import SETTLING
 from streams.checks.cusum import OF_EACH, threshold
-from streams.checks.shapes import ENOUGH, FACTORS, Block, Limits, Shape, blocks, shape_of
+from streams.checks.numbers import Apart, Number, apart
+from streams.checks.shapes import ENOUGH, FACTORS, Block, Counts, Limits, Shape, Standard, blocks, shape_of
 from streams.experiment import experiment
 from streams.freshness import Level
 from streams.plots.model import Axis, Plot
@@ -22,6 +26,9 @@ RUN_SPILLS = 300
 """Spills that a run has, at least, when false alarms are counted: chance has one try in a run, however long it is."""
 WINDOW_SPILLS = 10
 """That a window has, likewise."""
+SURE = 5.0
+"""Errors by which a number of a plot that is off is another: it says how it is off, and not whether."""
+CHANGES_SAID = 2
 
 
 class State(StrEnum):
@@ -48,6 +55,63 @@ class Against:
     """Gives that of a plot; None if there is none."""
     triggers: int | None
     """Particle triggers that it is of; None if nobody knows."""
+    earlier: "Sequence[Against]" = ()
+    """Good runs before it, the newest first: how they scatter is no change."""
+    _rules: dict[str, "Rule"] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def in_full(self) -> str:
+        """All of it in words: ``run 9012 and 4 before``."""
+        return self.called + (f" and {len(self.earlier)} before" if self.earlier else "")
+
+    def rule(self, plot: Plot, like: Histogram, a_trigger: float) -> "Rule":
+        """Return what is right of a plot, by all that have it with the same bins as another: reckoned once.
+
+        Parameters
+        ----------
+        a_trigger
+            So many entries a trigger has, where nobody knows of how many triggers they are.
+        """
+        if plot.name in self._rules and self.triggers is not None:
+            return self._rules[plot.name]
+        found = ((each.histogram(plot.name), each.triggers) for each in (self, *self.earlier))
+        known = [(its, triggers) for its, triggers in found if its is not None and same_bins(like, its)]
+        counts = [_counts(*each, a_trigger) for each in known]
+        numbers = tuple(numbers_of(plot, its) for its, _ in known)
+        self._rules[plot.name] = rule = Rule(standard=Standard.of(counts), numbers=numbers)
+        return rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What is right of a plot."""
+
+    standard: Standard
+    numbers: tuple[Numbers, ...]
+    """Of each run, the newest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A number of a plot that is another than in the reference: a place, a width, a share."""
+
+    what: str
+    """With its unit."""
+    now: KeyNumber
+    apart: Apart
+    """From what it is in the reference."""
+    matters: float | None
+    """The limit; None of one that is not judged by itself."""
+
+    @property
+    def expected(self) -> KeyNumber:
+        """What it is in the reference."""
+        return KeyNumber(value=self.apart.expected.value, error=self.apart.expected.error)
+
+    def times_limit(self, told_from: float) -> float:
+        """Return how many times the limit it is away; 0 if that may be chance, or matters to nobody."""
+        is_sure = self.matters is not None and self.apart.evidence >= told_from
+        return abs(self.apart.by) / self.matters if self.matters and is_sure else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +129,22 @@ class PlotVerdict:
     part: str = ""
     """Of the run that it is of: ``the last minute``; empty of all of it."""
     shape: Shape | None = None
+    changes: tuple[Change, ...] = ()
+    """Of one that is bad, or warns: its numbers that are others, the surest first."""
     against: str = ""
     """What it was compared with, in words."""
+
+    @property
+    def times_limit(self) -> float:
+        """How far off it is, in what matters: from 1 on it is bad, if that is no chance."""
+        elsewhere = self.shape.elsewhere / self.matters if self.shape is not None and self.matters else 0.0
+        return max([elsewhere, *(each.times_limit(self.told_from) for each in self.changes)])
+
+    @property
+    def evidence(self) -> float:
+        """The largest that something is another than in the reference."""
+        numbers = (each.apart.evidence for each in self.changes if each.matters is not None)
+        return max([self.shape.evidence if self.shape is not None else 0.0, *numbers])
 
     @property
     def level(self) -> Level:
@@ -76,8 +154,8 @@ class PlotVerdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        found = {name: its for name, its in asdict(self).items() if name not in {"plot", "shape"}}
-        return found | {"shape": asdict(self.shape) if self.shape is not None else None, "words": words(self)}
+        found = {name: its for name, its in asdict(self).items() if name != "plot"}
+        return found | {"changes": [asdict(each) for each in self.changes], "words": words(self)}
 
 
 @cache
@@ -93,13 +171,19 @@ def evidence_limit(false_alarm: float | None = None, spills: int = RUN_SPILLS) -
     """
     plots = [plot for plot in experiment().plots.values() if plot.is_judged]
     columns = sum(blocks(tuple(axis.bins + 2 for axis in axes_of(plot.name, {}))) for plot in plots)
+    columns += sum(measure.matters is not None for plot in plots for measure in plot.measures)
     runs = (false_alarm or load_settings().checks.spills_a_false_alarm) / spills
     return threshold(columns, len(FACTORS), OF_EACH * max(runs, 1.0))
 
 
-def against_run(run: int, book: RunBook) -> Against:
-    """Return a run as something that plots are judged against."""
-    return Against(called=f"run {run}", histogram=book.book.__getitem__, triggers=book.totals.triggers)
+def against_run(run: int, book: RunBook, earlier: Mapping[int, RunBook] = MappingProxyType({})) -> Against:
+    """Return a run, and good ones before it, as something that plots are judged against."""
+    return Against(
+        called=f"run {run}",
+        histogram=book.book.__getitem__,
+        triggers=book.totals.triggers,
+        earlier=[against_run(each, its) for each, its in earlier.items()],
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +200,8 @@ def plot_verdicts(
     limits: TypeLimits,
     false_alarm: float | None = None,
     late: Late | None = None,
+    *,
+    is_over: bool = False,
 ) -> dict[str, PlotVerdict]:
     """Return what is known of each plot of a run: of all of it, or of its last minute, if only that is bad.
 
@@ -127,10 +213,12 @@ def plot_verdicts(
         See `evidence_limit`.
     late
         None if it is not known.
+    is_over
+        See `plot_verdict`.
     """
     spills, triggers = book.totals.filled, book.totals.triggers
     found = {
-        name: plot_verdict(name, book.book[name], spills, triggers, against, limits, false_alarm)
+        name: plot_verdict(name, book.book[name], spills, triggers, against, limits, false_alarm, is_over=is_over)
         for name in experiment().plots
     }
     if late is None:
@@ -154,6 +242,8 @@ def plot_verdict(
     limits: TypeLimits,
     false_alarm: float | None = None,
     part: str = "",
+    *,
+    is_over: bool = False,
 ) -> PlotVerdict:
     """Return what is known of one plot.
 
@@ -165,12 +255,14 @@ def plot_verdict(
         That it is of.
     part
         Which part of a run, in words; empty of all of it.
+    is_over
+        No more spills come.
     """
     told_from = evidence_limit(false_alarm, WINDOW_SPILLS if part else RUN_SPILLS)
     plot = experiment().plots[name]
 
-    def say(state: State, why: str, shape: Shape | None = None) -> PlotVerdict:
-        called = against.called if against is not None else ""
+    def say(state: State, why: str, shape: Shape | None = None, changes: tuple[Change, ...] = ()) -> PlotVerdict:
+        called = against.in_full if against is not None else ""
         return PlotVerdict(
             plot=name,
             state=state,
@@ -179,6 +271,7 @@ def plot_verdict(
             told_from=told_from,
             part=part,
             shape=shape,
+            changes=changes,
             against=called,
         )
 
@@ -189,19 +282,40 @@ def plot_verdict(
         return say(State.NO_REFERENCE, "nothing to compare with" if against is None else f"not in {against.called}")
     if not same_bins(histogram, reference):
         return say(State.NOT_JUDGED, f"{against.called}: bins {bin_words(reference)}, not {bin_words(histogram)}")
+    if spills <= SETTLING and is_over:
+        return say(State.FEW, f"{spills}/{SETTLING + 1} spills")
     if spills <= SETTLING:
         return say(State.SETTLING, f"{spills} of {SETTLING} spills")
-    ours, theirs = histogram.view(flow=True), reference.view(flow=True)
-    each = float(ours.sum()) / max(triggers, 1)
-    its = float(theirs.sum()) / max(against.triggers, 1) if against.triggers is not None else each
+    ours = _counts(histogram, triggers)
+    rule = against.rule(plot, histogram, ours.a_trigger)
     within = Limits(evidence=told_from, matters=limits.matters_in(name), tolerance=limits.tolerance)
-    shape = shape_of(ours, theirs, within, a_trigger=(each, its))
+    shape = shape_of(ours, rule.standard, within)
     if not shape.is_enough:
         few, where = (shape.entries, "") if shape.entries < ENOUGH else (shape.reference, f" in {against.called}")
         return say(State.FEW, f"{few}/{ENOUGH}{where}", shape)
-    if not shape.is_bad(within):
+    numbers = changes(numbers_of(plot, histogram), rule.numbers)
+    if not shape.is_bad(within) and not any(each.times_limit(told_from) >= 1 for each in numbers):
         return say(State.GOOD, "", shape)
-    return say(State.WARNING if limits.only_warns else State.BAD, "", shape)
+    return say(State.WARNING if limits.only_warns else State.BAD, "", shape, numbers)
+
+
+def changes(numbers: Numbers, references: Sequence[Numbers]) -> tuple[Change, ...]:
+    """Return which numbers are others than in good runs, the newest first: those that are judged, then the surest."""
+    found = []
+    for title, (now, matters) in numbers.items():
+        before = [_plain(its[title][0]) for its in references if title in its]
+        if before and (how := apart(_plain(now), before)).errors >= SURE:
+            found.append(Change(what=title, now=now, apart=how, matters=matters))
+    return tuple(sorted(found, key=lambda each: (each.matters is None, -each.apart.evidence)))
+
+
+def _plain(number: KeyNumber) -> Number:
+    return Number(number.value, number.error)
+
+
+def _counts(histogram: Histogram, triggers: int | None, a_trigger: float = 1.0) -> Counts:
+    bins: I8 = histogram.view(flow=True)
+    return Counts(bins, a_trigger if triggers is None else float(bins.sum()) / max(triggers, 1))
 
 
 def _why_never(plot: Plot, limits: TypeLimits) -> str:
@@ -218,11 +332,27 @@ def said(verdict: PlotVerdict) -> str:
     match verdict.state:
         case State.GOOD if verdict.shape is not None:
             return f"{percent(verdict.shape.elsewhere)} off"
-        case State.WARNING | State.BAD if verdict.shape is not None:
-            return f"{percent(verdict.shape.elsewhere)} off (limit {percent(verdict.matters)})"
+        case State.WARNING | State.BAD:
+            return off(verdict, with_limit=True)
         case State.FEW | State.SETTLING:
             return f"{verdict.state} ({verdict.why})"
     return ""
+
+
+def off(verdict: PlotVerdict, *, with_limit: bool = False) -> str:
+    """Return how far off a plot is: its shape, or the number of it that alone is another."""
+    by_shape = verdict.shape.elsewhere if verdict.shape is not None else 0.0
+    worst = max(verdict.changes, key=lambda each: each.times_limit(verdict.told_from), default=None)
+    if worst is None or by_shape >= verdict.matters or worst.times_limit(verdict.told_from) < 1:
+        limit = f" (limit {percent(verdict.matters)})" if with_limit else ""
+        return f"{percent(by_shape)} off{limit}"
+    limit = f" (limit {worst.matters:g})" if with_limit else ""
+    return f"off by {worst.apart.by:+.2g}{limit}: {worst.what}"
+
+
+def _number(change: Change) -> str:
+    limit = f" ({change.matters:g} matters)" if change.matters is not None else ""
+    return f"{change.what}: {change.now}, there {change.expected}{limit}"
 
 
 def words(verdict: PlotVerdict) -> str:
@@ -234,10 +364,18 @@ def words(verdict: PlotVerdict) -> str:
         entries = f"entries of {verdict.part}" if verdict.part else "entries"
         number = f"{percent(shape.elsewhere)} of the {entries} lie elsewhere than in {verdict.against} ({limit})."
         worst = f" Most of all: {where(verdict.plot, shape.worst)}." if verdict.state is not State.GOOD else ""
+        numbers = "".join(f" {_number(each)}." for each in verdict.changes[:CHANGES_SAID])
         sure = f" Evidence {shape.evidence:.1f}, told from {verdict.told_from:.1f} on;"
-        return f"{number}{worst}{sure} {shape.entries:,} entries, {shape.reference:,} in the reference."
+        counted = what_counts(shape)
+        return f"{number}{numbers}{worst}{sure} {shape.entries:,} {counted}, {shape.reference:,} in the reference."
     state = str(verdict.state).capitalize()
-    return f"{state}: {verdict.why}." if verdict.why else f"{state}."
+    of = f" {what_counts(shape)}" if shape is not None else ""
+    return f"{state}: {verdict.why}{of}." if verdict.why else f"{state}."
+
+
+def what_counts(shape: Shape) -> str:
+    """Return what the numbers of a shape are of."""
+    return "triggers" if shape.of_triggers else "entries"
 
 
 def where(name: str, block: Block | None) -> str:
@@ -276,8 +414,9 @@ def percent(share: float) -> str:
 
 def off_block(verdict: PlotVerdict) -> Block | None:
     """Return the bins that are off most in a plot that is bad, or warns; None in others."""
-    is_off = verdict.state in {State.BAD, State.WARNING}
-    return verdict.shape.worst if is_off and verdict.shape is not None else None
+    is_off = verdict.state in {State.BAD, State.WARNING} and verdict.shape is not None
+    is_sure = verdict.shape is not None and verdict.shape.evidence >= verdict.told_from
+    return verdict.shape.worst if is_off and is_sure and verdict.shape is not None else None
 
 
 def bad(verdicts: Mapping[str, PlotVerdict]) -> list[PlotVerdict]:

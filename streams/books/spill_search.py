@@ -32,6 +32,8 @@ class Filling:
     """Share of a plot's entries that the bins should have."""
     spills: tuple[BlockSpill, ...]
     """Those that say most, at first."""
+    matching: int
+    """Spills that filled the bins, or have nothing there: these and the others."""
     looked: int
     """Spills that were looked at, the newest ones."""
     of: int
@@ -75,6 +77,7 @@ def find_filling(
         is_lacking=search.is_lacking,
         expected=block.expected,
         spills=search.found(),
+        matching=search.matching,
         looked=search.looked,
         of=len(book.ledger),
         is_all=is_all,
@@ -87,7 +90,9 @@ def words(filling: Filling) -> str:
     rest = _rest(filling)
     if not filling.looked:
         return f"Which spills it is of nobody knows: {rest}"
-    among = f" (of {several(filling.looked, 'spill')}: {rest})" if rest else ""
+    more = f"{len(filling.spills)} of {filling.matching:,}" if filling.matching > len(filling.spills) else ""
+    notes = [each for each in (more, f"of {several(filling.looked, 'spill')}: {rest}" if rest else "") if each]
+    among = f" ({'; '.join(notes)})" if notes else ""
     if filling.is_lacking:
         found = "Spills with none there" if filling.spills else "Each spill has some there"
         return f"No spill filled it, as it lacks entries. {found}{among}"

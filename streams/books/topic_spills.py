@@ -1,5 +1,6 @@
 """Spills in Kafka: the messages of runs in one partition of a topic, with where they lay; those of one run."""
 
+import math
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -159,7 +160,22 @@ def find_raw(settings: Settings, run: int, spill: int, totals: Totals) -> RawSpi
     SpilldeckError
         When it is not found within `LOOK_S`, or Kafka does not answer.
     """
-    spans, topic, until_s = run_spans(settings, totals), Topics.of(settings).raw, time.monotonic() + LOOK_S
+    spans = run_spans(settings, totals)
+    found = find_spill(settings, Topics.of(settings).raw, run, spill, spans, longest_s=LOOK_S)
+    return found if isinstance(found, RawSpill) else None
+
+
+def find_spill(
+    settings: Settings, topic: str, run: int, spill: int, spans: Spans, *, longest_s: float = math.inf
+) -> RawSpill | ReconstructedSpill | None:
+    """Return a spill, the first of its number, as it is in these spans of a topic; None if it is not there.
+
+    Raises
+    ------
+    SpilldeckError
+        When it takes longer, or Kafka does not answer.
+    """
+    until_s = time.monotonic() + longest_s
     likely = partition_of(spill, len(spans))
     low, stop = spans[likely]
     near = low + spill // len(spans)
@@ -169,13 +185,13 @@ def find_raw(settings: Settings, run: int, spill: int, totals: Totals) -> RawSpi
     for partition, start, end in places:
         if start >= end:
             continue
-        with closing(_raw_of_topic(settings, topic, partition, start, end, run)) as found:
-            for raw in found:
-                if raw.spill == spill:
-                    return raw
+        with closing(of_topic(settings, topic, partition, start, end, (run,))) as found:
+            for record in (each.record for each in found):
+                if isinstance(record, RawSpill | ReconstructedSpill) and record.spill == spill:
+                    return record
                 if time.monotonic() > until_s:
                     raise SpilldeckError(
-                        f"spill {spill} of run {run} was not found within {LOOK_S:.0f} s: "
+                        f"spill {spill} of run {run} was not found within {longest_s:.0f} s: "
                         f"spilldeck spills get --run {run} --spill {spill} looks longer"
                     )
     return None

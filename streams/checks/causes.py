@@ -21,9 +21,9 @@ from streams.checks.judge import Verdict
 from streams.checks.means import Moved
 from streams.checks.peaks import Peak
 
-_LEAST = 3
+LEAST = 3
 """Channels that may be taken for their part: two die beside each other. Of a smaller part it is all of them."""
-_MOST = 0.5
+MOST = 0.5
 """More than this share of a part is taken for all of it."""
 _STEP = 0.25
 """A part may die in steps, each of so much of it at least. Fewer than that follow from the step before them."""
@@ -206,12 +206,12 @@ def _steps(
     left = [*its]
     for those in _together(its):
         told = {node.verdict.channel for node in those}
-        if len(told) < min(_LEAST, size):
+        if len(told) < min(LEAST, size):
             break
         since = common([node.begin for node in those]).first
         changed = {node.verdict.channel for node in its if node.lasts_to(since)}
         of = told | enough(those)
-        if len(changed & of) > _MOST * len(of) and len(told) >= _STEP * len(of):
+        if len(changed & of) > MOST * len(of) and len(told) >= _STEP * len(of):
             steps.append((those, len(of)))
             left = [node for node in left if node not in those]
     steps.sort(key=lambda step: common([node.begin for node in step[0]]))
@@ -241,7 +241,7 @@ def _makes_most(parts: Sequence[_Node], whole: _Node) -> bool:
     others = sum(node.missing for node in parts[1:])
     is_silent = any(each.change.name == "silent" for each in _findings([whole]))
     worst = parts[0].missing
-    return not is_silent and others < _MOST * worst and worst > _MOST * whole.missing
+    return not is_silent and others < MOST * worst and worst > MOST * whole.missing
 
 
 def _fold_wholes(nodes: list[_Node], groups: Sequence[Channels]) -> None:
@@ -253,7 +253,7 @@ def _fold_wholes(nodes: list[_Node], groups: Sequence[Channels]) -> None:
     for (name, pieces), names in wholes.items():
         for side in (-1, 1):
             for its in _together(_of(nodes, names, _Reach.GROUP, side=side)):
-                if len({node.verdict.group for node in its}) > max(1, _MOST * len(names)):
+                if len({node.verdict.group for node in its}) > max(1, MOST * len(names)):
                     _tell_together(nodes, its, _summed, (name, ""), (pieces, len(names)))
 
 

@@ -11,7 +11,7 @@ from schemas.records import RawSpill
 from streams.books.judgement import Judgement
 from streams.books.limits import TypeLimits
 from streams.books.run import RunBook
-from streams.books.shapes import Against, PlotVerdict, percent, plot_verdict
+from streams.books.shapes import Against, PlotVerdict, off, plot_verdict
 from streams.books.totals import Totals
 from streams.checks.causes import Cause
 from streams.checks.means import Moved
@@ -150,7 +150,7 @@ def nobody_knows(why: object) -> Explained:
 
 
 def _verdict(plot: str, book: RunBook, against: Against, limits: TypeLimits) -> PlotVerdict:
-    return plot_verdict(plot, book.book[plot], book.totals.filled, book.totals.triggers, against, limits)
+    return plot_verdict(plot, book.book[plot], book.totals.filled, book.totals.triggers, against, limits, is_over=True)
 
 
 def _explained(own: PlotVerdict, others: PlotVerdict, book: RunBook, of: Sides) -> Explained:
@@ -161,12 +161,12 @@ def _explained(own: PlotVerdict, others: PlotVerdict, book: RunBook, of: Sides) 
         return nobody_knows(f"{few.state} {last}{f' ({few.why})' if few.why else ''}")
     if own.level is Level.GOOD:
         return nobody_knows(f"{last} it is as in run {of.reference}, or they are too few to tell")
-    numbers = f"{last} {percent(own.shape.elsewhere)} off, {percent(others.shape.elsewhere)} {with_others}"
+    numbers = f"{last} {off(own)}, {off(others).removesuffix(' off')} {with_others}"
     differs = f"; {', '.join(of.differ)} {'differs' if len(of.differ) == 1 else 'differ'}"
     if others.level is not Level.GOOD:
-        is_less = others.shape.elsewhere < LESS * own.shape.elsewhere
+        is_less = others.times_limit < LESS * own.times_limit
         return Explained(answer=Answer.PARTLY if is_less else Answer.NOT, why=f"{numbers}{differs}{of.code}")
-    if others.shape.evidence > LESS * own.shape.evidence:
+    if others.evidence > LESS * own.evidence:
         return nobody_knows(f"{numbers}, which is hardly less")
     return Explained(answer=Answer.CONDITIONS, why=f"{numbers}{differs}{of.code}")
 

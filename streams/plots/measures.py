@@ -5,7 +5,7 @@ tell. The page follows them over windows and runs, and the summary of a run has 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, log10, sqrt
 
 import numpy as np
@@ -36,6 +36,8 @@ class Measure:
 
     label: str
     unit: str = ""
+    matters: float | None = None
+    """By so much another than in good runs it is bad, in its unit; None where it follows the beam."""
     of: Callable[[I8, Sequence[Axis]], KeyNumber | None]
     """Takes the counts, an array of as many dimensions as the plot has axes, without flow bins, and the axes."""
 
@@ -45,13 +47,15 @@ class Measure:
         return with_unit(self.label, self.unit)
 
 
-def mean(label: str, unit: str = "", *, within: tuple[float, float] | None = None) -> Measure:
+def mean(
+    label: str, unit: str = "", *, within: tuple[float, float] | None = None, matters: float | None = None
+) -> Measure:
     """Return the mean along the last axis of what lies on it, or between two places of it."""
 
     def of(counts: I8, axes: Sequence[Axis]) -> KeyNumber | None:
         return mean_of(*_inside(counts, axes, within))
 
-    return Measure(label=label, unit=unit, of=of)
+    return Measure(label=label, unit=unit, matters=matters, of=of)
 
 
 def mean_of(centres: F8, along: I8) -> KeyNumber | None:
@@ -77,14 +81,14 @@ def rms(label: str, unit: str = "", *, within: tuple[float, float] | None = None
     return Measure(label=label, unit=unit, of=of)
 
 
-def share(label: str, yes: int = 1) -> Measure:
+def share(label: str, yes: int = 1, *, matters: float | None = None) -> Measure:
     """Return the share of the entries in one bin of the last axis."""
 
     def of(counts: I8, _axes: Sequence[Axis]) -> KeyNumber | None:
         along = _along(counts)
         return _binomial(int(along[yes]), int(along.sum()))
 
-    return Measure(label=label, of=of)
+    return Measure(label=label, matters=matters, of=of)
 
 
 def at(measure: Measure, label: str, place: int | slice) -> Measure:
@@ -93,7 +97,7 @@ def at(measure: Measure, label: str, place: int | slice) -> Measure:
     def of(counts: I8, axes: Sequence[Axis]) -> KeyNumber | None:
         return measure.of(counts[place], axes[1:])
 
-    return Measure(label=label, unit=measure.unit, of=of)
+    return replace(measure, label=label, of=of)
 
 
 def between(measure: Measure, label: str, low: float, high: float) -> Measure:
@@ -102,12 +106,12 @@ def between(measure: Measure, label: str, low: float, high: float) -> Measure:
     def of(counts: I8, axes: Sequence[Axis]) -> KeyNumber | None:
         return measure.of(counts[(axes[0].centres > low) & (axes[0].centres < high)], axes)
 
-    return Measure(label=label, unit=measure.unit, of=of)
+    return replace(measure, label=label, of=of)
 
 
 def along_first(measure: Measure) -> Measure:
     """Return a measure along the first axis of a plot of two."""
-    return Measure(label=measure.label, unit=measure.unit, of=lambda counts, axes: measure.of(counts.T, axes[::-1]))
+    return replace(measure, of=lambda counts, axes: measure.of(counts.T, axes[::-1]))
 
 
 def of_spot(means: str, spreads: str, unit: str) -> tuple[Measure, ...]:
@@ -116,9 +120,9 @@ def of_spot(means: str, spreads: str, unit: str) -> tuple[Measure, ...]:
     return along_first(x[0]), y[0], along_first(x[1]), y[1]
 
 
-def part(label: str, yes: tuple[int, ...], of: tuple[int, ...]) -> Measure:
+def part(label: str, yes: tuple[int, ...], of: tuple[int, ...], *, matters: float | None = None) -> Measure:
     """Return the share that one cell has of another, which counts the same things and more."""
-    return Measure(label=label, of=lambda counts, _axes: _binomial(int(counts[yes]), int(counts[of])))
+    return Measure(label=label, matters=matters, of=lambda counts, _axes: _binomial(int(counts[yes]), int(counts[of])))
 
 
 def lifetime(label: str, unit: str, *, within: tuple[float, float]) -> Measure:

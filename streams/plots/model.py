@@ -48,6 +48,8 @@ class Plot:
     triangles: range | None = None
     """The second axis counts triangular bars of planes, the first one the planes; these are the ones that are drawn."""
 
+    boards_of: frozenset[str] = frozenset()
+    """Detectors whose boards fill it, if it is filled with raw hits: what is wrong with them shows in it, too."""
     follows_beam: bool = False
     """Its shape is another where the beam's intensity is: it is judged against no reference."""
 

@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from dashboards.data.automatic import TOGETHER
 from schemas.columns import F8
 from streams.books.judgement import cause_words, judged
 from streams.books.limits import TypeLimits
@@ -244,10 +245,10 @@ def simulated(seed: int, spills: int, triggers: int, fault: str = "") -> RunBook
 
 
 def from_the_begin(seed: int, triggers: int, fault: str = "") -> tuple[list[str], dict[str, PlotVerdict]]:
-    """Return what is told of a run by one that was good: causes, and plots that are off."""
-    reference = simulated(0, REFERENCE_SPILLS, int(TRIGGERS))
+    """Return what is told of a run by those that were good: causes, and plots that are off."""
+    reference, *before = (simulated(1000 + each, REFERENCE_SPILLS, int(TRIGGERS)) for each in range(TOGETHER))
     book = simulated(seed, RUN_SPILLS, triggers, fault)
-    shapes = plot_verdicts(book, against_run(0, reference), TypeLimits())
+    shapes = plot_verdicts(book, against_run(0, reference, dict(enumerate(before, 1))), TypeLimits())
     bad = {name: its for name, its in shapes.items() if its.state is State.BAD}
     return [cause_words(cause) for cause in judged(book, reference).causes], bad
 
@@ -259,7 +260,7 @@ def print_begins(console: Console, seeds: int) -> None:
         good = list(pool.map(from_the_begin, range(1, 1 + seeds), triggers))
         told = sum(len(causes) + len(bad) for causes, bad in good)
         console.print(
-            f"{seeds} runs of {RUN_SPILLS} spills, of 0.5 to 1.5 times the triggers, against one of "
+            f"{seeds} runs of {RUN_SPILLS} spills, of 0.5 to 1.5 times the triggers, against {TOGETHER} of "
             f"{REFERENCE_SPILLS}: {told} false alarms in {len(experiment().plots)} plots and all channels"
         )
         table = Table(title=f"Faults from the begin on, {FEW_SEEDS} seeds each, {RUN_SPILLS} spills")

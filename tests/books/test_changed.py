@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+import pytest
 
+from schemas.columns import I8
 from schemas.records import RawSpill
 from streams.books.book import Book
 from streams.books.changed import ALL, Changed, Side, changed, without
 from streams.books.shapes import where
-from streams.checks.channels import unpack
+from streams.checks.channels import Channels, unpack
 from streams.checks.counts import SETTLING
 from streams.conditions.store import ConditionsStore
 from streams.experiment import experiment
+from streams.experiments.mice.conditions import emr
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 
@@ -70,6 +73,69 @@ def test_a_hot_channel_is_told_by_its_factor() -> None:
     (channel, *_) = lately("hot_channel:kl/0/0").channels
     assert (channel.group, channel.channel) == ("KL", "cell 0, PMT 0")
     assert channel.factor > 2
+
+
+def of_hits(**hits: I8) -> Side:
+    """Return a side of which hits by channel alone are known."""
+    return Side(called="", histogram=Book({}).__getitem__, spills=SPILLS, triggers=1000, hits=hits)
+
+
+def of_group(name: str) -> Channels:
+    return next(group for group in experiment().groups if group.name == name)
+
+
+def test_a_hot_channel_makes_the_others_no_weaker_and_the_group_no_stronger() -> None:
+    before = np.full(of_group("KL").size, 500)
+    noisy = before.copy()
+    noisy[7] = 100 * before.sum()
+    found = changed(of_hits(KL=noisy), of_hits(KL=before))
+    assert told(found) == [f"KL {of_group('KL').names[7]}"]
+    assert found.channels[0].expected == 500
+    # What else moved is told with what it lacks, as if there were no noise; and so it is the other way round.
+    noisy[20] = 0
+    for ours, theirs, counts in (
+        (noisy, before, {(noisy[7], 500), (0, 500)}),
+        (before, noisy, {(500, noisy[7]), (500, 0)}),
+    ):
+        its = changed(of_hits(KL=ours), of_hits(KL=theirs))
+        assert {(each.hits, each.expected) for each in its.channels} == counts
+
+
+def test_noise_in_a_few_hits_is_told_though_the_others_are_too_few_to_tell_of_each_other() -> None:
+    before = np.full(of_group("KL").size, 5)
+    noisy = before // 5
+    noisy[7] = 4000
+    assert f"KL {of_group('KL').names[7]}" in told(changed(of_hits(KL=noisy), of_hits(KL=before)))
+
+
+def test_a_plane_that_died_is_told_once_with_how_many_of_its_channels_and_so_is_one_that_is_noisy() -> None:
+    before = np.full(of_group("EMR").size, 500)
+    plane = [*of_group("EMR").parts["plane 3"]]
+    for factor, size in ((0, 1 / emr.PLANES), (4, 4 / (emr.PLANES + 3))):
+        now = before.copy()
+        now[plane] *= factor
+        now[-1] = 0
+        found = changed(of_hits(EMR=now), of_hits(EMR=before))
+        assert told(found) == ["EMR plane 3", f"EMR {of_group('EMR').names[-1]}"]
+        first = found.channels[0]
+        assert (first.told, first.among, first.hits) == (emr.BARS, emr.BARS, factor * 500 * emr.BARS)
+        assert first.expected == 500 * emr.BARS
+        assert first.size == pytest.approx(abs(factor - 1) / max(factor, 1) * size, rel=0.1)
+        assert found.steady_channels == of_group("EMR").size - emr.BARS - 1
+
+
+def test_channels_that_are_few_of_their_part_are_told_one_by_one() -> None:
+    now = np.full(of_group("EMR").size, 500)
+    for bar in range(5):
+        now[of_group("EMR").parts["plane 3"][bar]] = 0
+    found = changed(of_hits(EMR=now), of_hits(EMR=np.full(now.size, 500)))
+    assert len(found.channels) == 5
+
+
+def test_both_ends_of_a_slab_that_died_are_told_as_the_slab() -> None:
+    now = np.full(of_group("TOF1").size, 500)
+    now[of_group("TOF1").parts["vertical slab 2"]] = 0
+    assert told(changed(of_hits(TOF1=now), of_hits(TOF1=np.full(now.size, 500)))) == ["TOF1 vertical slab 2"]
 
 
 def test_nothing_is_told_of_a_run_in_which_nothing_moved() -> None:

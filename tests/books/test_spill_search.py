@@ -12,7 +12,7 @@ EMPTY = BlockSpill(spill=413, inside=0, entries=200)
 
 
 def filling(**changes: Any) -> Filling:
-    usual = {"is_lacking": False, "expected": 0.05, "spills": (FOUND,), "looked": 60, "of": 60}
+    usual = {"is_lacking": False, "expected": 0.05, "spills": (FOUND,), "matching": 1, "looked": 60, "of": 60}
     return Filling(**usual | {"is_all": True, "is_as_counted": True} | changes)
 
 
@@ -20,12 +20,23 @@ def filling(**changes: Any) -> Filling:
     ("changes", "said"),
     [
         ({}, "Spills that filled it"),
-        ({"spills": ()}, "No spill filled it"),
+        ({"spills": (), "matching": 0}, "No spill filled it"),
         (
             {"is_lacking": True, "spills": (EMPTY,)},
             "No spill filled it, as it lacks entries. Spills with none there",
         ),
-        ({"is_lacking": True, "spills": ()}, "No spill filled it, as it lacks entries. Each spill has some there"),
+        (
+            {"is_lacking": True, "spills": (EMPTY,), "matching": 41},
+            "No spill filled it, as it lacks entries. Spills with none there (1 of 41)",
+        ),
+        (
+            {"matching": 1041, "of": 1200, "is_all": False},
+            "Spills that filled it (1 of 1,041; of 60 spills: the newest of 1,200)",
+        ),
+        (
+            {"is_lacking": True, "spills": (), "matching": 0},
+            "No spill filled it, as it lacks entries. Each spill has some there",
+        ),
         ({"of": 1200, "is_all": False}, "Spills that filled it (of 60 spills: the newest of 1,200)"),
         ({"of": 1200}, "Spills that filled it (of 60 spills: the others are not in Kafka)"),
         (

@@ -86,6 +86,17 @@ def test_a_step_of_loading_that_fails_is_said_and_made_again(
     expect(page.locator("#loading")).to_be_hidden()
 
 
+def test_a_page_that_is_refused_says_why_and_is_not_waited_for(site: Site, page: Page, seen: Seen) -> None:
+    seen.server_may_be_away = True
+    open_page(page)
+    page.route("**/_dash-update-component*", lambda route: route.fulfill(status=400, body="it is too long"))
+    page.goto("/", wait_until="commit")
+    expect(page.locator("#loading")).to_have_text("Cannot load this page (the server refuses it: it is too long)")
+    page.unroute_all()
+    page.goto(f"/?{'x' * 6000}")
+    expect(page.locator("body")).to_contain_text("This address is too long: it has 6,001 characters")
+
+
 def test_a_change_of_page_while_the_server_is_away_is_made_when_it_is_back(site: Site, page: Page, seen: Seen) -> None:
     seen.server_may_be_away = True
     open_page(page)

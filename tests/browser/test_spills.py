@@ -19,7 +19,7 @@ def test_a_plot_that_is_off_leads_to_the_spills_that_filled_it(site: Site, page:
     site.book(whole)
     open_page(page, f"/plot/{PLOT}?run={whole.run}")
     line = page.locator("#tiles .filling")
-    expect(line).to_contain_text(re.compile(r"^Spills that filled it: \d+ \(triggers \d+"))
+    expect(line).to_contain_text(re.compile(r"^Spills that filled it \(3 of \d+\): \d+ \(triggers \d+"))
     link = line.locator("a").first
     spill, trigger = re.match(r"(\d+) \(triggers (\d+)", link.text_content() or "").groups()  # type: ignore[union-attr]
     link.click()
@@ -45,6 +45,14 @@ def test_a_plot_that_is_off_leads_to_the_spills_that_filled_it(site: Site, page:
     page.set_viewport_size({"width": 375, "height": 812})
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     open_page(page, f"/spill/{whole.run}/4000")
-    expect(shown).to_contain_text(f"Spill 4000 of run {whole.run} is not in Kafka")
+    expect(shown).to_contain_text(f"There is no spill 4000 in run {whole.run}: it has 40 spills")
+    # The strip is of the spill's run, whatever is chosen; to choose another leads to that.
+    open_page(page, f"/spill/{without.run}/3/9999?run={whole.run}")
+    expect(shown).to_contain_text(re.compile(r"It has no trigger 9999: it has \d+ particle triggers, counted from 0"))
+    expect(page.locator("#strip .value").first).to_have_text(str(without.run))
+    page.locator("#banners").get_by_role("link", name="Show it").click()
+    expect(page.locator("#strip .value").first).to_have_text(str(whole.run))
+    assert page.evaluate("location.pathname") == "/"
     open_page(page, "/spill/12/4000")
     expect(shown).to_contain_text("There is no run 12 in the books")
+    expect(page.locator("#strip .value").first).to_have_text("12")

@@ -54,6 +54,15 @@ def test_13_a_run_that_is_not_good_is_passed_over_and_why_is_told(changes: dict[
     assert choose.choose([2], places).run is None
 
 
+def test_13_the_good_runs_before_the_newest_say_how_runs_scatter_five_in_all() -> None:
+    runs = {run: totals(errors=Counter(tof=100)) if run in {3, 6} else totals() for run in range(1, 10)}
+    choose, places = chooser(runs)
+    found = choose.choose([*range(9, 0, -1)], places)
+    assert (found.run, found.earlier) == (9, (8, 7, 5, 4))
+    assert found.passed_over == {}, "what is passed over later is none that would be the reference"
+    assert choose.choose([3, 2, 1], places).earlier == (1,)
+
+
 def test_13_a_few_rejected_missing_or_wrong_spills_leave_a_run_good() -> None:
     few = totals(filled=190, last_spill=199, rejected=Counter(unpack=5), refused=[*range(5)], errors=Counter(tof=10))
     choose, places = chooser({1: totals(), 2: few})
@@ -73,16 +82,19 @@ def test_13_runs_are_read_again_only_when_they_have_changed() -> None:
 
 def test_13_a_run_that_somebody_pinned_comes_before_the_newest_good_one_for_those_that_came_later() -> None:
     pinned = Decisions(pins={"physics": (Pin(at_us=5_000_000, run=1),)})
-    for produced_ms, of_type, run, is_pinned in (
-        (6_000, "physics", 1, True),
-        (4_000, "physics", 2, False),
-        (6_000, "cosmics", None, False),
+    for produced_ms, of_type, run, earlier, is_pinned in (
+        (6_000, "physics", 1, (), True),
+        (4_000, "physics", 2, (1,), False),
+        (6_000, "cosmics", None, (), False),
     ):
         its = {1: totals(), 2: totals(), 3: totals(produced_ms=produced_ms)}
         places = {each: Place.of(one, 0, "") for each, one in its.items()}
         places = {each: replace(place, run_type="physics" if each < 3 else of_type) for each, place in places.items()}
         reader = cast("BookReader", FewRuns(its, places))
-        assert automatic_of(reader, 3, pinned) == Automatic(run=run, is_pinned=is_pinned), (produced_ms, of_type)
+        assert automatic_of(reader, 3, pinned) == Automatic(run=run, earlier=earlier, is_pinned=is_pinned), (
+            produced_ms,
+            of_type,
+        )
     assert automatic_of(reader, 1, pinned).run is None, "not with itself"
 
 

@@ -23,7 +23,7 @@ from tests.dashboards.conftest import until
 from tests.dashboards.views import EMPTY, RUN, run_book, text_of, view
 from tests.stored import checkpoint
 
-MINUTE = 60
+MINUTE, SPILLS = 60, 40
 
 
 def windows(*lengths: int) -> list[Window]:
@@ -38,15 +38,14 @@ def windows(*lengths: int) -> list[Window]:
         ((), 0),
         ((1,), 1),
         ((1, 1), 1),
-        ((1, 1, 1), 2),
+        ((1, 1, 1), 1),
+        ((4, 1, 5, 1), 1),
         ((4, 4, 1, 1, 1, 1, 1, 1), 6),
         ((64, 16, 16, 4, 4, 1, 1, 1, 1, 1), 7),
         ((16, 1), 1),
     ],
 )
-def test_of_late_are_the_windows_of_ten_minutes_and_no_more_than_half_of_a_short_run(
-    lengths: Sequence[int], taken: int
-) -> None:
+def test_of_late_are_the_windows_of_ten_minutes_that_lie_in_the_second_half(lengths: Sequence[int], taken: int) -> None:
     there = windows(*lengths)
     assert lately(there) == there[len(there) - taken :]
 
@@ -75,26 +74,39 @@ def test_what_cannot_be_told_is_said_and_is_not_taken_for_good() -> None:
 def test_a_run_of_one_window_has_nothing_to_compare_with() -> None:
     whole = replace(part_of(run_book(), 0), book=run_book().book)
     said = seen(beside=whole, beside_spills=spill_facts(run_book().ledger))
-    assert said == "Only 8 spills: there are no others to compare with yet."
+    assert said.startswith(
+        "Not enough data: 0 of 20 spills to compare with. Spills 0–7 (of late, 8 of the run’s 8 spills"
+    )
+
+
+def test_what_came_before_must_be_enough_to_compare_with_however_much_came_of_late() -> None:
+    book = run_book(SPILLS)
+    for since, is_enough in ((19, False), (20, True)):
+        late = spill_facts(book.ledger).rows(slice(since, None))
+        said = seen(book=book, beside=part_of(book, since), beside_spills=late)
+        assert said.startswith("Not enough data") is not is_enough
+        assert f"(of late, {SPILLS - since} of the run’s {SPILLS} spills, " in said
 
 
 def test_which_spills_are_compared_is_said_and_what_is_too_few() -> None:
-    book = run_book()
+    book = run_book(SPILLS)
     spills = spill_facts(book.ledger)
-    said = seen(beside=part_of(book, 4), beside_spills=spills.rows(slice(4, None)))
+    said = seen(book=book, beside=part_of(book, 30), beside_spills=spills.rows(slice(30, None)))
     assert said.startswith("Nothing moved by more than chance.")
-    assert "Spills 4–7 (of late, " in said
-    assert "against the rest of the run, spills 0–3." in said
-    assert "Settling" in said or "8 of 20 spills" in said
+    assert "Spills 30–39 (of late, 10 of the run’s 40 spills, " in said
+    assert "against the rest of the run, spills 0–29." in said
+    assert "/200" in said
     # A window in the middle has spills before and after it.
-    middle = replace(part_of(book, 2), until_us=book.ledger[5].time_us)
-    said = seen(Choices(window=1), beside=middle, beside_spills=spills.rows(slice(2, 5)))
-    assert "Spills 2–4 (this window, " in said
-    assert "spills 0–1 and 5–7." in said
+    middle = replace(part_of(book, 20), until_us=book.ledger[25].time_us)
+    said = seen(Choices(window=1), book=book, beside=middle, beside_spills=spills.rows(slice(20, 25)))
+    assert "Spills 20–24 (this window, " in said
+    assert "spills 0–19 and 25–39." in said
 
 
 def test_what_is_not_known_of_the_channels_is_said() -> None:
-    beside = {"beside": part_of(run_book(), 4), "beside_spills": spill_facts(run_book().ledger).rows(slice(4, None))}
+    book = run_book(SPILLS)
+    late = spill_facts(book.ledger).rows(slice(30, None))
+    beside = {"book": book, "beside": part_of(book, 30), "beside_spills": late}
     assert "Hits by channel of 1,200 spills are still to be read." in seen(hits=Hits(left=1200), **beside)
     assert "Hits by channel cannot be read: run 7 is none." in seen(hits=Hits(problem="run 7 is none"), **beside)
 

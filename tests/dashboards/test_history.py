@@ -94,7 +94,7 @@ def test_19_its_figures_have_a_point_each_and_mark_what_is_shown() -> None:
     assert "Mean time (ns)" in over_runs["layout"]["title"]["text"]
     nothing = FigureCache().maker(view(), "light")
     for over in (SPILLS, RUNS):
-        assert nothing("ht01" + over)["layout"]["annotations"][0]["text"] == "no entries yet"
+        assert nothing("ht01" + over)["layout"]["annotations"][0]["text"] == "no entries"
 
 
 def test_what_a_plot_measures_is_followed_with_its_error_and_said_of_what_is_shown() -> None:
@@ -136,7 +136,7 @@ def test_19_each_spill_has_a_point_and_their_running_median_is_a_line() -> None:
     assert (len(few[0]["x"]), few[1]["x"], few[1]["y"]) == (MEDIAN_OF - 1, [], [])
     many = tuple(SpillNumber(spill, 28.0, 40) for spill in range(MAX_POINTS + 1))
     assert [figure(History(spills=each))["data"][0]["mode"] for each in (many[1:], many)] == ["markers", "lines"]
-    for history, words in ((History(), "no entries yet"), (History(runs=runs), "not kept when")):
+    for history, words in ((History(), "no entries"), (History(runs=runs), "not kept when")):
         assert words in figure(history)["layout"]["annotations"][0]["text"].replace("<br>", " ")
 
 

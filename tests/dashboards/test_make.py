@@ -9,14 +9,16 @@ import pytest
 
 from dashboards import make
 from dashboards.choices import LAST_MINUTE, Choices, Mode
-from dashboards.data import View
+from dashboards.data import Automatic, Reference, View
 from dashboards.figures.theme import DARK, LIGHT
-from dashboards.make import FigureCache, file_name, which_spills, why_empty
+from dashboards.make import FigureCache, file_name, shown_verdict, which_spills, why_empty
+from streams.books.limits import TypeLimits
 from streams.books.run import spill_facts
+from streams.books.shapes import plot_verdicts
 from streams.books.totals import Totals
 from streams.books.windows import Window
 from tests.catalogue import PLOTS, TRENDS
-from tests.dashboards.views import EMPTY, RUN, run_book, view
+from tests.dashboards.views import EMPTY, END, RUN, run_book, view
 
 
 def test_a_figure_is_made_once_a_version_however_many_look(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +143,35 @@ def test_a_run_without_conditions_says_so_in_its_empty_plots() -> None:
 )
 def test_an_empty_plot_knows_why(totals: Totals, why: str) -> None:
     assert why_empty(PLOTS["ht01"], view(replace(EMPTY, totals=totals))) == why
+
+
+def test_of_a_run_that_is_over_nothing_is_still_to_come() -> None:
+    for totals in (Totals(), Totals(received=4, filled=4, detectors={"tof": Counter(digits=9)})):
+        for changes in ({"current": RUN + 1, "run": RUN}, {"run": RUN}):
+            its = view(
+                replace(EMPTY, totals=replace(totals, control=END if changes == {"run": RUN} else {})), **changes
+            )
+            assert its.is_over
+            assert why_empty(PLOTS["ht01"], its).startswith("no ")
+            assert "yet" not in why_empty(PLOTS["ht01"], its) + which_spills(its)
+    assert not view().is_over
+
+
+def test_15_a_verdict_that_the_tile_has_too_is_made_once() -> None:
+    book = run_book(30)
+    other = Reference.of_run(RUN - 1, None, book, spill_facts(book.ledger), chosen=False)
+    judged = plot_verdicts(book, other.against, TypeLimits())
+    shown = view(book, reference=other, automatic=Automatic(run=RUN - 1), shapes=judged)
+    assert shown_verdict(shown, "ht01") is judged["ht01"]
+    for changes in (
+        {"window": LAST_MINUTE},
+        {"is_frozen": True},
+        {"automatic": Automatic(run=7)},
+        {"reference": None},
+        {"reference": replace(other, its=f"{RUN - 1}.replay-x")},
+        {"shapes": {"ht01": replace(judged["ht01"], part="the last minute")}},
+    ):
+        assert shown_verdict(replace(shown, **changes), "ht01") is not judged["ht01"]  # type: ignore[arg-type]
 
 
 def test_a_run_that_is_not_stored_and_a_minute_without_entries_say_so() -> None:

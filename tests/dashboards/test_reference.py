@@ -81,7 +81,7 @@ def test_the_ratio_of_two_axes_is_told_by_colour() -> None:
     assert cells["z"][4][3] == 2.0
     assert cells["z"][5][5] == 0.0
     assert cells["z"][0][0] is None
-    assert "ratio only" in compared_with(draw("hspxy_0", ours, theirs, Mode.SHAPE))
+    assert "ratio or pull only" in compared_with(draw("hspxy_0", ours, theirs, Mode.SHAPE))
 
 
 def test_other_bins_and_an_empty_reference_are_said_and_not_drawn() -> None:
@@ -141,3 +141,49 @@ def test_every_plot_is_drawn_on_every_axis_and_against_itself(log: str, mode: Mo
                 high = len(trace["z"])
                 assert len(trace["y"]) in {high, high + 1}
                 assert high == 0 or len(trace["x"]) in {len(trace["z"][0]), len(trace["z"][0]) + 1}
+
+
+def against_several(ours: Histogram, mode: Mode, *theirs: Histogram, name: str = "ht01") -> Figure:
+    newest, *earlier = theirs
+    reference = Compared(called="run 6", histogram=newest, earlier=earlier)
+    return histogram_figure(
+        PLOTS[name], ours, when="", theme=LIGHT, why_empty="", choices=Choices(mode=mode), reference=reference
+    )
+
+
+def test_13_several_references_are_a_band_from_the_least_to_the_most_of_them() -> None:
+    ours = filled("ht01", [28.0] * 6 + [30.0] * 6)
+    runs = [filled("ht01", [28.0] * its + [30.0] * (20 - its)) for its in (10, 5, 12)]
+    line, least, most, newest = against_several(ours, Mode.SHAPE, *runs)["data"]
+    first, second = (line["y"].index(6, start) for start in (0, line["y"].index(6) + 1))
+    assert [least["y"][first], newest["y"][first], most["y"][first]] == pytest.approx([3.0, 6.0, 7.2])
+    assert [least["y"][second], newest["y"][second], most["y"][second]] == pytest.approx([4.8, 6.0, 9.0])
+    assert most["fill"] == "tonexty"
+    assert least["line"]["width"] == most["line"]["width"] == 0
+    assert compared_with(against_several(ours, Mode.SHAPE, *runs)) == "– – run 6 × 0.6, ▒ 3 runs"
+    for mode in (Mode.ABSOLUTE, Mode.SPILLS):
+        assert len(against_several(ours, mode, *runs)["data"]) == 2, (
+            "scaled otherwise, they would show what is no change"
+        )
+
+
+def test_a_pull_is_in_errors_of_both_and_less_where_good_runs_differ() -> None:
+    ours = filled("ht01", [28.0] * 150 + [30.0] * 50)
+    same = filled("ht01", [28.0] * 100 + [30.0] * 100)
+    (steps,) = against_several(ours, Mode.PULL, same)["data"]
+    at = int(np.argmax(steps["y"][:-1]))
+    assert steps["y"][at] == pytest.approx((150 - 100) / np.sqrt(2 * 100.5))
+    assert min(steps["y"]) == pytest.approx(-(150 - 100) / np.sqrt(2 * 100.5))
+    others = [filled("ht01", [28.0] * its + [30.0] * (200 - its)) for its in (140, 60)]
+    (scattered,) = against_several(ours, Mode.PULL, same, *others)["data"]
+    assert 0 < scattered["y"][at] < 0.5 * steps["y"][at]
+    assert compared_with(against_several(ours, Mode.PULL, same)) == "errors away from run 6"
+
+
+def test_a_pull_of_two_axes_is_told_by_colour_with_none_where_neither_has_entries() -> None:
+    ours, theirs = filled("hspxy_0", [3] * 8, [4] * 8), filled("hspxy_0", [3] * 4 + [5] * 4, [4] * 4 + [5] * 4)
+    (cells,) = draw("hspxy_0", ours, theirs, Mode.PULL)["data"]
+    assert cells["z"][4][3] == pytest.approx(4 / np.sqrt(2 * 4.5))
+    assert cells["z"][5][5] == pytest.approx(-4 / np.sqrt(2 * 4.5))
+    assert cells["z"][0][0] is None
+    assert cells["zmin"] == -cells["zmax"]

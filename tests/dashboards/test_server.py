@@ -14,6 +14,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from structlog.testing import capture_logs
@@ -141,6 +142,29 @@ def test_head_is_answered_as_get_is_without_its_body(page: Page, path: str) -> N
 def test_an_address_that_is_none_is_answered_with_404(page: Page, path: str) -> None:
     assert page.ask(path)[0].status == 404
     assert page.ask("/_dash-component-suites/none/none.js")[0].status == 404
+
+
+@pytest.mark.parametrize(
+    "path", [f"/?{'x' * 6000}", f"/plot/ht01?run={'9' * 5000}", f"/{'y' * 5000}", "/?" + "%20" * 2000]
+)
+def test_an_address_that_is_too_long_is_refused_in_words_and_not_waited_for(page: Page, path: str) -> None:
+    answer, said = page.ask(path)
+    assert answer.status == 414
+    assert f"it has {len(path.replace('?', '')):,} characters, and at most 4,096 are read" in said.decode()
+
+
+@pytest.mark.parametrize(
+    "name", ["run", "window", "reference", "mode", "log", "errors", "against", "rotate", "frozen", "anything"]
+)
+def test_what_an_address_says_of_a_choice_may_be_as_long_as_an_address(page: Page, name: str) -> None:
+    for value in ("9" * 3900, "x" * 3900, f"7.{'x' * 3900}", f"file:{'x' * 3900}", "%26" * 1300):
+        assert page.ask(f"/?{name}={value}")[0].status == 200
+        answer, said = page.post(page.update(search=f"?{name}={value}"))
+        assert answer.status == 200
+        is_chosen = name in {"log", "anything"}  # each of its letters is an axis or none
+        assert (f"of {name} cannot be chosen".encode() in said) is not is_chosen
+        asked = urlencode({"path": "/", "search": f"?{name}={value}", "theme": "light", "has": "", "after": ""})
+        assert page.ask(f"/live?{asked}")[0].status == 200
 
 
 def test_all_that_a_page_needs_is_compressed_for_who_takes_it_so_and_the_same_for_others(page: Page) -> None:

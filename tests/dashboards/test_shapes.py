@@ -1,5 +1,6 @@
 """Verdicts on the shapes of plots: in their titles, as a frame about what is off, in tiles; against which reference."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,31 @@ from dashboards.data.shapes import ShapeJudges
 from dashboards.figures.theme import LIGHT
 from dashboards.make import FigureCache, shown_verdict
 from dashboards.pages.tiles import tiles
+from ops.commands.checks import tell
+from ops.console import out
+from streams.books.following import beneath
 from streams.books.judgement import Judgement
 from streams.books.limits import LimitsFile, TypeLimits, read_limits
 from streams.books.run import RunBook, spill_facts
-from streams.books.shapes import Against, Late, PlotVerdict, State, against_run, plot_verdicts, words
+from streams.books.shapes import (
+    Against,
+    Late,
+    PlotVerdict,
+    State,
+    against_run,
+    bad,
+    off,
+    plot_verdict,
+    plot_verdicts,
+    words,
+)
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from tests.dashboards.test_tiles import verdict
-from tests.dashboards.views import RUN, text_of, view
+from tests.dashboards.views import END, RUN, text_of, view
 
 OTHER = RUN + 1
 DEAD = "dead_pmt:tof1/0/3/1@0-59"
@@ -132,6 +147,20 @@ def test_7_a_detector_that_is_not_watched_has_a_tile_only_when_its_plots_are_off
     assert "not as in run 6" in text_of(tiles(judged, "/detector/across")[0])
 
 
+def test_21_a_run_that_is_over_has_not_enough_spills_where_one_that_goes_on_settles(good: RunBook) -> None:
+    few = book(RUN, spills=20)
+    against = against_run(6, good)
+    goes_on, is_over = (plot_verdicts(few, against, TypeLimits(), is_over=each)["ht01"] for each in (False, True))
+    assert (goes_on.state, goes_on.why) == (State.SETTLING, "20 of 20 spills")
+    assert (is_over.state, words(is_over)) == (State.FEW, "Not enough data: 20/21 spills.")
+    other = replace(NOTHING, book=good, version="b")
+    for control, current, state in (({}, RUN, State.SETTLING), ({}, OTHER, State.FEW), (END, RUN, State.FEW)):
+        its = replace(few, totals=replace(few.totals, control=control))
+        read = {(RUN, None): replace(NOTHING, book=its, version="a"), (OTHER, None): other}
+        books = Books(current=current, read=read, automatic={RUN: Automatic(run=OTHER)})
+        assert ShapeJudges(LimitsFile(None)).look(books, {})[RUN, None]["ht01"].state is state
+
+
 def test_23_limits_come_by_run_type_and_an_unknown_type_only_warns(
     tmp_path: Path, good: RunBook, dead: RunBook
 ) -> None:
@@ -204,18 +233,130 @@ def test_shapes_are_judged_again_only_when_run_or_reference_have_changed(good: R
     assert judges.look(later, first)[RUN, None] is not first[RUN, None]
 
 
+def test_13_good_runs_before_the_reference_are_judged_with_and_are_not_judged(good: RunBook, dead: RunBook) -> None:
+    one = replace(NOTHING, book=dead, version="a")
+    other, before = replace(NOTHING, book=good, version="b"), replace(NOTHING, book=dead, version="c")
+    books = Books(
+        read={(RUN, None): one, (OTHER, None): other, (OTHER + 1, None): before},
+        compared=frozenset({(OTHER + 1, None)}),
+        automatic={RUN: Automatic(run=OTHER, earlier=(OTHER + 1, OTHER + 2))},
+    )
+    judges = ShapeJudges(LimitsFile(None))
+    found = judges.look(books, {})
+    assert found.keys() == {(RUN, None), (OTHER, None)}
+    its = found[RUN, None]["hslabhits10"]
+    assert its.against == f"run {OTHER} and 1 before"
+    assert its.state is State.GOOD, "it is as one of the runs that are good"
+    later = replace(books, read=books.read | {(OTHER + 1, None): replace(before, book=good, version="d")})
+    assert judges.look(later, found)[RUN, None]["hslabhits10"].state is State.BAD
+
+
+def test_15_what_is_off_is_said_in_the_units_of_the_plot_with_errors(good: RunBook) -> None:
+    its = verdicts(book(RUN, "shifted_timing:tof1=0.5"), good)["tof_flight01"]
+    first, place, *_ = its.changes
+    assert (first.what, first.matters) == ("Electron peak less L/c (ns)", 0.05)
+    assert (place.what, place.matters) == ("Muon time of flight (ns)", None)
+    for each in (first, place):
+        assert each.apart.by == pytest.approx(0.5, abs=0.1)
+        assert each.apart.errors > 10
+    assert f"{place.what}: {place.now}, there {place.expected}." in words(its)
+    assert f"{first.what}: {first.now}, there {first.expected} (0.05 matters)." in words(its)
+    assert its.to_json()["changes"][1]["now"] == {"value": place.now.value, "error": place.now.error}
+
+
+def test_15_a_share_that_falls_is_bad_by_its_own_limit_though_few_entries_lie_elsewhere(good: RunBook) -> None:
+    """Of a station of a tracker a tenth of the points are lost: that is 2 % of the entries of all stations."""
+    ours = good.book["Trk_Eff_TkU"]
+    kept = ours.view(flow=True)
+    lost = kept[3, 2] // 10  # of the third station, behind the bins below
+    kept[3, 2] -= lost
+    kept[3, 1] += lost
+    spills, triggers = good.totals.filled, good.totals.triggers
+    found = plot_verdict("Trk_Eff_TkU", ours, spills, triggers, against_run(6, good), TypeLimits())
+    assert found.shape is not None
+    assert found.shape.elsewhere < found.matters
+    assert found.state is State.BAD
+    (change,) = found.changes
+    assert (change.what, change.matters) == ("Efficiency of station 3", 0.03)
+    assert change.apart.by == pytest.approx(-0.1, abs=0.02)
+    assert off(found, with_limit=True) == f"off by {change.apart.by:+.2g} (limit 0.03): Efficiency of station 3"
+    shown = view(good, shapes={"Trk_Eff_TkU": found}, judgement=Judgement(spills=60, counted=60, last=59))
+    assert off(found) in text_of(tiles(shown, "/"))
+
+
+def test_15_no_number_of_a_plot_that_is_good_is_said_to_be_another(good: RunBook) -> None:
+    assert not any(each.changes for each in verdicts(book(RUN), good).values())
+
+
 def test_6_plots_follow_from_what_is_known_to_be_wrong_with_what_they_are_filled_from(
     good: RunBook, dead: RunBook
 ) -> None:
     fault = verdict(7)
     judgement = Judgement(spills=60, counted=60, last=59, verdicts=(fault,))
     shown = seen(dead, good, judgement=judgement)
-    said = [text_of(tile) for tile in tiles(shown, "/detector/tof")]
-    (follows,) = (each for each in said if "not as in run 6" in each)
-    assert follows.startswith("– What may follow from a fault:")
+    told, follows, *more = (text_of(tile) for tile in tiles(shown, "/detector/tof"))
+    assert "TOF1 horizontal slab 3, PMT 1 silent" in told
+    assert follows.startswith("What follows from it: ")
+    assert "TOF1 slab hits, horizontal plane" in follows
+    assert not any("not as in run 6" in each for each in more)
     overview = tiles(shown, "/")
     assert sum("bad" in tile.className for tile in overview) == 1
     assert not any("Across" in text_of(tile) for tile in overview)
+
+
+@pytest.mark.parametrize(
+    ("plot", "follows"), [("raw_v1290_hits", True), ("raw_v1724_charge_mm", True), ("raw_dbb_hits", False)]
+)
+def test_6_raw_plots_stand_beneath_a_fault_of_a_detector_that_their_boards_read(
+    good: RunBook, dead: RunBook, plot: str, *, follows: bool
+) -> None:
+    judgement = Judgement(spills=60, counted=60, last=59, verdicts=(verdict(7),))
+    its = verdicts(dead, good)["hslabhits10"]
+    shown = replace(seen(dead, good, judgement=judgement), shapes={plot: replace(its, plot=plot)})
+    title = experiment().plots[plot].title
+    beneath = [text_of(each) for each in tiles(shown, "/detector/tof") if "What follows" in text_of(each)]
+    assert any(title in each for each in beneath) is follows
+    red = [text_of(tile) for tile in tiles(shown, "/") if "bad" in tile.className]
+    assert any(title in each for each in red) is not follows
+    assert any("Time of flight" in each for each in red)
+    (own,) = (text_of(each) for each in tiles(shown, "/detector/raw") if title in text_of(each))
+    assert own.startswith("– What may follow from a fault elsewhere: 1 plot" if follows else "✕ 1 plot not as")
+
+
+def test_every_raw_plot_names_the_detectors_of_its_boards() -> None:
+    raw = experiment().detectors["raw"].plots
+    assert raw
+    assert all(plot.boards_of and plot.boards_of <= experiment().watched.keys() for plot in raw)
+
+
+def test_plots_beneath_a_fault_are_listed_with_it_and_no_second_time(
+    good: RunBook, dead: RunBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(out, "_width", 200)
+    both = (verdict(7), verdict(2, group="KL"), verdict(3, ended=50))
+    its = Judgement(spills=60, counted=60, last=59, verdicts=both)
+    off = bad(verdicts(dead, good))
+    found = beneath(its.causes, off)
+    with out.capture() as said:
+        tell(RUN, its, found)
+    lines = said.get().splitlines()
+    at = next(at for at, line in enumerate(lines) if line.startswith("TOF1 horizontal slab 3, PMT 1 silent"))
+    assert lines[at + 1].startswith("    ")
+    for plot in off:
+        assert (plot in found.rest) is not bool(experiment().shows(experiment().plots[plot.plot]) & {"tof", "kl"})
+        title = f"    {experiment().plots[plot.plot].title}: "
+        assert sum(line.startswith(title) for line in lines) == (plot not in found.rest)
+
+
+def test_triggers_are_called_so_where_each_has_several_entries(good: RunBook, dead: RunBook) -> None:
+    judged = [each for each in verdicts(dead, good).values() if each.shape is not None and each.shape.is_enough]
+    for each, its in ((each, each.shape) for each in judged if each.shape is not None):
+        hits = int(dead.book[each.plot].view(flow=True).sum())
+        has_several = hits > dead.totals.triggers
+        assert its.of_triggers is has_several
+        assert its.entries == (dead.totals.triggers if has_several else hits)
+        assert bool(re.search(r"; [\d,]+ triggers, [\d,]+ in the reference\.", words(each))) is has_several
+    assert len({each.shape.of_triggers for each in judged if each.shape is not None}) == 2
 
 
 def test_2_what_changed_late_is_told_by_the_last_minute_though_it_is_little_of_the_run(good: RunBook) -> None:

@@ -7,17 +7,21 @@ from dataclasses import replace
 
 import pytest
 
-from dashboards.data import ShownSpill, SpillAddress, lookups
+from dashboards.choices import Choices, number
+from dashboards.data import ShownSpill, SpillAddress, lookups, spills
 from dashboards.data.lookups import MOST_WAITING, Lookups
+from dashboards.live import Look
 from dashboards.pages.plots import is_page, page
-from dashboards.pages.spills import filling_line, spill_on, spill_parts
+from dashboards.pages.spills import choices_on, filling_line, spill_on, spill_parts
 from streams.books.block_spills import BlockSpill
 from streams.books.shapes import PlotVerdict, State
 from streams.books.spill_search import Filling
 from streams.books.spill_words import MOST_ROWS, table_words
 from streams.checks.shapes import Block, Shape
 from streams.errors import SpilldeckError
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.experiments.mice.tables.tof import Tof
+from streams.settings import Settings
 from tests.dashboards.views import RUN, run_book, text_of, view
 from tests.records import reconstructed_spill
 
@@ -31,6 +35,7 @@ FILLING = Filling(
         BlockSpill(spill=412, inside=41, entries=164, triggers=(3, 9), has_more=True),
         BlockSpill(spill=413, inside=7, entries=100),
     ),
+    matching=2,
     looked=60,
     of=60,
     is_all=True,
@@ -50,13 +55,60 @@ ADDRESS = SpillAddress(run=7, spill=412, trigger=3)
         ("/spill/7/-1", None),
         ("/spill/7/412/3/4", None),
         (f"/spill/7/{10**12}", None),
+        (f"/spill/{2**31}/1", None),
+        ("/spill/7/412/-3", None),
+        ("/spill", None),
         ("/spill/7/²", None),
     ],
 )
 def test_a_spill_has_an_address_and_nothing_else_is_one(path: str, address: SpillAddress | None) -> None:
     assert spill_on(path) == address
     assert is_page(path) is (address is not None)
-    assert (getattr(page(path, lambda _: {}), "id", None) == "spill") is (address is not None)
+    its = page(path, lambda _: {})
+    assert (getattr(its, "id", None) == "spill") is (address is not None)
+    if address is None:
+        assert "A spill is at /spill/RUN/SPILL or /spill/RUN/SPILL/TRIGGER, each a number from 0 to" in text_of(its)
+        wrong = [each for each in path.split("/")[2:] if number(each) is None]
+        assert all(each[:60] in text_of(its) for each in wrong)
+
+
+def test_what_an_address_says_is_not_repeated_at_any_length() -> None:
+    for path in (f"/spill/7/{'9' * 4000}", f"/plot/{'x' * 4000}"):
+        assert len(text_of(page(path, lambda _: {}))) < 250
+
+
+def test_the_page_of_a_spill_is_of_the_run_of_that_spill_and_of_its_book_if_that_was_chosen() -> None:
+    chosen = Choices(run=8, session="replay-x", window=60, frozen=1_700_000_000_000, log=frozenset("y"))
+    assert choices_on("/spill/7/412", chosen) == Choices(run=7, log=frozenset("y"))
+    assert choices_on("/spill/8/412", chosen) == Choices(run=8, session="replay-x", log=frozenset("y"))
+    assert choices_on("/plot/ht01", chosen) is chosen
+    look = Look.of({"path": "/spill/7/412", "search": "?run=8"})
+    assert look.choices.run == 7
+
+
+def test_a_spill_and_a_trigger_that_are_not_there_are_said_with_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, book = SimulatedRun(run=RUN, spills=8, mean_triggers=20), run_book()
+    raw = run.spill(3).raw
+    triggers = run_book().ledger[3].triggers
+    monkeypatch.setattr(spills, "find_raw", lambda *_: raw)
+
+    def shown(spill: int, trigger: int | None = None) -> ShownSpill:
+        return spills.show(Settings(), SpillAddress(run=RUN, spill=spill, trigger=trigger), book, lambda _: None)
+
+    assert not shown(3, triggers - 1).no_trigger
+    no_trigger = shown(3, triggers)
+    assert (
+        no_trigger.no_trigger == f"It has no trigger {triggers}: it has {triggers} particle triggers, counted from 0."
+    )
+    assert not any(f"of trigger {triggers}" in title for title, _ in no_trigger.tables)
+    assert no_trigger.no_trigger in text_of(spill_parts(SpillAddress(run=RUN, spill=3, trigger=triggers), no_trigger))
+    with pytest.raises(
+        SpilldeckError, match=f"There is no spill 4000 in run {RUN}: it has 8 spills, and the last that came is 7"
+    ):
+        shown(4000)
+    monkeypatch.setattr(spills, "find_raw", lambda *_: None)
+    with pytest.raises(SpilldeckError, match=f"Spill 3 of run {RUN} is no longer in Kafka"):
+        shown(3)
 
 
 def test_a_plot_that_is_off_has_links_to_the_spills_and_their_triggers() -> None:

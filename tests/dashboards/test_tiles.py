@@ -16,7 +16,7 @@ from streams.checks.judge import Verdict
 from streams.checks.yields import Yield
 from streams.experiment import experiment
 from streams.experiments.mice.conditions import emr
-from tests.dashboards.views import run_book, text_of, view
+from tests.dashboards.views import EMPTY, END, run_book, text_of, view
 
 FINE = Judgement(spills=100, counted=100, last=99)
 
@@ -69,6 +69,20 @@ def said(judgement: Judgement | None, detector: str = "tof", path: str = "/", **
 )
 def test_a_tile_says_how_a_detector_is(judgement: Judgement | None, level: str, words: str) -> None:
     assert said(judgement) == (level, words)
+
+
+def test_21_a_run_that_is_over_does_not_settle_and_nothing_of_it_is_still_to_come() -> None:
+    few, nothing = Judgement(spills=20, counted=20, last=19), Judgement()
+    ended = replace(run_book(), totals=replace(run_book().totals, control=END))
+    for book, changes in ((ended, {}), (run_book(), {"current": 7})):
+        for judgement, words in ((few, "Not enough data: 20/21 spills"), (nothing, "Not judged yet")):
+            shown = view(book, judgement=judgement, **changes)
+            (tile,) = (text_of(each) for each in tiles(shown, "/") if "Time of flight" in text_of(each))
+            assert words in tile
+    empty = replace(EMPTY, totals=Totals(received=1, control=END))
+    told = [text_of(each) for each in tiles(view(empty, judgement=nothing), "/")]
+    assert any(each.endswith("No spills") for each in told)
+    assert not any("yet" in each for each in told)
 
 
 def test_since_when_is_told_of_the_run_that_is_taken() -> None:

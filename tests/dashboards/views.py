@@ -8,13 +8,15 @@ from schemas.records import RawSpill
 from streams.books.book import Book
 from streams.books.limits import TypeLimits
 from streams.books.run import RunBook, spill_facts
-from streams.books.totals import Totals
+from streams.books.totals import Control, Totals
 from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.freshness import Freshness, Level
 from streams.process import process
 
 RUN = 900_031
+END = {"end": Control(time_us=1, events=2, run_type="")}
+"""What the DAQ said of a run that has ended."""
 EMPTY = RunBook(totals=Totals(), ledger={}, book=Book({}))
 
 

@@ -96,7 +96,7 @@ def test_6_a_plot_that_falls_below_a_limit_and_is_hardly_better_is_not_explained
 def test_6_too_few_spills_tell_nothing(store: ConditionsStore, other: RunBook) -> None:
     found = explained(spills(RUN), other, store, last=20)["ht01"]
     assert found.answer is Answer.UNKNOWN
-    assert "settling in the last 20 spills (20 of 20 spills)" in found.why
+    assert "not enough data in the last 20 spills (20/21 spills)" in found.why
     found = explained(spills(RUN), other, store, last=0)["ht01"]
     assert found.why == "Kafka has none of its last spills any more"
 

@@ -11,10 +11,13 @@ import pytest
 
 from dashboards.choices import Choices
 from dashboards.data import Data
+from ops import judged_run
 from ops.commands.checks import tell
 from ops.console import out
 from ops.stack import LocalStack
 from schemas.records import RawSpill, RunControl
+from streams.books import judgement
+from streams.books.following import beneath
 from streams.books.limits import TypeLimits
 from streams.books.shapes import evidence_limit, plot_verdicts
 from streams.conditions.store import ConditionsStore
@@ -64,7 +67,8 @@ def test_what_is_wrong_is_the_same_live_replayed_and_without_servers(broken: Liv
     raw = [record for record in RECORDS if isinstance(record, RawSpill)]
     result = process(raw, ConditionsStore([]).for_run)[RUN]
     plots = {name: its.to_json() for name, its in plot_verdicts(result.run_book(), None, TypeLimits()).items()}
-    assert result.to_json()["judgement"] | {"run": RUN, "reference": None, "plots": plots, "too_many": []} == found
+    alone = {"run": RUN, "reference": None, "earlier_references": [], "plots": plots, "too_many": []}
+    assert result.to_json()["judgement"] | alone == found
     assert spilldeck_here("replay", str(RUN), "--name", "again", env=broken.env).returncode == 0
     again = spilldeck_here("checks", "show", str(RUN), "--session", "replay-again", "--json", env=broken.env)
     assert json.loads(again.stdout) == found
@@ -94,7 +98,7 @@ def test_6_a_command_says_of_each_bad_plot_whether_conditions_explain_it(
     assert found["plots"]["ht01"]["why"].endswith(f"% off, 0 % with those of run {GOOD}; tof_t0 differs")
     monkeypatch.setattr(out, "_width", 80)
     said = spilldeck_here(*asked[:3], "--spills", "15", env=broken.env).stdout
-    assert "Nobody knows: settling in the last" in " ".join(said.split())
+    assert "Nobody knows: not enough data in the last" in " ".join(said.split())
     assert max(map(len, said.splitlines())) <= 80
     said = spilldeck_here("checks", "explain", str(GOOD), "--reference", str(GOOD), env=broken.env).stdout
     assert said == f"No plot is off against run {GOOD}, and no peak has moved.\n"
@@ -157,6 +161,16 @@ def test_spills_are_found_that_filled_what_is_off_in_a_plot_or_have_nothing_ther
     assert "there is no plot hslab" in assert_one_sentence(no_plot, 2)
 
 
+@pytest.mark.servers
+def test_a_session_that_is_none_is_refused_with_those_that_there_are(broken: Live, spilldeck_here: Spilldeck) -> None:
+    for asked in (("checks", "show", str(RUN)), ("spills", "find", str(RUN), "ht01")):
+        said = assert_one_sentence(spilldeck_here(*asked, "--session", "replay-nosuch", env=broken.env), 2)
+        assert "there is no session replay-nosuch: there are live" in said
+    said = assert_one_sentence(spilldeck_here("checks", "show", "12", "--session", "live", env=broken.env), 2)
+    assert "the session live does not have run 12: it has " in said
+    assert str(RUN) in said
+
+
 def test_what_is_watched_is_listed_with_what_is_borne(spilldeck_here: Spilldeck) -> None:
     listed = spilldeck_here("checks", "list").stdout
     assert "TOF1" in listed
@@ -175,7 +189,8 @@ def test_what_follows_stands_beneath_its_cause_in_80_columns(monkeypatch: pytest
     run = SimulatedRun(run=RUN, spills=SPILLS, mean_triggers=60).with_faults(["dead_pmt:tof1@30-59"])
     monkeypatch.setenv("COLUMNS", "80")
     with out.capture() as said:
-        tell(RUN, process(run.records(), ConditionsStore([]).for_run)[RUN].judgement())
+        judgement = process(run.records(), ConditionsStore([]).for_run)[RUN].judgement()
+        tell(RUN, judgement, beneath(judgement.causes, ()))
     _, cause, follows, *more = said.get().splitlines()
     assert cause.startswith("TOF1 silent since spill 30: 0 hits, where ")
     assert follows.startswith("    Electrons TOF0 → TOF1 silent since spill 30")
@@ -200,7 +215,7 @@ def test_an_experiment_of_which_nothing_is_watched_says_so(spilldeck: Spilldeck)
 
 @pytest.mark.servers
 def test_try_says_what_other_limits_would_have_told_and_changes_nothing(
-    broken: Live, spilldeck_here: Spilldeck, tmp_path: Path
+    broken: Live, spilldeck_here: Spilldeck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = tmp_path / "limits.toml"
     limits.write_text("[other]\npercent = 50\n")
@@ -213,6 +228,10 @@ def test_try_says_what_other_limits_would_have_told_and_changes_nothing(
     assert f"no longer: {WORDS}" in seldom.stdout
     assert all(len(line) <= 80 for line in seldom.stdout.splitlines() if not line.startswith("Run"))
     assert spilldeck_here("checks", "show", str(RUN), "--json", env=broken.env).stdout == before
+    calls = []
+    monkeypatch.setattr(judged_run, "judged", lambda *its: calls.append(its) or judgement.judged(*its))
+    spilldeck_here("checks", "try", str(RUN), "--limits", limits, "--json", env=broken.env)
+    assert len(calls) == 1, "limits say nothing of channels"
     limits.write_text("[other]\npercents = 50\n")
     refused = spilldeck_here("checks", "try", str(RUN), "--limits", limits, env=broken.env)
     assert "other.percents" in assert_one_sentence(refused, 2)

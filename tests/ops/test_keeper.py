@@ -223,6 +223,8 @@ def test_book_pictures_and_summary_of_a_run_that_ended_are_written_once(
     assert (said["run"], said["state"], said["spills"], said["duplicates"]) == (WITH_PICTURES, "ended", 7, 1)
     assert said["rejected"] == {"unpack": 1}
     assert (said["judgement"]["spills"], said["judgement"]["settling"]) == (said["spills"], True)
+    assert said["judgement"]["plots"].keys() == PLOTS.keys()
+    assert said["judgement"]["reference"] is None
     assert said["conditions"] == sorted(book.totals.conditions)
     assert said["plots"] == {name: book.book.summary(name) for name in PLOTS}
     assert said["book"] == {"session": "live", "produced_ms": book.totals.produced_ms}

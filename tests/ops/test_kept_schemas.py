@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from ops.spills import find_spill
 from ops.topics import ensure_topics
 from schemas import wire
 from schemas.columns import column
 from schemas.known import schemas_of
 from schemas.records import ReconstructedSpill
 from schemas.spill_schema import Tables, tables_of
+from streams.books.topic_spills import find_spill
 from streams.errors import ServerError, SpilldeckError
 from streams.kafka import topic_spans, writer
 from streams.kept_schemas import KeptSchemas
@@ -39,7 +39,8 @@ def write(settings: Settings, spill: ReconstructedSpill, tables: Tables, *, kept
 
 def found(settings: Settings, spill: ReconstructedSpill) -> ReconstructedSpill | None:
     """Return a spill as ``spills get`` has it."""
-    record = find_spill(settings, spill.run, spill.spill, raw=False)
+    reco = Topics.of(settings).reco
+    record = find_spill(settings, reco, spill.run, spill.spill, topic_spans(settings, reco))
     assert record is None or isinstance(record, ReconstructedSpill)
     return record
 

@@ -72,7 +72,7 @@ COUNTERS = DetectorPlots(
             "Time from the first two scintillators to the last two, of particles that all four saw.",
             "Electrons at 33.4 ns, pions at 34.2 ns, protons at 62 ns, each 0.15 ns wide.",
             "All peaks shifted: a scintillator's cable or t0 has changed. No protons: the beam's momentum has.",
-            mean("Electrons", "ns", within=(32.8, 33.8)),
+            mean("Electrons", "ns", within=(32.8, 33.8), matters=0.1),
             mean("Protons", "ns", within=(60, 64)),
         ),
         _plot(
@@ -83,7 +83,7 @@ COUNTERS = DetectorPlots(
             "Of the particles that the three others saw, the share that each scintillator saw.",
             "Above 0.95 for all.",
             f"One is low: {_DEAD}",
-            *(at(share(f"Counter {counter}"), f"Counter {counter}", counter) for counter in range(4)),
+            *(at(share(f"Counter {counter}", matters=0.03), f"Counter {counter}", counter) for counter in range(4)),
         ),
         _plot(
             "counters_energy",

@@ -105,7 +105,14 @@ def _threshold(counter: int) -> Plot:
         canvas="ckov_threshold",
         keywords=("ckov", "tof", "threshold", f"ckov{letter.lower()}"),
         measures=tuple(
-            between(share(""), f"Share of {kind} with light", low, high) for kind, (low, high) in KINDS_NS.items()
+            between(
+                # Which of the others have light is the beam's momentum.
+                share("", matters=0.05 if kind == "electrons" else None),
+                f"Share of {kind} with light",
+                low,
+                high,
+            )
+            for kind, (low, high) in KINDS_NS.items()
         ),
         words=Words(
             shows=f"The share of particles that left more than one photo-electron in Cherenkov {letter}, by their time "

@@ -48,7 +48,9 @@ def flight_measures(light_ns: float) -> tuple[Measure, ...]:
     light_ns
         What light takes, which the plot's times are counted from.
     """
-    found = [Measure(label="Electron peak less L/c", unit="ns", of=partial(_electrons_late, light_ns=light_ns))]
+    found = [
+        Measure(label="Electron peak less L/c", unit="ns", matters=0.05, of=partial(_electrons_late, light_ns=light_ns))
+    ]
     for kind in MASSES_MEV:
         name = kind.capitalize()
         for number, label, unit in (

@@ -16,6 +16,8 @@ _CHANNELS = {V1290: 32, V1724: 8, V1731: 8}
 """Channels of a board."""
 _BOARDS = {V1290: 8, V1724: 24, V1731: 16}
 """Geos that the experiment uses lie below; what lies above is counted in the overflow."""
+_DETECTORS = {V1290: frozenset({"tof"}), V1724: frozenset({"tof", "kl"}), V1731: frozenset({"ckov", "emr"})}
+"""That are cabled to boards of a kind."""
 _TDC_PERIOD = 1 << 21
 
 
@@ -37,6 +39,7 @@ def _hits_plot() -> Plot:
         axes=(_channel_axis(V1290),),
         fill=fill,
         canvas="raw_V1290",
+        boards_of=_DETECTORS[V1290],
         keywords=("raw", "TDC", "V1290", "hits", "channel"),
         words=Words(
             shows="Leading edges of each channel of the TDC boards.",
@@ -63,6 +66,7 @@ def _times_plot() -> Plot:
         ),
         fill=fill,
         canvas="raw_V1290",
+        boards_of=_DETECTORS[V1290],
         keywords=("raw", "TDC", "V1290", "time", "channel"),
         words=Words(
             shows="The TDC's own counter at each leading edge; it wraps every 52.4 µs.",
@@ -89,6 +93,7 @@ def _fadc_plot(board: int, quantity: str, axis: Axis, words: Words) -> Plot:
         axes=(_channel_axis(board), axis),
         fill=fill,
         canvas=f"raw_{name}",
+        boards_of=_DETECTORS[board],
         keywords=("raw", "FADC", name, quantity, "channel"),
         words=words,
     )
@@ -146,6 +151,7 @@ def _dbb_plot() -> Plot:
         fill=fill,
         expert=True,
         canvas="raw_DBB",
+        boards_of=frozenset({"emr"}),
         keywords=("raw", "DBB", "hits", "channel"),
         words=Words(
             shows="Leading edges of each channel of the EMR's boards, one board a plane.",

@@ -30,6 +30,7 @@ def _by_bank(quantity: str, words: Words) -> Plot:
         fill=fill,
         expert=True,
         canvas="raw_VLSB",
+        boards_of=frozenset({"tracker"}),
         keywords=("raw", "VLSB", label, "bank"),
         words=words,
     )
@@ -47,6 +48,7 @@ def _adc_against_tdc() -> Plot:
         axes=(_counts("TDC"), _counts("ADC")),
         fill=fill,
         canvas="raw_VLSB",
+        boards_of=frozenset({"tracker"}),
         keywords=("TDC", "ADC", "counts"),
         words=Words(
             shows="ADC and TDC of every channel of the trackers' boards that was read out.",

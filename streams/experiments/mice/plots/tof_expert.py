@@ -78,7 +78,7 @@ def _time_difference(station: int) -> Plot:
         canvas="tof_dt",
         keywords=("TOF", "time", "resolution"),
         measures=(
-            mean("Mean difference", "ns"),
+            mean("Mean difference", "ns", matters=0.05),
             rms("Width of the difference", "ns"),
             Measure(label="Mean of the slab pair farthest from 0", unit="ns", of=_farthest),
         ),
@@ -181,8 +181,8 @@ PLOTS = (
         canvas="tof_shares",
         keywords=("TOF", "trigger", "efficiency"),
         measures=(
-            part("Share with a trigger pixel", (1,), (0,)),
-            *(part(f"Share with a space point in TOF{s}", (2 + s,), (0,)) for s in range(STATIONS)),
+            part("Share with a trigger pixel", (1,), (0,), matters=0.05),
+            *(part(f"Share with a space point in TOF{s}", (2 + s,), (0,), matters=0.05) for s in range(STATIONS)),
         ),
         words=Words(
             shows="Particle triggers; those whose trigger pixel was found, so that there is a space point anywhere; "

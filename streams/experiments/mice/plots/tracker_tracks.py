@@ -121,7 +121,7 @@ def _efficiency(tracker: int) -> Plot:
             action="One station lower: look at the digits and the light of its planes.",
             call=EXPERT,
         ),
-        measures=tuple(at(share(""), f"Efficiency of station {s + 1}", s) for s in range(STATIONS)),
+        measures=tuple(at(share("", matters=0.03), f"Efficiency of station {s + 1}", s) for s in range(STATIONS)),
     )
 
 
