@@ -95,7 +95,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     hold_s = min(settings.dashboard.refresh_s, HOLD_S)
     server.add_route(LIVE, Live(data, figures, hold_s, threads).answer)
     Acts(settings, data).add_to(server)
-    _add_log_in(server)
+    _add_log_in(server, settings)
     server.add_route(f"/{TRY}", partial(_tried, Trier(settings)), methods=["POST"])
     plotly = _add_script(server, PLOTLY)
     app.regenerator = _add_script(server, REGENERATOR)
@@ -148,9 +148,17 @@ def _add_script(server: FastAPI, file: Path) -> str:
     return address
 
 
-def _add_log_in(server: FastAPI) -> None:
+def _add_log_in(server: FastAPI, settings: Settings) -> None:
     """Have the page served on which one logs in."""
-    content = LOG_IN.read_text().replace("SCRIPT", _add_script(server, LOG_IN_SCRIPT)).replace("ICON", _ICON)
+    provider = '<p><a class="choice" href="/log-in/provider">Log in as elsewhere here</a></p>'
+    parts = {
+        "SCRIPT": _add_script(server, LOG_IN_SCRIPT),
+        "ICON": _ICON,
+        "PROVIDER": provider if settings.access.oidc_issuer is not None else "",
+    }
+    content = LOG_IN.read_text()
+    for name, part in parts.items():
+        content = content.replace(name, part)
 
     async def page(_: Request) -> Response:
         return Response(content, media_type="text/html")
