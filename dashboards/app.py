@@ -33,7 +33,7 @@ from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
 from dashboards.pages.links import act, choose
 from dashboards.pages.trying import TRY
-from dashboards.scripts import LOADING, LOG_IN, LOG_IN_SCRIPT, PLOTLY, REGENERATOR
+from dashboards.scripts import ACTING, LOADING, LOG_IN, LOG_IN_SCRIPT, PLOTLY, REGENERATOR
 from dashboards.threads import Threads, peer_of
 from streams.errors import ServerError, UsageError
 from streams.experiment import experiment
@@ -107,7 +107,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
         .replace("{%css%}", preload + "{%css%}")
         .replace("{%app_entry%}", '<div id="loading" role="status"></div>{%app_entry%}')
     )
-    app.layout = _layout(settings.dashboard.refresh_s)
+    app.layout = _layout(settings.dashboard.refresh_s, _add_script(server, ACTING))
     add_callbacks(app, data, figures, faults)
     # Dash does so at its first request, but only if that is for "/": another page would come without scripts and style.
     app._setup_server()
@@ -207,8 +207,9 @@ def _words(words: str, status: int) -> Response:
     return Response(words, status_code=status, media_type="text/plain")
 
 
-def _layout(refresh_s: float) -> Any:
+def _layout(refresh_s: float, acting: str) -> Any:
     limits = {
+        "acting": acting,
         "beat_ms": BEAT_MS,
         "drawn_ms": DRAWN_MS,
         "late_ms": max(BROWSER_LATE_S, REFRESHES_LATE * refresh_s) * 1000,

@@ -19,9 +19,7 @@ from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.shapes import ShapeJudges, Shapes
 from dashboards.data.waiting import Waiting, WaitingWatcher
 from streams.books.connect import risks_of
-from streams.books.flags import Flags
 from streams.books.limits import LimitsFile
-from streams.books.proposals import Proposal
 from streams.books.reader import BookReader
 from streams.books.replays import Replays
 from streams.conditions.store import ConditionsStore
@@ -47,10 +45,6 @@ class Store:
     """What is known of the shapes of their plots."""
     explained: Explanations = field(default_factory=dict)
     """Whether their conditions explain what is off."""
-    flags: Mapping[int, Flags] = field(default_factory=dict)
-    """Run → what people said of it."""
-    proposed: Mapping[int, Proposal] = field(default_factory=dict)
-    """Run → what the checks said of it when it had ended."""
     limits: LimitsFile = field(default_factory=lambda: LimitsFile(None))
     """By run type."""
     waiting: Waiting = Waiting()  # noqa: RUF009 - frozen
@@ -81,7 +75,7 @@ class StoreWatcher:
     """
 
     def __init__(self, settings: Settings, redis: Redis, decisions: DecisionsWatcher) -> None:
-        self._redis, self._decisions = redis, decisions
+        self._redis = redis
         prefix = settings.redis.key_prefix
         shown = BookReader(redis, prefix, settings.session, lambda: decisions.promoted.shown)
         # Each remembers the list of its session's runs; a browser may name any session.
@@ -115,8 +109,6 @@ class StoreWatcher:
                 now,
                 judgements=self._judges.look(now.books, now.judgements),
                 shapes=self._shapes.look(now.books, now.shapes),
-                flags=self._decisions.known.flags,
-                proposed=self._decisions.known.proposed,
                 limits=self._limits,
             )
             now = replace(now, explained=self._explainer.look(now.books, now.shapes, now.explained))

@@ -14,6 +14,7 @@ from dashboards.data.store import Store
 from dashboards.data.view import Reference, View
 from schemas.records import NO_RUN
 from streams.books import situation
+from streams.books.decisions import Decisions
 from streams.books.imported import Imported, Imports
 from streams.books.lag import behind
 from streams.books.limits import TypeLimits
@@ -35,6 +36,8 @@ class Seen:
     """Seconds since 1970 UTC."""
     store: Store
     broker: Broker
+    said: Decisions
+    """What people said, and the checks."""
     undecided: str
     """What to say while nobody has told what people decided; else empty."""
 
@@ -141,8 +144,8 @@ class Viewer:
             judgement=seen.store.judgements.get((run, choices.session)) if run is not None else None,
             shapes=seen.store.shapes.get((run, choices.session), {}) if run is not None else {},
             explained=seen.store.explained.get(run, {}) if run is not None and choices.session is None else {},
-            flags=seen.store.flags,
-            proposed=seen.store.proposed,
+            flags=seen.said.flags,
+            proposed=seen.said.proposed,
             limits=limits,
             filling=None,
             is_loading=is_loading,
