@@ -195,6 +195,8 @@ def _band(edges: F8, histogram: Histogram, reference: Compared, theme: Theme) ->
     """Return the least and the most of several runs as what lies between two lines that are not drawn."""
     quiet = {"hoverinfo": "skip", "line": {"shape": "hv", "width": 0}}
     least, most = (_steps(edges, its, theme.other) | quiet for its in band(histogram, reference))
+    for each in (least, most):
+        del each["customdata"]  # nobody can point at it
     return [least, most | {"fill": "tonexty", "fillcolor": theme.band}]
 
 
