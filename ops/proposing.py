@@ -37,7 +37,7 @@ def _wrong(its: JudgedRun) -> Iterator[Proposed]:
     for cause in its.judgement.causes:
         verdict = cause.verdict
         last = END if verdict.ended is None else max(verdict.ended - 1, verdict.finding.begin.first)
-        yield _flag(Verdict.BAD, cause_words(cause), detector_of(cause), verdict.finding.begin.first, last)
+        yield _flag(only_warns, cause_words(cause), detector_of(cause), verdict.finding.begin.first, last)
     for plot in beneath(its.judgement.causes, bad(its.shapes)).rest:
         named = experiment().plots[plot.plot]
         yield _flag(only_warns, f"{named.title} {off(plot)}", named.detector)

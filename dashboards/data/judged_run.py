@@ -44,8 +44,8 @@ class JudgedRun:
     @property
     def is_bad(self) -> bool:
         """Whether something is wrong with it."""
-        is_over = bool(self.too_many) and not self.limits.only_warns
-        return is_over or bool(self.judgement.bad) or bool(self.bad_plots)
+        is_wrong = self.too_many or self.judgement.bad or self.bad_plots
+        return bool(is_wrong) and not self.limits.only_warns
 
     @property
     def bad_plots(self) -> set[str]:

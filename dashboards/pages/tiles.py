@@ -65,12 +65,13 @@ def _over(detector: str, view: View) -> list[TooMany]:
     return [each for each in found if each.detector == detector]
 
 
-def _over_level(view: View) -> Level:
+def _wrong_level(view: View) -> Level:
+    """Return how bad it is that something is wrong: of a run type that nobody gave limits for, it only warns."""
     return Level.WARNING if view.limits.only_warns else Level.BAD
 
 
 def _run_tile(over: TooMany, view: View) -> Any:
-    level = _over_level(view)
+    level = _wrong_level(view)
     said = _said_so(level, over.words, "Run")
     return html.Button(said, className=f"tile {level}", title="List them", **{"data-do": "counters"})
 
@@ -159,7 +160,7 @@ def _line(detector: str, view: View) -> Any:
 def _all_of(detector: str, view: View) -> list[Any]:
     """Return how a detector is, and all that is and was wrong with it: what is over behind, the newest of it first."""
     its, off = _of(detector, view), _off_tiles(detector, view)
-    off = [*(_tile(_over_level(view), each.words, detector, "tile one") for each in _over(detector, view)), *off]
+    off = [*(_tile(_wrong_level(view), each.words, detector, "tile one") for each in _over(detector, view)), *off]
     if not its:
         return off or [_tile(*_said(detector, view), detector, "tile")]
     bad = [each for each in its if each.verdict.ended is None]
@@ -177,7 +178,7 @@ def _begun(cause: Cause) -> int:
 
 def _with_what_follows(cause: Cause, detector: str, view: View) -> list[Any]:
     """Return a fault, and beneath it what follows, folded when it is long."""
-    level = Level.BAD if cause.verdict.ended is None else Level.IDLE
+    level = _wrong_level(view) if cause.verdict.ended is None else Level.IDLE
     by_tables = f". {of_peak(view.book.totals).words}" if isinstance(cause.verdict.finding, Moved) else ""
     fault = _tile(level, f"{cause_words(cause)}: {measured(cause.verdict)}{by_tables}", detector, "tile one")
     lines = [html.Li(f"{words(each)}: {measured(each)}") for each in cause.follows]
@@ -197,7 +198,7 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
     if detector in situation.not_read_out(view.book.totals):
         return Level.IDLE, "Not read out in this run"
     if over := _over(detector, view):  # what cannot be read has no hits, either
-        return _over_level(view), over[0].words
+        return _wrong_level(view), over[0].words
     its, off = _of(detector, view), _off(detector, view)
     bad = [each for each in its if each.verdict.ended is None]
     if off and not bad:
@@ -207,7 +208,7 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
         return Level.UNKNOWN, f"Cannot be judged: {judgement.problem}"
     as_of = f", as of spill {judgement.last}" if judgement.left else ""
     if bad:
-        return Level.BAD, _first(bad, view) + as_of
+        return _wrong_level(view), _first(bad, view) + as_of
     if not judgement.counted:
         why = "Not judged yet" if view.book.totals.filled else f"No spills{view.yet}"
         return Level.UNKNOWN, "No hits by channel are kept of this run" if judgement.spills else why

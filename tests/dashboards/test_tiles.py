@@ -154,6 +154,14 @@ def test_22_what_too_many_spills_have_is_told_in_the_tile_of_its_detector_and_of
     assert not any("Run" in text_of(tile) for tile in tiles(on_their_way, "/"))
 
 
+def test_23_what_is_wrong_in_a_run_of_a_type_without_limits_only_warns() -> None:
+    dead = replace(FINE, verdicts=(verdict(),))
+    shown = view(run_book(), judgement=dead, limits=TypeLimits(only_warns=True))
+    assert tiles(shown, "/")[0].className.split()[-1] == "warning"
+    assert tiles(shown, "/detector/tof")[0].className.split()[-1] == "warning"
+    assert tiles(view(run_book(), judgement=dead), "/")[0].className.split()[-1] == "bad"
+
+
 def test_a_tile_has_the_yield_of_its_detector_if_that_has_channels() -> None:
     its = Yield(spills=(0, 40, 80), hits=(4.0, 3.0, 3.0))
     judgement = replace(FINE, verdicts=(verdict(),), yields={"tof": its, "kl": its})
