@@ -164,6 +164,19 @@ def _first_plot(detector: str) -> str:
     return next((name for name in names if name in experiment().plots), "")
 
 
+class Advice(NamedTuple):
+    """What stands in the catalogue for whoever is told."""
+
+    action: str
+    call: str
+
+
+def advice(new: New) -> Advice:
+    """Return what to do about an alarm, and whom to call; nothing of a plot that another version knows."""
+    plot = experiment().plots.get(new.plot)
+    return Advice("", "") if plot is None else Advice(plot.words.action, plot.words.call)
+
+
 class _First(NamedTuple):
     """A plot as it was when it was first seen to be off."""
 
