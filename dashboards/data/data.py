@@ -50,9 +50,11 @@ class Data:
     ----------
     settings
         Servers, session, topics.
+    explains
+        See `StoreWatcher`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, explains: bool = True) -> None:
         self._redis = connect(settings)
         # Asked again soon in any case; retries would only delay the word that it is away.
         self._redis.set_retry(Retry(NoBackoff(), 0))
@@ -60,7 +62,7 @@ class Data:
         self._session = settings.session
         self._refresh_s = settings.dashboard.refresh_s
         self._decisions = DecisionsWatcher(settings, self._redis)
-        self._store_watcher = StoreWatcher(settings, self._redis, self._decisions)
+        self._store_watcher = StoreWatcher(settings, self._redis, self._decisions, explains=explains)
         self._broker_watcher = BrokerWatcher(settings)
         # Each is written by one thread alone and replaced as a whole: a page needs no lock to read it.
         self._store, self._broker = Store(), Broker()
@@ -166,7 +168,7 @@ class Data:
         read, before = ((each.books, each.judgements, each.shapes, each.explained) for each in (now, last))
         is_read = any(one is not other for one, other in zip(read, before, strict=True))
         # Before who waits for it goes on: what it gets is no news to it then.
-        is_read |= now.flags != last.flags
+        is_read |= now.flags != last.flags or now.alarms != last.alarms
         self.changes += is_read or now.replays != last.replays or now.fault != last.fault
         with self._looked:
             self._has_looked = True

@@ -18,6 +18,7 @@ from dashboards.data.one_run import RunReader, Wanted
 from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.shapes import ShapeJudges, Shapes
 from dashboards.data.waiting import Waiting, WaitingWatcher
+from streams.books.alarms import Alarms
 from streams.books.connect import risks_of
 from streams.books.flags import Flags
 from streams.books.limits import LimitsFile
@@ -48,6 +49,8 @@ class Store:
     """Whether their conditions explain what is off."""
     flags: Mapping[int, Flags] = field(default_factory=dict)
     """Run → what people said of it."""
+    alarms: Alarms = ()
+    """What the checks told, and what became of it."""
     limits: LimitsFile = field(default_factory=lambda: LimitsFile(None))
     """By run type."""
     waiting: Waiting = Waiting()  # noqa: RUF009 - frozen
@@ -75,9 +78,11 @@ class StoreWatcher:
         Client that returns bytes.
     decisions
         What people decided.
+    explains
+        Whether to look for what explains plots that are off, which takes a process of its own.
     """
 
-    def __init__(self, settings: Settings, redis: Redis, decisions: DecisionsWatcher) -> None:
+    def __init__(self, settings: Settings, redis: Redis, decisions: DecisionsWatcher, *, explains: bool = True) -> None:
         self._redis, self._decisions = redis, decisions
         prefix = settings.redis.key_prefix
         shown = BookReader(redis, prefix, settings.session, lambda: decisions.promoted.shown)
@@ -88,7 +93,7 @@ class StoreWatcher:
         self._judges = Judges(lambda session: shown if session is None else reader_of(session))
         self._limits = LimitsFile(settings.checks.limits)
         self._shapes = ShapeJudges(self._limits)
-        self._explainer = Explainer(settings, self._limits)
+        self._explainer, self._explains = Explainer(settings, self._limits), explains
         self._replays = ReplayWatcher(Replays(redis, prefix, lambda: decisions.known), reader_of)
         self._waiting = WaitingWatcher()
         self._risks_s = float("-inf")
@@ -113,9 +118,11 @@ class StoreWatcher:
                 judgements=self._judges.look(now.books, now.judgements),
                 shapes=self._shapes.look(now.books, now.shapes),
                 flags=self._decisions.known.flags,
+                alarms=self._decisions.known.alarms,
                 limits=self._limits,
             )
-            now = replace(now, explained=self._explainer.look(now.books, now.shapes, now.explained))
+            if self._explains:
+                now = replace(now, explained=self._explainer.look(now.books, now.shapes, now.explained))
             now = self._with_replays(now, now.books.at.promoted.all)
             now = self._with_risks(now)
         except (RedisConnectionError, RedisTimeoutError) as error:

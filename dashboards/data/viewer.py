@@ -142,6 +142,7 @@ class Viewer:
             shapes=seen.store.shapes.get((run, choices.session), {}) if run is not None else {},
             explained=seen.store.explained.get(run, {}) if run is not None and choices.session is None else {},
             flags=seen.store.flags,
+            alarms=seen.store.alarms,
             limits=limits,
             filling=None,
             is_loading=is_loading,

@@ -1,4 +1,4 @@
-"""spilldeck alarms: list, acknowledge, shelve."""
+"""spilldeck alarms: list, acknowledge, shelve, watch."""
 
 import json
 import re
@@ -97,6 +97,31 @@ def shelve(
         action = shelve_action(there, found.id, act_id=act_id, for_s=for_s, reason=reason, origin=command_origin())
         decide(settings, redis, action)
     out.print(f"shelved for {how_long}: {found.new.words}", markup=False)
+
+
+@app.command()
+def watch() -> None:
+    """Raise the alarms of the current run, clear them, and tell a webhook, until stopped."""
+    import signal
+    import threading
+
+    from ops.alarm_watch import watch as watch_alarms
+    from ops.topics import ensure_topics
+    from streams.books.connect import check_redis, connect
+    from streams.log import log_to_stderr
+    from streams.settings import load_settings
+    from streams.starting import say_start
+
+    settings = load_settings()
+    ensure_topics(settings)
+    check_redis(settings)
+    log_to_stderr()
+    say_start("watcher of alarms", settings)
+    stopped = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stopped.set())
+    with connect(settings) as redis:
+        watch_alarms(settings, redis, stopped)
 
 
 def _is(alarm: "Alarm", now_us: int) -> str:

@@ -46,6 +46,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "shapes": {},
         "explained": {},
         "flags": {},
+        "alarms": (),
         "limits": TypeLimits(),
         "filling": None,
         "is_loading": False,
