@@ -16,15 +16,15 @@ from typing import Annotated, Any
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from redis.exceptions import RedisError
 
-from dashboards.access.accounts import LONGEST
-from dashboards.access.attempts import Attempts
 from dashboards.access.identity import NOBODY, Access, Person, RefusedError, Way
 from dashboards.access.roles import Role
 from dashboards.access.sessions import COOKIE
 from dashboards.data import Data
+from dashboards.log_ins import LogIn, LogIns
+from dashboards.refusals import Said, refused, sentence
 from dashboards.threads import Threads, peer_of
 from schemas.records import Action, ActionKind
 from streams.books.connect import connect, no_redis
@@ -36,21 +36,15 @@ from streams.settings import Settings
 
 ACT_ID = "Act-Id"
 _ID = re.compile(r"[A-Za-z0-9-]{8,64}")
-LOGGED = 200
-"""Characters of what a log says of a refusal."""
 
 _log = structlog.get_logger(__name__)
-
-
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 _Run = Annotated[int, Field(ge=0, le=END)]
 _Reason = Annotated[str, Field(max_length=1000)]
 
 
-class _Flag(_Said):
+class _Flag(Said):
     run: _Run
     verdict: Annotated[Verdict, Field(strict=False)]
     detector: Annotated[str, Field(max_length=100)] = ALL
@@ -59,15 +53,10 @@ class _Flag(_Said):
     reason: _Reason = ""
 
 
-class _Remark(_Said):
+class _Remark(Said):
     run: _Run
     flag: Annotated[str, Field(max_length=64)]
     reason: _Reason = ""
-
-
-class _LogIn(_Said):
-    user: Annotated[str, Field(max_length=64)]
-    password: Annotated[str, Field(max_length=LONGEST)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +89,13 @@ class Acts:
     def __init__(self, settings: Settings, data: Data) -> None:
         self._settings, self._data = settings, data
         self._access = Access(settings.access)
-        self._attempts = Attempts()
+        self._log_ins = log_ins = LogIns(self._access)
         # Apart from those of the page: who waits for Kafka here lets nobody wait there.
         self._threads = Threads()
         self._one_at_a_time = threading.Lock()
         self._acts = {
-            "/log-in": _Act(says=_LogIn, do=self._log_in, needs=Role.VIEWER),
-            "/log-out": _Act(says=_Said, do=self._log_out, needs=Role.VIEWER),
+            "/log-in": _Act(says=LogIn, do=lambda asked, said: log_ins.log_in(asked.request, said), needs=Role.VIEWER),
+            "/log-out": _Act(says=Said, do=lambda asked, _: log_ins.log_out(asked.request), needs=Role.VIEWER),
             "/act/flag": _Act(says=_Flag, do=self._flag, needs=Role.SHIFTER),
             "/act/withdraw-flag": _Act(
                 says=_Remark, do=partial(self._remark, ActionKind.WITHDRAW_FLAG), needs=Role.SHIFTER
@@ -120,7 +109,9 @@ class Acts:
         """Have a server answer at all addresses of this kind, and say who asks."""
         for path, act in self._acts.items():
             server.add_route(path, partial(self._answer, act), methods=["POST"])
-        server.add_route("/who", self._who)
+        server.add_route("/who", partial(self._in_thread, self._say_who))
+        for path, lead in self._log_ins.by_provider().items():
+            server.add_route(path, partial(self._in_thread, lead))
 
     async def _answer(self, act: _Act, request: Request) -> Response:
         body = await request.body()
@@ -137,19 +128,19 @@ class Acts:
                 _Asked(request=request, id=act_id, person=person), act.says.model_validate_json(body or b"{}")
             )
         except RefusedError as error:
-            return _refused(request, name, error)
+            return refused(request, name, error)
         except ValidationError as error:
             # Not what was said: it may be a password.
             wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-            return _refused(request, name, RefusedError(400, f"This is nothing that the page asks: {wrong}."))
+            return refused(request, name, RefusedError(400, f"This is nothing that the page asks: {wrong}."))
         except UsageError as error:
-            return _refused(request, name, RefusedError(409, _sentence(error)))
+            return refused(request, name, RefusedError(409, sentence(error)))
         except ServerError as error:
-            said = f"{_sentence(error)} Ask again: the same is noted once."
-            return _refused(request, name, RefusedError(503, said))
+            said = f"{sentence(error)} Ask again: the same is noted once."
+            return refused(request, name, RefusedError(503, said))
         except SpilldeckError as error:
             _log.error("nobody can say who is who", error=str(error))
-            return _refused(request, name, RefusedError(503, "Nobody can say who is who: the server’s log says why."))
+            return refused(request, name, RefusedError(503, "Nobody can say who is who: the server’s log says why."))
 
     def _person(self, act: _Act, request: Request) -> Person:
         try:
@@ -167,8 +158,8 @@ class Acts:
             raise RefusedError(403, f"{person.name} is {person.role}: this needs {act.needs}.")
         raise RefusedError(401, f"This needs {act.needs}: log in." if self._access.is_configured() else _CLOSED)
 
-    async def _who(self, request: Request) -> Response:
-        return await self._threads.run(peer_of(request), partial(self._say_who, request))
+    async def _in_thread(self, make: Callable[[Request], Response], request: Request) -> Response:
+        return await self._threads.run(peer_of(request), partial(make, request))
 
     def _say_who(self, request: Request) -> Response:
         """Return who asks, and what the page says of it."""
@@ -177,7 +168,7 @@ class Acts:
             person, configured = self._access.person(request), self._access.is_configured()
         except RefusedError as error:
             if error.status != HTTPStatus.UNAUTHORIZED:
-                return _refused(request, "", error)
+                return refused(request, "", error)
             person, configured, is_over = NOBODY, self._access.is_configured(), True
         except SpilldeckError as error:
             _log.error("nobody can say who is who", error=str(error))
@@ -187,33 +178,6 @@ class Acts:
         answer = JSONResponse(said | {"line": _line(person, is_configured=configured), "configured": configured})
         if is_over:
             answer.delete_cookie(COOKIE)
-        return answer
-
-    def _log_in(self, asked: _Asked, said: _LogIn) -> Response:
-        is_known = said.user in self._access.accounts.users()
-        # What nobody is called may be a password in the wrong place.
-        called = said.user if is_known else "no user"
-        if wait_s := self._attempts.wait_s(f"peer {peer_of(asked.request)}", f"user {said.user}"):
-            raise RefusedError(429, f"Too many log-ins: try again in {wait_s:.0f} s.", again_s=wait_s)
-        if not self._access.accounts.is_password(said.user, said.password):
-            _log.warning("a log-in is refused", user=called, peer=ascii(peer_of(asked.request)))
-            raise RefusedError(401, "No user has this name and password.")
-        answer = JSONResponse({"name": said.user})
-        answer.set_cookie(
-            COOKIE,
-            self._access.sessions.begin(said.user),
-            max_age=self._access.sessions.seconds,
-            httponly=True,
-            samesite="strict",
-            secure=asked.request.url.scheme == "https",
-        )
-        return answer
-
-    def _log_out(self, asked: _Asked, _said: _Said) -> Response:
-        if cookie := asked.request.cookies.get(COOKIE):
-            self._access.sessions.end(cookie)
-        answer = JSONResponse({})
-        answer.delete_cookie(COOKIE)
         return answer
 
     def _flag(self, asked: _Asked, said: _Flag) -> Response:
@@ -257,24 +221,3 @@ def _line(person: Person, *, is_configured: bool) -> str:
     if person.way is Way.NOBODY:
         return "Log in to act." if is_configured else _CLOSED
     return "" if person.role.may(Role.SHIFTER) else f"{person.name} may look, and not act."
-
-
-def _sentence(error: Exception) -> str:
-    words = str(error)
-    return f"{words[:1].upper()}{words[1:]}."
-
-
-def _refused(request: Request, name: str, error: RefusedError) -> Response:
-    words = str(error)
-    _log.warning(
-        "an action is refused",
-        path=request.url.path,
-        status=error.status,
-        why=ascii(words[:LOGGED]),
-        who=ascii(name),
-        peer=ascii(peer_of(request)),
-    )
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
-    if error.again_s:
-        headers["Retry-After"] = str(round(error.again_s) + 1)
-    return Response(words, status_code=error.status, media_type="text/plain", headers=headers)

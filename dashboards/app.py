@@ -31,7 +31,7 @@ from dashboards.live import COMPRESSION, Live
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
 from dashboards.pages.links import act, choose
-from dashboards.scripts import LOADING, LOG_IN, LOG_IN_SCRIPT, PLOTLY, REGENERATOR
+from dashboards.scripts import ACTING, LOADING, LOG_IN, LOG_IN_SCRIPT, PLOTLY, REGENERATOR
 from dashboards.threads import Threads, peer_of
 from streams.errors import ServerError
 from streams.experiment import experiment
@@ -93,7 +93,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     hold_s = min(settings.dashboard.refresh_s, HOLD_S)
     server.add_route(LIVE, Live(data, figures, hold_s, threads).answer)
     Acts(settings, data).add_to(server)
-    _add_log_in(server)
+    _add_log_in(server, settings)
     plotly = _add_script(server, PLOTLY)
     app.regenerator = _add_script(server, REGENERATOR)
     app.loading = LOADING.read_text().replace("PLOTLY", plotly)
@@ -104,7 +104,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
         .replace("{%css%}", preload + "{%css%}")
         .replace("{%app_entry%}", '<div id="loading" role="status"></div>{%app_entry%}')
     )
-    app.layout = _layout(settings.dashboard.refresh_s)
+    app.layout = _layout(settings.dashboard.refresh_s, _add_script(server, ACTING))
     add_callbacks(app, data, figures, faults)
     # Dash does so at its first request, but only if that is for "/": another page would come without scripts and style.
     app._setup_server()
@@ -145,9 +145,17 @@ def _add_script(server: FastAPI, file: Path) -> str:
     return address
 
 
-def _add_log_in(server: FastAPI) -> None:
+def _add_log_in(server: FastAPI, settings: Settings) -> None:
     """Have the page served on which one logs in."""
-    content = LOG_IN.read_text().replace("SCRIPT", _add_script(server, LOG_IN_SCRIPT)).replace("ICON", _ICON)
+    provider = '<p><a class="choice" href="/log-in/provider">Log in as elsewhere here</a></p>'
+    parts = {
+        "SCRIPT": _add_script(server, LOG_IN_SCRIPT),
+        "ICON": _ICON,
+        "PROVIDER": provider if settings.access.oidc_issuer is not None else "",
+    }
+    content = LOG_IN.read_text()
+    for name, part in parts.items():
+        content = content.replace(name, part)
 
     async def page(_: Request) -> Response:
         return Response(content, media_type="text/html")
@@ -176,8 +184,9 @@ def _add_files(server: FastAPI, data: Data, threads: Threads) -> None:
         return await threads.run(peer_of(request), partial(made, name, kind, request.url.query))
 
 
-def _layout(refresh_s: float) -> Any:
+def _layout(refresh_s: float, acting: str) -> Any:
     limits = {
+        "acting": acting,
         "beat_ms": BEAT_MS,
         "drawn_ms": DRAWN_MS,
         "late_ms": max(BROWSER_LATE_S, REFRESHES_LATE * refresh_s) * 1000,

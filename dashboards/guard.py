@@ -73,8 +73,8 @@ class Guard:
             await response(scope, receive, send_with_headers)
 
         asked = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}"
-        if refusal := self._refusal(scope):
-            await refuse(*refusal)
+        if refused := self._refused(scope):
+            await refuse(*refused)
             return
         try:
             await self._app(_as_get(scope), await _whole(scope, receive), send_with_headers)
@@ -87,7 +87,7 @@ class Guard:
             if not started:
                 await refuse(500, "This cannot be made: the server's log says why.")
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+    def _refused(self, scope: Scope) -> tuple[int, str] | None:
         """Return with which status and words a request is refused, if it is."""
         headers = Headers(scope=scope)
         if not self._knows(host := headers.get("host", "")):

@@ -126,6 +126,15 @@ class AccessSettings(_Section):
     """Addresses of proxies that say who asks; nobody else is believed that."""
     proxy_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")] = "X-Forwarded-User"
     """Where they say it; `users add --no-password` gives such a user a role."""
+    oidc_issuer: (
+        Annotated[str, Field(pattern=r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?(/|$))")] | None
+    ) = None
+    """A provider of OpenID Connect at which users of the file may log in; it brings them back to /log-in/back."""
+    oidc_client: str = ""
+    """As the provider knows this page."""
+    oidc_secret: SecretStr = SecretStr("")
+    oidc_claim: str = "preferred_username"
+    """What of its word is the user's name here: one that nobody can choose for himself."""
 
 
 class KeeperSettings(_Section):

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dashboards.access.accounts import Accounts, is_name
+from dashboards.access.oidc import Provider
 from dashboards.access.roles import Role
 from dashboards.access.sessions import COOKIE, Sessions
 from streams.settings import AccessSettings
@@ -83,12 +84,13 @@ class Access:
         directory = settings.directory.expanduser()
         self.accounts = Accounts(directory)
         self.sessions = Sessions(directory, self.accounts, settings.session_hours)
+        self.provider = Provider(settings) if settings.oidc_issuer is not None else None
         self._peers = {_plain(str(peer)) for peer in settings.proxy_peers}
         self._header = settings.proxy_header
 
     def is_configured(self) -> bool:
         """Say whether anybody is known, or a proxy is believed."""
-        return bool(self._peers) or not self.accounts.is_empty()
+        return bool(self._peers) or self.provider is not None or not self.accounts.is_empty()
 
     def person(self, request: Request) -> Person:
         """Return who asks.

@@ -16,18 +16,22 @@ _BYTES = 16 << 20
 _OTHERS = 0o077
 
 
+class AccessFileError(SpilldeckError):
+    """A file of who is who cannot be read or written; whoever asks the page is not told which."""
+
+
 def make_private(directory: Path) -> None:
     """Have a directory that its owner alone may look into.
 
     Raises
     ------
-    UsageError
+    AccessFileError
         When it cannot be made.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{directory} of access.directory cannot be made: {error.strerror}") from error
+        raise AccessFileError(f"{directory} of access.directory cannot be made: {error.strerror}") from error
 
 
 def read_private(path: Path) -> bytes | None:
@@ -35,7 +39,7 @@ def read_private(path: Path) -> bytes | None:
 
     Raises
     ------
-    SpilldeckError
+    AccessFileError
         When it cannot be read, or others may read it.
     """
     try:
@@ -43,10 +47,13 @@ def read_private(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        raise AccessFileError(f"{path} cannot be read: {error.strerror}") from error
     if mode & _OTHERS:
-        raise UsageError(f"others may read {path} ({stat.filemode(mode)}): chmod 600 it, and change what is in it")
-    return read_whole(path, _BYTES, "the file")
+        raise AccessFileError(f"others may read {path} ({stat.filemode(mode)}): chmod 600 it, and change what is in it")
+    try:
+        return read_whole(path, _BYTES, "the file")
+    except UsageError as error:
+        raise AccessFileError(str(error)) from error
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -60,9 +67,9 @@ def write_private(path: Path, content: bytes) -> None:
     new.replace(path)
 
 
-def damaged(path: Path) -> SpilldeckError:
+def damaged(path: Path) -> AccessFileError:
     """Return the error of a file that holds something else."""
-    return SpilldeckError(f"{path} is damaged: bring back a copy, or remove it and begin anew")
+    return AccessFileError(f"{path} is damaged: bring back a copy, or remove it and begin anew")
 
 
 @contextmanager
@@ -71,7 +78,7 @@ def alone(directory: Path) -> Iterator[None]:
 
     Raises
     ------
-    UsageError
+    AccessFileError
         When nothing can be written there.
     """
     make_private(directory)
@@ -83,7 +90,7 @@ def alone(directory: Path) -> Iterator[None]:
         finally:
             os.close(lock)
     except OSError as error:
-        raise UsageError(f"nothing can be written to {directory} of access.directory: {error.strerror}") from error
+        raise AccessFileError(f"nothing can be written to {directory} of access.directory: {error.strerror}") from error
 
 
 class PrivateJson:
@@ -98,7 +105,7 @@ class PrivateJson:
 
         Raises
         ------
-        SpilldeckError
+        AccessFileError
             When it cannot be read, or holds something else.
         """
         stamp, known = self._read
@@ -128,7 +135,7 @@ class PrivateJson:
 
         Raises
         ------
-        SpilldeckError
+        AccessFileError
             When it cannot be read or written.
         """
         with alone(self._path.parent):

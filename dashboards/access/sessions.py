@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,10 +41,21 @@ class Sessions:
         self.seconds = round(hours * 3600)
         self._ended = PrivateJson(directory / "ended.json")
 
+    def sign(self, values: Sequence[Any], what: str) -> str:
+        """Return values as a cookie of this kind has them, so that nobody can make another."""
+        return str(self._signer(what).dumps([*values]))
+
+    def signed(self, cookie: str, what: str) -> list[Any]:
+        """Return the values of what `sign` returned; none of anything else."""
+        try:
+            return list(self._signer(what).loads(cookie))
+        except (BadSignature, TypeError):
+            return []
+
     def begin(self, user: str) -> str:
-        """Return the cookie of a user who has just shown the password."""
+        """Return the cookie of a user who has just shown who it is."""
         session = Session(user, secrets.token_urlsafe(16), self._password(user), time.time() + self.seconds)
-        return str(self._signer().dumps([*session]))
+        return self.sign(session, COOKIE)
 
     def user(self, cookie: str) -> str | None:
         """Return whose session a cookie is of; None if it is of none that goes on."""
@@ -64,12 +76,11 @@ class Sessions:
         self._ended.change(change)
 
     def _session(self, cookie: str) -> Session | None:
-        try:
-            session = Session(*self._signer().loads(cookie))
-        except (BadSignature, TypeError):
+        if not (values := self.signed(cookie, COOKIE)):
             return None
+        session = Session(*values)
         user = self._accounts.users().get(session.user)
-        if user is None or not user.password or session.password != self._password(session.user):
+        if user is None or session.password != self._password(session.user):
             return None
         is_over = time.time() >= session.until_s or session.id in self._ended.read()
         return None if is_over else session
@@ -77,11 +88,11 @@ class Sessions:
     def _password(self, user: str) -> str:
         return hashlib.sha256(self._accounts.users()[user].password.encode()).hexdigest()[:16]
 
-    def _signer(self) -> URLSafeSerializer:
+    def _signer(self, what: str) -> URLSafeSerializer:
         path = self._directory / "key"
         key = read_private(path)
         if not key:
             with alone(self._directory):
                 key = read_private(path) or secrets.token_bytes(KEY_BYTES)
                 write_private(path, key)
-        return URLSafeSerializer(key, salt=COOKIE, signer_kwargs={"digest_method": hashlib.sha256})
+        return URLSafeSerializer(key, salt=what, signer_kwargs={"digest_method": hashlib.sha256})

@@ -47,11 +47,19 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         return;
       }
       while (this.isDrawing()) await new Promise(resolve => setTimeout(resolve, 20));
+      this.begin();
       if (question !== this.question) return;
       question.at = Date.now();
       // Nobody looks at a page that is hidden: it asks when the clock ticks, which the browser slows down.
       if (document.hidden) this.question = null;
       else this.fetchAnswer(question);
+    },
+    // What is for who acts comes when the plots stand.
+    begin: function () {
+      if (this.begun) return;
+      this.begun = document.createElement("script");
+      this.begun.src = this.limits.acting;
+      document.head.append(this.begun);
     },
     // Until all plots of a page stand, newer figures wait: they would be drawn between them, and all stand later.
     isDrawing: function () {

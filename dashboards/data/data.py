@@ -6,7 +6,7 @@ was last read, and waits only for a run that nobody has looked at yet.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Self
@@ -28,7 +28,10 @@ from dashboards.data.store import Store, StoreWatcher
 from dashboards.data.view import View
 from dashboards.data.viewer import Seen, Viewer
 from streams.books import layout
+from streams.books.alarms import Alarms
 from streams.books.connect import connect
+from streams.books.decided import DECIDED
+from streams.books.flags import Flags
 from streams.settings import LIVE, Settings
 
 FIRST_READ_S = 2.0
@@ -72,6 +75,9 @@ class Data:
         """Grows with each change of what there is to show, the clock aside."""
         self.on_change: Callable[[], object] = lambda: None
         """Called by one of our threads after each change."""
+        self._counting = threading.Lock()
+        self._flags: Mapping[int, Flags] = {}
+        self._alarms: Alarms = ()
         self._looked = threading.Condition()
         self._wanted: dict[Wanted, float] = {Wanted(): float("inf")}
         self._ask, self._stopped = threading.Event(), threading.Event()
@@ -110,7 +116,14 @@ class Data:
         """Return what there is to show now of what somebody chose, of one plot its key number, and what is beside."""
         self._want(choices, plot, beside)
         changes = self.changes
-        seen = Seen(now_s=time.time(), store=self._store, broker=self._broker, undecided=self._decisions.warning)
+        seen = Seen(
+            now_s=time.time(),
+            store=self._store,
+            broker=self._broker,
+            flags=self._flags,
+            alarms=self._alarms,
+            undecided=self._decisions.warning,
+        )
         view = replace(self._viewer.view(seen, choices, plot, beside), changes=changes)
         return view if plot is None else replace(view, filling=self._spills.filling(view, plot))
 
@@ -153,14 +166,30 @@ class Data:
             before = self.changes
             self._look_at_redis()
             if self.changes != before:
-                try:
-                    self.on_change()
-                except Exception as error:  # noqa: BLE001 - who listens may fail, the books are read all the same
-                    _log.warning("a change cannot be told", error=f"{type(error).__name__}: {error}")
+                self._tell()
                 self._stopped.wait(CHANGE_S)
             if not any(each.left for each in self._store.judgements.values()):
                 self._ask.wait(self._refresh_s)
             self._ask.clear()
+
+    def _tell(self) -> None:
+        try:
+            self.on_change()
+        except Exception as error:  # noqa: BLE001 - who listens may fail, the books are read all the same
+            _log.warning("a change cannot be told", error=f"{type(error).__name__}: {error}")
+
+    def _count(self, changed: bool) -> None:
+        with self._counting:
+            self.changes += changed
+
+    def _take_said(self) -> bool:
+        """Take over what people and the checks said of runs; return whether it is new."""
+        known = self._decisions.known
+        with self._counting:
+            is_new = (known.flags, known.alarms) != (self._flags, self._alarms)
+            self._flags, self._alarms = known.flags, known.alarms
+            self.changes += is_new
+        return is_new
 
     def _look_at_redis(self) -> None:
         last = self._store
@@ -168,8 +197,8 @@ class Data:
         read, before = ((each.books, each.judgements, each.shapes, each.explained) for each in (now, last))
         is_read = any(one is not other for one, other in zip(read, before, strict=True))
         # Before who waits for it goes on: what it gets is no news to it then.
-        is_read |= now.flags != last.flags or now.alarms != last.alarms
-        self.changes += is_read or now.replays != last.replays or now.fault != last.fault
+        self._take_said()
+        self._count(is_read or now.replays != last.replays or now.fault != last.fault)
         with self._looked:
             self._has_looked = True
             self._looked.notify_all()
@@ -180,8 +209,10 @@ class Data:
                 with PubSub(self._redis.connection_pool, ignore_subscribe_messages=True) as announced:
                     announced.subscribe(self._channel)
                     while not self._stopped.is_set():
-                        if announced.get_message(timeout=CHANGE_S):
+                        if told := announced.get_message(timeout=CHANGE_S):
                             self._ask.set()
+                            if told["data"] == DECIDED:
+                                self._decisions.asked.set()
             except RedisError:  # the books' own thread says so
                 self._stopped.wait(self._refresh_s)
             except Exception as error:  # noqa: BLE001 - without announcements the books are read every `refresh_s`
@@ -200,6 +231,9 @@ class Data:
             self._decisions.refresh()
             if self._decisions.known != known:
                 self._ask.set()
+            # The books' own thread may be judging, which takes its time.
+            if self._take_said():
+                self._tell()
             self._stopped.wait(CHANGE_S)
             self._decisions.asked.wait(DECISIONS_S)
 

@@ -18,9 +18,7 @@ from dashboards.data.one_run import RunReader, Wanted
 from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.shapes import ShapeJudges, Shapes
 from dashboards.data.waiting import Waiting, WaitingWatcher
-from streams.books.alarms import Alarms
 from streams.books.connect import risks_of
-from streams.books.flags import Flags
 from streams.books.limits import LimitsFile
 from streams.books.reader import BookReader
 from streams.books.replays import Replays
@@ -47,10 +45,6 @@ class Store:
     """What is known of the shapes of their plots."""
     explained: Explanations = field(default_factory=dict)
     """Whether their conditions explain what is off."""
-    flags: Mapping[int, Flags] = field(default_factory=dict)
-    """Run → what people said of it."""
-    alarms: Alarms = ()
-    """What the checks told, and what became of it."""
     limits: LimitsFile = field(default_factory=lambda: LimitsFile(None))
     """By run type."""
     waiting: Waiting = Waiting()  # noqa: RUF009 - frozen
@@ -83,7 +77,7 @@ class StoreWatcher:
     """
 
     def __init__(self, settings: Settings, redis: Redis, decisions: DecisionsWatcher, *, explains: bool = True) -> None:
-        self._redis, self._decisions = redis, decisions
+        self._redis = redis
         prefix = settings.redis.key_prefix
         shown = BookReader(redis, prefix, settings.session, lambda: decisions.promoted.shown)
         # Each remembers the list of its session's runs; a browser may name any session.
@@ -117,8 +111,6 @@ class StoreWatcher:
                 now,
                 judgements=self._judges.look(now.books, now.judgements),
                 shapes=self._shapes.look(now.books, now.shapes),
-                flags=self._decisions.known.flags,
-                alarms=self._decisions.known.alarms,
                 limits=self._limits,
             )
             if self._explains:

@@ -14,6 +14,8 @@ from dashboards.data.store import Store
 from dashboards.data.view import Reference, View
 from schemas.records import NO_RUN
 from streams.books import situation
+from streams.books.alarms import Alarms
+from streams.books.flags import Flags
 from streams.books.imported import Imported, Imports
 from streams.books.lag import behind
 from streams.books.limits import TypeLimits
@@ -35,6 +37,10 @@ class Seen:
     """Seconds since 1970 UTC."""
     store: Store
     broker: Broker
+    flags: Mapping[int, Flags]
+    """Run → what people said of it."""
+    alarms: Alarms
+    """What the checks told, and what became of it."""
     undecided: str
     """What to say while nobody has told what people decided; else empty."""
 
@@ -141,8 +147,8 @@ class Viewer:
             judgement=seen.store.judgements.get((run, choices.session)) if run is not None else None,
             shapes=seen.store.shapes.get((run, choices.session), {}) if run is not None else {},
             explained=seen.store.explained.get(run, {}) if run is not None and choices.session is None else {},
-            flags=seen.store.flags,
-            alarms=seen.store.alarms,
+            flags=seen.flags,
+            alarms=seen.alarms,
             limits=limits,
             filling=None,
             is_loading=is_loading,

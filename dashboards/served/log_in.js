@@ -5,7 +5,8 @@
   const next = new URL(said, window.location.origin);
   const back = next.origin === window.location.origin ? next.pathname + next.search : "/"; // nobody is led elsewhere
   const form = document.querySelector("form"), status = form.querySelector("[role=status]");
-  document.querySelector("a").href = back;
+  document.getElementById("back").href = back;
+  for (const link of document.querySelectorAll("a[href='/log-in/provider']")) link.search = new URLSearchParams({ next: back });
   form.addEventListener("submit", async event => {
     event.preventDefault();
     const button = form.querySelector("button"), id = [...crypto.getRandomValues(new Uint8Array(8))];

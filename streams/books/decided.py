@@ -26,6 +26,8 @@ from streams.books.plan import Plan
 from streams.errors import ServerError, UsageError
 from streams.settings import Settings
 
+DECIDED = b"decided"
+"""What is announced then; a checkpoint announces something else."""
 TRIES = 20
 """Others may write the copy at the same moment: whoever comes second looks again."""
 
@@ -244,6 +246,6 @@ def decide(settings: Settings, redis: Redis, action: Action) -> None:
     refresh(settings, redis)
     # Pages look at once, as at a checkpoint; who may only read has them look a moment later.
     with suppress(NoPermissionError):
-        redis.publish(changed_channel(settings.redis.key_prefix, settings.session), b"")
+        redis.publish(changed_channel(settings.redis.key_prefix, settings.session), DECIDED)
     if why:
         raise UsageError(f"somebody else was faster: {why}")

@@ -58,7 +58,7 @@ def log_in(page: Page, name: str) -> None:
     expect(page.locator("#who button")).to_be_visible()
 
 
-def test_a_shifter_flags_a_run_and_another_browser_sees_it_within_a_second(
+def test_26_a_shifter_flags_a_run_and_another_browser_sees_it_within_a_second(
     site: Site, page: Page, other: Page, users: Accounts, played: SimulatedRun
 ) -> None:
     address = f"/?run={played.run}"
@@ -78,10 +78,10 @@ def test_a_shifter_flags_a_run_and_another_browser_sees_it_within_a_second(
     form.get_by_label("Reason").fill("<b>the station tripped</b>")
     with page.expect_response("**/act/flag") as answered:
         page.keyboard.press("Enter")
-        begun = time.monotonic()
-        expect(other.locator("button.flag")).to_contain_text("✕ bad 25 %")
-        assert time.monotonic() - begun < 1.0 + 0.3  # of which the test itself looks some tenths
     assert answered.value.status == 200
+    begun = time.monotonic()
+    expect(other.locator("button.flag")).to_contain_text("✕ bad 25 %")
+    assert time.monotonic() - begun < 1.0
     expect(page.locator("#flag-status")).to_have_text(f"Noted: run {played.run} is bad.")
     expect(page.locator("table.flags")).to_contain_text("<b>the station tripped</b>")
     expect(page.locator("#flags-shares")).to_contain_text("25 % bad, 75 % not looked at; 1 not verified")

@@ -24,6 +24,7 @@ from dashboards.data import Data
 from ops.stack import LocalStack, free_port
 from ops.topics import ensure_topics
 from schemas.records import Action
+from streams.books import actions
 from streams.books.actions import ActionLog
 from streams.books.connect import connect
 from streams.books.decided import Copy
@@ -133,9 +134,11 @@ def serving(stack: LocalStack, directory: Path, *, away: bool = False, **access:
         thread.start()
         while not (server.started and data.has_run(RUN)):
             time.sleep(0.02)
-        yield Site(settings, Accounts(settings.access.directory))
-        server.should_exit = True
-        thread.join()
+        try:
+            yield Site(settings, Accounts(settings.access.directory))
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -447,12 +450,19 @@ def test_without_users_who_is_on_the_machine_may_act_and_nobody_else(
             answer, words = site.post("/act/flag", FLAG)
         assert (answer.status, words) == (503, "Nobody can say who is who: the server’s log says why.")
         assert "is damaged" in str(logged)
+        site.accounts.path.chmod(0o644)
+        with capture_logs() as logged:
+            assert site.post("/act/flag", FLAG)[1] == words
+            assert site.post("/who", method="GET")[1] == words
+            assert site.post("/log-in", {"user": "shifter", "password": PASSWORD})[1] == words
+        assert "others may read" in str(logged)
         assert len(site.actions()) == 1
 
 
 def test_what_kafka_does_not_take_is_said_to_be_open_and_keeps_nobody_from_looking(
-    stack: LocalStack, tmp_path_factory: pytest.TempPathFactory
+    stack: LocalStack, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(actions, "ANSWER_S", 0.5)
     with serving(stack, tmp_path_factory.mktemp("away"), away=True) as site, ThreadPoolExecutor(8) as many:
         asked = [many.submit(site.post, "/act/flag", FLAG, Act_Id="same-0001") for _ in range(2)]
         time.sleep(0.5)

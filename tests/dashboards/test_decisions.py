@@ -1,6 +1,9 @@
 """What the page believes of Redis's copy of what people decided."""
 
+import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -8,13 +11,16 @@ from redis import Redis
 from dashboards.choices import Choices
 from dashboards.data import Data
 from dashboards.data.decisions import DecisionsWatcher
+from dashboards.data.store import Store
 from ops.stack import free_port
 from ops.topics import ensure_topics
 from streams.books.connect import connect
 from streams.books.decided import Copy, decide
+from streams.books.flags import Verdict
 from streams.settings import Settings
 from tests.books.test_decided import SHOWN, dropped, planned, promoted, restored
 from tests.books.test_decisions import RUNS
+from tests.books.test_flags import flagged
 
 pytestmark = pytest.mark.servers
 
@@ -90,3 +96,32 @@ def test_whether_anything_was_promoted_is_said_to_be_unknown_where_nobody_can_te
     decide(settings, redis, planned("a"))
     page.refresh()
     assert (page.warning, [*page.known.plans]) == ("", ["replay-a"])
+
+
+def test_a_flag_reaches_the_page_while_its_books_are_judged(
+    settings: Settings, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_topics(settings)
+    rung, judged = threading.Event(), threading.Event()
+    with Data(settings) as data:
+        data.view()
+        data.on_change = rung.set
+        really = data._store_watcher.look
+
+        def slowly(*what: Any) -> Store:
+            judged.wait(10)
+            return really(*what)
+
+        monkeypatch.setattr(data._store_watcher, "look", slowly)
+        data._ask.set()
+        time.sleep(0.2)
+        rung.clear()
+        before = data.changes
+        decide(settings, redis, flagged(1, Verdict.BAD))
+        begun = time.monotonic()
+        assert rung.wait(1.0)
+        assert time.monotonic() - begun < 1.0
+        seen = data.view()
+        assert seen.changes > before
+        assert [flag.verdict for flag in seen.flags[RUNS[0]]] == ["bad"]
+        judged.set()
