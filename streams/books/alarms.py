@@ -35,6 +35,8 @@ STEADY_S, UPSET_S = 600, 8 * 3600
 """The times over which EEMUA 191 has alarms counted, and over which the worst of them is looked for."""
 STEADY_MOST = 1
 """Alarms in `STEADY_S` that one person can bear for long, as EEMUA 191 has it."""
+UPSET_MOST = 10
+"""And in the first of an upset."""
 _US = 1_000_000
 _ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 

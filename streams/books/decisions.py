@@ -148,6 +148,12 @@ class Decisions:
         except UNREADABLE as error:
             return f"what it says cannot be read: {type(error).__name__}: {error}"
 
+    def has_said(self, action: Action) -> bool:
+        """Say whether the same action of the same person on a flag or an alarm counted before: it was sent twice."""
+        if action.kind in run_alarms.KINDS:
+            return run_alarms.has_counted(self.alarms, action)
+        return run_flags.has_counted(self.flags.get(int(action.subject), ()), action)
+
     def runs_of(self, action: Action) -> tuple[int, ...]:
         """Return the runs that an action says something of, as far as it can be read."""
         try:
