@@ -209,32 +209,38 @@ def signature(secret: bytes, body: bytes) -> str:
 
 def watch(settings: Settings, redis: Redis, stopped: threading.Event) -> None:
     """Decide and tell until stopped; a server that is away is waited for."""
+    failed: list[BaseException] = []
     with Data(settings, explains=False) as data:
         watcher = AlarmWatcher(settings, redis, data)
         if settings.alarms.webhook is not None:
             teller = Teller(settings, redis, lambda: data.view(Choices()).alarms)
             # Whoever listens slowly does not keep us from ending.
-            threading.Thread(target=_keep, args=(teller.look, stopped, lambda: teller.pause_s), daemon=True).start()
-        _keep(watcher.look, stopped, lambda: 0.0)
+            args = (teller.look, stopped, lambda: teller.pause_s, failed)
+            threading.Thread(target=_keep, args=args, daemon=True).start()
+        _keep(watcher.look, stopped, lambda: 0.0, failed)
+    if failed:
+        raise failed[0]
 
 
-def _keep(look: Callable[[], None], stopped: threading.Event, pause_s: Callable[[], float]) -> None:
-    """Look again and again; what is no server's fault ends all, so that it is started anew."""
+def _keep(
+    look: Callable[[], None], stopped: threading.Event, pause_s: Callable[[], float], failed: list[BaseException]
+) -> None:
+    """Look again and again; what is no server's fault ends all, and is noted, so that somebody starts it anew."""
     is_away = False
-    try:
-        while not stopped.is_set():
-            try:
-                look()
-            except (RedisError, ServerError) as error:
-                is_away = True
-                _log.warning("a server does not answer: what is due waits for it", error=str(error))
-            else:
-                if is_away:
-                    _log.info("the servers answer again")
-                is_away = False
-            stopped.wait(max(pause_s(), LOOK_S))
-    finally:
-        stopped.set()
+    while not stopped.is_set():
+        try:
+            look()
+        except (RedisError, ServerError) as error:
+            is_away = True
+            _log.warning("a server does not answer: what is due waits for it", error=str(error))
+        except Exception as error:  # noqa: BLE001 - one thread must not end alone
+            failed.append(error)
+            stopped.set()
+        else:
+            if is_away:
+                _log.info("the servers answer again")
+            is_away = False
+        stopped.wait(max(pause_s(), LOOK_S))
 
 
 def _plain(alarm: Alarm) -> dict[str, Any]:

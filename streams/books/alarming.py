@@ -10,6 +10,7 @@ and of its last minute is good, which after a repair may be at the end of the ru
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ PART = "part of "
 _NOT_KNOWN = {State.FEW, State.SETTLING, State.NO_REFERENCE}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Seen:
     """What is known of the current run."""
 
@@ -51,7 +52,7 @@ class Seen:
     over: Collection[int] = ()
     """Other runs, which are over."""
 
-    @property
+    @cached_property
     def beneath(self) -> Beneath:
         """Its plots that are off, by what they may follow from."""
         return beneath(self.judgement.causes, [each for each in self.shapes.values() if each.state is State.BAD])

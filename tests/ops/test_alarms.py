@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from redis import Redis
 
 from dashboards.choices import Choices
 from dashboards.data import Data
-from ops.alarm_watch import AlarmWatcher, Teller, signature
+from ops.alarm_watch import AlarmWatcher, Teller, signature, watch
 from ops.stack import free_port
 from ops.topics import ensure_topics
 from schemas.records import Action, ActionKind
@@ -52,9 +53,9 @@ WAIT_S = 20.0
 
 
 @cache
-def book(spills: int = SPILLS, run: int = RUN) -> RunBook:
-    simulated = SimulatedRun(run=run, spills=SPILLS, seed=1, mean_triggers=20, detectors=("tof",))
-    records = [*simulated.with_faults([DEAD]).records()][: spills + 1]
+def book(spills: int = SPILLS, run: int = RUN, fault: str = DEAD, of: int = SPILLS) -> RunBook:
+    simulated = SimulatedRun(run=run, spills=of, seed=run, mean_triggers=20, detectors=("tof",))
+    records = [*simulated.with_faults([fault] if fault else []).records()][: spills + 1]
     return process(records, ConditionsStore([]).for_run)[run].run_book()
 
 
@@ -180,6 +181,37 @@ def test_an_emptied_redis_and_a_kafka_that_is_away_lose_no_alarm_and_clear_none(
             AlarmWatcher(settings.model_copy(update={"kafka": away}), redis, data).look()
         watcher.look()
     assert alarms_of(settings, redis)[0].is_over
+
+
+def test_a_plot_that_is_off_against_the_reference_and_follows_from_nothing_is_an_alarm(
+    own: tuple[Settings, Redis],
+) -> None:
+    settings, redis = own
+    good, run = RUN + 1, RUN + 2
+
+    def shifted(spills: int) -> RunBook:
+        return book(spills, run, "shifted_timing:tof1=0.5")
+
+    reference = book(121, good, "", of=120)  # with its end
+    assert reference.totals.ended
+    checkpoint(settings, {good: reference, run: shifted(30)}, next=150)
+    with Data(settings, explains=False) as data:
+        watcher = AlarmWatcher(settings, redis, data)
+        until(lambda: judged(data, 29) and data.view(Choices()).reference)
+        watcher.look()
+        assert alarms_of(settings, redis) == ()
+        checkpoint(settings, {run: shifted(60)}, next=180)
+        until(lambda: judged(data, 59))
+        watcher.look()
+        found = alarms_of(settings, redis)
+    assert {each.new.run for each in found} == {run}
+    assert any("off (limit 5 %)" in each.new.words for each in found)
+
+
+@pytest.mark.parametrize("address", ["host/path", "file:///etc/passwd", "ftp://host/x"])
+def test_what_is_no_address_of_the_web_is_no_webhook(address: str) -> None:
+    with pytest.raises(ValidationError, match="no address of the web"):
+        AlarmsSettings(webhook=address)
 
 
 class Hook(ThreadingHTTPServer):
@@ -313,3 +345,16 @@ def test_whoever_does_not_take_what_is_told_is_asked_again_after_ever_longer(
     teller.look()
     assert teller.pause_s == 0
     assert alarms_of(settings, redis)[0].told_us
+
+
+def test_what_is_no_servers_fault_ends_all_that_watches_with_an_error(
+    own: tuple[Settings, Redis], hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, redis = own
+
+    def fail(_: Teller) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Teller, "look", fail)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        watch(with_hook(settings, hook.address), redis, threading.Event())
