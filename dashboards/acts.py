@@ -27,10 +27,13 @@ from dashboards.log_ins import LogIn, LogIns
 from dashboards.refusals import Said, refused, sentence
 from dashboards.threads import Threads, peer_of
 from schemas.records import Action, ActionKind
+from streams.books.alarm_actions import acknowledge_action, shelve_action
+from streams.books.alarms import LONGEST_SHELF_S
 from streams.books.connect import connect, no_redis
 from streams.books.decided import decide, newest
+from streams.books.decisions import Decisions
 from streams.books.flagging import flag_action, remark_action
-from streams.books.flags import ALL, END, Flags, NewFlag, Verdict, has_counted
+from streams.books.flags import ALL, END, NewFlag, Verdict
 from streams.errors import ServerError, SpilldeckError, UsageError
 from streams.settings import Settings
 
@@ -57,6 +60,16 @@ class _Remark(Said):
     run: _Run
     flag: Annotated[str, Field(max_length=64)]
     reason: _Reason = ""
+
+
+class _Acknowledge(Said):
+    alarm: Annotated[str, Field(max_length=64)]
+
+
+class _Shelve(Said):
+    alarm: Annotated[str, Field(max_length=64)]
+    hours: Annotated[float, Field(gt=0, le=LONGEST_SHELF_S / 3600)]
+    reason: _Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +113,8 @@ class Acts:
             "/act/withdraw-flag": _Act(
                 says=_Remark, do=partial(self._remark, ActionKind.WITHDRAW_FLAG), needs=Role.SHIFTER
             ),
+            "/act/acknowledge-alarm": _Act(says=_Acknowledge, do=self._acknowledge, needs=Role.SHIFTER),
+            "/act/shelve-alarm": _Act(says=_Shelve, do=self._shelve, needs=Role.SHIFTER),
             "/act/verify-flag": _Act(
                 says=_Remark, do=partial(self._remark, ActionKind.VERIFY_FLAG), needs=Role.SHIFTER
             ),
@@ -184,20 +199,39 @@ class Acts:
         new = NewFlag(asked.id, said.verdict, said.reason, said.detector, said.first, said.last)
         if not self._data.has_run(said.run):
             raise RefusedError(409, f"There is no run {said.run} here.")
-        return self._decide(asked, said.run, partial(flag_action, new=new))
-
-    def _remark(self, kind: ActionKind, asked: _Asked, said: _Remark) -> Response:
         return self._decide(
-            asked, said.run, partial(remark_action, kind=kind, ids=(asked.id, said.flag), reason=said.reason)
+            asked, lambda known, **by: flag_action(known.flags.get(said.run, ()), said.run, new=new, **by)
         )
 
-    def _decide(self, asked: _Asked, run: int, new: Callable[..., Action]) -> Response:
+    def _remark(self, kind: ActionKind, asked: _Asked, said: _Remark) -> Response:
+        ids = asked.id, said.flag
+
+        def new(known: Decisions, **by: str) -> Action:
+            there = known.flags.get(said.run, ())
+            return remark_action(there, said.run, kind=kind, ids=ids, reason=said.reason, **by)
+
+        return self._decide(asked, new)
+
+    def _acknowledge(self, asked: _Asked, said: _Acknowledge) -> Response:
+        return self._decide(
+            asked, lambda known, **by: acknowledge_action(known.alarms, said.alarm, act_id=asked.id, **by)
+        )
+
+    def _shelve(self, asked: _Asked, said: _Shelve) -> Response:
+        for_s = round(3600 * said.hours)
+
+        def new(known: Decisions, **by: str) -> Action:
+            return shelve_action(known.alarms, said.alarm, act_id=asked.id, for_s=for_s, reason=said.reason, **by)
+
+        return self._decide(asked, new)
+
+    def _decide(self, asked: _Asked, new: Callable[..., Action]) -> Response:
         origin = "a program" if asked.person.way is Way.TOKEN else "the page"
         try:
             with self._one_at_a_time, connect(self._settings) as redis:
-                there: Flags = newest(self._settings, redis)().flags.get(run, ())
-                action = new(there, run, origin=origin, who=asked.person.name)
-                if not has_counted(there, action):
+                known = newest(self._settings, redis)()
+                action = new(known, origin=origin, who=asked.person.name)
+                if not known.has_said(action):
                     decide(self._settings, redis, action)
         except RedisError as error:
             raise no_redis(self._settings, error) from error

@@ -20,6 +20,7 @@ from dashboards.choices import Choices, passed_over
 from dashboards.data import Data, ShownSpill, View
 from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.make import FigureCache
+from dashboards.pages.alarms import listed_alarms, waiting
 from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import counted, listed_flags, plain, runs_list
 from dashboards.pages.flags import flags_list, flags_shares
@@ -155,7 +156,7 @@ class Live:
         view = self._data.view(look.choices, followed_on(look.path), beside_on(look.path))
         its = view.flags.get(view.run, ()) if view.run is not None else ()
         now = versions(view, look.theme, look.choices, names_on(look.path)) | {
-            "books": version(view.version, look.choices, view.replays if look.path == "/replays" else ()),
+            "books": version(view.version, look.choices, _listed(view, look.path)),
             "runs": version(view.run, view.runs.version, view.imports, listed_flags(view)),
             "shares": version(view.run, its, view.book.totals.filled),
             "flags": version(view.run, its, view.proposed.get(view.run) if view.run is not None else None),
@@ -182,7 +183,7 @@ class Live:
         }
         if "about" in new:
             told["parts"]["controls"] = controls(view, choices, names_on(path), beside_on(path))
-            told["parts"]["navigation"] = navigation(path, situation.not_read_out(view.book.totals))
+            told["parts"]["navigation"] = navigation(path, situation.not_read_out(view.book.totals), waiting(view))
         if "spill" in new and (address := spill_on(path)):
             told["parts"]["spill"] = spill_parts(address, shown.spill)
         if "runs" in new:
@@ -201,11 +202,16 @@ class Live:
         return gzip.compress(said.encode(), COMPRESSION, mtime=0)
 
 
+def _listed(view: View, path: str) -> object:
+    """Return what is listed on a page besides what the books have."""
+    return view.replays if path == "/replays" else listed_alarms(view) if path == "/alarms" else ()
+
+
 def versions(view: View, theme: str | None, choices: Choices, names: list[str]) -> dict[str, str]:
     """Return what changes when a page's figures do, their axes, and its choices."""
     replays = [(each.plan.session, each.plan.runs, each.promoted, each.state) for each in view.replays]
     reference = view.reference and view.reference.called
-    about = choices, view.run, reference, view.automatic, view.runs.version, view.windows, names, replays
+    about = choices, view.run, reference, view.automatic, view.runs.version, view.windows, names, replays, waiting(view)
     return {
         "figures": version(view.version, theme, choices.but(rotate_s=None), names),
         "axes": version(view.run, choices.log, view.reference and choices.mode, names),

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ops.commands import (
+    alarms,
     audit,
     books,
     checks,
@@ -92,6 +93,7 @@ app.add_typer(checks.app, name="checks")
 app.add_typer(references.app, name="references")
 app.add_typer(conditions.app, name="conditions")
 app.add_typer(flags.app, name="flags")
+app.add_typer(alarms.app, name="alarms")
 app.add_typer(audit.app, name="audit")
 app.add_typer(users.app, name="users")
 app.add_typer(tokens.app, name="tokens")

@@ -8,8 +8,9 @@ An unknown key is an error, so that a misspelt setting is never passed over.
 import os
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -145,6 +146,23 @@ class KeeperSettings(_Section):
     """Where each run that has ended gets a directory with book, pictures and summary; without it none does."""
 
 
+def _is_web(address: SecretStr) -> SecretStr:
+    if urlsplit(address.get_secret_value()).scheme not in {"http", "https"}:
+        raise ValueError("this is no address of the web, as https://host/path")
+    return address
+
+
+class AlarmsSettings(_Section):
+    """What tells alarms outside."""
+
+    webhook: Annotated[SecretStr, AfterValidator(_is_web)] | None = None
+    """Address that `alarms watch` tells alarms, as JSON; without it they are on the page alone."""
+    secret_file: Path | None = None
+    """File, for its owner alone, whose content signs what is told; without it nothing does."""
+    repeat_s: Annotated[float, Field(ge=1, le=86_400)] = 600
+    """An alarm that nobody acknowledges is told again after it, three times at most."""
+
+
 class LocalSettings(_Section):
     """The local stack: a Kafka and a Redis of one's own, started from packages."""
 
@@ -193,6 +211,7 @@ class Settings(BaseSettings):
     dashboard: DashboardSettings = DashboardSettings()
     access: AccessSettings = AccessSettings()
     keeper: KeeperSettings = KeeperSettings()
+    alarms: AlarmsSettings = AlarmsSettings()
     local: LocalSettings = LocalSettings()
     conditions: list[ConditionsSource] = []
     """Sets of tables besides those of simulated runs, which are always there."""

@@ -52,9 +52,11 @@ class Data:
     ----------
     settings
         Servers, session, topics.
+    explains
+        See `StoreWatcher`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, explains: bool = True) -> None:
         self._redis = connect(settings)
         # Asked again soon in any case; retries would only delay the word that it is away.
         self._redis.set_retry(Retry(NoBackoff(), 0))
@@ -62,7 +64,7 @@ class Data:
         self._session = settings.session
         self._refresh_s = settings.dashboard.refresh_s
         self._decisions = DecisionsWatcher(settings, self._redis)
-        self._store_watcher = StoreWatcher(settings, self._redis, self._decisions)
+        self._store_watcher = StoreWatcher(settings, self._redis, self._decisions, explains=explains)
         self._broker_watcher = BrokerWatcher(settings)
         # Each is written by one thread alone and replaced as a whole: a page needs no lock to read it.
         self._store, self._broker = Store(), Broker()
@@ -179,9 +181,9 @@ class Data:
 
     def _take_said(self) -> bool:
         """Take over what people said of runs, and the checks; return whether it is new."""
-        said = self._decisions.known
+        said, last = self._decisions.known, self._said
         with self._counting:
-            is_new = (said.flags, said.proposed) != (self._said.flags, self._said.proposed)
+            is_new = (said.flags, said.proposed, said.alarms) != (last.flags, last.proposed, last.alarms)
             self._said = said
             self.changes += is_new
         return is_new

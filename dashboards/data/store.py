@@ -72,9 +72,11 @@ class StoreWatcher:
         Client that returns bytes.
     decisions
         What people decided.
+    explains
+        Whether to look for what explains plots that are off, which takes a process of its own.
     """
 
-    def __init__(self, settings: Settings, redis: Redis, decisions: DecisionsWatcher) -> None:
+    def __init__(self, settings: Settings, redis: Redis, decisions: DecisionsWatcher, *, explains: bool = True) -> None:
         self._redis = redis
         prefix = settings.redis.key_prefix
         shown = BookReader(redis, prefix, settings.session, lambda: decisions.promoted.shown)
@@ -85,7 +87,7 @@ class StoreWatcher:
         self._judges = Judges(lambda session: shown if session is None else reader_of(session))
         self._limits = LimitsFile(settings.checks.limits)
         self._shapes = ShapeJudges(self._limits)
-        self._explainer = Explainer(settings, self._limits)
+        self._explainer, self._explains = Explainer(settings, self._limits), explains
         self._replays = ReplayWatcher(Replays(redis, prefix, lambda: decisions.known), reader_of)
         self._waiting = WaitingWatcher()
         self._risks_s = float("-inf")
@@ -111,7 +113,8 @@ class StoreWatcher:
                 shapes=self._shapes.look(now.books, now.shapes),
                 limits=self._limits,
             )
-            now = replace(now, explained=self._explainer.look(now.books, now.shapes, now.explained))
+            if self._explains:
+                now = replace(now, explained=self._explainer.look(now.books, now.shapes, now.explained))
             now = self._with_replays(now, now.books.at.promoted.all)
             now = self._with_risks(now)
         except (RedisConnectionError, RedisTimeoutError) as error:

@@ -11,6 +11,7 @@ from dashboards.data.history import History
 from dashboards.data.hits import Hits
 from dashboards.data.one_run import Part
 from dashboards.data.replays import Replay
+from streams.books.alarms import Alarms
 from streams.books.book import Book
 from streams.books.cells import Histogram
 from streams.books.flags import Flags
@@ -170,6 +171,8 @@ class View:
     """Run → what people said of it."""
     proposed: Mapping[int, Proposal]
     """Run → what the checks said of it when it had ended."""
+    alarms: Alarms
+    """What the checks told of any run, and what became of it."""
     limits: TypeLimits
     """Of its type."""
     filling: Filling | str | None

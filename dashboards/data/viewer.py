@@ -146,6 +146,7 @@ class Viewer:
             explained=seen.store.explained.get(run, {}) if run is not None and choices.session is None else {},
             flags=seen.said.flags,
             proposed=seen.said.proposed,
+            alarms=seen.said.alarms,
             limits=limits,
             filling=None,
             is_loading=is_loading,

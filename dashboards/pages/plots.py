@@ -8,9 +8,10 @@ from dash import dcc, html
 
 from dashboards.choices import Beside
 from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
+from dashboards.pages.alarms import link as to_alarms
 from dashboards.pages.links import act, to_page
 from dashboards.pages.spills import PLACE, is_spill, no_spill, short, spill_on
-from dashboards.pages.tables import CHANGED, REPLAYS, has_table
+from dashboards.pages.tables import ALARMS, CHANGED, PAGES, has_table
 from dashboards.pages.trying import TRY, trying
 from streams.books.spill_numbers import is_kept
 from streams.experiment import experiment
@@ -21,6 +22,7 @@ FEW = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
 ROWS_AT_ONCE = 3
 """More rows than these are scrolled to."""
 _EXPERT = "expert"
+_ACTING = html.Div([html.P(className="acting why"), html.P(id="alarm-status", role="status")])
 _PAGES = {"Overview": "/", "Changes": f"/{CHANGED}"}
 # The last one would send the plot to its maker's cloud.
 _CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "sendChartToCloud", "toImage"]}
@@ -94,7 +96,7 @@ def tables_on(path: str) -> list[str]:
     match path.strip("/").split("/"):
         case ["detector", name] if name in experiment().detectors and has_table(name):
             return [name]
-        case [name] if name in {REPLAYS, CHANGED}:
+        case [name] if name in PAGES:
             return [name]
     return []
 
@@ -114,7 +116,9 @@ def page(path: str, make: Maker) -> Any:
             return plot_page(name, make)
         case [name] if name == CHANGED:
             return [*table(name), html.P(to_page("What would other limits have told?", f"/{TRY}"))]
-        case [name] if name == REPLAYS:
+        case [name] if name == ALARMS:
+            return [_ACTING, *table(name)]
+        case [name] if name in PAGES:
             return table(name)
         case [name] if name == TRY:
             return trying()
@@ -124,8 +128,14 @@ def page(path: str, make: Maker) -> Any:
     return html.Div(why, className="card alone")
 
 
-def navigation(path: str, absent: Collection[str] = ()) -> list[Any]:
-    """Return the links to the pages, that of the open one marked, and those of detectors that are `absent` greyed."""
+def navigation(path: str, absent: Collection[str] = (), alarms: int = 0) -> list[Any]:
+    """Return the links to the pages, that of the open one marked, and those of detectors that are `absent` greyed.
+
+    Parameters
+    ----------
+    alarms
+        Those that wait for somebody.
+    """
     match path.strip("/").split("/"):
         case ["detector", detector, *_]:
             here = f"/detector/{detector}"
@@ -138,7 +148,7 @@ def navigation(path: str, absent: Collection[str] = ()) -> list[Any]:
         href = f"/detector/{name}"
         links.append(_link(of.title, href, marked=here == href, absent=name in absent))
     replays = to_page("Replays", "/replays", className="apart here" if here == "/replays" else "apart")
-    return [*links, replays]
+    return [*links, to_alarms(here, alarms), replays]
 
 
 def tabs(detector: str, path: str) -> Any:

@@ -1,4 +1,4 @@
-"""Tables: a detector's numbers beside its plots, and the replays."""
+"""Tables: a detector's numbers beside its plots, the replays, the alarms."""
 
 from collections.abc import Sequence
 from math import isnan
@@ -8,24 +8,28 @@ from dash import html
 
 from dashboards.choices import Choices
 from dashboards.data import View
+from dashboards.pages.alarms import alarms
 from dashboards.pages.changed import what_changed
 from dashboards.pages.replays import replays
 from streams.experiment import RECENT_SPILLS, TableRow, experiment
 
-REPLAYS, CHANGED = "replays", "changed"
+REPLAYS, CHANGED, ALARMS = "replays", "changed", "alarms"
+PAGES = (REPLAYS, CHANGED, ALARMS)
 """The pages that have a table and no plots."""
 HEADS = ("Counter", "Last spill", f"Mean of the last {RECENT_SPILLS}", "Mean of the run")
 
 
 def has_table(name: str) -> bool:
     """Say whether a detector, or a page, has a table."""
-    return name in {REPLAYS, CHANGED} or experiment().table_of(name) is not None
+    return name in PAGES or experiment().table_of(name) is not None
 
 
 def table(name: str, view: View, choices: Choices = Choices()) -> Any:  # noqa: B008 - frozen
     """Return the table of a detector, or of a page."""
     if name == CHANGED:
         return what_changed(view, choices)
+    if name == ALARMS:
+        return alarms(view)
     rows_of = experiment().table_of(name)
     return replays(view) if rows_of is None else _counters(rows_of(view.spills))
 

@@ -54,6 +54,23 @@
     say("");
     say(await act(`/act/${what}-flag`, { run: Number(run), flag, reason }, button.dataset.id) || (isVerified ? "Verified." : "Withdrawn."));
   };
+  // What could not be noted is asked for again with the same id: a button may be another alarm's by then.
+  const asked = {};
+  const onAlarm = async ({ dataset: { act: what, alarm } }) => {
+    const said = { alarm }, status = words => { document.getElementById("alarm-status").textContent = words; };
+    if (what === "shelve-alarm") {
+      const hours = window.prompt("For how many hours is nothing to be told of it? At most 168.", "2");
+      const reason = hours === null ? null : window.prompt("Why is it shelved?");
+      if (reason === null) return;
+      Object.assign(said, { hours: Number(hours), reason });
+    }
+    const key = JSON.stringify([what, said]);
+    asked[key] ??= newId();
+    status("");
+    const why = await act(`/act/${what}`, said, asked[key]);
+    if (!why) delete asked[key];
+    status(why || (what === "shelve-alarm" ? "Shelved." : "Acknowledged."));
+  };
   const logOut = async () => {
     if (!(await act("/log-out", {}, newId()))) ask();
   };
@@ -92,6 +109,7 @@
   document.addEventListener("click", event => {
     const button = event.target.closest("[data-act]");
     if (button?.dataset.act === "take-over") return takeOver(button.dataset);
+    if (button?.dataset.alarm) return onAlarm(button);
     if (button) return button.dataset.act === "log-out" ? logOut() : remark(button);
     if (event.target.closest("[data-do=flags]")) setTimeout(prepare); // when it is open
   });
@@ -109,5 +127,6 @@
     if (!document.getElementById("who")) return;
     clearInterval(begin);
     ask();
+    new MutationObserver(tell).observe(document.getElementById("page"), { childList: true });
   }, 100);
 })();

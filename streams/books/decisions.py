@@ -15,15 +15,17 @@ import structlog
 from schemas.known import WireError
 from schemas.records import Action, ActionKind
 from schemas.wire import decode
+from streams.books import alarms as run_alarms
 from streams.books import flags as run_flags
 from streams.books import proposals
+from streams.books.alarms import Alarms
 from streams.books.flags import Flags, Verdict
 from streams.books.plan import PREFIX, Plan
 from streams.books.proposals import Proposal
 from streams.errors import ServerError
 from streams.plain import read_json
 
-FORMAT = 3
+FORMAT = 4
 """Of what is stored; it grows when actions that were passed over are understood."""
 TAIL = 32
 """The last actions by which one log of the topic is told from another: more than a power cut takes."""
@@ -63,11 +65,13 @@ class Decisions:
     """Run → what people said of it, in the order in which they did."""
     proposed: Mapping[int, Proposal] = field(default_factory=dict)
     """Run that is over → what the checks say of its newest book."""
+    alarms: Alarms = ()
+    """The newest ones, and what became of each."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is promoted, replayed, pinned, flagged or proposed."""
-        return not any((self.promoted, self.plans, self.pins, self.flags, self.proposed))
+        """Whether nothing is promoted, replayed, pinned, flagged, proposed or told."""
+        return not any((self.promoted, self.plans, self.pins, self.flags, self.proposed, self.alarms))
 
     def pinned(self, run_type: str, until_us: int) -> int | None:
         """Return the run that one of a type is compared with; None if that is left to the page.
@@ -136,16 +140,19 @@ class Decisions:
                     return self._refuse_restoring(action)
                 case ActionKind.PIN_REFERENCE:
                     return self._refuse_pin(action)
-                case ActionKind.FLAG | ActionKind.WITHDRAW_FLAG | ActionKind.VERIFY_FLAG:
-                    return run_flags.refusal(self.flags.get(int(action.subject), ()), action)
-                case ActionKind.PROPOSE_FLAGS:
-                    return proposals.refusal(self.proposed.get(int(action.subject)), action)
                 case ActionKind.TAKE_OVER:
                     taken_over(action)
                     return "" if action.subject == str(offset) else "others have decided since"
+                case _:
+                    return self._refuse_said(action)
         except UNREADABLE as error:
             return f"what it says cannot be read: {type(error).__name__}: {error}"
-        return ""
+
+    def has_said(self, action: Action) -> bool:
+        """Say whether the same action of the same person on a flag or an alarm counted before: it was sent twice."""
+        if action.kind in run_alarms.KINDS:
+            return run_alarms.has_counted(self.alarms, action)
+        return run_flags.has_counted(self.flags.get(int(action.subject), ()), action)
 
     def runs_of(self, action: Action) -> tuple[int, ...]:
         """Return the runs that an action says something of, as far as it can be read."""
@@ -162,9 +169,24 @@ class Decisions:
                     return () if run is None else (run,)
                 case ActionKind.FLAG | ActionKind.WITHDRAW_FLAG | ActionKind.VERIFY_FLAG | ActionKind.PROPOSE_FLAGS:
                     return (int(action.subject),)
+                case ActionKind.RAISE_ALARM:
+                    return (int(read_json(action.after)["run"]),)
+                case ActionKind.TELL_ALARM:
+                    told = read_json(action.after)["times"]
+                    return tuple(dict.fromkeys(each.new.run for each in self.alarms if each.id in told))
+                case _ if action.kind in run_alarms.KINDS:
+                    return tuple(each.new.run for each in self.alarms if each.id == action.subject)
         except UNREADABLE:
             pass
         return ()
+
+    def _refuse_said(self, action: Action) -> str:
+        """Refuse what people and the checks say of runs."""
+        if action.kind in run_flags.KINDS:
+            return run_flags.refusal(self.flags.get(int(action.subject), ()), action)
+        if action.kind == ActionKind.PROPOSE_FLAGS:
+            return proposals.refusal(self.proposed.get(int(action.subject)), action)
+        return run_alarms.refusal(self.alarms, action) if action.kind in run_alarms.KINDS else ""
 
     def _refuse_plan(self, action: Action) -> str:
         plan = _plan(action.after)
@@ -226,6 +248,8 @@ class Decisions:
                 return replace(self, flags={**self.flags, run: run_flags.after(self.flags.get(run, ()), action)})
             case ActionKind.PROPOSE_FLAGS:
                 return replace(self, proposed={**self.proposed, int(action.subject): proposals.of(action)})
+            case _ if action.kind in run_alarms.KINDS:
+                return replace(self, alarms=run_alarms.after(self.alarms, action))
         return self
 
     def to_json(self) -> str:
@@ -290,17 +314,26 @@ def _state(decisions: Decisions) -> dict[str, Any]:
         "pins": decisions.pins,
         "flags": run_flags.plain(decisions.flags),
         "proposed": proposals.plain(decisions.proposed),
+        "alarms": run_alarms.plain(decisions.alarms),
     }
 
 
 def _parts(values: dict[str, Any]) -> dict[str, Any]:
-    # What an older version took over has no pins, no flags, no proposals.
+    # What an older version took over has no pins, flags, proposals or alarms.
     promoted = {int(run): str(session) for run, session in values["promoted"].items()}
     plans = {str(session): _plan(json.dumps(plan)) for session, plan in values["plans"].items()}
     pins = {str(its): tuple(map(_pin, its_pins)) for its, its_pins in values.get("pins", {}).items()}
     flags = run_flags.from_plain(values.get("flags", {}))
     proposed = proposals.from_plain(values.get("proposed", {}))
-    return {"promoted": promoted, "plans": plans, "pins": pins, "flags": flags, "proposed": proposed}
+    alarms = run_alarms.from_plain(values.get("alarms", ()))
+    return {
+        "promoted": promoted,
+        "plans": plans,
+        "pins": pins,
+        "flags": flags,
+        "proposed": proposed,
+        "alarms": alarms,
+    }
 
 
 def _pin(values: Sequence[Any]) -> Pin:

@@ -23,11 +23,12 @@ from dashboards.app import create_app, server_of
 from dashboards.data import Data
 from ops.stack import LocalStack, free_port
 from ops.topics import ensure_topics
-from schemas.records import Action
+from schemas.records import Action, ActionKind
 from streams.books import actions
-from streams.books.actions import ActionLog
+from streams.books.actions import ActionLog, new_action
+from streams.books.alarms import New, Priority
 from streams.books.connect import connect
-from streams.books.decided import Copy
+from streams.books.decided import Copy, decide, newest
 from streams.books.flags import Flag
 from streams.settings import (
     AccessSettings,
@@ -53,6 +54,8 @@ ACTS: dict[str, tuple[Role, dict[str, Any]]] = {
     "/act/flag": (Role.SHIFTER, FLAG),
     "/act/withdraw-flag": (Role.SHIFTER, REMARK),
     "/act/verify-flag": (Role.SHIFTER, REMARK),
+    "/act/acknowledge-alarm": (Role.SHIFTER, {"alarm": "12345678"}),
+    "/act/shelve-alarm": (Role.SHIFTER, {"alarm": "12345678", "hours": 2, "reason": "known"}),
 }
 """All that is written to Kafka, with what it needs and what is sent."""
 OTHER_POSTS = {"/log-in", "/log-out", "/try", "/_dash-update-component"}
@@ -426,6 +429,40 @@ def test_what_cannot_be_flagged_is_said(
     answer, words = site.post("/act/flag", FLAG | changes, Cookie=shifter)
     assert (answer.status, words[: len(why)]) == (status, why)
     assert site.actions() == before
+
+
+def test_an_alarm_is_acknowledged_once_and_shelved_by_whoever_is_on_shift(site: Site, shifter: str) -> None:
+    its = New("live", RUN, "TOF1//fewer", 44, 40, "TOF1 silent", "tof", "", Priority.HIGH)
+    with connect(site.settings) as redis:
+        decide(site.settings, redis, new_action(ActionKind.RAISE_ALARM, its.id, after=its.to_json(), origin="a test"))
+    said = {"alarm": its.id}
+    with ThreadPoolExecutor(4) as many:
+        asked = [
+            many.submit(site.post, "/act/acknowledge-alarm", said, Cookie=shifter, Act_Id="known-0001")
+            for _ in range(4)
+        ]
+    assert [each.result()[0].status for each in asked] == [200] * 4
+    answer, words = site.post("/act/acknowledge-alarm", said, peer=PROXY, X_Forwarded_User="anna")
+    assert (answer.status, words) == (409, "Shifter acknowledged it already.")
+    shelf = said | {"hours": 2, "reason": "known"}
+    for changes, status, why in (
+        ({"reason": " "}, 409, "Say why it is shelved."),
+        ({"hours": 169}, 400, "This is nothing that the page asks: hours"),
+        ({"hours": 0}, 400, "This is nothing that the page asks: hours"),
+        ({"alarm": "12345678"}, 409, "There is no alarm 12345678"),
+    ):
+        answer, words = site.post("/act/shelve-alarm", shelf | changes, Cookie=shifter)
+        assert (answer.status, words[: len(why)]) == (status, why)
+    for _ in range(2):
+        assert site.post("/act/shelve-alarm", shelf, Cookie=shifter, Act_Id="shelf-0001")[0].status == 200
+    with connect(site.settings) as redis:
+        (alarm,) = newest(site.settings, redis)().alarms
+    assert alarm.acknowledged is not None
+    assert alarm.shelved is not None
+    assert (alarm.acknowledged.who, alarm.acknowledged.origin) == ("shifter", "the page")
+    assert alarm.shelved.until_us - alarm.shelved.at_us == pytest.approx(7200e6, abs=1e6)
+    kinds = [each.kind for each in site.actions() if "alarm" in each.kind]
+    assert kinds == ["raise alarm", "acknowledge alarm", "shelve alarm"]
 
 
 def test_without_users_who_is_on_the_machine_may_act_and_nobody_else(

@@ -182,6 +182,7 @@ def test_an_address_that_leads_nowhere_says_so(path: str) -> None:
         ("/plot/daq_rate", "DAQ"),
         ("/replays", "Replays"),
         ("/changed", "Changes"),
+        ("/alarms", "Alarms"),
         ("/nowhere", None),
     ],
 )
@@ -191,6 +192,7 @@ def test_the_navigation_marks_where_one_is(path: str, marked: str | None) -> Non
         "Overview",
         "Changes",
         *(detector.title for detector in DETECTORS.values()),
+        "Alarms",
         "Replays",
     ]
     assert [link.children for link in links if "here" in link.className.split()] == ([marked] if marked else [])

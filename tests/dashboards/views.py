@@ -47,6 +47,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "explained": {},
         "flags": {},
         "proposed": {},
+        "alarms": (),
         "limits": TypeLimits(),
         "filling": None,
         "is_loading": False,

@@ -1,0 +1,94 @@
+"""What waits for somebody, and who takes it, in real browsers."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dashboards.access.accounts import Accounts
+from schemas.records import ActionKind
+from streams.books.actions import new_action
+from streams.books.alarm_actions import acknowledge_action, due_actions
+from streams.books.alarming import Due
+from streams.books.alarms import New, Priority
+from streams.books.connect import connect
+from streams.books.decided import decide, newest
+from streams.experiments.mice.simulator import SimulatedRun
+from tests.browser.conftest import Seen, Site, faults, open_page
+from tests.browser.test_flags import log_in, other, played, users
+
+__all__ = ["other", "played", "users"]
+pytestmark = [pytest.mark.servers, pytest.mark.browser]
+
+WORDS = "TOF1 horizontal slab 3, PMT 1 <b>silent</b> since spill 4"
+
+
+@pytest.fixture
+def alarm(site: Site, played: SimulatedRun) -> Iterator[New]:
+    """Have an alarm, for a while."""
+    of = f"TOF1/slab 3/{time.time_ns()}"
+    its = New("live", played.run, of, 10, 4, WORDS, "tof", "hslabhits10", Priority.MEDIUM)
+    (action,) = due_actions(Due(cleared=(), raised=(its,)))
+    with connect(site.settings) as redis:
+        decide(site.settings, redis, action)
+        yield its
+        decide(site.settings, redis, new_action(ActionKind.CLEAR_ALARM, its.id, origin="a test", reason="it is over"))
+        there = newest(site.settings, redis)().alarms
+        if not there[-1].is_over:
+            decide(site.settings, redis, acknowledge_action(there, its.id, act_id="after-the-test", origin="a test"))
+
+
+def test_two_browsers_see_each_others_acknowledgement_within_a_second(
+    page: Page, other: Page, users: Accounts, alarm: New
+) -> None:
+    open_page(other, "/alarms")
+    open_page(page, "/")
+    link = page.locator("#navigation a", has_text="Alarms")
+    expect(link).to_have_text("Alarms 1")
+    expect(other.locator(".acting")).to_have_text("Log in to act.")
+    expect(other.get_by_role("button", name="Acknowledge")).to_be_hidden()
+    log_in(page, "Anna")
+    link.click()
+    row = page.locator("table.alarms tbody tr")
+    expect(row).to_contain_text(WORDS)
+    expect(row).to_contain_text("Call: TOF expert")
+    page.get_by_role("button", name="Acknowledge").focus()
+    with page.expect_response("**/act/acknowledge-alarm"):
+        page.keyboard.press("Enter")
+    begun = time.monotonic()
+    # As often as a picture is drawn: what expects something asks ever less often.
+    other.wait_for_function("() => document.querySelector('table.alarms').innerText.includes('Anna, ')")
+    assert time.monotonic() - begun < 1.0
+    expect(page.locator("#alarm-status")).to_have_text("Acknowledged.")
+    expect(page.locator("#navigation")).not_to_contain_text("Alarms 1")
+
+    log_in(other, "Bob")
+    answers = iter(["3", "a known fault"])
+    other.on("dialog", lambda dialog: dialog.accept(next(answers)))
+    other.get_by_role("button", name="Shelve").click()
+    expect(row).to_contain_text("by Bob: a known fault")
+    expect(row).to_contain_text("– shelved")
+    row.get_by_role("link", name="TOF1 slab hits").click()
+    page.wait_for_url(f"**/plot/{alarm.plot}?run={alarm.run}")
+
+
+def test_axe_finds_no_serious_fault_on_the_page_of_alarms_and_it_is_read_in_a_hand(
+    page: Page, seen: Seen, axe: str, users: Accounts, alarm: New
+) -> None:
+    page.set_viewport_size({"width": 375, "height": 812})
+    open_page(page, "/alarms")
+    log_in(page, "Anna")
+    found = []
+    for theme in ("light", "dark"):
+        page.evaluate(f"() => localStorage.setItem('spilldeck-theme', '{theme}')")
+        page.goto("/alarms")
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        expect(page.get_by_role("button", name="Acknowledge")).to_be_visible()
+        page.evaluate(axe)
+        found += faults(page, "/alarms", theme)
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= 375
+        row = page.locator("table.alarms tbody tr").first.bounding_box()
+        assert row is not None
+        assert row["x"] + row["width"] <= 375
+    assert not found

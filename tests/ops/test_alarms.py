@@ -1,0 +1,360 @@
+"""spilldeck alarms, on real servers: raised once, told once, whatever is killed, lost or away meanwhile."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from redis import Redis
+
+from dashboards.choices import Choices
+from dashboards.data import Data
+from ops.alarm_watch import AlarmWatcher, Teller, signature, watch
+from ops.stack import free_port
+from ops.topics import ensure_topics
+from schemas.records import Action, ActionKind
+from streams.books.actions import ActionLog
+from streams.books.alarm_actions import acknowledge_action
+from streams.books.alarms import Alarms
+from streams.books.connect import connect
+from streams.books.decided import decide, newest
+from streams.books.run import RunBook
+from streams.conditions.store import ConditionsStore
+from streams.errors import ServerError
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.process import process
+from streams.settings import AlarmsSettings, Settings
+from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.ops.test_decisions import done
+from tests.stored import checkpoint
+from tests.wire import decode
+from tests.workers import environment as of_servers
+
+pytestmark = pytest.mark.servers
+
+RUN = 900_371
+SPILLS = 90
+DEAD = "dead_pmt:tof1/0/3/1@30-59"
+WORDS = "TOF1 horizontal slab 3, PMT 1 silent since spill 30"
+SECRET = "kept in a file"
+WAIT_S = 20.0
+
+
+@cache
+def book(spills: int = SPILLS, run: int = RUN, fault: str = DEAD, of: int = SPILLS) -> RunBook:
+    simulated = SimulatedRun(run=run, spills=of, seed=run, mean_triggers=20, detectors=("tof",))
+    records = [*simulated.with_faults([fault] if fault else []).records()][: spills + 1]
+    return process(records, ConditionsStore([]).for_run)[run].run_book()
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    return of_servers(settings) | {"SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix}
+
+
+def until(what: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + WAIT_S
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture
+def own(settings: Settings) -> Iterator[tuple[Settings, Redis]]:
+    """Return fresh topics, and a client."""
+    ensure_topics(settings)
+    with connect(settings) as redis:
+        yield settings, redis
+
+
+def alarms_of(settings: Settings, redis: Redis) -> Alarms:
+    return newest(settings, redis)().alarms
+
+
+def actions(settings: Settings) -> list[Action]:
+    with ActionLog(settings) as log:
+        return [its for _, message in log.read(*log.span()) if isinstance(its := decode(message), Action)]
+
+
+def judged(data: Data, last: int) -> bool:
+    judgement = data.view(Choices()).judgement
+    return judgement is not None and judgement.last == last
+
+
+def test_of_two_watchers_one_raises_and_what_is_acknowledged_and_recovered_is_over(
+    own: tuple[Settings, Redis], spilldeck_here: Spilldeck
+) -> None:
+    settings, redis = own
+
+    def say(*arguments: str) -> str:
+        return done(spilldeck_here("alarms", *arguments, env=environment(settings)))
+
+    checkpoint(settings, {RUN: book(50)}, next=50)
+    with Data(settings, explains=False) as data:
+        until(lambda: judged(data, 49))
+        watchers = [AlarmWatcher(settings, redis, data) for _ in range(2)]
+        with ThreadPoolExecutor(2) as pool:
+            for _ in pool.map(AlarmWatcher.look, watchers):
+                pass
+        (alarm,) = alarms_of(settings, redis)
+        assert alarm.new.words.startswith(WORDS)
+        listed = json.loads(say("list", "--json"))["alarms"]
+        assert [each["id"] for each in listed] == [alarm.id]
+        assert listed[0]["call"]
+        assert WORDS in say("list")
+        assert WORDS in say("acknowledge", alarm.id[:8])
+        again = spilldeck_here("alarms", "acknowledge", alarm.id, env=environment(settings))
+        assert "acknowledged it already" in assert_one_sentence(again, 2)
+        checkpoint(settings, {RUN: book()}, next=SPILLS)
+        until(lambda: judged(data, SPILLS - 1))
+        until(lambda: data.view(Choices()).alarms)
+        for watcher in watchers:
+            watcher.look()
+    (alarm,) = alarms_of(settings, redis)
+    assert alarm.is_over
+    assert alarm.cleared is not None
+    assert alarm.cleared.reason.startswith("as before again after spill")
+    assert say("list").startswith("There are no alarms.")
+    assert "over" in say("list", "--all")
+    kinds = [each.kind for each in actions(settings)]
+    assert kinds.count(ActionKind.ACKNOWLEDGE_ALARM) == 1
+    assert kinds.count(ActionKind.CLEAR_ALARM) == 1
+
+
+def test_what_cannot_be_done_to_an_alarm_is_one_sentence(
+    own: tuple[Settings, Redis], spilldeck_here: Spilldeck
+) -> None:
+    settings, redis = own
+    raise_one(settings, redis)
+    (alarm,) = alarms_of(settings, redis)
+    for arguments, why in (
+        (["acknowledge", "12345678"], "there is no alarm 12345678: see spilldeck alarms list --all"),
+        (["shelve", alarm.id, "--for", "2w", "--reason", "x"], "2w is no time"),
+        (["shelve", alarm.id, "--for", "8d", "--reason", "x"], "an alarm is shelved for at most 7 days"),
+        (["shelve", alarm.id, "--for", "1h", "--reason", " "], "say why it is shelved"),
+    ):
+        assert why in assert_one_sentence(spilldeck_here("alarms", *arguments, env=environment(settings)), 2)
+
+
+def raise_one(settings: Settings, redis: Redis) -> None:
+    checkpoint(settings, {RUN: book(50)}, next=50)
+    with Data(settings, explains=False) as data:
+        until(lambda: judged(data, 49))
+        AlarmWatcher(settings, redis, data).look()
+
+
+def test_an_emptied_redis_and_a_kafka_that_is_away_lose_no_alarm_and_clear_none(own: tuple[Settings, Redis]) -> None:
+    settings, redis = own
+    raise_one(settings, redis)
+    (alarm,) = alarms_of(settings, redis)
+    decide(settings, redis, acknowledge_action((alarm,), alarm.id, act_id="test-0001", origin="a test"))
+    with Data(settings, explains=False) as data:
+        watcher = AlarmWatcher(settings, redis, data)
+        until(lambda: judged(data, 49))
+        redis.delete(*redis.scan_iter(f"{settings.redis.key_prefix}*"))
+        until(lambda: not judged(data, 49))
+        watcher.look()
+        for spills in (10, 40, 50):  # it is counted again
+            checkpoint(settings, {RUN: book(spills)}, next=spills)
+            until(lambda last=spills - 1: judged(data, last))
+            watcher.look()
+        (after,) = alarms_of(settings, redis)
+        assert after.is_active
+        assert after.acknowledged is not None
+        # Kafka is away when the fault is over: what is due waits.
+        checkpoint(settings, {RUN: book()}, next=SPILLS)
+        until(lambda: judged(data, SPILLS - 1))
+        away = settings.kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{free_port()}"})
+        with pytest.raises(ServerError):
+            AlarmWatcher(settings.model_copy(update={"kafka": away}), redis, data).look()
+        watcher.look()
+    assert alarms_of(settings, redis)[0].is_over
+
+
+def test_a_plot_that_is_off_against_the_reference_and_follows_from_nothing_is_an_alarm(
+    own: tuple[Settings, Redis],
+) -> None:
+    settings, redis = own
+    good, run = RUN + 1, RUN + 2
+
+    def shifted(spills: int) -> RunBook:
+        return book(spills, run, "shifted_timing:tof1=0.5")
+
+    reference = book(121, good, "", of=120)  # with its end
+    assert reference.totals.ended
+    checkpoint(settings, {good: reference, run: shifted(30)}, next=150)
+    with Data(settings, explains=False) as data:
+        watcher = AlarmWatcher(settings, redis, data)
+        until(lambda: judged(data, 29) and data.view(Choices()).reference)
+        watcher.look()
+        assert alarms_of(settings, redis) == ()
+        checkpoint(settings, {run: shifted(60)}, next=180)
+        until(lambda: judged(data, 59))
+        watcher.look()
+        found = alarms_of(settings, redis)
+    assert {each.new.run for each in found} == {run}
+    assert any("off (limit 5 %)" in each.new.words for each in found)
+
+
+@pytest.mark.parametrize("address", ["host/path", "file:///etc/passwd", "ftp://host/x"])
+def test_what_is_no_address_of_the_web_is_no_webhook(address: str) -> None:
+    with pytest.raises(ValidationError, match="no address of the web"):
+        AlarmsSettings(webhook=address)
+
+
+class Hook(ThreadingHTTPServer):
+    """A webhook that notes what it is told."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.status = 200
+        self.told: list[tuple[str, str, bytes]] = []
+
+    @property
+    def ids(self) -> list[str]:
+        return [told_id for told_id, _, _ in self.told]
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/told"
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Hook
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.told.append((self.headers["Spilldeck-Id"], self.headers["Spilldeck-Signature"], body))
+        self.send_response(self.server.status)
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with Hook() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def watching(settings: Settings, hook: Hook, directory: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run `alarms watch`, and kill it."""
+    (directory / "secret").touch(0o600)
+    (directory / "secret").write_text(f"{SECRET}\n")
+    its = {"SPILLDECK_ALARMS__WEBHOOK": hook.address, "SPILLDECK_ALARMS__SECRET_FILE": str(directory / "secret")}
+    with (directory / "log").open("ab") as log:
+        command = [sys.executable, "-m", "ops", "alarms", "watch"]
+        env = os.environ | environment(settings) | its
+        watcher = subprocess.Popen(command, env=env, cwd=directory, stdout=log, stderr=log)
+        try:
+            yield watcher
+        finally:
+            watcher.kill()
+            watcher.wait()
+
+
+def test_a_watcher_that_is_killed_between_raising_and_telling_tells_once_with_the_same_id(
+    own: tuple[Settings, Redis], hook: Hook, tmp_path: Path
+) -> None:
+    settings, redis = own
+    checkpoint(settings, {RUN: book(50)}, next=50)
+    hook.status = 503
+    with watching(settings, hook, tmp_path):
+        until(lambda: hook.told)
+    (alarm,) = alarms_of(settings, redis)
+    assert alarm.told_us == ()
+    in_vain, hook.status = len(hook.told), 200
+    with watching(settings, hook, tmp_path) as watcher:
+        until(lambda: alarms_of(settings, redis)[0].told_us)
+        watcher.send_signal(signal.SIGTERM)
+        assert watcher.wait(WAIT_S) == 0
+    assert hook.ids == [f"{alarm.id}-0"] * (in_vain + 1)
+    _, signed, body = hook.told[-1]
+    assert signed == f"sha256={signature(SECRET.encode(), body)}"
+    said = json.loads(body)
+    assert (said["id"], said["text"]) == (f"{alarm.id}-0", alarm.new.words)
+    assert said["alarms"][0]["call"]
+    log = (tmp_path / "log").read_text()
+    assert "the webhook cannot be told" in log
+    assert "it answers 503" in log
+
+
+def with_hook(settings: Settings, address: str, repeat_s: float = 600) -> Settings:
+    return settings.model_copy(update={"alarms": AlarmsSettings(webhook=address, repeat_s=repeat_s)})
+
+
+def test_what_nobody_acknowledges_is_told_again_and_what_is_acknowledged_is_not(
+    own: tuple[Settings, Redis], hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, redis = own
+    monkeypatch.setattr("ops.alarm_watch.GATHER_S", 1)
+    raise_one(settings, redis)
+    teller = Teller(with_hook(settings, hook.address, 1), redis, lambda: alarms_of(settings, redis))
+    teller.look()
+    assert hook.told == []  # it waits for what comes with it
+    (alarm,) = alarms_of(settings, redis)
+
+    def twice() -> bool:
+        teller.look()
+        return len(hook.told) == 2
+
+    until(twice)
+    assert hook.ids == [f"{alarm.id}-0", f"{alarm.id}-1"]
+    decide(settings, redis, acknowledge_action((alarm,), alarm.id, act_id="test-0001", origin="a test"))
+    time.sleep(1.1)
+    teller.look()
+    assert len(hook.told) == 2
+
+
+def test_whoever_does_not_take_what_is_told_is_asked_again_after_ever_longer(
+    own: tuple[Settings, Redis], hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, redis = own
+    monkeypatch.setattr("ops.alarm_watch.GATHER_S", 0)
+    raise_one(settings, redis)
+    teller = Teller(with_hook(settings, hook.address), redis, lambda: alarms_of(settings, redis))
+    pauses = []
+    for status in (301, 404, 500):
+        hook.status = status
+        teller.look()
+        pauses.append(teller.pause_s)
+    assert pauses == [1, 2, 4]
+    assert len({*hook.ids}) == 1
+    hook.status = 204
+    teller.look()
+    assert teller.pause_s == 0
+    assert alarms_of(settings, redis)[0].told_us
+
+
+def test_what_is_no_servers_fault_ends_all_that_watches_with_an_error(
+    own: tuple[Settings, Redis], hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, redis = own
+
+    def fail(_: Teller) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Teller, "look", fail)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        watch(with_hook(settings, hook.address), redis, threading.Event())
