@@ -54,11 +54,11 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       if (document.hidden) this.question = null;
       else this.fetchAnswer(question);
     },
-    // What is for who acts comes when the plots stand.
+    // What is for who acts comes when the plots stand; where it does not come, it is asked for with the next answer.
     begin: function () {
       if (this.begun) return;
       this.begun = document.createElement("script");
-      this.begun.src = this.limits.acting;
+      Object.assign(this.begun, { src: this.limits.acting, onerror: () => { this.begun = null; } }).dataset.again = "1";
       document.head.append(this.begun);
     },
     // Until all plots of a page stand, newer figures wait: they would be drawn between them, and all stand later.
