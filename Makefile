@@ -18,10 +18,11 @@ help:  ## Say what there is to make.
 demo: $(VENV)/run.stamp  ## The whole way of a spill on this machine: make demo ARGS="--check FILE"
 	@$(BIN)/spilldeck demo $(ARGS) || [ $$? -eq 130 ]  # so Ctrl-C ends it
 
-# In three processes, since most of the time is spent waiting for servers; each takes whole files, which share theirs.
+# In three processes, since most of the time is spent waiting for servers; each takes whole files, which share theirs, in
+# the order of tests/conftest.py.
 test: $(VENV)/dev.stamp  ## All tests: make test ARGS="-k worker"
 	@sh .ci/chromium
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20 $(ARGS)
 
 lint: $(VENV)/dev.stamp  ## Style, types, and which part may know which.
 	$(BIN)/ruff check

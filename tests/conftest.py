@@ -27,7 +27,18 @@ hypothesis_settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     hypothesis_settings.load_profile("ci")
 
-FIRST = ("simulation/test_simulation.py", "ops/test_demo.py", "ops/test_replay.py", "integration/", "browser/")
+FIRST = (
+    "simulation/test_simulation.py",
+    "ops/test_replay.py",
+    "ops/test_archive.py",
+    "ops/test_keeper.py",
+    "integration/",
+    "browser/",
+    "books/test_counter.py",
+    "test_outside_experiment.py",
+    "ops/",
+    "simulator/",
+)
 """Files that take longest: begun last, one of them would be waited for alone."""
 WAIT_S = 60.0
 """For the workers to count what was produced, on a machine that may be busy."""
