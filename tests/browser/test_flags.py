@@ -160,7 +160,10 @@ def test_axe_finds_no_serious_fault_where_one_logs_in_and_flags_and_all_fits_int
     for theme in ("light", "dark"):
         page.evaluate(f"() => localStorage.setItem('spilldeck-theme', '{theme}')")
         for path in ("/log-in", f"/?run={played.run}"):
-            page.goto(path)
+            if path == "/log-in":
+                page.goto(path)
+            else:
+                open_page(page, path)  # waits until it listens
             expect(page.locator("html")).to_have_attribute("data-theme", theme)
             if path != "/log-in":
                 page.locator("button.flag").click()

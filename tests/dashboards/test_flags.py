@@ -4,6 +4,7 @@ import pytest
 
 from dashboards.pages.flags import flags_list, flags_shares, percent, run_word, strip_flag
 from streams.books.flags import END, Flag, Flags, Remark, Verdict
+from streams.books.proposals import Proposal, Proposed
 from tests.dashboards.views import RUN, run_book, text_of, view
 
 GOOD, BAD, UNKNOWN = Verdict.GOOD, Verdict.BAD, Verdict.UNKNOWN
@@ -34,8 +35,21 @@ REMARK = Remark("remark-1", "bob", 2, "the page", "of another run")
 def test_a_run_has_its_worst_word_and_is_good_only_where_somebody_said_so(
     flags: Flags, word: str, in_strip: str
 ) -> None:
-    assert run_word(flags) == word
+    assert run_word(flags, None) == word
     assert text_of(strip_flag(view(run_book(8), flags={RUN: flags}))) == f"Flag {in_strip}"
+
+
+def test_what_the_checks_propose_is_said_of_a_run_that_nobody_looked_at_and_is_no_flag() -> None:
+    dead = Proposed(BAD, "silent since spill 40", "tof", 40)
+    proposal = Proposal(session="live", produced_ms=1, reference=6, flags=(Proposed(GOOD, "nothing"), dead))
+    assert run_word((), proposal) == "– not looked at (proposed: ✕ bad)"
+    assert run_word((flag(GOOD),), proposal) == "✓ good"
+    shown = view(run_book(8), proposed={RUN: proposal})
+    assert text_of(strip_flag(shown)) == "Flag – not looked at (proposed: ✕ bad)"
+    said = text_of(flags_list(shown))
+    assert "The checks propose, against run 6:" in said
+    assert "✕ bad: Time of flight, spills 40 and later: silent since spill 40" in said
+    assert "100 % not looked at" in text_of(flags_shares(shown))
 
 
 def test_a_share_says_all_or_nothing_only_where_it_is_so() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.simulation.simulation import simulate
 
-SEEDS, AT_ONCE = 200, 20
+SEEDS, AT_ONCE = 200, 10
 
 
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, AT_ONCE))
