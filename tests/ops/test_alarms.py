@@ -308,11 +308,12 @@ def test_what_nobody_acknowledges_is_told_again_and_what_is_acknowledged_is_not(
     own: tuple[Settings, Redis], hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, redis = own
-    monkeypatch.setattr("ops.alarm_watch.GATHER_S", 1)
+    monkeypatch.setattr("ops.alarm_watch.GATHER_S", 600)
     raise_one(settings, redis)
     teller = Teller(with_hook(settings, hook.address, 1), redis, lambda: alarms_of(settings, redis))
     teller.look()
     assert hook.told == []  # it waits for what comes with it
+    monkeypatch.setattr("ops.alarm_watch.GATHER_S", 0)
     (alarm,) = alarms_of(settings, redis)
 
     def twice() -> bool:
