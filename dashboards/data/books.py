@@ -74,7 +74,7 @@ class Books:
     compared: frozenset[tuple[int, str | None]] = frozenset()
     """Those of `read` that others are compared with alone: nobody wants to know what is wrong with them."""
     automatic: Mapping[int, Automatic] = field(default_factory=dict)
-    """What runs that somebody looked at are compared with if nobody chooses: for as long as it can be, the same."""
+    """What runs that somebody looks at are compared with if nobody chooses."""
 
     def automatic_reference(self, run: int | None) -> Automatic:
         """Return what a run is compared with if nobody chooses; nothing of one that nobody has looked at."""
@@ -235,19 +235,14 @@ class BooksReader:
         return replace(new, automatic=self._automatic(new, {run for run, _ in looked_at.keys() - compared}))
 
     def _automatic(self, books: Books, looked_at: Iterable[int]) -> dict[int, Automatic]:
-        """Return what runs are compared with: what was chosen for one stays, or its plots would change in mid-run."""
-        places = books.at.shown.places
-        found = {
-            run: its
-            for run, its in books.automatic.items()
-            if run in places and its.run in places and its.run not in books.avoided
-        }
+        """Return what runs are compared with: as of now, earlier ones may have come since somebody looked first."""
+        places, found = books.at.shown.places, dict[int, Automatic]()
         decisions = self._decisions()
         for run in looked_at:
             pinned = _pinned(decisions, run, places)
             if pinned is not None and pinned not in books.avoided:
                 found[run] = Automatic(run=pinned, is_pinned=True)
-            elif run not in found or found[run].is_pinned:
+            else:
                 earlier = (each for each in books.same_type_before(run) if each not in books.avoided)
                 found[run] = self._chooser.choose(earlier, places, _began_ms(places, run))
         return found

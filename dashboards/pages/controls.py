@@ -264,7 +264,7 @@ def _why(view: View) -> str:
     passed = [f"run {run} ({why})" for run, why in view.automatic.passed_over.items()]
     listed = ", ".join(passed[:PASSED_OVER_NAMED]) + (", …" if len(passed) > PASSED_OVER_NAMED else "")
     over = f" Passed over: {listed}." if passed else ""
-    return f"The newest run before this one, of the same type, that is good ({GOOD}); it stays for this run.{over}"
+    return f"The newest run before this one, of the same type, that is good ({GOOD}).{over}"
 
 
 _MODES = {

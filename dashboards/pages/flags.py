@@ -21,7 +21,8 @@ def run_word(flags: Flags, proposal: Proposal | None) -> str:
     found = of_run(flags)
     worst = next((each for each in MARKS if any(each is its.verdict for its in found)), None)
     if worst is None:
-        return f"{UNSEEN}{_proposed_word(proposal)}"
+        worst = _proposed(proposal)
+        return UNSEEN if worst is None else f"{UNSEEN} (proposed: {MARKS[worst]} {worst})"
     is_whole = {its.verdict for its in found} == {worst} and _spills(found) == END + 1
     return f"{MARKS[worst]} {worst}" if is_whole else f"{MARKS[worst]} {worst} in part"
 
@@ -32,7 +33,10 @@ def strip_flag(view: View) -> Any:
     counted = _shares(view, flags)
     worst = next((each for each in MARKS if getattr(counted, each.value)), None)
     proposal = view.proposed.get(view.run) if view.run is not None else None
-    words, level = f"{UNSEEN}{_proposed_word(proposal)}", "unknown" if not flags else ""
+    proposed = _proposed(proposal) if not flags else None
+    # There is no room for more: the rest stands where it leads.
+    words = UNSEEN if proposed is None else f"– proposed {MARKS[proposed]}"
+    level = "unknown" if not flags else ""
     if worst is not None:
         share = percent(getattr(counted, worst.value), len(view.book.ledger))
         words, level = f"{MARKS[worst]} {worst}" + (f" {share}" if share != "100 %" else ""), _LEVELS[worst]
@@ -53,11 +57,10 @@ def flags_shares(view: View) -> list[Any]:
     return [words]
 
 
-def _proposed_word(proposal: Proposal | None) -> str:
-    if proposal is None or not proposal.flags:
-        return ""
-    worst = next(each for each in MARKS if any(each is its.verdict for its in proposal.flags))
-    return f" (proposed: {MARKS[worst]} {worst})"
+def _proposed(proposal: Proposal | None) -> Verdict | None:
+    """Return the worst that the checks propose."""
+    verdicts = {each.verdict for each in proposal.flags} if proposal is not None else set()
+    return next((each for each in MARKS if each in verdicts), None)
 
 
 def flags_list(view: View) -> list[Any]:

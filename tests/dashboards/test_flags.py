@@ -45,7 +45,7 @@ def test_what_the_checks_propose_is_said_of_a_run_that_nobody_looked_at_and_is_n
     assert run_word((), proposal) == "– not looked at (proposed: ✕ bad)"
     assert run_word((flag(GOOD),), proposal) == "✓ good"
     shown = view(run_book(8), proposed={RUN: proposal})
-    assert text_of(strip_flag(shown)) == "Flag – not looked at (proposed: ✕ bad)"
+    assert text_of(strip_flag(shown)) == "Flag – proposed ✕"
     said = text_of(flags_list(shown))
     assert "The checks propose, against run 6:" in said
     assert "✕ bad: Time of flight, spills 40 and later: silent since spill 40" in said
