@@ -19,6 +19,8 @@ LISTED = 100
 OVER_LISTED = 20
 """Those that are, the newest ones."""
 _US = 1_000_000
+NONE = "No alarm is known. Only spilldeck alarms watch raises them, and this page does not see whether it is at work."
+"""Unknown is not good: the page cannot tell that nothing is wrong."""
 
 
 def waiting(view: View) -> int:
@@ -39,7 +41,7 @@ def alarms(view: View) -> Any:
     here.sort(key=lambda each: (not each.waits(now_us), not each.is_active))
     over = [each for each in reversed(view.alarms) if each.is_over][:OVER_LISTED]
     parts: list[Any] = [_figures(figures(view.alarms, now_us))]
-    parts += [_table(here[:LISTED], now_us)] if here else [html.P("Nothing is an alarm.")]
+    parts += [_table(here[:LISTED], now_us)] if here else [html.P(NONE)]
     if len(here) > LISTED:
         parts.append(html.P(f"{several(len(here) - LISTED, 'alarm')} more: spilldeck alarms list"))
     if over:

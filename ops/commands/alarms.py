@@ -50,7 +50,7 @@ def list_all(
         when = calendar_time(each.at_us / 1000, "%d %b %Y %H:%M:%S")
         cells = (each.id[:SHORT], _is(each, now_us), str(each.new.run), when, each.new.words, _became(each))
         table.add_row(*map(Text, cells))
-    out.print(table if found else "There are no alarms.")
+    out.print(table if found else "No alarm is known. Only spilldeck alarms watch raises them.")
     out.print(
         f"{several(counted.standing, 'alarm')} active; raised in the last 10 minutes {counted.lately}, "
         f"in the worst 10 minutes of 8 hours {counted.worst}",

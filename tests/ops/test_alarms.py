@@ -126,7 +126,7 @@ def test_of_two_watchers_one_raises_and_what_is_acknowledged_and_recovered_is_ov
     assert alarm.is_over
     assert alarm.cleared is not None
     assert alarm.cleared.reason.startswith("as before again after spill")
-    assert say("list").startswith("There are no alarms.")
+    assert say("list").startswith("No alarm is known.")
     assert "over" in say("list", "--all")
     kinds = [each.kind for each in actions(settings)]
     assert kinds.count(ActionKind.ACKNOWLEDGE_ALARM) == 1
