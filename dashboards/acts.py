@@ -5,7 +5,6 @@ action. Who asks must have the role. It is answered when Kafka has the action an
 with a sentence, and logged.
 """
 
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,12 +32,11 @@ from streams.books.connect import connect, no_redis
 from streams.books.decided import decide, newest
 from streams.books.decisions import Decisions
 from streams.books.flagging import flag_action, remark_action
-from streams.books.flags import ALL, END, NewFlag, Verdict
+from streams.books.flags import ALL, END, NewFlag, Verdict, is_action_id
 from streams.errors import ServerError, SpilldeckError, UsageError
 from streams.settings import Settings
 
 ACT_ID = "Act-Id"
-_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 _log = structlog.get_logger(__name__)
 
@@ -243,7 +241,7 @@ _CLOSED = "No users are configured, so this can be done on the machine of the pa
 
 def _id_of(request: Request) -> str:
     found = request.headers.get(ACT_ID, "")
-    if not _ID.fullmatch(found):
+    if not is_action_id(found):
         raise RefusedError(403, f"The page did not ask for this: {ACT_ID} is missing.")
     return found
 

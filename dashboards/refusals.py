@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from dashboards.access.identity import RefusedError
+from dashboards.data.one_run import sentence as begun
 from dashboards.threads import peer_of
 from streams.errors import SpilldeckError
 
@@ -24,8 +25,7 @@ class Said(BaseModel):
 
 def sentence(error: Exception) -> str:
     """Return an error as a sentence."""
-    words = str(error)
-    return f"{words[:1].upper()}{words[1:]}."
+    return f"{begun(error)}."
 
 
 def refusal(error: RefusedError | SpilldeckError) -> RefusedError:

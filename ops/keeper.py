@@ -133,7 +133,7 @@ class Keeper:
 
     def _propose_of(self, run: int, seen: Edition) -> None:
         try:
-            book = self._shown.run(run, ranges_of(ConditionsStore.from_settings(self._settings).for_run(run)))
+            book = self._book(run)
             its = self._judged(run, book)
             proposal = Proposal(
                 session=seen.session,
@@ -227,8 +227,7 @@ class Keeper:
 
     def _write_products(self, directory: Path, export: Export, run: int, seen: Edition) -> None:
         try:
-            conditions = ConditionsStore.from_settings(self._settings).for_run(run)
-            book = self._shown.run(run, ranges_of(conditions))
+            book = self._book(run)
             edition = Edition(session=seen.session, produced_ms=book.totals.produced_ms)
             # The runs before it may have taken minutes: then the next look sees what has become of it.
             known = self._shown.places()
@@ -249,6 +248,9 @@ class Keeper:
         name = f"{directory.name}/{directory_of(directory, run).name}"
         self._noted.note(run, Product.END_OF_RUN, [name], edition.produced_ms)
         _log.info("products of a run that has ended", run=run, directory=name, book=edition.session)
+
+    def _book(self, run: int) -> RunBook:
+        return self._shown.run(run, ranges_of(ConditionsStore.from_settings(self._settings).for_run(run)))
 
     def _judged(self, run: int, book: RunBook) -> JudgedRun:
         """Return what is known to be wrong with a run; raises UsageError when it cannot be judged."""

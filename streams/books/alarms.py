@@ -6,7 +6,6 @@ order, and when both have come it is over. What is shelved is told again when th
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 
 from schemas.records import Action, ActionKind
-from streams.books.flags import Remark
+from streams.books.flags import Remark, refuse_id
 from streams.plain import read_json
 
 KINDS = (
@@ -38,7 +37,6 @@ STEADY_MOST = 1
 UPSET_MOST = 10
 """And in the first of an upset."""
 _US = 1_000_000
-_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
 class Priority(StrEnum):
@@ -165,8 +163,8 @@ def refusal(alarms: Alarms, action: Action) -> str:
     if action.kind == ActionKind.CLEAR_ALARM:
         return "" if found.cleared is None else "it was cleared already"
     said = read_json(action.after)
-    if not _ID.fullmatch(said["id"]):
-        return "its id has other than 8 to 64 letters, digits and -"
+    if why := refuse_id(said["id"]):
+        return why
     if action.kind == ActionKind.SHELVE_ALARM:
         return _refuse_shelf(said["until_us"], action)
     if found.acknowledged is not None:

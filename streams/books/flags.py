@@ -115,8 +115,8 @@ def refusal(flags: Flags, action: Action) -> str:
     if not names_run(action.subject):
         return "its subject is no run"
     said = read_json(action.after)
-    if not _ID.fullmatch(said["id"]):
-        return "its id has other than 8 to 64 letters, digits and -"
+    if why := refuse_id(said["id"]):
+        return why
     if has(flags, said["id"]):
         return "it was noted already"
     if action.kind == ActionKind.FLAG:
@@ -125,6 +125,16 @@ def refusal(flags: Flags, action: Action) -> str:
     if not found:
         return f"run {action.subject} has no flag {said['flag']}: see spilldeck flags list {action.subject}"
     return _refuse_remark(found[0], action)
+
+
+def is_action_id(text: str) -> bool:
+    """Say whether it can be the id by which an action that is sent twice is one."""
+    return _ID.fullmatch(text) is not None
+
+
+def refuse_id(text: str) -> str:
+    """Return why an action of this id does not count; empty if it does."""
+    return "" if is_action_id(text) else "its id has other than 8 to 64 letters, digits and -"
 
 
 def names_run(subject: str) -> bool:

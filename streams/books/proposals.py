@@ -5,7 +5,7 @@ whatever becomes of the other runs. It says nothing of a run by itself: that is 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -89,11 +89,3 @@ def plain(proposals: Mapping[int, Proposal]) -> dict[str, Any]:
 def from_plain(values: Mapping[str, Any]) -> dict[int, Proposal]:
     """Return what `plain` returned, read from JSON; raises ValueError when it is none of it."""
     return _ALL.validate_python(values)
-
-
-def words(flags: Sequence[Proposed]) -> str:
-    """Return what is proposed, in a line."""
-    bad = [each for each in flags if each.verdict is Verdict.BAD]
-    first = (bad or [*flags])[:1]
-    more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
-    return "".join(f"{each.verdict}: {each.reason}{more}" for each in first)
