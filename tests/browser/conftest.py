@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Request, Response, expect, sync_playwright
 
 from ops.demo import Part, Running
 from ops.stack import LocalStack, free_port, processes
@@ -34,6 +35,7 @@ WAIT_S = 60.0
 """Nothing here takes longer on a busy machine."""
 AXE, AXE_FILE = "axe-core@4.14.1", "package/axe.min.js"
 FETCH_S = 60
+LOG_TAIL = 8_000
 LONG_AGO_US = 60 * 86_400_000_000
 COUNTS = "plot.data[0].y.slice(0, -1)"
 """The bins of a histogram of one axis, in a figure; see `drawn`."""
@@ -151,8 +153,13 @@ class Seen:
 
     def watch(self, page: Page) -> None:
         page.on("request", self._request)
+        page.on("response", self._response)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+
+    def _response(self, response: Response) -> None:
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.errors.append(f"{response.status} was answered to {response.request.method} {response.url}")
 
     def _request(self, request: Request) -> None:
         address = urlsplit(request.url)
@@ -175,7 +182,8 @@ def page(chromium: Browser, site: Site, seen: Seen) -> Iterator[Page]:
     yield page
     context.close()
     assert seen.hosts <= {"127.0.0.1"}
-    assert seen.server_may_be_away or not seen.errors, "\n".join(seen.errors)
+    # What the browser cannot say, why an answer could not be made, stands in the log of the page.
+    assert seen.server_may_be_away or not seen.errors, "\n".join([*seen.errors, text(site.page.log)[-LOG_TAIL:]])
 
 
 @pytest.fixture(scope="session")
