@@ -255,7 +255,7 @@ class Keeper:
     def _judged(self, run: int, book: RunBook) -> JudgedRun:
         """Return what is known to be wrong with a run; raises UsageError when it cannot be judged."""
         self._limits.look()
-        found = StoredRuns(self._settings, self._redis).beside(run, book)
+        found = StoredRuns(self._settings, self._redis).ended(run, book)
         return found.judged(self._limits.of(book.totals.run_type), self._settings.checks.spills_a_false_alarm)
 
     def _judgement(self, run: int, book: RunBook) -> dict[str, Any]:

@@ -146,27 +146,22 @@ class StoredRuns:
         Raises
         ------
         UsageError
-            When there is no such run, or no such session.
+            When there is no such run, no such session, or no such reference.
         """
         reader = self._shown if session is None else BookReader.of(self._redis, self._settings, session)
         if session is not None:
             self._refuse_no_session(session, run, reader.places().keys())
-        return self.beside(run, self._book(reader, run), reader, reference)
+        (book, late), is_of_one = reader.at_once(run, lambda: self._with_late(reader, run, self._book(reader, run)))
+        return self._beside(run, book, late if is_of_one else None, reference)
 
-    def beside(
-        self, run: int, book: RunBook, reader: BookReader | None = None, reference: int | None = None
-    ) -> StoredRun:
-        """Return a run of which the book was read; by what reads the books that are the runs', unless another did.
+    def ended(self, run: int, book: RunBook) -> StoredRun:
+        """Return a run that has ended, of which the book that is the run's was read."""
+        return self._beside(run, *self._with_late(self._shown, run, book))
 
-        Raises
-        ------
-        UsageError
-            When the reference is not there.
-        """
+    def _beside(self, run: int, book: RunBook, late: Late | None, reference: int | None = None) -> StoredRun:
         chosen = automatic_of(self._shown, run, self._decisions()) if reference is None else Automatic(run=reference)
         compared = self._book(self._shown, chosen.run) if chosen.run is not None else None
         earlier = {each: self._book(self._shown, each) for each in chosen.earlier}
-        late = self._late(reader or self._shown, run, book)
         return StoredRun(run=run, book=book, late=late, reference=chosen.run, compared=compared, earlier=earlier)
 
     def _refuse_no_session(self, session: str, run: int, runs: Collection[int]) -> None:
@@ -179,14 +174,14 @@ class StoredRuns:
             has = f"it has {_some([*map(str, sorted(runs))])}" if runs else "it has none"
             raise UsageError(f"the session {session} does not have run {run}: {has}")
 
-    def _late(self, reader: BookReader, run: int, book: RunBook) -> Late | None:
+    def _with_late(self, reader: BookReader, run: int, book: RunBook) -> tuple[RunBook, Late | None]:
         windows = last_minute([*reader.windows(run)])
         if not windows:
-            return None
+            return book, None
         found = reader.part(run, windows, book.book.ranges)
         since_us, until_us = windows[0].start * 1_000_000, windows[-1].end * 1_000_000
         its = (entry.triggers for entry in book.ledger.values() if since_us <= entry.time_us < until_us)
-        return Late(book=found, triggers=sum(its))
+        return book, Late(book=found, triggers=sum(its))
 
     def _book(self, reader: BookReader, run: int) -> RunBook:
         book = reader.run(run, plot_ranges(run, self._conditions.for_run))

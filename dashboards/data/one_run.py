@@ -56,6 +56,8 @@ class Part:
     windows: tuple[Window, ...] = ()
     unreadable: str = ""
     """Why it cannot be read; empty if it can."""
+    is_of_whole: bool = True
+    """The whole is of the same checkpoint; else one of both has spills that the other lacks."""
 
     def within(self, spills: SpillFacts) -> SpillFacts:
         """Return those of some spills that are in it."""
@@ -191,12 +193,19 @@ class RunReader:
     def read(self, whose: Whose, asked: Sequence[Wanted], last: OneRun | None) -> OneRun:
         """Return a run with what was asked for of it; if it cannot be read, what was read of it last."""
         try:
-            one = self._whole(whose)
+            one, is_of_one = whose.reader.at_once(whose.run, lambda: self._all(whose, asked))
         except UnreadableRunError as error:
             if last is None or last is NOTHING:
                 last = replace(NOTHING, version=f"{book_of(whose.run, whose.session)}:?")
             why = f"{error}{_KEPT if last.book.totals.received else ''}"
             return replace(last, standing=None, is_unreadable=True, unreadable=why)
+        return (
+            one if is_of_one else replace(one, parts={w: replace(p, is_of_whole=False) for w, p in one.parts.items()})
+        )
+
+    def _all(self, whose: Whose, asked: Sequence[Wanted]) -> OneRun:
+        """Return a run with what was asked for of it; raises `UnreadableRunError`."""
+        one = self._whole(whose)
         parts = {part: self._part(whose, one, part) for part in {each.part for each in asked} if part is not None}
         plots = {each.plot for each in asked if each.plot is not None}
         histories = {plot: self._history(whose, one, plot) for plot in plots}

@@ -58,6 +58,6 @@ class ShapeJudges:
         if at in self._known and self._known[at][0] == key:
             return self._known[at]
         late = None
-        if part is not None and not part.unreadable:
+        if part is not None and part.is_of_whole and not part.unreadable:
             late = Late(book=part.book, triggers=int(part.within(one.spills).triggers.sum()))
         return key, plot_verdicts(one.book, against, limits, late=late, is_over=is_over)

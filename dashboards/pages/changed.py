@@ -56,6 +56,8 @@ def _sides(view: View, choices: Choices) -> tuple[Side, Side] | str:
         return _side(called, view.book.book, view, view.run_spills), _reference_side(reference)
     if its is None or its.unreadable or not its.windows:
         return f"{its.unreadable}. Nobody knows what changed." if its and its.unreadable else "This window is not kept."
+    if not its.is_of_whole:
+        return "Spills come faster than the run can be read with a part of it: what changed is told once fewer come."
     span = window_words(Window(its.windows[0].start, its.windows[-1].end - its.windows[0].start))
     part = {None: "its end" if view.is_over else "of late", LAST_MINUTE: "last minute"}.get(
         choices.window, "this window"

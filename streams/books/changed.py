@@ -94,13 +94,12 @@ class Changed:
 
 
 def without(whole: Book, part: Book) -> Callable[[str], Histogram]:
-    """Return what gives the histogram of a plot without a part of it."""
+    """Return what gives the histogram of a plot without a part of it, which is of the same checkpoint."""
 
     def histogram(name: str) -> Histogram:
         found = whole[name]
         counts = found.view(flow=True)
-        # The part may have been read later, with more spills.
-        np.maximum(counts - part.counts(name), 0, out=counts)
+        counts -= part.counts(name)
         return found
 
     return histogram

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Self, cast
+from typing import Self, TypeVar, cast
 
 from redis import Redis
 
@@ -25,6 +25,11 @@ from streams.books.stored import (
 from streams.books.totals import Totals
 from streams.books.windows import Window
 from streams.settings import Settings
+
+TRIES = 4
+"""How often something is read that is to be of one checkpoint."""
+
+_T = TypeVar("_T")
 
 
 class BookReader:
@@ -93,6 +98,27 @@ class BookReader:
     def _parts(self, run: int) -> list[PartReader]:
         """Return what reads the parts of which the book of a run is the sum."""
         return [self._part(keys, run) for keys in self._keys_of(self._promoted().get(run, self._session))]
+
+    def at_once(self, run: int, read: Callable[[], _T]) -> tuple[_T, bool]:
+        """Return what is read of a run in several steps, and whether no checkpoint lies between them.
+
+        Where one does it is read anew, `TRIES` times in all: into a run that is made again one comes after the other.
+        """
+        before, left = self._units(run), TRIES
+        while True:
+            found, left = read(), left - 1
+            now = self._units(run)
+            if now == before or not left:
+                return found, now == before
+            before = now
+
+    def _units(self, run: int) -> list[bytes | None]:
+        """Return what each part of a run says of itself, which each checkpoint changes."""
+        found = []
+        for part in self._parts(run):
+            with part.reading():
+                found.append(cast("bytes | None", self._redis.hget(part.keys.run(run), "unit")))
+        return found
 
     def progress(self) -> dict[int, Progress]:
         """Return how far each partition is that something is in the books of."""

@@ -171,10 +171,10 @@ def test_what_a_file_has_not_got_is_not_compared() -> None:
     assert found.not_compared["ht01"] == "not in file old"
 
 
-def test_a_part_is_taken_off_the_whole_and_never_below_nothing() -> None:
-    whole, part = Book({}), Book({})
-    whole.fill("ht01", [28.0, 29.0, 29.0])
-    part.fill("ht01", [29.0, 30.0])
-    rest = without(whole, part)("ht01")
-    assert rest.sum() == 2
-    assert whole["ht01"].sum() == 3
+def test_a_part_is_taken_off_the_whole_bin_by_bin() -> None:
+    whole, part, other = Book({}), Book({}), Book({})
+    whole.fill("ht01", [28.0, 29.0, 29.0, 99.0])
+    part.fill("ht01", [29.0, 99.0])
+    other.fill("ht01", [28.0, 29.0])
+    assert without(whole, part)("ht01") == other["ht01"]
+    assert whole["ht01"].sum(flow=True) == 4

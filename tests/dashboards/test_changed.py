@@ -67,6 +67,8 @@ def test_what_cannot_be_told_is_said_and_is_not_taken_for_good() -> None:
     assert seen(is_frozen=True) == "This window is not kept."
     assert seen(book=EMPTY, run=RUN, beside=Part()) == f"Run {RUN} has no spills yet."
     assert seen(beside=Part()) == "This window is not kept."
+    torn = Part(windows=(Window(1, 60),), is_of_whole=False)
+    assert seen(beside=torn).startswith("Spills come faster than the run can be read with a part of it")
     assert seen(beside=Part(unreadable="run 7 cannot be read")) == "run 7 cannot be read. Nobody knows what changed."
     assert "no run to compare with" in seen(Choices(against_reference=True), beside=part_of(run_book(), 4))
 
