@@ -53,11 +53,12 @@ class ShapeJudges:
         which, against = self._against[at]
         limits = self._limits.of(one.book.totals.run_type)
         part = one.parts.get(LAST_MINUTE)
+        has_late = part is not None and part.is_of_whole and not part.unreadable
         is_over = one.book.totals.ended or is_past
-        key = one.version, which, limits, part is None, is_over
+        key = one.version, which, limits, has_late, is_over
         if at in self._known and self._known[at][0] == key:
             return self._known[at]
         late = None
-        if part is not None and part.is_of_whole and not part.unreadable:
+        if part is not None and has_late:
             late = Late(book=part.book, triggers=int(part.within(one.spills).triggers.sum()))
         return key, plot_verdicts(one.book, against, limits, late=late, is_over=is_over)

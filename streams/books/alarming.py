@@ -54,8 +54,9 @@ class Seen:
 
     @cached_property
     def beneath(self) -> Beneath:
-        """Its plots that are off, by what they may follow from."""
-        return beneath(self.judgement.causes, [each for each in self.shapes.values() if each.state is State.BAD])
+        """Its plots that are off now, by what they may follow from."""
+        off = (each for each in self.shapes.values() if each.state is State.BAD and not each.is_past)
+        return beneath(self.judgement.causes, [*off])
 
 
 class Due(NamedTuple):
@@ -140,7 +141,8 @@ def _why_clear_plot(name: str, seen: Seen) -> str:
     for cause, plots in found.of:
         if any(each.plot == name for each in plots):
             return f"may follow from {cause_words(cause)}"[:LONGEST]
-    return "as in the reference again" if verdict.state is State.GOOD else str(verdict.state)
+    is_again = verdict.is_past or verdict.state is State.GOOD
+    return "as in the reference again" if is_again else str(verdict.state)
 
 
 def _of(verdict: Verdict) -> str:

@@ -1,9 +1,10 @@
 """The plots of a run judged by their shapes: against a reference, within the limits of its type."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import cache
+from math import log
 from types import MappingProxyType
 from typing import Any
 
@@ -133,6 +134,8 @@ class PlotVerdict:
     """Of one that is bad, or warns: its numbers that are others, the surest first."""
     against: str = ""
     """What it was compared with, in words."""
+    is_past: bool = False
+    """It is bad by what came before: its last minute is as the reference again."""
 
     @property
     def times_limit(self) -> float:
@@ -149,7 +152,8 @@ class PlotVerdict:
     @property
     def level(self) -> Level:
         """How good it is."""
-        found = {State.GOOD: Level.GOOD, State.WARNING: Level.WARNING, State.BAD: Level.BAD}
+        bad = Level.WARNING if self.is_past else Level.BAD
+        found = {State.GOOD: Level.GOOD, State.WARNING: Level.WARNING, State.BAD: bad}
         return found.get(self.state, Level.IDLE)
 
     def to_json(self) -> dict[str, Any]:
@@ -205,6 +209,8 @@ def plot_verdicts(
 ) -> dict[str, PlotVerdict]:
     """Return what is known of each plot of a run: of all of it, or of its last minute, if only that is bad.
 
+    While the run goes on it is said of one that is bad if its last minute is not.
+
     Parameters
     ----------
     against
@@ -227,10 +233,36 @@ def plot_verdicts(
         name: plot_verdict(
             name, late.book[name], spills, late.triggers, against, limits, false_alarm, part="the last minute"
         )
-        for name, verdict in found.items()
-        if verdict.state is State.GOOD
+        for name in found
     }
-    return found | {verdict.plot: verdict for verdict in bad(of_late)}
+    for name, whole in found.items():
+        its, off = of_late[name], {State.BAD, State.WARNING}
+        if whole.state is State.GOOD and its.state in off:
+            found[name] = its
+        elif whole.state in off and its.state is State.GOOD and not is_over:
+            found[name] = replace(whole, is_past=_is_again_good(whole, late, its.told_from))
+    return found
+
+
+def _is_again_good(whole: PlotVerdict, late: Late, told_from: float) -> bool:
+    """Say whether the bins of a run that are off most are late as in the reference, rather than as in the run.
+
+    Parameters
+    ----------
+    told_from
+        The logarithm of how much likelier that must be.
+    """
+    block, shape = off_block(whole), whole.shape
+    if block is None or shape is None:
+        return False
+    its = _counts(late.book[whole.plot], late.triggers).independent
+    inside = float(
+        its[tuple(slice(first + 1, last + 2) for first, last in zip(block.first, block.last, strict=True))].sum()
+    )
+    least = 0.5 / shape.entries
+    was, right = (min(max(share, least), 1 - least) for share in (block.share, block.expected))
+    outside = float(its.sum()) - inside
+    return inside * log(right / was) + outside * log((1 - right) / (1 - was)) >= told_from
 
 
 def plot_verdict(
@@ -345,7 +377,7 @@ def off(verdict: PlotVerdict, *, with_limit: bool = False) -> str:
     worst = max(verdict.changes, key=lambda each: each.times_limit(verdict.told_from), default=None)
     if worst is None or by_shape >= verdict.matters or worst.times_limit(verdict.told_from) < 1:
         limit = f" (limit {percent(verdict.matters)})" if with_limit else ""
-        return f"{percent(by_shape)} off{limit}"
+        return f"{percent(by_shape)} off{limit}{', not in the last minute' if verdict.is_past else ''}"
     limit = f" (limit {worst.matters:g})" if with_limit else ""
     return f"off by {worst.apart.by:+.2g}{limit}: {worst.what}"
 
@@ -365,6 +397,7 @@ def words(verdict: PlotVerdict) -> str:
         number = f"{percent(shape.elsewhere)} of the {entries} lie elsewhere than in {verdict.against} ({limit})."
         worst = f" Most of all: {where(verdict.plot, shape.worst)}." if verdict.state is not State.GOOD else ""
         numbers = "".join(f" {_number(each)}." for each in verdict.changes[:CHANGES_SAID])
+        numbers += " The last minute is as the reference again." if verdict.is_past else ""
         sure = f" Evidence {shape.evidence:.1f}, told from {verdict.told_from:.1f} on;"
         counted = what_counts(shape)
         return f"{number}{numbers}{worst}{sure} {shape.entries:,} {counted}, {shape.reference:,} in the reference."
@@ -420,6 +453,7 @@ def off_block(verdict: PlotVerdict) -> Block | None:
 
 
 def bad(verdicts: Mapping[str, PlotVerdict]) -> list[PlotVerdict]:
-    """Return those that are bad, or warn, the worst first."""
+    """Return those that are bad, or warn, the worst first; behind them those that are as they should be again."""
     found = [each for each in verdicts.values() if each.state in {State.BAD, State.WARNING} and each.shape is not None]
-    return sorted(found, key=lambda each: (each.state is not State.BAD, -(each.shape.elsewhere if each.shape else 0)))
+    size = {each.plot: each.shape.elsewhere for each in found if each.shape is not None}
+    return sorted(found, key=lambda each: (each.state is not State.BAD, each.is_past, -size[each.plot]))

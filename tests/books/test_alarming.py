@@ -234,3 +234,15 @@ def test_a_plot_of_which_nothing_is_known_any_more_stays_an_alarm(good: RunBook,
         changed = {name: PlotVerdict(plot=name, state=state) for name in then.shapes}
         later = replace(then, shapes=changed, judgement=replace(then.judgement, last=99))
         assert {reason for _, reason in due(later, known, NOW_US).cleared} == why
+
+
+def test_a_plot_that_is_off_by_what_is_over_is_no_alarm(good: RunBook, half: RunBook, whole: RunBook) -> None:
+    lasting = Lasting()
+    look(lasting, half, good)
+    then = look(lasting, whole, good)
+    known = after(then)
+    repaired = {name: replace(its, is_past=its.state is State.BAD) for name, its in then.shapes.items()}
+    later = replace(then, shapes=repaired, judgement=replace(then.judgement, last=99))
+    assert {reason for _, reason in due(later, known, NOW_US).cleared} == {"as in the reference again"}
+    assert len(due(later, known, NOW_US).cleared) == len(known)
+    assert due(later, (), NOW_US).raised == ()

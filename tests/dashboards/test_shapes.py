@@ -18,6 +18,7 @@ from dashboards.make import FigureCache, shown_verdict
 from dashboards.pages.tiles import tiles
 from ops.commands.checks import tell
 from ops.console import out
+from streams.books.book import Book
 from streams.books.following import beneath
 from streams.books.judgement import Judgement
 from streams.books.limits import LimitsFile, TypeLimits, read_limits
@@ -38,6 +39,7 @@ from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
+from streams.freshness import Level
 from streams.process import process
 from tests.dashboards.test_tiles import verdict
 from tests.dashboards.views import END, RUN, text_of, view
@@ -374,6 +376,35 @@ def test_2_what_changed_late_is_told_by_the_last_minute_though_it_is_little_of_t
     assert found["hslabhits10"].told_from > found["SP_TkU"].told_from, "chance has a try in each minute"
     shown = view(whole, shapes=found, judgement=Judgement(spills=200, counted=200, last=199))
     assert "% off in the last minute" in text_of(tiles(shown, "/"))
+
+
+def test_2_a_plot_that_is_off_by_what_is_over_is_no_longer_red_while_the_run_goes_on(good: RunBook) -> None:
+    simulated = SimulatedRun(run=RUN, spills=200, seed=3, mean_triggers=20).with_faults(["dead_pmt:tof1/0/3/1@0-159"])
+    records = [*simulated.records()]
+    whole, late, bad_late = (
+        process(its, ConditionsStore([]).for_run)[RUN].run_book() for its in (records, records[161:], records[:41])
+    )
+    against, limits = against_run(6, good), TypeLimits()
+    minute, bad_minute = (Late(book=its.book, triggers=its.totals.triggers) for its in (late, bad_late))
+    found = plot_verdicts(whole, against, limits, late=minute)
+    name = "hslabhits10"
+    was = found[name]
+    assert (was.state, was.is_past, was.level) == (State.BAD, True, Level.WARNING)
+    assert "% off, not in the last minute" in off(was)
+    assert "The last minute is as the reference again." in words(was)
+    assert was.to_json()["is_past"]
+    # Unknown is not good: neither without a last minute, nor with one that is still off, nor at the run's end.
+    for known in (
+        plot_verdicts(whole, against, limits),
+        plot_verdicts(whole, against, limits, late=bad_minute),
+        plot_verdicts(whole, against, limits, late=Late(book=Book({}), triggers=0)),
+        plot_verdicts(whole, against, limits, late=minute, is_over=True),
+    ):
+        assert (known[name].state, known[name].is_past, known[name].level) == (State.BAD, False, Level.BAD)
+        assert "last minute" not in words(known[name])
+    # What is off now stands before what was.
+    now = replace(was, plot="tof_A", is_past=False)
+    assert bad({was.plot: was, now.plot: now}) == [now, was]
 
 
 def test_1_a_detector_whose_plots_are_off_is_never_green_whatever_they_may_follow_from(
