@@ -10,7 +10,7 @@ from dashboards.data.automatic import Automatic
 from dashboards.data.books import automatic_of
 from streams.books.decided import newest
 from streams.books.judgement import Judgement, judged
-from streams.books.limits import LimitsFile, TypeLimits
+from streams.books.limits import TypeLimits
 from streams.books.plain_limits import TooMany, too_many
 from streams.books.reader import BookReader
 from streams.books.replays import Replays
@@ -193,18 +193,3 @@ class StoredRuns:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
-
-
-def limits_of(settings: Settings) -> LimitsFile:
-    """Return the limits that the settings name.
-
-    Raises
-    ------
-    UsageError
-        When they cannot be read.
-    """
-    limits = LimitsFile(settings.checks.limits)
-    limits.look()
-    if limits.problem:
-        raise UsageError(limits.problem)
-    return limits

@@ -9,12 +9,12 @@ from multiprocessing.connection import Connection
 from redis import Redis
 
 from dashboards.data.aside import Aside
-from dashboards.data.judged_run import JudgedRun, StoredRuns, limits_of
+from dashboards.data.judged_run import JudgedRun, StoredRuns
 from schemas.records import NO_RUN
 from streams.books import situation
 from streams.books.connect import connect
 from streams.books.judgement import cause_words
-from streams.books.limits import Limits, TypeLimits, parse_limits
+from streams.books.limits import Limits, TypeLimits, limits_of, parse_limits
 from streams.books.reader import BookReader
 from streams.errors import SpilldeckError
 from streams.experiment import experiment

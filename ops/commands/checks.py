@@ -77,8 +77,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what is and what was wrong with a run; exit with 1 if something is."""
-    from dashboards.data.judged_run import StoredRuns, limits_of
+    from dashboards.data.judged_run import StoredRuns
     from streams.books.following import beneath
+    from streams.books.limits import limits_of
     from streams.books.shapes import bad
 
     with servers() as (settings, redis):
@@ -108,9 +109,9 @@ def try_limits(
     as_json: AsJson = False,
 ) -> None:
     """Say what other limits would have told of stored runs; nothing is changed."""
-    from dashboards.data.judged_run import StoredRuns, limits_of
+    from dashboards.data.judged_run import StoredRuns
     from dashboards.data.trying import try_on
-    from streams.books.limits import LimitsFile, read_limits
+    from streams.books.limits import LimitsFile, limits_of, read_limits
 
     with servers() as (settings, redis):
         if file is not None:
@@ -157,8 +158,9 @@ def explain(
 
     The last spills are made again, with the run's conditions and with those of the run that it is compared with.
     """
-    from dashboards.data.judged_run import StoredRuns, limits_of
+    from dashboards.data.judged_run import StoredRuns
     from streams.books.judgement import words
+    from streams.books.limits import limits_of
     from streams.books.shapes import bad
     from streams.experiment import experiment
     from streams.explain.run import Compared, explain_run

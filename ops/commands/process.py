@@ -1,7 +1,7 @@
 """spilldeck process: a file to counts and a book, without any server."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,9 @@ from streams.errors import UsageError
 
 if TYPE_CHECKING:
     from schemas.records import RawSpill, RunControl
+    from streams.books.shapes import Against, PlotVerdict
     from streams.process import RunResult
+    from streams.settings import Settings
 
 
 def process(
@@ -25,16 +27,22 @@ def process(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object (a list for several runs).")] = False,
     book: Annotated[Path | None, typer.Option("--out", metavar="BOOK", help="Write the book, UHI as JSON.")] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="BOOK", help="Judge the plots against books of good runs, the newest first."),
+    ] = None,
 ) -> None:
     """Process files without servers: the same functions that the workers call."""
     from ops.inputs import Inputs
-    from ops.products import write_book
+    from ops.products import read_books, write_book
     from ops.tables import run_table
     from streams.conditions.store import ConditionsStore
     from streams.process import Processor
     from streams.settings import load_settings
 
-    conditions = ConditionsStore.from_settings(load_settings())
+    settings = load_settings()
+    reference = read_books(against) if against else None
+    conditions = ConditionsStore.from_settings(settings)
     processor = Processor(conditions.for_run)
     inputs = Inputs(files)
     with progress() as bar:
@@ -47,14 +55,15 @@ def process(
         if len(results) != 1:
             raise UsageError(f"--out takes the book of one run, and there are {len(results)}: process them one by one")
         write_book(book, next(iter(results.values())))
+    shapes = _judged(results, reference, settings) if reference is not None else {}
     if as_json and results:
-        found = [result.to_json() for result in results.values()]
+        found = [result.to_json() | _verdicts(shapes.get(run)) for run, result in results.items()]
         typer.echo(json.dumps(found[0] if len(found) == 1 else found))
     else:
         for result in results.values():
             out.print(run_table(result))
-    for result in results.values():
-        _tell(result)
+    for run, result in results.items():
+        _tell(result, shapes.get(run, {}))
     for source in conditions.missing:
         err.print(f"conditions left out, not there: {source}", markup=False, style="yellow", soft_wrap=True)
     if inputs.exit_status:
@@ -72,12 +81,38 @@ def _told(records: "Iterable[RawSpill | RunControl]") -> "Iterator[RawSpill | Ru
         yield record
 
 
-def _tell(result: "RunResult") -> None:
-    """Tell what in a run could not be done, and what is wrong with it."""
+def _judged(
+    results: "Mapping[int, RunResult]", reference: "Against", settings: "Settings"
+) -> dict[int, dict[str, "PlotVerdict"]]:
+    """Return what is known of the plots of each run."""
+    from streams.books.limits import limits_of
+    from streams.books.shapes import plot_verdicts
+
+    of, borne, found = limits_of(settings).of, settings.checks.spills_a_false_alarm, {}
+    for run, result in results.items():
+        book = result.run_book()
+        limits = of(book.totals.run_type)
+        found[run] = plot_verdicts(book, reference, limits, borne, is_over=book.totals.ended)
+    return found
+
+
+def _verdicts(shapes: "Mapping[str, PlotVerdict] | None") -> dict[str, object]:
+    """Return what is known of the plots as plain values; nothing where they were judged against nothing."""
+    return {} if shapes is None else {"verdicts": {name: each.to_json() for name, each in shapes.items()}}
+
+
+def _tell(result: "RunResult", shapes: "Mapping[str, PlotVerdict]") -> None:
+    """Tell what in a run could not be done, and what is wrong with it: with plots, what follows from no other."""
     from ops.tables import problems
+    from streams.books.following import beneath
     from streams.books.judgement import cause_words
+    from streams.books.shapes import State, bad, words
+    from streams.experiment import experiment
 
     for problem in problems(result):
         err.print(f"run {result.run}: {problem}", markup=False, style="yellow", soft_wrap=True)
     for cause in result.judgement().causes:
         err.print(f"run {result.run}: {cause_words(cause)}", markup=False, style="red", soft_wrap=True)
+    for off in beneath(result.judgement().causes, bad(shapes)).rest:
+        said = f"run {result.run}: {experiment().plots[off.plot].title}: {words(off)}"
+        err.print(said, markup=False, style="red" if off.state is State.BAD else "yellow", soft_wrap=True)

@@ -72,7 +72,8 @@ def find(
     as_json: AsJson = False,
 ) -> None:
     """Find the spills that filled what is off in a plot, or that have nothing there."""
-    from dashboards.data.judged_run import StoredRuns, limits_of
+    from dashboards.data.judged_run import StoredRuns
+    from streams.books.limits import limits_of
     from streams.books.replays import Replays
     from streams.books.shapes import off_block, words
     from streams.books.spill_search import entries_words, find_filling, triggers_words

@@ -10,6 +10,7 @@ from streams.books.plain_limits import FEW_PERCENT
 from streams.errors import UsageError
 from streams.experiment import experiment
 from streams.files import read_whole
+from streams.settings import Settings
 
 _MAX_BYTES = 1 << 20
 FAULTS_SAID, LONGEST = 3, 100
@@ -93,6 +94,21 @@ class LimitsFile:
         """Return the limits of a run type; of one that the file does not know, what is off only warns."""
         # A file that never could be read says nothing of any type.
         return self._limits.get(run_type, TypeLimits(only_warns=self._at is not None))
+
+
+def limits_of(settings: Settings) -> LimitsFile:
+    """Return the limits that the settings name.
+
+    Raises
+    ------
+    UsageError
+        When they cannot be read.
+    """
+    limits = LimitsFile(settings.checks.limits)
+    limits.look()
+    if limits.problem:
+        raise UsageError(limits.problem)
+    return limits
 
 
 def read_limits(path: Path) -> Limits:

@@ -1,12 +1,15 @@
 """spilldeck process: counts, a book, and what is said of files that are not as they must be."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import uhi.io.json
 
+from streams.books.limits import TypeLimits
+from streams.books.shapes import against_run, plot_verdicts
 from streams.conditions.store import ConditionsStore
 from streams.date.framing import EventType, headers
 from streams.experiments.mice.simulator import SimulatedRun
@@ -145,3 +148,41 @@ def test_a_bad_file_among_good_ones_costs_itself_alone(spilldeck: Spilldeck, sim
 def test_a_book_that_cannot_be_written_is_one_sentence(spilldeck: Spilldeck, simulated: Path, tmp_path: Path) -> None:
     line = assert_one_sentence(spilldeck("process", simulated, "--json", "--out", tmp_path / "no" / "book"), 2)
     assert "cannot be written" in line
+
+
+def test_plots_are_judged_against_books_of_good_runs(spilldeck: Spilldeck, tmp_path: Path) -> None:
+    runs = {}
+    for number, fault in ((900_031, []), (900_032, []), (900_033, ["dead_pmt:tof1/0/3/1@0-59"])):
+        run = SimulatedRun(run=number, spills=60, mean_triggers=20, detectors=("tof",)).with_faults(fault)
+        (tmp_path / f"{number}.000").write_bytes(b"".join(record.payload for record in run.records()))
+        (runs[number],) = process(run.records(), ConditionsStore([]).for_run).values()
+        assert spilldeck("process", tmp_path / f"{number}.000", "--out", tmp_path / f"{number}.json").returncode == 0
+    books = [word for number in (900_032, 900_031) for word in ("--against", tmp_path / f"{number}.json")]
+    done = spilldeck("process", tmp_path / "900033.000", "--json", *books)
+    found = json.loads(done.stdout)
+    against = against_run(900_032, runs[900_032].run_book(), {900_031: runs[900_031].run_book()})
+    ours = runs[900_033].run_book()
+    expected = plot_verdicts(ours, against, TypeLimits(), is_over=ours.totals.ended)
+    assert found["verdicts"] == json.loads(json.dumps({name: its.to_json() for name, its in expected.items()}))
+    assert found["verdicts"]["hslabhits10"]["state"] == "bad"
+    assert re.search(r"run 900033: TOF1 slab hits, .*in run 900032 and 1 before \(5 % matter\)", done.stderr)
+    same = spilldeck("process", tmp_path / "900031.000", "--json", "--against", tmp_path / "900031.json")
+    assert (same.stderr, json.loads(same.stdout)["verdicts"]["hslabhits10"]["state"]) == ("", "good")
+    assert "verdicts" not in json.loads(spilldeck("process", tmp_path / "900031.000", "--json").stdout)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "is no book of process --out (JSONDecodeError"),
+        ("[1, 2]", "is no book of process --out (TypeError"),
+        ('{"summary": {"run": 1, "particle_triggers": 2}, "plots": {"ht01": 5}}', "is no book of process --out"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_what_is_no_book_is_one_sentence_before_anything_is_processed(
+    spilldeck: Spilldeck, simulated: Path, tmp_path: Path, content: str | None, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / "book.json").write_text(content)
+    assert said in assert_one_sentence(spilldeck("process", simulated, "--against", tmp_path / "book.json"), 2)
