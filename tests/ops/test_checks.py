@@ -18,7 +18,7 @@ from schemas.records import RawSpill, RunControl
 from streams.books import judgement
 from streams.books.following import beneath
 from streams.books.limits import TypeLimits
-from streams.books.shapes import evidence_limit, plot_verdicts
+from streams.books.shapes import against_run, evidence_limit, plot_verdicts
 from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.explain.verdicts import Answer
@@ -82,6 +82,20 @@ def test_what_is_wrong_is_the_same_live_replayed_and_without_servers(broken: Liv
     assert "No earlier run of its type is good" in said
     assert f"Run {RUN}: {SPILLS} spills judged, up to {SPILLS - 1}" in said
     assert f"{WORDS}: 0 hits, where" in said
+
+
+@pytest.mark.servers
+def test_plots_are_judged_against_a_run_as_process_judges_them_against_its_book(
+    broken: Live, spilldeck_here: Spilldeck
+) -> None:
+    shown = json.loads(spilldeck_here("checks", "show", str(OTHER_TABLES), "--json", env=broken.env).stdout)
+    conditions = ConditionsStore.from_settings(broken.settings)
+    records = [*of_tof_alone(GOOD, 1), *of_tof_alone(OTHER_TABLES, 2, "dead_pmt:tof1/0/3/1@0-99")]
+    good, bad = (process(records, conditions.for_run)[run].run_book() for run in (GOOD, OTHER_TABLES))
+    expected = plot_verdicts(bad, against_run(GOOD, good), TypeLimits(), is_over=True)
+    whole = {name: its for name, its in shown["plots"].items() if not its["part"]}
+    assert whole == json.loads(json.dumps({name: its.to_json() for name, its in expected.items() if name in whole}))
+    assert {its["state"] for its in whole.values()} > {"good", "bad", "not enough data"}
 
 
 @pytest.mark.servers
