@@ -207,7 +207,7 @@ def fill(spills: Sequence[ReconstructedSpill], ranges: Ranges) -> Filled:
         for of_spill, one in zip(numbers if kept else [], found, strict=True):
             of_spill.update(one)
     packed = {spill.spill: spill_numbers.pack(one) for spill, one in zip(spills, numbers, strict=True)}
-    counts = {spill.spill: _channel_counts(spill, failures) for spill in spills}
+    counts = {spill.spill: count_channels(spill, failures) for spill in spills}
     return Filled(book=book, failures=failures, key_numbers=packed, channel_counts=counts)
 
 
@@ -224,7 +224,7 @@ def counts_of(name: str, spill: ReconstructedSpill, ranges: Ranges) -> I8:
     return book.counts(name)
 
 
-def _channel_counts(spill: ReconstructedSpill, failures: dict[str, dict[int, str]]) -> bytes:
+def count_channels(spill: ReconstructedSpill, failures: dict[str, dict[int, str]]) -> bytes:
     """Return how often each channel was hit in a spill, packed; without groups on which the experiment's code fails."""
     counts = {}
     for name, groups in experiment().watched.items():

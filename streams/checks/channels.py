@@ -124,9 +124,11 @@ def pack(counts: Mapping[bytes, I8]) -> bytes:
     packed = []
     for digest, its in counts.items():
         hit = np.flatnonzero(its)
-        numbers = np.stack([np.diff(hit, prepend=0), np.minimum(its[hit], MAX_COUNT)])
-        # The low bytes together, and the high ones, which are 0 almost always.
-        packed.append(_HEAD.pack(digest, len(hit)) + numbers.astype("<u2").tobytes())
+        numbers = np.empty((2, len(hit)), "<u2")
+        numbers[0] = hit
+        numbers[0, 1:] -= numbers[0, :-1].copy()  # from the one before
+        numbers[1] = np.minimum(its[hit], MAX_COUNT)
+        packed.append(_HEAD.pack(digest, len(hit)) + numbers.tobytes())
     return lz4.block.compress(b"".join(packed)) if packed else b""
 
 

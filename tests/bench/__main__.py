@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ops.demo import playground, wait_until_counted
 from schemas.records import RawSpill, RunControl
-from streams.books.book import fill, new_histogram
+from streams.books.book import count_channels, fill, new_histogram
 from streams.books.connect import connect
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
@@ -115,8 +115,10 @@ def measure_detectors() -> Table:
     unpacked, _ = quickest(lambda: [unpack_date(record.payload, conditions.pulses) for record in raw])
     made, _ = quickest(lambda: [reconstruct(record, conditions) for record in raw])
     filled, _ = quickest(lambda: [fill([spill], {}) for spill in spills])
+    counted, _ = quickest(lambda: [count_channels(spill, {}) for spill in spills])
     table.add_row("unpack all boards", f"{unpacked / len(raw) * 1e3:.2f}", "")
     table.add_row("all, unpacking included", f"{made / len(raw) * 1e3:.2f}", f"{filled / len(raw) * 1e3:.2f}")
+    table.add_row("of it, hits by channel counted", "", f"{counted / len(raw) * 1e3:.2f}")
     table.add_row("together", f"{(made + filled) / len(raw) * 1e3:.2f}", "")
     return table
 

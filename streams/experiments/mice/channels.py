@@ -27,9 +27,10 @@ _CKOV_PMTS = 4
 
 
 def _tof(station: int, made: Tof) -> I8:
-    digits = made.digits.rows(made.digits.station == station)
-    slab = digits.plane.astype(np.int64) * TOF_SLABS[station] + digits.slab
-    return slab * PMTS + digits.pmt
+    digits = made.digits
+    here = np.flatnonzero(digits.station == station)
+    slab = digits.plane[here].astype(np.int64) * TOF_SLABS[station] + digits.slab[here]
+    return slab * PMTS + digits.pmt[here]
 
 
 def _ckov(counter: int, made: Ckov) -> I8:
@@ -42,9 +43,9 @@ def _kl(made: Kl) -> I8:
 
 
 def _tracker(side: int, station: int, made: Tracker) -> I8:
-    its = made.digits
-    digits = its.rows((its.tracker == side) & (its.station == station))
-    return digits.plane.astype(np.int64) * tracker.CHANNELS + digits.channel
+    digits = made.digits
+    here = np.flatnonzero((digits.tracker == side) & (digits.station == station))
+    return digits.plane[here].astype(np.int64) * tracker.CHANNELS + digits.channel[here]
 
 
 def _emr(made: Emr) -> I8:
