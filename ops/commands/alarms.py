@@ -63,7 +63,7 @@ def acknowledge(
     alarms: Annotated[list[str], typer.Argument(metavar="ID...", help="As `alarms list` has it, or how that begins.")],
 ) -> None:
     """Say that somebody knows of alarms; they are not told again."""
-    from ops.replay.sessions import command_origin
+    from ops.origin import command_origin
     from streams.books.alarm_actions import acknowledge_action, alarm_named
     from streams.books.decided import decide, newest
 
@@ -82,7 +82,7 @@ def shelve(
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for whoever asks later.")],
 ) -> None:
     """Have nothing told of an alarm for a while, in no run."""
-    from ops.replay.sessions import command_origin
+    from ops.origin import command_origin
     from streams.books.alarm_actions import alarm_named, shelve_action
     from streams.books.decided import decide, newest
 

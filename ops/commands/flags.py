@@ -37,7 +37,7 @@ def set_flag(
     reason: Reason = "",
 ) -> None:
     """Flag a run, or some of its spills; it cuts older flags of the same detector."""
-    from ops.replay.sessions import command_origin
+    from ops.origin import command_origin
     from streams.books.decided import decide, newest
     from streams.books.flagging import flag_action
     from streams.books.flags import NewFlag, Verdict, spill_words
@@ -110,7 +110,7 @@ def verify(run: Run, flag: FlagId, reason: Reason = "") -> None:
 
 
 def _remark(settings: "Settings", redis: "Redis", kind: "ActionKind", run: int, flag: str, reason: str) -> str:
-    from ops.replay.sessions import command_origin
+    from ops.origin import command_origin
     from streams.books.decided import decide, newest
     from streams.books.flagging import remark_action
 

@@ -98,15 +98,12 @@ def unpin(
 
 
 def _decide(settings: "Settings", redis: "Redis", run_type: str, run: int | None, reason: str) -> None:
-    from ops.replay.sessions import command_action
-    from schemas.records import ActionKind
+    from ops.origin import command_origin
     from streams.books.decided import decide, newest
+    from streams.books.pinning import pin_action
 
-    now = newest(settings, redis)().pins.get(run_type, ())
-    before = json.dumps({"run": now[-1].run}) if now else ""
-    after = json.dumps({"run": run})
-    action = command_action(ActionKind.PIN_REFERENCE, run_type, before=before, after=after, reason=reason)
-    decide(settings, redis, action)
+    known = newest(settings, redis)()
+    decide(settings, redis, pin_action(known, run_type, run, origin=command_origin(), reason=reason))
 
 
 @app.command()

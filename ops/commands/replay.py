@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from ops.replay.run import Progress
-    from ops.replay.sessions import Sessions
     from streams.books.compare import Difference
     from streams.books.replays import Plan
+    from streams.books.sessions import Sessions
     from streams.settings import Settings
 
 app = typer.Typer(help="The replays that there are.", no_args_is_help=True)
@@ -53,13 +53,14 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Process runs again, beside live and behind it, with the conditions and the code of today."""
+    from ops.origin import command_origin
     from ops.replay.checks import check_same_conditions, make_plan
-    from ops.replay.sessions import Sessions
     from streams.books.replays import PREFIX, Origin
+    from streams.books.sessions import Sessions
 
     _refuse_what_excludes_each_other(runs or [], run_type, resume, origin, archive, conditions)
     with servers() as (settings, redis):
-        sessions = Sessions.now(settings, redis)
+        sessions = Sessions.now(settings, redis, origin=command_origin())
         numbers = _numbers(runs or [], settings, sessions)
         if run_type is not None:
             numbers = _of_type(run_type, settings, redis)
@@ -142,12 +143,13 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Process runs again and compare every bin and counter with live; status 1 and what differs if they do."""
-    from ops.replay.sessions import Sessions
+    from ops.origin import command_origin
     from ops.replay.verify import compare_with_live, first_explanation, other_origin, plan_for, wait_for_live
     from streams.books.plan import VERIFYING
+    from streams.books.sessions import Sessions
 
     with servers() as (settings, redis):
-        sessions = Sessions(settings, redis)
+        sessions = Sessions(settings, redis, origin=command_origin())
         numbers = _numbers(runs, settings, sessions)
         session = f"{VERIFYING}{_name_of(numbers)}"
         with sessions.at_work(session):
@@ -195,11 +197,12 @@ def _show_result(run: int, found: "list[Difference]", why: str) -> None:
 @app.command(name="list")
 def list_all(as_json: AsJson = False) -> None:
     """List the replays, with how far they are."""
-    from ops.replay.sessions import Sessions
+    from ops.origin import command_origin
     from streams.books.reader import BookReader
+    from streams.books.sessions import Sessions
 
     with servers() as (settings, redis):
-        sessions = Sessions.now(settings, redis)
+        sessions = Sessions.now(settings, redis, origin=command_origin())
         found = []
         for plan in sessions.all():
             reader = BookReader.of(sessions.redis, settings, plan.session)
@@ -234,10 +237,11 @@ def list_all(as_json: AsJson = False) -> None:
 @app.command()
 def promote(name: Name, reason: Reason = "") -> None:
     """Have the books of a replay be those of its runs, in place of what live made, which stays."""
-    from ops.replay.sessions import Sessions
+    from ops.origin import command_origin
+    from streams.books.sessions import Sessions
 
     with servers() as (settings, redis):
-        sessions = Sessions.now(settings, redis)
+        sessions = Sessions.now(settings, redis, origin=command_origin())
         plan = _plan(sessions, name)
         sessions.promote(plan, reason)
     out.print(f"run {', '.join(map(str, plan.runs))}: the book is that of the replay {name}", markup=False)
@@ -246,20 +250,22 @@ def promote(name: Name, reason: Reason = "") -> None:
 @app.command()
 def restore(run: Annotated[int, typer.Argument(metavar="RUN", min=0)], reason: Reason = "") -> None:
     """Have what live made be the book of a run again; the replay that was promoted stays."""
-    from ops.replay.sessions import Sessions
+    from ops.origin import command_origin
+    from streams.books.sessions import Sessions
 
     with servers() as (settings, redis):
-        Sessions.now(settings, redis).restore(run, reason)
+        Sessions.now(settings, redis, origin=command_origin()).restore(run, reason)
     out.print(f"run {run}: the book is that of live", markup=False)
 
 
 @app.command()
 def drop(name: Name, reason: Reason = "") -> None:
     """Remove a replay and its books."""
-    from ops.replay.sessions import Sessions
+    from ops.origin import command_origin
+    from streams.books.sessions import Sessions
 
     with servers() as (settings, redis):
-        sessions = Sessions.now(settings, redis)
+        sessions = Sessions.now(settings, redis, origin=command_origin())
         plan = _plan(sessions, name)
         with sessions.at_work(plan.session):
             sessions.drop(plan.session, reason)

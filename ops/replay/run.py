@@ -9,9 +9,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from ops.replay.part import Shared, begin, replay_partition
-from ops.replay.sessions import Sessions
 from streams.books.reader import BookReader
 from streams.books.replays import Plan
+from streams.books.sessions import Sessions
 from streams.errors import ServerError
 from streams.settings import load_settings
 

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ops.demo import Part
-from ops.replay.sessions import Sessions
 from streams.books.connect import connect
+from streams.books.sessions import Sessions
 from streams.experiments.mice.simulator import SimulatedRun
 from tests.browser.conftest import COUNTS, WAIT_S, Site, drawn, faults, open_page, until_drawn, until_equal
 
@@ -140,7 +140,7 @@ def test_a_promotion_is_seen_at_once_and_live_can_still_be_looked_at(site: Site,
     open_page(page, f"/plot/ht01?run={run}")
     until_equal(page, "ht01", COUNTS, played.all)
     with connect(site.settings) as redis:
-        sessions = Sessions.now(site.settings, redis)
+        sessions = Sessions.now(site.settings, redis, origin="a test")
         plan = sessions.get(SESSION)
         assert plan is not None
         sessions.promote(plan)

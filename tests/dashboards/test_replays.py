@@ -16,11 +16,11 @@ from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import runs_list
 from dashboards.pages.replays import replays
 from dashboards.pages.strip import banners, missing, strip
-from ops.replay.sessions import Sessions
 from ops.topics import ensure_topics
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.books.replays import Origin, Plan
+from streams.books.sessions import Sessions
 from streams.settings import Settings, load_settings
 from tests.dashboards.views import RUN, run_book, text_of, view
 from tests.stored import checkpoint
@@ -42,7 +42,7 @@ def test_a_replay_at_work_has_a_rate_of_the_last_seconds_and_a_time_that_is_left
     settings: Settings, redis: Redis
 ) -> None:
     ensure_topics(settings)
-    now, sessions = [0.0], Sessions(settings, redis)
+    now, sessions = [0.0], Sessions(settings, redis, origin="a test")
     there = load_settings(redis=settings.redis, session=PLAN.session)
     watcher = ReplayWatcher(sessions, lambda _: BookReader.of(redis, there), clock=lambda: now[0])
 
@@ -76,7 +76,7 @@ def test_a_replay_at_work_has_a_rate_of_the_last_seconds_and_a_time_that_is_left
 def test_the_book_of_a_session_is_shown_beside_the_runs_own(settings: Settings, redis: Redis) -> None:
     ensure_topics(settings)
     checkpoint(settings, {RUN: run_book(4)}, next=4)
-    sessions = Sessions(settings, redis)
+    sessions = Sessions(settings, redis, origin="a test")
     sessions.save(PLAN)
     checkpoint(load_settings(redis=settings.redis, session=PLAN.session), {RUN: run_book(8)}, next=8)
     sessions.made.finish(PLAN, [0])

@@ -9,13 +9,13 @@ import pytest
 from ops.inputs import Inputs
 from ops.production import Production
 from ops.replay.checks import make_plan
-from ops.replay.sessions import Sessions
 from ops.topics import apply
 from schemas.records import ControlKind, RawSpill, RunControl
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.books.replays import Origin
+from streams.books.sessions import Sessions
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.process import process
@@ -77,7 +77,7 @@ def test_old_spills_stay_are_found_and_are_counted_once_when_partitions_are_adde
     with connect(few) as redis:
         # Of a replay that is to go on afterwards.
         plan = make_plan(few, redis, "replay-old", [BEFORE], Origin.RAW, None)
-        Sessions(few, redis).save(plan)
+        Sessions(few, redis, origin="a test").save(plan)
 
     env["SPILLDECK_KAFKA__PARTITIONS"] = str(THEN)
     applied = json.loads(spilldeck_here("topics", "apply", "--json", env=env).stdout)

@@ -22,7 +22,6 @@ from dashboards.data import Data
 from ops.archive import write_archive
 from ops.replay.checks import make_plan
 from ops.replay.origins import taken
-from ops.replay.sessions import Sessions
 from ops.stack import LocalStack
 from schemas.records import RawSpill
 from streams.books import layout
@@ -30,6 +29,7 @@ from streams.books.cells import Cells
 from streams.books.compare import compare, differences
 from streams.books.reader import BookReader
 from streams.books.replays import Origin
+from streams.books.sessions import Sessions
 from streams.books.topic_spills import of_topic
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
@@ -159,7 +159,7 @@ def spills_of(live: Live, session: str) -> int:
 
 
 def state_of(live: Live, session: str) -> str:
-    sessions = Sessions(live.settings, live.redis)
+    sessions = Sessions(live.settings, live.redis, origin="a test")
     plan = sessions.get(session)
     return sessions.state(plan) if plan is not None else ""
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from ops.replay.sessions import Sessions
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from streams.agents.transform import Source, transform
@@ -33,7 +34,6 @@ from streams.books.aggregator import Aggregator, Incoming, KafkaAccess, TopicAcc
 
 from ops.replay import part
 from ops.replay.checks import make_plan
-from ops.replay.sessions import Sessions
 from ops.stack import LocalStack, free_port
 from ops.topics import ensure_topics
 from streams import kafka

@@ -1,11 +1,10 @@
 """The replays for those who run them: what they decide is written to Kafka, and one at work keeps others away."""
 
 import json
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Self
 
 from redis import Redis
@@ -31,16 +30,27 @@ class Sessions(Replays):
         Where Kafka is.
     redis
         Client that returns bytes; its errors are passed on.
+    origin, who
+        Whence somebody decides, and who; without a name the user of this process.
     decisions
         As in `Replays`.
     """
 
-    def __init__(self, settings: Settings, redis: Redis, decisions: Callable[[], Decisions] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        redis: Redis,
+        *,
+        origin: str,
+        who: str = "",
+        decisions: Callable[[], Decisions] | None = None,
+    ) -> None:
         super().__init__(redis, settings.redis.key_prefix, decisions)
         self._settings = settings
+        self._act = partial(new_action, origin=origin, who=who)
 
     @classmethod
-    def now(cls, settings: Settings, redis: Redis) -> Self:
+    def now(cls, settings: Settings, redis: Redis, *, origin: str, who: str = "") -> Self:
         """Return them as Kafka knows them, whatever Redis has lost.
 
         Raises
@@ -48,12 +58,12 @@ class Sessions(Replays):
         ServerError
             When Kafka does not answer.
         """
-        return cls(settings, redis, newest(settings, redis))
+        return cls(settings, redis, origin=origin, who=who, decisions=newest(settings, redis))
 
     def save(self, plan: Plan) -> None:
         """Write a plan; that of a verification to Redis alone."""
         if plan.session.startswith(PREFIX):
-            self._decide(command_action(ActionKind.PLAN_REPLAY, plan.session, after=plan.to_json()))
+            self._decide(self._act(ActionKind.PLAN_REPLAY, plan.session, after=plan.to_json()))
         else:
             self.redis.hset(self._passing, plan.session, plan.to_json())
 
@@ -83,7 +93,7 @@ class Sessions(Replays):
     def _have_shown(self, kind: ActionKind, subject: object, after: Mapping[int, str | None], reason: str) -> None:
         promoted = self._decisions().promoted
         before = {run: promoted.get(run) for run in after}
-        self._decide(command_action(kind, subject, before=json.dumps(before), after=json.dumps(after), reason=reason))
+        self._decide(self._act(kind, subject, before=json.dumps(before), after=json.dumps(after), reason=reason))
 
     def drop(self, session: str, reason: str = "") -> None:
         """Remove a session's books, and then its plan: killed in between, it can be dropped again.
@@ -98,7 +108,7 @@ class Sessions(Replays):
             self.made.clear(session)
             self.redis.hdel(self._passing, session)
             return
-        action = command_action(ActionKind.DROP_REPLAY, session, before=plan.to_json(), reason=reason)
+        action = self._act(ActionKind.DROP_REPLAY, session, before=plan.to_json(), reason=reason)
         check(self._settings, self.redis, action)
         self.made.clear(session)
         self._decide(action)
@@ -128,13 +138,3 @@ class Sessions(Replays):
     def stay_alive(self, session: str, behind: int) -> None:
         """Say that the replay is still at work, or waits for live, which is behind by so many messages."""
         self.redis.set(self._alive(session), behind, ex=ALIVE_S)
-
-
-def command_action(kind: ActionKind, subject: object, *, before: str = "", after: str = "", reason: str = "") -> Action:
-    """Return what the command that is running does."""
-    return new_action(kind, subject, before=before, after=after, origin=command_origin(), reason=reason)
-
-
-def command_origin() -> str:
-    """Return the command that is running, as it was given."""
-    return shlex.join(["spilldeck", *sys.argv[1:]])
