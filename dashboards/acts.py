@@ -16,14 +16,17 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
+from redis import Redis
 from redis.exceptions import RedisError
 
+from dashboards import run_acts
 from dashboards.access.identity import NOBODY, Access, Person, RefusedError, Way
 from dashboards.access.roles import Role
 from dashboards.access.sessions import COOKIE
 from dashboards.data import Data
 from dashboards.log_ins import LogIn, LogIns
 from dashboards.refusals import Said, refused, sentence
+from dashboards.run_acts import OfReplay, OfRun, OfType
 from dashboards.threads import Threads, peer_of
 from schemas.records import Action, ActionKind
 from streams.books.alarm_actions import acknowledge_action, shelve_action
@@ -113,6 +116,12 @@ class Acts:
             ),
             "/act/acknowledge-alarm": _Act(says=_Acknowledge, do=self._acknowledge, needs=Role.SHIFTER),
             "/act/shelve-alarm": _Act(says=_Shelve, do=self._shelve, needs=Role.SHIFTER),
+            "/act/end-run": _Act(says=OfRun, do=self._by(run_acts.end), needs=Role.SHIFTER),
+            "/act/pin-reference": _Act(says=OfRun, do=self._by(run_acts.pin), needs=Role.EXPERT),
+            "/act/unpin-reference": _Act(says=OfType, do=self._by(run_acts.unpin), needs=Role.EXPERT),
+            "/act/promote-replay": _Act(says=OfReplay, do=self._by(run_acts.promote), needs=Role.EXPERT),
+            "/act/restore-run": _Act(says=OfRun, do=self._by(run_acts.restore), needs=Role.EXPERT),
+            "/act/drop-replay": _Act(says=OfReplay, do=self._by(run_acts.drop), needs=Role.EXPERT),
             "/act/verify-flag": _Act(
                 says=_Remark, do=partial(self._remark, ActionKind.VERIFY_FLAG), needs=Role.SHIFTER
             ),
@@ -224,16 +233,27 @@ class Acts:
         return self._decide(asked, new)
 
     def _decide(self, asked: _Asked, new: Callable[..., Action]) -> Response:
-        origin = "a program" if asked.person.way is Way.TOKEN else "the page"
-        try:
-            with self._one_at_a_time, connect(self._settings) as redis:
-                known = newest(self._settings, redis)()
-                action = new(known, origin=origin, who=asked.person.name)
-                if not known.has_said(action):
-                    decide(self._settings, redis, action)
-        except RedisError as error:
-            raise no_redis(self._settings, error) from error
-        return JSONResponse({"id": asked.id})
+        def do(settings: Settings, redis: Redis, _: BaseModel, **by: str) -> None:
+            known = newest(settings, redis)()
+            action = new(known, **by)
+            if not known.has_said(action):
+                decide(settings, redis, action)
+
+        return self._by(do)(asked, Said())
+
+    def _by(self, do: Callable[..., None]) -> Callable[[_Asked, BaseModel], Response]:
+        """Return what does something in the name of who asks, one after the other."""
+
+        def done(asked: _Asked, said: BaseModel) -> Response:
+            origin = "a program" if asked.person.way is Way.TOKEN else "the page"
+            try:
+                with self._one_at_a_time, connect(self._settings) as redis:
+                    do(self._settings, redis, said, origin=origin, who=asked.person.name)
+            except RedisError as error:
+                raise no_redis(self._settings, error) from error
+            return JSONResponse({"id": asked.id})
+
+        return done
 
 
 _CLOSED = "No users are configured, so this can be done on the machine of the page alone: spilldeck users add."

@@ -234,6 +234,8 @@ class ActionKind(StrEnum):
     """Subject is the run, before and after as in a promotion."""
     PIN_REFERENCE = "pin reference"
     """Subject is a type of runs, before and after the run that they are compared with, null for the newest good one."""
+    END_RUN = "end run"
+    """Subject is a run that its DAQ did not end, before it how it stood."""
     FLAG = "flag"
     """Subject is a run, after it a flag: its id, detector, verdict, spills; before it what it cuts."""
     WITHDRAW_FLAG = "withdraw flag"

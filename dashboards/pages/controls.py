@@ -8,7 +8,7 @@ from dash import html
 from dashboards.choices import LAST_MINUTE, NOW, ROTATE_S, Beside, Choices, Mode, book_of
 from dashboards.data import RunSummary, View, book_words, window_words
 from dashboards.data.automatic import GOOD
-from dashboards.pages.links import act, beside, choose, to_page
+from dashboards.pages.links import act, beside, choose, decide, to_page
 from streams.books.replays import called
 from streams.experiment import experiment
 from streams.freshness import span
@@ -238,9 +238,17 @@ def _reference(view: View, choices: Choices) -> Any:
         "Reference",
         act(_compared_with(view, choices), "runs", said=f"{why} Choose a run to compare with."),
         html.Span("chosen" if chosen else _chosen_by(view), className="why", title=why),
+        *([] if chosen or not view.automatic.is_pinned else [_unpin(view)]),
         *modes,
         choose("✕", "reference=none&mode=", said="Do not compare", key="b"),
     )
+
+
+def _unpin(view: View) -> Any:
+    ours = view.runs.get(view.run)
+    run_type = ours.run_type if ours is not None else ""
+    asks = f"Have the runs of type {run_type or 'none'} be compared with the newest good one again. Why?"
+    return decide("Unpin", "/act/unpin-reference", {"run_type": run_type}, asks=asks)
 
 
 def _compared_with(view: View, choices: Choices) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 
 from dash import dcc, html
 
+from dashboards.access.roles import Role
 from dashboards.choices import address_of, book_of
-from dashboards.data import Replay, View, book_words
+from dashboards.data import Replay, RunSummary, View, book_words
 from dashboards.pages.flags import flag_form, run_word
-from dashboards.pages.links import act, to_page
+from dashboards.pages.links import act, acting, decide, to_page
 from dashboards.pages.strip import out_of_order
 from schemas.records import TIME
 from streams.books import situation
@@ -52,7 +53,11 @@ def dialogs() -> list[Any]:
             "Find a plot",
             [_filter("find-words", "Name, detector, keyword or any word of its texts"), _written_later(_plots())],
         ),
-        _dialog("runs", "Runs", [_filter("run-words", "Number, type, state or file"), html.Div(id="runs-list")]),
+        _dialog(
+            "runs",
+            "Runs",
+            [_filter("run-words", "Number, type, state or file"), acting("runs"), html.Div(id="runs-list")],
+        ),
         _dialog(
             "flags",
             "Flags",
@@ -78,7 +83,8 @@ def runs_list(view: View) -> list[Any]:
         state = "live" if each.run == view.current and not each.ended else "ended"
         shown = each.run == view.run and view.session is None
         flag = run_word(view.flags.get(each.run, ()), view.proposed.get(each.run))
-        rows.append(_book_row(f"Run {each.run}", each.run, each.run_type, state, begun, flag, shown=shown))
+        words = each.run_type, state, begun, flag
+        rows.append(_book_row(f"Run {each.run}", each.run, *words, shown=shown, more=[_to_decide(each)]))
     rows = rows or [html.P("No run is stored yet.")]
     return [*rows, *map(_file_row, view.imports)]  # last: Enter takes the first row, which is a run
 
@@ -90,11 +96,21 @@ def _replay_row(view: View, replay: Replay) -> Any:
     return _book_row(book_words(view.run, replay.plan.session, "Run"), its, "", replay.state, promoted, "", shown=shown)
 
 
-def _book_row(called: str, its: int | str | None, *words: str, shown: bool) -> Any:
+def _book_row(called: str, its: int | str | None, *words: str, shown: bool, more: Sequence[Any] = ()) -> Any:
     """Return the row of a book that stands so in the address: to be shown, if it is not, or compared with."""
     show = html.A(called, href=f"?run={its}", **{"data-set": f"run={its}&frozen="})
-    parts = [show, *map(html.Span, words), _compare(its)]
+    parts = [show, *map(html.Span, words), _compare(its), *more]
     return html.Div(parts, className="row book here" if shown else "row book")
+
+
+def _to_decide(its: RunSummary) -> Any:
+    """Return what may be decided of a run: that it has ended, or that others of its type are compared with it."""
+    said = {"run": its.run}
+    if not its.ended:
+        asks = f"Say that run {its.run} has ended, as its DAQ did not. Why?"
+        return decide("End", "/act/end-run", said, asks=asks, role=Role.SHIFTER)
+    asks = f"Have all later runs of type {its.run_type or 'none'} be compared with run {its.run}. Why?"
+    return decide("Pin", "/act/pin-reference", said, asks=asks)
 
 
 def _file_row(name: str) -> Any:

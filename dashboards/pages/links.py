@@ -1,8 +1,12 @@
 """Links that keep what somebody chose: to another page, or to the same page with one thing chosen otherwise."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from dash import html
+
+from dashboards.access.roles import Role
 
 _KEYS_SAID = {" ": "space"}
 
@@ -44,6 +48,27 @@ def act(words: Any, what: str, *, said: str, key: str = "") -> Any:
     """Return a button for what the browser does by itself; see ``around.js`` for what there is."""
     properties = {"className": "choice", "title": said}
     return html.Button(words, **{"data-do": what}, **_key(key, properties))
+
+
+def decide(words: Any, path: str, said: Mapping[str, Any], *, asks: str, role: Role = Role.EXPERT) -> Any:
+    """Return a button for what somebody with a role decides; see ``acting.js``, which asks for a reason first.
+
+    Parameters
+    ----------
+    path
+        Where it is asked of the server: ``/act/pin-reference``.
+    said
+        What is, besides the reason.
+    asks
+        The question, which says what it does.
+    """
+    what = {"data-act": path, "data-said": json.dumps(said), "data-asks": asks}
+    return html.Button(words, type="button", className=f"choice may-{role}", title=asks, **what)
+
+
+def acting(name: str) -> Any:
+    """Return where the browser says what may be done here, and what became of it."""
+    return html.Div([html.P(className="acting why"), html.P(id=f"{name}-status", role="status")])
 
 
 def _key(key: str, properties: dict[str, Any]) -> dict[str, Any]:

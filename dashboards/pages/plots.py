@@ -9,9 +9,9 @@ from dash import dcc, html
 from dashboards.choices import Beside
 from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
 from dashboards.pages.alarms import link as to_alarms
-from dashboards.pages.links import act, to_page
+from dashboards.pages.links import act, acting, to_page
 from dashboards.pages.spills import PLACE, is_spill, no_spill, short, spill_on
-from dashboards.pages.tables import ALARMS, CHANGED, PAGES, has_table
+from dashboards.pages.tables import ALARMS, CHANGED, PAGES, REPLAYS, has_table
 from dashboards.pages.trying import TRY, trying
 from streams.books.spill_numbers import is_kept
 from streams.experiment import experiment
@@ -22,7 +22,8 @@ FEW = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
 ROWS_AT_ONCE = 3
 """More rows than these are scrolled to."""
 _EXPERT = "expert"
-_ACTING = html.Div([html.P(className="acting why"), html.P(id="alarm-status", role="status")])
+_ACTED_ON = {ALARMS: "alarm", REPLAYS: "replay"}
+"""Pages where one acts, by what it says became of it."""
 _PAGES = {"Overview": "/", "Changes": f"/{CHANGED}"}
 # The last one would send the plot to its maker's cloud.
 _CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "sendChartToCloud", "toImage"]}
@@ -116,10 +117,8 @@ def page(path: str, make: Maker) -> Any:
             return plot_page(name, make)
         case [name] if name == CHANGED:
             return [*table(name), html.P(to_page("What would other limits have told?", f"/{TRY}"))]
-        case [name] if name == ALARMS:
-            return [_ACTING, *table(name)]
         case [name] if name in PAGES:
-            return table(name)
+            return [acting(_ACTED_ON[name]), *table(name)]
         case [name] if name == TRY:
             return trying()
     if spill_on(path) is not None:

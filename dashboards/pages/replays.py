@@ -7,10 +7,11 @@ from dash import html
 
 from dashboards.choices import book_of
 from dashboards.data import Replay, View
-from dashboards.pages.links import to_page_with
+from dashboards.pages.links import decide, to_page_with
 from streams.books.replays import Origin
 from streams.freshness import span
 from streams.settings import LIVE
+from streams.words import several
 
 HEADS = ("Replay", "State", "Progress", "Spills", "Runs")
 RUNS_AT_ONCE = 3
@@ -49,7 +50,20 @@ def _row(replay: Replay) -> Any:
         _runs(replay),
     ]
     began = html.Div(f"{datetime.fromtimestamp(plan.began_s, UTC):%d %b %H:%M} UTC", className="why", title="It began")
-    return html.Tr([html.Th([plan.name, began], scope="row"), *map(html.Td, cells)])
+    head = [plan.name, began, html.Div(_to_decide(replay), className="of-run")]
+    return html.Tr([html.Th(head, scope="row"), *map(html.Td, cells)])
+
+
+def _to_decide(replay: Replay) -> list[Any]:
+    """Return what an expert may decide of a replay."""
+    plan, said = replay.plan, {"name": replay.plan.name}
+    found = []
+    if plan.done and set(plan.runs) - set(replay.promoted):
+        asks = f"Have the books of {several(len(plan.runs), 'run')} be those of the replay {plan.name}. Why?"
+        found.append(decide("Promote", "/act/promote-replay", said, asks=asks))
+    if not replay.promoted:
+        found.append(decide("Remove", "/act/drop-replay", said, asks=f"Remove the replay {plan.name} for good. Why?"))
+    return found
 
 
 def _runs(replay: Replay) -> Any:
@@ -76,7 +90,15 @@ def _run(replay: Replay, run: int) -> Any:
                 said=f"Show the plots of run {run} as live made them, and this replay’s over them",
             ),
             *(
-                [html.Span("promoted", className="promoted", title="The book of the run is this one")]
+                [
+                    html.Span("promoted", className="promoted", title="The book of the run is this one"),
+                    decide(
+                        "Restore live’s",
+                        "/act/restore-run",
+                        {"run": run},
+                        asks=f"Have what live made be the book of run {run} again. Why?",
+                    ),
+                ]
                 if promoted
                 else ()
             ),

@@ -71,6 +71,17 @@
     if (!why) delete asked[key];
     status(why || (what === "shelve-alarm" ? "Shelved." : "Acknowledged."));
   };
+  const decide = async ({ dataset: { act: path, said, asks } }, status) => {
+    const reason = window.prompt(asks);
+    if (reason === null) return;
+    const all = { ...JSON.parse(said), reason }, key = JSON.stringify([path, all]);
+    asked[key] ??= newId();
+    if (status) status.textContent = "";
+    const why = await act(path, all, asked[key]);
+    if (!why) delete asked[key];
+    if (status) status.textContent = why || "Done, and noted.";
+    else if (why) window.alert(why);
+  };
   const logOut = async () => {
     if (!(await act("/log-out", {}, newId()))) ask();
   };
@@ -110,6 +121,7 @@
     const button = event.target.closest("[data-act]");
     if (button?.dataset.act === "take-over") return takeOver(button.dataset);
     if (button?.dataset.alarm) return onAlarm(button);
+    if (button?.dataset.said) return decide(button, button.closest("dialog, #page")?.querySelector("[role=status]"));
     if (button) return button.dataset.act === "log-out" ? logOut() : remark(button);
     if (event.target.closest("[data-do=flags]")) setTimeout(prepare); // when it is open
   });

@@ -13,10 +13,7 @@ from streams.errors import SpilldeckError, UsageError
 from streams.words import calendar_time
 
 if TYPE_CHECKING:
-    from redis import Redis
-
     from streams.books.imported import Imported, Imports
-    from streams.settings import Settings
 
 app = typer.Typer(help="What runs are compared with: other systems' files, runs that are pinned.", no_args_is_help=True)
 FORM = "%d %b %Y %H:%M"
@@ -73,15 +70,15 @@ def pin(
 ) -> None:
     """Have the runs of its type be compared with a run, from now on."""
     from dashboards.data.automatic import bad, too_little
+    from ops.origin import command_origin
+    from streams.books.pinning import pin as pin_run
     from streams.books.reader import BookReader
 
     with servers() as (settings, redis):
+        run_type = pin_run(settings, redis, run, origin=command_origin(), reason=reason)
         reader = BookReader.shown(redis, settings)
-        totals, place = reader.runs([run]).get(run), reader.places().get(run)
-        if totals is None or not totals.filled:
-            raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
-        _decide(settings, redis, totals.run_type, run, reason)
-    out.print(f"runs of type {totals.run_type or 'none'} are compared with run {run}", markup=False)
+        totals, place = reader.totals(run), reader.places().get(run)
+    out.print(f"runs of type {run_type or 'none'} are compared with run {run}", markup=False)
     if why := (too_little(place) if place is not None else "") or bad(totals):
         err.print(f"run {run} is none that would be chosen: {why}", markup=False, style="yellow", soft_wrap=True)
 
@@ -92,18 +89,12 @@ def unpin(
     reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "",
 ) -> None:
     """Have the runs of a type be compared with the newest good one again."""
-    with servers() as (settings, redis):
-        _decide(settings, redis, run_type, None, reason)
-    out.print(f"runs of type {run_type or 'none'} are compared with the newest good one", markup=False)
-
-
-def _decide(settings: "Settings", redis: "Redis", run_type: str, run: int | None, reason: str) -> None:
     from ops.origin import command_origin
-    from streams.books.decided import decide, newest
-    from streams.books.pinning import pin_action
+    from streams.books.pinning import unpin as unpin_type
 
-    known = newest(settings, redis)()
-    decide(settings, redis, pin_action(known, run_type, run, origin=command_origin(), reason=reason))
+    with servers() as (settings, redis):
+        unpin_type(settings, redis, run_type, origin=command_origin(), reason=reason)
+    out.print(f"runs of type {run_type or 'none'} are compared with the newest good one", markup=False)
 
 
 @app.command()

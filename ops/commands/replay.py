@@ -242,7 +242,7 @@ def promote(name: Name, reason: Reason = "") -> None:
 
     with servers() as (settings, redis):
         sessions = Sessions.now(settings, redis, origin=command_origin())
-        plan = _plan(sessions, name)
+        plan = sessions.named(name)
         sessions.promote(plan, reason)
     out.print(f"run {', '.join(map(str, plan.runs))}: the book is that of the replay {name}", markup=False)
 
@@ -266,17 +266,10 @@ def drop(name: Name, reason: Reason = "") -> None:
 
     with servers() as (settings, redis):
         sessions = Sessions.now(settings, redis, origin=command_origin())
-        plan = _plan(sessions, name)
+        plan = sessions.named(name)
         with sessions.at_work(plan.session):
             sessions.drop(plan.session, reason)
     out.print(f"the replay {name} is removed", markup=False)
-
-
-def _plan(sessions: "Sessions", name: str) -> "Plan":
-    plan = next((plan for plan in sessions.all() if plan.name == name), None)
-    if plan is None:
-        raise UsageError(f"there is no replay {name}: see spilldeck replays list")
-    return plan
 
 
 def _name_of(runs: list[int]) -> str:

@@ -73,25 +73,13 @@ def show(run: Run, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def end(run: Run) -> None:
+def end(run: Run, reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "") -> None:
     """Say that a run has ended, for a DAQ that never did."""
-    from schemas.records import ControlKind, RunControl, RunState
-    from streams.daq.producer import SpillProducer
-    from streams.settings import load_settings
+    from ops.origin import command_origin
+    from streams.books.ending import end_run
 
-    found, _ = _record(run)
-    if found.state in (RunState.ENDED, RunState.REOPENED):
-        raise UsageError(f"run {run} has its end already: {found.state}")
-    control = RunControl(
-        run=run,
-        kind=ControlKind.END,
-        time_us=found.last_spill_us or found.began_us,
-        source="spilldeck runs end",
-        byte=0,
-        events=0,
-    )
-    with SpillProducer(load_settings()) as producer:
-        producer.send(control)
+    with servers() as (settings, redis):
+        end_run(settings, redis, run, origin=command_origin(), reason=reason)
     out.print(f"run {run} has ended")
 
 

@@ -167,7 +167,7 @@ class Decisions:
                 case ActionKind.PIN_REFERENCE:
                     run = _pinned_run(action.after)
                     return () if run is None else (run,)
-                case ActionKind.FLAG | ActionKind.WITHDRAW_FLAG | ActionKind.VERIFY_FLAG | ActionKind.PROPOSE_FLAGS:
+                case _ if action.kind in {ActionKind.END_RUN, ActionKind.PROPOSE_FLAGS, *run_flags.KINDS}:
                     return (int(action.subject),)
                 case ActionKind.RAISE_ALARM:
                     return (int(read_json(action.after)["run"]),)

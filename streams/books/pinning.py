@@ -2,17 +2,42 @@
 
 import json
 
-from schemas.records import Action, ActionKind
+from redis import Redis
+
+from schemas.records import ActionKind
 from streams.books.actions import new_action
-from streams.books.decisions import Decisions
+from streams.books.decided import decide, newest
+from streams.books.reader import BookReader
+from streams.errors import UsageError
+from streams.settings import Settings
 
 
-def pin_action(
-    known: Decisions, run_type: str, run: int | None, *, origin: str, reason: str = "", who: str = ""
-) -> Action:
-    """Return the action that has the runs of a type be compared with a run; None leaves it to the newest good one."""
-    now = known.pins.get(run_type, ())
-    before = json.dumps({"run": now[-1].run}) if now else ""
+def pin(settings: Settings, redis: Redis, run: int, *, origin: str, reason: str = "", who: str = "") -> str:
+    """Have the runs of its type be compared with a run, from now on, and return the type; it may be so already.
+
+    Raises
+    ------
+    UsageError
+        When there is no such run.
+    ServerError
+        When Kafka does not answer.
+    """
+    totals = BookReader.shown(redis, settings).runs([run]).get(run)
+    if totals is None or not totals.filled:
+        raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
+    _decide(settings, redis, totals.run_type, run, origin=origin, reason=reason, who=who)
+    return totals.run_type
+
+
+def unpin(settings: Settings, redis: Redis, run_type: str, *, origin: str, reason: str = "", who: str = "") -> None:
+    """Have the runs of a type be compared with the newest good one again; raises as `pin` does."""
+    _decide(settings, redis, run_type, None, origin=origin, reason=reason, who=who)
+
+
+def _decide(settings: Settings, redis: Redis, run_type: str, run: int | None, **by: str) -> None:
+    pins = newest(settings, redis)().pins.get(run_type, ())
+    if run is not None and pins and pins[-1].run == run:
+        return
+    before = json.dumps({"run": pins[-1].run}) if pins else ""
     after = json.dumps({"run": run})
-    kind = ActionKind.PIN_REFERENCE
-    return new_action(kind, run_type, before=before, after=after, origin=origin, reason=reason, who=who)
+    decide(settings, redis, new_action(ActionKind.PIN_REFERENCE, run_type, before=before, after=after, **by))

@@ -60,6 +60,19 @@ class Sessions(Replays):
         """
         return cls(settings, redis, origin=origin, who=who, decisions=newest(settings, redis))
 
+    def named(self, name: str) -> Plan:
+        """Return the plan of a replay.
+
+        Raises
+        ------
+        UsageError
+            When there is none.
+        """
+        plan = next((plan for plan in self.all() if plan.name == name), None)
+        if plan is None:
+            raise UsageError(f"there is no replay {name}: see spilldeck replays list")
+        return plan
+
     def save(self, plan: Plan) -> None:
         """Write a plan; that of a verification to Redis alone."""
         if plan.session.startswith(PREFIX):

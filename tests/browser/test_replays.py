@@ -6,10 +6,12 @@ import signal
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from ops.demo import Part
 from streams.books.connect import connect
+from streams.books.decided import newest
+from streams.books.pinning import unpin
 from streams.books.sessions import Sessions
 from streams.experiments.mice.simulator import SimulatedRun
 from tests.browser.conftest import COUNTS, WAIT_S, Site, drawn, faults, open_page, until_drawn, until_equal
@@ -151,3 +153,34 @@ def test_a_promotion_is_seen_at_once_and_live_can_still_be_looked_at(site: Site,
             until_equal(page, "ht01", COUNTS, played.all)
         finally:
             sessions.restore(run)
+
+
+def test_an_expert_promotes_a_replay_and_takes_it_back_by_pointer(site: Site, page: Page, played: Played) -> None:
+    run, asked = played.run.run, list[str]()
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.accept("tables of today")
+
+    page.on("dialog", answer)
+    open_page(page, "/replays")
+    expect(page.locator(".acting").first).to_have_text("No users are configured: whoever is on this machine may act.")
+    row, status = page.locator(".table tr", has_text="Again"), page.locator("#replay-status")
+    row.get_by_role("button", name="Promote").click()
+    expect(status).to_have_text("Done, and noted.")
+    expect(row.locator(".promoted")).to_have_text("promoted")
+    expect(row.get_by_role("button", name="Remove")).to_have_count(0)
+    row.get_by_role("button", name="Restore live’s").click()
+    expect(row.locator(".promoted")).to_have_count(0)
+    expect(row.get_by_role("button", name="Remove")).to_be_visible()
+    assert [words.partition(". Why?")[1] for words in asked] == [". Why?"] * 2
+    assert all("Again" in words or f"run {run}" in words for words in asked)
+    page.locator("[data-do=runs]").first.click()
+    runs = page.locator("#runs-list .row", has=page.get_by_role("link", name=f"Run {run}", exact=True))
+    runs.get_by_role("button", name="Pin").click()
+    expect(page.locator("#runs-status")).to_have_text("Done, and noted.")
+    with connect(site.settings) as redis:
+        known = newest(site.settings, redis)()
+        unpin(site.settings, redis, "", origin="a test")
+    assert known.pins[""][-1].run == run
+    assert not known.promoted

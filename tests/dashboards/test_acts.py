@@ -23,13 +23,14 @@ from dashboards.app import create_app, server_of
 from dashboards.data import Data
 from ops.stack import LocalStack, free_port
 from ops.topics import ensure_topics
-from schemas.records import Action, ActionKind
+from schemas.records import Action, ActionKind, ControlKind, RunControl
 from streams.books import actions
 from streams.books.actions import ActionLog, new_action
 from streams.books.alarms import New, Priority
 from streams.books.connect import connect
 from streams.books.decided import Copy, decide, newest
 from streams.books.flags import Flag
+from streams.kafka import messages, reader, span
 from streams.settings import (
     AccessSettings,
     DashboardSettings,
@@ -38,6 +39,7 @@ from streams.settings import (
     Settings,
     load_settings,
 )
+from streams.topics import Topics
 from tests.dashboards.views import RUN, run_book
 from tests.stored import checkpoint
 from tests.wire import decode
@@ -56,6 +58,12 @@ ACTS: dict[str, tuple[Role, dict[str, Any]]] = {
     "/act/verify-flag": (Role.SHIFTER, REMARK),
     "/act/acknowledge-alarm": (Role.SHIFTER, {"alarm": "12345678"}),
     "/act/shelve-alarm": (Role.SHIFTER, {"alarm": "12345678", "hours": 2, "reason": "known"}),
+    "/act/end-run": (Role.SHIFTER, {"run": RUN}),
+    "/act/pin-reference": (Role.EXPERT, {"run": RUN}),
+    "/act/unpin-reference": (Role.EXPERT, {"run_type": ""}),
+    "/act/promote-replay": (Role.EXPERT, {"name": "again"}),
+    "/act/restore-run": (Role.EXPERT, {"run": RUN}),
+    "/act/drop-replay": (Role.EXPERT, {"name": "again"}),
 }
 """All that is written to Kafka, with what it needs and what is sent."""
 OTHER_POSTS = {"/log-in", "/log-out", "/try", "/_dash-update-component"}
@@ -310,7 +318,7 @@ def test_a_thousand_log_ins_a_minute_are_refused_and_neither_password_nor_name_i
 ) -> None:
     monkeypatch.setattr(attempts, "MOST", 10)
 
-    def log_in(number: int, user: str = "expert", peer: str = US) -> int:
+    def log_in(number: int, user: str = "admin", peer: str = US) -> int:
         said = {"user": user, "password": f"secret number {number}"}
         return site.post("/log-in", said, peer=peer)[0].status
 
@@ -321,8 +329,8 @@ def test_a_thousand_log_ins_a_minute_are_refused_and_neither_password_nor_name_i
     assert "secret" not in str(logged)
     # From elsewhere the same user is refused, and from there any other, whoever it is and whatever the password.
     assert log_in(1, peer="127.0.0.10") == 429
-    assert log_in(1, "admin", "127.0.0.9") == 429
-    answer, words = site.post("/log-in", {"user": "admin", "password": PASSWORD}, peer="127.0.0.9")
+    assert log_in(1, "viewer", "127.0.0.9") == 429
+    answer, words = site.post("/log-in", {"user": "viewer", "password": PASSWORD}, peer="127.0.0.9")
     assert answer.status == 429
     assert "try again in" in words
     assert int(answer.headers["Retry-After"]) > 0
@@ -463,6 +471,66 @@ def test_an_alarm_is_acknowledged_once_and_shelved_by_whoever_is_on_shift(site: 
     assert alarm.shelved.until_us - alarm.shelved.at_us == pytest.approx(7200e6, abs=1e6)
     kinds = [each.kind for each in site.actions() if "alarm" in each.kind]
     assert kinds == ["raise alarm", "acknowledge alarm", "shelve alarm"]
+
+
+def test_an_expert_pins_a_reference_and_takes_it_back_and_each_is_noted_once(site: Site) -> None:
+    expert, before = site.log_in("expert"), len(site.actions())
+    said = {"run": RUN, "reason": "after the repair"}
+    for path, what, status, why in (
+        ("pin", said, 200, ""),
+        ("pin", said, 200, ""),  # nobody knew whether it was done
+        ("pin", {"run": 8}, 409, "There is no run 8 in the books"),
+        ("unpin", {"run_type": ""}, 200, ""),
+        ("unpin", {"run_type": ""}, 409, "No reference is pinned for the runs of type"),
+        ("unpin", {"run_type": "x" * 101}, 400, "This is nothing that the page asks: run_type"),
+    ):
+        answer, words = site.post(f"/act/{path}-reference", what, Cookie=expert)
+        assert (answer.status, words[: len(why)] if why else "") == (status, why), words
+    pinned, taken_back = site.actions()[before:]
+    assert (pinned.kind, pinned.who, pinned.origin, pinned.reason) == (
+        "pin reference",
+        "expert",
+        "the page",
+        "after the repair",
+    )
+    assert (taken_back.before, taken_back.after) == (pinned.after, '{"run": null}')
+
+
+def test_a_run_that_its_daq_did_not_end_is_ended_and_it_is_noted_by_whom(site: Site, shifter: str) -> None:
+    before = len(site.actions())
+    for said, status, why in (
+        ({"run": RUN, "reason": "the DAQ crashed"}, 200, ""),
+        ({"run": 8}, 409, "There is no run 8: see spilldeck runs list."),
+        ({"run": -1}, 400, "This is nothing that the page asks: run"),
+    ):
+        answer, words = site.post("/act/end-run", said, Cookie=shifter)
+        assert answer.status == status, words
+        assert why in words
+    (action,) = site.actions()[before:]
+    assert (action.kind, action.subject, action.who, action.reason) == (
+        "end run",
+        str(RUN),
+        "shifter",
+        "the DAQ crashed",
+    )
+    topic = Topics.of(site.settings).raw
+    with closing(reader(site.settings)) as consumer:
+        of_kafka = [
+            decode(message.value() or b"")
+            for partition in range(len(consumer.list_topics(topic).topics[topic].partitions))
+            for message in messages(consumer, topic, partition, *span(consumer, topic, partition, WAIT_S), WAIT_S)
+        ]
+    (ended,) = {each for each in of_kafka if isinstance(each, RunControl)}  # each partition has it
+    assert (ended.run, ended.kind, ended.time_us) == (RUN, ControlKind.END, run_book(4).ledger[3].time_us)
+
+
+def test_what_is_no_replay_is_refused_and_a_run_of_live_is_live_s_already(site: Site) -> None:
+    expert, before = site.log_in("expert"), len(site.actions())
+    for path in ("promote", "drop"):
+        answer, words = site.post(f"/act/{path}-replay", {"name": "again"}, Cookie=expert)
+        assert (answer.status, words) == (409, "There is no replay again: see spilldeck replays list.")
+    assert site.post("/act/restore-run", {"run": RUN}, Cookie=expert)[0].status == 200
+    assert site.actions()[before:] == []
 
 
 def test_without_users_who_is_on_the_machine_may_act_and_nobody_else(
