@@ -11,9 +11,9 @@ from redis import Redis
 from dashboards.refusals import Said
 from streams.books import pinning
 from streams.books.decided import newest
-from streams.books.ending import end_run
 from streams.books.flags import END
 from streams.books.sessions import Sessions
+from streams.ending import end_run
 from streams.settings import Settings
 
 

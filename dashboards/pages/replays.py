@@ -8,7 +8,7 @@ from dash import html
 from dashboards.choices import book_of
 from dashboards.data import Replay, View
 from dashboards.pages.links import decide, to_page_with
-from streams.books.replays import Origin
+from streams.books.replays import AT_WORK, WAITING, Origin
 from streams.freshness import span
 from streams.settings import LIVE
 from streams.words import several
@@ -61,7 +61,7 @@ def _to_decide(replay: Replay) -> list[Any]:
     if plan.done and set(plan.runs) - set(replay.promoted):
         asks = f"Have the books of {several(len(plan.runs), 'run')} be those of the replay {plan.name}. Why?"
         found.append(decide("Promote", "/act/promote-replay", said, asks=asks))
-    if not replay.promoted:
+    if not replay.promoted and replay.state not in {AT_WORK, WAITING}:
         found.append(decide("Remove", "/act/drop-replay", said, asks=f"Remove the replay {plan.name} for good. Why?"))
     return found
 

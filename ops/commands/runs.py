@@ -76,7 +76,7 @@ def show(run: Run, as_json: AsJson = False) -> None:
 def end(run: Run, reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "") -> None:
     """Say that a run has ended, for a DAQ that never did."""
     from ops.origin import command_origin
-    from streams.books.ending import end_run
+    from streams.ending import end_run
 
     with servers() as (settings, redis):
         end_run(settings, redis, run, origin=command_origin(), reason=reason)

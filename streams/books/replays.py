@@ -11,9 +11,9 @@ from streams.books.decisions import Decisions
 from streams.books.made import Books, Made
 from streams.books.plan import PREFIX, Origin, Plan
 
-__all__ = ["AT_WORK", "PREFIX", "Origin", "Plan", "Replays", "called"]
+__all__ = ["AT_WORK", "PREFIX", "WAITING", "Origin", "Plan", "Replays", "called"]
 
-AT_WORK = "at work"
+AT_WORK, WAITING = "at work", "waiting for live"
 
 
 class Replays:
@@ -64,7 +64,7 @@ class Replays:
         behind = cast("bytes | None", self.redis.get(self._alive(plan.session)))
         if behind is None:
             return "lost with Redis" if self.made.of([plan])[plan.session] is Books.LOST else "stopped"
-        return AT_WORK if behind == b"0" else "waiting for live"
+        return AT_WORK if behind == b"0" else WAITING
 
     def _alive(self, session: str) -> str:
         """Return the key that expires when the replay is not at work any more: by how many messages live is behind."""
