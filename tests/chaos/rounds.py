@@ -21,6 +21,7 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.daq import SOON, Daq, Record
 from tests.chaos.harm.model import Harm
 from tests.chaos.judge import judge
+from tests.chaos.persons import WHO, Persons, judge_persons
 from tests.kafka import ends, messages
 from tests.wire import decode
 
@@ -60,8 +61,9 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
     with tempfile.TemporaryDirectory(prefix="spilldeck-chaos-") as name:
         daq = Daq(Path(name) / "run.000", seed=seed, rate=scale.rate)
         with Cluster(Path(name), daq, brokers=scale.brokers, workers=scale.workers) as cluster:
+            persons = Persons(cluster.settings, seed)
             try:
-                with daq:
+                with daq, persons:
                     # A harm that harms books needs some.
                     _wait(cluster, lambda nexts: sum(nexts) > 2 * SOON)
                     for harm in harms:
@@ -70,12 +72,13 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
                         time.sleep(rng.uniform(0, 3))
                 records = daq.records() + cluster.sent_again
                 _wait_for_all(cluster, records)
-                found = judge(cluster, records)
+                found = judge(cluster, records) + judge_persons(cluster.settings, persons)
             except Exception as error:  # noqa: BLE001 - whatever it is, what was done until then is told
                 found = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ()), *cluster.said()]
             if found:
                 found.append(f"the logs are in {cluster.keep_logs()}")
             seen = (
+                f"{len(persons.noted)} actions of {len(WHO)} persons noted, {persons.passed_over} passed over, "
                 f"{cluster.count_said('checkpoint refused')} checkpoints refused, "
                 f"{cluster.count_said('making it again')} parts of runs made again"
             )

@@ -1,23 +1,31 @@
 """Some harm of `make chaos`, in small: three brokers, two workers, what is mended within seconds."""
 
+import json
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from ops.topics import ensure_topics
+from schemas.records import ActionKind
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.process import process
+from streams.settings import Settings
 from tests.chaos import planted
 from tests.chaos.daq import FIRST_RUN, OwnRun
 from tests.chaos.harm.processes import kill_a_broker, kill_a_worker
 from tests.chaos.harm.redis import lose_redis
+from tests.chaos.persons import Persons, judge_persons
 from tests.chaos.rounds import Scale, chaos
 from tests.chaos.tables import BREAKABLE_RUNS, cabling, make_other_tables, make_tables
 
 SCALE = Scale(brokers=3, workers=2, rate=12.0)
+WAIT_S = 60.0
 
 
 @pytest.mark.nightly
@@ -60,3 +68,17 @@ def test_a_shifted_clock_is_what_faust_reads() -> None:
         "assert agent.time() < before - 3500 and fetcher.time.time() < before - 3500\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.servers
+def test_what_persons_did_is_there_once_and_what_is_lost_is_told(settings: Settings) -> None:
+    ensure_topics(settings)
+    with Persons(settings, seed=1) as persons:
+        deadline = time.monotonic() + WAIT_S
+        while len(persons.noted) < 12:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert judge_persons(settings, persons) == []
+    flag = next(action for action in persons.noted if action.kind == ActionKind.FLAG)
+    persons.noted.append(replace(flag, after=flag.after.replace(json.loads(flag.after)["id"], "lost-0001")))
+    assert judge_persons(settings, persons) == ["flag lost-0001 was noted and is not there"]
