@@ -19,6 +19,7 @@ from ops.commands import (
     demo,
     export,
     flags,
+    good_spills,
     local,
     new,
     process,
@@ -80,6 +81,7 @@ app.command()(new.new)
 app.command()(replay.replay)
 app.command()(replay.verify)
 app.command()(export.export)
+app.command()(good_spills.good_spills)
 app.command()(worker.worker)
 app.command()(worker.dashboard)
 app.command()(worker.keeper)
