@@ -20,6 +20,7 @@ from ops.commands import (
     export,
     flags,
     good_spills,
+    issues,
     local,
     new,
     process,
@@ -96,6 +97,7 @@ app.add_typer(references.app, name="references")
 app.add_typer(conditions.app, name="conditions")
 app.add_typer(flags.app, name="flags")
 app.add_typer(alarms.app, name="alarms")
+app.add_typer(issues.app, name="known-issues")
 app.add_typer(audit.app, name="audit")
 app.add_typer(users.app, name="users")
 app.add_typer(tokens.app, name="tokens")

@@ -252,6 +252,12 @@ class ActionKind(StrEnum):
     """Subject is an alarm, after it the action's id, and until when nobody wants to hear of it."""
     TELL_ALARM = "tell alarm"
     """Subject is what was told, after it of which alarms, and how often each was told before."""
+    ADD_ISSUE = "add known issue"
+    """Subject is a known issue, after it of what it is, its text, its owner, its runs and until when it is."""
+    EXTEND_ISSUE = "extend known issue"
+    """Subject is a known issue, before it what it was, after it its new end."""
+    WITHDRAW_ISSUE = "withdraw known issue"
+    """Subject is a known issue, before it what it was, after it the action's id."""
     TAKE_OVER = "take over"
     """Subject is the offset at which it counts, after it all that Redis knew and the topic did not have."""
 

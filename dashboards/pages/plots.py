@@ -7,12 +7,16 @@ from typing import Any
 from dash import dcc, html
 
 from dashboards.choices import Beside
+from dashboards.figures.parts import Figure
 from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
 from dashboards.pages.alarms import link as to_alarms
+from dashboards.pages.issues import known_button
+from dashboards.pages.issues import link as to_issues
 from dashboards.pages.links import act, to_page
 from dashboards.pages.spills import PLACE, is_spill, no_spill, short, spill_on
-from dashboards.pages.tables import ALARMS, CHANGED, PAGES, has_table
+from dashboards.pages.tables import ALARMS, CHANGED, ISSUES, PAGES, has_table
 from dashboards.pages.trying import TRY, trying
+from streams.books.issues import PLOT
 from streams.books.spill_numbers import is_kept
 from streams.experiment import experiment
 from streams.plots.model import Plot, Trend
@@ -116,7 +120,7 @@ def page(path: str, make: Maker) -> Any:
             return plot_page(name, make)
         case [name] if name == CHANGED:
             return [*table(name), html.P(to_page("What would other limits have told?", f"/{TRY}"))]
-        case [name] if name == ALARMS:
+        case [name] if name in {ALARMS, ISSUES}:
             return [_ACTING, *table(name)]
         case [name] if name in PAGES:
             return table(name)
@@ -128,13 +132,15 @@ def page(path: str, make: Maker) -> Any:
     return html.Div(why, className="card alone")
 
 
-def navigation(path: str, absent: Collection[str] = (), alarms: int = 0) -> list[Any]:
+def navigation(path: str, absent: Collection[str] = (), alarms: int = 0, asks: int = 0) -> list[Any]:
     """Return the links to the pages, that of the open one marked, and those of detectors that are `absent` greyed.
 
     Parameters
     ----------
     alarms
         Those that wait for somebody.
+    asks
+        Known issues that ask whether they are still so.
     """
     match path.strip("/").split("/"):
         case ["detector", detector, *_]:
@@ -148,7 +154,7 @@ def navigation(path: str, absent: Collection[str] = (), alarms: int = 0) -> list
         href = f"/detector/{name}"
         links.append(_link(of.title, href, marked=here == href, absent=name in absent))
     replays = to_page("Replays", "/replays", className="apart here" if here == "/replays" else "apart")
-    return [*links, to_alarms(here, alarms), replays]
+    return [*links, to_alarms(here, alarms), to_issues(here, asks), replays]
 
 
 def tabs(detector: str, path: str) -> Any:
@@ -239,6 +245,7 @@ def _neighbours(name: str) -> list[Any]:
 def _files(name: str) -> Any:
     """Return what saves the picture and the numbers; the browser adds what is chosen now."""
     kinds = ["csv", "json"] if name in experiment().plots else ["csv"]
+    known = [known_button(f"{PLOT}{name}")] if name in experiment().plots else []
     return html.Div(
         [
             html.H3("Save"),
@@ -248,11 +255,17 @@ def _files(name: str) -> Any:
                 html.A(kind.upper(), href=f"/export/{name}.{kind}", className="choice", **{"data-file": ""})
                 for kind in kinds
             ),
+            *known,
         ],
         className="save",
     )
 
 
 def _graph(name: str, make: Maker) -> Any:
-    figure = dcc.Graph(id={"type": "figure", "name": name}, figure=make(name), config=_CONFIG, responsive=True)
-    return html.Div(figure, className="figure")
+    made = make(name)
+    figure = dcc.Graph(id={"type": "figure", "name": name}, figure=made, config=_CONFIG, responsive=True)
+    return html.Div(figure, className="figure known" if _is_known(made) else "figure")
+
+
+def _is_known(figure: Figure) -> bool:
+    return bool(figure.get("layout", {}).get("meta", {}).get("known"))

@@ -71,6 +71,49 @@
     if (!why) delete asked[key];
     status(why || (what === "shelve-alarm" ? "Shelved." : "Acknowledged."));
   };
+  // When it is over: up to a run, or until a time.
+  const endOf = words => (/^\d+$/.test(words) ? { last: Number(words) } : { until_us: Date.parse(`${words}Z`) * 1000 });
+  const onIssue = async ({ dataset: { act: what, issue } }) => {
+    const said = { issue }, status = words => { document.getElementById("alarm-status").textContent = words; };
+    if (what === "extend-issue") {
+      const end = window.prompt("Up to which run is it still so, or until when (as 2026-12-31T08:00, UTC)?");
+      if (!end) return;
+      Object.assign(said, endOf(end.trim()));
+    } else {
+      const reason = window.prompt("Why is it no more so?");
+      if (reason === null) return;
+      said.reason = reason;
+    }
+    const key = JSON.stringify([what, said]);
+    asked[key] ??= newId();
+    status("");
+    const why = await act(`/act/${what}`, said, asked[key]);
+    if (!why) delete asked[key];
+    status(why || (what === "extend-issue" ? "It is still so." : "Withdrawn."));
+  };
+  const addIssue = async form => {
+    const { of, text, owner, first, last, until } = Object.fromEntries(new FormData(form)), button = form.querySelector("button");
+    const ends = {}, status = document.getElementById("issue-status");
+    if (first !== "") ends.first = Number(first);
+    if (last !== "") ends.last = Number(last);
+    if (until !== "") Object.assign(ends, endOf(until));
+    button.disabled = true;
+    status.textContent = "";
+    const why = await act("/act/add-issue", { of, text, owner, ...ends }, form.dataset.id);
+    button.disabled = false;
+    if (!why) form.reset();
+    form.dataset.id = newId();
+    status.textContent = why || `Noted: ${text}`;
+  };
+  const prepareIssue = of => {
+    const { elements, dataset } = document.getElementById("issue-form");
+    tell();
+    dataset.id = newId();
+    elements.of.value = of;
+    if (who?.name && who.way !== "machine") elements.owner.value ||= who.name;
+    document.getElementById("issue-status").textContent = "";
+    (of ? elements.text : elements.of).focus();
+  };
   const logOut = async () => {
     if (!(await act("/log-out", {}, newId()))) ask();
   };
@@ -110,16 +153,20 @@
     const button = event.target.closest("[data-act]");
     if (button?.dataset.act === "take-over") return takeOver(button.dataset);
     if (button?.dataset.alarm) return onAlarm(button);
+    if (button?.dataset.issue) return onIssue(button);
     if (button) return button.dataset.act === "log-out" ? logOut() : remark(button);
     if (event.target.closest("[data-do=flags]")) setTimeout(prepare); // when it is open
+    const noting = event.target.closest("[data-do=issue]");
+    if (noting) setTimeout(prepareIssue, 0, noting.dataset.of);
   });
   document.addEventListener("input", ({ target }) => {
-    if (target.form?.id === "flag-form") target.form.dataset.id = newId(); // another action than before
+    if (["flag-form", "issue-form"].includes(target.form?.id)) target.form.dataset.id = newId(); // another action than before
   });
   document.addEventListener("submit", event => {
-    if (event.target.id !== "flag-form") return;
+    const send = { "flag-form": flag, "issue-form": addIssue }[event.target.id];
+    if (!send) return;
     event.preventDefault();
-    flag(event.target);
+    send(event.target);
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });
   // Dash makes the head some time after the page has come.

@@ -55,6 +55,12 @@ ACTS: dict[str, tuple[Role, dict[str, Any]]] = {
     "/act/withdraw-flag": (Role.SHIFTER, REMARK),
     "/act/verify-flag": (Role.SHIFTER, REMARK),
     "/act/acknowledge-alarm": (Role.SHIFTER, {"alarm": "12345678"}),
+    "/act/add-issue": (
+        Role.EXPERT,
+        {"of": "hslabhits10", "text": "a dead channel", "owner": "anna", "last": RUN + 10},
+    ),
+    "/act/extend-issue": (Role.EXPERT, {"issue": "12345678", "last": RUN + 20}),
+    "/act/withdraw-issue": (Role.EXPERT, {"issue": "12345678"}),
     "/act/shelve-alarm": (Role.SHIFTER, {"alarm": "12345678", "hours": 2, "reason": "known"}),
 }
 """All that is written to Kafka, with what it needs and what is sent."""
