@@ -13,7 +13,6 @@ from dashboards.make import FigureCache
 from dashboards.pages import plots
 from dashboards.pages.alarms import waiting
 from dashboards.pages.controls import controls
-from dashboards.pages.issues import asking
 from dashboards.pages.spills import choices_on
 from dashboards.pages.strip import badges, banners, strip
 from dashboards.pages.tiles import tiles
@@ -68,4 +67,4 @@ def _page(data: Data, figures: FigureCache, path: str, search: str | None, theme
     choosing = controls(view, choices, names, beside)
     about = strip(view), badges(view), banners(view, choices, passed_over(search)), choosing
     absent = situation.not_read_out(view.book.totals)
-    return page, plots.navigation(path, absent, waiting(view), asking(view)), *about, tiles(view, path)
+    return page, plots.navigation(path, absent, waiting(view)), *about, tiles(view, path)

@@ -24,7 +24,7 @@ from dashboards.pages.alarms import listed_alarms, waiting
 from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import counted, listed_flags, plain, runs_list
 from dashboards.pages.flags import flags_list, flags_shares
-from dashboards.pages.issues import asking, listed_issues
+from dashboards.pages.issues import listed_issues
 from dashboards.pages.plots import beside_on, figures_on, followed_on, is_page, names_on, navigation, tables_on
 from dashboards.pages.spills import choices_on, spill_on, spill_parts
 from dashboards.pages.strip import badges, banners, clock, strip
@@ -185,7 +185,7 @@ class Live:
         if "about" in new:
             told["parts"]["controls"] = controls(view, choices, names_on(path), beside_on(path))
             absent = situation.not_read_out(view.book.totals)
-            told["parts"]["navigation"] = navigation(path, absent, waiting(view), asking(view))
+            told["parts"]["navigation"] = navigation(path, absent, waiting(view))
         if "spill" in new and (address := spill_on(path)):
             told["parts"]["spill"] = spill_parts(address, shown.spill)
         if "runs" in new:
@@ -220,8 +220,7 @@ def versions(view: View, theme: str | None, choices: Choices, names: list[str]) 
     """Return what changes when a page's figures do, their axes, and its choices."""
     replays = [(each.plan.session, each.plan.runs, each.promoted, each.state) for each in view.replays]
     reference = view.reference and view.reference.called
-    waits = waiting(view), asking(view)
-    about = choices, view.run, reference, view.automatic, view.runs.version, view.windows, names, replays, waits
+    about = choices, view.run, reference, view.automatic, view.runs.version, view.windows, names, replays, waiting(view)
     return {
         "figures": version(view.version, theme, choices.but(rotate_s=None), names),
         "axes": version(view.run, choices.log, view.reference and choices.mode, names),

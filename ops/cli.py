@@ -20,6 +20,7 @@ from ops.commands import (
     export,
     flags,
     good_spills,
+    handover,
     issues,
     local,
     new,
@@ -83,6 +84,7 @@ app.command()(replay.replay)
 app.command()(replay.verify)
 app.command()(export.export)
 app.command()(good_spills.good_spills)
+app.command()(handover.handover)
 app.command()(worker.worker)
 app.command()(worker.dashboard)
 app.command()(worker.keeper)

@@ -78,10 +78,16 @@ def issue_form() -> list[Any]:
     ]
 
 
-def link(here: str, asks: int) -> Any:
-    """Return the link to the page, with how many ask."""
-    words = f"Issues {asks}?" if asks else "Issues"
-    return to_page(words, "/issues", className="apart here" if here == "/issues" else "apart")
+def tabs(view: View, here: str) -> Any:
+    """Return the links between alarms, known issues and hand-over: what one shift has to know of another."""
+    asks = asking(view)
+    titles = {
+        "alarms": "Alarms",
+        "issues": f"Known issues ({asks} ask{'s' if asks == 1 else ''})" if asks else "Known issues",
+    }
+    links = [to_page(words, f"/{name}", className="here" if name == here else "") for name, words in titles.items()]
+    # A page of its own: it keeps nothing that is chosen.
+    return html.Nav([*links, html.A("Hand-over", href="/handover")], className="tabs")
 
 
 def _table(its: list[Issue], view: View) -> Any:

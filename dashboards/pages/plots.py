@@ -11,7 +11,6 @@ from dashboards.figures.parts import Figure
 from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
 from dashboards.pages.alarms import link as to_alarms
 from dashboards.pages.issues import known_button
-from dashboards.pages.issues import link as to_issues
 from dashboards.pages.links import act, to_page
 from dashboards.pages.spills import PLACE, is_spill, no_spill, short, spill_on
 from dashboards.pages.tables import ALARMS, CHANGED, ISSUES, PAGES, has_table
@@ -132,21 +131,21 @@ def page(path: str, make: Maker) -> Any:
     return html.Div(why, className="card alone")
 
 
-def navigation(path: str, absent: Collection[str] = (), alarms: int = 0, asks: int = 0) -> list[Any]:
+def navigation(path: str, absent: Collection[str] = (), alarms: int = 0) -> list[Any]:
     """Return the links to the pages, that of the open one marked, and those of detectors that are `absent` greyed.
 
     Parameters
     ----------
     alarms
         Those that wait for somebody.
-    asks
-        Known issues that ask whether they are still so.
     """
     match path.strip("/").split("/"):
         case ["detector", detector, *_]:
             here = f"/detector/{detector}"
         case ["plot", name] if name in experiment().plots or name in experiment().trends:
             here = f"/detector/{entry(name).detector}"
+        case [name] if name == ISSUES:
+            here = f"/{ALARMS}"
         case _:
             here = path
     links = [_link(title, href, marked=here == href) for title, href in _PAGES.items()]
@@ -154,7 +153,7 @@ def navigation(path: str, absent: Collection[str] = (), alarms: int = 0, asks: i
         href = f"/detector/{name}"
         links.append(_link(of.title, href, marked=here == href, absent=name in absent))
     replays = to_page("Replays", "/replays", className="apart here" if here == "/replays" else "apart")
-    return [*links, to_alarms(here, alarms), to_issues(here, asks), replays]
+    return [*links, to_alarms(here, alarms), replays]
 
 
 def tabs(detector: str, path: str) -> Any:

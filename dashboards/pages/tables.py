@@ -10,7 +10,7 @@ from dashboards.choices import Choices
 from dashboards.data import View
 from dashboards.pages.alarms import alarms
 from dashboards.pages.changed import what_changed
-from dashboards.pages.issues import issues
+from dashboards.pages.issues import issues, tabs
 from dashboards.pages.replays import replays
 from streams.experiment import RECENT_SPILLS, TableRow, experiment
 
@@ -30,9 +30,9 @@ def table(name: str, view: View, choices: Choices = Choices()) -> Any:  # noqa: 
     if name == CHANGED:
         return what_changed(view, choices)
     if name == ALARMS:
-        return alarms(view)
+        return [tabs(view, name), *alarms(view)]
     if name == ISSUES:
-        return issues(view)
+        return [tabs(view, name), *issues(view)]
     rows_of = experiment().table_of(name)
     return replays(view) if rows_of is None else _counters(rows_of(view.spills))
 
