@@ -35,7 +35,8 @@ from streams.books.decisions import Decisions
 from streams.books.flagging import flag_action, remark_action
 from streams.books.flags import ALL, END, NewFlag, Verdict, is_action_id
 from streams.books.issues import LONGEST_NAME, LONGEST_TEXT, NewIssue
-from streams.books.noting import add_action, extend_action, withdraw_action
+from streams.books.notes import LONGEST_NOTE
+from streams.books.noting import add_action, extend_action, note_action, withdraw_action
 from streams.errors import ServerError, SpilldeckError, UsageError
 from streams.settings import Settings
 
@@ -83,6 +84,12 @@ class _Issue(Said):
     first: _Run = 0
     last: _Run = END
     until_us: _Time | None = None
+
+
+class _Note(Said):
+    run: _Run
+    text: Annotated[str, Field(max_length=LONGEST_NOTE)]
+    plot: Annotated[str, Field(max_length=100)] = ""
 
 
 class _Extended(Said):
@@ -140,6 +147,7 @@ class Acts:
             "/act/acknowledge-alarm": _Act(says=_Acknowledge, do=self._acknowledge, needs=Role.SHIFTER),
             "/act/shelve-alarm": _Act(says=_Shelve, do=self._shelve, needs=Role.SHIFTER),
             "/act/add-issue": _Act(says=_Issue, do=self._add_issue, needs=Role.EXPERT),
+            "/act/note": _Act(says=_Note, do=self._note, needs=Role.SHIFTER),
             "/act/extend-issue": _Act(says=_Extended, do=self._extend_issue, needs=Role.EXPERT),
             "/act/withdraw-issue": _Act(says=_Withdrawn, do=self._withdraw_issue, needs=Role.EXPERT),
             "/act/verify-flag": _Act(
@@ -255,6 +263,11 @@ class Acts:
     def _add_issue(self, asked: _Asked, said: _Issue) -> Response:
         new = NewIssue(asked.id, said.of, said.text, said.owner, said.first, said.last, said.until_us)
         return self._decide(asked, lambda _, **by: add_action(new, **by))
+
+    def _note(self, asked: _Asked, said: _Note) -> Response:
+        if not self._data.has_run(said.run):
+            raise RefusedError(409, f"There is no run {said.run} here.")
+        return self._decide(asked, lambda _, **by: note_action(said.run, said.text, said.plot, act_id=asked.id, **by))
 
     def _extend_issue(self, asked: _Asked, said: _Extended) -> Response:
         def new(known: Decisions, **by: str) -> Action:

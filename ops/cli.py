@@ -24,6 +24,7 @@ from ops.commands import (
     issues,
     local,
     new,
+    note,
     process,
     produce,
     references,
@@ -85,6 +86,7 @@ app.command()(replay.verify)
 app.command()(export.export)
 app.command()(good_spills.good_spills)
 app.command()(handover.handover)
+app.command()(note.note)
 app.command()(worker.worker)
 app.command()(worker.dashboard)
 app.command()(worker.keeper)

@@ -258,6 +258,8 @@ class ActionKind(StrEnum):
     """Subject is a known issue, before it what it was, after it its new end."""
     WITHDRAW_ISSUE = "withdraw known issue"
     """Subject is a known issue, before it what it was, after it the action's id."""
+    NOTE = "note"
+    """Subject is a run, after it the note's id, what somebody wrote down, and of which plot."""
     TAKE_OVER = "take over"
     """Subject is the offset at which it counts, after it all that Redis knew and the topic did not have."""
 

@@ -82,6 +82,7 @@ class _Shift:
             runs=[self._run(run, totals[run]) for run in there],
             alarms=self._decisions.alarms,
             issues=self._decisions.issues,
+            notes=self._decisions.notes,
             decided=[*self._decided()],
             files=self._files(),
             compared=compared,

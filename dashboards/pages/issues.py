@@ -9,6 +9,7 @@ from dashboards.pages.elements import element, label
 from dashboards.pages.links import to_page, to_page_with
 from streams.books.flags import END
 from streams.books.issues import LONGEST_NAME, LONGEST_TEXT, PLOT, Issue
+from streams.books.notes import LONGEST_NOTE
 from streams.experiment import experiment
 from streams.words import calendar_time
 
@@ -75,6 +76,22 @@ def issue_form() -> list[Any]:
         element("form", form, id="issue-form", className="may-expert"),
         element("p", className="acting why"),
         element("p", id="issue-status", role="status"),
+    ]
+
+
+def note_form() -> list[Any]:
+    """Return what notes something of the run that is shown; as elements, which the browser writes."""
+    form = [
+        element("textarea", name="text", rows="4", maxlength=str(LONGEST_NOTE), required="", **{"aria-label": "Note"}),
+        element("button", ["Log it"], type="submit", className="choice"),
+    ]
+    return [
+        element(
+            "p", ["It stands in the hand-over of this shift, and goes to the clipboard with a link to what you see."]
+        ),
+        element("form", form, id="note-form", className="may-shifter"),
+        element("p", className="acting why"),
+        element("p", id="note-status", role="status"),
     ]
 
 

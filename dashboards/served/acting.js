@@ -114,6 +114,32 @@
     document.getElementById("issue-status").textContent = "";
     (of ? elements.text : elements.of).focus();
   };
+  // The run that one notes something of is the one that was shown when this was opened.
+  const prepareNote = plot => {
+    const form = document.getElementById("note-form"), shown = document.querySelector("#flags-shares [data-run]");
+    tell();
+    if (!shown) return;
+    Object.assign(form.dataset, { plot, run: shown.dataset.run, id: newId() });
+    form.querySelector("button").textContent = `Log it of run ${shown.dataset.run}`;
+    document.getElementById("note-status").textContent = "";
+    form.elements.text.focus();
+  };
+  const note = async form => {
+    const { run, plot, id } = form.dataset, text = form.elements.text.value, button = form.querySelector("button");
+    const status = document.getElementById("note-status"), link = new URL(window.location.href);
+    link.searchParams.set("run", run);
+    button.disabled = true;
+    status.textContent = "";
+    const why = await act("/act/note", { run: Number(run), text, plot }, id);
+    button.disabled = false;
+    status.textContent = why || "Noted.";
+    if (why) return;
+    form.dataset.id = newId();
+    form.reset();
+    // Without TLS a browser has no clipboard but on its own machine.
+    const words = `Run ${run}: ${text}\n${link.href}`;
+    await navigator.clipboard?.writeText(words).then(() => { status.textContent = "Noted, and in the clipboard."; }, () => {});
+  };
   const logOut = async () => {
     if (!(await act("/log-out", {}, newId()))) ask();
   };
@@ -158,12 +184,14 @@
     if (event.target.closest("[data-do=flags]")) setTimeout(prepare); // when it is open
     const noting = event.target.closest("[data-do=issue]");
     if (noting) setTimeout(prepareIssue, 0, noting.dataset.of);
+    const logging = event.target.closest("[data-do=note]");
+    if (logging) setTimeout(prepareNote, 0, logging.dataset.plot);
   });
   document.addEventListener("input", ({ target }) => {
-    if (["flag-form", "issue-form"].includes(target.form?.id)) target.form.dataset.id = newId(); // another action than before
+    if (["flag-form", "issue-form", "note-form"].includes(target.form?.id)) target.form.dataset.id = newId(); // another action than before
   });
   document.addEventListener("submit", event => {
-    const send = { "flag-form": flag, "issue-form": addIssue }[event.target.id];
+    const send = { "flag-form": flag, "issue-form": addIssue, "note-form": note }[event.target.id];
     if (!send) return;
     event.preventDefault();
     send(event.target);

@@ -18,10 +18,12 @@ from schemas.wire import decode
 from streams.books import alarms as run_alarms
 from streams.books import flags as run_flags
 from streams.books import issues as known_issues
+from streams.books import notes as run_notes
 from streams.books import proposals
 from streams.books.alarms import Alarms
 from streams.books.flags import Flags, Verdict
 from streams.books.issues import Issues
+from streams.books.notes import Notes
 from streams.books.plan import PREFIX, Plan
 from streams.books.proposals import Proposal
 from streams.errors import ServerError
@@ -71,11 +73,14 @@ class Decisions:
     """The newest ones, and what became of each."""
     issues: Issues = ()
     """All that were ever known, and what became of each."""
+    notes: Notes = ()
+    """The newest ones."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is promoted, replayed, pinned, flagged, proposed, told or known."""
-        return not any((self.promoted, self.plans, self.pins, self.flags, self.proposed, self.alarms, self.issues))
+        """Whether nothing is promoted, replayed, pinned, flagged, proposed, told, known or noted."""
+        said = self.flags, self.proposed, self.alarms, self.issues, self.notes
+        return not any((self.promoted, self.plans, self.pins, *said))
 
     def pinned(self, run_type: str, until_us: int) -> int | None:
         """Return the run that one of a type is compared with; None if that is left to the page.
@@ -156,6 +161,8 @@ class Decisions:
         """Say whether the same action of the same person on what people say counted before: it was sent twice."""
         if action.kind in known_issues.KINDS:
             return known_issues.has_counted(self.issues, action)
+        if action.kind == ActionKind.NOTE:
+            return run_notes.has_counted(self.notes, action)
         if action.kind in run_alarms.KINDS:
             return run_alarms.has_counted(self.alarms, action)
         return run_flags.has_counted(self.flags.get(int(action.subject), ()), action)
@@ -173,7 +180,13 @@ class Decisions:
                 case ActionKind.PIN_REFERENCE:
                     run = _pinned_run(action.after)
                     return () if run is None else (run,)
-                case ActionKind.FLAG | ActionKind.WITHDRAW_FLAG | ActionKind.VERIFY_FLAG | ActionKind.PROPOSE_FLAGS:
+                case (
+                    ActionKind.FLAG
+                    | ActionKind.WITHDRAW_FLAG
+                    | ActionKind.VERIFY_FLAG
+                    | ActionKind.PROPOSE_FLAGS
+                    | ActionKind.NOTE
+                ):
                     return (int(action.subject),)
                 case ActionKind.RAISE_ALARM:
                     return (int(read_json(action.after)["run"]),)
@@ -194,6 +207,8 @@ class Decisions:
             return proposals.refusal(self.proposed.get(int(action.subject)), action)
         if action.kind in known_issues.KINDS:
             return known_issues.refusal(self.issues, action)
+        if action.kind == ActionKind.NOTE:
+            return run_notes.refusal(self.notes, action)
         return run_alarms.refusal(self.alarms, action) if action.kind in run_alarms.KINDS else ""
 
     def _refuse_plan(self, action: Action) -> str:
@@ -261,6 +276,8 @@ class Decisions:
                 return replace(self, flags={**self.flags, run: run_flags.after(self.flags.get(run, ()), action)})
             case ActionKind.PROPOSE_FLAGS:
                 return replace(self, proposed={**self.proposed, int(action.subject): proposals.of(action)})
+            case ActionKind.NOTE:
+                return replace(self, notes=run_notes.after(self.notes, action))
             case ActionKind.RAISE_ALARM:
                 alarms = run_alarms.after(self.alarms, action)
                 issues = known_issues.hit(self.issues, alarms[-1])
@@ -336,11 +353,12 @@ def _state(decisions: Decisions) -> dict[str, Any]:
         "proposed": proposals.plain(decisions.proposed),
         "alarms": run_alarms.plain(decisions.alarms),
         "issues": known_issues.plain(decisions.issues),
+        "notes": run_notes.plain(decisions.notes),
     }
 
 
 def _parts(values: dict[str, Any]) -> dict[str, Any]:
-    # What an older version took over has no pins, flags, proposals, alarms or known issues.
+    # What an older version took over has no pins, flags, proposals, alarms, known issues or notes.
     promoted = {int(run): str(session) for run, session in values["promoted"].items()}
     plans = {str(session): _plan(json.dumps(plan)) for session, plan in values["plans"].items()}
     pins = {str(its): tuple(map(_pin, its_pins)) for its, its_pins in values.get("pins", {}).items()}
@@ -348,6 +366,7 @@ def _parts(values: dict[str, Any]) -> dict[str, Any]:
     proposed = proposals.from_plain(values.get("proposed", {}))
     alarms = run_alarms.from_plain(values.get("alarms", ()))
     issues = known_issues.from_plain(values.get("issues", ()))
+    notes = run_notes.from_plain(values.get("notes", ()))
     return {
         "promoted": promoted,
         "plans": plans,
@@ -356,6 +375,7 @@ def _parts(values: dict[str, Any]) -> dict[str, Any]:
         "proposed": proposed,
         "alarms": alarms,
         "issues": issues,
+        "notes": notes,
     }
 
 

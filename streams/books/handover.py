@@ -11,12 +11,13 @@ from streams.books.alarms import Alarm, Alarms, by_priority
 from streams.books.changed import ALL, Changed, Moved
 from streams.books.flags import Flags, Shares
 from streams.books.issues import PLOT, Issue, Issues
+from streams.books.notes import Notes
 from streams.books.shapes import PlotVerdict, percent, where
 from streams.experiment import experiment
 from streams.words import calendar_time, several
 
-MOST_RUNS, MOST_ALARMS, MOST_ISSUES, MOST_PLOTS, MOST_CHANNELS = 12, 14, 6, 8, 6
-MOST_UNREAD = 4
+MOST_RUNS, MOST_ALARMS, MOST_ISSUES, MOST_PLOTS, MOST_CHANNELS = 10, 12, 6, 8, 6
+MOST_UNREAD, MOST_NOTES = 4, 5
 """That are listed: with all of them it fits on two sheets."""
 LONGEST = 100
 """Characters of a cell."""
@@ -69,6 +70,7 @@ class Shift:
     """In the order in which they came."""
     alarms: Alarms
     issues: Issues
+    notes: Notes
     decided: Sequence[str]
     """What people decided in it of references and replays, a sentence each."""
     files: Mapping[str, int]
@@ -111,7 +113,7 @@ def report(shift: Shift) -> Report:
     """Return what the next shift needs to know."""
     hours = (shift.until_us - shift.since_us) / 3600 / _US
     title = f"{experiment().title}: hand-over of the last {hours:g} hours, {_time(shift.since_us)} to "
-    found = (_runs(shift), _alarms(shift), _issues(shift), _changed(shift))
+    found = (_runs(shift), _alarms(shift), _issues(shift), _notes(shift), _changed(shift))
     return Report(f"{title}{_time(shift.until_us)} UTC", (*_unreadable(shift), *found))
 
 
@@ -223,6 +225,21 @@ def _issue(issue: Issue, run: int | None, now_us: int) -> tuple[str, ...]:
     of = experiment().plots[name].title if name in experiment().plots else issue.of
     ends = f"expired ({issue.ends}): still so?" if issue.asks(run, now_us) else issue.ends
     return tuple(map(_short, (of, issue.text, issue.owner, ends, issue.seen)))
+
+
+def _notes(shift: Shift) -> Section:
+    here = [each for each in shift.notes if shift.since_us <= each.at_us < shift.until_us]
+    if not here:
+        return Section("Notes", ("Nobody noted anything.",))
+    lines = [f"{_time(each.at_us)} UTC, {each.who}, run {each.run}{_plot_of(each.plot)}: " for each in here]
+    said = tuple(f"{lead}{_short(each.text)}" for lead, each in zip(lines, here, strict=True))
+    left = len(said) - MOST_NOTES
+    more = (f"{several(left, 'note')} before these: spilldeck audit list --kind note.",) if left > 0 else ()
+    return Section("Notes", said[-MOST_NOTES:], None, more)
+
+
+def _plot_of(name: str) -> str:
+    return f", {experiment().plots[name].title}" if name in experiment().plots else ""
 
 
 def _changed(shift: Shift) -> Section:

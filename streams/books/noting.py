@@ -1,4 +1,4 @@
-"""Known issues as somebody notes them, on the page or by a command."""
+"""Known issues and notes as somebody writes them, on the page or by a command."""
 
 import json
 
@@ -58,6 +58,12 @@ def withdraw_action(there: Issues, issue_id: str, *, act_id: str, reason: str, o
     return new_action(
         ActionKind.WITHDRAW_ISSUE, issue_id, before=before, after=text, origin=origin, reason=reason, who=who
     )
+
+
+def note_action(run: int, text: str, plot: str, *, act_id: str, origin: str, who: str = "") -> Action:
+    """Return the action that notes something."""
+    after_it = json.dumps({"id": act_id, "text": text, "plot": plot})
+    return new_action(ActionKind.NOTE, run, after=after_it, origin=origin, who=who)
 
 
 def _before(there: Issues, issue_id: str) -> str:

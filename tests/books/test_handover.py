@@ -9,8 +9,20 @@ import pytest
 from streams.books.alarms import Alarm, Mask
 from streams.books.changed import Changed, Moved
 from streams.books.flags import END, Flag, Remark, Shares, Verdict
-from streams.books.handover import LONGEST, MOST_ALARMS, MOST_RUNS, Compared, Report, Shift, ShiftRun, markdown, report
+from streams.books.handover import (
+    LONGEST,
+    MOST_ALARMS,
+    MOST_NOTES,
+    MOST_RUNS,
+    Compared,
+    Report,
+    Shift,
+    ShiftRun,
+    markdown,
+    report,
+)
 from streams.books.issues import Hit, Issue
+from streams.books.notes import Note
 from tests.books.test_alarms import new
 
 HOUR_US = 3600 * 1_000_000
@@ -53,6 +65,7 @@ def shift(**changes: Any) -> Shift:
         runs=[run()],
         alarms=(),
         issues=(),
+        notes=(),
         decided=[],
         files={},
         compared=None,
@@ -162,6 +175,7 @@ def test_28_what_somebody_wrote_makes_no_table_link_or_element(words: str) -> No
         "## Runs",
         "## Alarms",
         "## Known issues",
+        "## Notes",
         "## Changed since the shift before",
     ]
     (row,) = [line for line in said.splitlines() if "anna" in line]
@@ -173,3 +187,16 @@ def test_28_a_long_text_is_cut_where_one_sees_it() -> None:
     said = section(report(shift(issues=(issue(text="x" * 400),))), "Known issues")
     assert "x…" in said
     assert len(max(said.split(" | "), key=len)) == LONGEST
+
+
+def test_28_notes_of_the_shift_are_listed_and_the_rest_counted() -> None:
+    def note(number: int, at_us: int = NOW_US - HOUR_US) -> Note:
+        return Note(f"note-{number:05}", 6008, f"note {number}", "hslabhits10", "anna@here", at_us)
+
+    its = (note(0, SINCE_US - 1), *(note(number) for number in range(1, MOST_NOTES + 3)))
+    said = section(report(shift(notes=its)), "Notes")
+    assert "note 0" not in said
+    assert "note 2\n" not in said
+    assert "14 Nov 21:13 UTC, anna@here, run 6008, TOF1 slab hits, horizontal plane: note 3\n" in said
+    assert "2 notes before these: spilldeck audit list --kind note." in said
+    assert section(report(shift()), "Notes") == "Nobody noted anything."

@@ -21,16 +21,19 @@ from streams.books.handover import (
     MOST_ALARMS,
     MOST_CHANNELS,
     MOST_ISSUES,
+    MOST_NOTES,
     MOST_PLOTS,
     MOST_RUNS,
+    MOST_UNREAD,
     Compared,
     Shift,
     report,
 )
+from streams.books.notes import Note
 from streams.books.shapes import PlotVerdict, State
 from streams.checks.shapes import Block, Shape
 from streams.experiments.mice.simulator import SimulatedRun
-from tests.books.test_handover import CODE, alarm, issue, run, shift
+from tests.books.test_handover import CODE, NOW_US, alarm, issue, run, shift
 from tests.browser.conftest import Site, faults, open_page
 from tests.browser.test_flags import other, played
 
@@ -87,6 +90,24 @@ def test_25_what_is_known_masks_its_alarm_in_all_browsers_is_counted_and_withdra
     expect(page.locator("#navigation")).not_to_contain_text("Alarms 1")
 
 
+def test_28_what_is_logged_of_a_plot_stands_in_the_hand_over_and_in_the_clipboard(
+    page: Page, played: SimulatedRun
+) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_page(page, f"/plot/hslabhits10?run={played.run}")
+    page.get_by_role("button", name="Log it").click()
+    expect(page.get_by_label("Note")).to_be_focused()
+    page.keyboard.type("slab 3 <i>came back</i>")
+    page.get_by_role("button", name=f"Log it of run {played.run}").click()
+    expect(page.locator("#note-status")).to_have_text("Noted, and in the clipboard.")
+    said = page.evaluate("() => navigator.clipboard.readText()")
+    assert said.startswith(f"Run {played.run}: slab 3 <i>came back</i>\nhttp")
+    assert said.endswith(f"/plot/hslabhits10?run={played.run}")
+    page.goto("/handover")
+    notes = page.locator("section", has=page.get_by_role("heading", name="Notes"))
+    expect(notes).to_contain_text(f"run {played.run}, TOF1 slab hits, horizontal plane: slab 3 <i>came back</i>")
+
+
 def test_28_the_hand_over_is_a_page_markdown_and_two_sheets_of_paper(
     page: Page, played: SimulatedRun, axe: str
 ) -> None:
@@ -128,7 +149,9 @@ def full() -> Shift:
         runs=[replace(many, run=6000 + at) for at in range(MOST_RUNS + 9)],
         alarms=tuple(each._replace(new=each.new._replace(words=words)) for each in alarms),
         issues=(issue(text=words, owner=WORDS),) * (MOST_ISSUES + 9),
+        notes=(Note("note-0001", 6008, words, "hslabhits10", "anna@here", NOW_US - 1),) * (MOST_NOTES + 9),
         decided=[words] * 2,
+        unreadable=[words] * (MOST_UNREAD + 9),
         files={"The file of limits": 1, "The file of rules for good spills": 1},
         compared=Compared(
             run=6008,

@@ -55,6 +55,7 @@ ACTS: dict[str, tuple[Role, dict[str, Any]]] = {
     "/act/withdraw-flag": (Role.SHIFTER, REMARK),
     "/act/verify-flag": (Role.SHIFTER, REMARK),
     "/act/acknowledge-alarm": (Role.SHIFTER, {"alarm": "12345678"}),
+    "/act/note": (Role.SHIFTER, {"run": RUN, "text": "the beam came back", "plot": "hslabhits10"}),
     "/act/add-issue": (
         Role.EXPERT,
         {"of": "hslabhits10", "text": "a dead channel", "owner": "anna", "last": RUN + 10},
