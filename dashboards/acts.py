@@ -29,6 +29,7 @@ from dashboards.refusals import Said, refused, sentence
 from dashboards.run_acts import OfReplay, OfRun, OfType
 from dashboards.threads import Threads, peer_of
 from schemas.records import Action, ActionKind
+from schemas.wire import MAX_TIME_US
 from streams.books.alarm_actions import acknowledge_action, shelve_action
 from streams.books.alarms import LONGEST_SHELF_S
 from streams.books.connect import connect, no_redis
@@ -36,6 +37,9 @@ from streams.books.decided import decide, newest
 from streams.books.decisions import Decisions
 from streams.books.flagging import flag_action, remark_action
 from streams.books.flags import ALL, END, NewFlag, Verdict, is_action_id
+from streams.books.issues import LONGEST_NAME, LONGEST_TEXT, NewIssue
+from streams.books.notes import LONGEST_NOTE
+from streams.books.noting import add_action, extend_action, note_action, withdraw_action
 from streams.errors import ServerError, SpilldeckError, UsageError
 from streams.settings import Settings
 
@@ -71,6 +75,35 @@ class _Shelve(Said):
     alarm: Annotated[str, Field(max_length=64)]
     hours: Annotated[float, Field(gt=0, le=LONGEST_SHELF_S / 3600)]
     reason: _Reason
+
+
+_Time = Annotated[int, Field(ge=0, le=MAX_TIME_US)]
+
+
+class _Issue(Said):
+    of: Annotated[str, Field(max_length=2 * LONGEST_NAME)]
+    text: Annotated[str, Field(max_length=LONGEST_TEXT)]
+    owner: Annotated[str, Field(max_length=LONGEST_NAME)]
+    first: _Run = 0
+    last: _Run = END
+    until_us: _Time | None = None
+
+
+class _Note(Said):
+    run: _Run
+    text: Annotated[str, Field(max_length=LONGEST_NOTE)]
+    plot: Annotated[str, Field(max_length=100)] = ""
+
+
+class _Extended(Said):
+    issue: Annotated[str, Field(max_length=64)]
+    last: _Run = END
+    until_us: _Time | None = None
+
+
+class _Withdrawn(Said):
+    issue: Annotated[str, Field(max_length=64)]
+    reason: _Reason = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +155,10 @@ class Acts:
             "/act/promote-replay": _Act(says=OfReplay, do=self._by(run_acts.promote), needs=Role.EXPERT),
             "/act/restore-run": _Act(says=OfRun, do=self._by(run_acts.restore), needs=Role.EXPERT),
             "/act/drop-replay": _Act(says=OfReplay, do=self._by(run_acts.drop), needs=Role.EXPERT),
+            "/act/add-issue": _Act(says=_Issue, do=self._add_issue, needs=Role.EXPERT),
+            "/act/note": _Act(says=_Note, do=self._note, needs=Role.SHIFTER),
+            "/act/extend-issue": _Act(says=_Extended, do=self._extend_issue, needs=Role.EXPERT),
+            "/act/withdraw-issue": _Act(says=_Withdrawn, do=self._withdraw_issue, needs=Role.EXPERT),
             "/act/verify-flag": _Act(
                 says=_Remark, do=partial(self._remark, ActionKind.VERIFY_FLAG), needs=Role.SHIFTER
             ),
@@ -229,6 +266,28 @@ class Acts:
 
         def new(known: Decisions, **by: str) -> Action:
             return shelve_action(known.alarms, said.alarm, act_id=asked.id, for_s=for_s, reason=said.reason, **by)
+
+        return self._decide(asked, new)
+
+    def _add_issue(self, asked: _Asked, said: _Issue) -> Response:
+        new = NewIssue(asked.id, said.of, said.text, said.owner, said.first, said.last, said.until_us)
+        return self._decide(asked, lambda _, **by: add_action(new, **by))
+
+    def _note(self, asked: _Asked, said: _Note) -> Response:
+        if not self._data.has_run(said.run):
+            raise RefusedError(409, f"There is no run {said.run} here.")
+        return self._decide(asked, lambda _, **by: note_action(said.run, said.text, said.plot, act_id=asked.id, **by))
+
+    def _extend_issue(self, asked: _Asked, said: _Extended) -> Response:
+        def new(known: Decisions, **by: str) -> Action:
+            there, last, until_us = known.issues, said.last, said.until_us
+            return extend_action(there, said.issue, act_id=asked.id, last=last, until_us=until_us, **by)
+
+        return self._decide(asked, new)
+
+    def _withdraw_issue(self, asked: _Asked, said: _Withdrawn) -> Response:
+        def new(known: Decisions, **by: str) -> Action:
+            return withdraw_action(known.issues, said.issue, act_id=asked.id, reason=said.reason, **by)
 
         return self._decide(asked, new)
 

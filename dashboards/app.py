@@ -6,6 +6,7 @@ import hashlib
 import logging
 import re
 import socket
+from collections.abc import Callable
 from errno import EACCES, EADDRINUSE
 from functools import partial
 from pathlib import Path
@@ -28,12 +29,13 @@ from dashboards.data.trying import MOST_BYTES, MOST_RUNS, Trier
 from dashboards.export import as_csv, as_json
 from dashboards.faults import Faults
 from dashboards.guard import LIVE, LOOPBACK, NO_SUCH_PAGE, Guard
+from dashboards.handover import MARKDOWN, PAGE, HandOver
 from dashboards.live import COMPRESSION, Live
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
 from dashboards.pages.links import act, choose
 from dashboards.pages.trying import TRY
-from dashboards.scripts import ACTING, LOADING, LOG_IN, LOG_IN_SCRIPT, PLOTLY, REGENERATOR
+from dashboards.scripts import ACTING, HAND_OVER, HAND_OVER_SCRIPT, LOADING, LOG_IN, LOG_IN_SCRIPT, PLOTLY, REGENERATOR
 from dashboards.threads import Threads, peer_of
 from streams.errors import ServerError, UsageError
 from streams.experiment import experiment
@@ -96,6 +98,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     server.add_route(LIVE, Live(data, figures, hold_s, threads).answer)
     Acts(settings, data).add_to(server)
     _add_log_in(server, settings)
+    _add_hand_over(server, settings, threads)
     server.add_route(f"/{TRY}", partial(_tried, Trier(settings)), methods=["POST"])
     plotly = _add_script(server, PLOTLY)
     app.regenerator = _add_script(server, REGENERATOR)
@@ -164,6 +167,18 @@ def _add_log_in(server: FastAPI, settings: Settings) -> None:
         return Response(content, media_type="text/html")
 
     server.add_route("/log-in", page)
+
+
+def _add_hand_over(server: FastAPI, settings: Settings, threads: Threads) -> None:
+    """Have the hand-over served, as a page and as Markdown."""
+    text = HAND_OVER.read_text().replace("SCRIPT", _add_script(server, HAND_OVER_SCRIPT)).replace("ICON", _ICON)
+    made = HandOver(settings, text)
+    for path, answer in ((PAGE, made.page), (MARKDOWN, made.markdown)):
+
+        async def answered(request: Request, answer: Callable[[Request], Response] = answer) -> Response:
+            return await threads.run(peer_of(request), partial(answer, request))
+
+        server.add_route(path, answered)
 
 
 def _add_files(server: FastAPI, data: Data, threads: Threads) -> None:

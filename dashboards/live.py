@@ -24,6 +24,7 @@ from dashboards.pages.alarms import listed_alarms, waiting
 from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import counted, listed_flags, plain, runs_list
 from dashboards.pages.flags import flags_list, flags_shares
+from dashboards.pages.issues import listed_issues
 from dashboards.pages.plots import beside_on, figures_on, followed_on, is_page, names_on, navigation, tables_on
 from dashboards.pages.spills import choices_on, spill_on, spill_parts
 from dashboards.pages.strip import badges, banners, clock, strip
@@ -183,7 +184,8 @@ class Live:
         }
         if "about" in new:
             told["parts"]["controls"] = controls(view, choices, names_on(path), beside_on(path))
-            told["parts"]["navigation"] = navigation(path, situation.not_read_out(view.book.totals), waiting(view))
+            absent = situation.not_read_out(view.book.totals)
+            told["parts"]["navigation"] = navigation(path, absent, waiting(view))
         if "spill" in new and (address := spill_on(path)):
             told["parts"]["spill"] = spill_parts(address, shown.spill)
         if "runs" in new:
@@ -204,7 +206,14 @@ class Live:
 
 def _listed(view: View, path: str) -> object:
     """Return what is listed on a page besides what the books have."""
-    return view.replays if path == "/replays" else listed_alarms(view) if path == "/alarms" else ()
+    match path:
+        case "/replays":
+            return view.replays
+        case "/alarms":
+            return listed_alarms(view)
+        case "/issues":
+            return listed_issues(view)
+    return ()
 
 
 def versions(view: View, theme: str | None, choices: Choices, names: list[str]) -> dict[str, str]:

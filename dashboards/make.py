@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any
@@ -21,10 +22,12 @@ from schemas.columns import F8, I8
 from streams.books import situation
 from streams.books.book import new_histogram
 from streams.books.cells import same_bins
+from streams.books.issues import PLOT, known_of
 from streams.books.key_number import KeyNumber, what
 from streams.books.shapes import PlotVerdict, plot_verdict
 from streams.books.totals import Totals
 from streams.experiment import NOT_CALIBRATED, experiment
+from streams.freshness import Level
 from streams.plots.model import Plot
 from streams.words import several
 
@@ -96,6 +99,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
         return _spills(view, name, THEMES[theme])
     if name.endswith((WINDOWS, RUNS)):
         return _history(view, name, THEMES[theme])
+    is_known = False
     if name in experiment().trends:
         trend = experiment().trends[name]
         figure = trend_figure(
@@ -109,7 +113,8 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             called=other.called if other is not None else "",
         )
     else:
-        plot = experiment().plots[name]
+        plot, verdict = experiment().plots[name], shown_verdict(view, name)
+        is_known = verdict.level is Level.KNOWN
         figure = histogram_figure(
             plot,
             view.shown[name],
@@ -120,9 +125,9 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             reference=_compared(view, other, name) if other is not None else None,
             by_spill=_by_spill(view, name) if plot.by_spill else None,
             minute=_last_minute(view, plot),
-            verdict=shown_verdict(view, name),
+            verdict=verdict,
         )
-    figure["layout"]["meta"] |= {"file": file_name(view, name)}
+    figure["layout"]["meta"] |= {"file": file_name(view, name), "known": is_known}
     return figure
 
 
@@ -178,6 +183,11 @@ def _followed(plot: Plot, name: str) -> tuple[str, Callable[[Point], KeyNumber |
 
 def shown_verdict(view: View, name: str) -> PlotVerdict:
     """Return what is known of the shape of a plot as it is shown: in the part of the run, against what was chosen."""
+    verdict, issue = _verdict(view, name), known_of(view.known, f"{PLOT}{name}")
+    return verdict if issue is None else replace(verdict, known=issue.words)
+
+
+def _verdict(view: View, name: str) -> PlotVerdict:
     known = view.shapes.get(name)
     if known is not None and not known.part and view.is_as_judged:
         return known

@@ -19,8 +19,12 @@ from ops.commands import (
     demo,
     export,
     flags,
+    good_spills,
+    handover,
+    issues,
     local,
     new,
+    note,
     process,
     produce,
     references,
@@ -80,6 +84,9 @@ app.command()(new.new)
 app.command()(replay.replay)
 app.command()(replay.verify)
 app.command()(export.export)
+app.command()(good_spills.good_spills)
+app.command()(handover.handover)
+app.command()(note.note)
 app.command()(worker.worker)
 app.command()(worker.dashboard)
 app.command()(worker.keeper)
@@ -94,6 +101,7 @@ app.add_typer(references.app, name="references")
 app.add_typer(conditions.app, name="conditions")
 app.add_typer(flags.app, name="flags")
 app.add_typer(alarms.app, name="alarms")
+app.add_typer(issues.app, name="known-issues")
 app.add_typer(audit.app, name="audit")
 app.add_typer(users.app, name="users")
 app.add_typer(tokens.app, name="tokens")

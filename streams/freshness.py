@@ -35,9 +35,11 @@ class Level(StrEnum):
     UNKNOWN = "unknown"
     IDLE = "idle"
     """Nothing is wrong and nothing is expected."""
+    KNOWN = "known"
+    """Something is wrong, and known: nobody has to do anything."""
 
 
-MARK = {Level.GOOD: "✓", Level.WARNING: "!", Level.BAD: "✕", Level.UNKNOWN: "?", Level.IDLE: "–"}
+MARK = {Level.GOOD: "✓", Level.WARNING: "!", Level.BAD: "✕", Level.UNKNOWN: "?", Level.IDLE: "–", Level.KNOWN: "▨"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,6 +93,8 @@ class ChecksSettings(_Section):
     """One false alarm in so many spills is borne, of all checks together: eight hours of a spill every 2.56 s."""
     limits: Path | None = None
     """TOML file of limits by run type, see docs/architecture.md; without it the same hold for every type."""
+    good_spills: Path | None = None
+    """TOML file of the rules of `good-spills`, see docs/architecture.md; without it there are none."""
 
 
 class DashboardSettings(_Section):

@@ -123,6 +123,8 @@
     runs: () => open("runs"),
     counters: () => open("counters"),
     flags: () => open("flags"),
+    issue: () => open("issue"),
+    note: () => open("note"),
     help: () => open("help"),
     try: async () => {
       const [limits, last, told] = ["try-limits", "try-last", "tried"].map(name => document.getElementById(name));

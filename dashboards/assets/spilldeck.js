@@ -106,6 +106,7 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       for (const [name, figure] of Object.entries(figures)) {
         const graph = document.getElementById(`{"name":"${name}","type":"figure"}`);
         if (!graph) continue; // of a page that was left
+        graph.closest(".figure").classList.toggle("known", Boolean(figure.layout.meta?.known));
         const plot = graph.querySelector(".js-plotly-plot"), before = plot?.layout;
         const layout = { ...figure.layout, autosize: true };
         if (zoom && before) {

@@ -16,6 +16,7 @@ from streams.books.book import Book
 from streams.books.cells import Histogram
 from streams.books.flags import Flags
 from streams.books.imported import Imported
+from streams.books.issues import Issues
 from streams.books.judgement import Judgement
 from streams.books.limits import TypeLimits
 from streams.books.proposals import Proposal
@@ -172,6 +173,10 @@ class View:
     proposed: Mapping[int, Proposal]
     """Run → what the checks said of it when it had ended."""
     alarms: Alarms
+    issues: Issues
+    """All that were ever known."""
+    known: Issues
+    """Those of them that hold for the run, now."""
     """What the checks told of any run, and what became of it."""
     limits: TypeLimits
     """Of its type."""

@@ -131,6 +131,8 @@ class Viewer:
         version += [str(each.version) for each in hits if each is not None]
         version += [file.name, file.imported_ms, file.sha256] if file is not None else []
         version += [repr(limits)] if limits != TypeLimits() else []
+        known = tuple(each for each in seen.said.issues if run is not None and each.holds(run, round(seen.now_s * 1e6)))
+        version += [each.words for each in known]
         version += ["loading"] if is_loading else []
         version += ["over"] if run != books.current else []
         version += [stand_since_ms] if stand_since_ms else []
@@ -147,6 +149,8 @@ class Viewer:
             flags=seen.said.flags,
             proposed=seen.said.proposed,
             alarms=seen.said.alarms,
+            issues=seen.said.issues,
+            known=known,
             limits=limits,
             filling=None,
             is_loading=is_loading,

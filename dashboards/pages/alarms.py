@@ -7,9 +7,11 @@ from typing import Any
 from dash import html
 
 from dashboards.data import View
+from dashboards.pages.issues import known_button
 from dashboards.pages.links import to_page, to_page_with
 from streams.books.alarming import advice
 from streams.books.alarms import STEADY_MOST, UPSET_MOST, Alarm, Figures, by_priority, figures
+from streams.books.issues import PLOT
 from streams.experiment import experiment
 from streams.words import several
 
@@ -31,7 +33,11 @@ def waiting(view: View) -> int:
 def listed_alarms(view: View) -> tuple[Any, ...]:
     """Return what changes when the page does."""
     now_us = _now_us(view)
-    return view.alarms, figures(view.alarms, now_us), [each.is_shelved(now_us) for each in view.alarms]
+    return (
+        view.alarms,
+        figures(view.alarms, now_us),
+        [(each.is_shelved(now_us), each.is_known(now_us)) for each in view.alarms],
+    )
 
 
 def alarms(view: View) -> Any:
@@ -83,6 +89,8 @@ def _row(alarm: Alarm, now_us: int) -> Any:
 def _state(alarm: Alarm, now_us: int) -> tuple[str, str]:
     if not alarm.is_active:
         return ("✓ over" if alarm.is_over else "✓ recovered"), "good"
+    if alarm.is_known(now_us):
+        return "▨ known issue", "unknown"
     if alarm.is_shelved(now_us):
         return "– shelved", "unknown"
     return ("✕ acknowledged", "unknown") if alarm.acknowledged else ("✕ active", "bad")
@@ -111,6 +119,8 @@ def _became(alarm: Alarm, now_us: int) -> list[Any]:
     if alarm.shelved is not None and alarm.is_shelved(now_us):
         its = alarm.shelved
         lines.append(f"Shelved until {_time(its.until_us)} by {its.who}: {its.reason}")
+    if alarm.known is not None:
+        lines.append(f"{alarm.known.words[:1].upper()}{alarm.known.words[1:]}")
     if alarm.cleared is not None:
         lines.append(f"{alarm.cleared.reason}, {_time(alarm.cleared.at_us)}")
     its_own = {"className": "choice may-shifter", "type": "button", "data-alarm": alarm.id}
@@ -121,6 +131,7 @@ def _became(alarm: Alarm, now_us: int) -> list[Any]:
     if alarm.is_active:
         said = f"Hear nothing of it for a while: {alarm.new.words}"
         buttons.append(html.Button("Shelve", title=said, **its_own, **{"data-act": "shelve-alarm"}))
+        buttons.append(known_button(alarm.new.of if alarm.new.of.startswith(PLOT) else alarm.new.of.rpartition("/")[0]))
     return [*map(html.Div, lines), *buttons]
 
 

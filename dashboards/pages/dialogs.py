@@ -12,6 +12,7 @@ from dashboards.access.roles import Role
 from dashboards.choices import address_of, book_of
 from dashboards.data import Replay, RunSummary, View, book_words
 from dashboards.pages.flags import flag_form, run_word
+from dashboards.pages.issues import issue_form, note_form
 from dashboards.pages.links import act, acting, decide, to_page
 from dashboards.pages.strip import out_of_order
 from schemas.records import TIME
@@ -63,6 +64,8 @@ def dialogs() -> list[Any]:
             "Flags",
             [html.Div(id="flags-shares"), _written_later(flag_form()), html.Div(id="flags-list")],
         ),
+        _dialog("issue", "Known issue", [_written_later(issue_form())]),
+        _dialog("note", "Log it", [_written_later(note_form())]),
         _dialog("counters", "What was counted", [html.Div(id="counted")]),
         _dialog("link", "Link to this view", [_address("live", "As it goes on"), _address("frozen", "As it is now")]),
         _dialog("help", "Keys", [_written_later([html.Table(html.Tbody(keys)), html.P(zoom)])]),

@@ -6,6 +6,7 @@ from typing import Any
 from dash import html
 
 from dashboards.data import View
+from dashboards.pages.elements import element, label
 from streams.books.flags import ALL, END, Flag, Flags, Interval, Shares, Verdict, intervals, of_run, shares, spill_words
 from streams.books.proposals import Proposal, Proposed
 from streams.experiment import experiment
@@ -110,26 +111,24 @@ def _flags(run: int, flags: Flags) -> list[Any]:
 def flag_form() -> list[Any]:
     """Return what sets a flag; as elements, which the browser writes."""
     verdicts = [
-        _label(
-            [_element("input", type="radio", name="verdict", value=each.value, required=""), f" {MARKS[each]} {each}"]
-        )
+        label([element("input", type="radio", name="verdict", value=each.value, required=""), f" {MARKS[each]} {each}"])
         for each in reversed(MARKS)
     ]
     names = {ALL: "all detectors"} | {name: _title(name) for name in experiment().tables}
-    options = [_element("option", [words], value=name) for name, words in names.items()]
+    options = [element("option", [words], value=name) for name, words in names.items()]
     number = {"type": "number", "min": "0", "max": str(END), "placeholder": "whole run"}
     form = [
-        _element("fieldset", [_element("legend", ["The run is"]), *verdicts]),
-        _label(["Of ", _element("select", options, name="detector")]),
-        _label(["Spills from ", _element("input", name="first", **number)]),
-        _label(["to ", _element("input", name="last", **number)]),
-        _label(["Reason ", _element("input", name="reason", type="text", maxlength="1000", autocomplete="off")]),
-        _element("button", ["Set flag"], type="submit", className="choice"),
+        element("fieldset", [element("legend", ["The run is"]), *verdicts]),
+        label(["Of ", element("select", options, name="detector")]),
+        label(["Spills from ", element("input", name="first", **number)]),
+        label(["to ", element("input", name="last", **number)]),
+        label(["Reason ", element("input", name="reason", type="text", maxlength="1000", autocomplete="off")]),
+        element("button", ["Set flag"], type="submit", className="choice"),
     ]
     return [
-        _element("form", form, id="flag-form", className="may-shifter"),
-        _element("p", className="acting why"),
-        _element("p", id="flag-status", role="status"),
+        element("form", form, id="flag-form", className="may-shifter"),
+        element("p", className="acting why"),
+        element("p", id="flag-status", role="status"),
     ]
 
 
@@ -197,12 +196,3 @@ def _title(detector: str) -> str:
     if detector == ALL:
         return "all"
     return experiment().detectors[detector].title if detector in experiment().detectors else detector
-
-
-def _label(parts: list[Any]) -> dict[str, Any]:
-    return _element("label", parts)
-
-
-def _element(kind: str, children: Any = (), **attributes: str) -> dict[str, Any]:
-    """Return an element as the browser writes it: Dash has no forms."""
-    return {"type": kind, "props": {"children": list(children), **attributes}}

@@ -7,12 +7,15 @@ from typing import Any
 from dash import dcc, html
 
 from dashboards.choices import Beside
+from dashboards.figures.parts import Figure
 from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
 from dashboards.pages.alarms import link as to_alarms
+from dashboards.pages.issues import known_button
 from dashboards.pages.links import act, acting, to_page
 from dashboards.pages.spills import PLACE, is_spill, no_spill, short, spill_on
-from dashboards.pages.tables import ALARMS, CHANGED, PAGES, REPLAYS, has_table
+from dashboards.pages.tables import ALARMS, CHANGED, ISSUES, PAGES, REPLAYS, has_table
 from dashboards.pages.trying import TRY, trying
+from streams.books.issues import PLOT
 from streams.books.spill_numbers import is_kept
 from streams.experiment import experiment
 from streams.plots.model import Plot, Trend
@@ -22,7 +25,7 @@ FEW = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
 ROWS_AT_ONCE = 3
 """More rows than these are scrolled to."""
 _EXPERT = "expert"
-_ACTED_ON = {ALARMS: "alarm", REPLAYS: "replay"}
+_ACTED_ON = {ALARMS: "alarm", ISSUES: "alarm", REPLAYS: "replay"}
 """Pages where one acts, by what it says became of it."""
 _PAGES = {"Overview": "/", "Changes": f"/{CHANGED}"}
 # The last one would send the plot to its maker's cloud.
@@ -140,6 +143,8 @@ def navigation(path: str, absent: Collection[str] = (), alarms: int = 0) -> list
             here = f"/detector/{detector}"
         case ["plot", name] if name in experiment().plots or name in experiment().trends:
             here = f"/detector/{entry(name).detector}"
+        case [name] if name == ISSUES:
+            here = f"/{ALARMS}"
         case _:
             here = path
     links = [_link(title, href, marked=here == href) for title, href in _PAGES.items()]
@@ -238,6 +243,10 @@ def _neighbours(name: str) -> list[Any]:
 def _files(name: str) -> Any:
     """Return what saves the picture and the numbers; the browser adds what is chosen now."""
     kinds = ["csv", "json"] if name in experiment().plots else ["csv"]
+    known = [known_button(f"{PLOT}{name}")] if name in experiment().plots else []
+    noting = {"data-do": "note", "data-plot": name}
+    said = "Note something of this plot, for whoever comes next"
+    log_it = html.Button("Log it", title=said, type="button", className="choice may-shifter", **noting)
     return html.Div(
         [
             html.H3("Save"),
@@ -247,11 +256,18 @@ def _files(name: str) -> Any:
                 html.A(kind.upper(), href=f"/export/{name}.{kind}", className="choice", **{"data-file": ""})
                 for kind in kinds
             ),
+            log_it,
+            *known,
         ],
         className="save",
     )
 
 
 def _graph(name: str, make: Maker) -> Any:
-    figure = dcc.Graph(id={"type": "figure", "name": name}, figure=make(name), config=_CONFIG, responsive=True)
-    return html.Div(figure, className="figure")
+    made = make(name)
+    figure = dcc.Graph(id={"type": "figure", "name": name}, figure=made, config=_CONFIG, responsive=True)
+    return html.Div(figure, className="figure known" if _is_known(made) else "figure")
+
+
+def _is_known(figure: Figure) -> bool:
+    return bool(figure.get("layout", {}).get("meta", {}).get("known"))

@@ -1,4 +1,4 @@
-"""Tables: a detector's numbers beside its plots, the replays, the alarms."""
+"""Tables: a detector's numbers beside its plots, the replays, the alarms, the known issues."""
 
 from collections.abc import Sequence
 from math import isnan
@@ -10,11 +10,12 @@ from dashboards.choices import Choices
 from dashboards.data import View
 from dashboards.pages.alarms import alarms
 from dashboards.pages.changed import what_changed
+from dashboards.pages.issues import issues, tabs
 from dashboards.pages.replays import replays
 from streams.experiment import RECENT_SPILLS, TableRow, experiment
 
-REPLAYS, CHANGED, ALARMS = "replays", "changed", "alarms"
-PAGES = (REPLAYS, CHANGED, ALARMS)
+REPLAYS, CHANGED, ALARMS, ISSUES = "replays", "changed", "alarms", "issues"
+PAGES = (REPLAYS, CHANGED, ALARMS, ISSUES)
 """The pages that have a table and no plots."""
 HEADS = ("Counter", "Last spill", f"Mean of the last {RECENT_SPILLS}", "Mean of the run")
 
@@ -29,7 +30,9 @@ def table(name: str, view: View, choices: Choices = Choices()) -> Any:  # noqa: 
     if name == CHANGED:
         return what_changed(view, choices)
     if name == ALARMS:
-        return alarms(view)
+        return [tabs(view, name), *alarms(view)]
+    if name == ISSUES:
+        return [tabs(view, name), *issues(view)]
     rows_of = experiment().table_of(name)
     return replays(view) if rows_of is None else _counters(rows_of(view.spills))
 

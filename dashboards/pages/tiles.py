@@ -6,6 +6,7 @@ other detectors with which something is wrong.
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from dash import html
@@ -17,6 +18,7 @@ from dashboards.pages.spills import filling_line
 from dashboards.pages.strip import missing
 from streams.books import shapes, situation
 from streams.books.following import Beneath, beneath, detector_of
+from streams.books.issues import PLOT, Issue, known_of
 from streams.books.judgement import cause_words, measured, words
 from streams.books.plain_limits import TooMany, too_many
 from streams.books.shapes import PlotVerdict
@@ -93,6 +95,9 @@ def _tile(level: Level, text: str, detector: str, classes: str, line: Any = None
 def _plot_tile(verdict: PlotVerdict, view: View) -> Any:
     """Return all that is known of a plot in the whole run."""
     text = shapes.words(verdict)
+    issue = _issue_of(verdict, view)
+    if issue is not None and verdict.shape is not None and verdict.state in {shapes.State.BAD, shapes.State.WARNING}:
+        verdict, text = replace(verdict, known=issue.words), f"{_of_issue(issue)}. {text}"
     if its := view.explained.get(verdict.plot):
         text = f"{text} {its.words}"
     return to_page(_said_so(verdict.level, text), f"/plot/{verdict.plot}", className=f"tile one {verdict.level}")
@@ -112,6 +117,26 @@ def _off(detector: str, view: View, *, follow: bool = False) -> list[PlotVerdict
     return [each for each in those if each.plot in names]
 
 
+def _issue_of(told: Cause | PlotVerdict, view: View) -> Issue | None:
+    """Return the known issue that something which is wrong stands under."""
+    if isinstance(told, PlotVerdict):
+        return known_of(view.known, f"{PLOT}{told.plot}")
+    return known_of(view.known, f"{told.verdict.group}/{told.verdict.channel}")
+
+
+def _known(detector: str, view: View) -> str:
+    """Return what is wrong with a detector and known; empty if nothing is."""
+    now = [each for each in _of(detector, view) if each.verdict.ended is None]
+    wrong: list[Cause | PlotVerdict] = [*now, *_off(detector, view)]
+    found = list(dict.fromkeys(issue for each in wrong if (issue := _issue_of(each, view)) is not None))
+    more = f"; {len(found) - 1} more" if len(found) > 1 else ""
+    return f"{_of_issue(found[0])}{more}" if found else ""
+
+
+def _of_issue(issue: Issue) -> str:
+    return f"Known: {issue.text} ({issue.owner}; {issue.seen})"
+
+
 def _beneath(view: View) -> Beneath:
     """Return the plots that are off, the worst first, by the fault that they may follow from."""
     return beneath(view.judgement.causes if view.judgement is not None else (), shapes.bad(view.shapes))
@@ -122,8 +147,11 @@ def _off_tiles(detector: str, view: View) -> list[Any]:
     # Those that follow from its own faults stand beneath these.
     own = {each.plot for cause, its in _beneath(view).of if detector_of(cause) == detector for each in its}
     elsewhere = [each for each in _off(detector, view, follow=True) if each.plot not in own]
+    off = _off(detector, view)
+    known = [_plot_tile(each, view) for each in off if _issue_of(each, view) is not None]
     return [
-        *_off_tile(_off(detector, view), view),
+        *_off_tile([each for each in off if _issue_of(each, view) is None], view),
+        *known,
         *_off_tile(elsewhere, view, "What may follow from a fault elsewhere: ", Level.IDLE),
     ]
 
@@ -179,8 +207,12 @@ def _begun(cause: Cause) -> int:
 def _with_what_follows(cause: Cause, detector: str, view: View) -> list[Any]:
     """Return a fault, and beneath it what follows, folded when it is long."""
     level = _wrong_level(view) if cause.verdict.ended is None else Level.IDLE
+    issue = _issue_of(cause, view) if cause.verdict.ended is None else None
     by_tables = f". {of_peak(view.book.totals).words}" if isinstance(cause.verdict.finding, Moved) else ""
-    fault = _tile(level, f"{cause_words(cause)}: {measured(cause.verdict)}{by_tables}", detector, "tile one")
+    said = f"{cause_words(cause)}: {measured(cause.verdict)}{by_tables}"
+    if issue is not None:
+        level, said = Level.KNOWN, f"{_of_issue(issue)}. {said}"
+    fault = _tile(level, said, detector, "tile one")
     lines = [html.Li(f"{words(each)}: {measured(each)}") for each in cause.follows]
     plots = next((its for each, its in _beneath(view).of if each is cause), ())
     lines += [html.Li(to_page(f"{_named(each)}{_answers([each], view)}", f"/plot/{each.plot}")) for each in plots]
@@ -199,8 +231,8 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
         return Level.IDLE, "Not read out in this run"
     if over := _over(detector, view):  # what cannot be read has no hits, either
         return _wrong_level(view), over[0].words
-    its, off = _of(detector, view), _off(detector, view)
-    bad = [each for each in its if each.verdict.ended is None]
+    its, off = _of(detector, view), [each for each in _off(detector, view) if _issue_of(each, view) is None]
+    bad = [each for each in its if each.verdict.ended is None and _issue_of(each, view) is None]
     if off and not bad:
         more = f"; {several(len(off) - 1, 'plot')} more" if len(off) > 1 else ""
         return off[0].level, f"{_named(off[0])}{more}"
@@ -215,6 +247,14 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
     if judgement.is_settling:
         few = f"Not enough data: {judgement.counted}/{SETTLING + 1} spills"
         return Level.IDLE, few if view.is_over else f"Settling: {judgement.counted} of {SETTLING}{as_of}"
+    return _at_rest(detector, view, as_of)
+
+
+def _at_rest(detector: str, view: View, as_of: str) -> tuple[Level, str]:
+    """Return what a tile says of a detector with which nothing is wrong, or nothing that is not known."""
+    if known := _known(detector, view):
+        return Level.KNOWN, f"{known}{as_of}"
+    its = _of(detector, view)
     was = f"; {several(len(its), 'fault')} before" if its else ""
     if following := _off(detector, view, follow=True):  # as far off as they may be, they are not as they should be
         plots = f"{several(len(following), 'plot')} not as in {following[0].against}"

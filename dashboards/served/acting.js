@@ -82,6 +82,75 @@
     if (status) status.textContent = why || "Done, and noted.";
     else if (why) window.alert(why);
   };
+  // When it is over: up to a run, or until a time.
+  const endOf = words => (/^\d+$/.test(words) ? { last: Number(words) } : { until_us: Date.parse(`${words}Z`) * 1000 });
+  const onIssue = async ({ dataset: { act: what, issue } }) => {
+    const said = { issue }, status = words => { document.getElementById("alarm-status").textContent = words; };
+    if (what === "extend-issue") {
+      const end = window.prompt("Up to which run is it still so, or until when (as 2026-12-31T08:00, UTC)?");
+      if (!end) return;
+      Object.assign(said, endOf(end.trim()));
+    } else {
+      const reason = window.prompt("Why is it no more so?");
+      if (reason === null) return;
+      said.reason = reason;
+    }
+    const key = JSON.stringify([what, said]);
+    asked[key] ??= newId();
+    status("");
+    const why = await act(`/act/${what}`, said, asked[key]);
+    if (!why) delete asked[key];
+    status(why || (what === "extend-issue" ? "It is still so." : "Withdrawn."));
+  };
+  const addIssue = async form => {
+    const { of, text, owner, first, last, until } = Object.fromEntries(new FormData(form)), button = form.querySelector("button");
+    const ends = {}, status = document.getElementById("issue-status");
+    if (first !== "") ends.first = Number(first);
+    if (last !== "") ends.last = Number(last);
+    if (until !== "") Object.assign(ends, endOf(until));
+    button.disabled = true;
+    status.textContent = "";
+    const why = await act("/act/add-issue", { of, text, owner, ...ends }, form.dataset.id);
+    button.disabled = false;
+    if (!why) form.reset();
+    form.dataset.id = newId();
+    status.textContent = why || `Noted: ${text}`;
+  };
+  const prepareIssue = of => {
+    const { elements, dataset } = document.getElementById("issue-form");
+    tell();
+    dataset.id = newId();
+    elements.of.value = of;
+    if (who?.name && who.way !== "machine") elements.owner.value ||= who.name;
+    document.getElementById("issue-status").textContent = "";
+    (of ? elements.text : elements.of).focus();
+  };
+  // The run that one notes something of is the one that was shown when this was opened.
+  const prepareNote = plot => {
+    const form = document.getElementById("note-form"), shown = document.querySelector("#flags-shares [data-run]");
+    tell();
+    if (!shown) return;
+    Object.assign(form.dataset, { plot, run: shown.dataset.run, id: newId() });
+    form.querySelector("button").textContent = `Log it of run ${shown.dataset.run}`;
+    document.getElementById("note-status").textContent = "";
+    form.elements.text.focus();
+  };
+  const note = async form => {
+    const { run, plot, id } = form.dataset, text = form.elements.text.value, button = form.querySelector("button");
+    const status = document.getElementById("note-status"), link = new URL(window.location.href);
+    link.searchParams.set("run", run);
+    button.disabled = true;
+    status.textContent = "";
+    const why = await act("/act/note", { run: Number(run), text, plot }, id);
+    button.disabled = false;
+    status.textContent = why || "Noted.";
+    if (why) return;
+    form.dataset.id = newId();
+    form.reset();
+    // Without TLS a browser has no clipboard but on its own machine.
+    const words = `Run ${run}: ${text}\n${link.href}`;
+    await navigator.clipboard?.writeText(words).then(() => { status.textContent = "Noted, and in the clipboard."; }, () => {});
+  };
   const logOut = async () => {
     if (!(await act("/log-out", {}, newId()))) ask();
   };
@@ -122,16 +191,22 @@
     if (button?.dataset.act === "take-over") return takeOver(button.dataset);
     if (button?.dataset.alarm) return onAlarm(button);
     if (button?.dataset.said) return decide(button, button.closest("dialog, #page")?.querySelector("[role=status]"));
+    if (button?.dataset.issue) return onIssue(button);
     if (button) return button.dataset.act === "log-out" ? logOut() : remark(button);
     if (event.target.closest("[data-do=flags]")) setTimeout(prepare); // when it is open
+    const noting = event.target.closest("[data-do=issue]");
+    if (noting) setTimeout(prepareIssue, 0, noting.dataset.of);
+    const logging = event.target.closest("[data-do=note]");
+    if (logging) setTimeout(prepareNote, 0, logging.dataset.plot);
   });
   document.addEventListener("input", ({ target }) => {
-    if (target.form?.id === "flag-form") target.form.dataset.id = newId(); // another action than before
+    if (["flag-form", "issue-form", "note-form"].includes(target.form?.id)) target.form.dataset.id = newId(); // another action than before
   });
   document.addEventListener("submit", event => {
-    if (event.target.id !== "flag-form") return;
+    const send = { "flag-form": flag, "issue-form": addIssue, "note-form": note }[event.target.id];
+    if (!send) return;
     event.preventDefault();
-    flag(event.target);
+    send(event.target);
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });
   // Dash makes the head some time after the page has come.

@@ -129,7 +129,7 @@ def _is(alarm: "Alarm", now_us: int) -> str:
         return "over"
     if not alarm.is_active:
         return "recovered, not acknowledged"
-    shelved = ", shelved" if alarm.is_shelved(now_us) else ""
+    shelved = ", known issue" if alarm.is_known(now_us) else ", shelved" if alarm.is_shelved(now_us) else ""
     return f"{alarm.new.priority}{', acknowledged' if alarm.acknowledged else ''}{shelved}"
 
 
@@ -140,6 +140,8 @@ def _became(alarm: "Alarm") -> str:
     if alarm.shelved is not None:
         until = calendar_time(alarm.shelved.until_us / 1000, "%d %b %H:%M")
         parts.append(f"shelved until {until} UTC by {alarm.shelved.who}: {alarm.shelved.reason}")
+    if alarm.known is not None:
+        parts.append(alarm.known.words)
     if alarm.cleared is not None:
         parts.append(alarm.cleared.reason)
     return "; ".join(parts)
@@ -148,7 +150,7 @@ def _became(alarm: "Alarm") -> str:
 def _plain(alarm: "Alarm", now_us: int) -> dict[str, Any]:
     from streams.books.alarming import advice
 
-    became = {name: getattr(alarm, name) for name in ("cleared", "acknowledged", "shelved")}
+    became = {name: getattr(alarm, name) for name in ("cleared", "acknowledged", "shelved", "known")}
     plain = {name: its._asdict() if its is not None else None for name, its in became.items()}
     its = {"id": alarm.id, "at_us": alarm.at_us, "told_us": alarm.told_us, "active": alarm.is_active}
     over = {"over": alarm.is_over, "shelved_now": alarm.is_shelved(now_us)}

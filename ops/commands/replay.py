@@ -278,23 +278,13 @@ def _name_of(runs: list[int]) -> str:
 
 def _numbers(runs: list[str], settings: "Settings", sessions: "Sessions") -> list[int]:
     """Return the numbers of runs; of a range, those that the live books have."""
+    from ops.run_numbers import run_numbers
     from streams.books.reader import BookReader
 
-    found: dict[int, None] = {}
-    for run in runs:
-        parts = re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", run)
-        if parts is None:
-            raise UsageError(f"{run} is no run: give a number, or a range as 10-20")
-        first, last = int(parts[1]), int(parts[2] or parts[1])
-        if parts[2] is None:
-            found[first] = None
-            continue
-        known = BookReader.of(sessions.redis, settings).places()
-        inside = [number for number in known if first <= number <= last]
-        if not inside:
-            raise UsageError(f"there is no run from {first} to {last}")
-        found |= dict.fromkeys(inside)
-    return list(found)
+    def inside(first: int, last: int) -> list[int]:
+        return [run for run in BookReader.of(sessions.redis, settings).places() if first <= run <= last]
+
+    return run_numbers(runs, inside)
 
 
 def _run(sessions: "Sessions", plan: "Plan", workers: int | None) -> "Progress":

@@ -67,7 +67,7 @@ def make_plan(
         known = live.places()
         for run in runs:
             if run in known:
-                _refuse_a_running_run(run, known, plan.began_s)
+                refuse_a_running_run(run, known, plan.began_s)
         check_archive(archive)
         spans = archive_spans(archive, plan.runs, topic_partitions(settings, topic_of(settings, Origin.RAW)))
     elif origin is Origin.RECO:
@@ -83,7 +83,7 @@ def _where_they_were(live: BookReader, plan: Plan) -> Spans:
     for run in plan.runs:
         if run not in known:
             raise UsageError(f"run {run} is not in the books: spills.reco has nothing of it")
-        _refuse_a_running_run(run, known, plan.began_s)
+        refuse_a_running_run(run, known, plan.began_s)
     totals = live.runs(plan.runs).values()
     found = []
     for partition in range(max(progress, default=-1) + 1):
@@ -128,7 +128,7 @@ def check_same_conditions(settings: Settings, plan: Plan) -> None:
             )
 
 
-def _refuse_a_running_run(run: int, known: Mapping[int, Place], now_s: float) -> None:
+def refuse_a_running_run(run: int, known: Mapping[int, Place], now_s: float) -> None:
     """Refuse a run that may get more spills."""
     its = state(known[run], known.values(), now_s)
     if not its.is_over:
@@ -158,7 +158,7 @@ def where_they_lie(settings: Settings, live: BookReader, runs: Sequence[int]) ->
         if run not in totals:
             found.append(spans)
             continue
-        _refuse_a_running_run(run, known, now_s)
+        refuse_a_running_run(run, known, now_s)
         its = tuple(
             _where_it_lies(totals[run], partition, there, counted.get(partition, 0))
             for partition, there in enumerate(spans)

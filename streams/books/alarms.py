@@ -91,6 +91,14 @@ class Shelf(NamedTuple):
     until_us: int
 
 
+class Mask(NamedTuple):
+    """The known issue by which an alarm is known: it waits for nobody."""
+
+    issue: str
+    words: str
+    until_us: int | None
+
+
 class Alarm(NamedTuple):
     """What the checks told, and what became of it."""
 
@@ -103,6 +111,7 @@ class Alarm(NamedTuple):
     shelved: Shelf | None = None
     told_us: tuple[int, ...] = ()
     """When somebody was told outside."""
+    known: Mask | None = None
 
     @property
     def is_active(self) -> bool:
@@ -112,7 +121,11 @@ class Alarm(NamedTuple):
     @property
     def is_over(self) -> bool:
         """Whether it is no more so, and somebody knows that it was."""
-        return self.cleared is not None and self.acknowledged is not None
+        return self.cleared is not None and (self.acknowledged is not None or self.is_known(self.cleared.at_us))
+
+    def is_known(self, now_us: int) -> bool:
+        """Say whether it stands under a known issue at a time."""
+        return self.known is not None and (self.known.until_us is None or now_us < self.known.until_us)
 
     def is_shelved(self, now_us: int) -> bool:
         """Say whether nobody wants to hear of it at a time."""
@@ -120,7 +133,8 @@ class Alarm(NamedTuple):
 
     def waits(self, now_us: int) -> bool:
         """Say whether it is active, and somebody has to acknowledge it."""
-        return self.is_active and self.acknowledged is None and not self.is_shelved(now_us)
+        is_quiet = self.is_shelved(now_us) or self.is_known(now_us)
+        return self.is_active and self.acknowledged is None and not is_quiet
 
 
 Alarms = tuple[Alarm, ...]

@@ -214,6 +214,29 @@ def newest(settings: Settings, redis: Redis) -> Callable[[], Decisions]:
     return known
 
 
+def as_of(settings: Settings, upto: int | None) -> Decisions:
+    """Return what followed from the actions before an offset, by Kafka alone; None is all of them.
+
+    Raises
+    ------
+    UsageError
+        When Kafka has no such offset yet, or no longer all before it.
+    ServerError
+        When Kafka does not answer, or has no such topic.
+    """
+    with ActionLog(settings) as log:
+        low, end = log.span()
+        upto = end if upto is None else upto
+        if upto > end:
+            raise UsageError(f"there are {end} actions, not {upto}")
+        now = Decisions()
+        for offset, message in log.read(low, upto):
+            now = now.after(offset, message)
+    if now.since < low:
+        raise UsageError(f"Kafka has lost what people decided before action {low}: nobody can tell what held then")
+    return replace(now, next=upto)
+
+
 def check(settings: Settings, redis: Redis, action: Action) -> Decisions:
     """Return what is known now, in which an action would count.
 

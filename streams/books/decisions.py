@@ -17,20 +17,27 @@ from schemas.records import Action, ActionKind
 from schemas.wire import decode
 from streams.books import alarms as run_alarms
 from streams.books import flags as run_flags
+from streams.books import issues as known_issues
+from streams.books import notes as run_notes
 from streams.books import proposals
 from streams.books.alarms import Alarms
 from streams.books.flags import Flags, Verdict
+from streams.books.issues import Issues
+from streams.books.notes import Notes
 from streams.books.plan import PREFIX, Plan
 from streams.books.proposals import Proposal
 from streams.errors import ServerError
 from streams.plain import read_json
 
-FORMAT = 4
+FORMAT = 5
 """Of what is stored; it grows when actions that were passed over are understood."""
 TAIL = 32
 """The last actions by which one log of the topic is told from another: more than a power cut takes."""
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
 """What is raised where a text is not what it should be."""
+
+_OF_RUNS = {ActionKind.END_RUN, ActionKind.PROPOSE_FLAGS, ActionKind.NOTE, *run_flags.KINDS}
+"""Actions of which the subject is a run."""
 
 _log = structlog.get_logger(__name__)
 
@@ -67,11 +74,16 @@ class Decisions:
     """Run that is over → what the checks say of its newest book."""
     alarms: Alarms = ()
     """The newest ones, and what became of each."""
+    issues: Issues = ()
+    """All that were ever known, and what became of each."""
+    notes: Notes = ()
+    """The newest ones."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is promoted, replayed, pinned, flagged, proposed or told."""
-        return not any((self.promoted, self.plans, self.pins, self.flags, self.proposed, self.alarms))
+        """Whether nothing is promoted, replayed, pinned, flagged, proposed, told, known or noted."""
+        said = self.flags, self.proposed, self.alarms, self.issues, self.notes
+        return not any((self.promoted, self.plans, self.pins, *said))
 
     def pinned(self, run_type: str, until_us: int) -> int | None:
         """Return the run that one of a type is compared with; None if that is left to the page.
@@ -149,7 +161,11 @@ class Decisions:
             return f"what it says cannot be read: {type(error).__name__}: {error}"
 
     def has_said(self, action: Action) -> bool:
-        """Say whether the same action of the same person on a flag or an alarm counted before: it was sent twice."""
+        """Say whether the same action of the same person on what people say counted before: it was sent twice."""
+        if action.kind in known_issues.KINDS:
+            return known_issues.has_counted(self.issues, action)
+        if action.kind == ActionKind.NOTE:
+            return run_notes.has_counted(self.notes, action)
         if action.kind in run_alarms.KINDS:
             return run_alarms.has_counted(self.alarms, action)
         return run_flags.has_counted(self.flags.get(int(action.subject), ()), action)
@@ -167,7 +183,7 @@ class Decisions:
                 case ActionKind.PIN_REFERENCE:
                     run = _pinned_run(action.after)
                     return () if run is None else (run,)
-                case _ if action.kind in {ActionKind.END_RUN, ActionKind.PROPOSE_FLAGS, *run_flags.KINDS}:
+                case _ if action.kind in _OF_RUNS:
                     return (int(action.subject),)
                 case ActionKind.RAISE_ALARM:
                     return (int(read_json(action.after)["run"]),)
@@ -186,6 +202,10 @@ class Decisions:
             return run_flags.refusal(self.flags.get(int(action.subject), ()), action)
         if action.kind == ActionKind.PROPOSE_FLAGS:
             return proposals.refusal(self.proposed.get(int(action.subject)), action)
+        if action.kind in known_issues.KINDS:
+            return known_issues.refusal(self.issues, action)
+        if action.kind == ActionKind.NOTE:
+            return run_notes.refusal(self.notes, action)
         return run_alarms.refusal(self.alarms, action) if action.kind in run_alarms.KINDS else ""
 
     def _refuse_plan(self, action: Action) -> str:
@@ -243,13 +263,27 @@ class Decisions:
             case ActionKind.PIN_REFERENCE:
                 pin = Pin(at_us=action.at_us, run=_pinned_run(action.after))
                 return replace(self, pins={**self.pins, action.subject: (*self.pins.get(action.subject, ()), pin)})
+        return self._with_said(action)
+
+    def _with_said(self, action: Action) -> Self:
+        """Return what follows with what people and the checks say of runs."""
+        match action.kind:
             case ActionKind.FLAG | ActionKind.WITHDRAW_FLAG | ActionKind.VERIFY_FLAG:
                 run = int(action.subject)
                 return replace(self, flags={**self.flags, run: run_flags.after(self.flags.get(run, ()), action)})
             case ActionKind.PROPOSE_FLAGS:
                 return replace(self, proposed={**self.proposed, int(action.subject): proposals.of(action)})
+            case ActionKind.NOTE:
+                return replace(self, notes=run_notes.after(self.notes, action))
+            case ActionKind.RAISE_ALARM:
+                alarms = run_alarms.after(self.alarms, action)
+                issues = known_issues.hit(self.issues, alarms[-1])
+                return replace(self, alarms=known_issues.masked(issues, alarms), issues=issues)
             case _ if action.kind in run_alarms.KINDS:
                 return replace(self, alarms=run_alarms.after(self.alarms, action))
+            case _ if action.kind in known_issues.KINDS:
+                issues = known_issues.after(self.issues, action)
+                return replace(self, alarms=known_issues.masked(issues, self.alarms), issues=issues)
         return self
 
     def to_json(self) -> str:
@@ -315,17 +349,21 @@ def _state(decisions: Decisions) -> dict[str, Any]:
         "flags": run_flags.plain(decisions.flags),
         "proposed": proposals.plain(decisions.proposed),
         "alarms": run_alarms.plain(decisions.alarms),
+        "issues": known_issues.plain(decisions.issues),
+        "notes": run_notes.plain(decisions.notes),
     }
 
 
 def _parts(values: dict[str, Any]) -> dict[str, Any]:
-    # What an older version took over has no pins, flags, proposals or alarms.
+    # What an older version took over has no pins, flags, proposals, alarms, known issues or notes.
     promoted = {int(run): str(session) for run, session in values["promoted"].items()}
     plans = {str(session): _plan(json.dumps(plan)) for session, plan in values["plans"].items()}
     pins = {str(its): tuple(map(_pin, its_pins)) for its, its_pins in values.get("pins", {}).items()}
     flags = run_flags.from_plain(values.get("flags", {}))
     proposed = proposals.from_plain(values.get("proposed", {}))
     alarms = run_alarms.from_plain(values.get("alarms", ()))
+    issues = known_issues.from_plain(values.get("issues", ()))
+    notes = run_notes.from_plain(values.get("notes", ()))
     return {
         "promoted": promoted,
         "plans": plans,
@@ -333,6 +371,8 @@ def _parts(values: dict[str, Any]) -> dict[str, Any]:
         "flags": flags,
         "proposed": proposed,
         "alarms": alarms,
+        "issues": issues,
+        "notes": notes,
     }
 
 

@@ -1,35 +1,28 @@
 """Limits by run type: a file that an expert edits, read again when it has changed."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from streams.books.plain_limits import FEW_PERCENT
+from streams.checked_toml import MOST_BYTES, Strict, parse_toml
 from streams.errors import UsageError
 from streams.experiment import experiment
 from streams.files import read_whole
 from streams.settings import Settings
 
-_MAX_BYTES = 1 << 20
-FAULTS_SAID, LONGEST = 3, 100
-"""So many faults of a file are said, and characters of where each is."""
 _Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PlotLimits(_Strict):
+class PlotLimits(Strict):
     """Of one plot, where they are others than those of its run type."""
 
     matters: _Share | None = None
     judged: bool = True
 
 
-class TypeLimits(_Strict):
+class TypeLimits(Strict):
     """Of the runs of a type."""
 
     matters: _Share = 0.05
@@ -40,7 +33,7 @@ class TypeLimits(_Strict):
     """Of the spills, that may be rejected, or missing, or have errors of a detector."""
     only_warns: bool = False
     """What is off is a warning, and never bad."""
-    plots: dict[str, PlotLimits] = {}
+    plots: dict[str, PlotLimits] = Field(default_factory=dict)
     """By name."""
 
     def matters_in(self, plot: str) -> float:
@@ -119,7 +112,7 @@ def read_limits(path: Path) -> Limits:
     UsageError
         Says what of it is wrong, and where.
     """
-    text = read_whole(path, _MAX_BYTES, "The file of limits")
+    text = read_whole(path, MOST_BYTES, "The file of limits")
     return parse_limits(text, f"The file of limits {path}")
 
 
@@ -131,15 +124,7 @@ def parse_limits(text: bytes, called: str) -> Limits:
     UsageError
         Says what of them is wrong, and where.
     """
-    try:
-        said = _FILE.validate_python(tomllib.loads(text.decode()))
-    except ValidationError as error:
-        faults = [f"{'.'.join(str(part) for part in e['loc'])[:LONGEST]}: {e['msg']}" for e in error.errors()]
-        more = [f"and {len(faults) - FAULTS_SAID:,} more"] if len(faults) > FAULTS_SAID else []
-        said_faults = "; ".join([*faults[:FAULTS_SAID], *more])
-        raise UsageError(f"{called} is wrong: {said_faults}") from error
-    except (ValueError, RecursionError) as error:  # of a number of 5,000 digits, too
-        raise UsageError(f"{called} is no TOML: {error}") from error
+    said = parse_toml(text, _FILE, called)
     for run_type, its in said.items():
         if unknown := sorted(its.plots.keys() - experiment().plots.keys()):
             raise UsageError(f"{called} is wrong: {run_type}.plots has {unknown[0]}, which is no plot")

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from math import log
+from textwrap import shorten
 from types import MappingProxyType
 from typing import Any
 
@@ -30,6 +31,8 @@ WINDOW_SPILLS = 10
 SURE = 5.0
 """Errors by which a number of a plot that is off is another: it says how it is off, and not whether."""
 CHANGES_SAID = 2
+LONGEST_KNOWN = 60
+"""Characters of a known issue in a title."""
 
 
 class State(StrEnum):
@@ -136,6 +139,8 @@ class PlotVerdict:
     """What it was compared with, in words."""
     is_past: bool = False
     """It is bad by what came before: its last minute is as the reference again."""
+    known: str = ""
+    """The known issue that explains it if it is off, in words; set where it is shown, and never stored."""
 
     @property
     def times_limit(self) -> float:
@@ -152,13 +157,15 @@ class PlotVerdict:
     @property
     def level(self) -> Level:
         """How good it is."""
+        if self.known and self.state in {State.WARNING, State.BAD}:
+            return Level.KNOWN
         bad = Level.WARNING if self.is_past else Level.BAD
         found = {State.GOOD: Level.GOOD, State.WARNING: Level.WARNING, State.BAD: bad}
         return found.get(self.state, Level.IDLE)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        found = {name: its for name, its in asdict(self).items() if name != "plot"}
+        found = {name: its for name, its in asdict(self).items() if name not in {"plot", "known"}}
         return found | {"changes": [asdict(each) for each in self.changes], "words": words(self)}
 
 
@@ -365,7 +372,9 @@ def said(verdict: PlotVerdict) -> str:
         case State.GOOD if verdict.shape is not None:
             return f"{percent(verdict.shape.elsewhere)} off"
         case State.WARNING | State.BAD:
-            return off(verdict, with_limit=True)
+            return ", ".join(
+                filter(None, [off(verdict, with_limit=True), shorten(verdict.known, LONGEST_KNOWN, placeholder="…")])
+            )
         case State.FEW | State.SETTLING:
             return f"{verdict.state} ({verdict.why})"
     return ""

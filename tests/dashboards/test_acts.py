@@ -57,6 +57,13 @@ ACTS: dict[str, tuple[Role, dict[str, Any]]] = {
     "/act/withdraw-flag": (Role.SHIFTER, REMARK),
     "/act/verify-flag": (Role.SHIFTER, REMARK),
     "/act/acknowledge-alarm": (Role.SHIFTER, {"alarm": "12345678"}),
+    "/act/note": (Role.SHIFTER, {"run": RUN, "text": "the beam came back", "plot": "hslabhits10"}),
+    "/act/add-issue": (
+        Role.EXPERT,
+        {"of": "hslabhits10", "text": "a dead channel", "owner": "anna", "last": RUN + 10},
+    ),
+    "/act/extend-issue": (Role.EXPERT, {"issue": "12345678", "last": RUN + 20}),
+    "/act/withdraw-issue": (Role.EXPERT, {"issue": "12345678"}),
     "/act/shelve-alarm": (Role.SHIFTER, {"alarm": "12345678", "hours": 2, "reason": "known"}),
     "/act/end-run": (Role.SHIFTER, {"run": RUN}),
     "/act/pin-reference": (Role.EXPERT, {"run": RUN}),

@@ -183,6 +183,7 @@ def test_an_address_that_leads_nowhere_says_so(path: str) -> None:
         ("/replays", "Replays"),
         ("/changed", "Changes"),
         ("/alarms", "Alarms"),
+        ("/issues", "Alarms"),
         ("/nowhere", None),
     ],
 )

@@ -41,6 +41,7 @@ from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.freshness import Level
 from streams.process import process
+from tests.dashboards.test_tiles import known as known_issue
 from tests.dashboards.test_tiles import verdict
 from tests.dashboards.views import END, RUN, text_of, view
 
@@ -460,3 +461,19 @@ def test_all_of_a_plot_is_a_hundred_percent_in_a_tile_too(good: RunBook, dead: R
     shown = seen(dead, good, judgement=Judgement(spills=60, counted=60, last=59))
     said = text_of(tiles(replace(shown, shapes={"hslabhits10": all_of_it}), "/"))
     assert "TOF1 slab hits, horizontal plane 100 % off" in said
+
+
+def test_25_a_plot_that_is_known_to_be_off_is_hatched_with_its_verdict_as_it_was(good: RunBook, dead: RunBook) -> None:
+    shown = seen(dead, good)
+    off_plot = bad(shown.shapes)[0]
+    its = replace(shown, known=(known_issue(f"plot: {off_plot.plot}"),))
+    (tile,) = [each for each in tiles(its, f"/plot/{off_plot.plot}") if "tile one" in each.className][:1]
+    assert tile.className.split()[-1] == "known"
+    assert text_of(tile).startswith("▨ Known: it is dead (anna; not seen since). ")
+    assert "of the entries lie elsewhere" in text_of(tile)
+    assert its.shapes[off_plot.plot] == off_plot  # what is stored stays
+    figure = FigureCache().maker(its, LIGHT.name)(off_plot.plot)
+    assert figure["layout"]["meta"]["known"]
+    assert "known: it is dead (anna)" in figure["layout"]["title"]["text"]
+    assert "▨" in figure["layout"]["title"]["text"]
+    assert not FigureCache().maker(shown, LIGHT.name)(off_plot.plot)["layout"]["meta"]["known"]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dashboards.pages.tiles import MOST, tiles
+from streams.books.issues import Hit, Issue
 from streams.books.judgement import Judgement
 from streams.books.limits import TypeLimits
 from streams.books.totals import Totals
@@ -172,3 +173,27 @@ def test_a_tile_has_the_yield_of_its_detector_if_that_has_channels() -> None:
     assert [each.children[1:] for each in tiles(view(run_book(), judgement=judgement, is_loading=True), "/")] == [
         []
     ] * 5
+
+
+def known(of: str, **changes: Any) -> Issue:
+    usual = Issue("issue-0001", of, "it is dead", "anna", 0, 10**6, None, "anna@here", 1, "a test")
+    return usual._replace(**changes)
+
+
+def test_25_what_is_known_is_hatched_and_says_the_issue_and_what_is_not_known_goes_before_it() -> None:
+    its = replace(FINE, verdicts=(verdict(),))
+    of = f"TOF1/{verdict().channel}"
+    words = "Known: it is dead (anna; 2 hits, the last in run 7 after spill 9)"
+    seen = known(of, hits=2, hit=Hit(7, 9, 1))
+    assert said(its, known=(seen,)) == ("known", words)
+    assert said(its, known=(known("TOF1"),))[0] == "known"
+    assert said(its, known=(known("TOF1/horizontal slab 9, PMT 0"),))[0] == "bad"
+    both = replace(FINE, verdicts=(verdict(), verdict(4, first=70)))
+    level, which = said(both, known=(seen,))
+    assert (level, which) == ("bad", f"TOF1 {verdict(4).channel} silent since spill 70")
+    # Its own page has both, and what was measured.
+    shown = view(run_book(), judgement=both, known=(seen,))
+    lines = {each.className.split()[-1]: text_of(each) for each in tiles(shown, "/detector/tof")}
+    assert words in lines["known"]
+    assert "since spill 40" in lines["known"]
+    assert "since spill 70" in lines["bad"]

@@ -48,6 +48,8 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "flags": {},
         "proposed": {},
         "alarms": (),
+        "issues": (),
+        "known": (),
         "limits": TypeLimits(),
         "filling": None,
         "is_loading": False,

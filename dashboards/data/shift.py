@@ -1,0 +1,185 @@
+"""What is known of the last hours, read for the hand-over from the books, the decisions, and the files of experts."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from redis import Redis
+
+from schemas.columns import I8
+from schemas.records import NO_RUN
+from streams.books import situation
+from streams.books.changed import Side, changed
+from streams.books.decided import newest
+from streams.books.decisions import Decisions
+from streams.books.flags import Shares, of_run, shares
+from streams.books.handover import Compared, Shift, ShiftRun
+from streams.books.layout import Place
+from streams.books.limits import LimitsFile
+from streams.books.part_reader import UnreadableRunError
+from streams.books.reader import BookReader
+from streams.books.registry import states
+from streams.books.run import RunBook
+from streams.books.totals import Totals
+from streams.checks.channels import unpack
+from streams.conditions.store import ConditionsStore
+from streams.errors import SpilldeckError, UsageError
+from streams.experiment import experiment
+from streams.process import plot_ranges
+from streams.settings import Settings
+
+MOST_HOURS = 72
+"""That somebody may ask for."""
+BEFORE = 50
+"""Runs before the shift among which one of the same type is looked for."""
+_MS, _US = 1000, 1_000_000
+
+
+def shift(settings: Settings, redis: Redis, hours: float) -> Shift:
+    """Return what is known of the last hours; by when things came to Kafka, so no DAQ's clock has a part in it.
+
+    Raises
+    ------
+    UsageError
+        When nobody may ask for so many hours.
+    ServerError
+        When Kafka does not answer; `redis.RedisError` when Redis does not.
+    """
+    if not 0 < hours <= MOST_HOURS:
+        raise UsageError(f"a hand-over is of more than 0 and at most {MOST_HOURS} hours")
+    now_s = time.time()
+    return _Shift(settings, redis, now_s - 3600 * hours, now_s).read()
+
+
+class _Shift:
+    """Reads a shift that began at one time and ends at another, seconds since 1970 UTC."""
+
+    def __init__(self, settings: Settings, redis: Redis, since_s: float, now_s: float) -> None:
+        self._settings, self._since_s, self._now_s = settings, since_s, now_s
+        self._decisions: Decisions = newest(settings, redis)()
+        self._reader = BookReader.shown(redis, settings)
+        self._conditions = ConditionsStore.from_settings(settings)
+        places = self._reader.places()
+        self._unreadable = dict(self._reader.unreadable)
+        """Run → why."""
+        self._problems: list[str] = []
+        """What else cannot be read, and why."""
+        self._places: Mapping[int, Place] = {run: its for run, its in places.items() if run != NO_RUN}
+        self._states = states(self._places, now_s)
+
+    def read(self) -> Shift:
+        """Return all that is known of it."""
+        order = sorted(self._places, key=lambda run: situation.arrival(run, self._places[run], self._reader.came_ms))
+        runs = [run for run in order if self._places[run].produced_ms >= _MS * self._since_s]
+        before = [run for run in order if run not in runs]
+        totals = self._reader.runs(runs)
+        self._unreadable |= self._reader.unreadable
+        there = [run for run in runs if run in totals]
+        compared = self._compared(there, before[-BEFORE:])
+        return Shift(
+            since_us=round(_US * self._since_s),
+            until_us=round(_US * self._now_s),
+            runs=[self._run(run, totals[run]) for run in there],
+            alarms=self._decisions.alarms,
+            issues=self._decisions.issues,
+            notes=self._decisions.notes,
+            decided=[*self._decided()],
+            files=self._files(),
+            compared=compared,
+            current=situation.current(self._places, self._reader.came_ms),
+            unreadable=[*self._unreadable.values(), *self._problems],
+        )
+
+    def _run(self, run: int, totals: Totals) -> ShiftRun:
+        flags = self._decisions.flags.get(run, ())
+        try:
+            spills = sorted(self._reader.run(run, {}, of_spills=False).ledger) if flags else ()
+            counted = shares(of_run(flags), spills) if flags else Shares(0, 0, 0, totals.filled)
+        except UnreadableRunError as error:
+            counted = Shares(0, 0, 0, 0)
+            self._unreadable[run] = str(error)
+        return ShiftRun(
+            run=run,
+            run_type=totals.run_type,
+            state=str(self._states[run]),
+            first_ms=self._reader.came_ms.get(run, 0) or totals.first_ms,
+            produced_ms=totals.produced_ms,
+            spills=totals.filled,
+            rejected=totals.all_rejected,
+            missing=situation.missing(totals),
+            triggers=totals.triggers,
+            shares=counted,
+            flags=flags,
+            code=frozenset(totals.code),
+        )
+
+    def _decided(self) -> Iterator[str]:
+        for run_type, pins in self._decisions.pins.items():
+            for pin in pins:
+                if pin.at_us >= _US * self._since_s:
+                    to = f"run {pin.run}" if pin.run is not None else "the newest good one again"
+                    yield f"Runs of type {run_type or 'that nobody said'} are compared with {to}."
+
+    def _files(self) -> dict[str, int]:
+        """Return which of the files that experts edit were written meanwhile, and when."""
+        checks = self._settings.checks
+        paths = {"The file of limits": checks.limits, "The file of rules for good spills": checks.good_spills}
+        found: dict[str, int] = {}
+        for called, path in paths.items():
+            try:
+                written_ns = path.expanduser().stat().st_mtime_ns if path is not None else 0
+            except OSError as error:
+                self._problems.append(f"{called} {path} cannot be read: {error.strerror}")
+                continue
+            if written_ns >= 1e9 * self._since_s:
+                found[called] = written_ns // 1000
+        return found
+
+    def _compared(self, runs: Sequence[int], before: Sequence[int]) -> Compared | None:
+        """Return how the last run of the shift is against the last one before of its type."""
+        if not runs:
+            return None
+        run = runs[-1]
+        try:
+            ours = self._book(run)
+            run_type = ours.totals.run_type
+            earlier = self._reader.runs(before)
+            other = next((each for each in reversed(before) if each in earlier and _is(earlier[each], run_type)), None)
+            if other is None:
+                return Compared(run=run, other=None, why=f"none of the {BEFORE} runs before the shift is of its type")
+            theirs = self._book(other)
+            limits = LimitsFile(self._settings.checks.limits)
+            limits.look()
+            self._problems += [limits.problem] if limits.problem else []
+            return Compared(
+                run=run,
+                other=other,
+                tables=tuple(self._conditions.differ(run, other)),
+                code=(frozenset(ours.totals.code), frozenset(theirs.totals.code)),
+                changed=changed(_side(run, ours), _side(other, theirs), limits.of(run_type)),
+            )
+        except (SpilldeckError, ValueError) as error:
+            return Compared(run=run, other=None, why=str(error))
+
+    def _book(self, run: int) -> RunBook:
+        return self._reader.run(run, plot_ranges(run, self._conditions.for_run))
+
+
+def _is(totals: Totals, run_type: str) -> bool:
+    return totals.run_type == run_type and totals.filled > 0
+
+
+def _side(run: int, book: RunBook) -> Side:
+    hits: dict[str, I8] = {}
+    for packed in book.channel_counts.values():
+        for group, counts in unpack(packed, experiment().groups).items():
+            hits[group] = hits.get(group, np.zeros_like(counts)) + counts
+    totals = book.totals
+    is_whole = len(book.channel_counts) == totals.filled
+    return Side(
+        called=f"run {run}",
+        histogram=lambda name: book.book[name],
+        spills=totals.filled,
+        triggers=totals.triggers,
+        hits=hits if is_whole else {},
+    )

@@ -1,0 +1,71 @@
+"""Known issues and notes as somebody writes them, on the page or by a command."""
+
+import json
+
+from schemas.records import Action, ActionKind
+from streams.books.actions import new_action
+from streams.books.alarms import remark_text
+from streams.books.issues import PLOT, Issues, NewIssue, end_text, find, issue_values
+from streams.errors import UsageError
+from streams.experiment import experiment
+
+
+def place(said: str) -> str:
+    """Return what an issue is of, as alarms name it: of a plot's name, ``GROUP/CHANNEL``, or ``GROUP``.
+
+    Raises
+    ------
+    UsageError
+        When there is no such thing.
+    """
+    name = said.removeprefix(PLOT)
+    if name in experiment().plots:
+        return f"{PLOT}{name}"
+    for its in experiment().all_watched:
+        channels = {*getattr(its, "names", ()), *getattr(its, "parts", ())}
+        if said == its.name or any(said == f"{its.name}/{channel}" for channel in channels):
+            return said
+    groups = ", ".join(each.name for each in experiment().all_watched)
+    raise UsageError(f"{said} is no plot, and no GROUP/CHANNEL as alarms name them; the groups are {groups}")
+
+
+def add_action(new: NewIssue, *, origin: str, who: str = "") -> Action:
+    """Return the action that adds an issue.
+
+    Raises
+    ------
+    UsageError
+        When there is no such plot or channel.
+    """
+    of_it = new._replace(of=place(new.of))
+    text = json.dumps(issue_values(of_it))
+    return new_action(ActionKind.ADD_ISSUE, new.id, after=text, origin=origin, reason=new.text, who=who)
+
+
+def extend_action(
+    there: Issues, issue_id: str, *, act_id: str, last: int, until_us: int | None, origin: str, who: str = ""
+) -> Action:
+    """Return the action that says that an issue is still so: up to another run, or until another time."""
+    text = end_text(act_id, last, until_us)
+    return new_action(
+        ActionKind.EXTEND_ISSUE, issue_id, before=_before(there, issue_id), after=text, origin=origin, who=who
+    )
+
+
+def withdraw_action(there: Issues, issue_id: str, *, act_id: str, reason: str, origin: str, who: str = "") -> Action:
+    """Return the action that says that an issue is no more so."""
+    before, text = _before(there, issue_id), remark_text(act_id)
+    return new_action(
+        ActionKind.WITHDRAW_ISSUE, issue_id, before=before, after=text, origin=origin, reason=reason, who=who
+    )
+
+
+def note_action(run: int, text: str, plot: str, *, act_id: str, origin: str, who: str = "") -> Action:
+    """Return the action that notes something."""
+    after_it = json.dumps({"id": act_id, "text": text, "plot": plot})
+    return new_action(ActionKind.NOTE, run, after=after_it, origin=origin, who=who)
+
+
+def _before(there: Issues, issue_id: str) -> str:
+    found = find(there, issue_id)
+    return json.dumps(issue_values(found)) if found is not None else ""

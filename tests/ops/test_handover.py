@@ -1,0 +1,46 @@
+"""spilldeck handover, on real servers."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.live import RUNS, Live, small_run
+from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.ops.test_decisions import done
+
+pytestmark = pytest.mark.servers
+
+NEWER = 900_397
+
+
+def test_28_a_shift_is_told_with_what_is_other_than_in_the_one_before(
+    spilldeck_here: Spilldeck, live: Live, tmp_path: Path
+) -> None:
+    sent_s = time.time()
+    live.send(*small_run(NEWER))
+    limits = tmp_path / "limits.toml"
+    limits.write_text("[physics]\nmatters = 0.1\n")
+    env = live.env | {"SPILLDECK_CHECKS__LIMITS": str(limits), "SPILLDECK_CHECKS__GOOD_SPILLS": str(tmp_path / "none")}
+    done(spilldeck_here("flags", "set", str(NEWER), "bad", "--reason", "it tripped", env=env))
+    done(spilldeck_here("note", str(NEWER), "the beam came back", "--plot", "hslabhits10", env=env))
+    # The clock goes on until the command looks at it.
+    hours = (time.time() - sent_s + 0.5) / 3600
+    said = done(spilldeck_here("handover", "--hours", f"{hours:.6f}", "--markdown", env=env))
+    assert f"| {NEWER} |" in said
+    assert f"| {RUNS[-1]} |" not in said
+    assert "bad all: it tripped" in said
+    assert f"Conditions (run {NEWER} against run {RUNS[-1]}): as before." in said
+    assert "The file of limits was edited" in said
+    assert f"run {NEWER}, TOF1 slab hits, horizontal plane: the beam came back" in said
+    assert "The file of rules for good spills" in said
+    assert "cannot be read: No such file or directory" in said
+
+    whole = done(spilldeck_here("handover", env=env))
+    assert str(RUNS[-1]) in whole
+    assert f"Run {NEWER} is compared with none: none of the 50 runs before the shift is of its type." in whole
+    assert "there is no plot none" in assert_one_sentence(
+        spilldeck_here("note", str(NEWER), "x", "--plot", "none", env=env), 2
+    )
+    assert "there is no run 5" in assert_one_sentence(spilldeck_here("note", "5", "x", env=env), 2)
+    assert "0 and at most 72 hours" in assert_one_sentence(spilldeck_here("handover", "--hours", "0", env=env), 2)
