@@ -27,7 +27,7 @@ from dashboards.data import Data
 from dashboards.data.trying import MOST_BYTES, MOST_RUNS, Trier
 from dashboards.export import as_csv, as_json
 from dashboards.faults import Faults
-from dashboards.guard import LIVE, LOOPBACK, NO_SUCH_PAGE, Guard
+from dashboards.guard import LIVE, NO_SUCH_PAGE, Guard
 from dashboards.live import COMPRESSION, Live
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
@@ -38,7 +38,7 @@ from dashboards.threads import Threads, peer_of
 from streams.errors import ServerError, UsageError
 from streams.experiment import experiment
 from streams.freshness import BROWSER_LATE_S
-from streams.settings import Settings
+from streams.settings import LOOPBACK, Settings
 
 TRUSTED = ("127.0.0.1",)
 """Who is believed for whom it asks, and whether by TLS, besides the proxies of the settings: one on this machine."""

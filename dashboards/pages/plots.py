@@ -8,6 +8,7 @@ from dash import dcc, html
 
 from dashboards.choices import Beside
 from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
+from dashboards.pages.alarms import Bell
 from dashboards.pages.alarms import link as to_alarms
 from dashboards.pages.links import act, acting, to_page
 from dashboards.pages.spills import PLACE, is_spill, no_spill, short, spill_on
@@ -127,13 +128,13 @@ def page(path: str, make: Maker) -> Any:
     return html.Div(why, className="card alone")
 
 
-def navigation(path: str, absent: Collection[str] = (), alarms: int = 0) -> list[Any]:
+def navigation(path: str, absent: Collection[str] = (), bell: Bell = Bell()) -> list[Any]:  # noqa: B008 - frozen
     """Return the links to the pages, that of the open one marked, and those of detectors that are `absent` greyed.
 
     Parameters
     ----------
-    alarms
-        Those that wait for somebody.
+    bell
+        Which alarms wait for somebody, and whether anybody watches.
     """
     match path.strip("/").split("/"):
         case ["detector", detector, *_]:
@@ -147,7 +148,7 @@ def navigation(path: str, absent: Collection[str] = (), alarms: int = 0) -> list
         href = f"/detector/{name}"
         links.append(_link(of.title, href, marked=here == href, absent=name in absent))
     replays = to_page("Replays", "/replays", className="apart here" if here == "/replays" else "apart")
-    return [*links, to_alarms(here, alarms), replays]
+    return [*links, to_alarms(here, bell), replays]
 
 
 def tabs(detector: str, path: str) -> Any:

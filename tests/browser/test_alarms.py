@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -10,7 +11,7 @@ from schemas.records import ActionKind
 from streams.books.actions import new_action
 from streams.books.alarm_actions import acknowledge_action, due_actions
 from streams.books.alarming import Due
-from streams.books.alarms import New, Priority
+from streams.books.alarms import New, Priority, find
 from streams.books.connect import connect
 from streams.books.decided import decide, newest
 from streams.experiments.mice.simulator import SimulatedRun
@@ -23,29 +24,38 @@ pytestmark = [pytest.mark.servers, pytest.mark.browser]
 WORDS = "TOF1 horizontal slab 3, PMT 1 <b>silent</b> since spill 4"
 
 
-@pytest.fixture
-def alarm(site: Site, played: SimulatedRun) -> Iterator[New]:
+@contextmanager
+def raised(site: Site, run: SimulatedRun, priority: Priority = Priority.MEDIUM) -> Iterator[New]:
     """Have an alarm, for a while."""
     of = f"TOF1/slab 3/{time.time_ns()}"
-    its = New("live", played.run, of, 10, 4, WORDS, "tof", "hslabhits10", Priority.MEDIUM)
+    its = New("live", run.run, of, 10, 4, WORDS, "tof", "hslabhits10", priority)
     (action,) = due_actions(Due(cleared=(), raised=(its,)))
     with connect(site.settings) as redis:
         decide(site.settings, redis, action)
         yield its
         decide(site.settings, redis, new_action(ActionKind.CLEAR_ALARM, its.id, origin="a test", reason="it is over"))
         there = newest(site.settings, redis)().alarms
-        if not there[-1].is_over:
+        found = find(there, its.id)
+        if found is not None and not found.is_over:
             decide(site.settings, redis, acknowledge_action(there, its.id, act_id="after-the-test", origin="a test"))
+
+
+@pytest.fixture
+def alarm(site: Site, played: SimulatedRun) -> Iterator[New]:
+    with raised(site, played) as its:
+        yield its
 
 
 def test_two_browsers_see_each_others_acknowledgement_within_a_second(page: Page, other: Page, alarm: New) -> None:
     open_page(other, "/alarms")
     open_page(page, "/")
     link = page.locator("#navigation a", has_text="Alarms")
-    expect(link).to_have_text("Alarms 1")
+    expect(link).to_have_text("Alarms 1 !")
+    expect(link).to_have_attribute("title", "Nobody watches: no alarm is raised")
     # Nobody logs in: `test_flags` does, and the server bears only so many.
     expect(other.locator(".acting")).to_have_text("No users are configured: whoever is on this machine may act.")
     link.click()
+    expect(page.locator(".watching")).to_have_text("! Nobody watches: no alarm is raised")
     row = page.locator("table.alarms tbody tr")
     expect(row).to_contain_text(WORDS)
     expect(row).to_contain_text("Call: TOF expert")
