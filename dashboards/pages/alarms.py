@@ -116,6 +116,7 @@ def _what(alarm: Alarm) -> list[Any]:
     if new.plot in experiment().plots:
         title = experiment().plots[new.plot].title
         links.append(to_page_with(title, f"/plot/{new.plot}", run, said=f"This plot in run {new.run}"))
+    links.append(html.A("Its page", href=f"/alarm/{alarm.id}", className="choice", title="To be sent to a telephone"))
     return [
         html.Div(new.words, className="words"),
         html.Div(when(new, alarm.at_us), className="why"),
@@ -155,6 +156,22 @@ def _became(alarm: Alarm, now_us: int) -> list[Any]:
     return [*map(html.Div, who_knows(alarm, now_us)), *buttons]
 
 
+def sound() -> Any:
+    """Return what switches the sound on and off, and tries it; see ``sound.js``."""
+    switch = html.Button(
+        "Sound: off",
+        id="sound",
+        className="choice",
+        type="button",
+        role="switch",
+        disabled=True,  # until the script has come
+        title="Have alarms heard in this browser (s)",
+        **{"aria-checked": "false", "data-sound": "turn", "data-key": "s"},
+    )
+    its = {"className": "choice", "type": "button", "title": "Hear what alarms of each priority sound like"}
+    return html.P([switch, html.Button("Test", **its, **{"data-sound": "test"})], className="sounds")
+
+
 def link(here: str, its: Bell) -> Any:
     """Return the link to the page, with how many wait, and the mark of what keeps others from being raised."""
     count, watching = len(its.waiting), its.watching
@@ -162,6 +179,7 @@ def link(here: str, its: Bell) -> Any:
     classes = [name for name, has in (("here", here == "/alarms"), ("bad", count > 0)) if has]
     words = ["Alarms", *([str(count)] if count else []), *([MARK[unwatched.level]] if unwatched else [])]
     said = {"title": unwatched.text, "aria-label": f"{' '.join(words)} {unwatched.text}"} if unwatched else {}
+    said["data-waiting"] = " ".join(its.waiting)
     return to_page(" ".join(words), "/alarms", className=" ".join(["apart", *classes]), **said)
 
 

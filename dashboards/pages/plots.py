@@ -8,7 +8,7 @@ from dash import dcc, html
 
 from dashboards.choices import Beside
 from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
-from dashboards.pages.alarms import Bell
+from dashboards.pages.alarms import Bell, sound
 from dashboards.pages.alarms import link as to_alarms
 from dashboards.pages.links import act, acting, to_page
 from dashboards.pages.spills import PLACE, is_spill, no_spill, short, spill_on
@@ -119,7 +119,7 @@ def page(path: str, make: Maker) -> Any:
         case [name] if name == CHANGED:
             return [*table(name), html.P(to_page("What would other limits have told?", f"/{TRY}"))]
         case [name] if name in PAGES:
-            return [acting(_ACTED_ON[name]), *table(name)]
+            return [acting(_ACTED_ON[name]), *([sound()] if name == ALARMS else []), *table(name)]
         case [name] if name == TRY:
             return trying()
     if spill_on(path) is not None:
