@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from errno import EACCES, EADDRINUSE
 from functools import partial
+from html import escape as html_of
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,32 @@ from dashboards.data import Data
 from dashboards.data.trying import MOST_BYTES, MOST_RUNS, Trier
 from dashboards.export import as_csv, as_json
 from dashboards.faults import Faults
-from dashboards.guard import LIVE, LOOPBACK, NO_SUCH_PAGE, Guard
+from dashboards.guard import LIVE, NO_SUCH_PAGE, Guard
 from dashboards.handover import MARKDOWN, PAGE, HandOver
 from dashboards.live import COMPRESSION, Live
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
 from dashboards.pages.links import act, choose
+from dashboards.pages.one_alarm import one_alarm
 from dashboards.pages.trying import TRY
-from dashboards.scripts import ACTING, HAND_OVER, HAND_OVER_SCRIPT, LOADING, LOG_IN, LOG_IN_SCRIPT, PLOTLY, REGENERATOR
+from dashboards.scripts import (
+    ACTING,
+    ALARM,
+    ALARM_SCRIPT,
+    HAND_OVER,
+    HAND_OVER_SCRIPT,
+    LOADING,
+    LOG_IN,
+    LOG_IN_SCRIPT,
+    PLOTLY,
+    REGENERATOR,
+    SOUND,
+)
 from dashboards.threads import Threads, peer_of
 from streams.errors import ServerError, UsageError
 from streams.experiment import experiment
 from streams.freshness import BROWSER_LATE_S
-from streams.settings import Settings
+from streams.settings import LOOPBACK, Settings
 
 TRUSTED = ("127.0.0.1",)
 """Who is believed for whom it asks, and whether by TLS, besides the proxies of the settings: one on this machine."""
@@ -99,6 +113,8 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     Acts(settings, data).add_to(server)
     _add_log_in(server, settings)
     _add_hand_over(server, settings, threads)
+    acting = _add_script(server, ACTING)
+    _add_alarm(server, data, threads, acting)
     server.add_route(f"/{TRY}", partial(_tried, Trier(settings)), methods=["POST"])
     plotly = _add_script(server, PLOTLY)
     app.regenerator = _add_script(server, REGENERATOR)
@@ -110,7 +126,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
         .replace("{%css%}", preload + "{%css%}")
         .replace("{%app_entry%}", '<div id="loading" role="status"></div>{%app_entry%}')
     )
-    app.layout = _layout(settings.dashboard.refresh_s, _add_script(server, ACTING))
+    app.layout = _layout(settings.dashboard.refresh_s, acting, _add_script(server, SOUND))
     add_callbacks(app, data, figures, faults)
     # Dash does so at its first request, but only if that is for "/": another page would come without scripts and style.
     app._setup_server()
@@ -181,6 +197,24 @@ def _add_hand_over(server: FastAPI, settings: Settings, threads: Threads) -> Non
         server.add_route(path, answered)
 
 
+def _add_alarm(server: FastAPI, data: Data, threads: Threads, acting: str) -> None:
+    """Have the page of each alarm served."""
+    fixed = {"SCRIPT": _add_script(server, ALARM_SCRIPT), "ICON": _ICON, "ACTING": acting}
+    content = re.sub("|".join(fixed), lambda found: fixed[found[0]], ALARM.read_text())
+
+    def made(alarm_id: str) -> Response:
+        its = one_alarm(data, alarm_id)
+        # What stands in it is no place for anything more.
+        parts = {"TITLE": html_of(its.title), "BODY": its.body}
+        page = re.sub("TITLE|BODY", lambda found: parts[found[0]], content)
+        headers = {"Cache-Control": "no-store"}
+        return Response(page, 200 if its.is_there else 404, headers, media_type="text/html")
+
+    @server.get("/alarm/{alarm_id}")
+    async def alarm(alarm_id: str, request: Request) -> Response:
+        return await threads.run(peer_of(request), partial(made, alarm_id))
+
+
 def _add_files(server: FastAPI, data: Data, threads: Threads) -> None:
     """Have a plot's numbers served as files, named after run, plot and spills."""
     kinds = {"csv": (as_csv, "text/csv"), "json": (as_json, "application/json")}
@@ -222,9 +256,9 @@ def _words(words: str, status: int) -> Response:
     return Response(words, status_code=status, media_type="text/plain")
 
 
-def _layout(refresh_s: float, acting: str) -> Any:
+def _layout(refresh_s: float, *later: str) -> Any:
     limits = {
-        "acting": acting,
+        "later": later,
         "beat_ms": BEAT_MS,
         "drawn_ms": DRAWN_MS,
         "late_ms": max(BROWSER_LATE_S, REFRESHES_LATE * refresh_s) * 1000,

@@ -11,7 +11,7 @@ from dashboards.faults import Faults
 from dashboards.live import joined, versions
 from dashboards.make import FigureCache
 from dashboards.pages import plots
-from dashboards.pages.alarms import waiting
+from dashboards.pages.alarms import bell
 from dashboards.pages.controls import controls
 from dashboards.pages.spills import choices_on
 from dashboards.pages.strip import badges, banners, strip
@@ -67,4 +67,4 @@ def _page(data: Data, figures: FigureCache, path: str, search: str | None, theme
     choosing = controls(view, choices, names, beside)
     about = strip(view), badges(view), banners(view, choices, passed_over(search)), choosing
     absent = situation.not_read_out(view.book.totals)
-    return page, plots.navigation(path, absent, waiting(view)), *about, tiles(view, path)
+    return page, plots.navigation(path, absent, bell(view)), *about, tiles(view, path)

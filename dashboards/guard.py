@@ -18,7 +18,6 @@ MOST_CHARACTERS = 4096
 """In an address or a choice."""
 LIVE = "/live"
 """What an open page asks has the page's address in it, in which marks take more characters."""
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 NO_SUCH_PAGE = "There is nothing at this address."
 SAFE = ("GET", "HEAD")
 """Methods that change nothing."""

@@ -20,7 +20,7 @@ from dashboards.choices import Choices, passed_over
 from dashboards.data import Data, ShownSpill, View
 from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.make import FigureCache
-from dashboards.pages.alarms import listed_alarms, waiting
+from dashboards.pages.alarms import bell, listed_alarms
 from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import counted, listed_flags, plain, runs_list
 from dashboards.pages.flags import flags_list, flags_shares
@@ -184,8 +184,7 @@ class Live:
         }
         if "about" in new:
             told["parts"]["controls"] = controls(view, choices, names_on(path), beside_on(path))
-            absent = situation.not_read_out(view.book.totals)
-            told["parts"]["navigation"] = navigation(path, absent, waiting(view))
+            told["parts"]["navigation"] = navigation(path, situation.not_read_out(view.book.totals), bell(view))
         if "spill" in new and (address := spill_on(path)):
             told["parts"]["spill"] = spill_parts(address, shown.spill)
         if "runs" in new:
@@ -220,7 +219,7 @@ def versions(view: View, theme: str | None, choices: Choices, names: list[str]) 
     """Return what changes when a page's figures do, their axes, and its choices."""
     replays = [(each.plan.session, each.plan.runs, each.promoted, each.state) for each in view.replays]
     reference = view.reference and view.reference.called
-    about = choices, view.run, reference, view.automatic, view.runs.version, view.windows, names, replays, waiting(view)
+    about = choices, view.run, reference, view.automatic, view.runs.version, view.windows, names, replays, bell(view)
     return {
         "figures": version(view.version, theme, choices.but(rotate_s=None), names),
         "axes": version(view.run, choices.log, view.reference and choices.mode, names),

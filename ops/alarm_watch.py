@@ -1,47 +1,35 @@
-"""Raises and clears the alarms of the current run, and tells them outside, in a thread for which the other never waits.
+"""Raises and clears the alarms, and tells them outside, in threads for which the first never waits.
 
 What is raised, cleared and told is in Kafka before anything follows from it. So either may be killed at any moment, or
 run twice; what was being told then is told again, with the same id.
 """
 
-import hashlib
-import hmac
 import json
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from http.client import HTTPException
-from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import structlog
 from redis import Redis, RedisError
 
-from dashboards.access.private import read_private
 from dashboards.choices import Choices
 from dashboards.data import Data, View
-from schemas.records import Action
-from streams.books.alarm_actions import due_actions, tell_action
-from streams.books.alarming import Lasting, Seen, advice, due
-from streams.books.alarms import Alarm, Alarms, bundle, telling_id, to_tell
-from streams.books.decided import decide, newest
-from streams.errors import ServerError, SpilldeckError, UsageError
+from ops.quality import Quality
+from ops.telling import Teller, ways_of
+from schemas.records import NO_RUN, Action
+from streams.books.alarm_actions import due_actions
+from streams.books.alarming import Due, Gone, Lasting, Seen, due
+from streams.books.alarms import Alarms
+from streams.books.data_flow import DataFlow, Flow, unread
+from streams.books.plain_limits import TooMany
+from streams.books.watchers import Heartbeat
+from streams.errors import ServerError, UsageError
 from streams.settings import Settings
 
 LOOK_S = 1.0
 """Time between two looks at what is known; at once when there is something new."""
-GATHER_S = 2.0
-"""So long what is to be told waits for what comes together with it."""
-BUNDLE_FROM = 4
-"""So many that are told at once are told in one."""
-ANSWER_S = 10.0
-"""A webhook that has not answered within it has not been told."""
-PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
-"""Between two times that it is told in vain: each is twice as long as the one before."""
-
 _log = structlog.get_logger(__name__)
 _US = 1_000_000
 
@@ -60,8 +48,19 @@ class AlarmWatcher:
     """
 
     def __init__(self, settings: Settings, redis: Redis, data: Data) -> None:
-        self._settings, self._redis, self._data = settings, redis, data
-        self._lasting = Lasting()
+        self._settings, self._data = settings, data
+        self._quality = Quality(settings, redis)
+        self._lasting, self._flow, self._gone = Lasting(), DataFlow(), Gone()
+        self._heart = Heartbeat(redis, settings.redis.key_prefix, settings.session)
+
+    def watch(self) -> None:
+        """Look, and say that it is done: who cannot see or not write does not watch."""
+        self.look()
+        self._heart.beat()
+
+    def end(self) -> None:
+        """Say that nobody watches here any more."""
+        self._heart.end()
 
     def look(self) -> None:
         """Raise and clear what is due.
@@ -72,139 +71,67 @@ class AlarmWatcher:
             When Kafka does not answer, or the books cannot be read; `redis.RedisError` when Redis does not answer.
         """
         view = self._data.view(Choices())
+        over, gone = self._others(view)
+        flow = replace(self._seen_flow(view), over=over, gone=gone)
+        self._take(lambda known: self._flow.due(flow, known), view.alarms)
         if view.is_old:
             raise ServerError("the books cannot be read")
-        seen = self._seen(view)
-        if seen is None or due(seen, view.alarms, _now_us()) == ((), ()):
+        if view.observed.kafka_lost_s:
+            raise ServerError("Kafka does not answer")
+        if (seen := self._seen(view)) is not None:
+            its = replace(seen, over=over, gone=gone, unread=unread(flow.too_many))
+            self._take(lambda known: due(its, known, _now_us()), view.alarms)
+
+    def _take(self, what: Callable[[Alarms], Due], shown: Alarms) -> None:
+        """Write what is due, by what is shown and by what Kafka knows: the page may know less."""
+        if what(shown) == ((), ()):
             return
-        # The page may know less than Kafka.
-        known = newest(self._settings, self._redis)().alarms
-        for action in due_actions(due(seen, known, _now_us())):
+        for action in due_actions(what(self._quality.alarms())):
             self._write(action)
 
     def _write(self, action: Action) -> None:
         try:
-            decide(self._settings, self._redis, action)
+            self._quality.decide(action)
         except UsageError as error:
             _log.info(f"another was faster: {action.kind}", alarm=action.subject, why=str(error))
             return
         words = json.loads(action.after or action.before)["words"]
         _log.warning(action.kind, alarm=action.subject, words=words, why=action.reason)
 
+    def _others(self, view: View) -> tuple[set[int], set[int]]:
+        """Return the other runs with alarms, by what became of them: those that are over, and those that are gone."""
+        runs = {each.new.run for each in view.alarms if each.is_active} - {NO_RUN, view.run}
+        stored = {run for run in runs if view.runs.get(run)}
+        is_known = view.run is not None and not view.is_old and not view.observed.made_again
+        return stored, self._gone.look(runs - stored if is_known else (), view.now_s)
+
+    def _seen_flow(self, view: View) -> Flow:
+        is_known = not (view.is_old or view.is_loading or view.is_made_again or view.is_unreadable)
+        # What only warns is no alarm.
+        too_many: Sequence[TooMany] | None = () if view.limits.only_warns else view.too_many
+        return Flow(
+            session=self._settings.session,
+            observed=view.observed,
+            run=view.run,
+            is_over=view.is_over,
+            last=view.book.totals.last_spill,
+            too_many=too_many if is_known else None,
+        )
+
     def _seen(self, view: View) -> Seen | None:
         """Return what is known of the current run; None while too little is."""
         if view.run is None or view.judgement is None or view.is_loading or view.is_made_again or view.is_unreadable:
             return None
-        stored = {each.new.run for each in view.alarms if each.is_active and view.runs.get(each.new.run)}
         seen = Seen(
             session=self._settings.session,
             run=view.run,
             is_over=view.is_over,
             judgement=view.judgement,
             shapes=view.shapes if view.is_as_judged else {},
-            over=stored - {view.run},
         )
         against = view.reference.against if view.reference is not None else None
         lasting = self._lasting.look(view.run, view.book, seen.beneath.rest, against, view.limits)
         return replace(seen, lasting=lasting)
-
-
-class Teller:
-    """Tells a webhook what nobody has acknowledged.
-
-    Parameters
-    ----------
-    settings
-        Its address, and the file of the secret that signs what is told.
-    redis
-        Client that returns bytes.
-    known
-        Gives the alarms as the page has them.
-    """
-
-    def __init__(self, settings: Settings, redis: Redis, known: Callable[[], Alarms]) -> None:
-        self._settings, self._redis, self._known = settings, redis, known
-        self._to_note: Action | None = None
-        """What was told, and could not be noted yet."""
-        self.pause_s = 0.0
-        """How long to wait before the next try; it grows while nobody listens."""
-
-    def look(self) -> None:
-        """Tell what is due.
-
-        Raises
-        ------
-        ServerError
-            When Kafka does not answer; `redis.RedisError` when Redis does not.
-        """
-        self._note()
-        if not self._due(self._known()):
-            return
-        alarms = self._due(newest(self._settings, self._redis)().alarms)
-        for told in [alarms] if len(alarms) >= BUNDLE_FROM else [[each] for each in alarms]:
-            if not self._tell(told):
-                return
-            self._to_note = tell_action(told)
-            self._note()
-
-    def _due(self, alarms: Alarms) -> list[Alarm]:
-        now_us = _now_us()
-        found = to_tell(alarms, now_us, round(self._settings.alarms.repeat_s * _US))
-        has_waited = any(each.at_us + GATHER_S * _US <= now_us for each in found)
-        return found if has_waited else []
-
-    def _note(self) -> None:
-        if self._to_note is None:
-            return
-        try:
-            decide(self._settings, self._redis, self._to_note)
-        except UsageError as error:
-            _log.info("another has told it, too", id=self._to_note.subject, why=str(error))
-        self._to_note = None
-
-    def _tell(self, alarms: list[Alarm]) -> bool:
-        """Tell some alarms in one; return whether the webhook has taken it."""
-        told_id = telling_id(alarms)
-        try:
-            self._post(told_id, json.dumps(message(told_id, alarms)).encode())
-        except (OSError, HTTPException, ValueError, SpilldeckError) as error:
-            self.pause_s = min(max(2 * self.pause_s, PAUSE_S), LONGEST_PAUSE_S)
-            why = str(error)
-            if isinstance(error, HTTPError):
-                why = f"it answers {error.code}"
-                error.close()
-            _log.warning("the webhook cannot be told", id=told_id, why=why, again_in_s=self.pause_s)
-            return False
-        self.pause_s = 0.0
-        _log.info("the webhook is told", id=told_id, words=bundle(alarms))
-        return True
-
-    def _post(self, told_id: str, body: bytes) -> None:
-        webhook, secret_file = self._settings.alarms.webhook, self._settings.alarms.secret_file
-        assert webhook is not None  # noqa: S101
-        headers = {"Content-Type": "application/json", "Spilldeck-Id": told_id}
-        if secret_file is not None:
-            headers["Spilldeck-Signature"] = f"sha256={signature(_secret(secret_file), body)}"
-        request = Request(webhook.get_secret_value(), body, headers, method="POST")  # noqa: S310 - it is of the web
-        with build_opener(_NoRedirect).open(request, timeout=ANSWER_S):
-            pass
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    """Takes a redirection for an error: what is told would be lost on the way."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """Follow none."""
-
-
-def message(told_id: str, alarms: Sequence[Alarm]) -> dict[str, Any]:
-    """Return what is told: in a line, and all of each alarm."""
-    return {"id": told_id, "text": bundle(alarms), "alarms": [_plain(each) for each in alarms]}
-
-
-def signature(secret: bytes, body: bytes) -> str:
-    """Return by what a receiver knows that what is told is ours: HMAC-SHA256 of the body, hexadecimal."""
-    return hmac.new(secret, body, hashlib.sha256).hexdigest()
 
 
 def watch(settings: Settings, redis: Redis, stopped: threading.Event) -> None:
@@ -212,12 +139,14 @@ def watch(settings: Settings, redis: Redis, stopped: threading.Event) -> None:
     failed: list[BaseException] = []
     with Data(settings, explains=False) as data:
         watcher = AlarmWatcher(settings, redis, data)
-        if settings.alarms.webhook is not None:
-            teller = Teller(settings, redis, lambda: data.view(Choices()).alarms)
+        for way in ways_of(settings):
+            teller = Teller(settings, redis, lambda: data.view(Choices()).alarms, way)
             # Whoever listens slowly does not keep us from ending.
-            args = (teller.look, stopped, lambda: teller.pause_s, failed)
+            args = (teller.look, stopped, teller.pause, failed)
             threading.Thread(target=_keep, args=args, daemon=True).start()
-        _keep(watcher.look, stopped, lambda: 0.0, failed)
+        _keep(watcher.watch, stopped, lambda: 0.0, failed)
+        with suppress(RedisError):  # then it is said to be silent
+            watcher.end()
     if failed:
         raise failed[0]
 
@@ -241,18 +170,6 @@ def _keep(
                 _log.info("the servers answer again")
             is_away = False
         stopped.wait(max(pause_s(), LOOK_S))
-
-
-def _plain(alarm: Alarm) -> dict[str, Any]:
-    of_it = {"id": alarm.id, "raised_us": alarm.at_us, "times_told": len(alarm.told_us)}
-    return of_it | alarm.new._asdict() | advice(alarm.new)._asdict()
-
-
-def _secret(file: Path) -> bytes:
-    content = read_private(file.expanduser())
-    if not content or not content.strip():
-        raise UsageError(f"{file} of alarms.secret_file is empty, or is not there")
-    return content.strip()
 
 
 def _now_us() -> int:

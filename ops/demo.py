@@ -172,8 +172,9 @@ def demo(files: list[Path]) -> None:
         page = running.start("page", "dashboard")
         address = f"http://{settings.dashboard.address}"
         _wait_for_page(address, page)
+        running.start("watcher of alarms", "alarms", "watch")
         out.print(f"\n[bold]The page: {address}[/]")
-        out.print("Look at the status strip (run, spills, freshness), the overview, a plot's own page.")
+        out.print("Look at the status strip (run, spills, freshness), the overview, a plot's own page, the alarms.")
         out.print("Stop with Ctrl-C.\n")
         records = paced(inputs.records(), None, as_recorded=True) if files else _simulated()
         with SpillProducer(settings) as producer:

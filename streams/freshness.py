@@ -4,6 +4,7 @@ The wall clock decides here and nowhere else: whether something is alive is a qu
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from streams.words import several
@@ -22,6 +23,8 @@ OWN_CLOCK_OFF_S = 10.0
 """Spills whose own times differ so much from when they were produced have a clock that is off, or came late."""
 RECORDED_S = 86_400.0
 """Spills that are so old when they are produced were recorded: a file is played."""
+WATCHER_SILENT_S = 15.0
+"""A watcher of alarms speaks every second, but may have a whole run to judge first, and several alarms to write."""
 REFUSED_OF_LAST, REFUSED_LATE, REFUSED_ALL = 20, 3, 10
 """Of the last so many spills, so many that are refused are told; without one that counts, so many are bad."""
 
@@ -82,12 +85,31 @@ class Observed:
     run_waits: bool = False
     """The run has begun and none of its spills has come."""
     run_ended: bool = False
+    watchers: int = 0
+    """Watchers of alarms that are at work."""
+    watched_s: float = 0.0
+    """When any of them last said so; 0 if none ever did."""
 
 
 def silence_s(seen: Observed) -> float | None:
     """Return for how long no spill has come; None if nobody knows."""
     last_s = _last_s(seen)
     return max(seen.now_s - last_s, 0.0) if last_s and not seen.kafka_lost_s else None
+
+
+def is_silent(seen: Observed) -> bool:
+    """Say whether spills should come and none does, for so long that it is bad."""
+    return daq(seen).level is Level.BAD
+
+
+def is_stuck(seen: Observed) -> bool:
+    """Say whether a spill waits for so long to be processed that it is bad."""
+    return seen.behind > 0 and seen.now_s - seen.behind_since_s > PIPELINE_STUCK_S
+
+
+def refuses_all(seen: Observed) -> bool:
+    """Say whether so many spills of a run that goes on have come and not counted, the last of all, that it is bad."""
+    return seen.refused >= REFUSED_ALL and not seen.run_ended
 
 
 def stand(seen: Observed) -> bool:
@@ -97,8 +119,7 @@ def stand(seen: Observed) -> bool:
     """
     if seen.run_ended or seen.run_waits:
         return False
-    is_stuck = seen.behind > 0 and seen.now_s - seen.behind_since_s > PIPELINE_STUCK_S
-    return is_stuck or seen.refused >= REFUSED_LATE or (silence_s(seen) or 0.0) > DAQ_SILENT_S
+    return is_stuck(seen) or seen.refused >= REFUSED_LATE or (silence_s(seen) or 0.0) > DAQ_SILENT_S
 
 
 def _last_s(seen: Observed) -> float:
@@ -167,16 +188,30 @@ def pipeline(seen: Observed) -> Freshness:
     spills = several(seen.behind, "spill")
     if not is_late:
         return Freshness(level=Level.GOOD, text=f"Processing {spills}")
-    level = Level.WARNING if behind_s <= PIPELINE_STUCK_S else Level.BAD
+    level = Level.BAD if is_stuck(seen) else Level.WARNING
     return Freshness(level=level, text=f"Processing {span(behind_s)} behind ({spills}): workers")
+
+
+def alarms(seen: Observed) -> Freshness:
+    """Say whether anybody watches for alarms: else that there is none says nothing."""
+    if seen.store_lost_s:
+        return Freshness(level=Level.UNKNOWN, text="Redis does not answer: nobody knows who watches for alarms")
+    if seen.kafka_lost_s:
+        return Freshness(level=Level.WARNING, text="Kafka does not answer: no alarm can be raised until it does")
+    if seen.watchers:
+        by = f" by {seen.watchers}" if seen.watchers > 1 else ""
+        return Freshness(level=Level.GOOD, text=f"Watched{by}")
+    if seen.watched_s:
+        at = f"{datetime.fromtimestamp(seen.watched_s, UTC):%d %b %H:%M:%S} UTC"
+        return Freshness(level=Level.BAD, text=f"Watcher silent since {at}: no alarm is raised")
+    return Freshness(level=Level.WARNING, text="Nobody watches: no alarm is raised")
 
 
 def _refused(seen: Observed) -> Freshness | None:
     """Say that spills come and do not count; None if they do."""
     if seen.refused >= REFUSED_LATE:
-        is_bad = seen.refused >= REFUSED_ALL and not seen.run_ended
         text = f"No spill counted for {seen.refused:,}: {seen.refused_why}"
-        return Freshness(level=Level.BAD if is_bad else Level.WARNING, text=text)
+        return Freshness(level=Level.BAD if refuses_all(seen) else Level.WARNING, text=text)
     if seen.refused_of_last >= REFUSED_LATE:
         text = f"{seen.refused_of_last} of the last {REFUSED_OF_LAST} spills not counted: {seen.refused_why}"
         return Freshness(level=Level.WARNING, text=text)

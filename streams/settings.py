@@ -6,11 +6,21 @@ An unknown key is an error, so that a misspelt setting is never passed over.
 """
 
 import os
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,6 +35,7 @@ _FILE_VARIABLE = "SPILLDECK_CONFIG"
 
 LIVE = "live"
 """The session that processes what the DAQ sends, and speaks for it in the topic of runs."""
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -110,6 +121,12 @@ class DashboardSettings(_Section):
     """Longest time between two looks for new spills; checkpoints are shown when they are made."""
     references: Path = Path("~/.local/state/spilldeck/references")
     """Where `references import` keeps histograms to compare with; the page reads them there."""
+    url: Annotated[str, Field(pattern=r"^(https?://[^\s?#]+)?$")] = ""
+    """Address at which others open the page, as https://host: what is told of alarms has links to it, or else none."""
+
+    def link(self, path: str) -> str:
+        """Return the address of one of the page's parts from elsewhere; empty if nobody said where the page is."""
+        return f"{self.url.rstrip('/')}{path}" if self.url else ""
 
     @property
     def address(self) -> str:
@@ -154,6 +171,37 @@ def _is_web(address: SecretStr) -> SecretStr:
     return address
 
 
+class Tls(StrEnum):
+    """How a connection is encrypted."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+class MailSettings(_Section):
+    """The server that takes mails of alarms."""
+
+    host: str = ""
+    """A server of SMTP; without it nothing is mailed."""
+    port: Port = 587
+    tls: Tls = Tls.STARTTLS
+    """`starttls`, `tls` from the first byte on (port 465), or `none`."""
+    sender: str = ""
+    recipients: list[str] = []
+    user: str = ""
+    """Without it nobody logs in."""
+    password: SecretStr = SecretStr("")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.host and not (self.sender and self.recipients):
+            raise ValueError("mails need a sender and recipients")
+        if self.user and self.tls is Tls.NONE and self.host not in LOOPBACK:
+            raise ValueError("a password must not go over the network as it is: tls = starttls or tls")
+        return self
+
+
 class AlarmsSettings(_Section):
     """What tells alarms outside."""
 
@@ -163,6 +211,7 @@ class AlarmsSettings(_Section):
     """File, for its owner alone, whose content signs what is told; without it nothing does."""
     repeat_s: Annotated[float, Field(ge=1, le=86_400)] = 600
     """An alarm that nobody acknowledges is told again after it, three times at most."""
+    mail: MailSettings = MailSettings()
 
 
 class LocalSettings(_Section):

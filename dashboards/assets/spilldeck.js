@@ -54,13 +54,17 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       if (document.hidden) this.question = null;
       else this.fetchAnswer(question);
     },
-    // What is for who acts comes when the plots stand; where it does not come, it is asked for with the next answer.
+    // What is for who acts, and for who hears, comes when the plots stand; what does not come is asked for with the next
+    // answer.
     begin: function () {
-      if (this.begun) return;
-      this.begun = document.createElement("script");
-      Object.assign(this.begun, { src: this.limits.acting, onerror: () => { this.begun = null; } }).dataset.again = "1";
-      document.head.append(this.begun);
+      for (const src of this.limits.later) {
+        if (this.begun[src]) continue;
+        this.begun[src] = document.createElement("script");
+        Object.assign(this.begun[src], { src, onerror: () => { delete this.begun[src]; } }).dataset.again = "1";
+        document.head.append(this.begun[src]);
+      }
     },
+    begun: {},
     // Until all plots of a page stand, newer figures wait: they would be drawn between them, and all stand later.
     isDrawing: function () {
       const stands = plot => plot.querySelector(".main-svg");

@@ -4,9 +4,11 @@ import threading
 
 import structlog
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from streams.books.actions import NoTopicError
-from streams.books.decided import Copy, newest
+from streams.books.decided import Copy, by_kafka, newest
 from streams.books.decisions import Decisions
 from streams.books.promotions import Promoted, Promotions
 from streams.settings import Settings
@@ -71,12 +73,23 @@ class DecisionsWatcher:
         self.promoted = self._promotions.of(self.known)
         return self.promoted
 
-    def refresh(self) -> None:
-        """Hold Redis's copy against Kafka."""
+    def _ask(self) -> None:
         try:
             known = newest(self._settings, self._redis)
             with self._reading:
                 self._known = known()
+        except (RedisConnectionError, RedisTimeoutError):
+            # Kafka goes on telling what is an alarm: that Redis is away, too.
+            if self._known is None:
+                raise
+            now = by_kafka(self._settings, self._known)
+            with self._reading:
+                self._known = max(self._known, now, key=lambda each: each.next)
+
+    def refresh(self) -> None:
+        """Hold Redis's copy against Kafka."""
+        try:
+            self._ask()
         except NoTopicError:
             self._fault = ""
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on

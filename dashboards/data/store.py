@@ -22,12 +22,16 @@ from streams.books.connect import risks_of
 from streams.books.limits import LimitsFile
 from streams.books.reader import BookReader
 from streams.books.replays import Replays
+from streams.books.watchers import Watching, watching
 from streams.conditions.store import ConditionsStore
+from streams.freshness import WATCHER_SILENT_S
 from streams.kafka import Spans
 from streams.settings import Settings
 
 RISKS_S = 30.0
 """Time between two looks at how Redis is set."""
+SAME_S = 0.5
+"""So near to one another two times at which a watcher spoke are one, seen twice: it speaks every second at most."""
 READERS_KEPT = 64
 """Sessions of which the list of runs is remembered."""
 
@@ -53,6 +57,10 @@ class Store:
     """All that there are, the newest first."""
     replays_fault: str = ""
     """What of them cannot be read; empty if all can."""
+    watching: Watching = Watching()  # noqa: RUF009 - frozen
+    """Who watched for alarms when it was last read."""
+    watched_s: float = 0.0
+    """When any of them last said so, by our clock; 0 if none ever did."""
     risks: tuple[str, ...] = ()
     """Why what Redis holds is not safe, a clause each."""
     read_s: float = field(default_factory=time.time)
@@ -79,6 +87,7 @@ class StoreWatcher:
     def __init__(self, settings: Settings, redis: Redis, decisions: DecisionsWatcher, *, explains: bool = True) -> None:
         self._redis = redis
         prefix = settings.redis.key_prefix
+        self._watching = partial(watching, redis, prefix, settings.session, WATCHER_SILENT_S)
         shown = BookReader(redis, prefix, settings.session, lambda: decisions.promoted.shown)
         # Each remembers the list of its session's runs; a browser may name any session.
         reader_of = lru_cache(READERS_KEPT)(partial(BookReader.of, redis, settings))
@@ -116,7 +125,7 @@ class StoreWatcher:
             if self._explains:
                 now = replace(now, explained=self._explainer.look(now.books, now.shapes, now.explained))
             now = self._with_replays(now, now.books.at.promoted.all)
-            now = self._with_risks(now)
+            now = _with_watching(self._with_risks(now), self._watching())
         except (RedisConnectionError, RedisTimeoutError) as error:
             return _without(now, "does not answer", error)
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on
@@ -151,6 +160,13 @@ class StoreWatcher:
         now = replace(last, risks=risks_of(self._redis).all)
         self._risks_s = time.monotonic()
         return now
+
+
+def _with_watching(last: Store, watching: Watching) -> Store:
+    watched_s = 0.0 if watching.silent_s is None else time.time() - watching.silent_s
+    # What was said once must not be told as of another second each time.
+    is_same = abs(watched_s - last.watched_s) < SAME_S
+    return replace(last, watching=watching, watched_s=last.watched_s if is_same else watched_s)
 
 
 def _without(last: Store, fault: str, error: Exception) -> Store:

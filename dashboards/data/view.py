@@ -11,6 +11,7 @@ from dashboards.data.history import History
 from dashboards.data.hits import Hits
 from dashboards.data.one_run import Part
 from dashboards.data.replays import Replay
+from streams.books import situation
 from streams.books.alarms import Alarms
 from streams.books.book import Book
 from streams.books.cells import Histogram
@@ -19,6 +20,7 @@ from streams.books.imported import Imported
 from streams.books.issues import Issues
 from streams.books.judgement import Judgement
 from streams.books.limits import TypeLimits
+from streams.books.plain_limits import TooMany, too_many
 from streams.books.proposals import Proposal
 from streams.books.replays import called
 from streams.books.run import RunBook
@@ -28,7 +30,7 @@ from streams.books.spill_search import Filling
 from streams.books.totals import Totals
 from streams.books.windows import Window
 from streams.explain.verdicts import Explained
-from streams.freshness import Freshness
+from streams.freshness import Freshness, Observed
 from streams.plots.spillfacts import SpillFacts
 
 
@@ -243,6 +245,10 @@ class View:
     """The store cannot be read: all is as it was when it could."""
     daq: Freshness
     pipeline: Freshness
+    watching: Freshness
+    """Whether anybody watches for alarms."""
+    observed: Observed
+    """What all three follow from."""
 
     @property
     def is_stored(self) -> bool:
@@ -261,6 +267,18 @@ class View:
     def is_over(self) -> bool:
         """Whether the run is: the DAQ said so, or another began."""
         return self.run is not None and (self.book.totals.ended or self.run != self.current)
+
+    @property
+    def missing(self) -> int:
+        """How many spills are in no histogram and are not on the way: partitions run ahead of one another."""
+        if self.is_made_again:
+            return 0  # those that are not there yet are on the way
+        return situation.missing(self.book.totals, self.behind)
+
+    @property
+    def too_many(self) -> list[TooMany]:
+        """What more of the run's spills have than its limits allow."""
+        return too_many(self.book.totals, self.limits.percent, self.missing) if not self.is_loading else []
 
     @property
     def yet(self) -> str:

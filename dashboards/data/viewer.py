@@ -21,7 +21,7 @@ from streams.books.limits import TypeLimits
 from streams.books.progress import Progress
 from streams.books.promotions import Promoted
 from streams.errors import SpilldeckError
-from streams.freshness import Observed, daq, pipeline, silence_s, span, stand
+from streams.freshness import Level, Observed, alarms, daq, pipeline, silence_s, span, stand
 from streams.settings import Settings
 
 LOSS_TOLD_S = 86_400.0
@@ -57,6 +57,8 @@ class Seen:
             made_again=len({run for its in progress.values() for run in its.repairs if run != NO_RUN}),
             kafka_lost_s=self.broker.lost_s,
             store_lost_s=store.read_s if store.fault else 0.0,
+            watchers=store.watching.at_work,
+            watched_s=store.watched_s,
         )
 
     def warnings(self, of_what_is_shown: Iterable[str], lost_replays: Iterable[str]) -> Iterator[str]:
@@ -66,6 +68,8 @@ class Seen:
             yield f"The store (Redis) {store.fault}, for {span(self.now_s - store.read_s)}: all numbers are old"
         if broker.lost_s:
             yield f"Kafka {broker.why}, for {span(self.now_s - broker.lost_s)}: nobody knows whether spills come"
+        if (watched := alarms(self.observed())).level is Level.BAD:
+            yield watched.text
         if self.undecided:
             yield self.undecided
         yield from broker.warnings
@@ -188,6 +192,8 @@ class Viewer:
             is_old=bool(fault),
             daq=daq(observed),
             pipeline=pipeline(observed),
+            watching=alarms(observed),
+            observed=observed,
         )
 
     def _imported(self, name: str | None) -> tuple[tuple[str, ...], Imported | None, tuple[str, ...]]:

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from dash import html
 
 from dashboards.data import View
 from dashboards.pages.issues import known_button
 from dashboards.pages.links import to_page, to_page_with
-from streams.books.alarming import advice
-from streams.books.alarms import STEADY_MOST, UPSET_MOST, Alarm, Figures, by_priority, figures
+from schemas.records import NO_RUN
+from streams.books.advice import advice
+from streams.books.alarms import STEADY_MOST, UPSET_MOST, Alarm, Figures, New, by_priority, figures
 from streams.books.issues import PLOT
 from streams.experiment import experiment
+from streams.freshness import MARK, Freshness, Level
 from streams.words import several
 
 HEADS = ("Alarm", "What", "What to do", "Who knows")
@@ -21,23 +23,30 @@ LISTED = 100
 OVER_LISTED = 20
 """Those that are, the newest ones."""
 _US = 1_000_000
-NONE = "No alarm is known. Only spilldeck alarms watch raises them, and this page does not see whether it is at work."
-"""Unknown is not good: the page cannot tell that nothing is wrong."""
+NONE = "No alarm is known."
 
 
-def waiting(view: View) -> int:
-    """Return how many alarms wait for somebody to acknowledge them."""
-    return sum(each.waits(_now_us(view)) for each in view.alarms)
+class Bell(NamedTuple):
+    """What the link to the page says."""
+
+    waiting: tuple[str, ...] = ()
+    """Alarms that wait for somebody to acknowledge them: how much depends on each, and its id."""
+    watching: Freshness | None = None
+    """Whether anybody watches; None if nobody can say."""
+
+
+def bell(view: View) -> Bell:
+    """Return what waits, and whether anybody watches: else that nothing waits says nothing."""
+    now_us = _now_us(view)
+    waiting = (f"{each.new.priority}:{each.id}" for each in view.alarms if each.waits(now_us))
+    return Bell(tuple(waiting), view.watching)
 
 
 def listed_alarms(view: View) -> tuple[Any, ...]:
     """Return what changes when the page does."""
     now_us = _now_us(view)
-    return (
-        view.alarms,
-        figures(view.alarms, now_us),
-        [(each.is_shelved(now_us), each.is_known(now_us)) for each in view.alarms],
-    )
+    quiet = [(each.is_shelved(now_us), each.is_known(now_us)) for each in view.alarms]
+    return view.alarms, figures(view.alarms, now_us), quiet, view.watching
 
 
 def alarms(view: View) -> Any:
@@ -46,13 +55,17 @@ def alarms(view: View) -> Any:
     here = sorted((each for each in view.alarms if not each.is_over), key=by_priority)
     here.sort(key=lambda each: (not each.waits(now_us), not each.is_active))
     over = [each for each in reversed(view.alarms) if each.is_over][:OVER_LISTED]
-    parts: list[Any] = [_figures(figures(view.alarms, now_us))]
+    parts: list[Any] = [_watching(view.watching), _figures(figures(view.alarms, now_us))]
     parts += [_table(here[:LISTED], now_us)] if here else [html.P(NONE)]
     if len(here) > LISTED:
         parts.append(html.P(f"{several(len(here) - LISTED, 'alarm')} more: spilldeck alarms list"))
     if over:
         parts.append(html.Details([html.Summary(f"Over: the last {len(over)}"), _table(over, now_us)]))
     return parts
+
+
+def _watching(its: Freshness) -> Any:
+    return html.P([html.Span(MARK[its.level], className="mark"), " ", its.text], className=f"watching {its.level}")
 
 
 def _figures(its: Figures) -> Any:
@@ -79,14 +92,15 @@ def _table(its: Sequence[Alarm], now_us: int) -> Any:
 
 
 def _row(alarm: Alarm, now_us: int) -> Any:
-    words, level = _state(alarm, now_us)
-    action, call = advice(alarm.new)
+    words, level = state_of(alarm, now_us)
+    action, call, _ = advice(alarm.new)
     to_do = [action, html.Div(f"Call: {call}", className="why")] if action else []
     head = html.Th([words, html.Div(f"{alarm.new.priority} priority", className="why")], scope="row", className=level)
     return html.Tr([head, html.Td(_what(alarm)), html.Td(to_do), html.Td(_became(alarm, now_us))])
 
 
-def _state(alarm: Alarm, now_us: int) -> tuple[str, str]:
+def state_of(alarm: Alarm, now_us: int) -> tuple[str, str]:
+    """Return how an alarm is, with its mark, and how good that is."""
     if not alarm.is_active:
         return ("✓ over" if alarm.is_over else "✓ recovered"), "good"
     if alarm.is_known(now_us):
@@ -107,12 +121,22 @@ def _what(alarm: Alarm) -> list[Any]:
     if new.plot in experiment().plots:
         title = experiment().plots[new.plot].title
         links.append(to_page_with(title, f"/plot/{new.plot}", run, said=f"This plot in run {new.run}"))
-    when = f"Run {new.run}, told after spill {new.spill}, {_time(alarm.at_us)}"
-    return [html.Div(new.words, className="words"), html.Div(when, className="why"), html.Div(links, className="links")]
+    links.append(html.A("Its page", href=f"/alarm/{alarm.id}", className="choice", title="To be sent to a telephone"))
+    return [
+        html.Div(new.words, className="words"),
+        html.Div(when(new, alarm.at_us), className="why"),
+        html.Div(links, className="links"),
+    ]
 
 
-def _became(alarm: Alarm, now_us: int) -> list[Any]:
-    """Return who knows of an alarm, and what one can do about it."""
+def when(new: New, at_us: int) -> str:
+    """Return in which run, after which spill and when an alarm was raised."""
+    spill = f"told after spill {new.spill}, " if new.spill != NO_RUN else ""
+    return f"Run {new.run}, {spill}{_time(at_us)}" if new.run != NO_RUN else _time(at_us)
+
+
+def who_knows(alarm: Alarm, now_us: int) -> list[str]:
+    """Return who acknowledged or shelved an alarm, and why it was cleared, a line each."""
     lines = []
     if alarm.acknowledged is not None:
         lines.append(f"{alarm.acknowledged.who}, {_time(alarm.acknowledged.at_us)}")
@@ -123,6 +147,11 @@ def _became(alarm: Alarm, now_us: int) -> list[Any]:
         lines.append(f"{alarm.known.words[:1].upper()}{alarm.known.words[1:]}")
     if alarm.cleared is not None:
         lines.append(f"{alarm.cleared.reason}, {_time(alarm.cleared.at_us)}")
+    return lines
+
+
+def _became(alarm: Alarm, now_us: int) -> list[Any]:
+    """Return who knows of an alarm, and what one can do about it."""
     its_own = {"className": "choice may-shifter", "type": "button", "data-alarm": alarm.id}
     buttons = []
     if alarm.acknowledged is None:
@@ -131,14 +160,36 @@ def _became(alarm: Alarm, now_us: int) -> list[Any]:
     if alarm.is_active:
         said = f"Hear nothing of it for a while: {alarm.new.words}"
         buttons.append(html.Button("Shelve", title=said, **its_own, **{"data-act": "shelve-alarm"}))
+    if alarm.is_active and alarm.new.is_verdict:
         buttons.append(known_button(alarm.new.of if alarm.new.of.startswith(PLOT) else alarm.new.of.rpartition("/")[0]))
-    return [*map(html.Div, lines), *buttons]
+    return [*map(html.Div, who_knows(alarm, now_us)), *buttons]
 
 
-def link(here: str, count: int) -> Any:
-    """Return the link to the page, with how many wait."""
+def sound() -> Any:
+    """Return what switches the sound on and off, and tries it; see ``sound.js``."""
+    switch = html.Button(
+        "Sound: off",
+        id="sound",
+        className="choice",
+        type="button",
+        role="switch",
+        disabled=True,  # until the script has come
+        title="Have alarms heard in this browser (s)",
+        **{"aria-checked": "false", "data-sound": "turn", "data-key": "s"},
+    )
+    its = {"className": "choice", "type": "button", "title": "Hear what alarms of each priority sound like"}
+    return html.P([switch, html.Button("Test", **its, **{"data-sound": "test"})], className="sounds")
+
+
+def link(here: str, its: Bell) -> Any:
+    """Return the link to the page, with how many wait, and the mark of what keeps others from being raised."""
+    count, watching = len(its.waiting), its.watching
+    unwatched = watching if watching is not None and watching.level is not Level.GOOD else None
     classes = [name for name, has in (("here", here == "/alarms"), ("bad", count > 0)) if has]
-    return to_page(f"Alarms {count}" if count else "Alarms", "/alarms", className=" ".join(["apart", *classes]))
+    words = ["Alarms", *([str(count)] if count else []), *([MARK[unwatched.level]] if unwatched else [])]
+    said = {"title": unwatched.text, "aria-label": f"{' '.join(words)} {unwatched.text}"} if unwatched else {}
+    said["data-waiting"] = " ".join(its.waiting)
+    return to_page(" ".join(words), "/alarms", className=" ".join(["apart", *classes]), **said)
 
 
 def _now_us(view: View) -> int:

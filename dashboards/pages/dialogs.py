@@ -35,6 +35,7 @@ KEYS = (
     ("space", "Freeze the plots of this browser, or let them go on"),
     ("f", "Full screen"),
     ("a", "Acknowledge what is bad: it is seen in this browser, and a rotating screen goes on"),
+    ("s", "Have alarms heard in this browser, or not; on the page of alarms"),
     ("Esc", "Close what is open; leave the large screen"),
 )
 

@@ -9,6 +9,7 @@ from dash import dcc, html
 from dashboards.choices import Beside
 from dashboards.figures.parts import Figure
 from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
+from dashboards.pages.alarms import Bell, sound
 from dashboards.pages.alarms import link as to_alarms
 from dashboards.pages.issues import known_button
 from dashboards.pages.links import act, acting, to_page
@@ -121,7 +122,7 @@ def page(path: str, make: Maker) -> Any:
         case [name] if name == CHANGED:
             return [*table(name), html.P(to_page("What would other limits have told?", f"/{TRY}"))]
         case [name] if name in PAGES:
-            return [acting(_ACTED_ON[name]), *table(name)]
+            return [acting(_ACTED_ON[name]), *([sound()] if name == ALARMS else []), *table(name)]
         case [name] if name == TRY:
             return trying()
     if spill_on(path) is not None:
@@ -130,13 +131,13 @@ def page(path: str, make: Maker) -> Any:
     return html.Div(why, className="card alone")
 
 
-def navigation(path: str, absent: Collection[str] = (), alarms: int = 0) -> list[Any]:
+def navigation(path: str, absent: Collection[str] = (), bell: Bell = Bell()) -> list[Any]:  # noqa: B008 - frozen
     """Return the links to the pages, that of the open one marked, and those of detectors that are `absent` greyed.
 
     Parameters
     ----------
-    alarms
-        Those that wait for somebody.
+    bell
+        Which alarms wait for somebody, and whether anybody watches.
     """
     match path.strip("/").split("/"):
         case ["detector", detector, *_]:
@@ -152,7 +153,7 @@ def navigation(path: str, absent: Collection[str] = (), alarms: int = 0) -> list
         href = f"/detector/{name}"
         links.append(_link(of.title, href, marked=here == href, absent=name in absent))
     replays = to_page("Replays", "/replays", className="apart here" if here == "/replays" else "apart")
-    return [*links, to_alarms(here, alarms), replays]
+    return [*links, to_alarms(here, bell), replays]
 
 
 def tabs(detector: str, path: str) -> Any:

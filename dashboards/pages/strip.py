@@ -43,7 +43,7 @@ def strip(view: View) -> list[Any]:
     counters = [
         (
             "Missing",
-            missing(view),
+            view.missing,
             "Numbers up to the last spill that never came; what is still being processed is left out",
         ),
         ("Duplicate", totals.duplicates, "Came again with the same bytes: counted once"),
@@ -141,13 +141,6 @@ def state(view: View) -> str:
     if view.is_over:
         return "ended"
     return "running" if totals.received else "started"
-
-
-def missing(view: View) -> int:
-    """Return how many spills are in no histogram and are not on the way: partitions run ahead of one another."""
-    if view.is_made_again:
-        return 0  # those that are not there yet are on the way
-    return situation.missing(view.book.totals, view.behind)
 
 
 def out_of_order(view: View) -> int:

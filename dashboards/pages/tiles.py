@@ -15,12 +15,11 @@ from dashboards.data import View
 from dashboards.pages.links import to_page
 from dashboards.pages.sparkline import sparkline
 from dashboards.pages.spills import filling_line
-from dashboards.pages.strip import missing
 from streams.books import shapes, situation
 from streams.books.following import Beneath, beneath, detector_of
 from streams.books.issues import PLOT, Issue, known_of
 from streams.books.judgement import cause_words, measured, words
-from streams.books.plain_limits import TooMany, too_many
+from streams.books.plain_limits import TooMany
 from streams.books.shapes import PlotVerdict
 from streams.checks.causes import Cause
 from streams.checks.counts import SETTLING, Finding
@@ -63,8 +62,7 @@ def _has_tile(detector: str, view: View) -> bool:
 
 def _over(detector: str, view: View) -> list[TooMany]:
     """Return what too many spills have of a detector; of none, as a whole."""
-    found = too_many(view.book.totals, view.limits.percent, missing(view)) if not view.is_loading else []
-    return [each for each in found if each.detector == detector]
+    return [each for each in view.too_many if each.detector == detector]
 
 
 def _wrong_level(view: View) -> Level:

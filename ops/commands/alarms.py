@@ -14,7 +14,10 @@ from streams.errors import UsageError
 from streams.words import calendar_time, several
 
 if TYPE_CHECKING:
+    from redis import Redis
+
     from streams.books.alarms import Alarm
+    from streams.settings import Settings
 
 app = typer.Typer(help="What the checks tell, and what people do about it.", no_args_is_help=True)
 SHORT = 8
@@ -31,26 +34,31 @@ def list_all(
     """List the alarms that are not over, what matters most first."""
     import time
 
+    from schemas.records import NO_RUN
     from streams.books.alarms import by_priority, figures
     from streams.books.decided import newest
 
     with servers() as (settings, redis):
         alarms = newest(settings, redis)().alarms
+        watched = watched_words(settings, redis)
     now_us = time.time_ns() // 1000
     found = sorted((each for each in alarms if all_of_them or not each.is_over), key=by_priority)
     found.sort(key=lambda each: (not each.is_active, each.acknowledged is not None))
     counted = figures(alarms, now_us)
     if as_json:
-        typer.echo(json.dumps({"alarms": [_plain(each, now_us) for each in found], "figures": counted._asdict()}))
+        its = [_plain(each, now_us) for each in found]
+        typer.echo(json.dumps({"alarms": its, "figures": counted._asdict(), "watching": watched}))
         return
     table = Table()
     for column in ("alarm", "is", "run", "raised (UTC)", "what", "became"):
         table.add_column(column, overflow="fold")
     for each in found:
         when = calendar_time(each.at_us / 1000, "%d %b %Y %H:%M:%S")
-        cells = (each.id[:SHORT], _is(each, now_us), str(each.new.run), when, each.new.words, _became(each))
+        run = str(each.new.run) if each.new.run != NO_RUN else "-"
+        cells = (each.id[:SHORT], _is(each, now_us), run, when, each.new.words, _became(each))
         table.add_row(*map(Text, cells))
-    out.print(table if found else "No alarm is known. Only spilldeck alarms watch raises them.")
+    out.print(table if found else "No alarm is known.")
+    out.print(watched, markup=False)
     out.print(
         f"{several(counted.standing, 'alarm')} active; raised in the last 10 minutes {counted.lately}, "
         f"in the worst 10 minutes of 8 hours {counted.worst}",
@@ -124,6 +132,19 @@ def watch() -> None:
         watch_alarms(settings, redis, stopped)
 
 
+def watched_words(settings: "Settings", redis: "Redis") -> str:
+    """Say whether anybody watches for alarms; Redis's errors are passed on."""
+    import time
+
+    from streams.books.watchers import watching
+    from streams.freshness import WATCHER_SILENT_S, Observed
+    from streams.freshness import alarms as alarms_freshness
+
+    found, now_s = watching(redis, settings.redis.key_prefix, settings.session, WATCHER_SILENT_S), time.time()
+    watched_s = 0.0 if found.silent_s is None else now_s - found.silent_s
+    return alarms_freshness(Observed(now_s=now_s, watchers=found.at_work, watched_s=watched_s)).text
+
+
 def _is(alarm: "Alarm", now_us: int) -> str:
     if alarm.is_over:
         return "over"
@@ -148,7 +169,7 @@ def _became(alarm: "Alarm") -> str:
 
 
 def _plain(alarm: "Alarm", now_us: int) -> dict[str, Any]:
-    from streams.books.alarming import advice
+    from streams.books.advice import advice
 
     became = {name: getattr(alarm, name) for name in ("cleared", "acknowledged", "shelved", "known")}
     plain = {name: its._asdict() if its is not None else None for name, its in became.items()}

@@ -34,6 +34,23 @@ def down() -> None:
     out.print(f"ended {', '.join(ended)}" if ended else "nothing was running")
 
 
+def _watched() -> str:
+    """Say whether anybody watches for alarms, by the Redis of the settings."""
+    from redis import RedisError
+
+    from ops.commands.alarms import watched_words
+    from streams.books.connect import connect
+    from streams.freshness import Observed, alarms
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    try:
+        with connect(settings) as redis:
+            return watched_words(settings, redis)
+    except RedisError:
+        return alarms(Observed(now_s=0, store_lost_s=1)).text
+
+
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Say what of the local stack runs; status 1 if not all of it answers."""
     found = _stack().status()
@@ -47,5 +64,6 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
             no = "[red]no[/], another program has its port" if s.is_of_another else "[red]no[/]"
             table.add_row(s.name, str(s.port), str(s.pid or "-"), "[green]yes[/]" if s.answers else no)
         out.print(table)
+        out.print(f"Alarms: {_watched()}", markup=False)
     if not all(s.answers for s in found):
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ import time
 from schemas.records import Action, ActionKind
 from streams.books.actions import new_action
 from streams.books.alarming import Due
-from streams.books.alarms import Alarm, Alarms, find, remark_text, shelf_text, told_text
+from streams.books.alarms import Alarm, Alarms, Way, find, remark_text, shelf_text, told_text
 from streams.books.alarms import telling_id as id_of
 from streams.books.proposals import CHECKS
 from streams.errors import UsageError
@@ -25,9 +25,10 @@ def due_actions(due: Due) -> list[Action]:
     return [*cleared, *raised]
 
 
-def tell_action(alarms: list[Alarm]) -> Action:
-    """Return what notes that these were told outside."""
-    return new_action(ActionKind.TELL_ALARM, id_of(alarms), after=told_text(alarms), origin=ORIGIN, who=CHECKS)
+def tell_action(alarms: list[Alarm], way: Way) -> Action:
+    """Return what notes that these were told outside in a way."""
+    after = told_text(alarms, way)
+    return new_action(ActionKind.TELL_ALARM, id_of(alarms, way), after=after, origin=ORIGIN, who=CHECKS)
 
 
 def acknowledge_action(there: Alarms, alarm_id: str, *, act_id: str, origin: str, who: str = "") -> Action:

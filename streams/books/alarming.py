@@ -31,6 +31,8 @@ STANDS = 4
 """Spills for which a cause stands before it is an alarm, and an alarm before it is cleared."""
 MOST_TIMES = 3
 """So often what was told at one spill is raised, if it is taken back and told again, as when spills come late."""
+GONE_S = 600.0
+"""A run that has not been in the books for so long, while none is made again, is gone."""
 LONGEST = 300
 """Characters of the words."""
 PART = "part of "
@@ -51,6 +53,10 @@ class Seen:
     """Plots of which two windows in a row say that they are off, see `Lasting`."""
     over: Collection[int] = ()
     """Other runs, which are over."""
+    gone: Collection[int] = ()
+    """Runs of alarms that are not in the books any more, see `Gone`."""
+    unread: Collection[str] = ()
+    """Detectors that cannot be read, an alarm of its own: what else is wrong with them may follow from that."""
 
     @cached_property
     def beneath(self) -> Beneath:
@@ -72,7 +78,7 @@ def due(seen: Seen, known: Alarms, now_us: int) -> Due:
     cleared = [
         (alarm, why)
         for alarm in known
-        if alarm.is_active and alarm.new.session == seen.session and (why := _why_clear(alarm.new, seen))
+        if alarm.is_active and _is_judged(alarm.new, seen) and (why := _why_clear(alarm.new, seen))
     ]
     gone = {alarm.id for alarm, _ in cleared}
     there = {each.new.of for each in known if _is_here(each, seen) and each.is_active and each.id not in gone}
@@ -86,6 +92,10 @@ def due(seen: Seen, known: Alarms, now_us: int) -> Due:
     return Due(tuple(cleared), tuple(raised.values()))
 
 
+def _is_judged(new: New, seen: Seen) -> bool:
+    return new.is_verdict and new.session == seen.session
+
+
 def _is_here(alarm: Alarm, seen: Seen) -> bool:
     return (alarm.new.session, alarm.new.run) == (seen.session, seen.run)
 
@@ -95,7 +105,7 @@ def _causes(seen: Seen) -> Iterator[New]:
     last = seen.judgement.last
     for cause in seen.judgement.bad:
         finding, detector = cause.verdict.finding, detector_of(cause)
-        if last - finding.told >= STANDS:
+        if last - finding.told >= STANDS and detector not in seen.unread:
             words = cause_words(cause)[:LONGEST]
             of, since, plot = _of(cause.verdict), finding.begin.first, _first_plot(detector)
             yield New(seen.session, seen.run, of, finding.told, since, words, detector, plot, _priority(cause))
@@ -105,8 +115,8 @@ def _plots(seen: Seen) -> Iterator[New]:
     """Yield the plots that follow from no cause, and have been off for long enough."""
     last = seen.judgement.last
     for verdict in seen.beneath.rest:
-        if verdict.plot in seen.lasting:
-            plot = experiment().plots[verdict.plot]
+        plot = experiment().plots[verdict.plot]
+        if verdict.plot in seen.lasting and plot.detector not in seen.unread:
             words = f"{plot.title}: {off(verdict, with_limit=True)}"[:LONGEST]
             of = _of_plot(plot.name)
             yield New(seen.session, seen.run, of, last, last, words, plot.detector, plot.name, Priority.LOW)
@@ -116,9 +126,13 @@ def _why_clear(new: New, seen: Seen) -> str:
     """Return why an alarm is none any more; empty if it still is, or nobody knows."""
     if new.run in seen.over or (new.run == seen.run and seen.is_over):
         return f"run {new.run} is over"
+    if new.run in seen.gone:
+        return f"run {new.run} is gone from the books"
     # Books that are being rebuilt know less than was told.
     if new.run != seen.run or seen.judgement.problem or seen.judgement.last < new.spill + STANDS:
         return ""
+    if new.detector in seen.unread:
+        return f"may follow from spills in which {new.detector} cannot be read"
     if new.of == _of_plot(new.plot):
         return _why_clear_plot(new.plot, seen)
     standing = [cause.verdict.finding.told for cause in seen.judgement.bad if _of(cause.verdict) == new.of]
@@ -167,17 +181,16 @@ def _first_plot(detector: str) -> str:
     return next((name for name in names if name in experiment().plots), "")
 
 
-class Advice(NamedTuple):
-    """What stands in the catalogue for whoever is told."""
+class Gone:
+    """Remembers since when runs are not in the books: they may be on their way back into an emptied Redis."""
 
-    action: str
-    call: str
+    def __init__(self) -> None:
+        self._since: dict[int, float] = {}
 
-
-def advice(new: New) -> Advice:
-    """Return what to do about an alarm, and whom to call; nothing of a plot that another version knows."""
-    plot = experiment().plots.get(new.plot)
-    return Advice("", "") if plot is None else Advice(plot.words.action, plot.words.call)
+    def look(self, absent: Collection[int], now_s: float) -> set[int]:
+        """Return which of the runs that are absent now have been for so long that they are gone."""
+        self._since = {run: self._since.get(run, now_s) for run in absent}
+        return {run for run, since_s in self._since.items() if now_s - since_s >= GONE_S}
 
 
 class _First(NamedTuple):

@@ -36,6 +36,8 @@ STEADY_MOST = 1
 """Alarms in `STEADY_S` that one person can bear for long, as EEMUA 191 has it."""
 UPSET_MOST = 10
 """And in the first of an upset."""
+DATA_FLOW = "data flow: "
+"""So begins what an alarm is of that is no verdict, see `data_flow`."""
 _US = 1_000_000
 
 
@@ -43,11 +45,18 @@ class Priority(StrEnum):
     """How much depends on it, the most first."""
 
     HIGH = "high"
-    """A detector, or a part of one."""
+    """A detector, or a part of one; the way of all spills."""
     MEDIUM = "medium"
     """One channel, or a peak."""
     LOW = "low"
     """A plot."""
+
+
+class Way(StrEnum):
+    """How somebody is told outside."""
+
+    WEBHOOK = "webhook"
+    MAIL = "mail"
 
 
 class New(NamedTuple):
@@ -55,10 +64,11 @@ class New(NamedTuple):
 
     session: str
     run: int
+    """`NO_RUN` of what is of none."""
     of: str
     """What it is of: group, channel and side of a cause, or a plot. One that is active is there once in a run."""
     spill: int
-    """Number of the spill after which it was told."""
+    """Number of the spill after which it was told; `NO_RUN` where there is none."""
     since: int
     """The first spill of which it holds; that after which it was told, if nobody knows."""
     words: str
@@ -68,6 +78,11 @@ class New(NamedTuple):
     priority: Priority
     again: int = 0
     """So often the same was told of this spill before, and taken back."""
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether a check of the spills themselves tells it."""
+        return not self.of.startswith(DATA_FLOW)
 
     @property
     def id(self) -> str:
@@ -110,7 +125,9 @@ class Alarm(NamedTuple):
     acknowledged: Remark | None = None
     shelved: Shelf | None = None
     told_us: tuple[int, ...] = ()
-    """When somebody was told outside."""
+    """When the webhook was told."""
+    mailed_us: tuple[int, ...] = ()
+    """When it was mailed."""
     known: Mask | None = None
 
     @property
@@ -130,6 +147,10 @@ class Alarm(NamedTuple):
     def is_shelved(self, now_us: int) -> bool:
         """Say whether nobody wants to hear of it at a time."""
         return self.shelved is not None and now_us < self.shelved.until_us
+
+    def told_by(self, way: Way) -> tuple[int, ...]:
+        """Return when it was told in a way."""
+        return self.mailed_us if way is Way.MAIL else self.told_us
 
     def waits(self, now_us: int) -> bool:
         """Say whether it is active, and somebody has to acknowledge it."""
@@ -217,7 +238,7 @@ def after(alarms: Alarms, action: Action) -> Alarms:
     if action.kind == ActionKind.RAISE_ALARM:
         return (*alarms, Alarm(action.subject, _new(action), action.at_us))[-KEPT:]
     if action.kind == ActionKind.TELL_ALARM:
-        return tuple(_told(each, action.at_us) if _is_told(each, action) else each for each in alarms)
+        return tuple(_told(each, action) if _is_told(each, action) else each for each in alarms)
     return tuple(_with(each, action) if each.id == action.subject else each for each in alarms)
 
 
@@ -233,11 +254,18 @@ def _with(alarm: Alarm, action: Action) -> Alarm:
 
 def _is_told(alarm: Alarm, action: Action) -> bool:
     """Say whether an action tells of an alarm once more than was known."""
-    return bool(read_json(action.after)["times"].get(alarm.id) == len(alarm.told_us))
+    said = read_json(action.after)
+    return bool(said["times"].get(alarm.id) == len(alarm.told_by(_way(said))))
 
 
-def _told(alarm: Alarm, at_us: int) -> Alarm:
-    return alarm._replace(told_us=(*alarm.told_us, at_us))
+def _told(alarm: Alarm, action: Action) -> Alarm:
+    way = _way(read_json(action.after))
+    its = (*alarm.told_by(way), action.at_us)
+    return alarm._replace(mailed_us=its) if way is Way.MAIL else alarm._replace(told_us=its)
+
+
+def _way(said: Any) -> Way:
+    return Way(said.get("way", Way.WEBHOOK))  # an earlier version knew no other
 
 
 def has_counted(alarms: Alarms, action: Action) -> bool:
@@ -259,25 +287,25 @@ def shelf_text(action_id: str, until_us: int) -> str:
     return json.dumps({"id": action_id, "until_us": until_us})
 
 
-def told_text(alarms: Sequence[Alarm]) -> str:
-    """Return what an action that tells has after it: how often each was told before."""
-    return json.dumps({"times": {each.id: len(each.told_us) for each in alarms}})
+def told_text(alarms: Sequence[Alarm], way: Way = Way.WEBHOOK) -> str:
+    """Return what an action that tells has after it: in which way, and how often each was told so before."""
+    return json.dumps({"times": {each.id: len(each.told_by(way)) for each in alarms}, "way": way})
 
 
-def telling_id(alarms: Sequence[Alarm]) -> str:
+def telling_id(alarms: Sequence[Alarm], way: Way = Way.WEBHOOK) -> str:
     """Return the id of what is told: that of its alarm, and how often it was told before; of several, of all these."""
-    ids = [f"{each.id}-{len(each.told_us)}" for each in alarms]
+    ids = [f"{each.id}-{len(each.told_by(way))}" for each in alarms]
     return ids[0] if len(ids) == 1 else hashlib.blake2b(",".join(ids).encode(), digest_size=16).hexdigest()
 
 
-def to_tell(alarms: Alarms, now_us: int, repeat_us: int) -> list[Alarm]:
-    """Return what is to be told now, what matters most first: each once, and again while nobody knows of it."""
+def to_tell(alarms: Alarms, now_us: int, repeat_us: int, way: Way = Way.WEBHOOK) -> list[Alarm]:
+    """Return what is to be told now in a way, what matters most first: once, and again while nobody knows of it."""
     due = [
         each
         for each in alarms
         if each.waits(now_us)
-        and len(each.told_us) <= REPEATS
-        and (not each.told_us or each.told_us[-1] + repeat_us <= now_us)
+        and len(told_us := each.told_by(way)) <= REPEATS
+        and (not told_us or told_us[-1] + repeat_us <= now_us)
     ]
     return sorted(due, key=by_priority)
 

@@ -237,6 +237,28 @@ def as_of(settings: Settings, upto: int | None) -> Decisions:
     return replace(now, next=upto)
 
 
+def by_kafka(settings: Settings, known: Decisions) -> Decisions:
+    """Return what the topic says to who knows this, and cannot ask Redis; what is known, where the topic says less.
+
+    Raises
+    ------
+    ServerError
+        When Kafka does not answer.
+    """
+    with ActionLog(settings) as log:
+        low, end = log.span()
+        is_of = known.next <= end and _is_of(known, log, low, end)
+        return _folded(known, log, low, end) if is_of else known
+
+
+def decide_by_kafka(settings: Settings, known: Decisions, action: Action) -> None:
+    """Write an action while Redis is away, which folds it when it is back; errors as of `decide`."""
+    now = by_kafka(settings, known)
+    if why := now.refusal(now.next, action):
+        raise UsageError(why)
+    append(settings, action)
+
+
 def check(settings: Settings, redis: Redis, action: Action) -> Decisions:
     """Return what is known now, in which an action would count.
 

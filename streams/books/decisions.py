@@ -6,14 +6,14 @@ an action that is impossible where it lies is passed over by everybody in the sa
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
 import structlog
 
 from schemas.known import WireError
-from schemas.records import Action, ActionKind
+from schemas.records import NO_RUN, Action, ActionKind
 from schemas.wire import decode
 from streams.books import alarms as run_alarms
 from streams.books import flags as run_flags
@@ -186,12 +186,12 @@ class Decisions:
                 case _ if action.kind in _OF_RUNS:
                     return (int(action.subject),)
                 case ActionKind.RAISE_ALARM:
-                    return (int(read_json(action.after)["run"]),)
+                    return _of_runs([int(read_json(action.after)["run"])])
                 case ActionKind.TELL_ALARM:
                     told = read_json(action.after)["times"]
-                    return tuple(dict.fromkeys(each.new.run for each in self.alarms if each.id in told))
+                    return _of_runs(each.new.run for each in self.alarms if each.id in told)
                 case _ if action.kind in run_alarms.KINDS:
-                    return tuple(each.new.run for each in self.alarms if each.id == action.subject)
+                    return _of_runs(each.new.run for each in self.alarms if each.id == action.subject)
         except UNREADABLE:
             pass
         return ()
@@ -317,6 +317,10 @@ class Decisions:
             return cls(next=int(values["next"]), tail=tail, since=int(values["since"]), **_parts(values))
         except UNREADABLE:
             return None
+
+
+def _of_runs(runs: Iterable[int]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(run for run in runs if run != NO_RUN))
 
 
 def sessions_of(text: str) -> dict[int, str | None]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from schemas.records import NO_RUN
 from streams.books.alarms import Alarm, Alarms, by_priority
 from streams.books.changed import ALL, Changed, Moved
 from streams.books.flags import Flags, Shares
@@ -204,7 +205,8 @@ def _alarm(alarm: Alarm, now_us: int) -> tuple[str, ...]:
     knows = alarm.acknowledged.who if alarm.acknowledged is not None else "nobody" if alarm.waits(now_us) else ""
     if alarm.cleared is not None:
         knows = f"{knows}; {alarm.cleared.reason}" if knows else alarm.cleared.reason
-    return (state, _short(alarm.new.words), str(alarm.new.run), _time(alarm.at_us), _short(knows))
+    run = str(alarm.new.run) if alarm.new.run != NO_RUN else "–"
+    return (state, _short(alarm.new.words), run, _time(alarm.at_us), _short(knows))
 
 
 def _issues(shift: Shift) -> Section:

@@ -246,6 +246,11 @@ def run_states(prefix: str, session: str) -> str:
     return f"{prefix}:{VERSION}:{session}:run-states"
 
 
+def watchers_key(prefix: str, session: str) -> str:
+    """Return the name of the sorted set of who watches for a session's alarms: watcher → its last word, Unix ms."""
+    return f"{prefix}:{VERSION}:{session}:watchers"
+
+
 def changed_channel(prefix: str, session: str) -> str:
     """Return the name of the channel on which each checkpoint is announced."""
     return f"{prefix}:{VERSION}:{session}:changed"

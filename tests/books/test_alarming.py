@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Action
-from streams.books.alarming import PART, STANDS, Due, Lasting, Seen, due
+from streams.books.alarming import PART, STANDS, Due, Gone, Lasting, Seen, due
 from streams.books.alarms import Alarms, Priority
 from streams.books.decisions import Decisions
 from streams.books.judgement import Judgement
@@ -119,6 +119,14 @@ def test_of_a_run_that_is_over_nothing_is_an_alarm() -> None:
         (alarm,) = after(seen(verdict()), over)
         assert alarm.cleared is not None
         assert alarm.cleared.reason == f"run {RUN} is over"
+
+
+def test_a_run_that_is_gone_from_the_books_for_long_has_no_alarm() -> None:
+    gone, looks = Gone(), [(0.0, [RUN]), (300.0, []), (400.0, [RUN]), (999.0, [RUN]), (1000.0, [RUN])]
+    assert [gone.look(absent, at) for at, absent in looks] == [set(), set(), set(), set(), {RUN}]
+    (alarm,) = after(seen(verdict()), replace(seen(), run=5, gone={RUN}))
+    assert alarm.cleared is not None
+    assert alarm.cleared.reason == f"run {RUN} is gone from the books"
 
 
 def test_what_is_shelved_is_raised_in_no_run_and_what_is_acknowledged_is_none_again() -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from dashboards.pages.alarms import NONE, alarms, listed_alarms, waiting
+from dashboards.pages.alarms import NONE, Bell, alarms, bell, listed_alarms
 from dashboards.pages.plots import navigation, page
 from schemas.records import Action
 from streams.books.alarms import Priority
+from streams.freshness import Freshness, Level
 from tests.books.test_alarms import acknowledged, cleared, known, new, raised, shelved
 from tests.dashboards.views import run_book, text_of, view
 
@@ -49,8 +50,7 @@ def test_an_alarm_says_what_since_when_what_to_do_whom_to_call_and_who_knows() -
     (row,) = rows(alarms(shown(raised(ONE), cleared(ONE), acknowledged(ONE))))
     assert row.startswith("✓ over")
     assert not row.endswith(("Acknowledge", "Shelve", "Known issue"))
-    assert text_of(alarms(shown())[1]) == NONE
-    assert "does not see whether it is at work" in NONE
+    assert text_of(alarms(shown())[2]) == NONE
 
 
 def test_what_waits_comes_first_and_of_that_what_matters_most() -> None:
@@ -65,21 +65,33 @@ def test_what_waits_comes_first_and_of_that_what_matters_most() -> None:
     seen = shown(*map(raised, its), *done)
     words = ("a detector", "a plot", "acknowledged", "recovered", "over")
     assert all(word in row for word, row in zip(words, rows(alarms(seen)), strict=True))
-    assert waiting(seen) == 2
+    assert bell(seen).waiting == (f"low:{its[0].id}", f"high:{its[1].id}")
 
 
 def test_the_link_to_the_page_counts_what_waits() -> None:
     def link(count: int, path: str = "/") -> Any:
-        return next(each for each in navigation(path, (), count) if each.href == "/alarms")
+        its = Bell(("low:1", "high:2", "low:3")[:count])
+        return next(each for each in navigation(path, (), its) if each.href == "/alarms")
 
     assert (text_of(link(2)), link(2).className) == ("Alarms 2", "apart bad")
     assert (text_of(link(0, "/alarms")), link(0, "/alarms").className) == ("Alarms", "apart here")
     assert "alarm-status" in str(page("/alarms", None))  # type: ignore[arg-type]
 
 
+def test_without_who_watches_neither_the_link_nor_the_page_is_taken_for_good() -> None:
+    nobody = Freshness(level=Level.WARNING, text="Nobody watches: no alarm is raised")
+    for watching, mark in ((nobody, " !"), (Freshness(level=Level.GOOD, text="Watched"), "")):
+        its = replace(shown(), watching=watching)
+        link = next(each for each in navigation("/", (), bell(its)) if each.href == "/alarms")
+        assert text_of(link) == f"Alarms{mark}"
+        assert getattr(link, "title", "") == (nobody.text if mark else "")
+        assert text_of(alarms(its)[0]).endswith(watching.text)
+    assert listed_alarms(shown()) != listed_alarms(replace(shown(), watching=nobody))
+
+
 @pytest.mark.parametrize(("count", "level"), [(1, ""), (2, "bad")])
 def test_the_alarms_are_held_against_what_one_person_can_bear(count: int, level: str) -> None:
-    line = alarms(shown(*(raised(new(number)) for number in range(count))))[0]
+    line = alarms(shown(*(raised(new(number)) for number in range(count))))[1]
     number = f"{count} in the last 10 minutes (bearable for long: 1)"
     assert number in text_of(line)
     assert next(each.className for each in line.children if number in str(each)) == level

@@ -14,6 +14,7 @@ from streams.freshness import (
     Freshness,
     Level,
     Observed,
+    alarms,
     daq,
     pipeline,
     span,
@@ -115,6 +116,21 @@ def test_the_workers_are_late_then_stuck(behind: int, for_s: float, expected: Fr
 
 def test_41_before_the_first_spill_the_workers_are_not_said_to_be_well() -> None:
     assert pipeline(seen()) == fresh(Level.IDLE, "Nothing to process yet")
+
+
+def test_that_nothing_is_an_alarm_says_something_only_while_somebody_watches() -> None:
+    assert alarms(seen()) == fresh(Level.WARNING, "Nobody watches: no alarm is raised")
+    assert alarms(seen(watchers=1, watched_s=NOW)) == fresh(Level.GOOD, "Watched")
+    assert alarms(seen(watchers=2, watched_s=NOW)) == fresh(Level.GOOD, "Watched by 2")
+    silent = "Watcher silent since 14 Nov 22:12:20 UTC: no alarm is raised"
+    assert alarms(seen(watched_s=NOW - 60)) == fresh(Level.BAD, silent)
+
+
+def test_whoever_watches_raises_nothing_while_a_server_is_away() -> None:
+    unknown = fresh(Level.UNKNOWN, "Redis does not answer: nobody knows who watches for alarms")
+    assert alarms(seen(watchers=1, watched_s=NOW, store_lost_s=NOW - 8, kafka_lost_s=NOW - 8)) == unknown
+    away = fresh(Level.WARNING, "Kafka does not answer: no alarm can be raised until it does")
+    assert alarms(seen(watchers=1, watched_s=NOW, kafka_lost_s=NOW - 8)) == away
 
 
 @pytest.mark.parametrize(

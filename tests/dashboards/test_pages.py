@@ -9,7 +9,7 @@ import pytest
 
 from dashboards.figures.parts import Figure
 from dashboards.pages import plots
-from dashboards.pages.strip import MARK, badge, badges, banners, clock, missing, out_of_order, rate, state, strip
+from dashboards.pages.strip import MARK, badge, badges, banners, clock, out_of_order, rate, state, strip
 from dashboards.pages.tables import table
 from streams.books.run import spill_facts
 from streams.books.totals import Control, Totals
@@ -58,11 +58,11 @@ def test_the_counters_are_those_of_the_run_and_what_is_of_no_run_stands_apart() 
 def test_spills_on_the_way_are_not_missing() -> None:
     # Partitions run ahead of one another: number 9 may be in before number 5.
     shown = with_totals(filled=6, last_spill=9)
-    assert missing(shown) == 4
-    assert missing(replace(shown, behind=3)) == 1
-    assert missing(replace(shown, behind=50)) == 0
-    assert missing(replace(shown, is_made_again=True)) == 0
-    assert missing(view()) == 0
+    assert shown.missing == 4
+    assert replace(shown, behind=3).missing == 1
+    assert replace(shown, behind=50).missing == 0
+    assert replace(shown, is_made_again=True).missing == 0
+    assert view().missing == 0
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_state_of_the_run_is_said(shown: Any, said: str) -> None:
 
 def test_rejected_spills_are_not_missing_and_those_that_came_last_are_told() -> None:
     shown = with_totals(filled=6, last_spill=9, last_came=12, refused=[2, 10, 11, 12])
-    assert missing(shown) == 3
+    assert shown.missing == 3
     assert "Last spill / came 9 / 12" in text_of(strip(shown))
     assert "Last spill 9" in text_of(strip(with_totals(filled=6, last_spill=9, last_came=9)))
 

@@ -15,7 +15,7 @@ from dashboards.make import file_name, which_spills
 from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import runs_list
 from dashboards.pages.replays import replays
-from dashboards.pages.strip import banners, missing, strip
+from dashboards.pages.strip import banners, strip
 from ops.topics import ensure_topics
 from streams.books.connect import connect
 from streams.books.reader import BookReader
@@ -117,7 +117,7 @@ def test_plots_of_a_replay_say_so_everywhere() -> None:
     assert which_spills(shown) == f"Run {RUN}, replay Better · spills 0–7 (whole run)"
     assert file_name(shown, "ht01") == f"run{RUN}.replay-Better_ht01_spills0-7"
     # What it has not read yet is not missing.
-    assert missing(replace(shown, book=replace(stored, totals=replace(stored.totals, last_spill=20)))) == 0
+    assert replace(shown, book=replace(stored, totals=replace(stored.totals, last_spill=20))).missing == 0
 
 
 def links(part: Any) -> dict[str, str]:

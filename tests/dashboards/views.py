@@ -11,7 +11,7 @@ from streams.books.run import RunBook, spill_facts
 from streams.books.totals import Control, Totals
 from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.simulator import SimulatedRun
-from streams.freshness import Freshness, Level
+from streams.freshness import Freshness, Level, Observed
 from streams.process import process
 
 RUN = 900_031
@@ -83,6 +83,8 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "is_old": False,
         "daq": fresh,
         "pipeline": fresh,
+        "watching": Freshness(level=Level.GOOD, text="Watched"),
+        "observed": Observed(now_s=1_700_000_000.0),
     }
     values |= changes
     return View(**values | {"runs": StoredRuns(values["runs"])})

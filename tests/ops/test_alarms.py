@@ -7,9 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,12 +17,14 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from redis import Redis
+from redis import Redis, RedisError
 
 from dashboards.choices import Choices
 from dashboards.data import Data
-from ops.alarm_watch import AlarmWatcher, Teller, signature, watch
+from ops.alarm_watch import AlarmWatcher, watch
 from ops.stack import free_port
+from ops.stack import redis as redis_server
+from ops.telling import Teller, Webhook, signature
 from ops.topics import ensure_topics
 from schemas.records import Action, ActionKind
 from streams.books.actions import ActionLog
@@ -30,12 +32,16 @@ from streams.books.alarm_actions import acknowledge_action
 from streams.books.alarms import Alarms
 from streams.books.connect import connect
 from streams.books.decided import decide, newest
+from streams.books.layout import watchers_key
 from streams.books.run import RunBook
+from streams.books.watchers import REMEMBERED_S
+from streams.books.watchers import watching as watching_of
 from streams.conditions.store import ConditionsStore
 from streams.errors import ServerError
 from streams.experiments.mice.simulator import SimulatedRun
+from streams.freshness import WATCHER_SILENT_S
 from streams.process import process
-from streams.settings import AlarmsSettings, Settings
+from streams.settings import AlarmsSettings, RedisSettings, Settings
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_decisions import done
 from tests.stored import checkpoint
@@ -57,6 +63,11 @@ def book(spills: int = SPILLS, run: int = RUN, fault: str = DEAD, of: int = SPIL
     simulated = SimulatedRun(run=run, spills=of, seed=run, mean_triggers=20, detectors=("tof",))
     records = [*simulated.with_faults([fault] if fault else []).records()][: spills + 1]
     return process(records, ConditionsStore([]).for_run)[run].run_book()
+
+
+def stored(settings: Settings, runs: Mapping[int, RunBook], **state: int) -> None:
+    """Have runs in the books of which the last spill came just now."""
+    checkpoint(settings, runs, produced_ms=time.time_ns() // 10**6, **state)
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -101,7 +112,7 @@ def test_of_two_watchers_one_raises_and_what_is_acknowledged_and_recovered_is_ov
     def say(*arguments: str) -> str:
         return done(spilldeck_here("alarms", *arguments, env=environment(settings)))
 
-    checkpoint(settings, {RUN: book(50)}, next=50)
+    stored(settings, {RUN: book(50)}, next=50)
     with Data(settings, explains=False) as data:
         until(lambda: judged(data, 49))
         watchers = [AlarmWatcher(settings, redis, data) for _ in range(2)]
@@ -117,7 +128,7 @@ def test_of_two_watchers_one_raises_and_what_is_acknowledged_and_recovered_is_ov
         assert WORDS in say("acknowledge", alarm.id[:8])
         again = spilldeck_here("alarms", "acknowledge", alarm.id, env=environment(settings))
         assert "acknowledged it already" in assert_one_sentence(again, 2)
-        checkpoint(settings, {RUN: book()}, next=SPILLS)
+        stored(settings, {RUN: book()}, next=SPILLS)
         until(lambda: judged(data, SPILLS - 1))
         until(lambda: data.view(Choices()).alarms)
         for watcher in watchers:
@@ -131,6 +142,61 @@ def test_of_two_watchers_one_raises_and_what_is_acknowledged_and_recovered_is_ov
     kinds = [each.kind for each in actions(settings)]
     assert kinds.count(ActionKind.ACKNOWLEDGE_ALARM) == 1
     assert kinds.count(ActionKind.CLEAR_ALARM) == 1
+
+
+def test_a_redis_that_is_away_is_an_alarm_by_kafka_alone_and_told(
+    settings: Settings, hook: "Hook", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.books.data_flow.HOLDS_S", 1.0)
+    monkeypatch.setattr("streams.books.data_flow.CLEARS_S", 1.0)
+    monkeypatch.setattr("ops.telling.GATHER_S", 0)
+    ensure_topics(settings)
+    server = redis_server.start(tmp_path, port := free_port(), keep=False)
+    with ExitStack() as started:
+        started.callback(server.end)
+        until(lambda: redis_server.answers(port, 1.0))
+        its = RedisSettings(url=f"redis://127.0.0.1:{port}/0")
+        own = with_hook(settings, hook.address).model_copy(update={"redis": its})
+        stored(own, {RUN: book(50)}, next=50)
+        redis, data = started.enter_context(connect(own)), started.enter_context(Data(own, explains=False))
+        until(lambda: judged(data, 49))
+        watcher, teller = AlarmWatcher(own, redis, data), Teller(own, redis, lambda: data.view().alarms, Webhook(own))
+        watcher.watch()
+        (dead,) = alarms_of(own, redis)
+        until(lambda: data.view().alarms)
+        teller.look()
+        assert len(hook.told) == 1
+        until(lambda: data.view().alarms[0].told_us)
+        server.end()
+
+        def is_told() -> bool:
+            with suppress(ServerError):
+                watcher.look()
+            teller.look()
+            return len(hook.told) == 2
+
+        until(is_told)
+        # The page knows it, too.
+        assert [each.new.run for each in data.view().alarms if each.waits(time.time_ns() // 1000)] == [RUN, -1]
+        said = [json.loads(body)["alarms"][0] for _, _, body in hook.told]
+        assert [each["words"].partition(" since ")[0] for each in said] == [
+            dead.new.words.partition(" since ")[0],
+            "Redis does not answer, or not with books,",
+        ]
+        assert (said[1]["run"], said[1]["call"]) == (-1, "whoever keeps the servers")
+        # It comes back, without anything in it.
+        started.callback(redis_server.start(tmp_path, port, keep=False).end)
+        until(lambda: redis_server.answers(port, 1.0))
+
+        def is_over() -> bool:
+            with suppress(ServerError, RedisError):
+                watcher.look()
+            return any(each.cleared for each in data.view().alarms if each.new.run == -1)
+
+        until(is_over)
+        after = alarms_of(own, redis)
+    assert [(each.id, len(each.told_us)) for each in after] == [(dead.id, 1), (said[1]["id"], 1)]
+    assert [each.cleared and each.cleared.reason for each in after] == [None, "Redis answers again"]
 
 
 def test_what_cannot_be_done_to_an_alarm_is_one_sentence(
@@ -149,7 +215,7 @@ def test_what_cannot_be_done_to_an_alarm_is_one_sentence(
 
 
 def raise_one(settings: Settings, redis: Redis) -> None:
-    checkpoint(settings, {RUN: book(50)}, next=50)
+    stored(settings, {RUN: book(50)}, next=50)
     with Data(settings, explains=False) as data:
         until(lambda: judged(data, 49))
         AlarmWatcher(settings, redis, data).look()
@@ -167,14 +233,14 @@ def test_an_emptied_redis_and_a_kafka_that_is_away_lose_no_alarm_and_clear_none(
         until(lambda: not judged(data, 49))
         watcher.look()
         for spills in (10, 40, 50):  # it is counted again
-            checkpoint(settings, {RUN: book(spills)}, next=spills)
+            stored(settings, {RUN: book(spills)}, next=spills)
             until(lambda last=spills - 1: judged(data, last))
             watcher.look()
         (after,) = alarms_of(settings, redis)
         assert after.is_active
         assert after.acknowledged is not None
         # Kafka is away when the fault is over: what is due waits.
-        checkpoint(settings, {RUN: book()}, next=SPILLS)
+        stored(settings, {RUN: book()}, next=SPILLS)
         until(lambda: judged(data, SPILLS - 1))
         away = settings.kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{free_port()}"})
         with pytest.raises(ServerError):
@@ -194,13 +260,13 @@ def test_a_plot_that_is_off_against_the_reference_and_follows_from_nothing_is_an
 
     reference = book(121, good, "", of=120)  # with its end
     assert reference.totals.ended
-    checkpoint(settings, {good: reference, run: shifted(30)}, next=150)
+    stored(settings, {good: reference, run: shifted(30)}, next=150)
     with Data(settings, explains=False) as data:
         watcher = AlarmWatcher(settings, redis, data)
         until(lambda: judged(data, 29) and data.view(Choices()).reference)
         watcher.look()
         assert alarms_of(settings, redis) == ()
-        checkpoint(settings, {run: shifted(60)}, next=180)
+        stored(settings, {run: shifted(60)}, next=180)
         until(lambda: judged(data, 59))
         watcher.look()
         found = alarms_of(settings, redis)
@@ -274,11 +340,54 @@ def watching(settings: Settings, hook: Hook, directory: Path) -> Iterator["subpr
             watcher.wait()
 
 
+def test_who_watches_says_so_as_long_as_it_sees_and_is_missed_when_it_is_killed(
+    own: tuple[Settings, Redis], hook: Hook, spilldeck_here: Spilldeck, tmp_path: Path
+) -> None:
+    settings, redis = own
+
+    def said() -> str:
+        with Data(settings, explains=False) as data:
+            until(lambda: not data.view().is_old)
+            return data.view().watching.text
+
+    def speaks() -> bool:
+        return watching_of(redis, settings.redis.key_prefix, settings.session, WATCHER_SILENT_S).at_work == 1
+
+    assert said() == "Nobody watches: no alarm is raised"
+    with watching(settings, hook, tmp_path) as watcher:
+        until(speaks)
+        assert said() == "Watched"
+        assert "Watched" in done(spilldeck_here("alarms", "list", env=environment(settings)))
+        watcher.send_signal(signal.SIGTERM)
+        assert watcher.wait(WAIT_S) == 0
+    assert said() == "Nobody watches: no alarm is raised"
+    with watching(settings, hook, tmp_path):
+        until(speaks)
+    # It was killed; time goes by.
+    key = watchers_key(settings.redis.key_prefix, settings.session)
+    (name,) = redis.zrange(key, 0, -1)
+    redis.zincrby(key, -1000 * (WATCHER_SILENT_S + 1), name)
+    assert said().startswith("Watcher silent since ")
+    assert '"Watcher silent since ' in done(spilldeck_here("alarms", "list", "--json", env=environment(settings)))
+    assert 0 < redis.ttl(key) <= REMEMBERED_S
+
+
+def test_who_cannot_see_or_write_does_not_say_that_it_watches(own: tuple[Settings, Redis]) -> None:
+    settings, redis = own
+    away = settings.kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{free_port()}"})
+    blind = settings.model_copy(update={"kafka": away})
+    with Data(blind, explains=False) as data:
+        until(lambda: data.view().observed.kafka_lost_s)
+        with pytest.raises(ServerError, match="Kafka"):
+            AlarmWatcher(blind, redis, data).watch()
+    assert not redis.exists(watchers_key(settings.redis.key_prefix, settings.session))
+
+
 def test_a_watcher_that_is_killed_between_raising_and_telling_tells_once_with_the_same_id(
     own: tuple[Settings, Redis], hook: Hook, tmp_path: Path
 ) -> None:
     settings, redis = own
-    checkpoint(settings, {RUN: book(50)}, next=50)
+    stored(settings, {RUN: book(50)}, next=50)
     hook.status = 503
     with watching(settings, hook, tmp_path):
         until(lambda: hook.told)
@@ -308,12 +417,13 @@ def test_what_nobody_acknowledges_is_told_again_and_what_is_acknowledged_is_not(
     own: tuple[Settings, Redis], hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, redis = own
-    monkeypatch.setattr("ops.alarm_watch.GATHER_S", 600)
+    monkeypatch.setattr("ops.telling.GATHER_S", 600)
     raise_one(settings, redis)
-    teller = Teller(with_hook(settings, hook.address, 1), redis, lambda: alarms_of(settings, redis))
+    its = with_hook(settings, hook.address, 1)
+    teller = Teller(its, redis, lambda: alarms_of(settings, redis), Webhook(its))
     teller.look()
     assert hook.told == []  # it waits for what comes with it
-    monkeypatch.setattr("ops.alarm_watch.GATHER_S", 0)
+    monkeypatch.setattr("ops.telling.GATHER_S", 0)
     (alarm,) = alarms_of(settings, redis)
 
     def twice() -> bool:
@@ -332,9 +442,10 @@ def test_whoever_does_not_take_what_is_told_is_asked_again_after_ever_longer(
     own: tuple[Settings, Redis], hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, redis = own
-    monkeypatch.setattr("ops.alarm_watch.GATHER_S", 0)
+    monkeypatch.setattr("ops.telling.GATHER_S", 0)
     raise_one(settings, redis)
-    teller = Teller(with_hook(settings, hook.address), redis, lambda: alarms_of(settings, redis))
+    its = with_hook(settings, hook.address)
+    teller = Teller(its, redis, lambda: alarms_of(settings, redis), Webhook(its))
     pauses = []
     for status in (301, 404, 500):
         hook.status = status

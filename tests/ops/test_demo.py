@@ -16,8 +16,12 @@ from redis import Redis
 
 import ops.demo
 from ops.demo import Part, Running
+from schemas.records import RawSpill
+from streams.books.connect import connect
+from streams.books.decided import newest
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
+from streams.experiment import simulator
 from streams.settings import Settings
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.records import raw_spill
@@ -141,6 +145,27 @@ def test_the_page_comes_up_and_nothing_is_left_behind(tmp_path: Path, how: signa
     assert alive == []
     assert list((tmp_path / "tmp").iterdir()) == []
     assert "Traceback" not in said(tmp_path)
+
+
+def test_a_fault_that_is_put_in_is_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with demo(tmp_path) as running:
+        # Ours has to begin after the demo's own, to be the current one.
+        wait_for("the first spill", lambda: running.poll() is not None or ": spill 0" in said(tmp_path))
+        for name, value in workers(running)[0].environ().items():
+            if name.startswith(("SPILLDECK_KAFKA__", "SPILLDECK_REDIS__")):
+                monkeypatch.setenv(name, value)
+        faulty = simulator().simulate(simulator().runs[1] + 1, 60, 1).with_faults(["dead_pmt:tof1/0/3/1@20-59"])
+        with SpillProducer(Settings()) as producer:
+            for record in faulty.records():
+                if isinstance(record, RawSpill):  # it goes on
+                    producer.send(record)
+        with connect(Settings()) as redis:
+
+            def words() -> list[str]:
+                return [each.new.words for each in newest(Settings(), redis)().alarms]
+
+            what = "TOF1 horizontal slab 3, PMT 1 "  # silent, or nearly so
+            wait_for("the alarm", lambda: any(each.startswith(what) for each in words()))
 
 
 def test_parts_that_do_not_listen_to_reason_are_killed_all_at_the_same_time(

@@ -64,7 +64,9 @@ def test_what_up_starts_stays_until_down_and_keeps_what_it_holds(spilldeck: Spil
     first = pids(spilldeck, local)
     assert spilldeck("up", env=local).returncode == 0
     assert pids(spilldeck, local) == first, "the second up started something twice"
-    assert spilldeck("status", env=local).returncode == 0
+    status = spilldeck("status", env=local | {"SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{redis_port}/0"})
+    assert status.returncode == 0
+    assert "Alarms: Nobody watches: no alarm is raised" in status.stdout
     assert spilldeck("topics", "apply", env=kafka).returncode == 0
     with Redis(port=redis_port) as redis:
         redis.set("key", "kept")

@@ -1,0 +1,28 @@
+// The page of one alarm: light or dark, and asked for again as long as somebody looks.
+(function () {
+  const AGAIN_MS = 3000, ANSWER_MS = 10000;
+  const isDark = window.matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.dataset.theme = window.localStorage.getItem("spilldeck-theme") || (isDark ? "dark" : "light");
+  let servedAt = Date.now();
+  const ask = async () => {
+    if (document.hidden) return;
+    const lost = document.getElementById("lost"), page = document.getElementById("page");
+    try {
+      const answer = await fetch(window.location.href, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS) });
+      if (!answer.ok && answer.status !== 404) throw answer;
+      const told = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("page");
+      servedAt = Date.now();
+      lost.hidden = true;
+      // What somebody is about to press must not move under the finger for a second more.
+      const at = [...page.querySelectorAll("button")].indexOf(document.activeElement);
+      page.replaceChildren(...told.childNodes);
+      page.querySelectorAll("button")[at]?.focus();
+    } catch {
+      lost.textContent = `✕ Server lost ${Math.round((Date.now() - servedAt) / 1000)} s ago: all of this is old`;
+      lost.hidden = false;
+    }
+  };
+  const again = () => ask().finally(() => setTimeout(again, AGAIN_MS));
+  setTimeout(again, AGAIN_MS);
+  document.addEventListener("visibilitychange", ask);
+})();

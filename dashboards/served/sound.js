@@ -1,0 +1,93 @@
+// Alarms that are heard: made in the browser, off until somebody switches it on here.
+(function () {
+  const KEPT = "spilldeck-sound", HEARD = "spilldeck-heard", LOOK_MS = 1000, AGAIN_MS = 60000, TIMES = 4, KEPT_HEARD = 500;
+  // Hz, one after the other: what matters more has more tones, and higher ones.
+  const TONES = { high: [880, 1175, 880, 1175], medium: [660, 880], low: [440] };
+  const TONE_S = 0.18, PAUSE_S = 0.07, LOUD = 0.25;
+  const kept = (name, otherwise) => { try { return JSON.parse(localStorage.getItem(name)) ?? otherwise; } catch { return otherwise; } };
+  const keep = (name, value) => localStorage.setItem(name, JSON.stringify(value));
+  let context;
+  const isOn = () => kept(KEPT, false) === true;
+  // Browsers let no page sound on which nobody has clicked or typed yet.
+  const canSound = () => context?.state === "running";
+  const wake = async () => {
+    if (!isOn()) return;
+    context ??= new AudioContext();
+    if (context.state !== "running") await context.resume().catch(() => {});
+    show();
+  };
+  const play = (priority, after_s = 0) => {
+    (TONES[priority] ?? TONES.low).forEach((hertz, at) => {
+      const tone = context.createOscillator(), gain = context.createGain();
+      const begin = context.currentTime + after_s + at * (TONE_S + PAUSE_S);
+      tone.frequency.value = hertz;
+      gain.gain.setValueAtTime(0, begin);
+      gain.gain.linearRampToValueAtTime(LOUD, begin + 0.02);
+      gain.gain.setValueAtTime(LOUD, begin + TONE_S - 0.02);
+      gain.gain.linearRampToValueAtTime(0, begin + TONE_S);
+      tone.connect(gain).connect(context.destination);
+      tone.start(begin);
+      tone.stop(begin + TONE_S);
+    });
+  };
+  // What waits stands in the link to the alarms, the same on every page.
+  const waiting = () => {
+    const link = document.querySelector("#navigation a[data-waiting]");
+    return link ? link.dataset.waiting.split(" ").filter(Boolean).map(each => each.split(":")) : null;
+  };
+  // Of several tabs the first that asks has it: what was heard is kept where all see it, behind a lock where there are any
+  // (without TLS there are none but on this machine, and two tabs that look in the same instant may both sound).
+  const alone = then => (navigator.locks ? navigator.locks.request(HEARD, then) : then());
+  const look = () => {
+    const now = waiting();
+    if (!now || !isOn() || !canSound()) return;
+    alone(() => {
+      const heard = kept(HEARD, {}), time = Date.now();
+      const due = now.filter(([, id]) => {
+        const [times, at] = heard[id] ?? [0, 0];
+        return times < TIMES && time - at >= AGAIN_MS;
+      });
+      if (!due.length) return;
+      for (const [, id] of due) heard[id] = [(heard[id]?.[0] ?? 0) + 1, time];
+      keep(HEARD, Object.fromEntries(Object.entries(heard).slice(-KEPT_HEARD)));
+      const order = Object.keys(TONES);
+      play(due.map(([priority]) => priority).sort((one, other) => order.indexOf(one) - order.indexOf(other))[0]);
+    });
+  };
+  const show = () => {
+    const button = document.getElementById("sound");
+    if (!button) return;
+    button.disabled = false;
+    const on = isOn(), words = !on ? "Sound: off" : canSound() ? "Sound: on" : "Sound: on, but silent until you click or press a key here";
+    if (button.textContent !== words) button.textContent = words;
+    button.setAttribute("aria-checked", String(on));
+    button.classList.toggle("on", on);
+  };
+  const turn = async () => {
+    const on = !isOn();
+    // What is there already is no news to who switches it on.
+    if (on) keep(HEARD, { ...kept(HEARD, {}), ...Object.fromEntries((waiting() ?? []).map(([, id]) => [id, [TIMES, Date.now()]])) });
+    keep(KEPT, on);
+    await wake();
+    show();
+  };
+  const test = async () => {
+    context ??= new AudioContext();
+    await context.resume().catch(() => {});
+    Object.keys(TONES).forEach((priority, at) => play(priority, 1.5 * at));
+    const status = document.getElementById("alarm-status");
+    if (status) status.textContent = canSound() ? "You hear three patterns: high, medium, low." : "This browser lets the page make no sound.";
+    show();
+  };
+  document.addEventListener("click", event => {
+    const button = event.target.closest("[data-sound]");
+    if (button?.dataset.sound === "turn") turn();
+    else if (button?.dataset.sound === "test") test();
+    else wake();
+  });
+  document.addEventListener("keydown", wake);
+  window.addEventListener("storage", show);
+  setInterval(() => { show(); look(); }, LOOK_MS);
+  wake();
+  show();
+})();

@@ -1,0 +1,56 @@
+"""The alarms as the topic of quality has them, and what is written there: also while Redis is away, by Kafka alone."""
+
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from schemas.records import Action
+from streams.books.alarms import Alarms
+from streams.books.decided import by_kafka, decide, decide_by_kafka, newest
+from streams.books.decisions import Decisions
+from streams.settings import Settings
+
+
+class Quality:
+    """What is known, for one thread: that Redis is away has to be told while it is.
+
+    Parameters
+    ----------
+    settings
+        Where Kafka is.
+    redis
+        Client that returns bytes.
+    """
+
+    def __init__(self, settings: Settings, redis: Redis) -> None:
+        self._settings, self._redis = settings, redis
+        self._known = Decisions()
+
+    def alarms(self) -> Alarms:
+        """Return the alarms that Kafka knows.
+
+        Raises
+        ------
+        ServerError
+            When it does not answer.
+        """
+        try:
+            self._known = newest(self._settings, self._redis)()
+        except (RedisConnectionError, RedisTimeoutError):
+            self._known = by_kafka(self._settings, self._known)
+        return self._known.alarms
+
+    def decide(self, action: Action) -> None:
+        """Write an action.
+
+        Raises
+        ------
+        UsageError
+            When it does not count, with the reason.
+        ServerError
+            When Kafka does not answer.
+        """
+        try:
+            decide(self._settings, self._redis, action)
+        except (RedisConnectionError, RedisTimeoutError):
+            decide_by_kafka(self._settings, self._known, action)
