@@ -25,6 +25,7 @@ from ops.commands import (
     produce,
     references,
     rejected,
+    release,
     replay,
     runs,
     simulate,
@@ -97,6 +98,7 @@ app.add_typer(alarms.app, name="alarms")
 app.add_typer(audit.app, name="audit")
 app.add_typer(users.app, name="users")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(release.app, name="release")
 app.add_typer(config.app, name="config")
 
 
