@@ -105,15 +105,19 @@ def try_it(
     as_json: AsJson = False,
 ) -> None:
     """Have a release count what live counts and compare every bin; status 1 and what differs if they do."""
-    from ops.releases.trial import try_release
+    import os
 
+    from ops.releases.trial import try_release
+    from ops.replay.part import NICENESS
+
+    os.nice(NICENESS)
     shelf = _shelf()
     release = shelf.get(name)
 
     def say(words: str) -> None:
         err.print(words, markup=False, style="yellow", soft_wrap=True)
 
-    with servers() as (settings, redis):
+    with servers() as (settings, redis), err.status(f"{name} counts what live counts"):
         tried = try_release(settings, redis, shelf, release, spills, say)
     if as_json:
         typer.echo(json.dumps(tried.to_json()))

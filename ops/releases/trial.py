@@ -22,6 +22,7 @@ from ops.releases.follow import Alone, alone, greeting
 from ops.releases.formats import FOLLOWING
 from ops.releases.shelf import Release, Shelf
 from ops.replay.sessions import Sessions
+from streams import __version__
 from streams.books import situation
 from streams.books.book import Book, Ranges
 from streams.books.compare import Difference, compare
@@ -47,9 +48,9 @@ ALIVE_S = 0.5
 END_S = 5.0
 """The release ends within it when nobody asks any more."""
 AT_ONCE = 32
-"""Offsets of which each spill is made by itself to find the first that differs, before asking for more."""
+"""Offsets of which each spill is made by itself before asking for more."""
 
-_PLOT = "plot "
+_PLOT, _DETECTOR, _ANYTHING = "plot ", "detector ", "anything"
 
 Say = Callable[[str], object]
 
@@ -66,9 +67,10 @@ class Differing:
     @property
     def words(self) -> str:
         """It in a sentence."""
-        alike = "though each spill makes the same by itself"
-        since = f"from spill {self.since} on" if self.since is not None else alike
-        return f"run {self.run}: {self.difference.what} differs {since}"
+        its = self.difference
+        values = f"{its.here} live, {its.there} tried" if its.there else its.here
+        since = f", from spill {self.since} on" if self.since is not None else ", though no spill differs by itself"
+        return f"run {self.run}{since}: {its.what}: {values}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -241,6 +243,7 @@ class _Trial:
                 of_run, before = None, self._tried.spills
             if of_run is None and run is not None:
                 of_run = self._begin(run)
+            began_s = time.monotonic()
             if of_run is not None and of_run.step():
                 heard_s = time.monotonic()
                 self._tried.spills = before + of_run.spills
@@ -249,13 +252,24 @@ class _Trial:
             if time.monotonic() - heard_s > DAQ_SILENT_S:
                 self._tried.ended = f"no spill came for {DAQ_SILENT_S:.0f} s"
                 break
-            self._release.stay_alive()
-            time.sleep(LOOK_S)
+            self._rest(time.monotonic() - began_s)
         if of_run is not None:
             self._finish(of_run)
 
+    def _rest(self, seconds: float) -> None:
+        """Let others work for as long as we did: a long run takes Redis a while to read."""
+        until_s = time.monotonic() + max(seconds, LOOK_S)
+        while (left_s := until_s - time.monotonic()) > 0:
+            self._release.stay_alive()
+            time.sleep(min(left_s, ALIVE_S))
+
     def _begin(self, run: int) -> "_OfRun":
         self._tried.runs.append(run)
+        if others := self._live.totals(run).code - {__version__}:
+            self._say(
+                f"live's book of run {run} was filled by {', '.join(sorted(others))}, and this is {__version__}: which "
+                f"spill is the first that differs is told as this version makes them"
+            )
         Made(self._redis, self._settings.redis.key_prefix).clear(self._session)
         return _OfRun(self._settings, self._redis, self._session, self._release, run, self._say)
 
@@ -276,14 +290,15 @@ class _OfRun:
             return [BookReader(redis, settings.redis.key_prefix, whose, partition=p) for p in partitions]
 
         self._readers = [*zip(reads(settings.session), reads(session), strict=True)]
+        self._fences: dict[int, str] = {}
+        """By partition, of live's checkpoint when it was looked at last."""
         self._live: dict[int, RunBook] = {}
         self._again: dict[int, RunBook] = {}
         """By partition, as they were compared last."""
         self._found: dict[str, Difference] = {}
         """Each thing that differed in a partition, as it was first seen."""
-        self._known: set[tuple[int, str]] = set()
-        """Partition, and what differs in it."""
         self._since: dict[str, int] = {}
+        """What some spill makes otherwise by itself → the first such spill; `_ANYTHING`: of whatever."""
 
     @property
     def spills(self) -> int:
@@ -294,8 +309,12 @@ class _OfRun:
         """Compare what live has counted since; return whether there was something."""
         new: dict[int, RunBook] = {}
         for partition, (live, _) in enumerate(self._readers):
+            progress = live.progress().get(partition)
+            if progress is None or progress.fence == self._fences.get(partition) or self.run in progress.repairs:
+                continue
             part = live.run(self.run, self._ranges)
-            if self._upto(partition, part) > self._upto(partition) and not live.being_made_again(self.run):
+            self._fences[partition] = progress.fence
+            if self._upto(partition, part) > self._upto(partition):
                 new[partition] = part
         if not new:
             return False
@@ -307,7 +326,8 @@ class _OfRun:
         before = {*self._found}
         for partition, part in new.items():
             again = self._readers[partition][1].run(self.run, self._ranges)
-            self._compare(partition, part, again)
+            self._found = {_thing(each): each for each in compare(part, again)} | self._found
+            self._compare_alone(partition, self._upto(partition) or spans[partition][0], spans[partition][1])
             self._live[partition], self._again[partition] = part, again
         for what in self._found.keys() - before:
             self._say(self._differing(self._found[what]).words)
@@ -318,33 +338,26 @@ class _OfRun:
         part = part or self._live.get(partition)
         return part.totals.last_raw.get(partition, -1) + 1 if part is not None else 0
 
-    def _compare(self, partition: int, part: RunBook, again: RunBook) -> None:
-        found = {_thing(each): each for each in compare(part, again)}
-        new = {what for what in found if (partition, what) not in self._known}
-        if new:
-            self._known |= {(partition, what) for what in new}
-            self._found = {what: found[what] for what in new} | self._found
-            first = self._upto(partition) or part.totals.first_raw[partition]
-            self._explain(partition, new, first, self._upto(partition, part))
-
-    def _explain(self, partition: int, what: set[str], first: int, stop: int) -> None:
-        """Find the first spill, of those that were compared just now, that explains why each of these differs."""
-        left = set(what)
+    def _compare_alone(self, partition: int, first: int, stop: int) -> None:
+        """Compare what each spill makes by itself: of a sum one does not know since when it is another."""
         for start in range(first, stop, AT_ONCE):
             end = min(start + AT_ONCE, stop)
             here = alone(self._settings, self.run, partition, start, end)
             asked = {"run": self.run, "partition": partition, "first": start, "stop": end}
             there: Alone = dict(self._release.ask("alone", **asked)["spills"])
             for spill in sorted(here.keys() | there.keys()):
-                others = _others(here.get(spill, {}), there.get(spill, {}))
-                explained = {each for each in left if (each in others if each.startswith(_PLOT) else others)}
-                self._since |= {each: min(spill, self._since.get(each, spill)) for each in explained}
-                left -= explained
-            if not left:
-                return
+                ours, theirs = here.get(spill, {}), there.get(spill, {})
+                for what in (*_others(ours, theirs), _ANYTHING) if ours != theirs else ():
+                    self._since[what] = min(spill, self._since.get(what, spill))
+                    if what.startswith(_DETECTOR) and what not in self._found:
+                        its = (made.get(what, "nothing") for made in (ours, theirs))
+                        self._found[what] = Difference(what=what, here=next(its), there=next(its))
 
     def _differing(self, difference: Difference) -> Differing:
-        return Differing(run=self.run, difference=difference, since=self._since.get(_thing(difference)))
+        what = _thing(difference)
+        # Of what is no plot and no detector, whatever a spill makes otherwise may be why.
+        its = what if what.startswith((_PLOT, _DETECTOR)) else _ANYTHING
+        return Differing(run=self.run, difference=difference, since=self._since.get(its))
 
     def finish(self) -> list[Differing]:
         """Return all in which both differ, verdicts included."""
