@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+import psutil
 from redis.exceptions import RedisError
 
 from ops.releases.shelf import PREVIOUS, Shelf
@@ -25,20 +26,30 @@ def move(shelf: Shelf, name: str, say: Callable[[str], object]) -> None:
     """
     shelf.get(name)
     shelf.ask(name, "config", "show", "--json")
-    shelf.use(name)
-    before = shelf.linked(PREVIOUS)
-    say(f"{name} is current" + (f", {before} is what `release back` goes back to" if before is not None else ""))
-    there = shelf.workers()
+    settings, there = load_settings(), shelf.workers()
     if not there:
+        _switch(shelf, name, say)
         return
-    settings = load_settings()
     key = hand_over(settings)
     try:
         with connect(settings) as redis:
-            redis.delete(key)  # of a worker that did not come back when another release was to be used
+            left = redis.get(key)  # by a worker that did not come back when another release was to be used
+            _switch(shelf, name, say)
+            if left is not None and redis.get(key) == left:
+                redis.delete(key)
             _wait(shelf, name, there, lambda: bool(redis.exists(key)), say)
     except RedisError as error:
+        # Whoever goes back from a release has to be able to, whatever is away.
+        _switch(shelf, name, say)
         raise no_redis(settings, error) from error
+
+
+def _switch(shelf: Shelf, name: str, say: Callable[[str], object]) -> None:
+    if shelf.linked(CURRENT) == name:
+        return
+    shelf.use(name)
+    before = shelf.linked(PREVIOUS)
+    say(f"{name} is current" + (f", {before} is what `release back` goes back to" if before is not None else ""))
 
 
 def _wait(
@@ -49,7 +60,8 @@ def _wait(
     moved_s = time.monotonic()
     while left or is_moving():
         now = shelf.workers()
-        for process in [each for each in left if now.get(each, name) == name]:
+        # While it becomes another program, it is there and has no name.
+        for process in [each for each in left if now.get(each) == name or not psutil.pid_exists(each)]:
             left.remove(process)
             moved_s = time.monotonic()
             say(f"worker {process}: from {there[process]} to {name}" if process in now else f"worker {process} ended")

@@ -2,41 +2,54 @@
 
 import json
 import os
-import re
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import pytest
+import uv
 
+from ops.releases.install import _from_checkout
+from ops.releases.shelf import Release, Shelf
 from ops.topics import ensure_topics
-from schemas.records import RawSpill, RunControl
+from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
+from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
+from streams.process import process
 from streams.settings import Settings
-from tests.conftest import PROJECT
-from tests.live import settings_on
+from tests.conftest import PROJECT, wait_until_counted
+from tests.kafka import wait_until_shared
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.workers import Workers, environment
 
 RUN = 900_071
-INSTALLED = "equal"
+NAME = "next"
 MICE = Path("streams", "experiments", "mice")
 PACE_S = 0.1
+CALIBRATION = MICE / "conditions/simulated/tof_t0.txt", "tof0 -67807.5 4", "tof0 -67707.5 4"
+EDGE = MICE / "plots/tof.py", "(200, 20, 40)", "(200, 20, 40.2)"
+ROUNDING = MICE / "reco/tof_hits.py", "(time0_ns + time1_ns) / 2", "((time0_ns + time1_ns) / 2).round(1)"
+
+Counting = Callable[[SimulatedRun], dict[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Releases:
-    """A directory with one release, of the code of this project."""
+    """A directory with a release of this project's code, installed from a wheel."""
 
     directory: Path
+    wheel: Path
     said: str
 
     @property
@@ -45,7 +58,7 @@ class Releases:
 
     @property
     def code(self) -> Path:
-        (found,) = (self.directory / INSTALLED).glob("lib/python*/site-packages")
+        (found,) = (self.directory / NAME).glob("lib/python*/site-packages")
         return found
 
     @contextmanager
@@ -62,40 +75,59 @@ class Releases:
             path.write_text(good)
 
 
-@pytest.fixture(scope="module")
-def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
-    """Return a directory in which the project is installed, as a user does it."""
-    directory = tmp_path_factory.mktemp("releases")
-    plain = {name: value for name, value in os.environ.items() if not name.upper().startswith("SPILLDECK_")}
+def plain_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith("SPILLDECK_")}
+
+
+def install(directory: Path, source: Path, name: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "ops", "release", "install", str(PROJECT), "--name", INSTALLED],
-        env=plain | {"SPILLDECK_RELEASES__DIRECTORY": str(directory)},
-        cwd=directory,
+        [sys.executable, "-m", "ops", "release", "install", str(source), "--name", name],
+        env=plain_environment() | {"SPILLDECK_RELEASES__DIRECTORY": str(directory), "COLUMNS": "200"},
+        cwd=directory.parent,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return Releases(directory=directory, said=done.stdout)
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a wheel of this project's code."""
+    directory = tmp_path_factory.mktemp("wheel")
+    source = _from_checkout(PROJECT, directory)
+    build = ["build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable]
+    subprocess.run([uv.find_uv_bin(), *build, "--out-dir", directory, source.what], check=True)
+    (found,) = directory.glob("*.whl")
+    assert found.name.split("-")[1] == source.version
+    return found
+
+
+@pytest.fixture(scope="module")
+def releases(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Releases:
+    """Return a directory in which that wheel is installed, as a user does it."""
+    directory = tmp_path_factory.mktemp("site") / "releases"
+    return Releases(directory=directory, wheel=wheel, said=install(directory, wheel, NAME))
 
 
 @pytest.fixture
-def counting(settings: Settings, tmp_path: Path) -> Iterator[Callable[[int], dict[str, str]]]:
-    """Return a function that has live count a run of so many spills from now on, and gives the environment of that."""
+def counting(settings: Settings, tmp_path: Path) -> Iterator[Counting]:
+    """Return a function that has live count a run, ten spills a second; it gives the environment of that."""
     ensure_topics(settings)
     workers, stop = Workers(settings, tmp_path), threading.Event()
-    threads = []
+    threads: list[threading.Thread] = []
 
-    def produce(spills: int) -> None:
+    def produce(run: SimulatedRun) -> None:
         with SpillProducer(settings) as producer:
-            for record in SimulatedRun(run=RUN, spills=spills, mean_triggers=12, detectors=("tof",)).records():
+            for record in run.records():
                 producer.send(record)
                 if stop.wait(PACE_S):
                     return
 
-    def begin(spills: int) -> dict[str, str]:
+    def begin(run: SimulatedRun) -> dict[str, str]:
         workers.start()
-        threads.append(threading.Thread(target=produce, args=[spills]))
+        threads.append(threading.Thread(target=produce, args=[run]))
         threads[0].start()
         return environment(settings) | {"SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix}
 
@@ -106,28 +138,247 @@ def counting(settings: Settings, tmp_path: Path) -> Iterator[Callable[[int], dic
     workers.stop()
 
 
-@pytest.mark.servers
+def small_run(spills: int) -> SimulatedRun:
+    return SimulatedRun(run=RUN, spills=spills, mean_triggers=12, detectors=("tof",))
+
+
+def left_behind(settings: Settings) -> list[str]:
+    with connect(settings) as redis:
+        return [key.decode() for key in redis.scan_iter(match=f"{settings.redis.key_prefix}*try-*")]
+
+
+def made_up(directory: Path, name: str, script: str = "exit 1", installed_s: float = 0.0) -> Shelf:
+    """Add a release whose command is a script of a test's own."""
+    shelf = Shelf(directory)
+    command = shelf.command(name)
+    command.parent.mkdir(parents=True)
+    command.write_text(f"#!/bin/sh\n{script}\n")
+    command.chmod(0o755)
+    shelf.add(Release(name=name, version="9", digest="d", source="s", installed_s=installed_s))
+    return shelf
+
+
+def test_a_wheel_has_every_file_of_the_packages_and_what_it_needs(wheel: Path) -> None:
+    tracked = subprocess.run(
+        ["git", "-C", PROJECT, "ls-files", "dashboards", "ops", "schemas", "streams"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if tracked.returncode:
+        pytest.skip("this is no checkout of git's")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {*archive.namelist()}
+        assert {name for name in tracked.stdout.split() if (PROJECT / name).is_file()} <= names
+        (pins,) = [name for name in names if name.endswith("/share/spilldeck/requirements.txt")]
+        assert archive.read(pins) == (PROJECT / "requirements.txt").read_bytes()
+
+
+def test_a_release_works_where_nothing_of_the_checkout_is(releases: Releases, tmp_path: Path) -> None:
+    version = releases.wheel.name.split("-")[1]
+    assert releases.said.startswith(f"{NAME}: version {version}, code ")
+    assert "books v2; " in releases.said
+    command = releases.directory / NAME / "bin" / "spilldeck"
+
+    def spilldeck(*arguments: str) -> str:
+        done = subprocess.run(
+            [command, *arguments],
+            env=plain_environment(),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert spilldeck("--version") == f"spilldeck {version}\n"
+    spilldeck("simulate", "--spills", "2", "--out", "run.000")
+    found = json.loads(spilldeck("process", "run.000", "--json"))
+    assert (found["spills"], found["errors"]) == (2, {})
+
+
+def test_releases_are_listed_used_and_gone_back_from(tmp_path: Path, spilldeck_here: Spilldeck) -> None:
+    directory = tmp_path / "releases"
+    env = {"SPILLDECK_RELEASES__DIRECTORY": str(directory)}
+    assert spilldeck_here("release", "list", env=env).stdout == "There are no releases.\n"
+    for at, name in enumerate(("a", "b", "c")):
+        shelf = made_up(directory, name, "echo '{}'", float(at))
+    (directory / "half" / "bin").mkdir(parents=True)  # what a killed installation leaves
+
+    def rows() -> list[tuple[str, bool, bool]]:
+        found = json.loads(spilldeck_here("release", "list", "--json", env=env).stdout)
+        return [(each["name"], each["current"], each["previous"]) for each in found]
+
+    assert rows() == [("a", False, False), ("b", False, False), ("c", False, False)]
+    assert "no release was current before" in assert_one_sentence(spilldeck_here("release", "back", env=env), 2)
+    assert spilldeck_here("release", "use", "a", env=env).stdout == "a is current\n"
+    done = spilldeck_here("release", "use", "b", env=env)
+    assert done.stdout == "b is current, a is what `release back` goes back to\n"
+    assert rows() == [("a", False, True), ("b", True, False), ("c", False, False)]
+    assert not (directory / "half").exists()
+    for name, what in (("b", "current"), ("a", "previous")):
+        line = assert_one_sentence(spilldeck_here("release", "remove", name, env=env), 2)
+        assert f"{name} is the {what} release" in line
+    assert spilldeck_here("release", "back", env=env).returncode == 0
+    assert rows() == [("a", True, False), ("b", False, True), ("c", False, False)]
+    assert shelf.command("current").resolve() == shelf.command("a").resolve()
+    assert spilldeck_here("release", "remove", "c", env=env).returncode == 0
+    assert [name for name, *_ in rows()] == ["a", "b"]
+    line = assert_one_sentence(spilldeck_here("release", "use", "c", env=env), 2)
+    assert "there is no release c: there are a, b" in line
+
+
+def test_a_release_that_refuses_the_settings_is_not_used(tmp_path: Path, spilldeck_here: Spilldeck) -> None:
+    shelf = made_up(tmp_path, "strict", "echo 'spilldeck: the settings are wrong' >&2; exit 2")
+    env = {"SPILLDECK_RELEASES__DIRECTORY": str(tmp_path)}
+    line = assert_one_sentence(spilldeck_here("release", "use", "strict", env=env), 1)
+    assert "the release strict does not answer to `spilldeck config show --json`" in line
+    assert "the settings are wrong" in line
+    assert shelf.linked("current") is None
+
+
+def test_a_release_that_runs_is_not_removed(releases: Releases, spilldeck_here: Spilldeck) -> None:
+    python = releases.directory / NAME / "bin" / "python"
+    running = subprocess.Popen([python, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        while psutil.Process(running.pid).cmdline()[:1] != [str(python)]:
+            time.sleep(0.01)
+        line = assert_one_sentence(spilldeck_here("release", "remove", NAME, env=releases.env), 2)
+        assert f"{NAME} runs on this machine (process {running.pid})" in line
+    finally:
+        running.communicate(b"\n")
+    assert Shelf(releases.directory).get(NAME)
+
+
+def test_an_installation_that_is_killed_is_not_listed_and_is_cleared_away(
+    releases: Releases, spilldeck: Spilldeck, tmp_path: Path
+) -> None:
+    directory = tmp_path / "releases"
+    env = plain_environment() | {"SPILLDECK_RELEASES__DIRECTORY": str(directory)}
+    command = [sys.executable, "-m", "ops", "release", "install", str(releases.wheel), "--name", "killed"]
+    installing = subprocess.Popen(command, env=env, cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True)
+    while not (directory / "killed" / "bin" / "python").exists():
+        assert installing.poll() is None
+        time.sleep(0.01)
+    os.killpg(installing.pid, signal.SIGKILL)
+    installing.wait()
+    there = {"SPILLDECK_RELEASES__DIRECTORY": str(directory)}
+    assert spilldeck("release", "list", env=there).stdout == "There are no releases.\n"
+    assert "no release killed" in assert_one_sentence(spilldeck("release", "use", "killed", env=there), 2)
+    with Shelf(directory).alone():
+        assert not (directory / "killed").exists()
+
+
 @pytest.mark.parametrize(
-    ("file", "old", "new", "plot"),
+    ("source", "said"),
     [
-        (MICE / "conditions/simulated/tof_t0.txt", "tof0 -67807.5 4", "tof0 -67707.5 4", "dt0"),
-        (MICE / "plots/tof.py", "(200, 20, 40)", "(200, 20, 40.2)", "ht01"),
-        (MICE / "reco/tof_hits.py", "(time0_ns + time1_ns) / 2", "((time0_ns + time1_ns) / 2).round(1)", "x"),
+        ("empty", "is no checkout of spilldeck: it lacks pyproject.toml"),
+        ("other.whl", "is no wheel of spilldeck"),
+        ("text.whl", "cannot be read as a wheel"),
+        ("without_pins.whl", "does not say which packages it needs"),
     ],
 )
-def test_a_release_with_something_changed_names_it_within_30_spills(
-    releases: Releases,
-    counting: Callable[[int], dict[str, str]],
-    spilldeck: Spilldeck,
-    file: Path,
-    old: str,
-    new: str,
-    plot: str,
+def test_what_is_no_release_is_refused(tmp_path: Path, spilldeck_here: Spilldeck, source: str, said: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.whl").write_text("nothing")
+    for name, member in (
+        ("other.whl", "other-1.dist-info/METADATA"),
+        ("without_pins.whl", "spilldeck-1.dist-info/METADATA"),
+    ):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr(member, "")
+    env = {"SPILLDECK_RELEASES__DIRECTORY": str(tmp_path / "releases")}
+    assert said in assert_one_sentence(spilldeck_here("release", "install", tmp_path / source, env=env), 2)
+
+
+def test_a_name_that_is_taken_or_none_is_refused(tmp_path: Path, releases: Releases, spilldeck_here: Spilldeck) -> None:
+    made_up(tmp_path, "there")
+    env = {"SPILLDECK_RELEASES__DIRECTORY": str(tmp_path)}
+    for name, said in (("there", "there is a release there"), ("current", "is no name"), ("../up", "is no name")):
+        done = spilldeck_here("release", "install", releases.wheel, "--name", name, env=env)
+        assert said in assert_one_sentence(done, 2)
+
+
+def test_the_version_of_a_checkout_says_its_commit_and_what_was_changed(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for package in ("streams", "ops"):
+        (source / package).mkdir(parents=True)
+        (source / package / "__init__.py").write_text("")
+    (source / "pyproject.toml").write_text('[project]\nname = "spilldeck"\nversion = "0.3"\n')
+    (source / "requirements.txt").write_text("")
+
+    def version(copy: str) -> str:
+        (tmp_path / copy).mkdir()
+        return _from_checkout(source, tmp_path / copy).version
+
+    without_git = version("1")
+    assert without_git.startswith("0.3+d")
+    for command in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a", "commit", "-qm", "x"]):
+        subprocess.run(["git", "-C", source, *command], check=True)
+    clean = version("2")
+    assert clean.startswith("0.3+g")
+    assert "." not in clean.partition("+")[2]
+    (source / "ops" / "__init__.py").write_text("changed = True\n")
+    assert version("3").startswith(f"{clean}.d")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo 'No such command release.' >&2; exit 2", "cannot be tried; it says: No such command release."),
+        ("""echo '{"format": 2}'""", "answers in format 2, this version asks in 1"),
+        ("""echo '{"format": 1, "books": "v3"}'""", "writes books of format v3, which this version cannot compare"),
+    ],
+)
+@pytest.mark.servers
+def test_a_release_that_cannot_be_tried_is_refused_in_words(
+    settings: Settings, tmp_path: Path, spilldeck_here: Spilldeck, script: str, said: str
 ) -> None:
-    with releases.changed(file, old, new):
-        done = spilldeck("release", "try", INSTALLED, "--spills", "30", "--json", env=releases.env | counting(40))
-    print(done.stdout, done.stderr)
-    assert done.returncode == 1, done.stderr
-    found = json.loads(done.stdout)
-    print([ (d["what"], d["since"]) for d in found["differences"]])
-    assert 0
+    made_up(tmp_path, "odd", script)
+    env = environment(settings) | {"SPILLDECK_RELEASES__DIRECTORY": str(tmp_path)}
+    done = spilldeck_here("release", "try", "odd", env=env)
+    assert done.returncode in (1, 2)
+    assert said in done.stderr
+
+
+def tried(done: "subprocess.CompletedProcess[str]", status: int) -> dict[str, object]:
+    assert done.returncode == status, done.stderr
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def since(found: Mapping[str, object]) -> dict[str, int | None]:
+    """Return what differs, without how much → the first spill that does."""
+    its = found["differences"]
+    assert isinstance(its, list)
+    return {each["what"].partition(":")[0]: each["since"] for each in its}
+
+
+@pytest.mark.servers
+def test_a_trial_says_identical_and_names_the_plot_and_the_spill_of_a_change(
+    releases: Releases, settings: Settings, counting: Counting, spilldeck: Spilldeck
+) -> None:
+    env = releases.env | counting(small_run(30))
+    done = spilldeck("release", "try", NAME, "--spills", "10", env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("identical after ")
+    with releases.changed(*CALIBRATION):
+        found = since(tried(spilldeck("release", "try", NAME, "--spills", "30", "--json", env=env), 1))
+    assert {"conditions", "plot tof_dt0", "detector tof"} <= found.keys()
+    assert found["detector tof"] == 0
+    assert left_behind(settings) == []
+
+
+@pytest.mark.nightly
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("change", "what"), [(CALIBRATION, "plot tof_dt0"), (EDGE, "plot ht01"), (ROUNDING, "detector tof")]
+)
+def test_a_release_with_something_changed_names_it_within_30_spills(
+    releases: Releases, counting: Counting, spilldeck: Spilldeck, change: tuple[Path, str, str], what: str
+) -> None:
+    env = releases.env | counting(small_run(40))
+    with releases.changed(*change):
+        found = tried(spilldeck("release", "try", NAME, "--spills", "30", "--json", env=env), 1)
+    assert since(found)[what] is not None
