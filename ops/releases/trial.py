@@ -150,7 +150,8 @@ class _Release:
             text=True,
             start_new_session=True,  # Ctrl-C is for us, who end it
         )
-        threading.Thread(target=self._listen, daemon=True, name="listen").start()
+        self._listener = threading.Thread(target=self._listen, daemon=True, name="listen")
+        self._listener.start()
         try:
             self._greet()
         except BaseException:
@@ -213,12 +214,18 @@ class _Release:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        assert self._process.stdout is not None  # noqa: S101
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.terminate()
         try:
             self._process.wait(END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._listener.join(END_S)
+        self._process.stdout.close()
         self._complaints.close()
 
 

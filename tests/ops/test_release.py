@@ -10,16 +10,18 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 import uv
 
+from ops.releases import trial
 from ops.releases.install import _from_checkout
 from ops.releases.shelf import Release, Shelf
 from ops.topics import ensure_topics
+from schemas.records import RawSpill, RunControl
 from streams.books.compare import differences
 from streams.books.connect import connect
 from streams.books.reader import BookReader
@@ -252,7 +254,7 @@ def test_a_release_that_runs_is_not_removed(releases: Releases, spilldeck_here: 
 
 
 def test_an_installation_that_is_killed_is_not_listed_and_is_cleared_away(
-    releases: Releases, spilldeck: Spilldeck, tmp_path: Path
+    releases: Releases, spilldeck_here: Spilldeck, tmp_path: Path
 ) -> None:
     directory = tmp_path / "releases"
     env = plain_environment() | {"SPILLDECK_RELEASES__DIRECTORY": str(directory)}
@@ -264,8 +266,8 @@ def test_an_installation_that_is_killed_is_not_listed_and_is_cleared_away(
     os.killpg(installing.pid, signal.SIGKILL)
     installing.wait()
     there = {"SPILLDECK_RELEASES__DIRECTORY": str(directory)}
-    assert spilldeck("release", "list", env=there).stdout == "There are no releases.\n"
-    assert "no release killed" in assert_one_sentence(spilldeck("release", "use", "killed", env=there), 2)
+    assert spilldeck_here("release", "list", env=there).stdout == "There are no releases.\n"
+    assert "no release killed" in assert_one_sentence(spilldeck_here("release", "use", "killed", env=there), 2)
     with Shelf(directory).alone():
         assert not (directory / "killed").exists()
 
@@ -359,12 +361,12 @@ def since(found: Mapping[str, object]) -> dict[str, int | None]:
 def test_a_trial_says_identical_and_names_the_plot_and_the_spill_of_a_change(
     releases: Releases, settings: Settings, counting: Counting, spilldeck: Spilldeck
 ) -> None:
-    env = releases.env | counting(small_run(30))
-    done = spilldeck("release", "try", NAME, "--spills", "10", env=env)
+    env = releases.env | counting(small_run(20))
+    done = spilldeck("release", "try", NAME, "--spills", "5", env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("identical after ")
     with releases.changed(*CALIBRATION):
-        found = since(tried(spilldeck("release", "try", NAME, "--spills", "30", "--json", env=env), 1))
+        found = since(tried(spilldeck("release", "try", NAME, "--spills", "20", "--json", env=env), 1))
     assert {"conditions", "plot tof_dt0", "detector tof"} <= found.keys()
     assert found["detector tof"] == 0
     assert left_behind(settings) == []
@@ -382,3 +384,85 @@ def test_a_release_with_something_changed_names_it_within_30_spills(
     with releases.changed(*change):
         found = tried(spilldeck("release", "try", NAME, "--spills", "30", "--json", env=env), 1)
     assert since(found)[what] is not None
+
+
+@pytest.mark.nightly
+@pytest.mark.servers
+def test_an_equal_release_is_identical_after_200_spills(
+    releases: Releases, settings: Settings, counting: Counting, spilldeck: Spilldeck
+) -> None:
+    # With all detectors, and what a DAQ does wrong: each bin, counter and verdict is to be the same.
+    run = SimulatedRun(run=RUN, spills=210, mean_triggers=10).with_faults(
+        ("reordered_spills@30-60", "duplicated_spills@80")
+    )
+    env = releases.env | counting(run)
+    found = tried(spilldeck("release", "try", NAME, "--json", env=env), 0)
+    assert (found["identical"], found["differences"], found["runs"]) == (True, [], [RUN])
+    assert left_behind(settings) == []
+
+
+@pytest.mark.servers
+def test_a_trial_ends_by_itself_when_nothing_comes_and_says_what_it_has(
+    releases: Releases, settings: Settings, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting(small_run(3))
+    monkeypatch.setattr(trial, "DAQ_SILENT_S", 3.0)
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SPILLDECK_REDIS__KEY_PREFIX", settings.redis.key_prefix)
+    shelf = Shelf(releases.directory)
+    said: list[str] = []
+    with connect(settings) as redis:
+        while not BookReader.of(redis, settings).runs():
+            time.sleep(0.1)
+        found = trial.try_release(settings, redis, shelf, shelf.get(NAME), 100, said.append)
+    assert (found.spills, found.ended, found.differing) == (3, "no spill came for 3 s", [])
+    assert not found.is_equal
+
+
+@pytest.mark.nightly
+@pytest.mark.servers
+def test_workers_move_one_by_one_and_back_and_every_spill_is_counted_once(
+    releases: Releases, settings: Settings, reader: BookReader, spilldeck: Spilldeck, tmp_path: Path
+) -> None:
+    install(releases.directory, releases.wheel, "other")
+    shelf = Shelf(releases.directory)
+    shelf.use(NAME)
+    ensure_topics(settings)
+    workers, stop = Workers(settings, tmp_path), threading.Event()
+    env = environment(settings) | {"SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix} | releases.env
+    records = list(SimulatedRun(run=RUN, spills=2000, mean_triggers=3, detectors=("tof",)).records())
+    sent: list[RawSpill | RunControl] = []
+
+    def produce() -> None:
+        with SpillProducer(settings) as producer:
+            for record in records:
+                producer.send(record)
+                sent.append(record)
+                if stop.wait(PACE_S):
+                    return
+
+    producing = threading.Thread(target=produce)
+    try:
+        started = [workers.start(command=shelf.command("current")) for _ in range(2)]
+        ids = {workers.running[each].pid for each in started}
+        wait_until_shared(settings, 2)
+        producing.start()
+        for name, arguments in (("other", ["use", "other"]), (NAME, ["back"])):
+            done = spilldeck("release", *arguments, env=env)
+            assert done.returncode == 0, done.stderr
+            assert {line for line in done.stdout.splitlines() if line.startswith("worker ")} == {
+                f"worker {each}: from {NAME if name == 'other' else 'other'} to {name}" for each in ids
+            }
+            assert shelf.workers() == dict.fromkeys(ids, name)
+        stop.set()
+        producing.join()
+        wait_until_counted(settings, reader)
+    finally:
+        stop.set()
+        workers.stop()
+    turns = sorted(line for each in started for line in workers.log(each).splitlines() if " event=" in line)
+    turns = [words for line in turns for words in ("moving to another release", "event=moved") if words in line]
+    assert turns == ["moving to another release", "event=moved"] * 4
+    expected = process(sent, ConditionsStore([]).for_run)[RUN]
+    assert differences(expected.run_book(), reader.run(RUN, expected.book.ranges)) == []
