@@ -60,15 +60,11 @@ def install(shelf: Shelf, source: Path, name: str | None, say: Callable[[str], o
             raise UsageError(f"{name!r} is no name of a release: letters, digits and . _ + -, at most 60 in all")
         if shelf.path(name).exists():
             raise UsageError(f"there is a release {name}: give another --name, or spilldeck release remove {name}")
-        try:
-            return _make(shelf, name, its, str(source.resolve()), say)
-        except BaseException:
-            shutil.rmtree(shelf.path(name), ignore_errors=True)
-            raise
+        with shelf.making(name) as where:
+            return _make(shelf, where, its, str(source.resolve()), say)
 
 
-def _make(shelf: Shelf, name: str, its: _Source, source: str, say: Callable[[str], object]) -> Release:
-    where = shelf.path(name)
+def _make(shelf: Shelf, where: Path, its: _Source, source: str, say: Callable[[str], object]) -> Release:
     python = where / "bin" / "python"
     say(f"installing {its.version}: packages")
     _uv("venv", "--no-project", "--python", sys.executable, str(where))
@@ -82,13 +78,13 @@ def _make(shelf: Shelf, name: str, its: _Source, source: str, say: Callable[[str
         raise SpilldeckError(f"what was installed does not run: {(done.stderr.strip() or 'nothing').splitlines()[-1]}")
     (code,) = where.glob("lib/python*/site-packages")
     release = Release(
-        name=name,
+        name=where.name,
         version=its.version,
         digest=digest_of(code),
         source=source,
         commit=its.commit,
         installed_s=time.time(),
-        formats=_formats(shelf, name),
+        formats=_formats(shelf, where.name),
     )
     shelf.add(release)
     return release

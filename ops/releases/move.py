@@ -26,9 +26,10 @@ def move(shelf: Shelf, name: str, say: Callable[[str], object]) -> None:
     """
     shelf.get(name)
     shelf.ask(name, "config", "show", "--json")
-    settings, there = load_settings(), shelf.workers()
+    settings, there = load_settings(), _workers(shelf)
     if not there:
         _switch(shelf, name, say)
+        _tell_of_others(shelf, name, say)
         return
     key = hand_over(settings)
     try:
@@ -38,6 +39,7 @@ def move(shelf: Shelf, name: str, say: Callable[[str], object]) -> None:
             if left is not None and redis.get(key) == left:
                 redis.delete(key)
             _wait(shelf, name, there, lambda: bool(redis.exists(key)), say)
+            _tell_of_others(shelf, name, say)
     except RedisError as error:
         # Whoever goes back from a release has to be able to, whatever is away.
         _switch(shelf, name, say)
@@ -52,6 +54,17 @@ def _switch(shelf: Shelf, name: str, say: Callable[[str], object]) -> None:
     say(f"{name} is current" + (f", {before} is what `release back` goes back to" if before is not None else ""))
 
 
+def _workers(shelf: Shelf) -> dict[int, str]:
+    """Return the workers of this machine that follow the link: process id → its release."""
+    return {part.process: part.release for part in shelf.parts() if part.follows and part.does == "worker"}
+
+
+def _tell_of_others(shelf: Shelf, name: str, say: Callable[[str], object]) -> None:
+    for part in shelf.parts():
+        if part.follows and part.release != name:
+            say(f"process {part.process} ({part.does}) is of {part.release} still: start it anew when it suits")
+
+
 def _wait(
     shelf: Shelf, name: str, there: dict[int, str], is_moving: Callable[[], bool], say: Callable[[str], object]
 ) -> None:
@@ -59,7 +72,7 @@ def _wait(
     left = {process for process, its in there.items() if its != name}
     moved_s = time.monotonic()
     while left or is_moving():
-        now = shelf.workers()
+        now = _workers(shelf)
         # While it becomes another program, it is there and has no name.
         for process in [each for each in left if now.get(each) == name or not psutil.pid_exists(each)]:
             left.remove(process)

@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -30,6 +29,7 @@ ANSWER_S = 60.0
 """A command of a release that asks no server answers within it: the first one reads all packages from the disk."""
 _MARKER = "release.json"
 _LOCK = ".lock"
+_BEGUN = ".begun-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,18 @@ class Release:
 
 
 _RELEASE = TypeAdapter(Release)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A process that runs a release."""
+
+    process: int
+    release: str
+    does: str
+    """The command, as ``worker``."""
+    follows: bool
+    """Whether it was started through `CURRENT`."""
 
 
 class Shelf:
@@ -91,18 +103,11 @@ class Shelf:
         UsageError
             When what is known of one cannot be read.
         """
-        found = [self._read(marker) for marker in self.directory.glob(f"*/{_MARKER}") if not marker.parent.is_symlink()]
-        return sorted(found, key=lambda release: release.installed_s)
+        return sorted(map(self.get, self._names()), key=lambda release: release.installed_s)
 
-    def _read(self, marker: Path) -> Release:
-        what = f"what is known of the release {marker.parent.name} cannot be read ({marker})"
-        try:
-            plain = json.loads(marker.read_text(encoding="utf-8"))
-            if isinstance(plain, dict) and plain.get("format") != FORMAT:
-                raise UsageError(f"{what}: it has the format {plain.get('format')}, this version knows {FORMAT}")
-            return _RELEASE.validate_python(plain)
-        except (OSError, ValueError, ValidationError) as error:
-            raise UsageError(f"{what}: {error}".partition("\n")[0]) from error
+    def _names(self) -> list[str]:
+        markers = self.directory.glob(f"*/{_MARKER}")
+        return sorted(marker.parent.name for marker in markers if not marker.parent.is_symlink())
 
     def get(self, name: str) -> Release:
         """Return a release.
@@ -110,12 +115,21 @@ class Shelf:
         Raises
         ------
         UsageError
-            When there is none of this name.
+            When there is none of this name, or what is known of it cannot be read.
         """
-        found = {release.name: release for release in self.all()}
-        if name not in found:
-            raise UsageError(f"there is no release {name}: there {_are(found)} (spilldeck release list)")
-        return found[name]
+        there = self._names()
+        if name not in there:
+            are = f"are {', '.join(there)}" if there else "is none"
+            raise UsageError(f"there is no release {name}: there {are} (spilldeck release list)")
+        marker = self.path(name) / _MARKER
+        what = f"what is known of the release {name} cannot be read ({marker})"
+        try:
+            plain = json.loads(marker.read_text(encoding="utf-8"))
+            if isinstance(plain, dict) and plain.get("format") != FORMAT:
+                raise UsageError(f"{what}: it has the format {plain.get('format')}, this version knows {FORMAT}")
+            return _RELEASE.validate_python(plain)
+        except (OSError, ValueError, ValidationError) as error:
+            raise UsageError(f"{what}: {error}".partition("\n")[0]) from error
 
     def linked(self, link: str) -> str | None:
         """Return the name of the release that `CURRENT` or `PREVIOUS` names, if it does."""
@@ -133,13 +147,12 @@ class Shelf:
             When there is no such release.
         """
         self.get(name)
-        with self.alone():
-            now = self.linked(CURRENT)
-            if name != now:
-                # In this order: killed in between, nothing has changed but what one would go back to.
-                if now is not None:
-                    self._link(PREVIOUS, now)
-                self._link(CURRENT, name)
+        now = self.linked(CURRENT)
+        if name != now:
+            # In this order: killed in between, nothing has changed but what one would go back to.
+            if now is not None:
+                self._link(PREVIOUS, now)
+            self._link(CURRENT, name)
 
     def _link(self, link: str, name: str) -> None:
         with tempfile.TemporaryDirectory(prefix=".link-", dir=self.directory) as new:
@@ -147,6 +160,15 @@ class Shelf:
             path.symlink_to(name)
             path.replace(self.path(link))
         sync(self.directory)
+
+    @contextmanager
+    def making(self, name: str) -> Iterator[Path]:
+        """Give where a release is to be made; without `add`, nothing stays of it, whenever this is killed."""
+        self._begun(name).touch()
+        try:
+            yield self.path(name)
+        finally:
+            self._clear_away()
 
     def add(self, release: Release) -> None:
         """Have a release that is made be one of those that there are."""
@@ -161,33 +183,44 @@ class Shelf:
         UsageError
             When it is current or previous, or something of it runs on this machine.
         """
-        self.get(name)
         with self.alone():
+            self.get(name)
             for link in (CURRENT, PREVIOUS):
                 if self.linked(link) == name:
                     raise UsageError(f"{name} is the {link} release: use another one first")
-            if there := self.running(name):
+            if there := [part.process for part in self.parts() if part.release == name]:
                 raise UsageError(f"{name} runs on this machine (process {', '.join(map(str, there))}): end it first")
-            (self.path(name) / _MARKER).unlink()
-            shutil.rmtree(self.path(name))
+            with self.making(name) as path:
+                (path / _MARKER).unlink()
 
-    def running(self, name: str) -> list[int]:
-        """Return the processes of this machine that a release's interpreter runs."""
-        inside = f"{self.path(name)}{os.sep}"
-        return [process.pid for process, words in _commands() if words[0].startswith(inside)]
+    def parts(self) -> list[Part]:
+        """Return the processes of this machine that interpreters of releases run."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            words: list[str] = process.info["cmdline"] or []
+            interpreter, command, does, *_ = [*words, "", "", ""]
+            if not self._is_within(interpreter):
+                continue
+            follows = self._is_within(command) and Path(command).parents[1].name == CURRENT
+            part = Part(
+                process=process.pid,
+                release=Path(interpreter).parents[1].name,
+                does=does,
+                follows=follows,
+            )
+            found.append(part)
+        return found
 
-    def workers(self) -> dict[int, str]:
-        """Return the workers of this machine that were started through `CURRENT`: process id → name of its release."""
-        command = str(self.command(CURRENT))
-        return {
-            process.pid: Path(words[0]).parents[1].name
-            for process, words in _commands()
-            if words[1:2] == [command] and "worker" in words[2:]
-        }
+    def _is_within(self, command: str) -> bool:
+        """Say whether this is an executable of a release, or of a link to one."""
+        path = Path(command)
+        if not path.is_absolute() or path.parent.name != "bin":
+            return False
+        return path.parent.parent.parent.resolve() == self.directory.resolve()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep others from changing what is here; what a killed installation left is removed first.
+        """Keep others from adding and removing; what was killed at it is removed first.
 
         Raises
         ------
@@ -206,11 +239,17 @@ class Shelf:
         except OSError as error:
             raise UsageError(f"{self.directory} cannot be changed: {error.strerror or error}") from error
 
+    def _begun(self, name: str) -> Path:
+        """Return the file that says that a directory is being made or removed: no other one is ever taken away."""
+        return self.directory / f"{_BEGUN}{name}"
+
     def _clear_away(self) -> None:
-        """Remove what is no release: nobody else is at work here."""
-        for left in self.directory.iterdir():
-            if left.is_dir() and not left.is_symlink() and not (left / _MARKER).exists():
-                shutil.rmtree(left)
+        """Remove what was begun and is no release."""
+        for begun in self.directory.glob(f"{_BEGUN}*"):
+            path = self.path(begun.name.removeprefix(_BEGUN))
+            if path.exists() and not (path / _MARKER).exists():
+                shutil.rmtree(path)
+            begun.unlink()
 
     def ask(self, name: str, *arguments: str) -> dict[str, Any]:
         """Return what a command of a release answers as JSON.
@@ -245,14 +284,3 @@ def run(command: Sequence[str | Path], timeout_s: float | None = None) -> "subpr
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SpilldeckError(f"{command[0]} cannot be run: {error}") from error
-
-
-def _commands() -> Iterator[tuple[psutil.Process, list[str]]]:
-    """Yield the processes of this machine whose command line can be read, and that."""
-    for process in psutil.process_iter(["cmdline"]):
-        if words := process.info["cmdline"]:
-            yield process, words
-
-
-def _are(names: Sequence[str] | dict[str, Any]) -> str:
-    return "are " + ", ".join(names) if names else "is none"

@@ -206,7 +206,7 @@ def test_releases_are_listed_used_and_gone_back_from(tmp_path: Path, spilldeck_h
     assert spilldeck_here("release", "list", env=env).stdout == "There are no releases.\n"
     for at, name in enumerate(("a", "b", "c")):
         shelf = made_up(directory, name, "echo '{}'", float(at))
-    (directory / "half" / "bin").mkdir(parents=True)  # what a killed installation leaves
+    (directory / "somebody's").mkdir()
 
     def rows() -> list[tuple[str, bool, bool]]:
         found = json.loads(spilldeck_here("release", "list", "--json", env=env).stdout)
@@ -218,7 +218,6 @@ def test_releases_are_listed_used_and_gone_back_from(tmp_path: Path, spilldeck_h
     done = spilldeck_here("release", "use", "b", env=env)
     assert done.stdout == "b is current, a is what `release back` goes back to\n"
     assert rows() == [("a", False, True), ("b", True, False), ("c", False, False)]
-    assert not (directory / "half").exists()
     for name, what in (("b", "current"), ("a", "previous")):
         line = assert_one_sentence(spilldeck_here("release", "remove", name, env=env), 2)
         assert f"{name} is the {what} release" in line
@@ -227,6 +226,11 @@ def test_releases_are_listed_used_and_gone_back_from(tmp_path: Path, spilldeck_h
     assert shelf.command("current").resolve() == shelf.command("a").resolve()
     assert spilldeck_here("release", "remove", "c", env=env).returncode == 0
     assert [name for name, *_ in rows()] == ["a", "b"]
+    assert sorted(path.name for path in directory.iterdir() if path.is_dir() and not path.is_symlink()) == [
+        "a",
+        "b",
+        "somebody's",
+    ]
     line = assert_one_sentence(spilldeck_here("release", "use", "c", env=env), 2)
     assert "there is no release c: there are a, b" in line
 
@@ -454,7 +458,7 @@ def test_workers_move_one_by_one_and_back_and_every_spill_is_counted_once(
             assert {line for line in done.stdout.splitlines() if line.startswith("worker ")} == {
                 f"worker {each}: from {NAME if name == 'other' else 'other'} to {name}" for each in ids
             }
-            assert shelf.workers() == dict.fromkeys(ids, name)
+            assert {part.process: part.release for part in shelf.parts()} == dict.fromkeys(ids, name)
         stop.set()
         producing.join()
         wait_until_counted(settings, reader)
