@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,6 +44,12 @@ CALIBRATION = MICE / "conditions/simulated/tof_t0.txt", "tof0 -67807.5 4", "tof0
 EDGE = MICE / "plots/tof.py", "(200, 20, 40)", "(200, 20, 40.2)"
 ROUNDING = MICE / "reco/tof_hits.py", "(time0_ns + time1_ns) / 2", "((time0_ns + time1_ns) / 2).round(1)"
 
+BUSY = pytest.mark.timeout(600)
+"""On a machine that may be busy, where what tries has to wait for all else."""
+
+_TURN = r'timestamp=(\S+) level=info event="?(moving|moved)'
+"""When a worker began to move, or had."""
+
 Counting = Callable[[SimulatedRun], dict[str, str]]
 
 
@@ -81,15 +88,21 @@ def plain_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.upper().startswith("SPILLDECK_")}
 
 
-def install(directory: Path, source: Path, name: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "ops", "release", "install", str(source), "--name", name],
-        env=plain_environment() | {"SPILLDECK_RELEASES__DIRECTORY": str(directory), "COLUMNS": "200"},
-        cwd=directory.parent,
+def patient(*arguments: str | Path, env: Mapping[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """Run the command, however long it takes."""
+    return subprocess.run(
+        [sys.executable, "-m", "ops", "release", *arguments],
+        env=plain_environment() | {"COLUMNS": "200"} | env,
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def install(directory: Path, source: Path, name: str) -> str:
+    there = {"SPILLDECK_RELEASES__DIRECTORY": str(directory)}
+    done = patient("install", source, "--name", name, env=there, cwd=directory.parent)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -339,11 +352,11 @@ def test_the_version_of_a_checkout_says_its_commit_and_what_was_changed(tmp_path
 )
 @pytest.mark.servers
 def test_a_release_that_cannot_be_tried_is_refused_in_words(
-    settings: Settings, tmp_path: Path, spilldeck_here: Spilldeck, script: str, said: str
+    settings: Settings, tmp_path: Path, spilldeck: Spilldeck, script: str, said: str
 ) -> None:
     made_up(tmp_path, "odd", script)
     env = environment(settings) | {"SPILLDECK_RELEASES__DIRECTORY": str(tmp_path)}
-    done = spilldeck_here("release", "try", "odd", env=env)
+    done = spilldeck("release", "try", "odd", env=env)
     assert done.returncode in (1, 2)
     assert said in done.stderr
 
@@ -361,50 +374,54 @@ def since(found: Mapping[str, object]) -> dict[str, int | None]:
     return {each["what"].partition(":")[0]: each["since"] for each in its}
 
 
+@BUSY
 @pytest.mark.servers
 def test_a_trial_says_identical_and_names_the_plot_and_the_spill_of_a_change(
-    releases: Releases, settings: Settings, counting: Counting, spilldeck: Spilldeck
+    releases: Releases, settings: Settings, counting: Counting, tmp_path: Path
 ) -> None:
     env = releases.env | counting(small_run(20))
-    done = spilldeck("release", "try", NAME, "--spills", "5", env=env)
+    done = patient("try", NAME, "--spills", "5", env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("identical after ")
     with releases.changed(*CALIBRATION):
-        found = since(tried(spilldeck("release", "try", NAME, "--spills", "20", "--json", env=env), 1))
+        found = since(tried(patient("try", NAME, "--spills", "20", "--json", env=env, cwd=tmp_path), 1))
     assert {"conditions", "plot tof_dt0", "detector tof"} <= found.keys()
     assert found["detector tof"] == 0
     assert left_behind(settings) == []
 
 
 @pytest.mark.nightly
+@BUSY
 @pytest.mark.servers
 @pytest.mark.parametrize(
     ("change", "what"), [(CALIBRATION, "plot tof_dt0"), (EDGE, "plot ht01"), (ROUNDING, "detector tof")]
 )
 def test_a_release_with_something_changed_names_it_within_30_spills(
-    releases: Releases, counting: Counting, spilldeck: Spilldeck, change: tuple[Path, str, str], what: str
+    releases: Releases, counting: Counting, tmp_path: Path, change: tuple[Path, str, str], what: str
 ) -> None:
     env = releases.env | counting(small_run(40))
     with releases.changed(*change):
-        found = tried(spilldeck("release", "try", NAME, "--spills", "30", "--json", env=env), 1)
+        found = tried(patient("try", NAME, "--spills", "30", "--json", env=env, cwd=tmp_path), 1)
     assert since(found)[what] is not None
 
 
 @pytest.mark.nightly
+@BUSY
 @pytest.mark.servers
 def test_an_equal_release_is_identical_after_200_spills(
-    releases: Releases, settings: Settings, counting: Counting, spilldeck: Spilldeck
+    releases: Releases, settings: Settings, counting: Counting, tmp_path: Path
 ) -> None:
     # With all detectors, and what a DAQ does wrong: each bin, counter and verdict is to be the same.
     run = SimulatedRun(run=RUN, spills=210, mean_triggers=10).with_faults(
         ("reordered_spills@30-60", "duplicated_spills@80")
     )
     env = releases.env | counting(run)
-    found = tried(spilldeck("release", "try", NAME, "--json", env=env), 0)
+    found = tried(patient("try", NAME, "--json", env=env, cwd=tmp_path), 0)
     assert (found["identical"], found["differences"], found["runs"]) == (True, [], [RUN])
     assert left_behind(settings) == []
 
 
+@BUSY
 @pytest.mark.servers
 def test_a_trial_ends_by_itself_when_nothing_comes_and_says_what_it_has(
     releases: Releases, settings: Settings, counting: Counting, monkeypatch: pytest.MonkeyPatch
@@ -425,9 +442,10 @@ def test_a_trial_ends_by_itself_when_nothing_comes_and_says_what_it_has(
 
 
 @pytest.mark.nightly
+@BUSY
 @pytest.mark.servers
 def test_workers_move_one_by_one_and_back_and_every_spill_is_counted_once(
-    releases: Releases, settings: Settings, reader: BookReader, spilldeck: Spilldeck, tmp_path: Path
+    releases: Releases, settings: Settings, reader: BookReader, tmp_path: Path
 ) -> None:
     install(releases.directory, releases.wheel, "other")
     shelf = Shelf(releases.directory)
@@ -453,7 +471,7 @@ def test_workers_move_one_by_one_and_back_and_every_spill_is_counted_once(
         wait_until_shared(settings, 2)
         producing.start()
         for name, arguments in (("other", ["use", "other"]), (NAME, ["back"])):
-            done = spilldeck("release", *arguments, env=env)
+            done = patient(*arguments, env=env, cwd=tmp_path)
             assert done.returncode == 0, done.stderr
             assert {line for line in done.stdout.splitlines() if line.startswith("worker ")} == {
                 f"worker {each}: from {NAME if name == 'other' else 'other'} to {name}" for each in ids
@@ -465,8 +483,8 @@ def test_workers_move_one_by_one_and_back_and_every_spill_is_counted_once(
     finally:
         stop.set()
         workers.stop()
-    turns = sorted(line for each in started for line in workers.log(each).splitlines() if " event=" in line)
-    turns = [words for line in turns for words in ("moving to another release", "event=moved") if words in line]
-    assert turns == ["moving to another release", "event=moved"] * 4
+    said = re.findall(_TURN, "\n".join(workers.log(each) for each in started))
+    turns = [what for _, what in sorted(said)]
+    assert turns == ["moving", "moved"] * 4
     expected = process(sent, ConditionsStore([]).for_run)[RUN]
     assert differences(expected.run_book(), reader.run(RUN, expected.book.ranges)) == []
