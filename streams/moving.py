@@ -15,8 +15,8 @@ from pathlib import Path
 from streams.settings import Settings
 
 CURRENT = "current"
-WAITS_S = 60.0
-"""A worker that moves has joined the others again well within it."""
+WAITS_S = 120.0
+"""A worker that moves has joined the others again within it, on a busy machine too."""
 
 
 def hand_over(settings: Settings) -> str:
