@@ -1,5 +1,6 @@
 """spilldeck release: versions side by side, and the proof that one equals live before it is used."""
 
+import io
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import pytest
 import uv
 
 from ops.releases import trial
+from ops.releases.follow import follow
 from ops.releases.install import _from_checkout
 from ops.releases.shelf import Release, Shelf
 from ops.topics import ensure_topics
@@ -30,7 +32,7 @@ from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
-from streams.settings import Settings
+from streams.settings import RedisSettings, Settings, load_settings
 from tests.conftest import PROJECT, wait_until_counted
 from tests.kafka import wait_until_shared
 from tests.ops.conftest import Spilldeck, assert_one_sentence
@@ -359,6 +361,15 @@ def test_a_release_that_cannot_be_tried_is_refused_in_words(
     done = spilldeck("release", "try", "odd", env=env)
     assert done.returncode in (1, 2)
     assert said in done.stderr
+
+
+def test_a_question_in_another_format_is_refused_in_words(redis_url: str) -> None:
+    settings = load_settings(redis=RedisSettings(url=redis_url))
+    answers = io.StringIO()
+    follow(settings, io.StringIO('{"format": 2, "ask": "bring"}\n'), answers)
+    greeting, answer = map(json.loads, answers.getvalue().splitlines())
+    assert (greeting["format"], greeting["books"]) == (1, "v2")
+    assert "is asked in format 2, and understands 1" in answer["error"]
 
 
 def tried(done: "subprocess.CompletedProcess[str]", status: int) -> dict[str, object]:
