@@ -29,6 +29,7 @@ from ops.commands import (
     produce,
     references,
     rejected,
+    release,
     replay,
     runs,
     simulate,
@@ -105,6 +106,7 @@ app.add_typer(issues.app, name="known-issues")
 app.add_typer(audit.app, name="audit")
 app.add_typer(users.app, name="users")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(release.app, name="release")
 app.add_typer(config.app, name="config")
 
 

@@ -21,6 +21,7 @@ from streams.agents.aggregate import add_aggregate
 from streams.agents.common import channels
 from streams.agents.faust_private import App, BookTable, PromptTransport
 from streams.agents.kafka_access import kafka_log
+from streams.agents.moving import Moving, add_moving
 from streams.agents.products import Products
 from streams.agents.reconstruct import add_reconstruct
 from streams.agents.registry import add_registry
@@ -34,6 +35,7 @@ from streams.books.store import CheckpointStore
 from streams.conditions.store import ConditionsStore
 from streams.kafka.large_batches import bound_batches
 from streams.log import log_to_stderr
+from streams.moving import Start
 from streams.process import plot_ranges
 from streams.settings import LIVE, Settings
 from streams.starting import say_start
@@ -53,15 +55,23 @@ ON_THE_WAY = 1
 
 
 class _App(App):
+    moving: Moving
+
     async def on_stop(self) -> None:
         # While no broker answers, the client would wait for a minute. What counts is in Redis already.
-        end = threading.Timer(END_S, os._exit, [1 if self.crash_reason else 0])
+        end = threading.Timer(END_S, self._end, [1 if self.crash_reason else 0])
         end.daemon = True
         end.start()
         await super().on_stop()
 
+    def _end(self, status: int) -> None:
+        try:
+            self.moving.become()
+        finally:
+            os._exit(status)
 
-def create_app(settings: Settings) -> faust.App:
+
+def create_app(settings: Settings) -> _App:
     """Return the application of one worker, ready to be run."""
     kafka = settings.kafka
     app = _App(
@@ -98,7 +108,7 @@ def create_app(settings: Settings) -> faust.App:
     return app
 
 
-def _add_parts(app: faust.App, settings: Settings) -> None:
+def _add_parts(app: _App, settings: Settings) -> None:
     """Give the application its agents, tables, and what they work with."""
     topics = channels(app, settings)
     conditions = ConditionsStore.from_settings(settings)
@@ -144,6 +154,7 @@ def _add_parts(app: faust.App, settings: Settings) -> None:
     add_repairs(app, repairs)
     if settings.session == LIVE:
         add_registry(app, topics, settings)
+    app.moving = add_moving(app, redis, settings, Start())
 
     @app.on_before_shutdown.connect
     async def close(*_: object, **__: object) -> None:
@@ -165,11 +176,15 @@ def _have_one_heap() -> None:
 
 
 def run_worker(settings: Settings) -> None:
-    """Run one worker until it is told to stop; ends the process with its status."""
+    """Run one worker until it is told to stop; ends the process with its status, or becomes another release's."""
     log_to_stderr()
     say_start("worker", settings)
     _have_one_heap()
     # A third less CPU for large messages than asyncio's own loop.
     mode.loop.use("uvloop")
-    worker = faust.Worker(create_app(settings), loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
-    worker.execute_from_commandline()
+    app = create_app(settings)
+    worker = faust.Worker(app, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
+    try:
+        worker.execute_from_commandline()
+    finally:
+        app.moving.become()

@@ -223,6 +223,13 @@ class LocalSettings(_Section):
     redis_port: Port = 6379
 
 
+class ReleasesSettings(_Section):
+    """Versions of spilldeck side by side, see `spilldeck release`."""
+
+    directory: Path = Path("~/.local/state/spilldeck/releases")
+    """Holds a directory for each, and the links `current` and `previous`: start workers by current/bin/spilldeck."""
+
+
 class ConditionsSource(_Section):
     """One set of tables."""
 
@@ -264,6 +271,7 @@ class Settings(BaseSettings):
     keeper: KeeperSettings = KeeperSettings()
     alarms: AlarmsSettings = AlarmsSettings()
     local: LocalSettings = LocalSettings()
+    releases: ReleasesSettings = ReleasesSettings()
     conditions: list[ConditionsSource] = []
     """Sets of tables besides those of simulated runs, which are always there."""
 

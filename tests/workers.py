@@ -27,8 +27,14 @@ class Workers:
         self._logs = logs
         self.running: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *arguments: str, plugin: str = "", environment: Mapping[str, str] = MappingProxyType({})) -> int:
-        """Start one with these arguments, and a plug-in of this text; return its number."""
+    def start(
+        self,
+        *arguments: str,
+        plugin: str = "",
+        environment: Mapping[str, str] = MappingProxyType({}),
+        command: Path | None = None,
+    ) -> int:
+        """Start one with these arguments, a plug-in of this text, a release's command; return its number."""
         number = len(self.running)
         env = self._environment | environment
         if plugin:
@@ -36,8 +42,9 @@ class Workers:
             (self._logs / f"plugin_{number}.py").write_text(whose + plugin)
             env["SPILLDECK_EXPERIMENT"] = f"plugin_{number}"
         with (self._logs / f"worker-{number}.log").open("wb") as log:
-            command = [sys.executable, "-m", "ops", "worker", *arguments]
-            self.running.append(subprocess.Popen(command, env=env, cwd=self._logs, stdout=log, stderr=log))
+            start = [sys.executable, "-m", "ops"] if command is None else [str(command)]
+            words = [*start, "worker", *arguments]
+            self.running.append(subprocess.Popen(words, env=env, cwd=self._logs, stdout=log, stderr=log))
         return number
 
     def log(self, which: int) -> str:

@@ -100,8 +100,8 @@ def first_explanation(settings: Settings, plan: Plan, run: int) -> str:
         if spill not in live or (first is not None and spill >= first[0]):
             continue
         compared += 1
-        then, digests = live[spill], _digests(record)
-        others = sorted(name for name in then.keys() | digests.keys() if then.get(name) != digests.get(name))
+        then, now = live[spill], digests(record)
+        others = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
         if others:
             first = spill, others
     if first is not None:
@@ -121,11 +121,12 @@ def _reconstructed_live(settings: Settings, run: int) -> dict[int, Digests]:
     for partition, (low, stop) in enumerate(topic_spans(settings, topic)):
         for message in of_topic(settings, topic, partition, low, stop, (run,)):
             if isinstance(message.record, ReconstructedSpill) and message.record.rejection is None:
-                found.setdefault(message.record.spill, _digests(message.record))
+                found.setdefault(message.record.spill, digests(message.record))
     return found
 
 
-def _digests(spill: ReconstructedSpill) -> Digests:
+def digests(spill: ReconstructedSpill) -> Digests:
+    """Return what is the same for spills that were reconstructed to the same, by detector."""
     found = {name: _digest(why.encode()) for name, why in spill.errors.items()}
     for name, detector in spill.detectors.items():
         digest = hashlib.blake2b(digest_size=8)

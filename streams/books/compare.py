@@ -18,7 +18,10 @@ OF_KAFKA = {"first_raw", "last_raw", "first_ms", "produced_ms", "ended_ms"}
 NOT_IN_OLDER = {"last_came", "refused", "reasons", "counted_ms", "counted_us"}
 """What books from before it was kept lack."""
 
-_NOT_COMPARED = ORDER_DEPENDENT | OF_KAFKA | NOT_IN_OLDER
+OF_WHOEVER_MADE_IT = {"code"}
+"""Which versions filled it: that two of them fill the same is what is compared."""
+
+_NOT_COMPARED = ORDER_DEPENDENT | OF_KAFKA | NOT_IN_OLDER | OF_WHOEVER_MADE_IT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,62 @@
+"""A worker that was started through the releases' link `current` moves to the release that this names now.
+
+It hands its partitions to the others, and becomes a process of that release under the same process id, so that whoever
+supervises it sees none end. One worker after the other: the one that moves is named in Redis until it has joined the
+others again. If it never does, nobody follows it.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streams.settings import Settings
+
+CURRENT = "current"
+WAITS_S = 120.0
+"""A worker that moves has joined the others again within it, on a busy machine too."""
+
+
+def hand_over(settings: Settings) -> str:
+    """Return the key that names the worker that moves."""
+    return f"{settings.redis.key_prefix}:hand-over"
+
+
+def myself() -> str:
+    """Return what names this process on all machines, and goes on to do so when it has become another program."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Start:
+    """How this process was started."""
+
+    words: Sequence[str] = field(default_factory=lambda: tuple(sys.argv))
+    prefix: Path = field(default_factory=lambda: Path(sys.prefix))
+    """Of the environment that its interpreter is of."""
+
+    @property
+    def link(self) -> Path | None:
+        """The link that it was started through, if it was."""
+        link = Path(self.words[0]).absolute().parent.parent
+        return link if link.name == CURRENT and link.is_symlink() else None
+
+    def moved_to(self) -> Path | None:
+        """Return the release that the link names if that is another one, with a command."""
+        link = self.link
+        if link is None or not (link / "bin" / Path(self.words[0]).name).is_file():
+            return None
+        target = link.resolve()
+        return target if target != self.prefix.resolve() else None
+
+    def become(self) -> None:
+        """Have this process be what the same command starts now.
+
+        Raises
+        ------
+        OSError
+            When it cannot be started.
+        """
+        os.execv(self.words[0], [*self.words])  # noqa: S606 - our own command
