@@ -7,10 +7,10 @@ import numpy as np
 from redis import Redis
 
 from schemas.columns import I8
-from schemas.records import NO_RUN
+from schemas.records import NO_RUN, ActionKind
 from streams.books import situation
 from streams.books.changed import Side, changed
-from streams.books.decided import newest
+from streams.books.decided import Record, newest, record
 from streams.books.decisions import Decisions
 from streams.books.flags import Shares, of_run, shares
 from streams.books.handover import Compared, Shift, ShiftRun
@@ -19,6 +19,7 @@ from streams.books.limits import LimitsFile
 from streams.books.part_reader import UnreadableRunError
 from streams.books.reader import BookReader
 from streams.books.registry import states
+from streams.books.replays import called
 from streams.books.run import RunBook
 from streams.books.totals import Totals
 from streams.checks.channels import unpack
@@ -114,25 +115,24 @@ class _Shift:
         )
 
     def _decided(self) -> Iterator[str]:
-        for run_type, pins in self._decisions.pins.items():
-            for pin in pins:
-                if pin.at_us >= _US * self._since_s:
-                    to = f"run {pin.run}" if pin.run is not None else "the newest good one again"
-                    yield f"Runs of type {run_type or 'that nobody said'} are compared with {to}."
+        for its in record(self._settings):
+            if its.action.at_us >= _US * self._since_s and not its.refused and (words := _decided(its)):
+                why = f": {its.action.reason}" if its.action.reason else ""
+                yield f"{words} ({its.action.who}{why})."
 
     def _files(self) -> dict[str, int]:
         """Return which of the files that experts edit were written meanwhile, and when."""
         checks = self._settings.checks
         paths = {"The file of limits": checks.limits, "The file of rules for good spills": checks.good_spills}
         found: dict[str, int] = {}
-        for called, path in paths.items():
+        for what, path in paths.items():
             try:
                 written_ns = path.expanduser().stat().st_mtime_ns if path is not None else 0
             except OSError as error:
-                self._problems.append(f"{called} {path} cannot be read: {error.strerror}")
+                self._problems.append(f"{what} {path} cannot be read: {error.strerror}")
                 continue
             if written_ns >= 1e9 * self._since_s:
-                found[called] = written_ns // 1000
+                found[what] = written_ns // 1000
         return found
 
     def _compared(self, runs: Sequence[int], before: Sequence[int]) -> Compared | None:
@@ -163,6 +163,24 @@ class _Shift:
 
     def _book(self, run: int) -> RunBook:
         return self._reader.run(run, plot_ranges(run, self._conditions.for_run))
+
+
+def _decided(its: Record) -> str:
+    """Return what was decided of references, replays and runs, in words; empty of other actions."""
+    action, runs = its.action, ", ".join(map(str, its.runs))
+    match action.kind:
+        case ActionKind.PIN_REFERENCE:
+            to = f"run {runs}" if runs else "the newest good one again"
+            return f"Runs of type {action.subject or 'that nobody said'} are compared with {to}"
+        case ActionKind.PROMOTE:
+            return f"The book of run {runs} is that of the {called(action.subject)}"
+        case ActionKind.RESTORE:
+            return f"The book of run {runs} is that of live again"
+        case ActionKind.DROP_REPLAY:
+            return f"The {called(action.subject)} was removed"
+        case ActionKind.END_RUN:
+            return f"Run {runs} was ended by hand"
+    return ""
 
 
 def _is(totals: Totals, run_type: str) -> bool:

@@ -52,21 +52,8 @@ def list_all(
 def _actions() -> Iterator[dict[str, Any]]:
     from dataclasses import asdict
 
-    from schemas.known import WireError
-    from schemas.records import Action
-    from schemas.wire import decode
-    from streams.books.actions import ActionLog
-    from streams.books.decisions import Decisions
+    from streams.books.decided import record
     from streams.settings import load_settings
 
-    now = Decisions()
-    with ActionLog(load_settings()) as log:
-        for offset, message in log.read(*log.span()):
-            try:
-                action = decode(message)
-            except WireError:
-                continue
-            if isinstance(action, Action):
-                refused = now.refusal(offset, action)
-                yield {"offset": offset, **asdict(action), "runs": now.runs_of(action), "refused": refused}
-            now = now.after(offset, message)
+    for its in record(load_settings()):
+        yield {"offset": its.offset, **asdict(its.action), "runs": its.runs, "refused": its.refused}

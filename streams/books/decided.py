@@ -7,7 +7,7 @@ Redis alone; a power cut takes the end of a log, a retention that somebody set i
 anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -17,7 +17,9 @@ import structlog
 from redis import Redis, WatchError
 from redis.exceptions import NoPermissionError, ResponseError
 
+from schemas.known import WireError
 from schemas.records import Action, ActionKind
+from schemas.wire import decode
 from streams.books.actions import ActionLog, append, new_action
 from streams.books.decisions import UNREADABLE, Decisions
 from streams.books.layout import changed_channel
@@ -212,6 +214,36 @@ def newest(settings: Settings, redis: Redis) -> Callable[[], Decisions]:
         return found if found is not None and found.next >= now.next else now
 
     return known
+
+
+class Record(NamedTuple):
+    """An action, as it lies in Kafka."""
+
+    offset: int
+    action: Action
+    runs: tuple[int, ...]
+    """That it says something of."""
+    refused: str
+    """Why it does not count there; empty if it does."""
+
+
+def record(settings: Settings) -> Iterator[Record]:
+    """Yield what people did and the checks said, in its order.
+
+    Raises
+    ------
+    ServerError
+        When Kafka does not answer, or has no such topic.
+    """
+    now = Decisions()
+    with ActionLog(settings) as log:
+        for offset, message in log.read(*log.span()):
+            action = None
+            with suppress(WireError):
+                action = decode(message)
+            if isinstance(action, Action):
+                yield Record(offset, action, now.runs_of(action), now.refusal(offset, action))
+            now = now.after(offset, message)
 
 
 def as_of(settings: Settings, upto: int | None) -> Decisions:

@@ -18,7 +18,7 @@ from streams.experiment import experiment
 from streams.words import calendar_time, several
 
 MOST_RUNS, MOST_ALARMS, MOST_ISSUES, MOST_PLOTS, MOST_CHANNELS = 10, 12, 6, 8, 6
-MOST_UNREAD, MOST_NOTES = 4, 5
+MOST_UNREAD, MOST_NOTES, MOST_DECIDED = 4, 5, 4
 """That are listed: with all of them it fits on two sheets."""
 LONGEST = 100
 """Characters of a cell."""
@@ -73,7 +73,7 @@ class Shift:
     issues: Issues
     notes: Notes
     decided: Sequence[str]
-    """What people decided in it of references and replays, a sentence each."""
+    """What people decided in it of references, replays and runs, a sentence each."""
     files: Mapping[str, int]
     """Name of a file that experts edit and that was written in it → when, microseconds since 1970 UTC."""
     compared: Compared | None
@@ -248,7 +248,9 @@ def _changed(shift: Shift) -> Section:
     """Return what is other than in the shift before."""
     title = "Changed since the shift before"
     edited = (f"{name} was edited, {_time(at)} UTC." for name, at in sorted(shift.files.items()))
-    said = [*edited, *map(_short, shift.decided)]
+    left = len(shift.decided) - MOST_DECIDED
+    decided = [*map(_short, shift.decided[-MOST_DECIDED:])]
+    said = [*edited, *([f"{left} decisions before: spilldeck audit list."] if left > 0 else []), *decided]
     its = shift.compared
     if its is None:
         return Section(title, (*said, "No run came that could be compared."))

@@ -8,6 +8,7 @@ import pytest
 from streams.books.alarming import Seen, due
 from streams.books.alarms import Alarm, to_tell
 from streams.books.decisions import Decisions
+from streams.books.handover import Shift, markdown, report
 from streams.books.judgement import Judgement
 from streams.checks.judge import Judge
 from streams.settings import load_settings
@@ -73,6 +74,20 @@ def test_six_faults_are_six_alarms_with_the_right_culprits_and_each_is_told_once
     repaired = ours[FAULTS[0].words]
     assert repaired.cleared is not None
     assert repaired.cleared.reason.startswith("as before again after spill 26")
+    until_us = EIGHT_HOURS * SPILL_US
+    its = Shift(
+        since_us=0,
+        until_us=until_us,
+        runs=(),
+        alarms=known.alarms,
+        issues=(),
+        notes=(),
+        decided=(),
+        files={},
+        compared=None,
+    )
+    handed_over = markdown(report(its))
+    assert all(fault.words in handed_over for fault in FAULTS)
     assert all(alarm.is_active for words, alarm in ours.items() if words != FAULTS[0].words)
 
 

@@ -20,6 +20,7 @@ from streams.books.handover import (
     LONGEST,
     MOST_ALARMS,
     MOST_CHANNELS,
+    MOST_DECIDED,
     MOST_ISSUES,
     MOST_NOTES,
     MOST_PLOTS,
@@ -150,7 +151,7 @@ def full() -> Shift:
         alarms=tuple(each._replace(new=each.new._replace(words=words)) for each in alarms),
         issues=(issue(text=words, owner=WORDS),) * (MOST_ISSUES + 9),
         notes=(Note("note-0001", 6008, words, "hslabhits10", "anna@here", NOW_US - 1),) * (MOST_NOTES + 9),
-        decided=[words] * 2,
+        decided=[words] * (MOST_DECIDED + 9),
         unreadable=[words] * (MOST_UNREAD + 9),
         files={"The file of limits": 1, "The file of rules for good spills": 1},
         compared=Compared(

@@ -23,6 +23,8 @@ def test_28_a_shift_is_told_with_what_is_other_than_in_the_one_before(
     limits.write_text("[physics]\nmatters = 0.1\n")
     env = live.env | {"SPILLDECK_CHECKS__LIMITS": str(limits), "SPILLDECK_CHECKS__GOOD_SPILLS": str(tmp_path / "none")}
     done(spilldeck_here("flags", "set", str(NEWER), "bad", "--reason", "it tripped", env=env))
+    done(spilldeck_here("references", "pin", str(NEWER), "--reason", "the repair", env=env))
+    done(spilldeck_here("references", "unpin", "", env=env))
     done(spilldeck_here("note", str(NEWER), "the beam came back", "--plot", "hslabhits10", env=env))
     # The clock goes on until the command looks at it.
     hours = (time.time() - sent_s + 0.5) / 3600
@@ -32,6 +34,11 @@ def test_28_a_shift_is_told_with_what_is_other_than_in_the_one_before(
     assert "bad all: it tripped" in said
     assert f"Conditions (run {NEWER} against run {RUNS[-1]}): as before." in said
     assert "The file of limits was edited" in said
+    assert f"Runs of type that nobody said are compared with run {NEWER} (" in said
+    assert ": the repair)." in said
+    assert "Runs of type that nobody said are compared with the newest good one again (" in said
+    whole = done(spilldeck_here("handover", env=env))
+    assert whole.index(f"with run {NEWER} (") < whole.index("with the newest good one again (")
     assert f"run {NEWER}, TOF1 slab hits, horizontal plane: the beam came back" in said
     assert "The file of rules for good spills" in said
     assert "cannot be read: No such file or directory" in said
