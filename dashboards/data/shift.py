@@ -7,7 +7,7 @@ import numpy as np
 from redis import Redis
 
 from schemas.columns import I8
-from schemas.records import NO_RUN, ActionKind
+from schemas.records import NO_RUN, ActionKind, RunState
 from streams.books import situation
 from streams.books.changed import Side, changed
 from streams.books.decided import Record, newest, record
@@ -67,6 +67,7 @@ class _Shift:
         """What else cannot be read, and why."""
         self._places: Mapping[int, Place] = {run: its for run, its in places.items() if run != NO_RUN}
         self._states = states(self._places, now_s)
+        self._current = situation.current(self._places, self._reader.came_ms)
 
     def read(self) -> Shift:
         """Return all that is known of it."""
@@ -87,7 +88,7 @@ class _Shift:
             decided=[*self._decided()],
             files=self._files(),
             compared=compared,
-            current=situation.current(self._places, self._reader.came_ms),
+            current=self._current,
             unreadable=[*self._unreadable.values(), *self._problems],
         )
 
@@ -102,7 +103,7 @@ class _Shift:
         return ShiftRun(
             run=run,
             run_type=totals.run_type,
-            state=str(self._states[run]),
+            state=self._state(run),
             first_ms=self._reader.came_ms.get(run, 0) or totals.first_ms,
             produced_ms=totals.produced_ms,
             spills=totals.filled,
@@ -113,6 +114,12 @@ class _Shift:
             flags=flags,
             code=frozenset(totals.code),
         )
+
+    def _state(self, run: int) -> str:
+        """Return the state of a run; of the current one nobody knows that it is over because no spill comes."""
+        its = self._states[run]
+        is_silent = its is RunState.ENDED_WITHOUT_ITS_END and run == self._current
+        return "silent, without an end" if is_silent else str(its)
 
     def _decided(self) -> Iterator[str]:
         for its in record(self._settings):

@@ -65,8 +65,12 @@ def test_two_browsers_see_each_others_acknowledgement_within_a_second(page: Page
         page.keyboard.press("Enter")
     begun = time.monotonic()
     # As often as a picture is drawn: what expects something asks ever less often.
-    other.wait_for_function("() => document.querySelector('table.alarms').innerText.includes('local@')")
-    assert time.monotonic() - begun < 1.0
+    is_seen = "() => document.querySelector('table.alarms').innerText.includes('local@')"
+    page.wait_for_function(is_seen)
+    ours = time.monotonic() - begun
+    other.wait_for_function(is_seen)
+    # A busy machine takes longer for both; the other's must not wait for anything more.
+    assert time.monotonic() - begun - ours < 1.0
     expect(page.locator("#alarm-status")).to_have_text("Acknowledged.")
     expect(page.locator("#navigation")).not_to_contain_text("Alarms 1")
 

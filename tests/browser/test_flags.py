@@ -117,19 +117,19 @@ def test_who_may_only_look_sees_the_flags_and_why_none_can_be_set(
 ) -> None:
     open_page(page, f"/?run={played.run}")
     page.locator("button.flag").click()
-    expect(page.locator(".acting")).to_have_text("Log in to act.")
+    expect(page.locator("#flags .acting")).to_have_text("Log in to act.")
     expect(page.locator("#flag-form")).to_be_hidden()
     page.keyboard.press("Escape")
     log_in(page, "Eve")
     page.locator("button.flag").click()
-    expect(page.locator(".acting")).to_have_text("Eve may look, and not act.")
+    expect(page.locator("#flags .acting")).to_have_text("Eve may look, and not act.")
     expect(page.locator("#flag-form")).to_be_hidden()
 
 
 def test_without_users_the_page_says_who_may_act(page: Page, played: SimulatedRun) -> None:
     open_page(page, f"/?run={played.run}")
     page.locator("button.flag").click()
-    expect(page.locator(".acting")).to_have_text("No users are configured: whoever is on this machine may act.")
+    expect(page.locator("#flags .acting")).to_have_text("No users are configured: whoever is on this machine may act.")
     expect(page.locator("#flag-form")).to_be_visible()
     expect(page.locator("#who")).to_be_empty()
 

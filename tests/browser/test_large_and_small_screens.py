@@ -12,28 +12,28 @@ from tests.browser.conftest import Site, faults, open_page, until_drawn
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
 
-def test_axe_finds_no_serious_fault_on_any_page_light_or_dark(site: Site, page: Page, axe: str) -> None:
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_fault_on_any_page(site: Site, page: Page, axe: str, theme: str) -> None:
     run = site.new_run()
     site.play(run, 0, 2)
     open_page(page)
     until_drawn(page, "ht01", run, 1)
     page.evaluate(axe)
     found = []
-    for theme in ("light", "dark"):
-        if theme == "dark":
-            page.click("#switch-theme")
-            expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-        links = [link.get_attribute("href") for link in page.locator("#navigation a").all()]
-        for path in [*links, "/detector/tof/expert", "/plot/ht01"]:
-            page.evaluate(
-                "path => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }", path
-            )
-            page.wait_for_selector(f'[data-path="{path}"] :is(.js-plotly-plot .main-svg, .table p, .table table)')
-            found += faults(page, path, theme)
-        for name in ("find", "runs", "counters", "help", "link"):
-            page.evaluate("name => document.getElementById(name).showModal()", name)
-            found += faults(page, name, theme)
-            page.keyboard.press("Escape")
+    if theme == "dark":
+        page.click("#switch-theme")
+        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    links = [link.get_attribute("href") for link in page.locator("#navigation a").all()]
+    for path in [*links, "/detector/tof/expert", "/plot/ht01"]:
+        page.evaluate(
+            "path => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }", path
+        )
+        page.wait_for_selector(f'[data-path="{path}"] :is(.js-plotly-plot .main-svg, .table p, .table table)')
+        found += faults(page, path, theme)
+    for name in ("find", "runs", "counters", "help", "link"):
+        page.evaluate("name => document.getElementById(name).showModal()", name)
+        found += faults(page, name, theme)
+        page.keyboard.press("Escape")
     assert not found, "\n".join(found)
 
 

@@ -164,7 +164,7 @@ def test_an_expert_promotes_a_replay_and_takes_it_back_by_pointer(site: Site, pa
 
     page.on("dialog", answer)
     open_page(page, "/replays")
-    expect(page.locator(".acting").first).to_have_text("No users are configured: whoever is on this machine may act.")
+    expect(page.locator("#page .acting")).to_have_text("No users are configured: whoever is on this machine may act.")
     row, status = page.locator(".table tr", has_text="Again"), page.locator("#replay-status")
     row.get_by_role("button", name="Promote").click()
     expect(status).to_have_text("Done, and noted.")
