@@ -1,13 +1,15 @@
 """Who watches for alarms: each watcher says again and again in Redis that it is at work, and takes it back at its end.
 
-The times are those of Redis's own clock, for who writes and for who reads. What a watcher said last stays for a day, so
-that one that was killed is told from none; it is no fact that has to last, and goes with Redis.
+The times are those of Redis's own clock, for who writes and for who reads, if that may ask for it. What a watcher said
+last stays for a day, so that one that was killed is told from none; it is no fact that has to last: it goes with Redis.
 """
 
 import secrets
+import time
 from typing import NamedTuple
 
 from redis import Redis
+from redis.exceptions import NoPermissionError
 
 from streams.books.layout import watchers_key
 
@@ -38,8 +40,14 @@ def watching(redis: Redis, prefix: str, session: str, late_s: float) -> Watching
     with redis.pipeline(transaction=False) as pipe:
         pipe.time()
         pipe.zrange(watchers_key(prefix, session), 0, -1, withscores=True)
-        now, said = pipe.execute()
-    ages_s = [max(0.0, (_ms(now) - at_ms) / _MS) for _, at_ms in said]
+        now, said = pipe.execute(raise_on_error=False)
+    # Who may only read may not ask for the time: then it is that of our own clock.
+    is_refused = isinstance(now, NoPermissionError)
+    for error in (each for each in (said, now) if isinstance(each, Exception)):
+        if not (is_refused and error is now):
+            raise error
+    now_ms = time.time_ns() // 1_000_000 if is_refused else _ms(now)
+    ages_s = [max(0.0, (now_ms - at_ms) / _MS) for _, at_ms in said]
     ages_s = [age_s for age_s in ages_s if age_s < REMEMBERED_S]
     return Watching(sum(age_s <= late_s for age_s in ages_s), min(ages_s, default=None))
 
@@ -71,6 +79,6 @@ class Heartbeat:
         self._redis.zrem(self._key, self._name)
 
 
-def _ms(time: tuple[int, int]) -> int:
-    seconds, microseconds = time
+def _ms(at: tuple[int, int]) -> int:
+    seconds, microseconds = at
     return seconds * _MS + microseconds // _MS
