@@ -149,12 +149,12 @@ class Acts:
             ),
             "/act/acknowledge-alarm": _Act(says=_Acknowledge, do=self._acknowledge, needs=Role.SHIFTER),
             "/act/shelve-alarm": _Act(says=_Shelve, do=self._shelve, needs=Role.SHIFTER),
-            "/act/end-run": _Act(says=OfRun, do=self._by(run_acts.end), needs=Role.SHIFTER),
-            "/act/pin-reference": _Act(says=OfRun, do=self._by(run_acts.pin), needs=Role.EXPERT),
-            "/act/unpin-reference": _Act(says=OfType, do=self._by(run_acts.unpin), needs=Role.EXPERT),
-            "/act/promote-replay": _Act(says=OfReplay, do=self._by(run_acts.promote), needs=Role.EXPERT),
-            "/act/restore-run": _Act(says=OfRun, do=self._by(run_acts.restore), needs=Role.EXPERT),
-            "/act/drop-replay": _Act(says=OfReplay, do=self._by(run_acts.drop), needs=Role.EXPERT),
+            "/act/end-run": _Act(says=OfRun, do=partial(self._by, run_acts.end), needs=Role.SHIFTER),
+            "/act/pin-reference": _Act(says=OfRun, do=partial(self._by, run_acts.pin), needs=Role.EXPERT),
+            "/act/unpin-reference": _Act(says=OfType, do=partial(self._by, run_acts.unpin), needs=Role.EXPERT),
+            "/act/promote-replay": _Act(says=OfReplay, do=partial(self._by, run_acts.promote), needs=Role.EXPERT),
+            "/act/restore-run": _Act(says=OfRun, do=partial(self._by, run_acts.restore), needs=Role.EXPERT),
+            "/act/drop-replay": _Act(says=OfReplay, do=partial(self._by, run_acts.drop), needs=Role.EXPERT),
             "/act/add-issue": _Act(says=_Issue, do=self._add_issue, needs=Role.EXPERT),
             "/act/note": _Act(says=_Note, do=self._note, needs=Role.SHIFTER),
             "/act/extend-issue": _Act(says=_Extended, do=self._extend_issue, needs=Role.EXPERT),
@@ -298,21 +298,17 @@ class Acts:
             if not known.has_said(action):
                 decide(settings, redis, action)
 
-        return self._by(do)(asked, Said())
+        return self._by(do, asked, Said())
 
-    def _by(self, do: Callable[..., None]) -> Callable[[_Asked, BaseModel], Response]:
-        """Return what does something in the name of who asks, one after the other."""
-
-        def done(asked: _Asked, said: BaseModel) -> Response:
-            origin = "a program" if asked.person.way is Way.TOKEN else "the page"
-            try:
-                with self._one_at_a_time, connect(self._settings) as redis:
-                    do(self._settings, redis, said, origin=origin, who=asked.person.name)
-            except RedisError as error:
-                raise no_redis(self._settings, error) from error
-            return JSONResponse({"id": asked.id})
-
-        return done
+    def _by(self, do: Callable[..., None], asked: _Asked, said: BaseModel) -> Response:
+        """Do something in the name of who asks, one after the other."""
+        origin = "a program" if asked.person.way is Way.TOKEN else "the page"
+        try:
+            with self._one_at_a_time, connect(self._settings) as redis:
+                do(self._settings, redis, said, origin=origin, who=asked.person.name)
+        except RedisError as error:
+            raise no_redis(self._settings, error) from error
+        return JSONResponse({"id": asked.id})
 
 
 _CLOSED = "No users are configured, so this can be done on the machine of the page alone: spilldeck users add."

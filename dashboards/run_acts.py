@@ -40,17 +40,18 @@ class OfType(Said):
 
 def promote(settings: Settings, redis: Redis, said: OfReplay, **by: str) -> None:
     """Have the books of a replay be those of its runs."""
-    sessions = Sessions.now(settings, redis, **by)
-    plan = sessions.named(said.name)
-    promoted = newest(settings, redis)().promoted
+    known = newest(settings, redis)
+    sessions = Sessions(settings, redis, decisions=known, **by)
+    plan, promoted = sessions.named(said.name), known().promoted
     if any(promoted.get(run) != plan.session for run in plan.runs):
         sessions.promote(plan, said.reason)
 
 
 def restore(settings: Settings, redis: Redis, said: OfRun, **by: str) -> None:
     """Have what live made be the book of a run again."""
-    if said.run in newest(settings, redis)().promoted:
-        Sessions.now(settings, redis, **by).restore(said.run, said.reason)
+    known = newest(settings, redis)
+    if said.run in known().promoted:
+        Sessions(settings, redis, decisions=known, **by).restore(said.run, said.reason)
 
 
 def drop(settings: Settings, redis: Redis, said: OfReplay, **by: str) -> None:

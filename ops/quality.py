@@ -1,11 +1,10 @@
 """The alarms as the topic of quality has them, and what is written there: also while Redis is away, by Kafka alone."""
 
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from schemas.records import Action
 from streams.books.alarms import Alarms
+from streams.books.connect import AWAY
 from streams.books.decided import by_kafka, decide, decide_by_kafka, newest
 from streams.books.decisions import Decisions
 from streams.settings import Settings
@@ -36,7 +35,7 @@ class Quality:
         """
         try:
             self._known = newest(self._settings, self._redis)()
-        except (RedisConnectionError, RedisTimeoutError):
+        except AWAY:
             self._known = by_kafka(self._settings, self._known)
         return self._known.alarms
 
@@ -52,5 +51,5 @@ class Quality:
         """
         try:
             decide(self._settings, self._redis, action)
-        except (RedisConnectionError, RedisTimeoutError):
+        except AWAY:
             decide_by_kafka(self._settings, self._known, action)

@@ -4,10 +4,9 @@ import threading
 
 import structlog
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from streams.books.actions import NoTopicError
+from streams.books.connect import AWAY
 from streams.books.decided import Copy, by_kafka, newest
 from streams.books.decisions import Decisions
 from streams.books.promotions import Promoted, Promotions
@@ -78,7 +77,7 @@ class DecisionsWatcher:
             known = newest(self._settings, self._redis)
             with self._reading:
                 self._known = known()
-        except (RedisConnectionError, RedisTimeoutError):
+        except AWAY:
             # Kafka goes on telling what is an alarm: that Redis is away, too.
             if self._known is None:
                 raise

@@ -7,8 +7,6 @@ from functools import lru_cache, partial
 
 import structlog
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dashboards.data.books import Books, BooksReader
 from dashboards.data.decisions import DecisionsWatcher
@@ -18,7 +16,7 @@ from dashboards.data.one_run import RunReader, Wanted
 from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.shapes import ShapeJudges, Shapes
 from dashboards.data.waiting import Waiting, WaitingWatcher
-from streams.books.connect import risks_of
+from streams.books.connect import AWAY, risks_of
 from streams.books.limits import LimitsFile
 from streams.books.reader import BookReader
 from streams.books.replays import Replays
@@ -126,7 +124,7 @@ class StoreWatcher:
                 now = replace(now, explained=self._explainer.look(now.books, now.shapes, now.explained))
             now = self._with_replays(now, now.books.at.promoted.all)
             now = _with_watching(self._with_risks(now), self._watching())
-        except (RedisConnectionError, RedisTimeoutError) as error:
+        except AWAY as error:
             return _without(now, "does not answer", error)
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on
             return _without(now, "holds what cannot be read", error)
@@ -147,7 +145,7 @@ class StoreWatcher:
     def _with_replays(self, last: Store, promoted: Mapping[int, str]) -> Store:
         try:
             replays = self._replays.look(promoted)
-        except (RedisConnectionError, RedisTimeoutError):
+        except AWAY:
             raise
         except Exception as error:  # noqa: BLE001 - nothing that somebody wrote about replays may stop live
             return replace(last, replays=(), replays_fault=f"{type(error).__name__}: {error}")

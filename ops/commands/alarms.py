@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.console import out, servers
+from ops.given import beginning_with
 from streams.errors import UsageError
 from streams.words import calendar_time, several
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 app = typer.Typer(help="What the checks tell, and what people do about it.", no_args_is_help=True)
+LISTED = "spilldeck alarms list --all"
 SHORT = 8
 """Letters of an id that are shown."""
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
@@ -72,12 +74,12 @@ def acknowledge(
 ) -> None:
     """Say that somebody knows of alarms; they are not told again."""
     from ops.origin import command_origin
-    from streams.books.alarm_actions import acknowledge_action, alarm_named
+    from streams.books.alarm_actions import acknowledge_action
     from streams.books.decided import decide, newest
 
     with servers() as (settings, redis):
         there = newest(settings, redis)().alarms
-        for found in [alarm_named(there, begin) for begin in alarms]:
+        for found in [beginning_with(there, begin, "alarm", LISTED) for begin in alarms]:
             act_id = secrets.token_hex(SHORT)
             decide(settings, redis, acknowledge_action(there, found.id, act_id=act_id, origin=command_origin()))
             out.print(f"acknowledged: {found.new.words}", markup=False)
@@ -91,7 +93,7 @@ def shelve(
 ) -> None:
     """Have nothing told of an alarm for a while, in no run."""
     from ops.origin import command_origin
-    from streams.books.alarm_actions import alarm_named, shelve_action
+    from streams.books.alarm_actions import shelve_action
     from streams.books.decided import decide, newest
 
     parts = re.fullmatch(r"([0-9]{1,5})([mhd])", how_long)
@@ -100,7 +102,7 @@ def shelve(
     for_s = int(parts[1]) * _SECONDS[parts[2]]
     with servers() as (settings, redis):
         there = newest(settings, redis)().alarms
-        found = alarm_named(there, alarm)
+        found = beginning_with(there, alarm, "alarm", LISTED)
         act_id = secrets.token_hex(SHORT)
         action = shelve_action(there, found.id, act_id=act_id, for_s=for_s, reason=reason, origin=command_origin())
         decide(settings, redis, action)

@@ -1,7 +1,6 @@
 """spilldeck flags: set, list, withdraw, verify."""
 
 import json
-import re
 import secrets
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.console import out, servers
+from ops.given import span
 from streams.errors import UsageError
 from streams.words import calendar_time
 
@@ -40,12 +40,12 @@ def set_flag(
     from ops.origin import command_origin
     from streams.books.decided import decide, newest
     from streams.books.flagging import flag_action
-    from streams.books.flags import NewFlag, Verdict, spill_words
+    from streams.books.flags import END, NewFlag, Verdict, spill_words
     from streams.books.reader import BookReader
 
     if verdict not in list(Verdict):
         raise UsageError(f"a flag is good, bad or unknown, not {verdict}")
-    first, last = _spills(spills)
+    first, last = span(spills, "spills", END)
     with servers() as (settings, redis):
         if run not in BookReader.shown(redis, settings).places():
             raise UsageError(f"there is no run {run} in the books: see spilldeck runs list")
@@ -123,18 +123,6 @@ def _remark(settings: "Settings", redis: "Redis", kind: "ActionKind", run: int, 
     action = remark_action(there, run, kind=kind, ids=ids, reason=reason, origin=command_origin())
     decide(settings, redis, action)
     return which
-
-
-def _spills(said: str | None) -> tuple[int, int]:
-    from streams.books.flags import END
-
-    if said is None:
-        return 0, END
-    parts = re.fullmatch(r"([0-9]{1,10})(-)?([0-9]{1,10})?", said)
-    if parts is None or (parts[3] and not parts[2]):
-        raise UsageError(f"{said} are no spills: give a number, a range as 10-20, or 10- for all from there on")
-    first = int(parts[1])
-    return first, int(parts[3]) if parts[3] else END if parts[2] else first
 
 
 def _became(flag: "Flag") -> str:

@@ -27,8 +27,8 @@ def good_spills(
     as_json: Annotated[bool, typer.Option("--json", help="Print the list: the same bytes for the same list.")] = False,
 ) -> None:
     """List the spills of runs that are good by a rule of the file `checks.good_spills`."""
+    from ops.given import run_numbers
     from ops.good_spills import SpillSource
-    from ops.run_numbers import run_numbers
     from streams import __version__
     from streams.books.decided import as_of
     from streams.books.good_spills import canonical, choose, read_rules, spill_list

@@ -1,7 +1,6 @@
 """spilldeck known-issues: add, list, extend, withdraw."""
 
 import json
-import re
 import secrets
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,12 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.console import out, servers
+from ops.given import beginning_with, span
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
     from streams.books.issues import Issue
 
 app = typer.Typer(help="What is known to be wrong with a plot or a channel.", no_args_is_help=True)
+LISTED = "spilldeck known-issues list"
 SHORT = 8
 """Letters of an id that are shown."""
 IssueId = Annotated[str, typer.Argument(metavar="ID", help="As `known-issues list` has it, or how that begins.")]
@@ -33,10 +34,11 @@ def add(
     """Have what is wrong with something be known: what is told of it is counted, and waits for nobody."""
     from ops.origin import command_origin
     from streams.books.decided import decide
+    from streams.books.flags import END
     from streams.books.issues import NewIssue
     from streams.books.noting import add_action
 
-    first, last = _runs(runs)
+    first, last = span(runs, "runs", END)
     new = NewIssue(secrets.token_hex(SHORT), of, text, owner, first, last, _time_us(until))
     action = add_action(new, origin=command_origin())
     with servers() as (settings, redis):
@@ -90,7 +92,7 @@ def extend(
 
     with servers() as (settings, redis):
         there = newest(settings, redis)().issues
-        its = _named(there, issue)
+        its = beginning_with(there, issue, "known issue", LISTED)
         last, act_id = END if runs is None else runs, secrets.token_hex(SHORT)
         action = extend_action(
             there, its.id, act_id=act_id, last=last, until_us=_time_us(until), origin=command_origin()
@@ -111,31 +113,10 @@ def withdraw(
 
     with servers() as (settings, redis):
         there = newest(settings, redis)().issues
-        its = _named(there, issue)
+        its = beginning_with(there, issue, "known issue", LISTED)
         act_id = secrets.token_hex(SHORT)
         decide(settings, redis, withdraw_action(there, its.id, act_id=act_id, reason=reason, origin=command_origin()))
     out.print(f"the known issue {its.id[:SHORT]} is withdrawn: {its.text}", markup=False, soft_wrap=True)
-
-
-def _named(there: "tuple[Issue, ...]", begin: str) -> "Issue":
-    found = [each for each in there if each.id.startswith(begin)]
-    if not found:
-        raise UsageError(f"there is no known issue {begin}: see spilldeck known-issues list")
-    if len(found) > 1:
-        raise UsageError(f"several known issues begin with {begin}: give more of it")
-    return found[0]
-
-
-def _runs(said: str | None) -> tuple[int, int]:
-    from streams.books.flags import END
-
-    if said is None:
-        return 0, END
-    parts = re.fullmatch(r"([0-9]{1,10})(-)?([0-9]{1,10})?", said)
-    if parts is None or (parts[3] and not parts[2]):
-        raise UsageError(f"{said} are no runs: give a number, a range as 10-20, or 10- for all from there on")
-    first = int(parts[1])
-    return first, int(parts[3]) if parts[3] else END if parts[2] else first
 
 
 def _time_us(said: str | None) -> int | None:

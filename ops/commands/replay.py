@@ -278,7 +278,7 @@ def _name_of(runs: list[int]) -> str:
 
 def _numbers(runs: list[str], settings: "Settings", sessions: "Sessions") -> list[int]:
     """Return the numbers of runs; of a range, those that the live books have."""
-    from ops.run_numbers import run_numbers
+    from ops.given import run_numbers
     from streams.books.reader import BookReader
 
     def inside(first: int, last: int) -> list[int]:

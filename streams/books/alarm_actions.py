@@ -8,7 +8,6 @@ from streams.books.alarming import Due
 from streams.books.alarms import Alarm, Alarms, Way, find, remark_text, shelf_text, told_text
 from streams.books.alarms import telling_id as id_of
 from streams.books.proposals import CHECKS
-from streams.errors import UsageError
 
 ORIGIN = "alarms watch"
 
@@ -53,22 +52,6 @@ def shelve_action(
         reason=reason,
         who=who,
     )
-
-
-def alarm_named(there: Alarms, begin: str) -> Alarm:
-    """Return the alarm whose id begins so.
-
-    Raises
-    ------
-    UsageError
-        When there is none, or there are several.
-    """
-    found = [each for each in there if each.id.startswith(begin)]
-    if not found:
-        raise UsageError(f"there is no alarm {begin}: see spilldeck alarms list --all")
-    if len(found) > 1:
-        raise UsageError(f"several alarms begin with {begin}: give more of it")
-    return found[0]
 
 
 def _before(there: Alarms, alarm_id: str) -> str:

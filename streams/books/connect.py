@@ -6,11 +6,15 @@ from urllib.parse import urlsplit
 import structlog
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from streams.errors import ServerError, UsageError
 from streams.settings import Settings
 
 CONNECT_S = 5.0
+AWAY = (RedisConnectionError, RedisTimeoutError)
+"""What a client raises while no Redis answers."""
 _EVICTS = "allkeys"
 """So begin the policies by which keys go that have no time to live, as all of ours."""
 _FULL = 0.9
