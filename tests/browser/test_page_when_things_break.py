@@ -16,7 +16,18 @@ from streams.kafka import writer
 from streams.process import process
 from streams.settings import DashboardSettings, KafkaSettings, load_settings
 from streams.topics import Topics
-from tests.browser.conftest import COUNTS, Seen, Site, drawn, environment, open_page, text, until_drawn, until_equal
+from tests.browser.conftest import (
+    COUNTS,
+    Seen,
+    Site,
+    drawn,
+    environment,
+    faults,
+    open_page,
+    text,
+    until_drawn,
+    until_equal,
+)
 from tests.wire import encode
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
@@ -121,11 +132,12 @@ def test_37_a_broker_that_is_away_and_a_silent_daq_are_different_words(site: Sit
     expect(badges).to_contain_text(re.compile(r"Last spill \d+ s ago"))
 
 
-def test_a_page_that_lost_its_server_says_so_and_finds_it_again(site: Site, page: Page, seen: Seen) -> None:
+def test_a_page_that_lost_its_server_says_so_and_finds_it_again(site: Site, page: Page, seen: Seen, axe: str) -> None:
     run = site.new_run()
     site.play(run, 0, 3)
     open_page(page)
     until_drawn(page, "ht01", run, 2)
+    page.evaluate(axe)
     seen.server_may_be_away = True
     assert site.page.process is not None
     site.page.process.kill()
@@ -137,6 +149,11 @@ def test_a_page_that_lost_its_server_says_so_and_finds_it_again(site: Site, page
     # Nothing is green that nobody knows.
     expect(page.locator("#badges .badge.good").first).to_have_css("filter", "grayscale(1)")
     assert len(drawn(page, "ht01", COUNTS)) == 200
+    # Old numbers are read all the same.
+    for theme in ("light", "dark"):
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        assert not faults(page, "lost", theme)
+        page.click("#switch-theme")
     site.page.start()
     expect(browser).to_contain_text("Connected")
     expect(page.locator("html")).not_to_have_class(re.compile("lost"))

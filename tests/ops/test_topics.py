@@ -19,7 +19,7 @@ from streams.errors import ServerError
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import Settings
 from streams.topics import Topics
-from tests.conftest import wait_until_counted
+from tests.conftest import WAIT_S, wait_until_counted
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.workers import Workers, environment
 
@@ -30,9 +30,9 @@ def admin(settings: Settings) -> AdminClient:
     return AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
 
 
-def until(shown: Callable[[], bool]) -> None:
+def until(shown: Callable[[], bool], within_s: float = 10) -> None:
     """Wait until the broker shows a change; it hears of it a little after it was made."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + within_s
     while not shown():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -272,7 +272,7 @@ def test_partitions_are_not_added_while_workers_run_unless_somebody_insists(
     workers = workers_on(settings)
     workers.start()
     client = admin(settings)
-    until(lambda: bool(running_workers(settings, client)))
+    until(lambda: bool(running_workers(settings, client)), WAIT_S)  # processes that start
     line = assert_one_sentence(spilldeck_here("topics", "apply", env=more), 3)
     assert f"1 of the group {settings.kafka.topic_prefix}spilldeck-live on 127.0.0.1: stop them" in line
     assert partitions(settings, Topics.of(settings).raw) == 4
@@ -280,12 +280,12 @@ def test_partitions_are_not_added_while_workers_run_unless_somebody_insists(
     set_config(settings, Topics.of(settings).raw, "retention.ms", "60000")
     assert spilldeck_here("topics", "apply", env=environment(settings)).returncode == 0
     workers.stop()
-    until(lambda: not running_workers(settings, client))
+    until(lambda: not running_workers(settings, client), WAIT_S)
     assert spilldeck_here("topics", "apply", env=more).returncode == 0
     assert partitions(settings, Topics.of(settings).raw) == 6
     workers = workers_on(with_kafka(settings, partitions=6))
     workers.start()
-    until(lambda: bool(running_workers(settings, client)))
+    until(lambda: bool(running_workers(settings, client)), WAIT_S)  # processes that start
     env = environment(with_kafka(settings, partitions=7))
     assert spilldeck_here("topics", "apply", "--force", env=env).returncode == 0
     assert partitions(settings, Topics.of(settings).raw) == 7
