@@ -14,7 +14,7 @@ from streams.books.connect import is_other_type
 from streams.books.part_reader import UnreadableRunError
 from streams.books.progress import Progress
 from streams.books.reader import BookReader
-from streams.books.stored import unpack_state
+from streams.books.stored import is_retired, unpack_state
 from streams.kafka import Spans, topic_spans
 from streams.settings import Settings
 from streams.topics import Topics
@@ -187,11 +187,15 @@ class _PartitionCheck:
         return [b"" if is_other_type(answer) else answer for answer in answers]
 
     def _look(self, run: int, unit: bytes | None, place: bytes | None) -> Iterator[str]:
-        part = self._reader.run(run, {})
-        yield from invariants.of_part(part)
-        there = self._reader.windows(run)
-        windows = {window: (spills, self._reader.window(run, window, {})) for window, spills in there.items()}
-        yield from invariants.of_windows(part, windows)
+        totals = self._reader.totals(run)
+        if unit is not None and is_retired({b"unit": unit}):
+            yield from invariants.of_totals(totals)
+        else:
+            part = self._reader.run(run, {})
+            yield from invariants.of_part(part)
+            there = self._reader.windows(run)
+            windows = {window: (spills, self._reader.window(run, window, {})) for window, spills in there.items()}
+            yield from invariants.of_windows(part, windows)
         if place is None:
             yield "the list of runs lacks it"
         elif unit is None:
@@ -202,7 +206,7 @@ class _PartitionCheck:
             except layout.UNREADABLE as error:
                 yield f"what the list of runs says of it cannot be read: {error}"
             else:
-                yield from invariants.of_place(listed, part.totals, self._keys.partition)
+                yield from invariants.of_place(listed, totals, self._keys.partition)
 
     def _ask(self, commands: Callable[[Pipeline], object]) -> list[Any]:
         """Return what Redis answers to several commands at one moment: for a key of another type, what says so."""

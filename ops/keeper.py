@@ -7,6 +7,7 @@ be killed, or run twice: all is written whole or not at all, and what was missed
 import threading
 import time
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ops.archive import archives, write_archive
 from ops.end_of_run import Edition, Export, directory_of, edition_there, write_end_of_run
 from ops.export.chosen import choose
 from ops.proposing import proposed
+from ops.retirement import Retirement
 from schemas.records import NO_RUN, ActionKind
 from streams.books.actions import new_action
 from streams.books.decided import Copy, decide, refresh
@@ -43,6 +45,8 @@ from streams.topics import Topics
 
 LOOK_S = 2.0
 """Time between two looks at the books."""
+RETIRE_S = 60.0
+"""Time between two looks for runs that are to leave Redis."""
 
 _log = structlog.get_logger(__name__)
 
@@ -69,6 +73,9 @@ class Keeper:
         self._archive = settings.keeper.archive and settings.keeper.archive.expanduser()
         self._products = settings.keeper.products and settings.keeper.products.expanduser()
         self._limits = LimitsFile(settings.checks.limits)
+        self._retirement = Retirement(settings, redis)
+        self._retired_at = -inf
+        """When somebody looked for such runs, monotonic seconds."""
         self._editions: dict[int, Edition | None] = {}
         """Run → which book of it is in its directory, as far as somebody has looked."""
         self._due: dict[int, Spans] = {}
@@ -116,17 +123,24 @@ class Keeper:
         if self._products is not None and self._export is not None:
             self._look_at_books(self._products, self._export)
         self._propose()
+        if self._settings.keeper.has_limit and time.monotonic() - self._retired_at >= RETIRE_S:
+            self._retired_at = time.monotonic()
+            self._retirement.look(self._over(self._live.places()), self._promotions.look(), self._decisions())
+
+    def _decisions(self) -> Decisions:
+        return Copy(self._redis, self._settings.redis.key_prefix).read() or Decisions()
 
     def _propose(self) -> None:
         """Have the checks say what they think of one run that is over, the newest first, unless they have."""
         known, promoted = self._shown.places(), self._promotions.look()
-        decisions = Copy(self._redis, self._settings.redis.key_prefix).read() or Decisions()
+        decisions = self._decisions()
         over = self._over(known)
         for run in sorted(over, key=lambda run: -known[run].first_ms)[:CONSIDERED]:
             session = promoted.shown.get(run, self._settings.session)
             edition, there = Edition(session=session, produced_ms=known[run].produced_ms), decisions.proposed.get(run)
             written = Edition(session=there.session, produced_ms=there.produced_ms) if there is not None else None
             is_due = edition.is_due_after(written) and (run, edition) not in self._not_proposed
+            is_due = is_due and not known[run].retired
             if is_due and run not in promoted.lost and self._all_is_in_the_books(run):
                 self._propose_of(run, edition)
                 return

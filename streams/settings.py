@@ -163,6 +163,21 @@ class KeeperSettings(_Section):
     """Where the raw spills of a run are written when it has ended; without it they are not."""
     products: Path | None = None
     """Where each run that has ended gets a directory with book, pictures and summary; without it none does."""
+    runs_kept: Annotated[int, Field(ge=1)] | None = None
+    """So many runs stay in Redis, the newest; older ones leave when their archive and products are written."""
+    days_kept: Annotated[float, Field(gt=0)] | None = None
+    """So long a run stays there after its last spill. Without either, all stay."""
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether runs leave Redis at all."""
+        return self.runs_kept is not None or self.days_kept is not None
+
+    @model_validator(mode="after")
+    def _leaves_files(self) -> Self:
+        if self.has_limit and not (self.archive and self.products):
+            raise ValueError("a run leaves Redis when its archive and products are written: say where they go, too")
+        return self
 
 
 def _is_web(address: SecretStr) -> SecretStr:

@@ -96,6 +96,8 @@ def too_little(place: Place) -> str:
     """Return why there is too little of a run to compare with; empty if there is enough."""
     if not place.ended:
         return "has not ended"
+    if place.retired:
+        return "has left Redis"
     if place.filled < ENOUGH_SPILLS:
         return several(place.filled, "spill")
     return several(place.triggers, "trigger") if place.triggers < ENOUGH_TRIGGERS else ""

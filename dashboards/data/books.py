@@ -295,5 +295,5 @@ def _listed(last: Books, shown: Extent) -> StoredRuns:
 def _line(run: int, place: Place, came_ms: Mapping[int, int]) -> tuple[int, int, RunSummary]:
     """Return what orders the runs, and what is listed of one."""
     return *situation.arrival(run, place, came_ms), RunSummary(
-        run=run, run_type=place.run_type, begin_us=place.began_us, ended=place.ended
+        run=run, run_type=place.run_type, begin_us=place.began_us, ended=place.ended, retired=bool(place.retired)
     )

@@ -11,7 +11,7 @@ from dashboards.data.hits import Hits, HitsReader
 from streams.books import situation
 from streams.books.book import Book, Ranges
 from streams.books.layout import Place
-from streams.books.part_reader import UnreadableRunError
+from streams.books.part_reader import RetiredRunError, UnreadableRunError
 from streams.books.reader import BookReader
 from streams.books.run import RunBook, spill_facts
 from streams.books.spill_numbers import SpillNumber, is_kept
@@ -305,6 +305,8 @@ class RunReader:
         for earlier in filter(found.__contains__, whose.earlier):
             try:
                 runs.append(read(self._shown, whose.promoted.get(earlier), run=earlier, totals=found[earlier]))
+            except RetiredRunError:
+                continue  # a trend over runs is of those that are there
             except UnreadableRunError as error:
                 unreadable[earlier] = str(error)
         runs.append(point(name, book.ranges, book[name], at=run, spills=totals.filled))

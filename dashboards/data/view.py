@@ -44,6 +44,8 @@ class RunSummary:
     begin_us: int
     """When it began, microseconds since 1970 UTC; 0 if nobody said."""
     ended: bool
+    retired: bool = False
+    """Whether its plots have left Redis."""
 
 
 class StoredRuns:

@@ -85,6 +85,7 @@ def runs_list(view: View) -> list[Any]:
     for each in islice(view.runs.newest_first(), RUNS_LISTED):
         begun = f"{datetime.fromtimestamp(each.begin_us / 1e6, UTC):%d %b %H:%M} UTC" if each.begin_us else ""
         state = "live" if each.run == view.current and not each.ended else "ended"
+        state = "left Redis" if each.retired else state
         shown = each.run == view.run and view.session is None
         flag = run_word(view.flags.get(each.run, ()), view.proposed.get(each.run))
         words = each.run_type, state, begun, flag

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ops.console import err, out, servers
 from streams.errors import UsageError
-from streams.words import calendar_time
+from streams.words import calendar_time, several
 
 if TYPE_CHECKING:
     from ops.archive import Archive
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The runs: what is known of them, and a run as a file.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Run = Annotated[int, typer.Argument(metavar="RUN", min=0)]
+_IN_REDIS = "is_in_redis"
+"""What is said of a run beside its record: whether its plots are there still."""
 
 
 @app.command(name="list")
@@ -35,22 +37,24 @@ def list_all(as_json: AsJson = False) -> None:
         products = Products(redis, settings.redis.key_prefix, settings.session).names()
         books = BookReader.of(redis, settings)
         found = sorted(records(books, products, time.time()), key=lambda one: (one.began_us, one.run))
+        away = {run for run, place in books.places().items() if place.retired}
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found]))
+        typer.echo(json.dumps([asdict(one) | {_IN_REDIS: one.run not in away} for one in found]))
     else:
-        _print_all(found)
+        _print_all(found, away)
     for why in books.unreadable.values():
         err.print(why, markup=False, style="yellow", soft_wrap=True)
     raise typer.Exit(bool(books.unreadable))
 
 
-def _print_all(found: "list[RunRecord]") -> None:
+def _print_all(found: "list[RunRecord]", away: set[int]) -> None:
     table = Table()
     for column in ("run", "type", "state", "began (UTC)", "spills", "rejected", "duplicates", "late spills"):
         table.add_column(column, overflow="fold")
     for one in found:
         rejected = sum(one.rejected.values())
-        cells = (one.run, one.run_type, one.state, _time(one.began_us))
+        state = "left Redis" if one.run in away else one.state
+        cells = (one.run, one.run_type, state, _time(one.began_us))
         counts = (one.spills, rejected, one.duplicates, "yes" if one.late_spills else "")
         table.add_row(*(Text(str(cell)) for cell in (*cells, *counts)))
     out.print(table if found else "There are no runs.")
@@ -83,6 +87,18 @@ def end(run: Run, reason: Annotated[str, typer.Option(help="Why, for whoever ask
     out.print(f"run {run} has ended")
 
 
+@app.command()
+def restore(run: Run) -> None:
+    """Bring the plots of an old run back into Redis, which `keeper.runs_kept` or `days_kept` had leave."""
+    from ops.console import progress
+    from ops.restoring import bring_back
+
+    with servers() as (settings, redis), progress() as bar:
+        task = bar.add_task(f"run {run}", total=None)
+        spills = bring_back(settings, redis, run, lambda done, of: bar.update(task, completed=done, total=of))
+    out.print(f"run {run} is back, {several(spills, 'spill')}; it stays a day at least", markup=False)
+
+
 def _record(run: int) -> "tuple[RunRecord, dict[str, Any]]":
     """Return what is known of a run, and what follows from it, as the page says it."""
     from streams.books import situation
@@ -103,6 +119,7 @@ def _record(run: int) -> "tuple[RunRecord, dict[str, Any]]":
             "last_came": totals.last_came,
             "not_counted": situation.refused(totals).since_counted,
             "why_not": situation.refused(totals).why,
+            _IN_REDIS: not places[run].retired,
         }
         return record(run, totals, places[run], its, products.get(run, ())), more
 

@@ -78,7 +78,7 @@ class Commands:
     """What a checkpoint writes, in the order in which it does.
 
     1. For each run, its new ledger entries with what is kept of each spill, changed histograms of run and windows, and
-       totals; the windows that are no longer kept are deleted.
+       totals; the windows that are no longer kept are deleted. Of one that is retired, all but the totals is.
     2. The places of the runs.
     3. How far the partition is.
 
@@ -114,6 +114,9 @@ class Commands:
         self._add(keys.state, "new", _flat(pack_state(state)))
 
     def _change(self, keys: Keys, run: int, changes: RunChanges) -> None:
+        if changes.stored.retired:
+            self._retire(keys, run, changes.stored)
+            return
         spills = changes.stored.windows
         grown: dict[str, Mapping[Any, Any]] = {
             keys.spills(run): {s: layout.pack_ledger_entry(e) for s, e in changes.ledger.items()},
@@ -138,6 +141,13 @@ class Commands:
             handling = {s: layout.pack_handling(h) for s, h in changes.handling.items()}
             self._add(keys.handling(run), "set", [_ANY, *_flat(handling)])
         self._add(keys.run(run), "new", _flat(pack_part(changes.stored)))
+
+    def _retire(self, keys: Keys, run: int, stored: StoredPart) -> None:
+        """Leave nothing of a part but its totals."""
+        for key in (*stored.stamps, keys.handling(run)):
+            self._add(key, "del", [])
+        stored.stamps = {}
+        self._add(keys.run(run), "new", _flat(pack_part(stored)))
 
     def _grow(self, key: str, stamp: str, values: Mapping[Any, Any]) -> None:
         """Add fields to a hash that has a stamp; without one, it is made anew."""

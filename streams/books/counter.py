@@ -188,6 +188,19 @@ class Counter:
             if self._partitions.get(known.number) is known and suspected.run not in settled:
                 await self._mending.check(known, suspected.run)
 
+    async def retire(self, known: Partition, run: int, last: int) -> None:
+        """Have the part of a run leave Redis but for its totals, if its last message is still the one at an offset."""
+        async with self._lock:
+            if self._partitions.get(known.number) is known:
+                await self._guarded(known, self._retire(known, run, last))
+
+    async def _retire(self, known: Partition, run: int, last: int) -> None:
+        changes = await known.parts.retired(run, last, known.state)
+        if changes is not None:
+            known.parts.forget(run)
+            await known.write(known.with_fence(), {run: changes})
+            _log.info("a run has left Redis", run=run, partition=known.number)
+
     async def take_again(self, known: Partition, run: int, outcomes: Sequence[Outcome], upto: int) -> None:
         """Bring messages of a run that is made again into its part.
 

@@ -4,7 +4,7 @@ Pure: takes what was read, and yields what contradicts itself, a sentence each, 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -17,14 +17,19 @@ from streams.books.windows import Window
 from streams.experiment import experiment
 
 
-def of_part(part: RunBook) -> Iterator[str]:
-    """Yield what in a part of a run contradicts itself."""
-    totals, ledger = part.totals, part.ledger
+def of_totals(totals: Totals) -> Iterator[str]:
+    """Yield what in the totals of a part contradicts itself."""
     if totals.filled + totals.all_rejected != totals.received - totals.duplicates:
         yield (
             f"the counters do not add up: {totals.filled} filled and {totals.all_rejected} rejected of "
             f"{totals.received} received and {totals.duplicates} duplicates"
         )
+
+
+def of_part(part: RunBook) -> Iterator[str]:
+    """Yield what in a part of a run contradicts itself."""
+    totals, ledger = part.totals, part.ledger
+    yield from of_totals(totals)
     if totals.filled != len(ledger):
         yield f"{totals.filled} spills were filled, and {len(ledger)} are in the ledger"
     elif totals.triggers != (triggers := sum(entry.triggers for entry in ledger.values())):
@@ -73,7 +78,7 @@ def of_windows(part: RunBook, windows: Mapping[Window, tuple[int, Book]]) -> Ite
 
 def of_place(place: Place, totals: Totals, partition: int) -> Iterator[str]:
     """Yield where the list of runs does not say what the totals of a part do."""
-    wanted = Place.of(totals, partition, place.log)
+    wanted = replace(Place.of(totals, partition, place.log), retired=place.retired)
     names = [each.name for each in fields(Place) if getattr(place, each.name) != getattr(wanted, each.name)]
     if names:
         listed, there = (", ".join(f"{name} {getattr(each, name)}" for name in names) for each in (place, wanted))

@@ -17,6 +17,7 @@ Redis Cluster. Under ``prefix:v2:{session:partition}:``
 ``window:RUN:WINDOW``     hash    plot → histogram
 ``handling:RUN``          hash    spill → how it was handled; no part of the run, and without a stamp
 ``repair``                set     runs of which somebody could not read something
+``retire``                set     ``RUN:LAST`` of runs that are to leave Redis, see `retiring`
 ========================  ======  ===================================================================
 
 A part of a run is a unit: each key holds the stamp of the checkpoint that wrote it last (in the field `STAMP`), which
@@ -97,6 +98,8 @@ class Place:
     run_type: str
     partitions: int = 1
     """Those that have something of it."""
+    retired: int = 0
+    """In how many of them all but its totals has left Redis."""
 
     @property
     def ended(self) -> bool:
@@ -139,6 +142,7 @@ class Place:
             triggers=self.triggers + other.triggers,
             run_type=self.run_type or other.run_type,
             partitions=self.partitions + other.partitions,
+            retired=self.retired + other.retired,
         )
 
 
@@ -175,6 +179,11 @@ class Keys:
     def repair(self) -> str:
         """Runs of which somebody could not read something."""
         return self._key("repair")
+
+    @property
+    def retire(self) -> str:
+        """Runs that are to leave."""
+        return self._key("retire")
 
     def run(self, run: int | str) -> str:
         """Totals of a run, and the stamps of its keys; of ``*`` the pattern of all of them."""
@@ -244,6 +253,11 @@ def partitions(prefix: str, session: str) -> str:
 def run_states(prefix: str, session: str) -> str:
     """Return the name of the hash of the states of runs that were written to the topic of runs: run → state."""
     return f"{prefix}:{VERSION}:{session}:run-states"
+
+
+def restored_runs(prefix: str, session: str) -> str:
+    """Return the name of the hash of the runs that somebody wanted back: run → when, Unix seconds."""
+    return f"{prefix}:{VERSION}:{session}:restored"
 
 
 def watchers_key(prefix: str, session: str) -> str:

@@ -11,7 +11,7 @@ import structlog
 
 from streams.books.book import Ranges
 from streams.books.kafka_log import KafkaLog
-from streams.books.part_store import DamagedPartError
+from streams.books.part_store import DamagedPartError, RetiredPartError
 from streams.books.partition import Partition, Partitions
 from streams.books.store import CheckpointRefusedError, CheckpointStore, DamagedIndexError
 from streams.books.stored import PartitionState
@@ -83,6 +83,8 @@ class Mending:
         elif await self._first_of(known, damage.run, low) >= low:
             known.parts.forget(damage.run)
             await self._set_aside(known, damage)
+        elif isinstance(damage, RetiredPartError):
+            _log.warning("Kafka no longer has the begin of a run that has left Redis", run=damage.run)
         else:
             await self._say_lost(known, damage)
 
@@ -117,11 +119,12 @@ class Mending:
         """Set a part of a run aside, and note that it is to be made again from what Kafka has."""
         low, _ = await self._kafka.span(known.number)
         first = await self._first_of(known, damage.run, low)
-        _log.error("a run is not whole in Redis: making it again", partition=known.number, why=str(damage), first=first)
+        say = _log.info if isinstance(damage, RetiredPartError) else _log.error
+        say("a run is not whole in Redis: making it again", partition=known.number, why=str(damage), first=first)
         state = known.with_fence()
         if first < low:
             gone = f"its messages {first} to {low - 1}" if first >= 0 else "those of a topic that is gone"
-            what = f"run {damage.run} is made again without {gone}: Redis had it damaged ({damage.why})"
+            what = f"run {damage.run} is made again without {gone}: Redis did not have it whole ({damage.why})"
             state = self._kafka.with_loss(known.number, state, what)
         try:
             await self._store.set_aside(known.number, damage.run, known.state.fence, for_good=first < low)

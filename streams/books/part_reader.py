@@ -9,7 +9,7 @@ from redis.exceptions import RedisError, ResponseError
 from streams.books import layout
 from streams.books.connect import is_other_type
 from streams.books.progress import progress_of
-from streams.books.stored import unpack_windows
+from streams.books.stored import is_retired, unpack_windows
 from streams.books.totals import NewerFormatError
 from streams.books.windows import Window
 from streams.errors import SpilldeckError
@@ -19,6 +19,22 @@ _STAMP = layout.STAMP.encode()
 
 class UnreadableRunError(SpilldeckError):
     """What Redis holds of a run is none of what was written there. Others can be read."""
+
+
+class RetiredRunError(UnreadableRunError):
+    """All but the totals of a run has left Redis.
+
+    Parameters
+    ----------
+    run
+        Which.
+    """
+
+    def __init__(self, run: int) -> None:
+        super().__init__(
+            f"the plots of run {run} have left Redis, as old runs do; the keeper has written them to its directory. "
+            f"spilldeck runs restore {run} brings them back"
+        )
 
 
 class PartReader:
@@ -47,6 +63,8 @@ class PartReader:
         """Say which run it is that cannot be read, as an `UnreadableRunError`, and have a worker look at it."""
         try:
             yield
+        except RetiredRunError:
+            raise
         except Exception as error:
             # Whatever else is raised is for want of sense in what was read.
             if isinstance(error, RedisError) and not is_other_type(error):
@@ -84,6 +102,8 @@ class PartReader:
         if not stored:
             self.check_absent()
             return {}, [{} for _ in names]
+        if is_retired(stored):
+            raise RetiredRunError(self._run)
         stamps = layout.unpack_json(stored[b"unit"])["stamps"] | {handling: None}
         return stored, [_checked(key, found, stamps) for key, found in zip(names, there, strict=True)]
 
@@ -97,6 +117,8 @@ class PartReader:
             self.check_absent()
             return {}
         found = {n.encode(): value for n, value in zip([layout.STAMP, *names], there, strict=True) if value is not None}
+        if is_retired({b"unit": unit}):
+            raise RetiredRunError(self._run)
         checked = _checked(key, found, layout.unpack_json(unit)["stamps"])
         return {name: value for name, value in checked.items() if name != _STAMP}
 

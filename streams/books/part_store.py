@@ -12,6 +12,7 @@ from streams.books.book import Book, Ranges
 from streams.books.connect import is_other_type
 from streams.books.stored import (
     StoredPart,
+    is_retired,
     unpack_book,
     unpack_channel_counts,
     unpack_key_numbers,
@@ -36,6 +37,19 @@ class DamagedPartError(Exception):
     def __init__(self, run: int, why: str) -> None:
         self.run, self.why = run, why
         super().__init__(f"run {run}: {why}")
+
+
+class RetiredPartError(DamagedPartError):
+    """All but the totals of a part has left Redis, as somebody wanted it to.
+
+    Parameters
+    ----------
+    run
+        Which.
+    """
+
+    def __init__(self, run: int) -> None:
+        super().__init__(run, "its books have left Redis")
 
 
 @contextmanager
@@ -72,7 +86,8 @@ class PartStore:
         Raises
         ------
         DamagedPartError
-            When something of it is gone or damaged, or its plots have other axes than they would have now.
+            When something of it is gone or damaged, or its plots have other axes than they would have now; a
+            `RetiredPartError` when all of it has left.
         """
         keys = self._keys_of(partition)
         with _as_damage(run, keys.run(run)):
@@ -88,6 +103,8 @@ class PartStore:
             stored, place, spills, *of_spills, plots, windows = await pipe.execute()
             if not stored:
                 return None
+            if is_retired(stored):
+                raise RetiredPartError(run)
             found = unpack_part(stored, ranges)
             found.place = layout.unpack_place(place) if place is not None else None
         spills, plots, windows = (
@@ -111,6 +128,13 @@ class PartStore:
         with _as_damage(run, keys.windows(run)):
             found.windows = unpack_windows(windows)
         return found
+
+    async def load_totals(self, partition: int, run: int, ranges: Ranges) -> StoredPart | None:
+        """Return a partition's part of a run without ledger, plots and windows; raises as `load` does."""
+        key = self._keys_of(partition).run(run)
+        with _as_damage(run, key):
+            stored = cast("dict[bytes, bytes]", await self._redis.hgetall(key))
+            return unpack_part(stored, ranges) if stored else None
 
     async def load_window(self, partition: int, run: int, window: Window, stored: StoredPart) -> Book:
         """Return a partition's book of a window; raises as `load` does."""

@@ -97,6 +97,23 @@ class Parts:
             raise DamagedPartError(run, "it is not as far as the list of runs says")
         return found
 
+    async def retired(self, run: int, last: int, state: PartitionState) -> RunChanges | None:
+        """Return what is written of the part of a run that leaves Redis; None if it is not to leave now.
+
+        Parameters
+        ----------
+        last
+            Its last offset when somebody saw that all of it is in files.
+        """
+        place = await self._store.load_place(self._partition, run, state.index)
+        if place is None or place.retired or place.last != last or run in state.repairs:
+            return None
+        stored = await self._store.parts.load_totals(self._partition, run, self._filling.ranges_of(run))
+        if stored is None or not stored.is_whole or stored.log != place.log or stored.upto != last + 1:
+            return None
+        stored.retired = True
+        return RunChanges(stored=stored, place=replace(place, retired=1))
+
     async def check(self, run: int, state: PartitionState) -> None:
         """Read all that Redis has of the part of a run.
 

@@ -216,3 +216,5 @@ class Reading:
         for run, why in damaged.items():
             if run not in known.state.repairs and self._partitions.get(known.number) is known:
                 await self._counter.make_again(known, DamagedPartError(run, why))
+        for run, last in await self._store.to_retire(known.number):
+            await self._counter.retire(known, run, last)

@@ -10,6 +10,7 @@ from streams.books import layout
 from streams.books.checkpoint import COMPARE_AND_SET, REFUSED, WRITTEN, Commands, RunChanges
 from streams.books.connect import is_other_type
 from streams.books.part_store import DamagedPartError, PartStore
+from streams.books.retiring import unpack_request
 from streams.books.stored import PartitionState, place_of, unpack_places, unpack_state
 
 # KEYS[1] is the state, ARGV[1] the fence that it must have. Each of the other KEYS gets the name behind it.
@@ -133,6 +134,12 @@ class CheckpointStore:
         key = self._keys(partition).repair
         asked = cast("list[bytes]", await self._asked_of(key, lambda: self._redis.spop(key, 100)))
         return sorted(layout.runs_among(asked))
+
+    async def to_retire(self, partition: int) -> list[tuple[int, int]]:
+        """Return the runs that are to leave, each with the last offset that somebody saw, and take note as above."""
+        key = self._keys(partition).retire
+        asked = cast("list[bytes]", await self._asked_of(key, lambda: self._redis.spop(key, 100)))
+        return sorted(found for found in map(unpack_request, asked) if found is not None)
 
     async def set_aside(self, partition: int, run: int, fence: str, *, for_good: bool) -> None:
         """Give all keys of a part of a run other names.

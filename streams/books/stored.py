@@ -71,6 +71,8 @@ class StoredPart:
     """Its spills of which is kept how often each channel was hit: an earlier version did not keep it."""
     stamps: dict[str, str] = field(default_factory=dict)
     """Key → the stamp that it has. One without is none of the part's."""
+    retired: bool = False
+    """Whether all but totals and place has left Redis, see `retiring`."""
     place: layout.Place | None = None
     """Where the list of runs says that it is."""
 
@@ -141,7 +143,8 @@ def unpack_places(stored: Mapping[bytes, bytes]) -> tuple[dict[int, layout.Place
 def place_of(stored: Mapping[bytes, bytes], partition: int) -> layout.Place:
     """Return where a run is in a partition, from what `pack_part` made; raises `layout.UNREADABLE`."""
     log = str(layout.unpack_json(stored[b"unit"])["log"])
-    return layout.Place.of(layout.unpack_totals(stored[b"totals"]), partition, log)
+    place = layout.Place.of(layout.unpack_totals(stored[b"totals"]), partition, log)
+    return replace(place, retired=int(is_retired(stored)))
 
 
 def pack_part(stored: StoredPart) -> dict[str, Any]:
@@ -153,8 +156,14 @@ def pack_part(stored: StoredPart) -> dict[str, Any]:
         "plots": plots_digest(stored.book.ranges),
         "with_channels": stored.with_channels,
         "stamps": stored.stamps,
+        "retired": stored.retired,
     }
     return {"totals": layout.pack_totals(stored.part.totals), "unit": layout.pack_json(unit)}
+
+
+def is_retired(stored: Mapping[bytes, bytes]) -> bool:
+    """Say whether what `pack_part` made says that the rest of the part has left Redis; raises `layout.UNREADABLE`."""
+    return bool(layout.unpack_json(stored[b"unit"]).get("retired", False))
 
 
 def unpack_part(stored: Mapping[bytes, bytes], ranges: Ranges) -> StoredPart:
@@ -176,6 +185,7 @@ def unpack_part(stored: Mapping[bytes, bytes], ranges: Ranges) -> StoredPart:
         log=str(unit["log"]),
         with_channels=int(unit.get("with_channels", 0)),
         stamps=dict(unit["stamps"]),
+        retired=is_retired(stored),
     )
 
 

@@ -159,10 +159,8 @@ class Harm:
         What comes then in place of what Kafka loses is taken for what they have.
         """
         for keys in self._keys():
-            stored = self.cluster.keys.get(keys.index.encode())
-            places, _ = unpack_places(stored if isinstance(stored, Hash) else {})
             counted = self._counted(keys)
-            if any(place.last >= counted for place in places.values()):
+            if any(place.last >= counted for place in self._places(keys).values()):
                 return True
         return False
 
@@ -321,6 +319,25 @@ class Harm:
         totals[b"totals"] = layout.pack_json(values | SAID_BESIDES)  # type: ignore[index]
         self.said_besides.add((keys.session, keys.partition, run))
 
+    def retire_runs(self) -> None:
+        """Ask that runs leave Redis, as a keeper does when all of them is in files; some go on all the same."""
+        for keys in self._keys():
+            for run, place in self._places(keys).items():
+                if self.rng.random() < 0.5:
+                    self.touched.add(keys.spills(run).encode())
+                    self.cluster.redis.keys.sadd(keys.retire, f"{run}:{place.last}")
+
+    def bring_back_runs(self) -> None:
+        """Ask that runs that have left come back."""
+        for keys in self._keys():
+            for run, place in self._places(keys).items():
+                if place.retired and self.rng.random() < 0.5:
+                    self.cluster.redis.keys.sadd(keys.repair, run)
+
+    def _places(self, keys: Keys) -> dict[int, layout.Place]:
+        stored = self.cluster.keys.get(keys.index.encode())
+        return unpack_places(stored if isinstance(stored, Hash) else {})[0]
+
     def _keys(self) -> list[Keys]:
         """Return the names of the keys of all partitions."""
         partitions = range(len(self.cluster.kafka.logs))
@@ -383,6 +400,8 @@ KINDS: dict[str, float] = {
     "rubbish_in_a_key": 1,
     "rubbish_in_a_field": 1,
     "another_release_counts": 1,
+    "retire_runs": 1,
+    "bring_back_runs": 0.5,
     "kill_the_producer": 1,
     "wrong_clock_of_the_producer": 0.5,
     "correct_the_conditions": 0.3,
