@@ -106,7 +106,7 @@ class Parts:
             Its last offset when somebody saw that all of it is in files.
         """
         place = await self._store.load_place(self._partition, run, state.index)
-        if place is None or place.retired or place.last != last or run in state.repairs:
+        if place is None or place.retired or run in state.repairs:
             return None
         stored = await self._store.parts.load_totals(self._partition, run, self._filling.ranges_of(run))
         if stored is None or not stored.is_whole or stored.log != place.log or stored.upto != last + 1:
