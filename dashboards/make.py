@@ -235,12 +235,8 @@ def which_spills(view: View, *, last: int | None = None) -> str:
     if view.run is None:
         return "No run yet"
     run = book_words(view.run, view.session, "Run")
-    if view.is_loading:
-        return f"{run} · loading"
-    if not view.is_stored:
-        return f"{run} · not stored here"
-    if view.book.totals.last_spill < 0:
-        return f"{run} · cannot be read" if view.is_unreadable else f"{run} · no spills{view.yet}"
+    if why := _without_spills(view):
+        return f"{run} · {why}"
     part = "whole run"
     if view.window == LAST_MINUTE:
         times = view.spills.time_us
@@ -289,6 +285,19 @@ def _no_spills(view: View) -> str:
     )
 
 
+def _without_spills(view: View) -> str:
+    """Return why there are no spills of a run; empty if there are."""
+    if view.is_loading:
+        return "loading"
+    if not view.is_stored:
+        return "not stored here"
+    if view.is_retired:
+        return "left Redis"
+    if view.book.totals.last_spill < 0:
+        return "cannot be read" if view.is_unreadable else f"no spills{view.yet}"
+    return ""
+
+
 def _window(view: View) -> str:
     return "the last minute" if view.window == LAST_MINUTE else "this window"
 
@@ -299,6 +308,8 @@ def _why_nothing(view: View) -> str:
         return "this window is not kept"
     if view.run is not None and not view.is_stored:
         return f"{book_words(view.run, view.session)} is not stored here"
+    if view.is_retired:
+        return f"the plots of {book_words(view.run, view.session)} have left Redis"
     if view.is_unreadable and not view.book.totals.received:
         return f"{book_words(view.run, view.session)} cannot be read"
     return ""

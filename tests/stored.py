@@ -51,6 +51,25 @@ async def _checkpoint(
         return await store.checkpoint(partition, before.fence, after, changes)
 
 
+def retire(settings: Settings, run: int, partition: int = 0) -> None:
+    """Have a partition's part of a run leave but for its totals, as a worker has it."""
+    asyncio.run(_retire(settings, run, partition))
+
+
+async def _retire(settings: Settings, run: int, partition: int) -> None:
+    async with AsyncRedis.from_url(settings.redis.url.get_secret_value()) as redis:
+        store = CheckpointStore(redis, settings.redis.key_prefix, settings.session)
+        before = await store.load_state(partition)
+        stored = await store.parts.load_totals(partition, run, {})
+        place = await store.load_place(partition, run, before.index)
+        assert stored is not None
+        assert place is not None
+        stored.retired = True
+        left = RunChanges(stored=stored, place=replace(place, retired=1))
+        after = replace(before, fence=f"test:{before.number + 1}")
+        await store.checkpoint(partition, before.fence, after, {run: left})
+
+
 def _changes(book: RunBook, partition: int, windows: Windows, state: PartitionState) -> RunChanges:
     part = StoredPart(
         part=RunPart(dict(book.ledger), book.totals),

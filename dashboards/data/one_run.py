@@ -101,6 +101,8 @@ class OneRun:
     """None if it is to be read again in any case."""
     is_unreadable: bool = False
     """The store holds something else in its place: this is as it was when it could be read, if it ever could."""
+    retired: str = ""
+    """That it has left the store but for its totals, in words; empty if it has not."""
     unreadable: str = ""
     """Why it, or the list of its windows, cannot be read; empty if both can."""
     warnings: tuple[str, ...] = ()
@@ -193,7 +195,7 @@ class RunReader:
     def read(self, whose: Whose, asked: Sequence[Wanted], last: OneRun | None) -> OneRun:
         """Return a run with what was asked for of it; if it cannot be read, what was read of it last."""
         try:
-            one, is_of_one = whose.reader.at_once(whose.run, lambda: self._all(whose, asked))
+            one, is_of_one = self._if_there(whose, asked)
         except UnreadableRunError as error:
             if last is None or last is NOTHING:
                 last = replace(NOTHING, version=f"{book_of(whose.run, whose.session)}:?")
@@ -202,6 +204,20 @@ class RunReader:
         return (
             one if is_of_one else replace(one, parts={w: replace(p, is_of_whole=False) for w, p in one.parts.items()})
         )
+
+    def _if_there(self, whose: Whose, asked: Sequence[Wanted]) -> tuple[OneRun, bool]:
+        """Return a run, or its totals alone where the rest has left, and whether all is of one checkpoint."""
+        try:
+            return whose.reader.at_once(whose.run, lambda: self._all(whose, asked))
+        except RetiredRunError as error:
+            return replace(
+                NOTHING,
+                book=replace(NOTHING.book, totals=whose.reader.totals(whose.run)),
+                version=f"{book_of(whose.run, whose.session)}:left",
+                standing=whose.standing,
+                is_unreadable=True,
+                retired=str(error),
+            ), True
 
     def _all(self, whose: Whose, asked: Sequence[Wanted]) -> OneRun:
         """Return a run with what was asked for of it; raises `UnreadableRunError`."""

@@ -192,6 +192,10 @@ class View:
     """Some of it is being made again from Kafka, and lacks spills until then."""
     is_unreadable: bool
     """The store holds something else in place of the run: what is here of it is as it was when it could be read."""
+    is_retired: bool
+    """The run has left the store but for its totals."""
+    notes: tuple[str, ...]
+    """What is to be known of what is shown, a sentence each; nothing is wrong."""
     shown: Book
     """The histograms that are shown: the whole run's, or those of a part of it."""
     spills: SpillFacts

@@ -160,6 +160,8 @@ class Viewer:
             is_loading=is_loading,
             is_made_again=one.standing is not None and bool(one.standing.left),
             is_unreadable=one.is_unreadable,
+            is_retired=bool(one.retired),
+            notes=tuple(dict.fromkeys(sentence(its.retired) for its in (one, reference) if its.retired)),
             shown=part.book if part else one.book.book,
             spills=part.within(one.spills) if part else one.spills,
             run_spills=one.spills,
@@ -246,7 +248,7 @@ def _earlier(books: Books, run: int | None, other: int | None) -> Sequence[tuple
 def _reference(
     run: int | None, session: str | None, one: OneRun, *, chosen: bool, earlier: Sequence[tuple[int, OneRun]] = ()
 ) -> Reference | None:
-    if run is None or one is NOTHING:
+    if run is None or one is NOTHING or (one.is_unreadable and not len(one.spills)):
         return None
     before = (_reference(each, None, its, chosen=False) for each, its in earlier)
     found = Reference.of_run(run, session, one.book, one.spills, chosen=chosen, hits=one.hits)

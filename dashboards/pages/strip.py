@@ -22,7 +22,8 @@ from streams.plots.spillfacts import SpillFacts
 def strip(view: View) -> list[Any]:
     """Return the run, how far it is, and the counters that should stay 0. They go on while plots are frozen."""
     view = view.goes_on or view
-    if view.is_loading:  # nothing of it is known: no number is better than a wrong one
+    if view.is_loading or (view.is_unreadable and not view.book.totals.received):
+        # Nothing of it is known: no number is better than a wrong one.
         said = [("Run", "–" if view.run is None else str(view.run)), ("State", state(view))]
         return [html.Div([_number(*number) for number in said], className="numbers")]
     totals = view.book.totals
@@ -89,6 +90,7 @@ def banners(view: View, choices: Choices = Choices(), passed_over: Sequence[str]
         html.Div([html.Span(mark, className="mark"), text], className=f"banner bad{' old' if view.is_old else ''}")
         for text in view.warnings
     ]
+    found += [html.Div([html.Span("–", className="mark"), text], className="banner") for text in view.notes]
     if passed_over:
         what = f"What the address says of {' and '.join(passed_over)} cannot be chosen: the page is as without it"
         leave_out = choose("Leave it out", "&".join(f"{name}=" for name in passed_over), said="Mend the address")
@@ -136,6 +138,8 @@ def state(view: View) -> str:
         return "no run yet"
     if not view.is_stored:
         return "not stored here"
+    if view.is_retired:
+        return "left Redis"
     if view.is_unreadable:
         return "cannot be read"
     if view.is_over:

@@ -223,6 +223,8 @@ def _with_what_follows(cause: Cause, detector: str, view: View) -> list[Any]:
 def _said(detector: str, view: View) -> tuple[Level, str]:
     """Return what a tile says: unknown is not good, and what does not go on is not now."""
     judgement = view.judgement
+    if view.is_retired:
+        return Level.UNKNOWN, "Left Redis"
     if view.is_loading or judgement is None:
         return Level.UNKNOWN, "Not judged yet"
     if detector in situation.not_read_out(view.book.totals):

@@ -12,7 +12,8 @@ from dashboards.choices import Choices
 from dashboards.data import Data, View
 from dashboards.data.automatic import ENOUGH_SPILLS, ENOUGH_TRIGGERS
 from dashboards.make import which_spills, why_empty
-from dashboards.pages.strip import state
+from dashboards.pages.strip import state, strip
+from dashboards.pages.tiles import tiles
 from schemas.records import ControlKind
 from streams.books import layout
 from streams.books.compare import differences
@@ -23,8 +24,8 @@ from streams.freshness import Level
 from streams.settings import Settings
 from tests.catalogue import PLOTS
 from tests.dashboards.conftest import until
-from tests.dashboards.views import RUN, run_book
-from tests.stored import checkpoint
+from tests.dashboards.views import RUN, run_book, text_of
+from tests.stored import checkpoint, retire
 
 pytestmark = pytest.mark.servers
 
@@ -93,6 +94,11 @@ def of_run(name: str) -> Callable[[layout.Keys], str]:
     return lambda keys: getattr(keys, name)(RUN)
 
 
+def numbers(view: View) -> dict[str, str]:
+    """Return what the strip says: name → value."""
+    return {each.children[0].children: each.children[1].children for each in strip(view)[0].children[:8]}
+
+
 DAMAGES = {
     "totals are rubbish": field("totals", b"{}", of_run("run")),
     "totals are nested without end": field("totals", layout.seal(b"[" * 5000), of_run("run")),
@@ -157,6 +163,38 @@ def test_a_page_that_is_opened_on_a_run_that_cannot_be_read_says_so(quick: Setti
         compared = data.view(Choices(run=OTHER, reference=RUN))
         assert compared.book.totals.filled == 8
         assert any(f"Run {RUN} in partition 0 cannot be read" in w for w in compared.warnings)
+
+
+def test_a_run_that_has_left_is_shown_by_its_totals_and_nothing_is_compared_with_it(
+    quick: Settings, redis: Redis, data: Data
+) -> None:
+    store_two_runs(quick)
+    until(data, lambda v: v.run == RUN)
+    retire(quick, OTHER)
+    until(data, lambda _: data.view(Choices(run=OTHER)).is_retired)
+    view = data.view(Choices(run=OTHER))
+    assert state(view) == "left Redis"
+    assert view.book.totals == came_at(OTHER, 1).totals
+    assert numbers(view)["Spills"] == "8"
+    assert which_spills(view) == f"Run {OTHER} · left Redis"
+    assert why_empty(PLOTS["ht01"], view) == f"the plots of run {OTHER} have left Redis"
+    assert all(text_of(each).endswith("Left Redis") for each in tiles(view, "/"))
+    # Nothing is wrong with it.
+    assert not any(str(OTHER) in each for each in view.warnings)
+    assert [note.partition(" as old")[0] for note in view.notes] == [f"The plots of run {OTHER} have left Redis,"]
+    compared = data.view(Choices(run=RUN, reference=OTHER))
+    assert compared.reference is None
+    assert compared.notes == view.notes
+    assert not redis.exists(keys_of(quick).repair)
+
+
+def test_of_a_run_that_nobody_could_ever_read_no_number_is_shown(quick: Settings, redis: Redis) -> None:
+    store_two_runs(quick)
+    redis.hset(keys_of(quick).book(RUN), "ht01", b"no histogram")
+    with Data(quick) as data:
+        view = until(data, lambda v: v.run == RUN)
+        assert numbers(view) == {"Run": str(RUN), "State": "cannot be read"}
+        assert data.view(Choices(run=OTHER, reference=RUN)).reference is None
 
 
 @pytest.mark.parametrize("handling", [field("3", b"rubbish", of_run("handling")), string(of_run("handling"))])

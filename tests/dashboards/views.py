@@ -55,6 +55,8 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "is_loading": False,
         "is_made_again": False,
         "is_unreadable": False,
+        "is_retired": False,
+        "notes": (),
         "shown": book.book,
         "window": None,
         "windows": (),

@@ -173,6 +173,7 @@ HARM: dict[str, tuple[Callable[[Redis, Keys], object], str]] = {
     "a window that is gone": (lambda r, k: r.delete(window_of(r, k)), "is gone"),
     "a run that is gone": (lambda r, k: r.delete(k.run(RUN)), "it is in the list of runs, and all of it is gone"),
     "a run that is not listed": (lambda r, k: r.hdel(k.index, str(RUN)), "the list of runs lacks it"),
+    "rubbish in place of the stamps": (lambda r, k: r.hset(k.run(RUN), "unit", b"rubbish"), "its checksum is wrong"),
     "rubbish in the list": (lambda r, k: r.hset(k.index, str(RUN), b"rubbish"), "what the list of runs says of it"),
 }
 
