@@ -9,9 +9,10 @@ from pathlib import Path
 from ops.stack.processes import own_file
 from streams.errors import ServerError
 from streams.files import read_secret
-from streams.settings import LOCAL_SERVERS, LOOPBACK, KafkaSettings, Mechanism, Protocol, RedisSettings
+from streams.settings import LOCAL_SERVERS, KafkaSettings, Mechanism, Protocol, RedisSettings
 
 USER = "spilldeck"
+_HOST = "127.0.0.1"
 SERVER = "server"
 """Common name of the servers' certificate."""
 CA, SERVER_FILE = Path("certificates/ca.pem"), Path("certificates/server.pem")
@@ -52,9 +53,9 @@ def find(directory: Path) -> Access | None:
 
 def make(directory: Path, kafka_port: int, redis_port: int, *, secure: bool) -> Access:
     """Make new passwords and, where it is to be secured, certificates; write how the servers are reached."""
-    kafka = {"bootstrap_servers": f"127.0.0.1:{kafka_port}", "protocol": Protocol.PLAINTEXT.value}
+    kafka = {"bootstrap_servers": f"{_HOST}:{kafka_port}", "protocol": Protocol.PLAINTEXT.value}
     scheme = "rediss" if secure else "redis"
-    redis = {"url": f"{scheme}://127.0.0.1:{redis_port}/0", "user": USER, "password": secrets.token_urlsafe()}
+    redis = {"url": f"{scheme}://{_HOST}:{redis_port}/0", "user": USER, "password": secrets.token_urlsafe()}
     if secure:
         files = _make_certificates(directory)
         kafka |= files | {"protocol": Protocol.SASL_SSL.value, "mechanism": Mechanism.PLAIN.value}
@@ -80,7 +81,7 @@ def _make_certificates(directory: Path) -> dict[str, str]:
 
     (directory / CA.parent).mkdir(mode=0o700, exist_ok=True)
     authority = Authority.new("Spilldeck's local stack")
-    server, client = authority.sign(SERVER, LOOPBACK), authority.sign(USER)
+    server, client = authority.sign(SERVER, [_HOST]), authority.sign(USER)
     for file, content in (
         (CA, authority.pem),
         (SERVER_FILE, server.key + server.certificate),
