@@ -78,32 +78,37 @@ def refusal(host: str, port: int, its: TlsSettings, section: str, *, is_encrypte
         with closing(plain), context(its, section).wrap_socket(plain, server_hostname=host) as there:
             is_open = True
             there.sendall(greeting)  # only then a server says that it does not take our certificate
-            return "" if there.recv(1) else _ends_it(section)
+            return "" if there.recv(1) else _ends_it(its, section)
     except ssl.SSLCertVerificationError as error:
-        return _of_its_certificate(error, host, section)
+        return _of_its_certificate(error, host, its, section)
     except OSError as error:
         if isinstance(error, ssl.SSLError) and any(part in str(error.reason) for part in _OF_OURS):
-            return f"it does not take our certificate ({error.reason}): correct {section}.certificate and {section}.key"
-        return _ends_it(section) if is_open else f"it speaks no TLS: {_TLS_OFF[section]}"
+            return _of_our_certificate(its, section, str(error.reason))
+        return _ends_it(its, section) if is_open else f"it speaks no TLS: {_TLS_OFF[section]}"
 
 
-def _ends_it(section: str) -> str:
-    return (
-        f"it ends the connection when TLS stands, as a server does that wants a certificate of ours: give "
-        f"{section}.certificate and {section}.key"
-    )
+def _of_our_certificate(its: TlsSettings, section: str, said: str) -> str:
+    files = f"{section}.certificate and {section}.key"
+    if its.certificate is None:
+        return f"it wants a certificate of ours ({said}): give {files}"
+    return f"it does not take our certificate ({said}): correct {files}"
 
 
-def _of_its_certificate(error: ssl.SSLCertVerificationError, host: str, section: str) -> str:
+def _ends_it(its: TlsSettings, section: str) -> str:
+    """Return the words for a server that ends the connection when TLS stands, and says no more."""
+    return _of_our_certificate(its, section, "it ends the connection when TLS stands")
+
+
+def _of_its_certificate(error: ssl.SSLCertVerificationError, host: str, its: TlsSettings, section: str) -> str:
     why = error.verify_message
     if error.verify_code == _EXPIRED:
         return "its certificate has expired: have it renewed"
     if error.verify_code == _NOT_YET:
         return "its certificate is not valid yet: look at the clocks"
     if error.verify_code in _OTHER_NAMES:
-        return (
-            f"its certificate is for another name ({why}): name it as the certificate does, or have {host} added to it"
-        )
+        return f"its certificate is for another name ({why}): use the certificate's, or have {host} added"
+    if its.ca is None:
+        return f"its certificate is of nobody whom this machine trusts ({why}): give {section}.ca"
     return f"its certificate is of nobody whom {section}.ca knows ({why}): correct {section}.ca"
 
 
