@@ -66,5 +66,5 @@ class BrokerWatcher:
             why = f"cannot be asked ({said.str()})"
             if said.code() in NO_ANSWER:
                 refused = refusal(self._settings)
-                why = f"lets nobody in from here: {refused}" if refused else "does not answer"
+                why = f"lets nobody in from here ({refused})" if refused else "does not answer"
         return replace(last, lost_s=last.lost_s or time.time(), why=why, warnings=())

@@ -128,7 +128,7 @@ class StoreWatcher:
             now = _with_watching(self._with_risks(now), self._watching())
         except (*AWAY, NoPermissionError) as error:
             refused = refusal(self._settings, error)
-            return _without(now, f"lets nobody in from here: {refused}" if refused else "does not answer", error)
+            return _without(now, f"lets nobody in from here ({refused})" if refused else "does not answer", error)
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on
             return _without(now, "holds what cannot be read", error)
         return replace(now, read_s=time.time(), fault="")

@@ -169,7 +169,7 @@ def no_redis(settings: Settings, error: RedisError) -> ServerError:
 def refusal(settings: Settings, error: RedisError) -> str:
     """Return why a Redis that takes connections does not do what was asked, and what to correct; empty for all else."""
     if isinstance(error, AuthenticationError):
-        return f"it refuses who asks ({error}): correct user and password, in redis.url or beside it"
+        return f"it refuses who asks ({str(error).rstrip('.')}): correct user and password, in redis.url or beside it"
     if isinstance(error, NoPermissionError):
         return f"it does not let its user do this ({error}): give the user the right (ACL)"
     if not isinstance(error, AWAY):

@@ -265,7 +265,8 @@ def _said_of_password(settings: Settings) -> str:
 
     def note(error: KafkaError) -> None:
         if error.code() == KafkaError._AUTHENTICATION:
-            said.append(error.str().rpartition(": ")[2])
+            # Behind where it was met, before how long that took.
+            said.append(error.str().rpartition(": ")[2].partition(" (after ")[0])
 
     client = admin(settings.kafka, error_cb=note)
     deadline = time.monotonic() + REFUSED_S

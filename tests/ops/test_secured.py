@@ -340,8 +340,8 @@ def test_status_and_the_page_say_that_a_password_is_wrong(site: Site, spilldeck_
         while "Kafka lets" not in (warnings := "\n".join(data.view(Choices()).warnings)):
             assert time.monotonic() < deadline, warnings
             time.sleep(0.1)
-    assert "The store (Redis) lets nobody in from here: it refuses who asks" in warnings
-    assert "Kafka lets nobody in from here: it refuses user spilldeck by PLAIN" in warnings
+    assert "The store (Redis) lets nobody in from here (it refuses who asks" in warnings
+    assert "Kafka lets nobody in from here (it refuses user spilldeck by PLAIN" in warnings
     assert WRONG not in warnings
 
 
