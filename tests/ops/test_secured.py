@@ -116,7 +116,6 @@ def site(servers_can_be_had: None, tmp_path_factory: pytest.TempPathFactory) -> 
         rights = [
             may(site, "worker", ResourceType.TOPIC, PREFIX),
             may(site, "worker", ResourceType.GROUP, PREFIX),
-            may(site, "worker", ResourceType.GROUP, "spilldeck-reader"),
         ]
         for future in client.create_acls(rights).values():
             future.result(ANSWER_S)
