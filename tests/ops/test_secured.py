@@ -56,6 +56,7 @@ RUN = 900_040
 WRONG, OF_SCRAM = "wrong-hunter2", "scram-hunter2"
 PREFIX = "site."
 ANSWER_S = 10
+ALLOW = AclPermissionType.ALLOW
 
 
 @dataclass
@@ -97,11 +98,6 @@ class Site:
         return {"SPILLDECK_CONFIG": str(self.directory / f"{name}.toml")}
 
 
-def may(site: Site, user: str, kind: ResourceType, name: str, operation: AclOperation = AclOperation.ALL) -> AclBinding:
-    pattern = ResourcePatternType.LITERAL if kind is ResourceType.BROKER else ResourcePatternType.PREFIXED
-    return AclBinding(kind, name, pattern, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
-
-
 @pytest.fixture(scope="module")
 def site(servers_can_be_had: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("site")
@@ -114,8 +110,8 @@ def site(servers_can_be_had: None, tmp_path_factory: pytest.TempPathFactory) -> 
             for future in client.alter_user_scram_credentials(asked).values():
                 future.result(ANSWER_S)
         rights = [
-            may(site, "worker", ResourceType.TOPIC, PREFIX),
-            may(site, "worker", ResourceType.GROUP, PREFIX),
+            AclBinding(kind, PREFIX, ResourcePatternType.PREFIXED, "User:worker", "*", AclOperation.ALL, ALLOW)
+            for kind in (ResourceType.TOPIC, ResourceType.GROUP)
         ]
         for future in client.create_acls(rights).values():
             future.result(ANSWER_S)
