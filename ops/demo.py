@@ -144,15 +144,16 @@ class Running:
 
 
 @contextmanager
-def playground(workers: int = WORKERS) -> Iterator[Running]:
+def playground(workers: int = WORKERS, *, secure: bool = False) -> Iterator[Running]:
     """Start a Kafka, a Redis and workers of our own; end all of them, and leave nothing behind."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spilldeck-demo-")))
         kafka_port, redis_port, page_port = free_port(), free_port(), free_port()
-        local = stack.enter_context(LocalStack(directory, kafka_port, redis_port))
+        local = stack.enter_context(LocalStack(directory, kafka_port, redis_port, secure=secure))
         changes = {
-            "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{local.kafka_port}",
-            "SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{local.redis_port}/0",
+            "SPILLDECK_LOCAL__DIRECTORY": str(local.directory),
+            "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": local.access.kafka.bootstrap_servers,
+            "SPILLDECK_REDIS__URL": local.access.redis.url.get_secret_value(),
             "SPILLDECK_DASHBOARD__PORT": os.environ.get("SPILLDECK_DASHBOARD__PORT", str(page_port)),
         }
         os.environ |= changes
@@ -164,10 +165,10 @@ def playground(workers: int = WORKERS) -> Iterator[Running]:
         yield running
 
 
-def demo(files: list[Path]) -> None:
+def demo(files: list[Path], *, secure: bool = False) -> None:
     """Show the page of a run that is played through, until we are stopped."""
     inputs = Inputs(files)
-    with playground() as running:
+    with playground(secure=secure) as running:
         settings = running.settings
         page = running.start("page", "dashboard")
         address = f"http://{settings.dashboard.address}"
@@ -211,7 +212,7 @@ def _wait_for_page(address: str, page: Part) -> None:
     raise ServerError(f"the page does not answer at {address}; it last said: {page.last_words()}")
 
 
-def check(files: list[Path]) -> bool:
+def check(files: list[Path], *, secure: bool = False) -> bool:
     """Play runs through as fast as they go, compare every histogram with the pure calculation; say if identical."""
     conditions = ConditionsStore.from_settings(load_settings())
     inputs = Inputs(files)
@@ -219,7 +220,7 @@ def check(files: list[Path]) -> bool:
     if not records:
         raise UsageError("there is nothing to play: no file holds a spill")
     expected = process(records, conditions.for_run)
-    with playground() as running:
+    with playground(secure=secure) as running:
         started = time.monotonic()
         with SpillProducer(running.settings) as producer:
             for record in records:

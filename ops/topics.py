@@ -23,6 +23,7 @@ from ops.running import running_workers
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams.errors import ServerError
 from streams.kafka import NO_TOPIC, no_kafka, partitions, reader
+from streams.kafka.clients import admin as admin_client
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -114,7 +115,7 @@ def differences(settings: Settings) -> list[Difference]:
     ServerError
         When no broker answers.
     """
-    admin = _admin(settings)
+    admin = admin_client(settings.kafka)
     try:
         there = admin.list_topics(timeout=ASK_S).topics
         wanted = specs(settings)
@@ -174,7 +175,7 @@ def apply(settings: Settings, *, delete_data: bool = False, force: bool = False)
         When no broker answers, a difference cannot be mended in place, or may not be.
     """
     found = differences(settings)
-    admin = _admin(settings)
+    admin = admin_client(settings.kafka)
     changes = {difference.change: difference for difference in reversed(found)}
     if Change.IMPOSSIBLE in changes:
         raise _other_settings(changes[Change.IMPOSSIBLE])
@@ -209,13 +210,13 @@ def ensure_topics(settings: Settings) -> None:
     _refuse_what_would_not_work(settings, found)
     new = [difference for difference in found if difference.change is Change.CREATE]
     if new:
-        _create(as_there, _admin(settings), new)
+        _create(as_there, admin_client(settings.kafka), new)
         _left(as_there, new)
         # Somebody may have made one of them meanwhile, otherwise.
         _refuse_what_would_not_work(settings, differences(with_partitions_there(settings)))
     kept = {Topics.of(settings).quality, Topics.of(settings).schemas}
     forgetting = [d for d in found if d.topic in kept and d.setting in (_POLICY, *_RETENTION)]
-    _set(settings, _admin(settings), forgetting)
+    _set(settings, admin_client(settings.kafka), forgetting)
 
 
 def with_partitions_there(settings: Settings) -> Settings:
@@ -331,10 +332,6 @@ def _refuse_while_workers_run(settings: Settings, admin: AdminClient) -> None:
             f"{', '.join(sorted(set(hosts)))}: stop them, and start them again afterwards (--force adds partitions all "
             f"the same)"
         )
-
-
-def _admin(settings: Settings) -> AdminClient:
-    return AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 0})
 
 
 def _configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:

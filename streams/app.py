@@ -14,7 +14,6 @@ import faust
 import mode.loop
 import psutil
 import structlog
-from redis.asyncio import Redis
 
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams.agents.aggregate import add_aggregate
@@ -27,12 +26,14 @@ from streams.agents.reconstruct import add_reconstruct
 from streams.agents.registry import add_registry
 from streams.agents.repairs import Repairs, add_repairs, read_from_kafka
 from streams.agents.watch import add_watch
+from streams.books.connect import connect_async
 from streams.books.counter import Counter
 from streams.books.partition import Filling, Partitions
 from streams.books.reading import Reading
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore
 from streams.conditions.store import ConditionsStore
+from streams.kafka.clients import faust_broker
 from streams.kafka.large_batches import bound_batches
 from streams.log import log_to_stderr
 from streams.moving import Start
@@ -76,7 +77,7 @@ def create_app(settings: Settings) -> _App:
     kafka = settings.kafka
     app = _App(
         f"{kafka.topic_prefix}spilldeck-{settings.session}",
-        broker=";".join(f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")),
+        **faust_broker(kafka),
         store="memory://",
         web_enabled=False,
         topic_partitions=kafka.partitions,
@@ -115,7 +116,7 @@ def _add_parts(app: _App, settings: Settings) -> None:
     for why in conditions.problems():
         _log.error("some runs have no conditions", why=why)
     conditions_of = conditions.for_run
-    redis = Redis.from_url(settings.redis.url.get_secret_value())
+    redis = connect_async(settings)
     run_books = BookTable(app, name="run-books", partitions=settings.kafka.partitions)
     window_books = BookTable(app, name="window-books", partitions=settings.kafka.partitions)
     app.tables.add(run_books)

@@ -8,6 +8,8 @@ from typing import IO
 
 from streams.errors import UsageError
 
+_SECRET_BYTES = 1 << 20
+
 
 def open_file(path: Path) -> IO[bytes]:
     """Open a file to be read. Nobody may ever write to a pipe, and a device may never end: they are refused.
@@ -40,3 +42,37 @@ def read_whole(path: Path, bytes_max: int, what: str) -> bytes:
     if len(content) > bytes_max:
         raise UsageError(f"{what} {path} is longer than {bytes_max >> 20} MiB")
     return content
+
+
+def read_secret(path: Path, what: str) -> str:
+    """Return the text of a file for its owner alone, without the white space around it; `what` it is, the error says.
+
+    Raises
+    ------
+    ValueError
+        When it cannot be read, is empty, or others may read it.
+    """
+    try:
+        with open_file(path) as file:
+            refuse_shared(path, os.fstat(file.fileno()))
+            text = file.read(_SECRET_BYTES).decode().strip()
+    except OSError as error:
+        raise ValueError(f"{what} {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{what} {path} is no text") from None
+    if not text:
+        raise ValueError(f"{what} {path} is empty")
+    return text
+
+
+def refuse_shared(path: Path, status: os.stat_result) -> None:
+    """Refuse a secret that others may read.
+
+    Raises
+    ------
+    ValueError
+        Says what to do.
+    """
+    if status.st_mode & 0o077:
+        mode = stat.filemode(status.st_mode)
+        raise ValueError(f"others may read {path} ({mode}): chmod 600 it, and change what is in it")

@@ -3,9 +3,14 @@
 ``SPILLDECK_KAFKA__BOOTSTRAP_SERVERS=host:9092`` in the environment wins over ``bootstrap_servers`` under ``[kafka]``
 in the file. The file is the one that ``SPILLDECK_CONFIG`` names, else ``spilldeck.toml`` in the working directory.
 An unknown key is an error, so that a misspelt setting is never passed over.
+
+A secret may stand in a file of its own: ``SPILLDECK_REDIS__PASSWORD_FILE=/run/secrets/redis``, or ``password_file``
+under ``[redis]``. How the local stack's servers are reached stands in `LOCAL_SERVERS`, which `spilldeck up` writes.
 """
 
 import os
+import tomllib
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -29,6 +34,7 @@ from pydantic_settings import (
 )
 
 from streams.errors import UsageError
+from streams.files import read_secret
 
 _PREFIX = "SPILLDECK_"
 _FILE_VARIABLE = "SPILLDECK_CONFIG"
@@ -36,18 +42,107 @@ _FILE_VARIABLE = "SPILLDECK_CONFIG"
 LIVE = "live"
 """The session that processes what the DAQ sends, and speaks for it in the topic of runs."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOCAL_SERVERS = "servers.toml"
+"""In `local.directory` while the local stack runs: its addresses, users, passwords and certificates."""
+_ELSE = ("protocol", "mechanism", "url_file")
+"""What, besides `TlsSettings`, says how a server is reached."""
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _beside(path: Path) -> Path:
+    """Return where a file of the settings lies: what is relative is beside the settings file."""
+    file = settings_file()
+    return (file.parent if file is not None else Path()).absolute() / path.expanduser()
+
+
+_Beside = Annotated[Path, AfterValidator(_beside)]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secrets(cls, given: Any) -> Any:
+        """Take each secret that is given as a file from there."""
+        if not isinstance(given, dict):
+            return given
+        values = dict(given)
+        for name in secrets_of(cls):
+            if (file := values.pop(f"{name}_file", None)) is None:
+                continue
+            if name in values:
+                raise ValueError(f"{name} and {name}_file are both given: remove one")
+            values[name] = read_secret(_beside(Path(file)), f"{name}_file")
+        return values
 
-class KafkaSettings(_Section):
+
+def secrets_of(section: type[BaseModel]) -> list[str]:
+    """Return which settings of a section are secret, so may be given as a file."""
+    return [name for name, field in section.model_fields.items() if "SecretStr" in str(field.annotation)]
+
+
+class TlsSettings(_Section):
+    """Who the other side of an encrypted connection is, who this one is, and who asks."""
+
+    ca: _Beside | None = None
+    """PEM file of the certificates that a server's is believed by; without it, those that this machine trusts."""
+    certificate: _Beside | None = None
+    """PEM file of a certificate of ours, where the server asks for one."""
+    key: _Beside | None = None
+    """PEM file, for its owner alone, of that certificate's key."""
+    key_password: SecretStr = SecretStr("")
+    user: str = ""
+    password: SecretStr = SecretStr("")
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together: one of them is missing")
+        return self
+
+    @property
+    def names_files(self) -> bool:
+        """Whether something is said that TLS alone needs."""
+        return self.ca is not None or self.certificate is not None
+
+
+class Protocol(StrEnum):
+    """How a broker is spoken to."""
+
+    PLAINTEXT = "plaintext"
+    SSL = "ssl"
+    SASL_SSL = "sasl_ssl"
+    SASL_PLAINTEXT = "sasl_plaintext"
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether by TLS."""
+        return self in {Protocol.SSL, Protocol.SASL_SSL}
+
+    @property
+    def has_user(self) -> bool:
+        """Whether who asks says a user and a password."""
+        return self in {Protocol.SASL_SSL, Protocol.SASL_PLAINTEXT}
+
+
+class Mechanism(StrEnum):
+    """How a password is shown to a broker."""
+
+    PLAIN = "PLAIN"
+    SCRAM_SHA_256 = "SCRAM-SHA-256"
+    SCRAM_SHA_512 = "SCRAM-SHA-512"
+
+
+class KafkaSettings(TlsSettings):
     """The broker and the topics."""
 
     bootstrap_servers: str = "127.0.0.1:9092"
     """Brokers to begin with, host:port, separated by commas."""
+    protocol: Protocol = Protocol.PLAINTEXT
+    """`plaintext`, `ssl`, `sasl_ssl` (with user and password), or `sasl_plaintext`, on loopback alone."""
+    mechanism: Mechanism = Mechanism.SCRAM_SHA_512
+    """Of sasl: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`, as the broker has the user's password."""
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
     """Goes before every topic's name, so that several experiments can share a cluster."""
     partitions: Annotated[int, Field(ge=1, le=1000)] = 4
@@ -65,14 +160,44 @@ class KafkaSettings(_Section):
     messages_ahead: Annotated[int, Field(ge=1, le=10_000)] = 16
     """So many messages of a topic wait in a worker for those before them; then it fetches no more."""
 
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        has_user = bool(self.user or self.password.get_secret_value())
+        if self.protocol.has_user and not (self.user and self.password.get_secret_value()):
+            raise ValueError(f"protocol {self.protocol} needs user and password")
+        if has_user and not self.protocol.has_user:
+            raise ValueError(f"user and password are of protocol sasl_ssl, and it is {self.protocol}")
+        if self.names_files and not self.protocol.is_encrypted:
+            raise ValueError(f"certificates are of protocols ssl and sasl_ssl, and it is {self.protocol}")
+        if self.protocol is Protocol.SASL_PLAINTEXT and not {host for host, _ in self.servers} <= {*LOOPBACK}:
+            raise ValueError("a password must not go over the network as it is: protocol = sasl_ssl")
+        return self
 
-class RedisSettings(_Section):
+    @property
+    def servers(self) -> list[tuple[str, str]]:
+        """Host and port of each broker to begin with."""
+        parts = (server.strip().rpartition(":") for server in self.bootstrap_servers.split(","))
+        return [(host.strip("[]"), port) for host, _, port in parts]
+
+
+class RedisSettings(TlsSettings):
     """Where the checkpoints are."""
 
     url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """redis://[[user]:password@]host:port/database"""
+    """redis://[[user]:password@]host:port/database, or rediss:// by TLS; user and password may stand below instead."""
     key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "spilldeck"
     """Goes before every key."""
+
+    @model_validator(mode="after")
+    def _is_said_once(self) -> Self:
+        scheme, _, rest = self.url.get_secret_value().partition("://")
+        if self.user and not self.password.get_secret_value():
+            raise ValueError("user needs password")
+        if (self.user or self.password.get_secret_value()) and "@" in rest:
+            raise ValueError("user and password stand in url and beside it: remove one")
+        if self.names_files and scheme != "rediss":
+            raise ValueError("certificates are of rediss://, and url does not begin so")
+        return self
 
 
 class ProducerSettings(_Section):
@@ -290,6 +415,16 @@ class Settings(BaseSettings):
     conditions: list[ConditionsSource] = []
     """Sets of tables besides those of simulated runs, which are always there."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _reach_local_servers(cls, given: Any) -> Any:
+        """Reach the servers of the local stack as it says; others by what is said of them."""
+        said_otherwise = {*TlsSettings.model_fields, *_ELSE, *(f"{name}_file" for name in secrets_of(TlsSettings))}
+        found = dict(given)
+        for section, (_, its) in local_servers(given).items():
+            found[section] = {k: v for k, v in given.get(section, {}).items() if k not in said_otherwise} | its
+        return found
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -316,6 +451,36 @@ def settings_file() -> Path | None:
         raise UsageError(f"{_FILE_VARIABLE} names {named}, which is no file: correct or unset it")
     path = Path(named or "spilldeck.toml")
     return path if path.is_file() else None
+
+
+def local_servers(given: Mapping[str, Any]) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Return how the local stack says that its servers are reached, by section of the settings, with its file.
+
+    They are those servers that the settings name, or name no others in place of.
+
+    Raises
+    ------
+    UsageError
+        When the file of the stack cannot be read, or others may read it.
+    """
+    local = given.get("local") or {}
+    directory = local.get("directory") if isinstance(local, dict) else local.directory
+    file = Path(directory or LocalSettings().directory).expanduser() / LOCAL_SERVERS
+    try:
+        if not file.is_file():
+            return {}
+    except OSError:  # a directory of somebody else's is not the stack's
+        return {}
+    there = tomllib.loads(read_secret(file, "the local stack's"))
+    found = {}
+    for section, address in (("kafka", "bootstrap_servers"), ("redis", "url")):
+        said = given.get(section, {})
+        if section not in there or not isinstance(said, dict):
+            continue
+        from_file, own = f"{address}_file", there[section]
+        if said.get(address) == own[address] or not said.keys() & {address, from_file}:
+            found[section] = file, own
+    return found
 
 
 def load_settings(**overrides: Any) -> Settings:

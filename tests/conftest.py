@@ -20,6 +20,7 @@ from streams.books.reader import BookReader
 from streams.errors import ServerError
 from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
 from tests.kafka import ends
+from tests.servers import redis_url as redis_url_of
 from tests.workers import Workers
 
 # Where a failure cannot be looked into, the same examples each time; new ones wherever somebody works.
@@ -110,7 +111,7 @@ def settings(stack: LocalStack) -> Settings:
     name = f"test-{uuid.uuid4().hex[:12]}"
     return load_settings(
         kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}."),
-        redis=RedisSettings(url=f"redis://127.0.0.1:{stack.redis_port}/0", key_prefix=name),
+        redis=RedisSettings(url=redis_url_of(stack), key_prefix=name),
     )
 
 

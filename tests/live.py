@@ -18,6 +18,7 @@ from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
 from tests.conftest import wait_until_counted
+from tests.servers import redis_url
 from tests.unreadable import no_board_can_be_read
 from tests.workers import Workers, environment
 
@@ -73,7 +74,7 @@ def settings_on(stack: LocalStack, **changes: object) -> Settings:
     name = f"test-{uuid.uuid4().hex[:12]}"
     return load_settings(
         kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}."),
-        redis=RedisSettings(url=f"redis://127.0.0.1:{stack.redis_port}/0", key_prefix=name),
+        redis=RedisSettings(url=redis_url(stack), key_prefix=name),
         **changes,
     )
 

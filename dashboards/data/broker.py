@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import structlog
 from confluent_kafka import Consumer, KafkaException
 
-from streams.kafka import NO_ANSWER, NO_TOPIC, Spans, reader, spans
+from streams.kafka import NO_ANSWER, NO_TOPIC, Spans, reader, refusal, spans
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -63,5 +63,8 @@ class BrokerWatcher:
             if said.code() in NO_TOPIC:
                 warning = f"Kafka has no topic {self._topic}: start a worker, or run spilldeck topics apply"
                 return Broker(moved_s=last.moved_s, warnings=(warning,))
-            why = "does not answer" if said.code() in NO_ANSWER else f"cannot be asked ({said.str()})"
+            why = f"cannot be asked ({said.str()})"
+            if said.code() in NO_ANSWER:
+                refused = refusal(self._settings)
+                why = f"lets nobody in from here ({refused})" if refused else "does not answer"
         return replace(last, lost_s=last.lost_s or time.time(), why=why, warnings=())

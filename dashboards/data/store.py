@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 
 import structlog
 from redis import Redis
+from redis.exceptions import NoPermissionError
 
 from dashboards.data.books import Books, BooksReader
 from dashboards.data.decisions import DecisionsWatcher
@@ -16,7 +17,7 @@ from dashboards.data.one_run import RunReader, Wanted
 from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.shapes import ShapeJudges, Shapes
 from dashboards.data.waiting import Waiting, WaitingWatcher
-from streams.books.connect import AWAY, risks_of
+from streams.books.connect import AWAY, refusal, risks_of
 from streams.books.limits import LimitsFile
 from streams.books.reader import BookReader
 from streams.books.replays import Replays
@@ -84,6 +85,7 @@ class StoreWatcher:
 
     def __init__(self, settings: Settings, redis: Redis, decisions: DecisionsWatcher, *, explains: bool = True) -> None:
         self._redis = redis
+        self._settings = settings
         prefix = settings.redis.key_prefix
         self._watching = partial(watching, redis, prefix, settings.session, WATCHER_SILENT_S)
         shown = BookReader(redis, prefix, settings.session, lambda: decisions.promoted.shown)
@@ -124,8 +126,9 @@ class StoreWatcher:
                 now = replace(now, explained=self._explainer.look(now.books, now.shapes, now.explained))
             now = self._with_replays(now, now.books.at.promoted.all)
             now = _with_watching(self._with_risks(now), self._watching())
-        except AWAY as error:
-            return _without(now, "does not answer", error)
+        except (*AWAY, NoPermissionError) as error:
+            refused = refusal(self._settings, error)
+            return _without(now, f"lets nobody in from here ({refused})" if refused else "does not answer", error)
         except Exception as error:  # noqa: BLE001 - whatever somebody wrote into Redis, the page goes on
             return _without(now, "holds what cannot be read", error)
         return replace(now, read_s=time.time(), fault="")

@@ -24,17 +24,19 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
     from pydantic_settings import EnvSettingsSource
 
     from streams.experiment import experiment
-    from streams.settings import Settings, load_settings, settings_file
+    from streams.settings import Settings, load_settings, local_servers, settings_file
 
     settings, file = load_settings(), settings_file()
     experiment()  # one that cannot be had is a wrong setting
-    in_file = set(_keys(tomllib.loads(file.read_text()))) if file is not None else set()
-    in_environment = set(_keys(EnvSettingsSource(Settings)()))
+    in_file = tomllib.loads(file.read_text()) if file is not None else {}
+    in_environment = EnvSettingsSource(Settings)()
+    sections = ("local", "kafka", "redis")
+    given = {name: {**in_file.get(name, {}), **in_environment.get(name, {})} for name in sections}
+    sources = [(str(where), set(_keys({name: its}))) for name, (where, its) in local_servers(given).items()]
+    sources += [("environment", set(_keys(in_environment))), (str(file), set(_keys(in_file)))]
 
     def origin(name: str) -> str:
-        if name in in_environment:
-            return "environment"
-        return str(file) if name in in_file else "default"
+        return next((source for source, there in sources if there & {name, f"{name}_file"}), "default")
 
     rows = [(name, _shown(value), origin(name)) for name, value in _values(settings)]
     if as_json:

@@ -13,19 +13,27 @@ if TYPE_CHECKING:
     from ops.stack import LocalStack
 
 
-def _stack() -> "LocalStack":
+def _stack(*, secure: bool = False) -> "LocalStack":
     from ops.stack import LocalStack
     from streams.settings import load_settings
 
     local = load_settings().local
-    return LocalStack(local.directory, local.kafka_port, local.redis_port)
+    return LocalStack(local.directory, local.kafka_port, local.redis_port, secure=secure)
 
 
-def up() -> None:
+def up(
+    secure: Annotated[
+        bool, typer.Option("--secure", help="With TLS, certificates and passwords of their own.")
+    ] = False,
+) -> None:
     """Start a Kafka and a Redis on this machine; they stay until `spilldeck down`."""
-    stack = _stack()
+    from streams.settings import LOCAL_SERVERS
+
+    stack = _stack(secure=secure)
     stack.start(keep=True)
-    out.print(f"Kafka at 127.0.0.1:{stack.kafka_port}, Redis at 127.0.0.1:{stack.redis_port}")
+    by = " by TLS" if secure else ""
+    out.print(f"Kafka at 127.0.0.1:{stack.kafka_port}, Redis at 127.0.0.1:{stack.redis_port}{by}")
+    out.print(f"How they are reached stands in {stack.directory / LOCAL_SERVERS}, where commands find it.")
 
 
 def down() -> None:
@@ -39,7 +47,7 @@ def _watched() -> str:
     from redis import RedisError
 
     from ops.commands.alarms import watched_words
-    from streams.books.connect import connect
+    from streams.books.connect import connect, place, refusal
     from streams.freshness import Observed, alarms
     from streams.settings import load_settings
 
@@ -47,7 +55,9 @@ def _watched() -> str:
     try:
         with connect(settings) as redis:
             return watched_words(settings, redis)
-    except RedisError:
+    except RedisError as error:
+        if why := refusal(settings, error):
+            return f"Redis at {place(settings)}: {why}"
         return alarms(Observed(now_s=0, store_lost_s=1)).text
 
 

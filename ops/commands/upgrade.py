@@ -47,10 +47,9 @@ def upgrade(
 
 
 async def _go(settings: "Settings", redis: "Redis", *, do: bool) -> "list[Found]":
-    from redis.asyncio import Redis as AsyncRedis
-
     from ops.upgrade.carry import carry_over, note_replays
     from ops.upgrade.source import source_of
+    from streams.books.connect import connect_async
     from streams.books.decided import Copy, refresh
     from streams.books.made import Made
 
@@ -59,7 +58,7 @@ async def _go(settings: "Settings", redis: "Redis", *, do: bool) -> "list[Found]
     if do:
         refresh(settings, redis)  # what had been decided is taken over into Kafka
     now = copy.read() or former
-    client = AsyncRedis.from_url(settings.redis.url.get_secret_value())
+    client = connect_async(settings)
     try:
         parts = carry_over(client, settings, lambda name: source_of(settings, name, now, former), do=do)
         found = [one async for one in parts]

@@ -4,17 +4,21 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ops.console import err
-from ops.stack import jars, kafka, processes, redis
+from ops.stack import access, jars, kafka, processes, redis
+from ops.stack.access import Access
 from streams.errors import ServerError
+from streams.settings import LOCAL_SERVERS
 
 START_S = 60.0
 """Kafka answers within 4 s on an idle machine."""
 _ASK_S = 1.0
+_NAMES = (kafka.NAME, redis.FRONT, redis.NAME)
 
 
 def free_port() -> int:
@@ -64,11 +68,27 @@ class LocalStack:
         For data, logs and process ids.
     kafka_port, redis_port
         Where they listen, on loopback only.
+    secure
+        Have both speak TLS alone, with certificates and passwords of the stack's own.
     """
 
-    def __init__(self, directory: Path, kafka_port: int, redis_port: int) -> None:
+    def __init__(self, directory: Path, kafka_port: int, redis_port: int, *, secure: bool = False) -> None:
         self.directory = directory.expanduser().absolute()  # the servers work in it
         self.kafka_port, self.redis_port = kafka_port, redis_port
+        self._secure = secure
+
+    @property
+    def access(self) -> Access:
+        """How the servers are reached while they run.
+
+        Raises
+        ------
+        ServerError
+            When nobody has started them.
+        """
+        if (found := access.find(self.directory)) is None:
+            raise ServerError(f"nothing was started in {self.directory}: run spilldeck up")
+        return found
 
     def start(self, *, keep: bool) -> None:
         """Start what does not run yet; return when both answer.
@@ -91,23 +111,52 @@ class LocalStack:
             ) from error
         started: list[processes.Process] = []
         try:
+            reached = self._reached()
             if not self._runs(redis.NAME, self.redis_port):
-                started.append(redis.start(self.directory, self.redis_port, keep=keep))
+                started.append(redis.start(self.directory, self.redis_port, keep=keep, reached=reached.redis))
+            if self._secure and processes.find(redis.FRONT, self.directory) is None:
+                started.append(redis.start_front(self.directory, self.redis_port, keep=keep))
             if not self._runs(kafka.NAME, self.kafka_port):
                 first = "" if not jars.missing() else " (fetching its 43 MB of jars the first time)"
                 with err.status(f"starting Kafka{first}"):
                     node = kafka.Node.alone(self.directory, self.kafka_port, free_port())
-                    started.append(kafka.start(node, keep=keep))
+                    started.append(kafka.start(node, keep=keep, reached=reached.kafka))
             with err.status("waiting for Kafka and Redis to answer"):
-                self._wait(redis.NAME, self.redis_port, redis.answers)
-                self._wait(kafka.NAME, self.kafka_port, kafka.answers)
+                self._wait(redis.NAME, lambda: redis.answers(self.redis_port, _ASK_S, reached.redis))
+                self._wait(kafka.NAME, lambda: kafka.answers(self.kafka_port, _ASK_S, reached.kafka))
         except BaseException as error:
             processes.end(started)
+            if not self._running():
+                (self.directory / LOCAL_SERVERS).unlink(missing_ok=True)
             if isinstance(error, OSError):
                 raise ServerError(
                     f"{self.directory} cannot be written to ({error.strerror}): choose another in local.directory"
                 ) from error
             raise
+
+    def _running(self) -> dict[str, processes.Process]:
+        found = {name: processes.find(name, self.directory) for name in _NAMES}
+        return {name: process for name, process in found.items() if process is not None}
+
+    def _reached(self) -> Access:
+        """Return how the servers are to be reached: as those that run are.
+
+        Raises
+        ------
+        ServerError
+            When some run that are reached otherwise.
+        """
+        if not (running := self._running()):
+            for name, port in ((redis.NAME, self.redis_port), (kafka.NAME, self.kafka_port)):
+                refuse_used_port(port, f"local.{name}_port")
+            return access.make(self.directory, self.kafka_port, self.redis_port, secure=self._secure)
+        found = access.find(self.directory)
+        if found is None:
+            raise ServerError(f"{' and '.join(running)} of an earlier version run there: run spilldeck down first")
+        if found.is_secured != self._secure:
+            how = "with" if found.is_secured else "without"
+            raise ServerError(f"the local stack runs {how} --secure: run spilldeck down first")
+        return found
 
     def _runs(self, name: str, port: int) -> bool:
         """Whether a server of ours runs already; its port is free if not.
@@ -127,33 +176,31 @@ class LocalStack:
             )
         return process is not None
 
-    def _wait(self, name: str, port: int, answers: Callable[[int, float], bool]) -> None:
+    def _wait(self, name: str, answers: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_S
-        while not answers(port, _ASK_S):
+        while not answers():
             if processes.find(name, self.directory) is None:
                 raise ServerError(f"{name} ended: {processes.last_words(name, self.directory)}")
             if time.monotonic() > deadline:
                 raise ServerError(
-                    f"{name} does not answer at port {port} after {START_S:.0f} s: "
-                    f"{processes.last_words(name, self.directory)}"
+                    f"{name} does not answer after {START_S:.0f} s: {processes.last_words(name, self.directory)}"
                 )
             time.sleep(0.1)
 
     def stop(self) -> list[str]:
         """End what runs; return the names of what was ended."""
-        found = {name: processes.find(name, self.directory) for name in (kafka.NAME, redis.NAME)}
-        running = {name: process for name, process in found.items() if process is not None}
+        running = self._running()
         processes.end(list(running.values()))
-        for name in found:
-            (self.directory / f"{name}.pid").unlink(missing_ok=True)
+        for file in (*(f"{name}.pid" for name in _NAMES), LOCAL_SERVERS):
+            (self.directory / file).unlink(missing_ok=True)
         return list(running)
 
     def status(self) -> list[Status]:
         """Return what runs and what answers."""
-        found = []
+        found, reached = [], access.find(self.directory)
         for name, port, answers in (
-            (kafka.NAME, self.kafka_port, kafka.answers),
-            (redis.NAME, self.redis_port, redis.answers),
+            (kafka.NAME, self.kafka_port, partial(kafka.answers, reached=reached.kafka if reached else None)),
+            (redis.NAME, self.redis_port, partial(redis.answers, reached=reached.redis if reached else None)),
         ):
             process = processes.find(name, self.directory)
             if process is None:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Self
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from ops.stack import jars, processes
+from ops.stack.access import CA, SERVER, SERVER_FILE, write_own
 from ops.stack.java import find_java
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams.errors import ServerError
+from streams.kafka.clients import admin
+from streams.settings import KafkaSettings, Mechanism
 
 # Java's second compiler takes longer than it saves: with the first alone a start and a gigabyte cost 40 % less.
 OPTIONS = (
@@ -44,8 +46,13 @@ class Node:
         return cls(directory=directory, port=port, controller_ports={1: controller_port}, cluster_id=new_cluster_id())
 
 
-def start(node: Node, *, keep: bool) -> processes.Process:
+def start(node: Node, *, keep: bool, reached: KafkaSettings | None = None) -> processes.Process:
     """Start a node; format its storage the first time.
+
+    Parameters
+    ----------
+    reached
+        Who may ask it by TLS; without it, or where it says so, whoever is on this machine may.
 
     Raises
     ------
@@ -54,7 +61,12 @@ def start(node: Node, *, keep: bool) -> processes.Process:
     """
     java, path, directory = find_java(), jars.class_path(), node.directory
     properties = directory / "server.properties"
-    properties.write_text("".join(f"{k}={v}\n" for k, v in _properties(node).items()))
+    secured = _secured(reached) if reached is not None and reached.protocol.is_encrypted else {}
+    lines = [
+        f"{name}={value}\n"
+        for name, value in (_properties(node, "SASL_SSL" if secured else "PLAINTEXT") | secured).items()
+    ]
+    write_own(properties, "".join(lines).encode())
     command: list[str | Path] = [java, *OPTIONS, "-cp", path]
     if not (directory / DATA / "meta.properties").exists():
         tool = [*command, "kafka.tools.StorageTool", "format", "-c", properties, f"--cluster-id={node.cluster_id}"]
@@ -62,17 +74,18 @@ def start(node: Node, *, keep: bool) -> processes.Process:
     return processes.start(NAME, [*command, "kafka.Kafka", properties], directory, node.port, keep=keep)
 
 
-def _properties(node: Node) -> Mapping[str, object]:
+def _properties(node: Node, protocol: str) -> dict[str, object]:
     port, controller_port = node.port, node.controller_ports[node.number]
     copies = min(len(node.controller_ports), 3)
     return {
         "process.roles": "broker,controller",
         "node.id": node.number,
         "controller.quorum.voters": ",".join(f"{n}@127.0.0.1:{p}" for n, p in node.controller_ports.items()),
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listeners": f"{protocol}://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"{protocol}://127.0.0.1:{port}",
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,{protocol}:{protocol}",
+        "inter.broker.listener.name": protocol,
         "log.dirs": DATA,  # in the working directory: the path may have a comma, or letters that Java reads wrong
         "message.max.bytes": MAX_MESSAGE_BYTES,
         "auto.create.topics.enable": "false",
@@ -82,6 +95,33 @@ def _properties(node: Node) -> Mapping[str, object]:
         "transaction.state.log.min.isr": 1,
         # A worker that starts need not wait for others that may come.
         "group.initial.rebalance.delay.ms": 0,
+    }
+
+
+def _secured(reached: KafkaSettings) -> dict[str, object]:
+    """Return what else there is to a broker by TLS, with certificates on both sides and passwords."""
+    user, password = reached.user, reached.password.get_secret_value()
+    logins = "org.apache.kafka.common.security"
+    scram = f"{logins}.scram.ScramLoginModule required;"
+    return {
+        "listener.security.protocol.map": "CONTROLLER:SSL,SASL_SSL:SASL_SSL",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": SERVER_FILE,
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": CA,
+        "listener.name.controller.ssl.client.auth": "required",
+        "listener.name.sasl_ssl.ssl.client.auth": "required",
+        # The stack's user has PLAIN; others, with SCRAM, may be made by an administrator.
+        "sasl.enabled.mechanisms": ",".join(Mechanism),
+        "sasl.mechanism.inter.broker.protocol": Mechanism.PLAIN,
+        "listener.name.sasl_ssl.plain.sasl.jaas.config": (
+            f'{logins}.plain.PlainLoginModule required username="{user}" password="{password}" '
+            f'user_{user}="{password}";'
+        ),
+        "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": scram,
+        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": scram,
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": f"User:{user};User:CN={SERVER}",
     }
 
 
@@ -109,10 +149,10 @@ def _format(directory: Path, command: list[str | Path]) -> None:
         raise ServerError(f"Kafka's storage in {directory} cannot be formatted: {said}")
 
 
-def answers(port: int, seconds: float) -> bool:
-    """Whether a broker answers at a port of this machine."""
-    admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
+def answers(port: int, seconds: float, reached: KafkaSettings | None = None) -> bool:
+    """Whether a broker answers at a port of this machine, to whoever or to who is reached so."""
+    settings = KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}") if reached is None else reached
     try:
-        return bool(admin.list_topics(timeout=seconds).brokers)
+        return bool(admin(settings).list_topics(timeout=seconds).brokers)
     except KafkaException:
         return False

@@ -103,7 +103,7 @@ def start(name: str, command: Sequence[str | Path], directory: Path, port: int, 
     ServerError
         When it cannot be started.
     """
-    with _own_file(directory / f"{name}.log") as log:
+    with own_file(directory / f"{name}.log") as log:
         try:
             child = subprocess.Popen(  # noqa: S603 - the commands are ours
                 command,
@@ -124,12 +124,12 @@ def start(name: str, command: Sequence[str | Path], directory: Path, port: int, 
     if started is None:
         raise ServerError(f"{name} ended at once: {last_words(name, directory)}")
     process = Process(child.pid, started, port)
-    with _own_file(directory / f"{name}.pid") as file:
+    with own_file(directory / f"{name}.pid") as file:
         file.write(json.dumps(asdict(process)).encode())
     return process
 
 
-def _own_file(path: Path) -> BinaryIO:
+def own_file(path: Path) -> BinaryIO:
     """Open a file anew that only its user reads; through no link, which another user may have put there."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb")
 

@@ -1,24 +1,33 @@
-"""The connection to Redis."""
+"""The connection to Redis: every client is made here, by one block of settings."""
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 import structlog
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from streams import tls
 from streams.errors import ServerError, UsageError
-from streams.settings import Settings
+from streams.settings import RedisSettings, Settings
 
 CONNECT_S = 5.0
 AWAY = (RedisConnectionError, RedisTimeoutError)
 """What a client raises while no Redis answers."""
+SECTION = "redis"
+"""Where the settings stand."""
+_PORT = 6379
+"""Of an address that says none."""
+_GREETING = b"PING\r\n"
 _EVICTS = "allkeys"
 """So begin the policies by which keys go that have no time to live, as all of ours."""
 _FULL = 0.9
 """Of its memory: a run takes some megabytes."""
+
+_Client = TypeVar("_Client", Redis, AsyncRedis)
 
 _log = structlog.get_logger(__name__)
 
@@ -29,18 +38,44 @@ def connect(settings: Settings) -> Redis:
     Raises
     ------
     UsageError
-        When the setting is no address of a Redis.
+        When the setting is no address of a Redis, or a file of its TLS cannot be used.
     """
-    url = settings.redis.url.get_secret_value()
+    return client(settings.redis, CONNECT_S)
+
+
+def client(redis: RedisSettings, patience_s: float) -> Redis:
+    """Return such a client, which waits so long for each answer; raises as `connect` does."""
+    return _made(Redis, redis, socket_connect_timeout=patience_s, socket_timeout=patience_s)
+
+
+def connect_async(settings: Settings) -> AsyncRedis:
+    """Return such a client for the event loop that runs; raises as `connect` does."""
+    return _made(AsyncRedis, settings.redis)
+
+
+def _made(kind: type[_Client], redis: RedisSettings, **own: Any) -> _Client:
+    if is_encrypted(redis):
+        tls.context(redis, SECTION)  # says what is wrong with a file, in words
+        files = {"ca_certs": redis.ca, "certfile": redis.certificate, "keyfile": redis.key}
+        own |= {f"ssl_{name}": str(path) for name, path in files.items() if path is not None}
+        own |= {"ssl_password": redis.key_password.get_secret_value()}
+    if password := redis.password.get_secret_value():
+        own |= {"username": redis.user or None, "password": password}
     try:
-        client = Redis.from_url(url, socket_connect_timeout=CONNECT_S, socket_timeout=CONNECT_S)
-        client.connection_pool.make_connection()  # it does not connect, and refuses what it does not know
+        made: _Client = kind.from_url(redis.url.get_secret_value(), **own)
+        # It does not connect, and refuses what it does not know.
+        made.connection_pool.make_connection()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, RedisError):
         # Without a word of the address: it may hold a password.
         raise UsageError(
             "redis.url is no address of a Redis: redis://[[user]:password@]host:port/database is one"
         ) from None
-    return client
+    return made
+
+
+def is_encrypted(redis: RedisSettings) -> bool:
+    """Say whether a Redis is reached by TLS."""
+    return redis.url.get_secret_value().startswith("rediss://")
 
 
 def is_other_type(error: object) -> bool:
@@ -124,13 +159,27 @@ def risks_of(redis: Redis) -> Risks:
 def no_redis(settings: Settings, error: RedisError) -> ServerError:
     """Return the words for a Redis that does not answer, or does and refuses what was asked."""
     where = place(settings)
-    if isinstance(error, AuthenticationError):
-        return ServerError(f"Redis at {where} refuses who asks ({error}): correct user and password in redis.url")
-    if isinstance(error, NoPermissionError):
-        return ServerError(f"Redis at {where} does not let its user do this ({error}): give the user the right (ACL)")
+    if why := refusal(settings, error):
+        return ServerError(f"Redis at {where}: {why}")
     if isinstance(error, ResponseError):
         return ServerError(f"Redis at {where} refuses ({error}): look at its settings and its log")
     return ServerError(f"no Redis answers at {where} ({error}): start one (spilldeck up) or correct redis.url")
+
+
+def refusal(settings: Settings, error: RedisError) -> str:
+    """Return why a Redis that takes connections does not do what was asked, and what to correct; empty for all else."""
+    if isinstance(error, AuthenticationError):
+        return f"it refuses who asks ({str(error).rstrip('.')}): correct user and password, in redis.url or beside it"
+    if isinstance(error, NoPermissionError):
+        return f"it does not let its user do this ({error}): give the user the right (ACL)"
+    if not isinstance(error, AWAY):
+        return ""
+    url = urlsplit(settings.redis.url.get_secret_value())
+    host, port = url.hostname or "localhost", url.port or _PORT
+    if url.scheme == "unix" or not tls.listens(host, port):
+        return ""
+    redis = settings.redis
+    return tls.refusal(host, port, redis, SECTION, is_encrypted=is_encrypted(redis), greeting=_GREETING)
 
 
 def place(settings: Settings) -> str:

@@ -1,18 +1,19 @@
 """What several parts need of Kafka: consumers of no group, how far a topic is, and the words for a broker away."""
 
-import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from math import inf
-from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from schemas.wire import MAX_MESSAGE_BYTES
+from streams import tls
 from streams.errors import ServerError
+from streams.kafka.clients import SECTION, Reader, admin
+from streams.kafka.clients import reader as reader
+from streams.kafka.clients import writer as writer
 from streams.kafka.records import Records
-from streams.settings import Settings
+from streams.settings import Protocol, Settings
 
 ANSWER_S = 10.0
 """A broker that does not answer within it is taken to be down, if whoever asks has no other patience."""
@@ -23,11 +24,13 @@ LEADER_S = 0.1
 SHOWN_S = 60.0
 """A new leader shows all that the one before it showed within it: as soon as it knows which followers have it. One that
 is gone is waited for, 30 s by Kafka's default, looked at each 15 s."""
-CONNECT_S = 1.0
-"""What listens takes a connection within it."""
+REFUSED_S = 3.0
+"""A broker says within it that it does not take a password: it waits for a second first."""
 NO_ANSWER = {
     KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._AUTHENTICATION,
     KafkaError._RESOLVE,
+    KafkaError._SSL,
     KafkaError._TIMED_OUT,
     KafkaError._TIMED_OUT_QUEUE,
     KafkaError._TRANSPORT,
@@ -40,56 +43,35 @@ _NO_LEADER_YET = {
 }
 NO_TOPIC = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 """Codes of the errors that say that there is no such topic, or not as many partitions."""
+NO_RIGHT = {
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
+"""Codes of the errors that say that a user may not do what was asked."""
+_WITH = {
+    Protocol.PLAINTEXT: "without TLS and passwords",
+    Protocol.SSL: "with TLS and without passwords",
+    Protocol.SASL_SSL: "with TLS and passwords",
+    Protocol.SASL_PLAINTEXT: "without TLS and with passwords",
+}
+_GREETING = bytes.fromhex("0000000a 0012 0000 00000001 ffff")
+"""Asks which versions of the protocol a broker knows, which it says whoever asks."""
 Delivered = Callable[[KafkaError | None, Message], None]
 """Takes what the broker says of a message, and the message."""
 Spans = tuple[tuple[int, int], ...]
 """By partition: the offset of the oldest message, and the one behind the last; or of what is read of them."""
 
 
-def reader(settings: Settings, **changes: Any) -> Consumer:
-    """Return a consumer of no group that is asked what there is; its messages are read with `messages`.
-
-    `changes` are settings of the library, with ``_`` for the dots in their names.
-    """
-    return Consumer(
-        {
-            "bootstrap.servers": settings.kafka.bootstrap_servers,
-            "group.id": "spilldeck-reader",  # asked for by the library, joined by nobody
-            "enable.auto.commit": False,
-            "log_level": 0,
-        }
-        | {name.replace("_", "."): value for name, value in changes.items()}
-    )
-
-
 @contextmanager
-def asking(settings: Settings) -> Iterator[Consumer]:
+def asking(settings: Settings) -> Iterator[Reader]:
     """Give a consumer from `reader`; if Kafka refuses, or does not answer, that is said in a `ServerError`."""
     try:
         with closing(reader(settings)) as consumer:
             yield consumer
     except KafkaException as error:
         raise no_kafka(settings, error) from error
-
-
-def writer(settings: Settings, **changes: Any) -> Producer:
-    """Return a producer that loses nothing that it has acknowledged, and writes nothing twice.
-
-    `changes` are settings of the library, with ``_`` for the dots in their names.
-    """
-    return Producer(
-        {
-            "bootstrap.servers": settings.kafka.bootstrap_servers,
-            "enable.idempotence": True,
-            "acks": "all",
-            "compression.type": "zstd",
-            "message.max.bytes": MAX_MESSAGE_BYTES,
-            # A message that is larger than the whole queue would wait for room for ever.
-            "queue.buffering.max.kbytes": max(settings.producer.queue_kib, MAX_MESSAGE_BYTES // 1024),
-            "log_level": 0,
-        }
-        | {name.replace("_", "."): value for name, value in changes.items()}
-    )
 
 
 def queue(
@@ -185,7 +167,7 @@ def topic_spans(settings: Settings, topic: str) -> Spans:
 
 
 def messages(
-    consumer: Consumer, topic: str, partition: int, start: int, stop: int, timeout_s: float = ANSWER_S
+    consumer: Reader, topic: str, partition: int, start: int, stop: int, timeout_s: float = ANSWER_S
 ) -> Iterator[Message]:
     """Yield the messages of a partition with offsets in [start, stop), with a consumer from `reader`.
 
@@ -212,15 +194,15 @@ def messages(
             _wait_for_more(consumer, topic, partition, at, stop, timeout_s, deadline_s)
 
 
-def records(consumer: Consumer, topic: str, partition: int, start: int, timeout_s: float) -> Records:
+def records(consumer: Reader, topic: str, partition: int, start: int, timeout_s: float) -> Records:
     """Return what reads a partition from an offset on, where a consumer from `reader` has its Kafka; close it."""
     brokers = consumer.list_topics(topic, timeout=timeout_s).brokers.values()
     servers = [f"{broker.host}:{broker.port}" for broker in brokers]
-    return Records(servers, topic, partition, start, timeout_s)
+    return Records(consumer.kafka, servers, topic, partition, start, timeout_s)
 
 
 def _wait_for_more(
-    consumer: Consumer, topic: str, partition: int, at: int, stop: int, timeout_s: float, deadline_s: float
+    consumer: Reader, topic: str, partition: int, at: int, stop: int, timeout_s: float, deadline_s: float
 ) -> None:
     """Wait until Kafka shows something from an offset on."""
     while True:
@@ -239,21 +221,55 @@ def no_kafka(settings: Settings, error: KafkaException) -> ServerError:
     said = error.args[0]
     place = settings.kafka.bootstrap_servers
     if said.code() in NO_ANSWER:
-        if _takes_connections(place):
-            return ServerError(
-                f"what takes connections at {place} does not answer as a Kafka without TLS and passwords does: wait if "
-                f"it has just started, look at its log, or correct kafka.bootstrap_servers"
-            )
+        if why := refusal(settings):
+            return ServerError(f"Kafka at {place}: {why}")
         return ServerError(f"no Kafka answers at {place}: start one (spilldeck up), or correct kafka.bootstrap_servers")
     if said.code() in NO_TOPIC:
         return ServerError(f"Kafka at {place} lacks what was asked for ({said.str()}): run spilldeck topics apply")
+    if said.code() in NO_RIGHT:
+        who = f"user {settings.kafka.user}" if settings.kafka.user else "who asks"
+        return ServerError(
+            f"Kafka at {place} does not let {who} do this ({said.str()}): have its administrator give the right (ACL)"
+        )
     return ServerError(f"Kafka at {place} refuses: {said.str()}; look at its log and at spilldeck topics diff")
 
 
-def _takes_connections(servers: str) -> bool:
-    """Say whether something listens at one of some addresses, host:port, separated by commas."""
-    for server in servers.split(","):
-        host, _, port = server.strip().rpartition(":")
-        with suppress(OSError, ValueError), socket.create_connection((host.strip("[]"), int(port)), CONNECT_S):
-            return True
-    return False
+def refusal(settings: Settings) -> str:
+    """Return why a Kafka that takes connections gives no answer, and what to correct; empty if none takes any.
+
+    It says of TLS and of passwords what each side expects of the other, within `REFUSED_S`.
+    """
+    kafka = settings.kafka
+    for host, port in kafka.servers:
+        if not (port.isdecimal() and tls.listens(host, int(port))):
+            continue
+        if why := tls.refusal(
+            host, int(port), kafka, SECTION, is_encrypted=kafka.protocol.is_encrypted, greeting=_GREETING
+        ):
+            return why
+        if kafka.protocol.has_user and (said := _said_of_password(settings)):
+            return (
+                f"it refuses user {kafka.user} by {kafka.mechanism} ({said}): correct kafka.user, kafka.password or "
+                f"kafka.mechanism"
+            )
+        return (
+            f"what takes connections there does not answer as a Kafka {_WITH[kafka.protocol]} does: wait if it has "
+            f"just started, look at its log, or correct kafka.protocol or kafka.bootstrap_servers"
+        )
+    return ""
+
+
+def _said_of_password(settings: Settings) -> str:
+    """Return what a broker says that refuses a user's password; empty if none says so."""
+    said: list[str] = []
+
+    def note(error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTHENTICATION:
+            # Behind where it was met, before how long that took.
+            said.append(error.str().rpartition(": ")[2].partition(" (after ")[0])
+
+    client = admin(settings.kafka, error_cb=note)
+    deadline = time.monotonic() + REFUSED_S
+    while not said and time.monotonic() < deadline:
+        client.poll(LEADER_S)
+    return said[0] if said else ""

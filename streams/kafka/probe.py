@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.errors import ServerError
 from streams.kafka import ANSWER_S, reader, records, span
+from streams.kafka.clients import admin
 from streams.settings import Settings
 
 ID_KNOWN_S = 5.0
@@ -44,20 +45,19 @@ class Probe:
 
     def _ask_for_id(self) -> str:
         with self._saying_where("its id"):
-            servers = {"bootstrap.servers": self._settings.kafka.bootstrap_servers, "log_level": 0}
-            admin, self._admin = self._admin or AdminClient(servers), None
-            answer = admin.describe_topics(TopicCollection([self._topic]), request_timeout=ANSWER_S)
+            client, self._admin = self._admin or admin(self._settings.kafka), None
+            answer = client.describe_topics(TopicCollection([self._topic]), request_timeout=ANSWER_S)
             found = str(answer[self._topic].result().topic_id)
-            self._admin = admin  # one that failed is not asked again
+            self._admin = client  # one that failed is not asked again
             return found
 
     def epoch(self, partition: int) -> int:
         """Return the number of a partition's leader, which grows whenever one takes over."""
         # A new client: one that was used before may ask for the leader that was, and is refused.
         with self._saying_where(partition):
-            admin = AdminClient({"bootstrap.servers": self._settings.kafka.bootstrap_servers, "log_level": 0})
             place = TopicPartition(self._topic, partition)
-            answer = admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=ANSWER_S)
+            client = admin(self._settings.kafka)  # held: with the client its answer would go
+            answer = client.list_offsets({place: OffsetSpec.latest()}, request_timeout=ANSWER_S)
             return int(answer[place].result().leader_epoch)
 
     def span(self, partition: int) -> tuple[int, int]:

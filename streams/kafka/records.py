@@ -7,12 +7,14 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from confluent_kafka import Message
 
 from streams.errors import ServerError
+from streams.kafka.clients import aio_consumer
 from streams.kafka.large_batches import bound_batches
+from streams.settings import KafkaSettings
 
 _FETCH_WAIT_MS = 20
 """How long a broker holds back an answer without messages."""
@@ -37,7 +39,9 @@ class Records:
         From `next`, too, when Kafka does not answer within the time.
     """
 
-    def __init__(self, servers: list[str], topic: str, partition: int, start: int, timeout_s: float) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, servers: list[str], topic: str, partition: int, start: int, timeout_s: float
+    ) -> None:
         bound_batches()
         self.position = start
         """The offset behind what was read; where `next` says that there is no more, the partition's end."""
@@ -49,7 +53,7 @@ class Records:
         self._thread.start()
         self._consumer: Any = None
         try:
-            self._wait(self._begin(servers, start))
+            self._wait(self._begin(kafka, servers, start))
         except BaseException:
             self.close()
             raise
@@ -85,9 +89,10 @@ class Records:
                 f"Kafka does not answer for {self._place.topic}[{self._place.partition}]{said}"
             ) from error
 
-    async def _begin(self, servers: list[str], start: int) -> None:
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=servers,
+    async def _begin(self, kafka: KafkaSettings, servers: list[str], start: int) -> None:
+        self._consumer = aio_consumer(
+            kafka,
+            servers,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
-from redis.asyncio import Redis as AsyncRedis
 from rich.console import Console
 from rich.table import Table
 
@@ -25,7 +24,7 @@ from dashboards.threads import Threads
 from ops.demo import playground
 from ops.keeper import Keeper
 from streams.agents.registry import Registry
-from streams.books.connect import connect
+from streams.books.connect import connect, connect_async
 from streams.books.products import Product, Products
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
@@ -67,7 +66,7 @@ class Site:
 
     async def count(self, spills: int) -> None:
         """Bring some spills of the current run into the books, as a worker does."""
-        async with AsyncRedis.from_url(self.settings.redis.url.get_secret_value()) as redis:
+        async with connect_async(self.settings) as redis:
             counter = counter_of(CheckpointStore(redis, self.settings.redis.key_prefix, self.settings.session))
             known = await counter.begin(0)
             for _ in range(spills):

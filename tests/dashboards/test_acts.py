@@ -41,6 +41,7 @@ from streams.settings import (
 )
 from streams.topics import Topics
 from tests.dashboards.views import RUN, run_book
+from tests.servers import redis_url
 from tests.stored import checkpoint
 from tests.wire import decode
 
@@ -139,7 +140,7 @@ def serving(stack: LocalStack, directory: Path, *, away: bool = False, **access:
         kafka=KafkaSettings(
             bootstrap_servers=f"{US}:{free_port() if away else stack.kafka_port}", topic_prefix=f"{name}."
         ),
-        redis=RedisSettings(url=f"redis://{US}:{stack.redis_port}/0", key_prefix=name),
+        redis=RedisSettings(url=redis_url(stack), key_prefix=name),
         dashboard=DashboardSettings(port=free_port()),
         access=AccessSettings(directory=directory / "access", **access),
     )

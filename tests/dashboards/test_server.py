@@ -31,6 +31,7 @@ from dashboards.threads import PEER_THREADS, Threads, TooManyError
 from ops.stack import LocalStack, free_port
 from streams.settings import DashboardSettings, KafkaSettings, RedisSettings, load_settings
 from tests.dashboards.views import RUN, run_book
+from tests.servers import redis_url
 from tests.stored import checkpoint
 
 pytestmark = pytest.mark.servers
@@ -87,7 +88,7 @@ class Page:
 def page(stack: LocalStack) -> Iterator[Page]:
     settings = load_settings(
         kafka=KafkaSettings(bootstrap_servers=f"{US}:{stack.kafka_port}", topic_prefix="server."),
-        redis=RedisSettings(url=f"redis://{US}:{stack.redis_port}/0", key_prefix="server"),
+        redis=RedisSettings(url=redis_url(stack), key_prefix="server"),
         dashboard=DashboardSettings(port=free_port(), names=["daq.example"]),
     )
     checkpoint(settings, {RUN: run_book(4)}, next=4)

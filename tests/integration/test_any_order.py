@@ -22,6 +22,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import BookSettings, KafkaSettings, RedisSettings, load_settings
 from tests.conftest import wait_until_counted
+from tests.servers import redis_url
 from tests.workers import Workers
 
 RUN = 900_019
@@ -62,7 +63,7 @@ def test_any_order_batches_partitions_and_workers_make_the_same_book(
         kafka=KafkaSettings(
             bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}.", partitions=partitions
         ),
-        redis=RedisSettings(url=f"redis://127.0.0.1:{stack.redis_port}/0", key_prefix=name),
+        redis=RedisSettings(url=redis_url(stack), key_prefix=name),
         books=BookSettings(batch_spills=batch_spills),
     )
     ensure_topics(settings)

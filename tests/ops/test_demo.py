@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from redis import Redis
 
 import ops.demo
 from ops.demo import Part, Running
@@ -22,7 +21,7 @@ from streams.books.decided import newest
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.experiment import simulator
-from streams.settings import Settings
+from streams.settings import LocalSettings, Settings
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.records import raw_spill
 
@@ -95,9 +94,9 @@ def test_kill_9_of_a_worker_in_the_middle_changes_nothing(tmp_path: Path) -> Non
     with demo(tmp_path, "--check") as running:
         wait_for("the workers", lambda: len(workers(running)) == 2)
         victim = workers(running)[0]
-        url = victim.environ()["SPILLDECK_REDIS__URL"]
-        with Redis.from_url(url) as redis:
-            reader = BookReader.of(redis, Settings())
+        settings = Settings(local=LocalSettings(directory=Path(victim.environ()["SPILLDECK_LOCAL__DIRECTORY"])))
+        with connect(settings) as redis:
+            reader = BookReader.of(redis, settings)
 
             def counted() -> int:
                 return sum(totals.filled for totals in reader.runs().values())

@@ -28,7 +28,7 @@ def reader(live: Live) -> Iterator[str]:
     """Return the address of Redis with a user who may only read."""
     live.redis.acl_setuser("reader", enabled=True, passwords=["+right"], **RIGHTS)
     url = urlsplit(live.settings.redis.url.get_secret_value())
-    yield url._replace(netloc=f"reader:right@{url.netloc}").geturl()
+    yield url._replace(netloc=f"reader:right@{url.hostname}:{url.port}").geturl()
     live.redis.acl_deluser("reader")
 
 

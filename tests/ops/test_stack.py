@@ -12,11 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from redis import Redis
 
 from ops.stack import LocalStack, free_port, processes
 from ops.stack.java import MIN_VERSION, find_java, version_of
+from streams.books.connect import connect
 from streams.errors import ServerError
+from streams.settings import LocalSettings, load_settings
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 
 
@@ -59,16 +60,16 @@ def gone(pid: int, seconds: float = 20) -> bool:
 @pytest.mark.usefixtures("servers_can_be_had")
 def test_what_up_starts_stays_until_down_and_keeps_what_it_holds(spilldeck: Spilldeck, local: dict[str, str]) -> None:
     kafka = {"SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{local['SPILLDECK_LOCAL__KAFKA_PORT']}"}
-    redis_port = int(local["SPILLDECK_LOCAL__REDIS_PORT"])
+    settings = LocalSettings(directory=Path(local["SPILLDECK_LOCAL__DIRECTORY"]))
     assert spilldeck("up", env=local).returncode == 0
     first = pids(spilldeck, local)
     assert spilldeck("up", env=local).returncode == 0
     assert pids(spilldeck, local) == first, "the second up started something twice"
-    status = spilldeck("status", env=local | {"SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{redis_port}/0"})
+    status = spilldeck("status", env=local)
     assert status.returncode == 0
     assert "Alarms: Nobody watches: no alarm is raised" in status.stdout
     assert spilldeck("topics", "apply", env=kafka).returncode == 0
-    with Redis(port=redis_port) as redis:
+    with connect(load_settings(local=settings)) as redis:
         redis.set("key", "kept")
 
     assert spilldeck("down", env=local).stdout == "ended kafka, redis\n"
@@ -78,7 +79,7 @@ def test_what_up_starts_stays_until_down_and_keeps_what_it_holds(spilldeck: Spil
 
     assert spilldeck("up", env=local).returncode == 0
     assert spilldeck("topics", "diff", env=kafka).returncode == 0
-    with Redis(port=redis_port) as redis:
+    with connect(load_settings(local=settings)) as redis:
         assert redis.get("key") == b"kept"
 
 

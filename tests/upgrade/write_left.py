@@ -49,6 +49,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import ranges_of
 from streams.settings import Settings, load_settings
 from streams.topics import Topics
+from tests.servers import redis_url
 
 FIRST, SECOND = 900_401, 900_402
 PARTITIONS = 2
@@ -194,7 +195,7 @@ def write(path: Path, directory: Path) -> None:
         os.environ |= {
             "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{stack.kafka_port}",
             "SPILLDECK_KAFKA__PARTITIONS": str(PARTITIONS),
-            "SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{stack.redis_port}/0",
+            "SPILLDECK_REDIS__URL": redis_url(stack),
             "SPILLDECK_BOOKS__WINDOWS_KEPT": str(WINDOWS_KEPT),
             "SPILLDECK_BOOKS__BATCH_SPILLS": "1",
         }
