@@ -10,7 +10,14 @@ from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
@@ -41,6 +48,7 @@ WAYS = ("webhook", "mail")
 PRODUCTS = ("archive", "end_of_run")
 """What the keeper writes."""
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # when each was made, in as many series again
 _registries = {part: CollectorRegistry(auto_describe=False) for part in Part}
 for _registry in _registries.values():
     ProcessCollector(registry=_registry)
@@ -92,7 +100,7 @@ WORKER_BYTES = _of(Part.WORKER)(
 WORKER_RECONSTRUCT = _of(Part.WORKER)(
     Histogram(
         "spilldeck_worker_reconstruct_seconds",
-        "Time to reconstruct a spill.",
+        "Time to read a message of spills.raw and reconstruct its spill.",
         buckets=_QUICK,
         registry=None,
     )

@@ -134,7 +134,7 @@ class WorkerState:
         if made:
             _log.info(
                 "spills",
-                read=round(made),
+                messages=round(made),
                 counted=round(counted),
                 rejected=round(refused),
                 duplicates=round(again),
