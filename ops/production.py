@@ -120,7 +120,9 @@ class Production:
                     known = resume or source.place in followed
                     followed.add(source.place)
                     name.keep(source.place)
-                    for record in self._journalled(source, follow(source, self._firsts.known), resume=known):
+                    for record in self._journalled(
+                        source, follow(source, self._firsts.known, self._hear), resume=known
+                    ):
                         self._send(record)
                 complain(f"{file} is another file now: the former one was read to its end, byte {source.at}")
         self._finish()
@@ -189,6 +191,13 @@ class Production:
         if self._journal is not None:
             self._journal.acknowledge(record, offsets)
         self._on_acknowledged(record)
+
+    def _hear(self) -> None:
+        """Take what is acknowledged while nothing is sent."""
+        acknowledged = self.spills
+        self._producer.hear()
+        if self.spills > acknowledged:
+            self._write()
 
     def _finish(self) -> None:
         """Wait until all is acknowledged, and write that down."""

@@ -157,6 +157,10 @@ class SpillProducer:
             self._told_s = waited_s
             self._on_waiting(waited_s, len(self._producer))
 
+    def hear(self) -> None:
+        """Take what the broker has acknowledged since something was sent."""
+        self._producer.poll(0)
+
     def flush(self) -> None:
         """Wait until all that was sent is acknowledged.
 
