@@ -349,6 +349,10 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._health.begin()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._health.end()
+        await super().shutdown(sockets)
+
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_A_SECOND == 0:
             self._health.turn()

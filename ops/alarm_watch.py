@@ -144,8 +144,14 @@ def watch(settings: Settings, redis: Redis, stopped: threading.Event) -> None:
     failed: list[BaseException] = []
     with Data(settings, explains=False) as data:
         watching = Known("what is to be watched", LATE_S)
-        faults = lambda: (*watching.faults, *data.faults())  # noqa: E731
-        health = Health(Part.ALARMS, settings, faults=faults, does=lambda: "watching", figures=data.told, live_s=LATE_S)
+        health = Health(
+            Part.ALARMS,
+            settings,
+            faults=lambda: (*watching.faults, *data.faults()),
+            does=lambda: "watching",
+            figures=data.told,
+            live_s=LATE_S,
+        )
         serve(settings, health)
         watcher = AlarmWatcher(settings, redis, data)
 
@@ -160,6 +166,7 @@ def watch(settings: Settings, redis: Redis, stopped: threading.Event) -> None:
             args = (teller.look, stopped, teller.pause, failed)
             threading.Thread(target=_keep, args=args, daemon=True).start()
         _keep(watcher.watch, stopped, lambda: 0.0, failed, said)
+        health.end()
         with suppress(RedisError):  # then it is said to be silent
             watcher.end()
     if failed:

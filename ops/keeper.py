@@ -117,6 +117,7 @@ class Keeper:
                 self._servers.say()
             self._go_on()
             self.stopped.wait(LOOK_S)
+        self.health.end()
 
     def _go_on(self) -> None:
         """Say that this goes on: a run takes long, and between two of them nothing hangs."""

@@ -105,10 +105,11 @@ class WorkerState:
         words = ", ".join(map(str, self._assigned))
         _log.info("partitions are shared anew", partitions=words or "none: others have all")
 
-    def ends_at(self, number: int, end: int) -> None:
-        """Take note of the offset that a partition's next message will get."""
+    def ends_at(self, number: int, end: int, *, at_least: bool = False) -> None:
+        """Take note of the offset that a partition's next message will get, or that it gets no lower one."""
         if (known := self._partitions.get(number)) is not None:
-            self._lags.setdefault(number, _Lag()).look(self._clock(), end, known.state.next)
+            lag = self._lags.setdefault(number, _Lag())
+            lag.look(self._clock(), max(end, lag.end) if at_least else end, known.state.next)
 
     def looked(self, why: str) -> None:
         """Take note that the partitions were looked after, or why one could not be; empty if all were."""
@@ -202,9 +203,9 @@ def add_state(app: faust.App, raw: Any, settings: Settings, state: WorkerState) 
     async def turn() -> None:
         health.turn()
         for tp in app.consumer.assignment():
-            # While messages come, nobody asks Kafka: the client knows.
+            # While messages come, nobody asks Kafka: the client knows, as of its last fetch.
             if tp.topic == topic and (end := fetched_end(app, tp)) is not None:
-                state.ends_at(tp.partition, end)
+                state.ends_at(tp.partition, end, at_least=True)
 
     @app.timer(SAY_S)
     async def say() -> None:

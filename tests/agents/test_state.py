@@ -82,6 +82,24 @@ def test_lag_is_by_how_long_one_message_waits_not_by_whether_some_are_under_way(
     assert figures(state)[metrics.PARTITION_BEHIND, "0"] == 0
 
 
+def test_what_the_client_has_fetched_says_no_less_than_what_kafka_said(
+    state: WorkerState, partitions: Partitions, clock: Clock
+) -> None:
+    partitions[0] = at(0)
+    state.joined([0])
+    for _ in range(32):  # a worker that is deaf fetches no more
+        state.ends_at(0, 9)
+        state.ends_at(0, 5, at_least=True)
+        state.looked("")
+        clock.now_s += 1
+    assert figures(state)[metrics.PARTITION_BEHIND, "0"] == 32
+    assert list(state.faults()) == ["partition 0: 9 messages not in the books, for 32 s"]
+    state.ends_at(0, 12, at_least=True)
+    assert figures(state)[metrics.PARTITION_LAG, "0"] == 12
+    state.ends_at(0, 0)  # the topic was made anew
+    assert figures(state)[metrics.PARTITION_LAG, "0"] == 0
+
+
 def test_a_server_that_is_away_and_a_look_that_hangs_are_told(
     state: WorkerState, partitions: Partitions, clock: Clock
 ) -> None:

@@ -19,7 +19,8 @@ from tests.conftest import PROJECT
 
 COMPOSE = PROJECT / "ops" / "compose" / "compose.yml"
 OURS = ("worker", "page", "keeper", "alarms")
-WAIT_S = 60.0
+WAIT_S = 120.0
+"""Four processes that begin at the same time, on a machine that may be busy."""
 
 
 def services() -> dict[str, Any]:

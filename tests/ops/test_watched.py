@@ -38,6 +38,8 @@ COUNTS = {"SpilldeckPartitionBehind": 4, "SpilldeckAlarmsNotTold": 2, "Spilldeck
 """How many of an alert there are, where there is one for each value of a label."""
 
 servers = pytest.mark.servers
+pytestmark = pytest.mark.timeout(400)
+"""The first test waits for all parts to begin."""
 
 
 @pytest.fixture(scope="module")
