@@ -29,7 +29,7 @@ from dashboards.data import Data
 from dashboards.data.trying import MOST_BYTES, MOST_RUNS, Trier
 from dashboards.export import as_csv, as_json
 from dashboards.faults import Faults
-from dashboards.guard import LIVE, NO_SUCH_PAGE, Guard
+from dashboards.guard import NO_SUCH_PAGE, Guard
 from dashboards.handover import MARKDOWN, PAGE, HandOver
 from dashboards.live import COMPRESSION, Live
 from dashboards.make import FigureCache, file_name
@@ -51,9 +51,11 @@ from dashboards.scripts import (
     SOUND,
 )
 from dashboards.threads import Threads, peer_of
+from dashboards.watched import Timed, add_watched
 from streams.errors import ServerError, UsageError
 from streams.experiment import experiment
 from streams.freshness import BROWSER_LATE_S
+from streams.health.state import Health
 from streams.settings import LOOPBACK, Settings
 
 TRUSTED = ("127.0.0.1",)
@@ -74,6 +76,8 @@ _ICON = (
     "<link rel='icon' href=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'>"
     "<path fill='%231f6fb2' d='M1 8V4h2v4M3 8V1h2v7M5 8V5h2v3'/></svg>\">"
 )
+_TICKS_A_SECOND = 10
+"""Of uvicorn's loop."""
 REFRESHES_LATE = 3
 """A browser that refreshes rarely has missed so many before it says that it lost its server."""
 
@@ -109,7 +113,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     threads: Threads = app.backend.threads
     _add_files(server, data, threads)
     hold_s = min(settings.dashboard.refresh_s, HOLD_S)
-    server.add_route(LIVE, Live(data, figures, hold_s, threads).answer)
+    server.state.health = add_watched(server, settings, data, Live(data, figures, hold_s, threads))
     Acts(settings, data).add_to(server)
     _add_log_in(server, settings)
     _add_hand_over(server, settings, threads)
@@ -137,6 +141,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     proxies = [*TRUSTED, *map(str, settings.access.proxy_peers)]
     server.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)
     server.add_middleware(SocketPeer)
+    server.add_middleware(Timed)
     return server
 
 
@@ -333,12 +338,36 @@ def serve(settings: Settings) -> None:
         server_of(settings, data).run()
 
 
+class _Server(uvicorn.Server):
+    """Says that its loop turns, and to whoever supervises it that the page follows Redis and Kafka."""
+
+    def __init__(self, config: uvicorn.Config, health: Health, data: Data) -> None:
+        super().__init__(config)
+        self._health, self._data = health, data
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._health.begin()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._health.end()
+        await super().shutdown(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_A_SECOND == 0:
+            self._health.turn()
+            if self._data.has_looked_lately():
+                self._health.progress()
+        return await super().on_tick(counter)
+
+
 def server_of(settings: Settings, data: Data) -> uvicorn.Server:
     """Return what serves the page, and has raised this process's limit of open files for it."""
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     Connection.most = raise_file_limit() - OTHER_FILES
+    app = create_app(settings, data)
     config = uvicorn.Config(
-        create_app(settings, data),
+        app,
         host=settings.dashboard.host,
         port=settings.dashboard.port,
         http=Connection,
@@ -348,4 +377,4 @@ def server_of(settings: Settings, data: Data) -> uvicorn.Server:
         access_log=False,
         timeout_graceful_shutdown=2,
     )
-    return uvicorn.Server(config)
+    return _Server(config, app.state.health, data)

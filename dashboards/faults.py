@@ -5,6 +5,8 @@ from collections import OrderedDict
 
 import structlog
 
+from streams import metrics
+
 KEPT = 256
 """Errors that are remembered as logged."""
 ASKED_CHARACTERS = 200
@@ -20,6 +22,7 @@ class Faults:
 
     def note(self, what: str, error: Exception, asked: str) -> None:
         """Log an error, unless one of its kind was, from the same place."""
+        metrics.PAGE_ERRORS.inc()
         frames = traceback.extract_tb(error.__traceback__)
         place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         key = (type(error).__name__, place)

@@ -101,9 +101,18 @@ class Live:
         self._answers: dict[Hashable, asyncio.Task[bytes]] = {}
         self._answers_bytes = 0
         self._changed: asyncio.Event | None = None
+        self.open = 0
+        """Pages that wait for an answer."""
 
     async def answer(self, request: Request) -> Response:
         """Return what is new to a browser."""
+        self.open += 1
+        try:
+            return await self._answer(request)
+        finally:
+            self.open -= 1
+
+    async def _answer(self, request: Request) -> Response:
         asked, peer = request.query_params, peer_of(request)
         if asked.get("after") == str(self._data.changes):
             await self._wait()

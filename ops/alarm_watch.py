@@ -26,10 +26,15 @@ from streams.books.data_flow import DataFlow, Flow, unread
 from streams.books.plain_limits import TooMany
 from streams.books.watchers import Heartbeat
 from streams.errors import ServerError, UsageError
+from streams.health.server import serve
+from streams.health.state import Health, Known
+from streams.metrics import Part
 from streams.settings import Settings
 
 LOOK_S = 1.0
 """Time between two looks at what is known; at once when there is something new."""
+LATE_S = 60.0
+"""A look has a whole run to judge at first, and several alarms to write."""
 _log = structlog.get_logger(__name__)
 _US = 1_000_000
 
@@ -138,13 +143,30 @@ def watch(settings: Settings, redis: Redis, stopped: threading.Event) -> None:
     """Decide and tell until stopped; a server that is away is waited for."""
     failed: list[BaseException] = []
     with Data(settings, explains=False) as data:
+        watching = Known("what is to be watched", LATE_S)
+        health = Health(
+            Part.ALARMS,
+            settings,
+            faults=lambda: (*watching.faults, *data.faults()),
+            does=lambda: "watching",
+            figures=data.told,
+            live_s=LATE_S,
+        )
+        serve(settings, health)
         watcher = AlarmWatcher(settings, redis, data)
+
+        def said(why: str) -> None:
+            watching.say(why)
+            health.turn()
+            health.progress()
+
         for way in ways_of(settings):
             teller = Teller(settings, redis, lambda: data.view(Choices()).alarms, way)
             # Whoever listens slowly does not keep us from ending.
             args = (teller.look, stopped, teller.pause, failed)
             threading.Thread(target=_keep, args=args, daemon=True).start()
-        _keep(watcher.watch, stopped, lambda: 0.0, failed)
+        _keep(watcher.watch, stopped, lambda: 0.0, failed, said)
+        health.end()
         with suppress(RedisError):  # then it is said to be silent
             watcher.end()
     if failed:
@@ -152,15 +174,23 @@ def watch(settings: Settings, redis: Redis, stopped: threading.Event) -> None:
 
 
 def _keep(
-    look: Callable[[], None], stopped: threading.Event, pause_s: Callable[[], float], failed: list[BaseException]
+    look: Callable[[], None],
+    stopped: threading.Event,
+    pause_s: Callable[[], float],
+    failed: list[BaseException],
+    said: Callable[[str], None] = lambda _why: None,
 ) -> None:
-    """Look again and again; what is no server's fault ends all, and is noted, so that somebody starts it anew."""
+    """Look again and again; what is no server's fault ends all, and is noted, so that somebody starts it anew.
+
+    `said` is called after each look, with why it was in vain; an empty text if it was not.
+    """
     is_away = False
     while not stopped.is_set():
         try:
             look()
         except (RedisError, ServerError) as error:
             is_away = True
+            said(f"a server does not answer: {error}")
             _log.warning("a server does not answer: what is due waits for it", error=str(error))
         except Exception as error:  # noqa: BLE001 - one thread must not end alone
             failed.append(error)
@@ -169,6 +199,7 @@ def _keep(
             if is_away:
                 _log.info("the servers answer again")
             is_away = False
+            said("")
         stopped.wait(max(pause_s(), LOOK_S))
 
 

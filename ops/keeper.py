@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from prometheus_client import Counter
 from redis import Redis, RedisError
 
 from dashboards.data.automatic import CONSIDERED
@@ -22,6 +23,7 @@ from ops.export.chosen import choose
 from ops.proposing import proposed
 from ops.retirement import Retirement
 from schemas.records import NO_RUN, ActionKind
+from streams import metrics
 from streams.books.actions import new_action
 from streams.books.decided import Copy, decide, refresh
 from streams.books.decisions import Decisions
@@ -38,15 +40,20 @@ from streams.books.run import RunBook
 from streams.conditions.store import ConditionsStore
 from streams.daq.archive_file import contents_of, is_archive
 from streams.errors import ServerError, SpilldeckError, UsageError
+from streams.health.state import Health, Known
 from streams.kafka import Spans, topic_spans
+from streams.metrics import Part, Value
 from streams.process import ranges_of
 from streams.settings import Settings
 from streams.topics import Topics
+from streams.words import several
 
 LOOK_S = 2.0
 """Time between two looks at the books."""
 RETIRE_S = 60.0
 """Time between two looks for runs that are to leave Redis."""
+LATE_S = 900.0
+"""Between two looks, or two runs, passes less: the archive of a long run takes minutes."""
 
 _log = structlog.get_logger(__name__)
 
@@ -86,6 +93,17 @@ class Keeper:
         """Of which the checks could not say anything, which was said."""
         self._unreadable: set[int] = set()
         """Runs of which a worker has to mend something first, which was said."""
+        self._waiting: dict[Product, set[int]] = {product: set() for product in Product}
+        """Runs that are still to be written, as of the last look, without those that cannot be."""
+        self._servers = Known("Kafka and Redis", LATE_S)
+        self.health = Health(
+            Part.KEEPER,
+            settings,
+            faults=lambda: self._servers.faults,
+            does=lambda: f"{several(self._behind(), 'run')} to be written",
+            figures=lambda: (Value(metrics.KEEPER_BEHIND, self._behind() if self._servers.is_of_now else None),),
+            live_s=LATE_S,
+        )
         self.stopped = threading.Event()
         """Set it to end the keeping."""
 
@@ -97,12 +115,24 @@ class Keeper:
                 self.look()
             except (RedisError, ServerError) as error:
                 is_away = True
+                self._servers.say(f"a server does not answer: {error}")
                 _log.warning("a server does not answer", error=str(error))
             else:
                 if is_away:
                     _log.info("the servers answer again")
                 is_away = False
+                self._servers.say()
+            self._go_on()
             self.stopped.wait(LOOK_S)
+        self.health.end()
+
+    def _go_on(self) -> None:
+        """Say that this goes on: a run takes long, and between two of them nothing hangs."""
+        self.health.turn()
+        self.health.progress()
+
+    def _behind(self) -> int:
+        return len(set[int]().union(*self._waiting.values()))
 
     def look(self) -> None:
         """Write what is lacking of each run that has ended.
@@ -116,10 +146,12 @@ class Keeper:
         if self._archive is not None:
             known = self._live.places()
             noted = self._noted.all()
-            for run in self._over(known):
-                written = noted.get(run, {}).get(Product.ARCHIVE)
-                if written is None or written.produced_ms < known[run].produced_ms:
-                    self._write_archive(self._archive, run, known[run], written)
+            newest = {run: noted.get(run, {}).get(Product.ARCHIVE) for run in self._over(known)}
+            due = [run for run, its in newest.items() if its is None or its.produced_ms < known[run].produced_ms]
+            self._waiting[Product.ARCHIVE] = {run for run in due if not self._is_refused(run, known[run])}
+            for run in due:
+                self._write_archive(self._archive, run, known[run], newest[run])
+                self._go_on()
         if self._products is not None and self._export is not None:
             self._look_at_books(self._products, self._export)
         self._propose()
@@ -173,10 +205,16 @@ class Keeper:
                 "flags are proposed of a run that has ended", run=run, flags=len(proposal.flags), bad=proposal.bad
             )
 
+    def _edition(self, place: Place) -> Edition:
+        return Edition(session=self._settings.session, produced_ms=place.produced_ms)
+
+    def _is_refused(self, run: int, place: Place) -> bool:
+        return (Product.ARCHIVE, run, self._edition(place)) in self._refused
+
     def _write_archive(self, directory: Path, run: int, place: Place, written: Written | None) -> None:
         """Write a run's archive, unless one is there that is as new, or of which nobody knows how old it is."""
-        edition = Edition(session=self._settings.session, produced_ms=place.produced_ms)
-        if (Product.ARCHIVE, run, edition) in self._refused:
+        edition = self._edition(place)
+        if self._is_refused(run, place):
             return
         try:
             there = archives(directory, run)
@@ -184,6 +222,7 @@ class Keeper:
                 produced_ms = _newest(directory / there[0], place)
                 self._noted.note(run, Product.ARCHIVE, there, produced_ms)
                 if produced_ms >= place.produced_ms:
+                    self._waiting[Product.ARCHIVE].discard(run)
                     return
             directory.mkdir(parents=True, exist_ok=True)
             made = write_archive(self._settings, self._live, run, directory, replace=True)
@@ -194,16 +233,24 @@ class Keeper:
             return
         except (SpilldeckError, OSError) as error:
             self._refused.add((Product.ARCHIVE, run, edition))
+            self._note(Product.ARCHIVE, run, metrics.KEEPER_FAILED)
             _log.error("no archive of a run that has ended", run=run, why=str(error))
             return
         self._noted.note(run, Product.ARCHIVE, [made.file.name], made.contents.produced_ms)
+        self._note(Product.ARCHIVE, run, metrics.KEEPER_WRITTEN)
         _log.info("archive of a run that has ended", run=run, file=made.file.name, spills=made.spills)
+
+    def _note(self, product: Product, run: int, what: Counter) -> None:
+        """Take note of what became of a run."""
+        what.labels(product).inc()
+        self._waiting[product].discard(run)
 
     def _look_at_books(self, directory: Path, export: Export) -> None:
         """Write the book of each run of which it is due."""
         known, promoted = self._shown.places(), self._promotions.look()
         over = self._over(known)
         self._due = {run: ends for run, ends in self._due.items() if run in over}
+        due: dict[int, Edition] = {}
         for run in over:
             if run in promoted.lost:
                 self._leave(run, promoted.lost[run])
@@ -212,10 +259,13 @@ class Keeper:
             edition = Edition(session=session, produced_ms=known[run].produced_ms)
             if run not in self._editions:
                 self._editions[run] = edition_there(directory, run)
-            if not edition.is_due_after(self._editions[run]):
-                continue
-            if (Product.END_OF_RUN, run, edition) not in self._refused and self._all_is_in_the_books(run):
+            if edition.is_due_after(self._editions[run]) and (Product.END_OF_RUN, run, edition) not in self._refused:
+                due[run] = edition
+        self._waiting[Product.END_OF_RUN] = {*due}
+        for run, edition in due.items():
+            if self._all_is_in_the_books(run):
                 self._write_products(directory, export, run, edition)
+                self._go_on()
 
     def _leave(self, run: int, session: str) -> None:
         """Leave what was written of a run whose promoted replay is gone from Redis: nobody wants live's book there."""
@@ -254,6 +304,7 @@ class Keeper:
             return
         except SpilldeckError as error:
             self._refused.add((Product.END_OF_RUN, run, seen))
+            self._note(Product.END_OF_RUN, run, metrics.KEEPER_FAILED)
             _log.error("no products of a run that has ended", run=run, why=str(error))
             return
         self._editions[run] = edition
@@ -261,6 +312,7 @@ class Keeper:
         del self._due[run]
         name = f"{directory.name}/{directory_of(directory, run).name}"
         self._noted.note(run, Product.END_OF_RUN, [name], edition.produced_ms)
+        self._note(Product.END_OF_RUN, run, metrics.KEEPER_WRITTEN)
         _log.info("products of a run that has ended", run=run, directory=name, book=edition.session)
 
     def _book(self, run: int) -> RunBook:

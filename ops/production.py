@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 from confluent_kafka import Consumer
@@ -13,15 +14,20 @@ from ops.inputs import Inputs, paced
 from schemas.known import WireError
 from schemas.records import RawSpill, RunControl
 from schemas.wire import decode
+from streams import metrics
 from streams.daq.archive_file import begins_archive
 from streams.daq.journal import FollowedName, Journal, Position, StoredFirsts, behind
 from streams.daq.producer import SpillProducer
 from streams.daq.source import Source
 from streams.daq.sources import follow, read_opened
 from streams.errors import UsageError
+from streams.freshness import PIPELINE_LATE_S
+from streams.health.state import Health
 from streams.kafka import Spans, asking, messages, spans
+from streams.metrics import Part, Value
 from streams.settings import Settings
 from streams.topics import Topics
+from streams.words import several
 
 WRITE_S = 0.5
 """Time between two writes of the journal."""
@@ -62,9 +68,26 @@ class Production:
         self._topic = Topics.of(settings).raw
         self._on_acknowledged = on_acknowledged
         self._producer = SpillProducer(settings, self._acknowledged, on_waiting)
+        self.health = Health(
+            Part.PRODUCER,
+            settings,
+            faults=self._faults,
+            does=lambda: f"{several(self.spills, 'spill')} acknowledged",
+            figures=self._figures,
+            live_s=inf,  # it waits for its source
+        )
         self._journal: Journal | None = None
         self._firsts = StoredFirsts(settings.producer.journals)
         self._written_s = 0.0
+
+    def _faults(self) -> Iterator[str]:
+        if (seconds := self._producer.stands_s) > PIPELINE_LATE_S:
+            yield f"Kafka has acknowledged nothing for {seconds:.0f} s"
+
+    def _figures(self) -> Iterator[Value]:
+        messages, size = self._producer.waiting
+        yield Value(metrics.PRODUCER_WAITING, messages)
+        yield Value(metrics.PRODUCER_WAITING_BYTES, size)
 
     def play(self, inputs: Inputs, *, resume: bool, rate: float | None, as_recorded: bool) -> None:
         """Send what sources hold."""
@@ -97,7 +120,9 @@ class Production:
                     known = resume or source.place in followed
                     followed.add(source.place)
                     name.keep(source.place)
-                    for record in self._journalled(source, follow(source, self._firsts.known), resume=known):
+                    for record in self._journalled(
+                        source, follow(source, self._firsts.known, self._hear), resume=known
+                    ):
                         self._send(record)
                 complain(f"{file} is another file now: the former one was read to its end, byte {source.at}")
         self._finish()
@@ -159,10 +184,20 @@ class Production:
             self._write()
 
     def _acknowledged(self, record: Record, offsets: dict[int, int]) -> None:
-        self.spills += isinstance(record, RawSpill)
+        if isinstance(record, RawSpill):
+            self.spills += 1
+            metrics.PRODUCER_SPILLS.inc()
+            metrics.PRODUCER_BYTES.inc(len(record.payload))
         if self._journal is not None:
             self._journal.acknowledge(record, offsets)
         self._on_acknowledged(record)
+
+    def _hear(self) -> None:
+        """Take what is acknowledged while nothing is sent."""
+        acknowledged = self.spills
+        self._producer.hear()
+        if self.spills > acknowledged:
+            self._write()
 
     def _finish(self) -> None:
         """Wait until all is acknowledged, and write that down."""

@@ -26,6 +26,7 @@ from redis import Redis
 from dashboards.access.private import read_private
 from ops.quality import Quality
 from schemas.records import NO_RUN, Action
+from streams import metrics
 from streams.books.advice import advice
 from streams.books.alarm_actions import tell_action
 from streams.books.alarms import Alarm, Alarms, Way, bundle, telling_id, to_tell
@@ -138,9 +139,11 @@ class Teller:
             if isinstance(error, HTTPError):
                 why = f"it answers {error.code}"
                 error.close()
+            metrics.ALARMS_NOT_TOLD.labels(way).inc()
             _log.warning(f"the {way} cannot be told", id=told_id, why=why, again_in_s=self.pause_s)
             return False
         self.pause_s = 0.0
+        metrics.ALARMS_TOLD.labels(way).inc()
         _log.info(f"the {way} is told", id=told_id, words=bundle(alarms))
         return True
 

@@ -2,29 +2,30 @@
 
 import asyncio
 import ctypes
-import logging
 import os
 import threading
 import time
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
-import faust
 import mode.loop
 import psutil
 import structlog
 
 from schemas.wire import MAX_MESSAGE_BYTES
+from streams import metrics
 from streams.agents.aggregate import add_aggregate
 from streams.agents.common import channels
-from streams.agents.faust_private import App, BookTable, PromptTransport
+from streams.agents.faust_private import App, BookTable, PromptTransport, Worker
 from streams.agents.kafka_access import kafka_log
 from streams.agents.moving import Moving, add_moving
 from streams.agents.products import Products
 from streams.agents.reconstruct import add_reconstruct
 from streams.agents.registry import add_registry
 from streams.agents.repairs import Repairs, add_repairs, read_from_kafka
+from streams.agents.state import WorkerState, add_state
 from streams.agents.watch import add_watch
 from streams.books.connect import connect_async
 from streams.books.counter import Counter
@@ -33,13 +34,14 @@ from streams.books.reading import Reading
 from streams.books.run import Handling
 from streams.books.store import CheckpointStore
 from streams.conditions.store import ConditionsStore
+from streams.health.server import serve
+from streams.health.state import Health
 from streams.kafka.clients import faust_broker
 from streams.kafka.large_batches import bound_batches
-from streams.log import log_to_stderr
 from streams.moving import Start
 from streams.process import plot_ranges
 from streams.settings import LIVE, Settings
-from streams.starting import say_start
+from streams.starting import begin_log
 
 _log = structlog.get_logger(__name__)
 
@@ -57,6 +59,7 @@ ON_THE_WAY = 1
 
 class _App(App):
     moving: Moving
+    health: Health
 
     async def on_stop(self) -> None:
         # While no broker answers, the client would wait for a minute. What counts is in Redis already.
@@ -124,7 +127,9 @@ def _add_parts(app: _App, settings: Settings) -> None:
 
     partitions = Partitions()
     store = CheckpointStore(redis, settings.redis.key_prefix, settings.session)
+    state = WorkerState(partitions)
     log = kafka_log(app, settings, topics)
+    log = replace(log, span=state.noting(log.span))
     filling = Filling(
         run_books=run_books,
         window_books=window_books,
@@ -142,7 +147,7 @@ def _add_parts(app: _App, settings: Settings) -> None:
     products = Products(topics.reco if settings.session == LIVE and settings.kafka.keep_reconstructed else None)
     between = app.channel(maxsize=ON_THE_WAY)
     add_reconstruct(app, topics.raw, between, settings, reading, products, conditions_of)
-    add_aggregate(app, between, counter)
+    add_aggregate(app, between, counter, state)
     repairs = Repairs(
         log=log,
         read=read_from_kafka(settings, topics.raw.get_topic_name()),
@@ -151,7 +156,8 @@ def _add_parts(app: _App, settings: Settings) -> None:
         conditions_of=conditions_of,
         in_thread=asyncio.to_thread,
     )
-    add_watch(app, topics.raw, reading, partitions)
+    app.health = add_state(app, topics.raw, settings, state)
+    add_watch(app, topics.raw, reading, partitions, app.health.progress, state.looked)
     add_repairs(app, repairs)
     if settings.session == LIVE:
         add_registry(app, topics, settings)
@@ -164,6 +170,7 @@ def _add_parts(app: _App, settings: Settings) -> None:
 
 def _handling(worker: psutil.Process, produced_ms: int) -> Handling:
     delay_s = max(0.0, time.time() - produced_ms / 1000)
+    metrics.WORKER_DELAY.observe(delay_s)
     return Handling(delay_s=delay_s, resident_mb=worker.memory_info().rss / 1e6)
 
 
@@ -178,14 +185,13 @@ def _have_one_heap() -> None:
 
 def run_worker(settings: Settings) -> None:
     """Run one worker until it is told to stop; ends the process with its status, or becomes another release's."""
-    log_to_stderr()
-    say_start("worker", settings)
+    begin_log("worker", settings)
     _have_one_heap()
     # A third less CPU for large messages than asyncio's own loop.
     mode.loop.use("uvloop")
     app = create_app(settings)
-    worker = faust.Worker(app, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
+    serve(settings, app.health)
     try:
-        worker.execute_from_commandline()
+        Worker(app).execute_from_commandline()
     finally:
         app.moving.become()

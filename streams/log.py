@@ -30,22 +30,39 @@ _NUMBER = re.compile("[0-9]+")
 Event = MutableMapping[str, Any]
 
 
-def log_to_stderr() -> None:
-    """Have what is logged written so, and what Kafka's client says, too."""
+def log_to_stderr(*, as_json: bool = False) -> None:
+    """Have what is logged written so, and what Kafka's client and other libraries say, too.
+
+    Parameters
+    ----------
+    as_json
+        Write each line as an object of JSON, for programs.
+    """
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             Repeats(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _printable_values,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+            _renderer(as_json=as_json),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    logging.root.setLevel(logging.WARNING)
+    logging.root.handlers = [each for each in logging.root.handlers if not isinstance(each, Libraries)] + [Libraries()]
     client = logging.getLogger("aiokafka")
     client.setLevel(logging.INFO)  # as such it says that it has found the coordinator again
     client.propagate = False
     client.handlers = [KafkaClient(structlog.get_logger("kafka"))]
+
+
+def _renderer(*, as_json: bool) -> structlog.typing.Processor:
+    if as_json:
+        return structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
+    if sys.stderr.isatty():
+        return structlog.dev.ConsoleRenderer(sort_keys=False)
+    return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
 
 
 def printable(text: str) -> str:
@@ -94,6 +111,19 @@ class Repeats:
             raise structlog.DropEvent
         self._written = {k: v for k, v in self._written.items() if now_s - v[0] < AGAIN_S} | {key: (now_s, 0)}
         return {**event, "left_out": dropped} if dropped else event
+
+
+class Libraries(logging.Handler):
+    """Has what libraries log written like all else."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take what one logs."""
+        _pass(structlog.get_logger(record.name), record, record.getMessage())
+
+
+def _pass(say: Any, record: logging.LogRecord, said: str) -> None:
+    more = {"traceback": logging.Formatter().formatException(record.exc_info)} if record.exc_info else {}
+    say.log(record.levelno, said, logger=record.name, **more)
 
 
 class KafkaClient(logging.Handler):
@@ -165,5 +195,4 @@ class KafkaClient(logging.Handler):
         if now_s - self._passed_on.get(words, -AGAIN_S) < AGAIN_S:
             return
         self._passed_on = {w: s for w, s in self._passed_on.items() if now_s - s < AGAIN_S} | {words: now_s}
-        more = {"traceback": logging.Formatter().formatException(record.exc_info)} if record.exc_info else {}
-        self._say.log(record.levelno, said, logger=record.name, **more)
+        _pass(self._say, record, said)

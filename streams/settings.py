@@ -354,6 +354,30 @@ class AlarmsSettings(_Section):
     mail: MailSettings = MailSettings()
 
 
+class MetricsSettings(_Section):
+    """Where processes say how they are: /metrics, /live and /ready."""
+
+    host: str = "127.0.0.1"
+    port: Port | None = None
+    """The first free one of sixteen from it on is taken; without it none. The page answers at its own port."""
+    peers: list[IPvAnyAddress] = []
+    """Addresses that the page tells how it is, besides those of its own machine; no proxy may stand between."""
+
+
+class LogFormat(StrEnum):
+    """How what is logged is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogSettings(_Section):
+    """What processes log, to standard error."""
+
+    format: LogFormat = LogFormat.TEXT
+    """`text` for people, with colours on a terminal; `json`, an object a line, for programs."""
+
+
 class LocalSettings(_Section):
     """The local stack: a Kafka and a Redis of one's own, started from packages."""
 
@@ -410,6 +434,8 @@ class Settings(BaseSettings):
     access: AccessSettings = AccessSettings()
     keeper: KeeperSettings = KeeperSettings()
     alarms: AlarmsSettings = AlarmsSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
     local: LocalSettings = LocalSettings()
     releases: ReleasesSettings = ReleasesSettings()
     conditions: list[ConditionsSource] = []

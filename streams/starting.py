@@ -1,16 +1,27 @@
-"""The first line that a process logs: what it is, and with what it runs."""
+"""The begin of a process that runs on its own: how it logs, and a first line of what it is and with what it runs."""
 
 import structlog
 
 from streams import __version__
 from streams.books.connect import place
-from streams.settings import Settings, settings_file
+from streams.health.server import serve
+from streams.health.state import Health
+from streams.log import log_to_stderr
+from streams.settings import LogFormat, Settings, settings_file
 
 _log = structlog.get_logger(__name__)
 
 
-def say_start(part: str, settings: Settings) -> None:
-    """Log that a part of the system starts, so that nobody need guess which settings it found."""
+def begin_if_watched(part: str, settings: Settings, health: Health) -> None:
+    """Have a command that is there for a while log and tell how it is as the parts do, if a port for that is set."""
+    if settings.metrics.port is not None:
+        begin_log(part, settings)
+        serve(settings, health)
+
+
+def begin_log(part: str, settings: Settings) -> None:
+    """Log as the settings say, and first that a part starts: nobody need guess which settings it found."""
+    log_to_stderr(as_json=settings.log.format is LogFormat.JSON)
     _log.info(
         f"the {part} starts",
         version=__version__,

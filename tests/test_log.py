@@ -1,8 +1,12 @@
 """While a server is away the log has a line now and then, none is left out that says more, none gives orders."""
 
+import json
 import logging
+import re
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -138,11 +142,14 @@ def test_a_warning_that_is_tried_again_is_written_once_a_minute() -> None:
 
 @pytest.fixture
 def as_before() -> Iterator[None]:
-    client = logging.getLogger("aiokafka")
+    client, root = logging.getLogger("aiokafka"), logging.root
     before = client.level, client.propagate, client.handlers
+    of_root = root.level, root.handlers
     yield
     structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
     client.level, client.propagate, client.handlers = before
+    root.level, root.handlers = of_root
 
 
 @pytest.mark.usefixtures("as_before")
@@ -153,6 +160,42 @@ def test_what_somebody_wrote_into_a_message_gives_a_terminal_no_orders(capsys: p
     assert line.isascii()
     assert not {"\x1b", "\x07"} & set(line)
     assert r"\x1b[2Jcleared" in line.replace(r"\\", "\\")
+
+
+@pytest.mark.usefixtures("as_before")
+def test_each_line_is_an_object_where_json_is_asked_for_whoever_logs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr(as_json=True)
+    with structlog.contextvars.bound_contextvars(run=7, spill=3):
+        structlog.get_logger().info("counted", path=Path("/x"), said="a\nb \x1b[2J “µ”")
+    logging.getLogger("somebody.else").warning("not %s", "well")
+    try:
+        int("what is this")
+    except ValueError:
+        logging.getLogger("asyncio").exception("a task failed")
+    logging.getLogger("somebody.else").info("chatter")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    first, second, third = lines
+    assert (first["event"], first["level"], first["run"], first["spill"]) == ("counted", "info", 7, 3)
+    assert first["said"] == "a\nb \\x1b[2J “µ”"
+    assert (second["event"], second["level"], second["logger"]) == ("not well", "warning", "somebody.else")
+    assert third["event"] == "a task failed"
+    assert "ValueError: invalid literal" in third["traceback"]
+
+
+@pytest.mark.usefixtures("as_before")
+def test_a_terminal_gets_what_people_read_and_a_file_what_programs_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_to_stderr()
+    structlog.get_logger().info("counted", run=7)
+    assert re.fullmatch(r"timestamp=\S+ level=info event=counted run=7\n", capsys.readouterr().err)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    log_to_stderr()
+    structlog.get_logger().info("counted", run=7, why="\x1b[2J")
+    said = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)  # colours alone
+    assert "counted" in said
+    assert "run=7" in said
+    assert "\x1b" not in said
 
 
 def test_a_terminal_shows_every_text_letter_by_letter(capsys: pytest.CaptureFixture[str]) -> None:

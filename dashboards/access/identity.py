@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -85,7 +86,7 @@ class Access:
         self.accounts = Accounts(directory)
         self.sessions = Sessions(directory, self.accounts, settings.session_hours)
         self.provider = Provider(settings) if settings.oidc_issuer is not None else None
-        self._peers = {_plain(str(peer)) for peer in settings.proxy_peers}
+        self._peers = {plain_address(str(peer)) for peer in settings.proxy_peers}
         self._header = settings.proxy_header
 
     def is_configured(self) -> bool:
@@ -105,7 +106,7 @@ class Access:
         if self._peers and (said := request.headers.getlist(self._header)):
             if len(said) > 1 or not (said[0] == "" or is_name(said[0])):
                 raise RefusedError(400, f"The header {self._header} is to name one user, once: mend the proxy.")
-            if said[0] and _plain(request.scope.get(_PEER, "")) in self._peers:
+            if said[0] and plain_address(request.scope.get(_PEER, "")) in self._peers:
                 user = self.accounts.users().get(said[0])
                 return Person(name=said[0], role=user.role if user else Role.VIEWER, way=Way.PROXY)
         if cookie := request.cookies.get(COOKIE):
@@ -114,7 +115,7 @@ class Access:
             if name is None or user is None:
                 raise RefusedError(401, "This session is over: log in again.")
             return Person(name=name, role=user.role, way=Way.SESSION)
-        if not self.is_configured() and _is_here(request):
+        if not self.is_configured() and is_here(request):
             return Person(name=f"local@{socket.gethostname()}", role=Role.ADMIN, way=Way.MACHINE)
         return NOBODY
 
@@ -128,17 +129,18 @@ class Access:
         return Person(name=f"token:{name}", role=its.role, way=Way.TOKEN)
 
 
-def _is_here(request: Request) -> bool:
-    """Say whether somebody on this machine asks, and no proxy for somebody else."""
+def is_here(request: Request, peers: AbstractSet[str] = frozenset()) -> bool:
+    """Say whether somebody on this machine asks, or one of these addresses, and no proxy for somebody else."""
     if any(name in request.headers for name in _FORWARDED):
         return False
+    peer = plain_address(request.scope.get(_PEER, ""))
     try:
-        return ipaddress.ip_address(_plain(request.scope.get(_PEER, ""))).is_loopback
+        return peer in peers or ipaddress.ip_address(peer).is_loopback
     except ValueError:
         return False
 
 
-def _plain(address: str) -> str:
+def plain_address(address: str) -> str:
     """Return an address as it is written usually, of IPv4 where it is one."""
     try:
         found = ipaddress.ip_address(address)

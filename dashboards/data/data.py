@@ -6,7 +6,7 @@ was last read, and waits only for a run that nobody has looked at yet.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Self
@@ -25,16 +25,21 @@ from dashboards.data.decisions import DecisionsWatcher
 from dashboards.data.one_run import Wanted
 from dashboards.data.spills import ShownSpill, SpillAddress, Spills
 from dashboards.data.store import Store, StoreWatcher
+from dashboards.data.told import of_alarms, of_books
 from dashboards.data.view import View
 from dashboards.data.viewer import Seen, Viewer
 from streams.books import layout
 from streams.books.connect import connect
 from streams.books.decided import DECIDED
 from streams.books.decisions import Decisions
+from streams.health.state import Known
+from streams.metrics import Value
 from streams.settings import LIVE, Settings
 
 FIRST_READ_S = 2.0
 """How long a page waits for the first read of a run's books, once."""
+LOOK_LATE_S = 30.0
+"""Redis and Kafka are looked at every second; a whole run may have to be judged between two looks."""
 WANTED_S = 15.0
 """A run that no browser has asked for for so long is not read any more."""
 WANTED_RUNS = 32
@@ -80,6 +85,7 @@ class Data:
         self._wanted: dict[Wanted, float] = {Wanted(): float("inf")}
         self._ask, self._stopped = threading.Event(), threading.Event()
         self._has_looked = False
+        self._redis_known, self._kafka_known = Known("Redis", LOOK_LATE_S), Known("Kafka", LOOK_LATE_S)
         self._threads = [
             threading.Thread(target=target, daemon=True, name=name)
             for name, target in (
@@ -114,15 +120,37 @@ class Data:
         """Return what there is to show now of what somebody chose, of one plot its key number, and what is beside."""
         self._want(choices, plot, beside)
         changes = self.changes
-        seen = Seen(
+        view = replace(self._viewer.view(self._seen(), choices, plot, beside), changes=changes)
+        return view if plot is None else replace(view, filling=self._spills.filling(view, plot))
+
+    def _seen(self) -> Seen:
+        return Seen(
             now_s=time.time(),
             store=self._store,
             broker=self._broker,
             said=self._said,
             undecided=self._decisions.warning,
         )
-        view = replace(self._viewer.view(seen, choices, plot, beside), changes=changes)
-        return view if plot is None else replace(view, filling=self._spills.filling(view, plot))
+
+    def faults(self) -> Iterator[str]:
+        """Yield why what there is to show is not of now."""
+        yield from self._redis_known.faults
+        yield from self._kafka_known.faults
+
+    def has_looked_lately(self) -> bool:
+        """Say whether the threads go on that read Redis and Kafka, whatever they found."""
+        return self._redis_known.is_of_now and self._kafka_known.is_of_now
+
+    def told(self) -> Iterator[Value]:
+        """Yield what Prometheus is told."""
+        seen = self._seen()
+        yield from of_books(seen)
+        yield from of_alarms(seen)
+
+    @property
+    def read_s(self) -> float | None:
+        """When the books were last read, seconds since 1970 UTC; None if they never were."""
+        return self._store.read_s if self._store.books.is_read else None
 
     def has_run(self, run: int) -> bool:
         """Say whether a run is stored, as far as was read."""
@@ -192,6 +220,7 @@ class Data:
     def _look_at_redis(self) -> None:
         last = self._store
         self._store = now = self._store_watcher.look(last, self._broker.spans, self._still_wanted())
+        self._redis_known.say(now.fault)
         read, before = ((each.books, each.judgements, each.shapes, each.explained) for each in (now, last))
         is_read = any(one is not other for one, other in zip(read, before, strict=True))
         # Before who waits for it goes on: what it gets is no news to it then.
@@ -219,7 +248,8 @@ class Data:
 
     def _watch_kafka(self) -> None:
         while not self._stopped.is_set():
-            self._broker = self._broker_watcher.look(self._broker)
+            self._broker = now = self._broker_watcher.look(self._broker)
+            self._kafka_known.say(now.why if now.lost_s else "; ".join(now.warnings))
             self._stopped.wait(LOOK_S)
 
     def _watch_decisions(self) -> None:

@@ -118,15 +118,13 @@ def watch() -> None:
     from ops.alarm_watch import watch as watch_alarms
     from ops.topics import ensure_topics
     from streams.books.connect import check_redis, connect
-    from streams.log import log_to_stderr
     from streams.settings import load_settings
-    from streams.starting import say_start
+    from streams.starting import begin_log
 
     settings = load_settings()
     ensure_topics(settings)
     check_redis(settings)
-    log_to_stderr()
-    say_start("watcher of alarms", settings)
+    begin_log("watcher of alarms", settings)
     stopped = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stopped.set())

@@ -35,6 +35,7 @@ def produce(
     from schemas.records import RawSpill, RunControl
     from streams.daq.source import STDIN
     from streams.settings import load_settings
+    from streams.starting import begin_if_watched
 
     if rate is not None and as_recorded:
         raise UsageError("--rate and --as-recorded exclude each other: give one of them")
@@ -66,6 +67,7 @@ def produce(
             ),
             run_type=run_type.strip(),
         )
+        begin_if_watched("producer", settings, production.health)
         if follow:
             production.follow(inputs.files[0], resume=resume)
         else:

@@ -289,12 +289,19 @@ def _numbers(runs: list[str], settings: "Settings", sessions: "Sessions") -> lis
 
 def _run(sessions: "Sessions", plan: "Plan", workers: int | None) -> "Progress":
     """Replay with a progress bar."""
+    from ops.replay.figures import ReplayFigures
     from ops.replay.run import run
+    from streams.settings import load_settings
+    from streams.starting import begin_if_watched
 
+    settings = load_settings()
+    figures = ReplayFigures(settings)
+    begin_if_watched("replay", settings, figures.health)
     with progress() as bar:
         task = bar.add_task("reading", total=None)
 
         def show(now: "Progress") -> None:
+            figures.look(now)
             words = f"{now.taken / max(now.seconds, 0.1):.0f} spills/s"
             if now.behind:
                 words = f"waiting: live is {now.behind} behind"

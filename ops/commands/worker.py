@@ -31,9 +31,11 @@ def dashboard() -> None:
     from dashboards.app import serve
     from streams.experiment import experiment
     from streams.settings import load_settings
+    from streams.starting import begin_log
 
     settings = load_settings()
     experiment()
+    begin_log("page", settings)
     serve(settings)
 
 
@@ -47,9 +49,9 @@ def keeper() -> None:
     from ops.replay.part import NICENESS
     from ops.topics import ensure_topics
     from streams.books.connect import check_redis, connect
-    from streams.log import log_to_stderr
+    from streams.health.server import serve
     from streams.settings import load_settings
-    from streams.starting import say_start
+    from streams.starting import begin_log
 
     settings = load_settings()
     export = None
@@ -60,11 +62,11 @@ def keeper() -> None:
             export = write_all
     ensure_topics(settings)
     check_redis(settings)
-    log_to_stderr()
-    say_start("keeper", settings)
+    begin_log("keeper", settings)
     os.nice(NICENESS)  # pictures take some 20 s of a processor
     with connect(settings) as redis:
         keeper = Keeper(settings, redis, export)
+        serve(settings, keeper.health)
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: keeper.stopped.set())
         keeper.keep()

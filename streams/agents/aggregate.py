@@ -6,17 +6,19 @@ from typing import Any
 import faust
 
 from streams.agents.common import until_it_works
+from streams.agents.state import WorkerState
 from streams.books.counter import Counter
 from streams.transform import Outcome
 
 
-def add_aggregate(app: faust.App, from_reconstruct: Any, counter: Counter) -> None:
+def add_aggregate(app: faust.App, from_reconstruct: Any, counter: Counter, state: WorkerState) -> None:
     """Give the application the agent that aggregates."""
 
     @app.agent(from_reconstruct, name="aggregate")
     async def aggregate(stream: Any) -> None:
         async for passed in stream:
             await count(passed.outcomes, counter)
+            state.counted(passed.outcomes)
             for event in passed.events:
                 event.ack()
 

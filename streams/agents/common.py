@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 from redis.exceptions import RedisError
 
+from streams import metrics
 from streams.errors import ServerError
 from streams.settings import Settings
 from streams.topics import Topics
@@ -60,6 +61,7 @@ async def until_it_works(step: Callable[[], Awaitable[_T]]) -> _T:
         try:
             return await step()
         except SERVER_ERRORS as error:
+            metrics.WORKER_WAITS.inc()
             _log.warning("a server is away: waiting", error=f"{type(error).__name__}: {error}", pause_s=pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)

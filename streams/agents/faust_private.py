@@ -5,9 +5,10 @@ How batches are unpacked is in ``streams/kafka/large_batches.py``, as all reader
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import faust
+from aiokafka.errors import IllegalStateError
 from faust.stores.memory import Store as MemoryStore
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
@@ -54,6 +55,23 @@ class _LiveStore(MemoryStore):
         generation_id: int = 0,  # noqa: ARG002
     ) -> None:
         await self.table.on_moved()
+
+
+class Worker(faust.Worker):
+    """A worker that writes neither a moving sign nor a cursor's escapes, and leaves logging to us."""
+
+    def __init__(self, app: faust.App) -> None:
+        super().__init__(app, redirect_stdouts=False, quiet=True, override_logging=False)
+        # It is told that all has started, and shows the cursor again that it never hid, also in a file.
+        self.spinner = None
+
+
+def fetched_end(app: faust.App, tp: TP) -> int | None:
+    """Return the offset that a partition's next message will get, as of the last fetch; None if that is not known."""
+    try:
+        return cast("int | None", app.consumer.highwater(tp))
+    except (AssertionError, IllegalStateError):  # it has just moved
+        return None
 
 
 class BookTable(faust.Table):

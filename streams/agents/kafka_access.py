@@ -12,6 +12,7 @@ from faust.types import TP
 
 from schemas.records import MAX_TEXT, RejectedSpill
 from schemas.wire import encode
+from streams import metrics
 from streams.agents.common import SERVER_ERRORS, Channels
 from streams.books.kafka_log import KafkaLog, Known
 from streams.books.known_runs import KnownRuns
@@ -40,6 +41,7 @@ def kafka_log(app: faust.App, settings: Settings, channels: Channels) -> KafkaLo
             kept = f" (its bytes are too many for spills.rejected: see {name}[{spill.partition}] at {spill.offset})"
             reason = spill.reason[: MAX_TEXT - len(kept)] + kept
             await _send(channels.rejected, replace(spill, payload=b"", reason=reason))
+        metrics.rejected(spill.step)
 
     async def known(partition: int) -> Known:
         if settings.session != LIVE:

@@ -7,6 +7,7 @@ from typing import Any
 
 import faust
 
+from streams import metrics
 from streams.agents.common import until_it_works
 from streams.agents.products import Products
 from streams.books.batches import by_bytes
@@ -82,7 +83,12 @@ class Reconstruction:
 
 def transform_all(messages: Sequence[Message], conditions_of: ConditionsOf) -> list[Outcome]:
     """Return what is counted of messages."""
-    return [transform(message, conditions_of) for message in messages]
+    return [_timed(message, conditions_of) for message in messages]
+
+
+def _timed(message: Message, conditions_of: ConditionsOf) -> Outcome:
+    with metrics.WORKER_RECONSTRUCT.time():
+        return transform(message, conditions_of)
 
 
 def _arrived(event: Any) -> Arrived:

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from schemas.known import WireError
 from schemas.records import MAX_TEXT, Action, ActionKind
 from schemas.wire import encode
+from streams import metrics
 from streams.errors import ServerError, UsageError
 from streams.kafka import NO_TOPIC, messages, no_kafka, queue, reader, span, writer
 from streams.settings import Settings
@@ -119,6 +120,7 @@ def append(settings: Settings, action: Action) -> int:
     refused, message = said[0]
     if refused is not None:
         raise _words(settings, topic, KafkaException(refused))
+    metrics.ACTIONS.labels(action.kind).inc()
     return message.offset() or 0
 
 

@@ -6,6 +6,7 @@ order, and when both have come it is over. What is shelved is told again when th
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -36,6 +37,8 @@ STEADY_MOST = 1
 """Alarms in `STEADY_S` that one person can bear for long, as EEMUA 191 has it."""
 UPSET_MOST = 10
 """And in the first of an upset."""
+CHATTER, CHATTER_S = 3, 3600
+"""What raises so many alarms in that time chatters: it tells nothing new, and hides what does."""
 DATA_FLOW = "data flow: "
 """So begins what an alarm is of that is no verdict, see `data_flow`."""
 _US = 1_000_000
@@ -327,6 +330,12 @@ def figures(alarms: Alarms, now_us: int) -> Figures:
     spans = (sum(first <= each < first + STEADY_S * _US for each in at) for first in at)
     lately = sum(each > now_us - STEADY_S * _US for each in at)
     return Figures(lately, max(spans, default=0), sum(each.is_active for each in alarms))
+
+
+def chattering(alarms: Alarms, now_us: int) -> int:
+    """Return of how many things `CHATTER` alarms or more were raised in the last `CHATTER_S`, in whatever run."""
+    lately = (each.new.of for each in alarms if now_us - CHATTER_S * _US < each.at_us <= now_us)
+    return sum(times >= CHATTER for times in Counter(lately).values())
 
 
 def plain(alarms: Alarms) -> Any:

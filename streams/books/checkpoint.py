@@ -72,6 +72,8 @@ class RunChanges:
     """A window → its changed plots, whole."""
     expired: list[Window] = field(default_factory=list)
     """Windows that were joined to longer ones."""
+    duplicates: int = 0
+    """Spills that came again with the same bytes."""
 
 
 class Commands:

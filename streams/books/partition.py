@@ -132,10 +132,12 @@ class Parts:
         stored = await self.get(run, state)
         new = [outcome for outcome in outcomes if outcome.message.offset >= stored.upto]
         filling = self._filling
+        before = stored.part.totals.duplicates
         counted = await filling.in_thread(stored.part.count, new, stored.book.ranges, filling.window_of)
         stored.upto = max([stored.upto, *(outcome.message.offset + 1 for outcome in new)])
         changes = RunChanges(stored=stored, place=Place.of(stored.part.totals, self._partition, state.log))
         changes.ledger = counted.entries
+        changes.duplicates = stored.part.totals.duplicates - before
         changes.handling = {
             spill: replace(filling.handling(at_ms), produced_ms=at_ms) for spill, at_ms in counted.produced_ms.items()
         }

@@ -1,11 +1,13 @@
 """The checkpoint, read and written in Redis in atomic steps: how far a partition is, and what changes in its runs."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from streams import metrics
 from streams.books import layout
 from streams.books.checkpoint import COMPARE_AND_SET, REFUSED, WRITTEN, Commands, RunChanges
 from streams.books.connect import is_other_type
@@ -201,13 +203,17 @@ class CheckpointStore:
         keys = self._keys(partition)
         commands = Commands(keys, state, runs)
         channel = layout.changed_channel(self._prefix, self._session)
+        began_s = time.perf_counter()
         answer = cast(
             "bytes",
             await self._compare_and_set(keys=[keys.state, *commands.keys], args=[fence, channel, *commands.arguments]),
         )
         if answer == REFUSED:
+            metrics.WORKER_REFUSED.inc()
             raise CheckpointRefusedError(f"partition {partition}: another has written since {fence or 'the beginning'}")
         if answer == WRITTEN:
+            metrics.WORKER_CHECKPOINT.observe(time.perf_counter() - began_s)
+            _note_counted(runs.values())
             return commands.state
         key = answer.decode()
         if key in commands.owners:
@@ -229,3 +235,10 @@ class CheckpointStore:
 
     async def _hash(self, key: str) -> dict[bytes, bytes]:
         return cast("dict[bytes, bytes]", await self._redis.hgetall(key))
+
+
+def _note_counted(changes: Iterable[RunChanges]) -> None:
+    for each in changes:
+        metrics.WORKER_COUNTED.inc(len(each.ledger))
+        metrics.WORKER_BYTES.inc(sum(entry.size for entry in each.ledger.values()))
+        metrics.WORKER_DUPLICATES.inc(each.duplicates)

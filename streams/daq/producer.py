@@ -70,6 +70,16 @@ class SpillProducer:
         except KafkaException as error:
             raise no_kafka(settings, error) from error
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Messages that are not acknowledged, and their bytes."""
+        return len(self._producer), self._waiting_bytes
+
+    @property
+    def stands_s(self) -> float:
+        """For how long messages wait and none has been acknowledged; 0 if none waits."""
+        return time.monotonic() - self._moved_s if len(self._producer) else 0.0
+
     def _partitions_of(self, run: int) -> int:
         if run not in self.partitions:
             self._moved_s = time.monotonic()
@@ -146,6 +156,10 @@ class SpillProducer:
         if waited_s >= max(SAID_AFTER_S, 2 * self._told_s):
             self._told_s = waited_s
             self._on_waiting(waited_s, len(self._producer))
+
+    def hear(self) -> None:
+        """Take what the broker has acknowledged since something was sent."""
+        self._producer.poll(0)
 
     def flush(self) -> None:
         """Wait until all that was sent is acknowledged.

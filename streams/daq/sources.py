@@ -1,7 +1,7 @@
 """Sources to records: files in the formats of the experiment, and archives of runs, recognised by what they hold."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from schemas.records import MAX_PAYLOAD_BYTES, RawSpill, RunControl
@@ -60,11 +60,13 @@ def read_opened(source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunC
         yield from _records(decompressed(source.pieces(), source.name), source, firsts)
 
 
-def follow(source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunControl]:
+def follow(
+    source: Source, firsts: FirstCounts, on_idle: Callable[[], None] = lambda: None
+) -> Iterator[RawSpill | RunControl]:
     """Yield what a file holds, and what is written to it from now on, until another file has its name.
 
     A spill comes when it is complete: when something follows it, or it has its end and the file has not grown for
-    `SETTLED_S`. Bytes at the end wait for their rest.
+    `SETTLED_S`. Bytes at the end wait for their rest. `on_idle` is called at each look that finds nothing new.
 
     Raises
     ------
@@ -75,10 +77,12 @@ def follow(source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunContro
     """
     if begins_archive(source.head) or is_compressed(source.head):
         raise BadDataError("framing", f"{source.name} is no file that the DAQ writes to: only these are followed", 0)
-    yield from _records(source.pieces_as_it_grows(), source, firsts)
+    yield from _records(source.pieces_as_it_grows(), source, firsts, on_idle)
 
 
-def _records(pieces: Iterator[bytes], source: Source, firsts: FirstCounts) -> Iterator[RawSpill | RunControl]:
+def _records(
+    pieces: Iterator[bytes], source: Source, firsts: FirstCounts, on_idle: Callable[[], None] = lambda: None
+) -> Iterator[RawSpill | RunControl]:
     content, waiting, waiting_bytes = b"", list[bytes](), 0
     reader: Reader | None = None
     ended, failure, came_s = False, None, time.monotonic()
@@ -88,6 +92,8 @@ def _records(pieces: Iterator[bytes], source: Source, firsts: FirstCounts) -> It
         except SpilldeckError as error:
             piece, failure = None, error
         ended = piece is None
+        if piece == b"":
+            on_idle()
         if piece:
             came_s = time.monotonic()
             waiting.append(piece)

@@ -3,6 +3,7 @@
 import inspect
 
 import faust
+import mode
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher
@@ -22,6 +23,8 @@ from streams.agents.faust_private import App, BookTable
         (AIOKafkaConsumerThread, "_create_worker_consumer", ["self", "transport"]),
         (Consumer, "_new_consumer_thread", ["self"]),
         (Consumer, "seek_wait", ["self", "partitions"]),
+        (Consumer, "highwater", ["self", "tp"]),
+        (faust.Worker, "_on_startup_end_spinner", ["self"]),
         (Stream, "noack_take", ["self", "max_", "within"]),
         (faust.Table, "_new_store", ["self"]),
         (faust.Table, "on_key_set", ["self", "key", "value"]),
@@ -63,3 +66,8 @@ def test_a_table_of_books_writes_no_changelog() -> None:
     table.on_key_set("key", 1)
     table.on_key_del("key")
     assert table._changelog_topic is None
+
+
+def test_a_worker_is_without_a_moving_sign_where_it_has_none_and_leaves_logging_alone() -> None:
+    assert "if self.spinner:" in inspect.getsource(faust.Worker._on_startup_end_spinner)
+    assert "if self.override_logging:" in inspect.getsource(mode.Worker.default_on_first_start)

@@ -142,7 +142,7 @@ def test_head_is_answered_as_get_is_without_its_body(page: Page, path: str) -> N
 
 
 @pytest.mark.parametrize(
-    "path", ["/metrics", "/healthz", "/abc", "/plot/none", "/detector/none", "/_dash-component-suites/dash/none.js"]
+    "path", ["/metrics/", "/healthz", "/abc", "/plot/none", "/detector/none", "/_dash-component-suites/dash/none.js"]
 )
 def test_an_address_that_is_none_is_answered_with_404(page: Page, path: str) -> None:
     assert page.ask(path)[0].status == 404
