@@ -181,6 +181,7 @@ class Live:
             "lists": {},
             "clock": clock(view.now_s),
             "now_ms": round(view.now_s * 1000),
+            "shows": {"run": view.run, "spills": view.book.totals.filled},
         }
         if "about" in new:
             told["parts"]["controls"] = controls(view, choices, names_on(path), beside_on(path))

@@ -38,15 +38,15 @@ def _watched() -> str:
     """Say whether anybody watches for alarms, by the Redis of the settings."""
     from redis import RedisError
 
-    from ops.commands.alarms import watched_words
     from streams.books.connect import connect
+    from streams.books.watchers import watched
     from streams.freshness import Observed, alarms
     from streams.settings import load_settings
 
     settings = load_settings()
     try:
         with connect(settings) as redis:
-            return watched_words(settings, redis)
+            return watched(redis, settings.redis.key_prefix, settings.session).text
     except RedisError:
         return alarms(Observed(now_s=0, store_lost_s=1)).text
 
