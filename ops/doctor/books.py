@@ -7,7 +7,6 @@ from contextlib import closing
 from confluent_kafka import KafkaException
 from redis.exceptions import RedisError
 
-from dashboards.data.viewer import LOSS_TOLD_S
 from ops.book_checks import PartitionStatus, findings, how_far
 from ops.doctor.finding import Check, Finding, Site, trouble, what_of
 from ops.doctor.servers import ASK_S, admin
@@ -21,7 +20,7 @@ from streams.books.registry import states
 from streams.books.watchers import watched
 from streams.conditions.store import ConditionsStore
 from streams.errors import ServerError, UsageError
-from streams.freshness import Freshness, Level, Observed, daq, pipeline
+from streams.freshness import LOSS_TOLD_S, Freshness, Level, Observed, daq, pipeline
 from streams.kafka import messages, reader
 from streams.topics import Topics, workers_group
 from streams.words import calendar_time, called, several

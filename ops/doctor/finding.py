@@ -74,7 +74,7 @@ class Check:
     """Checks without which nothing can be said: what is wrong with one of them is the cause, and this follows."""
     late: str = "doctor.late"
     """The trouble that it is if it does not end in time."""
-    bound_s: float = 4.0
+    bound_s: float = 3.0
 
     def good(self, words: str, level: Level = Level.GOOD) -> Finding:
         """Return that all is well."""

@@ -12,8 +12,8 @@ from streams.books import situation
 from streams.books.reader import BookReader
 from streams.settings import Settings
 
-ANSWER_S = 3.0
-CATCHES_UP_S = 2.5
+ANSWER_S = 2.5
+CATCHES_UP_S = 2.0
 """The page shows what is in the books within it."""
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - what others listen on
 _MOST_BYTES = 64 << 20

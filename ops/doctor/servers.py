@@ -25,7 +25,7 @@ from streams.settings import LOOPBACK, Settings
 from streams.topics import Topics
 from streams.words import several
 
-ASK_S = 2.5
+ASK_S = 1.8
 """A broker that does not answer within it is taken to be away."""
 OFFSETS = "__consumer_offsets"
 """Where a broker writes, with the time of its own clock, what a client has read."""
