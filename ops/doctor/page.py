@@ -22,7 +22,7 @@ _MOST_BYTES = 64 << 20
 def address(settings: Settings) -> str:
     """Return where the page is for this machine."""
     its = settings.dashboard
-    return f"http://{its.model_copy(update={'host': _ANY.get(its.host, its.host)}).address}"
+    return f"http://{its.model_copy(update={'host': _ANY.get(its.host, its.host)}).address}{its.prefix}"
 
 
 def _page(site: Site) -> Iterator[Finding]:
