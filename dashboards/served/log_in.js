@@ -1,10 +1,10 @@
 // Logs in, and goes back to where one came from.
 (function () {
   document.documentElement.dataset.theme = window.localStorage.getItem("spilldeck-theme") || "light";
-  const at = path => document.documentElement.dataset.prefix + path; // below the prefix, if there is one
-  const said = new URLSearchParams(window.location.search).get("next") || at("/");
+  const below = path => document.documentElement.dataset.prefix + path; // the prefix, if there is one
+  const said = new URLSearchParams(window.location.search).get("next") || below("/");
   const next = new URL(said, window.location.origin);
-  const back = next.origin === window.location.origin ? next.pathname + next.search : at("/"); // nobody is led elsewhere
+  const back = next.origin === window.location.origin ? next.pathname + next.search : below("/"); // nobody is led elsewhere
   const form = document.querySelector("form"), status = form.querySelector("[role=status]");
   document.getElementById("back").href = back;
   for (const link of document.querySelectorAll("#provider")) link.search = new URLSearchParams({ next: back });
@@ -14,7 +14,7 @@
     button.disabled = true;
     status.textContent = "";
     try {
-      const answer = await fetch(at("/log-in"), {
+      const answer = await fetch(below("/log-in"), {
         method: "POST", headers: { "Act-Id": id.map(byte => byte.toString(16).padStart(2, "0")).join("") },
         body: JSON.stringify(Object.fromEntries(new FormData(form))), signal: AbortSignal.timeout(15000),
       });
