@@ -33,6 +33,7 @@ from ops.commands import (
     release,
     replay,
     runs,
+    selftest,
     simulate,
     spills,
     tokens,
@@ -79,6 +80,7 @@ app.command()(local.up)
 app.command()(local.down)
 app.command()(local.status)
 app.command()(doctor.doctor)
+app.command()(selftest.selftest)
 app.command()(books.books)
 app.command()(process.process)
 app.command()(produce.produce)

@@ -29,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     books.KEEPER,
     page.PAGE,
     page.SHOWN,
+    servers.LEFT,
 )
 """In the order of causes."""
 ALL_S = 6.5

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from ops.doctor.finding import Check, Finding, Site, trouble, what_of
 from ops.doctor.host import full_on, is_soon, rate, size
+from ops.selftest import leftovers
 from ops.topics import Change, Difference, differences
 from streams.books.connect import no_redis, place, risks_of
 from streams.books.layout import Place
@@ -206,6 +207,20 @@ def _partition_of(group: str, count: int) -> int:
 
 
 CLOCKS = Check(name="clocks", look=_clocks, needs=("Kafka", "Redis", "topics"))
+
+
+def _left(site: Site) -> Iterator[Finding]:
+    try:
+        found = leftovers(site.settings, site.redis)
+    except (ServerError, RedisError) as error:
+        yield trouble("doctor.late", f"whether a self-test left something cannot be told ({error})", Level.UNKNOWN)
+        return
+    if found:
+        words = f"{', '.join(found)} left topics in Kafka, and perhaps keys in Redis"
+        yield trouble("selftest.left", words, Level.WARNING)
+
+
+LEFT = Check(name="self-tests", look=_left, needs=("Kafka", "Redis"))
 
 
 def _memory(site: Site) -> Iterator[Finding]:

@@ -199,6 +199,12 @@ TROUBLES = (
         "start spilldeck dashboard anew with these settings; look at its log",
     ),
     Trouble(
+        "selftest.left",
+        "Kafka lists topics of a self-test though none is at work",
+        "A self-test was killed",
+        "run spilldeck selftest, which removes what is left of earlier ones",
+    ),
+    Trouble(
         "doctor.failed",
         "One of doctor's lines says that it failed",
         "A fault of doctor's own, or something that nobody thought of",

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 from redis import Redis
 
 from ops.demo import Running
@@ -394,6 +394,13 @@ def _other_page(shift: Shift) -> None:
     shift.books(ended(0))
 
 
+def _killed_selftest(shift: Shift) -> None:
+    admin = AdminClient({"bootstrap.servers": shift.settings.kafka.bootstrap_servers})
+    topic = f"{shift.settings.kafka.topic_prefix}selftest-0123abcd.spills.raw"
+    admin.create_topics([NewTopic(topic, 1)])[topic].result(WAIT_S)
+    shift.undo.callback(lambda: admin.delete_topics([topic])[topic].result(WAIT_S))
+
+
 def _raises(shift: Shift) -> None:
     def look_in_vain(_: Site) -> Iterator[Finding]:
         raise RuntimeError("nobody thought of this")
@@ -464,6 +471,7 @@ MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
     ("page.away", _no_page, "no page answers at http://127.0.0.1:"),
     ("page.away", _no_page_of_ours, "no page answers at http://127.0.0.1:"),
     ("page.other", _other_page, f"the page shows run {PLAYED} with 8 spills, the books have run {RUN} with 3"),
+    ("selftest.left", _killed_selftest, "selftest-0123abcd left topics"),
     ("doctor.failed", _raises, "new: RuntimeError: nobody thought of this"),
     ("doctor.late", _hangs, "slow: no answer within"),
 )
