@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 from redis import Redis
 
 from ops.demo import Running, wait_until_counted
 from ops.origin import command_origin
+from ops.running import admin
 from ops.topics import ASK_S, CHANGE_S, ensure_topics, with_partitions_there
 from streams.books.compare import differences
 from streams.books.reader import BookReader
@@ -160,12 +160,12 @@ def _remove(settings: Settings, redis: Redis, session: str) -> None:
     """Remove keys, consumer group and topics of a self-test, and nothing else."""
     its = _settings_of(settings, session)
     Sessions(settings, redis, origin=command_origin()).made.clear(session)
-    admin = _admin(settings)
+    client = admin(settings)
     group = workers_group(its, session)
     topics = [topic for topic in _topics(settings) if topic.startswith(its.kafka.topic_prefix)]
-    asked = [*admin.delete_consumer_groups([group], request_timeout=ASK_S).values()]
+    asked = [*client.delete_consumer_groups([group], request_timeout=ASK_S).values()]
     if topics:
-        asked += admin.delete_topics(topics, operation_timeout=CHANGE_S, request_timeout=CHANGE_S).values()
+        asked += client.delete_topics(topics, operation_timeout=CHANGE_S, request_timeout=CHANGE_S).values()
     for each in asked:
         try:
             each.result(CHANGE_S)
@@ -179,10 +179,6 @@ def _remove(settings: Settings, redis: Redis, session: str) -> None:
 
 def _topics(settings: Settings) -> list[str]:
     try:
-        return sorted(_admin(settings).list_topics(timeout=ASK_S).topics)
+        return sorted(admin(settings).list_topics(timeout=ASK_S).topics)
     except KafkaException as error:
         raise no_kafka(settings, error) from error
-
-
-def _admin(settings: Settings) -> AdminClient:
-    return AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 0})

@@ -9,8 +9,8 @@ from redis.exceptions import RedisError
 
 from ops.book_checks import PartitionStatus, findings, how_far
 from ops.doctor.finding import Check, Finding, Site, trouble, what_of
-from ops.doctor.servers import ASK_S, admin
-from ops.running import running_workers
+from ops.doctor.servers import ASK_S
+from ops.running import admin, running_workers
 from schemas.records import NO_RUN
 from streams.books import situation
 from streams.books.part_reader import UnreadableRunError

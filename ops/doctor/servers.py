@@ -9,11 +9,11 @@ from typing import Any
 
 import psutil
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 from redis.exceptions import RedisError
 
 from ops.doctor.finding import Check, Finding, Site, trouble, what_of
 from ops.doctor.host import full_on, is_soon, rate, size
+from ops.running import admin
 from ops.selftest import leftovers
 from ops.topics import Change, Difference, differences
 from streams.books.connect import no_redis, place, risks_of
@@ -22,7 +22,7 @@ from streams.errors import ServerError
 from streams.freshness import CLOCK_AHEAD_S, Level, span
 from streams.kafka import messages, no_kafka, partitions, reader
 from streams.kafka import span as offsets
-from streams.settings import LOOPBACK, Settings
+from streams.settings import LOOPBACK
 from streams.topics import Topics
 from streams.words import several
 
@@ -33,11 +33,6 @@ OFFSETS = "__consumer_offsets"
 _SHOWN_S = 0.05
 _RETENTION = ("retention.ms", "retention.bytes", "cleanup.policy")
 _WEEK_MS = 7 * 86_400_000
-
-
-def admin(settings: Settings) -> AdminClient:
-    """Return a client that asks Kafka about groups."""
-    return AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 0})
 
 
 def _kafka(site: Site) -> Iterator[Finding]:
