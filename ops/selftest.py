@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,21 +161,31 @@ def _remove(settings: Settings, redis: Redis, session: str) -> None:
     """Remove keys, consumer group and topics of a self-test, and nothing else."""
     its = _settings_of(settings, session)
     Sessions(settings, redis, origin=command_origin()).made.clear(session)
-    client = admin(settings)
-    group = workers_group(its, session)
-    topics = [topic for topic in _topics(settings) if topic.startswith(its.kafka.topic_prefix)]
-    asked = [*client.delete_consumer_groups([group], request_timeout=ASK_S).values()]
-    if topics:
-        asked += client.delete_topics(topics, operation_timeout=CHANGE_S, request_timeout=CHANGE_S).values()
-    for each in asked:
+    client, prefix = admin(settings), its.kafka.topic_prefix
+    _wait_for(client.delete_consumer_groups, [workers_group(its, session)], prefix)
+    if topics := [topic for topic in _topics(settings) if topic.startswith(prefix)]:
+        _wait_for(client.delete_topics, topics, prefix)
+
+
+def _wait_for(remove: Callable[..., dict[str, Future[None]]], names: list[str], prefix: str) -> None:
+    """Have Kafka remove something; a group lasts until it takes a worker that was killed for gone."""
+    deadline_s = time.monotonic() + CHANGE_S
+    while True:
         try:
-            each.result(CHANGE_S)
+            for each in remove(names, request_timeout=CHANGE_S).values():
+                each.result(CHANGE_S)
         except KafkaException as error:
-            if error.args[0].code() not in _GONE:
+            code = error.args[0].code()
+            if code in _GONE:
+                return
+            if code != KafkaError.NON_EMPTY_GROUP or time.monotonic() > deadline_s:
                 raise ServerError(
-                    f"the topics of {session} cannot be removed ({error.args[0].str()}): have whoever keeps Kafka "
-                    f"remove those that begin with {its.kafka.topic_prefix}"
+                    f"what a self-test left cannot be removed ({error.args[0].str()}): have whoever keeps Kafka remove "
+                    f"what begins with {prefix}"
                 ) from error
+            time.sleep(ALIVE_S)
+        else:
+            return
 
 
 def _topics(settings: Settings) -> list[str]:
