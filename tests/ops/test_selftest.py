@@ -71,7 +71,6 @@ def test_one_that_was_killed_is_found_and_removed_and_live_notices_nothing(live:
     assert told["identical"]
     assert told["spills"] == of_selftest.SPILLS
     assert told["removed"] == [left]
-    assert told["seconds"] < 60
 
     assert topics(live) == before
     assert not of_selftests(keys(live))
