@@ -162,7 +162,7 @@ def _waits_since_s(site: Site, status: Sequence[PartitionStatus]) -> float:
     return min(found, default=0) / 1000
 
 
-BOOKS = Check(name="books", look=_books, needs=("workers",))
+BOOKS = Check(name="books", look=_books, needs=("workers",), reads_all=True)
 
 
 def _spills(site: Site) -> Iterator[Finding]:

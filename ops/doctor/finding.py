@@ -75,6 +75,8 @@ class Check:
     late: str = "doctor.late"
     """The trouble that it is if it does not end in time."""
     bound_s: float = 3.0
+    reads_all: bool = False
+    """With `--deep` it reads all runs, which takes as long as it takes."""
 
     def good(self, words: str, level: Level = Level.GOOD) -> Finding:
         """Return that all is well."""

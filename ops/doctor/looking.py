@@ -94,10 +94,14 @@ def _go_on(its: _At, there: dict[str, _At], site: Site, end_s: float) -> None:
             its.thread.start()
     elif not its.thread.is_alive():
         its.is_over = True
-    elif now_s > min(its.began_s + its.check.bound_s, end_s):
+    elif now_s > min(its.began_s + _bound_s(its.check, site), end_s):
         words = f"{its.check.name}: no answer within {now_s - its.began_s:.0f} s"
         level = Level.UNKNOWN if its.check.late == "doctor.late" else Level.BAD
         its.found, its.is_over = [*its.found, trouble(its.check.late, words, level)], True
+
+
+def _bound_s(check: Check, site: Site) -> float:
+    return DEEP_S if site.deep and check.reads_all else check.bound_s
 
 
 def _run(its: _At, site: Site, found: list[Finding]) -> None:

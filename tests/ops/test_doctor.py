@@ -496,6 +496,16 @@ def test_each_trouble_of_the_table_is_made_here() -> None:
     assert len(TROUBLES) == len(BY_ID)
 
 
+def test_reading_all_runs_may_take_longer(shift: Shift) -> None:
+    def read_all(_: Site) -> Iterator[Finding]:
+        time.sleep(0.3)
+        yield slow.good("read")
+
+    slow = Check(name="slow", look=read_all, bound_s=0.1, reads_all=True)
+    assert [each.id for each in look(checks=[slow])[0]] == ["doctor.late"]
+    assert [each.id for each in look(checks=[slow], deep=True)[0]] == ["slow"]
+
+
 def test_servers_that_hang_keep_nobody_waiting(shift: Shift, stack: LocalStack) -> None:
     hung = [its for name in ("kafka", "redis") if (its := processes.find(name, stack.directory)) is not None]
     assert len(hung) == 2
