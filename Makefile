@@ -22,6 +22,7 @@ demo: $(VENV)/run.stamp  ## The whole way of a spill on this machine: make demo 
 # the order of tests/conftest.py.
 test: $(VENV)/dev.stamp  ## All tests: make test ARGS="-k worker"
 	@sh .ci/chromium
+	@sh .ci/nginx
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20 $(ARGS)
 
 lint: $(VENV)/dev.stamp  ## Style, types, and which part may know which.

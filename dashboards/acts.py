@@ -23,6 +23,7 @@ from dashboards import run_acts
 from dashboards.access.identity import NOBODY, Access, Person, RefusedError, Way
 from dashboards.access.roles import Role
 from dashboards.access.sessions import COOKIE
+from dashboards.addresses import at
 from dashboards.data import Data
 from dashboards.log_ins import LogIn, LogIns
 from dashboards.refusals import Said, refused, sentence
@@ -236,7 +237,7 @@ class Acts:
         said = {"name": person.name, "role": person.role.value, "may": may, "way": person.way.value}
         answer = JSONResponse(said | {"line": _line(person, is_configured=configured), "configured": configured})
         if is_over:
-            answer.delete_cookie(COOKIE)
+            answer.delete_cookie(COOKIE, path=at("/"))
         return answer
 
     def _flag(self, asked: _Asked, said: _Flag) -> Response:

@@ -21,6 +21,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dashboards.access.identity import SocketPeer
 from dashboards.acts import Acts
+from dashboards.addresses import Below, Forwarded, at, below, plain
 from dashboards.backend import Backend
 from dashboards.callbacks import add_callbacks
 from dashboards.choices import Choices, number
@@ -32,6 +33,7 @@ from dashboards.faults import Faults
 from dashboards.guard import NO_SUCH_PAGE, Guard
 from dashboards.handover import MARKDOWN, PAGE, HandOver
 from dashboards.live import COMPRESSION, Live
+from dashboards.log_ins import BEGIN
 from dashboards.make import FigureCache, file_name
 from dashboards.pages.dialogs import dialogs
 from dashboards.pages.links import act, choose
@@ -58,7 +60,7 @@ from streams.freshness import BROWSER_LATE_S
 from streams.health.state import Health
 from streams.settings import LOOPBACK, Settings
 
-TRUSTED = ("127.0.0.1",)
+TRUSTED = ("127.0.0.1", "::1")
 """Who is believed for whom it asks, and whether by TLS, besides the proxies of the settings: one on this machine."""
 HOLD_S = 0.5
 """The longest that an answer waits: a browser has six connections to a server, and of twelve tabs two share one."""
@@ -100,6 +102,11 @@ class _Page(Dash):
 
 def create_app(settings: Settings, data: Data) -> FastAPI:
     """Return the server of the page."""
+    with below(settings.dashboard.prefix):
+        return _create_app(settings, data)
+
+
+def _create_app(settings: Settings, data: Data) -> FastAPI:
     figures, faults = FigureCache(), Faults()
     app = _Page(
         __name__,
@@ -108,6 +115,8 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
         update_title=None,
         suppress_callback_exceptions=True,
         hooks={"layout_pre": _LOAD},
+        routes_pathname_prefix="/",
+        requests_pathname_prefix=at("/"),
     )
     server: FastAPI = app.server
     threads: Threads = app.backend.threads
@@ -125,7 +134,7 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     app.loading = LOADING.read_text().replace("PLOTLY", plotly)
     preload = f'<link rel="preload" as="script" href="{plotly}">'
     app.index_string = (
-        app.index_string.replace("<html>", '<html lang="en">')
+        app.index_string.replace("<html>", f'<html lang="en" data-prefix="{at("")}">')
         .replace("{%favicon%}", _ICON)
         .replace("{%css%}", preload + "{%css%}")
         .replace("{%app_entry%}", '<div id="loading" role="status"></div>{%app_entry%}')
@@ -138,8 +147,11 @@ def create_app(settings: Settings, data: Data) -> FastAPI:
     names = {*LOOPBACK, settings.dashboard.host, *settings.dashboard.names}
     server.add_middleware(Guard, names=names, policy=_policy(app), faults=faults)
     # uvicorn's own would come before who is at the other end is noted.
+    server.add_middleware(Below, prefix=settings.dashboard.prefix)
     proxies = [*TRUSTED, *map(str, settings.access.proxy_peers)]
     server.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)
+    listed = frozenset(plain(str(peer)) for peer in settings.access.proxy_peers)
+    server.add_middleware(Forwarded, peers=listed, prefix=settings.dashboard.prefix)
     server.add_middleware(SocketPeer)
     server.add_middleware(Timed)
     return server
@@ -169,15 +181,16 @@ def _add_script(server: FastAPI, file: Path) -> str:
         return Response(gzip.decompress(content), media_type="text/javascript", headers=headers)
 
     server.add_route(address, script)
-    return address
+    return at(address)
 
 
 def _add_log_in(server: FastAPI, settings: Settings) -> None:
     """Have the page served on which one logs in."""
-    provider = '<p><a class="choice" href="/log-in/provider">Log in as elsewhere here</a></p>'
+    provider = f'<p><a class="choice" id="provider" href="{at(BEGIN)}">Log in as elsewhere here</a></p>'
     parts = {
         "SCRIPT": _add_script(server, LOG_IN_SCRIPT),
         "ICON": _ICON,
+        "PREFIX": at(""),
         "PROVIDER": provider if settings.access.oidc_issuer is not None else "",
     }
     content = LOG_IN.read_text()
@@ -193,6 +206,7 @@ def _add_log_in(server: FastAPI, settings: Settings) -> None:
 def _add_hand_over(server: FastAPI, settings: Settings, threads: Threads) -> None:
     """Have the hand-over served, as a page and as Markdown."""
     text = HAND_OVER.read_text().replace("SCRIPT", _add_script(server, HAND_OVER_SCRIPT)).replace("ICON", _ICON)
+    text = text.replace("PREFIX", at(""))
     made = HandOver(settings, text)
     for path, answer in ((PAGE, made.page), (MARKDOWN, made.markdown)):
 
@@ -204,7 +218,7 @@ def _add_hand_over(server: FastAPI, settings: Settings, threads: Threads) -> Non
 
 def _add_alarm(server: FastAPI, data: Data, threads: Threads, acting: str) -> None:
     """Have the page of each alarm served."""
-    fixed = {"SCRIPT": _add_script(server, ALARM_SCRIPT), "ICON": _ICON, "ACTING": acting}
+    fixed = {"SCRIPT": _add_script(server, ALARM_SCRIPT), "ICON": _ICON, "ACTING": acting, "PREFIX": at("")}
     content = re.sub("|".join(fixed), lambda found: fixed[found[0]], ALARM.read_text())
 
     def made(alarm_id: str) -> Response:

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 
+from dashboards.addresses import at, within
 from dashboards.choices import Choices, passed_over
 from dashboards.data import Data
 from dashboards.faults import Faults
@@ -31,13 +32,13 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache, faults: Faults) -
         State("theme", "data"),
     )
     def show_page(path: str | None, search: str | None, theme: str | None) -> tuple[Any, ...]:
-        path = path or "/"
+        path = within(path or "/")
         try:
             return _page(data, figures, path, search, theme)
         except Exception as error:  # noqa: BLE001 - it is told where the page would stand
             faults.note("a page cannot be made", error, f"{path}{search or ''}")
             words = html.Div("This page cannot be made: the server's log says why.", className="card alone bad")
-            page = html.Div(words, **{"data-has": "", "data-path": path, "data-made": uuid4().hex})
+            page = html.Div(words, **{"data-has": "", "data-path": at(path), "data-made": uuid4().hex})
             return page, plots.navigation(path), *[no_update] * 5
 
     app.clientside_callback(
@@ -63,7 +64,7 @@ def _page(data: Data, figures: FigureCache, path: str, search: str | None, theme
     has = joined(versions(view, theme, choices, names))
     parts = plots.page(path, figures.maker(view, theme, choices))
     made = uuid4().hex  # the browser has other figures on it later, and must not take it for a new page then
-    page = html.Div(parts, **{"data-has": has, "data-path": path, "data-made": made})
+    page = html.Div(parts, **{"data-has": has, "data-path": at(path), "data-made": made})
     choosing = controls(view, choices, names, beside)
     about = strip(view), badges(view), banners(view, choices, passed_over(search)), choosing
     absent = situation.not_read_out(view.book.totals)

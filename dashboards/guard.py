@@ -9,6 +9,7 @@ from fastapi import Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboards.addresses import ASKED
 from dashboards.faults import Faults
 from dashboards.threads import TooManyError
 
@@ -89,8 +90,11 @@ class Guard:
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
         """Return with which status and words a request is refused, if it is."""
         headers = Headers(scope=scope)
-        if not self._knows(host := headers.get("host", "")):
-            return 400, f"This server is not known as {ascii(host)[1:-1]}: dashboard.names says how it is known."
+        host = headers.get("host", "")
+        # A proxy says for which name it was asked. That alone says nothing of who asks us: both have to be known.
+        for name in (scope.get(ASKED, host), host):
+            if not self._knows(name):
+                return 400, f"This server is not known as {ascii(name)[1:-1]}: dashboard.names says how it is known."
         if _is_of_foreign_page(scope["method"], headers, host):
             return 403, "A page of another server asked for this: it is refused."
         length = len(scope["raw_path"]) + len(scope["query_string"])

@@ -8,6 +8,7 @@ from html import escape
 from fastapi import Request, Response
 from redis.exceptions import RedisError
 
+from dashboards.addresses import at
 from dashboards.data.shift import MOST_HOURS, shift
 from dashboards.pages.handover import sections
 from dashboards.refusals import sentence
@@ -58,7 +59,7 @@ class HandOver:
         headers = {"Cache-Control": "no-store"}
         if not is_page:
             return Response(markdown(made), media_type="text/markdown; charset=utf-8", headers=headers)
-        text = self._page.replace("MARKDOWN", f"{MARKDOWN}?hours={hours:g}").replace("TITLE", escape(made.title))
+        text = self._page.replace("MARKDOWN", f"{at(MARKDOWN)}?hours={hours:g}").replace("TITLE", escape(made.title))
         return Response(text.replace("SECTIONS", sections(made)), media_type="text/html", headers=headers)
 
     def _report(self, hours: float) -> Report:

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from fastapi import Request, Response
 
+from dashboards.addresses import within
 from dashboards.choices import Choices, passed_over
 from dashboards.data import Data, ShownSpill, View
 from dashboards.figures.theme import LIGHT, THEMES
@@ -55,7 +56,7 @@ class Look:
     @classmethod
     def of(cls, asked: Mapping[str, str]) -> Self:
         """Return what a browser asks for."""
-        path, theme = asked.get("path", ""), asked.get("theme", "")
+        path, theme = within(asked.get("path", "")), asked.get("theme", "")
         return cls(
             path=path if is_page(path) else "",
             choices=choices_on(path, Choices.of(asked.get("search"))),
@@ -190,6 +191,7 @@ class Live:
             "lists": {},
             "clock": clock(view.now_s),
             "now_ms": round(view.now_s * 1000),
+            "shows": {"run": view.run, "spills": view.book.totals.filled},
         }
         if "about" in new:
             told["parts"]["controls"] = controls(view, choices, names_on(path), beside_on(path))

@@ -14,6 +14,7 @@ from dashboards.access.attempts import Attempts
 from dashboards.access.identity import Access, RefusedError
 from dashboards.access.oidc import WITHIN_S, Begun, Provider, ProviderRefusedError
 from dashboards.access.sessions import COOKIE
+from dashboards.addresses import at
 from dashboards.refusals import LOGGED, Said, refusal, refused
 from dashboards.threads import peer_of
 from streams.errors import SpilldeckError
@@ -56,7 +57,7 @@ class LogIns:
         if cookie := request.cookies.get(COOKIE):
             self._access.sessions.end(cookie)
         answer = JSONResponse({})
-        answer.delete_cookie(COOKIE)
+        answer.delete_cookie(COOKIE, path=at("/"))
         return answer
 
     def by_provider(self) -> Mapping[str, Callable[[Request], Response]]:
@@ -67,13 +68,13 @@ class LogIns:
     def _begin(self, provider: Provider, request: Request) -> Response:
         try:
             self._count_attempt(f"peer {peer_of(request)}")
-            url, begun = provider.begin(_back(request), _ours(request.query_params.get("next", "/")))
+            url, begun = provider.begin(_back(request), _ours(request.query_params.get("next", at("/"))))
         except (RefusedError, SpilldeckError) as error:
             return refused(request, "", refusal(error))
         answer = RedirectResponse(url, 303)
         cookie, secure = self._access.sessions.sign(begun, BEGUN), request.url.scheme == "https"
         # Lax: what brings somebody back is a page of the provider.
-        answer.set_cookie(BEGUN, cookie, round(WITHIN_S), path=BACK, httponly=True, samesite="lax", secure=secure)
+        answer.set_cookie(BEGUN, cookie, round(WITHIN_S), path=at(BACK), httponly=True, samesite="lax", secure=secure)
         return answer
 
     def _end(self, provider: Provider, request: Request) -> Response:
@@ -83,17 +84,17 @@ class LogIns:
             answer = self._with_session(request, RedirectResponse(begun.next, 303), name)
         except ProviderRefusedError as error:
             _log.warning("the word of the provider is refused", why=ascii(str(error)[:LOGGED]))
-            said = RefusedError(401, "Nobody has logged in at the provider: begin again at /log-in.")
+            said = RefusedError(401, f"Nobody has logged in at the provider: begin again at {at('/log-in')}.")
             return refused(request, "", said)
         except (RefusedError, SpilldeckError) as error:
             return refused(request, "", refusal(error))
-        answer.delete_cookie(BEGUN, path=BACK)
+        answer.delete_cookie(BEGUN, path=at(BACK))
         return answer
 
     def _begun(self, request: Request) -> Begun:
         kept = self._access.sessions.signed(request.cookies.get(BEGUN, ""), BEGUN)
         if not kept:
-            raise RefusedError(401, "This log-in was not begun here: begin again at /log-in.")
+            raise RefusedError(401, f"This log-in was not begun here: begin again at {at('/log-in')}.")
         return Begun(*kept)
 
     def _user(self, name: str) -> str:
@@ -104,7 +105,7 @@ class LogIns:
     def _with_session(self, request: Request, answer: Response, user: str) -> Response:
         cookie, seconds = self._access.sessions.begin(user), self._access.sessions.seconds
         secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, cookie, seconds, httponly=True, samesite="strict", secure=secure)
+        answer.set_cookie(COOKIE, cookie, seconds, path=at("/"), httponly=True, samesite="strict", secure=secure)
         return answer
 
     def _count_attempt(self, *whose: str) -> None:
@@ -113,10 +114,10 @@ class LogIns:
 
 
 def _back(request: Request) -> str:
-    return f"{request.url.scheme}://{request.headers['host']}{BACK}"
+    return f"{request.url.scheme}://{request.headers['host']}{at(BACK)}"
 
 
 def _ours(address: str) -> str:
     """Return an address if it is one of this server's: nobody is led elsewhere."""
     is_ours = address.startswith("/") and not address.startswith(("//", "/\\"))
-    return address if is_ours and address.isprintable() and len(address) <= ADDRESS_CHARACTERS else "/"
+    return address if is_ours and address.isprintable() and len(address) <= ADDRESS_CHARACTERS else at("/")

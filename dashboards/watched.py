@@ -7,7 +7,8 @@ from functools import partial
 from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dashboards.access.identity import is_here, plain_address
+from dashboards.access.identity import is_here
+from dashboards.addresses import plain
 from dashboards.data import Data
 from dashboards.guard import LIVE
 from dashboards.live import Live
@@ -37,7 +38,7 @@ def add_watched(server: FastAPI, settings: Settings, data: Data, live: Live) -> 
         does=lambda: several(live.open, "open page"),
         figures=figures,
     )
-    peers = frozenset(plain_address(str(peer)) for peer in settings.metrics.peers)
+    peers = frozenset(plain(str(peer)) for peer in settings.metrics.peers)
     said = partial(_said, health, peers)
 
     async def live_or_said(request: Request) -> Response:

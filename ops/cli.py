@@ -17,6 +17,7 @@ from ops.commands import (
     conditions,
     config,
     demo,
+    doctor,
     export,
     flags,
     good_spills,
@@ -32,6 +33,7 @@ from ops.commands import (
     release,
     replay,
     runs,
+    selftest,
     simulate,
     spills,
     tokens,
@@ -77,6 +79,8 @@ app.command()(demo.demo)
 app.command()(local.up)
 app.command()(local.down)
 app.command()(local.status)
+app.command()(doctor.doctor)
+app.command()(selftest.selftest)
 app.command()(books.books)
 app.command()(process.process)
 app.command()(produce.produce)

@@ -239,8 +239,8 @@ def _first_run() -> int:
     return simulator().runs[1]
 
 
-def wait_until_counted(running: Running) -> None:
-    """Wait until the books hold all that spills.raw holds.
+def wait_until_counted(running: Running, stall_s: float = STALL_S) -> None:
+    """Wait until the books hold all that spills.raw holds; without one more for so long it is given up.
 
     Raises
     ------
@@ -263,11 +263,11 @@ def wait_until_counted(running: Running) -> None:
                 return
             if now > counted:
                 counted, since = now, time.monotonic()
-            elif time.monotonic() - since > STALL_S:
+            elif time.monotonic() - since > stall_s:
                 words = "; ".join(f"the {part.name} last said: {part.last_words()}" for part in running.parts)
                 raise ServerError(
                     f"{of - now} of {of} messages are not in the books and nothing has moved for "
-                    f"{STALL_S:.0f} s; {words}"
+                    f"{stall_s:.0f} s; {words}"
                 )
             time.sleep(0.1)
 

@@ -11,7 +11,7 @@ ASK_S = 5.0
 """A broker that does not answer within it is taken to be down."""
 
 
-def running_workers(settings: Settings, admin: AdminClient) -> dict[str, list[str]]:
+def running_workers(settings: Settings, client: AdminClient) -> dict[str, list[str]]:
     """Return the host of each worker, by the groups that have some; one that was killed stays for its session time-out.
 
     Raises
@@ -21,9 +21,9 @@ def running_workers(settings: Settings, admin: AdminClient) -> dict[str, list[st
     """
     any_session = workers_group(settings, "")
     try:
-        there = admin.list_consumer_groups(request_timeout=ASK_S).result().valid
+        there = client.list_consumer_groups(request_timeout=ASK_S).result().valid
         groups = [group.group_id for group in there if group.group_id.startswith(any_session)]
-        asked = admin.describe_consumer_groups(groups, request_timeout=ASK_S) if groups else {}
+        asked = client.describe_consumer_groups(groups, request_timeout=ASK_S) if groups else {}
         members = {group: future.result().members for group, future in asked.items()}
     except KafkaException as error:
         raise no_kafka(settings, error) from error

@@ -23,6 +23,8 @@ OWN_CLOCK_OFF_S = 10.0
 """Spills whose own times differ so much from when they were produced have a clock that is off, or came late."""
 RECORDED_S = 86_400.0
 """Spills that are so old when they are produced were recorded: a file is played."""
+LOSS_TOLD_S = 86_400.0
+"""For so long it is told what Kafka lost: each shift hears of it. The runs' missing spills stay in their books."""
 WATCHER_SILENT_S = 15.0
 """A watcher of alarms speaks every second, but may have a whole run to judge first, and several alarms to write."""
 REFUSED_OF_LAST, REFUSED_LATE, REFUSED_ALL = 20, 3, 10

@@ -246,8 +246,18 @@ class DashboardSettings(_Section):
     """Longest time between two looks for new spills; checkpoints are shown when they are made."""
     references: Path = Path("~/.local/state/spilldeck/references")
     """Where `references import` keeps histograms to compare with; the page reads them there."""
+    prefix: Annotated[
+        str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*/?$"), AfterValidator(lambda said: said.rstrip("/"))
+    ] = ""
+    """Below which a proxy has the page, as /spilldeck/, whether it takes that away or not; without it, at the root."""
     url: Annotated[str, Field(pattern=r"^(https?://[^\s?#]+)?$")] = ""
     """Address at which others open the page, as https://host: what is told of alarms has links to it, or else none."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.url and not urlsplit(self.url).path.rstrip("/").endswith(self.prefix):
+            raise ValueError(f"url has another path than prefix says: it ends in {self.prefix}")
+        return self
 
     def link(self, path: str) -> str:
         """Return the address of one of the page's parts from elsewhere; empty if nobody said where the page is."""

@@ -13,9 +13,9 @@ from dashboards.access.accounts import Accounts, is_name
 from dashboards.access.oidc import Provider
 from dashboards.access.roles import Role
 from dashboards.access.sessions import COOKIE, Sessions
+from dashboards.addresses import PEER, plain
 from streams.settings import AccessSettings
 
-_PEER = "spilldeck.peer"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 """A proxy sets one of these: what it passes on may come from anywhere."""
 
@@ -69,7 +69,7 @@ class SocketPeer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Note it."""
-        await self._app({**scope, _PEER: (scope.get("client") or ("",))[0]}, receive, send)
+        await self._app({**scope, PEER: (scope.get("client") or ("",))[0]}, receive, send)
 
 
 class Access:
@@ -86,7 +86,7 @@ class Access:
         self.accounts = Accounts(directory)
         self.sessions = Sessions(directory, self.accounts, settings.session_hours)
         self.provider = Provider(settings) if settings.oidc_issuer is not None else None
-        self._peers = {plain_address(str(peer)) for peer in settings.proxy_peers}
+        self._peers = {plain(str(peer)) for peer in settings.proxy_peers}
         self._header = settings.proxy_header
 
     def is_configured(self) -> bool:
@@ -106,7 +106,7 @@ class Access:
         if self._peers and (said := request.headers.getlist(self._header)):
             if len(said) > 1 or not (said[0] == "" or is_name(said[0])):
                 raise RefusedError(400, f"The header {self._header} is to name one user, once: mend the proxy.")
-            if said[0] and plain_address(request.scope.get(_PEER, "")) in self._peers:
+            if said[0] and plain(request.scope.get(PEER, "")) in self._peers:
                 user = self.accounts.users().get(said[0])
                 return Person(name=said[0], role=user.role if user else Role.VIEWER, way=Way.PROXY)
         if cookie := request.cookies.get(COOKIE):
@@ -133,17 +133,8 @@ def is_here(request: Request, peers: AbstractSet[str] = frozenset()) -> bool:
     """Say whether somebody on this machine asks, or one of these addresses, and no proxy for somebody else."""
     if any(name in request.headers for name in _FORWARDED):
         return False
-    peer = plain_address(request.scope.get(_PEER, ""))
+    peer = plain(request.scope.get(PEER, ""))
     try:
         return peer in peers or ipaddress.ip_address(peer).is_loopback
     except ValueError:
         return False
-
-
-def plain_address(address: str) -> str:
-    """Return an address as it is written usually, of IPv4 where it is one."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(getattr(found, "ipv4_mapped", None) or found)

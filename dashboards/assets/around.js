@@ -5,6 +5,7 @@
     window.history.pushState({}, "", url);
     window.dispatchEvent(new PopStateEvent("popstate"));
   };
+  const below = path => document.documentElement.dataset.prefix + path; // the prefix, if there is one
   const address = () => new URL(window.location.href);
   // `data-set` is what changes in the address; without a value, a choice is taken back.
   const changed = what => {
@@ -22,7 +23,7 @@
     const url = changed(link.dataset.set);
     if (link.dataset.page !== undefined) url.pathname = new URL(link.getAttribute("href"), url).pathname;
     // The page of a spill is of its own run: another is shown from its first page on.
-    else if (url.pathname.startsWith("/spill/") && new URLSearchParams(link.dataset.set).has("run")) url.pathname = "/";
+    else if (url.pathname.startsWith(below("/spill/")) && new URLSearchParams(link.dataset.set).has("run")) url.pathname = below("/");
     return url;
   };
   const graphs = () => [...document.querySelectorAll(".js-plotly-plot")];
@@ -130,7 +131,7 @@
       const [limits, last, told] = ["try-limits", "try-last", "tried"].map(name => document.getElementById(name));
       told.textContent = "Trying them …";
       try {
-        const answer = await fetch("/try?" + new URLSearchParams({ last: last.value }), { method: "POST", body: limits.value });
+        const answer = await fetch(below("/try?") + new URLSearchParams({ last: last.value }), { method: "POST", body: limits.value });
         told.textContent = await answer.text();
       } catch {
         told.textContent = "The server does not answer: try again.";
@@ -148,7 +149,7 @@
       const frozen = freeze ? changed(freeze.dataset.set) : address();
       document.getElementById("link-frozen").value = frozen.href;
       // Whoever opens it later finds what there was when it was made.
-      if (freeze) fetch("/live?" + new URLSearchParams({ path: frozen.pathname, search: frozen.search })).catch(() => {});
+      if (freeze) fetch(below("/live?") + new URLSearchParams({ path: frozen.pathname, search: frozen.search })).catch(() => {});
     },
   };
   // A large screen goes on to the next page of the row, unless something is bad or somebody reads what opened over it.

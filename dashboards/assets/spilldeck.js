@@ -33,7 +33,7 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       try {
         // An answer that may be kept is asked for by one tab at a time, and the others wait for it.
         const how = { signal: question.control.signal, cache: "no-store" };
-        const response = await fetch("/live?" + question.wanted + "&" + asked, how);
+        const response = await fetch(document.documentElement.dataset.prefix + "/live?" + question.wanted + "&" + asked, how);
         if (!response.ok) throw response;
         const told = await response.json();
         if (question !== this.question) return;

@@ -267,10 +267,7 @@ class RunReader:
         if standing.left:
             where = ", ".join(map(str, standing.left))
             warnings.append(f"Run {run} is being made again from Kafka (partition {where}): its plots lack some spills")
-        for what, its in (("versions of the code", book.totals.code), ("sets of tables", book.totals.conditions)):
-            if len(its) > 1:
-                both = ", ".join(sorted(each or "none" for each in its))
-                warnings.append(f"Spills of run {run} were made with several {what}: {both}")
+        warnings += [f"Spills of run {run} were made with several {what}" for what in situation.mixed(book.totals)]
         warnings += calibration_warnings(run, book.totals)
         if book.counted_twice:
             warnings.append(f"Counted twice, as in two partitions: {several(book.counted_twice, 'spill')} of run {run}")

@@ -21,11 +21,8 @@ from streams.books.limits import TypeLimits
 from streams.books.progress import Progress
 from streams.books.promotions import Promoted
 from streams.errors import SpilldeckError
-from streams.freshness import Level, Observed, alarms, daq, pipeline, silence_s, span, stand
+from streams.freshness import LOSS_TOLD_S, Level, Observed, alarms, daq, pipeline, silence_s, span, stand
 from streams.settings import Settings
-
-LOSS_TOLD_S = 86_400.0
-"""For so long the page tells what Kafka lost: each shift hears of it. The runs' missing spills stay in their books."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

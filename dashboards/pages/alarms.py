@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from dash import html
 
+from dashboards.addresses import at
 from dashboards.data import View
 from dashboards.pages.issues import known_button
 from dashboards.pages.links import to_page, to_page_with
@@ -121,7 +122,9 @@ def _what(alarm: Alarm) -> list[Any]:
     if new.plot in experiment().plots:
         title = experiment().plots[new.plot].title
         links.append(to_page_with(title, f"/plot/{new.plot}", run, said=f"This plot in run {new.run}"))
-    links.append(html.A("Its page", href=f"/alarm/{alarm.id}", className="choice", title="To be sent to a telephone"))
+    links.append(
+        html.A("Its page", href=at(f"/alarm/{alarm.id}"), className="choice", title="To be sent to a telephone")
+    )
     return [
         html.Div(new.words, className="words"),
         html.Div(when(new, alarm.at_us), className="why"),

@@ -4,6 +4,7 @@ from typing import Any
 
 from dash import html
 
+from dashboards.addresses import at
 from dashboards.data import View
 from dashboards.pages.elements import element, label
 from dashboards.pages.links import to_page, to_page_with
@@ -104,7 +105,7 @@ def tabs(view: View, here: str) -> Any:
     }
     links = [to_page(words, f"/{name}", className="here" if name == here else "") for name, words in titles.items()]
     # A page of its own: it keeps nothing that is chosen.
-    return html.Nav([*links, html.A("Hand-over", href="/handover")], className="tabs")
+    return html.Nav([*links, html.A("Hand-over", href=at("/handover"))], className="tabs")
 
 
 def _table(its: list[Issue], view: View) -> Any:

@@ -7,18 +7,21 @@ from typing import Any
 from dash import html
 
 from dashboards.access.roles import Role
+from dashboards.addresses import at
 
 _KEYS_SAID = {" ": "space"}
 
 
 def to_page(words: Any, path: str, *, key: str = "", **properties: Any) -> Any:
     """Return a link to another page; the browser adds what is chosen now."""
-    return html.A(words, href=path, **{"data-page": ""}, **_key(key, properties))
+    return html.A(words, href=at(path), **{"data-page": ""}, **_key(key, properties))
 
 
 def to_page_with(words: Any, path: str, what: str, *, said: str) -> Any:
     """Return a link to another page that changes a part of what is chosen, too; see `choose`."""
-    return html.A(words, href=f"{path}?{what}", className="choice", title=said, **{"data-page": "", "data-set": what})
+    return html.A(
+        words, href=f"{at(path)}?{what}", className="choice", title=said, **{"data-page": "", "data-set": what}
+    )
 
 
 def beside(words: Any, what: str, *, said: str) -> Any:
@@ -62,7 +65,7 @@ def decide(words: Any, path: str, said: Mapping[str, Any], *, asks: str, role: R
     asks
         The question, which says what it does.
     """
-    what = {"data-act": path, "data-said": json.dumps(said), "data-asks": asks}
+    what = {"data-act": at(path), "data-said": json.dumps(said), "data-asks": asks}
     return html.Button(words, type="button", className=f"choice may-{role}", title=asks, **what)
 
 

@@ -3,6 +3,7 @@
 from html import escape
 from typing import NamedTuple
 
+from dashboards.addresses import at
 from dashboards.choices import Choices
 from dashboards.data import Data, View
 from dashboards.figures.small import small
@@ -68,7 +69,7 @@ def _picture(alarm: Alarm, view: View) -> str:
     plot = experiment().plots.get(alarm.new.plot)
     if plot is None:
         return ""
-    link = f"<a class='choice' href='/plot/{plot.name}?run={alarm.new.run}'>{escape(plot.title)}</a>"
+    link = f"<a class='choice' href='{at('/plot/' + plot.name)}?run={alarm.new.run}'>{escape(plot.title)}</a>"
     if view.is_loading:
         return f"<p>{link} <span class='why'>is being read</span></p>"
     if not view.is_stored:

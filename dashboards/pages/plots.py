@@ -6,6 +6,7 @@ from typing import Any
 
 from dash import dcc, html
 
+from dashboards.addresses import at
 from dashboards.choices import Beside
 from dashboards.figures.parts import Figure
 from dashboards.make import MEASURE, RUNS, SPILLS, WINDOWS, Maker
@@ -254,7 +255,7 @@ def _files(name: str) -> Any:
             act("PNG", "png", said="Save the picture as PNG"),
             act("SVG", "svg", said="Save the picture as SVG"),
             *(
-                html.A(kind.upper(), href=f"/export/{name}.{kind}", className="choice", **{"data-file": ""})
+                html.A(kind.upper(), href=at(f"/export/{name}.{kind}"), className="choice", **{"data-file": ""})
                 for kind in kinds
             ),
             log_it,

@@ -2,6 +2,7 @@
 (function () {
   const ANSWER_MS = 30000;
   const root = document.documentElement;
+  const below = path => root.dataset.prefix + path; // the prefix, if there is one
   const newId = () => [...crypto.getRandomValues(new Uint8Array(8))].map(byte => byte.toString(16).padStart(2, "0")).join("");
   const element = (type, attributes, ...children) => {
     const made = document.createElement(type);
@@ -20,7 +21,7 @@
     if (who.way === "session") parts.push(element("button", { class: "choice", "data-act": "log-out", title: "Log out" }, "Log out"));
     if (who.way === "nobody" && who.configured) {
       const here = window.location.pathname + window.location.search;
-      parts.push(element("a", { class: "choice", href: "/log-in?" + new URLSearchParams({ next: here }) }, "Log in"));
+      parts.push(element("a", { class: "choice", href: below("/log-in?") + new URLSearchParams({ next: here }) }, "Log in"));
     }
     const words = parts.map(part => part.outerHTML).join("");
     if (place.dataset.words === words) return;
@@ -29,7 +30,7 @@
   };
   const ask = async () => {
     try {
-      const answer = await fetch("/who", { cache: "no-store" });
+      const answer = await fetch(below("/who"), { cache: "no-store" });
       if (answer.ok) who = await answer.json();
     } catch { /* asked again when somebody looks again */ }
     tell();
@@ -52,7 +53,7 @@
     if (reason === null) return;
     button.dataset.id ??= newId();
     say("");
-    say(await act(`/act/${what}-flag`, { run: Number(run), flag, reason }, button.dataset.id) || (isVerified ? "Verified." : "Withdrawn."));
+    say(await act(below(`/act/${what}-flag`), { run: Number(run), flag, reason }, button.dataset.id) || (isVerified ? "Verified." : "Withdrawn."));
   };
   // What could not be noted is asked for again with the same id: a button may be another alarm's by then.
   const asked = {};
@@ -67,7 +68,7 @@
     const key = JSON.stringify([what, said]);
     asked[key] ??= newId();
     status("");
-    const why = await act(`/act/${what}`, said, asked[key]);
+    const why = await act(below(`/act/${what}`), said, asked[key]);
     if (!why) delete asked[key];
     status(why || (what === "shelve-alarm" ? "Shelved." : "Acknowledged."));
   };
@@ -98,7 +99,7 @@
     const key = JSON.stringify([what, said]);
     asked[key] ??= newId();
     status("");
-    const why = await act(`/act/${what}`, said, asked[key]);
+    const why = await act(below(`/act/${what}`), said, asked[key]);
     if (!why) delete asked[key];
     status(why || (what === "extend-issue" ? "It is still so." : "Withdrawn."));
   };
@@ -110,7 +111,7 @@
     if (until !== "") Object.assign(ends, endOf(until));
     button.disabled = true;
     status.textContent = "";
-    const why = await act("/act/add-issue", { of, text, owner, ...ends }, form.dataset.id);
+    const why = await act(below("/act/add-issue"), { of, text, owner, ...ends }, form.dataset.id);
     button.disabled = false;
     if (!why) form.reset();
     form.dataset.id = newId();
@@ -141,7 +142,7 @@
     link.searchParams.set("run", run);
     button.disabled = true;
     status.textContent = "";
-    const why = await act("/act/note", { run: Number(run), text, plot }, id);
+    const why = await act(below("/act/note"), { run: Number(run), text, plot }, id);
     button.disabled = false;
     status.textContent = why || "Noted.";
     if (why) return;
@@ -152,7 +153,7 @@
     await navigator.clipboard?.writeText(words).then(() => { status.textContent = "Noted, and in the clipboard."; }, () => {});
   };
   const logOut = async () => {
-    if (!(await act("/log-out", {}, newId()))) ask();
+    if (!(await act(below("/log-out"), {}, newId()))) ask();
   };
   // The run that one flags is the one that was shown when this was opened, whichever begins meanwhile.
   const prepare = () => {
@@ -171,7 +172,7 @@
     const { verdict, detector, reason } = said;
     button.disabled = true;
     say("");
-    const why = await act("/act/flag", { run: Number(form.dataset.run), verdict, detector, reason, ...spills }, form.dataset.id);
+    const why = await act(below("/act/flag"), { run: Number(form.dataset.run), verdict, detector, reason, ...spills }, form.dataset.id);
     button.disabled = false;
     if (!why) {
       form.dataset.id = newId();

@@ -1,19 +1,20 @@
 // Logs in, and goes back to where one came from.
 (function () {
   document.documentElement.dataset.theme = window.localStorage.getItem("spilldeck-theme") || "light";
-  const said = new URLSearchParams(window.location.search).get("next") || "/";
+  const below = path => document.documentElement.dataset.prefix + path; // the prefix, if there is one
+  const said = new URLSearchParams(window.location.search).get("next") || below("/");
   const next = new URL(said, window.location.origin);
-  const back = next.origin === window.location.origin ? next.pathname + next.search : "/"; // nobody is led elsewhere
+  const back = next.origin === window.location.origin ? next.pathname + next.search : below("/"); // nobody is led elsewhere
   const form = document.querySelector("form"), status = form.querySelector("[role=status]");
   document.getElementById("back").href = back;
-  for (const link of document.querySelectorAll("a[href='/log-in/provider']")) link.search = new URLSearchParams({ next: back });
+  for (const link of document.querySelectorAll("#provider")) link.search = new URLSearchParams({ next: back });
   form.addEventListener("submit", async event => {
     event.preventDefault();
     const button = form.querySelector("button"), id = [...crypto.getRandomValues(new Uint8Array(8))];
     button.disabled = true;
     status.textContent = "";
     try {
-      const answer = await fetch("/log-in", {
+      const answer = await fetch(below("/log-in"), {
         method: "POST", headers: { "Act-Id": id.map(byte => byte.toString(16).padStart(2, "0")).join("") },
         body: JSON.stringify(Object.fromEntries(new FormData(form))), signal: AbortSignal.timeout(15000),
       });

@@ -15,10 +15,7 @@ from streams.errors import UsageError
 from streams.words import calendar_time, several
 
 if TYPE_CHECKING:
-    from redis import Redis
-
     from streams.books.alarms import Alarm
-    from streams.settings import Settings
 
 app = typer.Typer(help="What the checks tell, and what people do about it.", no_args_is_help=True)
 LISTED = "spilldeck alarms list --all"
@@ -39,10 +36,11 @@ def list_all(
     from schemas.records import NO_RUN
     from streams.books.alarms import by_priority, figures
     from streams.books.decided import newest
+    from streams.books.watchers import watched as is_watched
 
     with servers() as (settings, redis):
         alarms = newest(settings, redis)().alarms
-        watched = watched_words(settings, redis)
+        watched = is_watched(redis, settings.redis.key_prefix, settings.session).text
     now_us = time.time_ns() // 1000
     found = sorted((each for each in alarms if all_of_them or not each.is_over), key=by_priority)
     found.sort(key=lambda each: (not each.is_active, each.acknowledged is not None))
@@ -130,19 +128,6 @@ def watch() -> None:
         signal.signal(name, lambda *_: stopped.set())
     with connect(settings) as redis:
         watch_alarms(settings, redis, stopped)
-
-
-def watched_words(settings: "Settings", redis: "Redis") -> str:
-    """Say whether anybody watches for alarms; Redis's errors are passed on."""
-    import time
-
-    from streams.books.watchers import watching
-    from streams.freshness import WATCHER_SILENT_S, Observed
-    from streams.freshness import alarms as alarms_freshness
-
-    found, now_s = watching(redis, settings.redis.key_prefix, settings.session, WATCHER_SILENT_S), time.time()
-    watched_s = 0.0 if found.silent_s is None else now_s - found.silent_s
-    return alarms_freshness(Observed(now_s=now_s, watchers=found.at_work, watched_s=watched_s)).text
 
 
 def _is(alarm: "Alarm", now_us: int) -> str:

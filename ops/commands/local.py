@@ -46,15 +46,15 @@ def _watched() -> str:
     """Say whether anybody watches for alarms, by the Redis of the settings."""
     from redis import RedisError
 
-    from ops.commands.alarms import watched_words
     from streams.books.connect import connect, place, refusal
+    from streams.books.watchers import watched
     from streams.freshness import Observed, alarms
     from streams.settings import load_settings
 
     settings = load_settings()
     try:
         with connect(settings) as redis:
-            return watched_words(settings, redis)
+            return watched(redis, settings.redis.key_prefix, settings.session).text
     except RedisError as error:
         if why := refusal(settings, error):
             return f"Redis at {place(settings)}: {why}"

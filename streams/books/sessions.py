@@ -148,6 +148,10 @@ class Sessions(Replays):
         finally:
             self.redis.delete(self._alive(session))
 
+    def is_at_work(self, session: str) -> bool:
+        """Say whether somebody is at work on a session."""
+        return bool(self.redis.exists(self._alive(session)))
+
     def stay_alive(self, session: str, behind: int) -> None:
         """Say that the replay is still at work, or waits for live, which is behind by so many messages."""
         self.redis.set(self._alive(session), behind, ex=ALIVE_S)

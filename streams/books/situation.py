@@ -149,6 +149,12 @@ def not_read_out(totals: Totals) -> set[str]:
     return {detector for detector, spills in totals.absent.items() if spills == totals.filled}
 
 
+def mixed(totals: Totals) -> list[str]:
+    """Return of what the spills of a run were made with several, and which."""
+    of = (("versions of the code", totals.code), ("sets of tables", totals.conditions))
+    return [f"{what}: {', '.join(sorted(each or 'none' for each in its))}" for what, its in of if len(its) > 1]
+
+
 def lapses(totals: Totals) -> dict[str, int]:
     """Return the detectors that are in the run, but were not read out in some of its spills: in how many."""
     return {name: spills for name, spills in sorted(totals.absent.items()) if spills < totals.filled}

@@ -12,6 +12,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError
 
 from streams.books.layout import watchers_key
+from streams.freshness import WATCHER_SILENT_S, Freshness, Observed, alarms
 
 REMEMBERED_S = 86_400
 """For so long somebody is told since when a watcher has been silent; then there is none."""
@@ -50,6 +51,13 @@ def watching(redis: Redis, prefix: str, session: str, late_s: float) -> Watching
     ages_s = [max(0.0, (now_ms - at_ms) / _MS) for _, at_ms in said]
     ages_s = [age_s for age_s in ages_s if age_s < REMEMBERED_S]
     return Watching(sum(age_s <= late_s for age_s in ages_s), min(ages_s, default=None))
+
+
+def watched(redis: Redis, prefix: str, session: str) -> Freshness:
+    """Say whether anybody watches the alarms of a session; Redis's errors are passed on."""
+    found, now_s = watching(redis, prefix, session, WATCHER_SILENT_S), time.time()
+    watched_s = 0.0 if found.silent_s is None else now_s - found.silent_s
+    return alarms(Observed(now_s=now_s, watchers=found.at_work, watched_s=watched_s))
 
 
 class Heartbeat:

@@ -48,7 +48,10 @@ def writer(settings: Settings, **changes: Any) -> Producer:
 
 
 def admin(kafka: KafkaSettings, **changes: Any) -> AdminClient:
-    """Return a client that looks after topics and groups; `changes` as those of `reader`."""
+    """Return a client that looks after topics and groups; keep it until what was asked is answered.
+
+    `changes` are as those of `reader`.
+    """
     return AdminClient(_configuration(kafka) | _dotted(changes))
 
 

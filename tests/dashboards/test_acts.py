@@ -133,7 +133,9 @@ class Site:
 
 
 @contextmanager
-def serving(stack: LocalStack, directory: Path, *, away: bool = False, **access: Any) -> Iterator[Site]:
+def serving(
+    stack: LocalStack, directory: Path, *, away: bool = False, dashboard: Any = (), **access: Any
+) -> Iterator[Site]:
     """Serve the page; Kafka may be away."""
     name = f"acts-{directory.name}"
     settings = load_settings(
@@ -141,7 +143,7 @@ def serving(stack: LocalStack, directory: Path, *, away: bool = False, **access:
             bootstrap_servers=f"{US}:{free_port() if away else stack.kafka_port}", topic_prefix=f"{name}."
         ),
         redis=RedisSettings(url=redis_url(stack), key_prefix=name),
-        dashboard=DashboardSettings(port=free_port()),
+        dashboard=DashboardSettings(port=free_port(), **dict(dashboard)),
         access=AccessSettings(directory=directory / "access", **access),
     )
     if not away:

@@ -210,3 +210,19 @@ def test_a_provider_that_is_away_is_said(stack: LocalStack, tmp_path_factory: py
         assert answer.status == 503
         assert words == "The provider of access.oidc_issuer does not answer (ConnectionError)."
         assert site.post("/act/flag", {})[0].status == 401  # somebody is configured
+
+
+def test_below_a_prefix_the_provider_brings_back_below_it(
+    stack: LocalStack, provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    names = {"oidc_issuer": provider.issuer, "oidc_client": CLIENT, "oidc_secret": SECRET}
+    with serving(stack, tmp_path_factory.mktemp("below"), dashboard={"prefix": "/below/"}, **names) as site:
+        site.accounts.add_user("anna", Role.SHIFTER, None)
+        answer, words = site.post("/below/log-in/provider", method="GET")
+        assert answer.status == 303, words
+        assert parse_qs(urlsplit(answer.headers["Location"]).query)["redirect_uri"][0].endswith("/below/log-in/back")
+        kept = answer.headers["Set-Cookie"]
+        assert "Path=/below/log-in/back;" in kept
+        back = provider.authorise(answer.headers["Location"])
+        answer, words = site.post(back, method="GET", Cookie=kept.split(";")[0])
+        assert (answer.status, answer.headers["Location"]) == (303, "/below/"), words

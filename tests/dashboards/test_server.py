@@ -49,6 +49,7 @@ class Page:
 
     port: int
     data: Data
+    prefix: str = ""
 
     def ask(
         self, path: str, peer: str = US, method: str = "GET", wait_s: float = WAIT_S, **what: Any
@@ -61,7 +62,9 @@ class Page:
     def update(self, search: str = "", path: str = "/") -> bytes:
         """Return what Dash posts when the address changes."""
         (callback,) = (
-            each for each in json.loads(self.ask("/_dash-dependencies")[1]) if "page.children" in each["output"]
+            each
+            for each in json.loads(self.ask(f"{self.prefix}/_dash-dependencies")[1])
+            if "page.children" in each["output"]
         )
         values = {"pathname": path, "search": search, "data": "light"}
         said = {of: [each | {"value": values[each["property"]]} for each in callback[of]] for of in ("inputs", "state")}
@@ -73,7 +76,10 @@ class Page:
 
     def post(self, body: bytes, **headers: str) -> tuple[HTTPResponse, bytes]:
         return self.ask(
-            "/_dash-update-component", method="POST", body=body, headers={"Content-Type": "application/json"} | headers
+            f"{self.prefix}/_dash-update-component",
+            method="POST",
+            body=body,
+            headers={"Content-Type": "application/json"} | headers,
         )
 
     @contextmanager

@@ -1,0 +1,177 @@
+"""Of this machine: settings, directories, files with secrets, room on disks."""
+
+import os
+import shutil
+import stat
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ops.doctor.finding import Check, Finding, Site, trouble
+from ops.stack.kafka import DATA
+from streams.books.connect import connect
+from streams.errors import SpilldeckError
+from streams.experiment import experiment
+from streams.freshness import Level
+from streams.settings import Settings, load_settings, settings_file
+
+_OTHERS = 0o077
+_DAY_S = 86_400.0
+WEEK_S = 7 * _DAY_S
+"""A rate is that of the last week; what is full within another is told."""
+LOOKS_S = 2.0
+"""So long files are looked at to know how they grow."""
+FULL = 0.97
+_IN_BALANCE = 0.9
+"""Kafka's oldest segment is so near to the end of its time that what comes replaces what goes."""
+
+
+def _settings(site: Site) -> Iterator[Finding]:
+    try:
+        site.settings = settings = load_settings()
+        experiment()
+        site.redis = connect(settings)
+    except SpilldeckError as error:
+        yield trouble("settings.wrong", str(error))
+        return
+    for name, path in _directories(settings):
+        if why := _unwritable(path):
+            yield trouble("settings.directory", f"{name} is {path}: {why}", Level.WARNING, path=path, setting=name)
+    for path in _private(settings):
+        if path.is_file() and (mode := path.stat().st_mode) & _OTHERS:
+            words = f"others may read {path} ({stat.filemode(mode)}), which holds secrets"
+            yield trouble("settings.secret", words, Level.WARNING, path=path)
+    file = settings_file()
+    yield SETTINGS.good(f"{file.name if file else 'no file, all defaults'}; session {settings.session}")
+
+
+def _directories(settings: Settings) -> Iterator[tuple[str, Path]]:
+    yield "producer.journals", settings.producer.journals
+    yield "dashboard.references", settings.dashboard.references
+    yield "access.directory", settings.access.directory
+    yield "releases.directory", settings.releases.directory
+    for name, path in (("keeper.archive", settings.keeper.archive), ("keeper.products", settings.keeper.products)):
+        if path is not None:
+            yield name, path
+
+
+def _unwritable(directory: Path) -> str:
+    """Return why nothing can be written to a directory, or it cannot be made; empty if it can."""
+    path = directory.expanduser().absolute()
+    there = next((each for each in (path, *path.parents) if each.exists()), Path("/"))
+    if not there.is_dir():
+        return f"{there} is no directory"
+    return "" if os.access(there, os.W_OK | os.X_OK) else f"nothing can be written to {there}"
+
+
+def _private(settings: Settings) -> Iterator[Path]:
+    """Yield the files that are for their owner alone."""
+    access = settings.access.directory.expanduser()
+    if access.is_dir():
+        yield from (each for each in sorted(access.iterdir()) if each.name != ".lock")
+    if settings.alarms.secret_file is not None:
+        yield settings.alarms.secret_file.expanduser()
+    file = settings_file()
+    if file is not None and _has_secrets(tomllib.loads(file.read_text(encoding="utf-8"))):
+        yield file
+
+
+def _has_secrets(said: Mapping[str, Any]) -> bool:
+    def at(*path: str) -> str:
+        value: Any = said
+        for name in path:
+            value = value.get(name, {}) if isinstance(value, dict) else {}
+        return value if isinstance(value, str) else ""
+
+    named = (at("alarms", "mail", "password"), at("alarms", "webhook"), at("access", "oidc_secret"))
+    url = at("redis", "url")
+    return any(named) or "@" in url or "password=" in url
+
+
+SETTINGS = Check(name="settings", look=_settings)
+
+
+def _space(site: Site) -> Iterator[Finding]:
+    """Say how full each disk is that grows, and when it will be."""
+    disks: dict[int, list[tuple[str, Path]]] = {}
+    for name, path in _growing(site.settings):
+        disks.setdefault(path.stat().st_dev, []).append((name, path))
+    wrong, end_s = False, time.monotonic() + LOOKS_S
+    words = []
+    for its in disks.values():
+        name, path = its[0]
+        usage = shutil.disk_usage(path)
+        rates = [_rate(site.settings, path, end_s) for _, path in its]
+        day = None if None in rates else full_on(usage.free, sum(rate or 0.0 for rate in rates))
+        is_full = usage.free < (1 - FULL) * usage.total
+        said = f"{size(usage.free)} free of {size(usage.total)} for {', '.join(name for name, _ in its)}"
+        said += f"; full {day}" if day else "; when full is unknown" if None in rates else "; not growing to its end"
+        if is_full or is_soon(usage.free, rates):
+            wrong = True
+            yield trouble("space.disk", said, Level.BAD if is_full else Level.WARNING, path=path, setting=name)
+        words.append(said)
+    if not wrong:
+        yield SPACE.good("; ".join(words) or "nothing of these settings grows on this machine", Level.GOOD)
+
+
+def _growing(settings: Settings) -> Iterator[tuple[str, Path]]:
+    named = (
+        ("local.directory", settings.local.directory.expanduser() / DATA),
+        ("keeper.archive", settings.keeper.archive and settings.keeper.archive.expanduser()),
+        ("keeper.products", settings.keeper.products and settings.keeper.products.expanduser()),
+    )
+    yield from ((name, path) for name, path in named if path is not None and path.is_dir())
+
+
+def _rate(settings: Settings, directory: Path, end_s: float) -> float | None:
+    """Return how many bytes a second a directory grew by in the last week; None if nothing tells."""
+    now_s, oldest_s, lately = time.time(), time.time(), 0
+    for where, _, files in os.walk(directory):
+        for name in files:
+            if time.monotonic() > end_s:
+                return None
+            try:
+                its = os.stat(os.path.join(where, name), follow_symlinks=False)  # noqa: PTH116, PTH118 - of many files
+            except OSError:  # it has just gone
+                continue
+            oldest_s = min(oldest_s, its.st_mtime)
+            lately += its.st_size if now_s - its.st_mtime < WEEK_S else 0
+    age_s = now_s - oldest_s
+    if directory.name == DATA and settings.kafka.retention_days:
+        kept_s = settings.kafka.retention_days * _DAY_S
+        if age_s > _IN_BALANCE * kept_s:
+            return 0.0
+    return rate(lately, age_s)
+
+
+def rate(lately: float, age_s: float) -> float | None:
+    """Return the growth a second of what grew by so much in the last week; None if it is no day old."""
+    return lately / min(age_s, WEEK_S) if age_s >= _DAY_S else None
+
+
+def is_soon(free: float, rates: list[float | None]) -> bool:
+    """Say whether what is free is full within a week, at what is known of how it grows."""
+    return sum(rate or 0.0 for rate in rates) * WEEK_S > free
+
+
+def full_on(free: float, rate: float) -> str:
+    """Return the day when what is free is full; empty if none is near enough to be said."""
+    seconds = free / rate if rate > 0 else float("inf")
+    if seconds > 3650 * _DAY_S:
+        return ""
+    return f"about {datetime.fromtimestamp(time.time() + seconds, UTC):%d %b %Y}"
+
+
+def size(amount: float) -> str:
+    """Return a number of bytes in words."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+SPACE = Check(name="disk", look=_space, needs=("settings",))

@@ -1,0 +1,527 @@
+"""spilldeck doctor: each trouble is made on real servers, and named as the cause, with what to do."""
+
+import json
+import os
+import runpy
+import signal
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient, NewTopic
+from redis import Redis
+
+from ops.demo import Running
+from ops.doctor import Finding, host, look
+from ops.doctor.finding import Check, Site
+from ops.doctor.looking import CHECKS
+from ops.doctor.troubles import BY_ID, TROUBLES
+from ops.stack import LocalStack, free_port, processes
+from ops.topics import ensure_topics
+from schemas.wire import MAX_MESSAGE_BYTES
+from streams.books.connect import connect
+from streams.books.layout import Loss
+from streams.books.reader import BookReader
+from streams.books.run import RunBook
+from streams.books.totals import Control
+from streams.books.watchers import Heartbeat
+from streams.daq.producer import SpillProducer
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.kafka import topic_spans
+from streams.settings import (
+    LIVE,
+    AccessSettings,
+    DashboardSettings,
+    KafkaSettings,
+    RedisSettings,
+    Settings,
+    load_settings,
+)
+from streams.topics import Topics, workers_group
+from tests.browser.conftest import environment
+from tests.conftest import PROJECT, wait_until_counted
+from tests.dashboards.views import RUN, run_book
+from tests.kafka import set_topic
+from tests.ops.conftest import Spilldeck
+from tests.stored import checkpoint
+
+pytestmark = pytest.mark.servers
+
+PLAYED = 900_101
+WAIT_S = 60.0
+CLOCKED = {"settings", "Kafka", "Redis", "topics", "clocks"}
+"""Checks that need no other time than theirs."""
+DAY_S = 86_400
+OTHERS_CHECK = {"page.other"}
+"""Where books of a test's own are looked at, the page of all tests shows others: that comes last."""
+
+
+@dataclass
+class Shift:
+    """A site where all is well, and how to make something of it otherwise."""
+
+    settings: Settings
+    redis: Redis
+    directory: Path
+    patch: pytest.MonkeyPatch
+    undo: ExitStack = field(default_factory=ExitStack)
+    deep: bool = False
+    checks: tuple[Check, ...] = ()
+
+    def set(self, **values: object) -> None:
+        """Set settings in the environment: kafka__partitions=8."""
+        for name, value in values.items():
+            self.patch.setenv(f"SPILLDECK_{name.upper()}", str(value))
+
+    def of_redis(self, name: str, value: str) -> None:
+        """Set how Redis is set, until the test is over."""
+        before = self.redis.config_get(name)[name]
+        self.undo.callback(self.redis.config_set, name, before)
+        self.redis.config_set(name, value)
+
+    def books(
+        self, book: RunBook, *, run: int = RUN, session: str = LIVE, beats: bool = True, **state: Any
+    ) -> Settings:
+        """Have books of this test's own that have counted all that Kafka has, somebody who watches too."""
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        self.set(redis__key_prefix=name)
+        there = load_settings(session=session, redis=self.settings.redis.model_copy(update={"key_prefix": name}))
+        spans = topic_spans(self.settings, Topics.of(self.settings).raw)
+        for partition, (_, end) in enumerate(spans):
+            runs = {run: book} if partition == 0 else {}
+            at = {"next": end, "produced_ms": book.totals.produced_ms or 1} | state
+            checkpoint(there, runs, partition=partition, **at)
+        if beats:
+            Heartbeat(self.redis, name, there.session).beat()
+        return there
+
+    def found(self) -> list[Finding]:
+        """Return what is wrong."""
+        found, _ = look(deep=self.deep, **({"checks": self.checks} if self.checks else {}))
+        return [each for each in found if each.is_wrong]
+
+
+@pytest.fixture(scope="module")
+def running(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Return a site with a worker, a page, and a run that was played and has ended."""
+    directory, name = tmp_path_factory.mktemp("shift"), f"shift-{uuid.uuid4().hex[:8]}"
+    settings = load_settings(
+        kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}."),
+        redis=RedisSettings(url=f"redis://127.0.0.1:{stack.redis_port}/0", key_prefix=name),
+        dashboard=DashboardSettings(port=free_port(), refresh_s=0.4),
+        access=AccessSettings(directory=directory / "access"),
+    )
+    ensure_topics(settings)
+    env = environment(settings) | {"SPILLDECK_REDIS__KEY_PREFIX": name}
+    with Running(settings, directory, env) as parts, connect(settings) as redis:
+        parts.start("worker", "worker")
+        parts.start("page", "dashboard")
+        run = SimulatedRun(run=PLAYED, spills=8, mean_triggers=4, detectors=("tof",))
+        with SpillProducer(settings) as producer:
+            for record in run.records():
+                producer.send(record)
+        wait_until_counted(settings, BookReader.of(redis, settings))
+        _wait_for_page(settings)
+        yield settings
+
+
+def _wait_for_page(settings: Settings) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://{settings.dashboard.address}/live?path=/&search=") as answer:
+                if json.loads(answer.read())["shows"] == {"run": PLAYED, "spills": 8}:
+                    return
+        except OSError:
+            assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def shift(running: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shift]:
+    """Return that site, with somebody who watches for alarms."""
+    for name, value in environment(running).items():
+        if name.startswith("SPILLDECK_"):
+            monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    with connect(running) as redis:
+        its = Shift(running, redis, tmp_path, monkeypatch)
+        its.set(
+            redis__key_prefix=running.redis.key_prefix,
+            local__directory=tmp_path / "none",
+            producer__journals=tmp_path / "journals",
+            dashboard__references=tmp_path / "references",
+            releases__directory=tmp_path / "releases",
+        )
+        monkeypatch.setattr("ops.doctor.page.CATCHES_UP_S", 0.3)  # where it shows others' books it never will
+        Heartbeat(redis, running.redis.key_prefix, running.session).beat()
+        with its.undo:
+            yield its
+
+
+def test_before_a_shift_all_is_green_in_few_lines_of_80_columns(
+    shift: Shift, spilldeck_here: Spilldeck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.console.out._width", 80)
+    done = spilldeck_here("doctor", "--deep")
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 18
+    assert all(len(line) <= 80 for line in lines)
+    assert all(line[0] in "✓– " for line in lines)
+    assert f"run {PLAYED} has ended, 8 spills" in done.stdout
+    assert "each run was read, nothing is wrong" in done.stdout
+
+
+def test_as_json_it_is_an_object_a_finding(shift: Shift, spilldeck_here: Spilldeck) -> None:
+    shift.set(dashboard__port=free_port())
+    done = spilldeck_here("doctor", "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert all(each.keys() == {"id", "state", "words", "advice"} for each in found)
+    assert [each["id"] for each in found if each["state"] not in {"good", "idle"}] == ["page.away"]
+    assert spilldeck_here("doctor", "--no-such-option").returncode == 2
+
+
+def _settings_wrong(shift: Shift) -> None:
+    shift.set(kafka__partitions=0)
+
+
+def _directory(shift: Shift) -> None:
+    (shift.directory / "file").touch()
+    shift.set(keeper__archive=shift.directory / "file" / "archive")
+
+
+def _secret(shift: Shift) -> None:
+    access = shift.directory / "access"
+    access.mkdir()
+    (access / "key").write_bytes(b"a key")
+    (access / "key").chmod(0o644)
+    shift.set(access__directory=access)
+
+
+def _secret_in_file(shift: Shift) -> None:
+    (shift.directory / "spilldeck.toml").write_text('[alarms.mail]\npassword = "a secret"\n')
+    (shift.directory / "spilldeck.toml").chmod(0o644)
+
+
+def _kafka_away(shift: Shift) -> None:
+    shift.set(kafka__bootstrap_servers=f"127.0.0.1:{free_port()}")
+
+
+def _redis_away(shift: Shift) -> None:
+    shift.set(redis__url=f"redis://127.0.0.1:{free_port()}/0")
+
+
+def _redis_refuses(shift: Shift) -> None:
+    url = shift.settings.redis.url.get_secret_value()
+    shift.set(redis__url=url.replace("redis://", "redis://nobody:wrong@"))
+
+
+def _clock_of(which: str) -> Callable[[Shift], None]:
+    def shifted(shift: Shift) -> None:
+        of = "_redis_off_s" if which == "kafka" else "_kafka_off_s"
+        shift.patch.setattr(f"ops.doctor.servers.{of}", lambda _: 0.0)
+        real = time.time
+        shift.patch.setattr("ops.doctor.servers.time.time", lambda: real() + 30)
+        shift.checks = tuple(each for each in CHECKS if each.name in CLOCKED)
+
+    return shifted
+
+
+def _topics_lacking(shift: Shift) -> None:
+    shift.set(kafka__topic_prefix="nobody-made.")
+
+
+def _retention(shift: Shift) -> None:
+    shift.set(kafka__retention_days=30)
+
+
+def _replication(shift: Shift) -> None:
+    shift.set(kafka__replication=2)
+
+
+def _partitions(shift: Shift) -> None:
+    shift.set(kafka__partitions=8)
+
+
+def _largest(shift: Shift) -> None:
+    raw = Topics.of(shift.settings).raw
+    set_topic(shift.settings, raw, "max.message.bytes", "1000")
+    shift.undo.callback(set_topic, shift.settings, raw, "max.message.bytes", str(MAX_MESSAGE_BYTES))
+
+
+def _evicts(shift: Shift) -> None:
+    shift.of_redis("maxmemory-policy", "allkeys-lru")
+
+
+def _full(shift: Shift) -> None:
+    shift.of_redis("maxmemory", str(int(shift.redis.info("memory")["used_memory"] * 1.05)))
+
+
+def _forgets(shift: Shift) -> None:
+    shift.of_redis("appendonly", "no")
+
+
+def _memory_fills(shift: Shift) -> None:
+    shift.books(ended(2 * DAY_S))
+    shift.of_redis("maxmemory", str(int(shift.redis.info("memory")["used_memory"] * 1.5)))
+
+
+def _disk_fills(shift: Shift) -> None:
+    archive = shift.directory / "archive"
+    archive.mkdir()
+    for name, age_s in (("old", 3 * DAY_S), ("new", 10)):
+        file = archive / name
+        with file.open("wb") as sparse:
+            sparse.truncate(4 << 40)
+        os.utime(file, (time.time() - age_s,) * 2)
+    shift.set(keeper__archive=archive)
+
+
+def _disk_full(shift: Shift) -> None:
+    shift.patch.setattr(host, "FULL", 0.0)
+    _disk_grows_by_nothing(shift)
+
+
+def _disk_grows_by_nothing(shift: Shift) -> None:
+    (shift.directory / "archive").mkdir()
+    shift.set(keeper__archive=shift.directory / "archive")
+
+
+def _tables(shift: Shift, text: str, index: str) -> None:
+    (shift.directory / "table.txt").write_text(text)
+    (shift.directory / "index.toml").write_text(index)
+    place = {"index": str(shift.directory / "index.toml"), "tables": str(shift.directory)}
+    shift.set(conditions=json.dumps([place]))
+
+
+def _unreadable_tables(shift: Shift) -> None:
+    entry = f'[[table]]\nkind = "daq_channels"\nfile = "table.txt"\nfirst_run = {PLAYED + 1}\nlast_run = {PLAYED + 1}\n'
+    _tables(shift, "nonsense", entry)
+
+
+def _no_tables(shift: Shift) -> None:
+    shift.books(going_on(0), run=77)
+
+
+def _no_workers(shift: Shift) -> None:
+    shift.set(session="other")
+    Heartbeat(shift.redis, shift.settings.redis.key_prefix, "other").beat()
+
+
+def _idle_workers(shift: Shift) -> None:
+    shift.books(ended(0), session="idle")
+    shift.set(session="idle")
+    raw, group = Topics.of(shift.settings).raw, workers_group(shift.settings, "idle")
+    members = []
+    for _ in range(5):
+        member = Consumer({"bootstrap.servers": shift.settings.kafka.bootstrap_servers, "group.id": group})
+        member.subscribe([raw])
+        members.append(member)
+        shift.undo.callback(member.close)
+    admin = AdminClient({"bootstrap.servers": shift.settings.kafka.bootstrap_servers})
+    deadline = time.monotonic() + WAIT_S
+    while len(admin.describe_consumer_groups([group])[group].result().members) < 5:
+        assert time.monotonic() < deadline
+        for member in members:
+            member.poll(0.05)
+
+
+def _other_versions(shift: Shift) -> None:
+    book = going_on(0)
+    shift.books(replace(book, totals=replace(book.totals, code={"1", "2"})))
+
+
+def _wrong_books(shift: Shift) -> None:
+    book = ended(0)
+    shift.books(replace(book, totals=replace(book.totals, received=book.totals.received + 1)))
+    shift.deep = True
+
+
+def _damaged_books(shift: Shift) -> None:
+    there = shift.books(ended(0))
+    (key,) = shift.redis.scan_iter(f"{there.redis.key_prefix}:*run:{RUN}", count=1000)
+    shift.redis.hset(key, "totals", b"\x00 nonsense")
+
+
+def _lost(shift: Shift) -> None:
+    shift.books(ended(0), lost=(Loss(int(time.time()), "offsets 3 to 5 of it"),))
+
+
+def _behind(shift: Shift) -> None:
+    shift.books(going_on(0), next=0)
+    newest_s = max(each.produced_ms for each in BookReader.of(shift.redis, shift.settings).progress().values()) / 1000
+    time.sleep(max(0.0, newest_s + 6 - time.time()))
+
+
+def _silent(shift: Shift) -> None:
+    shift.books(going_on(300))
+
+
+def _refused(shift: Shift) -> None:
+    book = going_on(0)
+    late = [*range(100, 112)]
+    totals = replace(book.totals, refused=late, last_came=111, reasons={111: ["unpack", "LDC 1 lacks"]})
+    shift.books(replace(book, totals=totals))
+
+
+def _nobody_watches(shift: Shift) -> None:
+    shift.books(ended(0), beats=False)
+
+
+def _no_keeper(shift: Shift) -> None:
+    shift.books(ended(1200))
+    shift.set(keeper__products=shift.directory)
+
+
+def _no_page(shift: Shift) -> None:
+    shift.set(dashboard__port=free_port())
+
+
+def _no_page_of_ours(shift: Shift) -> None:
+    shift.set(dashboard__port=shift.settings.kafka.bootstrap_servers.rpartition(":")[2])
+
+
+def _other_page(shift: Shift) -> None:
+    shift.books(ended(0))
+
+
+def _killed_selftest(shift: Shift) -> None:
+    admin = AdminClient({"bootstrap.servers": shift.settings.kafka.bootstrap_servers})
+    topic = f"{shift.settings.kafka.topic_prefix}selftest-0123abcd.spills.raw"
+    admin.create_topics([NewTopic(topic, 1)])[topic].result(WAIT_S)
+    shift.undo.callback(lambda: admin.delete_topics([topic])[topic].result(WAIT_S))
+
+
+def _raises(shift: Shift) -> None:
+    def look_in_vain(_: Site) -> Iterator[Finding]:
+        raise RuntimeError("nobody thought of this")
+        yield
+
+    shift.checks = (Check(name="new", look=look_in_vain), host.SETTINGS)
+
+
+def _hangs(shift: Shift) -> None:
+    def wait(_: Site) -> Iterator[Finding]:
+        time.sleep(5)
+        yield from ()
+
+    shift.checks = (Check(name="slow", look=wait, bound_s=0.1), host.SETTINGS)
+
+
+def ended(since_s: float) -> RunBook:
+    """Return a run that ended so long ago."""
+    return _of_run(since_s, {"end": Control(time_us=1, events=2, run_type="")})
+
+
+def going_on(since_s: float) -> RunBook:
+    """Return a run of which the last spill came so long ago."""
+    return _of_run(since_s, {})
+
+
+def _of_run(since_s: float, control: Mapping[str, Control]) -> RunBook:
+    book, ms = run_book(3), round((time.time() - since_s) * 1000)
+    its = {"first_ms": ms - 10, "produced_ms": ms, "counted_ms": ms, "ended_ms": ms if control else 0}
+    totals = replace(book.totals, **its, counted_us=ms * 1000, control=dict(control), first_raw={0: 0}, last_raw={0: 1})
+    return replace(book, totals=totals)
+
+
+MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
+    ("settings.wrong", _settings_wrong, "kafka.partitions"),
+    ("settings.directory", _directory, "keeper.archive"),
+    ("settings.secret", _secret, "access/key"),
+    ("settings.secret", _secret_in_file, "spilldeck.toml"),
+    ("kafka.away", _kafka_away, "no Kafka answers at 127.0.0.1:"),
+    ("redis.away", _redis_away, "no Redis answers at 127.0.0.1:"),
+    ("redis.away", _redis_refuses, "refuses who asks"),
+    ("clock.kafka", _clock_of("kafka"), "s ahead of Kafka's"),
+    ("clock.redis", _clock_of("redis"), "s ahead of Redis's"),
+    ("topics.lacking", _topics_lacking, "nobody-made.spills.raw"),
+    ("topics.retention", _retention, "retention.ms 1209600000"),
+    ("topics.replication", _replication, "replication 1, the settings say 2"),
+    ("topics.differ", _partitions, "partitions 4, the settings say 8"),
+    ("topics.differ", _largest, "max.message.bytes 1000"),
+    ("redis.evicts", _evicts, "maxmemory-policy allkeys-lru"),
+    ("redis.full", _full, "nearly full"),
+    ("redis.forgets", _forgets, "writes nothing to disk"),
+    ("space.redis", _memory_fills, "; full about "),
+    ("space.disk", _disk_fills, "; full about "),
+    ("space.disk", _disk_full, "when full is unknown"),
+    ("conditions.unreadable", _unreadable_tables, "table.txt"),
+    ("conditions.lacking", _no_tables, "no table serves run 77"),
+    ("workers.none", _no_workers, "no worker of session other runs"),
+    ("workers.idle", _idle_workers, "5 workers for 4 partitions: 1 have nothing to do"),
+    ("workers.differ", _other_versions, "several versions of the code: 1, 2"),
+    ("books.wrong", _wrong_books, "the counters do not add up"),
+    ("books.wrong", _damaged_books, f"{RUN}"),
+    ("books.lost", _lost, "offsets 3 to 5 of it"),
+    ("books.behind", _behind, "behind ("),
+    ("spills.off", _silent, "No spills for 5 min: DAQ or beam"),
+    ("spills.off", _refused, "No spill counted for 12: rejected by unpack"),
+    ("alarms.unwatched", _nobody_watches, "Nobody watches"),
+    ("keeper.away", _no_keeper, "no book and pictures of 1 run"),
+    ("page.away", _no_page, "no page answers at http://127.0.0.1:"),
+    ("page.away", _no_page_of_ours, "no page answers at http://127.0.0.1:"),
+    ("page.other", _other_page, f"the page shows run {PLAYED} with 8 spills, the books have run {RUN} with 3"),
+    ("selftest.left", _killed_selftest, "selftest-0123abcd left topics"),
+    ("doctor.failed", _raises, "new: RuntimeError: nobody thought of this"),
+    ("doctor.late", _hangs, "slow: no answer within"),
+)
+
+
+@pytest.mark.parametrize(("trouble", "make", "words"), MADE, ids=[f"{t}-{m.__name__}" for t, m, _ in MADE])
+def test_what_is_wrong_is_told_as_the_cause_and_what_follows_from_it_is_not(
+    shift: Shift, trouble: str, make: Callable[[Shift], None], words: str
+) -> None:
+    make(shift)
+    found = shift.found()
+    assert {each.id for each in found} - (OTHERS_CHECK - {trouble}) == {trouble}, found
+    first = found[0]
+    assert first.id == trouble
+    assert words in first.words
+    assert first.advice.startswith(BY_ID[trouble].advice.partition("{")[0])
+    assert "{" not in first.advice
+
+
+def test_each_trouble_of_the_table_is_made_here() -> None:
+    assert {name for name, *_ in MADE} | {"topics.leader"} == BY_ID.keys()
+    assert len(TROUBLES) == len(BY_ID)
+
+
+def test_reading_all_runs_may_take_longer(shift: Shift) -> None:
+    def read_all(_: Site) -> Iterator[Finding]:
+        time.sleep(0.3)
+        yield slow.good("read")
+
+    slow = Check(name="slow", look=read_all, bound_s=0.1, reads_all=True)
+    assert [each.id for each in look(checks=[slow])[0]] == ["doctor.late"]
+    assert [each.id for each in look(checks=[slow], deep=True)[0]] == ["slow"]
+
+
+def test_servers_that_hang_keep_nobody_waiting(shift: Shift, stack: LocalStack) -> None:
+    hung = [its for name in ("kafka", "redis") if (its := processes.find(name, stack.directory)) is not None]
+    assert len(hung) == 2
+    for each in hung:
+        each.send(signal.SIGSTOP)
+    try:
+        began_s = time.monotonic()
+        wrong = shift.found()
+        took_s = time.monotonic() - began_s
+    finally:
+        for each in hung:
+            each.send(signal.SIGCONT)
+    assert [each.id for each in wrong] == ["kafka.away", "redis.away"]
+    assert took_s < 10
+
+
+def test_the_list_of_troubles_in_the_documentation_is_that_of_the_table() -> None:
+    made = runpy.run_path(str(PROJECT / "docs" / "write_troubleshooting.py"))
+    assert made["TROUBLESHOOTING_MD"].read_text() == made["text"](), "run docs/write_troubleshooting.py"
