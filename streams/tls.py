@@ -79,6 +79,8 @@ def refusal(host: str, port: int, its: TlsSettings, section: str, *, is_encrypte
             is_open = True
             there.sendall(greeting)  # only then a server says that it does not take our certificate
             return "" if there.recv(1) else _ends_it(its, section)
+    except TimeoutError:
+        return ""  # it hangs, and nobody knows what it speaks
     except ssl.SSLCertVerificationError as error:
         return _of_its_certificate(error, host, its, section)
     except OSError as error:

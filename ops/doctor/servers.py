@@ -15,11 +15,12 @@ from ops.doctor.finding import Check, Finding, Site, trouble, what_of
 from ops.doctor.host import full_on, is_soon, rate, size
 from ops.selftest import leftovers
 from ops.topics import Change, Difference, differences
+from streams.books import connect
 from streams.books.connect import no_redis, place, risks_of
 from streams.books.layout import Place
 from streams.errors import ServerError
 from streams.freshness import CLOCK_AHEAD_S, Level, span
-from streams.kafka import messages, no_kafka, partitions, reader
+from streams.kafka import messages, no_kafka, partitions, reader, refused
 from streams.kafka import span as offsets
 from streams.kafka.clients import admin
 from streams.settings import LOOPBACK
@@ -40,12 +41,15 @@ def _kafka(site: Site) -> Iterator[Finding]:
         with closing(reader(site.settings)) as client:
             there = client.list_topics(timeout=ASK_S)
     except KafkaException as error:
-        yield trouble("kafka.away", what_of(no_kafka(site.settings, error)))
+        if why := refused(site.settings):
+            yield trouble("kafka.refuses", f"Kafka at {site.settings.kafka.bootstrap_servers}: {why}")
+        else:
+            yield trouble("kafka.away", what_of(no_kafka(site.settings, error)))
         return
     yield KAFKA.good(f"{several(len(there.brokers), 'broker')} at {site.settings.kafka.bootstrap_servers}")
 
 
-KAFKA = Check(name="Kafka", look=_kafka, needs=("settings",), late="kafka.away")
+KAFKA = Check(name="Kafka", look=_kafka, needs=("settings",), late="kafka.away", bound_s=4.5)
 
 
 def _redis(site: Site) -> Iterator[Finding]:
@@ -54,7 +58,10 @@ def _redis(site: Site) -> Iterator[Finding]:
         its.ping()
         risks = risks_of(its)
     except RedisError as error:
-        yield trouble("redis.away", what_of(no_redis(settings, error)))
+        if why := connect.refusal(settings, error):
+            yield trouble("redis.refuses", f"Redis at {place(settings)}: {why}")
+        else:
+            yield trouble("redis.away", what_of(no_redis(settings, error)))
         return
     # By one that evicts workers do not start.
     for name, risk, level in (
@@ -68,7 +75,7 @@ def _redis(site: Site) -> Iterator[Finding]:
         yield REDIS.good(f"at {place(settings)}, keeps what it is given")
 
 
-REDIS = Check(name="Redis", look=_redis, needs=("settings",), late="redis.away")
+REDIS = Check(name="Redis", look=_redis, needs=("settings",), late="redis.away", bound_s=4.5)
 
 
 def _topics(site: Site) -> Iterator[Finding]:

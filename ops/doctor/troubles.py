@@ -39,14 +39,26 @@ TROUBLES = (
     Trouble(
         "kafka.away",
         "The page says that nobody knows whether spills come; producers wait",
-        "No Kafka answers at `kafka.bootstrap_servers`, or it refuses",
+        "No Kafka answers at `kafka.bootstrap_servers`",
         "start it (spilldeck up) or look at its log; else correct kafka.bootstrap_servers",
+    ),
+    Trouble(
+        "kafka.refuses",
+        "Each command says that Kafka refuses, and why",
+        "A certificate, a user, a password or the protocol is another than Kafka wants",
+        "correct what it says under [kafka]; docs/operations.md, Secured servers",
     ),
     Trouble(
         "redis.away",
         "The page says that all numbers are old; workers wait",
-        "No Redis answers at `redis.url`, or it refuses",
+        "No Redis answers at `redis.url`",
         "start it (spilldeck up) or look at its log; else correct redis.url",
+    ),
+    Trouble(
+        "redis.refuses",
+        "Each command says that Redis refuses, and why",
+        "A certificate, a user, a password or a right is another than Redis wants",
+        "correct what it says under [redis]; docs/operations.md, Secured servers",
     ),
     Trouble(
         "clock.kafka",

@@ -235,7 +235,20 @@ def no_kafka(settings: Settings, error: KafkaException) -> ServerError:
 
 
 def refusal(settings: Settings) -> str:
-    """Return why a Kafka that takes connections gives no answer, and what to correct; empty if none takes any.
+    """Return why a Kafka that takes connections gives no answer, and what to correct; empty if none takes any."""
+    kafka = settings.kafka
+    if why := refused(settings):
+        return why
+    if any(port.isdecimal() and tls.listens(host, int(port)) for host, port in kafka.servers):
+        return (
+            f"what takes connections there does not answer as a Kafka {_WITH[kafka.protocol]} does: wait if it has "
+            f"just started, look at its log, or correct kafka.protocol or kafka.bootstrap_servers"
+        )
+    return ""
+
+
+def refused(settings: Settings) -> str:
+    """Return what a Kafka says that does not let us in, and what to correct; empty if none says so.
 
     It says of TLS and of passwords what each side expects of the other, within `REFUSED_S`.
     """
@@ -252,10 +265,7 @@ def refusal(settings: Settings) -> str:
                 f"it refuses user {kafka.user} by {kafka.mechanism} ({said}): correct kafka.user, kafka.password or "
                 f"kafka.mechanism"
             )
-        return (
-            f"what takes connections there does not answer as a Kafka {_WITH[kafka.protocol]} does: wait if it has "
-            f"just started, look at its log, or correct kafka.protocol or kafka.bootstrap_servers"
-        )
+        return ""
     return ""
 
 

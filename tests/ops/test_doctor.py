@@ -50,6 +50,7 @@ from tests.conftest import PROJECT, wait_until_counted
 from tests.dashboards.views import RUN, run_book
 from tests.kafka import set_topic
 from tests.ops.conftest import Spilldeck
+from tests.servers import redis_url
 from tests.stored import checkpoint
 
 pytestmark = pytest.mark.servers
@@ -114,7 +115,7 @@ def running(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iter
     directory, name = tmp_path_factory.mktemp("shift"), f"shift-{uuid.uuid4().hex[:8]}"
     settings = load_settings(
         kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}."),
-        redis=RedisSettings(url=f"redis://127.0.0.1:{stack.redis_port}/0", key_prefix=name),
+        redis=RedisSettings(url=redis_url(stack), key_prefix=name),
         dashboard=DashboardSettings(port=free_port(), refresh_s=0.4),
         access=AccessSettings(directory=directory / "access"),
     )
@@ -221,8 +222,12 @@ def _redis_away(shift: Shift) -> None:
 
 
 def _redis_refuses(shift: Shift) -> None:
-    url = shift.settings.redis.url.get_secret_value()
-    shift.set(redis__url=url.replace("redis://", "redis://nobody:wrong@"))
+    _, _, where = shift.settings.redis.url.get_secret_value().rpartition("@")
+    shift.set(redis__url=f"redis://nobody:wrong@{where}")
+
+
+def _kafka_refuses(shift: Shift) -> None:
+    shift.set(kafka__protocol="ssl")
 
 
 def _clock_of(which: str) -> Callable[[Shift], None]:
@@ -441,7 +446,8 @@ MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
     ("settings.secret", _secret_in_file, "spilldeck.toml"),
     ("kafka.away", _kafka_away, "no Kafka answers at 127.0.0.1:"),
     ("redis.away", _redis_away, "no Redis answers at 127.0.0.1:"),
-    ("redis.away", _redis_refuses, "refuses who asks"),
+    ("kafka.refuses", _kafka_refuses, "it speaks no TLS"),
+    ("redis.refuses", _redis_refuses, "it refuses who asks"),
     ("clock.kafka", _clock_of("kafka"), "s ahead of Kafka's"),
     ("clock.redis", _clock_of("redis"), "s ahead of Redis's"),
     ("topics.lacking", _topics_lacking, "nobody-made.spills.raw"),
