@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from contextlib import closing
+from contextlib import closing, suppress
 
 from streams.errors import UsageError
 from streams.files import refuse_shared
@@ -79,8 +79,8 @@ def refusal(host: str, port: int, its: TlsSettings, section: str, *, is_encrypte
             is_open = True
             there.sendall(greeting)  # only then a server says that it does not take our certificate
             return "" if there.recv(1) else _ends_it(its, section)
-    except TimeoutError:
-        return ""  # it hangs, and nobody knows what it speaks
+    except TimeoutError:  # a Redis without TLS waits for more, and so does what hangs
+        return f"it speaks no TLS: {_TLS_OFF[section]}" if _answers(host, port, greeting) else ""
     except ssl.SSLCertVerificationError as error:
         return _of_its_certificate(error, host, its, section)
     except OSError as error:
@@ -125,6 +125,14 @@ def _speaks_tls(host: str, port: int) -> bool:
         return "ALERT" in str(error.reason)
     except OSError:
         return False
+
+
+def _answers(host: str, port: int, greeting: bytes) -> bool:
+    """Say whether a server answers without TLS."""
+    with suppress(OSError), closing(socket.create_connection((host, port), CONNECT_S)) as plain:
+        plain.sendall(greeting)
+        return bool(plain.recv(1))
+    return False
 
 
 def _said(error: OSError) -> str:
