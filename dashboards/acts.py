@@ -6,7 +6,7 @@ with a sentence, and logged.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -23,8 +23,10 @@ from dashboards import run_acts
 from dashboards.access.identity import NOBODY, Access, Person, RefusedError, Way
 from dashboards.access.roles import Role
 from dashboards.access.sessions import COOKIE
+from dashboards.choices import Choices
 from dashboards.data import Data
 from dashboards.log_ins import LogIn, LogIns
+from dashboards.pages.checklist import lines
 from dashboards.refusals import Said, refused, sentence
 from dashboards.run_acts import OfReplay, OfRun, OfType
 from dashboards.threads import Threads, peer_of
@@ -32,14 +34,16 @@ from schemas.records import Action, ActionKind
 from schemas.wire import MAX_TIME_US
 from streams.books.alarm_actions import acknowledge_action, shelve_action
 from streams.books.alarms import LONGEST_SHELF_S
+from streams.books.checklists import LONGEST_LINE, LONGEST_REMARK, MOST_LINES, Answer, Line, find
 from streams.books.connect import connect, no_redis
 from streams.books.decided import decide, newest
 from streams.books.decisions import Decisions
+from streams.books.duties import Duty
 from streams.books.flagging import flag_action, remark_action
 from streams.books.flags import ALL, END, NewFlag, Verdict, is_action_id
 from streams.books.issues import LONGEST_NAME, LONGEST_TEXT, NewIssue
 from streams.books.notes import LONGEST_NOTE
-from streams.books.noting import add_action, extend_action, note_action, withdraw_action
+from streams.books.noting import add_action, checklist_action, extend_action, note_action, withdraw_action
 from streams.errors import ServerError, SpilldeckError, UsageError
 from streams.settings import Settings
 
@@ -93,6 +97,26 @@ class _Note(Said):
     run: _Run
     text: Annotated[str, Field(max_length=LONGEST_NOTE)]
     plot: Annotated[str, Field(max_length=100)] = ""
+
+
+_Answer = Annotated[Answer, Field(strict=False)]
+
+
+class _Line(Said):
+    name: Annotated[str, Field(max_length=LONGEST_LINE)]
+    seen: _Answer
+    """What the checks said when the person saw it last."""
+    person: _Answer | None = None
+    remark: Annotated[str, Field(max_length=LONGEST_REMARK)] = ""
+
+
+class _Checklist(Said):
+    run: _Run
+    due_us: _Time
+    end: bool
+    who: Annotated[str, Field(max_length=200)]
+    """In whose name the page has it sent."""
+    lines: Annotated[list[_Line], Field(max_length=MOST_LINES)]
 
 
 class _Extended(Said):
@@ -157,6 +181,7 @@ class Acts:
             "/act/drop-replay": _Act(says=OfReplay, do=partial(self._by, run_acts.drop), needs=Role.EXPERT),
             "/act/add-issue": _Act(says=_Issue, do=self._add_issue, needs=Role.EXPERT),
             "/act/note": _Act(says=_Note, do=self._note, needs=Role.SHIFTER),
+            "/act/checklist": _Act(says=_Checklist, do=self._checklist, needs=Role.SHIFTER),
             "/act/extend-issue": _Act(says=_Extended, do=self._extend_issue, needs=Role.EXPERT),
             "/act/withdraw-issue": _Act(says=_Withdrawn, do=self._withdraw_issue, needs=Role.EXPERT),
             "/act/verify-flag": _Act(
@@ -278,6 +303,36 @@ class Acts:
             raise RefusedError(409, f"There is no run {said.run} here.")
         return self._decide(asked, lambda _, **by: note_action(said.run, said.text, said.plot, act_id=asked.id, **by))
 
+    def _checklist(self, asked: _Asked, said: _Checklist) -> Response:
+        name = asked.person.name
+        if said.who != name:
+            raise RefusedError(409, f"This is {name}, and {said.who} filled it in: look at it, and send it again.")
+        duty = Duty(said.run, said.due_us, is_end=said.end)
+
+        def new(known: Decisions, **by: str) -> Action:
+            done = find(known.checklists, said.run, said.due_us, is_end=said.end)
+            if done is not None and done.id != asked.id:
+                raise UsageError(done.done)
+            # What was sent already is asked for again: what the checks said then is not to be known any more.
+            its, spill, sent = (duty, 0, _answered(said, {})) if done is not None else self._looked_at(duty, said)
+            return checklist_action(its, spill, sent, act_id=asked.id, **by)
+
+        return self._decide(asked, new)
+
+    def _looked_at(self, duty: Duty, said: _Checklist) -> tuple[Duty, int, tuple[Line, ...]]:
+        """Return what is due, after which spill, and its lines as the checks answer them now, and the person did."""
+        view = self._data.view(Choices(run=said.run))
+        if view.agenda is None or view.is_old:
+            raise ServerError("the books cannot be read, so nobody knows what the checks say")
+        its = next((each for each in view.agenda.due if each.is_same(duty)), None)
+        if its is None:
+            raise UsageError("this checklist is not due: look at what is")
+        now = {each.name: each for each in lines(view, its, self._settings.checklist.lines)}
+        seen = {each.name: each.seen for each in said.lines}
+        if other := [each.asks for each in now.values() if seen.get(each.name) is not each.checks]:
+            raise UsageError(f"meanwhile the checks say something else: {other[0]}. Look at it, and send it again")
+        return its, view.book.totals.last_spill, _answered(said, now)
+
     def _extend_issue(self, asked: _Asked, said: _Extended) -> Response:
         def new(known: Decisions, **by: str) -> Action:
             there, last, until_us = known.issues, said.last, said.until_us
@@ -309,6 +364,12 @@ class Acts:
         except RedisError as error:
             raise no_redis(self._settings, error) from error
         return JSONResponse({"id": asked.id})
+
+
+def _answered(said: _Checklist, now: Mapping[str, Line]) -> tuple[Line, ...]:
+    """Return the lines that were sent, as the checks answer them now."""
+    found = ((each, now.get(each.name, Line(each.name, each.name, each.seen, ""))) for each in said.lines)
+    return tuple(line._replace(person=each.person, remark=each.remark.strip()) for each, line in found)
 
 
 _CLOSED = "No users are configured, so this can be done on the machine of the page alone: spilldeck users add."

@@ -108,6 +108,29 @@ class ChecksSettings(_Section):
     """TOML file of the rules of `good-spills`, see docs/architecture.md; without it there are none."""
 
 
+def _is_question(line: str) -> str:
+    if not line.strip() or line != " ".join(line.split()):
+        raise ValueError("a line of the checklist has words, with one space between two")
+    return line
+
+
+class ChecklistSettings(_Section):
+    """What somebody on shift looks at every few hours, and at the end of a run."""
+
+    every_h: Annotated[float, Field(ge=0, le=72)] = 2
+    """Hours of a run after which it is due, and again; 0 is at the end of a run alone."""
+    lines: Annotated[
+        list[Annotated[str, Field(max_length=190), AfterValidator(_is_question)]], Field(max_length=30)
+    ] = []
+    """What a person alone can answer with yes, no or not known, as "Magnets as in the run plan"; no line twice."""
+
+    @model_validator(mode="after")
+    def _has_each_once(self) -> Self:
+        if len({*self.lines}) < len(self.lines):
+            raise ValueError("the checklist has a line twice")
+        return self
+
+
 class DashboardSettings(_Section):
     """The page."""
 
@@ -266,6 +289,7 @@ class Settings(BaseSettings):
     producer: ProducerSettings = ProducerSettings()
     books: BookSettings = BookSettings()
     checks: ChecksSettings = ChecksSettings()
+    checklist: ChecklistSettings = ChecklistSettings()
     dashboard: DashboardSettings = DashboardSettings()
     access: AccessSettings = AccessSettings()
     keeper: KeeperSettings = KeeperSettings()

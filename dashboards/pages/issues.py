@@ -96,15 +96,16 @@ def note_form() -> list[Any]:
 
 
 def tabs(view: View, here: str) -> Any:
-    """Return the links between alarms, known issues and hand-over: what one shift has to know of another."""
+    """Return the links between alarms, known issues, checklist and hand-over: what shifts know of each other."""
     asks = asking(view)
     titles = {
         "alarms": "Alarms",
         "issues": f"Known issues ({asks} ask{'s' if asks == 1 else ''})" if asks else "Known issues",
     }
     links = [to_page(words, f"/{name}", className="here" if name == here else "") for name, words in titles.items()]
-    # A page of its own: it keeps nothing that is chosen.
-    return html.Nav([*links, html.A("Hand-over", href="/handover")], className="tabs")
+    # Pages of their own: they keep nothing that is chosen.
+    own = [html.A("Checklist", href="/checklist"), html.A("Hand-over", href="/handover")]
+    return html.Nav([*links, *own], className="tabs")
 
 
 def _table(its: list[Issue], view: View) -> Any:

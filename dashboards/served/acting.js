@@ -14,6 +14,7 @@
     const place = document.getElementById("who");
     if (!place || !who) return;
     root.dataset.may = who.may.join(" ");
+    root.dataset.who = who.name;
     for (const line of document.querySelectorAll(".acting")) line.textContent = who.line;
     const parts = [];
     if (who.name && who.way !== "machine") parts.push(element("span", {}, `${who.role} ${who.name}`));
@@ -45,6 +46,7 @@
       return "The server does not answer, so nobody knows whether it is noted: ask again, the same is noted once.";
     }
   };
+  window.acting = { act, newId, who: () => who }; // for pages of their own
   const say = words => { document.getElementById("flag-status").textContent = words; };
   const remark = async button => {
     const { act: what, run, flag } = button.dataset, isVerified = what === "verify";

@@ -66,6 +66,8 @@ def shift(**changes: Any) -> Shift:
         alarms=(),
         issues=(),
         notes=(),
+        checklists=(),
+        undone=(),
         decided=[],
         files={},
         compared=None,
@@ -176,6 +178,7 @@ def test_28_what_somebody_wrote_makes_no_table_link_or_element(words: str) -> No
         "## Alarms",
         "## Known issues",
         "## Notes",
+        "## Checklists",
         "## Changed since the shift before",
     ]
     (row,) = [line for line in said.splitlines() if "anna" in line]
