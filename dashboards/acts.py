@@ -329,6 +329,8 @@ class Acts:
             raise UsageError("this checklist is not due: look at what is")
         now = {each.name: each for each in lines(view, its, self._settings.checklist.lines)}
         seen = {each.name: each.seen for each in said.lines}
+        if not seen.keys() <= now.keys():
+            raise UsageError("the page asks for other lines by now: look at them, and send it again")
         if other := [each.asks for each in now.values() if seen.get(each.name) is not each.checks]:
             raise UsageError(f"meanwhile the checks say something else: {other[0]}. Look at it, and send it again")
         return its, view.book.totals.last_spill, _answered(said, now)

@@ -211,7 +211,7 @@ def _last(view: View) -> list[str]:
         return []
     its = view.checklists[-1]
     told = "".join(f"<li>{escape(each.words)}</li>" for each in its.lines)
-    return [f"<h2>The last one</h2><p>{escape(sent_words(its))}</p>", f"<ul>{told}</ul>" if told else ""]
+    return [f"<h2 data-sent='{escape(its.id)}'>The last one</h2><p>{escape(sent_words(its))}</p>", f"<ul>{told}</ul>" if told else ""]
 
 
 def sent_words(its: Checklist) -> str:

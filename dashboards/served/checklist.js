@@ -1,6 +1,7 @@
 // The checklist is filled in: what a person said of it is kept in this browser until it is sent, whatever happens.
 (function () {
-  const PREFIX = "spilldeck-checklist:", KEPT_MS = 7 * 86_400_000;
+  const PREFIX = "spilldeck-checklist:", KEPT_MS = 7 * 86_400_000, SOON_MS = 1000;
+  let sentKey = null;
   const { act, newId, who } = window.acting;
   const form = () => document.getElementById("checklist-form");
   const say = words => { document.getElementById("checklist-status").textContent = words; };
@@ -22,10 +23,16 @@
       say("This browser keeps nothing: what you fill in is lost with the page.");
     }
   };
+  const keys = () => Object.keys(window.localStorage).filter(each => each.startsWith(PREFIX)).map(each => each.slice(PREFIX.length));
   const forgetOld = () => {
-    for (const key of Object.keys(window.localStorage).filter(each => each.startsWith(PREFIX)).map(each => each.slice(PREFIX.length))) {
-      if (!(Date.now() - kept(key)?.at_ms < KEPT_MS)) keep(key, null);
-    }
+    for (const key of keys()) if (!(Date.now() - kept(key)?.at_ms < KEPT_MS)) keep(key, null);
+  };
+  // What was sent while its answer was lost is found in what the server shows as the last one.
+  const forgetSent = page => {
+    const last = page.querySelector("[data-sent]")?.dataset.sent, key = last && keys().find(each => kept(each)?.id === last);
+    if (!key) return;
+    say(`Sent as ${kept(key).who}.`);
+    keep(key, null);
   };
   // What the person said of a line, else what the checks say of it now.
   const show = row => {
@@ -37,8 +44,8 @@
   };
   // What was begun of this run when another checklist was due: it may be gone on with.
   const older = () => {
-    const { key } = form().dataset, of = `${PREFIX}${key.split(" ")[0]} `;
-    return Object.keys(window.localStorage).find(each => each.startsWith(of) && each !== PREFIX + key)?.slice(PREFIX.length);
+    const { key } = form().dataset, [run] = key.split(" ");
+    return keys().find(each => each.startsWith(`${run} `) && each !== key);
   };
   const button = (words, draft) => {
     const made = document.createElement("button");
@@ -85,12 +92,20 @@
     form().querySelector("[type=submit]").disabled = true;
     say("");
     const why = await act("/act/checklist", { ...JSON.parse(what), who: draft.who, lines }, draft.id);
-    if (!why) keep(key, null);
     say(why || `Sent as ${draft.who}.`);
+    if (!why) {
+      keep(key, null);
+      sentKey = key;
+      form().remove();
+    }
     await window.again.ask();
     tellWhose();
+    setTimeout(window.again.ask, SOON_MS);
   };
   window.again.put = (page, told) => {
+    forgetSent(told);
+    // The server hears a moment later that it was sent.
+    if (told.querySelector("#checklist-form")?.dataset.key === sentKey) told.querySelector("#checklist-form").remove();
     const now = form(), next = told.querySelector("#checklist-form"), names = within => rows(within).map(row => row.dataset.line).join("\n");
     const isUnknown = told.querySelector("[data-state=unknown]") !== null;
     if (now && (isUnknown || (next && now.dataset.key === next.dataset.key && names(now) === names(next)))) {
