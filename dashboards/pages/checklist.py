@@ -12,7 +12,7 @@ from dashboards.pages.strip import clock
 from dashboards.pages.tiles import detectors
 from streams.books import shapes
 from streams.books.alarms import by_priority
-from streams.books.checklists import LONGEST_REMARK, LONGEST_WHY, Answer, Checklist, Line
+from streams.books.checklists import LONGEST_REMARK, LONGEST_WHY, OWN, Answer, Checklist, Line
 from streams.books.duties import Agenda, Duty
 from streams.books.shapes import State
 from streams.experiment import experiment
@@ -20,8 +20,6 @@ from streams.freshness import MARK, Level
 from streams.words import calendar_time, several
 
 MARKS = {Answer.YES: MARK[Level.GOOD], Answer.NO: MARK[Level.BAD], Answer.UNKNOWN: MARK[Level.UNKNOWN]}
-OWN = "own: "
-"""So begin the names of lines that a person alone can answer."""
 NOTHING_DUE = "No checklist is due."
 NOBODY_KNOWS = "Nobody knows whether a checklist is due."
 _LEVELS = {Answer.YES: Level.GOOD, Answer.NO: Level.BAD, Answer.UNKNOWN: Level.UNKNOWN}
@@ -62,7 +60,7 @@ def _asked(view: View, duty: Duty | None) -> Iterator[tuple[str, str, Callable[[
     yield "counted", "No more spills are missing or rejected than may be", lambda: _counted(view)
     for name, (level, text) in detectors(view).items():
         said = partial(_detector, view, level, text)
-        yield f"detector {name}", f"{experiment().detectors[name].title} is as it should be", said
+        yield f"detector {name}", f"{experiment().detectors[name].title}: as it should be", said
     yield "plots", "Plots are as in the reference, where there is enough data", lambda: _plots(view)
     yield "alarms", "All alarms are acknowledged", lambda: _alarms(view)
     if duty is not None and duty.is_end:
@@ -193,7 +191,7 @@ def _form(duty: Duty, said: str) -> str:
 def _line(line: Line, *, fill: bool) -> str:
     asks, name = escape(line.asks), escape(line.name)
     checks = f"<b class='{_LEVELS[line.checks]}'>{MARKS[line.checks]} {line.checks}</b> {escape(line.why)}"
-    words = "Only a person can tell." if line.name.startswith(OWN) else checks
+    words = "Only a person can tell." if line.is_own else checks
     said = f"<b class='asks'>{asks}</b><span class='said' data-said='{line.checks}'>{words}</span>"
     if not fill:
         return f"<li>{said}</li>"
@@ -211,7 +209,10 @@ def _last(view: View) -> list[str]:
         return []
     its = view.checklists[-1]
     told = "".join(f"<li>{escape(each.words)}</li>" for each in its.lines)
-    return [f"<h2 data-sent='{escape(its.id)}'>The last one</h2><p>{escape(sent_words(its))}</p>", f"<ul>{told}</ul>" if told else ""]
+    return [
+        f"<h2 data-sent='{escape(its.id)}'>The last one</h2><p>{escape(sent_words(its))}</p>",
+        f"<ul>{told}</ul>" if told else "",
+    ]
 
 
 def sent_words(its: Checklist) -> str:

@@ -23,6 +23,10 @@ LONGEST_WHY = 300
 LONGEST_REMARK = 300
 
 
+OWN = "own: "
+"""So begin the names of lines of the site's own, which a person alone can answer."""
+
+
 class Answer(StrEnum):
     """What is said of a line."""
 
@@ -53,6 +57,11 @@ class Line(NamedTuple):
         return self.checks if self.person is None else self.person
 
     @property
+    def is_own(self) -> bool:
+        """Whether the checks cannot say anything of it."""
+        return self.name.startswith(OWN)
+
+    @property
     def is_plain(self) -> bool:
         """Whether the checks said yes, and nobody anything."""
         return self.checks is Answer.YES and self.person is None and not self.remark
@@ -61,7 +70,7 @@ class Line(NamedTuple):
     def words(self) -> str:
         """All that is said of it, in a line."""
         said = f"{self.asks}: {self.answer}"
-        if self.person is not None and self.person is not self.checks:
+        if self.person is not None and self.person is not self.checks and not self.is_own:
             said = f"{said} (the checks said {self.checks}{f': {self.why}' if self.why else ''})"
         elif self.why:
             said = f"{said} ({self.why})"

@@ -127,6 +127,8 @@ def test_27_what_is_sent_is_kept_once_with_all_that_is_no_plain_yes_and_stored()
     assert its.lines[0].words == (
         "TOF is as it should be: yes (the checks said no: PMT 1 silent since spill 4); it is <b>known</b>"
     )
+    own = Line("own: Magnets", "Magnets", Answer.UNKNOWN, "", Answer.NO, "D2 is off")
+    assert own.words == "Magnets: no; D2 is off"
     assert known.has_said(sent())
     # What the checks say may be another a moment later: it is the same that a person sent.
     assert known.has_said(sent(lines=(LINES[0]._replace(checks=Answer.NO), *LINES[1:])))
