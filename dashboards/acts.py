@@ -5,7 +5,10 @@ action. Who asks must have the role. It is answered when Kafka has the action an
 with a sentence, and logged.
 """
 
+import base64
+import binascii
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +29,7 @@ from dashboards.access.sessions import COOKIE
 from dashboards.choices import Choices
 from dashboards.data import Data
 from dashboards.log_ins import LogIn, LogIns
+from dashboards.logbook import Logbook
 from dashboards.pages.checklist import lines
 from dashboards.refusals import Said, refused, sentence
 from dashboards.run_acts import OfReplay, OfRun, OfType
@@ -52,6 +56,9 @@ ACT_ID = "Act-Id"
 _log = structlog.get_logger(__name__)
 
 
+MOST_PICTURE = 900_000
+"""Characters of a picture: with all else it is no more than a request may have."""
+_PNG = b"\x89PNG\r\n\x1a\n"
 _Run = Annotated[int, Field(ge=0, le=END)]
 _Reason = Annotated[str, Field(max_length=1000)]
 
@@ -97,6 +104,10 @@ class _Note(Said):
     run: _Run
     text: Annotated[str, Field(max_length=LONGEST_NOTE)]
     plot: Annotated[str, Field(max_length=100)] = ""
+    path: Annotated[str, Field(max_length=2000, pattern=r"^(/\S*)?$")] = ""
+    """Of the page that somebody looked at, with what was chosen."""
+    picture: Annotated[str, Field(max_length=MOST_PICTURE)] = ""
+    """PNG, as base64; for the logbook alone."""
 
 
 _Answer = Annotated[Answer, Field(strict=False)]
@@ -160,6 +171,7 @@ class Acts:
     def __init__(self, settings: Settings, data: Data) -> None:
         self._settings, self._data = settings, data
         self._access = Access(settings.access)
+        self._logbook = Logbook(settings)
         self._log_ins = log_ins = LogIns(self._access)
         # Apart from those of the page: who waits for Kafka here lets nobody wait there.
         self._threads = Threads()
@@ -194,6 +206,7 @@ class Acts:
         for path, act in self._acts.items():
             server.add_route(path, partial(self._answer, act), methods=["POST"])
         server.add_route("/who", partial(self._in_thread, self._say_who))
+        server.add_route("/logged", self._say_logged)
         for path, lead in self._log_ins.by_provider().items():
             server.add_route(path, partial(self._in_thread, lead))
 
@@ -259,7 +272,8 @@ class Acts:
             return Response("Nobody can say who is who: the server’s log says why.", 503, media_type="text/plain")
         may = [role.value for role in person.role.included]
         said = {"name": person.name, "role": person.role.value, "may": may, "way": person.way.value}
-        answer = JSONResponse(said | {"line": _line(person, is_configured=configured), "configured": configured})
+        more = {"configured": configured, "logbook": self._logbook.is_there}
+        answer = JSONResponse(said | {"line": _line(person, is_configured=configured)} | more)
         if is_over:
             answer.delete_cookie(COOKIE)
         return answer
@@ -301,7 +315,22 @@ class Acts:
     def _note(self, asked: _Asked, said: _Note) -> Response:
         if not self._data.has_run(said.run):
             raise RefusedError(409, f"There is no run {said.run} here.")
-        return self._decide(asked, lambda _, **by: note_action(said.run, said.text, said.plot, act_id=asked.id, **by))
+        _check_picture(said.picture)
+        answer = self._decide(asked, lambda _, **by: note_action(said.run, said.text, said.plot, act_id=asked.id, **by))
+        # It is in the record now, whatever becomes of it elsewhere.
+        entry = {"id": asked.id, "who": asked.person.name, "at_us": time.time_ns() // 1000, "run": said.run}
+        link = self._settings.dashboard.link(said.path) if said.path else ""
+        text = f"Run {said.run}: {said.text} {link}".strip()
+        more = {"text": text, "note": said.text, "plot": said.plot, "link": link, "picture": said.picture}
+        self._logbook.tell(asked.id, entry | more)
+        return answer
+
+    async def _say_logged(self, request: Request) -> Response:
+        """Return whether the logbook has an entry."""
+        its = self._logbook.state(request.query_params.get("id", ""))
+        if its is None:
+            return Response("Nobody knows here whether the logbook has it.", 404, media_type="text/plain")
+        return JSONResponse(its)
 
     def _checklist(self, asked: _Asked, said: _Checklist) -> Response:
         name = asked.person.name
@@ -375,6 +404,15 @@ def _answered(said: _Checklist, now: Mapping[str, Line]) -> tuple[Line, ...]:
 
 
 _CLOSED = "No users are configured, so this can be done on the machine of the page alone: spilldeck users add."
+
+
+def _check_picture(picture: str) -> None:
+    try:
+        found = base64.b64decode(picture, validate=True)
+    except binascii.Error:
+        found = b"?"
+    if found and not found.startswith(_PNG):
+        raise RefusedError(400, "This is nothing that the page asks: the picture is no PNG.")
 
 
 def _id_of(request: Request) -> str:

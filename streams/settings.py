@@ -237,6 +237,15 @@ class AlarmsSettings(_Section):
     mail: MailSettings = MailSettings()
 
 
+class LogbookSettings(_Section):
+    """The site's logbook, which is told what somebody logs on the page."""
+
+    webhook: Annotated[SecretStr, AfterValidator(_is_web)] | None = None
+    """Address that is told each entry, as JSON with its picture; without it an entry is a note in the record alone."""
+    secret_file: Path | None = None
+    """File, for its owner alone, whose content signs what is told; without it nothing does."""
+
+
 class LocalSettings(_Section):
     """The local stack: a Kafka and a Redis of one's own, started from packages."""
 
@@ -294,6 +303,7 @@ class Settings(BaseSettings):
     access: AccessSettings = AccessSettings()
     keeper: KeeperSettings = KeeperSettings()
     alarms: AlarmsSettings = AlarmsSettings()
+    logbook: LogbookSettings = LogbookSettings()
     local: LocalSettings = LocalSettings()
     releases: ReleasesSettings = ReleasesSettings()
     conditions: list[ConditionsSource] = []

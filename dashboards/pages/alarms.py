@@ -8,7 +8,7 @@ from dash import html
 
 from dashboards.data import View
 from dashboards.pages.issues import known_button
-from dashboards.pages.links import to_page, to_page_with
+from dashboards.pages.links import log_button, to_page, to_page_with
 from schemas.records import NO_RUN
 from streams.books.advice import advice
 from streams.books.alarms import STEADY_MOST, UPSET_MOST, Alarm, Figures, New, by_priority, figures
@@ -162,6 +162,7 @@ def _became(alarm: Alarm, now_us: int) -> list[Any]:
         buttons.append(html.Button("Shelve", title=said, **its_own, **{"data-act": "shelve-alarm"}))
     if alarm.is_active and alarm.new.is_verdict:
         buttons.append(known_button(alarm.new.of if alarm.new.of.startswith(PLOT) else alarm.new.of.rpartition("/")[0]))
+    buttons.append(log_button(alarm.new.plot, alarm.new.words))
     return [*map(html.Div, who_knows(alarm, now_us)), *buttons]
 
 

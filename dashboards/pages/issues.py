@@ -84,11 +84,11 @@ def note_form() -> list[Any]:
     form = [
         element("textarea", name="text", rows="4", maxlength=str(LONGEST_NOTE), required="", **{"aria-label": "Note"}),
         element("button", ["Log it"], type="submit", className="choice"),
+        element("button", ["As Markdown"], type="button", className="choice", **{"data-log": "markdown"}),
     ]
     return [
-        element(
-            "p", ["It stands in the hand-over of this shift, and goes to the clipboard with a link to what you see."]
-        ),
+        element("p", ["It stands in the hand-over of this shift, and goes to the clipboard, with link and picture."]),
+        element("p", ["What it begins with is replaced as you type; End keeps it."]),
         element("form", form, id="note-form", className="may-shifter"),
         element("p", className="acting why"),
         element("p", id="note-status", role="status"),

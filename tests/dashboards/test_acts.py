@@ -1,5 +1,6 @@
 """What changes something, asked for in every wrong way: refused with a sentence, and nothing is written."""
 
+import base64
 import json
 import re
 import threading
@@ -412,6 +413,26 @@ def test_a_flag_is_stored_when_it_is_answered_and_the_same_again_is_one(site: Si
     # Another under this id is not taken for it.
     answer, words = site.post("/act/flag", FLAG | {"verdict": "good"}, Cookie=shifter, Act_Id="same-0001")
     assert (answer.status, words) == (409, "It was noted already.")
+
+
+def test_28_a_note_with_what_is_no_picture_or_no_path_is_refused_and_who_asks_of_none_is_told(
+    site: Site, shifter: str
+) -> None:
+    note, before = ACTS["/act/note"][1], site.actions()
+    for changes, why in (
+        (
+            {"picture": base64.b64encode(b"<svg/>").decode()},
+            "This is nothing that the page asks: the picture is no PNG.",
+        ),
+        ({"picture": "no base64"}, "This is nothing that the page asks: the picture is no PNG."),
+        ({"picture": "A" * 900_001}, "This is nothing that the page asks: picture"),
+        ({"path": "//x y"}, "This is nothing that the page asks: path"),
+        ({"path": "javascript:alert(1)"}, "This is nothing that the page asks: path"),
+    ):
+        answer, words = site.post("/act/note", note | changes, Cookie=shifter)
+        assert (answer.status, words[: len(why)]) == (400, why)
+    assert site.actions() == before
+    assert site.post("/logged?id=nothing", method="GET")[0].status == 404
 
 
 def test_a_flag_is_verified_by_another_whoever_says_who_it_is_and_withdrawn(site: Site, shifter: str) -> None:
