@@ -97,3 +97,4 @@ def test_28_what_one_looks_at_is_logged_with_words_picture_and_link_and_its_fail
         open_page(page, f"{address}/alarms")
         page.locator("table.alarms").get_by_role("button", name="Log it").first.click()
         expect(page.get_by_label("Note")).to_have_value(f"As of spill {SPILLS - 1}: {WORDS}")
+    page.goto("about:blank")  # before its server ends
