@@ -122,6 +122,7 @@ def _what(alarm: Alarm) -> list[Any]:
         title = experiment().plots[new.plot].title
         links.append(to_page_with(title, f"/plot/{new.plot}", run, said=f"This plot in run {new.run}"))
     links.append(html.A("Its page", href=f"/alarm/{alarm.id}", className="choice", title="To be sent to a telephone"))
+    links.append(log_button(new.plot, new.words))
     return [
         html.Div(new.words, className="words"),
         html.Div(when(new, alarm.at_us), className="why"),
@@ -162,7 +163,6 @@ def _became(alarm: Alarm, now_us: int) -> list[Any]:
         buttons.append(html.Button("Shelve", title=said, **its_own, **{"data-act": "shelve-alarm"}))
     if alarm.is_active and alarm.new.is_verdict:
         buttons.append(known_button(alarm.new.of if alarm.new.of.startswith(PLOT) else alarm.new.of.rpartition("/")[0]))
-    buttons.append(log_button(alarm.new.plot, alarm.new.words))
     return [*map(html.Div, who_knows(alarm, now_us)), *buttons]
 
 
