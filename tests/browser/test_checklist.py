@@ -12,7 +12,7 @@ from dashboards.access.accounts import Accounts
 from schemas.records import Action, ActionKind
 from streams.books.actions import ActionLog
 from streams.experiments.mice.simulator import SimulatedRun
-from tests.browser.conftest import WAIT_S, Seen, Site, faults, go_to, open_page
+from tests.browser.conftest import Seen, Site, faults, go_to, open_page
 from tests.browser.test_flags import log_in, other, users
 from tests.wire import decode
 
@@ -198,9 +198,6 @@ def test_27_axe_finds_no_serious_fault_and_it_is_read_on_screens_of_all_sizes(si
             small = """() => [...document.querySelectorAll('.lines :is(.asks, .said, label, .remark)')]
                 .filter(each => parseFloat(getComputedStyle(each).fontSize) < 14).length"""
             assert page.evaluate(small) == 0
-            if directory := os.environ.get("PICTURES"):
-                page.screenshot(path=f"{directory}/checklist-{theme}-{width}.png", full_page=True)
         page.evaluate(axe)
         found += faults(page, "/checklist", theme)
     assert not found
-    page.set_default_timeout(WAIT_S * 1000)
