@@ -5,8 +5,11 @@ action. Who asks must have the role. It is answered when Kafka has the action an
 with a sentence, and logged.
 """
 
+import base64
+import binascii
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -23,9 +26,12 @@ from dashboards import run_acts
 from dashboards.access.identity import NOBODY, Access, Person, RefusedError, Way
 from dashboards.access.roles import Role
 from dashboards.access.sessions import COOKIE
-from dashboards.addresses import at
+from dashboards.addresses import at, within
+from dashboards.choices import Choices
 from dashboards.data import Data
 from dashboards.log_ins import LogIn, LogIns
+from dashboards.logbook import Logbook
+from dashboards.pages.checklist import lines
 from dashboards.refusals import Said, refused, sentence
 from dashboards.run_acts import OfReplay, OfRun, OfType
 from dashboards.threads import Threads, peer_of
@@ -33,14 +39,16 @@ from schemas.records import Action, ActionKind
 from schemas.wire import MAX_TIME_US
 from streams.books.alarm_actions import acknowledge_action, shelve_action
 from streams.books.alarms import LONGEST_SHELF_S
+from streams.books.checklists import LONGEST_LINE, LONGEST_REMARK, MOST_LINES, Answer, Line, find
 from streams.books.connect import connect, no_redis
 from streams.books.decided import decide, newest
 from streams.books.decisions import Decisions
+from streams.books.duties import Duty
 from streams.books.flagging import flag_action, remark_action
 from streams.books.flags import ALL, END, NewFlag, Verdict, is_action_id
 from streams.books.issues import LONGEST_NAME, LONGEST_TEXT, NewIssue
 from streams.books.notes import LONGEST_NOTE
-from streams.books.noting import add_action, extend_action, note_action, withdraw_action
+from streams.books.noting import add_action, checklist_action, extend_action, note_action, withdraw_action
 from streams.errors import ServerError, SpilldeckError, UsageError
 from streams.settings import Settings
 
@@ -49,6 +57,9 @@ ACT_ID = "Act-Id"
 _log = structlog.get_logger(__name__)
 
 
+MOST_PICTURE = 900_000
+"""Characters of a picture: with all else it is no more than a request may have."""
+_PNG = b"\x89PNG\r\n\x1a\n"
 _Run = Annotated[int, Field(ge=0, le=END)]
 _Reason = Annotated[str, Field(max_length=1000)]
 
@@ -94,6 +105,30 @@ class _Note(Said):
     run: _Run
     text: Annotated[str, Field(max_length=LONGEST_NOTE)]
     plot: Annotated[str, Field(max_length=100)] = ""
+    path: Annotated[str, Field(max_length=2000, pattern=r"^(/\S*)?$")] = ""
+    """Of the page that somebody looked at, with what was chosen."""
+    picture: Annotated[str, Field(max_length=MOST_PICTURE)] = ""
+    """PNG, as base64; for the logbook alone."""
+
+
+_Answer = Annotated[Answer, Field(strict=False)]
+
+
+class _Line(Said):
+    name: Annotated[str, Field(max_length=LONGEST_LINE)]
+    seen: _Answer
+    """What the checks said when the person saw it last."""
+    person: _Answer | None = None
+    remark: Annotated[str, Field(max_length=LONGEST_REMARK)] = ""
+
+
+class _Checklist(Said):
+    run: _Run
+    due_us: _Time
+    end: bool
+    who: Annotated[str, Field(max_length=200)]
+    """In whose name the page has it sent."""
+    lines: Annotated[list[_Line], Field(max_length=MOST_LINES)]
 
 
 class _Extended(Said):
@@ -137,6 +172,7 @@ class Acts:
     def __init__(self, settings: Settings, data: Data) -> None:
         self._settings, self._data = settings, data
         self._access = Access(settings.access)
+        self._logbook = Logbook(settings)
         self._log_ins = log_ins = LogIns(self._access)
         # Apart from those of the page: who waits for Kafka here lets nobody wait there.
         self._threads = Threads()
@@ -158,6 +194,7 @@ class Acts:
             "/act/drop-replay": _Act(says=OfReplay, do=partial(self._by, run_acts.drop), needs=Role.EXPERT),
             "/act/add-issue": _Act(says=_Issue, do=self._add_issue, needs=Role.EXPERT),
             "/act/note": _Act(says=_Note, do=self._note, needs=Role.SHIFTER),
+            "/act/checklist": _Act(says=_Checklist, do=self._checklist, needs=Role.SHIFTER),
             "/act/extend-issue": _Act(says=_Extended, do=self._extend_issue, needs=Role.EXPERT),
             "/act/withdraw-issue": _Act(says=_Withdrawn, do=self._withdraw_issue, needs=Role.EXPERT),
             "/act/verify-flag": _Act(
@@ -170,6 +207,7 @@ class Acts:
         for path, act in self._acts.items():
             server.add_route(path, partial(self._answer, act), methods=["POST"])
         server.add_route("/who", partial(self._in_thread, self._say_who))
+        server.add_route("/logged", self._say_logged)
         for path, lead in self._log_ins.by_provider().items():
             server.add_route(path, partial(self._in_thread, lead))
 
@@ -235,7 +273,8 @@ class Acts:
             return Response("Nobody can say who is who: the server’s log says why.", 503, media_type="text/plain")
         may = [role.value for role in person.role.included]
         said = {"name": person.name, "role": person.role.value, "may": may, "way": person.way.value}
-        answer = JSONResponse(said | {"line": _line(person, is_configured=configured), "configured": configured})
+        more = {"configured": configured, "logbook": self._logbook.is_there}
+        answer = JSONResponse(said | {"line": _line(person, is_configured=configured)} | more)
         if is_over:
             answer.delete_cookie(COOKIE, path=at("/"))
         return answer
@@ -277,7 +316,54 @@ class Acts:
     def _note(self, asked: _Asked, said: _Note) -> Response:
         if not self._data.has_run(said.run):
             raise RefusedError(409, f"There is no run {said.run} here.")
-        return self._decide(asked, lambda _, **by: note_action(said.run, said.text, said.plot, act_id=asked.id, **by))
+        _check_picture(said.picture)
+        answer = self._decide(asked, lambda _, **by: note_action(said.run, said.text, said.plot, act_id=asked.id, **by))
+        # It is in the record now, whatever becomes of it elsewhere.
+        entry = {"id": asked.id, "who": asked.person.name, "at_us": time.time_ns() // 1000, "run": said.run}
+        link = self._settings.dashboard.link(within(said.path)) if said.path else ""
+        text = f"Run {said.run}: {said.text} {link}".strip()
+        more = {"text": text, "note": said.text, "plot": said.plot, "link": link, "picture": said.picture}
+        self._logbook.tell(asked.id, entry | more)
+        return answer
+
+    async def _say_logged(self, request: Request) -> Response:
+        """Return whether the logbook has an entry."""
+        its = self._logbook.state(request.query_params.get("id", ""))
+        if its is None:
+            return Response("Nobody knows here whether the logbook has it.", 404, media_type="text/plain")
+        return JSONResponse(its)
+
+    def _checklist(self, asked: _Asked, said: _Checklist) -> Response:
+        name = asked.person.name
+        if said.who != name:
+            raise RefusedError(409, f"This is {name}, and {said.who} filled it in: look at it, and send it again.")
+        duty = Duty(said.run, said.due_us, is_end=said.end)
+
+        def new(known: Decisions, **by: str) -> Action:
+            done = find(known.checklists, said.run, said.due_us, is_end=said.end)
+            if done is not None and done.id != asked.id:
+                raise UsageError(done.done)
+            # What was sent already is asked for again: what the checks said then is not to be known any more.
+            its, spill, sent = (duty, 0, _answered(said, {})) if done is not None else self._looked_at(duty, said)
+            return checklist_action(its, spill, sent, act_id=asked.id, **by)
+
+        return self._decide(asked, new)
+
+    def _looked_at(self, duty: Duty, said: _Checklist) -> tuple[Duty, int, tuple[Line, ...]]:
+        """Return what is due, after which spill, and its lines as the checks answer them now, and the person did."""
+        view = self._data.view(Choices(run=said.run))
+        if view.agenda is None or view.is_old:
+            raise ServerError("the books cannot be read, so nobody knows what the checks say")
+        its = next((each for each in view.agenda.due if each.is_same(duty)), None)
+        if its is None:
+            raise UsageError("this checklist is not due: look at what is")
+        now = {each.name: each for each in lines(view, its, self._settings.checklist.lines)}
+        seen = {each.name: each.seen for each in said.lines}
+        if not seen.keys() <= now.keys():
+            raise UsageError("the page asks for other lines by now: look at them, and send it again")
+        if other := [each.asks for each in now.values() if seen.get(each.name) is not each.checks]:
+            raise UsageError(f"meanwhile the checks say something else: {other[0]}. Look at it, and send it again")
+        return its, view.book.totals.last_spill, _answered(said, now)
 
     def _extend_issue(self, asked: _Asked, said: _Extended) -> Response:
         def new(known: Decisions, **by: str) -> Action:
@@ -312,7 +398,22 @@ class Acts:
         return JSONResponse({"id": asked.id})
 
 
+def _answered(said: _Checklist, now: Mapping[str, Line]) -> tuple[Line, ...]:
+    """Return the lines that were sent, as the checks answer them now."""
+    found = ((each, now.get(each.name, Line(each.name, each.name, each.seen, ""))) for each in said.lines)
+    return tuple(line._replace(person=each.person, remark=each.remark.strip()) for each, line in found)
+
+
 _CLOSED = "No users are configured, so this can be done on the machine of the page alone: spilldeck users add."
+
+
+def _check_picture(picture: str) -> None:
+    try:
+        found = base64.b64decode(picture, validate=True)
+    except binascii.Error:
+        found = b"?"
+    if found and not found.startswith(_PNG):
+        raise RefusedError(400, "This is nothing that the page asks: the picture is no PNG.")
 
 
 def _id_of(request: Request) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from errno import EACCES, EADDRINUSE
 from functools import partial
 from html import escape as html_of
@@ -35,14 +35,17 @@ from dashboards.handover import MARKDOWN, PAGE, HandOver
 from dashboards.live import COMPRESSION, Live
 from dashboards.log_ins import BEGIN
 from dashboards.make import FigureCache, file_name
+from dashboards.pages.checklist import shown
 from dashboards.pages.dialogs import dialogs
 from dashboards.pages.links import act, choose
 from dashboards.pages.one_alarm import one_alarm
 from dashboards.pages.trying import TRY
 from dashboards.scripts import (
     ACTING,
+    AGAIN,
     ALARM,
-    ALARM_SCRIPT,
+    CHECKLIST,
+    CHECKLIST_SCRIPT,
     HAND_OVER,
     HAND_OVER_SCRIPT,
     LOADING,
@@ -127,7 +130,9 @@ def _create_app(settings: Settings, data: Data) -> FastAPI:
     _add_log_in(server, settings)
     _add_hand_over(server, settings, threads)
     acting = _add_script(server, ACTING)
-    _add_alarm(server, data, threads, acting)
+    again = _add_script(server, AGAIN)
+    _add_alarm(server, data, threads, acting, again)
+    _add_checklist(server, data, threads, acting, again, settings.checklist.lines)
     server.add_route(f"/{TRY}", partial(_tried, Trier(settings)), methods=["POST"])
     plotly = _add_script(server, PLOTLY)
     app.regenerator = _add_script(server, REGENERATOR)
@@ -216,9 +221,24 @@ def _add_hand_over(server: FastAPI, settings: Settings, threads: Threads) -> Non
         server.add_route(path, answered)
 
 
-def _add_alarm(server: FastAPI, data: Data, threads: Threads, acting: str) -> None:
+def _add_checklist(server: FastAPI, data: Data, threads: Threads, acting: str, again: str, own: Sequence[str]) -> None:
+    """Have the page of the checklist served."""
+    script = _add_script(server, CHECKLIST_SCRIPT)
+    fixed = {"AGAIN": again, "ICON": _ICON, "ACTING": acting, "SCRIPT": script, "PREFIX": at("")}
+    content = re.sub("|".join(fixed), lambda found: fixed[found[0]], CHECKLIST.read_text())
+
+    def made() -> Response:
+        page = content.replace("BODY", shown(data, own))
+        return Response(page, headers={"Cache-Control": "no-store"}, media_type="text/html")
+
+    @server.get("/checklist")
+    async def checklist(request: Request) -> Response:
+        return await threads.run(peer_of(request), made)
+
+
+def _add_alarm(server: FastAPI, data: Data, threads: Threads, acting: str, again: str) -> None:
     """Have the page of each alarm served."""
-    fixed = {"SCRIPT": _add_script(server, ALARM_SCRIPT), "ICON": _ICON, "ACTING": acting, "PREFIX": at("")}
+    fixed = {"AGAIN": again, "ICON": _ICON, "ACTING": acting, "PREFIX": at("")}
     content = re.sub("|".join(fixed), lambda found: fixed[found[0]], ALARM.read_text())
 
     def made(alarm_id: str) -> Response:

@@ -13,6 +13,7 @@ from ops.commands import (
     alarms,
     audit,
     books,
+    checklist,
     checks,
     conditions,
     config,
@@ -92,6 +93,7 @@ app.command()(export.export)
 app.command()(good_spills.good_spills)
 app.command()(handover.handover)
 app.command()(note.note)
+app.command()(checklist.checklist)
 app.command()(worker.worker)
 app.command()(worker.dashboard)
 app.command()(worker.keeper)

@@ -4,9 +4,6 @@ What was told is in Kafka when it has been taken. So a teller may be killed at a
 told then is told again, with the same id.
 """
 
-import hashlib
-import hmac
-import json
 import smtplib
 import ssl
 import time
@@ -14,33 +11,26 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
-from http.client import HTTPException
-from pathlib import Path
 from typing import Any, Protocol
-from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import structlog
 from redis import Redis
 
-from dashboards.access.private import read_private
+from dashboards import webhook
+from dashboards.webhook import ANSWER_S, next_pause, post, why_not
 from ops.quality import Quality
 from schemas.records import NO_RUN, Action
 from streams import metrics
 from streams.books.advice import advice
 from streams.books.alarm_actions import tell_action
 from streams.books.alarms import Alarm, Alarms, Way, bundle, telling_id, to_tell
-from streams.errors import SpilldeckError, UsageError
+from streams.errors import UsageError
 from streams.settings import MailSettings, Settings, Tls
 
 GATHER_S = 2.0
 """So long what is to be told waits for what comes together with it."""
 BUNDLE_FROM = 4
 """So many that are told at once are told in one."""
-ANSWER_S = 10.0
-"""Who has not answered within it has not been told."""
-PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
-"""Between two times that it is told in vain: each is twice as long as the one before."""
 SUBJECT = 150
 """Characters of a mail's subject."""
 
@@ -58,7 +48,7 @@ class Telling(Protocol):
         raise NotImplementedError
 
 
-FAILS = (OSError, HTTPException, ValueError, SpilldeckError, smtplib.SMTPException)
+FAILS = (*webhook.FAILS, smtplib.SMTPException)
 """What is raised where somebody does not take what is told."""
 
 
@@ -134,13 +124,9 @@ class Teller:
         try:
             self._how.tell(told_id, alarms)
         except FAILS as error:
-            self.pause_s = min(max(2 * self.pause_s, PAUSE_S), LONGEST_PAUSE_S)
-            why = str(error)
-            if isinstance(error, HTTPError):
-                why = f"it answers {error.code}"
-                error.close()
+            self.pause_s = next_pause(self.pause_s)
             metrics.ALARMS_NOT_TOLD.labels(way).inc()
-            _log.warning(f"the {way} cannot be told", id=told_id, why=why, again_in_s=self.pause_s)
+            _log.warning(f"the {way} cannot be told", id=told_id, why=why_not(error), again_in_s=self.pause_s)
             return False
         self.pause_s = 0.0
         metrics.ALARMS_TOLD.labels(way).inc()
@@ -164,22 +150,9 @@ class Webhook:
 
     def tell(self, told_id: str, alarms: Sequence[Alarm]) -> None:
         """Post alarms."""
-        webhook, secret_file = self._settings.alarms.webhook, self._settings.alarms.secret_file
-        assert webhook is not None  # noqa: S101
-        body = json.dumps(message(self._settings, told_id, alarms)).encode()
-        headers = {"Content-Type": "application/json", "Spilldeck-Id": told_id}
-        if secret_file is not None:
-            headers["Spilldeck-Signature"] = f"sha256={signature(_secret(secret_file), body)}"
-        request = Request(webhook.get_secret_value(), body, headers, method="POST")  # noqa: S310 - it is of the web
-        with build_opener(_NoRedirect).open(request, timeout=ANSWER_S):
-            pass
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    """Takes a redirection for an error: what is told would be lost on the way."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """Follow none."""
+        its = self._settings.alarms
+        assert its.webhook is not None  # noqa: S101
+        post(its.webhook, its.secret_file, told_id, message(self._settings, told_id, alarms))
 
 
 class Mail:
@@ -255,19 +228,7 @@ def message(settings: Settings, told_id: str, alarms: Sequence[Alarm]) -> dict[s
     return {"id": told_id, "text": text, "alarms": [_plain(settings, each) for each in alarms]}
 
 
-def signature(secret: bytes, body: bytes) -> str:
-    """Return by what a receiver knows that what is told is ours: HMAC-SHA256 of the body, hexadecimal."""
-    return hmac.new(secret, body, hashlib.sha256).hexdigest()
-
-
 def _plain(settings: Settings, alarm: Alarm) -> dict[str, Any]:
     of_it = {"id": alarm.id, "raised_us": alarm.at_us, "times_told": len(alarm.told_us)}
     link = {"link": settings.dashboard.link(f"/alarm/{alarm.id}")}
     return of_it | alarm.new._asdict() | advice(alarm.new)._asdict() | link
-
-
-def _secret(file: Path) -> bytes:
-    content = read_private(file.expanduser())
-    if not content or not content.strip():
-        raise UsageError(f"{file} of alarms.secret_file is empty, or is not there")
-    return content.strip()

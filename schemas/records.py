@@ -262,6 +262,8 @@ class ActionKind(StrEnum):
     """Subject is a known issue, before it what it was, after it the action's id."""
     NOTE = "note"
     """Subject is a run, after it the note's id, what somebody wrote down, and of which plot."""
+    CHECKLIST = "checklist"
+    """Subject is a run, after it its id, since when it was due, after which spill, and each line with its answers."""
     TAKE_OVER = "take over"
     """Subject is the offset at which it counts, after it all that Redis knew and the topic did not have."""
 

@@ -233,6 +233,29 @@ class ChecksSettings(_Section):
     """TOML file of the rules of `good-spills`, see docs/architecture.md; without it there are none."""
 
 
+def _is_question(line: str) -> str:
+    if not line.strip() or line != " ".join(line.split()):
+        raise ValueError("a line of the checklist has words, with one space between two")
+    return line
+
+
+class ChecklistSettings(_Section):
+    """What somebody on shift looks at every few hours, and at the end of a run."""
+
+    every_h: Annotated[float, Field(ge=0, le=72)] = 2
+    """Hours of a run after which it is due, and again; 0 is at the end of a run alone."""
+    lines: Annotated[
+        list[Annotated[str, Field(max_length=190), AfterValidator(_is_question)]], Field(max_length=30)
+    ] = []
+    """What a person alone can answer with yes, no or not known, as "Magnets as in the run plan"; no line twice."""
+
+    @model_validator(mode="after")
+    def _has_each_once(self) -> Self:
+        if len({*self.lines}) < len(self.lines):
+            raise ValueError("the checklist has a line twice")
+        return self
+
+
 class DashboardSettings(_Section):
     """The page."""
 
@@ -388,6 +411,15 @@ class LogSettings(_Section):
     """`text` for people, with colours on a terminal; `json`, an object a line, for programs."""
 
 
+class LogbookSettings(_Section):
+    """The site's logbook, which is told what somebody logs on the page."""
+
+    webhook: Annotated[SecretStr, AfterValidator(_is_web)] | None = None
+    """Address that is told each entry, as JSON with its picture; without it an entry is a note in the record alone."""
+    secret_file: Path | None = None
+    """File, for its owner alone, whose content signs what is told; without it nothing does."""
+
+
 class LocalSettings(_Section):
     """The local stack: a Kafka and a Redis of one's own, started from packages."""
 
@@ -440,12 +472,14 @@ class Settings(BaseSettings):
     producer: ProducerSettings = ProducerSettings()
     books: BookSettings = BookSettings()
     checks: ChecksSettings = ChecksSettings()
+    checklist: ChecklistSettings = ChecklistSettings()
     dashboard: DashboardSettings = DashboardSettings()
     access: AccessSettings = AccessSettings()
     keeper: KeeperSettings = KeeperSettings()
     alarms: AlarmsSettings = AlarmsSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+    logbook: LogbookSettings = LogbookSettings()
     local: LocalSettings = LocalSettings()
     releases: ReleasesSettings = ReleasesSettings()
     conditions: list[ConditionsSource] = []

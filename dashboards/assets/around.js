@@ -85,12 +85,23 @@
   }, true);
   document.addEventListener("close", keep, true);
   const closeAll = () => document.querySelectorAll("dialog[open]").forEach(dialog => dialog.close());
-  const save = format => {
-    const [graph] = graphs();
+  // A plot as it stands, and how its picture is made of it.
+  const drawn = (graph, how) => {
     const paper = getComputedStyle(document.documentElement).getPropertyValue("--card").trim();
     const layout = { ...graph.layout, paper_bgcolor: paper };
-    const size = { width: graph.clientWidth, height: graph.clientHeight };
-    window.Plotly.downloadImage({ data: graph.data, layout }, { format, filename: graph.layout.meta.file, scale: 2, ...size });
+    return [{ data: graph.data, layout }, { scale: 2, width: graph.clientWidth, height: graph.clientHeight, ...how }];
+  };
+  const save = format => {
+    const [graph] = graphs();
+    window.Plotly.downloadImage(...drawn(graph, { format, filename: graph.layout.meta.file }));
+  };
+  // For who logs it: the one plot of a page as PNG, its title and the name of its file; nothing where there are more.
+  window.pictured = async () => {
+    const graph = document.querySelector(".one-plot .js-plotly-plot");
+    if (!graph?.layout) return null;
+    const url = await window.Plotly.toImage(...drawn(graph, { format: "png" }));
+    const title = graph.querySelector(".gtitle tspan, .gtitle")?.textContent ?? "";
+    return { png: url.slice(url.indexOf(",") + 1), title, file: graph.layout.meta.file };
   };
   // What is bad and was acknowledged is marked as seen until it is over; its times and sizes go on meanwhile.
   const GOES_ON = new RegExp([

@@ -211,7 +211,7 @@ class Data:
         """Take over what people said of runs, and the checks; return whether it is new."""
         said, last = self._decisions.known, self._said
         with self._counting:
-            new, old = ((each.flags, each.proposed, each.alarms, each.issues) for each in (said, last))
+            new, old = ((each.flags, each.proposed, each.alarms, each.issues, each.checklists) for each in (said, last))
             is_new = new != old
             self._said = said
             self.changes += is_new

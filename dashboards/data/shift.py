@@ -10,8 +10,10 @@ from schemas.columns import I8
 from schemas.records import NO_RUN, ActionKind, RunState
 from streams.books import situation
 from streams.books.changed import Side, changed
+from streams.books.checklists import KEPT
 from streams.books.decided import Record, newest, record
 from streams.books.decisions import Decisions
+from streams.books.duties import Duty, Taken, duties, is_done
 from streams.books.flags import Shares, of_run, shares
 from streams.books.handover import Compared, Shift, ShiftRun
 from streams.books.layout import Place
@@ -85,12 +87,25 @@ class _Shift:
             alarms=self._decisions.alarms,
             issues=self._decisions.issues,
             notes=self._decisions.notes,
+            checklists=self._decisions.checklists,
+            undone=[*self._undone(runs)],
             decided=[*self._decided()],
             files=self._files(),
             compared=compared,
             current=self._current,
             unreadable=[*self._unreadable.values(), *self._problems],
         )
+
+    def _undone(self, runs: Sequence[int]) -> Iterator[Duty]:
+        """Yield the checklists that fell due in the shift and were not sent, in order."""
+        done, every_h = self._decisions.checklists, self._settings.checklist.every_h
+        # What was sent before those that are remembered nobody knows.
+        since_us = max(_US * self._since_s, done[0].at_us if len(done) == KEPT else 0)
+        for run in runs:
+            its = Taken.of(run, self._places[run], self._reader.came_ms.get(run, 0), is_current=run == self._current)
+            for duty in duties(its, every_h, round(_US * self._now_s)):
+                if duty.at_us >= since_us and not is_done(duty, every_h, done):
+                    yield duty
 
     def _run(self, run: int, totals: Totals) -> ShiftRun:
         flags = self._decisions.flags.get(run, ())

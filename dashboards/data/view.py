@@ -15,6 +15,8 @@ from streams.books import situation
 from streams.books.alarms import Alarms
 from streams.books.book import Book
 from streams.books.cells import Histogram
+from streams.books.checklists import Checklists
+from streams.books.duties import Agenda
 from streams.books.flags import Flags
 from streams.books.imported import Imported
 from streams.books.issues import Issues
@@ -177,6 +179,10 @@ class View:
     proposed: Mapping[int, Proposal]
     """Run → what the checks said of it when it had ended."""
     alarms: Alarms
+    checklists: Checklists
+    """The newest ones that were sent."""
+    agenda: Agenda | None
+    """Which checklists are due, of whichever run; None if nobody can say."""
     issues: Issues
     """All that were ever known."""
     known: Issues

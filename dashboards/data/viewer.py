@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from dashboards.choices import Beside, Choices, book_of
 from dashboards.data.books import Books
@@ -15,6 +16,7 @@ from dashboards.data.view import Reference, View
 from schemas.records import NO_RUN
 from streams.books import situation
 from streams.books.decisions import Decisions
+from streams.books.duties import Agenda, Taken, agenda
 from streams.books.imported import Imported, Imports
 from streams.books.lag import behind
 from streams.books.limits import TypeLimits
@@ -58,6 +60,18 @@ class Seen:
             watched_s=store.watched_s,
         )
 
+    def agenda(self, every_h: float) -> Agenda | None:
+        """Return which checklists are due, given the hours after which one is; None if nobody can say."""
+        books = self.store.books
+        if self.undecided or not books.is_read:
+            return None
+        if books.current is None:
+            return Agenda()
+        runs = [*(each.run for each in islice(books.runs.before(books.current), 1)), books.current]
+        places, came_ms = books.at.shown.places, books.at.shown.came_ms
+        its = (Taken.of(run, places[run], came_ms.get(run, 0), is_current=run == books.current) for run in runs)
+        return agenda([*its], every_h, self.said.checklists, round(self.now_s * 1e6))
+
     def warnings(self, of_what_is_shown: Iterable[str], lost_replays: Iterable[str]) -> Iterator[str]:
         """Yield what must not be overlooked, in its order."""
         store, broker = self.store, self.broker
@@ -86,11 +100,12 @@ class Viewer:
     Parameters
     ----------
     settings
-        Expected rate, files to compare with.
+        Expected rate, files to compare with, how often a checklist is due.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._expected_rate = settings.dashboard.expected_rate
+        self._every_h = settings.checklist.every_h
         self._imports = Imports.of(settings)
         self._frozen = Frozen()
 
@@ -150,6 +165,8 @@ class Viewer:
             flags=seen.said.flags,
             proposed=seen.said.proposed,
             alarms=seen.said.alarms,
+            checklists=seen.said.checklists,
+            agenda=seen.agenda(self._every_h),
             issues=seen.said.issues,
             known=known,
             limits=limits,

@@ -9,7 +9,7 @@ from dash import html
 from dashboards.addresses import at
 from dashboards.data import View
 from dashboards.pages.issues import known_button
-from dashboards.pages.links import to_page, to_page_with
+from dashboards.pages.links import log_button, to_page, to_page_with
 from schemas.records import NO_RUN
 from streams.books.advice import advice
 from streams.books.alarms import STEADY_MOST, UPSET_MOST, Alarm, Figures, New, by_priority, figures
@@ -125,6 +125,7 @@ def _what(alarm: Alarm) -> list[Any]:
     links.append(
         html.A("Its page", href=at(f"/alarm/{alarm.id}"), className="choice", title="To be sent to a telephone")
     )
+    links.append(log_button(new.plot, new.words))
     return [
         html.Div(new.words, className="words"),
         html.Div(when(new, alarm.at_us), className="why"),

@@ -8,7 +8,7 @@ from dash import html
 from dashboards.choices import LAST_MINUTE, NOW, ROTATE_S, Beside, Choices, Mode, book_of
 from dashboards.data import RunSummary, View, book_words, window_words
 from dashboards.data.automatic import GOOD
-from dashboards.pages.links import act, beside, choose, decide, to_page
+from dashboards.pages.links import act, beside, choose, decide, log_button, to_page
 from streams.books.replays import called
 from streams.experiment import experiment
 from streams.freshness import span
@@ -26,12 +26,12 @@ def controls(view: View, choices: Choices, names: Sequence[str], beside: Beside 
             _run(view, choices),
             _window("Whole run" if choices.against_reference else "Last ten minutes", choices),
             *_against(view, choices),
-            _freezing(view, choices),
+            _freezing(view, choices, log_button(key="e")),
             *_rotation(choices),
             *_scrub_bar(view, choices),
         ]
     if not names:
-        return [_run(view, choices)]
+        return [_run(view, choices), _group("", log_button(key="e"))]
     return [
         _run(view, choices),
         _window("Whole run", choices),
@@ -41,7 +41,7 @@ def controls(view: View, choices: Choices, names: Sequence[str], beside: Beside 
             choose("Error bars", f"errors={'' if choices.errors else 1}", said="Draw error bars", on=choices.errors),
             act("Reset ranges", "reset", said="Show the axes from end to end"),
         ),
-        _freezing(view, choices),
+        _freezing(view, choices, log_button(names[0] if len(names) == 1 else "", key="e")),
         _reference(view, choices),
         *_replay(view),
         *_rotation(choices),
@@ -75,7 +75,7 @@ def _against(view: View, choices: Choices) -> list[Any]:
     return found
 
 
-def _freezing(view: View, choices: Choices) -> Any:
+def _freezing(view: View, choices: Choices, *more: Any) -> Any:
     return _group(
         "",
         choose("Go on", unfreeze(view), said="Let the plots update again", on=True, key=" ")
@@ -87,6 +87,7 @@ def _freezing(view: View, choices: Choices) -> Any:
             key=" ",
         ),
         act("Link", "link", said="Link to this view"),
+        *more,
     )
 
 

@@ -36,6 +36,8 @@ KEYS = (
     ("f", "Full screen"),
     ("a", "Acknowledge what is bad: it is seen in this browser, and a rotating screen goes on"),
     ("s", "Have alarms heard in this browser, or not; on the page of alarms"),
+    ("e", "Log what you see"),
+    ("c", "Fill in the checklist, while one is due"),
     ("Esc", "Close what is open; leave the large screen"),
 )
 

@@ -49,12 +49,22 @@ def strip_flag(view: View) -> Any:
     )
 
 
+def is_flagged(view: View) -> bool:
+    """Say whether somebody said of each spill of the run what it is."""
+    flags = view.flags.get(view.run, ()) if view.run is not None else ()
+    return bool(of_run(flags)) and not _shares(view, flags).unseen
+
+
+def flags_in_full(view: View) -> str:
+    """Return which shares of the run that is shown are what, in words."""
+    return _in_full(view, _shares(view, view.flags.get(view.run, ()) if view.run is not None else ()))
+
+
 def flags_shares(view: View) -> list[Any]:
     """Return which shares of the run that is shown are what."""
     if view.run is None:
         return [html.P("There is no run yet.")]
-    counted = _shares(view, view.flags.get(view.run, ()))
-    words = html.P([html.B(f"Run {view.run}: "), _in_full(view, counted)], **{"data-run": str(view.run)})
+    words = html.P([html.B(f"Run {view.run}: "), flags_in_full(view)], **{"data-run": str(view.run)})
     return [words]
 
 

@@ -85,11 +85,11 @@ def note_form() -> list[Any]:
     form = [
         element("textarea", name="text", rows="4", maxlength=str(LONGEST_NOTE), required="", **{"aria-label": "Note"}),
         element("button", ["Log it"], type="submit", className="choice"),
+        element("button", ["As Markdown"], type="button", className="choice", **{"data-log": "markdown"}),
     ]
     return [
-        element(
-            "p", ["It stands in the hand-over of this shift, and goes to the clipboard with a link to what you see."]
-        ),
+        element("p", ["It stands in the hand-over of this shift, and goes to the clipboard, with link and picture."]),
+        element("p", ["What it begins with is replaced as you type; End keeps it."]),
         element("form", form, id="note-form", className="may-shifter"),
         element("p", className="acting why"),
         element("p", id="note-status", role="status"),
@@ -97,15 +97,16 @@ def note_form() -> list[Any]:
 
 
 def tabs(view: View, here: str) -> Any:
-    """Return the links between alarms, known issues and hand-over: what one shift has to know of another."""
+    """Return the links between alarms, known issues, checklist and hand-over: what shifts know of each other."""
     asks = asking(view)
     titles = {
         "alarms": "Alarms",
         "issues": f"Known issues ({asks} ask{'s' if asks == 1 else ''})" if asks else "Known issues",
     }
     links = [to_page(words, f"/{name}", className="here" if name == here else "") for name, words in titles.items()]
-    # A page of its own: it keeps nothing that is chosen.
-    return html.Nav([*links, html.A("Hand-over", href=at("/handover"))], className="tabs")
+    # Pages of their own: they keep nothing that is chosen.
+    own = [html.A("Checklist", href=at("/checklist")), html.A("Hand-over", href=at("/handover"))]
+    return html.Nav([*links, *own], className="tabs")
 
 
 def _table(its: list[Issue], view: View) -> Any:

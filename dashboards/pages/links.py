@@ -69,6 +69,22 @@ def decide(words: Any, path: str, said: Mapping[str, Any], *, asks: str, role: R
     return html.Button(words, type="button", className=f"choice may-{role}", title=asks, **what)
 
 
+def log_button(plot: str = "", words: str = "", *, key: str = "") -> Any:
+    """Return what opens the form in which one logs what one looks at.
+
+    Parameters
+    ----------
+    plot
+        Of which; empty if of none.
+    words
+        What it begins with; the browser takes what the tiles say where nobody says it.
+    """
+    said = f"Log it, for whoever comes next: {words}" if words else "Log what you see, for whoever comes next"
+    properties = {"className": "choice may-shifter", "title": said, "type": "button"}
+    its = {"data-do": "note", "data-plot": plot, "data-words": words}
+    return html.Button("Log it", **its, **_key(key, properties))
+
+
 def acting(name: str) -> Any:
     """Return where the browser says what may be done here, and what became of it."""
     return html.Div([html.P(className="acting why"), html.P(id=f"{name}-status", role="status")])

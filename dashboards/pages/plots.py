@@ -246,9 +246,6 @@ def _files(name: str) -> Any:
     """Return what saves the picture and the numbers; the browser adds what is chosen now."""
     kinds = ["csv", "json"] if name in experiment().plots else ["csv"]
     known = [known_button(f"{PLOT}{name}")] if name in experiment().plots else []
-    noting = {"data-do": "note", "data-plot": name}
-    said = "Note something of this plot, for whoever comes next"
-    log_it = html.Button("Log it", title=said, type="button", className="choice may-shifter", **noting)
     return html.Div(
         [
             html.H3("Save"),
@@ -258,7 +255,6 @@ def _files(name: str) -> Any:
                 html.A(kind.upper(), href=at(f"/export/{name}.{kind}"), className="choice", **{"data-file": ""})
                 for kind in kinds
             ),
-            log_it,
             *known,
         ],
         className="save",

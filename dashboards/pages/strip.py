@@ -9,6 +9,7 @@ from dash import html
 
 from dashboards.choices import Choices
 from dashboards.data import View, book_words
+from dashboards.pages.checklist_due import strip_checklist
 from dashboards.pages.controls import unfreeze
 from dashboards.pages.flags import strip_flag
 from dashboards.pages.links import choose
@@ -25,7 +26,7 @@ def strip(view: View) -> list[Any]:
     if view.is_loading or (view.is_unreadable and not view.book.totals.received):
         # Nothing of it is known: no number is better than a wrong one.
         said = [("Run", "–" if view.run is None else str(view.run)), ("State", state(view))]
-        return [html.Div([_number(*number) for number in said], className="numbers")]
+        return [html.Div([*(_number(*number) for number in said), *strip_checklist(view)], className="numbers")]
     totals = view.book.totals
     numbers: list[tuple[str, ...]] = [
         ("Run", "–" if view.run is None else str(view.run)),
@@ -56,7 +57,7 @@ def strip(view: View) -> list[Any]:
         explanation = f"Could not be put down to any run, ever: {_reasons(view.unattributed.rejected)}"
         counters.append(("Of no run", no_run, explanation))
     return [
-        html.Div([*(_number(*number) for number in numbers), *flag], className="numbers"),
+        html.Div([*(_number(*number) for number in numbers), *flag, *strip_checklist(view)], className="numbers"),
         html.Button(
             [_counter(*counter) for counter in counters],
             className="counters",

@@ -40,7 +40,7 @@ def tiles(view: View, path: str) -> list[Any]:
     if view.run is None:
         return []
     of_run = [_run_tile(each, view) for each in _over("", view)]
-    all_of = {detector: _said(detector, view) for detector in experiment().detectors if _has_tile(detector, view)}
+    all_of = detectors(view)
     if not path.strip("/"):
         its = (_tile(*said, detector, "tile", _line(detector, view)) for detector, said in all_of.items())
         return [*of_run, *its]
@@ -53,6 +53,11 @@ def tiles(view: View, path: str) -> list[Any]:
             here, own = "", []
     bad = {detector: said for detector, said in all_of.items() if said[0] is Level.BAD and detector != here}
     return own + of_run + [_tile(*said, detector, "tile elsewhere") for detector, said in bad.items()]
+
+
+def detectors(view: View) -> dict[str, tuple[Level, str]]:
+    """Return how each detector is, that is watched or has something wrong, and in words why."""
+    return {detector: _said(detector, view) for detector in experiment().detectors if _has_tile(detector, view)}
 
 
 def _has_tile(detector: str, view: View) -> bool:

@@ -15,6 +15,7 @@
     const place = document.getElementById("who");
     if (!place || !who) return;
     root.dataset.may = who.may.join(" ");
+    root.dataset.who = who.name;
     for (const line of document.querySelectorAll(".acting")) line.textContent = who.line;
     const parts = [];
     if (who.name && who.way !== "machine") parts.push(element("span", {}, `${who.role} ${who.name}`));
@@ -46,6 +47,7 @@
       return "The server does not answer, so nobody knows whether it is noted: ask again, the same is noted once.";
     }
   };
+  window.acting = { act, newId, who: () => who }; // for pages of their own
   const say = words => { document.getElementById("flag-status").textContent = words; };
   const remark = async button => {
     const { act: what, run, flag } = button.dataset, isVerified = what === "verify";
@@ -127,30 +129,101 @@
     (of ? elements.text : elements.of).focus();
   };
   // The run that one notes something of is the one that was shown when this was opened.
-  const prepareNote = plot => {
+  // So does its picture: it is of what stood there then.
+  let pictured = null;
+  const LONGEST_NOTE = 1000, PICTURE_MOST = 900000;
+  const said = part => [".mark", ".what", ".words"].map(each => part.querySelector(each)?.textContent).filter(Boolean).join(" ");
+  // What is wrong by the tiles, or how the plot is that one looks at; as of which spill.
+  const seen = words => {
+    const numbers = [...document.querySelectorAll("#strip .numbers > *")];
+    const spill = numbers.find(each => each.querySelector(".what")?.textContent.startsWith("Last spill"))?.querySelector(".value").textContent;
+    const told = words || [...document.querySelectorAll("#tiles .tile:is(.bad, .warning, .one)")].map(said).join("; ") || "nothing is told to be wrong";
+    return `As of spill ${spill ?? "–"}: ${told}`.slice(0, LONGEST_NOTE);
+  };
+  const prepareNote = ({ plot, words }) => {
     const form = document.getElementById("note-form"), shown = document.querySelector("#flags-shares [data-run]");
     tell();
     if (!shown) return;
     Object.assign(form.dataset, { plot, run: shown.dataset.run, id: newId() });
     form.querySelector("button").textContent = `Log it of run ${shown.dataset.run}`;
     document.getElementById("note-status").textContent = "";
+    pictured = window.pictured().catch(() => null);
+    form.elements.text.value = seen(words);
     form.elements.text.focus();
+    form.elements.text.select();
+  };
+  const logged = form => {
+    const { run } = form.dataset, text = form.elements.text.value, link = new URL(window.location.href);
+    link.searchParams.set("run", run);
+    return { run, text, link, words: `Run ${run}: ${text}\n${link.href}` };
+  };
+  const bytes = base64 => Uint8Array.from(atob(base64), each => each.charCodeAt(0));
+  // Without TLS a browser has no clipboard but on its own machine; one that takes no picture takes the words.
+  const toClipboard = async (words, picture) => {
+    const parts = { "text/plain": new Blob([words], { type: "text/plain" }) };
+    if (picture) parts["image/png"] = new Blob([bytes(picture.png)], { type: "image/png" });
+    try {
+      await navigator.clipboard.write([new ClipboardItem(parts)]);
+      return true;
+    } catch {
+      return Boolean(navigator.clipboard) && navigator.clipboard.writeText(words).then(() => true, () => false);
+    }
+  };
+  const escaped = text => text.replace(/[\\`*_{}[\]<>#|!~]/g, "\\$&");
+  const asMarkdown = async form => {
+    const { run, text, link } = logged(form), picture = await pictured, title = picture?.title || `Run ${run}`;
+    const parts = [`# ${escaped(`Run ${run}`)}`, escaped(text), ...(picture ? [`![${escaped(title)}](data:image/png;base64,${picture.png})`] : []), `<${link.href}>`];
+    const file = document.createElement("a");
+    file.href = URL.createObjectURL(new Blob([parts.join("\n\n") + "\n"], { type: "text/markdown" }));
+    file.download = `${picture?.file ?? `run-${run}`}.md`;
+    file.click();
+    setTimeout(() => URL.revokeObjectURL(file.href), ANSWER_MS);
+  };
+  // What the logbook does not take is told to who logged it, wherever he looks by then.
+  const TOLD_MS = 1000;
+  const follow = async (id, run, status) => {
+    const words = why => `The logbook has not got what was logged of run ${run}: ${why}. It is in the record`;
+    let place;
+    for (;;) {
+      await new Promise(resolve => setTimeout(resolve, TOLD_MS));
+      let its = { told: false, waits: false, why: "nobody knows more of it here" };
+      try {
+        const answer = await fetch(below("/logged?") + new URLSearchParams({ id }), { cache: "no-store" });
+        if (answer.ok) its = await answer.json();
+        else if (answer.status !== 404) continue;
+      } catch {
+        continue; // the page says that it lost its server
+      }
+      if (its.told) {
+        place?.remove();
+        if (status.textContent.startsWith("Noted")) status.textContent += " The logbook has it.";
+        return;
+      }
+      if (!its.why) continue;
+      if (status.textContent.startsWith("Noted")) status.textContent = `Noted. ${words(its.why)}.`; // it may stand over what follows
+      if (!place) {
+        place = element("div", { class: "logged bad", role: "status" }, element("span", {}), element("button", { class: "choice", type: "button" }, "Close"));
+        place.lastChild.addEventListener("click", () => { place.hidden = true; });
+        document.body.append(place);
+      }
+      place.firstChild.textContent = `✕ ${words(its.why)}${its.waits ? ", and told again." : "."} `;
+      if (!its.waits) return;
+    }
   };
   const note = async form => {
-    const { run, plot, id } = form.dataset, text = form.elements.text.value, button = form.querySelector("button");
-    const status = document.getElementById("note-status"), link = new URL(window.location.href);
-    link.searchParams.set("run", run);
+    const { plot, id } = form.dataset, { run, text, link, words } = logged(form), button = form.querySelector("button");
+    const status = document.getElementById("note-status");
     button.disabled = true;
     status.textContent = "";
-    const why = await act(below("/act/note"), { run: Number(run), text, plot }, id);
+    const picture = await pictured, png = who?.logbook && picture && picture.png.length <= PICTURE_MOST ? picture.png : "";
+    const why = await act(below("/act/note"), { run: Number(run), text, plot, path: link.pathname + link.search, picture: png }, id);
     button.disabled = false;
     status.textContent = why || "Noted.";
     if (why) return;
     form.dataset.id = newId();
     form.reset();
-    // Without TLS a browser has no clipboard but on its own machine.
-    const words = `Run ${run}: ${text}\n${link.href}`;
-    await navigator.clipboard?.writeText(words).then(() => { status.textContent = "Noted, and in the clipboard."; }, () => {});
+    if (await toClipboard(words, picture)) status.textContent = "Noted, and in the clipboard.";
+    if (who?.logbook) follow(id, run, status);
   };
   const logOut = async () => {
     if (!(await act(below("/log-out"), {}, newId()))) ask();
@@ -198,7 +271,8 @@
     const noting = event.target.closest("[data-do=issue]");
     if (noting) setTimeout(prepareIssue, 0, noting.dataset.of);
     const logging = event.target.closest("[data-do=note]");
-    if (logging) setTimeout(prepareNote, 0, logging.dataset.plot);
+    if (logging) setTimeout(prepareNote, 0, logging.dataset);
+    if (event.target.closest("[data-log=markdown]")) asMarkdown(document.getElementById("note-form"));
   });
   document.addEventListener("input", ({ target }) => {
     if (["flag-form", "issue-form", "note-form"].includes(target.form?.id)) target.form.dataset.id = newId(); // another action than before

@@ -16,11 +16,13 @@ from schemas.known import WireError
 from schemas.records import NO_RUN, Action, ActionKind
 from schemas.wire import decode
 from streams.books import alarms as run_alarms
+from streams.books import checklists as run_checklists
 from streams.books import flags as run_flags
 from streams.books import issues as known_issues
 from streams.books import notes as run_notes
 from streams.books import proposals
 from streams.books.alarms import Alarms
+from streams.books.checklists import Checklists
 from streams.books.flags import Flags, Verdict
 from streams.books.issues import Issues
 from streams.books.notes import Notes
@@ -29,14 +31,14 @@ from streams.books.proposals import Proposal
 from streams.errors import ServerError
 from streams.plain import read_json
 
-FORMAT = 5
+FORMAT = 6
 """Of what is stored; it grows when actions that were passed over are understood."""
 TAIL = 32
 """The last actions by which one log of the topic is told from another: more than a power cut takes."""
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
 """What is raised where a text is not what it should be."""
 
-_OF_RUNS = {ActionKind.END_RUN, ActionKind.PROPOSE_FLAGS, ActionKind.NOTE, *run_flags.KINDS}
+_OF_RUNS = {ActionKind.END_RUN, ActionKind.PROPOSE_FLAGS, ActionKind.NOTE, ActionKind.CHECKLIST, *run_flags.KINDS}
 """Actions of which the subject is a run."""
 
 _log = structlog.get_logger(__name__)
@@ -78,11 +80,13 @@ class Decisions:
     """All that were ever known, and what became of each."""
     notes: Notes = ()
     """The newest ones."""
+    checklists: Checklists = ()
+    """The newest ones."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is promoted, replayed, pinned, flagged, proposed, told, known or noted."""
-        said = self.flags, self.proposed, self.alarms, self.issues, self.notes
+        """Whether nothing is promoted, replayed, pinned, flagged, proposed, told, known, noted or checked."""
+        said = self.flags, self.proposed, self.alarms, self.issues, self.notes, self.checklists
         return not any((self.promoted, self.plans, self.pins, *said))
 
     def pinned(self, run_type: str, until_us: int) -> int | None:
@@ -166,6 +170,8 @@ class Decisions:
             return known_issues.has_counted(self.issues, action)
         if action.kind == ActionKind.NOTE:
             return run_notes.has_counted(self.notes, action)
+        if action.kind == ActionKind.CHECKLIST:
+            return run_checklists.has_counted(self.checklists, action)
         if action.kind in run_alarms.KINDS:
             return run_alarms.has_counted(self.alarms, action)
         return run_flags.has_counted(self.flags.get(int(action.subject), ()), action)
@@ -206,6 +212,8 @@ class Decisions:
             return known_issues.refusal(self.issues, action)
         if action.kind == ActionKind.NOTE:
             return run_notes.refusal(self.notes, action)
+        if action.kind == ActionKind.CHECKLIST:
+            return run_checklists.refusal(self.checklists, action)
         return run_alarms.refusal(self.alarms, action) if action.kind in run_alarms.KINDS else ""
 
     def _refuse_plan(self, action: Action) -> str:
@@ -275,6 +283,8 @@ class Decisions:
                 return replace(self, proposed={**self.proposed, int(action.subject): proposals.of(action)})
             case ActionKind.NOTE:
                 return replace(self, notes=run_notes.after(self.notes, action))
+            case ActionKind.CHECKLIST:
+                return replace(self, checklists=run_checklists.after(self.checklists, action))
             case ActionKind.RAISE_ALARM:
                 alarms = run_alarms.after(self.alarms, action)
                 issues = known_issues.hit(self.issues, alarms[-1])
@@ -355,11 +365,12 @@ def _state(decisions: Decisions) -> dict[str, Any]:
         "alarms": run_alarms.plain(decisions.alarms),
         "issues": known_issues.plain(decisions.issues),
         "notes": run_notes.plain(decisions.notes),
+        "checklists": run_checklists.plain(decisions.checklists),
     }
 
 
 def _parts(values: dict[str, Any]) -> dict[str, Any]:
-    # What an older version took over has no pins, flags, proposals, alarms, known issues or notes.
+    # What an older version took over lacks what it did not know: pins, flags, and all that follows.
     promoted = {int(run): str(session) for run, session in values["promoted"].items()}
     plans = {str(session): _plan(json.dumps(plan)) for session, plan in values["plans"].items()}
     pins = {str(its): tuple(map(_pin, its_pins)) for its, its_pins in values.get("pins", {}).items()}
@@ -368,6 +379,7 @@ def _parts(values: dict[str, Any]) -> dict[str, Any]:
     alarms = run_alarms.from_plain(values.get("alarms", ()))
     issues = known_issues.from_plain(values.get("issues", ()))
     notes = run_notes.from_plain(values.get("notes", ()))
+    checklists = run_checklists.from_plain(values.get("checklists", ()))
     return {
         "promoted": promoted,
         "plans": plans,
@@ -377,6 +389,7 @@ def _parts(values: dict[str, Any]) -> dict[str, Any]:
         "alarms": alarms,
         "issues": issues,
         "notes": notes,
+        "checklists": checklists,
     }
 
 

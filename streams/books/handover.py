@@ -10,6 +10,8 @@ from typing import NamedTuple
 from schemas.records import NO_RUN
 from streams.books.alarms import Alarm, Alarms, by_priority
 from streams.books.changed import ALL, Changed, Moved
+from streams.books.checklists import Answer, Checklist, Checklists
+from streams.books.duties import Duty
 from streams.books.flags import Flags, Shares
 from streams.books.issues import PLOT, Issue, Issues
 from streams.books.notes import Notes
@@ -17,11 +19,13 @@ from streams.books.shapes import PlotVerdict, percent, where
 from streams.experiment import experiment
 from streams.words import calendar_time, several
 
-MOST_RUNS, MOST_ALARMS, MOST_ISSUES, MOST_PLOTS, MOST_CHANNELS = 10, 12, 6, 8, 6
-MOST_UNREAD, MOST_NOTES, MOST_DECIDED = 4, 5, 4
+MOST_RUNS, MOST_ALARMS, MOST_ISSUES, MOST_PLOTS, MOST_CHANNELS = 9, 12, 6, 6, 5
+MOST_UNREAD, MOST_NOTES, MOST_DECIDED, MOST_CHECKLISTS, MOST_UNDONE = 4, 5, 4, 3, 4
 """That are listed: with all of them it fits on two sheets."""
 LONGEST = 100
 """Characters of a cell."""
+LONGEST_CHECKLIST = 200
+"""Characters of what was no, was not known, or was said by somebody."""
 _US = 1_000_000
 
 
@@ -72,6 +76,9 @@ class Shift:
     alarms: Alarms
     issues: Issues
     notes: Notes
+    checklists: Checklists
+    undone: Sequence[Duty]
+    """Checklists that fell due in it and were not sent, in order."""
     decided: Sequence[str]
     """What people decided in it of references, replays and runs, a sentence each."""
     files: Mapping[str, int]
@@ -114,7 +121,7 @@ def report(shift: Shift) -> Report:
     """Return what the next shift needs to know."""
     hours = (shift.until_us - shift.since_us) / 3600 / _US
     title = f"{experiment().title}: hand-over of the last {hours:g} hours, {_time(shift.since_us)} to "
-    found = (_runs(shift), _alarms(shift), _issues(shift), _notes(shift), _changed(shift))
+    found = (_runs(shift), _alarms(shift), _issues(shift), _notes(shift), _checklists(shift), _changed(shift))
     return Report(f"{title}{_time(shift.until_us)} UTC", (*_unreadable(shift), *found))
 
 
@@ -238,6 +245,25 @@ def _notes(shift: Shift) -> Section:
     left = len(said) - MOST_NOTES
     more = (f"{several(left, 'note')} before these: spilldeck audit list --kind note.",) if left > 0 else ()
     return Section("Notes", said[-MOST_NOTES:], None, more)
+
+
+def _checklists(shift: Shift) -> Section:
+    title = "Checklists"
+    here = [each for each in shift.checklists if shift.since_us <= each.at_us < shift.until_us]
+    left, later = len(here) - MOST_CHECKLISTS, len(shift.undone) - MOST_UNDONE
+    lines = [f"{several(left, 'checklist')} before these: spilldeck audit list --kind checklist."] if left > 0 else []
+    lines += [_checklist(each) for each in here[-MOST_CHECKLISTS:]]
+    if shift.undone:
+        more = f"; {later:,} before these" if later > 0 else ""
+        lines.append(f"Not done: {'; '.join(each.words for each in shift.undone[-MOST_UNDONE:])}{more}.")
+    return Section(title, tuple(lines) or ("None fell due, and none was sent.",))
+
+
+def _checklist(its: Checklist) -> str:
+    order = [Answer.NO, Answer.UNKNOWN, Answer.YES]
+    told = "; ".join(each.words for each in sorted(its.lines, key=lambda each: order.index(each.answer)))
+    lead = f"{_time(its.at_us)} UTC, {its.who}: {its.of_what}, as of spill {its.spill}: {its.counts}"
+    return lead + (f": {_short(told, LONGEST_CHECKLIST)}" if told else "")
 
 
 def _plot_of(name: str) -> str:

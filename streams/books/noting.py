@@ -1,10 +1,12 @@
-"""Known issues and notes as somebody writes them, on the page or by a command."""
+"""Known issues, notes and checklists as somebody writes them, on the page or by a command."""
 
 import json
 
 from schemas.records import Action, ActionKind
 from streams.books.actions import new_action
 from streams.books.alarms import remark_text
+from streams.books.checklists import Line, checklist_text
+from streams.books.duties import Duty
 from streams.books.issues import PLOT, Issues, NewIssue, end_text, find, issue_values
 from streams.errors import UsageError
 from streams.experiment import experiment
@@ -64,6 +66,14 @@ def note_action(run: int, text: str, plot: str, *, act_id: str, origin: str, who
     """Return the action that notes something."""
     after_it = json.dumps({"id": act_id, "text": text, "plot": plot})
     return new_action(ActionKind.NOTE, run, after=after_it, origin=origin, who=who)
+
+
+def checklist_action(
+    duty: Duty, spill: int, lines: tuple[Line, ...], *, act_id: str, origin: str, who: str = ""
+) -> Action:
+    """Return the action that sends a checklist, as of a spill."""
+    text = checklist_text(act_id, due_us=duty.at_us, is_end=duty.is_end, spill=spill, lines=lines)
+    return new_action(ActionKind.CHECKLIST, duty.run, after=text, origin=origin, who=who)
 
 
 def _before(there: Issues, issue_id: str) -> str:

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Action, ActionKind
+from streams.books.checklists import Answer, Line
 from streams.books.decisions import FORMAT, TAIL, Decisions
+from streams.books.duties import Duty
+from streams.books.noting import checklist_action, note_action
 from streams.books.plan import Origin, Plan
 from streams.errors import ServerError
 from tests.records import raw_spill
@@ -118,12 +121,24 @@ def test_what_redis_knew_is_taken_over_at_its_own_offset_alone() -> None:
     assert fold(action(ActionKind.TAKE_OVER, 2, after=text), known=fold(planned("b"), promoted("b"))).since == 2
 
 
+def noted(number: int) -> Action:
+    return note_action(6008, "the beam came back", "", act_id=f"note-{number:05}", origin="a test", who="anna@here")
+
+
+def checked(number: int, run: int, answer: Answer, is_end: bool) -> Action:
+    its = (Line("spills", "Spills come", Answer.YES, ""), Line("tof", "TOF is as it should be", answer, "so", answer))
+    duty = Duty(run, number, is_end=is_end)
+    return checklist_action(duty, number, its, act_id=f"check-{number:05}", origin="a test", who="anna@here")
+
+
 ACTIONS = st.lists(
     st.one_of(
         st.builds(planned, st.sampled_from("abc")),
         st.builds(dropped, st.sampled_from("abc")),
         st.builds(promoted, st.sampled_from("abc"), st.sampled_from(RUNS)),
         st.builds(restored, st.sampled_from(RUNS)),
+        st.builds(noted, st.integers(1, 5)),
+        st.builds(checked, st.integers(1, 5), st.sampled_from(RUNS), st.sampled_from(Answer), st.booleans()),
         st.just(b"rubbish"),
     ),
     max_size=2 * TAIL,
@@ -138,6 +153,7 @@ def test_a_copy_that_was_stored_on_the_way_goes_on_as_if_it_had_not_been(
     copy = Decisions.from_json(fold(*actions[:stored]).to_json().encode())
     assert copy is not None
     assert fold(*actions[stored:], known=copy) == whole
+    assert fold(*actions[stored:], known=copy).to_json() == whole.to_json()
     # Whoever is promoted has a plan, whatever was tried.
     assert {*whole.promoted.values()} <= whole.plans.keys()
     messages = [each if isinstance(each, bytes) else encode(each) for each in actions]

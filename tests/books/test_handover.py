@@ -8,12 +8,16 @@ import pytest
 
 from streams.books.alarms import Alarm, Mask
 from streams.books.changed import Changed, Moved
+from streams.books.checklists import Answer, Checklist, Line
+from streams.books.duties import Duty
 from streams.books.flags import END, Flag, Remark, Shares, Verdict
 from streams.books.handover import (
     LONGEST,
     MOST_ALARMS,
+    MOST_CHECKLISTS,
     MOST_NOTES,
     MOST_RUNS,
+    MOST_UNDONE,
     Compared,
     Report,
     Shift,
@@ -66,6 +70,8 @@ def shift(**changes: Any) -> Shift:
         alarms=(),
         issues=(),
         notes=(),
+        checklists=(),
+        undone=(),
         decided=[],
         files={},
         compared=None,
@@ -176,6 +182,7 @@ def test_28_what_somebody_wrote_makes_no_table_link_or_element(words: str) -> No
         "## Alarms",
         "## Known issues",
         "## Notes",
+        "## Checklists",
         "## Changed since the shift before",
     ]
     (row,) = [line for line in said.splitlines() if "anna" in line]
@@ -187,6 +194,34 @@ def test_28_a_long_text_is_cut_where_one_sees_it() -> None:
     said = section(report(shift(issues=(issue(text="x" * 400),))), "Known issues")
     assert "x…" in said
     assert len(max(said.split(" | "), key=len)) == LONGEST
+
+
+def test_28_checklists_are_told_with_what_was_no_and_those_that_were_not_done() -> None:
+    def checklist(number: int, *lines: Line, at_us: int = NOW_US - HOUR_US) -> Checklist:
+        return Checklist(f"check-{number:05}", number, at_us, False, 100, 10, lines, "anna@here", at_us)
+
+    off = Line("detector tof", "TOF: as it should be", Answer.NO, "PMT 1 silent since spill 4")
+    few = Line("plots", "Plots are as in the reference", Answer.UNKNOWN, "No run to compare with")
+    mine = Line("alarms", "All alarms are acknowledged", Answer.NO, "1 waits", Answer.YES, "I looked")
+    its = (checklist(0, at_us=SINCE_US - 1), checklist(6008), checklist(6009, few, mine, off))
+    undone = [Duty(6000 + at, NOW_US - HOUR_US, is_end=bool(at)) for at in range(2)]
+    said = section(report(shift(checklists=its, undone=undone)), "Checklists")
+    of_second = (
+        "14 Nov 21:13 UTC, anna@here: run 6009, due since 14 Nov 21:13 UTC, as of spill 100: 8 yes, 1 no, 1 not known: "
+        "TOF: as it should be: no (PMT 1 silent since spill 4); "
+        "Plots are as in the reference: not known (No run to compare with); "
+        "All alarms are acknowledged: yes (the checks said no: 1 waits); I looked"
+    )
+    assert said.splitlines() == [
+        "14 Nov 21:13 UTC, anna@here: run 6008, due since 14 Nov 21:13 UTC, as of spill 100: 10 yes",
+        of_second,
+        "Not done: run 6000, due since 14 Nov 21:13 UTC; the end of run 6001, due since 14 Nov 21:13 UTC.",
+    ]
+    assert section(report(shift()), "Checklists") == "None fell due, and none was sent."
+    many = [Duty(6000 + at, NOW_US, is_end=True) for at in range(MOST_UNDONE + 3)]
+    said = section(report(shift(checklists=its[1:] * MOST_CHECKLISTS, undone=many)), "Checklists")
+    assert f"{MOST_CHECKLISTS} checklists before these: spilldeck audit list --kind checklist." in said
+    assert said.endswith("; 3 before these.")
 
 
 def test_28_notes_of_the_shift_are_listed_and_the_rest_counted() -> None:

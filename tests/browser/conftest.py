@@ -28,7 +28,15 @@ from streams.books.reader import BookReader
 from streams.books.run import RunBook
 from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
-from streams.settings import AccessSettings, DashboardSettings, KafkaSettings, RedisSettings, Settings, load_settings
+from streams.settings import (
+    AccessSettings,
+    ChecklistSettings,
+    DashboardSettings,
+    KafkaSettings,
+    RedisSettings,
+    Settings,
+    load_settings,
+)
 from tests.conftest import wait_until_counted
 
 WAIT_S = 60.0
@@ -97,6 +105,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "SPILLDECK_DASHBOARD__PORT": str(settings.dashboard.port),
         "SPILLDECK_DASHBOARD__REFRESH_S": str(settings.dashboard.refresh_s),
         "SPILLDECK_ACCESS__DIRECTORY": str(settings.access.directory),
+        "SPILLDECK_CHECKLIST__LINES": json.dumps(settings.checklist.lines),
     }
 
 
@@ -111,6 +120,7 @@ def site(stack: LocalStack, program: str, tmp_path_factory: pytest.TempPathFacto
         redis=RedisSettings(url=f"redis://127.0.0.1:{port}/0"),
         dashboard=DashboardSettings(port=free_port(), refresh_s=0.4),
         access=AccessSettings(directory=directory / "access"),
+        checklist=ChecklistSettings(lines=["Magnets as in the <b>run plan</b>"]),
     )
     while not redis_server.answers(port, 1.0):
         time.sleep(0.05)
@@ -257,8 +267,8 @@ def until_drawn(page: Page, name: str, run: SimulatedRun, last_spill: int) -> No
     )
 
 
-def open_page(page: Page, address: str = "/") -> None:
-    """Go to an address as soon as somebody answers there, and wait until what has keys is there."""
+def go_to(page: Page, address: str) -> None:
+    """Go to an address as soon as somebody answers there."""
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
@@ -269,6 +279,11 @@ def open_page(page: Page, address: str = "/") -> None:
         else:
             break
     page.goto(address)
+
+
+def open_page(page: Page, address: str = "/") -> None:
+    """Go to an address as soon as somebody answers there, and wait until what has keys is there."""
+    go_to(page, address)
     expect(page.locator("#controls .choice").first).to_be_attached()
 
 

@@ -13,18 +13,22 @@ from streams.books.alarm_actions import due_actions
 from streams.books.alarming import Due
 from streams.books.alarms import New, Priority, remark_text
 from streams.books.changed import Changed, Moved
+from streams.books.checklists import LONGEST_LINE, Answer, Checklist, Line
 from streams.books.connect import connect
 from streams.books.decided import decide
+from streams.books.duties import Duty
 from streams.books.flags import END, Flag, Shares, Verdict
 from streams.books.handover import (
     LONGEST,
     MOST_ALARMS,
     MOST_CHANNELS,
+    MOST_CHECKLISTS,
     MOST_DECIDED,
     MOST_ISSUES,
     MOST_NOTES,
     MOST_PLOTS,
     MOST_RUNS,
+    MOST_UNDONE,
     MOST_UNREAD,
     Compared,
     Shift,
@@ -145,12 +149,16 @@ def full() -> Shift:
         worst=Block(first=(3,), last=(4,), share=0.2, expected=0.1, evidence=90.0),
     )
     off = PlotVerdict(plot="hslabhits10", state=State.BAD, shape=shape)
+    lines = tuple(Line(f"line {at}", words[:LONGEST_LINE], Answer.NO, words) for at in range(20))
+    checklist = Checklist("check-0001", 6008, NOW_US, False, 100, 40, lines, "anna@here", NOW_US - 1)
     alarms = [alarm(number) for number in range(MOST_ALARMS + 9)]
     return shift(
         runs=[replace(many, run=6000 + at) for at in range(MOST_RUNS + 9)],
         alarms=tuple(each._replace(new=each.new._replace(words=words)) for each in alarms),
         issues=(issue(text=words, owner=WORDS),) * (MOST_ISSUES + 9),
         notes=(Note("note-0001", 6008, words, "hslabhits10", "anna@here", NOW_US - 1),) * (MOST_NOTES + 9),
+        checklists=(checklist,) * (MOST_CHECKLISTS + 9),
+        undone=[Duty(6000 + at, NOW_US, is_end=True) for at in range(MOST_UNDONE + 9)],
         decided=[words] * (MOST_DECIDED + 9),
         unreadable=[words] * (MOST_UNREAD + 9),
         files={"The file of limits": 1, "The file of rules for good spills": 1},

@@ -1,12 +1,15 @@
 """What changes something, asked for in every wrong way: refused with a sentence, and nothing is written."""
 
+import base64
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from html import unescape
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,7 @@ from streams.books.flags import Flag
 from streams.kafka import messages, reader, span
 from streams.settings import (
     AccessSettings,
+    ChecklistSettings,
     DashboardSettings,
     KafkaSettings,
     RedisSettings,
@@ -40,7 +44,7 @@ from streams.settings import (
     load_settings,
 )
 from streams.topics import Topics
-from tests.dashboards.views import RUN, run_book
+from tests.dashboards.views import END, RUN, run_book
 from tests.servers import redis_url
 from tests.stored import checkpoint
 from tests.wire import decode
@@ -59,6 +63,10 @@ ACTS: dict[str, tuple[Role, dict[str, Any]]] = {
     "/act/verify-flag": (Role.SHIFTER, REMARK),
     "/act/acknowledge-alarm": (Role.SHIFTER, {"alarm": "12345678"}),
     "/act/note": (Role.SHIFTER, {"run": RUN, "text": "the beam came back", "plot": "hslabhits10"}),
+    "/act/checklist": (
+        Role.SHIFTER,
+        {"run": RUN, "due_us": 1, "end": False, "who": "shifter", "lines": [{"name": "spills", "seen": "yes"}]},
+    ),
     "/act/add-issue": (
         Role.EXPERT,
         {"of": "hslabhits10", "text": "a dead channel", "owner": "anna", "last": RUN + 10},
@@ -76,6 +84,8 @@ ACTS: dict[str, tuple[Role, dict[str, Any]]] = {
 """All that is written to Kafka, with what it needs and what is sent."""
 OTHER_POSTS = {"/log-in", "/log-out", "/try", "/_dash-update-component"}
 """What else takes more than GET: it changes nothing that others see."""
+OWN = "Magnets as in the <i>run plan</i>"
+"""A line of the checklist that only a person can answer."""
 FOREIGN = ("http://attacker.example", "null", "http://localhost:1", "https://127.0.0.1.attacker.example")
 
 
@@ -145,6 +155,7 @@ def serving(
         redis=RedisSettings(url=redis_url(stack), key_prefix=name),
         dashboard=DashboardSettings(port=free_port(), **dict(dashboard)),
         access=AccessSettings(directory=directory / "access", **access),
+        checklist=ChecklistSettings(lines=[OWN]),
     )
     if not away:
         ensure_topics(settings)
@@ -407,6 +418,26 @@ def test_a_flag_is_stored_when_it_is_answered_and_the_same_again_is_one(site: Si
     assert (answer.status, words) == (409, "It was noted already.")
 
 
+def test_28_a_note_with_what_is_no_picture_or_no_path_is_refused_and_who_asks_of_none_is_told(
+    site: Site, shifter: str
+) -> None:
+    note, before = ACTS["/act/note"][1], site.actions()
+    for changes, why in (
+        (
+            {"picture": base64.b64encode(b"<svg/>").decode()},
+            "This is nothing that the page asks: the picture is no PNG.",
+        ),
+        ({"picture": "no base64"}, "This is nothing that the page asks: the picture is no PNG."),
+        ({"picture": "A" * 900_001}, "This is nothing that the page asks: picture"),
+        ({"path": "//x y"}, "This is nothing that the page asks: path"),
+        ({"path": "javascript:alert(1)"}, "This is nothing that the page asks: path"),
+    ):
+        answer, words = site.post("/act/note", note | changes, Cookie=shifter)
+        assert (answer.status, words[: len(why)]) == (400, why)
+    assert site.actions() == before
+    assert site.post("/logged?id=nothing", method="GET")[0].status == 404
+
+
 def test_a_flag_is_verified_by_another_whoever_says_who_it_is_and_withdrawn(site: Site, shifter: str) -> None:
     its = {"run": RUN, "flag": "mine-0001"}
     assert site.post("/act/flag", FLAG, Cookie=shifter, Act_Id="mine-0001")[0].status == 200
@@ -532,6 +563,74 @@ def test_a_run_that_its_daq_did_not_end_is_ended_and_it_is_noted_by_whom(site: S
         ]
     (ended,) = {each for each in of_kafka if isinstance(each, RunControl)}  # each partition has it
     assert (ended.run, ended.kind, ended.time_us) == (RUN, ControlKind.END, run_book(4).ledger[3].time_us)
+
+
+def asked_of(site: Site) -> dict[str, Any]:
+    """Return what the page of the checklist has sent, of what it shows."""
+    answer, shown = site.post("/checklist", method="GET")
+    assert answer.status == 200
+    (what,) = re.findall("data-what='([^']*)'", shown)
+    names = (unescape(each) for each in re.findall("data-line='([^']*)'", shown))
+    seen = re.findall("data-said='([^']*)'", shown)
+    lines = [{"name": name, "seen": said} for name, said in zip(names, seen, strict=True)]
+    return json.loads(unescape(what)) | {"who": "shifter", "lines": lines}
+
+
+def test_27_a_checklist_is_sent_once_as_of_now_in_the_name_of_who_filled_it_in(
+    stack: LocalStack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with serving(stack, tmp_path_factory.mktemp("checklist"), proxy_peers=[PROXY]) as site:
+        for name in ("shifter", "anna"):
+            site.accounts.add_user(name, Role.SHIFTER, PASSWORD)
+        shifter = site.log_in("shifter")
+        now_ms, its = time.time_ns() // 1_000_000, run_book(4)
+        totals = replace(its.totals, first_ms=now_ms - 9_000_000, produced_ms=now_ms, control=END, ended_ms=now_ms)
+        checkpoint(site.settings, {RUN: replace(its, totals=totals)}, next=4)
+        while "The end of run" not in site.post("/checklist", method="GET")[1]:
+            time.sleep(0.1)
+        said = asked_of(site)
+        assert said["lines"][-1]["name"] == f"own: {OWN}"
+        said["lines"][-1] |= {"person": "no", "remark": "D2 is <b>off</b>"}
+        other = [*said["lines"][:-1], said["lines"][-1] | {"seen": "yes"}]
+        for changes, status, why in (
+            ({"who": "anna"}, 409, "This is shifter, and anna filled it in: look at it, and send it again."),
+            ({"lines": other}, 409, f"Meanwhile the checks say something else: {OWN}. Look at it, and send it again."),
+            ({"lines": said["lines"][1:]}, 409, "Meanwhile the checks say something else: Spills came."),
+            ({"lines": []}, 409, "Meanwhile the checks say something else: Spills came."),
+            ({"end": False}, 409, "This checklist is not due: look at what is."),
+            ({"run": 5}, 409, "This checklist is not due: look at what is."),
+            ({"lines": [*said["lines"], {"name": "more", "seen": "yes"}]}, 409, "The page asks for other lines"),
+            ({"lines": said["lines"] * 2}, 409, "It has the same line twice."),
+            ({"lines": [said["lines"][0] | {"person": "fine"}]}, 400, "This is nothing that the page asks: lines.0"),
+            ({"lines": [said["lines"][0] | {"remark": "x" * 301}]}, 400, "This is nothing that the page asks: lines"),
+            ({"lines": [{"name": str(at), "seen": "yes"} for at in range(101)]}, 400, "This is nothing that the page"),
+            ({"due_us": -1}, 400, "This is nothing that the page asks: due_us"),
+        ):
+            answer, words = site.post("/act/checklist", said | changes, Cookie=shifter)
+            assert (answer.status, words[: len(why)]) == (status, why)
+        assert site.actions() == []
+        with ThreadPoolExecutor(4) as many:
+            asked = [
+                many.submit(site.post, "/act/checklist", said, Cookie=shifter, Act_Id="same-0001") for _ in range(4)
+            ]
+        assert [each.result()[0].status for each in asked] == [200] * 4
+        assert site.post("/act/checklist", said, Cookie=shifter, Act_Id="same-0001")[0].status == 200
+        (action,) = site.actions()
+        assert (action.kind, action.who, action.origin, action.subject) == (
+            "checklist",
+            "shifter",
+            "the page",
+            str(RUN),
+        )
+        stored = json.loads(action.after)
+        assert (stored["spill"], stored["end"]) == (3, True)
+        assert stored["lines"][-1] == [f"own: {OWN}", OWN, "not known", "", "no", "D2 is <b>off</b>"]
+        # Who comes second sees that it is done, and by whom.
+        answer, words = site.post("/act/checklist", said | {"who": "anna"}, peer=PROXY, X_Forwarded_User="anna")
+        assert (answer.status, words.startswith("Shifter did it already, ")) == (409, True), words
+        while "No checklist is due." not in (page := site.post("/checklist", method="GET")[1]):
+            time.sleep(0.1)
+        assert "D2 is &lt;b&gt;off&lt;/b&gt;" in page
 
 
 def test_what_is_no_replay_is_refused_and_a_run_of_live_is_live_s_already(site: Site) -> None:

@@ -149,4 +149,4 @@ def test_a_time_that_was_replaced_is_counted_and_listed() -> None:
 
 
 def test_32_the_help_has_every_key_of_the_page() -> None:
-    assert {key for keys, _ in KEYS for key in keys.split()} == {*"?/np[]wlbfas", "space", "Esc"}
+    assert {key for keys, _ in KEYS for key in keys.split()} == {*"?/np[]wlbfasec", "space", "Esc"}

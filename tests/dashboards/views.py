@@ -6,6 +6,7 @@ from typing import Any
 from dashboards.data import Automatic, History, RunSummary, StoredRuns, View
 from schemas.records import RawSpill
 from streams.books.book import Book
+from streams.books.duties import Agenda
 from streams.books.limits import TypeLimits
 from streams.books.run import RunBook, spill_facts
 from streams.books.totals import Control, Totals
@@ -48,6 +49,8 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "flags": {},
         "proposed": {},
         "alarms": (),
+        "checklists": (),
+        "agenda": Agenda(),
         "issues": (),
         "known": (),
         "limits": TypeLimits(),

@@ -21,10 +21,11 @@ from redis import Redis, RedisError
 
 from dashboards.choices import Choices
 from dashboards.data import Data
+from dashboards.webhook import signature
 from ops.alarm_watch import AlarmWatcher, watch
 from ops.stack import free_port
 from ops.stack import redis as redis_server
-from ops.telling import Teller, Webhook, signature
+from ops.telling import Teller, Webhook
 from ops.topics import ensure_topics
 from schemas.records import Action, ActionKind
 from streams.books.actions import ActionLog

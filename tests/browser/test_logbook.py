@@ -1,0 +1,100 @@
+"""What one looks at, logged: words, picture and link, in the clipboard, a file, the record and the site's logbook."""
+
+import base64
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from ops.demo import Running
+from ops.stack import free_port
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.settings import DashboardSettings
+from tests.browser.conftest import Site, environment, faults, open_page, until_drawn
+from tests.browser.test_alarms import WORDS, raised
+from tests.browser.test_flags import SPILLS, played
+from tests.ops.test_alarms import Hook, hook
+
+__all__ = ["hook", "played"]
+pytestmark = [pytest.mark.servers, pytest.mark.browser]
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def address(site: Site, hook: Hook) -> Iterator[str]:
+    """Serve a page of which the site has a logbook; return where."""
+    settings = site.settings.model_copy(update={"dashboard": DashboardSettings(port=free_port())})
+    here = f"http://127.0.0.1:{settings.dashboard.port}"
+    its = {"SPILLDECK_LOGBOOK__WEBHOOK": hook.address, "SPILLDECK_DASHBOARD__URL": here}
+    with Running(settings, site.running.directory, environment(settings) | its) as running:
+        running.start("page with a logbook", "dashboard")
+        yield here
+
+
+def test_28_what_one_looks_at_is_logged_with_words_picture_and_link_and_its_failure_is_told(
+    site: Site, page: Page, played: SimulatedRun, address: str, hook: Hook, axe: str
+) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address)
+    open_page(page, f"{address}/plot/hslabhits10?run={played.run}")
+    until_drawn(page, "hslabhits10", played, SPILLS - 1)
+    expect(page.get_by_role("button", name="Log it")).to_be_visible()
+    page.keyboard.press("e")
+    text = page.get_by_label("Note")
+    expect(text).to_be_focused()
+    begins = text.input_value()
+    assert begins.startswith(f"As of spill {SPILLS - 1}: ")
+    assert begins == text.evaluate("its => its.value.slice(its.selectionStart, its.selectionEnd)")
+    page.keyboard.press("End")
+    page.keyboard.type(" <b>and</b> more")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="As Markdown").click()
+    written = download.value.path().read_text()
+    assert download.value.suggested_filename.endswith(".md")
+    assert written.startswith(f"# Run {played.run}\n\nAs of spill")
+    assert "\\<b\\>and\\</b\\> more" in written
+    (picture,) = [line for line in written.splitlines() if line.startswith("![TOF1 slab hits")]
+    assert base64.b64decode(picture.partition("base64,")[2].rstrip(")")).startswith(PNG)
+    assert written.endswith(f"<{address}/plot/hslabhits10?run={played.run}>\n")
+    page.evaluate(axe)
+    assert not faults(page, "log it", "light")
+
+    page.get_by_role("button", name=f"Log it of run {played.run}").click()
+    expect(page.locator("#note-status")).to_have_text("Noted, and in the clipboard. The logbook has it.")
+    kinds = page.evaluate("async () => (await navigator.clipboard.read()).flatMap(each => each.types)")
+    assert {"text/plain", "image/png"} <= {*kinds}
+    ((told_id, _, body),) = hook.told
+    said = json.loads(body)
+    assert (said["id"], said["run"], said["plot"]) == (told_id, played.run, "hslabhits10")
+    assert said["note"] == f"{begins} <b>and</b> more"
+    assert said["link"] == f"{address}/plot/hslabhits10?run={played.run}"
+    assert base64.b64decode(said["picture"]).startswith(PNG)
+
+    # Nobody waits for a logbook that does not answer; it is told to who logged it, and nothing is lost.
+    hook.status = 500
+    page.keyboard.press("Escape")
+    open_page(page, f"{address}/?run={played.run}")
+    page.get_by_role("button", name="Log it").click()
+    page.keyboard.type("the whole run")
+    page.get_by_role("button", name=f"Log it of run {played.run}").click()
+    expect(page.locator("#note-status")).to_contain_text("Noted")
+    page.keyboard.press("Escape")
+    told = page.locator(".logged")
+    expect(told).to_contain_text(f"The logbook has not got what was logged of run {played.run}: it answers 500.")
+    expect(told).to_contain_text("It is in the record, and told again.")
+    page.evaluate(axe)
+    assert not faults(page, "not told", "light")
+    hook.status = 200
+    expect(told).to_have_count(0)
+    assert json.loads(hook.told[-1][2])["note"] == "the whole run"
+    assert json.loads(hook.told[-1][2])["picture"] == ""
+    page.goto(f"{address}/handover")
+    notes = page.locator("section", has=page.get_by_role("heading", name="Notes"))
+    expect(notes).to_contain_text("the whole run")
+
+    with raised(site, played):
+        open_page(page, f"{address}/alarms")
+        page.locator("table.alarms").get_by_role("button", name="Log it").first.click()
+        expect(page.get_by_label("Note")).to_have_value(f"As of spill {SPILLS - 1}: {WORDS}")
+    page.goto("about:blank")  # before its server ends
