@@ -29,6 +29,7 @@ PAGES = (
 )
 OURS = (
     "/log-in",
+    "/checklist",
     "/handover",
     "/handover.md",
     "/alarm/0123456789abcdef",
