@@ -16,6 +16,7 @@ from ops.book_checks import findings
 from ops.keeper import Keeper
 from streams.books.layout import Keys, Place
 from streams.books.part_reader import RetiredRunError
+from streams.books.reader import BookReader
 from streams.books.retiring import Retiring
 from streams.books.run import RunBook
 from streams.settings import LIVE, KeeperSettings, Settings
@@ -36,6 +37,8 @@ class Kept:
 
     live: Live
     settings: Settings
+    before: dict[int, RunBook]
+    """Its runs before any has left."""
 
     def look(self) -> None:
         """Have a keeper that has just started look."""
@@ -85,7 +88,8 @@ def kept(stack: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ke
     batch = [record for run in (OLD, LATE, NEWEST) for record in small_run(run)]
     with count_live(settings, directory, [batch], {}) as live:
         keeper = KeeperSettings(archive=directory / "archive", products=directory / "products", runs_kept=1)
-        yield Kept(live=live, settings=settings.model_copy(update={"keeper": keeper}))
+        before = {run: live.reader.run(run, {}) for run in (OLD, LATE, NEWEST)}
+        yield Kept(live=live, settings=settings.model_copy(update={"keeper": keeper}), before=before)
 
 
 def same(one: RunBook, other: RunBook) -> bool:
@@ -98,36 +102,36 @@ def same(one: RunBook, other: RunBook) -> bool:
     )
 
 
-def test_old_runs_leave_with_all_but_their_totals_and_come_back_the_same(kept: Kept, spilldeck_here: Spilldeck) -> None:
+def test_old_runs_leave_with_all_but_their_totals(kept: Kept, spilldeck_here: Spilldeck) -> None:
     reader = kept.live.reader
-    before = {run: reader.run(run, {}) for run in (OLD, LATE, NEWEST)}
     kept.look()
     for run in (OLD, LATE):
         kept.until(run, retired=True)
     assert not kept.place(NEWEST).retired
     assert kept.keys(OLD) == {f"run:{OLD}"}
-    assert reader.totals(OLD) == before[OLD].totals
-    assert same(reader.run(NEWEST, {}), before[NEWEST])
+    assert reader.totals(OLD) == kept.before[OLD].totals
+    assert same(reader.run(NEWEST, {}), kept.before[NEWEST])
     for read in (lambda: reader.run(OLD, {}), lambda: reader.windows(OLD), lambda: reader.key_numbers(OLD, [0])):
         with pytest.raises(RetiredRunError, match=f"spilldeck runs restore {OLD} brings them back"):
             read()
     assert kept.findings() == []
-
     listed = {one["run"]: one for one in json.loads(spilldeck_here("runs", "list", "--json", env=kept.live.env).stdout)}
     assert (listed[OLD]["is_in_redis"], listed[NEWEST]["is_in_redis"]) == (False, True)
-    assert listed[OLD]["spills"] == before[OLD].totals.filled
+    assert listed[OLD]["spills"] == kept.before[OLD].totals.filled
     assert "left Redis" in spilldeck_here("runs", "list", env=kept.live.env).stdout
     why = assert_one_sentence(spilldeck_here("verify", str(OLD), env=kept.live.env), 1)
     assert "have left Redis" in why
 
-    back = spilldeck_here("runs", "restore", str(OLD), env=kept.live.env)
-    assert (back.returncode, back.stdout) == (
-        0,
-        f"run {OLD} is back, {before[OLD].totals.filled} spills; it stays a day at least\n",
-    )
-    assert same(reader.run(OLD, {}), before[OLD])
+
+def test_a_run_that_somebody_wants_back_comes_back_the_same_and_stays(kept: Kept, spilldeck_here: Spilldeck) -> None:
     kept.look()
-    assert not any(each.startswith("retire") for each in kept.asked())  # somebody wanted it
+    kept.until(OLD, retired=True)
+    back = spilldeck_here("runs", "restore", str(OLD), env=kept.live.env)
+    spills = kept.before[OLD].totals.filled
+    assert (back.returncode, back.stdout) == (0, f"run {OLD} is back, {spills} spills; it stays a day at least\n")
+    assert same(kept.live.reader.run(OLD, {}), kept.before[OLD])
+    kept.look()
+    assert not any(each.startswith("retire") for each in kept.asked())
     refused = assert_one_sentence(spilldeck_here("runs", "restore", str(OLD), env=kept.live.env), 2)
     assert "have not left Redis" in refused
 
@@ -189,6 +193,14 @@ def test_what_kafka_no_longer_has_is_refused_in_words_and_nothing_is_lost(
     assert kept.place(LATE).retired
     assert kept.live.reader.totals(LATE) == totals
     assert not any(its.lost for its in kept.live.reader.progress().values())
+    # What the refusal names shows it again.
+    archive = f"{kept.settings.keeper.archive}/{LATE:08d}.spills.avro"
+    again = spilldeck_here("replay", str(LATE), "--archive", archive, "--name", "again", env=kept.live.env)
+    assert again.returncode == 0, again.stderr
+    assert spilldeck_here("replays", "promote", "again", env=kept.live.env).returncode == 0
+    shown = BookReader.shown(kept.live.redis, kept.settings)
+    assert len(shown.run(LATE, {}).ledger) == totals.filled
+    assert not shown.places()[LATE].retired
 
 
 def test_runs_leave_only_where_they_are_written_to_files(tmp_path: Path) -> None:
