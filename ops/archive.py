@@ -14,6 +14,7 @@ from streams.books.compare import few
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
 from streams.books.topic_spills import messages_of
+from streams.books.totals import Totals
 from streams.daq.archive_file import Contents, Message, write_messages
 from streams.daq.sources import read_source
 from streams.errors import SpilldeckError, UsageError
@@ -111,15 +112,18 @@ def raw_messages(settings: Settings, live: BookReader, run: int) -> Iterator[tup
                 )
 
 
+def lacking(contents: Contents, totals: Totals) -> list[int]:
+    """Return the partitions of which an archive has not all from the first to the last message of a run."""
+    parts = contents.parts
+    firsts = {p for p, first in totals.first_raw.items() if p not in parts or parts[p].first > first}
+    lasts = {p for p, last in totals.last_raw.items() if p not in parts or parts[p].last < last}
+    return sorted(firsts | lasts)
+
+
 def _refuse_a_part(run: int, book: RunBook, contents: Contents, spills: Iterable[int]) -> None:
     """Refuse an archive that has not all that was in the book before it was written."""
     gone = book.ledger.keys() - set(spills)
-    firsts, lasts = book.totals.first_raw, book.totals.last_raw
-    parts = contents.parts
-    lacks = any(p not in parts or parts[p].first > first for p, first in firsts.items()) or any(
-        p not in parts or parts[p].last < last for p, last in lasts.items()
-    )
-    if gone or lacks:
+    if gone or lacking(contents, book.totals):
         raise not_whole(run, book.ledger, gone)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 from redis import Redis
 
-from ops.archive import SUFFIX
+from ops.archive import SUFFIX, lacking
 from ops.end_of_run import Edition, edition_there
 from schemas.records import NO_RUN
 from streams.books.decisions import Decisions
@@ -90,12 +90,10 @@ class Retirement:
         if Edition(session=session, produced_ms=totals.produced_ms).is_due_after(edition):
             return f"its newest book is not in {products}"
         try:
-            parts = contents_of(archive / f"{run:08d}.{SUFFIX}").parts
+            lacks = lacking(contents_of(archive / f"{run:08d}.{SUFFIX}"), totals)
         except UsageError as error:
             return str(error)
-        lacks = [p for p, last in totals.last_raw.items() if p not in parts or parts[p].last < last]
-        lacks += [p for p, first in totals.first_raw.items() if p not in parts or parts[p].first > first]
-        return f"its archive has not all of partition {min(lacks)}" if lacks else ""
+        return f"its archive has not all of partition {lacks[0]}" if lacks else ""
 
 
 def _directories(kept: KeeperSettings) -> tuple[Path, Path]:
