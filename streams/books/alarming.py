@@ -23,6 +23,7 @@ from streams.books.limits import TypeLimits
 from streams.books.run import RunBook
 from streams.books.shapes import Against, PlotVerdict, State, off, plot_verdict
 from streams.checks.causes import Cause
+from streams.checks.counts import Finding
 from streams.checks.judge import Verdict
 from streams.checks.means import Moved
 from streams.experiment import experiment
@@ -107,7 +108,7 @@ def _causes(seen: Seen) -> Iterator[New]:
         finding, detector = cause.verdict.finding, detector_of(cause)
         if last - finding.told >= STANDS and detector not in seen.unread:
             words = cause_words(cause)[:LONGEST]
-            of, since, plot = _of(cause.verdict), finding.begin.first, _first_plot(detector)
+            of, since, plot = _of(cause.verdict), finding.begin.first, _plot_of(cause, detector)
             yield New(seen.session, seen.run, of, finding.told, since, words, detector, plot, _priority(cause))
 
 
@@ -172,6 +173,15 @@ def _of_plot(name: str) -> str:
 def _priority(cause: Cause) -> Priority:
     is_group = cause.verdict.group in {each.name for each in experiment().groups} and not cause.verdict.channel
     return Priority.HIGH if cause.members or is_group else Priority.MEDIUM
+
+
+def _plot_of(cause: Cause, detector: str) -> str:
+    """Return the plot that shows a cause, else that of its detector which is looked at first; empty if it has none."""
+    verdict = cause.follows[0] if cause.members else cause.verdict
+    watched = next(each for each in experiment().watched[detector] if each.name == verdict.group)
+    finding = verdict.finding
+    name = watched.plot_of(finding.column if verdict.channel and isinstance(finding, Finding) else None)
+    return name if name in experiment().plots else _first_plot(detector)
 
 
 def _first_plot(detector: str) -> str:

@@ -52,11 +52,15 @@ class Channels:
     """Name of what fails as one, as ``plane 3`` → its channels. A part of another stands behind it."""
     whole: Whole | None = None
     """What fails as one with other groups in it."""
+    plots: Sequence[str] = ()
+    """The name of the plot that shows each of them best; none if no plot does."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be kept."""
         if not 0 < len(self.names) <= MAX_COUNT:
             raise ValueError(f"{self.name} has {len(self.names)} channels, not 1 to {MAX_COUNT}")
+        if self.plots and len(self.plots) != self.size:
+            raise ValueError(f"{self.name} has {self.size} channels, and plots of {len(self.plots)}")
         for part, channels in self.parts.items():
             if not set(channels) <= set(range(self.size)):
                 raise ValueError(f"{part} of {self.name} has a channel that is none of its {self.size}")
@@ -70,6 +74,10 @@ class Channels:
     def size(self) -> int:
         """How many there are."""
         return len(self.names)
+
+    def plot_of(self, channel: int | None) -> str:
+        """Return the plot that shows a channel, or, without one, all of them; empty if there is none."""
+        return self.plots[channel or 0] if self.plots else ""
 
     def counts(self, made: Any) -> I8:
         """Return (channels,) how often each was hit in a spill.
@@ -106,6 +114,10 @@ class Counted(Protocol):
     @property
     def size(self) -> int:
         """How many counts there are of a spill."""
+        raise NotImplementedError
+
+    def plot_of(self, channel: int | None) -> str:
+        """Return the plot that shows one, or all, of what is counted; empty if there is none."""
         raise NotImplementedError
 
     def counts(self, made: Any) -> I8:

@@ -36,6 +36,8 @@ class Peak:
 
     One that fails empties the peak.
     """
+    plot: str = ""
+    """The name of the plot that shows it; empty if none does."""
 
     @cached_property
     def digest(self) -> bytes:
@@ -46,6 +48,10 @@ class Peak:
     def size(self) -> int:
         """How many counts there are of a spill."""
         return self.bins
+
+    def plot_of(self, _channel: int | None) -> str:
+        """Return the plot that shows it; empty if there is none."""
+        return self.plot
 
     @cached_property
     def _centres(self) -> F8:

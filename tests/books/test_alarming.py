@@ -17,6 +17,7 @@ from streams.books.run import RunBook
 from streams.books.shapes import Against, PlotVerdict, State, against_run, bad
 from streams.checks.judge import Verdict
 from streams.conditions.store import ConditionsStore
+from streams.experiment import experiment
 from streams.experiments.mice.conditions import emr
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
@@ -254,3 +255,22 @@ def test_a_plot_that_is_off_by_what_is_over_is_no_alarm(good: RunBook, half: Run
     assert {reason for _, reason in due(later, known, NOW_US).cleared} == {"as in the reference again"}
     assert len(due(later, known, NOW_US).cleared) == len(known)
     assert due(later, (), NOW_US).raised == ()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "plot"),
+    [
+        ([verdict(6, group="TOF1")], "hpmthits100"),
+        ([verdict(7, group="TOF1")], "hpmthits101"),
+        (plane(), "emr_occupancy_yz"),
+    ],
+)
+def test_an_alarm_names_the_plot_that_shows_its_channels(wrong: list[Verdict], plot: str) -> None:
+    (alarm,) = after(seen(*wrong))
+    assert alarm.new.plot == plot
+
+
+def test_each_channel_and_peak_has_a_plot_that_there_is() -> None:
+    for its in experiment().watched.values():
+        for each in its:
+            assert {each.plot_of(channel) for channel in range(each.size)} <= experiment().plots.keys(), each.name

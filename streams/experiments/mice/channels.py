@@ -69,6 +69,12 @@ TOF = tuple(
             ([f"{plane} slab {slab}" for plane in _ORIENTATIONS for slab in range(slabs)], PMTS),
         ),
         whole=Whole("TOF", "stations"),
+        plots=[
+            f"hpmthits{station}{plane}{pmt}"
+            for plane in range(len(_ORIENTATIONS))
+            for _ in range(slabs)
+            for pmt in range(PMTS)
+        ],
     )
     for station, slabs in enumerate(TOF_SLABS)
 )
@@ -78,6 +84,7 @@ CKOV = tuple(
         names=[f"PMT {pmt}" for pmt in range(counter * _CKOV_PMTS, (counter + 1) * _CKOV_PMTS)],
         of=partial(_ckov, counter),
         whole=Whole("Ckov", "counters"),
+        plots=[f"hPMT{pmt}" for pmt in range(counter * _CKOV_PMTS + 1, (counter + 1) * _CKOV_PMTS + 1)],
     )
     for counter, letter in enumerate("AB")
 )
@@ -87,6 +94,7 @@ KL = (
         names=[f"cell {cell}, PMT {pmt}" for cell in range(kl.CELLS) for pmt in range(kl.PMTS)],
         of=_kl,
         parts=_in_parts(([f"cell {cell}" for cell in range(kl.CELLS)], kl.PMTS)),
+        plots=["h4"] * (kl.CELLS * kl.PMTS),
     ),
 )
 TRACKER = tuple(
@@ -96,6 +104,7 @@ TRACKER = tuple(
         of=partial(_tracker, side, station),
         parts=_in_parts(([f"plane {plane}" for plane in "vwu"], tracker.CHANNELS)),
         whole=Whole(f"Tracker {where}", "stations"),
+        plots=[f"Occ_Tk{where[0].upper()}"] * (3 * tracker.CHANNELS),
     )
     for side, where in enumerate(("upstream", "downstream"))
     for station in range(1, tracker.STATIONS + 1)
@@ -106,6 +115,7 @@ EMR = (
         names=[f"plane {plane}, bar {bar}" for plane in range(emr.PLANES) for bar in range(emr.BARS)],
         of=_emr,
         parts=_in_parts(([f"plane {plane}" for plane in range(emr.PLANES)], emr.BARS)),
+        plots=[f"emr_occupancy_{'xy'[plane % 2]}z" for plane in range(emr.PLANES) for _ in range(emr.BARS)],
     ),
 )
 
@@ -133,6 +143,7 @@ TOF_PEAKS = tuple(
         matters=0.05,
         of=partial(_flight_ns, start, stop),
         moved_by={f"TOF{start}": -1, f"TOF{stop}": 1},
+        plot=f"tof_flight{start}{stop}",
     )
     for start, stop in ((0, 1), (1, 2))
 )
