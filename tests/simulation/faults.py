@@ -3,8 +3,11 @@
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+
+from redis.exceptions import ResponseError
 
 from streams.books import layout
 from streams.books.layout import Keys
@@ -325,14 +328,18 @@ class Harm:
             for run, place in self._places(keys).items():
                 if self.rng.random() < 0.5:
                     self.touched.add(keys.spills(run).encode())
-                    self.cluster.redis.keys.sadd(keys.retire, f"{run}:{place.last}")
+                    self._ask(keys.retire, f"{run}:{place.last}")
 
     def bring_back_runs(self) -> None:
         """Ask that runs that have left come back."""
         for keys in self._keys():
             for run, place in self._places(keys).items():
                 if place.retired and self.rng.random() < 0.5:
-                    self.cluster.redis.keys.sadd(keys.repair, run)
+                    self._ask(keys.repair, str(run))
+
+    def _ask(self, key: str, member: str) -> None:
+        with suppress(ResponseError):  # Redis is full, or has rubbish there: the keeper asks again one day
+            self.cluster.redis.keys.sadd(key, member)
 
     def _places(self, keys: Keys) -> dict[int, layout.Place]:
         stored = self.cluster.keys.get(keys.index.encode())
