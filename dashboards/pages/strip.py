@@ -26,7 +26,7 @@ def strip(view: View) -> list[Any]:
     if view.is_loading or (view.is_unreadable and not view.book.totals.received):
         # Nothing of it is known: no number is better than a wrong one.
         said = [("Run", "–" if view.run is None else str(view.run)), ("State", state(view))]
-        return [html.Div([*(_number(*number) for number in said), *strip_checklist(view)], className="numbers")]
+        return [html.Div([_number(*number) for number in said], className="numbers"), *strip_checklist(view)]
     totals = view.book.totals
     numbers: list[tuple[str, ...]] = [
         ("Run", "–" if view.run is None else str(view.run)),
@@ -57,7 +57,8 @@ def strip(view: View) -> list[Any]:
         explanation = f"Could not be put down to any run, ever: {_reasons(view.unattributed.rejected)}"
         counters.append(("Of no run", no_run, explanation))
     return [
-        html.Div([*(_number(*number) for number in numbers), *flag, *strip_checklist(view)], className="numbers"),
+        html.Div([*(_number(*number) for number in numbers), *flag], className="numbers"),
+        *strip_checklist(view),  # beside the counters, where there is no room in a line for all
         html.Button(
             [_counter(*counter) for counter in counters],
             className="counters",
