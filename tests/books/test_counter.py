@@ -670,6 +670,7 @@ STEPS = st.sampled_from(
 )
 
 
+@pytest.mark.timeout(300)  # a minute of a processor, on a machine that may be busy
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(STEPS, st.integers(0, 1), st.integers(0, 1000)), min_size=10, max_size=60))
 def test_whatever_happens_the_books_are_those_of_the_log(

@@ -12,6 +12,7 @@ from tests.browser.conftest import Site, faults, open_page, until_drawn
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
 
+@pytest.mark.timeout(300)  # twenty pages and dialogs, each looked through whole, on a machine that may be busy
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_serious_fault_on_any_page(site: Site, page: Page, axe: str, theme: str) -> None:
     run = site.new_run()

@@ -13,6 +13,7 @@ FIRST, LAST = 40, 49
 TOF = '#tiles a[href^="/detector/tof"]'
 
 
+@pytest.mark.timeout(300)  # hundreds of spills of all detectors, on a machine that may be busy
 def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_over_when_it_is(
     site: Site, page: Page, axe: str
 ) -> None:
