@@ -36,8 +36,8 @@ def list_all(as_json: AsJson = False) -> None:
     with servers() as (settings, redis):
         products = Products(redis, settings.redis.key_prefix, settings.session).names()
         books = BookReader.of(redis, settings)
-        found = sorted(records(books, products, time.time()), key=lambda one: (one.began_us, one.run))
         away = {run for run, place in books.places().items() if place.retired}
+        found = sorted(records(books, products, time.time()), key=lambda one: (one.began_us, one.run))
     if as_json:
         typer.echo(json.dumps([asdict(one) | {_IN_REDIS: one.run not in away} for one in found]))
     else:

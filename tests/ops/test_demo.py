@@ -151,7 +151,7 @@ def test_a_fault_that_is_put_in_is_an_alarm(tmp_path: Path, monkeypatch: pytest.
         # Ours has to begin after the demo's own, to be the current one.
         wait_for("the first spill", lambda: running.poll() is not None or ": spill 0" in said(tmp_path))
         for name, value in workers(running)[0].environ().items():
-            if name.startswith(("SPILLDECK_KAFKA__", "SPILLDECK_REDIS__")):
+            if name.startswith(("SPILLDECK_KAFKA__", "SPILLDECK_REDIS__", "SPILLDECK_LOCAL__")):
                 monkeypatch.setenv(name, value)
         faulty = simulator().simulate(simulator().runs[1] + 1, 60, 1).with_faults(["dead_pmt:tof1/0/3/1@20-59"])
         with SpillProducer(Settings()) as producer:
