@@ -92,7 +92,7 @@ def test_a_run_that_is_still_read_has_no_numbers(quick: Settings, data: Data, mo
     other = next(each.run for each in data.view().runs.newest_first() if each.run != data.view().run)
     loading = data.view(Choices(run=other))
     assert loading.is_loading
-    assert text_of(strip(loading)) == f"Run {other} State loading"
+    assert text_of(strip(loading)[0]) == f"Run {other} State loading"
     for name in ("ht01", "daq_triggers"):
         figure = FigureCache().maker(loading, "light")(name)
         assert figure["layout"]["annotations"][0]["text"] == "loading"
