@@ -3,17 +3,15 @@
 import fcntl
 import json
 import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from streams.errors import SpilldeckError, UsageError
-from streams.files import read_whole
+from streams.files import read_whole, refuse_shared
 
 _BYTES = 16 << 20
-_OTHERS = 0o077
 
 
 class AccessFileError(SpilldeckError):
@@ -43,16 +41,13 @@ def read_private(path: Path) -> bytes | None:
         When it cannot be read, or others may read it.
     """
     try:
-        mode = path.stat().st_mode
+        refuse_shared(path, path.stat())
+        return read_whole(path, _BYTES, "the file")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise AccessFileError(f"{path} cannot be read: {error.strerror}") from error
-    if mode & _OTHERS:
-        raise AccessFileError(f"others may read {path} ({stat.filemode(mode)}): chmod 600 it, and change what is in it")
-    try:
-        return read_whole(path, _BYTES, "the file")
-    except UsageError as error:
+    except (UsageError, ValueError) as error:
         raise AccessFileError(str(error)) from error
 
 

@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from ops.doctor.finding import Check, Finding, Site, trouble
 from ops.stack.kafka import DATA
 from streams.books.connect import connect
 from streams.errors import SpilldeckError
 from streams.experiment import experiment
 from streams.freshness import Level
-from streams.settings import Settings, load_settings, settings_file
+from streams.settings import Settings, load_settings, secrets_of, settings_file
 
 _OTHERS = 0o077
 _DAY_S = 86_400.0
@@ -72,23 +74,24 @@ def _private(settings: Settings) -> Iterator[Path]:
     access = settings.access.directory.expanduser()
     if access.is_dir():
         yield from (each for each in sorted(access.iterdir()) if each.name != ".lock")
-    if settings.alarms.secret_file is not None:
-        yield settings.alarms.secret_file.expanduser()
+    for signed in (settings.alarms, settings.logbook):
+        if signed.secret_file is not None:
+            yield signed.secret_file.expanduser()
     file = settings_file()
     if file is not None and _has_secrets(tomllib.loads(file.read_text(encoding="utf-8"))):
         yield file
 
 
-def _has_secrets(said: Mapping[str, Any]) -> bool:
-    def at(*path: str) -> str:
-        value: Any = said
-        for name in path:
-            value = value.get(name, {}) if isinstance(value, dict) else {}
-        return value if isinstance(value, str) else ""
-
-    named = (at("alarms", "mail", "password"), at("alarms", "webhook"), at("access", "oidc_secret"))
-    url = at("redis", "url")
-    return any(named) or "@" in url or "password=" in url
+def _has_secrets(said: Mapping[str, Any], section: type[BaseModel] = Settings) -> bool:
+    """Say whether a settings file has a secret in it; an address of Redis is one if it says who asks."""
+    own = {name: said[name] for name in secrets_of(section) if said.get(name)}
+    if any(name != "url" or "@" in str(its) or "password=" in str(its) for name, its in own.items()):
+        return True
+    parts = {name: field.annotation for name, field in section.model_fields.items()}
+    return any(
+        isinstance(part, type) and issubclass(part, BaseModel) and name in said and _has_secrets(said[name], part)
+        for name, part in parts.items()
+    )
 
 
 SETTINGS = Check(name="settings", look=_settings)

@@ -5,6 +5,7 @@ import os
 import runpy
 import signal
 import time
+import tomllib
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from redis import Redis
 from ops.demo import Running
 from ops.doctor import Finding, host, look
 from ops.doctor.finding import Check, Site
+from ops.doctor.host import _has_secrets
 from ops.doctor.looking import CHECKS
 from ops.doctor.troubles import BY_ID, TROUBLES
 from ops.stack import LocalStack, free_port, processes
@@ -531,3 +533,19 @@ def test_servers_that_hang_keep_nobody_waiting(shift: Shift, stack: LocalStack) 
 def test_the_list_of_troubles_in_the_documentation_is_that_of_the_table() -> None:
     made = runpy.run_path(str(PROJECT / "docs" / "write_troubleshooting.py"))
     assert made["TROUBLESHOOTING_MD"].read_text() == made["text"](), "run docs/write_troubleshooting.py"
+
+
+@pytest.mark.parametrize(
+    ("said", "has"),
+    [
+        ('[alarms.mail]\npassword = "a secret"', True),
+        ('[alarms]\nwebhook = "https://host/a-secret"', True),
+        ('[kafka]\npassword = "a secret"', True),
+        ('[redis]\nkey_password = "a secret"', True),
+        ('[redis]\nurl = "redis://:a-secret@host:6379/0"', True),
+        ('[redis]\nurl = "redis://host:6379/0"\npassword_file = "elsewhere"', False),
+        ('[kafka]\nuser = "spilldeck"\n[[conditions]]\nindex = "i"\ntables = "t"', False),
+    ],
+)
+def test_a_settings_file_is_private_where_any_secret_of_the_settings_is_in_it(said: str, has: bool) -> None:
+    assert _has_secrets(tomllib.loads(said)) is has
