@@ -102,7 +102,12 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         for (const child of [children].flat()) made.append(child?.type ? element(child) : child ?? "");
         return made;
       };
-      list.replaceChildren(...rows.map(element));
+      const now = rows.map(element), stand = [...list.children];
+      if (stand.length === now.length && stand.every((row, at) => row.isEqualNode(now[at]))) return;
+      // What somebody is about to press keeps the focus.
+      const had = list.contains(document.activeElement) && document.activeElement;
+      list.replaceChildren(...now);
+      if (had) [...list.querySelectorAll("a, button")].find(each => each.isEqualNode(had))?.focus();
     },
     // Plots that stand are told at once, not by way of Dash, which takes as long again for each as plotly to draw it.
     // Axes keep what the new figure does not say of them: a zoom is the shifter's.

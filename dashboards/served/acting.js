@@ -21,13 +21,14 @@
     if (who.name && who.way !== "machine") parts.push(element("span", {}, `${who.role} ${who.name}`));
     if (who.way === "session") parts.push(element("button", { class: "choice", "data-act": "log-out", title: "Log out" }, "Log out"));
     if (who.way === "nobody" && who.configured) {
-      const here = window.location.pathname + window.location.search;
-      parts.push(element("a", { class: "choice", href: below("/log-in?") + new URLSearchParams({ next: here }) }, "Log in"));
+      parts.push(element("a", { class: "choice" }, "Log in"));
     }
-    const words = parts.map(part => part.outerHTML).join("");
-    if (place.dataset.words === words) return;
+    // What somebody is about to press stays, wherever the page goes meanwhile.
+    const words = parts.map(part => part.textContent).join("\n");
+    if (place.dataset.words !== words) place.replaceChildren(...parts);
     place.dataset.words = words;
-    place.replaceChildren(...parts);
+    const next = new URLSearchParams({ next: window.location.pathname + window.location.search });
+    for (const link of place.querySelectorAll("a")) link.href = below("/log-in?") + next;
   };
   const ask = async () => {
     try {

@@ -8,9 +8,9 @@
     // What came takes the place of what stands; a page that is filled in has it otherwise.
     put: (page, told) => {
       // What somebody is about to press must not move under the finger for a second more.
-      const at = [...page.querySelectorAll("button")].indexOf(document.activeElement);
+      const pressed = () => [...page.querySelectorAll("a, button")], at = pressed().indexOf(document.activeElement);
       page.replaceChildren(...told.childNodes);
-      page.querySelectorAll("button")[at]?.focus();
+      pressed()[at]?.focus();
     },
     ask: async () => {
       if (document.hidden) return;

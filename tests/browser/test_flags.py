@@ -1,5 +1,6 @@
 """Who one is and what one says of a run, in real browsers."""
 
+import re
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -94,10 +95,15 @@ def test_26_a_shifter_flags_a_run_and_another_browser_sees_it_within_a_second(
 
     log_in(other, "Bob")
     other.locator("button.flag").click()
-    other.locator("[data-act=verify]").click()
+    withdraw = other.locator("[data-act=withdraw]")
+    withdraw.focus()
+    other.locator("[data-act=verify]").evaluate("button => button.click()")
     expect(page.locator("table.flags")).to_contain_text("verified by Bob")
+    # What is written anew takes the focus from nobody.
+    expect(other.locator("table.flags")).to_contain_text("verified by Bob")
+    expect(withdraw).to_be_focused()
     other.once("dialog", lambda dialog: dialog.accept("of another run"))
-    other.locator("[data-act=withdraw]").click()
+    withdraw.click()
     expect(page.locator("table.flags")).to_contain_text("withdrawn by Bob: of another run")
     page.get_by_label("✓ good").check()
     page.get_by_role("button", name=f"Set flag of run {played.run}").click()
@@ -120,6 +126,12 @@ def test_who_may_only_look_sees_the_flags_and_why_none_can_be_set(
     expect(page.locator("#flags .acting")).to_have_text("Log in to act.")
     expect(page.locator("#flag-form")).to_be_hidden()
     page.keyboard.press("Escape")
+    link = page.get_by_role("link", name="Log in")
+    link.focus()
+    page.locator("#navigation a", has_text="Time of flight").evaluate("link => link.click()")
+    # Who is about to log in is not disturbed by where the page goes, and comes back to there.
+    expect(link).to_have_attribute("href", re.compile("next=%2Fdetector%2Ftof"))
+    expect(link).to_be_focused()
     log_in(page, "Eve")
     page.locator("button.flag").click()
     expect(page.locator("#flags .acting")).to_have_text("Eve may look, and not act.")
