@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from schemas.records import RawSpill, ReconstructedSpill
 from streams.books.book import Book
 from streams.books.compare import differences
@@ -23,6 +21,7 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.daq import Record
 from tests.chaos.tables import BREAKABLE_RUNS
 from tests.kafka import messages
+from tests.same_counts import differing
 from tests.wire import decode
 
 
@@ -49,13 +48,9 @@ def what_does_not_fit(books: BookReader, run: int) -> list[str]:
     joined = Book({})
     for window in windows:
         joined += books.window(run, window, {})
-    if others := [name for name in PLOTS if not _is_same(joined, stored.book, name)]:
+    if others := sorted(differing(joined, stored.book)):
         found.append(f"the windows have other entries than the run in {len(others)} plots, as {others[0]}")
     return found
-
-
-def _is_same(a: Book, b: Book, name: str) -> bool:
-    return np.array_equal(a[name].view(flow=True), b[name].view(flow=True))
 
 
 def judge(cluster: Cluster, sent: Sequence[Record]) -> list[str]:

@@ -20,6 +20,7 @@ from streams.reconstruct import reconstruct
 from tests.catalogue import DETECTORS as CATALOGUE
 from tests.catalogue import PLOTS, TRENDS
 from tests.plots.test_catalogue import EXPECTED
+from tests.same_counts import differing
 
 SPILLS, TRIGGERS = 30, 20
 STORE = ConditionsStore([])
@@ -91,8 +92,7 @@ def made_of(detectors: set[str]) -> set[str]:
 
 def changed(*faults: str) -> set[str]:
     """Return the plots that are not bit for bit as without the faults."""
-    before, after = result().book, result(*faults).book
-    return {name for name in PLOTS if not np.array_equal(before[name].view(flow=True), after[name].view(flow=True))}
+    return differing(result().book, result(*faults).book)
 
 
 CASES: list[tuple[str, set[str]]] = [

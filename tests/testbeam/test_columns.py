@@ -42,6 +42,7 @@ from tests.conftest import PROJECT
 from tests.edits import EDITS, edited, harmed
 from tests.guide import section
 from tests.records import raw_spill
+from tests.same_counts import differing
 from tests.wire import decode, encode
 
 NAME = "run900001.avro"
@@ -72,12 +73,6 @@ def counted(records: list[Record]) -> RunResult:
     return result
 
 
-def same_books(one: RunResult, other: RunResult) -> bool:
-    return all(
-        np.array_equal(one.book[name].view(flow=True), other.book[name].view(flow=True)) for name in experiment().plots
-    )
-
-
 def simulated() -> list[Record]:
     return list(simulator().simulate(RUN, 10, 1).records())
 
@@ -91,7 +86,7 @@ def test_hits_as_columns_make_the_same_book_as_the_midas_file_they_are_of(
     found = read(b"".join(pieces(hits_of(midas), codec, together)))
     assert told(found) == ["start", *range(10), "end"]
     assert [(r.run, r.time_us) for r in found] == [(r.run, r.time_us) for r in midas]
-    assert same_books(counted(found), counted(midas))
+    assert not differing(counted(found).book, counted(midas).book)
     assert counted(found).to_json()["errors"] == {}
 
 
@@ -105,7 +100,7 @@ def test_columns_that_are_bytes_with_their_dtype_make_the_same_book(read: Read) 
             each[name] = {column: np.array(each[name][column], dtypes[column]).tobytes() for column in columns}
     found = read(b"".join(pieces(records, of=schema(tables))))
     assert counted(found).to_json()["errors"] == {}
-    assert same_books(counted(found), counted(midas))
+    assert not differing(counted(found).book, counted(midas).book)
 
 
 def test_what_a_library_calls_a_time_is_read_as_the_number_that_it_is(read: Read) -> None:
@@ -196,7 +191,7 @@ def test_two_runs_in_a_file_and_a_run_in_three_files_are_told_apart(read: Read) 
     parts = [records[:3], records[3:5], records[5:]]
     found = [r for n, part in enumerate(parts) for r in read(b"".join(pieces(part, "deflate")), f"part{n}.avro")]
     assert told(found) == ["start", *range(6), "end"]
-    assert same_books(counted(found), counted(read(b"".join(pieces(records)))))
+    assert not differing(counted(found).book, counted(read(b"".join(pieces(records)))).book)
 
 
 def test_a_file_that_says_nothing_of_a_run_s_start_and_end_is_read_as_spills(read: Read) -> None:
@@ -517,7 +512,7 @@ def test_the_file_of_a_run_is_one_of_avro_again(read: Read, tmp_path: Path) -> N
     with made.file.open("rb") as file:
         assert list(fastavro.reader(file)) == [{"tdc": None, "pulses": None} | each for each in run_of(range(5))]
     assert [(r.run, r.payload) for r in read_source(made.file)] == [(r.run, r.payload) for r in sent]
-    assert same_books(counted(list(read_source(made.file))), counted(sent))
+    assert not differing(counted(list(read_source(made.file))).book, counted(sent).book)
 
 
 @pytest.mark.parametrize("harmed", [1, 3, 5])
@@ -580,4 +575,4 @@ def test_the_lines_of_the_documentation_write_such_a_file(tmp_path: Path, monkey
     exec(compile(code, GUIDE, "exec"), {"records": [controls[0], *spills, controls[1]]})
     found = list(read_source(tmp_path / NAME))
     assert told(found) == ["start", *range(10), "end"]
-    assert same_books(counted(found), counted(simulated()))
+    assert not differing(counted(found).book, counted(simulated()).book)
