@@ -10,7 +10,7 @@ PIN := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-heade
 # Where a shell forbids it, each of the hundreds of processes that the tests start would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint bench bench-page bench-judgement chaos simulate-faults nightly pins scripts clean
+.PHONY: help demo test test-all lint bench bench-page bench-judgement chaos simulate-faults nightly pins scripts clean
 
 help:  ## Say what there is to make.
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,10 +20,13 @@ demo: $(VENV)/run.stamp  ## The whole way of a spill on this machine: make demo 
 
 # In three processes, since most of the time is spent waiting for servers; each takes whole files, which share theirs, in
 # the order of tests/conftest.py.
-test: $(VENV)/dev.stamp  ## All tests: make test ARGS="-k worker"
+test: $(VENV)/dev.stamp  ## The tests: make test ARGS="-k worker"
 	@sh .ci/chromium
 	@sh .ci/nginx
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20 $(ARGS)
+
+test-all:  ## They and what shows the same again with other values, on other servers, for longer
+	@$(MAKE) --no-print-directory test ARGS='-m "" $(ARGS)'
 
 lint: $(VENV)/dev.stamp  ## Style, types, and which part may know which.
 	$(BIN)/ruff check
@@ -49,8 +52,7 @@ simulate-faults: $(VENV)/dev.stamp  ## Hours of beam and faults simulated: make 
 
 # A new seed each day, said in what is printed.
 nightly: $(VENV)/dev.stamp  ## What takes too long for `make test`: two hours, more than a million spills simulated
-	@sh .ci/chromium
-	@$(BIN)/python -m pytest -m nightly
+	@$(MAKE) --no-print-directory test-all
 	@$(MAKE) --no-print-directory simulate-faults SEED=$$(date +%y%m%d)0000 ARGS="--spills 1000000"
 	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=30
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.experiments.mice.simulator.date import PHYSICS, Stamp, equipment, super_event
+from tests import begun
 from tests.date_builder import v1290_event
 from tests.ops.conftest import assert_one_sentence
 
@@ -88,8 +90,9 @@ def made_up(tmp_path: Path) -> dict[str, str]:
 
 
 def spilldeck(made_up: dict[str, str], cwd: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "ops", *arguments]
-    return subprocess.run(command, env=made_up, cwd=cwd, capture_output=True, text=True, timeout=100, check=False)
+    said, nothing = cwd / f"said-{time.time_ns()}", Path(os.devnull)
+    said.mkdir()
+    return begun.run(arguments, env=made_up, cwd=cwd, stdin=nothing, said=said, timeout=100)
 
 
 def write_run(path: Path, *light: list[int], triggers: int = 0) -> None:

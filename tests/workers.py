@@ -3,12 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from streams.settings import Settings
+from tests.begun import Begun
 
 
 class Workers:
@@ -25,7 +25,7 @@ class Workers:
             **environment,
         }
         self._logs = logs
-        self.running: list[subprocess.Popen[bytes]] = []
+        self.running: list[Begun | subprocess.Popen[bytes]] = []
 
     def start(
         self,
@@ -41,10 +41,14 @@ class Workers:
             whose = "from streams.experiments.mice import EXPERIMENT\n"
             (self._logs / f"plugin_{number}.py").write_text(whose + plugin)
             env["SPILLDECK_EXPERIMENT"] = f"plugin_{number}"
-        with (self._logs / f"worker-{number}.log").open("wb") as log:
-            start = [sys.executable, "-m", "ops"] if command is None else [str(command)]
-            words = [*start, "worker", *arguments]
-            self.running.append(subprocess.Popen(words, env=env, cwd=self._logs, stdout=log, stderr=log))
+        log, words = self._logs / f"worker-{number}.log", ["worker", *arguments]
+        if command is None:
+            here = Path(os.devnull)
+            self.running.append(Begun(words, env=env, cwd=self._logs, stdin=here, out=log, err=log))
+        else:
+            with log.open("wb") as file:
+                said = {"stdout": file, "stderr": file}
+                self.running.append(subprocess.Popen([command, *words], env=env, cwd=self._logs, **said))
         return number
 
     def log(self, which: int) -> str:

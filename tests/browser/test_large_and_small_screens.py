@@ -38,9 +38,7 @@ def test_axe_finds_no_serious_fault_on_any_page(site: Site, page: Page, axe: str
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("width", [2560, 2251, 2250, 1920, 1901, 1900, 1366, 820])
-def test_the_head_has_room_for_alarms_and_its_buttons(site: Site, page: Page, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 1080})
+def test_the_head_has_room_for_alarms_and_its_buttons(site: Site, page: Page) -> None:
     open_page(page)
     cut = """() => {
         const links = [...document.querySelectorAll("#navigation a")];
@@ -49,7 +47,9 @@ def test_the_head_has_room_for_alarms_and_its_buttons(site: Site, page: Page, wi
         const parts = [...document.querySelectorAll(".top *")];
         return parts.filter(part => part.getBoundingClientRect().right > innerWidth).length;
     }"""
-    assert page.evaluate(cut) == 0
+    for width in (2560, 2251, 2250, 1920, 1901, 1900, 1366, 820):
+        page.set_viewport_size({"width": width, "height": 1080})
+        assert (width, page.evaluate(cut)) == (width, 0)
 
 
 def test_axe_finds_no_serious_fault_when_nothing_is_there_or_all_is_away(site: Site, page: Page, axe: str) -> None:

@@ -5,6 +5,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import Site, open_page, until_drawn
+from tests.lanes import again
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
@@ -12,6 +13,7 @@ UPDATES, MAY_GROW_MB = 20, 4
 """An update is 0.3 MB of figures: if they were kept, it would be more."""
 
 
+@again
 def test_updates_leave_nothing_behind_in_browser_or_server(site: Site, page: Page) -> None:
     run = site.new_run(mean_triggers=100)
     open_page(page, f"/?run={run.run}")

@@ -22,6 +22,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import BookSettings, KafkaSettings, RedisSettings, load_settings
 from tests.conftest import wait_until_counted
+from tests.lanes import again
 from tests.servers import redis_url
 from tests.workers import Workers
 
@@ -31,6 +32,7 @@ RECORDS: Sequence[RawSpill | RunControl] = tuple(
 )
 
 
+@again
 @pytest.mark.servers
 @pytest.mark.timeout(400)  # each example starts up to four workers
 @hypothesis_settings(

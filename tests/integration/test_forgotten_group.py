@@ -15,6 +15,7 @@ from streams.settings import Settings
 from streams.topics import Topics, workers_group
 from streams.transform import raw_offset_of
 from tests.kafka import messages
+from tests.lanes import again
 from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.servers
 RUN = 900_080
 
 
+@again
 def test_a_group_that_kafka_does_not_know_goes_on_where_the_checkpoint_says(
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
 ) -> None:

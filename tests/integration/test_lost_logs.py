@@ -24,6 +24,7 @@ from streams.settings import Settings
 from streams.topics import Topics
 from tests.conftest import WAIT_S, wait_until_counted
 from tests.kafka import ends
+from tests.lanes import again
 from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
@@ -99,6 +100,7 @@ def test_a_power_cut_that_takes_the_end_of_the_logs_hides_no_spill_that_comes_th
     assert all("lost its messages from " in what for what in said)
 
 
+@again
 def test_topics_that_are_made_anew_under_a_worker_are_counted_from_their_begin(
     settings: Settings, workers: Workers, reader: BookReader
 ) -> None:

@@ -27,6 +27,7 @@ from streams.settings import Settings
 from streams.topics import Topics, workers_group
 from tests.conftest import WAIT_S
 from tests.kafka import messages, rejected
+from tests.lanes import again
 from tests.records import raw_spill
 from tests.wire import decode
 from tests.workers import Workers
@@ -157,6 +158,7 @@ def test_an_emptied_redis_is_rebuilt_from_kafka(
     check(expected, reader)
 
 
+@again
 def test_the_run_that_is_taken_comes_back_first_when_redis_was_emptied(
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
 ) -> None:
@@ -186,6 +188,7 @@ def test_the_run_that_is_taken_comes_back_first_when_redis_was_emptied(
     check(expected_of([*older, *current]), reader)
 
 
+@again
 def test_a_committed_offset_that_is_too_far_on_loses_nothing(
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
 ) -> None:

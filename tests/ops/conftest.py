@@ -13,6 +13,7 @@ import pytest
 import ops.console
 from ops.cli import main
 from ops.stack import LocalStack
+from tests import begun
 from tests.conftest import PROJECT
 from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, settings_on, small_run
 from tests.tables import copy_tables, naming
@@ -21,7 +22,7 @@ Spilldeck = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def spilldeck(tmp_path: Path) -> Spilldeck:
+def spilldeck(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Spilldeck:
     """Return a function that runs the command in an empty directory, with no settings but those it is given."""
 
     def run(
@@ -29,17 +30,14 @@ def spilldeck(tmp_path: Path) -> Spilldeck:
     ) -> "subprocess.CompletedProcess[str]":
         plain = {name: value for name, value in os.environ.items() if not name.upper().startswith("SPILLDECK_")}
         # Wide, so that no sentence is broken where a test looks for its words.
-        with (stdin or Path(os.devnull)).open("rb") as given:
-            return subprocess.run(
-                [sys.executable, "-m", "ops", *arguments],
-                env=plain | {"COLUMNS": "200"} | (env or {}),
-                cwd=tmp_path,
-                stdin=given,
-                capture_output=True,
-                text=True,
-                timeout=100,
-                check=False,
-            )
+        return begun.run(
+            [str(each) for each in arguments],
+            env=plain | {"COLUMNS": "200"} | (env or {}),
+            cwd=tmp_path,
+            stdin=stdin or Path(os.devnull),
+            said=tmp_path_factory.mktemp("said"),
+            timeout=100,
+        )
 
     return run
 

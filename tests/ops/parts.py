@@ -1,8 +1,6 @@
 """The parts of a site, started as the compose file has them, on servers of the tests' own."""
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ import yaml
 
 from ops.stack import free_port
 from streams.settings import Settings
+from tests.begun import Begun
 from tests.conftest import PROJECT
 
 COMPOSE = PROJECT / "ops" / "compose" / "compose.yml"
@@ -35,7 +34,7 @@ class Site:
 
     settings: Settings
     directory: Path
-    running: "dict[str, subprocess.Popen[bytes]]" = field(default_factory=dict)
+    running: dict[str, Begun] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     """Where each says how it is."""
 
@@ -60,9 +59,8 @@ class Site:
     def start(self, name: str, *command: str, environment: dict[str, str]) -> None:
         """Start a part."""
         env = self.environment(name, environment)
-        with (self.directory / f"{name}.log").open("wb") as log:
-            words = [sys.executable, "-P", "-m", "ops", *command]
-            self.running[name] = subprocess.Popen(words, env=env, cwd=self.directory, stdout=log, stderr=log)
+        nothing, log = Path(os.devnull), self.directory / f"{name}.log"
+        self.running[name] = Begun(command, env=env, cwd=self.directory, stdin=nothing, out=log, err=log)
 
     def log(self, name: str) -> str:
         """Return what a part has said."""

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -43,6 +41,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.freshness import WATCHER_SILENT_S
 from streams.process import process
 from streams.settings import AlarmsSettings, RedisSettings, Settings
+from tests.begun import Begun
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_decisions import done
 from tests.stored import checkpoint
@@ -325,20 +324,18 @@ def hook() -> Iterator[Hook]:
 
 
 @contextmanager
-def watching(settings: Settings, hook: Hook, directory: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def watching(settings: Settings, hook: Hook, directory: Path) -> Iterator[Begun]:
     """Run `alarms watch`, and kill it."""
     (directory / "secret").touch(0o600)
     (directory / "secret").write_text(f"{SECRET}\n")
     its = {"SPILLDECK_ALARMS__WEBHOOK": hook.address, "SPILLDECK_ALARMS__SECRET_FILE": str(directory / "secret")}
-    with (directory / "log").open("ab") as log:
-        command = [sys.executable, "-m", "ops", "alarms", "watch"]
-        env = os.environ | environment(settings) | its
-        watcher = subprocess.Popen(command, env=env, cwd=directory, stdout=log, stderr=log)
-        try:
-            yield watcher
-        finally:
-            watcher.kill()
-            watcher.wait()
+    env, log = os.environ | environment(settings) | its, directory / "log"
+    watcher = Begun(["alarms", "watch"], env=env, cwd=directory, stdin=Path(os.devnull), out=log, err=log)
+    try:
+        yield watcher
+    finally:
+        watcher.kill()
+        watcher.wait()
 
 
 def test_who_watches_says_so_as_long_as_it_sees_and_is_missed_when_it_is_killed(

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,8 +30,10 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.experiments.mice.simulator.spill_json import json_lines
 from streams.process import process
 from streams.topics import Topics
+from tests import begun
 from tests.conftest import wait_until_counted
 from tests.kafka import messages
+from tests.lanes import again
 from tests.live import OWN_TABLES, RUNS, Live, Record, count_live, settings_on, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.wire import decode
@@ -117,7 +118,8 @@ def kept(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with count_live(settings_on(stack), logs, [sent], {}) as live:
         env = os.environ | live.env | {"SPILLDECK_PRODUCER__JOURNALS": str(logs)}
         for command in (["runs", "end", str(BY_HAND)], ["produce", str(typed), "--type", "calibration"]):
-            subprocess.run([sys.executable, "-m", "ops", *command], env=env, check=True)
+            done = begun.run(command, env=env, cwd=logs, stdin=Path(os.devnull), said=logs, timeout=100)
+            assert done.returncode == 0, done.stderr
         wait_until_counted(live.settings, live.reader)
         for run in live.reader.runs():
             if run != NO_RUN:
@@ -130,14 +132,14 @@ def kept(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ("run", "said"),
     [
         (PLAIN, {"duplicates": 1, "rejected": {"unpack": 1}}),
-        (TYPED, {"run_type": "calibration"}),
         (BY_HAND, {"state": RunState.ENDED, "duplicates": 1}),
-        (TWICE, {"duplicates": 9, "rejected": {"unpack": 2}}),
         (CONFLICTING, {"rejected": {"unpack": 1, "conflict": 5}}),
         (DAMAGED, {}),
-        (AS_JSON, {"spills": 4}),
         (MIXED, {"spills": 11}),
-        (WITHOUT_SPILLS, {"spills": 0, "received": 0}),
+        pytest.param(TYPED, {"run_type": "calibration"}, marks=again),
+        pytest.param(TWICE, {"duplicates": 9, "rejected": {"unpack": 2}}, marks=again),
+        pytest.param(AS_JSON, {"spills": 4}, marks=again),
+        pytest.param(WITHOUT_SPILLS, {"spills": 0, "received": 0}, marks=again),
     ],
 )
 def test_a_run_that_kafka_has_no_longer_is_made_again_from_its_archive(

@@ -22,6 +22,7 @@ from streams.books.decided import refresh
 from streams.books.reader import BookReader
 from streams.settings import KeeperSettings, RedisSettings
 from tests.conftest import wait_until_counted
+from tests.lanes import again
 from tests.live import Live, count_live, settings_on, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_keeper import summary, tof_alone
@@ -158,6 +159,7 @@ def test_a_promotion_outlives_an_emptied_redis_and_the_page_says_whose_book_it_s
     assert differences(made, shown) == []
 
 
+@again
 def test_an_older_dump_of_redis_brings_back_neither_promotions_nor_books_of_before(
     spilldeck_once: Spilldeck, live: Live
 ) -> None:
@@ -203,6 +205,7 @@ def test_a_replay_that_was_stopped_comes_back_to_be_gone_on_with(spilldeck_once:
     assert differences(live.reader.run(OTHER, {}), live.books("replay-stopped").run(OTHER, {})) == []
 
 
+@again
 def test_a_replay_during_which_redis_is_emptied_is_made_all_the_same(spilldeck_once: Spilldeck, live: Live) -> None:
     replaying = begin_replay(live, str(OTHER), "--name", "emptied")
     while not spills_of(live, "replay-emptied"):
@@ -287,6 +290,7 @@ def test_verify_is_no_decision(spilldeck_once: Spilldeck, live: Live) -> None:
     assert states(spilldeck_once) == {}
 
 
+@again
 def test_products_of_a_promoted_replay_stay_when_redis_loses_it(
     spilldeck_once: Spilldeck, live: Live, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

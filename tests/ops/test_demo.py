@@ -22,6 +22,7 @@ from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.experiment import simulator
 from streams.settings import LocalSettings, Settings
+from tests.lanes import again, first
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.records import raw_spill
 
@@ -90,6 +91,7 @@ def test_a_real_run_comes_out_identical(
     assert done.stdout.splitlines()[-1] == "identical"
 
 
+@again
 def test_kill_9_of_a_worker_in_the_middle_changes_nothing(tmp_path: Path) -> None:
     with demo(tmp_path, "--check") as running:
         wait_for("the workers", lambda: len(workers(running)) == 2)
@@ -127,7 +129,7 @@ def test_a_count_that_differs_is_said_and_ends_with_status_1(tmp_path: Path, mon
     assert (tmp_path / "stdout").read_text().splitlines()[-1] == "differs"
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", first([signal.SIGINT, signal.SIGTERM], 1))
 def test_the_page_comes_up_and_nothing_is_left_behind(tmp_path: Path, how: signal.Signals) -> None:
     with demo(tmp_path) as running:
         wait_for("the address", lambda: running.poll() is not None or "The page: http" in said(tmp_path))

@@ -16,6 +16,7 @@ from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import Settings
 from tests.conftest import wait_until_counted
+from tests.lanes import first
 from tests.live import settings_on
 from tests.workers import Workers
 
@@ -30,7 +31,7 @@ def send(settings: Settings, run: SimulatedRun) -> None:
             producer.send(record)
 
 
-@pytest.mark.parametrize("session_s", [120, 300])
+@pytest.mark.parametrize("session_s", first([300, 120], 1))
 def test_a_worker_works_with_every_session_time_out_that_the_settings_take(
     settings: Settings, reader: BookReader, until_counted: Callable[[], None], tmp_path: Path, session_s: int
 ) -> None:

@@ -12,6 +12,7 @@ from streams.date.framing import EventType, read_header
 from streams.experiments.mice.boards import BOARD_NAMES, DBB, V977, V1290, V1724, V1731, VLSB
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.reconstruct import reconstruct
+from tests.lanes import first
 
 RUN = SimulatedRun(spills=4, mean_triggers=6)
 assert RUN.conditions is not None
@@ -84,7 +85,7 @@ def test_a_board_with_any_bits_flipped_costs_its_own_detectors_alone(at: int, da
     check(board, bytes(words))
 
 
-@pytest.mark.parametrize("kind", [102, 103, 120, 121, 131, 101, 110, 200, 2**31])
+@pytest.mark.parametrize("kind", first([102, 120, 2**31, 103, 121, 131, 101, 110, 200], 3))
 def test_a_board_that_tells_another_type_is_missed_by_the_detectors_that_read_it(kind: int) -> None:
     counted = (V1290, V1724, V1731, DBB, VLSB)
     for board in (each for each in boards() if each.type in counted and each.type != kind):

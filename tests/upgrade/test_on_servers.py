@@ -18,6 +18,7 @@ from streams.kafka import writer
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.conftest import wait_until_counted
+from tests.lanes import first
 from tests.ops.conftest import Spilldeck, assert_one_sentence, spilldeck, spilldeck_here
 from tests.upgrade.conftest import Upgrade
 from tests.upgrade.left import (
@@ -82,7 +83,7 @@ def drop_below(settings: Settings, admin: AdminClient, lows: Sequence[int]) -> N
         future.result(10)
 
 
-@pytest.mark.parametrize("is_started_before", [True, False])
+@pytest.mark.parametrize("is_started_before", first([True, False], 1))
 def test_workers_go_on_with_what_is_carried_over(
     settings: Settings,
     redis: Redis,
