@@ -21,8 +21,7 @@ demo: $(VENV)/run.stamp  ## The whole way of a spill on this machine: make demo 
 # In three processes, since most of the time is spent waiting for servers; each takes whole files, which share theirs, in
 # the order of tests/conftest.py.
 test: $(VENV)/dev.stamp  ## The tests: make test ARGS="-k worker"
-	@sh .ci/chromium
-	@sh .ci/nginx
+	@sh .ci/programs
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20 $(ARGS)
 
 test-all:  ## They and what shows the same again with other values, on other servers, for longer
@@ -38,7 +37,7 @@ bench: $(VENV)/dev.stamp  ## Speed by stage, as multiples of real time.
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 bench-page: $(VENV)/dev.stamp  ## Speed of the page in Chromium: make bench-page ARGS="--minutes 2"
-	@sh .ci/chromium
+	@sh .ci/programs
 	@$(BIN)/python -m tests.bench.page $(ARGS)
 
 bench-judgement: $(VENV)/dev.stamp  ## How soon a fault is told, at which rate of false alarms.
