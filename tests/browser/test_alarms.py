@@ -57,15 +57,15 @@ def test_two_browsers_see_each_others_acknowledgement_within_a_second(page: Page
     expect(other.locator("#page .acting")).to_have_text("No users are configured: whoever is on this machine may act.")
     link.click()
     expect(page.locator(".watching")).to_have_text("! Nobody watches: no alarm is raised")
-    row = page.locator("table.alarms tbody tr")
-    expect(row).to_contain_text(WORDS)
+    row = page.locator("table.alarms tbody tr", has_text=WORDS)
     expect(row).to_contain_text("Call: TOF expert")
     page.get_by_role("button", name="Acknowledge").focus()
     with page.expect_response("**/act/acknowledge-alarm"):
         page.keyboard.press("Enter")
     begun = time.monotonic()
     # As often as a picture is drawn: what expects something asks ever less often.
-    is_seen = "() => document.querySelector('table.alarms').innerText.includes('local@')"
+    is_seen = """() => [...document.querySelectorAll('table.alarms tr')]
+        .some(row => row.innerText.includes('slab 3') && row.innerText.includes('local@'))"""
     page.wait_for_function(is_seen)
     ours = time.monotonic() - begun
     other.wait_for_function(is_seen)
