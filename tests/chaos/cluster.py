@@ -51,7 +51,7 @@ class Child:
     """A process of ours; ``program``, ``plugins`` and ``arguments`` hold from its next start on."""
 
     def __init__(self, log: Path, environment: Mapping[str, str], *arguments: str, host: Host = HERE) -> None:
-        self.log, self.host, self._environment = log, host, environment
+        self.log, self.host, self.environment = log, host, environment
         self.program: tuple[str, ...] = OURS
         self.plugins: Sequence[str] = ()
         """Modules of `tests.chaos.plugins`."""
@@ -68,7 +68,7 @@ class Child:
         with self.log.open("ab") as log, self.host.entered():
             self.process = subprocess.Popen(
                 [sys.executable, *self.program, *self.arguments],
-                env={**self._environment, **plugins},
+                env={**self.environment, **plugins},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -351,6 +351,13 @@ class Cluster:
 
     def _children(self) -> list[Child]:
         return [self.producer, *self.workers, *([self.page] if self.page is not None else [])]
+
+    def doctor_finds(self, child: Child) -> set[str]:
+        """Return which troubles doctor tells on a process's host, with its settings."""
+        with child.host.entered():
+            words = [sys.executable, *OURS, "doctor", "--json"]
+            done = subprocess.run(words, env=child.environment, stdout=subprocess.PIPE, timeout=START_S, check=False)
+        return {each["id"] for each in json.loads(done.stdout) if each["state"] not in {"good", "idle"}}
 
     def page_says(self) -> str:
         """Return what the page tells a browser that asks from our host; empty if it tells nothing."""

@@ -99,28 +99,26 @@ class Network:
     def __enter__(self) -> Self:
         if not _DEVICE.exists() or shutil.which("ip") is None:
             raise NoNamespacesError(f"it takes {_DEVICE} and the command ip (Debian's package iproute2)")
-        with ExitStack() as stack:
+        with ExitStack() as stack, ExitStack() as until_the_switch_has_them:
             ports = []
             for number, name in enumerate(self._names, 1):
                 # A thread that has left our namespace is of no more use.
                 with ThreadPoolExecutor(1) as thread:
                     namespace, port = thread.submit(_make, address := f"10.0.0.{number}").result()
                 stack.callback(os.close, namespace)
+                until_the_switch_has_them.callback(os.close, port)
                 ports.append((address, port))
                 self.hosts[name] = Host(name, address, namespace)
             # When it ends, the links are gone.
             words = [sys.executable, "-P", switch.__file__, json.dumps(ports)]
-            files = [port for _, port in ports]
             self._switch: Any = subprocess.Popen(
                 words,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                pass_fds=files,
+                pass_fds=[port for _, port in ports],
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - a system call, nothing that locks
             )
-            for file in files:
-                os.close(file)
             stack.callback(self._end_switch)
             stack.enter_context(self.hosts[self._names[0]].entered())
             self._stack = stack.pop_all()

@@ -1,5 +1,7 @@
 """Several hosts: links are as they are told, a cluster on them counts right, and doctor sees that one is lost."""
 
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +22,7 @@ from tests.chaos.daq import Daq
 from tests.chaos.harm.hosts import cut_the_page_off_from_both, cut_workers_off_from_both, lose_a_brokers_host
 from tests.chaos.network import CUT, HERE, Host, Link, Network, NoNamespacesError
 from tests.chaos.rounds import Scale, chaos
+from tests.conftest import PROJECT
 
 ANSWER_S = 1.0
 SLOW_S = 0.1
@@ -106,6 +109,15 @@ def test_what_listens_on_this_machine_is_on_no_host(hosts_can_be_made: None) -> 
         with Network(["desk"]), pytest.raises(ConnectionRefusedError):
             socket.create_connection(server.getsockname(), timeout=ANSWER_S)
         socket.create_connection(server.getsockname(), timeout=ANSWER_S).close()
+
+
+def test_where_no_hosts_can_be_made_that_is_said_and_nothing_is_done() -> None:
+    as_nobody = ["setpriv", "--bounding-set", "-sys_admin,-net_admin"] if os.geteuid() == 0 else []
+    if as_nobody and shutil.which(as_nobody[0]) is None:
+        pytest.skip("setpriv is not installed: it comes with Debian's package util-linux")
+    words = [*as_nobody, sys.executable, "-m", "tests.chaos", "--hosts"]
+    done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("skipped: no hosts can be made here: it takes ")
 
 
 def test_nothing_is_left_of_hosts_when_who_made_them_is_killed(hosts_can_be_made: None) -> None:

@@ -52,5 +52,6 @@ OF_HOSTS: tuple[Harm, ...] = (
     hosts.cut_the_page_off_from_both,
     hosts.have_slow_and_lossy_links,
     hosts.have_clocks_hours_apart,
+    hosts.set_the_pages_clock_hours_off,
 )
 """They need several hosts."""

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Sequence
 
-from tests.chaos.cluster import Child, Cluster
+from tests.chaos.cluster import OURS, Child, Cluster
 from tests.chaos.network import CUT, Host, Link, Network
 
 AWAY_S = 12.0
@@ -91,9 +91,19 @@ def have_clocks_hours_apart(cluster: Cluster, rng: random.Random) -> None:
     _, theirs = _workers_of_one(cluster, rng)
     hours = rng.choice(HOURS)
     for worker in theirs:
-        worker.kill()
-        worker.program = ("-m", "tests.chaos.shifted_clock", str(3600 * hours))
-        worker.start()
+        _start_hours_off(worker, hours)
+
+
+def set_the_pages_clock_hours_off(cluster: Cluster, rng: random.Random) -> None:
+    """Start the page again with a wall clock that is hours off: it says so, in place of when spills came."""
+    page, hours = cluster.page, rng.choice(HOURS)
+    assert page is not None
+    _start_hours_off(page, hours)
+    _until_the_page_says(cluster, ["Clock behind by" if hours > 0 else "Clock ahead by"], ["Last spill", "No spills"])
+    page.kill()
+    page.program = OURS
+    page.start()
+    _until_the_page_says(cluster, ["Last spill"], ["Clock"])
 
 
 def cut_the_page_off_from_kafka(cluster: Cluster, _: random.Random) -> None:
@@ -107,8 +117,13 @@ def cut_the_page_off_from_redis(cluster: Cluster, _: random.Random) -> None:
 
 
 def cut_the_page_off_from_both(cluster: Cluster, _: random.Random) -> None:
-    """Let the page reach no server: it says both."""
-    _cut_the_page_off(cluster, [cluster.places.redis, *cluster.places.brokers], (*KAFKA_AWAY, REDIS_AWAY[0]))
+    """Let the page reach no server: it says both, and so does doctor there, which takes nothing for good unseen."""
+    page, servers = cluster.page, [cluster.places.redis, *cluster.places.brokers]
+    assert page is not None
+    _cut_the_page_off(cluster, servers, (*KAFKA_AWAY, REDIS_AWAY[0]))
+    with _network(cluster).linked([page.host], servers, CUT):
+        found = cluster.doctor_finds(page)
+    assert found == {"kafka.away", "redis.away"}, f"doctor finds {found}"
 
 
 def _cut_the_page_off(cluster: Cluster, servers: Sequence[Host], words: Sequence[str]) -> None:
@@ -126,6 +141,12 @@ def _until_the_page_says(cluster: Cluster, words: Sequence[str], not_those: Sequ
         assert time.monotonic() < deadline, f"the page does not say {words}, or says {not_those}: {said}"
         time.sleep(0.2)
         said = cluster.page_says()
+
+
+def _start_hours_off(child: Child, hours: int) -> None:
+    child.kill()
+    child.program = ("-m", "tests.chaos.shifted_clock", str(3600 * hours))
+    child.start()
 
 
 def _cut_off(cluster: Cluster, rng: random.Random, servers: Sequence[Host]) -> None:
