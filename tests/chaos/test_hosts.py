@@ -19,7 +19,7 @@ from ops.topics import ensure_topics
 from streams.settings import Settings
 from tests.chaos.cluster import Cluster, Places
 from tests.chaos.daq import Daq
-from tests.chaos.harm.hosts import cut_the_page_off_from_both, cut_workers_off_from_both, lose_a_brokers_host
+from tests.chaos.harm.hosts import cut_the_page_off_from_both, lose_a_brokers_host, set_the_pages_clock_hours_off
 from tests.chaos.network import CUT, HERE, Host, Link, Network, NoNamespacesError
 from tests.chaos.rounds import Scale, chaos
 from tests.conftest import PROJECT
@@ -151,7 +151,7 @@ def test_hosts_that_are_lost_or_cut_off_change_no_bin_and_no_counter(
     servers_can_be_had: None, hosts_can_be_made: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scale = Scale(brokers=3, workers=1, rate=6.0, on_hosts=True)
-    harms = [cut_the_page_off_from_both, cut_workers_off_from_both, lose_a_brokers_host]
+    harms = [set_the_pages_clock_hours_off, cut_the_page_off_from_both, lose_a_brokers_host]
     assert chaos(7, harms, scale, Console()), capsys.readouterr().out
 
 
