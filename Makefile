@@ -43,7 +43,7 @@ bench-page: $(VENV)/dev.stamp  ## Speed of the page in Chromium: make bench-page
 bench-judgement: $(VENV)/dev.stamp  ## How soon a fault is told, at which rate of false alarms.
 	@$(BIN)/python -m tests.bench.judgement $(ARGS)
 
-chaos: $(VENV)/dev.stamp  ## Harm at random, every bin compared: make chaos SEED=1 ROUNDS=20 ARGS="--only kill_a_worker"
+chaos: $(VENV)/dev.stamp  ## Harm at random, every bin compared: make chaos SEED=1 ROUNDS=20 ARGS="--hosts" (as root)
 	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),20) $(ARGS)
 
 simulate-faults: $(VENV)/dev.stamp  ## Hours of beam and faults simulated: make simulate-faults SEED=1 HOURS=1 ARGS="--seeds 200"
@@ -54,6 +54,7 @@ nightly: $(VENV)/dev.stamp  ## What takes too long for `make test`: two hours, m
 	@$(MAKE) --no-print-directory test-all
 	@$(MAKE) --no-print-directory simulate-faults SEED=$$(date +%y%m%d)0000 ARGS="--spills 1000000"
 	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=30
+	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=14 ARGS=--hosts
 
 pins: $(VENV)/uv.stamp  ## Pin what pyproject.toml asks for, with hashes; keeps versions that still fit.
 	$(PIN) --extra local --extra export -o requirements.txt

@@ -5,6 +5,7 @@ import signal
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -53,8 +54,20 @@ INTERRUPTED = 130
 
 def _show_version(is_asked: bool) -> None:
     if is_asked:
-        typer.echo(f"spilldeck {__version__}")
+        typer.echo(f"spilldeck {__version__}{_of_checkout()}")
         raise typer.Exit
+
+
+def _of_checkout() -> str:
+    """Return which commit runs where a checkout does; a release has it in its version."""
+    from ops.releases.install import COMMIT_DIGITS, commit_of  # noqa: PLC0415 - asked for seldom
+
+    checkout = Path(__file__).resolve().parent.parent
+    if not (checkout / "pyproject.toml").is_file():
+        return ""
+    commit, is_changed = commit_of(checkout)
+    of = f" at g{commit[:COMMIT_DIGITS]}{', changed' if is_changed else ''}" if commit else ""
+    return f", a checkout{of}"
 
 
 app = typer.Typer(

@@ -17,10 +17,15 @@ def section(guide: str, title: str) -> str:
     return str(found)
 
 
+def blocks(text: str, language: str) -> list[str]:
+    """Return the blocks of a language in a text; those of none for an empty one."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [block for its, block in found if its == language]
+
+
 def commands(text: str) -> list[str]:
     """Return the commands of a text, without what is said of them."""
-    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    return [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line.partition("#")[0].strip() for block in blocks(text, "sh") for line in block.splitlines()]
 
 
 def follow(text: str, directory: Path) -> int:

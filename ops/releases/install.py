@@ -22,7 +22,7 @@ PINS = "requirements.txt"
 _PINS_OF_WHEEL = re.compile(rf"spilldeck-[^/]+\.data/data/share/spilldeck/{re.escape(PINS)}")
 _VERSION = re.compile(r'^version = "([^"+]+)"$', re.MULTILINE)
 _NOT_CODE = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "tests", "docs")
-_COMMIT_DIGITS = 7
+COMMIT_DIGITS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,14 +132,19 @@ def _from_checkout(checkout: Path, directory: Path) -> _Source:
         raise UsageError(f"{project} is not spilldeck's")
     copy = directory / "checkout"
     shutil.copytree(checkout, copy, ignore=_NOT_CODE)
-    commit = _git(checkout, "rev-parse", "HEAD")
-    is_changed = not commit or _git(checkout, "status", "--porcelain")
-    parts = [f"g{commit[:_COMMIT_DIGITS]}"] if commit else []
+    commit, is_changed = commit_of(checkout)
+    parts = [f"g{commit[:COMMIT_DIGITS]}"] if commit else []
     parts += [f"d{digest_of(copy)[:8]}"] if is_changed else []
     version = f"{found[1]}+{'.'.join(parts)}"
     # Books say which version filled them: the number alone is the same for many commits.
     (copy / "pyproject.toml").write_text(_VERSION.sub(f'version = "{version}"', text), encoding="utf-8")
     return _Source(version=version, commit=commit, what=copy, pins=copy / PINS)
+
+
+def commit_of(checkout: Path) -> tuple[str, bool]:
+    """Return the commit that a checkout is at, empty if it is none of git's, and whether it may have other code."""
+    commit = _git(checkout, "rev-parse", "HEAD")
+    return commit, not commit or bool(_git(checkout, "status", "--porcelain"))
 
 
 def _git(checkout: Path, *arguments: str) -> str:

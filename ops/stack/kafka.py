@@ -25,25 +25,34 @@ OPTIONS = (
 )
 NAME = "kafka"
 DATA = "kafka-data"
+LOOPBACK = "127.0.0.1"
 FORMAT_S = 60.0
 """Formatting takes 2 s on an idle machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One node of a cluster on this machine, broker and controller in one."""
+    """One node of a cluster, broker and controller in one."""
 
     directory: Path
+    host: str = LOOPBACK
+    """The address of this machine that it listens at."""
     port: int
-    controller_ports: Mapping[int, int]
-    """Of all nodes, by their numbers."""
+    controllers: Mapping[int, str]
+    """Of all nodes, by their numbers: host and port."""
     number: int = 1
     cluster_id: str
 
     @classmethod
     def alone(cls, directory: Path, port: int, controller_port: int) -> Self:
         """Return the one node of a cluster."""
-        return cls(directory=directory, port=port, controller_ports={1: controller_port}, cluster_id=new_cluster_id())
+        controllers = {1: f"{LOOPBACK}:{controller_port}"}
+        return cls(directory=directory, port=port, controllers=controllers, cluster_id=new_cluster_id())
+
+    @property
+    def address(self) -> str:
+        """Host and port of the broker."""
+        return f"{self.host}:{self.port}"
 
 
 def start(node: Node, *, keep: bool, reached: KafkaSettings | None = None) -> processes.Process:
@@ -75,14 +84,13 @@ def start(node: Node, *, keep: bool, reached: KafkaSettings | None = None) -> pr
 
 
 def _properties(node: Node, protocol: str) -> dict[str, object]:
-    port, controller_port = node.port, node.controller_ports[node.number]
-    copies = min(len(node.controller_ports), 3)
+    copies = min(len(node.controllers), 3)
     return {
         "process.roles": "broker,controller",
         "node.id": node.number,
-        "controller.quorum.voters": ",".join(f"{n}@127.0.0.1:{p}" for n, p in node.controller_ports.items()),
-        "listeners": f"{protocol}://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"{protocol}://127.0.0.1:{port}",
+        "controller.quorum.voters": ",".join(f"{n}@{address}" for n, address in node.controllers.items()),
+        "listeners": f"{protocol}://{node.address},CONTROLLER://{node.controllers[node.number]}",
+        "advertised.listeners": f"{protocol}://{node.address}",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,{protocol}:{protocol}",
         "inter.broker.listener.name": protocol,
@@ -151,7 +159,7 @@ def _format(directory: Path, command: list[str | Path]) -> None:
 
 def answers(port: int, seconds: float, reached: KafkaSettings | None = None) -> bool:
     """Whether a broker answers at a port of this machine, to whoever or to who is reached so."""
-    settings = KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}") if reached is None else reached
+    settings = KafkaSettings(bootstrap_servers=f"{LOOPBACK}:{port}") if reached is None else reached
     try:
         return bool(admin(settings).list_topics(timeout=seconds).brokers)
     except KafkaException:

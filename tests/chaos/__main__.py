@@ -6,10 +6,12 @@ import sys
 
 from rich.console import Console
 
-from tests.chaos.harm import HARMS
+from tests.chaos.harm import HARMS, OF_HOSTS
+from tests.chaos.network import NoNamespacesError
 from tests.chaos.rounds import Scale, chaos
 
 SCALE = Scale(brokers=3, workers=4, rate=12.0)
+ON_HOSTS = Scale(brokers=3, workers=1, rate=6.0, on_hosts=True)
 
 
 def main() -> None:
@@ -17,13 +19,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--only", choices=sorted(harm.__name__ for harm in HARMS), help="the one kind of harm to do")
+    parser.add_argument("--hosts", action="store_true", help="on hosts of their own, and harm done to these; as root")
+    all_names = sorted(harm.__name__ for harm in (*HARMS, *OF_HOSTS))
+    parser.add_argument("--only", choices=all_names, help="the one kind of harm to do")
     arguments = parser.parse_args()
     rng, rounds = random.Random(arguments.seed), arguments.rounds
-    kinds = [harm for harm in HARMS if arguments.only in (None, harm.__name__)]
+    kinds = [harm for harm in (OF_HOSTS if arguments.hosts else HARMS) if arguments.only in (None, harm.__name__)]
+    if not kinds:
+        parser.error(f"{arguments.only} is harm of another kind: {'leave out' if arguments.hosts else 'add'} --hosts")
     # Each kind once, as far as there are rounds, then any.
     harms = rng.sample(kinds, min(rounds, len(kinds))) + rng.choices(kinds, k=max(0, rounds - len(kinds)))
-    sys.exit(not chaos(arguments.seed, harms, SCALE, Console(highlight=False, soft_wrap=True)))
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        is_identical = chaos(arguments.seed, harms, ON_HOSTS if arguments.hosts else SCALE, console)
+    except NoNamespacesError as error:
+        console.print(f"skipped: no hosts can be made here: {error}", markup=False)
+        return
+    sys.exit(not is_identical)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Three brokers, a Redis with its append-only file, workers and a producer, each of which can be killed and started."""
+"""Brokers, a Redis with its append-only file, workers and a producer, each of which can be killed and started."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,8 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 from redis import RedisError
 
 from ops.stack import free_port, kafka, processes, redis
+from ops.stack.access import write_own
 from ops.stack.processes import die_with_parent
 from ops.topics import apply, ensure_topics
 from streams.books.connect import connect
@@ -26,6 +30,7 @@ from streams.errors import ServerError
 from streams.settings import KafkaSettings, RedisSettings, load_settings
 from streams.topics import Topics, workers_group
 from tests.chaos.daq import Daq, Record
+from tests.chaos.network import HERE, Host, Network
 from tests.chaos.slow_proxy import SlowProxy
 from tests.chaos.tables import make_other_tables, make_tables
 from tests.conftest import PROJECT, is_counted
@@ -35,6 +40,7 @@ from tests.tables import naming
 START_S = 90.0
 KNOWN_AWAY_S = 10.0
 """A broker that was killed is told to be in step for so long: Kafka knows of it after 9 s by its default."""
+REDIS_CONFIGURATION = "redis.conf"
 OURS = ("-m", "ops")
 FAULTS = "planted_faults"
 """The plug-in that every worker has: the spills that it makes fail are few, and asked for."""
@@ -44,8 +50,8 @@ OTHER_SESSION = "other"
 class Child:
     """A process of ours; ``program``, ``plugins`` and ``arguments`` hold from its next start on."""
 
-    def __init__(self, log: Path, environment: Mapping[str, str], *arguments: str) -> None:
-        self.log, self._environment = log, environment
+    def __init__(self, log: Path, environment: Mapping[str, str], *arguments: str, host: Host = HERE) -> None:
+        self.log, self.host, self.environment = log, host, environment
         self.program: tuple[str, ...] = OURS
         self.plugins: Sequence[str] = ()
         """Modules of `tests.chaos.plugins`."""
@@ -59,10 +65,10 @@ class Child:
 
     def start(self) -> None:
         plugins = {"SPILLDECK_EXPERIMENT": "tests.chaos.plugins.chosen", "CHAOS_PLUGINS": ",".join(self.plugins)}
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, self.host.entered():
             self.process = subprocess.Popen(
                 [sys.executable, *self.program, *self.arguments],
-                env={**self._environment, **plugins},
+                env={**self.environment, **plugins},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -91,6 +97,20 @@ class Child:
         self.kill()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Which host each part is on."""
+
+    brokers: Sequence[Host]
+    workers: Sequence[Host]
+    redis: Host = HERE
+    replica: Host | None = None
+    """Of a second Redis that has what the first one has."""
+    page: Host | None = None
+    network: Network | None = None
+    """Between the hosts, if they are several."""
+
+
 class Cluster:
     """All of it, in a directory; in a ``with`` block, at whose end nothing is left running.
 
@@ -100,39 +120,41 @@ class Cluster:
         Where all of it is.
     daq
         Whose file the producer follows.
-    brokers, workers
-        How many.
+    places
+        Of how many of each there are, and where.
     """
 
-    def __init__(self, directory: Path, daq: Daq, *, brokers: int, workers: int) -> None:
-        self.directory, self.daq = directory, daq
+    def __init__(self, directory: Path, daq: Daq, places: Places) -> None:
+        self.directory, self.daq, self.places = directory, daq, places
         self.sent_again: list[Record] = []
         """What second producers have sent."""
         self.newest_run_before = 0
         """A run up to this one lies in fewer partitions than there are."""
         self.died: list[str] = []
         """Processes that ended by themselves, with their exit status, and were started again."""
-        ports = [free_port() for _ in range(2 * brokers + 2)]
-        controllers = {number: ports[number] for number in range(1, brokers + 1)}
+        brokers, redis_host = len(places.brokers), places.redis
+        ports = [free_port() for _ in range(2 * brokers + 3)]
+        controllers = {n: f"{host.address}:{ports[n]}" for n, host in enumerate(places.brokers, 1)}
         cluster_id = kafka.new_cluster_id()
         self.nodes = [
             kafka.Node(
                 directory=directory / f"broker-{number}",
+                host=host.address,
                 port=ports[brokers + number],
-                controller_ports=controllers,
+                controllers=controllers,
                 number=number,
                 cluster_id=cluster_id,
             )
-            for number in range(1, brokers + 1)
+            for number, host in enumerate(places.brokers, 1)
         ]
         self.redis_port = ports[0]
         self.proxy = SlowProxy(ports[-1], self.redis_port)
-        """Between the workers and Redis."""
+        """Between the workers and Redis, on one machine."""
         self._running: dict[str, processes.Process] = {}
-        servers = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        servers, address = ",".join(node.address for node in self.nodes), redis_host.address
         self.settings = load_settings(
             kafka=KafkaSettings(bootstrap_servers=servers, replication=brokers),
-            redis=RedisSettings(url=f"redis://127.0.0.1:{self.redis_port}/0"),
+            redis=RedisSettings(url=f"redis://{address}:{self.redis_port}/0"),
         )
         """They name the servers, Redis without the proxy."""
         self.redis = connect(self.settings)
@@ -145,13 +167,22 @@ class Cluster:
             "PYTHONPATH": str(PROJECT),
             "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": servers,
             "SPILLDECK_KAFKA__REPLICATION": str(brokers),
-            "SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{self.redis_port}/0",
+            "SPILLDECK_REDIS__URL": f"redis://{address}:{self.redis_port}/0",
             "SPILLDECK_PRODUCER__JOURNALS": str(directory / "journals"),
         }
-        slowly = self._environment | {"SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{ports[-1]}/0"}
-        self.workers = [Child(directory / f"worker-{n}.log", slowly, "worker") for n in range(workers)]
+        slowly = {"SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{ports[-1]}/0"} if places.network is None else {}
+        self.workers = [
+            Child(directory / f"worker-{n}.log", self._environment | slowly, "worker", host=host)
+            for n, host in enumerate(places.workers)
+        ]
         for worker in self.workers:
             worker.plugins = [FAULTS]
+        self.page: Child | None = None
+        if places.page is not None:
+            its = {"SPILLDECK_DASHBOARD__HOST": places.page.address, "SPILLDECK_DASHBOARD__PORT": str(ports[-2])}
+            its["SPILLDECK_ACCESS__DIRECTORY"] = str(directory / "access")
+            self.page = Child(directory / "page.log", self._environment | its, "dashboard", host=places.page)
+            self._page_address = f"http://{places.page.address}:{ports[-2]}/live?path=/&search="
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         self.producer = Child(
             directory / "producer.log", self._environment, "produce", str(daq.file), "--follow", "--resume"
@@ -218,14 +249,30 @@ class Cluster:
 
     def start_broker(self, node: kafka.Node) -> None:
         node.directory.mkdir(parents=True, exist_ok=True)
-        self._running[f"broker {node.number}"] = kafka.start(node, keep=False)
+        with self.places.brokers[node.number - 1].entered():
+            self._running[f"broker {node.number}"] = kafka.start(node, keep=False)
 
     def kill_broker(self, node: kafka.Node) -> None:
         self._kill(f"broker {node.number}")
 
     def start_redis(self) -> None:
-        self._running["redis"] = redis.start(self.directory, self.redis_port, keep=False)
-        self.until(lambda: redis.answers(self.redis_port, 1.0), "Redis")
+        self._running["redis"] = self._start_redis(self.places.redis, self.directory)
+        self.until(lambda: bool(self.redis.ping()), "Redis")
+
+    def start_replica(self) -> None:
+        if self.places.replica is not None:
+            directory, of = self.directory / "replica", self.places.redis.address
+            directory.mkdir(exist_ok=True)
+            started = self._start_redis(self.places.replica, directory, f"replicaof {of} {self.redis_port}")
+            self._running["replica"] = started
+
+    def _start_redis(self, host: Host, directory: Path, *more: str) -> processes.Process:
+        """Start a server that whoever reaches its host may ask."""
+        lines = [f"bind {host.address}", "protected-mode no", f"port {self.redis_port}", 'save ""', "appendonly yes"]
+        write_own(directory / REDIS_CONFIGURATION, "\n".join([*lines, *more, ""]).encode())
+        command: list[str | Path] = [redis.find_server(), REDIS_CONFIGURATION]
+        with host.entered():
+            return processes.start(redis.NAME, command, directory, self.redis_port, keep=False)
 
     def restart_broker(self, node: kafka.Node) -> None:
         """End a broker as a person would, start it, and wait until it has caught up."""
@@ -235,7 +282,7 @@ class Cluster:
 
     def until_in_step(self) -> None:
         """Wait until the brokers have caught up with each other."""
-        self.until(lambda: all(kafka.answers(node.port, 2.0) for node in self.nodes), "Kafka")
+        self.until(self._all_answer, "Kafka")
         since = time.monotonic()
 
         def is_settled() -> bool:
@@ -244,6 +291,9 @@ class Cluster:
             return time.monotonic() - since > KNOWN_AWAY_S
 
         self.until(is_settled, "Kafka")
+
+    def _all_answer(self) -> bool:
+        return all(kafka.answers(node.port, 2.0, KafkaSettings(bootstrap_servers=node.address)) for node in self.nodes)
 
     def _in_step(self) -> bool:
         """Say whether every partition of the spills has all its replicas in step, as far as Kafka knows by now."""
@@ -268,6 +318,9 @@ class Cluster:
         """The directory in which Redis keeps what it holds."""
         return self.directory / "appendonlydir"
 
+    def kill_replica(self) -> None:
+        self._kill("replica")
+
     def kill_redis(self, *, with_file: bool) -> None:
         self._kill("redis")
         if with_file:
@@ -291,10 +344,29 @@ class Cluster:
 
     def look_after(self) -> None:
         """Start again what could not start while a server was away, as a supervisor does."""
-        for child in (self.producer, *self.workers):
+        for child in self._children():
             if child.exit_status is not None:
                 self.died.append(f"{child.log.stem} ended with status {child.exit_status}")
                 child.start()
+
+    def _children(self) -> list[Child]:
+        return [self.producer, *self.workers, *([self.page] if self.page is not None else [])]
+
+    def doctor_finds(self, child: Child) -> set[str]:
+        """Return which troubles doctor tells on a process's host, with its settings."""
+        with child.host.entered():
+            words = [sys.executable, *OURS, "doctor", "--json"]
+            done = subprocess.run(words, env=child.environment, stdout=subprocess.PIPE, timeout=START_S, check=False)
+        return {each["id"] for each in json.loads(done.stdout) if each["state"] not in {"good", "idle"}}
+
+    def page_says(self) -> str:
+        """Return what the page tells a browser that asks from our host; empty if it tells nothing."""
+        try:
+            with urllib.request.urlopen(self._page_address, timeout=5) as answer:
+                told: dict[str, str] = json.loads(answer.read())["parts"]
+        except OSError:
+            return ""
+        return json.dumps(told, ensure_ascii=False)
 
     def _topics(self) -> bool:
         try:
@@ -306,15 +378,19 @@ class Cluster:
     def __enter__(self) -> Self:
         self._stack = ExitStack()
         try:
-            self._stack.enter_context(self.proxy)
+            if self.places.network is None:
+                self._stack.enter_context(self.proxy)
             for node in self.nodes:
                 self.start_broker(node)
             self.start_redis()
-            self.until(lambda: all(kafka.answers(node.port, 2.0) for node in self.nodes), "Kafka")
+            self.start_replica()
+            self.until(self._all_answer, "Kafka")
             self.until(self._topics, "Kafka")
             for worker in self.workers:
                 worker.start()
             self.producer.start()
+            if self.page is not None:
+                self.page.start()
         except BaseException:
             self.__exit__()
             raise
@@ -322,7 +398,7 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         # Nothing of it is used again, so nothing need be ended with care.
-        for child in (self.producer, *self.workers):
+        for child in self._children():
             child.kill()
         for name in list(self._running):
             self._kill(name)

@@ -5,6 +5,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Self
@@ -59,14 +60,15 @@ class Daq:
         with file.open("wb", buffering=0) as new:
             for _ in range(SOON):
                 self._write_next(new)
-        self._ended, self._to_replace = threading.Event(), threading.Event()
+        self._ended, self._to_replace, self._writing = threading.Event(), threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._write, name="daq")
 
     def _write(self) -> None:
         while not self._ended.is_set():
             with self.file.open("ab", buffering=0) as file:
                 while not self._ended.wait(self._period_s) and not self._to_replace.is_set():
-                    self._write_next(file)
+                    with self._writing:
+                        self._write_next(file)
             if self._to_replace.is_set():
                 self._begin_a_file()
 
@@ -94,14 +96,20 @@ class Daq:
         """Write these as the next ones."""
         self._asked.extend(records)
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Write nothing until the block ends."""
+        with self._writing:
+            yield
+
     @property
     def written(self) -> Sequence[Record]:
         """What was written so far, in its order."""
         return self._written
 
     def records(self) -> list[Record]:
-        """Return the records that were written, as they are read, once the block has ended."""
-        assert not self._thread.is_alive()
+        """Return the records that were written, as they are read, while none is written."""
+        assert self._writing.locked() or not self._thread.is_alive()
         firsts: FirstCounts = {}
         read = [record for file in (*self._formers, self.file) for record in read_source(file, firsts)]
         assert [record.payload for record in read] == [record.payload for record in self._written]

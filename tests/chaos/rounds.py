@@ -5,8 +5,8 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -17,16 +17,18 @@ from rich.table import Table
 
 from schemas.records import RawSpill
 from streams.topics import Topics
-from tests.chaos.cluster import Cluster
+from tests.chaos.cluster import Cluster, Places
 from tests.chaos.daq import SOON, Daq, Record
 from tests.chaos.harm.model import Harm
 from tests.chaos.judge import judge
+from tests.chaos.network import HERE, Network
 from tests.chaos.persons import WHO, Persons, judge_persons
 from tests.kafka import ends, messages
 from tests.wire import decode
 
 PATIENCE_S = 120.0
 """Nothing new in the books for so long is a failure."""
+REDIS_HOSTS, WORKERS_HOSTS, PAGES_HOST = ("redis-1", "redis-2"), ("work-1", "work-2"), "page"
 MENDED_S = 300.0
 """Harm that is not mended after it is a failure, whatever moves."""
 
@@ -37,8 +39,29 @@ class Scale:
 
     brokers: int
     workers: int
+    """On each host for them, if there are several hosts."""
     rate: float
     """Records a second."""
+    on_hosts: bool = False
+    """Have each broker, Redis, its replica, the page, and twice workers, on a host of their own; judge each round."""
+
+    @contextmanager
+    def places(self) -> Iterator[Places]:
+        """Have the hosts there."""
+        if not self.on_hosts:
+            yield Places(brokers=[HERE] * self.brokers, workers=[HERE] * self.workers)
+            return
+        brokers = [f"kafka-{number}" for number in range(1, self.brokers + 1)]
+        with Network(["desk", *brokers, *REDIS_HOSTS, *WORKERS_HOSTS, PAGES_HOST]) as network:
+            its = network.hosts
+            yield Places(
+                brokers=[its[name] for name in brokers],
+                workers=[its[name] for name in WORKERS_HOSTS for _ in range(self.workers)],
+                redis=its[REDIS_HOSTS[0]],
+                replica=its[REDIS_HOSTS[1]],
+                page=its[PAGES_HOST],
+                network=network,
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +81,9 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
     done: list[Round] = []
     records: list[Record] = []
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="spilldeck-chaos-") as name:
+    with scale.places() as places, tempfile.TemporaryDirectory(prefix="spilldeck-chaos-") as name:
         daq = Daq(Path(name) / "run.000", seed=seed, rate=scale.rate)
-        with Cluster(Path(name), daq, brokers=scale.brokers, workers=scale.workers) as cluster:
+        with Cluster(Path(name), daq, places) as cluster:
             persons = Persons(cluster.settings, seed)
             try:
                 with daq, persons:
@@ -69,6 +92,8 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
                     for harm in harms:
                         done.append(_do(harm, cluster, rng))
                         console.print(f"{len(done)}/{len(harms)} {done[-1].harm}: {done[-1].recovery_s:.1f} s")
+                        if scale.on_hosts:
+                            _judge_meanwhile(cluster)
                         time.sleep(rng.uniform(0, 3))
                 records = daq.records() + cluster.sent_again
                 _wait_for_all(cluster, records)
@@ -88,6 +113,15 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
         console.print(line, markup=False)
     console.print("differs" if found else "identical")
     return not found
+
+
+def _judge_meanwhile(cluster: Cluster) -> None:
+    """Compare every bin while the DAQ pauses."""
+    with cluster.daq.paused():
+        records = cluster.daq.records() + cluster.sent_again
+        _wait_for_all(cluster, records)
+        if found := judge(cluster, records):
+            raise AssertionError("; ".join(found))
 
 
 def _do(harm: Harm, cluster: Cluster, rng: random.Random) -> Round:

@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from redis import Redis
 from ops.stack import free_port
 from ops.stack import redis as redis_server
 from streams import __version__
+from tests.conftest import PROJECT
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 
 NOBODY = "127.0.0.1:1"
@@ -143,7 +147,32 @@ def test_a_redis_that_refuses_says_why(spilldeck: Spilldeck, tmp_path: Path) -> 
 
 def test_the_version_is_shown(spilldeck: Spilldeck) -> None:
     done = spilldeck("--version")
-    assert (done.returncode, done.stdout) == (0, f"spilldeck {__version__}\n")
+    asked = ["git", "-C", PROJECT, "rev-parse", "--short=7", "HEAD"]
+    at = (
+        subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() if shutil.which("git") else ""
+    )
+    begin = f"spilldeck {__version__}, a checkout{f' at g{at}' if at else ''}"
+    assert (done.returncode, done.stdout.replace(", changed", "")) == (0, f"{begin}\n")
+
+
+def test_a_version_that_is_not_done_says_so() -> None:
+    (newest, *_) = re.findall(r"^## (.+)", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    number, _, state = newest.partition(", ")
+    wanted = f"{number}.dev0" if state == "in work" else number
+    assert tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"] == wanted
+
+
+def test_a_shell_completes_what_it_is_told_to(tmp_path: Path) -> None:
+    program = Path(sys.prefix) / "bin" / "spilldeck"
+    asked = 'COMP_WORDS=(spilldeck runs re); COMP_CWORD=2; _spilldeck_completion "$1"; echo "${COMPREPLY[@]}"'
+    done = subprocess.run(
+        ["bash", "-ec", f'"$1" --install-completion bash >/dev/null; . ~/.bashrc; {asked}', "bash", program],
+        env=os.environ | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "restore\n"), done.stderr
 
 
 @pytest.mark.parametrize("command", [["-h"], ["runs", "-h"], ["runs", "list", "-h"]])

@@ -1,6 +1,6 @@
 """The kinds of harm: what is done to a cluster, and undone."""
 
-from tests.chaos.harm import processes, redis, spills
+from tests.chaos.harm import hosts, processes, redis, spills
 from tests.chaos.harm.model import Harm
 
 HARMS: tuple[Harm, ...] = (
@@ -37,3 +37,21 @@ HARMS: tuple[Harm, ...] = (
     spills.plant_faults,
     spills.break_a_table,
 )
+
+OF_HOSTS: tuple[Harm, ...] = (
+    hosts.lose_a_host_of_workers,
+    hosts.lose_a_brokers_host,
+    hosts.lose_the_host_of_redis,
+    hosts.lose_the_host_of_the_replica,
+    hosts.cut_a_broker_off_from_the_others,
+    hosts.cut_workers_off_from_kafka,
+    hosts.cut_workers_off_from_redis,
+    hosts.cut_workers_off_from_both,
+    hosts.cut_the_page_off_from_kafka,
+    hosts.cut_the_page_off_from_redis,
+    hosts.cut_the_page_off_from_both,
+    hosts.have_slow_and_lossy_links,
+    hosts.have_clocks_hours_apart,
+    hosts.set_the_pages_clock_hours_off,
+)
+"""They need several hosts."""
