@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -57,7 +58,7 @@ class _Servers:
             words = [find_server(), file, "--sentinel"]
         name = f"redis-{next(self._names)}"
         self._processes[port] = processes.start(name, [str(word) for word in words], directory, port, keep=False)
-        until(lambda: client(port).ping(), lambda: (directory / f"{name}.log").read_text())
+        until(lambda: client(port).ping(), (directory / f"{name}.log").read_text)
         return port
 
     def send(self, port: int, number: signal.Signals) -> None:
@@ -91,6 +92,11 @@ class _Servers:
 def client(port: int) -> Redis:
     """Return a client of one server."""
     return Redis(port=port, socket_timeout=2)
+
+
+def ask(port: int, *words: object) -> Any:
+    """Return what a server answers to any command."""
+    return client(port).execute_command(*words)  # type: ignore[no-untyped-call]
 
 
 class Replicated(_Servers):
@@ -135,10 +141,15 @@ class Replicated(_Servers):
         until(lambda: client(self.replica).role()[0] == b"master")
         self.master, self.replica = self.replica, self.master
 
+    def stranger(self) -> int:
+        """Start a sentinel that has another server for a master of the same name; return its port."""
+        other = self.start()
+        return self.start(sentinel=f"sentinel monitor {NAME} 127.0.0.1 {other} 1\n")
+
     def settings(self, key_prefix: str) -> RedisSettings:
         """Return how clients reach the master."""
         names = [f"127.0.0.1:{port}" for port in self.sentinels]
-        return RedisSettings(url=f"redis://{NAME}/0", sentinels=names, key_prefix=key_prefix)
+        return RedisSettings(url=SecretStr(f"redis://{NAME}/0"), sentinels=names, key_prefix=key_prefix)
 
 
 class Cluster(_Servers):
@@ -146,43 +157,53 @@ class Cluster(_Servers):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self.masters = [self._node() for _ in range(3)]
-        self.replica = self._node()
+        buses = [free_port() for _ in range(4)]
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", 1000)
+        *self.masters, self.replica = (self.start(*options, "--cluster-port", bus) for bus in buses)
         ends = [SLOTS * at // 3 for at in range(4)]
-        for port, first, end in zip(self.masters, ends, ends[1:], strict=False):
-            client(port).execute_command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+        for port, begin, end in zip(self.masters, ends[:-1], ends[1:], strict=True):
+            ask(port, "CLUSTER", "ADDSLOTSRANGE", begin, end - 1)
         for port in (*self.masters[1:], self.replica):
-            client(port).execute_command("CLUSTER", "MEET", "127.0.0.1", self.masters[0], self._bus[self.masters[0]])
-        first = self.id_of(self.masters[0])
-        until(lambda: client(self.replica).execute_command("CLUSTER", "REPLICATE", first))
+            ask(port, "CLUSTER", "MEET", "127.0.0.1", self.masters[0], buses[0])
+        until(lambda: ask(self.replica, "CLUSTER", "REPLICATE", self.id_of(self.masters[0])))
         until(self.is_whole)
-
-    _bus: dict[int, int]
-
-    def _node(self) -> int:
-        self._bus = getattr(self, "_bus", {})
-        bus = free_port()
-        port = self.start(
-            *("--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", 1000),
-            *("--cluster-require-full-coverage", "yes"),
-        )
-        self._bus[port] = bus
-        return port
 
     @staticmethod
     def id_of(port: int) -> str:
         """Return what the others know a node by."""
-        return str(client(port).execute_command("CLUSTER", "MYID").decode())
+        return str(ask(port, "CLUSTER", "MYID").decode())
 
     def is_whole(self) -> bool:
         """Say whether all nodes know all, and who has which slots."""
-        for port in (*self.masters, self.replica):
-            said = client(port).execute_command("CLUSTER", "INFO")
-            info = said if isinstance(said, dict) else dict(x.split(":") for x in said.decode().split())
-            if (info["cluster_state"], info["cluster_known_nodes"], info["cluster_slots_ok"]) != ("ok", "4", "16384"):
-                return False
-        return client(self.replica).info("replication")["master_link_status"] == "up"
+        wanted = {"cluster_state:ok", "cluster_known_nodes:4", f"cluster_slots_ok:{SLOTS}"}
+        nodes = (*self.masters, self.replica)
+        replica = client(self.replica).info("replication")
+        is_known = all(wanted <= set(_text(ask(port, "CLUSTER", "INFO")).split()) for port in nodes)
+        return is_known and replica.get("master_link_status") == "up"
 
     def settings(self, key_prefix: str) -> RedisSettings:
         """Return how clients reach it: by one of its nodes, which knows the others."""
-        return RedisSettings(url=f"redis://127.0.0.1:{self.masters[1]}/0", cluster=True, key_prefix=key_prefix)
+        url = SecretStr(f"redis://127.0.0.1:{self.masters[1]}/0")
+        return RedisSettings(url=url, cluster=True, key_prefix=key_prefix)
+
+    def owner(self, slot: int) -> int:
+        """Return the port of the master that has a slot."""
+        shards = ask(self.masters[1], "CLUSTER", "SLOTS")
+        return next(int(shard[2][1]) for shard in shards if shard[0] <= slot <= shard[1])
+
+    def moving(self, slot: int, to: int, *, pause_s: float = 0.0) -> Iterator[None]:
+        """Move a slot to another master, as its operator would; yields when each of its keys has moved."""
+        source = self.owner(slot)
+        ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.id_of(source))
+        ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.id_of(to))
+        while keys := ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 1):
+            ask(source, "MIGRATE", "127.0.0.1", to, keys[0], 0, 5000)
+            yield
+            time.sleep(pause_s)
+        for port in (to, source, *(set(self.masters) - {to, source})):
+            ask(port, "CLUSTER", "SETSLOT", slot, "NODE", self.id_of(to))
+
+
+def _text(answer: Any) -> str:
+    """Return what CLUSTER INFO says, which the library may have made a mapping of."""
+    return "\n".join(f"{k}:{v}" for k, v in answer.items()) if isinstance(answer, dict) else str(answer.decode())

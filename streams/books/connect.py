@@ -150,7 +150,7 @@ def _sentinels(kinds: _Kinds, redis: RedisSettings) -> Any:
     return kinds.sentinels(_addresses(redis), sentinel_kwargs=asking)
 
 
-def the_sentinels(redis: RedisSettings) -> sentinels.Sentinels:
+def sentinels_of(redis: RedisSettings) -> sentinels.Sentinels:
     """Return clients of the sentinels themselves; raises as `connect` does."""
     return cast("sentinels.Sentinels", _sentinels(_WAITS, redis))
 

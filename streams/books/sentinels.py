@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelConnectionPool
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 PATIENCE_S = 1.0
@@ -38,6 +38,19 @@ class Sentinels(Sentinel):
                 found.append(cast("dict[str, Any]", each.sentinel_master(name)))
             except RedisError as error:
                 found.append(error)
+        return found
+
+    def without_quorum(self, name: str) -> list[str]:
+        """Return why each that answers could have no other take the master's place; an empty text if it could."""
+        found = []
+        for each in self.sentinels:
+            try:
+                each.sentinel_ckquorum(name)
+                found.append("")
+            except ResponseError as error:
+                found.append(str(error))
+            except RedisError:  # it does not answer
+                continue
         return found
 
     def discover_master(self, service_name: str) -> tuple[str, int]:
@@ -85,7 +98,7 @@ class _Asking:
     """When the sentinels are asked again."""
 
     def __init__(self) -> None:
-        self._next_s = 0.0
+        self._next_s = time.monotonic() + ASK_S  # who connects asks in any case
 
     @property
     def is_due(self) -> bool:
