@@ -18,7 +18,7 @@ from streams.settings import RedisSettings
 
 NAME = "spilldeck-Master"
 """Of the master, as sentinels know it: not in small letters alone."""
-DOWN_MS = 500
+DOWN_MS = 1000
 """A server that is silent for so long is down: sites have 5 s and more."""
 SLOTS = 16_384
 WAIT_S = 30.0
@@ -132,7 +132,7 @@ class Replicated(_Servers):
         ) and all(
             replica["flags"] == "slave" and replica["master-link-status"] == "ok"
             for port in self.sentinels
-            for replica in client(port).sentinel_slaves(NAME)  # type: ignore[union-attr]
+            for replica in client(port).sentinel_slaves(NAME)
         )
 
     def switched(self) -> None:
@@ -140,6 +140,11 @@ class Replicated(_Servers):
         until(lambda: all(each["port"] == self.replica for each in self.states()), self.states)
         until(lambda: client(self.replica).role()[0] == b"master")
         self.master, self.replica = self.replica, self.master
+
+    def follow(self) -> None:
+        """Have the other server follow the master, as sentinels would after a while, and wait until it does."""
+        client(self.replica).replicaof("127.0.0.1", self.master)
+        until(lambda: client(self.replica).info("replication")["master_link_status"] == "up")
 
     def stranger(self) -> int:
         """Start a sentinel that has another server for a master of the same name; return its port."""
