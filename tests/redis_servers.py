@@ -18,6 +18,8 @@ from streams.settings import RedisSettings
 
 NAME = "spilldeck-Master"
 """Of the master, as sentinels know it: not in small letters alone."""
+PASSWORD = "redis-hunter2"
+"""Of servers, and, turned round, of sentinels."""
 DOWN_MS = 1000
 """A server that is silent for so long is down: sites have 5 s and more."""
 SLOTS = 16_384
@@ -50,15 +52,18 @@ class _Servers:
         port = free_port() if port is None else port
         directory = self._directory / f"server-{port}"
         directory.mkdir(exist_ok=True)
-        common = ["--bind", "127.0.0.1", "--port", port, "--dir", directory]
-        words: list[Any] = [find_server(), *common, "--save", "", "--repl-diskless-sync-delay", "0", *options]
+        common = ["--bind", "127.0.0.1", "--port", port, "--dir", directory, "--save", ""]
+        asked = ["--requirepass", PASSWORD, "--masterauth", PASSWORD, "--repl-diskless-sync-delay", "0"]
+        words: list[Any] = [find_server(), *common, *asked, *options]
         if sentinel:
             file = directory / "sentinel.conf"
-            file.write_text(f"bind 127.0.0.1\nport {port}\ndir {directory}\n{sentinel}")
+            asked = [f"requirepass {PASSWORD[::-1]}", f"sentinel sentinel-pass {PASSWORD[::-1]}"]
+            lines = ["bind 127.0.0.1", f"port {port}", f"dir {directory}", *asked, sentinel]
+            file.write_text("\n".join(lines))
             words = [find_server(), file, "--sentinel"]
         name = f"redis-{next(self._names)}"
         self._processes[port] = processes.start(name, [str(word) for word in words], directory, port, keep=False)
-        until(lambda: client(port).ping(), (directory / f"{name}.log").read_text)
+        until(lambda: _any(port, is_sentinel=bool(sentinel)).ping(), (directory / f"{name}.log").read_text)
         return port
 
     def send(self, port: int, number: signal.Signals) -> None:
@@ -89,9 +94,18 @@ class _Servers:
                 self.send(port, signal.SIGCONT)
 
 
+def _any(port: int, *, is_sentinel: bool) -> Redis:
+    return Redis(port=port, socket_timeout=2, password=PASSWORD[::-1] if is_sentinel else PASSWORD)
+
+
 def client(port: int) -> Redis:
     """Return a client of one server."""
-    return Redis(port=port, socket_timeout=2)
+    return _any(port, is_sentinel=False)
+
+
+def sentinel(port: int) -> Redis:
+    """Return a client of one sentinel."""
+    return _any(port, is_sentinel=True)
 
 
 def ask(port: int, *words: object) -> Any:
@@ -113,13 +127,14 @@ class Replicated(_Servers):
     def _configuration(self) -> str:
         return (
             f"sentinel monitor {NAME} 127.0.0.1 {self.master} 2\n"
+            f"sentinel auth-pass {NAME} {PASSWORD}\n"
             f"sentinel down-after-milliseconds {NAME} {DOWN_MS}\n"
             f"sentinel failover-timeout {NAME} 3000\n"
         )
 
     def states(self) -> list[dict[str, Any]]:
         """Return what the sentinels say of the master."""
-        return [client(port).sentinel_master(NAME) for port in self.sentinels]  # type: ignore[misc]
+        return [sentinel(port).sentinel_master(NAME) for port in self.sentinels]  # type: ignore[misc]
 
     def is_whole(self) -> bool:
         """Say whether all know each other, and the replica, and think the same."""
@@ -132,7 +147,7 @@ class Replicated(_Servers):
         ) and all(
             replica["flags"] == "slave" and replica["master-link-status"] == "ok"
             for port in self.sentinels
-            for replica in client(port).sentinel_slaves(NAME)
+            for replica in sentinel(port).sentinel_slaves(NAME)
         )
 
     def switched(self) -> None:
@@ -149,12 +164,18 @@ class Replicated(_Servers):
     def stranger(self) -> int:
         """Start a sentinel that has another server for a master of the same name; return its port."""
         other = self.start()
-        return self.start(sentinel=f"sentinel monitor {NAME} 127.0.0.1 {other} 1\n")
+        return self.start(sentinel=f"sentinel monitor {NAME} 127.0.0.1 {other} 1\nsentinel auth-pass {NAME} {PASSWORD}")
 
     def settings(self, key_prefix: str) -> RedisSettings:
         """Return how clients reach the master."""
         names = [f"127.0.0.1:{port}" for port in self.sentinels]
-        return RedisSettings(url=SecretStr(f"redis://{NAME}/0"), sentinels=names, key_prefix=key_prefix)
+        return RedisSettings(
+            url=SecretStr(f"redis://{NAME}/0"),
+            password=SecretStr(PASSWORD),
+            sentinels=names,
+            sentinel_password=SecretStr(PASSWORD[::-1]),
+            key_prefix=key_prefix,
+        )
 
 
 class Cluster(_Servers):
@@ -189,7 +210,7 @@ class Cluster(_Servers):
     def settings(self, key_prefix: str) -> RedisSettings:
         """Return how clients reach it: by one of its nodes, which knows the others."""
         url = SecretStr(f"redis://127.0.0.1:{self.masters[1]}/0")
-        return RedisSettings(url=url, cluster=True, key_prefix=key_prefix)
+        return RedisSettings(url=url, password=SecretStr(PASSWORD), cluster=True, key_prefix=key_prefix)
 
     def owner(self, slot: int) -> int:
         """Return the port of the master that has a slot."""
@@ -202,7 +223,7 @@ class Cluster(_Servers):
         ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.id_of(source))
         ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.id_of(to))
         while keys := ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 1):
-            ask(source, "MIGRATE", "127.0.0.1", to, keys[0], 0, 5000)
+            ask(source, "MIGRATE", "127.0.0.1", to, keys[0], 0, 5000, "AUTH", PASSWORD)
             yield
             time.sleep(pause_s)
         for port in (to, source, *(set(self.masters) - {to, source})):

@@ -13,7 +13,7 @@ from ops.doctor.host import SETTINGS
 from ops.doctor.servers import REDIS, SENTINELS
 from ops.doctor.troubles import BY_ID
 from ops.stack import free_port
-from tests.redis_servers import NAME, Replicated, client, until
+from tests.redis_servers import NAME, Replicated, client, sentinel, until
 from tests.servers import redis_environment
 
 pytestmark = pytest.mark.servers
@@ -83,14 +83,14 @@ def _another_group(shift: Shift) -> None:
 def _no_quorum(shift: Shift) -> None:
     def ask_for(quorum: int) -> None:
         for port in shift.group.sentinels:
-            client(port).sentinel_set(NAME, "quorum", quorum)
+            sentinel(port).sentinel_set(NAME, "quorum", quorum)
 
     ask_for(4)
     shift.undo.callback(ask_for, 2)
 
 
-def _asked_for_a_password(shift: Shift) -> None:
-    shift.reach(*shift.group.sentinels, sentinel_user="nobody", sentinel_password="wrong-hunter2")
+def _wrong_password(shift: Shift) -> None:
+    shift.reach(*shift.group.sentinels, sentinel_password="wrong-hunter2")
 
 
 def _splits(shift: Shift) -> None:
@@ -120,7 +120,7 @@ MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
     ("sentinels.master", _other_name, "no sentinel knows a master spilldeck-master: "),
     ("sentinels.differ", _another_group, f"{NAME} is 127.0.0.1:"),
     ("sentinels.quorum", _no_quorum, "Not enough available Sentinels"),
-    ("redis.refuses", _asked_for_a_password, "a sentinel refuses who asks"),
+    ("redis.refuses", _wrong_password, "a sentinel refuses who asks"),
     ("redis.splits", _splits, "cut off from its replicas, it goes on taking what is lost"),
     ("redis.replicas", _replica_hangs, "no replica has followed the master for 1 s"),
     ("redis.replicas", _no_replica, "no replica follows the master"),
