@@ -1,5 +1,6 @@
-"""A Redis that takes nothing which names keys of several hash slots, as each node of a Redis Cluster does."""
+"""A Redis Cluster: each master has a part of the keys, parts move to another while a worker writes, and one fails."""
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -7,67 +8,148 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from redis import Redis
+from pydantic import SecretStr
 
 from dashboards.choices import Choices
 from dashboards.data import Data
-from ops.stack import free_port, processes
-from ops.stack import redis as server
+from ops.stack import free_port
+from streams.books import layout
 from streams.books.compare import differences
-from streams.books.connect import connect
+from streams.books.connect import AWAY, check_redis, connect, connect_async, masters, risks_of
 from streams.books.reader import BookReader
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
+from streams.errors import ServerError
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
-from streams.settings import RedisSettings, Settings
+from streams.settings import Settings
+from tests.dashboards.views import RUN as VIEWED
+from tests.dashboards.views import run_book
+from tests.redis_servers import Cluster, ask, client, until
+from tests.stored import checkpoint
 from tests.workers import Workers, environment
 
 pytestmark = pytest.mark.servers
 
-RUN, SLOTS = 900_019, 16_384
+RUN = 900_019
+MOVED_S = 0.02
+"""Between two keys of a slot that moves: a worker writes meanwhile."""
+
+
+@pytest.fixture(scope="module")
+def cluster(servers_can_be_had: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.end()
 
 
 @pytest.fixture
-def settings(settings: Settings, tmp_path: Path) -> Iterator[Settings]:
-    """Return settings that name such a Redis: a cluster of one node, which has all slots."""
-    port = free_port()
-    options = ("--bind", "127.0.0.1", "--port", str(port), "--dir", tmp_path, "--save", "")
-    as_node = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
-    node = processes.start("cluster", [server.find_server(), *options, *as_node], tmp_path, port, keep=False)
-    while not server.answers(port, 1.0):
-        assert node.runs, [log.read_text() for log in tmp_path.glob("*.log")]
-        time.sleep(0.05)
-    with Redis(port=port) as redis:
-        redis.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
-        while b"cluster_state:ok" not in redis.execute_command("CLUSTER", "INFO"):
-            time.sleep(0.05)
-    url = f"redis://127.0.0.1:{port}/0"
-    yield settings.model_copy(update={"redis": RedisSettings(url=url, key_prefix=settings.redis.key_prefix)})
-    node.end()
+def settings(settings: Settings, cluster: Cluster) -> Settings:
+    """Return settings that name a node of the cluster."""
+    return settings.model_copy(update={"redis": cluster.settings(settings.redis.key_prefix)})
+
+
+def moving(cluster: Cluster, settings: Settings, partition: int, pause_s: float = 0.0) -> Iterator[None]:
+    """Move all keys of a partition to another master; yields when each has moved."""
+    key = layout.Keys(settings.redis.key_prefix, settings.session, partition).state
+    slot = int(ask(cluster.masters[1], "CLUSTER", "KEYSLOT", key))
+    to = next(port for port in cluster.masters if port != cluster.owner(slot))
+    yield from cluster.moving(slot, to, pause_s=pause_s)
+
+
+def test_while_a_slot_moves_a_checkpoint_writes_nothing_and_then_all_goes_on(
+    cluster: Cluster, settings: Settings
+) -> None:
+    book = run_book(3)
+    checkpoint(settings, {VIEWED: book}, next=3)
+    with connect(settings) as redis:
+        reader = BookReader.of(redis, settings)
+        moves = moving(cluster, settings, 0)
+        next(moves)
+        next(moves)
+        with pytest.raises(AWAY):
+            checkpoint(settings, {VIEWED: book}, next=4)
+        with pytest.raises(AWAY):
+            reader.run(VIEWED, {})
+        assert sum(1 for _ in moves) > 2
+        assert reader.progress()[0].next == 3
+        assert differences(book, reader.run(VIEWED, {})) == []
+        checkpoint(settings, {VIEWED: book}, next=4)
+        assert reader.progress()[0].next == 4
+
+
+def test_a_cluster_of_which_no_node_answers_is_away_as_any_redis_is(settings: Settings) -> None:
+    async def ask_later() -> None:
+        async with connect_async(away) as redis:
+            await redis.ping()
+
+    redis = settings.redis.model_copy(update={"url": SecretStr(f"redis://127.0.0.1:{free_port()}/0")})
+    away = settings.model_copy(update={"redis": redis})
+    with connect(away) as client_of_it, pytest.raises(AWAY):
+        client_of_it.ping()
+    with pytest.raises(AWAY):
+        asyncio.run(ask_later())
+    with pytest.raises(ServerError, match=r"no Redis answers at 127.0.0.1:\d+/0 "):
+        check_redis(away)
+
+
+def test_a_node_that_is_of_no_cluster_is_told(settings: Settings, redis_url: str) -> None:
+    redis = settings.redis.model_copy(update={"url": SecretStr(redis_url), "password": SecretStr("")})
+    with pytest.raises(ServerError, match="Cluster mode is not enabled on this node"):
+        check_redis(settings.model_copy(update={"redis": redis}))
+
+
+def test_each_master_is_looked_at_for_what_it_will_lose(cluster: Cluster, settings: Settings) -> None:
+    with connect(settings) as redis:
+        assert not risks_of(redis).evicts
+        client(cluster.masters[2]).config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            assert "allkeys-lru" in risks_of(redis).evicts
+        finally:
+            client(cluster.masters[2]).config_set("maxmemory-policy", "noeviction")
 
 
 def test_spills_are_counted_shown_made_again_and_replayed(
-    settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None], tmp_path: Path
+    cluster: Cluster,
+    settings: Settings,
+    workers: Workers,
+    reader: BookReader,
+    until_counted: Callable[[], None],
+    tmp_path: Path,
 ) -> None:
-    records = list(SimulatedRun(run=RUN, spills=40, mean_triggers=3, detectors=("tof",)).records())
+    records = list(SimulatedRun(run=RUN, spills=60, mean_triggers=3, detectors=("tof",)).records())
     workers.start()
-    with SpillProducer(settings) as producer:
-        for record in records:
-            producer.send(record)
-    until_counted()
-    (expected,) = process(records, ConditionsStore([]).for_run).values()
-    assert differences(expected.run_book(), reader.run(RUN, {})) == []
-    with connect(settings) as redis:
-        redis.flushall()
-    time.sleep(2)  # a worker looks each second
-    until_counted()
-    assert differences(expected.run_book(), reader.run(RUN, {})) == []
-    with Data(settings) as data:
-        deadline = time.monotonic() + 20
-        while not (view := data.view(Choices(), "ht01")).book.totals.filled:
-            assert time.monotonic() < deadline, view.warnings
-            time.sleep(0.1)
+    with SpillProducer(settings) as producer, Data(settings) as data:
+
+        def send(first: int, upto: int) -> None:
+            for record in records[first:upto]:
+                producer.send(record)
+            producer.flush()
+
+        send(0, 20)
+        until_counted()
+        at = 20
+        for partition in range(settings.kafka.partitions):
+            for _ in moving(cluster, settings, partition, MOVED_S):
+                if at < 40:
+                    send(at, at := at + 1)
+        send(at, 44)
+        until_counted()
+
+        cluster.kill(cluster.masters[0])
+        send(44, len(records))
+        until(reader.progress)  # the replica has its place
+        until_counted()
+        (expected,) = process(records, ConditionsStore([]).for_run).values()
+        assert differences(expected.run_book(), reader.run(RUN, {})) == []
+
+        with connect(settings) as redis:
+            for master in masters(redis):
+                master.flushall()
+        time.sleep(2)  # a worker looks each second
+        until_counted()
+        assert differences(expected.run_book(), reader.run(RUN, {})) == []
+        until(lambda: data.view(Choices(), "ht01").book.totals.filled == expected.run_book().totals.filled)
     for command in (
         ("replay", str(RUN), "--name", "again"),
         ("replays", "promote", "again", "--reason", "to see"),
@@ -77,7 +159,7 @@ def test_spills_are_counted_shown_made_again_and_replayed(
     ):
         done = subprocess.run(
             [sys.executable, "-m", "ops", *command],
-            env=environment(settings) | {"SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix},
+            env=environment(settings),
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -85,4 +167,5 @@ def test_spills_are_counted_shown_made_again_and_replayed(
             check=False,
         )
         assert done.returncode == 0, (command, done.stdout, done.stderr)
-    assert "CROSSSLOT" not in workers.log(0)
+    for word in ("CROSSSLOT", "NOSCRIPT", "Traceback"):
+        assert word not in workers.log(0)
