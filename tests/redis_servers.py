@@ -218,10 +218,11 @@ class Cluster(_Servers):
         return next(int(shard[2][1]) for shard in shards if shard[0] <= slot <= shard[1])
 
     def moving(self, slot: int, to: int, *, pause_s: float = 0.0) -> Iterator[None]:
-        """Move a slot to another master, as its operator would; yields when each of its keys has moved."""
+        """Move a slot to another master, as its operator would; yields before its first key moves, and after each."""
         source = self.owner(slot)
         ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.id_of(source))
         ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.id_of(to))
+        yield
         while keys := ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 1):
             ask(source, "MIGRATE", "127.0.0.1", to, keys[0], 0, 5000, "AUTH", PASSWORD)
             yield
