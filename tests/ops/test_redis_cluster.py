@@ -1,11 +1,8 @@
 """A Redis Cluster: each master has a part of the keys, parts move to another while a worker writes, and one fails."""
 
 import asyncio
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -25,6 +22,7 @@ from streams.process import process
 from streams.settings import Settings
 from tests.dashboards.views import RUN as VIEWED
 from tests.dashboards.views import run_book
+from tests.ops.conftest import Spilldeck
 from tests.redis_servers import Cluster, ask, client, until
 from tests.stored import checkpoint
 from tests.workers import Workers, environment
@@ -119,7 +117,7 @@ def test_spills_are_counted_shown_made_again_and_replayed(
     workers: Workers,
     reader: BookReader,
     until_counted: Callable[[], None],
-    tmp_path: Path,
+    spilldeck_here: Spilldeck,
 ) -> None:
     records = list(SimulatedRun(run=RUN, spills=40, mean_triggers=3, detectors=("tof",)).records())
     workers.start()
@@ -161,15 +159,7 @@ def test_spills_are_counted_shown_made_again_and_replayed(
         ("runs", "list"),
         ("verify", str(RUN)),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "ops", *command],
-            env=environment(settings),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = spilldeck_here(*command, env=environment(settings))
         assert done.returncode == 0, (command, done.stdout, done.stderr)
     for word in ("CROSSSLOT", "NOSCRIPT", "non local key", "Traceback"):
         assert word not in workers.log(0)
