@@ -14,12 +14,13 @@ def redis_url(stack: LocalStack) -> str:
 
 def redis_environment(redis: RedisSettings) -> dict[str, str]:
     """Return how Redis is reached as the environment gives it."""
-    return {
-        "SPILLDECK_REDIS__URL": redis.url.get_secret_value(),
-        "SPILLDECK_REDIS__USER": redis.user,
-        "SPILLDECK_REDIS__PASSWORD": redis.password.get_secret_value(),
-        "SPILLDECK_REDIS__SENTINEL_PASSWORD": redis.sentinel_password.get_secret_value(),
-        "SPILLDECK_REDIS__SENTINELS": json.dumps(redis.sentinels),
-        "SPILLDECK_REDIS__CLUSTER": json.dumps(redis.cluster),
-        "SPILLDECK_REDIS__KEY_PREFIX": redis.key_prefix,
+    said: dict[str, object] = {
+        "user": redis.user,
+        "password": redis.password.get_secret_value(),
+        "sentinels": redis.sentinels,
+        "sentinel_password": redis.sentinel_password.get_secret_value(),
+        "cluster": redis.cluster,
     }
+    given = {name: value if isinstance(value, str) else json.dumps(value) for name, value in said.items() if value}
+    where = {"url": redis.url.get_secret_value(), "key_prefix": redis.key_prefix}
+    return {f"SPILLDECK_REDIS__{name.upper()}": value for name, value in (where | given).items()}
