@@ -95,6 +95,18 @@ def test_a_cluster_of_which_no_node_answers_is_away_as_any_redis_is(settings: Se
         check_redis(away)
 
 
+def test_a_cluster_of_which_all_nodes_hang_is_away_and_comes_back(
+    cluster: Cluster, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.books.connect.PATIENCE_S", 0.1)
+    with connect(settings) as redis:
+        redis.ping()
+        with cluster.hung(*cluster.masters, cluster.replica), pytest.raises(AWAY):
+            redis.hget("key", "field")
+        until(redis.ping)
+        until(cluster.is_whole)
+
+
 def test_a_node_that_is_of_no_cluster_is_told(settings: Settings, redis_url: str) -> None:
     redis = settings.redis.model_copy(update={"url": SecretStr(redis_url), "password": SecretStr("")})
     with pytest.raises(ServerError, match="Cluster mode is not enabled on this node"):
