@@ -211,8 +211,6 @@ class RedisSettings(TlsSettings):
     def _is_one_kind(self) -> Self:
         if self.sentinels and self.cluster:
             raise ValueError("sentinels and cluster do not go together: a Cluster sees to its own masters")
-        if (self.sentinel_user or self.sentinel_password.get_secret_value()) and not self.sentinels:
-            raise ValueError("sentinel_user and sentinel_password are of sentinels, and there are none")
         if self.sentinel_user and not self.sentinel_password.get_secret_value():
             raise ValueError("sentinel_user needs sentinel_password")
         if self.sentinels and not re.fullmatch(r"[A-Za-z0-9._-]*[A-Za-z_-][A-Za-z0-9._-]*", self.named):

@@ -116,8 +116,9 @@ def ask(port: int, *words: object) -> Any:
 class Replicated(_Servers):
     """A master, a replica, and three sentinels of which two must agree."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, down_ms: int = DOWN_MS) -> None:
         super().__init__(directory)
+        self._down_ms = down_ms
         self.master = self.start()
         self.replica = self.start("--replicaof", f"127.0.0.1 {self.master}")
         until(lambda: client(self.replica).info("replication")["master_link_status"] == "up")
@@ -128,7 +129,7 @@ class Replicated(_Servers):
         return (
             f"sentinel monitor {NAME} 127.0.0.1 {self.master} 2\n"
             f"sentinel auth-pass {NAME} {PASSWORD}\n"
-            f"sentinel down-after-milliseconds {NAME} {DOWN_MS}\n"
+            f"sentinel down-after-milliseconds {NAME} {self._down_ms}\n"
             f"sentinel failover-timeout {NAME} 3000\n"
         )
 
@@ -181,10 +182,10 @@ class Replicated(_Servers):
 class Cluster(_Servers):
     """Three masters of a third of the slots each, and a replica of the first."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, down_ms: int = DOWN_MS) -> None:
         super().__init__(directory)
         buses = [free_port() for _ in range(4)]
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", 1000)
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", down_ms)
         *self.masters, self.replica = (self.start(*options, "--cluster-port", bus) for bus in buses)
         ends = [SLOTS * at // 3 for at in range(4)]
         for port, begin, end in zip(self.masters, ends[:-1], ends[1:], strict=True):

@@ -116,7 +116,6 @@ NAMED = {"url": SecretStr("redis://Main/0"), "sentinels": ["127.0.0.1:26379", "[
         ({"sentinels": ["127.0.0.1:26379"]}, r"url has the master's name"),
         (NAMED | {"sentinels": ["127.0.0.1"]}, "should match pattern"),
         (NAMED | {"sentinel_user": "asker"}, "sentinel_user needs sentinel_password"),
-        ({"sentinel_password": "hunter2"}, "are of sentinels, and there are none"),
         ({"cluster": True, "url": "redis://host:6379/3"}, "a Cluster has one database"),
         ({"cluster": True, "url": "unix:///run/redis.sock"}, "a Cluster has one database"),
         ({"cluster": True, "key_password": "hunter2"}, "with cluster, key has to be without a password"),
