@@ -187,6 +187,8 @@ class Cluster(_Servers):
         buses = [free_port() for _ in range(4)]
         options = ("--cluster-enabled", "yes", "--cluster-node-timeout", down_ms)
         *self.masters, self.replica = (self.start(*options, "--cluster-port", bus) for bus in buses)
+        self._buses = buses
+        self.nodes = [*self.masters, self.replica]
         ends = [SLOTS * at // 3 for at in range(4)]
         for port, begin, end in zip(self.masters, ends[:-1], ends[1:], strict=True):
             ask(port, "CLUSTER", "ADDSLOTSRANGE", begin, end - 1)
@@ -195,6 +197,15 @@ class Cluster(_Servers):
         until(lambda: ask(self.replica, "CLUSTER", "REPLICATE", self.id_of(self.masters[0])))
         until(self.is_whole)
 
+    def grow(self) -> int:
+        """Start a node that has no slots yet, and wait until all know it; return its port."""
+        bus = free_port()
+        port = self.start(*("--cluster-enabled", "yes", "--cluster-node-timeout", DOWN_MS, "--cluster-port", bus))
+        ask(port, "CLUSTER", "MEET", "127.0.0.1", self.masters[1], self._buses[1])
+        self.nodes.append(port)
+        until(self.is_whole)
+        return port
+
     @staticmethod
     def id_of(port: int) -> str:
         """Return what the others know a node by."""
@@ -202,10 +213,9 @@ class Cluster(_Servers):
 
     def is_whole(self) -> bool:
         """Say whether all nodes know all, and who has which slots."""
-        wanted = {"cluster_state:ok", "cluster_known_nodes:4", f"cluster_slots_ok:{SLOTS}"}
-        nodes = (*self.masters, self.replica)
+        wanted = {"cluster_state:ok", f"cluster_known_nodes:{len(self.nodes)}", f"cluster_slots_ok:{SLOTS}"}
         replica = client(self.replica).info("replication")
-        is_known = all(wanted <= set(_text(ask(port, "CLUSTER", "INFO")).split()) for port in nodes)
+        is_known = all(wanted <= set(_text(ask(port, "CLUSTER", "INFO")).split()) for port in self.nodes)
         return is_known and replica.get("master_link_status") == "up"
 
     def settings(self, key_prefix: str) -> RedisSettings:

@@ -1,6 +1,7 @@
 """Clients of a Redis Cluster that are as others: they connect when first used, and raise the same when none answers."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
@@ -39,21 +40,39 @@ class LateCluster(RedisCluster):
             if isinstance(error, RedisClusterException):
                 raise RedisConnectionError(str(error)) from error
             raise
-        initialize = self.nodes_manager.initialize
-
-        def again(*args: Any, **kwargs: Any) -> None:
-            """Ask which node has what; if none answers, that is an error as of any other Redis."""
-            try:
-                initialize(*args, **kwargs)
-            except RedisClusterException as error:
-                raise RedisConnectionError(str(error)) from error
-
-        self.nodes_manager.initialize = again  # type: ignore[method-assign]
+        # Pipelines share it, and ask it alone.
+        nodes = self.nodes_manager
+        nodes.initialize = _as_others(nodes.initialize)  # type: ignore[method-assign]
+        nodes.get_node = _known(nodes.get_node)  # type: ignore[method-assign]
 
     def close(self) -> None:
         """End all connections, if there are any."""
         if self._is_begun:
             super().close()
+
+
+def _as_others(initialize: Callable[..., None]) -> Callable[..., None]:
+    """Have it raise what any client does when no node answers."""
+
+    def ask(*args: Any, **kwargs: Any) -> None:
+        try:
+            initialize(*args, **kwargs)
+        except RedisClusterException as error:
+            raise RedisConnectionError(str(error)) from error
+
+    return ask
+
+
+def _known(get_node: Callable[..., Any]) -> Callable[..., Any]:
+    """Have it raise what says "ask again soon" of a node to which the first slot moves: the library falls over that."""
+
+    def find(host: str | None = None, port: int | None = None, node_name: str | None = None) -> Any:
+        found = get_node(host, port, node_name)
+        if found is None and node_name is not None:
+            raise RedisConnectionError(f"a slot moves to {node_name}, which has none yet")
+        return found
+
+    return find
 
 
 class AsyncCluster(AsyncRedisCluster):
@@ -65,3 +84,7 @@ class AsyncCluster(AsyncRedisCluster):
             return await super().initialize(*args, **kwargs)
         except RedisClusterException as error:
             raise RedisConnectionError(str(error)) from error
+
+    def get_node(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a node."""
+        return _known(super().get_node)(*args, **kwargs)

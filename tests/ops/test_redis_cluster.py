@@ -14,6 +14,8 @@ from streams.books import layout
 from streams.books.compare import differences
 from streams.books.connect import AWAY, check_redis, connect, connect_async, masters, risks_of
 from streams.books.reader import BookReader
+from streams.books.store import CheckpointStore
+from streams.books.stored import PartitionState
 from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.errors import ServerError
@@ -80,6 +82,30 @@ def test_while_a_slot_moves_a_checkpoint_writes_all_or_nothing_and_then_all_goes
         assert reader.progress()[0].next == 5
 
 
+def test_a_slot_that_moves_to_a_node_that_nobody_knows_yet_is_no_damage(cluster: Cluster, settings: Settings) -> None:
+    async def load() -> PartitionState:
+        async with connect_async(settings) as redis:
+            return await CheckpointStore(redis, settings.redis.key_prefix, "live").load_state(0)
+
+    book = run_book(3)
+    checkpoint(settings, {VIEWED: book}, next=3)
+    key = layout.Keys(settings.redis.key_prefix, "live", 0).state
+    slot = int(ask(cluster.masters[1], "CLUSTER", "KEYSLOT", key))
+    with connect(settings) as redis:
+        reader = BookReader.of(redis, settings)
+        moves = cluster.moving(slot, cluster.grow())
+        while ask(cluster.owner(slot), "CLUSTER", "COUNTKEYSINSLOT", slot):
+            next(moves)
+        with pytest.raises(AWAY):
+            asyncio.run(load())
+        with pytest.raises(AWAY):
+            reader.progress()
+        for _ in moves:
+            pass
+        assert asyncio.run(load()).next == 3
+        assert differences(book, reader.run(VIEWED, {})) == []
+
+
 def test_a_cluster_of_which_no_node_answers_is_away_as_any_redis_is(settings: Settings) -> None:
     async def ask_later() -> None:
         async with connect_async(away) as redis:
@@ -101,7 +127,7 @@ def test_a_cluster_of_which_all_nodes_hang_is_away_and_comes_back(
     monkeypatch.setattr("streams.books.connect.PATIENCE_S", 0.1)
     with connect(settings) as redis:
         redis.ping()
-        with cluster.hung(*cluster.masters, cluster.replica), pytest.raises(AWAY):
+        with cluster.hung(*cluster.nodes), pytest.raises(AWAY):
             redis.hget("key", "field")
         until(redis.ping)
         until(cluster.is_whole)
