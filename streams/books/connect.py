@@ -266,8 +266,10 @@ def no_redis(settings: Settings, error: RedisError) -> ServerError:
     where = place(settings)
     if why := refusal(settings, error):
         return ServerError(f"Redis at {where}: {why}")
-    if isinstance(error, ResponseError):
+    if isinstance(error, ResponseError) and not isinstance(error, AWAY):
         return ServerError(f"Redis at {where} refuses ({error}): look at its settings and its log")
+    if settings.redis.sentinels or settings.redis.cluster:
+        return ServerError(f"no Redis answers at {where} ({error}): try again in some seconds, or ask spilldeck doctor")
     return ServerError(f"no Redis answers at {where} ({error}): start one (spilldeck up) or correct redis.url")
 
 

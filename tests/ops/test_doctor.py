@@ -60,7 +60,7 @@ pytestmark = pytest.mark.servers
 
 PLAYED = 900_101
 WAIT_S = 60.0
-CLOCKED = {"settings", "Kafka", "Redis", "topics", "clocks"}
+CLOCKED = {"settings", "Kafka", "sentinels", "Redis", "topics", "clocks"}
 """Checks that need no other time than theirs."""
 DAY_S = 86_400
 OTHERS_CHECK = {"page.other"}
