@@ -13,14 +13,13 @@ def redis_url(stack: LocalStack) -> str:
 
 
 def redis_environment(redis: RedisSettings) -> dict[str, str]:
-    """Return how Redis is reached as the environment gives it."""
-    said: dict[str, object] = {
-        "user": redis.user,
-        "password": redis.password.get_secret_value(),
-        "sentinels": redis.sentinels,
-        "sentinel_password": redis.sentinel_password.get_secret_value(),
-        "cluster": redis.cluster,
-    }
-    given = {name: value if isinstance(value, str) else json.dumps(value) for name, value in said.items() if value}
-    where = {"url": redis.url.get_secret_value(), "key_prefix": redis.key_prefix}
-    return {f"SPILLDECK_REDIS__{name.upper()}": value for name, value in (where | given).items()}
+    """Return how Redis is reached as the environment gives it; of one server `url` says who asks, too."""
+    said: dict[str, str] = {"url": redis.url.get_secret_value(), "key_prefix": redis.key_prefix}
+    if redis.sentinels or redis.cluster:
+        said |= {
+            "password": redis.password.get_secret_value(),
+            "sentinels": json.dumps(redis.sentinels),
+            "sentinel_password": redis.sentinel_password.get_secret_value(),
+            "cluster": json.dumps(redis.cluster),
+        }
+    return {f"SPILLDECK_REDIS__{name.upper()}": value for name, value in said.items()}
