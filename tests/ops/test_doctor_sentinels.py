@@ -19,6 +19,7 @@ from tests.servers import redis_environment
 pytestmark = pytest.mark.servers
 
 CHECKS = (SETTINGS, SENTINELS, REDIS)
+LAG_S = 2
 
 
 @dataclass
@@ -54,7 +55,7 @@ def shift(group: Replicated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     for name in ("producer__journals", "dashboard__references", "access__directory", "releases__directory"):
         monkeypatch.setenv(f"SPILLDECK_{name.upper()}", str(tmp_path / name))
     monkeypatch.setenv("SPILLDECK_LOCAL__DIRECTORY", str(tmp_path / "none"))
-    monkeypatch.setattr("ops.doctor.servers.LAG_S", 1)
+    monkeypatch.setattr("ops.doctor.servers.LAG_S", LAG_S)
     its = Shift(group, monkeypatch)
     with its.undo:
         yield its
@@ -98,19 +99,16 @@ def _splits(shift: Shift) -> None:
     shift.undo.callback(client(shift.group.master).config_set, "min-replicas-to-write", 1)
 
 
-def _replica(shift: Shift, is_so: Callable[[dict[str, object]], bool]) -> None:
-    shift.undo.enter_context(shift.group.hung(shift.group.replica))
-    until(lambda: is_so(client(shift.group.master).info("replication")))
-
-
 def _replica_hangs(shift: Shift) -> None:
-    _replica(shift, lambda info: info["slave0"]["lag"] > 1)  # type: ignore[index]
+    shift.undo.enter_context(shift.group.hung(shift.group.replica))
+    until(lambda: client(shift.group.master).info("replication")["slave0"]["lag"] > LAG_S)
 
 
 def _no_replica(shift: Shift) -> None:
     shift.undo.callback(until, lambda: client(shift.group.master).info("replication")["connected_slaves"])
+    shift.undo.enter_context(shift.group.hung(shift.group.replica))  # it would be back at once
     client(shift.group.master).client_kill_filter(_type="replica")
-    _replica(shift, lambda info: not info["connected_slaves"])
+    until(lambda: not client(shift.group.master).info("replication")["connected_slaves"])
 
 
 MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
@@ -122,7 +120,7 @@ MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
     ("sentinels.quorum", _no_quorum, "Not enough available Sentinels"),
     ("redis.refuses", _wrong_password, "a sentinel refuses who asks"),
     ("redis.splits", _splits, "cut off from its replicas, it goes on taking what is lost"),
-    ("redis.replicas", _replica_hangs, "no replica has followed the master for 1 s"),
+    ("redis.replicas", _replica_hangs, "no replica has followed the master for 2 s"),
     ("redis.replicas", _no_replica, "no replica follows the master"),
 )
 

@@ -121,18 +121,6 @@ def test_a_cluster_of_which_no_node_answers_is_away_as_any_redis_is(settings: Se
         check_redis(away)
 
 
-def test_a_cluster_of_which_all_nodes_hang_is_away_and_comes_back(
-    cluster: Cluster, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("streams.books.connect.PATIENCE_S", 0.1)
-    with connect(settings) as redis:
-        redis.ping()
-        with cluster.hung(*cluster.nodes), pytest.raises(AWAY):
-            redis.hget("key", "field")
-        until(redis.ping)
-        until(cluster.is_whole)
-
-
 def test_a_node_that_is_of_no_cluster_is_told(settings: Settings, redis_url: str) -> None:
     redis = settings.redis.model_copy(update={"url": SecretStr(redis_url), "password": SecretStr("")})
     with pytest.raises(ServerError, match="Cluster mode is not enabled on this node"):
@@ -201,3 +189,14 @@ def test_spills_are_counted_shown_made_again_and_replayed(
         assert done.returncode == 0, (command, done.stdout, done.stderr)
     for word in ("CROSSSLOT", "NOSCRIPT", "non local key", "Traceback"):
         assert word not in workers.log(0)
+
+
+def test_a_cluster_of_which_all_nodes_hang_is_away_and_comes_back(
+    cluster: Cluster, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.books.connect.PATIENCE_S", 0.1)
+    with connect(settings) as redis:
+        redis.ping()
+        with cluster.hung(*cluster.nodes), pytest.raises(AWAY):
+            redis.hget("key", "field")
+        until(redis.ping)

@@ -127,6 +127,7 @@ def test_a_new_master_that_knows_no_script_gets_it(group: Replicated, reached: S
         async with connect_async(reached) as redis:
             await _write(redis, reached, 1)
             until(group.is_whole)
+            client(group.replica).script_flush()  # it may have been a master before
             sentinel(group.sentinels[0]).sentinel_failover(NAME)
             group.switched()
             before = client(group.master).info("errorstats").get("errorstat_NOSCRIPT", {"count": 0})["count"]
