@@ -9,6 +9,7 @@ under ``[redis]``. How the local stack's servers are reached stands in `LOCAL_SE
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
@@ -185,6 +186,13 @@ class RedisSettings(TlsSettings):
 
     url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """redis://[[user]:password@]host:port/database, or rediss:// by TLS; user and password may stand below instead."""
+    sentinels: list[Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]] = []
+    """Sentinels that know the master, each as host:port; `url` has the master's name then, as redis://NAME/0."""
+    sentinel_user: str = ""
+    sentinel_password: SecretStr = SecretStr("")
+    """Of the sentinels, where they ask for one; they are reached by TLS, with the same files, if `url` is rediss://."""
+    cluster: bool = False
+    """Whether `url` names a node of a Redis Cluster, which knows the others."""
     key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "spilldeck"
     """Goes before every key."""
 
@@ -198,6 +206,31 @@ class RedisSettings(TlsSettings):
         if self.names_files and scheme != "rediss":
             raise ValueError("certificates are of rediss://, and url does not begin so")
         return self
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Self:
+        if self.sentinels and self.cluster:
+            raise ValueError("sentinels and cluster do not go together: a Cluster sees to its own masters")
+        if self.sentinel_user and not self.sentinel_password.get_secret_value():
+            raise ValueError("sentinel_user needs sentinel_password")
+        if self.sentinels and not re.fullmatch(r"[A-Za-z0-9._-]*[A-Za-z_-][A-Za-z0-9._-]*", self.named):
+            raise ValueError("with sentinels, url has the master's name as they know it, and no port: redis://NAME/0")
+        if self.cluster and not re.fullmatch(r"[^/]+/?0?", self.place):
+            raise ValueError("a Cluster has one database, and url names another, or a socket: redis://host:port/0")
+        if self.cluster and self.key_password.get_secret_value():
+            raise ValueError("with cluster, key has to be without a password: key_password does not go with it")
+        return self
+
+    @property
+    def place(self) -> str:
+        """What `url` names, without what may hold a password: host, port and database, or a socket's path."""
+        address, slash, database = re.split("[?#]", self.url.get_secret_value().partition("://")[2])[0].partition("/")
+        return address.rpartition("@")[2] + slash + database
+
+    @property
+    def named(self) -> str:
+        """Host and port, or the master's name that sentinels know; empty for a socket."""
+        return self.place.partition("/")[0]
 
 
 class ProducerSettings(_Section):

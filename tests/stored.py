@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from redis.asyncio import Redis as AsyncRedis
-
 from streams.books.book import Book
 from streams.books.cells import Cells, Histogram
 from streams.books.checkpoint import RunChanges
+from streams.books.connect import connect_async
 from streams.books.layout import Place
 from streams.books.run import RunBook, RunPart
 from streams.books.store import CheckpointStore
@@ -41,7 +40,7 @@ def checkpoint(
 async def _checkpoint(
     settings: Settings, runs: Mapping[int, RunBook], partition: int, windows: Windows, state: Mapping[str, Any]
 ) -> PartitionState:
-    async with AsyncRedis.from_url(settings.redis.url.get_secret_value()) as redis:
+    async with connect_async(settings) as redis:
         store = CheckpointStore(redis, settings.redis.key_prefix, settings.session)
         before = await store.load_state(partition)
         changed: dict[str, Any] = {"log": LOG, "produced_ms": 1} | dict(state)
@@ -57,7 +56,7 @@ def retire(settings: Settings, run: int, partition: int = 0) -> None:
 
 
 async def _retire(settings: Settings, run: int, partition: int) -> None:
-    async with AsyncRedis.from_url(settings.redis.url.get_secret_value()) as redis:
+    async with connect_async(settings) as redis:
         store = CheckpointStore(redis, settings.redis.key_prefix, settings.session)
         before = await store.load_state(partition)
         stored = await store.parts.load_totals(partition, run, {})

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from streams.settings import Settings
 from tests.begun import Begun
+from tests.servers import redis_environment
 
 
 class Workers:
@@ -19,8 +20,7 @@ class Workers:
             "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
             "SPILLDECK_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
             "SPILLDECK_KAFKA__PARTITIONS": str(settings.kafka.partitions),
-            "SPILLDECK_REDIS__URL": settings.redis.url.get_secret_value(),
-            "SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix,
+            **redis_environment(settings.redis),
             "SPILLDECK_BOOKS__BATCH_SPILLS": str(settings.books.batch_spills),
             **environment,
         }
@@ -74,5 +74,5 @@ def environment(settings: Settings) -> dict[str, str]:
         "SPILLDECK_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
         "SPILLDECK_KAFKA__PARTITIONS": str(kafka.partitions),
         "SPILLDECK_KAFKA__REPLICATION": str(kafka.replication),
-        "SPILLDECK_REDIS__URL": settings.redis.url.get_secret_value(),
+        **redis_environment(settings.redis),
     }

@@ -12,10 +12,7 @@ from functools import partial
 from typing import Self
 
 import structlog
-from redis.backoff import NoBackoff
-from redis.client import PubSub
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from dashboards.choices import LAST_MINUTE, Beside, Choices
 from dashboards.data.books import Books
@@ -63,8 +60,6 @@ class Data:
 
     def __init__(self, settings: Settings, *, explains: bool = True) -> None:
         self._redis = connect(settings)
-        # Asked again soon in any case; retries would only delay the word that it is away.
-        self._redis.set_retry(Retry(NoBackoff(), 0))
         self._channel = layout.changed_channel(settings.redis.key_prefix, settings.session)
         self._session = settings.session
         self._refresh_s = settings.dashboard.refresh_s
@@ -233,7 +228,7 @@ class Data:
     def _hear_announcements(self) -> None:
         while not self._stopped.is_set():
             try:
-                with PubSub(self._redis.connection_pool, ignore_subscribe_messages=True) as announced:
+                with self._redis.pubsub(ignore_subscribe_messages=True) as announced:  # type: ignore[no-untyped-call]
                     announced.subscribe(self._channel)
                     while not self._stopped.is_set():
                         if told := announced.get_message(timeout=CHANGE_S):

@@ -15,6 +15,7 @@ from streams.log import printable
 CHECKS: tuple[Check, ...] = (
     host.SETTINGS,
     servers.KAFKA,
+    servers.SENTINELS,
     servers.REDIS,
     servers.TOPICS,
     servers.CLOCKS,

@@ -5,19 +5,22 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import astuple
+from math import inf
 from typing import Any
 
 import psutil
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from redis.exceptions import RedisError
+from redis import Redis
+from redis.exceptions import AuthenticationError, RedisError
 
 from ops.doctor.finding import Check, Finding, Site, trouble, what_of
 from ops.doctor.host import full_on, is_soon, rate, size
 from ops.selftest import leftovers
 from ops.topics import Change, Difference, differences
 from streams.books import connect
-from streams.books.connect import no_redis, place, risks_of
+from streams.books.connect import masters, no_redis, place, risks_of
 from streams.books.layout import Place
+from streams.books.sentinels import newest
 from streams.errors import ServerError
 from streams.freshness import CLOCK_AHEAD_S, Level, span
 from streams.kafka import messages, no_kafka, partitions, reader, refused
@@ -31,6 +34,8 @@ ASK_S = 1.8
 """A broker that does not answer within it is taken to be away."""
 OFFSETS = "__consumer_offsets"
 """Where a broker writes, with the time of its own clock, what a client has read."""
+LAG_S = 5
+"""A replica says every second how far it is."""
 _SHOWN_S = 0.05
 _RETENTION = ("retention.ms", "retention.bytes", "cleanup.policy")
 _WEEK_MS = 7 * 86_400_000
@@ -52,6 +57,42 @@ def _kafka(site: Site) -> Iterator[Finding]:
 KAFKA = Check(name="Kafka", look=_kafka, needs=("settings",), late="kafka.away", bound_s=4.5)
 
 
+def _sentinels(site: Site) -> Iterator[Finding]:
+    """Say whether the sentinels of the settings know one master, and may have another take its place."""
+    redis = site.settings.redis
+    if not redis.sentinels:
+        return
+    with closing(connect.sentinels_of(redis)) as there:
+        answers = dict(zip(redis.sentinels, there.answers(redis.named), strict=True))
+        states = {where: each for where, each in answers.items() if not isinstance(each, Exception)}
+        silent = {where: each for where, each in answers.items() if isinstance(each, connect.AWAY)}
+        refused = [each for each in silent.values() if isinstance(each, AuthenticationError)]
+        if refused:
+            yield trouble("redis.refuses", f"a sentinel refuses who asks ({refused[0]})")
+            return
+        if silent:
+            words = f"{len(silent)} of {several(len(answers), 'sentinel')} do not answer: {', '.join(silent)}"
+            yield trouble("sentinels.away", words, Level.WARNING if len(silent) < len(answers) else Level.BAD)
+        if len(silent) == len(answers):
+            return
+        try:
+            host, port = newest(redis.named, list(answers.values()))
+        except RedisError as error:
+            yield trouble("sentinels.master", str(error))
+            return
+        masters = {f"{each['ip']}:{each['port']}" for each in states.values()}
+        if len(masters) > 1:
+            yield trouble("sentinels.differ", f"{redis.named} is {' and '.join(sorted(masters))}", Level.WARNING)
+        why = next(filter(None, there.without_quorum(redis.named)), "")
+        if why:
+            yield trouble("sentinels.quorum", why, Level.WARNING)
+        if not silent and len(masters) == 1 and not why:
+            yield SENTINELS.good(f"all {len(answers)} have {redis.named} at {host}:{port}")
+
+
+SENTINELS = Check(name="sentinels", look=_sentinels, needs=("settings",), late="sentinels.away", bound_s=4.5)
+
+
 def _redis(site: Site) -> Iterator[Finding]:
     settings, its = site.settings, site.redis
     try:
@@ -68,14 +109,28 @@ def _redis(site: Site) -> Iterator[Finding]:
         ("redis.evicts", risks.evicts, Level.BAD),
         ("redis.full", risks.fills, Level.BAD),
         ("redis.forgets", risks.forgets, Level.WARNING),
+        ("redis.splits", risks.splits, Level.WARNING),
     ):
         if risk:
             yield trouble(name, risk.rpartition(": ")[0], level)
-    if not any(risks.all):
+    behind = _behind(its) if settings.redis.sentinels else ""
+    if behind:
+        yield trouble("redis.replicas", behind, Level.WARNING)
+    if not any(risks.all) and not behind:
         yield REDIS.good(f"at {place(settings)}, keeps what it is given")
 
 
-REDIS = Check(name="Redis", look=_redis, needs=("settings",), late="redis.away", bound_s=4.5)
+def _behind(redis: Redis) -> str:
+    """Return why no replica could take a master's place with all that it has; empty if one could."""
+    info: Mapping[str, Any] = redis.info("replication")
+    replicas = [info[f"slave{at}"] for at in range(int(info.get("connected_slaves", 0)))]
+    if not replicas:
+        return "no replica follows the master"
+    lag_s = min(each["lag"] if each["state"] == "online" else inf for each in replicas)
+    return f"no replica has followed the master for {LAG_S} s" if lag_s > LAG_S else ""
+
+
+REDIS = Check(name="Redis", look=_redis, needs=("settings", "sentinels"), late="redis.away", bound_s=4.5)
 
 
 def _topics(site: Site) -> Iterator[Finding]:
@@ -228,11 +283,12 @@ LEFT = Check(name="self-tests", look=_left, needs=("Kafka", "Redis"))
 def _memory(site: Site) -> Iterator[Finding]:
     """Say how full Redis is, and when it will be."""
     try:
-        info: Mapping[str, Any] = site.redis.info("memory")
+        of_each = [(each, each.info("memory")) for each in masters(site.redis)]
     except RedisError:
         yield MEMORY.good("Redis does not say how much it holds", Level.IDLE)
         return
-    used, limit = int(info["used_memory"]), _limit(site, info)
+    limits = [_limit(each, info) for each, info in of_each]
+    used, limit = sum(int(info["used_memory"]) for _, info in of_each), sum(limits) if all(limits) else 0
     its = _rate(site.places.values(), used)
     words = f"Redis holds {size(used)}" + (f" of {size(limit)}" if limit else ", nobody knows of how much")
     if limit and its is not None:
@@ -246,11 +302,11 @@ def _memory(site: Site) -> Iterator[Finding]:
         yield MEMORY.good(words)
 
 
-def _limit(site: Site, info: Mapping[str, Any]) -> int:
+def _limit(redis: Redis, info: Mapping[str, Any]) -> int:
     """Return how much it may hold: as its settings say, else what this machine has if it is on it; 0 if unknown."""
     if limit := int(info.get("maxmemory", 0)):
         return limit
-    host = site.redis.connection_pool.connection_kwargs.get("host", "")
+    host = redis.connection_pool.connection_kwargs.get("host", "")
     return int(psutil.virtual_memory().available + info["used_memory"]) if host in LOOPBACK else 0
 
 

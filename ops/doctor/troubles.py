@@ -49,6 +49,30 @@ TROUBLES = (
         "correct what it says under [kafka]; docs/operations.md, Secured servers",
     ),
     Trouble(
+        "sentinels.away",
+        "If the master of Redis fails, none or too few are there to have another take its place",
+        "Sentinels of `redis.sentinels` do not answer",
+        "start those that are away, look at their logs; else correct redis.sentinels",
+    ),
+    Trouble(
+        "sentinels.master",
+        "The page says that all numbers are old; workers wait",
+        "No sentinel knows a master of this name that is up",
+        "wait some seconds, if one has just failed; look at the sentinels' logs; else correct the name in redis.url",
+    ),
+    Trouble(
+        "sentinels.differ",
+        "Some commands see other numbers than others",
+        "Sentinels name different servers as the master",
+        "wait some seconds; look whether all sentinels reach each other, and at SENTINEL MASTERS of each",
+    ),
+    Trouble(
+        "sentinels.quorum",
+        "If the master of Redis fails, spills wait until somebody comes",
+        "Too few sentinels see each other to have another take the master's place",
+        "start those that are away; look at SENTINEL CKQUORUM of each",
+    ),
+    Trouble(
         "redis.away",
         "The page says that all numbers are old; workers wait",
         "No Redis answers at `redis.url`",
@@ -119,6 +143,18 @@ TROUBLES = (
         "After a restart of Redis all runs are made again from Kafka",
         "Redis writes nothing to disk",
         "set appendonly yes in Redis",
+    ),
+    Trouble(
+        "redis.splits",
+        "After a cut of the network, spills of some seconds are counted again",
+        "A master that is cut off from its replicas goes on taking what is lost when another has its place",
+        "set min-replicas-to-write 1 and min-replicas-max-lag 10 on all servers of this Redis",
+    ),
+    Trouble(
+        "redis.replicas",
+        "If the master of Redis fails, nothing takes its place, or older books do",
+        "No replica follows the master, or none keeps up",
+        "start the replica, look at its log and at INFO replication of the master",
     ),
     Trouble(
         "space.redis",

@@ -15,7 +15,8 @@ from streams.plots.spillfacts import LedgerEntry
 # KEYS[1] is the state, ARGV[1] the fence that it must have, ARGV[2] the channel to announce the change on. Then, for
 # each of the other KEYS in turn, what to do with it, how many values follow, and those: 'set' (a hash: the stamp that
 # it must have, then fields and values), 'new' (fields and values of a hash in place of what is there), 'hdel' (fields),
-# 'zadd' (score, member), 'del'. All is compared before anything is written: a script is not taken back.
+# 'zadd' (score, member), 'del'. All is compared before anything is written: a script is not taken back. Nor is a key
+# removed that is written then: where its slot moves to another node of a Cluster, that ends the script in the middle.
 COMPARE_AND_SET = """
 local state = redis.call('TYPE', KEYS[1]).ok
 if state ~= 'hash' and state ~= 'none' then return 'refused' end
@@ -34,10 +35,16 @@ end
 at = 3
 for i = 2, #KEYS do
   local command, last = ARGV[at], at + 1 + tonumber(ARGV[at + 1])
-  if command == 'new' or command == 'del' then redis.call('DEL', KEYS[i]) end
+  local former = command == 'new' and redis.pcall('HKEYS', KEYS[i]) or {}
+  if command == 'del' or former.err then redis.call('DEL', KEYS[i]) end
   -- pairs are kept together; unpack has a limit of some thousand values
   for from = command == 'set' and at + 3 or at + 2, last, 1000 do
     redis.call(commands[command], KEYS[i], unpack(ARGV, from, math.min(from + 999, last)))
+  end
+  local fields = {}
+  for field = at + 2, #former > 0 and last or 0, 2 do fields[ARGV[field]] = true end
+  for _, field in ipairs(former) do
+    if not fields[field] then redis.call('HDEL', KEYS[i], field) end
   end
   at = last + 1
 end

@@ -1,22 +1,45 @@
-"""The connection to Redis: every client is made here, by one block of settings."""
+"""The connection to Redis: every client is made here, by one block of settings.
 
-from typing import Any, NamedTuple, TypeVar, cast
+All have the same patience: who does not connect or answer within `PATIENCE_S` is away, and nothing is tried again here,
+since whoever needs it asks again soon.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import structlog
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.cluster import RedisCluster
+from redis.connection import parse_url
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    ClusterError,
+    NoPermissionError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
 
 from streams import tls
+from streams.books import clusters, sentinels
 from streams.errors import ServerError, UsageError
 from streams.settings import RedisSettings, Settings
 
-CONNECT_S = 5.0
-AWAY = (RedisConnectionError, RedisTimeoutError)
-"""What a client raises while no Redis answers."""
+PATIENCE_S = 5.0
+"""To connect, and for each answer."""
+AWAY = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, ClusterError, AskError, TryAgainError)
+"""What a client raises while no Redis answers, or none that may write: another becomes the master, or slots move."""
+_SLOTS_TRIES = 2
+"""A Cluster's client tries a command again when it has learnt that a slot has moved, or who the new master is."""
 SECTION = "redis"
 """Where the settings stand."""
 _PORT = 6379
@@ -27,9 +50,24 @@ _EVICTS = "allkeys"
 _FULL = 0.9
 """Of its memory: a run takes some megabytes."""
 
-_Client = TypeVar("_Client", Redis, AsyncRedis)
+_NEEDED = "min-replicas-to-write"
+"""With fewer replicas that follow it, a master takes nothing."""
 
 _log = structlog.get_logger(__name__)
+
+
+class _Kinds(NamedTuple):
+    """The library's classes."""
+
+    plain: Any
+    sentinels: Any
+    pool: Any
+    cluster: Any
+    retry: Any
+
+
+_WAITS = _Kinds(Redis, sentinels.Sentinels, sentinels.MasterPool, clusters.LateCluster, Retry)
+_OF_A_LOOP = _Kinds(AsyncRedis, sentinels.AsyncSentinels, sentinels.AsyncMasterPool, clusters.AsyncCluster, AsyncRetry)
 
 
 def connect(settings: Settings) -> Redis:
@@ -40,37 +78,88 @@ def connect(settings: Settings) -> Redis:
     UsageError
         When the setting is no address of a Redis, or a file of its TLS cannot be used.
     """
-    return client(settings.redis, CONNECT_S)
+    return client(settings.redis, PATIENCE_S)
 
 
 def client(redis: RedisSettings, patience_s: float) -> Redis:
     """Return such a client, which waits so long for each answer; raises as `connect` does."""
-    return _made(Redis, redis, socket_connect_timeout=patience_s, socket_timeout=patience_s)
+    return cast("Redis", _made(_WAITS, redis, patience_s))
 
 
 def connect_async(settings: Settings) -> AsyncRedis:
     """Return such a client for the event loop that runs; raises as `connect` does."""
-    return _made(AsyncRedis, settings.redis)
+    return cast("AsyncRedis", _made(_OF_A_LOOP, settings.redis, PATIENCE_S))
 
 
-def _made(kind: type[_Client], redis: RedisSettings, **own: Any) -> _Client:
-    if is_encrypted(redis):
-        tls.context(redis, SECTION)  # says what is wrong with a file, in words
-        files = {"ca_certs": redis.ca, "certfile": redis.certificate, "keyfile": redis.key}
-        own |= {f"ssl_{name}": str(path) for name, path in files.items() if path is not None}
-        own |= {"ssl_password": redis.key_password.get_secret_value()}
+def _made(kinds: _Kinds, redis: RedisSettings, patience_s: float) -> Any:
+    own = _waiting(patience_s) | _encryption(redis)
+    url = redis.url.get_secret_value()
     if password := redis.password.get_secret_value():
         own |= {"username": redis.user or None, "password": password}
     try:
-        made: _Client = kind.from_url(redis.url.get_secret_value(), **own)
+        if redis.sentinels:
+            return _of_sentinels(kinds, redis, own)
+        if redis.cluster:
+            parse_url(url)  # type: ignore[no-untyped-call]
+            return kinds.cluster.from_url(url, retry=kinds.retry(NoBackoff(), _SLOTS_TRIES), **own)
+        made = kinds.plain.from_url(url, **own)
         # It does not connect, and refuses what it does not know.
-        made.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        made.connection_pool.make_connection()
     except (ValueError, TypeError, RedisError):
         # Without a word of the address: it may hold a password.
         raise UsageError(
             "redis.url is no address of a Redis: redis://[[user]:password@]host:port/database is one"
         ) from None
     return made
+
+
+def _waiting(patience_s: float) -> dict[str, Any]:
+    return {"socket_connect_timeout": patience_s, "socket_timeout": patience_s}
+
+
+def _encryption(redis: RedisSettings) -> dict[str, Any]:
+    if not is_encrypted(redis):
+        return {}
+    tls.context(redis, SECTION)  # says what is wrong with a file, in words
+    files = {"ca_certs": redis.ca, "certfile": redis.certificate, "keyfile": redis.key}
+    own = {f"ssl_{name}": str(path) for name, path in files.items() if path is not None}
+    if password := redis.key_password.get_secret_value():
+        own["ssl_password"] = password
+    return own
+
+
+def _of_sentinels(kinds: _Kinds, redis: RedisSettings, own: Mapping[str, Any]) -> Any:
+    """Return a client of the master that sentinels know by a name."""
+    ours = _sentinels(kinds, redis)
+    said = parse_url(redis.url.get_secret_value())  # type: ignore[no-untyped-call]
+    for known in ("host", "connection_class"):
+        said.pop(known, None)
+    made = ours.master_for(redis.named, kinds.plain, kinds.pool, **{"ssl": is_encrypted(redis)} | dict(own) | said)
+    made.connection_pool.make_connection()
+    return made
+
+
+def _sentinels(kinds: _Kinds, redis: RedisSettings) -> Any:
+    asking = (
+        _waiting(sentinels.PATIENCE_S)
+        | _encryption(redis)
+        | {"ssl": is_encrypted(redis), "retry": kinds.retry(NoBackoff(), 0)}
+    )
+    if password := redis.sentinel_password.get_secret_value():
+        asking |= {"username": redis.sentinel_user or None, "password": password}
+    return kinds.sentinels(_addresses(redis), sentinel_kwargs=asking)
+
+
+def sentinels_of(redis: RedisSettings) -> sentinels.Sentinels:
+    """Return clients of the sentinels themselves; raises as `connect` does."""
+    return cast("sentinels.Sentinels", _sentinels(_WAITS, redis))
+
+
+def masters(redis: Redis | RedisCluster) -> list[Redis]:
+    """Return a client of each server that what is kept is on: of a Cluster several. Redis's errors are passed on."""
+    if isinstance(redis, RedisCluster):
+        return [redis.get_redis_connection(node) for node in redis.get_primaries()]  # type: ignore[no-untyped-call]
+    return [redis]
 
 
 def is_encrypted(redis: RedisSettings) -> bool:
@@ -123,6 +212,7 @@ class Risks(NamedTuple):
     evicts: str = ""
     fills: str = ""
     forgets: str = ""
+    splits: str = ""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -133,11 +223,21 @@ class Risks(NamedTuple):
 def risks_of(redis: Redis) -> Risks:
     """Return how a Redis will lose what it is given; nothing of what its user may not ask. Its errors are passed on."""
     try:
-        info: dict[str, Any] = {**redis.info("memory"), **redis.info("persistence")}
-        save = cast("dict[str, str]", redis.config_get("save")).get("save", "")
+        found = [_risks_of(each, has_others=_has_others(redis)) for each in masters(redis)]
     except ResponseError:
         return Risks()
-    evicts = fills = forgets = ""
+    return Risks(*(next(filter(None, of_each), "") for of_each in zip(*found, strict=True)))
+
+
+def _has_others(redis: Redis | RedisCluster) -> bool:
+    """Say whether another server may take a master's place, while that goes on for those who reach it."""
+    return not isinstance(redis, RedisCluster) and isinstance(redis.connection_pool, sentinels.MasterPool)
+
+
+def _risks_of(redis: Redis, *, has_others: bool) -> Risks:
+    info: dict[str, Any] = {**redis.info("memory"), **redis.info("persistence")}
+    save, needed = (cast("dict[str, str]", redis.config_get(name)).get(name, "") for name in ("save", _NEEDED))
+    evicts = fills = forgets = splits = ""
     policy, used, limit = str(info.get("maxmemory_policy", "")), int(info["used_memory"]), int(info.get("maxmemory", 0))
     if policy.startswith(_EVICTS):
         evicts = (
@@ -153,7 +253,12 @@ def risks_of(redis: Redis) -> Risks:
             "it writes nothing to disk, so a restart empties it, and Kafka has to give all runs again: "
             "set appendonly yes"
         )
-    return Risks(evicts, fills, forgets)
+    if has_others and needed == "0":
+        splits = (
+            f"cut off from its replicas, it goes on taking what is lost when another has its place ({_NEEDED} 0): "
+            f"set {_NEEDED} 1 on all of them"
+        )
+    return Risks(evicts, fills, forgets, splits)
 
 
 def no_redis(settings: Settings, error: RedisError) -> ServerError:
@@ -161,8 +266,10 @@ def no_redis(settings: Settings, error: RedisError) -> ServerError:
     where = place(settings)
     if why := refusal(settings, error):
         return ServerError(f"Redis at {where}: {why}")
-    if isinstance(error, ResponseError):
+    if isinstance(error, ResponseError) and not isinstance(error, AWAY):
         return ServerError(f"Redis at {where} refuses ({error}): look at its settings and its log")
+    if settings.redis.sentinels or settings.redis.cluster:
+        return ServerError(f"no Redis answers at {where} ({error}): try again in some seconds, or ask spilldeck doctor")
     return ServerError(f"no Redis answers at {where} ({error}): start one (spilldeck up) or correct redis.url")
 
 
@@ -174,15 +281,22 @@ def refusal(settings: Settings, error: RedisError) -> str:
         return f"it does not let its user do this ({error}): give the user the right (ACL)"
     if not isinstance(error, AWAY):
         return ""
-    url = urlsplit(settings.redis.url.get_secret_value())
-    host, port = url.hostname or "localhost", url.port or _PORT
-    if url.scheme == "unix" or not tls.listens(host, port):
-        return ""
     redis = settings.redis
-    return tls.refusal(host, port, redis, SECTION, is_encrypted=is_encrypted(redis), greeting=_GREETING)
+    for host, port in _addresses(redis):
+        if tls.listens(host, port):
+            return tls.refusal(host, port, redis, SECTION, is_encrypted=is_encrypted(redis), greeting=_GREETING)
+    return ""
+
+
+def _addresses(redis: RedisSettings) -> list[tuple[str, int]]:
+    """Return where the settings say that somebody listens; nothing of a socket."""
+    if redis.sentinels:
+        return [(host.strip("[]"), int(port)) for host, _, port in (each.rpartition(":") for each in redis.sentinels)]
+    url = urlsplit(redis.url.get_secret_value())
+    return [] if url.scheme == "unix" else [(url.hostname or "localhost", url.port or _PORT)]
 
 
 def place(settings: Settings) -> str:
-    """Return host, port and database (or a socket's path) and nothing else: the rest may hold a password."""
-    url = urlsplit(settings.redis.url.get_secret_value())
-    return f"{url.netloc.rpartition('@')[2]}{url.path}"
+    """Return what says where it is, and nothing else: the rest may hold a password."""
+    redis = settings.redis
+    return f"{redis.place} by the sentinels {', '.join(redis.sentinels)}" if redis.sentinels else redis.place

@@ -106,7 +106,7 @@ class Copy:
 
     def put(self, stored: bytes | None, decisions: Decisions) -> bool:
         """Write it in place of what was stored; return whether that was still there."""
-        with self._redis.pipeline() as pipe:
+        with self._redis.pipeline(transaction=True) as pipe:
             pipe.watch(self.key)  # type: ignore[no-untyped-call]
             if self._stored() != stored:
                 return False

@@ -71,13 +71,14 @@ class CheckpointStore:
         key = self._keys(partition).state
         try:
             stored = await self._hash(key)
-            return unpack_state(stored)
-        except (LookupError, ValueError, TypeError, AttributeError) as error:
-            raise DamagedStateError(f"{key} cannot be read: {type(error).__name__}: {error}") from error
         except ResponseError as error:
             if not is_other_type(error):
                 raise
             raise DamagedStateError(f"{key} has another type: {error}") from error
+        try:
+            return unpack_state(stored)
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
+            raise DamagedStateError(f"{key} cannot be read: {type(error).__name__}: {error}") from error
 
     async def forget_state(self, partition: int) -> None:
         """Remove how far a partition is: the parts of its runs say for themselves what is in them."""

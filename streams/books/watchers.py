@@ -6,7 +6,7 @@ last stays for a day, so that one that was killed is told from none; it is no fa
 
 import secrets
 import time
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from redis import Redis
 from redis.exceptions import NoPermissionError
@@ -38,16 +38,11 @@ def watching(redis: Redis, prefix: str, session: str, late_s: float) -> Watching
     late_s
         Whose last word is older is silent.
     """
-    with redis.pipeline(transaction=False) as pipe:
-        pipe.time()
-        pipe.zrange(watchers_key(prefix, session), 0, -1, withscores=True)
-        now, said = pipe.execute(raise_on_error=False)
-    # Who may only read may not ask for the time: then it is that of our own clock.
-    is_refused = isinstance(now, NoPermissionError)
-    for error in (each for each in (said, now) if isinstance(each, Exception)):
-        if not (is_refused and error is now):
-            raise error
-    now_ms = time.time_ns() // 1_000_000 if is_refused else _ms(now)
+    said = cast("list[tuple[bytes, float]]", redis.zrange(watchers_key(prefix, session), 0, -1, withscores=True))
+    try:
+        now_ms = _ms(redis.time())
+    except NoPermissionError:  # who may only read may not ask for the time: then it is that of our own clock
+        now_ms = time.time_ns() // 1_000_000
     ages_s = [max(0.0, (now_ms - at_ms) / _MS) for _, at_ms in said]
     ages_s = [age_s for age_s in ages_s if age_s < REMEMBERED_S]
     return Watching(sum(age_s <= late_s for age_s in ages_s), min(ages_s, default=None))
@@ -76,7 +71,7 @@ class Heartbeat:
     def beat(self) -> None:
         """Say that it is at work; forget who has been silent for long."""
         now_ms = _ms(self._redis.time())
-        with self._redis.pipeline() as pipe:
+        with self._redis.pipeline(transaction=True) as pipe:
             pipe.zadd(self._key, {self._name: now_ms})
             pipe.zremrangebyscore(self._key, "-inf", now_ms - REMEMBERED_S * _MS)
             pipe.expire(self._key, REMEMBERED_S)

@@ -1,13 +1,31 @@
 """What is asked of a Redis before anything is trusted to it."""
 
+import asyncio
 import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from streams.books.connect import check_redis, check_redis_keeps, risks_of
-from streams.errors import ServerError
+from ops.stack.certificates import Authority
+from streams.books import sentinels
+from streams.books.connect import (
+    AWAY,
+    PATIENCE_S,
+    check_redis,
+    check_redis_keeps,
+    connect,
+    connect_async,
+    place,
+    risks_of,
+)
+from streams.errors import ServerError, UsageError
 from streams.settings import RedisSettings, Settings, load_settings
 
 pytestmark = pytest.mark.servers
@@ -84,3 +102,81 @@ def test_a_reader_who_may_not_ask_is_told_nothing_and_reads(settings: Settings, 
     reader = load_settings(redis=RedisSettings(url=SecretStr(url)))
     check_redis(reader)
     check_redis_keeps(reader)
+
+
+NAMED = {"url": SecretStr("redis://Main/0"), "sentinels": ["127.0.0.1:26379", "[::1]:26380"]}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (NAMED | {"cluster": True}, "sentinels and cluster do not go together"),
+        (NAMED | {"url": "redis://127.0.0.1:6379/0"}, r"url has the master's name .*: redis://NAME/0"),
+        (NAMED | {"url": "unix:///run/redis.sock"}, r"url has the master's name"),
+        ({"sentinels": ["127.0.0.1:26379"]}, r"url has the master's name"),
+        (NAMED | {"sentinels": ["127.0.0.1"]}, "should match pattern"),
+        (NAMED | {"sentinel_user": "asker"}, "sentinel_user needs sentinel_password"),
+        ({"cluster": True, "url": "redis://host:6379/3"}, "a Cluster has one database"),
+        ({"cluster": True, "url": "unix:///run/redis.sock"}, "a Cluster has one database"),
+        ({"cluster": True, "key_password": "hunter2"}, "with cluster, key has to be without a password"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused_in_words(given: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as refused:
+        load_settings(redis=given)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_all_of_how_it_is_reached_holds_for_sentinels_too(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(Authority.new("ours").pem)
+    own = {"user": "ours", "password": "of-redis", "sentinel_user": "asker", "sentinel_password": "of-sentinels"}
+    settings = load_settings(redis=NAMED | own | {"url": "rediss://Main/3", "ca": ca})
+    assert place(settings) == "Main/3 by the sentinels 127.0.0.1:26379, [::1]:26380"
+    for client in (connect(settings), connect_async(settings)):
+        pool: Any = client.connection_pool
+        assert pool.service_name == "Main"  # in its own letters
+        assert pool.connection_kwargs["db"] == 3
+        reached = [(pool, "ours", "of-redis", PATIENCE_S)]
+        reached += [
+            (each.connection_pool, "asker", "of-sentinels", sentinels.PATIENCE_S)
+            for each in pool.sentinel_manager.sentinels
+        ]
+        assert len(reached) == 3
+        for its, user, password, patience_s in reached:
+            there = its.connection_kwargs
+            assert "SSL" in its.connection_class.__name__
+            assert there["ssl_ca_certs"] == str(ca)
+            assert (there["username"], there["password"]) == (user, password)
+            assert there["socket_timeout"] == there["socket_connect_timeout"] == patience_s
+
+
+@pytest.fixture
+def hung() -> Iterator[str]:
+    """Return the address of a server that takes connections and answers nothing."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("kind", ["one", "sentinels", "cluster"])
+def test_every_client_has_the_same_patience_with_a_redis_that_hangs(
+    hung: str, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    async def ask_later() -> None:
+        async with connect_async(settings) as redis:
+            await redis.ping()
+
+    monkeypatch.setattr("streams.books.connect.PATIENCE_S", 0.2)
+    monkeypatch.setattr("streams.books.sentinels.PATIENCE_S", 0.2)
+    given = {
+        "one": {"url": f"redis://{hung}/0"},
+        "sentinels": {"url": "redis://Main/0", "sentinels": [hung]},
+        "cluster": {"url": f"redis://{hung}/0", "cluster": True},
+    }
+    settings = load_settings(redis=given[kind])
+    began_s = time.monotonic()
+    with connect(settings) as redis, pytest.raises(AWAY):
+        redis.ping()
+    with pytest.raises(AWAY):
+        asyncio.run(ask_later())
+    assert time.monotonic() - began_s < PATIENCE_S

@@ -15,6 +15,7 @@ from ops.stack import free_port
 from streams.settings import Settings
 from tests.begun import Begun
 from tests.conftest import PROJECT
+from tests.servers import redis_environment
 
 COMPOSE = PROJECT / "ops" / "compose" / "compose.yml"
 OURS = ("worker", "page", "keeper", "alarms")
@@ -44,8 +45,7 @@ class Site:
         here = {
             "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": self.settings.kafka.bootstrap_servers,
             "SPILLDECK_KAFKA__TOPIC_PREFIX": self.settings.kafka.topic_prefix,
-            "SPILLDECK_REDIS__URL": self.settings.redis.url.get_secret_value(),
-            "SPILLDECK_REDIS__KEY_PREFIX": self.settings.redis.key_prefix,
+            **redis_environment(self.settings.redis),
             "SPILLDECK_METRICS__HOST": "127.0.0.1",
             "SPILLDECK_METRICS__PORT": str(self.ports[name]),
             "SPILLDECK_DASHBOARD__HOST": "127.0.0.1",

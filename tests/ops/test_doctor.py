@@ -52,6 +52,7 @@ from tests.conftest import PROJECT, wait_until_counted
 from tests.dashboards.views import RUN, run_book
 from tests.kafka import set_topic
 from tests.ops.conftest import Spilldeck
+from tests.ops.test_doctor_sentinels import MADE as MADE_WITH_SENTINELS
 from tests.servers import redis_url
 from tests.stored import checkpoint
 
@@ -59,7 +60,7 @@ pytestmark = pytest.mark.servers
 
 PLAYED = 900_101
 WAIT_S = 60.0
-CLOCKED = {"settings", "Kafka", "Redis", "topics", "clocks"}
+CLOCKED = {"settings", "Kafka", "sentinels", "Redis", "topics", "clocks"}
 """Checks that need no other time than theirs."""
 DAY_S = 86_400
 OTHERS_CHECK = {"page.other"}
@@ -500,7 +501,8 @@ def test_what_is_wrong_is_told_as_the_cause_and_what_follows_from_it_is_not(
 
 
 def test_each_trouble_of_the_table_is_made_here() -> None:
-    assert {name for name, *_ in MADE} | {"topics.leader"} == BY_ID.keys()
+    elsewhere = {"topics.leader"} | {name for name, *_ in MADE_WITH_SENTINELS}
+    assert {name for name, *_ in MADE} | elsewhere == BY_ID.keys()
     assert len(TROUBLES) == len(BY_ID)
 
 

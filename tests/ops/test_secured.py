@@ -92,8 +92,8 @@ class Site:
                         lines.append(f'{key}_file = "{secret.name}"')
                 elif value is not None:
                     plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-                    is_number = isinstance(plain, bool | int | float)
-                    lines.append(f"{key} = {json.dumps(plain if is_number else str(plain))}")
+                    is_toml = isinstance(plain, bool | int | float | list)
+                    lines.append(f"{key} = {json.dumps(plain if is_toml else str(plain))}")
         (self.directory / f"{name}.toml").write_text("\n".join(lines))
         return {"SPILLDECK_CONFIG": str(self.directory / f"{name}.toml")}
 

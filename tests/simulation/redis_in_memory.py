@@ -198,6 +198,8 @@ class Keyspace:
 
     def _do(self, name: str, key: str, values: list[Any]) -> None:
         if name == "new":
+            if values and self.type(key) in (b"hash", b"none"):
+                self.refuses()
             self.delete(key)
             if values:
                 self.data[_bytes(key)] = Hash(zip(map(_bytes, values[::2]), map(_bytes, values[1::2]), strict=True))

@@ -1,0 +1,175 @@
+"""A master of Redis that fails, is cut off or comes back: all parts go on with the new one; each spill counts once."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis as AsyncRedis
+
+from dashboards.choices import Choices
+from dashboards.data import Data
+from ops.topics import ensure_topics
+from schemas.records import RawSpill
+from streams.books import layout, sentinels
+from streams.books.compare import differences
+from streams.books.connect import AWAY, connect, connect_async
+from streams.books.reader import BookReader
+from streams.books.store import CheckpointStore
+from streams.books.stored import PartitionState
+from streams.books.watchers import watching
+from streams.conditions.store import ConditionsStore
+from streams.daq.producer import SpillProducer
+from streams.experiments.mice.simulator import SimulatedRun
+from streams.freshness import WATCHER_SILENT_S
+from streams.process import process
+from streams.settings import Settings, load_settings
+from tests.conftest import wait_until_counted
+from tests.ops.conftest import Spilldeck
+from tests.ops.parts import Site
+from tests.redis_servers import NAME, Replicated, client, sentinel, until
+from tests.workers import environment
+
+pytestmark = pytest.mark.servers
+
+RUN, SPILLS = 900_029, 35
+
+
+@pytest.fixture(scope="module")
+def group(servers_can_be_had: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicated]:
+    group = Replicated(tmp_path_factory.mktemp("replicated"))
+    yield group
+    group.end()
+
+
+@pytest.fixture
+def reached(group: Replicated) -> Settings:
+    """Return settings that reach the master by its sentinels."""
+    return load_settings(redis=group.settings(f"test-{uuid.uuid4().hex[:12]}"))
+
+
+def test_each_spill_counts_once_through_a_killed_a_stale_and_an_older_master(
+    group: Replicated, settings: Settings, spilldeck_here: Spilldeck, tmp_path: Path
+) -> None:
+    settings = settings.model_copy(update={"redis": group.settings(settings.redis.key_prefix)})
+    ensure_topics(settings)
+    records = list(SimulatedRun(run=RUN, spills=SPILLS, mean_triggers=3, detectors=("tof",)).records())
+    parts = Site(settings, tmp_path)
+    quick = {"SPILLDECK_DASHBOARD__REFRESH_S": "0.2"}
+    archive = tmp_path / "archive"
+    for name, command in (("worker", "worker"), ("alarms", "alarms watch"), ("keeper", "keeper")):
+        parts.start(name, *command.split(), environment=quick | {"SPILLDECK_KEEPER__ARCHIVE": str(archive)})
+    try:
+        with SpillProducer(settings) as producer, connect(settings) as redis, Data(settings) as data:
+            reader, filled = BookReader.of(redis, settings), 0
+
+            def send(upto: int) -> None:
+                nonlocal filled
+                for record in records[filled:upto]:
+                    producer.send(record)
+                producer.flush()
+                filled = upto
+
+            def is_shown() -> bool:
+                """Say whether the page shows all, and the watcher has said that it is at work."""
+                wait_until_counted(settings, reader)
+                spills = sum(isinstance(record, RawSpill) for record in records[:filled])
+                at_work = watching(redis, settings.redis.key_prefix, settings.session, WATCHER_SILENT_S).at_work
+                return data.view(Choices(run=RUN)).book.totals.filled == spills and at_work == 1
+
+            send(8)
+            until(is_shown)
+
+            group.kill(group.master)
+            send(14)
+            until(is_shown)
+            group.switched()
+            group.start("--replicaof", f"127.0.0.1 {group.master}", port=group.replica)
+            group.follow()
+
+            # What comes now the replica never gets: what takes the master's place is older than what was acknowledged.
+            client(group.replica).replicaof("127.0.0.1", 1)
+            send(20)
+            until(is_shown)
+            with group.hung(group.master):
+                group.switched()
+            send(26)  # the old one takes itself for the master, and has what the new one lacks
+            until(is_shown)
+            group.follow()
+            send(len(records))
+            until(is_shown)
+            (expected,) = process(records, ConditionsStore([]).for_run).values()
+            assert differences(expected.run_book(), reader.run(RUN, {})) == []
+            done = spilldeck_here("books", "--deep", env=environment(settings))
+            assert done.returncode == 0, done.stdout
+            until(lambda: list(archive.glob("*.avro")))
+    finally:
+        for part in parts.running.values():
+            part.terminate()
+        for part in parts.running.values():
+            part.wait(20)
+    assert "NOSCRIPT" not in parts.log("worker")
+    assert "Traceback" not in "".join(map(parts.log, parts.running))
+
+
+async def _write(redis: AsyncRedis, settings: Settings, number: int) -> None:
+    """Write a checkpoint of nothing but how far a partition is."""
+    before = f"a:{number - 1}" if number > 1 else ""
+    store = CheckpointStore(redis, settings.redis.key_prefix, "live")
+    await store.checkpoint(0, before, PartitionState(next=number, fence=f"a:{number}"), {})
+
+
+def test_a_new_master_that_knows_no_script_gets_it(group: Replicated, reached: Settings) -> None:
+    async def go_on() -> None:
+        async with connect_async(reached) as redis:
+            await _write(redis, reached, 1)
+            until(group.is_whole)
+            client(group.replica).script_flush()  # it may have been a master before
+            sentinel(group.sentinels[0]).sentinel_failover(NAME)
+            group.switched()
+            before = client(group.master).info("errorstats").get("errorstat_NOSCRIPT", {"count": 0})["count"]
+            with suppress(*AWAY):  # of the connection that the old master has closed
+                await redis.ping()
+            await _write(redis, reached, 2)
+            assert client(group.master).info("errorstats")["errorstat_NOSCRIPT"]["count"] == before + 1
+
+    asyncio.run(go_on())
+    with connect(reached) as redis:
+        assert redis.hget(layout.Keys(reached.redis.key_prefix, "live", 0).state, "fence") == b"a:2"
+
+
+def test_a_master_that_is_made_a_replica_is_away(group: Replicated, reached: Settings) -> None:
+    async def refused() -> None:
+        async with connect_async(reached) as redis:
+            await redis.ping()
+            with group.hung(*group.sentinels):  # they have not seen it
+                client(group.master).replicaof("127.0.0.1", group.replica)
+                with pytest.raises(AWAY, match="previous master is now a slave"):
+                    await _write(redis, reached, 1)
+                client(group.master).replicaof("NO", "ONE")
+
+    asyncio.run(refused())
+
+
+def test_nobody_goes_on_with_a_master_that_does_not_know_that_another_has_its_place(
+    group: Replicated, reached: Settings
+) -> None:
+    async def go_on() -> None:
+        async with connect_async(reached) as of_a_loop:
+            with connect(reached) as waits:
+                waits.ping()
+                await of_a_loop.ping()
+                with group.hung(group.master):
+                    group.switched()
+                stale, ends_s = group.replica, time.monotonic() + 3 * sentinels.ASK_S
+                while client(group.master).exists("test:a", "test:b") < 2:
+                    assert time.monotonic() < ends_s
+                    waits.set("test:a", "1")
+                    await of_a_loop.set("test:b", "1")
+                assert client(stale).role()[0] == b"master"
+
+    asyncio.run(go_on())
+    group.follow()

@@ -1,0 +1,247 @@
+"""Redis as sites have it: a master with a replica and sentinels, and a Cluster. Servers of a test's own."""
+
+import itertools
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from redis import Redis
+from redis.exceptions import RedisError
+
+from ops.stack import free_port, processes
+from ops.stack.redis import find_server
+from streams.settings import RedisSettings
+
+NAME = "spilldeck-Master"
+"""Of the master, as sentinels know it: not in small letters alone."""
+PASSWORD = "redis-hunter2"
+"""Of servers, and, turned round, of sentinels."""
+DOWN_MS = 1000
+"""A server that is silent for so long is down: sites have 5 s and more."""
+SLOTS = 16_384
+WAIT_S = 30.0
+
+
+def until(true: Callable[[], Any], why: Callable[[], object] = lambda: "") -> Any:
+    """Return what is true, when it is; a Redis that does not answer is not there yet."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            if found := true():
+                return found
+        except RedisError:
+            pass
+        assert time.monotonic() < deadline, why()
+        time.sleep(0.02)
+
+
+class _Servers:
+    """Processes of Redis, by port."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._processes: dict[int, processes.Process] = {}
+        self._names = itertools.count()
+
+    def start(self, *options: object, port: int | None = None, sentinel: str = "") -> int:
+        """Start one, or start it again; return its port."""
+        port = free_port() if port is None else port
+        directory = self._directory / f"server-{port}"
+        directory.mkdir(exist_ok=True)
+        common = ["--bind", "127.0.0.1", "--port", port, "--dir", directory, "--save", ""]
+        asked = ["--requirepass", PASSWORD, "--masterauth", PASSWORD, "--repl-diskless-sync-delay", "0"]
+        words: list[Any] = [find_server(), *common, *asked, *options]
+        if sentinel:
+            file = directory / "sentinel.conf"
+            asked = [f"requirepass {PASSWORD[::-1]}", f"sentinel sentinel-pass {PASSWORD[::-1]}"]
+            lines = ["bind 127.0.0.1", f"port {port}", f"dir {directory}", *asked, sentinel]
+            file.write_text("\n".join(lines))
+            words = [find_server(), file, "--sentinel"]
+        name = f"redis-{next(self._names)}"
+        self._processes[port] = processes.start(name, [str(word) for word in words], directory, port, keep=False)
+        until(lambda: _any(port, is_sentinel=bool(sentinel)).ping(), (directory / f"{name}.log").read_text)
+        return port
+
+    def send(self, port: int, number: signal.Signals) -> None:
+        """Send the server at a port a signal."""
+        self._processes[port].send(number)
+
+    def kill(self, port: int) -> None:
+        """End one without its knowing."""
+        self.send(port, signal.SIGKILL)
+        until(lambda: not self._processes[port].runs)
+
+    def end(self) -> None:
+        """End all."""
+        for number in (signal.SIGCONT, signal.SIGKILL):  # they keep nothing
+            for process in self._processes.values():
+                process.send(number)
+        processes.end(list(self._processes.values()))
+
+    @contextmanager
+    def hung(self, *ports: int) -> Iterator[None]:
+        """Have some take connections, and answer nothing."""
+        for port in ports:
+            self.send(port, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for port in ports:
+                self.send(port, signal.SIGCONT)
+
+
+def _any(port: int, *, is_sentinel: bool) -> Redis:
+    return Redis(port=port, socket_timeout=2, password=PASSWORD[::-1] if is_sentinel else PASSWORD)
+
+
+def client(port: int) -> Redis:
+    """Return a client of one server."""
+    return _any(port, is_sentinel=False)
+
+
+def sentinel(port: int) -> Redis:
+    """Return a client of one sentinel."""
+    return _any(port, is_sentinel=True)
+
+
+def ask(port: int, *words: object) -> Any:
+    """Return what a server answers to any command."""
+    return client(port).execute_command(*words)  # type: ignore[no-untyped-call]
+
+
+class Replicated(_Servers):
+    """A master, a replica, and three sentinels of which two must agree."""
+
+    def __init__(self, directory: Path, down_ms: int = DOWN_MS) -> None:
+        super().__init__(directory)
+        self._down_ms = down_ms
+        self.master = self.start()
+        self.replica = self.start("--replicaof", f"127.0.0.1 {self.master}")
+        until(lambda: client(self.replica).info("replication")["master_link_status"] == "up")
+        self.sentinels = [self.start(sentinel=self._configuration()) for _ in range(3)]
+        until(self.is_whole)
+
+    def _configuration(self) -> str:
+        return (
+            f"sentinel monitor {NAME} 127.0.0.1 {self.master} 2\n"
+            f"sentinel auth-pass {NAME} {PASSWORD}\n"
+            f"sentinel down-after-milliseconds {NAME} {self._down_ms}\n"
+            f"sentinel failover-timeout {NAME} 3000\n"
+        )
+
+    def states(self) -> list[dict[str, Any]]:
+        """Return what the sentinels say of the master."""
+        return [sentinel(port).sentinel_master(NAME) for port in self.sentinels]  # type: ignore[misc]
+
+    def is_whole(self) -> bool:
+        """Say whether all know each other, and the replica, and think the same."""
+        return all(
+            each["num-other-sentinels"] == 2
+            and each["num-slaves"] == 1
+            and each["flags"] == "master"
+            and each["port"] == self.master
+            for each in self.states()
+        ) and all(
+            replica["flags"] == "slave" and replica["master-link-status"] == "ok"
+            for port in self.sentinels
+            for replica in sentinel(port).sentinel_slaves(NAME)
+        )
+
+    def switched(self) -> None:
+        """Wait until the replica is the master, and all sentinels say so."""
+        until(lambda: all(each["port"] == self.replica for each in self.states()), self.states)
+        until(lambda: client(self.replica).role()[0] == b"master")
+        self.master, self.replica = self.replica, self.master
+
+    def follow(self) -> None:
+        """Have the other server follow the master, as sentinels would after a while, and wait until it does."""
+        client(self.replica).replicaof("127.0.0.1", self.master)
+        until(lambda: client(self.replica).info("replication")["master_link_status"] == "up")
+
+    def stranger(self) -> int:
+        """Start a sentinel that has another server for a master of the same name; return its port."""
+        other = self.start()
+        return self.start(sentinel=f"sentinel monitor {NAME} 127.0.0.1 {other} 1\nsentinel auth-pass {NAME} {PASSWORD}")
+
+    def settings(self, key_prefix: str) -> RedisSettings:
+        """Return how clients reach the master."""
+        names = [f"127.0.0.1:{port}" for port in self.sentinels]
+        return RedisSettings(
+            url=SecretStr(f"redis://{NAME}/0"),
+            password=SecretStr(PASSWORD),
+            sentinels=names,
+            sentinel_password=SecretStr(PASSWORD[::-1]),
+            key_prefix=key_prefix,
+        )
+
+
+class Cluster(_Servers):
+    """Three masters of a third of the slots each, and a replica of the first."""
+
+    def __init__(self, directory: Path, down_ms: int = DOWN_MS) -> None:
+        super().__init__(directory)
+        buses = [free_port() for _ in range(4)]
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", down_ms)
+        *self.masters, self.replica = (self.start(*options, "--cluster-port", bus) for bus in buses)
+        self._buses = buses
+        self.nodes = [*self.masters, self.replica]
+        ends = [SLOTS * at // 3 for at in range(4)]
+        for port, begin, end in zip(self.masters, ends[:-1], ends[1:], strict=True):
+            ask(port, "CLUSTER", "ADDSLOTSRANGE", begin, end - 1)
+        for port in (*self.masters[1:], self.replica):
+            ask(port, "CLUSTER", "MEET", "127.0.0.1", self.masters[0], buses[0])
+        until(lambda: ask(self.replica, "CLUSTER", "REPLICATE", self.id_of(self.masters[0])))
+        until(self.is_whole)
+
+    def grow(self) -> int:
+        """Start a node that has no slots yet, and wait until all know it; return its port."""
+        bus = free_port()
+        port = self.start(*("--cluster-enabled", "yes", "--cluster-node-timeout", DOWN_MS, "--cluster-port", bus))
+        ask(port, "CLUSTER", "MEET", "127.0.0.1", self.masters[1], self._buses[1])
+        self.nodes.append(port)
+        until(self.is_whole)
+        return port
+
+    @staticmethod
+    def id_of(port: int) -> str:
+        """Return what the others know a node by."""
+        return str(ask(port, "CLUSTER", "MYID").decode())
+
+    def is_whole(self) -> bool:
+        """Say whether all nodes know all, and who has which slots."""
+        wanted = {"cluster_state:ok", f"cluster_known_nodes:{len(self.nodes)}", f"cluster_slots_ok:{SLOTS}"}
+        replica = client(self.replica).info("replication")
+        is_known = all(wanted <= set(_text(ask(port, "CLUSTER", "INFO")).split()) for port in self.nodes)
+        return is_known and replica.get("master_link_status") == "up"
+
+    def settings(self, key_prefix: str) -> RedisSettings:
+        """Return how clients reach it: by one of its nodes, which knows the others."""
+        url = SecretStr(f"redis://127.0.0.1:{self.masters[1]}/0")
+        return RedisSettings(url=url, password=SecretStr(PASSWORD), cluster=True, key_prefix=key_prefix)
+
+    def owner(self, slot: int) -> int:
+        """Return the port of the master that has a slot."""
+        shards = ask(self.masters[1], "CLUSTER", "SLOTS")
+        return next(int(shard[2][1]) for shard in shards if shard[0] <= slot <= shard[1])
+
+    def moving(self, slot: int, to: int, *, pause_s: float = 0.0) -> Iterator[None]:
+        """Move a slot to another master, as its operator would; yields before its first key moves, and after each."""
+        source = self.owner(slot)
+        ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.id_of(source))
+        ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.id_of(to))
+        yield
+        while keys := ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 1):
+            ask(source, "MIGRATE", "127.0.0.1", to, keys[0], 0, 5000, "AUTH", PASSWORD)
+            yield
+            time.sleep(pause_s)
+        for port in (to, source, *(set(self.masters) - {to, source})):
+            ask(port, "CLUSTER", "SETSLOT", slot, "NODE", self.id_of(to))
+
+
+def _text(answer: Any) -> str:
+    """Return what CLUSTER INFO says, which the library may have made a mapping of."""
+    return "\n".join(f"{k}:{v}" for k, v in answer.items()) if isinstance(answer, dict) else str(answer.decode())
