@@ -4,7 +4,7 @@ import itertools
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -182,29 +182,47 @@ class Replicated(_Servers):
 class Cluster(_Servers):
     """Three masters of a third of the slots each, and a replica of the first."""
 
-    def __init__(self, directory: Path, down_ms: int = DOWN_MS) -> None:
+    def __init__(self, directory: Path, down_ms: int = 2 * DOWN_MS) -> None:
         super().__init__(directory)
         buses = [free_port() for _ in range(4)]
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", down_ms)
-        *self.masters, self.replica = (self.start(*options, "--cluster-port", bus) for bus in buses)
+        # A master without slots would follow another by itself.
+        options = ("--cluster-enabled", "yes", "--cluster-allow-replica-migration", "no")
+        self._options = (*options, "--cluster-node-timeout", down_ms)
+        self.nodes = [self.start(*self._options, "--cluster-port", bus) for bus in buses]
         self._buses = buses
-        self.nodes = [*self.masters, self.replica]
+        *first, replica = self.nodes
         ends = [SLOTS * at // 3 for at in range(4)]
-        for port, begin, end in zip(self.masters, ends[:-1], ends[1:], strict=True):
+        for port, begin, end in zip(first, ends[:-1], ends[1:], strict=True):
             ask(port, "CLUSTER", "ADDSLOTSRANGE", begin, end - 1)
-        for port in (*self.masters[1:], self.replica):
-            ask(port, "CLUSTER", "MEET", "127.0.0.1", self.masters[0], buses[0])
-        until(lambda: ask(self.replica, "CLUSTER", "REPLICATE", self.id_of(self.masters[0])))
+        for port in (*first[1:], replica):
+            ask(port, "CLUSTER", "MEET", "127.0.0.1", first[0], buses[0])
+        until(lambda: ask(replica, "CLUSTER", "REPLICATE", self.id_of(first[0])))
         until(self.is_whole)
 
     def grow(self) -> int:
         """Start a node that has no slots yet, and wait until all know it; return its port."""
         bus = free_port()
-        port = self.start(*("--cluster-enabled", "yes", "--cluster-node-timeout", DOWN_MS, "--cluster-port", bus))
-        ask(port, "CLUSTER", "MEET", "127.0.0.1", self.masters[1], self._buses[1])
+        port = self.start(*self._options, "--cluster-port", bus)
+        ask(port, "CLUSTER", "MEET", "127.0.0.1", self.nodes[1], self._buses[1])
         self.nodes.append(port)
         until(self.is_whole)
         return port
+
+    @property
+    def masters(self) -> list[int]:
+        """Those that are masters now: a machine that is busy may have had another take a place."""
+        found = []
+        for port in self.nodes:
+            with suppress(RedisError):
+                found += [port] if client(port).role()[0] == b"master" else []
+        return found
+
+    def kill_one(self) -> None:
+        """Kill the master that has a replica, and wait until that has its place."""
+        doomed = next(port for port in self.masters if client(port).info("replication")["connected_slaves"])
+        replica = next(port for port in self.nodes if port not in self.masters)
+        self.kill(doomed)
+        until(lambda: client(replica).role()[0] == b"master")
 
     @staticmethod
     def id_of(port: int) -> str:
@@ -214,18 +232,17 @@ class Cluster(_Servers):
     def is_whole(self) -> bool:
         """Say whether all nodes know all, and who has which slots."""
         wanted = {"cluster_state:ok", f"cluster_known_nodes:{len(self.nodes)}", f"cluster_slots_ok:{SLOTS}"}
-        replica = client(self.replica).info("replication")
         is_known = all(wanted <= set(_text(ask(port, "CLUSTER", "INFO")).split()) for port in self.nodes)
-        return is_known and replica.get("master_link_status") == "up"
+        return is_known and any(client(port).info("replication")["connected_slaves"] for port in self.masters)
 
     def settings(self, key_prefix: str) -> RedisSettings:
         """Return how clients reach it: by one of its nodes, which knows the others."""
-        url = SecretStr(f"redis://127.0.0.1:{self.masters[1]}/0")
+        url = SecretStr(f"redis://127.0.0.1:{self.nodes[1]}/0")
         return RedisSettings(url=url, password=SecretStr(PASSWORD), cluster=True, key_prefix=key_prefix)
 
     def owner(self, slot: int) -> int:
         """Return the port of the master that has a slot."""
-        shards = ask(self.masters[1], "CLUSTER", "SLOTS")
+        shards = ask(self.nodes[1], "CLUSTER", "SLOTS")
         return next(int(shard[2][1]) for shard in shards if shard[0] <= slot <= shard[1])
 
     def moving(self, slot: int, to: int, *, pause_s: float = 0.0) -> Iterator[None]:

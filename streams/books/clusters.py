@@ -88,3 +88,9 @@ class AsyncCluster(AsyncRedisCluster):
     def get_node(self, *args: Any, **kwargs: Any) -> Any:
         """Return a node."""
         return _known(super().get_node)(*args, **kwargs)
+
+    async def aclose(self) -> None:
+        """End all connections, those too that the library keeps for another try after an error."""
+        await super().aclose()
+        for nodes in ("nodes_cache", "startup_nodes"):
+            await self.nodes_manager.aclose(nodes)

@@ -22,7 +22,7 @@ from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
-from tests.redis_servers import NAME, Cluster, Replicated, client, sentinel, until
+from tests.redis_servers import NAME, Cluster, Replicated, sentinel, until
 from tests.servers import redis_environment
 
 RUN, EVERY_S, LOOK_S = 900_046, 0.1, 0.02
@@ -98,8 +98,7 @@ def main() -> None:
         group.switched()
 
     def killed_in_cluster(cluster: Cluster) -> None:
-        cluster.kill(cluster.masters[0])
-        until(lambda: client(cluster.replica).role()[0] == b"master")
+        cluster.kill_one()
 
     with TemporaryDirectory() as scratch, LocalStack(Path(scratch) / "stack", free_port(), free_port()) as stack:
         for what, kind, harm in (
