@@ -25,11 +25,11 @@ class SlowProxy:
     def __init__(self, port: int, server_port: int) -> None:
         self.delay_s = 0.0
         self._port, self._server_port = port, server_port
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="slow-proxy", daemon=True)
         self._ways: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="slow-proxy", daemon=True)
         self._thread.start()
         listening = asyncio.start_server(self._serve, "127.0.0.1", self._port)
         self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(5)

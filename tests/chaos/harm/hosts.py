@@ -14,6 +14,10 @@ TOLD_S = 40.0
 HOURS = (-7, -3, 3, 7)
 KAFKA_AWAY = ("Kafka does not answer: spills unknown",)
 REDIS_AWAY = ("Redis does not answer: lag unknown", "Redis does not answer: nobody knows who watches for alarms")
+SILENT = ("No spills for", "Run ended, nothing more for")
+NOT_SEEN = ("No spill yet", "Spills came before this page looked")
+CLOCK_OFF = ("Clock ahead by", "Clock behind by")
+LOOKED_AT_S = 5.0
 ALL_WELL = "All spills processed"
 
 
@@ -94,16 +98,20 @@ def have_clocks_hours_apart(cluster: Cluster, rng: random.Random) -> None:
         _start_hours_off(worker, hours)
 
 
-def set_the_pages_clock_hours_off(cluster: Cluster, rng: random.Random) -> None:
-    """Start the page again with a wall clock that is hours off: it says so, in place of when spills came."""
-    page, hours = cluster.page, rng.choice(HOURS)
+def set_the_pages_clock_hours_off(cluster: Cluster, _: random.Random) -> None:
+    """Start the page again with a wall clock that is hours ahead: it takes no spill that comes for an old one."""
+    page, hours = cluster.page, max(HOURS)
     assert page is not None
     _start_hours_off(page, hours)
-    _until_the_page_says(cluster, ["Clock behind by" if hours > 0 else "Clock ahead by"], ["Last spill", "No spills"])
+    _until_the_page_says(cluster, [], [*SILENT, *NOT_SEEN])
+    until = time.monotonic() + LOOKED_AT_S
+    while time.monotonic() < until:
+        assert not any(each in cluster.page_says() for each in SILENT), f"{hours} h ahead, it says that no spill comes"
+        time.sleep(0.2)
     page.kill()
     page.program = OURS
     page.start()
-    _until_the_page_says(cluster, ["Last spill"], ["Clock"])
+    _until_the_page_says(cluster, [], [*SILENT, *NOT_SEEN, *CLOCK_OFF])
 
 
 def cut_the_page_off_from_kafka(cluster: Cluster, _: random.Random) -> None:
