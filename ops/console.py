@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
 
-from streams.log import printable
+from streams.printable import printable
 
 if TYPE_CHECKING:
     from redis import Redis

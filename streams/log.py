@@ -14,6 +14,8 @@ from typing import Any
 
 import structlog
 
+from streams.printable import printable
+
 AGAIN_S = 60.0
 """What was said is said again after it, if it is still so."""
 QUIET_S = 5.0
@@ -63,18 +65,6 @@ def _renderer(*, as_json: bool) -> structlog.typing.Processor:
     if sys.stderr.isatty():
         return structlog.dev.ConsoleRenderer(sort_keys=False)
     return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
-
-
-def printable(text: str) -> str:
-    """Return a text of somebody's message for a terminal or a log: what is not printed stands as an escape.
-
-    Line feeds stay.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
 
 
 def _printable_values(_logger: object, _method: str, event: Event) -> Event:

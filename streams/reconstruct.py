@@ -19,7 +19,7 @@ from schemas.wire import check_detector
 from streams import __version__
 from streams.errors import BadDataError, DetectorError
 from streams.experiment import Reconstruction, experiment
-from streams.log import printable
+from streams.printable import printable
 from streams.run_conditions import RunConditions
 from streams.unpacked import Hits
 

@@ -24,8 +24,8 @@ from schemas.records import (
 from schemas.wire import decode
 from streams.errors import UsageError
 from streams.experiment import experiment
-from streams.log import printable
 from streams.plots.spillfacts import LedgerEntry
+from streams.printable import printable
 from streams.reconstruct import reconstruct, refuse
 from streams.run_conditions import RunConditions
 

@@ -1,6 +1,5 @@
 """spilldeck upgrade: the runs that an earlier version counted, and that Kafka no longer has."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.console import out, servers
-from schemas.records import NO_RUN
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -25,6 +23,8 @@ def upgrade(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Carry over the runs that an earlier version counted and Kafka no longer has; status 1 if some cannot be."""
+    import asyncio
+
     from ops.upgrade.found import Verdict
     from streams.kafka import topic_spans
     from streams.log import log_to_stderr
@@ -71,6 +71,8 @@ async def _go(settings: "Settings", redis: "Redis", *, do: bool) -> "list[Found]
 
 def _table(found: "Sequence[Found]") -> Table:
     """Return a row for the parts of a run that have the same fate."""
+    from schemas.records import NO_RUN
+
     rows: dict[tuple[str, int, str, str], list[Found]] = {}
     for one in found:
         rows.setdefault((one.session, -1 if one.run is None else one.run, one.verdict, one.why), []).append(one)

@@ -10,7 +10,7 @@ import structlog
 from ops.doctor import books, host, page, servers
 from ops.doctor.finding import Check, Finding, Site, trouble
 from streams.freshness import Level
-from streams.log import printable
+from streams.printable import printable
 
 CHECKS: tuple[Check, ...] = (
     host.SETTINGS,

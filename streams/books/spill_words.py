@@ -11,7 +11,7 @@ import numpy.typing as npt
 from schemas.columns import Table
 from schemas.records import RawSpill, ReconstructedSpill
 from streams.experiment import experiment
-from streams.log import printable
+from streams.printable import printable
 from streams.words import calendar_time, called, several
 
 LINE = 80

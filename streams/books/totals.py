@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from schemas.records import NO_RUN, TIME, ControlKind, ReconstructedSpill, RunControl
 from streams.experiment import experiment
-from streams.log import printable
+from streams.printable import printable
 
 NUMBERS_KEPT = 100
 """Numbers of spills that are remembered besides being counted: the lowest, so that their sum is order-independent."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from streams.errors import UsageError
-from streams.log import printable
+from streams.printable import printable
 
 STDIN = Path("-")
 PIECE_BYTES = 4 << 20
