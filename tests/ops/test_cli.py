@@ -26,7 +26,17 @@ NOBODY = "127.0.0.1:1"
 
 def test_help_imports_nothing_heavy() -> None:
     code = "import sys, ops.cli; print([m for m in sys.argv[1:] if m in sys.modules])"
-    heavy = ["confluent_kafka", "faust", "dash", "redis", "boost_histogram", "fastavro", "numpy", "structlog", "asyncio"]
+    heavy = [
+        "confluent_kafka",
+        "faust",
+        "dash",
+        "redis",
+        "boost_histogram",
+        "fastavro",
+        "numpy",
+        "structlog",
+        "asyncio",
+    ]
     done = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
