@@ -8,13 +8,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import faust
+from aiokafka.consumer import consumer as client
+from aiokafka.consumer import fetcher
 from aiokafka.errors import IllegalStateError
 from faust.stores.memory import Store as MemoryStore
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
 
 FETCH_WAIT_MS = 50
-"""How long the broker holds back the answer that there is nothing new."""
+"""How long the broker holds back the answer that there is nothing new, where a question leaves partitions out."""
+IDLE_WAIT_MS = 500
+"""The same of a question after all that a broker leads: whatever comes to one of them is the answer, at once."""
 
 
 class App(faust.App):
@@ -24,12 +28,23 @@ class App(faust.App):
         """Make none: nothing is kept in files, and a worker may be started where it cannot write."""
 
 
+class _Fetcher(fetcher.Fetcher):
+    def _get_actions_per_node(self, assignment: Any) -> Any:
+        requests, *others = super()._get_actions_per_node(assignment)
+        for node, request in requests:
+            led = sum(self._select_read_replica(place) == node for place in assignment.tps)
+            if sum(len(partitions) for _, partitions in request.topics) == led:
+                request._max_wait_ms = IDLE_WAIT_MS
+        return requests, *others
+
+
 class _Thread(AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         # Faust says 1500 and has no setting for it. A question is of those partitions of which all is read; another
         # one of which all is read meanwhile must wait for its answer, while there is nothing new in those.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        client.Fetcher = _Fetcher
         return consumer
 
 

@@ -1,20 +1,25 @@
 """What is used of Faust and its client beyond what they promise is there: an upgrade that takes it is seen here."""
 
+import asyncio
 import inspect
+from types import SimpleNamespace
 
 import faust
 import mode
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record._crecords import default_records
 from faust.exceptions import ProducerSendError
 from faust.stores.memory import Store
 from faust.streams import Stream
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 
-from streams.agents.faust_private import App, BookTable
+from streams.agents.faust_private import FETCH_WAIT_MS, IDLE_WAIT_MS, App, BookTable, _Fetcher
 
 
 @pytest.mark.parametrize(
@@ -25,7 +30,8 @@ from streams.agents.faust_private import App, BookTable
         (Consumer, "seek_wait", ["self", "partitions"]),
         (Consumer, "highwater", ["self", "tp"]),
         (faust.Worker, "_on_startup_end_spinner", ["self"]),
-        (Stream, "noack_take", ["self", "max_", "within"]),
+        (Stream, "noack", ["self"]),
+        (Stream, "events", ["self"]),
         (faust.Table, "_new_store", ["self"]),
         (faust.Table, "on_key_set", ["self", "key", "value"]),
         (faust.Table, "on_key_del", ["self", "key"]),
@@ -43,6 +49,31 @@ def test_what_is_overridden_or_called_is_there_with_its_parameters(
 
 def test_the_time_that_a_fetch_waits_is_where_it_is_set() -> None:
     assert "self._fetch_max_wait_ms = " in inspect.getsource(AIOKafkaConsumer.__init__)
+    assert "self._fetcher = Fetcher(" in inspect.getsource(AIOKafkaConsumer.start)
+    assert "self._max_wait_ms = max_wait_time" in inspect.getsource(FetchRequest.__init__)
+
+
+async def _waits_of_fetches(read_out: bool) -> list[int]:
+    """Return how long the questions wait of a client with two partitions at one broker, one of them read out or not."""
+    places = [TopicPartition("spills.raw", number) for number in (0, 1)]
+    subscription = SubscriptionState()
+    subscription.assign_from_user(places)
+    assignment = subscription.subscription.assignment
+    for place in places:
+        assignment.state_value(place).reset_to(0)
+    client = AIOKafkaClient()
+    client.cluster.leader_for_partition = lambda _place: 7
+    fetches = _Fetcher(client, subscription, fetch_max_wait_ms=FETCH_WAIT_MS)
+    if not read_out:
+        fetches._records[places[0]] = SimpleNamespace(calculate_backoff=lambda: 0.0)
+    requests, *_ = fetches._get_actions_per_node(assignment)
+    fetches._fetch_task.cancel()
+    return [request._max_wait_ms for _, request in requests]
+
+
+def test_a_fetch_waits_long_only_where_whatever_comes_is_its_answer() -> None:
+    assert asyncio.run(_waits_of_fetches(read_out=True)) == [IDLE_WAIT_MS]
+    assert asyncio.run(_waits_of_fetches(read_out=False)) == [FETCH_WAIT_MS]
 
 
 def test_a_batch_is_decompressed_and_unpacked_by_what_is_put_in_place() -> None:

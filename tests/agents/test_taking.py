@@ -1,0 +1,66 @@
+"""Batches of what comes: in its order, full where there is much, soon where there is little."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from streams.agents.taking import in_batches
+
+SOON_S, NEVER_S = 0.05, 60.0
+
+
+async def _of(numbers: list[int], then: asyncio.Event | None = None) -> AsyncIterator[int]:
+    for number in numbers:
+        yield number
+    if then is not None:
+        await then.wait()
+
+
+def test_much_is_taken_in_full_batches_in_its_order_and_all_of_it_at_the_end() -> None:
+    async def taken() -> list[list[int]]:
+        return [some async for some in in_batches(_of(list(range(10))), 4, NEVER_S)]
+
+    assert asyncio.run(taken()) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_little_is_taken_when_it_has_waited_for_others() -> None:
+    async def taken() -> tuple[list[int], float]:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        batches = in_batches(_of([1, 2], asyncio.Event()), 4, SOON_S)
+        return await anext(batches), loop.time() - began_s
+
+    some, seconds = asyncio.run(taken())
+    assert some == [1, 2]
+    assert seconds >= SOON_S
+
+
+def test_while_nothing_comes_the_loop_does_not_turn() -> None:
+    async def turns() -> int:
+        loop, count = asyncio.get_running_loop(), 0
+        schedule = loop.call_at
+
+        def counted(*arguments: object, **named: object) -> asyncio.TimerHandle:
+            nonlocal count
+            count += 1
+            return schedule(*arguments, **named)  # type: ignore[arg-type]
+
+        waiting = asyncio.ensure_future(anext(in_batches(_of([], asyncio.Event()), 4, SOON_S)))
+        await asyncio.sleep(0)
+        loop.call_at = counted  # type: ignore[method-assign]
+        await asyncio.sleep(3 * SOON_S)
+        assert not waiting.done()
+        waiting.cancel()
+        return count
+
+    assert asyncio.run(turns()) == 1  # that of the sleep itself
+
+
+def test_what_comes_while_a_batch_is_worked_on_is_in_the_next_one() -> None:
+    async def taken() -> list[list[int]]:
+        batches, found = in_batches(_of([1, 2, 3]), 2, SOON_S), []
+        async for some in batches:
+            await asyncio.sleep(0)
+            found.append(some)
+        return found
+
+    assert asyncio.run(taken()) == [[1, 2], [3]]
