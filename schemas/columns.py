@@ -47,17 +47,7 @@ class Table:
             if values.shape != (length, *row):
                 message = f"column {name} of {type(self).__name__} has shape {values.shape}, not {(length, *row)}"
                 raise ValueError(message)
-            vars(self)[name] = values
-
-    @classmethod
-    def _of(cls, columns: "dict[str, npt.NDArray[Any]]") -> Self:
-        """Return a table of columns that are as declared, as those made of a table's own are: nothing is checked.
-
-        Of the thousand small tables that a spill is made of, most are parts of others.
-        """
-        table = object.__new__(cls)
-        vars(table).update(columns)
-        return table
+            object.__setattr__(self, name, values)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -77,11 +67,11 @@ class Table:
         """Return the rows of all tables, one after the other."""
         if not tables:
             return cls.empty()
-        return cls._of({name: np.concatenate([getattr(t, name) for t in tables]) for name, _, _ in _columns(cls)})
+        return cls(**{name: np.concatenate([getattr(t, name) for t in tables]) for name, _, _ in _columns(cls)})
 
     def rows(self, which: npt.NDArray[np.bool_ | np.intp] | slice) -> Self:
         """Return the rows that a mask, an index array or a slice selects."""
-        return self._of({name: getattr(self, name)[which] for name, _, _ in _columns(type(self))})
+        return type(self)(**{name: getattr(self, name)[which] for name, _, _ in _columns(type(self))})
 
     def equal(self, other: Self) -> bool:
         """Say whether both hold the same rows in the same order, NaN equal to NaN."""
