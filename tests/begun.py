@@ -1,4 +1,4 @@
-"""The command in a process of its own, begun from one that has imported all of it already.
+"""The command in a process of its own, begun from one that has imported what takes long already.
 
 The suite begins some thousand of them, and to import takes one or two seconds of a processor each time. How a command
 begins from nothing is tested where `sys.executable` is called.
@@ -11,8 +11,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
-
-from ops.cli import main
 
 PRELOADED = ["tests.begun", "streams.app", "dashboards.app", "streams.experiments.mice"]
 _context = get_context("forkserver")
@@ -83,4 +81,7 @@ def _run(words: list[str], env: dict[str, str], cwd: Path, stdin: Path, out: Pat
     for number, opened in enumerate(ours):
         os.dup2(opened, number)
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+    # How wide its lines are, a command reads from the environment when it is imported.
+    from ops.cli import main  # noqa: PLC0415
+
     main()

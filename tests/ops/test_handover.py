@@ -12,7 +12,7 @@ from tests.ops.test_decisions import done
 
 pytestmark = pytest.mark.servers
 
-NEWER = 900_397
+NEWER = 900_395
 
 
 def test_28_a_shift_is_told_with_what_is_other_than_in_the_one_before(

@@ -50,6 +50,8 @@ def parts(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     *records, _end = run.records()
     (directory / "run.000").write_bytes(b"".join(record.payload for record in records))
     with site(settings, directory) as running:
+        # It answers that it is ready a moment before it says so.
+        running.until("worker", "/live", lambda *_: '"ready"' in running.log("worker"))
         environment = services()["worker"]["environment"]
         running.start("producer", "produce", "run.000", "--follow", environment=environment)
         running.until("worker", "/metrics", lambda _, told: value(told, f"{COUNTED}_total") == SPILLS - 1)
