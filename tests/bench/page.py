@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gzip
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,8 @@ TABS, HEARS_S = 12, 1.5
 """Of one page in one browser, and how long each may hear nothing."""
 GROWTH_MB = 30.0
 """Memory that may come and go by itself between two collections."""
+SPILLS = re.compile(rb"spills \d+\\u2013(\d+)")
+"""What the title of a plot of an answer says: from which spill to which."""
 
 USABLE = """() => {
     const plots = [...document.querySelectorAll('[id*="figure"] .js-plotly-plot')];
@@ -157,8 +160,9 @@ class Clients:
             has = body.split(b'"has":"', 1)[1].split(b'"', 1)[0].decode()
             after = body.split(b'"at":', 1)[1].split(b",", 1)[0].decode()
             if b'"figures":{' in body:
-                title = body.split(b"\\u2013", 1)[1]
-                self.arrived.append((int(title.split(b" ", 1)[0]), now))
+                told = SPILLS.search(body)
+                assert told is not None
+                self.arrived.append((int(told[1]), now))
 
 
 class Wire:
