@@ -18,8 +18,8 @@ help:  ## Say what there is to make.
 demo: $(VENV)/run.stamp  ## The whole way of a spill on this machine: make demo ARGS="--check FILE"
 	@$(BIN)/spilldeck demo $(ARGS) || [ $$? -eq 130 ]  # so Ctrl-C ends it
 
-# In three processes, since most of the time is spent waiting for servers; each takes whole files, which share theirs, in
-# the order of tests/conftest.py.
+# In three processes, which keep two cores busy: one of them waits for servers as a rule. Each takes whole files, which
+# share theirs, in the order of tests/conftest.py.
 test: $(VENV)/dev.stamp  ## The tests: make test ARGS="-k worker"
 	@sh .ci/programs
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20 $(ARGS)
@@ -50,7 +50,7 @@ simulate-faults: $(VENV)/dev.stamp  ## Hours of beam and faults simulated: make 
 	@$(BIN)/python -m tests.simulation --seed $(or $(SEED),1) --hours $(or $(HOURS),1) $(ARGS)
 
 # A new seed each day, said in what is printed.
-nightly: $(VENV)/dev.stamp  ## What takes too long for `make test`: two hours, more than a million spills simulated
+nightly: $(VENV)/dev.stamp  ## What takes too long for `make test`: hours, more than a million spills simulated
 	@$(MAKE) --no-print-directory test-all
 	@$(MAKE) --no-print-directory simulate-faults SEED=$$(date +%y%m%d)0000 ARGS="--spills 1000000"
 	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=30

@@ -4,12 +4,13 @@ The suite begins some thousand of them, and to import takes one or two seconds o
 begins from nothing is tested where `sys.executable` is called.
 """
 
+import atexit
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 PRELOADED = ["tests.begun", "streams.app", "dashboards.app", "streams.experiments.mice"]
@@ -30,10 +31,6 @@ class Begun:
         pid = self._process.pid
         assert pid is not None
         return pid
-
-    @property
-    def returncode(self) -> int | None:
-        return self._process.exitcode
 
     def poll(self) -> int | None:
         return self._process.exitcode
@@ -67,6 +64,13 @@ def run(
         begun.kill()
         raise
     return subprocess.CompletedProcess(words, status, out.read_text(), err.read_text())
+
+
+@atexit.register
+def _kill_all() -> None:
+    """Leave none behind: who began them waits at its own end for those that a test did not end."""
+    for each in active_children():
+        each.kill()
 
 
 def _run(words: list[str], env: dict[str, str], cwd: Path, stdin: Path, out: Path, err: Path) -> None:

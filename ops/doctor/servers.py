@@ -80,13 +80,13 @@ def _sentinels(site: Site) -> Iterator[Finding]:
         except RedisError as error:
             yield trouble("sentinels.master", str(error))
             return
-        masters = {f"{each['ip']}:{each['port']}" for each in states.values()}
-        if len(masters) > 1:
-            yield trouble("sentinels.differ", f"{redis.named} is {' and '.join(sorted(masters))}", Level.WARNING)
+        named = {f"{each['ip']}:{each['port']}" for each in states.values()}
+        if len(named) > 1:
+            yield trouble("sentinels.differ", f"{redis.named} is {' and '.join(sorted(named))}", Level.WARNING)
         why = next(filter(None, there.without_quorum(redis.named)), "")
         if why:
             yield trouble("sentinels.quorum", why, Level.WARNING)
-        if not silent and len(masters) == 1 and not why:
+        if not silent and len(named) == 1 and not why:
             yield SENTINELS.good(f"all {len(answers)} have {redis.named} at {host}:{port}")
 
 

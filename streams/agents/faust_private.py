@@ -44,7 +44,7 @@ class _Thread(AIOKafkaConsumerThread):
         # Faust says 1500 and has no setting for it. A question is of those partitions of which all is read; another
         # one of which all is read meanwhile must wait for its answer, while there is nothing new in those.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
-        client.Fetcher = _Fetcher
+        client.Fetcher = _Fetcher  # by this name it makes its own when it starts
         return consumer
 
 

@@ -97,15 +97,12 @@ def main() -> None:
         sentinel(group.sentinels[0]).sentinel_failover(NAME)
         group.switched()
 
-    def killed_in_cluster(cluster: Cluster) -> None:
-        cluster.kill_one()
-
     with TemporaryDirectory() as scratch, LocalStack(Path(scratch) / "stack", free_port(), free_port()) as stack:
         for what, kind, harm in (
             ("the master is killed", Replicated, killed),
             ("the master hangs, and comes back", Replicated, hung),
             ("SENTINEL FAILOVER", Replicated, demoted),
-            ("a Cluster's master is killed", Cluster, killed_in_cluster),
+            ("a Cluster's master is killed", Cluster, Cluster.kill_one),
         ):
             name = f"failover-{uuid.uuid4().hex[:8]}"
             directory = Path(scratch) / name
