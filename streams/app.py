@@ -27,6 +27,7 @@ from streams.agents.registry import add_registry
 from streams.agents.repairs import Repairs, add_repairs, read_from_kafka
 from streams.agents.state import WorkerState, add_state
 from streams.agents.watch import add_watch
+from streams.agents.witness import witnessed
 from streams.books.connect import connect_async
 from streams.books.counter import Counter
 from streams.books.partition import Filling, Partitions
@@ -49,6 +50,8 @@ END_S = 10.0
 """A worker that was told to stop ends after it, whatever it still waits for."""
 REQUEST_S = 90.0
 """What a broker has to answer a question: Faust's own default."""
+HEARTBEAT_S = 0.3
+"""Between two words to the broker that a worker is alive, of which the answer is whether partitions move."""
 METADATA_AGE_MS = 10_000
 """How old what a worker knows of the topics and their brokers may be."""
 _M_ARENA_MAX = -8
@@ -98,7 +101,7 @@ def create_app(settings: Settings) -> _App:
         broker_session_timeout=kafka.session_timeout_s,
         # Faust refuses less than the session's time.
         broker_request_timeout=max(REQUEST_S, kafka.session_timeout_s),
-        broker_heartbeat_interval=kafka.session_timeout_s / 10,
+        broker_heartbeat_interval=HEARTBEAT_S,
         # The checkpoint of a worker that lost its partition is refused, so a rebalance need not wait for it.
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
@@ -189,7 +192,9 @@ def run_worker(settings: Settings) -> None:
     _have_one_heap()
     # A third less CPU for large messages than asyncio's own loop.
     mode.loop.use("uvloop")
+    on_named = witnessed(settings)
     app = create_app(settings)
+    app.on_named = on_named
     serve(settings, app.health)
     try:
         Worker(app).execute_from_commandline()

@@ -15,6 +15,8 @@ from pathlib import Path
 from streams.settings import Settings
 
 CURRENT = "current"
+WITNESS = "witness"
+"""What the system calls the process beside a worker that outlives it (`streams/agents/witness.py`)."""
 WAITS_S = 120.0
 """A worker that moves has joined the others again within it, on a busy machine too."""
 

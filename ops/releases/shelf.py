@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from ops.files import sync, write_whole
 from ops.releases.formats import Formats
 from streams.errors import SpilldeckError, UsageError
-from streams.moving import CURRENT
+from streams.moving import CURRENT, WITNESS
 from streams.settings import Settings
 
 PREVIOUS = "previous"
@@ -194,12 +194,12 @@ class Shelf:
                 (path / _MARKER).unlink()
 
     def parts(self) -> list[Part]:
-        """Return the processes of this machine that interpreters of releases run."""
+        """Return the processes of this machine that interpreters of releases run, without workers' witnesses."""
         found = []
-        for process in psutil.process_iter(["cmdline"]):
+        for process in psutil.process_iter(["cmdline", "name"]):
             words: list[str] = process.info["cmdline"] or []
             interpreter, command, does, *_ = [*words, "", "", ""]
-            if not self._is_within(interpreter):
+            if not self._is_within(interpreter) or process.info["name"] == WITNESS:
                 continue
             follows = self._is_within(command) and Path(command).parents[1].name == CURRENT
             part = Part(

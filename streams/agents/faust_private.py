@@ -5,15 +5,20 @@ How batches are unpacked is in ``streams/kafka/large_batches.py``, as all reader
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 import faust
 from aiokafka.consumer import consumer as client
-from aiokafka.consumer import fetcher
-from aiokafka.errors import IllegalStateError
+from aiokafka.consumer import fetcher, group_coordinator
+from aiokafka.errors import IllegalStateError, for_code
+from aiokafka.protocol.group import LeaveGroupRequest
 from faust.stores.memory import Store as MemoryStore
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
+
+from streams.kafka.clients import aio_admin
+from streams.settings import KafkaSettings
 
 FETCH_WAIT_MS = 50
 """How long the broker holds back the answer that there is nothing new, where a question leaves partitions out."""
@@ -22,7 +27,10 @@ IDLE_WAIT_MS = 500
 
 
 class App(faust.App):
-    """An application without directories, which ends soon after it was told to."""
+    """An application without directories, which says by which name its group knows it."""
+
+    on_named: Callable[[str], None]
+    """Called with the name, empty when the group knows it no longer; from the consumer's thread."""
 
     def _create_directories(self) -> None:
         """Make none: nothing is kept in files, and a worker may be started where it cannot write."""
@@ -38,13 +46,30 @@ class _Fetcher(fetcher.Fetcher):
         return requests, *others
 
 
+class _Coordinator(group_coordinator.GroupCoordinator):
+    def __init__(self, *args: Any, on_named: Callable[[str], None], **kwargs: Any) -> None:
+        self._on_named = on_named
+        super().__init__(*args, **kwargs)
+
+    @property
+    def member_id(self) -> str:
+        return self._member_id
+
+    @member_id.setter
+    def member_id(self, name: str) -> None:
+        self._member_id = name
+        self._on_named(name)
+
+
 class _Thread(AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         # Faust says 1500 and has no setting for it. A question is of those partitions of which all is read; another
         # one of which all is read meanwhile must wait for its answer, while there is nothing new in those.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
-        client.Fetcher = _Fetcher  # by this name it makes its own when it starts
+        # By these names it makes its own when it starts.
+        client.Fetcher = _Fetcher
+        client.GroupCoordinator = partial(_Coordinator, on_named=transport.app.on_named)
         return consumer
 
 
@@ -79,6 +104,25 @@ class Worker(faust.Worker):
         super().__init__(app, redirect_stdouts=False, quiet=True, override_logging=False)
         # It is told that all has started, and shows the cursor again that it never hid, also in a file.
         self.spinner = None
+
+
+async def leave(kafka: KafkaSettings, group: str, member: str) -> None:
+    """Leave a group in the name of a member that is gone.
+
+    Raises
+    ------
+    aiokafka.errors.KafkaError, OSError
+        When Kafka does not answer, or refuses it.
+    """
+    client = aio_admin(kafka)
+    try:
+        await client.start()
+        coordinator = await client.find_coordinator(group)
+        answer = await client._send_request(LeaveGroupRequest(group, member), coordinator)
+        if answer.error_code:
+            raise for_code(answer.error_code)
+    finally:
+        await client.close()
 
 
 def fetched_end(app: faust.App, tp: TP) -> int | None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
@@ -57,7 +58,17 @@ def admin(kafka: KafkaSettings, **changes: Any) -> AdminClient:
 
 def aio_consumer(kafka: KafkaSettings, servers: list[str], **own: Any) -> Any:
     """Return a consumer of no group in Python, for the event loop that runs, at some servers of the settings' Kafka."""
-    secured: dict[str, Any] = {}
+    return AIOKafkaConsumer(bootstrap_servers=servers, **_secured(kafka), **own)
+
+
+def aio_admin(kafka: KafkaSettings) -> Any:
+    """Return a client in Python that can say what that of `admin` cannot; for the event loop that runs."""
+    return AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers, **_secured(kafka))
+
+
+def _secured(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return how a client in Python says who it is."""
+    secured: dict[str, Any] = {"security_protocol": kafka.protocol.upper()}
     if kafka.protocol.is_encrypted:
         secured |= {"ssl_context": tls.context(kafka, SECTION)}
     if kafka.protocol.has_user:
@@ -66,7 +77,7 @@ def aio_consumer(kafka: KafkaSettings, servers: list[str], **own: Any) -> Any:
             "sasl_plain_username": kafka.user,
             "sasl_plain_password": kafka.password.get_secret_value(),
         }
-    return AIOKafkaConsumer(bootstrap_servers=servers, security_protocol=kafka.protocol.upper(), **secured, **own)
+    return secured
 
 
 def faust_broker(kafka: KafkaSettings) -> dict[str, Any]:

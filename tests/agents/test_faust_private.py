@@ -8,11 +8,14 @@ import faust
 import mode
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.record._crecords import default_records
 from faust.exceptions import ProducerSendError
 from faust.stores.memory import Store
@@ -39,6 +42,8 @@ from streams.agents.faust_private import FETCH_WAIT_MS, IDLE_WAIT_MS, App, BookT
         (faust.App, "_create_directories", ["self"]),
         (faust.Event, "ack", ["self"]),
         (fetcher.PartitionRecords, "_unpack_records", ["self"]),
+        (AIOKafkaAdminClient, "_send_request", ["self", "request", "node_id"]),
+        (LeaveGroupRequest, "__init__", ["self", "group", "member_id"]),
     ],
 )
 def test_what_is_overridden_or_called_is_there_with_its_parameters(
@@ -51,6 +56,14 @@ def test_the_time_that_a_fetch_waits_is_where_it_is_set() -> None:
     assert "self._fetch_max_wait_ms = " in inspect.getsource(AIOKafkaConsumer.__init__)
     assert "self._fetcher = Fetcher(" in inspect.getsource(AIOKafkaConsumer.start)
     assert "self._max_wait_ms = max_wait_time" in inspect.getsource(FetchRequest.__init__)
+
+
+def test_by_which_name_the_group_knows_a_member_is_where_it_is_heard() -> None:
+    assert "self._coordinator = GroupCoordinator(" in inspect.getsource(AIOKafkaConsumer.start)
+    assert "self.member_id = " in inspect.getsource(GroupCoordinator.__init__)
+    assert "self.member_id = " in inspect.getsource(GroupCoordinator.reset_generation)
+    assert "self.reset_generation()" in inspect.getsource(GroupCoordinator._maybe_leave_group)
+    assert "self._coordinator.member_id = response.member_id" in inspect.getsource(CoordinatorGroupRebalance)
 
 
 async def _waits_of_fetches(read_out: bool) -> list[int]:

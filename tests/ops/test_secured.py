@@ -47,6 +47,7 @@ from tests.conftest import WAIT_S, wait_until_counted
 from tests.kafka import messages
 from tests.live import small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.redis_servers import until
 from tests.servers import redis_url
 from tests.workers import Workers
 
@@ -159,6 +160,8 @@ def test_a_spill_goes_its_whole_way_by_a_user_with_no_more_rights_than_needed(
             view = data.view(Choices(run=RUN))
         assert view.is_stored
         assert view.warnings == ()
+        workers.kill(0)
+        until(lambda: "its partitions move now" in workers.log(0))
         assert not re.search(OF_SCRAM, workers.log(0))
     finally:
         workers.stop()
