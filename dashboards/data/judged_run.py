@@ -11,12 +11,14 @@ from dashboards.data.books import automatic_of
 from streams.books.decided import newest
 from streams.books.judgement import Judgement, judged
 from streams.books.limits import TypeLimits
+from streams.books.pinned_books import PinnedBooks
 from streams.books.plain_limits import TooMany, too_many
 from streams.books.reader import BookReader
 from streams.books.replays import Replays
 from streams.books.run import RunBook
 from streams.books.shapes import Against, Late, PlotVerdict, State, against_run, plot_verdicts
 from streams.books.windows import last_minute
+from streams.checks.start import Known
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.process import plot_ranges
@@ -34,6 +36,10 @@ class JudgedRun:
     run_type: str
     reference: int | None
     """The run that it was compared with."""
+    compared: str
+    """What it was compared with, in words; empty if with nothing."""
+    book: str
+    """SHA-256 of the book that it was compared with, if that was pinned in place of a run."""
     earlier: tuple[int, ...]
     """Good ones before that, which say how runs scatter."""
     limits: TypeLimits
@@ -57,6 +63,7 @@ class JudgedRun:
         return self.judgement.to_json() | {
             "run": self.run,
             "reference": self.reference,
+            "reference_book": self.book,
             "earlier_references": self.earlier,
             "plots": {name: its.to_json() for name, its in self.shapes.items()},
             "too_many": [asdict(each) for each in self.too_many],
@@ -71,10 +78,17 @@ class StoredRun:
     book: RunBook
     late: Late | None
     """Its last minute, if it has one."""
-    reference: int | None
+    chosen: Automatic
+    """What it is compared with."""
     compared: RunBook | None
+    """The book of that, if it is a run."""
     earlier: Mapping[int, RunBook]
     """Good runs before that, the newest first."""
+
+    @property
+    def reference(self) -> int | None:
+        """The run that it is compared with; None if that is a book that was pinned, or nothing."""
+        return self.chosen.run
 
     def judged(self, limits: TypeLimits, false_alarm: float, known: Judgement | None = None) -> JudgedRun:
         """Return what is known of it.
@@ -91,13 +105,15 @@ class StoredRun:
         UsageError
             When it cannot be judged.
         """
-        found = judged(self.book, self.compared, false_alarm) if known is None else known
+        found = judged(self.book, self.compared, false_alarm, self._known) if known is None else known
         if found.problem:
             raise UsageError(f"run {self.run} cannot be judged: {found.problem}")
         return JudgedRun(
             run=self.run,
             run_type=self.book.totals.run_type,
             reference=self.reference,
+            compared=self.chosen.compared,
+            book=self.chosen.book.sha256 if self.chosen.book is not None else "",
             earlier=tuple(self.earlier),
             limits=limits,
             judgement=found,
@@ -110,7 +126,13 @@ class StoredRun:
         return plot_verdicts(self.book, self._against, limits, false_alarm, self.late, is_over=self.book.totals.ended)
 
     @property
+    def _known(self) -> Mapping[str, Known]:
+        return self.chosen.book.known if self.chosen.book is not None else {}
+
+    @property
     def _against(self) -> Against | None:
+        if self.chosen.book is not None:
+            return self.chosen.book.against
         if self.reference is None or self.compared is None:
             return None
         return against_run(self.reference, self.compared, self.earlier)
@@ -131,6 +153,7 @@ class StoredRuns:
         self._settings, self._redis = settings, redis
         self._shown = BookReader.shown(redis, settings)
         self._decisions = newest(settings, redis)
+        self._pinned = PinnedBooks(settings, redis)
         self._conditions = ConditionsStore.from_settings(settings)
 
     def read(self, run: int, *, session: str | None = None, reference: int | None = None) -> StoredRun:
@@ -147,6 +170,8 @@ class StoredRuns:
         ------
         UsageError
             When there is no such run, no such session, or no such reference.
+        SpilldeckError
+            When the book that was pinned as its reference is not to be had.
         """
         reader = self._shown if session is None else BookReader.of(self._redis, self._settings, session)
         if session is not None:
@@ -159,10 +184,12 @@ class StoredRuns:
         return self._beside(run, *self._with_late(self._shown, run, book))
 
     def _beside(self, run: int, book: RunBook, late: Late | None, reference: int | None = None) -> StoredRun:
-        chosen = automatic_of(self._shown, run, self._decisions()) if reference is None else Automatic(run=reference)
+        chosen = Automatic(run=reference)
+        if reference is None:
+            chosen = automatic_of(self._shown, run, self._decisions(), self._pinned.read)
         compared = self._book(self._shown, chosen.run) if chosen.run is not None else None
         earlier = {each: self._book(self._shown, each) for each in chosen.earlier}
-        return StoredRun(run=run, book=book, late=late, reference=chosen.run, compared=compared, earlier=earlier)
+        return StoredRun(run=run, book=book, late=late, chosen=chosen, compared=compared, earlier=earlier)
 
     def _refuse_no_session(self, session: str, run: int, runs: Collection[int]) -> None:
         """Refuse a session that nobody made, and one that does not have a run; say what there is."""

@@ -222,6 +222,12 @@ def _reference(view: View, choices: Choices) -> Any:
     shown = view.reference
     if choices.reference is None and choices.reference_file is None and shown is None:
         good = view.automatic.run
+        if view.automatic.book is not None:
+            said = f"Compare with what was pinned: {view.automatic.compared}"
+            return _group("Reference", choose("Pinned book", "reference=", said=said, key="b"))
+        if view.automatic.lost:
+            lost = html.Span("what was pinned is not here", className="why", title=_why(view))
+            return _group("Reference", lost, _unpin(view))
         earlier = previous_of_type(view) if good is None else good
         if earlier is None:
             return _group("", html.Span("No earlier run", className="choice off"))
@@ -258,7 +264,7 @@ def _compared_with(view: View, choices: Choices) -> str:
     if choices.reference_file is not None:
         return shown.in_full if shown is not None else f"{choices.reference_file}, not here"
     if shown is not None:
-        return shown.in_full + _age(view, shown.run)
+        return shown.in_full + (_age(view, shown.run) if shown.run is not None else "")
     return book_words(choices.reference, choices.reference_session, "Run") + _age(view, choices.reference)
 
 
@@ -268,8 +274,10 @@ def _chosen_by(view: View) -> str:
 
 def _why(view: View) -> str:
     """Say how the reference is chosen if nobody does, and which newer runs were passed over for it."""
+    if view.automatic.lost:
+        return f"{view.automatic.lost[0].upper()}{view.automatic.lost[1:]}."
     if view.automatic.is_pinned:
-        return "Somebody pinned it for the runs of this type: spilldeck references list."
+        return "Somebody pinned it for the runs of this type: spilldeck references pinned."
     passed = [f"run {run} ({why})" for run, why in view.automatic.passed_over.items()]
     listed = ", ".join(passed[:PASSED_OVER_NAMED]) + (", …" if len(passed) > PASSED_OVER_NAMED else "")
     over = f" Passed over: {listed}." if passed else ""

@@ -170,6 +170,9 @@ def explain(
         raise UsageError(f"there is no plot {unknown[0]}: docs/plots.md lists them")
     with servers() as (settings, redis):
         stored = StoredRuns(settings, redis).read(run, reference=reference)
+    if stored.chosen.book is not None:
+        its_book = f"{stored.chosen.compared}, which was pinned"
+        raise UsageError(f"run {run} is compared with the book of {its_book}: name a run, --reference RUN")
     if stored.reference is None or stored.compared is None:
         raise UsageError(f"no earlier run of the type of run {run} is good: name one, --reference RUN")
     book, limits = stored.book, limits_of(settings).of(stored.book.totals.run_type)
@@ -221,14 +224,14 @@ def _print_shapes(found: "JudgedRun", off: "Sequence[PlotVerdict]") -> None:
     from streams.books.shapes import State, words
     from streams.experiment import experiment
 
-    shapes, other = found.shapes, found.reference
-    if other is None:
+    shapes = found.shapes
+    if not found.compared:
         out.print("No earlier run of its type is good: no plot is compared.")
         return
     for verdict in off:
         style = "red" if verdict.state is State.BAD else "yellow"
         out.print(Text(f"{experiment().plots[verdict.plot].title}: {words(verdict)}", style=style))
     states = Counter(verdict.state for verdict in shapes.values())
-    as_before = f"{states[State.GOOD]} plots as in run {other}"
+    as_before = f"{states[State.GOOD]} plots as in {found.compared}"
     rest = ", ".join(f"{count} {state}" for state, count in states.items() if state not in {State.GOOD, State.BAD})
     out.print(f"{as_before}{f'; {rest}' if rest else ''}.", soft_wrap=True)
