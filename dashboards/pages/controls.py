@@ -8,10 +8,13 @@ from dash import html
 from dashboards.choices import LAST_MINUTE, NOW, ROTATE_S, Beside, Choices, Mode, book_of
 from dashboards.data import RunSummary, View, book_words, window_words
 from dashboards.data.automatic import GOOD
+from dashboards.make import window_verdicts
 from dashboards.pages.links import act, beside, choose, decide, log_button, to_page
+from streams.books import shapes
 from streams.books.replays import called
+from streams.books.shapes import State
 from streams.experiment import experiment
-from streams.freshness import span
+from streams.freshness import MARK, span
 from streams.settings import LIVE
 
 WINDOWS_NAMED = 12
@@ -28,10 +31,11 @@ def controls(view: View, choices: Choices, names: Sequence[str], beside: Beside 
             *_against(view, choices),
             _freezing(view, choices, log_button(key="e")),
             *_rotation(choices),
-            *_scrub_bar(view, choices),
+            *_scrub_bar(view, choices, ""),
         ]
     if not names:
         return [_run(view, choices), _group("", log_button(key="e"))]
+    alone = names[0] if len(names) == 1 else ""
     return [
         _run(view, choices),
         _window("Whole run", choices),
@@ -41,11 +45,11 @@ def controls(view: View, choices: Choices, names: Sequence[str], beside: Beside 
             choose("Error bars", f"errors={'' if choices.errors else 1}", said="Draw error bars", on=choices.errors),
             act("Reset ranges", "reset", said="Show the axes from end to end"),
         ),
-        _freezing(view, choices, log_button(names[0] if len(names) == 1 else "", key="e")),
+        _freezing(view, choices, log_button(alone, key="e")),
         _reference(view, choices),
         *_replay(view),
         *_rotation(choices),
-        *(_scrub_bar(view, choices) if len(names) == 1 or choices.window is not None else ()),
+        *(_scrub_bar(view, choices, alone) if alone or choices.window is not None else ()),
     ]
 
 
@@ -91,30 +95,43 @@ def _freezing(view: View, choices: Choices, *more: Any) -> Any:
     )
 
 
-def _scrub_bar(view: View, choices: Choices) -> list[Any]:
-    """Return the windows of the run side by side, each a link, and a step to either side of the one that is shown."""
+def _scrub_bar(view: View, choices: Choices, name: str) -> list[Any]:
+    """Return the windows of the run side by side, each a link, and a step to either side of the one that is shown.
+
+    Parameters
+    ----------
+    name
+        The plot that is shown alone, of which each window says what is known; empty if several are.
+    """
     windows, shown = view.windows, view.window_at(choices.window)
     if len(windows) < 2:
         return []
     at = len(windows) if shown is None else shown
 
-    def step(words: str, to: int) -> Any:
+    def step(title: str, to: int) -> Any:
         if not 0 <= to < len(windows):
-            return html.Span(words, className="choice off")
-        return choose(words, f"window={windows[to].start}", said=f"Window of {window_words(windows[to])}")
+            return html.Span(title, className="choice off")
+        return choose(title, f"window={windows[to].start}", said=f"Window of {window_words(windows[to])}")
 
-    bar = [
-        # The steps are for the keyboard.
-        html.A(
-            window_words(window)[:5] if len(windows) <= WINDOWS_NAMED else "",
-            href=f"?window={window.start}",
-            title=window_words(window),
-            className="on" if place == shown else "",
-            tabIndex="-1",
-            **{"data-set": f"window={window.start}", "aria-label": f"Window of {window_words(window)}"},
+    verdicts = window_verdicts(view, name)
+    bar = []
+    for place, window in enumerate(windows):
+        its = verdicts.get(window.start)
+        is_off = its is not None and its.state in {State.BAD, State.WARNING}
+        mark = f"{MARK[its.level]} " if its is not None and is_off else ""
+        told = f": {shapes.words(its)}" if its is not None else ""
+        level = its.level.value if its is not None else ""
+        bar.append(
+            # The steps are for the keyboard.
+            html.A(
+                f"{mark}{window_words(window)[:5] if len(windows) <= WINDOWS_NAMED else ''}".strip(),
+                href=f"?window={window.start}",
+                title=f"{window_words(window)}{told}",
+                className=f"{level}{' on' if place == shown else ''}".strip(),
+                tabIndex="-1",
+                **{"data-set": f"window={window.start}", "aria-label": f"Window of {window_words(window)}{told}"},
+            )
         )
-        for place, window in enumerate(windows)
-    ]
     said = [window_words(windows[shown])] if shown is not None else []
     row = [
         html.Span("Windows", className="what"),

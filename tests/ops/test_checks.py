@@ -12,7 +12,8 @@ import pytest
 
 from dashboards.choices import Choices
 from dashboards.data import Data, View, judged_run
-from dashboards.make import shown_verdict
+from dashboards.make import shown_verdict, window_verdicts
+from dashboards.pages.controls import controls
 from ops.commands.checks import tell
 from ops.console import out
 from ops.stack import LocalStack
@@ -118,6 +119,15 @@ def test_each_window_of_a_run_is_listed_with_what_is_known_of_it(
             until(lambda its=each: (seen := of_window(data, its)).shown[PLOT].sum() and seen.reference)
             view = of_window(data, each)
             assert shown_verdict(view, PLOT).state == each["plots"][PLOT]["state"], "as the page says it of this window"
+        until(lambda: len(data.view(Choices(run=OTHER_TABLES), PLOT).history.windows) == len(windows))
+        view = data.view(Choices(run=OTHER_TABLES), PLOT)
+    beside = window_verdicts(view, PLOT)
+    assert {at: its.state for at, its in beside.items()} == {
+        each["since_s"]: each["plots"][PLOT]["state"] for each in windows
+    }
+    bar = str(controls(view, Choices(run=OTHER_TABLES), [PLOT])[-1])
+    assert bar.count("className='bad'") == sum(its.state == "bad" for its in beside.values())
+    assert bar.count("Most of all: Slab") >= bar.count("className='bad'"), "what is off is said beside the window"
     states = [each["plots"][PLOT]["state"] for each in windows]
     assert {*states} <= {"bad", "not enough data"}
     assert "bad" in states
