@@ -33,7 +33,7 @@ from dashboards.log_ins import LogIn, LogIns
 from dashboards.logbook import Logbook
 from dashboards.pages.checklist import lines
 from dashboards.refusals import Said, refused, sentence
-from dashboards.run_acts import OfReplay, OfRun, OfType
+from dashboards.run_acts import OfReplay, OfRun, OfType, ToPin
 from dashboards.threads import Threads, peer_of
 from schemas.records import Action, ActionKind
 from schemas.wire import MAX_TIME_US
@@ -187,7 +187,7 @@ class Acts:
             "/act/acknowledge-alarm": _Act(says=_Acknowledge, do=self._acknowledge, needs=Role.SHIFTER),
             "/act/shelve-alarm": _Act(says=_Shelve, do=self._shelve, needs=Role.SHIFTER),
             "/act/end-run": _Act(says=OfRun, do=partial(self._by, run_acts.end), needs=Role.SHIFTER),
-            "/act/pin-reference": _Act(says=OfRun, do=partial(self._by, run_acts.pin), needs=Role.EXPERT),
+            "/act/pin-reference": _Act(says=ToPin, do=partial(self._by, run_acts.pin), needs=Role.EXPERT),
             "/act/unpin-reference": _Act(says=OfType, do=partial(self._by, run_acts.unpin), needs=Role.EXPERT),
             "/act/promote-replay": _Act(says=OfReplay, do=partial(self._by, run_acts.promote), needs=Role.EXPERT),
             "/act/restore-run": _Act(says=OfRun, do=partial(self._by, run_acts.restore), needs=Role.EXPERT),

@@ -20,7 +20,7 @@ from dashboards.addresses import within
 from dashboards.choices import Choices, passed_over
 from dashboards.data import Data, ShownSpill, View
 from dashboards.figures.theme import LIGHT, THEMES
-from dashboards.make import FigureCache
+from dashboards.make import FigureCache, windows_told
 from dashboards.pages.alarms import bell, listed_alarms
 from dashboards.pages.controls import controls
 from dashboards.pages.dialogs import counted, listed_flags, plain, runs_list
@@ -230,7 +230,8 @@ def versions(view: View, theme: str | None, choices: Choices, names: list[str]) 
     """Return what changes when a page's figures do, their axes, and its choices."""
     replays = [(each.plan.session, each.plan.runs, each.promoted, each.state) for each in view.replays]
     reference = view.reference and view.reference.called
-    about = choices, view.run, reference, view.automatic, view.runs.version, view.windows, names, replays, bell(view)
+    windows = view.windows, windows_told(view)
+    about = choices, view.run, reference, view.automatic, view.runs.version, windows, names, replays, bell(view)
     return {
         "figures": version(view.version, theme, choices.but(rotate_s=None), names),
         "axes": version(view.run, choices.log, view.reference and choices.mode, names),

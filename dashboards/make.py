@@ -21,7 +21,7 @@ from dashboards.figures.trends import trend_figure
 from schemas.columns import F8, I8
 from streams.books import situation
 from streams.books.book import new_histogram
-from streams.books.cells import same_bins
+from streams.books.cells import Cells, same_bins
 from streams.books.issues import PLOT, known_of
 from streams.books.key_number import KeyNumber, what
 from streams.books.shapes import PlotVerdict, plot_verdict
@@ -196,6 +196,30 @@ def _verdict(view: View, name: str) -> PlotVerdict:
     against = view.reference.against if view.reference is not None else None
     part = "" if view.window is None else _window(view)
     return plot_verdict(name, view.shown[name], *of, against, view.limits, part=part, is_over=view.is_over)
+
+
+def windows_told(view: View) -> list[tuple[int, int]]:
+    """Return which windows of a run are judged by themselves, with how many spills: all but one that goes on."""
+    found = [(each.at, each.spills) for each in view.history.windows]
+    return found if view.is_over else found[:-1]
+
+
+def window_verdicts(view: View, name: str) -> dict[int, PlotVerdict]:
+    """Return what is known of a plot in each window that is judged, by where that begins: as if it were chosen."""
+    if name not in experiment().plots:
+        return {}
+    against = view.reference.against if view.reference is not None else None
+    judged, packed = dict(windows_told(view)), {each.at: each.packed for each in view.history.windows}
+    found, spills = {}, view.run_spills
+    for window in view.windows:
+        if window.start in judged and packed[window.start]:
+            its = (spills.time_us >= window.start * 1_000_000) & (spills.time_us < window.end * 1_000_000)
+            of = int(its.sum()), int(spills.triggers[its].sum())
+            histogram = Cells.unpack(packed[window.start]).histogram()
+            found[window.start] = plot_verdict(
+                name, histogram, *of, against, view.limits, part="this window", is_over=True
+            )
+    return found
 
 
 def _compared(view: View, other: Reference, name: str) -> Compared:

@@ -31,6 +31,12 @@ class OfRun(Said):
     reason: Annotated[str, Field(max_length=1000)] = ""
 
 
+class ToPin(OfRun):
+    """What is asked to be compared with: the book that is a run's, or that of a replay of it."""
+
+    replay: Annotated[str, Field(max_length=100)] = ""
+
+
 class OfType(Said):
     """What is asked of a type of runs."""
 
@@ -62,9 +68,12 @@ def drop(settings: Settings, redis: Redis, said: OfReplay, **by: str) -> None:
         sessions.drop(plan.session, said.reason)
 
 
-def pin(settings: Settings, redis: Redis, said: OfRun, **by: str) -> None:
-    """Have the runs of its type be compared with a run."""
-    pinning.pin(settings, redis, said.run, reason=said.reason, **by)
+def pin(settings: Settings, redis: Redis, said: ToPin, **by: str) -> None:
+    """Have the runs of its type be compared with a run, or with what a replay made of it."""
+    if said.replay:
+        pinning.pin_replay(settings, redis, said.replay, said.run, reason=said.reason, **by)
+    else:
+        pinning.pin(settings, redis, said.run, reason=said.reason, **by)
 
 
 def unpin(settings: Settings, redis: Redis, said: OfType, **by: str) -> None:

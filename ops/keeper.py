@@ -186,6 +186,7 @@ class Keeper:
                 produced_ms=book.totals.produced_ms,
                 reference=its.reference,
                 earlier=its.earlier,
+                book=its.book,
                 flags=proposed(its),
             )
             action = new_action(

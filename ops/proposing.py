@@ -24,7 +24,7 @@ def proposed(its: JudgedRun) -> tuple[Proposed, ...]:
         return (Proposed(Verdict.UNKNOWN, f"{several(its.judgement.counted, 'spill')}, too few to tell"), *wrong)
     states = [verdict.state for verdict in its.shapes.values()]
     earlier = f" and {len(its.earlier)} before" if its.earlier else ""
-    as_in = f"{states.count(State.GOOD)} plots as in run {its.reference}{earlier}" if its.reference is not None else ""
+    as_in = f"{states.count(State.GOOD)} plots as in {its.compared}{earlier}" if its.compared else ""
     why = f"nothing is known to be wrong{' otherwise' if wrong else ''}; {as_in or 'no run to compare with'}"
     return (Proposed(Verdict.GOOD, why), *wrong[:MOST])
 

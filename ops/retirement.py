@@ -54,7 +54,7 @@ class Retirement:
         over
             The runs that have ended, as live has them, and of which nothing is being made again.
         """
-        pinned = {pins[-1].run for pins in decisions.pins.values() if pins}
+        pinned = {pins[-1].run for pins in decisions.pins.values() if pins and not pins[-1].book}
         asked = 0
         for run in self._due(over):
             is_wanted = run in pinned or time.time() - self._retiring.restored_s(run) < BACK_S

@@ -234,6 +234,9 @@ class ActionKind(StrEnum):
     """Subject is the run, before and after as in a promotion."""
     PIN_REFERENCE = "pin reference"
     """Subject is a type of runs, before and after the run that they are compared with, null for the newest good one."""
+    PIN_BOOK = "pin book"
+    """Subject is a type of runs, before it as in a pin of a run, after it the book that they are compared with: of
+    which run, its SHA-256, and itself, compressed and in base64."""
     END_RUN = "end run"
     """Subject is a run that its DAQ did not end, before it how it stood."""
     FLAG = "flag"

@@ -1,13 +1,15 @@
 """Whole sources to books without any server: the same functions that the workers call, in one process."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from schemas.records import RawSpill, ReconstructedSpill, RunControl
 from streams.books.book import Book, Ranges
 from streams.books.judgement import Judgement, judged
 from streams.books.run import RunBook, RunPart
+from streams.checks.start import Known
 from streams.errors import UsageError
 from streams.experiment import experiment
 from streams.run_conditions import RunConditions
@@ -48,6 +50,8 @@ class RunResult:
     """Why spills were rejected, a sentence each: the first `REMEMBERED`."""
     lacking: dict[str, str] = field(default_factory=dict)
     """Detector, or ``detector.table`` → which tables its conditions lack for it."""
+    known: Mapping[str, Known] = field(default_factory=dict)
+    """What another run had of each group of channels, which tells what this one should have."""
     _judgement: Judgement | None = field(default=None, init=False)
 
     def run_book(self) -> RunBook:
@@ -64,7 +68,7 @@ class RunResult:
     def judgement(self) -> Judgement:
         """Return what is wrong with the run, when it is complete; it is judged once, however often somebody asks."""
         if self._judgement is None:
-            self._judgement = judged(self.run_book())
+            self._judgement = judged(self.run_book(), known=self.known)
         return self._judgement
 
     def remember(self, rejection: str) -> None:
@@ -97,11 +101,13 @@ class Processor:
     ----------
     conditions_of
         Gives a run's conditions.
+    known
+        What another run had of each group of channels, see `known_of`.
     """
 
-    def __init__(self, conditions_of: ConditionsOf) -> None:
+    def __init__(self, conditions_of: ConditionsOf, known: Mapping[str, Known] = MappingProxyType({})) -> None:
         self.results: dict[int, RunResult] = {}
-        self._conditions_of = conditions_of
+        self._conditions_of, self._known = conditions_of, known
         self._taken = 0
         self._waiting: dict[int, list[Outcome]] = {}
 
@@ -122,7 +128,8 @@ class Processor:
 
     def _result(self, run: int) -> RunResult:
         if run not in self.results:
-            self.results[run] = RunResult(run=run, part=RunPart(), book=Book(plot_ranges(run, self._conditions_of)))
+            book = Book(plot_ranges(run, self._conditions_of))
+            self.results[run] = RunResult(run=run, part=RunPart(), book=book, known=self._known)
         return self.results[run]
 
     def _count(self, run: int) -> None:

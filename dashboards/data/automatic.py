@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from streams.books.decisions import Decisions
+from streams.books.kept_book import KeptBook
 from streams.books.layout import Place
 from streams.books.plain_limits import FEW_PERCENT, too_many
 from streams.books.totals import Totals
@@ -38,8 +39,21 @@ class Automatic:
     """Good ones before it, the newest first: how they scatter is no change. None before one that is pinned."""
     is_pinned: bool = False
     """Somebody decided it, for all runs of the type."""
+    book: KeptBook | None = None
+    """The book that was pinned, in place of a run."""
+    called: str = ""
+    """Whence that book is: ``replay new-t0``."""
+    lost: str = ""
+    """Why the book that was pinned is not to be had: no other takes its place, as nobody decided that."""
     passed_over: Mapping[int, str] = field(default_factory=dict)
     """Newer runs of the type, and why they were not chosen."""
+
+    @property
+    def compared(self) -> str:
+        """What is compared with, in words: ``run 9012``; empty if nothing is."""
+        if self.book is not None:
+            return f"run {self.book.run}, {self.called}"
+        return "" if self.run is None else f"run {self.run}"
 
 
 class Chooser:

@@ -12,11 +12,13 @@ from dashboards.data.view import RunSummary, StoredRuns
 from schemas.records import NO_RUN
 from streams.books import situation
 from streams.books.decisions import Decisions
+from streams.books.kept_book import KeptBook
 from streams.books.layout import Place
 from streams.books.progress import Progress
 from streams.books.promotions import Promoted
 from streams.books.reader import BookReader
 from streams.books.totals import Totals
+from streams.errors import SpilldeckError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,11 @@ class Books:
         found = ((at, one) for at, one in self.read.items() if at not in self.compared)
         return {at: one for at, one in found if one is not NOTHING and not one.is_unreadable}
 
+    @property
+    def is_at_a_loss(self) -> bool:
+        """Whether a book that was pinned was not to be had."""
+        return any(each.lost for each in self.automatic.values())
+
     def has_read(self, wanted: Wanted) -> bool:
         """Return whether there is nothing more to be read of what somebody looks at."""
         run = self.current if wanted.run is None else wanted.run
@@ -123,6 +130,11 @@ class Books:
             return True
         one = self.read.get((run, wanted.session))
         return one is not None and (one is NOTHING or one.is_unreadable or one.has([wanted]))
+
+
+def nothing_pinned(sha256: str) -> KeptBook:
+    """Say of any book that nobody pinned it; raises SpilldeckError."""
+    raise SpilldeckError(f"the book {sha256} is not here")
 
 
 class BooksReader:
@@ -140,6 +152,8 @@ class BooksReader:
         Reads a run.
     decisions
         Give what people decided.
+    pinned
+        Gives a book that was pinned, see `PinnedBooks`.
     """
 
     def __init__(
@@ -149,8 +163,9 @@ class BooksReader:
         promoted: Callable[[], Promoted],
         run_reader: RunReader,
         decisions: Callable[[], Decisions] = Decisions,
+        pinned: Callable[[str], KeptBook] = nothing_pinned,
     ) -> None:
-        self._decisions = decisions
+        self._decisions, self._read_pinned = decisions, pinned
         self._shown = shown
         self._reader_of = reader_of
         self._promoted = promoted
@@ -239,21 +254,32 @@ class BooksReader:
         places, found = books.at.shown.places, dict[int, Automatic]()
         decisions = self._decisions()
         for run in looked_at:
-            pinned = _pinned(decisions, run, places)
-            if pinned is not None and pinned not in books.avoided:
-                found[run] = Automatic(run=pinned, is_pinned=True)
+            try:
+                pinned = _pinned(decisions, run, places, self._read_pinned)
+            except SpilldeckError as error:
+                pinned = Automatic(is_pinned=True, lost=str(error))
+            if pinned is not None and pinned.run not in books.avoided:
+                found[run] = pinned
             else:
                 earlier = (each for each in books.same_type_before(run) if each not in books.avoided)
                 found[run] = self._chooser.choose(earlier, places, _began_ms(places, run))
         return found
 
 
-def automatic_of(reader: BookReader, run: int, decisions: Decisions) -> Automatic:
-    """Return what a run is compared with if nobody chooses; errors of Redis are passed on."""
+def automatic_of(
+    reader: BookReader, run: int, decisions: Decisions, read_pinned: Callable[[str], KeptBook] = nothing_pinned
+) -> Automatic:
+    """Return what a run is compared with if nobody chooses; errors of Redis are passed on.
+
+    Raises
+    ------
+    SpilldeckError
+        When that is a book that was pinned, and is not to be had.
+    """
     extent = _extent(reader)
-    pinned = _pinned(decisions, run, extent.places)
+    pinned = _pinned(decisions, run, extent.places, read_pinned)
     if pinned is not None:
-        return Automatic(run=pinned, is_pinned=True)
+        return pinned
     books = Books(at=At(shown=extent), runs=_listed(Books(), extent))
     chooser = Chooser(lambda each: reader.runs([each]).get(each), lambda: decisions)
     return chooser.choose(books.same_type_before(run), extent.places, _began_ms(extent.places, run))
@@ -263,13 +289,23 @@ def _began_ms(places: Mapping[int, Place], run: int) -> int:
     return places[run].first_ms if run in places else 0
 
 
-def _pinned(decisions: Decisions, run: int, places: Mapping[int, Place]) -> int | None:
-    """Return the run that somebody decided one to be compared with, if it is there and another."""
+def _pinned(
+    decisions: Decisions, run: int, places: Mapping[int, Place], read: Callable[[str], KeptBook]
+) -> Automatic | None:
+    """Return what somebody decided a run to be compared with, if it is of another, and a run that is there.
+
+    Raises
+    ------
+    SpilldeckError
+        When it is a book that is not to be had.
+    """
     place = places.get(run)
-    if place is None:
+    pin = decisions.pinned(place.run_type, 1000 * place.produced_ms) if place is not None else None
+    if pin is None or pin.run == run:
         return None
-    pinned = decisions.pinned(place.run_type, 1000 * place.produced_ms)
-    return pinned if pinned in places and pinned != run else None
+    if pin.book:
+        return Automatic(book=read(pin.book), called=pin.called, is_pinned=True)
+    return Automatic(run=pin.run, is_pinned=True) if pin.run in places else None
 
 
 def _extent(reader: BookReader) -> Extent:

@@ -21,6 +21,7 @@ from streams.settings import Settings
 Explanations = Mapping[int, Mapping[str, Explained]]
 """Run → plot that is off → whether its conditions explain it."""
 SOUGHT = Explained(answer=Answer.SOUGHT)
+OF_BOOK = "it is compared with a book that was pinned, and not with a run"
 SOON_S = 30.0
 """Time after which a run is looked at again of which another plot is off: many are told off one after the other."""
 AGAIN_S = 300.0
@@ -79,6 +80,8 @@ class Explainer:
 
     def _of(self, books: Books, run: int, off: list[str], now_s: float) -> Mapping[str, Explained]:
         one, reference = books.one(run, None), books.automatic_reference(run).run
+        if books.automatic_reference(run).book is not None:
+            return dict.fromkeys(off, nobody_knows(OF_BOOK))
         other = books.one(reference, None)
         if reference is None or other is NOTHING:
             return {}

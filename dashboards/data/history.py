@@ -2,10 +2,10 @@
 
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streams.books.book import Ranges, axes_of
-from streams.books.cells import Histogram
+from streams.books.cells import Cells, Histogram
 from streams.books.key_number import KeyNumber, key_number, measures_of
 from streams.books.reader import BookReader
 from streams.books.spill_numbers import SpillNumber, of_plot
@@ -34,6 +34,8 @@ class Point:
     """None without entries."""
     measures: tuple[KeyNumber | None, ...] = ()
     """Of the plot, in their order."""
+    packed: bytes = field(default=b"", repr=False, compare=False)
+    """Of a window, the plot's counts, see `Cells.pack`."""
 
 
 def point(name: str, ranges: Ranges, histogram: Histogram, *, at: int, spills: int) -> Point:
@@ -93,7 +95,8 @@ class KeyNumbers:
         if key not in self._known:
             histogram = reader.plot(name, run, ranges, part)
             at = run if part is None else part.start
-            self._known[key] = point(name, ranges, histogram, at=at, spills=spills)
+            found = point(name, ranges, histogram, at=at, spills=spills)
+            self._known[key] = found if part is None else replace(found, packed=Cells.of(histogram).pack())
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
         return self._known[key]

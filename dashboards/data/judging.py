@@ -18,7 +18,7 @@ SPILLS_AT_ONCE = 20
 """Spills of which the counts are read together."""
 
 _Against = tuple[int | None, str]
-"""A run that is compared with, and its version."""
+"""A run that is compared with, and its version; or no run, and the SHA-256 of a book that was pinned."""
 Judgements = Mapping[tuple[int, str | None], Judgement]
 """Run and session, as in `Books.read` → what is wrong with it."""
 
@@ -61,7 +61,11 @@ class Judges:
 
     def _against(self, books: Books, run: int) -> _Against:
         """Return what a run is compared with, and have it be known what that had."""
-        other = books.automatic_reference(run).run
+        automatic = books.automatic_reference(run)
+        if automatic.book is not None:
+            self._known[None, automatic.book.sha256] = automatic.book.known
+            return None, automatic.book.sha256
+        other = automatic.run
         one = books.one(other, None)
         against = (other, one.version)
         if other is None or one is NOTHING:

@@ -38,7 +38,12 @@ class ShapeJudges:
 
     def _compared(self, books: Books, at: tuple[int, str | None]) -> tuple[object, Against | None]:
         """Return what a run is judged against, and what tells it from another."""
-        other = books.automatic_reference(at[0]).run
+        automatic = books.automatic_reference(at[0])
+        if automatic.book is not None:
+            if at not in self._against or self._against[at][0] is not automatic.book:
+                return automatic.book, automatic.book.against
+            return self._against[at]
+        other = automatic.run
         reference, earlier = books.one(other, None), books.earlier_references(at[0])
         key = other, reference.version, *(each.version for each in earlier.values())
         if at in self._against and self._against[at][0] == key:

@@ -12,7 +12,7 @@ from streams.books import situation
 from streams.books.changed import Side, changed
 from streams.books.checklists import KEPT
 from streams.books.decided import Record, newest, record
-from streams.books.decisions import Decisions
+from streams.books.decisions import Decisions, pin_of
 from streams.books.duties import Duty, Taken, duties, is_done
 from streams.books.flags import Shares, of_run, shares
 from streams.books.handover import Compared, Shift, ShiftRun
@@ -193,6 +193,9 @@ def _decided(its: Record) -> str:
     match action.kind:
         case ActionKind.PIN_REFERENCE:
             to = f"run {runs}" if runs else "the newest good one again"
+            return f"Runs of type {action.subject or 'that nobody said'} are compared with {to}"
+        case ActionKind.PIN_BOOK:
+            to = f"the book of run {runs}, {pin_of(action).called}"
             return f"Runs of type {action.subject or 'that nobody said'} are compared with {to}"
         case ActionKind.PROMOTE:
             return f"The book of run {runs} is that of the {called(action.subject)}"

@@ -19,6 +19,7 @@ from dashboards.data.shapes import ShapeJudges, Shapes
 from dashboards.data.waiting import Waiting, WaitingWatcher
 from streams.books.connect import AWAY, refusal, risks_of
 from streams.books.limits import LimitsFile
+from streams.books.pinned_books import PinnedBooks
 from streams.books.reader import BookReader
 from streams.books.replays import Replays
 from streams.books.watchers import Watching, watching
@@ -92,7 +93,8 @@ class StoreWatcher:
         # Each remembers the list of its session's runs; a browser may name any session.
         reader_of = lru_cache(READERS_KEPT)(partial(BookReader.of, redis, settings))
         run_reader = RunReader(shown, ConditionsStore.from_settings(settings))
-        self._books = BooksReader(shown, reader_of, decisions.look, run_reader, lambda: decisions.known)
+        pinned = PinnedBooks(settings, redis)
+        self._books = BooksReader(shown, reader_of, decisions.look, run_reader, lambda: decisions.known, pinned.read)
         self._judges = Judges(lambda session: shown if session is None else reader_of(session))
         self._limits = LimitsFile(settings.checks.limits)
         self._shapes = ShapeJudges(self._limits)
@@ -140,7 +142,7 @@ class StoreWatcher:
     def _with_books(self, last: Store, spans: Spans, wanted: Sequence[Wanted]) -> Store:
         at, books = self._books.look(wanted), last.books
         waiting = self._waiting.look(spans, at.shown.progress)
-        if not books.is_read or at != books.at or not all(map(books.has_read, wanted)):
+        if not books.is_read or at != books.at or books.is_at_a_loss or not all(map(books.has_read, wanted)):
             spread_over = len(spans) if waiting.messages else 0
             books = self._books.read(books, at, wanted, spread_over=spread_over)
         return replace(last, books=books, waiting=waiting)

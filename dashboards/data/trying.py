@@ -48,7 +48,7 @@ class Difference:
 def difference(now: JudgedRun, then: JudgedRun) -> Difference:
     """Return what is told of a run by the limits that are in force, and what by others."""
     spills = several(now.judgement.spills, "spill")
-    compared = f", compared with run {now.reference}" if now.reference is not None else ""
+    compared = f", compared with {now.compared}" if now.compared else ""
     both = [_told(each) for each in (now, then)]
     pairs = [(before, after) for before, after in zip(*(each.values() for each in both), strict=True)]
     return Difference(

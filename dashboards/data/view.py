@@ -101,6 +101,8 @@ class Reference:
     """Gives that of a plot; None if a file does not have it."""
     spills: SpillFacts | None
     """None of a file: nobody knows of which spills it is."""
+    triggers: int | None
+    """Particle triggers that it is of; None of a file: nobody knows."""
     hits: Hits | None
     """By channel; None if nobody asked for them, and of a file."""
     chosen: bool
@@ -111,9 +113,8 @@ class Reference:
     @property
     def against(self) -> Against:
         """It as something that plots are judged against."""
-        triggers = None if self.spills is None else int(self.spills.triggers.sum())
         earlier = [each.against for each in self.earlier]
-        return Against(called=self.called, histogram=self.histogram, triggers=triggers, earlier=earlier)
+        return Against(called=self.called, histogram=self.histogram, triggers=self.triggers, earlier=earlier)
 
     @classmethod
     def of_run(
@@ -134,8 +135,27 @@ class Reference:
             run=run,
             histogram=book.book.__getitem__,
             spills=spills,
+            triggers=int(spills.triggers.sum()),
             hits=hits,
             chosen=chosen,
+        )
+
+    @classmethod
+    def of_book(cls, automatic: Automatic) -> Self | None:
+        """Return the book that was pinned; None if there is none."""
+        book = automatic.book
+        if book is None:
+            return None
+        return cls(
+            its=f"book:{book.sha256}",
+            called=f"run {book.run}",
+            in_full=f"Run {book.run}, {automatic.called}",
+            run=None,
+            histogram=book.histograms.get,
+            spills=None,
+            triggers=book.triggers,
+            hits=None,
+            chosen=False,
         )
 
     @classmethod
@@ -149,6 +169,7 @@ class Reference:
             run=None,
             histogram=file.histograms.get,
             spills=None,
+            triggers=None,
             hits=None,
             chosen=True,
         )
@@ -272,7 +293,8 @@ class View:
     @property
     def is_as_judged(self) -> bool:
         """Whether the plots are shown as `shapes` has judged them: those of the whole run as it is now."""
-        usual = book_of(self.automatic.run) or None
+        book = self.automatic.book
+        usual = f"book:{book.sha256}" if book is not None else book_of(self.automatic.run) or None
         return self.window is None and not self.is_frozen and (self.reference and self.reference.its) == usual
 
     @property

@@ -127,12 +127,15 @@ class Viewer:
         is_taken = run == books.current and choices.session is None and not observed.run_ended and not is_frozen
         stand_since_ms = one.book.totals.counted_ms if is_taken and not fault and stand(observed) else 0
         history = one.histories.get(plot) if plot is not None else None
+        automatic, is_left = books.automatic_reference(run), choices.compare and choices.reference is None
+        book = Reference.of_book(automatic) if is_left and choices.reference_file is None else None
         imports, file, why_no_file = self._imported(choices.reference_file if choices.compare else None)
         whys = ((run, part.unreadable if part else ""), (other, reference.unreadable), (run, one.unreadable))
         of_what_is_shown = (
             *_unreadable(books, history, whys),
             *dict.fromkeys((*one.warnings, *reference.warnings)),
             *why_no_file,
+            *([sentence(automatic.lost)] if automatic.lost else ()),
         )
         limits = seen.store.limits.of(one.book.totals.run_type)
         shown = [each for each, session in ((run, choices.session), (other, other_session)) if session is None]
@@ -146,12 +149,15 @@ class Viewer:
         hits = (one.hits, reference.hits) if beside is Beside.LATELY else ()
         version += [str(each.version) for each in hits if each is not None]
         version += [file.name, file.imported_ms, file.sha256] if file is not None else []
+        version += [book.its] if book is not None else []
         version += [repr(limits)] if limits != TypeLimits() else []
         known = tuple(each for each in seen.said.issues if run is not None and each.holds(run, round(seen.now_s * 1e6)))
         version += [each.words for each in known]
         version += ["loading"] if is_loading else []
         version += ["over"] if run != books.current else []
         version += [stand_since_ms] if stand_since_ms else []
+        its_run = _reference(other, other_session, reference, chosen=choices.reference is not None, earlier=earlier)
+        compared = book or (its_run if file is None else Reference.of_file(file))
         return View(
             now_s=seen.now_s,
             run=run,
@@ -191,11 +197,9 @@ class Viewer:
             hits=one.hits,
             beyond_axis=one.beyond_axis,
             history=history or History(is_read=plot is None),
-            reference=_reference(other, other_session, reference, chosen=choices.reference is not None, earlier=earlier)
-            if file is None
-            else Reference.of_file(file),
+            reference=compared,
             imports=imports,
-            automatic=books.automatic_reference(run),
+            automatic=automatic,
             automatic_faults=_faults(seen, run),
             expected_rate=self._expected_rate,
             unattributed=books.unattributed,

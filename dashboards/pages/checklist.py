@@ -117,7 +117,7 @@ def _plots(view: View) -> _Said:
         first = f"{experiment().plots[off[0].plot].title} {shapes.off(off[0])}"
         more = f"; {several(len(off) - 1, 'plot')} more" if len(off) > 1 else ""
         return Answer.NO, f"Not as in {off[0].against}: {first}{more}"
-    if view.automatic.run is None:
+    if not view.automatic.compared:
         return Answer.UNKNOWN, "No run to compare with"
     if not against:
         return Answer.UNKNOWN, "Not enough data" if view.shapes else "Not judged yet"

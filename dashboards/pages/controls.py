@@ -8,10 +8,13 @@ from dash import html
 from dashboards.choices import LAST_MINUTE, NOW, ROTATE_S, Beside, Choices, Mode, book_of
 from dashboards.data import RunSummary, View, book_words, window_words
 from dashboards.data.automatic import GOOD
+from dashboards.make import window_verdicts
 from dashboards.pages.links import act, beside, choose, decide, log_button, to_page
+from streams.books import shapes
 from streams.books.replays import called
+from streams.books.shapes import State
 from streams.experiment import experiment
-from streams.freshness import span
+from streams.freshness import MARK, span
 from streams.settings import LIVE
 
 WINDOWS_NAMED = 12
@@ -28,10 +31,11 @@ def controls(view: View, choices: Choices, names: Sequence[str], beside: Beside 
             *_against(view, choices),
             _freezing(view, choices, log_button(key="e")),
             *_rotation(choices),
-            *_scrub_bar(view, choices),
+            *_scrub_bar(view, choices, ""),
         ]
     if not names:
         return [_run(view, choices), _group("", log_button(key="e"))]
+    alone = names[0] if len(names) == 1 else ""
     return [
         _run(view, choices),
         _window("Whole run", choices),
@@ -41,11 +45,11 @@ def controls(view: View, choices: Choices, names: Sequence[str], beside: Beside 
             choose("Error bars", f"errors={'' if choices.errors else 1}", said="Draw error bars", on=choices.errors),
             act("Reset ranges", "reset", said="Show the axes from end to end"),
         ),
-        _freezing(view, choices, log_button(names[0] if len(names) == 1 else "", key="e")),
+        _freezing(view, choices, log_button(alone, key="e")),
         _reference(view, choices),
         *_replay(view),
         *_rotation(choices),
-        *(_scrub_bar(view, choices) if len(names) == 1 or choices.window is not None else ()),
+        *(_scrub_bar(view, choices, alone) if alone or choices.window is not None else ()),
     ]
 
 
@@ -91,30 +95,43 @@ def _freezing(view: View, choices: Choices, *more: Any) -> Any:
     )
 
 
-def _scrub_bar(view: View, choices: Choices) -> list[Any]:
-    """Return the windows of the run side by side, each a link, and a step to either side of the one that is shown."""
+def _scrub_bar(view: View, choices: Choices, name: str) -> list[Any]:
+    """Return the windows of the run side by side, each a link, and a step to either side of the one that is shown.
+
+    Parameters
+    ----------
+    name
+        The plot that is shown alone, of which each window says what is known; empty if several are.
+    """
     windows, shown = view.windows, view.window_at(choices.window)
     if len(windows) < 2:
         return []
     at = len(windows) if shown is None else shown
 
-    def step(words: str, to: int) -> Any:
+    def step(title: str, to: int) -> Any:
         if not 0 <= to < len(windows):
-            return html.Span(words, className="choice off")
-        return choose(words, f"window={windows[to].start}", said=f"Window of {window_words(windows[to])}")
+            return html.Span(title, className="choice off")
+        return choose(title, f"window={windows[to].start}", said=f"Window of {window_words(windows[to])}")
 
-    bar = [
-        # The steps are for the keyboard.
-        html.A(
-            window_words(window)[:5] if len(windows) <= WINDOWS_NAMED else "",
-            href=f"?window={window.start}",
-            title=window_words(window),
-            className="on" if place == shown else "",
-            tabIndex="-1",
-            **{"data-set": f"window={window.start}", "aria-label": f"Window of {window_words(window)}"},
+    verdicts = window_verdicts(view, name)
+    bar = []
+    for place, window in enumerate(windows):
+        its = verdicts.get(window.start)
+        is_off = its is not None and its.state in {State.BAD, State.WARNING}
+        mark = f"{MARK[its.level]} " if its is not None and is_off else ""
+        told = f": {shapes.words(its)}" if its is not None else ""
+        level = its.level.value if its is not None else ""
+        bar.append(
+            # The steps are for the keyboard.
+            html.A(
+                f"{mark}{window_words(window)[:5] if len(windows) <= WINDOWS_NAMED else ''}".strip(),
+                href=f"?window={window.start}",
+                title=f"{window_words(window)}{told}",
+                className=f"{level}{' on' if place == shown else ''}".strip(),
+                tabIndex="-1",
+                **{"data-set": f"window={window.start}", "aria-label": f"Window of {window_words(window)}{told}"},
+            )
         )
-        for place, window in enumerate(windows)
-    ]
     said = [window_words(windows[shown])] if shown is not None else []
     row = [
         html.Span("Windows", className="what"),
@@ -222,6 +239,12 @@ def _reference(view: View, choices: Choices) -> Any:
     shown = view.reference
     if choices.reference is None and choices.reference_file is None and shown is None:
         good = view.automatic.run
+        if view.automatic.book is not None:
+            said = f"Compare with what was pinned: {view.automatic.compared}"
+            return _group("Reference", choose("Pinned book", "reference=", said=said, key="b"))
+        if view.automatic.lost:
+            lost = html.Span("what was pinned is not here", className="why", title=_why(view))
+            return _group("Reference", lost, _unpin(view))
         earlier = previous_of_type(view) if good is None else good
         if earlier is None:
             return _group("", html.Span("No earlier run", className="choice off"))
@@ -258,7 +281,7 @@ def _compared_with(view: View, choices: Choices) -> str:
     if choices.reference_file is not None:
         return shown.in_full if shown is not None else f"{choices.reference_file}, not here"
     if shown is not None:
-        return shown.in_full + _age(view, shown.run)
+        return shown.in_full + (_age(view, shown.run) if shown.run is not None else "")
     return book_words(choices.reference, choices.reference_session, "Run") + _age(view, choices.reference)
 
 
@@ -268,8 +291,10 @@ def _chosen_by(view: View) -> str:
 
 def _why(view: View) -> str:
     """Say how the reference is chosen if nobody does, and which newer runs were passed over for it."""
+    if view.automatic.lost:
+        return f"{view.automatic.lost[0].upper()}{view.automatic.lost[1:]}."
     if view.automatic.is_pinned:
-        return "Somebody pinned it for the runs of this type: spilldeck references list."
+        return "Somebody pinned it for the runs of this type: spilldeck references pinned."
     passed = [f"run {run} ({why})" for run, why in view.automatic.passed_over.items()]
     listed = ", ".join(passed[:PASSED_OVER_NAMED]) + (", …" if len(passed) > PASSED_OVER_NAMED else "")
     over = f" Passed over: {listed}." if passed else ""

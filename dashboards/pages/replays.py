@@ -91,6 +91,19 @@ def _run(replay: Replay, run: int) -> Any:
             ),
             *(
                 [
+                    decide(
+                        "Pin",
+                        "/act/pin-reference",
+                        {"run": run, "replay": replay.plan.name},
+                        asks=f"Have all later runs of its type be compared with run {run} as the replay "
+                        f"{replay.plan.name} made it. It is kept as it is now. Why?",
+                    )
+                ]
+                if replay.plan.done
+                else ()
+            ),
+            *(
+                [
                     html.Span("promoted", className="promoted", title="The book of the run is this one"),
                     decide(
                         "Restore live’s",

@@ -269,7 +269,7 @@ def _at_rest(detector: str, view: View, as_of: str) -> tuple[Level, str]:
 
 def _as_in(detector: str, view: View) -> str:
     """Return what the plots of a detector are like, if that is known of one at least."""
-    if view.automatic.run is None:
+    if not view.automatic.compared:
         return "; no run to compare with"
     verdicts = [view.shapes[plot.name] for plot in experiment().detectors[detector].plots if plot.name in view.shapes]
     good = next((each for each in verdicts if each.state is shapes.State.GOOD), None)
@@ -288,7 +288,7 @@ def _first(bad: Sequence[Cause], view: View) -> str:
     times_us = spills.time_us[spills.spill >= _begun(first)]
     ago = f", {span(view.now_s - times_us[0] / 1e6)} ago" if len(times_us) and view.run == view.current else ""
     others = f"; {len(bad) - 1} more" if len(bad) > 1 else ""
-    against = f", unlike in run {view.automatic.run}{_itself(view)}" if _is_from_the_begin(first) else ""
+    against = f", unlike in {view.automatic.compared}{_itself(view)}" if _is_from_the_begin(first) else ""
     return f"{cause_words(first)}{against}{ago}{others}"
 
 

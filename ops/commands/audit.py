@@ -50,10 +50,24 @@ def list_all(
 
 
 def _actions() -> Iterator[dict[str, Any]]:
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
+    from schemas.records import ActionKind
     from streams.books.decided import record
     from streams.settings import load_settings
 
     for its in record(load_settings()):
-        yield {"offset": its.offset, **asdict(its.action), "runs": its.runs, "refused": its.refused}
+        action = (
+            replace(its.action, after=_without_book(its.action.after))
+            if its.action.kind == ActionKind.PIN_BOOK
+            else its.action
+        )
+        yield {"offset": its.offset, **asdict(action), "runs": its.runs, "refused": its.refused}
+
+
+def _without_book(after: str) -> str:
+    """Return what an action pins, but for the book itself, which nobody reads there."""
+    try:
+        return json.dumps({name: value for name, value in json.loads(after).items() if name != "book"})
+    except (ValueError, AttributeError):
+        return after

@@ -17,7 +17,7 @@ from streams.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dashboards.data.judged_run import JudgedRun
+    from dashboards.data.judged_run import JudgedRun, JudgedWindow
     from streams.books.following import Beneath
     from streams.books.judgement import Judgement
     from streams.books.shapes import PlotVerdict
@@ -74,6 +74,7 @@ def show(
     reference: Annotated[
         int | None, typer.Option(min=0, help="Run to compare plots with; the newest good one of its type by default.")
     ] = None,
+    by_window: Annotated[bool, typer.Option("--windows", help="What is known of each window of it, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what is and what was wrong with a run; exit with 1 if something is."""
@@ -83,18 +84,36 @@ def show(
     from streams.books.shapes import bad
 
     with servers() as (settings, redis):
-        stored = StoredRuns(settings, redis).read(run, session=session, reference=reference)
-    limits = limits_of(settings).of(stored.book.totals.run_type)
-    found = stored.judged(limits, settings.checks.spills_a_false_alarm)
+        runs, borne = StoredRuns(settings, redis), settings.checks.spills_a_false_alarm
+        stored = runs.read(run, session=session, reference=reference)
+        limits = limits_of(settings).of(stored.book.totals.run_type)
+        windows = runs.windows(stored, session, limits, borne) if by_window else []
+    found = stored.judged(limits, borne)
     if as_json:
-        typer.echo(json.dumps(found.to_json()))
+        of_windows = {"windows": [each.to_json() for each in windows]} if by_window else {}
+        typer.echo(json.dumps(found.to_json() | of_windows))
     else:
         for each in found.too_many:
             out.print(Text(each.words, style="yellow" if limits.only_warns else "red"))
         off = beneath(found.judgement.causes, bad(found.shapes))
         tell(run, found.judgement, off)
         _print_shapes(found, off.rest)
+        _print_windows(windows)
     raise typer.Exit(found.is_bad)
+
+
+def _print_windows(windows: "Sequence[JudgedWindow]") -> None:
+    """Print what is known of each window of a run."""
+    from dashboards.data import window_words
+    from streams.books.shapes import State, bad
+
+    table = Table("window", "spills", "verdict")
+    for each in windows:
+        its = bad(each.shapes)
+        style = "" if not its else "red" if its[0].state is State.BAD else "yellow"
+        table.add_row(*map(Text, (window_words(each.window), f"{each.spills:,}")), Text(each.words, style=style))
+    if windows:
+        out.print(table)
 
 
 @app.command(name="try")
@@ -170,6 +189,9 @@ def explain(
         raise UsageError(f"there is no plot {unknown[0]}: docs/plots.md lists them")
     with servers() as (settings, redis):
         stored = StoredRuns(settings, redis).read(run, reference=reference)
+    if stored.chosen.book is not None:
+        its_book = f"{stored.chosen.compared}, which was pinned"
+        raise UsageError(f"run {run} is compared with the book of {its_book}: name a run, --reference RUN")
     if stored.reference is None or stored.compared is None:
         raise UsageError(f"no earlier run of the type of run {run} is good: name one, --reference RUN")
     book, limits = stored.book, limits_of(settings).of(stored.book.totals.run_type)
@@ -221,14 +243,14 @@ def _print_shapes(found: "JudgedRun", off: "Sequence[PlotVerdict]") -> None:
     from streams.books.shapes import State, words
     from streams.experiment import experiment
 
-    shapes, other = found.shapes, found.reference
-    if other is None:
+    shapes = found.shapes
+    if not found.compared:
         out.print("No earlier run of its type is good: no plot is compared.")
         return
     for verdict in off:
         style = "red" if verdict.state is State.BAD else "yellow"
         out.print(Text(f"{experiment().plots[verdict.plot].title}: {words(verdict)}", style=style))
     states = Counter(verdict.state for verdict in shapes.values())
-    as_before = f"{states[State.GOOD]} plots as in run {other}"
+    as_before = f"{states[State.GOOD]} plots as in {found.compared}"
     rest = ", ".join(f"{count} {state}" for state, count in states.items() if state not in {State.GOOD, State.BAD})
     out.print(f"{as_before}{f'; {rest}' if rest else ''}.", soft_wrap=True)

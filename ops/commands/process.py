@@ -34,16 +34,16 @@ def process(
 ) -> None:
     """Process files without servers: the same functions that the workers call."""
     from ops.inputs import Inputs
-    from ops.products import read_books, write_book
+    from ops.products import against_books, read_books, write_book
     from ops.tables import run_table
     from streams.conditions.store import ConditionsStore
     from streams.process import Processor
     from streams.settings import load_settings
 
     settings = load_settings()
-    reference = read_books(against) if against else None
+    books = read_books(against) if against else []
     conditions = ConditionsStore.from_settings(settings)
-    processor = Processor(conditions.for_run)
+    processor = Processor(conditions.for_run, books[0].known if books else {})
     inputs = Inputs(files)
     with progress() as bar:
         task = bar.add_task("processing", total=inputs.size)
@@ -55,7 +55,7 @@ def process(
         if len(results) != 1:
             raise UsageError(f"--out takes the book of one run, and there are {len(results)}: process them one by one")
         write_book(book, next(iter(results.values())))
-    shapes = _judged(results, reference, settings) if reference is not None else {}
+    shapes = _judged(results, against_books(books), settings) if books else {}
     if as_json and results:
         found = [result.to_json() | _verdicts(shapes.get(run)) for run, result in results.items()]
         typer.echo(json.dumps(found[0] if len(found) == 1 else found))

@@ -65,10 +65,62 @@ def list_all(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
 
 @app.command()
 def pin(
-    run: Annotated[int, typer.Argument(metavar="RUN", min=0)],
+    run: Annotated[int | None, typer.Argument(metavar="[RUN]", min=0, help="Not with --book.")] = None,
+    replay: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The book that this replay made of it, kept as it is now.")
+    ] = None,
+    book: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A book of `process --out` in place of a run; it is kept.")
+    ] = None,
+    run_type: Annotated[
+        str | None, typer.Option("--type", metavar="TYPE", help="With --book: of runs; that of the book by default.")
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "",
 ) -> None:
-    """Have the runs of its type be compared with a run, from now on."""
+    """Have the runs of its type be compared with a run, from now on, or with a book of one, which is kept for ever."""
+    from ops.origin import command_origin
+
+    if book is None and run_type is not None:
+        raise UsageError("--type goes with --book alone: a run has its own")
+    if book is not None and (run is not None or replay is not None):
+        raise UsageError("--book stands in place of RUN and --replay")
+    if book is not None:
+        _pin_file(book, run_type, reason)
+        return
+    if replay is not None:
+        from streams.books.pinning import pin_replay
+
+        with servers() as (settings, redis):
+            its, its_type = pin_replay(settings, redis, replay, run, origin=command_origin(), reason=reason)
+        out.print(
+            f"runs of type {its_type or 'none'} are compared with run {its} as the replay {replay} made it",
+            markup=False,
+            soft_wrap=True,
+        )
+        return
+    if run is None:
+        raise UsageError("what is to be pinned? A RUN, --replay NAME, or --book FILE")
+    _pin_run(run, reason)
+
+
+def _pin_file(file: Path, run_type: str | None, reason: str) -> None:
+    from ops.origin import command_origin
+    from ops.products import book_bytes
+    from streams.books.pinning import pin_file
+
+    text = book_bytes(file)
+    with servers() as (settings, redis):
+        book, its_type = pin_file(settings, redis, text, file.name, run_type, origin=command_origin(), reason=reason)
+    out.print(
+        f"runs of type {its_type or 'none'} are compared with run {book.run} as {file.name} has it",
+        markup=False,
+        soft_wrap=True,
+    )
+    for words in book.other_bins():
+        err.print(words, markup=False, style="yellow", soft_wrap=True)
+
+
+def _pin_run(run: int, reason: str) -> None:
     from dashboards.data.automatic import bad, too_little
     from ops.origin import command_origin
     from streams.books.pinning import pin as pin_run
@@ -107,9 +159,10 @@ def pinned(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     if as_json:
         typer.echo(json.dumps({its: pin._asdict() for its, pin in found.items()}))
         return
-    table = Table("type", "run", "since (UTC)")
+    table = Table("type", "run", "book", "since (UTC)")
     for its, pin in found.items():
-        table.add_row(*map(Text, (its or "none", str(pin.run), calendar_time(pin.at_us / 1000, FORM))))
+        since = calendar_time(pin.at_us / 1000, FORM)
+        table.add_row(*map(Text, (its or "none", str(pin.run), pin.called or "its own", since)))
     out.print(table if found else "No reference is pinned.")
 
 

@@ -24,6 +24,7 @@ from streams.books.actions import ActionLog, append, new_action
 from streams.books.decisions import UNREADABLE, Decisions
 from streams.books.layout import changed_channel
 from streams.books.made import Made
+from streams.books.pinned_books import write_again
 from streams.books.plan import Plan
 from streams.errors import ServerError, UsageError
 from streams.settings import Settings
@@ -148,7 +149,7 @@ def _refreshed(settings: Settings, redis: Redis) -> tuple[Decisions, bool]:
             ours = held.copy if held.copy is not None and _is_of(held.copy, log, low, end) else None
             lacking = _lacking(ours, held.former, low, end)
             if lacking is not None:
-                _take_over(settings, lacking, end)
+                _take_over(settings, redis, lacking, end)
                 continue
             if ours is not None and ours.next == end:
                 return ours, False
@@ -178,10 +179,11 @@ def _lacking(ours: Decisions | None, former: Decisions, low: int, end: int) -> D
     return ours if is_lacking and not ours.is_empty else None
 
 
-def _take_over(settings: Settings, lacking: Decisions, end: int) -> None:
+def _take_over(settings: Settings, redis: Redis, lacking: Decisions, end: int) -> None:
     """Write what Redis knows to the topic; it counts only where the topic ends now, so once."""
     action = new_action(ActionKind.TAKE_OVER, end, after=lacking.state_json(), origin="what Redis knew")
     append(settings, action)
+    write_again(settings, redis, lacking.pinned_books)
     _log.warning(
         "what Kafka did not have of decisions was taken over from Redis",
         promoted=len(lacking.promoted),

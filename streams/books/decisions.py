@@ -6,6 +6,7 @@ an action that is impossible where it lies is passed over by everybody in the sa
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple, Self
@@ -31,7 +32,7 @@ from streams.books.proposals import Proposal
 from streams.errors import ServerError
 from streams.plain import read_json
 
-FORMAT = 6
+FORMAT = 7
 """Of what is stored; it grows when actions that were passed over are understood."""
 TAIL = 32
 """The last actions by which one log of the topic is told from another: more than a power cut takes."""
@@ -40,6 +41,8 @@ UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
 
 _OF_RUNS = {ActionKind.END_RUN, ActionKind.PROPOSE_FLAGS, ActionKind.NOTE, ActionKind.CHECKLIST, *run_flags.KINDS}
 """Actions of which the subject is a run."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _log = structlog.get_logger(__name__)
 
@@ -51,6 +54,10 @@ class Pin(NamedTuple):
     """Microseconds since 1970 UTC."""
     run: int | None
     """None where it is left to the page again."""
+    book: str = ""
+    """SHA-256 of the book of that run that was pinned; empty where it is the run's own."""
+    called: str = ""
+    """Whence that book is: ``replay new-t0``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +96,13 @@ class Decisions:
         said = self.flags, self.proposed, self.alarms, self.issues, self.notes, self.checklists
         return not any((self.promoted, self.plans, self.pins, *said))
 
-    def pinned(self, run_type: str, until_us: int) -> int | None:
-        """Return the run that one of a type is compared with; None if that is left to the page.
+    @property
+    def pinned_books(self) -> tuple[str, ...]:
+        """The SHA-256 of each book that was ever pinned: older runs are compared with what held then."""
+        return tuple(dict.fromkeys(pin.book for pins in self.pins.values() for pin in pins if pin.book))
+
+    def pinned(self, run_type: str, until_us: int) -> Pin | None:
+        """Return what a run of a type is compared with; None if that is left to the page.
 
         Parameters
         ----------
@@ -98,7 +110,7 @@ class Decisions:
             When its newest message was produced: what is decided later says nothing of it.
         """
         before = [pin for pin in self.pins.get(run_type, ()) if pin.at_us <= until_us]
-        return before[-1].run if before else None
+        return before[-1] if before and before[-1].run is not None else None
 
     def bad(self, run: int, until_us: int | None = None) -> str:
         """Return why a run is bad by what people said of it, or else by what the checks propose; empty if it is not.
@@ -154,7 +166,7 @@ class Decisions:
                     return self._refuse_promotion(action)
                 case ActionKind.RESTORE:
                     return self._refuse_restoring(action)
-                case ActionKind.PIN_REFERENCE:
+                case ActionKind.PIN_REFERENCE | ActionKind.PIN_BOOK:
                     return self._refuse_pin(action)
                 case ActionKind.TAKE_OVER:
                     taken_over(action)
@@ -186,8 +198,8 @@ class Decisions:
                     return self.plans[action.subject].runs
                 case ActionKind.PROMOTE | ActionKind.RESTORE:
                     return tuple(sessions_of(action.after))
-                case ActionKind.PIN_REFERENCE:
-                    run = _pinned_run(action.after)
+                case ActionKind.PIN_REFERENCE | ActionKind.PIN_BOOK:
+                    run = pin_of(action).run
                     return () if run is None else (run,)
                 case _ if action.kind in _OF_RUNS:
                     return (int(action.subject),)
@@ -251,10 +263,10 @@ class Decisions:
         return ""
 
     def _refuse_pin(self, action: Action) -> str:
-        run, now = _pinned_run(action.after), self.pins.get(action.subject, ())
-        if run is None and (not now or now[-1].run is None):
+        pin, now = pin_of(action), self.pins.get(action.subject, ())
+        if pin.run is None and (not now or now[-1].run is None):
             return f"no reference is pinned for the runs of type {action.subject}"
-        return ""
+        return "it was pinned already" if pin.book and pin in now else ""
 
     def _with(self, offset: int, action: Action) -> Self:
         """Return what follows with an action that counts."""
@@ -268,9 +280,9 @@ class Decisions:
                 return replace(self, promoted={run: its for run, its in shown.items() if its is not None})
             case ActionKind.TAKE_OVER:
                 return replace(self, **taken_over(action), since=offset)
-            case ActionKind.PIN_REFERENCE:
-                pin = Pin(at_us=action.at_us, run=_pinned_run(action.after))
-                return replace(self, pins={**self.pins, action.subject: (*self.pins.get(action.subject, ()), pin)})
+            case ActionKind.PIN_REFERENCE | ActionKind.PIN_BOOK:
+                pins = (*self.pins.get(action.subject, ()), pin_of(action))
+                return replace(self, pins={**self.pins, action.subject: pins})
         return self._with_said(action)
 
     def _with_said(self, action: Action) -> Self:
@@ -394,16 +406,22 @@ def _parts(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pin(values: Sequence[Any]) -> Pin:
-    at_us, run = values
-    return Pin(at_us=int(at_us), run=None if run is None else int(run))
+    at_us, run, *book = values  # what an older version took over has no book
+    return Pin(int(at_us), None if run is None else int(run), *map(str, book))
 
 
-def _pinned_run(text: str) -> int | None:
-    run = read_json(text)["run"]
-    if run is not None and (not isinstance(run, int) or isinstance(run, bool)):
+def pin_of(action: Action) -> Pin:
+    """Return what an action pins; raises what `UNREADABLE` names when it cannot be read."""
+    its = read_json(action.after)
+    is_book = action.kind == ActionKind.PIN_BOOK
+    run, book = its["run"], its["sha256"] if is_book else ""
+    if (run is not None or is_book) and (not isinstance(run, int) or isinstance(run, bool)):
         message = "no run"
         raise TypeError(message)
-    return run
+    if is_book and not _SHA256.fullmatch(book):
+        message = "no SHA-256"
+        raise ValueError(message)
+    return Pin(at_us=action.at_us, run=run, book=book, called=str(its["called"]) if is_book else "")
 
 
 def _plan(text: str) -> Plan:

@@ -51,7 +51,7 @@ class Imported:
             name=name,
             imported_ms=int(what["imported_ms"]),
             sha256=str(what["sha256"]),
-            histograms={name: _counts(bh.Histogram(its)) for name, its in what["plots"].items()},
+            histograms={name: counts(bh.Histogram(its)) for name, its in what["plots"].items()},
         )
 
 
@@ -156,7 +156,8 @@ def name_of(file: Path) -> str:
     return file.name
 
 
-def _counts(histogram: bh.Histogram[bh.storage.Int64]) -> Histogram:
+def counts(histogram: bh.Histogram[bh.storage.Int64]) -> Histogram:
+    """Return a histogram that holds counts; raises ValueError if it does not."""
     if histogram.storage_type is not bh.storage.Int64 or histogram.view(flow=True).min(initial=0) < 0:
         raise ValueError("a histogram does not hold counts")
     return histogram

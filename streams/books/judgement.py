@@ -278,17 +278,28 @@ def known_of(ledger: Ledger, counts_of: Callable[[Sequence[int]], Mapping[int, b
     return found
 
 
-def judged(book: RunBook, reference: RunBook | None = None, false_alarm: float | None = None) -> Judgement:
+def last_of(book: RunBook) -> dict[str, Known]:
+    """Return what a run had of each group, see `known_of`."""
+    return known_of(book.ledger, lambda _: book.channel_counts)
+
+
+def judged(
+    book: RunBook,
+    reference: RunBook | None = None,
+    false_alarm: float | None = None,
+    known: Mapping[str, Known] = MappingProxyType({}),
+) -> Judgement:
     """Return what is wrong with a run that is over, or as far as it is; the reference tells what it should have.
 
     Parameters
     ----------
     false_alarm
         See `Judging`.
+    known
+        In place of the reference, what it had of each group.
     """
     try:
-        known = known_of(reference.ledger, lambda _: reference.channel_counts) if reference is not None else {}
-        judging = Judging(known, false_alarm)
+        judging = Judging(last_of(reference) if reference is not None else known, false_alarm)
         for spill in judging.due(book.ledger, is_over=True):
             judging.add(spill, book.ledger[spill].triggers, book.channel_counts.get(spill, b""))
     except ValueError as error:

@@ -40,6 +40,8 @@ class Proposal:
     """The run that it was held against."""
     earlier: tuple[int, ...] = ()
     """Good ones before that, which say how runs scatter."""
+    book: str = ""
+    """SHA-256 of the book that it was held against, if that was pinned in place of a run."""
     flags: tuple[Proposed, ...]
     at_us: int = 0
     """When it was written, microseconds since 1970 UTC."""

@@ -14,12 +14,18 @@ from ops.topics import ensure_topics
 from schemas.records import Action, ActionKind
 from streams.books import decided, layout
 from streams.books.actions import ActionLog, append, new_action
+from streams.books.book import Book
 from streams.books.connect import connect
 from streams.books.decided import Copy, decide, refresh
 from streams.books.decisions import Decisions
+from streams.books.kept_book import book_text
 from streams.books.made import Books, Made
+from streams.books.pinned_books import PinnedBooks
+from streams.books.pinning import pin_file
 from streams.books.plan import Plan
 from streams.books.promotions import Promotions
+from streams.books.run import RunBook
+from streams.books.totals import Totals
 from streams.errors import ServerError, UsageError
 from streams.settings import Settings
 from streams.topics import Topics
@@ -316,6 +322,23 @@ def test_a_topic_of_which_the_end_was_lost_gets_it_back_and_another_topic_is_not
     for name in "de":
         append(settings, planned(name))
     assert {*refreshed(settings, redis).plans} == {"replay-d", "replay-e"}
+
+
+def test_a_book_that_was_pinned_is_in_kafka_again_when_its_topic_was_made_anew(
+    settings: Settings, redis: Redis
+) -> None:
+    text = book_text(6008, RunBook(totals=Totals(), ledger={}, book=Book({})), {}).encode()
+    book, of_type = pin_file(settings, redis, text, "good.json", "physics", origin="a test")
+    assert of_type == "physics"
+    pins = known(settings, redis).pins
+    make_topic_anew(settings)
+    assert refreshed(settings, redis).pins == pins
+    assert [action.kind for action in logged(settings)] == [ActionKind.TAKE_OVER, ActionKind.PIN_BOOK]
+    redis.delete(f"{settings.redis.key_prefix}:pinned:{book.sha256}")
+    lose_everything(settings, redis)
+    assert refreshed(settings, redis).pins == pins, "what was written again says nothing new"
+    assert PinnedBooks(settings, redis).read(book.sha256).run == 6008
+    assert PinnedBooks(settings, redis).read(book.sha256).sha256 == book.sha256
 
 
 def test_an_empty_copy_follows_a_topic_that_was_made_anew(settings: Settings, redis: Redis) -> None:

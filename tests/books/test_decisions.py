@@ -1,5 +1,6 @@
 """What follows from the actions in their order, whatever order that is."""
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.records import Action, ActionKind
 from streams.books.checklists import Answer, Line
-from streams.books.decisions import FORMAT, TAIL, Decisions
+from streams.books.decisions import FORMAT, TAIL, Decisions, Pin
 from streams.books.duties import Duty
 from streams.books.noting import checklist_action, note_action
 from streams.books.plan import Origin, Plan
@@ -177,8 +178,9 @@ def pin(run: int | None, at_us: int, run_type: str = "physics") -> Action:
 
 def test_a_reference_is_pinned_for_the_runs_of_a_type_that_came_later() -> None:
     now = fold(pin(5, 100), pin(7, 200), pin(None, 300), pin(9, 100, "cosmics"))
-    assert [now.pinned("physics", at) for at in (99, 100, 199, 200, 299, 300)] == [None, 5, 5, 7, 7, None]
-    assert now.pinned("cosmics", 400) == 9
+    held = [now.pinned("physics", at) for at in (99, 100, 199, 200, 299, 300)]
+    assert [its.run if its is not None else None for its in held] == [None, 5, 5, 7, 7, None]
+    assert now.pinned("cosmics", 400) == Pin(at_us=100, run=9)
     assert now.pinned("other", 400) is None
     assert Decisions.from_json(now.to_json().encode()) == now
     assert not now.is_empty
@@ -189,6 +191,32 @@ def test_what_is_not_pinned_is_not_taken_back_and_what_is_no_run_pins_nothing() 
     assert fold(pin(5, 1), pin(None, 2), pin(None, 3)).pins["physics"][-1].at_us == 2
     for after in ("", "{}", '{"run": "5"}', '{"run": true}', '{"run": 1.5}', "[]"):
         assert fold(replace(pin(5, 1), after=after)).is_empty
+
+
+def pin_book(run: int, at_us: int, text: str = "{}", /, **more: object) -> Action:
+    said = {"run": run, "called": "replay a", "sha256": hashlib.sha256(text.encode()).hexdigest(), "book": "", **more}
+    return replace(action(ActionKind.PIN_BOOK, "physics", after=json.dumps(said)), at_us=at_us)
+
+
+def test_a_book_is_pinned_in_place_of_a_run_and_one_that_is_written_again_says_nothing_new() -> None:
+    book = pin_book(5, 100)
+    now = fold(book, pin(7, 200), book)
+    assert now.pinned("physics", 199) == Pin(100, 5, hashlib.sha256(b"{}").hexdigest(), "replay a")
+    assert now.pinned("physics", 300) == Pin(200, 7)
+    assert now.pinned_books == (hashlib.sha256(b"{}").hexdigest(),)
+    assert Decisions.from_json(now.to_json().encode()) == now
+    assert now.refusal(3, book) == "it was pinned already"
+    assert now.runs_of(book) == (5,)
+    assert fold(book, pin(None, 200)).pinned("physics", 200) is None
+    over = replace(pin(5, 1), kind=ActionKind.TAKE_OVER, subject="0", after=now.state_json())
+    assert fold(over, book).pins == now.pins
+
+
+def test_what_is_no_book_pins_nothing() -> None:
+    for more in ({"run": None}, {"run": "5"}, {"sha256": "../x"}, {"sha256": 5}, {"called": None, "sha256": "A" * 64}):
+        assert fold(pin_book(5, 1, **more)).is_empty, more
+    for after in ("", "{}", '{"run": 5}', "[]"):
+        assert fold(replace(pin_book(5, 1), after=after)).is_empty
 
 
 def test_pins_are_taken_over_and_what_an_older_version_took_over_has_none() -> None:

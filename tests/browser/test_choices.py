@@ -65,6 +65,9 @@ def test_11_the_last_minute_is_one_switch_away_and_stands_in_the_address(
     assert "window" not in page.url
     # 20: a bar with a place for each window.
     expect(page.locator(".scrub a")).to_have_count(len(windows))
+    # 15: what is known of the plot in each of them, beside it.
+    for each in page.locator(".scrub a").all():
+        expect(each).to_have_attribute("title", re.compile(r"UTC: (Not enough data: \d+/\d+ spills|No reference)"))
     page.locator(".scrub a").first.click()
     with site.reader() as reader:
         until_equal(page, "ht01", COUNTS, reader.window(played.run.run, windows[0], {})["ht01"].view().tolist())

@@ -175,6 +175,11 @@ def test_an_expert_promotes_a_replay_and_takes_it_back_by_pointer(site: Site, pa
     expect(row.get_by_role("button", name="Remove")).to_be_visible()
     assert [words.partition(". Why?")[1] for words in asked] == [". Why?"] * 2
     assert all("Again" in words or f"run {run}" in words for words in asked)
+    row.get_by_role("button", name="Pin").click()
+    expect(status).to_have_text("Done, and noted.")
+    with connect(site.settings) as redis:
+        pin = newest(site.settings, redis)().pins[""][-1]
+    assert (pin.run, pin.called, len(pin.book)) == (run, "replay Again", 64)
     page.locator("[data-do=runs]").first.click()
     runs = page.locator("#runs-list .row", has=page.get_by_role("link", name=f"Run {run}", exact=True))
     runs.get_by_role("button", name="Pin").click()

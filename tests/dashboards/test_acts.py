@@ -521,6 +521,10 @@ def test_an_expert_pins_a_reference_and_takes_it_back_and_each_is_noted_once(sit
         ("pin", said, 200, ""),
         ("pin", said, 200, ""),  # nobody knew whether it was done
         ("pin", {"run": 8}, 409, "There is no run 8 in the books"),
+        ("pin", {"run": RUN, "replay": "../../decisions"}, 409, "There is no replay ../../decisions"),
+        ("pin", {"run": RUN, "replay": "x" * 101}, 400, "This is nothing that the page asks: replay"),
+        ("pin", {"run": RUN, "replay": {"name": "again"}}, 400, "This is nothing that the page asks: replay"),
+        ("pin", {"run": RUN, "book": "/etc/passwd"}, 400, "This is nothing that the page asks: book"),
         ("unpin", {"run_type": ""}, 200, ""),
         ("unpin", {"run_type": ""}, 409, "No reference is pinned for the runs of type"),
         ("unpin", {"run_type": "x" * 101}, 400, "This is nothing that the page asks: run_type"),

@@ -6,11 +6,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dashboards.choices import Choices
-from dashboards.data import Data, judged_run
+from dashboards.data import Data, View, judged_run
+from dashboards.make import shown_verdict, window_verdicts
+from dashboards.pages.controls import controls
 from ops.commands.checks import tell
 from ops.console import out
 from ops.stack import LocalStack
@@ -26,6 +29,7 @@ from streams.process import process
 from streams.reconstruct import reconstruct
 from tests.live import Live, count_live, settings_on
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.redis_servers import until
 from tests.tables import copy_tables, naming, recalibrate
 
 RUN, SPILLS = 900_021, 60
@@ -66,8 +70,8 @@ def test_what_is_wrong_is_the_same_live_replayed_and_without_servers(broken: Liv
     raw = [record for record in RECORDS if isinstance(record, RawSpill)]
     result = process(raw, ConditionsStore([]).for_run)[RUN]
     plots = {name: its.to_json() for name, its in plot_verdicts(result.run_book(), None, TypeLimits()).items()}
-    alone = {"run": RUN, "reference": None, "earlier_references": [], "plots": plots, "too_many": []}
-    assert result.to_json()["judgement"] | alone == found
+    alone = {"run": RUN, "reference": None, "reference_book": "", "earlier_references": [], "too_many": []}
+    assert result.to_json()["judgement"] | alone | {"plots": plots} == found
     assert spilldeck_here("replay", str(RUN), "--name", "again", env=broken.env).returncode == 0
     again = spilldeck_here("checks", "show", str(RUN), "--session", "replay-again", "--json", env=broken.env)
     assert json.loads(again.stdout) == found
@@ -96,6 +100,49 @@ def test_plots_are_judged_against_a_run_as_process_judges_them_against_its_book(
     whole = {name: its for name, its in shown["plots"].items() if not its["part"]}
     assert whole == json.loads(json.dumps({name: its.to_json() for name, its in expected.items() if name in whole}))
     assert {its["state"] for its in whole.values()} > {"good", "bad", "not enough data"}
+
+
+@pytest.mark.servers
+def test_each_window_of_a_run_is_listed_with_what_is_known_of_it(
+    broken: Live, spilldeck_here: Spilldeck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("checks", "show", str(OTHER_TABLES), "--windows")
+    plain = json.loads(spilldeck_here(*asked[:-1], "--json", env=broken.env).stdout)
+    found = json.loads(spilldeck_here(*asked, "--json", env=broken.env).stdout)
+    windows = found.pop("windows")
+    assert found == plain
+    assert len(windows) == len(broken.reader.windows(OTHER_TABLES)) > 1
+    assert sum(each["spills"] for each in windows) == 100
+    assert [each["since_s"] for each in windows] == sorted(each["since_s"] for each in windows)
+    with Data(broken.settings) as data:
+        for each in windows:
+            until(lambda its=each: (seen := of_window(data, its)).shown[PLOT].sum() and seen.reference)
+            view = of_window(data, each)
+            assert shown_verdict(view, PLOT).state == each["plots"][PLOT]["state"], "as the page says it of this window"
+        until(lambda: len(data.view(Choices(run=OTHER_TABLES), PLOT).history.windows) == len(windows))
+        view = data.view(Choices(run=OTHER_TABLES), PLOT)
+    beside = window_verdicts(view, PLOT)
+    assert {at: its.state for at, its in beside.items()} == {
+        each["since_s"]: each["plots"][PLOT]["state"] for each in windows
+    }
+    bar = str(controls(view, Choices(run=OTHER_TABLES), [PLOT])[-1])
+    assert bar.count("className='bad'") == sum(its.state == "bad" for its in beside.values())
+    assert bar.count("Most of all: Slab") >= bar.count("className='bad'"), "what is off is said beside the window"
+    states = [each["plots"][PLOT]["state"] for each in windows]
+    assert {*states} <= {"bad", "not enough data"}
+    assert "bad" in states
+    monkeypatch.setattr(out, "_width", 80)
+    said = spilldeck_here(*asked, env=broken.env).stdout
+    table = said[said.index("window") :]
+    assert table.count(" UTC") == len(windows)
+    assert "off" in table
+    assert max(map(len, said.splitlines())) <= 80
+    none = json.loads(spilldeck_here("checks", "show", str(RUN), "--windows", "--json", env=broken.env).stdout)
+    assert {each["plots"][PLOT]["state"] for each in none["windows"]} == {"no reference"}
+
+
+def of_window(data: Data, window: dict[str, Any]) -> View:
+    return data.view(Choices(run=OTHER_TABLES, window=window["since_s"]))
 
 
 @pytest.mark.servers
