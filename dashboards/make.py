@@ -259,6 +259,8 @@ def which_spills(view: View, *, last: int | None = None) -> str:
     if view.run is None:
         return "No run yet"
     run = book_words(view.run, view.session, "Run")
+    if view.is_kept:
+        return f"{run} · {several(view.book.totals.filled, 'spill')} (whole run, as the keeper wrote it)"
     if why := _without_spills(view):
         return f"{run} · {why}"
     part = "whole run"
@@ -298,12 +300,16 @@ def why_empty(plot: Plot, view: View) -> str:
     if nothing := _why_nothing(view):
         return nothing
     totals = view.book.totals
+    if plot.name in view.absent:
+        return view.absent[plot.name]
     if view.window is None or not totals.filled:
         return _why_empty(plot, totals, view.yet)
     return f"no entries in {_window(view)}"
 
 
 def _no_spills(view: View) -> str:
+    if view.is_retired:
+        return f"the spills of {book_words(view.run, view.session)} have left Redis"
     return (
         f"no spills{view.yet}" if view.window is None or not len(view.run_spills) else f"no spills in {_window(view)}"
     )
@@ -332,7 +338,7 @@ def _why_nothing(view: View) -> str:
         return "this window is not kept"
     if view.run is not None and not view.is_stored:
         return f"{book_words(view.run, view.session)} is not stored here"
-    if view.is_retired:
+    if view.is_retired and not view.is_kept:
         return f"the plots of {book_words(view.run, view.session)} have left Redis"
     if view.is_unreadable and not view.book.totals.received:
         return f"{book_words(view.run, view.session)} cannot be read"

@@ -2,50 +2,18 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ops.export.chosen import Chosen
 from ops.files import sync, workspace
 from schemas.records import RunRecord
+from streams.books.kept_run import SUMMARY, Edition, directory_of
 from streams.errors import UsageError
 
 Export = Callable[[Chosen, Path], None]
 """Writes plots into a directory."""
-_SUMMARY = "summary.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edition:
-    """Which book of a run was written."""
-
-    session: str
-    """That has made it: live, or a replay that was promoted."""
-    produced_ms: int
-    """When the newest message in it was produced, Unix milliseconds."""
-
-    def is_due_after(self, written: "Edition | None") -> bool:
-        """Say whether this book is to be written in place of the one that was.
-
-        A book of the same session without newer messages is no better one: it may be a part of it that is being
-        rebuilt, or what retention has left.
-        """
-        return written is None or self.session != written.session or self.produced_ms > written.produced_ms
-
-
-def directory_of(products: Path, run: int) -> Path:
-    """Return the directory of a run."""
-    return products / f"{run:08d}"
-
-
-def edition_there(products: Path, run: int) -> Edition | None:
-    """Return which book of a run was written; None if none was, or nobody can tell."""
-    try:
-        found = json.loads((directory_of(products, run) / _SUMMARY).read_text())["book"]
-        return Edition(session=str(found["session"]), produced_ms=int(found["produced_ms"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def write_end_of_run(
@@ -70,7 +38,7 @@ def write_end_of_run(
             new, former = room / "new", room / "former"
             new.mkdir()
             export(chosen, new)
-            (new / _SUMMARY).write_text(json.dumps(_summary(chosen, record, edition, judgement), indent=2) + "\n")
+            (new / SUMMARY).write_text(json.dumps(_summary(chosen, record, edition, judgement), indent=2) + "\n")
             for path in (*new.rglob("*"), new):
                 sync(path)
             if target.exists():

@@ -18,7 +18,7 @@ from redis import Redis, RedisError
 from dashboards.data.automatic import CONSIDERED
 from dashboards.data.judged_run import JudgedRun, StoredRuns
 from ops.archive import archives, write_archive
-from ops.end_of_run import Edition, Export, directory_of, edition_there, write_end_of_run
+from ops.end_of_run import Export, write_end_of_run
 from ops.export.chosen import choose
 from ops.proposing import proposed
 from ops.retirement import Retirement
@@ -27,6 +27,7 @@ from streams import metrics
 from streams.books.actions import new_action
 from streams.books.decided import Copy, decide, refresh
 from streams.books.decisions import Decisions
+from streams.books.kept_run import Edition, directory_of, edition_there
 from streams.books.lag import behind
 from streams.books.layout import Place
 from streams.books.limits import LimitsFile

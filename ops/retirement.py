@@ -8,9 +8,9 @@ import structlog
 from redis import Redis
 
 from ops.archive import SUFFIX, lacking
-from ops.end_of_run import Edition, edition_there
 from schemas.records import NO_RUN
 from streams.books.decisions import Decisions
+from streams.books.kept_run import Edition, edition_there
 from streams.books.layout import Place
 from streams.books.promotions import Promoted
 from streams.books.reader import BookReader

@@ -10,6 +10,7 @@ from dashboards.data.history import History, KeyNumbers, Point, point
 from dashboards.data.hits import Hits, HitsReader
 from streams.books import situation
 from streams.books.book import Book, Ranges
+from streams.books.kept_run import KeptRuns
 from streams.books.layout import Place
 from streams.books.part_reader import RetiredRunError, UnreadableRunError
 from streams.books.reader import BookReader
@@ -103,6 +104,10 @@ class OneRun:
     """The store holds something else in its place: this is as it was when it could be read, if it ever could."""
     retired: str = ""
     """That it has left the store but for its totals, in words; empty if it has not."""
+    is_kept: bool = False
+    """It has left, and its plots are those that the keeper wrote."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Plot that the keeper has not written of it → why."""
     unreadable: str = ""
     """Why it, or the list of its windows, cannot be read; empty if both can."""
     warnings: tuple[str, ...] = ()
@@ -184,11 +189,14 @@ class RunReader:
         Of the books that are the runs'. Its errors are passed on, but for those of a run that cannot be read.
     conditions
         Give a run's own ranges of plots.
+    kept
+        Has the plots of runs that have left the store.
     """
 
-    def __init__(self, shown: BookReader, conditions: ConditionsStore) -> None:
+    def __init__(self, shown: BookReader, conditions: ConditionsStore, kept: KeptRuns) -> None:
         self._shown = shown
         self._conditions = conditions
+        self._kept = kept
         self._key_numbers = KeyNumbers()
         self._hits = HitsReader()
 
@@ -210,14 +218,45 @@ class RunReader:
         try:
             return whose.reader.at_once(whose.run, lambda: self._all(whose, asked))
         except RetiredRunError as error:
-            return replace(
-                NOTHING,
-                book=replace(NOTHING.book, totals=whose.reader.totals(whose.run)),
-                version=f"{book_of(whose.run, whose.session)}:left",
-                standing=whose.standing,
-                is_unreadable=True,
-                retired=str(error),
-            ), True
+            return self._left(whose, asked, str(error)), True
+
+    def _left(self, whose: Whose, asked: Sequence[Wanted], why: str) -> OneRun:
+        """Return a run that has left: its totals, and its plots as the keeper wrote them, if they can be read."""
+        run, totals = whose.run, whose.reader.totals(whose.run)
+        session = whose.session or whose.standing.promoted
+        one = replace(
+            NOTHING,
+            book=replace(NOTHING.book, totals=totals),
+            version=f"{book_of(run, whose.session)}:left",
+            standing=whose.standing,
+            is_unreadable=True,
+            retired=why,
+        )
+        ranges, _ = self._ranges(run)
+        try:
+            kept = self._kept.read(run, session, totals.produced_ms, ranges)
+        except UsageError as error:
+            return replace(one, retired=f"{why}. They are not shown from there: {error}")
+        return replace(
+            one,
+            book=replace(one.book, book=kept.book),
+            version=f"{one.version}:{session}:{totals.produced_ms}",
+            is_unreadable=False,
+            is_kept=True,
+            absent=kept.absent,
+            retired=f"run {run} has left Redis, as old runs do: these are its plots as the keeper wrote them when it "
+            f"had ended. spilldeck runs restore {run} brings back all of it",
+            # What else was asked for is not there, and not on its way.
+            parts={each.part: Part() for each in asked if each.part is not None},
+            histories={each.plot: History() for each in asked if each.plot is not None},
+        )
+
+    def _ranges(self, run: int) -> tuple[Ranges, list[str]]:
+        """Return a run's own ranges of plots, or that they cannot be read."""
+        try:
+            return ranges_of(self._conditions.for_run(run)), []
+        except UsageError as error:
+            return {}, [f"The conditions of run {run} cannot be read: {error}"]
 
     def _all(self, whose: Whose, asked: Sequence[Wanted]) -> OneRun:
         """Return a run with what was asked for of it; raises `UnreadableRunError`."""
@@ -250,12 +289,8 @@ class RunReader:
 
     def _whole(self, whose: Whose) -> OneRun:
         run, reader, standing = whose.run, whose.reader, whose.standing
-        warnings, unreadable = [], ""
-        ranges: Ranges = {}
-        try:
-            ranges = ranges_of(self._conditions.for_run(run))
-        except UsageError as error:
-            warnings.append(f"The conditions of run {run} cannot be read: {error}")
+        unreadable = ""
+        ranges, warnings = self._ranges(run)
         book = reader.run(run, ranges, of_spills=False)
         spills = spill_facts(book.ledger, book.handling, book.totals.refused)
         late = situation.out_of_order(spills.spill, spills.produced_ms)

@@ -18,6 +18,7 @@ from dashboards.data.replays import Replay, ReplayWatcher
 from dashboards.data.shapes import ShapeJudges, Shapes
 from dashboards.data.waiting import Waiting, WaitingWatcher
 from streams.books.connect import AWAY, refusal, risks_of
+from streams.books.kept_run import KeptRuns
 from streams.books.limits import LimitsFile
 from streams.books.pinned_books import PinnedBooks
 from streams.books.reader import BookReader
@@ -92,7 +93,9 @@ class StoreWatcher:
         shown = BookReader(redis, prefix, settings.session, lambda: decisions.promoted.shown)
         # Each remembers the list of its session's runs; a browser may name any session.
         reader_of = lru_cache(READERS_KEPT)(partial(BookReader.of, redis, settings))
-        run_reader = RunReader(shown, ConditionsStore.from_settings(settings))
+        run_reader = RunReader(
+            shown, ConditionsStore.from_settings(settings), KeptRuns(settings.keeper.products, settings.session)
+        )
         pinned = PinnedBooks(settings, redis)
         self._books = BooksReader(shown, reader_of, decisions.look, run_reader, lambda: decisions.known, pinned.read)
         self._judges = Judges(lambda session: shown if session is None else reader_of(session))

@@ -221,6 +221,10 @@ class View:
     """The store holds something else in place of the run: what is here of it is as it was when it could be read."""
     is_retired: bool
     """The run has left the store but for its totals."""
+    is_kept: bool
+    """It has, and its plots are those that the keeper wrote."""
+    absent: Mapping[str, str]
+    """Plot that the keeper has not written of it → why."""
     notes: tuple[str, ...]
     """What is to be known of what is shown, a sentence each; nothing is wrong."""
     shown: Book

@@ -181,6 +181,8 @@ class Viewer:
             is_made_again=one.standing is not None and bool(one.standing.left),
             is_unreadable=one.is_unreadable,
             is_retired=bool(one.retired),
+            is_kept=one.is_kept,
+            absent=one.absent,
             notes=tuple(dict.fromkeys(sentence(its.retired) for its in (one, reference) if its.retired)),
             shown=part.book if part else one.book.book,
             spills=part.within(one.spills) if part else one.spills,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streams.books.cells import Histogram
+from streams.books.kept_run import file_of
 from streams.books.run import RunBook, spill_facts
 from streams.errors import UsageError
 from streams.experiment import experiment
@@ -38,7 +39,7 @@ class Chosen:
 
     def file(self, name: str, ending: str) -> str:
         """Return the name of a file."""
-        return f"run{self.run:08d}_{name}.{ending}"
+        return file_of(self.run, name, ending)
 
 
 def choose(run: int, book: RunBook, plots: Sequence[str], detectors: Sequence[str]) -> Chosen:

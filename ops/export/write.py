@@ -8,6 +8,7 @@ from ops.export.chosen import Chosen
 from ops.export.numbers import write_csv, write_json, write_root, write_zip
 from ops.export.pictures import write_pictures
 from ops.files import write_together
+from streams.books.kept_run import BOOK
 
 FORMATS: dict[str, Callable[[Chosen, Path], None]] = {
     "json": write_json,
@@ -17,7 +18,7 @@ FORMATS: dict[str, Callable[[Chosen, Path], None]] = {
     **{ending: partial(write_pictures, ending=ending) for ending in ("png", "svg", "pdf")},
 }
 
-IN_ALL = {"book": "json", "pictures": "png"}
+IN_ALL = {BOOK: "json", "pictures": "png"}
 """Directory → format, of a run that is written for good."""
 
 

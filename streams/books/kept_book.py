@@ -68,7 +68,7 @@ class KeptBook:
             When it is none of it, or of another experiment.
         """
         try:
-            what = json.loads(text, object_hook=_of_bounded_size)
+            what = json.loads(text, object_hook=of_bounded_size)
             summary, plots = what["summary"], what["plots"]
             found = cls(
                 run=_whole(summary["run"]),
@@ -118,7 +118,7 @@ def _whole(value: Any) -> int:
     return value
 
 
-def _of_bounded_size(what: dict[str, Any]) -> Any:
+def of_bounded_size(what: dict[str, Any]) -> Any:
     """Read as `uhi.io.json` does, but no histogram that says to be larger than any is: its bins are made at once."""
     if "axes" in what and prod(map(_bins, what["axes"])) > MAX_BYTES // _CELL_BYTES:
         raise ValueError("a histogram has more bins than can be")

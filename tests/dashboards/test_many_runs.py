@@ -16,6 +16,7 @@ from ops.keeper import Keeper
 from ops.topics import ensure_topics
 from streams.agents.registry import Registry
 from streams.books.connect import connect
+from streams.books.kept_run import KeptRuns
 from streams.books.layout import Place
 from streams.books.products import Product, Products
 from streams.books.promotions import Promotions
@@ -24,7 +25,7 @@ from streams.books.registry import states
 from streams.books.run import RunBook
 from streams.books.totals import Totals
 from streams.conditions.store import ConditionsStore
-from streams.settings import KeeperSettings, Settings
+from streams.settings import LIVE, KeeperSettings, Settings
 from tests.dashboards.views import EMPTY, RUN, run_book
 from tests.stored import checkpoint
 
@@ -90,7 +91,7 @@ def page_update(settings: Settings, number: int) -> tuple[int, int]:
             shown,
             lambda session: BookReader.of(redis, settings, session),
             Promotions(redis, settings.redis.key_prefix).look,
-            RunReader(shown, ConditionsStore([])),
+            RunReader(shown, ConditionsStore([]), KeptRuns(None, LIVE)),
         )
         seen = Books()
 

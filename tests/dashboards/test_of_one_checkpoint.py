@@ -12,11 +12,12 @@ from dashboards.data.judged_run import StoredRuns
 from dashboards.data.one_run import OneRun, RunReader, Standing, Wanted, Whose
 from ops.topics import ensure_topics
 from streams.books.changed import without
+from streams.books.kept_run import KeptRuns
 from streams.books.reader import TRIES, BookReader
 from streams.books.windows import Window
 from streams.conditions.store import ConditionsStore
 from streams.experiment import experiment
-from streams.settings import Settings
+from streams.settings import LIVE, Settings
 from tests.dashboards.views import RUN, run_book
 from tests.stored import checkpoint
 
@@ -53,7 +54,7 @@ def read(settings: Settings, redis: Redis) -> OneRun:
     reader = BookReader.of(redis, settings)
     standing = Standing(place=reader.places()[RUN])
     whose = Whose(run=RUN, session=None, reader=reader, standing=standing)
-    return RunReader(reader, ConditionsStore([])).read(whose, [Wanted(part=LATELY)], None)
+    return RunReader(reader, ConditionsStore([]), KeptRuns(None, LIVE)).read(whose, [Wanted(part=LATELY)], None)
 
 
 def test_a_part_is_of_the_whole_though_spills_are_counted_while_both_are_read(

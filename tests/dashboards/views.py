@@ -59,6 +59,8 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "is_made_again": False,
         "is_unreadable": False,
         "is_retired": False,
+        "is_kept": False,
+        "absent": {},
         "notes": (),
         "shown": book.book,
         "window": None,

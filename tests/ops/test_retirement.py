@@ -12,8 +12,15 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from pydantic import ValidationError
 
+from dashboards.choices import LAST_MINUTE, Choices
+from dashboards.data.data import Data
+from dashboards.figures.theme import LIGHT
+from dashboards.make import FigureCache
 from ops.book_checks import findings
+from ops.export.chosen import Chosen
+from ops.export.numbers import write_json
 from ops.keeper import Keeper
+from streams.books.kept_run import BOOK
 from streams.books.layout import Keys, Place
 from streams.books.part_reader import RetiredRunError
 from streams.books.reader import BookReader
@@ -21,6 +28,7 @@ from streams.books.retiring import Retiring
 from streams.books.run import RunBook
 from streams.settings import LIVE, KeeperSettings, Settings
 from streams.topics import Topics
+from tests.catalogue import PLOTS
 from tests.conftest import WAIT_S
 from tests.live import Live, count_live, settings_on, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
@@ -42,7 +50,7 @@ class Kept:
 
     def look(self) -> None:
         """Have a keeper that has just started look."""
-        Keeper(self.settings, self.live.redis, tof_alone).look()
+        Keeper(self.settings, self.live.redis, books_alone).look()
 
     def place(self, run: int) -> Place:
         return self.live.reader.places()[run]
@@ -79,6 +87,12 @@ class Kept:
 
     def findings(self) -> list[str]:
         return list(findings(self.settings, self.live.redis, self.settings.kafka.partitions))
+
+
+def books_alone(chosen: Chosen, directory: Path) -> None:
+    """Write all plots, and no pictures, which take longer than all else."""
+    (directory / BOOK).mkdir()
+    write_json(chosen, directory / BOOK)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +135,26 @@ def test_old_runs_leave_with_all_but_their_totals(kept: Kept, spilldeck_here: Sp
     assert "left Redis" in spilldeck_here("runs", "list", env=kept.live.env).stdout
     why = assert_one_sentence(spilldeck_here("verify", str(OLD), env=kept.live.env), 1)
     assert "have left Redis" in why
+
+
+def test_the_page_shows_the_plots_of_a_run_that_has_left_as_the_keeper_wrote_them(kept: Kept) -> None:
+    kept.look()
+    kept.until(OLD, retired=True)
+    totals, chosen = kept.live.reader.totals(OLD), Choices(run=OLD)
+    with Data(kept.settings) as data:
+        view = data.view(chosen)
+        assert data.view(Choices(run=OLD, window=LAST_MINUTE)).is_loading is False
+    assert (view.is_retired, view.is_kept, view.is_unreadable, view.absent) == (True, True, False, {})
+    for name in PLOTS:
+        assert np.array_equal(view.shown[name].view(flow=True), kept.before[OLD].book.counts(name)), name
+    (said,) = view.notes
+    assert said.startswith(f"Run {OLD} has left Redis, as old runs do: these are its plots as the keeper wrote them")
+    drawn = FigureCache().maker(view, LIGHT.name, chosen)("ht01")
+    assert sum(drawn["data"][0]["y"][:-1]) == kept.before[OLD].book["ht01"].sum()
+    heading = drawn["layout"]["title"]["text"]
+    assert f"Run {OLD} · {totals.filled} spills (whole run, as the keeper wrote it)" in heading
+    trend = FigureCache().maker(view, LIGHT.name, chosen)("daq_triggers")
+    assert (trend["data"], f"run {OLD} have left" in str(trend["layout"]["annotations"])) == ([], True)
 
 
 def test_a_run_that_somebody_wants_back_comes_back_the_same_and_stays(kept: Kept, spilldeck_here: Spilldeck) -> None:
