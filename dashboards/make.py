@@ -110,7 +110,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
             why_empty=_why_nothing(view) or _no_spills(view),
             choices=choices,
             reference=other.spills if other is not None else None,
-            called=other.called if other is not None else "",
+            called=_without_trends(other) if other is not None else "",
         )
     else:
         plot, verdict = experiment().plots[name], shown_verdict(view, name)
@@ -220,6 +220,12 @@ def window_verdicts(view: View, name: str) -> dict[int, PlotVerdict]:
                 name, histogram, *of, against, view.limits, part="this window", is_over=True
             )
     return found
+
+
+def _without_trends(other: Reference) -> str:
+    """Return what a reference is called where it has no trends: a run has them, and its book of plots has not."""
+    is_book = other.spills is None and other.triggers is not None
+    return f"the book of {other.called}" if is_book else other.called
 
 
 def _compared(view: View, other: Reference, name: str) -> Compared:

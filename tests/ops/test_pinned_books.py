@@ -10,11 +10,13 @@ import pytest
 
 from dashboards.choices import Choices
 from dashboards.data import Data
+from dashboards.make import FigureCache
 from ops.stack import LocalStack
 from streams.books.decided import newest
 from streams.books.pinned_books import PinnedBooks
 from streams.books.shapes import State
 from streams.errors import UsageError
+from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
 from tests.live import Live, Record, count_live, settings_on
 from tests.ops.conftest import Spilldeck, assert_one_sentence
@@ -111,6 +113,8 @@ def test_a_book_of_a_file_is_there_when_file_and_redis_have_lost_it_and_all_ways
         assert (view.reference.in_full, view.is_as_judged) == (f"Run {GOOD}, file good.json", True)
         assert view.judgement is not None
         assert [each["words"] for each in view.judgement.to_json()["causes"]] == [cause]
+        trend = str(FigureCache().maker(view, None)(next(iter(experiment().trends))))
+        assert f"not in the book of run {GOOD}" in trend, "the run has it"
         assert data.view(Choices(run=DEAD, compare=False)).reference is None
         assert data.view(Choices(run=GOOD)).reference is None, "it is not compared with itself"
 
