@@ -29,7 +29,7 @@ from streams.books.decided import Copy, decide, refresh
 from streams.books.decisions import Decisions
 from streams.books.lag import behind
 from streams.books.layout import Place
-from streams.books.limits import LimitsFile
+from streams.books.limits import LimitsFile, in_force
 from streams.books.part_reader import UnreadableRunError
 from streams.books.products import Product, Products, Written
 from streams.books.promotions import Promotions
@@ -187,6 +187,8 @@ class Keeper:
                 reference=its.reference,
                 earlier=its.earlier,
                 flags=proposed(its),
+                run_type=book.totals.run_type,
+                limits=in_force(its.limits, self._settings.checks.spills_a_false_alarm),
             )
             action = new_action(
                 ActionKind.PROPOSE_FLAGS, run, after=proposal.to_json(), origin="the keeper", who=CHECKS

@@ -41,6 +41,9 @@ class Proposal:
     earlier: tuple[int, ...] = ()
     """Good ones before that, which say how runs scatter."""
     flags: tuple[Proposed, ...]
+    run_type: str = ""
+    limits: dict[str, bool | float] | None = None
+    """By which it was judged, see `limits.in_force`; None if an earlier version did so, which did not say."""
     at_us: int = 0
     """When it was written, microseconds since 1970 UTC."""
 

@@ -25,12 +25,14 @@ from streams.books.handover import (
     MOST_CHECKLISTS,
     MOST_DECIDED,
     MOST_ISSUES,
+    MOST_LIMITS,
     MOST_NOTES,
     MOST_PLOTS,
     MOST_RUNS,
     MOST_UNDONE,
     MOST_UNREAD,
     Compared,
+    LimitsThen,
     Shift,
     report,
 )
@@ -161,6 +163,7 @@ def full() -> Shift:
         undone=[Duty(6000 + at, NOW_US, is_end=True) for at in range(MOST_UNDONE + 9)],
         decided=[words] * (MOST_DECIDED + 9),
         unreadable=[words] * (MOST_UNREAD + 9),
+        limits=[LimitsThen(words[:20], 6001, (words,) * 9)] * (MOST_LIMITS + 9),
         files={"The file of limits": 1, "The file of rules for good spills": 1},
         compared=Compared(
             run=6008,
