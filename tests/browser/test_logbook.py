@@ -160,6 +160,7 @@ def until_handed_over(page: Page, is_so: Callable[[str], bool]) -> None:
         page.reload()
 
 
+@pytest.mark.nightly  # a page waits for a minute before it tells what another one took
 def test_28_what_was_logged_in_vain_outlives_the_page_and_stands_in_the_hand_over_until_it_is_told(
     site: Site, page: Page, played: SimulatedRun, hook: Hook
 ) -> None:
