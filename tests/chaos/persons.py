@@ -38,6 +38,8 @@ ORIGIN = "a person in chaos"
 
 _OF_CHECKS = {ActionKind.RAISE_ALARM, ActionKind.CLEAR_ALARM}
 """They have no id of their own: an alarm is raised once, and cleared once."""
+_OF_WATCHERS = {*_OF_CHECKS, ActionKind.TELL_ALARM}
+"""So has what watchers alone write."""
 
 Choice = Callable[[Decisions], Action | None]
 """Gives what somebody does, given what is known; None if that is not possible."""
@@ -213,5 +215,5 @@ def _remark(its: Mapping[str, Any]) -> str:
 
 def _what(action: Action) -> tuple[str, str]:
     """Return what an action is, whoever asked for it how often: its kind, and its id or its alarm."""
-    its = action.subject if action.kind in _OF_CHECKS else str(json.loads(action.after)["id"])
+    its = action.subject if action.kind in _OF_WATCHERS else str(json.loads(action.after)["id"])
     return str(action.kind), its
