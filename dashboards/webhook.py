@@ -10,7 +10,7 @@ from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from pydantic import SecretStr
@@ -52,6 +52,8 @@ def signature(secret: bytes, body: bytes) -> str:
 
 def why_not(error: Exception) -> str:
     """Return in words why something was not taken."""
+    if isinstance(error, URLError) and not isinstance(error, HTTPError):
+        return str(error.reason)
     if not isinstance(error, HTTPError):
         return str(error)
     error.close()

@@ -4,14 +4,17 @@ What was told is in Kafka when it has been taken. So a teller may be killed at a
 told then is told again, with the same id.
 """
 
+import secrets
 import smtplib
 import socket
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
+from functools import partial
 from typing import Any, Protocol, cast
 from urllib.error import HTTPError
 
@@ -25,7 +28,7 @@ from schemas.records import NO_RUN, Action
 from streams import metrics
 from streams.books.advice import advice
 from streams.books.alarm_actions import tell_action
-from streams.books.alarms import Alarm, Alarms, Way, bundle, telling_id, to_tell
+from streams.books.alarms import Alarm, Alarms, New, Priority, Way, bundle, telling_id, to_tell
 from streams.books.watchers import Heartbeat
 from streams.errors import SpilldeckError, UsageError
 from streams.settings import MailSettings, Settings, Tls
@@ -36,6 +39,7 @@ TURN_S = 20.0
 """So much later than the watcher before it each one tells: by then one that has ended is known to be silent."""
 BUNDLE_FROM = 4
 """So many that are told at once are told in one."""
+TEST = "This is a test: nothing is wrong"
 SUBJECT = 150
 """Characters of a mail's subject."""
 
@@ -63,6 +67,26 @@ def ways_of(settings: Settings) -> list[Telling]:
     """Return the ways that the settings name."""
     found: list[Telling] = [Webhook(settings)] if settings.alarms.webhook is not None else []
     return [*found, Mail(settings)] if settings.alarms.mail.host else found
+
+
+def try_ways(settings: Settings) -> dict[str, str]:
+    """Tell in each way that the settings name that nothing is wrong; return by way why it was not taken, or nothing."""
+    new = New(settings.session, NO_RUN, f"test {secrets.token_hex(4)}", NO_RUN, NO_RUN, TEST, "", "", Priority.LOW)
+    its = [Alarm(new.id, new, time.time_ns() // 1000)]
+    told_id = telling_id(its)
+    ways: dict[str, Callable[[], None]] = {way.way: partial(way.tell, told_id, its) for way in ways_of(settings)}
+    if (address := settings.logbook.webhook) is not None:
+        entry = {"id": told_id, "text": TEST, "note": TEST, "link": settings.dashboard.link("/"), "picture": ""}
+        ways["logbook"] = partial(post, address, settings.logbook.secret_file, told_id, entry)
+    return {name: _why_of(tell) for name, tell in ways.items()}
+
+
+def _why_of(tell: Callable[[], None]) -> str:
+    try:
+        tell()
+    except FAILS as error:
+        return _why_not(error)
+    return ""
 
 
 class Teller:

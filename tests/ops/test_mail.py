@@ -34,6 +34,7 @@ from streams.books.watchers import watched
 from streams.freshness import Level
 from streams.settings import AlarmsSettings, DashboardSettings, MailSettings, Settings, Tls
 from tests.books.test_alarms import new
+from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_alarms import Hook, alarms_of, heart, hook, own, raise_one, with_hook
 
 __all__ = ["hook", "own"]
@@ -207,6 +208,23 @@ def test_only_what_the_settings_name_is_told(serve: Serve) -> None:
     assert ways_of(Settings()) == []
     assert [type(each) for each in ways_of(with_hook(Settings(), "http://127.0.0.1/told"))] == [Webhook]
     assert [type(each) for each in ways_of(with_mail(Settings(), serve()[1]))] == [Mail]
+
+
+def test_what_tells_outside_is_tried_before_it_is_needed(serve: Serve, hook: Hook, spilldeck_here: Spilldeck) -> None:
+    assert "nobody is told" in assert_one_sentence(spilldeck_here("alarms", "try"), 2)
+    box, mail = serve()
+    where = {"HOST": mail.host, "PORT": str(mail.port), "TLS": "none", "SENDER": mail.sender}
+    env = {f"SPILLDECK_ALARMS__MAIL__{name}": value for name, value in where.items()}
+    env |= {"SPILLDECK_ALARMS__MAIL__RECIPIENTS": '["shift@example.org"]', "SPILLDECK_LOGBOOK__WEBHOOK": hook.address}
+    env["SPILLDECK_ALARMS__WEBHOOK"] = f"http://127.0.0.1:{free_port()}/a-secret"
+    done = spilldeck_here("alarms", "try", env=env)
+    assert done.returncode == 1
+    assert "mail: taken" in done.stdout
+    assert "logbook: taken" in done.stdout
+    assert "webhook: [Errno 111] Connection refused" in done.stdout
+    assert "a-secret" not in done.stdout + done.stderr
+    assert "This is a test: nothing is wrong" in box.mails[0]["Subject"]
+    assert "This is a test" in hook.told[0][2].decode()
 
 
 @contextmanager
