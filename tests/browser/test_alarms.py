@@ -168,9 +168,9 @@ def test_who_watches_is_seen_what_is_new_is_heard_once_and_a_telephone_has_it_at
     page.add_init_script(f"({STILL})()")
     open_page(page, "/")
     silent = "() => getComputedStyle(document.body, '::after').content"
-    page.wait_for_function(f"({silent})().includes('silent until you click or press a key')")
+    page.wait_for_function(f"() => ({silent})().includes('silent until you click or press a key')")
     page.keyboard.press("Shift")
-    page.wait_for_function(f"({silent})() === 'none'")
+    page.wait_for_function(f"() => ({silent})() === 'none'")
     # What comes is heard though the page is hidden, and its clock does not strike.
     page.wait_for_timeout(1500)
     page.evaluate("() => { window.isStill = true; }")
