@@ -19,8 +19,8 @@ from streams.books.shapes import PlotVerdict, percent, where
 from streams.experiment import experiment
 from streams.words import calendar_time, several
 
-MOST_RUNS, MOST_ALARMS, MOST_ISSUES, MOST_PLOTS, MOST_CHANNELS = 9, 12, 6, 6, 5
-MOST_UNREAD, MOST_NOTES, MOST_DECIDED, MOST_CHECKLISTS, MOST_UNDONE, MOST_LIMITS = 4, 5, 4, 3, 4, 2
+MOST_RUNS, MOST_ALARMS, MOST_ISSUES, MOST_PLOTS, MOST_CHANNELS = 9, 12, 6, 5, 5
+MOST_UNREAD, MOST_NOTES, MOST_DECIDED, MOST_CHECKLISTS, MOST_UNDONE, MOST_LIMITS = 4, 5, 3, 3, 4, 1
 """That are listed: with all of them it fits on two sheets."""
 LONGEST = 100
 """Characters of a cell."""
@@ -331,7 +331,7 @@ def _limits_of(its: LimitsThen) -> str:
     of = f"Limits of runs of type {_short(its.run_type) or 'that nobody said'}"
     if its.run is None:
         return f"{of}: nobody knows those of the shift before, as no keeper judged a run of the type then."
-    said = _short("; ".join(its.changed), 2 * LONGEST) if its.changed else "as before"
+    said = _short("; ".join(its.changed), LONGEST) if its.changed else "as before"
     return f"{of}, since run {its.run}: {said}."
 
 

@@ -96,11 +96,11 @@ def test_25_what_is_known_masks_its_alarm_in_all_browsers_is_counted_and_withdra
             decide(site.settings, redis, new_action(ActionKind.ACKNOWLEDGE_ALARM, each.id, after=text, origin="a test"))
     expect(page.locator("#navigation")).not_to_contain_text("Alarms 1")
     # What was withdrawn is folded away, and stays unfolded where somebody wants to see it.
-    folded = page.get_by_text("Withdrawn: the last")
+    folded = other.get_by_text("Withdrawn: the last")
     folded.click()
-    page.get_by_role("button", name="Add a known issue").click()
-    page.keyboard.press("Escape")
-    expect(page.locator("details", has=folded)).to_have_attribute("open", "")
+    other.keyboard.press("?")
+    other.keyboard.press("Escape")
+    expect(other.locator("details", has=folded)).to_have_attribute("open", "")
 
 
 def test_28_what_is_logged_of_a_plot_stands_in_the_hand_over_and_in_the_clipboard(
