@@ -47,8 +47,15 @@ from streams.books.duties import Duty
 from streams.books.flagging import flag_action, remark_action
 from streams.books.flags import ALL, END, NewFlag, Verdict, is_action_id
 from streams.books.issues import LONGEST_NAME, LONGEST_TEXT, NewIssue
-from streams.books.notes import LONGEST_NOTE
-from streams.books.noting import add_action, checklist_action, extend_action, note_action, withdraw_action
+from streams.books.notes import LONGEST_NOTE, Note
+from streams.books.noting import (
+    add_action,
+    checklist_action,
+    extend_action,
+    note_action,
+    tell_note_action,
+    withdraw_action,
+)
 from streams.errors import ServerError, SpilldeckError, UsageError
 from streams.settings import Settings
 
@@ -172,7 +179,7 @@ class Acts:
     def __init__(self, settings: Settings, data: Data) -> None:
         self._settings, self._data = settings, data
         self._access = Access(settings.access)
-        self._logbook = Logbook(settings)
+        self._logbook = Logbook(settings, lambda: data.notes, self._note_logged)
         self._log_ins = log_ins = LogIns(self._access)
         # Apart from those of the page: who waits for Kafka here lets nobody wait there.
         self._threads = Threads()
@@ -317,18 +324,27 @@ class Acts:
         if not self._data.has_run(said.run):
             raise RefusedError(409, f"There is no run {said.run} here.")
         _check_picture(said.picture)
-        answer = self._decide(asked, lambda _, **by: note_action(said.run, said.text, said.plot, act_id=asked.id, **by))
+        path, to_log = within(said.path) if said.path else "", self._logbook.is_there
+
+        def new(_: Decisions, **by: str) -> Action:
+            return note_action(said.run, said.text, said.plot, act_id=asked.id, path=path, to_log=to_log, **by)
+
+        answer = self._decide(asked, new)
         # It is in the record now, whatever becomes of it elsewhere.
-        entry = {"id": asked.id, "who": asked.person.name, "at_us": time.time_ns() // 1000, "run": said.run}
-        link = self._settings.dashboard.link(within(said.path)) if said.path else ""
-        text = f"Run {said.run}: {said.text} {link}".strip()
-        more = {"text": text, "note": said.text, "plot": said.plot, "link": link, "picture": said.picture}
-        self._logbook.tell(asked.id, entry | more)
+        its = Note(asked.id, said.run, said.text, said.plot, asked.person.name, time.time_ns() // 1000, path, to_log)
+        self._logbook.tell(its, said.picture)
         return answer
+
+    def _note_logged(self, note: Note) -> None:
+        """Write that the logbook has a note."""
+        with connect(self._settings) as redis:
+            decide(self._settings, redis, tell_note_action(note))
 
     async def _say_logged(self, request: Request) -> Response:
         """Return whether the logbook has an entry."""
         its = self._logbook.state(request.query_params.get("id", ""))
+        if its is None and not self._data.notes:  # who asks has noted something: it was not read yet
+            return Response("What was noted is being read.", 503, media_type="text/plain")
         if its is None:
             return Response("Nobody knows here whether the logbook has it.", 404, media_type="text/plain")
         return JSONResponse(its)

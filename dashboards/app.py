@@ -44,6 +44,7 @@ from dashboards.scripts import (
     ACTING,
     AGAIN,
     ALARM,
+    ALARM_SCRIPT,
     CHECKLIST,
     CHECKLIST_SCRIPT,
     HAND_OVER,
@@ -57,6 +58,7 @@ from dashboards.scripts import (
 )
 from dashboards.threads import Threads, peer_of
 from dashboards.watched import Timed, add_watched
+from streams.books.notes import LONGEST_NOTE
 from streams.errors import ServerError, UsageError
 from streams.experiment import experiment
 from streams.freshness import BROWSER_LATE_S
@@ -238,7 +240,8 @@ def _add_checklist(server: FastAPI, data: Data, threads: Threads, acting: str, a
 
 def _add_alarm(server: FastAPI, data: Data, threads: Threads, acting: str, again: str) -> None:
     """Have the page of each alarm served."""
-    fixed = {"AGAIN": again, "ICON": _ICON, "ACTING": acting, "PREFIX": at("")}
+    fixed = {"AGAIN": again, "ICON": _ICON, "ACTING": acting, "PREFIX": at(""), "LONGEST": str(LONGEST_NOTE)}
+    fixed["SCRIPT"] = _add_script(server, ALARM_SCRIPT)
     content = re.sub("|".join(fixed), lambda found: fixed[found[0]], ALARM.read_text())
 
     def made(alarm_id: str) -> Response:

@@ -6,7 +6,6 @@ run twice; what was being told then is told again, with the same id.
 
 import json
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -56,16 +55,17 @@ class AlarmWatcher:
         self._settings, self._data = settings, data
         self._quality = Quality(settings, redis)
         self._lasting, self._flow, self._gone = Lasting(), DataFlow(), Gone()
-        self._heart = Heartbeat(redis, settings.redis.key_prefix, settings.session)
+        self.heart = Heartbeat(redis, settings.redis.key_prefix, settings.session)
 
     def watch(self) -> None:
         """Look, and say that it is done: who cannot see or not write does not watch."""
+        self.heart.hear()
         self.look()
-        self._heart.beat()
+        self.heart.beat()
 
     def end(self) -> None:
         """Say that nobody watches here any more."""
-        self._heart.end()
+        self.heart.end()
 
     def look(self) -> None:
         """Raise and clear what is due.
@@ -85,7 +85,7 @@ class AlarmWatcher:
             raise ServerError("Kafka does not answer")
         if (seen := self._seen(view)) is not None:
             its = replace(seen, over=over, gone=gone, unread=unread(flow.too_many))
-            self._take(lambda known: due(its, known, _now_us()), view.alarms)
+            self._take(lambda known: due(its, known, self.heart.now_us()), view.alarms)
 
     def _take(self, what: Callable[[Alarms], Due], shown: Alarms) -> None:
         """Write what is due, by what is shown and by what Kafka knows: the page may know less."""
@@ -96,7 +96,7 @@ class AlarmWatcher:
 
     def _write(self, action: Action) -> None:
         try:
-            self._quality.decide(action)
+            self._quality.decide(replace(action, at_us=self.heart.now_us()))
         except UsageError as error:
             _log.info(f"another was faster: {action.kind}", alarm=action.subject, why=str(error))
             return
@@ -161,7 +161,7 @@ def watch(settings: Settings, redis: Redis, stopped: threading.Event) -> None:
             health.progress()
 
         for way in ways_of(settings):
-            teller = Teller(settings, redis, lambda: data.view(Choices()).alarms, way)
+            teller = Teller(settings, redis, lambda: data.view(Choices()).alarms, way, watcher.heart)
             # Whoever listens slowly does not keep us from ending.
             args = (teller.look, stopped, teller.pause, failed)
             threading.Thread(target=_keep, args=args, daemon=True).start()
@@ -201,7 +201,3 @@ def _keep(
             is_away = False
             said("")
         stopped.wait(max(pause_s(), LOOK_S))
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

@@ -30,7 +30,7 @@ from streams.books.decisions import Decisions
 from streams.books.kept_run import Edition, directory_of, edition_there
 from streams.books.lag import behind
 from streams.books.layout import Place
-from streams.books.limits import LimitsFile
+from streams.books.limits import LimitsFile, in_force
 from streams.books.part_reader import UnreadableRunError
 from streams.books.products import Product, Products, Written
 from streams.books.promotions import Promotions
@@ -189,6 +189,8 @@ class Keeper:
                 earlier=its.earlier,
                 book=its.book,
                 flags=proposed(its),
+                run_type=book.totals.run_type,
+                limits=in_force(its.limits, self._settings.checks.spills_a_false_alarm),
             )
             action = new_action(
                 ActionKind.PROPOSE_FLAGS, run, after=proposal.to_json(), origin="the keeper", who=CHECKS

@@ -265,6 +265,8 @@ class ActionKind(StrEnum):
     """Subject is a known issue, before it what it was, after it the action's id."""
     NOTE = "note"
     """Subject is a run, after it the note's id, what somebody wrote down, and of which plot."""
+    TELL_NOTE = "tell note"
+    """Subject is a run, after it the id of a note of it that the site's logbook has taken."""
     CHECKLIST = "checklist"
     """Subject is a run, after it its id, since when it was due, after which spill, and each line with its answers."""
     TAKE_OVER = "take over"

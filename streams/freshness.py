@@ -89,6 +89,8 @@ class Observed:
     run_ended: bool = False
     watchers: int = 0
     """Watchers of alarms that are at work."""
+    not_told: tuple[str, ...] = ()
+    """Ways of telling alarms by which something was not taken last, when and why, in words."""
     watched_s: float = 0.0
     """When any of them last said so; 0 if none ever did."""
 
@@ -200,6 +202,8 @@ def alarms(seen: Observed) -> Freshness:
         return Freshness(level=Level.UNKNOWN, text="Redis does not answer: nobody knows who watches for alarms")
     if seen.kafka_lost_s:
         return Freshness(level=Level.WARNING, text="Kafka does not answer: no alarm can be raised until it does")
+    if seen.watchers and seen.not_told:
+        return Freshness(level=Level.WARNING, text=f"Watched, but {'; '.join(seen.not_told)}")
     if seen.watchers:
         by = f" by {seen.watchers}" if seen.watchers > 1 else ""
         return Freshness(level=Level.GOOD, text=f"Watched{by}")

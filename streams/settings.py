@@ -372,7 +372,9 @@ class KeeperSettings(_Section):
 
 
 def _is_web(address: SecretStr) -> SecretStr:
-    if urlsplit(address.get_secret_value()).scheme not in {"http", "https"}:
+    said = address.get_secret_value()
+    # What cannot be asked for would be told, with all that is secret in it.
+    if urlsplit(said).scheme not in {"http", "https"} or not said.isprintable() or " " in said:
         raise ValueError("this is no address of the web, as https://host/path")
     return address
 

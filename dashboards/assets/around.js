@@ -57,7 +57,7 @@
   // unfolded is so again.
   const PARTS = "#strip, #controls, #banners, #navigation, .table", FOCUSABLE = "a[href], button, summary";
   const inside = part => [...part.querySelectorAll(FOCUSABLE)];
-  const row = details => details.closest("tr").cells[0].textContent;
+  const row = details => (details.closest("tr")?.cells[0] ?? details.querySelector("summary")).textContent;
   const unfolded = new Set();
   let focused;
   const keep = () => {

@@ -29,6 +29,7 @@ from streams.books import layout
 from streams.books.connect import connect
 from streams.books.decided import DECIDED
 from streams.books.decisions import Decisions
+from streams.books.notes import Notes
 from streams.health.state import Known
 from streams.metrics import Value
 from streams.settings import LIVE, Settings
@@ -146,6 +147,11 @@ class Data:
     def read_s(self) -> float | None:
         """When the books were last read, seconds since 1970 UTC; None if they never were."""
         return self._store.read_s if self._store.books.is_read else None
+
+    @property
+    def notes(self) -> Notes:
+        """The newest notes, as of the last look at what people decided."""
+        return self._said.notes
 
     def has_run(self, run: int) -> bool:
         """Say whether a run is stored, as far as was read."""

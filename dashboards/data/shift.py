@@ -15,9 +15,9 @@ from streams.books.decided import Record, newest, record
 from streams.books.decisions import Decisions, pin_of
 from streams.books.duties import Duty, Taken, duties, is_done
 from streams.books.flags import Shares, of_run, shares
-from streams.books.handover import Compared, Shift, ShiftRun
+from streams.books.handover import Compared, LimitsThen, Shift, ShiftRun
 from streams.books.layout import Place
-from streams.books.limits import LimitsFile
+from streams.books.limits import LimitsFile, changed_limits, in_force
 from streams.books.part_reader import UnreadableRunError
 from streams.books.reader import BookReader
 from streams.books.registry import states
@@ -70,6 +70,9 @@ class _Shift:
         self._places: Mapping[int, Place] = {run: its for run, its in places.items() if run != NO_RUN}
         self._states = states(self._places, now_s)
         self._current = situation.current(self._places, self._reader.came_ms)
+        self._limits = LimitsFile(settings.checks.limits)
+        self._limits.look()
+        self._problems += [self._limits.problem] if self._limits.problem else []
 
     def read(self) -> Shift:
         """Return all that is known of it."""
@@ -91,6 +94,7 @@ class _Shift:
             undone=[*self._undone(runs)],
             decided=[*self._decided()],
             files=self._files(),
+            limits=[*self._limits_then([totals[run].run_type for run in there], before)],
             compared=compared,
             current=self._current,
             unreadable=[*self._unreadable.values(), *self._problems],
@@ -157,6 +161,18 @@ class _Shift:
                 found[what] = written_ns // 1000
         return found
 
+    def _limits_then(self, run_types: Sequence[str], before: Sequence[int]) -> Iterator[LimitsThen]:
+        """Yield in which limits each type of runs of the shift is judged otherwise now than its last one before was."""
+        if self._limits.problem:
+            return
+        borne = self._settings.checks.spills_a_false_alarm
+        for run_type in dict.fromkeys(reversed(run_types)):
+            proposals = ((run, self._decisions.proposed.get(run)) for run in reversed(before))
+            kept = ((run, its.limits) for run, its in proposals if its is not None and its.run_type == run_type)
+            run, then = next(((run, limits) for run, limits in kept if limits is not None), (None, {}))
+            now = in_force(self._limits.of(run_type), borne)
+            yield LimitsThen(run_type, run, tuple(changed_limits(now, then)) if run is not None else ())
+
     def _compared(self, runs: Sequence[int], before: Sequence[int]) -> Compared | None:
         """Return how the last run of the shift is against the last one before of its type."""
         if not runs:
@@ -170,15 +186,12 @@ class _Shift:
             if other is None:
                 return Compared(run=run, other=None, why=f"none of the {BEFORE} runs before the shift is of its type")
             theirs = self._book(other)
-            limits = LimitsFile(self._settings.checks.limits)
-            limits.look()
-            self._problems += [limits.problem] if limits.problem else []
             return Compared(
                 run=run,
                 other=other,
                 tables=tuple(self._conditions.differ(run, other)),
                 code=(frozenset(ours.totals.code), frozenset(theirs.totals.code)),
-                changed=changed(_side(run, ours), _side(other, theirs), limits.of(run_type)),
+                changed=changed(_side(run, ours), _side(other, theirs), self._limits.of(run_type)),
             )
         except (SpilldeckError, ValueError) as error:
             return Compared(run=run, other=None, why=str(error))

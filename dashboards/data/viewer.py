@@ -57,6 +57,7 @@ class Seen:
             kafka_lost_s=self.broker.lost_s,
             store_lost_s=store.read_s if store.fault else 0.0,
             watchers=store.watching.at_work,
+            not_told=store.watching.not_told,
             watched_s=store.watched_s,
         )
 

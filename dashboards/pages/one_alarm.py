@@ -47,7 +47,7 @@ def _body(alarm: Alarm, view: View) -> str:
         f"<p class='{level}'><b>{escape(words)}</b>, {new.priority} priority</p>",
         f"<h1>{escape(new.words)}</h1>",
         *(f"<p class='why'>{escape(line)}</p>" for line in (when(new, alarm.at_us), *who_knows(alarm, now_us))),
-        _buttons(alarm),
+        _buttons(alarm, view),
         *(f"<h2>{title}</h2><p>{escape(text)}</p>" for title, text in texts if text),
         _picture(alarm, view),
         *_freshness(view),
@@ -55,13 +55,19 @@ def _body(alarm: Alarm, view: View) -> str:
     return "".join(parts)
 
 
-def _buttons(alarm: Alarm) -> str:
-    of = f"class='choice may-shifter' type='button' data-alarm='{escape(alarm.id)}'"
+def _buttons(alarm: Alarm, view: View) -> str:
+    its = "class='choice may-shifter' type='button'"
+    of = f"{its} data-alarm='{escape(alarm.id)}'"
     acts = [
         ("Acknowledge", "acknowledge-alarm", alarm.acknowledged is None),
         ("Shelve", "shelve-alarm", alarm.is_active),
     ]
     made = "".join(f"<button {of} data-act='{act}'>{title}</button>" for title, act, can in acts if can)
+    # A note is of a run: what is noted of an alarm that is of none is of the current one.
+    if view.run is not None and view.is_stored:
+        said = {"plot": alarm.new.plot, "words": alarm.new.words, "run": view.run, "spill": view.book.totals.last_spill}
+        data = " ".join(f"data-{name}='{escape(str(value))}'" for name, value in said.items())
+        made += f"<button {its} data-do='note' {data}>Log it</button>"
     return f"<p class='buttons'>{made}</p>"
 
 

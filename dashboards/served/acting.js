@@ -134,28 +134,31 @@
   let pictured = null;
   const LONGEST_NOTE = 1000, PICTURE_MOST = 900000;
   const said = part => [".mark", ".what", ".words"].map(each => part.querySelector(each)?.textContent).filter(Boolean).join(" ");
-  // What is wrong by the tiles, or how the plot is that one looks at; as of which spill.
-  const seen = words => {
+  const lastSpill = () => {
     const numbers = [...document.querySelectorAll("#strip .numbers > *")];
-    const spill = numbers.find(each => each.querySelector(".what")?.textContent.startsWith("Last spill"))?.querySelector(".value").textContent;
+    return numbers.find(each => each.querySelector(".what")?.textContent.startsWith("Last spill"))?.querySelector(".value").textContent;
+  };
+  // What is wrong by the tiles, or how the plot is that one looks at; as of which spill.
+  const seen = (words, spill) => {
     const told = words || [...document.querySelectorAll("#tiles .tile:is(.bad, .warning, .one)")].map(said).join("; ") || "nothing is told to be wrong";
     return `As of spill ${spill ?? "–"}: ${told}`.slice(0, LONGEST_NOTE);
   };
-  const prepareNote = ({ plot, words }) => {
-    const form = document.getElementById("note-form"), shown = document.querySelector("#flags-shares [data-run]");
+  // An alarm's own page has no strip, and says with its button which run it is.
+  const prepareNote = ({ plot, words, run = document.querySelector("#flags-shares [data-run]")?.dataset.run, spill = lastSpill() }) => {
+    const form = document.getElementById("note-form");
     tell();
-    if (!shown) return;
-    Object.assign(form.dataset, { plot, run: shown.dataset.run, id: newId() });
-    form.querySelector("button").textContent = `Log it of run ${shown.dataset.run}`;
+    if (run === undefined) return;
+    Object.assign(form.dataset, { plot, run, id: newId() });
+    form.querySelector("button").textContent = `Log it of run ${run}`;
     document.getElementById("note-status").textContent = "";
     pictured = window.pictured().catch(() => null);
-    form.elements.text.value = seen(words);
+    form.elements.text.value = seen(words, spill);
     form.elements.text.focus();
     form.elements.text.select();
   };
   const logged = form => {
     const { run } = form.dataset, text = form.elements.text.value, link = new URL(window.location.href);
-    link.searchParams.set("run", run);
+    if (!document.body.matches(".one-alarm")) link.searchParams.set("run", run); // an alarm is of its own
     return { run, text, link, words: `Run ${run}: ${text}\n${link.href}` };
   };
   const bytes = base64 => Uint8Array.from(atob(base64), each => each.charCodeAt(0));

@@ -55,6 +55,8 @@
     });
   };
   const show = () => {
+    // Whoever relies on being called has to be told on every page that he is not; see the style sheet.
+    document.documentElement.toggleAttribute("data-silent", isOn() && !canSound());
     const button = document.getElementById("sound");
     if (!button) return;
     button.disabled = false;
@@ -87,7 +89,17 @@
   });
   document.addEventListener("keydown", wake);
   window.addEventListener("storage", show);
-  setInterval(() => { show(); look(); }, LOOK_MS);
+  // A browser lets the clock of a hidden page strike once a minute: what comes is heard when it comes.
+  const came = new MutationObserver(look);
+  let watched;
+  const attend = () => {
+    const navigation = document.getElementById("navigation");
+    if (!navigation || navigation === watched) return;
+    watched = navigation;
+    came.disconnect();
+    came.observe(navigation, { childList: true, subtree: true, attributeFilter: ["data-waiting"] });
+  };
+  setInterval(() => { attend(); show(); look(); }, LOOK_MS);
   wake();
   show();
 })();

@@ -1,4 +1,4 @@
-"""spilldeck alarms: list, acknowledge, shelve, watch."""
+"""spilldeck alarms: list, acknowledge, shelve, try, watch."""
 
 import json
 import re
@@ -105,6 +105,23 @@ def shelve(
         action = shelve_action(there, found.id, act_id=act_id, for_s=for_s, reason=reason, origin=command_origin())
         decide(settings, redis, action)
     out.print(f"shelved for {how_long}: {found.new.words}", markup=False)
+
+
+@app.command(name="try")
+def try_out() -> None:
+    """Tell webhook, mail and logbook that this is a test; status 1 if one does not take it."""
+    from ops.telling import try_ways
+    from streams.settings import load_settings
+
+    found = try_ways(load_settings())
+    if not found:
+        raise UsageError(
+            "nobody is told: set alarms.webhook, alarms.mail.host or logbook.webhook, see docs/operations.md"
+        )
+    for way, why in found.items():
+        out.print(Text(f"{way}: {why or 'taken'}"))
+    if any(found.values()):
+        raise typer.Exit(1)
 
 
 @app.command()

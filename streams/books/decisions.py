@@ -39,7 +39,7 @@ TAIL = 32
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
 """What is raised where a text is not what it should be."""
 
-_OF_RUNS = {ActionKind.END_RUN, ActionKind.PROPOSE_FLAGS, ActionKind.NOTE, ActionKind.CHECKLIST, *run_flags.KINDS}
+_OF_RUNS = {ActionKind.END_RUN, ActionKind.PROPOSE_FLAGS, ActionKind.CHECKLIST, *run_notes.KINDS, *run_flags.KINDS}
 """Actions of which the subject is a run."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -180,7 +180,7 @@ class Decisions:
         """Say whether the same action of the same person on what people say counted before: it was sent twice."""
         if action.kind in known_issues.KINDS:
             return known_issues.has_counted(self.issues, action)
-        if action.kind == ActionKind.NOTE:
+        if action.kind in run_notes.KINDS:
             return run_notes.has_counted(self.notes, action)
         if action.kind == ActionKind.CHECKLIST:
             return run_checklists.has_counted(self.checklists, action)
@@ -222,7 +222,7 @@ class Decisions:
             return proposals.refusal(self.proposed.get(int(action.subject)), action)
         if action.kind in known_issues.KINDS:
             return known_issues.refusal(self.issues, action)
-        if action.kind == ActionKind.NOTE:
+        if action.kind in run_notes.KINDS:
             return run_notes.refusal(self.notes, action)
         if action.kind == ActionKind.CHECKLIST:
             return run_checklists.refusal(self.checklists, action)
@@ -293,7 +293,7 @@ class Decisions:
                 return replace(self, flags={**self.flags, run: run_flags.after(self.flags.get(run, ()), action)})
             case ActionKind.PROPOSE_FLAGS:
                 return replace(self, proposed={**self.proposed, int(action.subject): proposals.of(action)})
-            case ActionKind.NOTE:
+            case _ if action.kind in run_notes.KINDS:
                 return replace(self, notes=run_notes.after(self.notes, action))
             case ActionKind.CHECKLIST:
                 return replace(self, checklists=run_checklists.after(self.checklists, action))

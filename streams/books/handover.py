@@ -14,13 +14,13 @@ from streams.books.checklists import Answer, Checklist, Checklists
 from streams.books.duties import Duty
 from streams.books.flags import Flags, Shares
 from streams.books.issues import PLOT, Issue, Issues
-from streams.books.notes import Notes
+from streams.books.notes import Note, Notes
 from streams.books.shapes import PlotVerdict, percent, where
 from streams.experiment import experiment
 from streams.words import calendar_time, several
 
-MOST_RUNS, MOST_ALARMS, MOST_ISSUES, MOST_PLOTS, MOST_CHANNELS = 9, 12, 6, 6, 5
-MOST_UNREAD, MOST_NOTES, MOST_DECIDED, MOST_CHECKLISTS, MOST_UNDONE = 4, 5, 4, 3, 4
+MOST_RUNS, MOST_ALARMS, MOST_ISSUES, MOST_PLOTS, MOST_CHANNELS = 9, 12, 6, 5, 5
+MOST_UNREAD, MOST_NOTES, MOST_DECIDED, MOST_CHECKLISTS, MOST_UNDONE, MOST_LIMITS = 4, 5, 3, 3, 4, 1
 """That are listed: with all of them it fits on two sheets."""
 LONGEST = 100
 """Characters of a cell."""
@@ -65,6 +65,16 @@ class Compared:
     changed: Changed = field(default_factory=Changed)
 
 
+class LimitsThen(NamedTuple):
+    """The limits of a type of runs, held against those of the shift before."""
+
+    run_type: str
+    run: int | None
+    """The last one of the type before the shift of which it is known by what it was judged; None if there is none."""
+    changed: tuple[str, ...]
+    """Limits that are others now, in words."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
     """What is known of a shift."""
@@ -85,6 +95,8 @@ class Shift:
     """Name of a file that experts edit and that was written in it → when, microseconds since 1970 UTC."""
     compared: Compared | None
     """None if no run came."""
+    limits: Sequence[LimitsThen] = ()
+    """Of the types of its runs, that of the last run first."""
     current: int | None = None
     """The run that is being taken, or was last: of whichever shift."""
     unreadable: Sequence[str] = ()
@@ -241,10 +253,14 @@ def _notes(shift: Shift) -> Section:
     if not here:
         return Section("Notes", ("Nobody noted anything.",))
     lines = [f"{_time(each.at_us)} UTC, {each.who}, run {each.run}{_plot_of(each.plot)}: " for each in here]
-    said = tuple(f"{lead}{_short(each.text)}" for lead, each in zip(lines, here, strict=True))
+    said = tuple(f"{lead}{_short(each.text)}{_waits(each)}" for lead, each in zip(lines, here, strict=True))
     left = len(said) - MOST_NOTES
     more = (f"{several(left, 'note')} before these: spilldeck audit list --kind note.",) if left > 0 else ()
     return Section("Notes", said[-MOST_NOTES:], None, more)
+
+
+def _waits(note: Note) -> str:
+    return " (the logbook has not got it)" if note.waits else ""
 
 
 def _checklists(shift: Shift) -> Section:
@@ -276,7 +292,12 @@ def _changed(shift: Shift) -> Section:
     edited = (f"{name} was edited, {_time(at)} UTC." for name, at in sorted(shift.files.items()))
     left = len(shift.decided) - MOST_DECIDED
     decided = [*map(_short, shift.decided[-MOST_DECIDED:])]
-    said = [*edited, *([f"{left} decisions before: spilldeck audit list."] if left > 0 else []), *decided]
+    said = [
+        *edited,
+        *_limits(shift),
+        *([f"{left} decisions before: spilldeck audit list."] if left > 0 else []),
+        *decided,
+    ]
     its = shift.compared
     if its is None:
         return Section(title, (*said, "No run came that could be compared."))
@@ -297,6 +318,21 @@ def _changed(shift: Shift) -> Section:
     more = (f"{left:,} more that moved less.",) if left else ()
     table = Table(("What", "How it moved", "Elsewhere"), tuple(rows)) if rows else None
     return Section(title, tuple(said), table, more)
+
+
+def _limits(shift: Shift) -> list[str]:
+    """Return which limits are others than in the shift before, of the types where some are first."""
+    lines = [_limits_of(each) for each in sorted(shift.limits, key=lambda each: not each.changed)]
+    left = len(lines) - MOST_LIMITS
+    return [*lines[:MOST_LIMITS], *([f"Limits of {several(left, 'type')} of runs more."] if left > 0 else [])]
+
+
+def _limits_of(its: LimitsThen) -> str:
+    of = f"Limits of runs of type {_short(its.run_type) or 'that nobody said'}"
+    if its.run is None:
+        return f"{of}: nobody knows those of the shift before, as no keeper judged a run of the type then."
+    said = _short("; ".join(its.changed), LONGEST) if its.changed else "as before"
+    return f"{of}, since run {its.run}: {said}."
 
 
 def _channel(moved: Moved) -> tuple[str, ...]:

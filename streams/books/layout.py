@@ -265,6 +265,11 @@ def watchers_key(prefix: str, session: str) -> str:
     return f"{prefix}:{VERSION}:{session}:watchers"
 
 
+def not_told_key(prefix: str, session: str) -> str:
+    """Return the name of the hash of what could not be told of a session's alarms: way → when and why, in words."""
+    return f"{prefix}:{VERSION}:{session}:not-told"
+
+
 def changed_channel(prefix: str, session: str) -> str:
     """Return the name of the channel on which each checkpoint is announced."""
     return f"{prefix}:{VERSION}:{session}:changed"

@@ -15,6 +15,10 @@ from streams.settings import Settings
 _Share = Annotated[float, Field(gt=0, le=1)]
 
 
+Named = dict[str, bool | float]
+"""Limits by name, as what was judged by them has them."""
+
+
 class PlotLimits(Strict):
     """Of one plot, where they are others than those of its run type."""
 
@@ -44,6 +48,30 @@ class TypeLimits(Strict):
     def is_judged(self, plot: str) -> bool:
         """Return whether a plot is judged in runs of the type."""
         return self.plots.get(plot, PlotLimits()).judged
+
+    @property
+    def named(self) -> Named:
+        """All of them by the names of the file, and those of plots that are others than those of the type."""
+        of_type = {name: value for name, value in self.model_dump().items() if name != "plots"}
+        of_plots = {name: its.model_dump(exclude_defaults=True) for name, its in self.plots.items()}
+        return of_type | {f"{name}.{limit}": value for name, its in of_plots.items() for limit, value in its.items()}
+
+
+def in_force(limits: TypeLimits, spills_a_false_alarm: float) -> Named:
+    """Return all by which a run is judged: the limits of its type, and what the settings say of false alarms."""
+    return limits.named | {"checks.spills_a_false_alarm": spills_a_false_alarm}
+
+
+def changed_limits(now: Named, before: Named) -> list[str]:
+    """Return each limit that is another than before, in words."""
+    names = sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
+    return [f"{name} {_value(now.get(name))}, before {_value(before.get(name))}" for name in names]
+
+
+def _value(limit: bool | float | None) -> str:
+    if limit is None:
+        return "as its type"
+    return f"{limit:g}" if not isinstance(limit, bool) else "yes" if limit else "no"
 
 
 Limits = dict[str, TypeLimits]

@@ -1,16 +1,21 @@
-"""Notes: what somebody writes down of a run, for whoever comes next. None is changed or removed."""
+"""Notes: what somebody writes down of a run, for whoever comes next. None is changed or removed.
 
+One that is for the site's logbook, too, waits until somebody says that this has taken it.
+"""
+
+import json
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from schemas.records import Action
+from schemas.records import Action, ActionKind
 from streams.books.flags import names_run, refuse_id
 from streams.plain import read_json
 
 KEPT = 200
 """Notes that are remembered, the newest ones; Kafka has all."""
 LONGEST_NOTE = 1000
+KINDS = {ActionKind.NOTE, ActionKind.TELL_NOTE}
 
 
 class Note(NamedTuple):
@@ -24,6 +29,17 @@ class Note(NamedTuple):
     who: str
     at_us: int
     """Microseconds since 1970 UTC."""
+    path: str = ""
+    """Of the page that was looked at, with what was chosen; empty if of none."""
+    to_log: bool = False
+    """Whether the site's logbook is to have it."""
+    logged_us: int = 0
+    """When that had taken it; 0 if it has not, as far as is known."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether the logbook is to have it and has not."""
+        return self.to_log and not self.logged_us
 
 
 Notes = tuple[Note, ...]
@@ -32,7 +48,7 @@ _ALL = TypeAdapter(Notes)
 
 
 def refusal(notes: Notes, action: Action) -> str:
-    """Return why a note would not count where these are known; empty if it would.
+    """Return why an action of `KINDS` would not count where these are known; empty if it would.
 
     Raises
     ------
@@ -44,23 +60,47 @@ def refusal(notes: Notes, action: Action) -> str:
         return "its subject is no run"
     if why := refuse_id(said["id"]):
         return why
-    if any(each.id == said["id"] for each in notes):
+    found = find(notes, said["id"])
+    if action.kind == ActionKind.TELL_NOTE:
+        return "there is no such note" if found is None else "the logbook has it already" if not found.waits else ""
+    if found is not None:
         return "it was noted already"
-    if not isinstance(said["text"], str) or not isinstance(said["plot"], str):
-        raise TypeError("it has no words or no plot")
+    its = _note(action)
+    if not all(isinstance(each, str) for each in (its.text, its.plot, its.path)) or type(its.to_log) is not bool:
+        raise TypeError("it has no words, no plot, or leads nowhere")
     is_said = said["text"].strip() and len(said["text"]) <= LONGEST_NOTE
     return "" if is_said else f"say what is to be noted, in at most {LONGEST_NOTE} characters"
 
 
 def after(notes: Notes, action: Action) -> Notes:
-    """Return the notes with one that counts."""
+    """Return the notes with an action that counts."""
+    if action.kind == ActionKind.TELL_NOTE:
+        told = read_json(action.after)["id"]
+        return tuple(each._replace(logged_us=action.at_us) if each.id == told else each for each in notes)
     return (*notes, _note(action))[-KEPT:]
+
+
+def find(notes: Notes, note_id: str) -> Note | None:
+    """Return a note; None if none of this id is remembered."""
+    return next((each for each in reversed(notes) if each.id == note_id), None)
+
+
+def note_text(act_id: str, text: str, plot: str, path: str, *, to_log: bool) -> str:
+    """Return what an action that notes has after it."""
+    return json.dumps({"id": act_id, "text": text, "plot": plot, "path": path, "log": to_log})
+
+
+def told_text(note_id: str) -> str:
+    """Return what an action has after it that says that the logbook has a note."""
+    return json.dumps({"id": note_id})
 
 
 def has_counted(notes: Notes, action: Action) -> bool:
     """Say whether the same note of the same person counted before: it was sent twice."""
-    new = _note(action)
-    return any(each._replace(at_us=0) == new._replace(at_us=0) for each in notes)
+    if action.kind == ActionKind.TELL_NOTE:
+        return False
+    new = _note(action)._replace(at_us=0)
+    return any(each._replace(at_us=0, logged_us=0) == new for each in notes)
 
 
 def plain(notes: Notes) -> Any:
@@ -75,4 +115,6 @@ def from_plain(values: Any) -> Notes:
 
 def _note(action: Action) -> Note:
     said = read_json(action.after)
-    return Note(said["id"], int(action.subject), said["text"], said["plot"], action.who, action.at_us)
+    # What an older version wrote leads nowhere, and was told by the page that took it.
+    its = said.get("path", ""), said.get("log", False)
+    return Note(said["id"], int(action.subject), said["text"], said["plot"], action.who, action.at_us, *its)

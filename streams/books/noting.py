@@ -8,8 +8,12 @@ from streams.books.alarms import remark_text
 from streams.books.checklists import Line, checklist_text
 from streams.books.duties import Duty
 from streams.books.issues import PLOT, Issues, NewIssue, end_text, find, issue_values
+from streams.books.notes import Note, note_text, told_text
 from streams.errors import UsageError
 from streams.experiment import experiment
+
+LOGBOOK = "the logbook"
+"""Who has taken a note."""
 
 
 def place(said: str) -> str:
@@ -62,10 +66,25 @@ def withdraw_action(there: Issues, issue_id: str, *, act_id: str, reason: str, o
     )
 
 
-def note_action(run: int, text: str, plot: str, *, act_id: str, origin: str, who: str = "") -> Action:
-    """Return the action that notes something."""
-    after_it = json.dumps({"id": act_id, "text": text, "plot": plot})
-    return new_action(ActionKind.NOTE, run, after=after_it, origin=origin, who=who)
+def note_action(
+    run: int, text: str, plot: str, *, act_id: str, path: str = "", to_log: bool = False, origin: str, who: str = ""
+) -> Action:
+    """Return the action that notes something.
+
+    Parameters
+    ----------
+    path
+        Of the page that was looked at; empty if of none.
+    to_log
+        Whether the site's logbook is to have it.
+    """
+    text = note_text(act_id, text, plot, path, to_log=to_log)
+    return new_action(ActionKind.NOTE, run, after=text, origin=origin, who=who)
+
+
+def tell_note_action(note: Note) -> Action:
+    """Return the action that says that the logbook has taken a note."""
+    return new_action(ActionKind.TELL_NOTE, note.run, after=told_text(note.id), origin="the page", who=LOGBOOK)
 
 
 def checklist_action(

@@ -43,6 +43,9 @@ class Proposal:
     book: str = ""
     """SHA-256 of the book that it was held against, if that was pinned in place of a run."""
     flags: tuple[Proposed, ...]
+    run_type: str = ""
+    limits: dict[str, bool | float] | None = None
+    """By which it was judged, see `limits.in_force`; None if an earlier version did so, which did not say."""
     at_us: int = 0
     """When it was written, microseconds since 1970 UTC."""
 

@@ -8,7 +8,7 @@ import pytest
 from streams.books.alarming import Seen, due
 from streams.books.alarms import Alarm, to_tell
 from streams.books.decisions import Decisions
-from streams.books.handover import Shift, markdown, report
+from streams.books.handover import markdown, report
 from streams.books.judgement import Judgement
 from streams.checks.judge import Judge
 from streams.settings import load_settings
@@ -16,6 +16,7 @@ from tests.bench.judgement import BORNE, EIGHT_HOURS, beam, groups, rates
 from tests.books.test_alarming import written
 from tests.books.test_alarms import acknowledged, told
 from tests.books.test_decisions import fold
+from tests.books.test_handover import shift as of_shift
 
 RUN = 900_031
 LOOKED_EACH, ACKNOWLEDGED_AFTER = 4, 40
@@ -75,18 +76,7 @@ def test_six_faults_are_six_alarms_with_the_right_culprits_and_each_is_told_once
     assert repaired.cleared is not None
     assert repaired.cleared.reason.startswith("as before again after spill 26")
     until_us = EIGHT_HOURS * SPILL_US
-    its = Shift(
-        since_us=0,
-        until_us=until_us,
-        runs=(),
-        alarms=known.alarms,
-        issues=(),
-        notes=(),
-        decided=(),
-        files={},
-        compared=None,
-    )
-    handed_over = markdown(report(its))
+    handed_over = markdown(report(of_shift(since_us=0, until_us=until_us, alarms=known.alarms)))
     assert all(fault.words in handed_over for fault in FAULTS)
     assert all(alarm.is_active for words, alarm in ours.items() if words != FAULTS[0].words)
 

@@ -19,6 +19,7 @@ from streams.books.handover import (
     MOST_RUNS,
     MOST_UNDONE,
     Compared,
+    LimitsThen,
     Report,
     Shift,
     ShiftRun,
@@ -162,6 +163,15 @@ def test_28_what_is_other_than_before_is_said_of_conditions_code_files_plots_and
     assert "Code: 1.0, before 0.9." in said
     assert "0 plots and 1 channel moved by more than chance; 150 plots did not" in said
     assert "TOF1 slab 3 | 10 hits, where 200 were expected by the others in TOF1 | 4.8 %" in said
+    type_only, new = LimitsThen("cosmics", 5999, ()), LimitsThen("beam", None, ())
+    other = LimitsThen("physics", 6001, ("matters 0.1, before 0.05", "hslabhits10.judged no, before as its type"))
+    limits = section(report(shift(limits=[type_only, other, new, new, new])), "Changed since the shift before")
+    assert "of type physics, since run 6001: matters 0.1, before 0.05; hslabhits10.judged no, before" in limits
+    steady = section(report(shift(limits=[type_only])), "Changed since the shift before")
+    assert "Limits of runs of type cosmics, since run 5999: as before." in steady
+    nobody_knows = section(report(shift(limits=[new])), "Changed since the shift before")
+    assert "Limits of runs of type beam: nobody knows those of the shift before" in nobody_knows
+    assert "Limits of 4 types of runs more." in limits
     same = replace(its, tables=(), code=(CODE, CODE), changed=Changed())
     steady = section(report(shift(compared=same)), "Changed since the shift before")
     assert "as before." in steady

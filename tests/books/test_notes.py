@@ -7,7 +7,7 @@ import pytest
 from schemas.records import Action, ActionKind
 from streams.books.decisions import Decisions
 from streams.books.notes import KEPT
-from streams.books.noting import note_action
+from streams.books.noting import note_action, tell_note_action
 from tests.books.test_decisions import action, fold
 
 
@@ -40,3 +40,20 @@ def test_what_is_noted_is_kept_once_in_its_order_and_stored() -> None:
 def test_what_cannot_be_noted_is_none(wrong: Action, why: str) -> None:
     assert why in Decisions().refusal(0, wrong)
     assert fold(wrong).notes == ()
+
+
+def test_28_a_note_for_the_logbook_waits_until_that_has_it_and_an_older_one_waits_for_nothing() -> None:
+    for_log = note_action(6008, "x", "", act_id="note-00001", path="/?run=6008", to_log=True, origin="a test")
+    known = fold(for_log, noted(2))
+    assert [each.waits for each in known.notes] == [True, False]
+    told = replace(tell_note_action(known.notes[0]), at_us=77)
+    after = fold(told, known=known)
+    assert [(each.waits, each.logged_us) for each in after.notes] == [(False, 77), (False, 0)]
+    assert after.runs_of(told) == (6008,)
+    assert after.has_said(for_log)
+    assert Decisions.from_json(after.to_json().encode()) == after
+    assert "the logbook has it already" in after.refusal(after.next, told)
+    assert "there is no such note" in Decisions().refusal(0, told)
+    older = replace(noted(), after='{"id": "note-00009", "text": "x", "plot": ""}')
+    assert fold(older).notes[0][-3:] == ("", False, 0)
+    assert "cannot be read" in Decisions().refusal(0, replace(for_log, after=for_log.after.replace("true", "5")))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from streams.books.limits import PlotLimits, TypeLimits, changed_limits, in_force
 from streams.books.plain_limits import too_many
 from streams.books.totals import Totals
 
@@ -61,3 +62,16 @@ def test_the_most_come_first_within_limits_of_ones_own() -> None:
     its = totals(errors=Counter(tof=12, kl=50))
     assert [each.detector for each in too_many(its, 2.0)] == ["kl", "tof"]
     assert [each.detector for each in too_many(its)] == ["kl"]
+
+
+def test_limits_that_are_others_than_before_are_named_with_both_values() -> None:
+    before = in_force(TypeLimits(plots={"ht01": PlotLimits(matters=0.2)}), 11_250)
+    now = in_force(TypeLimits(matters=0.1, only_warns=True, plots={"hslabhits10": PlotLimits(judged=False)}), 5000)
+    assert changed_limits(now, before) == [
+        "checks.spills_a_false_alarm 5000, before 11250",
+        "hslabhits10.judged no, before as its type",
+        "ht01.matters as its type, before 0.2",
+        "matters 0.1, before 0.05",
+        "only_warns yes, before no",
+    ]
+    assert changed_limits(now, now) == []

@@ -108,6 +108,10 @@ COUNT_TONES = """() => {
     const start = OscillatorNode.prototype.start;
     OscillatorNode.prototype.start = function (...when) { window.tones += 1; return start.apply(this, when); };
 }"""
+STILL = """() => {
+    const every = window.setInterval;
+    window.setInterval = (does, ...how) => every(() => window.isStill || does(), ...how);
+}"""
 HIGH_TONES, ALL_TONES = 4, 7
 TELEPHONE_BYTES = 150_000
 
@@ -158,6 +162,21 @@ def test_who_watches_is_seen_what_is_new_is_heard_once_and_a_telephone_has_it_at
     tab.close()
     page.get_by_role("switch").press("Enter")
     expect(page.get_by_role("switch")).to_have_attribute("aria-checked", "false")
+
+    # A page that was loaded anew says on each page that it is silent, until somebody is there.
+    page.evaluate("() => localStorage.setItem('spilldeck-sound', 'true')")
+    page.add_init_script(f"({STILL})()")
+    open_page(page, "/")
+    silent = "() => getComputedStyle(document.body, '::after').content"
+    page.wait_for_function(f"() => ({silent})().includes('silent until you click or press a key')")
+    page.keyboard.press("Shift")
+    page.wait_for_function(f"() => ({silent})() === 'none'")
+    # What comes is heard though the page is hidden, and its clock does not strike.
+    page.wait_for_timeout(1500)
+    page.evaluate("() => { window.isStill = true; }")
+    with raised(site, played, Priority.HIGH):
+        page.wait_for_function(f"() => window.tones === {HIGH_TONES}")
+    page.evaluate("() => localStorage.setItem('spilldeck-sound', 'false')")
 
     # A telephone that was never here.
     size = {"width": 375, "height": 812}

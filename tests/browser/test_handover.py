@@ -25,12 +25,14 @@ from streams.books.handover import (
     MOST_CHECKLISTS,
     MOST_DECIDED,
     MOST_ISSUES,
+    MOST_LIMITS,
     MOST_NOTES,
     MOST_PLOTS,
     MOST_RUNS,
     MOST_UNDONE,
     MOST_UNREAD,
     Compared,
+    LimitsThen,
     Shift,
     report,
 )
@@ -39,7 +41,7 @@ from streams.books.shapes import PlotVerdict, State
 from streams.checks.shapes import Block, Shape
 from streams.experiments.mice.simulator import SimulatedRun
 from tests.books.test_handover import CODE, NOW_US, alarm, issue, run, shift
-from tests.browser.conftest import Site, faults, open_page
+from tests.browser.conftest import Site, faults, go_to, open_page
 from tests.browser.test_flags import other, played
 
 __all__ = ["other", "played"]
@@ -93,6 +95,12 @@ def test_25_what_is_known_masks_its_alarm_in_all_browsers_is_counted_and_withdra
             text = remark_text(f"after-the-test-{number}")
             decide(site.settings, redis, new_action(ActionKind.ACKNOWLEDGE_ALARM, each.id, after=text, origin="a test"))
     expect(page.locator("#navigation")).not_to_contain_text("Alarms 1")
+    # What was withdrawn is folded away, and stays unfolded where somebody wants to see it.
+    folded = other.get_by_text("Withdrawn: the last")
+    folded.click()
+    other.keyboard.press("?")
+    other.keyboard.press("Escape")
+    expect(other.locator("details", has=folded)).to_have_attribute("open", "")
 
 
 def test_28_what_is_logged_of_a_plot_stands_in_the_hand_over_and_in_the_clipboard(
@@ -161,6 +169,7 @@ def full() -> Shift:
         undone=[Duty(6000 + at, NOW_US, is_end=True) for at in range(MOST_UNDONE + 9)],
         decided=[words] * (MOST_DECIDED + 9),
         unreadable=[words] * (MOST_UNREAD + 9),
+        limits=[LimitsThen(words[:20], 6001, (words,) * 9)] * (MOST_LIMITS + 9),
         files={"The file of limits": 1, "The file of rules for good spills": 1},
         compared=Compared(
             run=6008,
@@ -173,7 +182,7 @@ def full() -> Shift:
 
 
 def test_28_a_full_hand_over_prints_on_two_sheets(site: Site, page: Page) -> None:
-    page.goto(f"{site.address}/handover")
+    go_to(page, f"{site.address}/handover")
     page.evaluate(
         "parts => { for (const each of document.querySelectorAll('section')) each.remove(); "
         "document.querySelector('h1').insertAdjacentHTML('afterend', parts); }",

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ from tests.chaos.slow_proxy import SlowProxy
 from tests.chaos.tables import make_other_tables, make_tables
 from tests.conftest import PROJECT, is_counted
 from tests.kafka import ends, is_shared
+from tests.ops.test_alarms import Hook
 from tests.tables import naming
 
 START_S = 90.0
@@ -45,6 +47,8 @@ OURS = ("-m", "ops")
 FAULTS = "planted_faults"
 """The plug-in that every worker has: the spills that it makes fail are few, and asked for."""
 OTHER_SESSION = "other"
+WATCHERS = 2
+"""Of alarms, at once."""
 
 
 class Child:
@@ -177,6 +181,14 @@ class Cluster:
         ]
         for worker in self.workers:
             worker.plugins = [FAULTS]
+        # On several hosts nobody could be told.
+        self.hook = Hook() if places.network is None else None
+        """What the watchers tell."""
+        tells = {"SPILLDECK_ALARMS__WEBHOOK": self.hook.address} if self.hook is not None else {}
+        self.watchers = [
+            Child(directory / f"watcher-{n}.log", self._environment | slowly | tells, "alarms", "watch")
+            for n in range(WATCHERS if tells else 0)
+        ]
         self.page: Child | None = None
         if places.page is not None:
             its = {"SPILLDECK_DASHBOARD__HOST": places.page.address, "SPILLDECK_DASHBOARD__PORT": str(ports[-2])}
@@ -350,7 +362,7 @@ class Cluster:
                 child.start()
 
     def _children(self) -> list[Child]:
-        return [self.producer, *self.workers, *([self.page] if self.page is not None else [])]
+        return [self.producer, *self.workers, *self.watchers, *([self.page] if self.page is not None else [])]
 
     def doctor_finds(self, child: Child) -> set[str]:
         """Return which troubles doctor tells on a process's host, with its settings."""
@@ -389,6 +401,12 @@ class Cluster:
             for worker in self.workers:
                 worker.start()
             self.producer.start()
+            if self.hook is not None:
+                self._stack.enter_context(self.hook)
+                threading.Thread(target=self.hook.serve_forever, daemon=True).start()
+                self._stack.callback(self.hook.shutdown)
+            for watcher in self.watchers:
+                watcher.start()
             if self.page is not None:
                 self.page.start()
         except BaseException:

@@ -96,6 +96,14 @@ class Daq:
         """Write these as the next ones."""
         self._asked.extend(records)
 
+    def add(self, records: Sequence[Record]) -> None:
+        """Write some more at once, when all else is written."""
+        assert not self._thread.is_alive()
+        with self.file.open("ab", buffering=0) as file:
+            for record in records:
+                self._asked.append(record)
+                self._write_next(file)
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Write nothing until the block ends."""

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Self
+from typing import Any, Self
 
 from redis import RedisError
 
@@ -14,11 +14,14 @@ from schemas.records import Action, ActionKind
 from streams.books.actions import ActionLog, new_action
 from streams.books.alarm_actions import acknowledge_action
 from streams.books.alarms import New, Priority
+from streams.books.checklists import KEPT, Answer, Line
 from streams.books.connect import connect
 from streams.books.decided import Copy, decide, newest
 from streams.books.decisions import Decisions
+from streams.books.duties import Duty
 from streams.books.flagging import flag_action, remark_action
 from streams.books.flags import NewFlag, Verdict
+from streams.books.noting import checklist_action
 from streams.errors import ServerError, UsageError
 from streams.settings import Settings
 from tests.chaos.daq import FIRST_RUN
@@ -29,10 +32,14 @@ RUNS, DETECTORS = 6, ("tof", "kl", "tracker")
 PAUSE_S = 0.3
 STOP_S = 120.0
 """Nobody waits longer for an answer once all servers are there again."""
+CHECKLIST_US = 7_200_000_000
+"""Between two checklists of a run."""
 ORIGIN = "a person in chaos"
 
 _OF_CHECKS = {ActionKind.RAISE_ALARM, ActionKind.CLEAR_ALARM}
 """They have no id of their own: an alarm is raised once, and cleared once."""
+_OF_WATCHERS = {*_OF_CHECKS, ActionKind.TELL_ALARM}
+"""So has what watchers alone write."""
 
 Choice = Callable[[Decisions], Action | None]
 """Gives what somebody does, given what is known; None if that is not possible."""
@@ -135,8 +142,19 @@ def _choice(who: str, act_id: str, rng: random.Random) -> Choice:
         found = mine or open_ones
         return acknowledge_action(known.alarms, found[int(pick * len(found))], act_id=act_id, **by) if found else None
 
-    if what < 0.45:
+    def checklist(_: Decisions) -> Action:
+        # Of few that are due, so that several send the same one.
+        duty = Duty(run, CHECKLIST_US * (1 + first // 5), is_end=pick < 0.2)
+        lines = (
+            Line("daq", "Does the DAQ run?", Answer.YES, "", Answer.NO, reason),
+            Line("beam", "Beam?", Answer.YES, ""),
+        )
+        return checklist_action(duty, first, lines, act_id=act_id, **by)
+
+    if what < 0.35:
         return flag
+    if what < 0.45:
+        return checklist
     if what < 0.65:
         return remark(ActionKind.WITHDRAW_FLAG if what < 0.5 else ActionKind.VERIFY_FLAG)
     return raise_alarm if what < 0.8 else clear if what < 0.87 else acknowledge
@@ -171,14 +189,19 @@ def judge_persons(settings: Settings, persons: Persons) -> list[str]:
 
 
 def _not_in_force(folded: Decisions, counted: list[Action]) -> list[str]:
-    """Return flags and alarms that counted and are not in what follows from all actions."""
+    """Return flags, checklists and alarms that counted and are not in what follows from all actions."""
     flags = {flag.id for its in folded.flags.values() for flag in its}
+    checklists = {its.id: its for its in folded.checklists}
     alarms = {alarm.id: alarm for alarm in folded.alarms}
     found = []
     for action in counted:
-        its: Mapping[str, object] = json.loads(action.after or "{}")
+        its: Mapping[str, Any] = json.loads(action.after or "{}")
         if action.kind == ActionKind.FLAG and its["id"] not in flags:
             found.append(f"flag {its['id']} is in no list")
+        if action.kind == ActionKind.CHECKLIST and len(checklists) < KEPT:
+            sent = checklists.get(str(its["id"]))
+            if sent is None or (sent.who, sent.lines[0].remark) != (action.who, _remark(its)):
+                found.append(f"the checklist {its['id']} is not as it was sent")
         if action.kind == ActionKind.ACKNOWLEDGE_ALARM:
             known = alarms[action.subject].acknowledged if action.subject in alarms else None
             if known is None or known.id != its["id"]:
@@ -186,7 +209,11 @@ def _not_in_force(folded: Decisions, counted: list[Action]) -> list[str]:
     return found
 
 
+def _remark(its: Mapping[str, Any]) -> str:
+    return Line(*its["lines"][0]).remark
+
+
 def _what(action: Action) -> tuple[str, str]:
     """Return what an action is, whoever asked for it how often: its kind, and its id or its alarm."""
-    its = action.subject if action.kind in _OF_CHECKS else str(json.loads(action.after)["id"])
+    its = action.subject if action.kind in _OF_WATCHERS else str(json.loads(action.after)["id"])
     return str(action.kind), its

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from schemas.records import RawSpill
 from streams.topics import Topics
+from tests.chaos.alarms import judge_alarms
 from tests.chaos.cluster import Cluster, Places
 from tests.chaos.daq import SOON, Daq, Record
 from tests.chaos.harm.model import Harm
@@ -80,6 +81,7 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
     rng = random.Random(seed)
     done: list[Round] = []
     records: list[Record] = []
+    watched: list[str] = []
     start = time.monotonic()
     with scale.places() as places, tempfile.TemporaryDirectory(prefix="spilldeck-chaos-") as name:
         daq = Daq(Path(name) / "run.000", seed=seed, rate=scale.rate)
@@ -95,9 +97,10 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
                         if scale.on_hosts:
                             _judge_meanwhile(cluster)
                         time.sleep(rng.uniform(0, 3))
+                watched, told = judge_alarms(cluster, seed, rng) if cluster.watchers else ([], [])
                 records = daq.records() + cluster.sent_again
                 _wait_for_all(cluster, records)
-                found = judge(cluster, records) + judge_persons(cluster.settings, persons)
+                found = judge(cluster, records) + judge_persons(cluster.settings, persons) + told
             except Exception as error:  # noqa: BLE001 - whatever it is, what was done until then is told
                 found = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ()), *cluster.said()]
             if found:
@@ -109,6 +112,8 @@ def chaos(seed: int, harms: Sequence[Harm], scale: Scale, console: Console) -> b
             )
     runs, seconds = len({record.run for record in records}), time.monotonic() - start
     console.print(_table(done, f"Chaos, seed {seed}: {len(records)} records of {runs} runs, {seconds:.0f} s"))
+    if watched:
+        console.print(f"Alarms of a run meanwhile: {', '.join(watched)}", markup=False)
     for line in (seen, *cluster.died, *found):
         console.print(line, markup=False)
     console.print("differs" if found else "identical")

@@ -11,15 +11,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from redis import Redis, RedisError
 
 from dashboards.choices import Choices
 from dashboards.data import Data
-from dashboards.webhook import signature
+from dashboards.webhook import FAILS, post, signature
 from ops.alarm_watch import AlarmWatcher, watch
 from ops.stack import free_port
 from ops.stack import redis as redis_server
@@ -33,7 +34,7 @@ from streams.books.connect import connect
 from streams.books.decided import decide, newest
 from streams.books.layout import watchers_key
 from streams.books.run import RunBook
-from streams.books.watchers import REMEMBERED_S
+from streams.books.watchers import REMEMBERED_S, Heartbeat
 from streams.books.watchers import watching as watching_of
 from streams.conditions.store import ConditionsStore
 from streams.errors import ServerError
@@ -88,6 +89,10 @@ def own(settings: Settings) -> Iterator[tuple[Settings, Redis]]:
     ensure_topics(settings)
     with connect(settings) as redis:
         yield settings, redis
+
+
+def heart(settings: Settings, redis: Redis) -> Heartbeat:
+    return Heartbeat(redis, settings.redis.key_prefix, settings.session)
 
 
 def alarms_of(settings: Settings, redis: Redis) -> Alarms:
@@ -160,7 +165,10 @@ def test_a_redis_that_is_away_is_an_alarm_by_kafka_alone_and_told(
         stored(own, {RUN: book(50)}, next=50)
         redis, data = started.enter_context(connect(own)), started.enter_context(Data(own, explains=False))
         until(lambda: judged(data, 49))
-        watcher, teller = AlarmWatcher(own, redis, data), Teller(own, redis, lambda: data.view().alarms, Webhook(own))
+        watcher, teller = (
+            AlarmWatcher(own, redis, data),
+            Teller(own, redis, lambda: data.view().alarms, Webhook(own), heart(own, redis)),
+        )
         watcher.watch()
         (dead,) = alarms_of(own, redis)
         until(lambda: data.view().alarms)
@@ -218,7 +226,9 @@ def raise_one(settings: Settings, redis: Redis) -> None:
     stored(settings, {RUN: book(50)}, next=50)
     with Data(settings, explains=False) as data:
         until(lambda: judged(data, 49))
-        AlarmWatcher(settings, redis, data).look()
+        watcher = AlarmWatcher(settings, redis, data)
+        watcher.heart.hear()
+        watcher.look()
 
 
 def test_an_emptied_redis_and_a_kafka_that_is_away_lose_no_alarm_and_clear_none(own: tuple[Settings, Redis]) -> None:
@@ -274,7 +284,9 @@ def test_a_plot_that_is_off_against_the_reference_and_follows_from_nothing_is_an
     assert any("off (limit 5 %)" in each.new.words for each in found)
 
 
-@pytest.mark.parametrize("address", ["host/path", "file:///etc/passwd", "ftp://host/x"])
+@pytest.mark.parametrize(
+    "address", ["host/path", "file:///etc/passwd", "ftp://host/x", "https://host/a secret", "https://host/\x07"]
+)
 def test_what_is_no_address_of_the_web_is_no_webhook(address: str) -> None:
     with pytest.raises(ValidationError, match="no address of the web"):
         AlarmsSettings(webhook=address)
@@ -418,7 +430,7 @@ def test_what_nobody_acknowledges_is_told_again_and_what_is_acknowledged_is_not(
     monkeypatch.setattr("ops.telling.GATHER_S", 600)
     raise_one(settings, redis)
     its = with_hook(settings, hook.address, 1)
-    teller = Teller(its, redis, lambda: alarms_of(settings, redis), Webhook(its))
+    teller = Teller(its, redis, lambda: alarms_of(settings, redis), Webhook(its), heart(its, redis))
     teller.look()
     assert hook.told == []  # it waits for what comes with it
     monkeypatch.setattr("ops.telling.GATHER_S", 0)
@@ -443,7 +455,7 @@ def test_whoever_does_not_take_what_is_told_is_asked_again_after_ever_longer(
     monkeypatch.setattr("ops.telling.GATHER_S", 0)
     raise_one(settings, redis)
     its = with_hook(settings, hook.address)
-    teller = Teller(its, redis, lambda: alarms_of(settings, redis), Webhook(its))
+    teller = Teller(its, redis, lambda: alarms_of(settings, redis), Webhook(its), heart(its, redis))
     pauses = []
     for status in (301, 404, 500):
         hook.status = status
@@ -455,6 +467,77 @@ def test_whoever_does_not_take_what_is_told_is_asked_again_after_ever_longer(
     teller.look()
     assert teller.pause_s == 0
     assert alarms_of(settings, redis)[0].told_us
+
+
+def test_a_webhook_that_answers_a_letter_at_a_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboards.webhook.ALL_S", 0.5)
+
+    class Drips(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            with suppress(OSError):
+                for _ in range(200):
+                    self.wfile.write(b"H")
+                    time.sleep(0.05)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Drips) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        begun = time.monotonic()
+        with pytest.raises(FAILS):
+            post(SecretStr(f"http://127.0.0.1:{server.server_address[1]}/"), None, "an-id", {})
+        assert time.monotonic() - begun < 5.0
+        server.shutdown()
+
+
+def test_of_two_watchers_one_tells_and_the_other_when_that_one_is_gone(
+    own: tuple[Settings, Redis], hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, redis = own
+    monkeypatch.setattr("ops.telling.GATHER_S", 0)
+    its = with_hook(settings, hook.address)
+    hearts = [heart(its, redis) for _ in range(2)]
+    for each in (*hearts, *hearts):
+        each.beat()
+    first, second = sorted(hearts, key=lambda each: each.rank)
+    assert (first.rank, second.rank) == (0, 1)
+    raise_one(settings, redis)
+    one, other = (
+        Teller(its, redis, lambda: alarms_of(settings, redis), Webhook(its), its_) for its_ in (first, second)
+    )
+    other.look()
+    assert hook.told == []
+    # The first one was killed, and is silent.
+    key = watchers_key(settings.redis.key_prefix, settings.session)
+    for name, said_ms in redis.zrange(key, 0, -1, withscores=True):
+        redis.zadd(key, {name: said_ms - 1000 * (WATCHER_SILENT_S + 1)})
+    second.beat()
+    other.look()
+    one.look()  # it was but stopped, and goes on
+    assert hook.ids == [f"{alarms_of(settings, redis)[0].id}-0"]
+
+
+@pytest.mark.parametrize("off_s", [-7200, 7200])
+def test_a_watcher_whose_clock_is_hours_off_goes_by_that_of_redis(
+    own: tuple[Settings, Redis], hook: Hook, off_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, redis = own
+    monkeypatch.setattr("ops.telling.GATHER_S", 0)
+    true_us = time.time_ns() // 1000
+    off = SimpleNamespace(time_ns=lambda: time.time_ns() + off_s * 10**9, time=lambda: time.time() + off_s)
+    monkeypatch.setattr("streams.books.watchers.time", off)
+    monkeypatch.setattr("streams.books.actions.time", off)
+    raise_one(settings, redis)
+    (alarm,) = alarms_of(settings, redis)
+    assert abs(alarm.at_us - true_us) < WAIT_S * 1e6
+    its = with_hook(settings, hook.address)
+    watcher = heart(its, redis)
+    watcher.beat()
+    teller = Teller(its, redis, lambda: alarms_of(settings, redis), Webhook(its), watcher)
+    for _ in range(2):
+        teller.look()
+    (alarm,) = alarms_of(settings, redis)
+    assert abs(alarm.told_us[0] - true_us) < WAIT_S * 1e6
+    assert hook.ids == [f"{alarm.id}-0"]
 
 
 def test_what_is_no_servers_fault_ends_all_that_watches_with_an_error(

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ops.keeper import Keeper
+from streams.books.decided import newest
+from streams.books.proposals import Proposal
 from tests.live import Live, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_decisions import done
@@ -16,12 +19,29 @@ EARLIER, NEWER = 900_385, 900_395
 BETWEEN_S = 2.0
 
 
+def judged_by_keeper(live: Live) -> dict[int, Proposal]:
+    """Have the checks say what they think of all runs that are over, and return that."""
+    keeper = Keeper(live.settings, live.redis)
+    known: dict[int, Proposal] = {}
+    while True:
+        keeper.look()
+        now = dict(newest(live.settings, live.redis)().proposed)
+        if now == known:
+            return now
+        known = now
+
+
+def unescaped(markdown: str) -> str:
+    return markdown.replace("\\", "")
+
+
 def test_28_a_shift_is_told_with_what_is_other_than_in_the_one_before(
     spilldeck_here: Spilldeck, live: Live, tmp_path: Path
 ) -> None:
     # A run of its own: how many others came meanwhile, other tests decide.
     live.send(*small_run(EARLIER))
     time.sleep(BETWEEN_S)
+    assert EARLIER in judged_by_keeper(live)
     before, sent_s = live.reader.places().keys(), time.time()
     live.send(*small_run(NEWER))
     limits = tmp_path / "limits.toml"
@@ -40,6 +60,8 @@ def test_28_a_shift_is_told_with_what_is_other_than_in_the_one_before(
     (other,) = re.findall(rf"Conditions \(run {NEWER} against run (\d+)\): as before\.", said)
     assert int(other) in before
     assert "The file of limits was edited" in said
+    kept = f"Limits of runs of type that nobody said, since run {EARLIER}: only_warns yes, before no."
+    assert kept in unescaped(said)
     assert f"Runs of type that nobody said are compared with run {NEWER} (" in said
     assert ": the repair)." in said
     assert "Runs of type that nobody said are compared with the newest good one again (" in said

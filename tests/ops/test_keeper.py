@@ -25,6 +25,7 @@ from ops.keeper import Keeper
 from ops.replay.checksum import check_archive
 from streams.books.decided import newest
 from streams.books.flags import ALL, END, Verdict
+from streams.books.limits import TypeLimits, in_force
 from streams.books.products import Product, Products
 from streams.books.proposals import CHECKS, Proposal
 from streams.books.reader import BookReader
@@ -368,6 +369,8 @@ def test_flags_are_proposed_once_of_a_run_that_has_ended_and_name_what_is_wrong_
     assert (dead.verdict, dead.detector, dead.first, dead.last) == (Verdict.BAD, "tof", 30, END)
     assert dead.reason.startswith("TOF1 horizontal slab 3, PMT 1 silent since spill 30")
     assert found.reference is None
+    # By what it was judged is known for ever: the hand-over tells what is another since.
+    assert found.limits == in_force(TypeLimits(), live.settings.checks.spills_a_false_alarm)
     Keeper(live.settings, live.redis).look()  # of an older run, if of any
     assert known() == found
     said = json.loads(spilldeck_here("audit", "list", "--run", str(PROPOSED), "--json", env=live.env).stdout)

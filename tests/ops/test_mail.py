@@ -2,8 +2,13 @@
 
 import datetime as dt
 import ipaddress
+import socket
+import socketserver
 import ssl
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
@@ -21,11 +26,16 @@ from redis import Redis
 
 from ops.stack import free_port
 from ops.telling import Mail, Teller, Webhook, message, ways_of
-from schemas.records import NO_RUN
-from streams.books.alarms import Alarm, Way
+from schemas.records import NO_RUN, ActionKind
+from streams.books.actions import new_action
+from streams.books.alarms import Alarm, Priority, Way
+from streams.books.decided import decide
+from streams.books.watchers import watched
+from streams.freshness import Level
 from streams.settings import AlarmsSettings, DashboardSettings, MailSettings, Settings, Tls
 from tests.books.test_alarms import new
-from tests.ops.test_alarms import Hook, alarms_of, hook, own, raise_one, with_hook
+from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.ops.test_alarms import Hook, alarms_of, heart, hook, own, raise_one, with_hook
 
 __all__ = ["hook", "own"]
 
@@ -40,6 +50,8 @@ class Box:
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.answer = "250 OK"
+        self.refuses = ""
+        """Words that no mail may have; empty if there are none."""
 
     async def handle_DATA(  # noqa: N802 - the name is that of aiosmtpd
         self, _server: object, _session: object, envelope: Envelope
@@ -48,6 +60,8 @@ class Box:
         assert isinstance(content, bytes)
         mail = BytesParser(policy=default).parsebytes(content)
         assert isinstance(mail, EmailMessage)
+        if self.refuses and self.refuses in mail.get_content():
+            return "554 not here"
         self.mails.append(mail)
         return self.answer
 
@@ -113,7 +127,9 @@ def test_what_a_server_does_not_take_is_mailed_again_and_each_way_is_told_for_it
     monkeypatch.setattr("ops.telling.GATHER_S", 0)
     box, mail = serve()
     its = with_mail(settings, mail, webhook=hook.address)
-    by_hook, by_mail = (Teller(its, redis, lambda: alarms_of(settings, redis), how) for how in ways_of(its))
+    by_hook, by_mail = (
+        Teller(its, redis, lambda: alarms_of(settings, redis), how, heart(its, redis)) for how in ways_of(its)
+    )
     raise_one(settings, redis)
     box.answer = "451 later"
     pauses = []
@@ -192,3 +208,120 @@ def test_only_what_the_settings_name_is_told(serve: Serve) -> None:
     assert ways_of(Settings()) == []
     assert [type(each) for each in ways_of(with_hook(Settings(), "http://127.0.0.1/told"))] == [Webhook]
     assert [type(each) for each in ways_of(with_mail(Settings(), serve()[1]))] == [Mail]
+
+
+def test_what_tells_outside_is_tried_before_it_is_needed(serve: Serve, hook: Hook, spilldeck_here: Spilldeck) -> None:
+    assert "nobody is told" in assert_one_sentence(spilldeck_here("alarms", "try"), 2)
+    box, mail = serve()
+    where = {"HOST": mail.host, "PORT": str(mail.port), "TLS": "none", "SENDER": mail.sender}
+    env = {f"SPILLDECK_ALARMS__MAIL__{name}": value for name, value in where.items()}
+    env |= {"SPILLDECK_ALARMS__MAIL__RECIPIENTS": '["shift@example.org"]', "SPILLDECK_LOGBOOK__WEBHOOK": hook.address}
+    env["SPILLDECK_ALARMS__WEBHOOK"] = f"http://127.0.0.1:{free_port()}/a-secret"
+    done = spilldeck_here("alarms", "try", env=env)
+    assert done.returncode == 1
+    assert "mail: taken" in done.stdout
+    assert "logbook: taken" in done.stdout
+    assert "webhook: [Errno 111] Connection refused" in done.stdout
+    assert "a-secret" not in done.stdout + done.stderr
+    assert "This is a test: nothing is wrong" in box.mails[0]["Subject"]
+    assert "This is a test" in hook.told[0][2].decode()
+
+
+@contextmanager
+def odd(speak: Callable[[socket.socket], None]) -> Iterator[MailSettings]:
+    """Have a server that speaks as it likes with whoever comes."""
+
+    class Speaks(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                speak(self.request)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Speaks) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield MailSettings(host="127.0.0.1", port=server.server_address[1], tls=Tls.NONE, **WHOLE)
+        server.shutdown()
+        thread.join()
+
+
+def hang(its: socket.socket) -> None:
+    its.recv(1)
+
+
+def drip(its: socket.socket) -> None:
+    its.send(b"220")
+    while True:
+        its.send(b" ")
+        time.sleep(0.05)
+
+
+def close_in_the_middle(its: socket.socket) -> None:
+    its.send(b"220 here\r\n")
+    while said := its.recv(1000):
+        if said.startswith(b"DATA"):
+            return
+        its.send(b"250 OK\r\n")
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("speak", [hang, drip, close_in_the_middle, None])
+def test_a_server_that_hangs_drips_closes_or_is_away_is_asked_again_said_on_the_page_and_told_once(
+    own: tuple[Settings, Redis],
+    serve: Serve,
+    speak: Callable[[socket.socket], None] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings, redis = own
+    monkeypatch.setattr("ops.telling.GATHER_S", 0)
+    monkeypatch.setattr("ops.telling.ANSWER_S", 0.5)
+    monkeypatch.setattr("dashboards.webhook.ALL_S", 1.0)
+    raise_one(settings, redis)
+    with odd(speak or hang) as there:
+        mail = there if speak is not None else MailSettings(**there.model_dump() | {"port": free_port()})
+        its = with_mail(settings, mail)
+        watcher = heart(its, redis)
+        watcher.beat()
+        teller = Teller(its, redis, lambda: alarms_of(settings, redis), Mail(its), watcher)
+        begun = time.monotonic()
+        teller.look()
+        assert time.monotonic() - begun < 10.0
+        assert teller.pause() == 1
+    box, mail = serve()
+    said = watched(redis, settings.redis.key_prefix, settings.session)
+    assert said.level is Level.WARNING
+    assert said.text.startswith("Watched, but the mail was not taken, ")
+    again = with_mail(settings, mail)
+    teller = Teller(again, redis, lambda: alarms_of(settings, redis), Mail(again), watcher)
+    for _ in range(2):
+        teller.look()
+    (alarm,) = alarms_of(settings, redis)
+    assert [each["Message-ID"] for each in box.mails] == [f"<{alarm.id}-0@spilldeck.invalid>"]
+    assert watched(redis, settings.redis.key_prefix, settings.session).text == "Watched"
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("others", [1, 4])
+def test_what_a_server_refuses_keeps_nothing_else_from_being_told(
+    own: tuple[Settings, Redis], serve: Serve, others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, redis = own
+    monkeypatch.setattr("ops.telling.GATHER_S", 0)
+    words = ["unspeakable", *(f"PMT {number} silent" for number in range(others))]
+    for number, each in enumerate(words):
+        its = new(run=6008, of=f"TOF1/{number}", words=each, priority=Priority.LOW if number else Priority.HIGH)
+        decide(settings, redis, new_action(ActionKind.RAISE_ALARM, its.id, after=its.to_json(), origin="a test"))
+    box, mail = serve()
+    box.refuses = "unspeakable"
+    its = with_mail(settings, mail)
+    teller = Teller(its, redis, lambda: alarms_of(settings, redis), Mail(its), heart(its, redis))
+    for _ in range(3):
+        teller.look()
+    assert {each.new.words: len(each.mailed_us) for each in alarms_of(settings, redis)} == {
+        each: int(each != "unspeakable") for each in words
+    }
+    assert teller.pause() > 0
+    box.refuses = ""
+    teller.look()
+    assert all(each.mailed_us for each in alarms_of(settings, redis))
+    assert teller.pause() == 0

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from streams.books.reader import BookReader
+from streams.freshness import WATCHER_SILENT_S
 from tests.chaos.cluster import FAULTS, OTHER_SESSION, Child, Cluster
 from tests.chaos.harm.model import Mended
 from tests.chaos.judge import is_whole
@@ -36,6 +37,30 @@ def stop_a_worker(cluster: Cluster, rng: random.Random) -> None:
     worker.signal(signal.SIGSTOP)
     time.sleep(2 * cluster.settings.kafka.session_timeout_s)
     worker.signal(signal.SIGCONT)
+
+
+def kill_a_watcher(cluster: Cluster, rng: random.Random) -> None:
+    """Kill one of those who watch for alarms; start it again."""
+    watcher = rng.choice(cluster.watchers)
+    watcher.kill()
+    watcher.start()
+
+
+def kill_all_watchers(cluster: Cluster, rng: random.Random) -> None:
+    """Kill all who watch for alarms; start them again after a while."""
+    for watcher in cluster.watchers:
+        watcher.kill()
+    time.sleep(rng.uniform(0, 3))
+    for watcher in cluster.watchers:
+        watcher.start()
+
+
+def stop_a_watcher(cluster: Cluster, rng: random.Random) -> None:
+    """Stop one who watches for longer than it takes to be missed, then let it go on with what it knew."""
+    watcher = rng.choice(cluster.watchers)
+    watcher.signal(signal.SIGSTOP)
+    time.sleep(WATCHER_SILENT_S + 1)
+    watcher.signal(signal.SIGCONT)
 
 
 def scale_down_and_up(cluster: Cluster, _: random.Random) -> None:
