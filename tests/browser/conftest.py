@@ -227,7 +227,7 @@ def faults(page: Page, where: str, theme: str) -> list[str]:
 def drawn(page: Page, name: str, expression: str) -> Any:
     """Return something of a figure as plotly has it: `plot` is its element."""
     return page.evaluate(f"""() => {{
-        const plot = document.querySelector(`[id*='"{name}"'] .js-plotly-plot`);
+        const plot = document.querySelector(`.figure[id*='"{name}"']`);
         return plot && plot.layout ? {expression} : null;
     }}""")
 

@@ -83,7 +83,7 @@ def test_16_18_axes_error_bars_ranges_and_what_one_points_at(site: Site, page: P
     until_equal(page, "ht01", "plot.data[1]?.error_y.array.map(e => Math.round(e * e))", found.tolist())
     page.get_by_text("Error bars").click()
     until_equal(page, "ht01", "plot.data.length", 1)
-    page.evaluate("Plotly.relayout(document.querySelector('.js-plotly-plot'), {'xaxis.range': [27, 29]})")
+    page.evaluate("Plotly.relayout(document.querySelector('.figure'), {'xaxis.range': [27, 29]})")
     page.get_by_text("Reset ranges").click()
     until_equal(page, "ht01", "plot.layout.xaxis.range.map(Math.round)", [20, 40])
     highest = int(found.argmax())
@@ -165,7 +165,7 @@ def test_29_40_an_old_run_stays_on_the_screen_and_the_live_one_is_offered(
     assert "run=" not in page.url
     open_page(page, "/plot/ht01?run=5")
     expect(page.locator("#strip")).to_contain_text("Statenot stored here")
-    expect(page.locator(".js-plotly-plot").first).to_contain_text("run 5 is not stored here")
+    expect(page.locator(".figure").first).to_contain_text("run 5 is not stored here")
 
 
 def test_30_32_a_plot_is_found_by_its_words_and_the_keys_lead_on(site: Site, page: Page, played: Played) -> None:

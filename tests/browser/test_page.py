@@ -115,7 +115,7 @@ def test_16_zoom_outlives_an_update(site: Site, page: Page) -> None:
     page.mouse.down()
     page.mouse.move(area["x"] + area["width"] * 0.6, area["y"] + area["height"] * 0.5, steps=5)
     page.mouse.up()
-    page.wait_for_function("() => document.querySelector('.js-plotly-plot').layout.xaxis.range[0] > 22")
+    page.wait_for_function("() => document.querySelector('.figure').layout.xaxis.range[0] > 22")
     zoomed = drawn(page, "ht01", "plot.layout.xaxis.range")
     assert zoomed[1] < 38
     page.wait_for_timeout(1000)  # for what should not come: the figure that the page began with
@@ -194,7 +194,7 @@ def test_34_light_and_dark_switch_and_stick(site: Site, page: Page) -> None:
     expect(html).to_have_attribute("data-theme", "light")
     page.click("#switch-theme")
     expect(html).to_have_attribute("data-theme", "dark")
-    dark = "document.querySelector('.js-plotly-plot')?.layout?.font.color === ink"
+    dark = "document.querySelector('.figure')?.layout?.font.color === ink"
     page.wait_for_function(f"ink => {dark}", arg=DARK.ink)
     page.reload()
     expect(html).to_have_attribute("data-theme", "dark")
@@ -206,7 +206,7 @@ def test_34_light_and_dark_switch_and_stick(site: Site, page: Page) -> None:
 def test_42_nothing_comes_from_outside(site: Site, page: Page, seen: Seen) -> None:
     for path in ("/", *(f"/detector/{name}" for name in DETECTORS), "/plot/ht01"):
         open_page(page, path)
-        page.wait_for_function("() => document.querySelectorAll('.js-plotly-plot .main-svg').length > 0")
+        page.wait_for_function("() => document.querySelectorAll('.figure canvas').length > 0")
     assert seen.hosts == {"127.0.0.1"}
     assert seen.errors == []
 
@@ -223,7 +223,7 @@ def test_39_two_browsers_show_the_same_after_each_update_and_a_reload_changes_no
     run = site.new_run()
     site.play(run, 0, 3)
     other = chromium.new_page(viewport={"width": 1366, "height": 768})
-    figures = "[...document.querySelectorAll('.js-plotly-plot')].map(plot => [plot.layout.title.text, plot.data])"
+    figures = "[...document.querySelectorAll('.figure')].map(plot => [plot.layout.title.text, plot.data])"
     for each in (page, other):
         open_page(each, f"{site.address}/")
     for stop in (3, 5, 6):
@@ -235,7 +235,7 @@ def test_39_two_browsers_show_the_same_after_each_update_and_a_reload_changes_no
     before = page.evaluate(figures)
     page.reload()
     until_drawn(page, "ht01", run, 5)
-    page.wait_for_function("() => document.querySelectorAll('.js-plotly-plot .main-svg').length")
+    page.wait_for_function("() => document.querySelectorAll('.figure canvas').length")
     for name in on_the_overview():
         until_drawn(page, name, run, 5)
     assert page.evaluate(figures) == before
@@ -258,12 +258,12 @@ def test_16_lines_that_are_moved_stand_as_if_they_were_drawn_anew(site: Site, pa
         for name in on_the_overview():
             until_drawn(page, name, run, stop - 1)
     assert len(set(page.evaluate("window.moved"))) >= 4
-    stands = """() => [...document.querySelectorAll(".js-plotly-plot")].map(plot => [
+    stands = """() => [...document.querySelectorAll(".figure")].map(plot => [
         plot.parentElement.id, plot.layout.meta.file, plot.querySelector(".gtitle").textContent,
         ...[...plot.querySelectorAll(".plot, .xaxislayer-above, .yaxislayer-above")].map(layer => layer.innerHTML)])"""
     before = page.evaluate(stands)
     anew = "plot => window.Plotly.react(plot, JSON.parse(JSON.stringify(plot.data)), {...plot.layout})"
-    page.evaluate(f"Promise.all([...document.querySelectorAll('.js-plotly-plot')].map({anew}))")
+    page.evaluate(f"Promise.all([...document.querySelectorAll('.figure')].map({anew}))")
     for moved, drawn_anew in zip(before, page.evaluate(stands), strict=True):
         assert moved == drawn_anew
 
