@@ -8,7 +8,6 @@ window.plots = (function () {
     // The last one would send the plot to its maker's cloud.
     modeBarButtonsToRemove: ["select2d", "lasso2d", "sendChartToCloud", "toImage"],
   };
-  const TITLE = { left: 12, top: 24, capital: 0.7 };
   const of = new WeakMap(); // each plot's figure and parts
   const all = () => [...document.querySelectorAll(".figure")].filter(plot => of.has(plot));
   const made = (type, className) => Object.assign(document.createElement(type), { className });
@@ -39,9 +38,9 @@ window.plots = (function () {
     its.figure = figure;
     plot.classList.toggle("known", Boolean(layout.meta?.known));
     window.painter.set(its.title, layout.title.text);
-    const { size, family } = { ...layout.font, ...layout.title.font };
-    its.title.style.fontSize = `${size}px`;
-    its.title.style.top = `calc(${TITLE.top}px + ${(TITLE.capital - window.painter.baseline(family)).toFixed(3)}em)`;
+    const font = { ...layout.font, ...layout.title.font };
+    its.title.style.fontSize = `${font.size}px`;
+    its.title.style.top = `calc(${layout.title.pad.t}px - ${window.painter.baseline(font).toFixed(3)}em)`;
     window.painter.set(its.words, layout.annotations.map(({ text }) => text).join("<br>"));
     const axes = ["yaxis", "xaxis"].map(name => layout[name].title?.text).filter(Boolean);
     plot.setAttribute("aria-label", its.title.firstChild.textContent);
@@ -63,15 +62,18 @@ window.plots = (function () {
     isSoon = false;
     const waiting = all().filter(plot => of.get(plot).isNew && of.get(plot).isSeen && !of.get(plot).graph);
     // All are measured before any is painted, or the page would be laid out once for each.
-    const measured = waiting.map(plot => [plot, plot.clientWidth, plot.clientHeight, plot.getBoundingClientRect().width]);
-    for (const [plot, width, height, wide] of measured) if (width && height) paint(plot, width, height, (wide / width) * window.devicePixelRatio);
+    const measured = waiting.map(plot => [plot, plot.clientWidth, plot.clientHeight, plot.getBoundingClientRect()]);
+    for (const [plot, width, height, box] of measured) if (width && height) paint(plot, width, height, box);
   };
-  const paint = (plot, width, height, ratio) => {
-    const its = of.get(plot);
+  const paint = (plot, width, height, box) => {
+    const its = of.get(plot), ratio = (box.width / width) * window.devicePixelRatio;
     its.placed = window.painter.paint(its.canvas, its.figure, width, height, ratio);
     its.isNew = false;
-    const { x, y, width: wide, height: high } = its.placed.paper;
-    Object.assign(its.words.style, { left: `${x}px`, top: `${y}px`, width: `${wide}px`, height: `${high}px` });
+    // A pixel of the picture is one of the screen, or all would be blurred.
+    const beside = at => (Math.round(at * window.devicePixelRatio) - at * window.devicePixelRatio) / ratio;
+    const { canvas, words, placed: { paper } } = its;
+    Object.assign(canvas.style, { left: `${beside(box.x)}px`, top: `${beside(box.y)}px`, width: `${canvas.width / ratio}px`, height: `${canvas.height / ratio}px` });
+    Object.assign(words.style, { left: `${paper.x}px`, top: `${paper.y}px`, width: `${paper.width}px`, height: `${paper.height}px` });
     told(plot, its);
   };
   const told = (plot, its) => {

@@ -82,7 +82,7 @@ def test_a_step_of_loading_that_fails_is_said_and_made_again(
     page.route(what, fails(times, status))
     page.goto("/plot/ht01", wait_until="commit")
     expect(page.locator("#loading")).to_contain_text(said)
-    page.wait_for_function("() => document.querySelector('.figure canvas')")
+    page.wait_for_function("() => document.querySelector('.figure')?.painted")
     expect(page.locator("#loading")).to_be_hidden()
 
 

@@ -74,10 +74,11 @@ Object.assign(window.painter, (function () {
       return row;
     }));
   };
-  // By how many of its heights a line's baseline lies below its top, in an element whose lines are LINE high.
-  const baseline = family => {
-    const { fontBoundingBoxAscent: above, fontBoundingBoxDescent: below } = measured("x", `100px ${family}`);
-    return (LINE - (above + below) / 100) / 2 + above / 100;
+  // How far below its top a browser has the baseline of a line that is LINE high, in heights of its font.
+  const baseline = ({ size, family }) => {
+    const { fontBoundingBoxAscent: above, fontBoundingBoxDescent: below } = measured("x", `${size}px ${family}`);
+    const [up, down] = [Math.round(above), Math.round(below)];
+    return (up + Math.floor((LINE * size - up - down) / 2)) / size;
   };
   return { block, write, set, baseline };
 })());

@@ -151,9 +151,19 @@ Object.assign(window.painter, (function () {
     if (its + others > room[one] + room[other]) Object.assign(room, { [one]: its, [other]: others });
   };
 
-  // Lines of a pixel, on whole pixels.
-  const level = (pen, x, y, length) => pen.fillRect(x, Math.round(y - LINE_PX / 2), length, LINE_PX);
-  const upright = (pen, x, y, length) => pen.fillRect(Math.round(x - LINE_PX / 2), y, LINE_PX, length);
+  // Lines of a pixel, on whole pixels of the screen.
+  const thin = (pen, at) => {
+    const { a: ratio } = pen.getTransform(), width = Math.max(Math.round(LINE_PX * ratio), 1);
+    return [Math.round(at * ratio - width / 2) / ratio, width / ratio];
+  };
+  const level = (pen, x, y, length) => {
+    const [top, width] = thin(pen, y);
+    pen.fillRect(x, top, length, width);
+  };
+  const upright = (pen, x, y, length) => {
+    const [left, width] = thin(pen, x);
+    pen.fillRect(left, y, width, length);
+  };
   const grid = (pen, { area, across, up }, { xaxis, yaxis }) => {
     const isInside = (at, from, length) => at > from + 1 && at < from + length - 1;
     pen.fillStyle = xaxis.gridcolor;
