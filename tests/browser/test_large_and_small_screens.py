@@ -197,7 +197,7 @@ def test_9_a_finger_on_a_plot_scrolls_and_hits_what_it_is_meant_for(site: Site, 
             .filter(each => each.checkVisibility() && !each.closest(".figure"))
             .filter(each => each.getBoundingClientRect().height < 44).map(each => each.outerHTML)""")
         assert small == []
-        over = page.evaluate("""() => [...document.querySelectorAll(".figure")].map(plot => [
+        over = page.evaluate("""() => [...document.querySelectorAll(".figure[data-taken]")].map(plot => [
             plot.querySelector(".modebar").getBoundingClientRect().top,
             plot.querySelector(".gtitle").getBoundingClientRect().bottom]).filter(([bar, title]) => bar < title)""")
         assert over == []
