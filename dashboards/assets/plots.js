@@ -19,7 +19,9 @@ window.plots = (function () {
       of.set(plot, its);
       plot.append(its.canvas, its.title, its.words);
       its.canvas.setAttribute("role", "img");
-      Object.defineProperties(plot, { data: { get: () => its.figure.data }, layout: { get: () => layoutOf(its) } });
+      // What stands there, for whoever asks: as it was told, and where it was painted.
+      const told = { data: () => its.figure.data, layout: () => layoutOf(its), placed: () => its.placed };
+      for (const [name, get] of Object.entries(told)) Object.defineProperty(plot, name, { get });
       for (const [kind, act] of Object.entries(acts)) plot.addEventListener(kind, event => act(plot, its, event));
       sizes.observe(plot);
       screen.observe(plot);
@@ -44,7 +46,7 @@ window.plots = (function () {
     window.painter.set(its.words, layout.annotations.map(({ text }) => text).join("<br>"));
     const axes = ["yaxis", "xaxis"].map(name => layout[name].title?.text).filter(Boolean);
     plot.setAttribute("aria-label", its.title.firstChild.textContent);
-    its.canvas.setAttribute("aria-label", axes.join(" against ").replaceAll("<br>", " ") || "No picture");
+    its.canvas.setAttribute("aria-label", axes.join(" against ").replaceAll("<br>", " ") || (figure.data.length ? "Plot" : "No picture"));
     its.isNew = true;
     its.isUnknown = window.painter.unknown(figure).length > 0;
     if (its.isUnknown) take(plot);
@@ -74,9 +76,9 @@ window.plots = (function () {
     const { canvas, words, placed: { paper } } = its;
     Object.assign(canvas.style, { left: `${beside(box.x)}px`, top: `${beside(box.y)}px`, width: `${canvas.width / ratio}px`, height: `${canvas.height / ratio}px` });
     Object.assign(words.style, { left: `${paper.x}px`, top: `${paper.y}px`, width: `${paper.width}px`, height: `${paper.height}px` });
-    told(plot, its);
+    stands(plot, its);
   };
-  const told = (plot, its) => {
+  const stands = (plot, its) => {
     plot.painted = its.figure;
     plot.dispatchEvent(new Event("painted"));
   };
@@ -105,8 +107,8 @@ window.plots = (function () {
     await window.Plotly.newPlot(graph, data, layout, CONFIG);
     plot.toggleAttribute("data-taken", true);
     graph.on("plotly_relayout", () => settle(plot));
-    graph.on("plotly_afterplot", () => told(plot, its));
-    told(plot, its);
+    graph.on("plotly_afterplot", () => stands(plot, its));
+    stands(plot, its);
     for (const event of its.done.splice(0)) again(event);
     if (its.at) again(its.at);
     settle(plot);

@@ -32,13 +32,14 @@ window.loading = (function () {
   let plots;
   const plotly = () => plots ??= (async () => {
     const what = "the plots’ program";
-    for (step(what); ; step(what, "did not come")) {
+    for (step(what); ;) {
       const script = document.createElement("script");
       const came = new Promise(resolve => Object.assign(script, { onload: () => resolve(true), onerror: () => resolve(false) }));
       Object.assign(script, { src: "PLOTLY" }).dataset.again = "1";
       document.head.append(script);
       if (await came) break;
       script.remove();
+      step(what, "did not come");
       await wait(AGAIN_MS);
     }
     done(what);

@@ -245,7 +245,8 @@ def until_pointed_at(page: Page, name: str, point: str, words: str) -> None:
     until_taken(page, name)
     place = f"""(() => {{
         const area = plot.querySelector(".nsewdrag").getBoundingClientRect();
-        const {{xaxis, yaxis}} = plot.querySelector(".graph")._fullLayout, larger = area.width / xaxis._length, [x, y] = {point};
+        const {{xaxis, yaxis}} = plot.querySelector(".graph")._fullLayout;
+        const larger = area.width / xaxis._length, [x, y] = {point};
         return [area.x + larger * x, area.y + larger * y];
     }})()"""
     said, deadline = page.locator(f"[id*='\"{name}\"'] .hoverlayer").first, time.monotonic() + WAIT_S

@@ -30,7 +30,7 @@ SIZES = ((460, 226), (300, 226), (1000, 420))
 WITHIN_PX = 1.5
 """What stands where: plotly's own numbers differ by less, the widths of words by half as much again."""
 OFF_SHARE = 0.03
-"""Of the pixels that may have clearly another colour: those at the edges of steep lines, which are painted otherwise."""
+"""Of the pixels that may have clearly another colour: those at the edges of steep lines and of letters."""
 
 
 def compared() -> list[Any]:
