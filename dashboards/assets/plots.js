@@ -9,6 +9,7 @@ window.plots = (function () {
     modeBarButtonsToRemove: ["select2d", "lasso2d", "sendChartToCloud", "toImage"],
   };
   const of = new WeakMap(); // each plot's figure and parts
+  const taken = new Set();
   const all = () => [...document.querySelectorAll(".figure")].filter(plot => of.has(plot));
   const made = (type, className) => Object.assign(document.createElement(type), { className });
 
@@ -27,6 +28,8 @@ window.plots = (function () {
       screen.observe(plot);
     }
     show(plot, JSON.parse(plot.dataset.figure));
+    // Plotly hears of the window for ever if it is not told that its plot has left the page.
+    for (const other of taken) if (!other.isConnected) give(other);
   };
   // The layout of what stands there, with where its axes end.
   const layoutOf = ({ figure: { layout }, graph, placed }) => {
@@ -106,6 +109,7 @@ window.plots = (function () {
     const { data, layout } = plotlys(its);
     await window.Plotly.newPlot(graph, data, layout, CONFIG);
     plot.toggleAttribute("data-taken", true);
+    taken.add(plot);
     graph.on("plotly_relayout", () => settle(plot));
     graph.on("plotly_afterplot", () => stands(plot, its));
     stands(plot, its);
@@ -137,15 +141,19 @@ window.plots = (function () {
     clearTimeout(its.leaving);
     its.leaving = setTimeout(() => {
       if (!plot.hasAttribute("data-taken") || wanted(plot, its)) return;
-      const { graph } = its;
-      its.graph = null;
-      its.isTaken = false;
-      its.isNew = true;
-      plot.removeAttribute("data-taken");
-      paintNew();
-      window.Plotly.purge(graph);
-      graph.remove();
+      give(plot);
     }, RESTS_MS);
+  };
+  const give = plot => {
+    const its = of.get(plot), { graph } = its;
+    its.graph = null;
+    its.isTaken = false;
+    its.isNew = true;
+    plot.removeAttribute("data-taken");
+    taken.delete(plot);
+    paintNew();
+    window.Plotly.purge(graph);
+    graph.remove();
   };
   const points = (plot, its, event) => {
     its.at = event;

@@ -10,8 +10,12 @@ Object.assign(window.painter, (function () {
     zeroline: one(false), ticks: one("outside"), automargin: one(true), ticklabeloverflow: one("allow"),
     scaleanchor: one("x"), constrain: one("domain"),
   };
+  const title = {
+    text: any, font: { size: any }, x: one(0), y: one(1), xref: one("container"), yref: one("container"),
+    xanchor: one("left"), yanchor: one("top"), pad: { l: one(12), t: any },
+  };
   const layout = {
-    font, title: any, meta: any, margin: { l: any, r: any, t: any, b: any }, xaxis: axis, yaxis: axis,
+    font, title, meta: any, margin: { l: any, r: any, t: any, b: any }, xaxis: axis, yaxis: axis,
     paper_bgcolor: one("rgba(0,0,0,0)"), plot_bgcolor: one("rgba(0,0,0,0)"),
     // Of what is pointed at, which is plotly's.
     hovermode: any, modebar: any, showlegend: one(false),

@@ -170,16 +170,20 @@ Object.assign(window.painter, (function () {
     if (xaxis.showgrid !== false) {
       for (const { at } of across.ticks) if (isInside(across.place(at), area.x, area.width)) upright(pen, across.place(at), area.y, area.height);
     }
+    pen.fillStyle = yaxis.gridcolor;
     if (yaxis.showgrid !== false) {
       for (const { at } of up.ticks) if (isInside(up.place(at), area.y, area.height)) level(pen, area.x, up.place(at), area.width);
     }
   };
-  const lines = (pen, { area, across, up }, { xaxis }) => {
-    pen.fillStyle = xaxis.linecolor;
+  const lines = (pen, { area, across, up }, { xaxis, yaxis }) => {
     const [bottom, left] = [area.y + area.height, area.x];
+    pen.fillStyle = xaxis.linecolor;
     level(pen, left - LINE_PX, bottom + LINE_PX / 2, area.width + LINE_PX);
+    pen.fillStyle = yaxis.linecolor;
     upright(pen, left - LINE_PX / 2, area.y, area.height + LINE_PX);
+    pen.fillStyle = xaxis.tickcolor;
     for (const { at } of across.ticks) upright(pen, across.place(at), bottom + LINE_PX, TICK_PX);
+    pen.fillStyle = yaxis.tickcolor;
     for (const { at } of up.ticks) level(pen, left - LINE_PX - TICK_PX, up.place(at), TICK_PX);
   };
   const words = (pen, { across, up }) => {
