@@ -72,13 +72,8 @@ HOLD_S = 0.5
 
 BEAT_MS = 1000
 """How often the browser asks itself whether its server still speaks."""
-DRAWN_MS = 3000
-"""A page of which not all plots stand by then is told what is newer all the same."""
 PATIENCE_S, MOST_PATIENCE_S = 3.0, 12.0
 """An answer that has not come within it is asked for again: at first, and after several times in vain."""
-# Dash would fetch the whole of plotly, and only when the first figure comes. A browser needs a while to read even this
-# one: it does so while the server answers what the page is made of.
-_LOAD = "() => window.loading.plotly()"
 _ICON = (
     "<link rel='icon' href=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'>"
     "<path fill='%231f6fb2' d='M1 8V4h2v4M3 8V1h2v7M5 8V5h2v3'/></svg>\">"
@@ -119,7 +114,6 @@ def _create_app(settings: Settings, data: Data) -> FastAPI:
         title=f"{experiment().title} · Spilldeck",
         update_title=None,
         suppress_callback_exceptions=True,
-        hooks={"layout_pre": _LOAD},
         routes_pathname_prefix="/",
         requests_pathname_prefix=at("/"),
     )
@@ -136,14 +130,11 @@ def _create_app(settings: Settings, data: Data) -> FastAPI:
     _add_alarm(server, data, threads, acting, again)
     _add_checklist(server, data, threads, acting, again, settings.checklist.lines)
     server.add_route(f"/{TRY}", partial(_tried, Trier(settings)), methods=["POST"])
-    plotly = _add_script(server, PLOTLY)
     app.regenerator = _add_script(server, REGENERATOR)
-    app.loading = LOADING.read_text().replace("PLOTLY", plotly)
-    preload = f'<link rel="preload" as="script" href="{plotly}">'
+    app.loading = LOADING.read_text().replace("PLOTLY", _add_script(server, PLOTLY))
     app.index_string = (
         app.index_string.replace("<html>", f'<html lang="en" data-prefix="{at("")}">')
         .replace("{%favicon%}", _ICON)
-        .replace("{%css%}", preload + "{%css%}")
         .replace("{%app_entry%}", '<div id="loading" role="status"></div>{%app_entry%}')
     )
     app.layout = _layout(settings.dashboard.refresh_s, acting, _add_script(server, SOUND))
@@ -302,7 +293,6 @@ def _layout(refresh_s: float, *later: str) -> Any:
     limits = {
         "later": later,
         "beat_ms": BEAT_MS,
-        "drawn_ms": DRAWN_MS,
         "late_ms": max(BROWSER_LATE_S, REFRESHES_LATE * refresh_s) * 1000,
         "patience_ms": (refresh_s + PATIENCE_S) * 1000,
         "most_patience_ms": (refresh_s + MOST_PATIENCE_S) * 1000,

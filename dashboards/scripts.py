@@ -4,7 +4,7 @@ from pathlib import Path
 
 _SERVED = Path(__file__).parent / "served"
 PLOTLY = _SERVED / "plotly.js.gz"
-"""What draws the figures: of plotly, what lines and heat maps need, a quarter of the whole."""
+"""What zooms plots and makes files of them: of plotly, what lines and heat maps need, a quarter of the whole."""
 REGENERATOR = _SERVED / "regenerator.js.gz"
 """All that Dash uses of its polyfill, whose rest is for browsers of long ago, and is read for a tenth of a second."""
 ACTING = _SERVED / "acting.js"

@@ -33,7 +33,7 @@ SPILLS, EARLIER_SPILLS = 120, 200
 FAULTS = ("dead_pmt:tof1/0/3/0@80-119", "hot_channel:kl/10/0@90-119", "dead_pmt:emr/20/30@70-119")
 WAIT_S = 60
 ALL_DRAWN = """spill => {
-  const drawn = [...document.querySelectorAll(".js-plotly-plot")].filter(plot => !plot.closest(".histories"));
+  const drawn = [...document.querySelectorAll(".figure")].filter(plot => !plot.closest(".histories"));
   return drawn.length && drawn.every(plot => plot.textContent.includes(`spills 0–${spill} `));
 }"""
 

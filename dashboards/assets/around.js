@@ -26,7 +26,6 @@
     else if (url.pathname.startsWith(below("/spill/")) && new URLSearchParams(link.dataset.set).has("run")) url.pathname = below("/");
     return url;
   };
-  const graphs = () => [...document.querySelectorAll(".js-plotly-plot")];
   const open = name => {
     closeAll();
     const dialog = document.getElementById(name);
@@ -86,22 +85,24 @@
   document.addEventListener("close", keep, true);
   const closeAll = () => document.querySelectorAll("dialog[open]").forEach(dialog => dialog.close());
   // A plot as it stands, and how its picture is made of it.
-  const drawn = (graph, how) => {
+  const drawn = (plot, how) => {
     const paper = getComputedStyle(document.documentElement).getPropertyValue("--card").trim();
-    const layout = { ...graph.layout, paper_bgcolor: paper };
-    return [{ data: graph.data, layout }, { scale: 2, width: graph.clientWidth, height: graph.clientHeight, ...how }];
+    const layout = { ...plot.layout, paper_bgcolor: paper };
+    return [{ data: plot.data, layout }, { scale: 2, width: plot.clientWidth, height: plot.clientHeight, ...how }];
   };
-  const save = format => {
-    const [graph] = graphs();
-    window.Plotly.downloadImage(...drawn(graph, { format, filename: graph.layout.meta.file }));
+  const save = async format => {
+    await window.loading.plotly();
+    const plot = document.querySelector(".figure");
+    window.Plotly.downloadImage(...drawn(plot, { format, filename: plot.layout.meta.file }));
   };
   // For who logs it: the one plot of a page as PNG, its title and the name of its file; nothing where there are more.
   window.pictured = async () => {
-    const graph = document.querySelector(".one-plot .js-plotly-plot");
-    if (!graph?.layout) return null;
-    const url = await window.Plotly.toImage(...drawn(graph, { format: "png" }));
-    const title = graph.querySelector(".gtitle tspan, .gtitle")?.textContent ?? "";
-    return { png: url.slice(url.indexOf(",") + 1), title, file: graph.layout.meta.file };
+    const plot = document.querySelector(".one-plot .figure");
+    if (!plot?.layout) return null;
+    await window.loading.plotly();
+    const url = await window.Plotly.toImage(...drawn(plot, { format: "png" }));
+    const title = plot.querySelector(".gtitle b")?.textContent ?? "";
+    return { png: url.slice(url.indexOf(",") + 1), title, file: plot.layout.meta.file };
   };
   // What is bad and was acknowledged is marked as seen until it is over; its times and sizes go on meanwhile.
   const GOES_ON = new RegExp([
@@ -150,7 +151,7 @@
     },
     png: () => save("png"),
     svg: () => save("svg"),
-    reset: () => graphs().forEach(graph => window.Plotly.relayout(graph, { "xaxis.autorange": true, "yaxis.autorange": true })),
+    reset: () => window.plots.reset(),
     full: () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()),
     link: () => {
       open("link");

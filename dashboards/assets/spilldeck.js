@@ -6,9 +6,10 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
     // What changes again and again is told to Dash as an output only: of each input it remembers all values for ever.
     ask: function (page, search, theme, limits) {
       if (!page) return;
-      // Dash gives the same page as another object after each change of a figure on it.
-      if (page.props["data-made"] !== this.page?.props["data-made"]) {
-        [this.has, this.said, this.madeAt] = [page.props["data-has"], {}, Date.now()];
+      // Dash gives the same page as another object after each change of it.
+      if (page.props["data-made"] !== this.made) {
+        this.made = page.props["data-made"];
+        [this.has, this.said, this.stands] = [page.props["data-has"], {}, this.stand(this.made)];
       }
       if (!this.page) {
         this.openedAt = Date.now();
@@ -36,6 +37,7 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         const response = await fetch(document.documentElement.dataset.prefix + "/live?" + question.wanted + "&" + asked, how);
         if (!response.ok) throw response;
         const told = await response.json();
+        await this.stands;
         if (question !== this.question) return;
         this.refused = null;
         this.show(told);
@@ -46,9 +48,7 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         this.freshness();
         return;
       }
-      while (this.isDrawing()) await new Promise(resolve => setTimeout(resolve, 20));
       this.begin();
-      if (question !== this.question) return;
       question.at = Date.now();
       // Nobody looks at a page that is hidden: it asks when the clock ticks, which the browser slows down.
       if (document.hidden) this.question = null;
@@ -65,10 +65,11 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       }
     },
     begun: {},
-    // Until all plots of a page stand, newer figures wait: they would be drawn between them, and all stand later.
-    isDrawing: function () {
-      const stands = plot => plot.querySelector(".main-svg");
-      return Date.now() - this.madeAt < this.limits.drawn_ms && ![...document.querySelectorAll(".figure")].every(stands);
+    // Dash tells of a page before it is drawn. Its plots are no parts that Dash knows.
+    stand: async function (made) {
+      const there = () => document.querySelector(`#page > [data-made="${made}"]`);
+      while (!there() && this.made === made) await new Promise(resolve => setTimeout(resolve, 5));
+      there()?.querySelectorAll("[data-figure]").forEach(window.plots.stand);
     },
     // Each word to Dash asks every component of the page whether it is meant: what stands there already is not said.
     put: function (id, props) {
@@ -84,10 +85,14 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       for (const [name, children] of Object.entries(told.tables || {})) this.put({ type: "table", name }, { children });
       for (const [id, rows] of Object.entries(told.lists || {})) this.write(document.getElementById(id), rows);
       document.getElementById("clock").textContent = told.clock;
-      const waits = told.figures && this.isDrawing();
-      if (told.figures && !waits) this.draw(told.figures, axes(told.has) === axes(this.has));
-      if (!waits) this.has = told.has;
-      this.after = waits ? "" : told.at;
+      // A zoom is kept as long as the server says that axes are of the same.
+      const zoom = axes(told.has) === axes(this.has);
+      for (const [name, figure] of Object.entries(told.figures || {})) {
+        const plot = document.getElementById(`{"name":"${name}","type":"figure"}`);
+        if (plot) window.plots.show(plot, figure, zoom); // else of a page that was left
+      }
+      this.has = told.has;
+      this.after = told.at;
       this.servedAt = Date.now();
       this.ahead_ms = told.now_ms - this.servedAt;
       this.freshness();
@@ -108,55 +113,6 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       const had = list.contains(document.activeElement) && document.activeElement;
       list.replaceChildren(...now);
       if (had) [...list.querySelectorAll("a, button")].find(each => each.isEqualNode(had))?.focus();
-    },
-    // Plots that stand are told at once, not by way of Dash, which takes as long again for each as plotly to draw it.
-    // Axes keep what the new figure does not say of them: a zoom is the shifter's.
-    draw: function (figures, zoom) {
-      for (const [name, figure] of Object.entries(figures)) {
-        const graph = document.getElementById(`{"name":"${name}","type":"figure"}`);
-        if (!graph) continue; // of a page that was left
-        graph.closest(".figure").classList.toggle("known", Boolean(figure.layout.meta?.known));
-        const plot = graph.querySelector(".js-plotly-plot"), before = plot?.layout;
-        const layout = { ...figure.layout, autosize: true };
-        if (zoom && before) {
-          for (const axis of ["xaxis", "yaxis"]) if (layout[axis]) layout[axis] = { ...before[axis], ...layout[axis] };
-        }
-        // One that Dash is about to draw would be drawn over what is newer.
-        const stands = before && !plot.classList.contains("dash-graph--pending");
-        if (!stands) {
-          window.dash_clientside.set_props({ type: "figure", name }, { figure: { ...figure, layout } });
-          continue;
-        }
-        // At each zoom Dash would draw the last figure that it was told of, which is older than this one.
-        plot.removeAllListeners("plotly_relayout");
-        if (!this.move(plot, figure)) window.Plotly.react(plot, figure.data, layout);
-      }
-    },
-    // Axes, ticks and titles are most of plotly's work. When the server says that they hold, and nothing but values and
-    // words of the title are new, the lines alone are drawn again: its animation, of no duration, does that.
-    move: function (plot, { data, layout }) {
-      const values = ({ x, y, z, customdata, text, error_y, ...look }) => look;
-      const look = JSON.stringify([data.map(values), { ...layout, title: null, meta: null }]);
-      const same = plot.look === look && layout.meta.held && !document.hidden;
-      plot.look = look;
-      const title = same && this.words(plot.querySelector(".gtitle"));
-      if (!title) return false;
-      const said = document.createElement("template");
-      said.innerHTML = layout.title.text;
-      const words = this.words(said.content);
-      if (words.length !== title.length) return false;
-      words.forEach((each, at) => { if (title[at].data !== each.data) title[at].data = each.data; });
-      Object.assign(plot.layout, { title: layout.title, meta: layout.meta });
-      const now = { mode: "immediate", frame: { duration: 0, redraw: false }, transition: { duration: 0 } };
-      const moved = window.Plotly.animate(plot, { data, traces: data.map((_, at) => at) }, now);
-      moved.catch(() => {}); // a later one took its place
-      return true;
-    },
-    // The pieces of text in an element; not the empty ones between which plotly puts those of another look.
-    words: function (element) {
-      const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), found = [];
-      while (walker.nextNode()) if (walker.currentNode.data.replaceAll("\u200b", "")) found.push(walker.currentNode);
-      return found;
     },
     // How long ago the server last sent something, by this browser's own clock.
     freshness: function () {

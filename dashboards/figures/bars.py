@@ -10,7 +10,7 @@ from schemas.columns import F8, I8
 from streams.books.cells import Histogram
 
 LEVELS = 12
-"""Colours that tell counts apart: plotly fills shapes of one colour at once."""
+"""Colours that tell counts apart: shapes of one colour are filled at once."""
 LARGE = 0.94
 """Of a bar's size on the picture, so that each is told from the next: half the depth of one, and half the width of its
 base, in planes and bars. It is as deep as its own plane and, nearly, the crossed ones beside it."""

@@ -179,7 +179,6 @@ def _one_dimensional(
         shared["yaxis"] |= held(0, max(most, np.nanmax(compared, initial=0) if compared is not None else 0))
         if plot.by_spill:
             shared["xaxis"] |= held(float(edges[0]), float(edges[-1]))
-        shared["meta"] = {"held": True}
     if compared is not None and reference is not None:
         words = f"{_bin_words(axis)}: %{{y:,.4~g}} in {reference.called}<extra></extra>"
         if has_band(reference, choices.mode):
@@ -250,11 +249,11 @@ def _add_minute(figure: Figure, bins: tuple[F8, Any], minute: I8 | None, theme: 
     figure["data"].append(
         _steps(edges, minute * scale, theme.minute) | {"hoverinfo": "skip", "line": _THIN | {"color": theme.minute}}
     )
-    if figure["layout"]["meta"]["held"]:
+    axis = figure["layout"]["yaxis"]
+    if axis["autorangeoptions"]:
         # Its top comes and goes with chance, and the axis must not.
         top = float(counts.max())
         most = max(top + CHANCE * sqrt(top * scale), float(minute.max()) * scale)
-        axis = figure["layout"]["yaxis"]
         axis |= max(held(0, most), {"autorangeoptions": axis["autorangeoptions"]}, key=_end)
     return f"— last minute × {scale:.2g}" if scale < 10 else f"— last minute × {scale:,.0f}"
 
@@ -331,7 +330,6 @@ def _two_dimensional(
     if plot.triangles is not None:
         every_other = f"{plot.axes[0].title} ({plot.triangles[0]}, {plot.triangles[1]}, …)"
         shared["xaxis"]["title"] = axis_title("xaxis", every_other)
-        shared["meta"] = {"held": True}
         return {"data": bar_traces(plot.triangles, histogram, scale, theme), "layout": shared}
     cells = _cells(histogram, choices, shared)
     kept = _within_filled(cells, counts.T[_kept(histogram, choices)], histogram, shared)

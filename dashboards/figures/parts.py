@@ -168,7 +168,6 @@ def layout(theme: Theme) -> dict[str, Any]:
     """Return what all figures share.
 
     No figure gives the range of an axis: lines and cells reach from edge to edge, and it is the shifter's to choose.
-    One whose axes depend on this layout alone says so, in ``meta``: the browser need not draw them for each spill.
     """
     axis = {
         "gridcolor": theme.grid,
@@ -178,7 +177,7 @@ def layout(theme: Theme) -> dict[str, Any]:
         "ticks": "outside",
         "automargin": True,
         "tickfont": {"size": TICK_SIZE},
-        # Else plotly measures each number at each update, which takes a third of it.
+        # Else plotly measures each number at each update.
         "ticklabeloverflow": "allow",
         # These are given by some figures of a plot and not by others: what is on the screen must not keep them.
         "visible": True,
@@ -196,7 +195,7 @@ def layout(theme: Theme) -> dict[str, Any]:
         "showlegend": False,
         "annotations": [],
         "shapes": [],
-        "meta": {"held": False},
+        "meta": {},
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": theme.faint, "activecolor": theme.line},
         "xaxis": dict(axis),
         "yaxis": dict(axis),

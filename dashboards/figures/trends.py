@@ -79,7 +79,6 @@ def trend_figure(
         numbers, values = (np.concatenate(each) for each in zip(*lines, strict=True))
         shared["xaxis"] |= held(float(numbers.min()), float(numbers.max()), beside=BESIDE)
         shared["yaxis"] |= held(min(0.0, float(values.min())), float(values.max()))
-        shared["meta"] = {"held": True}
     return {"data": data, "layout": shared}
 
 

@@ -28,22 +28,23 @@ window.loading = (function () {
     setTimeout(() => window.location.reload(), WHOLE_AGAIN_MS);
   }, true);
   window.addEventListener("DOMContentLoaded", () => done("the page’s program"));
+  // What zooms plots and makes files of them, which most who look at them never ask for.
   let plots;
   const plotly = () => plots ??= (async () => {
     const what = "the plots’ program";
-    for (step(what); ; step(what, "did not come")) {
+    for (step(what); ;) {
       const script = document.createElement("script");
       const came = new Promise(resolve => Object.assign(script, { onload: () => resolve(true), onerror: () => resolve(false) }));
       Object.assign(script, { src: "PLOTLY" }).dataset.again = "1";
       document.head.append(script);
       if (await came) break;
       script.remove();
+      step(what, "did not come");
       await wait(AGAIN_MS);
     }
     done(what);
   })();
-  // Dash asks once, and a page of which that failed stays as it was for ever. An answer with plots waits for what draws
-  // them: Dash would else fetch that itself, once, and give up.
+  // Dash asks once, and a page of which that failed stays as it was for ever.
   const fetchOnce = window.fetch.bind(window);
   let newest;
   window.fetch = async (asked, how = {}) => {
@@ -58,7 +59,6 @@ window.loading = (function () {
           const body = await answer.blob();
           if (answer.ok) done(what);
           else refuse(what, `(the server refuses it: ${await body.text()})`);
-          if (isUpdate && answer.ok) await plotly();
           return new Response(answer.status === 204 ? null : body, answer);
         }
         step(what, `(the server answers ${answer.status})`);

@@ -225,9 +225,9 @@ def faults(page: Page, where: str, theme: str) -> list[str]:
 
 
 def drawn(page: Page, name: str, expression: str) -> Any:
-    """Return something of a figure as plotly has it: `plot` is its element."""
+    """Return something of a figure as it stands: `plot` is its element."""
     return page.evaluate(f"""() => {{
-        const plot = document.querySelector(`[id*='"{name}"'] .js-plotly-plot`);
+        const plot = document.querySelector(`.figure[id*='"{name}"']`);
         return plot && plot.layout ? {expression} : null;
     }}""")
 
@@ -242,9 +242,11 @@ def until_equal(page: Page, name: str, expression: str, wanted: Any) -> None:
 
 def until_pointed_at(page: Page, name: str, point: str, words: str) -> None:
     """Point at a place of a figure, an expression of `xaxis` and `yaxis` in pixels, until it says these words."""
+    until_taken(page, name)
     place = f"""(() => {{
         const area = plot.querySelector(".nsewdrag").getBoundingClientRect();
-        const {{xaxis, yaxis}} = plot._fullLayout, larger = area.width / xaxis._length, [x, y] = {point};
+        const {{xaxis, yaxis}} = plot.querySelector(".graph")._fullLayout;
+        const larger = area.width / xaxis._length, [x, y] = {point};
         return [area.x + larger * x, area.y + larger * y];
     }})()"""
     said, deadline = page.locator(f"[id*='\"{name}\"'] .hoverlayer").first, time.monotonic() + WAIT_S
@@ -254,6 +256,12 @@ def until_pointed_at(page: Page, name: str, point: str, words: str) -> None:
         page.mouse.move(0, 0)
         page.mouse.move(*drawn(page, name, place))
         page.wait_for_timeout(200)
+
+
+def until_taken(page: Page, name: str) -> None:
+    """Point at a figure until it is plotly's: it is painted as long as nobody does anything with it."""
+    page.locator(f".figure[id*='\"{name}\"']").hover()
+    page.wait_for_selector(f".figure[data-taken][id*='\"{name}\"']")
 
 
 def until_drawn(page: Page, name: str, run: SimulatedRun, last_spill: int) -> None:

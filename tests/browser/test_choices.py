@@ -14,7 +14,16 @@ from dashboards.data.automatic import ENOUGH_SPILLS
 from schemas.records import RunControl
 from streams.books.spill_numbers import of_plot
 from streams.experiments.mice.simulator import SimulatedRun
-from tests.browser.conftest import COUNTS, Site, drawn, open_page, until_drawn, until_equal, until_pointed_at
+from tests.browser.conftest import (
+    COUNTS,
+    Site,
+    drawn,
+    open_page,
+    until_drawn,
+    until_equal,
+    until_pointed_at,
+    until_taken,
+)
 from tests.catalogue import PLOTS
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
@@ -86,7 +95,8 @@ def test_16_18_axes_error_bars_ranges_and_what_one_points_at(site: Site, page: P
     until_equal(page, "ht01", "plot.data[1]?.error_y.array.map(e => Math.round(e * e))", found.tolist())
     page.get_by_text("Error bars").click()
     until_equal(page, "ht01", "plot.data.length", 1)
-    page.evaluate("Plotly.relayout(document.querySelector('.js-plotly-plot'), {'xaxis.range': [27, 29]})")
+    until_taken(page, "ht01")
+    page.evaluate("Plotly.relayout(document.querySelector('.figure .graph'), {'xaxis.range': [27, 29]})")
     page.get_by_text("Reset ranges").click()
     until_equal(page, "ht01", "plot.layout.xaxis.range.map(Math.round)", [20, 40])
     highest = int(found.argmax())
@@ -168,7 +178,7 @@ def test_29_40_an_old_run_stays_on_the_screen_and_the_live_one_is_offered(
     assert "run=" not in page.url
     open_page(page, "/plot/ht01?run=5")
     expect(page.locator("#strip")).to_contain_text("Statenot stored here")
-    expect(page.locator(".js-plotly-plot").first).to_contain_text("run 5 is not stored here")
+    expect(page.locator(".figure").first).to_contain_text("run 5 is not stored here")
 
 
 def test_30_32_a_plot_is_found_by_its_words_and_the_keys_lead_on(site: Site, page: Page, played: Played) -> None:
@@ -388,6 +398,7 @@ def test_19_each_spill_has_its_point_as_soon_as_it_is_in_the_plot(site: Site, pa
     until_equal(page, "ht01:spills", "plot.data[0].x", [*range(8)])
     numbers = of_plot(site.book(run).key_numbers, PLOTS["ht01"])
     assert drawn(page, "ht01:spills", "plot.data[0].y") == [each.value for each in numbers]
+    until_taken(page, "ht01:spills")
     page.locator(".histories .figure").first.locator(".points").first.locator("path").nth(6).hover(force=True)
     value, entries = f"{numbers[6].value:.5g}", numbers[6].entries
     expect(page.locator(".histories .hoverlayer").first).to_contain_text(f"spill 6: {value}, {entries} entries")

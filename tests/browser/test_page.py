@@ -17,6 +17,7 @@ from tests.browser.conftest import (
     until_drawn,
     until_equal,
     until_pointed_at,
+    until_taken,
 )
 from tests.catalogue import DETECTORS, PLOTS
 from tests.unreadable import no_board_can_be_read
@@ -109,13 +110,13 @@ def test_16_zoom_outlives_an_update(site: Site, page: Page) -> None:
     until_drawn(page, "ht01", run, 3)
     site.play(run, 4, 6)
     until_drawn(page, "ht01", run, 5)
-    area = page.locator(".nsewdrag").first.bounding_box()
+    area = page.locator(".figure").first.bounding_box()
     assert area is not None
     page.mouse.move(area["x"] + area["width"] * 0.3, area["y"] + area["height"] * 0.5)
     page.mouse.down()
     page.mouse.move(area["x"] + area["width"] * 0.6, area["y"] + area["height"] * 0.5, steps=5)
     page.mouse.up()
-    page.wait_for_function("() => document.querySelector('.js-plotly-plot').layout.xaxis.range[0] > 22")
+    page.wait_for_function("() => document.querySelector('.figure').layout.xaxis.range[0] > 22")
     zoomed = drawn(page, "ht01", "plot.layout.xaxis.range")
     assert zoomed[1] < 38
     page.wait_for_timeout(1000)  # for what should not come: the figure that the page began with
@@ -194,7 +195,7 @@ def test_34_light_and_dark_switch_and_stick(site: Site, page: Page) -> None:
     expect(html).to_have_attribute("data-theme", "light")
     page.click("#switch-theme")
     expect(html).to_have_attribute("data-theme", "dark")
-    dark = "document.querySelector('.js-plotly-plot')?.layout?.font.color === ink"
+    dark = "document.querySelector('.figure')?.layout?.font.color === ink"
     page.wait_for_function(f"ink => {dark}", arg=DARK.ink)
     page.reload()
     expect(html).to_have_attribute("data-theme", "dark")
@@ -206,7 +207,7 @@ def test_34_light_and_dark_switch_and_stick(site: Site, page: Page) -> None:
 def test_42_nothing_comes_from_outside(site: Site, page: Page, seen: Seen) -> None:
     for path in ("/", *(f"/detector/{name}" for name in DETECTORS), "/plot/ht01"):
         open_page(page, path)
-        page.wait_for_function("() => document.querySelectorAll('.js-plotly-plot .main-svg').length > 0")
+        page.wait_for_function("() => document.querySelector('.figure')?.painted")
     assert seen.hosts == {"127.0.0.1"}
     assert seen.errors == []
 
@@ -223,7 +224,7 @@ def test_39_two_browsers_show_the_same_after_each_update_and_a_reload_changes_no
     run = site.new_run()
     site.play(run, 0, 3)
     other = chromium.new_page(viewport={"width": 1366, "height": 768})
-    figures = "[...document.querySelectorAll('.js-plotly-plot')].map(plot => [plot.layout.title.text, plot.data])"
+    figures = "[...document.querySelectorAll('.figure')].map(plot => [plot.layout.title.text, plot.data])"
     for each in (page, other):
         open_page(each, f"{site.address}/")
     for stop in (3, 5, 6):
@@ -235,37 +236,42 @@ def test_39_two_browsers_show_the_same_after_each_update_and_a_reload_changes_no
     before = page.evaluate(figures)
     page.reload()
     until_drawn(page, "ht01", run, 5)
-    page.wait_for_function("() => document.querySelectorAll('.js-plotly-plot .main-svg').length")
+    page.wait_for_function("() => document.querySelector('.figure')?.painted")
     for name in on_the_overview():
         until_drawn(page, name, run, 5)
     assert page.evaluate(figures) == before
     other.close()
 
 
-def test_16_lines_that_are_moved_stand_as_if_they_were_drawn_anew(site: Site, page: Page) -> None:
+def test_a_plot_is_painted_until_somebody_is_at_it_and_again_when_he_has_left(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 40)
-    open_page(page, f"/?run={run.run}&errors=1")
-    for name in on_the_overview():
-        until_drawn(page, name, run, 39)
-    page.evaluate("""() => {
-        const animate = window.Plotly.animate;
-        window.moved = [];
-        window.Plotly.animate = (plot, ...how) => (window.moved.push(plot.parentElement.id), animate(plot, ...how));
-    }""")
-    for stop in range(41, 45):
-        site.play(run, stop - 1, stop)
-        for name in on_the_overview():
-            until_drawn(page, name, run, stop - 1)
-    assert len(set(page.evaluate("window.moved"))) >= 4
-    stands = """() => [...document.querySelectorAll(".js-plotly-plot")].map(plot => [
-        plot.parentElement.id, plot.layout.meta.file, plot.querySelector(".gtitle").textContent,
-        ...[...plot.querySelectorAll(".plot, .xaxislayer-above, .yaxislayer-above")].map(layer => layer.innerHTML)])"""
-    before = page.evaluate(stands)
-    anew = "plot => window.Plotly.react(plot, JSON.parse(JSON.stringify(plot.data)), {...plot.layout})"
-    page.evaluate(f"Promise.all([...document.querySelectorAll('.js-plotly-plot')].map({anew}))")
-    for moved, drawn_anew in zip(before, page.evaluate(stands), strict=True):
-        assert moved == drawn_anew
+    open_page(page, f"/plot/ht01?run={run.run}&errors=1")
+    until_drawn(page, "ht01", run, 39)
+    asked = "performance.getEntriesByType('resource').some(each => each.name.includes('plotly'))"
+    figure = page.locator(".figure").first
+    page.wait_for_function("() => document.querySelector('.figure').painted")
+    assert not page.evaluate(asked)
+    before = figure.locator("canvas").evaluate("canvas => canvas.toDataURL()")
+    until_taken(page, "ht01")
+    assert page.evaluate(asked)
+    expect(figure.locator("canvas")).to_be_hidden()
+    # It is told what is new as before, and nothing of it stays.
+    site.play(run, 40, 41)
+    until_drawn(page, "ht01", run, 40)
+    entries = site.book(run).book["ht01"].view().tolist()
+    until_equal(page, "ht01", "plot.querySelector('.graph').data[0].y.slice(0, -1)", entries)
+    page.mouse.move(0, 0)
+    expect(page.locator(".graph")).to_have_count(0)
+    expect(figure.locator("canvas")).to_be_visible()
+    assert figure.locator("canvas").evaluate("canvas => canvas.toDataURL()") != before
+    # By the keyboard, too.
+    figure.focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    expect(figure.locator(".main-svg").first).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(figure.locator(".modebar-btn").first).to_be_focused()
 
 
 def test_38_an_answer_slower_than_the_clock_is_waited_for(site: Site, page: Page) -> None:

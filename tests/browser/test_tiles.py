@@ -90,13 +90,13 @@ def test_13_15_21_what_was_never_there_is_told_by_the_reference_in_tile_and_titl
     run = site.new_run(mean_triggers=60).with_faults(["dead_pmt:tof1/0/3/1@0-79"])
     site.play(run, 0, 15)
     open_page(page, "/plot/hslabhits10")
-    title = page.locator(".js-plotly-plot .gtitle").first
+    title = page.locator(".figure .gtitle").first
     expect(title).to_contain_text("– settling (15 of 20 spills)")
     expect(page.locator("#tiles .one")).to_contain_text("Settling: 15 of 20 spills.")
     assert not page.locator("#tiles .bad").count()
     site.play(run, 15, 60)
     expect(title).to_contain_text(re.compile(r"✕ \d+ % off \(limit 5 %\)"))
-    frame = page.evaluate("(({x0, x1}) => [x0, x1])(document.querySelector('.js-plotly-plot').layout.shapes[0])")
+    frame = page.evaluate("(({x0, x1}) => [x0, x1])(document.querySelector('.figure').layout.shapes[0])")
     assert frame == pytest.approx([2.5, 3.5])
     expect(page.locator("#tiles .one")).to_contain_text("Most of all: Slab 3 has 0 % where")
     page.click("#navigation a[href='/']")

@@ -248,13 +248,13 @@ def test_only_figures_whose_axes_do_not_follow_from_their_values_are_held() -> N
     grown = {"ht01": [[28.0] * 51, [28.0] * 58], "hnsp_vs_spill_tof0": [range(61), range(70)]}
     for name, (before, after) in grown.items():
         first, second = (draw(name, list(values))["layout"] for values in (before, after))
-        assert first["meta"] == {"held": True}
+        assert first["yaxis"]["autorangeoptions"]
         assert first | {"title": ""} == second | {"title": ""}
     one, more = (trend("daq_triggers", facts([50] * spills))["layout"] for spills in (62, 75))
     assert one == more
-    assert one["meta"] == {"held": True}
+    assert one["yaxis"]["autorangeoptions"]
     for name, values in (("hspxy_0", ([3], [4])), ("hPMT1", ([20],)), ("ht01", ())):
-        assert draw(name, *values)["layout"]["meta"] == {"held": False}
+        assert draw(name, *values)["layout"]["yaxis"]["autorangeoptions"] is None
 
 
 @pytest.mark.parametrize("name", ["ht01", "hspxy_0", "hPMT1", "hnsp_vs_spill_tof0"])

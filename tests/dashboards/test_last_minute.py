@@ -35,7 +35,7 @@ def test_the_last_minute_lies_over_the_whole_run_with_as_many_entries_and_is_tol
     assert minute["line"]["color"] == LIGHT.minute
     assert f'color: {LIGHT.minute}">— last minute × 20<' in figure["layout"]["title"]["text"]
     # The axis is held, and has room for what chance makes of so few.
-    assert figure["layout"]["meta"]["held"]
+    assert figure["layout"]["yaxis"]["autorangeoptions"]
     assert figure["layout"]["yaxis"]["autorangeoptions"]["include"][1] > 1.06 * (7000 + 3 * (7000 * 20) ** 0.5)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 import resource
 import socket
 import subprocess
@@ -200,7 +201,7 @@ def test_what_an_address_says_of_a_choice_may_be_as_long_as_an_address(page: Pag
 def test_all_that_a_page_needs_is_compressed_for_who_takes_it_so_and_the_same_for_others(page: Page) -> None:
     index = page.ask("/")[1].decode()
     paths = [part.split('"')[0] for part in index.split('src="')[1:]] + ["/_dash-layout", "/live?path=/"]
-    paths += [part.split('"')[0] for part in index.split('href="')[1:] if "plotly" in part[:60]]
+    paths += re.findall(r'src: "([^"]*plotly[^"]*)"', index)
     assert any("plotly" in path for path in paths)
     for path in paths:
         answer, body = page.ask(path, headers={"Accept-Encoding": "gzip"})
