@@ -343,7 +343,7 @@ class Acts:
     async def _say_logged(self, request: Request) -> Response:
         """Return whether the logbook has an entry."""
         its = self._logbook.state(request.query_params.get("id", ""))
-        if its is None and not self._data.notes:  # who asks has noted something: it was not read yet
+        if its is None and not self._data.has_decisions:
             return Response("What was noted is being read.", 503, media_type="text/plain")
         if its is None:
             return Response("Nobody knows here whether the logbook has it.", 404, media_type="text/plain")

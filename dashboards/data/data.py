@@ -76,7 +76,8 @@ class Data:
         self.on_change: Callable[[], object] = lambda: None
         """Called by one of our threads after each change."""
         self._counting = threading.Lock()
-        self._said = Decisions()
+        self._said, self.has_decisions = Decisions(), False
+        """What people decided; and whether that was read, or all is still to come."""
         self._looked = threading.Condition()
         self._wanted: dict[Wanted, float] = {Wanted(): float("inf")}
         self._ask, self._stopped = threading.Event(), threading.Event()
@@ -210,11 +211,12 @@ class Data:
 
     def _take_said(self) -> bool:
         """Take over what people said of runs, and the checks; return whether it is new."""
-        said, last = self._decisions.known, self._said
+        is_read, said, last = not self._decisions.warning, self._decisions.known, self._said
         with self._counting:
             new, old = ((each.flags, each.proposed, each.alarms, each.issues, each.checklists) for each in (said, last))
             is_new = new != old
             self._said = said
+            self.has_decisions |= is_read
             self.changes += is_new
         return is_new
 

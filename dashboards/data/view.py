@@ -100,7 +100,7 @@ class Reference:
     histogram: Callable[[str], Histogram | None]
     """Gives that of a plot; None if a file does not have it."""
     spills: SpillFacts | None
-    """None of a file: nobody knows of which spills it is."""
+    """None of a file, and of a run that has left the store: nobody knows of which spills it is."""
     triggers: int | None
     """Particle triggers that it is of; None of a file: nobody knows."""
     hits: Hits | None
@@ -122,7 +122,7 @@ class Reference:
         run: int,
         session: str | None,
         book: RunBook,
-        spills: SpillFacts,
+        spills: SpillFacts | None,
         *,
         chosen: bool,
         hits: Hits | None = None,
@@ -135,7 +135,7 @@ class Reference:
             run=run,
             histogram=book.book.__getitem__,
             spills=spills,
-            triggers=int(spills.triggers.sum()),
+            triggers=book.totals.triggers,
             hits=hits,
             chosen=chosen,
         )

@@ -272,7 +272,8 @@ def _reference(
     if run is None or one is NOTHING or (one.is_unreadable and not len(one.spills)):
         return None
     before = (_reference(each, None, its, chosen=False) for each, its in earlier)
-    found = Reference.of_run(run, session, one.book, one.spills, chosen=chosen, hits=one.hits)
+    spills = None if one.is_kept else one.spills
+    found = Reference.of_run(run, session, one.book, spills, chosen=chosen, hits=one.hits)
     return replace(found, earlier=tuple(filter(None, before)))
 
 

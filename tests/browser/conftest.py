@@ -260,8 +260,13 @@ def until_pointed_at(page: Page, name: str, point: str, words: str) -> None:
 
 def until_taken(page: Page, name: str) -> None:
     """Point at a figure until it is plotly's: it is painted as long as nobody does anything with it."""
-    page.locator(f".figure[id*='\"{name}\"']").hover()
-    page.wait_for_selector(f".figure[data-taken][id*='\"{name}\"']")
+    figure, deadline = f".figure[id*='\"{name}\"']", time.monotonic() + WAIT_S
+    while not page.locator(f"{figure}[data-taken]").count():
+        # Again, if one had pointed at the plot of the page that was left.
+        assert time.monotonic() < deadline, f"{name} is not plotly's"
+        page.mouse.move(0, 0)
+        page.locator(figure).hover()
+        page.wait_for_timeout(1000)
 
 
 def until_drawn(page: Page, name: str, run: SimulatedRun, last_spill: int) -> None:

@@ -74,8 +74,8 @@ def test_11_the_last_minute_is_one_switch_away_and_stands_in_the_address(
     assert "window" not in page.url
     # 20: a bar with a place for each window.
     expect(page.locator(".scrub a")).to_have_count(len(windows))
-    # 15: what is known of the plot in each of them, beside it.
-    for each in page.locator(".scrub a").all():
+    # 15: what is known of the plot in each of them, beside it; the newest one may go on.
+    for each in page.locator(".scrub a").all()[:-1]:
         expect(each).to_have_attribute("title", re.compile(r"UTC: (Not enough data: \d+/\d+ spills|No reference)"))
     page.locator(".scrub a").first.click()
     with site.reader() as reader:

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser
 from tests.browser.figures import HOW, figures, followed, page_with_painter, unknown
 from tests.catalogue import PLOTS, TRENDS
 from tests.dashboards.views import EMPTY, RUN, run_book
+from tests.lanes import first
 
 pytestmark = [pytest.mark.browser]
 
@@ -50,16 +51,16 @@ def test_the_painter_knows_all_that_any_figure_has(chromium: Browser) -> None:
     page.close()
 
 
-@pytest.mark.timeout(300)  # each figure is drawn by plotly, three times
-def test_figures_are_painted_as_plotly_draws_them(chromium: Browser) -> None:
+@pytest.mark.timeout(300)  # each figure is drawn by plotly, too
+@pytest.mark.parametrize("size", first(SIZES, 1))
+def test_figures_are_painted_as_plotly_draws_them(chromium: Browser, size: tuple[int, int]) -> None:
     page = page_with_painter(chromium)
     told = []
     its_kinds = compared()
     assert not unknown(page, its_kinds)
     for its in its_kinds:
-        for size in SIZES:
-            found = page.evaluate("its => window.compare(...its)", [its, *size, WITHIN_PX])
-            if found["told"] or found["share"] > OFF_SHARE:
-                told.append(f"{its['layout']['title']['text'][:60]}, {size}: {found['share']:.3f}, {found['told']}")
+        found = page.evaluate("its => window.compare(...its)", [its, *size, WITHIN_PX])
+        if found["told"] or found["share"] > OFF_SHARE:
+            told.append(f"{its['layout']['title']['text'][:60]}: {found['share']:.3f}, {found['told']}")
     page.close()
     assert not told, json.dumps(told, indent=1)

@@ -44,6 +44,7 @@ NOT_RUN = {
         "systemctl",
     ),
     "it installs a release for minutes, as tests/ops/test_release.py does": ("SPILLDECK_RELEASES__DIRECTORY=",),
+    "it tells servers of others, as tests/ops/test_mail.py does": ("spilldeck alarms try",),
     "it needs podman, and pictures of Kafka and Redis": ("podman-compose",),
 }
 """Commands of the page that nobody runs here, by how they begin, and why."""
@@ -112,7 +113,7 @@ class Here:
 def here(
     servers_can_be_had: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spilldeck_here: Spilldeck
 ) -> Iterator[Here]:
-    """Return a directory with the settings that the page shows, but how the servers are reached."""
+    """Return a directory with the settings that the page shows, but how the servers are reached and who is told."""
     (tmp_path / ".venv").symlink_to(sys.prefix)
     stands_for = {
         "9200": str(free_port()),
@@ -124,7 +125,9 @@ def here(
         "journalctl -u 'spilldeck-worker@*' -o cat": "cat worker.log",
     }
     its = Here(directory=tmp_path, spilldeck=spilldeck_here, stands_for=stands_for, done=[])
-    settings = [block for block in blocks(PAGE, "toml") if not {"kafka", "redis"} & tomllib.loads(block).keys()]
+    settings = [
+        block for block in blocks(PAGE, "toml") if not {"kafka", "redis", "alarms"} & tomllib.loads(block).keys()
+    ]
     (tmp_path / "spilldeck.toml").write_text(its.as_here("".join(settings)))
     for name in [name for name in os.environ if name.upper().startswith("SPILLDECK_")]:
         monkeypatch.delenv(name)
