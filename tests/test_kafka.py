@@ -3,7 +3,10 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import closing
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -13,6 +16,7 @@ from ops.topics import ensure_topics
 from streams import kafka
 from streams.errors import ServerError
 from streams.kafka import Spans, spans
+from streams.kafka.probe import Probe
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -97,3 +101,34 @@ def test_messages_that_retention_took_are_no_reason_to_wait(settings: Settings, 
         (deleted,) = admin.delete_records([TopicPartition(Topics.of(settings).raw, 0, low)]).values()
         deleted.result(10)
         assert list(values(settings, consumer, 0, 4)) == left
+
+
+class Leaderless(AdminClient):
+    """Answers as a broker does while the partitions that it is asked about have no leader."""
+
+    def list_offsets(self, asked: Any, **how: Any) -> dict[TopicPartition, Future[Any]]:
+        return {place: _silent(super(Leaderless, self).list_offsets({place: of}, **how)) for place, of in asked.items()}
+
+    def describe_topics(self, topics: Any, **how: Any) -> dict[str, Future[Any]]:
+        return {name: _silent({name: its}) for name, its in super().describe_topics(topics, **how).items()}
+
+
+def _silent(answer: dict[Any, Future[Any]]) -> Future[Any]:
+    (said,) = (each.result() for each in answer.values())
+    silent: Future[Any] = Future()
+    silent.set_result(SimpleNamespace(**dict.fromkeys([name for name in dir(said) if name[0] != "_"])))
+    return silent
+
+
+def test_what_kafka_leaves_out_of_an_answer_is_asked_for_again_and_ends_no_worker(
+    settings: Settings, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = Probe(settings, Topics.of(settings).raw)
+    assert probe.epoch(0) >= 0
+    assert probe.id()
+    servers = {"bootstrap.servers": settings.kafka.bootstrap_servers}
+    monkeypatch.setattr("streams.kafka.probe.admin", lambda _kafka: Leaderless(servers))
+    with pytest.raises(ServerError, match=r"Kafka does not say it of .*spills\.raw\[0\]"):
+        probe.epoch(0)
+    with pytest.raises(ServerError, match=r"Kafka does not say it of .*spills\.raw\[its id\]"):
+        Probe(settings, Topics.of(settings).raw).id()

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 from confluent_kafka import KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -47,9 +48,9 @@ class Probe:
         with self._saying_where("its id"):
             client, self._admin = self._admin or admin(self._settings.kafka), None
             answer = client.describe_topics(TopicCollection([self._topic]), request_timeout=ANSWER_S)
-            found = str(answer[self._topic].result().topic_id)
+            found = self._said(answer[self._topic].result().topic_id, "its id")
             self._admin = client  # one that failed is not asked again
-            return found
+            return str(found)
 
     def epoch(self, partition: int) -> int:
         """Return the number of a partition's leader, which grows whenever one takes over."""
@@ -58,7 +59,7 @@ class Probe:
             place = TopicPartition(self._topic, partition)
             client = admin(self._settings.kafka)  # held: with the client its answer would go
             answer = client.list_offsets({place: OffsetSpec.latest()}, request_timeout=ANSWER_S)
-            return int(answer[place].result().leader_epoch)
+            return int(self._said(answer[place].result().leader_epoch, partition))
 
     def span(self, partition: int) -> tuple[int, int]:
         """Return a partition's low watermark, and the offset that its next message will get."""
@@ -100,6 +101,12 @@ class Probe:
                 if there.position < end:
                     raise ServerError(f"Kafka does not show all of {self._topic}[{partition}] yet")
                 return None, low
+
+    def _said(self, found: Any, what: object) -> Any:
+        """Return what Kafka said; while a partition has no leader it may answer, and say nothing."""
+        if found is None:
+            raise ServerError(f"Kafka does not say it of {self._topic}[{what}]")
+        return found
 
     @contextmanager
     def _saying_where(self, what: object) -> Iterator[None]:
