@@ -21,7 +21,7 @@ from tests.kafka import wait_until_shared
 RUN = 900_712
 PACE_S = 0.05
 """Between two spills: there is one for each partition soon after a worker is gone."""
-SETTLES_S = 4.0
+SETTLES_S = 3.0
 """What a harm does to a spill shows within it, but for a session's time-out."""
 
 
@@ -90,7 +90,7 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--settles", type=float, default=SETTLES_S)
     asked = parser.parse_args()
     measure(asked.workers, asked.rounds, asked.settles)
