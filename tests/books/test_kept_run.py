@@ -25,6 +25,7 @@ FEW = ("ht01", "hspxy_1")
 
 
 def books_alone(chosen: Chosen, directory: Path) -> None:
+    """Write all plots, and no pictures, which take longer than all else."""
     (directory / BOOK).mkdir()
     write_json(chosen, directory / BOOK)
 

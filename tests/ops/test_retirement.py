@@ -17,10 +17,7 @@ from dashboards.data.data import Data
 from dashboards.figures.theme import LIGHT
 from dashboards.make import FigureCache
 from ops.book_checks import findings
-from ops.export.chosen import Chosen
-from ops.export.numbers import write_json
 from ops.keeper import Keeper
-from streams.books.kept_run import BOOK
 from streams.books.layout import Keys, Place
 from streams.books.part_reader import RetiredRunError
 from streams.books.reader import BookReader
@@ -28,6 +25,7 @@ from streams.books.retiring import Retiring
 from streams.books.run import RunBook
 from streams.settings import LIVE, KeeperSettings, Settings
 from streams.topics import Topics
+from tests.books.test_kept_run import books_alone
 from tests.catalogue import PLOTS
 from tests.conftest import WAIT_S
 from tests.live import Live, count_live, settings_on, small_run
@@ -87,12 +85,6 @@ class Kept:
 
     def findings(self) -> list[str]:
         return list(findings(self.settings, self.live.redis, self.settings.kafka.partitions))
-
-
-def books_alone(chosen: Chosen, directory: Path) -> None:
-    """Write all plots, and no pictures, which take longer than all else."""
-    (directory / BOOK).mkdir()
-    write_json(chosen, directory / BOOK)
 
 
 @pytest.fixture(scope="module")
