@@ -1,9 +1,11 @@
 """What happens when an address changes or the theme is switched."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, html
 
 from dashboards.addresses import at, within
 from dashboards.choices import Choices, passed_over
@@ -14,6 +16,7 @@ from dashboards.make import FigureCache
 from dashboards.pages import plots
 from dashboards.pages.alarms import bell
 from dashboards.pages.controls import controls
+from dashboards.pages.dialogs import plain
 from dashboards.pages.spills import choices_on
 from dashboards.pages.strip import badges, banners, strip
 from dashboards.pages.tiles import tiles
@@ -25,21 +28,18 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache, faults: Faults) -
 
     @app.callback(
         Output("page", "children"),
-        Output("navigation", "children"),
-        *(Output(name, "children") for name in ("strip", "badges", "banners", "controls", "tiles")),
         Input("address", "pathname"),
         State("address", "search"),
         State("theme", "data"),
     )
-    def show_page(path: str | None, search: str | None, theme: str | None) -> tuple[Any, ...]:
+    def show_page(path: str | None, search: str | None, theme: str | None) -> Any:
         path = within(path or "/")
         try:
             return _page(data, figures, path, search, theme)
         except Exception as error:  # noqa: BLE001 - it is told where the page would stand
             faults.note("a page cannot be made", error, f"{path}{search or ''}")
             words = html.Div("This page cannot be made: the server's log says why.", className="card alone bad")
-            page = html.Div(words, **{"data-has": "", "data-path": at(path), "data-made": uuid4().hex})
-            return page, plots.navigation(path), *[no_update] * 5
+            return _made(words, path, "", {"navigation": plots.navigation(path)})
 
     app.clientside_callback(
         ClientsideFunction("spilldeck", "ask"),
@@ -56,16 +56,25 @@ def add_callbacks(app: Dash, data: Data, figures: FigureCache, faults: Faults) -
     )
 
 
-def _page(data: Data, figures: FigureCache, path: str, search: str | None, theme: str | None) -> tuple[Any, ...]:
+def _page(data: Data, figures: FigureCache, path: str, search: str | None, theme: str | None) -> Any:
     choices = choices_on(path, Choices.of(search))
     beside = plots.beside_on(path)
     view = data.view(choices, plots.followed_on(path), beside)
     names = plots.names_on(path)
     has = joined(versions(view, theme, choices, names))
-    parts = plots.page(path, figures.maker(view, theme, choices))
+    parts = {
+        "navigation": plots.navigation(path, situation.not_read_out(view.book.totals), bell(view)),
+        "strip": strip(view),
+        "badges": badges(view),
+        "banners": banners(view, choices, passed_over(search)),
+        "controls": controls(view, choices, names, beside),
+        "tiles": tiles(view, path),
+    }
+    return _made(plots.page(path, figures.maker(view, theme, choices)), path, has, parts)
+
+
+def _made(page: Any, path: str, has: str, parts: Mapping[str, Any]) -> Any:
+    """Return a page, what a browser has with it, and what stands above it, which the browser writes."""
     made = uuid4().hex  # the browser has other figures on it later, and must not take it for a new page then
-    page = html.Div(parts, **{"data-has": has, "data-path": at(path), "data-made": made})
-    choosing = controls(view, choices, names, beside)
-    about = strip(view), badges(view), banners(view, choices, passed_over(search)), choosing
-    absent = situation.not_read_out(view.book.totals)
-    return page, plots.navigation(path, absent, bell(view)), *about, tiles(view, path)
+    above = json.dumps(parts, default=plain, separators=(",", ":"))
+    return html.Div(page, key=made, **{"data-has": has, "data-path": at(path), "data-made": made, "data-parts": above})

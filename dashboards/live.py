@@ -29,7 +29,7 @@ from dashboards.pages.issues import listed_issues
 from dashboards.pages.plots import beside_on, figures_on, followed_on, is_page, names_on, navigation, tables_on
 from dashboards.pages.spills import choices_on, spill_on, spill_parts
 from dashboards.pages.strip import badges, banners, clock, strip
-from dashboards.pages.tables import table
+from dashboards.pages.tables import table, table_id
 from dashboards.pages.tiles import tiles
 from dashboards.threads import T, Threads, peer_of
 from streams.books import situation
@@ -188,7 +188,6 @@ class Live:
                 "banners": banners(view, choices, look.passed_over),
                 "tiles": tiles(view, path),
             },
-            "lists": {},
             "clock": clock(view.now_s),
             "now_ms": round(view.now_s * 1000),
             "shows": {"run": view.run, "spills": view.book.totals.filled},
@@ -199,14 +198,14 @@ class Live:
         if "spill" in new and (address := spill_on(path)):
             told["parts"]["spill"] = spill_parts(address, shown.spill)
         if "runs" in new:
-            told["lists"]["runs-list"] = runs_list(view)
+            told["parts"]["runs-list"] = runs_list(view)
         if "shares" in new:
-            told["lists"]["flags-shares"] = flags_shares(view)
+            told["parts"]["flags-shares"] = flags_shares(view)
         if "flags" in new:
-            told["lists"]["flags-list"] = flags_list(view)
+            told["parts"]["flags-list"] = flags_list(view)
         if "books" in new:
             told["parts"]["counted"] = counted(view)
-            told["tables"] = {name: table(name, view, choices) for name in tables_on(path)}
+            told["parts"] |= {table_id(name): table(name, view, choices) for name in tables_on(path)}
         if new & {"figures", "axes"}:
             make = self._figures.maker(view, look.theme, choices)
             told["figures"] = {name: make(name) for name in figures_on(path)}

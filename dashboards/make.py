@@ -195,7 +195,9 @@ def _verdict(view: View, name: str) -> PlotVerdict:
     of = (totals.filled, totals.triggers) if view.window is None else (len(spills), int(spills.triggers.sum()))
     against = view.reference.against if view.reference is not None else None
     part = "" if view.window is None else _window(view)
-    return plot_verdict(name, view.shown[name], *of, against, view.limits, part=part, is_over=view.is_over)
+    at = view.window_at(view.window)
+    is_over = view.is_over or (at is not None and at < len(view.windows) - 1)
+    return plot_verdict(name, view.shown[name], *of, against, view.limits, part=part, is_over=is_over)
 
 
 def windows_told(view: View) -> list[tuple[int, int]]:

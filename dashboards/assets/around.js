@@ -37,8 +37,6 @@
       input.focus();
       sift(dialog, input);
     }
-    rewritten.disconnect();
-    rewritten.observe(dialog, { childList: true, subtree: true });
   };
   const sift = (dialog, input) => {
     const words = input.value.toLowerCase().split(/\s+/);
@@ -47,13 +45,8 @@
       row.hidden = !words.every(word => said.includes(word));
     }
   };
-  // The list of runs is written anew with each run, while somebody may be typing what to look for.
-  const rewritten = new MutationObserver(() => {
-    const dialog = document.querySelector("dialog[open]");
-    for (const input of dialog?.querySelectorAll("input.filter, .filter input") ?? []) sift(dialog, input);
-  });
-  // Parts that Dash writes anew as spills come: what has its place gets the focus that the keyboard gave, and what was
-  // unfolded is so again.
+  // Parts are written anew as spills come: what has its place gets the focus that the keyboard gave, what was unfolded is
+  // so again, and in a list somebody may be typing what to look for.
   const PARTS = "#strip, #controls, #banners, #navigation, .table", FOCUSABLE = "a[href], button, summary";
   const inside = part => [...part.querySelectorAll(FOCUSABLE)];
   const row = details => (details.closest("tr")?.cells[0] ?? details.querySelector("summary")).textContent;
@@ -65,12 +58,16 @@
     const there = inside(focused.part);
     there[Math.min(focused.at, there.length - 1)]?.focus();
   };
-  const anew = new MutationObserver(keep);
+  document.addEventListener("written", () => {
+    keep();
+    markSeen(); // before it is painted loud again
+    const dialog = document.querySelector("dialog[open]");
+    for (const input of dialog?.querySelectorAll("input.filter, .filter input") ?? []) sift(dialog, input);
+  });
   document.addEventListener("focusin", ({ target }) => {
     if (target.closest("dialog")) return; // when that is closed, the focus comes back
     const part = target.matches(":focus-visible") ? target.closest(PARTS) : null;
     focused = part && { element: target, part, at: inside(part).indexOf(target) };
-    if (part) anew.observe(part, { childList: true, subtree: true });
   });
   document.addEventListener("focusout", ({ target, relatedTarget }) => {
     // Also told of what is just being replaced: a moment later it is gone.
@@ -80,7 +77,6 @@
     if (!target.matches(".table details")) return;
     if (target.open) unfolded.add(row(target));
     else unfolded.delete(row(target));
-    anew.observe(target.closest(".table"), { childList: true, subtree: true });
   }, true);
   document.addEventListener("close", keep, true);
   const closeAll = () => document.querySelectorAll("dialog[open]").forEach(dialog => dialog.close());
@@ -166,10 +162,8 @@
   };
   // A large screen goes on to the next page of the row, unless something is bad or somebody reads what opened over it.
   let arrived = Date.now(), at = window.location.pathname;
-  const told = new MutationObserver(markSeen); // before it is painted loud again
   setInterval(() => {
     markSeen();
-    for (const part of document.querySelectorAll("#badges, #banners, #tiles")) told.observe(part, { childList: true, subtree: true });
     fit(); // what grows may take as much from the plots as it adds, and the body stays as high as it was
     const seconds = Number(address().searchParams.get("rotate"));
     if (window.location.pathname !== at) [arrived, at] = [Date.now(), window.location.pathname];

@@ -3,13 +3,14 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
   spilldeck: {
     // One question at a time: its answer waits until there is something new, and the next is asked when it is drawn.
     // A question that was not answered is asked again, ever more patiently: the server is away, or only slow.
-    // What changes again and again is told to Dash as an output only: of each input it remembers all values for ever.
+    // What changes again and again is not told to Dash: of each input it remembers all values for ever, and at each word
+    // it asks every component of the page whether it is meant.
     ask: function (page, search, theme, limits) {
       if (!page) return;
       // Dash gives the same page as another object after each change of it.
       if (page.props["data-made"] !== this.made) {
         this.made = page.props["data-made"];
-        [this.has, this.said, this.stands] = [page.props["data-has"], {}, this.stand(this.made)];
+        [this.has, this.stands] = [page.props["data-has"], this.stand(this.made)];
       }
       if (!this.page) {
         this.openedAt = Date.now();
@@ -65,25 +66,25 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       }
     },
     begun: {},
-    // Dash tells of a page before it is drawn. Its plots are no parts that Dash knows.
+    // Dash tells of a page before it is drawn. Its plots, and its parts above them, are none that Dash knows.
     stand: async function (made) {
       const there = () => document.querySelector(`#page > [data-made="${made}"]`);
       while (!there() && this.made === made) await new Promise(resolve => setTimeout(resolve, 5));
-      there()?.querySelectorAll("[data-figure]").forEach(window.plots.stand);
+      const page = there();
+      if (!page) return;
+      this.writeAll(JSON.parse(page.dataset.parts));
+      page.querySelectorAll("[data-figure]").forEach(window.plots.stand);
     },
-    // Each word to Dash asks every component of the page whether it is meant: what stands there already is not said.
-    put: function (id, props) {
-      const words = JSON.stringify(props), name = JSON.stringify(id);
-      if (this.said[name] === words) return;
-      this.said[name] = words;
-      window.dash_clientside.set_props(id, props);
+    writeAll: function (parts) {
+      for (const [id, children] of Object.entries(parts)) {
+        const into = document.getElementById(id);
+        if (into) this.write(into, children); // else of a page that was left
+      }
+      document.dispatchEvent(new Event("written"));
     },
-    said: {},
     show: function (told) {
       const axes = has => (/axes:(\w+)/.exec(has) || [])[1];
-      for (const [id, children] of Object.entries(told.parts)) this.put(id, { children });
-      for (const [name, children] of Object.entries(told.tables || {})) this.put({ type: "table", name }, { children });
-      for (const [id, rows] of Object.entries(told.lists || {})) this.write(document.getElementById(id), rows);
+      this.writeAll(told.parts);
       document.getElementById("clock").textContent = told.clock;
       // A zoom is kept as long as the server says that axes are of the same.
       const zoom = axes(told.has) === axes(this.has);
@@ -98,21 +99,24 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       this.freshness();
     },
     ahead_ms: 0, // of the server's clock
-    // Rows as the server describes them, in an element of which Dash knows no children.
-    write: function (list, rows) {
-      const element = ({ type, props: { children, className, ...attributes } }) => {
-        const made = document.createElement(type.toLowerCase());
-        if (className) made.className = className;
-        for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-        for (const child of [children].flat()) made.append(child?.type ? element(child) : child ?? "");
-        return made;
-      };
-      const now = rows.map(element), stand = [...list.children];
-      if (stand.length === now.length && stand.every((row, at) => row.isEqualNode(now[at]))) return;
-      // What somebody is about to press keeps the focus.
-      const had = list.contains(document.activeElement) && document.activeElement;
-      list.replaceChildren(...now);
-      if (had) [...list.querySelectorAll("a, button")].find(each => each.isEqualNode(had))?.focus();
+    // What the server describes, by React itself, in an element of which Dash knows no children. What is as it was is left
+    // alone; what does something else now is another element, so that nobody presses what he did not see.
+    write: function (into, children) {
+      const root = this.roots.get(into) ?? window.ReactDOM.createRoot(into);
+      this.roots.set(into, root);
+      window.ReactDOM.flushSync(() => root.render(this.elements(children)));
+    },
+    roots: new WeakMap(),
+    elements: function (described) {
+      const before = {};
+      return [described].flat(Infinity).map((each, at) => {
+        if (!each?.props) return each;
+        const { children, key, ...props } = each.props;
+        const does = Object.entries(props).filter(([name]) => /^(href|data-(?!words).*)$/.test(name));
+        const its = JSON.stringify(key || does.length ? [key, does] : at);
+        before[its] = (before[its] ?? 0) + 1;
+        return window.React.createElement(each.type.toLowerCase(), { key: its + before[its], ...props }, ...this.elements(children));
+      });
     },
     // How long ago the server last sent something, by this browser's own clock.
     freshness: function () {
@@ -120,9 +124,11 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       const lost = age > this.limits.late_ms;
       document.documentElement.classList.toggle("lost", lost);
       const say = (level, mark, words) => {
-        this.put("browser", { className: "badge " + level });
-        this.put("browser-mark", { children: mark });
-        this.put("browser-words", { children: words });
+        const said = [["browser", "className", "badge " + level], ["browser-mark", "textContent", mark], ["browser-words", "textContent", words]];
+        for (const [id, what, now] of said) {
+          const element = document.getElementById(id);
+          if (element && element[what] !== now) element[what] = now;
+        }
       };
       const refusals = { 429: "The server makes too much for this machine already: asking again" };
       const refused = this.refused && (refusals[this.refused] ?? "The server cannot make this page: its log says why");

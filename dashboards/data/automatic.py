@@ -44,7 +44,7 @@ class Automatic:
     called: str = ""
     """Whence that book is: ``replay new-t0``."""
     lost: str = ""
-    """Why the book that was pinned is not to be had: no other takes its place, as nobody decided that."""
+    """Why what was pinned is not to be had: no other takes its place, as nobody decided that."""
     passed_over: Mapping[int, str] = field(default_factory=dict)
     """Newer runs of the type, and why they were not chosen."""
 

@@ -18,7 +18,7 @@ from streams.books.progress import Progress
 from streams.books.promotions import Promoted
 from streams.books.reader import BookReader
 from streams.books.totals import Totals
-from streams.errors import SpilldeckError
+from streams.errors import SpilldeckError, UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,9 +256,11 @@ class BooksReader:
         for run in looked_at:
             try:
                 pinned = _pinned(decisions, run, places, self._read_pinned)
+                if pinned is not None and pinned.run in books.avoided:
+                    raise _lost(pinned.run, "cannot be read")
             except SpilldeckError as error:
                 pinned = Automatic(is_pinned=True, lost=str(error))
-            if pinned is not None and pinned.run not in books.avoided:
+            if pinned is not None:
                 found[run] = pinned
             else:
                 earlier = (each for each in books.same_type_before(run) if each not in books.avoided)
@@ -274,7 +276,7 @@ def automatic_of(
     Raises
     ------
     SpilldeckError
-        When that is a book that was pinned, and is not to be had.
+        When that was pinned, and is not to be had.
     """
     extent = _extent(reader)
     pinned = _pinned(decisions, run, extent.places, read_pinned)
@@ -292,12 +294,12 @@ def _began_ms(places: Mapping[int, Place], run: int) -> int:
 def _pinned(
     decisions: Decisions, run: int, places: Mapping[int, Place], read: Callable[[str], KeptBook]
 ) -> Automatic | None:
-    """Return what somebody decided a run to be compared with, if it is of another, and a run that is there.
+    """Return what somebody decided a run to be compared with, if it is of another.
 
     Raises
     ------
     SpilldeckError
-        When it is a book that is not to be had.
+        When it is not to be had: no other takes its place, as nobody decided that.
     """
     place = places.get(run)
     pin = decisions.pinned(place.run_type, 1000 * place.produced_ms) if place is not None else None
@@ -305,7 +307,13 @@ def _pinned(
         return None
     if pin.book:
         return Automatic(book=read(pin.book), called=pin.called, is_pinned=True)
-    return Automatic(run=pin.run, is_pinned=True) if pin.run in places else None
+    if pin.run not in places:
+        raise _lost(pin.run, "is not stored any more")
+    return Automatic(run=pin.run, is_pinned=True)
+
+
+def _lost(run: int | None, why: str) -> UsageError:
+    return UsageError(f"run {run}, which is pinned for the runs of this type, {why}: pin another, or unpin it")
 
 
 def _extent(reader: BookReader) -> Extent:

@@ -97,7 +97,7 @@ def _row(alarm: Alarm, now_us: int) -> Any:
     action, call, _ = advice(alarm.new)
     to_do = [action, html.Div(f"Call: {call}", className="why")] if action else []
     head = html.Th([words, html.Div(f"{alarm.new.priority} priority", className="why")], scope="row", className=level)
-    return html.Tr([head, html.Td(_what(alarm)), html.Td(to_do), html.Td(_became(alarm, now_us))])
+    return html.Tr([head, html.Td(_what(alarm)), html.Td(to_do), html.Td(_became(alarm, now_us))], key=alarm.id)
 
 
 def state_of(alarm: Alarm, now_us: int) -> tuple[str, str]:

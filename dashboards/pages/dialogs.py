@@ -107,7 +107,7 @@ def _book_row(called: str, its: int | str | None, *words: str, shown: bool, more
     """Return the row of a book that stands so in the address: to be shown, if it is not, or compared with."""
     show = html.A(called, href=f"?run={its}", **{"data-set": f"run={its}&frozen="})
     parts = [show, *map(html.Span, words), _compare(its), *more]
-    return html.Div(parts, className="row book here" if shown else "row book")
+    return html.Div(parts, key=str(its), className="row book here" if shown else "row book")
 
 
 def _to_decide(its: RunSummary) -> Any:
@@ -123,7 +123,7 @@ def _to_decide(its: RunSummary) -> Any:
 def _file_row(name: str) -> Any:
     """Return the row of an imported file: no run, so that it can only be compared with."""
     parts = [html.B(name), html.Span(), html.Span("imported"), html.Span(), html.Span(), _compare(address_of(name))]
-    return html.Div(parts, className="row book")
+    return html.Div(parts, key=name, className="row book")
 
 
 def _compare(its: int | str | None) -> Any:

@@ -3,7 +3,7 @@
 from typing import Any
 
 
-def element(kind: str, children: Any = (), **attributes: str) -> dict[str, Any]:
+def element(kind: str, children: Any = (), **attributes: str | bool) -> dict[str, Any]:
     """Return an element."""
     return {"type": kind, "props": {"children": list(children), **attributes}}
 

@@ -121,7 +121,9 @@ def _flags(run: int, flags: Flags) -> list[Any]:
 def flag_form() -> list[Any]:
     """Return what sets a flag; as elements, which the browser writes."""
     verdicts = [
-        label([element("input", type="radio", name="verdict", value=each.value, required=""), f" {MARKS[each]} {each}"])
+        label(
+            [element("input", type="radio", name="verdict", value=each.value, required=True), f" {MARKS[each]} {each}"]
+        )
         for each in reversed(MARKS)
     ]
     names = {ALL: "all detectors"} | {name: _title(name) for name in experiment().tables}
@@ -171,7 +173,7 @@ def _row(run: int, flag: Flag) -> Any:
         became,
     ]
     head = html.Th(f"{MARKS[flag.verdict]} {flag.verdict}", scope="row", className=_LEVELS[flag.verdict])
-    return html.Tr([head, *map(html.Td, cells)], className="withdrawn" if flag.withdrawn else "")
+    return html.Tr([head, *map(html.Td, cells)], key=flag.id, className="withdrawn" if flag.withdrawn else "")
 
 
 def _holds(flags: Flags) -> list[str]:

@@ -61,10 +61,12 @@ def issue_form() -> list[Any]:
     names = [*experiment().plots, *(each.name for each in experiment().all_watched)]
     number = {"type": "number", "min": "0", "max": str(END)}
     form = [
-        label(["Of ", element("input", name="of", list="issue-places", required="", maxlength=f"{LONGEST_NAME * 2}")]),
+        label(
+            ["Of ", element("input", name="of", list="issue-places", required=True, maxlength=f"{LONGEST_NAME * 2}")]
+        ),
         element("datalist", [element("option", value=name) for name in names], id="issue-places"),
-        label(["What is known ", element("input", name="text", required="", maxlength=str(LONGEST_TEXT))]),
-        label(["Who sees to it ", element("input", name="owner", required="", maxlength=str(LONGEST_NAME))]),
+        label(["What is known ", element("input", name="text", required=True, maxlength=str(LONGEST_TEXT))]),
+        label(["Who sees to it ", element("input", name="owner", required=True, maxlength=str(LONGEST_NAME))]),
         label(["Runs from ", element("input", name="first", placeholder="any", **number)]),
         label(["to ", element("input", name="last", placeholder="any", **number)]),
         label(["Until (UTC) ", element("input", name="until", type="datetime-local")]),
@@ -83,7 +85,9 @@ def issue_form() -> list[Any]:
 def note_form() -> list[Any]:
     """Return what notes something of the run that is shown; as elements, which the browser writes."""
     form = [
-        element("textarea", name="text", rows="4", maxlength=str(LONGEST_NOTE), required="", **{"aria-label": "Note"}),
+        element(
+            "textarea", name="text", rows="4", maxlength=str(LONGEST_NOTE), required=True, **{"aria-label": "Note"}
+        ),
         element("button", ["Log it"], type="submit", className="choice"),
         element("button", ["As Markdown"], type="button", className="choice", **{"data-log": "markdown"}),
     ]
@@ -128,7 +132,7 @@ def _row(issue: Issue, view: View) -> Any:
     if issue.hit is not None:
         run = f"run={issue.hit.run}"
         seen.append(to_page_with(f"Run {issue.hit.run}", "/", run, said="Show this run"))
-    return html.Tr([head, html.Td(_of(issue)), html.Td(what), html.Td([*seen, *_became(issue)])])
+    return html.Tr([head, html.Td(_of(issue)), html.Td(what), html.Td([*seen, *_became(issue)])], key=issue.id)
 
 
 def _state(issue: Issue, view: View) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from dashboards.pages.alarms import link as to_alarms
 from dashboards.pages.issues import known_button
 from dashboards.pages.links import act, acting, to_page
 from dashboards.pages.spills import PLACE, is_spill, no_spill, short, spill_on
-from dashboards.pages.tables import ALARMS, CHANGED, ISSUES, PAGES, REPLAYS, has_table
+from dashboards.pages.tables import ALARMS, CHANGED, ISSUES, PAGES, REPLAYS, has_table, table_id
 from dashboards.pages.trying import TRY, trying
 from streams.books.issues import PLOT
 from streams.books.spill_numbers import is_kept
@@ -174,7 +174,7 @@ def tabs(detector: str, path: str) -> Any:
 
 def table(name: str) -> list[Any]:
     """Return the place of a detector's table, if it has one; each update fills it."""
-    return [html.Div(id={"type": "table", "name": name}, className="card table")] if has_table(name) else []
+    return [html.Div(id=table_id(name), className="card table")] if has_table(name) else []
 
 
 def plot_page(name: str, make: Maker) -> Any:

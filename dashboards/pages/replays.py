@@ -51,7 +51,7 @@ def _row(replay: Replay) -> Any:
     ]
     began = html.Div(f"{datetime.fromtimestamp(plan.began_s, UTC):%d %b %H:%M} UTC", className="why", title="It began")
     head = [plan.name, began, html.Div(_to_decide(replay), className="of-run")]
-    return html.Tr([html.Th(head, scope="row"), *map(html.Td, cells)])
+    return html.Tr([html.Th(head, scope="row"), *map(html.Td, cells)], key=plan.session)
 
 
 def _to_decide(replay: Replay) -> list[Any]:

@@ -25,6 +25,11 @@ def has_table(name: str) -> bool:
     return name in PAGES or experiment().table_of(name) is not None
 
 
+def table_id(name: str) -> str:
+    """Return the id of the element that has a table."""
+    return f"{name}-table"
+
+
 def table(name: str, view: View, choices: Choices = Choices()) -> Any:  # noqa: B008 - frozen
     """Return the table of a detector, or of a page."""
     if name == CHANGED:

@@ -304,3 +304,30 @@ def test_38_an_answer_slower_than_the_clock_is_waited_for(site: Site, page: Page
     site.play(run, 4, 5)
     until_drawn(page, "ht01", run, 4)
     assert most == 1
+
+
+def test_what_is_written_anew_stays_the_same_element_only_while_it_does_the_same(site: Site, page: Page) -> None:
+    open_page(page)
+    found = page.evaluate("""() => {
+        const place = document.body.appendChild(document.createElement("div")), found = [];
+        const write = (...children) => window.dash_clientside.spilldeck.write(place, children);
+        const button = (alarm, words) => ({ type: "Button", props: { "data-alarm": alarm, children: words } });
+        const row = (key, words = key) => ({ type: "P", props: { key, children: [button(key, words)] } });
+        const here = alarm => place.querySelector(`[data-alarm="${alarm}"]`);
+        write(row("a"), row("b"));
+        const [a, b] = ["a", "b"].map(here);
+        b.focus();
+        write(row("new"), row("a", "longer"), row("b"));
+        found.push(here("a") === a && a.textContent, here("b") === b && document.activeElement === b);
+        write(row("b"));
+        found.push(document.activeElement === b, place.children.length);
+        write(button("verify", "Verify"), button("withdraw", "Withdraw"));
+        const withdraw = here("withdraw");
+        write(button("withdraw", "Withdraw it"));
+        found.push(here("withdraw") === withdraw && withdraw.textContent);
+        write(button("another", "Withdraw it"));
+        found.push(here("another") === withdraw);
+        place.remove();
+        return found;
+    }""")
+    assert found == ["longer", True, True, 1, "Withdraw it", False]

@@ -15,6 +15,7 @@ from streams.books.layout import Place
 from streams.books.proposals import Proposal, Proposed
 from streams.books.reader import BookReader
 from streams.books.totals import Control, Totals
+from streams.errors import UsageError
 
 END = {ControlKind.END.value: Control(time_us=1, events=0, run_type="")}
 
@@ -111,6 +112,14 @@ def test_13_a_run_that_somebody_pinned_comes_before_the_newest_good_one_for_thos
             of_type,
         )
     assert automatic_of(reader, 1, pinned).run is None, "not with itself"
+
+
+def test_where_a_run_that_was_pinned_is_gone_no_other_takes_its_place() -> None:
+    its = {2: totals(), 3: totals(produced_ms=6_000)}
+    places = {each: replace(Place.of(one, 0, ""), run_type="physics") for each, one in its.items()}
+    pinned = Decisions(pins={"physics": (Pin(at_us=5_000_000, run=1),)})
+    with pytest.raises(UsageError, match="run 1, which is pinned for the runs of this type, is not stored any more"):
+        automatic_of(cast("BookReader", FewRuns(its, places)), 3, pinned)
 
 
 class FewRuns:

@@ -69,10 +69,7 @@ class Page:
         )
         values = {"pathname": path, "search": search, "data": "light"}
         said = {of: [each | {"value": values[each["property"]]} for each in callback[of]] for of in ("inputs", "state")}
-        outputs = [
-            dict(zip(("id", "property"), each.split("."), strict=True))
-            for each in callback["output"].strip(".").split("...")
-        ]
+        outputs = dict(zip(("id", "property"), callback["output"].split("."), strict=True))
         return json.dumps({"output": callback["output"], "outputs": outputs, "changedPropIds": [], **said}).encode()
 
     def post(self, body: bytes, **headers: str) -> tuple[HTTPResponse, bytes]:

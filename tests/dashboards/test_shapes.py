@@ -35,6 +35,7 @@ from streams.books.shapes import (
     plot_verdicts,
     words,
 )
+from streams.books.windows import MINUTE_S, Window
 from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.experiment import experiment
@@ -477,3 +478,12 @@ def test_25_a_plot_that_is_known_to_be_off_is_hatched_with_its_verdict_as_it_was
     assert "known: it is dead (anna)" in figure["layout"]["title"]["text"]
     assert "▨" in figure["layout"]["title"]["text"]
     assert not FigureCache().maker(shown, LIGHT.name)(off_plot.plot)["layout"]["meta"]["known"]
+
+
+def test_a_window_after_which_others_came_settles_no_more(good: RunBook, dead: RunBook) -> None:
+    goes_on = replace(dead, totals=replace(dead.totals, control={}))
+    few = book(RUN, spills=10)
+    windows = tuple(Window(start, MINUTE_S) for start in (0, MINUTE_S))
+    of = {"windows": windows, "shown": few.book, "spills": spill_facts(few.ledger)}
+    states = [shown_verdict(seen(goes_on, good, window=each.start, **of), "hslabhits10").state for each in windows]
+    assert states == [State.FEW, State.SETTLING]
