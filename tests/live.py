@@ -1,10 +1,11 @@
 """Runs that live has counted, with workers killed meanwhile, for replays to equal."""
 
+import os
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from redis import Redis
@@ -40,12 +41,17 @@ class Live:
     records: list[Record]
     env: dict[str, str]
     workers: Workers
+    senders: dict[int, str] = field(default_factory=dict)
+    """Run → the file of the test that sent it: another that sends it too would find what it did not send."""
 
     def books(self, session: str) -> BookReader:
         return BookReader.of(self.redis, self.settings, session)
 
     def send(self, *sent: Record) -> None:
         """Have live count some more."""
+        file = os.environ["PYTEST_CURRENT_TEST"].partition("::")[0]
+        for run in {record.run for record in sent}:
+            assert self.senders.setdefault(run, file) == file, f"run {run} is of {self.senders[run]}: take another"
         with SpillProducer(self.settings) as producer:
             for record in sent:
                 producer.send(record)

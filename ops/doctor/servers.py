@@ -256,11 +256,12 @@ def _written_s(client: Consumer, group: str, partition: int, start: int) -> floa
 
 
 def _partition_of(group: str, count: int) -> int:
-    """Return the partition that has what is known of a group: by Java's hash of its name."""
+    """Return the partition that has what is known of a group: by the magnitude of Java's hash of its name."""
     found = 0
     for letter in group.encode("utf-16-be")[1::2]:
         found = (31 * found + letter) & 0xFFFFFFFF
-    return (found & 0x7FFFFFFF) % count
+    signed = found - (1 << 32) if found >> 31 else found
+    return (abs(signed) & 0x7FFFFFFF) % count
 
 
 CLOCKS = Check(name="clocks", look=_clocks, needs=("Kafka", "Redis", "topics"))

@@ -73,12 +73,14 @@ class Records:
 
     def close(self) -> None:
         """End the client."""
-        if self._consumer is not None:
-            with suppress(TimeoutError, KafkaError):
-                asyncio.run_coroutine_threadsafe(self._consumer.stop(), self._loop).result(_END_S)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        try:
+            if self._consumer is not None:
+                with suppress(TimeoutError, KafkaError):
+                    asyncio.run_coroutine_threadsafe(self._consumer.stop(), self._loop).result(_END_S)
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
 
     def _wait(self, work: Coroutine[Any, Any, _T]) -> _T:
         try:

@@ -24,6 +24,7 @@ from ops.doctor import Finding, host, look
 from ops.doctor.finding import Check, Site
 from ops.doctor.host import _has_secrets
 from ops.doctor.looking import CHECKS
+from ops.doctor.servers import _kafka_off_s
 from ops.doctor.troubles import BY_ID, TROUBLES
 from ops.stack import LocalStack, free_port, processes
 from ops.topics import ensure_topics
@@ -502,6 +503,17 @@ def test_what_is_wrong_is_told_as_the_cause_and_what_follows_from_it_is_not(
     assert words in first.words
     assert first.advice.startswith(BY_ID[trouble].advice.partition("{")[0])
     assert "{" not in first.advice
+
+
+def test_the_clock_of_kafka_is_read_whatever_the_group_is_called(shift: Shift) -> None:
+    shift.patch.setattr("ops.doctor.servers.ASK_S", WAIT_S)
+    site = Site(deep=False)
+    site.settings = shift.settings
+    for name in range(16):  # of a name's hash Kafka takes the magnitude: half are negative
+        shift.patch.setattr("ops.doctor.servers.secrets.token_hex", lambda _, name=name: f"{name:08x}")
+        off_s = _kafka_off_s(site)
+        assert off_s is not None
+        assert abs(off_s) < WAIT_S
 
 
 def test_each_trouble_of_the_table_is_made_here() -> None:

@@ -16,7 +16,7 @@ from tests.ops.test_decisions import done
 
 pytestmark = pytest.mark.servers
 
-EARLIER, NEWER = 900_385, 900_395
+EARLIER, NEWER = 900_411, 900_412
 TYPE = "handed over"
 """Of these two runs alone: how many others come meanwhile, other tests decide."""
 BETWEEN_S = 2.0
