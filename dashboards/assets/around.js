@@ -194,10 +194,20 @@
   // A finger on a plot scrolls the page, as anywhere: plotly would zoom. A tap comes as a click as well, and points.
   const scrolls = event => { if (event.target.closest?.(".draglayer")) event.stopPropagation(); };
   for (const kind of ["touchstart", "touchmove"]) document.addEventListener(kind, scrolls, { capture: true, passive: true });
-  // A link that is opened elsewhere, in a tab of its own, takes along what is chosen, too.
+  // A link that is opened elsewhere, in a tab of its own, takes along what is chosen, too: what is chosen when it is
+  // pressed, and no longer than that.
+  const whole = new Map();
+  document.addEventListener("written", () => {
+    for (const [link, href] of whole) {
+      if (link.matches(":active")) continue;
+      link.setAttribute("href", href);
+      whole.delete(link);
+    }
+  });
   const complete = event => {
     const link = event.target.closest("a[data-page], a[data-set], a[data-file]");
     if (!link || !link.hasAttribute("href")) return;
+    if (!whole.has(link)) whole.set(link, link.getAttribute("href"));
     if (link.dataset.file !== undefined) link.search = window.location.search;
     else link.href = target(link).href;
   };

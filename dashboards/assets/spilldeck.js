@@ -123,12 +123,13 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
       const age = Date.now() - (this.servedAt ?? this.openedAt);
       const lost = age > this.limits.late_ms;
       document.documentElement.classList.toggle("lost", lost);
+      // Once: that it was seen stands there, too.
       const say = (level, mark, words) => {
-        const said = [["browser", "className", "badge " + level], ["browser-mark", "textContent", mark], ["browser-words", "textContent", words]];
-        for (const [id, what, now] of said) {
-          const element = document.getElementById(id);
-          if (element && element[what] !== now) element[what] = now;
-        }
+        if (this.said === words) return;
+        this.said = words;
+        document.getElementById("browser").className = "badge " + level;
+        document.getElementById("browser-mark").textContent = mark;
+        document.getElementById("browser-words").textContent = words;
       };
       const refusals = { 429: "The server makes too much for this machine already: asking again" };
       const refused = this.refused && (refusals[this.refused] ?? "The server cannot make this page: its log says why");

@@ -23,6 +23,7 @@ from dashboards.make import FigureCache
 from dashboards.threads import Threads
 from ops.demo import playground
 from ops.keeper import Keeper
+from schemas.records import RawSpill
 from streams.agents.registry import Registry
 from streams.books.connect import connect, connect_async
 from streams.books.products import Product, Products
@@ -34,7 +35,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.experiments.mice.simulator.run import DETECTORS
 from streams.process import process
 from streams.settings import KeeperSettings, Settings
-from streams.transform import Message, outcome
+from streams.transform import Message, Outcome, outcome
 from tests.bench.checkpoints import LOG, counter_of
 from tests.stored import checkpoint
 
@@ -59,8 +60,10 @@ class Site:
     live: Live = field(init=False)
     sent: int = 0
     has: str = ""
+    _raws: list[RawSpill] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._raws = [self.current.spill(number).raw for number in range(SPILLS)]
         self.data = Data(self.settings)
         self.live = Live(self.data, FigureCache(), 1.0, Threads())
 
@@ -70,12 +73,15 @@ class Site:
             counter = counter_of(CheckpointStore(redis, self.settings.redis.key_prefix, self.settings.session))
             known = await counter.begin(0)
             for _ in range(spills):
-                at, now_ms = known.state.next, time.time_ns() // 1_000_000
-                message = Message(partition=0, offset=at, start=at, produced_ms=now_ms, value=b"")
-                raw = self.current.spill(self.sent % SPILLS).raw
-                raw = replace(raw, spill=self.sent, time_us=raw.time_us + 2_560_000 * (self.sent - raw.spill))
-                await counter.take(0, [outcome(message, raw, lambda _run: self.current.conditions)])
-                self.sent += 1
+                await counter.take(0, [self.next_at(known.state.next)])
+
+    def next_at(self, offset: int) -> Outcome:
+        """Return the next spill of the current run, as a worker brings it into the books."""
+        message = Message(partition=0, offset=offset, start=offset, produced_ms=time.time_ns() // 1_000_000, value=b"")
+        raw = self._raws[self.sent % SPILLS]
+        raw = replace(raw, spill=self.sent, time_us=raw.time_us + 2_560_000 * (self.sent - raw.spill))
+        self.sent += 1
+        return outcome(message, raw, lambda _run: self.current.conditions)
 
     def update(self) -> None:
         """Read what is new, and make what a browser with the overview is told."""
