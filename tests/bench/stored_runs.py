@@ -83,6 +83,11 @@ class Site:
         self.sent += 1
         return outcome(message, raw, lambda _run: self.current.conditions)
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether the page has judged all spills that it read."""
+        return not any(each.left for each in self.data._store.judgements.values())
+
     def update(self) -> None:
         """Read what is new, and make what a browser with the overview is told."""
         self.data._look_at_redis()
