@@ -17,7 +17,7 @@ from streams.plots.spillfacts import SpillFacts
 def as_csv(view: View, name: str) -> str:
     """Return a plot or a trend as it is shown."""
     if name in experiment().trends:
-        return trend_csv(experiment().trends[name], view.spills)
+        return trend_csv(experiment().trends[name], view.in_line(view.spills))
     return histogram_csv(experiment().plots[name], view.shown[name])
 
 

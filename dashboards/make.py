@@ -104,7 +104,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
         trend = experiment().trends[name]
         figure = trend_figure(
             trend,
-            view.spills,
+            view.in_line(view.spills),
             when=which_spills(view, last=trend.last),
             theme=THEMES[theme],
             why_empty=_why_nothing(view) or _no_spills(view),
@@ -254,7 +254,7 @@ def _last_minute(view: View, plot: Plot) -> I8 | None:
 
 def _by_spill(view: View, name: str) -> tuple[I8, F8]:
     """Return the spills that are shown, and the entries of each: beyond the end of the axis, by its key number."""
-    spills, counts = view.spills.spill, view.book.book[name].view(flow=False)
+    spills, counts = view.in_line(view.spills).spill, view.book.book[name].view(flow=False)
     later = {each.spill: each.value for each in view.beyond_axis.get(name, ())}
     entries = np.array([later.get(spill, np.nan) for spill in spills.tolist()])
     inside = spills < len(counts)

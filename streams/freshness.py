@@ -132,6 +132,13 @@ def _last_s(seen: Observed) -> float:
     return seen.raw_moved_s if is_ahead else max(seen.produced_s, seen.raw_moved_s)
 
 
+def _ended(seen: Observed, age_s: float) -> Freshness:
+    """Say of a run that is over whether anything came since: of the next run, nobody knows before it is processed."""
+    if seen.behind:
+        return Freshness(level=Level.UNKNOWN, text=f"Run ended; what came {span(age_s)} ago is not processed yet")
+    return Freshness(level=Level.IDLE, text=f"Run ended, nothing more for {span(age_s)}")
+
+
 def daq(seen: Observed) -> Freshness:
     """Say how long ago the last spill came from the DAQ."""
     if seen.kafka_lost_s:
@@ -154,7 +161,7 @@ def daq(seen: Observed) -> Freshness:
     if not last_s:
         return Freshness(level=Level.IDLE, text="No spill yet: waiting for the DAQ")
     if seen.run_ended:
-        return Freshness(level=Level.IDLE, text=f"Run ended, nothing more for {span(age_s)}")
+        return _ended(seen, age_s)
     if seen.run_waits:
         level = Level.IDLE if age_s <= DAQ_SILENT_S else Level.WARNING
         return Freshness(level=level, text=f"Run started {span(age_s)} ago: waiting for its first spill")

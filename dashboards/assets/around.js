@@ -137,6 +137,10 @@
     help: () => open("help"),
     try: async () => {
       const [limits, last, told] = ["try-limits", "try-last", "tried"].map(name => document.getElementById(name));
+      const button = document.querySelector("[data-do=try]");
+      // What comes is of what stands there: nobody changes it, or asks again, before it has come.
+      const wait = waits => { limits.readOnly = last.readOnly = button.disabled = waits; };
+      wait(true);
       told.textContent = "Trying them …";
       try {
         const answer = await fetch(below("/try?") + new URLSearchParams({ last: last.value }), { method: "POST", body: limits.value });
@@ -144,6 +148,7 @@
       } catch {
         told.textContent = "The server does not answer: try again.";
       }
+      wait(false);
     },
     png: () => save("png"),
     svg: () => save("svg"),

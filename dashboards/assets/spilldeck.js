@@ -17,6 +17,7 @@ window.dash_clientside = Object.assign({}, window.dash_clientside, {
         setInterval(() => { this.freshness(); this.askAgain(); }, limits.beat_ms);
       }
       Object.assign(this, { page, limits, wanted: new URLSearchParams({ path: page.props["data-path"], search: search || "", theme }) });
+      this.after = null; // what was told last is of another view: this one's answer waits for nothing
       this.askAgain();
     },
     askAgain: function () {

@@ -85,6 +85,8 @@ class OneRun:
 
     book: RunBook
     spills: SpillFacts
+    settled: int | None = None
+    """The first spill that may still come, while some are processed: lines end before it. None if none may."""
     windows: tuple[Window, ...]
     """Those that are kept, in order."""
     disordered: tuple[int, ...] = ()
@@ -312,7 +314,8 @@ class RunReader:
         digest = hashlib.blake2b(repr((standing, book.totals)).encode(), digest_size=8).hexdigest()
         return OneRun(
             book=book,
-            spills=_settled(spills, standing.spread_over) if standing.spread_over else spills,
+            spills=spills,
+            settled=_settled(spills, standing.spread_over) if standing.spread_over else None,
             windows=tuple(windows),
             disordered=tuple(sorted({*late.tolist(), *book.totals.disordered})),
             parts={},
@@ -391,13 +394,11 @@ def sentence(what: object) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _settled(spills: SpillFacts, partitions: int) -> SpillFacts:
-    """Leave out the spills beyond the first that may still come: a partition that lags would look like missed spills.
+def _settled(spills: SpillFacts, partitions: int) -> int:
+    """Return the first spill that may still come: a partition that lags would look like missed spills in a line.
 
     The producer spreads them by their numbers, see `streams.topics.partition_of`.
     """
     number = spills.spill
-    next_of_each = [
-        int(number[number % partitions == p].max(initial=p - partitions)) + partitions for p in range(partitions)
-    ]
-    return spills.rows(number < min(next_of_each))
+    last = (number[number % partitions == p].max(initial=p - partitions) for p in range(partitions))
+    return min(map(int, last)) + partitions

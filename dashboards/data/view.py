@@ -230,9 +230,11 @@ class View:
     shown: Book
     """The histograms that are shown: the whole run's, or those of a part of it."""
     spills: SpillFacts
-    """The spills that are shown, as columns; while spills are being processed, up to the first that may still come."""
+    """The spills that are shown, as columns: those that the histograms have."""
     run_spills: SpillFacts
     """Those of the whole run, likewise."""
+    settled: int | None
+    """The first spill that may still come, while some are processed: lines end before it. None if none may."""
     disordered: tuple[int, ...]
     """Spills that came after one with a higher number."""
     waited_s: float
@@ -322,6 +324,10 @@ class View:
     def yet(self) -> str:
         """What goes after the words of what there is not: of a run that is over it will not come."""
         return "" if self.is_over else " yet"
+
+    def in_line(self, spills: SpillFacts) -> SpillFacts:
+        """Return those of some spills that a line goes over."""
+        return spills if self.settled is None else spills.rows(spills.spill < self.settled)
 
     def window_at(self, time_s: int | None) -> int | None:
         """Return the place of the window that has a time in it: one that was chosen may have been joined to others."""

@@ -188,6 +188,7 @@ class Viewer:
             shown=part.book if part else one.book.book,
             spills=part.within(one.spills) if part else one.spills,
             run_spills=one.spills,
+            settled=one.settled,
             disordered=one.disordered,
             waited_s=seen.now_s - stand_since_ms / 1000 if stand_since_ms else (silence_s(observed) or 0.0) * is_taken,
             is_frozen=is_frozen,

@@ -173,7 +173,7 @@ def rate(spills: SpillFacts, *, newest: int | None = None, waited_s: float = 0.0
 
 def _rate(view: View) -> tuple[str, str, str]:
     """Return the measured rate beside the one that is expected: by the settings, else that of the reference."""
-    measured = rate(view.run_spills, newest=situation.RATE_SPILLS, waited_s=view.waited_s)
+    measured = rate(view.in_line(view.run_spills), newest=situation.RATE_SPILLS, waited_s=view.waited_s)
     if view.expected_rate is not None:
         return "Rate / expected, 1/s", f"{measured} / {view.expected_rate:.2f}", "Expected by the settings"
     theirs = view.reference.spills if view.reference is not None else None

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from schemas.records import RawSpill
 from tests.browser.conftest import Seen, Site, faults, open_page, until_drawn
@@ -67,7 +67,19 @@ def test_an_expert_tries_limits_from_the_page_of_what_changed(site: Site, page: 
     page.get_by_role("button", name="Try").click()
     expect(told).to_contain_text("What was typed is wrong: physics.matter: Extra inputs are not permitted")
     limits.fill("[physics]\nmatters = 0.1")
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    page.route("**/try?*", hold)
     page.get_by_role("button", name="Try").click()
+    # What comes is of what stands there.
+    expect(page.get_by_role("button", name="Try")).to_be_disabled()
+    expect(limits).not_to_be_editable()
+    waiting[0].continue_()
+    expect(page.get_by_role("button", name="Try")).to_be_enabled()
+    expect(limits).to_be_editable()
     expect(told).to_contain_text(re.compile(r"Run \d+ .*: \d+ spills?.*faults: \d+ in force, \d+ tried", re.DOTALL))
     page.evaluate(axe)
     assert not faults(page, "/try", "light")

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
@@ -331,3 +332,18 @@ def test_what_is_written_anew_stays_the_same_element_only_while_it_does_the_same
         return found;
     }""")
     assert found == ["longer", True, True, 1, "Withdraw it", False]
+
+
+def test_a_page_that_one_goes_to_is_not_empty_until_something_changes(site: Site, page: Page) -> None:
+    open_page(page)
+    site.play(site.new_run(), 0, 2)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/live?" in request.url else None)
+    page.locator("#navigation a", has_text="Replays").click()
+    expect(page.locator("#replays-table p")).to_have_count(1)
+    here = [parse_qs(urlsplit(url).query, keep_blank_values=True) for url in asked if "path=%2Freplays" in url]
+    # Whoever says up to where he was told waits until there is more: the first time nothing was told of this page.
+    assert here[0]["after"] == [""]
+    page.wait_for_timeout(1500)
+    later = [parse_qs(urlsplit(url).query, keep_blank_values=True) for url in asked if "path=%2Freplays" in url]
+    assert later[-1]["after"] != [""]

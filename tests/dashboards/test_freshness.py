@@ -63,6 +63,10 @@ def test_silence_after_the_end_of_a_run_is_no_fault() -> None:
     assert daq(seen(produced_s=NOW - 7200, run_ended=True)) == fresh(
         Level.IDLE, "Run ended, nothing more for 2 h 0 min"
     )
+    # What came since, and waits, may be of the next run: that nothing more came is not known.
+    assert daq(seen(produced_s=NOW - 9, run_ended=True, behind=68)) == fresh(
+        Level.UNKNOWN, "Run ended; what came 9 s ago is not processed yet"
+    )
 
 
 def test_a_broker_that_is_away_is_worded_differently_from_a_silent_daq() -> None:

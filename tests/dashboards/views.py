@@ -77,6 +77,7 @@ def view(book: RunBook = EMPTY, **changes: Any) -> View:
         "expected_rate": None,
         "spills": spill_facts(book.ledger, refused=book.totals.refused),
         "run_spills": spill_facts(book.ledger, refused=book.totals.refused),
+        "settled": None,
         "disordered": tuple(book.totals.disordered),
         "waited_s": 0.0,
         "stand_since_ms": 0,
