@@ -105,7 +105,7 @@ def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
         figure = trend_figure(
             trend,
             view.in_line(view.spills),
-            when=which_spills(view, last=trend.last),
+            when=which_spills(view, last=trend.last, in_line=True),
             theme=THEMES[theme],
             why_empty=_why_nothing(view) or _no_spills(view),
             choices=choices,
@@ -262,8 +262,16 @@ def _by_spill(view: View, name: str) -> tuple[I8, F8]:
     return spills, entries
 
 
-def which_spills(view: View, *, last: int | None = None) -> str:
-    """Return what a title says of the spills in a plot: run, first and last one, and which part of the run they are."""
+def which_spills(view: View, *, last: int | None = None, in_line: bool = False) -> str:
+    """Return what a title says of the spills in a plot: run, first and last one, and which part of the run they are.
+
+    Parameters
+    ----------
+    last
+        So many of the last ones are shown.
+    in_line
+        It is a line over them.
+    """
     if view.run is None:
         return "No run yet"
     run = book_words(view.run, view.session, "Run")
@@ -285,7 +293,7 @@ def which_spills(view: View, *, last: int | None = None) -> str:
     if view.stand_since_ms:
         stands = f"stands since {datetime.fromtimestamp(view.stand_since_ms / 1000, UTC):%H:%M:%S} UTC"
         part = f"{part}, {stands}" if part != "whole run" else stands
-    return f"{run} · spills {_first(view, last)}–{_last(view)} ({part})"
+    return f"{run} · spills {_first(view, last, in_line=in_line)}–{_last(view, in_line=in_line)} ({part})"
 
 
 def file_name(view: View, name: str) -> str:
@@ -293,14 +301,15 @@ def file_name(view: View, name: str) -> str:
     return f"run{book_of(view.run, view.session)}_{name}_spills{_first(view)}-{_last(view)}"
 
 
-def _first(view: View, last: int | None = None) -> int:
-    spills = view.spills.spill[-last:] if last is not None else view.spills.spill
+def _first(view: View, last: int | None = None, *, in_line: bool = False) -> int:
+    spills = (view.in_line(view.spills) if in_line else view.spills).spill[-(last or 0) :]
     return int(spills[0]) if len(spills) else 0
 
 
-def _last(view: View) -> int:
-    inside = view.window not in {None, LAST_MINUTE} and len(view.spills)
-    return int(view.spills.spill[-1]) if inside else view.book.totals.last_spill
+def _last(view: View, *, in_line: bool = False) -> int:
+    spills = view.in_line(view.spills).spill if in_line else view.spills.spill
+    inside = (in_line and view.settled is not None) or view.window not in {None, LAST_MINUTE}
+    return int(spills[-1]) if inside and len(spills) else view.book.totals.last_spill
 
 
 def why_empty(plot: Plot, view: View) -> str:

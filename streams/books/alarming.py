@@ -113,7 +113,12 @@ def _causes(seen: Seen) -> Iterator[New]:
 
 
 def _plots(seen: Seen) -> Iterator[New]:
-    """Yield the plots that follow from no cause, and have been off for long enough."""
+    """Yield the plots that follow from no cause, and have been off for long enough.
+
+    None while spills that are in them wait to be judged: their cause may be among these.
+    """
+    if seen.judgement.left:
+        return
     last = seen.judgement.last
     for verdict in seen.beneath.rest:
         plot = experiment().plots[verdict.plot]

@@ -189,10 +189,13 @@ def test_a_plot_is_an_alarm_when_two_windows_in_a_row_say_so(good: RunBook, half
     assert any(each.state is State.BAD for each in first.shapes.values())
     assert due(first, (), NOW_US).raised == ()
     assert due(look(lasting, half, good), (), NOW_US).raised == ()  # nothing has come since
-    found = due(look(lasting, whole, good), (), NOW_US).raised
+    then = look(lasting, whole, good)
+    found = due(then, (), NOW_US).raised
     assert {each.priority for each in found} == {Priority.LOW}
     assert {each.plot for each in found} <= {each.plot for each in bad(first.shapes)}
     assert any("off (limit 5 %)" in each.words for each in found)
+    waits = replace(then, judgement=replace(then.judgement, left=1))
+    assert due(waits, (), NOW_US).raised == (), "what it follows from may be told yet"
 
 
 def test_a_burst_is_no_alarm(good: RunBook) -> None:

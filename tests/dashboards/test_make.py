@@ -186,6 +186,10 @@ def test_a_title_says_run_spills_and_which_part_of_the_run_they_are() -> None:
     assert which_spills(view(replace(EMPTY, totals=Totals(received=1)))) == f"Run {RUN} · no spills yet"
     assert which_spills(view(stored)) == f"Run {RUN} · spills 0–29 (whole run)"
     assert which_spills(view(stored), last=10) == f"Run {RUN} · spills 20–29 (the last 10)"
+    lags = view(stored, settled=25)
+    assert which_spills(lags) == f"Run {RUN} · spills 0–29 (whole run)", "a histogram has all"
+    assert which_spills(lags, last=10, in_line=True) == f"Run {RUN} · spills 15–24 (the last 10)"
+    assert which_spills(lags, in_line=True) == f"Run {RUN} · spills 0–24 (whole run)"
     last_minute = view(stored, window=LAST_MINUTE, spills=spill_facts(stored.ledger).rows(slice(-11, None)))
     assert which_spills(last_minute) == f"Run {RUN} · spills 19–29 (last 26 s)"
     assert file_name(last_minute, "ht01") == f"run{RUN}_ht01_spills19-29"

@@ -56,7 +56,12 @@ def said(judgement: Judgement | None, detector: str = "tof", path: str = "/", **
         (Judgement(spills=30, last=29), "unknown", "No hits by channel are kept of this run"),
         (Judgement(spills=7, counted=7, last=6), "idle", "Settling: 7 of 20"),
         (FINE, "good", "No change; no run to compare with"),
-        (replace(FINE, left=200), "good", "No change, as of spill 99; no run to compare with"),
+        (replace(FINE, left=9), "good", "No change, as of spill 99; no run to compare with"),
+        (
+            replace(FINE, left=200),
+            "unknown",
+            "No change, as of spill 99: 200 spills not judged yet; no run to compare with",
+        ),
         (replace(FINE, verdicts=(verdict(ended=60),)), "good", "No change; 1 fault before; no run to compare with"),
         (replace(FINE, verdicts=(verdict(),)), "bad", "TOF1 horizontal slab 1, PMT 1 silent since spill 40"),
         (
