@@ -195,7 +195,7 @@ class Data:
             if self.changes != before:
                 self._tell()
                 self._stopped.wait(CHANGE_S)
-            if not any(each.left for each in self._store.judgements.values()):
+            if not any(each.left > each.late for each in self._store.judgements.values()):
                 self._ask.wait(self._refresh_s)
             self._ask.clear()
 

@@ -90,8 +90,9 @@ class Judges:
         if judging is None or former != against:
             judging = Judging(self._known[against])
         self._judging[at] = against, judging
-        is_over = is_over or one.book.totals.ended
-        due = judging.due(ledger, is_over=is_over)
+        more_come = one.settled is not None
+        is_over = (is_over or one.book.totals.ended) and not more_come
+        due = judging.due(ledger, is_over=is_over, more_come=more_come)
         try:
             while due and time.monotonic() < until_s:
                 now, due = due[:SPILLS_AT_ONCE], due[SPILLS_AT_ONCE:]
@@ -101,7 +102,7 @@ class Judges:
         except (UnreadableRunError, ValueError) as error:
             del self._judging[at]
             return Judgement(problem=str(error))
-        found = replace(judging.judgement, left=len(due))
+        found = replace(judging.judgement, left=judging.late + len(due), late=judging.late)
         if is_over and not due:
             self._over[at] = (one.version, against), found
             del self._judging[at]

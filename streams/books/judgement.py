@@ -1,5 +1,6 @@
 """What is wrong with a run, by the counts that its book keeps of each spill: brought up to date as they come."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -51,6 +52,8 @@ class Judgement:
     """Detector → its hits a particle trigger over the run; without those that have no channels."""
     left: int = 0
     """Spills that are there, and are still to be judged."""
+    late: int = 0
+    """Those of them that came when later ones had been judged, while others are on their way: see `Judging`."""
     problem: str = ""
     """Why nothing is known; empty if something is."""
 
@@ -160,7 +163,8 @@ class Judging:
     """Judges a run while its spills come.
 
     Spills are judged in the order of their numbers. One that comes when later ones have been judged has all judged
-    again, so that the order in which they came makes no difference in the end.
+    again, so that the order in which they came makes no difference in the end. That is done once, when no others are on
+    their way: each that comes from a partition which lags would have it begin anew, and never end.
 
     Parameters
     ----------
@@ -183,6 +187,8 @@ class Judging:
         self._yields = Yields(self._groups)
         self._judged: set[int] = set()
         self._counted = 0
+        self.late = 0
+        """Spills that came when later ones had been judged, and wait."""
 
     @property
     def limits(self) -> dict[str, float]:
@@ -190,7 +196,7 @@ class Judging:
         of_channels, of_groups = self._judge.limits
         return {"channel": of_channels, "group": of_groups, "peak": self._peak_judge.limit}
 
-    def due(self, spills: Iterable[int], *, is_over: bool) -> list[int]:
+    def due(self, spills: Iterable[int], *, is_over: bool, more_come: bool = False) -> list[int]:
         """Return which spills are to be judged next, in their order: `add` them all.
 
         Parameters
@@ -199,12 +205,16 @@ class Judging:
             Numbers of all that the run has.
         is_over
             Whether no others are waited for.
+        more_come
+            Whether some are on their way: what came late is left until then, and counted in ``late``.
         """
         there = set(spills)
         new = sorted(there - self._judged)
-        if not self._judged <= there or (new and new[0] < self._judge.spill):
+        self.late = bisect_left(new, self._judge.spill)
+        if not self._judged <= there or (self.late and not more_come):
             self._begin()
-            new = sorted(there)
+            new, self.late = sorted(there), 0
+        new = new[self.late :]
         last, newest = self._judge.spill, max(there, default=-1)
         for at, spill in enumerate(new):
             if spill != last + 1 and spill - 1 > newest - PATIENCE and not is_over:

@@ -86,6 +86,28 @@ def test_a_spill_that_lacks_is_waited_for_and_not_for_ever() -> None:
     assert seen([range(10), [*range(11, 11 + PATIENCE - 1)]]).last == 9 + PATIENCE
 
 
+def test_what_a_partition_that_lags_brings_is_judged_when_no_more_is_on_its_way_and_once() -> None:
+    judging, there, added = Judging(), set[int](), 0
+
+    def take(new: Iterable[int], *, more_come: bool) -> None:
+        nonlocal added
+        there.update(new)
+        for spill in judging.due(there, is_over=False, more_come=more_come):
+            judging.add(spill, 60, book().channel_counts[spill])
+            added += 1
+
+    take(range(0, SPILLS, 2), more_come=True)
+    for spill in range(1, SPILLS, 2):
+        take([spill], more_come=True)
+    assert added + judging.late == SPILLS, "none is judged twice"
+    assert judging.late > SPILLS // 3
+    assert judging.judgement.bad, "what came is judged meanwhile"
+    meanwhile = added
+    take([], more_come=False)
+    assert (added - meanwhile, judging.late) == (SPILLS, 0)
+    assert judging.judgement == judged(book())
+
+
 def test_what_somebody_lost_is_judged_again() -> None:
     judging = Judging()
     for spill in judging.due(range(50), is_over=True):

@@ -34,9 +34,9 @@ class Reader:
         return {spill: book().channel_counts[spill] for spill in spills}
 
 
-def books(its: RunBook, *, current: int = RUN, version: str = "1") -> Books:
+def books(its: RunBook, *, current: int = RUN, version: str = "1", settled: int | None = None) -> Books:
     """Return what was read of Redis: a run, and one that is not there."""
-    one: OneRun = replace(NOTHING, book=its, version=version)
+    one: OneRun = replace(NOTHING, book=its, version=version, settled=settled)
     return Books(current=current, read={(RUN, None): one, (OTHER, None): NOTHING})
 
 
@@ -80,6 +80,17 @@ def test_much_is_judged_a_part_at_a_time(judges: Judges, reader: Reader, monkeyp
     known = judges.look(books(book()), {})
     assert (known[RUN, None].spills, known[RUN, None].left, reader.read) == (0, SPILLS, 0)
     monkeypatch.undo()
+    assert until_done(judges, books(book()), known)[RUN, None] == judged(book())
+
+
+def test_what_came_late_while_others_are_on_their_way_is_left_and_the_rest_goes_on(
+    judges: Judges, reader: Reader
+) -> None:
+    without = replace(book(), ledger={spill: its for spill, its in book().ledger.items() if spill != 50})
+    known = until_done(judges, books(without, settled=50), {})
+    assert (known[RUN, None].spills, known[RUN, None].last) == (SPILLS - 1, SPILLS - 1)
+    known = judges.look(books(book(), settled=54), known)
+    assert (known[RUN, None].left, known[RUN, None].late, reader.read) == (1, 1, SPILLS - 1)
     assert until_done(judges, books(book()), known)[RUN, None] == judged(book())
 
 
