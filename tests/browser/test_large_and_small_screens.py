@@ -227,7 +227,9 @@ def test_9_a_large_screen_goes_on_to_the_next_page_and_stays_while_something_is_
     assert page.url.endswith(f"/?run={run.run}&rotate=30")
     page.clock.fast_forward(12_000)
     page.wait_for_url(f"**/detector/daq?run={run.run}&rotate=30")
-    page.evaluate("document.getElementById('banners').innerHTML = '<div class=\"banner bad\"></div>'")
+    # Beside the parts that the page writes: it would write them anew.
+    banner = """'<div class="banner bad"></div>'"""
+    page.evaluate(f"document.querySelector('header').insertAdjacentHTML('beforeend', {banner})")
     page.clock.fast_forward(60_000)
     assert "/detector/daq" in page.url
     page.keyboard.press("?")
