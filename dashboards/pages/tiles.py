@@ -243,7 +243,7 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
         return off[0].level, f"{_named(off[0])}{more}"
     if judgement.problem:
         return Level.UNKNOWN, f"Cannot be judged: {judgement.problem}"
-    waiting = f": {several(judgement.left, 'spill')} not judged yet" if judgement.left > SETTLING else ""
+    waiting = f": {several(judgement.left, 'spill')} not judged yet" if judgement.is_behind else ""
     as_of = f", as of spill {judgement.last}{waiting}" if judgement.left else ""
     if bad:
         return _wrong_level(view), _first(bad, view) + as_of
@@ -265,8 +265,7 @@ def _at_rest(detector: str, view: View, as_of: str) -> tuple[Level, str]:
     if following := _off(detector, view, follow=True):  # as far off as they may be, they are not as they should be
         plots = f"{several(len(following), 'plot')} not as in {following[0].against}"
         return Level.WARNING, f"No change{was}{as_of}; {plots}, as may follow from what is wrong elsewhere"
-    waits = view.judgement.left if view.judgement is not None else 0
-    level = Level.GOOD if waits <= SETTLING else Level.UNKNOWN
+    level = Level.UNKNOWN if view.judgement is not None and view.judgement.is_behind else Level.GOOD
     return level, f"No change{was}{as_of}{_as_in(detector, view)}"
 
 

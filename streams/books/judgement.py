@@ -62,6 +62,11 @@ class Judgement:
         """Whether so few spills have come that nothing is told yet."""
         return self.counted <= SETTLING
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether so many spills wait to be judged that a fault may have begun in them."""
+        return self.left > SETTLING
+
     @cached_property
     def causes(self) -> tuple[Cause, ...]:
         """What is and what was wrong, each fault once, with what follows from it."""

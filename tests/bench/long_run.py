@@ -6,8 +6,8 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import psutil
@@ -17,20 +17,17 @@ from rich.table import Table
 from ops.demo import playground
 from schemas.records import RawSpill
 from streams.books.connect import connect_async
-from streams.books.counter import Counter
 from streams.books.layout import Keys
-from streams.books.store import CheckpointStore
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
-from tests.bench.checkpoints import LOG, counter_of
-from tests.bench.stored_runs import TIMES, Site
+from tests.bench.checkpoints import LOG
+from tests.bench.stored_runs import PERIOD_US, TIMES, Site
 from tests.stored import checkpoint
 
 FEW, MANY = 100, 100_000
 """Spills of the run before it is measured."""
 TRIGGERS, UPDATES = 60, 60
-PERIOD_US = 2_560_000
 UPDATE, COUNTED, CPU, BEGIN = "a page's update", "a spill is counted", "CPU of it", "the first spill after a restart"
 
 
@@ -61,20 +58,11 @@ def _site(servers: Settings, spills: int) -> Site:
     return Site(runs=1, settings=settings, current=current, sent=spills)
 
 
-@asynccontextmanager
-async def _counting(site: Site) -> AsyncIterator[Counter]:
-    """Give what has taken over the partition of a site."""
-    async with connect_async(site.settings) as redis:
-        counter = counter_of(CheckpointStore(redis, site.settings.redis.key_prefix, site.settings.session))
-        await counter.begin(0)
-        yield counter
-
-
 async def measure(servers: Settings, sites: Mapping[int, Site]) -> dict[str, dict[int, float]]:
     """Return what each takes at the median, ms, for each number of spills; and what Redis has of it, MB."""
     took: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     async with AsyncExitStack() as stack:
-        counters = {spills: await stack.enter_async_context(_counting(site)) for spills, site in sites.items()}
+        counters = {spills: await stack.enter_async_context(site.counting()) for spills, site in sites.items()}
         for site in sites.values():
             site.update()
             while not site.is_judged:  # the page follows a run from its begin on
@@ -91,7 +79,7 @@ async def measure(servers: Settings, sites: Mapping[int, Site]) -> dict[str, dic
                 site.update()
                 took[UPDATE][spills].append(time.perf_counter() - began_s)
         for spills, site in sites.items():
-            async with _counting(site) as counter:
+            async with site.counting() as counter:
                 known = await counter.begin(0)
                 one = site.next_at(known.state.next)
                 began_s = time.perf_counter()

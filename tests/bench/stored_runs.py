@@ -9,7 +9,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ops.keeper import Keeper
 from schemas.records import RawSpill
 from streams.agents.registry import Registry
 from streams.books.connect import connect, connect_async
+from streams.books.counter import Counter
 from streams.books.products import Product, Products
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
@@ -44,6 +46,7 @@ TIMES = 1.2
 """A page's update among many may take so many times as long as among few."""
 PARTITIONS, SPILLS, TRIGGERS = 4, 100, 60
 """Of the current run, before it is measured."""
+PERIOD_US = 2_560_000
 UPDATES, LOOKS = 60, 20
 Steps = dict[int, Callable[[], object]]
 """Number of runs → what is measured."""
@@ -69,17 +72,22 @@ class Site:
 
     async def count(self, spills: int) -> None:
         """Bring some spills of the current run into the books, as a worker does."""
-        async with connect_async(self.settings) as redis:
-            counter = counter_of(CheckpointStore(redis, self.settings.redis.key_prefix, self.settings.session))
+        async with self.counting() as counter:
             known = await counter.begin(0)
             for _ in range(spills):
                 await counter.take(0, [self.next_at(known.state.next)])
+
+    @asynccontextmanager
+    async def counting(self) -> AsyncIterator[Counter]:
+        """Give what counts the spills of its partition."""
+        async with connect_async(self.settings) as redis:
+            yield counter_of(CheckpointStore(redis, self.settings.redis.key_prefix, self.settings.session))
 
     def next_at(self, offset: int) -> Outcome:
         """Return the next spill of the current run, as a worker brings it into the books."""
         message = Message(partition=0, offset=offset, start=offset, produced_ms=time.time_ns() // 1_000_000, value=b"")
         raw = self._raws[self.sent % SPILLS]
-        raw = replace(raw, spill=self.sent, time_us=raw.time_us + 2_560_000 * (self.sent - raw.spill))
+        raw = replace(raw, spill=self.sent, time_us=raw.time_us + PERIOD_US * (self.sent - raw.spill))
         self.sent += 1
         return outcome(message, raw, lambda _run: self.current.conditions)
 

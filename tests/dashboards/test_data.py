@@ -304,6 +304,7 @@ def test_while_partitions_run_apart_trends_end_before_the_first_spill_that_may_s
     view = until(data, lambda v: v.run)
     assert view.behind
     assert np.array_equal(view.in_line(view.spills).spill, [0, 1, 2, 3, 4, 5])
+    assert len(view.book.ledger) == 9
     # What is summed up, as particle triggers for the hits that are expected, has all spills that the histograms have.
     assert np.array_equal(view.run_spills.spill, sorted(early))
     assert np.array_equal(view.spills.spill, sorted(early))
