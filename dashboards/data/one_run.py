@@ -78,6 +78,13 @@ class Standing:
     spread_over: int = 0
     """While messages are on their way into the current run: the partitions over which its spills are spread."""
 
+    def goes_on_from(self, before: "Standing | None") -> bool:
+        """Say whether no more than spills can have come to the run since: it was not made again, nor another's."""
+        if before is None or self.left or before.left:
+            return False
+        mine, its = ((s.promoted, s.place.log, s.place.first, s.place.retired) for s in (self, before))
+        return mine == its
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneRun:
@@ -205,7 +212,7 @@ class RunReader:
     def read(self, whose: Whose, asked: Sequence[Wanted], last: OneRun | None) -> OneRun:
         """Return a run with what was asked for of it; if it cannot be read, what was read of it last."""
         try:
-            one, is_of_one = self._if_there(whose, asked)
+            one, is_of_one = self._if_there(whose, asked, last)
         except UnreadableRunError as error:
             if last is None or last is NOTHING:
                 last = replace(NOTHING, version=f"{book_of(whose.run, whose.session)}:?")
@@ -215,10 +222,11 @@ class RunReader:
             one if is_of_one else replace(one, parts={w: replace(p, is_of_whole=False) for w, p in one.parts.items()})
         )
 
-    def _if_there(self, whose: Whose, asked: Sequence[Wanted]) -> tuple[OneRun, bool]:
+    def _if_there(self, whose: Whose, asked: Sequence[Wanted], last: OneRun | None) -> tuple[OneRun, bool]:
         """Return a run, or its totals alone where the rest has left, and whether all is of one checkpoint."""
+        known = last if last is not None and whose.standing.goes_on_from(last.standing) else None
         try:
-            return whose.reader.at_once(whose.run, lambda: self._all(whose, asked))
+            return whose.reader.at_once(whose.run, lambda: self._all(whose, asked, known))
         except RetiredRunError as error:
             return self._left(whose, asked, str(error)), True
 
@@ -260,9 +268,9 @@ class RunReader:
         except UsageError as error:
             return {}, [f"The conditions of run {run} cannot be read: {error}"]
 
-    def _all(self, whose: Whose, asked: Sequence[Wanted]) -> OneRun:
+    def _all(self, whose: Whose, asked: Sequence[Wanted], known: OneRun | None) -> OneRun:
         """Return a run with what was asked for of it; raises `UnreadableRunError`."""
-        one = self._whole(whose)
+        one = self._whole(whose, known)
         parts = {part: self._part(whose, one, part) for part in {each.part for each in asked} if part is not None}
         plots = {each.plot for each in asked if each.plot is not None}
         histories = {plot: self._history(whose, one, plot) for plot in plots}
@@ -289,12 +297,14 @@ class RunReader:
         except UnreadableRunError:
             return {}  # it is said of all else that is read of the run
 
-    def _whole(self, whose: Whose) -> OneRun:
+    def _whole(self, whose: Whose, known: OneRun | None) -> OneRun:
         run, reader, standing = whose.run, whose.reader, whose.standing
         unreadable = ""
         ranges, warnings = self._ranges(run)
-        book = reader.run(run, ranges, of_spills=False)
-        spills = spill_facts(book.ledger, book.handling, book.totals.refused)
+        book = reader.grown(run, ranges, known.book) if known is not None else None
+        if known is None or book is None:
+            known, book = NOTHING, reader.run(run, ranges, of_spills=False)
+        spills = spill_facts(book.ledger, book.handling, book.totals.refused, known.spills)
         late = situation.out_of_order(spills.spill, spills.produced_ms)
         windows: Mapping[Window, int] = {}
         try:

@@ -1,11 +1,12 @@
 """What opens over a page: search, runs, what the counters counted, links, keys."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any
 
+import numpy as np
 from dash import dcc, html
 
 from dashboards.access.roles import Role
@@ -15,6 +16,7 @@ from dashboards.pages.flags import flag_form, run_word
 from dashboards.pages.issues import issue_form, note_form
 from dashboards.pages.links import act, acting, decide, to_page
 from dashboards.pages.strip import out_of_order
+from schemas.columns import I8
 from schemas.records import TIME
 from streams.books import situation
 from streams.books.totals import NUMBERS_KEPT, Totals
@@ -133,7 +135,7 @@ def _compare(its: int | str | None) -> Any:
 def counted(view: View) -> list[Any]:
     """Return what stands behind the counters: which spills are missing, and why others were refused."""
     totals = view.book.totals
-    ranges = _gaps(view.book.ledger, totals.refused)
+    ranges = _gaps(view.run_spills.spill, totals.refused)
     listed = _ranges(ranges)
     on_the_way = " Some of them may still be on their way." if ranges and (view.behind or view.is_made_again) else ""
     rejected = [f"{step}: {count:,}" for step, count in sorted(totals.rejected.items())] or ["none"]
@@ -233,11 +235,12 @@ def _address(name: str, words: str) -> Any:
     return html.Label([words, dcc.Input(id=f"link-{name}", type="text", readOnly=True, className="address")])
 
 
-def _gaps(spills: Collection[int], refused: Iterable[int]) -> list[tuple[int, int]]:
+def _gaps(spills: I8, refused: Iterable[int]) -> list[tuple[int, int]]:
     """Return the first and the last of the numbers up to the last spill that neither are there nor were refused."""
-    last = max(spills, default=-1)
-    there = sorted({*spills, *(spill for spill in refused if spill < last)})
-    return [(before + 1, after - 1) for before, after in pairwise([-1, *there]) if after > before + 1]
+    last = spills.max(initial=-1)
+    there = np.sort(np.append(spills, [-1, *(spill for spill in refused if spill < last)]))
+    at = np.flatnonzero(np.diff(there) > 1)
+    return [*zip((there[at] + 1).tolist(), (there[at + 1] - 1).tolist(), strict=True)]
 
 
 def _joined(spills: Iterable[int]) -> list[tuple[int, int]]:

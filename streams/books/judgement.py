@@ -1,7 +1,7 @@
 """What is wrong with a run, by the counts that its book keeps of each spill: brought up to date as they come."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -201,7 +201,7 @@ class Judging:
         of_channels, of_groups = self._judge.limits
         return {"channel": of_channels, "group": of_groups, "peak": self._peak_judge.limit}
 
-    def due(self, spills: Iterable[int], *, is_over: bool, more_come: bool = False) -> list[int]:
+    def due(self, spills: Collection[int], *, is_over: bool, more_come: bool = False) -> list[int]:
         """Return which spills are to be judged next, in their order: `add` them all.
 
         Parameters
@@ -213,14 +213,14 @@ class Judging:
         more_come
             Whether some are on their way: what came late is left until then, and counted in ``late``.
         """
-        there = set(spills)
-        new = sorted(there - self._judged)
+        new = sorted([spill for spill in spills if spill not in self._judged])
         self.late = bisect_left(new, self._judge.spill)
-        if not self._judged <= there or (self.late and not more_come):
+        if len(spills) - len(new) != len(self._judged) or (self.late and not more_come):
             self._begin()
-            new, self.late = sorted(there), 0
+            new, self.late = sorted(spills), 0
         new = new[self.late :]
-        last, newest = self._judge.spill, max(there, default=-1)
+        last = self._judge.spill
+        newest = new[-1] if new else last
         for at, spill in enumerate(new):
             if spill != last + 1 and spill - 1 > newest - PATIENCE and not is_over:
                 return new[:at]

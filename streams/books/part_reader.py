@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -79,10 +80,19 @@ class PartReader:
                 f"({type(error).__name__}: {error}); a worker makes it again if Kafka still has it"
             ) from error
 
-    def hashes(self, names: Sequence[str]) -> tuple[dict[bytes, bytes], list[dict[bytes, bytes]]]:
+    def hashes(
+        self, names: Sequence[str], some: Mapping[str, Sequence[str]] = MappingProxyType({})
+    ) -> tuple[dict[bytes, bytes], list[dict[bytes, bytes]]]:
         """Return the totals of the part and some of its keys, which belong together.
 
         A key of which the part does not say which stamp it has is none of its, but for how spills were handled.
+
+        Parameters
+        ----------
+        names
+            Keys.
+        some
+            Of which of them only some fields are read, and which.
 
         Raises
         ------
@@ -92,8 +102,14 @@ class PartReader:
         totals, handling = self.keys.run(self._run), self.keys.handling(self._run)
         pipe = self._redis.pipeline(transaction=True)
         for name in (totals, *names):
-            pipe.hgetall(name)
+            if name in some:
+                pipe.hmget(name, [layout.STAMP, *some[name]])
+            else:
+                pipe.hgetall(name)
         answers = dict(zip((totals, *names), pipe.execute(raise_on_error=False), strict=True))
+        for name in answers.keys() & some.keys():
+            if isinstance(answers[name], list):
+                answers[name] = _there([layout.STAMP, *some[name]], answers[name])
         if is_other_type(answers.get(handling)):
             answers[handling] = {}  # no book lacks it
         for error in (answer for answer in answers.values() if isinstance(answer, Exception)):
@@ -116,7 +132,7 @@ class PartReader:
         if unit is None:
             self.check_absent()
             return {}
-        found = {n.encode(): value for n, value in zip([layout.STAMP, *names], there, strict=True) if value is not None}
+        found = _there([layout.STAMP, *names], there)
         if is_retired({b"unit": unit}):
             raise RetiredRunError(self._run)
         checked = _checked(key, found, layout.unpack_json(unit)["stamps"])
@@ -138,6 +154,11 @@ class PartReader:
             its = progress_of(self._redis, self.keys)
             if its is not None and self._run not in its.repairs:
                 raise ValueError("all of it is gone")
+
+
+def _there(names: Sequence[str], values: Sequence[bytes | None]) -> dict[bytes, bytes]:
+    """Return the fields that there are, as all of a hash are read."""
+    return {name.encode(): value for name, value in zip(names, values, strict=True) if value is not None}
 
 
 def _checked(key: str, found: dict[bytes, bytes], stamps: Mapping[str, str | None]) -> dict[bytes, bytes]:

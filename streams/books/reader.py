@@ -28,6 +28,8 @@ from streams.settings import Settings
 
 TRIES = 4
 """How often something is read that is to be of one checkpoint."""
+ASKED_FOR = 1000
+"""Spills that are asked for by their numbers at most; of a run that may have more new ones, all are read."""
 
 _T = TypeVar("_T")
 
@@ -202,6 +204,38 @@ class BookReader:
         of_spills
             Whether what is kept of each spill, too: key numbers, and hits by channel.
         """
+        return self._run(run, ranges, of_spills=of_spills)
+
+    def grown(self, run: int, ranges: Ranges, known: RunBook) -> RunBook | None:
+        """Return a run of which some is known, without what is kept of each spill: only what has come since is read.
+
+        None if all of it must be: many have come, or it has others than it had.
+
+        Parameters
+        ----------
+        known
+            The run as it was read before. It was not made again since.
+        """
+        new = self._may_have_come(run, known)
+        if new is None:
+            return None
+        found = self._run(run, ranges, of_spills=False, only=new)
+        ledger = known.ledger | found.ledger
+        twice = known.counted_twice + found.counted_twice
+        if not len(known.ledger) + len(found.ledger) == len(ledger) == found.totals.filled - twice:
+            return None
+        return replace(found, ledger=ledger, handling={**known.handling, **found.handling}, counted_twice=twice)
+
+    def _may_have_come(self, run: int, known: RunBook) -> list[int] | None:
+        """Return the numbers of all spills that may be new in a run; None if they are many."""
+        first, end = known.totals.last_spill + 1, self.totals(run).last_spill + 1
+        if end - len(known.ledger) > ASKED_FOR:
+            return None
+        missing = (spill for spill in range(first) if spill not in known.ledger) if first > len(known.ledger) else ()
+        return [*missing, *range(first, end)]
+
+    def _run(self, run: int, ranges: Ranges, *, of_spills: bool, only: Sequence[int] | None = None) -> RunBook:
+        """Return a run, with all of its ledger or `only` that of some spills."""
         totals, ledger, book = Totals(), Ledger(), Book(ranges)
         handling: dict[int, Handling] = {}
         numbers: dict[int, bytes] = {}
@@ -211,7 +245,9 @@ class BookReader:
             with part.reading():
                 names = [part.keys.spills(run), part.keys.handling(run), part.keys.book(run)]
                 names += [part.keys.key_numbers(run), part.keys.channel_counts(run)] if of_spills else []
-                stored, there = part.hashes(names)
+                stored, there = part.hashes(
+                    names, {key: [*map(str, only)] for key in names[:2]} if only is not None else {}
+                )
                 if not stored:
                     continue
                 totals += layout.unpack_totals(stored[b"totals"])

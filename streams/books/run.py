@@ -218,18 +218,29 @@ class RunBook:
         return self.book.summary(name) | ({"state": state} if (state := self.state(name)) else {})
 
 
+NO_SPILLS = SpillFacts.empty()
+
+
 def spill_facts(
-    ledger: Ledger, handling: Mapping[int, Handling] = MappingProxyType({}), refused: Sequence[int] = ()
+    ledger: Ledger,
+    handling: Mapping[int, Handling] = MappingProxyType({}),
+    refused: Sequence[int] = (),
+    known: SpillFacts = NO_SPILLS,
 ) -> SpillFacts:
-    """Return the spills of a run in the order of their numbers; those that were `refused` are not missed."""
-    numbers = sorted(ledger)
+    """Return the spills of a run in the order of their numbers; those that were `refused` are not missed.
+
+    Parameters
+    ----------
+    known
+        What was returned of some of them before: it is not made again.
+    """
+    there = np.fromiter(ledger, np.int64, len(ledger))
+    numbers = sorted(np.setdiff1d(there, known.spill, assume_unique=True).tolist())
     entries = [ledger[n] for n in numbers]
-    there = np.array(sorted({*numbers, *refused}), np.int64)
-    came = np.searchsorted(there, numbers)
     handled = [handling.get(n, _NOT_HANDLED) for n in numbers]
-    return SpillFacts(
+    new = SpillFacts(
         spill=np.array(numbers, np.int64),
-        missed=np.diff(numbers, prepend=-1) - np.diff(came, prepend=-1),
+        missed=np.zeros(len(numbers), np.int64),
         produced_ms=np.array([h.produced_ms for h in handled], np.int64),
         time_us=np.array([e.time_us for e in entries], np.int64),
         triggers=np.array([e.triggers for e in entries], np.int32),
@@ -238,3 +249,8 @@ def spill_facts(
         delay_s=np.array([h.delay_s for h in handled], np.float64),
         resident_mb=np.array([h.resident_mb for h in handled], np.float64),
     )
+    found = SpillFacts.concat([known, new])
+    if len(known) and len(new) and new.spill[0] < known.spill[-1]:
+        found = found.rows(np.argsort(found.spill))
+    refused_before = np.searchsorted(sorted({n for n in refused if n not in ledger}), found.spill)
+    return replace(found, missed=np.diff(found.spill, prepend=-1) - 1 - np.diff(refused_before, prepend=0))
