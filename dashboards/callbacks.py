@@ -77,4 +77,10 @@ def _made(page: Any, path: str, has: str, parts: Mapping[str, Any]) -> Any:
     """Return a page, what a browser has with it, and what stands above it, which the browser writes."""
     made = uuid4().hex  # the browser has other figures on it later, and must not take it for a new page then
     above = json.dumps(parts, default=plain, separators=(",", ":"))
-    return html.Div(page, key=made, **{"data-has": has, "data-path": at(path), "data-made": made, "data-parts": above})
+    beside = "beside" if plots.tables_on(path) and plots.names_on(path) else ""
+    return html.Div(
+        page,
+        key=made,
+        className=beside,
+        **{"data-has": has, "data-path": at(path), "data-made": made, "data-parts": above},
+    )

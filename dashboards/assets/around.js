@@ -117,6 +117,7 @@
     }
     // A tab behind others tells, too: by its title and its icon.
     const loud = bad().some(told => !told.matches(".seen")), icon = document.querySelector("link[rel=icon]");
+    document.body.classList.toggle("loud", loud);
     document.title = (loud ? "✕ " : "") + document.title.replace(/^✕ /, "");
     const colour = getComputedStyle(document.documentElement).getPropertyValue(loud ? "--bad" : "--link").trim();
     const href = icon.href.replace(/fill='[^']*'/, `fill='${encodeURIComponent(colour)}'`);

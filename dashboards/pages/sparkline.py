@@ -1,9 +1,8 @@
-"""The yield of a detector over the run as a small line: a picture that masks its colour, since Dash knows no SVG."""
+"""The yield of a detector over the run as a small line: SVG, which Dash does not know, and React does."""
 
 from itertools import pairwise
 from statistics import median
 from typing import Any
-from urllib.parse import quote
 
 from dash import html
 
@@ -13,12 +12,6 @@ SHOWN = 0.2
 """Of the usual yield, above and below it: on a line 20 px high, 5 % are 2.5 px. From 0 they would be 1 px."""
 SCATTERS = 6
 """So many usual steps from point to point are shown at least, so that scatter does not fill the picture."""
-
-_PICTURE = (
-    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 -4 100 108' preserveAspectRatio='none'>"
-    "<path d='{}' fill='none' stroke='#000' stroke-width='1.5' stroke-linejoin='round' "
-    "vector-effect='non-scaling-stroke'/></svg>"
-)
 
 
 def sparkline(its: Yield, since: int | None) -> Any:
@@ -52,10 +45,13 @@ def sparkline(its: Yield, since: int | None) -> Any:
     rule = f"{usual:.3g} is usual" if since is None else f"{usual:.3g} before spill {since}"
     said = f"Hits a particle trigger: {points[-1][1]:.3g} now, {rule}"
     mark = {} if since is None else {"--since": f"{along(since):.1f}%"}
+    path = {"type": "path", "props": {"d": drawn}}
+    picture = {"viewBox": "0 -4 100 108", "preserveAspectRatio": "none", "children": [path]}
     return html.Span(
+        {"type": "svg", "props": picture},
         className="line" if since is None else "line marked",
         role="img",
         title=said,
-        style={"--line": f'url("data:image/svg+xml,{quote(_PICTURE.format(drawn))}")'} | mark,
+        style=mark,
         **{"aria-label": said},
     )

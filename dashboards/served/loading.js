@@ -12,9 +12,10 @@ window.loading = (function () {
     const wrong = [...steps].filter(([, why]) => why).map(([what, why]) => `${what} ${why}`);
     const goesOn = [...steps].some(([what, why]) => why && !refused.has(what)) ? ": asking again" : "";
     const isOpen = document.querySelector("#page > *");
-    line.className = wrong.length ? "bad" : "";
-    line.hidden = isOpen && !wrong.length;
-    line.textContent = wrong.length ? `Cannot load ${wrong.join("; ")}${goesOn}` : `Loading ${[...steps.keys()].join(", ")}`;
+    const words = wrong.length ? `Cannot load ${wrong.join("; ")}${goesOn}` : `Loading ${[...steps.keys()].join(", ")}`;
+    const said = { className: wrong.length ? "bad" : "", hidden: Boolean(isOpen && !wrong.length), textContent: words };
+    // What stands there is not written again: each time the browser would draw a frame.
+    for (const [what, its] of Object.entries(said)) if (line[what] !== its) line[what] = its;
   };
   const step = (what, why = "") => { steps.set(what, why); refused.delete(what); tell(); };
   const done = what => { steps.delete(what); refused.delete(what); tell(); };

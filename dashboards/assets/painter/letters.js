@@ -62,17 +62,26 @@ Object.assign(window.painter, (function () {
   const set = (element, text) => {
     if (element.dataset.text === text) return;
     element.dataset.text = text;
-    element.replaceChildren(...pieces(text).map(line => {
-      const row = document.createElement("div");
-      for (const { text: words, size, color, bold } of line) {
-        const piece = document.createElement(bold ? "b" : "span");
-        piece.textContent = words;
-        if (size) piece.style.fontSize = `${size}px`;
-        if (color) piece.style.color = color;
-        row.append(piece);
-      }
-      return row;
+    const lines = pieces(text), looks = JSON.stringify(lines.map(line => line.map(({ text: _, ...look }) => look)));
+    // Where only words are others, as in most updates, elements stay: new ones would all be laid out.
+    if (set.looks.get(element) !== looks) element.replaceChildren(...lines.map(rowOf));
+    set.looks.set(element, looks);
+    lines.forEach((line, row) => line.forEach(({ text: words }, at) => {
+      const { firstChild } = element.children[row].children[at];
+      if (firstChild.data !== words) firstChild.data = words;
     }));
+  };
+  set.looks = new WeakMap();
+  const rowOf = line => {
+    const row = document.createElement("div");
+    for (const { text: words, size, color, bold } of line) {
+      const piece = document.createElement(bold ? "b" : "span");
+      piece.append(words);
+      if (size) piece.style.fontSize = `${size}px`;
+      if (color) piece.style.color = color;
+      row.append(piece);
+    }
+    return row;
   };
   // How far below its top a browser has the baseline of a line that is LINE high, in heights of its font.
   const baseline = ({ size, family }) => {
