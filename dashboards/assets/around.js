@@ -246,10 +246,12 @@
     const page = document.querySelector("#page > [data-path]");
     return page?.dataset.path === window.location.pathname && document.querySelector("#controls .group");
   };
+  // What somebody may not do has no key, either.
+  const isMine = found => !found.matches("[class*=may-]") || found.checkVisibility();
   let waiting;
   const press = (key, path = window.location.pathname, pressed = Date.now()) => {
     clearTimeout(waiting);
-    const found = document.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    const found = [...document.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].find(isMine);
     if (path !== window.location.pathname || Date.now() - pressed > KEY_WAITS_MS) return;
     if (found && (found.closest("header") || hasCome())) found.click();
     else waiting = setTimeout(press, KEY_LOOKS_MS, key, path, pressed);

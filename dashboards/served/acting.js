@@ -49,22 +49,32 @@
     }
   };
   window.acting = { act, newId, who: () => who }; // for pages of their own
+  // What somebody typed stands there again when it was refused, or the server away; `of` is what it was typed of.
+  const typed = new Map();
+  const prompted = (words, of, first = "") => {
+    const key = JSON.stringify([of, words]), said = window.prompt(words, typed.get(key) ?? first);
+    if (said !== null) typed.set(key, said);
+    return said;
+  };
+  const forget = of => { for (const key of [...typed.keys()]) if (JSON.parse(key)[0] === of) typed.delete(key); };
   const say = words => { document.getElementById("flag-status").textContent = words; };
   const remark = async button => {
     const { act: what, run, flag } = button.dataset, isVerified = what === "verify";
-    const reason = isVerified ? "" : window.prompt("Why is this flag withdrawn?");
+    const reason = isVerified ? "" : prompted("Why is this flag withdrawn?", flag);
     if (reason === null) return;
     button.dataset.id ??= newId();
     say("");
-    say(await act(below(`/act/${what}-flag`), { run: Number(run), flag, reason }, button.dataset.id) || (isVerified ? "Verified." : "Withdrawn."));
+    const why = await act(below(`/act/${what}-flag`), { run: Number(run), flag, reason }, button.dataset.id);
+    if (!why) forget(flag);
+    say(why || (isVerified ? "Verified." : "Withdrawn."));
   };
   // What could not be noted is asked for again with the same id: a button may be another alarm's by then.
   const asked = {};
   const onAlarm = async ({ dataset: { act: what, alarm } }) => {
     const said = { alarm }, status = words => { document.getElementById("alarm-status").textContent = words; };
     if (what === "shelve-alarm") {
-      const hours = window.prompt("For how many hours is nothing to be told of it? At most 168.", "2");
-      const reason = hours === null ? null : window.prompt("Why is it shelved?");
+      const hours = prompted("For how many hours is nothing to be told of it? At most 168.", alarm, "2");
+      const reason = hours === null ? null : prompted("Why is it shelved?", alarm);
       if (reason === null) return;
       Object.assign(said, { hours: Number(hours), reason });
     }
@@ -72,17 +82,17 @@
     asked[key] ??= newId();
     status("");
     const why = await act(below(`/act/${what}`), said, asked[key]);
-    if (!why) delete asked[key];
+    if (!why) { delete asked[key]; forget(alarm); }
     status(why || (what === "shelve-alarm" ? "Shelved." : "Acknowledged."));
   };
   const decide = async ({ dataset: { act: path, said, asks } }, status) => {
-    const reason = window.prompt(asks);
+    const reason = prompted(asks, said);
     if (reason === null) return;
     const all = { ...JSON.parse(said), reason }, key = JSON.stringify([path, all]);
     asked[key] ??= newId();
     if (status) status.textContent = "";
     const why = await act(path, all, asked[key]);
-    if (!why) delete asked[key];
+    if (!why) { delete asked[key]; forget(said); }
     if (status) status.textContent = why || "Done, and noted.";
     else if (why) window.alert(why);
   };
@@ -91,11 +101,11 @@
   const onIssue = async ({ dataset: { act: what, issue } }) => {
     const said = { issue }, status = words => { document.getElementById("alarm-status").textContent = words; };
     if (what === "extend-issue") {
-      const end = window.prompt("Up to which run is it still so, or until when (as 2026-12-31T08:00, UTC)?");
+      const end = prompted("Up to which run is it still so, or until when (as 2026-12-31T08:00, UTC)?", issue);
       if (!end) return;
       Object.assign(said, endOf(end.trim()));
     } else {
-      const reason = window.prompt("Why is it no more so?");
+      const reason = prompted("Why is it no more so?", issue);
       if (reason === null) return;
       said.reason = reason;
     }
@@ -103,7 +113,7 @@
     asked[key] ??= newId();
     status("");
     const why = await act(below(`/act/${what}`), said, asked[key]);
-    if (!why) delete asked[key];
+    if (!why) { delete asked[key]; forget(issue); }
     status(why || (what === "extend-issue" ? "It is still so." : "Withdrawn."));
   };
   const addIssue = async form => {

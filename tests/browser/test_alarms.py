@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 
 from schemas.records import ActionKind
 from streams.books.actions import new_action
@@ -74,9 +74,17 @@ def test_two_browsers_see_each_others_acknowledgement_within_a_second(page: Page
     expect(page.locator("#alarm-status")).to_have_text("Acknowledged.")
     expect(page.locator("#navigation")).not_to_contain_text("Alarms 1")
 
-    answers = iter(["3", "a known fault"])
-    other.on("dialog", lambda dialog: dialog.accept(next(answers)))
+    asked, answers = [], iter(["300", "a known fault", "3", ""])
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.default_value)
+        dialog.accept(next(answers) or dialog.default_value)
+
+    other.on("dialog", answer)
     other.get_by_role("button", name="Shelve").click()
+    expect(other.locator("#alarm-status")).to_contain_text("168")
+    other.get_by_role("button", name="Shelve").click()
+    assert asked == ["2", "", "300", "a known fault"]  # what was refused is not to be typed again
     expect(row).to_contain_text(": a known fault")
     expect(row).to_contain_text("– shelved")
     row.get_by_role("link", name="TOF1 slab hits").click()

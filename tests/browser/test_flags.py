@@ -136,6 +136,11 @@ def test_who_may_only_look_sees_the_flags_and_why_none_can_be_set(
     page.locator("button.flag").click()
     expect(page.locator("#flags .acting")).to_have_text("Eve may look, and not act.")
     expect(page.locator("#flag-form")).to_be_hidden()
+    page.keyboard.press("Escape")
+    page.keyboard.press("e")
+    page.keyboard.press("/")  # pressed later, and answered
+    expect(page.locator("#find")).to_be_visible()
+    expect(page.locator("dialog[open]")).to_have_count(1)
 
 
 def test_without_users_the_page_says_who_may_act(page: Page, played: SimulatedRun) -> None:
