@@ -46,7 +46,7 @@ def sparkline(its: Yield, since: int | None) -> Any:
     said = f"Hits a particle trigger: {points[-1][1]:.3g} now, {rule}"
     mark = {} if since is None else {"--since": f"{along(since):.1f}%"}
     path = {"type": "path", "props": {"d": drawn}}
-    picture = {"viewBox": "0 -4 100 108", "preserveAspectRatio": "none", "children": [path]}
+    picture = {"viewBox": "0 -4 100 108", "preserveAspectRatio": "none", "aria-hidden": "true", "children": [path]}
     return html.Span(
         {"type": "svg", "props": picture},
         className="line" if since is None else "line marked",
