@@ -8,22 +8,19 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Site, faults, open_page, until_drawn
+from tests.lanes import first
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
 
 @pytest.mark.timeout(300)  # twenty pages and dialogs, each looked through whole, on a machine that may be busy
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_serious_fault_on_any_page(site: Site, page: Page, axe: str, theme: str) -> None:
+def test_axe_finds_no_serious_fault_on_any_page(site: Site, page: Page, axe: str) -> None:
     run = site.new_run()
     site.play(run, 0, 2)
     open_page(page)
     until_drawn(page, "ht01", run, 1)
     page.evaluate(axe)
     found = []
-    if theme == "dark":
-        page.click("#switch-theme")
-        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     links = [link.get_attribute("href") for link in page.locator("#navigation a").all()]
     for path in [*links, "/detector/tof/expert", "/plot/ht01"]:
         page.evaluate(
@@ -34,12 +31,23 @@ def test_axe_finds_no_serious_fault_on_any_page(site: Site, page: Page, axe: str
             .some(each => each.painted || !each.matches(".figure"))""",
             arg=path,
         )
-        found += faults(page, path, theme)
+        for theme in ("light", "dark"):
+            until_theme(page, theme)
+            found += faults(page, path, theme)
     for name in ("find", "runs", "counters", "help", "link"):
-        page.evaluate("name => document.getElementById(name).showModal()", name)
-        found += faults(page, name, theme)
-        page.keyboard.press("Escape")
+        for theme in ("light", "dark"):
+            until_theme(page, theme)
+            page.evaluate("name => document.getElementById(name).showModal()", name)
+            found += faults(page, name, theme)
+            page.keyboard.press("Escape")
     assert not found, "\n".join(found)
+
+
+def until_theme(page: Page, theme: str) -> None:
+    """Have the page in a theme."""
+    if page.locator("html").get_attribute("data-theme") != theme:
+        page.click("#switch-theme")
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
 
 
 def test_the_head_has_room_for_alarms_and_its_buttons(site: Site, page: Page) -> None:
@@ -66,9 +74,7 @@ def test_axe_finds_no_serious_fault_when_nothing_is_there_or_all_is_away(site: S
     found = []
 
     def look(where: str, theme: str) -> None:
-        if page.locator("html").get_attribute("data-theme") != theme:
-            page.click("#switch-theme")
-            expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        until_theme(page, theme)
         found.extend(faults(page, where, theme))
 
     page.evaluate(f"history.pushState({{}}, '', '/?run={started.run}'); dispatchEvent(new PopStateEvent('popstate'))")
@@ -217,8 +223,10 @@ def test_find_looks_through_the_texts_too_and_says_when_there_is_nothing(site: S
     expect(nothing).to_have_text("Nothing has all these words.")
 
 
-def test_9_a_large_screen_goes_on_to_the_next_page_and_stays_while_something_is_bad(site: Site, page: Page) -> None:
-    run = site.new_run()
+def test_9_a_large_screen_goes_on_to_the_next_page_and_stays_while_something_is_bad(
+    site: Site, fresh_page: Page
+) -> None:
+    run, page = site.new_run(), fresh_page  # whose clock is no other page's
     site.play(run, 0, 2)
     page.clock.install()
     open_page(page, f"/?run={run.run}&rotate=30")
@@ -236,11 +244,11 @@ def test_9_a_large_screen_goes_on_to_the_next_page_and_stays_while_something_is_
     expect(page.locator("#help")).to_be_visible()
 
 
-@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (3840, 2160)])
+@pytest.mark.parametrize("size", first([(1920, 1080), (3840, 2160)], 1))
 def test_9_a_large_screen_is_read_from_three_metres_and_has_no_controls_until_esc(
-    site: Site, page: Page, axe: str, width: int, height: int
+    site: Site, page: Page, axe: str, size: tuple[int, int]
 ) -> None:
-    run = site.new_run()
+    run, (width, height) = site.new_run(), size
     site.play(run, 0, 2)
     page.set_viewport_size({"width": width, "height": height})
     open_page(page, f"/?run={run.run}&rotate=600")

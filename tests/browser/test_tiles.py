@@ -5,7 +5,6 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from schemas.records import RawSpill
 from tests.browser.conftest import Site, faults, open_page
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
@@ -18,7 +17,7 @@ def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_ov
     site: Site, page: Page, axe: str
 ) -> None:
     run = site.new_run(mean_triggers=60).with_faults([f"dead_pmt:tof1/0/3/1@{FIRST}-{LAST}"])
-    spills = [record for record in run.records() if isinstance(record, RawSpill)][: LAST + 12]
+    spills = [run.spill(number).raw for number in range(LAST + 12)]
     site.send(spills[:10])
     open_page(page)
     tile = page.locator(TOF)
