@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Request, Response, expect, sync_playwright
 
 from ops.demo import Part, Running
 from ops.stack import LocalStack, free_port, processes
@@ -182,18 +182,53 @@ def seen() -> Seen:
     return Seen()
 
 
-@pytest.fixture
-def page(chromium: Browser, site: Site, seen: Seen) -> Iterator[Page]:
-    """Return an empty browser page; afterwards nothing may have left this machine, and no error been logged."""
+@pytest.fixture(scope="module")
+def kept(chromium: Browser, site: Site) -> Iterator[Page]:
+    """Return a page that stays open: the others of its context share its process, which has read all scripts."""
+    with _context(chromium, site) as context:
+        page = context.new_page()
+        go_to(page, "/who")
+        yield page
+
+
+@contextmanager
+def _context(chromium: Browser, site: Site) -> Iterator[BrowserContext]:
     context = chromium.new_context(viewport={"width": 1920, "height": 1080}, base_url=site.address)
     context.set_default_timeout(WAIT_S * 1000)
+    yield context
+    context.close()
+
+
+@contextmanager
+def _watched(context: BrowserContext, site: Site, seen: Seen) -> Iterator[Page]:
     page = context.new_page()
     seen.watch(page)
     yield page
-    context.close()
+    for each in context.pages:
+        if each.url != f"{site.address}/who":
+            each.close()
     assert seen.hosts <= {"127.0.0.1"}
     # What the browser cannot say, why an answer could not be made, stands in the log of the page.
     assert seen.server_may_be_away or not seen.errors, "\n".join([*seen.errors, text(site.page.log)[-LOG_TAIL:]])
+
+
+@pytest.fixture
+def page(kept: Page, site: Site, seen: Seen) -> Iterator[Page]:
+    """Return an empty browser page; afterwards nothing may have left this machine, and no error been logged."""
+    context = kept.context
+    with _watched(context, site, seen) as page:
+        yield page
+    # The next one comes to a browser that knows nobody.
+    context.clear_cookies()
+    context.clear_permissions()
+    kept.evaluate("localStorage.clear()")
+
+
+@pytest.fixture
+def fresh_page(chromium: Browser, site: Site, seen: Seen) -> Iterator[Page]:
+    """Return an empty page of a browser that has loaded nothing before."""
+    with _context(chromium, site) as context, _watched(context, site, seen) as page:
+        yield page
 
 
 @pytest.fixture(scope="session")
@@ -285,13 +320,13 @@ def go_to(page: Page, address: str) -> None:
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
-            page.request.get(address)
-        except Error:
-            assert time.monotonic() < deadline, "the page's process does not answer"
+            page.goto(address)
+        except Error:  # the browser's own page that says so may come in between, too
+            if time.monotonic() > deadline:
+                raise
             time.sleep(0.1)
         else:
-            break
-    page.goto(address)
+            return
 
 
 def open_page(page: Page, address: str = "/") -> None:

@@ -16,6 +16,12 @@ HEARS_S = 3.0
 """Twice what `tests.bench.page` asks for, since others are at work here: tabs that wait for each other need ten."""
 
 
+@pytest.fixture
+def page(fresh_page: Page) -> Page:
+    """Return a page that has all still to load."""
+    return fresh_page
+
+
 @pytest.mark.nightly
 def test_twelve_tabs_of_a_page_hear_in_time_with_and_without_beam(site: Site, page: Page) -> None:
     run = site.new_run()

@@ -13,10 +13,10 @@ from schemas.records import Action, ActionKind
 from streams.books.actions import ActionLog
 from streams.experiments.mice.simulator import SimulatedRun
 from tests.browser.conftest import Seen, Site, faults, go_to, open_page
-from tests.browser.test_flags import log_in, other, users
+from tests.browser.test_flags import listed, log_in, other, users
 from tests.wire import decode
 
-__all__ = ["other", "users"]
+__all__ = ["listed", "other", "users"]
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
 OWN = "Magnets as in the <b>run plan</b>"
@@ -189,11 +189,11 @@ def test_27_axe_finds_no_serious_fault_and_it_is_read_on_screens_of_all_sizes(si
     found = []
     for theme in ("light", "dark"):
         page.evaluate(f"() => localStorage.setItem('spilldeck-theme', '{theme}')")
+        page.goto("/checklist")
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        expect(page.get_by_role("button", name="Send it as")).to_be_enabled()
         for width, height in SIZES:
             page.set_viewport_size({"width": width, "height": height})
-            page.goto("/checklist")
-            expect(page.locator("html")).to_have_attribute("data-theme", theme)
-            expect(page.get_by_role("button", name="Send it as")).to_be_enabled()
             assert page.evaluate("() => document.documentElement.scrollWidth") <= width
             small = """() => [...document.querySelectorAll('.lines :is(.asks, .said, label, .remark)')]
                 .filter(each => parseFloat(getComputedStyle(each).fontSize) < 14).length"""

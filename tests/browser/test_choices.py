@@ -123,7 +123,8 @@ def test_13_14_a_run_is_compared_with_an_earlier_one(site: Site, page: Page, pla
 
 
 def test_13_a_run_is_compared_by_itself_with_the_newest_of_its_type(site: Site, page: Page) -> None:
-    earlier, run = site.new_run(spills=ENOUGH_SPILLS, mean_triggers=12), site.new_run()
+    earlier = site.new_run(spills=ENOUGH_SPILLS, mean_triggers=12, detectors=("tof",))
+    run = site.new_run(detectors=("tof",))
     start, *spills, end = earlier.records()
     assert isinstance(start, RunControl)
     site.send([replace(start, run_type="PHYSICS"), *spills, end])

@@ -8,22 +8,19 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Site, faults, open_page, until_drawn
+from tests.lanes import first
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
 
 @pytest.mark.timeout(300)  # twenty pages and dialogs, each looked through whole, on a machine that may be busy
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_serious_fault_on_any_page(site: Site, page: Page, axe: str, theme: str) -> None:
+def test_axe_finds_no_serious_fault_on_any_page(site: Site, page: Page, axe: str) -> None:
     run = site.new_run()
     site.play(run, 0, 2)
     open_page(page)
     until_drawn(page, "ht01", run, 1)
     page.evaluate(axe)
-    found = []
-    if theme == "dark":
-        page.click("#switch-theme")
-        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    found, themes = [], ["light", "dark"]
     links = [link.get_attribute("href") for link in page.locator("#navigation a").all()]
     for path in [*links, "/detector/tof/expert", "/plot/ht01"]:
         page.evaluate(
@@ -34,12 +31,24 @@ def test_axe_finds_no_serious_fault_on_any_page(site: Site, page: Page, axe: str
             .some(each => each.painted || !each.matches(".figure"))""",
             arg=path,
         )
-        found += faults(page, path, theme)
-    for name in ("find", "runs", "counters", "help", "link"):
-        page.evaluate("name => document.getElementById(name).showModal()", name)
-        found += faults(page, name, theme)
-        page.keyboard.press("Escape")
+        for theme in themes:
+            until_theme(page, theme)
+            found += faults(page, path, theme)
+        themes.reverse()
+    for theme in themes:
+        until_theme(page, theme)
+        for name in ("find", "runs", "counters", "help", "link"):
+            page.evaluate("name => document.getElementById(name).showModal()", name)
+            found += faults(page, name, theme)
+            page.keyboard.press("Escape")
     assert not found, "\n".join(found)
+
+
+def until_theme(page: Page, theme: str) -> None:
+    """Have the page in a theme."""
+    if page.locator("html").get_attribute("data-theme") != theme:
+        page.click("#switch-theme")
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
 
 
 def test_the_head_has_room_for_alarms_and_its_buttons(site: Site, page: Page) -> None:
@@ -56,7 +65,9 @@ def test_the_head_has_room_for_alarms_and_its_buttons(site: Site, page: Page) ->
         assert (width, page.evaluate(cut)) == (width, 0)
 
 
-def test_axe_finds_no_serious_fault_when_nothing_is_there_or_all_is_away(site: Site, page: Page, axe: str) -> None:
+def test_32_what_is_bad_is_acknowledged_with_a_key_until_something_else_is_and_axe_finds_no_serious_fault(
+    site: Site, page: Page, axe: str
+) -> None:
     run, started = site.new_run(), site.new_run()
     site.play(run, 0, 2)
     site.send([next(started.records())])
@@ -66,42 +77,55 @@ def test_axe_finds_no_serious_fault_when_nothing_is_there_or_all_is_away(site: S
     found = []
 
     def look(where: str, theme: str) -> None:
-        if page.locator("html").get_attribute("data-theme") != theme:
-            page.click("#switch-theme")
-            expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        until_theme(page, theme)
         found.extend(faults(page, where, theme))
 
     page.evaluate(f"history.pushState({{}}, '', '/?run={started.run}'); dispatchEvent(new PopStateEvent('popstate'))")
     expect(page.locator(".card").first).to_contain_text("no spills yet")
     look("started", "light")
     look("started", "dark")
+    acknowledge = page.get_by_role("button", name="Seen")
+    expect(acknowledge).to_be_hidden()
     for server in (site.redis, site.kafka):
         os.kill(server.pid, signal.SIGSTOP)
     try:
         expect(page.locator(".banner.bad")).to_have_count(2)
+        banner = page.locator(".banner.bad", has_text="The store (Redis)")
+        expect(banner).to_contain_text("does not answer")
+        expect(acknowledge).to_be_visible()
+        expect(page).to_have_title(re.compile("^✕ "))
         look("all away", "dark")
         look("all away", "light")
         page.keyboard.press("a")
         expect(page.locator(".banner.bad.seen")).to_have_count(2)
+        expect(acknowledge).to_be_hidden()
+        expect(page).to_have_title(re.compile("^[^✕]"))
         look("seen", "light")
+        said = banner.text_content() or ""
+        expect(banner).not_to_have_text(said)  # the time goes on, and it stays acknowledged
+        assert "seen" in (banner.get_attribute("class") or "")
+        # Something else is bad: it is as loud as ever.
+        page.evaluate("document.getElementById('browser').className = 'badge bad'")
+        expect(acknowledge).to_be_visible()
+        acknowledge.click()
+        expect(page.locator("#browser")).to_have_class("badge bad seen")
     finally:
         for server in (site.redis, site.kafka):
             os.kill(server.pid, signal.SIGCONT)
     assert not found, "\n".join(found)
-    expect(page.locator(".banner.bad")).to_have_count(0)
+    expect(page.locator(".banner")).to_have_count(0)
 
 
-@pytest.mark.parametrize("banner", ["", "&frozen=1"])
-def test_all_rows_fit_on_the_screen_with_banners_or_without(site: Site, page: Page, banner: str) -> None:
+def test_all_rows_fit_on_the_screen_with_banners_or_without(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)
-    for address in dict.fromkeys((f"/?run={run.run}", f"/?run={run.run}{banner}")):  # frozen when both spills are there
-        open_page(page, address)
+    for banners, frozen in enumerate(("", "&frozen=1")):  # frozen when both spills are there
+        open_page(page, f"/?run={run.run}{frozen}")
         until_drawn(page, "ht01", run, 1)
-    expect(page.locator(".banner")).to_have_count(1 if banner else 0)
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('.card')].at(-1).getBoundingClientRect().bottom <= innerHeight"
-    )
+        expect(page.locator(".banner")).to_have_count(banners)
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.card')].at(-1).getBoundingClientRect().bottom <= innerHeight"
+        )
 
 
 def test_on_a_laptop_all_that_stands_above_the_plots_is_there_and_leaves_them_room(site: Site, page: Page) -> None:
@@ -192,7 +216,7 @@ def test_9_a_finger_on_a_plot_scrolls_and_hits_what_it_is_meant_for(site: Site, 
         ):
             points = [] if moved is None else [{"x": x, "y": y - moved}]
             finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-        assert page.evaluate("window.scrollY") > 100
+        page.wait_for_function("() => window.scrollY > 100")
         assert before
         assert page.evaluate(ranges) | before == page.evaluate(ranges)
         small = page.evaluate("""() => [...document.querySelectorAll("a, button, .choice")]
@@ -217,8 +241,10 @@ def test_find_looks_through_the_texts_too_and_says_when_there_is_nothing(site: S
     expect(nothing).to_have_text("Nothing has all these words.")
 
 
-def test_9_a_large_screen_goes_on_to_the_next_page_and_stays_while_something_is_bad(site: Site, page: Page) -> None:
-    run = site.new_run()
+def test_9_a_large_screen_goes_on_to_the_next_page_and_stays_while_something_is_bad(
+    site: Site, fresh_page: Page
+) -> None:
+    run, page = site.new_run(), fresh_page  # whose clock is no other page's
     site.play(run, 0, 2)
     page.clock.install()
     open_page(page, f"/?run={run.run}&rotate=30")
@@ -226,6 +252,9 @@ def test_9_a_large_screen_goes_on_to_the_next_page_and_stays_while_something_is_
     page.clock.fast_forward(20_000)
     assert page.url.endswith(f"/?run={run.run}&rotate=30")
     page.clock.fast_forward(12_000)
+    page.wait_for_url(f"**/changed?run={run.run}&rotate=30")
+    page.clock.fast_forward(1_000)  # when it came here it looks up each second
+    page.clock.fast_forward(32_000)
     page.wait_for_url(f"**/detector/daq?run={run.run}&rotate=30")
     # Beside the parts that the page writes: it would write them anew.
     banner = """'<div class="banner bad"></div>'"""
@@ -236,11 +265,11 @@ def test_9_a_large_screen_goes_on_to_the_next_page_and_stays_while_something_is_
     expect(page.locator("#help")).to_be_visible()
 
 
-@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (3840, 2160)])
+@pytest.mark.parametrize("size", first([(1920, 1080), (3840, 2160)], 1))
 def test_9_a_large_screen_is_read_from_three_metres_and_has_no_controls_until_esc(
-    site: Site, page: Page, axe: str, width: int, height: int
+    site: Site, page: Page, axe: str, size: tuple[int, int]
 ) -> None:
-    run = site.new_run()
+    run, (width, height) = site.new_run(), size
     site.play(run, 0, 2)
     page.set_viewport_size({"width": width, "height": height})
     open_page(page, f"/?run={run.run}&rotate=600")
@@ -311,33 +340,3 @@ def test_32_the_help_lists_exactly_the_keys_that_work(site: Site, page: Page) ->
     assert heard.get_attribute("data-key") not in found
     # There is no later run to go to, and only where alarms are they are switched on to be heard.
     assert {*found, "]", heard.get_attribute("data-key")} == listed
-
-
-def test_32_what_is_bad_is_acknowledged_with_a_key_until_something_else_is(site: Site, page: Page) -> None:
-    run = site.new_run()
-    site.play(run, 0, 2)
-    open_page(page, f"/?run={run.run}")
-    until_drawn(page, "ht01", run, 1)
-    acknowledge = page.get_by_role("button", name="Seen")
-    expect(acknowledge).to_be_hidden()
-    os.kill(site.redis.pid, signal.SIGSTOP)
-    try:
-        banner = page.locator(".banner.bad")
-        expect(banner).to_contain_text("does not answer")
-        expect(acknowledge).to_be_visible()
-        expect(page).to_have_title(re.compile("^✕ "))
-        page.keyboard.press("a")
-        expect(banner).to_have_class(re.compile("seen"))
-        expect(acknowledge).to_be_hidden()
-        expect(page).to_have_title(re.compile("^[^✕]"))
-        said = banner.text_content() or ""
-        expect(banner).not_to_have_text(said)  # the time goes on, and it stays acknowledged
-        assert "seen" in (banner.get_attribute("class") or "")
-        # Something else is bad: it is as loud as ever.
-        page.evaluate("document.getElementById('browser').className = 'badge bad'")
-        expect(acknowledge).to_be_visible()
-        acknowledge.click()
-        expect(page.locator("#browser")).to_have_class("badge bad seen")
-    finally:
-        os.kill(site.redis.pid, signal.SIGCONT)
-    expect(page.locator(".banner")).to_have_count(0)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -19,21 +20,39 @@ from streams.settings import DashboardSettings
 from tests.browser.conftest import WAIT_S, Site, environment, faults, go_to, open_page, until_drawn
 from tests.browser.test_alarms import TELEPHONE_BYTES, WORDS, raised
 from tests.browser.test_flags import SPILLS, played
-from tests.ops.test_alarms import Hook, hook
+from tests.ops.test_alarms import Hook
 
-__all__ = ["hook", "played"]
+__all__ = ["played"]
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
 ACT = "([path, id, body]) => fetch(path, {method: 'POST', headers: {'Act-Id': id}, body}).then(its => its.status)"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
+@pytest.fixture(scope="module")
+def listening() -> Iterator[Hook]:
+    with Hook() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
 @pytest.fixture
-def address(site: Site, hook: Hook) -> Iterator[str]:
+def hook(listening: Hook) -> Hook:
+    """Return the logbook, to which nothing was told."""
+    listening.status = 200
+    listening.told.clear()
+    return listening
+
+
+@pytest.fixture(scope="module")
+def address(site: Site, listening: Hook) -> Iterator[str]:
     """Serve a page of which the site has a logbook; return where."""
     settings = site.settings.model_copy(update={"dashboard": DashboardSettings(port=free_port())})
     here = f"http://127.0.0.1:{settings.dashboard.port}"
-    its = {"SPILLDECK_LOGBOOK__WEBHOOK": hook.address, "SPILLDECK_DASHBOARD__URL": here}
+    its = {"SPILLDECK_LOGBOOK__WEBHOOK": listening.address, "SPILLDECK_DASHBOARD__URL": here}
     with Running(settings, site.running.directory, environment(settings) | its) as running:
         running.start("page with a logbook", "dashboard")
         yield here

@@ -14,8 +14,8 @@ UPDATES, MAY_GROW_MB = 20, 4
 
 
 @again
-def test_updates_leave_nothing_behind_in_browser_or_server(site: Site, page: Page) -> None:
-    run = site.new_run(mean_triggers=100)
+def test_updates_leave_nothing_behind_in_browser_or_server(site: Site, fresh_page: Page) -> None:
+    run, page = site.new_run(mean_triggers=100), fresh_page
     open_page(page, f"/?run={run.run}")
     network = page.context.new_cdp_session(page)
     network.send("Performance.enable")

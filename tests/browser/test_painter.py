@@ -1,6 +1,7 @@
 """What the painter makes of figures: it knows all that they have, and paints them as plotly draws them."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from playwright.sync_api import Browser
 from tests.browser.figures import HOW, figures, followed, page_with_painter, unknown
 from tests.catalogue import PLOTS, TRENDS
 from tests.dashboards.views import EMPTY, RUN, run_book
-from tests.lanes import first
+from tests.lanes import again
 
 pytestmark = [pytest.mark.browser]
 
@@ -26,6 +27,8 @@ KINDS = (
     "daq_triggers",
 )
 """A plot of each kind that figures are of."""
+OF_EACH = ("ht01", "hspxy_1", "tof_shares")
+"""Of one axis, of two and bars: painted in every way each time, the others as they stand and compared."""
 SIZES = ((460, 226), (300, 226), (1000, 420))
 """Of a plot among twelve on a large screen, among twelve on a small one, and alone."""
 WITHIN_PX = 1.5
@@ -34,9 +37,11 @@ OFF_SHARE = 0.03
 """Of the pixels that may have clearly another colour: those at the edges of steep lines and of letters."""
 
 
-def compared() -> list[Any]:
+def compared(all_ways: Collection[str]) -> list[Any]:
+    """Return the figures: of these plots in every way, of the others in the plain one, with a reference and without."""
     book, others = run_book(40), (run_book(60, run=RUN - 1), run_book(60, run=RUN - 2))
-    return [*figures(KINDS, book, others, HOW), *followed("ht01", book)]
+    rest = [name for name in KINDS if name not in all_ways]
+    return [*figures(all_ways, book, others, HOW), *figures(rest, book, others, ["", "pull"]), *followed("ht01", book)]
 
 
 @pytest.mark.timeout(120)  # four hundred figures, on a machine that may be busy
@@ -52,11 +57,15 @@ def test_the_painter_knows_all_that_any_figure_has(chromium: Browser) -> None:
 
 
 @pytest.mark.timeout(300)  # each figure is drawn by plotly, too
-@pytest.mark.parametrize("size", first(SIZES, 1))
-def test_figures_are_painted_as_plotly_draws_them(chromium: Browser, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("size", "all_ways"), [(SIZES[0], OF_EACH), *(pytest.param(size, KINDS, marks=again) for size in SIZES)]
+)
+def test_figures_are_painted_as_plotly_draws_them(
+    chromium: Browser, size: tuple[int, int], all_ways: tuple[str, ...]
+) -> None:
     page = page_with_painter(chromium)
     told = []
-    its_kinds = compared()
+    its_kinds = compared(all_ways)
     assert not unknown(page, its_kinds)
     for its in its_kinds:
         found = page.evaluate("its => window.compare(...its)", [its, *size, WITHIN_PX])

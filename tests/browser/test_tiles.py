@@ -5,7 +5,6 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from schemas.records import RawSpill
 from tests.browser.conftest import Site, faults, open_page
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
@@ -17,8 +16,8 @@ TOF = '#tiles a[href^="/detector/tof"]'
 def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_over_when_it_is(
     site: Site, page: Page, axe: str
 ) -> None:
-    run = site.new_run(mean_triggers=60).with_faults([f"dead_pmt:tof1/0/3/1@{FIRST}-{LAST}"])
-    spills = [record for record in run.records() if isinstance(record, RawSpill)][: LAST + 12]
+    run = site.new_run(mean_triggers=60, detectors=("tof", "kl")).with_faults([f"dead_pmt:tof1/0/3/1@{FIRST}-{LAST}"])
+    spills = [run.spill(number).raw for number in range(LAST + 12)]
     site.send(spills[:10])
     open_page(page)
     tile = page.locator(TOF)
@@ -66,7 +65,8 @@ def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_ov
 
 
 def test_who_has_seen_a_plane_die_is_not_told_anew_of_each_of_its_channels(site: Site, page: Page) -> None:
-    run = site.new_run(mean_triggers=60).with_faults([f"dead_pmt:emr/20@{FIRST}-79", "hot_channel:emr/45/2@60-79"])
+    run = site.new_run(mean_triggers=60, detectors=("tof", "emr"))
+    run = run.with_faults([f"dead_pmt:emr/20@{FIRST}-79", "hot_channel:emr/45/2@60-79"])
     site.play(run, 0, FIRST + 12)
     open_page(page)
     tile = page.locator('#tiles a[href^="/detector/emr"]')
@@ -86,8 +86,9 @@ def test_who_has_seen_a_plane_die_is_not_told_anew_of_each_of_its_channels(site:
 def test_13_15_21_what_was_never_there_is_told_by_the_reference_in_tile_and_title_with_a_frame(
     site: Site, page: Page
 ) -> None:
-    site.send(site.new_run(spills=100, mean_triggers=60).records())
-    run = site.new_run(mean_triggers=60).with_faults(["dead_pmt:tof1/0/3/1@0-79"])
+    both = {"mean_triggers": 60, "detectors": ("tof", "kl")}
+    site.send(site.new_run(spills=100, **both).records())
+    run = site.new_run(**both).with_faults(["dead_pmt:tof1/0/3/1@0-79"])
     site.play(run, 0, 15)
     open_page(page, "/plot/hslabhits10")
     title = page.locator(".figure .gtitle").first
@@ -106,7 +107,7 @@ def test_13_15_21_what_was_never_there_is_told_by_the_reference_in_tile_and_titl
 
 
 def test_22_23_what_too_many_spills_lack_is_told_in_the_tile_of_the_run(site: Site, page: Page) -> None:
-    run = site.new_run(mean_triggers=20)
+    run = site.new_run(detectors=("tof",))
     open_page(page)
     site.send(run.spill(number).raw for number in range(40) if number % 5)
     expect(page.locator("#tiles .tile").first).to_contain_text("8 of 40 spills (20 %) missing")

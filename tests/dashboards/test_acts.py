@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from html import unescape
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -96,6 +96,8 @@ class Site:
     settings: Settings
     accounts: Accounts
     ids: int = 0
+    cookies: dict[Role, str] = field(default_factory=dict)
+    logged_out: dict[Role, str] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
@@ -124,6 +126,12 @@ class Site:
         answer, words = self.post("/log-in", {"user": user, "password": password}, peer, **more)
         assert answer.status == 200, words
         return answer.headers["Set-Cookie"].split(";")[0]
+
+    def cookie_of(self, role: Role) -> str:
+        """Return the cookie of the user of a role, who logs in once: a password is made to be slow to look at."""
+        if role not in self.cookies:
+            self.cookies[role] = self.log_in(role)
+        return self.cookies[role]
 
     def who(self, **more: str) -> dict[str, Any]:
         answer, words = self.post("/who", method="GET", **more)
@@ -192,7 +200,7 @@ def _any_number_of_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
 def shifter(site: Site) -> str:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(attempts, "MOST", 10_000)
-        return site.log_in("shifter")
+        return site.cookie_of(Role.SHIFTER)
 
 
 def lower(role: Role) -> Role:
@@ -205,9 +213,10 @@ def tampered(cookie: str) -> str:
 
 
 def logged_out(site: Site, role: Role) -> str:
-    cookie = site.log_in(role)
-    assert site.post("/log-out", Cookie=cookie)[0].status == 200
-    return cookie
+    if role not in site.logged_out:
+        site.logged_out[role] = site.log_in(role)
+        assert site.post("/log-out", Cookie=site.logged_out[role])[0].status == 200
+    return site.logged_out[role]
 
 
 def expired(site: Site, role: Role) -> str:
@@ -225,29 +234,29 @@ def expired_token(site: Site, role: Role) -> str:
 
 ATTACKS: dict[str, tuple[int, str, Callable[[Site, Role], dict[str, Any]]]] = {
     "no log-in": (401, "This needs {role}: log in.", lambda _site, _role: {}),
-    "one who may less": (403, "{less} is {less}: this needs {role}.", lambda s, r: {"Cookie": s.log_in(lower(r))}),
+    "one who may less": (403, "{less} is {less}: this needs {role}.", lambda s, r: {"Cookie": s.cookie_of(lower(r))}),
     **{
         f"origin {origin}": (
             403,
             "A page of another server asked for this",
-            lambda s, r, origin=origin: {"Cookie": s.log_in(r), "Origin": origin},
+            lambda s, r, origin=origin: {"Cookie": s.cookie_of(r), "Origin": origin},
         )
         for origin in FOREIGN
     },
     "another site, as the browser says": (
         403,
         "A page of another server",
-        lambda s, r: {"Cookie": s.log_in(r), "Sec_Fetch_Site": "cross-site"},
+        lambda s, r: {"Cookie": s.cookie_of(r), "Sec_Fetch_Site": "cross-site"},
     ),
-    "a form of a foreign page": (403, "Act-Id is missing", lambda s, r: {"Cookie": s.log_in(r), "Act_Id": ""}),
+    "a form of a foreign page": (403, "Act-Id is missing", lambda s, r: {"Cookie": s.cookie_of(r), "Act_Id": ""}),
     "a foreign host": (
         400,
         "This server is not known as attacker.example",
-        lambda s, r: {"Cookie": s.log_in(r), "Host": "attacker.example", "Origin": "http://attacker.example"},
+        lambda s, r: {"Cookie": s.cookie_of(r), "Host": "attacker.example", "Origin": "http://attacker.example"},
     ),
     "a cookie after log out": (401, "This session is over", lambda s, r: {"Cookie": logged_out(s, r)}),
     "an expired cookie": (401, "This session is over", lambda s, r: {"Cookie": f"{COOKIE}={expired(s, r)}"}),
-    "a tampered cookie": (401, "This session is over", lambda s, r: {"Cookie": tampered(s.log_in(r))}),
+    "a tampered cookie": (401, "This session is over", lambda s, r: {"Cookie": tampered(s.cookie_of(r))}),
     "a cookie of rubbish": (401, "This session is over", lambda _s, _r: {"Cookie": f"{COOKIE}=W10.x"}),
     "a doubled header of the proxy": (
         400,
@@ -282,7 +291,7 @@ ATTACKS: dict[str, tuple[int, str, Callable[[Site, Role], dict[str, Any]]]] = {
     "a wrong token beside a good cookie": (
         401,
         "This token is none",
-        lambda s, r: {"Cookie": s.log_in(r), "Authorization": "Bearer x"},
+        lambda s, r: {"Cookie": s.cookie_of(r), "Authorization": "Bearer x"},
     ),
     "a password in place of a token": (
         401,

@@ -15,12 +15,11 @@ from dashboards.pages.changed import what_changed
 from schemas.records import RawSpill
 from streams.books.run import RunBook, spill_facts
 from streams.books.windows import Window
-from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
 from tests.dashboards.conftest import until
-from tests.dashboards.views import EMPTY, RUN, run_book, text_of, view
+from tests.dashboards.views import CONDITIONS, EMPTY, RUN, run_book, text_of, view
 from tests.stored import checkpoint
 
 MINUTE, SPILLS = 60, 40
@@ -124,7 +123,7 @@ def test_the_whole_run_is_compared_with_a_reference_when_somebody_asks() -> None
 @pytest.mark.servers
 def test_hits_are_read_once_and_stay_when_windows_are_joined(quick: Settings, data: Data) -> None:
     records = [r for r in SimulatedRun(run=RUN, spills=60, mean_triggers=20).records() if isinstance(r, RawSpill)]
-    book = process(records, ConditionsStore([]).for_run)[RUN].run_book()
+    book = process(records, CONDITIONS)[RUN].run_book()
     newest = book.totals.last_us // 60_000_000 * MINUTE
     kept = [Window(newest - MINUTE * before, MINUTE) for before in (3, 2, 1, 0)]
     checkpoint(quick, {RUN: book}, windows=dict.fromkeys(kept, (1, {})), next=8)

@@ -20,13 +20,12 @@ from streams.books.made import Made
 from streams.books.plan import Origin, Plan
 from streams.books.progress import Progress
 from streams.books.run import RunBook, RunPart
-from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import Settings, load_settings
 from streams.topics import Topics
 from streams.transform import Message, outcome
 from tests.dashboards.conftest import until
-from tests.dashboards.views import RUN
+from tests.dashboards.views import CONDITIONS, RUN
 from tests.records import raw_spill
 from tests.stored import checkpoint
 from tests.wire import encode
@@ -45,7 +44,7 @@ def part(*came: tuple[int, Record], partition: int = 0, first: int = 0) -> RunBo
     counted, book, numbers = RunPart(), Book({}), dict[int, bytes]()
     for offset, (produced_ms, record) in enumerate(came, start=first):
         message = Message(partition=partition, offset=offset, start=offset, produced_ms=produced_ms, value=b"")
-        found = counted.count([outcome(message, record, ConditionsStore([]).for_run)], {}, lambda _: 0)
+        found = counted.count([outcome(message, record, CONDITIONS)], {}, lambda _: 0)
         for _, _, filled in found.filled:
             book += filled.book
             numbers |= filled.key_numbers

@@ -14,11 +14,10 @@ from ops.tables import problems, run_table
 from schemas.records import RawSpill
 from streams.books import situation
 from streams.books.totals import Totals
-from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import RunResult, process
 from tests.catalogue import PLOTS
-from tests.dashboards.views import text_of, view
+from tests.dashboards.views import CONDITIONS, text_of, view
 
 OTHERS = {"ckov", "kl", "emr", "tracker", "scalers"}
 
@@ -30,7 +29,7 @@ def run_of(*detectors: tuple[str, ...], spills: int = 3) -> RunResult:
         run = SimulatedRun(spills=spills * len(detectors), mean_triggers=5, **({"detectors": names} if names else {}))
         records += [run.spill(part * spills + at).raw for at in range(spills)]
     assert all(isinstance(record, RawSpill) for record in records)
-    return process(records, ConditionsStore([]).for_run)[number]
+    return process(records, CONDITIONS)[number]
 
 
 def test_a_detector_that_the_run_does_not_have_is_absent_without_an_error() -> None:

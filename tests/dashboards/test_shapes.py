@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -36,23 +37,26 @@ from streams.books.shapes import (
     words,
 )
 from streams.books.windows import MINUTE_S, Window
-from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.run import DETECTORS
 from streams.freshness import Level
 from streams.process import process
 from tests.dashboards.test_tiles import known as known_issue
 from tests.dashboards.test_tiles import verdict
-from tests.dashboards.views import END, RUN, text_of, view
+from tests.dashboards.views import CONDITIONS, END, RUN, text_of, view
 
 OTHER = RUN + 1
 DEAD = "dead_pmt:tof1/0/3/1@0-59"
 
 
-def book(run: int, *faults: str, spills: int = 60, seed: int = 1) -> RunBook:
-    simulated = SimulatedRun(run=run, spills=spills, seed=seed, mean_triggers=20)
-    return process(simulated.with_faults(faults).records(), ConditionsStore([]).for_run)[run].run_book()
+@cache
+def book(
+    run: int, *faults: str, spills: int = 60, seed: int = 1, detectors: tuple[str, ...] = tuple(DETECTORS)
+) -> RunBook:
+    simulated = SimulatedRun(run=run, spills=spills, seed=seed, mean_triggers=20, detectors=detectors)
+    return process(simulated.with_faults(faults).records(), CONDITIONS)[run].run_book()
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +69,20 @@ def dead() -> RunBook:
     return book(RUN, DEAD)
 
 
-def verdicts(one: RunBook, other: RunBook | None, limits: TypeLimits = TypeLimits()) -> dict[str, PlotVerdict]:  # noqa: B008 - frozen
-    return plot_verdicts(one, against_run(6, other) if other is not None else None, limits)
+class Judged(NamedTuple):
+    one: RunBook
+    other: RunBook
+    verdicts: dict[str, PlotVerdict]
+
+
+_JUDGED: dict[tuple[int, int], Judged] = {}
+"""Which two books → what was found, once for all tests."""
+
+
+def verdicts(one: RunBook, other: RunBook) -> dict[str, PlotVerdict]:
+    if (id(one), id(other)) not in _JUDGED:
+        _JUDGED[id(one), id(other)] = Judged(one, other, plot_verdicts(one, against_run(6, other), TypeLimits()))
+    return _JUDGED[id(one), id(other)].verdicts
 
 
 def seen(one: RunBook, other: RunBook, **changes: Any) -> View:
@@ -105,7 +121,10 @@ def test_15_not_enough_settling_no_reference_and_not_judged_are_states_of_their_
     assert few.state is State.FEW
     assert "/200 in run 6" in few.why
     assert verdicts(book(RUN, spills=20), good)["hslabhits10"].why == "20 of 20 spills"
-    assert {each.state for each in verdicts(dead, None).values()} == {State.NO_REFERENCE, State.NOT_JUDGED}
+    assert {each.state for each in plot_verdicts(dead, None, TypeLimits()).values()} == {
+        State.NO_REFERENCE,
+        State.NOT_JUDGED,
+    }
     of_dead = verdicts(dead, good)
     assert of_dead["hnsp_vs_spill_tof0"].state is of_dead["hnsp_spill_tof0"].state is State.NOT_JUDGED
     for each in (few, of_dead["hnsp_spill_tof0"]):
@@ -140,7 +159,7 @@ def test_7_a_tile_names_the_plot_that_is_off_when_no_channel_is_known_to_be(good
 
 
 def test_7_a_detector_that_is_not_watched_has_a_tile_only_when_its_plots_are_off(good: RunBook, dead: RunBook) -> None:
-    quiet, loud = seen(book(RUN), good), seen(book(RUN, "noisy_plane:kl@0-59"), good)
+    quiet, loud = seen(book(RUN), good), seen(book(RUN, "noisy_plane:kl@0-59", detectors=("tof", "kl")), good)
     titles = [text_of(tile) for tile in tiles(quiet, "/")]
     assert not any("Across" in each or "Raw" in each for each in titles)
     assert any("Across" in text_of(tile) for tile in tiles(loud, "/"))
@@ -174,11 +193,12 @@ def test_23_limits_come_by_run_type_and_an_unknown_type_only_warns(
     )
     file = LimitsFile(path)
     file.look()
-    found = verdicts(dead, good, file.of("physics"))
+    against = against_run(6, good)
+    found = plot_verdicts(dead, against, file.of("physics"))
     assert found["hslabhits10"].state is State.BAD
     assert found["hspxy_1"].state is State.NOT_JUDGED
     assert found["hnsp_1"].state is State.GOOD
-    unknown = verdicts(dead, good, file.of("cosmics"))
+    unknown = plot_verdicts(dead, against, file.of("cosmics"))
     assert {each.state for each in unknown.values()} & {State.BAD, State.WARNING} == {State.WARNING}
     assert unknown["hnsp_1"].matters == TypeLimits().matters
 
@@ -256,7 +276,7 @@ def test_13_good_runs_before_the_reference_are_judged_with_and_are_not_judged(go
 
 
 def test_15_what_is_off_is_said_in_the_units_of_the_plot_with_errors(good: RunBook) -> None:
-    its = verdicts(book(RUN, "shifted_timing:tof1=0.5"), good)["tof_flight01"]
+    its = verdicts(book(RUN, "shifted_timing:tof1=0.5", detectors=("tof",)), good)["tof_flight01"]
     first, place, *_ = its.changes
     assert (first.what, first.matters) == ("Electron peak less L/c (ns)", 0.05)
     assert (place.what, place.matters) == ("Muon time of flight (ns)", None)
@@ -364,9 +384,9 @@ def test_triggers_are_called_so_where_each_has_several_entries(good: RunBook, de
 
 
 def test_2_what_changed_late_is_told_by_the_last_minute_though_it_is_little_of_the_run(good: RunBook) -> None:
-    simulated = SimulatedRun(run=RUN, spills=200, seed=3, mean_triggers=20).with_faults(["dead_pmt:tof1/0/3/1@180-199"])
-    records = [*simulated.records()]
-    whole, late = (process(its, ConditionsStore([]).for_run)[RUN].run_book() for its in (records, records[181:]))
+    simulated = SimulatedRun(run=RUN, spills=200, seed=3, mean_triggers=20, detectors=("tof", "tracker"))
+    records = [*simulated.with_faults(["dead_pmt:tof1/0/3/1@180-199"]).records()]
+    whole, late = (process(its, CONDITIONS)[RUN].run_book() for its in (records, records[181:]))
     against, limits = against_run(6, good), TypeLimits()
     assert plot_verdicts(whole, against, limits)["hslabhits10"].state is State.GOOD
     minute = Late(book=late.book, triggers=late.totals.triggers)
@@ -381,11 +401,9 @@ def test_2_what_changed_late_is_told_by_the_last_minute_though_it_is_little_of_t
 
 
 def test_2_a_plot_that_is_off_by_what_is_over_is_no_longer_red_while_the_run_goes_on(good: RunBook) -> None:
-    simulated = SimulatedRun(run=RUN, spills=200, seed=3, mean_triggers=20).with_faults(["dead_pmt:tof1/0/3/1@0-159"])
-    records = [*simulated.records()]
-    whole, late, bad_late = (
-        process(its, ConditionsStore([]).for_run)[RUN].run_book() for its in (records, records[161:], records[:41])
-    )
+    simulated = SimulatedRun(run=RUN, spills=200, seed=3, mean_triggers=20, detectors=("tof",))
+    records = [*simulated.with_faults(["dead_pmt:tof1/0/3/1@0-159"]).records()]
+    whole, late, bad_late = (process(its, CONDITIONS)[RUN].run_book() for its in (records, records[161:], records[:41]))
     against, limits = against_run(6, good), TypeLimits()
     minute, bad_minute = (Late(book=its.book, triggers=its.totals.triggers) for its in (late, bad_late))
     found = plot_verdicts(whole, against, limits, late=minute)

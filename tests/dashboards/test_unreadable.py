@@ -25,6 +25,7 @@ from streams.settings import Settings
 from tests.catalogue import PLOTS
 from tests.dashboards.conftest import until
 from tests.dashboards.views import RUN, run_book, text_of
+from tests.lanes import again
 from tests.stored import checkpoint, retire
 
 pytestmark = pytest.mark.servers
@@ -119,7 +120,9 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage", [pytest.param(each, marks=again) if each.startswith("a bit ") else each for each in DAMAGES]
+)
 def test_a_run_that_cannot_be_read_is_told_and_another_is_shown(
     quick: Settings, redis: Redis, data: Data, damage: str
 ) -> None:

@@ -18,6 +18,8 @@ from streams.process import process
 RUN = 900_031
 END = {"end": Control(time_us=1, events=2, run_type="")}
 """What the DAQ said of a run that has ended."""
+CONDITIONS = ConditionsStore([]).for_run
+"""Of simulated runs, which are read once."""
 EMPTY = RunBook(totals=Totals(), ledger={}, book=Book({}))
 
 
@@ -29,7 +31,7 @@ def _simulated(run: int, spills: int) -> SimulatedRun:
 def run_book(spills: int = 8, *, run: int = RUN, conditions: bool = True) -> RunBook:
     """Return the books of a simulated run, without its end."""
     records = [r for r in _simulated(run, spills).records() if isinstance(r, RawSpill)]
-    return process(records, ConditionsStore([]).for_run if conditions else lambda _: None)[run].run_book()
+    return process(records, CONDITIONS if conditions else lambda _: None)[run].run_book()
 
 
 def view(book: RunBook = EMPTY, **changes: Any) -> View:

@@ -46,30 +46,33 @@ def read_cabling(tables: TableFiles) -> EmrCabling | None:
         return None
     dbb = np.full((LDCS, DBB_GEOS, DBB_CHANNELS), NOT_CABLED, np.int32)
     fadc = np.full((LDCS, GEOS, CHANNELS), NOT_CABLED, np.int32)
+    bars: set[int] = set()
+    planes: set[int] = set()
     for row in rows(*tables["emr_channels"], 11, "EMRChannelKey"):
         plane = row.whole(1, 0, PLANES - 1)
         row.whole(2, plane % 2, plane % 2)
         equipment = row.whole(9, 0, 255)
         if equipment == V1731:
             row.whole(3, 0, 0)
-            _cable(row, fadc, plane)
+            _cable(row, fadc, planes, plane)
         elif equipment in (DBB, DBB_CHAIN):
             bar = row.whole(3, 0, TRIGGER_BAR)
             if BARS <= bar < TRIGGER_BAR:
                 raise row.fail(f"bar {bar}: there are {BARS}, and {TRIGGER_BAR} for the trigger")
-            _cable(row, dbb, plane * BAR_NUMBERS + bar)
+            _cable(row, dbb, bars, plane * BAR_NUMBERS + bar)
         else:
             raise row.fail(f"equipment type {equipment} where {V1731}, {DBB} or {DBB_CHAIN} belongs")
     return EmrCabling(dbb=dbb, fadc=fadc)
 
 
-def _cable(row: Row, cabling: I4, what: int) -> None:
+def _cable(row: Row, cabling: I4, seen: set[int], what: int) -> None:
     """Note what the channel is that words 6 to 8 name."""
     place = tuple(row.whole(6 + at, 0, bound - 1) for at, bound in enumerate(cabling.shape))
     if cabling[place] != NOT_CABLED:
         raise row.fail(f"the channel {place} is cabled already")
-    if what in cabling:
+    if what in seen:
         raise row.fail("this bar or plane is cabled already")
+    seen.add(what)
     cabling[place] = what
 
 
