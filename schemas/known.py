@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
+from math import prod
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -72,7 +73,7 @@ NOT_AVRO = (
 
 def _read_column(data: bytes, writer_schema: Any = None, _reader_schema: Any = None) -> Any:
     dtype, row = np.dtype(writer_schema["dtype"]), tuple(writer_schema.get("row", ()))
-    row_bytes = dtype.itemsize * int(np.prod(row, dtype=np.int64))
+    row_bytes = dtype.itemsize * prod(row)
     if len(data) % row_bytes:
         message = f"a column has {len(data)} bytes, which are no rows of {row_bytes}"
         raise WireError(message)

@@ -17,6 +17,8 @@ from schemas.spill_schema import Tables, tables_of
 
 Columns = Mapping[str, Any]
 """Of a table, by name: arrays."""
+_DECLARED: dict[type[Any], Mapping[str, Mapping[str, Any]]] = {}
+"""Table → what `column` says of each of its columns."""
 
 
 def detectors_of(written: Mapping[str, Mapping[str, Columns]], tables: Tables) -> tuple[dict[str, Detector], list[str]]:
@@ -50,7 +52,9 @@ def _detector(name: str, kind: type[Detector], written: Mapping[str, Columns], l
 
 
 def _table(name: str, kind: type[Table], written: Columns, left_out: list[str]) -> Table:
-    declared = {f.name: f.metadata for f in fields(kind)}
+    if kind not in _DECLARED:  # `fields` takes longer than reading them
+        _DECLARED[kind] = {f.name: f.metadata for f in fields(kind)}
+    declared = _DECLARED[kind]
     left_out += [f"{name}.{column}" for column in written if column not in declared]
     rows = len(next(iter(written.values()), ()))
     columns = {column: _column(f"{name}.{column}", its, written.get(column), rows) for column, its in declared.items()}

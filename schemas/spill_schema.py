@@ -8,11 +8,14 @@ from schemas.columns import Detector, Table
 
 Tables = Mapping[str, type[Detector]]
 """Detector → its tables: of each experiment its own."""
+_TABLES_OF: dict[type[Any], Mapping[str, type[Table]]] = {}
 
 
-def tables_of(detector: type[Detector]) -> dict[str, type[Table]]:
-    """Return the tables of a detector by their names."""
-    return get_type_hints(detector)
+def tables_of(detector: type[Detector]) -> Mapping[str, type[Table]]:
+    """Return the tables of a detector by their names; kept, as each message of each spill asks for them."""
+    if detector not in _TABLES_OF:
+        _TABLES_OF[detector] = get_type_hints(detector)
+    return _TABLES_OF[detector]
 
 
 def schema_field(name: str, detector: type[Detector]) -> dict[str, Any]:

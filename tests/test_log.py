@@ -26,7 +26,7 @@ Line = dict[str, Any]
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[logging.Logger, list[Line]]]:
     """Return a logger of Kafka's client, and the lines that are written of what it logs; a minute is half a second."""
     monkeypatch.setattr(log, "AGAIN_S", 0.5)
-    monkeypatch.setattr(log, "QUIET_S", 0.3)
+    monkeypatch.setattr(log, "QUIET_S", 1.0)  # longer than a busy machine keeps a test waiting
     monkeypatch.setattr(log, "LOOK_S", 0.02)
     written: list[Line] = []
 
@@ -57,7 +57,7 @@ def events(written: list[Line]) -> list[str]:
 
 
 def until_back(written: list[Line]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while events(written)[-1] != "Kafka answers again":
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -69,12 +69,13 @@ def test_a_kafka_that_is_away_is_said_once_then_now_and_then_and_that_it_is_back
     logger, written = client
     for _ in range(2):
         written.clear()
+        began_s = time.monotonic()
         fail(logger, 1.2)
         until_back(written)
         first, *still, last = events(written)
         assert (first, last) == ("a broker of Kafka does not answer", "Kafka answers again")
         assert still == ["a broker of Kafka still does not answer"] * len(still)
-        assert 1 <= len(still) <= 3
+        assert 1 <= len(still) <= (time.monotonic() - began_s) / log.AGAIN_S
     assert "Connection refused" in written[0]["why"]
     assert written[1]["failures"] > 20
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from schemas.columns import I8
-from schemas.records import RawSpill
 from streams.books.book import Book
 from streams.books.changed import ALL, Changed, Side, changed, without
 from streams.books.shapes import where
@@ -20,6 +19,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 
 RUN, SPILLS, FROM = 900_041, 60, 36
+STORE = ConditionsStore([])
 
 
 @cache
@@ -27,8 +27,7 @@ def side(fault: str, first: int, stop: int) -> Side:
     """Return some spills of a run in which something begins to be wrong."""
     run = SimulatedRun(run=RUN, spills=SPILLS, mean_triggers=40, detectors=("tof", "kl", "ckov"))
     run = run.with_faults([f"{fault}@{FROM}-{SPILLS - 1}"]) if fault else run
-    records = [record for record in run.records() if isinstance(record, RawSpill)][first:stop]
-    found = process(records, ConditionsStore([]).for_run)[RUN].run_book()
+    found = process((run.spill(n).raw for n in range(first, stop)), STORE.for_run)[RUN].run_book()
     groups = experiment().groups
     hits = {group.name: np.zeros(group.size, np.int64) for group in groups}
     for packed in found.channel_counts.values():
@@ -39,7 +38,8 @@ def side(fault: str, first: int, stop: int) -> Side:
 
 
 def lately(fault: str) -> Changed:
-    return changed(side(fault, FROM, SPILLS), side(fault, 0, FROM))
+    # Before its first spill a fault is in no byte.
+    return changed(side(fault, FROM, SPILLS), side("", 0, FROM))
 
 
 def told(found: Changed) -> Sequence[str]:

@@ -21,7 +21,18 @@ from streams.books.reader import BookReader
 from streams.books.reading import AUDIT_S, SEEK_PATIENCE_S
 from streams.books.run import RunPart
 from streams.books.windows import Window
-from tests.books.one_partition import RUN, TOPIC, WINDOW_S, Log, Worker, check, filled_log, of, run_scenario
+from tests.books.one_partition import (
+    RUN,
+    TOPIC,
+    WINDOW_S,
+    Log,
+    Worker,
+    check,
+    filled_log,
+    of,
+    run_scenario,
+    spill_bytes,
+)
 from tests.catalogue import PLOTS
 from tests.lanes import again, first
 from tests.records import reconstructed_spill
@@ -60,7 +71,7 @@ def losses(redis_url: str) -> list[str]:
 
 
 def test_a_log_is_counted_as_the_pure_functions_count_it(run: Run, redis_url: str) -> None:
-    log = filled_log(20)
+    log = filled_log(20, whole=True)
 
     async def scenario() -> None:
         await Worker(log, redis_url).drain()
@@ -84,7 +95,7 @@ def test_windows_that_an_earlier_version_joined_by_twos_are_gone_on_with(
     log = Log()
     for spill in range(19):
         if spill not in late:
-            log.append(reconstructed_spill(spill))
+            log.append(spill_bytes(spill))
 
     def windows() -> list[int]:
         with Redis.from_url(redis_url) as redis:
@@ -101,7 +112,7 @@ def test_windows_that_an_earlier_version_joined_by_twos_are_gone_on_with(
             await Worker(log, redis_url).drain()
         assert 2 * WINDOW_S in windows()
         for spill in late:
-            log.append(reconstructed_spill(spill))
+            log.append(spill_bytes(spill))
             await Worker(log, redis_url).drain()
             assert 2 * WINDOW_S in windows()
         filled_log(60, log=log)
@@ -113,7 +124,7 @@ def test_windows_that_an_earlier_version_joined_by_twos_are_gone_on_with(
 
 def test_a_duplicate_spill_is_counted_once(run: Run, redis_url: str) -> None:
     log = filled_log(5)
-    log.append(reconstructed_spill(3))
+    log.append(spill_bytes(3))
 
     async def scenario() -> None:
         await Worker(log, redis_url).drain()
@@ -148,7 +159,7 @@ def test_of_two_spills_of_one_number_the_one_at_the_lowest_offset_counts_and_the
 def test_a_message_that_cannot_be_read_is_kept_and_the_next_spill_is_filled(run: Run, redis_url: str) -> None:
     log = Log()
     log.append(b"garbage")
-    log.append(reconstructed_spill(0))
+    log.append(spill_bytes(0))
 
     async def scenario() -> None:
         worker = Worker(log, redis_url)
@@ -293,13 +304,13 @@ def test_what_is_gone_older_or_damaged_in_redis_is_made_again_and_nothing_else(
         with Redis.from_url(redis_url) as redis:
             older = redis.dump(key_of(name))
             others = [redis.dump(f"{PARTITION}:book:{RUN - 1}")]
-            log.append(reconstructed_spill(2))
+            log.append(spill_bytes(2))
             await worker.drain()
             harm_key(redis, key_of(name), how, older)  # type: ignore[arg-type]
             if while_known:
-                log.append(reconstructed_spill(7))
+                log.append(spill_bytes(7))
                 await worker.drain()
-            log.append(reconstructed_spill(8))
+            log.append(spill_bytes(8))
             taking_over = Worker(log, redis_url, log.end - 1)
             await taking_over.drain()
             for _ in range(3):  # keys are found by looking; values that no worker has loaded, by who reads them
@@ -380,7 +391,7 @@ def test_what_kafka_cannot_give_back_is_never_removed(run: Run, redis_url: str, 
             redis.delete(f"{PARTITION}:spills:{RUN}")
             kept = redis.dump(f"{PARTITION}:book:{RUN}")
             if comes:
-                log.append(reconstructed_spill(6))
+                log.append(spill_bytes(6))
             worker = Worker(log, redis_url, log.end - 1)
             await worker.drain()
             for _ in range(3):
@@ -405,7 +416,7 @@ def test_other_axes_under_a_run_have_it_made_again(run: Run, redis_url: str) -> 
 
     async def scenario() -> None:
         await Worker(log, redis_url).drain()
-        log.append(reconstructed_spill(6))
+        log.append(spill_bytes(6))
         await Worker(log, redis_url, log.end - 1, ranges_of=lambda _run: wider).drain()
         with Redis.from_url(redis_url) as redis:
             stored = reader_of(redis).run(RUN, wider)
@@ -424,11 +435,11 @@ def test_a_newer_release_and_back_counts_each_spill_once(
         with monkeypatch.context() as newer:
             newer.setattr("streams.books.totals.FORMAT", 99)
             await Worker(log, redis_url).drain()
-        log.append(reconstructed_spill(6))
+        log.append(spill_bytes(6))
         await Worker(log, redis_url, log.end - 1).drain()
         check(redis_url, log)
         monkeypatch.setattr("streams.books.totals.FORMAT", 99)
-        log.append(reconstructed_spill(7))
+        log.append(spill_bytes(7))
         await Worker(log, redis_url, log.end - 1).drain()
         check(redis_url, log)
 
@@ -440,7 +451,7 @@ def test_the_run_that_is_taken_comes_first_when_redis_was_emptied(run: Run, redi
     filled_log(30, run=RUN + 1, log=log)
     newest = log.end
     filled_log(30, run=RUN + 2, log=log)
-    log.append(reconstructed_spill(30))  # late, of the first run
+    log.append(spill_bytes(30))  # late, of the first run
     log.known = Known(runs={RUN: 0, RUN + 1: 32, RUN + 2: newest}, below=newest + 5)
 
     async def scenario() -> None:
@@ -482,7 +493,7 @@ def test_a_partition_without_its_state_goes_on_from_what_its_runs_say(run: Run, 
         with Redis.from_url(redis_url) as redis:
             redis.delete(f"{PARTITION}:state")
         log.low = 10  # it need not ask Kafka
-        log.append(reconstructed_spill(20))
+        log.append(spill_bytes(20))
         messages, log.messages = log.messages, log.from_(0)
         worker = Worker(log, redis_url, 12)
         await worker.drain()
@@ -513,7 +524,7 @@ def test_a_group_whose_offsets_kafka_forgot_goes_on_where_the_checkpoint_says(ru
 
     async def scenario() -> None:
         await Worker(log, redis_url).drain()
-        log.append(reconstructed_spill(60))
+        log.append(spill_bytes(60))
         worker = Worker(log, redis_url, 0)
         worker.fetch(5)
         await worker.take(5)
@@ -531,7 +542,7 @@ def test_a_message_on_its_way_is_not_gone_back_for(run: Run, redis_url: str) -> 
         worker = Worker(log, redis_url)
         await worker.drain()
         seeks = len(worker.seeks)
-        log.append(reconstructed_spill(20))
+        log.append(spill_bytes(20))
         worker.now += 60  # the partition was quiet for long
         await worker.look()
         worker.now += SEEK_PATIENCE_S / 2
@@ -628,7 +639,7 @@ def test_what_comes_in_place_of_what_kafka_lost_is_counted(run: Run, redis_url: 
         else:
             worker = Worker(log, redis_url, log.end)
         for spill in range(30, 70):
-            log.append(reconstructed_spill(spill))
+            log.append(spill_bytes(spill))
         await worker.drain()
         with Redis.from_url(redis_url) as redis:
             assert sorted(reader_of(redis).run(RUN, {}).ledger) == list(range(70))
@@ -654,7 +665,7 @@ def test_a_topic_that_is_made_anew_is_counted_from_its_begin(
         await worker.drain()
         log.make_anew()
         filled_log(spills, run=RUN + 1, log=log)
-        log.append(reconstructed_spill(30))
+        log.append(spill_bytes(30))
         if not stays:
             worker = Worker(log, redis_url, 3)
         worker.now += 1
@@ -697,13 +708,13 @@ def test_whatever_happens_the_books_are_those_of_the_log(
             worker = workers[which]
             spill = number % 40
             if step == "spill":
-                log.append(reconstructed_spill(spill))
+                log.append(spill_bytes(spill))
             elif step == "other run":
-                log.append(reconstructed_spill(spill, run=RUN + 1 + number % 6))
+                log.append(spill_bytes(spill, RUN + 1 + number % 6))
             elif step == "duplicate" and log.messages:
                 log.append(log.messages[number % len(log.messages)].value)
             elif step == "conflict":
-                log.append(reconstructed_spill(spill, version=1))
+                log.append(spill_bytes(spill, version=1))
             elif step == "no time":
                 log.append(replace(reconstructed_spill(spill), time_us=0))
             elif step == "end":

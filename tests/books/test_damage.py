@@ -11,8 +11,7 @@ from streams.books.part_store import DamagedPartError
 from streams.books.products import Product, Products
 from streams.books.reader import BookReader
 from streams.settings import RedisSettings, load_settings
-from tests.books.one_partition import RUN, Log, Worker, check, filled_log, run_scenario
-from tests.records import reconstructed_spill
+from tests.books.one_partition import RUN, Log, Worker, check, filled_log, run_scenario, spill_bytes
 
 pytestmark = pytest.mark.servers
 
@@ -48,7 +47,7 @@ def assert_unreadable(redis: Redis) -> None:
 async def come_and_be_looked_after(worker: Worker, log: Log, spills: int) -> None:
     """Have spills come so often that the partition is never quiet, and look after it meanwhile."""
     for spill in range(spills):
-        log.append(reconstructed_spill(1000 + spill))
+        log.append(spill_bytes(1000 + spill))
         worker.fetch(1)
         await worker.take(1)
         await worker.look()
@@ -111,7 +110,7 @@ def test_a_fence_that_nobody_wrote_stops_no_worker(run: Run, redis: Redis, redis
         worker = Worker(log, redis_url)
         await worker.drain()
         redis.hset(f"{PARTITION}:state", "fence", fence)
-        log.append(reconstructed_spill(3))
+        log.append(spill_bytes(3))
         await worker.drain()
         await Worker(log, redis_url, log.end - 1).drain()
         check(redis_url, log)
@@ -197,7 +196,7 @@ def test_a_worker_that_lost_its_partition_leaves_the_list_of_runs_to_the_other(
     async def scenario() -> None:
         late = Worker(log, redis_url)
         await late.drain()
-        log.append(reconstructed_spill(3))
+        log.append(spill_bytes(3))
         await Worker(log, redis_url, log.end - 1).drain()
         index = redis.dump(f"{PARTITION}:index")
         assert await late.counter.runs(late.partitions[0]) == []

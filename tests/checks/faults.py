@@ -116,23 +116,22 @@ CASES = (
 
 
 @cache
-def _base(seed: int, last: int) -> list[Counts]:
-    run = SimulatedRun(spills=last + 1, seed=seed, mean_triggers=TRIGGERS)
-    return [one for number in range(last + 1) if (one := _counted(run, run.spill(number).raw)) is not None]
+def _plain(seed: int, number: int) -> Counts | None:
+    """Return a spill without faults: the same in a run of any length."""
+    run = SimulatedRun(seed=seed, mean_triggers=TRIGGERS)
+    return _counted(run, run.spill(number).raw)
 
 
 def counted(faults: Sequence[str], *, spills: int, seed: int = 1) -> list[Counts]:
     """Return the counts of a run's spills, in the order of their numbers, without those that were lost or rejected."""
-    if not faults:
-        return _base(seed, spills - 1)
     run = SimulatedRun(spills=spills, seed=seed, mean_triggers=TRIGGERS).with_faults(faults)
     if any(fault.kind.on_order for fault in run.faults):
         raws = {raw.spill: raw for raw in run.records() if isinstance(raw, RawSpill)}
         found = [_counted(run, raws[number]) for number in sorted(raws)]
     else:
-        plain = {one[0]: one for one in _base(seed, spills - 1)}
+        harmed = {number for number in range(spills) if any(fault.covers(number) for fault in run.faults)}
         found = [
-            _counted(run, run.spill(number).raw) if any(fault.covers(number) for fault in run.faults) else plain[number]
+            _counted(run, run.spill(number).raw) if number in harmed else _plain(seed, number)
             for number in range(spills)
         ]
     return [one for one in found if one is not None]

@@ -5,6 +5,7 @@ import pytest
 
 from streams.checks.cusum import threshold
 from streams.checks.means import MeanTest
+from tests.lanes import first
 
 LIMIT = threshold(10_000, 5, 11_250)
 AT = 400
@@ -21,7 +22,7 @@ def told(by: float, *, spills: int = 900, seed: int = 1, until: int = 10**9) -> 
     return test
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first(range(4), 2))
 @pytest.mark.parametrize(("by", "within"), [(0.1, 60), (-0.1, 60), (0.5, 15)])
 def test_a_peak_that_moved_is_told_with_how_far_and_since_when(by: float, within: int, seed: int) -> None:
     test = told(by, seed=seed)
@@ -34,7 +35,8 @@ def test_a_peak_that_moved_is_told_with_how_far_and_since_when(by: float, within
 
 
 def test_what_has_not_moved_is_not_told() -> None:
-    assert (told(0, spills=4000).findings, told(0, spills=4000).past) == ({}, [])
+    test = told(0, spills=4000)
+    assert (test.findings, test.past) == ({}, [])
 
 
 def test_a_peak_that_went_back_is_over() -> None:

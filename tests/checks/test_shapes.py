@@ -1,5 +1,8 @@
 """Shapes against a reference: what is told, what is not, and how seldom chance is taken for a change."""
 
+from collections.abc import Iterator
+from itertools import accumulate, islice
+
 import numpy as np
 import pytest
 
@@ -104,23 +107,21 @@ def test_blocks_are_counted_as_they_are_looked_at() -> None:
 
 def test_chance_is_taken_for_a_change_no_more_often_than_is_stated_however_often_somebody_looks() -> None:
     """Of 300 runs, looked at 30 times each, with a threshold of one in 20: at most as many, and not none."""
-    rng = np.random.default_rng(4)
     columns = blocks((12,)) * len(FACTORS)
     share = np.array([0, 5, 10, 20, 15, 15, 10, 10, 5, 5, 5, 0]) / 100
-    told = 0
-    for limit in (np.log(20.0), np.log(20.0 * columns)):
-        within = Limits(evidence=float(limit), matters=1e-6, tolerance=1e-3)
-        told = 0
+
+    def runs_told(limit: float) -> Iterator[int]:
+        """Yield 1 for a run that is told, else 0."""
+        rng, within = np.random.default_rng(4), Limits(evidence=limit, matters=1e-6, tolerance=1e-3)
         for _ in range(300):
             reference, ours = rng.multinomial(1000, share), np.zeros(12, np.int64)
-            for _ in range(30):
-                ours += rng.multinomial(50, share)
-                if shape(ours, reference, limits=within).is_bad(within):
-                    told += 1
-                    break
-        if limit == np.log(20.0):
-            assert told > 300 / 20, "without the number of columns chance is told too often: the test would see it"
-    assert told <= 300 / 20
+            steps = (rng.multinomial(50, share) for _ in range(30))
+            looks = (shape(so_far, reference, limits=within) for so_far in accumulate(steps, initial=ours))
+            yield int(any(look.is_bad(within) for look in islice(looks, 1, None)))
+
+    too_often = accumulate(runs_told(np.log(20.0)))
+    assert any(told > 300 / 20 for told in too_often), "without the number of columns chance is told too often"
+    assert sum(runs_told(np.log(20.0 * columns))) <= 300 / 20
 
 
 def runs_that_scatter(rng: np.random.Generator, runs: int, entries: int, scatter: float) -> list[I8]:

@@ -1,6 +1,5 @@
 """Detector or calibration: bad plots made again with the conditions of the run that they are compared with."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -24,10 +23,10 @@ DEAD = "dead_pmt:tof1/0/3/1@0-59"
 
 
 @cache
-def spills(run: int, *faults: str, seed: int = 1) -> list[RawSpill]:
+def spills(run: int, *faults: str, seed: int = 1) -> tuple[RawSpill, ...]:
     simulated = SimulatedRun(run=900_078, spills=60, seed=seed, mean_triggers=20, detectors=("tof",))
     records = simulated.with_faults(faults).records()
-    return [replace(record, run=run) for record in records if isinstance(record, RawSpill)]
+    return tuple(replace(record, run=run) for record in records if isinstance(record, RawSpill))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ConditionsStore:
     return ConditionsStore([(each, each.parent) for each in (ours, theirs)])
 
 
-def book(records: Sequence[RawSpill], store: ConditionsStore) -> RunBook:
+@cache
+def book(records: tuple[RawSpill, ...], store: ConditionsStore) -> RunBook:
     run = records[0].run
     return process(records, store.for_run)[run].run_book()
 
@@ -50,7 +50,7 @@ def other(store: ConditionsStore) -> RunBook:
 
 
 def explained(
-    records: Sequence[RawSpill], other: RunBook, store: ConditionsStore, last: int = 60
+    records: tuple[RawSpill, ...], other: RunBook, store: ConditionsStore, last: int = 60
 ) -> dict[str, Explained]:
     ours, against = book(records, store), against_run(OTHER, other)
     are_bad = [each.plot for each in bad(plot_verdicts(ours, against, TypeLimits()))]

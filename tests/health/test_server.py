@@ -102,8 +102,8 @@ def test_what_is_no_request_is_refused(port: int) -> None:
 
 
 def is_ended(connection: socket.socket, said: bytes) -> bool:
-    """Say whether a connection over which this is said again and again is ended within three seconds."""
-    until_s = time.monotonic() + 3
+    """Say whether a connection over which this is said again and again is ended within half a minute."""
+    until_s = time.monotonic() + 30
     while time.monotonic() < until_s:
         try:
             connection.sendall(said)
@@ -124,7 +124,7 @@ def test_who_does_not_read_the_answer_is_ended(served: HealthServer, monkeypatch
     monkeypatch.setattr(server, "CONNECTION_S", 0.5)
     with socket.create_connection((US, served.port), 5) as lazy:
         lazy.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
-        until_s = time.monotonic() + 5
+        until_s = time.monotonic() + 30
         while not lazy.recv(1, socket.MSG_PEEK):
             time.sleep(0.01)
         while served._open:

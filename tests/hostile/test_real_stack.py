@@ -19,6 +19,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
 from streams.topics import Topics, partition_of
+from tests.conftest import WAIT_S
 from tests.hostile.corpus import Hostile, for_raw, for_reco, rejected_spill
 from tests.kafka import rejected
 from tests.ops.conftest import Spilldeck
@@ -29,7 +30,6 @@ from tests.workers import Workers, environment
 pytestmark = pytest.mark.servers
 
 RUN = 900078
-WAIT_S = 60.0
 MOST_RSS = 750e6
 """Five messages of 30 MiB may be in the worker at once, each with what is made of it."""
 Place = tuple[str, int, int]

@@ -8,7 +8,7 @@ from tests.simulation.simulation import simulate
 SEEDS, AT_ONCE = 200, 10
 
 
-@pytest.mark.parametrize("seed", first(range(1, SEEDS + 1, AT_ONCE), 4))
+@pytest.mark.parametrize("seed", first(range(1, SEEDS + 1, AT_ONCE), 2))
 def test_whatever_befalls_servers_and_workers_the_books_are_those_of_the_log(seed: int) -> None:
     for its in range(seed, seed + AT_ONCE):
         result = simulate(its)
@@ -16,7 +16,7 @@ def test_whatever_befalls_servers_and_workers_the_books_are_those_of_the_log(see
 
 
 def test_a_seed_gives_the_same_each_time() -> None:
-    once, again = (simulate(5, tell=True) for _ in range(2))
+    once, again = (simulate(5, 0.5, tell=True) for _ in range(2))
     assert (once.digest, once.story) == (again.digest, again.story)
 
 

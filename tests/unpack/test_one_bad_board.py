@@ -11,6 +11,7 @@ from streams.date.fragments import Equipment, equipments, fragments
 from streams.date.framing import EventType, read_header
 from streams.experiments.mice.boards import BOARD_NAMES, DBB, V977, V1290, V1724, V1731, VLSB
 from streams.experiments.mice.simulator import SimulatedRun
+from streams.experiments.mice.simulator.run import SimulatedSpill
 from streams.reconstruct import reconstruct
 from tests.lanes import first
 
@@ -20,8 +21,12 @@ READ_OUT = RUN.conditions.read_out
 
 
 @cache
+def simulated() -> SimulatedSpill:
+    return RUN.spill(2)
+
+
 def spill() -> RawSpill:
-    return RUN.spill(2).raw
+    return simulated().raw
 
 
 @cache
@@ -51,7 +56,7 @@ def check(board: Equipment, words: bytes) -> None:
     raw = RawSpill(**{**vars_of(spill()), "payload": bytes(payload)})
     record = reconstruct(raw, RUN.conditions)
     assert record.rejection is None
-    assert record.triggers == len(RUN.spill(2).particles)
+    assert record.triggers == len(simulated().particles)
     readers = READ_OUT.readers(board.type, board.ldc, board.number)
     assert readers
     assert set(record.errors) <= readers | {"raw"}

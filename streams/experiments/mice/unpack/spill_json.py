@@ -326,7 +326,11 @@ def _samples(hits: Sequence[tuple[int, Mapping[str, Any]]], triggers: int) -> di
         samples = hit.get("samples")
         if samples is None:
             continue
-        if not isinstance(samples, list) or any(type(s) is not int or not 0 <= s <= _MAX_SAMPLE for s in samples):
+        if (
+            not isinstance(samples, list)
+            or {*map(type, samples)} - {int}
+            or not 0 <= min(samples, default=0) <= max(samples, default=0) <= _MAX_SAMPLE
+        ):
             raise BadDataError("json", "samples of a V1731 are no list of 8-bit numbers")
         place = (number(hit, "ldc_id"), number(hit, "geo"), number(hit, "channel"))
         found.setdefault(place, {})[trigger] = np.array(samples, np.uint8)

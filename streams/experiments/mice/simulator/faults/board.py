@@ -56,9 +56,9 @@ class Board(ABC):
     def without_last_trigger(self) -> Self:
         """Return the board with one particle event less."""
 
-    @abstractmethod
     def near_wrap(self) -> Self:
-        """Return the board with those of its counters that run on from spill to spill about to wrap."""
+        """Return the board with those of its counters that run on from spill to spill, if any, about to wrap."""
+        return self
 
 
 def about_to_wrap(time_tag: I8, period: int) -> I8:

@@ -94,10 +94,6 @@ class Dbb(Board):
         """Return the board with one trigger less in its count."""
         return replace(self, triggers=self.triggers - 1)
 
-    def near_wrap(self) -> Self:
-        """Return the board as it is: its clock begins anew in each spill."""
-        return self
-
 
 def _overlaps(ones: I8, others: I8) -> Bools:
     """Say of each of (n, 2) intervals whether it touches one of (m, 2) others."""

@@ -6,7 +6,6 @@ from itertools import chain
 
 import numpy as np
 
-from schemas.columns import I8
 from streams.experiments.mice.boards import V977, VLSB
 from streams.experiments.mice.conditions.addresses import Address
 from streams.experiments.mice.simulator.faults.board import Board, Signals
@@ -34,13 +33,15 @@ def fire_often(rng: np.random.Generator, crate: Crate, fault: Fault) -> None:
 
 
 def _fire(rng: np.random.Generator, crate: Crate, fault: Fault, probability: float) -> None:
-    def add_noise(trigger: I8, board: Board, channel: int) -> Board:
-        return board.noisy(rng, channel, trigger)
-
+    boards: dict[BoardAddress, Board] = {}
     for part in fault.parts:
         # All channels of a part see the noise: it comes from the part.
         trigger = np.flatnonzero(rng.random(crate.triggers) < probability)
-        _change(crate, part, partial(add_noise, trigger))
+        for ldc, geo, channel, kind in part:
+            address = kind, ldc, geo
+            boards[address] = (boards.get(address) or crate.board(address)).noisy(rng, channel, trigger)
+    for address, board in boards.items():
+        crate.put_words(address, board.words())
 
 
 def _change(crate: Crate, addresses: Iterable[Address], change: Callable[[Board, int], Board]) -> None:
@@ -79,7 +80,8 @@ def shift(_: np.random.Generator, crate: Crate, fault: Fault) -> None:
 def near_wrap(_: np.random.Generator, crate: Crate, __: Fault) -> None:
     """Move the counters of all boards to where they wrap."""
     for address in crate.boards:
-        if address[0] in BOARDS:
+        kind = BOARDS.get(address[0])
+        if kind is not None and kind.near_wrap is not Board.near_wrap:
             crate.change(address, lambda board: board.near_wrap())
 
 

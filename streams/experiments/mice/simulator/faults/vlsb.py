@@ -65,9 +65,9 @@ class Bank(Board):
 
     def shifted(self, channel: int, counts: int) -> Self:
         """Return the bank with later TDC counts in a channel, as far as the TDC reaches."""
-        signals = self.signals(channel)
-        later = signals.value + np.array([0, counts, 0])
-        return self.replaced(channel, Signals(signals.trigger, np.clip(later, 0, _COUNTS - 1)))
+        mine, value = self.channel == channel, self.value.copy()
+        value[mine, 1] = np.clip(value[mine, 1] + counts, 0, _COUNTS - 1)
+        return replace(self, value=value)
 
     def noisy(self, rng: np.random.Generator, channel: int, trigger: I8) -> Self:
         """Return the bank with light in those of the triggers in which the channel is not read out."""
@@ -82,7 +82,3 @@ class Bank(Board):
         """Return the bank without the hits of the last trigger in which it has any."""
         kept = self.trigger < self.trigger.max(initial=-1)
         return replace(self, trigger=self.trigger[kept], channel=self.channel[kept], value=self.value[kept])
-
-    def near_wrap(self) -> Self:
-        """Return the bank as it is: its event number begins anew in each spill."""
-        return self
