@@ -2,11 +2,9 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -16,6 +14,7 @@ from ops.selftest import leftovers, selftest
 from schemas.records import RawSpill, RunControl
 from streams.books.sessions import ALIVE_S
 from streams.process import RunResult, process
+from tests.begun import Heard
 from tests.live import Live, small_run
 
 pytestmark = pytest.mark.servers
@@ -45,28 +44,24 @@ def of_selftests(names: Iterable[object]) -> list[object]:
 
 
 @pytest.mark.timeout(300)  # two self-tests, on a machine that may be busy
-def test_one_that_was_killed_is_found_and_removed_and_live_notices_nothing(live: Live) -> None:
+def test_one_that_was_killed_is_found_and_removed_and_live_notices_nothing(live: Live, tmp_path: Path) -> None:
     before = topics(live)
-    with subprocess.Popen([sys.executable, "-m", "ops", "selftest"], env=os.environ | live.env) as killed:
-        deadline = time.monotonic() + WAIT_S
-        while not of_selftests(keys(live)) or not of_selftests(topics(live) - before):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        killed.send_signal(signal.SIGKILL)
+    killed = Heard(["selftest"], env=os.environ | live.env, said=tmp_path)
+    deadline = time.monotonic() + WAIT_S
+    while not of_selftests(keys(live)) or not of_selftests(topics(live) - before):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    killed.kill()
+    killed.wait()
     assert leftovers(live.settings, live.redis) == [], "one that may be at work is nobody's to remove"
     time.sleep(ALIVE_S)
     (left,) = leftovers(live.settings, live.redis)
 
     counted = {partition: its.next for partition, its in live.reader.progress().items()}
-    asked = subprocess.Popen(
-        [sys.executable, "-m", "ops", "selftest", "--json"],
-        env=os.environ | live.env,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    asked = Heard(["selftest", "--json"], env=os.environ | live.env, said=tmp_path)
     live.send(*small_run(MEANWHILE))
-    said, _ = asked.communicate(timeout=2 * WAIT_S)
-    assert asked.returncode == 0, said
+    said, _ = asked.communicate(2 * WAIT_S)
+    assert asked.poll() == 0, said
     told = json.loads(said)
     assert told["identical"]
     assert told["spills"] == of_selftest.SPILLS
