@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -177,16 +176,15 @@ def test_spills_are_counted_shown_made_again_and_replayed(
         with connect(settings) as redis:
             for master in masters(redis):
                 master.flushall()
-        time.sleep(2)  # a worker looks each second
         until_counted()
         assert differences(expected.run_book(), reader.run(RUN, {})) == []
         until(lambda: data.view(Choices(), "ht01").book.totals.filled == expected.run_book().totals.filled)
     for command in (
-        ("replay", str(RUN), "--name", "again"),
+        ("replay", str(RUN), "--name", "again", "--workers", "1"),
         ("replays", "promote", "again", "--reason", "to see"),
         ("replays", "list"),
         ("runs", "list"),
-        ("verify", str(RUN)),
+        ("verify", str(RUN), "--workers", "1"),
     ):
         done = spilldeck_here(*command, env=environment(settings))
         assert done.returncode == 0, (command, done.stdout, done.stderr)
