@@ -21,6 +21,7 @@ from ops.export.numbers import write_json
 from ops.export.write import write_all
 from ops.keeper import Keeper
 from ops.replay.checksum import check_archive
+from ops.stack import LocalStack
 from streams.books.decided import newest
 from streams.books.flags import ALL, END, Verdict
 from streams.books.limits import TypeLimits, in_force
@@ -34,8 +35,9 @@ from streams.settings import KeeperSettings, Settings
 from tests.begun import Begun
 from tests.catalogue import DETECTORS, PLOTS
 from tests.conftest import wait_until_counted
-from tests.live import OWN_TABLES, Live, small_run
+from tests.live import OWN_TABLES, Live, count_live, own_run, settings_on, small_run
 from tests.ops.conftest import Spilldeck
+from tests.tables import naming
 
 pytestmark = pytest.mark.servers
 
@@ -86,6 +88,15 @@ def stopped_workers(live: Live) -> Iterator[None]:
     finally:
         for worker in running:
             worker.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture(scope="module")
+def live(stack: LocalStack, tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Return one run that live has counted: a keeper looks at all that there are."""
+    with count_live(
+        settings_on(stack), tmp_path_factory.mktemp("kept"), [own_run()], naming(tables / "index.toml")
+    ) as counted:
+        yield counted
 
 
 @pytest.fixture(scope="module")
