@@ -108,6 +108,7 @@ def test_kafka_workers_and_redis_make_what_the_pure_functions_make(
     assert {path.suffix for path in tmp_path.iterdir()} == {".log"}
 
 
+@again
 def test_windows_go_by_the_clock_of_the_spills(
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
 ) -> None:

@@ -1,6 +1,7 @@
 """spilldeck demo: the whole way, from bytes to a page, checked, killed, and gone without a trace."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -117,9 +118,7 @@ def test_kill_9_of_a_worker_in_the_middle_changes_nothing(tmp_path: Path) -> Non
 
 
 def test_a_count_that_differs_is_said_and_ends_with_status_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    played = SimulatedRun(run=900_001, spills=200, mean_triggers=2, detectors=("tof",))
-    (tmp_path / "run.000").write_bytes(b"".join(record.payload for record in played.records()))
-    with demo(tmp_path, "--check", "run.000") as running:
+    with demo(tmp_path, "--experiment", "testbeam", "--check") as running:
         wait_for("the workers", lambda: len(workers(running)) == 2)
         for name, value in workers(running)[0].environ().items():
             if name.startswith("SPILLDECK_KAFKA__"):
@@ -129,6 +128,7 @@ def test_a_count_that_differs_is_said_and_ends_with_status_1(tmp_path: Path, mon
         running.wait(PATIENCE_S)
     assert running.returncode == 1, said(tmp_path)
     assert "run 900002: is in the books and should not be" in said(tmp_path)
+    assert re.search(r"900001 │ +200 │ +0 │ .* identical", said(tmp_path)), said(tmp_path)
     assert (tmp_path / "stdout").read_text().splitlines()[-1] == "differs"
 
 
@@ -153,7 +153,7 @@ def test_the_page_comes_up_a_fault_that_is_put_in_is_an_alarm_and_nothing_is_lef
         running.send_signal(how)
         running.wait(PATIENCE_S)
         assert running.returncode == 130
-    _, alive = psutil.wait_procs(family, timeout=5)
+    _, alive = psutil.wait_procs(family, timeout=PATIENCE_S)
     assert alive == []
     assert list((tmp_path / "tmp").iterdir()) == []
     assert "Traceback" not in said(tmp_path)
