@@ -20,6 +20,7 @@ from streams.books.compare import differences
 from streams.daq.producer import SpillProducer
 from streams.settings import Settings
 from streams.topics import Topics
+from tests.lanes import again
 from tests.live import RUNS, Live
 from tests.ops.conftest import Spilldeck
 from tests.records import raw_spill
@@ -59,6 +60,7 @@ def env(live: Live) -> dict[str, str]:
     return live.env | {"SPILLDECK_KAFKA__PARTITIONS": str(FEWER)}
 
 
+@again
 def test_verify_makes_all_of_a_run_again(live: Live, spilldeck_here: Spilldeck, env: dict[str, str]) -> None:
     done = spilldeck_here("verify", str(RUN), "--keep", "--workers", "1", env=env)
     assert done.stdout == f"run {RUN}: identical\n", done.stderr

@@ -319,7 +319,7 @@ def test_workers_that_start_together_do_not_hinder_each_other(settings: Settings
     together, errors = threading.Barrier(4), []
 
     def start() -> None:
-        together.wait(10)
+        together.wait(WAIT_S)
         try:
             ensure_topics(settings)
         except ServerError as error:
@@ -329,7 +329,7 @@ def test_workers_that_start_together_do_not_hinder_each_other(settings: Settings
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(WAIT_S)
     assert errors == []
     assert differences(settings) == []
 
