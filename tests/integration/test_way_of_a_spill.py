@@ -146,6 +146,7 @@ def test_kill_9_of_a_worker_changes_nothing(
     check(expected, reader)
 
 
+@again
 def test_an_emptied_redis_is_rebuilt_from_kafka(
     settings: Settings, workers: Workers, reader: BookReader, until_counted: Callable[[], None]
 ) -> None:

@@ -84,7 +84,8 @@ def workers(demo: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("name", first(["06008.000", "02873-spill0.json"], 1))
+@again
+@pytest.mark.parametrize("name", ["06008.000", "02873-spill0.json"])
 def test_a_real_run_comes_out_identical(
     spilldeck: Spilldeck, shared: Path, with_tables: dict[str, str], name: str
 ) -> None:
