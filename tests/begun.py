@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -50,6 +51,20 @@ class Begun:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+class Heard(Begun):
+    """A command that runs, and what it says, which is kept in a directory: where it stands, too, by default."""
+
+    def __init__(self, words: Sequence[str], *, env: Mapping[str, str], said: Path, cwd: Path | None = None):
+        self._out, self._err = said / f"{time.time_ns()}.out", said / f"{time.time_ns()}.err"
+        nothing = Path(os.devnull)
+        super().__init__(words, env=env, cwd=cwd or said, stdin=nothing, out=self._out, err=self._err)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Wait until it has ended; return what it said, and to standard error."""
+        self.wait(timeout)
+        return self._out.read_text(), self._err.read_text()
 
 
 def run(

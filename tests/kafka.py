@@ -12,7 +12,7 @@ from streams.settings import Settings
 from streams.topics import Topics, workers_group
 from tests.wire import decode
 
-ANSWER_S = 10.0
+ANSWER_S = 60.0
 SHARED_S = 60.0
 """Workers that were started share the partitions within it."""
 

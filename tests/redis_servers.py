@@ -23,7 +23,7 @@ PASSWORD = "redis-hunter2"
 DOWN_MS = 1000
 """A server that is silent for so long is down: sites have 5 s and more."""
 SLOTS = 16_384
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 def until(true: Callable[[], Any], why: Callable[[], object] = lambda: "") -> Any:

@@ -17,6 +17,7 @@ from ops.stack import LocalStack, free_port
 from ops.topics import ensure_topics
 from tests.conftest import PROJECT
 from tests.guide import commands, follow, section
+from tests.lanes import again
 from tests.live import settings_on
 from tests.ops.test_demo import wait_for
 from tests.workers import environment
@@ -91,6 +92,7 @@ def test_the_folder_runs_at_once_and_keeps_the_style(begun: Path) -> None:
     keeps_the_style(begun)
 
 
+@again
 def test_the_first_plot_is_filled(with_plot: Path) -> None:
     found = entries(with_plot)
     assert found.keys() == {"counters_hits", "counters_charge"}

@@ -14,6 +14,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.experiments.mice.simulator.date import PHYSICS, Stamp, equipment, super_event
 from tests import begun
 from tests.date_builder import v1290_event
+from tests.lanes import again
 from tests.ops.conftest import assert_one_sentence
 
 BOARD = """
@@ -132,6 +133,7 @@ def test_an_added_board_that_cannot_be_read_is_an_error_of_the_added_detectors_a
     assert found["detectors"]["tagger"] == {"hits": 2}
 
 
+@again
 @pytest.mark.servers
 @pytest.mark.usefixtures("servers_can_be_had")
 def test_a_made_up_detector_goes_the_whole_way(made_up: dict[str, str], tmp_path: Path) -> None:

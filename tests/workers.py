@@ -11,6 +11,9 @@ from streams.settings import Settings
 from tests.begun import Begun
 from tests.servers import redis_environment
 
+END_S = 60.0
+"""One that is told to end has ended within it, on a machine that may be busy."""
+
 
 class Workers:
     """Worker processes that share a session."""
@@ -63,7 +66,7 @@ class Workers:
         for worker in self.running:
             worker.terminate()
         for worker in self.running:
-            worker.wait(20)
+            worker.wait(END_S)
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-_NICENESS = 19
+NICENESS = 19
 
 
 class Aside:
@@ -23,7 +23,7 @@ class Aside:
     def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
         context = multiprocessing.get_context("spawn")
         self.found, send = context.Pipe(duplex=False)
-        self._process = context.Process(target=_run, args=(work, send, *arguments), daemon=True)
+        self._process = context.Process(target=_run, args=(work, send, NICENESS, *arguments), daemon=True)
         self._process.start()
         send.close()  # so that a process that dies ends the pipe
 
@@ -35,8 +35,8 @@ class Aside:
         self.found.close()
 
 
-def _run(work: Callable[..., None], send: Connection, *arguments: Any) -> None:
-    os.nice(_NICENESS)
+def _run(work: Callable[..., None], send: Connection, niceness: int, *arguments: Any) -> None:
+    os.nice(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent is asked too, and ends us
     with suppress(BrokenPipeError):  # nobody waits for it any more
         work(send, *arguments)

@@ -98,12 +98,15 @@ class _LiveStore(MemoryStore):
 
 
 class Worker(faust.Worker):
-    """A worker that writes neither a moving sign nor a cursor's escapes, and leaves logging to us."""
+    """A worker that writes neither a moving sign nor a cursor's escapes, leaves logging to us, and ends when it has."""
 
     def __init__(self, app: faust.App) -> None:
         super().__init__(app, redirect_stdouts=False, quiet=True, override_logging=False)
         # It is told that all has started, and shows the cursor again that it never hid, also in a file.
         self.spinner = None
+
+    async def _sentinel_task(self) -> None:
+        """Wait for nothing: all has ended, and the loop is closed next. Else a worker takes a second more to end."""
 
 
 async def leave(kafka: KafkaSettings, group: str, member: str) -> None:

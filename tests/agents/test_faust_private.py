@@ -33,6 +33,7 @@ from streams.agents.faust_private import FETCH_WAIT_MS, IDLE_WAIT_MS, App, BookT
         (Consumer, "seek_wait", ["self", "partitions"]),
         (Consumer, "highwater", ["self", "tp"]),
         (faust.Worker, "_on_startup_end_spinner", ["self"]),
+        (faust.Worker, "_sentinel_task", ["self"]),
         (Stream, "noack", ["self"]),
         (Stream, "events", ["self"]),
         (faust.Table, "_new_store", ["self"]),

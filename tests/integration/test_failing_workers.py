@@ -22,7 +22,7 @@ from tests.workers import Workers
 pytestmark = pytest.mark.servers
 
 RUN = 900_060
-END_S = 20.0
+END_S = 60.0
 """A worker that cannot go on ends within it."""
 DEAF_S = 6.0
 """What a deaf worker waits here, in place of a minute."""

@@ -24,6 +24,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import RedisSettings, Settings, load_settings
 from tests.conftest import PROJECT
 from tests.kafka import ends
+from tests.lanes import again
 from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
@@ -195,6 +196,7 @@ def link(directory: Path, name: str) -> None:
     (directory / "new").replace(directory / "current")
 
 
+@again
 def test_a_worker_that_becomes_another_release_says_again_that_it_is_ready_under_the_same_process_id(
     settings: Settings, workers: Workers, systemd: Systemd, tmp_path: Path
 ) -> None:

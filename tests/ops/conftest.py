@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 
 import ops.console
+import ops.topics
 from ops.cli import main
 from ops.stack import LocalStack
+from streams import tls
+from streams.daq import producer
 from tests import begun
 from tests.conftest import PROJECT
+from tests.kafka import wait_until_shared
 from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, settings_on, small_run
 from tests.tables import copy_tables, naming
 
@@ -65,6 +69,14 @@ def spilldeck_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 
 
 @pytest.fixture
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nobody wait long for what does not come."""
+    monkeypatch.setattr(ops.topics, "ASK_S", 0.5)
+    monkeypatch.setattr(producer, "CONNECT_S", 0.5)
+    monkeypatch.setattr(tls, "CONNECT_S", 1.0)
+
+
+@pytest.fixture
 def with_tables(shared: Path) -> dict[str, str]:
     """Return the settings that name the experiment's own conditions."""
     source = {
@@ -90,12 +102,22 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def live(stack: LocalStack, tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def counted(stack: LocalStack, tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Return interleaved runs that workers counted, one of which was killed meanwhile."""
     records = interleaved([own_run(), *map(small_run, RUNS)])
     half = len(records) // 2
     logs = tmp_path_factory.mktemp("live")
-    with count_live(
-        settings_on(stack), logs, [records[:half], records[half:]], naming(tables / "index.toml")
-    ) as counted:
-        yield counted
+    with count_live(settings_on(stack), logs, [records[:half], records[half:]], naming(tables / "index.toml")) as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def live(counted: Live) -> Iterator[Live]:
+    """Return these runs, and two workers, which are ended with a file: Kafka would tell them that nothing comes."""
+    workers = counted.workers
+    if all(worker.poll() is not None for worker in workers.running):
+        for _ in range(2):
+            workers.start()
+        wait_until_shared(counted.settings, 2)
+    yield counted
+    workers.stop()

@@ -68,7 +68,7 @@ class Site:
 
     def ask(self, name: str, path: str, **headers: str) -> tuple[int, str]:
         """Return how a part is."""
-        connection = HTTPConnection("127.0.0.1", self.ports[name], timeout=5)
+        connection = HTTPConnection("127.0.0.1", self.ports[name], timeout=WAIT_S)
         try:
             connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
@@ -105,4 +105,4 @@ def site(settings: Settings, directory: Path) -> Iterator[Site]:
         for process in its.running.values():
             process.terminate()
         for process in its.running.values():
-            process.wait(20)
+            process.wait(WAIT_S)

@@ -63,9 +63,12 @@ def test_an_error_is_printed_letter_by_letter(spilldeck: Spilldeck) -> None:
     assert name in line
 
 
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("command", [["topics", "plan"], ["topics", "diff", "--json"], ["topics", "apply"], ["worker"]])
-def test_without_a_kafka_one_sentence_says_where_it_was_looked_for(spilldeck: Spilldeck, command: list[str]) -> None:
-    done = spilldeck(*command, env={"SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": NOBODY})
+def test_without_a_kafka_one_sentence_says_where_it_was_looked_for(
+    spilldeck_here: Spilldeck, command: list[str]
+) -> None:
+    done = spilldeck_here(*command, env={"SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": NOBODY})
     line = assert_one_sentence(done, 3)
     assert NOBODY in line
     assert "spilldeck up" in line
@@ -130,10 +133,11 @@ def test_a_redis_that_is_away_is_named_without_its_secrets(spilldeck: Spilldeck,
     assert "hunter2" not in line
 
 
-def test_what_listens_and_is_no_kafka_is_not_taken_for_nobody(spilldeck: Spilldeck) -> None:
+@pytest.mark.usefixtures("quickly")
+def test_what_listens_and_is_no_kafka_is_not_taken_for_nobody(spilldeck_here: Spilldeck) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         env = {"SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{other.getsockname()[1]}"}
-        line = assert_one_sentence(spilldeck("topics", "plan", env=env), 3)
+        line = assert_one_sentence(spilldeck_here("topics", "plan", env=env), 3)
     assert "does not answer as a Kafka without TLS and passwords does" in line
 
 

@@ -21,6 +21,7 @@ from streams.books.compare import differences
 from streams.books.decided import refresh
 from streams.books.reader import BookReader
 from streams.settings import KeeperSettings, RedisSettings
+from tests.begun import Heard
 from tests.conftest import wait_until_counted
 from tests.lanes import again
 from tests.live import Live, count_live, settings_on, small_run
@@ -32,7 +33,7 @@ from tests.wire import decode
 pytestmark = pytest.mark.servers
 
 RUN, OTHER = 900_361, 900_362
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def open_page(live: Live) -> Iterator[Data]:
 def test_a_promotion_outlives_an_emptied_redis_and_the_page_says_whose_book_it_shows(
     spilldeck_once: Spilldeck, live: Live
 ) -> None:
-    done(spilldeck_once("replay", str(RUN), "--name", "better"))
+    done(spilldeck_once("replay", str(RUN), "--name", "better", "--workers", "1"))
     made = live.books("replay-better").run(RUN, {})
     make_other_than_live(live)
     done(spilldeck_once("replays", "promote", "better", "--reason", "the new t0"))
@@ -149,8 +150,9 @@ def test_a_promotion_outlives_an_emptied_redis_and_the_page_says_whose_book_it_s
         refused = assert_one_sentence(spilldeck_once("replays", "promote", "better"), 2)
         assert "the replay better is not done: spilldeck replay --resume --name better" in refused
 
-        done(spilldeck_once("replay", "--resume", "--name", "better"))
+        done(spilldeck_once("replay", "--resume", "--name", "better", "--workers", "1"))
         assert states(spilldeck_once) == {"better": "done"}
+        deadline = time.monotonic() + WAIT_S
         while not is_replays(view(page), made.totals.duplicates):
             assert time.monotonic() < deadline, view(page).warnings
             time.sleep(0.05)
@@ -163,10 +165,10 @@ def test_a_promotion_outlives_an_emptied_redis_and_the_page_says_whose_book_it_s
 def test_an_older_dump_of_redis_brings_back_neither_promotions_nor_books_of_before(
     spilldeck_once: Spilldeck, live: Live
 ) -> None:
-    done(spilldeck_once("replay", str(OTHER), "--name", "again"))
+    done(spilldeck_once("replay", str(OTHER), "--name", "again", "--workers", "1"))
     of_other = dump(live)
     done(spilldeck_once("replays", "drop", "again"))
-    done(spilldeck_once("replay", str(RUN), "--name", "again"))
+    done(spilldeck_once("replay", str(RUN), "--name", "again", "--workers", "1"))
     done(spilldeck_once("replays", "promote", "again"))
     make_other_than_live(live)
     with open_page(live) as page:
@@ -180,7 +182,7 @@ def test_an_older_dump_of_redis_brings_back_neither_promotions_nor_books_of_befo
         with open_page(live) as another:
             assert says_it_is_lost(view(another), "again")
     assert states(spilldeck_once) == {"again": "lost with Redis"}
-    done(spilldeck_once("replay", "--resume", "--name", "again"))
+    done(spilldeck_once("replay", "--resume", "--name", "again", "--workers", "1"))
     assert [*live.books("replay-again").runs()] == [RUN]
     promoted = dump(live)
     done(spilldeck_once("replays", "restore", str(RUN)))
@@ -190,8 +192,10 @@ def test_an_older_dump_of_redis_brings_back_neither_promotions_nor_books_of_befo
     wait_until_counted(live.settings, live.reader)
 
 
-def test_a_replay_that_was_stopped_comes_back_to_be_gone_on_with(spilldeck_once: Spilldeck, live: Live) -> None:
-    replaying = begin_replay(live, str(OTHER), "--name", "stopped")
+def test_a_replay_that_was_stopped_comes_back_to_be_gone_on_with(
+    spilldeck_once: Spilldeck, live: Live, tmp_path: Path
+) -> None:
+    replaying = begin_replay(live, tmp_path, str(OTHER), "--name", "stopped", "--workers", "1")
     while not spills_of(live, "replay-stopped"):
         assert replaying.poll() is None, replaying.communicate()
         time.sleep(0.02)
@@ -200,20 +204,22 @@ def test_a_replay_that_was_stopped_comes_back_to_be_gone_on_with(spilldeck_once:
     live.redis.flushall()
     wait_until_counted(live.settings, live.reader)
     assert states(spilldeck_once) == {"stopped": "lost with Redis"}
-    done(spilldeck_once("replay", "--resume", "--name", "stopped"))
+    done(spilldeck_once("replay", "--resume", "--name", "stopped", "--workers", "1"))
     assert states(spilldeck_once) == {"stopped": "done"}
     assert differences(live.reader.run(OTHER, {}), live.books("replay-stopped").run(OTHER, {})) == []
 
 
 @again
-def test_a_replay_during_which_redis_is_emptied_is_made_all_the_same(spilldeck_once: Spilldeck, live: Live) -> None:
-    replaying = begin_replay(live, str(OTHER), "--name", "emptied")
+def test_a_replay_during_which_redis_is_emptied_is_made_all_the_same(
+    spilldeck_once: Spilldeck, live: Live, tmp_path: Path
+) -> None:
+    replaying = begin_replay(live, tmp_path, str(OTHER), "--name", "emptied", "--workers", "1")
     while not spills_of(live, "replay-emptied"):
         assert replaying.poll() is None, replaying.communicate()
         time.sleep(0.02)
     live.redis.flushall()
     _, complaints = replaying.communicate()
-    assert replaying.returncode == 0, complaints
+    assert replaying.poll() == 0, complaints
     assert states(spilldeck_once) == {"emptied": "done"}
     wait_until_counted(live.settings, live.reader)
     assert differences(live.reader.run(OTHER, {}), live.books("replay-emptied").run(OTHER, {})) == []
@@ -233,7 +239,7 @@ main()
 
 
 def test_a_command_that_is_killed_when_kafka_has_its_action_has_done_it(spilldeck_once: Spilldeck, live: Live) -> None:
-    done(spilldeck_once("replay", str(RUN), "--name", "killed"))
+    done(spilldeck_once("replay", str(RUN), "--name", "killed", "--workers", "1"))
     reader = BookReader.shown(live.redis, live.settings)
     before = reader.runs()[RUN].duplicates
     make_other_than_live(live)
@@ -255,19 +261,13 @@ def test_a_command_that_is_killed_when_kafka_has_its_action_has_done_it(spilldec
     )
 
 
-def test_of_two_commands_at_once_the_one_that_kafka_has_last_counts(spilldeck_once: Spilldeck, live: Live) -> None:
+def test_of_two_commands_at_once_the_one_that_kafka_has_last_counts(
+    spilldeck_once: Spilldeck, live: Live, tmp_path: Path
+) -> None:
     for name in ("one", "two"):
-        done(spilldeck_once("replay", str(RUN), "--name", name))
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", "ops", "replays", "promote", name],
-            env=live.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for name in ("one", "two")
-    ]
-    assert [(each.wait(60), each.communicate()[1]) for each in running] == [(0, b""), (0, b"")]
+        done(spilldeck_once("replay", str(RUN), "--name", name, "--workers", "1"))
+    running = [Heard(["replays", "promote", name], env=live.env, said=tmp_path) for name in ("one", "two")]
+    assert [(each.communicate(WAIT_S)[1], each.poll()) for each in running] == [("", 0)] * 2
     with ActionLog(live.settings) as log:
         _, end = log.span()
         last = [decode(message) for _, message in log.read(end - 2, end)]
@@ -281,7 +281,7 @@ def test_of_two_commands_at_once_the_one_that_kafka_has_last_counts(spilldeck_on
 def test_verify_is_no_decision(spilldeck_once: Spilldeck, live: Live) -> None:
     with ActionLog(live.settings) as log:
         before = log.span()
-    assert done(spilldeck_once("verify", str(OTHER), "--keep")) == f"run {OTHER}: identical\n"
+    assert done(spilldeck_once("verify", str(OTHER), "--keep", "--workers", "1")) == f"run {OTHER}: identical\n"
     assert states(spilldeck_once) == {f"verify-{OTHER}": "done"}
     assert spilldeck_once("replays", "promote", f"verify-{OTHER}").returncode == 2
     done(spilldeck_once("replays", "drop", f"verify-{OTHER}"))
@@ -294,7 +294,7 @@ def test_verify_is_no_decision(spilldeck_once: Spilldeck, live: Live) -> None:
 def test_products_of_a_promoted_replay_stay_when_redis_loses_it(
     spilldeck_once: Spilldeck, live: Live, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done(spilldeck_once("replay", str(RUN), "--name", "kept"))
+    done(spilldeck_once("replay", str(RUN), "--name", "kept", "--workers", "1"))
     done(spilldeck_once("replays", "promote", "kept"))
     settings = live.settings.model_copy(update={"keeper": KeeperSettings(products=tmp_path)})
     keeper = Keeper(settings, live.redis, tof_alone)

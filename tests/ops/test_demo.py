@@ -1,6 +1,7 @@
 """spilldeck demo: the whole way, from bytes to a page, checked, killed, and gone without a trace."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from streams.books.decided import newest
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.experiment import simulator
+from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import LocalSettings, Settings
 from tests.lanes import again, first
 from tests.ops.conftest import Spilldeck, assert_one_sentence
@@ -82,6 +84,7 @@ def workers(demo: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     return found
 
 
+@again
 @pytest.mark.parametrize("name", ["06008.000", "02873-spill0.json"])
 def test_a_real_run_comes_out_identical(
     spilldeck: Spilldeck, shared: Path, with_tables: dict[str, str], name: str
@@ -116,7 +119,7 @@ def test_kill_9_of_a_worker_in_the_middle_changes_nothing(tmp_path: Path) -> Non
 
 
 def test_a_count_that_differs_is_said_and_ends_with_status_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with demo(tmp_path, "--check") as running:
+    with demo(tmp_path, "--experiment", "testbeam", "--check") as running:
         wait_for("the workers", lambda: len(workers(running)) == 2)
         for name, value in workers(running)[0].environ().items():
             if name.startswith("SPILLDECK_KAFKA__"):
@@ -126,53 +129,58 @@ def test_a_count_that_differs_is_said_and_ends_with_status_1(tmp_path: Path, mon
         running.wait(PATIENCE_S)
     assert running.returncode == 1, said(tmp_path)
     assert "run 900002: is in the books and should not be" in said(tmp_path)
+    assert re.search(r"900001 │ +200 │ +0 │ .* identical", said(tmp_path)), said(tmp_path)
     assert (tmp_path / "stdout").read_text().splitlines()[-1] == "differs"
 
 
 @pytest.mark.parametrize("how", first([signal.SIGINT, signal.SIGTERM], 1))
-def test_the_page_comes_up_and_nothing_is_left_behind(tmp_path: Path, how: signal.Signals) -> None:
+def test_the_page_comes_up_a_fault_that_is_put_in_is_an_alarm_and_nothing_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+) -> None:
     with demo(tmp_path) as running:
         wait_for("the address", lambda: running.poll() is not None or "The page: http" in said(tmp_path))
         assert running.poll() is None, said(tmp_path)
         address = said(tmp_path).partition("The page: ")[2].splitlines()[0]
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:
             assert answer.status == 200
-        family = psutil.Process(running.pid).children(recursive=True)
-        assert len(family) >= 5
-        running.send_signal(how)
-        running.wait(60)
-        assert running.returncode == 130
-    _, alive = psutil.wait_procs(family, timeout=5)
-    assert alive == []
-    assert list((tmp_path / "tmp").iterdir()) == []
-    assert "Traceback" not in said(tmp_path)
-
-
-def test_a_fault_that_is_put_in_is_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with demo(tmp_path) as running:
         # Ours has to begin after the demo's own, to be the current one.
         wait_for("the first spill", lambda: running.poll() is not None or ": spill 0" in said(tmp_path))
         for name, value in workers(running)[0].environ().items():
             if name.startswith(("SPILLDECK_KAFKA__", "SPILLDECK_REDIS__", "SPILLDECK_LOCAL__")):
                 monkeypatch.setenv(name, value)
-        faulty = simulator().simulate(simulator().runs[1] + 1, 60, 1).with_faults(["dead_pmt:tof1/0/3/1@20-59"])
-        with SpillProducer(Settings()) as producer:
-            for record in faulty.records():
-                if isinstance(record, RawSpill):  # it goes on
-                    producer.send(record)
-        with connect(Settings()) as redis:
+        check_that_a_fault_is_an_alarm(simulator().runs[1] + 1)
+        family = psutil.Process(running.pid).children(recursive=True)
+        assert len(family) >= 5
+        running.send_signal(how)
+        running.wait(PATIENCE_S)
+        assert running.returncode == 130
+    _, alive = psutil.wait_procs(family, timeout=PATIENCE_S)
+    assert alive == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert "Traceback" not in said(tmp_path)
 
-            def words() -> list[str]:
-                return [each.new.words for each in newest(Settings(), redis)().alarms]
 
-            what = "TOF1 horizontal slab 3, PMT 1 "  # silent, or nearly so
-            wait_for("the alarm", lambda: any(each.startswith(what) for each in words()))
+def check_that_a_fault_is_an_alarm(run: int) -> None:
+    """Send a run with a fault to the servers that the environment names, and wait for the alarm."""
+    its = SimulatedRun(run=run, spills=60, mean_triggers=20, detectors=("tof",))
+    with SpillProducer(Settings()) as producer:
+        for record in its.with_faults(["dead_pmt:tof1/0/3/1@20-59"]).records():
+            if isinstance(record, RawSpill):  # it goes on
+                producer.send(record)
+    with connect(Settings()) as redis:
+
+        def words() -> list[str]:
+            return [each.new.words for each in newest(Settings(), redis)().alarms]
+
+        what = "TOF1 horizontal slab 3, PMT 1 "  # silent, or nearly so
+        wait_for("the alarm", lambda: any(each.startswith(what) for each in words()))
 
 
 def test_parts_that_do_not_listen_to_reason_are_killed_all_at_the_same_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ops.demo, "END_S", 0.5)
+    end_s = 1.0
+    monkeypatch.setattr(ops.demo, "END_S", end_s)
     stubborn = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
     parts = [Part(f"part {n}", stubborn, dict(os.environ), tmp_path / f"{n}.log") for n in range(6)]
     with Running(Settings(), tmp_path, {}, parts):
@@ -180,7 +188,7 @@ def test_parts_that_do_not_listen_to_reason_are_killed_all_at_the_same_time(
             part.start()
         wait_for("the parts", lambda: all(part.log.read_bytes() for part in parts))
         begun = time.monotonic()
-    assert time.monotonic() - begun < 3 * 0.5
+    assert time.monotonic() - begun < 3 * end_s
     assert [part.process and part.process.returncode for part in parts] == [-signal.SIGKILL] * 6
 
 

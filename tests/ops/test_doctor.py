@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import runpy
 import signal
+import subprocess
 import time
 import tomllib
 import urllib.request
@@ -145,7 +147,8 @@ def _wait_for_page(settings: Settings) -> None:
                 if json.loads(answer.read())["shows"] == {"run": PLAYED, "spills": 8}:
                     return
         except OSError:
-            assert time.monotonic() < deadline
+            pass
+        assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
@@ -171,11 +174,19 @@ def shift(running: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             yield its
 
 
+def in_time(ask: Callable[[], "subprocess.CompletedProcess[str]"]) -> "subprocess.CompletedProcess[str]":
+    """Ask again, as it says itself, while something was not looked at in time: the machine may be busy."""
+    deadline = time.monotonic() + WAIT_S
+    while (done := ask()) and re.search("no answer within|doctor.late", done.stdout):
+        assert time.monotonic() < deadline, done.stdout
+    return done
+
+
 def test_before_a_shift_all_is_green_in_few_lines_of_80_columns(
     shift: Shift, spilldeck_here: Spilldeck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ops.console.out._width", 80)
-    done = spilldeck_here("doctor", "--deep")
+    done = in_time(lambda: spilldeck_here("doctor", "--deep"))
     assert done.returncode == 0, done.stdout
     lines = done.stdout.splitlines()
     assert len(lines) <= 18
@@ -187,7 +198,7 @@ def test_before_a_shift_all_is_green_in_few_lines_of_80_columns(
 
 def test_as_json_it_is_an_object_a_finding(shift: Shift, spilldeck_here: Spilldeck) -> None:
     shift.set(dashboard__port=free_port())
-    done = spilldeck_here("doctor", "--json")
+    done = in_time(lambda: spilldeck_here("doctor", "--json"))
     assert done.returncode == 1
     found = json.loads(done.stdout)
     assert all(each.keys() == {"id", "state", "words", "advice"} for each in found)

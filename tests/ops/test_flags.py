@@ -44,7 +44,7 @@ def test_a_run_is_flagged_verified_by_another_withdrawn_and_all_of_it_is_on_reco
         while heard.get_message(timeout=0.2):
             pass
         done(say("flags", "set", str(RUN), "good"))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while not heard.get_message(timeout=0.2):  # so pages look at once
             assert time.monotonic() < deadline
     done(say("flags", "set", str(RUN), "bad", "--detector", "tof", "--spills", "1-2", "--reason", "tripped"))

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from ops.export.numbers import write_json
 from ops.export.write import write_all
 from ops.keeper import Keeper
 from ops.replay.checksum import check_archive
+from ops.stack import LocalStack
 from streams.books.decided import newest
 from streams.books.flags import ALL, END, Verdict
 from streams.books.limits import TypeLimits, in_force
@@ -33,10 +32,12 @@ from streams.daq.producer import SpillProducer
 from streams.daq.sources import read_source
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import KeeperSettings, Settings
+from tests.begun import Begun
 from tests.catalogue import DETECTORS, PLOTS
 from tests.conftest import wait_until_counted
-from tests.live import OWN_TABLES, Live, small_run
+from tests.live import OWN_TABLES, Live, count_live, own_run, settings_on, small_run
 from tests.ops.conftest import Spilldeck
+from tests.tables import naming
 
 pytestmark = pytest.mark.servers
 
@@ -89,6 +90,27 @@ def stopped_workers(live: Live) -> Iterator[None]:
             worker.send_signal(signal.SIGCONT)
 
 
+@pytest.fixture(scope="module")
+def live(stack: LocalStack, tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Return one run that live has counted: a keeper looks at all that there are."""
+    with count_live(
+        settings_on(stack), tmp_path_factory.mktemp("kept"), [own_run()], naming(tables / "index.toml")
+    ) as counted:
+        yield counted
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where all keepers here write archives: one has those of the other runs from the one before."""
+    return tmp_path_factory.mktemp("archive")
+
+
+@pytest.fixture(scope="module")
+def end_of_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where all keepers here write products."""
+    return tmp_path_factory.mktemp("products") / "end_of_run"
+
+
 @pytest.fixture
 def products(live: Live) -> Products:
     found = Products(live.redis, live.settings.redis.key_prefix, "live")
@@ -97,9 +119,9 @@ def products(live: Live) -> Products:
 
 
 def test_a_run_that_ends_is_archived_once_and_again_with_late_spills(
-    live: Live, products: Products, tmp_path: Path
+    live: Live, products: Products, archive: Path
 ) -> None:
-    settings, directory = with_archive(live, tmp_path / "archive"), tmp_path / "archive"
+    settings, directory = with_archive(live, archive), archive
     keeper = Keeper(settings, live.redis)
     start, *spills, late, end = SimulatedRun(run=ARCHIVED, spills=4, mean_triggers=2, detectors=("tof",)).records()
     # The producer says in it how the run's spills are spread.
@@ -129,32 +151,30 @@ def test_a_run_that_ends_is_archived_once_and_again_with_late_spills(
     assert [each.name for each in directory.iterdir() if each.is_dir()] == []
 
 
-def test_an_archive_of_earlier_days_stays_until_late_spills_come(
-    live: Live, products: Products, tmp_path: Path
-) -> None:
+def test_an_archive_of_earlier_days_stays_until_late_spills_come(live: Live, products: Products, archive: Path) -> None:
     *before, late, end = small_run(OF_EARLIER_DAYS)
     live.send(*before, end)
-    old = tmp_path / f"{OF_EARLIER_DAYS:08d}.000"
+    old = archive / f"{OF_EARLIER_DAYS:08d}.000"
     old.write_bytes(b"".join(record.payload for record in (*before, end)))
-    keeper = Keeper(with_archive(live, tmp_path), live.redis)
+    keeper = Keeper(with_archive(live, archive), live.redis)
     keeper.look()
     assert old.exists()
     assert products.names()[OF_EARLIER_DAYS] == [old.name]
     live.send(late, end)
     keeper.look()
-    new = tmp_path / f"{OF_EARLIER_DAYS:08d}.spills.avro"
+    new = archive / f"{OF_EARLIER_DAYS:08d}.spills.avro"
     assert (new.exists(), old.exists(), products.names()[OF_EARLIER_DAYS]) == (True, False, [new.name])
 
 
 def test_an_archive_that_has_more_than_kafka_stays_and_that_is_said_once(
-    live: Live, products: Products, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    live: Live, products: Products, archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     live.send(*small_run(WITH_LESS))
     with_more = list(SimulatedRun(run=WITH_LESS, spills=12, mean_triggers=4, detectors=("tof",)).records())
-    old = tmp_path / f"{WITH_LESS:08d}.000"
+    old = archive / f"{WITH_LESS:08d}.000"
     old.write_bytes(b"".join(record.payload for record in with_more))
     products.note(WITH_LESS, Product.ARCHIVE, [old.name], 1)
-    keeper = Keeper(with_archive(live, tmp_path), live.redis)
+    keeper = Keeper(with_archive(live, archive), live.redis)
     keeper.look()
     keeper.look()
     said = [line for line in capsys.readouterr().out.splitlines() if str(WITH_LESS) in line and "no archive" in line]
@@ -176,26 +196,29 @@ def test_a_directory_that_cannot_be_written_is_said_once(
     assert REFUSED not in products.all()
 
 
-def test_the_command_keeps_on_until_it_is_told_to_stop(live: Live, products: Products, tmp_path: Path) -> None:
+def test_the_command_keeps_on_until_it_is_told_to_stop(
+    live: Live, products: Products, archive: Path, tmp_path: Path
+) -> None:
     live.send(*small_run(BY_COMMAND))
-    env = {**os.environ, **live.env, "SPILLDECK_KEEPER__ARCHIVE": str(tmp_path)}
-    keeping = subprocess.Popen([sys.executable, "-m", "ops", "keeper"], env=env, stderr=subprocess.PIPE)
+    env = {**os.environ, **live.env, "SPILLDECK_KEEPER__ARCHIVE": str(archive)}
+    here, log = Path(os.devnull), tmp_path / "log"
+    keeping = Begun(["keeper"], env=env, cwd=tmp_path, stdin=here, out=log, err=log)
     try:
         deadline = time.monotonic() + 60
         while BY_COMMAND not in products.all():
             assert time.monotonic() < deadline
             time.sleep(0.1)
         keeping.send_signal(signal.SIGTERM)
-        assert keeping.wait(20) == 0
+        assert keeping.wait(60) == 0
     finally:
         keeping.kill()
-        keeping.communicate()
+        keeping.wait()
 
 
 def test_book_pictures_and_summary_of_a_run_that_ended_are_written_once(
-    live: Live, products: Products, tmp_path: Path
+    live: Live, products: Products, end_of_run: Path
 ) -> None:
-    settings, directory = with_products(live, tmp_path / "end_of_run"), tmp_path / "end_of_run"
+    settings, directory = with_products(live, end_of_run), end_of_run
     Keeper(settings, live.redis, tof_alone).look()  # of the other runs
 
     def two_detectors(chosen: Chosen, to: Path) -> None:
@@ -244,33 +267,34 @@ def test_book_pictures_and_summary_of_a_run_that_ended_are_written_once(
 
 
 def test_products_wait_for_all_spills_of_the_run_and_are_written_again_with_late_ones(
-    live: Live, products: Products, tmp_path: Path
+    live: Live, products: Products, end_of_run: Path, tmp_path: Path
 ) -> None:
     start, *spills, late, end = small_run(LATE)
-    keeper = Keeper(with_products(live, tmp_path), live.redis, tof_alone)
+    keeper = Keeper(with_products(live, end_of_run), live.redis, tof_alone)
     live.send(start, *spills, end)
     with stopped_workers(live):
         with SpillProducer(live.settings) as producer:
             producer.send(late)
-        keeper.look()
+        Keeper(with_products(live, tmp_path), live.redis, tof_alone).look()
         assert list(tmp_path.iterdir()) == []
+        keeper.look()
     wait_until_counted(live.settings, live.reader)
     keeper.look()
-    assert not (tmp_path / f"{LATE:08d}").exists()  # it is reopened
+    assert not (end_of_run / f"{LATE:08d}").exists()  # it is reopened
     live.send(end)
     keeper.look()
-    first = summary(tmp_path, LATE)
+    first = summary(end_of_run, LATE)
     assert first["spills"] == 7
     live.send(late)
     keeper.look()
-    assert summary(tmp_path, LATE) == first
+    assert summary(end_of_run, LATE) == first
     live.send(end)
     keeper.look()
-    assert summary(tmp_path, LATE)["duplicates"] == 2
+    assert summary(end_of_run, LATE)["duplicates"] == 2
 
 
 def test_a_run_that_is_reopened_while_others_are_written_waits_for_its_end(
-    live: Live, products: Products, tmp_path: Path
+    live: Live, products: Products, end_of_run: Path
 ) -> None:
     first, (start, *spills, late, end) = (small_run(number) for number in ONE_AFTER_THE_OTHER)
     live.send(*first, start, *spills, end)
@@ -280,55 +304,57 @@ def test_a_run_that_is_reopened_while_others_are_written_waits_for_its_end(
         if chosen.run == ONE_AFTER_THE_OTHER[0]:
             live.send(late)
 
-    keeper = Keeper(with_products(live, tmp_path), live.redis, meanwhile)
+    keeper = Keeper(with_products(live, end_of_run), live.redis, meanwhile)
     keeper.look()
-    written = {path.name for path in tmp_path.iterdir()}
+    written = {path.name for path in end_of_run.iterdir()}
     assert {f"{number:08d}" for number in ONE_AFTER_THE_OTHER} - written == {f"{ONE_AFTER_THE_OTHER[1]:08d}"}
     live.send(end)
     keeper.look()
-    said = summary(tmp_path, ONE_AFTER_THE_OTHER[1])
+    said = summary(end_of_run, ONE_AFTER_THE_OTHER[1])
     assert (said["state"], said["spills"]) == ("ended", 7)
 
 
 def test_products_are_those_of_a_replay_once_it_is_promoted_and_of_live_when_that_is_taken_back(
-    spilldeck_here: Spilldeck, live: Live, products: Products, tables: Path, tmp_path: Path
+    spilldeck_here: Spilldeck, live: Live, products: Products, tables: Path, end_of_run: Path
 ) -> None:
     table = tables / "tof_t0.txt"
     good = table.read_text()
-    keeper = Keeper(with_products(live, tmp_path), live.redis, tof_alone)
+    keeper = Keeper(with_products(live, end_of_run), live.redis, tof_alone)
     keeper.look()
-    assert summary(tmp_path, OWN_TABLES)["book"]["session"] == "live"
-    before = everything(tmp_path / f"{OWN_TABLES:08d}")
+    assert summary(end_of_run, OWN_TABLES)["book"]["session"] == "live"
+    before = everything(end_of_run / f"{OWN_TABLES:08d}")
     table.write_text(re.sub(r"tof0 -(\d+)", lambda found: f"tof0 -{int(found[1]) + 1000}", good))
     try:
-        done = spilldeck_here("replay", str(OWN_TABLES), "--name", "kept", env=live.env)
+        done = spilldeck_here("replay", str(OWN_TABLES), "--name", "kept", "--workers", "1", env=live.env)
         assert done.returncode == 0, done.stderr
     finally:
         table.write_text(good)
     keeper.look()
-    assert everything(tmp_path / f"{OWN_TABLES:08d}") == before
+    assert everything(end_of_run / f"{OWN_TABLES:08d}") == before
     spilldeck_here("replays", "promote", "kept", env=live.env)
     keeper.look()
     book = BookReader.shown(live.redis, live.settings).run(OWN_TABLES, {}).book
-    assert summary(tmp_path, OWN_TABLES)["book"]["session"] == "replay-kept"
-    changed = {file for file, content in everything(tmp_path / f"{OWN_TABLES:08d}").items() if before[file] != content}
+    assert summary(end_of_run, OWN_TABLES)["book"]["session"] == "replay-kept"
+    changed = {
+        file for file, content in everything(end_of_run / f"{OWN_TABLES:08d}").items() if before[file] != content
+    }
     assert len(changed) > 1
     for plot in (plot.name for plot in DETECTORS["tof"].plots):
-        assert np.array_equal(histogram(tmp_path, OWN_TABLES, plot).values(flow=True), book[plot].values(flow=True))
+        assert np.array_equal(histogram(end_of_run, OWN_TABLES, plot).values(flow=True), book[plot].values(flow=True))
     spilldeck_here("replays", "restore", str(OWN_TABLES), env=live.env)
     keeper.look()
-    assert everything(tmp_path / f"{OWN_TABLES:08d}") == before
+    assert everything(end_of_run / f"{OWN_TABLES:08d}") == before
     assert spilldeck_here("replays", "drop", "kept", env=live.env).returncode == 0
 
 
 def test_a_full_disk_is_said_once_and_leaves_what_was_there(
-    live: Live, products: Products, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    live: Live, products: Products, end_of_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     *before, late, end = small_run(FULL)
     live.send(*before, end)
-    settings = with_products(live, tmp_path)
+    settings = with_products(live, end_of_run)
     Keeper(settings, live.redis, tof_alone).look()
-    whole = everything(tmp_path)
+    whole = everything(end_of_run)
 
     def full(chosen: Chosen, directory: Path) -> None:
         tof_alone(chosen, directory)
@@ -340,8 +366,8 @@ def test_a_full_disk_is_said_once_and_leaves_what_was_there(
     keeper.look()
     keeper.look()
     (said,) = [line for line in capsys.readouterr().out.splitlines() if "no products" in line]
-    assert f"nothing was written to {tmp_path / f'{FULL:08d}'}: No space left on device" in said
-    assert everything(tmp_path) == whole
+    assert f"nothing was written to {end_of_run / f'{FULL:08d}'}: No space left on device" in said
+    assert everything(end_of_run) == whole
 
 
 def test_flags_are_proposed_once_of_a_run_that_has_ended_and_name_what_is_wrong_and_where(

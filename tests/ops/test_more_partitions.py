@@ -102,9 +102,9 @@ def test_old_spills_stay_are_found_and_are_counted_once_when_partitions_are_adde
         reader = BookReader.of(redis, many)
         for run, result in expected.items():
             assert differences(result.run_book(), reader.run(run, result.book.ranges)) == []
-        done = spilldeck_here("verify", str(BETWEEN), env=env)
+        done = spilldeck_here("verify", str(BETWEEN), "--workers", "1", env=env)
         assert done.stdout == f"run {BETWEEN}: identical\n", done.stderr
-        done = spilldeck_here("replay", "--resume", "--name", "old", env=env)
+        done = spilldeck_here("replay", "--resume", "--name", "old", "--workers", "1", env=env)
         assert done.returncode == 0, done.stderr
         again = BookReader.of(redis, many, "replay-old").run(BEFORE, {})
         assert differences(reader.run(BEFORE, {}), again) == []

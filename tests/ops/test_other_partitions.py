@@ -20,6 +20,7 @@ from streams.books.compare import differences
 from streams.daq.producer import SpillProducer
 from streams.settings import Settings
 from streams.topics import Topics
+from tests.lanes import again
 from tests.live import RUNS, Live
 from tests.ops.conftest import Spilldeck
 from tests.records import raw_spill
@@ -35,7 +36,7 @@ def with_fewer(settings: Settings) -> Settings:
 
 
 def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -49,8 +50,8 @@ def send(settings: Settings, spills: range) -> None:
 
 def add_partitions(settings: Settings, partitions: int) -> None:
     topic, admin = Topics.of(settings).raw, AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
-    admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(10)
-    until(lambda: len(admin.list_topics(topic, timeout=10).topics[topic].partitions) == partitions)
+    admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(60)
+    until(lambda: len(admin.list_topics(topic, timeout=60).topics[topic].partitions) == partitions)
 
 
 @pytest.fixture
@@ -59,8 +60,9 @@ def env(live: Live) -> dict[str, str]:
     return live.env | {"SPILLDECK_KAFKA__PARTITIONS": str(FEWER)}
 
 
+@again
 def test_verify_makes_all_of_a_run_again(live: Live, spilldeck_here: Spilldeck, env: dict[str, str]) -> None:
-    done = spilldeck_here("verify", str(RUN), "--keep", env=env)
+    done = spilldeck_here("verify", str(RUN), "--keep", "--workers", "1", env=env)
     assert done.stdout == f"run {RUN}: identical\n", done.stderr
     assert differences(live.reader.run(RUN, {}), live.books(f"verify-{RUN}").run(RUN, {})) == []
 
@@ -72,7 +74,7 @@ def test_verify_finds_what_differs_in_a_partition_that_the_settings_do_not_know(
     spill, entry = next((s, e) for s, e in live.redis.hgetall(key).items() if s != layout.STAMP.encode())  # type: ignore[union-attr]
     live.redis.hdel(key, spill)
     try:
-        done = spilldeck_here("verify", str(RUN), env=env)
+        done = spilldeck_here("verify", str(RUN), "--workers", "1", env=env)
     finally:
         live.redis.hset(key, spill, entry)
     assert done.returncode == 1, done.stdout
@@ -86,7 +88,7 @@ def test_an_archive_has_all_of_a_run_and_comes_back_whole(
     assert done.returncode == 0, done.stderr
     spills = {r.spill for r in live.records if isinstance(r, RawSpill) and r.run == RUN}
     archive = tmp_path / f"{RUN:08d}.spills.avro"
-    done = spilldeck_here("replay", str(RUN), "--archive", archive, "--name", "all", env=env)
+    done = spilldeck_here("replay", str(RUN), "--archive", archive, "--name", "all", "--workers", "1", env=env)
     assert done.returncode == 0, done.stderr
     again = live.books("replay-all").run(RUN, {})
     assert spilldeck_here("replays", "drop", "all", env=env).returncode == 0

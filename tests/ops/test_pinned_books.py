@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ import pytest
 from dashboards.choices import Choices
 from dashboards.data import Data
 from dashboards.make import FigureCache
+from ops.products import write_book
 from ops.stack import LocalStack
 from streams.books.decided import newest
 from streams.books.pinned_books import PinnedBooks
 from streams.books.shapes import State
+from streams.conditions.store import ConditionsStore
 from streams.errors import UsageError
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
+from streams.process import process
 from tests.live import Live, Record, count_live, settings_on
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.redis_servers import until
@@ -29,12 +33,13 @@ PLOT = "hslabhits10"
 DIES = ("dead_pmt:tof1/0/3/1@0-39",)
 
 
-def records(run: int, *faults: str, seed: int = 1) -> list[Record]:
+@cache
+def records(run: int, *faults: str, seed: int = 1) -> tuple[Record, ...]:
     its = SimulatedRun(run=run, spills=40, mean_triggers=20, detectors=("tof",), seed=seed)
-    return [*its.with_faults(faults).records()]
+    return (*its.with_faults(faults).records(),)
 
 
-def file_of(directory: Path, its: list[Record]) -> Path:
+def file_of(directory: Path, its: Sequence[Record]) -> Path:
     file = directory / f"{its[0].run}.000"
     file.write_bytes(b"".join(record.payload for record in its))
     return file
@@ -43,7 +48,7 @@ def file_of(directory: Path, its: list[Record]) -> Path:
 @pytest.fixture(scope="module")
 def site(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Return a good run, counted live, of too few spills to be taken if nobody pins it."""
-    with count_live(settings_on(stack), tmp_path_factory.mktemp("pinned"), [records(GOOD)], {}) as counted:
+    with count_live(settings_on(stack), tmp_path_factory.mktemp("pinned"), [[*records(GOOD)]], {}) as counted:
         yield counted
 
 
@@ -91,9 +96,9 @@ def test_a_book_of_a_file_is_there_when_file_and_redis_have_lost_it_and_all_ways
     assert alone["judgement"]["causes"] == found["causes"]
     ours = verdicts(found["plots"])
     assert ours == {name: alone["verdicts"][name] for name in ours}
-    assert spilldeck_here("replay", str(DEAD), "--name", "dead", env=site.env).returncode == 0
+    assert spilldeck_here("replay", str(DEAD), "--name", "dead", "--workers", "1", env=site.env).returncode == 0
     assert show(DEAD, "--session", "replay-dead") == found
-    assert spilldeck_here("verify", str(DEAD), env=site.env).stdout == f"run {DEAD}: identical\n"
+    assert spilldeck_here("verify", str(DEAD), "--workers", "1", env=site.env).stdout == f"run {DEAD}: identical\n"
     lose_copies()
     assert show(DEAD) == found
     site.redis.set(f"{site.settings.redis.key_prefix}:pinned:{listed['']['book']}", b"damaged")
@@ -122,7 +127,7 @@ def test_a_book_of_a_file_is_there_when_file_and_redis_have_lost_it_and_all_ways
 def test_a_book_of_a_replay_that_is_removed_is_there_still(
     site: Live, spilldeck_here: Spilldeck, tmp_path: Path
 ) -> None:
-    assert spilldeck_here("replay", str(GOOD), "--name", "kept", env=site.env).returncode == 0
+    assert spilldeck_here("replay", str(GOOD), "--name", "kept", "--workers", "1", env=site.env).returncode == 0
     pinned = spilldeck_here("references", "pin", "--replay", "kept", env=site.env)
     assert pinned.stdout == f"runs of type none are compared with run {GOOD} as the replay kept made it\n"
     assert spilldeck_here("replays", "drop", "kept", env=site.env).returncode == 0
@@ -144,6 +149,23 @@ def test_a_book_of_a_replay_that_is_removed_is_there_still(
     assert json.loads(spilldeck_here("references", "pinned", "--json", env=site.env).stdout) == {}
 
 
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with what is no book that can be pinned."""
+    directory = tmp_path_factory.mktemp("odd")
+    (result,) = process(records(GOOD), ConditionsStore([]).for_run).values()
+    write_book(directory / "good.json", result)
+    text = (directory / "good.json").read_text()
+    (directory / "cut.json").write_text(text[:-100])
+    what = json.loads(text)
+    del what["summary"]["run_type"]
+    (directory / "older.json").write_text(json.dumps(what))
+    os.mkfifo(directory / "pipe")
+    with (directory / "huge").open("wb") as huge:
+        huge.truncate(65 << 20)
+    return directory
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -163,24 +185,13 @@ def test_a_book_of_a_replay_that_is_removed_is_there_still(
 def test_what_cannot_be_pinned_is_one_sentence_and_nothing_is_noted(
     site: Live,
     spilldeck_here: Spilldeck,
-    tmp_path: Path,
+    odd: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
     said: str,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    file = file_of(tmp_path, records(GOOD))
+    monkeypatch.chdir(odd)
     before = newest(site.settings, site.redis)().next
-    if arguments and arguments[-1].endswith(".json"):
-        assert spilldeck_here("process", file, "--out", "good.json", env=site.env).returncode == 0
-        text = Path("good.json").read_text()
-        Path("cut.json").write_text(text[:-100])
-        what = json.loads(text)
-        del what["summary"]["run_type"]
-        Path("older.json").write_text(json.dumps(what))
-    os.mkfifo("pipe")
-    with Path("huge").open("wb") as huge:
-        huge.truncate(65 << 20)
     assert said in assert_one_sentence(spilldeck_here("references", "pin", *arguments, env=site.env), 2)
     assert newest(site.settings, site.redis)().next == before
 

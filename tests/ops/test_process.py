@@ -149,15 +149,17 @@ def test_a_book_that_cannot_be_written_is_one_sentence(spilldeck: Spilldeck, sim
     assert "cannot be written" in line
 
 
-def test_plots_are_judged_against_books_of_good_runs(spilldeck: Spilldeck, tmp_path: Path) -> None:
+def test_plots_are_judged_against_books_of_good_runs(spilldeck_here: Spilldeck, tmp_path: Path) -> None:
     runs = {}
-    for number, fault in ((900_031, []), (900_032, []), (900_033, ["dead_pmt:tof1/0/3/1@0-59"])):
-        run = SimulatedRun(run=number, spills=60, mean_triggers=20, detectors=("tof",)).with_faults(fault)
+    for number, fault in ((900_031, []), (900_032, []), (900_033, ["dead_pmt:tof1/0/3/1@0-39"])):
+        run = SimulatedRun(run=number, spills=40, mean_triggers=20, detectors=("tof",)).with_faults(fault)
         (tmp_path / f"{number}.000").write_bytes(b"".join(record.payload for record in run.records()))
         (runs[number],) = process(run.records(), ConditionsStore([]).for_run).values()
-        assert spilldeck("process", tmp_path / f"{number}.000", "--out", tmp_path / f"{number}.json").returncode == 0
+        assert (
+            spilldeck_here("process", tmp_path / f"{number}.000", "--out", tmp_path / f"{number}.json").returncode == 0
+        )
     books = [word for number in (900_032, 900_031) for word in ("--against", tmp_path / f"{number}.json")]
-    done = spilldeck("process", tmp_path / "900033.000", "--json", *books)
+    done = spilldeck_here("process", tmp_path / "900033.000", "--json", *books)
     found = json.loads(done.stdout)
     against = against_run(900_032, runs[900_032].run_book(), {900_031: runs[900_031].run_book()})
     ours = runs[900_033].run_book()
@@ -167,9 +169,9 @@ def test_plots_are_judged_against_books_of_good_runs(spilldeck: Spilldeck, tmp_p
     assert "than in run 900032 and 1 before (5 % matter)" in found["verdicts"]["hslabhits10"]["words"]
     # The channel that was never there is the cause, by what the newest book had: the plots follow from it.
     assert done.stderr == "run 900033: TOF1 horizontal slab 3, PMT 1 silent from the begin on\n"
-    same = spilldeck("process", tmp_path / "900031.000", "--json", "--against", tmp_path / "900031.json")
+    same = spilldeck_here("process", tmp_path / "900031.000", "--json", "--against", tmp_path / "900031.json")
     assert (same.stderr, json.loads(same.stdout)["verdicts"]["hslabhits10"]["state"]) == ("", "good")
-    assert "verdicts" not in json.loads(spilldeck("process", tmp_path / "900031.000", "--json").stdout)
+    assert "verdicts" not in json.loads(spilldeck_here("process", tmp_path / "900031.000", "--json").stdout)
 
 
 @pytest.mark.parametrize(

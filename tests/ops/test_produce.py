@@ -191,10 +191,14 @@ def test_an_impossible_time_is_said_and_replaced(spilldeck: Spilldeck, settings:
     assert [record.byte for record in found.values() if record.time_problem] == [0, right[4].byte]
 
 
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("command", [["produce", "run.000"], ["simulate", "--spills", "1"], ["worker"]])
-def test_without_a_kafka_one_sentence_says_what_to_do(spilldeck: Spilldeck, tmp_path: Path, command: list[str]) -> None:
+def test_without_a_kafka_one_sentence_says_what_to_do(
+    spilldeck_here: Spilldeck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "run.000").write_bytes(RUN.spill(0).raw.payload)
-    line = assert_one_sentence(spilldeck(*command, env={"SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}), 3)
+    line = assert_one_sentence(spilldeck_here(*command, env={"SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}), 3)
     assert "no Kafka answers at 127.0.0.1:1: start one (spilldeck up)" in line
 
 

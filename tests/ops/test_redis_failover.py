@@ -29,7 +29,7 @@ from streams.process import process
 from streams.settings import Settings, load_settings
 from tests.conftest import wait_until_counted
 from tests.ops.conftest import Spilldeck
-from tests.ops.parts import Site
+from tests.ops.parts import WAIT_S, Site
 from tests.redis_servers import NAME, Replicated, client, sentinel, until
 from tests.workers import environment
 
@@ -110,7 +110,7 @@ def test_each_spill_counts_once_through_a_killed_a_stale_and_an_older_master(
         for part in parts.running.values():
             part.terminate()
         for part in parts.running.values():
-            part.wait(20)
+            part.wait(WAIT_S)
     assert "NOSCRIPT" not in parts.log("worker")
     assert "Traceback" not in "".join(map(parts.log, parts.running))
 

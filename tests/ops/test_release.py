@@ -390,12 +390,12 @@ def since(found: Mapping[str, object]) -> dict[str, int | None]:
 def test_a_trial_says_identical_and_names_the_plot_and_the_spill_of_a_change(
     releases: Releases, settings: Settings, counting: Counting, tmp_path: Path
 ) -> None:
-    env = releases.env | counting(small_run(20))
+    env = releases.env | counting(small_run(10))
     done = patient("try", NAME, "--spills", "5", env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("identical after ")
     with releases.changed(*CALIBRATION):
-        found = since(tried(patient("try", NAME, "--spills", "20", "--json", env=env, cwd=tmp_path), 1))
+        found = since(tried(patient("try", NAME, "--spills", "10", "--json", env=env, cwd=tmp_path), 1))
     assert {"conditions", "plot tof_dt0", "detector tof"} <= found.keys()
     assert found["detector tof"] == 0
     assert left_behind(settings) == []

@@ -5,7 +5,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -40,6 +39,7 @@ from streams.experiments.mice.simulator.spill_json import json_lines
 from streams.kafka import topic_spans
 from streams.process import process
 from streams.topics import Topics
+from tests.begun import Heard
 from tests.conftest import wait_until_counted
 from tests.kafka import ends
 from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, settings_on, small_run
@@ -51,6 +51,7 @@ RUNNING = 900_399
 OF_A_TYPE = range(900_384, 900_387)
 SOME = RUNS[:6]
 """More than an aggregator has in memory."""
+FEW = RUNS[:3]
 
 
 def differing_plots(stdout: str) -> set[str]:
@@ -68,7 +69,7 @@ def test_verify_says_identical_of_each_of_ten_interleaved_runs(spilldeck: Spilld
 
 
 def test_with_a_changed_table_verify_names_the_plots_that_depend_on_it(
-    spilldeck: Spilldeck, live: Live, tables: Path
+    spilldeck_here: Spilldeck, live: Live, tables: Path
 ) -> None:
     then = process(own_run(), ConditionsStore([(tables / "index.toml", tables)]).for_run)[OWN_TABLES]
     table = tables / "tof_t0.txt"
@@ -76,7 +77,7 @@ def test_with_a_changed_table_verify_names_the_plots_that_depend_on_it(
     table.write_text(re.sub(r"tof0 -(\d+)", lambda found: f"tof0 -{int(found[1]) + 1000}", good))
     try:
         now = process(own_run(), ConditionsStore([(tables / "index.toml", tables)]).for_run)[OWN_TABLES]
-        done = spilldeck("verify", str(OWN_TABLES), env=live.env)
+        done = spilldeck_here("verify", str(OWN_TABLES), "--workers", "1", env=live.env)
     finally:
         table.write_text(good)
     wanted = differing_plots(" ".join(d.what for d in compare(then.run_book(), now.run_book())))
@@ -88,7 +89,7 @@ def test_with_a_changed_table_verify_names_the_plots_that_depend_on_it(
 
 
 def test_a_promoted_replay_is_the_book_of_its_run_until_that_is_taken_back(
-    spilldeck: Spilldeck, live: Live, tables: Path
+    spilldeck_here: Spilldeck, live: Live, tables: Path
 ) -> None:
     reader = BookReader.shown(live.redis, live.settings)
     table = tables / "tof_t0.txt"
@@ -98,13 +99,13 @@ def test_a_promoted_replay_is_the_book_of_its_run_until_that_is_taken_back(
     table.write_text(re.sub(r"tof0 -(\d+)", lambda found: f"tof0 -{int(found[1]) + 1000}", good))
     try:
         now = process(own_run(), ConditionsStore([(tables / "index.toml", tables)]).for_run)[OWN_TABLES].run_book()
-        done = spilldeck("replay", str(OWN_TABLES), "--name", "better", env=live.env)
+        done = spilldeck_here("replay", str(OWN_TABLES), "--name", "better", "--workers", "1", env=live.env)
         assert done.returncode == 0, done.stderr
     finally:
         table.write_text(good)
     assert differences(first, reader.run(OWN_TABLES, first.book.ranges)) == []
 
-    assert "is that of the replay better" in spilldeck("replays", "promote", "better", env=live.env).stdout
+    assert "is that of the replay better" in spilldeck_here("replays", "promote", "better", env=live.env).stdout
     assert differences(now, reader.run(OWN_TABLES, now.book.ranges)) == []
     assert reader.runs()[OWN_TABLES].conditions == now.totals.conditions
     assert len(reader.runs()) == len(live.reader.runs())
@@ -112,19 +113,21 @@ def test_a_promoted_replay_is_the_book_of_its_run_until_that_is_taken_back(
     with Data(live.settings) as data:
         (warning,) = data.view(Choices(run=OWN_TABLES)).warnings
         assert "replay-better, which was promoted" in warning
-    refused = assert_one_sentence(spilldeck("replays", "drop", "better", env=live.env), 2)
+    refused = assert_one_sentence(spilldeck_here("replays", "drop", "better", env=live.env), 2)
     assert f"spilldeck replays restore {OWN_TABLES} first" in refused
 
-    assert "is that of live" in spilldeck("replays", "restore", str(OWN_TABLES), env=live.env).stdout
+    assert "is that of live" in spilldeck_here("replays", "restore", str(OWN_TABLES), env=live.env).stdout
     assert differences(first, reader.run(OWN_TABLES, first.book.ranges)) == []
     assert "no replay of it was promoted" in assert_one_sentence(
-        spilldeck("replays", "restore", str(OWN_TABLES), env=live.env), 2
+        spilldeck_here("replays", "restore", str(OWN_TABLES), env=live.env), 2
     )
-    assert "there is no replay worse" in assert_one_sentence(spilldeck("replays", "promote", "worse", env=live.env), 2)
-    assert spilldeck("replays", "drop", "better", env=live.env).returncode == 0
+    assert "there is no replay worse" in assert_one_sentence(
+        spilldeck_here("replays", "promote", "worse", env=live.env), 2
+    )
+    assert spilldeck_here("replays", "drop", "better", env=live.env).returncode == 0
 
 
-def test_verify_finds_a_bin_of_the_live_book_that_somebody_changed(spilldeck: Spilldeck, live: Live) -> None:
+def test_verify_finds_a_bin_of_the_live_book_that_somebody_changed(spilldeck_here: Spilldeck, live: Live) -> None:
     run, plot = RUNS[3], "ht01"
     keys = (layout.Keys(live.settings.redis.key_prefix, "live", p) for p in range(live.settings.kafka.partitions))
     key = next(k.book(run) for k in keys if live.redis.hexists(k.book(run), plot))
@@ -134,7 +137,7 @@ def test_verify_finds_a_bin_of_the_live_book_that_somebody_changed(spilldeck: Sp
     cells.counts[5] += 1
     live.redis.hset(key, plot, layout.seal(cells.pack()))
     try:
-        done = spilldeck("verify", str(run), str(RUNS[4]), env=live.env)
+        done = spilldeck_here("verify", str(run), str(RUNS[4]), "--workers", "1", env=live.env)
     finally:
         live.redis.hset(key, plot, good)
     assert done.returncode == 1, done.stderr
@@ -144,14 +147,10 @@ def test_verify_finds_a_bin_of_the_live_book_that_somebody_changed(spilldeck: Sp
     assert f"run {RUNS[4]}: identical" in done.stdout
 
 
-def begin_replay(live: Live, *arguments: str) -> "subprocess.Popen[bytes]":
+def begin_replay(live: Live, said: Path, *arguments: str) -> Heard:
     """Start a replay that makes a checkpoint after each spill."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "ops", "replay", *arguments],
-        env={**live.env, "SPILLDECK_BOOKS__BATCH_SPILLS": "1", "PATH": ""},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    env = live.env | {"SPILLDECK_BOOKS__BATCH_SPILLS": "1", "PATH": ""}
+    return Heard(["replay", *arguments], env=env, said=said)
 
 
 def spills_of(live: Live, session: str) -> int:
@@ -170,11 +169,14 @@ def lose(redis: Redis, pattern: str) -> None:
 
 
 def test_a_replay_that_is_killed_and_of_which_redis_loses_a_part_equals_live(
-    spilldeck_here: Spilldeck, live: Live
+    spilldeck_here: Spilldeck, live: Live, tmp_path: Path
 ) -> None:
     session, before = "replay-killed", 0
-    for arguments in ([f"{SOME[0]}-{SOME[-1]}", "--name", "killed"], ["--resume", "--name", "killed"]):
-        replaying = begin_replay(live, *arguments)
+    for arguments in (
+        [f"{SOME[0]}-{SOME[-1]}", "--name", "killed"],
+        ["--resume", "--name", "killed", "--workers", "1"],
+    ):
+        replaying = begin_replay(live, tmp_path, *arguments)
         while spills_of(live, session) <= before:
             assert replaying.poll() is None, replaying.communicate()
             time.sleep(0.02)
@@ -186,14 +188,14 @@ def test_a_replay_that_is_killed_and_of_which_redis_loses_a_part_equals_live(
     (listed,) = json.loads(spilldeck_here("replays", "list", "--json", env=live.env).stdout)
     assert (listed["name"], listed["runs"], listed["spills"]) == ("killed", list(SOME), before)
     assert listed["state"] in ("at work", "stopped")  # it is not missed for some seconds
-    replaying = begin_replay(live, "--resume", "--name", "killed", "--workers", "4")
+    replaying = begin_replay(live, tmp_path, "--resume", "--name", "killed", "--workers", "4")
     while spills_of(live, session) <= before:
         assert replaying.poll() is None, replaying.communicate()
         time.sleep(0.02)
     lose(live.redis, f"{live.settings.redis.key_prefix}:{{{session}:[01]}}:*")
     said, complaints = replaying.communicate()
-    assert replaying.returncode == 0, complaints
-    assert said.decode().count("7 spills, 1 rejected") == len(SOME)
+    assert replaying.poll() == 0, complaints
+    assert said.count("7 spills, 1 rejected") == len(SOME)
     for run in SOME:
         assert differences(live.reader.run(run, {}), live.books(session).run(run, {})) == []
     assert_one_sentence(spilldeck_here("replay", str(SOME[0]), "--name", "killed", env=live.env), 2)
@@ -201,23 +203,25 @@ def test_a_replay_that_is_killed_and_of_which_redis_loses_a_part_equals_live(
     assert not list(live.redis.scan_iter(match=f"{live.settings.redis.key_prefix}:*killed*"))
 
 
-def test_a_replay_of_which_a_worker_is_killed_says_so_and_goes_on(spilldeck: Spilldeck, live: Live) -> None:
-    replaying = begin_replay(live, f"{SOME[0]}-{SOME[-1]}", "--name", "crippled")
+def test_a_replay_of_which_a_worker_is_killed_says_so_and_goes_on(
+    spilldeck_here: Spilldeck, live: Live, tmp_path: Path
+) -> None:
+    replaying = begin_replay(live, tmp_path, f"{FEW[0]}-{FEW[-1]}", "--name", "crippled")
     while not spills_of(live, "replay-crippled"):
         assert replaying.poll() is None, replaying.communicate()
         time.sleep(0.02)
     worker = next(c for c in psutil.Process(replaying.pid).children() if "spawn_main" in " ".join(c.cmdline()))
     worker.kill()
     said, complaints = replaying.communicate()
-    assert (replaying.returncode, said) == (3, b""), complaints
-    assert complaints.startswith(b"spilldeck: a worker of the replay died: --resume goes on")
-    done = spilldeck("replay", "--resume", "--name", "crippled", env=live.env)
-    assert done.stdout.count("7 spills, 1 rejected") == len(SOME), done.stderr
-    for run in SOME:
+    assert (replaying.poll(), said) == (3, ""), complaints
+    assert complaints.startswith("spilldeck: a worker of the replay died: --resume goes on")
+    done = spilldeck_here("replay", "--resume", "--name", "crippled", "--workers", "1", env=live.env)
+    assert done.stdout.count("7 spills, 1 rejected") == len(FEW), done.stderr
+    for run in FEW:
         assert differences(live.reader.run(run, {}), live.books("replay-crippled").run(run, {})) == []
 
 
-def test_a_replay_waits_while_live_is_behind(live: Live) -> None:
+def test_a_replay_waits_while_live_is_behind(live: Live, tmp_path: Path) -> None:
     session = "replay-waiting"
     for worker in live.workers.running:
         worker.send_signal(signal.SIGSTOP)
@@ -225,7 +229,7 @@ def test_a_replay_waits_while_live_is_behind(live: Live) -> None:
         with SpillProducer(live.settings) as producer:
             for record in small_run(900_397):
                 producer.send(record)
-        replaying = begin_replay(live, str(RUNS[7]), "--name", "waiting")
+        replaying = begin_replay(live, tmp_path, str(RUNS[7]), "--name", "waiting", "--workers", "1")
         while state_of(live, session) != "waiting for live":
             assert replaying.poll() is None, replaying.communicate()
             time.sleep(0.05)
@@ -234,13 +238,13 @@ def test_a_replay_waits_while_live_is_behind(live: Live) -> None:
         for worker in live.workers.running:
             worker.send_signal(signal.SIGCONT)
     _, complaints = replaying.communicate()
-    assert replaying.returncode == 0, complaints
+    assert replaying.poll() == 0, complaints
     assert differences(live.reader.run(RUNS[7], {}), live.books(session).run(RUNS[7], {})) == []
     wait_until_counted(live.settings, live.reader)
 
 
-def test_a_replay_from_reconstructed_spills_equals_live(spilldeck: Spilldeck, live: Live) -> None:
-    done = spilldeck("replay", str(RUNS[1]), "--from", "reco", "--name", "plots", env=live.env)
+def test_a_replay_from_reconstructed_spills_equals_live(spilldeck_here: Spilldeck, live: Live) -> None:
+    done = spilldeck_here("replay", str(RUNS[1]), "--from", "reco", "--name", "plots", "--workers", "1", env=live.env)
     assert done.returncode == 0, done.stderr
     assert differences(live.reader.run(RUNS[1], {}), live.books("replay-plots").run(RUNS[1], {})) == []
 
@@ -256,7 +260,9 @@ def test_a_replay_has_the_conditions_that_it_was_begun_with_when_it_goes_on(
     table.write_text(re.sub(r"tof0 -(\d+)", lambda found: f"tof0 -{int(found[1]) + 1000}", good))
     store = ConditionsStore([(tables / "index.toml", tables)], index)
     wanted = process(own_run(), store.for_run)[OWN_TABLES].run_book()
-    replaying = begin_replay(live, str(OWN_TABLES), "--name", "named", "--conditions", str(index))
+    replaying = begin_replay(
+        live, tmp_path, str(OWN_TABLES), "--name", "named", "--conditions", str(index), "--workers", "1"
+    )
     while not spills_of(live, "replay-named"):
         assert replaying.poll() is None, replaying.communicate()
         time.sleep(0.02)
@@ -268,7 +274,7 @@ def test_a_replay_has_the_conditions_that_it_was_begun_with_when_it_goes_on(
     refused = assert_one_sentence(spilldeck_here("replay", "--resume", "--name", "named", env=live.env), 1)
     assert f"the conditions of run {OWN_TABLES} have changed since the replay named began" in refused
     table.write_text(changed)
-    done = spilldeck_here("replay", "--resume", "--name", "named", env=live.env)
+    done = spilldeck_here("replay", "--resume", "--name", "named", "--workers", "1", env=live.env)
     assert done.returncode == 0, done.stderr
     assert differences(wanted, live.books("replay-named").run(OWN_TABLES, {})) == []
     assert differences(live.reader.run(OWN_TABLES, {}), live.books("replay-named").run(OWN_TABLES, {}))
@@ -291,7 +297,7 @@ def test_all_runs_of_a_type_that_have_ended_are_replayed(spilldeck_here: Spillde
     typed[-1].pop()  # it goes on
     for start, *others in typed:
         live.send(replace(start, run_type="Calibration"), *others)
-    done = spilldeck_here("replay", "--type", "calibration", "--name", "typed", env=live.env)
+    done = spilldeck_here("replay", "--type", "calibration", "--name", "typed", "--workers", "1", env=live.env)
     assert done.returncode == 0, done.stderr
     assert f"run {OF_A_TYPE[-1]} is left out: it is running" in done.stderr
     for run in OF_A_TYPE[:-1]:
@@ -324,7 +330,7 @@ def test_wrong_use_of_replay_is_one_sentence_and_leaves_nothing(spilldeck_here: 
 
 
 def test_a_run_of_json_documents_is_written_as_the_daq_did_without_those_that_hold_nothing(
-    spilldeck: Spilldeck, spilldeck_here: Spilldeck, live: Live, tmp_path: Path
+    spilldeck_here: Spilldeck, live: Live, tmp_path: Path
 ) -> None:
     run = SimulatedRun(run=900_396, spills=4, mean_triggers=2, detectors=("tof",))
     source = tmp_path / "run.json"
@@ -341,7 +347,7 @@ def test_a_run_of_json_documents_is_written_as_the_daq_did_without_those_that_ho
     assert kept == [line for line, name in named.items() if name in ("start_of_run", "physics_event", "end_of_run")]
     assert len(kept) == run.spills + 2
     # An archive was such a file once.
-    done = spilldeck("verify", str(run.run), "--archive", file, env=live.env)
+    done = spilldeck_here("verify", str(run.run), "--archive", file, "--workers", "1", env=live.env)
     assert (done.returncode, differing_plots(done.stdout)) == (1, set()), done.stderr
     assert re.findall(r"^│ (\w+) ", done.stdout, re.MULTILINE) == ["events", "control"]
     assert "is there already" in assert_one_sentence(spilldeck_here(*as_daq, tmp_path, env=live.env), 2)
@@ -358,7 +364,7 @@ def few_runs(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_an_archive_of_earlier_days(
-    spilldeck: Spilldeck, spilldeck_here: Spilldeck, few_runs: Live, tmp_path: Path
+    spilldeck_here: Spilldeck, few_runs: Live, tmp_path: Path
 ) -> None:
     live, run = few_runs, RUNS[2]
     done = spilldeck_here("runs", "archive", str(run), "--as-daq", "--out", tmp_path, env=live.env)
@@ -382,7 +388,7 @@ def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_an_arch
         assert f"Kafka no longer holds run {run} whole: 1 of its 7 spills are gone: 1;" in line
         assert "--archive FILE" in line
     assert expected.part.ledger.keys() == live.reader.run(run, {}).ledger.keys()
-    done = spilldeck("verify", str(run), "--archive", archive, env=live.env)
+    done = spilldeck_here("verify", str(run), "--archive", archive, "--workers", "1", env=live.env)
     assert (done.returncode, done.stdout) == (0, f"run {run}: identical\n"), done.stderr
     # Had the retention come while a replay reads, it would not go on in silence: within what it reads, or at its end.
     for stop in (cut + 2, cut):

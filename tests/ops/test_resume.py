@@ -2,11 +2,10 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psutil
@@ -22,6 +21,7 @@ from streams.daq.source import Source
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import ProducerSettings, Settings
 from streams.topics import Topics
+from tests.begun import Heard
 from tests.kafka import messages
 from tests.ops.conftest import Spilldeck
 from tests.wire import decode
@@ -51,7 +51,9 @@ def env(settings: Settings, tmp_path: Path) -> dict[str, str]:
 
 
 def write_run(path: Path, count: int) -> Path:
-    path.write_bytes(b"".join(r.payload for r in SimulatedRun(spills=count, mean_triggers=4).records()))
+    path.write_bytes(
+        b"".join(r.payload for r in SimulatedRun(spills=count, mean_triggers=4, detectors=("tof",)).records())
+    )
     return path
 
 
@@ -60,38 +62,53 @@ def run_file(tmp_path: Path) -> Path:
     return write_run(tmp_path / "run.000", 60)
 
 
-def start(env: dict[str, str], *arguments: str | Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "ops", "produce", *map(str, arguments)]
-    return subprocess.Popen(command, env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+Start = Callable[..., AbstractContextManager[Heard]]
+
+
+@pytest.fixture
+def start(env: dict[str, str], tmp_path: Path) -> Start:
+    """Return what produces in a process of its own, which is ended with the block at the latest."""
+
+    @contextmanager
+    def begin(*arguments: str | Path) -> Iterator[Heard]:
+        producer = Heard(["produce", *map(str, arguments)], env=os.environ | env, said=tmp_path)
+        try:
+            yield producer
+        finally:
+            producer.kill()
+            producer.wait()
+
+    return begin
 
 
 def test_after_kill_9_a_producer_goes_on_behind_the_last_acknowledged_spill(
-    spilldeck: Spilldeck, settings: Settings, env: dict[str, str], tmp_path: Path
+    spilldeck_here: Spilldeck, settings: Settings, env: dict[str, str], start: Start, tmp_path: Path
 ) -> None:
     count = 400  # twenty seconds of sending: the kill comes long before the end on a slow machine too
     run_file = write_run(tmp_path / "long.000", count)
-    with start(env, run_file, "--rate", "20") as producer:
+    with start(run_file, "--rate", "20") as producer:
         wait_for(lambda: len(spills(settings)) > 15)
         producer.kill()
+        producer.wait()
     there = len(spills(settings))
     assert there < count
-    done = spilldeck("produce", run_file, "--resume", env=env)
+    done = spilldeck_here("produce", run_file, "--resume", env=env)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{count - there} spills acknowledged\n"
     assert spills(settings) == Counter(range(count))
     # All is there: nothing more is sent. Without --resume, it is sent once more, as somebody may want.
-    assert spilldeck("produce", run_file, "--resume", env=env).stdout == "0 spills acknowledged\n"
-    assert spilldeck("produce", run_file, env=env).stdout == f"{count} spills acknowledged\n"
+    assert spilldeck_here("produce", run_file, "--resume", env=env).stdout == "0 spills acknowledged\n"
+    assert spilldeck_here("produce", run_file, env=env).stdout == f"{count} spills acknowledged\n"
 
 
 def test_a_file_that_grows_is_followed_until_ctrl_c_and_resumed(
-    settings: Settings, env: dict[str, str], tmp_path: Path
+    settings: Settings, start: Start, tmp_path: Path
 ) -> None:
-    records = list(SimulatedRun(spills=6, mean_triggers=4).records())
+    records = list(SimulatedRun(spills=6, mean_triggers=4, detectors=("tof",)).records())
     path = tmp_path / "growing.000"
     path.write_bytes(records[0].payload + records[1].payload + records[2].payload[:1000])
     for options, more, last in ((["--follow"], 4, 2), (["--follow", "--resume"], 8, 5)):
-        with start(env, path, *options) as producer:
+        with start(path, *options) as producer:
             wait_for(lambda: bool(spills(settings)))
             whole = b"".join(r.payload for r in records[:more])
             with path.open("ab") as grown:  # written anew, it would be empty for a moment, and another file
@@ -99,23 +116,21 @@ def test_a_file_that_grows_is_followed_until_ctrl_c_and_resumed(
             wait_for(lambda wanted=last: max(spills(settings)) == wanted)
             producer.send_signal(signal.SIGINT)
             _, err = producer.communicate(timeout=PATIENCE_S)
-            assert (producer.returncode, err) == (0, b"")
+            assert (producer.poll(), err) == (0, "")
     assert spills(settings) == Counter(range(6))
 
 
-def test_a_name_that_becomes_another_file_is_followed_into_it(
-    spilldeck: Spilldeck, settings: Settings, env: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_name_that_becomes_another_file_is_followed_into_it(settings: Settings, start: Start, tmp_path: Path) -> None:
     """A link that moves, a file that is replaced, and one that is written anew; each a file of the same run.
 
     The last two while nobody follows.
     """
-    pieces = [r.payload for r in SimulatedRun(spills=9, mean_triggers=4).records()]
+    pieces = [r.payload for r in SimulatedRun(spills=9, mean_triggers=4, detectors=("tof",)).records()]
     files = [b"".join(pieces[start:stop]) for start, stop in ((0, 4), (4, 6), (6, 7), (7, 8), (8, 11))]
     (tmp_path / "0.000").write_bytes(files[0])
     name = tmp_path / "current.000"
     name.symlink_to("0.000")
-    with start(env, name, "--follow") as producer:
+    with start(name, "--follow") as producer:
         wait_for(lambda: len(spills(settings)) == 3)
         (tmp_path / "1.000").write_bytes(files[1])
         (tmp_path / "link").symlink_to("1.000")
@@ -127,16 +142,16 @@ def test_a_name_that_becomes_another_file_is_followed_into_it(
     (tmp_path / "2.000").write_bytes(files[3])
     (tmp_path / "link").symlink_to("2.000")
     (tmp_path / "link").rename(name)
-    with start(env, name, "--follow", "--resume") as producer:
+    with start(name, "--follow", "--resume") as producer:
         wait_for(lambda: len(spills(settings)) == 7)
         producer.kill()
     (tmp_path / "2.000").write_bytes(files[4])
-    with start(env, name, "--follow", "--resume") as producer:
+    with start(name, "--follow", "--resume") as producer:
         wait_for(lambda: len(spills(settings)) == 9)
         producer.send_signal(signal.SIGINT)
         out, err = producer.communicate(timeout=PATIENCE_S)
-        assert (producer.returncode, out) == (0, b"2 spills acknowledged\n")
-        assert b"is another file than the one that was sent up to byte" in err
+        assert (producer.poll(), out) == (0, "2 spills acknowledged\n")
+        assert "is another file than the one that was sent up to byte" in err
     assert spills(settings) == Counter(range(9))
 
 
@@ -182,7 +197,7 @@ def test_a_run_that_begins_while_the_broker_hangs_waits_for_it(settings: Setting
     with SpillProducer(settings, on_waiting=lambda _seconds, _messages: kafka.resume()) as producer:
         kafka.suspend()
         try:
-            for record in SimulatedRun(spills=3, mean_triggers=4).records():
+            for record in SimulatedRun(spills=3, mean_triggers=4, detectors=("tof",)).records():
                 producer.send(record)
         finally:
             kafka.resume()

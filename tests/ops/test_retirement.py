@@ -221,7 +221,9 @@ def test_what_kafka_no_longer_has_is_refused_in_words_and_nothing_is_lost(
     assert not any(its.lost for its in kept.live.reader.progress().values())
     # What the refusal names shows it again.
     archive = f"{kept.settings.keeper.archive}/{LATE:08d}.spills.avro"
-    again = spilldeck_here("replay", str(LATE), "--archive", archive, "--name", "again", env=kept.live.env)
+    again = spilldeck_here(
+        "replay", str(LATE), "--archive", archive, "--name", "again", "--workers", "1", env=kept.live.env
+    )
     assert again.returncode == 0, again.stderr
     assert spilldeck_here("replays", "promote", "again", env=kept.live.env).returncode == 0
     shown = BookReader.shown(kept.live.redis, kept.settings)

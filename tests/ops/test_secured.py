@@ -27,17 +27,15 @@ from confluent_kafka.admin import (
 )
 from pydantic import SecretStr
 
-import ops.topics
 from dashboards.choices import Choices
 from dashboards.data.data import Data
 from ops.stack import LocalStack, free_port, processes
 from ops.stack.access import Access, write_own
 from ops.stack.certificates import Authority
 from ops.topics import ensure_topics
-from streams import kafka, tls
+from streams import kafka
 from streams.books.connect import check_redis, connect, connect_async
 from streams.books.reader import BookReader
-from streams.daq import producer
 from streams.daq.producer import SpillProducer
 from streams.errors import ServerError
 from streams.kafka.clients import admin
@@ -273,14 +271,6 @@ def changes(section: str, case: str, site: Site, other: LocalStack, foreign: dic
     }[case]
 
 
-@pytest.fixture
-def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have nobody wait long for what does not come."""
-    monkeypatch.setattr(ops.topics, "ASK_S", 0.5)
-    monkeypatch.setattr(producer, "CONNECT_S", 0.5)
-    monkeypatch.setattr(tls, "CONNECT_S", 1.0)
-
-
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("case", TLS_CASES)
 @pytest.mark.parametrize("section", ["kafka", "redis"])
@@ -303,7 +293,6 @@ def test_what_is_wrong_with_how_a_server_is_reached_is_said_in_words(
         assert (secret if isinstance(secret, str) else secret.get_secret_value()) not in line
 
 
-@pytest.mark.usefixtures("quickly")
 def test_who_has_no_right_is_told_so(site: Site, spilldeck_here: Spilldeck) -> None:
     ensure_topics(site.settings())
     stranger = of_user(site, "stranger")

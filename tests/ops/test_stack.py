@@ -180,7 +180,8 @@ def test_a_pid_file_of_anything_is_no_server(tmp_path: Path, content: bytes) -> 
 def test_servers_that_do_not_listen_to_reason_are_killed_all_at_the_same_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "STOP_S", 0.5)
+    stop_s = 1.0
+    monkeypatch.setattr(processes, "STOP_S", stop_s)
     stubborn = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
     names = [f"stubborn-{number}" for number in range(6)]
     servers = [processes.start(name, ["sh", "-c", stubborn], tmp_path, free_port(), keep=False) for name in names]
@@ -189,7 +190,7 @@ def test_servers_that_do_not_listen_to_reason_are_killed_all_at_the_same_time(
     assert [processes.find(name, tmp_path) for name in names] == servers
     begun = time.monotonic()
     processes.end(servers)
-    assert time.monotonic() - begun < 3 * 0.5
+    assert time.monotonic() - begun < 3 * stop_s
     assert [processes.find(name, tmp_path) for name in names] == [None] * 6
     assert not any(psutil.pid_exists(server.pid) for server in servers)
 

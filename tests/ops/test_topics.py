@@ -31,45 +31,45 @@ def admin(settings: Settings) -> AdminClient:
     return AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
 
 
-def until(shown: Callable[[], bool], within_s: float = 10) -> None:
+def until(shown: Callable[[], bool]) -> None:
     """Wait until the broker shows a change; it hears of it a little after it was made."""
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + WAIT_S
     while not shown():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
 def names(settings: Settings) -> set[str]:
-    return set(admin(settings).list_topics(timeout=10).topics)
+    return set(admin(settings).list_topics(timeout=WAIT_S).topics)
 
 
 def partitions(settings: Settings, topic: str) -> int:
-    return len(admin(settings).list_topics(timeout=10).topics[topic].partitions)
+    return len(admin(settings).list_topics(timeout=WAIT_S).topics[topic].partitions)
 
 
 def create(settings: Settings, topic: str, count: int) -> None:
     client = admin(settings)  # held: a client that is collected cancels what it was asked
-    client.create_topics([NewTopic(topic, count, 1)])[topic].result(10)
+    client.create_topics([NewTopic(topic, count, 1)])[topic].result(WAIT_S)
     until(lambda: topic in names(settings))
 
 
 def delete(settings: Settings, topic: str) -> None:
     client = admin(settings)
-    client.delete_topics([topic])[topic].result(10)
+    client.delete_topics([topic])[topic].result(WAIT_S)
     until(lambda: topic not in names(settings))
 
 
 def config(settings: Settings, topic: str) -> dict[str, str]:
     resource = ConfigResource(ResourceType.TOPIC, topic)
     client = admin(settings)
-    return {name: entry.value for name, entry in client.describe_configs([resource])[resource].result(10).items()}
+    return {name: entry.value for name, entry in client.describe_configs([resource])[resource].result(WAIT_S).items()}
 
 
 def set_config(settings: Settings, topic: str, key: str, value: str) -> None:
     entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     client = admin(settings)
-    client.incremental_alter_configs([resource])[resource].result(10)
+    client.incremental_alter_configs([resource])[resource].result(WAIT_S)
     until(lambda: config(settings, topic)[key] == value)
 
 
@@ -273,7 +273,7 @@ def test_partitions_are_not_added_while_workers_run_unless_somebody_insists(
     workers = workers_on(settings)
     workers.start()
     client = admin(settings)
-    until(lambda: bool(running_workers(settings, client)), WAIT_S)  # processes that start
+    until(lambda: bool(running_workers(settings, client)))  # processes that start
     line = assert_one_sentence(spilldeck_here("topics", "apply", env=more), 3)
     assert f"1 of the group {settings.kafka.topic_prefix}spilldeck-live on 127.0.0.1: stop them" in line
     assert partitions(settings, Topics.of(settings).raw) == 4
@@ -281,12 +281,12 @@ def test_partitions_are_not_added_while_workers_run_unless_somebody_insists(
     set_config(settings, Topics.of(settings).raw, "retention.ms", "60000")
     assert spilldeck_here("topics", "apply", env=environment(settings)).returncode == 0
     workers.stop()
-    until(lambda: not running_workers(settings, client), WAIT_S)
+    until(lambda: not running_workers(settings, client))
     assert spilldeck_here("topics", "apply", env=more).returncode == 0
     assert partitions(settings, Topics.of(settings).raw) == 6
     workers = workers_on(with_kafka(settings, partitions=6))
     workers.start()
-    until(lambda: bool(running_workers(settings, client)), WAIT_S)  # processes that start
+    until(lambda: bool(running_workers(settings, client)))  # processes that start
     env = environment(with_kafka(settings, partitions=7))
     assert spilldeck_here("topics", "apply", "--force", env=env).returncode == 0
     assert partitions(settings, Topics.of(settings).raw) == 7
@@ -319,7 +319,7 @@ def test_workers_that_start_together_do_not_hinder_each_other(settings: Settings
     together, errors = threading.Barrier(4), []
 
     def start() -> None:
-        together.wait(10)
+        together.wait(WAIT_S)
         try:
             ensure_topics(settings)
         except ServerError as error:
@@ -329,7 +329,7 @@ def test_workers_that_start_together_do_not_hinder_each_other(settings: Settings
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(WAIT_S)
     assert errors == []
     assert differences(settings) == []
 
@@ -340,7 +340,7 @@ def test_a_topic_of_which_another_broker_has_not_heard_yet_is_not_there_yet(
     # One broker lists all topics, and the one that is asked for their settings is behind it.
     topics = Topics.of(settings)
     apply(settings)
-    listed = admin(settings).list_topics(timeout=10)
+    listed = admin(settings).list_topics(timeout=WAIT_S)
     delete(settings, topics.runs)
     monkeypatch.setattr(AdminClient, "list_topics", lambda *_, **__: listed)
     assert [(d.topic, d.change) for d in differences(settings)] == [(topics.runs, Change.CREATE)]

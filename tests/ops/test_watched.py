@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops.stack import LocalStack
 from ops.topics import ensure_topics
-from streams.agents.state import SAY_S
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.experiments.mice.simulator import SimulatedRun
@@ -57,8 +55,20 @@ def parts(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         running.until("worker", "/metrics", lambda _, told: value(told, f"{COUNTED}_total") == SPILLS - 1)
         running.until("page", "/metrics", lambda _, told: value(told, "spilldeck_run") == RUN)
         running.until("alarms", "/metrics", lambda _, told: value(told, "spilldeck_run") == RUN)
-        time.sleep(SAY_S + 1)  # for the line of what became of the spills
+        # Every ten seconds it says what became of the spills.
+        running.until("worker", "/live", lambda *_: sum(became_of_spills(running)) >= SPILLS + 1)
         yield running
+
+
+def lines_of(parts: Site, name: str) -> list[dict[str, Any]]:
+    """Return the lines of a part's log that are whole."""
+    return [json.loads(line) for line in parts.log(name).rpartition("\n")[0].splitlines()]
+
+
+def became_of_spills(parts: Site) -> list[int]:
+    """Return how many spills were counted, rejected and duplicates, as a worker's log has it."""
+    spills = [each for each in lines_of(parts, "worker") if each["event"] == "spills"]
+    return [sum(each[what] for each in spills) for what in ("counted", "rejected", "duplicates")]
 
 
 def samples(told: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -140,7 +150,7 @@ def test_no_secret_is_in_what_a_part_tells_or_logs(parts: Site, name: str) -> No
 @servers
 @pytest.mark.parametrize("name", OURS)
 def test_each_line_of_a_log_is_an_object_of_json_and_the_first_says_what_starts(parts: Site, name: str) -> None:
-    lines = [json.loads(line) for line in parts.log(name).splitlines()]
+    lines = lines_of(parts, name)
     assert lines[0]["event"] == f"the {CALLED.get(name, name)} starts"
     assert {"timestamp", "level", "version", "session", "experiment", "kafka", "redis"} <= lines[0].keys()
     assert "ready" in [each["event"] for each in lines]
@@ -149,14 +159,13 @@ def test_each_line_of_a_log_is_an_object_of_json_and_the_first_says_what_starts(
 
 @servers
 def test_a_workers_log_says_its_partitions_runs_and_what_became_of_spills(parts: Site) -> None:
-    lines = [json.loads(line) for line in parts.log("worker").splitlines()]
+    lines = lines_of(parts, "worker")
     said = {each["event"]: each for each in lines}
     assert said["partitions are shared anew"]["partitions"] == "0, 1, 2, 3"
     assert said["ready"]["does"] == "4 partitions, 0 messages behind"
     assert said["a run comes"]["run"] == RUN
     spills = [each for each in lines if each["event"] == "spills"]
-    totals = [sum(each[what] for each in spills) for what in ("counted", "rejected", "duplicates")]
-    assert totals == [SPILLS - 1, 1, 1]
+    assert became_of_spills(parts) == [SPILLS - 1, 1, 1]
     assert all(each["ms_each"] > 0 and each["run"] == RUN for each in spills)
 
 

