@@ -39,7 +39,7 @@ from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.wire import decode
 from tests.workers import environment
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 
 PLAIN, TYPED, BY_HAND, TWICE, CONFLICTING, DAMAGED, AS_JSON, MIXED, WITHOUT_SPILLS = range(900_321, 900_330)
 OURS, WAITING, REPLACED = range(900_331, 900_334)

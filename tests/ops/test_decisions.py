@@ -30,7 +30,7 @@ from tests.ops.test_keeper import summary, tof_alone
 from tests.ops.test_replay import begin_replay, spills_of
 from tests.wire import decode
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 
 RUN, OTHER = 900_361, 900_362
 WAIT_S = 60.0

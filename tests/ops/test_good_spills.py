@@ -22,7 +22,7 @@ from tests.live import RUNS, Live, count_live, interleaved, settings_on, small_r
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_decisions import done
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 
 RULES = """
 [[tof_and_trackers]]

@@ -39,7 +39,7 @@ from tests.live import OWN_TABLES, Live, count_live, own_run, settings_on, small
 from tests.ops.conftest import Spilldeck
 from tests.tables import naming
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 
 ARCHIVED, REFUSED, BY_COMMAND = 900_392, 900_393, 900_394
 OF_EARLIER_DAYS, WITH_LESS = 900_374, 900_375

@@ -26,7 +26,7 @@ from tests.live import Live, Record, count_live, settings_on
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.redis_servers import until
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 
 GOOD, DEAD, AGAIN = 900_061, 900_062, 900_063
 PLOT = "hslabhits10"

@@ -45,7 +45,7 @@ from tests.kafka import ends
 from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, settings_on, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 
 RUNNING = 900_399
 OF_A_TYPE = range(900_384, 900_387)

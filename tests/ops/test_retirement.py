@@ -32,7 +32,7 @@ from tests.live import Live, count_live, settings_on, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_keeper import tof_alone
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 
 OLD, LATE, WITHOUT_FILES, NEWEST = 900_501, 900_502, 900_503, 900_504
 

@@ -18,7 +18,7 @@ from tests.begun import Heard
 from tests.lanes import again
 from tests.live import Live, small_run
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 
 MEANWHILE = 900_413
 WAIT_S = 60.0
@@ -45,7 +45,6 @@ def of_selftests(names: Iterable[object]) -> list[object]:
 
 
 @again
-@pytest.mark.timeout(300)  # two self-tests, on a machine that may be busy
 def test_one_that_was_killed_is_found_and_removed_and_live_notices_nothing(live: Live, tmp_path: Path) -> None:
     before = topics(live)
     killed = Heard(["selftest"], env=os.environ | live.env, said=tmp_path)
