@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Request, Response, expect, sync_playwright
@@ -129,8 +130,22 @@ def site(stack: LocalStack, program: str, tmp_path_factory: pytest.TempPathFacto
     assert kafka is not None
     with Running(settings, directory, environment(settings)) as running:
         running.start("worker", "worker")
-        yield Site(settings, running, running.start("page", "dashboard"), redis, kafka)
+        site = Site(settings, running, running.start("page", "dashboard"), redis, kafka)
+        until_served(f"{site.address}/who")
+        yield site
     redis.end()
+
+
+def until_served(address: str) -> None:
+    """Wait until somebody answers at an address."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            with urlopen(address, timeout=WAIT_S):
+                return
+        except OSError:
+            assert time.monotonic() < deadline, f"nobody answers at {address}"
+            time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")
@@ -225,10 +240,16 @@ def page(kept: Page, site: Site, seen: Seen) -> Iterator[Page]:
 
 
 @pytest.fixture
-def fresh_page(chromium: Browser, site: Site, seen: Seen) -> Iterator[Page]:
+def new_page(chromium: Browser, site: Site, seen: Seen) -> Iterator[Callable[[], Page]]:
+    """Return what gives an empty page of a browser that has loaded nothing before, each time it is asked."""
+    with ExitStack() as opened:
+        yield lambda: opened.enter_context(_watched(opened.enter_context(_context(chromium, site)), site, seen))
+
+
+@pytest.fixture
+def fresh_page(new_page: Callable[[], Page]) -> Page:
     """Return an empty page of a browser that has loaded nothing before."""
-    with _context(chromium, site) as context, _watched(context, site, seen) as page:
-        yield page
+    return new_page()
 
 
 @pytest.fixture(scope="session")
@@ -320,13 +341,13 @@ def go_to(page: Page, address: str) -> None:
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
-            page.goto(address)
-        except Error:  # the browser's own page that says so may come in between, too
-            if time.monotonic() > deadline:
-                raise
+            page.request.get(address)
+        except Error:
+            assert time.monotonic() < deadline, "the page's process does not answer"
             time.sleep(0.1)
         else:
-            return
+            break
+    page.goto(address)
 
 
 def open_page(page: Page, address: str = "/") -> None:

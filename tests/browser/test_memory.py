@@ -14,6 +14,7 @@ UPDATES, MAY_GROW_MB = 20, 4
 
 
 @again
+@pytest.mark.timeout(300)  # thirty updates, one after the other, on a machine that may be busy
 def test_updates_leave_nothing_behind_in_browser_or_server(site: Site, fresh_page: Page) -> None:
     run, page = site.new_run(mean_triggers=100), fresh_page
     open_page(page, f"/?run={run.run}")

@@ -16,7 +16,8 @@ from streams.books.sessions import Sessions
 from streams.experiments.mice.simulator import SimulatedRun
 from tests.browser.conftest import COUNTS, WAIT_S, Site, drawn, faults, open_page, until_drawn, until_equal
 
-pytestmark = [pytest.mark.servers, pytest.mark.browser]
+# The first one has a replay's process begin after all those of the site, on a machine that may be busy.
+pytestmark = [pytest.mark.servers, pytest.mark.browser, pytest.mark.timeout(300)]
 
 REPLAYED, SPILLS = 6, 9
 SESSION = "replay-Again"
