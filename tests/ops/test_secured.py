@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -41,6 +42,7 @@ from streams.daq import producer
 from streams.daq.producer import SpillProducer
 from streams.errors import ServerError
 from streams.kafka.clients import admin
+from streams.kafka.records import Records
 from streams.settings import KafkaSettings, Mechanism, RedisSettings, Settings, load_settings
 from streams.topics import Topics
 from tests.conftest import WAIT_S, wait_until_counted
@@ -57,6 +59,8 @@ RUN = 900_040
 WRONG, OF_SCRAM = "wrong-hunter2", "scram-hunter2"
 PREFIX = "site."
 ANSWER_S = 10
+READERS = 12
+"""Every third or so waited for the other end of TLS."""
 ALLOW = AclPermissionType.ALLOW
 
 
@@ -178,6 +182,24 @@ def test_both_libraries_show_a_password_in_each_way(site: Site, mechanism: Mecha
     client.produce(topic, b"value", key=b"key", partition=0)
     assert client.flush(ANSWER_S) == 0
     assert [m.offset() for m in messages(settings, topic)][-1:] == [before]
+
+
+def test_a_reader_of_a_worker_ends_its_connections_at_once(site: Site) -> None:
+    settings = site.settings()
+    ensure_topics(settings)
+    servers, topic = [settings.kafka.bootstrap_servers], Topics.of(settings).runs
+    before = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    try:
+        for _ in range(READERS):
+            reader = Records(settings.kafka, servers, topic, 0, 0, ANSWER_S)
+            while reader.next() is not None:
+                pass
+            begun_s = time.monotonic()
+            reader.close()
+            assert time.monotonic() - begun_s < ANSWER_S / 2
+    finally:
+        asyncio.set_event_loop_policy(before)
 
 
 class Expired:
