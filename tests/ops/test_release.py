@@ -261,22 +261,22 @@ def test_a_release_that_refuses_the_settings_is_not_used(tmp_path: Path, spillde
 
 
 def test_who_uses_another_release_is_not_told_to_start_itself_anew(releases: Releases, tmp_path: Path) -> None:
-    shelf = made_up(releases.directory, "next", "exit 0")
+    shelf = made_up(releases.directory, "later", "exit 0")
     shelf.use(NAME)
     try:
         done = subprocess.run(
-            [shelf.command("current"), "release", "use", "next"],
+            [shelf.command("current"), "release", "use", "later"],
             env=plain_environment() | releases.env,
             cwd=tmp_path,
             capture_output=True,
             text=True,
             check=True,
         )
-        assert done.stdout.splitlines() == [f"next is current, {NAME} is what `release back` goes back to"]
+        assert done.stdout.splitlines() == [f"later is current, {NAME} is what `release back` goes back to"]
     finally:
         for link in ("current", "previous"):
             (releases.directory / link).unlink()
-        shutil.rmtree(releases.directory / "next")
+        shutil.rmtree(releases.directory / "later")
 
 
 def test_a_release_that_runs_is_not_removed(releases: Releases, spilldeck_here: Spilldeck) -> None:
