@@ -261,7 +261,7 @@ def test_a_release_that_refuses_the_settings_is_not_used(tmp_path: Path, spillde
 
 
 def test_who_uses_another_release_is_not_told_to_start_itself_anew(releases: Releases, tmp_path: Path) -> None:
-    shelf = made_up(releases.directory, "later", "exit 0")
+    shelf = made_up(releases.directory, "later", "echo '{}'")
     shelf.use(NAME)
     try:
         done = subprocess.run(
@@ -275,7 +275,7 @@ def test_who_uses_another_release_is_not_told_to_start_itself_anew(releases: Rel
         assert done.stdout.splitlines() == [f"later is current, {NAME} is what `release back` goes back to"]
     finally:
         for link in ("current", "previous"):
-            (releases.directory / link).unlink()
+            (releases.directory / link).unlink(missing_ok=True)
         shutil.rmtree(releases.directory / "later")
 
 
