@@ -1,5 +1,6 @@
 """The link `current` is switched, and the workers of this machine that were started through it follow."""
 
+import os
 import time
 from collections.abc import Callable
 
@@ -61,7 +62,7 @@ def _workers(shelf: Shelf) -> dict[int, str]:
 
 def _tell_of_others(shelf: Shelf, name: str, say: Callable[[str], object]) -> None:
     for part in shelf.parts():
-        if part.follows and part.release != name:
+        if part.follows and part.release != name and part.process != os.getpid():
             say(f"process {part.process} ({part.does}) is of {part.release} still: start it anew when it suits")
 
 

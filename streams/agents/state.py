@@ -107,7 +107,8 @@ class WorkerState:
 
     def ends_at(self, number: int, end: int, *, at_least: bool = False) -> None:
         """Take note of the offset that a partition's next message will get, or that it gets no lower one."""
-        if (known := self._partitions.get(number)) is not None:
+        # A look that began before partitions moved may take over one that is another's now.
+        if number in (self._assigned or ()) and (known := self._partitions.get(number)) is not None:
             lag = self._lags.setdefault(number, _Lag())
             lag.look(self._clock(), max(end, lag.end) if at_least else end, known.state.next)
 
@@ -169,7 +170,7 @@ class WorkerState:
             return
         yield Value(metrics.WORKER_PARTITIONS, len(self._assigned))
         yield Value(metrics.WORKER_RUN, self._run if self._run != NO_RUN else None)
-        there = self._partitions.copy()
+        there = {number: known for number, known in self._partitions.copy().items() if number in self._assigned}
         yield Value(metrics.WORKER_REPAIRS, sum(len(known.state.repairs) for known in there.values()))
         for number, messages, seconds in self._behind():
             yield Value(metrics.PARTITION_LAG, messages, (str(number),))

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import faust
@@ -68,7 +68,7 @@ def add_watch(
     @app.timer(WATCH_S)
     async def watch() -> None:
         watching[:] = watching or [Watch(reading, partitions, Deafness(progress).well, looked)]
-        await watching[0].look(tp.partition for tp in app.consumer.assignment() if tp.topic == topic)
+        await watching[0].look(lambda: {tp.partition for tp in app.consumer.assignment() if tp.topic == topic})
 
 
 class Watch:
@@ -97,10 +97,12 @@ class Watch:
         self._looked = looked
         self._written: dict[int, str] = {}
 
-    async def look(self, assigned: Iterable[int]) -> None:
+    async def look(self, assigned: Callable[[], Collection[int]]) -> None:
         """Look after the partitions that are the worker's now."""
         waits, why = False, ""
-        for partition in sorted(assigned):
+        for partition in sorted(assigned()):
+            if partition not in assigned():  # it moved meanwhile: whoever has it would lose it to this worker
+                continue
             try:
                 waits |= not await self._reading.look_after(partition)
             except SERVER_ERRORS as error:

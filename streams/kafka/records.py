@@ -48,7 +48,8 @@ class Records:
         self._place = TopicPartition(topic, partition)
         self._timeout_s = timeout_s
         self._ahead: deque[Any] = deque()
-        self._loop = asyncio.new_event_loop()
+        # Not the worker's uvloop: that waits for half a minute, as it happens, for the other end of TLS to close.
+        self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._consumer: Any = None

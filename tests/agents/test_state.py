@@ -136,6 +136,26 @@ def test_what_kafka_says_when_it_is_asked_is_noted(state: WorkerState, partition
     assert (metrics.PARTITION_LAG, "3") not in figures(state)
 
 
+def test_what_moved_to_another_while_it_was_looked_after_is_not_told(
+    state: WorkerState, partitions: Partitions, clock: Clock
+) -> None:
+    state.joined([0, 1])
+    state.joined([0])
+    partitions[1] = at(3, round(time.time() * 1000), {7: 1})
+    state.ends_at(1, 9)
+    state.looked("")
+    clock.now_s += 10
+    for again in range(3):
+        state.ends_at(1, 9 + again)
+        state.looked("")
+        clock.now_s += 15
+    state.looked("")
+    assert list(state.faults()) == []
+    now = figures(state)
+    assert not {(metrics.PARTITION_LAG, "1"), (metrics.PARTITION_FRESHNESS, "1")} & set(now)
+    assert now[metrics.WORKER_REPAIRS,] == 0
+
+
 def test_what_became_of_spills_is_said_while_some_come(state: WorkerState) -> None:
     state.say()
     with capture_logs() as logs:

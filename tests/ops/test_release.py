@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -257,6 +258,25 @@ def test_a_release_that_refuses_the_settings_is_not_used(tmp_path: Path, spillde
     assert "the release strict does not answer to `spilldeck config show --json`" in line
     assert "the settings are wrong" in line
     assert shelf.linked("current") is None
+
+
+def test_who_uses_another_release_is_not_told_to_start_itself_anew(releases: Releases, tmp_path: Path) -> None:
+    shelf = made_up(releases.directory, "later", "echo '{}'")
+    shelf.use(NAME)
+    try:
+        done = subprocess.run(
+            [shelf.command("current"), "release", "use", "later"],
+            env=plain_environment() | releases.env,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.splitlines() == [f"later is current, {NAME} is what `release back` goes back to"]
+    finally:
+        for link in ("current", "previous"):
+            (releases.directory / link).unlink(missing_ok=True)
+        shutil.rmtree(releases.directory / "later")
 
 
 def test_a_release_that_runs_is_not_removed(releases: Releases, spilldeck_here: Spilldeck) -> None:

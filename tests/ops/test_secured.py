@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -39,6 +40,7 @@ from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.errors import ServerError
 from streams.kafka.clients import admin
+from streams.kafka.records import Records
 from streams.settings import KafkaSettings, Mechanism, RedisSettings, Settings, load_settings
 from streams.topics import Topics
 from tests.conftest import WAIT_S, wait_until_counted
@@ -176,6 +178,22 @@ def test_both_libraries_show_a_password_in_each_way(site: Site, mechanism: Mecha
     client.produce(topic, b"value", key=b"key", partition=0)
     assert client.flush(ANSWER_S) == 0
     assert [m.offset() for m in messages(settings, topic)][-1:] == [before]
+
+
+def test_a_reader_of_a_worker_does_not_wait_for_the_other_end_of_tls(site: Site) -> None:
+    settings = site.settings()
+    ensure_topics(settings)
+    servers, topic = [settings.kafka.bootstrap_servers], Topics.of(settings).runs
+    before = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # as in a worker
+    try:
+        with closing(Records(settings.kafka, servers, topic, 0, 0, ANSWER_S)) as reader:
+            while reader.next() is not None:
+                pass
+            # With uvloop's one end in fourteen takes ten seconds.
+            assert isinstance(reader._loop, asyncio.SelectorEventLoop)
+    finally:
+        asyncio.set_event_loop_policy(before)
 
 
 class Expired:

@@ -181,7 +181,7 @@ class Worker:
     async def _look_after(self) -> None:
         while True:
             await self.host.sleep(self._scale.watch_s)
-            await self._watch.look(set(self.consumer.assigned))
+            await self._watch.look(lambda: set(self.consumer.assigned))
             if self._now() - self._well_at > max(watch.DEAF_S, DEAF_LOOKS * self._scale.watch_s):
                 raise DeafError("nothing was taken for a minute, though there is something")
 
