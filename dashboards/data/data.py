@@ -251,7 +251,9 @@ class Data:
 
     def _watch_kafka(self) -> None:
         while not self._stopped.is_set():
-            self._broker = now = self._broker_watcher.look(self._broker)
+            now = self._broker_watcher.look(self._broker)
+            self._store_watcher.came(now.spans)
+            self._broker = now
             self._kafka_known.say(now.why if now.lost_s else "; ".join(now.warnings))
             self._stopped.wait(LOOK_S)
 

@@ -107,6 +107,10 @@ class StoreWatcher:
         self._risks_s = float("-inf")
         """When Redis was last asked how it is set, monotonic."""
 
+    def came(self, spans: Spans) -> None:
+        """Take note of what Kafka has, from another thread: Redis may not answer."""
+        self._waiting.came(spans)
+
     def look(self, last: Store, spans: Spans, wanted: Sequence[Wanted]) -> Store:
         """Return what there is now, given what was seen before; whatever goes wrong becomes a state.
 

@@ -23,17 +23,27 @@ class Waiting:
 
 
 class WaitingWatcher:
-    """Remembers when what was seen to come."""
+    """Remembers when what was seen to come.
+
+    One thread says what came, another one how far the books are: what comes while nobody can say that waits, too.
+    """
 
     def __init__(self) -> None:
         self._unprocessed: deque[tuple[float, Spans]] = deque()
+        self._last: Spans = ()
+
+    def came(self, spans: Spans) -> None:
+        """Take note of what Kafka has."""
+        if spans != self._last and len(self._unprocessed) < SPANS_KEPT:
+            self._unprocessed.append((time.time(), spans))
+        self._last = spans
 
     def look(self, spans: Spans, progress: Mapping[int, Progress]) -> Waiting:
         """Return what is on its way, given what Kafka has and how far the books are."""
-        unprocessed = self._unprocessed
-        if spans and len(unprocessed) < SPANS_KEPT and (not unprocessed or unprocessed[-1][1] != spans):
-            unprocessed.append((time.time(), spans))
+        unprocessed, messages = self._unprocessed, behind(spans, progress)
         # Under a steady stream something is always under way: what counts is how long one message waits.
         while unprocessed and not behind(unprocessed[0][1], progress):
             unprocessed.popleft()
-        return Waiting(messages=behind(spans, progress), since_s=unprocessed[0][0] if unprocessed else 0.0)
+        if messages and not unprocessed:  # the books went back, as where Redis was restored
+            unprocessed.append((time.time(), spans))
+        return Waiting(messages=messages, since_s=unprocessed[0][0] if unprocessed else 0.0)

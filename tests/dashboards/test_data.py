@@ -2,6 +2,7 @@
 
 import re
 import socket
+import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from dashboards.app import serve
 from dashboards.choices import LAST_MINUTE, Choices
 from dashboards.data import Data, View, broker
 from dashboards.data import store as store_of_the_page
+from dashboards.data.store import StoreWatcher
 from ops.stack import free_port
 from ops.stack import redis as redis_server
 from ops.topics import ensure_topics
@@ -331,3 +333,19 @@ def test_an_address_of_another_machine_is_not_blamed_on_the_port(settings: Setti
     own = load_settings(redis=settings.redis, dashboard=DashboardSettings(host=host, port=free_port()))
     with pytest.raises(ServerError, match=r"choose another address in dashboard\.host"):
         serve(own)
+
+
+def test_what_came_while_redis_did_not_answer_waits_from_when_it_came(
+    quick: Settings, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_topics(quick)
+    until(data, lambda _: data._broker.spans == ((0, 0),) * 4)
+    answers, look = threading.Event(), StoreWatcher.look
+    monkeypatch.setattr(StoreWatcher, "look", lambda *told: answers.wait(60) and look(*told))
+    with SpillProducer(quick) as producer:
+        producer.send(SimulatedRun(run=RUN, mean_triggers=2).spill(0).raw)
+    until(data, lambda _: sum(end for _, end in data._broker.spans) == 1)
+    known_s = time.time()
+    answers.set()
+    until(data, lambda v: v.behind == 1)
+    assert data._store.waiting.since_s <= known_s
