@@ -35,24 +35,47 @@
     const link = document.querySelector("#navigation a[data-waiting]");
     return link ? link.dataset.waiting.split(" ").filter(Boolean).map(each => each.split(":")) : null;
   };
-  // Of several tabs the first that asks has it: what was heard is kept where all see it, behind a lock where there are any
-  // (without TLS there are none but on this machine, and two tabs that look in the same instant may both sound).
-  const alone = then => (navigator.locks ? navigator.locks.request(HEARD, then) : then());
-  const look = () => {
-    const now = waiting();
-    if (!now || !isOn() || !canSound()) return;
-    alone(() => {
-      const heard = kept(HEARD, {}), time = Date.now();
-      const due = now.filter(([, id]) => {
+  // What was heard is kept where one tab has it at a time: what another one wrote to localStorage comes late.
+  const open = () => new Promise((resolve, reject) => {
+    const asked = indexedDB.open(HEARD);
+    asked.onupgradeneeded = () => asked.result.createObjectStore(HEARD);
+    Object.assign(asked, { onsuccess: () => resolve(asked.result), onerror: () => reject(asked.error) });
+  });
+  let opened, own = {};
+  // Has `change` make of what was heard what is heard from now on, and returns what else it gives.
+  const changed = async change => {
+    try {
+      const its = (await (opened ??= open())).transaction(HEARD, "readwrite"), store = its.objectStore(HEARD);
+      return await new Promise((resolve, reject) => {
+        let found;
+        store.get(HEARD).onsuccess = ({ target }) => {
+          const { now, due } = change(target.result ?? {});
+          found = due;
+          store.put(Object.fromEntries(Object.entries(now).slice(-KEPT_HEARD)), HEARD);
+        };
+        Object.assign(its, { oncomplete: () => resolve(found), onabort: () => reject(its.error) });
+      });
+    } catch { // a browser that keeps nothing: each tab by itself
+      const { now, due } = change(own);
+      own = now;
+      return due;
+    }
+  };
+  // Of several tabs the first that asks has it.
+  const look = async () => {
+    const waits = waiting();
+    if (!waits?.length || !isOn() || !canSound()) return;
+    const time = Date.now();
+    const due = await changed(heard => {
+      const due = waits.filter(([, id]) => {
         const [times, at] = heard[id] ?? [0, 0];
         return times < TIMES && time - at >= AGAIN_MS;
       });
-      if (!due.length) return;
-      for (const [, id] of due) heard[id] = [(heard[id]?.[0] ?? 0) + 1, time];
-      keep(HEARD, Object.fromEntries(Object.entries(heard).slice(-KEPT_HEARD)));
-      const order = Object.keys(TONES);
-      play(due.map(([priority]) => priority).sort((one, other) => order.indexOf(one) - order.indexOf(other))[0]);
+      return { now: { ...heard, ...Object.fromEntries(due.map(([, id]) => [id, [(heard[id]?.[0] ?? 0) + 1, time]])) }, due };
     });
+    if (!due.length) return;
+    const order = Object.keys(TONES);
+    play(due.map(([priority]) => priority).sort((one, other) => order.indexOf(one) - order.indexOf(other))[0]);
   };
   const show = () => {
     // Whoever relies on being called has to be told on every page that he is not; see the style sheet.
@@ -68,7 +91,8 @@
   const turn = async () => {
     const on = !isOn();
     // What is there already is no news to who switches it on.
-    if (on) keep(HEARD, { ...kept(HEARD, {}), ...Object.fromEntries((waiting() ?? []).map(([, id]) => [id, [TIMES, Date.now()]])) });
+    const there = Object.fromEntries((waiting() ?? []).map(([, id]) => [id, [TIMES, Date.now()]]));
+    if (on) await changed(heard => ({ now: { ...heard, ...there } }));
     keep(KEPT, on);
     await wake();
     show();

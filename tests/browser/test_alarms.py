@@ -33,12 +33,16 @@ def raised(site: Site, run: SimulatedRun, priority: Priority = Priority.MEDIUM) 
     (action,) = due_actions(Due(cleared=(), raised=(its,)))
     with connect(site.settings) as redis:
         decide(site.settings, redis, action)
-        yield its
-        decide(site.settings, redis, new_action(ActionKind.CLEAR_ALARM, its.id, origin="a test", reason="it is over"))
-        there = newest(site.settings, redis)().alarms
-        found = find(there, its.id)
-        if found is not None and not found.is_over:
-            decide(site.settings, redis, acknowledge_action(there, its.id, act_id="after-the-test", origin="a test"))
+        try:
+            yield its
+        finally:
+            over = new_action(ActionKind.CLEAR_ALARM, its.id, origin="a test", reason="it is over")
+            decide(site.settings, redis, over)
+            there = newest(site.settings, redis)().alarms
+            found = find(there, its.id)
+            if found is not None and not found.is_over:
+                seen = acknowledge_action(there, its.id, act_id="after-the-test", origin="a test")
+                decide(site.settings, redis, seen)
 
 
 @pytest.fixture
