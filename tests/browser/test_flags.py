@@ -99,11 +99,8 @@ def test_26_a_shifter_flags_a_run_and_another_browser_sees_it_within_a_second(
     begun = time.monotonic()
     # As often as a picture is drawn: what expects something asks ever less often.
     is_bad = "() => document.querySelector('button.flag')?.innerText.includes('✕ bad 25 %')"
-    page.wait_for_function(is_bad)
-    ours = time.monotonic() - begun
     other.wait_for_function(is_bad)
-    # A busy machine takes longer for both; the other's must not wait for anything more.
-    assert time.monotonic() - begun - ours < 1.0
+    assert time.monotonic() - begun < 1.0
     expect(page.locator("#flag-status")).to_have_text(f"Noted: run {played.run} is bad.")
     expect(page.locator("table.flags")).to_contain_text("<b>the station tripped</b>")
     expect(page.locator("#flags-shares")).to_contain_text("25 % bad, 75 % not looked at; 1 not verified")

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -20,7 +19,7 @@ from streams.settings import DashboardSettings
 from tests.browser.conftest import WAIT_S, Site, environment, faults, go_to, open_page, until_drawn
 from tests.browser.test_alarms import TELEPHONE_BYTES, WORDS, raised
 from tests.browser.test_flags import SPILLS, played
-from tests.ops.test_alarms import Hook
+from tests.ops.test_alarms import Hook, listening
 
 __all__ = ["played"]
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
@@ -30,29 +29,25 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture(scope="module")
-def listening() -> Iterator[Hook]:
-    with Hook() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+def logbook() -> Iterator[Hook]:
+    with listening() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
-def hook(listening: Hook) -> Hook:
+def hook(logbook: Hook) -> Hook:
     """Return the logbook, to which nothing was told."""
-    listening.status = 200
-    listening.told.clear()
-    return listening
+    logbook.status = 200
+    logbook.told.clear()
+    return logbook
 
 
 @pytest.fixture(scope="module")
-def address(site: Site, listening: Hook) -> Iterator[str]:
+def address(site: Site, logbook: Hook) -> Iterator[str]:
     """Serve a page of which the site has a logbook; return where."""
     settings = site.settings.model_copy(update={"dashboard": DashboardSettings(port=free_port())})
     here = f"http://127.0.0.1:{settings.dashboard.port}"
-    its = {"SPILLDECK_LOGBOOK__WEBHOOK": listening.address, "SPILLDECK_DASHBOARD__URL": here}
+    its = {"SPILLDECK_LOGBOOK__WEBHOOK": logbook.address, "SPILLDECK_DASHBOARD__URL": here}
     with Running(settings, site.running.directory, environment(settings) | its) as running:
         running.start("page with a logbook", "dashboard")
         yield here

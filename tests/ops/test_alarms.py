@@ -335,14 +335,21 @@ class _Answer(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def hook() -> Iterator[Hook]:
+@contextmanager
+def listening() -> Iterator[Hook]:
+    """Serve what alarms, or notes, are told to."""
     with Hook() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with listening() as server:
+        yield server
 
 
 @contextmanager
