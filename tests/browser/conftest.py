@@ -298,20 +298,23 @@ def until_equal(page: Page, name: str, expression: str, wanted: Any) -> None:
 
 def until_pointed_at(page: Page, name: str, point: str, words: str) -> None:
     """Point at a place of a figure, an expression of `xaxis` and `yaxis` in pixels, until it says these words."""
-    until_taken(page, name)
     place = f"""(() => {{
-        const area = plot.querySelector(".nsewdrag").getBoundingClientRect();
+        const area = plot.querySelector(".nsewdrag")?.getBoundingClientRect();
+        if (!area) return null;
         const {{xaxis, yaxis}} = plot.querySelector(".graph")._fullLayout;
         const larger = area.width / xaxis._length, [x, y] = {point};
         return [area.x + larger * x, area.y + larger * y];
     }})()"""
-    said, deadline = page.locator(f"[id*='\"{name}\"'] .hoverlayer").first, time.monotonic() + WAIT_S
-    while not re.search(words, said.text_content() or ""):
-        # Again, if the plot was drawn anew only after one had pointed at it.
-        assert time.monotonic() < deadline, said.text_content()
+    deadline, said = time.monotonic() + WAIT_S, ""
+    while not re.search(words, said):
+        # Again, if the plot was drawn anew only after one had pointed at it, or was that of the page that was left.
+        assert time.monotonic() < deadline, said
+        until_taken(page, name)
         page.mouse.move(0, 0)
-        page.mouse.move(*drawn(page, name, place))
-        page.wait_for_timeout(200)
+        if at := drawn(page, name, place):
+            page.mouse.move(*at)
+            page.wait_for_timeout(200)
+            said = drawn(page, name, "plot.querySelector('.hoverlayer')?.textContent") or ""
 
 
 def until_taken(page: Page, name: str) -> None:
