@@ -16,8 +16,9 @@ from streams.errors import ServerError
 from streams.settings import Settings
 from streams.topics import Topics
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
-"""Pauses between tries while Kafka or Redis does not answer; each is twice the one before."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 1.0
+"""Pauses between tries while Kafka or Redis does not answer, each twice the one before: what is shown must not be old
+because a worker sleeps while the server is back."""
 
 SERVER_ERRORS = (RedisError, KafkaError, ProducerSendError, ServerError)
 """What says that a server is away. Faust wraps the producer's error in one of its own."""
