@@ -103,9 +103,15 @@ def _colour(verdict: PlotVerdict | None, theme: Theme) -> str:
 
 def axis_title(name: str, text: str) -> dict[str, Any]:
     """Return the title of ``xaxis`` or ``yaxis``."""
-    # Two lines of about the same length look better than a long one and a word.
-    level = LEVEL_WIDTH if len(text) <= LEVEL_WIDTH else len(text) // 2 + LEVEL_WIDTH // 8
-    return {"text": wrapped(text, level if name == "xaxis" else UPRIGHT_WIDTH), "font": {"size": 13}}
+    width = LEVEL_WIDTH if name == "xaxis" else UPRIGHT_WIDTH
+    lines = len(_lines(text, width))
+    # Lines of about the same length look better than a long one and a word, and have more room beside others.
+    even = next(less for less in range(1, width + 1) if len(_lines(text, less)) == lines)
+    return {"text": "<br>".join(_lines(text, even)), "font": {"size": 13}}
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False)
 
 
 def wrapped(text: str, width: int) -> str:

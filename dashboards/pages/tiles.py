@@ -251,8 +251,8 @@ def _said(detector: str, view: View) -> tuple[Level, str]:
         why = "Not judged yet" if view.book.totals.filled else f"No spills{view.yet}"
         return Level.UNKNOWN, "No hits by channel are kept of this run" if judgement.spills else why
     if judgement.is_settling:
-        few = f"Not enough data: {judgement.counted}/{SETTLING + 1} spills"
-        return Level.IDLE, few if view.is_over else f"Settling: {judgement.counted} of {SETTLING}{as_of}"
+        spills = f"{judgement.counted}/{SETTLING + 1} spills"
+        return Level.IDLE, f"Not enough data: {spills}" if view.is_over else f"Settling: {spills}{as_of}"
     return _at_rest(detector, view, as_of)
 
 

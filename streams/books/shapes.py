@@ -321,10 +321,8 @@ def plot_verdict(
         return say(State.NO_REFERENCE, "nothing to compare with" if against is None else f"not in {against.called}")
     if not same_bins(histogram, reference):
         return say(State.NOT_JUDGED, f"{against.called}: bins {bin_words(reference)}, not {bin_words(histogram)}")
-    if spills <= SETTLING and is_over:
-        return say(State.FEW, f"{spills}/{SETTLING + 1} spills")
     if spills <= SETTLING:
-        return say(State.SETTLING, f"{spills} of {SETTLING} spills")
+        return say(State.FEW if is_over else State.SETTLING, f"{spills}/{SETTLING + 1} spills")
     ours = _counts(histogram, triggers)
     rule = against.rule(plot, histogram, ours.a_trigger)
     within = Limits(evidence=told_from, matters=limits.matters_in(name), tolerance=limits.tolerance)

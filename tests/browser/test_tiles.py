@@ -22,7 +22,7 @@ def test_a_dead_photomultiplier_is_told_with_its_channel_and_its_spill_and_is_ov
     open_page(page)
     tile = page.locator(TOF)
     expect(tile).to_have_class(re.compile("idle"))
-    expect(tile).to_contain_text("Settling: 10 of 20")
+    expect(tile).to_contain_text("Settling: 10/21 spills")
     site.send(spills[10:FIRST])
     expect(tile).to_contain_text("No change")
     expect(tile).to_have_class(re.compile("good"))
@@ -93,7 +93,7 @@ def test_13_15_21_what_was_never_there_is_told_by_the_reference_in_tile_and_titl
     open_page(page, "/plot/hslabhits10")
     title = page.locator(".figure .gtitle").first
     expect(title).to_contain_text("– settling (15 of 20 spills)")
-    expect(page.locator("#tiles .one")).to_contain_text("Settling: 15 of 20 spills.")
+    expect(page.locator("#tiles .one")).to_contain_text("Settling: 15/21 spills.")
     assert not page.locator("#tiles .bad").count()
     site.play(run, 15, 60)
     expect(title).to_contain_text(re.compile(r"✕ \d+ % off \(limit 5 %\)"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dashboards.choices import LAST_MINUTE, Choices
 from dashboards.data import Reference, View
 from dashboards.figures.histograms import histogram_figure
-from dashboards.figures.parts import SMALL_WIDTH, Figure, heading, held
+from dashboards.figures.parts import SMALL_WIDTH, Figure, axis_title, heading, held
 from dashboards.figures.theme import LIGHT, THEMES
 from dashboards.figures.trends import FEW_POINTS, MAX_POINTS, trend_figure
 from dashboards.make import FigureCache, which_spills
@@ -379,3 +379,18 @@ def test_15_a_heading_fits_the_smallest_of_four_plots_whatever_it_says(state: St
         assert len(sizes) == 1
         assert 10.5 <= max(sizes) <= 12
         assert max(sizes) * len(re.sub("<[^>]*>", "", line)) <= SMALL_WIDTH
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "lines"),
+    [
+        ("yaxis", "Time TOF0 → TOF1 (ns)", "Time TOF0 →|TOF1 (ns)"),
+        ("yaxis", "Slab of the horizontal plane", "Slab of the|horizontal plane"),
+        ("yaxis", "Entries", "Entries"),
+        ("xaxis", "Charge of all photomultipliers together (ADC counts)", "Charge of all photomultipliers|together (ADC counts)"),
+        ("yaxis", "Photomultiplierstube 1", "Photomultiplierstube|1"),
+        ("yaxis", "", ""),
+    ],
+)
+def test_the_words_along_an_axis_are_lines_of_about_the_same_length(name: str, text: str, lines: str) -> None:
+    assert axis_title(name, text)["text"] == lines.replace("|", "<br>")

@@ -120,7 +120,7 @@ def test_15_not_enough_settling_no_reference_and_not_judged_are_states_of_their_
     few = verdicts(book(RUN, spills=21), book(OTHER, spills=4))["hslabhits10"]
     assert few.state is State.FEW
     assert "/200 in run 6" in few.why
-    assert verdicts(book(RUN, spills=20), good)["hslabhits10"].why == "20 of 20 spills"
+    assert verdicts(book(RUN, spills=20), good)["hslabhits10"].why == "20/21 spills"
     assert {each.state for each in plot_verdicts(dead, None, TypeLimits()).values()} == {
         State.NO_REFERENCE,
         State.NOT_JUDGED,
@@ -174,7 +174,7 @@ def test_21_a_run_that_is_over_has_not_enough_spills_where_one_that_goes_on_sett
     few = book(RUN, spills=20)
     against = against_run(6, good)
     goes_on, is_over = (plot_verdicts(few, against, TypeLimits(), is_over=each)["ht01"] for each in (False, True))
-    assert (goes_on.state, goes_on.why) == (State.SETTLING, "20 of 20 spills")
+    assert (goes_on.state, goes_on.why) == (State.SETTLING, "20/21 spills")
     assert (is_over.state, words(is_over)) == (State.FEW, "Not enough data: 20/21 spills.")
     other = replace(NOTHING, book=good, version="b")
     for control, current, state in (({}, RUN, State.SETTLING), ({}, OTHER, State.FEW), (END, RUN, State.FEW)):

@@ -54,7 +54,7 @@ def said(judgement: Judgement | None, detector: str = "tof", path: str = "/", **
         (Judgement(), "unknown", "Not judged yet"),
         (Judgement(problem="its counts are cut"), "unknown", "Cannot be judged: its counts are cut"),
         (Judgement(spills=30, last=29), "unknown", "No hits by channel are kept of this run"),
-        (Judgement(spills=7, counted=7, last=6), "idle", "Settling: 7 of 20"),
+        (Judgement(spills=7, counted=7, last=6), "idle", "Settling: 7/21 spills"),
         (FINE, "good", "No change; no run to compare with"),
         (replace(FINE, left=9), "good", "No change, as of spill 99; no run to compare with"),
         (
