@@ -14,6 +14,7 @@ from streams.words import calendar_time
 
 if TYPE_CHECKING:
     from streams.books.imported import Imported, Imports
+    from streams.books.kept_book import KeptBook
 
 app = typer.Typer(help="What runs are compared with: other systems' files, runs that are pinned.", no_args_is_help=True)
 FORM = "%d %b %Y %H:%M"
@@ -72,35 +73,41 @@ def pin(
     book: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A book of `process --out` in place of a run; it is kept.")
     ] = None,
+    imported: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What was imported of it, see `list`; it is kept.")
+    ] = None,
     run_type: Annotated[
-        str | None, typer.Option("--type", metavar="TYPE", help="With --book: of runs; that of the book by default.")
+        str | None, typer.Option("--type", metavar="TYPE", help="Of runs; that of the book or run by default.")
     ] = None,
     reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "",
 ) -> None:
     """Have the runs of its type be compared with a run, from now on, or with a book of one, which is kept for ever."""
-    from ops.origin import command_origin
-
-    if book is None and run_type is not None:
-        raise UsageError("--type goes with --book alone: a run has its own")
-    if book is not None and (run is not None or replay is not None):
-        raise UsageError("--book stands in place of RUN and --replay")
+    if run_type is not None and book is None and imported is None:
+        raise UsageError("--type goes with --book and --imported alone: a run has its own")
+    if book is not None and (run, replay, imported) != (None, None, None):
+        raise UsageError("--book stands in place of RUN, --replay and --imported")
+    if replay is not None and imported is not None:
+        raise UsageError("--imported and --replay name two books: name one")
     if book is not None:
         _pin_file(book, run_type, reason)
-        return
-    if replay is not None:
-        from streams.books.pinning import pin_replay
+    elif replay is not None:
+        _pin_replay(replay, run, reason)
+    elif run is None:
+        of = f": of which run is {imported}?" if imported is not None else "? A RUN, --replay NAME, or --book FILE"
+        raise UsageError(f"what is to be pinned{of}")
+    elif imported is not None:
+        _pin_imported(imported, run, run_type, reason)
+    else:
+        _pin_run(run, reason)
 
-        with servers() as (settings, redis):
-            its, its_type = pin_replay(settings, redis, replay, run, origin=command_origin(), reason=reason)
-        out.print(
-            f"runs of type {its_type or 'none'} are compared with run {its} as the replay {replay} made it",
-            markup=False,
-            soft_wrap=True,
-        )
-        return
-    if run is None:
-        raise UsageError("what is to be pinned? A RUN, --replay NAME, or --book FILE")
-    _pin_run(run, reason)
+
+def _pin_replay(replay: str, run: int | None, reason: str) -> None:
+    from ops.origin import command_origin
+    from streams.books.pinning import pin_replay
+
+    with servers() as (settings, redis):
+        its, its_type = pin_replay(settings, redis, replay, run, origin=command_origin(), reason=reason)
+    _say_pinned(its_type, f"run {its} as the replay {replay} made it")
 
 
 def _pin_file(file: Path, run_type: str | None, reason: str) -> None:
@@ -111,13 +118,27 @@ def _pin_file(file: Path, run_type: str | None, reason: str) -> None:
     text = book_bytes(file)
     with servers() as (settings, redis):
         book, its_type = pin_file(settings, redis, text, file.name, run_type, origin=command_origin(), reason=reason)
-    out.print(
-        f"runs of type {its_type or 'none'} are compared with run {book.run} as {file.name} has it",
-        markup=False,
-        soft_wrap=True,
-    )
+    _say_book(its_type, book, file.name)
+
+
+def _pin_imported(name: str, run: int, run_type: str | None, reason: str) -> None:
+    from ops.origin import command_origin
+    from streams.books.pinning import pin_imported
+
+    its = _imports().read(name)
+    with servers() as (settings, redis):
+        book, its_type = pin_imported(settings, redis, its, run, run_type, origin=command_origin(), reason=reason)
+    _say_book(its_type, book, name)
+
+
+def _say_book(its_type: str, book: "KeptBook", called: str) -> None:
+    _say_pinned(its_type, f"run {book.run} as {called} has it")
     for words in book.other_bins():
         err.print(words, markup=False, style="yellow", soft_wrap=True)
+
+
+def _say_pinned(its_type: str, what: str) -> None:
+    out.print(f"runs of type {its_type or 'none'} are compared with {what}", markup=False, soft_wrap=True)
 
 
 def _pin_run(run: int, reason: str) -> None:
@@ -130,7 +151,7 @@ def _pin_run(run: int, reason: str) -> None:
         run_type = pin_run(settings, redis, run, origin=command_origin(), reason=reason)
         reader = BookReader.shown(redis, settings)
         totals, place = reader.totals(run), reader.places().get(run)
-    out.print(f"runs of type {run_type or 'none'} are compared with run {run}", markup=False)
+    _say_pinned(run_type, f"run {run}")
     if why := (too_little(place) if place is not None else "") or bad(totals):
         err.print(f"run {run} is none that would be chosen: {why}", markup=False, style="yellow", soft_wrap=True)
 
@@ -146,7 +167,7 @@ def unpin(
 
     with servers() as (settings, redis):
         unpin_type(settings, redis, run_type, origin=command_origin(), reason=reason)
-    out.print(f"runs of type {run_type or 'none'} are compared with the newest good one", markup=False)
+    _say_pinned(run_type, "the newest good one")
 
 
 @app.command()

@@ -102,6 +102,8 @@ class Imports:
         SpilldeckError
             When it cannot be read.
         """
+        if not is_name(name):  # it would lead elsewhere
+            raise self._absent(name)
         path = self.path(name)
         try:
             stat = path.stat()

@@ -14,7 +14,7 @@ from boost_histogram.serialization import to_uhi
 
 from streams.books.book import new_histogram
 from streams.books.cells import MAX_BYTES, Histogram, bin_words, same_bins
-from streams.books.imported import counts
+from streams.books.imported import Imported, counts
 from streams.books.judgement import last_of
 from streams.books.run import RunBook
 from streams.books.shapes import Against
@@ -33,8 +33,8 @@ class KeptBook:
     run: int
     run_type: str | None
     """None if the file does not say: an older version wrote it."""
-    triggers: int
-    """Particle triggers that it is of."""
+    triggers: int | None
+    """Particle triggers that it is of; None if nobody knows, as of histograms of another system."""
     sha256: str
     """Of the text."""
     histograms: Mapping[str, Histogram] = field(repr=False)
@@ -55,7 +55,7 @@ class KeptBook:
 
     @classmethod
     def from_text(cls, text: bytes, called: str) -> Self:
-        """Return what `book_text` returned.
+        """Return what `book_text` or `imported_text` returned.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class KeptBook:
             found = cls(
                 run=_whole(summary["run"]),
                 run_type=None if summary.get("run_type") is None else str(summary["run_type"]),
-                triggers=_whole(summary["particle_triggers"]),
+                triggers=None if summary["particle_triggers"] is None else _whole(summary["particle_triggers"]),
                 sha256=hashlib.sha256(text).hexdigest(),
                 histograms={name: counts(bh.Histogram(plots[name])) for name in experiment().plots if name in plots},
                 known=dict(_known(what.get("hits", {}))),
@@ -98,7 +98,17 @@ def book_text(run: int, book: RunBook, summary: Mapping[str, Any]) -> str:
     plots: dict[str, Any] = {name: to_uhi(book.histogram(name)) for name in experiment().plots}
     origin = {"code": sorted(totals.code), "conditions": sorted(totals.conditions)}
     hits = {name: {"of_each": each.counts.tolist(), "triggers": each.triggers} for name, each in last_of(book).items()}
-    what = {"summary": {**its, **summary}, "origin": origin, "hits": hits, "plots": plots}
+    return _text(summary={**its, **summary}, origin=origin, hits=hits, plots=plots)
+
+
+def imported_text(run: int, run_type: str, imported: Imported) -> str:
+    """Return histograms of another system's file as the book of a run: without what no file of histograms says."""
+    summary = {"run": run, "run_type": run_type, "spills": None, "particle_triggers": None}
+    plots = {name: to_uhi(histogram) for name, histogram in imported.histograms.items()}
+    return _text(summary=summary, origin={"file": imported.name, "sha256": imported.sha256}, hits={}, plots=plots)
+
+
+def _text(**what: Mapping[str, Any]) -> str:
     return json.dumps(what, default=uhi.io.json.default)
 
 

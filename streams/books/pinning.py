@@ -9,7 +9,8 @@ from schemas.wire import encode
 from streams.books.actions import new_action
 from streams.books.decided import decide, newest
 from streams.books.decisions import Decisions, Pin, pin_of
-from streams.books.kept_book import KeptBook, book_text
+from streams.books.imported import Imported
+from streams.books.kept_book import KeptBook, book_text, imported_text
 from streams.books.pinned_books import keep, pinning
 from streams.books.reader import BookReader
 from streams.books.sessions import Sessions
@@ -111,6 +112,44 @@ def pin_file(
     content = text.decode()
     _pin(settings, redis, its, book.run, content, f"file {printable(called)}", origin=origin, reason=reason, who=who)
     return book, its
+
+
+def pin_imported(
+    settings: Settings,
+    redis: Redis,
+    imported: Imported,
+    run: int,
+    run_type: str | None = None,
+    *,
+    origin: str,
+    reason: str = "",
+    who: str = "",
+) -> tuple[KeptBook, str]:
+    """Have the runs of a type be compared with histograms that were imported, which are kept; return them and the type.
+
+    Parameters
+    ----------
+    run
+        That they are of: a file of histograms does not say.
+    run_type
+        None takes that of the run, if the books have it.
+
+    Raises
+    ------
+    UsageError
+        When they are larger than can be kept, or nobody says of which type the run is.
+    ServerError
+        When Kafka does not answer.
+    """
+    its = run_type
+    if its is None:
+        totals = BookReader.shown(redis, settings).runs([run]).get(run)
+        if totals is None:
+            raise UsageError(f"run {run} is not in the books, which would say its type: name it, --type TYPE")
+        its = totals.run_type
+    text = imported_text(run, its, imported)
+    _pin(settings, redis, its, run, text, f"file {imported.name}", origin=origin, reason=reason, who=who)
+    return KeptBook.from_text(text.encode(), imported.name), its
 
 
 def unpin(settings: Settings, redis: Redis, run_type: str, *, origin: str, reason: str = "", who: str = "") -> None:

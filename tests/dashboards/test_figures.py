@@ -387,7 +387,11 @@ def test_15_a_heading_fits_the_smallest_of_four_plots_whatever_it_says(state: St
         ("yaxis", "Time TOF0 → TOF1 (ns)", "Time TOF0 →|TOF1 (ns)"),
         ("yaxis", "Slab of the horizontal plane", "Slab of the|horizontal plane"),
         ("yaxis", "Entries", "Entries"),
-        ("xaxis", "Charge of all photomultipliers together (ADC counts)", "Charge of all photomultipliers|together (ADC counts)"),
+        (
+            "xaxis",
+            "Charge of all photomultipliers together (ADC counts)",
+            "Charge of all photomultipliers|together (ADC counts)",
+        ),
         ("yaxis", "Photomultiplierstube 1", "Photomultiplierstube|1"),
         ("yaxis", "", ""),
     ],

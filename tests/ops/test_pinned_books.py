@@ -7,7 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boost_histogram as bh
 import pytest
+import uproot
 
 from dashboards.choices import Choices
 from dashboards.data import Data
@@ -15,6 +17,8 @@ from dashboards.make import FigureCache
 from ops.products import write_book
 from ops.stack import LocalStack
 from streams.books.decided import newest
+from streams.books.imported import Imported
+from streams.books.kept_book import imported_text
 from streams.books.pinned_books import PinnedBooks
 from streams.books.shapes import State
 from streams.conditions.store import ConditionsStore
@@ -28,7 +32,7 @@ from tests.redis_servers import until
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 
-GOOD, DEAD, AGAIN = 900_061, 900_062, 900_063
+GOOD, DEAD, AGAIN, LAST = 900_061, 900_062, 900_063, 900_064
 PLOT = "hslabhits10"
 DIES = ("dead_pmt:tof1/0/3/1@0-39",)
 
@@ -149,6 +153,49 @@ def test_a_book_of_a_replay_that_is_removed_is_there_still(
     assert json.loads(spilldeck_here("references", "pinned", "--json", env=site.env).stdout) == {}
 
 
+def test_histograms_of_another_system_that_were_imported_are_there_when_they_are_removed(
+    site: Live, spilldeck_here: Spilldeck, tmp_path: Path
+) -> None:
+    env = site.env | {"SPILLDECK_DASHBOARD__REFERENCES": str(tmp_path / "kept")}
+
+    def show() -> dict[str, Any]:
+        done = spilldeck_here("checks", "show", str(LAST), "--json", env=env)
+        its: dict[str, Any] = json.loads(done.stdout)
+        return its
+
+    (good,) = process(records(GOOD), ConditionsStore([]).for_run).values()
+    counted: Any = good.run_book().histogram(PLOT)
+    with uproot.recreate(tmp_path / "tof.root") as file:
+        file[PLOT] = bh.Histogram(*counted.axes).fill(counted.axes[0].centers, weight=counted.values())
+    assert spilldeck_here("references", "import", tmp_path / "tof.root", env=env).returncode == 0
+    pin = ("references", "pin", "--imported", "tof.root")
+    said = assert_one_sentence(spilldeck_here(*pin, str(LAST), env=env), 2)
+    assert f"run {LAST} is not in the books, which would say its type: name it, --type TYPE" in said
+    pinned = spilldeck_here(*pin, str(GOOD), env=env)
+    assert (pinned.returncode, pinned.stderr) == (0, "")
+    assert pinned.stdout == f"runs of type none are compared with run {GOOD} as tof.root has it\n"
+    site.send(*records(LAST, *DIES, seed=2))
+    found = show()
+    ours = verdicts(found["plots"])
+    assert (ours[PLOT]["state"], ours[PLOT]["against"]) == ("bad", f"run {GOOD}")
+    assert {its["state"] for name, its in ours.items() if name != PLOT} <= {"no reference", "not judged"}
+    assert spilldeck_here("references", "remove", "tof.root", env=env).returncode == 0
+    keys = [*site.redis.scan_iter(match=f"{site.settings.redis.key_prefix}:pinned:*")]
+    site.redis.delete(*keys, f"{site.settings.redis.key_prefix}:decisions")
+    assert show() == found
+    book = tmp_path / "of_old.json"
+    old = Imported(name="tof.root", imported_ms=0, sha256="", histograms={PLOT: good.run_book().book[PLOT]})
+    book.write_text(imported_text(GOOD, "", old))
+    dead = file_of(tmp_path, records(LAST, *DIES, seed=2))
+    alone = json.loads(spilldeck_here("process", dead, "--json", "--against", book, env=env).stdout)
+    assert ours == {name: alone["verdicts"][name] for name in ours}
+    with Data(site.settings) as data:
+        until(lambda: data.view(Choices(run=LAST)).reference is not None)
+        reference = data.view(Choices(run=LAST)).reference
+        assert reference is not None
+        assert (reference.in_full, reference.triggers) == (f"Run {GOOD}, file tof.root", None)
+
+
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory with what is no book that can be pinned."""
@@ -172,8 +219,13 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ((), "what is to be pinned?"),
         (("--replay", "nobody"), "there is no replay nobody"),
         (("--replay", "../../etc"), "there is no replay ../../etc"),
-        ((str(GOOD), "--book", "cut.json"), "--book stands in place of RUN and --replay"),
-        ((str(GOOD), "--type", "x"), "--type goes with --book alone"),
+        ((str(GOOD), "--book", "cut.json"), "--book stands in place of RUN, --replay and --imported"),
+        (("--imported", "tof.root", "--book", "cut.json"), "--book stands in place of RUN, --replay and --imported"),
+        ((str(GOOD), "--imported", "tof.root", "--replay", "x"), "--imported and --replay name two books"),
+        (("--imported", "tof.root"), "of which run is tof.root?"),
+        ((str(GOOD), "--imported", "nobody"), "no reference nobody is kept in"),
+        ((str(GOOD), "--imported", "../../etc"), "no reference ../../etc is kept in"),
+        ((str(GOOD), "--type", "x"), "--type goes with --book and --imported alone"),
         (("--book", "no.json"), "cannot be read: No such file"),
         (("--book", "."), "cannot be read"),
         (("--book", "pipe"), "cannot be read: it is no regular file"),
