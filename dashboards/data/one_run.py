@@ -120,6 +120,9 @@ class OneRun:
     unreadable: str = ""
     """Why it, or the list of its windows, cannot be read; empty if both can."""
     warnings: tuple[str, ...] = ()
+    """What is wrong with it, a sentence each."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of it, likewise; nothing is wrong."""
 
     def has(self, wanted: Iterable[Wanted]) -> bool:
         """Say whether all is here of what somebody looks at."""
@@ -314,13 +317,17 @@ class RunReader:
         if standing.left:
             where = ", ".join(map(str, standing.left))
             warnings.append(f"Run {run} is being made again from Kafka (partition {where}): its plots lack some spills")
-        warnings += [f"Spills of run {run} were made with several {what}" for what in situation.mixed(book.totals)]
+        code, tables = situation.mixed(book.totals)
+        # Another release, or a replay that is promoted, is what somebody wanted: no shifter is to be woken up by it.
+        notes = [f"Spills of run {run} were made with several {code}"] if code else []
+        if tables:
+            warnings.append(f"Spills of run {run} were made with several {tables}")
         warnings += calibration_warnings(run, book.totals)
         if book.counted_twice:
             warnings.append(f"Counted twice, as in two partitions: {several(book.counted_twice, 'spill')} of run {run}")
         if standing.promoted is not None:
             whose_book = f"those of {standing.promoted}, which was promoted in place of what live made"
-            warnings.append(f"The plots of run {run} are {whose_book}")
+            notes.append(f"The plots of run {run} are {whose_book}")
         digest = hashlib.blake2b(repr((standing, book.totals)).encode(), digest_size=8).hexdigest()
         return OneRun(
             book=book,
@@ -334,6 +341,7 @@ class RunReader:
             standing=standing,
             unreadable=unreadable,
             warnings=tuple(warnings),
+            notes=tuple(notes),
         )
 
     def _part(self, whose: Whose, one: OneRun, part: int) -> Part:

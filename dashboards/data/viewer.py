@@ -184,7 +184,9 @@ class Viewer:
             is_retired=bool(one.retired),
             is_kept=one.is_kept,
             absent=one.absent,
-            notes=tuple(dict.fromkeys(sentence(its.retired) for its in (one, reference) if its.retired)),
+            notes=tuple(
+                dict.fromkeys(sentence(note) for its in (one, reference) for note in (its.retired, *its.notes) if note)
+            ),
             shown=part.book if part else one.book.book,
             spills=part.within(one.spills) if part else one.spills,
             run_spills=one.spills,

@@ -100,7 +100,7 @@ def _workers(site: Site) -> Iterator[Finding]:
         wrong = True
         yield trouble("workers.idle", f"{words}: {len(hosts) - site.partitions} have nothing to do", Level.WARNING)
     is_taken = site.run is not None and not site.places[site.run].ended
-    for what in situation.mixed(site.totals) if is_taken else ():
+    for what in filter(None, situation.mixed(site.totals) if is_taken else ()):
         wrong = True
         yield trouble("workers.differ", f"spills of run {site.run} were made with several {what}", Level.WARNING)
     if not wrong:

@@ -195,8 +195,8 @@ TROUBLES = (
     Trouble(
         "workers.differ",
         "The page says that spills were made with several versions or tables",
-        "Workers have other versions, or other tables, than each other",
-        "start all of them anew from one release, with the same settings",
+        "Workers have other versions, or other tables, than each other, or were moved to another release in the run",
+        "if nobody moved them, start all of them anew from one release, with the same settings",
     ),
     Trouble(
         "books.wrong",

@@ -149,10 +149,11 @@ def not_read_out(totals: Totals) -> set[str]:
     return {detector for detector, spills in totals.absent.items() if spills == totals.filled}
 
 
-def mixed(totals: Totals) -> list[str]:
-    """Return of what the spills of a run were made with several, and which."""
+def mixed(totals: Totals) -> tuple[str, str]:
+    """Return of which versions of the code the spills of a run were made, and of which tables; empty where of one."""
     of = (("versions of the code", totals.code), ("sets of tables", totals.conditions))
-    return [f"{what}: {', '.join(sorted(each or 'none' for each in its))}" for what, its in of if len(its) > 1]
+    code, tables = (f"{what}: {', '.join(sorted(each or 'none' for each in its))}" * (len(its) > 1) for what, its in of)
+    return code, tables
 
 
 def lapses(totals: Totals) -> dict[str, int]:
