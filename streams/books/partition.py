@@ -248,6 +248,9 @@ class Partition:
     gone_below: int = 0
     """Kafka's low watermark when it was sought."""
     sought_at: float = -inf
+    patience_s: float = 0.0
+    """How long what was sought last may take: longer each time that it did not come, or a slow line would never bring
+    it."""
     moved_at: float = -inf
     """When a message of it was last taken."""
     said_lost: set[int] = field(default_factory=set)

@@ -18,7 +18,8 @@ from streams.books.store import CheckpointStore
 from streams.transform import Message
 
 SEEK_PATIENCE_S = 2.0
-"""Wait for messages that Kafka has, or that were sought, before seeking: what was fetched earlier comes first."""
+"""Wait for messages that Kafka has, or that were sought, before seeking: what was fetched earlier comes first. Twice as
+long after each time in vain, up to `LOST_S`."""
 LOST_S = 30.0
 """What is on its way into the books comes within it, or is lost: Faust empties its queues when partitions move."""
 LEADER_S = 5.0
@@ -104,7 +105,7 @@ class Reading:
             gone_below = known.gone_below
         elif one.offset > known.reading:
             # What was fetched before a seek still arrives after it, so seek again only when the sought one does not.
-            if known.awaited is not None and self._clock() - known.sought_at <= SEEK_PATIENCE_S:
+            if known.awaited is not None and self._clock() - known.sought_at <= known.patience_s:
                 return None
             await self._find(known)
             if known.awaited != one.offset:
@@ -114,7 +115,7 @@ class Reading:
         elif one.offset < known.reading:
             return None
         start, known.reading, known.awaited = known.reading, one.offset + 1, None
-        known.moved_at, known.behind_since = self._clock(), None
+        known.moved_at, known.behind_since, known.patience_s = self._clock(), None, 0.0
         return Message(
             partition=one.partition,
             offset=one.offset,
@@ -137,6 +138,7 @@ class Reading:
     async def _seek(self, known: Partition) -> None:
         # Also where nothing is yet: else all that was counted would be fetched again by a group whose offsets are lost.
         to = known.awaited if known.awaited is not None else max(known.reading, known.gone_below)
+        known.patience_s = min(max(SEEK_PATIENCE_S, 2 * known.patience_s), LOST_S)
         _log.info("going to what is next", partition=known.number, to=to)
         await self._kafka.seek(known.number, to)
 
@@ -167,7 +169,7 @@ class Reading:
             return True
         if known.behind_since is None:
             known.behind_since = now
-        patience = LOST_S if known.reading > known.state.next else SEEK_PATIENCE_S
+        patience = LOST_S if known.reading > known.state.next else max(SEEK_PATIENCE_S, known.patience_s)
         if now - max(known.moved_at, known.sought_at, known.behind_since) >= patience:
             await self._go_on(known, end)
         return False

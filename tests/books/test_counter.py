@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from schemas.records import ControlKind, Rejection, RunControl
+from streams.agents.watch import DEAF_S
 from streams.books import book as books
 from streams.books import invariants, partition
 from streams.books.kafka_log import Known
@@ -551,6 +552,28 @@ def test_a_message_on_its_way_is_not_gone_back_for(run: Run, redis_url: str) -> 
         worker.now += SEEK_PATIENCE_S / 2
         await worker.look()
         assert worker.seeks[seeks:] == [log.end - 1]  # it had its time
+        await worker.drain()
+        check(redis_url, log)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("takes_s", [1, 5, 20])
+def test_what_a_slow_line_brings_comes_though_each_seek_throws_away_what_is_under_way(
+    run: Run, redis_url: str, takes_s: int
+) -> None:
+    log = filled_log(20)
+
+    async def scenario() -> None:
+        worker = Worker(log, redis_url)
+        await worker.look()
+        sought, under_way_s = len(worker.seeks), 0
+        while under_way_s < takes_s:
+            worker.now, under_way_s = worker.now + 1, under_way_s + 1
+            await worker.look()
+            assert worker.now < DEAF_S
+            if len(worker.seeks) > sought:
+                sought, under_way_s = len(worker.seeks), 0
         await worker.drain()
         check(redis_url, log)
 
