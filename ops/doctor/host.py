@@ -55,6 +55,10 @@ def _directories(settings: Settings) -> Iterator[tuple[str, Path]]:
     yield "dashboard.references", settings.dashboard.references
     yield "access.directory", settings.access.directory
     yield "releases.directory", settings.releases.directory
+    yield from _kept(settings)
+
+
+def _kept(settings: Settings) -> Iterator[tuple[str, Path]]:
     for name, path in (("keeper.archive", settings.keeper.archive), ("keeper.products", settings.keeper.products)):
         if path is not None:
             yield name, path
@@ -62,11 +66,16 @@ def _directories(settings: Settings) -> Iterator[tuple[str, Path]]:
 
 def _unwritable(directory: Path) -> str:
     """Return why nothing can be written to a directory, or it cannot be made; empty if it can."""
-    path = directory.expanduser().absolute()
-    there = next((each for each in (path, *path.parents) if each.exists()), Path("/"))
+    there = _there(directory)
     if not there.is_dir():
         return f"{there} is no directory"
     return "" if os.access(there, os.W_OK | os.X_OK) else f"nothing can be written to {there}"
+
+
+def _there(directory: Path) -> Path:
+    """Return a directory, or the nearest one above it that is there: it is made when something is first written."""
+    path = directory.expanduser().absolute()
+    return next((each for each in (path, *path.parents) if each.exists()), Path("/"))
 
 
 def _private(settings: Settings) -> Iterator[Path]:
@@ -101,12 +110,12 @@ def _space(site: Site) -> Iterator[Finding]:
     """Say how full each disk is that grows, and when it will be."""
     disks: dict[int, list[tuple[str, Path]]] = {}
     for name, path in _growing(site.settings):
-        disks.setdefault(path.stat().st_dev, []).append((name, path))
+        disks.setdefault(_there(path).stat().st_dev, []).append((name, path))
     wrong, end_s = False, time.monotonic() + LOOKS_S
     words = []
     for its in disks.values():
         name, path = its[0]
-        usage = shutil.disk_usage(path)
+        usage = shutil.disk_usage(_there(path))
         rates = [_rate(site.settings, path, end_s) for _, path in its]
         day = None if None in rates else full_on(usage.free, sum(rate or 0.0 for rate in rates))
         is_full = usage.free < (1 - FULL) * usage.total
@@ -121,12 +130,10 @@ def _space(site: Site) -> Iterator[Finding]:
 
 
 def _growing(settings: Settings) -> Iterator[tuple[str, Path]]:
-    named = (
-        ("local.directory", settings.local.directory.expanduser() / DATA),
-        ("keeper.archive", settings.keeper.archive and settings.keeper.archive.expanduser()),
-        ("keeper.products", settings.keeper.products and settings.keeper.products.expanduser()),
-    )
-    yield from ((name, path) for name, path in named if path is not None and path.is_dir())
+    of_kafka = settings.local.directory.expanduser() / DATA
+    if of_kafka.is_dir():  # else Kafka is another's
+        yield "local.directory", of_kafka
+    yield from ((name, path.expanduser()) for name, path in _kept(settings))
 
 
 def _rate(settings: Settings, directory: Path, end_s: float) -> float | None:

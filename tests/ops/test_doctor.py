@@ -312,6 +312,11 @@ def _disk_full(shift: Shift) -> None:
     _disk_grows_by_nothing(shift)
 
 
+def _disk_full_before_it_is_used(shift: Shift) -> None:
+    shift.patch.setattr(host, "FULL", 0.0)
+    shift.set(keeper__archive=shift.directory / "not" / "made")
+
+
 def _disk_grows_by_nothing(shift: Shift) -> None:
     (shift.directory / "archive").mkdir()
     shift.set(keeper__archive=shift.directory / "archive")
@@ -477,6 +482,7 @@ MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
     ("space.redis", _memory_fills, "; full about "),
     ("space.disk", _disk_fills, "; full about "),
     ("space.disk", _disk_full, "when full is unknown"),
+    ("space.disk", _disk_full_before_it_is_used, "for keeper.archive; when full is unknown"),
     ("conditions.unreadable", _unreadable_tables, "table.txt"),
     ("conditions.lacking", _no_tables, "no table serves run 77"),
     ("workers.none", _no_workers, "no worker of session other runs"),
