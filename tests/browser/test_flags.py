@@ -156,7 +156,10 @@ def test_who_may_only_look_sees_the_flags_and_why_none_can_be_set(
     expect(page.locator("dialog[open]")).to_have_count(1)
 
 
-def test_what_is_opened_before_it_can_be_acted_on_is_of_the_run_that_is_shown(page: Page, played: SimulatedRun) -> None:
+def test_what_is_opened_before_it_can_be_acted_on_is_of_the_run_that_is_shown(
+    fresh_page: Page, played: SimulatedRun
+) -> None:
+    page = fresh_page
     with held(page, "**/*-acting") as pass_on:
         go_to(page, f"/?run={played.run}")
         page.locator("button.flag").click()
@@ -165,7 +168,8 @@ def test_what_is_opened_before_it_can_be_acted_on_is_of_the_run_that_is_shown(pa
     expect(page.get_by_role("button", name=f"Set flag of run {played.run}")).to_be_visible()
 
 
-def test_nobody_can_log_in_before_it_can_be_sent(page: Page, users: Accounts) -> None:
+def test_nobody_can_log_in_before_it_can_be_sent(fresh_page: Page, users: Accounts) -> None:
+    page = fresh_page
     with held(page, "**/*-log_in") as pass_on:
         page.goto("/log-in", wait_until="commit")
         expect(page.get_by_role("button", name="Log in")).to_be_disabled()
