@@ -279,7 +279,7 @@ def test_32_a_key_that_is_pressed_before_its_button_is_there_takes_effect_then(
 ) -> None:
     open_page(page)
     # The last that is asked for before the buttons stand: a key waits for them no longer than a few seconds.
-    with held(page, "**/_dash-update-component") as pass_on:
+    with held(page, "**/_dash-update-component*") as pass_on:
         page.goto(f"/plot/ht01?run={played.run.run}")
         expect(page.locator("#controls")).to_be_attached()
         expect(page.locator("#controls .group")).to_have_count(0)
