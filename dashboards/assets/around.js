@@ -73,6 +73,11 @@
     // Also told of what is just being replaced: a moment later it is gone.
     if (!relatedTarget) setTimeout(() => { if (target.isConnected && target === focused?.element) focused = null; });
   });
+  // At once, for what is written before the browser tells of it would fold it again.
+  document.addEventListener("click", ({ target }) => {
+    const details = target.closest(".table summary")?.parentElement;
+    if (details) unfolded[details.open ? "delete" : "add"](row(details));
+  });
   document.addEventListener("toggle", ({ target }) => {
     if (!target.matches(".table details")) return;
     if (target.open) unfolded.add(row(target));

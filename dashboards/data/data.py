@@ -238,6 +238,9 @@ class Data:
             try:
                 with self._redis.pubsub(ignore_subscribe_messages=True) as announced:  # type: ignore[no-untyped-call]
                     announced.subscribe(self._channel)
+                    # What was announced before is not told again.
+                    self._ask.set()
+                    self._decisions.asked.set()
                     while not self._stopped.is_set():
                         if told := announced.get_message(timeout=CHANGE_S):
                             self._ask.set()

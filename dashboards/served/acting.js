@@ -305,4 +305,5 @@
     ask();
     new MutationObserver(tell).observe(document.getElementById("page"), { childList: true });
   }, 100);
+  if (document.getElementById("flags")?.open) prepare(); // opened before this had come
 })();

@@ -8,9 +8,10 @@
   const form = document.querySelector("form"), status = form.querySelector("[role=status]");
   document.getElementById("back").href = back;
   for (const link of document.querySelectorAll("#provider")) link.search = new URLSearchParams({ next: back });
+  const button = form.querySelector("button");
   form.addEventListener("submit", async event => {
     event.preventDefault();
-    const button = form.querySelector("button"), id = [...crypto.getRandomValues(new Uint8Array(8))];
+    const id = [...crypto.getRandomValues(new Uint8Array(8))];
     button.disabled = true;
     status.textContent = "";
     try {
@@ -26,4 +27,5 @@
     button.disabled = false;
     form.elements.password.select();
   });
+  button.disabled = false; // before, what is sent would reach nobody
 })();

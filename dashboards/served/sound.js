@@ -124,6 +124,7 @@
     came.observe(navigation, { childList: true, subtree: true, attributeFilter: ["data-waiting"] });
   };
   setInterval(() => { attend(); show(); look(); }, LOOK_MS);
+  attend();
   wake();
   show();
 })();

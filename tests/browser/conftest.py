@@ -17,7 +17,17 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Error,
+    Page,
+    Request,
+    Response,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from ops.demo import Part, Running
 from ops.stack import LocalStack, free_port, processes
@@ -48,6 +58,17 @@ LOG_TAIL = 8_000
 LONG_AGO_US = 60 * 86_400_000_000
 COUNTS = "plot.data[0].y.slice(0, -1)"
 """The bins of a histogram of one axis, in a figure; see `drawn`."""
+# A click changes the address at once, and for a while the page that is left stands below it: with figures of the same
+# names, and often of the same numbers.
+STANDS = """(() => {
+    const its = window.dash_clientside?.spilldeck, page = document.querySelector("#page > [data-path]");
+    return page?.dataset.path === location.pathname && its.made === page.dataset.made && its.after != null
+        && its.wanted.get("search") === location.search
+        && its.wanted.get("theme") === document.documentElement.dataset.theme;
+})()"""
+"""Whether the page that the address names is there, and was told what there is to show of what is chosen in it."""
+LISTENS = """window.acting?.who() && !document.querySelector("#sound:disabled")"""
+"""Whether the scripts have come for who acts and for who hears; they come last."""
 expect.set_options(timeout=WAIT_S * 1000)
 
 
@@ -281,9 +302,9 @@ def faults(page: Page, where: str, theme: str) -> list[str]:
 
 
 def drawn(page: Page, name: str, expression: str) -> Any:
-    """Return something of a figure as it stands: `plot` is its element."""
+    """Return something of a figure as it stands on the page of the address: `plot` is its element."""
     return page.evaluate(f"""() => {{
-        const plot = document.querySelector(`.figure[id*='"{name}"']`);
+        const plot = {STANDS} && document.querySelector(`.figure[id*='"{name}"']`);
         return plot && plot.layout ? {expression} : null;
     }}""")
 
@@ -294,6 +315,60 @@ def until_equal(page: Page, name: str, expression: str, wanted: Any) -> None:
     while (found := drawn(page, name, expression)) != wanted:
         assert time.monotonic() < deadline, f"{found} is not {wanted}"
         page.wait_for_timeout(100)
+
+
+def until(page: Page, true: Callable[[], Any]) -> None:
+    """Wait until something is so that only Python knows, while the page goes on."""
+    deadline = time.monotonic() + WAIT_S
+    while not true():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(50)
+
+
+@contextmanager
+def held(page: Page, address: str) -> Iterator[Callable[[], None]]:
+    """Hold back what the page asks for at an address; give what waits for the first and passes all on from then on."""
+    waiting: list[Route] = []
+    is_over = False
+
+    def hold(route: Route) -> None:
+        if is_over:
+            route.continue_()
+        else:
+            waiting.append(route)
+
+    def pass_on() -> None:
+        nonlocal is_over
+        until(page, lambda: waiting)
+        is_over = True
+        for each in waiting:
+            each.continue_()
+
+    page.route(address, hold)
+    yield pass_on
+
+
+def until_theme(page: Page, theme: str) -> None:
+    """Have the page in a theme, its figures too."""
+    if page.locator("html").get_attribute("data-theme") != theme:
+        page.click("#switch-theme")
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        page.wait_for_function(f"() => {STANDS}")
+
+
+def until_fits(page: Page, width: int, height: int) -> None:
+    """Have a screen of this size, and wait until nothing lies beside it: pictures follow a frame later."""
+    page.set_viewport_size({"width": width, "height": height})
+    page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
+
+
+def until_handed_over(page: Page, is_so: Callable[[str], bool]) -> None:
+    """Look at the hand-over again and again: it stays as it was made, and is the same for some seconds."""
+    deadline = time.monotonic() + WAIT_S
+    while not is_so(found := page.locator("body").inner_text()):
+        assert time.monotonic() < deadline, found
+        page.wait_for_timeout(500)
+        page.reload()
 
 
 def until_pointed_at(page: Page, name: str, point: str, words: str) -> None:
@@ -329,12 +404,12 @@ def until_taken(page: Page, name: str) -> None:
 
 
 def until_drawn(page: Page, name: str, run: SimulatedRun, last_spill: int) -> None:
-    """Wait until a plot shows a run up to a spill; spills before it may still be on the way."""
+    """Wait until a plot on the page of the address shows a run up to a spill; those before it may still come."""
     page.wait_for_function(
-        """([id, words]) => {
-            const graph = document.getElementById(id);
+        f"""([id, words]) => {{
+            const graph = {STANDS} && document.getElementById(id);
             return graph && graph.textContent.includes(words) && document.querySelector("#controls .group");
-        }""",
+        }}""",
         arg=[f'{{"name":"{name}","type":"figure"}}', f"Run {run.run} · spills 0–{last_spill} "],
     )
 
@@ -354,9 +429,10 @@ def go_to(page: Page, address: str) -> None:
 
 
 def open_page(page: Page, address: str = "/") -> None:
-    """Go to an address as soon as somebody answers there, and wait until what has keys is there."""
+    """Go to an address as soon as somebody answers there, and wait until all that it shows and hears is there."""
     go_to(page, address)
     expect(page.locator("#controls .choice").first).to_be_attached()
+    page.wait_for_function(f"() => {STANDS} && {LISTENS}")
 
 
 def text(log: Path) -> str:

@@ -1,8 +1,9 @@
 """The page over slow and broken links, and in many tabs: each hears in time, and what cannot be loaded is said."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -53,20 +54,22 @@ def test_a_page_over_a_slow_link_is_small_and_drawn_in_time(site: Site, page: Pa
     assert 0 < wire.largest_kilobytes <= UPDATE_KB
 
 
-def fails(times: int, status: int | None = None) -> Any:
-    """Return what has a request fail so often, by its connection or by this answer, and then passes it on."""
-    left = [times]
+@contextmanager
+def failing(page: Page, what: str, status: int | None = None) -> Iterator[None]:
+    """Have requests fail meanwhile, by their connection or with a status: what is said of one goes with the next."""
+    is_over = False
 
     def answer(route: Route) -> None:
-        left[0] -= 1
-        if left[0] < 0:
+        if is_over:
             route.continue_()
         elif status is None:
             route.abort("connectionreset")
         else:
             route.fulfill(status=status)
 
-    return answer
+    page.route(what, answer)
+    yield
+    is_over = True
 
 
 @pytest.mark.parametrize(
@@ -84,11 +87,12 @@ def test_a_step_of_loading_that_fails_is_said_and_made_again(
     site: Site, page: Page, seen: Seen, what: str, status: int | None, said: str
 ) -> None:
     seen.server_may_be_away = True
-    page.route(what, fails(1, status))
-    page.goto("/plot/ht01", wait_until="commit")
-    if "plotly" in what:  # asked for only when somebody points at a plot
-        page.locator(".figure").first.hover()
-    expect(page.locator("#loading")).to_contain_text(said)
+    with failing(page, what, status):
+        page.goto("/plot/ht01", wait_until="commit")
+        if "plotly" in what:  # asked for only when somebody points at a plot
+            page.wait_for_function("() => document.querySelector('.figure')?.painted")
+            page.locator(".figure").first.hover()
+        expect(page.locator("#loading")).to_contain_text(said)
     stands = "plot?.querySelector('.main-svg')" if "plotly" in what else "plot?.painted"
     page.wait_for_function(f"() => {{ const plot = document.querySelector('.figure'); return {stands}; }}")
     expect(page.locator("#loading")).to_be_hidden()

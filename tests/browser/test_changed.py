@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from schemas.records import RawSpill
-from tests.browser.conftest import Seen, Site, faults, open_page, until_drawn
+from tests.browser.conftest import Seen, Site, faults, held, open_page, until_drawn, until_fits, until_theme
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 SPILLS, FROM = 60, 30
@@ -30,13 +30,11 @@ def test_a_dead_channel_is_first_on_the_page_of_what_changed_and_leads_to_its_pl
     expect(said).to_contain_text("1 channel and")
     expect(said).to_contain_text("Nothing else moved by more than chance")
     for width, height in ((1920, 1080), (1366, 768), (375, 812)):
-        page.set_viewport_size({"width": width, "height": height})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        until_fits(page, width, height)
         assert page.locator(".card.table").evaluate("each => each.scrollWidth <= each.clientWidth")
     page.evaluate(axe)
     found = faults(page, "/changed", "light")
-    page.click("#switch-theme")
-    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    until_theme(page, "dark")
     assert not found + faults(page, "/changed", "dark")
     # A window of before it happened has nothing that moved but towards what came later; the last minute has it.
     page.set_viewport_size({"width": 1920, "height": 1080})
@@ -52,6 +50,7 @@ def test_a_dead_channel_is_first_on_the_page_of_what_changed_and_leads_to_its_pl
     until_drawn(page, "hnsp_1", run, SPILLS - 1)
     assert page.evaluate("location.pathname") == "/detector/tof"
     page.click("#navigation a[href='/changed']")
+    expect(said).to_contain_text("the rest of the run, spills")
     page.get_by_role("link", name="Reference", exact=True).click()
     expect(said).not_to_contain_text("the rest of the run, spills")
 
@@ -67,21 +66,15 @@ def test_an_expert_tries_limits_from_the_page_of_what_changed(site: Site, page: 
     page.get_by_role("button", name="Try").click()
     expect(told).to_contain_text("What was typed is wrong: physics.matter: Extra inputs are not permitted")
     limits.fill("[physics]\nmatters = 0.1")
-    waiting: list[Route] = []
-
-    def hold(route: Route) -> None:
-        waiting.append(route)
-
-    page.route("**/try?*", hold)
-    page.get_by_role("button", name="Try").click()
-    # What comes is of what stands there.
-    expect(page.get_by_role("button", name="Try")).to_be_disabled()
-    expect(limits).not_to_be_editable()
-    waiting[0].continue_()
+    with held(page, "**/try?*") as pass_on:
+        page.get_by_role("button", name="Try").click()
+        # What comes is of what stands there.
+        expect(page.get_by_role("button", name="Try")).to_be_disabled()
+        expect(limits).not_to_be_editable()
+        pass_on()
     expect(page.get_by_role("button", name="Try")).to_be_enabled()
     expect(limits).to_be_editable()
     expect(told).to_contain_text(re.compile(r"Run \d+ .*: \d+ spills?.*faults: \d+ in force, \d+ tried", re.DOTALL))
     page.evaluate(axe)
     assert not faults(page, "/try", "light")
-    page.set_viewport_size({"width": 375, "height": 812})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    until_fits(page, 375, 812)

@@ -12,7 +12,7 @@ from dashboards.access.accounts import Accounts
 from schemas.records import Action, ActionKind
 from streams.books.actions import ActionLog
 from streams.experiments.mice.simulator import SimulatedRun
-from tests.browser.conftest import Seen, Site, faults, go_to, open_page
+from tests.browser.conftest import Seen, Site, faults, go_to, open_page, until_fits, until_handed_over
 from tests.browser.test_flags import listed, log_in, other, users
 from tests.wire import decode
 
@@ -45,9 +45,15 @@ def open_checklist(page: Page, run: SimulatedRun) -> None:
     while True:
         expect(page.locator("#checklist-form")).to_be_visible()
         if f"run {run.run}" in (what := page.locator("h1").inner_text()):
-            return
+            return until_judged(page)
         page.get_by_role("button", name="Send it as").click()
         expect(page.locator("h1")).not_to_have_text(what)
+
+
+def until_judged(page: Page) -> None:
+    """Wait until the checks say what they stay with: what is sent while they change their mind is refused."""
+    expect(page.locator("#checklist-form")).to_be_attached()
+    expect(page.locator("#checklist-form")).not_to_contain_text("Not all is judged yet")
 
 
 def line(page: Page, words: str = OWN) -> Locator:
@@ -74,6 +80,7 @@ def test_27_a_checklist_is_filled_in_by_keys_and_the_hand_over_has_it_in_all_bro
     expect(line(page, "The run is flagged").get_by_label("✕ no")).to_be_checked()
     expect(line(page, "The run is flagged")).to_contain_text("100 % not looked at")
     expect(page.get_by_role("button", name="Send it as local@")).to_be_enabled()
+    until_judged(page)
     # By the keyboard: from line to line, an answer, a remark.
     line(page, "The run is flagged").get_by_label("Remark").focus()
     page.keyboard.press("Enter")
@@ -96,6 +103,7 @@ def test_27_a_checklist_is_filled_in_by_keys_and_the_hand_over_has_it_in_all_bro
     expect(page.locator("#strip .flag")).to_be_visible()
     expect(due).to_have_count(0)
     page.goto("/handover")
+    until_handed_over(page, lambda said: f"{OWN}: no; D2 is <i>off</i>" in said)
     said = page.locator("section", has=page.get_by_role("heading", name="Checklists"))
     expect(said).to_contain_text(f"the end of run {run.run}, due since")
     expect(said).to_contain_text(f"{OWN}: no; D2 is <i>off</i>")
@@ -193,8 +201,7 @@ def test_27_axe_finds_no_serious_fault_and_it_is_read_on_screens_of_all_sizes(si
         expect(page.locator("html")).to_have_attribute("data-theme", theme)
         expect(page.get_by_role("button", name="Send it as")).to_be_enabled()
         for width, height in SIZES:
-            page.set_viewport_size({"width": width, "height": height})
-            assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+            until_fits(page, width, height)
             small = """() => [...document.querySelectorAll('.lines :is(.asks, .said, label, .remark)')]
                 .filter(each => parseFloat(getComputedStyle(each).fontSize) < 14).length"""
             assert page.evaluate(small) == 0

@@ -2,22 +2,25 @@
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import boost_histogram as bh
 import numpy as np
 import pytest
 from boost_histogram.serialization import from_uhi
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from dashboards.data.automatic import ENOUGH_SPILLS
-from schemas.records import RunControl
+from schemas.records import RawSpill, RunControl
 from streams.books.spill_numbers import of_plot
 from streams.experiments.mice.simulator import SimulatedRun
 from tests.browser.conftest import (
     COUNTS,
     Site,
     drawn,
+    held,
     open_page,
     until_drawn,
     until_equal,
@@ -44,9 +47,16 @@ class Played:
 @pytest.fixture(scope="module")
 def played(site: Site) -> Played:
     earlier, run = site.new_run(spills=EARLIER_SPILLS), site.new_run(period_s=40.0)
-    site.send(earlier.records())
-    site.play(run, 0, SPILLS)
+    # Of a type of their own: else they would be compared by themselves with what other tests have sent before.
+    site.send(typed(earlier.records(), "choices"))
+    site.send(typed(islice(run.records(), 1 + SPILLS), "choices"))
     return Played(earlier, run)
+
+
+def typed(records: Iterable[RawSpill | RunControl], run_type: str) -> Iterator[RawSpill | RunControl]:
+    """Yield the records of a run of this type."""
+    for each in records:
+        yield replace(each, run_type=run_type) if isinstance(each, RunControl) else each
 
 
 def counts(site: Site, run: SimulatedRun, name: str = "ht01") -> np.ndarray:
@@ -125,19 +135,15 @@ def test_13_14_a_run_is_compared_with_an_earlier_one(site: Site, page: Page, pla
 def test_13_a_run_is_compared_by_itself_with_the_newest_of_its_type(site: Site, page: Page) -> None:
     earlier = site.new_run(spills=ENOUGH_SPILLS, mean_triggers=12, detectors=("tof",))
     run = site.new_run(detectors=("tof",))
-    start, *spills, end = earlier.records()
-    assert isinstance(start, RunControl)
-    site.send([replace(start, run_type="PHYSICS"), *spills, end])
-    start = next(run.records())
-    assert isinstance(start, RunControl)
-    site.send([replace(start, run_type="PHYSICS"), *(run.spill(number).raw for number in range(SPILLS))])
+    site.send(typed(earlier.records(), "PHYSICS"))
+    site.send(typed(islice(run.records(), 1 + SPILLS), "PHYSICS"))
     open_page(page, f"/plot/ht01?run={run.run}")
     until_drawn(page, "ht01", run, SPILLS - 1)
     expect(page.locator("#controls")).to_contain_text(
         re.compile(rf"Run {earlier.run}, .* earlier.*newest good one of its type")
     )
     expect(page.locator("#strip")).to_contain_text("Rate / expected")
-    assert drawn(page, "ht01", "plot.data.length") == 2
+    until_equal(page, "ht01", "plot.data.length", 2)  # which run it is is known before its books are
     assert "reference" not in page.url
     page.keyboard.press("b")
     until_equal(page, "ht01", "plot.data.length", 1)
@@ -271,21 +277,15 @@ def test_32_a_key_right_after_something_was_closed_is_for_the_page(site: Site, p
 def test_32_a_key_that_is_pressed_before_its_button_is_there_takes_effect_then(
     site: Site, page: Page, played: Played
 ) -> None:
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
     open_page(page)
-    page.route("**/_dash-layout", hold)
-    with page.expect_request("**/_dash-layout"):
+    # The last that is asked for before the buttons stand: a key waits for them no longer than a few seconds.
+    with held(page, "**/_dash-update-component*") as pass_on:
         page.goto(f"/plot/ht01?run={played.run.run}")
-    expect(page.locator("#controls .group")).to_have_count(0)
-    page.keyboard.press("]")
-    page.keyboard.press("[")  # the last one counts
-    (layout,) = held
-    layout.continue_()
-    page.unroute("**/_dash-layout")
+        expect(page.locator("#controls")).to_be_attached()
+        expect(page.locator("#controls .group")).to_have_count(0)
+        page.keyboard.press("]")
+        page.keyboard.press("[")  # the last one counts
+        pass_on()
     page.wait_for_url(f"**/plot/ht01?run={played.earlier.run}")
     until_drawn(page, "ht01", played.earlier, EARLIER_SPILLS - 1)
     # The second is for the page to which the first one leads.
@@ -383,9 +383,9 @@ def test_19_the_key_number_of_a_plot_is_followed_beside_it_over_windows_and_runs
     rounded = "plot.data[0].y.map(y => y === null ? null : Number(y.toFixed(6)))"  # null: a run of other detectors
     until_equal(page, "ht01:windows", rounded, means[:-1])
     until_equal(page, "ht01:runs", f"{rounded}.at(-1)", means[-1])
-    followed = drawn(page, "ht01:runs", "plot.data[0].customdata.map(([name]) => name)")
-    assert followed[-1] == str(played.run.run)
-    assert str(played.earlier.run) in followed
+    followed = "plot.data[0].customdata.map(([name]) => name)"
+    until_equal(page, "ht01:runs", f"{followed}.includes('{played.earlier.run}')", True)
+    assert drawn(page, "ht01:runs", f"{followed}.at(-1)") == str(played.run.run)
 
 
 def test_19_each_spill_has_its_point_as_soon_as_it_is_in_the_plot(site: Site, page: Page) -> None:
@@ -399,7 +399,6 @@ def test_19_each_spill_has_its_point_as_soon_as_it_is_in_the_plot(site: Site, pa
     until_equal(page, "ht01:spills", "plot.data[0].x", [*range(8)])
     numbers = of_plot(site.book(run).key_numbers, PLOTS["ht01"])
     assert drawn(page, "ht01:spills", "plot.data[0].y") == [each.value for each in numbers]
-    until_taken(page, "ht01:spills")
-    page.locator(".histories .figure").first.locator(".points").first.locator("path").nth(6).hover(force=True)
     value, entries = f"{numbers[6].value:.5g}", numbers[6].entries
-    expect(page.locator(".histories .hoverlayer").first).to_contain_text(f"spill 6: {value}, {entries} entries")
+    point = "[xaxis.d2p(plot.data[0].x[6]), yaxis.d2p(plot.data[0].y[6])]"
+    until_pointed_at(page, "ht01:spills", point, rf"spill 6: {re.escape(value)}, {entries} entries")

@@ -18,7 +18,7 @@ from streams.books.decided import decide
 from streams.books.flags import Verdict
 from streams.books.proposals import CHECKS, Proposal, Proposed
 from streams.experiments.mice.simulator import SimulatedRun
-from tests.browser.conftest import WAIT_S, Seen, Site, faults, open_page
+from tests.browser.conftest import WAIT_S, Seen, Site, faults, go_to, held, open_page
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
@@ -68,6 +68,7 @@ def log_in(page: Page, name: str) -> None:
     page.get_by_role("link", name="Log in").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Name")).to_be_focused()
+    expect(page.get_by_role("button", name="Log in")).to_be_enabled()  # what is sent before would reach nobody
     page.keyboard.type(name)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
@@ -153,6 +154,27 @@ def test_who_may_only_look_sees_the_flags_and_why_none_can_be_set(
     page.keyboard.press("/")  # pressed later, and answered
     expect(page.locator("#find")).to_be_visible()
     expect(page.locator("dialog[open]")).to_have_count(1)
+
+
+def test_what_is_opened_before_it_can_be_acted_on_is_of_the_run_that_is_shown(
+    fresh_page: Page, played: SimulatedRun
+) -> None:
+    page = fresh_page
+    with held(page, "**/*-acting") as pass_on:
+        go_to(page, f"/?run={played.run}")
+        page.locator("button.flag").click()
+        expect(page.locator("#flags")).to_be_visible()
+        pass_on()
+    expect(page.get_by_role("button", name=f"Set flag of run {played.run}")).to_be_visible()
+
+
+def test_nobody_can_log_in_before_it_can_be_sent(fresh_page: Page, users: Accounts) -> None:
+    page = fresh_page
+    with held(page, "**/*-log_in") as pass_on:
+        page.goto("/log-in", wait_until="commit")
+        expect(page.get_by_role("button", name="Log in")).to_be_disabled()
+        pass_on()
+    expect(page.get_by_role("button", name="Log in")).to_be_enabled()
 
 
 def test_without_users_the_page_says_who_may_act(page: Page, played: SimulatedRun) -> None:

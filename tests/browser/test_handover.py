@@ -41,7 +41,7 @@ from streams.books.shapes import PlotVerdict, State
 from streams.checks.shapes import Block, Shape
 from streams.experiments.mice.simulator import SimulatedRun
 from tests.books.test_handover import CODE, NOW_US, alarm, issue, run, shift
-from tests.browser.conftest import Site, faults, go_to, open_page
+from tests.browser.conftest import Site, faults, go_to, open_page, until_fits, until_handed_over
 from tests.browser.test_flags import other, played
 
 __all__ = ["other", "played"]
@@ -97,7 +97,7 @@ def test_25_what_is_known_masks_its_alarm_in_all_browsers_is_counted_and_withdra
     expect(page.locator("#navigation")).not_to_contain_text("Alarms 1")
     # What was withdrawn is folded away, and stays unfolded where somebody wants to see it.
     folded = other.get_by_text("Withdrawn: the last")
-    folded.click()
+    folded.evaluate("each => { each.click(); document.dispatchEvent(new Event('written')); }")
     other.keyboard.press("?")
     other.keyboard.press("Escape")
     expect(other.locator("details", has=folded)).to_have_attribute("open", "")
@@ -109,7 +109,9 @@ def test_28_what_is_logged_of_a_plot_stands_in_the_hand_over_and_in_the_clipboar
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     open_page(page, f"/plot/hslabhits10?run={played.run}")
     page.get_by_role("button", name="Log it").click()
-    expect(page.get_by_label("Note")).to_be_focused()
+    note = page.get_by_label("Note")
+    expect(note).to_have_value(re.compile("^As of spill"))  # focused a moment before that is written into it
+    expect(note).to_be_focused()
     page.keyboard.type("slab 3 <i>came back</i>")
     page.get_by_role("button", name=f"Log it of run {played.run}").click()
     expect(page.locator("#note-status")).to_have_text("Noted, and in the clipboard.")
@@ -117,6 +119,7 @@ def test_28_what_is_logged_of_a_plot_stands_in_the_hand_over_and_in_the_clipboar
     assert said.startswith(f"Run {played.run}: slab 3 <i>came back</i>\nhttp")
     assert said.endswith(f"/plot/hslabhits10?run={played.run}")
     page.goto("/handover")
+    until_handed_over(page, lambda said: "slab 3 <i>came back</i>" in said)
     notes = page.locator("section", has=page.get_by_role("heading", name="Notes"))
     expect(notes).to_contain_text(f"run {played.run}, TOF1 slab hits, horizontal plane: slab 3 <i>came back</i>")
 
@@ -127,6 +130,7 @@ def test_28_the_hand_over_is_a_page_markdown_and_two_sheets_of_paper(
     open_page(page, "/alarms")
     page.get_by_role("link", name="Hand-over").click()
     expect(page.locator("h1")).to_contain_text("hand-over of the last 8 hours")
+    until_handed_over(page, lambda said: str(played.run) in said)
     expect(page.locator("table").first).to_contain_text(str(played.run))
     with page.expect_download() as download:
         page.get_by_role("link", name="Markdown").click()
@@ -137,8 +141,7 @@ def test_28_the_hand_over_is_a_page_markdown_and_two_sheets_of_paper(
         assert f"## {title}" in text
     page.evaluate(axe)
     assert not faults(page, "/handover", "light")
-    page.set_viewport_size({"width": 375, "height": 812})
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= 375
+    until_fits(page, 375, 812)
     assert page.request.get("/handover?hours=73").status == 400
     assert page.request.get("/handover.md?hours=x").status == 400
 

@@ -2,8 +2,8 @@
 
 import base64
 import json
-import time
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from http import HTTPStatus
 from io import BytesIO
 
@@ -16,7 +16,16 @@ from ops.demo import Running
 from ops.stack import free_port
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import DashboardSettings
-from tests.browser.conftest import WAIT_S, Site, environment, faults, go_to, open_page, until_drawn
+from tests.browser.conftest import (
+    WAIT_S,
+    Site,
+    environment,
+    faults,
+    go_to,
+    open_page,
+    until_drawn,
+    until_handed_over,
+)
 from tests.browser.test_alarms import TELEPHONE_BYTES, WORDS, raised
 from tests.browser.test_flags import SPILLS, played
 from tests.ops.test_alarms import Hook, listening
@@ -62,9 +71,9 @@ def test_28_what_one_looks_at_is_logged_with_words_picture_and_link_and_its_fail
     expect(page.get_by_role("button", name="Log it")).to_be_visible()
     page.keyboard.press("e")
     text = page.get_by_label("Note")
+    expect(text).to_have_value(re.compile(f"^As of spill {SPILLS - 1}: "))
     expect(text).to_be_focused()
     begins = text.input_value()
-    assert begins.startswith(f"As of spill {SPILLS - 1}: ")
     assert begins == text.evaluate("its => its.value.slice(its.selectionStart, its.selectionEnd)")
     page.keyboard.press("End")
     page.keyboard.type(" <b>and</b> more")
@@ -96,6 +105,7 @@ def test_28_what_one_looks_at_is_logged_with_words_picture_and_link_and_its_fail
     page.keyboard.press("Escape")
     open_page(page, f"{address}/?run={played.run}")
     page.get_by_role("button", name="Log it").click()
+    expect(text).to_have_value(re.compile("^As of spill"))  # focused a moment before that is written into it
     page.keyboard.type("the whole run")
     page.get_by_role("button", name=f"Log it of run {played.run}").click()
     expect(page.locator("#note-status")).to_contain_text("Noted")
@@ -110,6 +120,7 @@ def test_28_what_one_looks_at_is_logged_with_words_picture_and_link_and_its_fail
     assert json.loads(hook.told[-1][2])["note"] == "the whole run"
     assert json.loads(hook.told[-1][2])["picture"] == ""
     page.goto(f"{address}/handover")
+    until_handed_over(page, lambda said: "the whole run" in said)
     notes = page.locator("section", has=page.get_by_role("heading", name="Notes"))
     expect(notes).to_contain_text("the whole run")
 
@@ -129,10 +140,16 @@ def test_28_on_a_telephone_an_alarm_is_logged_with_its_small_picture_and_a_link_
         chromium.new_context(viewport=size, base_url=address, has_touch=True, is_mobile=True) as telephone,
     ):
         telephone.grant_permissions(["clipboard-read", "clipboard-write"], origin=address)
-        phone, loaded = telephone.new_page(), list[int]()
+        phone = telephone.new_page()
+        # Each address once: the page asks for itself again as long as it stands.
+        asked, loaded = dict[str, str](), dict[str, int]()
         network = telephone.new_cdp_session(phone)
         network.send("Network.enable")
-        network.on("Network.loadingFinished", lambda its: loaded.append(its["encodedDataLength"]))
+        network.on("Network.responseReceived", lambda its: asked.update({its["requestId"]: its["response"]["url"]}))
+        network.on(
+            "Network.loadingFinished",
+            lambda its: loaded.setdefault(asked.get(its["requestId"], ""), its["encodedDataLength"]),
+        )
         go_to(phone, f"{address}/alarm/{alarm.id}")
         expect(phone.get_by_role("img")).to_be_visible()
         phone.get_by_role("button", name="Log it").tap()
@@ -162,16 +179,7 @@ def test_28_on_a_telephone_an_alarm_is_logged_with_its_small_picture_and_a_link_
             colours = picture.convert("RGB").getcolors(1 << 20)
         assert colours is not None
         assert len(colours) > 2  # the card, lines, words
-        assert 0 < sum(loaded) < TELEPHONE_BYTES
-
-
-def until_handed_over(page: Page, is_so: Callable[[str], bool]) -> None:
-    """Look at the hand-over again and again, which is the same for some seconds."""
-    deadline = time.monotonic() + WAIT_S
-    while not is_so(page.locator("body").inner_text()):
-        assert time.monotonic() < deadline
-        page.wait_for_timeout(500)
-        page.reload()
+        assert 0 < sum(loaded.values()) < TELEPHONE_BYTES
 
 
 @pytest.mark.nightly  # a page waits for a minute before it tells what another one took
@@ -196,7 +204,7 @@ def test_28_what_was_logged_in_vain_outlives_the_page_and_stands_in_the_hand_ove
         hook.told.clear()
         running.start("page that comes after", "dashboard")
         go_to(page, f"{here}/handover")
-        expect(page.locator("body")).to_contain_text(words)
+        until_handed_over(page, lambda said: words in said)
         # The page that took it is gone: another begins to tell it after a minute.
         told = "() => fetch('/logged?id=logged-0001').then(its => its.json()).then(its => its.told)"
         page.wait_for_function(told, timeout=1000 * (ORPHAN_S + WAIT_S))

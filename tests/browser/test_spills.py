@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from schemas.records import RunControl
-from tests.browser.conftest import Site, faults, open_page
+from tests.browser.conftest import Site, faults, open_page, until_fits
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 PLOT = "hslabhits10"
@@ -46,8 +46,7 @@ def test_a_plot_that_is_off_leads_to_the_spills_that_filled_it(site: Site, page:
     expect(words).to_be_visible()
     page.evaluate(axe)
     assert not faults(page, "/spill", "light")
-    page.set_viewport_size({"width": 375, "height": 812})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    until_fits(page, 375, 812)
     open_page(page, f"/spill/{whole.run}/4000")
     expect(shown).to_contain_text(f"There is no spill 4000 in run {whole.run}: it has 40 spills")
     # The strip is of the spill's run, whatever is chosen; to choose another leads to that.

@@ -8,11 +8,18 @@ import pytest
 from redis import Redis
 
 from dashboards.data import Data, View
+from dashboards.data import data as data_module
 from ops.stack import free_port
 from streams.books.connect import connect
 from streams.settings import DashboardSettings, Settings, load_settings
 
 WAIT_S = 30.0
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a view wait for what it was asked for, where a page on a machine that is busy would say that it loads."""
+    monkeypatch.setattr(data_module, "FIRST_READ_S", WAIT_S)
 
 
 @pytest.fixture

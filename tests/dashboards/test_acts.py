@@ -347,6 +347,7 @@ def test_a_thousand_log_ins_a_minute_are_refused_and_neither_password_nor_name_i
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempts, "MOST", 10)
+    monkeypatch.setattr(attempts, "WITHIN_S", 600.0)  # a busy machine takes longer than a minute for a thousand
 
     def log_in(number: int, user: str = "admin", peer: str = US) -> int:
         said = {"user": user, "password": f"secret number {number}"}
@@ -599,7 +600,8 @@ def test_27_a_checklist_is_sent_once_as_of_now_in_the_name_of_who_filled_it_in(
         now_ms, its = time.time_ns() // 1_000_000, run_book(4)
         totals = replace(its.totals, first_ms=now_ms - 9_000_000, produced_ms=now_ms, control=END, ended_ms=now_ms)
         checkpoint(site.settings, {RUN: replace(its, totals=totals)}, next=4)
-        while "The end of run" not in site.post("/checklist", method="GET")[1]:
+        # What is sent while the checks change their mind is refused.
+        while "The end of run" not in (page := site.post("/checklist", method="GET")[1]) or "judged yet" in page:
             time.sleep(0.1)
         said = asked_of(site)
         assert said["lines"][-1]["name"] == f"own: {OWN}"

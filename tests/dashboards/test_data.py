@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from redis import Redis
+from redis.client import PubSub
 
 from dashboards.app import serve
 from dashboards.choices import LAST_MINUTE, Choices
@@ -35,7 +36,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.freshness import Level
 from streams.settings import DashboardSettings, KafkaSettings, RedisSettings, Settings, load_settings
 from tests.catalogue import PLOTS
-from tests.dashboards.conftest import until
+from tests.dashboards.conftest import WAIT_S, until
 from tests.dashboards.views import EMPTY, RUN, run_book
 from tests.stored import checkpoint
 
@@ -254,6 +255,23 @@ def test_books_are_read_on_when_a_change_cannot_be_told(quick: Settings, redis: 
     until(data, lambda v: v.run)
     checkpoint(quick, {RUN: run_book(9)}, next=9)
     until(data, lambda v: v.book.totals.filled == 9)
+
+
+def test_what_was_announced_before_anybody_heard_it_is_seen_when_somebody_does(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rarely = DashboardSettings(refresh_s=2 * WAIT_S)
+    own = load_settings(kafka=settings.kafka, redis=settings.redis, dashboard=rarely)
+    hears, subscribe = threading.Event(), PubSub.subscribe
+    monkeypatch.setattr(PubSub, "subscribe", lambda *what: hears.wait(WAIT_S) and subscribe(*what))
+    with Data(own) as data:
+        data.view()
+        checkpoint(own, {RUN: run_book()}, next=8)
+        hears.set()
+        deadline = time.monotonic() + WAIT_S
+        while not data.has_run(RUN):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 def test_topics_that_are_not_there_are_told_until_they_are(quick: Settings, data: Data) -> None:

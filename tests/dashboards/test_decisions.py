@@ -21,6 +21,7 @@ from streams.settings import Settings
 from tests.books.test_decided import SHOWN, dropped, planned, promoted, restored
 from tests.books.test_decisions import RUNS
 from tests.books.test_flags import flagged
+from tests.dashboards.conftest import WAIT_S
 
 pytestmark = pytest.mark.servers
 
@@ -102,19 +103,20 @@ def test_a_flag_reaches_the_page_while_its_books_are_judged(
     settings: Settings, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ensure_topics(settings)
-    rung, judged = threading.Event(), threading.Event()
+    rung, judging, judged = threading.Event(), threading.Event(), threading.Event()
     with Data(settings) as data:
         data.view()
         data.on_change = rung.set
         really = data._store_watcher.look
 
         def slowly(*what: Any) -> Store:
-            judged.wait(10)
+            judging.set()
+            judged.wait(WAIT_S)
             return really(*what)
 
         monkeypatch.setattr(data._store_watcher, "look", slowly)
         data._ask.set()
-        time.sleep(0.2)
+        assert judging.wait(WAIT_S)
         rung.clear()
         before = data.changes
         decide(settings, redis, flagged(1, Verdict.BAD))

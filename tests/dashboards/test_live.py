@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,7 +26,7 @@ from tests.stored import checkpoint
 
 pytestmark = pytest.mark.servers
 
-LONG_S = 20.0
+LONG_S = 40.0
 """Nothing here waits so long: only what is announced can come sooner."""
 PAGE = {"path": "/", "search": "", "theme": "light"}
 
@@ -34,6 +35,13 @@ PAGE = {"path": "/", "search": "", "theme": "light"}
 def slow(settings: Settings) -> Settings:
     """Return settings of a page that hardly ever looks by itself."""
     return load_settings(kafka=settings.kafka, redis=settings.redis, dashboard=DashboardSettings(refresh_s=LONG_S))
+
+
+@pytest.fixture
+def _one_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have all be asked for in one second of the wall clock: what is made once is made anew in the next."""
+    now_s = time.time()
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: now_s))
 
 
 class CountingCache(FigureCache):
@@ -79,6 +87,7 @@ def test_an_answer_waits_for_a_checkpoint_and_comes_with_it(slow: Settings) -> N
     with_books(slow, scenario)
 
 
+@pytest.mark.usefixtures("_one_second")
 def test_figures_are_made_once_for_all_browsers_and_sent_once_to_each(slow: Settings) -> None:
     async def scenario(live: Live, cache: CountingCache) -> None:
         answers = await asyncio.gather(*(ask(live) for _ in range(20)))
@@ -113,6 +122,7 @@ def test_the_pages_of_detectors_that_turn_out_absent_are_struck_through_without_
     with_books(slow, scenario)
 
 
+@pytest.mark.usefixtures("_one_second")
 def test_questions_without_end_make_no_more_than_what_is_shown_and_are_not_kept_without_end(
     slow: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

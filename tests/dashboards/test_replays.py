@@ -22,6 +22,7 @@ from streams.books.reader import BookReader
 from streams.books.replays import Origin, Plan
 from streams.books.sessions import Sessions
 from streams.settings import Settings, load_settings
+from tests.dashboards.conftest import until
 from tests.dashboards.views import RUN, run_book, text_of, view
 from tests.stored import checkpoint
 
@@ -94,17 +95,12 @@ def test_the_book_of_a_session_is_shown_beside_the_runs_own(settings: Settings, 
         # A replay that is dropped is gone from the page, too, and one that is promoted is seen without a new spill.
         sessions.drop(PLAN.session)
         redis.hset(f"{settings.redis.key_prefix}:verifying", "verify-rubbish", "{}")
-        for _ in range(100):
-            if not data.view(chosen).is_stored and data.view().warnings:
-                break
-            data._stopped.wait(0.1)
-        assert not data.view(chosen).is_stored
-        assert "of the replays cannot be read: verify-rubbish: " in data.view().warnings[-1]
+        until(data, lambda _: not data.view(chosen).is_stored)
+        until(data, lambda v: v.warnings and "of the replays cannot be read: verify-rubbish: " in v.warnings[-1])
         assert len(data.view().spills) == 4
         # What can be read is listed all the same.
         sessions.save(PLAN)
-        until_listed = [data.view().replays or data._stopped.wait(0.1) for _ in range(50)]
-        assert any(until_listed)
+        until(data, lambda v: v.replays)
 
 
 def test_plots_of_a_replay_say_so_everywhere() -> None:

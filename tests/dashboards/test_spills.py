@@ -22,6 +22,7 @@ from streams.errors import SpilldeckError
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.experiments.mice.tables.tof import Tof
 from streams.settings import Settings
+from tests.dashboards.conftest import WAIT_S
 from tests.dashboards.views import RUN, run_book, text_of, view
 from tests.records import reconstructed_spill
 
@@ -156,7 +157,7 @@ def test_the_rows_of_a_trigger_come_first() -> None:
 
 
 def until(found: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + WAIT_S
     while not found():
         assert time.monotonic() < deadline
         time.sleep(0.005)
