@@ -36,7 +36,6 @@ from streams.books.layout import Loss
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
 from streams.books.totals import Control
-from streams.books.watchers import Heartbeat
 from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.kafka import topic_spans
@@ -58,11 +57,14 @@ from tests.ops.conftest import Spilldeck
 from tests.ops.test_doctor_sentinels import MADE as MADE_WITH_SENTINELS
 from tests.servers import redis_url
 from tests.stored import checkpoint
+from tests.watching import watched
 
 pytestmark = pytest.mark.servers
 
 PLAYED = 900_101
 WAIT_S = 60.0
+LATE = "no answer within|doctor.late"
+"""Something was not looked at in time: the machine may be busy, and to ask again is what is said."""
 CLOCKED = {"settings", "Kafka", "sentinels", "Redis", "topics", "clocks"}
 """Checks that need no other time than theirs."""
 DAY_S = 86_400
@@ -106,7 +108,7 @@ class Shift:
             at = {"next": end, "produced_ms": book.totals.produced_ms or 1} | state
             checkpoint(there, runs, partition=partition, **at)
         if beats:
-            Heartbeat(self.redis, name, there.session).beat()
+            self.undo.enter_context(watched(self.redis, there))
         return there
 
     def found(self) -> list[Finding]:
@@ -169,15 +171,14 @@ def shift(running: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             releases__directory=tmp_path / "releases",
         )
         monkeypatch.setattr("ops.doctor.page.CATCHES_UP_S", 0.3)  # where it shows others' books it never will
-        Heartbeat(redis, running.redis.key_prefix, running.session).beat()
-        with its.undo:
+        with watched(redis, running), its.undo:
             yield its
 
 
 def in_time(ask: Callable[[], "subprocess.CompletedProcess[str]"]) -> "subprocess.CompletedProcess[str]":
-    """Ask again, as it says itself, while something was not looked at in time: the machine may be busy."""
+    """Ask again, as it says itself, while something was not looked at in time."""
     deadline = time.monotonic() + WAIT_S
-    while (done := ask()) and re.search("no answer within|doctor.late", done.stdout):
+    while (done := ask()) and re.search(LATE, done.stdout):
         assert time.monotonic() < deadline, done.stdout
     return done
 
@@ -335,7 +336,7 @@ def _no_tables(shift: Shift) -> None:
 
 def _no_workers(shift: Shift) -> None:
     shift.set(session="other")
-    Heartbeat(shift.redis, shift.settings.redis.key_prefix, "other").beat()
+    shift.undo.enter_context(watched(shift.redis, shift.settings.model_copy(update={"session": "other"})))
 
 
 def _idle_workers(shift: Shift) -> None:
@@ -505,6 +506,7 @@ def test_what_is_wrong_is_told_as_the_cause_and_what_follows_from_it_is_not(
 ) -> None:
     # What is looked at here is what is said; how soon is said, others look at.
     shift.patch.setattr("ops.doctor.looking.ALL_S", WAIT_S)
+    shift.patch.setattr("streams.freshness.DAQ_LATE_S", WAIT_S)
     shift.checks = tuple(replace(each, bound_s=WAIT_S) for each in CHECKS)
     make(shift)
     found = shift.found()
