@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from ops.stack import LocalStack, free_port, processes
+from ops.stack import LocalStack, free_port, is_used, processes
 from ops.stack.java import MIN_VERSION, find_java, version_of
 from streams.books.connect import connect
 from streams.errors import ServerError
@@ -48,10 +49,11 @@ def pids(spilldeck: Spilldeck, local: dict[str, str]) -> dict[str, int | None]:
 
 def gone(pid: int, seconds: float = 20) -> bool:
     deadline = time.monotonic() + seconds
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
+    with suppress(psutil.NoSuchProcess):
+        while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
     return True
 
 
@@ -193,6 +195,15 @@ def test_servers_that_do_not_listen_to_reason_are_killed_all_at_the_same_time(
     assert time.monotonic() - begun < 3 * stop_s
     assert [processes.find(name, tmp_path) for name in names] == [None] * 6
     assert not any(psutil.pid_exists(server.pid) for server in servers)
+
+
+def test_a_free_port_is_given_to_nobody_else_until_its_server_listens() -> None:
+    port = free_port()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))  # as the system does that looks for one
+    with socket.create_server(("127.0.0.1", port)):
+        assert is_used(port)
+    assert not is_used(port)
 
 
 def test_a_program_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
