@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from ops.topics import ensure_topics
@@ -19,10 +19,9 @@ from streams.kafka import Spans, spans
 from streams.kafka.probe import Probe
 from streams.settings import Settings
 from streams.topics import Topics
+from tests.kafka import ANSWER_S
 
 pytestmark = pytest.mark.servers
-
-ANSWER_S = 10.0
 
 
 @pytest.fixture
@@ -36,19 +35,19 @@ def send(settings: Settings, *values: str, **changes: object) -> None:
     producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers, **changes})
     for value in values:
         producer.produce(Topics.of(settings).raw, value, partition=0)
-    assert producer.flush(10) == 0
+    assert producer.flush(ANSWER_S) == 0
 
 
 def send_in_transactions(settings: Settings, *transactions: tuple[str, bool]) -> None:
     """Send each value in a transaction of its own, which is committed or aborted."""
     servers = settings.kafka.bootstrap_servers
     producer = Producer({"bootstrap.servers": servers, "transactional.id": settings.kafka.topic_prefix})
-    producer.init_transactions(10)
+    producer.init_transactions(ANSWER_S)
     for value, is_committed in transactions:
         producer.begin_transaction()
         producer.produce(Topics.of(settings).raw, value, partition=0)
-        producer.flush(10)
-        (producer.commit_transaction if is_committed else producer.abort_transaction)(10)
+        producer.flush(ANSWER_S)
+        (producer.commit_transaction if is_committed else producer.abort_transaction)(ANSWER_S)
 
 
 def values(settings: Settings, consumer: Consumer, start: int, stop: int) -> Iterator[str]:
@@ -99,7 +98,7 @@ def test_messages_that_retention_took_are_no_reason_to_wait(settings: Settings, 
     admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
     for low, left in ((2, ["c", "d"]), (4, [])):
         (deleted,) = admin.delete_records([TopicPartition(Topics.of(settings).raw, 0, low)]).values()
-        deleted.result(10)
+        deleted.result(ANSWER_S)
         assert list(values(settings, consumer, 0, 4)) == left
 
 
@@ -111,6 +110,29 @@ class Leaderless(AdminClient):
 
     def describe_topics(self, topics: Any, **how: Any) -> dict[str, Future[Any]]:
         return {name: _silent({name: its}) for name, its in super().describe_topics(topics, **how).items()}
+
+
+class NoLeaderYet(AdminClient):
+    """Answers once as a broker does that does not know yet that it leads a partition."""
+
+    asked = 0
+
+    def list_offsets(self, asked: Any, **how: Any) -> dict[TopicPartition, Future[Any]]:
+        NoLeaderYet.asked += 1
+        if NoLeaderYet.asked > 1:
+            return super().list_offsets(asked, **how)
+        refused: Future[Any] = Future()
+        refused.set_exception(KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION)))
+        return dict.fromkeys(asked, refused)
+
+
+def test_who_leads_a_partition_that_was_just_made_is_asked_again(
+    settings: Settings, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = {"bootstrap.servers": settings.kafka.bootstrap_servers}
+    monkeypatch.setattr("streams.kafka.probe.admin", lambda _kafka: NoLeaderYet(servers))
+    assert Probe(settings, Topics.of(settings).raw).epoch(0) >= 0
+    assert NoLeaderYet.asked > 1
 
 
 def _silent(answer: dict[Any, Future[Any]]) -> Future[Any]:
