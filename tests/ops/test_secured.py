@@ -56,7 +56,7 @@ pytestmark = pytest.mark.servers
 RUN = 900_040
 WRONG, OF_SCRAM = "wrong-hunter2", "scram-hunter2"
 PREFIX = "site."
-ANSWER_S = 10
+ANSWER_S = 60
 ALLOW = AclPermissionType.ALLOW
 
 
