@@ -14,12 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ops.stack import LocalStack, free_port, is_used, processes
+from ops.stack import LocalStack, Status, free_port, is_used, processes
 from ops.stack.java import MIN_VERSION, find_java, version_of
 from streams.books.connect import connect
 from streams.errors import ServerError
 from streams.settings import LocalSettings, load_settings
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.redis_servers import until
 
 
 @pytest.fixture
@@ -47,6 +48,12 @@ def pids(spilldeck: Spilldeck, local: dict[str, str]) -> dict[str, int | None]:
     return {s["name"]: s["pid"] for s in json.loads(spilldeck("status", "--json", env=local).stdout)}
 
 
+def answering(stack: LocalStack) -> list[Status]:
+    """Return how the servers are if both answer within a second; none if not."""
+    found = list(stack.status())
+    return found if all(status.answers for status in found) else []
+
+
 def gone(pid: int, seconds: float = 20) -> bool:
     deadline = time.monotonic() + seconds
     with suppress(psutil.NoSuchProcess):
@@ -67,8 +74,8 @@ def test_what_up_starts_stays_until_down_and_keeps_what_it_holds(spilldeck: Spil
     first = pids(spilldeck, local)
     assert spilldeck("up", env=local).returncode == 0
     assert pids(spilldeck, local) == first, "the second up started something twice"
-    status = spilldeck("status", env=local)
-    assert status.returncode == 0
+    # Each is given a second for its answer.
+    status = until(lambda: done if (done := spilldeck("status", env=local)).returncode == 0 else None)
     assert "Alarms: Nobody watches: no alarm is raised" in status.stdout
     assert spilldeck("topics", "apply", env=kafka).returncode == 0
     with connect(load_settings(local=settings)) as redis:
@@ -87,8 +94,7 @@ def test_what_up_starts_stays_until_down_and_keeps_what_it_holds(spilldeck: Spil
 
 @pytest.mark.servers
 def test_servers_listen_on_this_machine_alone(stack: LocalStack) -> None:
-    for status in stack.status():
-        assert status.answers
+    for status in until(lambda: answering(stack)):
         assert status.pid is not None
         listening = [c for c in psutil.Process(status.pid).net_connections() if c.status == psutil.CONN_LISTEN]
         assert {c.laddr.ip.removeprefix("::ffff:") for c in listening} == {"127.0.0.1"}
@@ -98,7 +104,7 @@ def test_servers_listen_on_this_machine_alone(stack: LocalStack) -> None:
 def test_up_at_another_port_than_it_runs_at_says_so(stack: LocalStack) -> None:
     with pytest.raises(ServerError, match=rf"redis runs at port {stack.redis_port} .* spilldeck down"):
         LocalStack(stack.directory, stack.kafka_port, free_port()).start(keep=True)
-    assert all(status.answers for status in stack.status())
+    assert until(lambda: answering(stack))
 
 
 @pytest.mark.servers
@@ -182,7 +188,7 @@ def test_a_pid_file_of_anything_is_no_server(tmp_path: Path, content: bytes) -> 
 def test_servers_that_do_not_listen_to_reason_are_killed_all_at_the_same_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop_s = 1.0
+    stop_s = 2.0
     monkeypatch.setattr(processes, "STOP_S", stop_s)
     stubborn = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
     names = [f"stubborn-{number}" for number in range(6)]
