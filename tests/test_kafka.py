@@ -1,10 +1,15 @@
 """What is read of a partition is all that Kafka had, or it is said what is missing."""
 
+import gc
+import socket
+import ssl
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,12 +17,14 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from ops.stack.certificates import Authority
 from ops.topics import ensure_topics
 from streams import kafka
 from streams.errors import ServerError
 from streams.kafka import Spans, spans
 from streams.kafka.probe import Probe
-from streams.settings import Settings
+from streams.kafka.records import Records
+from streams.settings import KafkaSettings, Protocol, Settings
 from streams.topics import Topics
 from tests.kafka import ANSWER_S
 
@@ -100,6 +107,39 @@ def test_messages_that_retention_took_are_no_reason_to_wait(settings: Settings, 
         (deleted,) = admin.delete_records([TopicPartition(Topics.of(settings).raw, 0, low)]).values()
         deleted.result(ANSWER_S)
         assert list(values(settings, consumer, 0, 4)) == left
+
+
+@contextmanager
+def silent_by_tls(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Have somebody take a connection by TLS, say nothing, and end it a little after the other end does."""
+    authority = Authority.new("ours")
+    signed = authority.sign("server", ["127.0.0.1"])
+    ca, own = directory / "ca.pem", directory / "own.pem"
+    ca.write_bytes(authority.pem)
+    own.write_bytes(signed.key + signed.certificate)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(own)
+
+    def serve(taken: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(taken, server_side=True) as there:
+            while there.recv(1000):
+                pass
+            time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=lambda: serve(server.accept()[0]))
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}", ca
+        thread.join()
+
+
+def test_who_gives_up_while_a_connection_is_made_leaves_none_open(tmp_path: Path) -> None:
+    with silent_by_tls(tmp_path) as (there, ca), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(ServerError, match="Kafka does not answer"):
+            Records(KafkaSettings(bootstrap_servers=there, protocol=Protocol.SSL, ca=ca), [there], "a", 0, 0, 1.0)
+        gc.collect()
+    assert [str(each.message) for each in said] == []
 
 
 class Leaderless(AdminClient):
