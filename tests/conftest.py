@@ -42,7 +42,7 @@ FIRST = (
     "simulator/",
 )
 """Files that take longest: begun last, one of them would be waited for alone."""
-WAIT_S = 60.0
+WAIT_S = 120.0
 """For the workers to count what was produced, on a machine that may be busy."""
 PROJECT = Path(__file__).resolve().parent.parent
 
