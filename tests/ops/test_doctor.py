@@ -26,7 +26,7 @@ from ops.doctor import Finding, host, look
 from ops.doctor.finding import Check, Site
 from ops.doctor.host import _has_secrets
 from ops.doctor.looking import CHECKS
-from ops.doctor.servers import _kafka_off_s
+from ops.doctor.servers import _kafka_off_s, _off_s
 from ops.doctor.troubles import BY_ID, TROUBLES
 from ops.stack import LocalStack, free_port, processes
 from ops.topics import ensure_topics
@@ -528,6 +528,11 @@ def test_the_clock_of_kafka_is_read_whatever_the_group_is_called(shift: Shift) -
         off_s = _kafka_off_s(site)
         assert off_s is not None
         assert abs(off_s) < WAIT_S
+
+
+@pytest.mark.parametrize(("shown_s", "off_s"), [(100.0, 0.0), (102.5, 0.0), (103.0, 0.0), (95.0, -5.0), (110.0, 7.0)])
+def test_a_clock_is_off_by_what_no_slow_answer_explains(shown_s: float, off_s: float) -> None:
+    assert _off_s(shown_s, before_s=100.0, after_s=103.0) == off_s
 
 
 def test_each_trouble_of_the_table_is_made_here() -> None:
