@@ -1,10 +1,18 @@
 """What is in the topics, read with a plain consumer."""
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 
 from confluent_kafka import ConsumerGroupState, KafkaException, Message
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 from schemas.records import RejectedSpill
 from streams import kafka
@@ -41,25 +49,65 @@ def rejected(settings: Settings) -> list[RejectedSpill]:
 
 def wait_until_shared(settings: Settings, workers: int) -> None:
     """Wait until so many workers of live share the partitions."""
-    admin, deadline = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers}), time.monotonic() + SHARED_S
-    while not is_shared(admin, settings, workers):
+    client, deadline = admin(settings), time.monotonic() + SHARED_S
+    while not is_shared(client, settings, workers):
         assert time.monotonic() < deadline, f"{workers} workers do not share the partitions"
         time.sleep(0.1)
 
 
-def is_shared(admin: AdminClient, settings: Settings, workers: int) -> bool:
+def is_shared(client: AdminClient, settings: Settings, workers: int) -> bool:
     """Say whether so many workers of live share the partitions, and nothing moves."""
     group = workers_group(settings, settings.session)
     try:
-        described = admin.describe_consumer_groups([group])[group].result(timeout=ANSWER_S)
+        described = client.describe_consumer_groups([group])[group].result(timeout=ANSWER_S)
     except KafkaException:  # brokers are away, or nobody has ever asked for a group
         return False
     return described.state is ConsumerGroupState.STABLE and len(described.members) == workers
 
 
+def admin(settings: Settings) -> AdminClient:
+    """Return a client to be held: one that is collected cancels what it was asked."""
+    return AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+
+
+def until(shown: Callable[[], bool]) -> None:
+    """Wait until the broker shows a change; it hears of it a little after it was made."""
+    deadline = time.monotonic() + ANSWER_S
+    while not shown():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def names(settings: Settings) -> set[str]:
+    """Return those of all topics."""
+    return set(admin(settings).list_topics(timeout=ANSWER_S).topics)
+
+
+def create(settings: Settings, topic: str, partitions: int) -> None:
+    """Make a topic, and wait until it is listed."""
+    client = admin(settings)
+    client.create_topics([NewTopic(topic, partitions, 1)])[topic].result(ANSWER_S)
+    until(lambda: topic in names(settings))
+
+
+def delete(settings: Settings, topic: str) -> None:
+    """Remove a topic, and wait until it is listed no more."""
+    client = admin(settings)
+    client.delete_topics([topic])[topic].result(ANSWER_S)
+    until(lambda: topic not in names(settings))
+
+
+def config(settings: Settings, topic: str) -> dict[str, str]:
+    """Return how a topic is set."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    client = admin(settings)
+    return {name: its.value for name, its in client.describe_configs([resource])[resource].result(ANSWER_S).items()}
+
+
 def set_topic(settings: Settings, topic: str, setting: str, value: str) -> None:
-    """Give a topic a setting."""
+    """Give a topic a setting, and wait until it is shown."""
     entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
-    admin.incremental_alter_configs([resource])[resource].result(ANSWER_S)
+    client = admin(settings)
+    client.incremental_alter_configs([resource])[resource].result(ANSWER_S)
+    until(lambda: config(settings, topic)[setting] == value)

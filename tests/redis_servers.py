@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ NAME = "spilldeck-Master"
 PASSWORD = "redis-hunter2"
 """Of servers, and, turned round, of sentinels."""
 DOWN_MS = 1000
-"""A server that is silent for so long is down: sites have 5 s and more."""
+"""A master that is killed or hangs is down after so long: sites have 5 s and more."""
+PATIENT_MS = 60_000
+"""Nobody is down before it as long as a test harms no master: a busy machine keeps one silent for seconds."""
 SLOTS = 16_384
-WAIT_S = 60.0
+WAIT_S = 120.0
 
 
 def until(true: Callable[[], Any], why: Callable[[], object] = lambda: "") -> Any:
@@ -95,7 +98,7 @@ class _Servers:
 
 
 def _any(port: int, *, is_sentinel: bool) -> Redis:
-    return Redis(port=port, socket_timeout=2, password=PASSWORD[::-1] if is_sentinel else PASSWORD)
+    return Redis(port=port, socket_timeout=10, password=PASSWORD[::-1] if is_sentinel else PASSWORD)
 
 
 def client(port: int) -> Redis:
@@ -108,9 +111,9 @@ def sentinel(port: int) -> Redis:
     return _any(port, is_sentinel=True)
 
 
-def ask(port: int, *words: object) -> Any:
+def ask(port: int, *words: object, is_sentinel: bool = False) -> Any:
     """Return what a server answers to any command."""
-    return client(port).execute_command(*words)  # type: ignore[no-untyped-call]
+    return _any(port, is_sentinel=is_sentinel).execute_command(*words)  # type: ignore[no-untyped-call]
 
 
 class Replicated(_Servers):
@@ -123,15 +126,36 @@ class Replicated(_Servers):
         self.replica = self.start("--replicaof", f"127.0.0.1 {self.master}")
         until(lambda: client(self.replica).info("replication")["master_link_status"] == "up")
         self.sentinels = [self.start(sentinel=self._configuration()) for _ in range(3)]
+        for port in self.sentinels:
+            # One that was stopped for two seconds would do nothing for thirty.
+            ask(port, "SENTINEL", "DEBUG", "TILT-TRIGGER", PATIENT_MS, is_sentinel=True)
         until(self.is_whole)
 
     def _configuration(self) -> str:
         return (
             f"sentinel monitor {NAME} 127.0.0.1 {self.master} 2\n"
             f"sentinel auth-pass {NAME} {PASSWORD}\n"
-            f"sentinel down-after-milliseconds {NAME} {self._down_ms}\n"
+            f"sentinel down-after-milliseconds {NAME} {PATIENT_MS}\n"
             f"sentinel failover-timeout {NAME} 3000\n"
         )
+
+    def _miss_master_after(self, down_ms: int) -> None:
+        for each in map(sentinel, self.sentinels):
+            until(partial(each.sentinel_set, NAME, "down-after-milliseconds", down_ms))
+
+    def kill(self, port: int) -> None:
+        """End one without its knowing; the master is missed soon, until another has its place."""
+        if port == self.master:
+            self._miss_master_after(self._down_ms)
+        super().kill(port)
+
+    @contextmanager
+    def hung(self, *ports: int) -> Iterator[None]:
+        """Have some take connections, and answer nothing; the master is missed soon, until another has its place."""
+        if self.master in ports:
+            self._miss_master_after(self._down_ms)
+        with super().hung(*ports):
+            yield
 
     def states(self) -> list[dict[str, Any]]:
         """Return what the sentinels say of the master."""
@@ -156,6 +180,7 @@ class Replicated(_Servers):
         until(lambda: all(each["port"] == self.replica for each in self.states()), self.states)
         until(lambda: client(self.replica).role()[0] == b"master")
         self.master, self.replica = self.replica, self.master
+        self._miss_master_after(PATIENT_MS)
 
     def follow(self) -> None:
         """Have the other server follow the master, as sentinels would after a while, and wait until it does."""
@@ -184,6 +209,7 @@ class Cluster(_Servers):
 
     def __init__(self, directory: Path, down_ms: int = 2 * DOWN_MS) -> None:
         super().__init__(directory)
+        self._down_ms = down_ms
         buses = [free_port() for _ in range(4)]
         # A master without slots would follow another by itself.
         options = ("--cluster-enabled", "yes", "--cluster-allow-replica-migration", "no")
@@ -198,6 +224,7 @@ class Cluster(_Servers):
             ask(port, "CLUSTER", "MEET", "127.0.0.1", first[0], buses[0])
         until(lambda: ask(replica, "CLUSTER", "REPLICATE", self.id_of(first[0])))
         until(self.is_whole)
+        self._miss_after(PATIENT_MS)
 
     def grow(self) -> int:
         """Start a node that has no slots yet, and wait until all know it; return its port."""
@@ -206,11 +233,17 @@ class Cluster(_Servers):
         ask(port, "CLUSTER", "MEET", "127.0.0.1", self.nodes[1], self._buses[1])
         self.nodes.append(port)
         until(self.is_whole)
+        self._miss_after(PATIENT_MS)
         return port
+
+    def _miss_after(self, down_ms: int) -> None:
+        for port in self.nodes:
+            if self._processes[port].runs:
+                until(partial(ask, port, "CONFIG", "SET", "cluster-node-timeout", down_ms))
 
     @property
     def masters(self) -> list[int]:
-        """Those that are masters now: a machine that is busy may have had another take a place."""
+        """Those that are masters now."""
         found = []
         for port in self.nodes:
             with suppress(RedisError):
@@ -219,10 +252,17 @@ class Cluster(_Servers):
 
     def kill_one(self) -> None:
         """Kill the master that has a replica, and wait until that has its place."""
-        doomed = next(port for port in self.masters if client(port).info("replication")["connected_slaves"])
-        replica = next(port for port in self.nodes if port not in self.masters)
+
+        def replica_and_master() -> tuple[int, int] | None:
+            roles = {port: client(port).role() for port in self.nodes if self._processes[port].runs}
+            followed = ((at, its[2]) for at, its in roles.items() if its[0] == b"slave" and its[3] == b"connected")
+            return next(followed, None)
+
+        replica, doomed = until(replica_and_master)
+        self._miss_after(self._down_ms)
         self.kill(doomed)
         until(lambda: client(replica).role()[0] == b"master")
+        self._miss_after(PATIENT_MS)
 
     @staticmethod
     def id_of(port: int) -> str:

@@ -1,28 +1,34 @@
 """What is read of a partition is all that Kafka had, or it is said what is missing."""
 
+import gc
+import socket
+import ssl
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from ops.stack.certificates import Authority
 from ops.topics import ensure_topics
 from streams import kafka
 from streams.errors import ServerError
 from streams.kafka import Spans, spans
 from streams.kafka.probe import Probe
-from streams.settings import Settings
+from streams.kafka.records import Records
+from streams.settings import KafkaSettings, Protocol, Settings
 from streams.topics import Topics
+from tests.kafka import ANSWER_S
 
 pytestmark = pytest.mark.servers
-
-ANSWER_S = 10.0
 
 
 @pytest.fixture
@@ -36,19 +42,19 @@ def send(settings: Settings, *values: str, **changes: object) -> None:
     producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers, **changes})
     for value in values:
         producer.produce(Topics.of(settings).raw, value, partition=0)
-    assert producer.flush(10) == 0
+    assert producer.flush(ANSWER_S) == 0
 
 
 def send_in_transactions(settings: Settings, *transactions: tuple[str, bool]) -> None:
     """Send each value in a transaction of its own, which is committed or aborted."""
     servers = settings.kafka.bootstrap_servers
     producer = Producer({"bootstrap.servers": servers, "transactional.id": settings.kafka.topic_prefix})
-    producer.init_transactions(10)
+    producer.init_transactions(ANSWER_S)
     for value, is_committed in transactions:
         producer.begin_transaction()
         producer.produce(Topics.of(settings).raw, value, partition=0)
-        producer.flush(10)
-        (producer.commit_transaction if is_committed else producer.abort_transaction)(10)
+        producer.flush(ANSWER_S)
+        (producer.commit_transaction if is_committed else producer.abort_transaction)(ANSWER_S)
 
 
 def values(settings: Settings, consumer: Consumer, start: int, stop: int) -> Iterator[str]:
@@ -99,8 +105,41 @@ def test_messages_that_retention_took_are_no_reason_to_wait(settings: Settings, 
     admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
     for low, left in ((2, ["c", "d"]), (4, [])):
         (deleted,) = admin.delete_records([TopicPartition(Topics.of(settings).raw, 0, low)]).values()
-        deleted.result(10)
+        deleted.result(ANSWER_S)
         assert list(values(settings, consumer, 0, 4)) == left
+
+
+@contextmanager
+def silent_by_tls(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Have somebody take a connection by TLS, say nothing, and end it a little after the other end does."""
+    authority = Authority.new("ours")
+    signed = authority.sign("server", ["127.0.0.1"])
+    ca, own = directory / "ca.pem", directory / "own.pem"
+    ca.write_bytes(authority.pem)
+    own.write_bytes(signed.key + signed.certificate)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(own)
+
+    def serve(taken: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(taken, server_side=True) as there:
+            while there.recv(1000):
+                pass
+            time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=lambda: serve(server.accept()[0]))
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}", ca
+        thread.join()
+
+
+def test_who_gives_up_while_a_connection_is_made_leaves_none_open(tmp_path: Path) -> None:
+    with silent_by_tls(tmp_path) as (there, ca), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(ServerError, match="Kafka does not answer"):
+            Records(KafkaSettings(bootstrap_servers=there, protocol=Protocol.SSL, ca=ca), [there], "a", 0, 0, 1.0)
+        gc.collect()
+    assert [str(each.message) for each in said] == []
 
 
 class Leaderless(AdminClient):
@@ -111,6 +150,29 @@ class Leaderless(AdminClient):
 
     def describe_topics(self, topics: Any, **how: Any) -> dict[str, Future[Any]]:
         return {name: _silent({name: its}) for name, its in super().describe_topics(topics, **how).items()}
+
+
+class NoLeaderYet(AdminClient):
+    """Answers once as a broker does that does not know yet that it leads a partition."""
+
+    asked = 0
+
+    def list_offsets(self, asked: Any, **how: Any) -> dict[TopicPartition, Future[Any]]:
+        NoLeaderYet.asked += 1
+        if NoLeaderYet.asked > 1:
+            return super().list_offsets(asked, **how)
+        refused: Future[Any] = Future()
+        refused.set_exception(KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION)))
+        return dict.fromkeys(asked, refused)
+
+
+def test_who_leads_a_partition_that_was_just_made_is_asked_again(
+    settings: Settings, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = {"bootstrap.servers": settings.kafka.bootstrap_servers}
+    monkeypatch.setattr("streams.kafka.probe.admin", lambda _kafka: NoLeaderYet(servers))
+    assert Probe(settings, Topics.of(settings).raw).epoch(0) >= 0
+    assert NoLeaderYet.asked > 1
 
 
 def _silent(answer: dict[Any, Future[Any]]) -> Future[Any]:

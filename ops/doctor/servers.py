@@ -212,9 +212,17 @@ def _redis_off_s(site: Site) -> float | None:
     try:
         before_s = time.time()
         seconds, microseconds = site.redis.time()
-        return float(seconds) + microseconds / 1e6 - (before_s + time.time()) / 2
+        return _off_s(float(seconds) + microseconds / 1e6, before_s, time.time())
     except RedisError:
         return None
+
+
+def _off_s(shown_s: float, before_s: float, after_s: float) -> float:
+    """Return how far a clock is ahead at least that showed this at some time between two of ours.
+
+    A server that is busy may look at its own as soon as it is asked, or just before it answers.
+    """
+    return shown_s - min(max(shown_s, before_s), after_s)
 
 
 def _kafka_off_s(site: Site) -> float | None:
@@ -231,7 +239,7 @@ def _kafka_off_s(site: Site) -> float | None:
             _, start = offsets(client, OFFSETS, its, ASK_S)
             before_s = time.time()
             client.commit(offsets=[TopicPartition(Topics.of(site.settings).raw, 0, 0)], asynchronous=False)
-            asked_s = (before_s + time.time()) / 2
+            after_s = time.time()
             written_s = _written_s(client, group, its, start)
     except (KafkaException, ServerError):
         return None
@@ -239,7 +247,7 @@ def _kafka_off_s(site: Site) -> float | None:
         with suppress(KafkaException, TimeoutError):
             client_of_groups = admin(site.settings.kafka)  # named: one that is forgotten meanwhile never answers
             client_of_groups.delete_consumer_groups([group], request_timeout=ASK_S)[group].result(ASK_S)
-    return None if written_s is None else written_s - asked_s
+    return None if written_s is None else _off_s(written_s, before_s, after_s)
 
 
 def _written_s(client: Consumer, group: str, partition: int, start: int) -> float | None:

@@ -22,10 +22,20 @@ _NAMES = (kafka.NAME, redis.FRONT, redis.NAME)
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
+    """Return a port of this machine that nobody listens on, and that the system gives to nobody else for a minute.
+
+    A server takes a second or more until it listens at what it was given, and others are looking for a port meanwhile.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
+        # Of a connection that ended it is kept for its peers' last words; who names it may listen all the same.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.listen(1)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            served, _ = probe.accept()
+            served.close()  # first, so that it is ours that waits
+            client.recv(1)
         return port
 
 

@@ -46,7 +46,21 @@ def add_reconstruct(
         # Not Faust's own `noack_take`, which looks for what came every `batch_wait_s`, also while nothing does.
         async for events in in_batches(stream.noack().events(), books.batch_spills, books.batch_wait_s):
             outcomes = await reconstruction.of([_arrived(event) for event in events])
-            await to_aggregate.send(value=Passed(outcomes=outcomes, events=events))
+            await pass_on(to_aggregate, Passed(outcomes=outcomes, events=events))
+
+
+async def pass_on(to_aggregate: Any, passed: Passed) -> None:
+    """Wait for room among what is on its way, and pass this on; lost where Faust empties its queues meanwhile.
+
+    It does so when partitions move, and cancels whoever waits for room in one: what waits comes again then, like all
+    that was in it (`streams.books.reading.LOST_S`), and is no reason for the worker to end.
+    """
+    try:
+        await to_aggregate.send(value=passed)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():  # it is we who are to end
+            raise
 
 
 class Reconstruction:

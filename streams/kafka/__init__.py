@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from math import inf
+from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -56,6 +57,7 @@ _WITH = {
     Protocol.SASL_SSL: "with TLS and passwords",
     Protocol.SASL_PLAINTEXT: "without TLS and with passwords",
 }
+_T = TypeVar("_T")
 _GREETING = bytes.fromhex("0000000a 0012 0000 00000001 ffff")
 """Asks which versions of the protocol a broker knows, which it says whoever asks."""
 Delivered = Callable[[KafkaError | None, Message], None]
@@ -107,19 +109,31 @@ def span(consumer: Consumer, topic: str, partition: int, timeout_s: float = ANSW
     confluent_kafka.KafkaException
         When Kafka does not answer within the time, or has no such partition.
     """
+    place = TopicPartition(topic, partition)
+    low, high = of_leader(lambda left_s: consumer.get_watermark_offsets(place, timeout=left_s), timeout_s)
+    return max(low, 0), high
+
+
+def of_leader(ask: Callable[[float], _T], timeout_s: float) -> _T:
+    """Return what a partition's leader answers, asked again within the time while there is none yet.
+
+    A partition is without one for a moment when it was just made, and when its broker went away; and a new one does not
+    know at once how far its followers are.
+
+    Parameters
+    ----------
+    ask
+        Asks it, in so many seconds at most; what it raises else is passed on.
+    """
     deadline = time.monotonic() + timeout_s
     while True:
-        left = max(deadline - time.monotonic(), 0.0)
+        left_s = max(deadline - time.monotonic(), 0.0)
         try:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=left)
+            return ask(left_s)
         except KafkaException as error:
-            # A partition is without a leader for a moment when it was just made, and when its broker went away; and a
-            # new one does not know at once how far its followers are.
-            if error.args[0].code() not in _NO_LEADER_YET or left < LEADER_S:
+            if error.args[0].code() not in _NO_LEADER_YET or left_s < LEADER_S:
                 raise
             time.sleep(LEADER_S)
-        else:
-            return max(low, 0), high
 
 
 def partitions(client: Consumer | Producer, topic: str, timeout_s: float = ANSWER_S) -> int:

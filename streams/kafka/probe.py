@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException, Message, TopicCollection, TopicParti
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.errors import ServerError
-from streams.kafka import ANSWER_S, reader, records, span
+from streams.kafka import ANSWER_S, LEADER_S, of_leader, reader, records, span
 from streams.kafka.clients import admin
 from streams.settings import Settings
 
@@ -54,12 +54,16 @@ class Probe:
 
     def epoch(self, partition: int) -> int:
         """Return the number of a partition's leader, which grows whenever one takes over."""
-        # A new client: one that was used before may ask for the leader that was, and is refused.
-        with self._saying_where(partition):
-            place = TopicPartition(self._topic, partition)
+        place = TopicPartition(self._topic, partition)
+
+        def ask(left_s: float) -> Any:
+            # A new client: one that was used before may ask for the leader that was, and is refused.
             client = admin(self._settings.kafka)  # held: with the client its answer would go
-            answer = client.list_offsets({place: OffsetSpec.latest()}, request_timeout=ANSWER_S)
-            return int(self._said(answer[place].result().leader_epoch, partition))
+            answer = client.list_offsets({place: OffsetSpec.latest()}, request_timeout=max(left_s, LEADER_S))
+            return answer[place].result().leader_epoch
+
+        with self._saying_where(partition):
+            return int(self._said(of_leader(ask, ANSWER_S), partition))
 
     def span(self, partition: int) -> tuple[int, int]:
         """Return a partition's low watermark, and the offset that its next message will get."""

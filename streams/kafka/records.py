@@ -1,6 +1,7 @@
 """The messages of one partition, read from Kafka with bounded memory whatever they are compressed to."""
 
 import asyncio
+import selectors
 import threading
 from collections import deque
 from collections.abc import Coroutine
@@ -24,6 +25,12 @@ _AHEAD_BYTES, _AHEAD = 1 << 20, 500
 """What is taken from the client at once: bytes, messages; one message that has more all the same."""
 _END_S = 10.0
 """The client ends within it."""
+_CLOSED_S = 1.0
+"""Its sockets are closed within it, or are left: the other end of TLS may be silent."""
+_LOOKS = 100
+"""So often it is looked whether they are."""
+_OF_THE_LOOP = 1
+"""Sockets that a loop has for itself."""
 
 _T = TypeVar("_T")
 
@@ -49,7 +56,8 @@ class Records:
         self._timeout_s = timeout_s
         self._ahead: deque[Any] = deque()
         # Not the worker's uvloop: that waits for half a minute, as it happens, for the other end of TLS to close.
-        self._loop = asyncio.SelectorEventLoop()
+        self._selector = selectors.DefaultSelector()
+        self._loop = asyncio.SelectorEventLoop(self._selector)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._consumer: Any = None
@@ -78,10 +86,22 @@ class Records:
             if self._consumer is not None:
                 with suppress(TimeoutError, KafkaError):
                     asyncio.run_coroutine_threadsafe(self._consumer.stop(), self._loop).result(_END_S)
+            asyncio.run_coroutine_threadsafe(self._break_off(), self._loop).result()
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+    async def _break_off(self) -> None:
+        """End what the client was still at, as a connection that is being made; wait until its sockets are closed."""
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for each in others:
+                each.cancel()
+            await asyncio.wait(others, timeout=_CLOSED_S)
+        for _ in range(_LOOKS):
+            if len(self._selector.get_map()) <= _OF_THE_LOOP:
+                break
+            await asyncio.sleep(_CLOSED_S / _LOOKS)
 
     def _wait(self, work: Coroutine[Any, Any, _T]) -> _T:
         try:

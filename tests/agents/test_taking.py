@@ -1,8 +1,12 @@
-"""Batches of what comes: in its order, full where there is much, soon where there is little."""
+"""Batches of what comes: in its order, full where there is much, soon where there is little; and where they go."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
+import faust
+import pytest
+
+from streams.agents.reconstruct import Passed, pass_on
 from streams.agents.taking import in_batches
 
 SOON_S, NEVER_S = 0.05, 60.0
@@ -64,3 +68,30 @@ def test_what_comes_while_a_batch_is_worked_on_is_in_the_next_one() -> None:
         return found
 
     assert asyncio.run(taken()) == [[1, 2], [3]]
+
+
+def test_what_waits_for_room_while_faust_empties_its_queues_is_lost_as_they_are_and_ends_nobody() -> None:
+    async def go() -> None:
+        app = faust.App("a-test", broker="kafka://127.0.0.1:1")
+        app.flow_control.resume()
+        between = app.channel(maxsize=1)
+        counted = aiter(between)
+        first, second, third = (Passed(outcomes=[], events=[number]) for number in range(3))
+        await pass_on(between, first)
+        waits = asyncio.create_task(pass_on(between, second))
+        await asyncio.sleep(0)
+        app.flow_control.suspend()  # as it does when partitions move
+        app.flow_control.clear()
+        await waits
+        app.flow_control.resume()
+        await pass_on(between, third)
+        assert (await anext(counted)).value is third
+        # Who is to end is to end.
+        await pass_on(between, first)
+        ends = asyncio.create_task(pass_on(between, second))
+        await asyncio.sleep(0)
+        ends.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await ends
+
+    asyncio.run(go())

@@ -30,6 +30,7 @@ from streams.errors import ServerError, UsageError
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.books.test_decisions import RUNS, plan
+from tests.conftest import WAIT_S
 from tests.wire import decode
 
 pytestmark = pytest.mark.servers
@@ -191,7 +192,7 @@ def test_many_that_decide_at_once_end_with_what_the_last_one_said(settings: Sett
     together = threading.Barrier(len(names))
 
     def promote(name: str) -> None:
-        together.wait(10)
+        together.wait(WAIT_S)
         with connect(settings) as ours:
             decide(settings, ours, promoted(name))
 
@@ -238,7 +239,7 @@ def test_what_an_older_version_kept_in_redis_alone_is_taken_over_into_kafka_once
     together = threading.Barrier(4)
 
     def start() -> None:
-        together.wait(10)
+        together.wait(WAIT_S)
         with connect(settings) as ours:
             refresh(settings, ours)
 

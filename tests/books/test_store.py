@@ -17,6 +17,7 @@ from streams.books.store import CheckpointRefusedError, CheckpointStore, Damaged
 from streams.books.stored import PartitionState, StoredPart
 from streams.books.windows import Window
 from streams.transform import ledger_entry
+from tests.conftest import WAIT_S
 from tests.records import reconstructed_spill
 
 pytestmark = pytest.mark.servers
@@ -74,10 +75,10 @@ def commands(redis_url: str, fence: str, state: PartitionState, *, grown: bool =
     thread = threading.Thread(target=listen)
     thread.start()
     try:
-        assert listening.wait(10)
+        assert listening.wait(WAIT_S)
         asyncio.run(write())
     finally:
-        thread.join(10)
+        thread.join(WAIT_S)
     return done
 
 

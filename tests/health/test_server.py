@@ -19,7 +19,7 @@ from streams.health.state import Health
 from streams.metrics import Part, Value
 from streams.settings import MetricsSettings, Settings, load_settings
 
-US = "127.0.0.1"
+US, WAIT_S = "127.0.0.1", 60.0
 FAULTS: list[str] = []
 
 
@@ -51,7 +51,7 @@ def port(served: HealthServer) -> int:
 
 
 def ask(port: int, path: str, method: str = "GET", **headers: str) -> tuple[HTTPResponse, bytes]:
-    with closing(HTTPConnection(US, port, timeout=5)) as connection:
+    with closing(HTTPConnection(US, port, timeout=WAIT_S)) as connection:
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         return answer, answer.read()
@@ -90,7 +90,7 @@ def test_a_head_has_no_body(port: int) -> None:
 
 
 def said(port: int, words: bytes) -> bytes:
-    with socket.create_connection((US, port), 5) as connection:
+    with socket.create_connection((US, port), WAIT_S) as connection:
         connection.sendall(words)
         return connection.recv(1000)
 
@@ -115,14 +115,14 @@ def is_ended(connection: socket.socket, said: bytes) -> bool:
 
 def test_who_says_nothing_or_one_byte_now_and_then_is_ended(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "CONNECTION_S", 0.5)
-    with socket.create_connection((US, port), 5) as silent, socket.create_connection((US, port), 5) as slow:
+    with socket.create_connection((US, port), WAIT_S) as silent, socket.create_connection((US, port), WAIT_S) as slow:
         assert is_ended(slow, b"G")
         assert silent.recv(1) == b""
 
 
 def test_who_does_not_read_the_answer_is_ended(served: HealthServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "CONNECTION_S", 0.5)
-    with socket.create_connection((US, served.port), 5) as lazy:
+    with socket.create_connection((US, served.port), WAIT_S) as lazy:
         lazy.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
         until_s = time.monotonic() + 30
         while not lazy.recv(1, socket.MSG_PEEK):
@@ -134,7 +134,7 @@ def test_who_does_not_read_the_answer_is_ended(served: HealthServer, monkeypatch
 
 def test_a_thousand_that_say_nothing_keep_nobody_out(port: int) -> None:
     with ExitStack() as stack:
-        those = [stack.enter_context(socket.create_connection((US, port), 5)) for _ in range(1000)]
+        those = [stack.enter_context(socket.create_connection((US, port), WAIT_S)) for _ in range(1000)]
         assert ask(port, "/ready")[0].status == 200
         assert sum(map(is_open, those)) <= server.MOST
 

@@ -12,12 +12,13 @@ import pytest
 
 import ops.console
 import ops.topics
+from dashboards.data import data, decisions
 from ops.cli import main
 from ops.stack import LocalStack
 from streams import tls
 from streams.daq import producer
 from tests import begun
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, WAIT_S
 from tests.kafka import wait_until_shared
 from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, settings_on, small_run
 from tests.tables import copy_tables, naming
@@ -74,6 +75,13 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ops.topics, "ASK_S", 0.5)
     monkeypatch.setattr(producer, "CONNECT_S", 0.5)
     monkeypatch.setattr(tls, "CONNECT_S", 1.0)
+
+
+@pytest.fixture(autouse=True)
+def _books_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what is asked of a page once be of the books: a busy machine reads them later than a reader would wait."""
+    monkeypatch.setattr(data, "FIRST_READ_S", WAIT_S)
+    monkeypatch.setattr(decisions, "FIRST_S", WAIT_S)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from tests.lanes import again
 from tests.live import Live, count_live, settings_on, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_keeper import summary, tof_alone
-from tests.ops.test_replay import begin_replay, spills_of
+from tests.ops.test_replay import begin_replay, kill_replay, spills_of
 from tests.wire import decode
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
@@ -199,8 +199,7 @@ def test_a_replay_that_was_stopped_comes_back_to_be_gone_on_with(
     while not spills_of(live, "replay-stopped"):
         assert replaying.poll() is None, replaying.communicate()
         time.sleep(0.02)
-    replaying.kill()
-    replaying.communicate()
+    kill_replay(replaying)
     live.redis.flushall()
     wait_until_counted(live.settings, live.reader)
     assert states(spilldeck_once) == {"stopped": "lost with Redis"}

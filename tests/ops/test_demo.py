@@ -179,7 +179,7 @@ def check_that_a_fault_is_an_alarm(run: int) -> None:
 def test_parts_that_do_not_listen_to_reason_are_killed_all_at_the_same_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    end_s = 1.0
+    end_s = 2.0
     monkeypatch.setattr(ops.demo, "END_S", end_s)
     stubborn = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
     parts = [Part(f"part {n}", stubborn, dict(os.environ), tmp_path / f"{n}.log") for n in range(6)]

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 from redis import Redis
 
 from ops.demo import Running
@@ -26,7 +26,7 @@ from ops.doctor import Finding, host, look
 from ops.doctor.finding import Check, Site
 from ops.doctor.host import _has_secrets
 from ops.doctor.looking import CHECKS
-from ops.doctor.servers import _kafka_off_s
+from ops.doctor.servers import _kafka_off_s, _off_s
 from ops.doctor.troubles import BY_ID, TROUBLES
 from ops.stack import LocalStack, free_port, processes
 from ops.topics import ensure_topics
@@ -36,7 +36,6 @@ from streams.books.layout import Loss
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
 from streams.books.totals import Control
-from streams.books.watchers import Heartbeat
 from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.kafka import topic_spans
@@ -53,16 +52,19 @@ from streams.topics import Topics, workers_group
 from tests.browser.conftest import environment
 from tests.conftest import PROJECT, wait_until_counted
 from tests.dashboards.views import RUN, run_book
-from tests.kafka import set_topic
+from tests.kafka import create, delete, set_topic
 from tests.ops.conftest import Spilldeck
 from tests.ops.test_doctor_sentinels import MADE as MADE_WITH_SENTINELS
 from tests.servers import redis_url
 from tests.stored import checkpoint
+from tests.watching import watched
 
 pytestmark = pytest.mark.servers
 
 PLAYED = 900_101
 WAIT_S = 60.0
+LATE = "no answer within|doctor.late"
+"""Something was not looked at in time: the machine may be busy, and to ask again is what is said."""
 CLOCKED = {"settings", "Kafka", "sentinels", "Redis", "topics", "clocks"}
 """Checks that need no other time than theirs."""
 DAY_S = 86_400
@@ -106,7 +108,7 @@ class Shift:
             at = {"next": end, "produced_ms": book.totals.produced_ms or 1} | state
             checkpoint(there, runs, partition=partition, **at)
         if beats:
-            Heartbeat(self.redis, name, there.session).beat()
+            self.undo.enter_context(watched(self.redis, there))
         return there
 
     def found(self) -> list[Finding]:
@@ -169,15 +171,14 @@ def shift(running: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             releases__directory=tmp_path / "releases",
         )
         monkeypatch.setattr("ops.doctor.page.CATCHES_UP_S", 0.3)  # where it shows others' books it never will
-        Heartbeat(redis, running.redis.key_prefix, running.session).beat()
-        with its.undo:
+        with watched(redis, running), its.undo:
             yield its
 
 
 def in_time(ask: Callable[[], "subprocess.CompletedProcess[str]"]) -> "subprocess.CompletedProcess[str]":
-    """Ask again, as it says itself, while something was not looked at in time: the machine may be busy."""
+    """Ask again, as it says itself, while something was not looked at in time."""
     deadline = time.monotonic() + WAIT_S
-    while (done := ask()) and re.search("no answer within|doctor.late", done.stdout):
+    while (done := ask()) and re.search(LATE, done.stdout):
         assert time.monotonic() < deadline, done.stdout
     return done
 
@@ -340,7 +341,7 @@ def _no_tables(shift: Shift) -> None:
 
 def _no_workers(shift: Shift) -> None:
     shift.set(session="other")
-    Heartbeat(shift.redis, shift.settings.redis.key_prefix, "other").beat()
+    shift.undo.enter_context(watched(shift.redis, shift.settings.model_copy(update={"session": "other"})))
 
 
 def _idle_workers(shift: Shift) -> None:
@@ -421,10 +422,9 @@ def _other_page(shift: Shift) -> None:
 
 
 def _killed_selftest(shift: Shift) -> None:
-    admin = AdminClient({"bootstrap.servers": shift.settings.kafka.bootstrap_servers})
     topic = f"{shift.settings.kafka.topic_prefix}selftest-0123abcd.spills.raw"
-    admin.create_topics([NewTopic(topic, 1)])[topic].result(WAIT_S)
-    shift.undo.callback(lambda: admin.delete_topics([topic])[topic].result(WAIT_S))
+    create(shift.settings, topic, 1)
+    shift.undo.callback(delete, shift.settings, topic)
 
 
 def _raises(shift: Shift) -> None:
@@ -511,6 +511,9 @@ def test_what_is_wrong_is_told_as_the_cause_and_what_follows_from_it_is_not(
 ) -> None:
     # What is looked at here is what is said; how soon is said, others look at.
     shift.patch.setattr("ops.doctor.looking.ALL_S", WAIT_S)
+    shift.patch.setattr("streams.freshness.DAQ_LATE_S", WAIT_S)
+    if not trouble.startswith("kafka."):  # where it is away, nobody waits for it
+        shift.patch.setattr("ops.doctor.servers.ASK_S", WAIT_S)
     shift.checks = tuple(replace(each, bound_s=WAIT_S) for each in CHECKS)
     make(shift)
     found = shift.found()
@@ -531,6 +534,11 @@ def test_the_clock_of_kafka_is_read_whatever_the_group_is_called(shift: Shift) -
         off_s = _kafka_off_s(site)
         assert off_s is not None
         assert abs(off_s) < WAIT_S
+
+
+@pytest.mark.parametrize(("shown_s", "off_s"), [(100.0, 0.0), (102.5, 0.0), (103.0, 0.0), (95.0, -5.0), (110.0, 7.0)])
+def test_a_clock_is_off_by_what_no_slow_answer_explains(shown_s: float, off_s: float) -> None:
+    assert _off_s(shown_s, before_s=100.0, after_s=103.0) == off_s
 
 
 def test_each_trouble_of_the_table_is_made_here() -> None:

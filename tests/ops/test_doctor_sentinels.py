@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from ops.doctor.host import SETTINGS
 from ops.doctor.servers import REDIS, SENTINELS
 from ops.doctor.troubles import BY_ID
 from ops.stack import free_port
-from tests.redis_servers import NAME, Replicated, client, sentinel, until
+from tests.redis_servers import NAME, WAIT_S, Replicated, client, sentinel, until
 from tests.servers import redis_environment
 
 pytestmark = pytest.mark.servers
@@ -129,8 +129,12 @@ MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
 def test_what_is_wrong_with_sentinels_is_told_and_what_follows_from_it_is_not(
     shift: Shift, trouble: str, make: Callable[[Shift], None], words: str
 ) -> None:
+    # What is looked at here is what is said; how soon, others look at. Nobody is waited for but who does not hang.
+    if make is not _hung:
+        shift.patch.setattr("streams.books.sentinels.PATIENCE_S", WAIT_S)
+    shift.patch.setattr("ops.doctor.looking.ALL_S", WAIT_S)
     make(shift)
-    found = [each for each in look(checks=CHECKS)[0] if each.is_wrong]
+    found = [each for each in look(checks=[replace(each, bound_s=WAIT_S) for each in CHECKS])[0] if each.is_wrong]
     assert [each.id for each in found] == [trouble], found
     assert words in found[0].words
     assert "hunter2" not in found[0].words

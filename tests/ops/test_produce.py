@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import cramjam
@@ -13,9 +14,10 @@ import lz4.frame
 import pytest
 
 from ops.daq_file import write_daq_file
-from ops.inputs import paced
+from ops.inputs import Inputs, paced
 from ops.topics import ensure_topics
 from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
+from streams.daq.source import Source
 from streams.date.framing import headers
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import Settings
@@ -129,21 +131,29 @@ def test_of_a_directory_is_read_what_can_be_and_the_rest_is_told(
 
 
 @pytest.mark.servers
-def test_a_file_that_becomes_shorter_while_it_is_produced_is_said(settings: Settings, tmp_path: Path) -> None:
+def test_a_file_that_becomes_shorter_while_it_is_produced_is_said(
+    settings: Settings, spilldeck_here: Spilldeck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ensure_topics(settings)
     path = tmp_path / "run.000"
     path.write_bytes(b"".join(record.payload for record in RUN.records()) + bytes(9 << 20))
-    env = os.environ | environment(settings) | {"SPILLDECK_PRODUCER__JOURNALS": str(tmp_path)}
-    command = [sys.executable, "-m", "ops", "produce", str(path), "--rate", "5"]
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as producer:
-        wait_for(lambda: bool(produced(settings)))
-        os.truncate(path, 10_000)
-        _, err = producer.communicate(timeout=60)
-    assert producer.returncode == 2
+    records_of = Inputs.records_of
+
+    def cut_meanwhile(self: Inputs, source: Source) -> Iterator[RawSpill | RunControl]:
+        for number, record in enumerate(records_of(self, source)):
+            if number == 3:
+                os.truncate(path, 10_000)
+            yield record
+
+    monkeypatch.setattr(Inputs, "records_of", cut_meanwhile)
+    env = environment(settings) | {"SPILLDECK_PRODUCER__JOURNALS": str(tmp_path)}
+    done = spilldeck_here("produce", path, env=env)
+    assert done.returncode == 2
     assert (
-        err.decode()
+        done.stderr
         == f"spilldeck: {path} has become shorter, or was written anew, while it was read: produce it again\n"
     )
+    assert produced(settings)
 
 
 @pytest.mark.servers

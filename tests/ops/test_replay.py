@@ -40,7 +40,7 @@ from streams.kafka import topic_spans
 from streams.process import process
 from streams.topics import Topics
 from tests.begun import Heard
-from tests.conftest import wait_until_counted
+from tests.conftest import WAIT_S, wait_until_counted
 from tests.kafka import ends
 from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, settings_on, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
@@ -153,6 +153,15 @@ def begin_replay(live: Live, said: Path, *arguments: str) -> Heard:
     return Heard(["replay", *arguments], env=env, said=said)
 
 
+def kill_replay(replaying: Heard) -> None:
+    """Kill a replay, and wait until its workers have ended with it: until then one of them may write still."""
+    workers = psutil.Process(replaying.pid).children(recursive=True)
+    replaying.kill()
+    replaying.communicate()
+    _, alive = psutil.wait_procs(workers, WAIT_S)
+    assert alive == []
+
+
 def spills_of(live: Live, session: str) -> int:
     return sum(totals.filled for totals in live.books(session).runs().values())
 
@@ -181,8 +190,7 @@ def test_a_replay_that_is_killed_and_of_which_redis_loses_a_part_equals_live(
             assert replaying.poll() is None, replaying.communicate()
             time.sleep(0.02)
         time.sleep(random.uniform(0, 0.2))
-        replaying.send_signal(signal.SIGKILL)
-        replaying.communicate()
+        kill_replay(replaying)
         before = spills_of(live, session)
         assert before < 7 * len(SOME)
     (listed,) = json.loads(spilldeck_here("replays", "list", "--json", env=live.env).stdout)
@@ -266,8 +274,7 @@ def test_a_replay_has_the_conditions_that_it_was_begun_with_when_it_goes_on(
     while not spills_of(live, "replay-named"):
         assert replaying.poll() is None, replaying.communicate()
         time.sleep(0.02)
-    replaying.send_signal(signal.SIGKILL)
-    replaying.communicate()
+    kill_replay(replaying)
 
     changed = table.read_text()
     table.write_text(good)

@@ -34,7 +34,7 @@ from ops.stack import LocalStack, free_port, processes
 from ops.stack.access import Access, write_own
 from ops.stack.certificates import Authority
 from ops.topics import ensure_topics
-from streams import kafka
+from streams import kafka, tls
 from streams.books.connect import check_redis, connect, connect_async
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
@@ -56,7 +56,7 @@ pytestmark = pytest.mark.servers
 RUN = 900_040
 WRONG, OF_SCRAM = "wrong-hunter2", "scram-hunter2"
 PREFIX = "site."
-ANSWER_S = 10
+ANSWER_S = 60
 ALLOW = AclPermissionType.ALLOW
 
 
@@ -298,9 +298,14 @@ def test_what_is_wrong_with_how_a_server_is_reached_is_said_in_words(
     foreign: dict[str, Path],
     expired: Expired,
     spilldeck_here: Spilldeck,
+    monkeypatch: pytest.MonkeyPatch,
     section: str,
     case: str,
 ) -> None:
+    if case != "no TLS there":  # it says nothing to who greets it by TLS
+        monkeypatch.setattr(tls, "CONNECT_S", WAIT_S)
+    if case == "wrong password":
+        monkeypatch.setattr(kafka, "REFUSED_S", WAIT_S)
     changed = changes(section, case, site, stack, foreign, expired)
     settings = site.settings(kafka=changed) if section == "kafka" else site.settings(redis=changed)
     command = ("topics", "plan") if section == "kafka" else ("runs", "list")
@@ -326,8 +331,10 @@ def test_who_has_no_right_is_told_so(site: Site, spilldeck_here: Spilldeck) -> N
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("command", ["worker", "simulate --spills 1", "produce {}", "books", "keeper", "alarms watch"])
 def test_each_command_says_that_a_password_is_wrong(
-    site: Site, spilldeck_here: Spilldeck, tmp_path: Path, command: str
+    site: Site, spilldeck_here: Spilldeck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
+    monkeypatch.setattr(kafka, "REFUSED_S", WAIT_S)
+    monkeypatch.setattr(tls, "CONNECT_S", WAIT_S)
     (tmp_path / "spill.json").write_text("{}")
     wrong = site.settings(kafka={"password": WRONG}, redis={"password": WRONG})
     words = command.format(tmp_path / "spill.json").split()

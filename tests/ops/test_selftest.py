@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from ops import selftest as of_selftest
 from ops.selftest import leftovers, selftest
@@ -15,6 +14,7 @@ from schemas.records import RawSpill, RunControl
 from streams.books.sessions import ALIVE_S
 from streams.process import RunResult, process
 from tests.begun import Heard
+from tests.kafka import admin, create, names, until
 from tests.lanes import again
 from tests.live import Live, small_run
 
@@ -25,15 +25,12 @@ WAIT_S = 60.0
 
 
 def topics(live: Live) -> set[str]:
-    return set(admin(live).list_topics(timeout=WAIT_S).topics)
-
-
-def admin(live: Live) -> AdminClient:
-    return AdminClient({"bootstrap.servers": live.settings.kafka.bootstrap_servers})
+    return names(live.settings)
 
 
 def groups(live: Live) -> set[str]:
-    return {each.group_id for each in admin(live).list_consumer_groups().result().valid}
+    client = admin(live.settings)
+    return {each.group_id for each in client.list_consumer_groups().result().valid}
 
 
 def keys(live: Live) -> set[bytes]:
@@ -68,7 +65,7 @@ def test_one_that_was_killed_is_found_and_removed_and_live_notices_nothing(live:
     assert told["spills"] == of_selftest.SPILLS
     assert told["removed"] == [left]
 
-    assert topics(live) == before
+    until(lambda: topics(live) == before)
     assert not of_selftests(keys(live))
     assert not of_selftests(groups(live))
     assert live.reader.totals(MEANWHILE).received > 0
@@ -90,13 +87,12 @@ def test_what_differs_is_named_and_removed_all_the_same_as_what_a_killed_one_lef
     counted = {partition: its.next for partition, its in live.reader.progress().items()}
     left = "selftest-0123abcd"
     topic = f"{live.settings.kafka.topic_prefix}{left}.spills.raw"
-    client = admin(live)  # held: a client that is collected cancels what it was asked
-    client.create_topics([NewTopic(topic, 1)])[topic].result(WAIT_S)
+    create(live.settings, topic, 1)
     tested = selftest(live.settings, live.redis, dict(os.environ | live.env), lambda _: None)
     assert f"filled: {of_selftest.SPILLS - 1} here, {of_selftest.SPILLS} there" in tested.differences
     assert tested.to_json()["identical"] is False
     assert tested.removed == [left]
-    assert topics(live) == before
+    until(lambda: topics(live) == before)
     assert not of_selftests(keys(live))
     assert not of_selftests(groups(live))
     assert {partition: its.next for partition, its in live.reader.progress().items()} == counted, "live notices nothing"

@@ -8,17 +8,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from ops.stack import LocalStack, free_port, processes
+from ops.stack import LocalStack, Status, free_port, is_used, processes
 from ops.stack.java import MIN_VERSION, find_java, version_of
 from streams.books.connect import connect
 from streams.errors import ServerError
 from streams.settings import LocalSettings, load_settings
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.redis_servers import until
 
 
 @pytest.fixture
@@ -46,12 +48,19 @@ def pids(spilldeck: Spilldeck, local: dict[str, str]) -> dict[str, int | None]:
     return {s["name"]: s["pid"] for s in json.loads(spilldeck("status", "--json", env=local).stdout)}
 
 
+def answering(stack: LocalStack) -> list[Status]:
+    """Return how the servers are if both answer within a second; none if not."""
+    found = list(stack.status())
+    return found if all(status.answers for status in found) else []
+
+
 def gone(pid: int, seconds: float = 20) -> bool:
     deadline = time.monotonic() + seconds
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
+    with suppress(psutil.NoSuchProcess):
+        while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
     return True
 
 
@@ -65,8 +74,8 @@ def test_what_up_starts_stays_until_down_and_keeps_what_it_holds(spilldeck: Spil
     first = pids(spilldeck, local)
     assert spilldeck("up", env=local).returncode == 0
     assert pids(spilldeck, local) == first, "the second up started something twice"
-    status = spilldeck("status", env=local)
-    assert status.returncode == 0
+    # Each is given a second for its answer.
+    status = until(lambda: done if (done := spilldeck("status", env=local)).returncode == 0 else None)
     assert "Alarms: Nobody watches: no alarm is raised" in status.stdout
     assert spilldeck("topics", "apply", env=kafka).returncode == 0
     with connect(load_settings(local=settings)) as redis:
@@ -85,8 +94,7 @@ def test_what_up_starts_stays_until_down_and_keeps_what_it_holds(spilldeck: Spil
 
 @pytest.mark.servers
 def test_servers_listen_on_this_machine_alone(stack: LocalStack) -> None:
-    for status in stack.status():
-        assert status.answers
+    for status in until(lambda: answering(stack)):
         assert status.pid is not None
         listening = [c for c in psutil.Process(status.pid).net_connections() if c.status == psutil.CONN_LISTEN]
         assert {c.laddr.ip.removeprefix("::ffff:") for c in listening} == {"127.0.0.1"}
@@ -96,7 +104,7 @@ def test_servers_listen_on_this_machine_alone(stack: LocalStack) -> None:
 def test_up_at_another_port_than_it_runs_at_says_so(stack: LocalStack) -> None:
     with pytest.raises(ServerError, match=rf"redis runs at port {stack.redis_port} .* spilldeck down"):
         LocalStack(stack.directory, stack.kafka_port, free_port()).start(keep=True)
-    assert all(status.answers for status in stack.status())
+    assert until(lambda: answering(stack))
 
 
 @pytest.mark.servers
@@ -180,7 +188,7 @@ def test_a_pid_file_of_anything_is_no_server(tmp_path: Path, content: bytes) -> 
 def test_servers_that_do_not_listen_to_reason_are_killed_all_at_the_same_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop_s = 1.0
+    stop_s = 2.0
     monkeypatch.setattr(processes, "STOP_S", stop_s)
     stubborn = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
     names = [f"stubborn-{number}" for number in range(6)]
@@ -193,6 +201,15 @@ def test_servers_that_do_not_listen_to_reason_are_killed_all_at_the_same_time(
     assert time.monotonic() - begun < 3 * stop_s
     assert [processes.find(name, tmp_path) for name in names] == [None] * 6
     assert not any(psutil.pid_exists(server.pid) for server in servers)
+
+
+def test_a_free_port_is_given_to_nobody_else_until_its_server_listens() -> None:
+    port = free_port()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))  # as the system does that looks for one
+    with socket.create_server(("127.0.0.1", port)):
+        assert is_used(port)
+    assert not is_used(port)
 
 
 def test_a_program_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:

@@ -3,12 +3,11 @@
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient
 
 from ops.running import running_workers
 from ops.topics import Change, apply, differences, ensure_topics, specs, with_partitions_there
@@ -20,6 +19,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.conftest import WAIT_S, wait_until_counted
+from tests.kafka import admin, config, create, delete, names, set_topic, until
 from tests.lanes import first
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.workers import Workers, environment
@@ -27,50 +27,8 @@ from tests.workers import Workers, environment
 pytestmark = pytest.mark.servers
 
 
-def admin(settings: Settings) -> AdminClient:
-    return AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
-
-
-def until(shown: Callable[[], bool]) -> None:
-    """Wait until the broker shows a change; it hears of it a little after it was made."""
-    deadline = time.monotonic() + WAIT_S
-    while not shown():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def names(settings: Settings) -> set[str]:
-    return set(admin(settings).list_topics(timeout=WAIT_S).topics)
-
-
 def partitions(settings: Settings, topic: str) -> int:
     return len(admin(settings).list_topics(timeout=WAIT_S).topics[topic].partitions)
-
-
-def create(settings: Settings, topic: str, count: int) -> None:
-    client = admin(settings)  # held: a client that is collected cancels what it was asked
-    client.create_topics([NewTopic(topic, count, 1)])[topic].result(WAIT_S)
-    until(lambda: topic in names(settings))
-
-
-def delete(settings: Settings, topic: str) -> None:
-    client = admin(settings)
-    client.delete_topics([topic])[topic].result(WAIT_S)
-    until(lambda: topic not in names(settings))
-
-
-def config(settings: Settings, topic: str) -> dict[str, str]:
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    client = admin(settings)
-    return {name: entry.value for name, entry in client.describe_configs([resource])[resource].result(WAIT_S).items()}
-
-
-def set_config(settings: Settings, topic: str, key: str, value: str) -> None:
-    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    client = admin(settings)
-    client.incremental_alter_configs([resource])[resource].result(WAIT_S)
-    until(lambda: config(settings, topic)[key] == value)
 
 
 def with_kafka(settings: Settings, **changes: int) -> Settings:
@@ -126,7 +84,7 @@ def test_a_table_of_topics_fits_on_a_terminal(settings: Settings, spilldeck: Spi
 def test_a_setting_that_somebody_changed_is_found_and_mended(settings: Settings) -> None:
     apply(settings)
     raw = Topics.of(settings).raw
-    set_config(settings, raw, "retention.ms", "60000")
+    set_topic(settings, raw, "retention.ms", "60000")
     (found,) = differences(settings)
     assert (found.topic, found.change, found.setting, found.now) == (raw, Change.SET, "retention.ms", "60000")
     assert apply(settings) == [found]
@@ -161,7 +119,7 @@ def test_more_copies_than_brokers_are_refused_in_one_sentence(settings: Settings
 def test_a_worker_makes_what_is_lacking_and_leaves_the_rest(settings: Settings) -> None:
     apply(settings)
     topics = Topics.of(settings)
-    set_config(settings, topics.raw, "retention.ms", "60000")
+    set_topic(settings, topics.raw, "retention.ms", "60000")
     delete(settings, topics.runs)
     ensure_topics(settings)
     assert [(d.topic, d.setting) for d in differences(settings)] == [(topics.raw, "retention.ms")]
@@ -172,7 +130,7 @@ def test_a_worker_has_what_people_decided_kept_for_ever_whoever_made_its_topic(s
     create(settings, quality, 1)  # with the broker's own retention
     ensure_topics(settings)
     until(lambda: all(d.topic != quality or d.setting == "max.message.bytes" for d in differences(settings)))
-    set_config(settings, quality, "cleanup.policy", "compact")
+    set_topic(settings, quality, "cleanup.policy", "compact")
     ensure_topics(settings)
     until(lambda: all(d.setting != "cleanup.policy" for d in differences(settings)))
 
@@ -211,7 +169,7 @@ def test_a_topic_that_takes_no_message_as_large_as_a_spill_is_refused_at_the_sta
     apply(settings)
     topics = Topics.of(settings)
     for topic in (topics.raw, topics.reco, topics.rejected):
-        set_config(settings, topic, "max.message.bytes", "1048588")
+        set_topic(settings, topic, "max.message.bytes", "1048588")
         says = f"{topic} has max.message.bytes 1048588, and a spill may take {64 << 20}: run spilldeck topics apply"
         with pytest.raises(ServerError, match=re.escape(says)):
             ensure_topics(settings)
@@ -219,13 +177,13 @@ def test_a_topic_that_takes_no_message_as_large_as_a_spill_is_refused_at_the_sta
             assert says in assert_one_sentence(spilldeck("worker", env=environment(settings)), 3)
         assert [(d.topic, d.setting) for d in differences(settings)] == [(topic, "max.message.bytes")]
         apply(settings)
-    set_config(settings, topics.raw, "max.message.bytes", str(128 << 20))
+    set_topic(settings, topics.raw, "max.message.bytes", str(128 << 20))
     ensure_topics(settings)
 
 
 def test_times_of_the_broker_in_place_of_the_spills_are_a_difference(settings: Settings) -> None:
     apply(settings)
-    set_config(settings, Topics.of(settings).raw, "message.timestamp.type", "LogAppendTime")
+    set_topic(settings, Topics.of(settings).raw, "message.timestamp.type", "LogAppendTime")
     (found,) = differences(settings)
     assert (found.setting, found.now, found.wanted) == ("message.timestamp.type", "LogAppendTime", "CreateTime")
 
@@ -245,7 +203,7 @@ def test_what_kafka_keeps_is_not_deleted_unless_that_is_asked_for(
 ) -> None:
     apply(settings)
     topic = getattr(Topics.of(settings), which)
-    set_config(settings, topic, setting, now)
+    set_topic(settings, topic, setting, now)
     (planned,) = json.loads(spilldeck_here("topics", "plan", "--json", env=environment(settings)).stdout)
     assert (planned["topic"], planned["change"], planned["now"]) == (topic, "set, deletes data", now)
     line = assert_one_sentence(spilldeck_here("topics", "apply", env=environment(settings)), 3)
@@ -278,7 +236,7 @@ def test_partitions_are_not_added_while_workers_run_unless_somebody_insists(
     assert f"1 of the group {settings.kafka.topic_prefix}spilldeck-live on 127.0.0.1: stop them" in line
     assert partitions(settings, Topics.of(settings).raw) == 4
     # Another change is made all the same.
-    set_config(settings, Topics.of(settings).raw, "retention.ms", "60000")
+    set_topic(settings, Topics.of(settings).raw, "retention.ms", "60000")
     assert spilldeck_here("topics", "apply", env=environment(settings)).returncode == 0
     workers.stop()
     until(lambda: not running_workers(settings, client))

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,13 @@ def value(told: str, name: str, **labels: str) -> float | None:
     return samples(told).get((name, frozenset(labels.items())))
 
 
+def number(told: str, name: str) -> float:
+    """Return what is told; it may be 0, and must be there."""
+    its = value(told, name)
+    assert its is not None, f"{name} is not told"
+    return its
+
+
 def metrics_of(parts: Site, name: str) -> str:
     status, told = parts.ask(name, "/metrics")
     assert status == 200
@@ -103,21 +111,24 @@ def test_the_numbers_of_a_worker_are_those_of_the_books(parts: Site) -> None:
     lags = [value(told, "spilldeck_partition_lag_messages", partition=str(each)) for each in range(4)]
     assert lags == [0] * 4
     fresh = [value(told, "spilldeck_partition_freshness_seconds", partition=str(each)) for each in range(4)]
-    assert all(each is not None and 0 < each < 120 for each in fresh)
+    assert all(each is not None and 0 < each <= time.time() - totals.first_ms / 1000 for each in fresh)
 
 
 @servers
 def test_page_and_watcher_tell_the_same_run_and_who_watches(parts: Site) -> None:
+    with connect(parts.settings) as redis:
+        last_ms = BookReader.of(redis, parts.settings).runs()[RUN].produced_ms
     for name in ("page", "alarms"):
-        told = metrics_of(parts, name)
+        # It is not told while Kafka keeps a part waiting, as on a machine that is busy for a moment.
+        told = parts.until(name, "/metrics", lambda _, its: value(its, "spilldeck_silence_seconds") is not None)
         assert value(told, "spilldeck_run") == RUN
         assert value(told, "spilldeck_run_ended") == 0
         assert value(told, "spilldeck_behind_messages") == 0
-        assert 0 < (value(told, "spilldeck_silence_seconds") or 0) < 120
+        assert 0 < number(told, "spilldeck_silence_seconds") <= time.time() - last_ms / 1000
         assert value(told, "spilldeck_alarms_watchers") == 1
-        assert (value(told, "spilldeck_alarms_watcher_silence_seconds") or 99) < 15
+        assert number(told, "spilldeck_alarms_watcher_silence_seconds") < 15
         assert value(told, "spilldeck_alarms_active", priority="low") is not None
-    assert (value(metrics_of(parts, "page"), "spilldeck_page_shown_age_seconds") or 99) < 15
+    assert number(metrics_of(parts, "page"), "spilldeck_page_shown_age_seconds") < 15
     assert value(metrics_of(parts, "keeper"), "spilldeck_keeper_behind_runs") == 0
     produced = metrics_of(parts, "producer")
     assert value(produced, "spilldeck_producer_spills_total") == SPILLS + 1
@@ -127,6 +138,7 @@ def test_page_and_watcher_tell_the_same_run_and_who_watches(parts: Site) -> None
 @servers
 @pytest.mark.parametrize("name", [*OURS, "producer"])
 def test_each_part_lives_is_ready_and_says_who_it_is(parts: Site, name: str) -> None:
+    parts.until(name, "/ready", lambda status, _: status == 200)  # a server may have kept it waiting for a moment
     assert parts.ask(name, "/live") == (200, "lives\nthe loop turns\n")
     status, said = parts.ask(name, "/ready", Accept="application/json")
     assert (status, json.loads(said)["ready"]) == (200, True)

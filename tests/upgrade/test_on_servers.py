@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient
 from redis import Redis
 
 from ops.topics import ensure_topics
@@ -18,6 +18,8 @@ from streams.kafka import writer
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.conftest import wait_until_counted
+from tests.kafka import ANSWER_S, set_topic
+from tests.kafka import admin as client_of
 from tests.lanes import first
 from tests.ops.conftest import Spilldeck, assert_one_sentence, spilldeck, spilldeck_here
 from tests.upgrade.conftest import Upgrade
@@ -56,15 +58,11 @@ def env(settings: Settings) -> dict[str, str]:
 def admin(settings: Settings) -> AdminClient:
     """Return a client of a Kafka that has all of spills.raw that was counted, at the same offsets and times."""
     ensure_topics(settings)
-    client = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
-    raw = Topics.of(settings).raw
     # Whatever this machine's clock says of the times at which it was produced.
-    anytime = {"message.timestamp.after.max.ms": str(2**63 - 1), "retention.ms": "-1"}
-    entries = [ConfigEntry(*entry, incremental_operation=AlterConfigOpType.SET) for entry in anytime.items()]
-    resource = ConfigResource(ResourceType.TOPIC, raw, incremental_configs=entries)
-    client.incremental_alter_configs([resource])[resource].result(10)
+    for setting, value in (("message.timestamp.after.max.ms", str(2**63 - 1)), ("retention.ms", "-1")):
+        set_topic(settings, Topics.of(settings).raw, setting, value)
     produce(settings, RAW)
-    return client
+    return client_of(settings)
 
 
 def produce(settings: Settings, messages: Sequence[Sequence[Produced]]) -> None:
@@ -72,7 +70,7 @@ def produce(settings: Settings, messages: Sequence[Sequence[Produced]]) -> None:
     for partition, its in enumerate(messages):
         for one in its:
             producer.produce(Topics.of(settings).raw, one.value, partition=partition, timestamp=one.at_ms)
-    assert producer.flush(10) == 0
+    assert producer.flush(ANSWER_S) == 0
 
 
 def drop_below(settings: Settings, admin: AdminClient, lows: Sequence[int]) -> None:
@@ -80,7 +78,7 @@ def drop_below(settings: Settings, admin: AdminClient, lows: Sequence[int]) -> N
     raw = Topics.of(settings).raw
     wanted = [TopicPartition(raw, partition, low) for partition, low in enumerate(lows)]
     for future in admin.delete_records(wanted).values():
-        future.result(10)
+        future.result(ANSWER_S)
 
 
 @pytest.mark.parametrize("is_started_before", first([True, False], 1))
