@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http import HTTPStatus
 from threading import Event
 
 import pytest
@@ -139,6 +140,8 @@ def test_axe_finds_no_serious_fault_on_the_page_of_alarms_and_it_is_read_in_a_ha
 
 
 def test_an_answer_that_comes_late_takes_the_place_of_no_newer_one(page: Page, alarm: New) -> None:
+    while page.request.get(f"/alarm/{alarm.id}").status != HTTPStatus.OK:
+        page.wait_for_timeout(100)  # the page's process has not heard of it yet
     page.goto(f"/alarm/{alarm.id}")
     shown = page.evaluate("""async () => {
         const answers = [], made = words => new Response(`<div id="page">${words}</div>`);

@@ -162,7 +162,7 @@ def test_a_promoted_replay_stands_where_its_run_came(quick: Settings, data: Data
                 after = json.dumps({run: session})
                 decide(quick, redis, new_action(ActionKind.PROMOTE, session, after=after, origin="a test"))
                 told, chosen = f"The plots of run {run} are those of {session}", Choices(run=run)
-                until(data, lambda _, c=chosen, t=told: any(t in w for w in data.view(c).warnings))
+                until(data, lambda _, c=chosen, t=told: any(t in each for each in data.view(c).notes))
                 view = data.view()
                 assert [each.run for each in view.runs.newest_first()] == [LATER, EARLIER]
 

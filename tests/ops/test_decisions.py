@@ -97,7 +97,7 @@ def view(data: Data) -> View:
 
 
 def is_replays(seen: View, duplicates: int) -> bool:
-    return any("which was promoted" in w for w in seen.warnings) and seen.book.totals.duplicates == duplicates
+    return any("which was promoted" in w for w in seen.notes) and seen.book.totals.duplicates == duplicates
 
 
 def says_it_is_lost(seen: View, name: str) -> bool:
@@ -172,7 +172,7 @@ def test_an_older_dump_of_redis_brings_back_neither_promotions_nor_books_of_befo
     done(spilldeck_once("replays", "promote", "again"))
     make_other_than_live(live)
     with open_page(live) as page:
-        assert any("which was promoted" in warning for warning in view(page).warnings)
+        assert any("which was promoted" in note for note in view(page).notes)
         # Of before the promotion, with the books of another plan under the same name.
         bring_back(live, of_other)
         deadline = time.monotonic() + WAIT_S

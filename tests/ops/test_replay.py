@@ -111,8 +111,10 @@ def test_a_promoted_replay_is_the_book_of_its_run_until_that_is_taken_back(
     assert len(reader.runs()) == len(live.reader.runs())
     assert differences(first, live.reader.run(OWN_TABLES, first.book.ranges)) == []
     with Data(live.settings) as data:
-        (warning,) = data.view(Choices(run=OWN_TABLES)).warnings
-        assert "replay-better, which was promoted" in warning
+        view = data.view(Choices(run=OWN_TABLES))
+        (note,) = view.notes
+        assert "replay-better, which was promoted" in note
+        assert view.warnings == ()
     refused = assert_one_sentence(spilldeck_here("replays", "drop", "better", env=live.env), 2)
     assert f"spilldeck replays restore {OWN_TABLES} first" in refused
 
