@@ -91,7 +91,7 @@ def test_13_15_21_what_was_never_there_is_told_by_the_reference_in_tile_and_titl
     site.play(run, 0, 15)
     open_page(page, "/plot/hslabhits10")
     title = page.locator(".figure .gtitle").first
-    expect(title).to_contain_text("– settling (15 of 20 spills)")
+    expect(title).to_contain_text("– settling (15/21 spills)")
     expect(page.locator("#tiles .one")).to_contain_text("Settling: 15/21 spills.")
     assert not page.locator("#tiles .bad").count()
     site.play(run, 15, 60)
