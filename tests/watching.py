@@ -15,7 +15,7 @@ BEATS_S = 1.0
 
 @contextmanager
 def watched(redis: Redis, settings: Settings) -> Iterator[None]:
-    """Have somebody watch a session's alarms."""
+    """Have somebody watch a session's alarms, and say in the end that nobody does."""
     heart, is_over = Heartbeat(redis, settings.redis.key_prefix, settings.session), threading.Event()
     heart.beat()
 
@@ -31,3 +31,5 @@ def watched(redis: Redis, settings: Settings) -> Iterator[None]:
     finally:
         is_over.set()
         beats.join()
+        with suppress(RedisError):
+            heart.end()

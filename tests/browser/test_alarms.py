@@ -2,10 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
-from threading import Event
 
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, expect
@@ -17,15 +15,14 @@ from streams.books.alarming import Due
 from streams.books.alarms import New, Priority, find
 from streams.books.connect import connect
 from streams.books.decided import decide, newest
-from streams.books.watchers import Heartbeat
 from streams.experiments.mice.simulator import SimulatedRun
 from tests.browser.conftest import Site, faults, open_page, until
 from tests.browser.test_flags import other, played
+from tests.watching import watched
 
 __all__ = ["other", "played"]
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
-BEAT_S = 1.0
 WORDS = "TOF1 horizontal slab 3, PMT 1 <b>silent</b> since spill 4"
 
 
@@ -47,26 +44,6 @@ def raised(site: Site, run: SimulatedRun, priority: Priority = Priority.MEDIUM) 
             if found is not None and not found.is_over:
                 seen = acknowledge_action(there, its.id, act_id="after-the-test", origin="a test")
                 decide(site.settings, redis, seen)
-
-
-@contextmanager
-def beating(heart: Heartbeat) -> Iterator[None]:
-    """Have somebody watch: who says so once has fallen silent before a busy machine shows it."""
-    ended = Event()
-
-    def beat() -> None:
-        while not ended.wait(BEAT_S):
-            heart.beat()
-
-    heart.beat()
-    with ThreadPoolExecutor() as pool:
-        beats = pool.submit(beat)
-        try:
-            yield
-        finally:
-            ended.set()
-            beats.result()
-            heart.end()
 
 
 @pytest.fixture
@@ -184,13 +161,11 @@ def test_who_watches_is_seen_what_is_new_is_heard_once_and_a_telephone_has_it_at
     link, watching = page.locator("#navigation a[href='/alarms']"), page.locator(".watching")
     page.add_init_script(f"({COUNT_TONES})()")
     open_page(page, "/alarms")
-    with connect(site.settings) as redis:
-        heart = Heartbeat(redis, site.settings.redis.key_prefix, site.settings.session)
-        with beating(heart):
-            expect(watching).to_have_text("✓ Watched")
-            expect(link).to_have_text("Alarms 1")
-        expect(watching).to_have_text("! Nobody watches: no alarm is raised")
-        expect(link).to_have_text("Alarms 1 !")
+    with connect(site.settings) as redis, watched(redis, site.settings):
+        expect(watching).to_have_text("✓ Watched")
+        expect(link).to_have_text("Alarms 1")
+    expect(watching).to_have_text("! Nobody watches: no alarm is raised")
+    expect(link).to_have_text("Alarms 1 !")
 
     # What was there before it was switched on is not heard; what is new is, in one of two tabs.
     tab = page.context.new_page()
