@@ -56,7 +56,10 @@ class Judges:
         until_s = time.monotonic() + AT_ONCE_S
         # That which is being taken comes first.
         order = sorted(wanted, key=lambda at: at != (books.current, None))
-        found = {at: self._judged(at, wanted[at], against[at], until_s, is_over=at[0] != books.current) for at in order}
+        found = {
+            at: self._judged(at, wanted[at], against[at], until_s, last.get(at), is_over=at[0] != books.current)
+            for at in order
+        }
         return last if found == last else found
 
     def _against(self, books: Books, run: int) -> _Against:
@@ -79,9 +82,16 @@ class Judges:
         return against
 
     def _judged(
-        self, at: tuple[int, str | None], one: OneRun, against: _Against, until_s: float, *, is_over: bool
+        self,
+        at: tuple[int, str | None],
+        one: OneRun,
+        against: _Against,
+        until_s: float,
+        before: Judgement | None,
+        *,
+        is_over: bool,
     ) -> Judgement:
-        """Return what is known of a run with its next spills."""
+        """Return what is known of a run with its next spills; what was known before, while less is known again."""
         (run, session), ledger = at, one.book.ledger
         version, known = self._over.get(at, (("", (None, "")), Judgement()))
         if version == (one.version, against):
@@ -106,4 +116,8 @@ class Judges:
         if is_over and not due:
             self._over[at] = (one.version, against), found
             del self._judging[at]
+        if due and before is not None and found.last < before.last:
+            # It is judged again, as what it is compared with has changed, or a spill came late. What is wrong would be
+            # good for a moment, and new again for who has seen it.
+            return replace(before, left=found.left, late=found.late)
         return found

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -128,3 +130,23 @@ def test_a_run_is_judged_against_the_one_that_it_is_compared_with_and_again_when
     later = replace(with_other, read=dict(with_other.read) | {(OTHER, None): replace(other, version="3")})
     until_done(judges, later, known)
     assert reader.read > read
+
+
+def test_what_is_wrong_stays_known_while_all_is_judged_again(
+    judges: Judges, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = books(book())
+    known = until_done(judges, own, {})
+    before = known[RUN, None]
+    assert before.bad
+    other = replace(NOTHING, book=earlier(), version="2")
+    again = replace(own, read=dict(own.read) | {(OTHER, None): other}, automatic={RUN: Automatic(run=OTHER)})
+    # Time for one part in each look.
+    ticks = count()
+    monkeypatch.setattr(judging, "time", SimpleNamespace(monotonic=lambda: next(ticks) * 0.4 * judging.AT_ONCE_S))
+    read, looks = reader.read, 0
+    while (known := judges.look(again, known))[RUN, None].left:
+        assert replace(known[RUN, None], left=0) == before
+        looks += 1
+    assert (looks > 1, reader.read - read) == (True, SPILLS + len(earlier().ledger))
+    assert known[RUN, None] == judged(book(), earlier())
