@@ -40,9 +40,13 @@ def shell(directory: Path, *lines: str) -> str:
     return done.stdout
 
 
+OF_A_RUN = [line for line in commands(BEGIN) if "run900001.mid" in line]
+"""The commands that simulate a run, and process it."""
+
+
 def entries(directory: Path) -> dict[str, int]:
     """Return how many entries each plot has after a simulated run."""
-    simulate, process = (line for line in commands(BEGIN) if "run900001.mid" in line)
+    simulate, process = OF_A_RUN
     found = json.loads(
         shell(directory, "export SPILLDECK_EXPERIMENT=mybeam", f"{simulate} >/dev/null", f"{process} --json")
     )
@@ -134,6 +138,7 @@ def test_the_page_shows_what_was_added(
         shell(
             with_detector,
             *(f"export {name}={value}" for name, value in changes.items()),
+            OF_A_RUN[0],
             f"{SPILLDECK} produce run900001.mid",
         )
         for plot in ("counters_hits", "wall_time"):
