@@ -115,31 +115,16 @@ def pin_file(
 
 
 def pin_imported(
-    settings: Settings,
-    redis: Redis,
-    imported: Imported,
-    run: int,
-    run_type: str | None = None,
-    *,
-    origin: str,
-    reason: str = "",
-    who: str = "",
+    settings: Settings, redis: Redis, imported: Imported, run: int, run_type: str | None = None, **by: str
 ) -> tuple[KeptBook, str]:
-    """Have the runs of a type be compared with histograms that were imported, which are kept; return them and the type.
+    """Have the runs of a type be compared with histograms that were imported, as with a book of a file: see `pin_file`.
 
     Parameters
     ----------
     run
         That they are of: a file of histograms does not say.
     run_type
-        None takes that of the run, if the books have it.
-
-    Raises
-    ------
-    UsageError
-        When they are larger than can be kept, or nobody says of which type the run is.
-    ServerError
-        When Kafka does not answer.
+        None takes that of the run, if the books have it; a `UsageError` if not.
     """
     its = run_type
     if its is None:
@@ -147,9 +132,8 @@ def pin_imported(
         if totals is None:
             raise UsageError(f"run {run} is not in the books, which would say its type: name it, --type TYPE")
         its = totals.run_type
-    text = imported_text(run, its, imported)
-    _pin(settings, redis, its, run, text, f"file {imported.name}", origin=origin, reason=reason, who=who)
-    return KeptBook.from_text(text.encode(), imported.name), its
+    text = imported_text(run, its, imported).encode()
+    return pin_file(settings, redis, text, imported.name, its, **by)
 
 
 def unpin(settings: Settings, redis: Redis, run_type: str, *, origin: str, reason: str = "", who: str = "") -> None:
