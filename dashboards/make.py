@@ -49,7 +49,7 @@ class FigureCache:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._figures: OrderedDict[tuple[Any, ...], tuple[str, Figure]] = OrderedDict()
+        self._figures: OrderedDict[tuple[Any, ...], tuple[str, Figure, int]] = OrderedDict()
         self._bytes = 0
 
     def maker(self, view: View, theme: str | None, choices: Choices = Choices()) -> Maker:  # noqa: B008 - frozen
@@ -63,15 +63,16 @@ class FigureCache:
         def make(name: str) -> Figure:
             key = (*shown, name, known, look)
             with self._lock:
-                version, figure = self._figures.get(key, ("", {}))
+                version, figure, weighs = self._figures.get(key, ("", {}, 0))
                 if version != view.version:
-                    self._bytes -= weight(figure) if version else 0
+                    self._bytes -= weighs
                     figure = _make(view, name, known, look)
-                    self._figures[key] = view.version, figure
-                    self._bytes += weight(figure)
+                    weighs = weight(figure)
+                    self._figures[key] = view.version, figure, weighs
+                    self._bytes += weighs
                 self._figures.move_to_end(key)
                 while self._bytes > KEPT_BYTES and len(self._figures) > 1:
-                    self._bytes -= weight(self._figures.popitem(last=False)[1][1])
+                    self._bytes -= self._figures.popitem(last=False)[1][2]
                 return figure
 
         return make
@@ -85,8 +86,9 @@ def weight(of: Any) -> int:
         return VALUE_BYTES + len(of)
     if not isinstance(of, list | tuple) or not of:
         return VALUE_BYTES
-    # Lists have values of one kind.
-    return VALUE_BYTES * len(of) if isinstance(of[0], int | float) else sum(map(weight, of))
+    # Lists have values of one kind, some of which may be missing: to look at each takes longer than to make the figure.
+    first = next((each for each in of if each is not None), None)
+    return sum(map(weight, of)) if isinstance(first, dict | list | tuple | str) else VALUE_BYTES * len(of)
 
 
 def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
@@ -197,7 +199,7 @@ def _verdict(view: View, name: str) -> PlotVerdict:
     part = "" if view.window is None else _window(view)
     at = view.window_at(view.window)
     is_over = view.is_over or (at is not None and at < len(view.windows) - 1)
-    return plot_verdict(name, view.shown[name], *of, against, view.limits, part=part, is_over=is_over)
+    return plot_verdict(name, view.shown.of(name), *of, against, view.limits, part=part, is_over=is_over)
 
 
 def windows_told(view: View) -> list[tuple[int, int]]:
@@ -217,9 +219,8 @@ def window_verdicts(view: View, name: str) -> dict[int, PlotVerdict]:
         if window.start in judged and packed[window.start]:
             its = (spills.time_us >= window.start * 1_000_000) & (spills.time_us < window.end * 1_000_000)
             of = int(its.sum()), int(spills.triggers[its].sum())
-            histogram = Cells.unpack(packed[window.start]).histogram()
             found[window.start] = plot_verdict(
-                name, histogram, *of, against, view.limits, part="this window", is_over=True
+                name, Cells.unpack(packed[window.start]), *of, against, view.limits, part="this window", is_over=True
             )
     return found
 
@@ -239,7 +240,7 @@ def _compared(view: View, other: Reference, name: str) -> Compared:
         has_it=found is not None,
         spills=None if other.spills is None else len(view.spills) / max(len(other.spills), 1),
         by_spill=experiment().plots[name].by_spill,
-        earlier=[its for its in earlier if its is not None and same_bins(view.shown[name], its)],
+        earlier=[its for its in earlier if its is not None and same_bins(view.shown.of(name).axes, its.axes)],
     )
 
 

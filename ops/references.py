@@ -84,8 +84,8 @@ def keep(imports: Imports, new: Imported) -> None:
 def other_bins(imported: Imported) -> Iterator[str]:
     """Yield of which plots the bins are not those of the catalogue: they compare with runs alone that have the same."""
     for name, histogram in imported.histograms.items():
-        if not same_bins(ours := new_histogram(name, {}), histogram):
-            theirs, usual = bin_words(histogram), bin_words(ours)
+        if not same_bins(ours := new_histogram(name, {}).axes, histogram.axes):
+            theirs, usual = bin_words(histogram.axes), bin_words(ours)
             yield f"{name} has other bins, and is compared with no run that has the usual ones: {theirs}, usual {usual}"
 
 

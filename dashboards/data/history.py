@@ -1,9 +1,10 @@
 """A plot's key number, spill by spill, window by window and run by run: only what has changed is read again."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 
+from schemas.columns import I8
 from streams.books.book import Ranges, axes_of
 from streams.books.cells import Cells, Histogram
 from streams.books.key_number import KeyNumber, key_number, measures_of
@@ -102,7 +103,7 @@ class KeyNumbers:
         return self._known[key]
 
     def read_spills(
-        self, reader: BookReader, whose: str | None, name: str, run: int, totals: Totals, spills: Sequence[int]
+        self, reader: BookReader, whose: str | None, name: str, run: int, totals: Totals, spills: I8
     ) -> tuple[SpillNumber, ...]:
         """Return the key number of a plot in the last of these spills.
 
@@ -114,7 +115,7 @@ class KeyNumbers:
             Numbers of spills in the book, in order.
         """
         key = (whose, run, frozenset(totals.conditions), frozenset(totals.code))
-        last, known = spills[-SPILLS_SHOWN:], self._of_spills.get(key, {})
+        last, known = spills[-SPILLS_SHOWN:].tolist(), self._of_spills.get(key, {})
         # What is not there may come: Redis may have been emptied since the spills were looked up.
         known |= reader.key_numbers(run, [spill for spill in last if not known.get(spill)])
         self._of_spills[key] = known = {spill: known[spill] for spill in last}

@@ -254,7 +254,7 @@ class StoredRuns:
             is_over, of = whole.totals.ended or window != newest_window, (len(triggers), sum(triggers))
             shapes = {
                 name: plot_verdict(
-                    name, book[name], *of, its.against, limits, borne, part=window_words(window), is_over=is_over
+                    name, book.of(name), *of, its.against, limits, borne, part=window_words(window), is_over=is_over
                 )
                 for name in experiment().plots
             }

@@ -102,7 +102,7 @@ class Judges:
         self._judging[at] = against, judging
         more_come = one.settled is not None
         is_over = (is_over or one.book.totals.ended) and not more_come
-        due = judging.due(ledger, is_over=is_over, more_come=more_come)
+        due = judging.due(one.spills.spill, is_over=is_over, more_come=more_come)
         try:
             while due and time.monotonic() < until_s:
                 now, due = due[:SPILLS_AT_ONCE], due[SPILLS_AT_ONCE:]

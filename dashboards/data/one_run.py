@@ -291,12 +291,9 @@ class RunReader:
         beyond = [
             plot for plot in experiment().plots.values() if plot.by_spill and plot.axes[0].high < totals.last_spill
         ]
-        numbers = sorted(one.book.ledger) if beyond else []
+        read = partial(self._key_numbers.read_spills, whose.reader, session)
         try:
-            return {
-                plot.name: self._key_numbers.read_spills(whose.reader, session, plot.name, whose.run, totals, numbers)
-                for plot in beyond
-            }
+            return {plot.name: read(plot.name, whose.run, totals, one.spills.spill) for plot in beyond}
         except UnreadableRunError:
             return {}  # it is said of all else that is read of the run
 
@@ -381,8 +378,7 @@ class RunReader:
         runs.append(point(name, book.ranges, book[name], at=run, spills=totals.filled))
         try:
             if is_kept(experiment().plots[name]):
-                numbers = sorted(one.book.ledger)
-                spills = self._key_numbers.read_spills(whose.reader, session, name, run, totals, numbers)
+                spills = self._key_numbers.read_spills(whose.reader, session, name, run, totals, one.spills.spill)
             windows = tuple(
                 read(whose.reader, session, run=run, totals=totals, window=each)
                 for each in whose.reader.windows(run).items()

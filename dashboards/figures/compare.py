@@ -40,8 +40,8 @@ def why_not(histogram: Histogram, reference: Compared, mode: Mode) -> str:
     other = reference.histogram
     if not reference.has_it:
         return f"not in {reference.called}"
-    if not same_bins(histogram, other):
-        return f"{reference.called}: bins {bin_words(other)}, not {bin_words(histogram)}"
+    if not same_bins(histogram.axes, other.axes):
+        return f"{reference.called}: bins {bin_words(other.axes)}, not {bin_words(histogram.axes)}"
     if mode is Mode.SPILLS and reference.spills is None and histogram.ndim == 1 and not reference.by_spill:
         return f"{reference.called} does not say of how many spills it is"
     return "" if other.sum() else f"{reference.called} has no entries here"

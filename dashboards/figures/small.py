@@ -39,7 +39,8 @@ def small(plot: Plot, histogram: Histogram, reference: Histogram | None, called:
     along, ends = plot.axes[0], histogram.axes[0].edges
     if plot.is_share or len(plot.axes) == 1:
         values, label = _line(plot, histogram)
-        other = _line(plot, reference)[0] if reference is not None and same_bins(histogram, reference) else None
+        is_like = reference is not None and same_bins(histogram.axes, reference.axes)
+        other = _line(plot, reference)[0] if reference is not None and is_like else None
         if other is not None and not plot.is_share and other.sum():
             other = other * (values.sum() / other.sum())
         parts, most = _lines(values, other)

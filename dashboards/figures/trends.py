@@ -141,5 +141,13 @@ def _outstanding(values: F8) -> I8:
     there = np.arange(len(values))
     if len(there) <= MAX_POINTS:
         return there
-    pieces = np.array_split(there, MAX_POINTS // 2)
-    return np.unique([piece[pick(values[piece])] for piece in pieces for pick in (np.argmin, np.argmax)])
+    # Of all pieces at once, the first ones longer by a point: each by itself takes a hundred times as long.
+    size, longer = divmod(len(there), MAX_POINTS // 2)
+    first = longer * (size + 1)
+    long, short = there[:first].reshape(-1, size + 1), there[first:].reshape(-1, size)
+    found = [
+        np.take_along_axis(pieces, pick(values[pieces], axis=1, keepdims=True), axis=1).ravel()
+        for pieces in (long, short)
+        for pick in (np.argmin, np.argmax)
+    ]
+    return np.unique(np.concatenate(found))

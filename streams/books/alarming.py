@@ -242,10 +242,9 @@ class Lasting:
         self._first = {name: at for name, at in self._first.items() if name in names and at.spills <= spills}
         self._lasting &= self._first.keys()
         for name in names - self._lasting:
-            first = self._first.setdefault(name, _First(book.book.counts(name).copy(), spills, triggers))
-            since = book.book[name]
-            counts = since.view(flow=True)
-            np.maximum(counts - first.counts, 0, out=counts)
+            first = self._first.setdefault(name, _First(book.book.of(name).counts.copy(), spills, triggers))
+            since = book.book.of(name).copy()
+            np.maximum(since.counts - first.counts, 0, out=since.counts)
             late = triggers - first.triggers
             verdict = plot_verdict(name, since, spills, late, against, limits, part="what came since")
             if verdict.state is State.BAD:

@@ -120,10 +120,13 @@ class Book:
         cells = self.cells.get(name)
         return new_histogram(name, self.ranges) if cells is None else cells.histogram()
 
+    def of(self, name: str) -> Cells:
+        """Return the counts of a plot with its axes, none if nothing has filled it: no histogram is made of them."""
+        return self.cells[name] if name in self.cells else Cells.of(new_histogram(name, self.ranges))
+
     def counts(self, name: str) -> I8:
-        """Return the counts of a plot, flow included, without making the histogram of them."""
-        cells = self.cells.get(name)
-        return new_histogram(name, self.ranges).view(flow=True) if cells is None else cells.view()
+        """Return the counts of a plot, flow included, likewise."""
+        return self.of(name).view()
 
     def __setitem__(self, name: str, histogram: Histogram) -> None:
         self.cells[name] = Cells.of(histogram)

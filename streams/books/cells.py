@@ -15,6 +15,8 @@ from schemas.columns import I8
 Histogram = bh.Histogram[bh.storage.Int64]
 """64-bit counts: sums of integers do not depend on their order, so equal means bit for bit."""
 
+Axes = bh.axis.AxesTuple
+
 MAX_BYTES = 64 << 20
 """Bound of a histogram's size once it is decompressed."""
 EDGE = 1e-6
@@ -56,9 +58,14 @@ class Cells:
         view[...] = self.counts.reshape(view.shape, order="F")
         return histogram
 
+    @property
+    def axes(self) -> Axes:
+        """Those of the histogram."""
+        return _empty(self.head).axes
+
     def view(self) -> I8:
         """Return the counts by bin along each axis, flow included, as a histogram's view has them."""
-        return self.counts.reshape(_empty(self.head).axes.extent, order="F")
+        return self.counts.reshape(self.axes.extent, order="F")
 
     def copy(self) -> "Cells":
         """Return counts that grow by themselves."""
@@ -139,16 +146,16 @@ def _cells_of(head: bytes) -> int:
     return _empty(head).view(flow=True).size
 
 
-def same_bins(one: Histogram, other: Histogram) -> bool:
-    """Return whether two histograms have the same bins, whatever their axes are called and however they are written."""
-    if one.axes == other.axes:  # nearly all are, and to look at their edges takes far longer
+def same_bins(one: Axes, other: Axes) -> bool:
+    """Return whether axes have the same bins, whatever they are called and however they are written."""
+    if one == other:  # nearly all are, and to look at their edges takes far longer
         return True
-    return one.axes.size == other.axes.size and all(
+    return one.size == other.size and all(
         np.allclose(ours.edges, theirs.edges, rtol=0, atol=EDGE * np.diff(ours.edges).min())
-        for ours, theirs in zip(one.axes, other.axes, strict=True)
+        for ours, theirs in zip(one, other, strict=True)
     )
 
 
-def bin_words(histogram: Histogram) -> str:
-    """Return the bins of a histogram as the list of plots has them: ``200 [20, 40]``."""
-    return " × ".join(f"{axis.size} [{axis.edges[0]:.10g}, {axis.edges[-1]:.10g}]" for axis in histogram.axes)
+def bin_words(axes: Axes) -> str:
+    """Return bins as the list of plots has them: ``200 [20, 40]``."""
+    return " × ".join(f"{axis.size} [{axis.edges[0]:.10g}, {axis.edges[-1]:.10g}]" for axis in axes)

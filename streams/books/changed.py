@@ -13,7 +13,7 @@ import numpy as np
 
 from schemas.columns import F8, I8, Bools
 from streams.books.book import Book
-from streams.books.cells import Histogram
+from streams.books.cells import Cells, Histogram
 from streams.books.limits import TypeLimits
 from streams.books.shapes import RUN_SPILLS, Against, PlotVerdict, State, plot_verdict
 from streams.checks.causes import LEAST, MOST
@@ -142,7 +142,7 @@ def _verdict(name: str, ours: Side, against: Against, limits: TypeLimits) -> Plo
     assert histogram is not None  # noqa: S101 - a book has every plot
     return plot_verdict(
         name,
-        histogram,
+        Cells.of(histogram),
         spills=ours.spills,
         triggers=ours.triggers or 0,
         against=against,

@@ -1,7 +1,7 @@
 """What is wrong with a run, by the counts that its book keeps of each spill: brought up to date as they come."""
 
-from bisect import bisect_left
-from collections.abc import Callable, Collection, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from schemas.columns import I8
 from streams.books.run import Ledger, RunBook
 from streams.checks.causes import Cause, causes
 from streams.checks.channels import unpack
@@ -190,7 +191,8 @@ class Judging:
         self._judge = Judge(self._groups, self._false_alarm, self._known)
         self._peak_judge = PeakJudge(self._peaks, self._false_alarm)
         self._yields = Yields(self._groups)
-        self._judged: set[int] = set()
+        self._judged = array("q")
+        """In order."""
         self._counted = 0
         self.late = 0
         """Spills that came when later ones had been judged, and wait."""
@@ -201,24 +203,26 @@ class Judging:
         of_channels, of_groups = self._judge.limits
         return {"channel": of_channels, "group": of_groups, "peak": self._peak_judge.limit}
 
-    def due(self, spills: Collection[int], *, is_over: bool, more_come: bool = False) -> list[int]:
+    def due(self, spills: I8, *, is_over: bool, more_come: bool = False) -> list[int]:
         """Return which spills are to be judged next, in their order: `add` them all.
 
         Parameters
         ----------
         spills
-            Numbers of all that the run has.
+            Numbers of all that the run has, in order.
         is_over
             Whether no others are waited for.
         more_come
             Whether some are on their way: what came late is left until then, and counted in ``late``.
         """
-        new = sorted([spill for spill in spills if spill not in self._judged])
-        self.late = bisect_left(new, self._judge.spill)
-        if len(spills) - len(new) != len(self._judged) or (self.late and not more_come):
+        end = int(np.searchsorted(spills, self._judge.spill, side="right"))
+        before, judged = spills[:end], np.array(self._judged, np.int64)
+        is_same = np.array_equal(before, judged)  # which is soon known of very many
+        self.late = 0 if is_same else len(np.setdiff1d(before, judged, assume_unique=True))
+        if end - self.late != len(judged) or (self.late and not more_come):
             self._begin()
-            new, self.late = sorted(spills), 0
-        new = new[self.late :]
+            end = self.late = 0
+        new: list[int] = spills[end:].tolist()
         last = self._judge.spill
         newest = new[-1] if new else last
         for at, spill in enumerate(new):
@@ -246,7 +250,7 @@ class Judging:
         self._judge.add(spill, triggers, found)
         self._peak_judge.add(spill, triggers, found)
         self._yields.add(spill, triggers, found)
-        self._judged.add(spill)
+        self._judged.append(spill)
         self._counted += bool(counts)
 
     @property
@@ -315,7 +319,7 @@ def judged(
     """
     try:
         judging = Judging(last_of(reference) if reference is not None else known, false_alarm)
-        for spill in judging.due(book.ledger, is_over=True):
+        for spill in judging.due(np.array(sorted(book.ledger), np.int64), is_over=True):
             judging.add(spill, book.ledger[spill].triggers, book.channel_counts.get(spill, b""))
     except ValueError as error:
         return Judgement(problem=str(error))

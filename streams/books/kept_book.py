@@ -49,8 +49,8 @@ class KeptBook:
     def other_bins(self) -> Iterator[str]:
         """Yield of which plots the bins are not those of the catalogue, in words."""
         for name, histogram in self.histograms.items():
-            if not same_bins(ours := new_histogram(name, {}), histogram):
-                bins = f"{bin_words(histogram)}, usual {bin_words(ours)}"
+            if not same_bins(ours := new_histogram(name, {}).axes, histogram.axes):
+                bins = f"{bin_words(histogram.axes)}, usual {bin_words(ours)}"
                 yield f"{name} has other bins, and is compared with no run that has the usual ones: {bins}"
 
     @classmethod

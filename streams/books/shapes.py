@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas.columns import I8
 from streams.books.book import Book, axes_of
-from streams.books.cells import Histogram, bin_words, same_bins
+from streams.books.cells import Axes, Cells, Histogram, bin_words, same_bins
 from streams.books.key_number import KeyNumber, Numbers, numbers_of
 from streams.books.limits import TypeLimits
 from streams.books.run import RunBook
@@ -62,14 +62,22 @@ class Against:
     earlier: "Sequence[Against]" = ()
     """Good runs before it, the newest first: how they scatter is no change."""
     _rules: dict[str, "Rule"] = field(default_factory=dict, repr=False, compare=False)
+    _axes: dict[str, Axes | None] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def in_full(self) -> str:
         """All of it in words: ``run 9012 and 4 before``."""
         return self.called + (f" and {len(self.earlier)} before" if self.earlier else "")
 
-    def rule(self, plot: Plot, like: Histogram, a_trigger: float) -> "Rule":
-        """Return what is right of a plot, by all that have it with the same bins as another: reckoned once.
+    def axes(self, plot: str) -> Axes | None:
+        """Return the axes of a plot in it, None if it has none: looked up once, as to make a histogram takes long."""
+        if plot not in self._axes:
+            histogram = self.histogram(plot)
+            self._axes[plot] = histogram.axes if histogram is not None else None
+        return self._axes[plot]
+
+    def rule(self, plot: Plot, like: Axes, a_trigger: float) -> "Rule":
+        """Return what is right of a plot, by all that have it with the same bins as some axes: reckoned once.
 
         Parameters
         ----------
@@ -79,8 +87,8 @@ class Against:
         if plot.name in self._rules and self.triggers is not None:
             return self._rules[plot.name]
         found = ((each.histogram(plot.name), each.triggers) for each in (self, *self.earlier))
-        known = [(its, triggers) for its, triggers in found if its is not None and same_bins(like, its)]
-        counts = [_counts(*each, a_trigger) for each in known]
+        known = [(its, triggers) for its, triggers in found if its is not None and same_bins(like, its.axes)]
+        counts = [_counts(its.view(flow=True), triggers, a_trigger) for its, triggers in known]
         numbers = tuple(numbers_of(plot, its) for its, _ in known)
         self._rules[plot.name] = rule = Rule(standard=Standard.of(counts), numbers=numbers)
         return rule
@@ -231,14 +239,14 @@ def plot_verdicts(
     """
     spills, triggers = book.totals.filled, book.totals.triggers
     found = {
-        name: plot_verdict(name, book.book[name], spills, triggers, against, limits, false_alarm, is_over=is_over)
+        name: plot_verdict(name, book.book.of(name), spills, triggers, against, limits, false_alarm, is_over=is_over)
         for name in experiment().plots
     }
     if late is None:
         return found
     of_late = {
         name: plot_verdict(
-            name, late.book[name], spills, late.triggers, against, limits, false_alarm, part="the last minute"
+            name, late.book.of(name), spills, late.triggers, against, limits, false_alarm, part="the last minute"
         )
         for name in found
     }
@@ -262,7 +270,7 @@ def _is_again_good(whole: PlotVerdict, late: Late, told_from: float) -> bool:
     block, shape = off_block(whole), whole.shape
     if block is None or shape is None:
         return False
-    its = _counts(late.book[whole.plot], late.triggers).independent
+    its = _counts(late.book.counts(whole.plot), late.triggers).independent
     inside = float(
         its[tuple(slice(first + 1, last + 2) for first, last in zip(block.first, block.last, strict=True))].sum()
     )
@@ -274,7 +282,7 @@ def _is_again_good(whole: PlotVerdict, late: Late, told_from: float) -> bool:
 
 def plot_verdict(
     name: str,
-    histogram: Histogram,
+    its: Cells,
     spills: int,
     triggers: int,
     against: Against | None,
@@ -288,8 +296,8 @@ def plot_verdict(
 
     Parameters
     ----------
-    histogram
-        Of a run, or of a part of one.
+    its
+        Its counts in a run, or in a part of one.
     spills, triggers
         That it is of.
     part
@@ -316,21 +324,21 @@ def plot_verdict(
 
     if why := _why_never(plot, limits):
         return say(State.NOT_JUDGED, why)
-    reference = against.histogram(name) if against is not None else None
-    if against is None or reference is None:
+    axes = against.axes(name) if against is not None else None
+    if against is None or axes is None:
         return say(State.NO_REFERENCE, "nothing to compare with" if against is None else f"not in {against.called}")
-    if not same_bins(histogram, reference):
-        return say(State.NOT_JUDGED, f"{against.called}: bins {bin_words(reference)}, not {bin_words(histogram)}")
+    if not same_bins(its.axes, axes):
+        return say(State.NOT_JUDGED, f"{against.called}: bins {bin_words(axes)}, not {bin_words(its.axes)}")
     if spills <= SETTLING:
         return say(State.FEW if is_over else State.SETTLING, f"{spills}/{SETTLING + 1} spills")
-    ours = _counts(histogram, triggers)
-    rule = against.rule(plot, histogram, ours.a_trigger)
+    ours = _counts(its.view(), triggers)
+    rule = against.rule(plot, its.axes, ours.a_trigger)
     within = Limits(evidence=told_from, matters=limits.matters_in(name), tolerance=limits.tolerance)
     shape = shape_of(ours, rule.standard, within)
     if not shape.is_enough:
         few, where = (shape.entries, "") if shape.entries < ENOUGH else (shape.reference, f" in {against.called}")
         return say(State.FEW, f"{few}/{ENOUGH}{where}", shape)
-    numbers = changes(numbers_of(plot, histogram), rule.numbers)
+    numbers = changes(numbers_of(plot, its.histogram()), rule.numbers) if any(rule.numbers) else ()
     if not shape.is_bad(within) and not any(each.times_limit(told_from) >= 1 for each in numbers):
         return say(State.GOOD, "", shape)
     return say(State.WARNING if limits.only_warns else State.BAD, "", shape, numbers)
@@ -350,8 +358,7 @@ def _plain(number: KeyNumber) -> Number:
     return Number(number.value, number.error)
 
 
-def _counts(histogram: Histogram, triggers: int | None, a_trigger: float = 1.0) -> Counts:
-    bins: I8 = histogram.view(flow=True)
+def _counts(bins: I8, triggers: int | None, a_trigger: float = 1.0) -> Counts:
     return Counts(bins, a_trigger if triggers is None else float(bins.sum()) / max(triggers, 1))
 
 

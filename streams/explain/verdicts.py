@@ -150,7 +150,8 @@ def nobody_knows(why: object) -> Explained:
 
 
 def _verdict(plot: str, book: RunBook, against: Against, limits: TypeLimits) -> PlotVerdict:
-    return plot_verdict(plot, book.book[plot], book.totals.filled, book.totals.triggers, against, limits, is_over=True)
+    of = book.totals.filled, book.totals.triggers
+    return plot_verdict(plot, book.book.of(plot), *of, against, limits, is_over=True)
 
 
 def _explained(own: PlotVerdict, others: PlotVerdict, book: RunBook, of: Sides) -> Explained:

@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.columns import I8
 from schemas.records import RawSpill
 from streams.books.compare import compare
 from streams.books.judgement import PATIENCE, Judgement, Judging, cause_words, judged, words
@@ -52,13 +53,18 @@ def book_hits(first: int, stop: int) -> float:
     return float(sum(hits) / (60 * len(hits)))
 
 
+def in_order_of(spills: Iterable[int]) -> I8:
+    """Return the numbers of spills as the books have them."""
+    return np.array(sorted(spills), np.int64)
+
+
 def seen(looks: Iterable[Iterable[int]], *, is_over: bool = True) -> Judgement:
     """Return what is known in the end by who looked whenever some spills were there."""
     judging, there = Judging(), dict[int, LedgerEntry]()
     looks = [*looks]
     for number, new in enumerate(looks):
         there |= {spill: book().ledger[spill] for spill in new}
-        for spill in judging.due(there, is_over=is_over and number == len(looks) - 1):
+        for spill in judging.due(in_order_of(there), is_over=is_over and number == len(looks) - 1):
             judging.add(spill, 60, book().channel_counts[spill])
     return judging.judgement
 
@@ -98,7 +104,7 @@ def test_what_a_partition_that_lags_brings_is_judged_when_no_more_is_on_its_way_
     def take(new: Iterable[int], *, more_come: bool) -> None:
         nonlocal added
         there.update(new)
-        for spill in judging.due(there, is_over=False, more_come=more_come):
+        for spill in judging.due(in_order_of(there), is_over=False, more_come=more_come):
             judging.add(spill, 60, book().channel_counts[spill])
             added += 1
 
@@ -116,9 +122,17 @@ def test_what_a_partition_that_lags_brings_is_judged_when_no_more_is_on_its_way_
 
 def test_what_somebody_lost_is_judged_again() -> None:
     judging = Judging()
-    for spill in judging.due(range(50), is_over=True):
+    for spill in judging.due(np.arange(50), is_over=True):
         judging.add(spill, 60, b"")
-    assert judging.due(range(40), is_over=True) == [*range(40)]
+    assert judging.due(np.arange(40), is_over=True) == [*range(40)]
+
+
+def test_another_spill_in_place_of_one_has_all_judged_again_though_they_are_as_many() -> None:
+    judging = Judging()
+    for spill in judging.due(np.array([0, 2, 4]), is_over=True):
+        judging.add(spill, 60, b"")
+    assert judging.due(np.array([0, 2, 4]), is_over=True) == []
+    assert judging.due(np.array([0, 1, 4]), is_over=True) == [0, 1, 4]
 
 
 def test_spills_without_counts_are_known_to_be_without() -> None:

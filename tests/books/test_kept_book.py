@@ -43,7 +43,7 @@ def test_a_book_is_read_back_as_it_was_and_judges_as_the_run_does(good: RunBook,
     assert (kept.run, kept.run_type, kept.triggers) == (RUN, good.totals.run_type, good.totals.triggers)
     assert [*kept.histograms] == [*experiment().plots]
     for name, histogram in kept.histograms.items():
-        assert same_bins(histogram, good.book[name])
+        assert same_bins(histogram.axes, good.book[name].axes)
         assert np.array_equal(histogram.view(flow=True), good.book[name].view(flow=True))
     dead = counted(RUN + 1, "dead_pmt:tof1/0/3/1@0-59", seed=2)
     by_book, by_run = (plot_verdicts(dead, against, TypeLimits()) for against in (kept.against, against_run(RUN, good)))

@@ -20,6 +20,7 @@ from dashboards.pages.tiles import tiles
 from ops.commands.checks import tell
 from ops.console import out
 from streams.books.book import Book
+from streams.books.cells import Cells
 from streams.books.following import beneath
 from streams.books.judgement import Judgement
 from streams.books.limits import LimitsFile, TypeLimits, read_limits
@@ -296,7 +297,7 @@ def test_15_a_share_that_falls_is_bad_by_its_own_limit_though_few_entries_lie_el
     kept[3, 2] -= lost
     kept[3, 1] += lost
     spills, triggers = good.totals.filled, good.totals.triggers
-    found = plot_verdict("Trk_Eff_TkU", ours, spills, triggers, against_run(6, good), TypeLimits())
+    found = plot_verdict("Trk_Eff_TkU", Cells.of(ours), spills, triggers, against_run(6, good), TypeLimits())
     assert found.shape is not None
     assert found.shape.elsewhere < found.matters
     assert found.state is State.BAD
