@@ -86,9 +86,9 @@ def weight(of: Any) -> int:
         return VALUE_BYTES + len(of)
     if not isinstance(of, list | tuple) or not of:
         return VALUE_BYTES
-    # Lists have values of one kind, some of which may be missing: to look at each takes longer than to make the figure.
     first = next((each for each in of if each is not None), None)
-    return sum(map(weight, of)) if isinstance(first, dict | list | tuple | str) else VALUE_BYTES * len(of)
+    # Other lists have values of one kind, and about one size: to look at each takes longer than to make the figure.
+    return sum(map(weight, of)) if isinstance(first, dict) else weight(first) * len(of)
 
 
 def _make(view: View, name: str, theme: str, choices: Choices) -> Figure:
@@ -255,11 +255,12 @@ def _last_minute(view: View, plot: Plot) -> I8 | None:
 
 def _by_spill(view: View, name: str) -> tuple[I8, F8]:
     """Return the spills that are shown, and the entries of each: beyond the end of the axis, by its key number."""
-    spills, counts = view.in_line(view.spills).spill, view.book.book[name].view(flow=False)
-    later = {each.spill: each.value for each in view.beyond_axis.get(name, ())}
-    entries = np.array([later.get(spill, np.nan) for spill in spills.tolist()])
-    inside = spills < len(counts)
+    spills, counts = view.in_line(view.spills).spill, view.book.book.counts(name)[1:-1]
+    entries, inside = np.full(len(spills), np.nan), spills < len(counts)
     entries[inside] = counts[spills[inside]]
+    later = {each.spill: each.value for each in view.beyond_axis.get(name, ())}
+    beyond = ~inside & np.isin(spills, [*later])
+    entries[beyond] = [later[spill] for spill in spills[beyond].tolist()]
     return spills, entries
 
 
