@@ -7,11 +7,9 @@ of a session. The topics are made first and removed last, so that whatever is le
 import re
 import secrets
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,8 +36,8 @@ from streams.topics import workers_group
 SPILLS = 30
 STALL_S = 40.0
 """Without a spill more in the books for so long, a worker is not able to count here."""
-ALIVE_S = 0.5
-"""Time between two signs that a self-test is at work."""
+AGAIN_S = 0.5
+"""Time between two tries to remove what somebody has not left yet."""
 _NAME = "selftest-"
 _GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND)
 
@@ -85,7 +83,7 @@ def selftest(settings: Settings, redis: Redis, environment: dict[str, str], say:
         _remove(settings, redis, session)
         removed.append(session)
     session = f"{_NAME}{secrets.token_hex(4)}"
-    with _at_work(settings, redis, session):
+    with Sessions(settings, redis, origin=command_origin()).at_work(session):
         try:
             tested = _count(settings, redis, session, environment)
         finally:
@@ -138,25 +136,6 @@ def _count(settings: Settings, redis: Redis, session: str, environment: dict[str
     return Tested(session=session, run=run, spills=SPILLS, seconds=seconds, differences=found)
 
 
-@contextmanager
-def _at_work(settings: Settings, redis: Redis, session: str) -> Iterator[None]:
-    """Say again and again in a ``with`` block that a session is at work, so that nobody takes it for left."""
-    sessions, over = Sessions(settings, redis, origin=command_origin()), threading.Event()
-
-    def stay() -> None:
-        while not over.wait(ALIVE_S):
-            sessions.stay_alive(session, 0)
-
-    with sessions.at_work(session):
-        alive = threading.Thread(target=stay, daemon=True, name="stay alive")
-        alive.start()
-        try:
-            yield
-        finally:
-            over.set()
-            alive.join()
-
-
 def _remove(settings: Settings, redis: Redis, session: str) -> None:
     """Remove keys, consumer group and topics of a self-test, and nothing else."""
     its = _settings_of(settings, session)
@@ -183,7 +162,7 @@ def _wait_for(remove: Callable[..., dict[str, Future[None]]], names: list[str], 
                     f"what a self-test left cannot be removed ({error.args[0].str()}): have whoever keeps Kafka remove "
                     f"what begins with {prefix}"
                 ) from error
-            time.sleep(ALIVE_S)
+            time.sleep(AGAIN_S)
         else:
             return
 

@@ -44,8 +44,6 @@ TRYING = "try-"
 """Of the session of a release that is tried; what follows is its name."""
 LOOK_S = 0.2
 """Time between two looks whether live has counted more."""
-ALIVE_S = 0.5
-"""Time between two signs that the session is at work."""
 END_S = 5.0
 """The release ends within it when nobody asks any more."""
 AT_ONCE = 32
@@ -126,7 +124,7 @@ def try_release(settings: Settings, redis: Redis, shelf: Shelf, release: Release
     with sessions.at_work(session):
         sessions.made.clear(session)  # of one that was killed
         try:
-            with _Release(shelf, release, lambda: sessions.stay_alive(session, 0)) as asked:
+            with _Release(shelf, release) as asked:
                 _Trial(settings, redis, session, asked, tried, say).go()
         finally:
             sessions.made.clear(session)
@@ -136,10 +134,9 @@ def try_release(settings: Settings, redis: Redis, shelf: Shelf, release: Release
 class _Release:
     """The release at work, in a process of its own interpreter, which ends with ours."""
 
-    def __init__(self, shelf: Shelf, release: Release, stay_alive: Callable[[], None]) -> None:
+    def __init__(self, shelf: Shelf, release: Release) -> None:
         self._name = release.name
         self._command = [str(shelf.command(release.name)), "release", "follow"]
-        self.stay_alive = stay_alive
         self._said: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -196,13 +193,7 @@ class _Release:
         return found
 
     def _answer(self) -> dict[str, Any]:
-        while True:
-            self.stay_alive()
-            try:
-                line = self._said.get(timeout=ALIVE_S)
-                break
-            except queue.Empty:
-                continue
+        line = self._said.get()
         with suppress(ValueError):
             found = json.loads(line)
             if isinstance(found, dict):
@@ -261,16 +252,10 @@ class _Trial:
             if time.monotonic() - heard_s > DAQ_SILENT_S:
                 self._tried.ended = f"no spill came for {DAQ_SILENT_S:.0f} s"
                 break
-            self._rest(time.monotonic() - began_s)
+            # Others work for as long as we did: a long run takes Redis a while to read.
+            time.sleep(max(time.monotonic() - began_s, LOOK_S))
         if of_run is not None:
             self._finish(of_run)
-
-    def _rest(self, seconds: float) -> None:
-        """Let others work for as long as we did: a long run takes Redis a while to read."""
-        until_s = time.monotonic() + max(seconds, LOOK_S)
-        while (left_s := until_s - time.monotonic()) > 0:
-            self._release.stay_alive()
-            time.sleep(min(left_s, ALIVE_S))
 
     def _begin(self, run: int) -> "_OfRun":
         self._tried.runs.append(run)

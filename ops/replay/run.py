@@ -66,7 +66,7 @@ def run(sessions: Sessions, plan: Plan, workers: int, on_progress: Callable[[Pro
 
     def look() -> None:
         now = progress()
-        sessions.stay_alive(plan.session, now.behind)
+        sessions.say_behind(plan.session, now.behind)
         on_progress(now)
 
     count = min(workers, len(firsts))

@@ -1,13 +1,14 @@
 """The replays for those who run them: what they decide is written to Kafka, and one at work keeps others away."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Self
 
-from redis import Redis
+from redis import Redis, RedisError
 
 from schemas.records import Action, ActionKind
 from streams.books.actions import new_action
@@ -19,6 +20,8 @@ from streams.settings import Settings
 
 ALIVE_S = 3
 """One at work says so again and again; silent for so long, it was killed."""
+SAID_S = 0.5
+"""Time between two signs of it."""
 
 
 class Sessions(Replays):
@@ -75,6 +78,7 @@ class Sessions(Replays):
 
     def save(self, plan: Plan) -> None:
         """Write a plan; that of a verification to Redis alone."""
+        self.made.begin(plan)  # else who sees the plan first would say that its book was lost
         if plan.session.startswith(PREFIX):
             self._decide(self._act(ActionKind.PLAN_REPLAY, plan.session, after=plan.to_json()))
         else:
@@ -131,7 +135,7 @@ class Sessions(Replays):
 
     @contextmanager
     def at_work(self, session: str) -> Iterator[None]:
-        """Keep others from a session in a ``with`` block; call `stay_alive` all the while.
+        """Keep others from a session in a ``with`` block.
 
         Raises
         ------
@@ -143,15 +147,28 @@ class Sessions(Replays):
             if time.monotonic() > deadline:
                 raise UsageError(f"{session} is at work already: wait for it, or take another --name")
             time.sleep(0.1)
+        # To plan many runs, or to drop a large book, takes longer than one that was killed is waited for.
+        over = threading.Event()
+        alive = threading.Thread(target=self._stay_alive, args=(session, over), daemon=True, name="stay alive")
+        alive.start()
         try:
             yield
         finally:
+            over.set()
+            alive.join()
             self.redis.delete(self._alive(session))
+
+    def _stay_alive(self, session: str, over: threading.Event) -> None:
+        key = self._alive(session)
+        while not over.wait(SAID_S):
+            with suppress(RedisError):  # whoever is at work meets it too
+                if not self.redis.expire(key, ALIVE_S):  # Redis was emptied
+                    self.redis.set(key, 0, nx=True, ex=ALIVE_S)
 
     def is_at_work(self, session: str) -> bool:
         """Say whether somebody is at work on a session."""
         return bool(self.redis.exists(self._alive(session)))
 
-    def stay_alive(self, session: str, behind: int) -> None:
-        """Say that the replay is still at work, or waits for live, which is behind by so many messages."""
-        self.redis.set(self._alive(session), behind, ex=ALIVE_S)
+    def say_behind(self, session: str, messages: int) -> None:
+        """Say by how many messages live is behind, for which the replay waits: by none, it is at work."""
+        self.redis.set(self._alive(session), messages, ex=ALIVE_S)

@@ -1,5 +1,6 @@
 """How far replays are, and how the page says that plots are a replay's."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +18,7 @@ from dashboards.pages.dialogs import runs_list
 from dashboards.pages.replays import replays
 from dashboards.pages.strip import banners, strip
 from ops.topics import ensure_topics
+from streams.books import sessions as of_sessions
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.books.replays import Origin, Plan
@@ -24,6 +26,7 @@ from streams.books.sessions import Sessions
 from streams.settings import Settings, load_settings
 from tests.dashboards.conftest import until
 from tests.dashboards.views import RUN, run_book, text_of, view
+from tests.redis_servers import until as until_true
 from tests.stored import checkpoint
 
 PLAN = Plan(
@@ -39,6 +42,25 @@ def redis(settings: Settings) -> Iterator[Redis]:
 
 
 @pytest.mark.servers
+def test_one_is_at_work_from_its_plan_on_however_long_it_prepares_and_stopped_if_it_was_killed_then(
+    settings: Settings, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_topics(settings)
+    monkeypatch.setattr(of_sessions, "ALIVE_S", 1)
+    monkeypatch.setattr(of_sessions, "SAID_S", 0.1)
+    sessions = Sessions(settings, redis, origin="a test")
+    plan = replace(PLAN, session="replay-slow")
+    with sessions.at_work(plan.session):
+        sessions.save(plan)
+        time.sleep(1.5)  # longer than one that was killed is waited for
+        assert sessions.state(plan) == "at work"
+        redis.delete(f"{settings.redis.key_prefix}:at-work:{plan.session}")
+        until_true(lambda: sessions.is_at_work(plan.session))
+    assert sessions.state(plan) == "stopped"
+    sessions.drop(plan.session)
+
+
+@pytest.mark.servers
 def test_a_replay_at_work_has_a_rate_of_the_last_seconds_and_a_time_that_is_left(
     settings: Settings, redis: Redis
 ) -> None:
@@ -49,13 +71,12 @@ def test_a_replay_at_work_has_a_rate_of_the_last_seconds_and_a_time_that_is_left
 
     def look(at_s: float, offset: int, behind: int = 0) -> Replay:
         checkpoint(there, {RUN: run_book()}, next=offset + 1)
-        sessions.stay_alive(PLAN.session, behind)
+        sessions.say_behind(PLAN.session, behind)
         now[0] = at_s
         (found,) = watcher.look({RUN: PLAN.session})
         return found
 
     sessions.save(PLAN)
-    sessions.made.begin(PLAN)
     first = look(0, 39)
     assert (first.state, first.read, first.rate, first.left_s) == ("at work", 40, None, None)
     assert (first.spills, first.promoted) == (8, (RUN,))
