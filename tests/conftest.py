@@ -2,7 +2,6 @@
 
 import os
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from ops.topics import ensure_topics
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.errors import ServerError
-from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
+from streams.settings import Settings
 from tests.kafka import ends
-from tests.servers import redis_url as redis_url_of
+from tests.servers import IS_SECURED, settings_on
 from tests.workers import Workers
 
 # Where a failure cannot be looked into, the same examples each time; new ones wherever somebody works. However long
@@ -88,7 +87,7 @@ def servers_can_be_had() -> None:
 @pytest.fixture(scope="session")
 def stack(servers_can_be_had: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """Return a Kafka and a Redis of our own, the same for all tests."""
-    with LocalStack(tmp_path_factory.mktemp("stack"), free_port(), free_port()) as running:
+    with LocalStack(tmp_path_factory.mktemp("stack"), free_port(), free_port(), secure=IS_SECURED) as running:
         yield running
 
 
@@ -109,11 +108,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def settings(stack: LocalStack) -> Settings:
     """Return settings that name the stack, with topics and Redis keys of this test's own."""
-    name = f"test-{uuid.uuid4().hex[:12]}"
-    return load_settings(
-        kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}."),
-        redis=RedisSettings(url=redis_url_of(stack), key_prefix=name),
-    )
+    return settings_on(stack)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 from confluent_kafka import ConsumerGroupState, KafkaException, Message
 from confluent_kafka.admin import (
@@ -16,6 +17,7 @@ from confluent_kafka.admin import (
 
 from schemas.records import RejectedSpill
 from streams import kafka
+from streams.kafka import clients
 from streams.settings import Settings
 from streams.topics import Topics, workers_group
 from tests.wire import decode
@@ -67,7 +69,12 @@ def is_shared(client: AdminClient, settings: Settings, workers: int) -> bool:
 
 def admin(settings: Settings) -> AdminClient:
     """Return a client to be held: one that is collected cancels what it was asked."""
-    return AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    return clients.admin(settings.kafka)
+
+
+def reached(settings: Settings) -> dict[str, Any]:
+    """Return how a client reaches Kafka that is like none of ours, as anybody may have it."""
+    return clients.configuration(settings.kafka)
 
 
 def until(shown: Callable[[], bool]) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,18 +9,17 @@ from pathlib import Path
 
 from redis import Redis
 
-from ops.stack import LocalStack
 from ops.topics import ensure_topics
 from schemas.records import RawSpill, RunControl
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
-from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
+from streams.settings import Settings
 from tests.conftest import wait_until_counted
-from tests.servers import redis_url
+from tests.servers import environment
 from tests.unreadable import no_board_can_be_read
-from tests.workers import Workers, environment
+from tests.workers import Workers
 
 Record = RawSpill | RunControl
 RUNS = range(900_301, 900_311)
@@ -75,16 +73,6 @@ def interleaved(runs: list[list[Record]]) -> list[Record]:
     return [run[i] for i in range(longest) for run in runs if i < len(run)]
 
 
-def settings_on(stack: LocalStack, **changes: object) -> Settings:
-    """Return settings with topics and keys of their own."""
-    name = f"test-{uuid.uuid4().hex[:12]}"
-    return load_settings(
-        kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}."),
-        redis=RedisSettings(url=redis_url(stack), key_prefix=name),
-        **changes,
-    )
-
-
 @contextmanager
 def count_live(settings: Settings, logs: Path, batches: list[list[Record]], env: dict[str, str]) -> Iterator[Live]:
     """Have two workers count what is produced, one of which is killed between the batches and comes back."""
@@ -105,13 +93,12 @@ def count_live(settings: Settings, logs: Path, batches: list[list[Record]], env:
                     workers.kill(0)
                     workers.start()
             wait_until_counted(settings, reader)
-            keys = {"SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix}
             yield Live(
                 settings=settings,
                 redis=redis,
                 reader=reader,
                 records=[record for batch in batches for record in batch],
-                env=environment(settings) | keys | env,
+                env=environment(settings) | env,
                 workers=workers,
             )
     finally:

@@ -18,9 +18,8 @@ from ops.topics import ensure_topics
 from tests.conftest import PROJECT
 from tests.guide import commands, follow, section
 from tests.lanes import again
-from tests.live import settings_on
 from tests.ops.test_demo import wait_for
-from tests.workers import environment
+from tests.servers import environment, settings_on
 
 GUIDE = (PROJECT / "docs" / "experiments.md").read_text()
 BEGIN = GUIDE.partition("\n## ")[0]

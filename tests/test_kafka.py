@@ -26,7 +26,8 @@ from streams.kafka.probe import Probe
 from streams.kafka.records import Records
 from streams.settings import KafkaSettings, Protocol, Settings
 from streams.topics import Topics
-from tests.kafka import ANSWER_S
+from tests.kafka import ANSWER_S, reached
+from tests.kafka import admin as admin_of
 
 pytestmark = pytest.mark.servers
 
@@ -39,7 +40,7 @@ def consumer(settings: Settings) -> Iterator[Consumer]:
 
 
 def send(settings: Settings, *values: str, **changes: object) -> None:
-    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers, **changes})
+    producer = Producer(reached(settings) | changes)
     for value in values:
         producer.produce(Topics.of(settings).raw, value, partition=0)
     assert producer.flush(ANSWER_S) == 0
@@ -47,8 +48,7 @@ def send(settings: Settings, *values: str, **changes: object) -> None:
 
 def send_in_transactions(settings: Settings, *transactions: tuple[str, bool]) -> None:
     """Send each value in a transaction of its own, which is committed or aborted."""
-    servers = settings.kafka.bootstrap_servers
-    producer = Producer({"bootstrap.servers": servers, "transactional.id": settings.kafka.topic_prefix})
+    producer = Producer(reached(settings) | {"transactional.id": settings.kafka.topic_prefix})
     producer.init_transactions(ANSWER_S)
     for value, is_committed in transactions:
         producer.begin_transaction()
@@ -102,7 +102,7 @@ def test_what_has_no_message_is_not_waited_for(settings: Settings, consumer: Con
 
 def test_messages_that_retention_took_are_no_reason_to_wait(settings: Settings, consumer: Consumer) -> None:
     send(settings, "a", "b", "c", "d")
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    admin = admin_of(settings)
     for low, left in ((2, ["c", "d"]), (4, [])):
         (deleted,) = admin.delete_records([TopicPartition(Topics.of(settings).raw, 0, low)]).values()
         deleted.result(ANSWER_S)
@@ -169,7 +169,7 @@ class NoLeaderYet(AdminClient):
 def test_who_leads_a_partition_that_was_just_made_is_asked_again(
     settings: Settings, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    servers = {"bootstrap.servers": settings.kafka.bootstrap_servers}
+    servers = reached(settings)
     monkeypatch.setattr("streams.kafka.probe.admin", lambda _kafka: NoLeaderYet(servers))
     assert Probe(settings, Topics.of(settings).raw).epoch(0) >= 0
     assert NoLeaderYet.asked > 1
@@ -188,7 +188,7 @@ def test_what_kafka_leaves_out_of_an_answer_is_asked_for_again_and_ends_no_worke
     probe = Probe(settings, Topics.of(settings).raw)
     assert probe.epoch(0) >= 0
     assert probe.id()
-    servers = {"bootstrap.servers": settings.kafka.bootstrap_servers}
+    servers = reached(settings)
     monkeypatch.setattr("streams.kafka.probe.admin", lambda _kafka: Leaderless(servers))
     with pytest.raises(ServerError, match=r"Kafka does not say it of .*spills\.raw\[0\]"):
         probe.epoch(0)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from streams.settings import Settings
 from tests.begun import Begun
-from tests.servers import redis_environment
+from tests.servers import environment as of_servers
 
 END_S = 60.0
 """One that is told to end has ended within it, on a machine that may be busy."""
@@ -20,10 +20,7 @@ class Workers:
 
     def __init__(self, settings: Settings, logs: Path, environment: Mapping[str, str] = MappingProxyType({})) -> None:
         self._environment = os.environ | {
-            "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
-            "SPILLDECK_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
-            "SPILLDECK_KAFKA__PARTITIONS": str(settings.kafka.partitions),
-            **redis_environment(settings.redis),
+            **of_servers(settings),
             "SPILLDECK_BOOKS__BATCH_SPILLS": str(settings.books.batch_spills),
             **environment,
         }
@@ -67,15 +64,3 @@ class Workers:
             worker.terminate()
         for worker in self.running:
             worker.wait(END_S)
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """Return settings as the environment gives them."""
-    kafka = settings.kafka
-    return {
-        "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "SPILLDECK_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
-        "SPILLDECK_KAFKA__PARTITIONS": str(kafka.partitions),
-        "SPILLDECK_KAFKA__REPLICATION": str(kafka.replication),
-        **redis_environment(settings.redis),
-    }

@@ -29,7 +29,7 @@ def reader(settings: Settings, **changes: Any) -> Reader:
     `changes` are settings of the library, with ``_`` for the dots in their names.
     """
     own = {"group.id": "spilldeck-reader", "enable.auto.commit": False}  # asked for by the library, joined by nobody
-    return Reader(settings.kafka, _configuration(settings.kafka) | own | _dotted(changes))
+    return Reader(settings.kafka, configuration(settings.kafka) | own | _dotted(changes))
 
 
 def writer(settings: Settings, **changes: Any) -> Producer:
@@ -45,7 +45,7 @@ def writer(settings: Settings, **changes: Any) -> Producer:
         # A message that is larger than the whole queue would wait for room for ever.
         "queue.buffering.max.kbytes": max(settings.producer.queue_kib, MAX_MESSAGE_BYTES // 1024),
     }
-    return Producer(_configuration(settings.kafka) | own | _dotted(changes))
+    return Producer(configuration(settings.kafka) | own | _dotted(changes))
 
 
 def admin(kafka: KafkaSettings, **changes: Any) -> AdminClient:
@@ -53,7 +53,7 @@ def admin(kafka: KafkaSettings, **changes: Any) -> AdminClient:
 
     `changes` are as those of `reader`.
     """
-    return AdminClient(_configuration(kafka) | _dotted(changes))
+    return AdminClient(configuration(kafka) | _dotted(changes))
 
 
 def aio_consumer(kafka: KafkaSettings, servers: list[str], **own: Any) -> Any:
@@ -97,7 +97,7 @@ def faust_broker(kafka: KafkaSettings) -> dict[str, Any]:
     return {"broker": urls, "broker_credentials": who}
 
 
-def _configuration(kafka: KafkaSettings) -> dict[str, Any]:
+def configuration(kafka: KafkaSettings) -> dict[str, Any]:
     """Return how librdkafka reaches the brokers."""
     found: dict[str, Any] = {
         "bootstrap.servers": kafka.bootstrap_servers,

@@ -21,9 +21,9 @@ from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
-from streams.settings import KafkaSettings, RedisSettings, Settings, load_settings
+from streams.settings import RedisSettings, Settings, load_settings
 from tests.redis_servers import NAME, Cluster, Replicated, sentinel, until
-from tests.servers import redis_environment
+from tests.servers import environment
 
 RUN, EVERY_S, LOOK_S = 900_046, 0.1, 0.02
 QUIET_S = 3.0
@@ -33,13 +33,9 @@ QUIET_S = 3.0
 @contextmanager
 def counting(stack: LocalStack, redis: RedisSettings, directory: Path) -> Iterator[Settings]:
     """Have a worker count a spill every `EVERY_S`."""
-    kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{redis.key_prefix}.")
+    kafka = stack.access.kafka.model_copy(update={"topic_prefix": f"{redis.key_prefix}."})
     settings, stop = load_settings(kafka=kafka, redis=redis), threading.Event()
     ensure_topics(settings)
-    of_kafka = {
-        "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "SPILLDECK_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
-    }
 
     def produce() -> None:
         records = iter(SimulatedRun(run=RUN, spills=5000, mean_triggers=3, detectors=("tof",)).records())
@@ -48,7 +44,7 @@ def counting(stack: LocalStack, redis: RedisSettings, directory: Path) -> Iterat
                 producer.send(next(records))
 
     thread = threading.Thread(target=produce)
-    with Running(settings, directory, dict(os.environ) | redis_environment(redis) | of_kafka) as parts:
+    with Running(settings, directory, dict(os.environ) | environment(settings)) as parts:
         parts.start("worker", "worker")
         thread.start()
         try:

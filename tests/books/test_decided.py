@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 from redis import Redis
 
 from ops.topics import ensure_topics
@@ -31,6 +30,7 @@ from streams.settings import Settings
 from streams.topics import Topics
 from tests.books.test_decisions import RUNS, plan
 from tests.conftest import WAIT_S
+from tests.kafka import admin as admin_of
 from tests.wire import decode
 
 pytestmark = pytest.mark.servers
@@ -102,13 +102,13 @@ def logged(settings: Settings) -> list[Action]:
 
 
 def drop_records(settings: Settings, before: int) -> None:
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 0})
+    admin = admin_of(settings)
     for future in admin.delete_records([TopicPartition(Topics.of(settings).quality, 0, before)]).values():
         future.result()
 
 
 def make_topic_anew(settings: Settings) -> None:
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 0})
+    admin = admin_of(settings)
     for future in admin.delete_topics([Topics.of(settings).quality]).values():
         future.result()
     ensure_topics(settings)

@@ -43,12 +43,12 @@ from streams.settings import (
     AccessSettings,
     ChecklistSettings,
     DashboardSettings,
-    KafkaSettings,
     RedisSettings,
     Settings,
     load_settings,
 )
 from tests.conftest import wait_until_counted
+from tests.servers import environment as of_servers
 
 WAIT_S = 60.0
 """Nothing here takes longer on a busy machine."""
@@ -121,9 +121,7 @@ class Site:
 
 def environment(settings: Settings) -> dict[str, str]:
     return os.environ | {
-        "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
-        "SPILLDECK_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
-        "SPILLDECK_REDIS__URL": settings.redis.url.get_secret_value(),
+        **of_servers(settings),
         "SPILLDECK_DASHBOARD__PORT": str(settings.dashboard.port),
         "SPILLDECK_DASHBOARD__REFRESH_S": str(settings.dashboard.refresh_s),
         "SPILLDECK_ACCESS__DIRECTORY": str(settings.access.directory),
@@ -138,7 +136,7 @@ def site(stack: LocalStack, program: str, tmp_path_factory: pytest.TempPathFacto
     port = free_port()
     redis = redis_server.start(directory, port, keep=False)
     settings = load_settings(
-        kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix="browser."),
+        kafka=stack.access.kafka.model_copy(update={"topic_prefix": "browser."}),
         redis=RedisSettings(url=f"redis://127.0.0.1:{port}/0"),
         dashboard=DashboardSettings(port=free_port(), refresh_s=0.4),
         access=AccessSettings(directory=directory / "access"),

@@ -15,7 +15,7 @@ from streams.books import layout
 from streams.books.connect import connect
 from streams.kafka import writer
 from streams.process import process
-from streams.settings import DashboardSettings, KafkaSettings, load_settings
+from streams.settings import DashboardSettings, load_settings
 from streams.topics import Topics
 from tests.browser.conftest import (
     COUNTS,
@@ -185,7 +185,7 @@ def test_41_a_clock_that_is_ahead_is_told_and_never_green(site: Site, page: Page
 
 def test_a_page_that_is_older_than_its_topics_waits_in_words(site: Site, page: Page) -> None:
     fresh = load_settings(
-        kafka=KafkaSettings(bootstrap_servers=site.settings.kafka.bootstrap_servers, topic_prefix="fresh."),
+        kafka=site.settings.kafka.model_copy(update={"topic_prefix": "fresh."}),
         redis=site.settings.redis,
         session="fresh",
         dashboard=DashboardSettings(port=free_port()),

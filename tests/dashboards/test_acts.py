@@ -38,14 +38,11 @@ from streams.settings import (
     AccessSettings,
     ChecklistSettings,
     DashboardSettings,
-    KafkaSettings,
-    RedisSettings,
     Settings,
-    load_settings,
 )
 from streams.topics import Topics
 from tests.dashboards.views import END, RUN, run_book
-from tests.servers import redis_url
+from tests.servers import settings_on
 from tests.stored import checkpoint
 from tests.wire import decode
 
@@ -155,12 +152,10 @@ def serving(
     stack: LocalStack, directory: Path, *, away: bool = False, dashboard: Any = (), **access: Any
 ) -> Iterator[Site]:
     """Serve the page; Kafka may be away."""
-    name = f"acts-{directory.name}"
-    settings = load_settings(
-        kafka=KafkaSettings(
-            bootstrap_servers=f"{US}:{free_port() if away else stack.kafka_port}", topic_prefix=f"{name}."
-        ),
-        redis=RedisSettings(url=redis_url(stack), key_prefix=name),
+    settings = settings_on(
+        stack,
+        f"acts-{directory.name}",
+        kafka={"bootstrap_servers": f"{US}:{free_port()}"} if away else {},
         dashboard=DashboardSettings(port=free_port(), **dict(dashboard)),
         access=AccessSettings(directory=directory / "access", **access),
         checklist=ChecklistSettings(lines=[OWN]),

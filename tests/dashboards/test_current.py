@@ -26,6 +26,7 @@ from streams.topics import Topics
 from streams.transform import Message, outcome
 from tests.dashboards.conftest import until
 from tests.dashboards.views import CONDITIONS, RUN
+from tests.kafka import reached
 from tests.records import raw_spill
 from tests.stored import checkpoint
 from tests.wire import encode
@@ -196,7 +197,7 @@ def test_what_is_not_in_the_books_is_behind_wherever_it_is() -> None:
 @pytest.mark.servers
 def test_a_hole_at_the_beginning_is_not_all_spills_processed(quick: Settings, data: Data) -> None:
     ensure_topics(quick)
-    topic, producer = Topics.of(quick).raw, Producer({"bootstrap.servers": quick.kafka.bootstrap_servers})
+    topic, producer = Topics.of(quick).raw, Producer(reached(quick))
     for number in range(6):
         producer.produce(topic, encode(spill(RUN, number)), partition=0)
     producer.flush()

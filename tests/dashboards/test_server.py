@@ -30,9 +30,9 @@ from dashboards.data.trying import AT_MOST_S, MOST_BYTES
 from dashboards.guard import BODY_BYTES
 from dashboards.threads import PEER_THREADS, Threads, TooManyError
 from ops.stack import LocalStack, free_port
-from streams.settings import DashboardSettings, KafkaSettings, RedisSettings, load_settings
+from streams.settings import DashboardSettings
 from tests.dashboards.views import RUN, run_book
-from tests.servers import redis_url
+from tests.servers import settings_on
 from tests.stored import checkpoint
 
 pytestmark = pytest.mark.servers
@@ -92,11 +92,7 @@ class Page:
 
 @pytest.fixture(scope="module")
 def page(stack: LocalStack) -> Iterator[Page]:
-    settings = load_settings(
-        kafka=KafkaSettings(bootstrap_servers=f"{US}:{stack.kafka_port}", topic_prefix="server."),
-        redis=RedisSettings(url=redis_url(stack), key_prefix="server"),
-        dashboard=DashboardSettings(port=free_port(), names=["daq.example"]),
-    )
+    settings = settings_on(stack, "server", dashboard=DashboardSettings(port=free_port(), names=["daq.example"]))
     checkpoint(settings, {RUN: run_book(4)}, next=4)
     with Data(settings) as data:
         really, slow = data.view, threading.Event()

@@ -19,10 +19,11 @@ from streams.process import process
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.conftest import WAIT_S
-from tests.kafka import messages, rejected
+from tests.kafka import messages, reached, rejected
 from tests.ops.conftest import Spilldeck
+from tests.servers import environment
 from tests.wire import decode
-from tests.workers import Workers, environment
+from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
 
@@ -40,8 +41,8 @@ def send(settings: Settings, codec: str, partition: int, *values: bytes) -> int:
         offsets.append(message.offset())
 
     producer = Producer(
-        {
-            "bootstrap.servers": settings.kafka.bootstrap_servers,
+        reached(settings)
+        | {
             "compression.type": codec,
             "message.max.bytes": 1_000_000_000,
             "batch.size": 1_000_000_000,

@@ -21,11 +21,12 @@ from streams.settings import Settings
 from streams.topics import Topics, partition_of
 from tests.conftest import WAIT_S
 from tests.hostile.corpus import Hostile, for_raw, for_reco, rejected_spill
-from tests.kafka import rejected
+from tests.kafka import reached, rejected
 from tests.ops.conftest import Spilldeck
 from tests.records import reconstructed_spill
+from tests.servers import environment
 from tests.wire import encode
-from tests.workers import Workers, environment
+from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
 
@@ -45,8 +46,8 @@ class Writer:
 
     def __init__(self, settings: Settings) -> None:
         self._producer = Producer(
-            {
-                "bootstrap.servers": settings.kafka.bootstrap_servers,
+            reached(settings)
+            | {
                 "message.max.bytes": 64 << 20,
                 "compression.type": "zstd",
             }
@@ -137,7 +138,7 @@ def test_after_any_message_the_next_good_spill_counts_and_the_bad_one_is_kept(
 def test_the_command_reads_whatever_is_in_spills_rejected(settings: Settings, spilldeck: Spilldeck) -> None:
     ensure_topics(settings)
     topics, env = Topics.of(settings), environment(settings) | {"COLUMNS": "80"}
-    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers, "message.max.bytes": 64 << 20})
+    producer = Producer(reached(settings) | {"message.max.bytes": 64 << 20})
     escape = "\x1b[2J\x07\x9b31m\u202eevil\r\n"
     good = rejected_spill(topic=topics.raw)
     odd = [

@@ -1,7 +1,6 @@
 """Law 2 on a real Kafka: any order, any batches, partitions and workers, duplicates anywhere make the same book."""
 
 import random
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,10 +19,10 @@ from streams.conditions.store import ConditionsStore
 from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
-from streams.settings import BookSettings, KafkaSettings, RedisSettings, load_settings
+from streams.settings import BookSettings
 from tests.conftest import wait_until_counted
 from tests.lanes import again
-from tests.servers import redis_url
+from tests.servers import settings_on
 from tests.workers import Workers
 
 RUN = 900_019
@@ -60,14 +59,7 @@ def test_any_order_batches_partitions_and_workers_make_the_same_book(
 ) -> None:
     records = [*RECORDS, *again]
     random.Random(seed).shuffle(records)
-    name = f"test-{uuid.uuid4().hex[:12]}"
-    settings = load_settings(
-        kafka=KafkaSettings(
-            bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}.", partitions=partitions
-        ),
-        redis=RedisSettings(url=redis_url(stack), key_prefix=name),
-        books=BookSettings(batch_spills=batch_spills),
-    )
+    settings = settings_on(stack, kafka={"partitions": partitions}, books=BookSettings(batch_spills=batch_spills))
     ensure_topics(settings)
     workers = Workers(settings, tmp_path)
     try:
@@ -77,7 +69,7 @@ def test_any_order_batches_partitions_and_workers_make_the_same_book(
             for record in records:
                 producer.send(record)
         with connect(settings) as redis:
-            reader = BookReader(redis, name, settings.session)
+            reader = BookReader.of(redis, settings)
             wait_until_counted(settings, reader)
             (expected,) = process(records, ConditionsStore([]).for_run).values()
             assert differences(expected.run_book(), reader.run(RUN, expected.book.ranges)) == []

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from streams.books.compare import differences
 from streams.books.reader import BookReader
@@ -14,6 +13,7 @@ from streams.process import process
 from streams.settings import Settings
 from streams.topics import Topics, workers_group
 from streams.transform import raw_offset_of
+from tests.kafka import admin as admin_of
 from tests.kafka import messages
 from tests.lanes import again
 from tests.workers import Workers
@@ -29,7 +29,7 @@ def test_a_group_that_kafka_does_not_know_goes_on_where_the_checkpoint_says(
 ) -> None:
     records = list(SimulatedRun(run=RUN, spills=60, mean_triggers=3, detectors=("tof",)).records())
     admin, group = (
-        AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers}),
+        admin_of(settings),
         workers_group(settings, settings.session),
     )
     for part in (records[:30], records[30:40], records[40:]):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from ops.stack import free_port
 from streams.books.compare import differences
@@ -21,6 +20,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.moving import WITNESS
 from streams.process import process
 from streams.settings import Settings
+from tests.kafka import admin as admin_of
 from tests.kafka import is_shared, wait_until_shared
 from tests.lanes import first
 from tests.workers import Workers
@@ -102,7 +102,7 @@ def test_one_that_is_only_stopped_keeps_its_place_and_one_that_is_told_to_end_le
     wait_until_shared(settings, 2)
     wait_until_ready(workers)
     assert [each.name() for each in beside(workers, tmp_path)] == [WITNESS] * 2
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    admin = admin_of(settings)
     os.kill(workers.running[0].pid, signal.SIGSTOP)
     try:
         time.sleep(STILL_S)

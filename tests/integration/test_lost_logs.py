@@ -7,7 +7,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from ops.stack import LocalStack, free_port
 from ops.topics import ensure_topics
@@ -23,6 +22,7 @@ from streams.process import process
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.conftest import WAIT_S, wait_until_counted
+from tests.kafka import admin as admin_of
 from tests.kafka import ends
 from tests.lanes import again
 from tests.workers import Workers
@@ -109,7 +109,7 @@ def test_topics_that_are_made_anew_under_a_worker_are_counted_from_their_begin(
     produce(settings, records)
     wait_until_counted(settings, reader)
     topics = Topics.of(settings)
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    admin = admin_of(settings)
     for done in admin.delete_topics([topics.raw, topics.reco]).values():
         done.result()
     ensure_topics(settings)

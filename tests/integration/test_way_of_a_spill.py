@@ -26,7 +26,7 @@ from streams.process import RunResult, process
 from streams.settings import Settings
 from streams.topics import Topics, workers_group
 from tests.conftest import WAIT_S
-from tests.kafka import messages, rejected
+from tests.kafka import messages, reached, rejected
 from tests.lanes import again
 from tests.records import raw_spill
 from tests.wire import decode
@@ -204,9 +204,7 @@ def test_a_committed_offset_that_is_too_far_on_loses_nothing(
     # The worker shall begin behind all that there is, of which Redis has nothing.
     with connect(settings) as redis:
         redis.flushall()
-    consumer = Consumer(
-        {"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": workers_group(settings, settings.session)}
-    )
+    consumer = Consumer(reached(settings) | {"group.id": workers_group(settings, settings.session)})
     places = [TopicPartition(Topics.of(settings).raw, p) for p in range(settings.kafka.partitions)]
     for place in places:
         place.offset = consumer.get_watermark_offsets(place, timeout=10)[1]
@@ -255,7 +253,7 @@ def test_after_any_garbage_the_next_spill_is_counted(
 ) -> None:
     topics = Topics.of(settings)
     hostile = [b"", b"\0" * 50, b"\xc3\x01", b"\xc3\x01" + bytes(8) + b"x" * 100, b"[" * 10_000, bytes(range(256)) * 40]
-    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    producer = Producer(reached(settings))
     for topic in (topics.raw, topics.reco):
         for value in hostile:
             producer.produce(topic, value, partition=1)

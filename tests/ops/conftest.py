@@ -20,7 +20,8 @@ from streams.daq import producer
 from tests import begun
 from tests.conftest import PROJECT, WAIT_S
 from tests.kafka import wait_until_shared
-from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, settings_on, small_run
+from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, small_run
+from tests.servers import settings_on
 from tests.tables import copy_tables, naming
 
 Spilldeck = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -15,7 +15,7 @@ from ops.stack import free_port
 from streams.settings import Settings
 from tests.begun import Begun
 from tests.conftest import PROJECT
-from tests.servers import redis_environment
+from tests.servers import environment as of_servers
 
 COMPOSE = PROJECT / "ops" / "compose" / "compose.yml"
 OURS = ("worker", "page", "keeper", "alarms")
@@ -43,9 +43,7 @@ class Site:
         """Return the environment of a part: what the compose file says, with servers and places of ours."""
         self.ports[name] = free_port()
         here = {
-            "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": self.settings.kafka.bootstrap_servers,
-            "SPILLDECK_KAFKA__TOPIC_PREFIX": self.settings.kafka.topic_prefix,
-            **redis_environment(self.settings.redis),
+            **of_servers(self.settings),
             "SPILLDECK_METRICS__HOST": "127.0.0.1",
             "SPILLDECK_METRICS__PORT": str(self.ports[name]),
             "SPILLDECK_DASHBOARD__HOST": "127.0.0.1",

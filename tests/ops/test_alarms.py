@@ -46,9 +46,9 @@ from tests.begun import Begun
 from tests.books.test_alarms import new
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_decisions import done
+from tests.servers import environment as of_servers
 from tests.stored import checkpoint
 from tests.wire import decode
-from tests.workers import environment as of_servers
 
 pytestmark = pytest.mark.servers
 

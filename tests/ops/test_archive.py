@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from ops.archive import write_archive
 from ops.replay.checks import where_they_lie
@@ -32,12 +31,13 @@ from streams.process import process
 from streams.topics import Topics
 from tests import begun
 from tests.conftest import wait_until_counted
+from tests.kafka import admin as admin_of
 from tests.kafka import messages
 from tests.lanes import again
-from tests.live import OWN_TABLES, RUNS, Live, Record, count_live, settings_on, small_run
+from tests.live import OWN_TABLES, RUNS, Live, Record, count_live, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.servers import environment, settings_on
 from tests.wire import decode
-from tests.workers import environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 
@@ -95,7 +95,7 @@ class Kept:
 
 def drop_all(live: Live) -> None:
     """Have Kafka drop all messages."""
-    admin = AdminClient({"bootstrap.servers": live.settings.kafka.bootstrap_servers, "log_level": 0})
+    admin = admin_of(live.settings)
     topics, partitions = Topics.of(live.settings), range(live.settings.kafka.partitions)
     everything = [
         TopicPartition(topic, partition, -1) for topic in (topics.raw, topics.reco) for partition in partitions

@@ -23,10 +23,11 @@ from streams.books.windows import Window
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.dashboards.views import RUN, run_book
+from tests.kafka import reached
 from tests.live import Live
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.servers import environment
 from tests.stored import checkpoint
-from tests.workers import environment
 
 pytestmark = pytest.mark.servers
 
@@ -65,7 +66,7 @@ def write(settings: Settings, run: int, book: RunBook, **state: Any) -> None:
 def store(settings: Settings, **state: Any) -> Keys:
     """Put two runs, each with a window that has all of it, into the books, and as many messages into Kafka."""
     ensure_topics(settings)
-    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    producer = Producer(reached(settings))
     for _ in range(MESSAGES):
         producer.produce(Topics.of(settings).raw, b"a message", partition=0)
     assert producer.flush(10) == 0

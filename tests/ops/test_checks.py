@@ -28,9 +28,10 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.explain.verdicts import Answer
 from streams.process import process
 from streams.reconstruct import reconstruct
-from tests.live import Live, count_live, settings_on
+from tests.live import Live, count_live
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.redis_servers import until
+from tests.servers import settings_on
 from tests.tables import copy_tables, naming, recalibrate
 
 RUN, SPILLS = 900_021, 60

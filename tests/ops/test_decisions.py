@@ -24,10 +24,11 @@ from streams.settings import KeeperSettings, RedisSettings
 from tests.begun import Heard
 from tests.conftest import wait_until_counted
 from tests.lanes import again
-from tests.live import Live, count_live, settings_on, small_run
+from tests.live import Live, count_live, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_keeper import summary, tof_alone
 from tests.ops.test_replay import begin_replay, kill_replay, spills_of
+from tests.servers import settings_on
 from tests.wire import decode
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy

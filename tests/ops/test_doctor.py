@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer
-from confluent_kafka.admin import AdminClient
 from redis import Redis
 
 from ops.demo import Running
@@ -43,8 +42,6 @@ from streams.settings import (
     LIVE,
     AccessSettings,
     DashboardSettings,
-    KafkaSettings,
-    RedisSettings,
     Settings,
     load_settings,
 )
@@ -52,10 +49,11 @@ from streams.topics import Topics, workers_group
 from tests.browser.conftest import environment
 from tests.conftest import PROJECT, wait_until_counted
 from tests.dashboards.views import RUN, run_book
-from tests.kafka import create, delete, set_topic
+from tests.kafka import admin as admin_of
+from tests.kafka import create, delete, reached, set_topic
 from tests.ops.conftest import Spilldeck
 from tests.ops.test_doctor_sentinels import MADE as MADE_WITH_SENTINELS
-from tests.servers import redis_url
+from tests.servers import settings_on
 from tests.stored import checkpoint
 from tests.watching import watched
 
@@ -121,15 +119,14 @@ class Shift:
 def running(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Return a site with a worker, a page, and a run that was played and has ended."""
     directory, name = tmp_path_factory.mktemp("shift"), f"shift-{uuid.uuid4().hex[:8]}"
-    settings = load_settings(
-        kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{stack.kafka_port}", topic_prefix=f"{name}."),
-        redis=RedisSettings(url=redis_url(stack), key_prefix=name),
+    settings = settings_on(
+        stack,
+        name,
         dashboard=DashboardSettings(port=free_port(), refresh_s=0.4),
         access=AccessSettings(directory=directory / "access"),
     )
     ensure_topics(settings)
-    env = environment(settings) | {"SPILLDECK_REDIS__KEY_PREFIX": name}
-    with Running(settings, directory, env) as parts, connect(settings) as redis:
+    with Running(settings, directory, environment(settings)) as parts, connect(settings) as redis:
         parts.start("worker", "worker")
         parts.start("page", "dashboard")
         run = SimulatedRun(run=PLAYED, spills=8, mean_triggers=4, detectors=("tof",))
@@ -350,11 +347,11 @@ def _idle_workers(shift: Shift) -> None:
     raw, group = Topics.of(shift.settings).raw, workers_group(shift.settings, "idle")
     members = []
     for _ in range(5):
-        member = Consumer({"bootstrap.servers": shift.settings.kafka.bootstrap_servers, "group.id": group})
+        member = Consumer(reached(shift.settings) | {"group.id": group})
         member.subscribe([raw])
         members.append(member)
         shift.undo.callback(member.close)
-    admin = AdminClient({"bootstrap.servers": shift.settings.kafka.bootstrap_servers})
+    admin = admin_of(shift.settings)
     deadline = time.monotonic() + WAIT_S
     while len(admin.describe_consumer_groups([group])[group].result().members) < 5:
         assert time.monotonic() < deadline

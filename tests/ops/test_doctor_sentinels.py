@@ -14,7 +14,7 @@ from ops.doctor.servers import REDIS, SENTINELS
 from ops.doctor.troubles import BY_ID
 from ops.stack import free_port
 from tests.redis_servers import NAME, WAIT_S, Replicated, client, sentinel, until
-from tests.servers import redis_environment
+from tests.servers import environment
 
 pytestmark = pytest.mark.servers
 
@@ -50,7 +50,7 @@ def group(servers_can_be_had: None, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def shift(group: Replicated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Shift]:
     monkeypatch.chdir(tmp_path)
-    for name, value in redis_environment(group.settings("test")).items():
+    for name, value in environment(group.settings("test")).items():
         monkeypatch.setenv(name, value)
     for name in ("producer__journals", "dashboard__references", "access__directory", "releases__directory"):
         monkeypatch.setenv(f"SPILLDECK_{name.upper()}", str(tmp_path / name))

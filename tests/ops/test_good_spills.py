@@ -18,9 +18,10 @@ from streams.books.actions import append
 from streams.books.flagging import flag_action
 from streams.books.flags import NewFlag, Verdict
 from streams.settings import RedisSettings
-from tests.live import RUNS, Live, count_live, interleaved, settings_on, small_run
+from tests.live import RUNS, Live, count_live, interleaved, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_decisions import done
+from tests.servers import settings_on
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 

@@ -35,8 +35,9 @@ from streams.settings import KeeperSettings, Settings
 from tests.begun import Begun
 from tests.catalogue import DETECTORS, PLOTS
 from tests.conftest import wait_until_counted
-from tests.live import OWN_TABLES, Live, count_live, own_run, settings_on, small_run
+from tests.live import OWN_TABLES, Live, count_live, own_run, small_run
 from tests.ops.conftest import Spilldeck
+from tests.servers import settings_on
 from tests.tables import naming
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy

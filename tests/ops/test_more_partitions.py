@@ -25,8 +25,9 @@ from tests.conftest import wait_until_counted
 from tests.kafka import messages
 from tests.live import Record, small_run
 from tests.ops.conftest import Spilldeck
+from tests.servers import environment
 from tests.wire import decode
-from tests.workers import Workers, environment
+from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
 

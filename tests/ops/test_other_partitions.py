@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import NewPartitions
 
 from dashboards.data import Data
 from ops.replay.live import LiveLag
@@ -20,6 +20,7 @@ from streams.books.compare import differences
 from streams.daq.producer import SpillProducer
 from streams.settings import Settings
 from streams.topics import Topics
+from tests.kafka import admin as admin_of
 from tests.lanes import again
 from tests.live import RUNS, Live
 from tests.ops.conftest import Spilldeck
@@ -49,7 +50,7 @@ def send(settings: Settings, spills: range) -> None:
 
 
 def add_partitions(settings: Settings, partitions: int) -> None:
-    topic, admin = Topics.of(settings).raw, AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    topic, admin = Topics.of(settings).raw, admin_of(settings)
     admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(60)
     until(lambda: len(admin.list_topics(topic, timeout=60).topics[topic].partitions) == partitions)
 

@@ -26,9 +26,10 @@ from streams.errors import UsageError
 from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
-from tests.live import Live, Record, count_live, settings_on
+from tests.live import Live, Record, count_live
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.redis_servers import until
+from tests.servers import settings_on
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 

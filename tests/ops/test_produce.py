@@ -27,8 +27,8 @@ from tests.kafka import messages
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_resume import wait_for
 from tests.records import raw_spill
+from tests.servers import environment
 from tests.wire import decode
-from tests.workers import environment
 
 RUN = SimulatedRun(spills=9, mean_triggers=4)
 

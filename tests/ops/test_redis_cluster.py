@@ -26,8 +26,9 @@ from tests.dashboards.views import RUN as VIEWED
 from tests.dashboards.views import run_book
 from tests.ops.conftest import Spilldeck
 from tests.redis_servers import Cluster, ask, client, until
+from tests.servers import environment
 from tests.stored import checkpoint
-from tests.workers import Workers, environment
+from tests.workers import Workers
 
 # The library forgets connections to nodes that it no longer lists, without closing them.
 pytestmark = [pytest.mark.servers, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]

@@ -31,7 +31,7 @@ from tests.conftest import wait_until_counted
 from tests.ops.conftest import Spilldeck
 from tests.ops.parts import WAIT_S, Site
 from tests.redis_servers import NAME, Replicated, client, sentinel, until
-from tests.workers import environment
+from tests.servers import environment
 
 pytestmark = pytest.mark.servers
 

@@ -19,9 +19,11 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
 from streams.topics import Topics, partition_of
+from tests.kafka import reached
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.servers import environment
 from tests.wire import encode
-from tests.workers import Workers, environment
+from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
 
@@ -30,7 +32,7 @@ RUN = SimulatedRun(run=900041, spills=6, mean_triggers=5)
 
 def reject(settings: Settings, *records: RejectedSpill) -> None:
     """Write to spills.rejected as a worker does."""
-    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    producer = Producer(reached(settings))
     for record in records:
         partition = max(record.partition, 0)
         producer.produce(Topics.of(settings).rejected, encode(record), key=str(record.run), partition=partition)

@@ -37,7 +37,8 @@ from streams.settings import RedisSettings, Settings, load_settings
 from tests.conftest import PROJECT, wait_until_counted
 from tests.kafka import wait_until_shared
 from tests.ops.conftest import Spilldeck, assert_one_sentence
-from tests.workers import Workers, environment
+from tests.servers import environment
+from tests.workers import Workers
 
 RUN = 900_071
 NAME = "next"

@@ -13,7 +13,6 @@ from pathlib import Path
 import psutil
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 from redis import Redis
 
 from dashboards.choices import Choices
@@ -41,9 +40,11 @@ from streams.process import process
 from streams.topics import Topics
 from tests.begun import Heard
 from tests.conftest import WAIT_S, wait_until_counted
+from tests.kafka import admin as admin_of
 from tests.kafka import ends
-from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, settings_on, small_run
+from tests.live import OWN_TABLES, RUNS, Live, count_live, interleaved, own_run, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.servers import settings_on
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 
@@ -386,7 +387,7 @@ def test_a_run_that_kafka_no_longer_holds_is_refused_and_comes_back_from_an_arch
 
     raw, admin = (
         Topics.of(live.settings).raw,
-        AdminClient({"bootstrap.servers": live.settings.kafka.bootstrap_servers, "log_level": 0}),
+        admin_of(live.settings),
     )
     cut = ends(live.settings)[1] // 2
     for future in admin.delete_records([TopicPartition(raw, 1, cut)]).values():

@@ -24,8 +24,8 @@ from streams.topics import Topics
 from tests.begun import Heard
 from tests.kafka import messages
 from tests.ops.conftest import Spilldeck
+from tests.servers import environment
 from tests.wire import decode
-from tests.workers import environment
 
 pytestmark = pytest.mark.servers
 PATIENCE_S = 60.0

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 from pydantic import ValidationError
 
 from dashboards.choices import LAST_MINUTE, Choices
@@ -28,9 +27,11 @@ from streams.topics import Topics
 from tests.books.test_kept_run import books_alone
 from tests.catalogue import PLOTS
 from tests.conftest import WAIT_S
-from tests.live import Live, count_live, settings_on, small_run
+from tests.kafka import admin as admin_of
+from tests.live import Live, count_live, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_keeper import tof_alone
+from tests.servers import settings_on
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 
@@ -205,7 +206,7 @@ def test_what_kafka_no_longer_has_is_refused_in_words_and_nothing_is_lost(
     kept.until(LATE, retired=True)
     totals = kept.live.reader.totals(LATE)
     raw = Topics.of(kept.settings).raw
-    admin = AdminClient({"bootstrap.servers": kept.settings.kafka.bootstrap_servers})
+    admin = admin_of(kept.settings)
     gone = [TopicPartition(raw, partition, first + 1) for partition, first in totals.first_raw.items()]
     for future in admin.delete_records(gone).values():
         future.result(30)

@@ -22,7 +22,8 @@ from tests.conftest import WAIT_S, wait_until_counted
 from tests.kafka import admin, config, create, delete, names, set_topic, until
 from tests.lanes import first
 from tests.ops.conftest import Spilldeck, assert_one_sentence
-from tests.workers import Workers, environment
+from tests.servers import environment
+from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
 

@@ -18,8 +18,8 @@ from streams.books.totals import Control
 from streams.settings import KeeperSettings, Settings
 from tests.dashboards.views import RUN, run_book
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.servers import environment
 from tests.stored import checkpoint
-from tests.workers import environment
 
 pytestmark = pytest.mark.servers
 

@@ -22,8 +22,8 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.freshness import DAQ_SILENT_S, PIPELINE_STUCK_S
 from streams.metrics import FIGURES, OTHER, STEPS, Part
 from tests.conftest import PROJECT
-from tests.live import settings_on
 from tests.ops.parts import OURS, Site, services, site
+from tests.servers import settings_on
 from tests.unreadable import no_board_can_be_read
 
 MONITORING = PROJECT / "ops" / "monitoring"

@@ -17,7 +17,7 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.settings import Settings
 from tests.conftest import wait_until_counted
 from tests.lanes import first
-from tests.live import settings_on
+from tests.servers import settings_on
 from tests.workers import Workers
 
 pytestmark = pytest.mark.servers

@@ -23,6 +23,7 @@ from streams.books.store import SET_ASIDE
 from streams.errors import ServerError
 from streams.kafka.probe import Probe
 from streams.settings import Settings
+from tests.kafka import reached
 from tests.simulation.host import Trace
 from tests.simulation.kafka_in_memory import Kafka
 from tests.simulation.redis_in_memory import Keyspace, Members, refuse
@@ -251,7 +252,7 @@ class RealKafka:
 
     def __init__(self, settings: Settings) -> None:
         self.topic = f"{settings.kafka.topic_prefix}contract"
-        self._servers = {"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 0}
+        self._servers = reached(settings)
         self._admin = AdminClient(self._servers)
         self._settings = settings
         self._make()

@@ -27,10 +27,10 @@ from tests.browser.conftest import COUNTS, WAIT_S, Seen, drawn, open_page
 from tests.columns_builder import hits_of, pieces
 from tests.conftest import wait_until_counted
 from tests.lanes import again
-from tests.live import settings_on
 from tests.ops.conftest import Spilldeck
 from tests.ops.test_demo import wait_for
-from tests.workers import Workers, environment
+from tests.servers import environment, settings_on
+from tests.workers import Workers
 
 pytestmark = [pytest.mark.servers, pytest.mark.usefixtures("servers_can_be_had"), pytest.mark.timeout(240)]
 

@@ -22,6 +22,7 @@ from tests.kafka import ANSWER_S, set_topic
 from tests.kafka import admin as client_of
 from tests.lanes import first
 from tests.ops.conftest import Spilldeck, assert_one_sentence, spilldeck, spilldeck_here
+from tests.servers import environment
 from tests.upgrade.conftest import Upgrade
 from tests.upgrade.left import (
     AFTER_FIRST,
@@ -39,7 +40,7 @@ from tests.upgrade.left import (
     later_spills,
     ranges,
 )
-from tests.workers import Workers, environment
+from tests.workers import Workers
 
 __all__ = ["spilldeck", "spilldeck_here"]
 pytestmark = pytest.mark.servers
