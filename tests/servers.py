@@ -28,7 +28,7 @@ def settings_on(stack: LocalStack, name: str = "", kafka: Mapping[str, Any] = {}
     files = reached.redis.model_dump(include={"ca", "certificate", "key"}, exclude_none=True)
     return load_settings(
         kafka=reached.kafka.model_copy(update={"topic_prefix": f"{name}.", **kafka}),
-        redis=RedisSettings(url=redis_url(stack), key_prefix=name, **files),
+        redis=RedisSettings(url=SecretStr(redis_url(stack)), key_prefix=name, **files),
         **changes,
     )
 
