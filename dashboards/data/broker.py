@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import structlog
 from confluent_kafka import Consumer, KafkaException
 
-from streams.kafka import NO_ANSWER, NO_TOPIC, Spans, reader, refusal, spans
+from streams.kafka import NO_ANSWER, NO_TOPIC, Spans, other_server, reader, refused, spans
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -55,6 +55,14 @@ class BrokerWatcher:
         moved = not last.lost_s and any(now > before for (_, now), (_, before) in zip(found, last.spans, strict=False))
         return Broker(spans=found, moved_s=time.time() if moved else last.moved_s)
 
+    def _silent(self, last: Broker) -> str:
+        """Say what is wrong with a Kafka that gives no answer."""
+        if refuses := refused(self._settings):
+            return f"lets nobody in from here ({refuses})"
+        # Of one that answered before, it is not how it is asked.
+        other = other_server(self._settings) if not last.spans else ""
+        return f"does not answer ({other})" if other else "does not answer"
+
     def _without(self, last: Broker, error: Exception) -> Broker:
         """Return what there is when Kafka has not said how far it is."""
         why = f"cannot be asked ({type(error).__name__}: {error})"
@@ -65,6 +73,5 @@ class BrokerWatcher:
                 return Broker(moved_s=last.moved_s, warnings=(warning,))
             why = f"cannot be asked ({said.str()})"
             if said.code() in NO_ANSWER:
-                refused = refusal(self._settings)
-                why = f"lets nobody in from here ({refused})" if refused else "does not answer"
+                why = self._silent(last)
         return replace(last, lost_s=last.lost_s or time.time(), why=why, warnings=())

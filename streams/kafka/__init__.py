@@ -235,7 +235,7 @@ def no_kafka(settings: Settings, error: KafkaException) -> ServerError:
     said = error.args[0]
     place = settings.kafka.bootstrap_servers
     if said.code() in NO_ANSWER:
-        if why := refusal(settings):
+        if why := refused(settings) or other_server(settings):
             return ServerError(f"Kafka at {place}: {why}")
         return ServerError(f"no Kafka answers at {place}: start one (spilldeck up), or correct kafka.bootstrap_servers")
     if said.code() in NO_TOPIC:
@@ -248,11 +248,9 @@ def no_kafka(settings: Settings, error: KafkaException) -> ServerError:
     return ServerError(f"Kafka at {place} refuses: {said.str()}; look at its log and at spilldeck topics diff")
 
 
-def refusal(settings: Settings) -> str:
-    """Return why a Kafka that takes connections gives no answer, and what to correct; empty if none takes any."""
+def other_server(settings: Settings) -> str:
+    """Return what may be the matter with what takes connections and gives no answer; empty if nothing takes any."""
     kafka = settings.kafka
-    if why := refused(settings):
-        return why
     if any(port.isdecimal() and tls.listens(host, int(port)) for host, port in kafka.servers):
         return (
             f"what takes connections there does not answer as a Kafka {_WITH[kafka.protocol]} does: wait if it has "

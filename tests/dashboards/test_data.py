@@ -210,6 +210,19 @@ def test_a_view_never_waits_for_a_server_that_hangs(settings: Settings) -> None:
         assert time.monotonic() - start < 1
 
 
+def test_a_kafka_that_hangs_lets_nobody_in_is_not_said_of_it(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        address = f"127.0.0.1:{hung.getsockname()[1]}"
+        watcher = broker.BrokerWatcher(
+            load_settings(kafka=KafkaSettings(bootstrap_servers=address), redis=settings.redis)
+        )
+        answered = watcher.look(broker.Broker(spans=((0, 7),), moved_s=5.0))
+        assert (answered.why, answered.spans) == ("does not answer", ((0, 7),))
+        never = watcher.look(broker.Broker()).why
+    assert never.startswith("does not answer (what takes connections there does not answer as a Kafka")
+    assert "correct kafka.protocol or kafka.bootstrap_servers" in never
+
+
 def test_a_broker_that_is_away_is_told(settings: Settings) -> None:
     with Data(
         load_settings(kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}"), redis=settings.redis)
