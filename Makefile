@@ -10,7 +10,7 @@ PIN := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-heade
 # Where a shell forbids it, each of the hundreds of processes that the tests start would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-secured lint bench bench-page bench-judgement chaos simulate-faults nightly pins scripts clean
+.PHONY: help demo test test-all test-servers lint bench bench-page bench-judgement chaos simulate-faults nightly pins scripts clean
 
 help:  ## Say what there is to make.
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,8 +27,9 @@ test: $(VENV)/dev.stamp  ## The tests: make test ARGS="-k worker"
 test-all:  ## They and what shows the same again with other values, on other servers, for longer
 	@$(MAKE) --no-print-directory test ARGS='-m "" $(ARGS)'
 
-test-secured: $(VENV)/dev.stamp  ## What meets servers, once more where these speak TLS alone and ask for passwords
-	@SECURED=1 $(MAKE) --no-print-directory test ARGS='tests/integration tests/browser tests/ops tests/dashboards $(ARGS)'
+test-servers: $(VENV)/dev.stamp  ## What meets servers, on others: make test-servers SERVERS=secured (or sentinel, cluster)
+	@SERVERS=$(or $(SERVERS),secured) $(MAKE) --no-print-directory test \
+		ARGS='tests/integration tests/browser tests/ops tests/dashboards $(ARGS)'
 
 lint: $(VENV)/dev.stamp  ## Style, types, and which part may know which.
 	$(BIN)/ruff check
@@ -55,7 +56,9 @@ simulate-faults: $(VENV)/dev.stamp  ## Hours of beam and faults simulated: make 
 # A new seed each day, said in what is printed.
 nightly: $(VENV)/dev.stamp  ## What takes too long for `make test`: hours, more than a million spills simulated
 	@$(MAKE) --no-print-directory test-all
-	@$(MAKE) --no-print-directory test-secured
+	@$(MAKE) --no-print-directory test-servers SERVERS=secured
+	@$(MAKE) --no-print-directory test-servers SERVERS=sentinel
+	@$(MAKE) --no-print-directory test-servers SERVERS=cluster
 	@$(MAKE) --no-print-directory simulate-faults SEED=$$(date +%y%m%d)0000 ARGS="--spills 1000000"
 	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=30
 	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=14 ARGS=--hosts

@@ -19,7 +19,7 @@ from streams.books.reader import BookReader
 from streams.errors import ServerError
 from streams.settings import Settings
 from tests.kafka import ends
-from tests.servers import IS_SECURED, settings_on
+from tests.servers import settings_on, shared_stack
 from tests.workers import Workers
 
 # Where a failure cannot be looked into, the same examples each time; new ones wherever somebody works. However long
@@ -87,7 +87,7 @@ def servers_can_be_had() -> None:
 @pytest.fixture(scope="session")
 def stack(servers_can_be_had: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """Return a Kafka and a Redis of our own, the same for all tests."""
-    with LocalStack(tmp_path_factory.mktemp("stack"), free_port(), free_port(), secure=IS_SECURED) as running:
+    with shared_stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
 
 

@@ -3,16 +3,33 @@
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
-from ops.stack import LocalStack
+from ops.stack import LocalStack, free_port
 from streams.settings import RedisSettings, Settings, load_settings
+from tests.redis_servers import Cluster, Replicated
 
-IS_SECURED = bool(os.environ.get("SECURED"))
-"""Whether the stack of all tests speaks TLS alone, as in ``make test-secured``."""
+KIND = os.environ.get("SERVERS", "")
+"""Which servers the tests share: `secured`, with TLS; a Redis by `sentinel`, or a `cluster`; else a local stack."""
+_GROUPS: dict[str, type[Replicated | Cluster]] = {"sentinel": Replicated, "cluster": Cluster}
+_running: list[Replicated | Cluster] = []
+"""The Redis of those kinds, while it runs."""
+
+
+@contextmanager
+def shared_stack(directory: Path) -> Iterator[LocalStack]:
+    """Have a Kafka and a Redis of that kind in a ``with`` block."""
+    assert KIND in {"", "secured", *_GROUPS}, f"SERVERS is none of secured, {', '.join(_GROUPS)}: {KIND}"
+    with ExitStack() as until_end:
+        if KIND in _GROUPS:
+            _running.append(_GROUPS[KIND](directory))
+            until_end.callback(lambda: _running.pop().end())
+        yield until_end.enter_context(LocalStack(directory, free_port(), free_port(), secure=KIND == "secured"))
 
 
 def redis_url(stack: LocalStack) -> str:
@@ -24,13 +41,16 @@ def redis_url(stack: LocalStack) -> str:
 def settings_on(stack: LocalStack, name: str = "", kafka: Mapping[str, Any] = {}, **changes: Any) -> Settings:
     """Return settings that name a stack, with topics and keys of a name's own, and changes of those of Kafka."""
     name = name or f"test-{uuid.uuid4().hex[:12]}"
-    reached = stack.access
-    files = reached.redis.model_dump(include={"ca", "certificate", "key"}, exclude_none=True)
     return load_settings(
-        kafka=reached.kafka.model_copy(update={"topic_prefix": f"{name}.", **kafka}),
-        redis=RedisSettings(url=SecretStr(redis_url(stack)), key_prefix=name, **files),
+        kafka=stack.access.kafka.model_copy(update={"topic_prefix": f"{name}.", **kafka}),
+        redis=_running[0].settings(name) if _running else _redis_on(stack, name),
         **changes,
     )
+
+
+def _redis_on(stack: LocalStack, key_prefix: str) -> RedisSettings:
+    files = stack.access.redis.model_dump(include={"ca", "certificate", "key"}, exclude_none=True)
+    return RedisSettings(url=SecretStr(redis_url(stack)), key_prefix=key_prefix, **files)
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -17,7 +17,8 @@ from streams.settings import LOCAL_SERVERS
 
 START_S = 60.0
 """Kafka answers within 4 s on an idle machine."""
-_ASK_S = 1.0
+_ASK_S = 3.0
+"""A server that runs and does not answer within it is not well: on a busy machine one took more than a second."""
 _NAMES = (kafka.NAME, redis.FRONT, redis.NAME)
 
 
