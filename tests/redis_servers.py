@@ -157,6 +157,11 @@ class Replicated(_Servers):
         with super().hung(*ports):
             yield
 
+    @property
+    def holding(self) -> list[int]:
+        """Those that hold keys."""
+        return [self.master, self.replica]
+
     def states(self) -> list[dict[str, Any]]:
         """Return what the sentinels say of the master."""
         return [sentinel(port).sentinel_master(NAME) for port in self.sentinels]  # type: ignore[misc]
@@ -240,6 +245,11 @@ class Cluster(_Servers):
         for port in self.nodes:
             if self._processes[port].runs:
                 until(partial(ask, port, "CONFIG", "SET", "cluster-node-timeout", down_ms))
+
+    @property
+    def holding(self) -> list[int]:
+        """Those that hold keys."""
+        return self.nodes
 
     @property
     def masters(self) -> list[int]:

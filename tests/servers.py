@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from ops.stack import LocalStack, free_port
 from streams.settings import RedisSettings, Settings, load_settings
-from tests.redis_servers import Cluster, Replicated
+from tests.redis_servers import Cluster, Replicated, client
 
 KIND = os.environ.get("SERVERS", "")
 """Which servers the tests share: `secured`, with TLS; a Redis by `sentinel`, or a `cluster`; else a local stack."""
@@ -29,6 +29,8 @@ def shared_stack(directory: Path) -> Iterator[LocalStack]:
         if KIND in _GROUPS:
             _running.append(_GROUPS[KIND](directory))
             until_end.callback(lambda: _running.pop().end())
+            for port in _running[0].holding:
+                client(port).config_set("appendonly", "yes")  # as sites have it: else the page says that it is not safe
         yield until_end.enter_context(LocalStack(directory, free_port(), free_port(), secure=KIND == "secured"))
 
 
