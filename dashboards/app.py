@@ -124,7 +124,7 @@ def _create_app(settings: Settings, data: Data) -> FastAPI:
     server.state.health = add_watched(server, settings, data, Live(data, figures, hold_s, threads))
     Acts(settings, data).add_to(server)
     _add_log_in(server, settings)
-    _add_hand_over(server, settings, threads)
+    _add_hand_over(server, settings)
     acting = _add_script(server, ACTING)
     again = _add_script(server, AGAIN)
     _add_alarm(server, data, threads, acting, again)
@@ -201,8 +201,10 @@ def _add_log_in(server: FastAPI, settings: Settings) -> None:
     server.add_route("/log-in", page)
 
 
-def _add_hand_over(server: FastAPI, settings: Settings, threads: Threads) -> None:
+def _add_hand_over(server: FastAPI, settings: Settings) -> None:
     """Have the hand-over served, as a page and as Markdown."""
+    # Apart from those of the page: one is made after the other, and who waits for it lets nobody wait there.
+    threads = Threads()
     text = HAND_OVER.read_text().replace("SCRIPT", _add_script(server, HAND_OVER_SCRIPT)).replace("ICON", _ICON)
     text = text.replace("PREFIX", at(""))
     made = HandOver(settings, text)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import structlog
 from fastapi import Response
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards.addresses import ASKED
@@ -31,6 +32,12 @@ _log = structlog.get_logger(__name__)
 
 class _TooLargeError(Exception):
     """A body is larger than anything that the page sends."""
+
+
+_TOO_MUCH: dict[type[Exception], tuple[int, str, dict[str, str]]] = {
+    _TooLargeError: (413, f"A request has at most {BODY_BYTES:,} bytes.", {"Connection": "close"}),
+    TooManyError: (429, "Too much is being made for you already: ask again later.", {"Retry-After": AGAIN_S}),
+}
 
 
 class Guard:
@@ -78,10 +85,10 @@ class Guard:
             return
         try:
             await self._app(_as_get(scope), await _whole(scope, receive), send_with_headers)
-        except _TooLargeError:
-            await refuse(413, f"A request has at most {BODY_BYTES:,} bytes.", {"Connection": "close"})
-        except TooManyError:
-            await refuse(429, "Too much is being made for you already: ask again later.", {"Retry-After": AGAIN_S})
+        except (_TooLargeError, TooManyError) as error:
+            await refuse(*_TOO_MUCH[type(error)])
+        except ClientDisconnect:
+            return  # who asked is gone, before all of it had come
         except Exception as error:  # noqa: BLE001 - one answer that fails stops no other
             self._faults.note("a request cannot be answered", error, asked)
             if not started:

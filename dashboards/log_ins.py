@@ -7,7 +7,7 @@ from typing import Annotated
 import structlog
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from dashboards.access.accounts import LONGEST
 from dashboards.access.attempts import Attempts
@@ -24,6 +24,7 @@ BEGIN, BACK = "/log-in/provider", "/log-in/back"
 BEGUN = "spilldeck-log-in"
 """The cookie that is kept between."""
 ADDRESS_CHARACTERS = 1000
+_BEGUN = TypeAdapter(Begun)
 
 _log = structlog.get_logger(__name__)
 
@@ -92,10 +93,10 @@ class LogIns:
         return answer
 
     def _begun(self, request: Request) -> Begun:
-        kept = self._access.sessions.signed(request.cookies.get(BEGUN, ""), BEGUN)
-        if not kept:
+        kept = self._access.sessions.signed(request.cookies.get(BEGUN, ""), BEGUN, _BEGUN)
+        if kept is None:
             raise RefusedError(401, f"This log-in was not begun here: begin again at {at('/log-in')}.")
-        return Begun(*kept)
+        return kept
 
     def _user(self, name: str) -> str:
         if name not in self._access.accounts.users():

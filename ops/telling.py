@@ -31,6 +31,7 @@ from streams.books.alarm_actions import tell_action
 from streams.books.alarms import Alarm, Alarms, New, Priority, Way, bundle, telling_id, to_tell
 from streams.books.watchers import Heartbeat
 from streams.errors import SpilldeckError, UsageError
+from streams.printable import printable
 from streams.settings import MailSettings, Settings, Tls
 
 GATHER_S = 2.0
@@ -231,14 +232,14 @@ class Mail:
     def _mail(self, told_id: str, alarms: Sequence[Alarm]) -> EmailMessage:
         its, mail = self._settings.alarms.mail, EmailMessage()
         # Words of faults may be somebody's: a line of them must not become a header.
-        subject = " ".join(f"{alarms[0].new.priority}: {bundle(alarms)}".split())
+        subject = printable(" ".join(f"{alarms[0].new.priority}: {bundle(alarms)}".split()))
         mail["Subject"] = f"[Spilldeck] {subject[:SUBJECT]}"
         mail["From"], mail["To"] = its.sender, ", ".join(its.recipients)
         mail["Date"] = format_datetime(datetime.now(UTC))
         # The same if it is sent again: who has it already may know it by that.
         mail["Message-ID"] = f"<{told_id}@spilldeck.invalid>"
         mail["Auto-Submitted"] = "auto-generated"
-        mail.set_content("\n\n".join(_text(self._settings, each) for each in alarms))
+        mail.set_content(printable("\n\n".join(_text(self._settings, each) for each in alarms)))
         return mail
 
 

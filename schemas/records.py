@@ -22,6 +22,9 @@ MAX_TEXT = 10_000
 MAX_DECIDED_TEXT = 4 << 20
 """Characters of what was before and after an action: a replay of 50,000 runs has two million."""
 
+MAX_TAKEN_OVER_TEXT = MAX_PAYLOAD_BYTES
+"""Of what is taken over from Redis where Kafka has lost it: all that was ever decided, in ASCII."""
+
 MAX_NAMES = 1_000
 """Names in a message's table of errors or of what was skipped."""
 

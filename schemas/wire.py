@@ -32,9 +32,11 @@ from schemas.records import (
     DIGEST_BYTES,
     MAX_DECIDED_TEXT,
     MAX_NAMES,
+    MAX_TAKEN_OVER_TEXT,
     MAX_TEXT,
     NO_RUN,
     Action,
+    ActionKind,
     RawFormat,
     RawSpill,
     ReconstructedSpill,
@@ -250,9 +252,15 @@ def _may_lack_numbers(record: Record) -> bool:
 def _check_texts(name: str, record: Any) -> None:
     for f in fields(record):
         value = getattr(record, f.name)
-        longest = MAX_DECIDED_TEXT if isinstance(record, Action) and f.name in _DECIDED else MAX_TEXT
+        longest = _longest(record, f.name)
         if isinstance(value, str) and len(value) > longest:
             raise WireError(f"{name}.{f.name} has {len(value)} characters, more than {longest}")
+
+
+def _longest(record: Any, name: str) -> int:
+    if not isinstance(record, Action) or name not in _DECIDED:
+        return MAX_TEXT
+    return MAX_TAKEN_OVER_TEXT if record.kind == ActionKind.TAKE_OVER else MAX_DECIDED_TEXT
 
 
 def _check_names(record: ReconstructedSpill) -> None:

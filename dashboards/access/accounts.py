@@ -21,7 +21,7 @@ from streams.errors import UsageError
 
 SHORTEST, LONGEST = 10, 1000
 """Characters of a password."""
-TOKEN_BYTES = 32
+TOKEN_BYTES, ADDED_BYTES = 32, 12
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+-]{0,62}[A-Za-z0-9])?")
 _HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 _ONE_AT_A_TIME = threading.Lock()
@@ -35,6 +35,8 @@ class User:
     role: Role
     password: str
     """Its hash by argon2; empty for who cannot log in here."""
+    added: str = ""
+    """Random: who is added anew is another, and has none of the sessions of before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,7 @@ class Accounts:
         if password is not None and not SHORTEST <= len(password) <= LONGEST:
             raise UsageError(f"a password has {SHORTEST} to {LONGEST} characters")
         hashed = "" if password is None else _HASHER.hash(password)
-        user = asdict(User(role=role, password=hashed))
+        user = asdict(User(role=role, password=hashed, added=secrets.token_urlsafe(ADDED_BYTES)))
         self._json.change(lambda values: values.setdefault("users", {}).update({name: user}))
 
     def set_role(self, name: str, role: Role) -> None:

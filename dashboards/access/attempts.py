@@ -25,14 +25,16 @@ class Attempts:
             return self._wait_s(self._clock(), whose)
 
     def _wait_s(self, now_s: float, whose: tuple[str, ...]) -> float:
-        made = [self._made.setdefault(each, deque()) for each in whose]
+        made = [self._made.get(each, deque()) for each in whose]
         for times in made:
             while times and now_s - times[0] >= WITHIN_S:
                 times.popleft()
         if full := [times[0] + WITHIN_S - now_s for times in made if len(times) >= MOST]:
             return max(full)
+        # What is refused leaves no trace: names that somebody invents would push out those that are counted.
         for each, times in zip(whose, made, strict=True):
             times.append(now_s)
+            self._made[each] = times
             self._made.move_to_end(each)
         while len(self._made) > KEPT:
             self._made.popitem(last=False)

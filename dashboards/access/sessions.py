@@ -5,11 +5,12 @@ import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from itsdangerous import BadSignature, URLSafeSerializer
+from pydantic import TypeAdapter, ValidationError
 
-from dashboards.access.accounts import Accounts
+from dashboards.access.accounts import Accounts, User
 from dashboards.access.private import PrivateJson, alone, read_private, write_private
 
 COOKIE = "spilldeck-session"
@@ -22,9 +23,13 @@ class Session(NamedTuple):
     user: str
     id: str
     password: str
-    """A digest of the hash of the password: another password ends the session."""
+    """A digest of the hash of the password, and of when its user was added: another ends the session."""
     until_s: float
     """Seconds since 1970 UTC."""
+
+
+_SESSION = TypeAdapter(Session)
+T = TypeVar("T")
 
 
 class Sessions:
@@ -45,16 +50,17 @@ class Sessions:
         """Return values as a cookie of this kind has them, so that nobody can make another."""
         return str(self._signer(what).dumps([*values]))
 
-    def signed(self, cookie: str, what: str) -> list[Any]:
-        """Return the values of what `sign` returned; none of anything else."""
+    def signed(self, cookie: str, what: str, values: TypeAdapter[T]) -> T | None:
+        """Return the values of what `sign` returned; None of anything else, and of what another version had signed."""
         try:
-            return list(self._signer(what).loads(cookie))
-        except (BadSignature, TypeError):
-            return []
+            return values.validate_python(self._signer(what).loads(cookie))
+        except (BadSignature, ValidationError):
+            return None
 
     def begin(self, user: str) -> str:
         """Return the cookie of a user who has just shown who it is."""
-        session = Session(user, secrets.token_urlsafe(16), self._password(user), time.time() + self.seconds)
+        password = _password(self._accounts.users()[user])
+        session = Session(user, secrets.token_urlsafe(16), password, time.time() + self.seconds)
         return self.sign(session, COOKIE)
 
     def user(self, cookie: str) -> str | None:
@@ -76,17 +82,12 @@ class Sessions:
         self._ended.change(change)
 
     def _session(self, cookie: str) -> Session | None:
-        if not (values := self.signed(cookie, COOKIE)):
-            return None
-        session = Session(*values)
-        user = self._accounts.users().get(session.user)
-        if user is None or session.password != self._password(session.user):
+        session = self.signed(cookie, COOKIE, _SESSION)
+        user = self._accounts.users().get(session.user) if session is not None else None
+        if session is None or user is None or session.password != _password(user):
             return None
         is_over = time.time() >= session.until_s or session.id in self._ended.read()
         return None if is_over else session
-
-    def _password(self, user: str) -> str:
-        return hashlib.sha256(self._accounts.users()[user].password.encode()).hexdigest()[:16]
 
     def _signer(self, what: str) -> URLSafeSerializer:
         path = self._directory / "key"
@@ -96,3 +97,7 @@ class Sessions:
                 key = read_private(path) or secrets.token_bytes(KEY_BYTES)
                 write_private(path, key)
         return URLSafeSerializer(key, salt=what, signer_kwargs={"digest_method": hashlib.sha256})
+
+
+def _password(user: User) -> str:
+    return hashlib.sha256(f"{user.added}{user.password}".encode()).hexdigest()[:16]

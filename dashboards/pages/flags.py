@@ -10,10 +10,13 @@ from dashboards.pages.elements import element, label
 from streams.books.flags import ALL, END, Flag, Flags, Interval, Shares, Verdict, intervals, of_run, shares, spill_words
 from streams.books.proposals import Proposal, Proposed
 from streams.experiment import experiment
+from streams.words import several
 
 MARKS = {Verdict.BAD: "✕", Verdict.UNKNOWN: "?", Verdict.GOOD: "✓"}
 """The worst first."""
 UNSEEN = "– not looked at"
+MOST = 100
+"""Flags that are listed, the newest, and ranges of what holds: a program may set any number."""
 _LEVELS = {Verdict.BAD: "bad", Verdict.UNKNOWN: "unknown", Verdict.GOOD: "good"}
 
 
@@ -111,10 +114,12 @@ def _flags(run: int, flags: Flags) -> list[Any]:
     if not flags:
         return []
     heads = [html.Th(head, scope="col") for head in ("Flag", "Of", "By", "Reason", "")]
-    rows = [_row(run, flag) for flag in reversed(flags)]
+    rows = [_row(run, flag) for flag in reversed(flags[-MOST:])]
+    before = len(flags) - len(rows)
     return [
         html.Ul([html.Li(line) for line in _holds(flags)]),
         html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="flags"),
+        *([html.P(f"{several(before, 'flag')} before these: spilldeck flags list {run}.")] if before else []),
     ]
 
 
@@ -180,7 +185,12 @@ def _holds(flags: Flags) -> list[str]:
     """Return what holds, of each detector that has flags of its own."""
     lanes = dict.fromkeys((ALL, *(flag.detector for flag in flags if flag.withdrawn is None)))
     said = {lane: intervals(flags, lane) for lane in lanes}
-    return [f"{_title(lane)}: {', '.join(map(_interval, found))}" for lane, found in said.items() if found]
+    return [f"{_title(lane)}: {_ranges(found)}" for lane, found in said.items() if found]
+
+
+def _ranges(found: list[Interval]) -> str:
+    more = [f"and {len(found) - MOST:,} more"] if len(found) > MOST else []
+    return ", ".join([*map(_interval, found[:MOST]), *more])
 
 
 def _interval(its: Interval) -> str:

@@ -3,6 +3,7 @@
 from html import escape
 
 from streams.books.handover import Report, Section, Table
+from streams.printable import printable
 
 WHOLE = 12
 """Characters of a cell that is not broken."""
@@ -19,7 +20,7 @@ def _section(its: Section) -> str:
 
 
 def _lines(lines: tuple[str, ...]) -> str:
-    return "".join(f"<p>{escape(line)}</p>" for line in lines)
+    return "".join(f"<p>{_text(line)}</p>" for line in lines)
 
 
 def _table(its: Table) -> str:
@@ -31,4 +32,9 @@ def _table(its: Table) -> str:
 
 def _cell(text: str) -> str:
     # Texts give way to numbers and single words, which stay whole.
-    return f"<td{' class=whole' if len(text) <= WHOLE else ''}>{escape(text)}</td>"
+    return f"<td{' class=whole' if len(text) <= WHOLE else ''}>{_text(text)}</td>"
+
+
+def _text(text: str) -> str:
+    # A mark that has letters run the other way, or none be seen, would have a sheet say something else.
+    return escape(printable(text))

@@ -4,7 +4,9 @@
   const below = path => document.documentElement.dataset.prefix + path; // the prefix, if there is one
   const said = new URLSearchParams(window.location.search).get("next") || below("/");
   const next = new URL(said, window.location.origin);
-  const back = next.origin === window.location.origin ? next.pathname + next.search : below("/"); // nobody is led elsewhere
+  // Nobody is led elsewhere: a path that begins with two slashes names another server.
+  const isOurs = next.origin === window.location.origin && !next.pathname.startsWith("//");
+  const back = isOurs ? next.pathname + next.search : below("/");
   const form = document.querySelector("form"), status = form.querySelector("[role=status]");
   document.getElementById("back").href = back;
   for (const link of document.querySelectorAll("#provider")) link.search = new URLSearchParams({ next: back });

@@ -9,6 +9,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -206,12 +207,28 @@ def until(flags: Flags, until_us: int | None) -> Flags:
 
 def intervals(flags: Flags, detector: str = ALL) -> list[Interval]:
     """Return what holds for a detector, in the order of the spills; for all of them what was said of all alone."""
+    lanes = dict.fromkeys((ALL, detector))
+    # Each holds where none stands after it: of those that have begun, the last in this order.
+    said = [flag for lane in lanes for flag in flags if flag.withdrawn is None and flag.detector == lane]
+    begins = sorted((flag.first, -at) for at, flag in enumerate(said))
+    edges = sorted({edge for flag in said for edge in (flag.first, flag.last + 1)})
+    begun: list[int] = []
     found: list[Interval] = []
-    for lane in dict.fromkeys((ALL, detector)):
-        for flag in flags:
-            if flag.withdrawn is None and flag.detector == lane:
-                found = [*_cut(found, flag.first, flag.last), _interval(flag)]
-    return sorted(found)
+    taken = 0
+    for first, behind in pairwise(edges):
+        while taken < len(begins) and begins[taken][0] <= first:
+            heappush(begun, begins[taken][1])
+            taken += 1
+        while begun and said[-begun[0]].last < first:
+            heappop(begun)
+        if not begun:
+            continue
+        flag = said[-begun[0]]
+        if found and found[-1].last == first - 1 and found[-1].flags == (flag.id,):
+            found[-1] = found[-1]._replace(last=behind - 1)
+        else:
+            found.append(Interval(first, behind - 1, flag.verdict, (flag.id,)))
+    return found
 
 
 def of_run(flags: Flags) -> list[Interval]:
@@ -295,23 +312,9 @@ def _flag(action: Action) -> Flag:
     return Flag(said["id"], detector, verdict, first, last, action.who, action.at_us, action.origin, action.reason)
 
 
-def _interval(flag: Flag) -> Interval:
-    return Interval(flag.first, flag.last, flag.verdict, (flag.id,))
-
-
-def _cut(found: Iterable[Interval], first: int, last: int) -> list[Interval]:
-    """Return what is left of intervals outside a range."""
-    left = []
-    for each in found:
-        if each.first < first:
-            left.append(each._replace(last=min(each.last, first - 1)))
-        if each.last > last:
-            left.append(each._replace(first=max(each.first, last + 1)))
-    return left
-
-
 def _at(lane: Sequence[Interval], spill: int) -> Interval | None:
-    return next((each for each in lane if each.first <= spill <= each.last), None)
+    at = bisect_right(lane, spill, key=lambda each: each.first) - 1
+    return lane[at] if at >= 0 and spill <= lane[at].last else None
 
 
 def _worst(here: Mapping[str, Interval]) -> Verdict | None:

@@ -17,6 +17,7 @@ from streams.books.issues import PLOT, Issue, Issues
 from streams.books.notes import Note, Notes
 from streams.books.shapes import PlotVerdict, percent, where
 from streams.experiment import experiment
+from streams.printable import printable
 from streams.words import calendar_time, several
 
 MOST_RUNS, MOST_ALARMS, MOST_ISSUES, MOST_PLOTS, MOST_CHANNELS = 9, 12, 6, 5, 5
@@ -356,8 +357,12 @@ def _short(text: str, most: int = LONGEST) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a text that Markdown shows as it is: what somebody wrote makes no table, link or element."""
-    return "".join(f"\\{each}" if each in "\\`*_{}[]<>#|!~" else each for each in " ".join(text.split()))
+    """Return a text that Markdown shows as it is: what somebody wrote makes no table, link or element.
+
+    What is not printed stands as an escape: somebody may look at it in a terminal.
+    """
+    line = printable(" ".join(text.split()))
+    return "".join(f"\\{each}" if each in "\\`*_{}[]<>#|!~" else each for each in line)
 
 
 def _time(at_us: int) -> str:

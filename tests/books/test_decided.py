@@ -10,13 +10,14 @@ from confluent_kafka import TopicPartition
 from redis import Redis
 
 from ops.topics import ensure_topics
-from schemas.records import Action, ActionKind
+from schemas.records import MAX_DECIDED_TEXT, Action, ActionKind
 from streams.books import decided, layout
 from streams.books.actions import ActionLog, append, new_action
 from streams.books.book import Book
 from streams.books.connect import connect
 from streams.books.decided import Copy, decide, refresh
 from streams.books.decisions import Decisions
+from streams.books.flags import Flag, Verdict
 from streams.books.kept_book import book_text
 from streams.books.made import Books, Made
 from streams.books.pinned_books import PinnedBooks
@@ -296,6 +297,20 @@ def test_what_kafka_loses_of_decisions_is_taken_over_from_redis(settings: Settin
     assert is_there_still()
     lose_everything(settings, redis)
     assert is_there_still()
+
+
+def test_more_than_any_other_action_may_say_is_taken_over_too(settings: Settings, redis: Redis) -> None:
+    flags = tuple(
+        Flag(f"flag-{at:05}", "tof", Verdict.BAD, at, at, "a script", 1, "a test", "x" * 1000) for at in range(6000)
+    )
+    there = Copy(redis, settings.redis.key_prefix)
+    assert there.put(None, Decisions(next=6000, tail=("a digest",), flags={6008: flags}))
+    assert len(known(settings, redis).state_json()) > MAX_DECIDED_TEXT
+    assert refreshed(settings, redis).flags == {6008: flags}
+    lose_everything(settings, redis)
+    assert refreshed(settings, redis).flags == {6008: flags}
+    (action,) = logged(settings)
+    assert action.kind == ActionKind.TAKE_OVER
 
 
 def test_a_topic_of_which_the_end_was_lost_gets_it_back_and_another_topic_is_not_touched(

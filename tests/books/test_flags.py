@@ -1,6 +1,7 @@
 """What holds of a run, whatever people said of it in which order."""
 
 import json
+import time
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -73,6 +74,16 @@ def test_what_nobody_flagged_was_not_looked_at_and_a_run_is_good_only_if_that_wa
     assert flags.shares(flags.intervals(its, "other"), SPILLS) == Shares(30, 0, 0, 10)
     # What is missing from the run is in no share.
     assert flags.shares(flags.of_run(its), [0, 12, 39]) == Shares(1, 1, 0, 1)
+
+
+def test_what_thousands_of_flags_of_a_run_hold_is_known_at_once() -> None:
+    many = tuple(
+        flags.Flag(f"flag-{at:05}", "near", BAD, 2 * at, 2 * at + 30, "a script", 1, "the page", "it is so")
+        for at in range(5000)
+    )
+    begun_s = time.monotonic()
+    assert len(flags.intervals(many, "near")) == len(flags.of_run(many)) == 5000
+    assert time.monotonic() - begun_s < 5.0  # a minute, if each were held against all before it
 
 
 def test_a_flag_is_verified_once_by_somebody_else() -> None:

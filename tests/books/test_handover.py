@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dashboards.pages.handover import sections
 from streams.books.alarms import Alarm, Mask
 from streams.books.changed import Changed, Moved
 from streams.books.checklists import Answer, Checklist, Line
@@ -198,6 +199,14 @@ def test_28_what_somebody_wrote_makes_no_table_link_or_element(words: str) -> No
     (row,) = [line for line in said.splitlines() if "anna" in line]
     assert len(re.findall(r"(?<!\\)\|", row)) == 6
     assert not re.search(r"(?<!\\)[<\[`*]", row)
+
+
+def test_28_what_is_not_printed_stands_as_an_escape_on_the_page_and_in_markdown() -> None:
+    words = "silent \x1b]0;mine\x07\u202e since\u200b 5"
+    its = report(shift(issues=(issue(text=words, owner=words),), unreadable=[words]))
+    for said in (markdown(its), sections(its)):
+        assert said.replace("\n", "").isprintable()
+        assert "u202e since" in said
 
 
 def test_28_a_long_text_is_cut_where_one_sees_it() -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -214,10 +215,15 @@ def logged_out(site: Site, role: Role) -> str:
     return site.logged_out[role]
 
 
+def sessions_of(site: Site) -> sessions.Sessions:
+    """Return the sessions of a site, as another process has them."""
+    return sessions.Sessions(site.settings.access.directory, site.accounts, 1.0)
+
+
 def expired(site: Site, role: Role) -> str:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sessions.time, "time", lambda: 1_700_000_000.0)  # type: ignore[attr-defined]
-        return sessions.Sessions(site.settings.access.directory, site.accounts, 1.0).begin(role)
+        return sessions_of(site).begin(role)
 
 
 def expired_token(site: Site, role: Role) -> str:
@@ -253,6 +259,11 @@ ATTACKS: dict[str, tuple[int, str, Callable[[Site, Role], dict[str, Any]]]] = {
     "an expired cookie": (401, "This session is over", lambda s, r: {"Cookie": f"{COOKIE}={expired(s, r)}"}),
     "a tampered cookie": (401, "This session is over", lambda s, r: {"Cookie": tampered(s.cookie_of(r))}),
     "a cookie of rubbish": (401, "This session is over", lambda _s, _r: {"Cookie": f"{COOKIE}=W10.x"}),
+    "a cookie as another version has it": (
+        401,
+        "This session is over",
+        lambda s, r: {"Cookie": f"{COOKIE}={sessions_of(s).sign([r], COOKIE)}"},
+    ),
     "a doubled header of the proxy": (
         400,
         "is to name one user, once",
@@ -365,6 +376,30 @@ def test_a_thousand_log_ins_a_minute_are_refused_and_neither_password_nor_name_i
     assert "wrong field" not in str(logged)
 
 
+def test_names_that_somebody_invents_push_out_nobody_whose_attempts_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attempts, "MOST", 10)
+    monkeypatch.setattr(attempts, "KEPT", 100)
+    made = attempts.Attempts(lambda: 0.0)
+    assert [made.wait_s("peer one", "user admin") for _ in range(10)] == [0.0] * 10
+    assert all(made.wait_s("peer one", f"user {name}") > 0 for name in range(1000))
+    assert made.wait_s("peer two", "user anna") == 0
+    assert made.wait_s("peer one", "user anna") > 0
+    assert made.wait_s("peer two", "user admin") > 0
+
+
+def test_who_is_gone_before_all_was_said_is_no_error(site: Site, shifter: str) -> None:
+    with capture_logs() as logged:
+        with socket.create_connection((US, site.settings.dashboard.port)) as gone:
+            head = f"Host: {site.host}\r\nCookie: {shifter}\r\nAct-Id: gone-00001\r\nContent-Length: 100"
+            gone.sendall(f"POST /act/flag HTTP/1.1\r\n{head}\r\n\r\n{{".encode())
+            time.sleep(0.2)
+        assert site.post("/who", method="GET")[0].status == 200
+        time.sleep(0.2)
+    assert not logged
+
+
 def test_what_is_no_log_in_is_refused(site: Site) -> None:
     for said in ({"user": "shifter"}, [], "rubbish", {"user": "x" * 65, "password": "y"}, {"user": 5, "password": 6}):
         answer, words = site.post("/log-in", said)
@@ -389,6 +424,14 @@ def test_a_session_is_its_own_and_ends_everywhere_when_its_user_is_another(site:
     last = site.log_in("eve", password=f"{PASSWORD} again")
     site.accounts.remove_user("eve")
     assert site.who(Cookie=last)["way"] == "nobody"
+    # Who is added anew is another, also whom a proxy or a provider names.
+    site.accounts.add_user("eve", Role.VIEWER, None)
+    last = f"{COOKIE}={sessions_of(site).begin('eve')}"
+    assert site.who(Cookie=last)["name"] == "eve"
+    site.accounts.remove_user("eve")
+    site.accounts.add_user("eve", Role.ADMIN, None)
+    assert site.who(Cookie=last)["way"] == "nobody"
+    site.accounts.remove_user("eve")
 
 
 def test_a_cookie_is_for_the_server_alone_and_secret_where_the_way_is(site: Site) -> None:
@@ -687,7 +730,7 @@ def test_what_kafka_does_not_take_is_said_to_be_open_and_keeps_nobody_from_looki
     stack: LocalStack, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(actions, "ANSWER_S", 0.5)
-    with serving(stack, tmp_path_factory.mktemp("away"), away=True) as site, ThreadPoolExecutor(8) as many:
+    with serving(stack, tmp_path_factory.mktemp("away"), away=True) as site, ThreadPoolExecutor(16) as many:
         asked = [many.submit(site.post, "/act/flag", FLAG, Act_Id="same-0001") for _ in range(2)]
         time.sleep(0.5)
         begun = time.monotonic()
@@ -698,3 +741,14 @@ def test_what_kafka_does_not_take_is_said_to_be_open_and_keeps_nobody_from_looki
             assert answer.status == 503
             assert words.startswith("No Kafka answers at")
             assert words.endswith("Ask again: the same is noted once.")
+        # Nor do those who want a hand-over, each of other hours, which are made one after the other.
+        asked = [
+            many.submit(site.post, f"/handover?hours={hours}", peer=f"127.0.0.{20 + hours % 4}", method="GET")
+            for hours in range(1, 17)
+        ]
+        time.sleep(0.5)
+        begun = time.monotonic()
+        assert site.post("/live?path=/", method="GET")[0].status == 200
+        assert time.monotonic() - begun < 2.0
+        assert not all(each.done() for each in asked)
+        assert {each.result()[0].status for each in asked} == {503}

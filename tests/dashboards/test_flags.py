@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboards.pages.flags import flags_list, flags_shares, percent, run_word, strip_flag
+from dashboards.pages.flags import MOST, flags_list, flags_shares, percent, run_word, strip_flag
 from streams.books.flags import END, Flag, Flags, Remark, Verdict
 from streams.books.proposals import Proposal, Proposed
 from tests.dashboards.views import RUN, run_book, text_of, view
@@ -67,4 +67,14 @@ def test_all_flags_are_listed_the_newest_first_with_what_became_of_them() -> Non
     assert "Time of flight: spills 0–3 ✓ good, spills 4–5 ✕ bad, spills 6 and later ✓ good" in words
     assert "75 % good, 0 % unknown, 25 % bad, 0 % not looked at; 1 not verified" in text_of(flags_shares(shown))
     assert flags_list(view()) == []
+    assert "before these" not in words
     assert text_of(flags_shares(view())) == "There is no run yet."
+
+
+def test_of_very_many_flags_the_newest_are_listed_and_the_others_counted() -> None:
+    flags = tuple(flag(BAD, 2 * at, 2 * at) for at in range(MOST + 25))
+    words = text_of(flags_list(view(run_book(8), flags={RUN: flags})))
+    assert words.count("Verify") == MOST
+    assert f"spill {2 * MOST + 48}" in words
+    assert "and 25 more" in words
+    assert words.endswith(f"25 flags before these: spilldeck flags list {RUN}.")

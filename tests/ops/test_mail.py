@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
@@ -107,6 +108,16 @@ def test_a_mail_says_what_what_to_do_whom_to_call_and_where_it_is_to_be_seen(ser
     assert "What to do: Start Redis again" in second
     assert "Call: whoever keeps the servers" in second
     assert "Run" not in second
+
+
+def test_a_mail_has_nothing_that_a_terminal_would_obey_or_that_runs_backwards(serve: Serve) -> None:
+    box, mail = serve()
+    words = "PMT \x1b]0;mine\x07 silent\u202e\u200b"
+    Mail(with_mail(Settings(), mail)).tell("some-id", [ALARM._replace(new=new(words=words))])
+    (its,) = box.mails
+    shown = r"medium: PMT \x1b]0;mine\x07 silent\u202e\u200b"
+    assert str(make_header(decode_header(its["Subject"]))) == f"[Spilldeck] {shown}"
+    assert its.get_content().startswith(shown)
 
 
 def test_what_a_webhook_is_told_leads_to_the_page_if_somebody_said_where_that_is() -> None:

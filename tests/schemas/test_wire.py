@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 import schemas
 from schemas.columns import Table
 from schemas.known import WireError
-from schemas.records import MAX_DECIDED_TEXT, MAX_TEXT, Action, ControlKind, RawSpill, ReconstructedSpill, Rejection
+from schemas.records import (
+    MAX_DECIDED_TEXT,
+    MAX_TAKEN_OVER_TEXT,
+    MAX_TEXT,
+    Action,
+    ActionKind,
+    ControlKind,
+    RawSpill,
+    ReconstructedSpill,
+    Rejection,
+)
 from schemas.wire import MARKER
 from streams.experiments.mice.tables.tof import TofSpacePoints
 from tests.records import raw_spill, reconstructed_spill
@@ -120,6 +130,10 @@ def test_what_an_action_changed_may_be_longer_than_other_texts_and_not_endless()
         ((name, text),) = changes.items()
         with pytest.raises(WireError, match=rf"Action\.{name} has {len(text) + 1} characters"):
             decode(serialize(replace(action, **{name: f"{text}x"})))
+    all_of_it = replace(action, kind=ActionKind.TAKE_OVER, after="x" * MAX_TAKEN_OVER_TEXT)
+    assert decode(encode(all_of_it)) == all_of_it
+    with pytest.raises(WireError, match=r"Action\.after has"):
+        decode(serialize(replace(all_of_it, after=f"{all_of_it.after}x")))
 
 
 def test_a_trigger_outside_the_spill_is_refused() -> None:
