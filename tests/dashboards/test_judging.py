@@ -16,7 +16,7 @@ from dashboards.data.one_run import NOTHING, OneRun
 from streams.books.judgement import judged
 from streams.books.part_reader import UnreadableRunError
 from streams.books.reader import BookReader
-from streams.books.run import RunBook
+from streams.books.run import RunBook, spill_facts
 from tests.books.test_judgement import SPILLS, book, earlier
 
 RUN, OTHER = 900_020, 900_021
@@ -38,7 +38,8 @@ class Reader:
 
 def books(its: RunBook, *, current: int = RUN, version: str = "1", settled: int | None = None) -> Books:
     """Return what was read of Redis: a run, and one that is not there."""
-    one: OneRun = replace(NOTHING, book=its, version=version, settled=settled)
+    spills = spill_facts(its.ledger)
+    one: OneRun = replace(NOTHING, book=its, spills=spills, version=version, settled=settled)
     return Books(current=current, read={(RUN, None): one, (OTHER, None): NOTHING})
 
 

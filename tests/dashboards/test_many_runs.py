@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -41,7 +41,8 @@ ALLOWED = 1.02
 @contextmanager
 def counting(settings: Settings) -> Iterator[Redis]:
     """Give a client that tells Redis its name, so that its commands and bytes can be told from those of others."""
-    with closing(Redis.from_url(settings.redis.url.get_secret_value(), client_name=COUNTED)) as redis:
+    with connect(settings) as redis:
+        redis.client_setname(COUNTED)
         yield redis
 
 
