@@ -1,6 +1,8 @@
 """A master of Redis that fails, is cut off or comes back: all parts go on with the new one; each spill counts once."""
 
 import asyncio
+import signal
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from ops.topics import ensure_topics
 from schemas.records import RawSpill
 from streams.books import layout, sentinels
 from streams.books.compare import differences
-from streams.books.connect import AWAY, connect, connect_async
+from streams.books.connect import AWAY, PATIENCE_S, connect, connect_async
 from streams.books.reader import BookReader
 from streams.books.store import CheckpointStore
 from streams.books.stored import PartitionState
@@ -159,6 +161,40 @@ def test_a_master_that_is_made_a_replica_is_away(group: Replicated, reached: Set
                 client(group.master).replicaof("NO", "ONE")
 
     asyncio.run(refused())
+
+
+def test_who_connects_to_a_master_that_hangs_waits_as_for_a_sentinel_and_for_answers_as_ever(
+    group: Replicated, reached: Settings
+) -> None:
+    async def connecting() -> None:
+        async with connect_async(reached) as redis:
+            await redis.ping()
+
+    async def go_on() -> None:
+        async with connect_async(reached) as of_a_loop:
+            with connect(reached) as waits:
+                waits.ping()
+                await of_a_loop.ping()
+                group.send(group.master, signal.SIGSTOP)  # sentinels are patient: nobody takes its place
+                try:
+                    began_s = time.monotonic()
+                    with connect(reached) as other, pytest.raises(AWAY):
+                        other.ping()
+                    with pytest.raises(AWAY):
+                        await connecting()
+                    assert time.monotonic() - began_s < PATIENCE_S
+                    answer_s = 2 * sentinels.PATIENCE_S
+                    threading.Timer(answer_s, group.send, (group.master, signal.SIGCONT)).start()
+                    began_s = time.monotonic()
+                    await of_a_loop.ping()
+                    assert time.monotonic() - began_s > answer_s / 2
+                    threading.Timer(answer_s, group.send, (group.master, signal.SIGCONT)).start()
+                    group.send(group.master, signal.SIGSTOP)
+                    waits.ping()
+                finally:
+                    group.send(group.master, signal.SIGCONT)
+
+    asyncio.run(go_on())
 
 
 def test_nobody_goes_on_with_a_master_that_does_not_know_that_another_has_its_place(
