@@ -8,10 +8,12 @@ others again. If it never does, nobody follows it.
 import os
 import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from streams.errors import ServerError
 from streams.settings import Settings
 
 CURRENT = "current"
@@ -19,6 +21,11 @@ WITNESS = "witness"
 """What the system calls the process beside a worker that outlives it (`streams/agents/witness.py`)."""
 WAITS_S = 120.0
 """A worker that moves has joined the others again within it, on a busy machine too."""
+START_S = 60.0
+"""So long it waits for a server: less than a watchdog does, and than the others do for it."""
+_PAUSE_S = 0.5
+_MOVES = "_SPILLDECK_MOVES"
+"""In the environment of a process that was another release just now."""
 
 
 def hand_over(settings: Settings) -> str:
@@ -61,4 +68,27 @@ class Start:
         OSError
             When it cannot be started.
         """
+        os.environ[_MOVES] = "1"
         os.execv(self.words[0], [*self.words])  # noqa: S606 - our own command
+
+
+def start_patiently(step: Callable[[], object]) -> None:
+    """Do what a worker begins with; do it again while a server is away, if this process was another release just now.
+
+    One that ended would come back under another process id, and nobody would have its turn.
+
+    Raises
+    ------
+    ServerError
+        When a server is away, and was for `START_S` if we move.
+    """
+    ends_s = time.monotonic() + (START_S if os.environ.pop(_MOVES, "") else 0)
+    while True:
+        try:
+            step()
+        except ServerError:
+            if time.monotonic() > ends_s:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return

@@ -15,14 +15,19 @@ def worker(
     from streams.books.connect import check_redis_keeps
     from streams.experiment import experiment
     from streams.kept_schemas import KeptSchemas
+    from streams.moving import start_patiently
     from streams.settings import load_settings
 
     overrides: dict[str, Any] = {} if session is None else {"session": session}
     settings = load_settings(**overrides)
     tables = experiment().tables  # before anything is begun: it may not be had
-    ensure_topics(settings)
-    KeptSchemas(settings).keep(schemas_of(tables).texts)
-    check_redis_keeps(settings)
+
+    def begin() -> None:
+        ensure_topics(settings)
+        KeptSchemas(settings).keep(schemas_of(tables).texts)
+        check_redis_keeps(settings)
+
+    start_patiently(begin)
     run_worker(with_partitions_there(settings))
 
 

@@ -51,10 +51,10 @@ def _settings(site: Site) -> Iterator[Finding]:
 
 
 def _directories(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """Yield where parts write; releases are of whoever installs them, and no part should be able to change its code."""
     yield "producer.journals", settings.producer.journals
     yield "dashboard.references", settings.dashboard.references
     yield "access.directory", settings.access.directory
-    yield "releases.directory", settings.releases.directory
     yield from _kept(settings)
 
 

@@ -5,14 +5,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from ops.doctor.finding import Check, Finding, Site, trouble
 from streams.books import situation
 from streams.books.reader import BookReader
+from streams.freshness import Level
 from streams.settings import Settings
 
 ANSWER_S = 2.5
+"""A run at which nobody looks has to be read and judged first: a busy machine takes longer."""
+THERE_S = 0.4
 CATCHES_UP_S = 2.0
 """The page shows what is in the books within it."""
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - what others listen on
@@ -35,6 +39,10 @@ def _page(site: Site) -> Iterator[Finding]:
         return
     except (OSError, ValueError) as error:
         why = getattr(error, "reason", error)
+        if isinstance(why, TimeoutError) and _is_there(site.settings):
+            words = f"the page at {where} answers, and what it shows was not made within {ANSWER_S:g} s"
+            yield trouble("doctor.late", words, Level.UNKNOWN)
+            return
         yield trouble("page.away", f"no page answers at {where} ({why})")
         return
     if "shows" not in told:
@@ -48,6 +56,17 @@ def _ask(settings: Settings) -> dict[str, Any]:
     with urllib.request.urlopen(f"{address(settings)}/live?path=/&search=", timeout=ANSWER_S) as answer:  # noqa: S310
         told = json.loads(answer.read(_MOST_BYTES))
     return told if isinstance(told, dict) else {}
+
+
+def _is_there(settings: Settings) -> bool:
+    """Say whether it says how it is, for which nothing has to be made."""
+    try:
+        with urllib.request.urlopen(f"{address(settings)}/ready", timeout=THERE_S):  # noqa: S310
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code == HTTPStatus.SERVICE_UNAVAILABLE
+    except (OSError, ValueError):
+        return False
 
 
 PAGE = Check(name="page", look=_page, needs=("settings",), late="page.away")

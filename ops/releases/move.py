@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from ops.releases.shelf import PREVIOUS, Shelf
 from streams.books.connect import connect, no_redis
-from streams.errors import SpilldeckError
+from streams.errors import SpilldeckError, UsageError
 from streams.moving import CURRENT, WAITS_S, hand_over
 from streams.settings import load_settings
 
@@ -23,11 +23,17 @@ def move(shelf: Shelf, name: str, say: Callable[[str], object]) -> None:
     Raises
     ------
     SpilldeckError
-        When the release does not run with these settings; or the link is switched, and a worker does not follow.
+        When the release does not run with these settings; or the link is switched, and a worker does not follow, or
+        nobody here sees whether any does.
     """
     shelf.get(name)
     shelf.ask(name, "config", "show", "--json")
-    settings, there = load_settings(), _workers(shelf)
+    settings = load_settings()
+    try:
+        there = _workers(shelf)
+    except UsageError:
+        _switch(shelf, name, say)
+        raise
     if not there:
         _switch(shelf, name, say)
         _tell_of_others(shelf, name, say)
@@ -42,12 +48,12 @@ def move(shelf: Shelf, name: str, say: Callable[[str], object]) -> None:
             _wait(shelf, name, there, lambda: bool(redis.exists(key)), say)
             _tell_of_others(shelf, name, say)
     except RedisError as error:
-        # Whoever goes back from a release has to be able to, whatever is away.
         _switch(shelf, name, say)
         raise no_redis(settings, error) from error
 
 
 def _switch(shelf: Shelf, name: str, say: Callable[[str], object]) -> None:
+    """Switch the link; whoever goes back from a release is able to, whatever is away or hidden: workers follow it."""
     if shelf.linked(CURRENT) == name:
         return
     shelf.use(name)

@@ -30,6 +30,8 @@ ANSWER_S = 60.0
 _MARKER = "release.json"
 _LOCK = ".lock"
 _BEGUN = ".begun-"
+_FIRST = 1
+"""Process of a machine or a container, which runs for as long as anything does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +196,15 @@ class Shelf:
                 (path / _MARKER).unlink()
 
     def parts(self) -> list[Part]:
-        """Return the processes of this machine that interpreters of releases run, without workers' witnesses."""
+        """Return the processes of this machine that interpreters of releases run, without workers' witnesses.
+
+        Raises
+        ------
+        UsageError
+            When processes of others are hidden from us, as `ProtectProc=` does in a unit: none seen is not none there.
+        """
+        if _FIRST not in psutil.pids():
+            raise UsageError("processes of others are hidden here, and with them workers: run it as root, in no unit")
         found = []
         for process in psutil.process_iter(["cmdline", "name"]):
             words: list[str] = process.info["cmdline"] or []

@@ -16,6 +16,8 @@ from streams.settings import Settings
 
 LOOK_S = 0.5
 """Time between two looks."""
+COUNTS_FIRST_S = 5.0
+"""What waited while Redis was away is counted first: to move then, too, would have it wait for both."""
 ENDS_S = 0.5
 """Faust has taken a signal within it."""
 
@@ -41,12 +43,18 @@ class Moving:
         self._is_done = False
         """Whether others may move."""
         self._waits_since_s: float | None = None
+        self._away_s: float | None = None
+        """When Redis was away last."""
         self.begun = False
         """Whether the process is to become another, when it has ended."""
 
     def joined(self) -> None:
         """Take note that partitions were shared, maybe none to us."""
         self._joined = True
+
+    def was_away(self) -> None:
+        """Take note that Redis is."""
+        self._away_s = time.monotonic()
 
     async def look(self) -> None:
         """Let others move if this worker has; and move, if it is to and nobody else does."""
@@ -60,6 +68,8 @@ class Moving:
         to = self._start.moved_to()
         if to is None or not self._joined:
             self._waits_since_s = None
+            return
+        if self._away_s is not None and time.monotonic() < self._away_s + COUNTS_FIRST_S:
             return
         if await self._redis.set(self._key, myself(), nx=True):
             _log.info("moving to another release", to=str(to))
@@ -109,6 +119,7 @@ def add_moving(app: faust.App, redis: Redis, settings: Settings, start: Start) -
         try:
             await moving.look()
         except SERVER_ERRORS as error:
+            moving.was_away()
             _log.warning("cannot look whether to move", error=f"{type(error).__name__}: {error}")
 
     return moving

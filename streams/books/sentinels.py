@@ -2,6 +2,9 @@
 
 A master that was cut off does not know that another has its place, and nor does a sentinel that was cut off with it:
 what such a master takes is lost when it comes back. So the newest configuration counts, whoever answers first.
+
+A master that hangs takes connections, and answers nothing. Until the sentinels say so, whoever connects anew comes to
+it again, and so waits there no longer than for a sentinel.
 """
 
 import asyncio
@@ -13,15 +16,25 @@ from typing import Any, cast
 
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelConnectionPool
+from redis.asyncio.sentinel import SentinelManagedConnection as AsyncManaged
+from redis.asyncio.sentinel import SentinelManagedSSLConnection as AsyncManagedSSL
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
-from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
+from redis.sentinel import (
+    MasterNotFoundError,
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 
 PATIENCE_S = 1.0
-"""A sentinel does nothing but answer: one that does not within it is away."""
+"""A sentinel does nothing but answer: one that does not within it is away, and so is a master that lets nobody in."""
 ASK_S = 1.0
 """So long a client goes on with a master without asking whether it still is the one."""
 SHARE = 20
 """Asking takes this part of a client's time at most: one sentinel that hangs must not make it slow."""
+_LEADS = "failover_in_progress"
+"""One of the flags that a sentinel says of a master."""
 
 Answer = dict[str, Any] | RedisError
 """What a sentinel says of a master, or why it says nothing."""
@@ -82,7 +95,8 @@ def newest(name: str, answers: Sequence[Answer]) -> tuple[str, int]:
     """
     known = [each for each in answers if not isinstance(each, RedisError)]
     epoch = max((int(each["config-epoch"]) for each in known), default=0)
-    for each in known:
+    # Until all replicas follow the new master, who leads a failover has the old one's address.
+    for each in sorted(known, key=lambda its: _LEADS in its["flags"]):
         if int(each["config-epoch"]) == epoch and each["is_master"] and not (each["is_sdown"] or each["is_odown"]):
             return str(each["ip"]), int(each["port"])
     refused = [each for each in answers if isinstance(each, AuthenticationError)]
@@ -92,6 +106,49 @@ def newest(name: str, answers: Sequence[Answer]) -> tuple[str, int]:
         raise MasterNotFoundError(f"master {name} is down, as the sentinels say, and no other has its place yet")
     why = "; ".join(sorted({str(each) for each in answers}))
     raise MasterNotFoundError(f"no sentinel knows a master {name}: {why}")
+
+
+@contextmanager
+def _hasty(connection: Any) -> Iterator[None]:
+    """Have a connection wait for no longer than `PATIENCE_S`, in a ``with`` block."""
+    patience = connection.socket_timeout, connection.socket_connect_timeout
+    connection.socket_timeout = connection.socket_connect_timeout = PATIENCE_S
+    try:
+        yield
+    finally:
+        connection.socket_timeout, connection.socket_connect_timeout = patience
+
+
+class _Connection(SentinelManagedConnection):
+    """To a master: it is made as fast as one to a sentinel or not at all; for answers it waits as any client does."""
+
+    def _connect(self) -> Any:
+        with _hasty(self):
+            return super()._connect()  # type: ignore[no-untyped-call]
+
+    def connect_to(self, address: tuple[str, int]) -> None:
+        super().connect_to(address)  # type: ignore[no-untyped-call]
+        cast("Any", self._sock).settimeout(self.socket_timeout)
+
+
+class _SSLConnection(_Connection, SentinelManagedSSLConnection):
+    pass
+
+
+class _AsyncConnection(AsyncManaged):
+    """What `_Connection` is, for an event loop."""
+
+    async def connect_to(self, address: tuple[str, int]) -> None:
+        with _hasty(self):
+            await super().connect_to(address)  # type: ignore[no-untyped-call]
+
+    async def disconnect(self, *_: Any, **its: Any) -> None:
+        """End it at once: by TLS the other side is to say goodbye, and one that hangs is waited for."""
+        await super().disconnect(**its | {"nowait": True})
+
+
+class _AsyncSSLConnection(_AsyncConnection, AsyncManagedSSL):
+    pass
 
 
 class _Asking:
@@ -120,7 +177,8 @@ class MasterPool(SentinelConnectionPool):
     """Connections to the master, dropped when another has its place."""
 
     def __init__(self, service_name: str, sentinel_manager: Sentinel, **kwargs: Any) -> None:
-        super().__init__(service_name, sentinel_manager, **kwargs)  # type: ignore[no-untyped-call]
+        kind = _SSLConnection if kwargs.pop("ssl", False) else _Connection
+        super().__init__(service_name, sentinel_manager, connection_class=kind, **kwargs)  # type: ignore[no-untyped-call]
         self._asking = _Asking()
 
     def get_connection(self, *_: Any, **__: Any) -> Any:
@@ -140,7 +198,8 @@ class AsyncMasterPool(AsyncSentinelConnectionPool):
     """What `MasterPool` is, for an event loop."""
 
     def __init__(self, service_name: str, sentinel_manager: AsyncSentinel, **kwargs: Any) -> None:
-        super().__init__(service_name, sentinel_manager, **kwargs)  # type: ignore[no-untyped-call]
+        kind = _AsyncSSLConnection if kwargs.pop("ssl", False) else _AsyncConnection
+        super().__init__(service_name, sentinel_manager, connection_class=kind, **kwargs)  # type: ignore[no-untyped-call]
         self._asking = _Asking()
 
     async def get_connection(self, *_: Any, **__: Any) -> Any:

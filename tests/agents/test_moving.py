@@ -84,6 +84,25 @@ def test_one_worker_moves_after_the_other_has_joined_again(settings: Settings, c
     asyncio.run(go())
 
 
+def test_what_waited_while_redis_was_away_is_counted_before_a_worker_moves(
+    settings: Settings, current: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def go() -> None:
+        redis = Redis.from_url(settings.redis.url.get_secret_value())
+        worker = Worker(redis, settings, started(current, "one"))
+        worker.joined()
+        link(current, "two")
+        worker.was_away()
+        await worker.look()
+        assert not worker.ended
+        monkeypatch.setattr(moving, "COUNTS_FIRST_S", 0.0)
+        await worker.look()
+        assert worker.ended
+        await redis.aclose()
+
+    asyncio.run(go())
+
+
 def test_nobody_follows_one_that_does_not_come_back(
     settings: Settings,
     current: Path,

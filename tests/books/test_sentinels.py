@@ -13,12 +13,13 @@ AWAY = RedisConnectionError("Connection refused")
 UNKNOWN = ResponseError("No such master with that name")
 
 
-def says(port: int, epoch: int, *, is_down: bool = False) -> dict[str, Any]:
+def says(port: int, epoch: int, *, is_down: bool = False, leads: bool = False) -> dict[str, Any]:
     """Return what a sentinel says of a master at a port."""
     return {
         "ip": "127.0.0.1",
         "port": port,
         "config-epoch": epoch,
+        "flags": "master,failover_in_progress" if leads else "master",
         "is_master": True,
         "is_sdown": is_down,
         "is_odown": False,
@@ -31,6 +32,8 @@ def says(port: int, epoch: int, *, is_down: bool = False) -> dict[str, Any]:
         ([says(1, 0), says(1, 0)], 1),
         ([says(1, 7), says(2, 8), says(2, 8)], 2),  # the first was cut off with the master that was
         ([says(2, 10), says(1, 9)], 2),
+        ([says(1, 8, leads=True), says(2, 8)], 2),  # it has the old one until all replicas follow
+        ([says(1, 7, leads=True), says(1, 7)], 1),  # nobody has been promoted yet
         ([AWAY, UNKNOWN, says(1, 3)], 1),
         ([says(1, 3, is_down=True), says(1, 3)], 1),  # one cannot reach it
         ([AuthenticationError("WRONGPASS"), says(1, 3)], 1),

@@ -6,6 +6,7 @@ import re
 import runpy
 import signal
 import subprocess
+import threading
 import time
 import tomllib
 import urllib.request
@@ -13,6 +14,8 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from confluent_kafka import Consumer
 from redis import Redis
 
 from ops.demo import Running
-from ops.doctor import Finding, host, look
+from ops.doctor import Finding, host, look, page
 from ops.doctor.finding import Check, Site
 from ops.doctor.host import _has_secrets
 from ops.doctor.looking import CHECKS
@@ -184,6 +187,7 @@ def test_before_a_shift_all_is_green_in_few_lines_of_80_columns(
     shift: Shift, spilldeck_here: Spilldeck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ops.console.out._width", 80)
+    shift.set(releases__directory="/dev/null/releases")  # of whoever installs them, who need not be us
     done = in_time(lambda: spilldeck_here("doctor", "--deep"))
     assert done.returncode == 0, done.stdout
     lines = done.stdout.splitlines()
@@ -414,6 +418,27 @@ def _no_page_of_ours(shift: Shift) -> None:
     shift.set(dashboard__port=shift.settings.kafka.bootstrap_servers.rpartition(":")[2])
 
 
+class _Slow(BaseHTTPRequestHandler):
+    """A page that says how it is, and takes its time for what it shows."""
+
+    def do_GET(self) -> None:
+        if not self.path.endswith("/ready"):
+            time.sleep(5 * page.THERE_S)
+        self.send_response(HTTPStatus.SERVICE_UNAVAILABLE)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def _slow_page(shift: Shift) -> None:
+    server = shift.undo.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), _Slow))
+    threading.Thread(target=server.serve_forever).start()
+    shift.undo.callback(server.shutdown)
+    shift.patch.setattr("ops.doctor.page.ANSWER_S", page.THERE_S)
+    shift.set(dashboard__port=server.server_port)
+
+
 def _other_page(shift: Shift) -> None:
     shift.books(ended(0))
 
@@ -499,6 +524,7 @@ MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
     ("selftest.left", _killed_selftest, "selftest-0123abcd left topics"),
     ("doctor.failed", _raises, "new: RuntimeError: nobody thought of this"),
     ("doctor.late", _hangs, "slow: no answer within"),
+    ("doctor.late", _slow_page, "answers, and what it shows was not made within 0.4 s"),
 )
 
 

@@ -43,8 +43,11 @@ WAIT_S = 60.0
 NOT_RUN = {
     "it changes the machine's users or its systemd, as root": (
         "useradd",
+        "mkdir /etc/spilldeck",
         "cp -r ops/systemd/* /etc/systemd/system/",
         "systemctl",
+        "systemd-run",
+        "cd /etc/spilldeck && ",
     ),
     "it installs a release for minutes, as tests/ops/test_release.py does": ("SPILLDECK_RELEASES__DIRECTORY=",),
     "it tells servers of others, as tests/ops/test_mail.py does": ("spilldeck alarms try",),
@@ -217,6 +220,10 @@ def test_the_users_of_redis_may_what_the_page_says(redis_url: str) -> None:
     with Redis.from_url(redis_url) as redis:
         for line in block.splitlines():
             redis.execute_command(*line.split())
+        (others,) = (block for block in blocks(PAGE, "") if block.startswith("user "))
+        for line in others.splitlines():
+            redis.execute_command("ACL", "SETUSER", *line.split()[1:])
+            assert redis.acl_deluser(line.split()[1]) == 1
     worker, viewer = (
         load_settings(redis=RedisSettings(url=redis_url, user=name, password="PASSWORD"))
         for name in ("spilldeck", "viewer")

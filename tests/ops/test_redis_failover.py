@@ -1,6 +1,9 @@
 """A master of Redis that fails, is cut off or comes back: all parts go on with the new one; each spill counts once."""
 
 import asyncio
+import re
+import signal
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -8,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis as AsyncRedis
 
 from dashboards.choices import Choices
@@ -16,7 +20,7 @@ from ops.topics import ensure_topics
 from schemas.records import RawSpill
 from streams.books import layout, sentinels
 from streams.books.compare import differences
-from streams.books.connect import AWAY, connect, connect_async
+from streams.books.connect import AWAY, PATIENCE_S, connect, connect_async, sentinels_of
 from streams.books.reader import BookReader
 from streams.books.store import CheckpointStore
 from streams.books.stored import PartitionState
@@ -27,10 +31,10 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.freshness import WATCHER_SILENT_S
 from streams.process import process
 from streams.settings import Settings, load_settings
-from tests.conftest import wait_until_counted
+from tests.conftest import PROJECT, wait_until_counted
 from tests.ops.conftest import Spilldeck
 from tests.ops.parts import WAIT_S, Site
-from tests.redis_servers import NAME, Replicated, client, sentinel, until
+from tests.redis_servers import NAME, Replicated, ask, client, sentinel, until
 from tests.servers import environment
 
 pytestmark = pytest.mark.servers
@@ -159,6 +163,52 @@ def test_a_master_that_is_made_a_replica_is_away(group: Replicated, reached: Set
                 client(group.master).replicaof("NO", "ONE")
 
     asyncio.run(refused())
+
+
+def test_sentinels_answer_a_user_with_the_rights_that_the_page_names(group: Replicated, reached: Settings) -> None:
+    page = (PROJECT / "docs" / "operations.md").read_text()
+    (rights,) = re.findall(r"where sentinels have users,\s+`([^`]+)`", page)
+    for port in group.sentinels:
+        asked = ("ACL", "SETUSER", "asker", "reset", "on", ">asks-hunter2", *rights.split())
+        ask(port, *asked, is_sentinel=True)
+    own = reached.redis.model_copy(update={"sentinel_user": "asker", "sentinel_password": SecretStr("asks-hunter2")})
+    with connect(reached.model_copy(update={"redis": own})) as redis:
+        assert redis.ping()
+    assert sentinels_of(own).without_quorum(NAME) == ["", "", ""]
+
+
+def test_who_connects_to_a_master_that_hangs_waits_as_for_a_sentinel_and_for_answers_as_ever(
+    group: Replicated, reached: Settings
+) -> None:
+    async def connecting() -> None:
+        async with connect_async(reached) as redis:
+            await redis.ping()
+
+    async def go_on() -> None:
+        async with connect_async(reached) as of_a_loop:
+            with connect(reached) as waits:
+                waits.ping()
+                await of_a_loop.ping()
+                group.send(group.master, signal.SIGSTOP)  # sentinels are patient: nobody takes its place
+                try:
+                    began_s = time.monotonic()
+                    with connect(reached) as other, pytest.raises(AWAY):
+                        other.ping()
+                    with pytest.raises(AWAY):
+                        await connecting()
+                    assert time.monotonic() - began_s < PATIENCE_S
+                    answer_s = 2 * sentinels.PATIENCE_S
+                    threading.Timer(answer_s, group.send, (group.master, signal.SIGCONT)).start()
+                    began_s = time.monotonic()
+                    await of_a_loop.ping()
+                    assert time.monotonic() - began_s > answer_s / 2
+                    threading.Timer(answer_s, group.send, (group.master, signal.SIGCONT)).start()
+                    group.send(group.master, signal.SIGSTOP)
+                    waits.ping()
+                finally:
+                    group.send(group.master, signal.SIGCONT)
+
+    asyncio.run(go_on())
 
 
 def test_nobody_goes_on_with_a_master_that_does_not_know_that_another_has_its_place(

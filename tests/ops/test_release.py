@@ -293,6 +293,32 @@ def test_a_release_that_runs_is_not_removed(releases: Releases, spilldeck_here: 
     assert Shelf(releases.directory).get(NAME)
 
 
+@pytest.mark.parametrize("words", [["use", "b"], ["back"], ["remove", "c"]])
+def test_where_processes_are_hidden_none_seen_is_not_taken_for_none_there(tmp_path: Path, words: list[str]) -> None:
+    """As in a unit with `ProtectProc=`: one can go back all the same, and nothing that may run is removed."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("processes are hidden by root alone, with Debian's package util-linux")
+    for name in ("a", "b", "c"):
+        shelf = made_up(tmp_path / "releases", name, "echo '{}'")
+    shelf.use("b")
+    shelf.use("a")
+    hide = 'mount -t proc -o hidepid=ptraceable proc /proc && exec setpriv --bounding-set -sys_ptrace "$@"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", hide, "sh", sys.executable, "-m", "ops", "release", *words],
+        env=plain_environment() | {"SPILLDECK_RELEASES__DIRECTORY": str(shelf.directory)},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "mount" in done.stderr:
+        pytest.skip(f"nothing can be hidden here: {done.stderr}")
+    assert done.returncode == 2, done.stderr
+    assert "processes of others are hidden here, and with them workers" in done.stderr
+    assert shelf.linked("current") == ("a" if words[0] == "remove" else "b")
+    assert [each.name for each in shelf.all()] == ["a", "b", "c"]
+
+
 def test_an_installation_that_is_killed_is_not_listed_and_is_cleared_away(
     releases: Releases, spilldeck_here: Spilldeck, tmp_path: Path
 ) -> None:

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import re
+import signal
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -33,9 +34,11 @@ from dashboards.data.data import Data
 from ops.stack import LocalStack, free_port, processes
 from ops.stack.access import Access, write_own
 from ops.stack.certificates import Authority
+from ops.stack.redis import FRONT
 from ops.topics import ensure_topics
 from streams import kafka, tls
-from streams.books.connect import check_redis, connect, connect_async
+from streams.books import sentinels
+from streams.books.connect import PATIENCE_S, check_redis, connect, connect_async
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.errors import ServerError
@@ -97,6 +100,17 @@ class Site:
                     lines.append(f"{key} = {json.dumps(plain if is_toml else str(plain))}")
         (self.directory / f"{name}.toml").write_text("\n".join(lines))
         return {"SPILLDECK_CONFIG": str(self.directory / f"{name}.toml")}
+
+    @contextmanager
+    def hung_redis(self) -> Iterator[None]:
+        """Have what speaks TLS for Redis take connections, and answer nothing."""
+        front = processes.find(FRONT, self.stack.directory)
+        assert front is not None
+        front.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            front.send(signal.SIGCONT)
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +192,30 @@ def test_both_libraries_show_a_password_in_each_way(site: Site, mechanism: Mecha
     client.produce(topic, b"value", key=b"key", partition=0)
     assert client.flush(ANSWER_S) == 0
     assert [m.offset() for m in messages(settings, topic)][-1:] == [before]
+
+
+def test_nobody_waits_for_a_master_that_hangs_to_say_goodbye_by_tls(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, place = site.settings().redis, ("127.0.0.1", site.stack.redis_port)
+    reached = own.model_copy(update={"url": SecretStr("rediss://Main/0"), "sentinels": ["127.0.0.1:1"]})
+    settings = site.settings().model_copy(update={"redis": reached})
+    said = [place]  # no Redis of a package speaks TLS to a sentinel
+
+    async def ask(*_: object) -> tuple[str, int]:
+        return said[-1]
+
+    async def move() -> float:
+        async with connect_async(settings) as redis:
+            await redis.ping()
+            said.append(("127.0.0.1", free_port()))
+            with site.hung_redis():
+                began_s = time.monotonic()
+                await redis.connection_pool.get_master_address()
+                return time.monotonic() - began_s
+
+    monkeypatch.setattr(sentinels.AsyncSentinels, "discover_master", ask)
+    assert asyncio.run(move()) < PATIENCE_S / 2
 
 
 def test_a_reader_of_a_worker_does_not_wait_for_the_other_end_of_tls(site: Site) -> None:

@@ -130,6 +130,12 @@ def test_the_settings_of_a_unit_are_settings(name: str, monkeypatch: pytest.Monk
     load_settings()
 
 
+def test_all_units_have_the_same_settings() -> None:
+    """The page looks where the keeper writes, and doctor, which runs in none of these, looks at all of it."""
+    for name in SERVICES:
+        assert "Environment=" not in (UNITS / name).read_text()
+
+
 def test_the_services_of_the_compose_file_are_the_parts_and_their_commands_are_commands() -> None:
     assert set(services()) == set(OURS)
     for its in services().values():

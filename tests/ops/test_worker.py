@@ -1,5 +1,8 @@
 """spilldeck worker: with the settings that a site may choose, and what it says while its servers are away."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,17 +10,21 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
-from ops.stack import LocalStack, free_port
+from ops.stack import LocalStack, free_port, redis
 from ops.topics import ensure_topics
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
-from streams.settings import Settings
-from tests.conftest import wait_until_counted
+from streams.kafka.clients import admin
+from streams.settings import RedisSettings, Settings
+from streams.topics import Topics
+from tests.conftest import PROJECT, WAIT_S, wait_until_counted
 from tests.lanes import first
-from tests.servers import settings_on
+from tests.redis_servers import until
+from tests.servers import environment, settings_on
 from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
@@ -44,6 +51,33 @@ def test_a_worker_works_with_every_session_time_out_that_the_settings_take(
     finally:
         workers.stop()
     assert reader.runs()[RUN.run].filled == 4
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_worker_that_moves_while_redis_is_away_begins_when_it_is_there(
+    settings: Settings, tmp_path: Path, moves: bool
+) -> None:
+    port = free_port()
+    away = RedisSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0"))
+    settings = settings.model_copy(update={"redis": away})
+    command, log = tmp_path / "spilldeck", tmp_path / "worker.log"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m ops "$@"\n')
+    command.chmod(0o755)
+    become = "import sys; from streams.moving import Start; Start(words=(sys.argv[1], 'worker')).become()"
+    words = [sys.executable, "-c", become, command] if moves else [command, "worker"]
+    env = os.environ | environment(settings)
+    with log.open("wb") as said, subprocess.Popen(words, env=env, cwd=PROJECT, stdout=said, stderr=said) as worker:
+        try:
+            if not moves:
+                assert worker.wait(WAIT_S) == 3
+                return
+            until(lambda: Topics.of(settings).runs in admin(settings.kafka).list_topics().topics, log.read_text)
+            time.sleep(2)  # it looks for Redis next
+            server = redis.start(tmp_path, port, keep=False)
+            until(lambda: "partitions are shared anew" in log.read_text(), log.read_text)
+        finally:
+            worker.terminate()
+    server.end()
 
 
 @pytest.mark.nightly
