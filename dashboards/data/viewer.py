@@ -89,7 +89,7 @@ class Seen:
         yield from of_what_is_shown
         yield from lost_replays
         if store.limits.problem:
-            yield store.limits.problem
+            yield store.limits.told
         if store.replays_fault:
             yield f"What the store (Redis) holds of the replays cannot be read: {store.replays_fault}"
         yield from (f"What the store (Redis) holds is not safe: {risk}" for risk in store.risks)

@@ -52,7 +52,8 @@ def test_what_was_found_is_told_and_what_takes_too_long_is_ended(
     [
         (b"[physics", "What was typed is no TOML"),
         (b"[physics]\nmatter = 0.1", "What was typed is wrong: physics.matter"),
-        (b"[physics.plots.ht99]", "physics.plots has ht99, which is no plot"),
+        (b"[physics.plots.ht99]", "physics.plots.ht99 .line 1. is no plot"),
+        (b"", "What was typed says nothing of any run type"),
         (b"\xff\xfe", "What was typed is no TOML"),
     ],
 )
