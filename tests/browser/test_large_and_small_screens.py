@@ -307,7 +307,7 @@ def test_9_a_large_screen_shows_all_plots_however_much_is_wrong_as_nobody_scroll
     site.play(run, 20, 22)  # those between are missing: a counter, and a tile of the run
     page.set_viewport_size({"width": width, "height": height})
     open_page(page, f"/?run={run.run}&rotate=600")
-    until_drawn(page, "ht01", run, 3)
+    until_drawn(page, "ht01", run, 21)
     expect(page.locator("#tiles .tile.bad")).to_contain_text("missing")
     strip, tops = page.locator("#strip"), "[...each.children].map(its => Math.round(its.getBoundingClientRect().top))"
     assert len(set(strip.evaluate(f"each => {tops}"))) == 1, "the counters stand beside the numbers"
