@@ -6,7 +6,6 @@ from typing import Protocol, TypeVar
 
 from streams.errors import UsageError
 
-
 LONGEST_TYPE = 40
 
 

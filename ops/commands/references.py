@@ -162,7 +162,9 @@ def _pin_run(run: int, reason: str) -> None:
 
 @app.command()
 def unpin(
-    run_type: Annotated[str, typer.Argument(metavar="TYPE", help="Of runs, as `runs list` has it; \"\" for those of none.")],
+    run_type: Annotated[
+        str, typer.Argument(metavar="TYPE", help="Of runs, as `runs list` has it; '' for those of none.")
+    ],
     reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "",
 ) -> None:
     """Have the runs of a type be compared with the newest good one again."""
