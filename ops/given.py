@@ -6,6 +6,8 @@ from typing import Protocol, TypeVar
 
 from streams.errors import UsageError
 
+LONGEST_TYPE = 40
+
 
 class Named(Protocol):
     """What has an id."""
@@ -17,6 +19,14 @@ class Named(Protocol):
 
 
 _T = TypeVar("_T", bound=Named)
+
+
+def type_of_runs(said: str) -> str:
+    """Return the type of runs that somebody names; raises `UsageError` if no run is of such a one."""
+    if len(said) > LONGEST_TYPE or not said.isprintable():
+        short = f"{said[:LONGEST_TYPE]}{'…' * (len(said) > LONGEST_TYPE)}"
+        raise UsageError(f"{short!r} is no type of a run: at most {LONGEST_TYPE} characters that can be printed")
+    return said.strip()
 
 
 def run_numbers(said: Iterable[str], inside: Callable[[int, int], Iterable[int]]) -> list[int]:

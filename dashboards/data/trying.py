@@ -16,6 +16,7 @@ from streams.books.connect import connect
 from streams.books.judgement import cause_words
 from streams.books.limits import Limits, TypeLimits, limits_of, parse_limits
 from streams.books.reader import BookReader
+from streams.books.shapes import bad
 from streams.errors import SpilldeckError
 from streams.experiment import experiment
 from streams.settings import Settings
@@ -37,8 +38,10 @@ class Difference:
 
     title: str
     """Which run, of how many spills, compared with which."""
+    warns: tuple[str, ...]
+    """By which of both all that is off is only a warning, in words."""
     counts: tuple[tuple[str, int, int], ...]
-    """What → how many are told by the limits in force, and by the others."""
+    """What → how many are told by the limits in force, and by the others, also if only as a warning."""
     gone: tuple[str, ...]
     """That is told no longer."""
     new: tuple[str, ...]
@@ -50,9 +53,12 @@ def difference(now: JudgedRun, then: JudgedRun) -> Difference:
     spills = several(now.judgement.spills, "spill")
     compared = f", compared with {now.compared}" if now.compared else ""
     both = [_told(each) for each in (now, then)]
+    limits = (("in force", now.limits), ("tried", then.limits))
+    why = f"they say so, or nothing of runs of type {now.run_type or 'none'}"
     pairs = [(before, after) for before, after in zip(*(each.values() for each in both), strict=True)]
     return Difference(
         title=f"Run {now.run} ({now.run_type or 'of no type'}): {spills}{compared}",
+        warns=tuple(f"{which}: what is off is only a warning, {why}" for which, its in limits if its.only_warns),
         counts=tuple((what, len(both[0][what]), len(both[1][what])) for what in both[0]),
         gone=tuple(each for before, after in pairs for each in before if each not in after),
         new=tuple(each for before, after in pairs for each in after if each not in before),
@@ -62,7 +68,7 @@ def difference(now: JudgedRun, then: JudgedRun) -> Difference:
 def _told(its: JudgedRun) -> dict[str, list[str]]:
     return {
         "faults": [cause_words(cause) for cause in its.judgement.causes],
-        "plots that are off": [experiment().plots[name].title for name in sorted(its.bad_plots)],
+        "plots that are off": sorted(experiment().plots[each.plot].title for each in bad(its.shapes)),
         "counters": [each.words for each in its.too_many],
     }
 
@@ -172,4 +178,4 @@ def _tried(settings: Settings, redis: Redis, tried: Limits, last: int) -> Iterat
         counts = [f"    {what}: {before} in force, {after} tried" for what, before, after in found.counts]
         words = [f"    no longer: {each}" for each in found.gone] + [f"    new: {each}" for each in found.new]
         more = [f"    and {len(words) - MOST_LINES} more"] if len(words) > MOST_LINES else []
-        yield [found.title, *counts, *words[:MOST_LINES], *more]
+        yield [found.title, *(f"    {each}" for each in found.warns), *counts, *words[:MOST_LINES], *more]

@@ -237,8 +237,8 @@ class View:
     """The first spill that may still come, while some are processed: lines end before it. None if none may."""
     disordered: tuple[int, ...]
     """Spills that came after one with a higher number."""
-    waited_s: float
-    """If the run is being taken, for how long no spill has come; 0 if nobody knows."""
+    waited_s: float | None
+    """If the run is being taken, for how long no spill has come; None if nobody knows."""
     is_frozen: bool
     """The run is as it was at the time that somebody chose."""
     goes_on: "View | None"

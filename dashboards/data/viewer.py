@@ -89,7 +89,7 @@ class Seen:
         yield from of_what_is_shown
         yield from lost_replays
         if store.limits.problem:
-            yield store.limits.problem
+            yield store.limits.told
         if store.replays_fault:
             yield f"What the store (Redis) holds of the replays cannot be read: {store.replays_fault}"
         yield from (f"What the store (Redis) holds is not safe: {risk}" for risk in store.risks)
@@ -159,6 +159,7 @@ class Viewer:
         version += [stand_since_ms] if stand_since_ms else []
         its_run = _reference(other, other_session, reference, chosen=choices.reference is not None, earlier=earlier)
         compared = book or (its_run if file is None else Reference.of_file(file))
+        waited_s = seen.now_s - stand_since_ms / 1000 if stand_since_ms else silence_s(observed)
         return View(
             now_s=seen.now_s,
             run=run,
@@ -192,7 +193,7 @@ class Viewer:
             run_spills=one.spills,
             settled=one.settled,
             disordered=one.disordered,
-            waited_s=seen.now_s - stand_since_ms / 1000 if stand_since_ms else (silence_s(observed) or 0.0) * is_taken,
+            waited_s=waited_s if is_taken else 0.0,
             is_frozen=is_frozen,
             goes_on=goes_on,
             stand_since_ms=stand_since_ms,

@@ -173,7 +173,9 @@ def rate(spills: SpillFacts, *, newest: int | None = None, waited_s: float = 0.0
 
 def _rate(view: View) -> tuple[str, str, str]:
     """Return the measured rate beside the one that is expected: by the settings, else that of the reference."""
-    measured = rate(view.in_line(view.run_spills), newest=situation.RATE_SPILLS, waited_s=view.waited_s)
+    spills, waited_s = view.in_line(view.run_spills), view.waited_s
+    # What the spills say that are there would be the rate of a DAQ that goes on.
+    measured = "?" if waited_s is None else rate(spills, newest=situation.RATE_SPILLS, waited_s=waited_s)
     if view.expected_rate is not None:
         return "Rate / expected, 1/s", f"{measured} / {view.expected_rate:.2f}", "Expected by the settings"
     theirs = view.reference.spills if view.reference is not None else None

@@ -153,6 +153,8 @@ def _print_difference(now: "JudgedRun", then: "JudgedRun") -> None:
 
     found = difference(now, then)
     out.print(found.title, soft_wrap=True, markup=False)
+    for each in found.warns:
+        out.print(Text(each, style="yellow"), soft_wrap=True)
     table = Table("", "in force", "tried")
     for what, *told in found.counts:
         table.add_row(what, *map(str, told))

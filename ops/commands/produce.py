@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from ops.console import complain, out, progress
+from ops.given import type_of_runs
 from streams.errors import UsageError
-
-LONGEST_TYPE = 40
 
 
 def produce(
@@ -45,8 +44,7 @@ def produce(
         raise UsageError("--follow takes one file")
     if resume and STDIN in sources:
         raise UsageError("standard input cannot be resumed: it is there once")
-    if len(run_type) > LONGEST_TYPE or not run_type.isprintable():
-        raise UsageError(f"{run_type!r} is no type of a run: at most {LONGEST_TYPE} characters that can be printed")
+    its_type = type_of_runs(run_type)
     settings = load_settings()
     ensure_topics(settings)
     inputs = Inputs(sources)
@@ -65,7 +63,7 @@ def produce(
                 f"Kafka at {settings.kafka.bootstrap_servers} has acknowledged nothing for {seconds:.0f} s: {messages} "
                 f"messages wait, nothing is lost"
             ),
-            run_type=run_type.strip(),
+            run_type=its_type,
         )
         begin_if_watched("producer", settings, production.health)
         if follow:

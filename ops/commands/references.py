@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.console import err, needs_export, out, servers
+from ops.given import type_of_runs
 from streams.errors import SpilldeckError, UsageError
 from streams.words import calendar_time
 
@@ -88,15 +89,16 @@ def pin(
         raise UsageError("--book stands in place of RUN, --replay and --imported")
     if replay is not None and imported is not None:
         raise UsageError("--imported and --replay name two books: name one")
+    its_type = type_of_runs(run_type) if run_type is not None else None
     if book is not None:
-        _pin_file(book, run_type, reason)
+        _pin_file(book, its_type, reason)
     elif replay is not None:
         _pin_replay(replay, run, reason)
     elif run is None:
         of = f": of which run is {imported}?" if imported is not None else "? A RUN, --replay NAME, or --book FILE"
         raise UsageError(f"what is to be pinned{of}")
     elif imported is not None:
-        _pin_imported(imported, run, run_type, reason)
+        _pin_imported(imported, run, its_type, reason)
     else:
         _pin_run(run, reason)
 
@@ -144,6 +146,7 @@ def _say_pinned(its_type: str, what: str) -> None:
 def _pin_run(run: int, reason: str) -> None:
     from dashboards.data.automatic import bad, too_little
     from ops.origin import command_origin
+    from streams.books.decided import newest
     from streams.books.pinning import pin as pin_run
     from streams.books.reader import BookReader
 
@@ -151,14 +154,17 @@ def _pin_run(run: int, reason: str) -> None:
         run_type = pin_run(settings, redis, run, origin=command_origin(), reason=reason)
         reader = BookReader.shown(redis, settings)
         totals, place = reader.totals(run), reader.places().get(run)
+        said = newest(settings, redis)().bad(run)
     _say_pinned(run_type, f"run {run}")
-    if why := (too_little(place) if place is not None else "") or bad(totals):
+    if why := said or (too_little(place) if place is not None else "") or bad(totals):
         err.print(f"run {run} is none that would be chosen: {why}", markup=False, style="yellow", soft_wrap=True)
 
 
 @app.command()
 def unpin(
-    run_type: Annotated[str, typer.Argument(metavar="TYPE", help="Of runs, as `runs list` has it.")],
+    run_type: Annotated[
+        str, typer.Argument(metavar="TYPE", help="Of runs, as `runs list` has it; '' for those of none.")
+    ],
     reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "",
 ) -> None:
     """Have the runs of a type be compared with the newest good one again."""

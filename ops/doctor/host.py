@@ -5,7 +5,7 @@ import shutil
 import stat
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from pydantic import BaseModel
 from ops.doctor.finding import Check, Finding, Site, trouble
 from ops.stack.kafka import DATA
 from streams.books.connect import connect
+from streams.books.good_spills import read_rules
+from streams.books.limits import read_limits
 from streams.errors import SpilldeckError
 from streams.experiment import experiment
 from streams.freshness import Level
@@ -42,6 +44,11 @@ def _settings(site: Site) -> Iterator[Finding]:
     for name, path in _directories(settings):
         if why := _unwritable(path):
             yield trouble("settings.directory", f"{name} is {path}: {why}", Level.WARNING, path=path, setting=name)
+    for name, path, read in _edited(settings):
+        try:
+            read(path.expanduser())
+        except SpilldeckError as error:
+            yield trouble("settings.file", str(error), Level.WARNING, setting=name)
     for path in _private(settings):
         if path.is_file() and (mode := path.stat().st_mode) & _OTHERS:
             words = f"others may read {path} ({stat.filemode(mode)}), which holds secrets"
@@ -56,6 +63,14 @@ def _directories(settings: Settings) -> Iterator[tuple[str, Path]]:
     yield "dashboard.references", settings.dashboard.references
     yield "access.directory", settings.access.directory
     yield from _kept(settings)
+
+
+def _edited(settings: Settings) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
+    """Yield the files that experts edit: the setting that names one, where it is, what reads it."""
+    if settings.checks.limits is not None:
+        yield "checks.limits", settings.checks.limits, read_limits
+    if settings.checks.good_spills is not None:
+        yield "checks.good_spills", settings.checks.good_spills, read_rules
 
 
 def _kept(settings: Settings) -> Iterator[tuple[str, Path]]:

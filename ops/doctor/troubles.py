@@ -31,6 +31,12 @@ TROUBLES = (
         "make {path} writable for this user, or choose another in {setting}",
     ),
     Trouble(
+        "settings.file",
+        "The page has a banner that limits are wrong; `checks show` or `good-spills` ends with status 2",
+        "A file that an expert edits, `checks.limits` or `checks.good_spills`, cannot be read",
+        "correct {setting} where it says",
+    ),
+    Trouble(
         "settings.secret",
         "Nobody can log in, or webhooks are not signed; or a password is known",
         "Others of this machine may read a file with secrets",

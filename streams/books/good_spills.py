@@ -23,14 +23,14 @@ from streams.files import read_whole
 
 FORMAT = 1
 """Of a list."""
-_Detectors = tuple[str, ...]
+_Detectors = Annotated[tuple[str, ...], Field(strict=False)]  # TOML has lists
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")]
 
 
 class Rule(Strict):
     """One version of a rule."""
 
-    version: Annotated[int, Field(ge=1, strict=True)]
+    version: Annotated[int, Field(ge=1)]
     good: Annotated[_Detectors, Field(min_length=1)]
     """Detectors that must be flagged good: what nobody looked at is not."""
     not_bad: _Detectors | None = None

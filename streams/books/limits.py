@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from streams.books.plain_limits import FEW_PERCENT
-from streams.checked_toml import MOST_BYTES, Strict, parse_toml
+from streams.checked_toml import MOST_BYTES, Strict, parse_toml, where
 from streams.errors import UsageError
 from streams.experiment import experiment
 from streams.files import read_whole
@@ -91,7 +91,10 @@ class LimitsFile:
     def __init__(self, path: Path | None) -> None:
         self._path = path.expanduser() if path is not None else None
         self._limits: Limits = {}
-        self._at: tuple[int, int] | None = None
+        self._at: tuple[int, int, int] | None = None
+        """Of the file that was read last, whatever was in it."""
+        self._is_known = False
+        """Whether it could be read once."""
         self.problem = ""
         """Why the file cannot be read, a sentence; empty if it can. Until then, what it said before holds."""
 
@@ -101,20 +104,27 @@ class LimitsFile:
             return
         try:
             stat = self._path.stat()
-            at = stat.st_mtime_ns, stat.st_size
-            if at != self._at:
-                self._limits = read_limits(self._path)
-                self._at = at
-            self.problem = ""
+            # Whoever may read it now, and might not before, changed nothing but its ctime.
+            at = stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
+            if at == self._at:
+                return
+            self._limits, self._is_known, self.problem = read_limits(self._path), True, ""
+            self._at = at
         except OSError as error:
-            self.problem = f"The limits {self._path} cannot be read: {error.strerror}"
+            self.problem, self._at = f"The limits {self._path} cannot be read: {error.strerror}", None
         except UsageError as error:
-            self.problem = str(error)
+            self.problem, self._at = str(error), at
+
+    @property
+    def told(self) -> str:
+        """The problem, and by what runs are judged meanwhile; empty if there is none."""
+        holds = "what it said before holds" if self._is_known else "the same limits hold for every type"
+        return f"{self.problem}. Until that is mended, {holds}" if self.problem else ""
 
     def of(self, run_type: str) -> TypeLimits:
         """Return the limits of a run type; of one that the file does not know, what is off only warns."""
         # A file that never could be read says nothing of any type.
-        return self._limits.get(run_type, TypeLimits(only_warns=self._at is not None))
+        return self._limits.get(run_type, TypeLimits(only_warns=self._is_known))
 
 
 def limits_of(settings: Settings) -> LimitsFile:
@@ -153,7 +163,12 @@ def parse_limits(text: bytes, called: str) -> Limits:
         Says what of them is wrong, and where.
     """
     said = parse_toml(text, _FILE, called)
+    # It is what others find while somebody saves it, and by it whatever is bad would only be a warning.
+    if not said:
+        raise UsageError(f"{called} says nothing of any run type: a line in brackets, as [physics], begins what holds")
     for run_type, its in said.items():
         if unknown := sorted(its.plots.keys() - experiment().plots.keys()):
-            raise UsageError(f"{called} is wrong: {run_type}.plots has {unknown[0]}, which is no plot")
+            its_place = where(text, (run_type, "plots", unknown[0]))
+            more = f", and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+            raise UsageError(f"{called} is wrong: {its_place} is no plot: docs/plots.md lists them{more}")
     return said

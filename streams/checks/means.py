@@ -98,8 +98,11 @@ class MeanTest(Found[Moved]):
         column = alarm.column
         mean, variance = self._means()[column], self._variances()[column]
         spills, (entries, total, _) = self._memory.of(column)
-        since = spills >= alarm.began
-        shift = (total[since].sum() - entries[since].sum() * mean) / entries[since].sum()
+        # The sum may have begun before the change, and all since then would be a smaller one: so begin and size of what
+        # explains best what came are found together.
+        off, many = (np.cumsum(each[::-1])[::-1] for each in (total - entries * mean, entries))
+        shifts = _ratio(off, many, (many > 0) & (off * self._shifts[alarm.change, column] > 0))
+        shift = shifts[np.argmax(off * shifts)]
         begin = begin_of(spills, (shift * (total - entries * mean) - entries * shift**2 / 2) / variance)
         since = spills >= begin.first
         counted = entries[since].sum()

@@ -298,6 +298,27 @@ def test_9_a_large_screen_is_read_from_three_metres_and_has_no_controls_until_es
     expect(page.locator("#controls").get_by_text("Whole run")).to_be_visible()
 
 
+@pytest.mark.parametrize("size", first([(1920, 1080), (3840, 2160)], 1))
+def test_9_a_large_screen_shows_all_plots_however_much_is_wrong_as_nobody_scrolls_it(
+    site: Site, page: Page, size: tuple[int, int]
+) -> None:
+    run, (width, height) = site.new_run(), size
+    site.play(run, 0, 2)
+    site.play(run, 20, 22)  # those between are missing: a counter, and a tile of the run
+    page.set_viewport_size({"width": width, "height": height})
+    open_page(page, f"/?run={run.run}&rotate=600")
+    until_drawn(page, "ht01", run, 21)
+    expect(page.locator("#tiles .tile.bad")).to_contain_text("missing")
+    strip, tops = page.locator("#strip"), "[...each.children].map(its => Math.round(its.getBoundingClientRect().top))"
+    assert len(set(strip.evaluate(f"each => {tops}"))) == 1, "the counters stand beside the numbers"
+    # As long as one of Kafka's; beside the parts that the page writes: it would write them anew.
+    banner = f"""'<div id="banners"><div class="banner bad">{"Kafka lets nobody in from here: " * 9}</div></div>'"""
+    page.evaluate(f"document.querySelector('header').insertAdjacentHTML('beforeend', {banner})")
+    page.evaluate("document.querySelector('#tiles .tile:not(.bad)').className = 'tile bad'")
+    page.wait_for_function("""() => document.documentElement.scrollHeight <= innerHeight
+        && [...document.querySelectorAll(".card")].every(each => each.getBoundingClientRect().bottom <= innerHeight)""")
+
+
 def test_32_keyboard_alone_reaches_everything(site: Site, page: Page) -> None:
     run = site.new_run()
     site.play(run, 0, 2)

@@ -34,6 +34,19 @@ def test_a_peak_that_moved_is_told_with_how_far_and_since_when(by: float, within
     assert finding.error < 0.05
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("at", [20, 22, 40])
+def test_one_that_moves_by_much_before_much_is_known_is_told_as_far_as_it_moved(at: int, seed: int) -> None:
+    rng, test = np.random.default_rng(seed), MeanTest(np.array([0.05]), LIMIT)
+    for spill in range(120):
+        values = rng.normal(25.5 - 0.5 * (spill >= at), 0.12, rng.poisson(7))
+        test.add(spill, np.array([len(values)]), *(np.array([(values**n).sum()]) for n in (1, 2)))
+    (finding,) = test.findings.values()
+    assert finding.told <= at + 5
+    assert finding.begin.first == at, "a sum that began before is none of the change"
+    assert abs(finding.by + 0.5) < 4 * finding.error
+
+
 def test_what_has_not_moved_is_not_told() -> None:
     test = told(0, spills=4000)
     assert (test.findings, test.past) == ({}, [])

@@ -96,6 +96,7 @@ def test_the_rate_falls_while_a_spill_is_overdue_and_is_that_of_the_whole_run_in
     assert "Rate, 1/s 0.39" in text_of(strip(shown))
     assert "Rate, 1/s 0.28" in text_of(strip(replace(shown, waited_s=23.0)))
     assert "Rate, 1/s 0.00" in text_of(strip(replace(shown, waited_s=61.0)))
+    assert "Rate, 1/s ?" in text_of(strip(replace(shown, waited_s=None)))
     assert "Rate, 1/s 0.39" in text_of(strip(replace(shown, spills=shown.spills.rows(slice(4, 5)))))
 
 

@@ -214,12 +214,15 @@ def test_a_file_of_limits_that_is_wrong_says_where_and_what_it_said_before_holds
         ("[physics]\nmatter = 0.1\n", "physics.matter"),
         ("[physics]\nmatters = 1.5\n", "physics.matters"),
         ("[physics]\nmatters = nan\n", "physics.matters"),
-        ("[physics.plots.ht99]\n", "ht99, which is no plot"),
+        ("[physics.plots.ht99]\n", "physics.plots.ht99 (line 1) is no plot"),
+        ("", "says nothing of any run type"),
+        ("# All of it will come.\n", "says nothing of any run type"),
         ("physics = 3\n", "physics"),
     ):
         path.write_text(text)
         file.look()
         assert told in file.problem, text
+        assert file.told.endswith("what it said before holds")
         assert file.of("physics") == TypeLimits(matters=0.1)
         with pytest.raises(UsageError, match=r"limits\.toml"):
             read_limits(path)
@@ -228,7 +231,7 @@ def test_a_file_of_limits_that_is_wrong_says_where_and_what_it_said_before_holds
     assert "cannot be read" in file.problem
     path.write_text("[cosmics]\n")
     file.look()
-    assert not file.problem
+    assert not file.told
     assert file.of("physics").only_warns
 
 
@@ -468,6 +471,7 @@ def test_no_file_of_limits_stops_the_page_or_fills_it(tmp_path: Path) -> None:
     path.write_text(f"[physics]\nmatters = {'1' * 5000}\n")
     file.look()
     assert "is no TOML" in file.problem
+    assert file.told.endswith("the same limits hold for every type")
     path.write_text("".join(f"[{'t' * 500}{number}]\nmatters = 7\n" for number in range(2000)))
     file.look()
     assert "and 1,997 more" in file.problem

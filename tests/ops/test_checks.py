@@ -323,3 +323,11 @@ def test_a_run_is_compared_with_the_one_that_is_pinned_for_its_type(broken: Live
     assert json.loads(spilldeck_here("references", "pinned", "--json", env=broken.env).stdout) == {}
     again = assert_one_sentence(spilldeck_here("references", "unpin", run_type, env=broken.env), 2)
     assert "no reference is pinned" in again
+    flagged = spilldeck_here("flags", "set", str(RUN), "bad", "--reason", "a slab is silent", env=broken.env)
+    assert flagged.returncode == 0, flagged.stderr
+    anyhow = spilldeck_here("references", "pin", str(RUN), env=broken.env)
+    assert anyhow.returncode == 0, "who pins it may have a reason"
+    assert anyhow.stderr == f"run {RUN} is none that would be chosen: flagged bad: a slab is silent\n"
+    assert spilldeck_here("references", "unpin", run_type, env=broken.env).returncode == 0
+    (flag,) = json.loads(spilldeck_here("flags", "list", str(RUN), "--json", env=broken.env).stdout)["flags"]
+    assert spilldeck_here("flags", "withdraw", str(RUN), flag["id"], env=broken.env).returncode == 0

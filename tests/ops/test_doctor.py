@@ -217,6 +217,15 @@ def _directory(shift: Shift) -> None:
     shift.set(keeper__archive=shift.directory / "file" / "archive")
 
 
+def _limits(shift: Shift) -> None:
+    (shift.directory / "limits.toml").write_text("[physics]\nmatters = 5\n")
+    shift.set(checks__limits=shift.directory / "limits.toml")
+
+
+def _no_rules(shift: Shift) -> None:
+    shift.set(checks__good_spills=shift.directory / "nowhere.toml")
+
+
 def _secret(shift: Shift) -> None:
     access = shift.directory / "access"
     access.mkdir()
@@ -485,6 +494,8 @@ def _of_run(since_s: float, control: Mapping[str, Control]) -> RunBook:
 MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
     ("settings.wrong", _settings_wrong, "kafka.partitions"),
     ("settings.directory", _directory, "keeper.archive"),
+    ("settings.file", _limits, "physics.matters (line 2) is 5: it must be at most 1"),
+    ("settings.file", _no_rules, "nowhere.toml cannot be read"),
     ("settings.secret", _secret, "access/key"),
     ("settings.secret", _secret_in_file, "spilldeck.toml"),
     ("kafka.away", _kafka_away, "no Kafka answers at 127.0.0.1:"),
@@ -526,6 +537,18 @@ MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
     ("doctor.late", _hangs, "slow: no answer within"),
     ("doctor.late", _slow_page, "answers, and what it shows was not made within 0.4 s"),
 )
+
+
+@pytest.mark.parametrize(("behind", "is_well"), [(3, True), (1000, False)])
+def test_while_spills_come_a_page_that_follows_them_is_well_and_one_that_stands_is_not(
+    shift: Shift, behind: int, is_well: bool
+) -> None:
+    spills = iter(range(100, 100_000))
+    shift.patch.setattr(page, "_now", lambda _: {"run": RUN, "spills": next(spills)})
+    shift.patch.setattr(page, "_ask", lambda _: {"shows": {"run": RUN, "spills": next(spills) - behind}})
+    shift.patch.setattr(page, "CATCHES_UP_S", 1.0)
+    found = list(page.SHOWN.look(Site(deep=False, settings=shift.settings)))
+    assert [each.is_wrong for each in found] == [not is_well]
 
 
 @pytest.mark.parametrize(("trouble", "make", "words"), MADE, ids=[f"{t}-{m.__name__}" for t, m, _ in MADE])

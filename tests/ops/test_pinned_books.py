@@ -232,6 +232,8 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("--book", "pipe"), "cannot be read: it is no regular file"),
         (("--book", "huge"), "is longer than 64 MiB"),
         (("--book", "cut.json"), "cut.json is no book of process --out (JSONDecodeError"),
+        (("--book", "good.json", "--type", "p" * 41), "is no type of a run: at most 40 characters"),
+        (("--book", "good.json", "--type", "a\nb"), r"'a\nb' is no type of a run"),
         (("--book", "older.json"), "does not say of which type its run is: name it, --type TYPE"),
     ],
 )

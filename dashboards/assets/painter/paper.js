@@ -5,6 +5,7 @@ Object.assign(window.painter, (function () {
   const TICK_PX = 5, LINE_PX = 1, PAD_PX = 12, GAP = 0.2, MIDDLE = 0.35, CAPITAL = 0.7, LINE = 1.3;
   const ANGLES = [0, 30, 90], BESIDE_PX = 2;
   const BAR = { x: 1.02, pad: 10 };
+  const ABOVE_PX = 8; // that are free below the lines above a plot
   const FAR = 10; // lengths of an axis
   const TIMES = 5; // that room is made for words which are longer than was thought
 
@@ -40,7 +41,7 @@ Object.assign(window.painter, (function () {
     for (const tick of across.ticks) tick.box = boxBelow(tick, across, area);
     for (const tick of up.ticks) tick.box = boxBeside(tick, up, area);
     if (across.title) across.title.at = titleBelow(across, layout.xaxis, area, height);
-    if (up.title) up.title.at = titleBeside(up, layout.yaxis, area);
+    if (up.title) up.title.at = titleBeside(up, layout.yaxis, area, paper);
     return { paper, area, across, up };
   };
   // From values to pixels. A line goes to what has no place on a logarithmic axis, too: as far below as plotly has it go.
@@ -95,9 +96,10 @@ Object.assign(window.painter, (function () {
     const shifts = axis.ticks.map(tick => (meets(at(first), tick.box, BESIDE_PX) ? tick.box.bottom - at(first).top + BESIDE_PX : 0));
     return { x, y: first + Math.min(spare, Math.max(0, ...shifts)) };
   };
-  const titleBeside = (axis, { title: { standoff, font: { size } } }, area) => {
+  const titleBeside = (axis, { title: { standoff, font: { size } } }, area, paper) => {
     const { words } = axis.title, depth = area.x - Math.min(area.x, ...axis.ticks.map(tick => tick.box.left));
-    const lines = words.lines.length - 1, y = area.y + area.height / 2;
+    // One that is longer than there is room goes on below: above stands what the plot is of.
+    const lines = words.lines.length - 1, y = Math.max(area.y + area.height / 2, paper.y - ABOVE_PX + words.width / 2);
     const usual = standoff === undefined ? 10 + 2 * size : depth + standoff + size * (MIDDLE + lines * LINE);
     const at = x => ({ left: x - words.above, right: x + words.below, top: y - words.width / 2, bottom: y + words.width / 2 });
     const first = area.x - usual, spare = at(first).left, gap = standoff === undefined ? BESIDE_PX : 0;
