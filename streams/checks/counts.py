@@ -289,8 +289,11 @@ class CountTest(Found[Finding]):
         """Return what an alarm says, with the spill at which it began: the maximum of the likelihood."""
         spills, (counts, exposure) = self._memory.of(alarm.column)
         expected = exposure * self._counts[alarm.column] / self._exposure[alarm.column]
-        since = spills >= alarm.began
-        factor = max(counts[since].sum() / max(expected[since].sum(), _LEAST), _SILENT)
+        # The sum may have begun before the change: see `MeanTest._finding`.
+        n, there = (np.cumsum(each[::-1])[::-1] for each in (counts, expected))
+        factors = np.maximum(n / np.maximum(there, _LEAST), _SILENT)
+        is_such = (factors < 1) == (self._changes[alarm.change].factor < 1)
+        factor = factors[np.argmax(np.where(is_such, n * np.log(factors) - there * (factors - 1), 0.0))]
         scatter = max(self._squares[alarm.column] / self._expected[alarm.column], 1.0)
         evidence = (counts * np.log(factor) - expected * (factor - 1)) / scatter
         begin = begin_of(spills, evidence)

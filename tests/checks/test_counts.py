@@ -64,6 +64,20 @@ def test_a_channel_that_changes_is_named_with_its_first_spill(
     assert finding.factor == pytest.approx(factor, rel=0.5)
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("factor", [0, 3])
+def test_one_that_changes_before_much_is_known_is_told_since_its_first_spill(factor: float, seed: int) -> None:
+    at = SETTLING - 1
+
+    def change(spill: int, rates: F8) -> None:
+        rates[3] *= factor if spill >= at else 1
+
+    finding = only(told([20] * 12, change, spills=120, seed=seed))
+    assert abs(finding.begin.first - at) <= 1, "a sum that began before is none of the change"
+    assert finding.begin.latest - finding.begin.earliest <= 2
+    assert finding.factor == pytest.approx(factor, abs=0.1 * (1 + factor))
+
+
 @pytest.mark.parametrize("channels", [3, 4, 8])
 @pytest.mark.parametrize("factor", [0, 0.3, 5, 1000])
 def test_a_channel_with_a_large_share_makes_no_other_look_changed(channels: int, factor: float) -> None:
