@@ -86,7 +86,10 @@ def _app(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    # By itself the library writes to standard output, where a program reads what was asked for.
+    from streams.log import log_to_stderr  # noqa: PLC0415 - takes as long as all else here, and completion needs none
+
+    log_to_stderr()
 
 
 app.command()(demo.demo)

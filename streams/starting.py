@@ -19,9 +19,14 @@ def begin_if_watched(part: str, settings: Settings, health: Health) -> None:
         serve(settings, health)
 
 
+def log_as_set(settings: Settings) -> None:
+    """Log as the settings say."""
+    log_to_stderr(as_json=settings.log.format is LogFormat.JSON)
+
+
 def begin_log(part: str, settings: Settings) -> None:
     """Log as the settings say, and first that a part starts: nobody need guess which settings it found."""
-    log_to_stderr(as_json=settings.log.format is LogFormat.JSON)
+    log_as_set(settings)
     _log.info(
         f"the {part} starts",
         version=__version__,

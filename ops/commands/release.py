@@ -132,10 +132,8 @@ def follow() -> None:
     from ops.releases.follow import be_behind_live
     from ops.releases.follow import follow as answer
     from ops.topics import with_partitions_there
-    from streams.log import log_to_stderr
     from streams.settings import load_settings
 
-    log_to_stderr()  # what is said on standard output is an answer
     settings = with_partitions_there(load_settings())
     be_behind_live(settings.kafka.partitions)
     answer(settings, sys.stdin, sys.stdout)

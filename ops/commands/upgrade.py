@@ -27,10 +27,8 @@ def upgrade(
 
     from ops.upgrade.found import Verdict
     from streams.kafka import topic_spans
-    from streams.log import log_to_stderr
     from streams.topics import Topics
 
-    log_to_stderr()
     with servers() as (settings, redis):
         topic_spans(settings, Topics.of(settings).raw)  # says so in a sentence if there is none
         found = asyncio.run(_go(settings, redis, do=do))

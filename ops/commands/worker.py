@@ -17,9 +17,11 @@ def worker(
     from streams.kept_schemas import KeptSchemas
     from streams.moving import start_patiently
     from streams.settings import load_settings
+    from streams.starting import log_as_set
 
     overrides: dict[str, Any] = {} if session is None else {"session": session}
     settings = load_settings(**overrides)
+    log_as_set(settings)
     tables = experiment().tables  # before anything is begun: it may not be had
 
     def begin() -> None:
@@ -56,9 +58,10 @@ def keeper() -> None:
     from streams.books.connect import check_redis, connect
     from streams.health.server import serve
     from streams.settings import load_settings
-    from streams.starting import begin_log
+    from streams.starting import begin_log, log_as_set
 
     settings = load_settings()
+    log_as_set(settings)
     export = None
     if settings.keeper.products is not None:
         with needs_export():

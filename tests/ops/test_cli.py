@@ -12,13 +12,19 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from redis import Redis
 
 from ops.stack import free_port
 from ops.stack import redis as redis_server
+from ops.topics import ensure_topics
 from streams import __version__
-from tests.conftest import PROJECT
+from streams.settings import Settings
+from streams.topics import Topics
+from tests.conftest import PROJECT, WAIT_S
+from tests.kafka import reached
 from tests.ops.conftest import Spilldeck, assert_one_sentence
+from tests.servers import environment
 
 NOBODY = "127.0.0.1:1"
 """Nobody listens on port 1."""
@@ -139,6 +145,17 @@ def test_what_listens_and_is_no_kafka_is_not_taken_for_nobody(spilldeck_here: Sp
         env = {"SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{other.getsockname()[1]}"}
         line = assert_one_sentence(spilldeck_here("topics", "plan", env=env), 3)
     assert "does not answer as a Kafka without TLS and passwords does" in line
+
+
+@pytest.mark.servers
+def test_what_is_logged_is_none_of_what_a_program_reads(settings: Settings, spilldeck_here: Spilldeck) -> None:
+    ensure_topics(settings)
+    producer = Producer(reached(settings))
+    producer.produce(Topics.of(settings).quality, b"no action")
+    assert producer.flush(WAIT_S) == 0
+    done = spilldeck_here("references", "pinned", "--json", env=environment(settings))
+    assert json.loads(done.stdout) == {}
+    assert "an action cannot be read" in done.stderr
 
 
 @pytest.mark.servers

@@ -1,5 +1,6 @@
 """spilldeck worker: with the settings that a site may choose, and what it says while its servers are away."""
 
+import json
 import os
 import subprocess
 import sys
@@ -78,6 +79,25 @@ def test_a_worker_that_moves_while_redis_is_away_begins_when_it_is_there(
         finally:
             worker.terminate()
     server.end()
+
+
+def test_a_worker_logs_as_the_settings_say_from_its_first_line(settings: Settings, tmp_path: Path) -> None:
+    """Of Redis it says what is wrong before it begins."""
+    port = free_port()
+    server, log = redis.start(tmp_path, port, keep=False), tmp_path / "worker-0.log"
+    until(lambda: redis.answers(port, 1.0))
+    own = settings.model_copy(update={"redis": RedisSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0"))})
+    with connect(own) as asking:
+        asking.config_set("appendonly", "no")
+    workers = Workers(own, tmp_path, {"SPILLDECK_LOG__FORMAT": "json"})
+    workers.start()
+    try:
+        until(lambda: "the worker starts" in log.read_text(), log.read_text)
+    finally:
+        workers.stop()
+        server.end()
+    said = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+    assert said[:2] == ["what Redis holds is not safe", "the worker starts"]
 
 
 @pytest.mark.nightly
