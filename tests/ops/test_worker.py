@@ -92,7 +92,7 @@ def test_a_worker_logs_as_the_settings_say_from_its_first_line(settings: Setting
     workers = Workers(own, tmp_path, {"SPILLDECK_LOG__FORMAT": "json"})
     workers.start()
     try:
-        until(lambda: "the worker starts" in log.read_text(), log.read_text)
+        until(lambda: log.exists() and "the worker starts" in log.read_text(), log.read_text)
     finally:
         workers.stop()
         server.end()
