@@ -32,6 +32,7 @@ from streams.experiment import Simulation, simulator
 from streams.kafka import topic_spans
 from streams.process import RunResult, process
 from streams.settings import Settings, load_settings
+from streams.told import told_later
 from streams.topics import Topics
 
 WORKERS = 2
@@ -61,7 +62,7 @@ class Part:
 
     def start(self) -> None:
         """Start it; it ends when we do, however we end."""
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, told_later():
             self.process = subprocess.Popen(  # noqa: S603 - our own command
                 self.command,
                 env=self.environment,

@@ -157,10 +157,12 @@ class Replicated(_Servers):
         with super().hung(*ports):
             yield
 
-    @property
-    def holding(self) -> list[int]:
-        """Those that hold keys."""
-        return [self.master, self.replica]
+    def as_at_a_site(self) -> None:
+        """Have them lose nothing that sites would not: else all that runs on them says that they may."""
+        for port in (self.master, self.replica):
+            client(port).config_set("appendonly", "yes")
+            client(port).config_set("min-replicas-to-write", 1)
+            client(port).config_set("min-replicas-max-lag", PATIENT_MS // 1000)
 
     def states(self) -> list[dict[str, Any]]:
         """Return what the sentinels say of the master."""
@@ -246,10 +248,10 @@ class Cluster(_Servers):
             if self._processes[port].runs:
                 until(partial(ask, port, "CONFIG", "SET", "cluster-node-timeout", down_ms))
 
-    @property
-    def holding(self) -> list[int]:
-        """Those that hold keys."""
-        return self.nodes
+    def as_at_a_site(self) -> None:
+        """Have them keep what they hold, as at a site."""
+        for port in self.nodes:
+            client(port).config_set("appendonly", "yes")
 
     @property
     def masters(self) -> list[int]:

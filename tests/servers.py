@@ -12,10 +12,12 @@ from pydantic import SecretStr
 
 from ops.stack import LocalStack, free_port
 from streams.settings import RedisSettings, Settings, load_settings
-from tests.redis_servers import Cluster, Replicated, client
+from tests.redis_servers import Cluster, Replicated
 
 KIND = os.environ.get("SERVERS", "")
 """Which servers the tests share: `secured`, with TLS; a Redis by `sentinel`, or a `cluster`; else a local stack."""
+_ALWAYS = {"kafka": {"partitions", "replication"}, "redis": set[str]()}
+"""Settings that a process is always given: others of before may be in its environment."""
 _GROUPS: dict[str, type[Replicated | Cluster]] = {"sentinel": Replicated, "cluster": Cluster}
 _running: list[Replicated | Cluster] = []
 """The Redis of those kinds, while it runs."""
@@ -29,8 +31,7 @@ def shared_stack(directory: Path) -> Iterator[LocalStack]:
         if KIND in _GROUPS:
             _running.append(_GROUPS[KIND](directory))
             until_end.callback(lambda: _running.pop().end())
-            for port in _running[0].holding:
-                client(port).config_set("appendonly", "yes")  # as sites have it: else the page says that it is not safe
+            _running[0].as_at_a_site()
         yield until_end.enter_context(LocalStack(directory, free_port(), free_port(), secure=KIND == "secured"))
 
 
@@ -60,7 +61,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return {
         f"SPILLDECK_{section.upper()}__{name.upper()}": _plain(value)
         for section in ("kafka", "redis")
-        for name in sorted(getattr(settings, section).model_fields_set)
+        for name in sorted(getattr(settings, section).model_fields_set | _ALWAYS[section])
         if (value := getattr(getattr(settings, section), name)) is not None
     }
 

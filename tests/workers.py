@@ -16,14 +16,18 @@ END_S = 60.0
 
 
 class Workers:
-    """Worker processes that share a session."""
+    """Worker processes that share a session.
 
-    def __init__(self, settings: Settings, logs: Path, environment: Mapping[str, str] = MappingProxyType({})) -> None:
-        self._environment = os.environ | {
-            **of_servers(settings),
-            "SPILLDECK_BOOKS__BATCH_SPILLS": str(settings.books.batch_spills),
-            **environment,
-        }
+    Without settings the environment alone says which servers are theirs, as where secrets are in files.
+    """
+
+    def __init__(
+        self, settings: Settings | None, logs: Path, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self._environment = os.environ | environment
+        if settings is not None:
+            books = {"SPILLDECK_BOOKS__BATCH_SPILLS": str(settings.books.batch_spills)}
+            self._environment = os.environ | of_servers(settings) | books | environment
         self._logs = logs
         self.running: list[Begun | subprocess.Popen[bytes]] = []
 

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 from streams.agents.faust_private import leave
 from streams.moving import WITNESS
 from streams.settings import Settings
+from streams.told import TOLD, told_later
 from streams.topics import workers_group
 
 _log = structlog.get_logger(__name__)
@@ -34,7 +35,8 @@ def witnessed(settings: Settings) -> Callable[[str], None]:
     It must be called before there is a second thread.
     """
     worker, (read, write) = os.getpid(), os.pipe()
-    child = os.fork()
+    with told_later():
+        child = os.fork()
     if child == 0:
         # Its parent is not the worker, which would have to wait for its end, and so would the program of another
         # release that it becomes.
@@ -57,7 +59,7 @@ def witnessed(settings: Settings) -> Callable[[str], None]:
 
 def _watch(settings: Settings, read: int, worker: int) -> None:
     # What a terminal or a supervisor tells all processes of a worker is not for this one: it is needed then.
-    for told in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for told in TOLD:
         signal.signal(told, signal.SIG_IGN)
     with suppress(AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_NAME, WITNESS.encode())

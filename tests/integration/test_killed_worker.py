@@ -130,6 +130,29 @@ os._exit(0)
 """
 
 
+TOLD_TO_END = """
+import os, signal
+from streams.agents.witness import witnessed
+from streams.settings import load_settings
+
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+worker = os.getpid()
+os.register_at_fork(before=lambda: os.getpid() == worker and os.kill(worker, signal.SIGTERM))
+try:
+    witnessed(load_settings())
+except KeyboardInterrupt:
+    os._exit(7)
+os._exit(0)
+"""
+
+
+def test_one_that_is_told_to_end_while_its_witness_is_made_ends() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD_TO_END], capture_output=True, text=True, timeout=GONE_S, check=False
+    )
+    assert (done.returncode, done.stderr) == (7, "")
+
+
 def test_where_kafka_does_not_answer_it_is_said_and_nobody_is_left() -> None:
     env = os.environ | {"SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"}
     # It waits for all who could say something.

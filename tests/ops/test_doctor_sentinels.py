@@ -13,6 +13,7 @@ from ops.doctor.host import SETTINGS
 from ops.doctor.servers import REDIS, SENTINELS
 from ops.doctor.troubles import BY_ID
 from ops.stack import free_port
+from streams.settings import load_settings
 from tests.redis_servers import NAME, WAIT_S, Replicated, client, sentinel, until
 from tests.servers import environment
 
@@ -40,9 +41,7 @@ class Shift:
 @pytest.fixture(scope="module")
 def group(servers_can_be_had: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicated]:
     group = Replicated(tmp_path_factory.mktemp("sentinels"))
-    for port in (group.master, group.replica):
-        client(port).config_set("appendonly", "yes")
-        client(port).config_set("min-replicas-to-write", 1)
+    group.as_at_a_site()
     yield group
     group.end()
 
@@ -50,7 +49,7 @@ def group(servers_can_be_had: None, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def shift(group: Replicated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Shift]:
     monkeypatch.chdir(tmp_path)
-    for name, value in environment(group.settings("test")).items():
+    for name, value in environment(load_settings(redis=group.settings("test"))).items():
         monkeypatch.setenv(name, value)
     for name in ("producer__journals", "dashboard__references", "access__directory", "releases__directory"):
         monkeypatch.setenv(f"SPILLDECK_{name.upper()}", str(tmp_path / name))

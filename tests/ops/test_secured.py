@@ -149,7 +149,7 @@ def test_a_spill_goes_its_whole_way_by_a_user_with_no_more_rights_than_needed(
     settings = of_user(site, "worker")
     env = site.file(settings, "worker")
     assert spilldeck_here("topics", "apply", env=env).returncode == 0
-    workers = Workers(settings, tmp_path, env)
+    workers = Workers(None, tmp_path, env)
     workers.start()
     try:
         with SpillProducer(settings) as sender:
