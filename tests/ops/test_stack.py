@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -101,6 +102,15 @@ def test_servers_listen_on_this_machine_alone(stack: LocalStack) -> None:
 
 
 @pytest.mark.servers
+@pytest.mark.parametrize("keep", [True, False])
+def test_what_was_started_is_deaf_to_nothing_that_ends_it(tmp_path: Path, keep: bool) -> None:
+    process = processes.start("sleeper", ["sleep", "60"], tmp_path, free_port(), keep=keep)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        (blocked,) = re.findall(r"SigBlk:\s+(\w+)", Path(f"/proc/{process.pid}/status").read_text())
+        assert not int(blocked, 16) & 1 << (number - 1)
+    process.end()
+
+
 def test_up_at_another_port_than_it_runs_at_says_so(stack: LocalStack) -> None:
     with pytest.raises(ServerError, match=rf"redis runs at port {stack.redis_port} .* spilldeck down"):
         LocalStack(stack.directory, stack.kafka_port, free_port()).start(keep=True)
