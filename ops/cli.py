@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -50,6 +51,8 @@ from streams.errors import SpilldeckError, UsageError
 
 INTERRUPTED = 130
 """What a shell expects of a command that Ctrl-C ended."""
+AGAIN_S = 0.05
+"""What Python called by itself has come to its end within it."""
 
 
 def _show_version(is_asked: bool) -> None:
@@ -137,6 +140,7 @@ def main() -> None:
     # What Ctrl-C cleans up, `kill` does too; also where a shell started us in the background, deaf to Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    sys.unraisablehook = _tell_again
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # whatever the locale says: units and names are not all ASCII
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -164,6 +168,16 @@ def main() -> None:
     if status == INTERRUPTED:
         _end_interrupted()
     sys.exit(status)
+
+
+def _tell_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Have what told us to end do so again where nothing heard of it: in what Python calls by itself, as __del__."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), signal.SIGINT))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _end_interrupted() -> NoReturn:

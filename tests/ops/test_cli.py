@@ -47,6 +47,30 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+TOLD_WHERE_NOBODY_HEARS = """
+import os, signal, time
+from ops import cli
+
+class Gone:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+def command(standalone_mode):
+    Gone()
+    time.sleep(60)
+
+cli.app = command
+cli.main()
+"""
+
+
+def test_what_tells_a_command_to_end_is_not_lost() -> None:
+    words = [sys.executable, "-c", TOLD_WHERE_NOBODY_HEARS]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 @pytest.mark.parametrize("arguments", [["nosuch"], ["topics", "nosuch"], ["up", "--nosuch"], ["process"]])
 def test_wrong_use_ends_with_status_2_and_no_traceback(spilldeck: Spilldeck, arguments: list[str]) -> None:
     done = spilldeck(*arguments)
