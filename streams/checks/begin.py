@@ -80,6 +80,11 @@ class Memory:
             its[self._spills >= since, column] = np.nan
 
 
+def from_each(values: F8) -> F8:
+    """Return (spills,) the sum from each spill on."""
+    return np.cumsum(values[::-1])[::-1]
+
+
 def begin_of(spills: I8, evidence: F8) -> Begin:
     """Return when a change began.
 
@@ -88,9 +93,9 @@ def begin_of(spills: I8, evidence: F8) -> Begin:
     spills
         (spills,) their numbers.
     evidence
-        (spills,) how much likelier each is after the change than before: logarithm of the ratio.
+        (spills,) how much likelier all from each spill on is if the change began there, of the size that explains best
+        what came then, than if there was none: logarithm of the ratio. So begin and size are found together.
     """
-    from_here = np.cumsum(evidence[::-1])[::-1]
-    first = int(np.argmax(from_here))
-    near = np.flatnonzero(from_here >= from_here[first] - WITHIN)
+    first = int(np.argmax(evidence))
+    near = np.flatnonzero(evidence >= evidence[first] - WITHIN)
     return Begin(int(spills[first]), int(spills[near[0]]), int(spills[near[-1]]))

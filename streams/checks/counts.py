@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from schemas.columns import F8, I8, Bools
-from streams.checks.begin import LATER, MUCH_LATER, Begin, Memory, begin_of
+from streams.checks.begin import LATER, MUCH_LATER, Begin, Memory, begin_of, from_each
 from streams.checks.cusum import Alarm, Cusum, Found
 
 SETTLING = 20
@@ -289,14 +289,11 @@ class CountTest(Found[Finding]):
         """Return what an alarm says, with the spill at which it began: the maximum of the likelihood."""
         spills, (counts, exposure) = self._memory.of(alarm.column)
         expected = exposure * self._counts[alarm.column] / self._exposure[alarm.column]
-        # The sum may have begun before the change: see `MeanTest._finding`.
-        n, there = (np.cumsum(each[::-1])[::-1] for each in (counts, expected))
+        n, there = from_each(counts), from_each(expected)
         factors = np.maximum(n / np.maximum(there, _LEAST), _SILENT)
         is_such = (factors < 1) == (self._changes[alarm.change].factor < 1)
-        factor = factors[np.argmax(np.where(is_such, n * np.log(factors) - there * (factors - 1), 0.0))]
         scatter = max(self._squares[alarm.column] / self._expected[alarm.column], 1.0)
-        evidence = (counts * np.log(factor) - expected * (factor - 1)) / scatter
-        begin = begin_of(spills, evidence)
+        begin = begin_of(spills, np.where(is_such, n * np.log(factors) - there * (factors - 1), 0.0) / scatter)
         since = spills >= begin.first
         counted, before = counts[since].sum(), expected[since].sum()
         return Finding(

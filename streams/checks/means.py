@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.columns import F8, I8, Bools
-from streams.checks.begin import LATER, Begin, Memory, begin_of
+from streams.checks.begin import LATER, Begin, Memory, begin_of, from_each
 from streams.checks.counts import SETTLING
 from streams.checks.cusum import Alarm, Cusum, Found
 
@@ -98,12 +98,9 @@ class MeanTest(Found[Moved]):
         column = alarm.column
         mean, variance = self._means()[column], self._variances()[column]
         spills, (entries, total, _) = self._memory.of(column)
-        # The sum may have begun before the change, and all since then would be a smaller one: so begin and size of what
-        # explains best what came are found together.
-        off, many = (np.cumsum(each[::-1])[::-1] for each in (total - entries * mean, entries))
+        off, many = from_each(total - entries * mean), from_each(entries)
         shifts = _ratio(off, many, (many > 0) & (off * self._shifts[alarm.change, column] > 0))
-        shift = shifts[np.argmax(off * shifts)]
-        begin = begin_of(spills, (shift * (total - entries * mean) - entries * shift**2 / 2) / variance)
+        begin = begin_of(spills, off * shifts / (2 * variance))
         since = spills >= begin.first
         counted = entries[since].sum()
         return Moved(
