@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from streams.errors import ServerError
-from streams.told import tell_me, told_later
+from streams.told import told_later
 
 STOP_S = 20.0
 """A broker writes out its logs within it; what has not ended then is killed."""
@@ -27,10 +27,9 @@ _LIBC = ctypes.CDLL(None)  # loaded here: a child between fork and exec must not
 def die_with_parent() -> None:
     """Have the kernel end this process when its parent dies, however it dies.
 
-    For ``preexec_fn``, in a block of `told_later`; Linux alone.
+    For ``preexec_fn``, in a block of `told_later`, as that forks in Python; Linux alone.
     """
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    tell_me()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def start(name: str, command: Sequence[str | Path], directory: Path, port: int, 
                 stderr=log,
                 start_new_session=True,
                 umask=OWN,
-                preexec_fn=tell_me if keep else die_with_parent,  # noqa: PLW1509 - a system call, nothing that locks
+                preexec_fn=None if keep else die_with_parent,  # noqa: PLW1509 - a system call, nothing that locks
             )
         except OSError as error:
             raise ServerError(f"{name} cannot be started: {command[0]}: {error.strerror}") from error

@@ -131,13 +131,20 @@ os._exit(0)
 
 
 TOLD_TO_END = """
-import os, signal
+import os, signal, threading, time
 from streams.agents.witness import witnessed
 from streams.settings import load_settings
 
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+threading.Thread(target=threading.Event().wait, daemon=True).start()  # which takes signals that another blocks
 worker = os.getpid()
-os.register_at_fork(before=lambda: os.getpid() == worker and os.kill(worker, signal.SIGTERM))
+
+def tell():
+    if os.getpid() == worker:
+        os.kill(worker, signal.SIGTERM)
+        time.sleep(0.2)  # until the thread has taken it
+
+os.register_at_fork(before=tell)
 try:
     witnessed(load_settings())
 except KeyboardInterrupt:
