@@ -117,7 +117,6 @@ def test_the_page_shows_what_was_added(
     settings, port = settings_on(stack), free_port()
     ensure_topics(settings)
     changes = environment(settings) | {
-        "SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix,
         "SPILLDECK_DASHBOARD__PORT": str(port),
         "SPILLDECK_EXPERIMENT": "mybeam",
     }

@@ -45,8 +45,6 @@ class Alarm:
     column: int
     change: int
     """Which of the changes that are looked for told it."""
-    began: int
-    """The spill from which on the evidence mounted."""
     told: int
     """The spill at which it came to the threshold."""
 
@@ -155,4 +153,4 @@ class Cusum:
         # Of several that reach it at once, the one that mounted fastest explains it best.
         change = int(np.argmax(np.where(self.sums[:, column] >= self.limit, self._began[:, column], -1)))
         self.bad[column] = change
-        return Alarm(column=column, change=change, began=int(self._began[change, column]), told=spill)
+        return Alarm(column=column, change=change, told=spill)

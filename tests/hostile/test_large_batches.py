@@ -102,8 +102,7 @@ def test_a_batch_that_is_too_large_is_rejected_once_and_the_next_spill_counts_wh
     nothing = reader.runs()[NO_RUN]
     assert nothing.rejected == {"framing": len(batches)}
 
-    keys = {"SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix}
-    done = spilldeck("verify", str(RUN), env=environment(settings) | keys)
+    done = spilldeck("verify", str(RUN), env=environment(settings))
     assert f"run {RUN}: identical" in done.stdout, done.stderr
     with connect(settings) as redis:
         for key in redis.scan_iter(match=f"{settings.redis.key_prefix}:*"):

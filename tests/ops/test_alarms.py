@@ -46,7 +46,7 @@ from tests.begun import Begun
 from tests.books.test_alarms import new
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_decisions import done
-from tests.servers import environment as of_servers
+from tests.servers import environment
 from tests.stored import checkpoint
 from tests.wire import decode
 
@@ -70,10 +70,6 @@ def book(spills: int = SPILLS, run: int = RUN, fault: str = DEAD, of: int = SPIL
 def stored(settings: Settings, runs: Mapping[int, RunBook], **state: int) -> None:
     """Have runs in the books of which the last spill came just now."""
     checkpoint(settings, runs, produced_ms=time.time_ns() // 10**6, **state)
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    return of_servers(settings) | {"SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix}
 
 
 def until(what: Callable[[], Any]) -> Any:

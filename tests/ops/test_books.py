@@ -44,10 +44,7 @@ def redis(settings: Settings) -> Iterator[Redis]:
 
 @pytest.fixture
 def env(settings: Settings) -> dict[str, str]:
-    return environment(settings) | {
-        "SPILLDECK_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
-        "SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix,
-    }
+    return environment(settings)
 
 
 def whole(run: int, spills: int = 3) -> RunBook:

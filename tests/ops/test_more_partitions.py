@@ -69,9 +69,7 @@ def test_old_spills_stay_are_found_and_are_counted_once_when_partitions_are_adde
     runs = {run: small_run(run) for run in (BEFORE, BETWEEN, AFTER)}
     half = len(runs[BETWEEN]) // 2
     few, many = with_partitions(settings, NOW), with_partitions(settings, THEN)
-    here = {"SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix}
-
-    env = here | environment(few) | {"SPILLDECK_KAFKA__PARTITIONS": str(NOW)}
+    env = environment(few) | {"SPILLDECK_KAFKA__PARTITIONS": str(NOW)}
     assert spilldeck_here("topics", "apply", env=env).returncode == 0
     count(few, tmp_path, [*runs[BEFORE], *runs[BETWEEN][:half]])
     old = places(few)

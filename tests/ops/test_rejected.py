@@ -59,7 +59,7 @@ def rejected(settings: Settings, raw: RawSpill, **changes: object) -> RejectedSp
 @pytest.fixture
 def env(settings: Settings) -> dict[str, str]:
     ensure_topics(settings)
-    return environment(settings) | {"SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix}
+    return environment(settings)
 
 
 def listed(spilldeck: Spilldeck, env: dict[str, str], *options: str) -> list[dict[str, object]]:

@@ -148,7 +148,7 @@ def counting(settings: Settings, tmp_path: Path) -> Iterator[Counting]:
         workers.start()
         threads.append(threading.Thread(target=produce, args=[run]))
         threads[0].start()
-        return environment(settings) | {"SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix}
+        return environment(settings)
 
     yield begin
     stop.set()
@@ -511,7 +511,7 @@ def test_workers_move_one_by_one_and_back_and_every_spill_is_counted_once(
     shelf.use(NAME)
     ensure_topics(settings)
     workers, stop = Workers(settings, tmp_path), threading.Event()
-    env = environment(settings) | {"SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix} | releases.env
+    env = environment(settings) | releases.env
     records = list(SimulatedRun(run=RUN, spills=2000, mean_triggers=3, detectors=("tof",)).records())
     sent: list[RawSpill | RunControl] = []
 

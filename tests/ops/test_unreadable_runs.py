@@ -41,10 +41,7 @@ def store(settings: Settings) -> layout.Keys:
 
 @pytest.fixture
 def env(settings: Settings) -> dict[str, str]:
-    return environment(settings) | {
-        "SPILLDECK_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
-        "SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix,
-    }
+    return environment(settings)
 
 
 def test_a_run_that_cannot_be_read_is_said_beside_the_list_of_the_others(

@@ -105,7 +105,6 @@ def running(testbeam: None, stack: LocalStack, tmp_path_factory: pytest.TempPath
         environment(settings)
         | ENV
         | {
-            "SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix,
             "SPILLDECK_DASHBOARD__PORT": str(port),
             "SPILLDECK_PRODUCER__JOURNALS": str(directory),
         }

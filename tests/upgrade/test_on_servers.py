@@ -50,7 +50,6 @@ pytestmark = pytest.mark.servers
 def env(settings: Settings) -> dict[str, str]:
     """Return the settings as the environment gives them, to commands and to workers."""
     return environment(settings) | {
-        "SPILLDECK_REDIS__KEY_PREFIX": settings.redis.key_prefix,
         "SPILLDECK_BOOKS__WINDOWS_KEPT": str(WINDOWS_KEPT),
     }
 
