@@ -22,8 +22,9 @@ from schemas.columns import F8, I8
 from streams.books import situation
 from streams.books.book import new_histogram
 from streams.books.cells import Cells, same_bins
-from streams.books.issues import PLOT, known_of
+from streams.books.issues import known_of
 from streams.books.key_number import KeyNumber, what
+from streams.books.named import name_of_plot
 from streams.books.shapes import PlotVerdict, plot_verdict
 from streams.books.totals import Totals
 from streams.experiment import NOT_CALIBRATED, experiment
@@ -185,7 +186,7 @@ def _followed(plot: Plot, name: str) -> tuple[str, Callable[[Point], KeyNumber |
 
 def shown_verdict(view: View, name: str) -> PlotVerdict:
     """Return what is known of the shape of a plot as it is shown: in the part of the run, against what was chosen."""
-    verdict, issue = _verdict(view, name), known_of(view.known, f"{PLOT}{name}")
+    verdict, issue = _verdict(view, name), known_of(view.known, name_of_plot(name))
     return verdict if issue is None else replace(verdict, known=issue.words)
 
 

@@ -105,20 +105,19 @@
     const title = plot.querySelector(".gtitle b")?.textContent ?? "";
     return { png: url.slice(url.indexOf(",") + 1), title, file: plot.layout.meta.file };
   };
-  // What is bad and was acknowledged is marked as seen until it is over; its times and sizes go on meanwhile.
-  const GOES_ON = new RegExp([
-    /\d+ (s|min|h|days)\b|, as of spill \d+/, / since spill \d+( \(between \d+ and \d+\))?/, /\d+ of \d+ /, / \(× [^)]+\)/,
-    /: [\d,]+ hits?, where [\d,]+ were expected/, /by [-+]?[\d.]+ (± [\d.]+ )?/,
-  ].map(each => each.source).join("|"), "g");
+  // What is bad and was acknowledged is marked as seen until it is over, whatever is said of it meanwhile. A tile has the
+  // names of all that it tells of; a banner's time goes on.
   const seen = new Set();
   const bad = () => [...document.querySelectorAll(".badge.bad, .banner.bad, .tile.bad")];
-  const fault = told =>
-    told.matches(".badge") ? told.querySelector(".what").textContent : told.textContent.replace(GOES_ON, "");
+  const names = told =>
+    told.matches(".tile") ? JSON.parse(told.dataset.names)
+      : [told.matches(".badge") ? told.querySelector(".what").textContent : told.textContent.replace(/\d+ (s|min|h|days)\b/g, "")];
   const markSeen = () => {
-    const now = new Set(bad().map(fault));
+    const told = [...document.querySelectorAll(".badge.bad, .banner.bad, .tile")];
+    const now = new Set(told.flatMap(names));
     for (const each of seen) if (!now.has(each)) seen.delete(each);
-    for (const told of document.querySelectorAll(".badge, .banner, .tile")) {
-      told.classList.toggle("seen", told.matches(".bad") && seen.has(fault(told)));
+    for (const each of document.querySelectorAll(".badge, .banner, .tile")) {
+      each.classList.toggle("seen", each.matches(".bad") && names(each).every(name => seen.has(name)));
     }
     // A tab behind others tells, too: by its title and its icon.
     const loud = bad().some(told => !told.matches(".seen")), icon = document.querySelector("link[rel=icon]");
@@ -130,7 +129,7 @@
   };
   const actions = {
     acknowledge: () => {
-      for (const each of bad()) seen.add(fault(each));
+      for (const each of bad().flatMap(names)) seen.add(each);
       markSeen();
     },
     close: closeAll,

@@ -13,7 +13,7 @@ from dashboards.pages.links import log_button, to_page, to_page_with
 from schemas.records import NO_RUN
 from streams.books.advice import advice
 from streams.books.alarms import STEADY_MOST, UPSET_MOST, Alarm, Figures, New, by_priority, figures
-from streams.books.issues import PLOT
+from streams.books.named import PLOT
 from streams.experiment import experiment
 from streams.freshness import MARK, Freshness, Level
 from streams.words import several

@@ -58,8 +58,8 @@ def _asked(view: View, duty: Duty | None) -> Iterator[tuple[str, str, Callable[[
     yield "spills", "Spills came" if view.is_over else "Spills come", lambda: _spills(view)
     yield "processed", "Spills are processed as they come", lambda: _processed(view)
     yield "counted", "No more spills are missing or rejected than may be", lambda: _counted(view)
-    for name, (level, text) in detectors(view).items():
-        said = partial(_detector, view, level, text)
+    for name, of_it in detectors(view).items():
+        said = partial(_detector, view, of_it.level, of_it.text)
         yield f"detector {name}", f"{experiment().detectors[name].title}: as it should be", said
     yield "plots", "Plots are as in the reference, where there is enough data", lambda: _plots(view)
     yield "alarms", "All alarms are acknowledged", lambda: _alarms(view)

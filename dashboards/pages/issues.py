@@ -9,7 +9,8 @@ from dashboards.data import View
 from dashboards.pages.elements import element, label
 from dashboards.pages.links import to_page, to_page_with
 from streams.books.flags import END
-from streams.books.issues import LONGEST_NAME, LONGEST_TEXT, PLOT, Issue
+from streams.books.issues import LONGEST_NAME, LONGEST_TEXT, Issue
+from streams.books.named import PLOT
 from streams.books.notes import LONGEST_NOTE
 from streams.experiment import experiment
 from streams.words import calendar_time

@@ -18,7 +18,7 @@ from dashboards.pages.links import act, acting, to_page
 from dashboards.pages.spills import PLACE, is_spill, no_spill, short, spill_on
 from dashboards.pages.tables import ALARMS, CHANGED, ISSUES, PAGES, REPLAYS, has_table, table_id
 from dashboards.pages.trying import TRY, trying
-from streams.books.issues import PLOT
+from streams.books.named import name_of_plot
 from streams.books.spill_numbers import is_kept
 from streams.experiment import experiment
 from streams.plots.model import Plot, Trend
@@ -244,7 +244,7 @@ def _neighbours(name: str) -> list[Any]:
 def _files(name: str) -> Any:
     """Return what saves the picture and the numbers; the browser adds what is chosen now."""
     kinds = ["csv", "json"] if name in experiment().plots else ["csv"]
-    known = [known_button(f"{PLOT}{name}")] if name in experiment().plots else []
+    known = [known_button(name_of_plot(name))] if name in experiment().plots else []
     return html.Div(
         [
             html.H3("Save"),

@@ -4,10 +4,11 @@ The overview has one a detector; a detector's own pages have all that is and was
 other detectors with which something is wrong.
 """
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from dash import html
 
@@ -17,8 +18,9 @@ from dashboards.pages.sparkline import sparkline
 from dashboards.pages.spills import filling_line
 from streams.books import shapes, situation
 from streams.books.following import Beneath, beneath, detector_of
-from streams.books.issues import PLOT, Issue, known_of
+from streams.books.issues import Issue, known_of
 from streams.books.judgement import cause_words, measured, words
+from streams.books.named import name_of, name_of_plot
 from streams.books.plain_limits import TooMany
 from streams.books.shapes import PlotVerdict
 from streams.checks.causes import Cause
@@ -35,6 +37,15 @@ MOST_PLOTS = 3
 """Plots that are named of those that are off: most follow from what is wrong with the first."""
 
 
+class Said(NamedTuple):
+    """What is said of something."""
+
+    level: Level
+    text: str
+    names: Sequence[str] = ()
+    """Of all that is wrong with it."""
+
+
 def tiles(view: View, path: str) -> list[Any]:
     """Return what is wrong, as the page at an address shows it."""
     if view.run is None:
@@ -42,7 +53,7 @@ def tiles(view: View, path: str) -> list[Any]:
     of_run = [_run_tile(each, view) for each in _over("", view)]
     all_of = detectors(view)
     if not path.strip("/"):
-        its = (_tile(*said, detector, "tile", _line(detector, view)) for detector, said in all_of.items())
+        its = (_tile(said, detector, "tile", _line(detector, view)) for detector, said in all_of.items())
         return [*of_run, *its]
     match path.strip("/").split("/"):
         case ["detector", here, *_] if here in experiment().detectors:
@@ -51,11 +62,11 @@ def tiles(view: View, path: str) -> list[Any]:
             here, own = "", [_plot_tile(view.shapes[name], view), *filling_line(view, name)]
         case _:
             here, own = "", []
-    bad = {detector: said for detector, said in all_of.items() if said[0] is Level.BAD and detector != here}
-    return own + of_run + [_tile(*said, detector, "tile elsewhere") for detector, said in bad.items()]
+    bad = {detector: said for detector, said in all_of.items() if said.level is Level.BAD and detector != here}
+    return own + of_run + [_tile(said, detector, "tile elsewhere") for detector, said in bad.items()]
 
 
-def detectors(view: View) -> dict[str, tuple[Level, str]]:
+def detectors(view: View) -> dict[str, Said]:
     """Return how each detector is, that is watched or has something wrong, and in words why."""
     return {detector: _said(detector, view) for detector in experiment().detectors if _has_tile(detector, view)}
 
@@ -78,7 +89,8 @@ def _wrong_level(view: View) -> Level:
 def _run_tile(over: TooMany, view: View) -> Any:
     level = _wrong_level(view)
     said = _said_so(level, over.words, "Run")
-    return html.Button(said, className=f"tile {level}", title="List them", **{"data-do": "counters"})
+    names = _names([_name(over)])
+    return html.Button(said, className=f"tile {level}", title="List them", **{"data-do": "counters"}, **names)
 
 
 def _said_so(level: Level, text: str, what: str = "") -> Any:
@@ -89,10 +101,24 @@ def _said_so(level: Level, text: str, what: str = "") -> Any:
     )
 
 
-def _tile(level: Level, text: str, detector: str, classes: str, line: Any = None) -> Any:
-    said = _said_so(level, text, experiment().detectors[detector].title)
-    parts = [said, *([] if line is None else [line])]
-    return to_page(parts, f"/detector/{detector}", className=f"{classes} {level}")
+def _tile(said: Said, detector: str, classes: str, line: Any = None) -> Any:
+    words = _said_so(said.level, said.text, experiment().detectors[detector].title)
+    parts = [words, *([] if line is None else [line])]
+    return to_page(parts, f"/detector/{detector}", className=f"{classes} {said.level}", **_names(said.names))
+
+
+def _names(names: Iterable[str]) -> dict[str, str]:
+    """Return by what the browser knows what is wrong again, whatever is said of it: who has seen it need not anew."""
+    return {"data-names": json.dumps([*names])}
+
+
+def _name(wrong: Cause | PlotVerdict | TooMany) -> str:
+    match wrong:
+        case Cause():
+            return name_of(wrong.verdict)
+        case PlotVerdict():
+            return name_of_plot(wrong.plot)
+    return f"too many {wrong.what}"
 
 
 def _plot_tile(verdict: PlotVerdict, view: View) -> Any:
@@ -103,7 +129,13 @@ def _plot_tile(verdict: PlotVerdict, view: View) -> Any:
         verdict, text = replace(verdict, known=issue.words), f"{_of_issue(issue)}. {text}"
     if its := view.explained.get(verdict.plot):
         text = f"{text} {its.words}"
-    return to_page(_said_so(verdict.level, text), f"/plot/{verdict.plot}", className=f"tile one {verdict.level}")
+    return _of_plot(verdict, verdict.level, text, [verdict])
+
+
+def _of_plot(shown: PlotVerdict, level: Level, text: str, those: Iterable[PlotVerdict]) -> Any:
+    """Return a line that says something of plots, and leads to one of them."""
+    names = _names(map(_name, those))
+    return to_page(_said_so(level, text), f"/plot/{shown.plot}", className=f"tile one {level}", **names)
 
 
 def _off(detector: str, view: View, *, follow: bool = False) -> list[PlotVerdict]:
@@ -123,7 +155,7 @@ def _off(detector: str, view: View, *, follow: bool = False) -> list[PlotVerdict
 def _issue_of(told: Cause | PlotVerdict, view: View) -> Issue | None:
     """Return the known issue that something which is wrong stands under."""
     if isinstance(told, PlotVerdict):
-        return known_of(view.known, f"{PLOT}{told.plot}")
+        return known_of(view.known, name_of_plot(told.plot))
     return known_of(view.known, f"{told.verdict.group}/{told.verdict.channel}")
 
 
@@ -166,7 +198,7 @@ def _off_tile(off: Sequence[PlotVerdict], view: View, why: str = "", level: Leve
     more = f"; {len(off) - MOST_PLOTS} more" if len(off) > MOST_PLOTS else ""
     plots = "; ".join(_named(each) for each in off[:MOST_PLOTS])
     text = f"{why}{several(len(off), 'plot')} not as in {off[0].against}: {plots}{more}{_answers(off, view)}"
-    return [to_page(_said_so(level, text), f"/plot/{off[0].plot}", className=f"tile one {level}")]
+    return [_of_plot(off[0], level, text, off)]
 
 
 def _answers(off: Sequence[PlotVerdict], view: View) -> str:
@@ -191,16 +223,18 @@ def _line(detector: str, view: View) -> Any:
 def _all_of(detector: str, view: View) -> list[Any]:
     """Return how a detector is, and all that is and was wrong with it: what is over behind, the newest of it first."""
     its, off = _of(detector, view), _off_tiles(detector, view)
-    off = [*(_tile(_wrong_level(view), each.words, detector, "tile one") for each in _over(detector, view)), *off]
+    off = [*(_tile(_too_many(each, view), detector, "tile one") for each in _over(detector, view)), *off]
     if not its:
-        return off or [_tile(*_said(detector, view), detector, "tile")]
+        return off or [_tile(_said(detector, view), detector, "tile")]
     bad = [each for each in its if each.verdict.ended is None]
     past = sorted((each for each in its if each.verdict.ended is not None), key=_begun, reverse=True)
     shown = [*bad, *past][:MOST]
     found = [part for each in shown for part in _with_what_follows(each, detector, view)]
     left = len(its) - len(shown)
-    more = f"{several(left, 'fault')} more: spilldeck checks show {view.run}"
-    return [*found, *([_tile(Level.IDLE, more, detector, "tile one")] if left else []), *off]
+    more = Said(
+        Level.IDLE, f"{several(left, 'fault')} more: spilldeck checks show {view.run}", [*map(_name, bad[MOST:])]
+    )
+    return [*found, *([_tile(more, detector, "tile one")] if left else []), *off]
 
 
 def _begun(cause: Cause) -> int:
@@ -215,7 +249,8 @@ def _with_what_follows(cause: Cause, detector: str, view: View) -> list[Any]:
     said = f"{cause_words(cause)}: {measured(cause.verdict)}{by_tables}"
     if issue is not None:
         level, said = Level.KNOWN, f"{_of_issue(issue)}. {said}"
-    fault = _tile(level, said, detector, "tile one")
+    names = [_name(cause)] if cause.verdict.ended is None else []
+    fault = _tile(Said(level, said, names), detector, "tile one")
     lines = [html.Li(f"{words(each)}: {measured(each)}") for each in cause.follows]
     plots = next((its for each, its in _beneath(view).of if each is cause), ())
     lines += [html.Li(to_page(f"{_named(each)}{_answers([each], view)}", f"/plot/{each.plot}")) for each in plots]
@@ -225,48 +260,52 @@ def _with_what_follows(cause: Cause, detector: str, view: View) -> list[Any]:
     return [fault, html.Details([title, html.Ul(lines)], className="follows", open=len(lines) <= MOST)]
 
 
-def _said(detector: str, view: View) -> tuple[Level, str]:
+def _too_many(over: TooMany, view: View) -> Said:
+    return Said(_wrong_level(view), over.words, [_name(over)])
+
+
+def _said(detector: str, view: View) -> Said:
     """Return what a tile says: unknown is not good, and what does not go on is not now."""
     judgement = view.judgement
     if view.is_retired:
-        return Level.UNKNOWN, "Left Redis"
+        return Said(Level.UNKNOWN, "Left Redis")
     if view.is_loading or judgement is None:
-        return Level.UNKNOWN, "Not judged yet"
+        return Said(Level.UNKNOWN, "Not judged yet")
     if detector in situation.not_read_out(view.book.totals):
-        return Level.IDLE, "Not read out in this run"
+        return Said(Level.IDLE, "Not read out in this run")
     if over := _over(detector, view):  # what cannot be read has no hits, either
-        return _wrong_level(view), over[0].words
+        return _too_many(over[0], view)
     its, off = _of(detector, view), [each for each in _off(detector, view) if _issue_of(each, view) is None]
     bad = [each for each in its if each.verdict.ended is None and _issue_of(each, view) is None]
     if off and not bad:
         more = f"; {several(len(off) - 1, 'plot')} more" if len(off) > 1 else ""
-        return off[0].level, f"{_named(off[0])}{more}"
+        return Said(off[0].level, f"{_named(off[0])}{more}", [*map(_name, off)])
     if judgement.problem:
-        return Level.UNKNOWN, f"Cannot be judged: {judgement.problem}"
+        return Said(Level.UNKNOWN, f"Cannot be judged: {judgement.problem}")
     waiting = f": {several(judgement.left, 'spill')} not judged yet" if judgement.is_behind else ""
     as_of = f", as of spill {judgement.last}{waiting}" if judgement.left else ""
     if bad:
-        return _wrong_level(view), _first(bad, view) + as_of
+        return Said(_wrong_level(view), _first(bad, view) + as_of, [*map(_name, bad)])
     if not judgement.counted:
         why = "Not judged yet" if view.book.totals.filled else f"No spills{view.yet}"
-        return Level.UNKNOWN, "No hits by channel are kept of this run" if judgement.spills else why
+        return Said(Level.UNKNOWN, "No hits by channel are kept of this run" if judgement.spills else why)
     if judgement.is_settling:
         spills = f"{judgement.counted}/{SETTLING + 1} spills"
-        return Level.IDLE, f"Not enough data: {spills}" if view.is_over else f"Settling: {spills}{as_of}"
+        return Said(Level.IDLE, f"Not enough data: {spills}" if view.is_over else f"Settling: {spills}{as_of}")
     return _at_rest(detector, view, as_of)
 
 
-def _at_rest(detector: str, view: View, as_of: str) -> tuple[Level, str]:
+def _at_rest(detector: str, view: View, as_of: str) -> Said:
     """Return what a tile says of a detector with which nothing is wrong, or nothing that is not known."""
     if known := _known(detector, view):
-        return Level.KNOWN, f"{known}{as_of}"
+        return Said(Level.KNOWN, f"{known}{as_of}")
     its = _of(detector, view)
     was = f"; {several(len(its), 'fault')} before" if its else ""
     if following := _off(detector, view, follow=True):  # as far off as they may be, they are not as they should be
         plots = f"{several(len(following), 'plot')} not as in {following[0].against}"
-        return Level.WARNING, f"No change{was}{as_of}; {plots}, as may follow from what is wrong elsewhere"
+        return Said(Level.WARNING, f"No change{was}{as_of}; {plots}, as may follow from what is wrong elsewhere")
     level = Level.UNKNOWN if view.judgement is not None and view.judgement.is_behind else Level.GOOD
-    return level, f"No change{was}{as_of}{_as_in(detector, view)}"
+    return Said(level, f"No change{was}{as_of}{_as_in(detector, view)}")
 
 
 def _as_in(detector: str, view: View) -> str:

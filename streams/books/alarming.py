@@ -20,12 +20,11 @@ from streams.books.alarms import Alarm, Alarms, New, Priority, is_shelved
 from streams.books.following import Beneath, beneath, detector_of
 from streams.books.judgement import Judgement, cause_words
 from streams.books.limits import TypeLimits
+from streams.books.named import name_of, name_of_plot
 from streams.books.run import RunBook
 from streams.books.shapes import Against, PlotVerdict, State, off, plot_verdict
 from streams.checks.causes import Cause
 from streams.checks.counts import Finding
-from streams.checks.judge import Verdict
-from streams.checks.means import Moved
 from streams.experiment import experiment
 
 STANDS = 4
@@ -108,7 +107,7 @@ def _causes(seen: Seen) -> Iterator[New]:
         finding, detector = cause.verdict.finding, detector_of(cause)
         if last - finding.told >= STANDS and detector not in seen.unread:
             words = cause_words(cause)[:LONGEST]
-            of, since, plot = _of(cause.verdict), finding.begin.first, _plot_of(cause, detector)
+            of, since, plot = name_of(cause.verdict), finding.begin.first, _plot_of(cause, detector)
             yield New(seen.session, seen.run, of, finding.told, since, words, detector, plot, _priority(cause))
 
 
@@ -124,7 +123,7 @@ def _plots(seen: Seen) -> Iterator[New]:
         plot = experiment().plots[verdict.plot]
         if verdict.plot in seen.lasting and plot.detector not in seen.unread:
             words = f"{plot.title}: {off(verdict, with_limit=True)}"[:LONGEST]
-            of = _of_plot(plot.name)
+            of = name_of_plot(plot.name)
             yield New(seen.session, seen.run, of, last, last, words, plot.detector, plot.name, Priority.LOW)
 
 
@@ -139,17 +138,17 @@ def _why_clear(new: New, seen: Seen) -> str:
         return ""
     if new.detector in seen.unread:
         return f"may follow from spills in which {new.detector} cannot be read"
-    if new.of == _of_plot(new.plot):
+    if new.of == name_of_plot(new.plot):
         return _why_clear_plot(new.plot, seen)
-    standing = [cause.verdict.finding.told for cause in seen.judgement.bad if _of(cause.verdict) == new.of]
-    ended = [each for each in seen.judgement.verdicts if _of(each) == new.of and each.ended is not None]
+    standing = [cause.verdict.finding.told for cause in seen.judgement.bad if name_of(cause.verdict) == new.of]
+    ended = [each for each in seen.judgement.verdicts if name_of(each) == new.of and each.ended is not None]
     came_back = any(each.finding.told == new.spill for each in ended) and min(standing, default=0) > new.spill
     if standing and not came_back:
         return ""
     for cause in seen.judgement.bad:
-        if any(_of(each) == new.of and each.ended is None for each in cause.follows):
+        if any(name_of(each) == new.of and each.ended is None for each in cause.follows):
             return f"{PART}{cause_words(cause)}"[:LONGEST]
-    ended += [cause.verdict for cause in seen.judgement.causes if cause.members and _of(cause.verdict) == new.of]
+    ended += [cause.verdict for cause in seen.judgement.causes if cause.members and name_of(cause.verdict) == new.of]
     at = max((each.ended or 0 for each in ended), default=None)
     return "it is not told any more" if at is None else f"as before again after spill {at}"
 
@@ -163,16 +162,6 @@ def _why_clear_plot(name: str, seen: Seen) -> str:
             return f"may follow from {cause_words(cause)}"[:LONGEST]
     is_again = verdict.is_past or verdict.state is State.GOOD
     return "as in the reference again" if is_again else str(verdict.state)
-
-
-def _of(verdict: Verdict) -> str:
-    finding = verdict.finding
-    side = "moved" if isinstance(finding, Moved) else "fewer" if finding.factor < 1 else "more"
-    return f"{verdict.group}/{verdict.channel}/{side}"
-
-
-def _of_plot(name: str) -> str:
-    return f"plot: {name}"
 
 
 def _priority(cause: Cause) -> Priority:

@@ -13,7 +13,8 @@ from streams.books.changed import ALL, Changed, Moved
 from streams.books.checklists import Answer, Checklist, Checklists
 from streams.books.duties import Duty
 from streams.books.flags import Flags, Shares
-from streams.books.issues import PLOT, Issue, Issues
+from streams.books.issues import Issue, Issues
+from streams.books.named import PLOT
 from streams.books.notes import Note, Notes
 from streams.books.shapes import PlotVerdict, percent, where
 from streams.experiment import experiment

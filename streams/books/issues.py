@@ -18,8 +18,6 @@ from streams.words import calendar_time, several
 
 KINDS = (ActionKind.ADD_ISSUE, ActionKind.EXTEND_ISSUE, ActionKind.WITHDRAW_ISSUE)
 LONGEST_TEXT, LONGEST_NAME = 300, 100
-PLOT = "plot: "
-"""Before the name of a plot, as alarms say what they are of."""
 
 
 class NewIssue(NamedTuple):

@@ -7,7 +7,8 @@ from streams.books.actions import new_action
 from streams.books.alarms import remark_text
 from streams.books.checklists import Line, checklist_text
 from streams.books.duties import Duty
-from streams.books.issues import PLOT, Issues, NewIssue, end_text, find, issue_values
+from streams.books.issues import Issues, NewIssue, end_text, find, issue_values
+from streams.books.named import PLOT, name_of_plot
 from streams.books.notes import Note, note_text, told_text
 from streams.errors import UsageError
 from streams.experiment import experiment
@@ -26,7 +27,7 @@ def place(said: str) -> str:
     """
     name = said.removeprefix(PLOT)
     if name in experiment().plots:
-        return f"{PLOT}{name}"
+        return name_of_plot(name)
     for its in experiment().all_watched:
         channels = {*getattr(its, "names", ()), *getattr(its, "parts", ())}
         if said == its.name or any(said == f"{its.name}/{channel}" for channel in channels):

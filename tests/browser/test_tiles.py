@@ -82,6 +82,25 @@ def test_who_has_seen_a_plane_die_is_not_told_anew_of_each_of_its_channels(site:
     expect(tile).not_to_have_class(re.compile("seen"))
 
 
+def test_who_has_seen_two_faults_is_not_told_anew_of_the_one_that_stays(site: Site, page: Page) -> None:
+    run = site.new_run(mean_triggers=60, detectors=("tof", "kl"))
+    run = run.with_faults([f"dead_pmt:tof1/0/3/1@{FIRST}-{LAST}", f"dead_pmt:tof1/1/2/0@{FIRST}-99"])
+    site.play(run, 0, LAST + 1)
+    open_page(page)
+    tile = page.locator(TOF)
+    expect(tile).to_contain_text("; 1 more")
+    page.keyboard.press("a")
+    expect(tile).to_have_class(re.compile("seen"))
+    site.play(run, LAST + 1, 90)
+    expect(tile).to_contain_text("TOF1 vertical slab 2, PMT 0 silent")
+    expect(tile).not_to_contain_text("; 1 more")
+    expect(tile).to_have_class(re.compile("seen"))
+    # Nor where each has a line of its own.
+    tile.click()
+    expect(page.locator("#tiles .bad")).to_have_count(1)
+    expect(page.locator("#tiles .bad.seen")).to_have_count(1)
+
+
 def test_13_15_21_what_was_never_there_is_told_by_the_reference_in_tile_and_title_with_a_frame(
     site: Site, page: Page
 ) -> None:

@@ -1,5 +1,6 @@
 """What a tile says of a detector: unknown is not good, and what is wrong has its channel and its first spill."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -44,7 +45,19 @@ def said(judgement: Judgement | None, detector: str = "tof", path: str = "/", **
     shown = view(run_book(), judgement=judgement, **changes)
     title = experiment().detectors[detector].title
     (tile,) = [each for each in tiles(shown, path) if title in text_of(each)]
-    return tile.className.split()[-1], text_of(tile).split(title, 1)[1].strip()
+    return _level_of(tile), text_of(tile).split(title, 1)[1].strip()
+
+
+def _level_of(tile: Any) -> str:
+    level = str(tile.className.split()[-1])
+    assert (level == "bad") <= bool(names_of(tile)), "without a name it would pass for seen"
+    return level
+
+
+def names_of(tile: Any) -> list[str]:
+    """Return the names of what is wrong that a tile tells of."""
+    found: list[str] = json.loads(getattr(tile, "data-names"))
+    return found
 
 
 @pytest.mark.parametrize(
