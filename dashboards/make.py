@@ -259,9 +259,10 @@ def _by_spill(view: View, name: str) -> tuple[I8, F8]:
     spills, counts = view.in_line(view.spills).spill, view.book.book.counts(name)[1:-1]
     entries, inside = np.full(len(spills), np.nan), spills < len(counts)
     entries[inside] = counts[spills[inside]]
-    later = {each.spill: each.value for each in view.beyond_axis.get(name, ())}
-    beyond = ~inside & np.isin(spills, [*later])
-    entries[beyond] = [later[spill] for spill in spills[beyond].tolist()]
+    if name in view.beyond_axis:
+        later, values = view.beyond_axis[name]
+        beyond = np.flatnonzero(~inside & np.isin(spills, later))
+        entries[beyond] = values[np.searchsorted(later, spills[beyond])]
     return spills, entries
 
 

@@ -71,6 +71,8 @@ class Table:
 
     def rows(self, which: npt.NDArray[np.bool_ | np.intp] | slice) -> Self:
         """Return the rows that a mask, an index array or a slice selects."""
+        if not isinstance(which, slice) and which.dtype == np.bool_:
+            which = np.flatnonzero(which)  # once, not in each column
         return type(self)(**{name: getattr(self, name)[which] for name, _, _ in _columns(type(self))})
 
     def equal(self, other: Self) -> bool:

@@ -9,7 +9,7 @@ from streams.books.book import Ranges, axes_of
 from streams.books.cells import Cells, Histogram
 from streams.books.key_number import KeyNumber, key_number, measures_of
 from streams.books.reader import BookReader
-from streams.books.spill_numbers import SpillNumber, of_plot
+from streams.books.spill_numbers import SpillNumber
 from streams.books.totals import Totals
 from streams.books.windows import Window
 from streams.experiment import experiment
@@ -103,9 +103,9 @@ class KeyNumbers:
         return self._known[key]
 
     def read_spills(
-        self, reader: BookReader, whose: str | None, name: str, run: int, totals: Totals, spills: I8
-    ) -> tuple[SpillNumber, ...]:
-        """Return the key number of a plot in the last of these spills.
+        self, reader: BookReader, whose: str | None, run: int, totals: Totals, spills: I8
+    ) -> dict[int, bytes]:
+        """Return the key numbers of the last of these spills, packed, see `streams.books.spill_numbers`.
 
         Parameters
         ----------
@@ -117,9 +117,9 @@ class KeyNumbers:
         key = (whose, run, frozenset(totals.conditions), frozenset(totals.code))
         last, known = spills[-SPILLS_SHOWN:].tolist(), self._of_spills.get(key, {})
         # What is not there may come: Redis may have been emptied since the spills were looked up.
-        known |= reader.key_numbers(run, [spill for spill in last if not known.get(spill)])
-        self._of_spills[key] = known = {spill: known[spill] for spill in last}
+        new = reader.key_numbers(run, [spill for spill in last if not known.get(spill)])
+        self._of_spills[key] = known = {spill: new[spill] if spill in new else known[spill] for spill in last}
         self._of_spills.move_to_end(key)
         while len(self._of_spills) > RUNS_KEPT:
             self._of_spills.popitem(last=False)
-        return of_plot(known, experiment().plots[name])
+        return known

@@ -8,6 +8,7 @@ from functools import partial
 from dashboards.choices import LAST_MINUTE, LATELY, book_of
 from dashboards.data.history import History, KeyNumbers, Point, point
 from dashboards.data.hits import Hits, HitsReader
+from schemas.columns import F4, I8
 from streams.books import situation
 from streams.books.book import Book, Ranges
 from streams.books.kept_run import KeptRuns
@@ -15,7 +16,7 @@ from streams.books.layout import Place
 from streams.books.part_reader import RetiredRunError, UnreadableRunError
 from streams.books.reader import BookReader
 from streams.books.run import RunBook, spill_facts
-from streams.books.spill_numbers import SpillNumber, is_kept
+from streams.books.spill_numbers import SpillNumber, is_kept, of_plot, of_spills
 from streams.books.totals import Totals
 from streams.books.windows import Window, last_minute
 from streams.conditions.store import ConditionsStore
@@ -104,8 +105,8 @@ class OneRun:
     """Key numbers of the plots that were asked for."""
     hits: Hits | None = None
     """By channel and window; None if nobody asked for them."""
-    beyond_axis: Mapping[str, tuple[SpillNumber, ...]] = field(default_factory=dict)
-    """Of plots against the spill, the entries of the newest spills, if the run has more than fit on the axis."""
+    beyond_axis: Mapping[str, tuple[I8, F4]] = field(default_factory=dict)
+    """Of plots against the spill, the newest spills and their entries, if the run has more than fit on the axis."""
     version: str
     standing: Standing | None = None
     """None if it is to be read again in any case."""
@@ -285,15 +286,16 @@ class RunReader:
         session = whose.session or whose.standing.promoted
         return self._hits.read(whose.reader, session, whose.run, one.book, one.windows)
 
-    def _beyond_axis(self, whose: Whose, one: OneRun) -> dict[str, tuple[SpillNumber, ...]]:
-        """Return the entries of the newest spills in plots against the spill, as far as the axes do not have them."""
+    def _beyond_axis(self, whose: Whose, one: OneRun) -> dict[str, tuple[I8, F4]]:
+        """Return the newest spills and their entries in plots against the spill that have no room for all spills."""
         session, totals = whose.session or whose.standing.promoted, one.book.totals
-        beyond = [
-            plot for plot in experiment().plots.values() if plot.by_spill and plot.axes[0].high < totals.last_spill
-        ]
-        read = partial(self._key_numbers.read_spills, whose.reader, session)
+        by_spill = (plot for plot in experiment().plots.values() if plot.by_spill)
+        beyond = [plot.name for plot in by_spill if plot.axes[0].high < totals.last_spill]
+        if not beyond:
+            return {}
         try:
-            return {plot.name: read(plot.name, whose.run, totals, one.spills.spill) for plot in beyond}
+            numbers = self._key_numbers.read_spills(whose.reader, session, whose.run, totals, one.spills.spill)
+            return dict(of_spills(numbers, beyond))
         except UnreadableRunError:
             return {}  # it is said of all else that is read of the run
 
@@ -378,7 +380,8 @@ class RunReader:
         runs.append(point(name, book.ranges, book[name], at=run, spills=totals.filled))
         try:
             if is_kept(experiment().plots[name]):
-                spills = self._key_numbers.read_spills(whose.reader, session, name, run, totals, one.spills.spill)
+                numbers = self._key_numbers.read_spills(whose.reader, session, run, totals, one.spills.spill)
+                spills = of_plot(numbers, experiment().plots[name])
             windows = tuple(
                 read(whose.reader, session, run=run, totals=totals, window=each)
                 for each in whose.reader.windows(run).items()

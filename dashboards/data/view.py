@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
+import numpy as np
+
 from dashboards.choices import address_of, book_of
 from dashboards.data.automatic import Automatic
 from dashboards.data.history import History
 from dashboards.data.hits import Hits
 from dashboards.data.one_run import Part
 from dashboards.data.replays import Replay
+from schemas.columns import F4, I8
 from streams.books import situation
 from streams.books.alarms import Alarms
 from streams.books.book import Book
@@ -27,7 +30,6 @@ from streams.books.proposals import Proposal
 from streams.books.replays import called
 from streams.books.run import RunBook
 from streams.books.shapes import Against, PlotVerdict
-from streams.books.spill_numbers import SpillNumber
 from streams.books.spill_search import Filling
 from streams.books.totals import Totals
 from streams.books.windows import Window
@@ -255,8 +257,8 @@ class View:
     """The spills in that."""
     hits: Hits | None
     """By channel; None if nobody asked for them, or they are not read yet."""
-    beyond_axis: Mapping[str, tuple[SpillNumber, ...]]
-    """Of plots against the spill, the entries of the newest spills, if the run has more than fit on the axis."""
+    beyond_axis: Mapping[str, tuple[I8, F4]]
+    """Of plots against the spill, the newest spills and their entries, if the run has more than fit on the axis."""
     history: History
     """The key number of the plot that it was asked for with."""
     reference: Reference | None
@@ -327,7 +329,9 @@ class View:
 
     def in_line(self, spills: SpillFacts) -> SpillFacts:
         """Return those of some spills that a line goes over."""
-        return spills if self.settled is None else spills.rows(spills.spill < self.settled)
+        if self.settled is None:
+            return spills
+        return spills.rows(slice(int(np.searchsorted(spills.spill, self.settled))))  # the rows themselves, no copies
 
     def window_at(self, time_s: int | None) -> int | None:
         """Return the place of the window that has a time in it: one that was chosen may have been joined to others."""

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from functools import lru_cache
 from math import floor, log10
 from typing import Any
 
@@ -103,11 +104,15 @@ def _colour(verdict: PlotVerdict | None, theme: Theme) -> str:
 
 def axis_title(name: str, text: str) -> dict[str, Any]:
     """Return the title of ``xaxis`` or ``yaxis``."""
-    width = LEVEL_WIDTH if name == "xaxis" else UPRIGHT_WIDTH
+    return {"text": _even(text, LEVEL_WIDTH if name == "xaxis" else UPRIGHT_WIDTH), "font": {"size": 13}}
+
+
+@lru_cache(10_000)  # titles of plots are few, and asked for with each of their figures
+def _even(text: str, width: int) -> str:
+    """Return a text in lines of about the same length: they look better than a long one and a word, and leave room."""
     lines = len(_lines(text, width))
-    # Lines of about the same length look better than a long one and a word, and have more room beside others.
     even = next(less for less in range(1, width + 1) if len(_lines(text, less)) == lines)
-    return {"text": "<br>".join(_lines(text, even)), "font": {"size": 13}}
+    return "<br>".join(_lines(text, even))
 
 
 def _lines(text: str, width: int) -> list[str]:

@@ -24,8 +24,8 @@ from streams.plots.spillfacts import SpillFacts
 
 MARKED_POINTS = 120
 """Points of a trend of which each has a mark: those of more would run into one another."""
-MAX_POINTS = 4000
-"""Points of a trend that are drawn: twice as many as a screen has columns."""
+MAX_POINTS = 2000
+"""Points of a trend that are drawn, the least and the greatest of each piece: as many as a screen has columns."""
 FEW_POINTS = 10
 """Of fewer, mean and scatter say nothing that one does not see."""
 BESIDE = 0.08
@@ -49,7 +49,8 @@ def trend_figure(
     what has a value for each spill is never scaled. `called` is what it is called, also where it has no spills at all,
     and `why_empty` why there are none of this run.
     """
-    x, y = _points(trend, spills)
+    numbers, values = _values(trend, spills)
+    x, y = _outstanding(numbers, values)
     if not len(x):
         return empty(trend.title, when, why_empty if len(spills) < 2 else "no spill has a value", theme)
     shared = layout(theme)
@@ -62,30 +63,25 @@ def trend_figure(
         if choices.is_log(letter):
             shared[f"{letter}axis"] |= logarithmic(powers=False)
     lines = [(x, y)]
-    data = [_line(trend, x, y, theme.line), *_mean(trend, spills, theme.ink)]
+    data = [_line(trend, x, y, theme.line), *_mean(numbers, values, theme.ink)]
     said = ""
     if reference is not None:
         first, last = spills.spill.min(initial=np.iinfo(np.int64).max), spills.spill.max(initial=0)
         so_far = reference.rows((reference.spill >= first) & (reference.spill <= last))
-        lines.append(_points(trend, so_far))
+        theirs = _values(trend, so_far)
+        lines.append(_outstanding(*theirs))
         data.insert(0, _line(trend, *lines[-1], theme.other, of=f"{called}, "))
-        data += _mean(trend, so_far, theme.other, dash="dot")
+        data += _mean(*theirs, theme.other, dash="dot")
         said = f"··· {called}" if len(lines[-1][0]) else f"{called} has no values here"
     elif called:
         said = f"not in {called}"
-    data[:0] = _scatter(trend, spills, theme, log=choices.is_log("y"))
+    data[:0] = _scatter(numbers, values, theme, log=choices.is_log("y"))
     shared["title"] = heading(trend.title, when, theme, compared=said)
     if not any(map(choices.is_log, "xy")) and trend.last is None:
-        numbers, values = (np.concatenate(each) for each in zip(*lines, strict=True))
-        shared["xaxis"] |= held(float(numbers.min()), float(numbers.max()), beside=BESIDE)
-        shared["yaxis"] |= held(min(0.0, float(values.min())), float(values.max()))
+        at, drawn = (np.concatenate(each) for each in zip(*lines, strict=True))
+        shared["xaxis"] |= held(float(at.min()), float(at.max()), beside=BESIDE)
+        shared["yaxis"] |= held(min(0.0, float(drawn.min())), float(drawn.max()))
     return {"data": data, "layout": shared}
-
-
-def _points(trend: Trend, spills: SpillFacts) -> tuple[I8, F8]:
-    numbers, values = _values(trend, spills)
-    shown = _outstanding(values)
-    return numbers[shown], values[shown]
 
 
 def _values(trend: Trend, spills: SpillFacts) -> tuple[I8, F8]:
@@ -97,9 +93,8 @@ def _values(trend: Trend, spills: SpillFacts) -> tuple[I8, F8]:
     return spills.spill[there], values[there]
 
 
-def _mean(trend: Trend, spills: SpillFacts, colour: str, dash: str = "solid") -> list[dict[str, Any]]:
+def _mean(numbers: I8, values: F8, colour: str, dash: str = "solid") -> list[dict[str, Any]]:
     """Return the mean of the spills that are shown, over what they have."""
-    numbers, values = _values(trend, spills)
     if len(values) < FEW_POINTS:
         return []
     mean = float(values.mean())
@@ -107,13 +102,12 @@ def _mean(trend: Trend, spills: SpillFacts, colour: str, dash: str = "solid") ->
     return [_LINE | ends | {"line": {"color": colour, "dash": dash, "width": 1}}]
 
 
-def _scatter(trend: Trend, spills: SpillFacts, theme: Theme, *, log: bool) -> list[dict[str, Any]]:
+def _scatter(numbers: I8, values: F8, theme: Theme, *, log: bool) -> list[dict[str, Any]]:
     """Return the band of the scatter about the mean, below all else: no further than values go, where the axis ends."""
-    numbers, values = _values(trend, spills)
     if len(values) < FEW_POINTS:
         return []
-    low = float(max(values.mean() - values.std(), values.min()))
-    high = float(min(values.mean() + values.std(), values.max()))
+    mean, scatter = values.mean(), values.std()
+    low, high = float(max(mean - scatter, values.min())), float(min(mean + scatter, values.max()))
     if log and low <= 0:  # such an axis has no place for it
         return []
     ends = [int(numbers[0]), int(numbers[-1])]
@@ -136,18 +130,16 @@ def _line(trend: Trend, x: I8, y: F8, colour: str, of: str = "") -> dict[str, An
     }
 
 
-def _outstanding(values: F8) -> I8:
-    """Return where the values are that are drawn: all, or the least and the greatest of each piece."""
-    there = np.arange(len(values))
-    if len(there) <= MAX_POINTS:
-        return there
+def _outstanding(numbers: I8, values: F8) -> tuple[I8, F8]:
+    """Return the points that are drawn: all, or those with the least and the greatest value of each piece."""
+    if len(values) <= MAX_POINTS:
+        return numbers, values
     # Of all pieces at once, the first ones longer by a point: each by itself takes a hundred times as long.
-    size, longer = divmod(len(there), MAX_POINTS // 2)
+    size, longer = divmod(len(values), MAX_POINTS // 2)
     first = longer * (size + 1)
-    long, short = there[:first].reshape(-1, size + 1), there[first:].reshape(-1, size)
-    found = [
-        np.take_along_axis(pieces, pick(values[pieces], axis=1, keepdims=True), axis=1).ravel()
-        for pieces in (long, short)
-        for pick in (np.argmin, np.argmax)
-    ]
-    return np.unique(np.concatenate(found))
+    found = []
+    for begin, pieces in ((0, values[:first].reshape(-1, size + 1)), (first, values[first:].reshape(-1, size))):
+        begins = begin + pieces.shape[1] * np.arange(len(pieces))
+        found += [begins + pieces.argmin(axis=1), begins + pieces.argmax(axis=1)]
+    shown = np.unique(np.concatenate(found))
+    return numbers[shown], values[shown]

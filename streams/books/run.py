@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from itertools import islice
 from math import nan
 from types import MappingProxyType
 
@@ -232,10 +233,9 @@ def spill_facts(
     Parameters
     ----------
     known
-        What was returned of some of them before: it is not made again.
+        What was returned of those that came to the ledger first: it is not made again.
     """
-    there = np.fromiter(ledger, np.int64, len(ledger))
-    numbers = sorted(np.setdiff1d(there, known.spill, assume_unique=True).tolist())
+    numbers = sorted(islice(reversed(ledger), len(ledger) - len(known)))
     entries = [ledger[n] for n in numbers]
     handled = [handling.get(n, _NOT_HANDLED) for n in numbers]
     new = SpillFacts(

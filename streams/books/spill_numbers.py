@@ -1,14 +1,14 @@
 """The key numbers of each spill: a function of the spill alone, in so few bytes that they are kept of every one."""
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
 
-from schemas.columns import I4
+from schemas.columns import F4, I4, I8
 from streams.plots.model import Axis, Plot
 
 _NUMBER = np.dtype([("what", "<u4"), ("value", "<f4")])
@@ -87,17 +87,22 @@ def of_plot(packed: Mapping[int, bytes], plot: Plot) -> tuple[SpillNumber, ...]:
     packed
         Spill → its key numbers, none if they are not known.
     """
+    names = [plot.name, *([plot.name + _MEAN] if plot.has_mean else [])]
+    found = {name: zip(its.tolist(), value.tolist(), strict=True) for name, (its, value) in of_spills(packed, names)}
+    entries = dict(found[plot.name])
+    values = found[names[-1]] if plot.has_mean else entries.items()
+    return tuple(SpillNumber(spill, value, int(entries.get(spill, 0))) for spill, value in values)
+
+
+def of_spills(packed: Mapping[int, bytes], names: Iterable[str]) -> Iterator[tuple[str, tuple[I8, F4]]]:
+    """Yield for each name of a key number the spills that have it, in the order of their numbers, and its values."""
     order = sorted(packed)
     numbers = np.frombuffer(b"".join(packed[spill] for spill in order), _NUMBER)
     spills = np.repeat(np.array(order, np.int64), [len(packed[spill]) // _NUMBER.itemsize for spill in order])
-
-    def called(name: str) -> dict[int, float]:
-        these = numbers["what"] == _what(name)
-        return dict(zip(spills[these].tolist(), numbers["value"][these].tolist(), strict=True))
-
-    entries = called(plot.name)
-    values = called(plot.name + _MEAN) if plot.has_mean else entries
-    return tuple(SpillNumber(spill, value, int(entries.get(spill, 0))) for spill, value in values.items())
+    what, value = (np.ascontiguousarray(numbers[column]) for column in ("what", "value"))
+    for name in names:
+        these = np.flatnonzero(what == _what(name))
+        yield name, (spills[these], value[these])
 
 
 @lru_cache(1000)

@@ -174,7 +174,7 @@ def test_plots_against_the_spill_have_the_entries_of_spills_beyond_their_axis(qu
     checkpoint(quick, {RUN: beyond}, next=2)
     view = until(data, lambda v: v.run == RUN and v.beyond_axis)
     for station in range(3):
-        found = {each.spill: each.value for each in view.beyond_axis[f"hnsp_vs_spill_tof{station}"]}
+        found = dict(zip(*view.beyond_axis[f"hnsp_vs_spill_tof{station}"], strict=True))
         counts = beyond.book[f"hnsp_vs_spill_tof{station}"].view(flow=True)
         assert found == {4999: counts[5000], 5001: counts[5001]}
         assert sum(found.values()) > 0

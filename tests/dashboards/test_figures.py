@@ -20,7 +20,6 @@ from dashboards.make import FigureCache, which_spills
 from streams.books.book import Book, new_histogram
 from streams.books.run import Handling, RunBook, spill_facts
 from streams.books.shapes import PlotVerdict, State, said
-from streams.books.spill_numbers import SpillNumber
 from streams.checks.shapes import Shape
 from streams.freshness import MARK
 from streams.plots.spillfacts import SCALER_CHANNELS, SpillFacts
@@ -203,7 +202,7 @@ def test_plots_against_the_spill_go_on_where_their_axis_ends() -> None:
     ledger = {n + 4996: entry for n, entry in stored.ledger.items()}
     book = Book({})
     book.fill(BY_SPILL, np.repeat(np.arange(4996, 5000), [5, 6, 7, 8]))
-    later = {BY_SPILL: tuple(SpillNumber(n, n - 4990.0, 9) for n in range(5000, 5003))}
+    later = {BY_SPILL: (np.arange(5000, 5003), np.arange(10, 13, dtype=np.float32))}
     shown = view(replace(stored, ledger=ledger, book=book), beyond_axis=later)
     (line,) = FigureCache().maker(shown, "light")(BY_SPILL)["data"]
     assert line["y"][:-1] == [5, 6, 7, 8, 10, 11, 12, None]  # of the last one nobody knows

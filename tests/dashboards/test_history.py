@@ -153,11 +153,11 @@ def test_19_only_what_is_new_of_the_spills_is_read_and_no_more_than_are_shown(se
     kept = {spill: numbers for spill in range(2001) if spill != 1998}
     checkpoint(settings, {RUN: replace(EMPTY, key_numbers=kept)}, partition=1)
     reader, keep, totals = Asked.of(redis, settings), KeyNumbers(), Totals()
-    first = keep.read_spills(reader, None, "hnsp_0", RUN, totals, np.arange(2000))
-    again = keep.read_spills(reader, None, "hnsp_1", RUN, totals, np.arange(2001))
+    first = keep.read_spills(reader, None, RUN, totals, np.arange(2000))
+    again = keep.read_spills(reader, None, RUN, totals, np.arange(2001))
     assert asked == [list(range(1000, 2000)), [1998, 2000]]
-    assert [each.spill for each in first] == [spill for spill in range(1000, 2000) if spill != 1998]
-    assert again[-1].spill == 2000
+    assert [spill for spill, its in first.items() if its] == [spill for spill in range(1000, 2000) if spill != 1998]
+    assert again == dict.fromkeys(range(1001, 2001), numbers) | {1998: b""}
 
 
 def test_19_it_stands_beside_a_plot_and_not_beside_a_trend() -> None:
