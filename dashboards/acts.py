@@ -283,7 +283,7 @@ class Acts:
         more = {"configured": configured, "logbook": self._logbook.is_there}
         answer = JSONResponse(said | {"line": _line(person, is_configured=configured)} | more)
         if is_over:
-            answer.delete_cookie(COOKIE, path=at("/"))
+            answer.delete_cookie(self._access.sessions.called(COOKIE), path=at("/"))
         return answer
 
     def _flag(self, asked: _Asked, said: _Flag) -> Response:

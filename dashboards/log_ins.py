@@ -55,10 +55,11 @@ class LogIns:
 
     def log_out(self, request: Request) -> Response:
         """End the session of who asks."""
-        if cookie := request.cookies.get(COOKIE):
-            self._access.sessions.end(cookie)
+        sessions = self._access.sessions
+        if cookie := sessions.in_jar(request.cookies, COOKIE):
+            sessions.end(cookie)
         answer = JSONResponse({})
-        answer.delete_cookie(COOKIE, path=at("/"))
+        answer.delete_cookie(sessions.called(COOKIE), path=at("/"))
         return answer
 
     def by_provider(self) -> Mapping[str, Callable[[Request], Response]]:
@@ -73,9 +74,10 @@ class LogIns:
         except (RefusedError, SpilldeckError) as error:
             return refused(request, "", refusal(error))
         answer = RedirectResponse(url, 303)
-        cookie, secure = self._access.sessions.sign(begun, BEGUN), request.url.scheme == "https"
+        sessions, secure = self._access.sessions, request.url.scheme == "https"
+        name, cookie = sessions.called(BEGUN), sessions.sign(begun, BEGUN)
         # Lax: what brings somebody back is a page of the provider.
-        answer.set_cookie(BEGUN, cookie, round(WITHIN_S), path=at(BACK), httponly=True, samesite="lax", secure=secure)
+        answer.set_cookie(name, cookie, round(WITHIN_S), path=at(BACK), httponly=True, samesite="lax", secure=secure)
         return answer
 
     def _end(self, provider: Provider, request: Request) -> Response:
@@ -89,11 +91,12 @@ class LogIns:
             return refused(request, "", said)
         except (RefusedError, SpilldeckError) as error:
             return refused(request, "", refusal(error))
-        answer.delete_cookie(BEGUN, path=at(BACK))
+        answer.delete_cookie(self._access.sessions.called(BEGUN), path=at(BACK))
         return answer
 
     def _begun(self, request: Request) -> Begun:
-        kept = self._access.sessions.signed(request.cookies.get(BEGUN, ""), BEGUN, _BEGUN)
+        sessions = self._access.sessions
+        kept = sessions.signed(sessions.in_jar(request.cookies, BEGUN), BEGUN, _BEGUN)
         if kept is None:
             raise RefusedError(401, f"This log-in was not begun here: begin again at {at('/log-in')}.")
         return kept
@@ -104,9 +107,9 @@ class LogIns:
         return name
 
     def _with_session(self, request: Request, answer: Response, user: str) -> Response:
-        cookie, seconds = self._access.sessions.begin(user), self._access.sessions.seconds
-        secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, cookie, seconds, path=at("/"), httponly=True, samesite="strict", secure=secure)
+        sessions, secure = self._access.sessions, request.url.scheme == "https"
+        name, cookie = sessions.called(COOKIE), sessions.begin(user)
+        answer.set_cookie(name, cookie, sessions.seconds, path=at("/"), httponly=True, samesite="strict", secure=secure)
         return answer
 
     def _count_attempt(self, *whose: str) -> None:

@@ -6,16 +6,16 @@ import re
 import secrets
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from dashboards.access.private import PrivateJson, damaged
+from dashboards.access.private import PrivateJson
 from dashboards.access.roles import Role
 from streams.errors import UsageError
 
@@ -52,8 +52,8 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    users: dict[str, User]
-    tokens: dict[str, Token]
+    users: dict[str, User] = field(default_factory=dict)
+    tokens: dict[str, Token] = field(default_factory=dict)
 
 
 _FILE = TypeAdapter(_File)
@@ -70,8 +70,7 @@ class Accounts:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "accounts.json"
-        self._json = PrivateJson(self.path)
-        self._known: tuple[dict[str, Any] | None, _File] = (None, _File(users={}, tokens={}))
+        self._json = PrivateJson(self.path, _FILE)
         self._nobodys = _HASHER.hash(secrets.token_urlsafe())
         """Held against what is said of users that do not exist, so that they take as long."""
 
@@ -80,22 +79,13 @@ class Accounts:
         """Return those of a directory as a setting names it."""
         return cls(directory.expanduser())
 
-    def _file(self) -> _File:
-        read = self._json.read()
-        if self._known[0] is not read:
-            try:
-                self._known = read, _FILE.validate_python({"users": {}, "tokens": {}} | read)
-            except ValidationError as error:
-                raise damaged(self.path) from error
-        return self._known[1]
-
     def users(self) -> dict[str, User]:
         """Return the users by name."""
-        return self._file().users
+        return self._json.read().users
 
     def tokens(self) -> dict[str, Token]:
         """Return the tokens by name."""
-        return self._file().tokens
+        return self._json.read().tokens
 
     def is_empty(self) -> bool:
         """Say whether nobody is known."""

@@ -109,7 +109,7 @@ class Access:
             if said[0] and plain(request.scope.get(PEER, "")) in self._peers:
                 user = self.accounts.users().get(said[0])
                 return Person(name=said[0], role=user.role if user else Role.VIEWER, way=Way.PROXY)
-        if cookie := request.cookies.get(COOKIE):
+        if cookie := self.sessions.in_jar(request.cookies, COOKIE):
             name = self.sessions.user(cookie)
             user = self.accounts.users().get(name) if name is not None else None
             if name is None or user is None:

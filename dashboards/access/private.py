@@ -6,12 +6,15 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter
 
 from streams.errors import SpilldeckError, UsageError
 from streams.files import read_whole, refuse_shared
 
 _BYTES = 16 << 20
+T = TypeVar("T")
 
 
 class AccessFileError(SpilldeckError):
@@ -62,11 +65,6 @@ def write_private(path: Path, content: bytes) -> None:
     new.replace(path)
 
 
-def damaged(path: Path) -> AccessFileError:
-    """Return the error of a file that holds something else."""
-    return AccessFileError(f"{path} is damaged: bring back a copy, or remove it and begin anew")
-
-
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
     """Keep other processes and threads from changing the files of a directory in a ``with`` block.
@@ -88,45 +86,46 @@ def alone(directory: Path) -> Iterator[None]:
         raise AccessFileError(f"nothing can be written to {directory} of access.directory: {error.strerror}") from error
 
 
-class PrivateJson:
-    """A file with an object of JSON, read again when it has changed."""
+class PrivateJson(Generic[T]):
+    """A file with an object of JSON, read again when it has changed.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read: tuple[tuple[int, ...], dict[str, Any]] = ((), {})
+    Parameters
+    ----------
+    kind
+        Makes of the object what it is; of an empty one, too, as which a file counts that is not there.
+    """
 
-    def read(self) -> dict[str, Any]:
-        """Return what is in it; nothing if there is no file.
+    def __init__(self, path: Path, kind: TypeAdapter[T]) -> None:
+        self._path, self._kind = path, kind
+        self._known: tuple[tuple[int, ...], T] | None = None
+
+    def read(self) -> T:
+        """Return what is in it.
 
         Raises
         ------
         AccessFileError
             When it cannot be read, or holds something else.
         """
-        stamp, known = self._read
         try:
             status = self._path.stat()
             now: tuple[int, ...] = (status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode)
         except OSError:  # what is wrong says who reads it
             now = ()
-        if now and now == stamp:
-            return known
-        values = self._read_now()
-        self._read = (now, values)
-        return values
+        if self._known is None or not now or now != self._known[0]:
+            self._known = now, self._read_now()[1]
+        return self._known[1]
 
-    def _read_now(self) -> dict[str, Any]:
+    def _read_now(self) -> tuple[dict[str, Any], T]:
         content = read_private(self._path)
         try:
             values = json.loads(content) if content is not None else {}
-        except (ValueError, RecursionError):
-            values = None
-        if not isinstance(values, dict):
-            raise damaged(self._path)
-        return values
+            return values, self._kind.validate_python(values)
+        except (ValueError, RecursionError) as error:  # pydantic's is a ValueError
+            raise AccessFileError(f"{self._path} is damaged: bring back a copy, or remove it and begin anew") from error
 
     def change(self, how: Callable[[dict[str, Any]], None]) -> None:
-        """Have it changed by a function, by one at a time.
+        """Have its object changed by a function, by one at a time.
 
         Raises
         ------
@@ -134,6 +133,6 @@ class PrivateJson:
             When it cannot be read or written.
         """
         with alone(self._path.parent):
-            values = self._read_now()
+            values, _ = self._read_now()
             how(values)
             write_private(self._path, json.dumps(values, indent=1).encode())

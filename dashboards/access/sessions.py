@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,6 +14,7 @@ from dashboards.access.accounts import Accounts, User
 from dashboards.access.private import PrivateJson, alone, read_private, write_private
 
 COOKIE = "spilldeck-session"
+"""Begins the name of the cookie of a session; goes on with that of its site."""
 KEY_BYTES = 32
 
 
@@ -29,6 +30,8 @@ class Session(NamedTuple):
 
 
 _SESSION = TypeAdapter(Session)
+_ENDED = TypeAdapter(dict[str, float])
+"""Those that were ended, until when each would have gone on."""
 T = TypeVar("T")
 
 
@@ -44,11 +47,20 @@ class Sessions:
     def __init__(self, directory: Path, accounts: Accounts, hours: float) -> None:
         self._directory, self._accounts = directory, accounts
         self.seconds = round(hours * 3600)
-        self._ended = PrivateJson(directory / "ended.json")
+        self._ended = PrivateJson(directory / "ended.json", _ENDED)
 
     def sign(self, values: Sequence[Any], what: str) -> str:
         """Return values as a cookie of this kind has them, so that nobody can make another."""
         return str(self._signer(what).dumps([*values]))
+
+    def called(self, what: str) -> str:
+        """Return the name of a cookie of this kind at this site: a browser has one jar for all ports of a host."""
+        return f"{what}-{hashlib.sha256(self._key()).hexdigest()[:8]}"
+
+    def in_jar(self, cookies: Mapping[str, str], what: str) -> str:
+        """Return this site's cookie of a kind; empty if there is none."""
+        # Who has none of any site has no key made for him.
+        return cookies.get(self.called(what), "") if any(name.startswith(what) for name in cookies) else ""
 
     def signed(self, cookie: str, what: str, values: TypeAdapter[T]) -> T | None:
         """Return the values of what `sign` returned; None of anything else, and of what another version had signed."""
@@ -89,14 +101,17 @@ class Sessions:
         is_over = time.time() >= session.until_s or session.id in self._ended.read()
         return None if is_over else session
 
-    def _signer(self, what: str) -> URLSafeSerializer:
+    def _key(self) -> bytes:
         path = self._directory / "key"
         key = read_private(path)
         if not key:
             with alone(self._directory):
                 key = read_private(path) or secrets.token_bytes(KEY_BYTES)
                 write_private(path, key)
-        return URLSafeSerializer(key, salt=what, signer_kwargs={"digest_method": hashlib.sha256})
+        return key
+
+    def _signer(self, what: str) -> URLSafeSerializer:
+        return URLSafeSerializer(self._key(), salt=what, signer_kwargs={"digest_method": hashlib.sha256})
 
 
 def _password(user: User) -> str:

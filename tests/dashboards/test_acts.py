@@ -220,6 +220,11 @@ def sessions_of(site: Site) -> sessions.Sessions:
     return sessions.Sessions(site.settings.access.directory, site.accounts, 1.0)
 
 
+def named(site: Site, cookie: str) -> str:
+    """Return a cookie with its name, as a browser sends it."""
+    return f"{sessions_of(site).called(COOKIE)}={cookie}"
+
+
 def expired(site: Site, role: Role) -> str:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sessions.time, "time", lambda: 1_700_000_000.0)  # type: ignore[attr-defined]
@@ -256,13 +261,18 @@ ATTACKS: dict[str, tuple[int, str, Callable[[Site, Role], dict[str, Any]]]] = {
         lambda s, r: {"Cookie": s.cookie_of(r), "Host": "attacker.example", "Origin": "http://attacker.example"},
     ),
     "a cookie after log out": (401, "This session is over", lambda s, r: {"Cookie": logged_out(s, r)}),
-    "an expired cookie": (401, "This session is over", lambda s, r: {"Cookie": f"{COOKIE}={expired(s, r)}"}),
+    "an expired cookie": (401, "This session is over", lambda s, r: {"Cookie": named(s, expired(s, r))}),
     "a tampered cookie": (401, "This session is over", lambda s, r: {"Cookie": tampered(s.cookie_of(r))}),
-    "a cookie of rubbish": (401, "This session is over", lambda _s, _r: {"Cookie": f"{COOKIE}=W10.x"}),
+    "a cookie of rubbish": (401, "This session is over", lambda s, _r: {"Cookie": named(s, "W10.x")}),
+    "a cookie of another page at this host": (
+        401,
+        "This needs {role}: log in.",
+        lambda s, r: {"Cookie": s.cookie_of(r).replace("=", "0=")},
+    ),
     "a cookie as another version has it": (
         401,
         "This session is over",
-        lambda s, r: {"Cookie": f"{COOKIE}={sessions_of(s).sign([r], COOKIE)}"},
+        lambda s, r: {"Cookie": named(s, sessions_of(s).sign([r], COOKIE))},
     ),
     "a doubled header of the proxy": (
         400,
@@ -426,12 +436,30 @@ def test_a_session_is_its_own_and_ends_everywhere_when_its_user_is_another(site:
     assert site.who(Cookie=last)["way"] == "nobody"
     # Who is added anew is another, also whom a proxy or a provider names.
     site.accounts.add_user("eve", Role.VIEWER, None)
-    last = f"{COOKIE}={sessions_of(site).begin('eve')}"
+    last = named(site, sessions_of(site).begin("eve"))
     assert site.who(Cookie=last)["name"] == "eve"
     site.accounts.remove_user("eve")
     site.accounts.add_user("eve", Role.ADMIN, None)
     assert site.who(Cookie=last)["way"] == "nobody"
     site.accounts.remove_user("eve")
+
+
+@pytest.mark.parametrize("rubbish", ["[]", '{"an id": "soon"}', '{"an id": null}'])
+def test_who_cannot_read_which_sessions_were_ended_lets_nobody_in_and_keeps_what_there_is(
+    site: Site, rubbish: str
+) -> None:
+    cookie, path = site.log_in("shifter"), site.settings.access.directory / "ended.json"
+    before = path.read_text() if path.exists() else None
+    path.write_text(rubbish)
+    path.chmod(0o600)
+    try:
+        for address, said in (("/act/flag", FLAG), ("/log-out", {})):
+            answer, words = site.post(address, said, Cookie=cookie)
+            assert (answer.status, words) == (503, "Nobody can say who is who: the server’s log says why."), address
+        assert path.read_text() == rubbish
+    finally:
+        path.unlink() if before is None else path.write_text(before)
+    assert site.who(Cookie=cookie)["name"] == "shifter"
 
 
 def test_a_cookie_is_for_the_server_alone_and_secret_where_the_way_is(site: Site) -> None:
