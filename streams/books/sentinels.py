@@ -197,19 +197,25 @@ class _Connection(SentinelManagedConnection):
         ends_s = time.monotonic() + patience_s
         try:
             while (left_s := ends_s - time.monotonic()) > ASK_S:
-                sock.settimeout(ASK_S)
+                _have_wait(sock, ASK_S)
                 with suppress(RedisTimeoutError):
                     return super().read_response(*what, **its)
                 self.connection_pool.ask_meanwhile()
-            sock.settimeout(max(left_s, 0.0))
+            _have_wait(sock, max(left_s, 0.0))
             return super().read_response(*what, **its)
         finally:
-            sock.settimeout(patience_s)
+            _have_wait(sock, patience_s)
 
     def leave(self) -> None:
         """End it under whoever waits for an answer."""
-        with suppress(OSError):
-            socket.socket.shutdown(cast("Any", self._sock), socket.SHUT_RDWR)  # not TLS's own, which a reader is in
+        if (sock := cast("Any", self._sock)) is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which a reader is in
+
+
+def _have_wait(sock: socket.socket, seconds: float) -> None:
+    with suppress(OSError):  # it was ended meanwhile: who reads says so
+        sock.settimeout(seconds)
 
 
 class _SSLConnection(_Connection, SentinelManagedSSLConnection):
