@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 
+BEGIN_S = 8.0
+"""So long a command that begins waits for sentinels to have a master; it says what is wrong within some ten seconds."""
+
+
 class _Terminal(Console):
     """Shows every text letter by letter: what somebody wrote into a message must not clear a screen or set a title."""
 
@@ -36,15 +40,19 @@ def complain(problem: object) -> None:
 
 @contextmanager
 def servers() -> "Iterator[tuple[Settings, Redis]]":
-    """Give the settings and a client of Redis; what Redis raises becomes one sentence."""
+    """Give the settings and a client of Redis, which waits for one that is away; what it raises becomes one sentence.
+
+    One that is away at the beginning is waited for where another may just be taking its place: else nobody has
+    started it, or the settings name another one.
+    """
     from redis.exceptions import RedisError
 
-    from streams.books.connect import check_redis, connect, no_redis
+    from streams.books.connect import COMMAND_S, check_redis, connect, no_redis
     from streams.settings import load_settings
 
     settings = load_settings()
-    check_redis(settings)
-    with connect(settings) as redis:
+    check_redis(settings, BEGIN_S if settings.redis.sentinels else 0.0)
+    with connect(settings, COMMAND_S) as redis:
         try:
             yield settings, redis
         except RedisError as error:

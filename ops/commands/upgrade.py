@@ -47,7 +47,7 @@ def upgrade(
 async def _go(settings: "Settings", redis: "Redis", *, do: bool) -> "list[Found]":
     from ops.upgrade.carry import carry_over, note_replays
     from ops.upgrade.source import source_of
-    from streams.books.connect import connect_async
+    from streams.books.connect import COMMAND_S, connect_async
     from streams.books.decided import Copy, refresh
     from streams.books.made import Made
 
@@ -56,7 +56,7 @@ async def _go(settings: "Settings", redis: "Redis", *, do: bool) -> "list[Found]
     if do:
         refresh(settings, redis)  # what had been decided is taken over into Kafka
     now = copy.read() or former
-    client = connect_async(settings)
+    client = connect_async(settings, COMMAND_S)
     try:
         parts = carry_over(client, settings, lambda name: source_of(settings, name, now, former), do=do)
         found = [one async for one in parts]

@@ -110,6 +110,7 @@ def _redis(site: Site) -> Iterator[Finding]:
         ("redis.full", risks.fills, Level.BAD),
         ("redis.forgets", risks.forgets, Level.WARNING),
         ("redis.splits", risks.splits, Level.WARNING),
+        ("redis.pauses", risks.pauses, Level.WARNING),
     ):
         if risk:
             yield trouble(name, risk.rpartition(": ")[0], level)

@@ -157,6 +157,12 @@ TROUBLES = (
         "set min-replicas-to-write 1 and min-replicas-max-lag 10 on all servers of this Redis",
     ),
     Trouble(
+        "redis.pauses",
+        "When another server becomes the master, nothing counts for some seconds more",
+        "A new master keeps its replicas waiting, and takes nothing until they follow it",
+        "set repl-diskless-sync-delay 0 on all servers of this Redis",
+    ),
+    Trouble(
         "redis.replicas",
         "If the master of Redis fails, nothing takes its place, or older books do",
         "No replica follows the master, or none keeps up",

@@ -29,7 +29,7 @@ from ops.replay.verify import digests
 from schemas.records import ReconstructedSpill
 from streams import __version__
 from streams.books.book import Ranges, fill
-from streams.books.connect import connect, no_redis
+from streams.books.connect import COMMAND_S, connect, no_redis
 from streams.books.judgement import judged
 from streams.books.plan import Origin, Plan
 from streams.books.reader import BookReader
@@ -53,7 +53,7 @@ def greeting() -> dict[str, Any]:
 def follow(settings: Settings, questions: TextIO, answers: TextIO) -> None:
     """Answer until nobody asks any more; live goes before, and the end of whoever asks is ours."""
     print(json.dumps(greeting()), file=answers, flush=True)
-    with connect(settings) as redis:
+    with connect(settings, COMMAND_S) as redis:
         for question in questions:
             try:
                 found = _answer(settings, redis, json.loads(question))

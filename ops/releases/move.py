@@ -8,7 +8,7 @@ import psutil
 from redis.exceptions import RedisError
 
 from ops.releases.shelf import PREVIOUS, Shelf
-from streams.books.connect import connect, no_redis
+from streams.books.connect import COMMAND_S, connect, no_redis
 from streams.errors import SpilldeckError, UsageError
 from streams.moving import CURRENT, WAITS_S, hand_over
 from streams.settings import load_settings
@@ -40,7 +40,7 @@ def move(shelf: Shelf, name: str, say: Callable[[str], object]) -> None:
         return
     key = hand_over(settings)
     try:
-        with connect(settings) as redis:
+        with connect(settings, COMMAND_S) as redis:
             left = redis.get(key)  # by a worker that did not come back when another release was to be used
             _switch(shelf, name, say)
             if left is not None and redis.get(key) == left:

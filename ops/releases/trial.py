@@ -2,6 +2,10 @@
 
 Both are compared partition by partition at the same offset: live's part of the run is read in one step, and the release
 is asked to bring its own up to the last message in that.
+
+The books of the windows have a state of their own, and are compared when a run is done. The verdicts of shapes have
+none: they come of the run's book, its spills' key numbers and earlier runs' books, all of which are compared or are
+live's, by the rules of the version that shows them.
 """
 
 import json
@@ -9,13 +13,15 @@ import queue
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 from redis import Redis
 
 from ops.origin import command_origin
@@ -32,8 +38,10 @@ from streams.books.reader import BookReader
 from streams.books.run import Ledger, RunBook
 from streams.books.sessions import Sessions
 from streams.books.totals import Totals
+from streams.books.windows import Window
 from streams.conditions.store import ConditionsStore
 from streams.errors import SpilldeckError, UsageError
+from streams.experiment import experiment
 from streams.freshness import DAQ_SILENT_S
 from streams.kafka import topic_partitions
 from streams.process import ranges_of
@@ -354,7 +362,7 @@ class _OfRun:
         return Differing(run=self.run, difference=difference, since=self._since.get(its))
 
     def finish(self) -> list[Differing]:
-        """Return all in which both differ, verdicts included."""
+        """Return all in which both differ, verdicts and windows included."""
         if not self._live:
             return []
         live, again = (_together(parts.values(), self._ranges) for parts in (self._live, self._again))
@@ -363,7 +371,42 @@ class _OfRun:
         theirs = _verdicts(self._release.ask("judge", session=self._session, run=self.run)["judgement"])
         if ours != theirs:
             found["verdicts"] = Difference(what="verdicts", here="; ".join(ours), there="; ".join(theirs) or "none")
-        return [self._differing(each) for each in found.values()]
+        told = [self._differing(each) for each in found.values()]
+        return told + [each for partition in self._live for each in self._of_windows(partition, found.keys())]
+
+    def _of_windows(self, partition: int, known: Collection[str]) -> Iterator[Differing]:
+        """Yield in which windows both differ, each with its first spill; not in plots of which the run's book does."""
+        live, again = self._readers[partition]
+        (totals, ours), is_at_once = live.at_once(self.run, lambda: (live.totals(self.run), self._windows(live)))
+        if not is_at_once:
+            self._say(f"run {self.run}: the windows of partition {partition} are not compared: live writes too often")
+            return
+        spans = [(0, 0)] * len(self._readers)
+        spans[partition] = totals.first_raw[partition], totals.last_raw[partition] + 1
+        self._release.ask("bring", session=self._session, run=self.run, spans=spans)
+        theirs = self._windows(again)
+        for window in sorted(ours.keys() | theirs.keys()):
+            where = f"in the window of {window.length} s at {datetime.fromtimestamp(window.start, UTC):%H.%M.%S} UTC"
+            mine, other = ours.get(window), theirs.get(window)
+            if mine is None or other is None:
+                here, there = ("not kept" if each is None else "kept" for each in (mine, other))
+                yield self._in_window(partition, window, Difference(what=f"spills {where}", here=here, there=there))
+                continue
+            for name in experiment().plots:
+                a, b = mine.counts(name), other.counts(name)
+                if f"{_PLOT}{name}" not in known and not np.array_equal(a, b):
+                    what = f"{_PLOT}{name} {where}: {np.count_nonzero(a != b)} bins differ"
+                    difference = Difference(what=what, here=f"{a.sum()} entries", there=str(b.sum()))
+                    yield self._in_window(partition, window, difference)
+
+    def _windows(self, reader: BookReader) -> dict[Window, Book]:
+        """Return the books of the windows of a partition."""
+        return {window: reader.window(self.run, window, self._ranges) for window in reader.windows(self.run)}
+
+    def _in_window(self, partition: int, window: Window, difference: Difference) -> Differing:
+        ledger = self._live[partition].ledger
+        spills = (spill for spill, its in ledger.items() if window.start <= its.time_us / 1e6 < window.end)
+        return Differing(run=self.run, difference=difference, since=min(spills, default=None))
 
 
 def _thing(difference: Difference) -> str:

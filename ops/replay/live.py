@@ -6,7 +6,7 @@ from typing import Self
 
 from confluent_kafka import KafkaException
 
-from streams.books.connect import connect
+from streams.books.connect import COMMAND_S, connect
 from streams.books.lag import behind
 from streams.books.reader import BookReader
 from streams.kafka import no_kafka, reader, spans
@@ -29,7 +29,7 @@ class LiveLag:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._consumer = stack.enter_context(closing(reader(self._settings)))
-            redis = stack.enter_context(connect(self._settings))
+            redis = stack.enter_context(connect(self._settings, COMMAND_S))
             self._books = BookReader.of(redis, self._settings)
             self._open = stack.pop_all()
         return self

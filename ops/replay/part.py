@@ -25,7 +25,7 @@ from ops.replay.origins import taken, topic_of
 from ops.stack.processes import die_with_parent
 from schemas.records import ReconstructedSpill, RejectedSpill
 from streams.books.batches import by_bytes
-from streams.books.connect import connect_async, no_redis
+from streams.books.connect import COMMAND_S, connect_async, no_redis
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog, Known
 from streams.books.partition import Filling, Partition, Partitions
@@ -88,7 +88,7 @@ def replay_partition(plan: Plan, partition: int) -> None:
 
 
 async def _replay(settings: Settings, plan: Plan, partition: int) -> None:
-    redis = connect_async(settings)
+    redis = connect_async(settings, COMMAND_S)
     try:
         with LiveLag(settings) as live:
             part = _Part(settings, plan, partition, redis, live)

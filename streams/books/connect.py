@@ -1,7 +1,8 @@
 """The connection to Redis: every client is made here, by one block of settings.
 
 All have the same patience: who does not connect or answer within `PATIENCE_S` is away, and nothing is tried again here,
-since whoever needs it asks again soon.
+since whoever needs it asks again soon. Who does not, a command in the middle of its work, says for how long a client is
+to try again.
 """
 
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from redis.retry import Retry
 
 from streams import tls
 from streams.books import clusters, sentinels
+from streams.books.patience import AsyncPatient, Patient, lacks_replicas
 from streams.errors import ServerError, UsageError
 from streams.settings import RedisSettings, Settings
 
@@ -38,6 +40,8 @@ PATIENCE_S = 5.0
 """To connect, and for each answer."""
 AWAY = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, ClusterError, AskError, TryAgainError)
 """What a client raises while no Redis answers, or none that may write: another becomes the master, or slots move."""
+COMMAND_S = 20.0
+"""So long a command that is at work waits for a Redis that is away: another has its place after some seven."""
 _SLOTS_TRIES = 2
 """A Cluster's client tries a command again when it has learnt that a slot has moved, or who the new master is."""
 SECTION = "redis"
@@ -52,6 +56,8 @@ _FULL = 0.9
 
 _NEEDED = "min-replicas-to-write"
 """With fewer replicas that follow it, a master takes nothing."""
+_SYNC, _SYNC_DELAY = "repl-diskless-sync", "repl-diskless-sync-delay"
+"""So a master waits for further replicas before the first one gets what it has, if without a file in between."""
 
 _log = structlog.get_logger(__name__)
 
@@ -64,21 +70,29 @@ class _Kinds(NamedTuple):
     pool: Any
     cluster: Any
     retry: Any
+    patient: Any
 
 
-_WAITS = _Kinds(Redis, sentinels.Sentinels, sentinels.MasterPool, clusters.LateCluster, Retry)
-_OF_A_LOOP = _Kinds(AsyncRedis, sentinels.AsyncSentinels, sentinels.AsyncMasterPool, clusters.AsyncCluster, AsyncRetry)
+_WAITS = _Kinds(Redis, sentinels.Sentinels, sentinels.MasterPool, clusters.LateCluster, Retry, Patient)
+_OF_A_LOOP = _Kinds(
+    AsyncRedis, sentinels.AsyncSentinels, sentinels.AsyncMasterPool, clusters.AsyncCluster, AsyncRetry, AsyncPatient
+)
 
 
-def connect(settings: Settings) -> Redis:
+def connect(settings: Settings, again_s: float = 0.0) -> Redis:
     """Return a client that returns bytes; it connects when it is first used.
+
+    Parameters
+    ----------
+    again_s
+        For how long it tries again while no Redis answers. One of a Cluster asks other nodes at once, and gives up.
 
     Raises
     ------
     UsageError
         When the setting is no address of a Redis, or a file of its TLS cannot be used.
     """
-    return client(settings.redis, PATIENCE_S)
+    return cast("Redis", _made(_WAITS, settings.redis, PATIENCE_S, again_s))
 
 
 def client(redis: RedisSettings, patience_s: float) -> Redis:
@@ -86,16 +100,18 @@ def client(redis: RedisSettings, patience_s: float) -> Redis:
     return cast("Redis", _made(_WAITS, redis, patience_s))
 
 
-def connect_async(settings: Settings) -> AsyncRedis:
+def connect_async(settings: Settings, again_s: float = 0.0) -> AsyncRedis:
     """Return such a client for the event loop that runs; raises as `connect` does."""
-    return cast("AsyncRedis", _made(_OF_A_LOOP, settings.redis, PATIENCE_S))
+    return cast("AsyncRedis", _made(_OF_A_LOOP, settings.redis, PATIENCE_S, again_s))
 
 
-def _made(kinds: _Kinds, redis: RedisSettings, patience_s: float) -> Any:
+def _made(kinds: _Kinds, redis: RedisSettings, patience_s: float, again_s: float = 0.0) -> Any:
     own = _waiting(patience_s) | _encryption(redis)
     url = redis.url.get_secret_value()
     if password := redis.password.get_secret_value():
         own |= {"username": redis.user or None, "password": password}
+    if again_s and not redis.cluster:
+        own["retry"] = kinds.patient(again_s)
     try:
         if redis.sentinels:
             return _of_sentinels(kinds, redis, own)
@@ -172,8 +188,8 @@ def is_other_type(error: object) -> bool:
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
-def check_redis(settings: Settings) -> None:
-    """See whether Redis answers.
+def check_redis(settings: Settings, again_s: float = 0.0) -> None:
+    """See whether Redis answers, or does within so long.
 
     Raises
     ------
@@ -181,7 +197,7 @@ def check_redis(settings: Settings) -> None:
         When it does not.
     """
     try:
-        with connect(settings) as redis:
+        with connect(settings, again_s) as redis:
             redis.ping()
     except RedisError as error:
         raise no_redis(settings, error) from error
@@ -213,6 +229,7 @@ class Risks(NamedTuple):
     fills: str = ""
     forgets: str = ""
     splits: str = ""
+    pauses: str = ""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -236,8 +253,10 @@ def _has_others(redis: Redis | RedisCluster) -> bool:
 
 def _risks_of(redis: Redis, *, has_others: bool) -> Risks:
     info: dict[str, Any] = {**redis.info("memory"), **redis.info("persistence")}
-    save, needed = (cast("dict[str, str]", redis.config_get(name)).get(name, "") for name in ("save", _NEEDED))
-    evicts = fills = forgets = splits = ""
+    save, needed, sync, delay_s = (
+        cast("dict[str, str]", redis.config_get(name)).get(name, "") for name in ("save", _NEEDED, _SYNC, _SYNC_DELAY)
+    )
+    evicts = fills = forgets = splits = pauses = ""
     policy, used, limit = str(info.get("maxmemory_policy", "")), int(info["used_memory"]), int(info.get("maxmemory", 0))
     if policy.startswith(_EVICTS):
         evicts = (
@@ -258,7 +277,12 @@ def _risks_of(redis: Redis, *, has_others: bool) -> Risks:
             f"cut off from its replicas, it goes on taking what is lost when another has its place ({_NEEDED} 0): "
             f"set {_NEEDED} 1 on all of them"
         )
-    return Risks(evicts, fills, forgets, splits)
+    if has_others and sync == "yes" and delay_s != "0":
+        pauses = (
+            f"when another has its place, that takes nothing for {delay_s} s more, as it keeps its replicas waiting "
+            f"({_SYNC_DELAY} {delay_s}): set {_SYNC_DELAY} 0 on all of them"
+        )
+    return Risks(evicts, fills, forgets, splits, pauses)
 
 
 def no_redis(settings: Settings, error: RedisError) -> ServerError:
@@ -279,6 +303,11 @@ def refusal(settings: Settings, error: RedisError) -> str:
         return f"it refuses who asks ({str(error).rstrip('.')}): correct user and password, in redis.url or beside it"
     if isinstance(error, NoPermissionError):
         return f"it does not let its user do this ({error}): give the user the right (ACL)"
+    if lacks_replicas(error):
+        return (
+            f"it takes nothing, as fewer replicas follow it than {_NEEDED} says: start those that are away, else look "
+            f"at their logs and at INFO replication of the master"
+        )
     if not isinstance(error, AWAY):
         return ""
     redis = settings.redis

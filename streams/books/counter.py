@@ -50,6 +50,8 @@ class Counter:
         self._takeover = Takeover(store=store, kafka=kafka, filling=filling, writer=writer)
         self._mending = Mending(store, kafka, partitions, filling.ranges_of)
         self._lock = asyncio.Lock()
+        self._failed: dict[int, Partition] = {}
+        """Partitions of which messages could not be taken, and are given again: as they were then."""
 
     async def begin(self, number: int, *, instead_of: Partition | None = None) -> Partition:
         """Take over a partition.
@@ -65,6 +67,7 @@ class Counter:
             if known is None or known is instead_of:
                 self._partitions.drop(number)
                 known = self._partitions[number] = await self._takeover.of(number)
+                self._failed.pop(number, None)
             return known
 
     async def runs(self, known: Partition) -> list[int]:
@@ -79,16 +82,22 @@ class Counter:
     async def forget_all(self) -> None:
         """Drop all that is in memory: partitions have moved, and Redis has what is true of those that are ours now."""
         async with self._lock:
+            self._failed.clear()
             for number in list(self._partitions):
                 self._partitions.drop(number)
 
     async def take(self, number: int, outcomes: Sequence[Outcome]) -> None:
         """Bring messages of a partition into the books, as far as they are the next ones.
 
-        When it returns, they may be acknowledged: what was not taken comes again.
+        When it returns, they may be acknowledged: what was not taken comes again. When it raises, it is to be called
+        with the same again: they need not be fetched and reconstructed anew then.
         """
         async with self._lock:
             known = self._partitions.get(number)
+            if known is None and (failed := self._failed.get(number)) is not None:
+                known = self._partitions[number] = await self._takeover.of(number)
+                known.reading = max(known.reading, failed.reading)  # what is behind these is on its way, too
+                del self._failed[number]
             if known is None:
                 return
             fresh: list[Outcome] = []
@@ -98,7 +107,11 @@ class Counter:
                     fresh.append(outcome)
                     at = outcome.message.offset + 1
             if fresh:
-                await self._guarded(known, self._bring_in(known, fresh))
+                try:
+                    await self._guarded(known, self._bring_in(known, fresh))
+                except Exception:
+                    self._failed[number] = known
+                    raise
 
     async def _bring_in(self, known: Partition, fresh: Sequence[Outcome]) -> None:
         """Count the next messages of a partition, and write the checkpoint."""

@@ -28,6 +28,7 @@ from tests.servers import environment
 RUN, EVERY_S, LOOK_S = 900_046, 0.1, 0.02
 QUIET_S = 3.0
 """Before and after what is done."""
+HANGS_S = 25.0
 
 
 @contextmanager
@@ -89,6 +90,14 @@ def main() -> None:
         with group.hung(group.master):
             group.switched()
 
+    def hangs_on(group: Replicated, *others: int) -> None:
+        with group.hung(group.master, *others):
+            time.sleep(HANGS_S)
+        group.switched()
+
+    def hangs_on_with_a_sentinel(group: Replicated) -> None:
+        hangs_on(group, group.sentinels[0])
+
     def demoted(group: Replicated) -> None:
         sentinel(group.sentinels[0]).sentinel_failover(NAME)
         group.switched()
@@ -97,6 +106,8 @@ def main() -> None:
         for what, kind, harm in (
             ("the master is killed", Replicated, killed),
             ("the master hangs, and comes back", Replicated, hung),
+            ("the master hangs for 25 s", Replicated, hangs_on),
+            ("it and a sentinel hang for 25 s", Replicated, hangs_on_with_a_sentinel),
             ("SENTINEL FAILOVER", Replicated, demoted),
             ("a Cluster's master is killed", Cluster, Cluster.kill_one),
         ):

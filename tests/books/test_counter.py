@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
+from redis.exceptions import RedisError
 
 from schemas.records import ControlKind, Rejection, RunControl
 from streams.agents.watch import DEAF_S
@@ -611,6 +612,44 @@ def test_what_several_do_not_go_on_with_is_taken_over_once(run: Run, redis_url: 
         found = worker.partitions[0]
         first, second = await asyncio.gather(*(worker.counter.begin(0, instead_of=found) for _ in range(2)))
         assert first is second is not found
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_what_redis_did_not_take_is_counted_when_it_is_back_and_not_fetched_anew(
+    run: Run, redis_url: str, *, moves: bool
+) -> None:
+    log = filled_log(6)
+
+    async def scenario() -> None:
+        worker = Worker(log, redis_url)
+        await worker.drain()
+        for spill in (6, 7):
+            log.append(spill_bytes(spill))
+        worker.fetch(2)
+        first, second = [of(each) for each in await worker.reading.accept(worker.fetched)]
+        worker.fetched.clear()
+        seeks = len(worker.seeks)
+        with Redis.from_url(redis_url) as redis:
+            redis.config_set("maxmemory", 1)  # it writes nothing
+            try:
+                for _ in range(2):
+                    with pytest.raises(RedisError):
+                        await worker.counter.take(0, [first])
+            finally:
+                redis.config_set("maxmemory", 0)
+        if moves:
+            await worker.counter.forget_all()
+        for each in (first, second):
+            await worker.counter.take(0, [each])
+        assert len(worker.seeks) == seeks
+        if moves:
+            assert not worker.partitions  # it is another worker's now
+        else:
+            assert worker.partitions[0].state.next == worker.partitions[0].reading == log.end
+        await worker.drain()
+        check(redis_url, log)
 
     run(scenario)
 

@@ -98,6 +98,11 @@ def _splits(shift: Shift) -> None:
     shift.undo.callback(client(shift.group.master).config_set, "min-replicas-to-write", 1)
 
 
+def _pauses(shift: Shift) -> None:
+    client(shift.group.master).config_set("repl-diskless-sync-delay", 5)
+    shift.undo.callback(client(shift.group.master).config_set, "repl-diskless-sync-delay", 0)
+
+
 def _replica_hangs(shift: Shift) -> None:
     shift.undo.enter_context(shift.group.hung(shift.group.replica))
     until(lambda: client(shift.group.master).info("replication")["slave0"]["lag"] > LAG_S)
@@ -119,6 +124,7 @@ MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
     ("sentinels.quorum", _no_quorum, "Not enough available Sentinels"),
     ("redis.refuses", _wrong_password, "a sentinel refuses who asks"),
     ("redis.splits", _splits, "cut off from its replicas, it goes on taking what is lost"),
+    ("redis.pauses", _pauses, "that takes nothing for 5 s more"),
     ("redis.replicas", _replica_hangs, "no replica has followed the master for 2 s"),
     ("redis.replicas", _no_replica, "no replica follows the master"),
 )

@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ResponseError
 
 from dashboards.choices import Choices
 from dashboards.data import Data
 from ops.topics import ensure_topics
 from schemas.records import RawSpill
+from streams.books import connect as connecting
 from streams.books import layout, sentinels
 from streams.books.compare import differences
-from streams.books.connect import AWAY, PATIENCE_S, connect, connect_async, sentinels_of
+from streams.books.connect import AWAY, PATIENCE_S, connect, connect_async, no_redis, sentinels_of
 from streams.books.reader import BookReader
 from streams.books.store import CheckpointStore
 from streams.books.stored import PartitionState
@@ -230,3 +232,102 @@ def test_nobody_goes_on_with_a_master_that_does_not_know_that_another_has_its_pl
 
     asyncio.run(go_on())
     group.follow()
+
+
+def test_nobody_waits_for_a_master_that_hangs_when_another_has_its_place(
+    group: Replicated, reached: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "PATIENCE_S", 2 * WAIT_S)  # for an answer
+
+    async def go_on(port: int) -> None:
+        async with connect_async(reached) as of_a_loop:
+            with connect(reached) as waits, connect(reached) as announces, announces.pubsub() as announced:
+                announced.subscribe("test")
+                announced.get_message(timeout=1)
+                for each in (waits, announces):
+                    each.ping()
+                await of_a_loop.ping()
+                until(group.is_whole)
+                with group.hung(port):
+                    asked = [asyncio.to_thread(each.ping) for each in (waits, announces)]
+                    found = await asyncio.wait_for(
+                        asyncio.gather(of_a_loop.ping(), *asked, return_exceptions=True), WAIT_S
+                    )
+                    assert all(isinstance(each, AWAY) for each in found), found
+                    with pytest.raises(AWAY):  # who hears announcements of it begins anew, too
+                        announced.get_message(timeout=1)
+                    assert [await _port(of_a_loop), waits.info("server")["tcp_port"]] == [group.replica] * 2
+                    group.switched()
+
+    asyncio.run(go_on(group.master))
+    group.follow()
+
+
+def test_a_command_at_work_goes_on_when_another_is_the_master_or_replicas_follow_again(
+    group: Replicated, reached: Settings
+) -> None:
+    async def written(redis: AsyncRedis) -> bool:
+        return bool(await redis.set("test:c", "1"))
+
+    async def go_on() -> None:
+        async with connect_async(reached, WAIT_S) as of_a_loop:
+            with connect(reached, WAIT_S) as waits:
+                assert waits.ping()
+                assert await of_a_loop.ping()
+                until(group.is_whole)
+                group.kill(group.master)
+                asked = asyncio.create_task(written(of_a_loop))
+                assert await asyncio.to_thread(waits.set, "test:d", "1")
+                assert await asked
+                group.switched()
+                group.start("--replicaof", f"127.0.0.1 {group.master}", port=group.replica)
+                group.follow()
+                master = client(group.master)
+                master.config_set("min-replicas-to-write", 2)
+                with connect(reached) as hasty, pytest.raises(ResponseError) as refused:
+                    hasty.set("test:d", "1")
+                assert "fewer replicas follow it than min-replicas-to-write" in str(no_redis(reached, refused.value))
+                threading.Timer(1.0, master.config_set, ("min-replicas-to-write", 0)).start()
+                assert await written(of_a_loop)
+
+    asyncio.run(go_on())
+
+
+def test_a_command_that_begins_waits_for_sentinels_that_answer_a_little_late(
+    group: Replicated, reached: Settings, spilldeck_here: Spilldeck
+) -> None:
+    late_s = 3 * sentinels.PATIENCE_S
+
+    def go_on() -> None:
+        for port in group.sentinels:
+            group.send(port, signal.SIGCONT)
+
+    with group.hung(*group.sentinels):
+        soon = threading.Timer(late_s, go_on)
+        soon.start()
+        done = spilldeck_here("runs", "list", env=environment(reached))
+        soon.join()
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_sentinel_that_hangs_is_waited_for_only_where_most_have_not_answered(
+    group: Replicated, reached: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentinels, "PATIENCE_S", WAIT_S)
+
+    async def asks() -> None:
+        async with connect_async(reached) as redis:
+            await redis.ping()
+
+    with group.hung(group.sentinels[0]):
+        began_s = time.monotonic()
+        asyncio.run(asks())
+        with connect(reached) as redis:
+            redis.ping()
+        assert time.monotonic() - began_s < WAIT_S / 2
+    monkeypatch.setattr(sentinels, "PATIENCE_S", 3.0)
+    with group.hung(*group.sentinels[:2]):
+        began_s = time.monotonic()
+        with connect(reached) as redis:
+            redis.ping()
+        assert time.monotonic() - began_s > 2.0

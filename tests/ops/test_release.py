@@ -46,6 +46,7 @@ MICE = Path("streams", "experiments", "mice")
 PACE_S = 0.1
 CALIBRATION = MICE / "conditions/simulated/tof_t0.txt", "tof0 -67807.5 4", "tof0 -67707.5 4"
 EDGE = MICE / "plots/tof.py", "(200, 20, 40)", "(200, 20, 40.2)"
+WINDOWS = Path("streams", "books", "partition.py"), "window_s=filling.window_s, kept", "window_s=3, kept"
 ROUNDING = MICE / "reco/tof_hits.py", "(time0_ns + time1_ns) / 2", "((time0_ns + time1_ns) / 2).round(1)"
 
 BUSY = pytest.mark.timeout(600)
@@ -445,6 +446,10 @@ def test_a_trial_says_identical_and_names_the_plot_and_the_spill_of_a_change(
         found = since(tried(patient("try", NAME, "--spills", "10", "--json", env=env, cwd=tmp_path), 1))
     assert {"conditions", "plot tof_dt0", "detector tof"} <= found.keys()
     assert found["detector tof"] == 0
+    with releases.changed(*WINDOWS):
+        found = since(tried(patient("try", NAME, "--spills", "10", "--json", env=env, cwd=tmp_path), 1))
+    assert all(" in the window of " in what for what in found), found
+    assert any(first is not None for first in found.values()), found
     assert left_behind(settings) == []
 
 
