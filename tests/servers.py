@@ -1,4 +1,4 @@
-"""How tests reach the servers of a local stack."""
+"""How tests reach the servers of a local stack, or those that they have for themselves, of the kind of `SERVERS`."""
 
 import json
 import os
@@ -10,29 +10,43 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from ops.stack import LocalStack, free_port
+from ops.stack import LocalStack, access, free_port
+from ops.stack.access import Access
+from ops.stack.redis import LOOPBACK
 from streams.settings import RedisSettings, Settings, load_settings
-from tests.redis_servers import Cluster, Replicated
+from tests.redis_servers import Alone, Cluster, Replicated, Servers
 
 KIND = os.environ.get("SERVERS", "")
 """Which servers the tests share: `secured`, with TLS; a Redis by `sentinel`, or a `cluster`; else a local stack."""
+IS_SECURED = KIND == "secured"
 _ALWAYS = {"kafka": {"partitions", "replication"}, "redis": set[str]()}
 """Settings that a process is always given: others of before may be in its environment."""
 _GROUPS: dict[str, type[Replicated | Cluster]] = {"sentinel": Replicated, "cluster": Cluster}
 _running: list[Replicated | Cluster] = []
 """The Redis of those kinds, while it runs."""
+assert KIND in {"", "secured", *_GROUPS}, f"SERVERS is none of secured, {', '.join(_GROUPS)}: {KIND}"
 
 
 @contextmanager
 def shared_stack(directory: Path) -> Iterator[LocalStack]:
     """Have a Kafka and a Redis of that kind in a ``with`` block."""
-    assert KIND in {"", "secured", *_GROUPS}, f"SERVERS is none of secured, {', '.join(_GROUPS)}: {KIND}"
     with ExitStack() as until_end:
         if KIND in _GROUPS:
-            _running.append(_GROUPS[KIND](directory))
+            _running.append(_GROUPS[KIND](directory, as_at_a_site=True))
             until_end.callback(lambda: _running.pop().end())
-            _running[0].as_at_a_site()
-        yield until_end.enter_context(LocalStack(directory, free_port(), free_port(), secure=KIND == "secured"))
+        yield until_end.enter_context(LocalStack(directory, free_port(), free_port(), secure=IS_SECURED))
+
+
+def own_access(directory: Path) -> Access:
+    """Make how servers of that kind are reached that a test starts for itself, one of each, in a directory."""
+    return access.make(directory, free_port(), free_port(), secure=IS_SECURED)
+
+
+def own_redis(directory: Path, reached: RedisSettings, host: str = LOOPBACK) -> Servers:
+    """Start a Redis of that kind, to be harmed; one that is alone is reached so, by a host's address."""
+    if KIND in _GROUPS:
+        return _GROUPS[KIND](directory, as_at_a_site=True)
+    return Alone(directory, reached, host)
 
 
 def redis_url(stack: LocalStack) -> str:

@@ -98,7 +98,7 @@ def main() -> None:
             ("the master is killed", Replicated, killed),
             ("the master hangs, and comes back", Replicated, hung),
             ("SENTINEL FAILOVER", Replicated, demoted),
-            ("a Cluster's master is killed", Cluster, Cluster.kill_one),
+            ("a Cluster's master is killed", Cluster, Cluster.fail),
         ):
             name = f"failover-{uuid.uuid4().hex[:8]}"
             directory = Path(scratch) / name
