@@ -280,8 +280,8 @@ class Replicated(Servers):
 
     @contextmanager
     def hung(self, *ports: int) -> Iterator[None]:
-        """Have some take connections, and answer nothing; the master is missed soon, until another has its place."""
-        if self.master in ports:
+        """Have some take connections, and answer nothing; the master is missed soon, if another may have its place."""
+        if self.master in ports and self.replica not in ports:
             self._miss_master_after(self._down_ms)
         with super().hung(*ports):
             yield
