@@ -42,11 +42,11 @@ def own_access(directory: Path) -> Access:
     return access.make(directory, free_port(), free_port(), secure=IS_SECURED)
 
 
-def own_redis(directory: Path, reached: RedisSettings, host: str = LOOPBACK) -> Servers:
-    """Start a Redis of that kind, to be harmed; one that is alone is reached so, by a host's address."""
+def own_redis(directory: Path, reached: RedisSettings | None = None, host: str = LOOPBACK) -> Servers:
+    """Start a Redis of that kind, to be harmed; one that is alone is reached so, if that is said, on a host."""
     if KIND in _GROUPS:
         return _GROUPS[KIND](directory, as_at_a_site=True)
-    return Alone(directory, reached, host)
+    return Alone(directory, own_access(directory).redis if reached is None else reached, host)
 
 
 def redis_url(stack: LocalStack) -> str:

@@ -49,7 +49,7 @@ from streams.settings import (
 from tests.conftest import wait_until_counted
 from tests.redis_servers import Servers
 from tests.servers import environment as of_servers
-from tests.servers import own_access, own_redis
+from tests.servers import own_redis
 
 WAIT_S = 60.0
 """Nothing here takes longer on a busy machine."""
@@ -134,7 +134,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def site(stack: LocalStack, program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Return a site whose Redis may be stopped; its Kafka is that of all tests."""
     directory = tmp_path_factory.mktemp("site")
-    redis = own_redis(directory, own_access(directory).redis)
+    redis = own_redis(directory)
     settings = load_settings(
         kafka=stack.access.kafka.model_copy(update={"topic_prefix": "browser."}),
         redis=redis.settings("browser"),

@@ -29,7 +29,7 @@ from tests.chaos.tables import BREAKABLE_RUNS, cabling, make_other_tables, make_
 from tests.conftest import PROJECT
 from tests.lanes import on_others
 from tests.redis_servers import until
-from tests.servers import own_access, own_redis
+from tests.servers import own_redis
 
 SCALE = Scale(brokers=3, workers=2, rate=12.0)
 WAIT_S = 60.0
@@ -51,7 +51,7 @@ def test_four_rounds_of_harm_change_no_bin_and_no_counter(
 def test_a_redis_that_failed_comes_back_with_what_it_held_and_one_that_lost_its_files_with_nothing(
     servers_can_be_had: None, tmp_path: Path
 ) -> None:
-    store = own_redis(tmp_path, own_access(tmp_path).redis)
+    store = own_redis(tmp_path)
     try:
         with connect(load_settings(redis=store.settings("test"))) as redis:
             keys = [f"key-{number}" for number in range(30)]  # some on each master, if there are several
