@@ -70,6 +70,15 @@ def _redis_on(stack: LocalStack, key_prefix: str) -> RedisSettings:
     return RedisSettings(url=SecretStr(redis_url(stack)), key_prefix=key_prefix, **files)
 
 
+def without_redis(settings: Settings) -> Settings:
+    """Return the same settings but that nobody listens where they say that Redis, or a sentinel, is."""
+    its, nobody = settings.redis, f"127.0.0.1:{free_port()}"
+    scheme, _, rest = its.url.get_secret_value().partition("://")
+    user, at, _ = rest.rpartition("@")
+    away = {"sentinels": [nobody]} if its.sentinels else {"url": SecretStr(f"{scheme}://{user}{at}{nobody}/0")}
+    return settings.model_copy(update={"redis": its.model_copy(update=away)})
+
+
 def environment(settings: Settings) -> dict[str, str]:
     """Return how both servers are reached, as far as settings say it, as the environment gives it."""
     return {

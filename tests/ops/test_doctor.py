@@ -56,7 +56,8 @@ from tests.kafka import admin as admin_of
 from tests.kafka import create, delete, reached, set_topic
 from tests.ops.conftest import Spilldeck
 from tests.ops.test_doctor_sentinels import MADE as MADE_WITH_SENTINELS
-from tests.servers import settings_on
+from tests.servers import environment as of_servers
+from tests.servers import settings_on, without_redis
 from tests.stored import checkpoint
 from tests.watching import watched
 
@@ -244,12 +245,13 @@ def _kafka_away(shift: Shift) -> None:
 
 
 def _redis_away(shift: Shift) -> None:
-    shift.set(redis__url=f"redis://127.0.0.1:{free_port()}/0")
+    for name, value in of_servers(without_redis(shift.settings)).items():
+        shift.patch.setenv(name, value)
 
 
 def _redis_refuses(shift: Shift) -> None:
-    _, _, where = shift.settings.redis.url.get_secret_value().rpartition("@")
-    shift.set(redis__url=f"redis://nobody:wrong@{where}")
+    scheme, _, rest = shift.settings.redis.url.get_secret_value().partition("://")
+    shift.set(redis__url=f"{scheme}://{rest.rpartition('@')[2]}", redis__user="nobody", redis__password="wrong")
 
 
 def _kafka_refuses(shift: Shift) -> None:
