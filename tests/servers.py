@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from ops.stack import LocalStack, access, free_port
+from ops.stack import LocalStack, access, free_port, processes
 from ops.stack.access import Access
 from ops.stack.redis import LOOPBACK
 from streams.settings import RedisSettings, Settings, load_settings
@@ -47,6 +48,29 @@ def own_redis(directory: Path, reached: RedisSettings | None = None, host: str =
     if KIND in _GROUPS:
         return _GROUPS[KIND](directory, as_at_a_site=True)
     return Alone(directory, own_access(directory).redis if reached is None else reached, host)
+
+
+@contextmanager
+def hung(server: processes.Process) -> Iterator[None]:
+    """Have a server take connections, and answer nothing."""
+    server.send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.send(signal.SIGCONT)
+
+
+@contextmanager
+def all_hung(stack: LocalStack) -> Iterator[None]:
+    """Have the Kafka and the Redis that tests share take connections, and answer nothing."""
+    with ExitStack() as until_end:
+        if _running:
+            until_end.enter_context(_running[0].hung(*_running[0].holding))
+        for name in ("kafka", "redis"):
+            its = processes.find(name, stack.directory)
+            assert its is not None
+            until_end.enter_context(hung(its))
+        yield
 
 
 def redis_url(stack: LocalStack) -> str:

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tarfile
 import time
@@ -151,16 +150,6 @@ def site(stack: LocalStack, program: str, tmp_path_factory: pytest.TempPathFacto
         until_served(f"{site.address}/who")
         yield site
     redis.end()
-
-
-@contextmanager
-def hung(server: processes.Process) -> Iterator[None]:
-    """Have a server take connections, and answer nothing."""
-    server.send(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        server.send(signal.SIGCONT)
 
 
 def until_served(address: str) -> None:

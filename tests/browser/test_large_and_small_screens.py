@@ -5,8 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import STANDS, Site, faults, hung, open_page, until_drawn, until_theme
+from tests.browser.conftest import STANDS, Site, faults, open_page, until_drawn, until_theme
 from tests.lanes import first
+from tests.servers import hung
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 

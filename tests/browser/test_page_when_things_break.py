@@ -23,12 +23,12 @@ from tests.browser.conftest import (
     drawn,
     environment,
     faults,
-    hung,
     open_page,
     text,
     until_drawn,
     until_equal,
 )
+from tests.servers import hung
 from tests.wire import encode
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import runpy
-import signal
 import subprocess
 import threading
 import time
@@ -30,7 +29,8 @@ from ops.doctor.host import _has_secrets
 from ops.doctor.looking import CHECKS
 from ops.doctor.servers import _kafka_off_s, _off_s
 from ops.doctor.troubles import BY_ID, TROUBLES
-from ops.stack import LocalStack, free_port, processes
+from ops.stack import LocalStack, free_port
+from ops.stack.access import USER
 from ops.topics import ensure_topics
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams.books.connect import connect
@@ -56,8 +56,8 @@ from tests.kafka import admin as admin_of
 from tests.kafka import create, delete, reached, set_topic
 from tests.ops.conftest import Spilldeck
 from tests.ops.test_doctor_sentinels import MADE as MADE_WITH_SENTINELS
+from tests.servers import IS_SECURED, all_hung, settings_on, without_redis
 from tests.servers import environment as of_servers
-from tests.servers import settings_on, without_redis
 from tests.stored import checkpoint
 from tests.watching import watched
 
@@ -255,7 +255,7 @@ def _redis_refuses(shift: Shift) -> None:
 
 
 def _kafka_refuses(shift: Shift) -> None:
-    shift.set(kafka__protocol="ssl")
+    shift.set(**({"kafka__password": "wrong"} if IS_SECURED else {"kafka__protocol": "ssl"}))
 
 
 def _clock_of(which: str) -> Callable[[Shift], None]:
@@ -502,7 +502,7 @@ MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
     ("settings.secret", _secret_in_file, "spilldeck.toml"),
     ("kafka.away", _kafka_away, "no Kafka answers at 127.0.0.1:"),
     ("redis.away", _redis_away, "no Redis answers at 127.0.0.1:"),
-    ("kafka.refuses", _kafka_refuses, "it speaks no TLS"),
+    ("kafka.refuses", _kafka_refuses, f"it refuses user {USER} by PLAIN" if IS_SECURED else "it speaks no TLS"),
     ("redis.refuses", _redis_refuses, "it refuses who asks"),
     ("clock.kafka", _clock_of("kafka"), "s ahead of Kafka's"),
     ("clock.redis", _clock_of("redis"), "s ahead of Redis's"),
@@ -606,17 +606,10 @@ def test_reading_all_runs_may_take_longer(shift: Shift) -> None:
 
 
 def test_servers_that_hang_keep_nobody_waiting(shift: Shift, stack: LocalStack) -> None:
-    hung = [its for name in ("kafka", "redis") if (its := processes.find(name, stack.directory)) is not None]
-    assert len(hung) == 2
-    for each in hung:
-        each.send(signal.SIGSTOP)
-    try:
+    with all_hung(stack):
         began_s = time.monotonic()
         wrong = shift.found()
         took_s = time.monotonic() - began_s
-    finally:
-        for each in hung:
-            each.send(signal.SIGCONT)
     assert [each.id for each in wrong] == ["kafka.away", "redis.away"]
     assert took_s < 10
 
