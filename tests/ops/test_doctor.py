@@ -429,6 +429,18 @@ def _no_page_of_ours(shift: Shift) -> None:
     shift.set(dashboard__port=shift.settings.kafka.bootstrap_servers.rpartition(":")[2])
 
 
+class _SpeaksTls(BaseHTTPRequestHandler):
+    """What wants TLS of who asks, and says so in TLS's own way."""
+
+    def handle(self) -> None:
+        self.rfile.readline()
+        self.wfile.write(b"\x15\x03\x03\x00\x02\x02P")
+
+
+def _tls_for_a_page(shift: Shift) -> None:
+    _answering(shift, _SpeaksTls)
+
+
 class _Slow(BaseHTTPRequestHandler):
     """A page that says how it is, and takes its time for what it shows."""
 
@@ -443,10 +455,15 @@ class _Slow(BaseHTTPRequestHandler):
 
 
 def _slow_page(shift: Shift) -> None:
-    server = shift.undo.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), _Slow))
+    _answering(shift, _Slow)
+    shift.patch.setattr("ops.doctor.page.ANSWER_S", page.THERE_S)
+
+
+def _answering(shift: Shift, how: type[BaseHTTPRequestHandler]) -> None:
+    """Have something answer so where the page is to be."""
+    server = shift.undo.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), how))
     threading.Thread(target=server.serve_forever).start()
     shift.undo.callback(server.shutdown)
-    shift.patch.setattr("ops.doctor.page.ANSWER_S", page.THERE_S)
     shift.set(dashboard__port=server.server_port)
 
 
@@ -533,6 +550,7 @@ MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
     ("keeper.away", _no_keeper, "no book and pictures of 1 run"),
     ("page.away", _no_page, "no page answers at http://127.0.0.1:"),
     ("page.away", _no_page_of_ours, "no page answers at http://127.0.0.1:"),
+    ("page.away", _tls_for_a_page, "(what answers there speaks no HTTP)"),
     ("page.other", _other_page, f"the page shows run {PLAYED} with 8 spills, the books have run {RUN} with 3"),
     ("selftest.left", _killed_selftest, "selftest-0123abcd left topics"),
     ("doctor.failed", _raises, "new: RuntimeError: nobody thought of this"),
