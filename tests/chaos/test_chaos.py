@@ -39,7 +39,7 @@ FILED_S = 1.5
 
 @on_others
 @pytest.mark.servers
-@pytest.mark.timeout(400)  # as long as it moves, however slowly, there is no fault
+@pytest.mark.timeout(600)  # as long as it moves, however slowly, there is no fault
 def test_four_rounds_of_harm_change_no_bin_and_no_counter(
     servers_can_be_had: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
