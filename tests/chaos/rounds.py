@@ -5,7 +5,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -147,17 +147,10 @@ def _do(harm: Harm, cluster: Cluster, rng: random.Random) -> Round:
 
 def _nexts(cluster: Cluster) -> list[int]:
     """Return the first offset of each partition that is not in the books; none if Redis does not answer."""
-    return [upto for upto, _ in _standing(cluster)]
-
-
-def _standing(cluster: Cluster) -> list[tuple[int, Mapping[int, int]]]:
-    """Return what is next in each partition, and what is made again from where; none if Redis does not answer."""
     try:
-        progress = cluster.books.progress()
+        return cluster.nexts()
     except RedisError:
         return []
-    partitions = range(cluster.settings.kafka.partitions)
-    return [(progress[p].next, dict(progress[p].repairs)) if p in progress else (0, {}) for p in partitions]
 
 
 def _repairs(cluster: Cluster) -> dict[int, int]:
@@ -173,21 +166,17 @@ def _where(cluster: Cluster) -> str:
         return f"Redis does not answer ({error})"
 
 
-def _wait(cluster: Cluster, enough: Callable[[list[int]], bool], all_there: Sequence[int] = ()) -> None:
-    """Wait until enough is in the books, and as long as more and more comes in each partition, new or made again.
-
-    Where it is known how much there is, a partition that has all of it need not move.
-    """
-    last, start = _standing(cluster), time.monotonic()
+def _wait(cluster: Cluster, enough: Callable[[list[int]], bool]) -> None:
+    """Wait until enough is in the books, and as long as more and more comes in each partition."""
+    last, start = _nexts(cluster), time.monotonic()
     moved = [start] * cluster.settings.kafka.partitions
     while True:
-        now, now_s = _standing(cluster), time.monotonic()
+        now, now_s = _nexts(cluster), time.monotonic()
         with suppress(RedisError):
-            if enough([upto for upto, _ in now]):
+            if enough(now):
                 return
-        for partition, pair in enumerate(zip_longest(now, last)):
-            has_all = partition < len(all_there) and pair[0] == (all_there[partition], {})
-            if pair[0] != pair[1] or has_all:
+        for partition, pair in enumerate(zip_longest(now, last, fillvalue=0)):
+            if pair[0] != pair[1]:
                 moved[partition] = now_s
         assert now_s - min(moved) < PATIENCE_S, f"something does not move: {_where(cluster)}"
         assert now_s - start < MENDED_S, f"not mended: {_where(cluster)}"
@@ -218,7 +207,7 @@ def _wait_for_all(cluster: Cluster, sent: Sequence[Record]) -> None:
     except AssertionError as error:
         error.add_note(f"lacking {dict(wanted - there)}, too many {dict(there - wanted)}")
         raise
-    _wait(cluster, lambda _nexts: cluster.is_counted(), ends(cluster.settings))
+    _wait(cluster, lambda _nexts: cluster.is_counted())
 
 
 def _table(rounds: Sequence[Round], title: str) -> Table:
