@@ -29,7 +29,7 @@ test-all:  ## They and what shows the same again with other values, on other ser
 
 test-servers: $(VENV)/dev.stamp  ## What meets servers, on others: make test-servers SERVERS=secured (or sentinel, cluster)
 	@SERVERS=$(or $(SERVERS),secured) $(MAKE) --no-print-directory test \
-		ARGS='tests/integration tests/browser tests/ops tests/dashboards $(ARGS)'
+		ARGS='tests/integration tests/browser tests/ops tests/dashboards tests/chaos/test_chaos.py $(ARGS)'
 
 lint: $(VENV)/dev.stamp  ## Style, types, and which part may know which.
 	$(BIN)/ruff check
@@ -47,6 +47,7 @@ bench-page: $(VENV)/dev.stamp  ## Speed of the page in Chromium: make bench-page
 bench-judgement: $(VENV)/dev.stamp  ## How soon a fault is told, at which rate of false alarms.
 	@$(BIN)/python -m tests.bench.judgement $(ARGS)
 
+# On other servers: make chaos SERVERS=secured (or sentinel, cluster).
 chaos: $(VENV)/dev.stamp  ## Harm at random, every bin compared: make chaos SEED=1 ROUNDS=20 ARGS="--hosts" (as root)
 	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),20) $(ARGS)
 
@@ -62,6 +63,9 @@ nightly: $(VENV)/dev.stamp  ## What takes too long for `make test`: hours, more 
 	@$(MAKE) --no-print-directory simulate-faults SEED=$$(date +%y%m%d)0000 ARGS="--spills 1000000"
 	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=30
 	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=14 ARGS=--hosts
+	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=8 SERVERS=secured
+	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=8 SERVERS=sentinel
+	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=8 SERVERS=cluster
 
 pins: $(VENV)/uv.stamp  ## Pin what pyproject.toml asks for, with hashes; keeps versions that still fit.
 	$(PIN) --extra local --extra export -o requirements.txt

@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+from tests.servers import KIND
+
 again = pytest.mark.nightly
 """A test whose promise another one holds already, on other servers or a shorter way."""
+on_others = pytest.mark.servers if KIND else pytest.mark.nightly
+"""A test whose promise depends on which servers there are: on others than a local stack it is tested each time."""
 
 
 def first(values: Iterable[Any], count: int) -> list[Any]:

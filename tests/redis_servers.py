@@ -1,30 +1,35 @@
-"""Redis as sites have it: a master with a replica and sentinels, and a Cluster. Servers of a test's own."""
+"""Redis as sites have it: one server, a master with a replica and sentinels, a Cluster. Servers of a test's own."""
 
 import itertools
 import signal
 import time
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import RedisError
 
-from ops.stack import free_port, processes
-from ops.stack.redis import find_server
+from ops.stack import free_port, processes, redis
+from streams.books.connect import client as client_of
+from streams.books.connect import is_encrypted
 from streams.settings import RedisSettings
 
 NAME = "spilldeck-Master"
 """Of the master, as sentinels know it: not in small letters alone."""
 PASSWORD = "redis-hunter2"
 """Of servers, and, turned round, of sentinels."""
+KEEPING = ("--appendonly", "yes")
 DOWN_MS = 1000
 """A master that is killed or hangs is down after so long: sites have 5 s and more."""
 PATIENT_MS = 60_000
 """Nobody is down before it as long as a test harms no master: a busy machine keeps one silent for seconds."""
+WITH_A_REPLICA = ("--min-replicas-to-write", 1, "--min-replicas-max-lag", PATIENT_MS // 1000)
 SLOTS = 16_384
 WAIT_S = 120.0
 
@@ -42,28 +47,36 @@ def until(true: Callable[[], Any], why: Callable[[], object] = lambda: "") -> An
         time.sleep(0.02)
 
 
-class _Servers:
-    """Processes of Redis, by port."""
+class Servers(ABC):
+    """Processes of Redis, by port: one Redis to whoever reaches it by `settings`.
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    Parameters
+    ----------
+    directory
+        For what each holds, and its log.
+    options
+        Of each that is no sentinel.
+    """
+
+    def __init__(self, directory: Path, *options: object) -> None:
+        self._directory, self._kept = directory, options
         self._processes: dict[int, processes.Process] = {}
         self._names = itertools.count()
 
     def start(self, *options: object, port: int | None = None, sentinel: str = "") -> int:
         """Start one, or start it again; return its port."""
         port = free_port() if port is None else port
-        directory = self._directory / f"server-{port}"
+        directory = self._directory_of(port)
         directory.mkdir(exist_ok=True)
         common = ["--bind", "127.0.0.1", "--port", port, "--dir", directory, "--save", ""]
         asked = ["--requirepass", PASSWORD, "--masterauth", PASSWORD, "--repl-diskless-sync-delay", "0"]
-        words: list[Any] = [find_server(), *common, *asked, *options]
+        words: list[Any] = [redis.find_server(), *common, *asked, *self._kept, *options]
         if sentinel:
             file = directory / "sentinel.conf"
             asked = [f"requirepass {PASSWORD[::-1]}", f"sentinel sentinel-pass {PASSWORD[::-1]}"]
             lines = ["bind 127.0.0.1", f"port {port}", f"dir {directory}", *asked, sentinel]
             file.write_text("\n".join(lines))
-            words = [find_server(), file, "--sentinel"]
+            words = [redis.find_server(), file, "--sentinel"]
         name = f"redis-{next(self._names)}"
         self._processes[port] = processes.start(name, [str(word) for word in words], directory, port, keep=False)
         until(lambda: _any(port, is_sentinel=bool(sentinel)).ping(), (directory / f"{name}.log").read_text)
@@ -77,6 +90,57 @@ class _Servers:
         """End one without its knowing."""
         self.send(port, signal.SIGKILL)
         until(lambda: not self._processes[port].runs)
+
+    @abstractmethod
+    def settings(self, key_prefix: str) -> RedisSettings:
+        """Return how clients reach it."""
+
+    @property
+    @abstractmethod
+    def holding(self) -> Sequence[int]:
+        """Those that hold what is kept, a master before who follows it."""
+
+    @abstractmethod
+    def fail(self) -> None:
+        """Kill a master, and wait until another has its place, where another may."""
+
+    @abstractmethod
+    def start_again(self, port: int) -> None:
+        """Start one of `holding` that has ended, as what it is to be now."""
+
+    @abstractmethod
+    def is_whole(self) -> bool:
+        """Say whether all of it is as it was at first, whoever is the master."""
+
+    def asking(self, port: int) -> Redis:
+        """Return a client of one of `holding`."""
+        return client(port)
+
+    def mend(self) -> None:
+        """Start again what was killed, and wait until all is whole."""
+        for port in self.holding:
+            if not self._processes[port].runs:
+                self.start_again(port)
+        until(self.is_whole)
+
+    def kill_all(self) -> None:
+        """Kill all that hold something, before anybody can have their place."""
+        for port in self.holding:
+            Servers.kill(self, port)
+
+    def restart(self) -> None:
+        """End one after the other as a person would, and start it before the next."""
+        for port in reversed(self.holding):
+            self._processes[port].end()
+            self.mend()
+
+    @property
+    def files(self) -> list[Path]:
+        """The directories in which those that hold something keep it, if they keep it."""
+        return [self._directory_of(port) / "appendonlydir" for port in self.holding]
+
+    def _directory_of(self, port: int) -> Path:
+        return self._directory / f"server-{port}"
 
     def end(self) -> None:
         """End all."""
@@ -95,6 +159,12 @@ class _Servers:
         finally:
             for port in ports:
                 self.send(port, signal.SIGCONT)
+
+
+def _port_of(reached: RedisSettings) -> int:
+    port = urlsplit(reached.url.get_secret_value()).port
+    assert port is not None
+    return port
 
 
 def _any(port: int, *, is_sentinel: bool) -> Redis:
@@ -116,11 +186,70 @@ def ask(port: int, *words: object, is_sentinel: bool = False) -> Any:
     return _any(port, is_sentinel=is_sentinel).execute_command(*words)  # type: ignore[no-untyped-call]
 
 
-class Replicated(_Servers):
-    """A master, a replica, and three sentinels of which two must agree."""
+class Alone(Servers):
+    """One server, as the local stack has it: what speaks TLS stands before it, if it is reached so.
 
-    def __init__(self, directory: Path, down_ms: int = DOWN_MS) -> None:
+    Parameters
+    ----------
+    directory
+        With the certificates of TLS.
+    reached, host
+        How it is reached, and the address of this machine that it listens at.
+    """
+
+    def __init__(self, directory: Path, reached: RedisSettings, host: str = redis.LOOPBACK) -> None:
         super().__init__(directory)
+        self._port, self._reached, self._host = _port_of(reached), reached, host
+        self.start_again(self._port)
+        if is_encrypted(reached):
+            self._processes[0] = redis.start_front(directory, self._port, keep=False)
+        until(self.is_whole)
+
+    def settings(self, key_prefix: str) -> RedisSettings:
+        """Return how clients reach it."""
+        return self._reached.model_copy(update={"key_prefix": key_prefix})
+
+    @property
+    def holding(self) -> Sequence[int]:
+        """It alone."""
+        return [self._port]
+
+    def fail(self) -> None:
+        """Kill it."""
+        self.kill(self._port)
+
+    def start_again(self, port: int) -> None:
+        """Start it."""
+        started = redis.start(self._directory, port, keep=False, reached=self._reached, host=self._host)
+        self._processes[port] = started
+
+    def is_whole(self) -> bool:
+        """Say whether it answers."""
+        with self.asking(self._port) as it:
+            return bool(it.ping())
+
+    def asking(self, port: int) -> Redis:
+        return client_of(self._reached, 10)
+
+    def follow(self, other: "Alone") -> None:
+        """Have it follow another, whose user and password it has."""
+        with self.asking(self._port) as it:
+            it.config_set("masteruser", self._reached.user)
+            it.config_set("masterauth", self._reached.password.get_secret_value())
+            it.replicaof(other._host, str(other._port))
+
+    def _directory_of(self, port: int) -> Path:
+        return self._directory
+
+
+class Replicated(Servers):
+    """A master, a replica, and three sentinels of which two must agree.
+
+    As at a site they lose nothing that sites would not: else all that runs on them says that they may.
+    """
+
+    def __init__(self, directory: Path, down_ms: int = DOWN_MS, *, as_at_a_site: bool = False) -> None:
+        super().__init__(directory, *(KEEPING + WITH_A_REPLICA if as_at_a_site else ()))
         self._down_ms = down_ms
         self.master = self.start()
         self.replica = self.start("--replicaof", f"127.0.0.1 {self.master}")
@@ -151,35 +280,47 @@ class Replicated(_Servers):
 
     @contextmanager
     def hung(self, *ports: int) -> Iterator[None]:
-        """Have some take connections, and answer nothing; the master is missed soon, until another has its place."""
-        if self.master in ports:
+        """Have some take connections, and answer nothing; the master is missed soon, if another may have its place."""
+        if self.master in ports and self.replica not in ports:
             self._miss_master_after(self._down_ms)
         with super().hung(*ports):
             yield
 
-    def as_at_a_site(self) -> None:
-        """Have them lose nothing that sites would not: else all that runs on them says that they may."""
-        for port in (self.master, self.replica):
-            client(port).config_set("appendonly", "yes")
-            client(port).config_set("min-replicas-to-write", 1)
-            client(port).config_set("min-replicas-max-lag", PATIENT_MS // 1000)
+    @property
+    def holding(self) -> Sequence[int]:
+        """Master and replica."""
+        return [self.master, self.replica]
+
+    def fail(self) -> None:
+        """Kill the master, and wait until the replica has its place."""
+        self.kill(self.master)
+        self.switched()
+
+    def start_again(self, port: int) -> None:
+        """Start one, which follows the other if that is the master now."""
+        follows = ("--replicaof", f"127.0.0.1 {self.master}") if port == self.replica else ()
+        self.start(*follows, port=port)
 
     def states(self) -> list[dict[str, Any]]:
         """Return what the sentinels say of the master."""
         return [sentinel(port).sentinel_master(NAME) for port in self.sentinels]  # type: ignore[misc]
 
     def is_whole(self) -> bool:
-        """Say whether all know each other, and the replica, and think the same."""
-        return all(
-            each["num-other-sentinels"] == 2
-            and each["num-slaves"] == 1
-            and each["flags"] == "master"
-            and each["port"] == self.master
-            for each in self.states()
-        ) and all(
-            replica["flags"] == "slave" and replica["master-link-status"] == "ok"
-            for port in self.sentinels
-            for replica in sentinel(port).sentinel_slaves(NAME)
+        """Say whether the replica follows, all know each other, and it, and think the same."""
+        return (
+            client(self.replica).info("replication").get("master_link_status") == "up"
+            and all(
+                each["num-other-sentinels"] == 2
+                and each["num-slaves"] == 1
+                and each["flags"] == "master"
+                and each["port"] == self.master
+                for each in self.states()
+            )
+            and all(
+                replica["flags"] == "slave" and replica["master-link-status"] == "ok"
+                for port in self.sentinels
+                for replica in sentinel(port).sentinel_slaves(NAME)
+            )
         )
 
     def switched(self) -> None:
@@ -211,18 +352,17 @@ class Replicated(_Servers):
         )
 
 
-class Cluster(_Servers):
-    """Three masters of a third of the slots each, and a replica of the first."""
+class Cluster(Servers):
+    """Three masters of a third of the slots each, and a replica of the first; as at a site they keep what they hold."""
 
-    def __init__(self, directory: Path, down_ms: int = 2 * DOWN_MS) -> None:
-        super().__init__(directory)
-        self._down_ms = down_ms
-        buses = [free_port() for _ in range(4)]
+    def __init__(self, directory: Path, down_ms: int = 2 * DOWN_MS, *, as_at_a_site: bool = False) -> None:
         # A master without slots would follow another by itself.
         options = ("--cluster-enabled", "yes", "--cluster-allow-replica-migration", "no")
-        self._options = (*options, "--cluster-node-timeout", down_ms)
-        self.nodes = [self.start(*self._options, "--cluster-port", bus) for bus in buses]
-        self._buses = buses
+        super().__init__(directory, *options, *(KEEPING if as_at_a_site else ()))
+        self._down_ms = down_ms
+        buses = [free_port() for _ in range(4)]
+        self.nodes = [self.start(*self._options(down_ms, bus)) for bus in buses]
+        self._buses = dict(zip(self.nodes, buses, strict=True))
         *first, replica = self.nodes
         ends = [SLOTS * at // 3 for at in range(4)]
         for port, begin, end in zip(first, ends[:-1], ends[1:], strict=True):
@@ -236,9 +376,10 @@ class Cluster(_Servers):
     def grow(self) -> int:
         """Start a node that has no slots yet, and wait until all know it; return its port."""
         bus = free_port()
-        port = self.start(*self._options, "--cluster-port", bus)
-        ask(port, "CLUSTER", "MEET", "127.0.0.1", self.nodes[1], self._buses[1])
+        port = self.start(*self._options(self._down_ms, bus))
+        ask(port, "CLUSTER", "MEET", "127.0.0.1", self.nodes[1], self._buses[self.nodes[1]])
         self.nodes.append(port)
+        self._buses[port] = bus
         until(self.is_whole)
         self._miss_after(PATIENT_MS)
         return port
@@ -248,10 +389,18 @@ class Cluster(_Servers):
             if self._processes[port].runs:
                 until(partial(ask, port, "CONFIG", "SET", "cluster-node-timeout", down_ms))
 
-    def as_at_a_site(self) -> None:
-        """Have them keep what they hold, as at a site."""
-        for port in self.nodes:
-            client(port).config_set("appendonly", "yes")
+    @staticmethod
+    def _options(down_ms: int, bus: int) -> tuple[object, ...]:
+        return ("--cluster-node-timeout", down_ms, "--cluster-port", bus)
+
+    @property
+    def holding(self) -> Sequence[int]:
+        """All nodes."""
+        return self.nodes
+
+    def start_again(self, port: int) -> None:
+        """Start a node; it learns from the others what it is."""
+        self.start(*self._options(PATIENT_MS, self._buses[port]), port=port)
 
     @property
     def masters(self) -> list[int]:
@@ -262,7 +411,7 @@ class Cluster(_Servers):
                 found += [port] if client(port).role()[0] == b"master" else []
         return found
 
-    def kill_one(self) -> None:
+    def fail(self) -> None:
         """Kill the master that has a replica, and wait until that has its place."""
 
         def replica_and_master() -> tuple[int, int] | None:

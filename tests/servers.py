@@ -1,7 +1,8 @@
-"""How tests reach the servers of a local stack."""
+"""How tests reach the servers of a local stack, or those that they have for themselves, of the kind of `SERVERS`."""
 
 import json
 import os
+import signal
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -10,29 +11,66 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from ops.stack import LocalStack, free_port
+from ops.stack import LocalStack, access, free_port, processes
+from ops.stack.access import Access
+from ops.stack.redis import LOOPBACK
 from streams.settings import RedisSettings, Settings, load_settings
-from tests.redis_servers import Cluster, Replicated
+from tests.redis_servers import Alone, Cluster, Replicated, Servers
 
 KIND = os.environ.get("SERVERS", "")
 """Which servers the tests share: `secured`, with TLS; a Redis by `sentinel`, or a `cluster`; else a local stack."""
+IS_SECURED = KIND == "secured"
 _ALWAYS = {"kafka": {"partitions", "replication"}, "redis": set[str]()}
 """Settings that a process is always given: others of before may be in its environment."""
 _GROUPS: dict[str, type[Replicated | Cluster]] = {"sentinel": Replicated, "cluster": Cluster}
 _running: list[Replicated | Cluster] = []
 """The Redis of those kinds, while it runs."""
+assert KIND in {"", "secured", *_GROUPS}, f"SERVERS is none of secured, {', '.join(_GROUPS)}: {KIND}"
 
 
 @contextmanager
 def shared_stack(directory: Path) -> Iterator[LocalStack]:
     """Have a Kafka and a Redis of that kind in a ``with`` block."""
-    assert KIND in {"", "secured", *_GROUPS}, f"SERVERS is none of secured, {', '.join(_GROUPS)}: {KIND}"
     with ExitStack() as until_end:
         if KIND in _GROUPS:
-            _running.append(_GROUPS[KIND](directory))
+            _running.append(_GROUPS[KIND](directory, as_at_a_site=True))
             until_end.callback(lambda: _running.pop().end())
-            _running[0].as_at_a_site()
-        yield until_end.enter_context(LocalStack(directory, free_port(), free_port(), secure=KIND == "secured"))
+        yield until_end.enter_context(LocalStack(directory, free_port(), free_port(), secure=IS_SECURED))
+
+
+def own_access(directory: Path) -> Access:
+    """Make how servers of that kind are reached that a test starts for itself, one of each, in a directory."""
+    return access.make(directory, free_port(), free_port(), secure=IS_SECURED)
+
+
+def own_redis(directory: Path, reached: RedisSettings | None = None, host: str = LOOPBACK) -> Servers:
+    """Start a Redis of that kind, to be harmed; one that is alone is reached so, if that is said, on a host."""
+    if KIND in _GROUPS:
+        return _GROUPS[KIND](directory, as_at_a_site=True)
+    return Alone(directory, own_access(directory).redis if reached is None else reached, host)
+
+
+@contextmanager
+def hung(server: processes.Process) -> Iterator[None]:
+    """Have a server take connections, and answer nothing."""
+    server.send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.send(signal.SIGCONT)
+
+
+@contextmanager
+def all_hung(stack: LocalStack) -> Iterator[None]:
+    """Have the Kafka and the Redis that tests share take connections, and answer nothing."""
+    with ExitStack() as until_end:
+        if _running:
+            until_end.enter_context(_running[0].hung(*_running[0].holding))
+        for name in ("kafka", "redis"):
+            its = processes.find(name, stack.directory)
+            assert its is not None
+            until_end.enter_context(hung(its))
+        yield
 
 
 def redis_url(stack: LocalStack) -> str:
@@ -54,6 +92,15 @@ def settings_on(stack: LocalStack, name: str = "", kafka: Mapping[str, Any] = {}
 def _redis_on(stack: LocalStack, key_prefix: str) -> RedisSettings:
     files = stack.access.redis.model_dump(include={"ca", "certificate", "key"}, exclude_none=True)
     return RedisSettings(url=SecretStr(redis_url(stack)), key_prefix=key_prefix, **files)
+
+
+def without_redis(settings: Settings) -> Settings:
+    """Return the same settings but that nobody listens where they say that Redis, or a sentinel, is."""
+    its, nobody = settings.redis, f"127.0.0.1:{free_port()}"
+    scheme, _, rest = its.url.get_secret_value().partition("://")
+    user, at, _ = rest.rpartition("@")
+    away = {"sentinels": [nobody]} if its.sentinels else {"url": SecretStr(f"{scheme}://{user}{at}{nobody}/0")}
+    return settings.model_copy(update={"redis": its.model_copy(update=away)})
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any
 
 from ops.doctor.finding import Check, Finding, Site, trouble
@@ -19,6 +20,8 @@ ANSWER_S = 2.5
 THERE_S = 0.4
 CATCHES_UP_S = 2.0
 """The page shows what is in the books within it."""
+FAILS = (OSError, ValueError, HTTPException)
+"""What asking raises where no page answers: what speaks TLS, or anything else, is none."""
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - what others listen on
 _MOST_BYTES = 64 << 20
 
@@ -37,8 +40,10 @@ def _page(site: Site) -> Iterator[Finding]:
         said = error.read(200).decode(errors="replace")
         yield trouble("page.away", f"what answers at {where} says {error.code}: {said}")
         return
-    except (OSError, ValueError) as error:
-        why = getattr(error, "reason", error)
+    except FAILS as error:
+        # What is no HTTP may be no words either.
+        is_other = isinstance(error, HTTPException) and not isinstance(error, OSError)
+        why = "what answers there speaks no HTTP" if is_other else getattr(error, "reason", error)
         if isinstance(why, TimeoutError) and _is_there(site.settings):
             words = f"the page at {where} answers, and what it shows was not made within {ANSWER_S:g} s"
             yield trouble("doctor.late", words, Level.UNKNOWN)
@@ -65,7 +70,7 @@ def _is_there(settings: Settings) -> bool:
             return True
     except urllib.error.HTTPError as error:
         return error.code == HTTPStatus.SERVICE_UNAVAILABLE
-    except (OSError, ValueError):
+    except FAILS:
         return False
 
 

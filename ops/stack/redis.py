@@ -19,6 +19,7 @@ FRONT = "redis-tls"
 """What speaks TLS for it, a process of its own: `ops.stack.front`."""
 SOCKET = "redis.sock"
 """Where it listens then, in the stack's directory."""
+LOOPBACK = "127.0.0.1"
 _CONFIGURATION = "redis.conf"
 
 
@@ -45,7 +46,9 @@ def find_server() -> Path:
         ) from None
 
 
-def start(directory: Path, port: int, *, keep: bool, reached: RedisSettings | None = None) -> processes.Process:
+def start(
+    directory: Path, port: int, *, keep: bool, reached: RedisSettings | None = None, host: str = LOOPBACK
+) -> processes.Process:
     """Start the server; it keeps what it holds in an append-only file.
 
     Parameters
@@ -53,8 +56,10 @@ def start(directory: Path, port: int, *, keep: bool, reached: RedisSettings | No
     reached
         Who may ask it, and whether by TLS: then it listens at a socket, before which `front` is to be started. Without
         it whoever is on this machine may.
+    host
+        The address of this machine that it listens at.
     """
-    lines = ["bind 127.0.0.1", f"port {port}", 'save ""', "appendonly yes"]
+    lines = [f"bind {host}", f"port {port}", 'save ""', "appendonly yes"]
     if reached is not None:
         hashed = hashlib.sha256(reached.password.get_secret_value().encode()).hexdigest()
         lines += ["user default off", f"user {reached.user} on #{hashed} ~* &* +@all"]
@@ -73,7 +78,7 @@ def start_front(directory: Path, port: int, *, keep: bool) -> processes.Process:
 
 def answers(port: int, seconds: float, reached: RedisSettings | None = None) -> bool:
     """Whether a Redis answers at a port of this machine, to whoever or to who is reached so."""
-    settings = RedisSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0")) if reached is None else reached
+    settings = RedisSettings(url=SecretStr(f"redis://{LOOPBACK}:{port}/0")) if reached is None else reached
     try:
         with client(settings, seconds) as redis:
             return bool(redis.ping())

@@ -100,6 +100,7 @@ class Watch:
     async def look(self, assigned: Callable[[], Collection[int]]) -> None:
         """Look after the partitions that are the worker's now."""
         waits, why = False, ""
+        await self._reading.forget_others(assigned)
         for partition in sorted(assigned()):
             if partition not in assigned():  # it moved meanwhile: whoever has it would lose it to this worker
                 continue

@@ -6,7 +6,7 @@ lost its partition, or that went on while Redis lost data, is refused.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -81,9 +81,17 @@ class Counter:
 
     async def forget_all(self) -> None:
         """Drop all that is in memory: partitions have moved, and Redis has what is true of those that are ours now."""
+        await self.forget_others(tuple)
+
+    async def forget_others(self, ours: Callable[[], Collection[int]]) -> None:
+        """Drop what is in memory of partitions that are others' by now.
+
+        Whoever was about to take one over while it moved did so after all was forgotten, and nothing more of it comes.
+        """
         async with self._lock:
-            self._failed.clear()
-            for number in list(self._partitions):
+            others = (self._partitions.keys() | self._failed.keys()) - set(ours())
+            for number in others:
+                self._failed.pop(number, None)
                 self._partitions.drop(number)
 
     async def take(self, number: int, outcomes: Sequence[Outcome]) -> None:

@@ -4,7 +4,7 @@ What arrives need not be what comes next: Kafka's committed offset may be older 
 hands out after a seek what it fetched before, and passes over messages while partitions move.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -141,6 +141,10 @@ class Reading:
         known.patience_s = min(max(SEEK_PATIENCE_S, 2 * known.patience_s), LOST_S)
         _log.info("going to what is next", partition=known.number, to=to)
         await self._kafka.seek(known.number, to)
+
+    async def forget_others(self, ours: Callable[[], Collection[int]]) -> None:
+        """Keep nothing in memory of partitions that are others' by now."""
+        await self._counter.forget_others(ours)
 
     async def look_after(self, number: int) -> bool:
         """Look after a partition, and return whether all that Kafka has of it is in the books, or on its way.

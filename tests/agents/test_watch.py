@@ -1,6 +1,7 @@
 """What a worker looks after is what it has when it comes to it."""
 
 import asyncio
+from collections.abc import Callable, Collection
 from typing import cast
 
 from streams.agents.watch import Watch
@@ -13,6 +14,9 @@ class Slow:
 
     def __init__(self) -> None:
         self.assigned, self.looked_after = {0, 1, 2}, list[int]()
+
+    async def forget_others(self, ours: Callable[[], Collection[int]]) -> None:
+        assert ours() == self.assigned
 
     async def look_after(self, number: int) -> bool:
         self.looked_after.append(number)

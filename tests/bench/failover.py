@@ -109,7 +109,7 @@ def main() -> None:
             ("the master hangs for 25 s", Replicated, hangs_on),
             ("it and a sentinel hang for 25 s", Replicated, hangs_on_with_a_sentinel),
             ("SENTINEL FAILOVER", Replicated, demoted),
-            ("a Cluster's master is killed", Cluster, Cluster.kill_one),
+            ("a Cluster's master is killed", Cluster, Cluster.fail),
         ):
             name = f"failover-{uuid.uuid4().hex[:8]}"
             directory = Path(scratch) / name

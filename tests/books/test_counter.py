@@ -14,7 +14,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from schemas.records import ControlKind, Rejection, RunControl
-from streams.agents.watch import DEAF_S
+from streams.agents.repairs import Repairs
+from streams.agents.watch import DEAF_S, Watch
 from streams.books import book as books
 from streams.books import invariants, partition
 from streams.books.kafka_log import Known
@@ -252,6 +253,39 @@ def test_an_emptied_redis_comes_back_by_itself_even_when_nothing_more_arrives(ru
         await worker.look()
         assert worker.seeks == [0]
         await worker.drain()
+        check(redis_url, log)
+
+    run(scenario)
+
+
+def test_what_is_made_again_waits_for_no_partition_that_has_become_anothers(run: Run, redis_url: str) -> None:
+    log = filled_log(20)
+
+    async def scenario() -> None:
+        owner, other = Worker(log, redis_url), Worker(log, redis_url)
+        await owner.drain()
+        # It is taken over late, by who had it: nothing more of it comes there, however much does where it is.
+        known = await other.counter.begin(0)
+        known.state = replace(known.state, next=log.end - 10, repairs={RUN: 0})
+
+        async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+            return function(*arguments)
+
+        repairs = Repairs(
+            log=other.counter._kafka,
+            read=lambda _partition, start, stop: (m for m in log.from_(start) if m.offset < stop),
+            counter=other.counter,
+            partitions=other.partitions,
+            conditions_of=lambda _run: None,
+            in_thread=in_thread,
+        )
+        waits = asyncio.create_task(repairs.look())
+        watch = Watch(other.reading, other.partitions, lambda: None)
+        await watch.look(lambda: {0})
+        assert known is other.partitions[0]
+        await watch.look(set)
+        assert not other.partitions
+        await asyncio.wait_for(waits, 10)
         check(redis_url, log)
 
     run(scenario)

@@ -31,7 +31,6 @@ from playwright.sync_api import (
 
 from ops.demo import Part, Running
 from ops.stack import LocalStack, free_port, processes
-from ops.stack import redis as redis_server
 from ops.topics import ensure_topics
 from schemas.records import RawSpill, RunControl
 from streams.books.connect import connect
@@ -43,12 +42,13 @@ from streams.settings import (
     AccessSettings,
     ChecklistSettings,
     DashboardSettings,
-    RedisSettings,
     Settings,
     load_settings,
 )
 from tests.conftest import wait_until_counted
+from tests.redis_servers import Servers
 from tests.servers import environment as of_servers
+from tests.servers import own_redis
 
 WAIT_S = 60.0
 """Nothing here takes longer on a busy machine."""
@@ -79,7 +79,7 @@ class Site:
     settings: Settings
     running: Running
     page: Part
-    redis: processes.Process
+    redis: Servers
     kafka: processes.Process
     runs: int = 0
 
@@ -133,17 +133,14 @@ def environment(settings: Settings) -> dict[str, str]:
 def site(stack: LocalStack, program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Return a site whose Redis may be stopped; its Kafka is that of all tests."""
     directory = tmp_path_factory.mktemp("site")
-    port = free_port()
-    redis = redis_server.start(directory, port, keep=False)
+    redis = own_redis(directory)
     settings = load_settings(
         kafka=stack.access.kafka.model_copy(update={"topic_prefix": "browser."}),
-        redis=RedisSettings(url=f"redis://127.0.0.1:{port}/0"),
+        redis=redis.settings("browser"),
         dashboard=DashboardSettings(port=free_port(), refresh_s=0.4),
         access=AccessSettings(directory=directory / "access"),
         checklist=ChecklistSettings(lines=["Magnets as in the <b>run plan</b>"]),
     )
-    while not redis_server.answers(port, 1.0):
-        time.sleep(0.05)
     ensure_topics(settings)
     kafka = processes.find("kafka", stack.directory)
     assert kafka is not None

@@ -1,9 +1,7 @@
 """The checklist, filled in in real browsers: what somebody began outlives all but being sent, and is sent once."""
 
 import json
-import os
 import re
-import signal
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -131,8 +129,7 @@ def test_27_a_draft_outlives_the_tab_the_server_and_redis_goes_on_with_the_check
 
     remark = line(page, "All alarms").get_by_label("Remark")
     remark.focus()
-    os.kill(site.redis.pid, signal.SIGSTOP)
-    try:
+    with site.redis.hung(*site.redis.holding):
         expect(page.locator(".trouble")).to_contain_text("The store (Redis)")
         expect(line(page, "Spills came")).to_contain_text("? not known The store (Redis)")
         # What one types meanwhile stays, and where one types.
@@ -151,8 +148,6 @@ def test_27_a_draft_outlives_the_tab_the_server_and_redis_goes_on_with_the_check
         expect(line(page).get_by_label("Remark")).to_have_value("D2 is off")
         page.reload()
         expect(page.locator("h1")).to_have_text("Nobody knows whether a checklist is due.")
-    finally:
-        os.kill(site.redis.pid, signal.SIGCONT)
     expect(line(page).get_by_label("Remark")).to_have_value("D2 is off")
     expect(line(page, "All alarms").get_by_label("Remark")).to_have_value("I looked")
     expect(line(page, "Spills came")).to_contain_text("✓ yes 8 spills")

@@ -1,14 +1,13 @@
 """The page on screens of all sizes: it fits, it can be read by everybody, and it goes on by itself."""
 
-import os
 import re
-import signal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import STANDS, Site, faults, open_page, until_drawn, until_theme
 from tests.lanes import first
+from tests.servers import hung
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
@@ -80,9 +79,7 @@ def test_32_what_is_bad_is_acknowledged_with_a_key_until_something_else_is_and_a
     look("started", "dark")
     acknowledge = page.get_by_role("button", name="Seen")
     expect(acknowledge).to_be_hidden()
-    for server in (site.redis, site.kafka):
-        os.kill(server.pid, signal.SIGSTOP)
-    try:
+    with site.redis.hung(*site.redis.holding), hung(site.kafka):
         expect(page.locator(".banner.bad")).to_have_count(2)
         banner = page.locator(".banner.bad", has_text="The store (Redis)")
         expect(banner).to_contain_text("does not answer")
@@ -103,9 +100,6 @@ def test_32_what_is_bad_is_acknowledged_with_a_key_until_something_else_is_and_a
         expect(acknowledge).to_be_visible()
         acknowledge.click()
         expect(page.locator("#browser")).to_have_class("badge bad seen")
-    finally:
-        for server in (site.redis, site.kafka):
-            os.kill(server.pid, signal.SIGCONT)
     assert not found, "\n".join(found)
     expect(page.locator(".banner")).to_have_count(0)
 

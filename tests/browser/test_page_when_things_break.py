@@ -1,6 +1,5 @@
 """The page when a server is away: the last figures stay, it says what is wrong, and recovers by itself."""
 
-import os
 import re
 import signal
 import time
@@ -29,6 +28,7 @@ from tests.browser.conftest import (
     until_drawn,
     until_equal,
 )
+from tests.servers import hung
 from tests.wire import encode
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
@@ -42,8 +42,7 @@ def test_35_a_redis_that_hangs_leaves_the_last_figures_and_a_banner(site: Site, 
     until_drawn(page, "ht01", run, 3)
     counts = site.book(run).book["ht01"].view().tolist()
     until_equal(page, "ht01", COUNTS, counts)
-    os.kill(site.redis.pid, signal.SIGSTOP)
-    try:
+    with site.redis.hung(*site.redis.holding):
         expect(page.locator(".banner")).to_contain_text(
             re.compile(r"The store \(Redis\) does not answer, for \d+ s: all numbers are old")
         )
@@ -54,8 +53,6 @@ def test_35_a_redis_that_hangs_leaves_the_last_figures_and_a_banner(site: Site, 
         open_page(page)
         until_equal(page, "ht01", COUNTS, counts)
         expect(page.locator("#strip")).to_contain_text("Spills4")
-    finally:
-        os.kill(site.redis.pid, signal.SIGCONT)
     expect(page.locator(".banner")).to_have_count(0)
     site.play(run, 4, 6)
     until_drawn(page, "ht01", run, 5)
@@ -122,13 +119,10 @@ def test_37_a_broker_that_is_away_and_a_silent_daq_are_different_words(site: Sit
     site.play(run, 2, 3)  # however long it took until the page was there
     expect(badges).to_contain_text(re.compile(r"Last spill \d+ s ago"))
     expect(page.locator("#strip")).to_contain_text("Spills3")
-    os.kill(site.kafka.pid, signal.SIGSTOP)
-    try:
+    with hung(site.kafka):
         expect(badges).to_contain_text("Kafka does not answer")
         expect(badges).not_to_contain_text("DAQ or beam")
         expect(page.locator("#strip")).to_contain_text("Spills3")
-    finally:
-        os.kill(site.kafka.pid, signal.SIGCONT)
     expect(badges).to_contain_text(re.compile(r"No spills for \d+ s: DAQ or beam"))
     expect(badges).to_contain_text("All spills processed")
     site.play(run, 3, 4)

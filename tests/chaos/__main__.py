@@ -6,9 +6,10 @@ import sys
 
 from rich.console import Console
 
-from tests.chaos.harm import HARMS, OF_HOSTS
+from tests.chaos.harm import HARMS, OF_HOSTS, WITHOUT_MEANING
 from tests.chaos.network import NoNamespacesError
 from tests.chaos.rounds import Scale, chaos
+from tests.servers import KIND
 
 SCALE = Scale(brokers=3, workers=4, rate=12.0)
 ON_HOSTS = Scale(brokers=3, workers=1, rate=6.0, on_hosts=True)
@@ -27,9 +28,17 @@ def main() -> None:
     kinds = [harm for harm in (OF_HOSTS if arguments.hosts else HARMS) if arguments.only in (None, harm.__name__)]
     if not kinds:
         parser.error(f"{arguments.only} is harm of another kind: {'leave out' if arguments.hosts else 'add'} --hosts")
+    if arguments.hosts and KIND:
+        parser.error(f"on hosts servers are those of a local stack: leave out SERVERS={KIND}")
+    console = Console(highlight=False, soft_wrap=True)
+    left_out = WITHOUT_MEANING.get(KIND, {})
+    for harm in [each for each in kinds if each in left_out]:
+        kinds.remove(harm)
+        console.print(f"left out: {harm.__name__.replace('_', ' ')}: {left_out[harm]}")
+    if not kinds:
+        return
     # Each kind once, as far as there are rounds, then any.
     harms = rng.sample(kinds, min(rounds, len(kinds))) + rng.choices(kinds, k=max(0, rounds - len(kinds)))
-    console = Console(highlight=False, soft_wrap=True)
     try:
         is_identical = chaos(arguments.seed, harms, ON_HOSTS if arguments.hosts else SCALE, console)
     except NoNamespacesError as error:

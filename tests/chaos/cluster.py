@@ -1,4 +1,7 @@
-"""Brokers, a Redis with its append-only file, workers and a producer, each of which can be killed and started."""
+"""Brokers, a Redis that keeps what it holds, workers and a producer, each of which can be killed and started.
+
+Which servers they are `SERVERS` says, as for all tests. On several hosts, they are a local stack's.
+"""
 
 import json
 import os
@@ -17,32 +20,32 @@ from pathlib import Path
 from typing import Self
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from pydantic import SecretStr
 from redis import RedisError
 
-from ops.stack import free_port, kafka, processes, redis
-from ops.stack.access import write_own
+from ops.stack import free_port, kafka, processes
+from ops.stack.access import CA
 from ops.stack.processes import die_with_parent
 from ops.topics import apply, ensure_topics
 from streams.books.connect import connect
 from streams.books.reader import BookReader
 from streams.daq.sources import read_source
 from streams.errors import ServerError
-from streams.settings import KafkaSettings, RedisSettings, load_settings
+from streams.settings import RedisSettings, load_settings
 from streams.topics import Topics, workers_group
 from tests.chaos.daq import Daq, Record
 from tests.chaos.network import HERE, Host, Network
-from tests.chaos.slow_proxy import SlowProxy
 from tests.chaos.tables import make_other_tables, make_tables
 from tests.conftest import PROJECT, is_counted
-from tests.kafka import ends, is_shared
+from tests.kafka import admin, ends, is_shared
 from tests.ops.test_alarms import Hook
+from tests.redis_servers import Alone
+from tests.servers import environment, own_access, own_redis
 from tests.tables import naming
 
 START_S = 90.0
 KNOWN_AWAY_S = 10.0
 """A broker that was killed is told to be in step for so long: Kafka knows of it after 9 s by its default."""
-REDIS_CONFIGURATION = "redis.conf"
 OURS = ("-m", "ops")
 FAULTS = "planted_faults"
 """The plug-in that every worker has: the spills that it makes fail are few, and asked for."""
@@ -115,6 +118,12 @@ class Places:
     """Between the hosts, if they are several."""
 
 
+def _at(redis: RedisSettings, host: Host) -> RedisSettings:
+    """Return how a Redis is reached that is on a host."""
+    url = redis.url.get_secret_value().replace(HERE.address, host.address)
+    return redis.model_copy(update={"url": SecretStr(url)})
+
+
 class Cluster:
     """All of it, in a directory; in a ``with`` block, at whose end nothing is left running.
 
@@ -136,31 +145,38 @@ class Cluster:
         """A run up to this one lies in fewer partitions than there are."""
         self.died: list[str] = []
         """Processes that ended by themselves, with their exit status, and were started again."""
-        brokers, redis_host = len(places.brokers), places.redis
-        ports = [free_port() for _ in range(2 * brokers + 3)]
-        controllers = {n: f"{host.address}:{ports[n]}" for n, host in enumerate(places.brokers, 1)}
+        brokers, page_port = len(places.brokers), free_port()
+        ports = [free_port() for _ in range(2 * brokers)]
+        controllers = {n: f"{host.address}:{ports[n - 1]}" for n, host in enumerate(places.brokers, 1)}
         cluster_id = kafka.new_cluster_id()
         self.nodes = [
             kafka.Node(
                 directory=directory / f"broker-{number}",
                 host=host.address,
-                port=ports[brokers + number],
+                port=ports[brokers + number - 1],
                 controllers=controllers,
                 number=number,
                 cluster_id=cluster_id,
             )
             for number, host in enumerate(places.brokers, 1)
         ]
-        self.redis_port = ports[0]
-        self.proxy = SlowProxy(ports[-1], self.redis_port)
-        """Between the workers and Redis, on one machine."""
         self._running: dict[str, processes.Process] = {}
-        servers, address = ",".join(node.address for node in self.nodes), redis_host.address
+        self.replica: Alone | None = None
+        """A second Redis, on a host of its own."""
+        access = own_access(directory)
+        with places.redis.entered():
+            self.store = own_redis(directory, _at(access.redis, places.redis), places.redis.address)
+            """The Redis of all of it."""
+        if places.replica is not None:
+            (directory / "replica").mkdir()
+            with places.replica.entered():
+                own, its = _at(access.redis, places.replica), places.replica.address
+                self.replica = Alone(directory / "replica", own, its)
+        servers = ",".join(node.address for node in self.nodes)
         self.settings = load_settings(
-            kafka=KafkaSettings(bootstrap_servers=servers, replication=brokers),
-            redis=RedisSettings(url=f"redis://{address}:{self.redis_port}/0"),
+            kafka=access.kafka.model_copy(update={"bootstrap_servers": servers, "replication": brokers}),
+            redis=self.store.settings(RedisSettings().key_prefix),
         )
-        """They name the servers, Redis without the proxy."""
         self.redis = connect(self.settings)
         self.books = BookReader.of(self.redis, self.settings)
         self.index = make_tables(directory / "tables")
@@ -168,15 +184,12 @@ class Cluster:
         self._environment = {
             **os.environ,
             **naming(self.index),
+            **environment(self.settings),
             "PYTHONPATH": str(PROJECT),
-            "SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": servers,
-            "SPILLDECK_KAFKA__REPLICATION": str(brokers),
-            "SPILLDECK_REDIS__URL": f"redis://{address}:{self.redis_port}/0",
             "SPILLDECK_PRODUCER__JOURNALS": str(directory / "journals"),
         }
-        slowly = {"SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{ports[-1]}/0"} if places.network is None else {}
         self.workers = [
-            Child(directory / f"worker-{n}.log", self._environment | slowly, "worker", host=host)
+            Child(directory / f"worker-{n}.log", self._environment, "worker", host=host)
             for n, host in enumerate(places.workers)
         ]
         for worker in self.workers:
@@ -186,16 +199,16 @@ class Cluster:
         """What the watchers tell."""
         tells = {"SPILLDECK_ALARMS__WEBHOOK": self.hook.address} if self.hook is not None else {}
         self.watchers = [
-            Child(directory / f"watcher-{n}.log", self._environment | slowly | tells, "alarms", "watch")
+            Child(directory / f"watcher-{n}.log", self._environment | tells, "alarms", "watch")
             for n in range(WATCHERS if tells else 0)
         ]
         self.page: Child | None = None
         if places.page is not None:
-            its = {"SPILLDECK_DASHBOARD__HOST": places.page.address, "SPILLDECK_DASHBOARD__PORT": str(ports[-2])}
+            its = {"SPILLDECK_DASHBOARD__HOST": places.page.address, "SPILLDECK_DASHBOARD__PORT": str(page_port)}
             its["SPILLDECK_ACCESS__DIRECTORY"] = str(directory / "access")
             self.page = Child(directory / "page.log", self._environment | its, "dashboard", host=places.page)
-            self._page_address = f"http://{places.page.address}:{ports[-2]}/live?path=/&search="
-        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+            self._page_address = f"http://{places.page.address}:{page_port}/live?path=/&search="
+        self._admin = admin(self.settings)
         self.producer = Child(
             directory / "producer.log", self._environment, "produce", str(daq.file), "--follow", "--resume"
         )
@@ -233,9 +246,9 @@ class Cluster:
     def _forgotten(self) -> bool:
         group = workers_group(self.settings, self.settings.session)
         # A client of its own each time: one that knew another coordinator asks that for ever.
-        admin = AdminClient({"bootstrap.servers": self.settings.kafka.bootstrap_servers})
+        client = admin(self.settings)
         try:
-            admin.delete_consumer_groups([group])[group].result(10)
+            client.delete_consumer_groups([group])[group].result(10)
         except KafkaException as error:
             return bool(error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND)
         return True
@@ -260,31 +273,28 @@ class Cluster:
         return [progress[p].next if p in progress else 0 for p in range(self.settings.kafka.partitions)]
 
     def start_broker(self, node: kafka.Node) -> None:
-        node.directory.mkdir(parents=True, exist_ok=True)
+        if not node.directory.exists():
+            node.directory.mkdir()
+            (node.directory / CA.parent).symlink_to(self.directory / CA.parent)  # of TLS, if they speak that
         with self.places.brokers[node.number - 1].entered():
-            self._running[f"broker {node.number}"] = kafka.start(node, keep=False)
+            started = kafka.start(node, keep=False, reached=self.settings.kafka)
+            self._running[f"broker {node.number}"] = started
 
     def kill_broker(self, node: kafka.Node) -> None:
         self._kill(f"broker {node.number}")
 
     def start_redis(self) -> None:
-        self._running["redis"] = self._start_redis(self.places.redis, self.directory)
-        self.until(lambda: bool(self.redis.ping()), "Redis")
+        """Start what has ended of it, and wait until it is as it was at first."""
+        with self.places.redis.entered():
+            self.store.mend()
 
     def start_replica(self) -> None:
-        if self.places.replica is not None:
-            directory, of = self.directory / "replica", self.places.redis.address
-            directory.mkdir(exist_ok=True)
-            started = self._start_redis(self.places.replica, directory, f"replicaof {of} {self.redis_port}")
-            self._running["replica"] = started
-
-    def _start_redis(self, host: Host, directory: Path, *more: str) -> processes.Process:
-        """Start a server that whoever reaches its host may ask."""
-        lines = [f"bind {host.address}", "protected-mode no", f"port {self.redis_port}", 'save ""', "appendonly yes"]
-        write_own(directory / REDIS_CONFIGURATION, "\n".join([*lines, *more, ""]).encode())
-        command: list[str | Path] = [redis.find_server(), REDIS_CONFIGURATION]
-        with host.entered():
-            return processes.start(redis.NAME, command, directory, self.redis_port, keep=False)
+        if self.replica is not None:
+            assert isinstance(self.store, Alone)
+            assert self.places.replica is not None
+            with self.places.replica.entered():
+                self.replica.mend()
+                self.replica.follow(self.store)
 
     def restart_broker(self, node: kafka.Node) -> None:
         """End a broker as a person would, start it, and wait until it has caught up."""
@@ -305,7 +315,8 @@ class Cluster:
         self.until(is_settled, "Kafka")
 
     def _all_answer(self) -> bool:
-        return all(kafka.answers(node.port, 2.0, KafkaSettings(bootstrap_servers=node.address)) for node in self.nodes)
+        reached = [self.settings.kafka.model_copy(update={"bootstrap_servers": node.address}) for node in self.nodes]
+        return all(kafka.answers(node.port, 2.0, its) for node, its in zip(self.nodes, reached, strict=True))
 
     def _in_step(self) -> bool:
         """Say whether every partition of the spills has all its replicas in step, as far as Kafka knows by now."""
@@ -319,24 +330,6 @@ class Cluster:
         worker.start()
         time.sleep(1)  # until it asks to join, the group is as settled as before
         self.until(lambda: is_shared(self._admin, self.settings, len(self.workers)), "the consumer group")
-
-    def restart_redis(self) -> None:
-        """End Redis as a person would, and start it."""
-        self._running.pop("redis").end()
-        self.start_redis()
-
-    @property
-    def redis_file(self) -> Path:
-        """The directory in which Redis keeps what it holds."""
-        return self.directory / "appendonlydir"
-
-    def kill_replica(self) -> None:
-        self._kill("replica")
-
-    def kill_redis(self, *, with_file: bool) -> None:
-        self._kill("redis")
-        if with_file:
-            shutil.rmtree(self.redis_file, ignore_errors=True)
 
     def _kill(self, name: str) -> None:
         process = self._running.pop(name)
@@ -390,11 +383,8 @@ class Cluster:
     def __enter__(self) -> Self:
         self._stack = ExitStack()
         try:
-            if self.places.network is None:
-                self._stack.enter_context(self.proxy)
             for node in self.nodes:
                 self.start_broker(node)
-            self.start_redis()
             self.start_replica()
             self.until(self._all_answer, "Kafka")
             self.until(self._topics, "Kafka")
@@ -421,6 +411,8 @@ class Cluster:
         for name in list(self._running):
             self._kill(name)
         self.redis.close()
+        for store in filter(None, (self.store, self.replica)):
+            store.end()
         self._stack.close()
 
     def count_said(self, words: str) -> int:
@@ -430,7 +422,7 @@ class Cluster:
     def keep_logs(self) -> Path:
         """Copy the logs to where they stay; return where that is."""
         kept = Path(tempfile.mkdtemp(prefix="spilldeck-chaos-logs-"))
-        for log in (*self.directory.glob("*.log"), *self.directory.glob("broker-*/*.log")):
+        for log in (*self.directory.glob("*.log"), *self.directory.glob("*-*/*.log")):
             shutil.copy(log, kept / f"{log.parent.name}-{log.name}")
         return kept
 

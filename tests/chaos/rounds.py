@@ -158,6 +158,14 @@ def _repairs(cluster: Cluster) -> dict[int, int]:
     return {run: first for its in cluster.books.progress().values() for run, first in its.repairs.items()}
 
 
+def _where(cluster: Cluster) -> str:
+    """Return how far all is, in words."""
+    try:
+        return f"{cluster.nexts()} are next of {ends(cluster.settings)}, {_repairs(cluster)} are made again"
+    except RedisError as error:
+        return f"Redis does not answer ({error})"
+
+
 def _wait(cluster: Cluster, enough: Callable[[list[int]], bool]) -> None:
     """Wait until enough is in the books, and as long as more and more comes in each partition."""
     last, start = _nexts(cluster), time.monotonic()
@@ -170,8 +178,8 @@ def _wait(cluster: Cluster, enough: Callable[[list[int]], bool]) -> None:
         for partition, pair in enumerate(zip_longest(now, last, fillvalue=0)):
             if pair[0] != pair[1]:
                 moved[partition] = now_s
-        assert now_s - min(moved) < PATIENCE_S, f"something does not move: {now} are next"
-        assert now_s - start < MENDED_S, f"not mended: {now} are next, {_repairs(cluster)} are made again"
+        assert now_s - min(moved) < PATIENCE_S, f"something does not move: {_where(cluster)}"
+        assert now_s - start < MENDED_S, f"not mended: {_where(cluster)}"
         last = now
         cluster.look_after()
         time.sleep(0.05)

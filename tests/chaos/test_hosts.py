@@ -23,6 +23,7 @@ from tests.chaos.harm.hosts import cut_the_page_off_from_both, lose_a_brokers_ho
 from tests.chaos.network import CUT, HERE, Host, Link, Network, NoNamespacesError
 from tests.chaos.rounds import Scale, chaos
 from tests.conftest import PROJECT
+from tests.servers import environment
 
 ANSWER_S = 10.0
 """Who is reached answers within it, on a machine that may be busy."""
@@ -191,8 +192,8 @@ def until_told(monkeypatch: pytest.MonkeyPatch, settings: Settings, trouble: str
 
 def topics(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> list[Finding]:
     """Return what doctor finds wrong with the topics of these settings."""
-    for name in ("bootstrap_servers", "replication", "topic_prefix"):
-        monkeypatch.setenv(f"SPILLDECK_KAFKA__{name.upper()}", str(getattr(settings.kafka, name)))
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
     checks = [each for each in CHECKS if each.name in {"settings", "Kafka", "topics"}]
     found, _ = look(checks=checks)
     return [each for each in found if each.is_wrong]

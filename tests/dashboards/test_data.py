@@ -22,7 +22,6 @@ from dashboards.data import Data, View, broker
 from dashboards.data import store as store_of_the_page
 from dashboards.data.store import StoreWatcher
 from ops.stack import free_port
-from ops.stack import redis as redis_server
 from ops.topics import ensure_topics
 from streams.books import layout
 from streams.books.book import new_histogram
@@ -38,6 +37,7 @@ from streams.settings import DashboardSettings, KafkaSettings, RedisSettings, Se
 from tests.catalogue import PLOTS
 from tests.dashboards.conftest import WAIT_S, until
 from tests.dashboards.views import EMPTY, RUN, run_book
+from tests.servers import own_redis
 from tests.stored import checkpoint
 
 pytestmark = pytest.mark.servers
@@ -171,29 +171,22 @@ def test_a_redis_that_dies_leaves_the_last_view_and_a_banner(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_of_the_page, "RISKS_S", 0.1)
-    port = free_port()
+    server = own_redis(tmp_path)
     with ExitStack() as started:
-
-        def start() -> Any:
-            server = redis_server.start(tmp_path, port, keep=False)
-            started.callback(server.end)
-            while not redis_server.answers(port, 1.0):
-                time.sleep(0.05)
-            return server
-
-        own = load_settings(kafka=settings.kafka, redis=RedisSettings(url=f"redis://127.0.0.1:{port}/0"))
-        server, data = start(), started.enter_context(Data(own))
+        started.callback(server.end)
+        own = load_settings(kafka=settings.kafka, redis=server.settings(settings.redis.key_prefix))
+        data = started.enter_context(Data(own))
         checkpoint(own, {RUN: run_book()}, next=8)
         until(data, lambda v: v.run)
         assert not any("not safe" in w for w in data.view().warnings)
-        with Redis(port=port) as redis:
+        with server.asking(server.holding[0]) as redis:
             redis.config_set("maxmemory-policy", "allkeys-lru")
         until(data, lambda v: any("Redis) holds is not safe: it throws keys away" in w for w in v.warnings))
-        server.end()
+        server.kill_all()
         view = until(data, lambda v: any("does not answer, for" in w for w in v.warnings))
         assert view.book.totals.filled == 8
         assert view.pipeline.text.startswith("Redis does not answer")
-        start()
+        server.mend()
         assert until(data, lambda v: not any("Redis" in w for w in v.warnings)).run == RUN
 
 

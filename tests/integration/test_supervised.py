@@ -1,7 +1,6 @@
 """What systemd hears of a real worker: that it is ready, that it goes on, and nothing more when it is deaf."""
 
 import re
-import signal
 import socket
 import struct
 import subprocess
@@ -16,16 +15,17 @@ from pathlib import Path
 import pytest
 import uv
 
-from ops.stack import free_port, redis
-from ops.stack.processes import Process
+from ops.stack import free_port
 from ops.topics import ensure_topics
 from streams.books.reader import BookReader
 from streams.daq.producer import SpillProducer
 from streams.experiments.mice.simulator import SimulatedRun
-from streams.settings import RedisSettings, Settings, load_settings
+from streams.settings import Settings, load_settings
 from tests.conftest import PROJECT, is_counted
 from tests.kafka import ends
 from tests.lanes import again
+from tests.redis_servers import Servers
+from tests.servers import own_redis
 from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
@@ -135,21 +135,18 @@ def test_a_deaf_worker_feeds_the_watchdog_no_more_and_says_why(
 
 
 def test_a_worker_whose_redis_hangs_says_so_at_once_and_comes_back(
-    settings: Settings, tmp_path: Path, redis_of_its_own: tuple[int, Process]
+    settings: Settings, tmp_path: Path, redis_of_its_own: Servers
 ) -> None:
-    redis_port, server = redis_of_its_own
     port = free_port()
-    its = load_settings(kafka=settings.kafka, redis=RedisSettings(url=f"redis://127.0.0.1:{redis_port}/0"))
+    own = redis_of_its_own.settings(settings.redis.key_prefix)
+    its = load_settings(kafka=settings.kafka, redis=own)
     ensure_topics(its)
     workers = Workers(its, tmp_path, {"SPILLDECK_METRICS__PORT": str(port)})
     workers.start(plugin=IMPATIENT)
     try:
         until(port, lambda status, _: status == 200)
-        server.send(signal.SIGSTOP)
-        try:
+        with redis_of_its_own.hung(*redis_of_its_own.holding):
             said = until(port, lambda status, _: status == 503)
-        finally:
-            server.send(signal.SIGCONT)
         assert re.fullmatch(r"not ready\npartitions: nothing is known for \d+ s\n", said)
         until(port, lambda status, _: status == 200)
     finally:
@@ -175,13 +172,9 @@ def until(port: int, true: Callable[[int, str], bool]) -> str:
 
 
 @pytest.fixture
-def redis_of_its_own(tmp_path: Path) -> Iterator[tuple[int, Process]]:
-    port = free_port()
-    server = redis.start(tmp_path, port, keep=False)
-    while not redis.answers(port, 1.0):
-        time.sleep(0.05)
-    yield port, server
-    server.send(signal.SIGCONT)
+def redis_of_its_own(tmp_path: Path) -> Iterator[Servers]:
+    server = own_redis(tmp_path)
+    yield server
     server.end()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -23,7 +24,6 @@ from dashboards.data import Data
 from dashboards.webhook import FAILS, post, signature
 from ops.alarm_watch import AlarmWatcher, watch
 from ops.stack import free_port
-from ops.stack import redis as redis_server
 from ops.telling import Teller, Webhook
 from ops.topics import ensure_topics
 from schemas.records import Action, ActionKind
@@ -41,12 +41,12 @@ from streams.errors import ServerError
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.freshness import WATCHER_SILENT_S
 from streams.process import process
-from streams.settings import AlarmsSettings, DashboardSettings, RedisSettings, Settings
+from streams.settings import AlarmsSettings, DashboardSettings, Settings
 from tests.begun import Begun
 from tests.books.test_alarms import new
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_decisions import done
-from tests.servers import environment
+from tests.servers import environment, own_redis
 from tests.stored import checkpoint
 from tests.wire import decode
 
@@ -154,11 +154,10 @@ def test_a_redis_that_is_away_is_an_alarm_by_kafka_alone_and_told(
     monkeypatch.setattr("streams.books.data_flow.CLEARS_S", 1.0)
     monkeypatch.setattr("ops.telling.GATHER_S", 0)
     ensure_topics(settings)
-    server = redis_server.start(tmp_path, port := free_port(), keep=False)
+    server = own_redis(tmp_path)
     with ExitStack() as started:
         started.callback(server.end)
-        until(lambda: redis_server.answers(port, 1.0))
-        its = RedisSettings(url=f"redis://127.0.0.1:{port}/0")
+        its = server.settings(settings.redis.key_prefix)
         own = with_hook(settings, hook.address).model_copy(
             update={"redis": its, "dashboard": DashboardSettings(refresh_s=0.2)}
         )
@@ -175,7 +174,7 @@ def test_a_redis_that_is_away_is_an_alarm_by_kafka_alone_and_told(
         teller.look()
         assert len(hook.told) == 1
         until(lambda: data.view().alarms[0].told_us)
-        server.end()
+        server.kill_all()
 
         def is_told() -> bool:
             with suppress(ServerError):
@@ -193,8 +192,9 @@ def test_a_redis_that_is_away_is_an_alarm_by_kafka_alone_and_told(
         ]
         assert (said[1]["run"], said[1]["call"]) == (-1, "whoever keeps the servers")
         # It comes back, without anything in it.
-        started.callback(redis_server.start(tmp_path, port, keep=False).end)
-        until(lambda: redis_server.answers(port, 1.0))
+        for file in server.files:
+            shutil.rmtree(file)
+        server.mend()
 
         def is_over() -> bool:
             with suppress(ServerError, RedisError):

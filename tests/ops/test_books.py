@@ -15,7 +15,7 @@ from ops.book_checks import findings
 from ops.topics import ensure_topics
 from streams.books import layout
 from streams.books.cells import Cells
-from streams.books.connect import connect
+from streams.books.connect import connect, place
 from streams.books.layout import Keys, Loss
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
@@ -26,7 +26,7 @@ from tests.dashboards.views import RUN, run_book
 from tests.kafka import reached
 from tests.live import Live
 from tests.ops.conftest import Spilldeck, assert_one_sentence
-from tests.servers import environment
+from tests.servers import environment, without_redis
 from tests.stored import checkpoint
 
 pytestmark = pytest.mark.servers
@@ -203,9 +203,12 @@ def test_rubbish_in_place_of_what_a_partition_has_is_named(
     assert any("partition 0" in what for what in wrong(spilldeck_here, env))
 
 
-def test_without_a_server_one_sentence_says_which(spilldeck_here: Spilldeck, env: dict[str, str]) -> None:
-    no_redis = spilldeck_here("books", "--deep", env=env | {"SPILLDECK_REDIS__URL": "redis://127.0.0.1:1/0"})
-    assert "no Redis answers at 127.0.0.1:1" in assert_one_sentence(no_redis, 3)
+def test_without_a_server_one_sentence_says_which(
+    spilldeck_here: Spilldeck, settings: Settings, env: dict[str, str]
+) -> None:
+    away = without_redis(settings)
+    no_redis = spilldeck_here("books", "--deep", env=env | environment(away))
+    assert f"no Redis answers at {place(away)}" in assert_one_sentence(no_redis, 3)
     no_kafka = spilldeck_here("books", env=env | {"SPILLDECK_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"})
     assert "no Kafka answers at 127.0.0.1:1" in assert_one_sentence(no_kafka, 3)
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from ops.stack import free_port
 from streams.books.checklists import Answer, Line
 from streams.books.decided import decide
 from streams.books.duties import Duty
@@ -14,6 +13,7 @@ from tests.dashboards.test_checklist import OWN
 from tests.live import Live, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_decisions import done
+from tests.servers import environment, without_redis
 
 pytestmark = pytest.mark.servers
 
@@ -64,7 +64,7 @@ def checked(said: dict[str, Any]) -> Line:
 
 
 def test_27_where_nobody_can_say_what_is_due_it_is_said(spilldeck_here: Spilldeck, live: Live) -> None:
-    away = live.env | {"SPILLDECK_REDIS__URL": f"redis://127.0.0.1:{free_port()}/0"}
+    away = live.env | environment(without_redis(live.settings))
     assert "Redis" in assert_one_sentence(spilldeck_here("checklist", env=away), 3)
 
 

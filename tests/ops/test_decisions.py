@@ -14,13 +14,12 @@ from dashboards.choices import Choices
 from dashboards.data import Data, View
 from ops.keeper import Keeper
 from ops.stack import LocalStack, free_port
-from ops.stack import redis as redis_server
 from schemas.records import Action
 from streams.books.actions import ActionLog
 from streams.books.compare import differences
 from streams.books.decided import refresh
 from streams.books.reader import BookReader
-from streams.settings import KeeperSettings, RedisSettings
+from streams.settings import KeeperSettings
 from tests.begun import Heard
 from tests.conftest import wait_until_counted
 from tests.lanes import again
@@ -28,7 +27,7 @@ from tests.live import Live, count_live, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_keeper import summary, tof_alone
 from tests.ops.test_replay import begin_replay, kill_replay, spills_of
-from tests.servers import settings_on
+from tests.servers import own_redis, settings_on
 from tests.wire import decode
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
@@ -40,15 +39,11 @@ WAIT_S = 60.0
 @pytest.fixture(scope="module")
 def live(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Return two runs, on a Redis that tests may empty."""
-    port = free_port()
     with ExitStack() as started:
-        server = redis_server.start(tmp_path_factory.mktemp("redis"), port, keep=False)
+        server = own_redis(tmp_path_factory.mktemp("redis"))
         started.callback(server.end)
-        while not redis_server.answers(port, 1.0):
-            time.sleep(0.05)
         settings = settings_on(stack)
-        own = RedisSettings(url=f"redis://127.0.0.1:{port}/0", key_prefix=settings.redis.key_prefix)
-        settings = settings.model_copy(update={"redis": own})
+        settings = settings.model_copy(update={"redis": server.settings(settings.redis.key_prefix)})
         logs = tmp_path_factory.mktemp("workers")
         batch = [*small_run(RUN), *small_run(OTHER)]
         yield started.enter_context(count_live(settings, logs, [batch], {}))

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import runpy
-import signal
 import subprocess
 import threading
 import time
@@ -30,7 +29,8 @@ from ops.doctor.host import _has_secrets
 from ops.doctor.looking import CHECKS
 from ops.doctor.servers import _kafka_off_s, _off_s
 from ops.doctor.troubles import BY_ID, TROUBLES
-from ops.stack import LocalStack, free_port, processes
+from ops.stack import LocalStack, free_port
+from ops.stack.access import USER
 from ops.topics import ensure_topics
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams.books.connect import connect
@@ -56,7 +56,8 @@ from tests.kafka import admin as admin_of
 from tests.kafka import create, delete, reached, set_topic
 from tests.ops.conftest import Spilldeck
 from tests.ops.test_doctor_sentinels import MADE as MADE_WITH_SENTINELS
-from tests.servers import settings_on
+from tests.servers import IS_SECURED, all_hung, settings_on, without_redis
+from tests.servers import environment as of_servers
 from tests.stored import checkpoint
 from tests.watching import watched
 
@@ -191,7 +192,7 @@ def test_before_a_shift_all_is_green_in_few_lines_of_80_columns(
     done = in_time(lambda: spilldeck_here("doctor", "--deep"))
     assert done.returncode == 0, done.stdout
     lines = done.stdout.splitlines()
-    assert len(lines) <= 18
+    assert len(lines) <= 18 + bool(shift.settings.redis.sentinels)  # of which there is a line more
     assert all(len(line) <= 80 for line in lines)
     assert all(line[0] in "✓– " for line in lines)
     assert f"run {PLAYED} has ended, 8 spills" in done.stdout
@@ -244,16 +245,19 @@ def _kafka_away(shift: Shift) -> None:
 
 
 def _redis_away(shift: Shift) -> None:
-    shift.set(redis__url=f"redis://127.0.0.1:{free_port()}/0")
+    if shift.settings.redis.sentinels:
+        pytest.skip("where sentinels are away, that is told: tests/ops/test_doctor_sentinels.py")
+    for name, value in of_servers(without_redis(shift.settings)).items():
+        shift.patch.setenv(name, value)
 
 
 def _redis_refuses(shift: Shift) -> None:
-    _, _, where = shift.settings.redis.url.get_secret_value().rpartition("@")
-    shift.set(redis__url=f"redis://nobody:wrong@{where}")
+    scheme, _, rest = shift.settings.redis.url.get_secret_value().partition("://")
+    shift.set(redis__url=f"{scheme}://{rest.rpartition('@')[2]}", redis__user="nobody", redis__password="wrong")
 
 
 def _kafka_refuses(shift: Shift) -> None:
-    shift.set(kafka__protocol="ssl")
+    shift.set(**({"kafka__password": "wrong"} if IS_SECURED else {"kafka__protocol": "ssl"}))
 
 
 def _clock_of(which: str) -> Callable[[Shift], None]:
@@ -427,6 +431,18 @@ def _no_page_of_ours(shift: Shift) -> None:
     shift.set(dashboard__port=shift.settings.kafka.bootstrap_servers.rpartition(":")[2])
 
 
+class _SpeaksTls(BaseHTTPRequestHandler):
+    """What wants TLS of who asks, and says so in TLS's own way."""
+
+    def handle(self) -> None:
+        self.rfile.readline()
+        self.wfile.write(b"\x15\x03\x03\x00\x02\x02P")
+
+
+def _tls_for_a_page(shift: Shift) -> None:
+    _answering(shift, _SpeaksTls)
+
+
 class _Slow(BaseHTTPRequestHandler):
     """A page that says how it is, and takes its time for what it shows."""
 
@@ -441,10 +457,15 @@ class _Slow(BaseHTTPRequestHandler):
 
 
 def _slow_page(shift: Shift) -> None:
-    server = shift.undo.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), _Slow))
+    _answering(shift, _Slow)
+    shift.patch.setattr("ops.doctor.page.ANSWER_S", page.THERE_S)
+
+
+def _answering(shift: Shift, how: type[BaseHTTPRequestHandler]) -> None:
+    """Have something answer so where the page is to be."""
+    server = shift.undo.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), how))
     threading.Thread(target=server.serve_forever).start()
     shift.undo.callback(server.shutdown)
-    shift.patch.setattr("ops.doctor.page.ANSWER_S", page.THERE_S)
     shift.set(dashboard__port=server.server_port)
 
 
@@ -500,7 +521,7 @@ MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
     ("settings.secret", _secret_in_file, "spilldeck.toml"),
     ("kafka.away", _kafka_away, "no Kafka answers at 127.0.0.1:"),
     ("redis.away", _redis_away, "no Redis answers at 127.0.0.1:"),
-    ("kafka.refuses", _kafka_refuses, "it speaks no TLS"),
+    ("kafka.refuses", _kafka_refuses, f"it refuses user {USER} by PLAIN" if IS_SECURED else "it speaks no TLS"),
     ("redis.refuses", _redis_refuses, "it refuses who asks"),
     ("clock.kafka", _clock_of("kafka"), "s ahead of Kafka's"),
     ("clock.redis", _clock_of("redis"), "s ahead of Redis's"),
@@ -531,6 +552,7 @@ MADE: tuple[tuple[str, Callable[[Shift], None], str], ...] = (
     ("keeper.away", _no_keeper, "no book and pictures of 1 run"),
     ("page.away", _no_page, "no page answers at http://127.0.0.1:"),
     ("page.away", _no_page_of_ours, "no page answers at http://127.0.0.1:"),
+    ("page.away", _tls_for_a_page, "(what answers there speaks no HTTP)"),
     ("page.other", _other_page, f"the page shows run {PLAYED} with 8 spills, the books have run {RUN} with 3"),
     ("selftest.left", _killed_selftest, "selftest-0123abcd left topics"),
     ("doctor.failed", _raises, "new: RuntimeError: nobody thought of this"),
@@ -604,17 +626,10 @@ def test_reading_all_runs_may_take_longer(shift: Shift) -> None:
 
 
 def test_servers_that_hang_keep_nobody_waiting(shift: Shift, stack: LocalStack) -> None:
-    hung = [its for name in ("kafka", "redis") if (its := processes.find(name, stack.directory)) is not None]
-    assert len(hung) == 2
-    for each in hung:
-        each.send(signal.SIGSTOP)
-    try:
+    with all_hung(stack):
         began_s = time.monotonic()
         wrong = shift.found()
         took_s = time.monotonic() - began_s
-    finally:
-        for each in hung:
-            each.send(signal.SIGCONT)
     assert [each.id for each in wrong] == ["kafka.away", "redis.away"]
     assert took_s < 10
 

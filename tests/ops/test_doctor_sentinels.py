@@ -40,8 +40,7 @@ class Shift:
 
 @pytest.fixture(scope="module")
 def group(servers_can_be_had: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicated]:
-    group = Replicated(tmp_path_factory.mktemp("sentinels"))
-    group.as_at_a_site()
+    group = Replicated(tmp_path_factory.mktemp("sentinels"), as_at_a_site=True)
     yield group
     group.end()
 

@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,17 +10,15 @@ from typing import Any
 import pytest
 
 from ops.archive import write_archive
-from ops.stack import LocalStack, free_port
-from ops.stack import redis as redis_server
+from ops.stack import LocalStack
 from schemas.records import RunControl
 from streams.books.actions import append
 from streams.books.flagging import flag_action
 from streams.books.flags import NewFlag, Verdict
-from streams.settings import RedisSettings
 from tests.live import RUNS, Live, count_live, interleaved, small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_decisions import done
-from tests.servers import settings_on
+from tests.servers import own_redis, settings_on
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # workers and replays, on a machine that may be busy
 
@@ -42,12 +39,10 @@ OPEN = 900_399
 def live(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Return ten runs that are over and one that goes on, on a Redis that is emptied."""
     with ExitStack() as started:
-        port = free_port()
-        started.callback(redis_server.start(tmp_path_factory.mktemp("redis"), port, keep=False).end)
-        while not redis_server.answers(port, 1.0):
-            time.sleep(0.05)
+        server = own_redis(tmp_path_factory.mktemp("redis"))
+        started.callback(server.end)
         settings = settings_on(stack)
-        own = RedisSettings(url=f"redis://127.0.0.1:{port}/0", key_prefix=settings.redis.key_prefix)
+        own = server.settings(settings.redis.key_prefix)
         goes_on = [each for each in small_run(OPEN) if not (isinstance(each, RunControl) and each.kind == "end")]
         records = [*interleaved([*map(small_run, RUNS)]), *goes_on]
         settings = settings.model_copy(update={"redis": own})

@@ -17,6 +17,7 @@ from ops.daq_file import write_daq_file
 from ops.inputs import Inputs, paced
 from ops.topics import ensure_topics
 from schemas.records import NO_RUN, RawFormat, RawSpill, RunControl
+from streams.books.connect import place
 from streams.daq.source import Source
 from streams.date.framing import headers
 from streams.experiments.mice.simulator import SimulatedRun
@@ -27,7 +28,7 @@ from tests.kafka import messages
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.ops.test_resume import wait_for
 from tests.records import raw_spill
-from tests.servers import environment
+from tests.servers import environment, without_redis
 from tests.wire import decode
 
 RUN = SimulatedRun(spills=9, mean_triggers=4)
@@ -214,10 +215,11 @@ def test_without_a_kafka_one_sentence_says_what_to_do(
 
 @pytest.mark.servers
 def test_without_a_redis_a_worker_says_what_to_do(spilldeck: Spilldeck, settings: Settings) -> None:
-    env = environment(settings) | {"SPILLDECK_REDIS__URL": "redis://:secret@127.0.0.1:1/0"}
-    line = assert_one_sentence(spilldeck("worker", env=env), 3)
-    assert "no Redis answers at 127.0.0.1:1/0" in line
-    assert "secret" not in line
+    away = without_redis(settings)
+    line = assert_one_sentence(spilldeck("worker", env=environment(away)), 3)
+    assert f"no Redis answers at {place(away)}" in line
+    _, _, secret = away.redis.url.get_secret_value().rpartition("@")[0].rpartition(":")
+    assert (secret or away.redis.password.get_secret_value()) not in line
 
 
 @pytest.mark.servers

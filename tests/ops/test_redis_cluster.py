@@ -167,7 +167,7 @@ def test_spills_are_counted_shown_made_again_and_replayed(
         send(at, 30)
         until_counted()
 
-        cluster.kill_one()
+        cluster.fail()
         send(30, len(records))
         until(reader.progress)  # the replica has its place
         until_counted()

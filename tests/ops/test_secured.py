@@ -51,7 +51,6 @@ from tests.kafka import messages
 from tests.live import small_run
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.redis_servers import until
-from tests.servers import redis_url
 from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
@@ -421,7 +420,9 @@ def test_config_show_has_no_secret(site: Site, spilldeck_here: Spilldeck) -> Non
 
 @pytest.mark.parametrize("who", ["", ":wrong@", "spilldeck:wrong@"])
 def test_the_local_redis_asks_for_a_password(stack: LocalStack, who: str) -> None:
-    settings = load_settings(redis=RedisSettings(url=SecretStr(re.sub("//.*@", f"//{who}", redis_url(stack)))))
+    own = stack.access.redis
+    url = SecretStr(own.url.get_secret_value().replace("//", f"//{who}"))
+    settings = load_settings(redis=own.model_copy(update={"url": url, "user": "", "password": SecretStr("")}))
     with pytest.raises(ServerError, match=r"it refuses who asks .*: correct user and password, in redis\.url"):
         check_redis(settings)
 

@@ -17,11 +17,13 @@ import pytest
 
 from ops.stack import LocalStack, Status, free_port, is_used, processes
 from ops.stack.java import MIN_VERSION, find_java, version_of
+from ops.stack.redis import FRONT
 from streams.books.connect import connect
 from streams.errors import ServerError
 from streams.settings import LocalSettings, load_settings
 from tests.ops.conftest import Spilldeck, assert_one_sentence
 from tests.redis_servers import until
+from tests.servers import IS_SECURED
 
 
 @pytest.fixture
@@ -95,9 +97,11 @@ def test_what_up_starts_stays_until_down_and_keeps_what_it_holds(spilldeck: Spil
 
 @pytest.mark.servers
 def test_servers_listen_on_this_machine_alone(stack: LocalStack) -> None:
-    for status in until(lambda: answering(stack)):
-        assert status.pid is not None
-        listening = [c for c in psutil.Process(status.pid).net_connections() if c.status == psutil.CONN_LISTEN]
+    until(lambda: answering(stack))
+    for name in ("kafka", FRONT if IS_SECURED else "redis"):
+        process = processes.find(name, stack.directory)
+        assert process is not None
+        listening = [c for c in psutil.Process(process.pid).net_connections() if c.status == psutil.CONN_LISTEN]
         assert {c.laddr.ip.removeprefix("::ffff:") for c in listening} == {"127.0.0.1"}
 
 
@@ -113,7 +117,7 @@ def test_what_was_started_is_deaf_to_nothing_that_ends_it(tmp_path: Path, keep: 
 
 def test_up_at_another_port_than_it_runs_at_says_so(stack: LocalStack) -> None:
     with pytest.raises(ServerError, match=rf"redis runs at port {stack.redis_port} .* spilldeck down"):
-        LocalStack(stack.directory, stack.kafka_port, free_port()).start(keep=True)
+        LocalStack(stack.directory, stack.kafka_port, free_port(), secure=IS_SECURED).start(keep=True)
     assert until(lambda: answering(stack))
 
 

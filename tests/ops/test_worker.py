@@ -25,7 +25,7 @@ from streams.topics import Topics
 from tests.conftest import PROJECT, WAIT_S, wait_until_counted
 from tests.lanes import first
 from tests.redis_servers import until
-from tests.servers import environment, settings_on
+from tests.servers import environment, own_redis, settings_on
 from tests.workers import Workers
 
 pytestmark = pytest.mark.servers
@@ -83,11 +83,9 @@ def test_a_worker_that_moves_while_redis_is_away_begins_when_it_is_there(
 
 def test_a_worker_logs_as_the_settings_say_from_its_first_line(settings: Settings, tmp_path: Path) -> None:
     """Of Redis it says what is wrong before it begins."""
-    port = free_port()
-    server, log = redis.start(tmp_path, port, keep=False), tmp_path / "worker-0.log"
-    until(lambda: redis.answers(port, 1.0))
-    own = settings.model_copy(update={"redis": RedisSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0"))})
-    with connect(own) as asking:
+    server, log = own_redis(tmp_path), tmp_path / "worker-0.log"
+    own = settings.model_copy(update={"redis": server.settings(settings.redis.key_prefix)})
+    with server.asking(server.holding[0]) as asking:
         asking.config_set("appendonly", "no")
     workers = Workers(own, tmp_path, {"SPILLDECK_LOG__FORMAT": "json"})
     workers.start()

@@ -1,5 +1,7 @@
 """The kinds of harm: what is done to a cluster, and undone."""
 
+from collections.abc import Mapping
+
 from tests.chaos.harm import hosts, processes, redis, spills
 from tests.chaos.harm.model import Harm
 
@@ -40,6 +42,13 @@ HARMS: tuple[Harm, ...] = (
     spills.plant_faults,
     spills.break_a_table,
 )
+
+WITHOUT_MEANING: Mapping[str, Mapping[Harm, str]] = {
+    "cluster": {
+        redis.make_redis_read_only: "a node that is made a replica sends writers on, as one that comes back killed",
+    },
+}
+"""What cannot be done to which servers, and why."""
 
 OF_HOSTS: tuple[Harm, ...] = (
     hosts.lose_a_host_of_workers,

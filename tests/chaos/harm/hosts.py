@@ -45,7 +45,7 @@ def lose_a_brokers_host(cluster: Cluster, rng: random.Random) -> None:
 def lose_the_host_of_redis(cluster: Cluster, _: random.Random) -> None:
     """Kill Redis, whose link is down; it comes back with its file."""
     with _network(cluster).without(cluster.places.redis):
-        cluster.kill_redis(with_file=False)
+        cluster.store.fail()
         time.sleep(AWAY_S)
     cluster.start_redis()
 
@@ -53,8 +53,9 @@ def lose_the_host_of_redis(cluster: Cluster, _: random.Random) -> None:
 def lose_the_host_of_the_replica(cluster: Cluster, _: random.Random) -> None:
     """Kill the replica of Redis, whose link is down; it comes back."""
     assert cluster.places.replica is not None
+    assert cluster.replica is not None
     with _network(cluster).without(cluster.places.replica):
-        cluster.kill_replica()
+        cluster.replica.fail()
         time.sleep(AWAY_S)
     cluster.start_replica()
 

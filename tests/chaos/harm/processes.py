@@ -101,7 +101,7 @@ def restart_everything(cluster: Cluster, _: random.Random) -> None:
         cluster.restart_worker(worker)
     for node in cluster.nodes:
         cluster.restart_broker(node)
-    cluster.restart_redis()
+    cluster.store.restart()
 
 
 def produce_again(cluster: Cluster, _: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""A Redis that is away, full, slow, emptied, set back or damaged."""
+"""A Redis that is away, full, slow, emptied, set back or damaged; of several servers one master, or all."""
 
 import random
 import shutil
@@ -8,68 +8,84 @@ from redis.exceptions import ReadOnlyError
 
 from ops.stack import free_port
 from streams.books import layout
+from streams.books.connect import masters
 from tests.chaos.cluster import Cluster
 from tests.chaos.harm.model import Mended
 from tests.chaos.judge import is_whole
 
 
 def kill_redis(cluster: Cluster, _: random.Random) -> None:
-    """Kill Redis; it comes back with its file, which may lack the last second."""
-    cluster.kill_redis(with_file=False)
+    """Kill Redis; it comes back with its file, which may lack the last second, or follows who has its place."""
+    cluster.store.fail()
     time.sleep(1)
     cluster.start_redis()
 
 
 def lose_redis(cluster: Cluster, _: random.Random) -> None:
     """Kill Redis and remove its file."""
-    cluster.kill_redis(with_file=True)
+    cluster.store.kill_all()
+    for file in cluster.store.files:
+        shutil.rmtree(file)
     cluster.start_redis()
 
 
 def flush_redis(cluster: Cluster, _: random.Random) -> None:
     """Empty Redis under the workers."""
-    cluster.redis.flushall()
+    for master in masters(cluster.redis):
+        master.flushall()
 
 
 def fill_redis(cluster: Cluster, rng: random.Random) -> None:
     """Let Redis be out of memory for a while."""
-    cluster.redis.config_set("maxmemory", "1mb")
+    for master in masters(cluster.redis):
+        master.config_set("maxmemory", "1mb")
     time.sleep(rng.uniform(1, 4))
-    cluster.redis.config_set("maxmemory", "0")
+    for master in masters(cluster.redis):
+        master.config_set("maxmemory", "0")
 
 
 def pause_redis(cluster: Cluster, rng: random.Random) -> None:
     """Let Redis answer nobody for some seconds."""
-    cluster.redis.execute_command("CLIENT", "PAUSE", round(rng.uniform(1000, 4000)), "ALL")
+    _pause(cluster, rng.uniform(1, 4))
 
 
 def make_redis_read_only(cluster: Cluster, rng: random.Random) -> None:
     """Make Redis the replica of a server that is not there: it answers reads, and refuses writes."""
-    cluster.redis.replicaof("127.0.0.1", str(free_port()))
-    try:
-        cluster.redis.set("written", "")
-    except ReadOnlyError:
-        time.sleep(rng.uniform(1, 4))
-    else:
-        raise AssertionError("Redis takes writes though it is a replica")
-    finally:
-        cluster.redis.replicaof("NO", "ONE")
+    with cluster.store.asking(cluster.store.holding[0]) as master:
+        master.replicaof("127.0.0.1", str(free_port()))
+        try:
+            master.set("written", "")
+        except ReadOnlyError:
+            time.sleep(rng.uniform(1, 4))
+        else:
+            raise AssertionError("Redis takes writes though it is a replica")
+        finally:
+            master.replicaof("NO", "ONE")
+    cluster.start_redis()
 
 
 def slow_redis(cluster: Cluster, rng: random.Random) -> None:
-    """Let each answer of Redis take up to half a second more."""
-    cluster.proxy.delay_s = rng.uniform(0.1, 0.5)
-    time.sleep(rng.uniform(3, 6))
-    cluster.proxy.delay_s = 0.0
+    """Let each answer of Redis take up to half a second more: it is paused again when it has answered once."""
+    delay_s, ends_s = rng.uniform(0.1, 0.5), time.monotonic() + rng.uniform(3, 6)
+    while time.monotonic() < ends_s:
+        _pause(cluster, delay_s)
+
+
+def _pause(cluster: Cluster, seconds: float) -> None:
+    for master in masters(cluster.redis):
+        master.execute_command("CLIENT", "PAUSE", round(1000 * seconds), "ALL")
 
 
 def restore_an_older_redis(cluster: Cluster, rng: random.Random) -> None:
     """Kill Redis; it comes back with what its file had some seconds ago."""
-    older = cluster.directory / "older"
-    shutil.copytree(cluster.redis_file, older)
+    olders = {file: file.with_name("older") for file in cluster.store.files}
+    for file, older in olders.items():
+        shutil.copytree(file, older)
     time.sleep(rng.uniform(2, 5))
-    cluster.kill_redis(with_file=True)
-    older.rename(cluster.redis_file)
+    cluster.store.kill_all()
+    for file, older in olders.items():
+        shutil.rmtree(file)
+        older.rename(file)
     cluster.start_redis()
 
 
