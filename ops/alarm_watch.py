@@ -132,6 +132,7 @@ class AlarmWatcher:
             run=view.run,
             is_over=view.is_over,
             judgement=view.judgement,
+            settled=view.settled,
             shapes=view.shapes if view.is_as_judged else {},
         )
         against = view.reference.against if view.reference is not None else None

@@ -55,8 +55,16 @@ class Seen:
     """Other runs, which are over."""
     gone: Collection[int] = ()
     """Runs of alarms that are not in the books any more, see `Gone`."""
+    settled: int | None = None
+    """The first spill that may still come, while some are on their way: what is judged from it on has holes."""
     unread: Collection[str] = ()
     """Detectors that cannot be read, an alarm of its own: what else is wrong with them may follow from that."""
+
+    @property
+    def known_to(self) -> int:
+        """The last spill up to which all is judged that there is."""
+        last = self.judgement.last
+        return last if self.settled is None else min(last, self.settled - 1)
 
     @cached_property
     def beneath(self) -> Beneath:
@@ -133,8 +141,8 @@ def _why_clear(new: New, seen: Seen) -> str:
         return f"run {new.run} is over"
     if new.run in seen.gone:
         return f"run {new.run} is gone from the books"
-    # Books that are being rebuilt know less than was told.
-    if new.run != seen.run or seen.judgement.problem or seen.judgement.last < new.spill + STANDS:
+    # Books that are being rebuilt know less than was told, also where one partition is far ahead of another.
+    if new.run != seen.run or seen.judgement.problem or seen.known_to < new.spill + STANDS:
         return ""
     if new.detector in seen.unread:
         return f"may follow from spills in which {new.detector} cannot be read"

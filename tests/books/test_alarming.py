@@ -115,6 +115,15 @@ def test_books_that_are_made_again_clear_nothing_and_lose_no_alarm() -> None:
     assert (back.new, back.id != gone.id) == (gone.new._replace(again=1), True)
 
 
+def test_books_of_which_one_partition_is_far_ahead_clear_nothing() -> None:
+    dead = after(seen(verdict()))
+    # Of half the spills it is not told yet, though the last of them is far behind that after which it was.
+    ahead = seen(last=TOLD + 50, settled=TOLD + STANDS)
+    assert [each.is_active for each in after(ahead, known=Decisions(alarms=dead))] == [True]
+    for whole in (seen(last=TOLD + 50, settled=TOLD + STANDS + 1), seen(last=TOLD + 50)):
+        assert [each.is_active for each in after(whole, known=Decisions(alarms=dead))] == [False]
+
+
 def test_of_a_run_that_is_over_nothing_is_an_alarm() -> None:
     assert after(seen(verdict(), is_over=True)) == ()
     for over in (seen(verdict(), is_over=True), replace(seen(), run=5, over={RUN})):
