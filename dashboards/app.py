@@ -27,6 +27,7 @@ from dashboards.callbacks import add_callbacks
 from dashboards.choices import Choices, number
 from dashboards.connections import OTHER_FILES, Connection, raise_file_limit
 from dashboards.data import Data
+from dashboards.data.books import collect_seldom
 from dashboards.data.trying import MOST_BYTES, MOST_RUNS, Trier
 from dashboards.export import as_csv, as_json
 from dashboards.faults import Faults
@@ -363,6 +364,7 @@ def serve(settings: Settings) -> None:
         what = "port in dashboard.port" if error.errno in {EADDRINUSE, EACCES} else "address in dashboard.host"
         where = settings.dashboard.address
         raise ServerError(f"the page cannot listen on {where} ({error.strerror}): choose another {what}") from error
+    collect_seldom()
     with Data(settings) as data:
         server_of(settings, data).run()
 

@@ -261,8 +261,10 @@ def _by_spill(view: View, name: str) -> tuple[I8, F8]:
     entries[inside] = counts[spills[inside]]
     if name in view.beyond_axis:
         later, values = view.beyond_axis[name]
-        beyond = np.flatnonzero(~inside & np.isin(spills, later))
-        entries[beyond] = values[np.searchsorted(later, spills[beyond])]
+        at = np.searchsorted(spills, later)
+        there = np.flatnonzero((later >= len(counts)) & (at < len(spills)))
+        there = there[spills[at[there]] == later[there]]
+        entries[at[there]] = values[there]
     return spills, entries
 
 

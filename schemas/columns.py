@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +81,28 @@ class Table:
             np.array_equal(getattr(self, name), getattr(other, name), equal_nan=dtype.kind == "f")
             for name, dtype, _ in _columns(type(self))
         )
+
+
+T = TypeVar("T", bound=Table)
+
+
+class Growing(Generic[T]):
+    """Room for a table that grows at its end: what was returned of it before stays, in the same memory."""
+
+    def __init__(self, empty: T) -> None:
+        self._room, self._rows = empty, 0
+
+    def followed(self, known: T, new: T) -> T:
+        """Return the rows of a table with others after them; they are copied unless it is what was returned last."""
+        end = len(known) + len(new)
+        is_here = known.columns()[0].base is self._room.columns()[0] and len(known) == self._rows
+        if not (is_here and end <= len(self._room)):
+            self._room = known.concat([known, new, known.rows(slice(len(known) // 8))])  # these are written over
+        else:
+            for room, its in zip(self._room.columns(), new.columns(), strict=True):
+                room[self._rows : end] = its
+        self._rows = end
+        return self._room.rows(slice(end))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

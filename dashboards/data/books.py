@@ -1,5 +1,6 @@
 """The books of the runs that somebody looks at, as they were last read from Redis."""
 
+import gc
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -19,6 +20,14 @@ from streams.books.promotions import Promoted
 from streams.books.reader import BookReader
 from streams.books.totals import Totals
 from streams.errors import SpilldeckError, UsageError
+
+GARBAGE = 20_000, 20, 20
+"""So many objects more than before, and such looks, before Python looks for garbage among them, see `gc`."""
+
+
+def collect_seldom() -> None:
+    """Have this process look for garbage seldom: a look goes over the ledger of a run, which each spill makes anew."""
+    gc.set_threshold(*GARBAGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,14 +8,14 @@ from functools import partial
 from dashboards.choices import LAST_MINUTE, LATELY, book_of
 from dashboards.data.history import History, KeyNumbers, Point, point
 from dashboards.data.hits import Hits, HitsReader
-from schemas.columns import F4, I8
+from schemas.columns import F4, I8, Growing
 from streams.books import situation
 from streams.books.book import Book, Ranges
 from streams.books.kept_run import KeptRuns
 from streams.books.layout import Place
 from streams.books.part_reader import RetiredRunError, UnreadableRunError
 from streams.books.reader import BookReader
-from streams.books.run import RunBook, spill_facts
+from streams.books.run import NO_SPILLS, RunBook, spill_facts
 from streams.books.spill_numbers import SpillNumber, is_kept, of_plot, of_spills
 from streams.books.totals import Totals
 from streams.books.windows import Window, last_minute
@@ -93,6 +93,8 @@ class OneRun:
 
     book: RunBook
     spills: SpillFacts
+    room: Growing[SpillFacts] = field(default_factory=lambda: Growing(NO_SPILLS), compare=False)
+    """For those to come."""
     settled: int | None = None
     """The first spill that may still come, while some are processed: lines end before it. None if none may."""
     windows: tuple[Window, ...]
@@ -306,7 +308,8 @@ class RunReader:
         book = reader.grown(run, ranges, known.book) if known is not None else None
         if known is None or book is None:
             known, book = NOTHING, reader.run(run, ranges, of_spills=False)
-        spills = spill_facts(book.ledger, book.handling, book.totals.refused, known.spills)
+        room = known.room if known is not NOTHING else Growing(NO_SPILLS)
+        spills = spill_facts(book.ledger, book.handling, book.totals.refused, known.spills, room)
         late = situation.out_of_order(spills.spill, spills.produced_ms)
         windows: Mapping[Window, int] = {}
         try:
@@ -331,6 +334,7 @@ class RunReader:
         return OneRun(
             book=book,
             spills=spills,
+            room=room,
             settled=_settled(spills, standing.spread_over) if standing.spread_over else None,
             windows=tuple(windows),
             disordered=tuple(sorted({*late.tolist(), *book.totals.disordered})),

@@ -140,7 +140,9 @@ def _bins(plot: Plot, histogram: Histogram, by_spill: tuple[I8, F8] | None) -> t
     first, last = (int(spills[0]), int(spills[-1])) if len(spills) else (0, 0)
     counts = np.full(last - first + 1, np.nan)
     counts[spills - first] = entries
-    return np.arange(first, last + 2) - 0.5, counts
+    # Of spills of which nothing is known, however many in a row, the first one is all that a line needs.
+    kept = np.flatnonzero(~(np.isnan(counts) & np.isnan(np.roll(counts, 1))) | (np.arange(len(counts)) == 0))
+    return np.append(first + kept, last + 1) - 0.5, counts[kept]
 
 
 def _one_dimensional(

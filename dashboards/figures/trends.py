@@ -90,6 +90,8 @@ def _values(trend: Trend, spills: SpillFacts) -> tuple[I8, F8]:
         spills = spills.rows(slice(-trend.last, None))
     values = np.asarray(trend.value(spills), np.float64) if len(spills) else np.empty(0)
     there = ~np.isnan(values)
+    if there.all():
+        return spills.spill, values
     return spills.spill[there], values[there]
 
 
@@ -137,9 +139,10 @@ def _outstanding(numbers: I8, values: F8) -> tuple[I8, F8]:
     # Of all pieces at once, the first ones longer by a point: each by itself takes a hundred times as long.
     size, longer = divmod(len(values), MAX_POINTS // 2)
     first = longer * (size + 1)
-    found = []
+    ends = []
     for begin, pieces in ((0, values[:first].reshape(-1, size + 1)), (first, values[first:].reshape(-1, size))):
         begins = begin + pieces.shape[1] * np.arange(len(pieces))
-        found += [begins + pieces.argmin(axis=1), begins + pieces.argmax(axis=1)]
-    shown = np.unique(np.concatenate(found))
+        ends.append(np.stack([begins + pieces.argmin(axis=1), begins + pieces.argmax(axis=1)], axis=1))
+    shown = np.sort(np.concatenate(ends)).ravel()
+    shown = shown[np.diff(shown, prepend=-1) > 0]  # of a piece of equal values both are one
     return numbers[shown], values[shown]

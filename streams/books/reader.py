@@ -209,7 +209,8 @@ class BookReader:
     def grown(self, run: int, ranges: Ranges, known: RunBook) -> RunBook | None:
         """Return a run of which some is known, without what is kept of each spill: only what has come since is read.
 
-        None if all of it must be: many have come, or it has others than it had.
+        Its `handling` is of the spills that came. None if all of it must be: many have come, or it has others than it
+        had.
 
         Parameters
         ----------
@@ -224,7 +225,7 @@ class BookReader:
         twice = known.counted_twice + found.counted_twice
         if not len(known.ledger) + len(found.ledger) == len(ledger) == found.totals.filled - twice:
             return None
-        return replace(found, ledger=ledger, handling={**known.handling, **found.handling}, counted_twice=twice)
+        return replace(found, ledger=ledger, counted_twice=twice)
 
     def _may_have_come(self, run: int, known: RunBook) -> list[int] | None:
         """Return the numbers of all spills that may be new in a run; None if they are many."""

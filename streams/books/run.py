@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from schemas.columns import Growing
 from schemas.records import MISSING, ReconstructedSpill, Rejection, RunControl
 from streams.books.book import Book, Filled, Ranges, fill
 from streams.books.cells import Histogram
@@ -227,6 +228,7 @@ def spill_facts(
     handling: Mapping[int, Handling] = MappingProxyType({}),
     refused: Sequence[int] = (),
     known: SpillFacts = NO_SPILLS,
+    room: Growing[SpillFacts] | None = None,
 ) -> SpillFacts:
     """Return the spills of a run in the order of their numbers; those that were `refused` are not missed.
 
@@ -234,6 +236,8 @@ def spill_facts(
     ----------
     known
         What was returned of those that came to the ledger first: it is not made again.
+    room
+        Has them, if they were put there.
     """
     numbers = sorted(islice(reversed(ledger), len(ledger) - len(known)))
     entries = [ledger[n] for n in numbers]
@@ -249,8 +253,10 @@ def spill_facts(
         delay_s=np.array([h.delay_s for h in handled], np.float64),
         resident_mb=np.array([h.resident_mb for h in handled], np.float64),
     )
-    found = SpillFacts.concat([known, new])
+    found = (Growing(known) if room is None else room).followed(known, new)
     if len(known) and len(new) and new.spill[0] < known.spill[-1]:
         found = found.rows(np.argsort(found.spill))
-    refused_before = np.searchsorted(sorted({n for n in refused if n not in ledger}), found.spill)
-    return replace(found, missed=np.diff(found.spill, prepend=-1) - 1 - np.diff(refused_before, prepend=0))
+    missed = np.diff(found.spill, prepend=-1) - 1
+    if lost := sorted({n for n in refused if n not in ledger}):
+        missed -= np.diff(np.searchsorted(lost, found.spill), prepend=0)
+    return replace(found, missed=missed)

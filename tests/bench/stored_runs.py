@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dashboards.data import Data
+from dashboards.data.books import collect_seldom
 from dashboards.live import Live, Look
 from dashboards.make import FigureCache
 from dashboards.threads import Threads
@@ -63,9 +64,12 @@ class Site:
     live: Live = field(init=False)
     sent: int = 0
     has: str = ""
+    answer: bytes = b""
+    """What the browser was told last."""
     _raws: list[RawSpill] = field(init=False)
 
     def __post_init__(self) -> None:
+        collect_seldom()  # as the page does
         self._raws = [self.current.spill(number).raw for number in range(SPILLS)]
         self.data = Data(self.settings)
         self.live = Live(self.data, FigureCache(), 1.0, Threads())
@@ -84,7 +88,9 @@ class Site:
             yield counter_of(CheckpointStore(redis, self.settings.redis.key_prefix, self.settings.session))
 
     def next_at(self, offset: int) -> Outcome:
-        """Return the next spill of the current run, as a worker brings it into the books."""
+        """Return the next spill of the current run, as a worker brings it into the books; the browser has heard."""
+        if self.answer:  # its work, and no part of an update here
+            self.has = json.loads(gzip.decompress(self.answer))["has"]
         message = Message(partition=0, offset=offset, start=offset, produced_ms=time.time_ns() // 1_000_000, value=b"")
         raw = self._raws[self.sent % SPILLS]
         raw = replace(raw, spill=self.sent, time_us=raw.time_us + PERIOD_US * (self.sent - raw.spill))
@@ -101,7 +107,7 @@ class Site:
         self.data._look_at_redis()
         look = Look.of({"path": "/"})
         shown = self.live._look(look)
-        self.has = json.loads(gzip.decompress(self.live._make(look, shown, shown.new(self.has))))["has"]
+        self.answer = self.live._make(look, shown, shown.new(self.has))
 
 
 def _site(servers: Settings, runs: int) -> Site:

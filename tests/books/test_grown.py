@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from schemas.columns import Growing
 from streams.books.book import Book
 from streams.books.connect import connect
 from streams.books.layout import Keys
 from streams.books.reader import ASKED_FOR, BookReader
-from streams.books.run import Handling, RunBook, spill_facts
+from streams.books.run import NO_SPILLS, Handling, RunBook, spill_facts
 from streams.books.totals import Totals
 from streams.plots.spillfacts import LedgerEntry
 from streams.settings import Settings
@@ -44,6 +45,11 @@ def is_same(one: RunBook, other: RunBook) -> bool:
     return not one.book.cells and replace(one, book=other.book) == other
 
 
+def with_handling_of_new(whole: RunBook, known: RunBook) -> RunBook:
+    """Return a run with how those of its spills were handled that have come since it was known."""
+    return replace(whole, handling={n: its for n, its in whole.handling.items() if n not in known.ledger})
+
+
 FIRST = {0: part(0, 3), 1: part(1)}
 MANY = 2 * ASKED_FOR
 
@@ -70,9 +76,24 @@ def test_what_has_come_to_a_run_makes_what_all_of_it_would(
     found = reader.grown(RUN, {}, known)
     assert (found is not None) == is_read_alone
     if found is not None:
-        assert is_same(found, whole)
+        assert is_same(found, with_handling_of_new(whole, known))
         facts = spill_facts(found.ledger, found.handling, REFUSED, spill_facts(known.ledger, known.handling, REFUSED))
         assert facts.equal(spill_facts(whole.ledger, whole.handling, REFUSED))
+
+
+def test_a_table_that_grows_leaves_alone_what_it_was() -> None:
+    whole = spill_facts(part(*range(100)).ledger)
+    room, known = Growing(NO_SPILLS), NO_SPILLS
+    seen = []
+    for first in range(0, 100, 4):
+        known = room.followed(known, whole.rows(slice(first, first + 4)))
+        seen.append(known)
+    assert all(its.equal(whole.rows(slice(4 * n + 4))) for n, its in enumerate(seen))
+    assert seen[-1].spill.base is seen[-2].spill.base
+    # Who goes on from what it was before takes no room from what it became.
+    other = room.followed(seen[-2], spill_facts(part(777).ledger))
+    assert (other.spill[-1], seen[-1].spill[-1]) == (777, 99)
+    assert other.rows(slice(96)).equal(whole.rows(slice(96)))
 
 
 def test_what_was_read_before_is_not_read_again(reader: BookReader, settings: Settings) -> None:
@@ -82,5 +103,5 @@ def test_what_was_read_before_is_not_read_again(reader: BookReader, settings: Se
         redis.hdel(Keys(settings.redis.key_prefix, settings.session, 0).spills(RUN), "0")
     found = reader.grown(RUN, {}, known)
     assert found is not None
-    assert is_same(found, whole)
+    assert is_same(found, with_handling_of_new(whole, known))
     assert reader.grown(RUN, {}, replace(known, ledger={})) is None

@@ -209,6 +209,20 @@ def test_plots_against_the_spill_go_on_where_their_axis_ends() -> None:
     assert line["x"][-1] == 5003.5
 
 
+def test_of_many_spills_in_a_row_of_which_nothing_is_known_a_line_has_one_point() -> None:
+    stored = run_book(8)
+    ledger = {n * 3000: stored.ledger[n] for n in range(4)} | {100_000 + n: stored.ledger[n] for n in range(3)}
+    book = Book({})
+    book.fill(BY_SPILL, np.repeat([0, 3000], [5, 6]))
+    later = {BY_SPILL: (np.arange(100_001, 100_003), np.array([7, 8], np.float32))}
+    (line,) = FigureCache().maker(view(replace(stored, ledger=ledger, book=book), beyond_axis=later), "light")(
+        BY_SPILL
+    )["data"]
+    assert line["x"] == [-0.5, 0.5, 2999.5, 3000.5, 100_000.5, 100_001.5, 100_002.5]
+    assert line["y"] == [5, None, 6, None, 7, 8, 8]
+    assert line["customdata"] == [0.5, 2999.5, 3000.5, 100_000.5, 100_001.5, 100_002.5, 100_002.5]
+
+
 def test_plots_that_stand_say_since_when() -> None:
     shown = view(run_book(30), stand_since_ms=1_700_000_000_000)
     assert which_spills(shown) == f"Run {RUN} · spills 0–29 (stands since 22:13:20 UTC)"
