@@ -22,13 +22,13 @@ from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
 from streams.settings import Settings
 from tests.bench.checkpoints import LOG
-from tests.bench.stored_runs import PERIOD_US, TIMES, Site
+from tests.bench.stored_runs import COUNTED, CPU, PERIOD_US, TIMES, Site
 from tests.stored import checkpoint
 
 FEW, MANY = 100, 100_000
 """Spills of the run before it is measured."""
 TRIGGERS, UPDATES = 60, 60
-UPDATE, COUNTED, CPU, BEGIN = "a page's update", "a spill is counted", "CPU of it", "the first spill after a restart"
+UPDATE, BEGIN = "a page's update", "the first spill after a restart"
 
 
 def _site(servers: Settings, spills: int) -> Site:
@@ -69,22 +69,14 @@ async def measure(servers: Settings, sites: Mapping[int, Site]) -> dict[str, dic
                 site.update()
         for _ in range(UPDATES):
             for spills, site in sites.items():  # in turn, so that whatever else goes on meets both
-                known = await counters[spills].begin(0)
-                one = site.next_at(known.state.next)
-                began_s, began_cpu_s = time.perf_counter(), time.process_time()
-                await counters[spills].take(0, [one])
-                took[COUNTED][spills].append(time.perf_counter() - began_s)
-                took[CPU][spills].append(time.process_time() - began_cpu_s)
+                for what, seconds in zip((COUNTED, CPU), await site.count_one(counters[spills]), strict=True):
+                    took[what][spills].append(seconds)
                 began_s = time.perf_counter()
                 site.update()
                 took[UPDATE][spills].append(time.perf_counter() - began_s)
         for spills, site in sites.items():
             async with site.counting() as counter:
-                known = await counter.begin(0)
-                one = site.next_at(known.state.next)
-                began_s = time.perf_counter()
-                await counter.take(0, [one])
-                took[BEGIN][spills].append(time.perf_counter() - began_s)
+                took[BEGIN][spills].append((await site.count_one(counter))[0])
         found = {what: {n: statistics.median(each) * 1e3 for n, each in its.items()} for what, its in took.items()}
         async with connect_async(servers) as redis:
             for spills, site in sites.items():

@@ -9,8 +9,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from tests.bench.checkpoints import LOG, counter_of
 from tests.stored import checkpoint
 
 FEW, MANY = 20, 2000
+COUNTED, CPU = "a spill is counted", "CPU of it"
 TIMES = 1.2
 """A page's update among many may take so many times as long as among few."""
 PARTITIONS, SPILLS, TRIGGERS = 4, 100, 60
@@ -80,6 +81,14 @@ class Site:
             known = await counter.begin(0)
             for _ in range(spills):
                 await counter.take(0, [self.next_at(known.state.next)])
+
+    async def count_one(self, counter: Counter) -> tuple[float, float]:
+        """Bring the next spill into the books; return the seconds that it takes, and those of CPU."""
+        known = await counter.begin(0)
+        one = self.next_at(known.state.next)
+        began_s, began_cpu_s = time.perf_counter(), time.process_time()
+        await counter.take(0, [one])
+        return time.perf_counter() - began_s, time.process_time() - began_cpu_s
 
     @asynccontextmanager
     async def counting(self) -> AsyncIterator[Counter]:
@@ -167,6 +176,8 @@ def measure() -> list[tuple[str, dict[int, float]]]:
         for site in sites.values():
             site.update()
         rows = [("a page's update", _median_ms({runs: site.update for runs, site in sites.items()}, UPDATES, one_more))]
+        counted, cpu = asyncio.run(_counted(sites))
+        rows += [(COUNTED, counted), (CPU, cpu)]
         registries = {runs: Registry(clients[runs], site.settings) for runs, site in sites.items()}
         for registry in registries.values():
             for record, what in registry.changed(time.time(), {}):
@@ -194,6 +205,21 @@ def measure() -> list[tuple[str, dict[int, float]]]:
         for client in clients.values():
             client.close()
     return rows
+
+
+async def _counted(sites: Mapping[int, Site]) -> tuple[dict[int, float], dict[int, float]]:
+    """Return how long it takes to count a spill, ms, and the CPU of it, for each number of runs."""
+    took: dict[int, list[tuple[float, float]]] = {runs: [] for runs in sites}
+    async with AsyncExitStack() as stack:
+        counters = {runs: await stack.enter_async_context(site.counting()) for runs, site in sites.items()}
+        for _ in range(UPDATES):
+            for runs, site in sites.items():
+                took[runs].append(await site.count_one(counters[runs]))
+
+    def median_ms(at: int) -> dict[int, float]:
+        return {runs: 1e3 * statistics.median(each[at] for each in its) for runs, its in took.items()}
+
+    return median_ms(0), median_ms(1)
 
 
 def _list(settings: Settings) -> None:
