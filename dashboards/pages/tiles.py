@@ -87,10 +87,10 @@ def _wrong_level(view: View) -> Level:
 
 
 def _run_tile(over: TooMany, view: View) -> Any:
-    level = _wrong_level(view)
-    said = _said_so(level, over.words, "Run")
-    names = _names([_name(over)])
-    return html.Button(said, className=f"tile {level}", title="List them", **{"data-do": "counters"}, **names)
+    said = _too_many(over, view)
+    words = _said_so(said.level, said.text, "Run")
+    its = {"data-do": "counters"} | _names(said.names)
+    return html.Button(words, className=f"tile {said.level}", title="List them", **its)
 
 
 def _said_so(level: Level, text: str, what: str = "") -> Any:

@@ -44,6 +44,8 @@ ASK_S = 1.0
 """So long a client goes on with a master, or waits for its answer, without asking whether it still is the one."""
 REST_S = 0.1
 """Where most sentinels have answered, the rest have so long: those of a site are milliseconds away."""
+LEAST_S = 0.01
+"""An answer that is there by now is taken in that."""
 SHARE = 20
 """Asking takes this part of a client's time at most: one sentinel that hangs must not make it slow."""
 _LEADS = "failover_in_progress"
@@ -201,7 +203,7 @@ class _Connection(SentinelManagedConnection):
                 with suppress(RedisTimeoutError):
                     return super().read_response(*what, **its)
                 self.connection_pool.ask_meanwhile()
-            _have_wait(sock, max(left_s, 0.0))
+            _have_wait(sock, max(left_s, LEAST_S))  # the sentinels may have taken the rest; of 0 none would wait
             return super().read_response(*what, **its)
         finally:
             _have_wait(sock, patience_s)
