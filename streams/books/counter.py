@@ -104,7 +104,9 @@ class Counter:
             known = self._partitions.get(number)
             if known is None and (failed := self._failed.get(number)) is not None:
                 known = self._partitions[number] = await self._takeover.of(number)
-                known.reading = max(known.reading, failed.reading)  # what is behind these is on its way, too
+                if outcomes[0].message.start <= known.state.next:
+                    known.reading = max(known.reading, failed.reading)  # what is behind these is on its way, too
+                # Else Redis has less than it had: what is lacking before these is on no way, and is sought.
                 del self._failed[number]
             if known is None:
                 return

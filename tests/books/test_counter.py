@@ -688,6 +688,44 @@ def test_what_redis_did_not_take_is_counted_when_it_is_back_and_not_fetched_anew
     run(scenario)
 
 
+def test_what_a_master_took_is_fetched_anew_when_another_without_it_has_its_place_though_more_comes(
+    run: Run, redis_url: str
+) -> None:
+    log = filled_log(6)
+
+    async def scenario() -> None:
+        worker = Worker(log, redis_url)
+        await worker.drain()
+        with Redis.from_url(redis_url) as redis:
+            others = {key: redis.dump(key) for key in redis.keys()}
+            for spill in (6, 7):
+                log.append(spill_bytes(spill))
+            await worker.drain()
+            log.append(spill_bytes(8))
+            worker.fetch(1)
+            (last,) = [of(each) for each in await worker.reading.accept(worker.fetched)]
+            worker.fetched.clear()
+            redis.config_set("maxmemory", 1)  # it writes nothing
+            try:
+                with pytest.raises(RedisError):
+                    await worker.counter.take(0, [last])
+            finally:
+                redis.config_set("maxmemory", 0)
+            redis.flushall()
+            for key, value in others.items():
+                redis.restore(key, 0, value)
+        await worker.counter.take(0, [last])
+        for spill in range(9, 30):  # one comes whenever it is looked
+            log.append(spill_bytes(spill))
+            worker.fetch(50)
+            await worker.take(50)
+            await worker.look()
+        assert worker.partitions[0].state.next == log.end
+        check(redis_url, log)
+
+    run(scenario)
+
+
 def test_offsets_without_a_message_are_no_loss(run: Run, redis_url: str) -> None:
     log = filled_log(20)
     log.messages = [m for m in log.messages if m.offset not in (0, 7, 8, 21)]
