@@ -19,6 +19,7 @@ from ops.stack import free_port, processes, redis
 from streams.books.connect import client as client_of
 from streams.books.connect import is_encrypted
 from streams.settings import RedisSettings
+from tests.chaos.network import HERE, Host
 
 NAME = "spilldeck-Master"
 """Of the master, as sentinels know it: not in small letters alone."""
@@ -29,7 +30,8 @@ DOWN_MS = 1000
 """A master that is killed or hangs is down after so long: sites have 5 s and more."""
 PATIENT_MS = 60_000
 """Nobody is down before it as long as a test harms no master: a busy machine keeps one silent for seconds."""
-WITH_A_REPLICA = ("--min-replicas-to-write", 1, "--min-replicas-max-lag", PATIENT_MS // 1000)
+LAG_S = 10
+"""As at a site: who is cut off from its replica for longer takes nothing. On one machine nobody is."""
 SLOTS = 16_384
 WAIT_S = 120.0
 
@@ -61,25 +63,29 @@ class Servers(ABC):
     def __init__(self, directory: Path, *options: object) -> None:
         self._directory, self._kept = directory, options
         self._processes: dict[int, processes.Process] = {}
+        self._hosts: dict[int, Host] = {}
         self._names = itertools.count()
 
-    def start(self, *options: object, port: int | None = None, sentinel: str = "") -> int:
-        """Start one, or start it again; return its port."""
+    def start(self, *options: object, port: int | None = None, sentinel: str = "", host: Host = HERE) -> int:
+        """Start one on a host, or start it again where it was; return its port."""
         port = free_port() if port is None else port
+        host = self._hosts.setdefault(port, host)
         directory = self._directory_of(port)
         directory.mkdir(exist_ok=True)
-        common = ["--bind", "127.0.0.1", "--port", port, "--dir", directory, "--save", ""]
+        common = ["--bind", host.address, "--port", port, "--dir", directory, "--save", ""]
         asked = ["--requirepass", PASSWORD, "--masterauth", PASSWORD, "--repl-diskless-sync-delay", "0"]
         words: list[Any] = [redis.find_server(), *common, *asked, *self._kept, *options]
         if sentinel:
             file = directory / "sentinel.conf"
             asked = [f"requirepass {PASSWORD[::-1]}", f"sentinel sentinel-pass {PASSWORD[::-1]}"]
-            lines = ["bind 127.0.0.1", f"port {port}", f"dir {directory}", *asked, sentinel]
-            file.write_text("\n".join(lines))
+            lines = [f"bind {host.address}", f"port {port}", f"dir {directory}", *asked, sentinel]
+            if not file.exists():  # else it has written there what it knows
+                file.write_text("\n".join(lines))
             words = [redis.find_server(), file, "--sentinel"]
         name = f"redis-{next(self._names)}"
-        self._processes[port] = processes.start(name, [str(word) for word in words], directory, port, keep=False)
-        until(lambda: _any(port, is_sentinel=bool(sentinel)).ping(), (directory / f"{name}.log").read_text)
+        with host.entered():
+            self._processes[port] = processes.start(name, [str(word) for word in words], directory, port, keep=False)
+        until(lambda: _any(port, host, is_sentinel=bool(sentinel)).ping(), (directory / f"{name}.log").read_text)
         return port
 
     def send(self, port: int, number: signal.Signals) -> None:
@@ -104,6 +110,16 @@ class Servers(ABC):
     def fail(self) -> None:
         """Kill a master, and wait until another has its place, where another may."""
 
+    def host_of(self, port: int) -> Host:
+        """Return the host that one is on."""
+        return self._hosts[port]
+
+    def lose(self, host: Host) -> None:
+        """Kill all that is on a host, and wait until another has a master's place, where another may."""
+        for port, its in self._hosts.items():
+            if its == host:
+                Servers.kill(self, port)
+
     @abstractmethod
     def start_again(self, port: int) -> None:
         """Start one of `holding` that has ended, as what it is to be now."""
@@ -114,7 +130,7 @@ class Servers(ABC):
 
     def asking(self, port: int) -> Redis:
         """Return a client of one of `holding`."""
-        return client(port)
+        return _any(port, self._hosts[port], is_sentinel=False)
 
     def mend(self) -> None:
         """Start again what was killed, and wait until all is whole."""
@@ -167,23 +183,27 @@ def _port_of(reached: RedisSettings) -> int:
     return port
 
 
-def _any(port: int, *, is_sentinel: bool) -> Redis:
-    return Redis(port=port, socket_timeout=10, password=PASSWORD[::-1] if is_sentinel else PASSWORD)
+def _any(port: int, host: Host = HERE, *, is_sentinel: bool) -> Redis:
+    return Redis(host.address, port, socket_timeout=10, password=PASSWORD[::-1] if is_sentinel else PASSWORD)
 
 
 def client(port: int) -> Redis:
-    """Return a client of one server."""
+    """Return a client of one server of this machine."""
     return _any(port, is_sentinel=False)
 
 
 def sentinel(port: int) -> Redis:
-    """Return a client of one sentinel."""
+    """Return a client of one sentinel of this machine."""
     return _any(port, is_sentinel=True)
 
 
 def ask(port: int, *words: object, is_sentinel: bool = False) -> Any:
-    """Return what a server answers to any command."""
-    return _any(port, is_sentinel=is_sentinel).execute_command(*words)  # type: ignore[no-untyped-call]
+    """Return what a server of this machine answers to any command."""
+    return _ask(_any(port, is_sentinel=is_sentinel), *words)
+
+
+def _ask(redis: Redis, *words: object) -> Any:
+    return redis.execute_command(*words)  # type: ignore[no-untyped-call]
 
 
 class Alone(Servers):
@@ -194,12 +214,14 @@ class Alone(Servers):
     directory
         With the certificates of TLS.
     reached, host
-        How it is reached, and the address of this machine that it listens at.
+        How it is reached on this machine, and the host that it is on.
     """
 
-    def __init__(self, directory: Path, reached: RedisSettings, host: str = redis.LOOPBACK) -> None:
+    def __init__(self, directory: Path, reached: RedisSettings, host: Host = HERE) -> None:
         super().__init__(directory)
-        self._port, self._reached, self._host = _port_of(reached), reached, host
+        url = reached.url.get_secret_value().replace(HERE.address, host.address)
+        self._port, self._reached = _port_of(reached), reached.model_copy(update={"url": SecretStr(url)})
+        self._hosts[self._port] = host
         self.start_again(self._port)
         if is_encrypted(reached):
             self._processes[0] = redis.start_front(directory, self._port, keep=False)
@@ -220,8 +242,11 @@ class Alone(Servers):
 
     def start_again(self, port: int) -> None:
         """Start it."""
-        started = redis.start(self._directory, port, keep=False, reached=self._reached, host=self._host)
-        self._processes[port] = started
+        host = self._hosts[port]
+        with host.entered():
+            self._processes[port] = redis.start(
+                self._directory, port, keep=False, reached=self._reached, host=host.address
+            )
 
     def is_whole(self) -> bool:
         """Say whether it answers."""
@@ -231,13 +256,6 @@ class Alone(Servers):
     def asking(self, port: int) -> Redis:
         return client_of(self._reached, 10)
 
-    def follow(self, other: "Alone") -> None:
-        """Have it follow another, whose user and password it has."""
-        with self.asking(self._port) as it:
-            it.config_set("masteruser", self._reached.user)
-            it.config_set("masterauth", self._reached.password.get_secret_value())
-            it.replicaof(other._host, str(other._port))
-
     def _directory_of(self, port: int) -> Path:
         return self._directory
 
@@ -246,31 +264,60 @@ class Replicated(Servers):
     """A master, a replica, and three sentinels of which two must agree.
 
     As at a site they lose nothing that sites would not: else all that runs on them says that they may.
+
+    Parameters
+    ----------
+    hosts
+        Of the master, the replica and what is neither, with a sentinel each; or one, which all are on.
     """
 
-    def __init__(self, directory: Path, down_ms: int = DOWN_MS, *, as_at_a_site: bool = False) -> None:
-        super().__init__(directory, *(KEEPING + WITH_A_REPLICA if as_at_a_site else ()))
+    def __init__(
+        self,
+        directory: Path,
+        down_ms: int = DOWN_MS,
+        *,
+        as_at_a_site: bool = False,
+        hosts: Sequence[Host] = (HERE,),
+    ) -> None:
+        lag_s = LAG_S if len(hosts) > 1 else PATIENT_MS // 1000
+        with_a_replica = ("--min-replicas-to-write", 1, "--min-replicas-max-lag", lag_s)
+        super().__init__(directory, *(KEEPING + with_a_replica if as_at_a_site else ()))
         self._down_ms = down_ms
-        self.master = self.start()
-        self.replica = self.start("--replicaof", f"127.0.0.1 {self.master}")
-        until(lambda: client(self.replica).info("replication")["master_link_status"] == "up")
-        self.sentinels = [self.start(sentinel=self._configuration()) for _ in range(3)]
-        for port in self.sentinels:
-            # One that was stopped for two seconds would do nothing for thirty.
-            ask(port, "SENTINEL", "DEBUG", "TILT-TRIGGER", PATIENT_MS, is_sentinel=True)
+        on = [*itertools.islice(itertools.cycle(hosts), 3)]
+        self.master = self.start(host=on[0])
+        self.replica = self.start(*self._following(self.master), host=on[1])
+        self._takes_itself_for_master: int | None = None
+        """Who has lost its place with its host: sentinels tell it so when it is back."""
+        until(self._follows)
+        self.sentinels = [self._start_sentinel(host=its) for its in on]
         until(self.is_whole)
 
-    def _configuration(self) -> str:
-        return (
-            f"sentinel monitor {NAME} 127.0.0.1 {self.master} 2\n"
-            f"sentinel auth-pass {NAME} {PASSWORD}\n"
-            f"sentinel down-after-milliseconds {NAME} {PATIENT_MS}\n"
-            f"sentinel failover-timeout {NAME} 3000\n"
-        )
+    def _following(self, port: int) -> tuple[str, str]:
+        return "--replicaof", f"{self._hosts[port].address} {port}"
 
-    def _miss_master_after(self, down_ms: int) -> None:
-        for each in map(sentinel, self.sentinels):
-            until(partial(each.sentinel_set, NAME, "down-after-milliseconds", down_ms))
+    def _follows(self) -> bool:
+        return bool(self.asking(self.replica).info("replication").get("master_link_status") == "up")
+
+    def _start_sentinel(self, port: int | None = None, host: Host = HERE) -> int:
+        port = self.start(
+            sentinel=f"sentinel monitor {NAME} {self._hosts[self.master].address} {self.master} 2\n"
+            f"sentinel auth-pass {NAME} {PASSWORD}\n"
+            f"sentinel failover-timeout {NAME} 3000\n",
+            port=port,
+            host=host,
+        )
+        # One that was stopped for two seconds would do nothing for thirty.
+        _ask(self._asking_sentinel(port), "SENTINEL", "DEBUG", "TILT-TRIGGER", PATIENT_MS)
+        self._miss_master_after(PATIENT_MS, port)
+        return port
+
+    def _asking_sentinel(self, port: int) -> Redis:
+        return _any(port, self._hosts[port], is_sentinel=True)
+
+    def _miss_master_after(self, down_ms: int, *ports: int) -> None:
+        """Tell these sentinels, or all that run."""
+        for port in ports or [each for each in self.sentinels if self._processes[each].runs]:
+            until(partial(self._asking_sentinel(port).sentinel_set, NAME, "down-after-milliseconds", down_ms))
 
     def kill(self, port: int) -> None:
         """End one without its knowing; the master is missed soon, until another has its place."""
@@ -296,19 +343,40 @@ class Replicated(Servers):
         self.kill(self.master)
         self.switched()
 
+    def lose(self, host: Host) -> None:
+        """Kill all that is on a host; a master that was there takes itself for it when it comes back."""
+        is_masters = self._hosts[self.master] == host
+        self._takes_itself_for_master = self.master if is_masters else None
+        super().lose(host)
+        if is_masters:
+            self.replaced()
+
+    def replaced(self) -> None:
+        """Have the master missed, which is lost or cut off, and wait until the replica has its place."""
+        self._miss_master_after(self._down_ms)
+        self.switched()
+
     def start_again(self, port: int) -> None:
         """Start one, which follows the other if that is the master now."""
-        follows = ("--replicaof", f"127.0.0.1 {self.master}") if port == self.replica else ()
-        self.start(*follows, port=port)
+        is_told = port == self.replica and port != self._takes_itself_for_master
+        self.start(*(self._following(self.master) if is_told else ()), port=port)
 
-    def states(self) -> list[dict[str, Any]]:
-        """Return what the sentinels say of the master."""
-        return [sentinel(port).sentinel_master(NAME) for port in self.sentinels]  # type: ignore[misc]
+    def mend(self) -> None:
+        """Start again what was killed, sentinels too, and wait until all is whole."""
+        for port in self.sentinels:
+            if not self._processes[port].runs:
+                self._start_sentinel(port)
+        super().mend()
+
+    def states(self, *ports: int) -> list[dict[str, Any]]:
+        """Return what these sentinels, or all, say of the master."""
+        asked = map(self._asking_sentinel, ports or self.sentinels)
+        return [each.sentinel_master(NAME) for each in asked]  # type: ignore[misc]
 
     def is_whole(self) -> bool:
         """Say whether the replica follows, all know each other, and it, and think the same."""
         return (
-            client(self.replica).info("replication").get("master_link_status") == "up"
+            self._follows()
             and all(
                 each["num-other-sentinels"] == 2
                 and each["num-slaves"] == 1
@@ -319,21 +387,23 @@ class Replicated(Servers):
             and all(
                 replica["flags"] == "slave" and replica["master-link-status"] == "ok"
                 for port in self.sentinels
-                for replica in sentinel(port).sentinel_slaves(NAME)
+                for replica in self._asking_sentinel(port).sentinel_slaves(NAME)
             )
         )
 
     def switched(self) -> None:
-        """Wait until the replica is the master, and all sentinels say so."""
-        until(lambda: all(each["port"] == self.replica for each in self.states()), self.states)
-        until(lambda: client(self.replica).role()[0] == b"master")
+        """Wait until the replica is the master, and all sentinels say so but one whose host is the former one's."""
+        gone = self._hosts[self.master]
+        others = [port for port in self.sentinels if self._hosts[port] != gone]
+        until(lambda: all(each["port"] == self.replica for each in self.states(*others)), self.states)
+        until(lambda: self.asking(self.replica).role()[0] == b"master")
         self.master, self.replica = self.replica, self.master
         self._miss_master_after(PATIENT_MS)
 
     def follow(self) -> None:
         """Have the other server follow the master, as sentinels would after a while, and wait until it does."""
-        client(self.replica).replicaof("127.0.0.1", self.master)
-        until(lambda: client(self.replica).info("replication")["master_link_status"] == "up")
+        self.asking(self.replica).replicaof(self._hosts[self.master].address, str(self.master))
+        until(self._follows)
 
     def stranger(self) -> int:
         """Start a sentinel that has another server for a master of the same name; return its port."""
@@ -342,7 +412,7 @@ class Replicated(Servers):
 
     def settings(self, key_prefix: str) -> RedisSettings:
         """Return how clients reach the master."""
-        names = [f"127.0.0.1:{port}" for port in self.sentinels]
+        names = [f"{self._hosts[port].address}:{port}" for port in self.sentinels]
         return RedisSettings(
             url=SecretStr(f"redis://{NAME}/0"),
             password=SecretStr(PASSWORD),

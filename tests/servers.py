@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,15 @@ from pydantic import SecretStr
 
 from ops.stack import LocalStack, access, free_port, processes
 from ops.stack.access import Access
-from ops.stack.redis import LOOPBACK
 from streams.settings import RedisSettings, Settings, load_settings
+from tests.chaos.network import HERE, Host
 from tests.redis_servers import Alone, Cluster, Replicated, Servers
 
 KIND = os.environ.get("SERVERS", "")
 """Which servers the tests share: `secured`, with TLS; a Redis by `sentinel`, or a `cluster`; else a local stack."""
 IS_SECURED = KIND == "secured"
+HOSTS_OF_REDIS = {"": 1, "sentinel": 3}
+"""On how many hosts a Redis is, by kind, where there are several; what is not named here is put on none."""
 _ALWAYS = {"kafka": {"partitions", "replication"}, "redis": set[str]()}
 """Settings that a process is always given: others of before may be in its environment."""
 _GROUPS: dict[str, type[Replicated | Cluster]] = {"sentinel": Replicated, "cluster": Cluster}
@@ -43,11 +45,13 @@ def own_access(directory: Path) -> Access:
     return access.make(directory, free_port(), free_port(), secure=IS_SECURED)
 
 
-def own_redis(directory: Path, reached: RedisSettings | None = None, host: str = LOOPBACK) -> Servers:
-    """Start a Redis of that kind, to be harmed; one that is alone is reached so, if that is said, on a host."""
-    if KIND in _GROUPS:
-        return _GROUPS[KIND](directory, as_at_a_site=True)
-    return Alone(directory, own_access(directory).redis if reached is None else reached, host)
+def own_redis(directory: Path, reached: RedisSettings | None = None, hosts: Sequence[Host] = (HERE,)) -> Servers:
+    """Start a Redis of that kind, to be harmed, on hosts; one that is alone is reached so, if that is said."""
+    if KIND == "sentinel":
+        return Replicated(directory, as_at_a_site=True, hosts=hosts)
+    if KIND == "cluster":
+        return Cluster(directory, as_at_a_site=True)
+    return Alone(directory, own_access(directory).redis if reached is None else reached, *hosts)
 
 
 @contextmanager

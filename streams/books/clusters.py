@@ -6,8 +6,8 @@ from typing import Any
 
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.cluster import RedisCluster
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisClusterException, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisClusterException
 
 
 class LateCluster(RedisCluster):
@@ -38,7 +38,7 @@ class LateCluster(RedisCluster):
         except BaseException as error:
             self._is_begun = False
             if isinstance(error, RedisClusterException):
-                raise RedisConnectionError(str(error)) from error
+                raise _as_of_one(error) from error
             raise
         # Pipelines share it, and ask it alone.
         nodes = self.nodes_manager
@@ -51,6 +51,16 @@ class LateCluster(RedisCluster):
             super().close()
 
 
+def _as_of_one(error: RedisClusterException) -> RedisError:
+    """Return what a client of one server would raise: that none answers, or that one does not let its user ask."""
+    why: BaseException | None = error
+    while why is not None:
+        if isinstance(why, AuthenticationError | NoPermissionError):
+            return why
+        why = why.__cause__ or why.__context__
+    return RedisConnectionError(str(error))
+
+
 def _as_others(initialize: Callable[..., None]) -> Callable[..., None]:
     """Have it raise what any client does when no node answers."""
 
@@ -58,7 +68,7 @@ def _as_others(initialize: Callable[..., None]) -> Callable[..., None]:
         try:
             initialize(*args, **kwargs)
         except RedisClusterException as error:
-            raise RedisConnectionError(str(error)) from error
+            raise _as_of_one(error) from error
 
     return ask
 
@@ -83,7 +93,7 @@ class AsyncCluster(AsyncRedisCluster):
         try:
             return await super().initialize(*args, **kwargs)
         except RedisClusterException as error:
-            raise RedisConnectionError(str(error)) from error
+            raise _as_of_one(error) from error
 
     def get_node(self, *args: Any, **kwargs: Any) -> Any:
         """Return a node."""

@@ -9,7 +9,7 @@ from rich.console import Console
 from tests.chaos.harm import HARMS, OF_HOSTS, WITHOUT_MEANING
 from tests.chaos.network import NoNamespacesError
 from tests.chaos.rounds import Scale, chaos
-from tests.servers import KIND
+from tests.servers import HOSTS_OF_REDIS, KIND
 
 SCALE = Scale(brokers=3, workers=4, rate=12.0)
 ON_HOSTS = Scale(brokers=3, workers=1, rate=6.0, on_hosts=True)
@@ -28,10 +28,10 @@ def main() -> None:
     kinds = [harm for harm in (OF_HOSTS if arguments.hosts else HARMS) if arguments.only in (None, harm.__name__)]
     if not kinds:
         parser.error(f"{arguments.only} is harm of another kind: {'leave out' if arguments.hosts else 'add'} --hosts")
-    if arguments.hosts and KIND:
-        parser.error(f"on hosts servers are those of a local stack: leave out SERVERS={KIND}")
+    if arguments.hosts and KIND not in HOSTS_OF_REDIS:
+        parser.error(f"servers of that kind are not put on hosts: leave out SERVERS={KIND}, or have SERVERS=sentinel")
     console = Console(highlight=False, soft_wrap=True)
-    left_out = WITHOUT_MEANING.get(KIND, {})
+    left_out = WITHOUT_MEANING[KIND]
     for harm in [each for each in kinds if each in left_out]:
         kinds.remove(harm)
         console.print(f"left out: {harm.__name__.replace('_', ' ')}: {left_out[harm]}")

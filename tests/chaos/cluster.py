@@ -1,6 +1,6 @@
 """Brokers, a Redis that keeps what it holds, workers and a producer, each of which can be killed and started.
 
-Which servers they are `SERVERS` says, as for all tests. On several hosts, they are a local stack's.
+Which servers they are `SERVERS` says, as for all tests.
 """
 
 import json
@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Self
 
 from confluent_kafka import KafkaError, KafkaException
-from pydantic import SecretStr
 from redis import RedisError
 
 from ops.stack import free_port, kafka, processes
@@ -39,7 +38,6 @@ from tests.chaos.tables import make_other_tables, make_tables
 from tests.conftest import PROJECT, is_counted
 from tests.kafka import admin, ends, is_shared
 from tests.ops.test_alarms import Hook
-from tests.redis_servers import Alone
 from tests.servers import environment, own_access, own_redis
 from tests.tables import naming
 
@@ -110,18 +108,11 @@ class Places:
 
     brokers: Sequence[Host]
     workers: Sequence[Host]
-    redis: Host = HERE
-    replica: Host | None = None
-    """Of a second Redis that has what the first one has."""
+    redis: Sequence[Host] = (HERE,)
+    """Of the servers of its kind."""
     page: Host | None = None
     network: Network | None = None
     """Between the hosts, if they are several."""
-
-
-def _at(redis: RedisSettings, host: Host) -> RedisSettings:
-    """Return how a Redis is reached that is on a host."""
-    url = redis.url.get_secret_value().replace(HERE.address, host.address)
-    return redis.model_copy(update={"url": SecretStr(url)})
 
 
 class Cluster:
@@ -161,17 +152,9 @@ class Cluster:
             for number, host in enumerate(places.brokers, 1)
         ]
         self._running: dict[str, processes.Process] = {}
-        self.replica: Alone | None = None
-        """A second Redis, on a host of its own."""
         access = own_access(directory)
-        with places.redis.entered():
-            self.store = own_redis(directory, _at(access.redis, places.redis), places.redis.address)
-            """The Redis of all of it."""
-        if places.replica is not None:
-            (directory / "replica").mkdir()
-            with places.replica.entered():
-                own, its = _at(access.redis, places.replica), places.replica.address
-                self.replica = Alone(directory / "replica", own, its)
+        self.store = own_redis(directory, access.redis, places.redis)
+        """The Redis of all of it."""
         servers = ",".join(node.address for node in self.nodes)
         self.settings = load_settings(
             kafka=access.kafka.model_copy(update={"bootstrap_servers": servers, "replication": brokers}),
@@ -283,19 +266,6 @@ class Cluster:
     def kill_broker(self, node: kafka.Node) -> None:
         self._kill(f"broker {node.number}")
 
-    def start_redis(self) -> None:
-        """Start what has ended of it, and wait until it is as it was at first."""
-        with self.places.redis.entered():
-            self.store.mend()
-
-    def start_replica(self) -> None:
-        if self.replica is not None:
-            assert isinstance(self.store, Alone)
-            assert self.places.replica is not None
-            with self.places.replica.entered():
-                self.replica.mend()
-                self.replica.follow(self.store)
-
     def restart_broker(self, node: kafka.Node) -> None:
         """End a broker as a person would, start it, and wait until it has caught up."""
         self._running.pop(f"broker {node.number}").end()
@@ -385,7 +355,6 @@ class Cluster:
         try:
             for node in self.nodes:
                 self.start_broker(node)
-            self.start_replica()
             self.until(self._all_answer, "Kafka")
             self.until(self._topics, "Kafka")
             for worker in self.workers:
@@ -411,8 +380,7 @@ class Cluster:
         for name in list(self._running):
             self._kill(name)
         self.redis.close()
-        for store in filter(None, (self.store, self.replica)):
-            store.end()
+        self.store.end()
         self._stack.close()
 
     def count_said(self, words: str) -> int:

@@ -15,6 +15,7 @@ from redis import RedisError
 from rich.console import Console
 from rich.table import Table
 
+from ops.stack import jars
 from schemas.records import RawSpill
 from streams.topics import Topics
 from tests.chaos.alarms import judge_alarms
@@ -25,11 +26,12 @@ from tests.chaos.judge import judge
 from tests.chaos.network import HERE, Network
 from tests.chaos.persons import WHO, Persons, judge_persons
 from tests.kafka import ends, messages
+from tests.servers import HOSTS_OF_REDIS, KIND
 from tests.wire import decode
 
 PATIENCE_S = 120.0
 """Nothing new in the books for so long is a failure."""
-REDIS_HOSTS, WORKERS_HOSTS, PAGES_HOST = ("redis-1", "redis-2"), ("work-1", "work-2"), "page"
+WORKERS_HOSTS, PAGES_HOST = ("work-1", "work-2"), "page"
 MENDED_S = 300.0
 """Harm that is not mended after it is a failure, whatever moves."""
 
@@ -44,7 +46,7 @@ class Scale:
     rate: float
     """Records a second."""
     on_hosts: bool = False
-    """Have each broker, Redis, its replica, the page, and twice workers, on a host of their own; judge each round."""
+    """Have each broker, each server of Redis, the page, and twice workers, on a host of their own; judge each round."""
 
     @contextmanager
     def places(self) -> Iterator[Places]:
@@ -52,14 +54,17 @@ class Scale:
         if not self.on_hosts:
             yield Places(brokers=[HERE] * self.brokers, workers=[HERE] * self.workers)
             return
+        with Network(["desk"]):
+            pass  # where none can be made, nothing is done
+        jars.class_path()  # fetched, if need be: from a host of ours nobody could
         brokers = [f"kafka-{number}" for number in range(1, self.brokers + 1)]
-        with Network(["desk", *brokers, *REDIS_HOSTS, *WORKERS_HOSTS, PAGES_HOST]) as network:
+        redis = [f"redis-{number}" for number in range(1, HOSTS_OF_REDIS[KIND] + 1)]
+        with Network(["desk", *brokers, *redis, *WORKERS_HOSTS, PAGES_HOST]) as network:
             its = network.hosts
             yield Places(
                 brokers=[its[name] for name in brokers],
                 workers=[its[name] for name in WORKERS_HOSTS for _ in range(self.workers)],
-                redis=its[REDIS_HOSTS[0]],
-                replica=its[REDIS_HOSTS[1]],
+                redis=[its[name] for name in redis],
                 page=its[PAGES_HOST],
                 network=network,
             )

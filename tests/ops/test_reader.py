@@ -21,6 +21,7 @@ RIGHTS: dict[str, Any] = {
     "categories": ["+@read", "+@connection", "+@transaction", "+@pubsub"],
     "keys": ["*"],
     "channels": ["*"],
+    "commands": ["+cluster|slots"],
 }
 
 

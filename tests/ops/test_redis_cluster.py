@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from pydantic import SecretStr
+from redis.exceptions import AuthenticationError, NoPermissionError
 
 from dashboards.choices import Choices
 from dashboards.data import Data
@@ -128,6 +129,28 @@ def test_a_node_that_is_of_no_cluster_is_told(settings: Settings, redis_url: str
     redis = settings.redis.model_copy(update={"url": SecretStr(redis_url), "password": SecretStr("")})
     with pytest.raises(ServerError, match="Cluster mode is not enabled on this node"):
         check_redis(settings.model_copy(update={"redis": redis}))
+
+
+def test_who_may_not_ask_a_cluster_is_told_so(cluster: Cluster, settings: Settings) -> None:
+    async def ask_later(who: Settings) -> None:
+        async with connect_async(who) as redis:
+            await redis.ping()
+
+    port = cluster.nodes[1]
+    client(port).acl_setuser("reader", enabled=True, passwords=["+right"], categories=["+@read", "+@connection"])
+    try:
+        for password, why, words in (
+            ("right", NoPermissionError, "does not let its user do this .*cluster.slots"),
+            ("wrong", AuthenticationError, "refuses who asks"),
+        ):
+            user = {"user": "reader", "password": SecretStr(password)}
+            who = settings.model_copy(update={"redis": settings.redis.model_copy(update=user)})
+            with pytest.raises(why):
+                asyncio.run(ask_later(who))
+            with pytest.raises(ServerError, match=words):
+                check_redis(who)
+    finally:
+        client(port).acl_deluser("reader")
 
 
 def test_each_master_is_looked_at_for_what_it_will_lose(cluster: Cluster, settings: Settings) -> None:

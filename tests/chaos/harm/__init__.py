@@ -43,7 +43,18 @@ HARMS: tuple[Harm, ...] = (
     spills.break_a_table,
 )
 
+_NEED_A_REPLICA = dict.fromkeys(
+    (
+        hosts.lose_the_host_of_the_replica,
+        hosts.cut_redis_off_from_the_others,
+        hosts.cut_redis_and_workers_off_from_the_others,
+    ),
+    "one Redis has no other beside it, as it has with SERVERS=sentinel",
+)
 WITHOUT_MEANING: Mapping[str, Mapping[Harm, str]] = {
+    "": _NEED_A_REPLICA,
+    "secured": {},
+    "sentinel": {},
     "cluster": {
         redis.make_redis_read_only: "a node that is made a replica sends writers on, as one that comes back killed",
     },
@@ -56,6 +67,8 @@ OF_HOSTS: tuple[Harm, ...] = (
     hosts.lose_the_host_of_redis,
     hosts.lose_the_host_of_the_replica,
     hosts.cut_a_broker_off_from_the_others,
+    hosts.cut_redis_off_from_the_others,
+    hosts.cut_redis_and_workers_off_from_the_others,
     hosts.cut_workers_off_from_kafka,
     hosts.cut_workers_off_from_redis,
     hosts.cut_workers_off_from_both,

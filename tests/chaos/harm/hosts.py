@@ -4,8 +4,12 @@ import random
 import time
 from collections.abc import Sequence
 
+from redis.exceptions import ResponseError
+
+from streams.books.patience import lacks_replicas
 from tests.chaos.cluster import OURS, Child, Cluster
 from tests.chaos.network import CUT, Host, Link, Network
+from tests.redis_servers import Replicated
 
 AWAY_S = 12.0
 """A host is lost for so long, at least: Kafka knows of it after 9 s by its default."""
@@ -43,21 +47,22 @@ def lose_a_brokers_host(cluster: Cluster, rng: random.Random) -> None:
 
 
 def lose_the_host_of_redis(cluster: Cluster, _: random.Random) -> None:
-    """Kill Redis, whose link is down; it comes back with its file."""
-    with _network(cluster).without(cluster.places.redis):
-        cluster.store.fail()
+    """Kill Redis, or its master, whose link is down; it comes back with its file, and follows who has its place."""
+    store, master = cluster.store, cluster.store.holding[0]
+    with _network(cluster).without(store.host_of(master)):
+        store.lose(store.host_of(master))
         time.sleep(AWAY_S)
-    cluster.start_redis()
+    store.mend()
 
 
 def lose_the_host_of_the_replica(cluster: Cluster, _: random.Random) -> None:
-    """Kill the replica of Redis, whose link is down; it comes back."""
-    assert cluster.places.replica is not None
-    assert cluster.replica is not None
-    with _network(cluster).without(cluster.places.replica):
-        cluster.replica.fail()
+    """Kill the replica of Redis, whose link is down, until the master takes nothing without it; it comes back."""
+    store = _replicated(cluster)
+    with _network(cluster).without(store.host_of(store.replica)):
+        store.lose(store.host_of(store.replica))
+        _until_it_takes_nothing(cluster, store.master)
         time.sleep(AWAY_S)
-    cluster.start_replica()
+    store.mend()
 
 
 def cut_a_broker_off_from_the_others(cluster: Cluster, rng: random.Random) -> None:
@@ -68,6 +73,54 @@ def cut_a_broker_off_from_the_others(cluster: Cluster, rng: random.Random) -> No
     cluster.until_in_step()
 
 
+def cut_redis_off_from_the_others(cluster: Cluster, _: random.Random) -> None:
+    """Let the master of Redis reach all but its replica and the other sentinels, which have another take its place."""
+    _cut_the_master_off(cluster, [])
+
+
+def cut_redis_and_workers_off_from_the_others(cluster: Cluster, rng: random.Random) -> None:
+    """Let the workers of a host reach of Redis the master alone, which nobody else reaches: they know of no other."""
+    host, _ = _workers_of_one(cluster, rng)
+    _cut_the_master_off(cluster, [host])
+
+
+def _cut_the_master_off(cluster: Cluster, workers: Sequence[Host]) -> None:
+    """Cut the master off, with the workers of some hosts, until another has its place and it takes nothing.
+
+    What it took until then is lost when it follows the other.
+    """
+    network, store, its = _network(cluster), _replicated(cluster), cluster.places
+    master = store.master
+    there = store.host_of(master)
+    rest = [host for host in its.redis if host != there]
+    # Who looks on from another host asks on both sides.
+    others = [host for host in (*its.workers, its.page) if host is not None and workers and host not in workers]
+    with network.linked([there], [*rest, *others], CUT), network.linked(workers, rest, CUT):
+        store.replaced()
+        _until_it_takes_nothing(cluster, master)
+        time.sleep(AWAY_S)
+    store.mend()
+
+
+def _replicated(cluster: Cluster) -> Replicated:
+    assert isinstance(cluster.store, Replicated), "one Redis has no other beside it"
+    return cluster.store
+
+
+def _until_it_takes_nothing(cluster: Cluster, master: int) -> None:
+    """Wait until a server of Redis takes nothing without a replica."""
+
+    def takes_nothing() -> bool:
+        with cluster.store.asking(master) as redis:
+            try:
+                redis.set("written", "")
+            except ResponseError as error:
+                return lacks_replicas(error)
+        return False
+
+    cluster.until(takes_nothing, "NOREPLICAS")
+
+
 def cut_workers_off_from_kafka(cluster: Cluster, rng: random.Random) -> None:
     """Let the workers of a host reach Redis alone, for longer than their session."""
     _cut_off(cluster, rng, cluster.places.brokers)
@@ -75,12 +128,12 @@ def cut_workers_off_from_kafka(cluster: Cluster, rng: random.Random) -> None:
 
 def cut_workers_off_from_redis(cluster: Cluster, rng: random.Random) -> None:
     """Let the workers of a host reach Kafka alone."""
-    _cut_off(cluster, rng, [cluster.places.redis])
+    _cut_off(cluster, rng, cluster.places.redis)
 
 
 def cut_workers_off_from_both(cluster: Cluster, rng: random.Random) -> None:
     """Let the workers of a host reach no server."""
-    _cut_off(cluster, rng, [cluster.places.redis, *cluster.places.brokers])
+    _cut_off(cluster, rng, [*cluster.places.redis, *cluster.places.brokers])
 
 
 def have_slow_and_lossy_links(cluster: Cluster, rng: random.Random) -> None:
@@ -122,17 +175,17 @@ def cut_the_page_off_from_kafka(cluster: Cluster, _: random.Random) -> None:
 
 def cut_the_page_off_from_redis(cluster: Cluster, _: random.Random) -> None:
     """Let the page reach Kafka alone: it says that nobody knows what is counted."""
-    _cut_the_page_off(cluster, [cluster.places.redis], REDIS_AWAY)
+    _cut_the_page_off(cluster, cluster.places.redis, REDIS_AWAY)
 
 
 def cut_the_page_off_from_both(cluster: Cluster, _: random.Random) -> None:
     """Let the page reach no server: it says both, and so does doctor there, which takes nothing for good unseen."""
-    page, servers = cluster.page, [cluster.places.redis, *cluster.places.brokers]
+    page, servers = cluster.page, [*cluster.places.redis, *cluster.places.brokers]
     assert page is not None
     _cut_the_page_off(cluster, servers, (*KAFKA_AWAY, REDIS_AWAY[0]))
     with _network(cluster).linked([page.host], servers, CUT):
         found = cluster.doctor_finds(page)
-    assert found == {"kafka.away", "redis.away"}, f"doctor finds {found}"
+    assert found == {"kafka.away", "sentinels.away" if cluster.settings.redis.sentinels else "redis.away"}, found
 
 
 def _cut_the_page_off(cluster: Cluster, servers: Sequence[Host], words: Sequence[str]) -> None:

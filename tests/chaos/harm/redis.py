@@ -18,7 +18,7 @@ def kill_redis(cluster: Cluster, _: random.Random) -> None:
     """Kill Redis; it comes back with its file, which may lack the last second, or follows who has its place."""
     cluster.store.fail()
     time.sleep(1)
-    cluster.start_redis()
+    cluster.store.mend()
 
 
 def lose_redis(cluster: Cluster, _: random.Random) -> None:
@@ -26,7 +26,7 @@ def lose_redis(cluster: Cluster, _: random.Random) -> None:
     cluster.store.kill_all()
     for file in cluster.store.files:
         shutil.rmtree(file)
-    cluster.start_redis()
+    cluster.store.mend()
 
 
 def flush_redis(cluster: Cluster, _: random.Random) -> None:
@@ -61,7 +61,7 @@ def make_redis_read_only(cluster: Cluster, rng: random.Random) -> None:
             raise AssertionError("Redis takes writes though it is a replica")
         finally:
             master.replicaof("NO", "ONE")
-    cluster.start_redis()
+    cluster.store.mend()
 
 
 def slow_redis(cluster: Cluster, rng: random.Random) -> None:
@@ -86,7 +86,7 @@ def restore_an_older_redis(cluster: Cluster, rng: random.Random) -> None:
     for file, older in olders.items():
         shutil.rmtree(file)
         older.rename(file)
-    cluster.start_redis()
+    cluster.store.mend()
 
 
 def restore_an_older_key(cluster: Cluster, rng: random.Random) -> Mended:
