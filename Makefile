@@ -29,7 +29,7 @@ test-all:  ## They and what shows the same again with other values, on other ser
 
 test-servers: $(VENV)/dev.stamp  ## What meets servers, on others: make test-servers SERVERS=secured (or sentinel, cluster)
 	@SERVERS=$(or $(SERVERS),secured) $(MAKE) --no-print-directory test \
-		ARGS='tests/integration tests/browser tests/ops tests/dashboards tests/chaos/test_chaos.py $(ARGS)'
+		ARGS='tests/integration tests/browser tests/ops tests/dashboards tests/chaos $(ARGS)'
 
 lint: $(VENV)/dev.stamp  ## Style, types, and which part may know which.
 	$(BIN)/ruff check
@@ -62,7 +62,8 @@ nightly: $(VENV)/dev.stamp  ## What takes too long for `make test`: hours, more 
 	@$(MAKE) --no-print-directory test-servers SERVERS=cluster
 	@$(MAKE) --no-print-directory simulate-faults SEED=$$(date +%y%m%d)0000 ARGS="--spills 1000000"
 	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=30
-	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=14 ARGS=--hosts
+	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=13 ARGS=--hosts
+	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=16 ARGS=--hosts SERVERS=sentinel
 	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=8 SERVERS=secured
 	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=8 SERVERS=sentinel
 	@$(MAKE) --no-print-directory chaos SEED=$$(date +%y%m%d) ROUNDS=8 SERVERS=cluster

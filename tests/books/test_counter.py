@@ -697,7 +697,7 @@ def test_what_a_master_took_is_fetched_anew_when_another_without_it_has_its_plac
         worker = Worker(log, redis_url)
         await worker.drain()
         with Redis.from_url(redis_url) as redis:
-            others = {key: redis.dump(key) for key in redis.keys()}
+            others = {key: redis.dump(key) for key in redis.scan_iter()}
             for spill in (6, 7):
                 log.append(spill_bytes(spill))
             await worker.drain()

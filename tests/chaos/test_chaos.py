@@ -83,11 +83,18 @@ def test_a_redis_that_failed_comes_back_with_what_it_held_and_one_that_lost_its_
         store.end()
 
 
-def test_harm_without_a_meaning_on_some_servers_is_left_out_in_words() -> None:
-    words = [sys.executable, "-m", "tests.chaos", "--only", "make_redis_read_only"]
-    env = os.environ | {"SERVERS": "cluster"}
+@pytest.mark.parametrize(
+    ("servers", "harm", "why"),
+    [
+        ("cluster", ["make_redis_read_only"], "make redis read only: a node that is made a replica"),
+        ("", ["lose_the_host_of_the_replica", "--hosts"], "lose the host of the replica: one Redis has no other"),
+    ],
+)
+def test_harm_without_a_meaning_on_some_servers_is_left_out_in_words(servers: str, harm: list[str], why: str) -> None:
+    words = [sys.executable, "-m", "tests.chaos", "--only", *harm]
+    env = os.environ | {"SERVERS": servers}
     done = subprocess.run(words, cwd=PROJECT, env=env, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("left out: make redis read only: a node that is made a replica")
+    assert done.stdout.startswith(f"left out: {why}")
 
 
 def test_each_planted_fault_is_one_spills_fault_and_is_gone_when_it_is_no_longer_planted(tmp_path: Path) -> None:

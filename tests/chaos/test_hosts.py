@@ -19,12 +19,19 @@ from ops.topics import ensure_topics
 from streams.settings import Settings
 from tests.chaos.cluster import Cluster, Places
 from tests.chaos.daq import Daq
-from tests.chaos.harm.hosts import cut_the_page_off_from_both, lose_a_brokers_host, set_the_pages_clock_hours_off
+from tests.chaos.harm.hosts import (
+    cut_redis_and_workers_off_from_the_others,
+    cut_the_page_off_from_both,
+    lose_a_brokers_host,
+    lose_the_host_of_redis,
+    set_the_pages_clock_hours_off,
+)
 from tests.chaos.network import CUT, HERE, Host, Link, Network, NoNamespacesError
 from tests.chaos.rounds import Scale, chaos
 from tests.conftest import PROJECT
-from tests.servers import environment
+from tests.servers import HOSTS_OF_REDIS, KIND, environment
 
+SCALE = Scale(brokers=3, workers=1, rate=6.0, on_hosts=True)
 ANSWER_S = 10.0
 """Who is reached answers within it, on a machine that may be busy."""
 SILENT_S = 1.0
@@ -121,7 +128,15 @@ def test_where_no_hosts_can_be_made_that_is_said_and_nothing_is_done() -> None:
         pytest.skip("setpriv is not installed: it comes with Debian's package util-linux")
     words = [*as_nobody, sys.executable, "-m", "tests.chaos", "--hosts"]
     done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("skipped: no hosts can be made here: it takes ")
+    assert done.stdout.splitlines()[-1].startswith("skipped: no hosts can be made here: it takes ")
+
+
+def test_servers_that_are_put_on_no_hosts_are_refused_in_words() -> None:
+    words = [sys.executable, "-m", "tests.chaos", "--hosts"]
+    env = os.environ | {"SERVERS": "cluster"}
+    done = subprocess.run(words, cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "servers of that kind are not put on hosts: leave out SERVERS=cluster" in done.stderr
 
 
 def test_nothing_is_left_of_hosts_when_who_made_them_is_killed(hosts_can_be_made: None) -> None:
@@ -148,15 +163,25 @@ def _namespaces() -> set[str]:
     return found
 
 
+@pytest.mark.skipif(KIND not in HOSTS_OF_REDIS, reason=f"servers of the kind {KIND} are not put on hosts")
 @pytest.mark.nightly
 @pytest.mark.servers
 @pytest.mark.timeout(900)  # as long as it moves, however slowly, there is no fault
 def test_hosts_that_are_lost_or_cut_off_change_no_bin_and_no_counter(
     servers_can_be_had: None, hosts_can_be_made: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scale = Scale(brokers=3, workers=1, rate=6.0, on_hosts=True)
     harms = [set_the_pages_clock_hours_off, cut_the_page_off_from_both, lose_a_brokers_host]
-    assert chaos(7, harms, scale, Console()), capsys.readouterr().out
+    assert chaos(7, harms, SCALE, Console()), capsys.readouterr().out
+
+
+@pytest.mark.skipif(KIND != "sentinel", reason="one Redis has no other beside it, as it has with SERVERS=sentinel")
+@pytest.mark.servers
+@pytest.mark.timeout(900)  # as long as it moves, however slowly, there is no fault
+def test_a_master_whose_host_is_lost_or_that_is_cut_off_with_workers_changes_no_bin_and_no_counter(
+    servers_can_be_had: None, hosts_can_be_made: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harms = [lose_the_host_of_redis, cut_redis_and_workers_off_from_the_others]
+    assert chaos(7, harms, SCALE, Console()), capsys.readouterr().out
 
 
 @pytest.mark.nightly

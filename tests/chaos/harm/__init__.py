@@ -43,16 +43,13 @@ HARMS: tuple[Harm, ...] = (
     spills.break_a_table,
 )
 
-_NEED_A_REPLICA = dict.fromkeys(
-    (
-        hosts.lose_the_host_of_the_replica,
-        hosts.cut_redis_off_from_the_others,
-        hosts.cut_redis_and_workers_off_from_the_others,
-    ),
-    "one Redis has no other beside it, as it has with SERVERS=sentinel",
-)
+_ALONE = "one Redis has no other beside it, as it has with SERVERS=sentinel"
 WITHOUT_MEANING: Mapping[str, Mapping[Harm, str]] = {
-    "": _NEED_A_REPLICA,
+    "": {
+        hosts.lose_the_host_of_the_replica: _ALONE,
+        hosts.cut_redis_off_from_the_others: _ALONE,
+        hosts.cut_redis_and_workers_off_from_the_others: _ALONE,
+    },
     "secured": {},
     "sentinel": {},
     "cluster": {

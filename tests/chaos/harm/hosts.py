@@ -75,27 +75,26 @@ def cut_a_broker_off_from_the_others(cluster: Cluster, rng: random.Random) -> No
 
 def cut_redis_off_from_the_others(cluster: Cluster, _: random.Random) -> None:
     """Let the master of Redis reach all but its replica and the other sentinels, which have another take its place."""
-    _cut_the_master_off(cluster, [])
+    _cut_the_master_off(cluster, [], [])
 
 
 def cut_redis_and_workers_off_from_the_others(cluster: Cluster, rng: random.Random) -> None:
     """Let the workers of a host reach of Redis the master alone, which nobody else reaches: they know of no other."""
     host, _ = _workers_of_one(cluster, rng)
-    _cut_the_master_off(cluster, [host])
+    parts = [worker.host for worker in cluster.workers] + ([cluster.page.host] if cluster.page is not None else [])
+    _cut_the_master_off(cluster, [host], [each for each in parts if each != host])
 
 
-def _cut_the_master_off(cluster: Cluster, workers: Sequence[Host]) -> None:
-    """Cut the master off, with the workers of some hosts, until another has its place and it takes nothing.
+def _cut_the_master_off(cluster: Cluster, here: Sequence[Host], there: Sequence[Host]) -> None:
+    """Cut the master off from the other hosts of Redis, until another has its place and it takes nothing.
 
-    What it took until then is lost when it follows the other.
+    What it took until then is lost when it follows the other. Some hosts are on its side of the cut, and some on the
+    other; all else is reached from both.
     """
-    network, store, its = _network(cluster), _replicated(cluster), cluster.places
-    master = store.master
-    there = store.host_of(master)
-    rest = [host for host in its.redis if host != there]
-    # Who looks on from another host asks on both sides.
-    others = [host for host in (*its.workers, its.page) if host is not None and workers and host not in workers]
-    with network.linked([there], [*rest, *others], CUT), network.linked(workers, rest, CUT):
+    network, store = _network(cluster), _replicated(cluster)
+    master, its = store.master, store.host_of(store.master)
+    others = [host for host in cluster.places.redis if host != its]
+    with network.linked([its], [*others, *there], CUT), network.linked(here, others, CUT):
         store.replaced()
         _until_it_takes_nothing(cluster, master)
         time.sleep(AWAY_S)
