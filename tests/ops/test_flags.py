@@ -5,7 +5,6 @@ import time
 from typing import Any
 
 import pytest
-from redis.client import PubSub
 
 from schemas.records import ActionKind
 from streams.books import layout
@@ -39,7 +38,7 @@ def listed(say: Spilldeck, run: int) -> dict[str, Any]:
 def test_a_run_is_flagged_verified_by_another_withdrawn_and_all_of_it_is_on_record(say: Spilldeck, live: Live) -> None:
     assert listed(say, RUN)["flags"] == []
     assert listed(say, RUN)["shares"]["good"] == 0
-    with PubSub(live.redis.connection_pool, ignore_subscribe_messages=True) as heard:
+    with live.redis.pubsub(ignore_subscribe_messages=True) as heard:  # type: ignore[no-untyped-call]
         heard.subscribe(layout.changed_channel(live.settings.redis.key_prefix, "live"))
         while heard.get_message(timeout=0.2):
             pass
