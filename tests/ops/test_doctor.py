@@ -33,7 +33,7 @@ from ops.stack import LocalStack, free_port
 from ops.stack.access import USER
 from ops.topics import ensure_topics
 from schemas.wire import MAX_MESSAGE_BYTES
-from streams.books.connect import connect
+from streams.books.connect import connect, masters
 from streams.books.layout import Loss
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
@@ -93,9 +93,17 @@ class Shift:
 
     def of_redis(self, name: str, value: str) -> None:
         """Set how Redis is set, until the test is over."""
-        before = self.redis.config_get(name)[name]
-        self.undo.callback(self.redis.config_set, name, before)
-        self.redis.config_set(name, value)
+        for its in masters(self.redis):
+            self._of_one(its, name, value)
+
+    def of_memory(self, times: float) -> None:
+        """Let Redis hold so many times what it holds, until the test is over."""
+        for its in masters(self.redis):
+            self._of_one(its, "maxmemory", str(int(its.info("memory")["used_memory"] * times)))
+
+    def _of_one(self, redis: Redis, name: str, value: str) -> None:
+        self.undo.callback(redis.config_set, name, redis.config_get(name)[name])
+        redis.config_set(name, value)
 
     def books(
         self, book: RunBook, *, run: int = RUN, session: str = LIVE, beats: bool = True, **state: Any
@@ -299,7 +307,7 @@ def _evicts(shift: Shift) -> None:
 
 
 def _full(shift: Shift) -> None:
-    shift.of_redis("maxmemory", str(int(shift.redis.info("memory")["used_memory"] * 1.05)))
+    shift.of_memory(1.05)
 
 
 def _forgets(shift: Shift) -> None:
@@ -308,7 +316,7 @@ def _forgets(shift: Shift) -> None:
 
 def _memory_fills(shift: Shift) -> None:
     shift.books(ended(2 * DAY_S))
-    shift.of_redis("maxmemory", str(int(shift.redis.info("memory")["used_memory"] * 1.5)))
+    shift.of_memory(1.5)
 
 
 def _disk_fills(shift: Shift) -> None:
