@@ -16,6 +16,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from ops.stack import free_port, processes, redis
+from ops.stack.access import write_own
 from streams.books.connect import client as client_of
 from streams.books.connect import is_encrypted
 from streams.settings import RedisSettings
@@ -71,7 +72,7 @@ class Servers(ABC):
         port = free_port() if port is None else port
         host = self._hosts.setdefault(port, host)
         directory = self._directory_of(port)
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         common = ["--bind", host.address, "--port", port, "--dir", directory, "--save", ""]
         asked = ["--requirepass", PASSWORD, "--masterauth", PASSWORD, "--repl-diskless-sync-delay", "0"]
         words: list[Any] = [redis.find_server(), *common, *asked, *self._kept, *options]
@@ -80,7 +81,7 @@ class Servers(ABC):
             asked = [f"requirepass {PASSWORD[::-1]}", f"sentinel sentinel-pass {PASSWORD[::-1]}"]
             lines = [f"bind {host.address}", f"port {port}", f"dir {directory}", *asked, sentinel]
             if not file.exists():  # else it has written there what it knows
-                file.write_text("\n".join(lines))
+                write_own(file, "\n".join(lines).encode())
             words = [redis.find_server(), file, "--sentinel"]
         name = f"redis-{next(self._names)}"
         with host.entered():
