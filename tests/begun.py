@@ -14,7 +14,11 @@ from collections.abc import Mapping, Sequence
 from multiprocessing import active_children, get_context
 from pathlib import Path
 
-PRELOADED = ["tests.begun", "streams.app", "dashboards.app", "streams.experiments.mice"]
+PRELOADED = [
+    *("tests.begun", "streams.app", "dashboards.app", "streams.experiments.mice", "ops.replay.run"),
+    *("rich.progress", "typer.rich_utils", "typer.main"),
+]
+"""What takes long to import; not the commands, which read the width of their lines from the environment then."""
 _context = get_context("forkserver")
 _context.set_forkserver_preload(PRELOADED)
 
@@ -100,7 +104,6 @@ def _run(words: list[str], env: dict[str, str], cwd: Path, stdin: Path, out: Pat
     for number, opened in enumerate(ours):
         os.dup2(opened, number)
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
-    # How wide its lines are, a command reads from the environment when it is imported.
     from ops.cli import main  # noqa: PLC0415
 
     main()
