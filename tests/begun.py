@@ -11,11 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from multiprocessing import active_children, get_context
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ops.replay import run as replaying
+from ops.replay.part import Shared, begin
 
 PRELOADED = [
-    *("tests.begun", "streams.app", "dashboards.app", "streams.experiments.mice", "ops.replay.run"),
+    *("tests.begun", "streams.app", "dashboards.app", "streams.experiments.mice"),
     *("rich.progress", "typer.rich_utils", "typer.main"),
 ]
 """What takes long to import; not the commands, which read the width of their lines from the environment then."""
@@ -83,6 +91,20 @@ def run(
         begun.kill()
         raise
     return subprocess.CompletedProcess(words, status, out.read_text(), err.read_text())
+
+
+def replay_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a replay that is made in this process begin its workers so, too; a command of its own begins them anew."""
+    here = partial(_begin_here, dict(os.environ), Path.cwd())
+    monkeypatch.setattr(replaying, "multiprocessing", SimpleNamespace(get_context=lambda method: _context))
+    monkeypatch.setattr(replaying, "begin", here)
+
+
+def _begin_here(env: dict[str, str], cwd: Path, shared: Shared) -> None:
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    begin(replace(shared, parent=os.getppid()))
 
 
 @atexit.register
