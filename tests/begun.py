@@ -16,14 +16,15 @@ from functools import partial
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
-from ops.replay import run as replaying
-from ops.replay.part import Shared, begin
+    from ops.replay.part import Shared
 
 PRELOADED = [
-    *("tests.begun", "streams.app", "dashboards.app", "streams.experiments.mice"),
+    *("tests.begun", "streams.app", "dashboards.app", "streams.experiments.mice", "ops.replay.run"),
     *("rich.progress", "typer.rich_utils", "typer.main"),
 ]
 """What takes long to import; not the commands, which read the width of their lines from the environment then."""
@@ -93,14 +94,16 @@ def run(
     return subprocess.CompletedProcess(words, status, out.read_text(), err.read_text())
 
 
-def replay_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+def replay_alike(monkeypatch: "pytest.MonkeyPatch") -> None:
     """Have a replay that is made in this process begin its workers so, too; a command of its own begins them anew."""
     here = partial(_begin_here, dict(os.environ), Path.cwd())
-    monkeypatch.setattr(replaying, "multiprocessing", SimpleNamespace(get_context=lambda method: _context))
-    monkeypatch.setattr(replaying, "begin", here)
+    monkeypatch.setattr("ops.replay.run.multiprocessing", SimpleNamespace(get_context=lambda method: _context))
+    monkeypatch.setattr("ops.replay.run.begin", here)
 
 
-def _begin_here(env: dict[str, str], cwd: Path, shared: Shared) -> None:
+def _begin_here(env: dict[str, str], cwd: Path, shared: "Shared") -> None:
+    from ops.replay.part import begin  # noqa: PLC0415
+
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
