@@ -63,11 +63,11 @@ def _show_version(is_asked: bool) -> None:
 
 def _of_checkout() -> str:
     """Return which commit runs where a checkout does; a release has it in its version."""
-    from ops.releases.install import COMMIT_DIGITS, commit_of  # noqa: PLC0415 - asked for seldom
-
     checkout = Path(__file__).resolve().parent.parent
     if not (checkout / "pyproject.toml").is_file():
         return ""
+    from ops.releases.install import COMMIT_DIGITS, commit_of  # noqa: PLC0415 - half a second, and a release has none
+
     commit, is_changed = commit_of(checkout)
     of = f" at g{commit[:COMMIT_DIGITS]}{', changed' if is_changed else ''}" if commit else ""
     return f", a checkout{of}"

@@ -11,10 +11,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from multiprocessing import active_children, get_context
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
-PRELOADED = ["tests.begun", "streams.app", "dashboards.app", "streams.experiments.mice"]
+if TYPE_CHECKING:
+    import pytest
+
+    from ops.replay.part import Shared
+
+PRELOADED = [
+    *("tests.begun", "streams.app", "dashboards.app", "streams.experiments.mice", "ops.replay.run"),
+    *("rich.progress", "typer.rich_utils", "typer.main"),
+]
+"""What takes long to import; not the commands, which read the width of their lines from the environment then."""
 _context = get_context("forkserver")
 _context.set_forkserver_preload(PRELOADED)
 
@@ -81,6 +94,22 @@ def run(
     return subprocess.CompletedProcess(words, status, out.read_text(), err.read_text())
 
 
+def replay_alike(monkeypatch: "pytest.MonkeyPatch") -> None:
+    """Have a replay that is made in this process begin its workers so, too; a command of its own begins them anew."""
+    here = partial(_begin_here, dict(os.environ), Path.cwd())
+    monkeypatch.setattr("ops.replay.run.multiprocessing", SimpleNamespace(get_context=lambda method: _context))
+    monkeypatch.setattr("ops.replay.run.begin", here)
+
+
+def _begin_here(env: dict[str, str], cwd: Path, shared: "Shared") -> None:
+    from ops.replay.part import begin  # noqa: PLC0415
+
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    begin(replace(shared, parent=os.getppid()))
+
+
 @atexit.register
 def _kill_all() -> None:
     """Leave none behind: who began them waits at its own end for those that a test did not end."""
@@ -100,7 +129,6 @@ def _run(words: list[str], env: dict[str, str], cwd: Path, stdin: Path, out: Pat
     for number, opened in enumerate(ours):
         os.dup2(opened, number)
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
-    # How wide its lines are, a command reads from the environment when it is imported.
     from ops.cli import main  # noqa: PLC0415
 
     main()

@@ -38,6 +38,10 @@ FIRST = (
     "books/test_counter.py",
     "test_outside_experiment.py",
     "ops/",
+    "testbeam/",
+    "upgrade/",
+    "test_guide.py",
+    "hostile/",
     "simulator/",
 )
 """Files that take longest: begun last, one of them would be waited for alone."""

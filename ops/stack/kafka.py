@@ -101,6 +101,8 @@ def _properties(node: Node, protocol: str) -> dict[str, object]:
         "offsets.topic.num.partitions": 4,
         "transaction.state.log.replication.factor": copies,
         "transaction.state.log.min.isr": 1,
+        # Written twice a second it is a fifth to a half of what a broker does that nobody asks for anything.
+        "metadata.max.idle.interval.ms": 10_000,
         # A worker that starts need not wait for others that may come.
         "group.initial.rebalance.delay.ms": 0,
     }

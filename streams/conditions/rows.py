@@ -11,6 +11,8 @@ from streams.errors import UsageError
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _REAL = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 """Python reads more than people write: 1_000, or digits of other alphabets."""
+_SMALL = {str(number): number for number in range(256)}
+"""Most words of a table of cables, of which there are 70,000: each part and command reads them when it begins."""
 _SHOWN = 40
 """Characters of a word that an error shows."""
 
@@ -30,9 +32,12 @@ class Row:
     def whole(self, at: int, low: int, high: int) -> int:
         """Return word `at` as a whole number in [low, high]."""
         word = self.words[at]
-        if not (_WHOLE.fullmatch(word) and low <= int(word) <= high):
+        value = _SMALL.get(word)
+        if value is None and _WHOLE.fullmatch(word):
+            value = int(word)
+        if value is None or not low <= value <= high:
             raise self.fail(f"word {at + 1} is {word[:_SHOWN]!r}, not a whole number from {low} to {high}")
-        return int(word)
+        return value
 
     def real(self, at: int) -> float:
         """Return word `at` as a finite number."""

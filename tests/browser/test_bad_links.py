@@ -10,6 +10,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.bench.page import FIRST_LOAD_KB, SLOW_S, TABS, UPDATE_KB, Tabs, Wire
 from tests.browser.conftest import Seen, Site, open_page, until_drawn
+from tests.lanes import again
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser]
 
@@ -76,11 +77,11 @@ def failing(page: Page, what: str, status: int | None = None) -> Iterator[None]:
     ("what", "status", "said"),
     [
         ("**/*plotly.js", None, "Cannot load the plots’ program did not come: asking again"),
-        ("**/_dash-layout", None, "its parts (the server does not answer)"),
         ("**/_dash-dependencies", 503, "what belongs together (the server answers 503)"),
-        ("**/_dash-update-component*", 429, "this page (the server answers 429)"),
-        ("**/react-dom*.js", None, "did not come"),
         ("**/style.css*", None, "/assets/style.css did not come"),
+        pytest.param("**/_dash-layout", None, "its parts (the server does not answer)", marks=again),
+        pytest.param("**/_dash-update-component*", 429, "this page (the server answers 429)", marks=again),
+        pytest.param("**/react-dom*.js", None, "did not come", marks=again),
     ],
 )
 def test_a_step_of_loading_that_fails_is_said_and_made_again(

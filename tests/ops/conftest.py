@@ -57,6 +57,7 @@ def spilldeck_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
             monkeypatch.setenv(name, value)
         command = ["spilldeck", *map(str, arguments)]
         monkeypatch.setattr(sys, "argv", command)
+        begun.replay_alike(monkeypatch)
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()

@@ -21,7 +21,7 @@ from streams.experiments.mice.unpack.date import unpack_date
 from streams.experiments.mice.unpack.spill_json import unpack_json
 from streams.process import RunResult, process
 from streams.reconstruct import reconstruct
-from tests.lanes import first
+from tests.lanes import again, first
 
 SPILLS = 6
 STORE = ConditionsStore([])
@@ -125,14 +125,28 @@ def test_a_spill_that_is_no_good_one_has_its_error_in_place_of_its_data():
     assert "trigger mismatch" in physics["errors"]["unpack"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
+ANY_FILE = given(
     faults=st.lists(
         st.sampled_from(GOOD + ORDER) | st.builds("{}@{}".format, st.sampled_from(BAD), st.integers(0, 5)), max_size=6
     ),
     as_json=st.booleans(),
 )
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@ANY_FILE
 def test_files_with_any_faults_are_read_and_their_good_spills_all_counted(tmp_path, faults, as_json):
+    check_a_file(tmp_path, faults, as_json)
+
+
+@again
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@ANY_FILE
+def test_more_files_with_any_faults_are_read(tmp_path, faults, as_json):
+    check_a_file(tmp_path, faults, as_json)
+
+
+def check_a_file(tmp_path, faults, as_json):
     run = SimulatedRun(spills=SPILLS, mean_triggers=3).with_faults(faults)
     records = list(run.records())
     found = read(tmp_path / "run", lines(run) if as_json else b"".join(record.payload for record in records))[run.run]
