@@ -38,6 +38,61 @@ def test_little_is_taken_when_it_has_waited_for_others() -> None:
     assert seconds >= SOON_S
 
 
+def test_what_came_while_a_batch_was_worked_on_is_taken_at_once() -> None:
+    async def taken() -> list[int]:
+        come = asyncio.Event()
+
+        async def later() -> AsyncIterator[int]:
+            yield 1
+            await come.wait()
+            yield 2
+            yield 3
+            await asyncio.Event().wait()
+
+        batches = in_batches(later(), 4, SOON_S)
+        await anext(batches)
+        come.set()
+        await asyncio.sleep(2 * SOON_S)
+        taking = asyncio.ensure_future(anext(batches))
+        for _ in range(10):  # turns of the loop, which waits for no time
+            await asyncio.sleep(0)
+        return taking.result()
+
+    assert asyncio.run(taken()) == [2, 3]
+
+
+def test_no_more_is_asked_for_than_is_taken_at_once() -> None:
+    asked = []
+
+    async def counted() -> AsyncIterator[int]:
+        for number in range(10):
+            asked.append(number)
+            yield number
+
+    async def go() -> None:
+        batches = in_batches(counted(), 2, NEVER_S)
+        assert await anext(batches) == [0, 1]
+        await asyncio.sleep(SOON_S)
+        assert asked == [0, 1, 2, 3, 4]  # two wait, and one for room
+        assert await anext(batches) == [2, 3]
+
+    asyncio.run(go())
+
+
+def test_an_error_comes_behind_what_came_before_it() -> None:
+    async def broken() -> AsyncIterator[int]:
+        yield 1
+        raise LookupError("no more")
+
+    async def go() -> None:
+        batches = in_batches(broken(), 4, NEVER_S)
+        assert await anext(batches) == [1]
+        with pytest.raises(LookupError, match="no more"):
+            await anext(batches)
+
+    asyncio.run(go())
+
+
 def test_while_nothing_comes_the_loop_does_not_turn() -> None:
     async def turns() -> int:
         loop, count = asyncio.get_running_loop(), 0
