@@ -34,13 +34,12 @@ def add_reconstruct(
     reconstruction: "Reconstruction",
 ) -> None:
     """Give the application the agent that reconstructs."""
-    books = settings.books
 
     @app.agent(raw, name="reconstruct")
     async def reconstruct(stream: Any) -> None:
         events: list[Any]
-        # Not Faust's own `noack_take`, which looks for what came every `batch_wait_s`, also while nothing does.
-        async for events in in_batches(stream.noack().events(), books.batch_spills, books.batch_wait_s):
+        # Not Faust's own `noack_take`, which lets a spill wait for others, and looks for what came while nothing does.
+        async for events in in_batches(stream.noack().events(), settings.books.batch_spills):
             outcomes = await reconstruction.of([_arrived(event) for event in events])
             await pass_on(to_aggregate, Passed(outcomes=outcomes, events=events))
 

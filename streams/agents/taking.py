@@ -1,48 +1,40 @@
-"""What comes is taken in batches: all that came while the last one was worked on, or soon after its first."""
+"""What comes is taken in batches: one alone at once, and then all that came while the last batch was worked on."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import TypeVar
 
 _T = TypeVar("_T")
 
 
-async def in_batches(events: AsyncIterator[_T], most: int, within_s: float) -> AsyncIterator[list[_T]]:
+async def in_batches(events: AsyncIterator[_T], most: int) -> AsyncIterator[list[_T]]:
     """Yield what comes, in its order; when it ends by an error, that is raised behind all that came.
 
-    While a batch is worked on, the next one is gathered, so batches grow with what is behind. While nothing comes, no
-    loop turns.
+    So none waits for others, and batches grow with what is behind. While nothing comes, no loop turns.
 
     Parameters
     ----------
     most
-        The most that is taken at once, and that is gathered.
-    within_s
-        The longest that the first one waits for others.
+        The most that is taken at once, and that is gathered meanwhile.
     """
-    loop = asyncio.get_running_loop()
-    come: asyncio.Queue[tuple[float, _T] | None] = asyncio.Queue()
+    come: asyncio.Queue[_T | None] = asyncio.Queue()
     room = asyncio.Semaphore(most)
 
     async def gather() -> None:
         async for one in events:
             await room.acquire()
-            come.put_nowait((loop.time(), one))
+            come.put_nowait(one)
 
-    gathering = loop.create_task(gather())
+    gathering = asyncio.create_task(gather())
     gathering.add_done_callback(lambda _: come.put_nowait(None))
     try:
-        while (first := await come.get()) is not None:
-            at_s, one = first
+        while (one := await come.get()) is not None:
             some = [one]
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(at_s + within_s):
-                    while len(some) < most:
-                        if (another := await come.get()) is None:
-                            come.put_nowait(None)
-                            break
-                        some.append(another[1])
+            while len(some) < most and not come.empty():
+                if (another := come.get_nowait()) is None:
+                    come.put_nowait(None)
+                    break
+                some.append(another)
             for _ in some:
                 room.release()
             yield some
