@@ -10,16 +10,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
+from typing import cast
 
 import psutil
 from rich.console import Console
 from rich.table import Table
 
-from ops.demo import Part, Running, playground, wait_until_counted
+from ops.demo import Running, playground, wait_until_counted
 from streams.books.compare import differences
 from streams.books.connect import connect
+from streams.books.layout import Keys
 from streams.books.reader import BookReader
 from streams.books.run import RunBook
+from streams.books.stored import unpack_state
 from streams.conditions.store import ConditionsStore
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.process import process
@@ -37,7 +40,10 @@ COLUMNS = (
     "workers",
     "shared after, s",
     "idle, % of a core, each",
-    "CPU a spill, ms, all",
+    "CPU a spill, ms: workers",
+    "Kafka",
+    "Redis",
+    "checkpoints a spill",
     "waits, ms, median",
     "p95",
     "one comes: longest, s",
@@ -65,15 +71,19 @@ def measure(partitions: int, workers: int) -> Sequence[str]:
             time.sleep(SETTLES_S)
         wait_until_counted(running)
         time.sleep(SETTLES_S)
-        before = _cpu_s(parts)
+        of_workers = [part.process.pid for part in parts if part.process is not None]
+        taking = {"workers": of_workers, "Kafka": _servers("java"), "Redis": _servers("valkey-server")}
+        before = {what: _cpu_s(its) for what, its in taking.items()}
         time.sleep(CALM_S)
-        idle = (_cpu_s(parts) - before) / CALM_S
+        idle = {what: (_cpu_s(its) - before[what]) / CALM_S for what, its in taking.items()}
         with _producing(running, run, sent):
             time.sleep(1.0)
-            before, first, since = _cpu_s(parts), len(sent), time.time()
+            before = {what: _cpu_s(its) for what, its in taking.items()}
+            first, written, since = len(sent), _checkpoints(running), time.monotonic()
             time.sleep(SPILLS_S)
-            spills = len(sent) - first
-            cpu_s = _cpu_s(parts) - before - idle * (time.time() - since)
+            spills, seconds = len(sent) - first, time.monotonic() - since
+            cpu_ms = {w: 1e3 * (_cpu_s(its) - before[w] - idle[w] * seconds) / spills for w, its in taking.items()}
+            checkpoints = (_checkpoints(running) - written) / spills
             comes = time.time()
             one = running.start("one more", "worker").process
             wait_until_shared(running.settings, workers + 1)
@@ -99,8 +109,9 @@ def measure(partitions: int, workers: int) -> Sequence[str]:
             str(partitions),
             str(workers),
             f"{shared_s:.1f}",
-            f"{100 * idle / workers:.1f}",
-            f"{1e3 * cpu_s / spills:.1f}",
+            f"{100 * idle['workers'] / workers:.1f}",
+            *(f"{each:.1f}" for each in cpu_ms.values()),
+            f"{checkpoints:.2f}",
             f"{1e3 * statistics.median(waits):.0f}",
             f"{1e3 * waits[int(0.95 * len(waits))]:.0f}",
             f"{_longest(book, comes, killed):.2f}",
@@ -122,8 +133,23 @@ def _producing(running: Running, run: SimulatedRun, sent: list[int]) -> Iterator
         thread.join()
 
 
-def _cpu_s(parts: Sequence[Part]) -> float:
-    return sum(sum(psutil.Process(part.process.pid).cpu_times()[:2]) for part in parts if part.process is not None)
+def _servers(name: str) -> list[int]:
+    """Return the servers that we have started."""
+    return [each.pid for each in psutil.Process().children(recursive=True) if each.name() == name]
+
+
+def _cpu_s(processes: Sequence[int]) -> float:
+    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in processes)
+
+
+def _checkpoints(running: Running) -> int:
+    """Return how many were written."""
+    with connect(running.settings) as redis:
+        keys = (
+            Keys(running.settings.redis.key_prefix, running.settings.session, number)
+            for number in range(running.settings.kafka.partitions)
+        )
+        return sum(unpack_state(cast("dict[bytes, bytes]", redis.hgetall(its.state))).number for its in keys)
 
 
 def _longest(book: RunBook, since_s: float, until_s: float) -> float:
