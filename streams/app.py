@@ -17,12 +17,12 @@ import structlog
 from schemas.wire import MAX_MESSAGE_BYTES
 from streams import metrics
 from streams.agents.aggregate import add_aggregate
-from streams.agents.common import channels
+from streams.agents.common import channels, one_after_another
 from streams.agents.faust_private import App, BookTable, PromptTransport, Worker
 from streams.agents.kafka_access import kafka_log
 from streams.agents.moving import Moving, add_moving
 from streams.agents.products import Products
-from streams.agents.reconstruct import add_reconstruct
+from streams.agents.reconstruct import Reconstruction, add_reconstruct
 from streams.agents.registry import add_registry
 from streams.agents.repairs import Repairs, add_repairs, read_from_kafka
 from streams.agents.state import WorkerState, add_state
@@ -123,6 +123,7 @@ def _add_parts(app: _App, settings: Settings) -> None:
         _log.error("some runs have no conditions", why=why)
     conditions_of = conditions.for_run
     redis = connect_async(settings)
+    compute = one_after_another()
     run_books = BookTable(app, name="run-books", partitions=settings.kafka.partitions)
     window_books = BookTable(app, name="window-books", partitions=settings.kafka.partitions)
     app.tables.add(run_books)
@@ -140,16 +141,17 @@ def _add_parts(app: _App, settings: Settings) -> None:
         window_s=settings.books.window_s,
         windows_kept=settings.books.windows_kept,
         handling=partial(_handling, psutil.Process()),
-        in_thread=asyncio.to_thread,
+        compute=compute,
     )
     writer = uuid.uuid4().hex[:8]
     counter = Counter(store=store, kafka=log, partitions=partitions, filling=filling, writer=writer)
     reading = Reading(counter=counter, kafka=log, store=store, partitions=partitions, clock=time.monotonic)
 
     run_books.on_moved = window_books.on_moved = counter.forget_all
-    products = Products(topics.reco if settings.session == LIVE and settings.kafka.keep_reconstructed else None)
+    reco = topics.reco if settings.session == LIVE and settings.kafka.keep_reconstructed else None
+    products = Products(reco, compute)
     between = app.channel(maxsize=ON_THE_WAY)
-    add_reconstruct(app, topics.raw, between, settings, reading, products, conditions_of)
+    add_reconstruct(app, topics.raw, between, settings, Reconstruction(reading, products, conditions_of, compute))
     add_aggregate(app, between, counter, state)
     repairs = Repairs(
         log=log,
@@ -158,6 +160,7 @@ def _add_parts(app: _App, settings: Settings) -> None:
         partitions=partitions,
         conditions_of=conditions_of,
         in_thread=asyncio.to_thread,
+        compute=compute,
     )
     app.health = add_state(app, topics.raw, settings, state)
     add_watch(app, topics.raw, reading, partitions, app.health.progress, state.looked)

@@ -251,8 +251,6 @@ class BookSettings(_Section):
     """Windows of each length that are kept of a run, about: older ones are joined to ones of four times the length."""
     batch_spills: Annotated[int, Field(ge=1, le=10_000)] = 32
     """The most spills that a worker takes at once."""
-    batch_wait_s: Annotated[float, Field(ge=0.01, le=1.0)] = 0.05
-    """The longest that a spill waits for others to be taken with."""
 
 
 class ChecksSettings(_Section):

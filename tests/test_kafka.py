@@ -166,6 +166,32 @@ class NoLeaderYet(AdminClient):
         return dict.fromkeys(asked, refused)
 
 
+class Connected(AdminClient):
+    """Asks no broker for a leader's offsets before one has answered it."""
+
+    has_answer = False
+
+    def describe_topics(self, topics: Any, **how: Any) -> dict[str, Future[Any]]:
+        answer = super().describe_topics(topics, **how)
+        for each in answer.values():
+            each.add_done_callback(lambda _: setattr(self, "has_answer", True))
+        return answer
+
+    def list_offsets(self, asked: Any, **how: Any) -> dict[TopicPartition, Future[Any]]:
+        assert self.has_answer
+        return super().list_offsets(asked, **how)
+
+
+def test_a_client_that_nobody_has_answered_yet_is_not_asked_who_leads(
+    settings: Settings, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = reached(settings)
+    monkeypatch.setattr("streams.kafka.probe.admin", lambda _kafka: Connected(servers))
+    probe = Probe(settings, Topics.of(settings).raw)
+    assert probe.epoch(0) >= 0
+    assert probe.epoch(0) >= 0
+
+
 def test_who_leads_a_partition_that_was_just_made_is_asked_again(
     settings: Settings, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

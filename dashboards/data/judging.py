@@ -112,12 +112,13 @@ class Judges:
         except (UnreadableRunError, ValueError) as error:
             del self._judging[at]
             return Judgement(problem=str(error))
-        found = replace(judging.judgement, left=judging.late + len(due), late=judging.late)
+        left, late = judging.late + len(due), judging.late
+        found = replace(judging.judgement, left=left, late=late, is_whole=not late)
         if is_over and not due:
             self._over[at] = (one.version, against), found
             del self._judging[at]
         if due and before is not None and found.last < before.last:
             # It is judged again, as what it is compared with has changed, or a spill came late. What is wrong would be
             # good for a moment, and new again for who has seen it.
-            return replace(before, left=found.left, late=found.late)
+            return replace(before, left=left, late=late, is_whole=False)
         return found

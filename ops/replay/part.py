@@ -121,7 +121,7 @@ class _Part:
                 window_s=settings.books.window_s,
                 windows_kept=settings.books.windows_kept,
                 handling=partial(_handling, psutil.Process()),
-                in_thread=_here,
+                compute=_here,
             ),
             writer=uuid.uuid4().hex[:8],
         )

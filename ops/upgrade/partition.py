@@ -109,7 +109,7 @@ class Partition:
             window_s=settings.books.window_s,
             windows_kept=settings.books.windows_kept,
             handling=lambda _: Handling(delay_s=nan, resident_mb=nan),
-            in_thread=_here,
+            compute=_here,
         )
 
     @classmethod

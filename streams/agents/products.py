@@ -1,7 +1,6 @@
 """What was reconstructed, written to spills.reco for whoever wants it. Nothing is counted from it."""
 
-import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -24,16 +23,19 @@ class Products:
     ----------
     topic
         The one of reconstructed spills, as Faust has it; None where none are to be written.
+    compute
+        Awaitable: calls a function with arguments in a thread.
     """
 
-    def __init__(self, topic: Any) -> None:
+    def __init__(self, topic: Any, compute: Callable[..., Any]) -> None:
         self._topic = topic
+        self._compute = compute
 
     async def send(self, outcomes: Sequence[Outcome]) -> None:
         """Write spills and run control; return when the broker has them, or said that it does not take them."""
         if self._topic is None:
             return
-        values = await asyncio.to_thread(lambda: [_message(outcome) for outcome in outcomes])
+        values = await self._compute(_messages, outcomes)
         # Given to the client one after the other: they lie in the topic in the order of their offsets.
         sent = [await self._begin(outcome, value) for outcome, value in zip(outcomes, values, strict=True)]
         for outcome, future in zip(outcomes, sent, strict=True):
@@ -61,6 +63,10 @@ class Products:
             _left_out(outcome, f"{type(error).__name__}: {error}")
             return None
         return sent
+
+
+def _messages(outcomes: Sequence[Outcome]) -> list[bytes | None]:
+    return [_message(outcome) for outcome in outcomes]
 
 
 def _message(outcome: Outcome) -> bytes | None:

@@ -31,20 +31,15 @@ def add_reconstruct(
     raw: Any,
     to_aggregate: Any,
     settings: Settings,
-    reading: Reading,
-    products: Products,
-    conditions_of: ConditionsOf,
+    reconstruction: "Reconstruction",
 ) -> None:
     """Give the application the agent that reconstructs."""
-    books = settings.books
-    # In a thread, so that heartbeats go out meanwhile.
-    reconstruction = Reconstruction(reading, products, conditions_of, asyncio.to_thread)
 
     @app.agent(raw, name="reconstruct")
     async def reconstruct(stream: Any) -> None:
         events: list[Any]
-        # Not Faust's own `noack_take`, which looks for what came every `batch_wait_s`, also while nothing does.
-        async for events in in_batches(stream.noack().events(), books.batch_spills, books.batch_wait_s):
+        # Not Faust's own `noack_take`, which lets a spill wait for others, and looks for what came while nothing does.
+        async for events in in_batches(stream.noack().events(), settings.books.batch_spills):
             outcomes = await reconstruction.of([_arrived(event) for event in events])
             await pass_on(to_aggregate, Passed(outcomes=outcomes, events=events))
 
@@ -74,24 +69,24 @@ class Reconstruction:
         Where what comes out is written.
     conditions_of
         Gives a run's conditions.
-    in_thread
-        Awaitable: calls a function with arguments, so that others may go on meanwhile.
+    compute
+        Awaitable: calls a function with arguments in a thread, so that heartbeats go out meanwhile.
     """
 
     def __init__(
-        self, reading: Reading, products: Products, conditions_of: ConditionsOf, in_thread: Callable[..., Any]
+        self, reading: Reading, products: Products, conditions_of: ConditionsOf, compute: Callable[..., Any]
     ) -> None:
         self._reading = reading
         self._products = products
         self._conditions_of = conditions_of
-        self._in_thread = in_thread
+        self._compute = compute
 
     async def of(self, arrived: Sequence[Arrived]) -> list[Outcome]:
         """Return what is counted of those that are taken; waits while a server that it needs is away."""
         messages = await until_it_works(lambda: self._reading.accept(arrived))
         outcomes: list[Outcome] = []
         for some in by_bytes(messages):
-            made = await self._in_thread(transform_all, some, self._conditions_of)
+            made = await self._compute(transform_all, some, self._conditions_of)
             await self._products.send(made)
             outcomes += made
         return outcomes

@@ -75,8 +75,9 @@ class Repairs:
         Of this worker.
     conditions_of
         Gives a run's conditions.
-    in_thread
-        Awaitable: calls a function with arguments, so that others may go on meanwhile.
+    in_thread, compute
+        Awaitable: call a function with arguments, what waits for Kafka and what computes, so that others may go on
+        meanwhile.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Repairs:
         partitions: Partitions,
         conditions_of: ConditionsOf,
         in_thread: Callable[..., Any],
+        compute: Callable[..., Any],
     ) -> None:
         self._log = log
         self._read = read
@@ -95,6 +97,7 @@ class Repairs:
         self._partitions = partitions
         self._conditions_of = conditions_of
         self._in_thread = in_thread
+        self._compute = compute
         self._seen: dict[int, _Seen] = {}
 
     async def look(self) -> bool:
@@ -127,7 +130,7 @@ class Repairs:
                     await asyncio.sleep(PAUSE_S)
                     continue
                 batch, is_last = await self._in_thread(_batch, theirs)
-                outcomes = await self._in_thread(transform_all, batch, self._conditions_of)
+                outcomes = await self._compute(transform_all, batch, self._conditions_of)
                 upto = stop if is_last else batch[-1].offset + 1
                 await self._counter.take_again(known, run, outcomes, upto)
                 if upto >= stop:

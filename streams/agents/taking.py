@@ -1,4 +1,4 @@
-"""What comes is taken in batches: as much as comes within a time of the first. While nothing comes, no loop turns."""
+"""What comes is taken in batches: one alone at once, and then all that came while the last batch was worked on."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,33 +7,37 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-async def in_batches(events: AsyncIterator[_T], most: int, within_s: float) -> AsyncIterator[list[_T]]:
-    """Yield what comes, in its order.
+async def in_batches(events: AsyncIterator[_T], most: int) -> AsyncIterator[list[_T]]:
+    """Yield what comes, in its order; when it ends by an error, that is raised behind all that came.
+
+    So none waits for others, and batches grow with what is behind. While nothing comes, no loop turns.
 
     Parameters
     ----------
     most
-        The most that is taken at once.
-    within_s
-        The longest that the first one waits for others.
+        The most that is taken at once, and that is gathered meanwhile.
     """
-    loop = asyncio.get_running_loop()
-    coming = loop.create_task(_next(events))
+    come: asyncio.Queue[_T | None] = asyncio.Queue()
+    room = asyncio.Semaphore(most)
+
+    async def gather() -> None:
+        async for one in events:
+            await room.acquire()
+            come.put_nowait(one)
+
+    gathering = asyncio.create_task(gather())
+    gathering.add_done_callback(lambda _: come.put_nowait(None))
     try:
-        while (first := await coming) is not None:
-            some, until_s = [first], loop.time() + within_s
-            coming = loop.create_task(_next(events))
-            while len(some) < most:
-                come, _ = await asyncio.wait([coming], timeout=until_s - loop.time())
-                if not come or (one := coming.result()) is None:
+        while (one := await come.get()) is not None:
+            some = [one]
+            while len(some) < most and not come.empty():
+                if (another := come.get_nowait()) is None:
+                    come.put_nowait(None)
                     break
-                some.append(one)
-                coming = loop.create_task(_next(events))
+                some.append(another)
+            for _ in some:
+                room.release()
             yield some
+        await gathering
     finally:
-        coming.cancel()
-
-
-async def _next(events: AsyncIterator[_T]) -> _T | None:
-    """Return what comes next; None at the end."""
-    return await anext(events, None)
+        gathering.cancel()

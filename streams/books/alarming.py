@@ -62,8 +62,8 @@ class Seen:
 
     @property
     def known_to(self) -> int:
-        """The last spill up to which all is judged that there is."""
-        last = self.judgement.last
+        """The last spill up to which all is judged that there is; -1 while it is judged again."""
+        last = self.judgement.last if self.judgement.is_whole else -1
         return last if self.settled is None else min(last, self.settled - 1)
 
     @cached_property

@@ -55,6 +55,8 @@ class Judgement:
     """Spills that are there, and are still to be judged."""
     late: int = 0
     """Those of them that came when later ones had been judged, while others are on their way: see `Judging`."""
+    is_whole: bool = True
+    """Whether all spills that are there up to the newest were judged: else it is said of what was there before."""
     problem: str = ""
     """Why nothing is known; empty if something is."""
 

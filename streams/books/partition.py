@@ -38,7 +38,7 @@ class Filling:
     """See the settings."""
     handling: Callable[[int], Handling]
     """Says of a spill that was produced at a time, Unix milliseconds, how it was handled, now that it is filled."""
-    in_thread: Callable[..., Any]
+    compute: Callable[..., Any]
     """Awaitable: calls a function with arguments, so that others may go on meanwhile."""
 
     def window_of(self, time_us: int) -> int:
@@ -133,7 +133,7 @@ class Parts:
         new = [outcome for outcome in outcomes if outcome.message.offset >= stored.upto]
         filling = self._filling
         before = stored.part.totals.duplicates
-        counted = await filling.in_thread(stored.part.count, new, stored.book.ranges, filling.window_of)
+        counted = await filling.compute(stored.part.count, new, stored.book.ranges, filling.window_of)
         stored.upto = max([stored.upto, *(outcome.message.offset + 1 for outcome in new)])
         changes = RunChanges(stored=stored, place=Place.of(stored.part.totals, self._partition, state.log))
         changes.ledger = counted.entries

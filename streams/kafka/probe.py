@@ -59,6 +59,8 @@ class Probe:
         def ask(left_s: float) -> Any:
             # A new client: one that was used before may ask for the leader that was, and is refused.
             client = admin(self._settings.kafka)  # held: with the client its answer would go
+            # Of one that has no connection yet, one in thirty waits for a leader for 1 or 3 s that has long been told.
+            client.describe_topics(TopicCollection([self._topic]), request_timeout=ANSWER_S)[self._topic].result()
             answer = client.list_offsets({place: OffsetSpec.latest()}, request_timeout=max(left_s, LEADER_S))
             return answer[place].result().leader_epoch
 

@@ -1,11 +1,13 @@
 """A step that needs a server which is away: done as soon as it is back."""
 
 import asyncio
+import time
 
 import pytest
 from redis.exceptions import ConnectionError as RedisAwayError
 
 from streams.agents import common
+from streams.agents.common import one_after_another
 
 BACK_WITHIN_S = 1.0
 
@@ -37,3 +39,20 @@ def test_what_is_no_fault_of_a_server_is_not_tried_again() -> None:
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(common.until_it_works(step))
+
+
+def test_what_computes_does_so_one_after_another() -> None:
+    at_work: list[int] = []
+
+    def alone(number: int) -> int:
+        at_work.append(number)
+        time.sleep(0.01)  # who else could begin would
+        assert at_work == [number]
+        at_work.clear()
+        return number
+
+    async def go() -> list[int]:
+        compute = one_after_another()
+        return await asyncio.gather(*(compute(alone, number) for number in range(5)))
+
+    assert asyncio.run(go()) == [0, 1, 2, 3, 4]

@@ -3,7 +3,7 @@
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar, cast
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.demo import playground, wait_until_counted
+from ops.inputs import paced
 from schemas.records import RawSpill, RunControl
 from streams import metrics
 from streams.books.book import count_channels, fill, new_histogram
@@ -36,6 +37,7 @@ REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "06008.000"
 REPEATS = 9
 """The quickest of so many is printed: others were disturbed."""
 WORKER_SPILLS = 1000
+CALM_SPILLS, CALM_S = 30, 5.0
 DETECTOR_SPILLS, DETECTOR_TRIGGERS = 8, 150
 
 _T = TypeVar("_T")
@@ -139,13 +141,10 @@ def _tell_of_a_spill() -> None:
 def measure_worker() -> Table:
     """Return what one worker does when all comes at once, the most memory that it takes, and how Redis is rebuilt.
 
-    Its CPU is that of all its threads; the plain loop decodes the same messages and does what `process` does.
+    Its CPU is that of all its threads.
     """
     records = list(SimulatedRun(spills=WORKER_SPILLS).records())
-    messages = [encode(record) for record in records]
-    begun = time.process_time()
-    process((cast("RawSpill | RunControl", decode(message)) for message in messages), ConditionsStore([]).for_run)
-    plain_s = time.process_time() - begun
+    plain_s = _plain_s(records)
     with playground(workers=1) as running:
         worker = running.parts[0].process
         assert worker is not None
@@ -185,6 +184,43 @@ def measure_worker() -> Table:
     return table
 
 
+def measure_calm() -> Table:
+    """Return what one worker takes while nothing comes, and with a spill a second, with all that it does besides."""
+    run = SimulatedRun(run=900_003, spills=CALM_SPILLS)
+    records = list(run.records())
+    plain_s = _plain_s(records)
+    with playground(workers=1) as running:
+        worker = running.parts[0].process
+        assert worker is not None
+        with SpillProducer(running.settings) as producer:
+            for record in SimulatedRun(run=900_002, spills=4).records():
+                producer.send(record)
+        wait_until_counted(running)
+        time.sleep(CALM_S)  # what it does once more for what has come
+        before, start = _cpu_s(worker.pid), time.perf_counter()
+        time.sleep(4 * CALM_S)
+        idle = (_cpu_s(worker.pid) - before) / (time.perf_counter() - start)
+        before = _cpu_s(worker.pid)
+        with SpillProducer(running.settings) as producer:
+            for record in paced(iter(records), 1.0):
+                producer.send(record)
+        wait_until_counted(running)
+        cpu_s = _cpu_s(worker.pid) - before
+    table = Table(title="One worker, when little comes")
+    for column in ("idle, % of a core", "a spill a second: CPU a spill, ms", "× a plain loop's"):
+        table.add_column(column, justify="right")
+    table.add_row(f"{100 * idle:.1f}", f"{cpu_s / CALM_SPILLS * 1e3:.1f}", f"{cpu_s / plain_s:.2f}")
+    return table
+
+
+def _plain_s(records: Sequence[RawSpill | RunControl]) -> float:
+    """Return the seconds of CPU of a plain loop, which decodes the same messages and does what `process` does."""
+    messages = [encode(record) for record in records]
+    begun = time.process_time()
+    process((cast("RawSpill | RunControl", decode(message)) for message in messages), ConditionsStore([]).for_run)
+    return time.process_time() - begun
+
+
 def _cpu_s(pid: int) -> float:
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
@@ -197,6 +233,7 @@ def main() -> None:
     files: list[Path] = parser.parse_args().files
     console = Console(highlight=False)
     console.print(measure_worker())
+    console.print(measure_calm())
     console.print(measure_checkpoints())
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with TemporaryDirectory() as directory:

@@ -116,7 +116,7 @@ def counter_of(store: CheckpointStore) -> Counter:
         window_s=settings.window_s,
         windows_kept=settings.windows_kept,
         handling=lambda _produced_ms: Handling(delay_s=0.1, resident_mb=200.0),
-        in_thread=asyncio.to_thread,
+        compute=asyncio.to_thread,
     )
     return Counter(store=store, kafka=_whole_log(), partitions=Partitions(), filling=filling, writer="bench")
 

@@ -33,7 +33,7 @@ def measure(workers: int, rounds: int, settles_s: float) -> None:
         ended = threading.Event()
         run = SimulatedRun(run=RUN, spills=100_000, mean_triggers=4, detectors=("tof",))
         sent: list[int] = []
-        thread = threading.Thread(target=_produce, args=(running, run, ended, sent))
+        thread = threading.Thread(target=produce, args=(running, run, ended, sent))
         thread.start()
         time.sleep(settles_s)
         times: list[tuple[str, float]] = []
@@ -78,7 +78,8 @@ def _come(running: Running, part: Part, workers: int, settles_s: float) -> None:
     time.sleep(settles_s)
 
 
-def _produce(running: Running, run: SimulatedRun, ended: threading.Event, sent: list[int]) -> None:
+def produce(running: Running, run: SimulatedRun, ended: threading.Event, sent: list[int]) -> None:
+    """Send a spill each `PACE_S` until it is told to end, and take note of the number of each."""
     with SpillProducer(running.settings) as producer:
         while not ended.wait(PACE_S):
             producer.send(run.spill(len(sent)).raw)

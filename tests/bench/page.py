@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
@@ -26,6 +27,7 @@ from ops.demo import playground
 from ops.stack import free_port
 from schemas.records import RawSpill, RunControl
 from streams.daq.producer import SpillProducer
+from streams.experiment import experiment
 from streams.experiments.mice.simulator import SimulatedRun
 from streams.experiments.mice.simulator.run import DETECTORS
 from streams.settings import Settings
@@ -39,8 +41,12 @@ SLOW_LINK = {"latency": 560, "downloadThroughput": 1.4e6 / 8, "uploadThroughput"
 """A link of 1.4 Mbit/s, for CDP: ms, bytes/s."""
 TABS, HEARS_S = 12, 1.5
 """Of one page in one browser, and how long each may hear nothing."""
+VIEWS, STORED, STORED_SPILLS, NEWEST_S = 30, 10, 3, 2.0
+"""Different ones that are looked at at once, so many of them of runs that are over, of so many spills; how late a new
+spill may come to any of the others."""
 GROWTH_MB = 30.0
 """Memory that may come and go by itself between two collections."""
+OVERVIEW = "path=/&search="
 SPILLS = re.compile(rb"spills \d+\\u2013(\d+)")
 """What the title of a plot of an answer says: from which spill to which."""
 
@@ -130,15 +136,16 @@ class Clients:
     """Browsers that draw nothing: they ask like one, and read their answers to the last byte."""
 
     port: int
-    arrived: list[tuple[int, float]] = field(default_factory=list)
-    """Last spill of an answer with figures, and when its last byte was there, s since 1970 UTC."""
+    arrived: dict[str, list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
+    """View → the last spill of each answer with figures, and when its last byte was there, s since 1970 UTC."""
 
     @contextmanager
-    def connected(self, number: int) -> Iterator[None]:
+    def connected(self, views: Sequence[str]) -> Iterator[None]:
+        """Ask for some views, ``path=…&search=…`` each, until the block ends."""
         stop, failed = threading.Event(), list[object]()
 
         async def ask_until_stopped() -> None:
-            tasks = [asyncio.create_task(self._ask_for_ever()) for _ in range(number)]
+            tasks = [asyncio.create_task(self._ask_for_ever(view)) for view in views]
             await asyncio.to_thread(stop.wait)
             for task in tasks:
                 task.cancel()
@@ -154,11 +161,11 @@ class Clients:
             thread.join()
         assert not failed, failed
 
-    async def _ask_for_ever(self) -> None:
+    async def _ask_for_ever(self, view: str) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         has, after = "", ""
         while True:
-            query = f"path=/&search=&theme=light&has={has}&after={after}"
+            query = f"{view}&theme=light&has={has}&after={after}"
             asked = f"GET /live?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\n\r\n"
             writer.write(asked.encode())
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
@@ -172,7 +179,7 @@ class Clients:
             if b'"figures":{' in body:
                 told = SPILLS.search(body)
                 assert told is not None
-                self.arrived.append((int(told[1]), now))
+                self.arrived[view].append((int(told[1]), now))
 
 
 class Wire:
@@ -300,6 +307,38 @@ def cpu(process: psutil.Process, wait: Any) -> tuple[float, float]:
     return (after.user - before.user) / seconds, (after.system - before.system) / seconds
 
 
+def _stored_runs(settings: Settings) -> list[int]:
+    """Have runs that are over, and return their numbers."""
+    start_us = time.time_ns() // 1000 - 86_400_000_000
+    runs = [
+        SimulatedRun(run=900_101 + n, spills=STORED_SPILLS, start_us=start_us + n, detectors=tuple(DETECTORS))
+        for n in range(STORED)
+    ]
+    with SpillProducer(settings) as producer:
+        for run in runs:
+            for record in run.records():
+                producer.send(record)
+    return [run.run for run in runs]
+
+
+def _different_views(port: int, beam: Beam, stored: Sequence[int], seconds: float) -> tuple[list[str], float]:
+    """Return the views that told a wrong number while many are looked at, and how late a spill came to one, s."""
+    of_stored = [f"path=/&search=%3Frun%3D{run}" for run in stored]
+    of_beam = [f"path=/plot/{name}&search=" for name in [*experiment().plots][: VIEWS - len(stored)]]
+    clients, late = Clients(port), list[float]()
+    with clients.connected([*of_stored, *of_beam]):
+        time.sleep(seconds)
+    wrong = [view for view in of_stored if {spill for spill, _ in clients.arrived[view]} != {STORED_SPILLS - 1}]
+    for view in of_beam:
+        its = clients.arrived[view]
+        wrong += [view] if its != sorted(its) or any(spill > max(beam.acknowledged) for spill, _ in its) else []
+        # A spill is there with the first answer that has it, or a later one; what was there before is not waited for.
+        for spill in range(its[0][0] + 1, max(beam.acknowledged)):
+            there = next((when for last, when in its if last >= spill), time.time())
+            late.append(there - beam.acknowledged[spill])
+    return wrong, max(late)
+
+
 def measure(minutes: float, loads: int, updates: int) -> list[tuple[str, str, str, bool]]:
     """Return what was measured, how much, what it must not exceed, and whether it does not."""
     rows: list[tuple[str, str, str, bool]] = []
@@ -317,6 +356,7 @@ def measure(minutes: float, loads: int, updates: int) -> list[tuple[str, str, st
         port = running.settings.dashboard.port
         address = f"http://127.0.0.1:{port}/"
         beam = Beam(running.settings)
+        stored = _stored_runs(running.settings)
         while not any(c.laddr.port == port for c in psutil.Process(part.process.pid).net_connections()):  # type: ignore[union-attr]
             part.look_after()
             time.sleep(0.2)
@@ -366,15 +406,21 @@ def measure(minutes: float, loads: int, updates: int) -> list[tuple[str, str, st
             row("main thread, an update of 12 plots", busy, MAIN_THREAD_MS, "ms")
             row("of it, strip, badges, banners, tiles are written in", written, WRITTEN_MS, "ms")
             clients, seen = Clients(port), []
-            with clients.connected(CLIENTS):
+            with clients.connected([OVERVIEW] * CLIENTS):
                 user_20, system_20 = cpu(server, lambda: seen.extend(watch(page, updates)))
-            late, last_byte = delays(beam, seen), delays(beam, clients.arrived)
+            late, last_byte = delays(beam, seen), delays(beam, clients.arrived[OVERVIEW])
             beside = f" (median {np.median(late):.2f} s)"
             row(f"the same with {CLIENTS} clients", float(np.percentile(late, 95)), PIXELS_S, "s", beside)
             beside = f" (median {np.median(last_byte):.2f} s)"
             row(f"last byte at {CLIENTS} clients, p95", float(np.percentile(last_byte, 95)), PIXELS_S, "s", beside)
             beside = f" ({user:.2f} → {user_20:.2f} cores; in the kernel, {system:.2f} → {system_20:.2f})"
             row(f"server's CPU, {CLIENTS + 1} clients against 1", user_20 / user, TIMES_CPU, "×", beside)
+            page.context.close()
+            wrong, latest = _different_views(port, beam, stored, updates)
+            row(f"{VIEWS} different views at once, with a wrong number", len(wrong), 0, "", f" {', '.join(wrong)}")
+            row("the newest spill on each, longest", latest, NEWEST_S, "s")
+            page = open_page(browser, address)
+            session = page.context.new_cdp_session(page)
             begin, resident = metrics(session), server.memory_info().rss
             page.wait_for_timeout(minutes * 60_000)
             grown = (metrics(session)["JSHeapUsedSize"] - begin["JSHeapUsedSize"]) / 1e6

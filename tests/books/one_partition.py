@@ -115,7 +115,7 @@ class Worker:
             window_s=WINDOW_S,
             windows_kept=KEPT,
             handling=lambda produced_ms: Handling(delay_s=produced_ms / 1000, resident_mb=200.0),
-            in_thread=asyncio.to_thread,
+            compute=asyncio.to_thread,
         )
         kafka = self._kafka()
         self.counter = Counter(

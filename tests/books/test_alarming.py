@@ -124,6 +124,14 @@ def test_books_of_which_one_partition_is_far_ahead_clear_nothing() -> None:
         assert [each.is_active for each in after(whole, known=Decisions(alarms=dead))] == [False]
 
 
+def test_while_spills_that_came_late_wait_to_be_judged_nothing_is_cleared() -> None:
+    dead = after(seen(verdict()))
+    of_half = Judgement(spills=TOLD, counted=TOLD, last=TOLD + 50, is_whole=False)
+    assert [each.is_active for each in after(seen(judgement=of_half), known=Decisions(alarms=dead))] == [True]
+    of_all = seen(judgement=replace(of_half, is_whole=True))
+    assert [each.is_active for each in after(of_all, known=Decisions(alarms=dead))] == [False]
+
+
 def test_of_a_run_that_is_over_nothing_is_an_alarm() -> None:
     assert after(seen(verdict(), is_over=True)) == ()
     for over in (seen(verdict(), is_over=True), replace(seen(), run=5, over={RUN})):

@@ -268,7 +268,7 @@ def test_what_is_made_again_waits_for_no_partition_that_has_become_anothers(run:
         known = await other.counter.begin(0)
         known.state = replace(known.state, next=log.end - 10, repairs={RUN: 0})
 
-        async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+        async def compute(function: Callable[..., Any], *arguments: Any) -> Any:
             return function(*arguments)
 
         repairs = Repairs(
@@ -277,7 +277,8 @@ def test_what_is_made_again_waits_for_no_partition_that_has_become_anothers(run:
             counter=other.counter,
             partitions=other.partitions,
             conditions_of=lambda _run: None,
-            in_thread=in_thread,
+            in_thread=compute,
+            compute=compute,
         )
         waits = asyncio.create_task(repairs.look())
         watch = Watch(other.reading, other.partitions, lambda: None)

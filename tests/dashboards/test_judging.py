@@ -92,8 +92,10 @@ def test_what_came_late_while_others_are_on_their_way_is_left_and_the_rest_goes_
     without = replace(book(), ledger={spill: its for spill, its in book().ledger.items() if spill != 50})
     known = until_done(judges, books(without, settled=50), {})
     assert (known[RUN, None].spills, known[RUN, None].last) == (SPILLS - 1, SPILLS - 1)
+    assert known[RUN, None].is_whole
     known = judges.look(books(book(), settled=54), known)
     assert (known[RUN, None].left, known[RUN, None].late, reader.read) == (1, 1, SPILLS - 1)
+    assert not known[RUN, None].is_whole
     assert until_done(judges, books(book()), known)[RUN, None] == judged(book())
 
 
@@ -147,7 +149,8 @@ def test_what_is_wrong_stays_known_while_all_is_judged_again(
     monkeypatch.setattr(judging, "time", SimpleNamespace(monotonic=lambda: next(ticks) * 0.4 * judging.AT_ONCE_S))
     read, looks = reader.read, 0
     while (known := judges.look(again, known))[RUN, None].left:
-        assert replace(known[RUN, None], left=0) == before
+        assert replace(known[RUN, None], left=0, is_whole=True) == before
+        assert not known[RUN, None].is_whole
         looks += 1
     assert (looks > 1, reader.read - read) == (True, SPILLS + len(earlier().ledger))
     assert known[RUN, None] == judged(book(), earlier())

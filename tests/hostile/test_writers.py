@@ -148,7 +148,7 @@ def test_what_nobody_could_read_is_left_out_of_the_reconstructed_spills_and_said
     odd = replace(good, detectors={"tof": good.detectors["ckov"]})
     with capture_logs() as said:
         outcomes = [Outcome(message=message(b""), record=record) for record in [*records, odd, good]]
-        asyncio.run(Products(topic).send(outcomes))
+        asyncio.run(Products(topic, asyncio.to_thread).send(outcomes))
     assert same(decode(topic.values[-1]), good)
     assert all(decode(value) for value in topic.values)
     assert len(topic.values) + len(said) == len(outcomes)

@@ -19,6 +19,7 @@ class Scale:
     windows_kept: int
     batch: int
     batch_wait_s: float
+    """Time that the first message of a batch waits for others: as when the one before is worked on."""
     watch_s: float
     """How often a worker looks after quiet partitions."""
     busy: float

@@ -133,11 +133,11 @@ class Worker:
             window_s=scale.window_s,
             windows_kept=scale.windows_kept,
             handling=lambda at_ms: Handling(delay_s=self._now() - at_ms / 1000, resident_mb=0.0),
-            in_thread=self._in_thread,
+            compute=self._in_thread,
         )
         self.counter = Counter(store=store, kafka=log, partitions=self.partitions, filling=filling, writer=writer)
         reading = Reading(counter=self.counter, kafka=log, store=store, partitions=self.partitions, clock=self._now)
-        self._reconstruction = Reconstruction(reading, Products(None), conditions_of, self._in_thread)
+        self._reconstruction = Reconstruction(reading, Products(None, self._in_thread), conditions_of, self._in_thread)
         self._repairs = Repairs(
             log=log,
             read=self._read,
@@ -145,6 +145,7 @@ class Worker:
             partitions=self.partitions,
             conditions_of=conditions_of,
             in_thread=self._in_thread,
+            compute=self._in_thread,
         )
         self._watch = Watch(reading, self.partitions, self._well)
         self._well_at = self._now()

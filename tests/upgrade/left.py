@@ -275,7 +275,7 @@ def filling_of(settings: Settings) -> Filling:
         window_s=settings.books.window_s,
         windows_kept=settings.books.windows_kept,
         handling=lambda _: Handling(delay_s=0.0, resident_mb=0.0),
-        in_thread=asyncio.to_thread,
+        compute=asyncio.to_thread,
     )
 
 
