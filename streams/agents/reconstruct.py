@@ -94,10 +94,11 @@ class Reconstruction:
 
 def transform_all(messages: Sequence[Message], conditions_of: ConditionsOf) -> list[Outcome]:
     """Return what is counted of messages."""
-    return [_timed(message, conditions_of) for message in messages]
+    return [transform_one(message, conditions_of) for message in messages]
 
 
-def _timed(message: Message, conditions_of: ConditionsOf) -> Outcome:
+def transform_one(message: Message, conditions_of: ConditionsOf) -> Outcome:
+    """Return what is counted of a message; how long it takes is among the metrics."""
     with metrics.WORKER_RECONSTRUCT.time():
         return transform(message, conditions_of)
 

@@ -10,7 +10,7 @@ import faust
 import structlog
 
 from streams.agents.common import SERVER_ERRORS
-from streams.agents.reconstruct import transform_all
+from streams.agents.reconstruct import transform_one
 from streams.books.batches import BYTES_AT_ONCE
 from streams.books.counter import Counter
 from streams.books.kafka_log import KafkaLog
@@ -130,7 +130,8 @@ class Repairs:
                     await asyncio.sleep(PAUSE_S)
                     continue
                 batch, is_last = await self._in_thread(_batch, theirs)
-                outcomes = await self._compute(transform_all, batch, self._conditions_of)
+                # One at a time: what live takes meanwhile is computed between them, not behind all.
+                outcomes = [await self._compute(transform_one, one, self._conditions_of) for one in batch]
                 upto = stop if is_last else batch[-1].offset + 1
                 await self._counter.take_again(known, run, outcomes, upto)
                 if upto >= stop:
