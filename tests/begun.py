@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ops.replay.part import Shared
 
 PRELOADED = [
-    *("tests.begun", "streams.app", "dashboards.app", "streams.experiments.mice", "ops.replay.run"),
+    *("tests.begun", "streams.app", "dashboards.app", "streams.experiments.mice"),
     *("rich.progress", "typer.rich_utils", "typer.main"),
 ]
 """What takes long to import; not the commands, which read the width of their lines from the environment then."""

@@ -9,6 +9,8 @@ from redis.cluster import RedisCluster
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisClusterException, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from streams.books.ended import saying_so
+
 
 class LateCluster(RedisCluster):
     """What the library connects when it is made, connected when something is first wanted of it.
@@ -87,6 +89,13 @@ def _known(get_node: Callable[..., Any]) -> Callable[..., Any]:
 
 class AsyncCluster(AsyncRedisCluster):
     """The library's, which connects late by itself."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kind = saying_so(self.connection_kwargs["connection_class"])
+        self.connection_kwargs["connection_class"] = kind
+        for node in self.startup_nodes:
+            node.connection_class = kind
 
     async def initialize(self, *args: Any, **kwargs: Any) -> Any:
         """Ask which node has what."""

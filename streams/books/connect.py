@@ -32,6 +32,7 @@ from redis.retry import Retry
 
 from streams import tls
 from streams.books import clusters, sentinels
+from streams.books.ended import AsyncOne
 from streams.books.patience import AsyncPatient, Patient, lacks_replicas
 from streams.errors import ServerError, UsageError
 from streams.settings import RedisSettings, Settings
@@ -75,7 +76,7 @@ class _Kinds(NamedTuple):
 
 _WAITS = _Kinds(Redis, sentinels.Sentinels, sentinels.MasterPool, clusters.LateCluster, Retry, Patient)
 _OF_A_LOOP = _Kinds(
-    AsyncRedis, sentinels.AsyncSentinels, sentinels.AsyncMasterPool, clusters.AsyncCluster, AsyncRetry, AsyncPatient
+    AsyncOne, sentinels.AsyncSentinels, sentinels.AsyncMasterPool, clusters.AsyncCluster, AsyncRetry, AsyncPatient
 )
 
 

@@ -38,6 +38,8 @@ from redis.sentinel import (
     SentinelManagedSSLConnection,
 )
 
+from streams.books.ended import SaysSo
+
 PATIENCE_S = 1.0
 """A sentinel does nothing but answer: one that does not within it is away, and so is a master that lets nobody in."""
 ASK_S = 1.0
@@ -224,7 +226,7 @@ class _SSLConnection(_Connection, SentinelManagedSSLConnection):
     pass
 
 
-class _AsyncConnection(AsyncManaged):
+class _AsyncConnection(SaysSo, AsyncManaged):
     """What `_Connection` is, for an event loop."""
 
     async def connect_to(self, address: tuple[str, int]) -> None:

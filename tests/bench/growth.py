@@ -52,8 +52,18 @@ COLUMNS = (
 )
 
 
-def measure(partitions: int, workers: int) -> Sequence[str]:
+SMALL = SimulatedRun(run=RUN, spills=100_000, mean_triggers=4, detectors=("tof",))
+WHOLE, WHOLE_PACE_S = SimulatedRun(run=RUN, spills=100_000), 0.4
+"""Spills of 570 kB with all detectors, and the time between two: more than two cores can count are no use."""
+
+
+def measure(partitions: int, workers: int, run: SimulatedRun, pace_s: float) -> Sequence[str]:
     """Return a row of the table.
+
+    Parameters
+    ----------
+    run, pace_s
+        Whose spills are sent, and the time between two.
 
     Raises
     ------
@@ -66,8 +76,8 @@ def measure(partitions: int, workers: int) -> Sequence[str]:
         parts = [running.start(f"worker {number + 1}", "worker") for number in range(workers)]
         wait_until_shared(running.settings, workers)
         shared_s = time.monotonic() - began
-        run, sent = SimulatedRun(run=RUN, spills=100_000, mean_triggers=4, detectors=("tof",)), list[int]()
-        with _producing(running, run, sent):
+        sent = list[int]()
+        with _producing(running, run, sent, pace_s):
             time.sleep(SETTLES_S)
         wait_until_counted(running)
         time.sleep(SETTLES_S)
@@ -76,7 +86,7 @@ def measure(partitions: int, workers: int) -> Sequence[str]:
         before = {what: _cpu_s(its) for what, its in taking.items()}
         time.sleep(CALM_S)
         idle = {what: (_cpu_s(its) - before[what]) / CALM_S for what, its in taking.items()}
-        with _producing(running, run, sent):
+        with _producing(running, run, sent, pace_s):
             time.sleep(1.0)
             before = {what: _cpu_s(its) for what, its in taking.items()}
             first, written, since = len(sent), _checkpoints(running), time.monotonic()
@@ -121,10 +131,10 @@ def measure(partitions: int, workers: int) -> Sequence[str]:
 
 
 @contextmanager
-def _producing(running: Running, run: SimulatedRun, sent: list[int]) -> Iterator[None]:
+def _producing(running: Running, run: SimulatedRun, sent: list[int], pace_s: float) -> Iterator[None]:
     """Send spills until the block ends."""
     ended = Event()
-    thread = Thread(target=produce, args=(running, run, ended, sent))
+    thread = Thread(target=produce, args=(running, run, ended, sent, pace_s))
     thread.start()
     try:
         yield
@@ -161,13 +171,16 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.growth", description=__doc__)
     parser.add_argument("sizes", nargs="*", metavar="PxW", help="partitions and workers, as 16x4")
-    asked: list[str] = parser.parse_args().sizes
-    sizes = [tuple(map(int, size.split("x"))) for size in asked] or SIZES
-    table = Table(title=f"A spill of one detector every {1e3 * PACE_S:.0f} ms, all on this machine")
+    parser.add_argument("--whole", action="store_true", help="spills of 570 kB with all detectors")
+    asked = parser.parse_args()
+    sizes = [tuple(map(int, size.split("x"))) for size in asked.sizes] or SIZES
+    run, pace_s = (WHOLE, WHOLE_PACE_S) if asked.whole else (SMALL, PACE_S)
+    of = "all detectors" if asked.whole else "one detector"
+    table = Table(title=f"A spill of {of} every {1e3 * pace_s:.0f} ms, all on this machine")
     for column in COLUMNS:
         table.add_column(column, justify="right")
     for partitions, workers in sizes:
-        table.add_row(*measure(partitions, workers))
+        table.add_row(*measure(partitions, workers, run, pace_s))
     Console(highlight=False).print(table)
 
 

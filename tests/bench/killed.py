@@ -78,10 +78,12 @@ def _come(running: Running, part: Part, workers: int, settles_s: float) -> None:
     time.sleep(settles_s)
 
 
-def produce(running: Running, run: SimulatedRun, ended: threading.Event, sent: list[int]) -> None:
-    """Send a spill each `PACE_S` until it is told to end, and take note of the number of each."""
+def produce(
+    running: Running, run: SimulatedRun, ended: threading.Event, sent: list[int], pace_s: float = PACE_S
+) -> None:
+    """Send one spill after the other until it is told to end, and take note of the number of each."""
     with SpillProducer(running.settings) as producer:
-        while not ended.wait(PACE_S):
+        while not ended.wait(pace_s):
             producer.send(run.spill(len(sent)).raw)
             producer.flush()
             sent.append(len(sent))

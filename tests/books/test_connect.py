@@ -27,6 +27,7 @@ from streams.books.connect import (
 )
 from streams.errors import ServerError, UsageError
 from streams.settings import RedisSettings, Settings, load_settings
+from tests.ended import is_away_for_whom_it_has_ended
 
 pytestmark = pytest.mark.servers
 
@@ -180,3 +181,7 @@ def test_every_client_has_the_same_patience_with_a_redis_that_hangs(
     with pytest.raises(AWAY):
         asyncio.run(ask_later())
     assert time.monotonic() - began_s < PATIENCE_S
+
+
+def test_a_connection_that_has_ended_is_a_redis_that_is_away(settings: Settings) -> None:
+    assert is_away_for_whom_it_has_ended(settings)

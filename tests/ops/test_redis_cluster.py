@@ -25,6 +25,7 @@ from streams.process import process
 from streams.settings import Settings
 from tests.dashboards.views import RUN as VIEWED
 from tests.dashboards.views import run_book
+from tests.ended import is_away_for_whom_it_has_ended
 from tests.ops.conftest import Spilldeck
 from tests.redis_servers import Cluster, ask, client, until
 from tests.servers import environment
@@ -123,6 +124,10 @@ def test_a_cluster_of_which_no_node_answers_is_away_as_any_redis_is(settings: Se
         asyncio.run(ask_later())
     with pytest.raises(ServerError, match=r"no Redis answers at 127.0.0.1:\d+/0 .*: try again in some seconds"):
         check_redis(away)
+
+
+def test_a_connection_to_a_node_that_has_ended_is_a_redis_that_is_away(settings: Settings) -> None:
+    assert is_away_for_whom_it_has_ended(settings)
 
 
 def test_a_node_that_is_of_no_cluster_is_told(settings: Settings, redis_url: str) -> None:

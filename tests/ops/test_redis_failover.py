@@ -34,6 +34,7 @@ from streams.freshness import WATCHER_SILENT_S
 from streams.process import process
 from streams.settings import Settings, load_settings
 from tests.conftest import PROJECT, wait_until_counted
+from tests.ended import is_away_for_whom_it_has_ended
 from tests.ops.conftest import Spilldeck
 from tests.ops.parts import WAIT_S, Site
 from tests.redis_servers import NAME, Replicated, ask, client, sentinel, until
@@ -152,6 +153,10 @@ def test_a_new_master_that_knows_no_script_gets_it(group: Replicated, reached: S
     asyncio.run(go_on())
     with connect(reached) as redis:
         assert redis.hget(layout.Keys(reached.redis.key_prefix, "live", 0).state, "fence") == b"a:2"
+
+
+def test_a_connection_to_a_master_that_has_ended_is_a_redis_that_is_away(group: Replicated, reached: Settings) -> None:
+    assert is_away_for_whom_it_has_ended(reached)
 
 
 def test_a_master_that_is_made_a_replica_is_away(group: Replicated, reached: Settings) -> None:
