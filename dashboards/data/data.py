@@ -40,8 +40,9 @@ LOOK_LATE_S = 30.0
 """Redis and Kafka are looked at every second; a whole run may have to be judged between two looks."""
 WANTED_S = 15.0
 """A run that no browser has asked for for so long is not read any more."""
-WANTED_RUNS = 32
-"""The most runs, parts of runs and plots of them that are read again and again."""
+WANTED_RUNS, WANTED = 64, 256
+"""The most runs that are read again and again, and the most of all that is read of them: thirty browsers that look at
+as many plots want a hundred of those."""
 CHANGE_S = 0.25
 """The least time between two changes: many checkpoints in a row are read together."""
 
@@ -182,10 +183,14 @@ class Data:
         return self._has_looked and (bool(self._store.fault) or all(map(self._store.books.has_read, wanted)))
 
     def _still_wanted(self) -> list[Wanted]:
-        oldest = time.monotonic() - WANTED_S
+        oldest, runs = time.monotonic() - WANTED_S, dict[tuple[int | None, str | None], None]()
         with self._looked:
-            newest = sorted(self._wanted.items(), key=lambda each: -each[1])[:WANTED_RUNS]
-            self._wanted = {what: asked for what, asked in newest if asked > oldest}
+            newest = sorted(self._wanted.items(), key=lambda each: -each[1])
+            for what, _ in newest:
+                if len(runs) < WANTED_RUNS:
+                    runs[what.run, what.session] = None
+            kept = [(what, asked) for what, asked in newest if asked > oldest and (what.run, what.session) in runs]
+            self._wanted = dict(kept[:WANTED])
             return list(self._wanted)
 
     def _read_books(self) -> None:

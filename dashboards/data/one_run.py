@@ -1,7 +1,7 @@
 """One run that somebody looks at, with the parts of it and the key numbers that were asked for."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -16,7 +16,7 @@ from streams.books.layout import Place
 from streams.books.part_reader import RetiredRunError, UnreadableRunError
 from streams.books.reader import BookReader
 from streams.books.run import NO_SPILLS, RunBook, spill_facts
-from streams.books.spill_numbers import SpillNumber, is_kept, of_plot, of_spills
+from streams.books.spill_numbers import is_kept, of_plot, of_spills
 from streams.books.totals import Totals
 from streams.books.windows import Window, last_minute
 from streams.conditions.store import ConditionsStore
@@ -232,9 +232,11 @@ class RunReader:
         """Return a run, or its totals alone where the rest has left, and whether all is of one checkpoint."""
         known = last if last is not None and whose.standing.goes_on_from(last.standing) else None
         try:
-            return whose.reader.at_once(whose.run, lambda: self._all(whose, asked, known))
+            one, is_of_one = whose.reader.at_once(whose.run, lambda: self._all(whose, asked, known))
         except RetiredRunError as error:
             return self._left(whose, asked, str(error)), True
+        # Behind it: of many plots it takes longer than a spill takes to come, which would have all read anew.
+        return replace(one, histories=self._histories(whose, one, {each.plot for each in asked})), is_of_one
 
     def _left(self, whose: Whose, asked: Sequence[Wanted], why: str) -> OneRun:
         """Return a run that has left: its totals, and its plots as the keeper wrote them, if they can be read."""
@@ -278,10 +280,8 @@ class RunReader:
         """Return a run with what was asked for of it; raises `UnreadableRunError`."""
         one = self._whole(whose, known)
         parts = {part: self._part(whose, one, part) for part in {each.part for each in asked} if part is not None}
-        plots = {each.plot for each in asked if each.plot is not None}
-        histories = {plot: self._history(whose, one, plot) for plot in plots}
         hits = self._hits_of(whose, one) if any(each.hits for each in asked) else None
-        return replace(one, parts=parts, histories=histories, hits=hits, beyond_axis=self._beyond_axis(whose, one))
+        return replace(one, parts=parts, hits=hits, beyond_axis=self._beyond_axis(whose, one))
 
     def _hits_of(self, whose: Whose, one: OneRun) -> Hits:
         """Return the hits by channel, as far as they were read."""
@@ -365,34 +365,50 @@ class RunReader:
         since_us, until_us = taken[0].start * 1_000_000, taken[-1].end * 1_000_000
         return Part(since_us=since_us, until_us=until_us, book=book, windows=tuple(taken))
 
-    def _history(self, whose: Whose, one: OneRun, name: str) -> History:
-        """Return the key number of a plot, as far as it can be read."""
+    def _histories(self, whose: Whose, one: OneRun, asked: Collection[str | None]) -> dict[str, History]:
+        """Return the key numbers of plots, as far as they can be read."""
+        plots = [name for name in asked if name is not None]
+        if not plots:
+            return {}
+        run, totals = whose.run, one.book.totals
+        earlier, unreadable = self._shown.runs(whose.earlier), dict(self._shown.unreadable)
+        session = whose.session or whose.standing.promoted
+        windows: Mapping[Window, int] = {}
+        numbers: Mapping[int, bytes] = {}
+        try:
+            if any(is_kept(experiment().plots[name]) for name in plots):
+                numbers = self._key_numbers.read_spills(whose.reader, session, run, totals, one.spills.spill)
+            windows = whose.reader.windows(run)
+        except UnreadableRunError as error:
+            unreadable[run] = str(error)
+        found = {}
+        for name in plots:
+            spills = of_plot(numbers, experiment().plots[name]) if is_kept(experiment().plots[name]) else ()
+            its = self._history(whose, one, name, windows, earlier)
+            found[name] = replace(its, spills=spills, unreadable={**unreadable, **its.unreadable})
+        return found
+
+    def _history(
+        self, whose: Whose, one: OneRun, name: str, windows: Mapping[Window, int], earlier: Mapping[int, Totals]
+    ) -> History:
+        """Return the key number of a plot in windows and runs."""
         run, totals, book = whose.run, one.book.totals, one.book.book
         session = whose.session or whose.standing.promoted
         read = partial(self._key_numbers.read, name=name, ranges=book.ranges)
-        spills: tuple[SpillNumber, ...] = ()
-        windows: tuple[Point, ...] = ()
-        found = self._shown.runs(whose.earlier)
-        unreadable, runs = dict(self._shown.unreadable), []
-        for earlier in filter(found.__contains__, whose.earlier):
+        unreadable, runs, of_windows = dict[int, str](), [], list[Point]()
+        for before in filter(earlier.__contains__, whose.earlier):
             try:
-                runs.append(read(self._shown, whose.promoted.get(earlier), run=earlier, totals=found[earlier]))
+                runs.append(read(self._shown, whose.promoted.get(before), run=before, totals=earlier[before]))
             except RetiredRunError:
                 continue  # a trend over runs is of those that are there
             except UnreadableRunError as error:
-                unreadable[earlier] = str(error)
+                unreadable[before] = str(error)
         runs.append(point(name, book.ranges, book[name], at=run, spills=totals.filled))
         try:
-            if is_kept(experiment().plots[name]):
-                numbers = self._key_numbers.read_spills(whose.reader, session, run, totals, one.spills.spill)
-                spills = of_plot(numbers, experiment().plots[name])
-            windows = tuple(
-                read(whose.reader, session, run=run, totals=totals, window=each)
-                for each in whose.reader.windows(run).items()
-            )
+            of_windows += [read(whose.reader, session, run=run, totals=totals, window=each) for each in windows.items()]
         except UnreadableRunError as error:
             unreadable[run] = str(error)
-        return History(spills=spills, windows=windows, runs=tuple(runs), unreadable=unreadable)
+        return History(windows=tuple(of_windows), runs=tuple(runs), unreadable=unreadable)
 
 
 def lately(windows: Sequence[Window]) -> list[Window]:

@@ -20,6 +20,8 @@ from dashboards.app import serve
 from dashboards.choices import LAST_MINUTE, Choices
 from dashboards.data import Data, View, broker
 from dashboards.data import store as store_of_the_page
+from dashboards.data.data import WANTED_RUNS
+from dashboards.data.one_run import Wanted
 from dashboards.data.store import StoreWatcher
 from ops.stack import free_port
 from ops.topics import ensure_topics
@@ -117,6 +119,19 @@ def test_29_14_any_run_and_one_to_compare_with_are_read_when_asked_for(quick: Se
     until(data, lambda _: data.view(Choices(run=RUN)).book.totals.duplicates)
     missing = data.view(Choices(run=5, reference=6))
     assert (missing.run, missing.is_stored, missing.reference) == (5, False, None)
+
+
+def test_what_many_look_at_is_read_again_for_all_of_them(data: Data) -> None:
+    plots = {Wanted(plot=name) for name in PLOTS}
+    with data._looked:
+        data._wanted |= dict.fromkeys(plots, time.monotonic())
+    assert {*data._still_wanted()} >= plots
+    # Of so many runs as nobody looks at, the newest alone: each takes some megabytes.
+    with data._looked:
+        data._wanted |= {Wanted(run): time.monotonic() for run in range(1000)}
+    its = {each.run for each in data._still_wanted()} - {None}
+    assert len(its) in (WANTED_RUNS - 1, WANTED_RUNS)  # the current one is among them
+    assert its == {*range(1000 - len(its), 1000)}
 
 
 def test_11_the_last_minute_is_the_newest_window_and_the_one_before(quick: Settings, data: Data) -> None:
