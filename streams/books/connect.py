@@ -32,7 +32,7 @@ from redis.retry import Retry
 
 from streams import tls
 from streams.books import clusters, sentinels
-from streams.books.ended import AsyncOne
+from streams.books.ended import saying_so
 from streams.books.patience import AsyncPatient, Patient, lacks_replicas
 from streams.errors import ServerError, UsageError
 from streams.settings import RedisSettings, Settings
@@ -63,6 +63,17 @@ _SYNC, _SYNC_DELAY = "repl-diskless-sync", "repl-diskless-sync-delay"
 _log = structlog.get_logger(__name__)
 
 
+class _AsyncOne(AsyncRedis):
+    """The library's client of one server."""
+
+    @classmethod
+    def from_url(cls, *url: Any, **own: Any) -> Any:
+        made = super().from_url(*url, **own)
+        pool: Any = made.connection_pool
+        pool.connection_class = saying_so(pool.connection_class)
+        return made
+
+
 class _Kinds(NamedTuple):
     """The library's classes."""
 
@@ -76,7 +87,7 @@ class _Kinds(NamedTuple):
 
 _WAITS = _Kinds(Redis, sentinels.Sentinels, sentinels.MasterPool, clusters.LateCluster, Retry, Patient)
 _OF_A_LOOP = _Kinds(
-    AsyncOne, sentinels.AsyncSentinels, sentinels.AsyncMasterPool, clusters.AsyncCluster, AsyncRetry, AsyncPatient
+    _AsyncOne, sentinels.AsyncSentinels, sentinels.AsyncMasterPool, clusters.AsyncCluster, AsyncRetry, AsyncPatient
 )
 
 

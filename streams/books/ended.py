@@ -3,7 +3,6 @@
 from functools import cache
 from typing import Any
 
-from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 
@@ -31,15 +30,3 @@ class SaysSo:
 def saying_so(kind: Any) -> Any:
     """Return the kind of connections that say so."""
     return type(kind.__name__, (SaysSo, kind), {})
-
-
-class AsyncOne(Redis):
-    """The library's client of one server."""
-
-    @classmethod
-    def from_url(cls, *url: Any, **own: Any) -> Any:
-        """Return a client of what an address names."""
-        made = super().from_url(*url, **own)
-        pool: Any = made.connection_pool
-        pool.connection_class = saying_so(pool.connection_class)
-        return made
