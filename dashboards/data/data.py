@@ -183,14 +183,12 @@ class Data:
         return self._has_looked and (bool(self._store.fault) or all(map(self._store.books.has_read, wanted)))
 
     def _still_wanted(self) -> list[Wanted]:
-        oldest, runs = time.monotonic() - WANTED_S, dict[tuple[int | None, str | None], None]()
+        oldest = time.monotonic() - WANTED_S
         with self._looked:
             newest = sorted(self._wanted.items(), key=lambda each: -each[1])
-            for what, _ in newest:
-                if len(runs) < WANTED_RUNS:
-                    runs[what.run, what.session] = None
-            kept = [(what, asked) for what, asked in newest if asked > oldest and (what.run, what.session) in runs]
-            self._wanted = dict(kept[:WANTED])
+            wanted = [(what, asked) for what, asked in newest if asked > oldest]
+            runs = [*dict.fromkeys((what.run, what.session) for what, _ in wanted)][:WANTED_RUNS]
+            self._wanted = dict([each for each in wanted if (each[0].run, each[0].session) in runs][:WANTED])
             return list(self._wanted)
 
     def _read_books(self) -> None:

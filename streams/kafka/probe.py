@@ -47,10 +47,12 @@ class Probe:
     def _ask_for_id(self) -> str:
         with self._saying_where("its id"):
             client, self._admin = self._admin or admin(self._settings.kafka), None
-            answer = client.describe_topics(TopicCollection([self._topic]), request_timeout=ANSWER_S)
-            found = self._said(answer[self._topic].result().topic_id, "its id")
+            found = self._said(self._described_by(client).topic_id, "its id")
             self._admin = client  # one that failed is not asked again
             return str(found)
+
+    def _described_by(self, client: AdminClient) -> Any:
+        return client.describe_topics(TopicCollection([self._topic]), request_timeout=ANSWER_S)[self._topic].result()
 
     def epoch(self, partition: int) -> int:
         """Return the number of a partition's leader, which grows whenever one takes over."""
@@ -60,7 +62,7 @@ class Probe:
             # A new client: one that was used before may ask for the leader that was, and is refused.
             client = admin(self._settings.kafka)  # held: with the client its answer would go
             # Of one that has no connection yet, one in thirty waits for a leader for 1 or 3 s that has long been told.
-            client.describe_topics(TopicCollection([self._topic]), request_timeout=ANSWER_S)[self._topic].result()
+            self._described_by(client)
             answer = client.list_offsets({place: OffsetSpec.latest()}, request_timeout=max(left_s, LEADER_S))
             return answer[place].result().leader_epoch
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar, cast
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -30,6 +29,7 @@ from streams.process import process
 from streams.reconstruct import reconstruct
 from streams.settings import load_settings
 from tests.bench.checkpoints import measure_checkpoints
+from tests.bench.growth import cpu_s
 from tests.catalogue import DETECTORS as CATALOGUE
 from tests.wire import decode, encode
 
@@ -153,12 +153,12 @@ def measure_worker() -> Table:
             for record in warm_up.records():
                 producer.send(record)
         wait_until_counted(running)
-        before, start = _cpu_s(worker.pid), time.perf_counter()
+        before, start = cpu_s(worker.pid), time.perf_counter()
         with SpillProducer(running.settings) as producer:
             for record in records:
                 producer.send(record)
         wait_until_counted(running)
-        seconds, cpu_s = time.perf_counter() - start, _cpu_s(worker.pid) - before
+        seconds, taken_s = time.perf_counter() - start, cpu_s(worker.pid) - before
         with connect(running.settings) as redis:
             redis.flushall()
         start = time.perf_counter()
@@ -179,7 +179,7 @@ def measure_worker() -> Table:
         table.add_column(column, justify="right")
     size = sum(len(record.payload) for record in records)
     speed, rate = f"{WORKER_SPILLS / seconds:.0f}", f"{size / seconds / 1e6:.0f}"
-    cpu, ratio = f"{cpu_s / WORKER_SPILLS * 1e3:.2f}", f"{cpu_s / plain_s:.2f}"
+    cpu, ratio = f"{taken_s / WORKER_SPILLS * 1e3:.2f}", f"{taken_s / plain_s:.2f}"
     table.add_row(str(WORKER_SPILLS), speed, rate, cpu, ratio, f"{most_mb:.0f}", f"{rebuilt_s:.1f}")
     return table
 
@@ -197,19 +197,19 @@ def measure_calm() -> Table:
                 producer.send(record)
         wait_until_counted(running)
         time.sleep(CALM_S)  # what it does once more for what has come
-        before, start = _cpu_s(worker.pid), time.perf_counter()
+        before, start = cpu_s(worker.pid), time.perf_counter()
         time.sleep(4 * CALM_S)
-        idle = (_cpu_s(worker.pid) - before) / (time.perf_counter() - start)
-        before = _cpu_s(worker.pid)
+        idle = (cpu_s(worker.pid) - before) / (time.perf_counter() - start)
+        before = cpu_s(worker.pid)
         with SpillProducer(running.settings) as producer:
             for record in paced(iter(records), 1.0):
                 producer.send(record)
         wait_until_counted(running)
-        cpu_s = _cpu_s(worker.pid) - before
+        taken_s = cpu_s(worker.pid) - before
     table = Table(title="One worker, when little comes")
     for column in ("idle, % of a core", "a spill a second: CPU a spill, ms", "× a plain loop's"):
         table.add_column(column, justify="right")
-    table.add_row(f"{100 * idle:.1f}", f"{cpu_s / CALM_SPILLS * 1e3:.1f}", f"{cpu_s / plain_s:.2f}")
+    table.add_row(f"{100 * idle:.1f}", f"{taken_s / CALM_SPILLS * 1e3:.1f}", f"{taken_s / plain_s:.2f}")
     return table
 
 
@@ -219,11 +219,6 @@ def _plain_s(records: Sequence[RawSpill | RunControl]) -> float:
     begun = time.process_time()
     process((cast("RawSpill | RunControl", decode(message)) for message in messages), ConditionsStore([]).for_run)
     return time.process_time() - begun
-
-
-def _cpu_s(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
 
 
 def main() -> None:

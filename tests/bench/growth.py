@@ -83,16 +83,16 @@ def measure(partitions: int, workers: int, run: SimulatedRun, pace_s: float) -> 
         time.sleep(SETTLES_S)
         of_workers = [part.process.pid for part in parts if part.process is not None]
         taking = {"workers": of_workers, "Kafka": _servers("java"), "Redis": _servers("valkey-server")}
-        before = {what: _cpu_s(its) for what, its in taking.items()}
+        before = {what: cpu_s(*its) for what, its in taking.items()}
         time.sleep(CALM_S)
-        idle = {what: (_cpu_s(its) - before[what]) / CALM_S for what, its in taking.items()}
+        idle = {what: (cpu_s(*its) - before[what]) / CALM_S for what, its in taking.items()}
         with _producing(running, run, sent, pace_s):
             time.sleep(1.0)
-            before = {what: _cpu_s(its) for what, its in taking.items()}
+            before = {what: cpu_s(*its) for what, its in taking.items()}
             first, written, since = len(sent), _checkpoints(running), time.monotonic()
             time.sleep(SPILLS_S)
             spills, seconds = len(sent) - first, time.monotonic() - since
-            cpu_ms = {w: 1e3 * (_cpu_s(its) - before[w] - idle[w] * seconds) / spills for w, its in taking.items()}
+            cpu_ms = {w: 1e3 * (cpu_s(*its) - before[w] - idle[w] * seconds) / spills for w, its in taking.items()}
             checkpoints = (_checkpoints(running) - written) / spills
             comes = time.time()
             one = running.start("one more", "worker").process
@@ -148,7 +148,8 @@ def _servers(name: str) -> list[int]:
     return [each.pid for each in psutil.Process().children(recursive=True) if each.name() == name]
 
 
-def _cpu_s(processes: Sequence[int]) -> float:
+def cpu_s(*processes: int) -> float:
+    """Return the seconds of CPU that processes have taken, all their threads."""
     return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in processes)
 
 
